@@ -1,0 +1,299 @@
+//! AccessRequest: one question to a second person. Modelled on CertificateSigningRequest.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::approval_policy::GrantScope;
+use crate::{Duration, Subject};
+
+/// One question to a second person.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "sallyport.dev",
+    version = "v1alpha1",
+    kind = "AccessRequest",
+    namespaced,
+    status = "AccessRequestStatus",
+    shortname = "ar",
+    category = "sallyport",
+    derive = "PartialEq",
+    doc = "One question to a second person: who wants to run what, where. The spec never changes; people answer through the status subresource, and the API server says who they are.",
+    printcolumn = r#"{"name":"Requester","type":"string","jsonPath":".spec.requester.username"}"#,
+    printcolumn = r#"{"name":"Connection","type":"string","jsonPath":".spec.connection.name"}"#,
+    printcolumn = r#"{"name":"Command","type":"string","jsonPath":".spec.command.summary"}"#,
+    printcolumn = r#"{"name":"Risk","type":"integer","jsonPath":".spec.command.risk"}"#,
+    printcolumn = r#"{"name":"Approvals","type":"string","jsonPath":".status.progress"}"#,
+    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
+    printcolumn = r#"{"name":"Expires","type":"date","jsonPath":".spec.expiresAt"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[x_kube(validation = Rule::new("self == oldSelf").message("spec is immutable: withdraw this request and make another"))]
+#[x_kube(validation = Rule::new("(self.scope == 'Command' || self.scope == 'Fingerprint') == has(self.command)").message("command belongs to scope Command and Fingerprint, and is needed there"))]
+#[x_kube(validation = Rule::new("self.scope != 'Window' || has(self.window) && has(self.reason)").message("scope Window needs window and reason"))]
+#[serde(rename_all = "camelCase")]
+pub struct AccessRequestSpec {
+    /// The Connection that is asked about.
+    pub connection: ConnectionIdentity,
+    /// The person who asks.
+    pub requester: Person,
+    /// The agents that act for the person, the nearest to the door first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub agents: Vec<Person>,
+    /// What would be granted.
+    pub scope: GrantScope,
+    /// The command, as a person may see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandView>,
+    /// The window that is asked for, for scope Window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    /// Which policies and rules ask. Who may approve is not said here: the operator writes that into `status.requirements`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub asked_by: Vec<RuleIdentity>,
+    /// Why, in the asker's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub reason: Option<String>,
+    /// When the request can no longer be decided.
+    pub expires_at: Time,
+    /// The session and process that hold the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionIdentity>,
+    /// The admission objects that were in force when the request was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admission: Option<AdmissionIdentity>,
+}
+
+/// A Connection, by name and uid: a namesake made later is not the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConnectionIdentity {
+    /// Name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// `metadata.uid`.
+    #[schemars(length(min = 1, max = 64))]
+    pub uid: String,
+}
+
+/// A person or an agent. Sameness is (issuer, subject), never the name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Person {
+    /// Name as the API server would give it, such as `oidc:alice`.
+    #[schemars(length(min = 1, max = 512))]
+    pub username: String,
+    /// Groups as the API server would give them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(max = 512)))]
+    pub groups: Vec<String>,
+    /// The issuer's URL.
+    #[serde(default)]
+    #[schemars(length(max = 1024))]
+    pub issuer: String,
+    /// The `sub` claim: what the API server knows as the user's uid.
+    #[serde(default)]
+    #[schemars(length(max = 512))]
+    pub subject: String,
+}
+
+/// A command as a person may see it: detector hits, passwords and keys masked, control characters escaped.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CommandView {
+    /// The text.
+    #[schemars(length(max = 40_000))]
+    pub text: String,
+    /// The first line or so, for `kubectl get`.
+    #[schemars(length(max = 80))]
+    pub summary: String,
+    /// Bound parameters, each cut at 4 KiB.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(max = 5_000)))]
+    pub parameters: Vec<String>,
+    /// Keyed hash (HMAC-SHA-256, hexadecimal) of the exact bytes, the parameters and all that the grant is bound to.
+    #[schemars(length(min = 64, max = 64), pattern("^[0-9a-f]{64}$"))]
+    pub digest: String,
+    /// What it does: `delete`, `drop` and so on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 64)))]
+    pub verbs: Vec<String>,
+    /// What it touches, as `schema.table`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128), inner(length(max = 512)))]
+    pub tables: Vec<String>,
+    /// The documented risk score, 0 to 100.
+    #[schemars(range(min = 0, max = 100))]
+    pub risk: i32,
+    /// The database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub database: Option<String>,
+}
+
+/// A window of time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Window {
+    /// How long, from the approval on.
+    pub duration: Duration,
+}
+
+/// A policy's rule, by names, uid and generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RuleIdentity {
+    /// Name of the ApprovalPolicy.
+    #[schemars(length(min = 1, max = 253))]
+    pub policy: String,
+    /// Its `metadata.uid`.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// Its `metadata.generation`.
+    pub generation: i64,
+    /// Name of the rule.
+    #[schemars(length(min = 1, max = 63))]
+    pub rule: String,
+}
+
+/// The session and process that hold the command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionIdentity {
+    /// Session, as in the records.
+    #[schemars(length(min = 1, max = 64))]
+    pub id: String,
+    /// Pod.
+    #[schemars(length(max = 253))]
+    pub pod: String,
+    /// The Pod's uid.
+    #[schemars(length(max = 64))]
+    pub pod_uid: String,
+    /// Whether the client waits or comes again.
+    pub on_hold: crate::approval_policy::OnHold,
+}
+
+/// The admission objects in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AdmissionIdentity {
+    /// Digest over uid and generation of every admission policy and binding of ours.
+    #[schemars(length(max = 64))]
+    pub digest: String,
+}
+
+/// State of an AccessRequest.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessRequestStatus {
+    /// Who may approve and how many are needed; written by the operator from accepted policies. All must be satisfied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub requirements: Option<Vec<Requirement>>,
+    /// What people answered. Entries are added by their authors and never changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["user".into(), "decision".into()]))]
+    pub approvals: Option<Vec<Answer>>,
+    /// Approved, Denied, Expired, Withdrawn, Revoked, Reviewed, Consumed, AdmissionChanged; derived by the operator, Consumed by the proxy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Approvals so far of approvals needed, such as `1/2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub progress: Option<String>,
+    /// The condition that counts, in one word, for `kubectl get`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub state: Option<String>,
+    /// The process that claimed the grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumed: Option<Claim>,
+}
+
+/// What one policy asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Requirement {
+    /// The rule.
+    pub asked_by: RuleIdentity,
+    /// Who may approve.
+    #[schemars(length(min = 1, max = 32))]
+    pub approvers: Vec<Subject>,
+    /// How many distinct people.
+    #[schemars(range(min = 1, max = 10))]
+    pub required: i32,
+    /// Whether an approval needs a reason.
+    #[serde(default)]
+    pub reason_required: bool,
+}
+
+/// Kinds of answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Decision {
+    /// By an approver: yes.
+    Approve,
+    /// By an approver: no.
+    Deny,
+    /// By the asker: no longer wanted.
+    Withdraw,
+    /// By an approver: what was granted ends now.
+    Revoke,
+    /// By a reviewer of a break-glass use: seen.
+    Review,
+}
+
+/// One person's answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    /// The author, as the API server authenticates them; admission refuses any other name.
+    #[schemars(length(min = 1, max = 512))]
+    pub user: String,
+    /// What they say.
+    pub decision: Decision,
+    /// The request's `metadata.uid`: a request made again under the same name is another.
+    #[serde(rename = "requestUID")]
+    #[schemars(length(min = 1, max = 64))]
+    pub request_uid: String,
+    /// The digest of the command that was read (`spec.command.digest`); left out where there is no command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub digest: Option<String>,
+    /// The author's issuer; admission compares it with what the API server knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub issuer: Option<String>,
+    /// The author's uid at the API server (`sub`); admission compares it with what the API server knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub subject: Option<String>,
+    /// The author's groups by which they are an approver; admission compares them with what the API server knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(max = 512)))]
+    pub groups: Vec<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub reason: Option<String>,
+    /// When the author says it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<MicroTime>,
+}
+
+/// Who claimed a grant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// Random, by the claimant: the proxy goes on only after reading its own nonce back.
+    #[schemars(length(min = 16, max = 64))]
+    pub nonce: String,
+    /// Pod.
+    #[schemars(length(max = 253))]
+    pub pod: String,
+    /// When, by the proxy's clock.
+    pub time: MicroTime,
+}

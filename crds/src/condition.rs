@@ -1,0 +1,172 @@
+//! Conditions: their types and reasons are closed sets, so that scripts and dashboards can rely on them.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// Types of conditions in `status.conditions` of our kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConditionType {
+    /// The object is valid and everything it names exists; the door's own compiler took it.
+    Accepted,
+    /// The workload is up (Connection, AuditSink).
+    Programmed,
+    /// Every process that holds a session enforces the present generation.
+    Enforced,
+    /// The sum of the others.
+    Ready,
+    /// Policy or sink of the past still holds because the present object is not accepted.
+    Degraded,
+    /// A peer or a right makes a promise of ours advisory (for example a superuser role at the target).
+    Advisory,
+    /// AccessRequest: as many distinct people as asked for have approved.
+    Approved,
+    /// AccessRequest: somebody entitled has denied.
+    Denied,
+    /// AccessRequest: nobody decided in time.
+    Expired,
+    /// AccessRequest: the asker left or gave up.
+    Withdrawn,
+    /// AccessRequest: a running grant was ended.
+    Revoked,
+    /// AccessRequest: a break-glass use was reviewed.
+    Reviewed,
+    /// AccessRequest: the proxy about to execute has claimed the grant. Spent, not executed.
+    Consumed,
+    /// AccessRequest: admission objects changed since it was made; it can no longer be used.
+    AdmissionChanged,
+}
+
+/// Reasons of conditions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Everything is as it should be.
+    Accepted,
+    /// A part of the specification that this version does not do yet.
+    NotImplemented,
+    /// The specification does not compile; the message names field and cause.
+    Invalid,
+    /// The namespace was not opted in.
+    NamespaceNotEnabled,
+    /// A rule that the Connection requires does not exist.
+    RequiredRuleMissing,
+    /// A rule that the Connection requires is not accepted.
+    RequiredRuleNotAccepted,
+    /// A rule that the Connection requires does not select it.
+    RequiredRuleNotSelecting,
+    /// A rule that selects the Connection was never accepted.
+    RuleNotAccepted,
+    /// The sink does not exist or does not take Connections from this namespace.
+    SinkNotAvailable,
+    /// A Secret that is named does not exist or lacks a key.
+    SecretMissing,
+    /// The credentials' Secret does not name the target's host.
+    HostNotPermitted,
+    /// An issuer that is named is not in the operator's configuration.
+    UnknownIssuer,
+    /// An audience that the API server itself accepts.
+    AudienceNotAllowed,
+    /// The compiled policy does not fit into its carrier.
+    TooLarge,
+    /// The workload has not come up yet.
+    Progressing,
+    /// The workload is up.
+    Available,
+    /// No replicas were asked for.
+    ScaledToZero,
+    /// All processes enforce the present generation.
+    Enforced,
+    /// Some process has not confirmed the present generation.
+    WaitingForProxies,
+    /// A process was silent for too long.
+    ProxySilent,
+    /// No process runs that could enforce.
+    NoProxies,
+    /// All conditions that count are True.
+    Ready,
+    /// Some condition that counts is not True.
+    NotReady,
+    /// Not looked at yet.
+    Pending,
+    /// The installed custom resource definition differs from the operator's own.
+    SchemaMismatch,
+    /// The recorder's checkpoint is consistent with the last one cosigned.
+    Consistent,
+    /// The recorder's checkpoint is not consistent with the last one cosigned.
+    Inconsistent,
+    /// The recorder does not answer.
+    RecorderUnavailable,
+    /// Enough distinct people approved.
+    ApprovedByPeople,
+    /// Somebody entitled denied.
+    DeniedByPerson,
+    /// Time ran out before a decision.
+    TimedOut,
+    /// The asker withdrew.
+    WithdrawnByRequester,
+    /// Somebody entitled revoked.
+    RevokedByPerson,
+    /// Waiting for people.
+    WaitingForApproval,
+    /// Claimed by a proxy.
+    ClaimedByProxy,
+    /// The admission policy or its binding changed or does not refuse a forgery.
+    AdmissionNotTrusted,
+}
+
+/// How one rule stands on one Connection or one Connection under one rule.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleStatus {
+    /// The generation of `metadata` that the conditions speak of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Accepted, Enforced, Ready. `Enforced` is about this rule alone: every process that holds a session of a Connection that it selects enforces this generation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// How many Connections the rule selects.
+    #[serde(default)]
+    pub connections: i32,
+    /// The generation that is in force where the present one is not accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforced_generation: Option<i64>,
+}
+
+// === impl ConditionType ===
+
+impl ConditionType {
+    /// The text in `type`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "Accepted",
+            Self::Programmed => "Programmed",
+            Self::Enforced => "Enforced",
+            Self::Ready => "Ready",
+            Self::Degraded => "Degraded",
+            Self::Advisory => "Advisory",
+            Self::Approved => "Approved",
+            Self::Denied => "Denied",
+            Self::Expired => "Expired",
+            Self::Withdrawn => "Withdrawn",
+            Self::Revoked => "Revoked",
+            Self::Reviewed => "Reviewed",
+            Self::Consumed => "Consumed",
+            Self::AdmissionChanged => "AdmissionChanged",
+        }
+    }
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// The text in `reason`.
+    pub fn as_str(self) -> String {
+        format!("{self:?}")
+    }
+}
+
+/// Whether a condition of this type is there and `True`.
+pub fn is_true(conditions: &[Condition], kind: ConditionType) -> bool {
+    conditions.iter().any(|c| c.type_ == kind.as_str() && c.status == "True")
+}
