@@ -1,0 +1,60 @@
+# shellcheck shell=bash
+# Fills the templates in config/ and manifests/ and lays out the state directory. To be sourced after lib.sh.
+
+readonly VOLUMES=12
+
+# render FILE: the template with addresses and paths filled in.
+render() {
+  sed -e "s#@STATE@#$STATE#g" -e "s#@BIN@#$BIN#g" -e "s#@NODE_IP@#$NODE_IP#g" -e "s#@NODE_NAME@#$NODE_NAME#g" \
+    -e "s#@DNS_SERVICE_IP@#$DNS_SERVICE_IP#g" -e "s#@POD_CIDR@#$POD_CIDR#g" -e "s#@ISSUER@#$ISSUER#g" \
+    -e "s#@SNAPSHOTTER@#$(snapshotter)#g" "$1"
+}
+
+# snapshotter: overlayfs cannot stand on overlayfs, which is what the root of a container is.
+snapshotter() {
+  if [[ $(stat -f -c %T "$STATE") == overlayfs ]]; then echo native; else echo overlayfs; fi
+}
+
+# make_state: directories and configuration files; called before every start.
+make_state() {
+  local number file
+  mkdir -p "$STATE"/{conf/cni,etcd,containerd,kubelet,keycloak/import,logs/var,logs/pods,volumes} /var/lib/cni
+  for number in $(seq -w 1 "$VOLUMES"); do mkdir -p "$STATE/volumes/local-$number"; done
+  mkdir -p "$STATE"/volumes/small-{1,2}
+  for file in containerd.toml kubelet.yaml kube-proxy.yaml Corefile audit-policy.yaml; do
+    render "$CLUSTER_DIR/config/$file" >"$STATE/conf/$file"
+  done
+  render "$CLUSTER_DIR/config/cni.conflist" >"$STATE/conf/cni/10-sallyport.conflist"
+  render "$CLUSTER_DIR/config/authentication.yaml" |
+    sed -e '/@KEYCLOAK_CA@/{' -e 's/.*//' -e "r /dev/fd/3" -e 'd}' 3< <(sed 's/^/        /' "$STATE/pki/identity.crt") \
+      >"$STATE/conf/authentication.yaml"
+  fresh_realm
+}
+
+# fresh_realm: Keycloak imports a realm only once, so a changed file means a new database.
+fresh_realm() {
+  local hash
+  hash=$(digest "$CLUSTER_DIR/keycloak/realm.json")
+  if up_to_date "$STATE/keycloak/.realm" "$hash"; then return 0; fi
+  rm -rf "$STATE/keycloak"
+  mkdir -p "$STATE/keycloak/import"
+  cp "$CLUSTER_DIR/keycloak/realm.json" "$STATE/keycloak/import/"
+  echo "$hash" >"$STATE/keycloak/.realm"
+}
+
+# volume NAME CLASS SIZE
+volume() {
+  render "$CLUSTER_DIR/manifests/volume.yaml" | sed -e "s#@VOLUME@#$1#g" -e "s#@CLASS@#$2#g" -e "s#@SIZE@#$3#g"
+  echo ---
+}
+
+# manifests: prints what the cluster itself needs in the API.
+manifests() {
+  local number
+  render "$CLUSTER_DIR/manifests/dns.yaml"
+  echo ---
+  cat "$CLUSTER_DIR/manifests/storage.yaml"
+  echo ---
+  for number in $(seq -w 1 "$VOLUMES"); do volume "local-$number" local 10Gi; done
+  for number in 1 2; do volume "small-$number" local-small 16Mi; done
+}

@@ -1,0 +1,59 @@
+# shellcheck shell=bash
+# The directory that people and tests work from: kubeconfigs, tokens, programs. To be sourced after lib.sh.
+
+readonly DEMO_USERS=(alice bob carol mallory)
+
+# install_script FROM TO DEMO-DIR: fills in the paths and makes it executable.
+install_script() {
+  sed -e "s#@DEMO@#$3#g" -e "s#@ISSUER@#$ISSUER#g" "$1" >"$2"
+  chmod +x "$2"
+}
+
+# user_kubeconfig USER DEMO-DIR: that person's own kubeconfig, authenticated by the identity provider.
+user_kubeconfig() {
+  jq -n --arg user "$1" --arg server "$API_SERVER" --rawfile ca "$STATE/pki/cluster.crt" --arg plugin "$2/bin/exec-credential" '{
+    apiVersion: "v1", kind: "Config", "current-context": "sallyport",
+    clusters: [{name: "sallyport", cluster: {server: $server, "certificate-authority-data": ($ca | @base64)}}],
+    users: [{name: $user, user: {exec: {
+      apiVersion: "client.authentication.k8s.io/v1", interactiveMode: "Never", command: $plugin, args: [$user]}}}],
+    contexts: [{name: "sallyport", context: {cluster: "sallyport", user: $user, namespace: "doors"}}]}' >"$2/kubeconfig-$1"
+}
+
+# environment DEMO-DIR: what a shell needs to reach the cluster; to be sourced.
+environment() {
+  cat >"$1/env.cluster" <<END
+export KUBECONFIG='$1/kubeconfig-admin'
+export SALLYPORT_ISSUER='$ISSUER'
+export SALLYPORT_ISSUER_CA='$1/ca/keycloak.pem'
+case ":\$PATH:" in *:'$1/bin':*) ;; *) export PATH='$1/bin':"\$PATH" ;; esac
+END
+}
+
+# write_demo_dir DIR: for the local cluster; the same content each time.
+write_demo_dir() {
+  local dir=$1 user
+  mkdir -p "$dir/bin" "$dir/ca"
+  chmod 700 "$dir"
+  ln -sfn "$BIN/kubectl" "$dir/bin/kubectl"
+  install_script "$CLUSTER_DIR/demo/token" "$dir/token" "$dir"
+  install_script "$CLUSTER_DIR/demo/exec-credential" "$dir/bin/exec-credential" "$dir"
+  printf '#!/usr/bin/env bash\nexec "%s/ctr" "$@"\n' "$CLUSTER_DIR" >"$dir/bin/ctr"
+  chmod +x "$dir/bin/ctr"
+  install -m 600 "$ADMIN_KUBECONFIG" "$dir/kubeconfig-admin"
+  install -m 644 "$STATE/pki/identity.crt" "$dir/ca/keycloak.pem"
+  for user in "${DEMO_USERS[@]}"; do user_kubeconfig "$user" "$dir"; done
+  environment "$dir"
+}
+
+# write_foreign_demo_dir DIR KUBECTL: for a cluster that was there before; its identity provider is the demo's business.
+write_foreign_demo_dir() {
+  local dir=$1
+  mkdir -p "$dir/bin"
+  chmod 700 "$dir"
+  ln -sfn "$2" "$dir/bin/kubectl"
+  (umask 077 && "$2" config view --raw --minify --flatten >"$dir/kubeconfig-admin")
+  cat >"$dir/env.cluster" <<END
+export KUBECONFIG='$dir/kubeconfig-admin'
+case ":\$PATH:" in *:'$dir/bin':*) ;; *) export PATH='$dir/bin':"\$PATH" ;; esac
+END
+}

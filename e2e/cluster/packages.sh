@@ -1,0 +1,42 @@
+# shellcheck shell=bash
+# What the cluster needs from the distribution. To be sourced after lib.sh.
+
+# command:package
+readonly NEEDED_COMMANDS=(
+  ip:iproute2 nft:nftables conntrack:conntrack openssl:openssl curl:curl jq:jq gcc:gcc
+  pkg-config:pkg-config mmdebstrap:mmdebstrap psql:postgresql-client pgrep:procps unshare:util-linux mount:mount
+)
+# file:package, for what is no command
+readonly NEEDED_FILES=(
+  /usr/lib/cni/ptp:containernetworking-plugins
+  /usr/include/seccomp.h:libseccomp-dev
+)
+# What the developer brings: language toolchains are a choice, never installed behind one's back.
+readonly NEEDED_TOOLCHAINS=(go java mvn)
+
+# missing_packages: prints the packages that are not there.
+missing_packages() {
+  local entry
+  for entry in "${NEEDED_COMMANDS[@]}"; do
+    command -v "${entry%%:*}" >/dev/null || echo "${entry##*:}"
+  done
+  for entry in "${NEEDED_FILES[@]}"; do
+    [[ -e ${entry%%:*} ]] || echo "${entry##*:}"
+  done
+}
+
+# ensure_packages: installs what is missing where apt-get is at hand, else lists it.
+ensure_packages() {
+  local tool packages
+  for tool in "${NEEDED_TOOLCHAINS[@]}"; do
+    command -v "$tool" >/dev/null || die "missing: $tool. Needed are Go 1.26, Java 17 or newer, and Maven"
+  done
+  mapfile -t packages < <(missing_packages | sort -u)
+  ((${#packages[@]})) || return 0
+  if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
+    die "missing; install these packages (their Debian names): ${packages[*]}"
+  fi
+  say "installing ${packages[*]}"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+}
