@@ -1,1 +1,17 @@
-//! (to come)
+//! The evidence log: what a record says, and how anybody can prove that no record was added, changed, moved or removed.
+//!
+//! This crate is pure: no network, no async runtime, and files only through [`store::Store`]. The recorder writes with it,
+//! the command-line tool proves with it, and both therefore agree by construction.
+//!
+//! Reading order: [`record`] (what is written), [`canonical`] (the one spelling of a record), [`merkle`] and [`tiles`]
+//! (RFC 6962 and C2SP tlog-tiles), [`note`] and [`checkpoint`] (C2SP signed notes), [`verify`] (proof or refutation),
+//! [`wire`] (how a door hands records to a recorder).
+
+pub mod canonical;
+pub mod digest;
+pub mod record;
+pub mod time;
+
+pub use digest::Digest;
+pub use record::{Batch, Event, Record};
+pub use time::Time;

@@ -1,0 +1,204 @@
+//! Records on their way: serialised where they arise, numbered where they are sent.
+
+use super::{Event, MAX_ENTRY, Origin, SessionId, VERSION, Writer, split};
+use crate::time::Time;
+
+/// What a draft may weigh: the rest of an entry is for the writer's names (each bounded by Kubernetes).
+pub(super) const DRAFT_BUDGET: usize = MAX_ENTRY - 4 * 1024;
+
+/// An event that cannot be written down.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// One part that cannot be split is longer than a log entry.
+    #[error("a {0} record is longer than a log entry holds ({MAX_ENTRY} bytes)")]
+    TooLong(&'static str),
+    /// The event does not serialise: a defect.
+    #[error("a record does not serialise: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// A record but for its source: serialised once, by whoever states it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// `{"event":…,"session":…,`
+    head: String,
+    /// `,"time":…,"v":1}`
+    tail: String,
+    session: Option<SessionId>,
+    kind: &'static str,
+}
+
+impl Draft {
+    pub(super) fn new(time: Time, session: Option<&SessionId>, event: &Event) -> Result<Self, RecordError> {
+        let mut head = format!("{{\"event\":{}", serde_json::to_string(event)?);
+        if let Some(session) = session {
+            head.push_str(",\"session\":\"");
+            head.push_str(session.as_str());
+            head.push('"');
+        }
+        head.push_str(",\"source\":");
+        let tail = format!(",\"time\":\"{time}\",\"v\":{VERSION}}}");
+        let draft = Self { head, tail, session: session.cloned(), kind: event.kind() };
+        if draft.len() > DRAFT_BUDGET {
+            return Err(RecordError::TooLong(draft.kind));
+        }
+        Ok(draft)
+    }
+
+    /// Bytes, without the source.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a draft is never empty")]
+    pub fn len(&self) -> usize {
+        self.head.len() + self.tail.len()
+    }
+
+    /// The session it belongs to.
+    #[must_use]
+    pub fn session(&self) -> Option<&SessionId> {
+        self.session.as_ref()
+    }
+
+    /// The event's JSON name.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+}
+
+/// Records that are accepted together or not at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    drafts: Vec<Draft>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A batch of one event.
+    ///
+    /// # Errors
+    /// As [`Batch::push`].
+    pub fn of(time: Time, session: Option<&SessionId>, event: Event) -> Result<Self, RecordError> {
+        let mut batch = Self::new();
+        batch.push(time, session, event)?;
+        Ok(batch)
+    }
+
+    /// Adds an event, a command that is too long for one entry as several.
+    ///
+    /// # Errors
+    /// When a part that cannot be split is too long; the batch is then unchanged.
+    pub fn push(&mut self, time: Time, session: Option<&SessionId>, event: Event) -> Result<(), RecordError> {
+        let drafts: Vec<Draft> =
+            split::split(event)?.iter().map(|event| Draft::new(time, session, event)).collect::<Result<_, _>>()?;
+        self.bytes += drafts.iter().map(Draft::len).sum::<usize>();
+        self.drafts.extend(drafts);
+        Ok(())
+    }
+
+    /// The drafts, in order.
+    #[must_use]
+    pub fn drafts(&self) -> &[Draft] {
+        &self.drafts
+    }
+
+    /// Takes the drafts out.
+    #[must_use]
+    pub fn into_drafts(self) -> Vec<Draft> {
+        self.drafts
+    }
+
+    /// Bytes of all drafts.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many records.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.drafts.len()
+    }
+
+    /// Whether there is nothing to record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.drafts.is_empty()
+    }
+}
+
+/// Gives drafts their source: one writer's names, serialised once.
+#[derive(Clone, Debug)]
+pub struct Seal {
+    /// `{"connection":…,"instance":…,"pod":…,"seq":`
+    before: String,
+    /// `,"writer":"proxy"}`
+    after: &'static str,
+}
+
+impl Seal {
+    /// The seal of one writer.
+    ///
+    /// # Errors
+    /// When a name does not serialise: a defect.
+    pub fn new(origin: &Origin) -> Result<Self, RecordError> {
+        let mut before = String::from("{");
+        if let Some(connection) = &origin.connection {
+            before.push_str("\"connection\":");
+            before.push_str(&serde_json::to_string(connection)?);
+            before.push(',');
+        }
+        let instance = serde_json::to_string(&origin.instance)?;
+        let pod = serde_json::to_string(&origin.pod)?;
+        before.push_str(&format!("\"instance\":{instance},\"pod\":{pod},\"seq\":"));
+        let after = match origin.writer {
+            Writer::Proxy => ",\"writer\":\"proxy\"}",
+            Writer::Recorder => ",\"writer\":\"recorder\"}",
+        };
+        Ok(Self { before, after })
+    }
+
+    /// The log entry: canonical JSON.
+    ///
+    /// # Errors
+    /// When the writer's names are so long that the entry does not fit.
+    pub fn seal(&self, draft: &Draft, seq: u64) -> Result<Vec<u8>, RecordError> {
+        let seq = seq.to_string();
+        let parts = [&draft.head, &self.before, &seq, self.after, &draft.tail];
+        let leaf = parts.concat().into_bytes();
+        if leaf.len() > MAX_ENTRY {
+            return Err(RecordError::TooLong(draft.kind));
+        }
+        Ok(leaf)
+    }
+}
+
+impl Event {
+    /// The event's JSON name; a closed set, fit for a metric's label.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::SessionStart(_) => "sessionStart",
+            Self::LoginRefused(_) => "loginRefused",
+            Self::Command(_) => "command",
+            Self::CommandPart(_) => "commandPart",
+            Self::Hold(_) => "hold",
+            Self::Approved(_) => "approved",
+            Self::Denied(_) => "denied",
+            Self::Withdrawn(_) => "withdrawn",
+            Self::Expired(_) => "expired",
+            Self::Claimed(_) => "claimed",
+            Self::Outcome(_) => "outcome",
+            Self::TransactionEnd(_) => "transactionEnd",
+            Self::SessionEnd(_) => "sessionEnd",
+            Self::LogStart(_) => "logStart",
+            Self::LogEnd(_) => "logEnd",
+            Self::PolicyChange(_) => "policyChange",
+        }
+    }
+}

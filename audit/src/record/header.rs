@@ -1,0 +1,88 @@
+//! The part of a record that a recorder reads: enough to know whose it is, whatever the event holds.
+
+use std::fmt;
+
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::{SessionId, Source};
+use crate::time::Time;
+
+/// A leaf that is no record.
+#[derive(Debug, thiserror::Error)]
+#[error("not a record: {0}")]
+pub struct HeaderError(#[from] serde_json::Error);
+
+/// The kind of an event, by its JSON name. Open, so that a recorder takes kinds that a newer door knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kind(String);
+
+impl Kind {
+    /// Opens a session.
+    pub const SESSION_START: &str = "sessionStart";
+    /// Closes one.
+    pub const SESSION_END: &str = "sessionEnd";
+    /// An intent.
+    pub const COMMAND: &str = "command";
+    /// What came of a command; may arrive after its session was declared over.
+    pub const OUTCOME: &str = "outcome";
+    /// How a transaction ended; may arrive after its session was declared over.
+    pub const TRANSACTION_END: &str = "transactionEnd";
+
+    /// The JSON name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneKey;
+        impl<'de> Visitor<'de> for OneKey {
+            type Value = Kind;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with the event's kind as its only key")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Kind, A::Error> {
+                let Some((kind, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? else {
+                    return Err(serde::de::Error::custom("an event without a kind"));
+                };
+                match map.next_key::<IgnoredAny>()? {
+                    Some(_) => Err(serde::de::Error::custom("an event of two kinds")),
+                    None => Ok(Kind(kind)),
+                }
+            }
+        }
+        deserializer.deserialize_map(OneKey)
+    }
+}
+
+/// Whose record it is and what kind.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Header {
+    /// The kind of event.
+    #[serde(rename = "event")]
+    pub kind: Kind,
+    /// The session it belongs to.
+    #[serde(default)]
+    pub session: Option<SessionId>,
+    /// Who states it.
+    pub source: Source,
+    /// When, by the writer's clock.
+    pub time: Time,
+    /// The schema's version.
+    pub v: u32,
+}
+
+impl Header {
+    /// Reads a leaf's header.
+    ///
+    /// # Errors
+    /// When it is not a record.
+    pub fn parse(leaf: &[u8]) -> Result<Self, HeaderError> {
+        Ok(serde_json::from_slice(leaf)?)
+    }
+}

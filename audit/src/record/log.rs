@@ -1,0 +1,41 @@
+//! Records about the log and the policy themselves.
+
+use serde::{Deserialize, Serialize};
+
+use super::source::ObjectRef;
+use crate::digest::Digest;
+
+/// The first record of every log, and one at every start of its recorder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogStart {
+    /// The log's name, in its checkpoints and key.
+    pub origin: String,
+    /// Root of the tree that the recorder found, in hex; only after a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<Digest>,
+    /// The AuditSink.
+    pub sink: ObjectRef,
+    /// Records that the recorder found at its start: 0 at the log's birth.
+    pub size: u64,
+    /// The log's public key, as C2SP verifier key.
+    pub vkey: String,
+}
+
+/// The recorder stops in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEnd {
+    /// In words.
+    pub reason: String,
+}
+
+/// A door began to enforce another policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyChange {
+    /// SHA-256 of the carrier's payload.
+    pub digest: Digest,
+    /// The revision before; `None` at start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    /// The revision now enforced.
+    pub to: u64,
+}

@@ -1,0 +1,89 @@
+//! Records about a question to a second person.
+
+use serde::{Deserialize, Serialize};
+
+use super::source::ObjectRef;
+use crate::time::Time;
+
+/// An AccessRequest by name and uid: a grant binds to the uid, since names can be made again.
+pub type RequestRef = ObjectRef;
+
+/// One person's entry in `status.approvals`, as the API server authenticated it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approver {
+    /// Their reason, where they gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Time>,
+    /// The API server's uid of the user: (issuer, sub) where the configuration maps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// The API server's name of the user.
+    pub username: String,
+}
+
+/// A command waits, or was refused with the request's name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// The command's number.
+    pub command: u64,
+    /// When the request expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Time>,
+    /// The question.
+    pub request: RequestRef,
+    /// Whether the client waits in place (`Wait`) or was refused for now (`Refuse`).
+    pub waits: bool,
+}
+
+/// The request was approved, and this door saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approved {
+    /// Everybody whose approval counts.
+    pub approvers: Vec<Approver>,
+    /// The command's number.
+    pub command: u64,
+    /// The question.
+    pub request: RequestRef,
+    /// Microseconds from hold to approval, as the door waited.
+    #[serde(rename = "waitedUs")]
+    pub waited_us: u64,
+}
+
+/// The request was denied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denied {
+    /// The command's number.
+    pub command: u64,
+    /// Who said no.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deniers: Vec<Approver>,
+    /// The question.
+    pub request: RequestRef,
+}
+
+/// The question was taken back, ran out of time, or was closed by the system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// The command's number.
+    pub command: u64,
+    /// In words: the client cancelled or left; the hold's longest time is over; admission changed…
+    pub reason: String,
+    /// The question.
+    pub request: RequestRef,
+}
+
+/// A grant was claimed: `Consumed` is set and carries this nonce. Spent, not yet executed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claimed {
+    /// Everybody whose approval is used.
+    pub approvers: Vec<Approver>,
+    /// The command's number.
+    pub command: u64,
+    /// The claimant's nonce, read back from the API server.
+    pub nonce: String,
+    /// The question.
+    pub request: RequestRef,
+}
