@@ -1,0 +1,127 @@
+//! What the verdict code knows of a target's catalog: relations, their columns, view definitions and inheritance.
+//!
+//! The door fills a [`Snapshot`] from the target (side connection for committed state, the session's own backend after
+//! its own DDL); nothing here asks the target for anything. A name that a snapshot does not hold is *unknown*, which
+//! never means safe: lineage answers `Unknown` for whatever hangs on it.
+
+mod path;
+mod snapshot;
+
+pub use path::SearchPath;
+pub use snapshot::Snapshot;
+
+use serde::{Deserialize, Serialize};
+
+/// An object identifier of PostgreSQL.
+pub type Oid = u32;
+
+/// Number of a column within its relation (`pg_attribute.attnum`): from 1 for users' columns, negative for system columns.
+pub type AttNum = i16;
+
+/// One stored column: its relation's OID and its number there. Names change, this does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ColumnId {
+    /// OID of the relation.
+    pub relation: Oid,
+    /// Number of the column there.
+    pub column: AttNum,
+}
+
+/// What a relation is (`pg_class.relkind`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RelationKind {
+    /// Ordinary table (`r`).
+    #[default]
+    Table,
+    /// Partitioned table (`p`).
+    PartitionedTable,
+    /// View (`v`).
+    View,
+    /// Materialised view (`m`).
+    MaterializedView,
+    /// Foreign table (`f`).
+    ForeignTable,
+    /// Sequence (`S`).
+    Sequence,
+    /// Composite type (`c`).
+    CompositeType,
+    /// Anything else that can stand in `pg_class`.
+    Other,
+}
+
+/// One column of a [`Relation`]. Dropped columns are left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// `pg_attribute.attnum`.
+    pub attnum: AttNum,
+    /// `pg_attribute.attname`, as stored (not quoted, not folded).
+    pub name: String,
+    /// `pg_attribute.atttypid`.
+    pub type_oid: Oid,
+    /// Expression of a generated column (`pg_get_expr`), which inherits the protection of what it is made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generated: Option<String>,
+}
+
+/// One row of `pg_class` with what belongs to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relation {
+    /// `pg_class.oid`.
+    pub oid: Oid,
+    /// Name of its schema; `pg_temp_N` for a temporary relation.
+    pub schema: String,
+    /// `pg_class.relname`.
+    pub name: String,
+    /// What it is.
+    #[serde(default)]
+    pub kind: RelationKind,
+    /// Its columns in order of `attnum`, without dropped ones.
+    pub columns: Vec<Column>,
+    /// Definition of a view or materialised view: `pg_catalog.pg_get_viewdef(oid)`, read with an **empty** search_path so
+    /// that every name outside `pg_catalog` is qualified. `None` for a view means that it could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
+    /// Partitioned table or inheritance parents (`pg_inherits`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<Oid>,
+    /// Whether it has rules other than a view's own `_RETURN`, or triggers: what a write to it does then cannot be seen.
+    #[serde(default)]
+    pub active: bool,
+}
+
+/// Look-ups that verdicts and masks need. [`Snapshot`] is the one implementation outside tests.
+pub trait Catalog {
+    /// The relation that a name means under a search path. `None`: not known here.
+    fn resolve(&self, path: &SearchPath, schema: Option<&str>, name: &str) -> Option<&Relation>;
+
+    /// The relation of an OID.
+    fn relation(&self, oid: Oid) -> Option<&Relation>;
+
+    /// All relations, in order of OID: for rules that name columns by glob.
+    fn relations(&self) -> Box<dyn Iterator<Item = &Relation> + '_>;
+
+    /// The relations that inherit directly from this one, partitions among them.
+    fn children(&self, oid: Oid) -> &[Oid];
+}
+
+// === impl Relation ===
+
+impl Relation {
+    /// The column of a name, exactly as stored.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// `schema.name`, as rules write it.
+    pub fn qualified(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+
+    /// Whether reading it runs its [`definition`](Self::definition).
+    pub fn is_view(&self) -> bool {
+        self.kind == RelationKind::View
+    }
+}
+
+#[cfg(test)]
+mod tests;
