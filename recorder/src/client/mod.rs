@@ -1,0 +1,229 @@
+//! What a door holds to make its records durable.
+//!
+//! [`Evidence::append`] takes its place in the queue at once and resolves when the recorder has answered "on disk", with a
+//! [`Durable`] that nothing else can make. Records keep their order and their running numbers across a broken connection:
+//! what was not acknowledged is sent again under the same number, and the recorder drops what it already has.
+
+mod error;
+mod link;
+mod task;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use sallyport_audit::record::Batch;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use error::EvidenceError;
+pub use link::{Durability, Link, Limits, TlsSource};
+
+/// Proof that records were accepted with the sink's durability: on disk for [`Durability::BeforeExecution`], in the bounded
+/// queue for [`Durability::Async`]. Not `Clone`: one proof lets one thing happen.
+#[derive(Debug)]
+pub struct Durable {
+    on_disk: bool,
+}
+
+impl Durable {
+    /// Whether the records are on the recorder's disk (else they are queued, with the loss that the sink states).
+    #[must_use]
+    pub fn on_disk(&self) -> bool {
+        self.on_disk
+    }
+}
+
+/// How the way to the recorder stands; for readiness, conditions and metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// A stream is up and the recorder takes records.
+    pub connected: bool,
+    /// In words, why not; empty while connected.
+    pub problem: String,
+    /// Size of the recorder's tree at its last answer.
+    pub tree_size: u64,
+}
+
+/// One way into one or several logs. Cloneable, and usable from any runtime.
+#[derive(Clone)]
+pub struct Evidence {
+    sinks: Arc<[Sink]>,
+}
+
+/// Shared by the handles of one sink and its task.
+#[derive(Debug)]
+struct Gauge {
+    /// Records in the queue, sent or not, that are not acknowledged.
+    records: AtomicU64,
+    /// Their bytes.
+    bytes: AtomicU64,
+    closed: AtomicBool,
+}
+
+#[derive(Clone)]
+struct Sink {
+    queue: mpsc::UnboundedSender<Message>,
+    gauge: Arc<Gauge>,
+    limits: Limits,
+    durability: Durability,
+    state: watch::Receiver<State>,
+}
+
+/// What a handle tells the task.
+enum Message {
+    Append { batch: Batch, reply: Option<oneshot::Sender<Result<(), EvidenceError>>> },
+    Close { done: oneshot::Sender<()> },
+}
+
+impl Evidence {
+    /// Starts the way to one recorder on `runtime`; the stream is opened, kept and opened again in the background.
+    ///
+    /// # Errors
+    /// When the link's names cannot be written into records.
+    pub fn connect(link: Link, runtime: &Handle) -> Result<Self, EvidenceError> {
+        let (queue, messages) = mpsc::unbounded_channel();
+        let (publish, state) = watch::channel(State::default());
+        let gauge = Arc::new(Gauge { records: AtomicU64::new(0), bytes: AtomicU64::new(0), closed: AtomicBool::new(false) });
+        let (limits, durability) = (link.limits, link.durability);
+        task::spawn(link, messages, publish, Arc::clone(&gauge), runtime)?;
+        Ok(Self { sinks: Arc::new([Sink { queue, gauge, limits, durability, state }]) })
+    }
+
+    /// One handle for several sinks, each of which must accept.
+    #[must_use]
+    pub fn all(handles: &[Self]) -> Self {
+        Self { sinks: handles.iter().flat_map(|handle| handle.sinks.iter().cloned()).collect() }
+    }
+
+    /// Hands over records that belong together. Their place in the order is taken now, before the future is polled; dropping
+    /// the future drops the wait, never the records.
+    ///
+    /// The future fails with [`EvidenceError::Unavailable`] after [`Limits::accept_within`]. The records stay queued all the
+    /// same, so an intent that was refused this way may still appear in the log; whoever refused it appends an outcome
+    /// `Skipped` after it.
+    pub fn append(&self, batch: Batch) -> impl Future<Output = Result<Durable, EvidenceError>> + Send + 'static + use<> {
+        let waits: Vec<_> = self.sinks.iter().map(|sink| sink.append(batch.clone())).collect();
+        async move {
+            let mut on_disk = !waits.is_empty();
+            if waits.is_empty() {
+                return Err(EvidenceError::Closed);
+            }
+            for wait in waits {
+                on_disk &= wait?.finish().await?;
+            }
+            Ok(Durable { on_disk })
+        }
+    }
+
+    /// Hands over records that nobody waits for (outcomes, ends): delivered with the same care, within the same bounds.
+    ///
+    /// # Errors
+    /// When the queue is full or closed: whoever gets this ends the session, since its evidence would have a gap.
+    pub fn send(&self, batch: Batch) -> Result<(), EvidenceError> {
+        for sink in self.sinks.iter() {
+            sink.admit(&batch)?;
+            sink.push(batch.clone(), None)?;
+        }
+        Ok(())
+    }
+
+    /// How each sink stands, in the order given to [`Evidence::all`].
+    #[must_use]
+    pub fn states(&self) -> Vec<watch::Receiver<State>> {
+        self.sinks.iter().map(|sink| sink.state.clone()).collect()
+    }
+
+    /// Whether every sink takes records now.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        !self.sinks.is_empty() && self.sinks.iter().all(|sink| sink.state.borrow().connected)
+    }
+
+    /// Records that are not acknowledged yet, in the slowest sink.
+    #[must_use]
+    pub fn lag(&self) -> u64 {
+        self.sinks.iter().map(|sink| sink.gauge.records.load(Ordering::Relaxed)).max().unwrap_or(0)
+    }
+
+    /// Sends what is queued, waits for its acknowledgement at most `within`, says goodbye to the recorder (so that it need not
+    /// wait for this instance) and refuses further records.
+    pub async fn close(&self, within: Duration) {
+        let goodbyes: Vec<_> = self.sinks.iter().map(Sink::close).collect();
+        let all = futures::future::join_all(goodbyes);
+        // Past the time there is nothing to add: the recorder notices the broken stream by itself.
+        let _ = tokio::time::timeout(within, all).await;
+    }
+}
+
+/// What one sink owes to one append.
+enum Wait {
+    Queued,
+    Reply { reply: oneshot::Receiver<Result<(), EvidenceError>>, within: Duration },
+}
+
+impl Wait {
+    async fn finish(self) -> Result<bool, EvidenceError> {
+        match self {
+            Self::Queued => Ok(false),
+            Self::Reply { reply, within } => match tokio::time::timeout(within, reply).await {
+                Ok(Ok(result)) => result.map(|()| true),
+                Ok(Err(_)) => Err(EvidenceError::Closed),
+                Err(_) => Err(EvidenceError::Unavailable { waited: within }),
+            },
+        }
+    }
+}
+
+impl Sink {
+    fn append(&self, batch: Batch) -> Result<Wait, EvidenceError> {
+        self.admit(&batch)?;
+        match self.durability {
+            Durability::Async => self.push(batch, None).map(|()| Wait::Queued),
+            Durability::BeforeExecution => {
+                let (send, reply) = oneshot::channel();
+                self.push(batch, Some(send))?;
+                Ok(Wait::Reply { reply, within: self.limits.accept_within })
+            }
+        }
+    }
+
+    /// Takes room in the queue. The bound is what "bounded lag" and bounded memory mean.
+    fn admit(&self, batch: &Batch) -> Result<(), EvidenceError> {
+        if self.gauge.closed.load(Ordering::Acquire) {
+            return Err(EvidenceError::Closed);
+        }
+        let (records, bytes) = (batch.len() as u64, batch.bytes() as u64);
+        let queued = self.gauge.records.fetch_add(records, Ordering::AcqRel) + records;
+        let weight = self.gauge.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes;
+        if queued > self.limits.max_records || weight > self.limits.max_bytes {
+            self.gauge.release(records, bytes);
+            return Err(EvidenceError::Full { records: queued - records });
+        }
+        Ok(())
+    }
+
+    fn push(&self, batch: Batch, reply: Option<oneshot::Sender<Result<(), EvidenceError>>>) -> Result<(), EvidenceError> {
+        self.queue.send(Message::Append { batch, reply }).map_err(|_| EvidenceError::Closed)
+    }
+
+    fn close(&self) -> impl Future<Output = ()> + use<> {
+        self.gauge.closed.store(true, Ordering::Release);
+        let (done, wait) = oneshot::channel();
+        let sent = self.queue.send(Message::Close { done });
+        async move {
+            if sent.is_ok() {
+                // A task that is gone has nothing left to say.
+                let _ = wait.await;
+            }
+        }
+    }
+}
+
+impl Gauge {
+    fn release(&self, records: u64, bytes: u64) {
+        self.records.fetch_sub(records, Ordering::AcqRel);
+        self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+    }
+}
