@@ -1,0 +1,41 @@
+//! What a session needs to know of the Connection that its process serves: rules, credential, certificate, and the ways
+//! to identity, approval and evidence.
+//!
+//! Everything here is a `Send` handle that the control plane fills and the data path reads: sessions run on
+//! current-thread runtimes of their own and never wait for a Kubernetes client's lock.
+
+mod approvals;
+mod identity;
+mod rules;
+mod sessions;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use sallyport_recorder::client::Evidence;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use approvals::{Approvals, ApprovalsError, Ask, Claim, Held, HoldState};
+pub use identity::{Identity, LoginRefused, Verifier};
+pub use rules::{Credential, Open, Rules, Secret, TargetTrust};
+pub use sessions::{Crowded, Sessions, Slot};
+
+/// One Connection's door, shared by all of its sessions.
+#[derive(Clone)]
+pub struct Door {
+    /// What is enforced now. A session looks before every unit of work; `Rules::Shut` admits nobody.
+    pub rules: watch::Receiver<Rules>,
+    /// The door's own TLS: certificate and ALPN of the protocol. Swapped at rotation; `None` while there is none.
+    pub tls: Arc<ArcSwap<Option<Arc<rustls::ServerConfig>>>>,
+    /// Says who presents a token.
+    pub verifier: Arc<dyn Verifier>,
+    /// Asks second people.
+    pub approvals: Arc<dyn Approvals>,
+    /// Makes records durable.
+    pub evidence: Evidence,
+    /// Sessions alive, for limits, reports and metrics.
+    pub sessions: Sessions,
+    /// Cancelled when the process drains: no new session; idle ones end, running units finish.
+    pub drain: CancellationToken,
+}

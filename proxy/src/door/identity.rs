@@ -1,0 +1,51 @@
+//! Who presents a token.
+
+use std::fmt;
+
+use futures::future::BoxFuture;
+use sallyport_audit::Time;
+use sallyport_audit::record::{Agent, Person, Refusal, Token};
+
+/// A person, and the agents that act for them, as a token that was checked just now states them.
+///
+/// Names and groups carry the issuer's prefix (`oidc:alice`), as the API server would know them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The person. Sameness is (issuer, subject), never the name.
+    pub person: Person,
+    /// Groups after prefixing.
+    pub groups: Vec<String>,
+    /// Who acts for the person, nearest first; empty when the person acts.
+    pub agents: Vec<Agent>,
+    /// The person's e-mail address, where the token says that it was verified.
+    pub email: Option<String>,
+    /// What is kept of the token: `expires` ends the session, `auth_time` answers a rule's `maxLoginAge`.
+    pub token: Token,
+}
+
+/// A token that does not open this door.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct LoginRefused {
+    /// The closed reason, for the record and the metric.
+    pub reason: Refusal,
+    /// In words, for the examiner; holds no part of the token. The client is told less.
+    pub detail: String,
+    /// The person, where the signature verified and yet the token does not serve (age, group…).
+    pub person: Option<Person>,
+}
+
+/// Says who presents a token, now.
+pub trait Verifier: Send + Sync {
+    /// Checks signature, issuer, audience, expiry and age of a token against the issuers of the Connection.
+    ///
+    /// Callable from any runtime and any number of sessions at once; the future must be dropped without harm, and answers
+    /// within its own time limit even when an issuer is away.
+    fn verify<'a>(&'a self, token: &'a [u8], now: Time) -> BoxFuture<'a, Result<Identity, LoginRefused>>;
+}
+
+impl fmt::Debug for LoginRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.reason, self.detail)
+    }
+}

@@ -1,0 +1,139 @@
+//! Sessions alive in this process: their number, their limits, and which revision each of them enforces.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sallyport_audit::record::Person;
+
+/// All sessions of one door. Cloning shares them.
+#[derive(Clone, Debug, Default)]
+pub struct Sessions {
+    table: Arc<Mutex<Table>>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    alive: HashMap<u64, Entry>,
+    people: HashMap<(String, String), usize>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    revision: Arc<AtomicU64>,
+    person: (String, String),
+}
+
+/// A session's place in the table; dropping it gives the place back.
+#[derive(Debug)]
+pub struct Slot {
+    sessions: Sessions,
+    id: u64,
+    revision: Arc<AtomicU64>,
+}
+
+/// As many sessions as the Connection allows are open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Crowded {
+    /// In this process.
+    #[error("this door has as many sessions as it takes")]
+    Door,
+    /// Of this person in this process.
+    #[error("you have as many sessions as one person may have")]
+    Person,
+}
+
+// === impl Sessions ===
+
+impl Sessions {
+    /// Takes a place for a person, within the limits of the Connection.
+    ///
+    /// # Errors
+    /// When a limit is reached.
+    pub fn enter(&self, person: &Person, revision: u64, max: usize, max_per_person: usize) -> Result<Slot, Crowded> {
+        let key = (person.issuer.clone(), person.subject.clone());
+        let mut table = self.lock();
+        if table.alive.len() >= max {
+            return Err(Crowded::Door);
+        }
+        let own = table.people.entry(key.clone()).or_default();
+        if *own >= max_per_person {
+            return Err(Crowded::Person);
+        }
+        *own += 1;
+        let id = table.next;
+        table.next += 1;
+        let revision = Arc::new(AtomicU64::new(revision));
+        table.alive.insert(id, Entry { revision: Arc::clone(&revision), person: key });
+        drop(table);
+        Ok(Slot { sessions: self.clone(), id, revision })
+    }
+
+    /// Sessions alive.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lock().alive.len()
+    }
+
+    /// The oldest revision that any session still enforces (a stream that began under it runs to its end); `None` without
+    /// sessions. A process enforces revision R when it has loaded R and this is `None` or at least R.
+    #[must_use]
+    pub fn oldest_revision(&self) -> Option<u64> {
+        self.lock().alive.values().map(|entry| entry.revision.load(Ordering::Acquire)).min()
+    }
+
+    /// A panic while the lock was held leaves counters at worst one too high; that must not end every later session.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Slot ===
+
+impl Slot {
+    /// States which revision this session enforces from now on.
+    pub fn enforces(&self, revision: u64) {
+        self.revision.store(revision, Ordering::Release);
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut table = self.sessions.lock();
+        if let Some(entry) = table.alive.remove(&self.id)
+            && let Some(own) = table.people.get_mut(&entry.person)
+        {
+            *own -= 1;
+            if *own == 0 {
+                table.people.remove(&entry.person);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person(subject: &str) -> Person {
+        Person { issuer: "https://idp".into(), subject: subject.into(), username: "x".into() }
+    }
+
+    #[test]
+    fn limits_hold_and_places_come_back() {
+        let sessions = Sessions::default();
+        let first = sessions.enter(&person("a"), 3, 2, 1).unwrap();
+        assert_eq!(sessions.enter(&person("a"), 3, 2, 1).unwrap_err(), Crowded::Person);
+        let second = sessions.enter(&person("b"), 5, 2, 1).unwrap();
+        assert_eq!(sessions.enter(&person("c"), 5, 2, 1).unwrap_err(), Crowded::Door);
+        assert_eq!(sessions.oldest_revision(), Some(3));
+        first.enforces(5);
+        assert_eq!(sessions.oldest_revision(), Some(5));
+        drop(first);
+        let again = sessions.enter(&person("a"), 5, 2, 1).unwrap();
+        assert_eq!(sessions.count(), 2);
+        drop((second, again));
+        assert_eq!((sessions.count(), sessions.oldest_revision()), (0, None));
+    }
+}
