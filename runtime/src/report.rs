@@ -1,0 +1,56 @@
+//! What a door tells the operator and what it hears back: `POST /v1/report`, a long poll over mutual TLS.
+//!
+//! The operator answers at once when the revision it wants differs from the one reported, else after [`ANSWER_AFTER`]; a
+//! process silent for [`SILENT_AFTER`] counts as not enforcing.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Path of the report.
+pub const PATH: &str = "/v1/report";
+/// The operator holds a report at most this long.
+pub const ANSWER_AFTER: Duration = Duration::from_secs(2);
+/// A process that was silent for this long does not count as enforcing.
+pub const SILENT_AFTER: Duration = Duration::from_secs(5);
+
+/// One process's account of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// This start of the process: random, as in the records.
+    pub instance: String,
+    /// The Pod. The operator takes it from the certificate and only logs a difference.
+    pub pod: String,
+    /// `metadata.uid` of the Connection. Must be the certificate's.
+    pub connection_uid: String,
+    /// The oldest policy revision that any live session of this process still enforces, or the current one where there is no
+    /// session. None before the first policy, and when the door is shut for want of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+    /// Live sessions.
+    pub sessions: u64,
+    /// Why the door cannot admit, or what makes a promise advisory. Empty when all is well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
+    /// Whether the process is draining: it takes no new session but still counts while it holds one.
+    #[serde(default)]
+    pub terminating: bool,
+}
+
+/// Something the operator should say in a condition.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Problem {
+    /// A reason of the closed set of `sallyport_crds::Reason`, by its text.
+    pub reason: String,
+    /// One sentence for people. Holds no value and no secret.
+    pub message: String,
+}
+
+/// The operator's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    /// The revision that proxies are to run.
+    pub wanted_revision: u64,
+}
