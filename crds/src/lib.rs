@@ -9,6 +9,7 @@ pub mod audit_sink;
 pub mod condition;
 pub mod connection;
 pub mod duration;
+pub mod manifests;
 pub mod masking_rule;
 pub mod names;
 pub mod reference;
