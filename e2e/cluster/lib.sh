@@ -92,7 +92,9 @@ in_node_fully() {
 
 # ctr_node ARGUMENTS: containerd's client, in the namespace where the kubelet's images are.
 ctr_node() {
-  in_node_fully "$BIN/ctr" --address /run/containerd/containerd.sock --namespace k8s.io "$@"
+  # Every call would warn of old cgroups otherwise.
+  in_node_fully "$BIN/ctr" --address /run/containerd/containerd.sock --namespace k8s.io "$@" \
+    2> >(grep -v DEPRECATION >&2)
 }
 
 # need_root: namespaces, mounts and routes cannot be had otherwise.
