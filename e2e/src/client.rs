@@ -1,0 +1,53 @@
+//! psql through the door, as a person uses it.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::demo::{Demo, User};
+use crate::run::{Output, Running, run};
+
+/// psql as `user`, through the door, with the statements in one go.
+///
+/// # Errors
+/// When there is no token.
+pub fn psql(demo: &Demo, user: User, statements: &[&str]) -> Result<Command> {
+    let mut command = demo.command("psql");
+    command
+        .env("PGPASSWORD", demo.token(user)?)
+        .env("PGUSER", user.0)
+        .args(["-X", "-P", "pager=off"]);
+    for statement in statements {
+        command.args(["-c", statement]);
+    }
+    Ok(command)
+}
+
+/// Runs psql through the door.
+///
+/// # Errors
+/// When there is no token or psql does not end in time. What the server answers is in the output.
+pub fn ask(demo: &Demo, user: User, statements: &[&str]) -> Result<Output> {
+    run(&mut psql(demo, user, statements)?)
+}
+
+/// Starts psql through the door and leaves it running.
+///
+/// # Errors
+/// When there is no token or psql cannot be started.
+pub fn start(demo: &Demo, user: User, statements: &[&str]) -> Result<Running> {
+    Running::start(&mut psql(demo, user, statements)?)
+}
+
+/// Runs psql at the target itself, past the door.
+///
+/// # Errors
+/// When psql does not end in time.
+pub fn ask_directly(demo: &Demo, statement: &str) -> Result<Output> {
+    let mut command = demo.command("psql");
+    for name in ["PGHOST", "PGPORT", "PGUSER", "PGPASSWORD"] {
+        command.env(name, demo.variable(&format!("DIRECT_{name}")));
+    }
+    command.env("PGSSLMODE", "require").env_remove("PGSSLROOTCERT");
+    run(command.args(["-X", "-At", "-c", statement]))
+}

@@ -1,0 +1,80 @@
+//! A second person.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::client::{ask, ask_directly, psql};
+use crate::demo::{ALICE, BOB, DOORS, Demo};
+use crate::narrator::Narrator;
+use crate::run::{Running, run};
+
+const HOLD: Duration = Duration::from_secs(30);
+
+pub(super) fn held_delete(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    ask_directly(demo, "INSERT INTO accounts VALUES (7001, 1, 0) ON CONFLICT DO NOTHING")?.ok()?;
+    let mut command = psql(demo, ALICE, &["DELETE FROM accounts WHERE id = 7001"])?;
+    narrator.types("alice", &command);
+    let (held, request) = hold(&mut command)?;
+    narrator.shows_text(&held.1);
+    let still_there = ask_directly(demo, "SELECT count(*) FROM accounts WHERE id = 7001")?.stdout;
+    narrator.check("nothing was deleted yet", still_there.trim() == "1")?;
+    let mut look = demo.kubectl_as(BOB, &["-n", DOORS, "get", "accessrequest", &request]);
+    narrator.types("bob", &look);
+    narrator.shows(&run(&mut look)?.ok()?);
+    let mut approve = demo.kubectl_as(
+        BOB,
+        &[
+            "sallyport",
+            "approve",
+            &request,
+            "-n",
+            DOORS,
+            "--reason",
+            "closing account 7001",
+        ],
+    );
+    narrator.types("bob", &approve);
+    narrator.shows(&run(&mut approve)?.ok()?);
+    let ended = held.0.finish(HOLD)?;
+    narrator.shows_text(&ended.stdout);
+    narrator.check("the DELETE ran in place", ended.stdout.contains("DELETE 1"))?;
+    let gone = ask_directly(demo, "SELECT count(*) FROM accounts WHERE id = 7001")?.stdout;
+    narrator.check("the row is gone", gone.trim() == "0")
+}
+
+pub(super) fn self_approval(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let mut command = psql(demo, ALICE, &["DELETE FROM accounts WHERE id = 7002"])?;
+    let (held, request) = hold(&mut command)?;
+    narrator.types("alice", &command);
+    narrator.shows_text(&held.1);
+    let mut approve = demo.kubectl_as(ALICE, &["sallyport", "approve", &request, "-n", DOORS]);
+    narrator.types("alice", &approve);
+    let refused = run(&mut approve)?;
+    narrator.shows(&refused);
+    narrator.check("the API server refuses it", !refused.status.success())?;
+    held.0.interrupt()?;
+    let ended = held.0.finish(HOLD)?;
+    narrator.check(
+        "Ctrl-C withdraws the request, and nothing ran",
+        !ended.stdout.contains("DELETE"),
+    )?;
+    let again = ask(demo, ALICE, &["SELECT 1 AS alive"])?.ok()?;
+    narrator.check(
+        "the door is open for the next statement",
+        again.stdout.contains("(1 row)"),
+    )
+}
+
+/// Runs a command that is held; gives it still running with what it said, and the AccessRequest's name.
+fn hold(command: &mut std::process::Command) -> Result<((Running, String), String)> {
+    let mut running = Running::start(command)?;
+    let said = running.wait_for_line(HOLD, |line| line.contains("kubectl sallyport approve"))?;
+    let request = said
+        .split("kubectl sallyport approve ")
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next())
+        .context("the notice names the request")?
+        .to_owned();
+    Ok(((running, said), request))
+}

@@ -1,0 +1,68 @@
+//! The log: shown, proved, and a tampered copy refuted.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::demo::{Demo, EVIDENCE};
+use crate::narrator::Narrator;
+use crate::run::run;
+
+pub(super) fn verify(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let sink = format!("{EVIDENCE}/evidence");
+    let mut show = demo.kubectl(&["sallyport", "audit", "show", "--sink", &sink, "--person", "oidc:alice"]);
+    narrator.types("auditor", &show);
+    let shown = run(&mut show)?.ok()?;
+    narrator.shows(&shown);
+    for word in [
+        "DROP TABLE customers",
+        "DELETE FROM accounts WHERE id = 7001",
+        "oidc:bob",
+    ] {
+        narrator.check(&format!("the log tells of {word:?}"), shown.stdout.contains(word))?;
+    }
+    let copy = demo.path("log-copy");
+    if copy.exists() {
+        fs::remove_dir_all(&copy)?;
+    }
+    let copy_text = copy.to_string_lossy().into_owned();
+    let mut prove = demo.kubectl(&["sallyport", "audit", "verify", "--sink", &sink, "--save", &copy_text]);
+    narrator.types("auditor", &prove);
+    let proved = run(&mut prove)?;
+    narrator.shows(&proved);
+    narrator.check(
+        "the log is proved against the checkpoint in the AuditSink's status",
+        proved.status.success(),
+    )?;
+
+    tamper(&copy).context("tampering with the copy")?;
+    let mut refute = demo.kubectl(&["sallyport", "audit", "verify", "--sink", &sink, "--log", &copy_text]);
+    narrator.types("auditor", &refute);
+    let refuted = run(&mut refute)?;
+    narrator.shows(&refuted);
+    narrator.check("one changed byte in a copy is refuted", !refuted.status.success())
+}
+
+/// Changes one letter of one recorded command.
+fn tamper(log: &std::path::Path) -> Result<()> {
+    let mut pending = vec![log.to_path_buf()];
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(&directory)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                pending.push(path);
+                continue;
+            }
+            let mut bytes = fs::read(&path)?;
+            let needle = b"DROP TABLE customers";
+            if let Some(at) = bytes.windows(needle.len()).position(|window| window == needle) {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = b'd';
+                }
+                fs::write(&path, bytes)?;
+                return Ok(());
+            }
+        }
+    }
+    anyhow::bail!("no record of the refused DROP in {}", log.display())
+}

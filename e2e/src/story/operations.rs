@@ -1,0 +1,39 @@
+//! What an admin scrapes.
+
+use anyhow::Result;
+
+use crate::demo::{DOORS, Demo, EVIDENCE, SYSTEM};
+use crate::narrator::Narrator;
+use crate::run::run;
+
+pub(super) fn metrics(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let programs = [
+        (DOORS, "app.kubernetes.io/component=proxy", "sallyport_proxy_"),
+        (EVIDENCE, "app.kubernetes.io/component=recorder", "sallyport_recorder_"),
+        (SYSTEM, "app.kubernetes.io/component=operator", "sallyport_operator_"),
+    ];
+    for (namespace, selector, prefix) in programs {
+        let address = demo
+            .admin(&[
+                "-n",
+                namespace,
+                "get",
+                "pods",
+                "-l",
+                selector,
+                "-o",
+                "jsonpath={.items[0].status.podIP}",
+            ])?
+            .stdout;
+        let url = format!("http://{}:9090/metrics", address.trim());
+        let mut fetch = demo.command("curl");
+        fetch.args(["-sf", "--max-time", "10", &url]);
+        narrator.types("admin", &fetch);
+        let text = run(&mut fetch)?.ok()?.stdout;
+        let ours: Vec<&str> = text.lines().filter(|line| line.starts_with(prefix)).collect();
+        narrator.shows_text(&ours.iter().take(8).copied().collect::<Vec<_>>().join("\n"));
+        narrator.check(&format!("metrics of {prefix}*"), !ours.is_empty())?;
+        narrator.check("no label carries a value of the bank", !text.contains("536-90-4399"))?;
+    }
+    Ok(())
+}
