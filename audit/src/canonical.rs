@@ -25,10 +25,17 @@ pub struct CanonicalError {
 /// # Errors
 /// The first deviation.
 pub fn check(bytes: &[u8]) -> Result<(), CanonicalError> {
-    let text = std::str::from_utf8(bytes).map_err(|e| CanonicalError { at: e.valid_up_to(), why: "not UTF-8" })?;
+    let text = std::str::from_utf8(bytes).map_err(|e| CanonicalError {
+        at: e.valid_up_to(),
+        why: "not UTF-8",
+    })?;
     let mut scanner = Scanner { text, at: 0 };
     scanner.value(0)?;
-    if scanner.at == bytes.len() { Ok(()) } else { scanner.fail("bytes after the value") }
+    if scanner.at == bytes.len() {
+        Ok(())
+    } else {
+        scanner.fail("bytes after the value")
+    }
 }
 
 struct Scanner<'a> {
@@ -89,7 +96,10 @@ impl<'a> Scanner<'a> {
             let start = self.at;
             let key = self.string()?;
             if last.is_some_and(|last| order(last, key) != Ordering::Less) {
-                return Err(CanonicalError { at: start, why: "keys are not in order" });
+                return Err(CanonicalError {
+                    at: start,
+                    why: "keys are not in order",
+                });
             }
             last = Some(key);
             self.expect(b':', "a colon is expected")?;
@@ -137,7 +147,14 @@ impl<'a> Scanner<'a> {
         let rest = self.text.as_bytes().get(self.at + 1..).unwrap_or_default();
         match rest {
             [b'"' | b'\\' | b'b' | b't' | b'n' | b'f' | b'r', ..] => self.at += 2,
-            [b'u', b'0', b'0', high @ (b'0' | b'1'), low @ (b'0'..=b'9' | b'a'..=b'f'), ..] => {
+            [
+                b'u',
+                b'0',
+                b'0',
+                high @ (b'0' | b'1'),
+                low @ (b'0'..=b'9' | b'a'..=b'f'),
+                ..,
+            ] => {
                 let short = *high == b'0' && matches!(low, b'8' | b'9' | b'a' | b'c' | b'd');
                 if short {
                     return self.fail("a longer escape than needed");
@@ -185,8 +202,16 @@ mod tests {
     #[test]
     fn takes_the_one_spelling() {
         for good in [
-            "{}", "[]", "null", "true", "0", "-7", "9007199254740991", r#""a\"\\\n\u0001ü""#,
-            r#"{"a":1,"b":[1,{"c":null}],"ä":"\u001f"}"#, "{\"\u{10000}\":1,\"\u{e000}\":2}",
+            "{}",
+            "[]",
+            "null",
+            "true",
+            "0",
+            "-7",
+            "9007199254740991",
+            r#""a\"\\\n\u0001ü""#,
+            r#"{"a":1,"b":[1,{"c":null}],"ä":"\u001f"}"#,
+            "{\"\u{10000}\":1,\"\u{e000}\":2}",
         ] {
             assert_eq!(check(good.as_bytes()), Ok(()), "{good}");
         }
@@ -195,9 +220,32 @@ mod tests {
     #[test]
     fn refuses_every_other() {
         for bad in [
-            "", " {}", "{} ", r#"{"a": 1}"#, r#"{"b":1,"a":2}"#, r#"{"a":1,"a":2}"#, "01", "-0", "1.0", "1e3",
-            "9007199254740992", "-", r#""\u0041""#, r#""\/""#, r#""\u000a""#, r#""\u001F""#, "\"\n\"", "\"", "{\"a\":1,}", "[1,]", "tru",
-            "{\"\u{e000}\":1,\"\u{10000}\":2}", "[1", "{\"a\"", "[[", "\"\\",
+            "",
+            " {}",
+            "{} ",
+            r#"{"a": 1}"#,
+            r#"{"b":1,"a":2}"#,
+            r#"{"a":1,"a":2}"#,
+            "01",
+            "-0",
+            "1.0",
+            "1e3",
+            "9007199254740992",
+            "-",
+            r#""\u0041""#,
+            r#""\/""#,
+            r#""\u000a""#,
+            r#""\u001F""#,
+            "\"\n\"",
+            "\"",
+            "{\"a\":1,}",
+            "[1,]",
+            "tru",
+            "{\"\u{e000}\":1,\"\u{10000}\":2}",
+            "[1",
+            "{\"a\"",
+            "[[",
+            "\"\\",
         ] {
             assert!(check(bad.as_bytes()).is_err(), "{bad}");
         }

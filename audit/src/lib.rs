@@ -8,9 +8,15 @@
 //! [`wire`] (how a door hands records to a recorder).
 
 pub mod canonical;
+pub mod checkpoint;
 pub mod digest;
+pub mod merkle;
+pub mod note;
 pub mod record;
+pub mod store;
+pub mod tiles;
 pub mod time;
+pub mod wire;
 
 pub use digest::Digest;
 pub use record::{Batch, Event, Record};

@@ -66,7 +66,9 @@ impl FromStr for Time {
     type Err = TimeError;
 
     fn from_str(text: &str) -> Result<Self, TimeError> {
-        text.parse().map(Self::cut).map_err(|_| TimeError(text.chars().take(64).collect()))
+        text.parse()
+            .map(Self::cut)
+            .map_err(|_| TimeError(text.chars().take(64).collect()))
     }
 }
 

@@ -38,7 +38,12 @@ impl Draft {
         }
         head.push_str(",\"source\":");
         let tail = format!(",\"time\":\"{time}\",\"v\":{VERSION}}}");
-        let draft = Self { head, tail, session: session.cloned(), kind: event.kind() };
+        let draft = Self {
+            head,
+            tail,
+            session: session.cloned(),
+            kind: event.kind(),
+        };
         if draft.len() > DRAFT_BUDGET {
             return Err(RecordError::TooLong(draft.kind));
         }
@@ -94,8 +99,10 @@ impl Batch {
     /// # Errors
     /// When a part that cannot be split is too long; the batch is then unchanged.
     pub fn push(&mut self, time: Time, session: Option<&SessionId>, event: Event) -> Result<(), RecordError> {
-        let drafts: Vec<Draft> =
-            split::split(event)?.iter().map(|event| Draft::new(time, session, event)).collect::<Result<_, _>>()?;
+        let drafts: Vec<Draft> = split::split(event)?
+            .iter()
+            .map(|event| Draft::new(time, session, event))
+            .collect::<Result<_, _>>()?;
         self.bytes += drafts.iter().map(Draft::len).sum::<usize>();
         self.drafts.extend(drafts);
         Ok(())

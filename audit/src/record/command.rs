@@ -97,13 +97,23 @@ impl Param {
     /// SQL NULL.
     #[must_use]
     pub fn null() -> Self {
-        Self { bytes: 0, digest: None, encoding: Encoding::Null, value: String::new() }
+        Self {
+            bytes: 0,
+            digest: None,
+            encoding: Encoding::Null,
+            value: String::new(),
+        }
     }
 
     /// A credential: its length is all that is kept.
     #[must_use]
     pub fn hidden(bytes: usize) -> Self {
-        Self { bytes: bytes as u64, digest: None, encoding: Encoding::Hidden, value: String::new() }
+        Self {
+            bytes: bytes as u64,
+            digest: None,
+            encoding: Encoding::Hidden,
+            value: String::new(),
+        }
     }
 
     /// A value in text format; beyond `limit` bytes it is cut (at a character) and its SHA-256 kept.
@@ -111,7 +121,12 @@ impl Param {
     pub fn text(value: &str, limit: usize) -> Self {
         let kept = super::split::prefix(value, limit);
         let digest = (kept.len() < value.len()).then(|| Digest::of(value.as_bytes()));
-        Self { bytes: value.len() as u64, digest, encoding: Encoding::Text, value: kept.to_owned() }
+        Self {
+            bytes: value.len() as u64,
+            digest,
+            encoding: Encoding::Text,
+            value: kept.to_owned(),
+        }
     }
 
     /// A value in binary format; beyond `limit` bytes it is cut and its SHA-256 kept.
@@ -119,7 +134,12 @@ impl Param {
     pub fn binary(value: &[u8], limit: usize) -> Self {
         let kept = value.get(..limit).unwrap_or(value);
         let digest = (kept.len() < value.len()).then(|| Digest::of(value));
-        Self { bytes: value.len() as u64, digest, encoding: Encoding::Hex, value: hex(kept) }
+        Self {
+            bytes: value.len() as u64,
+            digest,
+            encoding: Encoding::Hex,
+            value: hex(kept),
+        }
     }
 }
 

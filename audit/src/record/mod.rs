@@ -18,13 +18,14 @@ mod session;
 mod source;
 mod split;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use serde::{Deserialize, Serialize};
 
 pub use batch::{Batch, Draft, RecordError, Seal};
 pub use command::{
-    Action, Command, CommandPart, Copied, Encoding, Fate, Observed, Outcome, Param, RuleRef, TransactionEnd, TransactionFate, Verdict,
+    Action, Command, CommandPart, Copied, Encoding, Fate, Observed, Outcome, Param, RuleRef, TransactionEnd,
+    TransactionFate, Verdict,
 };
 pub use header::{Header, HeaderError, Kind};
 pub use log::{LogEnd, LogStart, PolicyChange};

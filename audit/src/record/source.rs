@@ -128,7 +128,18 @@ impl Origin {
     /// This writer's record number `seq`.
     #[must_use]
     pub fn at(&self, seq: u64) -> Source {
-        let Self { connection, instance, pod, writer } = self.clone();
-        Source { connection, instance, pod, seq, writer }
+        let Self {
+            connection,
+            instance,
+            pod,
+            writer,
+        } = self.clone();
+        Source {
+            connection,
+            instance,
+            pod,
+            seq,
+            writer,
+        }
     }
 }

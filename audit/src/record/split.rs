@@ -22,7 +22,7 @@ pub(super) fn split(event: Event) -> Result<Vec<Event>, RecordError> {
 
 /// The longest prefix of at most `limit` bytes that ends at a character, never more than [`MAX_PARAM`] would need.
 pub(super) fn prefix(text: &str, limit: usize) -> &str {
-    let end = text.floor_char_boundary(limit.min(MAX_PARAM));
+    let end = floor(text, limit.min(MAX_PARAM));
     text.get(..end).unwrap_or_default()
 }
 
@@ -67,7 +67,12 @@ fn split_command(mut command: Command) -> Result<Vec<Event>, RecordError> {
     let number = command.command;
     let mut events = vec![Event::Command(Box::new(command))];
     events.extend((1..).zip(pieces).map(|(part, Piece { text, params, .. })| {
-        Event::CommandPart(CommandPart { command: number, params, part, text })
+        Event::CommandPart(CommandPart {
+            command: number,
+            params,
+            part,
+            text,
+        })
     }));
     Ok(events)
 }
@@ -80,7 +85,11 @@ struct Piece {
 
 impl Piece {
     fn new(room: usize) -> Self {
-        Self { text: String::new(), params: Vec::new(), room }
+        Self {
+            text: String::new(),
+            params: Vec::new(),
+            room,
+        }
     }
 }
 
@@ -135,5 +144,14 @@ fn fitting(text: &str, room: usize) -> usize {
         used += escaped_byte(byte);
         used > room
     });
-    end.map_or(text.len(), |end| text.floor_char_boundary(end))
+    end.map_or(text.len(), |end| floor(text, end))
+}
+
+/// The last character boundary at or before `at`.
+fn floor(text: &str, at: usize) -> usize {
+    let mut end = at.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    end
 }

@@ -1,0 +1,127 @@
+//! How a door hands records to a recorder: length-prefixed frames over one mutually authenticated stream.
+//!
+//! ```text
+//! door                                   recorder
+//!   Hello {instance, names, head} ──▶
+//!                                  ◀── Welcome {log key, acked, fenced, head}   or Refuse
+//!   Batch {first, head, records}  ──▶
+//!   Batch …  (several in flight)  ──▶
+//!                                  ◀── Ack {up to, head}                         or Refuse, and the end
+//!   KeepAlive                     ◀─▶ KeepAlive
+//!   Bye                           ──▶
+//! ```
+//!
+//! Frame: 32-bit big-endian length of what follows, one byte of kind, payload. Running numbers start at 1 and have no gaps;
+//! an `Ack` means that every record up to its number is on disk. A door that comes back sends again what was not
+//! acknowledged, under the same numbers; the recorder drops what it has. A door echoes the newest head it has seen with every
+//! batch, and a recorder whose log does not contain that head (a volume rolled back) refuses.
+
+mod frame;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+pub use frame::{Frame, FrameHeader, HEADER_LEN, WireError, batch_room};
+
+use crate::checkpoint::Head;
+use crate::record::{Instance, ObjectRef, PodRef};
+
+/// The protocol's version; a recorder refuses others in words.
+pub const PROTOCOL: u32 = 1;
+/// ALPN name of the stream, so that it can never be taken for another service's.
+pub const ALPN: &[u8] = b"sallyport-evidence/1";
+/// The longest `Batch` frame.
+pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Records in one `Batch`.
+pub const MAX_BATCH_RECORDS: usize = 8 * 1024;
+/// The longest of every other frame.
+pub const MAX_CONTROL_BYTES: usize = 16 * 1024;
+
+/// Who comes, and what they last saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The Connection served; must be the certificate's.
+    pub connection: ObjectRef,
+    /// The newest head seen, also by an earlier stream to this log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<Head>,
+    /// This start of the door.
+    pub instance: Instance,
+    /// The door's Pod; must be the certificate's.
+    pub pod: PodRef,
+    /// [`PROTOCOL`].
+    pub version: u32,
+}
+
+/// The recorder takes records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// Number of the instance's last record on disk; 0 for a new instance.
+    pub acked: u64,
+    /// The instance was away for too long and its sessions were declared over: no further session may start in it.
+    pub fenced: bool,
+    /// The recorder's newest head.
+    pub head: Head,
+    /// The log's public key (verifier key).
+    pub vkey: String,
+}
+
+/// Why the recorder ends a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RefuseCode {
+    /// Another protocol version.
+    Version,
+    /// The names are not the certificate's.
+    Identity,
+    /// Running numbers with a gap, or records that are none.
+    Sequence,
+    /// A record that is not canonical, too long, or of a session that is not open.
+    Record,
+    /// The log does not contain a head that the door has seen.
+    RolledBack,
+    /// The volume takes no more (full, failing). A later try may pass.
+    Storage,
+    /// Too many streams or bytes. A later try may pass.
+    Busy,
+    /// The recorder stops. Another try will pass.
+    Stopping,
+}
+
+impl RefuseCode {
+    /// Whether the same records may pass later.
+    #[must_use]
+    pub fn may_pass_later(self) -> bool {
+        matches!(self, Self::Storage | Self::Busy | Self::Stopping)
+    }
+}
+
+/// The recorder ends the stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refuse {
+    /// For programs.
+    pub code: RefuseCode,
+    /// For people.
+    pub reason: String,
+}
+
+/// Records in sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Running number of the first record.
+    pub first: u64,
+    /// The newest head seen.
+    pub head: Option<Head>,
+    /// The records, each a log entry.
+    pub records: Vec<Vec<u8>>,
+}
+
+/// Every record up to `up_to` is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// Running number within the instance.
+    pub up_to: u64,
+    /// A head of the log that contains them.
+    pub head: Head,
+}

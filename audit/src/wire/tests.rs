@@ -1,0 +1,117 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::Digest;
+use crate::record::tests::{connection, pod};
+
+fn head() -> Head {
+    Head {
+        size: 7,
+        root: Digest::of(b"root"),
+        signature: [9; 64],
+    }
+}
+
+fn decode(bytes: &[u8]) -> Result<Frame, WireError> {
+    let (header, payload) = bytes.split_first_chunk::<HEADER_LEN>().ok_or(WireError::Payload(0))?;
+    FrameHeader::parse(*header)?.decode(payload)
+}
+
+fn frames() -> Vec<Frame> {
+    let instance = Instance::random().unwrap();
+    vec![
+        Frame::Hello(Hello {
+            connection: connection(),
+            head: Some(head()),
+            instance,
+            pod: pod(),
+            version: PROTOCOL,
+        }),
+        Frame::Welcome(Welcome {
+            acked: 3,
+            fenced: true,
+            head: head(),
+            vkey: "name+0+AA==".into(),
+        }),
+        Frame::Batch(Batch {
+            first: 1,
+            head: None,
+            records: vec![vec![1]],
+        }),
+        Frame::Batch(Batch {
+            first: u64::MAX,
+            head: Some(head()),
+            records: vec![vec![1; MAX_ENTRY_LEN], vec![2]],
+        }),
+        Frame::Ack(Ack { up_to: 4, head: head() }),
+        Frame::Refuse(Refuse {
+            code: RefuseCode::RolledBack,
+            reason: "…".into(),
+        }),
+        Frame::KeepAlive,
+        Frame::Bye,
+    ]
+}
+
+const MAX_ENTRY_LEN: usize = crate::record::MAX_ENTRY;
+
+#[test]
+fn every_frame_round_trips_and_no_other_length_decodes() {
+    for frame in frames() {
+        let bytes = frame.to_bytes();
+        assert_eq!(decode(&bytes).as_ref(), Ok(&frame));
+        let longer = [&bytes[..], &[0]].concat();
+        assert!(decode(&longer).is_err(), "{frame:?}");
+        assert!(decode(&bytes[..bytes.len() - 1]).is_err(), "{frame:?}");
+    }
+}
+
+#[test]
+fn lengths_are_refused_before_anything_is_read() {
+    for (kind, len) in [
+        (3_u8, u32::MAX),
+        (1, 17 * 1024),
+        (4, 1000),
+        (6, 2),
+        (7, 2),
+        (3, 0),
+        (0, 1),
+        (8, 1),
+        (255, 1),
+    ] {
+        let [a, b, c, d] = len.to_be_bytes();
+        assert!(FrameHeader::parse([a, b, c, d, kind]).is_err(), "{kind} {len}");
+    }
+}
+
+#[test]
+fn a_full_batch_fits_its_bound() {
+    let records: Vec<Vec<u8>> = (0..10_000).map(|_| vec![7; 600]).collect();
+    let n = batch_room(records.iter().map(Vec::len));
+    assert!(n < records.len());
+    let frame = Frame::Batch(Batch {
+        first: 1,
+        head: Some(head()),
+        records: records[..n].to_vec(),
+    });
+    assert_eq!(decode(&frame.to_bytes()), Ok(frame));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(kind in 0_u8..9, payload in vec(any::<u8>(), 0..600)) {
+        let len = u32::try_from(payload.len() + 1).unwrap().to_be_bytes();
+        let header = [len[0], len[1], len[2], len[3], kind];
+        if let Ok(frame) = FrameHeader::parse(header).and_then(|header| header.decode(&payload)) {
+            let again = frame.to_bytes();
+            prop_assert_eq!(decode(&again), Ok(frame));
+        }
+    }
+
+    #[test]
+    fn any_batch_round_trips(first in any::<u64>(), records in vec(vec(any::<u8>(), 1..50), 1..20)) {
+        let frame = Frame::Batch(Batch { first, head: None, records });
+        prop_assert_eq!(decode(&frame.to_bytes()), Ok(frame));
+    }
+}
