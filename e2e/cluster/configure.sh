@@ -18,9 +18,10 @@ snapshotter() {
 # make_state: directories and configuration files; called before every start.
 make_state() {
   local number file
-  mkdir -p "$STATE"/{conf/cni,etcd,containerd,kubelet,keycloak/import,logs/var,logs/pods,volumes} /var/lib/cni
+  mkdir -p "$STATE"/{conf/cni,etcd,containerd,kubelet,logs/var,logs/pods,volumes} /var/lib/cni
   for number in $(seq -w 1 "$VOLUMES"); do mkdir -p "$STATE/volumes/local-$number"; done
   mkdir -p "$STATE"/volumes/small-{1,2}
+  chmod 700 "$STATE/etcd"
   for file in containerd.toml kubelet.yaml kube-proxy.yaml Corefile audit-policy.yaml; do
     render "$CLUSTER_DIR/config/$file" >"$STATE/conf/$file"
   done
@@ -31,15 +32,11 @@ make_state() {
   fresh_realm
 }
 
-# fresh_realm: Keycloak imports a realm only once, so a changed file means a new database.
+# fresh_realm: a database that was made from this realm.json, and not from an older one.
 fresh_realm() {
-  local hash
-  hash=$(digest "$CLUSTER_DIR/keycloak/realm.json")
-  if up_to_date "$STATE/keycloak/.realm" "$hash"; then return 0; fi
+  if up_to_date "$STATE/keycloak/.stamp" "$(<"$CACHE/keycloak-realm/.stamp")"; then return 0; fi
   rm -rf "$STATE/keycloak"
-  mkdir -p "$STATE/keycloak/import"
-  cp "$CLUSTER_DIR/keycloak/realm.json" "$STATE/keycloak/import/"
-  echo "$hash" >"$STATE/keycloak/.realm"
+  cp -R "$CACHE/keycloak-realm" "$STATE/keycloak"
 }
 
 # volume NAME CLASS SIZE
