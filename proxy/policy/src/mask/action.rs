@@ -1,0 +1,180 @@
+//! What happens to a value that a rule protects.
+
+use sallyport_crds::reference::SecretKeyReference;
+
+/// The text that [`Action::Redact`] shows.
+pub const REDACTED: &str = "[REDACTED]";
+
+/// What is shown instead of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// NULL. In text that has no NULL (a message, a part of a longer value) the same as [`Action::Redact`].
+    Null,
+    /// [`REDACTED`], or NULL in types that cannot hold it.
+    Redact,
+    /// A fixed text, read as a value of the column's type; NULL in types that cannot hold it.
+    Replace {
+        /// The text.
+        with: String,
+    },
+    /// The first hexadecimal digits of HMAC-SHA-256 over the value's canonical text.
+    ///
+    /// Only for stored protected columns with unbroken lineage; elsewhere [`Action::Redact`], since whoever may hash
+    /// texts of their own choice (`SELECT '536-90-4399'`) could build the dictionary of all values (POSTGRES.md 17).
+    Hash {
+        /// Where the key is.
+        key: SecretKeyReference,
+        /// Hexadecimal digits shown, 16 to 64.
+        length: usize,
+    },
+    /// Some characters at either end stay, see [`Partial`].
+    Partial(Partial),
+}
+
+impl Action {
+    /// Place in the order of strength, 0 being the strongest: Null > Redact > Replace > Tokenize > Hash > Generalize >
+    /// Partial (KUBERNETES.md 3). Tokenize (3) and Generalize (5) have their places and are not implemented.
+    pub fn rank(&self) -> u8 {
+        match self {
+            Action::Null => 0,
+            Action::Redact => 1,
+            Action::Replace { .. } => 2,
+            Action::Hash { .. } => 4,
+            Action::Partial(_) => 6,
+        }
+    }
+
+    /// The stronger of two; of two equally strong ones the first.
+    pub fn stronger<'a>(&'a self, other: &'a Action) -> &'a Action {
+        if other.rank() < self.rank() { other } else { self }
+    }
+}
+
+/// Keeps letters and digits at either end and hides the others.
+///
+/// Separators (space, `-`, `.`, `/`, `(`, `)`) stay where they are and do not count, so `536-90-4399` with
+/// `keep_last: 4` is `***-**-4399`. A value with no more characters than would be kept is hidden whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partial {
+    /// Characters kept at the start.
+    pub keep_first: usize,
+    /// Characters kept at the end.
+    pub keep_last: usize,
+    /// Shown for each hidden character.
+    pub mask: char,
+}
+
+impl Partial {
+    /// Appends the masked form of `value`.
+    ///
+    /// Bytes that are not UTF-8 are each taken for one character.
+    pub(crate) fn write(&self, value: &[u8], out: &mut Vec<u8>) {
+        let total = characters(value).filter(|c| !is_separator(c)).count();
+        let (first, last) = if total <= self.keep_first.saturating_add(self.keep_last) {
+            (0, 0)
+        } else {
+            (self.keep_first, self.keep_last)
+        };
+        let mut mask = [0; 4];
+        let mask = self.mask.encode_utf8(&mut mask).as_bytes();
+        let mut seen = 0usize;
+        for c in characters(value) {
+            if is_separator(c) {
+                out.extend_from_slice(c);
+                continue;
+            }
+            let keep = seen < first || seen >= total.saturating_sub(last);
+            out.extend_from_slice(if keep { c } else { mask });
+            seen = seen.saturating_add(1);
+        }
+    }
+}
+
+fn is_separator(c: &[u8]) -> bool {
+    matches!(c, [b' ' | b'-' | b'.' | b'/' | b'(' | b')'])
+}
+
+/// Splits into UTF-8 characters; a byte that starts none stands alone.
+fn characters(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let lead = *rest.first()?;
+        let want = match lead {
+            0xC2..=0xDF => 2,
+            0xE0..=0xEF => 3,
+            0xF0..=0xF4 => 4,
+            _ => 1,
+        };
+        let valid = rest
+            .get(1..want)
+            .is_some_and(|cont| cont.iter().all(|b| b & 0xC0 == 0x80));
+        let (head, tail) = rest.split_at_checked(if valid { want } else { 1 })?;
+        rest = tail;
+        Some(head)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partial_keeps_ends_and_separators() {
+        let cases: &[(usize, usize, &str, &str)] = &[
+            (0, 4, "536-90-4399", "***-**-4399"),
+            (6, 4, "4111 1111 1111 1111", "4111 11** **** 1111"),
+            (1, 0, "Ünal", "Ü***"),
+            (0, 2, "żółć", "**łć"),
+            (0, 4, "4399", "****"),
+            (2, 2, "4-3-9", "*-*-*"),
+            (0, 0, "abc", "***"),
+            (0, 4, "", ""),
+        ];
+        for (keep_first, keep_last, value, want) in cases {
+            let partial = Partial {
+                keep_first: *keep_first,
+                keep_last: *keep_last,
+                mask: '*',
+            };
+            let mut out = Vec::new();
+            partial.write(value.as_bytes(), &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), *want, "{value}");
+        }
+    }
+
+    #[test]
+    fn partial_takes_bytes_that_are_not_text() {
+        let mut out = Vec::new();
+        Partial {
+            keep_first: 0,
+            keep_last: 1,
+            mask: '*',
+        }
+        .write(&[0xFF, 0xC3, 0xE2, 0x82], &mut out);
+        assert_eq!(out, [b'*', b'*', b'*', 0x82]);
+    }
+
+    #[test]
+    fn order_is_the_published_one() {
+        let key = SecretKeyReference {
+            name: "keys".into(),
+            key: "a".into(),
+        };
+        let order = [
+            Action::Null,
+            Action::Redact,
+            Action::Replace { with: String::new() },
+            Action::Hash { key, length: 32 },
+            Action::Partial(Partial {
+                keep_first: 0,
+                keep_last: 4,
+                mask: '*',
+            }),
+        ];
+        for (i, a) in order.iter().enumerate() {
+            for b in order.iter().skip(i) {
+                assert_eq!(a.stronger(b), a);
+                assert_eq!(b.stronger(a), a);
+            }
+        }
+    }
+}

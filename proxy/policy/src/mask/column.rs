@@ -1,0 +1,210 @@
+//! What happens to the values of one output column.
+
+use super::action::REDACTED;
+use super::count::{Counts, Slot};
+use super::hash::put_hex;
+use super::look::{Look, decode_integer};
+use super::masker::Masker;
+use super::plan::{ColumnInfo, Format, Outcome, Source};
+use super::types::constant::{Hashing, Leaf, phrase, put_uuid};
+use super::types::{Class, array, bytea, json, numeric};
+
+/// OID of bpchar, whose trailing blanks do not count.
+const BPCHAR: u32 = 1042;
+
+/// The treatment of one column, decided once per RowDescription.
+#[derive(Debug)]
+pub(super) struct ColumnPlan {
+    name: Box<[u8]>,
+    type_oid: u32,
+    class: Class,
+    format: Format,
+    treatment: Treatment,
+    /// Counters of the rules that protect the column, acting or observing.
+    slots: Box<[Slot]>,
+    strict: bool,
+}
+
+#[derive(Debug)]
+enum Treatment {
+    /// Passes as it is.
+    Pass,
+    /// Masked whole; the leaf is that of an array's elements where it is one.
+    Whole(Leaf),
+    /// Detectors look at it.
+    Detect { trusted: bool },
+}
+
+// === impl ColumnPlan ===
+
+impl ColumnPlan {
+    pub(super) fn new(masker: &Masker, info: &ColumnInfo) -> Self {
+        let class = info.class.unwrap_or_else(|| Class::of(info.type_oid));
+        let verdict = match &info.source {
+            Source::Column(rules) => masker.column(rules, true),
+            Source::Tainted(rules) => masker.column(rules, false),
+            Source::Plain | Source::Unknown => Default::default(),
+        };
+        let trusted = info.source != Source::Unknown;
+        let leaf_class = match class {
+            Class::Array(of) => Class::of(of),
+            class => class,
+        };
+        let treatment = match verdict.action {
+            Some(action) => Treatment::Whole(action.leaf(leaf_class, info.type_modifier, info.format)),
+            None if Look::applies(masker, class, info.format, trusted) => Treatment::Detect { trusted },
+            None => Treatment::Pass,
+        };
+        Self {
+            name: info.name.as_bytes().into(),
+            type_oid: info.type_oid,
+            class,
+            format: info.format,
+            treatment,
+            slots: verdict.slots.into(),
+            strict: verdict.strict || (!trusted && masker.strict),
+        }
+    }
+
+    pub(super) fn passes(&self) -> bool {
+        matches!(self.treatment, Treatment::Pass) && self.slots.is_empty()
+    }
+
+    /// Masks one value that is not NULL. `None`: Strict, and it cannot be decoded. Whatever was appended counts only with
+    /// [`Outcome::Written`].
+    pub(super) fn apply(
+        &self,
+        masker: &Masker,
+        value: &[u8],
+        out: &mut Vec<u8>,
+        counts: &mut Counts,
+    ) -> Option<Outcome> {
+        counts.add_all(&self.slots);
+        match &self.treatment {
+            Treatment::Pass => Some(Outcome::Unchanged),
+            Treatment::Whole(_) if self.strict && self.class == Class::Unknown && self.format == Format::Binary => None,
+            Treatment::Whole(leaf) => Some(self.whole(leaf, value, out)),
+            Treatment::Detect { trusted } => {
+                let look = Look {
+                    masker,
+                    label: &self.name,
+                    trusted: *trusted,
+                    depth: 0,
+                };
+                match look.value(self.class, self.format, value, out, counts) {
+                    None if self.strict => None,
+                    None => {
+                        counts.add(Masker::UNDECODABLE, 1);
+                        Some(Outcome::Null)
+                    }
+                    outcome => outcome,
+                }
+            }
+        }
+    }
+
+    fn whole(&self, leaf: &Leaf, value: &[u8], out: &mut Vec<u8>) -> Outcome {
+        let Class::Array(of) = self.class else {
+            return self.leaf(leaf, self.class, value, out);
+        };
+        let class = Class::of(of);
+        let mut element = |value: &[u8], out: &mut Vec<u8>| Some(self.leaf(leaf, class, value, out));
+        let outcome = match self.format {
+            Format::Text => array::rewrite_text(value, of, &mut element, out),
+            Format::Binary => array::rewrite_binary(value, of, &mut element, out),
+        };
+        outcome.unwrap_or(Outcome::Null)
+    }
+
+    fn leaf(&self, leaf: &Leaf, class: Class, value: &[u8], out: &mut Vec<u8>) -> Outcome {
+        let written = match leaf {
+            Leaf::Null => None,
+            Leaf::Fixed(bytes) => {
+                out.extend_from_slice(bytes);
+                Some(())
+            }
+            Leaf::Partial(partial) => {
+                partial.write(value, out);
+                Some(())
+            }
+            Leaf::Hash(hashing) => self.hash(hashing, class, value, out),
+        };
+        written.map_or(Outcome::Null, |()| Outcome::Written)
+    }
+
+    /// Hashes the canonical text of a value, which is the same in text and binary. `None`: it has none.
+    fn hash(&self, hashing: &Hashing, class: Class, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
+        let binary = self.format == Format::Binary;
+        match class {
+            Class::Bytea => {
+                let decoded = if binary { None } else { Some(bytea::decode_text(value)?) };
+                let digest = hashing.key.digest(decoded.as_deref().unwrap_or(value));
+                let kept = digest.get(..hashing.length / 2).unwrap_or(&digest);
+                out.extend_from_slice(&bytea::encode(kept, self.format));
+            }
+            Class::Uuid => {
+                let mut text = Vec::new();
+                match value.first_chunk::<16>().filter(|_| binary) {
+                    Some(bytes) => put_uuid(bytes, &mut text),
+                    None if binary => return None,
+                    None => text.extend_from_slice(value),
+                }
+                let mut uuid = *hashing.key.digest(&text).first_chunk::<16>()?;
+                // Version 8, "vendor specific" (RFC 9562): no other kind of UUID can be mistaken for it.
+                uuid[6] = (uuid[6] & 0x0F) | 0x80;
+                uuid[8] = (uuid[8] & 0x3F) | 0x80;
+                if binary {
+                    out.extend_from_slice(&uuid)
+                } else {
+                    put_uuid(&uuid, out)
+                }
+            }
+            Class::Int8 | Class::Numeric => {
+                let text = match (class, binary) {
+                    (_, false) => std::str::from_utf8(value).ok()?.to_owned(),
+                    (Class::Int8, true) => decode_integer(class, value)?.to_string(),
+                    (_, true) => numeric::decode(value)?,
+                };
+                let digest = hashing.key.digest(numeric::without_trailing_zeros(&text).as_bytes());
+                let number = i64::from_be_bytes(*digest.first_chunk::<8>()?) & i64::MAX;
+                match (class, binary) {
+                    (_, false) => out.extend_from_slice(number.to_string().as_bytes()),
+                    (Class::Int8, true) => out.extend_from_slice(&number.to_be_bytes()),
+                    (_, true) => out.extend_from_slice(&numeric::encode(&number.to_string())?),
+                }
+            }
+            _ => {
+                let text = match value {
+                    [json::JSONB_VERSION, text @ ..] if class == Class::Jsonb && binary => text,
+                    text if self.type_oid == BPCHAR => text.trim_ascii_end(),
+                    text => text,
+                };
+                let mut hex = Vec::with_capacity(64);
+                put_hex(&mut hex, &hashing.key.digest(text));
+                hex.truncate(hashing.length);
+                out.extend_from_slice(&phrase(std::str::from_utf8(&hex).ok()?, class, self.format)?);
+            }
+        }
+        Some(())
+    }
+
+    /// See [`RowPlan::oversized`](super::RowPlan::oversized).
+    pub(super) fn oversized(&self, out: &mut Vec<u8>, counts: &mut Counts) -> Outcome {
+        let fixed = match &self.treatment {
+            Treatment::Whole(Leaf::Fixed(bytes)) if !matches!(self.class, Class::Array(_)) => Some(bytes.to_vec()),
+            Treatment::Whole(Leaf::Null) => None,
+            _ => phrase(REDACTED, self.class, self.format),
+        };
+        match self.treatment {
+            Treatment::Whole(_) => counts.add_all(&self.slots),
+            _ => counts.add(Masker::UNDECODABLE, 1),
+        }
+        match fixed {
+            Some(bytes) => {
+                out.extend_from_slice(&bytes);
+                Outcome::Written
+            }
+            None => Outcome::Null,
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! COPY … TO STDOUT: streams in three formats, decoded as they pass, split over CopyData messages at any byte.
+//!
+//! A client chooses delimiter, quote and escape, and may choose them so that no detector would know a value in the raw
+//! stream (`65366-90-43996` is an SSN quoted with 6). So every stream is decoded as the server encoded it, each field is
+//! masked as the same value in a DataRow would be, and what changed is encoded again.
+//!
+//! Memory: one field of a column that is looked at, at most [`MAX_FIELD`] bytes of it. A longer one is hidden whole.
+//! Columns that pass are never held.
+
+mod binary;
+mod csv;
+mod text;
+
+use super::count::Counts;
+use super::plan::{Outcome, RowError, RowPlan};
+
+/// Longest field, in encoded bytes, that is looked at. A longer one in a column that is looked at is hidden whole.
+pub const MAX_FIELD: usize = 1 << 20;
+
+/// How a stream is encoded, from the COPY statement's options with PostgreSQL's defaults filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CopyFormat {
+    /// `FORMAT text`.
+    Text {
+        /// `DELIMITER`; a tab by default.
+        delimiter: u8,
+        /// `NULL`; `\N` by default.
+        null: Vec<u8>,
+        /// `HEADER`: the first line holds column names.
+        header: bool,
+    },
+    /// `FORMAT csv`.
+    Csv {
+        /// `DELIMITER`; a comma by default.
+        delimiter: u8,
+        /// `QUOTE`; a double quote by default.
+        quote: u8,
+        /// `ESCAPE`; the same as `quote` by default.
+        escape: u8,
+        /// `NULL`; empty by default.
+        null: Vec<u8>,
+        /// `HEADER`: the first line holds column names.
+        header: bool,
+    },
+    /// `FORMAT binary`.
+    Binary,
+}
+
+/// Why a stream was not passed on. What was appended before it may be sent; the COPY has to end with an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CopyError {
+    /// The stream is not what its format says.
+    #[error("the target sent a COPY stream that is not in the format it announced")]
+    Malformed,
+    /// A row could not be passed.
+    #[error(transparent)]
+    Row(#[from] RowError),
+}
+
+/// Masks one COPY stream.
+#[derive(Debug)]
+pub struct CopyMasker {
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing in the stream can change.
+    Passing,
+    Text(text::Decoder),
+    Csv(csv::Decoder),
+    Binary(binary::Decoder),
+    /// After an error nothing passes any more.
+    Failed(CopyError),
+}
+
+// === impl CopyFormat ===
+
+impl CopyFormat {
+    /// `FORMAT text` without options.
+    pub fn text() -> Self {
+        Self::Text {
+            delimiter: b'\t',
+            null: b"\\N".to_vec(),
+            header: false,
+        }
+    }
+
+    /// `FORMAT csv` without options.
+    pub fn csv() -> Self {
+        Self::Csv {
+            delimiter: b',',
+            quote: b'"',
+            escape: b'"',
+            null: Vec::new(),
+            header: false,
+        }
+    }
+
+    fn has_header(&self) -> bool {
+        matches!(self, Self::Text { header: true, .. } | Self::Csv { header: true, .. })
+    }
+}
+
+// === impl CopyMasker ===
+
+impl CopyMasker {
+    /// A masker for a stream whose columns `plan` describes: formats `Text` for text and CSV, `Binary` for binary.
+    pub fn new(plan: RowPlan, format: CopyFormat) -> Self {
+        Self::with_max_field(plan, format, MAX_FIELD)
+    }
+
+    /// The same with another bound than [`MAX_FIELD`].
+    pub fn with_max_field(plan: RowPlan, format: CopyFormat, max_field: usize) -> Self {
+        // A header shows names of columns, and those can be made of values.
+        let names = format.has_header() && plan.masker().has_detectors();
+        if plan.passes_all() && !names {
+            return Self { state: State::Passing };
+        }
+        let fields = Fields {
+            plan,
+            column: 0,
+            held: Vec::new(),
+            oversized: false,
+            max_field,
+        };
+        let state = match format {
+            CopyFormat::Text {
+                delimiter,
+                null,
+                header,
+            } => State::Text(text::Decoder::new(fields, delimiter, null, header)),
+            CopyFormat::Csv {
+                delimiter,
+                quote,
+                escape,
+                null,
+                header,
+            } => State::Csv(csv::Decoder::new(
+                fields,
+                csv::Options {
+                    delimiter,
+                    quote,
+                    escape,
+                    null,
+                },
+                header,
+            )),
+            CopyFormat::Binary => State::Binary(binary::Decoder::new(fields)),
+        };
+        Self { state }
+    }
+
+    /// Takes the content of one CopyData message and appends what can be sent of it. Fields that are complete are
+    /// written at once, so a message that ends with a row gives a message that ends with that row.
+    pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Result<(), CopyError> {
+        let result = match &mut self.state {
+            State::Passing => {
+                out.extend_from_slice(chunk);
+                Ok(())
+            }
+            State::Text(decoder) => decoder.push(chunk, out, counts),
+            State::Csv(decoder) => decoder.push(chunk, out, counts),
+            State::Binary(decoder) => decoder.push(chunk, out, counts),
+            State::Failed(error) => Err(*error),
+        };
+        result.inspect_err(|error| self.state = State::Failed(*error))
+    }
+
+    /// To be called at CopyDone: appends what was held back.
+    pub fn finish(&mut self, out: &mut Vec<u8>, counts: &mut Counts) -> Result<(), CopyError> {
+        match &mut self.state {
+            State::Passing => Ok(()),
+            State::Text(decoder) => decoder.finish(out, counts),
+            State::Csv(decoder) => decoder.finish(out, counts),
+            State::Binary(decoder) => decoder.finish(),
+            State::Failed(error) => Err(*error),
+        }
+    }
+}
+
+/// Where a stream stands within its rows, and what is held of the present field.
+#[derive(Debug)]
+struct Fields {
+    plan: RowPlan,
+    /// Number of the present column, from 0.
+    column: usize,
+    /// The encoded bytes of the present field from earlier chunks; empty for a column that passes.
+    held: Vec<u8>,
+    /// More than `max_field` bytes came: the field is thrown away as it arrives.
+    oversized: bool,
+    max_field: usize,
+}
+
+impl Fields {
+    fn passes(&self) -> bool {
+        self.plan.passes(self.column)
+    }
+
+    /// Keeps a part of a field that goes on in the next chunk.
+    fn hold(&mut self, part: &[u8]) {
+        if self.held.len().saturating_add(part.len()) > self.max_field {
+            self.oversized = true;
+            self.held = Vec::new();
+        }
+        if !self.oversized {
+            self.held.extend_from_slice(part);
+        }
+    }
+
+    /// Ends a field: the encoded bytes of all of it, or `None` if it was too long. `last` is its part in this chunk.
+    fn end<'a>(&mut self, last: &'a [u8], joined: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        let oversized = self.oversized || self.held.len().saturating_add(last.len()) > self.max_field;
+        self.oversized = false;
+        *joined = std::mem::take(&mut self.held);
+        if oversized {
+            return None;
+        }
+        if joined.is_empty() {
+            return Some(last);
+        }
+        joined.extend_from_slice(last);
+        Some(joined)
+    }
+
+    /// Goes on to the next column of the same row.
+    fn next_column(&mut self) -> Result<(), CopyError> {
+        self.column = self.column.saturating_add(1);
+        if self.column < self.plan.len() {
+            return Ok(());
+        }
+        Err(RowError::Columns {
+            got: self.column.saturating_add(1),
+            planned: self.plan.len(),
+        }
+        .into())
+    }
+
+    /// Goes on to the next row.
+    fn next_row(&mut self) -> Result<(), CopyError> {
+        let got = self.column.saturating_add(1);
+        self.column = 0;
+        if got == self.plan.len() {
+            Ok(())
+        } else {
+            Err(RowError::Columns {
+                got,
+                planned: self.plan.len(),
+            }
+            .into())
+        }
+    }
+
+    fn mask(&self, value: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Result<Outcome, CopyError> {
+        Ok(self.plan.field(self.column, value, out, counts)?)
+    }
+
+    fn mask_oversized(&self, out: &mut Vec<u8>, counts: &mut Counts) -> Outcome {
+        self.plan.oversized(self.column, out, counts)
+    }
+
+    /// A column's name in a header.
+    fn mask_name(&self, name: &[u8], counts: &mut Counts) -> Option<Vec<u8>> {
+        let masked = self.plan.masker().free_bytes(name, counts);
+        (*masked != *name).then(|| masked.into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests;

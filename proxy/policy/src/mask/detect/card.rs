@@ -1,0 +1,74 @@
+//! Payment card numbers (primary account numbers, ISO/IEC 7812).
+
+use super::run::Group;
+use super::{Detector, Find, Kind, Run, Span};
+
+pub(super) const DETECTOR: Detector = Detector {
+    kind: Kind::CreditCard,
+    name: "CREDIT_CARD",
+    aliases: &["CREDIT_CARD_NUMBER"],
+    score: 100,
+    validates: "Luhn check digit, and an issuer's prefix with one of its lengths: Visa 4 (13, 16, 19), Mastercard \
+                51-55 and 2221-2720 (16), American Express 34 and 37 (15), Discover 6011, 644-649, 65 (16-19), Diners \
+                300-305, 3095, 36, 38-39 (14-19), JCB 3528-3589 (16-19), UnionPay 62 and 81 (16-19), Mir 2200-2204 \
+                (16-19), Maestro 5018, 5020, 5038, 5893, 6304, 6759, 6761-6763 (12-19). Digits bare, or in groups \
+                with the same separator (space, hyphen or dot) throughout, the first group of four or more. Not \
+                within a UUID, a longer hexadecimal token or a decimal fraction.",
+    min_bytes: 12,
+    find: Find::Digits(card),
+};
+
+fn card(run: &Run<'_>) -> Option<Span> {
+    let groups = run.groups();
+    let first = groups.first()?;
+    if first.len < 4 {
+        return None;
+    }
+    // The longest candidate first: `4111 1111 1111 1111 123` may be nineteen digits, or sixteen and a code.
+    let uniform = uniform_prefix(groups);
+    (1..=uniform).rev().find_map(|n| {
+        let taken = groups.get(..n)?;
+        let length = taken.iter().map(|g| g.len).sum();
+        let end = taken.last()?.end;
+        let valid = is_issued(run, length) && luhn(run.digits(length)) && !run.in_hex_token(end);
+        (valid && !(n == 1 && run.in_fraction(end))).then_some(Span { start: run.start, end })
+    })
+}
+
+/// How many groups from the first on are joined by one and the same separator.
+fn uniform_prefix(groups: &[Group]) -> usize {
+    let separator = groups.first().map_or(0, |g| g.separator);
+    if !matches!(separator, b' ' | b'-' | b'.') {
+        return 1;
+    }
+    let joined = groups.iter().take_while(|g| g.separator == separator).count();
+    joined.saturating_add(1).min(groups.len())
+}
+
+fn is_issued(run: &Run<'_>, length: usize) -> bool {
+    let four = run.number(0, 4);
+    match four {
+        4000..=4999 => matches!(length, 13 | 16 | 19),
+        5100..=5599 | 2221..=2720 => length == 16,
+        3400..=3499 | 3700..=3799 => length == 15,
+        3000..=3059 | 3095 | 3600..=3699 | 3800..=3999 => matches!(length, 14..=19),
+        3528..=3589 | 2200..=2204 | 6011 | 6440..=6599 | 6200..=6299 | 8100..=8171 => matches!(length, 16..=19),
+        5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763 => matches!(length, 12..=19),
+        _ => false,
+    }
+}
+
+/// The Luhn check (ISO/IEC 7812-1, annex B) over digits 0-9; false for none.
+fn luhn(digits: &[u8]) -> bool {
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(i, d)| match (i % 2, u32::from(*d)) {
+            (0, d) => d,
+            (_, d @ 0..=4) => d.saturating_mul(2),
+            (_, d) => d.saturating_mul(2).saturating_sub(9),
+        })
+        .sum();
+    !digits.is_empty() && sum.is_multiple_of(10)
+}

@@ -1,0 +1,93 @@
+//! Digits and separators in disguise: characters that read the same, and characters that do not show at all.
+
+use super::scanner::Hit;
+
+/// A text with look-alikes replaced by ASCII and invisible characters left out.
+pub(super) struct Folded {
+    pub(super) text: Vec<u8>,
+    /// Where each byte of `text` came from; one more at the end.
+    origin: Vec<usize>,
+}
+
+impl Folded {
+    /// A hit in the folded text as a hit in the original.
+    pub(super) fn place(&self, hit: Hit) -> Hit {
+        let place = |i: usize| {
+            self.origin
+                .get(i)
+                .copied()
+                .unwrap_or_else(|| self.origin.last().copied().unwrap_or(0))
+        };
+        Hit {
+            start: place(hit.start),
+            end: place(hit.end),
+            entry: hit.entry,
+        }
+    }
+}
+
+/// Folds `text`; `None` where nothing in it needed folding, or it is not UTF-8.
+pub(super) fn fold(text: &[u8]) -> Option<Folded> {
+    // Every character below begins with one of these bytes; most non-ASCII text has none of them.
+    text.iter()
+        .any(|b| matches!(b, 0xC2 | 0xCD | 0xD8 | 0xD9 | 0xDB | 0xE0..=0xE3 | 0xEF))
+        .then_some(())?;
+    let source = std::str::from_utf8(text).ok()?;
+    let mut folded = Folded {
+        text: Vec::with_capacity(text.len()),
+        origin: Vec::with_capacity(text.len()),
+    };
+    let mut changed = false;
+    for (start, c) in source.char_indices() {
+        let mut buffer = [0; 4];
+        let bytes = match ascii(c) {
+            Folding::Same => c.encode_utf8(&mut buffer).as_bytes(),
+            Folding::To(b) => {
+                changed = true;
+                buffer = [b, 0, 0, 0];
+                buffer.get(..1).unwrap_or(&[])
+            }
+            Folding::Gone => {
+                changed = true;
+                continue;
+            }
+        };
+        folded.text.extend_from_slice(bytes);
+        folded.origin.extend((0..bytes.len()).map(|i| start.saturating_add(i)));
+    }
+    folded.origin.push(text.len());
+    changed.then_some(folded)
+}
+
+enum Folding {
+    Same,
+    To(u8),
+    Gone,
+}
+
+fn ascii(c: char) -> Folding {
+    let digit = |zero: u32| {
+        let n = u32::from(c).wrapping_sub(zero);
+        u8::try_from(n).map_or(Folding::Same, |n| Folding::To(b'0'.wrapping_add(n)))
+    };
+    match c {
+        // Soft hyphen, combining grapheme joiner, Arabic letter mark, zero-width space to right-to-left mark,
+        // embeddings, word joiner and invisible operators, isolates, variation selectors, byte order mark.
+        '\u{AD}'
+        | '\u{34F}'
+        | '\u{61C}'
+        | '\u{200B}'..='\u{200F}'
+        | '\u{202A}'..='\u{202E}'
+        | '\u{2060}'..='\u{2069}'
+        | '\u{FE00}'..='\u{FE0F}'
+        | '\u{FEFF}' => Folding::Gone,
+        '\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => Folding::To(b' '),
+        '\u{2010}'..='\u{2015}' | '\u{2043}' | '\u{2212}' | '\u{FE58}' | '\u{FE63}' => Folding::To(b'-'),
+        '\u{660}'..='\u{669}' => digit(0x660),
+        '\u{6F0}'..='\u{6F9}' => digit(0x6F0),
+        '\u{966}'..='\u{96F}' => digit(0x966),
+        // Fullwidth forms stand in the order of ASCII.
+        '\u{FF01}'..='\u{FF5E}' => u8::try_from(u32::from(c).wrapping_sub(0xFEE0)).map_or(Folding::Same, Folding::To),
+        _ => Folding::Same,
+    }
+}

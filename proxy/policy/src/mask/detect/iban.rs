@@ -1,0 +1,84 @@
+//! International Bank Account Numbers (ISO 13616).
+
+use super::{Detector, Find, Kind, Run, Span};
+use crate::mask::bytes::at;
+
+pub(super) const DETECTOR: Detector = Detector {
+    kind: Kind::IbanCode,
+    name: "IBAN_CODE",
+    aliases: &[],
+    score: 100,
+    validates: "A country of the SWIFT registry, that country's exact length, and the check digits (ISO 7064 mod \
+                97-10). Upper or lower case; bare, or with single spaces or hyphens between groups. No letter or digit may stand \
+                directly before or after.",
+    min_bytes: 15,
+    find: Find::Digits(iban),
+};
+
+/// Country and length, sorted by country.
+#[rustfmt::skip]
+const LENGTHS: &[(&[u8; 2], usize)] = &[
+    (b"AD", 24), (b"AE", 23), (b"AL", 28), (b"AT", 20), (b"AZ", 28), (b"BA", 20), (b"BE", 16), (b"BG", 22),
+    (b"BH", 22), (b"BI", 27), (b"BR", 29), (b"BY", 28), (b"CH", 21), (b"CR", 22), (b"CY", 28), (b"CZ", 24),
+    (b"DE", 22), (b"DJ", 27), (b"DK", 18), (b"DO", 28), (b"EE", 20), (b"EG", 29), (b"ES", 24), (b"FI", 18),
+    (b"FK", 18), (b"FO", 18), (b"FR", 27), (b"GB", 22), (b"GE", 22), (b"GI", 23), (b"GL", 18), (b"GR", 27),
+    (b"GT", 28), (b"HN", 28), (b"HR", 21), (b"HU", 28), (b"IE", 22), (b"IL", 23), (b"IQ", 23), (b"IS", 26),
+    (b"IT", 27), (b"JO", 30), (b"KW", 30), (b"KZ", 20), (b"LB", 28), (b"LC", 32), (b"LI", 21), (b"LT", 20),
+    (b"LU", 20), (b"LV", 21), (b"LY", 25), (b"MC", 27), (b"MD", 24), (b"ME", 22), (b"MK", 19), (b"MN", 20),
+    (b"MR", 27), (b"MT", 31), (b"MU", 30), (b"NI", 28), (b"NL", 18), (b"NO", 15), (b"OM", 23), (b"PK", 24),
+    (b"PL", 28), (b"PS", 29), (b"PT", 25), (b"QA", 29), (b"RO", 24), (b"RS", 22), (b"RU", 33), (b"SA", 24),
+    (b"SC", 31), (b"SD", 18), (b"SE", 24), (b"SI", 19), (b"SK", 24), (b"SM", 27), (b"SO", 23), (b"ST", 25),
+    (b"SV", 28), (b"TL", 23), (b"TN", 24), (b"TR", 26), (b"UA", 29), (b"VA", 22), (b"VG", 24), (b"XK", 20),
+    (b"YE", 30),
+];
+
+/// Tried at the check digits: the two letters of the country stand before them.
+fn iban(run: &Run<'_>) -> Option<Span> {
+    let start = run.start.checked_sub(2)?;
+    let country = [
+        at(run.text, start).to_ascii_uppercase(),
+        at(run.text, start.saturating_add(1)).to_ascii_uppercase(),
+    ];
+    if start
+        .checked_sub(1)
+        .is_some_and(|i| at(run.text, i).is_ascii_alphanumeric())
+    {
+        return None;
+    }
+    let index = LENGTHS.binary_search_by_key(&&country, |(country, _)| country).ok()?;
+    let length = LENGTHS.get(index)?.1;
+    let (remainder, end) = walk(run.text, start, length)?;
+    let alone = !at(run.text, end).is_ascii_alphanumeric();
+    (remainder == 1 && alone).then_some(Span { start, end })
+}
+
+/// Reads `length` letters and digits from `start`, across single spaces and hyphens; the number that they form with the
+/// first four moved to the end, modulo 97, and where the last one ends.
+fn walk(text: &[u8], start: usize, length: usize) -> Option<(u32, usize)> {
+    let (mut body, mut head, mut seen, mut i) = (0u32, (0u32, 1u32), 0usize, start);
+    while seen < length {
+        let value = match at(text, i) {
+            d @ b'0'..=b'9' => u32::from(d.wrapping_sub(b'0')),
+            c @ (b'A'..=b'Z' | b'a'..=b'z') if !(2..4).contains(&seen) => {
+                u32::from(c.to_ascii_uppercase().wrapping_sub(b'A')).wrapping_add(10)
+            }
+            b' ' | b'-' if seen > 2 && at(text, i.saturating_add(1)).is_ascii_alphanumeric() => {
+                i = i.saturating_add(1);
+                continue;
+            }
+            _ => return None,
+        };
+        let scale = if value > 9 { 100 } else { 10 };
+        if seen < 4 {
+            head = (
+                head.0.wrapping_mul(scale).wrapping_add(value),
+                head.1.wrapping_mul(scale),
+            );
+        } else {
+            body = body.wrapping_mul(scale).wrapping_add(value) % 97;
+        }
+        seen = seen.saturating_add(1);
+        i = i.saturating_add(1);
+    }
+    Some((body.wrapping_mul(head.1 % 97).wrapping_add(head.0) % 97, i))
+}

@@ -1,0 +1,163 @@
+//! A run of digits with the groups that follow it: the shape that number detectors judge.
+
+use super::Context;
+use super::context::has_word;
+use crate::mask::bytes::at;
+
+/// Most digits that are collected: one more than the longest number that any detector knows (a card has 19).
+const MAX_DIGITS: usize = 20;
+/// Most groups: a card of 19 digits in fives and fours has five, a phone number rarely more than seven.
+const MAX_GROUPS: usize = 8;
+
+/// Digits that belong together, and what stands after them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Group {
+    /// Digits in this group.
+    pub(super) len: usize,
+    /// Byte after its last digit.
+    pub(super) end: usize,
+    /// Separator to the next group: one of ` -.`, `)` for `) ` and the like, `(` for ` (`; 0 when none follows.
+    pub(super) separator: u8,
+}
+
+/// The digits from `start` on, across single separators, up to 20 digits or 8 groups.
+#[derive(Debug)]
+pub(super) struct Run<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) start: usize,
+    context: Context<'a>,
+    digits: [u8; MAX_DIGITS],
+    total: usize,
+    groups: [Group; MAX_GROUPS],
+    count: usize,
+}
+
+impl<'a> Run<'a> {
+    /// Reads the run whose first digit is at `start`.
+    pub(super) fn read(text: &'a [u8], start: usize, context: Context<'a>) -> Self {
+        let mut run = Self {
+            text,
+            start,
+            context,
+            digits: [0; MAX_DIGITS],
+            total: 0,
+            groups: [Group::default(); MAX_GROUPS],
+            count: 0,
+        };
+        let mut next = start;
+        while run.count < MAX_GROUPS {
+            let Some((group, after)) = run.read_group(next) else {
+                break;
+            };
+            if let Some(slot) = run.groups.get_mut(run.count) {
+                *slot = group;
+            }
+            run.count = run.count.saturating_add(1);
+            if group.separator == 0 {
+                break;
+            }
+            next = after;
+        }
+        run
+    }
+
+    /// One group from `from` on, and where the next one starts. `None` when it does not fit: a number with more digits
+    /// than any detector knows is not cut into one that they know.
+    fn read_group(&mut self, from: usize) -> Option<(Group, usize)> {
+        let (mut i, mut total) = (from, self.total);
+        while at(self.text, i).is_ascii_digit() {
+            *self.digits.get_mut(total)? = at(self.text, i).wrapping_sub(b'0');
+            total = total.saturating_add(1);
+            i = i.saturating_add(1);
+        }
+        let len = total.saturating_sub(self.total);
+        self.total = total;
+        let (separator, width) = separator(self.text, i);
+        Some((Group { len, end: i, separator }, i.saturating_add(width)))
+    }
+
+    /// The groups in order.
+    pub(super) fn groups(&self) -> &[Group] {
+        self.groups.get(..self.count).unwrap_or(&[])
+    }
+
+    /// The first `n` digits as numbers 0–9.
+    pub(super) fn digits(&self, n: usize) -> &[u8] {
+        self.digits.get(..n).filter(|_| n <= self.total).unwrap_or(&[])
+    }
+
+    /// The number of digits `from..to` read as one decimal number.
+    pub(super) fn number(&self, from: usize, to: usize) -> u32 {
+        let digits = self.digits.get(from..to).unwrap_or(&[]);
+        digits
+            .iter()
+            .fold(0, |n, d| n.wrapping_mul(10).wrapping_add(u32::from(*d)))
+    }
+
+    /// The byte before the run; 0 at the start of the text.
+    pub(super) fn before(&self) -> u8 {
+        self.start.checked_sub(1).map_or(0, |i| at(self.text, i))
+    }
+
+    /// Whether the first group, blanks around it aside, is the whole value.
+    pub(super) fn is_whole(&self) -> bool {
+        let end = self.groups.first().map_or(0, |g| g.end);
+        self.context.whole
+            && self.text.get(..self.start).is_some_and(|b| b.trim_ascii().is_empty())
+            && self.text.get(end..).is_some_and(|b| b.trim_ascii().is_empty())
+    }
+
+    /// Whether one of the words stands in the label or shortly before the run.
+    pub(super) fn has_context(&self, words: &[&str]) -> bool {
+        has_word(self.text, self.start, &self.context, words)
+    }
+
+    /// Whether the bytes `self.start..end` are part of a decimal fraction, such as the tail of `3.14159265`.
+    pub(super) fn in_fraction(&self, end: usize) -> bool {
+        let point = |b: u8| b == b'.' || b == b',';
+        let digit_before = self
+            .start
+            .checked_sub(2)
+            .is_some_and(|i| at(self.text, i).is_ascii_digit());
+        (point(self.before()) && digit_before)
+            || (at(self.text, end) == b'.' && at(self.text, end.saturating_add(1)).is_ascii_digit())
+    }
+
+    /// Whether the bytes `self.start..end` lie within a longer hexadecimal token: a UUID, or a hash of 24 digits or more.
+    pub(super) fn in_hex_token(&self, end: usize) -> bool {
+        let hex = |b: u8| b.is_ascii_hexdigit() || b == b'-';
+        let back = self
+            .text
+            .get(..self.start)
+            .unwrap_or(&[])
+            .iter()
+            .rev()
+            .take(64)
+            .take_while(|b| hex(**b))
+            .count();
+        let forth = self
+            .text
+            .get(end..)
+            .unwrap_or(&[])
+            .iter()
+            .take(64)
+            .take_while(|b| hex(**b))
+            .count();
+        let (from, to) = (self.start.saturating_sub(back), end.saturating_add(forth));
+        let token = self.text.get(from..to).unwrap_or(&[]);
+        let dashes = |i: &usize| at(token, *i) == b'-';
+        (token.len() == 36 && [8, 13, 18, 23].iter().all(dashes))
+            || (token.len() >= 24 && !token.contains(&b'-') && token.iter().any(u8::is_ascii_alphabetic))
+    }
+}
+
+/// The separator at `i`, and how many bytes it takes; (0, 0) when no group follows.
+fn separator(text: &[u8], i: usize) -> (u8, usize) {
+    let ahead = |n: usize| at(text, i.saturating_add(n));
+    match (ahead(0), ahead(1)) {
+        (c @ (b' ' | b'-' | b'.' | b')'), d) if d.is_ascii_digit() => (c, 1),
+        (b')', b' ' | b'-' | b'.') if ahead(2).is_ascii_digit() => (b')', 2),
+        (b' ' | b'-', b'(') if ahead(2).is_ascii_digit() => (b'(', 2),
+        _ => (0, 0),
+    }
+}

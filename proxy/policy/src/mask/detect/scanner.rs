@@ -1,0 +1,195 @@
+//! The scanner of one masker: its detectors and patterns over one text.
+
+use regex::bytes::RegexSet;
+
+use super::hex::hex_runs;
+use super::pattern::{self, Pattern};
+use super::summary::Summary;
+use super::{Context, DETECTORS, Find, Kind, Run, Span, fold};
+use crate::mask::bytes::{at, tail};
+
+/// Bytes `start..end` of a text that detector or pattern `entry` recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hit {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// The number that was given to [`Scanner::new`].
+    pub(crate) entry: u16,
+}
+
+/// One detector as a scanner runs it.
+#[derive(Clone, Copy, Debug)]
+struct Active<F> {
+    entry: u16,
+    /// Some rule acts on its hits; otherwise they are only counted, and must not hide what lies inside them.
+    enforced: bool,
+    find: F,
+}
+
+/// Detectors and patterns that are on.
+#[derive(Debug, Default)]
+pub(crate) struct Scanner {
+    digits: Vec<Active<fn(&Run<'_>) -> Option<Span>>>,
+    ats: Vec<Active<fn(&[u8], usize) -> Option<Span>>>,
+    has_iban: bool,
+    min_bytes: usize,
+    patterns: Vec<(u16, Pattern)>,
+    set: Option<RegexSet>,
+}
+
+impl Scanner {
+    /// A scanner for `kinds` (with entry number, and whether some rule acts on it) and `patterns`.
+    pub(crate) fn new(kinds: &[(Kind, u16, bool)], patterns: Vec<(u16, Pattern)>) -> Self {
+        let mut scanner = Self {
+            min_bytes: usize::MAX,
+            ..Self::default()
+        };
+        for detector in DETECTORS {
+            let Some((kind, entry, enforced)) = kinds.iter().copied().find(|(k, ..)| *k == detector.kind) else {
+                continue;
+            };
+            match detector.find {
+                Find::Digits(find) => scanner.digits.push(Active { entry, enforced, find }),
+                Find::At(find) => scanner.ats.push(Active { entry, enforced, find }),
+            }
+            scanner.has_iban |= kind == Kind::IbanCode;
+            scanner.min_bytes = scanner.min_bytes.min(detector.min_bytes);
+        }
+        if !patterns.is_empty() {
+            scanner.min_bytes = 1;
+            scanner.set = pattern::set(patterns.iter().map(|(_, p)| p));
+        }
+        scanner.patterns = patterns;
+        scanner
+    }
+
+    /// Whether nothing is looked for.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.digits.is_empty() && self.ats.is_empty() && self.patterns.is_empty()
+    }
+
+    /// Whether nothing in `text` can be a hit, not even in disguise: a quick look before a costly walk.
+    pub(crate) fn is_quiet(&self, text: &[u8]) -> bool {
+        let summary = Summary::of(text);
+        self.patterns.is_empty() && summary.digits < 2 && !summary.at && !summary.backslash && !summary.non_ascii
+    }
+
+    /// Appends all hits in `text`, in order of their start. Hits may overlap.
+    #[inline]
+    pub(crate) fn scan(&self, text: &[u8], context: Context<'_>, hits: &mut Vec<Hit>) {
+        if text.len() >= self.min_bytes {
+            self.scan_all(text, context, hits);
+        }
+    }
+
+    fn scan_all(&self, text: &[u8], context: Context<'_>, hits: &mut Vec<Hit>) {
+        let summary = Summary::of(text);
+        self.scan_plain(text, context, &summary, hits);
+        if summary.non_ascii
+            && let Some(folded) = fold::fold(text)
+        {
+            let mut inner = Vec::new();
+            self.scan_plain(&folded.text, context, &Summary::of(&folded.text), &mut inner);
+            hits.extend(inner.into_iter().map(|hit| folded.place(hit)));
+        }
+        // Eighteen hexadecimal digits make the nine bytes of the shortest number.
+        if summary.backslash && text.len() >= 18 {
+            self.scan_hex(text, context, hits);
+        }
+        if hits.len() > 1 {
+            hits.sort_unstable_by_key(|hit| (hit.start, hit.end, hit.entry));
+            hits.dedup();
+        }
+    }
+
+    fn scan_plain(&self, text: &[u8], context: Context<'_>, summary: &Summary, hits: &mut Vec<Hit>) {
+        let numbers = summary.digits >= 8 || (self.has_iban && summary.digits >= 2 && text.len() >= 15);
+        if numbers && !self.digits.is_empty() {
+            self.scan_digits(text, context, hits);
+        }
+        if summary.at && !self.ats.is_empty() {
+            self.scan_ats(text, hits);
+        }
+        if !self.patterns.is_empty() {
+            self.scan_patterns(text, hits);
+        }
+    }
+
+    fn scan_digits(&self, text: &[u8], context: Context<'_>, hits: &mut Vec<Hit>) {
+        let mut from = 0usize;
+        while let Some(skip) = tail(text, from).iter().position(u8::is_ascii_digit) {
+            let start = from.saturating_add(skip);
+            let length = tail(text, start).iter().take_while(|b| b.is_ascii_digit()).count();
+            from = start.saturating_add(length);
+            if length == 2 && !may_start_with_two(text, start) {
+                continue;
+            }
+            let run = Run::read(text, start, context);
+            for active in &self.digits {
+                if let Some(span) = (active.find)(&run) {
+                    hits.push(Hit {
+                        start: span.start,
+                        end: span.end,
+                        entry: active.entry,
+                    });
+                    if active.enforced {
+                        from = from.max(span.end);
+                    }
+                }
+            }
+        }
+    }
+
+    fn scan_ats(&self, text: &[u8], hits: &mut Vec<Hit>) {
+        for position in memchr::memchr_iter(b'@', text) {
+            for active in &self.ats {
+                if let Some(span) = (active.find)(text, position) {
+                    hits.push(Hit {
+                        start: span.start,
+                        end: span.end,
+                        entry: active.entry,
+                    });
+                }
+            }
+        }
+    }
+
+    fn scan_patterns(&self, text: &[u8], hits: &mut Vec<Hit>) {
+        let mut scan = |entry: u16, pattern: &Pattern| {
+            hits.extend(pattern.find(text).map(|(start, end)| Hit { start, end, entry }));
+        };
+        match &self.set {
+            // One search for all patterns says which of them match; only those are run for their places. Each is run by
+            // itself, since a combined search would let a match of one hide an overlapping match of another.
+            Some(set) => {
+                for i in &set.matches(text) {
+                    if let Some((entry, pattern)) = self.patterns.get(i) {
+                        scan(*entry, pattern);
+                    }
+                }
+            }
+            None => self.patterns.iter().for_each(|(entry, pattern)| scan(*entry, pattern)),
+        }
+    }
+
+    /// Looks through hexadecimal bytea (`\x3533362d…`): a hit inside hides the whole run of hexadecimal digits.
+    fn scan_hex(&self, text: &[u8], context: Context<'_>, hits: &mut Vec<Hit>) {
+        for run in hex_runs(text) {
+            let mut inner = Vec::new();
+            self.scan_plain(&run.bytes, context, &Summary::of(&run.bytes), &mut inner);
+            inner.sort_unstable_by_key(|hit| hit.entry);
+            inner.dedup_by_key(|hit| hit.entry);
+            hits.extend(inner.into_iter().map(|hit| Hit {
+                start: run.start,
+                end: run.end,
+                ..hit
+            }));
+        }
+    }
+}
+
+/// Two digits start nothing but an IBAN (after its country) or an international number (after its plus sign).
+fn may_start_with_two(text: &[u8], start: usize) -> bool {
+    let before = |n: usize| start.checked_sub(n).map_or(0, |i| at(text, i));
+    matches!(before(1), b'+' | b'(') || (before(1).is_ascii_alphabetic() && before(2).is_ascii_alphabetic())
+}

@@ -1,0 +1,47 @@
+//! Keyed, stable, joinable hashes of values.
+
+use std::fmt;
+
+use aws_lc_rs::hmac;
+
+/// Bytes of HMAC-SHA-256.
+pub(crate) const HASH_BYTES: usize = 32;
+
+/// A key for [`Action::Hash`](super::action::Action::Hash): HMAC-SHA-256 (RFC 2104, FIPS 180-4).
+///
+/// The same value under the same key gives the same hash in every column and table, so hashed columns still join.
+/// Whoever has the key can build a dictionary of all SSNs: it is a secret like the values themselves.
+#[derive(Clone)]
+pub struct HashKey(hmac::Key);
+
+impl HashKey {
+    /// Shortest key accepted, in bytes.
+    pub const MIN_BYTES: usize = 32;
+
+    /// A key from secret bytes; `None` when they are fewer than [`HashKey::MIN_BYTES`].
+    pub fn new(secret: &[u8]) -> Option<Self> {
+        (secret.len() >= Self::MIN_BYTES).then(|| Self(hmac::Key::new(hmac::HMAC_SHA256, secret)))
+    }
+
+    /// HMAC-SHA-256 over the canonical text of a value.
+    pub(crate) fn digest(&self, value: &[u8]) -> [u8; HASH_BYTES] {
+        let tag = hmac::sign(&self.0, value);
+        tag.as_ref().first_chunk().copied().unwrap_or([0; HASH_BYTES])
+    }
+}
+
+impl fmt::Debug for HashKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HashKey(…)")
+    }
+}
+
+/// Appends lower-case hexadecimal.
+pub(crate) fn put_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    for b in bytes {
+        for nibble in [b >> 4, b & 15] {
+            out.push(HEX.get(usize::from(nibble)).copied().unwrap_or(b'0'));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! A masking rule, resolved: what the compiler of objects hands to this module.
+
+use super::action::Action;
+use super::detect::Kind;
+use super::detect::pattern::Pattern;
+use super::resolve::ColumnGlob;
+
+/// Index of a rule in its [`MaskSet`](super::MaskSet). Means nothing across policy revisions; there (uid, generation)
+/// of the rule counts.
+pub type RuleId = u16;
+
+/// One masking rule with every name resolved and every default filled in.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The object's name, for counts and records.
+    pub name: String,
+    /// The object's uid: together with `generation` it keeps resolved columns in force over renames.
+    pub uid: String,
+    /// The object's generation.
+    pub generation: i64,
+    /// What happens to a value that matches.
+    pub action: Action,
+    /// Built-in detectors that are on.
+    pub detectors: Vec<Kind>,
+    /// The rule's own patterns, compiled.
+    pub patterns: Vec<Pattern>,
+    /// Columns protected by name.
+    pub columns: Vec<ColumnGlob>,
+    /// What happens where safety cannot be shown.
+    pub profile: Profile,
+    /// Count what would be masked and change nothing.
+    pub observe: bool,
+    /// Let detectors look at integer columns too. Off by default: nine digits in an `int4` are mostly an order number.
+    pub integers: bool,
+    /// People who may not see a protected column may assign it.
+    pub allow_writes: bool,
+}
+
+/// What a rule does where a value cannot be shown to be safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// Column rules by origin and lineage, detectors for everything else; what cannot be decoded becomes NULL.
+    #[default]
+    Standard,
+    /// What cannot be decoded ends the result with an error.
+    Strict,
+}
+
+/// A sorted set of rules.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RuleSet(Vec<RuleId>);
+
+impl RuleSet {
+    /// The set of one rule.
+    pub fn one(id: RuleId) -> Self {
+        Self(vec![id])
+    }
+
+    /// Adds a rule; true if it was not there.
+    pub fn insert(&mut self, id: RuleId) -> bool {
+        match self.0.binary_search(&id) {
+            Ok(_) => false,
+            Err(at) => {
+                self.0.insert(at, id);
+                true
+            }
+        }
+    }
+
+    /// Adds all rules of `other`; true if anything was new.
+    pub fn extend(&mut self, other: &RuleSet) -> bool {
+        other.iter().fold(false, |new, id| self.insert(id) | new)
+    }
+
+    /// Whether the rule is in the set.
+    pub fn contains(&self, id: RuleId) -> bool {
+        self.0.binary_search(&id).is_ok()
+    }
+
+    /// Whether the set holds no rule.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The rules in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = RuleId> + '_ {
+        self.0.iter().copied()
+    }
+}
+
+impl FromIterator<RuleId> for RuleSet {
+    fn from_iter<I: IntoIterator<Item = RuleId>>(ids: I) -> Self {
+        let mut ids: Vec<RuleId> = ids.into_iter().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        Self(ids)
+    }
+}

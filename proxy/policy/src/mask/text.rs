@@ -1,0 +1,201 @@
+//! Text and what is recognised in it: hits are replaced, the rest stays. Also the door's free text: error and notice
+//! fields, notification payloads, parameter status.
+
+use std::borrow::Cow;
+
+use super::action::{Action, Partial, REDACTED};
+use super::bytes::{cut, tail};
+use super::count::Counts;
+use super::detect::{Context, Hit, Scanner};
+use super::masker::Masker;
+use super::plan::Outcome;
+
+/// What happens to the part of a text that a detector recognised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum SpanAction {
+    /// The whole value becomes NULL.
+    Null,
+    /// A fixed text stands instead.
+    Fixed(Box<str>),
+    /// Some characters stay.
+    Partial(Partial),
+}
+
+/// What surrounds the text, and so what may stand in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Surroundings {
+    /// A value of its own: any text, or NULL.
+    Value,
+    /// A message: any text, but no NULL.
+    Message,
+    /// The text form of a row or of an unknown type: NULL, or text that needs no quoting in any of them.
+    Literal,
+    /// XML content: NULL, or text without markup.
+    Xml,
+}
+
+// === impl SpanAction ===
+
+impl SpanAction {
+    pub(super) fn new(action: &Action) -> Self {
+        match action {
+            Action::Null => Self::Null,
+            // A hit may come from a literal or parameter: hashing it would hand out a dictionary (POSTGRES.md 17).
+            Action::Redact | Action::Hash { .. } => Self::Fixed(REDACTED.into()),
+            Action::Replace { with } => Self::Fixed(with.as_str().into()),
+            Action::Partial(partial) => Self::Partial(*partial),
+        }
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Null => 0,
+            Self::Fixed(text) if **text == *REDACTED => 1,
+            Self::Fixed(_) => 2,
+            Self::Partial(_) => 3,
+        }
+    }
+
+    /// The stronger of two; of two equally strong ones the first.
+    pub(super) fn stronger(self, other: Self) -> Self {
+        if other.rank() < self.rank() { other } else { self }
+    }
+}
+
+// === impl Masker ===
+
+impl Masker {
+    /// Masks text that stands outside of rows: a field of an error or notice, a notification's payload or channel, a
+    /// parameter's value, a column's name. Detectors and patterns only; whether the statement behind it touched protected
+    /// columns is for the caller to know (POSTGRES.md 19).
+    pub fn free_text<'t>(&self, text: &'t str, counts: &mut Counts) -> Cow<'t, str> {
+        let mut out = Vec::new();
+        let context = Context::value(&[]);
+        match self.rewrite_text(
+            &self.text,
+            text.as_bytes(),
+            context,
+            Surroundings::Message,
+            &mut out,
+            counts,
+        ) {
+            Outcome::Unchanged => Cow::Borrowed(text),
+            // Hits begin and end between characters; should one ever not, nothing of the text is shown.
+            Outcome::Written => Cow::Owned(String::from_utf8(out).unwrap_or_else(|_| REDACTED.to_owned())),
+            Outcome::Null => Cow::Borrowed(REDACTED),
+        }
+    }
+
+    /// [`Masker::free_text`] for bytes that need not be UTF-8.
+    pub fn free_bytes<'t>(&self, text: &'t [u8], counts: &mut Counts) -> Cow<'t, [u8]> {
+        let mut out = Vec::new();
+        let context = Context::value(&[]);
+        match self.rewrite_text(&self.text, text, context, Surroundings::Message, &mut out, counts) {
+            Outcome::Unchanged => Cow::Borrowed(text),
+            Outcome::Written => Cow::Owned(out),
+            Outcome::Null => Cow::Borrowed(REDACTED.as_bytes()),
+        }
+    }
+
+    /// Looks for hits in `text` and writes it without them.
+    pub(super) fn rewrite_text(
+        &self,
+        scanner: &Scanner,
+        text: &[u8],
+        context: Context<'_>,
+        surroundings: Surroundings,
+        out: &mut Vec<u8>,
+        counts: &mut Counts,
+    ) -> Outcome {
+        let mut hits = Vec::new();
+        scanner.scan(text, context, &mut hits);
+        if hits.is_empty() {
+            Outcome::Unchanged
+        } else {
+            self.replace(text, &hits, surroundings, out, counts)
+        }
+    }
+
+    /// Whether some acting rule recognises anything in `text`.
+    pub(super) fn finds(&self, scanner: &Scanner, text: &[u8], context: Context<'_>, counts: &mut Counts) -> bool {
+        let mut hits = Vec::new();
+        scanner.scan(text, context, &mut hits);
+        self.count(&hits, counts);
+        hits.iter().any(|hit| self.action(hit).is_some())
+    }
+
+    fn count(&self, hits: &[Hit], counts: &mut Counts) {
+        for entry in hits.iter().filter_map(|hit| self.entry(hit.entry)) {
+            counts.add_all(&entry.slots);
+        }
+    }
+
+    fn action(&self, hit: &Hit) -> Option<&SpanAction> {
+        self.entry(hit.entry)?.action.as_ref()
+    }
+
+    fn replace(
+        &self,
+        text: &[u8],
+        hits: &[Hit],
+        surroundings: Surroundings,
+        out: &mut Vec<u8>,
+        counts: &mut Counts,
+    ) -> Outcome {
+        self.count(hits, counts);
+        let mut acting = hits.iter().filter_map(|hit| Some((hit, self.action(hit)?))).peekable();
+        let mut done = 0usize;
+        while let Some((hit, mut action)) = acting.next() {
+            let mut end = hit.end;
+            // Overlapping hits are one, under the strongest of their actions.
+            while let Some((other, stronger)) = acting.next_if(|(other, _)| other.start < end) {
+                end = end.max(other.end);
+                if stronger.rank() < action.rank() {
+                    action = stronger;
+                }
+            }
+            out.extend_from_slice(cut(text, done, hit.start));
+            if !write_span(action, cut(text, hit.start, end), surroundings, out) {
+                return Outcome::Null;
+            }
+            done = end;
+        }
+        if done == 0 {
+            return Outcome::Unchanged;
+        }
+        out.extend_from_slice(tail(text, done));
+        Outcome::Written
+    }
+}
+
+/// Writes what stands instead of a hit; false where the whole value has to become NULL.
+fn write_span(action: &SpanAction, hit: &[u8], surroundings: Surroundings, out: &mut Vec<u8>) -> bool {
+    match action {
+        SpanAction::Null if surroundings == Surroundings::Message => out.extend_from_slice(REDACTED.as_bytes()),
+        SpanAction::Null => return false,
+        SpanAction::Fixed(text) if fits(text, surroundings) => out.extend_from_slice(text.as_bytes()),
+        SpanAction::Fixed(_) => out.extend_from_slice(REDACTED.as_bytes()),
+        SpanAction::Partial(partial) => {
+            let start = out.len();
+            partial.write(hit, out);
+            // The mask character may be one that the surroundings give a meaning to.
+            if !std::str::from_utf8(tail(out, start)).is_ok_and(|text| fits(text, surroundings)) {
+                out.truncate(start);
+                out.extend_from_slice(REDACTED.as_bytes());
+            }
+        }
+    }
+    true
+}
+
+/// Whether a text can stand there without quoting.
+fn fits(text: &str, surroundings: Surroundings) -> bool {
+    match surroundings {
+        Surroundings::Value | Surroundings::Message => true,
+        Surroundings::Literal => !text.is_empty() && !text.contains(['"', '\\', ',', '(', ')', '{', '}', '\'', ';']),
+        Surroundings::Xml => !text.contains(['<', '>', '&', '"', '\'']),
+    }
+}
+
+#[cfg(test)]
+mod tests;
