@@ -1,0 +1,235 @@
+//! From objects to a carrier: which rules apply, whether what is required is there, where evidence goes, whose tokens count.
+//!
+//! The operator does it with objects of the API server, `--manifests` with files; both get the same carrier. A problem never
+//! leaves a hole: the carrier that comes out is then closed.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use sallyport_crds::connection::IssuerReference;
+use sallyport_crds::{ApprovalPolicySpec, AuditSinkSpec, MaskingRuleSpec, Mode, Reason};
+
+use crate::carrier::{CarriedConnection, CarriedRule, CarriedSink, Carrier, Closed, ClusterSettings, FORMAT};
+use crate::issuer::{Issuer, Issuers};
+use crate::problem::{ObjectKind, Problem};
+use crate::selector::{Selecting, selects};
+
+/// Everything that bears on one Connection.
+#[derive(Clone, Debug)]
+pub struct Objects<'a> {
+    /// The Connection.
+    pub connection: CarriedConnection,
+    /// All MaskingRules of its namespace.
+    pub masking_rules: Vec<Candidate<MaskingRuleSpec>>,
+    /// All ApprovalPolicies of its namespace.
+    pub approval_policies: Vec<Candidate<ApprovalPolicySpec>>,
+    /// The sinks that the Connection names, those that exist.
+    pub sinks: Vec<SinkCandidate>,
+    /// The admin's issuers.
+    pub issuers: &'a Issuers,
+    /// Address ranges that no target may resolve to.
+    pub denied_cidrs: Vec<String>,
+}
+
+/// A rule that exists.
+#[derive(Clone, Debug)]
+pub struct Candidate<S> {
+    /// Name.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// What the object says at present; None where it cannot be read.
+    pub present: Option<Present>,
+    /// The last specification that was accepted, and its generation.
+    pub accepted: Option<(i64, S)>,
+}
+
+/// What is needed of a rule's present specification, accepted or not.
+#[derive(Clone, Debug)]
+pub struct Present {
+    /// Which Connections it selects.
+    pub selector: LabelSelector,
+    /// Whether it acts.
+    pub mode: Mode,
+}
+
+/// A sink that exists.
+#[derive(Clone, Debug)]
+pub struct SinkCandidate {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// Where its recorder takes records; None while the sink is not accepted.
+    pub address: Option<String>,
+    /// The specification.
+    pub spec: AuditSinkSpec,
+}
+
+/// The carrier of a Connection, revision 0, and what is wrong. With a problem it is closed.
+pub fn assemble(objects: &Objects<'_>) -> (Carrier, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let requires = &objects.connection.spec.requires;
+    let chosen = Chosen { connection: &objects.connection };
+    let masking_rules =
+        chosen.rules(ObjectKind::MaskingRule, &objects.masking_rules, &requires.masking_rules, &mut problems);
+    let approval_policies =
+        chosen.rules(ObjectKind::ApprovalPolicy, &objects.approval_policies, &requires.approval_policies, &mut problems);
+    let sinks = chosen.sinks(&objects.sinks, &mut problems);
+    let issuers = chosen.issuers(objects.issuers, &mut problems);
+    let mut carrier = Carrier {
+        format: FORMAT,
+        revision: 0,
+        connection: objects.connection.clone(),
+        masking_rules,
+        approval_policies,
+        sinks,
+        issuers,
+        settings: ClusterSettings {
+            denied_cidrs: objects.denied_cidrs.clone(),
+            api_server_audiences: objects.issuers.api_server_audiences.clone(),
+            known_issuers: objects.issuers.issuers.values().map(|issuer| issuer.url.clone()).collect(),
+            approver_mappings: objects.issuers.approver_mappings.clone(),
+        },
+        closed: None,
+    };
+    if let Some(first) = problems.first() {
+        close(&mut carrier, first);
+    }
+    (carrier, problems)
+}
+
+/// Closes a carrier for a problem. The first one stands.
+pub fn close(carrier: &mut Carrier, problem: &Problem) {
+    carrier.closed.get_or_insert_with(|| Closed::new(problem.reason, problem.to_string()));
+}
+
+/// What one Connection chooses among what there is.
+struct Chosen<'a> {
+    connection: &'a CarriedConnection,
+}
+
+// === impl Chosen ===
+
+impl Chosen<'_> {
+    fn rules<S: Selecting + Clone>(
+        &self,
+        kind: ObjectKind,
+        candidates: &[Candidate<S>],
+        required: &[String],
+        problems: &mut Vec<Problem>,
+    ) -> Vec<CarriedRule<S>> {
+        for name in required {
+            if let Some((reason, message)) = self.unmet(candidates, name) {
+                problems.push(Problem::new(kind, name, "", reason, format!("{message}; the Connection requires it")));
+            }
+        }
+        let mut chosen = Vec::new();
+        for candidate in candidates {
+            match &candidate.accepted {
+                Some((generation, spec)) if self.selected(spec.selector()) => chosen.push(CarriedRule {
+                    name: candidate.name.clone(),
+                    uid: candidate.uid.clone(),
+                    generation: *generation,
+                    spec: spec.clone(),
+                }),
+                Some(_) => {}
+                None if required.contains(&candidate.name) => {}
+                None if self.would_bite(candidate.present.as_ref()) => {
+                    let message = "selects the Connection and was never accepted; mend or delete it";
+                    problems.push(Problem::new(kind, &candidate.name, "", Reason::RuleNotAccepted, message));
+                }
+                None => {}
+            }
+        }
+        chosen.sort_by(|a, b| a.name.cmp(&b.name));
+        chosen
+    }
+
+    fn unmet<S: Selecting>(&self, candidates: &[Candidate<S>], name: &str) -> Option<(Reason, &'static str)> {
+        let Some(candidate) = candidates.iter().find(|candidate| candidate.name == name) else {
+            return Some((Reason::RequiredRuleMissing, "does not exist"));
+        };
+        match &candidate.accepted {
+            None => Some((Reason::RequiredRuleNotAccepted, "was never accepted")),
+            Some((_, spec)) if !self.selected(spec.selector()) => {
+                Some((Reason::RequiredRuleNotSelecting, "does not select the Connection by its labels"))
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// A rule that was never accepted closes the Connections it selects, unless it only observes. What it selects cannot be
+    /// known where it cannot be read: then it is all of them.
+    fn would_bite(&self, present: Option<&Present>) -> bool {
+        present.is_none_or(|present| present.mode == Mode::Enforce && self.selected(&present.selector))
+    }
+
+    fn selected(&self, selector: &LabelSelector) -> bool {
+        selects(selector, &self.connection.labels)
+    }
+
+    fn sinks(&self, candidates: &[SinkCandidate], problems: &mut Vec<Problem>) -> Vec<CarriedSink> {
+        let mut chosen = Vec::new();
+        for wanted in &self.connection.spec.sinks {
+            let namespace = wanted.namespace.as_deref().unwrap_or(&self.connection.namespace);
+            let found = candidates.iter().find(|sink| sink.name == wanted.name && sink.namespace == namespace);
+            let refused = |message: &str| {
+                Problem::new(ObjectKind::AuditSink, &format!("{namespace}/{}", wanted.name), "", Reason::SinkNotAvailable, message)
+            };
+            match found {
+                // One answer for both, so that a Connection cannot ask which sinks exist elsewhere.
+                Some(sink) if sink.spec.namespaces.contains(&self.connection.namespace) => match &sink.address {
+                    Some(address) => chosen.push(carried(sink, address)),
+                    None => problems.push(refused("is not accepted, so nothing would be recorded")),
+                },
+                _ => problems.push(refused("does not exist, or does not take Connections from this namespace (its spec.namespaces)")),
+            }
+        }
+        chosen
+    }
+
+    fn issuers(&self, issuers: &Issuers, problems: &mut Vec<Problem>) -> Vec<Issuer> {
+        let mut chosen = Vec::new();
+        for (index, wanted) in self.connection.spec.identity.issuers.iter().enumerate() {
+            match narrowed(issuers, wanted) {
+                Ok(issuer) => chosen.push(issuer),
+                Err((reason, message)) => {
+                    let field = format!("spec.identity.issuers[{index}]");
+                    problems.push(Problem::new(ObjectKind::Connection, &self.connection.name, &field, reason, message));
+                }
+            }
+        }
+        chosen
+    }
+}
+
+fn carried(sink: &SinkCandidate, address: &str) -> CarriedSink {
+    CarriedSink {
+        namespace: sink.namespace.clone(),
+        name: sink.name.clone(),
+        uid: sink.uid.clone(),
+        address: address.to_owned(),
+        durability: sink.spec.durability,
+        asynchronous: sink.spec.asynchronous.clone(),
+        command_text: sink.spec.command_text,
+    }
+}
+
+/// The issuer with what the Connection says, which can only take away.
+fn narrowed(issuers: &Issuers, wanted: &IssuerReference) -> Result<Issuer, (Reason, String)> {
+    let unknown = || (Reason::UnknownIssuer, format!("issuer {} is not in the operator's configuration", wanted.name));
+    let mut issuer = issuers.issuers.get(&wanted.name).cloned().ok_or_else(unknown)?;
+    if let Some(audience) = &wanted.audience {
+        if !issuer.audiences.contains(audience) {
+            let message = format!("audience {audience} is not one that issuer {} has for doors", wanted.name);
+            return Err((Reason::AudienceNotAllowed, message));
+        }
+        issuer.audiences = vec![audience.clone()];
+    }
+    issuer.only_groups.clone_from(&wanted.groups);
+    Ok(issuer)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,96 @@
+//! Signing and checking carriers.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::{Carrier, FORMAT, MAX_BYTES};
+
+/// Put before the payload when it is signed, so that the key's signatures mean carriers and nothing else.
+const CONTEXT: &[u8] = b"sallyport carrier v1\n";
+
+/// A carrier as it stands in its ConfigMap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignedCarrier {
+    /// The carrier as JSON, base64.
+    pub payload: String,
+    /// Ed25519 over context and payload, base64.
+    pub signature: String,
+    /// Which key signed: the first 8 bytes of SHA-256 of the public key, hexadecimal. A hint, never trusted.
+    pub key_id: String,
+}
+
+/// Why a carrier is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CarrierError {
+    /// Larger than [`MAX_BYTES`].
+    #[error("the carrier is larger than {MAX_BYTES} bytes: give the Connection fewer or shorter rules")]
+    TooLarge,
+    /// Not a carrier at all.
+    #[error("the carrier cannot be read")]
+    Unreadable,
+    /// No trusted key signed it.
+    #[error("the carrier is not signed by the operator's key")]
+    Signature,
+    /// Written by a newer operator.
+    #[error("the carrier has format {0}, which this version does not know")]
+    Format(u32),
+}
+
+/// Signs a carrier: the bytes for the ConfigMap.
+///
+/// # Errors
+/// When it is too large to be carried.
+pub fn sign(carrier: &Carrier, key: &Ed25519KeyPair) -> Result<Vec<u8>, CarrierError> {
+    let payload = serde_json::to_vec(carrier).map_err(|_| CarrierError::Unreadable)?;
+    let signed = SignedCarrier {
+        signature: STANDARD.encode(key.sign(&message(&payload))),
+        payload: STANDARD.encode(&payload),
+        key_id: key_id(key.public_key().as_ref()),
+    };
+    let bytes = serde_json::to_vec(&signed).map_err(|_| CarrierError::Unreadable)?;
+    if bytes.len() > MAX_BYTES { Err(CarrierError::TooLarge) } else { Ok(bytes) }
+}
+
+/// Checks and reads a carrier. `trusted` are raw Ed25519 public keys of 32 bytes; nothing of the payload is read before
+/// one of them has verified it.
+///
+/// # Errors
+/// When it is too large, unreadable, not signed by a trusted key, or of an unknown format.
+pub fn verify(bytes: &[u8], trusted: &[Vec<u8>]) -> Result<Carrier, CarrierError> {
+    if bytes.len() > MAX_BYTES {
+        return Err(CarrierError::TooLarge);
+    }
+    let signed: SignedCarrier = serde_json::from_slice(bytes).map_err(|_| CarrierError::Unreadable)?;
+    let payload = STANDARD.decode(&signed.payload).map_err(|_| CarrierError::Unreadable)?;
+    let signature = STANDARD.decode(&signed.signature).map_err(|_| CarrierError::Unreadable)?;
+    let message = message(&payload);
+    let genuine = trusted.iter().any(|key| UnparsedPublicKey::new(&ED25519, key).verify(&message, &signature).is_ok());
+    if !genuine {
+        return Err(CarrierError::Signature);
+    }
+    let Format { format } = serde_json::from_slice(&payload).map_err(|_| CarrierError::Unreadable)?;
+    if format != FORMAT {
+        return Err(CarrierError::Format(format));
+    }
+    serde_json::from_slice(&payload).map_err(|_| CarrierError::Unreadable)
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+fn message(payload: &[u8]) -> Vec<u8> {
+    [CONTEXT, payload].concat()
+}
+
+fn key_id(public: &[u8]) -> String {
+    digest(&SHA256, public).as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

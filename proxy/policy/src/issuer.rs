@@ -1,0 +1,76 @@
+//! Whose tokens count: the issuers of the admin's configuration, resolved once.
+//!
+//! The configuration has the form of Kubernetes' own AuthenticationConfiguration, best the very file that the API server
+//! reads, so that one person has one name at both doors. A second small file gives issuers the short names by which
+//! Connections pick them.
+
+mod configuration;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use configuration::{AuthenticationConfiguration, ConfigurationError, Names};
+
+/// An issuer, resolved: nobody after this asks whether something was set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Issuer {
+    /// The short name by which Connections pick it.
+    pub name: String,
+    /// The `iss` claim, exactly.
+    pub url: String,
+    /// Where the discovery document is, if not at the issuer's own address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery_url: Option<String>,
+    /// PEM bundle by which the issuer's server is checked; the system's if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_authority: Option<String>,
+    /// Audiences of which a token must carry one.
+    pub audiences: Vec<String>,
+    /// Where the user's name comes from.
+    pub username: ClaimSource,
+    /// Where the groups come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<ClaimSource>,
+    /// Claims that must be there with exactly this text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub required_claims: BTreeMap<String, String>,
+    /// Only members of one of these groups (names with prefix); anybody where the list is empty. A Connection narrows by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only_groups: Vec<String>,
+}
+
+/// A claim and what is put before its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimSource {
+    /// Name of the claim.
+    pub claim: String,
+    /// Put before every value.
+    #[serde(default)]
+    pub prefix: String,
+}
+
+/// Says whose name an API-server name is that no issuer gave: a client certificate's, for example.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApproverMapping {
+    /// The name at the API server.
+    pub username: String,
+    /// The person's issuer.
+    pub issuer: String,
+    /// The person's `sub`.
+    pub subject: String,
+}
+
+/// All issuers of an installation, and what belongs to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Issuers {
+    /// By short name.
+    pub issuers: BTreeMap<String, Issuer>,
+    /// Audiences that the API server itself accepts. No door takes a token that carries one.
+    pub api_server_audiences: Vec<String>,
+    /// Declared names of approvers.
+    pub approver_mappings: Vec<ApproverMapping>,
+    /// What the admin should know, such as names that users can change at the provider.
+    pub warnings: Vec<String>,
+}

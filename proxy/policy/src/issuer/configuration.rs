@@ -1,0 +1,247 @@
+//! The two files of the admin, and what becomes of them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{ApproverMapping, ClaimSource, Issuer, Issuers};
+
+/// Claims that people can usually edit at their provider: a name made of one is only as good as the provider's checks.
+const EDITABLE: [&str; 4] = ["preferred_username", "name", "nickname", "upn"];
+
+/// `AuthenticationConfiguration` of `apiserver.config.k8s.io/v1`, as far as doors understand it. What they do not
+/// understand is refused, never skipped: it might be what keeps somebody out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthenticationConfiguration {
+    #[serde(default)]
+    jwt: Vec<Jwt>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Jwt {
+    issuer: JwtIssuer,
+    claim_mappings: ClaimMappings,
+    #[serde(default)]
+    claim_validation_rules: Vec<ClaimValidationRule>,
+    #[serde(default)]
+    user_validation_rules: Vec<serde_json::Value>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct JwtIssuer {
+    url: String,
+    #[serde(rename = "discoveryURL")]
+    discovery_url: Option<String>,
+    certificate_authority: Option<String>,
+    #[serde(default)]
+    audiences: Vec<String>,
+    egress_selector_type: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct ClaimMappings {
+    username: Mapping,
+    groups: Option<Mapping>,
+    uid: Option<Mapping>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Mapping {
+    claim: Option<String>,
+    prefix: Option<String>,
+    expression: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClaimValidationRule {
+    claim: Option<String>,
+    #[serde(default)]
+    required_value: String,
+    expression: Option<String>,
+}
+
+/// The second file: short names, audiences of doors, declared names of approvers.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Names {
+    /// Issuers by short name.
+    #[serde(default)]
+    pub issuers: Vec<Named>,
+    /// Audiences that the API server accepts, beside those of the configuration itself.
+    #[serde(default)]
+    pub api_server_audiences: Vec<String>,
+    /// Whose names are those that no issuer gave.
+    #[serde(default)]
+    pub approver_mappings: Vec<ApproverMapping>,
+}
+
+/// A short name for an issuer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Named {
+    /// The short name.
+    pub name: String,
+    /// `issuer.url` of the configuration.
+    pub url: String,
+    /// Audiences of tokens for doors. Where given, the configuration counts as the API server's own file, and the audiences
+    /// there are the API server's; where left out, the configuration's audiences are the doors'.
+    #[serde(default)]
+    pub audiences: Vec<String>,
+}
+
+/// Why the two files cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigurationError {
+    /// A short name stands for an issuer that is not configured.
+    #[error("issuer {name}: no jwt entry has issuer.url {url}")]
+    NotConfigured {
+        /// The short name.
+        name: String,
+        /// The address.
+        url: String,
+    },
+    /// Two issuers of one name.
+    #[error("issuer {0}: the name is given twice")]
+    Twice(String),
+    /// A part of the configuration that doors do not understand.
+    #[error("issuer {name}: {field} is not understood by doors; {remedy}")]
+    NotUnderstood {
+        /// The short name.
+        name: String,
+        /// The field.
+        field: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// An audience for doors that the API server accepts too.
+    #[error("issuer {name}: the API server accepts audience {audience} too, so a token for a door could be used there; give doors an audience of their own in `audiences` of the names file")]
+    AudienceNotAllowed {
+        /// The short name.
+        name: String,
+        /// The audience.
+        audience: String,
+    },
+    /// No audience at all.
+    #[error("issuer {0}: no audience is given; any token of the issuer would do")]
+    NoAudience(String),
+}
+
+// === impl Issuers ===
+
+impl Issuers {
+    /// Resolves the two files.
+    ///
+    /// # Errors
+    /// One for each issuer that cannot be used, by short name; the others stand.
+    pub fn resolve(configuration: &AuthenticationConfiguration, names: &Names) -> (Self, Vec<ConfigurationError>) {
+        let mut resolved = Self {
+            api_server_audiences: names.api_server_audiences.clone(),
+            approver_mappings: names.approver_mappings.clone(),
+            ..Self::default()
+        };
+        let find = |url: &str| configuration.jwt.iter().find(|jwt| jwt.issuer.url == url);
+        for named in names.issuers.iter().filter(|named| !named.audiences.is_empty()) {
+            resolved.api_server_audiences.extend(find(&named.url).into_iter().flat_map(|jwt| jwt.issuer.audiences.clone()));
+        }
+        resolved.api_server_audiences.sort_unstable();
+        resolved.api_server_audiences.dedup();
+        let mut errors = Vec::new();
+        for named in &names.issuers {
+            let not_configured = || ConfigurationError::NotConfigured { name: named.name.clone(), url: named.url.clone() };
+            match find(&named.url).ok_or_else(not_configured).and_then(|jwt| resolved.read(named, jwt)) {
+                Ok(issuer) => resolved.add(issuer, &mut errors),
+                Err(error) => errors.push(error),
+            }
+        }
+        (resolved, errors)
+    }
+
+    fn read(&self, named: &Named, jwt: &Jwt) -> Result<Issuer, ConfigurationError> {
+        let name = &named.name;
+        let not_understood = |field, remedy| ConfigurationError::NotUnderstood { name: name.clone(), field, remedy };
+        if !jwt.user_validation_rules.is_empty() {
+            return Err(not_understood("userValidationRules", "use claimValidationRules with claim and requiredValue"));
+        }
+        if jwt.issuer.egress_selector_type.is_some() {
+            return Err(not_understood("issuer.egressSelectorType", "doors connect by themselves; leave it out"));
+        }
+        if jwt.claim_mappings.uid.as_ref().is_some_and(|uid| uid.claim.as_deref() != Some("sub")) {
+            return Err(not_understood("claimMappings.uid", "a person is (issuer, sub): map uid from the claim sub"));
+        }
+        let audiences = if named.audiences.is_empty() { &jwt.issuer.audiences } else { &named.audiences };
+        if audiences.is_empty() {
+            return Err(ConfigurationError::NoAudience(name.clone()));
+        }
+        if let Some(audience) = audiences.iter().find(|audience| self.api_server_audiences.contains(audience)) {
+            return Err(ConfigurationError::AudienceNotAllowed { name: name.clone(), audience: audience.clone() });
+        }
+        let claim = |mapping: &Mapping, field| {
+            mapping
+                .source()
+                .ok_or_else(|| not_understood(field, "use claim and prefix, not an expression"))
+        };
+        Ok(Issuer {
+            name: name.clone(),
+            url: jwt.issuer.url.clone(),
+            discovery_url: jwt.issuer.discovery_url.clone(),
+            certificate_authority: jwt.issuer.certificate_authority.clone().filter(|pem| !pem.trim().is_empty()),
+            audiences: audiences.clone(),
+            username: claim(&jwt.claim_mappings.username, "claimMappings.username.expression")?,
+            groups: match jwt.claim_mappings.groups.as_ref().filter(|groups| !groups.is_empty()) {
+                Some(groups) => Some(claim(groups, "claimMappings.groups.expression")?),
+                None => None,
+            },
+            required_claims: required(&jwt.claim_validation_rules).ok_or_else(|| {
+                not_understood("claimValidationRules.expression", "use claim and requiredValue")
+            })?,
+            only_groups: Vec::new(),
+        })
+    }
+
+    fn add(&mut self, issuer: Issuer, errors: &mut Vec<ConfigurationError>) {
+        if EDITABLE.contains(&issuer.username.claim.as_str()) {
+            self.warnings.push(format!(
+                "issuer {}: people can often change the claim {} themselves; make sure that the provider does not let them",
+                issuer.name, issuer.username.claim
+            ));
+        }
+        let name = issuer.name.clone();
+        if self.issuers.insert(name.clone(), issuer).is_some() {
+            // Neither is taken: which one a Connection means cannot be known.
+            self.issuers.remove(&name);
+            errors.push(ConfigurationError::Twice(name));
+        }
+    }
+}
+
+// === impl Mapping ===
+
+impl Mapping {
+    fn is_empty(&self) -> bool {
+        self.claim.is_none() && self.expression.is_none()
+    }
+
+    fn source(&self) -> Option<ClaimSource> {
+        if self.expression.is_some() {
+            return None;
+        }
+        Some(ClaimSource { claim: self.claim.clone()?, prefix: self.prefix.clone().unwrap_or_default() })
+    }
+}
+
+fn required(rules: &[ClaimValidationRule]) -> Option<BTreeMap<String, String>> {
+    rules
+        .iter()
+        .map(|rule| match (&rule.claim, &rule.expression) {
+            (Some(claim), None) => Some((claim.clone(), rule.required_value.clone())),
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

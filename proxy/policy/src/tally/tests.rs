@@ -1,0 +1,153 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+const IDP: &str = "https://idp";
+
+struct Case {
+    spec: AccessRequestSpec,
+    settings: ClusterSettings,
+    requirements: Vec<Requirement>,
+}
+
+fn case(approvers: Value, required: i32) -> Case {
+    let spec = json!({
+        "connection": { "name": "bank", "uid": "c" },
+        "requester": { "username": "oidc:alice", "issuer": IDP, "subject": "sub-alice" },
+        "agents": [{ "username": "oidc:bot", "issuer": IDP, "subject": "sub-bot" }],
+        "scope": "Command",
+        "command": { "text": "DELETE", "summary": "DELETE", "digest": "d".repeat(64), "risk": 80 },
+        "expiresAt": "2030-01-01T00:00:00Z",
+    });
+    let requirement = json!({
+        "askedBy": { "policy": "writes", "uid": "p", "generation": 1, "rule": "delete" },
+        "approvers": approvers,
+        "required": required,
+    });
+    Case {
+        spec: serde_json::from_value(spec).unwrap(),
+        settings: ClusterSettings { known_issuers: vec![IDP.into()], ..ClusterSettings::default() },
+        requirements: vec![serde_json::from_value(requirement).unwrap()],
+    }
+}
+
+fn group() -> Value {
+    json!([{ "kind": "Group", "name": "oidc:dba" }])
+}
+
+fn answer(user: &str, subject: &str, decision: &str) -> Answer {
+    serde_json::from_value(json!({
+        "user": user, "decision": decision, "requestUID": "r", "digest": "d".repeat(64),
+        "issuer": IDP, "subject": subject, "groups": ["oidc:dba", "system:authenticated"],
+    }))
+    .unwrap()
+}
+
+impl Case {
+    fn tally(&self, answers: &[Answer]) -> Tally {
+        let question = Question { namespace: "doors", uid: "r", spec: &self.spec, settings: &self.settings };
+        tally(&question, &self.requirements, answers)
+    }
+}
+
+#[test]
+fn one_approver_of_the_group_is_enough_where_one_is_wanted() {
+    let tally = case(group(), 1).tally(&[answer("oidc:bob", "sub-bob", "Approve")]);
+    assert!(tally.is_approved());
+    assert_eq!((tally.progress().as_str(), tally.approvers), ("1/1", vec!["oidc:bob".to_owned()]));
+}
+
+#[test]
+fn two_people_are_two_people() {
+    let case = case(group(), 2);
+    let bob = answer("oidc:bob", "sub-bob", "Approve");
+    let bob_by_another_name = answer("oidc:robert", "sub-bob", "Approve");
+    let carol = answer("oidc:carol", "sub-carol", "Approve");
+    assert!(!case.tally(&[bob.clone(), bob_by_another_name.clone()]).is_approved());
+    assert_eq!(case.tally(&[bob.clone(), bob_by_another_name]).progress(), "1/2");
+    assert!(case.tally(&[bob, carol]).is_approved());
+}
+
+#[test]
+fn what_does_not_count() {
+    type Change = fn(&mut Answer);
+    let cases: [(&str, Change); 9] = [
+        ("the asker", |a| a.subject = Some("sub-alice".into())),
+        ("the asker by name alone", |a| a.user = "oidc:alice".into()),
+        ("the asker's agent", |a| a.subject = Some("sub-bot".into())),
+        ("another request of the same name", |a| a.request_uid = "r0".into()),
+        ("another command", |a| a.digest = Some("e".repeat(64))),
+        ("no command at all", |a| a.digest = None),
+        ("outside the group", |a| a.groups = vec!["oidc:engineers".into()]),
+        ("an issuer of their own", |a| a.issuer = Some("https://rogue".into())),
+        ("nobody vouches", |a| (a.issuer, a.subject) = (None, None)),
+    ];
+    for (what, change) in cases {
+        let mut changed = answer("oidc:bob", "sub-bob", "Approve");
+        change(&mut changed);
+        assert!(!case(group(), 1).tally(&[changed]).is_approved(), "{what}");
+    }
+}
+
+#[test]
+fn a_name_without_a_person_counts_where_the_policy_names_it() {
+    let mut certificate = answer("bob-by-certificate", "", "Approve");
+    (certificate.issuer, certificate.subject) = (None, None);
+    let named = case(json!([{ "kind": "User", "name": "bob-by-certificate" }]), 1);
+    assert!(named.tally(&[certificate.clone()]).is_approved());
+    assert!(!case(group(), 1).tally(&[certificate]).is_approved());
+}
+
+#[test]
+fn a_declared_name_is_the_person_it_stands_for() {
+    let mut alice = answer("alice-by-certificate", "", "Approve");
+    (alice.issuer, alice.subject) = (None, None);
+    let mut case = case(json!([{ "kind": "User", "name": "alice-by-certificate" }]), 1);
+    assert!(case.tally(&[alice.clone()]).is_approved(), "without a mapping nobody knows that it is her");
+    case.settings.approver_mappings = vec![crate::issuer::ApproverMapping {
+        username: "alice-by-certificate".into(),
+        issuer: IDP.into(),
+        subject: "sub-alice".into(),
+    }];
+    assert!(!case.tally(&[alice]).is_approved());
+}
+
+#[test]
+fn a_reason_that_is_asked_for_must_be_given() {
+    let mut case = case(group(), 1);
+    case.requirements[0].reason_required = true;
+    let mut bob = answer("oidc:bob", "sub-bob", "Approve");
+    for (reason, counts) in [(None, false), (Some("  "), false), (Some("ticket 7"), true)] {
+        bob.reason = reason.map(str::to_owned);
+        assert_eq!(case.tally(std::slice::from_ref(&bob)).is_approved(), counts, "{reason:?}");
+    }
+}
+
+#[test]
+fn every_requirement_is_needed_and_none_is_not_enough() {
+    let mut case = case(group(), 1);
+    case.requirements.push(Requirement {
+        approvers: vec![Subject { kind: SubjectKind::User, name: "oidc:carol".into(), namespace: None }],
+        ..case.requirements[0].clone()
+    });
+    let bob = answer("oidc:bob", "sub-bob", "Approve");
+    let carol = answer("oidc:carol", "sub-carol", "Approve");
+    assert_eq!(case.tally(std::slice::from_ref(&bob)).approvals, [(1, 1), (0, 1)]);
+    assert!(!case.tally(std::slice::from_ref(&bob)).is_approved());
+    assert!(case.tally(&[bob.clone(), carol]).is_approved());
+    case.requirements.clear();
+    assert!(!case.tally(&[bob]).is_approved());
+}
+
+#[test]
+fn denials_withdrawals_and_revocations_need_the_right_author() {
+    let case = case(group(), 1);
+    assert_eq!(case.tally(&[answer("oidc:bob", "sub-bob", "Deny")]).denied.as_deref(), Some("oidc:bob"));
+    assert_eq!(case.tally(&[answer("oidc:alice", "sub-alice", "Deny")]).denied, None);
+    assert_eq!(case.tally(&[answer("oidc:bob", "sub-bob", "Revoke")]).revoked.as_deref(), Some("oidc:bob"));
+    assert_eq!(case.tally(&[answer("oidc:bob", "sub-bob", "Withdraw")]).withdrawn, None);
+    assert_eq!(case.tally(&[answer("oidc:alice", "sub-alice", "Withdraw")]).withdrawn.as_deref(), Some("oidc:alice"));
+    let door = "system:serviceaccount:doors:door-bank";
+    assert_eq!(case.tally(&[answer(door, "", "Withdraw")]).withdrawn.as_deref(), Some(door));
+    assert_eq!(case.tally(&[answer("system:serviceaccount:doors:door-other", "", "Withdraw")]).withdrawn, None);
+}
