@@ -6,6 +6,7 @@
 
 mod approvals;
 mod identity;
+mod network;
 mod rules;
 mod sessions;
 
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use approvals::{Approvals, ApprovalsError, Ask, Claim, Held, HoldState};
 pub use identity::{Identity, LoginRefused, Verifier};
+pub use network::{Network, NetworkError};
 pub use rules::{Credential, Open, Rules, Secret, TargetTrust};
 pub use sessions::{Crowded, Sessions, Slot};
 

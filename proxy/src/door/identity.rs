@@ -19,7 +19,7 @@ pub struct Identity {
     pub agents: Vec<Agent>,
     /// The person's e-mail address, where the token says that it was verified.
     pub email: Option<String>,
-    /// What is kept of the token: `expires` ends the session, `auth_time` answers a rule's `maxLoginAge`.
+    /// What is kept of the token: `auth_time` answers a rule's `maxLoginAge`.
     pub token: Token,
 }
 

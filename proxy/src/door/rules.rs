@@ -6,6 +6,8 @@ use std::sync::Arc;
 use sallyport_audit::record::ObjectRef;
 use sallyport_crds::ConnectionSpec;
 
+use super::Network;
+
 /// The present rules of a Connection.
 #[derive(Clone, Debug)]
 pub enum Rules {
@@ -28,6 +30,8 @@ pub struct Open {
     pub credential: Option<Arc<Credential>>,
     /// How the target's certificate is checked; `None` where TLS is disabled in so many words.
     pub trust: Option<TargetTrust>,
+    /// Address ranges that the target may not resolve into (`settings.deniedCidrs` of the carrier).
+    pub denied_networks: Arc<[Network]>,
     /// Key of the HMAC that binds AccessRequests to exact bytes (Secret `door-X-keys`).
     pub binding_key: Arc<aws_lc_rs::hmac::Key>,
 }

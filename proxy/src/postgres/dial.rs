@@ -1,0 +1,287 @@
+//! Reaching the target: TLS with its name checked, SCRAM, and nothing weaker.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
+use postgres_protocol::message::frontend;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::errors;
+use super::frame::{Body, FrameError};
+use super::message::{self, Transaction};
+use super::stream::TargetStream;
+use super::wire::{Wire, WireError};
+use crate::door::Credential;
+use crate::session::Target;
+
+/// How long reaching a target may take in all.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Major versions that were tried.
+const VERSIONS: std::ops::RangeInclusive<u32> = 15..=18;
+/// The longest message of a target before it has let the door in.
+const HANDSHAKE_CAP: usize = 16 * 1024;
+
+/// What a target is asked for.
+#[derive(Clone, Debug)]
+pub struct Asking<'a> {
+    /// The database.
+    pub database: &'a str,
+    /// The client's program name, passed on.
+    pub application: &'a str,
+    /// Settings that the client chose and the door lets through.
+    pub settings: &'a [(String, String)],
+}
+
+/// A target that has let the door in.
+#[derive(Debug)]
+pub struct Reached {
+    /// The connection, ready for a query.
+    pub wire: Wire<TargetStream>,
+    /// Process of the backend.
+    pub pid: i32,
+    /// Its secret, for cancels.
+    pub secret: Vec<u8>,
+    /// What it reported, in order.
+    pub parameters: Vec<(String, String)>,
+}
+
+/// Why a target cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// Its name or address.
+    #[error("the target's name does not resolve to an address that may be dialled")]
+    Address,
+    /// No connection.
+    #[error("the target cannot be reached: {0}")]
+    Connect(std::io::Error),
+    /// Not in time.
+    #[error("the target did not answer within {} s", PATIENCE.as_secs())]
+    Slow,
+    /// It does not offer TLS.
+    #[error("the target offers no TLS")]
+    NoTls,
+    /// Its certificate does not stand.
+    #[error("the target's TLS does not stand: {0}")]
+    Tls(std::io::Error),
+    /// It asks for something weaker than SCRAM-SHA-256.
+    #[error("the target asks for {0}; only SCRAM-SHA-256 is given")]
+    Weak(&'static str),
+    /// SCRAM failed.
+    #[error("the target's SCRAM does not stand: {0}")]
+    Scram(std::io::Error),
+    /// It refused, with this SQLSTATE. Its words may name the role and are not repeated.
+    #[error("the target refused the door: SQLSTATE {0}")]
+    Refused(String),
+    /// Its version.
+    #[error("the target runs PostgreSQL {0}; versions 15 to 18 are supported")]
+    Version(String),
+    /// It reports another encoding than asked for.
+    #[error("the target did not take client_encoding UTF8")]
+    Encoding,
+    /// It broke the protocol.
+    #[error("the target broke the protocol: {0}")]
+    Wire(#[from] WireError),
+}
+
+/// Dials, within a bounded time.
+///
+/// # Errors
+/// In words that name no secret.
+pub async fn dial(target: &Target, asking: &Asking<'_>) -> Result<Reached, DialError> {
+    tokio::time::timeout(PATIENCE, reach(target, asking)).await.map_err(|_| DialError::Slow)?
+}
+
+async fn reach(target: &Target, asking: &Asking<'_>) -> Result<Reached, DialError> {
+    let mut wire = Wire::new(connect(target).await?);
+    let mut hello = BytesMut::new();
+    let fixed =
+        [("user", target.credential.username.as_str()), ("database", asking.database), ("client_encoding", "UTF8"), ("application_name", asking.application)];
+    let chosen = asking.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    frontend::startup_message(fixed.into_iter().chain(chosen), &mut hello).map_err(WireError::from)?;
+    wire.out.extend_from_slice(&hello);
+    wire.flush().await.map_err(WireError::from)?;
+    authenticate(&mut wire, &target.credential).await?;
+    settle(wire).await
+}
+
+/// Opens the stream, and TLS on it unless the Connection says in so many words that there is none.
+async fn connect(target: &Target) -> Result<TargetStream, DialError> {
+    let mut tcp = resolve(target).await?;
+    let Some(trust) = &target.trust else { return Ok(TargetStream::Plain(tcp)) };
+    let mut request = BytesMut::new();
+    frontend::ssl_request(&mut request);
+    tcp.write_all(&request).await.map_err(DialError::Connect)?;
+    // One byte and no more: whatever follows it in clear is the TLS layer's to refuse.
+    match tcp.read_u8().await.map_err(DialError::Connect)? {
+        b'S' => {}
+        _ => return Err(DialError::NoTls),
+    }
+    let connector = TlsConnector::from(Arc::clone(&trust.config));
+    let tls = connector.connect(trust.server_name.clone(), tcp).await.map_err(DialError::Tls)?;
+    Ok(TargetStream::Tls(Box::new(tls)))
+}
+
+async fn resolve(target: &Target) -> Result<TcpStream, DialError> {
+    let addresses = tokio::net::lookup_host((target.host.as_str(), target.port)).await.map_err(|_| DialError::Address)?;
+    let mut last = None;
+    for address in addresses.filter(|address| target.may_dial(canonical(address.ip()))) {
+        match TcpStream::connect(address).await {
+            Ok(tcp) => {
+                tcp.set_nodelay(true).map_err(DialError::Connect)?;
+                return Ok(tcp);
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.map_or(DialError::Address, DialError::Connect))
+}
+
+/// An IPv4 address in IPv6 clothes is judged as what it is.
+fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+/// SCRAM-SHA-256 and nothing else: a target that asks for the password itself, or for MD5 of it, is not given it.
+async fn authenticate(wire: &mut Wire<TargetStream>, credential: &Credential) -> Result<(), DialError> {
+    let mut scram: Option<ScramSha256> = None;
+    let mut proven = false;
+    loop {
+        let message = handshake(wire).await?;
+        let mut body = Body::of(&message);
+        let mut reply = BytesMut::new();
+        match body.u32().map_err(WireError::from)? {
+            // AuthenticationOk counts only after the target has proven that it knows the password, too.
+            0 if proven => return Ok(()),
+            0 => return Err(DialError::Weak("no proof at all")),
+            10 if scram.is_none() => {
+                if !offers_scram(body).map_err(WireError::from)? {
+                    return Err(DialError::Weak("an unknown SASL mechanism"));
+                }
+                let fresh = ScramSha256::new(credential.password.expose(), ChannelBinding::unsupported());
+                frontend::sasl_initial_response(SCRAM_SHA_256, fresh.message(), &mut reply).map_err(WireError::from)?;
+                scram = Some(fresh);
+            }
+            11 => {
+                let scram = scram.as_mut().ok_or(WireError::from(FrameError::Malformed))?;
+                scram.update(body.rest()).map_err(DialError::Scram)?;
+                frontend::sasl_response(scram.message(), &mut reply).map_err(WireError::from)?;
+            }
+            12 if !proven => {
+                let scram = scram.as_mut().ok_or(WireError::from(FrameError::Malformed))?;
+                scram.finish(body.rest()).map_err(DialError::Scram)?;
+                proven = true;
+            }
+            3 => return Err(DialError::Weak("the password in clear")),
+            5 => return Err(DialError::Weak("MD5")),
+            7 | 8 | 9 => return Err(DialError::Weak("GSSAPI or SSPI")),
+            _ => return Err(WireError::from(FrameError::Malformed).into()),
+        }
+        wire.out.extend_from_slice(&reply);
+        wire.flush().await.map_err(WireError::from)?;
+    }
+}
+
+fn offers_scram(mut body: Body<'_>) -> Result<bool, FrameError> {
+    let mut offered = false;
+    loop {
+        match body.text()? {
+            "" => return body.end().map(|()| offered),
+            SCRAM_SHA_256 => offered = true,
+            SCRAM_SHA_256_PLUS => {}
+            _ => {}
+        }
+    }
+}
+
+/// One message of the handshake; an ErrorResponse ends it, notices are passed over.
+async fn handshake(wire: &mut Wire<TargetStream>) -> Result<Vec<u8>, DialError> {
+    loop {
+        let head = wire.frame(|tag| matches!(tag, b'R' | b'E' | b'N' | b'v').then_some(HANDSHAKE_CAP)).await?;
+        let message = wire.take(head.len).to_vec();
+        match head.tag {
+            b'R' => return Ok(message),
+            b'E' => return Err(refused(&message)),
+            b'N' => {}
+            _ => return Err(WireError::from(FrameError::Tag(head.tag)).into()),
+        }
+    }
+}
+
+fn refused(message: &[u8]) -> DialError {
+    match errors::fields(Body::of(message)) {
+        Ok(fields) => DialError::Refused(errors::code(&fields).unwrap_or("unknown").to_owned()),
+        Err(error) => WireError::from(error).into(),
+    }
+}
+
+/// From AuthenticationOk to the first ReadyForQuery.
+async fn settle(mut wire: Wire<TargetStream>) -> Result<Reached, DialError> {
+    let (mut key, mut parameters) = (None, Vec::new());
+    loop {
+        let head = wire.frame(|tag| matches!(tag, b'S' | b'K' | b'Z' | b'E' | b'N').then_some(HANDSHAKE_CAP)).await?;
+        let bytes = wire.take(head.len);
+        let body = Body::of(&bytes);
+        match head.tag {
+            b'S' => {
+                let (name, value) = message::parameter_status(body).map_err(WireError::from)?;
+                if parameters.len() < 128 {
+                    parameters.push((name.to_owned(), value.to_owned()));
+                }
+            }
+            b'K' => key = Some(message::key_data(body).map(|(pid, secret)| (pid, secret.to_vec())).map_err(WireError::from)?),
+            b'E' => return Err(refused(&bytes)),
+            b'Z' => {
+                let idle = message::ready(body).map_err(WireError::from)? == Transaction::Idle;
+                let (pid, secret) = key.filter(|_| idle).ok_or(WireError::from(FrameError::Malformed))?;
+                supported(&parameters)?;
+                return Ok(Reached { wire, pid, secret, parameters });
+            }
+            _ => {}
+        }
+    }
+}
+
+fn supported(parameters: &[(String, String)]) -> Result<(), DialError> {
+    let value = |wanted: &str| parameters.iter().rev().find(|(name, _)| name == wanted).map_or("", |(_, value)| value);
+    let version = value("server_version");
+    let major = version.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok());
+    if !major.is_some_and(|major: u32| VERSIONS.contains(&major)) {
+        return Err(DialError::Version(version.chars().filter(char::is_ascii_graphic).take(32).collect()));
+    }
+    if value("client_encoding") != "UTF8" {
+        return Err(DialError::Encoding);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tried_versions_and_utf8() {
+        let with = |version: &str, encoding: &str| {
+            supported(&[("server_version".into(), version.into()), ("client_encoding".into(), encoding.into())])
+        };
+        for good in ["15.18 (Debian 15.18-0+deb12u1)", "16.1", "17beta1", "18.1"] {
+            assert!(with(good, "UTF8").is_ok(), "{good}");
+        }
+        for bad in ["14.9", "19devel", "", "x15", "150.1"] {
+            assert!(matches!(with(bad, "UTF8"), Err(DialError::Version(_))), "{bad}");
+        }
+        assert!(matches!(with("15.1", "LATIN1"), Err(DialError::Encoding)));
+    }
+
+    #[test]
+    fn mechanisms_are_a_list_that_ends() {
+        assert_eq!(offers_scram(Body::new(b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0")), Ok(true));
+        assert_eq!(offers_scram(Body::new(b"SCRAM-SHA-256-PLUS\0\0")), Ok(false));
+        assert_eq!(offers_scram(Body::new(b"SCRAM-SHA-256\0")), Err(FrameError::Malformed));
+        assert_eq!(offers_scram(Body::new(b"\0x")), Err(FrameError::Malformed));
+    }
+}

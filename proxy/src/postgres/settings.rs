@@ -1,0 +1,240 @@
+//! What a client asks for in its startup message, and which of it a door lets through.
+
+use sallyport_crds::approval_policy::OnHold;
+
+use super::errors::{Said, sqlstate};
+use super::frame::Body;
+use super::startup::StartupError;
+
+/// Settings that a client may choose at startup. Whatever else PostgreSQL knows could change who the session is or how
+/// statements are read, and is refused by name.
+const ALLOWED: &[&str] = &[
+    "bytea_output",
+    "client_min_messages",
+    "datestyle",
+    "default_transaction_deferrable",
+    "default_transaction_isolation",
+    "default_transaction_read_only",
+    "enable_bitmapscan",
+    "enable_hashjoin",
+    "enable_indexscan",
+    "enable_mergejoin",
+    "enable_nestloop",
+    "enable_seqscan",
+    "enable_sort",
+    "extra_float_digits",
+    "geqo",
+    "idle_in_transaction_session_timeout",
+    "intervalstyle",
+    "jit",
+    "lock_timeout",
+    "plan_cache_mode",
+    "search_path",
+    "standard_conforming_strings",
+    "statement_timeout",
+    "timezone",
+    "work_mem",
+];
+
+/// The door's own setting: whether a held command waits or is refused at once.
+const ON_HOLD: &str = "sallyport.on_hold";
+
+/// What a client wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The user name it typed: recorded, decides nothing.
+    pub user: String,
+    /// The database; the user name where it named none, as PostgreSQL does.
+    pub database: String,
+    /// The program's name, passed on.
+    pub application: Option<String>,
+    /// Settings for the target, in order.
+    pub settings: Vec<(String, String)>,
+    /// What it wants to happen at a hold.
+    pub on_hold: Option<OnHold>,
+}
+
+/// Reads the parameters of a startup message.
+///
+/// # Errors
+/// In words, where something is asked for that the door does not let through.
+pub(super) fn wanted(mut body: Body<'_>) -> Result<Wanted, StartupError> {
+    let mut wanted = Wanted::default();
+    let mut database = None;
+    loop {
+        let key = body.text()?;
+        if key.is_empty() {
+            break;
+        }
+        let value = body.text()?;
+        match key {
+            "user" => value.clone_into(&mut wanted.user),
+            "database" => database = Some(value.to_owned()),
+            "application_name" => wanted.application = Some(value.to_owned()),
+            "client_encoding" => encoding(value)?,
+            "replication" => replication(value)?,
+            "options" => options(value, &mut wanted)?,
+            _ if key.starts_with("_pq_.") => return Err(refuse(format!("protocol option \"{key}\" is not known at this door"))),
+            _ => setting(key, value, &mut wanted)?,
+        }
+    }
+    body.end()?;
+    if wanted.user.is_empty() {
+        return Err(Said::fatal(sqlstate::BAD_LOGIN, "no user name was given: any will do, the token says who you are").into());
+    }
+    wanted.database = database.filter(|name| !name.is_empty()).unwrap_or_else(|| wanted.user.clone());
+    Ok(wanted)
+}
+
+fn refuse(words: String) -> StartupError {
+    Said::fatal(sqlstate::BAD_SETTING, words).into()
+}
+
+/// Another encoding would carry values past every mask.
+fn encoding(value: &str) -> Result<(), StartupError> {
+    if is_utf8(value) {
+        return Ok(());
+    }
+    Err(refuse(format!("client_encoding \"{}\" is refused: this door speaks UTF8", shown(value))))
+}
+
+/// The names that PostgreSQL takes for UTF-8, which ignores case and punctuation.
+#[must_use]
+pub fn is_utf8(encoding: &str) -> bool {
+    let name: String = encoding.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    matches!(name.as_str(), "utf8" | "unicode")
+}
+
+fn replication(value: &str) -> Result<(), StartupError> {
+    match value.to_ascii_lowercase().as_str() {
+        "false" | "off" | "no" | "0" => Ok(()),
+        _ => Err(Said::fatal(sqlstate::UNSUPPORTED, "replication connections are refused at this door").into()),
+    }
+}
+
+fn setting(key: &str, value: &str, wanted: &mut Wanted) -> Result<(), StartupError> {
+    let name = key.to_ascii_lowercase();
+    match name.as_str() {
+        ON_HOLD => {
+            wanted.on_hold = Some(match value.to_ascii_lowercase().as_str() {
+                "wait" => OnHold::Wait,
+                "refuse" => OnHold::Refuse,
+                _ => return Err(refuse(format!("{ON_HOLD} is \"wait\" or \"refuse\""))),
+            });
+            Ok(())
+        }
+        "client_encoding" => encoding(value),
+        "application_name" => {
+            wanted.application = Some(value.to_owned());
+            Ok(())
+        }
+        _ if ALLOWED.contains(&name.as_str()) => {
+            wanted.settings.push((name, value.to_owned()));
+            Ok(())
+        }
+        _ => Err(refuse(format!("setting \"{}\" cannot be chosen at startup through this door", shown(key)))),
+    }
+}
+
+/// `options`: `-c name=value` and `--name=value`, separated by blanks, a backslash before what is meant literally.
+fn options(text: &str, wanted: &mut Wanted) -> Result<(), StartupError> {
+    let mut words = words(text).into_iter();
+    while let Some(word) = words.next() {
+        let pair = if word == "-c" {
+            words.next().unwrap_or_default()
+        } else if let Some(pair) = word.strip_prefix("--").or_else(|| word.strip_prefix("-c")) {
+            pair.to_owned()
+        } else {
+            return Err(refuse(format!("option \"{}\" is refused: only -c name=value is taken", shown(&word))));
+        };
+        let Some((name, value)) = pair.split_once('=') else {
+            return Err(refuse(format!("option \"{}\" has no value", shown(&pair))));
+        };
+        setting(&name.replace('-', "_"), value, wanted)?;
+    }
+    Ok(())
+}
+
+fn words(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut word: Option<String> = None;
+    let mut literal = false;
+    for c in text.chars() {
+        match c {
+            '\\' if !literal => {
+                literal = true;
+                continue;
+            }
+            c if c.is_ascii_whitespace() && !literal => found.extend(word.take()),
+            c => word.get_or_insert_default().push(c),
+        }
+        literal = false;
+    }
+    found.extend(word);
+    found
+}
+
+/// A client's own words, cut and without control characters, fit to be said back.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Wanted, StartupError> {
+        let mut bytes = Vec::new();
+        for (key, value) in [("user", "alice")].iter().chain(pairs) {
+            super::super::frame::put_cstr(&mut bytes, key);
+            super::super::frame::put_cstr(&mut bytes, value);
+        }
+        bytes.push(0);
+        wanted(Body::new(&bytes))
+    }
+
+    #[test]
+    fn what_would_weaken_the_door_is_refused_in_words() {
+        let cases: [(&str, &str, Option<&str>); 17] = [
+            ("client_encoding", "LATIN1", Some("UTF8")),
+            ("client_encoding", "SQL_ASCII", Some("UTF8")),
+            ("client_encoding", "utf-8", None),
+            ("client_encoding", "UNICODE", None),
+            ("replication", "true", Some("replication")),
+            ("replication", "database", Some("replication")),
+            ("replication", "off", None),
+            ("_pq_.x", "1", Some("protocol option")),
+            ("role", "postgres", Some("role")),
+            ("session_authorization", "postgres", Some("cannot be chosen")),
+            ("DateStyle", "ISO", None),
+            ("options", "-c role=postgres", Some("cannot be chosen")),
+            ("options", "-crole=postgres", Some("cannot be chosen")),
+            ("options", "--client-encoding=LATIN1", Some("UTF8")),
+            ("options", "-d 5", Some("only -c")),
+            ("options", "-c sallyport.on_hold=maybe", Some("wait")),
+            ("options", "-c geqo", Some("no value")),
+        ];
+        for (key, value, refused) in cases {
+            match (read(&[(key, value)]), refused) {
+                (Ok(_), None) => {}
+                (Err(StartupError::Refused(said)), Some(word)) => assert!(said.message.contains(word), "{}", said.message),
+                (other, _) => panic!("{key}={value}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn options_are_split_as_postgresql_splits_them() {
+        let got = read(&[("database", "bank"), ("options", r"-c search_path=a\ b,c  --sallyport.on_hold=refuse -cgeqo=off")]).unwrap();
+        assert_eq!(got.database, "bank");
+        assert_eq!(got.on_hold, Some(OnHold::Refuse));
+        assert_eq!(got.settings, [("search_path".into(), "a b,c".into()), ("geqo".into(), "off".into())]);
+    }
+
+    #[test]
+    fn a_truncated_message_is_malformed() {
+        assert!(matches!(wanted(Body::new(b"user\0alice")), Err(StartupError::Malformed)));
+        assert!(matches!(wanted(Body::new(b"user\0alice\0")), Err(StartupError::Malformed)));
+        assert!(matches!(wanted(Body::new(b"user\0alice\0\0rest")), Err(StartupError::Malformed)));
+    }
+}

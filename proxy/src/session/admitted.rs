@@ -1,0 +1,194 @@
+//! A person who was let in: the proof, the permit to dial, and the session that follows.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use sallyport_audit::Time;
+use sallyport_audit::record::{Batch, EndCause, Event, SessionId};
+use sallyport_crds::SubjectKind;
+use tokio::sync::watch;
+
+use super::{End, Target, Turned};
+use crate::door::{Door, Identity, Open, Rules, Secret, Slot};
+use crate::metrics;
+
+/// A person who may have a session. Only `admit` makes one.
+pub struct Admitted {
+    session: Session,
+    permit: Permit,
+}
+
+/// The right to dial one target, once. Not `Clone`; only an [`Admitted`] gives it up.
+pub struct Permit {
+    target: Target,
+}
+
+/// A session: who, under which rules, and its running numbers.
+pub struct Session {
+    door: Door,
+    rules: watch::Receiver<Rules>,
+    open: Arc<Open>,
+    identity: Identity,
+    token: Secret,
+    slot: Slot,
+    end: End,
+    units: u64,
+    transactions: u64,
+}
+
+/// Why a session may not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The person lost their right.
+    Revoked,
+    /// The door shut, in words.
+    Shut(String),
+}
+
+/// Whether the Connection's subjects name the person. Groups are the token's, names those that the API server would know.
+pub(super) fn admits(open: &Open, identity: &Identity) -> bool {
+    open.spec.subjects.iter().any(|subject| match subject.kind {
+        SubjectKind::User => subject.name == identity.person.username,
+        SubjectKind::Group => identity.groups.contains(&subject.name),
+        SubjectKind::ServiceAccount => subject
+            .namespace
+            .as_ref()
+            .is_some_and(|namespace| identity.person.username == format!("system:serviceaccount:{namespace}:{}", subject.name)),
+    })
+}
+
+// === impl Admitted ===
+
+impl Admitted {
+    pub(super) fn new(
+        door: Door,
+        open: Arc<Open>,
+        identity: Identity,
+        token: Secret,
+        slot: Slot,
+        end: End,
+        target: Target,
+    ) -> Self {
+        let rules = door.rules.clone();
+        let session = Session { door, rules, open, identity, token, slot, end, units: 0, transactions: 0 };
+        Self { session, permit: Permit { target } }
+    }
+
+    pub(super) fn into_parts(self) -> (Session, Permit) {
+        (self.session, self.permit)
+    }
+}
+
+// === impl Permit ===
+
+impl Permit {
+    /// The target that may be dialled with it.
+    #[must_use]
+    pub fn into_target(self) -> Target {
+        self.target
+    }
+}
+
+// === impl Session ===
+
+impl Session {
+    /// Its name in records.
+    #[must_use]
+    pub fn id(&self) -> &SessionId {
+        self.end.session()
+    }
+
+    /// When it began.
+    #[must_use]
+    pub fn started(&self) -> Instant {
+        self.end.started()
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The token it came with, for those that have to be checked again while it lasts.
+    #[must_use]
+    pub fn token(&self) -> &Secret {
+        &self.token
+    }
+
+    /// The door it came through.
+    #[must_use]
+    pub fn door(&self) -> &Door {
+        &self.door
+    }
+
+    /// The rules that judge its next unit; see [`Session::refresh`].
+    #[must_use]
+    pub fn open(&self) -> &Arc<Open> {
+        &self.open
+    }
+
+    /// Takes up the present rules: before every unit, and when they change. `Ok(true)` if they are new.
+    ///
+    /// # Errors
+    /// When the session may not go on under them.
+    pub fn refresh(&mut self) -> Result<bool, Ended> {
+        // A sender that is gone leaves its last word standing; the control plane says Shut before it goes.
+        if !self.rules.has_changed().unwrap_or(false) {
+            return Ok(false);
+        }
+        let open = match &*self.rules.borrow_and_update() {
+            Rules::Open(open) => Arc::clone(open),
+            Rules::Shut(why) => return Err(Ended::Shut(why.clone())),
+        };
+        if !admits(&open, &self.identity) {
+            return Err(Ended::Revoked);
+        }
+        let new = open.revision != self.open.revision;
+        self.slot.enforces(open.revision);
+        self.open = open;
+        Ok(new)
+    }
+
+    /// Waits until the rules change. May be cancelled.
+    pub async fn changed(&mut self) {
+        if self.rules.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        } else {
+            self.rules.mark_changed();
+        }
+    }
+
+    /// Number of the next unit, from 1.
+    pub fn next_unit(&mut self) -> u64 {
+        self.units += 1;
+        self.units
+    }
+
+    /// Number of the next command, from 1.
+    pub fn next_command(&mut self) -> u64 {
+        self.end.commands += 1;
+        self.end.commands
+    }
+
+    /// Number of the next transaction, from 1.
+    pub fn next_transaction(&mut self) -> u64 {
+        self.transactions += 1;
+        self.transactions
+    }
+
+    pub(super) fn refused(&self, peer: SocketAddr, turned: &Turned) {
+        metrics::get().refused(turned.reason);
+        let event = Event::LoginRefused(Box::new(turned.record(peer)));
+        let sent = Batch::of(Time::now(), Some(self.id()), event).map_err(|error| error.to_string());
+        if let Err(error) = sent.and_then(|batch| self.door.evidence.send(batch).map_err(|error| error.to_string())) {
+            metrics::get().evidence_failed();
+            tracing::warn!(session = %self.id(), %error, "a refused login could not be recorded");
+        }
+    }
+
+    pub(super) fn close(self, cause: EndCause) {
+        self.end.close(cause);
+    }
+}
