@@ -5,6 +5,7 @@
 //! protocol; the next ones repeat its file names.
 
 pub mod door;
+pub mod identity;
 pub mod metrics;
 pub mod postgres;
 pub mod session;

@@ -37,12 +37,21 @@ struct Admin {
 ///
 /// # Errors
 /// When the address cannot be bound or the thread cannot be started.
-pub fn serve(address: SocketAddr, registry: Registry, liveness: Probe, readiness: Probe) -> std::io::Result<SocketAddr> {
+pub fn serve(
+    address: SocketAddr,
+    registry: Registry,
+    liveness: Probe,
+    readiness: Probe,
+) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let bound = listener.local_addr()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let admin = Admin { registry, liveness, readiness };
+    let admin = Admin {
+        registry,
+        liveness,
+        readiness,
+    };
     std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
         runtime.block_on(async move {
             match tokio::net::TcpListener::from_std(listener) {
@@ -57,7 +66,9 @@ pub fn serve(address: SocketAddr, registry: Registry, liveness: Probe, readiness
 async fn accept(listener: tokio::net::TcpListener, admin: Admin) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else { return };
+        let Ok(slot) = slots.clone().acquire_owned().await else {
+            return;
+        };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(_) => {
@@ -101,7 +112,10 @@ impl Admin {
         let encoder = TextEncoder::new();
         let mut body = Vec::new();
         if encoder.encode(&self.registry.gather(), &mut body).is_err() {
-            return text(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be written\n".to_owned());
+            return text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "metrics cannot be written\n".to_owned(),
+            );
         }
         let mut response = Response::new(Full::new(Bytes::from(body)));
         if let Ok(kind) = HeaderValue::from_str(encoder.format_type()) {
@@ -121,7 +135,9 @@ fn probe(probe: &Probe) -> Response<Full<Bytes>> {
 fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
 
@@ -145,7 +161,13 @@ mod tests {
         counter.inc_by(3);
         let ready = Arc::new(AtomicBool::new(false));
         let seen = ready.clone();
-        let readiness: Probe = Arc::new(move || if seen.load(Ordering::SeqCst) { Ok(()) } else { Err("no policy".to_owned()) });
+        let readiness: Probe = Arc::new(move || {
+            if seen.load(Ordering::SeqCst) {
+                Ok(())
+            } else {
+                Err("no policy".to_owned())
+            }
+        });
         let address = serve("127.0.0.1:0".parse().unwrap(), registry, always(), readiness).unwrap();
 
         assert_eq!(get(address, "/healthz").await, (200, "ok\n".to_owned()));

@@ -35,9 +35,16 @@ pub fn init(flags: &Flags) {
         Ok(filter) => (filter, false),
         Err(_) => (EnvFilter::new("info"), true),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stdout);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stdout);
     let started = match flags.log_format {
-        Format::Json => builder.json().flatten_event(true).with_current_span(false).finish().try_init(),
+        Format::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .finish()
+            .try_init(),
         Format::Text => builder.with_target(false).finish().try_init(),
     };
     // A second start changes nothing; tests start several programs in one process.

@@ -65,8 +65,12 @@ impl PeerIdentity {
         let parts: Vec<&str> = path.split('/').collect();
         match parts.as_slice() {
             ["operator"] => Ok(Self::Operator),
-            ["connection", ns, name, uid, "pod", pod, pod_uid] => Workload::read([ns, name, uid, pod, pod_uid]).map(Self::Connection),
-            ["sink", ns, name, uid, "pod", pod, pod_uid] => Workload::read([ns, name, uid, pod, pod_uid]).map(Self::Sink),
+            ["connection", ns, name, uid, "pod", pod, pod_uid] => {
+                Workload::read([ns, name, uid, pod, pod_uid]).map(Self::Connection)
+            }
+            ["sink", ns, name, uid, "pod", pod, pod_uid] => {
+                Workload::read([ns, name, uid, pod, pod_uid]).map(Self::Sink)
+            }
             _ => Err(PeerError::Form),
         }
     }
@@ -77,11 +81,17 @@ impl PeerIdentity {
     /// When it is no workload certificate, or carries no or several of our names.
     pub fn of(certificate: &CertificateDer<'_>) -> Result<Self, PeerError> {
         let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| PeerError::Unreadable)?;
-        let usage = parsed.extended_key_usage().map_err(|_| PeerError::Unreadable)?.ok_or(PeerError::Usage)?;
+        let usage = parsed
+            .extended_key_usage()
+            .map_err(|_| PeerError::Unreadable)?
+            .ok_or(PeerError::Usage)?;
         if !(usage.value.client_auth && usage.value.server_auth) {
             return Err(PeerError::Usage);
         }
-        let names = parsed.subject_alternative_name().map_err(|_| PeerError::Unreadable)?.ok_or(PeerError::Names)?;
+        let names = parsed
+            .subject_alternative_name()
+            .map_err(|_| PeerError::Unreadable)?
+            .ok_or(PeerError::Names)?;
         let mut ours = names.value.general_names.iter().filter_map(|name| match name {
             GeneralName::URI(uri) if uri.starts_with("spiffe://") => Some(*uri),
             _ => None,
@@ -101,7 +111,16 @@ impl PeerIdentity {
 impl fmt::Display for PeerIdentity {
     /// The URI name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, Workload { namespace, name, uid, pod, pod_uid }) = match self {
+        let (
+            kind,
+            Workload {
+                namespace,
+                name,
+                uid,
+                pod,
+                pod_uid,
+            },
+        ) = match self {
             Self::Operator => return write!(f, "{PREFIX}operator"),
             Self::Connection(workload) => ("connection", workload),
             Self::Sink(workload) => ("sink", workload),
@@ -118,7 +137,13 @@ impl Workload {
             return Err(PeerError::Form);
         }
         let [namespace, name, uid, pod, pod_uid] = parts.map(str::to_owned);
-        Ok(Self { namespace, name, uid, pod, pod_uid })
+        Ok(Self {
+            namespace,
+            name,
+            uid,
+            pod,
+            pod_uid,
+        })
     }
 }
 
@@ -136,7 +161,11 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes() {
-        for uri in [URI, "spiffe://sallyport/sink/evidence/main/1/pod/recorder-main-0/2", "spiffe://sallyport/operator"] {
+        for uri in [
+            URI,
+            "spiffe://sallyport/sink/evidence/main/1/pod/recorder-main-0/2",
+            "spiffe://sallyport/operator",
+        ] {
             assert_eq!(PeerIdentity::parse(uri).unwrap().to_string(), uri);
         }
     }

@@ -31,7 +31,10 @@ pub async fn drain(tracker: &TaskTracker, limit: Duration) -> bool {
     tracker.close();
     let ended = tokio::time::timeout(limit, tracker.wait()).await.is_ok();
     if !ended {
-        tracing::warn!(remaining = tracker.len(), "the time to drain is over; ending what is left");
+        tracing::warn!(
+            remaining = tracker.len(),
+            "the time to drain is over; ending what is left"
+        );
     }
     ended
 }

@@ -97,6 +97,8 @@ pub enum Refusal {
     BadToken,
     /// The handshake broke the protocol or used what is refused (plaintext, GSSENC, an old version…).
     BadStartup,
+    /// The issuer, or the API server, that would have to say whose token it is cannot be asked.
+    IssuerUnavailable,
     /// The person is not among the Connection's subjects.
     NotAdmitted,
     /// The door is shut: no accepted policy, a required rule missing.

@@ -76,7 +76,8 @@ pub fn server_config(current: Arc<Current>, alpn: &[&[u8]]) -> Result<rustls::Se
 }
 
 fn certified(chain: &[u8], key: &[u8]) -> Result<CertifiedKey, TlsError> {
-    CertifiedKey::from_der(certificates(chain)?, private_key(key)?, &crate::crypto::provider()).map_err(|_| TlsError::Mismatch)
+    CertifiedKey::from_der(certificates(chain)?, private_key(key)?, &crate::crypto::provider())
+        .map_err(|_| TlsError::Mismatch)
 }
 
 #[cfg(test)]
@@ -89,9 +90,14 @@ mod tests {
         let two = rcgen::generate_simple_self_signed(vec!["two".to_owned()]).unwrap();
         let (chain, key) = (one.cert.pem(), one.signing_key.serialize_pem());
         let current = Current::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
-        assert!(matches!(current.replace(two.cert.pem().as_bytes(), key.as_bytes()), Err(TlsError::Mismatch)));
+        assert!(matches!(
+            current.replace(two.cert.pem().as_bytes(), key.as_bytes()),
+            Err(TlsError::Mismatch)
+        ));
         assert_eq!(current.leaf().unwrap(), *one.cert.der());
-        current.replace(two.cert.pem().as_bytes(), two.signing_key.serialize_pem().as_bytes()).unwrap();
+        current
+            .replace(two.cert.pem().as_bytes(), two.signing_key.serialize_pem().as_bytes())
+            .unwrap();
         assert_eq!(current.leaf().unwrap(), *two.cert.der());
     }
 }

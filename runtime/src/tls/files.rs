@@ -51,7 +51,9 @@ impl Files {
                     tracing::info!(path = %self.chain.display(), "certificate replaced");
                     seen = Some((chain, key));
                 }
-                Err(error) => tracing::warn!(path = %self.chain.display(), %error, "the new certificate cannot be used; the old one stays"),
+                Err(error) => {
+                    tracing::warn!(path = %self.chain.display(), %error, "the new certificate cannot be used; the old one stays")
+                }
             }
         }
     }
@@ -62,7 +64,10 @@ impl Files {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::File { path: path.display().to_string(), source })
+    std::fs::read(path).map_err(|source| TlsError::File {
+        path: path.display().to_string(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -72,7 +77,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn follows_a_change_and_survives_a_bad_one() {
         let dir = tempfile::tempdir().unwrap();
-        let files = Files { chain: dir.path().join("tls.crt"), key: dir.path().join("tls.key") };
+        let files = Files {
+            chain: dir.path().join("tls.crt"),
+            key: dir.path().join("tls.key"),
+        };
         let write = |name: &str| {
             let pair = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
             std::fs::write(&files.key, pair.signing_key.serialize_pem()).unwrap();
@@ -88,11 +96,15 @@ mod tests {
         assert_eq!(current.leaf().unwrap(), first);
 
         std::fs::write(&files.chain, "half").unwrap();
-        tokio::time::timeout(EVERY * 3, std::future::pending::<()>()).await.unwrap_err();
+        tokio::time::timeout(EVERY * 3, std::future::pending::<()>())
+            .await
+            .unwrap_err();
         assert_eq!(current.leaf().unwrap(), first);
 
         let second = write("two");
-        tokio::time::timeout(EVERY * 3, std::future::pending::<()>()).await.unwrap_err();
+        tokio::time::timeout(EVERY * 3, std::future::pending::<()>())
+            .await
+            .unwrap_err();
         assert_eq!(current.leaf().unwrap(), second);
         end.cancel();
         task.await.unwrap();

@@ -52,8 +52,14 @@ pub enum TlsError {
 /// # Errors
 /// When there is none, or one cannot be read.
 pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let found: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|_| TlsError::BadCertificate)?;
-    if found.is_empty() { Err(TlsError::NoCertificate) } else { Ok(found) }
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|_| TlsError::BadCertificate)?;
+    if found.is_empty() {
+        Err(TlsError::NoCertificate)
+    } else {
+        Ok(found)
+    }
 }
 
 /// The first private key of a PEM text.
@@ -84,7 +90,11 @@ pub fn roots(pem: &[u8]) -> Result<RootCertStore, TlsError> {
 pub fn system_roots() -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if store.is_empty() { Err(TlsError::NoSystemRoots) } else { Ok(store) }
+    if store.is_empty() {
+        Err(TlsError::NoSystemRoots)
+    } else {
+        Ok(store)
+    }
 }
 
 /// A client configuration that checks chain and host name against `roots`, without a certificate of its own.
@@ -110,7 +120,10 @@ mod tests {
         assert_eq!(roots(format!("{pem}{pem}").as_bytes()).unwrap().len(), 2);
         assert!(matches!(roots(b"nothing"), Err(TlsError::NoCertificate)));
         let broken = pem.replace("MII", "%%%");
-        assert!(matches!(roots(format!("{pem}{broken}").as_bytes()), Err(TlsError::BadCertificate)));
+        assert!(matches!(
+            roots(format!("{pem}{broken}").as_bytes()),
+            Err(TlsError::BadCertificate)
+        ));
         assert!(private_key(pair.signing_key.serialize_pem().as_bytes()).is_ok());
         assert!(matches!(private_key(pem.as_bytes()), Err(TlsError::NoKey)));
     }

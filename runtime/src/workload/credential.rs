@@ -28,7 +28,10 @@ impl Credential {
     /// # Errors
     /// When one of them cannot be read or chain and key do not belong together.
     pub fn from_pem(chain: &[u8], key: &[u8], ca_bundle: &[u8]) -> Result<Self, TlsError> {
-        Ok(Self { current: Arc::new(Current::from_pem(chain, key)?), trust: Arc::new(Trust::from_pem(ca_bundle)?) })
+        Ok(Self {
+            current: Arc::new(Current::from_pem(chain, key)?),
+            trust: Arc::new(Trust::from_pem(ca_bundle)?),
+        })
     }
 
     /// Replaces certificate and CAs; on an error both stay as they were.
@@ -64,7 +67,11 @@ impl Credential {
     ///
     /// # Errors
     /// As [`Self::server_config`].
-    pub fn server_config_optional(&self, accept: Accept, alpn: &[&[u8]]) -> Result<Arc<rustls::ServerConfig>, TlsError> {
+    pub fn server_config_optional(
+        &self,
+        accept: Accept,
+        alpn: &[&[u8]],
+    ) -> Result<Arc<rustls::ServerConfig>, TlsError> {
         self.server(accept, true, alpn)
     }
 

@@ -29,13 +29,27 @@ const MAX_TOKEN: usize = 64 * 1024;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Enrollment {
     /// The operator's API, such as https://sallyport-operator.sallyport-system.svc:8443.
-    #[arg(long, env = "SALLYPORT_OPERATOR_URL", default_value = "https://sallyport-operator.sallyport-system.svc:8443")]
+    #[arg(
+        long,
+        env = "SALLYPORT_OPERATOR_URL",
+        default_value = "https://sallyport-operator.sallyport-system.svc:8443"
+    )]
     pub operator_url: String,
     /// PEM text of the CAs by which the operator's certificate is checked.
-    #[arg(long, env = "SALLYPORT_OPERATOR_CA", default_value = "", hide_default_value = true, hide_env_values = true)]
+    #[arg(
+        long,
+        env = "SALLYPORT_OPERATOR_CA",
+        default_value = "",
+        hide_default_value = true,
+        hide_env_values = true
+    )]
     pub operator_ca: String,
     /// File with the Pod-bound ServiceAccount token of audience `sallyport-operator`; read anew at each attempt.
-    #[arg(long, env = "SALLYPORT_TOKEN_FILE", default_value = "/var/run/secrets/sallyport/token")]
+    #[arg(
+        long,
+        env = "SALLYPORT_TOKEN_FILE",
+        default_value = "/var/run/secrets/sallyport/token"
+    )]
     pub token_file: PathBuf,
 }
 
@@ -88,7 +102,11 @@ impl Enrollment {
         loop {
             match self.ask().await {
                 Ok(issued) => {
-                    let credential = Credential::from_pem(issued.chain.as_bytes(), issued.key.as_bytes(), issued.ca_bundle.as_bytes())?;
+                    let credential = Credential::from_pem(
+                        issued.chain.as_bytes(),
+                        issued.key.as_bytes(),
+                        issued.ca_bundle.as_bytes(),
+                    )?;
                     tokio::spawn(self.renew(credential.clone(), end));
                     return Ok(credential);
                 }
@@ -116,7 +134,9 @@ impl Enrollment {
                 continue;
             }
             let renewed = match self.ask().await {
-                Ok(new) => credential.replace(new.chain.as_bytes(), new.key.as_bytes(), new.ca_bundle.as_bytes()).map_err(EnrollError::from),
+                Ok(new) => credential
+                    .replace(new.chain.as_bytes(), new.key.as_bytes(), new.ca_bundle.as_bytes())
+                    .map_err(EnrollError::from),
                 Err(error) => Err(error),
             };
             match renewed {
@@ -150,16 +170,29 @@ impl Enrollment {
             .build()
             .map_err(EnrollError::Unreachable)?;
         let url = format!("{}{PATH}", self.operator_url.trim_end_matches('/'));
-        let response = client.post(url).bearer_auth(token).json(&Request { csr }).send().await.map_err(EnrollError::Unreachable)?;
+        let response = client
+            .post(url)
+            .bearer_auth(token)
+            .json(&Request { csr })
+            .send()
+            .await
+            .map_err(EnrollError::Unreachable)?;
         if !response.status().is_success() {
             return Err(EnrollError::Refused(response.status().as_u16()));
         }
         let Response { certificate, ca_bundle } = read(response).await?;
-        Ok(Issued { chain: certificate, key: key.serialize_pem(), ca_bundle })
+        Ok(Issued {
+            chain: certificate,
+            key: key.serialize_pem(),
+            ca_bundle,
+        })
     }
 
     fn token(&self) -> Result<String, EnrollError> {
-        let failed = |source| EnrollError::Token { path: self.token_file.display().to_string(), source };
+        let failed = |source| EnrollError::Token {
+            path: self.token_file.display().to_string(),
+            source,
+        };
         let text = std::fs::read_to_string(&self.token_file).map_err(failed)?;
         if text.len() > MAX_TOKEN {
             return Err(failed(std::io::Error::other("too large for a token")));
@@ -185,7 +218,10 @@ fn due(credential: &Credential) -> SystemTime {
     let life = credential.current().leaf().and_then(|leaf| {
         let (_, parsed) = X509Certificate::from_der(&leaf).ok()?;
         let validity = parsed.validity();
-        Some((seconds(validity.not_before.timestamp())?, seconds(validity.not_after.timestamp())?))
+        Some((
+            seconds(validity.not_before.timestamp())?,
+            seconds(validity.not_after.timestamp())?,
+        ))
     });
     let soon = SystemTime::now() + LAST_PAUSE;
     let Some((from, until)) = life else { return soon };

@@ -1,0 +1,190 @@
+//! The way in: which issuer a token names, and its answer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use sallyport_audit::Time;
+use sallyport_audit::record::Person;
+use sallyport_policy::issuer::Issuer;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use super::keys::{Keys, Pace};
+use super::settings::Settings;
+use super::token::{Unverified, check_claims};
+use super::{Refused, Reviewer, claims, serviceaccount};
+use crate::door::{Identity, LoginRefused, Verifier};
+
+/// A login waits at most this long for an issuer or the API server.
+const WITHIN: Duration = Duration::from_secs(12);
+/// Questions to the API server at one time. Tokens come from strangers; the API server must not feel it.
+const REVIEWS: usize = 16;
+
+/// Checks tokens against the settings of the moment; settings change with the policy, caches of keys stay.
+pub struct Identities {
+    now: ArcSwap<Active>,
+    pace: Pace,
+    runtime: Handle,
+    reviewer: Option<Arc<dyn Reviewer>>,
+    reviews: Arc<Semaphore>,
+}
+
+struct Active {
+    settings: Settings,
+    /// In the order of `settings.issuers`.
+    keys: Vec<Arc<Keys>>,
+}
+
+/// A refusal, and whom it met where that is known.
+struct Turned {
+    refused: Refused,
+    person: Option<Person>,
+}
+
+// === impl Identities ===
+
+impl Identities {
+    /// Takes nobody's token until [`Self::apply`]. Issuers are asked on `runtime`; without a `reviewer` (no cluster) tokens of
+    /// ServiceAccounts are refused.
+    pub fn new(runtime: Handle, reviewer: Option<Arc<dyn Reviewer>>, pace: Pace) -> Self {
+        let now = ArcSwap::from_pointee(Active {
+            settings: Settings::default(),
+            keys: Vec::new(),
+        });
+        Self {
+            now,
+            pace,
+            runtime,
+            reviewer,
+            reviews: Arc::new(Semaphore::new(REVIEWS)),
+        }
+    }
+
+    /// Replaces the settings. An issuer that is reached as before keeps its keys.
+    pub fn apply(&self, settings: Settings) {
+        let old = self.now.load();
+        let keys = settings.issuers.iter().map(|issuer| {
+            let same = old
+                .settings
+                .issuers
+                .iter()
+                .zip(&old.keys)
+                .find(|(known, _)| reached_alike(known, issuer));
+            same.map_or_else(
+                || Keys::start(issuer, self.pace, &self.runtime),
+                |(_, keys)| Arc::clone(keys),
+            )
+        });
+        let keys = keys.collect();
+        self.now.store(Arc::new(Active { settings, keys }));
+    }
+
+    /// Names of issuers whose keys are not known: nobody of theirs can come in now.
+    pub fn unavailable(&self) -> Vec<String> {
+        let now = self.now.load();
+        let pairs = now.settings.issuers.iter().zip(&now.keys);
+        pairs
+            .filter(|(_, keys)| !keys.usable())
+            .map(|(issuer, _)| issuer.name.clone())
+            .collect()
+    }
+
+    async fn identify(&self, token: &[u8], now: Time) -> Result<Identity, Turned> {
+        let active = self.now.load_full();
+        let token = Unverified::parse(token)?;
+        let named = active
+            .settings
+            .issuers
+            .iter()
+            .zip(&active.keys)
+            .find(|(issuer, _)| token.issuer() == Some(issuer.url.as_str()));
+        match (named, &active.settings.service_accounts) {
+            (Some((issuer, keys)), _) => oidc(&token, issuer, keys, &active.settings, now).await,
+            (None, Some(audience)) if serviceaccount::looks_like(&token.claims, audience) => {
+                Ok(self.review(&token, audience, &active.settings, now).await?)
+            }
+            (None, _) => Err(Refused::UnknownIssuer.into()),
+        }
+    }
+
+    async fn review(
+        &self,
+        token: &Unverified<'_>,
+        audience: &str,
+        settings: &Settings,
+        now: Time,
+    ) -> Result<Identity, Refused> {
+        let reviewer = self
+            .reviewer
+            .clone()
+            .ok_or(Refused::ReviewUnavailable("there is no cluster"))?;
+        let place = self.reviews.clone().try_acquire_owned().map_err(|_| Refused::Busy)?;
+        let question = reviewer.review(token.raw.to_owned(), audience.to_owned());
+        let asked = self.runtime.spawn(async move {
+            let answer = question.await;
+            drop(place);
+            answer
+        });
+        let answer = asked
+            .await
+            .map_err(|_| Refused::ReviewUnavailable("the question was dropped"))?;
+        serviceaccount::identity(answer, &token.claims, audience, settings, now)
+    }
+}
+
+impl Verifier for Identities {
+    fn verify<'a>(&'a self, token: &'a [u8], now: Time) -> BoxFuture<'a, Result<Identity, LoginRefused>> {
+        async move {
+            let turned = match tokio::time::timeout(WITHIN, self.identify(token, now)).await {
+                Ok(Ok(identity)) => return Ok(identity),
+                Ok(Err(turned)) => turned,
+                Err(_) => Refused::KeysUnavailable("it does not answer in time").into(),
+            };
+            Err(turned.refused.into_login(turned.person))
+        }
+        .boxed()
+    }
+}
+
+impl fmt::Debug for Identities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identities")
+            .field("settings", &self.now.load().settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<Refused> for Turned {
+    fn from(refused: Refused) -> Self {
+        Self { refused, person: None }
+    }
+}
+
+async fn oidc(
+    token: &Unverified<'_>,
+    issuer: &Issuer,
+    keys: &Arc<Keys>,
+    settings: &Settings,
+    now: Time,
+) -> Result<Identity, Turned> {
+    let candidates = keys.find(token.kid.as_deref(), token.algorithm).await?;
+    let signed = token.verify(issuer, &candidates)?;
+    let person = claims::person(issuer, &signed)?;
+    check_claims(&signed, issuer, &settings.api_audiences, settings.max_token_age, now)
+        .and_then(|()| claims::identity(issuer, &signed, person.clone()))
+        .map_err(|refused| Turned {
+            refused,
+            person: Some(person),
+        })
+}
+
+/// Keys belong to where they were fetched from, not to what is made of the claims.
+fn reached_alike(one: &Issuer, other: &Issuer) -> bool {
+    one.url == other.url
+        && one.discovery_url == other.discovery_url
+        && one.certificate_authority == other.certificate_authority
+}
