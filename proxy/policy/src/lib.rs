@@ -3,4 +3,28 @@
 //! Pure by construction: no IO, no clock, no async runtime, no Kubernetes client. The same input gives the same verdict,
 //! so the operator accepts a rule with the very code that the door runs it with.
 
+pub mod assemble;
+pub mod carrier;
 pub mod catalog;
+pub mod mask;
+pub mod issuer;
+pub mod problem;
+pub mod selector;
+pub mod tally;
+pub mod decide;
+pub mod policy;
+pub mod subject;
+pub mod sql;
+
+pub use policy::Policy;
+pub use subject::Subject;
+
+/// Lower-case hexadecimal digits of some bytes.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,171 @@
+//! Looks an expression over before it is accepted.
+
+use kube_cel::cel::IdedExpr;
+use kube_cel::cel::common::ast::{EntryExpr, Expr, LiteralValue, operators};
+
+use super::CelError;
+use super::values::{COMMAND, CONNECTION, IDENTITY};
+
+/// How deep brackets, and the tree, may nest.
+const MAX_DEPTH: usize = 48;
+/// How deep loops (`all`, `exists`, `map`, `filter`) may nest: the cost is the product of the lists.
+const MAX_LOOPS: usize = 2;
+
+/// Functions that expressions may call. All of them are total, cheap and without side effects.
+const FUNCTIONS: [&str; 40] = [
+    "size", "contains", "startsWith", "endsWith", "matches", "find", "findAll", "lowerAscii", "upperAscii", "trim", "split",
+    "join", "replace", "substring", "indexOf", "lastIndexOf", "charAt", "reverse", "string", "int", "uint", "double", "min",
+    "max", "sum", "first", "last", "distinct", "isSorted", "flatten", "slice", "intersects", "equivalent", "ip", "cidr",
+    "isIP", "isCIDR", "containsIP", "containsCIDR", "sets.contains",
+];
+
+/// Names that stand before a function as if they were variables.
+const NAMESPACES: [&str; 1] = ["sets"];
+
+/// Refuses what would take the parser too deep, before it is parsed.
+pub(super) fn brackets(source: &str) -> Result<(), CelError> {
+    let mut depth = 0usize;
+    let mut unary = 0usize;
+    for byte in source.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        unary = if matches!(byte, b'!' | b'-') { unary + 1 } else { 0 };
+        if depth > MAX_DEPTH || unary > MAX_DEPTH {
+            return Err(CelError::TooDeep);
+        }
+    }
+    // `a ? b : c ? d : e …` nests to the right without a bracket.
+    if source.bytes().filter(|byte| *byte == b'?').count() > MAX_DEPTH {
+        return Err(CelError::TooDeep);
+    }
+    Ok(())
+}
+
+/// Refuses names and fields that do not exist, unknown functions, patterns that do not compile, and loops within loops.
+pub(super) fn names(expression: &IdedExpr) -> Result<(), CelError> {
+    Look { bound: Vec::new(), loops: 0, depth: 0 }.visit(expression)
+}
+
+struct Look<'a> {
+    /// Variables of the loops around, innermost last.
+    bound: Vec<&'a str>,
+    loops: usize,
+    depth: usize,
+}
+
+impl<'a> Look<'a> {
+    fn visit(&mut self, expression: &'a IdedExpr) -> Result<(), CelError> {
+        self.depth += 1;
+        // A chain of `&&` leans to one side; four times the brackets is still far from the end of the stack.
+        if self.depth > 4 * MAX_DEPTH {
+            return Err(CelError::TooDeep);
+        }
+        let result = self.look(&expression.expr);
+        self.depth -= 1;
+        result
+    }
+
+    fn look(&mut self, expression: &'a Expr) -> Result<(), CelError> {
+        match expression {
+            Expr::Unspecified | Expr::Literal(_) => Ok(()),
+            Expr::Ident(name) => self.variable(name),
+            Expr::Select(select) => {
+                self.field(&select.operand, &select.field)?;
+                self.visit(&select.operand)
+            }
+            Expr::Call(call) => {
+                self.function(call)?;
+                let namespace = call.target.as_deref().is_some_and(|target| {
+                    matches!(&target.expr, Expr::Ident(name) if NAMESPACES.contains(&name.as_str()))
+                });
+                if let Some(target) = call.target.as_deref().filter(|_| !namespace) {
+                    self.visit(target)?;
+                }
+                call.args.iter().try_for_each(|argument| self.visit(argument))
+            }
+            Expr::List(list) => list.elements.iter().try_for_each(|element| self.visit(element)),
+            Expr::Map(map) => map.entries.iter().try_for_each(|entry| match &entry.expr {
+                EntryExpr::MapEntry(entry) => self.visit(&entry.key).and_then(|()| self.visit(&entry.value)),
+                EntryExpr::StructField(field) => self.visit(&field.value),
+            }),
+            Expr::Struct(_) => Err(CelError::Unknown("messages do not exist here; use a map".to_owned())),
+            Expr::Comprehension(comprehension) => self.comprehension(comprehension),
+        }
+    }
+
+    fn comprehension(&mut self, loops: &'a kube_cel::cel::common::ast::ComprehensionExpr) -> Result<(), CelError> {
+        self.visit(&loops.iter_range)?;
+        self.visit(&loops.accu_init)?;
+        self.loops += 1;
+        if self.loops > MAX_LOOPS {
+            return Err(CelError::TooDeep);
+        }
+        let outer = self.bound.len();
+        self.bound.push(&loops.iter_var);
+        self.bound.extend(loops.iter_var2.as_deref());
+        self.bound.push(&loops.accu_var);
+        let inside = [&loops.loop_cond, &loops.loop_step, &loops.result];
+        let result = inside.into_iter().try_for_each(|part| self.visit(part));
+        self.bound.truncate(outer);
+        self.loops -= 1;
+        result
+    }
+
+    fn variable(&self, name: &str) -> Result<(), CelError> {
+        match self.bound.contains(&name) || ["command", "identity", "connection"].contains(&name) {
+            true => Ok(()),
+            false => Err(CelError::Unknown(format!("`{name}` does not exist; there are command, identity and connection"))),
+        }
+    }
+
+    /// A field of one of our variables, by dot or by index.
+    fn field(&self, operand: &IdedExpr, field: &str) -> Result<(), CelError> {
+        let Expr::Ident(name) = &operand.expr else { return Ok(()) };
+        if self.bound.contains(&name.as_str()) {
+            return Ok(());
+        }
+        let known: &[&str] = match name.as_str() {
+            "command" => &COMMAND,
+            "identity" => &IDENTITY,
+            "connection" => &CONNECTION,
+            _ => return Ok(()),
+        };
+        match known.contains(&field) {
+            true => Ok(()),
+            false => Err(CelError::Unknown(format!("`{name}.{field}` does not exist; there are {}", known.join(", ")))),
+        }
+    }
+
+    fn function(&self, call: &'a kube_cel::cel::common::ast::CallExpr) -> Result<(), CelError> {
+        let name = call.func_name.as_str();
+        if name == operators::INDEX || name == operators::OPT_INDEX {
+            return match (call.args.first(), call.args.get(1).and_then(|index| text(&index.expr))) {
+                (Some(operand), Some(field)) => self.field(operand, field),
+                _ => Ok(()),
+            };
+        }
+        let operator = !name.starts_with(|c: char| c.is_ascii_alphabetic());
+        if !operator && !FUNCTIONS.contains(&name) {
+            return Err(CelError::Unknown(format!("function `{name}` does not exist here")));
+        }
+        if ["matches", "find", "findAll"].contains(&name) {
+            let pattern = call.args.last().and_then(|pattern| text(&pattern.expr));
+            // A pattern from the command itself would let the person who asks write the rule.
+            let Some(pattern) = pattern else {
+                return Err(CelError::Unknown(format!("the pattern of `{name}` must be a literal text")));
+            };
+            regex::Regex::new(pattern).map_err(|_| CelError::Syntax(format!("the pattern of `{name}` does not compile")))?;
+        }
+        Ok(())
+    }
+}
+
+fn text(expression: &Expr) -> Option<&str> {
+    match expression {
+        Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
+        _ => None,
+    }
+}

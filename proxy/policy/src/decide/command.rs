@@ -1,0 +1,108 @@
+//! What is asked, as data.
+
+use std::sync::Arc;
+
+use crate::sql::{Access, Denied, Statement, Verb, Verbs};
+
+/// The longest command, text and parameters together, that an approver can be asked about, in bytes. A harmless beginning
+/// must not stand for what follows it.
+pub const MAX_HELD: usize = 32 * 1024;
+
+/// One command, as the rules see it. Made from a statement by [`Command::of`]; the caller fills in what a parse tree does
+/// not know: resolved names, parameters, the session.
+#[derive(Clone, Debug, Default)]
+pub struct Command {
+    /// `postgresql`; other protocols have words of their own.
+    pub protocol: &'static str,
+    /// The exact text.
+    pub text: Arc<str>,
+    /// The database.
+    pub database: String,
+    /// What it does.
+    pub verbs: Verbs,
+    /// Relations that it touches, resolved, as `schema.table`, closed over views, rules and partitions.
+    pub tables: Vec<String>,
+    /// Those of them that it writes or changes.
+    pub written: Vec<String>,
+    /// Columns that it names, resolved, as `schema.table.column`.
+    pub columns: Vec<String>,
+    /// Functions that it calls, as written.
+    pub functions: Vec<String>,
+    /// What nobody can see into (see [`Statement::opaque`]); also a name that could not be resolved.
+    pub opaque: Vec<String>,
+    /// Reasons to refuse it whatever the rules say.
+    pub denied: Vec<Denied>,
+    /// Settings that it changes; `*` for one whose name cannot be seen.
+    pub settings: Vec<String>,
+    /// See [`Statement::has_where`].
+    pub has_where: bool,
+    /// See [`Statement::is_read`].
+    pub read_only: bool,
+    /// Whether a protected column stands anywhere in it.
+    pub protected: bool,
+    /// Whether the text reads differently under the two settings of `standard_conforming_strings`.
+    pub ambiguous: bool,
+    /// Whether a transaction is open.
+    pub in_transaction: bool,
+    /// How many parameters are bound.
+    pub parameters: usize,
+    /// How long they are together, in bytes.
+    pub parameter_bytes: usize,
+    /// How many rows the target's statistics expect, where known.
+    pub rows: Option<u64>,
+    /// The moment of the decision, in seconds since 1970, by the caller's clock.
+    pub at: i64,
+}
+
+// === impl Command ===
+
+impl Command {
+    /// The command of one statement of a text. Relations are listed as written until the caller resolves them.
+    pub fn of(statement: &Statement, script: &str) -> Self {
+        let mut command = Self {
+            protocol: "postgresql",
+            text: statement.text(script).into(),
+            read_only: true,
+            ..Self::default()
+        };
+        command.absorb(statement);
+        command
+    }
+
+    /// Adds what another statement does: the one that EXECUTE or FETCH names, or the other reading of the same text. What
+    /// makes either stricter holds for both.
+    pub fn absorb(&mut self, other: &Statement) {
+        const WITH_CONDITION: [Verb; 4] = [Verb::Select, Verb::Update, Verb::Delete, Verb::Merge];
+        // EXECUTE and FETCH have no condition of their own: that of what they name counts.
+        let changes = other.verbs.any(&[Verb::Update, Verb::Delete, Verb::Merge]);
+        self.has_where = match self.verbs.any(&WITH_CONDITION) {
+            true => self.has_where && (other.has_where || !changes),
+            false => other.has_where,
+        };
+        self.verbs.extend(other.verbs);
+        self.denied.extend(other.denied.iter().cloned());
+        self.opaque.extend(other.opaque.iter().cloned());
+        self.functions.extend(other.functions.iter().map(ToString::to_string));
+        for relation in &other.relations {
+            push(&mut self.tables, relation.to_string());
+            if relation.access != Access::Read {
+                push(&mut self.written, relation.to_string());
+            }
+        }
+        for setting in &other.settings {
+            push(&mut self.settings, setting.name.clone().unwrap_or_else(|| "*".to_owned()));
+        }
+        self.read_only &= other.is_read();
+    }
+
+    /// Bytes that an approver would have to read.
+    pub fn size(&self) -> usize {
+        self.text.len().saturating_add(self.parameter_bytes)
+    }
+}
+
+fn push(list: &mut Vec<String>, item: String) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
+}

@@ -1,0 +1,223 @@
+//! Asks every policy and keeps the most restrictive answer.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use sallyport_crds::access_request::RuleIdentity;
+use sallyport_crds::approval_policy::RuleAction;
+use sallyport_crds::connection::AlwaysDenied;
+
+use crate::subject::Subject;
+
+use super::cel::{ConnectionFacts, Values};
+use super::policy::{ApprovalPolicy, Rule};
+use super::verdict::{
+    Allowed, BreakGlass, Decision, Denial, DeniedBy, Explanation, Hold, Note, Requirement, Verdict,
+};
+use super::{Command, MAX_HELD, risk};
+
+/// The most relations, columns or functions that a command may name and still be judged: expressions loop over them.
+const MAX_NAMES: usize = 1_024;
+
+/// Everything that a decision depends on apart from person and command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bench<'a> {
+    pub(crate) policies: &'a [ApprovalPolicy],
+    pub(crate) open: &'a [AlwaysDenied],
+    pub(crate) connection: &'a ConnectionFacts,
+}
+
+/// What one policy says.
+enum Says<'a> {
+    Nothing,
+    Allow(&'a Rule),
+    Require(&'a Rule),
+    Deny(&'a Rule, String),
+}
+
+/// The answer to one command of one person.
+pub(crate) fn decide(bench: Bench<'_>, subject: &Subject, command: &Command) -> Decision {
+    let score = risk(command);
+    let values = LazyValues { cell: OnceCell::new(), command, subject, connection: bench.connection };
+    let mut answers = Answers::default();
+    for policy in bench.policies.iter().filter(|policy| policy.applies_to(subject)) {
+        let says = says(policy, subject, command, score, &values);
+        answers.take(policy, says);
+    }
+    let verdict = match before_rules(bench.open, command) {
+        Some(denial) => Verdict::Deny(denial),
+        None => answers.verdict(subject, bench.policies, command),
+    };
+    Decision { verdict, notes: answers.notes, risk: score }
+}
+
+/// What every policy says, and why.
+pub(crate) fn explain(bench: Bench<'_>, subject: &Subject, command: &Command) -> Vec<Explanation> {
+    let score = risk(command);
+    let values = LazyValues { cell: OnceCell::new(), command, subject, connection: bench.connection };
+    bench.policies.iter().map(|policy| explain_policy(policy, subject, command, score, &values)).collect()
+}
+
+fn explain_policy(
+    policy: &ApprovalPolicy,
+    subject: &Subject,
+    command: &Command,
+    score: u8,
+    values: &LazyValues<'_>,
+) -> Explanation {
+    let applies = policy.applies_to(subject);
+    let mut tried = Vec::new();
+    for rule in policy.rules().iter().filter(|_| applies) {
+        let outcome = rule.matches(score, &|| values.get());
+        let last = outcome != Ok(false);
+        tried.push((rule.name.clone(), outcome.map_err(|error| error.to_string())));
+        if last {
+            break;
+        }
+    }
+    let says = match applies.then(|| says(policy, subject, command, score, values)) {
+        None | Some(Says::Nothing) => None,
+        Some(Says::Allow(_)) => Some(RuleAction::Allow),
+        Some(Says::Require(_)) => Some(RuleAction::RequireApproval),
+        Some(Says::Deny(..)) => Some(RuleAction::Deny),
+    };
+    Explanation { policy: policy.name().to_owned(), observe: policy.observes(), applies, tried, says }
+}
+
+/// What is refused before any rule is asked.
+fn before_rules(open: &[AlwaysDenied], command: &Command) -> Option<Denial> {
+    if let Some(denied) = command.denied.iter().find(|denied| !open.contains(&denied.class)) {
+        return Some(Denial { by: DeniedBy::Door(denied.class), reason: denied.reason() });
+    }
+    let names = [command.tables.len(), command.columns.len(), command.functions.len()];
+    names.into_iter().any(|count| count > MAX_NAMES).then(|| Denial {
+        by: DeniedBy::Limit,
+        reason: format!("the statement names more than {MAX_NAMES} relations, columns or functions: split it"),
+    })
+}
+
+/// The first rule that matches speaks for its policy.
+fn says<'a>(
+    policy: &'a ApprovalPolicy,
+    subject: &Subject,
+    command: &Command,
+    score: u8,
+    values: &LazyValues<'_>,
+) -> Says<'a> {
+    for rule in policy.rules() {
+        match rule.matches(score, &|| values.get()) {
+            Ok(false) => {}
+            Ok(true) => return speak(rule, subject, command),
+            Err(error) => return Says::Deny(rule, format!("rule {} could not be evaluated: {error}", rule.name)),
+        }
+    }
+    Says::Nothing
+}
+
+fn speak<'a>(rule: &'a Rule, subject: &Subject, command: &Command) -> Says<'a> {
+    match rule.action {
+        RuleAction::Deny => Says::Deny(rule, rule.message.clone().unwrap_or_else(|| format!("denied by rule {}", rule.name))),
+        _ if rule.max_login_age.is_some_and(|age| !subject.is_fresh(age, command.at)) => {
+            let age = rule.max_login_age.unwrap_or_default();
+            Says::Deny(rule, format!("rule {} asks for a login at most {age} s old: log in again", rule.name))
+        }
+        RuleAction::RequireApproval => Says::Require(rule),
+        RuleAction::Allow => Says::Allow(rule),
+    }
+}
+
+/// The answers of all policies so far.
+#[derive(Default)]
+struct Answers {
+    allowed: Vec<RuleIdentity>,
+    required: Vec<Requirement>,
+    denial: Option<Denial>,
+    read_only: bool,
+    notes: Vec<Note>,
+}
+
+impl Answers {
+    fn take(&mut self, policy: &ApprovalPolicy, says: Says<'_>) {
+        let (rule, would, message) = match &says {
+            Says::Nothing => return,
+            Says::Allow(rule) => (*rule, RuleAction::Allow, rule.message.clone()),
+            Says::Require(rule) => (*rule, RuleAction::RequireApproval, rule.message.clone()),
+            Says::Deny(rule, reason) => (*rule, RuleAction::Deny, Some(reason.clone())),
+        };
+        let identity = policy.identity(rule);
+        if policy.observes() {
+            self.notes.push(Note { rule: identity, would, message });
+            return;
+        }
+        self.read_only |= rule.read_only;
+        match says {
+            Says::Deny(_, reason) => {
+                self.denial.get_or_insert(Denial { by: DeniedBy::Rule(identity), reason });
+            }
+            Says::Require(rule) => self.required.extend(rule.requirement(identity)),
+            _ => self.allowed.push(identity),
+        }
+    }
+
+    fn verdict(&mut self, subject: &Subject, policies: &[ApprovalPolicy], command: &Command) -> Verdict {
+        let (allowed, required) = (std::mem::take(&mut self.allowed), std::mem::take(&mut self.required));
+        match (self.denial.take(), required.is_empty(), allowed.is_empty()) {
+            (Some(denial), ..) => Verdict::Deny(denial),
+            (None, true, true) => Verdict::Deny(Denial {
+                by: DeniedBy::NoRule,
+                reason: "no rule allows this; ask whoever keeps the ApprovalPolicies of this connection".to_owned(),
+            }),
+            (None, true, false) => Verdict::Allow(Allowed { by: allowed, read_only: self.read_only }),
+            (None, false, _) if command.size() > MAX_HELD => Verdict::Deny(Denial {
+                by: DeniedBy::Limit,
+                reason: format!(
+                    "this needs approval, and a command over {MAX_HELD} bytes with its parameters cannot be shown to an approver whole"
+                ),
+            }),
+            (None, false, _) => Verdict::Hold(Hold {
+                break_glass: break_glass(&required, policies, subject, command),
+                requirements: required,
+                allowed_by: allowed,
+                read_only: self.read_only,
+            }),
+        }
+    }
+}
+
+/// Breaking glass needs the leave of every policy that asks for approval, and a login as fresh as each of them wants.
+fn break_glass(
+    required: &[Requirement],
+    policies: &[ApprovalPolicy],
+    subject: &Subject,
+    command: &Command,
+) -> Option<BreakGlass> {
+    let mut granted: Option<BreakGlass> = None;
+    for requirement in required {
+        let policy = policies.iter().find(|policy| policy.name() == requirement.asked_by.policy)?;
+        let leave = policy.break_glass.as_ref()?;
+        if !subject.is_among(&leave.subjects) || !subject.is_fresh(leave.max_login_age.get().as_secs(), command.at) {
+            return None;
+        }
+        let max_duration = leave.max_duration.get();
+        let all = granted.get_or_insert_with(|| BreakGlass { policies: Vec::new(), reviewers: Vec::new(), max_duration });
+        all.policies.push(policy.name().to_owned());
+        all.reviewers.extend(leave.reviewers.iter().cloned());
+        all.max_duration = all.max_duration.min(max_duration);
+    }
+    granted
+}
+
+/// The variables of expressions, made when the first one needs them.
+struct LazyValues<'a> {
+    cell: OnceCell<Rc<Values>>,
+    command: &'a Command,
+    subject: &'a Subject,
+    connection: &'a ConnectionFacts,
+}
+
+impl LazyValues<'_> {
+    fn get(&self) -> Rc<Values> {
+        let values = self.cell.get_or_init(|| Rc::new(Values::new(self.command, self.subject, self.connection)));
+        Rc::clone(values)
+    }
+}

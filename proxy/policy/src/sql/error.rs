@@ -1,0 +1,98 @@
+//! Why a text is not judged: PostgreSQL's own answer to it.
+
+use pg_query::Error;
+
+/// A text that PostgreSQL's grammar refuses, or that is too much for this door.
+///
+/// The message quotes the text itself and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SyntaxError {
+    /// SQLSTATE: 42601 unless PostgreSQL has a better one.
+    pub sqlstate: &'static str,
+    /// PostgreSQL's own message.
+    pub message: String,
+    /// Where in the text, in characters from 1, as the field `P` of an ErrorResponse has it.
+    pub position: Option<usize>,
+}
+
+const SYNTAX_ERROR: &str = "42601";
+const TOO_COMPLEX: &str = "54001";
+const TOO_LARGE: &str = "54000";
+const INTERNAL: &str = "XX000";
+
+/// Messages of the grammar that have a SQLSTATE of their own, by how they begin.
+const OTHER_STATES: [(&str, &str); 8] = [
+    ("stack depth limit exceeded", TOO_COMPLEX),
+    ("parse tree is nested too deeply", TOO_COMPLEX),
+    ("memory exhausted", TOO_COMPLEX),
+    ("unsafe use of \\'", "22P06"),
+    ("invalid Unicode", "22025"),
+    ("invalid byte sequence", "22021"),
+    ("invalid hexadecimal", "22025"),
+    ("unsafe use of string constant with Unicode escapes", "0A000"),
+];
+
+// === impl SyntaxError ===
+
+impl SyntaxError {
+    /// The refusal of a text that is longer than this door reads.
+    pub(super) fn too_large(limit: usize) -> Self {
+        let message = format!("statement text is longer than {limit} bytes: send it in parts, or load rows with COPY");
+        Self { sqlstate: TOO_LARGE, message, position: None }
+    }
+
+    /// The refusal of a text that the parser could not give a usable tree for.
+    pub(super) fn internal() -> Self {
+        let message = "the statement could not be read".to_owned();
+        Self { sqlstate: INTERNAL, message, position: None }
+    }
+
+    /// From the parser's error. `again` gives the message for a prefix of the text.
+    pub(super) fn of(error: &Error, text: &str, again: impl Fn(&str) -> Option<String>) -> Self {
+        match error {
+            Error::Parse(message) => {
+                let known = OTHER_STATES.iter().find(|(start, _)| message.starts_with(start));
+                let sqlstate = known.map_or(SYNTAX_ERROR, |(_, state)| *state);
+                let position = locate(message, text, again).map(|byte| characters(text, byte) + 1);
+                Self { sqlstate, message: message.clone(), position }
+            }
+            // The tree is read with a bounded depth, some 45 nested expressions.
+            Error::Decode(_) => Self {
+                sqlstate: TOO_COMPLEX,
+                message: "statement is nested too deeply to be judged: split it, or bracket long operator chains in pairs"
+                    .to_owned(),
+                position: None,
+            },
+            Error::Conversion(_) => Self {
+                sqlstate: "22021",
+                message: "invalid byte sequence for encoding \"UTF8\": 0x00".to_owned(),
+                position: None,
+            },
+            _ => Self::internal(),
+        }
+    }
+}
+
+/// Finds the byte an error speaks of. The binding drops the parser's cursor position, so it is found again: the grammar
+/// refuses the first token that cannot follow, hence the shortest prefix that ends with that token and is refused with
+/// the same words ends where the error is.
+fn locate(message: &str, text: &str, again: impl Fn(&str) -> Option<String>) -> Option<usize> {
+    if message.ends_with("at end of input") {
+        return Some(text.len());
+    }
+    let (_, quoted) = message.split_once(" at or near \"")?;
+    let token = quoted.strip_suffix('"')?;
+    let ends: Vec<usize> = text.match_indices(token).map(|(at, _)| at + token.len()).collect();
+    let refused = |end: &usize| text.get(..*end).and_then(&again).is_some_and(|found| found == message);
+    // An unterminated literal quotes all the rest of the text: only the last match can be meant.
+    let found = match ends.as_slice() {
+        [.., last] if *last == text.len() && ends.len() == 1 => Some(last),
+        _ => ends.get(ends.partition_point(|end| !refused(end))),
+    };
+    found.map(|end| end - token.len())
+}
+
+fn characters(text: &str, byte: usize) -> usize {
+    text.get(..byte).map_or(0, |before| before.chars().count())
+}

@@ -1,0 +1,279 @@
+//! The walk over every node of a statement.
+
+use super::denied::{self, Denied};
+use super::effect::{self, Setting};
+use super::functions::{Safety, is_own_operator, safety};
+use super::names::{Access, FunctionRef, RelationRef, qualified};
+use super::tree::Node;
+use super::verb::{Verb, Verbs};
+
+/// What the walk found.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) verbs: Verbs,
+    pub(super) relations: Vec<RelationRef>,
+    pub(super) functions: Vec<FunctionRef>,
+    pub(super) denied: Vec<Denied>,
+    pub(super) opaque: Vec<String>,
+    pub(super) executes: Vec<String>,
+    pub(super) cursors: Vec<String>,
+    pub(super) settings: Vec<Setting>,
+    pub(super) highest_param: u32,
+    pub(super) locks: bool,
+    pub(super) runs_explained: bool,
+    pub(super) changes: usize,
+    pub(super) changes_with_where: usize,
+}
+
+/// Values of enumerations in the grammar, by the names they have there.
+mod code {
+    pub(super) const ONCONFLICT_UPDATE: i64 = 3;
+    pub(super) const CMD_UPDATE: i64 = 3;
+    pub(super) const CMD_INSERT: i64 = 4;
+    pub(super) const CMD_DELETE: i64 = 5;
+    pub(super) const VAR_RESET: i64 = 5;
+    pub(super) const VAR_RESET_ALL: i64 = 6;
+    /// Object types that are relations: foreign table, index, materialised view, sequence, table, view.
+    pub(super) const RELATIONS: [i64; 6] = [19, 21, 24, 38, 42, 52];
+}
+
+/// Walks a statement.
+pub(super) fn gather(root: Node<'_>) -> Facts {
+    let mut walk = Walk { facts: Facts::default(), scopes: Vec::new() };
+    walk.visit(root, None);
+    walk.facts
+}
+
+struct Walk<'a> {
+    facts: Facts,
+    /// Names of common table expressions, innermost last.
+    scopes: Vec<&'a str>,
+}
+
+/// Where a node stands: its parent and the kind of thing the parent does to relations.
+type Parent<'a> = Option<Node<'a>>;
+
+impl<'a> Walk<'a> {
+    fn visit(&mut self, node: Node<'a>, parent: Parent<'a>) {
+        self.note(node, parent);
+        let outer = self.scopes.len();
+        if let Some(with) = node.node("with_clause") {
+            self.with(with);
+        }
+        for child in node.children() {
+            if !child.is("WithClause") {
+                self.visit(child, Some(node));
+            }
+        }
+        self.scopes.truncate(outer);
+    }
+
+    /// A common table expression is visible in those after it, in itself only under RECURSIVE, and in the statement.
+    fn with(&mut self, with: Node<'a>) {
+        let ctes: Vec<Node<'a>> = with.list("ctes").collect();
+        if with.flag("recursive") {
+            self.scopes.extend(ctes.iter().map(|cte| cte.text("ctename")));
+        }
+        for cte in ctes {
+            self.visit(cte, Some(with));
+            self.scopes.push(cte.text("ctename"));
+        }
+    }
+
+    fn note(&mut self, node: Node<'a>, parent: Parent<'a>) {
+        if let Some(verb) = Verb::of_kind(node.kind()) {
+            self.facts.verbs.insert(verb);
+        }
+        if let Some(denied) = denied::of(node) {
+            self.facts.denied.push(denied);
+        }
+        match node.kind() {
+            "RangeVar" => self.relation(node, parent),
+            "FuncCall" => self.function(node),
+            "AExpr" => self.operator(&node.names("name")),
+            "SubLink" => self.operator(&node.names("oper_name")),
+            "SortBy" => self.operator(&node.names("use_op")),
+            "ParamRef" => self.param(node),
+            "LockingClause" => self.facts.locks = true,
+            "CurrentOfExpr" => self.facts.cursors.push(node.text("cursor_name").to_owned()),
+            "RangeTableSample" => self.sample(node),
+            _ => self.statement(node),
+        }
+    }
+
+    fn statement(&mut self, node: Node<'a>) {
+        let facts = &mut self.facts;
+        match node.kind() {
+            "SelectStmt" if node.has("into_clause") => facts.verbs.insert(Verb::Create),
+            "UpdateStmt" | "DeleteStmt" => facts.change(is_selective(node, "where_clause")),
+            "MergeStmt" => facts.change(is_selective(node, "join_condition")),
+            "OnConflictClause" if node.int("action") == code::ONCONFLICT_UPDATE => facts.verbs.insert(Verb::Update),
+            "MergeWhenClause" => facts.merge_action(node.int("command_type")),
+            "CopyStmt" => facts.verbs.insert(if node.flag("is_from") { Verb::CopyFrom } else { Verb::CopyTo }),
+            "GrantStmt" | "GrantRoleStmt" => {
+                facts.verbs.insert(if node.flag("is_grant") { Verb::Grant } else { Verb::Revoke });
+            }
+            "VacuumStmt" => facts.verbs.insert(if node.flag("is_vacuumcmd") { Verb::Vacuum } else { Verb::Analyze }),
+            "TransactionStmt" => facts.verbs.insert(transaction_verb(node.int("kind"))),
+            "VariableSetStmt" => {
+                let reset = [code::VAR_RESET, code::VAR_RESET_ALL].contains(&node.int("kind"));
+                facts.verbs.insert(if reset { Verb::Reset } else { Verb::Set });
+                facts.settings.push(effect::setting(node));
+            }
+            "ExplainStmt" => {
+                facts.runs_explained |=
+                    node.list("options").any(|option| option.text("defname") == "analyze" && effect::is_on(option));
+            }
+            "ExecuteStmt" => facts.executes.push(node.text("name").to_owned()),
+            "FetchStmt" => facts.cursors.push(node.text("portalname").to_owned()),
+            "DoStmt" => facts.opaque.push("a DO block".to_owned()),
+            "CallStmt" => facts.opaque.push("a procedure".to_owned()),
+            "DropStmt" | "CommentStmt" | "SecLabelStmt" | "AlterObjectDependsStmt" => facts.objects(node),
+            _ => {}
+        }
+    }
+
+    fn relation(&mut self, node: Node<'a>, parent: Parent<'a>) {
+        // `FOR UPDATE OF c` names an alias.
+        if parent.is_some_and(|parent| parent.is("LockingClause")) {
+            return;
+        }
+        let (schema, name) = (node.text("schemaname"), node.text("relname"));
+        let access = parent.map_or(Access::Read, |parent| access(parent, node));
+        // DML never writes to a common table expression: there the name is the table's.
+        if schema.is_empty() && access == Access::Read && self.scopes.contains(&name) {
+            return;
+        }
+        let schema = (!schema.is_empty()).then(|| schema.to_owned());
+        self.facts.add_relation(RelationRef { schema, name: name.to_owned(), access });
+    }
+
+    fn function(&mut self, node: Node<'a>) {
+        let names = node.names("funcname");
+        let Some((schema, name)) = qualified(&names) else { return };
+        match safety(schema.as_deref(), &name) {
+            Safety::Safe => {}
+            Safety::Effect(verb) => self.facts.verbs.insert(verb),
+            Safety::Opaque => self.facts.opaque.push(format!("function {}", names.join("."))),
+        }
+        if name == "set_config" {
+            self.facts.settings.push(config_setting(node));
+        }
+        self.facts.add_function(FunctionRef { schema, name });
+    }
+
+    fn operator(&mut self, names: &[&str]) {
+        let Some((schema, name)) = qualified(names) else { return };
+        // Words such as BETWEEN stand in the same place as operators.
+        let word = name.chars().all(|c| c.is_ascii_uppercase() || c == ' ');
+        if !word && !is_own_operator(schema.as_deref(), &name) {
+            self.facts.opaque.push(format!("operator {}", names.join(".")));
+            self.facts.add_function(FunctionRef { schema, name });
+        }
+    }
+
+    fn sample(&mut self, node: Node<'a>) {
+        let method = node.names("method");
+        if !matches!(method.as_slice(), ["bernoulli" | "system"] | ["pg_catalog", "bernoulli" | "system"]) {
+            self.facts.opaque.push(format!("sampling method {}", method.join(".")));
+        }
+    }
+
+    fn param(&mut self, node: Node<'a>) {
+        let number = u32::try_from(node.int("number")).unwrap_or(0);
+        self.facts.highest_param = self.facts.highest_param.max(number);
+    }
+}
+
+/// What a statement does to a relation that stands directly in one of its fields.
+fn access(parent: Node<'_>, relation: Node<'_>) -> Access {
+    match parent.kind() {
+        "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" | "TruncateStmt" => {
+            let target = ["relation", "relations"];
+            let is_target = target.iter().any(|field| {
+                parent.node(field).is_some_and(|node| node.id() == relation.id())
+                    || parent.list(field).any(|node| node.id() == relation.id())
+            });
+            if is_target { Access::Write } else { Access::Read }
+        }
+        "CopyStmt" if parent.flag("is_from") => Access::Write,
+        "CopyStmt" | "LockStmt" | "VacuumRelation" | "SelectStmt" => Access::Read,
+        "IntoClause" => Access::Define,
+        kind if kind.ends_with("Stmt") => Access::Define,
+        _ => Access::Read,
+    }
+}
+
+/// Whether a condition depends on anything: `WHERE true` and `WHERE 1 = 1` choose nothing.
+fn is_selective(node: Node<'_>, field: &str) -> bool {
+    fn depends(node: Node<'_>) -> bool {
+        matches!(node.kind(), "ColumnRef" | "CurrentOfExpr" | "SubLink") || node.children().into_iter().any(depends)
+    }
+    node.node(field).is_some_and(depends)
+}
+
+fn transaction_verb(kind: i64) -> Verb {
+    match kind {
+        1 | 2 => Verb::Begin,
+        3 | 9 => Verb::Commit,
+        4 | 7 | 10 => Verb::Rollback,
+        8 => Verb::PrepareTransaction,
+        _ => Verb::Savepoint,
+    }
+}
+
+fn config_setting(node: Node<'_>) -> Setting {
+    let args: Vec<Node<'_>> = node.list("args").collect();
+    let literal = |at: usize| args.get(at).and_then(|arg| arg.literal()).map(str::to_owned);
+    Setting { name: literal(0).map(|name| name.to_ascii_lowercase()), value: literal(1), local: false }
+}
+
+impl Facts {
+    fn change(&mut self, selective: bool) {
+        self.changes += 1;
+        self.changes_with_where += usize::from(selective);
+    }
+
+    fn merge_action(&mut self, command: i64) {
+        match command {
+            code::CMD_UPDATE => self.verbs.insert(Verb::Update),
+            code::CMD_INSERT => self.verbs.insert(Verb::Insert),
+            code::CMD_DELETE => self.verbs.insert(Verb::Delete),
+            _ => {}
+        }
+    }
+
+    /// Relations that a statement names by plain lists of words.
+    fn objects(&mut self, node: Node<'_>) {
+        let kind = node.int("remove_type").max(node.int("objtype"));
+        let lists = node.list("objects").chain(node.node("object")).filter(|object| object.is("List"));
+        for list in lists {
+            let mut names = list.names("items");
+            if !code::RELATIONS.contains(&kind) {
+                // A column, constraint, trigger, rule or policy: its relation stands before the last word.
+                if names.len() < 2 || !PARTS_OF_RELATIONS.contains(&kind) {
+                    continue;
+                }
+                names.pop();
+            }
+            if let Some((schema, name)) = qualified(&names) {
+                self.add_relation(RelationRef { schema, name, access: Access::Define });
+            }
+        }
+    }
+
+    fn add_relation(&mut self, relation: RelationRef) {
+        if !self.relations.contains(&relation) {
+            self.relations.push(relation);
+        }
+    }
+
+    fn add_function(&mut self, function: FunctionRef) {
+        if !self.functions.contains(&function) {
+            self.functions.push(function);
+        }
+    }
+}
+
+/// Object types that belong to a relation: column, policy, rule, constraint of a table, trigger.
+const PARTS_OF_RELATIONS: [i64; 5] = [7, 29, 36, 41, 44];

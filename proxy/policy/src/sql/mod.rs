@@ -1,0 +1,64 @@
+//! What a text of SQL does, as far as a parse tree can tell: verbs, relations, functions, and what cannot be seen.
+//!
+//! [`parse`] reads a text with PostgreSQL's own grammar and gives a [`Script`] of [`Statement`]s. Every node of every
+//! tree is visited, not the first word: the DELETE inside a CTE, the SELECT INTO, the function in a default. What hides
+//! behind names (views, triggers, function bodies) is not in a parse tree: the caller resolves names with
+//! the catalog, and functions that nobody vouches for make a statement *opaque*.
+//!
+//! Scripts are immutable and may be shared and cached by text; verdicts on them may not, since the same bytes mean other
+//! things under another search path, role or policy.
+
+mod denied;
+mod effect;
+mod error;
+mod facts;
+mod fingerprint;
+mod functions;
+mod names;
+mod parser;
+mod pour;
+mod statement;
+mod tree;
+mod verb;
+
+pub use denied::Denied;
+pub use effect::{CopyDirection, CopyFormat, Effect, Setting, Transaction};
+pub use error::SyntaxError;
+pub use fingerprint::Digest;
+pub use functions::{Safety, safety};
+pub use names::{Access, FunctionRef, RelationRef};
+pub use statement::{Script, Statement};
+pub use verb::{Verb, Verbs};
+
+use parser::Backslash;
+
+/// The longest text that is parsed, in bytes. Parsing takes about a second per MiB in the worst shapes.
+pub const MAX_TEXT: usize = 1 << 20;
+
+/// Reads a text of any number of statements.
+///
+/// A plain literal with a backslash reads differently under `standard_conforming_strings` on and off, and which of the two
+/// holds at the server cannot be known in a pipeline. So such a text is read both ways, and where the two trees differ both
+/// are kept ([`Script::readings`]): the worse verdict holds. If only one reading parses, the server would refuse the other.
+pub fn parse(text: &str) -> Result<Script, SyntaxError> {
+    if text.len() > MAX_TEXT {
+        return Err(SyntaxError::too_large(MAX_TEXT));
+    }
+    let literal = read(text, Backslash::Literal);
+    if memchr::memchr(b'\\', text.as_bytes()).is_none() {
+        return literal.map(|statements| Script::new(statements, None));
+    }
+    match (literal, read(text, Backslash::Escape)) {
+        (Ok(literal), Ok(escape)) => {
+            let same = literal.len() == escape.len() && literal.iter().zip(&escape).all(|(a, b)| a.digest == b.digest);
+            Ok(Script::new(literal, (!same).then_some(escape)))
+        }
+        (Ok(only), Err(_)) | (Err(_), Ok(only)) => Ok(Script::new(only, None)),
+        (Err(error), Err(_)) => Err(error),
+    }
+}
+
+fn read(text: &str, reading: Backslash) -> Result<Vec<Statement>, SyntaxError> {
+    let raws = parser::parse(text, reading)?;
+    Ok(raws.into_iter().filter_map(|raw| Statement::of(raw, text)).collect())
+}

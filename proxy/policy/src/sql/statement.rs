@@ -1,0 +1,191 @@
+//! A parsed text and its statements.
+
+use std::ops::Range;
+
+use super::denied::Denied;
+use super::effect::{self, Effect, Setting};
+use super::facts;
+use super::fingerprint::{self, Digest};
+use super::names::{FunctionRef, RelationRef};
+use super::parser::Raw;
+use super::tree::{Node, Tree};
+use super::verb::{Verb, Verbs};
+
+/// A parsed text. Immutable: share it as `Arc<Script>`.
+#[derive(Debug)]
+pub struct Script {
+    /// The statements in order, as PostgreSQL reads them by default. Empty for an empty text.
+    pub statements: Vec<Statement>,
+    other: Option<Vec<Statement>>,
+}
+
+/// One statement and what its tree says.
+#[derive(Debug)]
+pub struct Statement {
+    /// Bytes of the text that it was made from, without surrounding white space.
+    pub range: Range<usize>,
+    /// The verb of the statement itself.
+    pub verb: Verb,
+    /// Everything that it does, at any depth. A statement that is only prepared or explained counts as if it ran.
+    pub verbs: Verbs,
+    /// Relations that it names, common table expressions left out.
+    pub relations: Vec<RelationRef>,
+    /// Functions and operators that it calls by name; PostgreSQL's own operators are left out.
+    pub functions: Vec<FunctionRef>,
+    /// What is refused about it whatever the rules say, unless the Connection opens it.
+    pub denied: Vec<Denied>,
+    /// What nobody can see into: unknown functions and operators, DO blocks, procedures. Not empty means that it may
+    /// write and may answer with anything.
+    pub opaque: Vec<String>,
+    /// Statements prepared by SQL that it executes, at any depth.
+    pub executes: Vec<String>,
+    /// Cursors that it reads (FETCH, WHERE CURRENT OF).
+    pub cursors: Vec<String>,
+    /// Settings that it changes.
+    pub settings: Vec<Setting>,
+    /// What it does to the session.
+    pub effect: Effect,
+    /// The highest number of a bound parameter (`$n`); 0 if there is none.
+    pub highest_param: u32,
+    /// Whether every UPDATE, DELETE and MERGE in it chooses rows by a condition, or, where there is none of them, the
+    /// query has a WHERE. A condition without a column in it chooses nothing.
+    pub has_where: bool,
+    /// Whether it locks rows (`FOR UPDATE` and its like).
+    pub locks_rows: bool,
+    /// Whether it is an EXPLAIN that runs what it explains.
+    pub explain_analyze: bool,
+    /// Digest of the normal form in which only the values of bound parameters may vary. `None` for statements that are
+    /// granted verbatim only: utilities, DDL, DO, CALL, EXECUTE, SET, GRANT.
+    pub fingerprint: Option<Digest>,
+    /// Digest of the exact bytes.
+    pub verbatim: Digest,
+    pub(super) digest: Digest,
+    tree: Tree,
+}
+
+/// Structures whose statements may be granted by fingerprint.
+const DATA: [&str; 5] = ["SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"];
+
+/// What a statement may do and still be run in a read-only transaction.
+const READING: [Verb; 11] = [
+    Verb::Select,
+    Verb::Explain,
+    Verb::Show,
+    Verb::CopyTo,
+    Verb::Declare,
+    Verb::Fetch,
+    Verb::Close,
+    Verb::Prepare,
+    Verb::Execute,
+    Verb::Deallocate,
+    Verb::Lock,
+];
+
+// === impl Script ===
+
+impl Script {
+    pub(super) fn new(statements: Vec<Statement>, other: Option<Vec<Statement>>) -> Self {
+        Self { statements, other }
+    }
+
+    /// Every way in which the server may read the text: one, or two where a plain literal holds a backslash. The worse
+    /// verdict holds.
+    pub fn readings(&self) -> impl Iterator<Item = &[Statement]> {
+        std::iter::once(self.statements.as_slice()).chain(self.other.as_deref())
+    }
+
+    /// Whether the text means different things under the two settings of `standard_conforming_strings`.
+    pub fn is_ambiguous(&self) -> bool {
+        self.other.is_some()
+    }
+}
+
+// === impl Statement ===
+
+impl Statement {
+    /// `None` for the nothing between two semicolons.
+    pub(super) fn of(raw: Raw, text: &str) -> Option<Self> {
+        let range = trim(text, raw.start, raw.end);
+        let root = raw.tree.root()?;
+        let facts = facts::gather(root);
+        let digest = fingerprint::of_tree(&raw.tree);
+        let data = DATA.contains(&root.kind()) && !root.has("into_clause");
+        let verbatim = Digest::of(text.get(range.clone()).unwrap_or_default().as_bytes());
+        let has_where = match facts.changes {
+            0 => root.has("where_clause"),
+            changes => facts.changes_with_where == changes,
+        };
+        Some(Self {
+            verb: own_verb(root, facts.verbs),
+            effect: effect::of(root),
+            verbs: facts.verbs,
+            relations: facts.relations,
+            functions: facts.functions,
+            denied: facts.denied,
+            opaque: facts.opaque,
+            executes: facts.executes,
+            cursors: facts.cursors,
+            settings: facts.settings,
+            highest_param: facts.highest_param,
+            has_where,
+            locks_rows: facts.locks,
+            explain_analyze: facts.runs_explained,
+            fingerprint: data.then_some(digest),
+            verbatim,
+            digest,
+            range,
+            tree: raw.tree,
+        })
+    }
+
+    /// Whether nothing in the tree writes, locks rows or hides. A hidden write (trigger, rule, function of a view) is still
+    /// possible and fails in PostgreSQL itself if the statement is run in a read-only transaction.
+    pub fn is_read(&self) -> bool {
+        self.verbs.within(&READING) && self.opaque.is_empty() && !self.locks_rows
+    }
+
+    /// The statement's text.
+    pub fn text<'a>(&self, script: &'a str) -> &'a str {
+        script.get(self.range.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn root(&self) -> Option<Node<'_>> {
+        self.tree.root()
+    }
+}
+
+fn own_verb(root: Node<'_>, verbs: Verbs) -> Verb {
+    // Structures with several verbs are alone in their statement, or first in it.
+    const BY_FIELDS: [Verb; 18] = [
+        Verb::CopyFrom,
+        Verb::CopyTo,
+        Verb::Grant,
+        Verb::Revoke,
+        Verb::Vacuum,
+        Verb::Analyze,
+        Verb::Begin,
+        Verb::Commit,
+        Verb::Rollback,
+        Verb::Savepoint,
+        Verb::PrepareTransaction,
+        Verb::Set,
+        Verb::Reset,
+        Verb::Create,
+        Verb::Alter,
+        Verb::Drop,
+        Verb::Utility,
+        Verb::Select,
+    ];
+    if root.has("into_clause") {
+        return Verb::Create;
+    }
+    let own = Verb::of_kind(root.kind());
+    own.or_else(|| BY_FIELDS.into_iter().find(|verb| verbs.contains(*verb))).unwrap_or(Verb::Utility)
+}
+
+fn trim(text: &str, start: usize, end: usize) -> Range<usize> {
+    let body = text.get(start..end).unwrap_or_default();
+    let leading = body.len() - body.trim_start().len();
+    let length = body.trim().len();
+    start + leading..start + leading + length
+}
