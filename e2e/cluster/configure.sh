@@ -18,7 +18,7 @@ snapshotter() {
 # make_state: directories and configuration files; called before every start.
 make_state() {
   local number file
-  mkdir -p "$STATE"/{conf/cni,etcd,containerd,kubelet,logs/var,logs/pods,volumes} /var/lib/cni
+  mkdir -p "$STATE"/{conf/cni,etcd,containerd,kubelet,logs/var,logs/pods,volumes} "${MOUNT_POINTS[@]}"
   for number in $(seq -w 1 "$VOLUMES"); do mkdir -p "$STATE/volumes/local-$number"; done
   mkdir -p "$STATE"/volumes/small-{1,2}
   chmod 700 "$STATE/etcd"

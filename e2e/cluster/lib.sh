@@ -26,6 +26,9 @@ ADMIN_KUBECONFIG=$STATE/kubeconfig/admin
 export CLUSTER_DIR REPOSITORY CACHE STATE BIN LOGS ADMIN_KUBECONFIG
 readonly CLUSTER_DIR REPOSITORY CACHE STATE BIN LOGS ADMIN_KUBECONFIG
 
+# Directories of the host over which the node mounts its own; they go again when nobody else uses them.
+readonly MOUNT_POINTS=(/var/lib/cni /var/lib/kubelet)
+
 # say WORDS: one line of progress, on standard error so that output stays usable in pipes.
 say() { printf '\033[36m»\033[0m %s\n' "$*" >&2; }
 

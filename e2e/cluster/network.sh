@@ -23,4 +23,9 @@ make_network() {
 remove_network() {
   ip link delete "$VETH_HOST" 2>/dev/null || true
   if ip netns list | grep -qw "$NETNS"; then ip netns delete "$NETNS"; fi
+  # `ip netns add` made the directory a mount; it goes with the last namespace.
+  if [[ -d /run/netns && -z $(ls -A /run/netns) ]]; then
+    umount /run/netns 2>/dev/null || true
+    rmdir /run/netns
+  fi
 }

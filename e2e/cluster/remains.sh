@@ -49,5 +49,5 @@ remove_remains() {
   remove_mounts
   remove_network
   rm -f "$STATE/supervisor.pid"
-  rmdir /var/lib/cni 2>/dev/null || true
+  rmdir "${MOUNT_POINTS[@]}" 2>/dev/null || true
 }
