@@ -1,9 +1,10 @@
 //! The door: who are you, may this be done, what passes is recorded and masked.
 //!
-//! Reading order: [`session`] is one session's life in six calls, `command` the sequence that every command goes
+//! Reading order: [`session`] is one session's life in six calls, [`command`] the sequence that every command goes
 //! through, [`door`] what both need to know about the Connection that this process serves. [`postgres`] is the first
 //! protocol; the next ones repeat its file names.
 
+pub mod command;
 pub mod door;
 pub mod identity;
 pub mod metrics;

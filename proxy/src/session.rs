@@ -177,7 +177,7 @@ async fn admit<P: Protocol>(
     };
     // A forbidden target and an unknown one look the same from outside.
     let outside = "you are not admitted to this connection";
-    if !admitted::admits(&open, &identity) {
+    if !open.policy.admits(&admitted::subject(&identity)) {
         return Err(refused(Refusal::NotAdmitted, "not among the subjects of the Connection").told(outside));
     }
     if !protocol.offers(client, &open) {

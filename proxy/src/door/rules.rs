@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sallyport_audit::record::ObjectRef;
 use sallyport_crds::ConnectionSpec;
+use sallyport_policy::Policy;
 
 use super::Network;
 
@@ -26,6 +27,10 @@ pub struct Open {
     pub connection: ObjectRef,
     /// Its spec: target, limits, protocol settings.
     pub spec: ConnectionSpec,
+    /// The compiled carrier, with the keys of its Hash rules.
+    pub policy: Arc<Policy>,
+    /// Whether a sink asks for detector hits to be masked in the command texts that it keeps (`commandText: Masked`).
+    pub mask_command_text: bool,
     /// The target's own credential; `None` while its Secret is missing or does not name the host: then nobody is admitted.
     pub credential: Option<Arc<Credential>>,
     /// How the target's certificate is checked; `None` where TLS is disabled in so many words.

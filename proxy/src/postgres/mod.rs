@@ -7,6 +7,7 @@ pub mod dial;
 pub mod errors;
 pub mod frame;
 pub mod message;
+pub mod pump;
 pub mod settings;
 pub mod startup;
 pub mod stream;

@@ -1,12 +1,15 @@
 //! One socket with its two buffers: bytes that have arrived and are scanned in place, bytes that wait to leave together.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::frame::{self, FrameError, HEADER, Head};
+use super::frame::{self, FrameError, Head};
 
 /// What one read takes at most.
 const CHUNK: usize = 64 * 1024;
@@ -21,10 +24,12 @@ pub const FLUSH_AT: usize = 64 * 1024;
 pub struct Wire<S> {
     stream: S,
     input: BytesMut,
-    /// Bytes to be sent. Appended to freely; [`Wire::flush`] sends them.
+    /// Bytes to be sent. Appended to freely; [`Wire::flush`] and [`Wire::poll_flush`] send them.
     pub out: Vec<u8>,
-    /// How much of `out` has been sent.
+    /// How much of `out` the stream has taken.
     sent: usize,
+    /// Whether the stream has taken bytes that it may still hold back.
+    dirty: bool,
 }
 
 /// The peer is gone or speaks another language.
@@ -47,10 +52,10 @@ pub enum WireError {
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Wraps a stream of which nothing has been read.
     pub fn new(stream: S) -> Self {
-        Self { stream, input: BytesMut::new(), out: Vec::new(), sent: 0 }
+        Self { stream, input: BytesMut::new(), out: Vec::new(), sent: 0, dirty: false }
     }
 
-    /// The stream itself, once its buffers are empty.
+    /// The stream itself.
     pub fn stream(&self) -> &S {
         &self.stream
     }
@@ -61,29 +66,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         &self.input
     }
 
-    /// The head of the first frame, once it has arrived.
-    ///
-    /// # Errors
-    /// When the first frame cannot be taken.
-    pub fn head(&self, cap: impl Fn(u8) -> Option<usize>) -> Result<Option<Head>, FrameError> {
-        frame::head(&self.input, cap)
-    }
-
     /// The first frame, once it has arrived whole. It stays until [`Wire::consume`].
     ///
     /// # Errors
-    /// When the first frame cannot be taken.
+    /// When the first frame cannot be taken, which is known from its head on.
     pub fn whole(&self, cap: impl Fn(u8) -> Option<usize>) -> Result<Option<(Head, &[u8])>, FrameError> {
-        let Some(head) = self.head(cap)? else { return Ok(None) };
+        let Some(head) = frame::head(&self.input, cap)? else { return Ok(None) };
         Ok(self.input.get(..head.len).map(|bytes| (head, bytes)))
     }
 
     /// Drops the first `n` bytes of the input.
     pub fn consume(&mut self, n: usize) {
         self.input.advance(n.min(self.input.len()));
-        if self.input.is_empty() && self.input.capacity() > CHUNK {
-            self.input = BytesMut::new();
-        }
     }
 
     /// Takes the first `n` bytes of the input out.
@@ -96,13 +90,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// # Errors
     /// When the stream fails.
     pub async fn fill(&mut self) -> io::Result<bool> {
-        let spare = self.input.capacity() - self.input.len();
-        if spare < RESTING / 2 {
+        poll_fn(|cx| self.poll_fill(cx)).await
+    }
+
+    /// As [`Wire::fill`].
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.input.capacity() - self.input.len() < RESTING / 2 {
             // The buffer grows by what has arrived, never by what a length announces.
             let more = if self.input.is_empty() { RESTING } else { CHUNK.max(self.input.len()) };
             self.input.reserve(more);
         }
-        Ok(self.stream.read_buf(&mut self.input).await? > 0)
+        let read = pin!(self.stream.read_buf(&mut self.input));
+        read.poll(cx).map_ok(|n| n > 0)
     }
 
     /// Waits until the first frame is there whole.
@@ -111,9 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// When the stream ends or the frame cannot be taken.
     pub async fn frame(&mut self, cap: impl Fn(u8) -> Option<usize> + Copy) -> Result<Head, WireError> {
         loop {
-            if let Some(head) = self.head(cap)?
-                && self.input.len() >= head.len
-            {
+            if let Some((head, _)) = self.whole(cap)? {
                 return Ok(head);
             }
             if !self.fill().await? {
@@ -131,17 +128,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// What the end of the stream means: in order between two frames, a loss within one.
     #[must_use]
     pub fn ended(&self) -> WireError {
-        if self.input.len() < HEADER && self.input.is_empty() {
-            WireError::Closed
-        } else {
-            WireError::Lost(io::ErrorKind::UnexpectedEof.into())
-        }
+        if self.input.is_empty() { WireError::Closed } else { WireError::Lost(io::ErrorKind::UnexpectedEof.into()) }
     }
 
-    /// Whether bytes wait to be sent.
+    /// Bytes that wait to be sent.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.out.len() - self.sent
+    }
+
+    /// Whether there is anything left for [`Wire::poll_flush`] to do.
+    #[must_use]
+    pub fn unsent(&self) -> bool {
+        self.pending() > 0 || self.dirty
     }
 
     /// Sends everything. May be cancelled and called again without loss or repetition.
@@ -149,34 +148,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// # Errors
     /// When the stream fails.
     pub async fn flush(&mut self) -> io::Result<()> {
-        while self.sent < self.out.len() {
-            let rest = self.out.get(self.sent..).unwrap_or_default();
-            match self.stream.write(rest).await? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                n => self.sent += n,
-            }
-        }
-        self.stream.flush().await?;
-        self.sent = 0;
-        self.out.clear();
-        if self.out.capacity() > 4 * FLUSH_AT {
-            self.out = Vec::new();
-        }
-        Ok(())
+        poll_fn(|cx| self.poll_flush(cx)).await
     }
 
-    /// As [`Wire::flush`], for a peer that may take its time but not for ever.
-    ///
-    /// # Errors
-    /// When the stream fails, or nothing is taken within `patience`.
-    pub async fn flush_within(&mut self, patience: Duration) -> Result<(), WireError> {
-        if self.pending() == 0 {
-            return Ok(());
+    /// As [`Wire::flush`].
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest) = self.out.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.sent += n,
+            }
+            self.dirty = true;
         }
-        match tokio::time::timeout(patience, self.flush()).await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(WireError::Stalled),
+        if self.dirty {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.dirty = false;
         }
+        self.sent = 0;
+        self.out.clear();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Throws away what waits to be sent to a peer that is gone.
+    pub fn discard(&mut self) {
+        self.out.clear();
+        self.sent = 0;
+        self.dirty = false;
     }
 
     /// Gives memory back before a long wait.

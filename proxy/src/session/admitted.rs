@@ -6,10 +6,12 @@ use std::time::Instant;
 
 use sallyport_audit::Time;
 use sallyport_audit::record::{Batch, EndCause, Event, SessionId};
-use sallyport_crds::SubjectKind;
+use sallyport_policy::Subject;
+use sallyport_policy::mask::RuleSet;
 use tokio::sync::watch;
 
 use super::{End, Target, Turned};
+use crate::command::Ledger;
 use crate::door::{Door, Identity, Open, Rules, Secret, Slot};
 use crate::metrics;
 
@@ -33,6 +35,8 @@ pub struct Session {
     token: Secret,
     slot: Slot,
     end: End,
+    subject: Subject,
+    ledger: Ledger,
     units: u64,
     transactions: u64,
 }
@@ -46,16 +50,24 @@ pub enum Ended {
     Shut(String),
 }
 
-/// Whether the Connection's subjects name the person. Groups are the token's, names those that the API server would know.
-pub(super) fn admits(open: &Open, identity: &Identity) -> bool {
-    open.spec.subjects.iter().any(|subject| match subject.kind {
-        SubjectKind::User => subject.name == identity.person.username,
-        SubjectKind::Group => identity.groups.contains(&subject.name),
-        SubjectKind::ServiceAccount => subject
-            .namespace
-            .as_ref()
-            .is_some_and(|namespace| identity.person.username == format!("system:serviceaccount:{namespace}:{}", subject.name)),
-    })
+/// The person as the rules know them.
+pub(super) fn subject(identity: &Identity) -> Subject {
+    let agents = identity.agents.iter().map(|agent| sallyport_policy::subject::Agent {
+        username: agent.subject.clone(),
+        issuer: agent.issuer.clone().unwrap_or_default(),
+        subject: agent.subject.clone(),
+        groups: Vec::new(),
+    });
+    let at = identity.token.auth_time.or(identity.token.issued);
+    Subject {
+        username: identity.person.username.clone(),
+        groups: identity.groups.clone(),
+        issuer: identity.person.issuer.clone(),
+        subject: identity.person.subject.clone(),
+        email: identity.email.clone(),
+        agents: agents.collect(),
+        authenticated_at: at.map(|time| time.unix_micros().div_euclid(1_000_000)),
+    }
 }
 
 // === impl Admitted ===
@@ -71,7 +83,10 @@ impl Admitted {
         target: Target,
     ) -> Self {
         let rules = door.rules.clone();
-        let session = Session { door, rules, open, identity, token, slot, end, units: 0, transactions: 0 };
+        let ledger = Ledger::new(door.evidence.clone(), end.session().clone());
+        let subject = subject(&identity);
+        let session =
+            Session { door, rules, open, identity, token, slot, end, subject, ledger, units: 0, transactions: 0 };
         Self { session, permit: Permit { target } }
     }
 
@@ -111,6 +126,29 @@ impl Session {
         &self.identity
     }
 
+    /// The person as the rules know them.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Where outcomes go.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// A command's text as it is recorded: exact, or with detector hits masked where a sink asks for that.
+    #[must_use]
+    pub fn recorded_text(&self, text: &str) -> String {
+        if !self.open.mask_command_text {
+            return text.to_owned();
+        }
+        // Nobody is exempt here: the record is read by others.
+        let masker = self.open.policy.masks().masker(&RuleSet::default());
+        masker.free_text(text, &mut masker.counts()).into_owned()
+    }
+
     /// The token it came with, for those that have to be checked again while it lasts.
     #[must_use]
     pub fn token(&self) -> &Secret {
@@ -142,7 +180,7 @@ impl Session {
             Rules::Open(open) => Arc::clone(open),
             Rules::Shut(why) => return Err(Ended::Shut(why.clone())),
         };
-        if !admits(&open, &self.identity) {
+        if !open.policy.admits(&self.subject) {
             return Err(Ended::Revoked);
         }
         let new = open.revision != self.open.revision;

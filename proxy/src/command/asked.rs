@@ -1,0 +1,215 @@
+//! What is asked, as a protocol understood it.
+
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use sallyport_audit::record::Param;
+use sallyport_crds::access_request::CommandView;
+use sallyport_crds::approval_policy::GrantScope;
+use sallyport_policy::decide::{Command, Hold};
+
+use crate::session::Session;
+
+/// One command: everything that deciding, recording and asking need to know of it.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// What the rules see.
+    pub command: Command,
+    /// Bound parameters, as they are recorded.
+    pub params: Vec<Param>,
+    /// Bound parameters, as an approver reads them (before detectors).
+    pub shown: Vec<String>,
+    /// Everything beside text, parameters and people that the meaning of the command hangs on: resolved names, definitions
+    /// of what it calls, settings that change how it is read. The binding covers it, so that a grant does not outlive it.
+    pub meaning: Vec<u8>,
+    /// Exact bytes of the parameters, for the binding.
+    pub exact: Vec<u8>,
+    /// The normal form in which only parameters vary, where there is one.
+    pub fingerprint: Option<[u8; 32]>,
+    /// Refused by the protocol itself, whatever the rules say: in words.
+    pub refused: Option<String>,
+}
+
+/// What of a unit a refusal reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All of it: one text.
+    Whole,
+    /// From the refused command on: a pipeline, whose parts the target takes one by one.
+    Rest,
+}
+
+/// A sequence of byte strings that no other sequence shares.
+#[derive(Default)]
+pub(super) struct Canonical(Vec<u8>);
+
+// === impl Canonical ===
+
+impl Canonical {
+    pub(super) fn add(&mut self, part: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        self.0.extend_from_slice(part);
+        self
+    }
+
+    fn sign(&self, key: &hmac::Key) -> String {
+        sallyport_audit::digest::hex(hmac::sign(key, &self.0).as_ref())
+    }
+}
+
+/// The keyed hash that joins a command's record with an AccessRequest, and by which a grant is found: over the person, the
+/// agent chain, the Connection, and what the scope says.
+pub(super) fn binding(session: &Session, scope: GrantScope, asked: &[Asked], hold: Option<&Hold>) -> String {
+    let identity = session.identity();
+    let mut bytes = Canonical::default();
+    bytes.add(b"sallyport binding v1").add(identity.person.issuer.as_bytes()).add(identity.person.subject.as_bytes());
+    bytes.add(&(identity.agents.len() as u64).to_be_bytes());
+    for agent in &identity.agents {
+        bytes.add(agent.issuer.as_deref().unwrap_or_default().as_bytes()).add(agent.subject.as_bytes());
+    }
+    bytes.add(session.open().connection.uid.as_bytes());
+    match scope {
+        GrantScope::Command => {
+            bytes.add(b"command");
+            for one in asked {
+                one.bind(&mut bytes);
+            }
+        }
+        GrantScope::Fingerprint => {
+            bytes.add(b"fingerprint");
+            for one in asked {
+                match one.fingerprint {
+                    Some(fingerprint) => bytes.add(&fingerprint).add(one.command.database.as_bytes()).add(&one.meaning),
+                    None => one.bind(&mut bytes),
+                };
+            }
+        }
+        GrantScope::Session => {
+            bytes.add(b"session").add(session.id().as_str().as_bytes());
+            rules(&mut bytes, hold);
+        }
+        GrantScope::Window => {
+            bytes.add(b"window");
+            rules(&mut bytes, hold);
+        }
+    }
+    bytes.sign(&session.open().binding_key)
+}
+
+/// Grants that outlive a command are for what these rules ask about.
+fn rules(bytes: &mut Canonical, hold: Option<&Hold>) {
+    let mut asked_by = hold.map(Hold::asked_by).unwrap_or_default();
+    asked_by.sort_by(|a, b| (&a.uid, &a.rule).cmp(&(&b.uid, &b.rule)));
+    for rule in asked_by {
+        bytes.add(rule.uid.as_bytes()).add(&rule.generation.to_be_bytes()).add(rule.rule.as_bytes());
+    }
+}
+
+/// The commands of one unit as a person may see them: detector hits masked, control characters escaped.
+pub(super) fn view(session: &Session, asked: &[Asked], digest: String, risk: u8) -> CommandView {
+    let masker = session.open().policy.masks().masker(&Default::default());
+    let mut counts = masker.counts();
+    let texts: Vec<&str> = asked.iter().map(|one| &*one.command.text).collect();
+    let text = texts.join(";\n");
+    let text = escaped(&masker.free_text(&text, &mut counts), true);
+    let summary: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(80).collect();
+    let shown = |value: &String| cut(&escaped(&masker.free_text(value, &mut masker.counts()), false), 4096);
+    let mut verbs: Vec<String> = Vec::new();
+    let mut tables: Vec<String> = Vec::new();
+    for one in asked {
+        add(&mut verbs, one.command.verbs.iter().map(|verb| verb.name()), 32);
+        add(&mut tables, one.command.tables.iter().map(String::as_str), 128);
+    }
+    CommandView {
+        text,
+        summary,
+        parameters: asked.iter().flat_map(|one| one.shown.iter()).take(256).map(shown).collect(),
+        digest,
+        verbs,
+        tables,
+        risk: i32::from(risk),
+        database: asked.first().map(|one| one.command.database.clone()),
+    }
+}
+
+fn add<'a>(list: &mut Vec<String>, more: impl Iterator<Item = &'a str>, limit: usize) {
+    for name in more {
+        if list.len() < limit && !list.iter().any(|known| known == name) {
+            list.push(name.to_owned());
+        }
+    }
+}
+
+/// Control characters, and those that turn the direction of text, as escapes: an approver's terminal must show what is.
+fn escaped(text: &str, lines: bool) -> String {
+    let hides = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' if lines => out.push(c),
+            c if hides(c) => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn cut(text: &str, limit: usize) -> String {
+    text.get(..text.floor_char_boundary(limit)).unwrap_or_default().to_owned()
+}
+
+// === impl Asked ===
+
+impl Asked {
+    /// A command without parameters.
+    #[must_use]
+    pub fn new(command: Command) -> Self {
+        Self {
+            command,
+            params: Vec::new(),
+            shown: Vec::new(),
+            meaning: Vec::new(),
+            exact: Vec::new(),
+            fingerprint: None,
+            refused: None,
+        }
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn text(&self) -> &Arc<str> {
+        &self.command.text
+    }
+
+    fn bind<'c>(&self, bytes: &'c mut Canonical) -> &'c mut Canonical {
+        bytes
+            .add(self.command.text.as_bytes())
+            .add(&self.exact)
+            .add(&self.meaning)
+            .add(self.command.database.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_hides_is_shown() {
+        assert_eq!(escaped("a\u{202e}b\u{7}\n", true), "a\\u{202e}b\\u{7}\n");
+        assert_eq!(escaped("a\n", false), "a\\u{a}");
+    }
+
+    #[test]
+    fn no_two_sequences_share_bytes() {
+        let bytes = |parts: &[&[u8]]| {
+            let mut canonical = Canonical::default();
+            for part in parts {
+                canonical.add(part);
+            }
+            canonical.0
+        };
+        assert_ne!(bytes(&[b"ab", b"c"]), bytes(&[b"a", b"bc"]));
+        assert_ne!(bytes(&[b"", b"a"]), bytes(&[b"a"]));
+    }
+}

@@ -1,0 +1,231 @@
+//! The verdict on one unit.
+
+use std::time::Instant;
+
+use sallyport_audit::digest::Digest;
+use sallyport_audit::record::{self, Action, Event, Observed, RuleRef};
+use sallyport_crds::access_request::RuleIdentity;
+use sallyport_crds::approval_policy::{GrantScope, RuleAction};
+use sallyport_policy::decide::{Decision, DeniedBy, Hold, MAX_HELD, Verdict};
+
+use super::asked::binding;
+use super::{Asked, Kind, Reach, Refused};
+use crate::metrics;
+use crate::session::Session;
+
+/// A unit with a verdict on each of its commands. Only [`decide`] makes one.
+pub struct Decided {
+    pub(super) commands: Vec<Judged>,
+    pub(super) reach: Reach,
+    unit: u64,
+    revision: u64,
+    /// Set where the unit is the continuation of one of which a part has run.
+    partial: bool,
+}
+
+/// One command with its verdict.
+pub(super) struct Judged {
+    pub(super) asked: Asked,
+    pub(super) decision: Decision,
+    /// Number within the session.
+    pub(super) number: u64,
+    /// See [`binding`]; for scope Command.
+    pub(super) binding: Option<String>,
+    /// The grant by which it runs.
+    pub(super) request: Option<record::RequestRef>,
+}
+
+/// What a unit's verdicts come to.
+pub(super) enum Gate {
+    /// All of it may run.
+    Open,
+    /// From this command on it is refused.
+    Shut(usize, Refused),
+    /// Second people are asked, from this command on.
+    Ask(usize),
+}
+
+/// Judges a unit under the rules of the session. Reads no clock and does no IO: the moment is in the commands.
+pub fn decide(session: &mut Session, asked: Vec<Asked>, reach: Reach, partial: bool) -> Decided {
+    let began = Instant::now();
+    let unit = session.next_unit();
+    let commands = asked.into_iter().map(|asked| judge(session, asked)).collect();
+    metrics::get().decided(began.elapsed());
+    Decided { commands, reach, unit, revision: session.open().revision, partial }
+}
+
+fn judge(session: &mut Session, asked: Asked) -> Judged {
+    let number = session.next_command();
+    let mut decision = session.open().policy.decide(session.subject(), &asked.command);
+    if let Some(words) = &asked.refused {
+        decision.verdict = Verdict::Deny(sallyport_policy::decide::Denial { by: DeniedBy::Limit, reason: words.clone() });
+    }
+    metrics::get().judged(action(&decision.verdict));
+    let held = matches!(decision.verdict, Verdict::Hold(_));
+    let binding = held.then(|| binding(session, GrantScope::Command, std::slice::from_ref(&asked), None));
+    Judged { asked, decision, number, binding, request: None }
+}
+
+fn action(verdict: &Verdict) -> Action {
+    match verdict {
+        Verdict::Allow(_) => Action::Allow,
+        Verdict::Hold(_) => Action::Hold,
+        Verdict::Deny(_) => Action::Deny,
+    }
+}
+
+/// Judges what was asked once more, under the present rules: after a wait, before the claim. Numbers stay.
+pub(super) fn again(session: &Session, decided: &mut Decided, asked: Vec<Asked>) -> bool {
+    if asked.len() != decided.commands.len() {
+        return false;
+    }
+    for (judged, asked) in decided.commands.iter_mut().zip(asked) {
+        judged.decision = session.open().policy.decide(session.subject(), &asked.command);
+        judged.asked = asked;
+    }
+    decided.revision = session.open().revision;
+    decided.commands.iter().all(|judged| !matches!(judged.decision.verdict, Verdict::Deny(_)) && judged.asked.refused.is_none())
+}
+
+// === impl Decided ===
+
+impl Decided {
+    /// Whether there is nothing to judge in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    pub(super) fn gate(&self) -> Gate {
+        let verdict = |judged: &Judged| action(&judged.decision.verdict);
+        let Some(first) = self.commands.iter().position(|judged| verdict(judged) != Action::Allow) else { return Gate::Open };
+        // Nobody is asked about a unit that would fail all the same.
+        let denied = self.commands.iter().position(|judged| verdict(judged) == Action::Deny);
+        match denied {
+            None if self.partial => Gate::Shut(self.from(first), partial_hold()),
+            None if self.size() > MAX_HELD => Gate::Shut(self.from(first), too_long()),
+            None => Gate::Ask(first),
+            Some(denied) => {
+                let words = self.commands.get(denied).and_then(Judged::denial);
+                Gate::Shut(self.from(first), words.unwrap_or_else(|| Refused::new(Kind::Denied, "denied")))
+            }
+        }
+    }
+
+    /// Where a refusal of command `index` begins.
+    pub(super) fn from(&self, index: usize) -> usize {
+        match self.reach {
+            Reach::Whole => 0,
+            Reach::Rest => index,
+        }
+    }
+
+    fn size(&self) -> usize {
+        self.commands.iter().map(|judged| judged.asked.command.size()).sum()
+    }
+
+    /// What all its held commands ask for together.
+    pub(super) fn hold(&self) -> Hold {
+        let mut all = Hold { requirements: Vec::new(), allowed_by: Vec::new(), read_only: false, break_glass: None };
+        for judged in &self.commands {
+            if let Verdict::Hold(hold) = &judged.decision.verdict {
+                for requirement in &hold.requirements {
+                    if !all.requirements.iter().any(|known| known.asked_by == requirement.asked_by) {
+                        all.requirements.push(requirement.clone());
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    pub(super) fn risk(&self) -> u8 {
+        self.commands.iter().map(|judged| judged.decision.risk).max().unwrap_or_default()
+    }
+
+    pub(super) fn asked(&self) -> Vec<Asked> {
+        self.commands.iter().map(|judged| judged.asked.clone()).collect()
+    }
+
+    /// The command records of the unit.
+    pub(super) fn events(&self, session: &Session) -> Vec<Event> {
+        self.commands.iter().map(|judged| Event::Command(Box::new(self.event(session, judged)))).collect()
+    }
+
+    fn event(&self, session: &Session, judged: &Judged) -> record::Command {
+        let identity = session.identity();
+        let text = session.recorded_text(&judged.asked.command.text);
+        record::Command {
+            agents: identity.agents.clone(),
+            binding: judged.binding.clone(),
+            command: judged.number,
+            digest: Digest::of(text.as_bytes()),
+            params: judged.asked.params.clone(),
+            parts: 0,
+            person: identity.person.clone(),
+            request: judged.request.clone(),
+            tables: judged.asked.command.tables.clone(),
+            tables_omitted: 0,
+            text,
+            unit: self.unit,
+            verbs: judged.asked.command.verbs.iter().map(|verb| verb.name().to_owned()).collect(),
+            verdict: self.verdict(&judged.decision),
+        }
+    }
+
+    fn verdict(&self, decision: &Decision) -> record::Verdict {
+        let (rules, reason) = match &decision.verdict {
+            Verdict::Allow(allowed) => (allowed.by.iter().map(rule).collect(), None),
+            Verdict::Hold(hold) => (hold.requirements.iter().map(|one| rule(&one.asked_by)).collect(), None),
+            Verdict::Deny(denial) => {
+                let rules = match &denial.by {
+                    DeniedBy::Rule(by) => vec![rule(by)],
+                    _ => Vec::new(),
+                };
+                (rules, Some(denial.reason.clone()))
+            }
+        };
+        let observed = decision.notes.iter().map(|note| Observed {
+            action: match note.would {
+                RuleAction::Allow => Action::Allow,
+                RuleAction::RequireApproval => Action::Hold,
+                RuleAction::Deny => Action::Deny,
+            },
+            rule: rule(&note.rule),
+        });
+        record::Verdict {
+            action: action(&decision.verdict),
+            observed: observed.collect(),
+            policy_revision: self.revision,
+            reason,
+            risk: decision.risk,
+            rules,
+        }
+    }
+}
+
+fn rule(rule: &RuleIdentity) -> RuleRef {
+    RuleRef { generation: rule.generation, policy: rule.policy.clone(), rule: rule.rule.clone(), uid: rule.uid.clone() }
+}
+
+fn partial_hold() -> Refused {
+    Refused::new(Kind::Denied, "this needs an approval, and a part of the same unit has run already: send it on its own")
+}
+
+fn too_long() -> Refused {
+    let words = format!("this needs an approval and is longer than {MAX_HELD} bytes, more than an approver can be asked to read");
+    Refused::new(Kind::Denied, words)
+}
+
+// === impl Judged ===
+
+impl Judged {
+    fn denial(&self) -> Option<Refused> {
+        match &self.decision.verdict {
+            Verdict::Deny(denial) => {
+                Some(Refused::new(Kind::Denied, denial.reason.clone()).detail(format!("Denied by {}.", denial.by)))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! A unit whose intent is durable, and refusals.
+
+use std::collections::VecDeque;
+
+use sallyport_audit::record::Fate;
+use sallyport_policy::decide::Verdict;
+use sallyport_recorder::client::Durable;
+
+use super::{Decided, Running};
+use crate::session::Session;
+
+/// The right to run what of a unit is not refused. Made only after its records were accepted; not `Clone`.
+pub struct Recorded {
+    /// Held so that the proof lives as long as the right that it gives.
+    _durable: Durable,
+    running: VecDeque<Running>,
+    refused: Option<(usize, Refused)>,
+}
+
+/// Why something is refused, in words for the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Which kind of refusal, for the protocol's own code.
+    pub kind: Kind,
+    /// What.
+    pub message: String,
+    /// By whom, by which rule, or the request's name.
+    pub detail: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// Kinds of refusals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A rule, or nobody, allows it.
+    Denied,
+    /// A second person has to say yes first.
+    Pending,
+    /// A second person said no, or nobody said anything in time.
+    NotApproved,
+    /// The asker took it back.
+    Withdrawn,
+    /// Nobody can be asked now.
+    Unavailable,
+    /// Evidence cannot be written.
+    NoEvidence,
+}
+
+// === impl Recorded ===
+
+impl Recorded {
+    pub(super) fn new(
+        session: &Session,
+        decided: Decided,
+        refused: Option<(usize, Refused)>,
+        durable: Durable,
+    ) -> Self {
+        let from = refused.as_ref().map_or(usize::MAX, |(from, _)| *from);
+        let mut running = VecDeque::new();
+        for (index, judged) in decided.commands.iter().enumerate() {
+            let owed = Running::new(session, judged.number);
+            match &judged.decision.verdict {
+                _ if index < from => running.push_back(owed),
+                // A denied command's own record says all; what merely stood beside it never ran.
+                Verdict::Deny(_) => owed.waive(),
+                _ => owed.finish(Fate::Skipped, None),
+            }
+        }
+        Self { _durable: durable, running, refused }
+    }
+
+    /// What owes the outcome of the next command of the unit.
+    pub fn next(&mut self) -> Option<Running> {
+        self.running.pop_front()
+    }
+
+    /// From which command on the unit is refused, and with what words.
+    #[must_use]
+    pub fn refused(&self) -> Option<&(usize, Refused)> {
+        self.refused.as_ref()
+    }
+}
+
+// === impl Refused ===
+
+impl Refused {
+    /// A refusal.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), detail: None, hint: None }
+    }
+
+    /// Adds a detail.
+    #[must_use]
+    pub fn detail(mut self, text: impl Into<String>) -> Self {
+        self.detail = Some(text.into());
+        self
+    }
+
+    /// Adds a hint.
+    #[must_use]
+    pub fn hint(mut self, text: impl Into<String>) -> Self {
+        self.hint = Some(text.into());
+        self
+    }
+}
