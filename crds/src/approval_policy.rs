@@ -27,10 +27,11 @@ use crate::{Duration, Mode, RuleStatus, Subject};
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].reason","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
-#[x_kube(validation = Rule::new("has(self.connectionSelector.matchLabels) && size(self.connectionSelector.matchLabels) > 0 || has(self.connectionSelector.matchExpressions) && size(self.connectionSelector.matchExpressions) > 0").message("connectionSelector must not be empty: an empty selector would select every Connection; name at least one label").field_path(".connectionSelector"))]
+#[x_kube(validation = Rule::new("self.rules.map(r, has(r.match.any) && r.match.any).indexOf(true) in [-1, self.rules.size() - 1]").message("no rule can be reached after one that matches any: put it last").field_path(".rules"))]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalPolicySpec {
     /// Which Connections of this namespace the policy applies to, by their labels. Must not be empty.
+    #[schemars(schema_with = "crate::selector::selector")]
     pub connection_selector: LabelSelector,
     /// Enforce (default), or Observe: record what the policy would have said and change nothing.
     #[serde(default)]
@@ -51,6 +52,7 @@ pub struct ApprovalPolicySpec {
 /// One rule of a policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("(self.action == 'RequireApproval') == has(self.approval)").message("approval belongs to action RequireApproval, and is needed there"))]
+#[x_kube(validation = Rule::new("self.action != 'Deny' || !self.readOnly && !has(self.maxLoginAge)").message("what is denied does not run: readOnly and maxLoginAge belong to Allow and RequireApproval"))]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyRule {
     /// Name, unique within the policy; it appears in verdicts, records and metrics.
@@ -67,6 +69,7 @@ pub struct PolicyRule {
     pub message: Option<String>,
     /// Asks for a login that is at most this old (step-up).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('10s') && duration(self) <= duration('168h')").message("maxLoginAge must be between 10s and 168h"))]
     pub max_login_age: Option<Duration>,
     /// Runs the command read-only, so that a hidden write fails at the target itself. Does not stop nextval being refused or pg_notify being allowed.
     #[serde(default)]
@@ -107,7 +110,10 @@ pub enum RuleAction {
 
 /// Who must approve and what is granted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("self.grant.scope == 'Command' || has(self.grant.validFor)").message("grant.validFor is needed for every scope but Command"))]
+#[x_kube(validation = Rule::new("(self.grant.scope == 'Command') != has(self.grant.validFor)").message("grant.validFor is needed for every scope but Command, which is used once").field_path(".grant"))]
+#[x_kube(validation = Rule::new("duration(self.holdFor) <= duration(self.expiresAfter)").message("holdFor is longer than expiresAfter: nobody could approve any more while the client still waits").field_path(".holdFor"))]
+#[x_kube(validation = Rule::new("self.approvers.exists(a, a.kind == 'Group') || self.required <= self.approvers.size()").message("required asks for more people than approvers names").field_path(".required"))]
+#[x_kube(validation = Rule::new("!self.approvers.exists(a, a.kind == 'Group' && a.name.startsWith('system:'))").message("an approver is a person, or a ServiceAccount by name: groups of ServiceAccounts approve nothing").field_path(".approvers"))]
 #[serde(rename_all = "camelCase")]
 pub struct Approval {
     /// Who may approve: people and groups as the API server knows them.
@@ -179,6 +185,7 @@ pub enum OnHold {
 
 /// Going ahead without waiting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("self.reviewers.exists(r, r.kind == 'Group' || !self.subjects.exists(s, s.kind == r.kind && s.name == r.name)) || self.reviewers.size() > 1").message("the only reviewer may break the glass: nobody could review that use").field_path(".reviewers"))]
 #[serde(rename_all = "camelCase")]
 pub struct BreakGlass {
     /// Who may.

@@ -13,6 +13,8 @@ pub mod manifests;
 pub mod masking_rule;
 pub mod names;
 pub mod reference;
+mod schema;
+pub mod selector;
 pub mod subject;
 
 pub use access_request::{AccessRequest, AccessRequestSpec, AccessRequestStatus};
@@ -32,13 +34,9 @@ pub const VERSION: &str = "v1alpha1";
 /// The five custom resource definitions, in the order in which they are installed.
 pub fn definitions() -> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> {
     use kube::CustomResourceExt;
-    vec![
-        Connection::crd(),
-        MaskingRule::crd(),
-        ApprovalPolicy::crd(),
-        AuditSink::crd(),
-        AccessRequest::crd(),
-    ]
+    [Connection::crd(), MaskingRule::crd(), ApprovalPolicy::crd(), AuditSink::crd(), AccessRequest::crd()]
+        .map(schema::refuse_nulls)
+        .to_vec()
 }
 
 /// Whether a rule acts or only says what it would have done.

@@ -1,12 +1,16 @@
 //! AccessRequest: one question to a second person. Modelled on CertificateSigningRequest.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
+mod status;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::approval_policy::GrantScope;
-use crate::{Duration, Subject};
+pub use status::{AccessRequestStatus, Answer, Claim, Decision, Requirement};
+
+use crate::Duration;
+use crate::approval_policy::{GrantScope, OnHold};
 
 /// One question to a second person.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -30,8 +34,10 @@ use crate::{Duration, Subject};
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[x_kube(validation = Rule::new("self == oldSelf").message("spec is immutable: withdraw this request and make another"))]
-#[x_kube(validation = Rule::new("(self.scope == 'Command' || self.scope == 'Fingerprint') == has(self.command)").message("command belongs to scope Command and Fingerprint, and is needed there"))]
-#[x_kube(validation = Rule::new("self.scope != 'Window' || has(self.window) && has(self.reason)").message("scope Window needs window and reason"))]
+#[x_kube(validation = Rule::new("!(self.scope in ['Command', 'Fingerprint']) || has(self.command)").message("scope Command and Fingerprint need the command"))]
+#[x_kube(validation = Rule::new("(self.scope == 'Window') == has(self.window)").message("window belongs to scope Window, and is needed there"))]
+#[x_kube(validation = Rule::new("has(self.session) == has(self.command)").message("a held command comes with its session, and only a held command does"))]
+#[x_kube(validation = Rule::new("has(self.session) || self.scope == 'Window' && has(self.reason)").message("what is asked beforehand is a window, with a reason"))]
 #[serde(rename_all = "camelCase")]
 pub struct AccessRequestSpec {
     /// The Connection that is asked about.
@@ -56,7 +62,7 @@ pub struct AccessRequestSpec {
     pub asked_by: Vec<RuleIdentity>,
     /// Why, in the asker's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
+    #[schemars(length(min = 1, max = 1024))]
     pub reason: Option<String>,
     /// When the request can no longer be decided.
     pub expires_at: Time,
@@ -135,10 +141,11 @@ pub struct CommandView {
 }
 
 /// A window of time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Window {
     /// How long, from the approval on.
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1m') && duration(self) <= duration('168h')").message("duration must be between 1m and 168h"))]
     pub duration: Duration,
 }
 
@@ -172,7 +179,7 @@ pub struct SessionIdentity {
     #[schemars(length(max = 64))]
     pub pod_uid: String,
     /// Whether the client waits or comes again.
-    pub on_hold: crate::approval_policy::OnHold,
+    pub on_hold: OnHold,
 }
 
 /// The admission objects in force.
@@ -182,118 +189,4 @@ pub struct AdmissionIdentity {
     /// Digest over uid and generation of every admission policy and binding of ours.
     #[schemars(length(max = 64))]
     pub digest: String,
-}
-
-/// State of an AccessRequest.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AccessRequestStatus {
-    /// Who may approve and how many are needed; written by the operator from accepted policies. All must be satisfied.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16))]
-    pub requirements: Option<Vec<Requirement>>,
-    /// What people answered. Entries are added by their authors and never changed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["user".into(), "decision".into()]))]
-    pub approvals: Option<Vec<Answer>>,
-    /// Approved, Denied, Expired, Withdrawn, Revoked, Reviewed, Consumed, AdmissionChanged; derived by the operator, Consumed by the proxy.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
-    pub conditions: Vec<Condition>,
-    /// Approvals so far of approvals needed, such as `1/2`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
-    pub progress: Option<String>,
-    /// The condition that counts, in one word, for `kubectl get`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
-    pub state: Option<String>,
-    /// The process that claimed the grant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consumed: Option<Claim>,
-}
-
-/// What one policy asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Requirement {
-    /// The rule.
-    pub asked_by: RuleIdentity,
-    /// Who may approve.
-    #[schemars(length(min = 1, max = 32))]
-    pub approvers: Vec<Subject>,
-    /// How many distinct people.
-    #[schemars(range(min = 1, max = 10))]
-    pub required: i32,
-    /// Whether an approval needs a reason.
-    #[serde(default)]
-    pub reason_required: bool,
-}
-
-/// Kinds of answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum Decision {
-    /// By an approver: yes.
-    Approve,
-    /// By an approver: no.
-    Deny,
-    /// By the asker: no longer wanted.
-    Withdraw,
-    /// By an approver: what was granted ends now.
-    Revoke,
-    /// By a reviewer of a break-glass use: seen.
-    Review,
-}
-
-/// One person's answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Answer {
-    /// The author, as the API server authenticates them; admission refuses any other name.
-    #[schemars(length(min = 1, max = 512))]
-    pub user: String,
-    /// What they say.
-    pub decision: Decision,
-    /// The request's `metadata.uid`: a request made again under the same name is another.
-    #[serde(rename = "requestUID")]
-    #[schemars(length(min = 1, max = 64))]
-    pub request_uid: String,
-    /// The digest of the command that was read (`spec.command.digest`); left out where there is no command.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
-    pub digest: Option<String>,
-    /// The author's issuer; admission compares it with what the API server knows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub issuer: Option<String>,
-    /// The author's uid at the API server (`sub`); admission compares it with what the API server knows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
-    pub subject: Option<String>,
-    /// The author's groups by which they are an approver; admission compares them with what the API server knows.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), inner(length(max = 512)))]
-    pub groups: Vec<String>,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub reason: Option<String>,
-    /// When the author says it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time: Option<MicroTime>,
-}
-
-/// Who claimed a grant.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Claim {
-    /// Random, by the claimant: the proxy goes on only after reading its own nonce back.
-    #[schemars(length(min = 16, max = 64))]
-    pub nonce: String,
-    /// Pod.
-    #[schemars(length(max = 253))]
-    pub pod: String,
-    /// When, by the proxy's clock.
-    pub time: MicroTime,
 }

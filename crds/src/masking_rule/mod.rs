@@ -1,11 +1,14 @@
 //! MaskingRule: what a reader may not see.
 
+mod action;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::reference::SecretKeyReference;
+pub use action::{Action, ActionType, Alphabet, DatePart, Generalize, Hash, Partial, Replace, Tokenize};
+
 use crate::{Mode, RuleStatus, Subject};
 
 /// What readers behind a door may not see, and what they see instead.
@@ -28,10 +31,16 @@ use crate::{Mode, RuleStatus, Subject};
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].reason","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
-#[x_kube(validation = Rule::new("has(self.connectionSelector.matchLabels) && size(self.connectionSelector.matchLabels) > 0 || has(self.connectionSelector.matchExpressions) && size(self.connectionSelector.matchExpressions) > 0").message("connectionSelector must not be empty: an empty selector would select every Connection; name at least one label").field_path(".connectionSelector"))]
+#[x_kube(validation = Rule::new("!has(self.action.partial) || !has(self.match.patterns) || self.match.patterns.all(p, self.action.partial.keepFirst + self.action.partial.keepLast < p.maxLength)").message("a partial mask that keeps as much as a pattern's maxLength shows everything: keep less").field_path(".action.partial"))]
+#[x_kube(validation = Rule::new("!has(self.action.partial) || !has(self.match.detectors) || !self.match.detectors.exists(d, d.startsWith('US_') || d.endsWith('PHONE_NUMBER')) || self.action.partial.keepFirst + self.action.partial.keepLast <= 5").message("a partial mask of numbers of nine or ten digits may keep 5 characters at most: more shows, or lets guess, the whole").field_path(".action.partial"))]
+#[x_kube(validation = Rule::new("!self.allowWrites && !self.allowEquality || has(self.match.columns) && size(self.match.columns) > 0").message("allowWrites and allowEquality are about protected columns: name match.columns"))]
+#[x_kube(validation = Rule::new("!self.allowEquality || self.action.type == 'Hash'").message("allowEquality compares by keyed hash: it belongs to action type Hash"))]
+#[x_kube(validation = Rule::new("!self.allowEquality || !has(self.profile) || self.profile == 'Strict'").message("allowEquality belongs to profile Strict"))]
+#[x_kube(validation = Rule::new("!has(self.profile) || self.profile != 'Strict' || has(self.match.columns) && size(self.match.columns) > 0 || has(self.match.resources) && size(self.match.resources) > 0").message("profile Strict is about columns and resources: detectors and patterns alone cannot show anything to be safe"))]
 #[serde(rename_all = "camelCase")]
 pub struct MaskingRuleSpec {
     /// Which Connections of this namespace the rule applies to, by their labels. Must not be empty.
+    #[schemars(schema_with = "crate::selector::selector")]
     pub connection_selector: LabelSelector,
     /// Enforce (default), or Observe: record what the rule would have masked and change nothing.
     #[serde(default)]
@@ -68,6 +77,7 @@ pub enum Profile {
 /// What a MaskingRule applies to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("has(self.detectors) && size(self.detectors) > 0 || has(self.patterns) && size(self.patterns) > 0 || has(self.columns) && size(self.columns) > 0 || has(self.resources) && size(self.resources) > 0").message("name at least one of detectors, patterns, columns or resources"))]
+#[x_kube(validation = Rule::new("!self.integers || has(self.detectors) && size(self.detectors) > 0 || has(self.patterns) && size(self.patterns) > 0").message("integers is for detectors and patterns"))]
 #[serde(rename_all = "camelCase")]
 pub struct Match {
     /// Built-in detectors by Presidio's entity name (US_SSN, CREDIT_CARD, IBAN_CODE, EMAIL_ADDRESS, PHONE_NUMBER, US_ITIN); Google's infoType names are taken as aliases.
@@ -104,6 +114,7 @@ pub struct Pattern {
     /// A regular expression without look-around or back-references: what both RE2 and Rust's regex take.
     // `|| true` would absorb the error of a pattern that does not compile; membership does not.
     #[x_kube(validation = Rule::new("''.matches(self) in [true, false]").message("regex does not compile: use RE2 syntax (no look-around, no back-references)"))]
+    #[x_kube(validation = Rule::new("!''.matches(self)").message("regex matches the empty text: it would mask everything"))]
     #[schemars(length(min = 1, max = 1024))]
     pub regex: String,
     /// The longest text, in bytes, that the pattern can match. Bounds how much a stream has to be held back.
@@ -123,149 +134,8 @@ pub struct ResourceMatch {
     #[schemars(length(min = 1, max = 253))]
     pub resource: String,
     /// Fields as JSONPath, such as `.data.*`.
-    #[schemars(length(min = 1, max = 32), inner(length(min = 2, max = 256)))]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 2, max = 256), pattern(r"^[.\[]")))]
     pub json_paths: Vec<String>,
-}
-
-/// Kinds of action, from the strongest to the weakest: where several rules meet on one value, the stronger one is applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum ActionType {
-    /// The value becomes NULL.
-    Null,
-    /// The value becomes a fixed text that says it was redacted.
-    Redact,
-    /// The value becomes a text of one's own.
-    Replace,
-    /// The value becomes another of the same format (FF1), the same one each time.
-    Tokenize,
-    /// The value becomes its keyed hash (HMAC-SHA-256), the same one each time.
-    Hash,
-    /// A date becomes its month or year.
-    Generalize,
-    /// The first or last characters stay.
-    Partial,
-}
-
-/// What is shown instead of a value. Exactly the part that belongs to `type` may be given.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("(self.type == 'Replace') == has(self.replace)").message("replace belongs to type Replace"))]
-#[x_kube(validation = Rule::new("(self.type == 'Partial') == has(self.partial)").message("partial belongs to type Partial"))]
-#[x_kube(validation = Rule::new("(self.type == 'Hash') == has(self.hash)").message("hash belongs to type Hash"))]
-#[x_kube(validation = Rule::new("(self.type == 'Tokenize') == has(self.tokenize)").message("tokenize belongs to type Tokenize"))]
-#[x_kube(validation = Rule::new("(self.type == 'Generalize') == has(self.generalize)").message("generalize belongs to type Generalize"))]
-#[serde(rename_all = "camelCase")]
-pub struct Action {
-    /// Redact, Replace, Null, Partial, Hash, Tokenize or Generalize.
-    #[serde(rename = "type")]
-    pub kind: ActionType,
-    /// For type Replace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replace: Option<Replace>,
-    /// For type Partial.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub partial: Option<Partial>,
-    /// For type Hash.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hash: Option<Hash>,
-    /// For type Tokenize.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tokenize: Option<Tokenize>,
-    /// For type Generalize.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generalize: Option<Generalize>,
-}
-
-/// A fixed text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Replace {
-    /// The text that is shown.
-    #[schemars(length(max = 256))]
-    pub with: String,
-}
-
-/// Keeps some characters at either end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("self.keepFirst + self.keepLast <= 10").message("keepFirst + keepLast may be at most 10 (PCI DSS 3.4.1 shows first six and last four at most)"))]
-#[serde(rename_all = "camelCase")]
-pub struct Partial {
-    /// How many characters at the start stay readable. A value that is not longer than what stays is masked whole.
-    #[serde(default)]
-    #[schemars(range(min = 0, max = 10))]
-    pub keep_first: i32,
-    /// How many characters at the end stay readable.
-    #[serde(default)]
-    #[schemars(range(min = 0, max = 10))]
-    pub keep_last: i32,
-    /// The character shown for each one hidden.
-    #[serde(default = "mask_character")]
-    #[schemars(length(min = 1, max = 1))]
-    pub mask_character: String,
-}
-
-/// A keyed hash that is the same for the same value, so that hashed columns can still be joined.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Hash {
-    /// The key (at least 32 bytes) of the HMAC.
-    pub key_secret_ref: SecretKeyReference,
-    /// How many hexadecimal digits are shown.
-    #[serde(default = "hash_length")]
-    #[schemars(range(min = 16, max = 64))]
-    pub length: i32,
-}
-
-/// Format-preserving encryption (NIST SP 800-38G, FF1).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Tokenize {
-    /// The key (16, 24 or 32 bytes).
-    pub key_secret_ref: SecretKeyReference,
-    /// Which characters are encrypted; all others stay where they are.
-    #[serde(default)]
-    pub alphabet: Alphabet,
-    /// How many characters at the start stay as they are.
-    #[serde(default)]
-    #[schemars(range(min = 0, max = 10))]
-    pub keep_first: i32,
-    /// How many characters at the end stay as they are.
-    #[serde(default)]
-    #[schemars(range(min = 0, max = 10))]
-    pub keep_last: i32,
-}
-
-/// Alphabets of [`Tokenize`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Alphabet {
-    /// 0 to 9.
-    #[default]
-    Digits,
-    /// 0 to 9 and a to z.
-    AlphanumericLower,
-}
-
-/// Makes dates coarser.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Generalize {
-    /// What is left of a date.
-    pub dates_to: DatePart,
-}
-
-/// What [`Generalize`] leaves of a date.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum DatePart {
-    /// The first day of the month.
-    Month,
-    /// The first day of the year.
-    Year,
-}
-
-fn mask_character() -> String {
-    "*".to_owned()
-}
-
-fn hash_length() -> i32 {
-    32
 }
 
 // === impl MaskingRuleSpec ===

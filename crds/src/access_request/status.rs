@@ -1,0 +1,123 @@
+//! State of an AccessRequest: who may answer, who did, what follows.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::RuleIdentity;
+use crate::Subject;
+
+/// State of an AccessRequest.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessRequestStatus {
+    /// Who may approve and how many are needed; written by the operator from accepted policies. All must be satisfied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub requirements: Option<Vec<Requirement>>,
+    /// What people answered. Entries are added by their authors and never changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["user".into(), "decision".into()]))]
+    pub approvals: Option<Vec<Answer>>,
+    /// Approved, Denied, Expired, Withdrawn, Revoked, Reviewed, Consumed, AdmissionChanged; derived by the operator, Consumed by the proxy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Approvals so far of approvals needed, such as `1/2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub progress: Option<String>,
+    /// The condition that counts, in one word, for `kubectl get`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub state: Option<String>,
+    /// The process that claimed the grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumed: Option<Claim>,
+}
+
+/// What one policy asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Requirement {
+    /// The rule.
+    pub asked_by: RuleIdentity,
+    /// Who may approve.
+    #[schemars(length(min = 1, max = 32))]
+    pub approvers: Vec<Subject>,
+    /// How many distinct people.
+    #[schemars(range(min = 1, max = 10))]
+    pub required: i32,
+    /// Whether an approval needs a reason.
+    #[serde(default)]
+    pub reason_required: bool,
+}
+
+/// Kinds of answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Decision {
+    /// By an approver: yes.
+    Approve,
+    /// By an approver: no.
+    Deny,
+    /// By the asker: no longer wanted.
+    Withdraw,
+    /// By an approver: what was granted ends now.
+    Revoke,
+    /// By a reviewer of a break-glass use: seen.
+    Review,
+}
+
+/// One person's answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    /// The author, as the API server authenticates them; admission refuses any other name.
+    #[schemars(length(min = 1, max = 512))]
+    pub user: String,
+    /// What they say.
+    pub decision: Decision,
+    /// The request's `metadata.uid`: a request made again under the same name is another.
+    #[serde(rename = "requestUID")]
+    #[schemars(length(min = 1, max = 64))]
+    pub request_uid: String,
+    /// The digest of the command that was read (`spec.command.digest`); left out where there is no command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub digest: Option<String>,
+    /// The author's issuer; admission compares it with what the API server knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub issuer: Option<String>,
+    /// The author's uid at the API server (`sub`); admission compares it with what the API server knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub subject: Option<String>,
+    /// The author's groups by which they are an approver; admission compares them with what the API server knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(max = 512)))]
+    pub groups: Vec<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub reason: Option<String>,
+    /// When the author says it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<MicroTime>,
+}
+
+/// Who claimed a grant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// Random, by the claimant: the proxy goes on only after reading its own nonce back.
+    #[schemars(length(min = 16, max = 64))]
+    pub nonce: String,
+    /// Pod.
+    #[schemars(length(max = 253))]
+    pub pod: String,
+    /// When, by the proxy's clock.
+    pub time: MicroTime,
+}
