@@ -1,6 +1,7 @@
 //! Keyed, stable, joinable hashes of values.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 
@@ -12,7 +13,7 @@ pub(crate) const HASH_BYTES: usize = 32;
 /// The same value under the same key gives the same hash in every column and table, so hashed columns still join.
 /// Whoever has the key can build a dictionary of all SSNs: it is a secret like the values themselves.
 #[derive(Clone)]
-pub struct HashKey(hmac::Key);
+pub struct HashKey(Arc<hmac::Key>);
 
 impl HashKey {
     /// Shortest key accepted, in bytes.
@@ -20,7 +21,7 @@ impl HashKey {
 
     /// A key from secret bytes; `None` when they are fewer than [`HashKey::MIN_BYTES`].
     pub fn new(secret: &[u8]) -> Option<Self> {
-        (secret.len() >= Self::MIN_BYTES).then(|| Self(hmac::Key::new(hmac::HMAC_SHA256, secret)))
+        (secret.len() >= Self::MIN_BYTES).then(|| Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret))))
     }
 
     /// HMAC-SHA-256 over the canonical text of a value.

@@ -24,6 +24,8 @@ mod masker;
 pub mod plan;
 pub mod resolve;
 pub mod rule;
+#[cfg(test)]
+mod testing;
 pub mod text;
 pub mod types;
 

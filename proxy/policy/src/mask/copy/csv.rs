@@ -151,7 +151,7 @@ impl Decoder {
 
 impl Options {
     /// The value of a field, as COPY FROM would read it.
-    fn unquote(&self, raw: &[u8]) -> Vec<u8> {
+    pub(super) fn unquote(&self, raw: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(raw.len());
         let (mut inside, mut i) = (false, 0usize);
         while let Some(&b) = raw.get(i) {
@@ -170,7 +170,7 @@ impl Options {
     }
 
     /// Writes a value, quoted as it was before or where it has to be.
-    fn write(&self, value: &[u8], force: bool, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, value: &[u8], force: bool, out: &mut Vec<u8>) {
         let special = |b: &u8| *b == self.delimiter || *b == self.quote || matches!(b, b'\n' | b'\r');
         if !force && value != self.null && value != b"\\." && !value.iter().any(special) {
             out.extend_from_slice(value);

@@ -46,7 +46,7 @@ fn domain(text: &[u8]) -> Option<usize> {
                 label = label.saturating_add(1);
                 numeric &= b.is_ascii_digit() || *b == b'-';
             }
-            b'.' | _ => {
+            _ => {
                 if label == 0 || label > 63 {
                     break;
                 }

@@ -61,13 +61,16 @@ pub struct Detector {
     find: Find,
 }
 
+type FindDigits = fn(&Run<'_>) -> Option<Span>;
+type FindAt = fn(&[u8], usize) -> Option<Span>;
+
 /// Where a detector is offered the text.
 #[derive(Debug)]
 enum Find {
     /// At the start of each run of ASCII digits.
-    Digits(fn(&Run<'_>) -> Option<Span>),
+    Digits(FindDigits),
     /// At each `@`.
-    At(fn(&[u8], usize) -> Option<Span>),
+    At(FindAt),
 }
 
 /// Bytes `start..end` of a cell.

@@ -5,7 +5,7 @@ use regex::bytes::RegexSet;
 use super::hex::hex_runs;
 use super::pattern::{self, Pattern};
 use super::summary::Summary;
-use super::{Context, DETECTORS, Find, Kind, Run, Span, fold};
+use super::{Context, DETECTORS, Find, FindAt, FindDigits, Kind, Run, fold};
 use crate::mask::bytes::{at, tail};
 
 /// Bytes `start..end` of a text that detector or pattern `entry` recognised.
@@ -29,8 +29,8 @@ struct Active<F> {
 /// Detectors and patterns that are on.
 #[derive(Debug, Default)]
 pub(crate) struct Scanner {
-    digits: Vec<Active<fn(&Run<'_>) -> Option<Span>>>,
-    ats: Vec<Active<fn(&[u8], usize) -> Option<Span>>>,
+    digits: Vec<Active<FindDigits>>,
+    ats: Vec<Active<FindAt>>,
     has_iban: bool,
     min_bytes: usize,
     patterns: Vec<(u16, Pattern)>,

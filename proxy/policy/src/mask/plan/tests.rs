@@ -1,1 +1,183 @@
+use std::sync::Arc;
 
+use proptest::prelude::*;
+
+use super::*;
+use crate::mask::action::{Action, Partial};
+use crate::mask::detect::Kind;
+use crate::mask::rule::{Profile, Rule};
+use crate::mask::testing::{column, detecting, masker, redacting, rule};
+use crate::mask::{HashKeys, MaskSet};
+
+fn row(fields: &[Option<&[u8]>]) -> Vec<u8> {
+    let mut body = u16::try_from(fields.len()).unwrap().to_be_bytes().to_vec();
+    for field in fields {
+        match field {
+            None => body.extend_from_slice(&(-1i32).to_be_bytes()),
+            Some(bytes) => {
+                body.extend_from_slice(&i32::try_from(bytes.len()).unwrap().to_be_bytes());
+                body.extend_from_slice(bytes);
+            }
+        }
+    }
+    body
+}
+
+fn text_plan(masker: &Arc<Masker>, sources: &[Source]) -> RowPlan {
+    let columns: Vec<ColumnInfo> = sources.iter().map(|source| column(25, Format::Text, source.clone())).collect();
+    masker.plan(&columns)
+}
+
+fn run(plan: &RowPlan, body: &[u8]) -> (Result<RowOutcome, RowError>, Vec<u8>, Counts) {
+    let (mut out, mut counts) = (b"before".to_vec(), plan.counts());
+    let outcome = plan.row(body, &mut out, &mut counts);
+    (outcome, out.strip_prefix(b"before").unwrap().to_vec(), counts)
+}
+
+#[test]
+fn a_row_is_rewritten_where_it_has_to_be() {
+    let plan = text_plan(
+        &masker(vec![detecting(Action::Redact, &[Kind::UsSsn])]),
+        &[Source::Plain, Source::Column(RuleSet::one(0)), Source::Plain, Source::Plain],
+    );
+    let (outcome, out, counts) = run(&plan, &row(&[Some(b"Ada"), Some(b"secret"), None, Some(b"x 536-90-4399")]));
+    assert_eq!(outcome, Ok(RowOutcome::Written));
+    assert_eq!(out, row(&[Some(b"Ada"), Some(b"[REDACTED]"), None, Some(b"x [REDACTED]")]));
+    let counted: Vec<(String, u64)> = counts.iter().map(|(label, n)| (label.kind.clone(), n)).collect();
+    assert_eq!(counted, [("column".into(), 1), ("US_SSN".into(), 1)]);
+    assert_eq!(counts.masked(), 2);
+}
+
+#[test]
+fn a_row_without_hits_is_not_copied() {
+    let plan = text_plan(&redacting(), &[Source::Plain, Source::Unknown]);
+    let (outcome, out, counts) = run(&plan, &row(&[Some(b"Ada"), Some(b"536-90")]));
+    assert_eq!((outcome, out.len(), counts.is_zero()), (Ok(RowOutcome::Unchanged), 0, true));
+}
+
+#[test]
+fn nothing_to_do_is_known_beforehand() {
+    let plan = text_plan(&masker(vec![]), &[Source::Plain, Source::Unknown]);
+    assert!(plan.passes_all());
+    let plan = redacting().plan(&[column(23, Format::Binary, Source::Plain), column(16, Format::Text, Source::Unknown)]);
+    assert!(plan.passes_all());
+    assert!(!text_plan(&redacting(), &[Source::Plain]).passes_all());
+}
+
+#[test]
+fn hostile_rows_are_refused_and_leave_nothing() {
+    let plan = text_plan(&masker(vec![rule(Action::Redact)]), &[Source::Column(RuleSet::one(0)), Source::Plain]);
+    let good = row(&[Some(b"secret"), Some(b"x")]);
+    let mut cases: Vec<(Vec<u8>, RowError)> =
+        (2..good.len()).map(|n| (good[..n].to_vec(), RowError::Malformed)).collect();
+    cases.push((Vec::new(), RowError::Malformed));
+    cases.push(([good.as_slice(), b"x"].concat(), RowError::Malformed));
+    cases.push((row(&[Some(b"x")]), RowError::Columns { got: 1, planned: 2 }));
+    cases.push((row(&[None, None, None]), RowError::Columns { got: 3, planned: 2 }));
+    for length in [-2, i32::MIN, i32::MAX, 7, 100] {
+        let mut body = good.clone();
+        body[2..6].copy_from_slice(&length.to_be_bytes());
+        cases.push((body, RowError::Malformed));
+    }
+    for (body, error) in cases {
+        let (outcome, out, _) = run(&plan, &body);
+        assert_eq!((outcome, out.len()), (Err(error), 0), "{body:?}");
+    }
+}
+
+#[test]
+fn the_stronger_of_two_rules_counts_and_both_are_counted() {
+    let rules = vec![
+        Rule { name: "weak".into(), ..rule(Action::Partial(Partial { keep_first: 0, keep_last: 4, mask: '*' })) },
+        Rule { name: "strong".into(), ..rule(Action::Null) },
+    ];
+    let both: RuleSet = [1, 0].into_iter().collect();
+    let plan = text_plan(&masker(rules.clone()), &[Source::Column(both.clone())]);
+    let (_, out, counts) = run(&plan, &row(&[Some(b"secret")]));
+    assert_eq!(out, row(&[None]));
+    assert_eq!(counts.iter().map(|(label, _)| label.rule.as_str()).collect::<Vec<_>>(), ["weak", "strong"]);
+
+    let exempt = MaskSet::new(rules, HashKeys::new()).masker(&RuleSet::one(1));
+    let (_, out, _) = run(&text_plan(&exempt, &[Source::Column(both)]), &row(&[Some(b"secret")]));
+    assert_eq!(out, row(&[Some(b"**cret")]));
+}
+
+#[test]
+fn exempt_from_all_rules_sees_everything() {
+    let set = MaskSet::new(vec![detecting(Action::Redact, &[Kind::UsSsn])], HashKeys::new());
+    let exempt = set.masker(&RuleSet::one(0));
+    assert!(text_plan(&exempt, &[Source::Tainted(RuleSet::one(0)), Source::Unknown]).passes_all());
+    assert!(!exempt.protects(&RuleSet::one(0)) && !exempt.has_detectors());
+    assert!(set.masker(&RuleSet::default()).protects(&RuleSet::one(0)));
+}
+
+#[test]
+fn observed_rules_count_and_change_nothing() {
+    let observed = Rule { observe: true, ..detecting(Action::Null, &[Kind::UsSsn]) };
+    let plan = text_plan(&masker(vec![observed]), &[Source::Column(RuleSet::one(0)), Source::Plain]);
+    let (outcome, _, counts) = run(&plan, &row(&[Some(b"secret"), Some(b"536-90-4399")]));
+    assert_eq!(outcome, Ok(RowOutcome::Unchanged));
+    assert_eq!((counts.iter().count(), counts.masked()), (2, 0));
+    assert!(counts.iter().all(|(label, _)| label.observed));
+}
+
+#[test]
+fn what_is_not_the_stored_column_is_not_hashed_or_half_shown() {
+    let actions =
+        [Action::Hash { key: crate::mask::testing::key(), length: 32 }, Action::Partial(Partial { keep_first: 0, keep_last: 4, mask: '*' })];
+    for action in actions {
+        let plan = text_plan(&masker(vec![rule(action)]), &[Source::Tainted(RuleSet::one(0))]);
+        let (_, out, _) = run(&plan, &row(&[Some(b"6")]));
+        assert_eq!(out, row(&[Some(b"[REDACTED]")]));
+    }
+}
+
+#[test]
+fn without_its_key_a_hash_redacts() {
+    let set = MaskSet::new(vec![rule(Action::Hash { key: crate::mask::testing::key(), length: 32 })], HashKeys::new());
+    assert_eq!(set.missing_keys(), [&crate::mask::testing::key()]);
+    let plan = text_plan(&set.masker(&RuleSet::default()), &[Source::Column(RuleSet::one(0))]);
+    assert_eq!(run(&plan, &row(&[Some(b"secret")])).1, row(&[Some(b"[REDACTED]")]));
+}
+
+#[test]
+fn strict_refuses_what_it_cannot_decode() {
+    let globs = vec![crate::mask::ColumnGlob::parse("a.b.c").unwrap()];
+    let strict = Rule { profile: Profile::Strict, columns: globs, ..rule(Action::Redact) };
+    let masker = masker(vec![strict]);
+    for source in [Source::Unknown, Source::Tainted(RuleSet::one(0))] {
+        let plan = masker.plan(&[column(99_999, Format::Binary, source)]);
+        assert_eq!(run(&plan, &row(&[Some(b"x")])).0, Err(RowError::Undecodable { column: 1 }));
+    }
+}
+
+#[test]
+fn debug_shows_no_values() {
+    let text = format!("{:?}", text_plan(&masker(vec![rule(Action::Replace { with: "x".into() })]), &[Source::Plain]));
+    assert_eq!(text, "RowPlan { columns: 1, .. }");
+}
+
+proptest! {
+    #[test]
+    fn any_body_is_taken(body in proptest::collection::vec(any::<u8>(), 0..80), columns in 0usize..4) {
+        let sources = [Source::Plain, Source::Column(RuleSet::one(0)), Source::Unknown, Source::Plain];
+        let plan = text_plan(&redacting(), &sources[..columns]);
+        let (outcome, out, _) = run(&plan, &body);
+        prop_assert_eq!(outcome == Ok(RowOutcome::Written), !out.is_empty());
+    }
+
+    #[test]
+    fn a_rewritten_row_is_a_row(fields in proptest::collection::vec(proptest::option::of("[a-z0-9@. -]{0,30}"), 3)) {
+        let plan = text_plan(&redacting(), &[Source::Plain, Source::Column(RuleSet::one(0)), Source::Plain]);
+        let fields: Vec<Option<&[u8]>> = fields.iter().map(|f| f.as_deref().map(str::as_bytes)).collect();
+        let (outcome, out, _) = run(&plan, &row(&fields));
+        if outcome == Ok(RowOutcome::Written) {
+            let mut reader = Reader::new(&out);
+            prop_assert_eq!(reader.u16(), Some(3));
+            for field in &fields {
+                prop_assert_eq!(reader.value().map(|v| v.is_none()), Some(field.is_none()));
+            }
+            prop_assert!(reader.is_empty());
+        }
+    }
+}

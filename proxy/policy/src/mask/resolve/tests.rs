@@ -1,1 +1,103 @@
+use super::*;
+use crate::catalog::{RelationKind, Snapshot};
 
+#[test]
+fn globs() {
+    for (pattern, text, want) in [
+        ("ssn", "ssn", true),
+        ("ssn", "ssn_num", false),
+        ("ssn*", "ssn_num", true),
+        ("*", "", true),
+        ("*ssn", "my_ssn", true),
+        ("*ssn", "ssns", false),
+        ("a*b*c", "aXbYc", true),
+        ("a*b*c", "aXcYb", false),
+        ("a*a", "a", false),
+        ("*a*", "bab", true),
+    ] {
+        assert_eq!(glob(pattern, text), want, "{pattern} {text}");
+    }
+}
+
+#[test]
+fn columns_have_three_parts() {
+    assert_eq!(ColumnGlob::parse("public.customers.ssn").unwrap().to_string(), "public.customers.ssn");
+    for wrong in ["", "ssn", "customers.ssn", "a.b.c.d", "a..c", ".b.c"] {
+        assert_eq!(ColumnGlob::parse(wrong), Err(GlobError), "{wrong}");
+    }
+}
+
+#[test]
+fn mentions_whole_names_only() {
+    assert!(mentions("lower(ssn)", "ssn"));
+    assert!(mentions("(\"my ssn\" || 'x')", "my ssn"));
+    assert!(mentions("\"a\"\"b\"", "a\"b"));
+    assert!(!mentions("lower(ssn_num)", "ssn"));
+    assert!(!mentions("xssn", "ssn"));
+}
+
+fn relation(oid: u32, name: &str, columns: &[&str]) -> Relation {
+    let columns = columns.iter().zip(1..).map(|(name, attnum)| Column {
+        attnum,
+        name: (*name).to_owned(),
+        type_oid: 25,
+        generated: None,
+    });
+    Relation {
+        oid,
+        schema: "public".into(),
+        name: name.into(),
+        kind: RelationKind::Table,
+        columns: columns.collect(),
+        ..Relation::default()
+    }
+}
+
+fn rule(uid: &str, generation: i64, column: &str) -> Rule {
+    Rule {
+        columns: vec![ColumnGlob::parse(column).unwrap()],
+        uid: uid.into(),
+        generation,
+        ..crate::mask::testing::rule(crate::mask::action::Action::Redact)
+    }
+}
+
+fn id(relation: u32, column: i16) -> ColumnId {
+    ColumnId { relation, column }
+}
+
+#[test]
+fn protection_survives_a_rename_and_ends_with_the_generation() {
+    let before = Snapshot::new(vec![relation(10, "customers", &["id", "ssn"])]);
+    let after = Snapshot::new(vec![relation(10, "customers", &["id", "harmless"])]);
+    let rules = [rule("u1", 3, "public.customers.ssn")];
+    let first = ProtectedColumns::resolve(&rules, &before, None);
+    assert!(first.contains(id(10, 2)) && !first.contains(id(10, 1)));
+
+    let renamed = ProtectedColumns::resolve(&rules, &after, Some(&first));
+    assert_eq!(renamed.rules_of(id(10, 2)), Some(&RuleSet::one(0)));
+
+    // Another rule in front of it: the same protection under its new number.
+    let moved = [rule("u0", 1, "public.other.x"), rule("u1", 3, "public.customers.ssn")];
+    let moved = ProtectedColumns::resolve(&moved, &after, Some(&renamed));
+    assert_eq!(moved.rules_of(id(10, 2)), Some(&RuleSet::one(1)));
+
+    let edited = ProtectedColumns::resolve(&[rule("u1", 4, "public.customers.ssn")], &after, Some(&renamed));
+    assert!(edited.is_empty());
+}
+
+#[test]
+fn children_and_generated_columns_inherit() {
+    let mut parent = relation(10, "customers", &["id", "ssn", "last4", "twice"]);
+    parent.columns[2].generated = Some("\"right\"(ssn, 4)".into());
+    parent.columns[3].generated = Some("(id * 2)".into());
+    let mut child = relation(11, "customers_2026", &["ssn", "id"]);
+    child.parents = vec![10];
+    let mut grandchild = relation(12, "customers_2026_01", &["id", "x", "ssn"]);
+    grandchild.parents = vec![11];
+    let catalog = Snapshot::new(vec![parent, child, grandchild]);
+    let found = ProtectedColumns::resolve(&[rule("u", 1, "public.customers.ssn")], &catalog, None);
+    let mut columns: Vec<ColumnId> = found.iter().map(|(column, _)| column).collect();
+    columns.sort();
+    assert_eq!(columns, [id(10, 2), id(10, 3), id(11, 1), id(12, 3)]);
+}

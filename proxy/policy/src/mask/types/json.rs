@@ -163,10 +163,7 @@ fn unescape(inner: &[u8]) -> Vec<u8> {
     while let Some(&b) = inner.get(i) {
         let next = at(inner, i.saturating_add(1));
         let (c, width) = match (b, next) {
-            (b'\\', b'u') => match unicode(inner, i) {
-                Some(found) => found,
-                None => ('\u{FFFD}', 2),
-            },
+            (b'\\', b'u') => unicode(inner, i).unwrap_or(('\u{FFFD}', 2)),
             (b'\\', b'n') => ('\n', 2),
             (b'\\', b't') => ('\t', 2),
             (b'\\', b'r') => ('\r', 2),

@@ -3,11 +3,14 @@
 use crate::mask::bytes::{Reader, put_value};
 use crate::mask::plan::Outcome;
 
+/// What a field of a type becomes; `None`: it cannot be decoded, and so neither can the row.
+pub(crate) type Field<'f> = &'f mut dyn FnMut(u32, &[u8], &mut Vec<u8>) -> Option<Outcome>;
+
 /// Rewrites the binary form (`record_send`): a count, then type OID and value of each field, which `field` is asked about.
 /// `None`: not a row, or a field cannot be decoded.
 pub(crate) fn rewrite_binary(
     value: &[u8],
-    field: &mut dyn FnMut(u32, &[u8], &mut Vec<u8>) -> Option<Outcome>,
+    field: Field<'_>,
     out: &mut Vec<u8>,
 ) -> Option<Outcome> {
     let mut reader = Reader::new(value);
