@@ -37,7 +37,13 @@ pub fn compile_masking_rule(carried: &CarriedRule<MaskingRuleSpec>) -> Result<ma
                 ProblemKind::Invalid => Reason::Invalid,
                 ProblemKind::NotImplemented => Reason::NotImplemented,
             };
-            Problem::new(ObjectKind::MaskingRule, &carried.name, &format!("spec.{}", problem.field), reason, problem.message)
+            Problem::new(
+                ObjectKind::MaskingRule,
+                &carried.name,
+                &format!("spec.{}", problem.field),
+                reason,
+                problem.message,
+            )
         });
         each.collect()
     })
@@ -69,15 +75,27 @@ impl Policy {
             revision: carrier.revision,
             subjects: spec.subjects.clone(),
             agents: spec.agents.clone(),
-            open: spec.postgresql.as_ref().map(|postgresql| postgresql.open.clone()).unwrap_or_default(),
+            open: spec
+                .postgresql
+                .as_ref()
+                .map(|postgresql| postgresql.open.clone())
+                .unwrap_or_default(),
             connection: decide::ConnectionFacts {
                 name: carrier.connection.name.clone(),
                 namespace: carrier.connection.namespace.clone(),
                 labels: carrier.connection.labels.clone(),
             },
             approvals,
-            exemptions: carrier.masking_rules.iter().map(|rule| rule.spec.exempt_subjects.clone()).collect(),
-            allows_writes: carrier.masking_rules.iter().map(|rule| rule.spec.allow_writes).collect(),
+            exemptions: carrier
+                .masking_rules
+                .iter()
+                .map(|rule| rule.spec.exempt_subjects.clone())
+                .collect(),
+            allows_writes: carrier
+                .masking_rules
+                .iter()
+                .map(|rule| rule.spec.allow_writes)
+                .collect(),
             masks: MaskSet::new(rules, keys),
         })
     }
@@ -94,7 +112,8 @@ impl Policy {
 
     /// Whether the Connection declares that `agent` may act for the person, where their tokens do not say so themselves.
     pub fn may_act_for(&self, agent: &Agent, subject: &Subject) -> bool {
-        let agrees = |rule: &AgentRule| agent.is_among(std::slice::from_ref(&rule.agent)) && subject.is_among(&rule.acts_for);
+        let agrees =
+            |rule: &AgentRule| agent.is_among(std::slice::from_ref(&rule.agent)) && subject.is_among(&rule.acts_for);
         self.agents.iter().any(agrees)
     }
 
@@ -115,7 +134,11 @@ impl Policy {
 
     /// The masking rules from which the person is exempt.
     pub fn exempt(&self, subject: &Subject) -> RuleSet {
-        let exempt = self.exemptions.iter().enumerate().filter(|(_, named)| subject.is_among(named));
+        let exempt = self
+            .exemptions
+            .iter()
+            .enumerate()
+            .filter(|(_, named)| subject.is_among(named));
         exempt.filter_map(|(id, _)| mask::RuleId::try_from(id).ok()).collect()
     }
 
@@ -138,7 +161,10 @@ impl Policy {
 
     /// The keys that Hash rules name, whether they were given or not.
     pub fn keys_named(carrier: &Carrier) -> Vec<SecretKeyReference> {
-        let hashes = carrier.masking_rules.iter().filter_map(|rule| rule.spec.action.hash.as_ref());
+        let hashes = carrier
+            .masking_rules
+            .iter()
+            .filter_map(|rule| rule.spec.action.hash.as_ref());
         let mut keys: Vec<SecretKeyReference> = Vec::new();
         for hash in hashes {
             if !keys.contains(&hash.key_secret_ref) {
@@ -149,7 +175,11 @@ impl Policy {
     }
 
     fn bench(&self) -> decide::Bench<'_> {
-        decide::Bench { policies: &self.approvals, open: &self.open, connection: &self.connection }
+        decide::Bench {
+            policies: &self.approvals,
+            open: &self.open,
+            connection: &self.connection,
+        }
     }
 }
 

@@ -45,7 +45,9 @@ fn means(named: &Named, username: &str, groups: &[String]) -> bool {
         SubjectKind::Group => groups.contains(&named.name),
         SubjectKind::ServiceAccount => {
             let namespace = named.namespace.as_deref().unwrap_or_default();
-            let account = username.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
+            let account = username
+                .strip_prefix("system:serviceaccount:")
+                .and_then(|rest| rest.split_once(':'));
             account == Some((namespace, named.name.as_str()))
         }
     }
@@ -61,7 +63,8 @@ impl Subject {
 
     /// Whether the login is at most `seconds` old at the moment `now` (seconds since 1970).
     pub fn is_fresh(&self, seconds: u64, now: i64) -> bool {
-        self.authenticated_at.is_some_and(|at| now.saturating_sub(at) <= i64::try_from(seconds).unwrap_or(i64::MAX))
+        self.authenticated_at
+            .is_some_and(|at| now.saturating_sub(at) <= i64::try_from(seconds).unwrap_or(i64::MAX))
     }
 }
 
@@ -79,7 +82,11 @@ mod tests {
     use super::*;
 
     fn named(kind: SubjectKind, namespace: Option<&str>, name: &str) -> Named {
-        Named { kind, name: name.into(), namespace: namespace.map(Into::into) }
+        Named {
+            kind,
+            name: name.into(),
+            namespace: namespace.map(Into::into),
+        }
     }
 
     #[test]
@@ -89,7 +96,10 @@ mod tests {
             groups: vec!["oidc:engineers".into()],
             ..Subject::default()
         };
-        let robot = Subject { username: "system:serviceaccount:jobs:etl".into(), ..Subject::default() };
+        let robot = Subject {
+            username: "system:serviceaccount:jobs:etl".into(),
+            ..Subject::default()
+        };
         let cases = [
             (&alice, named(SubjectKind::User, None, "oidc:alice"), true),
             (&alice, named(SubjectKind::User, None, "alice"), false),
@@ -103,7 +113,12 @@ mod tests {
             (&alice, named(SubjectKind::ServiceAccount, Some("jobs"), "etl"), false),
         ];
         for (who, rule, expected) in cases {
-            assert_eq!(who.is_among(std::slice::from_ref(&rule)), expected, "{} {rule:?}", who.username);
+            assert_eq!(
+                who.is_among(std::slice::from_ref(&rule)),
+                expected,
+                "{} {rule:?}",
+                who.username
+            );
         }
     }
 

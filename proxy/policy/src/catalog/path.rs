@@ -49,12 +49,18 @@ impl SearchPath {
         {
             schemas.insert(0, temp.to_owned());
         }
-        Some(Self { schemas, temp: temp.map(str::to_owned) })
+        Some(Self {
+            schemas,
+            temp: temp.map(str::to_owned),
+        })
     }
 
     /// The path under which stored definitions are read: `pg_catalog` alone.
     pub fn system() -> Self {
-        Self { schemas: vec![SYSTEM.to_owned()], temp: None }
+        Self {
+            schemas: vec![SYSTEM.to_owned()],
+            temp: None,
+        }
     }
 
     /// Schemas in the order of search.
@@ -79,7 +85,11 @@ fn identifiers(list: &str) -> Option<Vec<String>> {
         return Some(found);
     }
     loop {
-        let (name, tail) = if let Some(quoted) = rest.strip_prefix('"') { quoted_name(quoted)? } else { plain_name(rest)? };
+        let (name, tail) = if let Some(quoted) = rest.strip_prefix('"') {
+            quoted_name(quoted)?
+        } else {
+            plain_name(rest)?
+        };
         found.push(name);
         let tail = tail.trim_start();
         match tail.strip_prefix(',') {
@@ -106,7 +116,9 @@ fn quoted_name(text: &str) -> Option<(String, &str)> {
 }
 
 fn plain_name(text: &str) -> Option<(String, &str)> {
-    let end = text.find(|c: char| c == ',' || c.is_ascii_whitespace()).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| c == ',' || c.is_ascii_whitespace())
+        .unwrap_or(text.len());
     let (name, tail) = text.split_at_checked(end)?;
     (!name.is_empty()).then(|| (name.to_ascii_lowercase(), tail))
 }

@@ -25,7 +25,11 @@ impl Snapshot {
         let mut snapshot = Self::default();
         for (index, relation) in relations.iter().enumerate() {
             snapshot.by_oid.insert(relation.oid, index);
-            snapshot.by_name.entry(relation.schema.clone()).or_default().insert(relation.name.clone(), index);
+            snapshot
+                .by_name
+                .entry(relation.schema.clone())
+                .or_default()
+                .insert(relation.name.clone(), index);
             for parent in &relation.parents {
                 snapshot.children.entry(*parent).or_default().push(relation.oid);
             }
@@ -36,8 +40,12 @@ impl Snapshot {
 
     /// The same catalog with some relations added or replaced: a session's own temporary or uncommitted objects.
     pub fn with(&self, relations: Vec<Relation>) -> Self {
-        let mut all: Vec<Relation> =
-            self.relations.iter().filter(|old| !relations.iter().any(|new| new.oid == old.oid)).cloned().collect();
+        let mut all: Vec<Relation> = self
+            .relations
+            .iter()
+            .filter(|old| !relations.iter().any(|new| new.oid == old.oid))
+            .cloned()
+            .collect();
         all.extend(relations);
         Self::new(all)
     }

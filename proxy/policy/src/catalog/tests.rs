@@ -3,7 +3,12 @@
 use super::*;
 
 fn relation(oid: Oid, schema: &str, name: &str) -> Relation {
-    Relation { oid, schema: schema.into(), name: name.into(), ..Relation::default() }
+    Relation {
+        oid,
+        schema: schema.into(),
+        name: name.into(),
+        ..Relation::default()
+    }
 }
 
 fn snapshot() -> Snapshot {
@@ -58,7 +63,10 @@ fn children_and_serde_round_trip() {
     assert_eq!(catalog.children(13), [14]);
     assert!(catalog.children(14).is_empty());
     let again: Snapshot = serde_json::from_str(&serde_json::to_string(&catalog).unwrap()).unwrap();
-    assert_eq!(again.relations().collect::<Vec<_>>(), catalog.relations().collect::<Vec<_>>());
+    assert_eq!(
+        again.relations().collect::<Vec<_>>(),
+        catalog.relations().collect::<Vec<_>>()
+    );
     let own = catalog.with(vec![relation(10, "public", "renamed")]);
     assert_eq!(own.len(), catalog.len());
     assert_eq!(own.relation(10).map(|r| r.name.as_str()), Some("renamed"));

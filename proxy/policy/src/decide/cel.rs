@@ -105,7 +105,9 @@ fn failure(error: &kube_cel::cel::ExecutionError) -> CelError {
     match error {
         Error::UndeclaredReference(name) => CelError::Unknown(format!("`{name}` does not exist")),
         Error::NoSuchKey(_) => CelError::Failed(MISSING_KEY),
-        Error::NotSupportedAsMethod { method, .. } => CelError::Unknown(format!("`{method}` does not work on a value of this type")),
+        Error::NotSupportedAsMethod { method, .. } => {
+            CelError::Unknown(format!("`{method}` does not work on a value of this type"))
+        }
         Error::InvalidArgumentCount { .. } | Error::MissingArgumentOrTarget => {
             CelError::Failed("a function was given the wrong number of arguments")
         }
@@ -119,7 +121,9 @@ fn failure(error: &kube_cel::cel::ExecutionError) -> CelError {
         | Error::UnsupportedMapIndex(_)
         | Error::UnsupportedListIndex(_)
         | Error::UnsupportedIndex(..) => CelError::Failed("values of different types stand together"),
-        Error::DivisionByZero(_) | Error::RemainderByZero(_) | Error::Overflow(..) => CelError::Failed("a number is out of range"),
+        Error::DivisionByZero(_) | Error::RemainderByZero(_) | Error::Overflow(..) => {
+            CelError::Failed("a number is out of range")
+        }
         Error::IndexOutOfBounds(_) => CelError::Failed("a list is shorter than its index"),
         _ => CelError::Failed("a function refused its arguments"),
     }

@@ -90,7 +90,10 @@ impl Command {
             }
         }
         for setting in &other.settings {
-            push(&mut self.settings, setting.name.clone().unwrap_or_else(|| "*".to_owned()));
+            push(
+                &mut self.settings,
+                setting.name.clone().unwrap_or_else(|| "*".to_owned()),
+            );
         }
         self.read_only &= other.is_read();
     }

@@ -11,9 +11,7 @@ use crate::subject::Subject;
 
 use super::cel::{ConnectionFacts, Values};
 use super::policy::{ApprovalPolicy, Rule};
-use super::verdict::{
-    Allowed, BreakGlass, Decision, Denial, DeniedBy, Explanation, Hold, Note, Requirement, Verdict,
-};
+use super::verdict::{Allowed, BreakGlass, Decision, Denial, DeniedBy, Explanation, Hold, Note, Requirement, Verdict};
 use super::{Command, MAX_HELD, risk};
 
 /// The most relations, columns or functions that a command may name and still be judged: expressions loop over them.
@@ -38,7 +36,12 @@ enum Says<'a> {
 /// The answer to one command of one person.
 pub(crate) fn decide(bench: Bench<'_>, subject: &Subject, command: &Command) -> Decision {
     let score = risk(command);
-    let values = LazyValues { cell: OnceCell::new(), command, subject, connection: bench.connection };
+    let values = LazyValues {
+        cell: OnceCell::new(),
+        command,
+        subject,
+        connection: bench.connection,
+    };
     let mut answers = Answers::default();
     for policy in bench.policies.iter().filter(|policy| policy.applies_to(subject)) {
         let says = says(policy, subject, command, score, &values);
@@ -48,14 +51,27 @@ pub(crate) fn decide(bench: Bench<'_>, subject: &Subject, command: &Command) -> 
         Some(denial) => Verdict::Deny(denial),
         None => answers.verdict(subject, bench.policies, command),
     };
-    Decision { verdict, notes: answers.notes, risk: score }
+    Decision {
+        verdict,
+        notes: answers.notes,
+        risk: score,
+    }
 }
 
 /// What every policy says, and why.
 pub(crate) fn explain(bench: Bench<'_>, subject: &Subject, command: &Command) -> Vec<Explanation> {
     let score = risk(command);
-    let values = LazyValues { cell: OnceCell::new(), command, subject, connection: bench.connection };
-    bench.policies.iter().map(|policy| explain_policy(policy, subject, command, score, &values)).collect()
+    let values = LazyValues {
+        cell: OnceCell::new(),
+        command,
+        subject,
+        connection: bench.connection,
+    };
+    bench
+        .policies
+        .iter()
+        .map(|policy| explain_policy(policy, subject, command, score, &values))
+        .collect()
 }
 
 fn explain_policy(
@@ -81,13 +97,22 @@ fn explain_policy(
         Some(Says::Require(_)) => Some(RuleAction::RequireApproval),
         Some(Says::Deny(..)) => Some(RuleAction::Deny),
     };
-    Explanation { policy: policy.name().to_owned(), observe: policy.observes(), applies, tried, says }
+    Explanation {
+        policy: policy.name().to_owned(),
+        observe: policy.observes(),
+        applies,
+        tried,
+        says,
+    }
 }
 
 /// What is refused before any rule is asked.
 fn before_rules(open: &[AlwaysDenied], command: &Command) -> Option<Denial> {
     if let Some(denied) = command.denied.iter().find(|denied| !open.contains(&denied.class)) {
-        return Some(Denial { by: DeniedBy::Door(denied.class), reason: denied.reason() });
+        return Some(Denial {
+            by: DeniedBy::Door(denied.class),
+            reason: denied.reason(),
+        });
     }
     let names = [command.tables.len(), command.columns.len(), command.functions.len()];
     names.into_iter().any(|count| count > MAX_NAMES).then(|| Denial {
@@ -116,10 +141,18 @@ fn says<'a>(
 
 fn speak<'a>(rule: &'a Rule, subject: &Subject, command: &Command) -> Says<'a> {
     match rule.action {
-        RuleAction::Deny => Says::Deny(rule, rule.message.clone().unwrap_or_else(|| format!("denied by rule {}", rule.name))),
+        RuleAction::Deny => Says::Deny(
+            rule,
+            rule.message
+                .clone()
+                .unwrap_or_else(|| format!("denied by rule {}", rule.name)),
+        ),
         _ if rule.max_login_age.is_some_and(|age| !subject.is_fresh(age, command.at)) => {
             let age = rule.max_login_age.unwrap_or_default();
-            Says::Deny(rule, format!("rule {} asks for a login at most {age} s old: log in again", rule.name))
+            Says::Deny(
+                rule,
+                format!("rule {} asks for a login at most {age} s old: log in again", rule.name),
+            )
         }
         RuleAction::RequireApproval => Says::Require(rule),
         RuleAction::Allow => Says::Allow(rule),
@@ -146,13 +179,20 @@ impl Answers {
         };
         let identity = policy.identity(rule);
         if policy.observes() {
-            self.notes.push(Note { rule: identity, would, message });
+            self.notes.push(Note {
+                rule: identity,
+                would,
+                message,
+            });
             return;
         }
         self.read_only |= rule.read_only;
         match says {
             Says::Deny(_, reason) => {
-                self.denial.get_or_insert(Denial { by: DeniedBy::Rule(identity), reason });
+                self.denial.get_or_insert(Denial {
+                    by: DeniedBy::Rule(identity),
+                    reason,
+                });
             }
             Says::Require(rule) => self.required.extend(rule.requirement(identity)),
             _ => self.allowed.push(identity),
@@ -167,7 +207,10 @@ impl Answers {
                 by: DeniedBy::NoRule,
                 reason: "no rule allows this; ask whoever keeps the ApprovalPolicies of this connection".to_owned(),
             }),
-            (None, true, false) => Verdict::Allow(Allowed { by: allowed, read_only: self.read_only }),
+            (None, true, false) => Verdict::Allow(Allowed {
+                by: allowed,
+                read_only: self.read_only,
+            }),
             (None, false, _) if command.size() > MAX_HELD => Verdict::Deny(Denial {
                 by: DeniedBy::Limit,
                 reason: format!(
@@ -193,13 +236,19 @@ fn break_glass(
 ) -> Option<BreakGlass> {
     let mut granted: Option<BreakGlass> = None;
     for requirement in required {
-        let policy = policies.iter().find(|policy| policy.name() == requirement.asked_by.policy)?;
+        let policy = policies
+            .iter()
+            .find(|policy| policy.name() == requirement.asked_by.policy)?;
         let leave = policy.break_glass.as_ref()?;
         if !subject.is_among(&leave.subjects) || !subject.is_fresh(leave.max_login_age.get().as_secs(), command.at) {
             return None;
         }
         let max_duration = leave.max_duration.get();
-        let all = granted.get_or_insert_with(|| BreakGlass { policies: Vec::new(), reviewers: Vec::new(), max_duration });
+        let all = granted.get_or_insert_with(|| BreakGlass {
+            policies: Vec::new(),
+            reviewers: Vec::new(),
+            max_duration,
+        });
         all.policies.push(policy.name().to_owned());
         all.reviewers.extend(leave.reviewers.iter().cloned());
         all.max_duration = all.max_duration.min(max_duration);
@@ -217,7 +266,9 @@ struct LazyValues<'a> {
 
 impl LazyValues<'_> {
     fn get(&self) -> Rc<Values> {
-        let values = self.cell.get_or_init(|| Rc::new(Values::new(self.command, self.subject, self.connection)));
+        let values = self
+            .cell
+            .get_or_init(|| Rc::new(Values::new(self.command, self.subject, self.connection)));
         Rc::clone(values)
     }
 }

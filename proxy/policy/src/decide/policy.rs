@@ -44,13 +44,24 @@ enum Match {
 
 /// Compiles a policy, or says everything that is wrong with it.
 pub fn compile(carried: &CarriedRule<ApprovalPolicySpec>) -> Result<ApprovalPolicy, Vec<Problem>> {
-    let CarriedRule { name, uid, generation, spec } = carried;
+    let CarriedRule {
+        name,
+        uid,
+        generation,
+        spec,
+    } = carried;
     let mut problems = Vec::new();
     let mut rules: Vec<Rule> = Vec::new();
     for (index, rule) in spec.rules.iter().enumerate() {
         let mut refuse = |field: &str, message: String| {
             let field = format!("spec.rules[{index}]{field}");
-            problems.push(Problem::new(ObjectKind::ApprovalPolicy, name, &field, Reason::Invalid, message));
+            problems.push(Problem::new(
+                ObjectKind::ApprovalPolicy,
+                name,
+                &field,
+                Reason::Invalid,
+                message,
+            ));
         };
         if rules.iter().any(|earlier| earlier.name == rule.name) {
             refuse(".name", format!("rule {} is there twice", rule.name));
@@ -61,7 +72,13 @@ pub fn compile(carried: &CarriedRule<ApprovalPolicySpec>) -> Result<ApprovalPoli
         }
     }
     if spec.rules.is_empty() {
-        problems.push(Problem::new(ObjectKind::ApprovalPolicy, name, "spec.rules", Reason::Invalid, "there is no rule"));
+        problems.push(Problem::new(
+            ObjectKind::ApprovalPolicy,
+            name,
+            "spec.rules",
+            Reason::Invalid,
+            "there is no rule",
+        ));
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -81,7 +98,10 @@ fn compile_rule(rule: &PolicyRule) -> Result<Rule, (&'static str, String)> {
     let matches = compile_match(&rule.matches)?;
     match (&rule.action, &rule.approval) {
         (RuleAction::RequireApproval, None) => {
-            return Err((".approval", "action RequireApproval needs it: who may approve".to_owned()));
+            return Err((
+                ".approval",
+                "action RequireApproval needs it: who may approve".to_owned(),
+            ));
         }
         (RuleAction::Allow | RuleAction::Deny, Some(_)) => {
             return Err((".approval", "belongs to action RequireApproval alone".to_owned()));
@@ -91,7 +111,10 @@ fn compile_rule(rule: &PolicyRule) -> Result<Rule, (&'static str, String)> {
     if let Some(approval) = &rule.approval
         && (approval.approvers.is_empty() || approval.required < 1)
     {
-        return Err((".approval", "name at least one approver, and ask for at least one".to_owned()));
+        return Err((
+            ".approval",
+            "name at least one approver, and ask for at least one".to_owned(),
+        ));
     }
     Ok(Rule {
         name: rule.name.clone(),
@@ -106,9 +129,9 @@ fn compile_rule(rule: &PolicyRule) -> Result<Rule, (&'static str, String)> {
 
 fn compile_match(matches: &RuleMatch) -> Result<Match, (&'static str, String)> {
     match (&matches.cel, matches.risk_at_least, matches.any) {
-        (Some(source), None, None | Some(false)) => {
-            Expression::compile(source).map(Match::Cel).map_err(|error| (".match.cel", error.to_string()))
-        }
+        (Some(source), None, None | Some(false)) => Expression::compile(source)
+            .map(Match::Cel)
+            .map_err(|error| (".match.cel", error.to_string())),
         (None, Some(score), None | Some(false)) => match u8::try_from(score) {
             Ok(score) if score <= 100 => Ok(Match::RiskAtLeast(score)),
             _ => Err((".match.riskAtLeast", "must be between 0 and 100".to_owned())),

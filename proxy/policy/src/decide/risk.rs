@@ -45,7 +45,11 @@ pub fn risk(command: &Command) -> u8 {
         (many, 10),
         (command.ambiguous, 10),
     ];
-    let added: u8 = added.iter().filter(|(applies, _)| *applies).map(|(_, score)| score).sum();
+    let added: u8 = added
+        .iter()
+        .filter(|(applies, _)| *applies)
+        .map(|(_, score)| score)
+        .sum();
     highest(command.verbs).saturating_add(added).min(100)
 }
 

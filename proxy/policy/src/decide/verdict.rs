@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use sallyport_crds::Subject as Named;
 use sallyport_crds::access_request::{Requirement as StatusRequirement, RuleIdentity};
 use sallyport_crds::approval_policy::{GrantScope, OnHold, RuleAction};
 use sallyport_crds::connection::AlwaysDenied;
-use sallyport_crds::Subject as Named;
 
 /// The answer to one command, with what has to be recorded about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -164,7 +164,11 @@ impl Hold {
             GrantScope::Session => 2,
             GrantScope::Window => 3,
         };
-        self.requirements.iter().map(|one| one.scope).min_by_key(narrowness).unwrap_or_default()
+        self.requirements
+            .iter()
+            .map(|one| one.scope)
+            .min_by_key(narrowness)
+            .unwrap_or_default()
     }
 
     /// How long a grant lasts: the shortest that any requirement gives.
@@ -191,7 +195,11 @@ impl Hold {
 
     /// How long the request can be decided: the shortest of all.
     pub fn expires_after(&self) -> Duration {
-        self.requirements.iter().map(|one| one.expires_after).min().unwrap_or_default()
+        self.requirements
+            .iter()
+            .map(|one| one.expires_after)
+            .min()
+            .unwrap_or_default()
     }
 
     /// The rules that ask.

@@ -78,7 +78,10 @@ const PREFIXES: [(&str, AlwaysDenied); 8] = [
 
 impl Denied {
     fn new(class: AlwaysDenied, what: impl Into<String>) -> Self {
-        Self { class, what: what.into() }
+        Self {
+            class,
+            what: what.into(),
+        }
     }
 
     /// The reason as the person reads it.
@@ -89,10 +92,16 @@ impl Denied {
             AlwaysDenied::AlterSystem => "settings of the whole server are out of reach through this door",
             AlwaysDenied::Load => "libraries cannot be loaded into the server through this door",
             AlwaysDenied::ServerFiles => "files and programs of the server are out of reach through this door",
-            AlwaysDenied::ServerFileFunctions => "files and large objects of the server are out of reach through this door",
-            AlwaysDenied::SignalBackends => "other sessions and the server itself cannot be signalled through this door",
+            AlwaysDenied::ServerFileFunctions => {
+                "files and large objects of the server are out of reach through this door"
+            }
+            AlwaysDenied::SignalBackends => {
+                "other sessions and the server itself cannot be signalled through this door"
+            }
             AlwaysDenied::Replication => "replication and logical decoding would carry rows past the mask",
-            AlwaysDenied::UntrustedFunctions => "functions in C or an untrusted language run outside the database's rules",
+            AlwaysDenied::UntrustedFunctions => {
+                "functions in C or an untrusted language run outside the database's rules"
+            }
         };
         format!("{} is always refused here: {why}", self.what)
     }
@@ -140,7 +149,12 @@ fn set_config(node: Node<'_>) -> Option<Denied> {
     if node.names("funcname").last() != Some(&"set_config") {
         return None;
     }
-    let denied = || Some(Denied::new(AlwaysDenied::SessionAuthorization, "set_config of the role"));
+    let denied = || {
+        Some(Denied::new(
+            AlwaysDenied::SessionAuthorization,
+            "set_config of the role",
+        ))
+    };
     // Named notation can put the name anywhere.
     if node.list("args").any(|argument| argument.is("NamedArgExpr")) {
         return denied();
@@ -154,10 +168,15 @@ fn set_config(node: Node<'_>) -> Option<Denied> {
 
 fn role_setting(name: &str, sets: bool, node: Node<'_>) -> Option<Denied> {
     let none = node.is("VariableSetStmt")
-        && node.list("args").all(|arg| arg.literal().is_some_and(|role| role.eq_ignore_ascii_case("none")));
+        && node
+            .list("args")
+            .all(|arg| arg.literal().is_some_and(|role| role.eq_ignore_ascii_case("none")));
     match name.to_ascii_lowercase().as_str() {
         "role" if sets && !none => Some(Denied::new(AlwaysDenied::SessionAuthorization, "SET ROLE")),
-        "session_authorization" if sets => Some(Denied::new(AlwaysDenied::SessionAuthorization, "SET SESSION AUTHORIZATION")),
+        "session_authorization" if sets => Some(Denied::new(
+            AlwaysDenied::SessionAuthorization,
+            "SET SESSION AUTHORIZATION",
+        )),
         _ => None,
     }
 }

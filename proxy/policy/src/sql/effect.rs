@@ -137,21 +137,36 @@ pub(super) fn of(node: Node<'_>) -> Effect {
     let named = |field: &str| Some(node.text(field).to_owned()).filter(|name| !name.is_empty());
     match node.kind() {
         "TransactionStmt" => transaction(node).map_or(Effect::None, Effect::Transaction),
-        "PrepareStmt" => Effect::Prepare { name: node.text("name").to_owned() },
-        "ExecuteStmt" => Effect::Execute { name: node.text("name").to_owned() },
+        "PrepareStmt" => Effect::Prepare {
+            name: node.text("name").to_owned(),
+        },
+        "ExecuteStmt" => Effect::Execute {
+            name: node.text("name").to_owned(),
+        },
         "DeallocateStmt" => Effect::Deallocate { name: named("name") },
         "DeclareCursorStmt" => Effect::Declare {
             name: node.text("portalname").to_owned(),
             hold: node.int("options") & CURSOR_HOLD != 0,
             binary: node.int("options") & CURSOR_BINARY != 0,
         },
-        "FetchStmt" => Effect::Fetch { name: node.text("portalname").to_owned(), moves: node.flag("ismove") },
-        "ClosePortalStmt" => Effect::Close { name: named("portalname") },
+        "FetchStmt" => Effect::Fetch {
+            name: node.text("portalname").to_owned(),
+            moves: node.flag("ismove"),
+        },
+        "ClosePortalStmt" => Effect::Close {
+            name: named("portalname"),
+        },
         "CopyStmt" => Effect::Copy {
-            direction: if node.flag("is_from") { CopyDirection::In } else { CopyDirection::Out },
+            direction: if node.flag("is_from") {
+                CopyDirection::In
+            } else {
+                CopyDirection::Out
+            },
             format: copy_format(node),
         },
-        "DiscardStmt" => Effect::Discard { all: node.int("target") == DISCARD_ALL },
+        "DiscardStmt" => Effect::Discard {
+            all: node.int("target") == DISCARD_ALL,
+        },
         _ => Effect::None,
     }
 }
@@ -174,7 +189,10 @@ fn transaction(node: Node<'_>) -> Option<Transaction> {
 }
 
 fn copy_format(node: Node<'_>) -> CopyFormat {
-    let mut found = CopyFormat { format: "text".to_owned(), ..CopyFormat::default() };
+    let mut found = CopyFormat {
+        format: "text".to_owned(),
+        ..CopyFormat::default()
+    };
     for option in node.list("options") {
         let value = option.node("arg").and_then(Node::literal).map(str::to_owned);
         match option.text("defname") {
@@ -202,7 +220,9 @@ pub(super) fn is_on(option: Node<'_>) -> bool {
     match arg.kind() {
         "Integer" => arg.int("ival") != 0,
         "Boolean" => arg.flag("boolval"),
-        _ => !arg.literal().is_some_and(|word| ["false", "off", "no", "0"].contains(&word.to_ascii_lowercase().as_str())),
+        _ => !arg
+            .literal()
+            .is_some_and(|word| ["false", "off", "no", "0"].contains(&word.to_ascii_lowercase().as_str())),
     }
 }
 
@@ -210,8 +230,14 @@ pub(super) fn is_on(option: Node<'_>) -> bool {
 pub(super) fn setting(node: Node<'_>) -> Setting {
     let name = Some(node.text("name").to_ascii_lowercase()).filter(|name| !name.is_empty());
     let values: Option<Vec<String>> = node.list("args").map(constant).collect();
-    let value = values.filter(|values| !values.is_empty()).map(|values| values.join(", "));
-    Setting { name, value, local: node.flag("is_local") }
+    let value = values
+        .filter(|values| !values.is_empty())
+        .map(|values| values.join(", "));
+    Setting {
+        name,
+        value,
+        local: node.flag("is_local"),
+    }
 }
 
 fn constant(node: Node<'_>) -> Option<String> {

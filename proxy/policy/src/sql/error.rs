@@ -39,13 +39,21 @@ impl SyntaxError {
     /// The refusal of a text that is longer than this door reads.
     pub(super) fn too_large(limit: usize) -> Self {
         let message = format!("statement text is longer than {limit} bytes: send it in parts, or load rows with COPY");
-        Self { sqlstate: TOO_LARGE, message, position: None }
+        Self {
+            sqlstate: TOO_LARGE,
+            message,
+            position: None,
+        }
     }
 
     /// The refusal of a text that the parser could not give a usable tree for.
     pub(super) fn internal() -> Self {
         let message = "the statement could not be read".to_owned();
-        Self { sqlstate: INTERNAL, message, position: None }
+        Self {
+            sqlstate: INTERNAL,
+            message,
+            position: None,
+        }
     }
 
     /// From the parser's error. `again` gives the message for a prefix of the text.
@@ -55,13 +63,18 @@ impl SyntaxError {
                 let known = OTHER_STATES.iter().find(|(start, _)| message.starts_with(start));
                 let sqlstate = known.map_or(SYNTAX_ERROR, |(_, state)| *state);
                 let position = locate(message, text, again).map(|byte| characters(text, byte) + 1);
-                Self { sqlstate, message: message.clone(), position }
+                Self {
+                    sqlstate,
+                    message: message.clone(),
+                    position,
+                }
             }
             // The tree is read with a bounded depth, some 45 nested expressions.
             Error::Decode(_) => Self {
                 sqlstate: TOO_COMPLEX,
-                message: "statement is nested too deeply to be judged: split it, or bracket long operator chains in pairs"
-                    .to_owned(),
+                message:
+                    "statement is nested too deeply to be judged: split it, or bracket long operator chains in pairs"
+                        .to_owned(),
                 position: None,
             },
             Error::Conversion(_) => Self {

@@ -39,7 +39,10 @@ mod code {
 
 /// Walks a statement.
 pub(super) fn gather(root: Node<'_>) -> Facts {
-    let mut walk = Walk { facts: Facts::default(), scopes: Vec::new() };
+    let mut walk = Walk {
+        facts: Facts::default(),
+        scopes: Vec::new(),
+    };
     walk.visit(root, None);
     walk.facts
 }
@@ -109,11 +112,23 @@ impl<'a> Walk<'a> {
             "MergeStmt" => facts.change(is_selective(node, "join_condition")),
             "OnConflictClause" if node.int("action") == code::ONCONFLICT_UPDATE => facts.verbs.insert(Verb::Update),
             "MergeWhenClause" => facts.merge_action(node.int("command_type")),
-            "CopyStmt" => facts.verbs.insert(if node.flag("is_from") { Verb::CopyFrom } else { Verb::CopyTo }),
+            "CopyStmt" => facts.verbs.insert(if node.flag("is_from") {
+                Verb::CopyFrom
+            } else {
+                Verb::CopyTo
+            }),
             "GrantStmt" | "GrantRoleStmt" => {
-                facts.verbs.insert(if node.flag("is_grant") { Verb::Grant } else { Verb::Revoke });
+                facts.verbs.insert(if node.flag("is_grant") {
+                    Verb::Grant
+                } else {
+                    Verb::Revoke
+                });
             }
-            "VacuumStmt" => facts.verbs.insert(if node.flag("is_vacuumcmd") { Verb::Vacuum } else { Verb::Analyze }),
+            "VacuumStmt" => facts.verbs.insert(if node.flag("is_vacuumcmd") {
+                Verb::Vacuum
+            } else {
+                Verb::Analyze
+            }),
             "TransactionStmt" => facts.verbs.insert(transaction_verb(node.int("kind"))),
             "VariableSetStmt" => {
                 let reset = [code::VAR_RESET, code::VAR_RESET_ALL].contains(&node.int("kind"));
@@ -121,8 +136,9 @@ impl<'a> Walk<'a> {
                 facts.settings.push(effect::setting(node));
             }
             "ExplainStmt" => {
-                facts.runs_explained |=
-                    node.list("options").any(|option| option.text("defname") == "analyze" && effect::is_on(option));
+                facts.runs_explained |= node
+                    .list("options")
+                    .any(|option| option.text("defname") == "analyze" && effect::is_on(option));
             }
             "ExecuteStmt" => facts.executes.push(node.text("name").to_owned()),
             "FetchStmt" => facts.cursors.push(node.text("portalname").to_owned()),
@@ -145,12 +161,18 @@ impl<'a> Walk<'a> {
             return;
         }
         let schema = (!schema.is_empty()).then(|| schema.to_owned());
-        self.facts.add_relation(RelationRef { schema, name: name.to_owned(), access });
+        self.facts.add_relation(RelationRef {
+            schema,
+            name: name.to_owned(),
+            access,
+        });
     }
 
     fn function(&mut self, node: Node<'a>) {
         let names = node.names("funcname");
-        let Some((schema, name)) = qualified(&names) else { return };
+        let Some((schema, name)) = qualified(&names) else {
+            return;
+        };
         match safety(schema.as_deref(), &name) {
             Safety::Safe => {}
             Safety::Effect(verb) => self.facts.verbs.insert(verb),
@@ -174,7 +196,10 @@ impl<'a> Walk<'a> {
 
     fn sample(&mut self, node: Node<'a>) {
         let method = node.names("method");
-        if !matches!(method.as_slice(), ["bernoulli" | "system"] | ["pg_catalog", "bernoulli" | "system"]) {
+        if !matches!(
+            method.as_slice(),
+            ["bernoulli" | "system"] | ["pg_catalog", "bernoulli" | "system"]
+        ) {
             self.facts.opaque.push(format!("sampling method {}", method.join(".")));
         }
     }
@@ -225,7 +250,11 @@ fn transaction_verb(kind: i64) -> Verb {
 fn config_setting(node: Node<'_>) -> Setting {
     let args: Vec<Node<'_>> = node.list("args").collect();
     let literal = |at: usize| args.get(at).and_then(|arg| arg.literal()).map(str::to_owned);
-    Setting { name: literal(0).map(|name| name.to_ascii_lowercase()), value: literal(1), local: false }
+    Setting {
+        name: literal(0).map(|name| name.to_ascii_lowercase()),
+        value: literal(1),
+        local: false,
+    }
 }
 
 impl Facts {
@@ -246,7 +275,10 @@ impl Facts {
     /// Relations that a statement names by plain lists of words.
     fn objects(&mut self, node: Node<'_>) {
         let kind = node.int("remove_type").max(node.int("objtype"));
-        let lists = node.list("objects").chain(node.node("object")).filter(|object| object.is("List"));
+        let lists = node
+            .list("objects")
+            .chain(node.node("object"))
+            .filter(|object| object.is("List"));
         for list in lists {
             let mut names = list.names("items");
             if !code::RELATIONS.contains(&kind) {
@@ -257,7 +289,11 @@ impl Facts {
                 names.pop();
             }
             if let Some((schema, name)) = qualified(&names) {
-                self.add_relation(RelationRef { schema, name, access: Access::Define });
+                self.add_relation(RelationRef {
+                    schema,
+                    name,
+                    access: Access::Define,
+                });
             }
         }
     }

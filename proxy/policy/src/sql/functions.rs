@@ -20,7 +20,10 @@ pub enum Safety {
 }
 
 static SAFE: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
-    include_str!("safe_functions.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+    include_str!("safe_functions.txt")
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect()
 });
 
 /// PostgreSQL's own operators.

@@ -2,7 +2,7 @@
 //!
 //! [`parse`] reads a text with PostgreSQL's own grammar and gives a [`Script`] of [`Statement`]s. Every node of every
 //! tree is visited, not the first word: the DELETE inside a CTE, the SELECT INTO, the function in a default. What hides
-//! behind names (views, triggers, function bodies) is not in a parse tree: the caller resolves names with
+//! behind names (views, triggers, function bodies) is not in a parse tree: [`lineage`] and the caller resolve names with
 //! the catalog, and functions that nobody vouches for make a statement *opaque*.
 //!
 //! Scripts are immutable and may be shared and cached by text; verdicts on them may not, since the same bytes mean other
@@ -14,6 +14,7 @@ mod error;
 mod facts;
 mod fingerprint;
 mod functions;
+pub mod lineage;
 mod names;
 mod parser;
 mod pour;
@@ -26,6 +27,7 @@ pub use effect::{CopyDirection, CopyFormat, Effect, Setting, Transaction};
 pub use error::SyntaxError;
 pub use fingerprint::Digest;
 pub use functions::{Safety, safety};
+pub use lineage::{Flow, Lineage, Output, lineage};
 pub use names::{Access, FunctionRef, RelationRef};
 pub use statement::{Script, Statement};
 pub use verb::{Verb, Verbs};

@@ -35,7 +35,11 @@ pub(super) fn parse(text: &str, reading: Backslash) -> Result<Vec<Raw>, SyntaxEr
         Failure::Refused(error) => SyntaxError::of(&error, text, |prefix| message(prefix, reading)),
         Failure::Broken => SyntaxError::internal(),
     })?;
-    parsed.stmts.iter().map(|statement| raw(statement, text.len())).collect()
+    parsed
+        .stmts
+        .iter()
+        .map(|statement| raw(statement, text.len()))
+        .collect()
 }
 
 enum Failure {

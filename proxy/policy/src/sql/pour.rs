@@ -12,7 +12,10 @@ pub(super) fn pour(statement: &protobuf::RawStmt) -> Result<Tree, Unexpected> {
     let mut tree = Tree::default();
     let mut scratch = Vec::new();
     let root = match &statement.stmt {
-        Some(node) => node.serialize(Pour { tree: &mut tree, scratch: &mut scratch })?,
+        Some(node) => node.serialize(Pour {
+            tree: &mut tree,
+            scratch: &mut scratch,
+        })?,
         None => Value::Null,
     };
     tree.root = root;
@@ -54,7 +57,10 @@ struct PourList<'t> {
 
 impl Pour<'_> {
     fn again(&mut self) -> Pour<'_> {
-        Pour { tree: self.tree, scratch: self.scratch }
+        Pour {
+            tree: self.tree,
+            scratch: self.scratch,
+        }
     }
 }
 
@@ -102,14 +108,20 @@ impl<'t> ser::Serializer for Pour<'t> {
         Ok(Value::Int(v.into()))
     }
     fn serialize_u64(self, v: u64) -> Result<Value, Unexpected> {
-        i64::try_from(v).map(Value::Int).or_else(|_| unexpected("a number over 2^63"))
+        i64::try_from(v)
+            .map(Value::Int)
+            .or_else(|_| unexpected("a number over 2^63"))
     }
     fn serialize_f32(self, _: f32) -> Result<Value, Unexpected> {
         unexpected("a planner's estimate")
     }
     fn serialize_f64(self, v: f64) -> Result<Value, Unexpected> {
         // Costs stand in planner nodes, which a raw tree does not have.
-        if v == 0.0 { Ok(Value::Int(0)) } else { unexpected("a planner's estimate") }
+        if v == 0.0 {
+            Ok(Value::Int(0))
+        } else {
+            unexpected("a planner's estimate")
+        }
     }
     fn serialize_char(self, v: char) -> Result<Value, Unexpected> {
         Ok(Value::Text(v.to_string().into_boxed_str()))
@@ -153,7 +165,10 @@ impl<'t> ser::Serializer for Pour<'t> {
         }
     }
     fn serialize_seq(self, _: Option<usize>) -> Result<PourList<'t>, Unexpected> {
-        Ok(PourList { pour: self, items: Vec::new() })
+        Ok(PourList {
+            pour: self,
+            items: Vec::new(),
+        })
     }
     fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, Unexpected> {
         unexpected("a tuple")
@@ -232,7 +247,10 @@ impl ser::SerializeStruct for PourStruct<'_> {
         tree.fields.extend(scratch.drain(self.base..));
         let end = index(tree.fields.len())?;
         let id = index(tree.objects.len())?;
-        tree.objects.push(Object { kind: self.kind, fields: start..end });
+        tree.objects.push(Object {
+            kind: self.kind,
+            fields: start..end,
+        });
         Ok(Value::Object(id))
     }
 }

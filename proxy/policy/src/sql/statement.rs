@@ -180,7 +180,8 @@ fn own_verb(root: Node<'_>, verbs: Verbs) -> Verb {
         return Verb::Create;
     }
     let own = Verb::of_kind(root.kind());
-    own.or_else(|| BY_FIELDS.into_iter().find(|verb| verbs.contains(*verb))).unwrap_or(Verb::Utility)
+    own.or_else(|| BY_FIELDS.into_iter().find(|verb| verbs.contains(*verb)))
+        .unwrap_or(Verb::Utility)
 }
 
 fn trim(text: &str, start: usize, end: usize) -> Range<usize> {

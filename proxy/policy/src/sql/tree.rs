@@ -138,14 +138,20 @@ impl<'a> Node<'a> {
 
     /// The strings of a list field: a possibly qualified name.
     pub(crate) fn names(self, field: &str) -> Vec<&'a str> {
-        self.list(field).filter(|item| item.is("String")).map(|item| item.text("sval")).collect()
+        self.list(field)
+            .filter(|item| item.is("String"))
+            .map(|item| item.text("sval"))
+            .collect()
     }
 
     /// The text of this node if it is a string or a string constant.
     pub(crate) fn literal(self) -> Option<&'a str> {
         match self.kind() {
             "String" => Some(self.text("sval")),
-            "AConst" => self.node("val").filter(|value| value.is("String")).map(|value| value.text("sval")),
+            "AConst" => self
+                .node("val")
+                .filter(|value| value.is("String"))
+                .map(|value| value.text("sval")),
             "TypeCast" => self.node("arg")?.literal(),
             _ => None,
         }
@@ -163,7 +169,10 @@ impl<'a> Node<'a> {
     /// All fields that have a value.
     pub(super) fn fields(self) -> &'a [(&'static str, Value)] {
         let Some(object) = self.object() else { return &[] };
-        self.tree.fields.get(object.fields.start as usize..object.fields.end as usize).unwrap_or_default()
+        self.tree
+            .fields
+            .get(object.fields.start as usize..object.fields.end as usize)
+            .unwrap_or_default()
     }
 
     /// Elements of a list value.
@@ -178,7 +187,10 @@ impl<'a> Node<'a> {
 
     fn collect(self, value: &Value, found: &mut Vec<Node<'a>>) {
         match value {
-            Value::Object(id) => found.push(Node { tree: self.tree, id: *id }),
+            Value::Object(id) => found.push(Node {
+                tree: self.tree,
+                id: *id,
+            }),
             Value::List(start, len) => {
                 for item in self.tree.list(*start, *len) {
                     self.collect(item, found);
@@ -189,7 +201,10 @@ impl<'a> Node<'a> {
     }
 
     fn value(self, field: &str) -> Option<&'a Value> {
-        self.fields().iter().find(|(name, _)| *name == field).map(|(_, value)| value)
+        self.fields()
+            .iter()
+            .find(|(name, _)| *name == field)
+            .map(|(_, value)| value)
     }
 
     fn object(self) -> Option<&'a Object> {

@@ -175,7 +175,9 @@ impl Verb {
             "IntoClause" | "RuleStmt" | "ViewStmt" | "IndexStmt" | "DefineStmt" | "CompositeTypeStmt" => Verb::Create,
             "RenameStmt" | "ReplicaIdentityStmt" => Verb::Alter,
             // Told apart by their fields, in the walk.
-            "GrantStmt" | "GrantRoleStmt" | "CopyStmt" | "VacuumStmt" | "TransactionStmt" | "VariableSetStmt" => return None,
+            "GrantStmt" | "GrantRoleStmt" | "CopyStmt" | "VacuumStmt" | "TransactionStmt" | "VariableSetStmt" => {
+                return None;
+            }
             _ if !kind.ends_with("Stmt") => return None,
             _ if kind.starts_with("Create") => Verb::Create,
             _ if kind.starts_with("Alter") => Verb::Alter,

@@ -13,10 +13,46 @@ const MAX_LOOPS: usize = 2;
 
 /// Functions that expressions may call. All of them are total, cheap and without side effects.
 const FUNCTIONS: [&str; 40] = [
-    "size", "contains", "startsWith", "endsWith", "matches", "find", "findAll", "lowerAscii", "upperAscii", "trim", "split",
-    "join", "replace", "substring", "indexOf", "lastIndexOf", "charAt", "reverse", "string", "int", "uint", "double", "min",
-    "max", "sum", "first", "last", "distinct", "isSorted", "flatten", "slice", "intersects", "equivalent", "ip", "cidr",
-    "isIP", "isCIDR", "containsIP", "containsCIDR", "sets.contains",
+    "size",
+    "contains",
+    "startsWith",
+    "endsWith",
+    "matches",
+    "find",
+    "findAll",
+    "lowerAscii",
+    "upperAscii",
+    "trim",
+    "split",
+    "join",
+    "replace",
+    "substring",
+    "indexOf",
+    "lastIndexOf",
+    "charAt",
+    "reverse",
+    "string",
+    "int",
+    "uint",
+    "double",
+    "min",
+    "max",
+    "sum",
+    "first",
+    "last",
+    "distinct",
+    "isSorted",
+    "flatten",
+    "slice",
+    "intersects",
+    "equivalent",
+    "ip",
+    "cidr",
+    "isIP",
+    "isCIDR",
+    "containsIP",
+    "containsCIDR",
+    "sets.contains",
 ];
 
 /// Names that stand before a function as if they were variables.
@@ -46,7 +82,12 @@ pub(super) fn brackets(source: &str) -> Result<(), CelError> {
 
 /// Refuses names and fields that do not exist, unknown functions, patterns that do not compile, and loops within loops.
 pub(super) fn names(expression: &IdedExpr) -> Result<(), CelError> {
-    Look { bound: Vec::new(), loops: 0, depth: 0 }.visit(expression)
+    Look {
+        bound: Vec::new(),
+        loops: 0,
+        depth: 0,
+    }
+    .visit(expression)
 }
 
 struct Look<'a> {
@@ -78,9 +119,9 @@ impl<'a> Look<'a> {
             }
             Expr::Call(call) => {
                 self.function(call)?;
-                let namespace = call.target.as_deref().is_some_and(|target| {
-                    matches!(&target.expr, Expr::Ident(name) if NAMESPACES.contains(&name.as_str()))
-                });
+                let namespace = call.target.as_deref().is_some_and(
+                    |target| matches!(&target.expr, Expr::Ident(name) if NAMESPACES.contains(&name.as_str())),
+                );
                 if let Some(target) = call.target.as_deref().filter(|_| !namespace) {
                     self.visit(target)?;
                 }
@@ -117,13 +158,17 @@ impl<'a> Look<'a> {
     fn variable(&self, name: &str) -> Result<(), CelError> {
         match self.bound.contains(&name) || ["command", "identity", "connection"].contains(&name) {
             true => Ok(()),
-            false => Err(CelError::Unknown(format!("`{name}` does not exist; there are command, identity and connection"))),
+            false => Err(CelError::Unknown(format!(
+                "`{name}` does not exist; there are command, identity and connection"
+            ))),
         }
     }
 
     /// A field of one of our variables, by dot or by index.
     fn field(&self, operand: &IdedExpr, field: &str) -> Result<(), CelError> {
-        let Expr::Ident(name) = &operand.expr else { return Ok(()) };
+        let Expr::Ident(name) = &operand.expr else {
+            return Ok(());
+        };
         if self.bound.contains(&name.as_str()) {
             return Ok(());
         }
@@ -135,7 +180,10 @@ impl<'a> Look<'a> {
         };
         match known.contains(&field) {
             true => Ok(()),
-            false => Err(CelError::Unknown(format!("`{name}.{field}` does not exist; there are {}", known.join(", ")))),
+            false => Err(CelError::Unknown(format!(
+                "`{name}.{field}` does not exist; there are {}",
+                known.join(", ")
+            ))),
         }
     }
 
@@ -155,9 +203,12 @@ impl<'a> Look<'a> {
             let pattern = call.args.last().and_then(|pattern| text(&pattern.expr));
             // A pattern from the command itself would let the person who asks write the rule.
             let Some(pattern) = pattern else {
-                return Err(CelError::Unknown(format!("the pattern of `{name}` must be a literal text")));
+                return Err(CelError::Unknown(format!(
+                    "the pattern of `{name}` must be a literal text"
+                )));
             };
-            regex::Regex::new(pattern).map_err(|_| CelError::Syntax(format!("the pattern of `{name}` does not compile")))?;
+            regex::Regex::new(pattern)
+                .map_err(|_| CelError::Syntax(format!("the pattern of `{name}` does not compile")))?;
         }
         Ok(())
     }

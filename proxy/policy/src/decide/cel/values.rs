@@ -80,14 +80,28 @@ pub(in crate::decide) struct Values {
 
 impl Values {
     pub(in crate::decide) fn new(command: &Command, subject: &Subject, connection: &ConnectionFacts) -> Self {
-        Self { command: command_value(command), identity: identity_value(subject), connection: connection_value(connection) }
+        Self {
+            command: command_value(command),
+            identity: identity_value(subject),
+            connection: connection_value(connection),
+        }
     }
 
     /// Commands of several kinds, to try an expression on.
     pub(super) fn samples() -> impl Iterator<Item = Values> {
         let kinds = [
-            (vec![Verb::Select], vec!["public.customers"], "select name from customers where id = 1", true),
-            (vec![Verb::Delete], vec!["public.orders", "public.items"], "delete from orders", false),
+            (
+                vec![Verb::Select],
+                vec!["public.customers"],
+                "select name from customers where id = 1",
+                true,
+            ),
+            (
+                vec![Verb::Delete],
+                vec!["public.orders", "public.items"],
+                "delete from orders",
+                false,
+            ),
             (vec![Verb::Set], vec![], "set statement_timeout = 0", false),
             (vec![], vec![], "", false),
         ];
@@ -96,8 +110,11 @@ impl Values {
             groups: vec!["oidc:engineers".to_owned()],
             ..Subject::default()
         };
-        let connection =
-            ConnectionFacts { name: "bank".to_owned(), namespace: "doors".to_owned(), labels: BTreeMap::new() };
+        let connection = ConnectionFacts {
+            name: "bank".to_owned(),
+            namespace: "doors".to_owned(),
+            labels: BTreeMap::new(),
+        };
         kinds.into_iter().map(move |(verbs, tables, text, has_where)| {
             let command = Command {
                 protocol: "postgresql",
@@ -155,8 +172,11 @@ fn identity_value(subject: &Subject) -> Value {
 }
 
 fn connection_value(connection: &ConnectionFacts) -> Value {
-    let labels: HashMap<String, Value> =
-        connection.labels.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+    let labels: HashMap<String, Value> = connection
+        .labels
+        .iter()
+        .map(|(key, value)| (key.clone(), value.as_str().into()))
+        .collect();
     map([
         ("name", connection.name.as_str().into()),
         ("namespace", connection.namespace.as_str().into()),
@@ -165,7 +185,11 @@ fn connection_value(connection: &ConnectionFacts) -> Value {
 }
 
 fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
-    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<HashMap<String, Value>>().into()
+    fields
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect::<HashMap<String, Value>>()
+        .into()
 }
 
 fn list(items: &[String]) -> Value {

@@ -1,0 +1,271 @@
+//! INSERT, UPDATE, DELETE and MERGE: what is assigned, and what RETURNING gives back.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::catalog::{Catalog, ColumnId, Relation};
+use crate::sql::tree::Node;
+
+use super::Flow;
+use super::scope::{Item, Rows, Scope, Table};
+use super::walker::Walker;
+
+/// Values that the statement gives to columns of its target.
+type Given = HashMap<Rc<str>, Flow>;
+
+/// RETURNING's names for the row before and after (PostgreSQL 18).
+const RETURNING_OLD: i64 = 1;
+
+impl<'c> Walker<'c> {
+    /// A statement that changes rows: the rows of its RETURNING.
+    pub(super) fn change(&mut self, node: Node<'_>, outer: &Scope<'_>) -> Rows {
+        let mut scope = Scope::below(outer);
+        self.with(node, &mut scope);
+        let Some(target) = node.node("relation") else {
+            return Rows::unknown();
+        };
+        let item = self.target(target);
+        let mut given = Given::new();
+        match node.kind() {
+            "InsertStmt" => self.insert(node, target, &item, &scope, &mut given),
+            "UpdateStmt" => {
+                self.beside(node.list("from_clause"), &item, &mut scope);
+                self.set(node.list("target_list"), target, &scope, &mut given);
+                self.conditions(node.node("where_clause"), &scope);
+            }
+            "DeleteStmt" => {
+                self.beside(node.list("using_clause"), &item, &mut scope);
+                self.conditions(node.node("where_clause"), &scope);
+            }
+            _ => self.merge_into(node, target, &item, &mut scope, &mut given),
+        }
+        self.returning(node, target, item, scope, &given)
+    }
+
+    /// The target as a table. A common table expression of the same name is not meant.
+    fn target(&mut self, target: Node<'_>) -> Item {
+        let rows = Rc::new(match self.target_relation(target) {
+            Some(relation) => {
+                self.found.written.insert(relation.oid);
+                if relation.active {
+                    self.opaque(format!("triggers or rules of {}", relation.qualified()));
+                }
+                self.rows_of(relation, !target.flag("inh"))
+            }
+            None => {
+                self.unresolved(target.text("relname").to_owned());
+                Rows::unknown()
+            }
+        });
+        let name = target
+            .node("alias")
+            .map_or(target.text("relname"), |alias| alias.text("aliasname"));
+        Item::of(Table {
+            alias: name.into(),
+            schema: None,
+            rows,
+            stored: true,
+        })
+    }
+
+    fn target_relation(&self, target: Node<'_>) -> Option<&'c Relation> {
+        let catalog: &'c dyn Catalog = self.catalog;
+        let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
+        catalog.resolve(&self.path, schema, target.text("relname"))
+    }
+
+    fn beside<'n>(&mut self, items: impl Iterator<Item = Node<'n>>, target: &Item, scope: &mut Scope<'_>) {
+        let from = self.from(items, scope);
+        scope.item = target.clone();
+        scope.item.extend(from);
+    }
+
+    fn insert(&mut self, node: Node<'_>, target: Node<'_>, item: &Item, scope: &Scope<'_>, given: &mut Given) {
+        let source = node
+            .node("select_stmt")
+            .map(|query| self.query(query, scope))
+            .unwrap_or_default();
+        let named: Vec<&str> = node.list("cols").map(|column| column.text("name")).collect();
+        self.give(target, &named, &source, given);
+        let Some(conflict) = node.node("on_conflict_clause") else {
+            return;
+        };
+        let mut inner = Scope::below(scope);
+        inner.item = item.clone();
+        let proposed = Rc::new(with_given(item, given));
+        inner.item.tables.push(Table {
+            alias: "excluded".into(),
+            schema: None,
+            rows: proposed,
+            stored: false,
+        });
+        self.conditions(conflict.node("infer"), &inner);
+        self.conditions(conflict.node("where_clause"), &inner);
+        self.set(conflict.list("target_list"), target, &inner, given);
+    }
+
+    /// Assigns the columns of `source` to the named columns of the target, or to all in order.
+    fn give(&mut self, target: Node<'_>, named: &[&str], source: &Rows, given: &mut Given) {
+        let names: Vec<Rc<str>> = match (named.is_empty(), self.target_relation(target)) {
+            (false, _) => named.iter().map(|name| Rc::from(*name)).collect(),
+            (true, Some(relation)) => relation
+                .columns
+                .iter()
+                .map(|column| column.name.as_str().into())
+                .collect(),
+            (true, None) => return,
+        };
+        // A source of unknown width may fill every column.
+        let count = if source.open.is_some() || !named.is_empty() {
+            names.len()
+        } else {
+            source.columns.len()
+        };
+        for (index, name) in names.into_iter().take(count).enumerate() {
+            let flow = match (&source.open, source.columns.get(index)) {
+                (None, Some(column)) => column.flow.clone(),
+                (None, None) => Flow::clean(),
+                (Some(_), _) => source.all(),
+            };
+            self.give_one(target, &name, flow, given);
+        }
+    }
+
+    fn give_one(&mut self, target: Node<'_>, name: &str, flow: Flow, given: &mut Given) {
+        let id = self.target_relation(target).and_then(|relation| {
+            let column = relation.column(name)?.attnum;
+            Some(ColumnId {
+                relation: relation.oid,
+                column,
+            })
+        });
+        if let Some(id) = id {
+            self.assign(id, &flow);
+        }
+        given.entry(name.into()).or_default().join(&flow);
+    }
+
+    /// `SET a = …, (b, c) = …`.
+    fn set<'n>(
+        &mut self,
+        targets: impl Iterator<Item = Node<'n>>,
+        target: Node<'_>,
+        scope: &Scope<'_>,
+        given: &mut Given,
+    ) {
+        for one in targets {
+            let mut flow = one
+                .node("val")
+                .map(|value| self.expression(value, scope))
+                .unwrap_or_default()
+                .mixed();
+            // Subscripts and fields of the place that is assigned are expressions of their own.
+            for step in one.list("indirection") {
+                flow.join(&self.expression(step, scope));
+            }
+            self.give_one(target, one.text("name"), flow, given);
+        }
+    }
+
+    fn merge_into(&mut self, node: Node<'_>, target: Node<'_>, item: &Item, scope: &mut Scope<'_>, given: &mut Given) {
+        let source: Vec<Node<'_>> = node.node("source_relation").into_iter().collect();
+        self.beside(source.into_iter(), item, scope);
+        self.conditions(node.node("join_condition"), scope);
+        for clause in node.list("merge_when_clauses") {
+            self.conditions(clause.node("condition"), scope);
+            if clause.has("values") {
+                let columns = clause.list("values").map(|value| self.expression(value, scope).mixed());
+                let columns = columns
+                    .map(|flow| super::scope::Column { name: "".into(), flow })
+                    .collect();
+                let named: Vec<&str> = clause.list("target_list").map(|column| column.text("name")).collect();
+                self.give(target, &named, &Rows { columns, open: None }, given);
+            } else {
+                self.set(clause.list("target_list"), target, scope, given);
+            }
+        }
+    }
+
+    /// What comes back: rows of the target, with what was just written in them, and whatever else the statement sees.
+    fn returning(&mut self, node: Node<'_>, target: Node<'_>, item: Item, mut scope: Scope<'_>, given: &Given) -> Rows {
+        let Some(clause) = node.node("returning_clause") else {
+            return Rows::default();
+        };
+        let mut rows = with_given(&item, given);
+        // A trigger can put anything into a row on its way.
+        if self.target_relation(target).is_some_and(|relation| relation.active) {
+            rows.columns.iter_mut().for_each(|column| {
+                column.flow.unknown = true;
+                column.flow.bare = false;
+            });
+        }
+        let rows = Rc::new(rows);
+        let own = item
+            .tables
+            .first()
+            .map(|table| Rc::clone(&table.alias))
+            .unwrap_or_else(|| "".into());
+        let mut visible = Item::of(Table {
+            alias: own,
+            schema: None,
+            rows: Rc::clone(&rows),
+            stored: true,
+        });
+        // MERGE lists the source before the target; `*` follows.
+        let others = match node.kind() {
+            "InsertStmt" => Item::default(),
+            _ => without_first(scope.item, item.rows.columns.len()),
+        };
+        match node.kind() {
+            "MergeStmt" => {
+                let target = std::mem::replace(&mut visible, others);
+                visible.extend(target);
+            }
+            _ => visible.extend(others),
+        }
+        let mut names = vec!["old".to_owned(), "new".to_owned()];
+        for option in clause.list("options") {
+            let at = usize::from(option.int("option") != RETURNING_OLD);
+            if let Some(name) = names.get_mut(at) {
+                *name = option.text("value").to_owned();
+            }
+        }
+        for name in names {
+            let table = Table {
+                alias: name.into(),
+                schema: None,
+                rows: Rc::clone(&rows),
+                stored: true,
+            };
+            // A table that is really called old or new comes first.
+            visible.tables.insert(0, table);
+        }
+        scope.item = visible;
+        self.targets(clause.list("exprs"), &scope)
+    }
+}
+
+/// The target's columns together with what was given to them.
+fn with_given(item: &Item, given: &Given) -> Rows {
+    let mut rows = item.rows.clone();
+    for column in &mut rows.columns {
+        if let Some(flow) = given.get(&column.name) {
+            let changed = !flow.is_clean();
+            column.flow.join(flow);
+            column.flow.bare &= !changed;
+        }
+    }
+    if let Some(open) = &mut rows.open {
+        given.values().for_each(|flow| open.join(flow));
+    }
+    rows
+}
+
+/// What stands beside the target, which is the first table of its item.
+fn without_first(mut item: Item, columns: usize) -> Item {
+    if !item.tables.is_empty() {
+        item.tables.remove(0);
+    }
+    item.rows.columns.drain(..columns.min(item.rows.columns.len()));
+    item
+}

@@ -1,0 +1,183 @@
+//! Expressions: whatever stands below flows in.
+
+use crate::sql::functions::{Safety, is_own_operator, safety};
+use crate::sql::names::qualified;
+use crate::sql::tree::Node;
+
+use super::Flow;
+use super::scope::{Rows, Scope};
+use super::walker::Walker;
+
+const EXISTS: i64 = 1;
+
+impl Walker<'_> {
+    /// What flows into an expression. Bare only if it is a column and nothing else.
+    pub(super) fn expression(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Flow {
+        if !self.step() {
+            return Flow::unknown();
+        }
+        match node.kind() {
+            "ColumnRef" => self.column_ref(node, scope),
+            "SubLink" => self.sublink(node, scope),
+            "SelectStmt" => self.query(node, scope).all().mixed(),
+            "AIndirection" => self.indirection(node, scope),
+            "FuncCall" => {
+                let mut flow = self.below(node, scope);
+                flow.unknown |= self.is_opaque_call(node);
+                flow
+            }
+            "AExpr" => {
+                let mut flow = self.below(node, scope);
+                let names = node.names("name");
+                if let Some((schema, name)) = qualified(&names)
+                    && !is_own_operator(schema.as_deref(), &name)
+                    && !name.contains(|c: char| c.is_ascii_uppercase())
+                {
+                    flow.unknown = true;
+                }
+                flow
+            }
+            "WindowDef" => {
+                let mut flow = self.below(node, scope);
+                for name in [node.text("name"), node.text("refname")] {
+                    if let Some(window) = scope.window(name) {
+                        flow.join(window);
+                    }
+                }
+                flow
+            }
+            _ => self.below(node, scope),
+        }
+    }
+
+    /// Everything that flows into any part of a node.
+    pub(super) fn below(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Flow {
+        let mut flow = Flow::clean();
+        for child in node.children() {
+            flow.join(&self.expression(child, scope));
+        }
+        flow
+    }
+
+    /// Expressions that choose, order or group: they touch columns, and nothing of them comes out.
+    pub(super) fn conditions<'n>(&mut self, nodes: impl IntoIterator<Item = Node<'n>>, scope: &Scope<'_>) {
+        for node in nodes {
+            let flow = self.expression(node, scope);
+            self.aside(&flow);
+        }
+    }
+
+    fn is_opaque_call(&mut self, node: Node<'_>) -> bool {
+        let names = node.names("funcname");
+        let Some((schema, name)) = qualified(&names) else {
+            return false;
+        };
+        let opaque = safety(schema.as_deref(), &name) == Safety::Opaque;
+        if opaque {
+            self.opaque(format!("function {}", names.join(".")));
+        }
+        opaque
+    }
+
+    fn sublink(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Flow {
+        let rows = node
+            .node("subselect")
+            .map_or_else(Rows::unknown, |query| self.query(query, scope));
+        let mut flow = node
+            .node("testexpr")
+            .map(|test| self.expression(test, scope))
+            .unwrap_or_default()
+            .mixed();
+        // EXISTS says that there is a row, not what is in it.
+        if node.int("sub_link_type") != EXISTS {
+            flow.join(&rows.all());
+        }
+        flow
+    }
+
+    /// A column, a whole row, or a function in disguise: `t.f` calls `f(t)` if t has no column f.
+    fn column_ref(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Flow {
+        let names = node.names("fields");
+        let star = node.list("fields").any(|field| field.is("AStar"));
+        let flow = match (names.as_slice(), star) {
+            (names, true) => self.star(names, scope).all(),
+            ([name], false) => scope.column(name).unwrap_or_else(|| self.whole_row(None, name, scope)),
+            ([table, column], false) => self.qualified_column(None, table, column, scope),
+            ([.., schema, table, column], false) => self.qualified_column(Some(schema), table, column, scope),
+            ([], false) => Flow::unknown(),
+        };
+        self.touch(&flow);
+        flow
+    }
+
+    /// The rows that `*` or `table.*` stands for.
+    pub(super) fn star(&mut self, names: &[&str], scope: &Scope<'_>) -> Rows {
+        let table = match names {
+            [] => return scope.item.rows.clone(),
+            [table] => scope.table(None, table),
+            [.., schema, table] => scope.table(Some(schema), table),
+        };
+        table.map_or_else(Rows::unknown, |table| (*table.rows).clone())
+    }
+
+    fn whole_row(&mut self, schema: Option<&str>, name: &str, scope: &Scope<'_>) -> Flow {
+        scope
+            .table(schema, name)
+            .map_or_else(Flow::unknown, |table| table.rows.all())
+            .mixed()
+    }
+
+    fn qualified_column(&mut self, schema: Option<&str>, table: &str, column: &str, scope: &Scope<'_>) -> Flow {
+        let Some(found) = scope.table(schema, table) else {
+            return Flow::unknown();
+        };
+        if let Some(flow) = found.column(column) {
+            return flow;
+        }
+        let mut flow = found.rows.all();
+        flow.unknown |= safety(None, column) != Safety::Safe;
+        if flow.unknown {
+            self.opaque(format!("function {column}"));
+        }
+        flow.mixed()
+    }
+
+    /// `(row).field`, `(row).*` and subscripts. A field of a whole row is the column; anything else is all of it.
+    fn indirection(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Flow {
+        if let Some(flow) = self.field_of_row(node, scope) {
+            self.touch(&flow);
+            return flow;
+        }
+        let mut flow = self.below(node, scope);
+        // A field that no whole row has may be a function again.
+        if !node.names("indirection").is_empty() {
+            flow.unknown = true;
+        }
+        flow
+    }
+
+    fn field_of_row(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Option<Flow> {
+        let rows = self.row_of(node.node("arg")?, scope)?;
+        let mut steps = node.list("indirection");
+        let (first, None) = (steps.next()?, steps.next()) else {
+            return None;
+        };
+        match first.kind() {
+            "String" => rows.named(first.text("sval")).map(Flow::mixed),
+            "AStar" => Some(rows.all()),
+            _ => None,
+        }
+    }
+
+    /// The row that a reference to a whole table stands for.
+    pub(super) fn row_of(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Option<Rows> {
+        if !node.is("ColumnRef") || node.count("fields") != 1 {
+            return None;
+        }
+        let [name] = node.names("fields")[..] else { return None };
+        if scope.column(name).is_some() {
+            return None;
+        }
+        scope.table(None, name).map(|table| (*table.rows).clone())
+    }
+}

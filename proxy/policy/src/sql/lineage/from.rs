@@ -1,0 +1,326 @@
+//! FROM: tables, subqueries, functions and joins.
+
+use std::rc::Rc;
+
+use crate::sql::functions::{Safety, safety};
+use crate::sql::names::qualified;
+use crate::sql::tree::Node;
+
+use super::Flow;
+use super::label;
+use super::scope::{Column, Item, Rows, Scope, Table};
+use super::walker::Walker;
+
+/// Functions that return a set of one column.
+const ONE_COLUMN: [&str; 16] = [
+    "generate_series",
+    "generate_subscripts",
+    "regexp_split_to_table",
+    "regexp_matches",
+    "string_to_table",
+    "json_array_elements",
+    "json_array_elements_text",
+    "jsonb_array_elements",
+    "jsonb_array_elements_text",
+    "json_object_keys",
+    "jsonb_object_keys",
+    "jsonb_path_query",
+    "jsonb_path_query_tz",
+    "now",
+    "current_setting",
+    "version",
+];
+/// Functions that return a set of `key` and `value`.
+const KEY_VALUE: [&str; 4] = ["json_each", "json_each_text", "jsonb_each", "jsonb_each_text"];
+
+impl Walker<'_> {
+    /// All items of a FROM list, each seeing those before it where the grammar lets it.
+    pub(super) fn from<'n>(&mut self, items: impl Iterator<Item = Node<'n>>, outer: &Scope<'_>) -> Item {
+        let mut all = Item::default();
+        for node in items {
+            let item = self.from_item(node, outer, &all);
+            all.extend(item);
+        }
+        all
+    }
+
+    /// One item. `beside` is what LATERAL sees.
+    pub(super) fn from_item(&mut self, node: Node<'_>, outer: &Scope<'_>, beside: &Item) -> Item {
+        if !self.step() {
+            return Item {
+                tables: Vec::new(),
+                rows: Rows::unknown(),
+            };
+        }
+        match node.kind() {
+            "RangeVar" => self.range_var(node, outer),
+            "RangeSubselect" => {
+                let scope = self.lateral(outer, beside, node.flag("lateral"));
+                let rows = node
+                    .node("subquery")
+                    .map_or_else(Rows::unknown, |query| self.query(query, &scope));
+                aliased(node, "", rows, false)
+            }
+            "RangeFunction" => {
+                let scope = self.lateral(outer, beside, true);
+                self.functions(node, &scope)
+            }
+            "RangeTableFunc" | "JsonTable" => {
+                let scope = self.lateral(outer, beside, true);
+                let flow = self.below(node, &scope);
+                let columns = columns_of(node)
+                    .into_iter()
+                    .map(|name| Column {
+                        name,
+                        flow: flow.clone(),
+                    })
+                    .collect();
+                aliased(node, "", Rows { columns, open: None }, false)
+            }
+            "RangeTableSample" => {
+                let scope = Scope::below(outer);
+                let aside: Vec<Node<'_>> = node.list("args").chain(node.node("repeatable")).collect();
+                self.conditions(aside, &scope);
+                node.node("relation")
+                    .map(|inner| self.from_item(inner, outer, beside))
+                    .unwrap_or_default()
+            }
+            "JoinExpr" => self.joined(node, outer, beside),
+            _ => {
+                self.opaque(format!("a {} in FROM", node.kind()));
+                Item {
+                    tables: Vec::new(),
+                    rows: Rows::unknown(),
+                }
+            }
+        }
+    }
+
+    fn lateral<'p>(&mut self, outer: &'p Scope<'p>, beside: &Item, sees: bool) -> Scope<'p> {
+        let mut scope = Scope::below(outer);
+        if sees {
+            scope.item = beside.clone();
+        }
+        scope
+    }
+
+    fn range_var(&mut self, node: Node<'_>, outer: &Scope<'_>) -> Item {
+        let (schema, name) = (
+            Some(node.text("schemaname")).filter(|schema| !schema.is_empty()),
+            node.text("relname"),
+        );
+        if schema.is_none()
+            && let Some(rows) = outer.cte(name)
+        {
+            return aliased(node, name, rows.clone(), false);
+        }
+        let rows = self.relation(schema, name, !node.flag("inh"));
+        let mut item = aliased(node, name, rows, true);
+        if let (Some(schema), Some(table), None) = (schema, item.tables.first_mut(), node.node("alias")) {
+            table.schema = Some(schema.into());
+        }
+        item
+    }
+
+    /// `ROWS FROM (f(), g())`, or one function.
+    fn functions(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Item {
+        let mut rows = Rows::default();
+        let mut name = String::new();
+        for function in node.list("functions") {
+            // Each is a list of the call and its column definitions.
+            let mut parts = function.list("items");
+            let Some(call) = parts.next() else { continue };
+            let definitions: Vec<Node<'_>> = parts
+                .flat_map(|list| list.list("items"))
+                .chain(node.list("coldeflist"))
+                .collect();
+            let one = self.function_rows(call, &definitions, scope);
+            name = label::of(call);
+            rows.columns.extend(one.columns);
+            if let Some(open) = one.open {
+                rows.open.get_or_insert_with(Flow::clean).join(&open);
+            }
+        }
+        if node.flag("ordinality") && rows.open.is_none() {
+            rows.columns.push(Column {
+                name: "ordinality".into(),
+                flow: Flow::clean(),
+            });
+        }
+        // `FROM f() x` calls the one column of a scalar function x.
+        let alias = node.node("alias").map(|alias| alias.text("aliasname"));
+        if let (Some(alias), [only], None) = (alias, rows.columns.as_mut_slice(), &rows.open)
+            && node.count("coldeflist") == 0
+        {
+            only.name = alias.into();
+        } else if let (Some(alias), [first, _], true, None) =
+            (alias, rows.columns.as_mut_slice(), node.flag("ordinality"), &rows.open)
+        {
+            first.name = alias.into();
+        }
+        aliased(node, &name, rows, false)
+    }
+
+    fn function_rows(&mut self, call: Node<'_>, definitions: &[Node<'_>], scope: &Scope<'_>) -> Rows {
+        let flow = self.expression(call, scope).mixed();
+        let column = |name: &str| Column {
+            name: name.into(),
+            flow: flow.clone(),
+        };
+        if !definitions.is_empty() {
+            let columns = definitions
+                .iter()
+                .map(|definition| column(definition.text("colname")))
+                .collect();
+            return Rows { columns, open: None };
+        }
+        let names = call.names("funcname");
+        let Some((schema, name)) = qualified(&names) else {
+            // CURRENT_DATE and its like stand here as nodes of their own.
+            return Rows {
+                columns: vec![column(&label::of(call))],
+                open: None,
+            };
+        };
+        let known = safety(schema.as_deref(), &name) == Safety::Safe;
+        if known && (ONE_COLUMN.contains(&name.as_str()) || name == "unnest" && call.count("args") == 1) {
+            return Rows {
+                columns: vec![column(&name)],
+                open: None,
+            };
+        }
+        if known && KEY_VALUE.contains(&name.as_str()) {
+            return Rows {
+                columns: vec![column("key"), column("value")],
+                open: None,
+            };
+        }
+        Rows {
+            columns: Vec::new(),
+            open: Some(flow),
+        }
+    }
+
+    fn joined(&mut self, node: Node<'_>, outer: &Scope<'_>, beside: &Item) -> Item {
+        let empty = Item::default();
+        let left = node
+            .node("larg")
+            .map(|left| self.from_item(left, outer, beside))
+            .unwrap_or_default();
+        let mut seen = beside.clone();
+        seen.extend(left.clone());
+        let right = node
+            .node("rarg")
+            .map(|right| self.from_item(right, outer, &seen))
+            .unwrap_or(empty);
+
+        let shared = self.shared_names(node, &left.rows, &right.rows);
+        let merged = self.merge(&shared, &left.rows, &right.rows);
+        let keep = |rows: &Rows| {
+            let own = rows
+                .columns
+                .iter()
+                .filter(|column| !shared.contains(&column.name))
+                .cloned();
+            own.collect::<Vec<_>>()
+        };
+        let columns = merged
+            .iter()
+            .cloned()
+            .chain(keep(&left.rows))
+            .chain(keep(&right.rows))
+            .collect();
+        let mut both = Item {
+            tables: Vec::new(),
+            rows: Rows { columns, open: None },
+        };
+        for open in [&left.rows.open, &right.rows.open].into_iter().flatten() {
+            both.rows.open.get_or_insert_with(Flow::clean).join(open);
+        }
+        both.tables = left.tables;
+        both.tables.extend(right.tables);
+        if let Some(alias) = node.node("join_using_alias") {
+            let rows = Rc::new(Rows {
+                columns: merged,
+                open: None,
+            });
+            both.tables.push(Table {
+                alias: alias.text("aliasname").into(),
+                schema: None,
+                rows,
+                stored: false,
+            });
+        }
+        if let Some(condition) = node.node("quals") {
+            let mut scope = Scope::below(outer);
+            scope.item = both.clone();
+            self.conditions([condition], &scope);
+        }
+        match node.node("alias") {
+            Some(_) => aliased(node, "", both.rows, false),
+            None => both,
+        }
+    }
+
+    fn shared_names(&mut self, node: Node<'_>, left: &Rows, right: &Rows) -> Vec<Rc<str>> {
+        if node.flag("is_natural") {
+            let common = left.columns.iter().filter(|column| right.named(&column.name).is_some());
+            return common.map(|column| Rc::clone(&column.name)).collect();
+        }
+        node.names("using_clause").into_iter().map(Rc::from).collect()
+    }
+
+    /// Columns that both sides of a join share: conditions, and one output of either.
+    fn merge(&mut self, shared: &[Rc<str>], left: &Rows, right: &Rows) -> Vec<Column> {
+        let mut merged = Vec::new();
+        for name in shared {
+            let mut flow = Flow::clean();
+            for side in [left, right] {
+                flow.join(
+                    &side
+                        .named(name)
+                        .or_else(|| side.open.clone())
+                        .unwrap_or_else(Flow::unknown),
+                );
+            }
+            self.touch(&flow);
+            self.aside(&flow);
+            merged.push(Column {
+                name: Rc::clone(name),
+                flow,
+            });
+        }
+        merged
+    }
+}
+
+/// The item of some rows, with the alias and column names that the node gives.
+fn aliased(node: Node<'_>, name: &str, mut rows: Rows, stored: bool) -> Item {
+    let alias = node.node("alias");
+    if let Some(alias) = alias {
+        rows.rename(alias.names("colnames").into_iter());
+    }
+    let alias = alias.map_or(name, |alias| alias.text("aliasname"));
+    Item::of(Table {
+        alias: alias.into(),
+        schema: None,
+        rows: Rc::new(rows),
+        stored,
+    })
+}
+
+/// Column names of XMLTABLE and JSON_TABLE, nested ones included, in order.
+fn columns_of(node: Node<'_>) -> Vec<Rc<str>> {
+    let mut names = Vec::new();
+    for column in node.list("columns") {
+        let nested = columns_of(column);
+        match nested.is_empty() {
+            false => names.extend(nested),
+            true => names.push(Rc::from(match column.text("colname") {
+                "" => column.text("name"),
+                name => name,
+            })),
+        }
+    }
+    names
+}

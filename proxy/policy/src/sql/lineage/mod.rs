@@ -1,0 +1,175 @@
+//! Where the values of a statement's result come from.
+//!
+//! For each output column: the stored columns that flow into it, through aliases, joins, subqueries, common table
+//! expressions, set operations, expressions, aggregates, whole rows and views. Tree and catalog are all that is used: no
+//! EXPLAIN, which would run user code and print it.
+//!
+//! The default is to count everything: an expression is touched by whatever stands anywhere below it, whatever kind of node
+//! that is. What cannot be followed (an unknown name, a function that nobody vouches for) makes a flow *unknown*, never
+//! clean. Counting rows taints nothing: `count(*)` names no column.
+
+mod cte;
+mod dml;
+mod expression;
+mod flow;
+mod from;
+mod label;
+mod query;
+mod relation;
+mod scope;
+mod statement;
+mod walker;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::catalog::{Catalog, ColumnId, Oid, SearchPath};
+use crate::mask::{ProtectedColumns, RuleSet, Source};
+
+use super::Statement;
+
+pub use flow::Flow;
+
+/// Where everything in one statement comes from and goes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lineage {
+    /// The columns of the rows that come back, in order; `None` if their number cannot be known, or the statement (EXECUTE,
+    /// FETCH) does not say it itself. A statement that returns no rows has none.
+    pub outputs: Option<Vec<Output>>,
+    /// Every column that stands anywhere in the statement, views that it reads included.
+    pub touched: BTreeSet<ColumnId>,
+    /// Columns that stand elsewhere than in an output: conditions, order, grouping. Each is an oracle about its values.
+    pub elsewhere: BTreeSet<ColumnId>,
+    /// Columns that are assigned, with what flows into them. A value from the client flows from nowhere.
+    pub assigned: BTreeMap<ColumnId, Flow>,
+    /// The relation that the statement makes from a query, with its columns: whatever protects their sources must go on to
+    /// them.
+    pub created: Option<Created>,
+    /// Relations that are touched, closed over views and partitions.
+    pub relations: BTreeSet<Oid>,
+    /// Relations that are written or changed.
+    pub written: BTreeSet<Oid>,
+    /// Relations that the catalog does not know.
+    pub unresolved: Vec<String>,
+    /// What cannot be seen into, views that are read included: functions, triggers, definitions that do not parse.
+    pub opaque: Vec<String>,
+    /// Whether values of any column may come along in some output (statistics of the planner).
+    pub any: bool,
+}
+
+/// One column of the rows that come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Its name, as near as the tree tells.
+    pub name: String,
+    /// What flows into it.
+    pub flow: Flow,
+}
+
+/// A relation made from a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// Schema, if the text gives one.
+    pub schema: Option<String>,
+    /// Name.
+    pub name: String,
+    /// Its columns; `None` if they cannot be known.
+    pub columns: Option<Vec<Output>>,
+}
+
+/// Follows the values of a statement through a catalog, names being read under `path`.
+pub fn lineage(statement: &Statement, catalog: &dyn Catalog, path: &SearchPath) -> Lineage {
+    match statement.root() {
+        Some(root) => walker::Walker::new(catalog, path).statement(root),
+        None => Lineage {
+            outputs: Some(Vec::new()),
+            ..Lineage::default()
+        },
+    }
+}
+
+// === impl Lineage ===
+
+impl Lineage {
+    /// What flows into column `index` of a result that turned out to have `count` columns. Where the tree gave another
+    /// number, everything that the statement touches may flow into each.
+    pub fn flow(&self, index: usize, count: usize) -> Flow {
+        match &self.outputs {
+            Some(outputs) if outputs.len() == count => outputs
+                .get(index)
+                .map_or_else(|| self.everything(), |output| output.flow.clone()),
+            _ => self.everything(),
+        }
+    }
+
+    /// Everything that the statement touches, and more that is not known.
+    pub fn everything(&self) -> Flow {
+        let mut flow = Flow::unknown();
+        flow.any |= self.any;
+        for column in &self.touched {
+            flow.add(*column);
+        }
+        flow
+    }
+
+    /// For the mask: what the rules that are in force say about column `index` of `count`.
+    pub fn source(&self, index: usize, count: usize, protected: &ProtectedColumns) -> Source {
+        let flow = self.flow(index, count);
+        let rules = rules_of(&flow, protected);
+        match (rules.is_empty(), flow.bare, flow.unknown) {
+            (false, true, false) => Source::Column(rules),
+            (false, ..) => Source::Tainted(rules),
+            (true, _, true) => Source::Unknown,
+            (true, _, false) => Source::Plain,
+        }
+    }
+
+    /// The rules that protect anything that the statement touches: its errors must not quote values.
+    pub fn touched_rules(&self, protected: &ProtectedColumns) -> RuleSet {
+        let mut rules = RuleSet::default();
+        for column in &self.touched {
+            if let Some(more) = protected.rules_of(*column) {
+                rules.extend(more);
+            }
+        }
+        if self.any {
+            protected.iter().for_each(|(_, more)| _ = rules.extend(more));
+        }
+        rules
+    }
+
+    /// Columns that are assigned although some rule protects them, with the rules.
+    pub fn assigned_protected<'a>(
+        &'a self,
+        protected: &'a ProtectedColumns,
+    ) -> impl Iterator<Item = (ColumnId, &'a RuleSet)> + 'a {
+        self.assigned
+            .keys()
+            .filter_map(|column| Some((*column, protected.rules_of(*column)?)))
+    }
+
+    /// Columns that no rule protects and that protected values are written into, with the rules that must go on to them.
+    pub fn passed_on(&self, protected: &ProtectedColumns) -> Vec<(ColumnId, RuleSet)> {
+        let each = self
+            .assigned
+            .iter()
+            .map(|(column, flow)| (*column, rules_of(flow, protected)));
+        each.filter(|(_, rules)| !rules.is_empty()).collect()
+    }
+}
+
+/// The rules that protect anything of a flow.
+pub fn rules_of(flow: &Flow, protected: &ProtectedColumns) -> RuleSet {
+    let mut rules = RuleSet::default();
+    for column in flow.columns() {
+        if let Some(more) = protected.rules_of(*column) {
+            rules.extend(more);
+        }
+    }
+    if flow.any {
+        protected.iter().for_each(|(_, more)| _ = rules.extend(more));
+    }
+    rules
+}
+
+#[cfg(test)]
+pub(super) mod tests;

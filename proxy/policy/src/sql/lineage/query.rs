@@ -1,0 +1,192 @@
+//! Queries: SELECT, VALUES, set operations, and statements with RETURNING in their place.
+
+use std::rc::Rc;
+
+use crate::sql::tree::Node;
+
+use super::Flow;
+use super::label;
+use super::scope::{Column, Rows, Scope};
+use super::walker::Walker;
+
+/// Set operations are numbered from UNION on.
+const UNION: i64 = 2;
+
+impl Walker<'_> {
+    /// The rows of a query within `outer`.
+    pub(super) fn query(&mut self, node: Node<'_>, outer: &Scope<'_>) -> Rows {
+        if !self.step() {
+            return Rows::unknown();
+        }
+        match node.kind() {
+            "SelectStmt" => {
+                let mut scope = Scope::below(outer);
+                self.with(node, &mut scope);
+                self.select(node, scope)
+            }
+            "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" => self.change(node, outer),
+            _ => {
+                self.opaque(format!("a {} as a query", node.kind()));
+                Rows::unknown()
+            }
+        }
+    }
+
+    fn select(&mut self, node: Node<'_>, scope: Scope<'_>) -> Rows {
+        if node.int("op") >= UNION {
+            return self.set_operation(node, &scope);
+        }
+        if node.has("values_lists") {
+            return self.values(node, &scope);
+        }
+        self.plain_select(node, scope)
+    }
+
+    fn set_operation(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Rows {
+        let side = |walker: &mut Self, field: &str| {
+            node.node(field)
+                .map_or_else(Rows::unknown, |query| walker.query(query, scope))
+        };
+        let mut rows = side(self, "larg");
+        let right = side(self, "rarg");
+        rows.join(&right);
+        self.after(node, &rows, scope);
+        rows
+    }
+
+    fn values(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Rows {
+        let mut rows: Option<Rows> = None;
+        for list in node.list("values_lists") {
+            let flows = list
+                .list("items")
+                .map(|item| self.expression(item, scope).mixed())
+                .enumerate();
+            let columns = flows.map(|(index, flow)| Column {
+                name: format!("column{}", index + 1).into(),
+                flow,
+            });
+            let row = Rows {
+                columns: columns.collect(),
+                open: None,
+            };
+            match &mut rows {
+                Some(rows) => rows.join(&row),
+                None => rows = Some(row),
+            }
+        }
+        let rows = rows.unwrap_or_default();
+        self.after(node, &rows, scope);
+        rows
+    }
+
+    fn plain_select(&mut self, node: Node<'_>, mut scope: Scope<'_>) -> Rows {
+        let item = self.from(node.list("from_clause"), &scope);
+        scope.item = item;
+        for window in node.list("window_clause") {
+            let flow = self.expression(window, &scope);
+            scope.windows.push((window.text("name").into(), flow));
+        }
+        let rows = self.targets(node.list("target_list"), &scope);
+        self.conditions(node.node("where_clause"), &scope);
+        self.conditions(node.node("having_clause"), &scope);
+        self.choose(node.list("group_clause"), &rows, &scope);
+        self.choose(node.list("distinct_clause"), &rows, &scope);
+        self.after(node, &rows, &scope);
+        rows
+    }
+
+    /// ORDER BY and LIMIT, which may speak of outputs.
+    fn after(&mut self, node: Node<'_>, rows: &Rows, scope: &Scope<'_>) {
+        self.choose(node.list("sort_clause"), rows, scope);
+        self.conditions(node.node("limit_count"), scope);
+        self.conditions(node.node("limit_offset"), scope);
+    }
+
+    /// Expressions that may name an output by its alias or number instead.
+    fn choose<'n>(&mut self, nodes: impl Iterator<Item = Node<'n>>, rows: &Rows, scope: &Scope<'_>) {
+        for node in nodes {
+            let inner = if node.is("SortBy") {
+                node.node("node")
+            } else {
+                Some(node)
+            };
+            if let Some(flow) = inner.and_then(|inner| output(inner, rows)) {
+                self.aside(&flow);
+                // An output's alias is often a column's name too: the column is looked at as well, if there is one.
+                if inner.is_some_and(|inner| self.row_of(inner, scope).is_none() && !is_column(inner, scope)) {
+                    continue;
+                }
+            }
+            self.conditions([node], scope);
+        }
+    }
+
+    /// The outputs of a target list.
+    pub(super) fn targets<'n>(&mut self, targets: impl Iterator<Item = Node<'n>>, scope: &Scope<'_>) -> Rows {
+        let mut rows = Rows::default();
+        for target in targets {
+            let Some(value) = target.node("val") else { continue };
+            if let Some(expanded) = self.expanded(value, scope) {
+                self.touch(&expanded.all());
+                rows.columns.extend(expanded.columns);
+                if let Some(open) = expanded.open {
+                    rows.open.get_or_insert_with(Flow::clean).join(&open);
+                }
+                continue;
+            }
+            let mut flow = self.expression(value, scope);
+            flow.bare &= value.is("ColumnRef");
+            let name: Rc<str> = match target.text("name") {
+                "" => label::of(value).into(),
+                name => name.into(),
+            };
+            rows.columns.push(Column { name, flow });
+        }
+        rows
+    }
+
+    /// `*`, `t.*` and `(row).*` stand for several outputs.
+    fn expanded(&mut self, value: Node<'_>, scope: &Scope<'_>) -> Option<Rows> {
+        match value.kind() {
+            "ColumnRef" if value.list("fields").any(|field| field.is("AStar")) => {
+                Some(self.star(&value.names("fields"), scope))
+            }
+            "AIndirection" if value.list("indirection").last().is_some_and(|last| last.is("AStar")) => {
+                let row = match value.count("indirection") {
+                    1 => value.node("arg").and_then(|arg| self.row_of(arg, scope)),
+                    _ => None,
+                };
+                // The number of fields of a composite value is not in the tree.
+                Some(row.unwrap_or_else(|| {
+                    let mut flow = self.below(value, scope);
+                    flow.unknown = true;
+                    Rows {
+                        columns: Vec::new(),
+                        open: Some(flow),
+                    }
+                }))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The output that an item of ORDER BY, GROUP BY or DISTINCT ON names.
+fn output(node: Node<'_>, rows: &Rows) -> Option<Flow> {
+    match node.kind() {
+        "ColumnRef" => match node.names("fields").as_slice() {
+            [name] => rows.named(name),
+            _ => None,
+        },
+        "AConst" => {
+            let number = node.node("val").filter(|value| value.is("Integer"))?.int("ival");
+            let index = usize::try_from(number).ok()?.checked_sub(1)?;
+            rows.columns.get(index).map(|column| column.flow.clone())
+        }
+        _ => None,
+    }
+}
+
+fn is_column(node: Node<'_>, scope: &Scope<'_>) -> bool {
+    matches!(node.names("fields").as_slice(), [name] if scope.column(name).is_some())
+}

@@ -1,0 +1,175 @@
+//! Relations as row sources: stored columns, those of children, and views read through.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use crate::catalog::{Column as Stored, ColumnId, Relation, RelationKind, SearchPath};
+use crate::sql::parser::{self, Backslash};
+
+use super::Flow;
+use super::scope::{Column, Rows, Scope};
+use super::walker::Walker;
+
+/// Views within views beyond this are not followed.
+const MAX_VIEWS: usize = 32;
+
+/// Statistics of the planner, whose values are values of columns, and the columns of them that hold such values.
+const STATISTICS: [&str; 5] = [
+    "pg_stats",
+    "pg_statistic",
+    "pg_stats_ext",
+    "pg_stats_ext_exprs",
+    "pg_statistic_ext_data",
+];
+const STATISTIC_VALUES: [&str; 12] = [
+    "most_common_vals",
+    "histogram_bounds",
+    "most_common_elems",
+    "elem_count_histogram",
+    "range_length_histogram",
+    "range_bounds_histogram",
+    "stavalues1",
+    "stavalues2",
+    "stavalues3",
+    "stavalues4",
+    "stavalues5",
+    "stxdmcv",
+];
+
+impl Walker<'_> {
+    /// The rows of a relation by name. `only` leaves children out.
+    pub(super) fn relation(&mut self, schema: Option<&str>, name: &str, only: bool) -> Rows {
+        let Some(relation) = self.catalog.resolve(&self.path, schema, name) else {
+            self.unresolved(schema.map_or_else(|| name.to_owned(), |schema| format!("{schema}.{name}")));
+            return unknown_relation(schema, name);
+        };
+        self.rows_of(relation, only)
+    }
+
+    /// The rows of a relation of the catalog.
+    pub(super) fn rows_of(&mut self, relation: &Relation, only: bool) -> Rows {
+        self.found.relations.insert(relation.oid);
+        let below = match relation.kind {
+            RelationKind::View | RelationKind::MaterializedView => Some(self.view(relation)),
+            _ => None,
+        };
+        let columns = relation.columns.iter().enumerate();
+        let columns = columns.map(|(index, stored)| Column {
+            name: stored.name.as_str().into(),
+            flow: self.stored_flow(relation, stored, index, below.as_deref(), only),
+        });
+        Rows {
+            columns: columns.collect(),
+            open: None,
+        }
+    }
+
+    fn stored_flow(
+        &mut self,
+        relation: &Relation,
+        stored: &Stored,
+        index: usize,
+        below: Option<&Rows>,
+        only: bool,
+    ) -> Flow {
+        let mut flow = Flow::column(ColumnId {
+            relation: relation.oid,
+            column: stored.attnum,
+        });
+        if relation.schema == "pg_catalog" && is_statistics(&relation.name, &stored.name) {
+            flow.any = true;
+        }
+        if !only {
+            self.add_children(relation, &stored.name, &mut flow);
+        }
+        if let Some(rows) = below {
+            // The columns of a view are those of its query, in order; a definition that gives another number is not the
+            // one that this catalog entry was made from.
+            let inner = match rows.columns.get(index) {
+                Some(column) if rows.open.is_none() && rows.columns.len() == relation.columns.len() => {
+                    column.flow.clone()
+                }
+                _ => {
+                    let mut all = rows.all();
+                    all.unknown = true;
+                    all
+                }
+            };
+            flow.join(&inner);
+            flow.bare = inner.bare;
+        }
+        flow
+    }
+
+    /// A scan of a parent reads its children too, and a rule may name a child's column alone.
+    fn add_children(&mut self, relation: &Relation, name: &str, flow: &mut Flow) {
+        let mut todo = self.catalog.children(relation.oid).to_vec();
+        let mut seen = HashSet::from([relation.oid]);
+        while let Some(oid) = todo.pop() {
+            if !seen.insert(oid) {
+                continue;
+            }
+            self.found.relations.insert(oid);
+            if let Some(column) = self.catalog.relation(oid).and_then(|child| child.column(name)) {
+                flow.add(ColumnId {
+                    relation: oid,
+                    column: column.attnum,
+                });
+            }
+            todo.extend(self.catalog.children(oid));
+        }
+    }
+
+    /// The rows of a view's own query.
+    fn view(&mut self, relation: &Relation) -> Rc<Rows> {
+        if let Some(known) = self.known_views.get(&relation.oid) {
+            return Rc::clone(known);
+        }
+        let rows = Rc::new(self.read_view(relation));
+        self.known_views.insert(relation.oid, Rc::clone(&rows));
+        rows
+    }
+
+    fn read_view(&mut self, relation: &Relation) -> Rows {
+        let hidden = |walker: &mut Self| {
+            walker.opaque(format!("view {}", relation.qualified()));
+            Rows::unknown()
+        };
+        if self.views.contains(&relation.oid) || self.views.len() >= MAX_VIEWS {
+            return hidden(self);
+        }
+        let Some(definition) = &relation.definition else {
+            return hidden(self);
+        };
+        let Ok(statements) = parser::parse(definition, Backslash::Literal) else {
+            return hidden(self);
+        };
+        let [statement] = statements.as_slice() else {
+            return hidden(self);
+        };
+        let Some(root) = statement.tree.root() else {
+            return hidden(self);
+        };
+        let outside = std::mem::replace(&mut self.path, SearchPath::system());
+        self.views.push(relation.oid);
+        let rows = self.query(root, &Scope::default());
+        self.views.pop();
+        self.path = outside;
+        self.touch(&rows.all());
+        rows
+    }
+}
+
+/// A relation that the catalog does not hold. Statistics are known by name all the same.
+fn unknown_relation(schema: Option<&str>, name: &str) -> Rows {
+    let mut flow = Flow::unknown();
+    flow.any = schema.is_none_or(|schema| schema == "pg_catalog") && STATISTICS.contains(&name);
+    Rows {
+        columns: Vec::new(),
+        open: Some(flow),
+    }
+}
+
+fn is_statistics(relation: &str, column: &str) -> bool {
+    STATISTICS.contains(&relation) && STATISTIC_VALUES.contains(&column)
+}

@@ -1,0 +1,219 @@
+//! What names mean at one place of a query.
+
+use std::rc::Rc;
+
+use super::Flow;
+
+/// A named column of a row source.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Column {
+    pub(super) name: Rc<str>,
+    pub(super) flow: Flow,
+}
+
+/// Rows: their columns, and whether there are more that are not known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Rows {
+    pub(super) columns: Vec<Column>,
+    /// Set: there may be other columns, into each of which this flows.
+    pub(super) open: Option<Flow>,
+}
+
+/// Something in FROM that columns can be qualified with.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    pub(super) alias: Rc<str>,
+    /// Schema, if the relation was not given an alias.
+    pub(super) schema: Option<Rc<str>>,
+    pub(super) rows: Rc<Rows>,
+    /// Whether it has system columns (`ctid`, `tableoid`).
+    pub(super) stored: bool,
+}
+
+/// What FROM, or one item of it, makes visible.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Item {
+    pub(super) tables: Vec<Table>,
+    /// Columns that need no qualification, in the order of `*`.
+    pub(super) rows: Rows,
+}
+
+/// A level of a query.
+#[derive(Default)]
+pub(super) struct Scope<'p> {
+    pub(super) parent: Option<&'p Scope<'p>>,
+    pub(super) item: Item,
+    pub(super) ctes: Vec<(Rc<str>, Rows)>,
+    pub(super) windows: Vec<(Rc<str>, Flow)>,
+}
+
+/// System columns. They say where a row is, not what is in it.
+const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
+
+// === impl Rows ===
+
+impl Rows {
+    /// Rows of which nothing is known.
+    pub(super) fn unknown() -> Self {
+        Self {
+            columns: Vec::new(),
+            open: Some(Flow::unknown()),
+        }
+    }
+
+    /// Everything that flows into any column.
+    pub(super) fn all(&self) -> Flow {
+        let mut flow = Flow::clean();
+        self.columns.iter().for_each(|column| flow.join(&column.flow));
+        if let Some(open) = &self.open {
+            flow.join(open);
+        }
+        flow
+    }
+
+    /// The column of a name. Of several, all: PostgreSQL refuses an ambiguous name.
+    pub(super) fn named(&self, name: &str) -> Option<Flow> {
+        let mut found = self.columns.iter().filter(|column| &*column.name == name);
+        let mut flow = found.next()?.flow.clone();
+        for other in found {
+            flow.join(&other.flow);
+            flow.bare = false;
+        }
+        Some(flow)
+    }
+
+    /// Gives the columns other names, from the first on.
+    pub(super) fn rename<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        for (index, name) in names.enumerate() {
+            match self.columns.get_mut(index) {
+                Some(column) => column.name = name.into(),
+                // A column of an open row source that the alias list names.
+                None => {
+                    if let Some(open) = &self.open {
+                        self.columns.push(Column {
+                            name: name.into(),
+                            flow: open.clone(),
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets rows of a set operation flow in, by position.
+    pub(super) fn join(&mut self, other: &Rows) {
+        if self.open.is_some() || other.open.is_some() || self.columns.len() != other.columns.len() {
+            let mut all = self.all();
+            all.join(&other.all());
+            self.columns.iter_mut().for_each(|column| column.flow = all.clone());
+            self.open = Some(all);
+            return;
+        }
+        for (column, other) in self.columns.iter_mut().zip(&other.columns) {
+            column.flow.join(&other.flow);
+            column.flow.bare = false;
+        }
+    }
+}
+
+// === impl Table ===
+
+impl Table {
+    fn is_called(&self, schema: Option<&str>, name: &str) -> bool {
+        &*self.alias == name && schema.is_none_or(|schema| self.schema.as_deref().is_none_or(|own| own == schema))
+    }
+
+    /// What `table.name` is: a column, a system column, or, if neither, `None`.
+    pub(super) fn column(&self, name: &str) -> Option<Flow> {
+        if let Some(flow) = self.rows.named(name) {
+            return Some(flow);
+        }
+        if self.stored && SYSTEM_COLUMNS.contains(&name) {
+            return Some(Flow::clean());
+        }
+        self.rows.open.clone()
+    }
+}
+
+// === impl Item ===
+
+impl Item {
+    /// Puts another item beside this one.
+    pub(super) fn extend(&mut self, other: Item) {
+        self.tables.extend(other.tables);
+        self.rows.columns.extend(other.rows.columns);
+        if let Some(more) = other.rows.open {
+            self.rows.open.get_or_insert_with(Flow::clean).join(&more);
+        }
+    }
+
+    /// The item of one table.
+    pub(super) fn of(table: Table) -> Self {
+        let rows = (*table.rows).clone();
+        Self {
+            tables: vec![table],
+            rows,
+        }
+    }
+}
+
+// === impl Scope ===
+
+impl<'p> Scope<'p> {
+    /// A level below another.
+    pub(super) fn below(parent: &'p Scope<'p>) -> Self {
+        Self {
+            parent: Some(parent),
+            ..Self::default()
+        }
+    }
+
+    /// What an unqualified column name means.
+    pub(super) fn column(&self, name: &str) -> Option<Flow> {
+        if let Some(flow) = self.item.rows.named(name) {
+            return Some(flow);
+        }
+        if SYSTEM_COLUMNS.contains(&name) && self.item.tables.iter().any(|table| table.stored) {
+            return Some(Flow::clean());
+        }
+        // The alias of something whose columns are not known is no column of it, but the whole of it.
+        if let Some(open) = &self.item.rows.open {
+            return Some(
+                self.table(None, name)
+                    .map_or_else(|| open.clone(), |table| table.rows.all())
+                    .mixed(),
+            );
+        }
+        self.parent.and_then(|parent| parent.column(name))
+    }
+
+    /// The table that a qualification means.
+    pub(super) fn table(&self, schema: Option<&str>, name: &str) -> Option<&Table> {
+        let own = self
+            .item
+            .tables
+            .iter()
+            .rev()
+            .find(|table| table.is_called(schema, name));
+        own.or_else(|| self.parent.and_then(|parent| parent.table(schema, name)))
+    }
+
+    /// The common table expression of a name.
+    pub(super) fn cte(&self, name: &str) -> Option<&Rows> {
+        let own = self
+            .ctes
+            .iter()
+            .rev()
+            .find(|(cte, _)| &**cte == name)
+            .map(|(_, rows)| rows);
+        own.or_else(|| self.parent.and_then(|parent| parent.cte(name)))
+    }
+
+    /// What a named window is ordered and partitioned by.
+    pub(super) fn window(&self, name: &str) -> Option<&Flow> {
+        self.windows
+            .iter()
+            .find(|(window, _)| &**window == name)
+            .map(|(_, flow)| flow)
+    }
+}

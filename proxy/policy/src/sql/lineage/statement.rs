@@ -1,0 +1,189 @@
+//! Statements: which query's rows come back, and what is made of them.
+
+use crate::catalog::ColumnId;
+use crate::sql::tree::Node;
+
+use super::scope::{Column, Rows, Scope};
+use super::walker::Walker;
+use super::{Created, Flow, Lineage, Output};
+
+impl Walker<'_> {
+    /// The lineage of a whole statement.
+    pub(super) fn statement(mut self, root: Node<'_>) -> Lineage {
+        let rows = self.outputs(root);
+        if let Some(rows) = &rows {
+            self.touch(&rows.all());
+        }
+        self.found.outputs = rows.and_then(|rows| outputs(&rows));
+        self.found
+    }
+
+    /// The rows that come back; `None` if the statement does not say.
+    fn outputs(&mut self, node: Node<'_>) -> Option<Rows> {
+        let query = |field: &str| node.node(field);
+        match node.kind() {
+            "SelectStmt" => {
+                let rows = self.query(node, &Scope::default());
+                match node.node("into_clause").or_else(|| leftmost_into(node)) {
+                    Some(into) => self.create(into.node("rel"), &into.names("col_names"), rows),
+                    None => Some(rows),
+                }
+            }
+            "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" => Some(self.query(node, &Scope::default())),
+            "CreateTableAsStmt" => {
+                let rows = query("query")
+                    .and_then(|query| self.outputs(query))
+                    .unwrap_or_else(Rows::unknown);
+                let into = query("into")?;
+                self.create(into.node("rel"), &into.names("col_names"), rows)
+            }
+            "ViewStmt" => {
+                let rows = query("query").map_or_else(Rows::unknown, |query| self.query(query, &Scope::default()));
+                self.create(query("view"), &node.names("aliases"), rows)
+            }
+            "PrepareStmt" | "DeclareCursorStmt" => {
+                // The statement itself returns nothing; its query's rows come later, by EXECUTE or FETCH.
+                query("query").and_then(|query| self.outputs(query))
+            }
+            "ExplainStmt" => {
+                query("query").and_then(|query| self.outputs(query));
+                Some(plan())
+            }
+            "CopyStmt" => Some(self.copy(node)),
+            "ExecuteStmt" | "FetchStmt" | "CallStmt" | "VariableShowStmt" => {
+                self.expressions(node);
+                None
+            }
+            _ => {
+                self.everything_below(node);
+                Some(Rows::default())
+            }
+        }
+    }
+
+    fn expressions(&mut self, node: Node<'_>) {
+        let flow = self.below(node, &Scope::default());
+        self.touch(&flow);
+    }
+
+    fn create(&mut self, relation: Option<Node<'_>>, names: &[&str], mut rows: Rows) -> Option<Rows> {
+        self.touch(&rows.all());
+        rows.rename(names.iter().copied());
+        let relation = relation?;
+        let schema = Some(relation.text("schemaname")).filter(|schema| !schema.is_empty());
+        self.found.created = Some(Created {
+            schema: schema.map(str::to_owned),
+            name: relation.text("relname").to_owned(),
+            columns: outputs(&rows),
+        });
+        Some(Rows::default())
+    }
+
+    fn copy(&mut self, node: Node<'_>) -> Rows {
+        if let Some(query) = node.node("query") {
+            return self.query(query, &Scope::default());
+        }
+        let Some(target) = node.node("relation") else {
+            return Rows::unknown();
+        };
+        let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
+        let Some(relation) = self.catalog.resolve(&self.path, schema, target.text("relname")) else {
+            self.unresolved(target.text("relname").to_owned());
+            return Rows::unknown();
+        };
+        // COPY of a table reads that table alone, but partitions are read through their parent nowhere either.
+        let rows = self.rows_of(relation, false);
+        let named = node.names("attlist");
+        let chosen = relation.columns.iter().filter(|column| match named.is_empty() {
+            // Generated columns are left out unless they are named.
+            true => column.generated.is_none(),
+            false => named.contains(&column.name.as_str()),
+        });
+        let ids: Vec<(String, ColumnId)> = chosen
+            .map(|column| {
+                (
+                    column.name.clone(),
+                    ColumnId {
+                        relation: relation.oid,
+                        column: column.attnum,
+                    },
+                )
+            })
+            .collect();
+        if node.flag("is_from") {
+            self.found.written.insert(relation.oid);
+            if relation.active {
+                self.opaque(format!("triggers or rules of {}", relation.qualified()));
+            }
+            ids.iter().for_each(|(_, id)| self.assign(*id, &Flow::clean()));
+            let mut scope = Scope::default();
+            scope.item.rows = rows;
+            self.conditions(node.node("where_clause"), &scope);
+            return Rows::default();
+        }
+        copied(&rows, &named, &ids)
+    }
+
+    /// A statement of another kind returns no rows, but its errors may quote what it names: all of it counts as touched.
+    fn everything_below(&mut self, node: Node<'_>) {
+        let mut todo = vec![node];
+        while let Some(node) = todo.pop() {
+            if !self.step() {
+                return;
+            }
+            if node.is("RangeVar") {
+                let schema = Some(node.text("schemaname")).filter(|schema| !schema.is_empty());
+                if let Some(relation) = self.catalog.resolve(&self.path, schema, node.text("relname")) {
+                    let flow = self.rows_of(relation, false).all();
+                    self.touch(&flow);
+                    self.found.written.insert(relation.oid);
+                }
+            }
+            todo.extend(node.children());
+        }
+    }
+}
+
+/// `SELECT … INTO` of a set operation stands in its first part.
+fn leftmost_into(node: Node<'_>) -> Option<Node<'_>> {
+    let left = node.node("larg")?;
+    left.node("into_clause").or_else(|| leftmost_into(left))
+}
+
+/// COPY gives columns in the order that the statement names them, else in the table's.
+fn copied(rows: &Rows, named: &[&str], ids: &[(String, ColumnId)]) -> Rows {
+    let names: Vec<&str> = match named.is_empty() {
+        true => ids.iter().map(|(name, _)| name.as_str()).collect(),
+        false => named.to_vec(),
+    };
+    let columns = names.into_iter().map(|name| Column {
+        name: name.into(),
+        flow: rows.named(name).unwrap_or_else(Flow::unknown),
+    });
+    Rows {
+        columns: columns.collect(),
+        open: None,
+    }
+}
+
+/// EXPLAIN prints conditions with constants folded by user code.
+fn plan() -> Rows {
+    Rows {
+        columns: vec![Column {
+            name: "QUERY PLAN".into(),
+            flow: Flow::unknown(),
+        }],
+        open: None,
+    }
+}
+
+fn outputs(rows: &Rows) -> Option<Vec<Output>> {
+    if rows.open.is_some() {
+        return None;
+    }
+    let each = rows.columns.iter().map(|column| Output {
+        name: column.name.to_string(),
+        flow: column.flow.clone(),
+    });
+    Some(each.collect())
+}
