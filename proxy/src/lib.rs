@@ -4,7 +4,9 @@
 //! through, [`door`] what both need to know about the Connection that this process serves. [`postgres`] is the first
 //! protocol; the next ones repeat its file names.
 
+pub mod approval;
 pub mod command;
+pub mod control;
 pub mod door;
 pub mod identity;
 pub mod metrics;

@@ -1,0 +1,215 @@
+//! Spending a grant: looked at afresh, counted again with our own policy, claimed by compare-and-swap, read back.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
+use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
+use sallyport_audit::record::Approver;
+use sallyport_crds::access_request::{AccessRequest, Claim as ClaimEntry, Requirement};
+use sallyport_crds::approval_policy::{GrantScope, RuleAction};
+use sallyport_crds::condition::{ConditionType, Reason};
+use sallyport_policy::carrier::Carrier;
+use sallyport_policy::tally::{Question, tally};
+use serde_json::json;
+
+use super::state;
+use crate::control::Place;
+use crate::door::{ApprovalsError, HoldState};
+
+/// Somebody else's write between our look and our claim (the operator's, most likely) is looked at again this often.
+const TRIES: usize = 4;
+
+/// Whether a grant may be used now, by our own policy. Gives whose approvals count.
+pub(super) fn check(
+    request: &AccessRequest,
+    carrier: &Carrier,
+    now: jiff::Timestamp,
+) -> Result<Vec<Approver>, ApprovalsError> {
+    match state::of(request) {
+        HoldState::Approved { .. } => {}
+        HoldState::Closed(why) => return Err(ApprovalsError::Gone(why)),
+        other => return Err(ApprovalsError::Gone(format!("it is not approved: {other:?}"))),
+    }
+    let terms = terms(request, carrier).ok_or_else(|| gone("the policy that asked for it changed"))?;
+    if now > until(request, terms.valid_for) {
+        return Err(gone("its time is over"));
+    }
+    let question = Question {
+        namespace: &carrier.connection.namespace,
+        uid: request.metadata.uid.as_deref().unwrap_or_default(),
+        spec: &request.spec,
+        settings: &carrier.settings,
+    };
+    let answers = request
+        .status
+        .as_ref()
+        .and_then(|status| status.approvals.as_deref())
+        .unwrap_or_default();
+    let counted = tally(&question, &terms.requirements, answers);
+    if counted.denied.is_some() || counted.revoked.is_some() || counted.withdrawn.is_some() {
+        return Err(gone("it was denied, revoked or withdrawn"));
+    }
+    if !counted.is_approved() {
+        return Err(gone(&format!(
+            "under the present policy it has {} approvals",
+            counted.progress()
+        )));
+    }
+    let counts = |answer: &&sallyport_crds::access_request::Answer| {
+        answer.decision == sallyport_crds::access_request::Decision::Approve && counted.approvers.contains(&answer.user)
+    };
+    Ok(answers.iter().filter(counts).map(state::person).collect())
+}
+
+/// Spends a grant of scope Command. Only the claimant whose nonce is read back goes on.
+pub(super) async fn spend(
+    api: &Api<AccessRequest>,
+    place: &Place,
+    carrier: &Carrier,
+    request: &AccessRequest,
+    nonce: &str,
+) -> Result<Vec<Approver>, ApprovalsError> {
+    let (name, uid) = (request.name_any(), request.uid());
+    for _ in 0..TRIES {
+        let fresh = get(api, &name, uid.as_deref()).await?;
+        let approvers = check(&fresh, carrier, jiff::Timestamp::now())?;
+        match api
+            .patch_status(&name, &PatchParams::default(), &claim(&fresh, place, nonce)?)
+            .await
+        {
+            Ok(_) => {}
+            // The test on resourceVersion failed, or the API server saw a conflict: look again.
+            Err(kube::Error::Api(status)) if matches!(status.code, 409 | 422) && retriable(&status.message) => continue,
+            Err(error) => return Err(failed(&error)),
+        }
+        let after = get(api, &name, uid.as_deref()).await?;
+        let ours = after
+            .status
+            .as_ref()
+            .and_then(|status| status.consumed.as_ref())
+            .is_some_and(|claim| claim.nonce == nonce);
+        return if ours {
+            Ok(approvers)
+        } else {
+            Err(gone("another process used it"))
+        };
+    }
+    Err(gone("it changes too often to be claimed"))
+}
+
+/// What our own policy asks for the request, from the rules that asked.
+struct Terms {
+    requirements: Vec<Requirement>,
+    valid_for: Option<Duration>,
+}
+
+fn terms(request: &AccessRequest, carrier: &Carrier) -> Option<Terms> {
+    let mut terms = Terms {
+        requirements: Vec::new(),
+        valid_for: None,
+    };
+    for asked_by in &request.spec.asked_by {
+        let policy = carrier
+            .approval_policies
+            .iter()
+            .find(|policy| policy.uid == asked_by.uid)?;
+        let rule = policy
+            .spec
+            .rules
+            .iter()
+            .find(|rule| rule.name == asked_by.rule && rule.action == RuleAction::RequireApproval)?;
+        let approval = rule.approval.as_ref()?;
+        if let Some(valid_for) = approval.grant.valid_for {
+            let valid_for = valid_for.get();
+            terms.valid_for = Some(terms.valid_for.map_or(valid_for, |other| other.min(valid_for)));
+        }
+        terms.requirements.push(Requirement {
+            asked_by: asked_by.clone(),
+            approvers: approval.approvers.clone(),
+            required: approval.required,
+            reason_required: approval.reason_required,
+        });
+    }
+    (!terms.requirements.is_empty()).then_some(terms)
+}
+
+/// When the grant ends: a single use with the request itself, what lasts with the time that the policy gives, counted from
+/// the approval.
+fn until(request: &AccessRequest, valid_for: Option<Duration>) -> jiff::Timestamp {
+    if request.spec.scope == GrantScope::Command {
+        return request.spec.expires_at.0;
+    }
+    let conditions = request.status.iter().flat_map(|status| &status.conditions);
+    let approved = conditions
+        .filter(|condition| condition.type_ == ConditionType::Approved.as_str())
+        .map(|condition| condition.last_transition_time.0)
+        .next();
+    let window = request.spec.window.as_ref().map(|window| window.duration.get());
+    let span = match (valid_for, window) {
+        (Some(one), Some(other)) => one.min(other),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => Duration::ZERO,
+    };
+    approved
+        .and_then(|at| at.checked_add(span).ok())
+        .unwrap_or(jiff::Timestamp::MIN)
+}
+
+fn claim(fresh: &AccessRequest, place: &Place, nonce: &str) -> Result<Patch<AccessRequest>, ApprovalsError> {
+    let now = jiff::Timestamp::now();
+    let entry = ClaimEntry {
+        nonce: nonce.to_owned(),
+        pod: place.pod.name.clone(),
+        time: MicroTime(now),
+    };
+    let condition = Condition {
+        type_: ConditionType::Consumed.as_str().to_owned(),
+        status: "True".to_owned(),
+        reason: Reason::ClaimedByProxy.as_str(),
+        message: format!("claimed by Pod {}", place.pod.name),
+        last_transition_time: Time(now),
+        observed_generation: fresh.metadata.generation,
+    };
+    let patch = json!([
+        { "op": "test", "path": "/metadata/uid", "value": fresh.metadata.uid },
+        { "op": "test", "path": "/metadata/resourceVersion", "value": fresh.metadata.resource_version },
+        { "op": "add", "path": "/status/consumed", "value": entry },
+        { "op": "add", "path": "/status/conditions/-", "value": condition },
+    ]);
+    serde_json::from_value(patch)
+        .map(Patch::Json)
+        .map_err(|error| ApprovalsError::Refused(error.to_string()))
+}
+
+/// The request as the API server has it now, if it is still the same one.
+pub(super) async fn get(
+    api: &Api<AccessRequest>,
+    name: &str,
+    uid: Option<&str>,
+) -> Result<AccessRequest, ApprovalsError> {
+    match api.get_opt(name).await {
+        Ok(Some(found)) if found.metadata.uid.as_deref() == uid => Ok(found),
+        Ok(_) => Err(gone("the request was deleted")),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+pub(super) fn failed(error: &kube::Error) -> ApprovalsError {
+    match error {
+        kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 429 => {
+            ApprovalsError::Refused(status.message.clone())
+        }
+        kube::Error::Api(status) => ApprovalsError::Unavailable(format!("the API server answered {}", status.code)),
+        _ => ApprovalsError::Unavailable("the API server cannot be reached".to_owned()),
+    }
+}
+
+fn retriable(message: &str) -> bool {
+    // A refusal by admission also has code 422; trying that again would only repeat it.
+    !message.contains("denied request")
+}
+
+fn gone(why: &str) -> ApprovalsError {
+    ApprovalsError::Gone(why.to_owned())
+}

@@ -1,0 +1,18 @@
+//! Asks second people: AccessRequests are made, watched, claimed and withdrawn.
+//!
+//! Reading order: [`Requests`] (what a session calls), `board` (every request of this Connection as the watch last showed
+//! it), `state` (what a request's conditions mean), `claim` (spending a grant, once), [`NoCluster`] (a door without one).
+
+mod board;
+mod claim;
+mod nowhere;
+mod requests;
+mod spec;
+mod state;
+mod withdraw;
+
+#[cfg(test)]
+mod tests;
+
+pub use nowhere::NoCluster;
+pub use requests::Requests;

@@ -1,0 +1,41 @@
+//! A door without a cluster has nobody to ask.
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use sallyport_audit::record::RequestRef;
+
+use crate::door::{Approvals, ApprovalsError, Ask, Claim, Held, Identity};
+
+/// Refuses every hold in words.
+#[derive(Clone, Copy, Debug)]
+pub struct NoCluster;
+
+// === impl NoCluster ===
+
+impl NoCluster {
+    fn refusal<T: Send + 'static>() -> BoxFuture<'static, Result<T, ApprovalsError>> {
+        let words = "this door runs without a cluster (--manifests), so nobody can be asked; give it a --kubeconfig";
+        futures::future::ready(Err(ApprovalsError::Unavailable(words.to_owned()))).boxed()
+    }
+}
+
+impl Approvals for NoCluster {
+    fn find(&self, _: &Identity, _: &str) -> Option<Held> {
+        None
+    }
+
+    fn ask(&self, _: Ask) -> BoxFuture<'_, Result<Held, ApprovalsError>> {
+        Self::refusal()
+    }
+
+    fn claim<'a>(
+        &'a self,
+        _: &'a Identity,
+        _: &'a str,
+        _: &'a RequestRef,
+    ) -> BoxFuture<'a, Result<Claim, ApprovalsError>> {
+        Self::refusal()
+    }
+
+    fn withdraw(&self, _: &RequestRef, _: &str) {}
+}

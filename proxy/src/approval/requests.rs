@@ -1,0 +1,203 @@
+//! What a session calls.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
+use kube::api::PostParams;
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt as _, watcher as watch_all};
+use kube::{Api, Client, ResourceExt as _};
+use sallyport_audit::record::{RequestRef, SessionId};
+use sallyport_crds::AccessRequest;
+use sallyport_crds::approval_policy::GrantScope;
+use sallyport_policy::carrier::Carrier;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+
+use super::board::Board;
+use super::{claim, spec, withdraw};
+use crate::control::{Contact, Place};
+use crate::door::{Approvals, ApprovalsError, Ask, Claim, Held, HoldState, Identity};
+
+/// Grants pause when the watch has been silent for this long: a revocation could not be seen.
+const BLIND: Duration = Duration::from_secs(60);
+/// One question to the API server.
+const WITHIN: Duration = Duration::from_secs(15);
+
+/// AccessRequests of one Connection.
+pub struct Requests {
+    api: Api<AccessRequest>,
+    place: Place,
+    contact: Arc<Contact>,
+    runtime: Handle,
+    board: Arc<Board>,
+    carrier: ArcSwapOption<Carrier>,
+    withdrawals: mpsc::Sender<(RequestRef, String)>,
+}
+
+// === impl Requests ===
+
+impl Requests {
+    /// Begins to watch the requests of this Connection on `runtime`.
+    pub fn start(client: Client, place: Place, contact: Arc<Contact>, runtime: &Handle) -> Arc<Self> {
+        let api: Api<AccessRequest> = Api::namespaced(client, &place.connection.namespace);
+        let board = Arc::new(Board::new(place.connection.uid.clone()));
+        runtime.spawn(follow(api.clone(), Arc::clone(&board), Arc::clone(&contact)));
+        let withdrawals = withdraw::start(api.clone(), place.clone(), runtime);
+        let (runtime, carrier) = (runtime.clone(), ArcSwapOption::empty());
+        Arc::new(Self {
+            api,
+            place,
+            contact,
+            runtime,
+            board,
+            carrier,
+            withdrawals,
+        })
+    }
+
+    /// The policy by which grants are checked from now on.
+    pub fn apply(&self, carrier: &Arc<Carrier>) {
+        self.carrier.store(Some(Arc::clone(carrier)));
+    }
+
+    fn seeing(&self) -> Result<Arc<Carrier>, ApprovalsError> {
+        if self.contact.away() > BLIND {
+            return Err(ApprovalsError::Unavailable(
+                "the API server is away, so nothing can be approved".to_owned(),
+            ));
+        }
+        self.carrier
+            .load_full()
+            .ok_or_else(|| ApprovalsError::Unavailable("there is no policy".to_owned()))
+    }
+
+    fn check_quota(&self, carrier: &Carrier, identity: &Identity) -> Result<(), ApprovalsError> {
+        let open = self.board.count(|request| spec::is_by(request, identity));
+        let allowed = carrier.connection.spec.limits.max_open_requests_per_person;
+        if open < usize::try_from(allowed).unwrap_or(0) {
+            Ok(())
+        } else {
+            Err(ApprovalsError::TooMany { open })
+        }
+    }
+
+    /// Runs on the control plane's runtime, whose client it uses, and ends in time.
+    async fn there<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, ApprovalsError>> + Send + 'static,
+    ) -> Result<T, ApprovalsError> {
+        let late = || ApprovalsError::Unavailable("the API server does not answer in time".to_owned());
+        let task = self.runtime.spawn(tokio::time::timeout(WITHIN, work));
+        task.await.map_err(|_| late())?.map_err(|_| late())?
+    }
+}
+
+impl Approvals for Requests {
+    fn find(&self, identity: &Identity, digest: &str) -> Option<Held> {
+        let held = self.board.find(|request| spec::fits(request, identity, digest))?;
+        match self.seeing() {
+            Ok(_) => Some(held),
+            Err(error) => Some(Held {
+                request: held.request,
+                state: watch::channel(HoldState::Unavailable(error.to_string())).1,
+            }),
+        }
+    }
+
+    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Held, ApprovalsError>> {
+        async move {
+            let carrier = self.seeing()?;
+            self.check_quota(&carrier, &ask.identity)?;
+            let request = spec::request(ask, &self.place);
+            let (api, board) = (self.api.clone(), Arc::clone(&self.board));
+            let create = async move {
+                let made = api
+                    .create(&PostParams::default(), &request)
+                    .await
+                    .map_err(|error| claim::failed(&error))?;
+                board
+                    .show(made)
+                    .ok_or_else(|| ApprovalsError::Refused("the API server gave back another object".to_owned()))
+            };
+            self.there(create).await
+        }
+        .boxed()
+    }
+
+    fn claim<'a>(
+        &'a self,
+        identity: &'a Identity,
+        digest: &'a str,
+        request: &'a RequestRef,
+    ) -> BoxFuture<'a, Result<Claim, ApprovalsError>> {
+        async move {
+            let carrier = self.seeing()?;
+            let nonce = SessionId::random()
+                .map_err(|error| ApprovalsError::Unavailable(error.to_string()))?
+                .to_string();
+            let (api, place, reference, own) = (self.api.clone(), self.place.clone(), request.clone(), nonce.clone());
+            let (identity, digest) = (identity.clone(), digest.to_owned());
+            let spend = async move {
+                let found = claim::get(&api, &reference.name, Some(&reference.uid)).await?;
+                if found.spec.connection.uid != place.connection.uid || !spec::fits(&found, &identity, &digest) {
+                    return Err(ApprovalsError::Gone(
+                        "it was given for another person, command or connection".to_owned(),
+                    ));
+                }
+                if found.spec.scope == GrantScope::Command {
+                    claim::spend(&api, &place, &carrier, &found, &own).await
+                } else {
+                    // What lasts is not spent; every use of it is a record.
+                    claim::check(&found, &carrier, jiff::Timestamp::now())
+                }
+            };
+            let approvers = self.there(spend).await?;
+            Ok(Claim {
+                request: request.clone(),
+                nonce,
+                approvers,
+            })
+        }
+        .boxed()
+    }
+
+    fn withdraw(&self, request: &RequestRef, reason: &str) {
+        if self.withdrawals.try_send((request.clone(), reason.to_owned())).is_err() {
+            tracing::warn!(request = %request.name, "too many withdrawals wait; this request will expire");
+        }
+    }
+}
+
+impl fmt::Debug for Requests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Requests")
+            .field("board", &self.board)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Keeps the board as the API server shows it.
+async fn follow(api: Api<AccessRequest>, board: Arc<Board>, contact: Arc<Contact>) {
+    let mut events = Box::pin(watch_all(api, watcher::Config::default()).default_backoff());
+    let mut seen = HashSet::new();
+    while let Some(event) = events.next().await {
+        let Ok(event) = event else { continue };
+        contact.heard();
+        match event {
+            Event::Init => seen.clear(),
+            Event::InitApply(request) => {
+                seen.extend(request.uid());
+                board.show(request);
+            }
+            Event::InitDone => board.keep(&seen),
+            Event::Apply(request) => drop(board.show(request)),
+            Event::Delete(request) => board.remove(&request.uid().unwrap_or_default()),
+        }
+    }
+}

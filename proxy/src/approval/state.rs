@@ -1,0 +1,76 @@
+//! What the conditions of a request mean to the session that waits for it.
+
+use sallyport_audit::Time;
+use sallyport_audit::record::Approver;
+use sallyport_crds::access_request::{AccessRequest, AccessRequestStatus, Answer, Decision};
+use sallyport_crds::condition::{ConditionType, is_true};
+
+use crate::door::HoldState;
+
+/// How the request stands. What ends it comes before what grants it.
+pub(super) fn of(request: &AccessRequest) -> HoldState {
+    let Some(status) = &request.status else {
+        return waiting(None);
+    };
+    let is = |kind| is_true(&status.conditions, kind);
+    if is(ConditionType::Denied) {
+        return HoldState::Denied {
+            deniers: people(status, Decision::Deny),
+        };
+    }
+    let ended = [
+        (
+            ConditionType::AdmissionChanged,
+            "the cluster's admission changed since the request was made",
+        ),
+        (ConditionType::Revoked, "the grant was revoked"),
+        (ConditionType::Withdrawn, "the request was withdrawn"),
+    ];
+    if let Some((_, words)) = ended.iter().find(|(kind, _)| is(*kind)) {
+        return HoldState::Closed((*words).to_owned());
+    }
+    if status.consumed.is_some() || is(ConditionType::Consumed) {
+        return HoldState::Closed("the grant was used".to_owned());
+    }
+    if is(ConditionType::Approved) {
+        return HoldState::Approved {
+            approvers: people(status, Decision::Approve),
+        };
+    }
+    if is(ConditionType::Expired) {
+        return HoldState::Expired;
+    }
+    waiting(status.progress.as_deref())
+}
+
+/// Whether nothing can come of the request any more.
+pub(super) fn is_over(state: &HoldState) -> bool {
+    !matches!(state, HoldState::Waiting { .. } | HoldState::Approved { .. })
+}
+
+/// Everybody who gave this answer, as records name them.
+pub(super) fn people(status: &AccessRequestStatus, decision: Decision) -> Vec<Approver> {
+    let answers = status.approvals.iter().flatten();
+    answers
+        .filter(|answer| answer.decision == decision)
+        .map(person)
+        .collect()
+}
+
+pub(super) fn person(answer: &Answer) -> Approver {
+    Approver {
+        reason: answer.reason.clone(),
+        time: answer
+            .time
+            .as_ref()
+            .map(|time| Time::from_unix_micros(time.0.as_microsecond())),
+        uid: answer.subject.clone(),
+        username: answer.user.clone(),
+    }
+}
+
+fn waiting(progress: Option<&str>) -> HoldState {
+    HoldState::Waiting {
+        progress: progress.unwrap_or_default().to_owned(),
+    }
+}

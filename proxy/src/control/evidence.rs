@@ -1,0 +1,79 @@
+//! The ways to the recorders that a carrier names.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sallyport_crds::Reason;
+use sallyport_crds::audit_sink;
+use sallyport_policy::carrier::CarriedSink;
+use sallyport_recorder::client::{Durability, Evidence, Limits, Link};
+use sallyport_runtime::PeerIdentity;
+use sallyport_runtime::workload::Credential;
+use tokio::runtime::Handle;
+
+use super::Place;
+use super::lack::Lack;
+
+/// Connects to every sink; each must accept a record before it counts.
+pub(super) fn connect(
+    sinks: &[CarriedSink],
+    place: &Place,
+    credential: &Credential,
+    runtime: &Handle,
+) -> Result<Evidence, Lack> {
+    if sinks.is_empty() {
+        return Err(Lack::new(
+            Reason::SinkNotAvailable,
+            "the policy names no sink: nobody gets in unrecorded",
+        ));
+    }
+    let handles: Vec<_> = sinks
+        .iter()
+        .map(|sink| one(sink, place, credential, runtime))
+        .collect::<Result<_, _>>()?;
+    Ok(Evidence::all(&handles))
+}
+
+fn one(sink: &CarriedSink, place: &Place, credential: &Credential, runtime: &Handle) -> Result<Evidence, Lack> {
+    let unavailable = |error: &dyn std::fmt::Display| {
+        Lack::new(
+            Reason::SinkNotAvailable,
+            format!("AuditSink {}/{}: {error}", sink.namespace, sink.name),
+        )
+    };
+    let wanted = (sink.namespace.clone(), sink.name.clone(), sink.uid.clone());
+    let accept = Arc::new(move |peer: &PeerIdentity| match peer {
+        PeerIdentity::Sink(recorder) => {
+            (&recorder.namespace, &recorder.name, &recorder.uid) == (&wanted.0, &wanted.1, &wanted.2)
+        }
+        _ => false,
+    });
+    let config = credential.client_config(accept).map_err(|error| unavailable(&error))?;
+    let server_name = sink
+        .address
+        .rsplit_once(':')
+        .map_or(sink.address.as_str(), |(host, _)| host)
+        .to_owned();
+    let link = Link {
+        endpoint: sink.address.clone(),
+        server_name,
+        tls: Arc::new(move || Arc::clone(&config)),
+        connection: place.connection.clone(),
+        pod: place.pod.clone(),
+        durability: match sink.durability {
+            audit_sink::Durability::BeforeExecution => Durability::BeforeExecution,
+            audit_sink::Durability::Async => Durability::Async,
+        },
+        limits: limits(sink),
+    };
+    Evidence::connect(link, runtime).map_err(|error| unavailable(&error))
+}
+
+fn limits(sink: &CarriedSink) -> Limits {
+    let mut limits = Limits::default();
+    if let (audit_sink::Durability::Async, Some(bounds)) = (sink.durability, &sink.asynchronous) {
+        limits.max_records = u64::try_from(bounds.max_records).unwrap_or(1);
+        limits.accept_within = bounds.max_lag.get().max(Duration::from_millis(100));
+    }
+    limits
+}

@@ -1,0 +1,213 @@
+//! What Secrets give a door: the target's credential, the door's certificate, the binding key, keys of Hash rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use sallyport_crds::connection::Protocol;
+use sallyport_crds::reference::SecretKeyReference;
+use sallyport_crds::{Reason, names};
+use sallyport_policy::carrier::Carrier;
+use sallyport_policy::mask::{HashKey, HashKeys};
+use sallyport_runtime::tls::{self, Current};
+
+use super::lack::Lack;
+use crate::door::{Credential, Secret};
+
+/// Key of the binding key within its Secret.
+pub const BINDING_FIELD: &str = "binding";
+/// Shortest binding key, in bytes.
+const BINDING_MIN: usize = 32;
+
+/// One Secret, read. Its `Debug` shows no value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretObject {
+    annotations: BTreeMap<String, String>,
+    data: BTreeMap<String, Vec<u8>>,
+}
+
+/// The Secrets that could be read, by name. A name that is absent or None was not there.
+pub type Secrets = BTreeMap<String, Option<Arc<SecretObject>>>;
+
+/// Names of the Secrets that a carrier needs.
+pub fn needed(carrier: &Carrier) -> BTreeSet<String> {
+    let connection = &carrier.connection;
+    let hash = hash_references(carrier)
+        .into_iter()
+        .map(|reference| reference.name.clone());
+    let fixed = [
+        connection.spec.credentials_ref.name.clone(),
+        certificate_name(carrier),
+        names::binding_key(&connection.name),
+    ];
+    fixed.into_iter().chain(hash).collect()
+}
+
+/// The target's credential.
+///
+/// # Errors
+/// When the Secret is missing, lacks a key, or is not for the target's host: who may edit a Connection could otherwise send
+/// any Secret of the namespace to a host of their own.
+pub fn credential(carrier: &Carrier, secrets: &Secrets) -> Result<Credential, Lack> {
+    let spec = &carrier.connection.spec;
+    let name = &spec.credentials_ref.name;
+    let secret = find(secrets, name)?;
+    let hosts = secret
+        .annotations
+        .get(names::HOSTS_ANNOTATION)
+        .map(String::as_str)
+        .unwrap_or_default();
+    if !hosts
+        .split(',')
+        .any(|host| host.trim().eq_ignore_ascii_case(&spec.target.host))
+    {
+        let message = format!(
+            "Secret {name} may not be used for {}: name the host in its annotation {}",
+            spec.target.host,
+            names::HOSTS_ANNOTATION
+        );
+        return Err(Lack::new(Reason::HostNotPermitted, message));
+    }
+    let username = String::from_utf8(secret.field(name, "username")?.to_vec())
+        .map_err(|_| Lack::new(Reason::SecretMissing, format!("Secret {name}: username is not text")))?;
+    Ok(Credential {
+        username,
+        password: Secret::new(secret.field(name, "password")?.to_vec()),
+    })
+}
+
+/// The door's own TLS, with the ALPN name of the protocol.
+///
+/// # Errors
+/// When the Secret is missing or holds no usable certificate.
+pub fn tls(carrier: &Carrier, secrets: &Secrets) -> Result<Arc<rustls::ServerConfig>, Lack> {
+    let name = certificate_name(carrier);
+    let secret = find(secrets, &name)?;
+    let unusable = |error: tls::TlsError| Lack::new(Reason::SecretMissing, format!("Secret {name}: {error}"));
+    let current =
+        Current::from_pem(secret.field(&name, "tls.crt")?, secret.field(&name, "tls.key")?).map_err(unusable)?;
+    let alpn: &[&[u8]] = match carrier.connection.spec.protocol {
+        Protocol::PostgreSQL => &[b"postgresql"],
+        Protocol::Kubernetes => &[b"h2", b"http/1.1"],
+        Protocol::Ssh => &[],
+    };
+    tls::server_config(Arc::new(current), alpn)
+        .map(Arc::new)
+        .map_err(unusable)
+}
+
+/// The key that binds AccessRequests to exact bytes.
+///
+/// # Errors
+/// When the Secret is missing or the key too short.
+pub fn binding_key(carrier: &Carrier, secrets: &Secrets) -> Result<hmac::Key, Lack> {
+    let name = names::binding_key(&carrier.connection.name);
+    let key = find(secrets, &name)?.field(&name, BINDING_FIELD)?;
+    if key.len() < BINDING_MIN {
+        return Err(Lack::new(
+            Reason::SecretMissing,
+            format!("Secret {name}: {BINDING_FIELD} must have at least {BINDING_MIN} bytes"),
+        ));
+    }
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, key))
+}
+
+/// Keys of Hash rules.
+///
+/// # Errors
+/// When one is missing or too short: values would otherwise have to be passed or guessed at.
+pub fn hash_keys(carrier: &Carrier, secrets: &Secrets) -> Result<HashKeys, Lack> {
+    let mut keys = HashKeys::new();
+    for reference in hash_references(carrier) {
+        let SecretKeyReference { name, key } = reference;
+        let bytes = find(secrets, name)?.field(name, key)?;
+        let short = || {
+            Lack::new(
+                Reason::SecretMissing,
+                format!("Secret {name}: {key} must have at least {} bytes", HashKey::MIN_BYTES),
+            )
+        };
+        keys.insert(reference.clone(), HashKey::new(bytes).ok_or_else(short)?);
+    }
+    Ok(keys)
+}
+
+// === impl SecretObject ===
+
+impl SecretObject {
+    /// From its parts.
+    pub fn new(annotations: BTreeMap<String, String>, data: BTreeMap<String, Vec<u8>>) -> Self {
+        Self { annotations, data }
+    }
+
+    fn field(&self, name: &str, key: &str) -> Result<&[u8], Lack> {
+        let missing = || Lack::new(Reason::SecretMissing, format!("Secret {name} has no {key}"));
+        self.data
+            .get(key)
+            .map(Vec::as_slice)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(missing)
+    }
+}
+
+impl From<KubeSecret> for SecretObject {
+    fn from(secret: KubeSecret) -> Self {
+        let mut data: BTreeMap<_, _> = secret
+            .data
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(key, value)| (key, value.0))
+            .collect();
+        // The API server has merged stringData already; a file has not.
+        data.extend(
+            secret
+                .string_data
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(key, value)| (key, value.into_bytes())),
+        );
+        Self {
+            annotations: secret.metadata.annotations.unwrap_or_default(),
+            data,
+        }
+    }
+}
+
+impl fmt::Debug for SecretObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretObject")
+            .field("keys", &self.data.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+fn find<'a>(secrets: &'a Secrets, name: &str) -> Result<&'a SecretObject, Lack> {
+    let missing = || {
+        Lack::new(
+            Reason::SecretMissing,
+            format!("Secret {name} does not exist or cannot be read"),
+        )
+    };
+    secrets.get(name).and_then(Option::as_deref).ok_or_else(missing)
+}
+
+fn certificate_name(carrier: &Carrier) -> String {
+    let connection = &carrier.connection;
+    let own = || names::door_certificate(&connection.name);
+    connection
+        .spec
+        .certificate
+        .secret_ref
+        .as_ref()
+        .map_or_else(own, |reference| reference.name.clone())
+}
+
+fn hash_references(carrier: &Carrier) -> Vec<&SecretKeyReference> {
+    let actions = carrier.masking_rules.iter().map(|rule| &rule.spec.action);
+    actions
+        .filter_map(|action| action.hash.as_ref())
+        .map(|hash| &hash.key_secret_ref)
+        .collect()
+}

@@ -1,0 +1,124 @@
+//! Tells the operator what this process enforces, and hears which revision it should.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sallyport_audit::record::Instance;
+use sallyport_runtime::PeerIdentity;
+use sallyport_runtime::report::{ANSWER_AFTER, Answer, PATH, Report};
+use sallyport_runtime::tls::TlsError;
+use sallyport_runtime::workload::Credential;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::lack::Lack;
+use super::status::Status;
+use super::{Place, metrics};
+use crate::door::Sessions;
+
+/// The operator holds a report for [`ANSWER_AFTER`]; one that takes longer by this is lost.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Between two tries of an operator that does not answer, and between two reports while it wants what we have not got yet.
+const PAUSE: Duration = Duration::from_millis(250);
+/// An answer is a few bytes.
+const MAX_ANSWER: u64 = 4_096;
+
+/// What a report is made from.
+pub(super) struct Reporter {
+    pub(super) place: Place,
+    pub(super) instance: Instance,
+    pub(super) sessions: Sessions,
+    pub(super) status: watch::Receiver<Status>,
+    pub(super) drain: CancellationToken,
+    /// Where the operator's answers go.
+    pub(super) wanted: watch::Sender<Option<u64>>,
+}
+
+// === impl Reporter ===
+
+impl Reporter {
+    /// Reports until the process ends. Needs nothing but the operator: it goes on while the API server is away.
+    pub(super) async fn run(mut self, operator_url: String, credential: Credential) {
+        let url = format!("{}{PATH}", operator_url.trim_end_matches('/'));
+        let client = match client(&credential) {
+            Ok(client) => client,
+            Err(error) => return tracing::error!(%error, "reports to the operator cannot be made"),
+        };
+        let mut silent = false;
+        loop {
+            self.status.mark_unchanged();
+            let report = self.report();
+            let answer = tokio::select! {
+                answer = post(&client, &url, &report) => Some(answer),
+                // What is being said is no longer true: say it anew.
+                Ok(()) = self.status.changed() => None,
+            };
+            match answer {
+                None => continue,
+                Some(Ok(answer)) => {
+                    silent = self.said(silent, false);
+                    self.wanted
+                        .send_if_modified(|old| old.replace(answer.wanted_revision) != Some(answer.wanted_revision));
+                    if Some(answer.wanted_revision) == report.revision {
+                        continue;
+                    }
+                }
+                Some(Err(())) => silent = self.said(silent, true),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                Ok(()) = self.status.changed() => {}
+            }
+        }
+    }
+
+    fn report(&self) -> Report {
+        let status = self.status.borrow();
+        // A session that is still under an older revision is what the whole process enforces.
+        let oldest = self.sessions.oldest_revision();
+        let revision = status
+            .revision
+            .map(|loaded| oldest.map_or(loaded, |oldest| loaded.min(oldest)));
+        Report {
+            instance: self.instance.to_string(),
+            pod: self.place.pod.name.clone(),
+            connection_uid: self.place.connection.uid.clone(),
+            revision,
+            sessions: u64::try_from(self.sessions.count()).unwrap_or(u64::MAX),
+            problems: status.lacks.iter().map(Lack::problem).collect(),
+            terminating: self.drain.is_cancelled(),
+        }
+    }
+
+    fn said(&self, was_silent: bool, is_silent: bool) -> bool {
+        metrics::get().reported(!is_silent);
+        if was_silent != is_silent {
+            if is_silent {
+                tracing::warn!("the operator does not answer: Enforced will be False");
+            } else {
+                tracing::info!("the operator answers again");
+            }
+        }
+        is_silent
+    }
+}
+
+fn client(credential: &Credential) -> Result<reqwest::Client, TlsError> {
+    let config = credential.client_config(Arc::new(|peer: &PeerIdentity| *peer == PeerIdentity::Operator))?;
+    reqwest::Client::builder()
+        .tls_backend_preconfigured((*config).clone())
+        .https_only(true)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(ANSWER_AFTER + PATIENCE)
+        .build()
+        .map_err(|_| TlsError::NoCertificate)
+}
+
+async fn post(client: &reqwest::Client, url: &str, report: &Report) -> Result<Answer, ()> {
+    let response = client.post(url).json(report).send().await.map_err(|_| ())?;
+    if !response.status().is_success() || response.content_length().is_none_or(|length| length > MAX_ANSWER) {
+        return Err(());
+    }
+    response.json().await.map_err(|_| ())
+}

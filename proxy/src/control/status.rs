@@ -1,0 +1,36 @@
+//! How the door stands: for readiness, reports and metrics.
+
+use std::sync::Arc;
+
+use sallyport_runtime::admin::Probe;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::lack::Lack;
+
+/// How the door stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// The revision that is loaded: enforced for whatever comes in now. None where the door is shut for want of one.
+    pub revision: Option<u64>,
+    /// Why nobody new can be admitted; None where somebody can.
+    pub shut: Option<String>,
+    /// What is missing or odd.
+    pub lacks: Vec<Lack>,
+    /// Whether the API server has not answered for longer than it should.
+    pub away: bool,
+}
+
+/// "Can admit under a known policy, and is not draining". The recorder and the API server do not count: without them the
+/// door refuses in words, which a Service without endpoints cannot.
+pub fn readiness(status: watch::Receiver<Status>, drain: CancellationToken) -> Probe {
+    Arc::new(move || {
+        if drain.is_cancelled() {
+            return Err("draining".to_owned());
+        }
+        match &status.borrow().shut {
+            None => Ok(()),
+            Some(why) => Err(why.clone()),
+        }
+    })
+}
