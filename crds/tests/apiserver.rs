@@ -39,7 +39,9 @@ fn the_api_server_keeps_what_the_kinds_promise() -> Result<()> {
     for path in tables()? {
         refuses(&server, &path, &mut failures)?;
     }
-    takes_samples(&server, &mut failures)?;
+    if let Err(error) = takes_samples(&server, &mut failures) {
+        failures.push(format!("{error:#}"));
+    }
     keeps_what_must_not_change(&server, &mut failures)?;
     explains(&server)?;
     ensure!(failures.is_empty(), "\n{}", failures.join("\n"));

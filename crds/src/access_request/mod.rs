@@ -35,9 +35,9 @@ use crate::approval_policy::{GrantScope, OnHold};
 )]
 #[x_kube(validation = Rule::new("self == oldSelf").message("spec is immutable: withdraw this request and make another"))]
 #[x_kube(validation = Rule::new("!(self.scope in ['Command', 'Fingerprint']) || has(self.command)").message("scope Command and Fingerprint need the command"))]
-#[x_kube(validation = Rule::new("(self.scope == 'Window') == has(self.window)").message("window belongs to scope Window, and is needed there"))]
-#[x_kube(validation = Rule::new("has(self.session) == has(self.command)").message("a held command comes with its session, and only a held command does"))]
-#[x_kube(validation = Rule::new("has(self.session) || self.scope == 'Window' && has(self.reason)").message("what is asked beforehand is a window, with a reason"))]
+#[x_kube(validation = Rule::new("self.scope == 'Window' || !has(self.window)").message("window belongs to scope Window"))]
+#[x_kube(validation = Rule::new("!has(self.command) || has(self.session)").message("a held command comes with its session"))]
+#[x_kube(validation = Rule::new("has(self.session) || self.scope == 'Window' && has(self.window) && has(self.reason)").message("what is asked beforehand is a window of time, with a reason"))]
 #[serde(rename_all = "camelCase")]
 pub struct AccessRequestSpec {
     /// The Connection that is asked about.
