@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::sql::{Access, Denied, Statement, Verb, Verbs};
+use crate::catalog::{Catalog, Oid, Relation, SearchPath};
+use crate::mask::ProtectedColumns;
+use crate::sql::{Access, Denied, Lineage, Statement, Verb, Verbs};
 
 /// The longest command, text and parameters together, that an approver can be asked about, in bytes. A harmless beginning
 /// must not stand for what follows it.
@@ -20,7 +22,7 @@ pub struct Command {
     pub database: String,
     /// What it does.
     pub verbs: Verbs,
-    /// Relations that it touches, resolved, as `schema.table`, closed over views, rules and partitions.
+    /// Relations that it touches, after [`Command::resolve`] as `schema.table`, closed over views, rules and partitions.
     pub tables: Vec<String>,
     /// Those of them that it writes or changes.
     pub written: Vec<String>,
@@ -98,10 +100,70 @@ impl Command {
         self.read_only &= other.is_read();
     }
 
+    /// Puts resolved names in the place of written ones, by the lineage of a statement and the catalog it was made with, and
+    /// adds what lineage found: columns, views' own relations, what cannot be seen into. Names that the catalog does not
+    /// know stay as they were written, and where they should exist, they are opaque. Call it once for each statement that
+    /// [`Command::of`] and [`Command::absorb`] were given.
+    pub fn resolve(
+        &mut self,
+        statement: &Statement,
+        lineage: &Lineage,
+        catalog: &dyn Catalog,
+        path: &SearchPath,
+        protected: &ProtectedColumns,
+    ) {
+        for written in &statement.relations {
+            let found = catalog.resolve(path, written.schema.as_deref(), &written.name);
+            let Some(relation) = found else {
+                if written.access != Access::Define {
+                    push(&mut self.opaque, format!("relation {written}"));
+                }
+                continue;
+            };
+            replace(&mut self.tables, &written.to_string(), relation.qualified());
+            if written.access != Access::Read {
+                replace(&mut self.written, &written.to_string(), relation.qualified());
+            }
+        }
+        let name = |oid: &Oid| catalog.relation(*oid).map(Relation::qualified);
+        lineage
+            .relations
+            .iter()
+            .filter_map(name)
+            .for_each(|name| push(&mut self.tables, name));
+        lineage
+            .written
+            .iter()
+            .filter_map(name)
+            .for_each(|name| push(&mut self.written, name));
+        for id in &lineage.touched {
+            let Some(relation) = catalog.relation(id.relation) else {
+                continue;
+            };
+            if let Some(column) = relation.columns.iter().find(|column| column.attnum == id.column) {
+                push(&mut self.columns, format!("{}.{}", relation.qualified(), column.name));
+            }
+        }
+        lineage
+            .opaque
+            .iter()
+            .for_each(|what| push(&mut self.opaque, what.clone()));
+        self.protected |= !lineage.touched_rules(protected).is_empty();
+        self.read_only &= self.opaque.is_empty();
+    }
+
     /// Bytes that an approver would have to read.
     pub fn size(&self) -> usize {
         self.text.len().saturating_add(self.parameter_bytes)
     }
+}
+
+/// Puts a resolved name in the place of the written one. Of two statements that write it alike, the second adds.
+fn replace(list: &mut Vec<String>, written: &str, resolved: String) {
+    if written != resolved {
+        list.retain(|name| name != written);
+    }
+    push(list, resolved);
 }
 
 fn push(list: &mut Vec<String>, item: String) {
