@@ -4,6 +4,10 @@ use pgwire::error::ErrorInfo;
 
 use super::frame::{self, Body, FrameError};
 
+mod relayed;
+
+pub use relayed::{Reader, is_known};
+
 /// The reserved field that marks what the door itself says. PostgreSQL assigns none with this letter; it is taken out of
 /// whatever a target sends, so that a hostile target cannot forge a hold with a command to paste.
 pub const OWN: u8 = b'y';

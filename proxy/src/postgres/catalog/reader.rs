@@ -1,0 +1,184 @@
+//! From rows to a snapshot.
+
+use std::collections::HashMap;
+
+use sallyport_policy::catalog::{AttNum, Column, Oid, Relation, RelationKind, SearchPath};
+use sallyport_policy::mask::types::Class;
+
+use super::queries;
+use crate::postgres::ask::{Row, text};
+
+/// What a catalog's rows say.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub(super) relations: Vec<Relation>,
+    pub(super) types: HashMap<Oid, Class>,
+}
+
+/// What only the session's own backend knows.
+#[derive(Debug)]
+pub struct Own {
+    /// How unqualified names are looked up now.
+    pub path: SearchPath,
+    /// Statements prepared by SQL, by name.
+    pub prepared: Vec<(String, String)>,
+    /// Relations: the temporary ones, or all.
+    pub relations: Vec<Relation>,
+    /// Types that are not built in.
+    pub types: HashMap<Oid, Class>,
+}
+
+/// The question that [`read_own`] understands the answer of.
+#[must_use]
+pub fn own_query(all: bool) -> String {
+    queries::own(all)
+}
+
+/// Reads the answer to [`own_query`].
+#[must_use]
+pub fn read_own(results: &[Vec<Row>]) -> Option<Own> {
+    let [path, temp, prepared, rest @ ..] = results else { return None };
+    let schemas = path.iter().map(|row| text(row, 0).to_owned()).collect();
+    let temp = temp.first().map(|row| text(row, 0).to_owned());
+    let read = read(rest)?;
+    Some(Own {
+        path: SearchPath::effective(schemas, temp),
+        prepared: prepared.iter().map(|row| (text(row, 0).to_owned(), text(row, 1).to_owned())).collect(),
+        relations: read.relations,
+        types: read.types,
+    })
+}
+
+/// Reads the answer to [`queries::snapshot`], without its BEGIN and COMMIT, or the end of [`queries::own`].
+pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
+    let [relations, columns, parents, types] = results else { return None };
+    let mut by_oid: HashMap<Oid, Relation> = HashMap::new();
+    for row in relations {
+        let oid = number(row, 0)?;
+        let relation = Relation {
+            oid,
+            schema: text(row, 1).to_owned(),
+            name: text(row, 2).to_owned(),
+            kind: kind(text(row, 3)),
+            columns: Vec::new(),
+            definition: row.get(5).cloned().flatten(),
+            parents: Vec::new(),
+            active: text(row, 4) == "t",
+        };
+        by_oid.insert(oid, relation);
+    }
+    for row in columns {
+        let Some(relation) = by_oid.get_mut(&number(row, 0)?) else { continue };
+        relation.columns.push(Column {
+            attnum: text(row, 1).parse::<AttNum>().ok()?,
+            name: text(row, 2).to_owned(),
+            type_oid: number(row, 3)?,
+            generated: row.get(4).cloned().flatten(),
+        });
+    }
+    for row in parents {
+        if let Some(relation) = by_oid.get_mut(&number(row, 0)?) {
+            relation.parents.push(number(row, 1)?);
+        }
+    }
+    Some(Read { relations: by_oid.into_values().collect(), types: classes(types)? })
+}
+
+fn number(row: &Row, column: usize) -> Option<Oid> {
+    text(row, column).parse().ok()
+}
+
+fn kind(letter: &str) -> RelationKind {
+    match letter {
+        "r" => RelationKind::Table,
+        "p" => RelationKind::PartitionedTable,
+        "v" => RelationKind::View,
+        "m" => RelationKind::MaterializedView,
+        "f" => RelationKind::ForeignTable,
+        "S" => RelationKind::Sequence,
+        "c" => RelationKind::CompositeType,
+        _ => RelationKind::Other,
+    }
+}
+
+/// Domains are what they are over; what nobody can classify stays out, and is unknown to the mask.
+fn classes(rows: &[Row]) -> Option<HashMap<Oid, Class>> {
+    let mut bases = HashMap::new();
+    let mut classes = HashMap::new();
+    for row in rows {
+        let (oid, element) = (number(row, 0)?, number(row, 4)?);
+        match (text(row, 1), text(row, 2)) {
+            ("d", _) => {
+                bases.insert(oid, number(row, 3)?);
+            }
+            ("c", _) => {
+                classes.insert(oid, Class::Record);
+            }
+            // An enumeration's value is its label; citext and its like are strings by category.
+            ("e", _) | ("b", "S") => {
+                classes.insert(oid, Class::Text);
+            }
+            ("b", "A") if element != 0 => {
+                classes.insert(oid, Class::Array(element));
+            }
+            ("r", _) => {
+                number(row, 5).map(|subtype| classes.insert(oid, Class::Range(subtype)));
+            }
+            ("m", _) => {
+                number(row, 5).map(|subtype| classes.insert(oid, Class::Multirange(subtype)));
+            }
+            _ => {}
+        }
+    }
+    // Domains over domains end at a type; the bound is for a target that lies.
+    for (domain, base) in &bases {
+        let end = (0..64).try_fold(*base, |at, _| match bases.get(&at) {
+            Some(next) => Ok(*next),
+            None => Err(at),
+        });
+        if let Err(end) = end {
+            let class = classes.get(&end).copied().unwrap_or_else(|| Class::of(end));
+            classes.insert(*domain, class);
+        }
+    }
+    Some(classes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(values: &[&str]) -> Row {
+        values.iter().map(|value| (*value != "-").then(|| (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn rows_become_relations_and_types() {
+        let results = [
+            vec![row(&["10", "public", "t", "r", "t", "-"]), row(&["11", "public", "v", "v", "f", " SELECT 1;"])],
+            vec![row(&["10", "1", "a", "25", "-"]), row(&["10", "3", "b", "23", "a + 1"])],
+            vec![row(&["11", "10"])],
+            vec![
+                row(&["20000", "d", "S", "20001", "0", "-"]),
+                row(&["20001", "d", "S", "25", "0", "-"]),
+                row(&["20002", "b", "A", "0", "20001", "-"]),
+                row(&["20003", "c", "C", "0", "0", "-"]),
+            ],
+        ];
+        let read = read(&results).unwrap();
+        let t = read.relations.iter().find(|relation| relation.oid == 10).unwrap();
+        assert!(t.active && t.columns.len() == 2);
+        assert_eq!(t.columns[1].generated.as_deref(), Some("a + 1"));
+        let v = read.relations.iter().find(|relation| relation.oid == 11).unwrap();
+        assert_eq!((v.kind, v.parents.as_slice()), (RelationKind::View, &[10][..]));
+        assert_eq!(read.types.get(&20000), Some(&Class::Text));
+        assert_eq!(read.types.get(&20002), Some(&Class::Array(20001)));
+        assert_eq!(read.types.get(&20003), Some(&Class::Record));
+    }
+
+    #[test]
+    fn answers_that_are_not_a_catalog_are_none() {
+        assert!(super::read(&[]).is_none());
+        assert!(super::read(&[vec![row(&["x", "", "", "", "", ""])], vec![], vec![], vec![]]).is_none());
+    }
+}

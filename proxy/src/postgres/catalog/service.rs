@@ -1,0 +1,240 @@
+//! The side connections.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sallyport_policy::Policy;
+use sallyport_policy::catalog::Snapshot;
+use sallyport_policy::mask::ProtectedColumns;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Known, queries, reader};
+use crate::postgres::ask::{AskError, Row, ask, text};
+use crate::postgres::dial::{Asking, DialError, Reached, dial};
+use crate::session::Target;
+
+/// How long an answer may take: beyond it, a session is told that the catalog cannot be read.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A side connection that nobody asks is given back after this.
+const IDLE: Duration = Duration::from_secs(300);
+/// Longer than any question takes; what waits for a lock of somebody else is given up.
+const SETTINGS: [(&str, &str); 3] = [("search_path", ""), ("statement_timeout", "15s"), ("lock_timeout", "500ms")];
+
+/// What a lock cannot be had for.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// Catalogs of the databases behind one door. Cloning shares them.
+#[derive(Clone)]
+pub struct Catalogs {
+    databases: Arc<Mutex<HashMap<String, mpsc::UnboundedSender<Request>>>>,
+    runtime: Handle,
+}
+
+/// Why nothing is known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogError {
+    /// In words.
+    #[error("the target's catalog cannot be read: {0}")]
+    Unreadable(String),
+}
+
+struct Request {
+    target: Target,
+    policy: Arc<Policy>,
+    reply: oneshot::Sender<Result<Arc<Known>, CatalogError>>,
+}
+
+// === impl Catalogs ===
+
+impl Catalogs {
+    /// Side connections live on `runtime`.
+    #[must_use]
+    pub fn new(runtime: Handle) -> Self {
+        Self { databases: Arc::default(), runtime }
+    }
+
+    /// The catalog of a database as it was committed at some moment after this call, with what the policy protects in it.
+    /// The target comes from a permit.
+    ///
+    /// # Errors
+    /// When it cannot be read in time.
+    pub async fn fresh(&self, target: &Target, database: &str, policy: &Arc<Policy>) -> Result<Arc<Known>, CatalogError> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request { target: target.clone(), policy: Arc::clone(policy), reply };
+        self.send(database, request);
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(CatalogError::Unreadable("the side connection ended".to_owned())),
+            Err(_) => Err(CatalogError::Unreadable("it took too long".to_owned())),
+        }
+    }
+
+    fn send(&self, database: &str, request: Request) {
+        let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
+        let request = match databases.get(database) {
+            Some(queue) => match queue.send(request) {
+                Ok(()) => return,
+                Err(mpsc::error::SendError(request)) => request,
+            },
+            None => request,
+        };
+        let (queue, requests) = mpsc::unbounded_channel();
+        // The receiver is right here.
+        let _ = queue.send(request);
+        self.runtime.spawn(Side::new(database.to_owned()).run(requests));
+        databases.insert(database.to_owned(), queue);
+    }
+}
+
+/// One database's side connection and what it read last.
+struct Side {
+    database: String,
+    reached: Option<Reached>,
+    position: String,
+    digest: Row,
+    snapshot: Arc<Snapshot>,
+    types: Arc<HashMap<u32, sallyport_policy::mask::types::Class>>,
+    /// Counts changes of `snapshot`.
+    version: u64,
+    /// What it found last, and at which version.
+    known: Option<(u64, Arc<Known>)>,
+}
+
+impl Side {
+    fn new(database: String) -> Self {
+        Self {
+            database,
+            reached: None,
+            position: String::new(),
+            digest: Row::new(),
+            snapshot: Arc::default(),
+            types: Arc::default(),
+            version: 0,
+            known: None,
+        }
+    }
+
+    async fn run(mut self, mut requests: mpsc::UnboundedReceiver<Request>) {
+        loop {
+            let first = match tokio::time::timeout(IDLE, requests.recv()).await {
+                Ok(Some(first)) => first,
+                Ok(None) => return,
+                Err(_) => {
+                    self.reached = None;
+                    match requests.recv().await {
+                        Some(first) => first,
+                        None => return,
+                    }
+                }
+            };
+            // Everybody who asked before the check begins may share it; who asks later waits for the next.
+            let mut waiting = vec![first];
+            while let Ok(more) = requests.try_recv() {
+                waiting.push(more);
+            }
+            self.serve(waiting).await;
+        }
+    }
+
+    async fn serve(&mut self, waiting: Vec<Request>) {
+        let Some(target) = waiting.first().map(|request| request.target.clone()) else { return };
+        let mut checked = self.check(&target).await;
+        if checked.is_err() {
+            // A connection that was closed while it was idle looks like an error once.
+            self.reached = None;
+            checked = self.check(&target).await;
+        }
+        for request in waiting {
+            let answer = match &checked {
+                Ok(()) => Ok(self.known(&request.policy)),
+                Err(error) => Err(error.clone()),
+            };
+            // Who does not wait any more does not mind.
+            let _ = request.reply.send(answer);
+        }
+    }
+
+    async fn check(&mut self, target: &Target) -> Result<(), CatalogError> {
+        let result = self.refresh(target).await;
+        result.map_err(|error| {
+            self.reached = None;
+            tracing::warn!(database = %self.database, %error, "the catalog cannot be read");
+            CatalogError::Unreadable(error.to_string())
+        })
+    }
+
+    async fn refresh(&mut self, target: &Target) -> Result<(), SideError> {
+        let reached = match &mut self.reached {
+            Some(reached) => reached,
+            none => {
+                let settings = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+                let asking = Asking { database: &self.database, application: "sallyport catalog", settings: &settings };
+                none.insert(dial(target, &asking).await?)
+            }
+        };
+        // The position is read before the catalog, so what is written in between makes the next check look again.
+        let position = single(ask(&mut reached.wire, queries::POSITION).await?);
+        let position = text(&position, 0).to_owned();
+        if !position.is_empty() && position == self.position {
+            return Ok(());
+        }
+        let digest = single(ask(&mut reached.wire, queries::DIGEST).await?);
+        if !digest.is_empty() && digest == self.digest {
+            self.position = position;
+            return Ok(());
+        }
+        let results = match ask(&mut reached.wire, &queries::snapshot(true)).await {
+            // A view's definition waits for locks on what it names. Without it, the view's columns count as unknown.
+            Err(AskError::Refused(code)) if code == LOCK_NOT_AVAILABLE => {
+                ask(&mut reached.wire, "ROLLBACK").await?;
+                ask(&mut reached.wire, &queries::snapshot(false)).await?
+            }
+            other => other?,
+        };
+        let [_begin, results @ .., _commit] = results.as_slice() else { return Err(SideError::NoCatalog) };
+        let read = reader::read(results).ok_or(SideError::NoCatalog)?;
+        self.snapshot = Arc::new(Snapshot::new(read.relations));
+        self.types = Arc::new(read.types);
+        self.version += 1;
+        self.position = position;
+        self.digest = digest;
+        Ok(())
+    }
+
+    /// What a policy protects in the present snapshot, resolved once for each revision and snapshot.
+    fn known(&mut self, policy: &Arc<Policy>) -> Arc<Known> {
+        if let Some((version, known)) = &self.known
+            && *version == self.version
+            && known.revision == policy.revision()
+        {
+            return Arc::clone(known);
+        }
+        let before = self.known.as_ref().map(|(_, known)| &*known.protected);
+        let protected = ProtectedColumns::resolve(policy.masks().rules(), &*self.snapshot, before);
+        let known = Arc::new(Known {
+            snapshot: Arc::clone(&self.snapshot),
+            types: Arc::clone(&self.types),
+            protected: Arc::new(protected),
+            revision: policy.revision(),
+        });
+        self.known = Some((self.version, Arc::clone(&known)));
+        known
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SideError {
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    #[error("the target's answer is no catalog")]
+    NoCatalog,
+}
+
+/// The one row of a question with one row.
+fn single(results: Vec<Vec<Row>>) -> Row {
+    results.into_iter().flatten().next().unwrap_or_default()
+}

@@ -1,0 +1,150 @@
+//! COPY through the door: rows to the client are masked in the stream, rows from the client are counted and hashed.
+
+use aws_lc_rs::digest::{Context, SHA256};
+use sallyport_audit::digest::Digest;
+use sallyport_audit::record::Copied;
+use sallyport_policy::catalog::{Catalog as _, ColumnId, RelationKind};
+use sallyport_policy::mask::copy::{CopyFormat, CopyMasker};
+use sallyport_policy::mask::{ColumnInfo, Format, RowPlan, Source};
+use sallyport_policy::sql::{self, Effect};
+
+use super::names::Stated;
+use super::rows::View;
+
+/// Text: what a column of a COPY is taken for when nothing better is known.
+const TEXT: u32 = 25;
+
+/// Bytes of a COPY, counted and hashed as the target sends or takes them.
+pub struct Tally {
+    bytes: u64,
+    hash: Context,
+}
+
+/// A COPY to the client under way.
+pub struct CopyOut {
+    /// Masks the stream.
+    pub masker: CopyMasker,
+    /// What passed.
+    pub tally: Tally,
+}
+
+// === impl Tally ===
+
+impl Tally {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { bytes: 0, hash: Context::new(&SHA256) }
+    }
+
+    /// The content of one CopyData.
+    pub fn add(&mut self, chunk: &[u8]) {
+        self.bytes += chunk.len() as u64;
+        self.hash.update(chunk);
+    }
+
+    /// What moved in all.
+    #[must_use]
+    pub fn copied(self) -> Copied {
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(self.hash.finish().as_ref());
+        Copied { bytes: self.bytes, sha256: Digest::from_bytes(sha256) }
+    }
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The masker for a COPY to the client whose response announced `formats`. `None`: its options are not understood, so
+/// nothing of it can be passed.
+#[must_use]
+pub fn out(view: &View, stated: Option<&Stated>, formats: &[i16]) -> Option<CopyOut> {
+    let statement = stated.and_then(Stated::statement)?;
+    let Effect::Copy { format, .. } = &statement.effect else { return None };
+    let masker = CopyMasker::new(plan(view, formats), options(format)?);
+    Some(CopyOut { masker, tally: Tally::new() })
+}
+
+/// The columns of a COPY: where each comes from by lineage, its type from the catalog where it is a stored one.
+fn plan(view: &View, formats: &[i16]) -> RowPlan {
+    let column = |(index, format): (usize, &i16)| {
+        let (name, type_oid) = stored(view, index, formats.len()).unwrap_or((String::new(), TEXT));
+        let source = view.flows(index, formats.len());
+        let format = if *format == 1 { Format::Binary } else { Format::Text };
+        // A binary value of a guessed type cannot be decoded; unknown is what it is.
+        let guessed = name.is_empty() && format == Format::Binary;
+        ColumnInfo {
+            name,
+            type_oid: if guessed { 0 } else { type_oid },
+            type_modifier: -1,
+            format,
+            source: if guessed && source == Source::Plain { Source::Unknown } else { source },
+            class: view.known.class(type_oid),
+        }
+    };
+    view.masker.plan(&formats.iter().enumerate().map(column).collect::<Vec<_>>())
+}
+
+/// Name and type of the stored column that a column of the stream is.
+fn stored(view: &View, index: usize, count: usize) -> Option<(String, u32)> {
+    let flow = view.lineages.first()?.flow(index, count);
+    let [ColumnId { relation, column }] = flow.columns() else { return None };
+    let relation = view.known.snapshot.relation(*relation).filter(|_| flow.bare && !flow.unknown)?;
+    let column = relation.columns.iter().find(|known| known.attnum == *column)?;
+    (relation.kind != RelationKind::Other).then(|| (column.name.clone(), column.type_oid))
+}
+
+/// The options with PostgreSQL's defaults filled in.
+fn options(format: &sql::CopyFormat) -> Option<CopyFormat> {
+    if format.unknown {
+        return None;
+    }
+    let byte = |text: &Option<String>, default: u8| match text.as_deref().map(str::as_bytes) {
+        None => Some(default),
+        Some([byte]) => Some(*byte),
+        Some(_) => None,
+    };
+    let null = |default: &str| format.null.clone().unwrap_or_else(|| default.to_owned()).into_bytes();
+    match format.format.as_str() {
+        "text" => {
+            let delimiter = byte(&format.delimiter, b'\t')?;
+            Some(CopyFormat::Text { delimiter, null: null("\\N"), header: format.header })
+        }
+        "csv" => {
+            let quote = byte(&format.quote, b'"')?;
+            Some(CopyFormat::Csv {
+                delimiter: byte(&format.delimiter, b',')?,
+                quote,
+                escape: byte(&format.escape, quote)?,
+                null: null(""),
+                header: format.header,
+            })
+        }
+        "binary" => Some(CopyFormat::Binary),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_are_not_understood_pass_nothing() {
+        let with = |text: &str| {
+            let script = sql::parse(text).unwrap();
+            let Effect::Copy { format, .. } = &script.statements[0].effect else { panic!("{text}") };
+            options(format)
+        };
+        assert_eq!(with("copy t to stdout"), Some(CopyFormat::text()));
+        assert_eq!(with("copy t to stdout (format csv)"), Some(CopyFormat::csv()));
+        assert_eq!(with("copy t to stdout (format binary)"), Some(CopyFormat::Binary));
+        assert_eq!(with("copy t to stdout (format csv, delimiter 'ab')"), None);
+        assert_eq!(with("copy t to stdout (format arrow)"), None);
+        let csv = with("copy t to stdout (format csv, quote '6', header)").unwrap();
+        assert!(matches!(csv, CopyFormat::Csv { quote: b'6', escape: b'6', header: true, .. }));
+    }
+}

@@ -1,0 +1,159 @@
+//! Errors and notices of a target on their way to the client (POSTGRES.md 19).
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use sallyport_policy::catalog::{Catalog, Snapshot};
+use sallyport_policy::mask::{Counts, Masker};
+
+use super::{Field, OWN};
+use crate::postgres::frame::{self};
+
+/// PostgreSQL's own SQLSTATEs, with the name of each condition.
+static STATES: LazyLock<HashMap<&'static str, String>> = LazyLock::new(|| {
+    let lines = include_str!("../sqlstates.txt").lines().filter_map(|line| line.split_once(' '));
+    lines.map(|(code, name)| (code, name.replace('_', " "))).collect()
+});
+
+/// What stands for a SQLSTATE that PostgreSQL does not have: raise_exception. Five digits of a value fit into one.
+const FOREIGN: &str = "P0001";
+
+/// By what an error is read.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    /// The person's masker.
+    pub masker: &'a Masker,
+    /// Names that may be shown.
+    pub catalog: &'a Snapshot,
+    /// Whether the statement behind it touches a protected column or code that nobody can see into.
+    pub guarded: bool,
+}
+
+/// Whether a SQLSTATE is PostgreSQL's own.
+#[must_use]
+pub fn is_known(code: &str) -> bool {
+    STATES.contains_key(code)
+}
+
+// === impl Reader ===
+
+impl Reader<'_> {
+    /// Appends the error or notice as the client may see it.
+    pub fn put(&self, tag: u8, fields: &[Field<'_>], out: &mut Vec<u8>, counts: &mut Counts) {
+        let state = super::code(fields).filter(|code| is_known(code)).unwrap_or(FOREIGN);
+        frame::put(out, tag, |out| {
+            for field in fields {
+                if let Some(text) = self.field(field, fields, state, counts) {
+                    out.push(field.code);
+                    out.extend(text.iter().filter(|byte| **byte != 0));
+                    out.push(0);
+                }
+            }
+            out.push(0);
+        });
+    }
+
+    /// What a field becomes; `None` where it goes.
+    fn field<'t>(&self, field: &Field<'t>, all: &[Field<'_>], state: &str, counts: &mut Counts) -> Option<Cow<'t, [u8]>> {
+        match field.code {
+            // The door's own mark is not for others to use.
+            OWN => None,
+            b'C' => Some(Cow::Owned(state.as_bytes().to_vec())),
+            b'S' | b'V' => severity(field.text).then_some(Cow::Borrowed(field.text)),
+            b'P' | b'p' | b'L' if field.text.iter().all(u8::is_ascii_digit) && field.text.len() <= 10 => {
+                (field.code == b'P' || !self.guarded).then_some(Cow::Borrowed(field.text))
+            }
+            b'P' | b'p' | b'L' => None,
+            b'M' if self.guarded => Some(Cow::Owned(fixed(state).into_bytes())),
+            b's' | b't' | b'c' if self.guarded => self.names(all, field).then_some(Cow::Borrowed(field.text)),
+            _ if self.guarded => None,
+            _ => Some(self.masker.free_bytes(field.text, counts)),
+        }
+    }
+
+    /// Whether the catalog knows the schema, table or column that an error names: code can put any text there.
+    fn names(&self, all: &[Field<'_>], field: &Field<'_>) -> bool {
+        let text = |code: u8| {
+            let field = all.iter().find(|field| field.code == code)?;
+            std::str::from_utf8(field.text).ok()
+        };
+        let (Some(schema), Some(table)) = (text(b's'), text(b't')) else { return false };
+        let relation = self.catalog.relations().find(|relation| relation.schema == schema && relation.name == table);
+        match (relation, field.code) {
+            (Some(relation), b'c') => text(b'c').is_some_and(|column| relation.column(column).is_some()),
+            (relation, _) => relation.is_some(),
+        }
+    }
+}
+
+/// The words for a SQLSTATE when the target's own may hold a value.
+fn fixed(state: &str) -> String {
+    let name = STATES.get(state).map_or("error", String::as_str);
+    format!("{name} (the target's words are withheld: they may hold a protected value)")
+}
+
+fn severity(text: &[u8]) -> bool {
+    matches!(text, b"ERROR" | b"FATAL" | b"PANIC" | b"WARNING" | b"NOTICE" | b"DEBUG" | b"INFO" | b"LOG")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sallyport_policy::mask::{HashKeys, MaskSet, RuleSet};
+
+    use super::*;
+    use crate::postgres::errors::fields;
+    use crate::postgres::frame::Body;
+
+    fn masker() -> Arc<Masker> {
+        MaskSet::new(Vec::new(), HashKeys::new()).masker(&RuleSet::default())
+    }
+
+    fn relay(guarded: bool, pairs: &[(u8, &str)]) -> Vec<(u8, String)> {
+        let mut body = Vec::new();
+        for (code, text) in pairs {
+            body.push(*code);
+            frame::put_cstr(&mut body, text);
+        }
+        body.push(0);
+        let masker = masker();
+        let catalog = Snapshot::default();
+        let reader = Reader { masker: &masker, catalog: &catalog, guarded };
+        let mut out = Vec::new();
+        reader.put(b'E', &fields(Body::new(&body)).unwrap(), &mut out, &mut masker.counts());
+        let got = fields(Body::of(&out)).unwrap();
+        got.iter().map(|field| (field.code, String::from_utf8_lossy(field.text).into_owned())).collect()
+    }
+
+    #[test]
+    fn words_that_may_hold_a_value_are_withheld() {
+        let error = [
+            (b'S', "ERROR"),
+            (b'V', "ERROR"),
+            (b'C', "22P02"),
+            (b'M', "invalid input syntax for type integer: \"Ada\""),
+            (b'D', "Ada"),
+            (b'P', "8"),
+            (b'W', "Ada"),
+            (b's', "Ada"),
+            (b'n', "Ada"),
+            (OWN, "sallyport"),
+        ];
+        let got = relay(true, &error);
+        assert!(got.iter().all(|(_, text)| !text.contains("Ada")), "{got:?}");
+        assert_eq!(got.iter().map(|(code, _)| *code).collect::<Vec<_>>(), b"SVCMP");
+        let got = relay(false, &error);
+        assert_eq!(got.len(), error.len() - 1, "only the door's own mark goes");
+    }
+
+    #[test]
+    fn a_foreign_sqlstate_or_severity_says_nothing() {
+        for code in ["53690", "5369", "", "22P02X"] {
+            assert!(relay(false, &[(b'S', "ERROR"), (b'C', code)]).contains(&(b'C', "P0001".into())), "{code}");
+        }
+        assert_eq!(relay(false, &[(b'S', "536-90-4399"), (b'C', "22P02")]), [(b'C', "22P02".to_owned())]);
+        assert_eq!(relay(false, &[(b'P', "536904399536")]), []);
+    }
+}

@@ -1,0 +1,137 @@
+//! What the target still owes: one entry for each message that was forwarded and is answered, in order.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use sallyport_policy::mask::RowPlan;
+
+use super::after::After;
+use super::ask::Answer;
+use super::errors::Said;
+use super::names::{Change, Portal, Stated};
+use super::rows::View;
+use crate::command::Running;
+
+/// One statement of a Query string.
+pub struct Part {
+    /// What owes its outcome.
+    pub running: Option<Running>,
+    /// How its answer is masked.
+    pub view: Rc<View>,
+    /// The statement.
+    pub stated: Stated,
+    /// What follows when it ran.
+    pub after: After,
+    /// Names that it changes.
+    pub change: Option<Change>,
+}
+
+/// A Query string under way.
+#[derive(Default)]
+pub struct Query {
+    /// Its statements that have not answered yet.
+    pub parts: VecDeque<Part>,
+    /// The plan for the rows of the first of them, once they were described.
+    pub plan: Option<RowPlan>,
+    /// Whether it failed: nothing but ReadyForQuery follows.
+    pub failed: bool,
+}
+
+/// An answer that is awaited.
+pub enum Expect {
+    /// To a Query string; ends with ReadyForQuery.
+    Query(Query),
+    /// ParseComplete.
+    Parse(Change),
+    /// BindComplete.
+    Bind(Change),
+    /// CloseComplete.
+    Close(Change),
+    /// ParameterDescription, then RowDescription or NoData.
+    DescribeStatement {
+        /// How names of columns are masked.
+        view: Rc<View>,
+        /// Whether the parameters were described.
+        parameters: bool,
+    },
+    /// RowDescription or NoData.
+    DescribePortal {
+        /// The portal.
+        portal: Rc<Portal>,
+        /// Whether the door asked for it itself: then the client does not see the answer.
+        own: bool,
+    },
+    /// Rows and their end.
+    Execute {
+        /// The portal.
+        portal: Rc<Portal>,
+        /// What follows when it ran.
+        after: After,
+        /// Names that it changes.
+        change: Option<Change>,
+    },
+    /// An error that was provoked, and what is said in its place.
+    Refusal {
+        /// What.
+        said: Box<Said>,
+        /// The SQLSTATE that the target gives.
+        code: &'static str,
+        /// Whether it is a Query of its own, which ReadyForQuery follows.
+        query: bool,
+        /// Whether the error has come.
+        met: bool,
+    },
+    /// ReadyForQuery, for a Sync.
+    Sync,
+    /// The answer to a question of the door's own, which the client does not see.
+    Own(Answer),
+}
+
+/// What the target owes, in order.
+#[derive(Default)]
+pub struct Expected {
+    queue: VecDeque<Expect>,
+}
+
+// === impl Expected ===
+
+impl Expected {
+    /// Something more is owed.
+    pub fn push(&mut self, expect: Expect) {
+        self.queue.push_back(expect);
+    }
+
+    /// What is owed next.
+    pub fn front(&mut self) -> Option<&mut Expect> {
+        self.queue.front_mut()
+    }
+
+    /// It came.
+    pub fn pop(&mut self) -> Option<Expect> {
+        self.queue.pop_front()
+    }
+
+    /// Whether nothing is owed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// After an error in a pipeline: the target passes over everything up to the next Sync. Gives what is passed over, and
+    /// whether a Sync was among what was sent.
+    pub fn skip(&mut self) -> (Vec<Expect>, bool) {
+        let mut skipped = Vec::new();
+        while let Some(next) = self.queue.front() {
+            if matches!(next, Expect::Sync) {
+                return (skipped, true);
+            }
+            skipped.extend(self.queue.pop_front());
+        }
+        (skipped, false)
+    }
+
+    /// While a COPY from the client runs, the target ignores Sync: those that were sent along are not answered.
+    pub fn drop_syncs(&mut self) {
+        self.queue.retain(|expect| !matches!(expect, Expect::Sync));
+    }
+}

@@ -1,0 +1,246 @@
+//! What names mean in a session: prepared statements, portals and cursors.
+//!
+//! PostgreSQL keeps one space of names for statements prepared by Parse and by PREPARE, and one for portals made by Bind
+//! and by DECLARE. Changes that a unit asks for are seen by the rest of the unit at once, and become true when the target
+//! says that they happened.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sallyport_policy::mask::RowPlan;
+use sallyport_policy::sql::{Script, Statement};
+
+use super::rows::View;
+use crate::command::Running;
+
+/// Names that a session may have in use: beyond it, new ones are refused.
+pub const MAX_NAMES: usize = 10_000;
+
+/// One statement of a text, with all its readings at hand.
+#[derive(Clone, Debug)]
+pub struct Stated {
+    /// The text as sent.
+    pub text: Arc<str>,
+    /// What it says.
+    pub script: Arc<Script>,
+    /// Which of its statements.
+    pub index: usize,
+}
+
+/// A prepared statement.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Its one statement; `None` for an empty text.
+    pub stated: Option<Stated>,
+    /// Whether it was made by SQL (PREPARE), not by Parse.
+    pub by_sql: bool,
+}
+
+/// A statement with its parameters, ready to be executed.
+pub struct Portal {
+    /// How its rows are masked.
+    pub view: Rc<View>,
+    /// Formats of the result as Bind asked for them.
+    pub formats: Vec<i16>,
+    /// The statement.
+    pub stated: Option<Stated>,
+    /// Its rows' plan, once they were described.
+    pub plan: RefCell<Option<RowPlan>>,
+    /// What owes its outcome; taken when it is complete.
+    pub running: RefCell<Option<Running>>,
+}
+
+/// One change of names.
+#[derive(Clone)]
+pub enum Change {
+    /// A statement was prepared.
+    Prepare(String, Rc<Prepared>),
+    /// One was forgotten, or all of them.
+    Deallocate(Option<String>),
+    /// A portal was bound.
+    Bind(String, Rc<Portal>),
+    /// A portal was closed.
+    ClosePortal(String),
+    /// A cursor was declared; its rows come from this statement.
+    Declare(String, Stated),
+    /// A cursor was closed, or all of them.
+    CloseCursor(Option<String>),
+    /// `DISCARD ALL`.
+    Discard,
+}
+
+/// The names in use, and the changes of the unit that is being judged.
+#[derive(Default)]
+pub struct Names {
+    statements: HashMap<String, Rc<Prepared>>,
+    portals: HashMap<String, Rc<Portal>>,
+    cursors: HashMap<String, Stated>,
+    pending: Vec<Change>,
+}
+
+// === impl Stated ===
+
+impl Stated {
+    /// The statement, as PostgreSQL reads it by default.
+    #[must_use]
+    pub fn statement(&self) -> Option<&Statement> {
+        self.script.statements.get(self.index)
+    }
+
+    /// The statement in every way that the text can be read.
+    pub fn readings(&self) -> impl Iterator<Item = &Statement> {
+        self.script.readings().filter_map(|statements| statements.get(self.index))
+    }
+}
+
+// === impl Names ===
+
+impl Names {
+    /// The statement of a name, pending changes included.
+    #[must_use]
+    pub fn statement(&self, name: &str) -> Option<Rc<Prepared>> {
+        for change in self.pending.iter().rev() {
+            match change {
+                Change::Prepare(known, prepared) if known == name => return Some(Rc::clone(prepared)),
+                Change::Deallocate(Some(gone)) if gone == name => return None,
+                Change::Deallocate(None) | Change::Discard => return None,
+                _ => {}
+            }
+        }
+        self.statements.get(name).cloned()
+    }
+
+    /// The portal of a name, pending changes included.
+    #[must_use]
+    pub fn portal(&self, name: &str) -> Option<Rc<Portal>> {
+        for change in self.pending.iter().rev() {
+            match change {
+                Change::Bind(known, portal) if known == name => return Some(Rc::clone(portal)),
+                Change::ClosePortal(gone) | Change::CloseCursor(Some(gone)) if gone == name => return None,
+                Change::CloseCursor(None) | Change::Discard => return None,
+                _ => {}
+            }
+        }
+        self.portals.get(name).cloned()
+    }
+
+    /// The portal of a name as it is, whatever a unit asks for.
+    #[must_use]
+    pub fn current_portal(&self, name: &str) -> Option<Rc<Portal>> {
+        self.portals.get(name).cloned()
+    }
+
+    /// The query of a cursor, pending changes included.
+    #[must_use]
+    pub fn cursor(&self, name: &str) -> Option<Stated> {
+        for change in self.pending.iter().rev() {
+            match change {
+                Change::Declare(known, stated) if known == name => return Some(stated.clone()),
+                Change::ClosePortal(gone) | Change::CloseCursor(Some(gone)) if gone == name => return None,
+                Change::CloseCursor(None) | Change::Discard => return None,
+                _ => {}
+            }
+        }
+        let portal = || self.portals.get(name).and_then(|portal| portal.stated.clone());
+        self.cursors.get(name).cloned().or_else(portal)
+    }
+
+    /// Whether another name may come into use.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.statements.len() + self.portals.len() + self.cursors.len() + self.pending.len() < MAX_NAMES
+    }
+
+    /// Notes a change that a unit asks for.
+    pub fn expect(&mut self, change: Change) {
+        self.pending.push(change);
+    }
+
+    /// Forgets what a unit asked for: from now on only what happened counts.
+    pub fn settle(&mut self) {
+        self.pending.clear();
+    }
+
+    /// A change happened.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Prepare(name, prepared) => {
+                self.statements.insert(name, prepared);
+            }
+            Change::Deallocate(Some(name)) => {
+                self.statements.remove(&name);
+            }
+            Change::Deallocate(None) => self.statements.retain(|name, _| name.is_empty()),
+            Change::Bind(name, portal) => {
+                self.portals.insert(name, portal);
+            }
+            Change::ClosePortal(name) | Change::CloseCursor(Some(name)) => {
+                self.portals.remove(&name);
+                self.cursors.remove(&name);
+            }
+            Change::Declare(name, stated) => {
+                self.cursors.insert(name, stated);
+            }
+            Change::CloseCursor(None) => {
+                self.portals.retain(|name, _| name.is_empty());
+                self.cursors.clear();
+            }
+            Change::Discard => {
+                self.statements.clear();
+                self.portals.clear();
+                self.cursors.clear();
+            }
+        }
+    }
+
+    /// A transaction ended: its portals are gone. Cursors that outlive it (WITH HOLD) stay known; of the others the target
+    /// itself says that they do not exist. Gives what owes outcomes of portals that were never run to their end.
+    pub fn transaction_ended(&mut self) -> Vec<Running> {
+        let portals = self.portals.drain();
+        portals.filter_map(|(_, portal)| portal.running.borrow_mut().take()).collect()
+    }
+
+    /// A Query string takes the unnamed statement and portal away.
+    pub fn query_ran(&mut self) {
+        self.statements.remove("");
+        self.portals.remove("");
+    }
+
+    /// The statements that SQL prepared, as the target itself lists them: after code that nobody could see into. Whatever
+    /// the target does not list any more, or lists with another text, is no longer what it was.
+    pub fn reread(&mut self, listed: Vec<(String, Rc<Prepared>)>) {
+        self.statements.retain(|_, prepared| !prepared.by_sql);
+        self.statements.extend(listed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepared(text: &str) -> Rc<Prepared> {
+        let script = Arc::new(sallyport_policy::sql::parse(text).unwrap());
+        Rc::new(Prepared { stated: Some(Stated { text: text.into(), script, index: 0 }), by_sql: true })
+    }
+
+    fn text(names: &Names, name: &str) -> Option<String> {
+        names.statement(name).and_then(|prepared| prepared.stated.as_ref().map(|stated| stated.text.to_string()))
+    }
+
+    #[test]
+    fn a_unit_sees_its_own_changes_and_the_session_those_that_happened() {
+        let mut names = Names::default();
+        names.apply(Change::Prepare("p".into(), prepared("select 1")));
+        names.expect(Change::Deallocate(None));
+        assert_eq!(text(&names, "p"), None);
+        names.expect(Change::Prepare("p".into(), prepared("select 2")));
+        assert_eq!(text(&names, "p").as_deref(), Some("select 2"));
+        names.settle();
+        assert_eq!(text(&names, "p").as_deref(), Some("select 1"));
+        names.reread(vec![("q".into(), prepared("select 3"))]);
+        assert_eq!(text(&names, "p"), None);
+        assert_eq!(text(&names, "q").as_deref(), Some("select 3"));
+    }
+}

@@ -1,0 +1,44 @@
+//! Refusals that behave as PostgreSQL's own errors.
+//!
+//! A door that merely answers would let `BEGIN; debit; credit (refused); COMMIT` commit half. So what is refused is
+//! replaced by something that is certain to fail at the target, and the target's one ErrorResponse is rewritten into
+//! ours: order, skipping to Sync, the state of the transaction and ReadyForQuery are then the target's own.
+
+use super::errors::{Said, sqlstate};
+use super::frame;
+use crate::command::{Kind, Refused};
+
+/// A Query string that no version of the grammar takes.
+const FAILING_QUERY: &str = "refused at the door";
+/// Its SQLSTATE: syntax_error.
+pub const QUERY_FAILS_WITH: &str = "42601";
+/// A portal that nobody can have made: names that begin so are refused to clients.
+const FAILING_PORTAL: &str = RESERVED;
+/// What the failing Execute fails with: invalid_cursor_name.
+pub const EXECUTE_FAILS_WITH: &str = "34000";
+/// The beginning of names that are the door's own.
+pub const RESERVED: &str = "\u{1}sallyport";
+
+/// Appends a Query that is certain to fail.
+pub fn put_failing_query(out: &mut Vec<u8>) {
+    super::ask::put_query(out, FAILING_QUERY);
+}
+
+/// Appends an Execute that is certain to fail.
+pub fn put_failing_execute(out: &mut Vec<u8>) {
+    frame::put(out, b'E', |out| {
+        frame::put_cstr(out, FAILING_PORTAL);
+        out.extend_from_slice(&0i32.to_be_bytes());
+    });
+}
+
+/// A refusal in PostgreSQL's words.
+#[must_use]
+pub fn said(refused: &Refused) -> Said {
+    let code = match refused.kind {
+        Kind::Denied | Kind::Pending | Kind::NotApproved | Kind::Unavailable => sqlstate::DENIED,
+        Kind::Withdrawn => sqlstate::CANCELED,
+        Kind::NoEvidence => sqlstate::NO_EVIDENCE,
+    };
+    Said { detail: refused.detail.clone(), hint: refused.hint.clone(), ..Said::error(code, refused.message.clone()) }
+}

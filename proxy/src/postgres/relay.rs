@@ -1,0 +1,226 @@
+//! Target → client: every message has its place, every value passes through the mask.
+//!
+//! A message that is not owed, or not of a kind that the state allows, ends the session: what cannot be understood is not
+//! passed. Values leave only by [`RowPlan`], [`CopyMasker`] and the masker's free text.
+//!
+//! [`RowPlan`]: sallyport_policy::mask::RowPlan
+//! [`CopyMasker`]: sallyport_policy::mask::copy::CopyMasker
+
+mod complete;
+mod describe;
+mod rows;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sallyport_audit::record::Fate;
+use sallyport_policy::mask::copy::CopyError;
+use sallyport_policy::mask::{Counts, Masker, RowError};
+
+use super::after::Stale;
+use super::ask::{AskError, Row};
+use super::catalog::Known;
+use super::copy::{CopyOut, Tally};
+use super::errors::{self, Reader};
+use super::expect::{Expect, Expected};
+use super::frame::{self, Body, FrameError, Head};
+use super::message::{self, Transaction};
+use super::names::Names;
+use super::rows::View;
+use super::settings;
+use crate::command::{Ledger, Running};
+
+/// What a session is in the middle of, apart from its sockets.
+pub struct State {
+    /// What the target owes.
+    pub expected: Expected,
+    /// What names mean.
+    pub names: Names,
+    /// The person's masker.
+    pub masker: Arc<Masker>,
+    /// The catalog, as it was last read.
+    pub known: Arc<Known>,
+    /// What the door's knowledge may no longer be true of.
+    pub stale: Stale,
+    /// As the last ReadyForQuery said.
+    pub transaction: Transaction,
+    /// Number of the open transaction in the records.
+    pub number: Option<u64>,
+    /// Whether the target passes over everything up to the next Sync.
+    pub skipping: bool,
+    /// Messages were sent after the last ReadyForQuery that are not followed by a Sync yet.
+    pub unsynced: bool,
+    /// A COPY from the client is under way.
+    pub copy_in: Option<Tally>,
+    /// A COPY to the client is under way.
+    pub copy_out: Option<CopyOut>,
+    /// What was masked and is not yet on any command's account.
+    pub counts: Counts,
+    /// Commands that are complete within a transaction that nobody opened in so many words: it may still fail.
+    pub done: Vec<Running>,
+    /// Where outcomes go.
+    pub ledger: Ledger,
+    /// Number that the next transaction gets.
+    pub next_number: u64,
+    /// The answer to a question of the door's own, once it is there.
+    pub answered: Option<Result<Vec<Vec<Row>>, AskError>>,
+    /// Whether a RowDescription may name relations that no catalog holds.
+    pub strangers: bool,
+}
+
+/// Why nothing more is relayed.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The target broke the protocol.
+    #[error("the target broke the protocol: {0}")]
+    Target(#[from] FrameError),
+    /// A message that is not owed.
+    #[error("the target sent message type 0x{0:02x} that nobody asked for")]
+    Unasked(u8),
+    /// A row that cannot be passed.
+    #[error(transparent)]
+    Row(#[from] RowError),
+    /// A COPY that cannot be passed.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// A COPY whose options are not understood.
+    #[error("this COPY has options that the door does not understand")]
+    CopyOptions,
+    /// Another encoding than UTF8.
+    #[error("the target changed client_encoding: the session cannot be masked any more")]
+    Encoding,
+    /// The answer to a question of the door's own.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+}
+
+/// What became of one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is done with.
+    Taken,
+    /// It names a relation that the catalog does not hold: read it again, then try again.
+    Fresh,
+}
+
+/// Passes on one message of the target: `bytes` is the whole frame.
+///
+/// # Errors
+/// When the session has to end.
+pub fn relay(state: &mut State, head: Head, bytes: &[u8], out: &mut Vec<u8>) -> Result<Step, Broken> {
+    let body = Body::of(bytes);
+    if let Some(Expect::Own(_)) = state.expected.front() {
+        return own(state, head.tag, body, bytes, out);
+    }
+    match head.tag {
+        b'N' | b'S' | b'A' => aside(state, head.tag, body, out),
+        b'E' => complete::error(state, body, out),
+        b'Z' => complete::ready(state, body, bytes, out),
+        b'1' | b'2' | b'3' => complete::simple(state, head.tag, bytes, out),
+        b't' | b'T' | b'n' => return describe::describe(state, head.tag, body, bytes, out),
+        b'D' => rows::data_row(state, body, bytes, out),
+        b'H' | b'd' | b'c' => rows::copy_out(state, head.tag, body, bytes, out),
+        b'G' => rows::copy_in(state, body, bytes, out),
+        b'C' | b'I' | b's' => complete::command(state, head.tag, body, bytes, out),
+        tag => Err(Broken::Unasked(tag)),
+    }
+    .map(|()| Step::Taken)
+}
+
+/// The answer to a question of the door's own: the client does not see it, but what the target says aside it does.
+fn own(state: &mut State, tag: u8, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) -> Result<Step, Broken> {
+    if matches!(tag, b'N' | b'S' | b'A') {
+        return aside(state, tag, body, out).map(|()| Step::Taken);
+    }
+    let Some(Expect::Own(answer)) = state.expected.front() else { return Err(Broken::Unasked(tag)) };
+    if answer.take(tag, body)? {
+        state.transaction = message::ready(Body::of(bytes))?;
+        if let Some(Expect::Own(answer)) = state.expected.pop() {
+            state.answered = Some(answer.finish());
+        }
+    }
+    Ok(Step::Taken)
+}
+
+/// Notices, parameters and notifications, which may come at any time.
+fn aside(state: &mut State, tag: u8, body: Body<'_>, out: &mut Vec<u8>) -> Result<(), Broken> {
+    match tag {
+        b'N' => {
+            let fields = errors::fields(body)?;
+            let guarded = state.view().is_some_and(|view| view.guarded);
+            let reader = Reader { masker: &state.masker, catalog: &state.known.snapshot, guarded };
+            reader.put(b'N', &fields, out, &mut state.counts);
+        }
+        b'S' => {
+            let (name, value) = message::parameter_status(body)?;
+            if name == "client_encoding" && !settings::is_utf8(value) {
+                return Err(Broken::Encoding);
+            }
+            let (name, value) = (state.masker.free_text(name, &mut state.counts), state.masker.free_text(value, &mut state.counts));
+            frame::put(out, b'S', |out| {
+                frame::put_cstr(out, &name);
+                frame::put_cstr(out, &value);
+            });
+        }
+        _ => {
+            let (pid, channel, payload) = message::notification(body)?;
+            let channel = state.masker.free_text(channel, &mut state.counts);
+            let payload = state.masker.free_text(payload, &mut state.counts);
+            frame::put(out, b'A', |out| {
+                out.extend_from_slice(&pid.to_be_bytes());
+                frame::put_cstr(out, &channel);
+                frame::put_cstr(out, &payload);
+            });
+        }
+    }
+    Ok(())
+}
+
+// === impl State ===
+
+impl State {
+    /// How the answer that is under way is masked.
+    fn view(&mut self) -> Option<Rc<View>> {
+        match self.expected.front()? {
+            Expect::Query(query) => query.parts.front().map(|part| Rc::clone(&part.view)),
+            Expect::DescribeStatement { view, .. } => Some(Rc::clone(view)),
+            Expect::DescribePortal { portal, .. } | Expect::Execute { portal, .. } => Some(Rc::clone(&portal.view)),
+            Expect::Bind(super::names::Change::Bind(_, portal)) => Some(Rc::clone(&portal.view)),
+            // What Parse says is about a text that was screened, and may quote its literals, nothing stored.
+            _ => None,
+        }
+    }
+
+    /// Runs `account` on what owes the outcome of the answer that is under way.
+    fn with_running(&mut self, account: impl FnOnce(&mut Running, &mut Counts)) {
+        match self.expected.front() {
+            Some(Expect::Query(query)) => {
+                if let Some(running) = query.parts.front_mut().and_then(|part| part.running.as_mut()) {
+                    account(running, &mut self.counts);
+                }
+            }
+            Some(Expect::Execute { portal, .. }) => {
+                if let Some(running) = portal.running.borrow_mut().as_mut() {
+                    account(running, &mut self.counts);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Pays what is complete: the transaction that it was part of ended well.
+    fn pay_done(&mut self) {
+        for running in self.done.drain(..) {
+            running.finish(Fate::Executed, None);
+        }
+    }
+
+    /// The target is gone, or the client: what is open ends as nobody knows, or as PostgreSQL ends it.
+    pub fn abandon(&mut self, target_lost: bool) {
+        use sallyport_audit::record::TransactionFate;
+        if let Some(number) = self.number.take() {
+            let fate = if target_lost { TransactionFate::Unknown } else { TransactionFate::RolledBack };
+            self.ledger.transaction(number, fate);
+        }
+    }
+}

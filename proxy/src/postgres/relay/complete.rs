@@ -1,0 +1,288 @@
+//! Ends: of a message, of a command, of a transaction.
+
+use std::mem;
+
+use sallyport_audit::record::{Fate, TransactionFate};
+use sallyport_policy::sql;
+
+use super::{Broken, State};
+use crate::command::Running;
+use crate::postgres::after::After;
+use crate::postgres::errors::{self, Reader};
+use crate::postgres::expect::{Expect, Query};
+use crate::postgres::frame::Body;
+use crate::postgres::message::{self, Transaction};
+use crate::postgres::names::Change;
+
+/// The longest command tag that PostgreSQL has is far shorter.
+const MAX_TAG: usize = 64;
+
+/// ParseComplete, BindComplete, CloseComplete.
+pub(super) fn simple(state: &mut State, tag: u8, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    let change = match (tag, state.expected.pop()) {
+        (b'1', Some(Expect::Parse(change))) | (b'2', Some(Expect::Bind(change))) | (b'3', Some(Expect::Close(change))) => change,
+        _ => return Err(Broken::Unasked(tag)),
+    };
+    state.replaced(&change);
+    state.names.apply(change);
+    out.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// CommandComplete, EmptyQueryResponse, PortalSuspended.
+pub(super) fn command(
+    state: &mut State,
+    tag: u8,
+    body: Body<'_>,
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Broken> {
+    let text = if tag == b'C' { command_tag(body)? } else { "" };
+    if state.copy_out.is_some() {
+        return Err(Broken::Unasked(tag));
+    }
+    let copied = state.copy_in.take().map(|tally| tally.copied());
+    let n = rows(text);
+    state.with_running(|running, counts| {
+        running.rows += n;
+        if copied.is_some() {
+            running.copied = copied;
+        }
+        running.masked(counts);
+    });
+    match (tag, state.expected.front()) {
+        (b'C' | b'I', Some(Expect::Query(query))) if !query.failed => {
+            query.plan = None;
+            if let Some(part) = query.parts.pop_front() {
+                state.completed(part.running, &part.after, part.change, text);
+            } else if tag == b'C' {
+                return Err(Broken::Unasked(tag));
+            }
+        }
+        (b'C' | b'I', Some(Expect::Execute { .. })) => {
+            if let Some(Expect::Execute { portal, after, change }) = state.expected.pop() {
+                let running = portal.running.borrow_mut().take();
+                state.completed(running, &after, change, text);
+            }
+        }
+        // Its outcome is owed until the portal is complete, closed, or gone with its transaction.
+        (b's', Some(Expect::Execute { .. })) => {
+            state.expected.pop();
+        }
+        _ => return Err(Broken::Unasked(tag)),
+    }
+    out.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// A command's tag: words and numbers and nothing that could be a value.
+fn command_tag(body: Body<'_>) -> Result<&str, Broken> {
+    let tag = message::command_complete(body)?;
+    let lawful = tag.len() <= MAX_TAG && tag.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ');
+    if lawful { Ok(tag) } else { Err(Broken::Unasked(b'C')) }
+}
+
+/// The number at the end of a tag.
+fn rows(tag: &str) -> u64 {
+    tag.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// ErrorResponse.
+pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Result<(), Broken> {
+    let fields = errors::fields(body)?;
+    let code = errors::code(&fields).unwrap_or_default().to_owned();
+    state.copy_in = None;
+    state.copy_out = None;
+    if let Some(Expect::Refusal { said, code: provoked, query, met }) = state.expected.front()
+        && !*met
+        && *provoked == code
+    {
+        said.put(out);
+        *met = true;
+        let query = *query;
+        if !query {
+            state.fail_pipeline(&code);
+        }
+        return Ok(());
+    }
+    let guarded = state.view().is_some_and(|view| view.guarded);
+    let reader = Reader { masker: &state.masker, catalog: &state.known.snapshot, guarded };
+    reader.put(b'E', &fields, out, &mut state.counts);
+    match state.expected.front() {
+        // The refusal was overtaken: by a cancel, or by the target's own end.
+        Some(Expect::Refusal { query: true, met, .. }) => *met = true,
+        Some(Expect::Query(_)) => state.fail_query(&code),
+        // At a Sync the transaction itself fails: a deferred constraint.
+        Some(Expect::Sync) => state.roll_back_done(&code),
+        Some(_) => state.fail_pipeline(&code),
+        // A session that the target ends says so before it closes.
+        None => {}
+    }
+    Ok(())
+}
+
+/// ReadyForQuery.
+pub(super) fn ready(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    let transaction = message::ready(body)?;
+    match state.expected.pop() {
+        Some(Expect::Query(Query { parts, failed, .. })) if failed || parts.is_empty() => state.names.query_ran(),
+        Some(Expect::Refusal { query: true, met: true, .. } | Expect::Sync) => {}
+        _ => return Err(Broken::Unasked(b'Z')),
+    }
+    state.skipping = false;
+    state.unsynced = !state.expected.is_empty();
+    state.pay_done();
+    if transaction == Transaction::Idle {
+        for running in state.names.transaction_ended() {
+            running.finish(Fate::Executed, None);
+        }
+        // COMMIT and ROLLBACK have said how it ended; what ends a transaction otherwise is a failure.
+        if let Some(number) = state.number.take() {
+            state.ledger.transaction(number, TransactionFate::RolledBack);
+        }
+    }
+    state.transaction = transaction;
+    out.extend_from_slice(bytes);
+    Ok(())
+}
+
+// === impl State ===
+
+impl State {
+    /// A command is complete: its effects on names and transactions are true now.
+    fn completed(&mut self, running: Option<Running>, after: &After, change: Option<Change>, tag: &str) {
+        if let Some(change) = change {
+            self.names.apply(change);
+        }
+        self.stale.add(after.stale);
+        let began = matches!(after.transaction, Some(sql::Transaction::Begin)) && tag == "BEGIN" || tag == "START TRANSACTION";
+        if began && self.number.is_none() {
+            self.number = Some(self.next_number);
+            self.next_number += 1;
+        }
+        let Some(mut running) = running else { return };
+        running.transaction = self.number;
+        let ends = self.ends(after, tag);
+        match (self.number, ends) {
+            (Some(_), None) => running.finish(Fate::Executed, None),
+            (None, _) => self.done.push(running),
+            (Some(number), Some((fate, chain))) => {
+                running.finish(Fate::Executed, None);
+                self.pay_done();
+                self.ledger.transaction(number, fate);
+                self.number = chain.then_some(self.next_number);
+                self.next_number += u64::from(chain);
+            }
+        }
+    }
+
+    /// Whether a command ended the transaction that was opened in so many words, and how.
+    fn ends(&self, after: &After, tag: &str) -> Option<(TransactionFate, bool)> {
+        let chain = match after.transaction.as_ref()? {
+            sql::Transaction::Commit { chain } | sql::Transaction::Rollback { chain } => *chain,
+            // The work waits for COMMIT PREPARED, by whomever.
+            sql::Transaction::Prepare => return Some((TransactionFate::Unknown, false)),
+            _ => return None,
+        };
+        // COMMIT of a failed transaction answers ROLLBACK.
+        match tag {
+            "COMMIT" => Some((TransactionFate::Committed, chain)),
+            "ROLLBACK" => Some((TransactionFate::RolledBack, chain)),
+            _ => None,
+        }
+    }
+
+    /// A Query string failed: the statement that was under way failed, those after it never ran.
+    fn fail_query(&mut self, code: &str) {
+        let Some(Expect::Query(query)) = self.expected.front() else { return };
+        query.failed = true;
+        query.plan = None;
+        let parts = mem::take(&mut query.parts);
+        for (index, part) in parts.into_iter().enumerate() {
+            if index == 0 {
+                self.stale.add(part.after.stale);
+            }
+            self.failed(part.running, index == 0, code);
+        }
+        self.roll_back_done(code);
+    }
+
+    /// A message of a pipeline failed: the target passes over the rest up to the next Sync.
+    fn fail_pipeline(&mut self, code: &str) {
+        let (skipped, synced) = self.expected.skip();
+        self.skipping = !synced;
+        for (index, expect) in skipped.into_iter().enumerate() {
+            match expect {
+                Expect::Bind(Change::Bind(_, portal)) => {
+                    let running = portal.running.borrow_mut().take();
+                    self.failed(running, index == 0, code);
+                }
+                Expect::Execute { portal, after, .. } => {
+                    if index == 0 {
+                        self.stale.add(after.stale);
+                    }
+                    let running = portal.running.borrow_mut().take();
+                    self.failed(running, index == 0, code);
+                }
+                _ => {}
+            }
+        }
+        self.roll_back_done(code);
+    }
+
+    fn failed(&mut self, running: Option<Running>, first: bool, code: &str) {
+        let Some(mut running) = running else { return };
+        running.transaction = self.number;
+        if first {
+            running.masked(&mut self.counts);
+            running.finish(Fate::Failed, Some(code.to_owned()));
+        } else {
+            running.finish(Fate::Skipped, None);
+        }
+    }
+
+    /// What was complete within a transaction that nobody opened in so many words is undone with it.
+    fn roll_back_done(&mut self, _code: &str) {
+        if self.done.is_empty() || self.number.is_some() {
+            return;
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        for mut running in self.done.drain(..) {
+            running.transaction = Some(number);
+            running.finish(Fate::Executed, None);
+        }
+        self.ledger.transaction(number, TransactionFate::RolledBack);
+    }
+
+    /// A portal that a change takes away is complete, as far as it ever will be.
+    fn replaced(&mut self, change: &Change) {
+        let name = match change {
+            Change::Bind(name, _) | Change::ClosePortal(name) => name,
+            _ => return,
+        };
+        if let Some(portal) = self.names.current_portal(name)
+            && let Some(mut running) = portal.running.borrow_mut().take()
+        {
+            running.transaction = self.number;
+            running.finish(Fate::Executed, None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_hold_words_and_numbers() {
+        for (tag, n) in [("INSERT 0 2", 2), ("SELECT 10", 10), ("BEGIN", 0), ("CREATE TABLE", 0), ("", 0)] {
+            let body = [tag.as_bytes(), b"\0"].concat();
+            assert_eq!(rows(command_tag(Body::new(&body)).unwrap()), n, "{tag}");
+        }
+        for bad in ["536-90-4399", "select 1", "INSERT\t0"] {
+            let body = [bad.as_bytes(), b"\0"].concat();
+            assert!(command_tag(Body::new(&body)).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Rows, and COPY in both directions.
+
+use sallyport_policy::mask::RowOutcome;
+
+use super::{Broken, State};
+use crate::postgres::copy::{self, Tally};
+use crate::postgres::expect::Expect;
+use crate::postgres::frame::{self, Body, HEADER};
+use crate::postgres::message;
+
+/// DataRow: rewritten by the plan of the answer that is under way. Without a plan there is no row.
+pub(super) fn data_row(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    let start = out.len();
+    // Room for the header comes first; where the row passes as it is, it takes the whole frame's place.
+    out.extend_from_slice(bytes.get(..HEADER).unwrap_or_default());
+    let outcome = match state.expected.front() {
+        Some(Expect::Query(query)) if !query.failed => {
+            let plan = query.plan.as_ref().ok_or(Broken::Unasked(b'D'))?;
+            plan.row(body.rest(), out, &mut state.counts)
+        }
+        Some(Expect::Execute { portal, .. }) => {
+            let plan = portal.plan.borrow();
+            let plan = plan.as_ref().ok_or(Broken::Unasked(b'D'))?;
+            plan.row(body.rest(), out, &mut state.counts)
+        }
+        _ => return Err(Broken::Unasked(b'D')),
+    };
+    match outcome {
+        Ok(RowOutcome::Unchanged) => {
+            out.truncate(start);
+            out.extend_from_slice(bytes);
+        }
+        Ok(RowOutcome::Written) => {
+            let length = u32::try_from(out.len().saturating_sub(start + 1)).unwrap_or(u32::MAX);
+            if let Some(slot) = out.get_mut(start + 1..).and_then(|tail| tail.first_chunk_mut::<4>()) {
+                *slot = length.to_be_bytes();
+            }
+        }
+        Err(error) => {
+            out.truncate(start);
+            return Err(error.into());
+        }
+    }
+    let sent = (out.len() - start) as u64;
+    state.with_running(|running, _| running.bytes += sent);
+    Ok(())
+}
+
+/// CopyOutResponse, CopyData and CopyDone from the target.
+pub(super) fn copy_out(
+    state: &mut State,
+    tag: u8,
+    body: Body<'_>,
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Broken> {
+    match (tag, state.copy_out.as_mut()) {
+        (b'H', None) => {
+            let (_, formats) = message::copy_response(body)?;
+            let copy = match state.expected.front() {
+                Some(Expect::Query(query)) if !query.failed => {
+                    let part = query.parts.front().ok_or(Broken::Unasked(b'H'))?;
+                    copy::out(&part.view, Some(&part.stated), &formats)
+                }
+                Some(Expect::Execute { portal, .. }) => copy::out(&portal.view, portal.stated.as_ref(), &formats),
+                _ => return Err(Broken::Unasked(b'H')),
+            };
+            state.copy_out = Some(copy.ok_or(Broken::CopyOptions)?);
+            out.extend_from_slice(bytes);
+        }
+        (b'd', Some(copy)) => {
+            copy.tally.add(body.rest());
+            let mut failed = None;
+            let start = out.len();
+            frame::put(out, b'd', |out| {
+                failed = copy.masker.push(body.rest(), out, &mut state.counts).err();
+            });
+            // A row that is not complete yet is held back whole.
+            if out.len() == start + HEADER {
+                out.truncate(start);
+            }
+            if let Some(error) = failed {
+                return Err(error.into());
+            }
+            let sent = (out.len() - start) as u64;
+            state.with_running(|running, _| running.bytes += sent);
+        }
+        (b'c', Some(copy)) => {
+            let start = out.len();
+            let mut failed = None;
+            frame::put(out, b'd', |out| failed = copy.masker.finish(out, &mut state.counts).err());
+            if out.len() == start + HEADER {
+                out.truncate(start);
+            }
+            if let Some(error) = failed {
+                return Err(error.into());
+            }
+            let copied = state.copy_out.take().map(|copy| copy.tally.copied());
+            state.with_running(|running, _| running.copied = copied);
+            out.extend_from_slice(bytes);
+        }
+        (tag, _) => return Err(Broken::Unasked(tag)),
+    }
+    Ok(())
+}
+
+/// CopyInResponse: from here on the client's CopyData goes to the target.
+pub(super) fn copy_in(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    message::copy_response(body)?;
+    match state.expected.front() {
+        Some(Expect::Query(query)) if !query.failed && !query.parts.is_empty() => {}
+        Some(Expect::Execute { .. }) => {
+            state.expected.drop_syncs();
+            state.unsynced = true;
+        }
+        _ => return Err(Broken::Unasked(b'G')),
+    }
+    state.copy_in = Some(Tally::new());
+    out.extend_from_slice(bytes);
+    Ok(())
+}

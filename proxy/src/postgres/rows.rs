@@ -1,0 +1,150 @@
+//! From a RowDescription to a plan: which column is masked how.
+//!
+//! Three answers meet: where a column comes from (table OID and attribute number, as the target says), what flows into it
+//! (lineage over the statement's tree and the catalog), and what its values look like (detectors, in the plan itself).
+
+use std::sync::Arc;
+
+use sallyport_policy::catalog::ColumnId;
+use sallyport_policy::mask::{ColumnInfo, Format, Masker, RowPlan, RuleSet, Source};
+use sallyport_policy::sql::lineage::Lineage;
+
+use super::catalog::Known;
+use super::message::Field;
+
+/// What is known of one statement's answer before it comes.
+#[derive(Debug)]
+pub struct View {
+    /// The person's masker.
+    pub masker: Arc<Masker>,
+    /// The catalog by which the statement was judged.
+    pub known: Arc<Known>,
+    /// What flows where, by every reading of the text; empty where nothing is known.
+    pub lineages: Vec<Lineage>,
+    /// Whether a protected column or code that nobody can see into stands anywhere in it: then its errors and notices say no
+    /// more than their SQLSTATE does.
+    pub guarded: bool,
+}
+
+/// A relation that the catalog, as it was read, does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stranger;
+
+// === impl View ===
+
+impl View {
+    /// A view on an answer of which nothing is known.
+    #[must_use]
+    pub fn unknown(masker: Arc<Masker>, known: Arc<Known>) -> Self {
+        Self { masker, known, lineages: Vec::new(), guarded: true }
+    }
+
+    /// A view on a statement, by its lineages.
+    #[must_use]
+    pub fn of(masker: Arc<Masker>, known: Arc<Known>, lineages: Vec<Lineage>) -> Self {
+        let touches = |lineage: &Lineage| {
+            !lineage.opaque.is_empty() || masker.protects(&lineage.touched_rules(&known.protected))
+        };
+        let guarded = lineages.iter().any(touches);
+        Self { masker, known, lineages, guarded }
+    }
+
+    /// What flows into column `index` of `count`.
+    #[must_use]
+    pub fn flows(&self, index: usize, count: usize) -> Source {
+        let each = self.lineages.iter().map(|lineage| lineage.source(index, count, &self.known.protected));
+        each.reduce(joined).unwrap_or(Source::Unknown)
+    }
+
+    /// The plan for rows with these fields. `formats` are those of Bind; without them, the description's own count.
+    ///
+    /// # Errors
+    /// When a field comes from a relation that `known` does not hold: a newer catalog is needed.
+    pub fn plan(&self, known: &Known, fields: &[Field<'_>], formats: Option<&[i16]>) -> Result<RowPlan, Stranger> {
+        let mut columns = Vec::with_capacity(fields.len());
+        for (index, field) in fields.iter().enumerate() {
+            columns.push(self.column(known, (index, fields.len()), field, formats)?);
+        }
+        Ok(self.masker.plan(&columns))
+    }
+
+    /// The same for a target that names a relation which the freshest catalog does not hold either: an uncommitted or
+    /// temporary one. Its columns are of unknown source.
+    #[must_use]
+    pub fn plan_with_strangers(&self, known: &Known, fields: &[Field<'_>], formats: Option<&[i16]>) -> RowPlan {
+        let column = |(index, field): (usize, &Field<'_>)| {
+            self.column(known, (index, fields.len()), field, formats).unwrap_or_else(|Stranger| {
+                let source = joined(self.flows(index, fields.len()), Source::Unknown);
+                info(known, field, format(index, field, formats), source)
+            })
+        };
+        self.masker.plan(&fields.iter().enumerate().map(column).collect::<Vec<_>>())
+    }
+
+    fn column(
+        &self,
+        known: &Known,
+        (index, count): (usize, usize),
+        field: &Field<'_>,
+        formats: Option<&[i16]>,
+    ) -> Result<ColumnInfo, Stranger> {
+        let flows = self.flows(index, count);
+        let source = match origin(known, field)? {
+            Some(rules) if rules.is_empty() => flows,
+            Some(rules) => joined(flows, Source::Column(rules)),
+            None => flows,
+        };
+        Ok(info(known, field, format(index, field, formats), source))
+    }
+}
+
+/// The rules that protect the stored column that a field is, if it is one.
+fn origin(known: &Known, field: &Field<'_>) -> Result<Option<RuleSet>, Stranger> {
+    if field.table == 0 {
+        return Ok(None);
+    }
+    if !known.has(field.table) {
+        return Err(Stranger);
+    }
+    let id = ColumnId { relation: field.table, column: field.column };
+    Ok(Some(known.protected.rules_of(id).cloned().unwrap_or_default()))
+}
+
+fn info(known: &Known, field: &Field<'_>, format: Format, source: Source) -> ColumnInfo {
+    ColumnInfo {
+        name: String::from_utf8_lossy(field.name).into_owned(),
+        type_oid: field.type_oid,
+        type_modifier: field.type_mod,
+        format,
+        source,
+        class: known.class(field.type_oid),
+    }
+}
+
+fn format(index: usize, field: &Field<'_>, formats: Option<&[i16]>) -> Format {
+    let code = match formats {
+        None => field.format,
+        Some([]) => 0,
+        Some([all]) => *all,
+        Some(each) => each.get(index).copied().unwrap_or_default(),
+    };
+    if code == 1 { Format::Binary } else { Format::Text }
+}
+
+/// Joins two answers about one column. Rules add up; a stored column that nothing else flows into stays one, so that Hash
+/// may apply to it.
+fn joined(one: Source, other: Source) -> Source {
+    match (one, other) {
+        (Source::Column(mut a), Source::Column(b)) => {
+            a.extend(&b);
+            Source::Column(a)
+        }
+        (Source::Column(mut a) | Source::Tainted(mut a), Source::Column(b) | Source::Tainted(b)) => {
+            a.extend(&b);
+            Source::Tainted(a)
+        }
+        (known @ (Source::Column(_) | Source::Tainted(_)), _) | (_, known @ (Source::Column(_) | Source::Tainted(_))) => known,
+        (Source::Plain, Source::Plain) => Source::Plain,
+        _ => Source::Unknown,
+    }
+}
