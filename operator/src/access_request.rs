@@ -1,0 +1,76 @@
+//! AccessRequest: who may answer ([`requirements`]), what the answers come to ([`decide`]), and when it goes ([`sweep`]).
+//!
+//! The spec never changes; entries are written by people and checked by admission. The operator writes the rest, by update
+//! with resourceVersion, so that an answer that arrives meanwhile is never lost.
+
+pub mod decide;
+pub mod dereference;
+pub mod requirements;
+pub mod sweep;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Resource;
+use kube::api::{Api, DeleteParams, PostParams, Preconditions};
+use kube::runtime::controller::Action;
+use sallyport_crds::AccessRequest;
+
+use crate::context::{Context, Error};
+use crate::world::Guarded;
+
+const RESYNC: Duration = Duration::from_secs(300);
+
+/// Brings the status of a request in line with its answers, its time and the policies in force.
+///
+/// # Errors
+/// When the API server refuses or does not answer.
+pub async fn reconcile(object: Arc<Guarded<AccessRequest>>, context: Arc<Context>) -> Result<Action, Error> {
+    // One that does not decode can never be approved: its door does not read it either.
+    let Ok(request) = &object.0 else { return Ok(Action::requeue(RESYNC)) };
+    if request.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let found = dereference::dereference(request, &context);
+    let now = context.now();
+    if sweep::is_due(request, &found, context.settings.keep_finished_seconds, now) {
+        delete(request, &context).await?;
+        return Ok(Action::await_change());
+    }
+    let Some(status) = decide::decide(request, &found, now) else { return Ok(Action::requeue(RESYNC)) };
+    if request.status.as_ref() != Some(&status) {
+        write(request, status, &context).await?;
+    }
+    Ok(Action::requeue(sweep::next_look(request, context.settings.keep_finished_seconds, now).min(RESYNC)))
+}
+
+/// Writes a status. If somebody answered meanwhile, theirs stands and the watch brings us back.
+async fn write(request: &AccessRequest, status: sallyport_crds::AccessRequestStatus, context: &Context) -> Result<(), Error> {
+    let (Some(namespace), Some(name)) = (&request.metadata.namespace, &request.metadata.name) else { return Ok(()) };
+    let before = request.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
+    let findings = decide::told(&status);
+    let changed = AccessRequest { status: Some(status), ..request.clone() };
+    let api = Api::<AccessRequest>::namespaced(context.client.clone(), namespace);
+    match api.replace_status(name, &PostParams::default(), &changed).await {
+        Ok(_) => context.tell(request, &before, &findings).await,
+        Err(kube::Error::Api(answer)) if answer.is_conflict() || answer.is_not_found() => {
+            context.queues.access_request(namespace, name);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+async fn delete(request: &AccessRequest, context: &Context) -> Result<(), Error> {
+    let (Some(namespace), Some(name)) = (&request.metadata.namespace, &request.metadata.name) else { return Ok(()) };
+    let params = DeleteParams {
+        preconditions: Some(Preconditions { uid: request.meta().uid.clone(), ..Preconditions::default() }),
+        ..DeleteParams::default()
+    };
+    let api = Api::<AccessRequest>::namespaced(context.client.clone(), namespace);
+    match api.delete(name, &params).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(answer)) if answer.is_not_found() || answer.is_conflict() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

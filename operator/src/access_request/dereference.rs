@@ -1,0 +1,58 @@
+//! Dereference: the Connection and the policies in force. Only stores are asked, so this cannot fail.
+
+use kube::{Resource, ResourceExt};
+use sallyport_crds::{AccessRequest, ApprovalPolicy, ApprovalPolicySpec, Connection};
+use sallyport_policy::carrier::{CarriedRule, ClusterSettings};
+use sallyport_policy::selector::selects;
+
+use crate::context::Context;
+use crate::rule::revision;
+use crate::world::{Access, find, of_namespace};
+
+/// What was found.
+pub struct Found {
+    /// The Connection that is asked about: the very one, not a namesake.
+    pub connection: Option<Connection>,
+    /// Whether the namespace can be seen, so that what is missing is really missing.
+    pub seen: bool,
+    /// The policies in force that select the Connection.
+    pub policies: Vec<CarriedRule<ApprovalPolicySpec>>,
+    /// Issuers and declared names.
+    pub settings: ClusterSettings,
+}
+
+/// Looks everything up.
+pub fn dereference(request: &AccessRequest, context: &Context) -> Found {
+    let namespace = request.namespace().unwrap_or_default();
+    let wanted = &request.spec.connection;
+    let connection = find(&context.world.connections, &namespace, &wanted.name)
+        .and_then(|guarded| guarded.0.as_ref().ok().cloned())
+        .filter(|connection| connection.metadata.uid.as_deref() == Some(&wanted.uid));
+    let access = context.world.access(&namespace);
+    let policies = match (&access, &connection) {
+        (Access::Open(room), Some(connection)) => {
+            let revisions = room.revisions.state();
+            let in_force = of_namespace(&context.world.approval_policies, &namespace);
+            let each = in_force.iter().filter_map(|guarded| {
+                let meta = guarded.meta();
+                let uid = meta.uid.clone()?;
+                let kept = revision::in_force::<ApprovalPolicy>(&revisions, &uid)?;
+                let name = meta.name.clone()?;
+                Some(CarriedRule { name, uid, generation: kept.generation, spec: kept.spec })
+            });
+            each.filter(|policy| selects(&policy.spec.connection_selector, connection.labels())).collect()
+        }
+        _ => Vec::new(),
+    };
+    let issuers = context.issuers.load();
+    Found {
+        connection,
+        seen: matches!(access, Access::Open(_)),
+        policies,
+        settings: ClusterSettings {
+            known_issuers: issuers.issuers.values().map(|issuer| issuer.url.clone()).collect(),
+            approver_mappings: issuers.approver_mappings.clone(),
+            ..ClusterSettings::default()
+        },
+    }
+}

@@ -1,0 +1,50 @@
+//! Who may answer a request: written from the policies in force, never from what the request says of itself.
+
+use sallyport_crds::access_request::{AccessRequestSpec, Requirement, RuleIdentity};
+use sallyport_crds::approval_policy::{Approval, GrantScope, PolicyRule, RuleAction};
+use sallyport_crds::{ApprovalPolicySpec, Mode};
+use sallyport_policy::carrier::CarriedRule;
+
+/// The requirements of a request. None: a rule that asks is no longer in force, so nobody can approve what it asked for.
+pub fn requirements(spec: &AccessRequestSpec, policies: &[CarriedRule<ApprovalPolicySpec>]) -> Option<Vec<Requirement>> {
+    if spec.scope == GrantScope::Window {
+        let all = windows(policies);
+        return (!all.is_empty()).then_some(all);
+    }
+    if spec.asked_by.is_empty() {
+        return None;
+    }
+    spec.asked_by.iter().map(|asked| named(asked, policies)).collect()
+}
+
+/// A window is asked for beforehand, so it needs everybody whom any rule of this Connection wants for one.
+fn windows(policies: &[CarriedRule<ApprovalPolicySpec>]) -> Vec<Requirement> {
+    let acting = policies.iter().filter(|policy| policy.spec.mode == Mode::Enforce);
+    acting
+        .flat_map(|policy| policy.spec.rules.iter().map(move |rule| (policy, rule)))
+        .filter_map(|(policy, rule)| {
+            let approval = rule.approval.as_ref().filter(|approval| approval.grant.scope == GrantScope::Window)?;
+            Some(requirement(policy, rule, approval))
+        })
+        .collect()
+}
+
+fn named(asked: &RuleIdentity, policies: &[CarriedRule<ApprovalPolicySpec>]) -> Option<Requirement> {
+    let policy = policies.iter().find(|policy| policy.uid == asked.uid && policy.name == asked.policy)?;
+    let rule = policy.spec.rules.iter().find(|rule| rule.name == asked.rule && rule.action == RuleAction::RequireApproval)?;
+    Some(requirement(policy, rule, rule.approval.as_ref()?))
+}
+
+fn requirement(policy: &CarriedRule<ApprovalPolicySpec>, rule: &PolicyRule, approval: &Approval) -> Requirement {
+    Requirement {
+        asked_by: RuleIdentity {
+            policy: policy.name.clone(),
+            uid: policy.uid.clone(),
+            generation: policy.generation,
+            rule: rule.name.clone(),
+        },
+        approvers: approval.approvers.clone(),
+        required: approval.required,
+        reason_required: approval.reason_required,
+    }
+}

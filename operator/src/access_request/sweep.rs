@@ -1,0 +1,31 @@
+//! When a request goes. The audit log keeps what it said for ever.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sallyport_crds::{AccessRequest, ConditionType};
+
+use super::decide::ends;
+use super::dereference::Found;
+
+/// Whether the request is to be deleted: its Connection is gone, or it was over for long enough.
+pub fn is_due(request: &AccessRequest, found: &Found, keep_seconds: i64, now: Timestamp) -> bool {
+    let orphaned = found.seen && found.connection.is_none();
+    orphaned || over_since(request).is_some_and(|since| now.as_second() - since.as_second() >= keep_seconds)
+}
+
+/// When something may happen without a change of any object.
+pub fn next_look(request: &AccessRequest, keep_seconds: i64, now: Timestamp) -> Duration {
+    let at = match over_since(request) {
+        Some(since) => since.as_second().saturating_add(keep_seconds),
+        None => request.spec.expires_at.0.as_second().saturating_add(1),
+    };
+    Duration::from_secs(u64::try_from(at - now.as_second()).unwrap_or(0).max(1))
+}
+
+/// Since when nothing can happen to the request any more: it ended, or its grant was spent.
+fn over_since(request: &AccessRequest) -> Option<Timestamp> {
+    let conditions = &request.status.as_ref()?.conditions;
+    let spent = conditions.iter().filter(|one| one.status == "True" && one.type_ == ConditionType::Consumed.as_str());
+    ends(conditions).chain(spent).map(|one| one.last_transition_time.0).max()
+}

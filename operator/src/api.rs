@@ -1,0 +1,5 @@
+//! The operator's own API on port 8443: certificates for Pods, reports of proxies. Only the leader answers.
+
+pub mod certificates;
+pub mod report;
+pub mod server;

@@ -1,0 +1,67 @@
+//! AuditSink: one look at it in five steps, which read in this order: [`dereference`], [`validate`], [`build`], apply
+//! (here), [`status`]. [`witness`] asks recorders for checkpoints and holds them against what was seen before.
+
+pub mod build;
+pub mod dereference;
+pub mod ledger;
+pub mod status;
+pub mod validate;
+pub mod witness;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Resource;
+use kube::runtime::controller::Action;
+use sallyport_crds::AuditSink;
+
+use crate::context::{Context, Error};
+use crate::rule::dereference::AccessKind;
+use crate::shared;
+use crate::world::Guarded;
+
+/// Where a recorder takes records.
+pub const EVIDENCE_PORT: i32 = 7443;
+/// Where a recorder is read.
+pub const READ_PORT: i32 = 7444;
+
+const RESYNC: Duration = Duration::from_secs(300);
+const SOON: Duration = Duration::from_secs(1);
+
+/// Brings recorder and status in line with an AuditSink.
+///
+/// # Errors
+/// When the API server refuses or does not answer.
+pub async fn reconcile(object: Arc<Guarded<AuditSink>>, context: Arc<Context>) -> Result<Action, Error> {
+    // The recorder goes with its owner; its volume claim stays, and the ledger says when the log ended.
+    if object.meta().deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let found = dereference::dereference(&object, &context);
+    let validated = validate::validate(&found);
+    if let Some(plan) = &validated.plan {
+        let children = build::build(plan, &context.settings);
+        apply(&children, &context).await?;
+    }
+    let before = object.0.as_ref().ok().and_then(|sink| sink.status.as_ref());
+    let written = status::status(&found, &validated, before, &Time(context.now()));
+    if before != Some(&written.status) {
+        shared::status::write::<AuditSink>(&context.client, &*object, &written.status).await?;
+        let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
+        context.tell(&*object, old, &written.findings).await;
+    }
+    Ok(Action::requeue(if found.access == AccessKind::NotReadable { SOON } else { RESYNC }))
+}
+
+async fn apply(children: &build::Children, context: &Context) -> Result<(), Error> {
+    let applier = &context.applier;
+    applier.apply(&children.service_account).await?;
+    applier.apply(&children.role).await?;
+    applier.apply(&children.role_binding).await?;
+    applier.apply(&children.service).await?;
+    applier.apply(&children.headless_service).await?;
+    applier.apply(&children.network_policy).await?;
+    applier.apply(&children.stateful_set).await?;
+    Ok(())
+}

@@ -1,0 +1,255 @@
+//! Build: a plan becomes the recorder's children, exactly. No client, no clock, no way to fail.
+//!
+//! The volume claim is made by the StatefulSet and owned by nobody: deleting a sink must not delete evidence. Its name
+//! carries the sink's uid, so that a namesake does not get the volume.
+
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec};
+use k8s_openapi::api::core::v1::{
+    Container, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, Service, ServiceAccount,
+    ServicePort, ServiceSpec, VolumeMount, VolumeResourceRequirements,
+};
+use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicySpec};
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use sallyport_crds::names;
+
+use super::validate::Plan;
+use super::{EVIDENCE_PORT, READ_PORT};
+use crate::settings::Settings;
+use crate::shared::labels::{self, SINK_UID_LABEL};
+use crate::shared::network::{admin_from, api_server, dns, operator, pods_in_any, port};
+use crate::shared::pods;
+
+/// Where the recorder's volume is mounted.
+const DATA: &str = "/var/lib/sallyport";
+
+/// Everything that the operator makes of an AuditSink.
+#[derive(Clone, Debug)]
+pub struct Children {
+    /// Who the recorder is at the API server.
+    pub service_account: ServiceAccount,
+    /// What the recorder may read: its own sink.
+    pub role: Role,
+    /// Gives the Role to the ServiceAccount.
+    pub role_binding: RoleBinding,
+    /// What doors, operator and readers dial.
+    pub service: Service,
+    /// Names the Pod.
+    pub headless_service: Service,
+    /// Who may speak with the recorder, and with whom it may speak.
+    pub network_policy: NetworkPolicy,
+    /// The recorder.
+    pub stateful_set: StatefulSet,
+}
+
+/// The children of an AuditSink.
+pub fn build(plan: &Plan, settings: &Settings) -> Children {
+    let service = service(plan, None);
+    Children {
+        service_account: ServiceAccount { metadata: metadata(plan, None), ..ServiceAccount::default() },
+        role: role(plan),
+        role_binding: binding(plan),
+        headless_service: self::service(plan, Some("pods")),
+        service,
+        network_policy: network_policy(plan, settings),
+        stateful_set: stateful_set(plan, settings),
+    }
+}
+
+/// Where proxies send records, host and port.
+pub fn address(plan: &Plan) -> String {
+    format!("{}.{}.svc:{EVIDENCE_PORT}", names::recorder(&plan.place.name), plan.place.namespace)
+}
+
+fn metadata(plan: &Plan, suffix: Option<&str>) -> ObjectMeta {
+    let name = names::recorder(&plan.place.name);
+    ObjectMeta {
+        name: Some(suffix.map_or_else(|| name.clone(), |suffix| format!("{name}-{suffix}"))),
+        namespace: Some(plan.place.namespace.clone()),
+        labels: Some(labels::recorder(&plan.place.name)),
+        owner_references: Some(vec![OwnerReference {
+            api_version: format!("{}/{}", sallyport_crds::GROUP, sallyport_crds::VERSION),
+            kind: "AuditSink".to_owned(),
+            name: plan.place.name.clone(),
+            uid: plan.uid.clone(),
+            controller: Some(true),
+            block_owner_deletion: None,
+        }]),
+        ..ObjectMeta::default()
+    }
+}
+
+fn selector(plan: &Plan) -> LabelSelector {
+    LabelSelector { match_labels: Some(labels::recorder_selector(&plan.place.name)), ..LabelSelector::default() }
+}
+
+fn service(plan: &Plan, headless: Option<&str>) -> Service {
+    let ports = [("evidence", EVIDENCE_PORT), ("read", READ_PORT)].map(|(name, number)| ServicePort {
+        name: Some(name.to_owned()),
+        port: number,
+        target_port: Some(IntOrString::String(name.to_owned())),
+        protocol: Some("TCP".to_owned()),
+        ..ServicePort::default()
+    });
+    Service {
+        metadata: metadata(plan, headless),
+        spec: Some(ServiceSpec {
+            cluster_ip: headless.map(|_| "None".to_owned()),
+            selector: Some(labels::recorder_selector(&plan.place.name)),
+            ports: Some(ports.to_vec()),
+            // A recorder that is not ready yet can still say why.
+            publish_not_ready_addresses: headless.map(|_| true),
+            ..ServiceSpec::default()
+        }),
+        ..Service::default()
+    }
+}
+
+fn role(plan: &Plan) -> Role {
+    Role {
+        metadata: metadata(plan, None),
+        rules: Some(vec![PolicyRule {
+            api_groups: Some(vec![sallyport_crds::GROUP.to_owned()]),
+            resources: Some(vec!["auditsinks".to_owned()]),
+            resource_names: Some(vec![plan.place.name.clone()]),
+            verbs: ["get", "list", "watch"].map(str::to_owned).to_vec(),
+            ..PolicyRule::default()
+        }]),
+    }
+}
+
+fn binding(plan: &Plan) -> RoleBinding {
+    let name = names::recorder(&plan.place.name);
+    RoleBinding {
+        metadata: metadata(plan, None),
+        role_ref: RoleRef {
+            api_group: "rbac.authorization.k8s.io".to_owned(),
+            kind: "Role".to_owned(),
+            name: name.clone(),
+        },
+        subjects: Some(vec![Subject {
+            kind: "ServiceAccount".to_owned(),
+            name,
+            namespace: Some(plan.place.namespace.clone()),
+            ..Subject::default()
+        }]),
+    }
+}
+
+fn network_policy(plan: &Plan, settings: &Settings) -> NetworkPolicy {
+    let doors = pods_in_any(&plan.spec.namespaces, "app.kubernetes.io/name", "sallyport-proxy");
+    NetworkPolicy {
+        metadata: metadata(plan, None),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(selector(plan)),
+            policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
+            ingress: Some(vec![
+                NetworkPolicyIngressRule { from: Some(doors), ports: Some(vec![port("TCP", EVIDENCE_PORT)]) },
+                // Readers show a certificate or a right; where they come from says nothing.
+                NetworkPolicyIngressRule { from: None, ports: Some(vec![port("TCP", READ_PORT)]) },
+                admin_from(settings),
+            ]),
+            egress: Some(vec![dns(), api_server(settings), operator(settings)] as Vec<NetworkPolicyEgressRule>),
+        }),
+    }
+}
+
+fn stateful_set(plan: &Plan, settings: &Settings) -> StatefulSet {
+    StatefulSet {
+        metadata: metadata(plan, None),
+        spec: Some(StatefulSetSpec {
+            replicas: Some(1),
+            service_name: Some(format!("{}-pods", names::recorder(&plan.place.name))),
+            selector: selector(plan),
+            pod_management_policy: Some("OrderedReady".to_owned()),
+            revision_history_limit: Some(3),
+            // Whatever happens to the StatefulSet, evidence stays.
+            persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
+                when_deleted: Some("Retain".to_owned()),
+                when_scaled: Some("Retain".to_owned()),
+            }),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta { labels: Some(labels::recorder(&plan.place.name)), ..ObjectMeta::default() }),
+                spec: Some(pod(plan, settings)),
+            },
+            volume_claim_templates: Some(vec![claim(plan)]),
+            ..StatefulSetSpec::default()
+        }),
+        ..StatefulSet::default()
+    }
+}
+
+fn pod(plan: &Plan, settings: &Settings) -> PodSpec {
+    let wanted = plan.spec.recorder.as_ref();
+    PodSpec {
+        service_account_name: Some(names::recorder(&plan.place.name)),
+        automount_service_account_token: Some(true),
+        enable_service_links: Some(false),
+        security_context: Some(pods::pod_security()),
+        termination_grace_period_seconds: Some(30),
+        node_selector: wanted.map(|wanted| wanted.node_selector.clone()).filter(|labels| !labels.is_empty()),
+        tolerations: wanted.map(|wanted| wanted.tolerations.clone()).filter(|list| !list.is_empty()),
+        containers: vec![container(plan, settings)],
+        volumes: Some(pods::volumes()),
+        ..PodSpec::default()
+    }
+}
+
+fn container(plan: &Plan, settings: &Settings) -> Container {
+    let mut environment = vec![
+        pods::variable("SALLYPORT_NAMESPACE", &plan.place.namespace),
+        pods::variable("SALLYPORT_SINK", &plan.place.name),
+        pods::variable("SALLYPORT_SINK_UID", &plan.uid),
+        pods::variable("SALLYPORT_SINK_NAMESPACES", &plan.spec.namespaces.join(",")),
+        pods::variable("SALLYPORT_DATA", DATA),
+    ];
+    environment.extend(pods::environment(settings));
+    let mut mounts = pods::mounts();
+    mounts.push(VolumeMount { name: claim_name(plan), mount_path: DATA.to_owned(), ..VolumeMount::default() });
+    Container {
+        name: "recorder".to_owned(),
+        image: Some(settings.image.clone()),
+        image_pull_policy: Some(settings.image_pull_policy.clone()),
+        command: Some(vec!["sallyport-recorder".to_owned()]),
+        env: Some(environment),
+        ports: Some(vec![
+            pods::port("evidence", EVIDENCE_PORT),
+            pods::port("read", READ_PORT),
+            pods::port("admin", pods::ADMIN_PORT),
+        ]),
+        resources: Some(plan.spec.recorder.as_ref().and_then(|wanted| wanted.resources.clone()).unwrap_or_else(pods::default_resources)),
+        security_context: Some(pods::container_security()),
+        startup_probe: Some(pods::probe("/healthz", 1, 300)),
+        liveness_probe: Some(pods::probe("/healthz", 10, 3)),
+        readiness_probe: Some(pods::probe("/readyz", 2, 2)),
+        volume_mounts: Some(mounts),
+        ..Container::default()
+    }
+}
+
+/// The claim becomes `<this>-recorder-<sink>-0`.
+fn claim_name(plan: &Plan) -> String {
+    format!("log-{}", plan.uid.chars().take(8).collect::<String>())
+}
+
+fn claim(plan: &Plan) -> PersistentVolumeClaim {
+    let mut labels = labels::recorder(&plan.place.name);
+    labels.insert(SINK_UID_LABEL.to_owned(), plan.uid.clone());
+    PersistentVolumeClaim {
+        metadata: ObjectMeta { name: Some(claim_name(plan)), labels: Some(labels), ..ObjectMeta::default() },
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
+            storage_class_name: plan.spec.storage.storage_class_name.clone(),
+            resources: Some(VolumeResourceRequirements {
+                requests: Some([("storage".to_owned(), plan.spec.storage.size.clone())].into()),
+                ..VolumeResourceRequirements::default()
+            }),
+            ..PersistentVolumeClaimSpec::default()
+        }),
+        ..PersistentVolumeClaim::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

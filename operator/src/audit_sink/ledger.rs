@@ -1,0 +1,150 @@
+//! Births, ends and latest checkpoints of all logs, in the operator's own namespace: a missing log is as visible as a
+//! missing record, and who may delete a sink cannot delete this.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Client;
+use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
+use sallyport_audit::record::ObjectRef;
+use sallyport_crds::audit_sink::Checkpoint;
+use sallyport_crds::names::FIELD_MANAGER;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::witness::{Outcome, Sight};
+use crate::shared::labels;
+
+/// Name of the ConfigMap. Its keys are the sinks' uids.
+pub const CONFIG_MAP: &str = "sallyport-logs";
+
+/// What is known of one log, for as long as the installation lives.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// Namespace of the sink.
+    pub namespace: String,
+    /// Name of the sink.
+    pub name: String,
+    /// When the operator first saw the log.
+    pub born: Timestamp,
+    /// When the operator saw that the sink was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+    /// The log's origin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// The log's verifier key at first sight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier_key: Option<String>,
+    /// The latest checkpoint that was consistent with all before it, cosigned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// All entries, as they are stored.
+pub struct Ledger {
+    namespace: String,
+    entries: BTreeMap<String, Entry>,
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// Reads the ledger, or begins one.
+    ///
+    /// # Errors
+    /// When the API server refuses or does not answer.
+    pub async fn open(client: &Client, namespace: &str) -> Result<Self, kube::Error> {
+        let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
+        let map = match api.get_opt(CONFIG_MAP).await? {
+            Some(map) => map,
+            None => {
+                let metadata = ObjectMeta { name: Some(CONFIG_MAP.to_owned()), labels: Some(labels::operator()), ..ObjectMeta::default() };
+                api.create(&PostParams::default(), &ConfigMap { metadata, ..ConfigMap::default() }).await?
+            }
+        };
+        let mut entries = BTreeMap::new();
+        for (uid, text) in map.data.unwrap_or_default() {
+            match serde_json::from_str(&text) {
+                Ok(entry) => drop(entries.insert(uid, entry)),
+                Err(error) => tracing::error!(uid, %error, "an entry of the ledger cannot be read and is left alone"),
+            }
+        }
+        Ok(Self { namespace: namespace.to_owned(), entries })
+    }
+
+    /// What is known.
+    pub fn entries(&self) -> impl Iterator<Item = (&String, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// Notes a log's newest state. Its birth stays as it was first noted.
+    ///
+    /// # Errors
+    /// When the API server refuses or does not answer; nothing is noted then.
+    pub async fn note(&mut self, client: &Client, uid: &str, mut entry: Entry) -> Result<(), kube::Error> {
+        if let Some(before) = self.entries.get(uid) {
+            entry.born = before.born;
+            if *before == entry {
+                return Ok(());
+            }
+        }
+        self.write(client, uid, &entry).await?;
+        self.entries.insert(uid.to_owned(), entry);
+        Ok(())
+    }
+
+    /// Notes the end of every log whose sink is no longer there.
+    ///
+    /// # Errors
+    /// When the API server refuses or does not answer.
+    pub async fn ended(&mut self, client: &Client, present: &BTreeSet<String>, now: Timestamp) -> Result<(), kube::Error> {
+        let gone: Vec<String> =
+            self.entries.iter().filter(|(uid, entry)| entry.ended.is_none() && !present.contains(*uid)).map(|(uid, _)| uid.clone()).collect();
+        for uid in gone {
+            let Some(entry) = self.entries.get(&uid).cloned() else { continue };
+            let entry = Entry { ended: Some(now), ..entry };
+            self.write(client, &uid, &entry).await?;
+            tracing::info!(namespace = entry.namespace, sink = entry.name, "the log has ended with its sink");
+            self.entries.insert(uid, entry);
+        }
+        Ok(())
+    }
+
+    async fn write(&self, client: &Client, uid: &str, entry: &Entry) -> Result<(), kube::Error> {
+        let text = serde_json::to_string(entry).map_err(kube::Error::SerdeError)?;
+        let patch = json!({ "data": { uid: text } });
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let api = Api::<ConfigMap>::namespaced(client.clone(), &self.namespace);
+        api.patch(CONFIG_MAP, &params, &Patch::Merge(patch)).await.map(drop)
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    /// What a sight says of a log that is alive.
+    pub fn new(sink: &ObjectRef, sight: &Sight, now: Timestamp) -> Self {
+        Self {
+            namespace: sink.namespace.clone(),
+            name: sink.name.clone(),
+            born: now,
+            ended: None,
+            origin: sight.origin.clone(),
+            verifier_key: sight.verifier_key.clone(),
+            checkpoint: sight.checkpoint.clone(),
+        }
+    }
+
+    /// What is remembered after a restart.
+    pub fn sight(&self) -> Sight {
+        Sight {
+            outcome: Outcome::default(),
+            origin: self.origin.clone(),
+            verifier_key: self.verifier_key.clone(),
+            checkpoint: self.checkpoint.clone(),
+        }
+    }
+}

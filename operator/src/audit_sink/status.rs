@@ -1,0 +1,74 @@
+//! Status of an AuditSink. No client.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use sallyport_crds::audit_sink::AuditSinkStatus;
+use sallyport_crds::{ConditionType, Reason};
+
+use super::build::address;
+use super::dereference::Found;
+use super::validate::Validated;
+use super::witness::{Outcome, Sight};
+use crate::shared::conditions::{Finding, merge, ready};
+
+/// What to write, and what to tell by Events.
+pub struct Written {
+    /// The status.
+    pub status: AuditSinkStatus,
+    /// Its findings.
+    pub findings: Vec<Finding>,
+}
+
+/// The status of a sink.
+pub fn status(found: &Found, validated: &Validated, before: Option<&AuditSinkStatus>, now: &Time) -> Written {
+    let mut findings = vec![validated.accepted.clone()];
+    if validated.plan.is_some() {
+        findings.push(programmed(found.stateful_set.as_deref()));
+        findings.push(consistent(found.sight.as_ref()));
+    }
+    let mut sum = ready(&findings);
+    // Consistency is part of Ready and not a condition of its own; its reason stands there.
+    if validated.plan.is_some() {
+        findings.pop();
+    }
+    if sum.truth != crate::shared::conditions::Truth::True && sum.message.is_empty() {
+        sum.message = "not ready".to_owned();
+    }
+    findings.push(sum);
+    let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let sight = found.sight.as_ref();
+    let status = AuditSinkStatus {
+        observed_generation: found.generation,
+        conditions: merge(old, &findings, found.generation, now),
+        connections: i32::try_from(found.connections).unwrap_or(i32::MAX),
+        address: validated.plan.as_ref().map(address),
+        origin: sight.and_then(|sight| sight.origin.clone()).or_else(|| before?.origin.clone()),
+        verifier_key: sight.and_then(|sight| sight.verifier_key.clone()).or_else(|| before?.verifier_key.clone()),
+        checkpoint: sight.and_then(|sight| sight.checkpoint.clone()).or_else(|| before?.checkpoint.clone()),
+    };
+    Written { status, findings }
+}
+
+fn programmed(stateful_set: Option<&StatefulSet>) -> Finding {
+    const KIND: ConditionType = ConditionType::Programmed;
+    let Some((set, status)) = stateful_set.and_then(|found| Some((found, found.status.as_ref()?))) else {
+        return Finding::no(KIND, Reason::Progressing, "the StatefulSet is being made");
+    };
+    let seen = status.observed_generation.unwrap_or_default() >= set.metadata.generation.unwrap_or_default();
+    if seen && status.ready_replicas.unwrap_or_default() >= 1 {
+        Finding::yes(KIND, Reason::Available, "the recorder is ready")
+    } else {
+        Finding::no(KIND, Reason::Progressing, "the recorder is not ready yet")
+    }
+}
+
+/// What the recorder last showed, held against what was seen before.
+fn consistent(sight: Option<&Sight>) -> Finding {
+    const KIND: ConditionType = ConditionType::Ready;
+    match sight.map(|sight| &sight.outcome) {
+        Some(Outcome::Consistent) => Finding::yes(KIND, Reason::Consistent, "the latest checkpoint is consistent with all before it"),
+        Some(Outcome::Inconsistent(why)) => Finding::no(KIND, Reason::Inconsistent, why.clone()),
+        Some(Outcome::Unavailable(why)) => Finding::no(KIND, Reason::RecorderUnavailable, why.clone()),
+        None => Finding::unknown(KIND, Reason::Pending, "the recorder has not been asked yet"),
+    }
+}

@@ -1,0 +1,220 @@
+//! Dereference: everything that a Connection's verdict, children and status depend on, looked up once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
+use kube::api::Api;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, Resource};
+use sallyport_crds::connection::TlsMode;
+use sallyport_crds::{ApprovalPolicySpec, ConditionType, Connection, ConnectionSpec, MaskingRuleSpec, condition, names};
+use sallyport_policy::assemble::{Candidate, Present, SinkCandidate};
+use sallyport_policy::carrier::verify;
+use sallyport_policy::issuer::Issuers;
+use sallyport_policy::selector::Selecting;
+use tokio::time::Instant;
+
+use super::plan::Place;
+use crate::context::{Context, Error};
+use crate::enforce::programs::Program;
+use crate::enforce::verdict::Crew;
+use crate::rule::dereference::AccessKind;
+use crate::rule::{Rule, revision};
+use crate::world::{Access, Guarded, Room, World, find, of_namespace};
+
+/// What was found.
+pub struct Found {
+    /// Whether the namespace is opted in and its children can be seen.
+    pub access: AccessKind,
+    /// The Connection's namespace and name.
+    pub place: Place,
+    /// Its `metadata.uid`.
+    pub uid: String,
+    /// Its `metadata.generation`.
+    pub generation: Option<i64>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its specification, or why it does not decode.
+    pub spec: Result<ConnectionSpec, String>,
+    /// The MaskingRules of its namespace.
+    pub masking_rules: Vec<Candidate<MaskingRuleSpec>>,
+    /// The ApprovalPolicies of its namespace.
+    pub approval_policies: Vec<Candidate<ApprovalPolicySpec>>,
+    /// The sinks that it names.
+    pub sinks: Vec<SinkCandidate>,
+    /// The admin's issuers.
+    pub issuers: Arc<Issuers>,
+    /// The Secrets that it or its masking rules name, those that exist.
+    pub secrets: BTreeMap<String, Secret>,
+    /// The ConfigMap with the target's CAs, if it names one that exists.
+    pub ca_bundle: Option<ConfigMap>,
+    /// The key by which AccessRequests bind to commands.
+    pub binding_key: Option<Secret>,
+    /// The certificate that the operator issued.
+    pub door_certificate: Option<Secret>,
+    /// The Service.
+    pub service: Option<Arc<Service>>,
+    /// The Deployment.
+    pub deployment: Option<Arc<Deployment>>,
+    /// What its doors are to run so far.
+    pub program: Option<Program>,
+    /// The revision that the status speaks of.
+    pub status_revision: u64,
+    /// The processes of its doors.
+    pub crew: Crew,
+    /// What processes want said of them: reason and message.
+    pub problems: BTreeSet<(String, String)>,
+}
+
+/// Looks everything up.
+///
+/// # Errors
+/// When the API server does not answer or refuses.
+pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Result<Found, Error> {
+    let meta = object.meta();
+    let place = Place { namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() };
+    let uid = meta.uid.clone().unwrap_or_default();
+    let connection = object.0.as_ref().ok();
+    let mut found = Found {
+        access: AccessKind::NotEnabled,
+        generation: meta.generation,
+        labels: meta.labels.clone().unwrap_or_default(),
+        spec: object.0.as_ref().map(|connection| connection.spec.clone()).map_err(|error| error.error.clone()),
+        masking_rules: Vec::new(),
+        approval_policies: Vec::new(),
+        sinks: Vec::new(),
+        issuers: context.issuers.load_full(),
+        secrets: BTreeMap::new(),
+        ca_bundle: None,
+        binding_key: None,
+        door_certificate: None,
+        service: None,
+        deployment: None,
+        program: context.programs.get(&uid),
+        status_revision: connection.and_then(|found| u64::try_from(found.status.as_ref()?.revision?).ok()).unwrap_or(0),
+        crew: connection.map(|connection| context.crew(connection, Instant::now())).unwrap_or_default(),
+        problems: problems(context, &uid),
+        place,
+        uid,
+    };
+    let access = context.world.access(&found.place.namespace);
+    found.access = AccessKind::from(&access);
+    // Elsewhere the operator has no rights, and asks nothing.
+    if let Access::Open(room) = access {
+        found.children(&room);
+        found.rules(&context.world, &room);
+        found.named(&context.client, context).await?;
+    }
+    Ok(found)
+}
+
+// === impl Found ===
+
+impl Found {
+    fn children(&mut self, room: &Room) {
+        let door = names::door(&self.place.name);
+        self.service = room.services.get(&ObjectRef::new(&door).within(&self.place.namespace));
+        self.deployment = room.deployments.get(&ObjectRef::new(&door).within(&self.place.namespace));
+    }
+
+    fn rules(&mut self, world: &World, room: &Room) {
+        let revisions = room.revisions.state();
+        let namespace = &self.place.namespace;
+        self.masking_rules = candidates(&world.masking_rules, namespace, &revisions);
+        self.approval_policies = candidates(&world.approval_policies, namespace, &revisions);
+        let Ok(spec) = &self.spec else { return };
+        let own = |wanted: &Option<String>| wanted.clone().unwrap_or_else(|| namespace.clone());
+        self.sinks = spec.sinks.iter().filter_map(|wanted| sink(world, &own(&wanted.namespace), &wanted.name)).collect();
+    }
+
+    /// What only the API server knows: Secrets and ConfigMaps.
+    async fn named(&mut self, client: &Client, context: &Context) -> Result<(), Error> {
+        let secrets = Api::<Secret>::namespaced(client.clone(), &self.place.namespace);
+        let config_maps = Api::<ConfigMap>::namespaced(client.clone(), &self.place.namespace);
+        self.binding_key = secrets.get_opt(&names::binding_key(&self.place.name)).await?;
+        self.door_certificate = secrets.get_opt(&names::door_certificate(&self.place.name)).await?;
+        for name in self.secret_names() {
+            if let Some(secret) = secrets.get_opt(&name).await? {
+                self.secrets.insert(name, secret);
+            }
+        }
+        if let Some(name) = self.spec.as_ref().ok().and_then(ca_config_map) {
+            self.ca_bundle = config_maps.get_opt(name).await?;
+        }
+        if self.program.is_none()
+            && let Some(map) = config_maps.get_opt(&names::carrier(&self.place.name)).await?
+        {
+            self.program = self.carried(&map, context);
+        }
+        Ok(())
+    }
+
+    /// The program that an operator before this one wrote. Only what our key signed counts: others can write ConfigMaps.
+    fn carried(&self, map: &ConfigMap, context: &Context) -> Option<Program> {
+        let text = map.data.as_ref()?.get(names::CARRIER_KEY)?;
+        let carrier = verify(text.as_bytes(), &[context.keys.carrier.public().to_vec()]).ok()?;
+        (carrier.connection.uid == self.uid).then(|| Program::found(carrier))
+    }
+
+    /// The Secrets that the Connection and its masking rules name.
+    fn secret_names(&self) -> BTreeSet<String> {
+        let mut named: BTreeSet<String> = self.hash_keys().map(|key| key.name.clone()).collect();
+        if let Ok(spec) = &self.spec {
+            named.insert(spec.credentials_ref.name.clone());
+            named.extend(spec.certificate.secret_ref.iter().map(|reference| reference.name.clone()));
+        }
+        named
+    }
+
+    /// The keys of Hash rules in force, whether or not they select this Connection.
+    pub fn hash_keys(&self) -> impl Iterator<Item = &sallyport_crds::reference::SecretKeyReference> {
+        self.masking_rules
+            .iter()
+            .filter_map(|rule| rule.accepted.as_ref())
+            .filter_map(|(_, spec)| spec.action.hash.as_ref().map(|hash| &hash.key_secret_ref))
+    }
+}
+
+/// The ConfigMap that holds the CAs of the target, if one does.
+pub fn ca_config_map(spec: &ConnectionSpec) -> Option<&str> {
+    let tls = spec.target.tls.as_ref().filter(|tls| tls.mode == TlsMode::VerifyFull)?;
+    Some(tls.ca_bundle.as_ref()?.config_map_key_ref.as_ref()?.name.as_str())
+}
+
+fn candidates<R: Rule>(store: &Store<Guarded<R>>, namespace: &str, revisions: &[Arc<ControllerRevision>]) -> Vec<Candidate<R::Spec>> {
+    of_namespace(store, namespace)
+        .iter()
+        .map(|guarded| {
+            let meta = guarded.meta();
+            let uid = meta.uid.clone().unwrap_or_default();
+            let present = guarded.0.as_ref().ok().map(|rule| Present {
+                selector: rule.spec().selector().clone(),
+                mode: rule.spec().mode(),
+            });
+            let accepted = revision::in_force::<R>(revisions, &uid).map(|kept| (kept.generation, kept.spec));
+            Candidate { name: meta.name.clone().unwrap_or_default(), uid, present, accepted }
+        })
+        .collect()
+}
+
+fn sink(world: &World, namespace: &str, name: &str) -> Option<SinkCandidate> {
+    let guarded = find(&world.audit_sinks, namespace, name)?;
+    let sink = guarded.0.as_ref().ok()?;
+    let status = sink.status.as_ref();
+    let accepted = status.is_some_and(|status| condition::is_true(&status.conditions, ConditionType::Accepted));
+    Some(SinkCandidate {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        uid: sink.metadata.uid.clone().unwrap_or_default(),
+        address: status.filter(|_| accepted).and_then(|status| status.address.clone()),
+        spec: sink.spec.clone(),
+    })
+}
+
+fn problems(context: &Context, uid: &str) -> BTreeSet<(String, String)> {
+    let accounts = context.fleet.accounts(uid);
+    let told = accounts.values().flat_map(|account| &account.problems);
+    told.map(|problem| (problem.reason.clone(), problem.message.clone())).collect()
+}

@@ -1,0 +1,43 @@
+//! Which carrier a Connection's doors are to run, under which revision.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use sallyport_crds::names;
+use sallyport_policy::carrier::{Carrier, CarrierError, sign};
+
+use super::build::metadata_named;
+use super::dereference::Found;
+use super::plan::Plan;
+use crate::context::Context;
+use crate::enforce::programs::Program;
+
+/// Decides the next program, remembers it and gives the ConfigMap that carries it.
+///
+/// The revision only grows: it goes beyond what was decided before, what the ConfigMap said, what the status said and what
+/// any door claims to run.
+///
+/// # Errors
+/// When it does not fit, which validation has ruled out.
+pub fn decide(plan: &Plan, found: &Found, carrier: &Carrier, context: &Context) -> Result<ConfigMap, CarrierError> {
+    let before = context.programs.get(&plan.uid).or_else(|| found.program.clone());
+    let floor = found.status_revision.max(context.fleet.highest_revision(&plan.uid));
+    let program = Program::next(before.as_ref(), carrier.clone(), floor);
+    let bytes = sign(&program.carrier, context.keys.carrier.pair())?;
+    if before.as_ref().map(|before| before.revision) != Some(program.revision) {
+        tracing::info!(
+            namespace = plan.namespace,
+            connection = plan.name,
+            revision = program.revision,
+            closed = program.carrier.closed.as_ref().map(|closed| closed.reason.as_str()),
+            "new carrier"
+        );
+    }
+    context.programs.set(&plan.uid, program);
+    Ok(ConfigMap {
+        metadata: metadata_named(plan, names::carrier(&plan.name)),
+        // A signed carrier is JSON, so it is text.
+        data: Some(BTreeMap::from([(names::CARRIER_KEY.to_owned(), String::from_utf8_lossy(&bytes).into_owned())])),
+        ..ConfigMap::default()
+    })
+}

@@ -1,0 +1,128 @@
+//! Status of a Connection. No client.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use sallyport_crds::connection::{ConnectionStatus, ServiceType};
+use sallyport_crds::{ConditionType, ConnectionSpec, Reason, names};
+
+use super::dereference::Found;
+use super::plan::{Place, Plan};
+use super::validate::Validated;
+use crate::context::Context;
+use crate::shared::conditions::{Finding, merge, ready};
+
+/// What to write, and what to tell by Events.
+pub struct Written {
+    /// The status.
+    pub status: ConnectionStatus,
+    /// Its findings.
+    pub findings: Vec<Finding>,
+    /// Whether everything was known; an operator that has just begun to listen looks again soon.
+    pub known: bool,
+}
+
+/// The status of a Connection.
+pub fn status(found: &Found, validated: &Validated, before: Option<&ConnectionStatus>, context: &Context, now: &Time) -> Written {
+    let revision = context.programs.get(&found.uid).map(|program| program.revision);
+    let replicas = found.spec.as_ref().map_or(0, |spec| spec.proxy.replicas);
+    let enforced = enforced(found, validated, revision, replicas);
+    let known = enforced.is_some();
+    let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let mut findings = vec![validated.accepted.clone()];
+    if validated.door.is_some() {
+        findings.push(programmed(found.deployment.as_deref(), replicas));
+    }
+    findings.push(enforced.unwrap_or_else(|| stood(old, found.generation)));
+    findings.push(ready(&findings));
+    findings.extend(advisory(&found.problems));
+    let plan = validated.door.as_ref().map(|door| &door.plan);
+    let status = ConnectionStatus {
+        observed_generation: found.generation,
+        conditions: merge(old, &findings, found.generation, now),
+        address: plan.and_then(|plan| address(&found.place, &plan.spec, plan, found.service.as_deref())),
+        ca_bundle: plan
+            .filter(|plan| plan.spec.certificate.secret_ref.is_none())
+            .map(|_| context.settings.door_bundle.clone()),
+        rules: Some(validated.rules.clone()),
+        revision: revision.and_then(|revision| i64::try_from(revision).ok()),
+        proxies: revision.map(|revision| found.crew.counts(revision)),
+    };
+    Written { status, findings, known }
+}
+
+/// What stood there, where it is about this generation: the better answer for the first seconds of an operator.
+fn stood(old: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition], generation: Option<i64>) -> Finding {
+    let held = old.iter().any(|old| {
+        old.type_ == ConditionType::Enforced.as_str() && old.status == "True" && old.observed_generation == generation
+    });
+    if held {
+        Finding::yes(ConditionType::Enforced, Reason::Enforced, "as of the operator before this one")
+    } else {
+        Finding::unknown(ConditionType::Enforced, Reason::Pending, "the operator has just begun to listen")
+    }
+}
+
+/// Whether all processes run the present revision. What is not accepted is not enforced, though its doors be closed.
+fn enforced(found: &Found, validated: &Validated, revision: Option<u64>, replicas: i32) -> Option<Finding> {
+    const KIND: ConditionType = ConditionType::Enforced;
+    let accepted = &validated.accepted;
+    if !accepted.holds() {
+        let message = if validated.door.is_some() { "the door admits nobody" } else { "there is no door" };
+        return Some(Finding::no(KIND, accepted.reason, message));
+    }
+    match revision {
+        Some(revision) => found.crew.enforced(revision, replicas),
+        None => Some(Finding::no(KIND, Reason::Pending, "no policy was written yet")),
+    }
+}
+
+/// Whether the Deployment is as it should be.
+pub fn programmed(deployment: Option<&Deployment>, replicas: i32) -> Finding {
+    const KIND: ConditionType = ConditionType::Programmed;
+    if replicas == 0 {
+        return Finding::yes(KIND, Reason::ScaledToZero, "no replicas are asked for");
+    }
+    let Some((deployment, status)) = deployment.and_then(|found| Some((found, found.status.as_ref()?))) else {
+        return Finding::no(KIND, Reason::Progressing, "the Deployment is being made");
+    };
+    let seen = status.observed_generation.unwrap_or_default() >= deployment.metadata.generation.unwrap_or_default();
+    let (updated, available) = (status.updated_replicas.unwrap_or_default(), status.available_replicas.unwrap_or_default());
+    if seen && updated >= replicas && available >= replicas {
+        return Finding::yes(KIND, Reason::Available, format!("{available} of {replicas} Pods are available"));
+    }
+    Finding::no(KIND, Reason::Progressing, format!("{available} of {replicas} Pods are available, {updated} are up to date"))
+}
+
+/// What doors want said, such as a role at the target that makes masks advisory.
+fn advisory(problems: &BTreeSet<(String, String)>) -> Option<Finding> {
+    if problems.is_empty() {
+        return None;
+    }
+    let messages: Vec<&str> = problems.iter().map(|(_, message)| message.as_str()).take(5).collect();
+    Some(Finding::yes(ConditionType::Advisory, Reason::NotReady, messages.join("; ")))
+}
+
+/// What a client dials.
+fn address(place: &Place, spec: &ConnectionSpec, plan: &Plan, service: Option<&Service>) -> Option<String> {
+    let inside = || Some(format!("{}.{}.svc:{}", names::door(&place.name), place.namespace, plan.port()));
+    match spec.proxy.service.kind {
+        ServiceType::ClusterIP => inside(),
+        ServiceType::NodePort => {
+            let port = service?.spec.as_ref()?.ports.as_ref()?.first()?.node_port?;
+            Some(format!("<any node>:{port}"))
+        }
+        ServiceType::LoadBalancer => {
+            let ingress = service.and_then(|service| service.status.as_ref()?.load_balancer.as_ref()?.ingress.as_ref()?.first().cloned());
+            match ingress.and_then(|ingress| ingress.hostname.or(ingress.ip)) {
+                Some(host) => Some(format!("{host}:{}", plan.port())),
+                None => inside(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

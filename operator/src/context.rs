@@ -1,0 +1,114 @@
+//! What reconcilers work with, and how they fail.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Client, Resource, ResourceExt};
+use sallyport_crds::Connection;
+use sallyport_crds::names::CONNECTION_LABEL;
+use sallyport_policy::carrier::CarrierError;
+use sallyport_policy::issuer::Issuers;
+use tokio::time::Instant;
+
+use crate::audit_sink::witness::Sights;
+use crate::enforce::verdict::{Crew, crew};
+use crate::enforce::{Fleet, Programs};
+use crate::keys::{AuthorityError, Keys};
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::shared::apply::Applier;
+use crate::shared::conditions::{Finding, Truth, changed};
+use crate::world::{Queues, World};
+
+/// Everything that reconcilers share.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// What is seen of the cluster.
+    pub world: Arc<World>,
+    /// Who has to be looked at.
+    pub queues: Queues,
+    /// Writes children.
+    pub applier: Arc<Applier>,
+    /// The operator's keys.
+    pub keys: Arc<Keys>,
+    /// What the flags say.
+    pub settings: Settings,
+    /// The admin's issuers, as they are now.
+    pub issuers: Arc<ArcSwap<Issuers>>,
+    /// The carriers that are wanted.
+    pub programs: Arc<Programs>,
+    /// What processes say.
+    pub fleet: Arc<Fleet>,
+    /// What recorders last showed.
+    pub sights: Arc<Sights>,
+    /// Writes Events.
+    pub events: Recorder,
+    /// Counts.
+    pub metrics: Metrics,
+}
+
+/// Why a look at an object failed. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server refused or did not answer.
+    #[error("the API server refused or did not answer: {0}")]
+    Api(#[from] kube::Error),
+    /// A certificate could not be made.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// A carrier could not be signed.
+    #[error(transparent)]
+    Carrier(#[from] CarrierError),
+    /// Random bytes could not be had.
+    #[error("the system gives no random bytes")]
+    Random,
+}
+
+// === impl Context ===
+
+impl Context {
+    /// The time of day, for what is written into objects.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    /// How the processes of a Connection stand.
+    pub fn crew(&self, connection: &Connection, now: Instant) -> Crew {
+        let (Some(namespace), Some(uid)) = (&connection.metadata.namespace, &connection.metadata.uid) else {
+            return Crew::default();
+        };
+        let name = connection.name_any();
+        let pods = self.world.room(namespace).map(|room| room.pods.state()).unwrap_or_default();
+        let pods: Vec<_> = pods
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(|pod: &&k8s_openapi::api::core::v1::Pod| pod.labels().get(CONNECTION_LABEL) == Some(&name))
+            .collect();
+        crew(&pods, &self.fleet.accounts(uid), self.fleet.has_listened(now), now)
+    }
+
+    /// Tells by Events what changed since `before`. An Event that cannot be written is logged and forgotten.
+    pub async fn tell<K: Resource<DynamicType = ()>>(&self, object: &K, before: &[Condition], findings: &[Finding]) {
+        let reference = object.object_ref(&());
+        for finding in changed(before, findings) {
+            // The first sight of what nobody knows yet is no news.
+            if finding.truth == Truth::Unknown {
+                continue;
+            }
+            let event = Event {
+                type_: if finding.holds() { EventType::Normal } else { EventType::Warning },
+                reason: finding.reason.as_str(),
+                note: Some(finding.message.chars().take(1_000).collect()),
+                action: finding.kind.as_str().to_owned(),
+                secondary: None,
+            };
+            if let Err(error) = self.events.publish(&event, &reference).await {
+                tracing::debug!(%error, "an Event could not be written");
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Notices what no watch tells: that time passed and a process fell silent, or that it spoke.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+
+/// Small against the 5 s of silence that make a no.
+const PERIOD: Duration = Duration::from_millis(250);
+
+/// Looks at all processes until `end`, and queues each Connection, with its namespace's rules, whose processes changed.
+pub async fn run(context: Arc<Context>, end: CancellationToken) {
+    let mut known: HashMap<String, u64> = HashMap::new();
+    let mut ticks = tokio::time::interval(PERIOD);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = end.cancelled() => return,
+            _ = ticks.tick() => look(&context, &mut known),
+        }
+    }
+}
+
+fn look(context: &Context, known: &mut HashMap<String, u64>) {
+    let now = Instant::now();
+    context.fleet.sweep(now);
+    let (mut enforcing, mut behind) = (0, 0);
+    let mut present = HashMap::with_capacity(known.len());
+    for guarded in context.world.connections.state() {
+        let Ok(connection) = &guarded.0 else { continue };
+        let (Some(uid), Some(namespace)) = (connection.metadata.uid.as_ref(), connection.namespace()) else { continue };
+        let crew = context.crew(connection, now);
+        let revision = context.programs.get(uid).map(|program| program.revision);
+        let counts = crew.counts(revision.unwrap_or(u64::MAX));
+        enforcing += i64::from(counts.enforcing);
+        behind += i64::from(counts.total - counts.enforcing);
+        let mut hasher = DefaultHasher::new();
+        (revision, &crew.processes, &crew.silent, crew.unheard).hash(&mut hasher);
+        for account in context.fleet.accounts(uid).values() {
+            account.problems.hash(&mut hasher);
+        }
+        let state = hasher.finish();
+        if known.get(uid) != Some(&state) {
+            context.queues.connection(&namespace, &connection.name_any());
+            context.queues.rules_of(&context.world, &namespace);
+        }
+        present.insert(uid.clone(), state);
+    }
+    *known = present;
+    context.metrics.processes.with_label_values(&["enforcing"]).set(enforcing);
+    context.metrics.processes.with_label_values(&["behind"]).set(behind);
+}

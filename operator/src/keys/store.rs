@@ -1,0 +1,148 @@
+//! Where the operator's keys are kept: one Secret in its own namespace, made at first start.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{ObjectMeta, PostParams};
+
+use super::authority::{Authority, AuthorityError};
+use super::signing::{CarrierKey, CarrierKeyError};
+use super::witness::{Witness, WitnessKeyError};
+use crate::shared::labels;
+
+/// Name of the Secret.
+pub const SECRET: &str = "sallyport-operator-keys";
+
+const CARRIER_KEY: &str = "carrier.key";
+const WORKLOAD_CERTIFICATE: &str = "workload-ca.crt";
+const WORKLOAD_KEY: &str = "workload-ca.key";
+const WITNESS_KEY: &str = "witness.key";
+const DOOR_CERTIFICATE: &str = "door-ca.crt";
+const DOOR_KEY: &str = "door-ca.key";
+
+/// All keys of the operator.
+#[derive(Debug)]
+pub struct Keys {
+    /// Signs carriers.
+    pub carrier: CarrierKey,
+    /// Signs the certificates by which Pods know each other and the operator.
+    pub workload: Authority,
+    /// Cosigns checkpoints of logs.
+    pub witness: Witness,
+    /// Signs the certificates that clients of doors see. Another authority, so that a door certificate opens nothing inside.
+    pub door: Authority,
+}
+
+/// Why the keys are not at hand.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// The API server did not answer or refused.
+    #[error("the Secret {SECRET} can be neither read nor made: {0}")]
+    Api(#[from] kube::Error),
+    /// A key is missing from the Secret.
+    #[error("the Secret {SECRET} lacks the key {0}; restore it from a backup, or delete it to start over with new keys")]
+    Missing(&'static str),
+    /// An authority cannot be read or made.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The witness key cannot be read or made.
+    #[error(transparent)]
+    Witness(#[from] WitnessKeyError),
+    /// The carrier key cannot be read or made.
+    #[error(transparent)]
+    Carrier(#[from] CarrierKeyError),
+}
+
+// === impl Keys ===
+
+impl Keys {
+    /// New keys.
+    pub fn make() -> Result<Self, KeysError> {
+        Ok(Self {
+            carrier: CarrierKey::make()?,
+            witness: Witness::make()?,
+            workload: Authority::make("Sallyport workloads")?,
+            door: Authority::make("Sallyport doors")?,
+        })
+    }
+
+    /// The keys of this installation. Of several replicas that start at once, the first to create the Secret wins and the
+    /// others take what it made.
+    pub async fn load_or_make(secrets: &Api<Secret>) -> Result<Self, KeysError> {
+        if let Some(secret) = secrets.get_opt(SECRET).await? {
+            return Self::read(&secret);
+        }
+        let keys = Self::make()?;
+        match secrets.create(&PostParams::default(), &keys.secret()).await {
+            Ok(_) => Ok(keys),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Self::read(&secrets.get(SECRET).await?),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The keys in a Secret.
+    pub fn read(secret: &Secret) -> Result<Self, KeysError> {
+        let data = secret.data.as_ref();
+        let bytes = |key: &'static str| {
+            data.and_then(|data| data.get(key)).map(|value| value.0.as_slice()).ok_or(KeysError::Missing(key))
+        };
+        let text = |key| bytes(key).map(|value| String::from_utf8_lossy(value).into_owned());
+        Ok(Self {
+            carrier: CarrierKey::load(bytes(CARRIER_KEY)?)?,
+            witness: Witness::load(bytes(WITNESS_KEY)?)?,
+            workload: Authority::load(text(WORKLOAD_CERTIFICATE)?, text(WORKLOAD_KEY)?)?,
+            door: Authority::load(text(DOOR_CERTIFICATE)?, text(DOOR_KEY)?)?,
+        })
+    }
+
+    fn secret(&self) -> Secret {
+        let data = [
+            (CARRIER_KEY, self.carrier.pkcs8()),
+            (WITNESS_KEY, self.witness.pkcs8()),
+            (WORKLOAD_CERTIFICATE, self.workload.bundle().as_bytes()),
+            (WORKLOAD_KEY, self.workload.key_pem().as_bytes()),
+            (DOOR_CERTIFICATE, self.door.bundle().as_bytes()),
+            (DOOR_KEY, self.door.key_pem().as_bytes()),
+        ];
+        Secret {
+            metadata: ObjectMeta {
+                name: Some(SECRET.to_owned()),
+                labels: Some(labels::operator()),
+                ..ObjectMeta::default()
+            },
+            type_: Some("Opaque".to_owned()),
+            data: Some(data.map(|(key, value)| (key.to_owned(), ByteString(value.to_vec()))).into_iter().collect::<BTreeMap<_, _>>()),
+            ..Secret::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_stored_is_read_again() {
+        let made = Keys::make().unwrap();
+        let read = Keys::read(&made.secret()).unwrap();
+        assert_eq!(made.carrier.public_base64(), read.carrier.public_base64());
+        assert_eq!(made.workload.bundle(), read.workload.bundle());
+        assert_ne!(made.workload.bundle(), made.door.bundle());
+    }
+
+    #[test]
+    fn a_lost_key_is_named_and_never_replaced_in_silence() {
+        let mut secret = Keys::make().unwrap().secret();
+        secret.data.as_mut().unwrap().remove(DOOR_KEY);
+        let error = Keys::read(&secret).unwrap_err().to_string();
+        assert!(error.contains(DOOR_KEY), "{error}");
+    }
+
+    #[test]
+    fn keys_do_not_show_in_debug_output() {
+        let shown = format!("{:?}", Keys::make().unwrap());
+        assert!(!shown.contains("PRIVATE"), "{shown}");
+    }
+}

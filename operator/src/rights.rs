@@ -1,0 +1,51 @@
+//! What the operator needs at the API server: the manifests in `config/` grant exactly this, and a test compares them.
+//!
+//! Three roles: [`CLUSTER`] everywhere, [`NAMESPACE`] in opted-in namespaces by a RoleBinding there, [`OWN`] in the operator's
+//! own namespace. `NAMESPACE` holds what the operator gives doors and recorders, since nobody may give what they do not have.
+
+/// One rule: API group, resources, verbs.
+pub type Right = (&'static str, &'static [&'static str], &'static [&'static str]);
+
+/// A ClusterRole bound cluster-wide.
+pub const CLUSTER: &[Right] = &[
+    ("", &["namespaces"], &["get", "list", "watch"]),
+    (
+        "sallyport.dev",
+        &["connections", "maskingrules", "approvalpolicies", "auditsinks", "accessrequests"],
+        &["get", "list", "watch"],
+    ),
+    // Status is written outside opted-in namespaces too: to say that they are not opted in.
+    (
+        "sallyport.dev",
+        &["connections/status", "maskingrules/status", "approvalpolicies/status", "auditsinks/status"],
+        &["get", "patch"],
+    ),
+    ("authentication.k8s.io", &["tokenreviews"], &["create"]),
+    ("events.k8s.io", &["events"], &["create", "patch"]),
+];
+
+/// A ClusterRole bound by a RoleBinding in each opted-in namespace.
+pub const NAMESPACE: &[Right] = &[
+    ("", &["services", "serviceaccounts", "configmaps", "secrets"], &["get", "list", "watch", "create", "patch", "delete"]),
+    ("", &["pods"], &["get", "list", "watch"]),
+    ("apps", &["deployments", "statefulsets"], &["get", "list", "watch", "create", "patch", "delete"]),
+    ("apps", &["controllerrevisions"], &["get", "list", "watch", "create", "delete"]),
+    ("policy", &["poddisruptionbudgets"], &["get", "list", "watch", "create", "patch", "delete"]),
+    ("networking.k8s.io", &["networkpolicies"], &["get", "list", "watch", "create", "patch", "delete"]),
+    ("rbac.authorization.k8s.io", &["roles", "rolebindings"], &["get", "list", "watch", "create", "patch", "delete"]),
+    ("sallyport.dev", &["accessrequests"], &["get", "list", "watch", "create", "delete"]),
+    ("sallyport.dev", &["accessrequests/status"], &["get", "update", "patch"]),
+    ("sallyport.dev", &["auditsinks"], &["get", "list", "watch"]),
+];
+
+/// A Role in the operator's own namespace.
+pub const OWN: &[Right] = &[
+    ("", &["secrets"], &["get", "create"]),
+    ("", &["configmaps"], &["get", "create", "patch"]),
+    ("coordination.k8s.io", &["leases"], &["get", "create", "update"]),
+    ("discovery.k8s.io", &["endpointslices"], &["get", "create", "patch"]),
+];
+
+/// Doors and recorders may ask whose token they were shown. One static ClusterRoleBinding grants it to the groups
+/// `system:serviceaccounts:<namespace>` of opted-in namespaces: the operator may bind nothing cluster-wide.
+pub const DOORS_CLUSTER: &[Right] = &[("authentication.k8s.io", &["tokenreviews"], &["create"])];

@@ -1,0 +1,121 @@
+//! Accepted specifications, kept as ControllerRevisions: Kubernetes keeps no earlier specification of an object, and a
+//! ControllerRevision's data can never be changed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
+use kube::ResourceExt;
+use kube::api::ObjectMeta;
+
+use super::Rule;
+use crate::shared::labels::{self, MANAGED_BY};
+
+/// On every kept specification: the kind of rule.
+pub const RULE_LABEL: &str = "sallyport.dev/rule-kind";
+/// How many earlier specifications are kept beside the one in force, for people who look.
+const KEEP: usize = 2;
+
+/// A specification that was accepted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept<S> {
+    /// The rule's generation.
+    pub generation: i64,
+    /// What was accepted.
+    pub spec: S,
+}
+
+/// The ControllerRevision that keeps a rule's specification. None for a rule without a uid, which the API server never gives.
+pub fn keep<R: Rule>(rule: &R) -> Option<ControllerRevision> {
+    let meta = rule.meta();
+    let (uid, name, generation) = (meta.uid.as_deref()?, meta.name.as_deref()?, meta.generation?);
+    let short: String = uid.chars().take(8).collect();
+    Some(ControllerRevision {
+        metadata: ObjectMeta {
+            name: Some(format!("{}-{}-{short}-{generation}", R::SLUG, name.chars().take(200).collect::<String>())),
+            namespace: meta.namespace.clone(),
+            labels: Some(labels::labels([
+                ("app.kubernetes.io/name", "sallyport"),
+                ("app.kubernetes.io/managed-by", MANAGED_BY),
+                (RULE_LABEL, R::SLUG),
+            ])),
+            owner_references: Some(vec![OwnerReference {
+                api_version: R::api_version(&()).into_owned(),
+                kind: R::kind(&()).into_owned(),
+                name: name.to_owned(),
+                uid: uid.to_owned(),
+                controller: Some(true),
+                block_owner_deletion: None,
+            }]),
+            ..ObjectMeta::default()
+        },
+        revision: generation,
+        data: Some(RawExtension(serde_json::to_value(rule.spec()).ok()?)),
+    })
+}
+
+/// The specification in force: the newest that was kept for this very object.
+pub fn in_force<R: Rule>(revisions: &[Arc<ControllerRevision>], uid: &str) -> Option<Kept<R::Spec>> {
+    let newest = of_rule::<R>(revisions, uid).max_by_key(|revision| revision.revision)?;
+    let data = newest.data.as_ref()?;
+    // One that does not decode is from a version that knew more: nothing is in force then, and the doors close.
+    let spec = serde_json::from_value(data.0.clone()).ok()?;
+    Some(Kept { generation: newest.revision, spec })
+}
+
+/// Names of kept specifications that nobody needs any more.
+pub fn outdated<R: Rule>(revisions: &[Arc<ControllerRevision>], uid: &str) -> Vec<String> {
+    let by_age: BTreeMap<i64, String> =
+        of_rule::<R>(revisions, uid).map(|revision| (revision.revision, revision.name_any())).collect();
+    by_age.into_values().rev().skip(KEEP + 1).collect()
+}
+
+fn of_rule<'a, R: Rule>(
+    revisions: &'a [Arc<ControllerRevision>],
+    uid: &'a str,
+) -> impl Iterator<Item = &'a Arc<ControllerRevision>> {
+    revisions.iter().filter(move |revision| {
+        revision.labels().get(RULE_LABEL).is_some_and(|kind| kind == R::SLUG)
+            && revision.owner_references().iter().any(|owner| owner.uid == uid)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use sallyport_crds::MaskingRule;
+
+    use super::*;
+    use crate::testing::masking_rule;
+
+    fn kept(generations: &[i64]) -> Vec<Arc<ControllerRevision>> {
+        generations
+            .iter()
+            .map(|&generation| {
+                let mut rule = masking_rule("pii");
+                rule.metadata.generation = Some(generation);
+                Arc::new(keep(&rule).unwrap())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_newest_is_in_force() {
+        let rule = masking_rule("pii");
+        let found = in_force::<MaskingRule>(&kept(&[1, 12, 3]), "uid-pii").unwrap();
+        assert_eq!((found.generation, &found.spec), (12, &rule.spec));
+    }
+
+    #[test]
+    fn a_namesake_does_not_inherit() {
+        assert_eq!(in_force::<MaskingRule>(&kept(&[1]), "uid-of-a-namesake"), None);
+    }
+
+    #[test]
+    fn old_ones_go_and_the_one_in_force_stays() {
+        let revisions = kept(&[1, 2, 3, 4, 5]);
+        let gone = outdated::<MaskingRule>(&revisions, "uid-pii");
+        assert_eq!(gone, [revisions[1].name_any(), revisions[0].name_any()]);
+    }
+}

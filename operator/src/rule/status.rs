@@ -1,0 +1,94 @@
+//! Status of a rule: its own `Accepted`, its own `Enforced`, their sum, and how many Connections it selects. No client.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
+use kube::ResourceExt;
+use sallyport_crds::{ConditionType, Reason, RuleStatus};
+use sallyport_policy::selector::{Selecting, selects};
+
+use super::Rule;
+use super::dereference::{Door, Found};
+use crate::shared::conditions::{Finding, merge, ready};
+
+/// What to write, and what to tell by Events.
+pub struct Written {
+    /// The status.
+    pub status: RuleStatus,
+    /// Its findings.
+    pub findings: Vec<Finding>,
+}
+
+/// The status of a rule whose present specification was found to be `accepted` or not.
+pub fn status<R: Rule>(found: &Found<R>, accepted: Finding, before: Option<&RuleStatus>, generation: Option<i64>, now: &Time) -> Written {
+    let doors = selected(found);
+    let in_force = found.in_force.as_ref().map(|kept| kept.generation);
+    let (enforced, known) = match enforced(found, &accepted, &doors, generation) {
+        Some(finding) => (finding, true),
+        None => (Finding::unknown(ConditionType::Enforced, Reason::Pending, "the operator has just begun to listen"), false),
+    };
+    let mut findings = vec![accepted, enforced];
+    findings.push(ready(&findings));
+    let past = in_force.filter(|_| !findings.iter().any(|finding| finding.kind == ConditionType::Accepted && finding.holds()));
+    if let Some(past) = past {
+        let message = format!("generation {past} stays in force until the present one is accepted");
+        findings.push(Finding::yes(ConditionType::Degraded, Reason::RuleNotAccepted, message));
+    }
+    let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let mut conditions = merge(old, &findings, generation, now);
+    if !known {
+        // What stood there is the better answer for the first seconds, if it is about this generation.
+        for condition in &mut conditions {
+            let stood = old.iter().find(|old| old.type_ == condition.type_ && old.observed_generation == generation);
+            if let Some(stood) = stood.filter(|_| condition.status == "Unknown") {
+                *condition = stood.clone();
+            }
+        }
+    }
+    let status = RuleStatus {
+        observed_generation: generation,
+        conditions,
+        connections: i32::try_from(doors.len()).unwrap_or(i32::MAX),
+        enforced_generation: past,
+    };
+    Written { status, findings }
+}
+
+/// The Connections that the rule selects, by what is in force or else by what it says at present.
+fn selected<R: Rule>(found: &Found<R>) -> Vec<&Door> {
+    let present = || found.rule.as_ref().ok().map(|rule| rule.spec().selector());
+    let Some(selector) = found.in_force.as_ref().map(|kept| kept.spec.selector()).or_else(present) else {
+        return Vec::new();
+    };
+    found.doors.iter().filter(|door| is_selected(selector, door)).collect()
+}
+
+fn is_selected(selector: &LabelSelector, door: &Door) -> bool {
+    selects(selector, door.connection.labels())
+}
+
+/// Whether every process of every selected Connection enforces this generation of this rule. None: too early to say.
+fn enforced<R: Rule>(found: &Found<R>, accepted: &Finding, doors: &[&Door], generation: Option<i64>) -> Option<Finding> {
+    const KIND: ConditionType = ConditionType::Enforced;
+    if !accepted.holds() {
+        return Some(Finding::no(KIND, accepted.reason, "the present generation is not accepted, so it is enforced nowhere"));
+    }
+    if doors.is_empty() {
+        return Some(Finding::no(KIND, Reason::NoProxies, "no Connection of this namespace carries the labels that the rule selects"));
+    }
+    let uid = found.rule.as_ref().ok().and_then(|rule| rule.meta().uid.clone()).unwrap_or_default();
+    let mut unknown = false;
+    for door in doors {
+        let name = door.connection.name_any();
+        let since = door.program.as_ref().and_then(|program| program.since.get(&uid));
+        let Some(since) = since.filter(|since| Some(since.generation) == generation) else {
+            let message = format!("Connection {name} has not taken this generation yet");
+            return Some(Finding::no(KIND, Reason::WaitingForProxies, message));
+        };
+        match door.crew.enforced(since.revision, door.connection.spec.proxy.replicas) {
+            Some(finding) if finding.holds() => {}
+            Some(finding) => return Some(Finding { message: format!("Connection {name}: {}", finding.message), ..finding }),
+            None => unknown = true,
+        }
+    }
+    let all = || Finding::yes(KIND, Reason::Enforced, format!("enforced by every process of {} Connections", doors.len()));
+    (!unknown).then(all)
+}

@@ -1,0 +1,219 @@
+//! Wiring: every flag is used here, every task begins here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::events::{Recorder, Reporter};
+use kube::{Api, Client};
+use prometheus::Registry;
+use sallyport_policy::issuer::Issuers;
+use sallyport_runtime::workload::Credential;
+use sallyport_runtime::{admin, shutdown};
+use tokio_util::sync::CancellationToken;
+
+use crate::args::Args;
+use crate::audit_sink::ledger::Ledger;
+use crate::audit_sink::witness::{self, Sights};
+use crate::context::Context;
+use crate::controller::{Pace, drive};
+use crate::enforce::{Fleet, Programs, ticker};
+use crate::issuers::Files;
+use crate::keys::Keys;
+use crate::leader::Candidate;
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::shared::apply::Applier;
+use crate::world::queue::{Receivers, queues};
+use crate::{access_request, api, audit_sink, connection, endpoint, rule, world};
+
+/// Runs until a signal comes or the Lease is lost.
+///
+/// # Errors
+/// When the operator cannot start, or lost the Lease: then the process ends and starts over.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let Args { namespace, pod_name, pod_ip, service, lease, .. } = args.clone();
+    let end = shutdown::on_signals().context("signals")?;
+    let registry = Registry::new();
+    let metrics = Metrics::new(&registry)?;
+    let ready = Arc::new(AtomicBool::new(false));
+    serve_admin(&args, registry, &ready)?;
+
+    let client = Client::try_default().await.context("no way to the API server")?;
+    let keys = Arc::new(Keys::load_or_make(&Api::<Secret>::namespaced(client.clone(), &namespace)).await?);
+    let settings = settings(&args, &keys)?;
+    // Standing by is being ready: a rollout must not wait for the Lease.
+    ready.store(true, Ordering::Release);
+
+    let mut candidate = Candidate::new(client.clone(), &namespace, &lease, &pod_name);
+    tracing::info!(lease, "waiting to lead");
+    if !candidate.win(&end).await {
+        return Ok(());
+    }
+    tracing::info!("leading");
+    metrics.leader.set(1);
+    let lead = end.child_token();
+    let begun = begin(&args, &client, keys, settings, metrics.clone(), &lead).await?;
+    if let Some(address) = pod_ip {
+        let port = args.api_address.port();
+        endpoint::publish(&client, &namespace, &service, address, port).await.context("the EndpointSlice of the Service")?;
+    }
+    begun.leading.store(true, Ordering::Release);
+    let held = candidate.hold(&end).await;
+    begun.leading.store(false, Ordering::Release);
+    metrics.leader.set(0);
+    lead.cancel();
+    held.map_err(Into::into)
+}
+
+/// What was begun.
+struct Begun {
+    leading: Arc<AtomicBool>,
+}
+
+/// Begins to see and to reconcile.
+async fn begin(
+    args: &Args,
+    client: &Client,
+    keys: Arc<Keys>,
+    settings: Settings,
+    metrics: Metrics,
+    lead: &CancellationToken,
+) -> anyhow::Result<Begun> {
+    let (queues, receivers) = queues();
+    let applier = Arc::new(Applier::new(client.clone()));
+    let issuers: Arc<ArcSwap<Issuers>> = Arc::default();
+    let files = Files::new(&args.issuers);
+    issuers.store(Arc::new(files.read().issuers));
+    let (world, watches) = world::namespaces::open(client, &queues, &applier);
+    let context = Arc::new(Context {
+        client: client.clone(),
+        world,
+        queues,
+        applier,
+        keys,
+        settings,
+        issuers: issuers.clone(),
+        programs: Arc::new(Programs::default()),
+        fleet: Arc::new(Fleet::new()),
+        sights: Arc::new(Sights::default()),
+        events: Recorder::new(
+            client.clone(),
+            Reporter { controller: "sallyport-operator".to_owned(), instance: Some(args.pod_name.clone()) },
+        ),
+        metrics,
+    });
+    for watch in watches {
+        tokio::spawn(watch);
+    }
+    tokio::time::timeout(Duration::from_secs(60), context.world.wait_until_ready())
+        .await
+        .context("the API server does not list our kinds: are the CRDs installed and the ClusterRole bound?")??;
+
+    let credential = own_credential(&context.keys, lead)?;
+    let leading = Arc::new(AtomicBool::new(false));
+    spawn_api(args, &credential, &context, &leading, lead);
+    spawn_issuers(files, &context, issuers, lead);
+    let ledger = Ledger::open(client, &args.namespace).await.context("the ledger of logs")?;
+    tokio::spawn(witness::run(context.clone(), credential, ledger, lead.clone()));
+    tokio::spawn(ticker::run(context.clone(), lead.clone()));
+    spawn_reconcilers(&context, receivers, lead);
+    context.queues.everything(&context.world);
+    Ok(Begun { leading })
+}
+
+fn spawn_reconcilers(context: &Arc<Context>, receivers: Receivers, lead: &CancellationToken) {
+    let Receivers { connections, masking_rules, approval_policies, audit_sinks, access_requests } = receivers;
+    let pace = Pace { debounce: Duration::from_millis(50), side_by_side: 16 };
+    // Somebody sits at a prompt and waits.
+    let prompt = Pace { debounce: Duration::ZERO, side_by_side: 16 };
+    let world = &context.world;
+    let until = |work: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
+        let lead = lead.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = lead.cancelled() => {}
+                () = work => {}
+            }
+        });
+    };
+    until(Box::pin(drive("MaskingRule", world.masking_rules.clone(), masking_rules, context.clone(), pace, rule::reconcile::reconcile)));
+    until(Box::pin(drive("ApprovalPolicy", world.approval_policies.clone(), approval_policies, context.clone(), pace, rule::reconcile::reconcile)));
+    until(Box::pin(drive("AuditSink", world.audit_sinks.clone(), audit_sinks, context.clone(), pace, audit_sink::reconcile)));
+    until(Box::pin(drive("Connection", world.connections.clone(), connections, context.clone(), pace, connection::reconcile)));
+    until(Box::pin(drive("AccessRequest", world.access_requests.clone(), access_requests, context.clone(), prompt, access_request::reconcile)));
+}
+
+fn spawn_api(args: &Args, credential: &Credential, context: &Arc<Context>, leading: &Arc<AtomicBool>, lead: &CancellationToken) {
+    let (address, credential, context, leading, lead) = (args.api_address, credential.clone(), context.clone(), leading.clone(), lead.clone());
+    tokio::spawn(async move {
+        if let Err(error) = api::server::serve(address, &credential, context, leading, lead).await {
+            // Without the API no door gets a certificate: better to start over than to look alive.
+            tracing::error!(%error, "the API cannot be served");
+            std::process::exit(1);
+        }
+    });
+}
+
+fn spawn_issuers(files: Files, context: &Arc<Context>, issuers: Arc<ArcSwap<Issuers>>, lead: &CancellationToken) {
+    let changed = {
+        let context = context.clone();
+        move |read: &crate::issuers::Read| {
+            context.metrics.issuer_problems.set(i64::try_from(read.problems.len()).unwrap_or(i64::MAX));
+            context.queues.everything(&context.world);
+        }
+    };
+    tokio::spawn(files.follow(issuers, changed, lead.clone()));
+}
+
+/// The operator's own workload certificate, made in memory and replaced in time.
+fn own_credential(keys: &Arc<Keys>, end: &CancellationToken) -> anyhow::Result<Credential> {
+    let (certificate, key) = api::certificates::own(&keys.workload)?;
+    let credential = Credential::from_pem(certificate.as_bytes(), key.as_bytes(), keys.workload.bundle().as_bytes())?;
+    let (keys, renewed, end) = (keys.clone(), credential.clone(), end.clone());
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = end.cancelled() => return,
+                () = tokio::time::sleep(api::certificates::OWN_RENEWAL) => {}
+            }
+            let bundle = keys.workload.bundle().as_bytes();
+            let replaced = api::certificates::own(&keys.workload)
+                .map_err(anyhow::Error::from)
+                .and_then(|(certificate, key)| Ok(renewed.replace(certificate.as_bytes(), key.as_bytes(), bundle)?));
+            if let Err(error) = replaced {
+                tracing::error!(%error, "the operator's own certificate could not be renewed");
+            }
+        }
+    });
+    Ok(credential)
+}
+
+fn serve_admin(args: &Args, registry: Registry, ready: &Arc<AtomicBool>) -> anyhow::Result<()> {
+    let ready = ready.clone();
+    let readiness: admin::Probe = Arc::new(move || {
+        if ready.load(Ordering::Acquire) { Ok(()) } else { Err("keys and API server are not at hand yet".to_owned()) }
+    });
+    admin::serve(args.admin_address, registry, admin::always(), readiness).context("the admin port")?;
+    Ok(())
+}
+
+fn settings(args: &Args, keys: &Keys) -> anyhow::Result<Settings> {
+    let keep: sallyport_crds::Duration = args.keep_finished_requests.parse().context("--keep-finished-requests")?;
+    Ok(Settings {
+        namespace: args.namespace.clone(),
+        image: args.image.clone(),
+        image_pull_policy: args.image_pull_policy.clone(),
+        operator_url: format!("https://{}.{}.svc:8443", args.service, args.namespace),
+        workload_bundle: keys.workload.bundle().to_owned(),
+        carrier_keys: keys.carrier.public_base64(),
+        door_bundle: keys.door.bundle().to_owned(),
+        cluster_domain: args.cluster_domain.clone(),
+        denied_cidrs: args.denied_cidrs.clone(),
+        api_server_cidrs: args.api_server_cidrs.clone(),
+        keep_finished_seconds: i64::try_from(keep.get().as_secs()).unwrap_or(i64::MAX),
+    })
+}

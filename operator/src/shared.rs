@@ -1,0 +1,9 @@
+//! What reconcilers of every kind share.
+
+pub mod apply;
+pub mod backoff;
+pub mod conditions;
+pub mod labels;
+pub mod network;
+pub mod pods;
+pub mod status;
