@@ -9,6 +9,7 @@ pub mod command;
 pub mod control;
 pub mod door;
 pub mod identity;
+pub mod manifests;
 pub mod metrics;
 pub mod postgres;
 pub mod session;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use configuration::{AuthenticationConfiguration, ConfigurationError, Names};
+pub use configuration::{AuthenticationConfiguration, ConfigurationError, Named, Names};
 
 /// An issuer, resolved: nobody after this asks whether something was set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time}
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use sallyport_audit::record::Approver;
-use sallyport_crds::access_request::{AccessRequest, Claim as ClaimEntry, Requirement};
-use sallyport_crds::approval_policy::{GrantScope, RuleAction};
+use sallyport_crds::access_request::{AccessRequest, Claim as ClaimEntry, Requirement, RuleIdentity};
+use sallyport_crds::approval_policy::{Approval, GrantScope, PolicyRule, RuleAction};
 use sallyport_crds::condition::{ConditionType, Reason};
 use sallyport_policy::carrier::Carrier;
 use sallyport_policy::tally::{Question, tally};
@@ -104,26 +104,31 @@ struct Terms {
     valid_for: Option<Duration>,
 }
 
+/// How long a grant lasts by these rules: the shortest of their times.
+pub(super) fn valid_for(asked_by: &[RuleIdentity], carrier: &Carrier) -> Option<sallyport_crds::Duration> {
+    asked_by
+        .iter()
+        .filter_map(|asked_by| approval(asked_by, carrier)?.grant.valid_for)
+        .min()
+}
+
+fn approval<'a>(asked_by: &RuleIdentity, carrier: &'a Carrier) -> Option<&'a Approval> {
+    let policy = carrier
+        .approval_policies
+        .iter()
+        .find(|policy| policy.uid == asked_by.uid)?;
+    let asks = |rule: &&PolicyRule| rule.name == asked_by.rule && rule.action == RuleAction::RequireApproval;
+    policy.spec.rules.iter().find(asks)?.approval.as_ref()
+}
+
 fn terms(request: &AccessRequest, carrier: &Carrier) -> Option<Terms> {
+    let valid_for = valid_for(&request.spec.asked_by, carrier).map(sallyport_crds::Duration::get);
     let mut terms = Terms {
         requirements: Vec::new(),
-        valid_for: None,
+        valid_for,
     };
     for asked_by in &request.spec.asked_by {
-        let policy = carrier
-            .approval_policies
-            .iter()
-            .find(|policy| policy.uid == asked_by.uid)?;
-        let rule = policy
-            .spec
-            .rules
-            .iter()
-            .find(|rule| rule.name == asked_by.rule && rule.action == RuleAction::RequireApproval)?;
-        let approval = rule.approval.as_ref()?;
-        if let Some(valid_for) = approval.grant.valid_for {
-            let valid_for = valid_for.get();
-            terms.valid_for = Some(terms.valid_for.map_or(valid_for, |other| other.min(valid_for)));
-        }
+        let approval = approval(asked_by, carrier)?;
         terms.requirements.push(Requirement {
             asked_by: asked_by.clone(),
             approvers: approval.approvers.clone(),

@@ -114,7 +114,8 @@ impl Approvals for Requests {
         async move {
             let carrier = self.seeing()?;
             self.check_quota(&carrier, &ask.identity)?;
-            let request = spec::request(ask, &self.place);
+            let window = claim::valid_for(&ask.asked_by, &carrier);
+            let request = spec::request(ask, &self.place, window);
             let (api, board) = (self.api.clone(), Arc::clone(&self.board));
             let create = async move {
                 let made = api

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
-use sallyport_crds::access_request::{AccessRequest, AccessRequestSpec, ConnectionIdentity, Person, SessionIdentity};
+use sallyport_crds::Duration;
+use sallyport_crds::access_request::{
+    AccessRequest, AccessRequestSpec, ConnectionIdentity, Person, SessionIdentity, Window,
+};
 use sallyport_crds::approval_policy::GrantScope;
 use sallyport_crds::names;
 
@@ -14,9 +17,21 @@ use crate::door::{Ask, Identity};
 /// As many groups as the schema takes. They only inform: who may approve does not depend on them.
 const MAX_GROUPS: usize = 256;
 
-/// The object that asks.
-pub(super) fn request(ask: Ask, place: &Place) -> AccessRequest {
+/// Label of a request: the beginning of the digest that its grant is looked up by. Labels of requests are frozen.
+const GRANT_LABEL: &str = "sallyport.dev/grant";
+/// A label's value has at most 63 characters; 240 bits of a keyed hash tell commands apart as well as 256 do.
+const GRANT_DIGITS: usize = 60;
+
+/// The object that asks. `window` is how long a grant of scope Window lasts.
+pub(super) fn request(ask: Ask, place: &Place, window: Option<Duration>) -> AccessRequest {
     let connection = &place.connection;
+    let grant = grant(&ask.command.digest);
+    let window = window
+        .filter(|_| ask.scope == GrantScope::Window)
+        .map(|duration| Window { duration });
+    let reason = window
+        .is_some()
+        .then(|| format!("asked at the door for: {}", ask.command.summary));
     // A command belongs to the scopes that are about one.
     let about_one = matches!(ask.scope, GrantScope::Command | GrantScope::Fingerprint);
     let spec = AccessRequestSpec {
@@ -28,9 +43,9 @@ pub(super) fn request(ask: Ask, place: &Place) -> AccessRequest {
         agents: agents(&ask.identity),
         scope: ask.scope,
         command: about_one.then_some(ask.command),
-        window: None,
+        window,
         asked_by: ask.asked_by,
-        reason: None,
+        reason,
         expires_at: Time(jiff::Timestamp::from_microsecond(ask.expires.unix_micros()).unwrap_or(jiff::Timestamp::MIN)),
         session: Some(SessionIdentity {
             id: ask.session.to_string(),
@@ -43,10 +58,10 @@ pub(super) fn request(ask: Ask, place: &Place) -> AccessRequest {
     let metadata = ObjectMeta {
         generate_name: Some(format!("{}-", connection.name)),
         namespace: Some(connection.namespace.clone()),
-        labels: Some(BTreeMap::from([(
-            names::CONNECTION_LABEL.to_owned(),
-            connection.name.clone(),
-        )])),
+        labels: Some(BTreeMap::from([
+            (names::CONNECTION_LABEL.to_owned(), connection.name.clone()),
+            (GRANT_LABEL.to_owned(), grant),
+        ])),
         ..ObjectMeta::default()
     };
     AccessRequest {
@@ -62,15 +77,25 @@ pub(super) fn is_by(request: &AccessRequest, identity: &Identity) -> bool {
     (&requester.issuer, &requester.subject) == (&identity.person.issuer, &identity.person.subject)
 }
 
-/// Whether a grant of the request fits: this person, this chain of agents, this digest.
+/// Whether a grant of the request fits: this person, this chain of agents, this digest. A request about one command states
+/// the digest, which approvers read and answer to; one that is not carries it in a label.
 pub(super) fn fits(request: &AccessRequest, identity: &Identity, digest: &str) -> bool {
-    is_by(request, identity)
-        && request.spec.agents == agents(identity)
-        && request
-            .spec
-            .command
-            .as_ref()
-            .is_some_and(|command| command.digest == digest)
+    let same = match &request.spec.command {
+        Some(command) => command.digest == digest,
+        None => {
+            request
+                .metadata
+                .labels
+                .as_ref()
+                .and_then(|labels| labels.get(GRANT_LABEL))
+                == Some(&grant(digest))
+        }
+    };
+    same && is_by(request, identity) && request.spec.agents == agents(identity)
+}
+
+fn grant(digest: &str) -> String {
+    digest.chars().take(GRANT_DIGITS).collect()
 }
 
 fn requester(identity: &Identity) -> Person {

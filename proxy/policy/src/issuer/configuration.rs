@@ -130,6 +130,15 @@ pub enum ConfigurationError {
     NoAudience(String),
 }
 
+// === impl AuthenticationConfiguration ===
+
+impl AuthenticationConfiguration {
+    /// Addresses of the issuers, in the order of the file.
+    pub fn urls(&self) -> Vec<String> {
+        self.jwt.iter().map(|jwt| jwt.issuer.url.clone()).collect()
+    }
+}
+
 // === impl Issuers ===
 
 impl Issuers {
