@@ -96,7 +96,9 @@ fn locate(message: &str, text: &str, again: impl Fn(&str) -> Option<String>) -> 
     }
     let (_, quoted) = message.split_once(" at or near \"")?;
     let token = quoted.strip_suffix('"')?;
-    let ends: Vec<usize> = text.match_indices(token).map(|(at, _)| at + token.len()).collect();
+    let whole = |at: &usize| is_whole(text, *at, at + token.len());
+    let starts = text.match_indices(token).map(|(at, _)| at).filter(whole);
+    let ends: Vec<usize> = starts.map(|at| at + token.len()).collect();
     let refused = |end: &usize| text.get(..*end).and_then(&again).is_some_and(|found| found == message);
     // An unterminated literal quotes all the rest of the text: only the last match can be meant.
     let found = match ends.as_slice() {
@@ -104,6 +106,16 @@ fn locate(message: &str, text: &str, again: impl Fn(&str) -> Option<String>) -> 
         _ => ends.get(ends.partition_point(|end| !refused(end))),
     };
     found.map(|end| end - token.len())
+}
+
+/// Whether a match is a token of its own: `selec` in `select` is not.
+fn is_whole(text: &str, start: usize, end: usize) -> bool {
+    let word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    let inside = text.get(start..end).unwrap_or_default();
+    let before = text.get(..start).and_then(|before| before.chars().next_back());
+    let after = text.get(end..).and_then(|after| after.chars().next());
+    let joins = |a: Option<char>, b: Option<char>| a.is_some_and(word) && b.is_some_and(word);
+    !joins(before, inside.chars().next()) && !joins(inside.chars().next_back(), after)
 }
 
 fn characters(text: &str, byte: usize) -> usize {

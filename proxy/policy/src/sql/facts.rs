@@ -312,4 +312,4 @@ impl Facts {
 }
 
 /// Object types that belong to a relation: column, policy, rule, constraint of a table, trigger.
-const PARTS_OF_RELATIONS: [i64; 5] = [7, 29, 36, 41, 44];
+const PARTS_OF_RELATIONS: [i64; 5] = [7, 29, 36, 41, 45];

@@ -64,3 +64,6 @@ fn read(text: &str, reading: Backslash) -> Result<Vec<Statement>, SyntaxError> {
     let raws = parser::parse(text, reading)?;
     Ok(raws.into_iter().filter_map(|raw| Statement::of(raw, text)).collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! Relations, settings and effects.
+
+use super::*;
+
+fn relations(statement: &Statement) -> String {
+    let each = statement.relations.iter().map(|relation| {
+        let access = match relation.access {
+            Access::Read => "r",
+            Access::Write => "w",
+            Access::Define => "d",
+        };
+        format!("{access}:{relation}")
+    });
+    each.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn relations_are_named_with_what_happens_to_them() {
+    table(
+        &[
+            ("select 1", ""),
+            ("select * from a, s.b, \"C\".\"D\"", "r:a r:s.b r:C.D"),
+            ("select * from db.s.b", "r:s.b"),
+            ("select * from a for update of a", "r:a"),
+            ("select * from a x for update of x", "r:a"),
+            ("insert into a select * from b", "w:a r:b"),
+            ("insert into a select * from a", "w:a r:a"),
+            ("update a set x = 1 from b", "w:a r:b"),
+            ("delete from a using b", "w:a r:b"),
+            ("merge into a using b on true when matched then delete", "w:a r:b"),
+            ("truncate a, b", "w:a w:b"),
+            ("copy a from stdin", "w:a"),
+            ("copy a to stdout", "r:a"),
+            ("create table a (x int references b)", "d:a r:b"),
+            ("create table a (like b)", "d:a r:b"),
+            ("create table a partition of b default", "d:a d:b"),
+            ("create view a as select * from b", "d:a r:b"),
+            ("create table a as select * from b", "r:b d:a"),
+            ("select * into a from b", "d:a r:b"),
+            ("create index on a (x)", "d:a"),
+            ("alter table a add foreign key (x) references b", "d:a r:b"),
+            ("alter table a rename to b", "d:a"),
+            ("drop table a, s.b", "d:a d:s.b"),
+            ("drop view a", "d:a"),
+            ("drop index s.a", "d:s.a"),
+            ("drop trigger g on s.a", "d:s.a"),
+            ("drop policy p on a", "d:a"),
+            ("drop function f", ""),
+            ("drop schema a", ""),
+            ("comment on table a is 'x'", "d:a"),
+            ("comment on column s.a.x is 'x'", "d:s.a"),
+            ("grant select on a to bob", "d:a"),
+            ("lock table a", "r:a"),
+            ("vacuum a", "r:a"),
+            ("refresh materialized view a", "d:a"),
+            ("create trigger g after insert on a execute function f()", "d:a"),
+            (
+                "create rule r as on insert to a do also insert into b values (1)",
+                "d:a w:b",
+            ),
+            ("with a as (select 1) select * from a", ""),
+            ("with a as (select * from a) select * from a", "r:a"),
+            ("with recursive a as (select * from a) select * from a", ""),
+            ("with a as (select 1), b as (select * from a) select * from b", ""),
+            ("with b as (select * from a), a as (select 1) select 1", "r:a"),
+            ("with a as (select 1) select * from s.a", "r:s.a"),
+            ("with a as (select 1) insert into a select 1", "w:a"),
+            ("with a as (select 1) delete from a", "w:a"),
+            ("select * from a, (with a as (select 1) select * from a) x", "r:a"),
+            (
+                "select (with a as (select 1) select 1 from a), (select 1 from a)",
+                "r:a",
+            ),
+            ("with a as (delete from b returning *) select * from a", "w:b"),
+        ],
+        relations,
+    );
+}
+
+#[test]
+fn settings_are_seen() {
+    let settings = |statement: &Statement| {
+        let each = statement.settings.iter().map(|setting| {
+            let name = setting.name.as_deref().unwrap_or("*");
+            let value = setting.value.as_deref().unwrap_or("?");
+            format!("{name}={value}{}", if setting.local { " local" } else { "" })
+        });
+        each.collect::<Vec<_>>().join(" ")
+    };
+    table(
+        &[
+            ("set search_path = a, b", "search_path=a, b"),
+            ("set search_path to default", "search_path=?"),
+            ("set local statement_timeout = 5", "statement_timeout=5 local"),
+            ("set client_encoding = 'LATIN1'", "client_encoding=LATIN1"),
+            ("set names 'LATIN1'", "client_encoding=LATIN1"),
+            ("set \"Search_Path\" = x", "search_path=x"),
+            ("set time zone 'utc'", "timezone=utc"),
+            (
+                "set standard_conforming_strings = off",
+                "standard_conforming_strings=off",
+            ),
+            ("reset search_path", "search_path=?"),
+            ("reset all", "*=?"),
+            ("select set_config('Search_Path', 'x', true)", "search_path=x"),
+            ("select set_config('search_path', current_user, true)", "search_path=?"),
+            ("select set_config(a, b, true) from t", "*=?"),
+            ("select 1", ""),
+        ],
+        settings,
+    );
+}
+
+#[test]
+fn effects_on_the_session() {
+    use Effect as E;
+    let cases = [
+        ("select 1", E::None),
+        ("begin", E::Transaction(Transaction::Begin)),
+        ("commit and chain", E::Transaction(Transaction::Commit { chain: true })),
+        ("abort", E::Transaction(Transaction::Rollback { chain: false })),
+        ("savepoint s", E::Transaction(Transaction::Savepoint("s".into()))),
+        ("release s", E::Transaction(Transaction::Release("s".into()))),
+        ("rollback to s", E::Transaction(Transaction::RollbackTo("s".into()))),
+        ("prepare transaction 'x'", E::Transaction(Transaction::Prepare)),
+        ("prepare p as select 1", E::Prepare { name: "p".into() }),
+        ("execute p", E::Execute { name: "p".into() }),
+        ("deallocate p", E::Deallocate { name: Some("p".into()) }),
+        ("deallocate all", E::Deallocate { name: None }),
+        (
+            "declare c cursor for select 1",
+            E::Declare {
+                name: "c".into(),
+                hold: false,
+                binary: false,
+            },
+        ),
+        (
+            "declare c binary cursor with hold for select 1",
+            E::Declare {
+                name: "c".into(),
+                hold: true,
+                binary: true,
+            },
+        ),
+        (
+            "fetch 5 from c",
+            E::Fetch {
+                name: "c".into(),
+                moves: false,
+            },
+        ),
+        (
+            "move all in c",
+            E::Fetch {
+                name: "c".into(),
+                moves: true,
+            },
+        ),
+        ("close c", E::Close { name: Some("c".into()) }),
+        ("close all", E::Close { name: None }),
+        ("discard all", E::Discard { all: true }),
+        ("discard temp", E::Discard { all: false }),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(one(sql).effect, expected, "{sql}");
+    }
+}
+
+#[test]
+fn the_format_of_a_copy_is_known() {
+    let text = CopyFormat {
+        format: "text".into(),
+        ..CopyFormat::default()
+    };
+    let csv = CopyFormat {
+        format: "csv".into(),
+        ..CopyFormat::default()
+    };
+    let cases = [
+        ("copy t to stdout", CopyDirection::Out, text.clone()),
+        ("copy t from stdin", CopyDirection::In, text.clone()),
+        ("copy t to stdout (format csv)", CopyDirection::Out, csv.clone()),
+        ("copy t to stdout csv", CopyDirection::Out, csv.clone()),
+        (
+            "copy t to stdout with binary",
+            CopyDirection::Out,
+            CopyFormat {
+                format: "binary".into(),
+                ..text.clone()
+            },
+        ),
+        (
+            "copy t to stdout (format 'BINARY')",
+            CopyDirection::Out,
+            CopyFormat {
+                format: "binary".into(),
+                ..text.clone()
+            },
+        ),
+        (
+            "copy t to stdout (format csv, delimiter ',', quote '0', force_quote *, escape '9', header)",
+            CopyDirection::Out,
+            CopyFormat {
+                delimiter: Some(",".into()),
+                quote: Some("0".into()),
+                escape: Some("9".into()),
+                header: true,
+                ..csv.clone()
+            },
+        ),
+        (
+            "copy t to stdout (null 'N', header off)",
+            CopyDirection::Out,
+            CopyFormat {
+                null: Some("N".into()),
+                ..text.clone()
+            },
+        ),
+        (
+            "copy t to stdout (format csv, header match)",
+            CopyDirection::Out,
+            CopyFormat { header: true, ..csv },
+        ),
+        (
+            "copy t to stdout (surprise 1)",
+            CopyDirection::Out,
+            CopyFormat { unknown: true, ..text },
+        ),
+    ];
+    for (sql, direction, format) in cases {
+        assert_eq!(one(sql).effect, Effect::Copy { direction, format }, "{sql}");
+    }
+}

@@ -1,0 +1,119 @@
+//! Texts: their parts, and those that are refused.
+
+use super::*;
+
+#[test]
+fn a_text_falls_into_statements() {
+    let text = " select 'ä;' ; ;\n-- c;\ndelete from t; ";
+    let script = parse(text).unwrap();
+    let parts: Vec<&str> = script.statements.iter().map(|one| one.text(text)).collect();
+    assert_eq!(parts, ["select 'ä;'", "delete from t"]);
+    for nothing in ["", "  ", ";", ";;", "-- x", "/* x */"] {
+        assert!(parse(nothing).unwrap().statements.is_empty(), "{nothing:?}");
+    }
+}
+
+#[test]
+fn refusals_are_postgresqls_own() {
+    let cases = [
+        ("selec 1", "42601", "syntax error at or near \"selec\"", Some(1)),
+        (
+            "select from from x",
+            "42601",
+            "syntax error at or near \"from\"",
+            Some(13),
+        ),
+        (
+            "select 'ä' from from x",
+            "42601",
+            "syntax error at or near \"from\"",
+            Some(17),
+        ),
+        (
+            "select 1; selec 2",
+            "42601",
+            "syntax error at or near \"selec\"",
+            Some(11),
+        ),
+        ("select (1", "42601", "syntax error at end of input", Some(10)),
+        (
+            "select 'abc",
+            "42601",
+            "unterminated quoted string at or near \"'abc\"",
+            Some(8),
+        ),
+        ("select 1 1", "42601", "syntax error at or near \"1\"", Some(10)),
+        ("select a, , b", "42601", "syntax error at or near \",\"", Some(11)),
+        ("create role", "42601", "syntax error at end of input", Some(12)),
+    ];
+    for (sql, sqlstate, message, position) in cases {
+        let error = parse(sql).unwrap_err();
+        let got = (error.sqlstate, error.message.as_str(), error.position);
+        assert_eq!(got, (sqlstate, message, position), "{sql}");
+    }
+    assert_eq!(parse("select \0 1").unwrap_err().sqlstate, "22021");
+}
+
+#[test]
+fn a_text_beyond_the_limit_is_refused() {
+    let fits = format!("select '{}'", "x".repeat(MAX_TEXT - 9));
+    assert_eq!(fits.len(), MAX_TEXT);
+    assert_eq!(parse(&fits).unwrap().statements.len(), 1);
+    assert_eq!(parse(&format!("{fits} ")).unwrap_err().sqlstate, "54000");
+}
+
+#[test]
+fn depth_is_bounded_and_ends_in_an_error() {
+    let shapes: [(&str, &str, &str); 9] = [
+        ("select ", "(", "1"),
+        ("select ", "(select ", "1"),
+        ("select ", "not ", "true"),
+        ("select ", "array[", "1"),
+        ("select ", "case when true then 1 else ", "1"),
+        ("select 1", "+1", ""),
+        ("select 1", " union select 1", ""),
+        ("select 1 from a", " join a on true", ""),
+        ("", "with a as (", "select 1"),
+    ];
+    for (start, repeated, end) in shapes {
+        for count in [1_000, 50_000] {
+            let close = match repeated.chars().find(|c| "([".contains(*c)) {
+                Some('(') => ")".repeat(count),
+                Some(_) => "]".repeat(count),
+                None if repeated.starts_with("case") => " end".repeat(count),
+                None => String::new(),
+            };
+            let text = format!("{start}{}{end}{close}", repeated.repeat(count));
+            // An error or a tree: either way the stack holds.
+            if let Err(error) = parse(&text) {
+                assert!(
+                    ["54001", "42601", "54000"].contains(&error.sqlstate),
+                    "{repeated}: {error:?}"
+                );
+            }
+            // Half of it is a syntax error or too deep as well.
+            let _ = parse(text.get(..text.len() / 2).unwrap_or_default());
+        }
+    }
+    let chain = format!("select 1{}", "+1".repeat(200));
+    assert_eq!(parse(&chain).unwrap_err().sqlstate, "54001");
+    let flat = format!("select 1 from t where {}", vec!["a = 1"; 2_000].join(" or "));
+    assert!(one(&flat).is_read());
+}
+
+#[test]
+fn parsing_from_many_threads_leaves_standard_error_alive() {
+    use std::io::Write;
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| (0..200).for_each(|n| assert_eq!(one(&format!("select {n}")).verb, Verb::Select)));
+        }
+    });
+    assert!(std::io::stderr().write_all(b"").is_ok() && std::io::stderr().flush().is_ok());
+}
+
+#[test]
+fn debug_shows_no_literal() {
+    let script = parse("select 'very secret'").unwrap();
+    assert!(!format!("{script:?}").contains("secret"));
+}
