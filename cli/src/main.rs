@@ -1,3 +1,61 @@
-//! (to come)
+//! `kubectl sallyport`: what people do at a door that plain kubectl makes long-winded.
 
-fn main() {}
+mod answer;
+mod cluster;
+mod requests;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use sallyport_crds::access_request::Decision;
+
+/// Approvals and evidence of Sallyport, from the command line.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl sallyport", bin_name = "kubectl sallyport", version)]
+struct Args {
+    #[command(flatten)]
+    cluster: cluster::Flags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List requests and how they stand.
+    Requests(requests::Args),
+    /// Say yes to a request. The API server says who you are; the asker never counts.
+    Approve(answer::Args),
+    /// Say no to a request.
+    Deny(answer::Args),
+    /// End what a request granted, at once.
+    Revoke(answer::Args),
+    /// Take back a request of your own.
+    Withdraw(answer::Args),
+    /// Review a break-glass use.
+    Review(answer::Args),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    sallyport_runtime::crypto::install();
+    let args = Args::parse();
+    match run(args).await {
+        Ok(code) => code,
+        Err(cause) => {
+            eprintln!("error: {cause:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let cluster = args.cluster;
+    match args.command {
+        Command::Requests(args) => requests::run(&cluster, args).await,
+        Command::Approve(args) => answer::run(&cluster, args, Decision::Approve).await,
+        Command::Deny(args) => answer::run(&cluster, args, Decision::Deny).await,
+        Command::Revoke(args) => answer::run(&cluster, args, Decision::Revoke).await,
+        Command::Withdraw(args) => answer::run(&cluster, args, Decision::Withdraw).await,
+        Command::Review(args) => answer::run(&cluster, args, Decision::Review).await,
+    }
+}

@@ -1,0 +1,142 @@
+//! Answering a request: one entry is added to `status.approvals`, by a JSON patch that nobody else's entry can get lost in.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
+use sallyport_crds::AccessRequest;
+use sallyport_crds::access_request::{Answer, Decision, Requirement};
+use sallyport_crds::subject::SubjectKind;
+
+use crate::cluster::{Caller, Flags};
+
+/// Flags of approve, deny, revoke, withdraw and review.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Name of the AccessRequest.
+    name: String,
+    /// Why. Kept in the request and in the audit log.
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+/// Adds the caller's answer.
+///
+/// # Errors
+/// When the request is not there, or the API server refuses the answer; in its words.
+pub async fn run(flags: &Flags, args: Args, decision: Decision) -> Result<ExitCode> {
+    let (client, namespace) = flags.client().await?;
+    let api: Api<AccessRequest> = Api::namespaced(client.clone(), &namespace);
+    let request = api
+        .get(&args.name)
+        .await
+        .map_err(in_words)
+        .with_context(|| format!("AccessRequest {} in namespace {namespace}", args.name))?;
+    if matches!(decision, Decision::Deny) && args.reason.is_none() {
+        bail!("say why with --reason: the asker will see it");
+    }
+    show(&request);
+    let entry = entry(&client, &request, decision, args.reason).await?;
+    // "add" at "-" fails where somebody else's patch would be lost: entries are never written over.
+    let patch: json_patch::Patch = serde_json::from_value(serde_json::json!([
+        {"op": "add", "path": "/status/approvals/-", "value": entry},
+    ]))?;
+    api.patch_status(
+        &args.name,
+        &PatchParams::default(),
+        &Patch::<AccessRequest>::Json(patch),
+    )
+    .await
+    .map_err(in_words)
+    .context("the API server refused")?;
+    println!(
+        "accessrequest.sallyport.dev/{}: {} by {}",
+        args.name,
+        past(decision),
+        entry.user
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the caller is about to answer, in full.
+fn show(request: &AccessRequest) {
+    let spec = &request.spec;
+    println!(
+        "{} asks for {:?} on connection {}",
+        spec.requester.username, spec.scope, spec.connection.name
+    );
+    for agent in &spec.agents {
+        println!("  through the agent {}", agent.username);
+    }
+    if let Some(command) = &spec.command {
+        println!(
+            "  risk {}, verbs {}, tables {}",
+            command.risk,
+            command.verbs.join(" "),
+            command.tables.join(" ")
+        );
+        for line in command.text.lines() {
+            println!("  | {line}");
+        }
+        for (at, parameter) in command.parameters.iter().enumerate() {
+            println!("  | ${} = {parameter}", at + 1);
+        }
+    }
+    if let Some(reason) = &spec.reason {
+        println!("  because: {reason}");
+    }
+}
+
+async fn entry(client: &Client, request: &AccessRequest, decision: Decision, reason: Option<String>) -> Result<Answer> {
+    let caller = Caller::of(client).await?;
+    let requirements = request
+        .status
+        .as_ref()
+        .and_then(|status| status.requirements.as_deref());
+    let groups = entitling_groups(requirements.unwrap_or_default(), &caller.groups);
+    Ok(Answer {
+        user: caller.user,
+        decision,
+        request_uid: request.metadata.uid.clone().context("the request has no uid")?,
+        digest: request.spec.command.as_ref().map(|command| command.digest.clone()),
+        issuer: caller.issuer,
+        subject: caller.subject,
+        groups,
+        reason,
+        time: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(
+            jiff::Timestamp::now(),
+        )),
+    })
+}
+
+/// Those of the caller's groups that some requirement names: the others are nobody's business.
+fn entitling_groups(requirements: &[Requirement], own: &[String]) -> Vec<String> {
+    let named = |group: &String| {
+        let by = |r: &Requirement| {
+            r.approvers
+                .iter()
+                .any(|s| s.kind == SubjectKind::Group && s.name == *group)
+        };
+        requirements.iter().any(by)
+    };
+    own.iter().filter(|group| named(group)).cloned().collect()
+}
+
+/// The API server's own words, without the layers around them.
+fn in_words(error: kube::Error) -> anyhow::Error {
+    match error {
+        kube::Error::Api(status) => anyhow::anyhow!("{}", status.message),
+        other => other.into(),
+    }
+}
+
+fn past(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Approve => "approved",
+        Decision::Deny => "denied",
+        Decision::Withdraw => "withdrawn",
+        Decision::Revoke => "revoked",
+        Decision::Review => "reviewed",
+    }
+}

@@ -1,0 +1,96 @@
+//! Which cluster, which namespace, and who is asking.
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
+use kube::api::PostParams;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use sallyport_crds::names::ISSUER_EXTRA;
+
+/// What kubectl itself takes, under the same names.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Flags {
+    /// Namespace; the context's own if left out.
+    #[arg(short, long, global = true)]
+    pub namespace: Option<String>,
+    /// Context of the kubeconfig; the current one if left out.
+    #[arg(long, global = true)]
+    pub context: Option<String>,
+    /// Kubeconfig file; KUBECONFIG or ~/.kube/config if left out.
+    #[arg(long, global = true)]
+    pub kubeconfig: Option<std::path::PathBuf>,
+}
+
+/// The caller, as the API server authenticates them.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Name.
+    pub user: String,
+    /// Groups.
+    pub groups: Vec<String>,
+    /// The uid at the API server: the `sub` claim of an OIDC user.
+    pub subject: Option<String>,
+    /// The issuer, where the API server carries it.
+    pub issuer: Option<String>,
+}
+
+// === impl Flags ===
+
+impl Flags {
+    /// A client and the namespace it works in.
+    ///
+    /// # Errors
+    /// When there is no usable kubeconfig.
+    pub async fn client(&self) -> Result<(Client, String)> {
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        let config = match &self.kubeconfig {
+            Some(path) => {
+                let file = Kubeconfig::read_from(path).with_context(|| format!("reading {}", path.display()))?;
+                Config::from_custom_kubeconfig(file, &options).await?
+            }
+            None => Config::from_kubeconfig(&options)
+                .await
+                .context("no usable kubeconfig: set KUBECONFIG")?,
+        };
+        let namespace = self
+            .namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone());
+        Ok((Client::try_from(config)?, namespace))
+    }
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// Asks the API server who is asking.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub async fn of(client: &Client) -> Result<Self> {
+        let api: Api<SelfSubjectReview> = Api::all(client.clone());
+        let review = api.create(&PostParams::default(), &SelfSubjectReview::default()).await;
+        let UserInfo {
+            username,
+            groups,
+            uid,
+            extra,
+        } = review
+            .context("asking the API server who you are")?
+            .status
+            .and_then(|status| status.user_info)
+            .context("the API server did not say who you are")?;
+        let issuer = extra
+            .and_then(|mut extra| extra.remove(ISSUER_EXTRA))
+            .and_then(|values| values.into_iter().next());
+        Ok(Self {
+            user: username.unwrap_or_default(),
+            groups: groups.unwrap_or_default(),
+            subject: uid.filter(|uid| !uid.is_empty()),
+            issuer,
+        })
+    }
+}
