@@ -25,6 +25,9 @@ make_state() {
   for file in containerd.toml kubelet.yaml kube-proxy.yaml Corefile audit-policy.yaml; do
     render "$CLUSTER_DIR/config/$file" >"$STATE/conf/$file"
   done
+  # What runs for long runs from copies: a checkout may go or change underneath.
+  mkdir -p "$STATE/scripts"
+  install -m 755 "$CLUSTER_DIR"/{supervisor,volume-keeper,lib.sh} "$STATE/scripts/"
   render "$CLUSTER_DIR/config/cni.conflist" >"$STATE/conf/cni/10-sallyport.conflist"
   render "$CLUSTER_DIR/config/authentication.yaml" |
     sed -e '/@KEYCLOAK_CA@/{' -e 's/.*//' -e "r /dev/fd/3" -e 'd}' 3< <(sed 's/^/        /' "$STATE/pki/identity.crt") \

@@ -3,10 +3,11 @@
 
 readonly DEMO_USERS=(alice bob carol mallory)
 
-# install_script FROM TO DEMO-DIR: fills in the paths and makes it executable.
+# install_script FROM TO DEMO-DIR: fills in the paths and makes it executable; whoever is using the old one goes on.
 install_script() {
-  sed -e "s#@DEMO@#$3#g" -e "s#@ISSUER@#$ISSUER#g" "$1" >"$2"
-  chmod +x "$2"
+  sed -e "s#@DEMO@#$3#g" -e "s#@ISSUER@#$ISSUER#g" "$1" >"$2.new"
+  chmod +x "$2.new"
+  mv "$2.new" "$2"
 }
 
 # user_kubeconfig USER DEMO-DIR: that person's own kubeconfig, authenticated by the identity provider.

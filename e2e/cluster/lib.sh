@@ -70,12 +70,13 @@ kubectl_admin() { "$BIN/kubectl" --kubeconfig "$ADMIN_KUBECONFIG" "$@"; }
 in_node() { nsenter --net="/run/netns/$NETNS" "$@"; }
 
 # supervisor_pid: prints the pid of the one process to kill, and fails when it is not running.
-# The command line is compared, since after a reboot the number may belong to somebody else.
+# The command line is compared, since after a reboot the number may belong to somebody else. It names the state
+# directory and no checkout: whichever clone started the cluster, all of them find it.
 supervisor_pid() {
   local pid
   [[ -f $STATE/supervisor.pid ]] || return 1
   pid=$(<"$STATE/supervisor.pid")
-  grep -qsF "$CLUSTER_DIR/supervisor" "/proc/$pid/cmdline" || return 1
+  grep -qsF "$STATE/scripts/supervisor" "/proc/$pid/cmdline" || return 1
   echo "$pid"
 }
 

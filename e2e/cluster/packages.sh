@@ -4,7 +4,7 @@
 # command:package
 readonly NEEDED_COMMANDS=(
   ip:iproute2 nft:nftables conntrack:conntrack openssl:openssl curl:curl jq:jq gcc:gcc
-  pkg-config:pkg-config mmdebstrap:mmdebstrap psql:postgresql-client pgrep:procps unshare:util-linux mount:mount
+  pkg-config:pkg-config mmdebstrap:mmdebstrap psql:postgresql-client pgrep:procps xz:xz-utils objdump:binutils unshare:util-linux mount:mount
 )
 # file:package, for what is no command
 readonly NEEDED_FILES=(
