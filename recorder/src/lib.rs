@@ -1,5 +1,15 @@
 //! The recorder: one log, one writer, one key.
 //!
-//! [`client`] is what a door holds to make its records durable; [`log`] is the log on disk.
+//! Reading order: [`log`] (the log on disk), [`server`] (the port that doors stream to), [`read`] (the port that auditors and
+//! the operator read from), [`client`] (what a door holds to make its records durable), [`run`] (the program).
 
+pub mod args;
 pub mod client;
+mod frames;
+pub mod log;
+pub mod metrics;
+pub mod read;
+pub mod run;
+pub mod server;
+#[cfg(test)]
+mod testing;

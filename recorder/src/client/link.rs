@@ -27,7 +27,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { accept_within: Duration::from_secs(15), max_records: 100_000, max_bytes: 256 * 1024 * 1024 }
+        Self {
+            accept_within: Duration::from_secs(15),
+            max_records: 100_000,
+            max_bytes: 256 * 1024 * 1024,
+        }
     }
 }
 

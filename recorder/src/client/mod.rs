@@ -6,19 +6,29 @@
 
 mod error;
 mod link;
+mod queue;
 mod task;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use sallyport_audit::record::Batch;
+use sallyport_audit::record::{Batch, Instance, Origin, Writer};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 pub use error::EvidenceError;
-pub use link::{Durability, Link, Limits, TlsSource};
+pub use link::{Durability, Limits, Link, TlsSource};
+
+use crate::log::Log;
+use crate::server::{self, Door, Shared};
+
+/// Bytes in the pipe to a log in the same process.
+const PIPE: usize = 256 * 1024;
 
 /// Proof that records were accepted with the sink's durability: on disk for [`Durability::BeforeExecution`], in the bounded
 /// queue for [`Durability::Async`]. Not `Clone`: one proof lets one thing happen.
@@ -73,8 +83,13 @@ struct Sink {
 
 /// What a handle tells the task.
 enum Message {
-    Append { batch: Batch, reply: Option<oneshot::Sender<Result<(), EvidenceError>>> },
-    Close { done: oneshot::Sender<()> },
+    Append {
+        batch: Batch,
+        reply: Option<oneshot::Sender<Result<(), EvidenceError>>>,
+    },
+    Close {
+        done: oneshot::Sender<()>,
+    },
 }
 
 impl Evidence {
@@ -83,18 +98,75 @@ impl Evidence {
     /// # Errors
     /// When the link's names cannot be written into records.
     pub fn connect(link: Link, runtime: &Handle) -> Result<Self, EvidenceError> {
+        Self::start(
+            task::origin(&link)?,
+            task::tls(&link),
+            link.limits,
+            link.durability,
+            runtime,
+        )
+    }
+
+    /// The way to a log in the same process (the door without a cluster): the same protocol over a pipe, the same guarantees.
+    ///
+    /// # Errors
+    /// When the names cannot be written into records.
+    pub fn local(log: Log, door: Door, durability: Durability, runtime: &Handle) -> Result<Self, EvidenceError> {
+        let instance = Instance::random().map_err(|error| EvidenceError::Setup(error.to_string()))?;
+        let (connection, pod) = (Some(door.connection.clone()), door.pod.clone());
+        let origin = Origin {
+            connection,
+            instance,
+            pod,
+            writer: Writer::Proxy,
+        };
+        let shared = Shared::new(log, server::Limits::default(), CancellationToken::new());
+        let spawner = runtime.clone();
+        let dial: task::Dial = Arc::new(move || {
+            let (near, far) = tokio::io::duplex(PIPE);
+            let (door, shared) = (door.clone(), shared.clone());
+            spawner.spawn(async move {
+                if let Err(reason) = server::serve_stream(far, door, shared).await {
+                    tracing::warn!(%reason, "the way to the log in this process breaks");
+                }
+            });
+            Box::pin(async move { Ok(Box::new(near) as Box<dyn task::Stream>) })
+        });
+        Self::start(origin, dial, Limits::default(), durability, runtime)
+    }
+
+    fn start(
+        origin: Origin,
+        dial: task::Dial,
+        limits: Limits,
+        durability: Durability,
+        runtime: &Handle,
+    ) -> Result<Self, EvidenceError> {
         let (queue, messages) = mpsc::unbounded_channel();
         let (publish, state) = watch::channel(State::default());
-        let gauge = Arc::new(Gauge { records: AtomicU64::new(0), bytes: AtomicU64::new(0), closed: AtomicBool::new(false) });
-        let (limits, durability) = (link.limits, link.durability);
-        task::spawn(link, messages, publish, Arc::clone(&gauge), runtime)?;
-        Ok(Self { sinks: Arc::new([Sink { queue, gauge, limits, durability, state }]) })
+        let gauge = Arc::new(Gauge {
+            records: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        });
+        task::spawn(origin, dial, messages, publish, Arc::clone(&gauge), runtime)?;
+        Ok(Self {
+            sinks: Arc::new([Sink {
+                queue,
+                gauge,
+                limits,
+                durability,
+                state,
+            }]),
+        })
     }
 
     /// One handle for several sinks, each of which must accept.
     #[must_use]
     pub fn all(handles: &[Self]) -> Self {
-        Self { sinks: handles.iter().flat_map(|handle| handle.sinks.iter().cloned()).collect() }
+        Self {
+            sinks: handles.iter().flat_map(|handle| handle.sinks.iter().cloned()).collect(),
+        }
     }
 
     /// Hands over records that belong together. Their place in the order is taken now, before the future is polled; dropping
@@ -103,15 +175,15 @@ impl Evidence {
     /// The future fails with [`EvidenceError::Unavailable`] after [`Limits::accept_within`]. The records stay queued all the
     /// same, so an intent that was refused this way may still appear in the log; whoever refused it appends an outcome
     /// `Skipped` after it.
-    pub fn append(&self, batch: Batch) -> impl Future<Output = Result<Durable, EvidenceError>> + Send + 'static + use<> {
-        let waits: Vec<_> = self.sinks.iter().map(|sink| sink.append(batch.clone())).collect();
+    pub fn append(
+        &self,
+        batch: Batch,
+    ) -> impl Future<Output = Result<Durable, EvidenceError>> + Send + 'static + use<> {
+        let waits = self.each(batch, Sink::append);
         async move {
-            let mut on_disk = !waits.is_empty();
-            if waits.is_empty() {
-                return Err(EvidenceError::Closed);
-            }
-            for wait in waits {
-                on_disk &= wait?.finish().await?;
+            let mut on_disk = true;
+            for wait in waits? {
+                on_disk &= wait.finish().await?;
             }
             Ok(Durable { on_disk })
         }
@@ -122,11 +194,22 @@ impl Evidence {
     /// # Errors
     /// When the queue is full or closed: whoever gets this ends the session, since its evidence would have a gap.
     pub fn send(&self, batch: Batch) -> Result<(), EvidenceError> {
-        for sink in self.sinks.iter() {
-            sink.admit(&batch)?;
-            sink.push(batch.clone(), None)?;
-        }
-        Ok(())
+        self.each(batch, Sink::send).map(drop)
+    }
+
+    /// Hands the batch to every sink, without a copy where there is one.
+    fn each<T>(
+        &self,
+        batch: Batch,
+        hand: impl Fn(&Sink, Batch) -> Result<T, EvidenceError>,
+    ) -> Result<Vec<T>, EvidenceError> {
+        let (last, others) = self.sinks.split_last().ok_or(EvidenceError::Closed)?;
+        let mut handed = others
+            .iter()
+            .map(|sink| hand(sink, batch.clone()))
+            .collect::<Result<Vec<T>, _>>()?;
+        handed.push(hand(last, batch)?);
+        Ok(handed)
     }
 
     /// How each sink stands, in the order given to [`Evidence::all`].
@@ -144,7 +227,11 @@ impl Evidence {
     /// Records that are not acknowledged yet, in the slowest sink.
     #[must_use]
     pub fn lag(&self) -> u64 {
-        self.sinks.iter().map(|sink| sink.gauge.records.load(Ordering::Relaxed)).max().unwrap_or(0)
+        self.sinks
+            .iter()
+            .map(|sink| sink.gauge.records.load(Ordering::Relaxed))
+            .max()
+            .unwrap_or(0)
     }
 
     /// Sends what is queued, waits for its acknowledgement at most `within`, says goodbye to the recorder (so that it need not
@@ -160,7 +247,10 @@ impl Evidence {
 /// What one sink owes to one append.
 enum Wait {
     Queued,
-    Reply { reply: oneshot::Receiver<Result<(), EvidenceError>>, within: Duration },
+    Reply {
+        reply: oneshot::Receiver<Result<(), EvidenceError>>,
+        within: Duration,
+    },
 }
 
 impl Wait {
@@ -184,9 +274,17 @@ impl Sink {
             Durability::BeforeExecution => {
                 let (send, reply) = oneshot::channel();
                 self.push(batch, Some(send))?;
-                Ok(Wait::Reply { reply, within: self.limits.accept_within })
+                Ok(Wait::Reply {
+                    reply,
+                    within: self.limits.accept_within,
+                })
             }
         }
+    }
+
+    fn send(&self, batch: Batch) -> Result<(), EvidenceError> {
+        self.admit(&batch)?;
+        self.push(batch, None)
     }
 
     /// Takes room in the queue. The bound is what "bounded lag" and bounded memory mean.
@@ -199,13 +297,21 @@ impl Sink {
         let weight = self.gauge.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes;
         if queued > self.limits.max_records || weight > self.limits.max_bytes {
             self.gauge.release(records, bytes);
-            return Err(EvidenceError::Full { records: queued - records });
+            return Err(EvidenceError::Full {
+                records: queued - records,
+            });
         }
         Ok(())
     }
 
-    fn push(&self, batch: Batch, reply: Option<oneshot::Sender<Result<(), EvidenceError>>>) -> Result<(), EvidenceError> {
-        self.queue.send(Message::Append { batch, reply }).map_err(|_| EvidenceError::Closed)
+    fn push(
+        &self,
+        batch: Batch,
+        reply: Option<oneshot::Sender<Result<(), EvidenceError>>>,
+    ) -> Result<(), EvidenceError> {
+        self.queue
+            .send(Message::Append { batch, reply })
+            .map_err(|_| EvidenceError::Closed)
     }
 
     fn close(&self) -> impl Future<Output = ()> + use<> {

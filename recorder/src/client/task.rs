@@ -1,19 +1,402 @@
 //! The task that owns the stream to one recorder.
 
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use sallyport_audit::checkpoint::Head;
+use sallyport_audit::note::VerifierKey;
+use sallyport_audit::record::{Instance, Origin, Writer};
+use sallyport_audit::wire::{Ack, Batch, Frame, Hello, PROTOCOL, Refuse, Welcome};
+use tokio::io::{AsyncRead, AsyncWrite, WriteHalf};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use super::queue::{Queue, Released};
 use super::{EvidenceError, Gauge, Link, Message, State};
+use crate::frames::{FrameReader, StreamError, write};
+
+/// Batches on the stream at one time: the recorder gathers what arrives while it waits for its disk, so a few suffice.
+const IN_FLIGHT: usize = 4;
+const CONNECT: Duration = Duration::from_secs(5);
+const ALIVE: Duration = Duration::from_secs(3);
+/// A recorder that says nothing for this long, not even to a keep-alive, is gone.
+const SILENCE: Duration = Duration::from_secs(12);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
+
+/// A stream to a recorder, however it is carried.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+type Dialling = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>>;
+/// Opens a stream.
+pub(super) type Dial = Arc<dyn Fn() -> Dialling + Send + Sync>;
 
 pub(super) fn spawn(
-    _link: Link,
-    mut messages: mpsc::UnboundedReceiver<Message>,
-    _state: watch::Sender<State>,
-    _gauge: Arc<Gauge>,
+    origin: Origin,
+    dial: Dial,
+    messages: mpsc::UnboundedReceiver<Message>,
+    state: watch::Sender<State>,
+    gauge: Arc<Gauge>,
     runtime: &Handle,
 ) -> Result<(), EvidenceError> {
-    runtime.spawn(async move { while messages.recv().await.is_some() {} });
+    let queue = Queue::new(origin)?;
+    let task = Task {
+        queue,
+        dial,
+        messages,
+        state,
+        gauge,
+        key: None,
+        head: None,
+        closing: None,
+    };
+    runtime.spawn(task.run());
     Ok(())
+}
+
+/// A stream over TCP and mutual TLS.
+pub(super) fn tls(link: &Link) -> Dial {
+    let (endpoint, server_name, source) = (link.endpoint.clone(), link.server_name.clone(), Arc::clone(&link.tls));
+    Arc::new(move || {
+        let (endpoint, server_name, config) = (endpoint.clone(), server_name.clone(), source());
+        Box::pin(async move {
+            let stream = tokio::net::TcpStream::connect(&endpoint).await?;
+            stream.set_nodelay(true)?;
+            let name = rustls_pki_types::ServerName::try_from(server_name).map_err(io::Error::other)?;
+            let stream = tokio_rustls::TlsConnector::from(config).connect(name, stream).await?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        })
+    })
+}
+
+/// The names under which records of this process are written.
+pub(super) fn origin(link: &Link) -> Result<Origin, EvidenceError> {
+    let instance = Instance::random().map_err(|error| EvidenceError::Setup(error.to_string()))?;
+    Ok(Origin {
+        connection: Some(link.connection.clone()),
+        instance,
+        pod: link.pod.clone(),
+        writer: Writer::Proxy,
+    })
+}
+
+struct Task {
+    queue: Queue,
+    dial: Dial,
+    messages: mpsc::UnboundedReceiver<Message>,
+    state: watch::Sender<State>,
+    gauge: Arc<Gauge>,
+    /// The log's key, from the first welcome on: a recorder that comes back with another one is refused.
+    key: Option<VerifierKey>,
+    /// The newest head seen, echoed with every batch.
+    head: Option<Head>,
+    closing: Option<oneshot::Sender<()>>,
+}
+
+type Live = (
+    FrameReader<tokio::io::ReadHalf<Box<dyn Stream>>>,
+    WriteHalf<Box<dyn Stream>>,
+);
+
+/// Why a stream is not used any longer.
+enum Break {
+    /// Everything is said.
+    Done,
+    /// In words; another try is made.
+    Problem(String),
+}
+
+impl<E: std::error::Error> From<E> for Break {
+    fn from(error: E) -> Self {
+        Self::Problem(error.to_string())
+    }
+}
+
+impl Task {
+    async fn run(mut self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let broke = match self.connect().await {
+                Ok(live) => {
+                    pause = FIRST_PAUSE;
+                    self.stream(live).await
+                }
+                Err(broke) => broke,
+            };
+            match broke {
+                Break::Done => break,
+                Break::Problem(problem) => self.disconnected(problem),
+            }
+            if self.wait(pause).await.is_none() {
+                break;
+            }
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+        self.queue.fail(|| EvidenceError::Closed);
+        self.closing.take().map(|done| done.send(()));
+    }
+
+    fn disconnected(&self, problem: String) {
+        if self.state.borrow().connected || self.state.borrow().problem != problem {
+            tracing::warn!(%problem, "no stream to the recorder");
+        }
+        self.state
+            .send_modify(|state| (state.connected, state.problem) = (false, problem));
+    }
+
+    /// Takes messages for a while; `None` when there will be no more and nothing is left to send.
+    async fn wait(&mut self, pause: Duration) -> Option<()> {
+        let until = Instant::now() + pause;
+        loop {
+            tokio::select! {
+                message = self.messages.recv(), if !self.messages.is_closed() || !self.messages.is_empty() => self.take(message)?,
+                () = tokio::time::sleep_until(until) => return Some(()),
+            }
+        }
+    }
+
+    /// `None` when there is nothing left to wait for.
+    fn take(&mut self, message: Option<Message>) -> Option<()> {
+        match message {
+            Some(Message::Append { batch, reply }) => {
+                let released = self.queue.push(batch, reply);
+                self.release(released);
+                Some(())
+            }
+            Some(Message::Close { done }) => {
+                self.closing = Some(done);
+                self.messages.close();
+                self.goes_on()
+            }
+            // Every handle is gone: what is queued is still delivered.
+            None => {
+                self.messages.close();
+                self.goes_on()
+            }
+        }
+    }
+
+    fn goes_on(&self) -> Option<()> {
+        (!self.queue.is_empty()).then_some(())
+    }
+
+    fn release(&self, released: Released) {
+        self.gauge.release(released.records, released.bytes);
+    }
+
+    async fn connect(&mut self) -> Result<Live, Break> {
+        let stream = timeout(CONNECT, (self.dial)())
+            .await
+            .map_err(|_| Break::Problem("the recorder does not answer".to_owned()))??;
+        let (read, mut out) = tokio::io::split(stream);
+        let mut reader = FrameReader::new(read);
+        let Origin {
+            connection,
+            instance,
+            pod,
+            ..
+        } = self.queue.origin().clone();
+        let connection = connection.ok_or_else(|| Break::Problem("a door without a Connection".to_owned()))?;
+        let hello = Hello {
+            connection,
+            head: self.head,
+            instance,
+            pod,
+            version: PROTOCOL,
+        };
+        write(&mut out, &[Frame::Hello(hello)]).await?;
+        match timeout(CONNECT, reader.next()).await {
+            Ok(Ok(Frame::Welcome(welcome))) => self.welcomed(welcome)?,
+            Ok(Ok(Frame::Refuse(refuse))) => return Err(self.refused(refuse)),
+            Ok(Ok(_)) => return Err(Break::Problem("the recorder does not greet".to_owned())),
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => return Err(Break::Problem("the recorder does not greet in time".to_owned())),
+        }
+        tracing::info!("records go to the recorder");
+        let tree_size = self.head.map_or(0, |head| head.size);
+        self.state.send_replace(State {
+            connected: true,
+            problem: String::new(),
+            tree_size,
+        });
+        Ok((reader, out))
+    }
+
+    fn welcomed(&mut self, welcome: Welcome) -> Result<(), Break> {
+        let Welcome {
+            acked,
+            fenced,
+            head,
+            vkey,
+        } = welcome;
+        let key: VerifierKey = vkey.parse()?;
+        if self.key.as_ref().is_some_and(|known| *known != key) {
+            return Err(Break::Problem("the recorder came back with another key".to_owned()));
+        }
+        if !head.verifies(&key) {
+            return Err(Break::Problem(
+                "the recorder's tree head is not signed by its key".to_owned(),
+            ));
+        }
+        self.see(head)?;
+        self.key = Some(key);
+        let cannot = || Break::Problem(format!("the recorder claims {acked} records of this instance"));
+        if fenced {
+            // Only our own fence forgets numbers; take what the recorder has before the new instance begins at one.
+            let released = self.queue.resume(acked).ok_or_else(cannot)?;
+            self.release(released);
+            tracing::error!("the recorder declared this door's sessions over; going on as a new instance");
+            let released = self.queue.renew(Instance::random()?)?;
+            self.release(released);
+            return Err(Break::Problem("beginning a new instance".to_owned()));
+        }
+        let released = self.queue.resume(acked).ok_or_else(cannot)?;
+        self.release(released);
+        Ok(())
+    }
+
+    /// A log only grows: a smaller head, or another root for the same size, is a volume that was rolled back.
+    fn see(&mut self, head: Head) -> Result<(), Break> {
+        if let Some(known) = self.head
+            && (head.size < known.size || (head.size == known.size && head.root != known.root))
+        {
+            return Err(Break::Problem(format!(
+                "the recorder's log has {} records and had {}: it was rolled back",
+                head.size, known.size
+            )));
+        }
+        self.head = Some(head);
+        Ok(())
+    }
+
+    fn refused(&mut self, refuse: Refuse) -> Break {
+        let Refuse { code, reason } = refuse;
+        tracing::warn!(?code, %reason, "the recorder refuses");
+        use sallyport_audit::wire::RefuseCode::{Busy, Record, Sequence, Stopping};
+        match code {
+            Busy | Stopping => {}
+            Record | Sequence => {
+                self.queue.fail(|| EvidenceError::Refused(reason.clone()));
+                // The same records would be refused for ever: a defect of ours, which must not silence the door.
+                if let Ok(instance) = Instance::random()
+                    && let Ok(released) = self.queue.renew(instance)
+                {
+                    self.release(released);
+                }
+            }
+            _ => self.queue.fail(|| EvidenceError::Refused(reason.clone())),
+        }
+        Break::Problem(reason)
+    }
+
+    /// Sends and hears until the stream breaks or everything is said.
+    async fn stream(&mut self, (mut reader, mut out): Live) -> Break {
+        let mut alive = interval(ALIVE);
+        alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = Instant::now();
+        loop {
+            while let Ok(message) = self.messages.try_recv() {
+                if self.take(Some(message)).is_none() {
+                    break;
+                }
+            }
+            if let Err(broke) = self.send(&mut out).await {
+                return broke;
+            }
+            let open = !self.messages.is_closed();
+            if !open && self.queue.is_empty() {
+                // The other end may be gone already; it notices by itself.
+                let _ = write(&mut out, &[Frame::Bye]).await;
+                return Break::Done;
+            }
+            let step = tokio::select! {
+                message = self.messages.recv(), if open => {
+                    self.take(message);
+                    Ok(())
+                }
+                frame = reader.next() => {
+                    heard = Instant::now();
+                    self.hear(frame)
+                }
+                _ = alive.tick() => self.keep_alive(&mut out, heard).await,
+            };
+            if let Err(broke) = step {
+                return broke;
+            }
+        }
+    }
+
+    async fn send(&mut self, out: &mut WriteHalf<Box<dyn Stream>>) -> Result<(), Break> {
+        while self.queue.in_flight() < IN_FLIGHT && self.queue.has_unsent() {
+            match self.queue.next_batch() {
+                Ok(Some((first, records))) => {
+                    let batch = Batch {
+                        first,
+                        head: self.head,
+                        records,
+                    };
+                    timeout(SILENCE, write(out, &[Frame::Batch(batch)]))
+                        .await
+                        .map_err(|_| StreamError::Silent)??;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    // One record that cannot be written down must not stop all others.
+                    self.queue.fail(|| EvidenceError::Refused(error.to_string()));
+                    let released = self.queue.renew(Instance::random()?)?;
+                    self.release(released);
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, frame: Result<Frame, StreamError>) -> Result<(), Break> {
+        match frame? {
+            Frame::Ack(Ack { up_to, head }) => {
+                self.see(head)?;
+                let released = self
+                    .queue
+                    .ack(up_to)
+                    .ok_or(Break::Problem("the recorder acknowledges what was not sent".to_owned()))?;
+                self.release(released);
+                self.state.send_if_modified(|state| {
+                    state.tree_size = head.size;
+                    false
+                });
+                Ok(())
+            }
+            Frame::KeepAlive => Ok(()),
+            Frame::Refuse(refuse) => Err(self.refused(refuse)),
+            _ => Err(Break::Problem(
+                "the recorder sends what recorders do not send".to_owned(),
+            )),
+        }
+    }
+
+    /// Now and then: are we both here, and is the newest head genuine?
+    async fn keep_alive(&self, out: &mut WriteHalf<Box<dyn Stream>>, heard: Instant) -> Result<(), Break> {
+        if heard.elapsed() > SILENCE {
+            return Err(StreamError::Silent.into());
+        }
+        // Checking each acknowledgement's signature would cost as much as everything else here; a forged one is found by the
+        // next check, and changes nothing in what this recorder is trusted with.
+        if let (Some(head), Some(key)) = (&self.head, &self.key)
+            && !head.verifies(key)
+        {
+            return Err(Break::Problem(
+                "the recorder's tree head is not signed by its key".to_owned(),
+            ));
+        }
+        timeout(SILENCE, write(out, &[Frame::KeepAlive]))
+            .await
+            .map_err(|_| StreamError::Silent)??;
+        Ok(())
+    }
 }

@@ -1,0 +1,205 @@
+//! The few things that a log asks of a file system, named so that a test can put a forgetful one underneath.
+//!
+//! A write is durable after `sync` of its file; a new, renamed or removed name is durable after `sync_dir` of its folder.
+//! Nothing else is assumed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// A folder in which one log lives. Paths are relative to it.
+pub trait Disk: Send + Sync + 'static {
+    /// Opens a file at its end, making it where it is missing; readable by its owner alone.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>>;
+
+    /// The file's bytes; `None` where there is none.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>>;
+
+    /// Names in a folder; empty where there is none.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn list(&self, path: &str) -> io::Result<Vec<String>>;
+
+    /// Gives a file another name, replacing what had it.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file or an empty folder; fine where there is none.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn remove(&self, path: &str) -> io::Result<()>;
+
+    /// Makes a folder and those above it, durably; fine where they are.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn make_dir(&self, path: &str) -> io::Result<()>;
+
+    /// Makes the names in a folder durable.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn sync_dir(&self, path: &str) -> io::Result<()>;
+}
+
+/// A file that is only appended to.
+pub trait DiskFile: Send {
+    /// Appends; not durable yet.
+    ///
+    /// # Errors
+    /// As the file system says. Part of the bytes may have been written.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes every append durable (`fdatasync`).
+    ///
+    /// # Errors
+    /// As the file system says. Afterwards nothing is known of appends since the last success, and a second try proves
+    /// nothing: the kernel may have forgotten the failed pages.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Cuts the file.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn truncate(&mut self, len: u64) -> io::Result<()>;
+}
+
+/// Replaces a file durably: afterwards it is whole, before it was the old one; never anything between.
+///
+/// # Errors
+/// As the file system says; the old file then stands.
+pub fn put(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<()> {
+    let parent = parent(path);
+    disk.make_dir(parent)?;
+    let temporary = format!("{path}.new");
+    disk.remove(&temporary)?;
+    let mut file = disk.open(&temporary)?;
+    file.append(bytes)?;
+    file.sync()?;
+    disk.rename(&temporary, path)?;
+    disk.sync_dir(parent)
+}
+
+/// The folder that holds `path`; empty for the log's own.
+pub(super) fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+/// A folder of the real file system.
+#[derive(Clone, Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// The folder `root`, which is made where it is missing.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn new(root: impl Into<PathBuf>) -> io::Result<Self> {
+        let root = root.into();
+        fs::create_dir_all(&root)?;
+        Ok(Self(root))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.0
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.0.join(path)
+    }
+}
+
+impl Disk for Folder {
+    fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(self.at(path))?;
+        Ok(Box::new(RealFile(file)))
+    }
+
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        absent(fs::read(self.at(path)).map(Some), None)
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<String>> {
+        let Some(entries) = absent(fs::read_dir(self.at(path)).map(Some), None)? else {
+            return Ok(Vec::new());
+        };
+        entries
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.at(from), self.at(to))
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        let path = self.at(path);
+        let gone = if path.is_dir() {
+            fs::remove_dir(path)
+        } else {
+            fs::remove_file(path)
+        };
+        absent(gone, ())
+    }
+
+    fn make_dir(&self, path: &str) -> io::Result<()> {
+        let full = self.at(path);
+        if full.is_dir() {
+            return Ok(());
+        }
+        if !path.is_empty() {
+            self.make_dir(parent(path))?;
+        }
+        match fs::create_dir(&full) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        // fsGroup may set wider bits on the volume's root; what we make is for the recorder alone.
+        fs::set_permissions(&full, fs::Permissions::from_mode(0o700))?;
+        self.sync_dir(parent(path))
+    }
+
+    fn sync_dir(&self, path: &str) -> io::Result<()> {
+        File::open(self.at(path))?.sync_all()
+    }
+}
+
+struct RealFile(File);
+
+impl DiskFile for RealFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+}
+
+fn absent<T>(result: io::Result<T>, nothing: T) -> io::Result<T> {
+    match result {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(nothing),
+        other => other,
+    }
+}

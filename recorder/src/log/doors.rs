@@ -1,0 +1,236 @@
+//! Which doors write to the log, how far each has come, and which sessions are open: what makes a repeated record harmless,
+//! a missing one visible, and an end record certain.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use sallyport_audit::record::{Header, Instance, Kind, ObjectRef, PodRef, SessionId, Writer};
+use sallyport_audit::wire::RefuseCode;
+use serde::{Deserialize, Serialize};
+
+use super::error::LogError;
+
+/// Doors that are gone and owe nothing are remembered this many records long, so that a late repeat is still known.
+const REMEMBER: u64 = 1_000_000;
+
+/// One start of one door.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Door {
+    pub(super) connection: ObjectRef,
+    pub(super) pod: PodRef,
+    /// Its last record's running number.
+    pub(super) last: u64,
+    /// Sessions that started and did not end.
+    pub(super) sessions: BTreeSet<SessionId>,
+    /// The recorder has written the end records: no session may start in this instance any more.
+    pub(super) fenced: bool,
+    /// The log's size at its last record.
+    pub(super) seen: u64,
+    #[serde(skip)]
+    streams: u32,
+    #[serde(skip)]
+    alone_since: Option<Instant>,
+}
+
+/// All of them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Doors(BTreeMap<Instance, Door>);
+
+/// How to take one record back, if its group did not reach the disk.
+pub(super) struct Undo {
+    instance: Instance,
+    before: Option<u64>,
+    session: Option<(SessionId, Change)>,
+}
+
+enum Change {
+    Opened,
+    Ended,
+}
+
+/// A door whose time to come back is over.
+pub(super) struct Vanished {
+    pub(super) instance: Instance,
+    pub(super) connection: ObjectRef,
+    pub(super) sessions: BTreeSet<SessionId>,
+}
+
+impl Doors {
+    /// Number of the instance's last record, and whether it is fenced.
+    pub(super) fn standing(&self, instance: &Instance) -> (u64, bool) {
+        self.0.get(instance).map_or((0, false), |door| (door.last, door.fenced))
+    }
+
+    /// Doors that have a stream, and sessions that are open.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let streams = self.0.values().filter(|door| door.streams > 0).count();
+        (streams, self.0.values().map(|door| door.sessions.len()).sum())
+    }
+
+    /// Takes the next record of a door. Records of the recorder itself pass.
+    pub(super) fn apply(&mut self, header: &Header, size: u64) -> Result<Option<Undo>, LogError> {
+        let source = &header.source;
+        if source.writer == Writer::Recorder {
+            return Ok(None);
+        }
+        let Some(connection) = &source.connection else {
+            return Err(LogError::new(
+                RefuseCode::Record,
+                "a door's record without its Connection",
+            ));
+        };
+        let known = self.0.get(&source.instance);
+        let last = known.map_or(0, |door| door.last);
+        if source.seq != last + 1 {
+            let reason = format!(
+                "record {} of instance {} follows {last}: there is a gap",
+                source.seq, source.instance
+            );
+            return Err(LogError::new(RefuseCode::Sequence, reason));
+        }
+        let change = change(known, header)?;
+        let before = known.map(|door| door.last);
+        let door = self.0.entry(source.instance.clone()).or_insert_with(|| Door {
+            connection: connection.clone(),
+            pod: source.pod.clone(),
+            last: 0,
+            sessions: BTreeSet::new(),
+            fenced: false,
+            seen: size,
+            streams: 0,
+            alone_since: None,
+        });
+        door.last = source.seq;
+        door.seen = size;
+        match &change {
+            Some((session, Change::Opened)) => _ = door.sessions.insert(session.clone()),
+            Some((session, Change::Ended)) => _ = door.sessions.remove(session),
+            None => {}
+        }
+        Ok(Some(Undo {
+            instance: source.instance.clone(),
+            before,
+            session: change,
+        }))
+    }
+
+    /// Takes back what [`Doors::apply`] did, the newest first.
+    pub(super) fn undo(&mut self, undo: Undo) {
+        let Some(door) = self.0.get_mut(&undo.instance) else {
+            return;
+        };
+        match undo.session {
+            Some((session, Change::Opened)) => _ = door.sessions.remove(&session),
+            Some((session, Change::Ended)) => _ = door.sessions.insert(session),
+            None => {}
+        }
+        match undo.before {
+            Some(last) => door.last = last,
+            // Its stream stays attached: the door is there, only its first record is not.
+            None => door.last = 0,
+        }
+    }
+
+    /// A stream of this door is up.
+    pub(super) fn attach(&mut self, instance: &Instance, connection: &ObjectRef, pod: &PodRef, size: u64) {
+        let door = self.0.entry(instance.clone()).or_insert_with(|| Door {
+            connection: connection.clone(),
+            pod: pod.clone(),
+            last: 0,
+            sessions: BTreeSet::new(),
+            fenced: false,
+            seen: size,
+            streams: 0,
+            alone_since: None,
+        });
+        door.streams += 1;
+        door.alone_since = None;
+    }
+
+    /// A stream of this door is gone; with `goodbye` it will not come back.
+    pub(super) fn detach(&mut self, instance: &Instance, goodbye: bool, now: Instant, grace: Duration) {
+        let Some(door) = self.0.get_mut(instance) else { return };
+        door.streams = door.streams.saturating_sub(1);
+        if door.streams == 0 {
+            let since = if goodbye {
+                now.checked_sub(grace).unwrap_or(now)
+            } else {
+                now
+            };
+            door.alone_since = Some(since);
+        }
+    }
+
+    /// After a start nobody has a stream: the grace runs from now.
+    pub(super) fn all_alone(&mut self, now: Instant) {
+        for door in self.0.values_mut() {
+            door.alone_since = Some(now);
+        }
+    }
+
+    /// The doors whose time to come back is over and that still owe end records.
+    pub(super) fn vanished(&self, now: Instant, grace: Duration) -> Vec<Vanished> {
+        self.0
+            .iter()
+            .filter(|(_, door)| {
+                !door.fenced && door.alone_since.is_some_and(|since| now.duration_since(since) >= grace)
+            })
+            .map(|(instance, door)| Vanished {
+                instance: instance.clone(),
+                connection: door.connection.clone(),
+                sessions: door.sessions.clone(),
+            })
+            .collect()
+    }
+
+    /// The end records of this door are on disk.
+    pub(super) fn fence(&mut self, instance: &Instance) {
+        if let Some(door) = self.0.get_mut(instance) {
+            door.sessions.clear();
+            door.fenced = true;
+        }
+    }
+
+    /// A recorder's own end record, read back at start.
+    pub(super) fn ended_by_recorder(&mut self, session: &SessionId) {
+        for door in self.0.values_mut() {
+            if door.sessions.remove(session) {
+                door.fenced = true;
+            }
+        }
+    }
+
+    /// Forgets doors that owe nothing and are long gone.
+    pub(super) fn forget(&mut self, size: u64) {
+        self.0
+            .retain(|_, door| door.streams > 0 || !door.fenced || size.saturating_sub(door.seen) < REMEMBER);
+    }
+}
+
+/// What a record does to the door's sessions, or why it may not.
+fn change(door: Option<&Door>, header: &Header) -> Result<Option<(SessionId, Change)>, LogError> {
+    let refuse = |reason: String| Err(LogError::new(RefuseCode::Record, reason));
+    let kind = header.kind.as_str();
+    let Some(session) = &header.session else {
+        return match kind {
+            Kind::SESSION_START | Kind::SESSION_END | Kind::COMMAND => {
+                refuse(format!("a {kind} record without a session"))
+            }
+            _ => Ok(None),
+        };
+    };
+    let open = door.is_some_and(|door| door.sessions.contains(session));
+    let fenced = door.is_some_and(|door| door.fenced);
+    match kind {
+        Kind::SESSION_START if open => refuse(format!("session {session} starts twice")),
+        Kind::SESSION_START if fenced => refuse(format!(
+            "session {session} starts in an instance that was declared over"
+        )),
+        Kind::SESSION_START => Ok(Some((session.clone(), Change::Opened))),
+        Kind::SESSION_END if open => Ok(Some((session.clone(), Change::Ended))),
+        // What came of something that ran is evidence even when the session was already declared over.
+        Kind::OUTCOME | Kind::TRANSACTION_END => Ok(None),
+        _ if open => Ok(None),
+        _ => refuse(format!("a {kind} record of session {session}, which is not open")),
+    }
+}

@@ -1,0 +1,105 @@
+//! From a group to the disk: the only place that appends to the tree.
+
+use std::time::Instant;
+
+use sallyport_audit::checkpoint::Head;
+use sallyport_audit::record::{Batch, Event, ObjectRef, Origin, Seal, SessionId, Writer as Author};
+use sallyport_audit::wire::RefuseCode;
+use sallyport_audit::{Digest, Time};
+
+use super::{Group, Writer};
+use crate::log::error::LogError;
+use crate::log::wal::AppendError;
+use crate::log::{Checked, Receipt};
+
+impl Writer {
+    /// Brings a group to disk and answers.
+    pub(super) fn commit(&mut self, group: Group) {
+        let Group { records, undo, waiting } = group;
+        if waiting.is_empty() {
+            return;
+        }
+        let result = if records.is_empty() {
+            Ok(())
+        } else {
+            self.write(&records)
+        };
+        if result.is_err() {
+            undo.into_iter().rev().for_each(|step| self.doors.undo(step));
+        }
+        for (up_to, reply) in waiting {
+            let answer = result.clone().map(|()| Receipt { up_to, head: self.head });
+            // The stream may be gone: the door will come back and be told what is here.
+            let _ = reply.send(answer);
+        }
+    }
+
+    pub(super) fn write(&mut self, records: &[(Vec<u8>, Digest)]) -> Result<(), LogError> {
+        let started = Instant::now();
+        let written = match self.wal.rotate(self.disk.as_ref(), self.tree.size()) {
+            Ok(()) => self.wal.append(records),
+            Err(error) => Err(AppendError::Unwritten(error)),
+        };
+        if let Err(error) = written {
+            let error = match error {
+                AppendError::Unwritten(error) => {
+                    let reason = format!("the volume takes no more: {error}");
+                    self.problem = Some(reason.clone());
+                    LogError::new(RefuseCode::Storage, reason)
+                }
+                AppendError::Lost(error) => {
+                    let reason = format!("the volume lost a write ({error}): the recorder must be restarted");
+                    tracing::error!(%error, "a write was lost; refusing everything until a restart");
+                    self.broken = Some(reason.clone());
+                    LogError::new(RefuseCode::Storage, reason)
+                }
+            };
+            self.config.metrics.refused(error.code);
+            return Err(error);
+        }
+        for (record, leaf) in records {
+            self.tree.push(record, *leaf);
+        }
+        let (size, root) = (self.tree.size(), self.tree.frontier().root());
+        self.head = Head::sign(self.signer.verifier().name(), size, root, &self.signer);
+        self.heads.push(size, root);
+        self.problem = None;
+        self.config.metrics.committed(records.len(), started.elapsed());
+        Ok(())
+    }
+
+    /// Writes a record of the recorder itself.
+    pub(super) fn write_own(
+        &mut self,
+        connection: Option<ObjectRef>,
+        session: Option<&SessionId>,
+        event: Event,
+    ) -> Result<(), LogError> {
+        let defect = |error: sallyport_audit::record::RecordError| LogError::new(RefuseCode::Record, error.to_string());
+        let batch = Batch::of(Time::now(), session, event).map_err(defect)?;
+        let origin = Origin {
+            connection,
+            instance: self.instance.clone(),
+            pod: self.config.pod.clone(),
+            writer: Author::Recorder,
+        };
+        let seal = Seal::new(&origin).map_err(defect)?;
+        let mut records = Vec::new();
+        for (seq, draft) in (self.own + 1..).zip(batch.drafts()) {
+            let checked = Checked::new(seal.seal(draft, seq).map_err(defect)?)?;
+            records.push((checked.bytes, checked.leaf));
+        }
+        self.write(&records)?;
+        self.own += records.len() as u64;
+        Ok(())
+    }
+
+    pub(super) fn write_start(&mut self) {
+        if let Some(event) = self.start.clone()
+            && self.broken.is_none()
+            && self.write_own(None, None, event).is_ok()
+        {
+            self.start = None;
+        }
+    }
+}

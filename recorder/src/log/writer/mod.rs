@@ -1,0 +1,319 @@
+//! The one thread that appends: it takes commands in order, and gathers appends into groups.
+
+mod commit;
+mod upkeep;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::time::{Duration, Instant};
+
+use sallyport_audit::Digest;
+use sallyport_audit::checkpoint::Head;
+use sallyport_audit::note::Signer;
+use sallyport_audit::record::{Event, Instance, LogStart, ObjectRef, PodRef, Writer as Author};
+use sallyport_audit::wire::RefuseCode;
+use tokio::sync::{oneshot, watch};
+
+use crate::log::disk::Disk;
+use crate::log::doors::{Doors, Undo};
+use crate::log::error::{LogError, OpenError};
+use crate::log::heads::{Heads, PublishedLog};
+use crate::log::open::Recovered;
+use crate::log::publish::{Publication, Published};
+use crate::log::tree::Tree;
+use crate::log::wal::Wal;
+use crate::log::{Checked, Config, Receipt, Standing, Status};
+
+/// One group, written with one fdatasync, holds at most this much.
+const GROUP_BYTES: usize = 8 * 1024 * 1024;
+/// Full tiles that may wait in memory for a volume that takes no files.
+const WAITING_BYTES: usize = 128 * 1024 * 1024;
+
+/// What the handles of a log ask of its writer.
+pub(in crate::log) enum Command {
+    Append(Submission),
+    Attach {
+        instance: Instance,
+        connection: ObjectRef,
+        pod: PodRef,
+        echo: Option<Head>,
+        reply: oneshot::Sender<Result<Standing, LogError>>,
+    },
+    Detach {
+        instance: Instance,
+        goodbye: bool,
+    },
+    Close {
+        reason: String,
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// Records of one door, in sequence.
+pub(in crate::log) struct Submission {
+    pub(in crate::log) records: Vec<Checked>,
+    pub(in crate::log) echo: Option<Head>,
+    pub(in crate::log) reply: oneshot::Sender<Result<Receipt, LogError>>,
+}
+
+/// Submissions that go to disk together.
+#[derive(Default)]
+struct Group {
+    records: Vec<(Vec<u8>, Digest)>,
+    undo: Vec<Undo>,
+    /// Who waits, and up to which running number of theirs.
+    waiting: Vec<(u64, oneshot::Sender<Result<Receipt, LogError>>)>,
+}
+
+pub(in crate::log) struct Writer {
+    disk: Arc<dyn Disk>,
+    config: Config,
+    signer: Signer,
+    tree: Tree,
+    doors: Doors,
+    wal: Wal,
+    heads: Heads,
+    head: Head,
+    /// The recorder's own name and numbers.
+    instance: Instance,
+    own: u64,
+    /// The record of this start, until it is on disk: nothing comes before it.
+    start: Option<Event>,
+    publications: Sender<Publication>,
+    reports: Receiver<Published>,
+    publishing: bool,
+    published: u64,
+    last_publication: Option<Instant>,
+    problem: Option<String>,
+    broken: Option<String>,
+    last_look: Option<Instant>,
+    status: watch::Sender<Status>,
+}
+
+/// The writer's ends of its channels.
+pub(in crate::log) struct Pipes {
+    pub(in crate::log) publications: Sender<Publication>,
+    pub(in crate::log) reports: Receiver<Published>,
+    pub(in crate::log) status: watch::Sender<Status>,
+}
+
+impl Writer {
+    pub(in crate::log) fn new(
+        disk: Arc<dyn Disk>,
+        config: Config,
+        signer: Signer,
+        found: Recovered,
+        pipes: Pipes,
+    ) -> Result<Self, OpenError> {
+        let Recovered {
+            tree,
+            doors,
+            wal,
+            published,
+        } = found;
+        let Pipes {
+            publications,
+            reports,
+            status,
+        } = pipes;
+        let (size, root) = (tree.size(), tree.frontier().root());
+        let head = Head::sign(signer.verifier().name(), size, root, &signer);
+        let start = Event::LogStart(LogStart {
+            origin: signer.verifier().name().to_owned(),
+            root: (size > 0).then_some(root),
+            sink: config.sink.clone(),
+            size,
+            vkey: signer.verifier().to_string(),
+        });
+        let instance = Instance::random().map_err(|_| std::io::Error::other("the system gives no randomness"))?;
+        Ok(Self {
+            disk,
+            config,
+            signer,
+            tree,
+            doors,
+            wal,
+            heads: Heads::default(),
+            head,
+            instance,
+            own: 0,
+            start: Some(start),
+            publications,
+            reports,
+            publishing: false,
+            published,
+            last_publication: None,
+            problem: None,
+            broken: None,
+            last_look: None,
+            status,
+        })
+    }
+
+    /// Serves until [`Command::Close`] or until no handle is left.
+    pub(in crate::log) fn run(mut self, inbox: &Receiver<Command>) {
+        let tick = self
+            .config
+            .checkpoint_every
+            .min(self.config.grace)
+            .max(Duration::from_millis(2))
+            / 2;
+        loop {
+            self.write_start();
+            let closing = match inbox.recv_timeout(tick) {
+                Ok(command) => self.serve(command, inbox),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => Some(("every handle is gone".to_owned(), None)),
+            };
+            if let Some((reason, reply)) = closing {
+                self.end(reason);
+                // Whoever asked may have stopped waiting.
+                reply.map(|reply: oneshot::Sender<()>| reply.send(()));
+                return;
+            }
+            // Looking around costs a walk over all doors: not at every group.
+            if self.last_look.is_none_or(|at| at.elapsed() >= tick) {
+                self.last_look = Some(Instant::now());
+                self.look_around();
+            }
+        }
+    }
+
+    fn look_around(&mut self) {
+        self.end_vanished();
+        self.hear_publisher();
+        self.publish_if_due();
+        self.tell();
+    }
+
+    /// Takes a command and everything queued behind it; appends in a row go to disk together.
+    fn serve(&mut self, first: Command, inbox: &Receiver<Command>) -> Option<(String, Option<oneshot::Sender<()>>)> {
+        let mut group = Group::default();
+        let mut bytes = 0;
+        let mut next = Some(first);
+        while let Some(command) = next {
+            match command {
+                Command::Append(submission) => {
+                    bytes += submission
+                        .records
+                        .iter()
+                        .map(|record| record.bytes.len())
+                        .sum::<usize>();
+                    self.stage(submission, &mut group);
+                }
+                other => {
+                    self.commit(std::mem::take(&mut group));
+                    match other {
+                        Command::Close { reason, reply } => return Some((reason, Some(reply))),
+                        other => self.control(other),
+                    }
+                }
+            }
+            next = match inbox.try_recv() {
+                _ if bytes >= GROUP_BYTES => None,
+                Ok(command) => Some(command),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+            };
+        }
+        self.commit(group);
+        None
+    }
+
+    fn control(&mut self, command: Command) {
+        match command {
+            Command::Attach {
+                instance,
+                connection,
+                pod,
+                echo,
+                reply,
+            } => {
+                let standing = echo.map_or(Ok(()), |head| self.check_echo(&head)).map(|()| {
+                    self.doors.attach(&instance, &connection, &pod, self.tree.size());
+                    let (acked, fenced) = self.doors.standing(&instance);
+                    Standing {
+                        acked,
+                        fenced,
+                        head: self.head,
+                    }
+                });
+                let attached = standing.is_ok();
+                if reply.send(standing).is_err() && attached {
+                    self.doors.detach(&instance, false, Instant::now(), self.config.grace);
+                }
+            }
+            Command::Detach { instance, goodbye } => {
+                self.doors.detach(&instance, goodbye, Instant::now(), self.config.grace)
+            }
+            Command::Append(_) | Command::Close { .. } => {}
+        }
+    }
+
+    fn check_echo(&self, head: &Head) -> Result<(), LogError> {
+        let published = PublishedLog {
+            disk: self.disk.as_ref(),
+            size: self.published,
+        };
+        self.heads
+            .check(head, self.signer.verifier(), self.tree.size(), &published)
+    }
+
+    /// Why nothing can be taken now.
+    fn refusal(&self) -> Option<LogError> {
+        let storage = |reason: &String| LogError::new(RefuseCode::Storage, reason.clone());
+        if let Some(reason) = &self.broken {
+            return Some(storage(reason));
+        }
+        if self.start.is_some() || self.tree.waiting_bytes() > WAITING_BYTES {
+            return Some(storage(
+                self.problem.as_ref().unwrap_or(&"the volume takes no files".to_owned()),
+            ));
+        }
+        None
+    }
+
+    /// Checks a submission and puts it into the group; one that is refused leaves no trace.
+    fn stage(&mut self, submission: Submission, group: &mut Group) {
+        let Submission { records, echo, reply } = submission;
+        let refused = self.refusal().map_or(Ok(()), Err);
+        let result = refused
+            .and_then(|()| echo.map_or(Ok(()), |head| self.check_echo(&head)))
+            .and_then(|()| self.take(records));
+        match result {
+            Ok((up_to, taken, undo)) => {
+                group.records.extend(taken);
+                group.undo.extend(undo);
+                group.waiting.push((up_to, reply));
+            }
+            Err(error) => {
+                self.config.metrics.refused(error.code);
+                // The stream may be gone already.
+                let _ = reply.send(Err(error));
+            }
+        }
+    }
+
+    #[expect(
+        clippy::type_complexity,
+        reason = "three halves of a group, taken apart at the one call"
+    )]
+    fn take(&mut self, records: Vec<Checked>) -> Result<(u64, Vec<(Vec<u8>, Digest)>, Vec<Undo>), LogError> {
+        let (mut taken, mut undo, mut up_to) = (Vec::with_capacity(records.len()), Vec::new(), 0);
+        for Checked { bytes, leaf, header } in records {
+            up_to = header.source.seq;
+            let (last, _) = self.doors.standing(&header.source.instance);
+            if up_to <= last && header.source.writer == Author::Proxy {
+                continue;
+            }
+            match self.doors.apply(&header, self.tree.size()) {
+                Ok(step) => undo.extend(step),
+                Err(error) => {
+                    undo.into_iter().rev().for_each(|step| self.doors.undo(step));
+                    return Err(error);
+                }
+            }
+            taken.push((bytes, leaf));
+        }
+        Ok((up_to, taken, undo))
+    }
+}

@@ -1,0 +1,138 @@
+//! What the writer does between groups: end records that are owed, publication, status.
+
+use std::time::{Duration, Instant};
+
+use sallyport_audit::checkpoint::Checkpoint;
+use sallyport_audit::record::{EndCause, Event, LogEnd, SessionEnd};
+
+use super::Writer;
+use crate::log::Status;
+use crate::log::doors::Vanished;
+use crate::log::error::LogError;
+use crate::log::publish::{Publication, Published};
+use crate::log::state::State;
+
+impl Writer {
+    /// Ends the sessions of doors that did not come back.
+    pub(super) fn end_vanished(&mut self) {
+        if self.refusal().is_some() {
+            return;
+        }
+        for Vanished {
+            instance,
+            connection,
+            sessions,
+        } in self.doors.vanished(Instant::now(), self.config.grace)
+        {
+            let all = sessions.iter().try_for_each(|session| {
+                let end = SessionEnd {
+                    cause: EndCause::DoorVanished,
+                    commands: 0,
+                    duration_us: 0,
+                };
+                self.write_own(Some(connection.clone()), Some(session), Event::SessionEnd(end))?;
+                self.doors.ended_by_recorder(session);
+                Ok::<(), LogError>(())
+            });
+            match all {
+                Ok(()) => self.doors.fence(&instance),
+                // Tried again at the next tick.
+                Err(error) => tracing::error!(%error, %instance, "end records of a vanished door are owed"),
+            }
+        }
+    }
+
+    pub(super) fn hear_publisher(&mut self) {
+        while let Ok(report) = self.reports.try_recv() {
+            self.take_report(report);
+        }
+    }
+
+    fn take_report(&mut self, report: Published) {
+        match report {
+            Published::Done { size } => {
+                self.publishing = false;
+                self.published = size;
+                let keep = size - size % sallyport_audit::tiles::WIDTH;
+                if let Err(error) = self.wal.trim(self.disk.as_ref(), keep) {
+                    tracing::warn!(%error, "an old write-ahead segment stays");
+                }
+            }
+            Published::Failing { reason } => {
+                tracing::error!(%reason, "publishing fails");
+                self.problem = Some(reason);
+            }
+        }
+    }
+
+    pub(super) fn publish_if_due(&mut self) {
+        let due = self
+            .last_publication
+            .is_none_or(|at| at.elapsed() >= self.config.checkpoint_every);
+        if due && !self.publishing && self.tree.size() > self.published && self.broken.is_none() {
+            self.publish();
+        }
+    }
+
+    fn publish(&mut self) {
+        self.doors.forget(self.tree.size());
+        let size = self.tree.size();
+        let state = match State::to_bytes(size, &self.doors) {
+            Ok(state) => state,
+            Err(error) => return tracing::error!(%error, "the doors' state does not serialise"),
+        };
+        let text = Checkpoint {
+            origin: self.signer.verifier().name().to_owned(),
+            size,
+            root: self.tree.frontier().root(),
+        };
+        let publication = Publication {
+            size,
+            full: self.tree.take_full(),
+            partial: self.tree.partial(),
+            state,
+            checkpoint: text.sign(&self.signer),
+        };
+        self.publishing = self.publications.send(publication).is_ok();
+        self.last_publication = Some(Instant::now());
+    }
+
+    /// Writes the end record and publishes everything, as far as the volume allows.
+    pub(super) fn end(&mut self, reason: String) {
+        self.end_vanished();
+        if self.refusal().is_none()
+            && let Err(error) = self.write_own(None, None, Event::LogEnd(LogEnd { reason }))
+        {
+            tracing::error!(%error, "the end record is not written");
+        }
+        while self.broken.is_none() && (self.publishing || self.published < self.tree.size()) {
+            if !self.publishing {
+                self.publish();
+            }
+            match self.reports.recv_timeout(Duration::from_secs(10)) {
+                Ok(report @ Published::Done { .. }) => self.take_report(report),
+                // The write-ahead files hold it all: the next start publishes.
+                Ok(Published::Failing { .. }) | Err(_) => break,
+            }
+        }
+        self.tell();
+    }
+
+    pub(super) fn tell(&self) {
+        let (doors, sessions) = self.doors.counts();
+        let status = Status {
+            size: self.tree.size(),
+            published: self.published,
+            problem: self.problem.clone(),
+            broken: self.broken.clone(),
+            sessions,
+            doors,
+        };
+        self.config.metrics.standing(&status);
+        self.status.send_if_modified(|old| {
+            let changed = *old != status;
+            *old = status;
+            changed
+        });
+    }
+}

@@ -1,0 +1,232 @@
+//! The read port: the published log as C2SP tlog-tiles over HTTP GET, and for the operator a checkpoint with the proof that
+//! the log only grew.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/checkpoint` | the newest signed checkpoint |
+//! | `/tile/…` | hash tiles and entry bundles |
+//! | `/v1/checkpoint?from=SIZE` | [`Grown`] as JSON: checkpoint, key, and the consistency proof from SIZE records on |
+//!
+//! It is served twice: to the operator over mutual TLS, and on loopback, where only a port-forward through the API server
+//! reaches it, which has then authenticated and authorised the reader.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use sallyport_audit::checkpoint::Checkpoint;
+use sallyport_audit::merkle::consistency_proof;
+use sallyport_audit::note::VerifierKey;
+use sallyport_audit::store::{Store, StoreError};
+use sallyport_audit::tiles::{Tile, TileHashes, read_tile};
+use sallyport_runtime::PeerIdentity;
+use sallyport_runtime::tls::Accept;
+use sallyport_runtime::workload::Credential;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::log::{Log, Published};
+
+/// Readers at one time.
+const CONNECTIONS: usize = 64;
+const HANDSHAKE: Duration = Duration::from_secs(10);
+const HEADER_TIME: Duration = Duration::from_secs(10);
+/// A reader of a large log asks for many tiles over one connection.
+const CONNECTION_TIME: Duration = Duration::from_secs(600);
+
+/// What the operator polls for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grown {
+    /// The newest checkpoint, a signed note.
+    pub checkpoint: String,
+    /// RFC 6962 consistency proof from the size asked for, each hash in base64; empty when there is nothing to prove.
+    pub proof: Vec<String>,
+    /// The log's public key, as it says itself: whoever keeps evidence compares it with the one they know.
+    pub vkey: String,
+}
+
+#[derive(Clone)]
+struct Reader {
+    published: Published,
+    key: VerifierKey,
+}
+
+/// Serves the operator over mutual TLS until `end`.
+///
+/// # Errors
+/// When TLS cannot be configured.
+pub async fn serve_tls(
+    listener: TcpListener,
+    credential: &Credential,
+    log: &Log,
+    end: CancellationToken,
+) -> io::Result<()> {
+    let operator: Accept = Arc::new(|identity| matches!(identity, PeerIdentity::Operator));
+    let acceptor = TlsAcceptor::from(credential.server_config(operator, &[]).map_err(io::Error::other)?);
+    accept(listener, Some(acceptor), Reader::new(log), end).await;
+    Ok(())
+}
+
+/// Serves readers without TLS until `end`. For loopback only.
+pub async fn serve_loopback(listener: TcpListener, log: &Log, end: CancellationToken) {
+    accept(listener, None, Reader::new(log), end).await;
+}
+
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, reader: Reader, end: CancellationToken) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = end.cancelled() => return,
+        };
+        let (Ok((stream, _)), Ok(slot)) = (accepted, Arc::clone(&slots).acquire_owned().await) else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let (tls, reader, end) = (tls.clone(), reader.clone(), end.clone());
+        tokio::spawn(async move {
+            let served = async {
+                match tls {
+                    None => reader.serve(stream).await,
+                    Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                        Ok(Ok(stream)) => reader.serve(stream).await,
+                        Ok(Err(error)) => tracing::warn!(%error, "a reader's TLS handshake failed"),
+                        Err(_) => tracing::warn!("a reader's TLS handshake took too long"),
+                    },
+                }
+            };
+            tokio::select! {
+                _ = tokio::time::timeout(CONNECTION_TIME, served) => {}
+                () = end.cancelled() => {}
+            }
+            drop(slot);
+        });
+    }
+}
+
+impl Reader {
+    fn new(log: &Log) -> Self {
+        Self {
+            published: log.published(),
+            key: log.key().clone(),
+        }
+    }
+
+    async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
+        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+            let reader = self.clone();
+            async move { Ok::<_, Infallible>(reader.answer(&request).await) }
+        });
+        // A reader that breaks off loses its own answer only.
+        let _ = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIME)
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
+    }
+
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if *request.method() != Method::GET {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
+        }
+        let (path, query) = (
+            request.uri().path().to_owned(),
+            request.uri().query().unwrap_or_default().to_owned(),
+        );
+        let reader = self.clone();
+        // Files are read off the runtime's threads, which carry evidence.
+        let answered = tokio::task::spawn_blocking(move || reader.look_up(&path, &query)).await;
+        answered.unwrap_or_else(|_| text(StatusCode::INTERNAL_SERVER_ERROR, "the answer failed\n"))
+    }
+
+    fn look_up(&self, path: &str, query: &str) -> Response<Full<Bytes>> {
+        let result = match path {
+            "/checkpoint" => self
+                .checkpoint()
+                .map(|note| response("text/plain; charset=utf-8", note.into_bytes())),
+            "/v1/checkpoint" => match from(query) {
+                Some(from) => self.grown(from),
+                None => return text(StatusCode::BAD_REQUEST, "/v1/checkpoint?from=SIZE\n"),
+            },
+            _ => match path.strip_prefix('/').and_then(Tile::parse) {
+                Some(tile) => read_tile(&self.published, tile).map(|bytes| response("application/octet-stream", bytes)),
+                None => {
+                    return text(
+                        StatusCode::NOT_FOUND,
+                        "/checkpoint, /tile/…, /v1/checkpoint?from=SIZE\n",
+                    );
+                }
+            },
+        };
+        match result {
+            Ok(response) => response,
+            Err(StoreError::Missing(_)) => text(StatusCode::NOT_FOUND, "not published\n"),
+            Err(error) => {
+                tracing::error!(%error, "the published log cannot be read");
+                text(StatusCode::INTERNAL_SERVER_ERROR, "the published log cannot be read\n")
+            }
+        }
+    }
+
+    fn checkpoint(&self) -> Result<String, StoreError> {
+        let missing = || StoreError::Missing("checkpoint".to_owned());
+        let bytes = self.published.read("checkpoint")?.ok_or_else(missing)?;
+        String::from_utf8(bytes).map_err(|_| missing())
+    }
+
+    fn grown(&self, from: u64) -> Result<Response<Full<Bytes>>, StoreError> {
+        let note = self.checkpoint()?;
+        let Ok(checkpoint) = Checkpoint::open(&note, &self.key) else {
+            return Err(StoreError::Missing("checkpoint".to_owned()));
+        };
+        if from > checkpoint.size {
+            return Ok(text(StatusCode::CONFLICT, "the log is shorter than that\n"));
+        }
+        let mut hashes = TileHashes::new(&self.published, checkpoint.size);
+        let proof = consistency_proof(from, checkpoint.size, &mut hashes)?;
+        let proof = proof.iter().map(|hash| STANDARD.encode(hash.as_bytes())).collect();
+        let grown = Grown {
+            checkpoint: note,
+            proof,
+            vkey: self.key.to_string(),
+        };
+        Ok(response(
+            "application/json",
+            serde_json::to_vec(&grown).unwrap_or_default(),
+        ))
+    }
+}
+
+fn from(query: &str) -> Option<u64> {
+    if query.is_empty() {
+        Some(0)
+    } else {
+        query.strip_prefix("from=")?.parse().ok()
+    }
+}
+
+fn response(kind: &'static str, body: Vec<u8>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+    let mut response = response("text/plain; charset=utf-8", body.as_bytes().to_vec());
+    *response.status_mut() = status;
+    response
+}

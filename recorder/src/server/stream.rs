@@ -1,0 +1,270 @@
+//! One door's stream, from Hello to the end.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use sallyport_audit::checkpoint::Head;
+use sallyport_audit::record::{Instance, Writer};
+use sallyport_audit::wire::{Ack, Batch, Frame, Hello, PROTOCOL, Refuse, RefuseCode, Welcome};
+use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::{Door, Shared};
+use crate::frames::{FrameReader, StreamError, write};
+use crate::log::{Checked, Log, LogError, Receipt};
+
+/// Batches of one stream that are read and not yet answered.
+const IN_FLIGHT: usize = 64;
+
+/// What the answering half is told.
+enum Answer {
+    /// Records on their way to disk.
+    Pending {
+        answer: oneshot::Receiver<Result<Receipt, LogError>>,
+        room: OwnedSemaphorePermit,
+    },
+    /// Say that we are here.
+    Alive,
+    /// Say why not, and end.
+    Refuse(LogError),
+}
+
+/// Tells the log that the stream is gone, whatever ends it.
+struct Attached {
+    log: Log,
+    instance: Instance,
+    goodbye: bool,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.log.detach(self.instance.clone(), self.goodbye);
+    }
+}
+
+/// Serves one stream whose far end is known to be `door`. `Ok` is an orderly end (goodbye, or our own shutdown).
+///
+/// # Errors
+/// Why the stream ended otherwise, in words.
+pub async fn serve_stream<S>(stream: S, door: Door, shared: Shared) -> Result<(), String>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (read, mut out) = tokio::io::split(stream);
+    let mut reader = FrameReader::new(read);
+    let greeted = match timeout(shared.limits.handshake, reader.next()).await {
+        Ok(Ok(Frame::Hello(hello))) => greet(hello, &door, &shared).await,
+        Ok(Ok(_)) => Err(LogError::new(RefuseCode::Sequence, "a stream begins with Hello")),
+        Ok(Err(error)) => return Err(error.to_string()),
+        Err(_) => return Err("no Hello in time".to_owned()),
+    };
+    let (attached, welcome) = match greeted {
+        Ok(greeted) => greeted,
+        Err(error) => {
+            refuse(&mut out, &error).await;
+            return Err(error.reason);
+        }
+    };
+    write(&mut out, &[Frame::Welcome(welcome)])
+        .await
+        .map_err(|error| error.to_string())?;
+    relay(reader, out, attached, &door, &shared).await
+}
+
+async fn greet(hello: Hello, door: &Door, shared: &Shared) -> Result<(Attached, Welcome), LogError> {
+    let Hello {
+        connection,
+        head,
+        instance,
+        pod,
+        version,
+    } = hello;
+    if version != PROTOCOL {
+        return Err(LogError::new(
+            RefuseCode::Version,
+            format!("protocol {version} is not spoken here, but {PROTOCOL}"),
+        ));
+    }
+    if connection != door.connection || pod != door.pod {
+        return Err(LogError::new(
+            RefuseCode::Identity,
+            "the certificate speaks for another Connection or Pod",
+        ));
+    }
+    let standing = shared.log.attach(instance.clone(), connection, pod, head).await?;
+    let attached = Attached {
+        log: shared.log.clone(),
+        instance,
+        goodbye: false,
+    };
+    let vkey = shared.log.key().to_string();
+    Ok((
+        attached,
+        Welcome {
+            acked: standing.acked,
+            fenced: standing.fenced,
+            head: standing.head,
+            vkey,
+        },
+    ))
+}
+
+/// Reads in this task and answers in another, so that several batches are on their way to disk at once.
+async fn relay<S>(
+    mut reader: FrameReader<ReadHalf<S>>,
+    out: WriteHalf<S>,
+    mut attached: Attached,
+    door: &Door,
+    shared: &Shared,
+) -> Result<(), String>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (answers, queue) = mpsc::channel(IN_FLIGHT);
+    let answering = tokio::spawn(answer(queue, out));
+    let ended = tokio::select! {
+        ended = receive(&mut reader, &answers, &attached.instance, door, shared) => ended,
+        () = answers.closed() => Err("the answering half ended".to_owned()),
+        () = shared.end.cancelled() => {
+            // What was read is answered before the goodbye.
+            let _ = answers.send(Answer::Refuse(LogError::stopping())).await;
+            Err("the recorder is stopping".to_owned())
+        }
+    };
+    drop(answers);
+    let answered = answering.await.unwrap_or_else(|error| Err(error.to_string()));
+    attached.goodbye = ended.is_ok() && answered.is_ok();
+    match ended {
+        Err(_) if shared.end.is_cancelled() => Ok(()),
+        _ => answered.and(ended),
+    }
+}
+
+/// `Ok` after the door's goodbye.
+async fn receive<R: AsyncRead + Unpin>(
+    reader: &mut FrameReader<R>,
+    answers: &mpsc::Sender<Answer>,
+    instance: &Instance,
+    door: &Door,
+    shared: &Shared,
+) -> Result<(), String> {
+    let gone = |_| "the answering half ended".to_owned();
+    loop {
+        let (frame, room) = match timeout(shared.limits.silence, next(reader, shared)).await {
+            Ok(Ok(frame)) => frame,
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(_) => return Err(StreamError::Silent.to_string()),
+        };
+        let answer = match frame {
+            Frame::Batch(Batch { first, head, records }) => match check(first, records, instance, door) {
+                Ok(records) => Answer::Pending {
+                    answer: submit(shared, records, head),
+                    room,
+                },
+                Err(error) => Answer::Refuse(error),
+            },
+            Frame::KeepAlive => Answer::Alive,
+            Frame::Bye => return Ok(()),
+            _ => Answer::Refuse(LogError::new(
+                RefuseCode::Sequence,
+                "a frame that doors do not send here",
+            )),
+        };
+        let last = matches!(answer, Answer::Refuse(_));
+        answers.send(answer).await.map_err(gone)?;
+        if last {
+            return Err("the door's records were refused".to_owned());
+        }
+    }
+}
+
+/// The next frame, with room for its bytes taken before they are read.
+async fn next<R: AsyncRead + Unpin>(
+    reader: &mut FrameReader<R>,
+    shared: &Shared,
+) -> Result<(Frame, OwnedSemaphorePermit), StreamError> {
+    let header = reader.header().await?;
+    let bytes = u32::try_from(header.payload_len()).unwrap_or(u32::MAX);
+    let room = Arc::clone(&shared.room)
+        .acquire_many_owned(bytes)
+        .await
+        .map_err(|_| StreamError::Ended)?;
+    Ok((reader.body(header).await?, room))
+}
+
+fn submit(shared: &Shared, records: Vec<Checked>, head: Option<Head>) -> oneshot::Receiver<Result<Receipt, LogError>> {
+    shared.log.append(records, head)
+}
+
+/// A door speaks for itself only, in its own order.
+fn check(first: u64, records: Vec<Vec<u8>>, instance: &Instance, door: &Door) -> Result<Vec<Checked>, LogError> {
+    let mut checked = Vec::with_capacity(records.len());
+    for (seq, record) in (first..).zip(records) {
+        let record = Checked::new(record)?;
+        let source = &record.header().source;
+        let own = source.connection.as_ref() == Some(&door.connection)
+            && source.pod == door.pod
+            && source.writer == Writer::Proxy;
+        if !own {
+            return Err(LogError::new(
+                RefuseCode::Identity,
+                "a record names another Connection or Pod than the certificate",
+            ));
+        }
+        if source.instance != *instance || source.seq != seq {
+            return Err(LogError::new(
+                RefuseCode::Sequence,
+                "a record's number is not its place in the batch",
+            ));
+        }
+        checked.push(record);
+    }
+    Ok(checked)
+}
+
+/// Answers in the order of the batches; acknowledgements that are ready together become one.
+async fn answer<W: AsyncWrite + Unpin>(mut queue: mpsc::Receiver<Answer>, mut out: W) -> Result<(), String> {
+    let mut next = queue.recv().await;
+    while let Some(item) = next.take() {
+        let result = match item {
+            Answer::Alive => Ok(Frame::KeepAlive),
+            Answer::Refuse(error) => Err(error),
+            Answer::Pending { answer, room } => {
+                let mut result = answer.await.unwrap_or_else(|_| Err(LogError::stopping()));
+                drop(room);
+                while result.is_ok() {
+                    next = queue.try_recv().ok();
+                    let Some(Answer::Pending { answer, .. }) = &mut next else {
+                        break;
+                    };
+                    let Some(later) = answer.now_or_never() else { break };
+                    result = later.unwrap_or_else(|_| Err(LogError::stopping()));
+                    next = None;
+                }
+                result.map(|Receipt { up_to, head }| Frame::Ack(Ack { up_to, head }))
+            }
+        };
+        match result {
+            Ok(frame) => write(&mut out, &[frame]).await.map_err(|error| error.to_string())?,
+            Err(error) => {
+                refuse(&mut out, &error).await;
+                return Err(error.reason);
+            }
+        }
+        if next.is_none() {
+            next = queue.recv().await;
+        }
+    }
+    Ok(())
+}
+
+async fn refuse<W: AsyncWrite + Unpin>(out: &mut W, error: &LogError) {
+    let frame = Frame::Refuse(Refuse {
+        code: error.code,
+        reason: error.reason.clone(),
+    });
+    // A peer that is gone hears no reason.
+    let _ = write(out, &[frame]).await;
+    let _ = tokio::io::AsyncWriteExt::shutdown(out).await;
+}
