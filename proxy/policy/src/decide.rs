@@ -28,3 +28,6 @@ pub(crate) use judge::{Bench, decide, explain};
 pub use policy::{ApprovalPolicy, compile};
 pub use risk::risk;
 pub use verdict::{Allowed, BreakGlass, Decision, Denial, DeniedBy, Explanation, Hold, Note, Requirement, Verdict};
+
+#[cfg(test)]
+mod tests;

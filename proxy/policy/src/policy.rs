@@ -197,3 +197,6 @@ fn all<S, T>(
     }
     compiled
 }
+
+#[cfg(test)]
+mod tests;

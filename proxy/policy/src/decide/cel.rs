@@ -143,3 +143,6 @@ fn type_name(value: &Value) -> &'static str {
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().chars().take(300).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -195,6 +195,9 @@ impl<'a> Look<'a> {
                 _ => Ok(()),
             };
         }
+        if name == operators::EQUALS || name == operators::NOT_EQUALS {
+            comparable(&call.args)?;
+        }
         let operator = !name.starts_with(|c: char| c.is_ascii_alphabetic());
         if !operator && !FUNCTIONS.contains(&name) {
             return Err(CelError::Unknown(format!("function `{name}` does not exist here")));
@@ -211,6 +214,55 @@ impl<'a> Look<'a> {
                 .map_err(|_| CelError::Syntax(format!("the pattern of `{name}` does not compile")))?;
         }
         Ok(())
+    }
+}
+
+/// `command.verbs == 'delete'` is false for every command, and a rule that never matches is a hole: what a field is must fit
+/// the literal beside it.
+fn comparable(sides: &[IdedExpr]) -> Result<(), CelError> {
+    let [a, b] = sides else { return Ok(()) };
+    for (field, literal) in [(a, b), (b, a)] {
+        let (Some((name, is)), Some(given)) = (field_kind(&field.expr), literal_kind(&literal.expr)) else {
+            continue;
+        };
+        if is != given {
+            return Err(CelError::Unknown(format!(
+                "`{name}` is {is} and is compared with {given}, which is never equal"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn field_kind(expression: &Expr) -> Option<(String, &'static str)> {
+    let Expr::Select(select) = expression else { return None };
+    let Expr::Ident(variable) = &select.operand.expr else {
+        return None;
+    };
+    let kind = match (variable.as_str(), select.field.as_str()) {
+        ("command", "verbs" | "tables" | "written" | "columns" | "functions" | "settings") => "a list",
+        ("command", "has_where" | "read_only" | "opaque" | "protected" | "in_transaction") => "true or false",
+        ("command", "params_count" | "rows" | "risk") => "a number",
+        ("command", _) => "a text",
+        ("identity", "groups" | "agents") => "a list",
+        ("identity", _) => "a text",
+        ("connection", "name" | "namespace") => "a text",
+        _ => return None,
+    };
+    Some((format!("{variable}.{}", select.field), kind))
+}
+
+fn literal_kind(expression: &Expr) -> Option<&'static str> {
+    match expression {
+        Expr::List(_) => Some("a list"),
+        Expr::Map(_) => Some("a map"),
+        Expr::Literal(literal) => Some(match literal {
+            LiteralValue::Boolean(_) => "true or false",
+            LiteralValue::String(_) => "a text",
+            LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_) => "a number",
+            LiteralValue::Bytes(_) | LiteralValue::Null => "something else",
+        }),
+        _ => None,
     }
 }
 
