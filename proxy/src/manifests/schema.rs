@@ -15,7 +15,8 @@ impl Schemas {
     pub(super) fn new() -> Self {
         let schemas = sallyport_crds::definitions().into_iter().filter_map(|definition| {
             let version = definition.spec.versions.into_iter().next()?;
-            let schema = serde_json::to_value(version.schema?.open_api_v3_schema?).ok()?;
+            let mut schema = serde_json::to_value(version.schema?.open_api_v3_schema?).ok()?;
+            spell(&mut schema);
             Some((definition.spec.names.kind, schema))
         });
         Self(schemas.collect())
@@ -48,6 +49,34 @@ impl Schemas {
                 .collect(),
         }
     }
+}
+
+/// The API server lets a rule say `self.namespace`; the evaluator here knows the field, whose name is a word of CEL, by its
+/// escaped spelling alone.
+fn spell(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(rule) if name == "rule" => *rule = escape(rule),
+                    value => spell(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(spell),
+        _ => {}
+    }
+}
+
+fn escape(rule: &str) -> String {
+    let mut parts = rule.split(".namespace");
+    let mut escaped = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let longer = part.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_');
+        escaped.push_str(if longer { ".namespace" } else { ".__namespace__" });
+        escaped.push_str(part);
+    }
+    escaped
 }
 
 fn field(schema: &Value, name: &str, value: &Value, path: &str, faults: &mut Vec<String>) {
