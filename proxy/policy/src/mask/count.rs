@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::detect::Hit;
+
 /// What one counter counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountLabel {
@@ -26,12 +28,18 @@ pub(crate) type Slot = u16;
 pub struct Counts {
     labels: Arc<[CountLabel]>,
     numbers: Vec<u64>,
+    /// Room for hits, kept from value to value: what is counted goes everywhere that values go.
+    room: Vec<Hit>,
 }
 
 impl Counts {
     pub(crate) fn new(labels: Arc<[CountLabel]>) -> Self {
         let numbers = vec![0; labels.len()];
-        Self { labels, numbers }
+        Self {
+            labels,
+            numbers,
+            room: Vec::new(),
+        }
     }
 
     #[inline]
@@ -39,6 +47,18 @@ impl Counts {
         if let Some(number) = self.numbers.get_mut(usize::from(slot)) {
             *number = number.saturating_add(n);
         }
+    }
+
+    /// Empty room for hits, to be given back by [`Counts::give_room`].
+    #[inline]
+    pub(crate) fn take_room(&mut self) -> Vec<Hit> {
+        std::mem::take(&mut self.room)
+    }
+
+    #[inline]
+    pub(crate) fn give_room(&mut self, mut room: Vec<Hit>) {
+        room.clear();
+        self.room = room;
     }
 
     #[inline]

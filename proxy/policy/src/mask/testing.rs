@@ -29,11 +29,17 @@ pub(super) fn rule(action: Action) -> Rule {
 
 /// A rule with these detectors.
 pub(super) fn detecting(action: Action, kinds: &[Kind]) -> Rule {
-    Rule { detectors: kinds.to_vec(), ..rule(action) }
+    Rule {
+        detectors: kinds.to_vec(),
+        ..rule(action)
+    }
 }
 
 pub(super) fn key() -> SecretKeyReference {
-    SecretKeyReference { name: "keys".into(), key: "hash".into() }
+    SecretKeyReference {
+        name: "keys".into(),
+        key: "hash".into(),
+    }
 }
 
 /// The masker of these rules, for nobody exempt.
@@ -44,11 +50,21 @@ pub(super) fn masker(rules: Vec<Rule>) -> Arc<Masker> {
 
 /// SSN and card detectors that redact.
 pub(super) fn redacting() -> Arc<Masker> {
-    masker(vec![detecting(Action::Redact, &[Kind::UsSsn, Kind::CreditCard, Kind::EmailAddress])])
+    masker(vec![detecting(
+        Action::Redact,
+        &[Kind::UsSsn, Kind::CreditCard, Kind::EmailAddress],
+    )])
 }
 
 pub(super) fn column(type_oid: u32, format: Format, source: Source) -> ColumnInfo {
-    ColumnInfo { name: "c".into(), type_oid, type_modifier: -1, format, source, class: None }
+    ColumnInfo {
+        name: "c".into(),
+        type_oid,
+        type_modifier: -1,
+        format,
+        source,
+        class: None,
+    }
 }
 
 /// What a column of this type becomes for one value; `None` is NULL.

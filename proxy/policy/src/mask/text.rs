@@ -107,21 +107,25 @@ impl Masker {
         out: &mut Vec<u8>,
         counts: &mut Counts,
     ) -> Outcome {
-        let mut hits = Vec::new();
+        let mut hits = counts.take_room();
         scanner.scan(text, context, &mut hits);
-        if hits.is_empty() {
+        let outcome = if hits.is_empty() {
             Outcome::Unchanged
         } else {
             self.replace(text, &hits, surroundings, out, counts)
-        }
+        };
+        counts.give_room(hits);
+        outcome
     }
 
     /// Whether some acting rule recognises anything in `text`.
     pub(super) fn finds(&self, scanner: &Scanner, text: &[u8], context: Context<'_>, counts: &mut Counts) -> bool {
-        let mut hits = Vec::new();
+        let mut hits = counts.take_room();
         scanner.scan(text, context, &mut hits);
         self.count(&hits, counts);
-        hits.iter().any(|hit| self.action(hit).is_some())
+        let found = hits.iter().any(|hit| self.action(hit).is_some());
+        counts.give_room(hits);
+        found
     }
 
     fn count(&self, hits: &[Hit], counts: &mut Counts) {

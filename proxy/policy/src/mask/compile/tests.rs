@@ -11,7 +11,10 @@ fn spec(matches: serde_json::Value, action: serde_json::Value) -> MaskingRuleSpe
 
 fn problems(spec: &MaskingRuleSpec) -> Vec<(String, ProblemKind)> {
     let problems = compile("r", "u", 1, spec).unwrap_err();
-    problems.into_iter().map(|problem| (problem.field, problem.kind)).collect()
+    problems
+        .into_iter()
+        .map(|problem| (problem.field, problem.kind))
+        .collect()
 }
 
 #[test]
@@ -27,8 +30,18 @@ fn a_whole_rule() {
     );
     let rule = compile("r", "u", 7, &spec).unwrap();
     assert_eq!(rule.detectors, [Kind::UsSsn, Kind::CreditCard]);
-    assert_eq!((rule.columns.len(), rule.patterns.len(), rule.generation, rule.integers), (2, 1, 7, true));
-    assert_eq!(rule.action, Action::Partial(Partial { keep_first: 0, keep_last: 4, mask: '*' }));
+    assert_eq!(
+        (rule.columns.len(), rule.patterns.len(), rule.generation, rule.integers),
+        (2, 1, 7, true)
+    );
+    assert_eq!(
+        rule.action,
+        Action::Partial(Partial {
+            keep_first: 0,
+            keep_last: 4,
+            mask: '*'
+        })
+    );
     assert_eq!((rule.profile, rule.observe), (Profile::Standard, false));
 }
 
@@ -70,11 +83,17 @@ fn what_is_still_to_come_is_said_to_be() {
         json!({"type": "Tokenize", "tokenize": {"keySecretRef": {"name": "k", "key": "k"}}}),
         json!({"type": "Generalize", "generalize": {"datesTo": "Year"}}),
     ] {
-        assert_eq!(problems(&spec(columns.clone(), action)), [("action.type".into(), ProblemKind::NotImplemented)]);
+        assert_eq!(
+            problems(&spec(columns.clone(), action)),
+            [("action.type".into(), ProblemKind::NotImplemented)]
+        );
     }
     let resources = json!({"resources": [{"resource": "secrets", "jsonPaths": [".data.*"]}]});
     let resources = spec(resources, json!({"type": "Redact"}));
-    assert_eq!(problems(&resources), [("match.resources".into(), ProblemKind::NotImplemented)]);
+    assert_eq!(
+        problems(&resources),
+        [("match.resources".into(), ProblemKind::NotImplemented)]
+    );
 }
 
 #[test]
@@ -92,6 +111,12 @@ fn masks_that_show_too_much_are_refused() {
         assert!(compile("r", "u", 1, &spec).is_err(), "{partial}");
     }
     let short = json!({"type": "Hash", "hash": {"keySecretRef": {"name": "k", "key": "k"}, "length": 8}});
-    assert_eq!(problems(&spec(ssn, short)), [("action.hash.length".into(), ProblemKind::Invalid)]);
-    assert_eq!(problems(&spec(json!({}), json!({"type": "Null"}))), [("match".into(), ProblemKind::Invalid)]);
+    assert_eq!(
+        problems(&spec(ssn, short)),
+        [("action.hash.length".into(), ProblemKind::Invalid)]
+    );
+    assert_eq!(
+        problems(&spec(json!({}), json!({"type": "Null"}))),
+        [("match".into(), ProblemKind::Invalid)]
+    );
 }

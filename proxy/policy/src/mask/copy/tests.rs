@@ -32,17 +32,33 @@ fn text(format: CopyFormat, action: Action, stream: &str) -> String {
 
 #[test]
 fn text_format() {
-    let got = text(CopyFormat::text(), Action::Redact, "1\tsecret\tx 536-90-4399\n2\t\\N\ta\\tb\n");
+    let got = text(
+        CopyFormat::text(),
+        Action::Redact,
+        "1\tsecret\tx 536-90-4399\n2\t\\N\ta\\tb\n",
+    );
     assert_eq!(got, "1\t[REDACTED]\tx [REDACTED]\n2\t\\N\ta\\tb\n");
     let got = text(CopyFormat::text(), Action::Null, "1\tsecret\tx\n");
     assert_eq!(got, "1\t\\N\tx\n");
-    let odd = CopyFormat::Text { delimiter: b'E', null: b"-".to_vec(), header: false };
-    assert_eq!(text(odd, Action::Redact, "1Esecr\\EtEx\n2E-E-\n"), "1E[R\\EDACT\\ED]Ex\n2E-E-\n");
+    let odd = CopyFormat::Text {
+        delimiter: b'E',
+        null: b"-".to_vec(),
+        header: false,
+    };
+    assert_eq!(
+        text(odd, Action::Redact, "1Esecr\\EtEx\n2E-E-\n"),
+        "1E[R\\EDACT\\ED]Ex\n2E-E-\n"
+    );
 }
 
 #[test]
 fn escapes_do_not_hide_a_value() {
-    for escaped in ["536\\-90-4399", "5\\x336\\-90-4399", "\\065\\0636-90-4399", "536\\05590-4399"] {
+    for escaped in [
+        "536\\-90-4399",
+        "5\\x336\\-90-4399",
+        "\\065\\0636-90-4399",
+        "536\\05590-4399",
+    ] {
         let got = text(CopyFormat::text(), Action::Redact, &format!("1\t\\N\t{escaped}\n"));
         assert_eq!(got, "1\t\\N\t[REDACTED]\n", "{escaped}");
     }
@@ -50,29 +66,67 @@ fn escapes_do_not_hide_a_value() {
 
 #[test]
 fn csv_format() {
-    let got = text(CopyFormat::csv(), Action::Redact, "1,secret,\"a,\"\"b\n536-90-4399\"\n,,\n");
+    let got = text(
+        CopyFormat::csv(),
+        Action::Redact,
+        "1,secret,\"a,\"\"b\n536-90-4399\"\n,,\n",
+    );
     assert_eq!(got, "1,[REDACTED],\"a,\"\"b\n[REDACTED]\"\n,,\n");
     // An empty string is not NULL, and stays none.
-    assert_eq!(text(CopyFormat::csv(), Action::Redact, "1,\"\",x\n"), "1,\"[REDACTED]\",x\n");
+    assert_eq!(
+        text(CopyFormat::csv(), Action::Redact, "1,\"\",x\n"),
+        "1,\"[REDACTED]\",x\n"
+    );
 }
 
 #[test]
 fn csv_with_a_quote_that_glues_to_the_value() {
-    let odd = |quote, escape| CopyFormat::Csv { delimiter: b',', quote, escape, null: Vec::new(), header: false };
+    let odd = |quote, escape| CopyFormat::Csv {
+        delimiter: b',',
+        quote,
+        escape,
+        null: Vec::new(),
+        header: false,
+    };
     // What PostgreSQL writes for 536-90-4399 with QUOTE '6': quoted, and the 6 within doubled.
-    assert_eq!(text(odd(b'6', b'6'), Action::Redact, "1,,65366-90-43996\n"), "1,,6[REDACTED]6\n");
+    assert_eq!(
+        text(odd(b'6', b'6'), Action::Redact, "1,,65366-90-43996\n"),
+        "1,,6[REDACTED]6\n"
+    );
     // QUOTE '0' ESCAPE '9'.
-    assert_eq!(text(odd(b'0', b'9'), Action::Redact, "1,,0536-9990-4399990\n"), "1,,0[REDACTED]0\n");
+    assert_eq!(
+        text(odd(b'0', b'9'), Action::Redact, "1,,0536-9990-4399990\n"),
+        "1,,0[REDACTED]0\n"
+    );
     // The escape means nothing outside of quotes.
-    assert_eq!(text(odd(b'"', b'\\'), Action::Redact, "1,,a\\\n2,,\"b\\\"\"\n"), "1,,a\\\n2,,\"b\\\"\"\n");
+    assert_eq!(
+        text(odd(b'"', b'\\'), Action::Redact, "1,,a\\\n2,,\"b\\\"\"\n"),
+        "1,,a\\\n2,,\"b\\\"\"\n"
+    );
 }
 
 #[test]
 fn headers_are_looked_at() {
-    let csv = CopyFormat::Csv { delimiter: b',', quote: b'"', escape: b'"', null: Vec::new(), header: true };
-    assert_eq!(text(csv, Action::Null, "id,ssn,536-90-4399\n1,,\n"), "id,ssn,[REDACTED]\n1,,\n");
-    let tab = CopyFormat::Text { delimiter: b'\t', null: b"\\N".to_vec(), header: true };
-    assert_eq!(text(tab, Action::Redact, "id\tssn\tx\n1\tsecret\tx\n"), "id\tssn\tx\n1\t[REDACTED]\tx\n");
+    let csv = CopyFormat::Csv {
+        delimiter: b',',
+        quote: b'"',
+        escape: b'"',
+        null: Vec::new(),
+        header: true,
+    };
+    assert_eq!(
+        text(csv, Action::Null, "id,ssn,536-90-4399\n1,,\n"),
+        "id,ssn,[REDACTED]\n1,,\n"
+    );
+    let tab = CopyFormat::Text {
+        delimiter: b'\t',
+        null: b"\\N".to_vec(),
+        header: true,
+    };
+    assert_eq!(
+        text(tab, Action::Redact, "id\tssn\tx\n1\tsecret\tx\n"),
+        "id\tssn\tx\n1\t[REDACTED]\tx\n"
+    );
 }
 
 fn binary_stream(rows: &[&[Option<&[u8]>]]) -> Vec<u8> {
@@ -91,18 +145,40 @@ fn binary_stream(rows: &[&[Option<&[u8]>]]) -> Vec<u8> {
 
 #[test]
 fn binary_format() {
-    let stream = binary_stream(&[&[Some(b"1"), Some(b"secret"), Some(b"536-90-4399")], &[None, None, Some(b"")]]);
-    let want = binary_stream(&[&[Some(b"1"), Some(b"[REDACTED]"), Some(b"[REDACTED]")], &[None, None, Some(b"")]]);
-    assert_eq!(run(plan(Format::Binary, Action::Redact), CopyFormat::Binary, 4096, &[&stream]), Ok(want));
+    let stream = binary_stream(&[
+        &[Some(b"1"), Some(b"secret"), Some(b"536-90-4399")],
+        &[None, None, Some(b"")],
+    ]);
+    let want = binary_stream(&[
+        &[Some(b"1"), Some(b"[REDACTED]"), Some(b"[REDACTED]")],
+        &[None, None, Some(b"")],
+    ]);
+    assert_eq!(
+        run(
+            plan(Format::Binary, Action::Redact),
+            CopyFormat::Binary,
+            4096,
+            &[&stream]
+        ),
+        Ok(want)
+    );
     let stream = binary_stream(&[&[Some(b"1"), Some(b"secret"), None]]);
     let want = binary_stream(&[&[Some(b"1"), None, None]]);
-    assert_eq!(run(plan(Format::Binary, Action::Null), CopyFormat::Binary, 4096, &[&stream]), Ok(want));
+    assert_eq!(
+        run(plan(Format::Binary, Action::Null), CopyFormat::Binary, 4096, &[&stream]),
+        Ok(want)
+    );
 }
 
 #[test]
 fn fields_too_long_to_look_at_are_hidden() {
     let long = "x".repeat(100);
-    let got = run(plan(Format::Text, Action::Redact), CopyFormat::text(), 50, &[format!("{long}\t{long}\ty\n").as_bytes()]);
+    let got = run(
+        plan(Format::Text, Action::Redact),
+        CopyFormat::text(),
+        50,
+        &[format!("{long}\t{long}\ty\n").as_bytes()],
+    );
     assert_eq!(got, Ok(b"[REDACTED]\t[REDACTED]\ty\n".to_vec()));
     let stream = binary_stream(&[&[Some(long.as_bytes()), Some(long.as_bytes()), Some(b"y")]]);
     let (one, two) = stream.split_at(60);
@@ -112,7 +188,10 @@ fn fields_too_long_to_look_at_are_hidden() {
 
 #[test]
 fn columns_that_pass_are_never_held() {
-    let columns = [column(23, Format::Text, Source::Plain), column(25, Format::Text, Source::Plain)];
+    let columns = [
+        column(23, Format::Text, Source::Plain),
+        column(25, Format::Text, Source::Plain),
+    ];
     let plan = redacting().plan(&columns);
     let mut masker = CopyMasker::with_max_field(plan.clone(), CopyFormat::text(), 8);
     let (mut out, mut counts) = (Vec::new(), plan.counts());
@@ -145,15 +224,42 @@ fn hostile_streams_are_refused_for_good() {
         (CopyFormat::Binary, "PGCOPY\n", CopyError::Malformed),
         (CopyFormat::Binary, "PGCOPX...................", CopyError::Malformed),
     ] {
-        assert_eq!(run(plan(Format::Text, Action::Redact), format, 100, &[stream.as_bytes()]), Err(error), "{stream}");
+        assert_eq!(
+            run(plan(Format::Text, Action::Redact), format, 100, &[stream.as_bytes()]),
+            Err(error),
+            "{stream}"
+        );
     }
     let good = binary_stream(&[&[Some(b"1"), Some(b"2"), Some(b"3")]]);
-    for (at, bytes) in [(12, vec![1]), (15, vec![0xFF; 4]), (22, vec![0, 2]), (22, vec![0xFF, 0xFE]), (24, vec![0xFF, 0xFF, 0xFF, 0xFE])] {
+    for (at, bytes) in [
+        (12, vec![1]),
+        (15, vec![0xFF; 4]),
+        (22, vec![0, 2]),
+        (22, vec![0xFF, 0xFE]),
+        (24, vec![0xFF, 0xFF, 0xFF, 0xFE]),
+    ] {
         let mut stream = good.clone();
         stream.splice(at..at + bytes.len(), bytes);
-        assert!(run(plan(Format::Binary, Action::Redact), CopyFormat::Binary, 100, &[&stream]).is_err(), "at {at}");
+        assert!(
+            run(
+                plan(Format::Binary, Action::Redact),
+                CopyFormat::Binary,
+                100,
+                &[&stream]
+            )
+            .is_err(),
+            "at {at}"
+        );
     }
-    assert!(run(plan(Format::Binary, Action::Redact), CopyFormat::Binary, 100, &[&good, b"x"]).is_err());
+    assert!(
+        run(
+            plan(Format::Binary, Action::Redact),
+            CopyFormat::Binary,
+            100,
+            &[&good, b"x"]
+        )
+        .is_err()
+    );
 
     let plan = plan(Format::Text, Action::Redact);
     let (mut out, mut counts) = (Vec::new(), plan.counts());

@@ -64,10 +64,14 @@ fn luhn(digits: &[u8]) -> bool {
         .iter()
         .rev()
         .enumerate()
-        .map(|(i, d)| match (i % 2, u32::from(*d)) {
-            (0, d) => d,
-            (_, d @ 0..=4) => d.saturating_mul(2),
-            (_, d) => d.saturating_mul(2).saturating_sub(9),
+        .map(|(i, d)| {
+            let d = u32::from(*d);
+            // Twice the digit, and of two digits their sum.
+            if i % 2 == 0 {
+                d
+            } else {
+                d.wrapping_mul(2).wrapping_sub(if d > 4 { 9 } else { 0 })
+            }
         })
         .sum();
     !digits.is_empty() && sum.is_multiple_of(10)

@@ -34,7 +34,10 @@ const LENGTHS: &[(&[u8; 2], usize)] = &[
 
 /// Tried at the check digits: the two letters of the country stand before them.
 fn iban(run: &Run<'_>) -> Option<Span> {
-    let start = run.start.checked_sub(2)?;
+    let start = run
+        .start
+        .checked_sub(2)
+        .filter(|_| run.before().is_ascii_alphabetic())?;
     let country = [
         at(run.text, start).to_ascii_uppercase(),
         at(run.text, start.saturating_add(1)).to_ascii_uppercase(),
@@ -54,13 +57,13 @@ fn iban(run: &Run<'_>) -> Option<Span> {
 
 /// Reads `length` letters and digits from `start`, across single spaces and hyphens; the number that they form with the
 /// first four moved to the end, modulo 97, and where the last one ends.
-fn walk(text: &[u8], start: usize, length: usize) -> Option<(u32, usize)> {
-    let (mut body, mut head, mut seen, mut i) = (0u32, (0u32, 1u32), 0usize, start);
+fn walk(text: &[u8], start: usize, length: usize) -> Option<(u64, usize)> {
+    let (mut number, mut head, mut seen, mut i) = (0u64, 0u64, 0usize, start);
     while seen < length {
         let value = match at(text, i) {
-            d @ b'0'..=b'9' => u32::from(d.wrapping_sub(b'0')),
+            d @ b'0'..=b'9' => u64::from(d.wrapping_sub(b'0')),
             c @ (b'A'..=b'Z' | b'a'..=b'z') if !(2..4).contains(&seen) => {
-                u32::from(c.to_ascii_uppercase().wrapping_sub(b'A')).wrapping_add(10)
+                u64::from(c.to_ascii_uppercase().wrapping_sub(b'A')).wrapping_add(10)
             }
             b' ' | b'-' if seen > 2 && at(text, i.saturating_add(1)).is_ascii_alphanumeric() => {
                 i = i.saturating_add(1);
@@ -68,17 +71,20 @@ fn walk(text: &[u8], start: usize, length: usize) -> Option<(u32, usize)> {
             }
             _ => return None,
         };
-        let scale = if value > 9 { 100 } else { 10 };
-        if seen < 4 {
-            head = (
-                head.0.wrapping_mul(scale).wrapping_add(value),
-                head.1.wrapping_mul(scale),
-            );
-        } else {
-            body = body.wrapping_mul(scale).wrapping_add(value) % 97;
+        // Dividing is the slow part: only when the next step might overflow.
+        if number > u64::MAX / 1000 {
+            number %= 97;
         }
+        number = number
+            .wrapping_mul(if value > 9 { 100 } else { 10 })
+            .wrapping_add(value);
         seen = seen.saturating_add(1);
         i = i.saturating_add(1);
+        if seen == 4 {
+            (head, number) = (number, 0);
+        }
     }
-    Some((body.wrapping_mul(head.1 % 97).wrapping_add(head.0) % 97, i))
+    // Two letters and two digits make six decimal digits, whichever they are.
+    let moved = (number % 97).wrapping_mul(1_000_000).wrapping_add(head);
+    Some((moved % 97, i))
 }

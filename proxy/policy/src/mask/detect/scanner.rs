@@ -4,7 +4,7 @@ use regex::bytes::RegexSet;
 
 use super::hex::hex_runs;
 use super::pattern::{self, Pattern};
-use super::summary::Summary;
+use super::summary::{Summary, next_digit};
 use super::{Context, DETECTORS, Find, FindAt, FindDigits, Kind, Run, fold};
 use crate::mask::bytes::{at, tail};
 
@@ -117,11 +117,10 @@ impl Scanner {
 
     fn scan_digits(&self, text: &[u8], context: Context<'_>, hits: &mut Vec<Hit>) {
         let mut from = 0usize;
-        while let Some(skip) = tail(text, from).iter().position(u8::is_ascii_digit) {
-            let start = from.saturating_add(skip);
+        while let Some(start) = next_digit(text, from) {
             let length = tail(text, start).iter().take_while(|b| b.is_ascii_digit()).count();
             from = start.saturating_add(length);
-            if length == 2 && !may_start_with_two(text, start) {
+            if length < 3 && !may_be_short(text, start, length) {
                 continue;
             }
             let run = Run::read(text, start, context);
@@ -188,8 +187,11 @@ impl Scanner {
     }
 }
 
-/// Two digits start nothing but an IBAN (after its country) or an international number (after its plus sign).
-fn may_start_with_two(text: &[u8], start: usize) -> bool {
+/// Whether a number that a detector knows can begin with a group of one or two digits: an IBAN after its country, an
+/// international number after its plus sign, and a North American one with a leading 1.
+fn may_be_short(text: &[u8], start: usize, length: usize) -> bool {
     let before = |n: usize| start.checked_sub(n).map_or(0, |i| at(text, i));
-    matches!(before(1), b'+' | b'(') || (before(1).is_ascii_alphabetic() && before(2).is_ascii_alphabetic())
+    matches!(before(1), b'+' | b'(')
+        || (length == 1 && at(text, start) == b'1')
+        || (length == 2 && before(1).is_ascii_alphabetic() && before(2).is_ascii_alphabetic())
 }

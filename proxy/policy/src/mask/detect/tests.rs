@@ -3,19 +3,31 @@ use proptest::prelude::*;
 use super::*;
 
 fn scanner(kinds: &[Kind]) -> Scanner {
-    let numbered: Vec<(Kind, u16, bool)> = kinds.iter().zip(0..).map(|(kind, entry)| (*kind, entry, true)).collect();
+    let numbered: Vec<(Kind, u16, bool)> = kinds
+        .iter()
+        .zip(0..)
+        .map(|(kind, entry)| (*kind, entry, true))
+        .collect();
     Scanner::new(&numbered, Vec::new())
 }
 
-const ALL: &[Kind] =
-    &[Kind::UsSsn, Kind::UsItin, Kind::CreditCard, Kind::IbanCode, Kind::EmailAddress, Kind::PhoneNumber];
+const ALL: &[Kind] = &[
+    Kind::UsSsn,
+    Kind::UsItin,
+    Kind::CreditCard,
+    Kind::IbanCode,
+    Kind::EmailAddress,
+    Kind::PhoneNumber,
+];
 
 /// The hits as `KIND:text`.
 fn hits(text: &str, label: &str) -> Vec<String> {
     let mut hits = Vec::new();
     scanner(ALL).scan(text.as_bytes(), Context::value(label.as_bytes()), &mut hits);
     let name = |entry: u16| ALL.get(usize::from(entry)).map_or("?", |kind| kind.name());
-    hits.iter().map(|hit| format!("{}:{}", name(hit.entry), text.get(hit.start..hit.end).unwrap_or("?"))).collect()
+    hits.iter()
+        .map(|hit| format!("{}:{}", name(hit.entry), text.get(hit.start..hit.end).unwrap_or("?")))
+        .collect()
 }
 
 #[test]
@@ -34,7 +46,10 @@ fn recognises() {
         ("Key (ssn)=(536-90-4399) already exists.", &["US_SSN:536-90-4399"]),
         ("536\u{2011}90\u{2011}4399", &["US_SSN:536\u{2011}90\u{2011}4399"]),
         ("5\u{200B}36-90-4399", &["US_SSN:5\u{200B}36-90-4399"]),
-        ("\u{FF15}\u{FF13}\u{FF16}-90-4399", &["US_SSN:\u{FF15}\u{FF13}\u{FF16}-90-4399"]),
+        (
+            "\u{FF15}\u{FF13}\u{FF16}-90-4399",
+            &["US_SSN:\u{FF15}\u{FF13}\u{FF16}-90-4399"],
+        ),
         ("raw \\x3533362d39302d34333939 end", &["US_SSN:3533362d39302d34333939"]),
         // Taxpayer numbers.
         ("912-70-1234", &["US_ITIN:912-70-1234"]),
@@ -57,14 +72,29 @@ fn recognises() {
         ("4222222222222", &["CREDIT_CARD:4222222222222"]),
         // IBANs.
         ("DE89370400440532013000", &["IBAN_CODE:DE89370400440532013000"]),
-        ("DE89 3704 0044 0532 0130 00", &["IBAN_CODE:DE89 3704 0044 0532 0130 00"]),
-        ("pay to gb82west12345698765432 now", &["IBAN_CODE:gb82west12345698765432"]),
-        ("MT84MALT011000012345MTLCAST001S", &["IBAN_CODE:MT84MALT011000012345MTLCAST001S"]),
+        (
+            "DE89 3704 0044 0532 0130 00",
+            &["IBAN_CODE:DE89 3704 0044 0532 0130 00"],
+        ),
+        (
+            "pay to gb82west12345698765432 now",
+            &["IBAN_CODE:gb82west12345698765432"],
+        ),
+        (
+            "MT84MALT011000012345MTLCAST001S",
+            &["IBAN_CODE:MT84MALT011000012345MTLCAST001S"],
+        ),
         ("NO9386011117947", &["IBAN_CODE:NO9386011117947"]),
-        ("FR1420041010050500013M02606", &["IBAN_CODE:FR1420041010050500013M02606"]),
+        (
+            "FR1420041010050500013M02606",
+            &["IBAN_CODE:FR1420041010050500013M02606"],
+        ),
         // E-mail.
         ("ada@example.org", &["EMAIL_ADDRESS:ada@example.org"]),
-        ("<Ada.L+x@mail.example.co.uk>, bob@b.de", &["EMAIL_ADDRESS:Ada.L+x@mail.example.co.uk", "EMAIL_ADDRESS:bob@b.de"]),
+        (
+            "<Ada.L+x@mail.example.co.uk>, bob@b.de",
+            &["EMAIL_ADDRESS:Ada.L+x@mail.example.co.uk", "EMAIL_ADDRESS:bob@b.de"],
+        ),
         ("'o'brien@example.org'", &["EMAIL_ADDRESS:o'brien@example.org"]),
         ("ünal@bücher.de.", &["EMAIL_ADDRESS:ünal@bücher.de"]),
         // Telephone.
@@ -177,7 +207,10 @@ fn an_observed_hit_does_not_hide_what_lies_inside() {
     let scanner = Scanner::new(&[(Kind::PhoneNumber, 0, false), (Kind::UsSsn, 1, true)], Vec::new());
     let mut hits = Vec::new();
     scanner.scan(text, Context::default(), &mut hits);
-    assert!(hits.iter().any(|hit| hit.entry == 1 && (hit.start, hit.end) == (3, 14)), "{hits:?}");
+    assert!(
+        hits.iter().any(|hit| hit.entry == 1 && (hit.start, hit.end) == (3, 14)),
+        "{hits:?}"
+    );
 }
 
 /// Text made of what the scanners look for, so that their edges are reached often.

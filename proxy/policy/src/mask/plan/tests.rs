@@ -24,7 +24,10 @@ fn row(fields: &[Option<&[u8]>]) -> Vec<u8> {
 }
 
 fn text_plan(masker: &Arc<Masker>, sources: &[Source]) -> RowPlan {
-    let columns: Vec<ColumnInfo> = sources.iter().map(|source| column(25, Format::Text, source.clone())).collect();
+    let columns: Vec<ColumnInfo> = sources
+        .iter()
+        .map(|source| column(25, Format::Text, source.clone()))
+        .collect();
     masker.plan(&columns)
 }
 
@@ -38,11 +41,22 @@ fn run(plan: &RowPlan, body: &[u8]) -> (Result<RowOutcome, RowError>, Vec<u8>, C
 fn a_row_is_rewritten_where_it_has_to_be() {
     let plan = text_plan(
         &masker(vec![detecting(Action::Redact, &[Kind::UsSsn])]),
-        &[Source::Plain, Source::Column(RuleSet::one(0)), Source::Plain, Source::Plain],
+        &[
+            Source::Plain,
+            Source::Column(RuleSet::one(0)),
+            Source::Plain,
+            Source::Plain,
+        ],
     );
-    let (outcome, out, counts) = run(&plan, &row(&[Some(b"Ada"), Some(b"secret"), None, Some(b"x 536-90-4399")]));
+    let (outcome, out, counts) = run(
+        &plan,
+        &row(&[Some(b"Ada"), Some(b"secret"), None, Some(b"x 536-90-4399")]),
+    );
     assert_eq!(outcome, Ok(RowOutcome::Written));
-    assert_eq!(out, row(&[Some(b"Ada"), Some(b"[REDACTED]"), None, Some(b"x [REDACTED]")]));
+    assert_eq!(
+        out,
+        row(&[Some(b"Ada"), Some(b"[REDACTED]"), None, Some(b"x [REDACTED]")])
+    );
     let counted: Vec<(String, u64)> = counts.iter().map(|(label, n)| (label.kind.clone(), n)).collect();
     assert_eq!(counted, [("column".into(), 1), ("US_SSN".into(), 1)]);
     assert_eq!(counts.masked(), 2);
@@ -52,24 +66,34 @@ fn a_row_is_rewritten_where_it_has_to_be() {
 fn a_row_without_hits_is_not_copied() {
     let plan = text_plan(&redacting(), &[Source::Plain, Source::Unknown]);
     let (outcome, out, counts) = run(&plan, &row(&[Some(b"Ada"), Some(b"536-90")]));
-    assert_eq!((outcome, out.len(), counts.is_zero()), (Ok(RowOutcome::Unchanged), 0, true));
+    assert_eq!(
+        (outcome, out.len(), counts.is_zero()),
+        (Ok(RowOutcome::Unchanged), 0, true)
+    );
 }
 
 #[test]
 fn nothing_to_do_is_known_beforehand() {
     let plan = text_plan(&masker(vec![]), &[Source::Plain, Source::Unknown]);
     assert!(plan.passes_all());
-    let plan = redacting().plan(&[column(23, Format::Binary, Source::Plain), column(16, Format::Text, Source::Unknown)]);
+    let plan = redacting().plan(&[
+        column(23, Format::Binary, Source::Plain),
+        column(16, Format::Text, Source::Unknown),
+    ]);
     assert!(plan.passes_all());
     assert!(!text_plan(&redacting(), &[Source::Plain]).passes_all());
 }
 
 #[test]
 fn hostile_rows_are_refused_and_leave_nothing() {
-    let plan = text_plan(&masker(vec![rule(Action::Redact)]), &[Source::Column(RuleSet::one(0)), Source::Plain]);
+    let plan = text_plan(
+        &masker(vec![rule(Action::Redact)]),
+        &[Source::Column(RuleSet::one(0)), Source::Plain],
+    );
     let good = row(&[Some(b"secret"), Some(b"x")]);
-    let mut cases: Vec<(Vec<u8>, RowError)> =
-        (2..good.len()).map(|n| (good[..n].to_vec(), RowError::Malformed)).collect();
+    let mut cases: Vec<(Vec<u8>, RowError)> = (2..good.len())
+        .map(|n| (good[..n].to_vec(), RowError::Malformed))
+        .collect();
     cases.push((Vec::new(), RowError::Malformed));
     cases.push(([good.as_slice(), b"x"].concat(), RowError::Malformed));
     cases.push((row(&[Some(b"x")]), RowError::Columns { got: 1, planned: 2 }));
@@ -88,14 +112,27 @@ fn hostile_rows_are_refused_and_leave_nothing() {
 #[test]
 fn the_stronger_of_two_rules_counts_and_both_are_counted() {
     let rules = vec![
-        Rule { name: "weak".into(), ..rule(Action::Partial(Partial { keep_first: 0, keep_last: 4, mask: '*' })) },
-        Rule { name: "strong".into(), ..rule(Action::Null) },
+        Rule {
+            name: "weak".into(),
+            ..rule(Action::Partial(Partial {
+                keep_first: 0,
+                keep_last: 4,
+                mask: '*',
+            }))
+        },
+        Rule {
+            name: "strong".into(),
+            ..rule(Action::Null)
+        },
     ];
     let both: RuleSet = [1, 0].into_iter().collect();
     let plan = text_plan(&masker(rules.clone()), &[Source::Column(both.clone())]);
     let (_, out, counts) = run(&plan, &row(&[Some(b"secret")]));
     assert_eq!(out, row(&[None]));
-    assert_eq!(counts.iter().map(|(label, _)| label.rule.as_str()).collect::<Vec<_>>(), ["weak", "strong"]);
+    assert_eq!(
+        counts.iter().map(|(label, _)| label.rule.as_str()).collect::<Vec<_>>(),
+        ["weak", "strong"]
+    );
 
     let exempt = MaskSet::new(rules, HashKeys::new()).masker(&RuleSet::one(1));
     let (_, out, _) = run(&text_plan(&exempt, &[Source::Column(both)]), &row(&[Some(b"secret")]));
@@ -113,8 +150,14 @@ fn exempt_from_all_rules_sees_everything() {
 
 #[test]
 fn observed_rules_count_and_change_nothing() {
-    let observed = Rule { observe: true, ..detecting(Action::Null, &[Kind::UsSsn]) };
-    let plan = text_plan(&masker(vec![observed]), &[Source::Column(RuleSet::one(0)), Source::Plain]);
+    let observed = Rule {
+        observe: true,
+        ..detecting(Action::Null, &[Kind::UsSsn])
+    };
+    let plan = text_plan(
+        &masker(vec![observed]),
+        &[Source::Column(RuleSet::one(0)), Source::Plain],
+    );
     let (outcome, _, counts) = run(&plan, &row(&[Some(b"secret"), Some(b"536-90-4399")]));
     assert_eq!(outcome, Ok(RowOutcome::Unchanged));
     assert_eq!((counts.iter().count(), counts.masked()), (2, 0));
@@ -123,8 +166,17 @@ fn observed_rules_count_and_change_nothing() {
 
 #[test]
 fn what_is_not_the_stored_column_is_not_hashed_or_half_shown() {
-    let actions =
-        [Action::Hash { key: crate::mask::testing::key(), length: 32 }, Action::Partial(Partial { keep_first: 0, keep_last: 4, mask: '*' })];
+    let actions = [
+        Action::Hash {
+            key: crate::mask::testing::key(),
+            length: 32,
+        },
+        Action::Partial(Partial {
+            keep_first: 0,
+            keep_last: 4,
+            mask: '*',
+        }),
+    ];
     for action in actions {
         let plan = text_plan(&masker(vec![rule(action)]), &[Source::Tainted(RuleSet::one(0))]);
         let (_, out, _) = run(&plan, &row(&[Some(b"6")]));
@@ -134,7 +186,13 @@ fn what_is_not_the_stored_column_is_not_hashed_or_half_shown() {
 
 #[test]
 fn without_its_key_a_hash_redacts() {
-    let set = MaskSet::new(vec![rule(Action::Hash { key: crate::mask::testing::key(), length: 32 })], HashKeys::new());
+    let set = MaskSet::new(
+        vec![rule(Action::Hash {
+            key: crate::mask::testing::key(),
+            length: 32,
+        })],
+        HashKeys::new(),
+    );
     assert_eq!(set.missing_keys(), [&crate::mask::testing::key()]);
     let plan = text_plan(&set.masker(&RuleSet::default()), &[Source::Column(RuleSet::one(0))]);
     assert_eq!(run(&plan, &row(&[Some(b"secret")])).1, row(&[Some(b"[REDACTED]")]));
@@ -143,17 +201,30 @@ fn without_its_key_a_hash_redacts() {
 #[test]
 fn strict_refuses_what_it_cannot_decode() {
     let globs = vec![crate::mask::ColumnGlob::parse("a.b.c").unwrap()];
-    let strict = Rule { profile: Profile::Strict, columns: globs, ..rule(Action::Redact) };
+    let strict = Rule {
+        profile: Profile::Strict,
+        columns: globs,
+        ..rule(Action::Redact)
+    };
     let masker = masker(vec![strict]);
     for source in [Source::Unknown, Source::Tainted(RuleSet::one(0))] {
         let plan = masker.plan(&[column(99_999, Format::Binary, source)]);
-        assert_eq!(run(&plan, &row(&[Some(b"x")])).0, Err(RowError::Undecodable { column: 1 }));
+        assert_eq!(
+            run(&plan, &row(&[Some(b"x")])).0,
+            Err(RowError::Undecodable { column: 1 })
+        );
     }
 }
 
 #[test]
 fn debug_shows_no_values() {
-    let text = format!("{:?}", text_plan(&masker(vec![rule(Action::Replace { with: "x".into() })]), &[Source::Plain]));
+    let text = format!(
+        "{:?}",
+        text_plan(
+            &masker(vec![rule(Action::Replace { with: "x".into() })]),
+            &[Source::Plain]
+        )
+    );
     assert_eq!(text, "RowPlan { columns: 1, .. }");
 }
 

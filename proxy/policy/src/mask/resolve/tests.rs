@@ -21,7 +21,10 @@ fn globs() {
 
 #[test]
 fn columns_have_three_parts() {
-    assert_eq!(ColumnGlob::parse("public.customers.ssn").unwrap().to_string(), "public.customers.ssn");
+    assert_eq!(
+        ColumnGlob::parse("public.customers.ssn").unwrap().to_string(),
+        "public.customers.ssn"
+    );
     for wrong in ["", "ssn", "customers.ssn", "a.b.c.d", "a..c", ".b.c"] {
         assert_eq!(ColumnGlob::parse(wrong), Err(GlobError), "{wrong}");
     }

@@ -8,11 +8,7 @@ pub(crate) type Field<'f> = &'f mut dyn FnMut(u32, &[u8], &mut Vec<u8>) -> Optio
 
 /// Rewrites the binary form (`record_send`): a count, then type OID and value of each field, which `field` is asked about.
 /// `None`: not a row, or a field cannot be decoded.
-pub(crate) fn rewrite_binary(
-    value: &[u8],
-    field: Field<'_>,
-    out: &mut Vec<u8>,
-) -> Option<Outcome> {
+pub(crate) fn rewrite_binary(value: &[u8], field: Field<'_>, out: &mut Vec<u8>) -> Option<Outcome> {
     let mut reader = Reader::new(value);
     let count = reader.i32()?;
     out.extend_from_slice(&count.to_be_bytes());

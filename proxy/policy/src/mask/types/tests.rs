@@ -37,12 +37,28 @@ fn values() -> Vec<(u32, &'static str, Vec<u8>)> {
         (1082, "1980-01-02", (-7304i32).to_be_bytes().to_vec()),
         (1114, "2000-01-01 00:00:01", 1_000_000i64.to_be_bytes().to_vec()),
         (1184, "2000-01-01 00:00:01+00", 1_000_000i64.to_be_bytes().to_vec()),
-        (2950, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", hex("a0eebc999c0b4ef8bb6d6bb9bd380a11")),
+        (
+            2950,
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+            hex("a0eebc999c0b4ef8bb6d6bb9bd380a11"),
+        ),
         (869, "10.1.2.3", vec![2, 32, 0, 4, 10, 1, 2, 3]),
         (17, "\\x3533362d39302d34333939", b"536-90-4399".to_vec()),
-        (1009, "{x,\"5 3\",NULL}", hex("00000001 00000001 00000019 00000003 00000001 00000001 78 00000003 352033 ffffffff")),
-        (1007, "{1,2}", hex("00000001 00000000 00000017 00000002 00000001 00000004 00000001 00000004 00000002")),
-        (2249, "(1,Ada)", hex("00000002 00000017 00000004 00000001 00000019 00000003 416461")),
+        (
+            1009,
+            "{x,\"5 3\",NULL}",
+            hex("00000001 00000001 00000019 00000003 00000001 00000001 78 00000003 352033 ffffffff"),
+        ),
+        (
+            1007,
+            "{1,2}",
+            hex("00000001 00000000 00000017 00000002 00000001 00000004 00000001 00000004 00000002"),
+        ),
+        (
+            2249,
+            "(1,Ada)",
+            hex("00000002 00000017 00000004 00000001 00000019 00000003 416461"),
+        ),
         (3904, "[1,2)", hex("02 00000004 00000001 00000004 00000002")),
         (600, "(1,2)", [1f64.to_be_bytes(), 2f64.to_be_bytes()].concat()),
         (99_999, "whatever", b"whatever".to_vec()),
@@ -85,9 +101,15 @@ fn an_action_gives_the_same_in_text_and_binary() {
         Action::Null,
         Action::Redact,
         Action::Replace { with: "0".into() },
-        Action::Replace { with: "x, \"y\"".into() },
+        Action::Replace {
+            with: "x, \"y\"".into(),
+        },
         Action::Hash { key: key(), length: 32 },
-        Action::Partial(Partial { keep_first: 0, keep_last: 2, mask: '*' }),
+        Action::Partial(Partial {
+            keep_first: 0,
+            keep_last: 2,
+            mask: '*',
+        }),
     ];
     for action in actions {
         let masker = masker(vec![rule(action.clone())]);
@@ -95,7 +117,11 @@ fn an_action_gives_the_same_in_text_and_binary() {
             let as_text = mask(&masker, column(oid, Format::Text, protected()), text.as_bytes());
             let as_binary = mask(&masker, column(oid, Format::Binary, protected()), &binary);
             assert_eq!(as_text.is_none(), as_binary.is_none(), "{action:?} of {oid}");
-            assert_ne!(as_text.as_deref(), Some(text.as_bytes()), "{action:?} of {oid} shows the value");
+            assert_ne!(
+                as_text.as_deref(),
+                Some(text.as_bytes()),
+                "{action:?} of {oid} shows the value"
+            );
             // Arrays are compared below; times have one text form and are compared by their number there.
             if !matches!(oid, 1009 | 1007) {
                 let (as_text, as_binary) = (shown(oid, Format::Text, as_text), shown(oid, Format::Binary, as_binary));
@@ -118,8 +144,18 @@ fn the_table_of_actions_and_types() {
         (Action::Redact, 18, "x", None),
         (Action::Redact, 2249, "(1,2)", None),
         (Action::Redact, 99_999, "(1,2)", None),
-        (Action::Redact, 1009, "{x,\"5 3\",NULL}", Some("{[REDACTED],[REDACTED],NULL}")),
-        (Action::Redact, 1009, "[2:3]={{x},{y}}", Some("[2:3]={{[REDACTED]},{[REDACTED]}}")),
+        (
+            Action::Redact,
+            1009,
+            "{x,\"5 3\",NULL}",
+            Some("{[REDACTED],[REDACTED],NULL}"),
+        ),
+        (
+            Action::Redact,
+            1009,
+            "[2:3]={{x},{y}}",
+            Some("[2:3]={{[REDACTED]},{[REDACTED]}}"),
+        ),
         (Action::Redact, 1007, "{1,NULL,2}", Some("{NULL,NULL,NULL}")),
         (Action::Redact, 1009, "{}", Some("{}")),
         (Action::Null, 25, "Ada", None),
@@ -133,8 +169,18 @@ fn the_table_of_actions_and_types() {
         (replace("no"), 16, "t", Some("f")),
         (replace("1900-01-01"), 1082, "1980-01-02", Some("1900-01-01")),
         (replace("1900-01-01"), 1114, "x", Some("1900-01-01 00:00:00")),
-        (replace("1900-01-01T01:02:03.5"), 1184, "x", Some("1900-01-01 01:02:03.5+00")),
-        (replace("00000000-0000-0000-0000-000000000000"), 2950, "x", Some("00000000-0000-0000-0000-000000000000")),
+        (
+            replace("1900-01-01T01:02:03.5"),
+            1184,
+            "x",
+            Some("1900-01-01 01:02:03.5+00"),
+        ),
+        (
+            replace("00000000-0000-0000-0000-000000000000"),
+            2950,
+            "x",
+            Some("00000000-0000-0000-0000-000000000000"),
+        ),
         (replace("10.0.0.0/8"), 869, "x", Some("10.0.0.0/8")),
         (replace("10.0.0.0/33"), 869, "x", None),
         (replace("\\xff"), 17, "\\x00", Some("\\xff")),
@@ -146,13 +192,19 @@ fn the_table_of_actions_and_types() {
     for (action, oid, value, want) in cases {
         let masker = masker(vec![rule(action.clone())]);
         let got = mask(&masker, column(oid, Format::Text, protected()), value.as_bytes());
-        assert_eq!(got.map(|bytes| String::from_utf8(bytes).unwrap()).as_deref(), want, "{action:?} of {oid}");
+        assert_eq!(
+            got.map(|bytes| String::from_utf8(bytes).unwrap()).as_deref(),
+            want,
+            "{action:?} of {oid}"
+        );
     }
 }
 
 #[test]
 fn replaced_times_are_the_same_moment_in_binary() {
-    let masker = masker(vec![rule(Action::Replace { with: "1999-12-31".into() })]);
+    let masker = masker(vec![rule(Action::Replace {
+        with: "1999-12-31".into(),
+    })]);
     let get = |oid| mask(&masker, column(oid, Format::Binary, protected()), b"x").unwrap();
     assert_eq!(get(1082), (-1i32).to_be_bytes());
     assert_eq!(get(1114), (-86_400_000_000i64).to_be_bytes());
@@ -187,23 +239,93 @@ fn detectors_look_into_every_form() {
     let card = numeric::encode("4111111111111111").unwrap();
     let range = [&[2, 0, 0, 0, 16][..], &card, &[0, 0, 0, 16], &card].concat();
     let cases: Vec<(u32, Format, Vec<u8>, Option<Vec<u8>>)> = vec![
-        (25, Format::Text, b"ssn: 536-90-4399!".to_vec(), Some(b"ssn: [REDACTED]!".to_vec())),
-        (114, Format::Text, br#"{"a": ["536-90-4399", 5]}"#.to_vec(), Some(br#"{"a": ["[REDACTED]", 5]}"#.to_vec())),
-        (114, Format::Text, br#"{"a":"536\u002d90-4399\n"}"#.to_vec(), Some(br#"{"a":"[REDACTED]\n"}"#.to_vec())),
-        (114, Format::Text, br#"{"a@b.cd": 1}"#.to_vec(), Some(br#"{"[REDACTED]": 1}"#.to_vec())),
-        (114, Format::Text, br#"{"x": 4111111111111111}"#.to_vec(), Some(br#"{"x": "[REDACTED]"}"#.to_vec())),
-        (114, Format::Text, br#"{"ssn": 536904399}"#.to_vec(), Some(br#"{"ssn": "[REDACTED]"}"#.to_vec())),
-        (114, Format::Text, br#"{"order": 536904399}"#.to_vec(), Some(br#"{"order": 536904399}"#.to_vec())),
-        (3802, Format::Binary, b"\x01{\"ssn\": \"536-90-4399\"}".to_vec(), Some(b"\x01{\"ssn\": \"[REDACTED]\"}".to_vec())),
+        (
+            25,
+            Format::Text,
+            b"ssn: 536-90-4399!".to_vec(),
+            Some(b"ssn: [REDACTED]!".to_vec()),
+        ),
+        (
+            114,
+            Format::Text,
+            br#"{"a": ["536-90-4399", 5]}"#.to_vec(),
+            Some(br#"{"a": ["[REDACTED]", 5]}"#.to_vec()),
+        ),
+        (
+            114,
+            Format::Text,
+            br#"{"a":"536\u002d90-4399\n"}"#.to_vec(),
+            Some(br#"{"a":"[REDACTED]\n"}"#.to_vec()),
+        ),
+        (
+            114,
+            Format::Text,
+            br#"{"a@b.cd": 1}"#.to_vec(),
+            Some(br#"{"[REDACTED]": 1}"#.to_vec()),
+        ),
+        (
+            114,
+            Format::Text,
+            br#"{"x": 4111111111111111}"#.to_vec(),
+            Some(br#"{"x": "[REDACTED]"}"#.to_vec()),
+        ),
+        (
+            114,
+            Format::Text,
+            br#"{"ssn": 536904399}"#.to_vec(),
+            Some(br#"{"ssn": "[REDACTED]"}"#.to_vec()),
+        ),
+        (
+            114,
+            Format::Text,
+            br#"{"order": 536904399}"#.to_vec(),
+            Some(br#"{"order": 536904399}"#.to_vec()),
+        ),
+        (
+            3802,
+            Format::Binary,
+            b"\x01{\"ssn\": \"536-90-4399\"}".to_vec(),
+            Some(b"\x01{\"ssn\": \"[REDACTED]\"}".to_vec()),
+        ),
         (3802, Format::Binary, b"\x02{\"ssn\": \"536-90-4399\"}".to_vec(), None),
-        (17, Format::Text, b"\\x3533362d39302d34333939".to_vec(), Some(b"\\x5b52454441435445445d".to_vec())),
-        (17, Format::Binary, b"536-90-4399".to_vec(), Some(b"[REDACTED]".to_vec())),
-        (17, Format::Text, b"\\000536-90-4399".to_vec(), Some(b"\\x005b52454441435445445d".to_vec())),
-        (1009, Format::Text, b"{x,536-90-4399}".to_vec(), Some(b"{x,[REDACTED]}".to_vec())),
-        (1009, Format::Text, br#"{{"a \" b","4111 1111 1111 1111"}}"#.to_vec(), Some(br#"{{"a \" b",[REDACTED]}}"#.to_vec())),
+        (
+            17,
+            Format::Text,
+            b"\\x3533362d39302d34333939".to_vec(),
+            Some(b"\\x5b52454441435445445d".to_vec()),
+        ),
+        (
+            17,
+            Format::Binary,
+            b"536-90-4399".to_vec(),
+            Some(b"[REDACTED]".to_vec()),
+        ),
+        (
+            17,
+            Format::Text,
+            b"\\000536-90-4399".to_vec(),
+            Some(b"\\x005b52454441435445445d".to_vec()),
+        ),
+        (
+            1009,
+            Format::Text,
+            b"{x,536-90-4399}".to_vec(),
+            Some(b"{x,[REDACTED]}".to_vec()),
+        ),
+        (
+            1009,
+            Format::Text,
+            br#"{{"a \" b","4111 1111 1111 1111"}}"#.to_vec(),
+            Some(br#"{{"a \" b",[REDACTED]}}"#.to_vec()),
+        ),
         (1009, Format::Binary, hex(array), Some(hex(masked))),
         (2249, Format::Binary, hex(record), Some(hex(masked_record))),
-        (2249, Format::Text, b"(1,Ada,536-90-4399,)".to_vec(), Some(b"(1,Ada,[REDACTED],)".to_vec())),
+        (
+            2249,
+            Format::Text,
+            b"(1,Ada,536-90-4399,)".to_vec(),
+            Some(b"(1,Ada,[REDACTED],)".to_vec()),
+        ),
         (1700, Format::Text, b"4111111111111111".to_vec(), None),
         (1700, Format::Text, b"4111111111111111.00".to_vec(), None),
         (1700, Format::Binary, card, None),
@@ -211,9 +333,19 @@ fn detectors_look_into_every_form() {
         (3906, Format::Text, b"[4111111111111111,5)".to_vec(), None),
         (3906, Format::Binary, range, None),
         (20, Format::Text, b"536904399".to_vec(), Some(b"536904399".to_vec())),
-        (99_999, Format::Text, b"\"a\"=>\"536-90-4399\"".to_vec(), Some(b"\"a\"=>\"[REDACTED]\"".to_vec())),
+        (
+            99_999,
+            Format::Text,
+            b"\"a\"=>\"536-90-4399\"".to_vec(),
+            Some(b"\"a\"=>\"[REDACTED]\"".to_vec()),
+        ),
         (99_999, Format::Binary, b"\x00\x01536-90-4399".to_vec(), None),
-        (99_999, Format::Binary, b"\x00\x01536-90".to_vec(), Some(b"\x00\x01536-90".to_vec())),
+        (
+            99_999,
+            Format::Binary,
+            b"\x00\x01536-90".to_vec(),
+            Some(b"\x00\x01536-90".to_vec()),
+        ),
         (1009, Format::Binary, b"\x00\x00\x00\x01 broken".to_vec(), None),
     ];
     for (oid, format, value, want) in cases {
@@ -224,7 +356,10 @@ fn detectors_look_into_every_form() {
 
 #[test]
 fn integers_are_looked_at_when_told() {
-    let told = crate::mask::Rule { integers: true, ..detecting(Action::Redact, &[Kind::UsSsn]) };
+    let told = crate::mask::Rule {
+        integers: true,
+        ..detecting(Action::Redact, &[Kind::UsSsn])
+    };
     let masker = masker(vec![told]);
     let get = |oid, format, value: &[u8]| mask(&masker, column(oid, format, Source::Plain), value);
     assert_eq!(get(20, Format::Text, b"536904399"), None);

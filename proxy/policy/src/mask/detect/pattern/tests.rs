@@ -1,7 +1,10 @@
 use super::*;
 
 fn spans(pattern: &str, text: &str) -> Vec<(usize, usize)> {
-    Pattern::compile("p", pattern, 4096).unwrap().find(text.as_bytes()).collect()
+    Pattern::compile("p", pattern, 4096)
+        .unwrap()
+        .find(text.as_bytes())
+        .collect()
 }
 
 #[test]
@@ -35,9 +38,31 @@ fn perl_classes_mean_ascii() {
 #[test]
 fn refuses_what_one_does_not_take() {
     for pattern in [
-        r"(?=a)a", r"a\1", r"[a&&b]", r"[a--b]", r"[a[bc]]", r"(?x)a b", r"(?<name>a)", r"\u0041", r"\U00000041",
-        r"\x{41}\u{42}", r"a**", r"a{2}{3}", r"a{1001}", r"(?:a{100}){11}", r"\<a", r"a\b{end}", r"(?R)a$",
-        r"\p{Script=Greek}", r"\p{Letter}", r"(?-u:a)", r"a{ 2 }", r"\Qa\E", "(", "[", r"\C",
+        r"(?=a)a",
+        r"a\1",
+        r"[a&&b]",
+        r"[a--b]",
+        r"[a[bc]]",
+        r"(?x)a b",
+        r"(?<name>a)",
+        r"\u0041",
+        r"\U00000041",
+        r"\x{41}\u{42}",
+        r"a**",
+        r"a{2}{3}",
+        r"a{1001}",
+        r"(?:a{100}){11}",
+        r"\<a",
+        r"a\b{end}",
+        r"(?R)a$",
+        r"\p{Script=Greek}",
+        r"\p{Letter}",
+        r"(?-u:a)",
+        r"a{ 2 }",
+        r"\Qa\E",
+        "(",
+        "[",
+        r"\C",
     ] {
         assert!(Pattern::compile("p", pattern, 4096).is_err(), "{pattern}");
     }
@@ -46,14 +71,24 @@ fn refuses_what_one_does_not_take() {
 #[test]
 fn refuses_what_would_match_everywhere_or_nothing() {
     for pattern in ["", "a*", "a?", "(?:)", "^", "a|", r"\b"] {
-        assert_eq!(Pattern::compile("p", pattern, 10).unwrap_err(), PatternError::Empty, "{pattern}");
+        assert_eq!(
+            Pattern::compile("p", pattern, 10).unwrap_err(),
+            PatternError::Empty,
+            "{pattern}"
+        );
     }
-    assert!(matches!(Pattern::compile("p", "a{20}", 10).unwrap_err(), PatternError::TooShort { shortest: 20, .. }));
+    assert!(matches!(
+        Pattern::compile("p", "a{20}", 10).unwrap_err(),
+        PatternError::TooShort { shortest: 20, .. }
+    ));
 }
 
 #[test]
 fn refuses_what_grows_too_large() {
-    assert_eq!(Pattern::compile("p", r"(?:\pL{10}){100}x", 4096).unwrap_err(), PatternError::TooLarge);
+    assert_eq!(
+        Pattern::compile("p", r"(?:\pL{10}){100}x", 4096).unwrap_err(),
+        PatternError::TooLarge
+    );
 }
 
 #[test]
