@@ -16,6 +16,7 @@ pub mod record;
 pub mod store;
 pub mod tiles;
 pub mod time;
+pub mod verify;
 pub mod wire;
 
 pub use digest::Digest;

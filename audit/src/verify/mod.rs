@@ -1,0 +1,70 @@
+//! Proof or refutation of a log, from what is known outside it: its public key, and checkpoints that somebody else kept.
+//!
+//! A log proves nothing about itself: whoever holds its key can write another one. What is proven is that the records up to an
+//! outside checkpoint are the ones that this checkpoint was made over. Records beyond it are *unproven*: signed, perhaps
+//! genuine, but nobody else has seen them.
+
+mod entries;
+mod locate;
+mod numbers;
+mod report;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+pub use entries::Entries;
+pub use report::{Finding, Report, Spot, Verdict};
+
+use crate::checkpoint::Checkpoint;
+use crate::note::{NoteError, VerifierKey};
+use crate::store::{Store, StoreError};
+
+/// What is known from outside.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    key: VerifierKey,
+    /// By size, the smallest first.
+    checkpoints: Vec<Checkpoint>,
+}
+
+impl Trust {
+    /// Trust in a log's key.
+    #[must_use]
+    pub fn new(key: VerifierKey) -> Self {
+        Self {
+            key,
+            checkpoints: Vec::new(),
+        }
+    }
+
+    /// Adds a checkpoint that was kept outside the log (a signed note).
+    ///
+    /// # Errors
+    /// When the key did not sign it.
+    pub fn add(&mut self, note: &str) -> Result<&Checkpoint, NoteError> {
+        let checkpoint = Checkpoint::open(note, &self.key)?;
+        let at = self.checkpoints.partition_point(|known| known.size <= checkpoint.size);
+        self.checkpoints.insert(at, checkpoint);
+        self.checkpoints.get(at).ok_or(NoteError::Malformed("a checkpoint"))
+    }
+
+    /// The log's key.
+    #[must_use]
+    pub fn key(&self) -> &VerifierKey {
+        &self.key
+    }
+
+    /// The outside checkpoints, by size.
+    #[must_use]
+    pub fn checkpoints(&self) -> &[Checkpoint] {
+        &self.checkpoints
+    }
+}
+
+/// Reads the whole log in `store`, hands every record to `visit` with its place, and says what is proven.
+///
+/// # Errors
+/// When the store itself fails. What is missing or wrong in the log is a finding, not an error.
+pub fn verify<S: Store>(store: &S, trust: &Trust, visit: impl FnMut(u64, &[u8])) -> Result<Report, StoreError> {
+    scan::scan(store, trust, visit)
+}
