@@ -5,11 +5,14 @@
 //! protocol; the next ones repeat its file names.
 
 pub mod approval;
+pub mod args;
 pub mod command;
 pub mod control;
 pub mod door;
 pub mod identity;
+pub mod listener;
 pub mod manifests;
 pub mod metrics;
 pub mod postgres;
+pub mod run;
 pub mod session;
