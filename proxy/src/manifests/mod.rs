@@ -14,6 +14,9 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use tests::sample;
+
 pub use start::{Local, StartError, start};
 
 use std::net::SocketAddr;

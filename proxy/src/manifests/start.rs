@@ -315,6 +315,31 @@ impl Shared<'_> {
     }
 }
 
+/// What one door is made from: its carrier and Secrets.
+#[cfg(test)]
+pub(super) fn resolved(directory: &Path, listen: &Listen, state: &Path) -> Result<(Carrier, Secrets), StartError> {
+    let objects = Objects::read(files::read(directory)?);
+    let state = State::open(Some(state))?;
+    let (registry, drain) = (Registry::new(), CancellationToken::new());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| StartError::file(directory, error))?;
+    let (logs, metrics, pod) = (BTreeMap::new(), None, this_machine());
+    let shared = Shared {
+        objects: &objects,
+        state: &state,
+        registry: &registry,
+        runtime: runtime.handle(),
+        pod,
+        logs,
+        metrics,
+        drain,
+    };
+    let carrier = resolve::carrier(&objects, shared.find(listen)?).map_err(StartError::Manifests)?;
+    let secrets = shared.secrets(&carrier, listen.address)?;
+    Ok((carrier, secrets))
+}
+
 // === impl StartError ===
 
 impl StartError {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use sallyport_audit::Time;
 use sallyport_audit::record::{Batch, Claims, Event, LoginRefused, Refusal};
+use sallyport_policy::carrier::Carrier;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::control::materials::Secrets;
 use crate::door::{Door, Rules};
 
 /// What the samples leave to the cluster: Secrets, a CA, whose tokens count.
@@ -83,6 +85,13 @@ fn serve(directory: &Path, listen: &str, state: &Path) -> Result<Vec<Local>, Sta
         &Handle::current(),
         &CancellationToken::new(),
     )
+}
+
+/// The carrier of the samples, and the Secrets that it needs: for tests of other rooms.
+pub(crate) fn sample() -> (Carrier, Secrets) {
+    sallyport_runtime::crypto::install();
+    let (directory, state) = (manifests(|_, text| text), tempfile::tempdir().unwrap());
+    start::resolved(directory.path(), &"bank=127.0.0.1:15432".parse().unwrap(), state.path()).unwrap()
 }
 
 fn only(doors: &[Local]) -> Door {
