@@ -7,7 +7,7 @@ use super::look::{Look, decode_integer};
 use super::masker::Masker;
 use super::plan::{ColumnInfo, Format, Outcome, Source};
 use super::types::constant::{Hashing, Leaf, phrase, put_uuid};
-use super::types::{Class, array, bytea, json, numeric};
+use super::types::{Class, Types, array, bytea, json, numeric};
 
 /// OID of bpchar, whose trailing blanks do not count.
 const BPCHAR: u32 = 1042;
@@ -18,6 +18,8 @@ pub(super) struct ColumnPlan {
     name: Box<[u8]>,
     type_oid: u32,
     class: Class,
+    /// The class of an array's elements; else the same.
+    leaf_class: Class,
     format: Format,
     treatment: Treatment,
     /// Counters of the rules that protect the column, acting or observing.
@@ -38,8 +40,8 @@ enum Treatment {
 // === impl ColumnPlan ===
 
 impl ColumnPlan {
-    pub(super) fn new(masker: &Masker, info: &ColumnInfo) -> Self {
-        let class = info.class.unwrap_or_else(|| Class::of(info.type_oid));
+    pub(super) fn new(masker: &Masker, types: &Types, info: &ColumnInfo) -> Self {
+        let class = info.class.unwrap_or_else(|| Class::look_up(types, info.type_oid));
         let verdict = match &info.source {
             Source::Column(rules) => masker.column(rules, true),
             Source::Tainted(rules) => masker.column(rules, false),
@@ -47,18 +49,19 @@ impl ColumnPlan {
         };
         let trusted = info.source != Source::Unknown;
         let leaf_class = match class {
-            Class::Array(of) => Class::of(of),
+            Class::Array(of) => Class::look_up(types, of),
             class => class,
         };
         let treatment = match verdict.action {
             Some(action) => Treatment::Whole(action.leaf(leaf_class, info.type_modifier, info.format)),
-            None if Look::applies(masker, class, info.format, trusted) => Treatment::Detect { trusted },
+            None if Look::applies((masker, types), class, info.format, trusted) => Treatment::Detect { trusted },
             None => Treatment::Pass,
         };
         Self {
             name: info.name.as_bytes().into(),
             type_oid: info.type_oid,
             class,
+            leaf_class,
             format: info.format,
             treatment,
             slots: verdict.slots.into(),
@@ -74,7 +77,7 @@ impl ColumnPlan {
     /// [`Outcome::Written`].
     pub(super) fn apply(
         &self,
-        masker: &Masker,
+        (masker, types): (&Masker, &Types),
         value: &[u8],
         out: &mut Vec<u8>,
         counts: &mut Counts,
@@ -87,6 +90,7 @@ impl ColumnPlan {
             Treatment::Detect { trusted } => {
                 let look = Look {
                     masker,
+                    types,
                     label: &self.name,
                     trusted: *trusted,
                     depth: 0,
@@ -107,11 +111,10 @@ impl ColumnPlan {
         let Class::Array(of) = self.class else {
             return self.leaf(leaf, self.class, value, out);
         };
-        let class = Class::of(of);
-        let mut element = |value: &[u8], out: &mut Vec<u8>| Some(self.leaf(leaf, class, value, out));
+        let mut element = |_, value: &[u8], out: &mut Vec<u8>| Some(self.leaf(leaf, self.leaf_class, value, out));
         let outcome = match self.format {
             Format::Text => array::rewrite_text(value, of, &mut element, out),
-            Format::Binary => array::rewrite_binary(value, of, &mut element, out),
+            Format::Binary => array::rewrite_binary(value, Some(of), &mut element, out),
         };
         outcome.unwrap_or(Outcome::Null)
     }

@@ -1,45 +1,51 @@
 //! Detectors over a value of a type: what is looked at as text, what as a number, and what is written back.
 
-use super::bytes::{Reader, tail};
+use std::borrow::Cow;
+
 use super::count::Counts;
-use super::detect::{Context, Scanner};
+use super::detect::Context;
 use super::masker::Masker;
 use super::plan::{Format, Outcome};
 use super::text::Surroundings;
-use super::types::{Class, array, bytea, json, numeric, range, record};
+use super::types::{Class, Types, array, bytea, json, numeric, range, record};
 
 /// How deep rows and arrays within each other are looked into.
 const MAX_DEPTH: u8 = 8;
-/// OID of numeric.
-const NUMERIC: u32 = 1700;
+/// OID of text.
+const TEXT: u32 = 25;
 
 /// A masker's detectors, looking at values of one column.
 #[derive(Clone, Copy)]
 pub(super) struct Look<'a> {
     pub(super) masker: &'a Masker,
+    pub(super) types: &'a Types,
     /// The column's name.
     pub(super) label: &'a [u8],
-    /// Nothing protected can be in the values: what cannot be decoded may pass.
+    /// Nothing protected can be in the values: what cannot be decoded may pass, and integers are left alone. Behind opaque
+    /// code they may be anything, so a whole number is looked at there.
     pub(super) trusted: bool,
     pub(super) depth: u8,
 }
 
 impl<'a> Look<'a> {
     /// Whether values of this class are looked at in any way.
-    pub(super) fn applies(masker: &Masker, class: Class, format: Format, trusted: bool) -> bool {
+    pub(super) fn applies((masker, types): (&Masker, &Types), class: Class, format: Format, trusted: bool) -> bool {
+        let hidden = format == Format::Binary && !trusted && masker.acts;
         let numbers = !masker.numeric.is_empty() || !masker.integer.is_empty();
         match class {
-            Class::Text | Class::Char | Class::Json | Class::Jsonb | Class::Xml | Class::Bytea => {
+            Class::Text | Class::Char | Class::Label | Class::Json | Class::Jsonb | Class::Xml | Class::Bytea => {
                 masker.has_detectors()
             }
             Class::Name => masker.has_detectors() && format == Format::Text,
-            Class::Record => masker.has_detectors(),
             Class::Numeric => numbers,
-            Class::Range(of) | Class::Multirange(of) => of == NUMERIC && numbers,
-            Class::Int2 | Class::Int4 | Class::Int8 => !masker.integer.is_empty(),
-            Class::Array(of) => Self::applies(masker, Class::of(of), format, trusted),
-            Class::Unknown => masker.has_detectors() || (format == Format::Binary && !trusted && masker.acts),
-            Class::Float4 | Class::Float8 | Class::Bool | Class::Date | Class::Timestamp | Class::TimestampTz => false,
+            Class::Int2 | Class::Int4 | Class::Int8 => !masker.integer.is_empty() || (!trusted && numbers),
+            Class::Float4 | Class::Float8 => !trusted && numbers,
+            Class::Range(of) | Class::Multirange(of) => {
+                Self::applies((masker, types), Class::look_up(types, of), format, trusted)
+            }
+            Class::Array(of) => Self::applies((masker, types), Class::look_up(types, of), format, trusted),
+            Class::AnyArray | Class::Record | Class::Unknown => masker.has_detectors() || hidden,
+            Class::Bool | Class::Date | Class::Timestamp | Class::TimestampTz => false,
             Class::Uuid | Class::Inet | Class::Fixed => false,
         }
     }
@@ -53,51 +59,63 @@ impl<'a> Look<'a> {
         out: &mut Vec<u8>,
         counts: &mut Counts,
     ) -> Option<Outcome> {
-        Some(match (class, format) {
-            (Class::Text | Class::Char, _) => self.text(value, Surroundings::Value, out, counts),
-            (Class::Xml, _) => self.text(value, Surroundings::Xml, out, counts),
-            (Class::Json, _) | (Class::Jsonb, Format::Text) => self.json(value, out, counts),
+        match (class, format) {
+            (Class::Text | Class::Char, _) => Some(self.text(value, Surroundings::Value, out, counts)),
+            (Class::Xml, _) => Some(self.text(value, Surroundings::Xml, out, counts)),
+            (Class::Label, _) => Some(self.whole(value, counts)),
+            (Class::Json, _) | (Class::Jsonb, Format::Text) => Some(self.json(value, out, counts)),
             (Class::Jsonb, Format::Binary) => {
-                let (version, text) = value.split_first()?;
+                let (version, text) = value
+                    .split_first()
+                    .filter(|(version, _)| **version == json::JSONB_VERSION)?;
                 out.push(*version);
-                if *version != json::JSONB_VERSION {
-                    return None;
-                }
-                self.json(text, out, counts)
+                Some(self.json(text, out, counts))
             }
-            (Class::Bytea, _) => return self.bytea(format, value, out, counts),
-            (Class::Numeric, Format::Text) => self.number(value, counts),
-            (Class::Numeric, Format::Binary) => {
-                // What has no decimal form (NaN, a thousand digits) is no number that a detector knows.
-                numeric::decode(value).map_or(Outcome::Unchanged, |text| self.number(text.as_bytes(), counts))
+            (Class::Bytea, _) => self.bytea(format, value, out, counts),
+            (Class::Numeric, _) | (Class::Int2 | Class::Int4 | Class::Int8, _) | (Class::Float4 | Class::Float8, _) => {
+                self.number(class, format, value, counts)
             }
-            (Class::Int2 | Class::Int4 | Class::Int8, _) => self.integer(class, format, value, counts)?,
-            (Class::Range(NUMERIC) | Class::Multirange(NUMERIC), _) => self.range(class, format, value, counts)?,
-            (Class::Array(of), _) => return self.array(of, format, value, out, counts),
-            (Class::Record, Format::Binary) => return self.record(value, out, counts),
-            (Class::Record | Class::Name | Class::Unknown, Format::Text) => {
-                self.text(value, Surroundings::Literal, out, counts)
-            }
-            (Class::Unknown, Format::Binary) => return self.opaque(value, counts),
-            _ => Outcome::Unchanged,
-        })
+            (Class::Range(of) | Class::Multirange(of), _) => self.range(class, of, format, value, counts),
+            (Class::Array(of), _) => self.array(Some(of), format, value, out, counts),
+            (Class::AnyArray, Format::Text) => self.array(Some(TEXT), format, value, out, counts),
+            (Class::AnyArray, Format::Binary) => self.array(None, format, value, out, counts),
+            (Class::Record, Format::Binary) => self.record(value, out, counts),
+            (Class::Record, Format::Text) => Some(self.record_text(value, out, counts)),
+            (Class::Name | Class::Unknown, Format::Text) => Some(self.text(value, Surroundings::Literal, out, counts)),
+            (Class::Unknown, Format::Binary) => self.opaque(value, counts),
+            (Class::Bool | Class::Date | Class::Timestamp | Class::TimestampTz, _) => Some(Outcome::Unchanged),
+            (Class::Uuid | Class::Inet | Class::Fixed | Class::Name, _) => Some(Outcome::Unchanged),
+        }
     }
 
     fn text(&self, value: &[u8], around: Surroundings, out: &mut Vec<u8>, counts: &mut Counts) -> Outcome {
         // In a row's or an unknown type's text, a number between commas may be an integer of its own.
+        let whole = around != Surroundings::Literal || !self.trusted;
         let context = Context {
             label: self.label,
-            whole: around != Surroundings::Literal,
+            whole,
         };
         self.masker
             .rewrite_text(&self.masker.text, value, context, around, out, counts)
+    }
+
+    /// A value that is shown whole or not at all.
+    fn whole(&self, value: &[u8], counts: &mut Counts) -> Outcome {
+        null_if(
+            self.masker
+                .finds(&self.masker.text, value, Context::value(self.label), counts),
+        )
     }
 
     fn json(&self, value: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Outcome {
         if self.masker.text.is_quiet(value) {
             return Outcome::Unchanged;
         }
-        json::rewrite(self.masker, value, self.label, out, counts)
+        let context = Context {
+            label: self.label,
+            whole: !self.trusted,
+        };
+        json::rewrite(self.masker, value, context, out, counts)
     }
 
     fn bytea(&self, format: Format, value: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Option<Outcome> {
@@ -114,73 +132,68 @@ impl<'a> Look<'a> {
         Some(outcome)
     }
 
-    /// A decimal number: what is recognised in it makes it NULL, since nothing else is a number.
-    fn number(&self, text: &[u8], counts: &mut Counts) -> Outcome {
-        let text = std::str::from_utf8(text).map_or(text, |text| numeric::without_trailing_zeros(text).as_bytes());
-        let found = |scanner: &Scanner, whole: bool, counts: &mut Counts| {
-            self.masker.finds(
-                scanner,
-                text,
-                Context {
-                    label: self.label,
-                    whole,
-                },
-                counts,
-            )
+    /// A number: what is recognised in it makes it NULL, since nothing else is a number.
+    fn number(&self, class: Class, format: Format, value: &[u8], counts: &mut Counts) -> Option<Outcome> {
+        let Some(text) = number_text(class, format, value)? else {
+            return Some(Outcome::Unchanged);
         };
-        let told = found(&self.masker.integer, true, counts);
-        if found(&self.masker.numeric, false, counts) || told {
-            Outcome::Null
-        } else {
-            Outcome::Unchanged
-        }
-    }
-
-    fn integer(&self, class: Class, format: Format, value: &[u8], counts: &mut Counts) -> Option<Outcome> {
-        let text = match format {
-            Format::Text => value.to_vec(),
-            Format::Binary => decode_integer(class, value)?.to_string().into_bytes(),
-        };
-        let found = self
+        let text = numeric::without_trailing_zeros(&text).as_bytes();
+        let label = self.label;
+        let told = self
             .masker
-            .finds(&self.masker.integer, &text, Context::value(self.label), counts);
-        Some(if found { Outcome::Null } else { Outcome::Unchanged })
+            .finds(&self.masker.integer, text, Context { label, whole: true }, counts);
+        // Integers are left alone unless a rule says otherwise or they come out of opaque code; a numeric is looked at for
+        // what has a check digit, or a name that says what it is.
+        let looked = class == Class::Numeric || !self.trusted;
+        let context = Context {
+            label,
+            whole: !self.trusted,
+        };
+        let found = looked && self.masker.finds(&self.masker.numeric, text, context, counts);
+        Some(null_if(found || told))
     }
 
-    fn range(&self, class: Class, format: Format, value: &[u8], counts: &mut Counts) -> Option<Outcome> {
+    fn range(&self, class: Class, of: u32, format: Format, value: &[u8], counts: &mut Counts) -> Option<Outcome> {
+        let subtype = Class::look_up(self.types, of);
         let mut found = false;
-        let mut bound = |text: &[u8]| found |= self.number(text, counts) == Outcome::Null;
-        if format == Format::Text {
-            value
-                .split(|b| !b.is_ascii_digit() && *b != b'.' && *b != b'-')
-                .for_each(bound);
-        } else {
-            let mut decoded = |value: &[u8]| {
-                if let Some(text) = numeric::decode(value) {
-                    bound(text.as_bytes());
-                }
-            };
-            match class {
-                Class::Multirange(_) => range::multi_bounds(value, &mut decoded)?,
-                _ => range::bounds(value, &mut decoded)?,
-            }
+        let mut undecodable = false;
+        let mut bound = |bound: &[u8]| match self
+            .deeper()
+            .map(|inner| inner.value(subtype, format, bound, &mut Vec::new(), counts))
+        {
+            Some(Some(outcome)) => found |= outcome != Outcome::Unchanged,
+            _ => undecodable = true,
+        };
+        match (format, class) {
+            (Format::Text, _) => value
+                .split(|b| b"[](){},\"".contains(b))
+                .filter(|b| !b.is_empty())
+                .for_each(bound),
+            (Format::Binary, Class::Multirange(_)) => range::multi_bounds(value, &mut bound)?,
+            (Format::Binary, _) => range::bounds(value, &mut bound)?,
         }
-        Some(if found { Outcome::Null } else { Outcome::Unchanged })
+        (!undecodable).then_some(null_if(found))
     }
 
-    fn array(&self, of: u32, format: Format, value: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Option<Outcome> {
+    fn array(
+        &self,
+        of: Option<u32>,
+        format: Format,
+        value: &[u8],
+        out: &mut Vec<u8>,
+        counts: &mut Counts,
+    ) -> Option<Outcome> {
         let inner = self.deeper()?;
-        let class = Class::of(of);
-        let mut element = |value: &[u8], out: &mut Vec<u8>| {
+        let mut element = |oid: u32, value: &[u8], out: &mut Vec<u8>| {
             let start = out.len();
-            let outcome = inner.value(class, format, value, out, counts);
+            let outcome = inner.value(Class::look_up(inner.types, oid), format, value, out, counts);
             if outcome != Some(Outcome::Written) {
                 out.truncate(start);
             }
             outcome
         };
         match format {
-            Format::Text => array::rewrite_text(value, of, &mut element, out),
+            Format::Text => array::rewrite_text(value, of.unwrap_or(TEXT), &mut element, out),
             Format::Binary => array::rewrite_binary(value, of, &mut element, out),
         }
     }
@@ -189,7 +202,7 @@ impl<'a> Look<'a> {
         let inner = self.deeper()?;
         let mut field = |oid: u32, value: &[u8], out: &mut Vec<u8>| {
             let start = out.len();
-            let outcome = inner.value(Class::of(oid), Format::Binary, value, out, counts);
+            let outcome = inner.value(Class::look_up(inner.types, oid), Format::Binary, value, out, counts);
             if outcome != Some(Outcome::Written) {
                 out.truncate(start);
             }
@@ -199,33 +212,50 @@ impl<'a> Look<'a> {
         record::rewrite_binary(value, &mut field, out)
     }
 
+    /// Nobody says of what types the fields are: each is looked at as text in which numbers stand.
+    fn record_text(&self, value: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Outcome {
+        let start = out.len();
+        let mut field = |value: &[u8], out: &mut Vec<u8>| self.text(value, Surroundings::Literal, out, counts);
+        record::rewrite_text(value, &mut field, out).unwrap_or_else(|| {
+            out.truncate(start);
+            self.text(value, Surroundings::Literal, out, counts)
+        })
+    }
+
     /// Binary of a type that nobody knows: its bytes are looked at as they are, and a hit hides all of it.
     fn opaque(&self, value: &[u8], counts: &mut Counts) -> Option<Outcome> {
-        if !self.trusted {
-            return None;
-        }
-        let found = self
-            .masker
-            .finds(&self.masker.text, value, Context::value(self.label), counts);
-        Some(if found { Outcome::Null } else { Outcome::Unchanged })
+        self.trusted.then(|| self.whole(value, counts))
     }
 
     fn deeper(&self) -> Option<Look<'a>> {
-        (self.depth < MAX_DEPTH).then_some(Look {
-            depth: self.depth.saturating_add(1),
-            ..*self
-        })
+        let depth = self.depth.checked_add(1).filter(|depth| *depth <= MAX_DEPTH)?;
+        Some(Look { depth, ..*self })
     }
+}
+
+fn null_if(found: bool) -> Outcome {
+    if found { Outcome::Null } else { Outcome::Unchanged }
+}
+
+/// A number's text form. `None`: it cannot be decoded; `Some(None)`: it has no decimal form that a detector could know (NaN,
+/// infinity, a thousand digits).
+fn number_text(class: Class, format: Format, value: &[u8]) -> Option<Option<Cow<'_, str>>> {
+    let float = |n: f64| n.is_finite().then(|| Cow::Owned(n.to_string()));
+    Some(match (format, class) {
+        (Format::Text, _) => Some(std::str::from_utf8(value).ok().map(Cow::Borrowed)?),
+        (Format::Binary, Class::Numeric) => numeric::decode(value).map(Cow::Owned),
+        (Format::Binary, Class::Float4) => float(f64::from(f32::from_be_bytes(value.try_into().ok()?))),
+        (Format::Binary, Class::Float8) => float(f64::from_be_bytes(value.try_into().ok()?)),
+        (Format::Binary, _) => Some(Cow::Owned(decode_integer(class, value)?.to_string())),
+    })
 }
 
 /// A binary int2, int4 or int8.
 pub(super) fn decode_integer(class: Class, value: &[u8]) -> Option<i64> {
-    let mut reader = Reader::new(value);
-    let number = match class {
-        Class::Int2 => i64::from(reader.i16()?),
-        Class::Int4 => i64::from(reader.i32()?),
-        Class::Int8 => i64::from_be_bytes(*tail(value, 0).first_chunk::<8>().filter(|_| value.len() == 8)?),
+    Some(match class {
+        Class::Int2 => i64::from(i16::from_be_bytes(value.try_into().ok()?)),
+        Class::Int4 => i64::from(i32::from_be_bytes(value.try_into().ok()?)),
+        Class::Int8 => i64::from_be_bytes(value.try_into().ok()?),
         _ => return None,
-    };
-    (reader.is_empty() || class == Class::Int8).then_some(number)
+    })
 }

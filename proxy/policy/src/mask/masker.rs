@@ -14,6 +14,7 @@ use super::hash::HashKey;
 use super::plan::{ColumnInfo, RowPlan};
 use super::rule::{Profile, Rule, RuleId, RuleSet};
 use super::text::SpanAction;
+use super::types::Types;
 use super::types::constant::ValueAction;
 
 /// Hash keys by where they are kept.
@@ -157,7 +158,12 @@ impl Masker {
 
     /// A plan for the rows that follow a RowDescription (or CopyOutResponse) with these columns.
     pub fn plan(self: &Arc<Self>, columns: &[ColumnInfo]) -> RowPlan {
-        RowPlan::new(Arc::clone(self), columns)
+        self.plan_with(columns, &Arc::default())
+    }
+
+    /// The same where the catalog knows types that are not built in: of columns, of elements, of fields.
+    pub fn plan_with(self: &Arc<Self>, columns: &[ColumnInfo], types: &Arc<Types>) -> RowPlan {
+        RowPlan::new(Arc::clone(self), columns, Arc::clone(types))
     }
 
     /// Counters, all zero, for whatever this masker masks.

@@ -8,7 +8,7 @@ use super::column::ColumnPlan;
 use super::count::Counts;
 use super::masker::Masker;
 use super::rule::RuleSet;
-use super::types::Class;
+use super::types::{Class, Types};
 
 /// How a value is encoded: the format code of RowDescription, Bind or CopyOutResponse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -49,8 +49,7 @@ pub struct ColumnInfo {
     pub format: Format,
     /// Where its values come from.
     pub source: Source,
-    /// What the catalog says about a type that is not built in: citext and domains over text are [`Class::Text`], composite
-    /// types [`Class::Record`], arrays [`Class::Array`]. `None`: go by `type_oid`, all others are [`Class::Unknown`].
+    /// What this one column's type is, where neither `type_oid` nor the types given to [`Masker::plan_with`] say it.
     pub class: Option<Class>,
 }
 
@@ -101,14 +100,18 @@ pub enum RowError {
 pub struct RowPlan {
     masker: Arc<Masker>,
     columns: Arc<[ColumnPlan]>,
+    types: Arc<Types>,
 }
 
 // === impl RowPlan ===
 
 impl RowPlan {
-    pub(super) fn new(masker: Arc<Masker>, columns: &[ColumnInfo]) -> Self {
-        let columns = columns.iter().map(|info| ColumnPlan::new(&masker, info)).collect();
-        Self { masker, columns }
+    pub(super) fn new(masker: Arc<Masker>, columns: &[ColumnInfo], types: Arc<Types>) -> Self {
+        let columns = columns
+            .iter()
+            .map(|info| ColumnPlan::new(&masker, &types, info))
+            .collect();
+        Self { masker, columns, types }
     }
 
     /// Number of columns.
@@ -149,7 +152,7 @@ impl RowPlan {
             planned: self.len(),
         })?;
         let start = out.len();
-        let outcome = column.apply(&self.masker, value, out, counts);
+        let outcome = column.apply((&self.masker, &self.types), value, out, counts);
         let outcome = outcome.ok_or(RowError::Undecodable {
             column: i.saturating_add(1),
         })?;
@@ -202,7 +205,7 @@ impl RowPlan {
             let mark = out.len();
             let mut outcome = Some(Outcome::Unchanged);
             put_value(out, |out| {
-                outcome = column.apply(&self.masker, value, out, counts);
+                outcome = column.apply((&self.masker, &self.types), value, out, counts);
                 outcome == Some(Outcome::Written)
             });
             match outcome {

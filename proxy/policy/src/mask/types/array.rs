@@ -3,8 +3,8 @@
 use crate::mask::bytes::{Reader, at, cut, put_value, tail};
 use crate::mask::plan::Outcome;
 
-/// What an element becomes; `None`: it cannot be decoded, and so neither can the array.
-pub(crate) type Element<'f> = &'f mut dyn FnMut(&[u8], &mut Vec<u8>) -> Option<Outcome>;
+/// What an element of a type becomes; `None`: it cannot be decoded, and so neither can the array.
+pub(crate) type Element<'f> = &'f mut dyn FnMut(u32, &[u8], &mut Vec<u8>) -> Option<Outcome>;
 
 /// OID of box, whose arrays are the only ones that PostgreSQL separates by semicolons.
 const BOX: u32 = 603;
@@ -37,7 +37,7 @@ pub(crate) fn rewrite_text(value: &[u8], element_oid: u32, element: Element<'_>,
         let outcome = if null {
             Outcome::Unchanged
         } else {
-            element(&content, &mut masked)?
+            element(element_oid, &content, &mut masked)?
         };
         if outcome != Outcome::Unchanged {
             out.extend_from_slice(cut(value, copied, i));
@@ -58,7 +58,7 @@ pub(crate) fn rewrite_text(value: &[u8], element_oid: u32, element: Element<'_>,
 }
 
 /// The content of the quoted element at `start`, and where it ends.
-fn quoted(value: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
+pub(super) fn quoted(value: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
     let mut content = Vec::new();
     let mut i = start.checked_add(1)?;
     loop {
@@ -105,10 +105,10 @@ fn write(content: &[u8], delimiter: u8, out: &mut Vec<u8>) {
 }
 
 /// Rewrites the binary form: dimensions, has-null flag, element OID, bounds, elements. `None` as for the text form, and where
-/// the elements are of another type than `element_oid`.
+/// the elements are of another type than `expected`.
 pub(crate) fn rewrite_binary(
     value: &[u8],
-    element_oid: u32,
+    expected: Option<u32>,
     element: Element<'_>,
     out: &mut Vec<u8>,
 ) -> Option<Outcome> {
@@ -116,7 +116,7 @@ pub(crate) fn rewrite_binary(
     let dimensions = reader.i32()?;
     let flags = reader.i32()?;
     let oid = reader.u32()?;
-    if !(0..=6).contains(&dimensions) || !matches!(flags, 0 | 1) || oid != element_oid {
+    if !(0..=6).contains(&dimensions) || !matches!(flags, 0 | 1) || expected.is_some_and(|expected| oid != expected) {
         return None;
     }
     let bounds = reader.take(usize::try_from(dimensions).ok()?.checked_mul(8)?)?;
@@ -136,7 +136,7 @@ pub(crate) fn rewrite_binary(
         };
         let mut outcome = Some(Outcome::Unchanged);
         put_value(out, |out| {
-            outcome = element(bytes, out);
+            outcome = element(oid, bytes, out);
             if outcome == Some(Outcome::Unchanged) {
                 out.extend_from_slice(bytes);
             }

@@ -14,13 +14,23 @@ pub(crate) const JSONB_VERSION: u8 = 1;
 ///
 /// A hit in a string replaces it there (under Null, the string becomes `null`; a key is redacted instead); a hit in a number
 /// makes it a string, or `null`. Text that is not JSON is looked at as text.
-pub(crate) fn rewrite(masker: &Masker, text: &[u8], label: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Outcome {
+///
+/// `context.whole`: a bare number is a value of its own; otherwise integers in JSON are left alone as integer columns are,
+/// unless a check digit or the key says more.
+pub(crate) fn rewrite(
+    masker: &Masker,
+    text: &[u8],
+    context: Context<'_>,
+    out: &mut Vec<u8>,
+    counts: &mut Counts,
+) -> Outcome {
     let mut walk = Walk {
         masker,
         text,
         out,
         counts,
-        label: label.to_vec(),
+        label: context.label.to_vec(),
+        whole: context.whole,
         copied: 0,
         changed: false,
     };
@@ -57,6 +67,8 @@ struct Walk<'a> {
     counts: &'a mut Counts,
     /// The key that the present value belongs to: the last one seen.
     label: Vec<u8>,
+    /// See [`rewrite`].
+    whole: bool,
     copied: usize,
     changed: bool,
 }
@@ -90,13 +102,12 @@ impl Walk<'_> {
         self.put(start, end, outcome, &masked);
     }
 
-    /// A number: integers in JSON are left alone as integer columns are, unless a check digit or the key says more.
     fn number(&mut self, start: usize, end: usize) {
         let number = cut(self.text, start, end);
         let mut masked = Vec::new();
         let context = Context {
             label: &self.label,
-            whole: false,
+            whole: self.whole,
         };
         let (scanner, around) = (&self.masker.numeric, Surroundings::Value);
         let outcome = self

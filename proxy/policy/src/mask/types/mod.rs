@@ -8,6 +8,8 @@ pub(crate) mod numeric;
 pub(crate) mod range;
 pub(crate) mod record;
 
+use std::collections::HashMap;
+
 /// What kind of value a type holds, as far as masking cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -47,8 +49,12 @@ pub enum Class {
     Inet,
     /// bytea.
     Bytea,
+    /// An enumeration: its value is one of its labels, and no other text.
+    Label,
     /// An array whose elements are of this type OID.
     Array(u32),
+    /// anyarray, as statistics have it: an array of whatever its elements say in binary, and nobody says in text.
+    AnyArray,
     /// A row: `record`, and by hint a composite type.
     Record,
     /// A range over this type OID.
@@ -97,9 +103,18 @@ const MULTIRANGES: &[(u32, u32)] = &[
     (4536, 20),
 ];
 
+/// What the catalog says about types that are not built in: citext and domains over text are [`Class::Text`], composite
+/// types [`Class::Record`], arrays of either [`Class::Array`].
+pub type Types = HashMap<u32, Class>;
+
 // === impl Class ===
 
 impl Class {
+    /// The class of a type: what the catalog says, or what PostgreSQL has built in.
+    pub(crate) fn look_up(types: &Types, type_oid: u32) -> Self {
+        types.get(&type_oid).copied().unwrap_or_else(|| Self::of(type_oid))
+    }
+
     /// The class of a type that is built into PostgreSQL; [`Class::Unknown`] for every other OID.
     pub fn of(type_oid: u32) -> Self {
         let find = |table: &[(u32, u32)]| table.iter().find(|(oid, _)| *oid == type_oid).map(|(_, of)| *of);
@@ -123,6 +138,7 @@ impl Class {
             869 => Self::Inet,
             17 => Self::Bytea,
             2249 => Self::Record,
+            2277 => Self::AnyArray,
             22 => Self::Array(21),
             30 => Self::Array(26),
             24 | 2202..=2206 | 3734 | 3769 | 4089 | 4096 | 4191 => Self::Name,

@@ -60,6 +60,11 @@ fn values() -> Vec<(u32, &'static str, Vec<u8>)> {
             hex("00000002 00000017 00000004 00000001 00000019 00000003 416461"),
         ),
         (3904, "[1,2)", hex("02 00000004 00000001 00000004 00000002")),
+        (
+            2277,
+            "{x}",
+            hex("00000001 00000000 00000019 00000001 00000001 00000001 78"),
+        ),
         (600, "(1,2)", [1f64.to_be_bytes(), 2f64.to_be_bytes()].concat()),
         (99_999, "whatever", b"whatever".to_vec()),
     ]
@@ -380,6 +385,94 @@ fn unknown_binary_types() {
     let mut citext = column(99_999, Format::Binary, Source::Unknown);
     citext.class = Some(Class::Text);
     assert_eq!(mask(&masker, citext, b"a@b.cd"), Some(b"[REDACTED]".to_vec()));
+}
+
+#[test]
+fn numbers_out_of_opaque_code_are_looked_at() {
+    let masker = redacting();
+    let get = |oid, format, source, value: &[u8]| mask(&masker, column(oid, format, source), value);
+    let number = 536_904_399i64;
+    let cases: Vec<(u32, Format, Vec<u8>)> = vec![
+        (20, Format::Text, b"536904399".to_vec()),
+        (20, Format::Binary, number.to_be_bytes().to_vec()),
+        (23, Format::Binary, 536_904_399i32.to_be_bytes().to_vec()),
+        (1700, Format::Text, b"536904399.0".to_vec()),
+        (701, Format::Text, b"536904399".to_vec()),
+        (701, Format::Binary, 536_904_399f64.to_be_bytes().to_vec()),
+        (3926, Format::Text, b"[536904399,536904400)".to_vec()),
+        (99_999, Format::Text, b"536904399".to_vec()),
+    ];
+    for (oid, format, value) in cases {
+        assert!(
+            get(oid, format, Source::Plain, &value).is_some(),
+            "{oid}: a stored integer is left alone"
+        );
+        let got = get(oid, format, Source::Unknown, &value);
+        assert!(got.is_none_or(|got| got == b"[REDACTED]"), "{oid}");
+    }
+    let rows = get(2249, Format::Text, Source::Unknown, b"(7,536904399,\"a, \"\"b\"\"\")");
+    assert_eq!(rows, Some(b"(7,[REDACTED],\"a, \"\"b\"\"\")".to_vec()));
+    assert_eq!(
+        get(114, Format::Text, Source::Unknown, b"{\"a\":536904399}"),
+        Some(b"{\"a\":\"[REDACTED]\"}".to_vec())
+    );
+    assert!(get(20, Format::Text, Source::Unknown, b"1234").is_some());
+}
+
+#[test]
+fn statistics_show_arrays_of_anything() {
+    let masker = redacting();
+    let get = |format, value: &[u8]| mask(&masker, column(2277, format, Source::Unknown), value);
+    assert_eq!(
+        get(Format::Text, b"{536-90-4399,536904399,x}"),
+        Some(b"{[REDACTED],[REDACTED],x}".to_vec())
+    );
+    let longs = hex("00000001 00000000 00000014 00000001 00000001 00000008 00000000200081cf");
+    assert_eq!(
+        get(Format::Binary, &longs).map(|got| got[3..8].to_vec()),
+        Some(vec![1, 0, 0, 0, 1]),
+        "has a NULL now"
+    );
+}
+
+#[test]
+fn types_of_the_catalog_count_within_values() {
+    let types = Types::from([
+        (20_000, Class::Text),
+        (20_001, Class::Array(20_000)),
+        (20_002, Class::Label),
+    ]);
+    let types = std::sync::Arc::new(types);
+    let get = |masker: &std::sync::Arc<crate::mask::Masker>, oid, format, source, value: &[u8]| {
+        let plan = masker.plan_with(&[column(oid, format, source)], &types);
+        let mut out = Vec::new();
+        match plan.field(0, value, &mut out, &mut plan.counts()).unwrap() {
+            crate::mask::Outcome::Unchanged => Some(value.to_vec()),
+            crate::mask::Outcome::Written => Some(out),
+            crate::mask::Outcome::Null => None,
+        }
+    };
+    let citexts = "00000001 00000000 00004e20 00000001 00000001 0000000b 3533362d39302d34333939";
+    let masked = "00000001 00000000 00004e20 00000001 00000001 0000000a 5b52454441435445445d";
+    assert_eq!(
+        get(&redacting(), 20_001, Format::Binary, Source::Unknown, &hex(citexts)),
+        Some(hex(masked))
+    );
+    let whole = masker(vec![rule(Action::Redact)]);
+    assert_eq!(
+        get(&whole, 20_001, Format::Binary, protected(), &hex(citexts)),
+        Some(hex(masked))
+    );
+    assert_eq!(
+        get(&whole, 20_001, Format::Text, protected(), b"{a,NULL}"),
+        Some(b"{[REDACTED],NULL}".to_vec())
+    );
+    // No other text is a label.
+    assert_eq!(get(&whole, 20_002, Format::Text, protected(), b"gold"), None);
+    assert_eq!(
+        get(&redacting(), 20_002, Format::Text, Source::Plain, b"gold"),
+        Some(b"gold".to_vec())
+    );
 }
 
 proptest! {
