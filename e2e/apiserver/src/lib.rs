@@ -40,7 +40,17 @@ impl ApiServer {
     ///
     /// When the programs have not been built, or do not come up; the script's own words say which.
     pub fn start() -> Result<Self> {
+        Self::with_controllers(&[])
+    }
+
+    /// Starts one with some of the controllers of kube-controller-manager beside it, by their names there.
+    ///
+    /// # Errors
+    ///
+    /// As [`ApiServer::start`].
+    pub fn with_controllers(controllers: &[&str]) -> Result<Self> {
         let mut script = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/run"))
+            .env("CONTROLLERS", controllers.join(","))
             .args(["sh", "-c", r#"echo "$KUBECONFIG"; command -v kubectl; exec cat >/dev/null"#])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
