@@ -1,6 +1,7 @@
 //! `kubectl sallyport`: what people do at a door that plain kubectl makes long-winded.
 
 mod answer;
+mod audit;
 mod cluster;
 mod requests;
 
@@ -33,6 +34,9 @@ enum Command {
     Withdraw(answer::Args),
     /// Review a break-glass use.
     Review(answer::Args),
+    /// Read the evidence log, and prove it.
+    #[command(subcommand)]
+    Audit(audit::Command),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -57,5 +61,6 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Revoke(args) => answer::run(&cluster, args, Decision::Revoke).await,
         Command::Withdraw(args) => answer::run(&cluster, args, Decision::Withdraw).await,
         Command::Review(args) => answer::run(&cluster, args, Decision::Review).await,
+        Command::Audit(command) => audit::run(&cluster, command).await,
     }
 }

@@ -1,0 +1,41 @@
+//! `kubectl sallyport audit`: read the evidence log, and prove it.
+
+mod export;
+mod fetch;
+mod filter;
+mod mirror;
+mod print;
+mod show;
+mod trust;
+mod verify;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::cluster;
+
+/// What there is to do with a log.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Prove a log against what was kept outside it, or name the first record that was touched.
+    ///
+    /// Exit status: 0 proven, 1 it could not be looked at, 3 unproven (nothing outside vouches for it), 4 refuted.
+    Verify(verify::Args),
+    /// Print records.
+    Show(show::Args),
+    /// Print records for other programs.
+    Export(export::Args),
+}
+
+/// Runs one of them.
+///
+/// # Errors
+/// When the log or what is known about it cannot be read.
+pub async fn run(cluster: &cluster::Flags, command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Verify(args) => verify::run(cluster, args).await,
+        Command::Show(args) => show::run(cluster, args).await,
+        Command::Export(args) => export::run(cluster, args).await,
+    }
+}

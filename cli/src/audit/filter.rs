@@ -1,0 +1,115 @@
+//! Which records are wanted, and whose they are: most records name a session, and the session's first record names the person.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result};
+use sallyport_audit::Time;
+use sallyport_audit::record::{Action, Event, Person, Record, SessionId};
+
+/// Which records are wanted; all that are given must hold.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Filter {
+    /// Records of this person, by name (oidc:alice).
+    #[arg(long, value_name = "NAME")]
+    person: Option<String>,
+    /// Records of this Connection, as NAME or NAMESPACE/NAME.
+    #[arg(long, value_name = "CONNECTION")]
+    connection: Option<String>,
+    /// Records of this session.
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+    /// Records from this time on: RFC 3339, or a duration back from now (90s, 15m, 8h, 30d).
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<Time>,
+    /// Commands with this verdict.
+    #[arg(long, value_parser = ["allow", "deny", "hold"])]
+    verdict: Option<String>,
+    /// Records of this kind (command, outcome, hold, approved, denied, sessionStart, loginRefused, …). May be given several times.
+    #[arg(long, value_name = "KIND")]
+    kind: Vec<String>,
+}
+
+/// Who came in, by session.
+#[derive(Debug, Default)]
+pub struct People(HashMap<SessionId, Person>);
+
+impl People {
+    /// The person that a record is about, where the log tells. Records must come in order.
+    pub fn of(&mut self, record: &Record) -> Option<Person> {
+        match (&record.event, &record.session) {
+            (Event::SessionStart(start), Some(session)) => {
+                self.0.insert(session.clone(), start.person.clone());
+                Some(start.person.clone())
+            }
+            (Event::Command(command), _) => Some(command.person.clone()),
+            (Event::LoginRefused(refused), _) => refused.person.clone(),
+            (Event::SessionEnd(_), Some(session)) => self.0.remove(session),
+            // What came of a command may follow its session's end; then the session is all there is.
+            (_, Some(session)) => self.0.get(session).cloned(),
+            (_, None) => None,
+        }
+    }
+}
+
+impl Filter {
+    /// Whether a record is wanted.
+    pub fn takes(&self, record: &Record, person: Option<&Person>) -> bool {
+        let connection = record.source.connection.as_ref();
+        let is = |wanted: &Option<String>, found: &dyn Fn(&str) -> bool| wanted.as_deref().is_none_or(found);
+        is(&self.person, &|name| {
+            person.is_some_and(|person| person.username == name)
+        }) && is(&self.connection, &|name| {
+            connection.is_some_and(|found| found.name == name || format!("{}/{}", found.namespace, found.name) == name)
+        }) && is(&self.session, &|id| {
+            record.session.as_ref().is_some_and(|session| session.as_str() == id)
+        }) && is(
+            &self.verdict,
+            &|verdict| matches!(&record.event, Event::Command(command) if action(command.verdict.action) == verdict),
+        ) && self.since.is_none_or(|since| record.time >= since)
+            && (self.kind.is_empty() || self.kind.iter().any(|kind| kind == record.event.kind()))
+    }
+}
+
+/// A verdict as people type it.
+pub fn action(action: Action) -> &'static str {
+    match action {
+        Action::Allow => "allow",
+        Action::Deny => "deny",
+        Action::Hold => "hold",
+    }
+}
+
+fn since(text: &str) -> Result<Time> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.strip_prefix(digits) {
+        Some("s") => 1,
+        Some("m") => 60,
+        Some("h") => 3600,
+        Some("d") => 86_400,
+        _ => anyhow::bail!("neither a time (2026-11-23T21:00:00Z) nor a duration (90s, 15m, 8h, 30d)"),
+    };
+    let count: i64 = digits.parse().context("a number before the unit")?;
+    let back = count.saturating_mul(unit).saturating_mul(1_000_000);
+    Ok(Time::from_unix_micros(Time::now().unix_micros().saturating_sub(back)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_times_and_durations() {
+        assert_eq!(
+            since("2026-11-23T21:00:00Z").unwrap().to_string(),
+            "2026-11-23T21:00:00.000000Z"
+        );
+        let hour = Time::now().unix_micros() - since("1h").unwrap().unix_micros();
+        assert!((3_599_000_000..3_601_000_000).contains(&hour));
+        for bad in ["", "h", "1w", "-", "yesterday", "1.5h"] {
+            assert!(since(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! `audit show`: records in their order, and how far they are proven.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use sallyport_audit::record::Record;
+use sallyport_audit::verify::Verdict;
+
+use super::filter::{Filter, People};
+use super::trust::Flags;
+use super::{print, verify};
+use crate::cluster;
+
+/// Flags of `audit show`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    from: Flags,
+    #[command(flatten)]
+    filter: Filter,
+    /// One line a record for people, or the records themselves, one JSON object a line.
+    #[arg(short, long, value_parser = ["text", "json"], default_value = "text")]
+    output: String,
+}
+
+pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
+    let known = args.from.resolve(cluster, None).await?;
+    let json = args.output == "json";
+    let mut people = People::default();
+    let mut lines = Vec::new();
+    let report = verify::prove(&known, |index, leaf| {
+        // What is no record is named by the proof.
+        let Ok(record) = Record::parse(leaf) else { return };
+        let person = people.of(&record);
+        if args.filter.takes(&record, person.as_ref()) {
+            let line = if json {
+                String::from_utf8_lossy(leaf).into_owned()
+            } else {
+                print::line(index, &record, person.as_ref())
+            };
+            lines.push(line);
+        }
+    })?;
+    lines.iter().for_each(|line| println!("{line}"));
+    // The proof is part of the answer: on standard output for people, aside for programs.
+    let proof = verify::text(&report, &known.from);
+    if json {
+        eprint!("{proof}")
+    } else {
+        print!("\n{proof}")
+    }
+    Ok(match report.verdict() {
+        Verdict::Refuted => verify::exit(&report),
+        Verdict::Proven | Verdict::Unproven => ExitCode::SUCCESS,
+    })
+}

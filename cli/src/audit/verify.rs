@@ -1,0 +1,99 @@
+//! `audit verify`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use sallyport_audit::store::Dir;
+use sallyport_audit::verify::{Report, Trust, Verdict, verify};
+
+use super::trust::{Flags, Known};
+use crate::cluster;
+
+/// Flags of `audit verify`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    from: Flags,
+    /// Keep the copy that is made of a remote log in this directory.
+    #[arg(long, value_name = "DIR")]
+    save: Option<PathBuf>,
+    /// Print the report as one JSON object.
+    #[arg(short, long, value_parser = ["text", "json"], default_value = "text")]
+    output: String,
+}
+
+/// Exit status of an unproven log.
+const UNPROVEN: u8 = 3;
+/// Exit status of a refuted log.
+const REFUTED: u8 = 4;
+
+pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
+    let known = args.from.resolve(cluster, args.save.as_deref()).await?;
+    let report = prove(&known, |_, _| {})?;
+    if args.output == "json" {
+        println!("{}", json(&report, &known.from));
+    } else {
+        print!("{}", text(&report, &known.from));
+        if let Some(dir) = &args.save {
+            println!("copy kept in {}", dir.display());
+        }
+    }
+    Ok(exit(&report))
+}
+
+/// Verifies a log, with or without anything to hold it against.
+pub fn prove(known: &Known, visit: impl FnMut(u64, &[u8])) -> Result<Report> {
+    let Some(trust) = &known.trust else {
+        anyhow::bail!("no key is known from outside the log: give --key, or --sink whose status has one");
+    };
+    Ok(verify(&Dir::new(&known.dir), trust as &Trust, visit)?)
+}
+
+/// The exit status that says it.
+pub fn exit(report: &Report) -> ExitCode {
+    match report.verdict() {
+        Verdict::Proven => ExitCode::SUCCESS,
+        Verdict::Unproven => ExitCode::from(UNPROVEN),
+        Verdict::Refuted => ExitCode::from(REFUTED),
+    }
+}
+
+/// The report for people.
+pub fn text(report: &Report, from: &str) -> String {
+    let mut out = format!("{}  {}\n", report.verdict(), report.origin);
+    match report.verdict() {
+        Verdict::Proven | Verdict::Unproven if report.proven == 0 => {
+            out += &format!(
+                "{} records, none of them vouched for from outside (by {from})\n",
+                report.records
+            );
+        }
+        Verdict::Refuted => {
+            for finding in &report.findings {
+                out += &format!("  - {finding}\n");
+            }
+            out += &format!("{} of {} records are proven by {from}\n", report.proven, report.records);
+        }
+        _ => {
+            out += &format!("{} of {} records are proven by {from}\n", report.proven, report.records);
+            if report.unproven() > 0 {
+                out += &format!(
+                    "{} newer ones are unproven until the next checkpoint is kept outside\n",
+                    report.unproven()
+                );
+            }
+        }
+    }
+    out
+}
+
+fn json(report: &Report, from: &str) -> String {
+    let verdict = report.verdict().to_string().to_lowercase();
+    let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    serde_json::json!({
+        "verdict": verdict, "origin": report.origin, "records": report.records, "proven": report.proven,
+        "unproven": report.unproven(), "provenBy": from, "findings": findings,
+    })
+    .to_string()
+}
