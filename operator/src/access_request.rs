@@ -74,3 +74,6 @@ async fn delete(request: &AccessRequest, context: &Context) -> Result<(), Error>
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,6 @@ pub async fn reconcile(object: Arc<Guarded<Connection>>, context: Arc<Context>) 
     let meta = object.meta();
     if meta.deletion_timestamp.is_some() {
         // The garbage collector takes the children by their owner.
-        context.programs.forget(meta.uid.as_deref().unwrap_or_default());
         return Ok(Action::await_change());
     }
     let found = dereference::dereference(&object, &context).await?;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Client, Resource, ResourceExt};
-use sallyport_crds::Connection;
+use sallyport_crds::{ConditionType, Connection, Reason};
 use sallyport_crds::names::CONNECTION_LABEL;
 use sallyport_policy::carrier::CarrierError;
 use sallyport_policy::issuer::Issuers;
@@ -95,12 +95,13 @@ impl Context {
     pub async fn tell<K: Resource<DynamicType = ()>>(&self, object: &K, before: &[Condition], findings: &[Finding]) {
         let reference = object.object_ref(&());
         for finding in changed(before, findings) {
-            // The first sight of what nobody knows yet is no news.
-            if finding.truth == Truth::Unknown {
+            // What nobody knows yet is no news, and why something is not ready was told by its part.
+            if finding.truth == Truth::Unknown || (finding.kind == ConditionType::Ready && !finding.holds()) {
                 continue;
             }
+            let passing = matches!(finding.reason, Reason::Progressing | Reason::WaitingForProxies | Reason::NoProxies | Reason::Pending);
             let event = Event {
-                type_: if finding.holds() { EventType::Normal } else { EventType::Warning },
+                type_: if finding.holds() || passing { EventType::Normal } else { EventType::Warning },
                 reason: finding.reason.as_str(),
                 note: Some(finding.message.chars().take(1_000).collect()),
                 action: finding.kind.as_str().to_owned(),

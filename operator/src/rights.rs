@@ -49,3 +49,45 @@ pub const OWN: &[Right] = &[
 /// Doors and recorders may ask whose token they were shown. One static ClusterRoleBinding grants it to the groups
 /// `system:serviceaccounts:<namespace>` of opted-in namespaces: the operator may bind nothing cluster-wide.
 pub const DOORS_CLUSTER: &[Right] = &[("authentication.k8s.io", &["tokenreviews"], &["create"])];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Every single right in a document of `config/rbac/operator.yaml`.
+    fn granted(kind: &str, name: &str) -> BTreeSet<(String, String, String)> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/rbac/operator.yaml");
+        let text = std::fs::read_to_string(path).unwrap();
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+        let found = documents.iter().find(|one| one["kind"] == kind && one["metadata"]["name"] == name).unwrap();
+        let texts = |value: &Value| value.as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect::<Vec<_>>();
+        let mut all = BTreeSet::new();
+        for rule in found["rules"].as_array().unwrap() {
+            for group in texts(&rule["apiGroups"]) {
+                for resource in texts(&rule["resources"]) {
+                    all.extend(texts(&rule["verbs"]).into_iter().map(|verb| (group.clone(), resource.clone(), verb)));
+                }
+            }
+        }
+        all
+    }
+
+    fn needed(rights: &[Right]) -> BTreeSet<(String, String, String)> {
+        let each = rights.iter().flat_map(|(group, resources, verbs)| {
+            resources.iter().flat_map(move |resource| verbs.iter().map(move |verb| (*group, *resource, *verb)))
+        });
+        each.map(|(group, resource, verb)| (group.to_owned(), resource.to_owned(), verb.to_owned())).collect()
+    }
+
+    #[test]
+    fn the_manifests_grant_what_is_needed_and_no_more() {
+        assert_eq!(granted("ClusterRole", "sallyport-operator"), needed(CLUSTER));
+        assert_eq!(granted("ClusterRole", "sallyport-operator-namespace"), needed(NAMESPACE));
+        assert_eq!(granted("Role", "sallyport-operator"), needed(OWN));
+        assert_eq!(granted("ClusterRole", "sallyport-tokenreviews"), needed(DOORS_CLUSTER));
+    }
+}

@@ -1,6 +1,8 @@
 //! What tests of several rooms share.
 
+pub mod api;
 pub mod golden;
+pub mod scenario;
 
 use std::collections::BTreeMap;
 

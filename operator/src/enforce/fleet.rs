@@ -8,8 +8,8 @@ use sallyport_runtime::peer::Workload;
 use sallyport_runtime::report::{Problem, Report, SILENT_AFTER};
 use tokio::time::Instant;
 
-/// A process that is gone from the API and silent for this long is forgotten.
-const FORGET_AFTER: Duration = Duration::from_secs(10);
+/// A process that was silent for this long is forgotten: by then its Pod is gone, or says the same by its silence.
+const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 /// The processes of all doors.
 pub struct Fleet {

@@ -80,9 +80,9 @@ impl Programs {
         self.with(|programs| programs.entry(uid.to_owned()).or_insert_with(|| watch::channel(None).0).subscribe())
     }
 
-    /// Forgets a Connection that is gone.
-    pub fn forget(&self, uid: &str) {
-        self.with(|programs| programs.remove(uid));
+    /// Forgets Connections that are gone.
+    pub fn retain(&self, present: impl Fn(&str) -> bool) {
+        self.with(|programs| programs.retain(|uid, _| present(uid)));
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<String, watch::Sender<Option<Program>>>) -> T) -> T {

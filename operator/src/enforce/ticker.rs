@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -33,8 +33,11 @@ fn look(context: &Context, known: &mut HashMap<String, u64>) {
     let (mut enforcing, mut behind) = (0, 0);
     let mut present = HashMap::with_capacity(known.len());
     for guarded in context.world.connections.state() {
-        let Ok(connection) = &guarded.0 else { continue };
-        let (Some(uid), Some(namespace)) = (connection.metadata.uid.as_ref(), connection.namespace()) else { continue };
+        let (Some(uid), Some(namespace)) = (guarded.meta().uid.as_ref(), guarded.namespace()) else { continue };
+        let Ok(connection) = &guarded.0 else {
+            present.insert(uid.clone(), 0);
+            continue;
+        };
         let crew = context.crew(connection, now);
         let revision = context.programs.get(uid).map(|program| program.revision);
         let counts = crew.counts(revision.unwrap_or(u64::MAX));
@@ -52,6 +55,7 @@ fn look(context: &Context, known: &mut HashMap<String, u64>) {
         }
         present.insert(uid.clone(), state);
     }
+    context.programs.retain(|uid| present.contains_key(uid));
     *known = present;
     context.metrics.processes.with_label_values(&["enforcing"]).set(enforcing);
     context.metrics.processes.with_label_values(&["behind"]).set(behind);

@@ -18,7 +18,7 @@ pub struct Crew {
     /// For each process that counts, by Pod name: the revision that it enforces; None where it is silent, was never heard or
     /// has no policy.
     pub processes: BTreeMap<String, Option<u64>>,
-    /// Those that are silent or were never heard.
+    /// Those that spoke once and are silent.
     pub silent: BTreeSet<String>,
     /// Whether one of them may only not have been heard yet, since the operator has just begun to listen.
     pub unheard: bool,
@@ -63,9 +63,10 @@ fn may_hold_sessions(pod: &Pod) -> bool {
 impl Crew {
     fn add(&mut self, pod: &str, account: Option<&Account>, listened: bool, now: Instant) {
         let speaking = account.filter(|account| !account.is_silent(now));
-        if speaking.is_none() {
-            self.silent.insert(pod.to_owned());
-            self.unheard |= account.is_none() && !listened;
+        match account {
+            Some(_) if speaking.is_none() => drop(self.silent.insert(pod.to_owned())),
+            Some(_) => {}
+            None => self.unheard |= !listened,
         }
         self.processes.insert(pod.to_owned(), speaking.and_then(|account| account.revision));
     }
@@ -102,9 +103,9 @@ impl Crew {
             .collect();
         let silent = behind.iter().any(|&pod| self.silent.contains(pod));
         let (reason, what) = if silent {
-            (Reason::ProxySilent, "were silent for 5 s or run an older policy")
+            (Reason::ProxySilent, "were silent for 5 s or do not run it yet")
         } else {
-            (Reason::WaitingForProxies, "do not run it yet, or hold a session that does not")
+            (Reason::WaitingForProxies, "have not said that they run it with all their sessions")
         };
         let message = format!("{enforcing} of {total} processes enforce revision {revision}; these {what}: {}", behind.join(", "));
         Some(Finding::no(KIND, reason, message))

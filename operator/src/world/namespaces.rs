@@ -39,14 +39,8 @@ pub fn open(client: &Client, queues: &Queues, applier: &Arc<Applier>) -> (Arc<Wo
     let watches: Watches = vec![
         Box::pin(eyes.clone().namespaces(namespaces_in)),
         eyes.ours(connections_in, |eyes, seen| eyes.connection(seen)),
-        eyes.ours(masking_rules_in, |eyes, seen| match seen {
-            Some((namespace, name, _)) => eyes.queues.masking_rule(namespace, name),
-            None => eyes.queues.everything(&eyes.world),
-        }),
-        eyes.ours(approval_policies_in, |eyes, seen| match seen {
-            Some((namespace, name, _)) => eyes.queues.approval_policy(namespace, name),
-            None => eyes.queues.everything(&eyes.world),
-        }),
+        eyes.ours(masking_rules_in, |eyes, seen| eyes.rule(seen, Queues::masking_rule)),
+        eyes.ours(approval_policies_in, |eyes, seen| eyes.rule(seen, Queues::approval_policy)),
         eyes.ours(audit_sinks_in, |eyes, seen| eyes.audit_sink(seen)),
         eyes.ours(access_requests_in, |eyes, seen| match seen {
             Some((namespace, name, _)) => eyes.queues.access_request(namespace, name),
@@ -85,14 +79,19 @@ impl Eyes {
         let eyes = self.clone();
         let api = Api::<Guarded<K>>::all(self.client.clone());
         let mut known = HashMap::new();
-        Box::pin(follow(api, Config::default(), Some(writer), move |seen| match seen {
-            Seen::Object(object) => {
-                let (Some(namespace), Some(name)) = (object.namespace(), object.meta().name.clone()) else { return };
-                let now = essence(object);
-                let before = known.insert((namespace.clone(), name.clone()), now);
-                tell(&eyes, Some((&namespace, &name, before != Some(now))));
-            }
-            Seen::Everything => tell(&eyes, None),
+        Box::pin(follow(api, Config::default(), Some(writer), move |seen| {
+            let (object, now) = match seen {
+                Seen::Everything => return tell(&eyes, None),
+                Seen::Object(object) => (object, Some(essence(object))),
+                Seen::Gone(object) => (object, None),
+            };
+            let (Some(namespace), Some(name)) = (object.namespace(), object.meta().name.clone()) else { return };
+            let key = (namespace.clone(), name.clone());
+            let before = match now {
+                Some(now) => known.insert(key, now),
+                None => known.remove(&key),
+            };
+            tell(&eyes, Some((&namespace, &name, before != now || now.is_none())));
         }))
     }
 
@@ -104,6 +103,20 @@ impl Eyes {
                 if essential {
                     self.queues.rules_of(&self.world, namespace);
                     self.queues.all_audit_sinks(&self.world);
+                    self.queues.access_requests_of(&self.world, namespace);
+                }
+            }
+            None => self.queues.everything(&self.world),
+        }
+    }
+
+    /// A rule that is made closes what it selects until it is accepted; one that is deleted no longer applies, or is missed.
+    fn rule(&self, moved: Option<Moved<'_>>, queue: fn(&Queues, &str, &str)) {
+        match moved {
+            Some((namespace, name, essential)) => {
+                queue(&self.queues, namespace, name);
+                if essential {
+                    self.queues.connections_of(&self.world, namespace);
                     self.queues.access_requests_of(&self.world, namespace);
                 }
             }
@@ -125,7 +138,7 @@ impl Eyes {
     async fn namespaces(self, writer: Writer<PartialObjectMeta<Namespace>>) {
         let api = Api::<PartialObjectMeta<Namespace>>::all(self.client.clone());
         follow(api, Config::default(), Some(writer), |seen| match seen {
-            Seen::Object(namespace) => self.namespace(&namespace.name_any()),
+            Seen::Object(namespace) | Seen::Gone(namespace) => self.namespace(&namespace.name_any()),
             Seen::Everything => {
                 for namespace in self.world.namespaces.state() {
                     self.namespace(&namespace.name_any());
@@ -171,6 +184,7 @@ impl Observer for RoomEyes {
         }
         // A specification was kept: from now on it is in force.
         if labels.contains_key(RULE_LABEL) {
+            queues.rules_of(world, &self.namespace);
             queues.connections_of(world, &self.namespace);
             queues.access_requests_of(world, &self.namespace);
         }

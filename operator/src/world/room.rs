@@ -70,6 +70,34 @@ pub fn room() -> (Room, Writers) {
     (Room { deployments, stateful_sets, services, pods, revisions, watches: Vec::new() }, writers)
 }
 
+// === impl Writers ===
+
+#[cfg(test)]
+impl Writers {
+    /// Everything was listed; nothing is there.
+    pub fn listed(&mut self) {
+        fn listed<K: Resource<DynamicType = ()> + Clone + 'static>(writer: &mut Writer<K>) {
+            writer.apply_watcher_event(&watcher::Event::Init);
+            writer.apply_watcher_event(&watcher::Event::InitDone);
+        }
+        listed(&mut self.deployments);
+        listed(&mut self.stateful_sets);
+        listed(&mut self.services);
+        listed(&mut self.pods);
+        listed(&mut self.revisions);
+    }
+
+    /// A Pod is seen.
+    pub fn pod(&mut self, pod: Pod) {
+        self.pods.apply_watcher_event(&watcher::Event::Apply(pod));
+    }
+
+    /// A kept specification is seen.
+    pub fn revision(&mut self, revision: ControllerRevision) {
+        self.revisions.apply_watcher_event(&watcher::Event::Apply(revision));
+    }
+}
+
 // === impl Room ===
 
 impl Room {
@@ -147,7 +175,7 @@ impl<O: Observer> Begin<'_, O> {
         let config = watcher::Config::default().labels(MANAGED_SELECTOR);
         let observer = self.observer.clone();
         let watch = tokio::spawn(follow(api, config, writer, move |seen| match seen {
-            Seen::Object(child) => observer.child(child),
+            Seen::Object(child) | Seen::Gone(child) => observer.child(child),
             Seen::Everything => observer.everything(),
         }));
         self.watches.push(watch.abort_handle());

@@ -13,8 +13,10 @@ use serde::de::DeserializeOwned;
 /// What a watch saw.
 #[derive(Debug)]
 pub enum Seen<'a, K> {
-    /// One object was made, changed or deleted.
+    /// One object was made or changed.
     Object(&'a K),
+    /// One object was deleted.
+    Gone(&'a K),
     /// Everything was listed anew; deletions in between were not told one by one.
     Everything,
 }
@@ -45,7 +47,8 @@ where
             writer.apply_watcher_event(&event);
         }
         match &event {
-            Event::Apply(object) | Event::Delete(object) => seen(Seen::Object(object)),
+            Event::Apply(object) => seen(Seen::Object(object)),
+            Event::Delete(object) => seen(Seen::Gone(object)),
             Event::InitDone => seen(Seen::Everything),
             Event::Init | Event::InitApply(_) => {}
         }

@@ -89,5 +89,5 @@ fn a_new_operator_listens_before_it_speaks() {
     let pods = [running("a")];
     let pods: Vec<&Pod> = pods.iter().collect();
     assert_eq!(crew(&pods, &BTreeMap::new(), false, now).enforced(7, 1), None);
-    assert_eq!(crew(&pods, &BTreeMap::new(), true, now).enforced(7, 1).unwrap().reason, Reason::ProxySilent);
+    assert_eq!(crew(&pods, &BTreeMap::new(), true, now).enforced(7, 1).unwrap().reason, Reason::WaitingForProxies);
 }

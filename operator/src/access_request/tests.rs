@@ -1,0 +1,90 @@
+//! Scenarios: a request is looked at while people answer it.
+
+use serde_json::{Value, json};
+
+use crate::testing::scenario::Scenario;
+
+const PATH: &str = "/apis/sallyport.dev/v1alpha1/namespaces/doors/accessrequests/bank-1";
+
+fn request(expires: &str) -> Value {
+    json!({
+        "apiVersion": "sallyport.dev/v1alpha1", "kind": "AccessRequest",
+        "metadata": { "namespace": "doors", "name": "bank-1", "uid": "r", "generation": 1 },
+        "spec": {
+            "connection": { "name": "bank", "uid": "uid-bank" },
+            "requester": { "username": "oidc:alice", "issuer": "https://idp", "subject": "sub-alice" },
+            "scope": "Command",
+            "command": { "text": "DELETE", "summary": "DELETE", "digest": "d".repeat(64), "risk": 80 },
+            "askedBy": [{ "policy": "writes", "uid": "uid-writes", "generation": 1, "rule": "delete" }],
+            "expiresAt": expires,
+        },
+    })
+}
+
+async fn asked() -> Scenario {
+    let mut scenario = Scenario::furnished().await;
+    scenario.apply_bank().await;
+    scenario.keep("accessrequests", request("2999-01-01T00:00:00Z"));
+    scenario
+}
+
+fn state(scenario: &Scenario) -> String {
+    scenario.api.get(PATH).unwrap()["status"]["state"].as_str().unwrap().to_owned()
+}
+
+fn people_answer(scenario: &Scenario, who: &str) {
+    let mut object = scenario.api.get(PATH).unwrap();
+    object["status"]["approvals"].as_array_mut().unwrap().push(json!({
+        "user": format!("oidc:{who}"), "decision": "Approve", "requestUID": "r", "digest": "d".repeat(64),
+        "issuer": "https://idp", "subject": format!("sub-{who}"), "groups": ["oidc:dba"],
+    }));
+    scenario.api.put(PATH, object);
+}
+
+#[tokio::test]
+async fn from_the_question_to_the_approval() {
+    let mut scenario = asked().await;
+    scenario.look_at_request("bank-1").await.unwrap();
+    let status = &scenario.api.get(PATH).unwrap()["status"];
+    assert_eq!(status["approvals"], json!([]));
+    assert_eq!(status["requirements"][0]["approvers"][0]["name"], "oidc:dba");
+    assert_eq!(state(&scenario), "Pending");
+    people_answer(&scenario, "bob");
+    scenario.look_at_request("bank-1").await.unwrap();
+    assert_eq!(state(&scenario), "Approved");
+}
+
+#[tokio::test]
+async fn an_answer_that_arrives_meanwhile_is_not_lost() {
+    let mut scenario = asked().await;
+    scenario.look_at_request("bank-1").await.unwrap();
+    people_answer(&scenario, "bob");
+    // The store still shows the request without bob's answer, and carol's arrives before the operator writes.
+    let seen = scenario.api.get(PATH).unwrap();
+    people_answer(&scenario, "carol");
+    let object: crate::world::Guarded<sallyport_crds::AccessRequest> = serde_json::from_value(seen).unwrap();
+    super::reconcile(std::sync::Arc::new(object), scenario.context.clone()).await.unwrap();
+    let answers = scenario.api.get(PATH).unwrap()["status"]["approvals"].as_array().unwrap().len();
+    assert_eq!(answers, 2);
+    assert!(scenario.receivers.access_requests.try_recv().is_ok(), "it is looked at again");
+}
+
+#[tokio::test]
+async fn a_request_goes_when_its_connection_is_gone_or_it_was_over_for_long() {
+    let mut scenario = asked().await;
+    scenario.keep("accessrequests", request("2001-01-01T00:00:00Z"));
+    scenario.look_at_request("bank-1").await.unwrap();
+    assert_eq!(state(&scenario), "Expired");
+    let mut old = scenario.api.get(PATH).unwrap();
+    for condition in old["status"]["conditions"].as_array_mut().unwrap() {
+        condition["lastTransitionTime"] = json!("2001-01-01T00:00:00Z");
+    }
+    scenario.api.put(PATH, old);
+    scenario.look_at_request("bank-1").await.unwrap();
+    assert_eq!(scenario.api.get(PATH), None);
+
+    let mut scenario = asked().await;
+    scenario.take("connections", "doors", "bank");
+    scenario.look_at_request("bank-1").await.unwrap();
+    assert_eq!(scenario.api.get(PATH), None);
+}
