@@ -13,6 +13,7 @@ pub(super) struct Summary {
 
 /// What one byte adds to a sum of four counters of eight bits: digits, `@`, backslashes, bytes outside of ASCII. Cells are
 /// short, and there one addition per byte beats a vector that has to be filled and folded.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 const CLASSES: [u32; 256] = {
     let mut table = [0; 256];
     let mut b = 0;

@@ -243,7 +243,8 @@ fn detectors_look_into_every_form() {
     let masked_record = "00000002 00000017 00000004 00000001 00000019 0000000a 5b52454441435445445d";
     let card = numeric::encode("4111111111111111").unwrap();
     let range = [&[2, 0, 0, 0, 16][..], &card, &[0, 0, 0, 16], &card].concat();
-    let cases: Vec<(u32, Format, Vec<u8>, Option<Vec<u8>>)> = vec![
+    type Case = (u32, Format, Vec<u8>, Option<Vec<u8>>);
+    let cases: Vec<Case> = vec![
         (
             25,
             Format::Text,

@@ -9,7 +9,8 @@ fn spans(pattern: &str, text: &str) -> Vec<(usize, usize)> {
 
 #[test]
 fn takes_what_both_take() {
-    let cases: &[(&str, &str, &[(usize, usize)])] = &[
+    type Case = (&'static str, &'static str, &'static [(usize, usize)]);
+    let cases: &[Case] = &[
         (r"EMP-\d{6}", "id EMP-123456.", &[(3, 13)]),
         (r"(?i)emp-[0-9]+", "EMP-1", &[(0, 5)]),
         (r"\bACC[A-Z]\w+", "xACCA1 ACCB2", &[(7, 12)]),
