@@ -20,9 +20,9 @@ use sallyport_recorder::client::{Durable, EvidenceError};
 use crate::metrics;
 use crate::session::Session;
 
-pub use asked::{Asked, Reach};
+pub use asked::{Asked, Reach, Rejection};
 pub use decided::{Decided, decide};
-pub use hold::{Desk, Gone};
+pub use hold::{Desk, Gone, Waiting};
 pub use recorded::{Kind, Recorded, Refused};
 pub use running::{Ledger, Running};
 

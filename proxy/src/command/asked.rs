@@ -6,8 +6,9 @@ use aws_lc_rs::hmac;
 use sallyport_audit::record::Param;
 use sallyport_crds::access_request::CommandView;
 use sallyport_crds::approval_policy::GrantScope;
-use sallyport_policy::decide::{Command, Hold};
+use sallyport_policy::decide::{Command, Denial, Hold};
 
+use super::Kind;
 use crate::session::Session;
 
 /// One command: everything that deciding, recording and asking need to know of it.
@@ -26,8 +27,17 @@ pub struct Asked {
     pub exact: Vec<u8>,
     /// The normal form in which only parameters vary, where there is one.
     pub fingerprint: Option<[u8; 32]>,
-    /// Refused by the protocol itself, whatever the rules say: in words.
-    pub refused: Option<String>,
+    /// Refused by the protocol itself, whatever the rules say.
+    pub refused: Option<Rejection>,
+}
+
+/// A refusal that the protocol itself comes to.
+#[derive(Clone, Debug)]
+pub struct Rejection {
+    /// Which kind.
+    pub kind: Kind,
+    /// Who says so, and why.
+    pub denial: Denial,
 }
 
 /// What of a unit a refusal reaches.

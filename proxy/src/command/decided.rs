@@ -57,8 +57,8 @@ pub fn decide(session: &mut Session, asked: Vec<Asked>, reach: Reach, partial: b
 fn judge(session: &mut Session, asked: Asked) -> Judged {
     let number = session.next_command();
     let mut decision = session.open().policy.decide(session.subject(), &asked.command);
-    if let Some(words) = &asked.refused {
-        decision.verdict = Verdict::Deny(sallyport_policy::decide::Denial { by: DeniedBy::Limit, reason: words.clone() });
+    if let Some(rejection) = &asked.refused {
+        decision.verdict = Verdict::Deny(rejection.denial.clone());
     }
     metrics::get().judged(action(&decision.verdict));
     let held = matches!(decision.verdict, Verdict::Hold(_));
@@ -223,7 +223,8 @@ impl Judged {
     fn denial(&self) -> Option<Refused> {
         match &self.decision.verdict {
             Verdict::Deny(denial) => {
-                Some(Refused::new(Kind::Denied, denial.reason.clone()).detail(format!("Denied by {}.", denial.by)))
+                let kind = self.asked.refused.as_ref().map_or(Kind::Denied, |rejection| rejection.kind);
+                Some(Refused::new(kind, denial.reason.clone()).detail(format!("Denied by {}.", denial.by)))
             }
             _ => None,
         }

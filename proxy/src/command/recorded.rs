@@ -35,6 +35,10 @@ pub struct Refused {
 pub enum Kind {
     /// A rule, or nobody, allows it.
     Denied,
+    /// It asks for a setting that the door does not let through.
+    Setting,
+    /// It names something that does not exist in this session.
+    Unknown,
     /// A second person has to say yes first.
     Pending,
     /// A second person said no, or nobody said anything in time.

@@ -28,6 +28,26 @@ pub struct CopyOut {
     pub tally: Tally,
 }
 
+/// A COPY from the client under way.
+pub struct CopyIn {
+    /// What passed.
+    pub tally: Tally,
+    /// Whether more may come: neither CopyDone nor CopyFail has.
+    pub open: bool,
+    /// Whether it was asked for by the extended protocol, where the target answers only when it is asked to.
+    pub extended: bool,
+}
+
+// === impl CopyIn ===
+
+impl CopyIn {
+    /// From CopyInResponse on.
+    #[must_use]
+    pub fn new(extended: bool) -> Self {
+        Self { tally: Tally::new(), open: true, extended }
+    }
+}
+
 // === impl Tally ===
 
 impl Tally {

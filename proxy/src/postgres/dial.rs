@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 use super::errors;
 use super::frame::{Body, FrameError};
 use super::message::{self, Transaction};
+use super::startup::{self, CancelKey};
 use super::stream::TargetStream;
 use super::wire::{Wire, WireError};
 use crate::door::Credential;
@@ -107,6 +108,28 @@ async fn reach(target: &Target, asking: &Asking<'_>) -> Result<Reached, DialErro
     wire.flush().await.map_err(WireError::from)?;
     authenticate(&mut wire, &target.credential).await?;
     settle(wire).await
+}
+
+/// Asks the target to cancel what a backend runs. Whether it did is not said.
+///
+/// # Errors
+/// When the target cannot be reached.
+pub async fn cancel(target: &Target, key: &CancelKey) -> Result<(), DialError> {
+    let send = async {
+        let mut stream = connect(target).await?;
+        let length = u32::try_from(12 + key.secret.len()).unwrap_or(u32::MAX);
+        let mut packet = length.to_be_bytes().to_vec();
+        packet.extend_from_slice(&startup::CANCEL.to_be_bytes());
+        packet.extend_from_slice(&key.pid.to_be_bytes());
+        packet.extend_from_slice(&key.secret);
+        stream.write_all(&packet).await.map_err(DialError::Connect)?;
+        stream.flush().await.map_err(DialError::Connect)?;
+        // The target closes once it has done it: then the cancel cannot hit what comes next.
+        let mut end = [0];
+        let _ = stream.read(&mut end).await;
+        Ok(())
+    };
+    tokio::time::timeout(PATIENCE, send).await.map_err(|_| DialError::Slow)?
 }
 
 /// Opens the stream, and TLS on it unless the Connection says in so many words that there is none.
@@ -257,6 +280,24 @@ fn supported(parameters: &[(String, String)]) -> Result<(), DialError> {
         return Err(DialError::Encoding);
     }
     Ok(())
+}
+
+// === impl DialError ===
+
+impl DialError {
+    /// Its kind, for a metric's label.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Connect(_) => "connect",
+            Self::Slow => "slow",
+            Self::NoTls | Self::Tls(_) => "tls",
+            Self::Weak(_) | Self::Scram(_) | Self::Refused(_) => "login",
+            Self::Version(_) | Self::Encoding => "unsupported",
+            Self::Wire(_) => "protocol",
+        }
+    }
 }
 
 #[cfg(test)]

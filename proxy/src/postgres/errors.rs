@@ -22,6 +22,12 @@ pub mod sqlstate {
     pub const BAD_LOGIN: &str = "28000";
     /// A startup or setting that is refused.
     pub const BAD_SETTING: &str = "22023";
+    /// A prepared statement that does not exist.
+    pub const NO_STATEMENT: &str = "26000";
+    /// A portal that does not exist.
+    pub const NO_PORTAL: &str = "34000";
+    /// A text that does not parse.
+    pub const SYNTAX: &str = "42601";
     /// Something this door does not do.
     pub const UNSUPPORTED: &str = "0A000";
     /// The protocol was broken.
@@ -66,6 +72,8 @@ pub struct Said {
     pub detail: Option<String>,
     /// What to do.
     pub hint: Option<String>,
+    /// Where in the client's text, in characters from 1.
+    pub position: Option<usize>,
 }
 
 /// One field of an ErrorResponse or NoticeResponse.
@@ -122,7 +130,7 @@ impl Said {
     }
 
     fn new(severity: Severity, code: &'static str, message: impl Into<String>) -> Self {
-        Self { severity, code, message: message.into(), detail: None, hint: None }
+        Self { severity, code, message: message.into(), detail: None, hint: None, position: None }
     }
 
     /// Adds a detail.
@@ -162,6 +170,7 @@ impl Said {
         info.severity_nonlocalized = Some(self.severity.word().to_owned());
         info.detail.clone_from(&self.detail);
         info.hint.clone_from(&self.hint);
+        info.position = self.position.map(|position| position.to_string());
         pgwire::messages::response::ErrorResponse::from(info).fields
     }
 }

@@ -37,6 +37,8 @@ pub fn put_failing_execute(out: &mut Vec<u8>) {
 pub fn said(refused: &Refused) -> Said {
     let code = match refused.kind {
         Kind::Denied | Kind::Pending | Kind::NotApproved | Kind::Unavailable => sqlstate::DENIED,
+        Kind::Setting => sqlstate::BAD_SETTING,
+        Kind::Unknown => sqlstate::NO_STATEMENT,
         Kind::Withdrawn => sqlstate::CANCELED,
         Kind::NoEvidence => sqlstate::NO_EVIDENCE,
     };

@@ -20,7 +20,7 @@ use sallyport_policy::mask::{Counts, Masker, RowError};
 use super::after::Stale;
 use super::ask::{AskError, Row};
 use super::catalog::Known;
-use super::copy::{CopyOut, Tally};
+use super::copy::{CopyIn, CopyOut};
 use super::errors::{self, Reader};
 use super::expect::{Expect, Expected};
 use super::frame::{self, Body, FrameError, Head};
@@ -51,7 +51,7 @@ pub struct State {
     /// Messages were sent after the last ReadyForQuery that are not followed by a Sync yet.
     pub unsynced: bool,
     /// A COPY from the client is under way.
-    pub copy_in: Option<Tally>,
+    pub copy_in: Option<CopyIn>,
     /// A COPY to the client is under way.
     pub copy_out: Option<CopyOut>,
     /// What was masked and is not yet on any command's account.
@@ -179,6 +179,30 @@ fn aside(state: &mut State, tag: u8, body: Body<'_>, out: &mut Vec<u8>) -> Resul
 // === impl State ===
 
 impl State {
+    /// A session that has just begun: nothing is owed, nothing is known.
+    #[must_use]
+    pub fn new(masker: Arc<Masker>, ledger: Ledger) -> Self {
+        Self {
+            expected: Expected::default(),
+            names: Names::default(),
+            counts: masker.counts(),
+            masker,
+            known: Arc::default(),
+            stale: Stale { path: true, relations: true, names: false },
+            transaction: Transaction::Idle,
+            number: None,
+            skipping: false,
+            unsynced: false,
+            copy_in: None,
+            copy_out: None,
+            done: Vec::new(),
+            ledger,
+            next_number: 1,
+            answered: None,
+            strangers: false,
+        }
+    }
+
     /// How the answer that is under way is masked.
     fn view(&mut self) -> Option<Rc<View>> {
         match self.expected.front()? {

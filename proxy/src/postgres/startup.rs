@@ -18,7 +18,7 @@ const SSL: u32 = 80_877_103;
 /// GSSENCRequest.
 const GSSENC: u32 = 80_877_104;
 /// CancelRequest.
-const CANCEL: u32 = 80_877_102;
+pub(super) const CANCEL: u32 = 80_877_102;
 /// First byte of a TLS handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
 /// The ALPN name of the protocol, by which direct TLS is agreed on.

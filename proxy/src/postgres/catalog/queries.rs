@@ -6,25 +6,43 @@ pub(super) const POSITION: &str = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery
      THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END";
 
 /// A digest over every row version that a snapshot is made of: it moves when any of them is replaced.
-pub(super) const DIGEST: &str = "SELECT \
-     (SELECT pg_catalog.count(*)::pg_catalog.text OPERATOR(pg_catalog.||) ':' OPERATOR(pg_catalog.||) COALESCE(pg_catalog.sum(pg_catalog.hashtextextended(oid::pg_catalog.text OPERATOR(pg_catalog.||) ':' OPERATOR(pg_catalog.||) xmin::pg_catalog.text, 0)), 0)::pg_catalog.text FROM pg_catalog.pg_class), \
-     (SELECT pg_catalog.count(*)::pg_catalog.text OPERATOR(pg_catalog.||) ':' OPERATOR(pg_catalog.||) COALESCE(pg_catalog.sum(pg_catalog.hashtextextended(attrelid::pg_catalog.text OPERATOR(pg_catalog.||) '.' OPERATOR(pg_catalog.||) attnum::pg_catalog.text OPERATOR(pg_catalog.||) ':' OPERATOR(pg_catalog.||) xmin::pg_catalog.text, 0)), 0)::pg_catalog.text FROM pg_catalog.pg_attribute), \
-     (SELECT pg_catalog.count(*)::pg_catalog.text OPERATOR(pg_catalog.||) ':' OPERATOR(pg_catalog.||) COALESCE(pg_catalog.sum(pg_catalog.hashtextextended(oid::pg_catalog.text OPERATOR(pg_catalog.||) ':' OPERATOR(pg_catalog.||) xmin::pg_catalog.text, 0)), 0)::pg_catalog.text FROM pg_catalog.pg_rewrite), \
-     (SELECT pg_catalog.count(*)::pg_catalog.text OPERATOR(pg_catalog.||) ':' OPERATOR(pg_catalog.||) COALESCE(pg_catalog.sum(pg_catalog.hashtextextended(inhrelid::pg_catalog.text OPERATOR(pg_catalog.||) '.' OPERATOR(pg_catalog.||) inhparent::pg_catalog.text OPERATOR(pg_catalog.||) ':' OPERATOR(pg_catalog.||) xmin::pg_catalog.text, 0)), 0)::pg_catalog.text FROM pg_catalog.pg_inherits), \
-     (SELECT pg_catalog.count(*)::pg_catalog.text OPERATOR(pg_catalog.||) ':' OPERATOR(pg_catalog.||) COALESCE(pg_catalog.sum(pg_catalog.hashtextextended(oid::pg_catalog.text OPERATOR(pg_catalog.||) ':' OPERATOR(pg_catalog.||) xmin::pg_catalog.text, 0)), 0)::pg_catalog.text FROM pg_catalog.pg_namespace), \
-     (SELECT pg_catalog.count(*)::pg_catalog.text OPERATOR(pg_catalog.||) ':' OPERATOR(pg_catalog.||) COALESCE(pg_catalog.sum(pg_catalog.hashtextextended(oid::pg_catalog.text OPERATOR(pg_catalog.||) ':' OPERATOR(pg_catalog.||) xmin::pg_catalog.text, 0)), 0)::pg_catalog.text FROM pg_catalog.pg_type)";
+pub(super) fn digest() -> String {
+    let by_oid = ["pg_class", "pg_rewrite", "pg_namespace", "pg_type", "pg_trigger"];
+    let mut each: Vec<String> = by_oid.iter().map(|table| digest_of(table, "oid::pg_catalog.int8", "0")).collect();
+    each.push(digest_of("pg_attribute", "attrelid::pg_catalog.int8", "attnum::pg_catalog.int8"));
+    each.push(digest_of("pg_inherits", "inhrelid::pg_catalog.int8", "inhparent::pg_catalog.int8"));
+    format!("SELECT {}", each.join(", "))
+}
+
+/// Number and sum of hashes over the rows of one catalog; a row version is its key and the transaction that wrote it.
+fn digest_of(table: &str, key: &str, seed: &str) -> String {
+    format!(
+        "(SELECT pg_catalog.array_agg(v)::pg_catalog.text FROM (SELECT pg_catalog.count(*)::pg_catalog.numeric AS n, \
+         pg_catalog.sum(pg_catalog.hashint8extended({key}, pg_catalog.hashint8extended({seed}, \
+         xmin::pg_catalog.text::pg_catalog.int8))) AS s FROM pg_catalog.{table}) d, \
+         LATERAL (VALUES (d.n), (d.s)) AS pair(v))"
+    )
+}
 
 /// Relations: OID, schema, name, kind, whether it has rules or triggers, and the definition of a view.
 ///
-/// `{definition}` is [`DEFINITION`] or NULL; `{where}` restricts them.
+/// `{definition}` says how views are read; `{where}` restricts them.
 const RELATIONS: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, \
-     (c.relhastriggers OR (c.relhasrules AND c.relkind OPERATOR(pg_catalog.<>) ALL ('{v,m}'::pg_catalog.\"char\"[]))), {definition} \
+     (EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid OPERATOR(pg_catalog.=) c.oid AND NOT t.tgisinternal) \
+      OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid \
+      AND r.rulename OPERATOR(pg_catalog.<>) '_RETURN'::pg_catalog.name)), {definition} \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
      WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,S,c}'::pg_catalog.\"char\"[]) {where}";
 
 /// Definitions of the system's own views are left out: what is behind them (statistics, activity) counts as unknown.
 const DEFINITION: &str = "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}'::pg_catalog.\"char\"[]) \
      AND n.nspname OPERATOR(pg_catalog.<>) ALL ('{pg_catalog,information_schema}'::pg_catalog.name[]) \
+     THEN pg_catalog.pg_get_viewdef(c.oid) END";
+
+/// Definitions of the session's own new views. Of others the shared catalog knows them: reading one takes locks, which an
+/// open transaction would keep.
+const OWN_DEFINITION: &str = "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}'::pg_catalog.\"char\"[]) \
+     AND c.xmin OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.xid \
      THEN pg_catalog.pg_get_viewdef(c.oid) END";
 
 /// Columns: relation, number, name, type, and the expression of a generated one.
@@ -52,21 +70,24 @@ const PREPARED: &str = "SELECT name, statement FROM pg_catalog.pg_prepared_state
 /// What belongs to the session's temporary schema.
 const OWN_TEMP: &str = "AND c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()";
 
+/// No parents and no types: none that the shared catalog does not hold.
+const NOTHING_MORE: &str = "SELECT 0, 0 LIMIT 0; SELECT 0, '', '', 0, 0, 0 LIMIT 0";
+
 /// A whole catalog, as of one moment. `definitions`: whether views are read, too, which waits for locks on them.
 pub(super) fn snapshot(definitions: bool) -> String {
-    format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}; COMMIT", relations(definitions, ""))
+    let relations = relations(if definitions { DEFINITION } else { "NULL" }, "");
+    format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {relations}; {PARENTS}; {TYPES}; COMMIT")
 }
 
 /// The session's own knowledge: path, temporary schema, statements prepared by SQL, then relations and columns: all of
 /// them after its own uncommitted DDL, else those of the temporary schema.
 pub(super) fn own(all: bool) -> String {
-    let filter = if all { "" } else { OWN_TEMP };
-    format!("{PATH}; {TEMP}; {PREPARED}; {}", relations(true, filter))
+    let (filter, more) = if all { ("", format!("{PARENTS}; {TYPES}")) } else { (OWN_TEMP, NOTHING_MORE.to_owned()) };
+    format!("{PATH}; {TEMP}; {PREPARED}; {}; {more}", relations(OWN_DEFINITION, filter))
 }
 
-fn relations(definitions: bool, filter: &str) -> String {
-    let definition = if definitions { DEFINITION } else { "NULL" };
+fn relations(definition: &str, filter: &str) -> String {
     let relations = RELATIONS.replace("{definition}", definition).replace("{where}", filter);
     let columns = COLUMNS.replace("{where}", filter);
-    format!("{relations}; {columns}; {PARENTS}; {TYPES}")
+    format!("{relations}; {columns}")
 }

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Known, queries, reader};
+use crate::door::Open;
 use crate::postgres::ask::{AskError, Row, ask, text};
 use crate::postgres::dial::{Asking, DialError, Reached, dial};
 use crate::session::Target;
@@ -28,7 +29,7 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// Catalogs of the databases behind one door. Cloning shares them.
 #[derive(Clone)]
 pub struct Catalogs {
-    databases: Arc<Mutex<HashMap<String, mpsc::UnboundedSender<Request>>>>,
+    databases: Arc<Mutex<HashMap<Key, mpsc::UnboundedSender<Request>>>>,
     runtime: Handle,
 }
 
@@ -39,6 +40,9 @@ pub enum CatalogError {
     #[error("the target's catalog cannot be read: {0}")]
     Unreadable(String),
 }
+
+/// A Connection, by its uid, and a database behind it.
+type Key = (String, String);
 
 struct Request {
     target: Target,
@@ -60,10 +64,10 @@ impl Catalogs {
     ///
     /// # Errors
     /// When it cannot be read in time.
-    pub async fn fresh(&self, target: &Target, database: &str, policy: &Arc<Policy>) -> Result<Arc<Known>, CatalogError> {
+    pub async fn fresh(&self, target: &Target, database: &str, open: &Open) -> Result<Arc<Known>, CatalogError> {
         let (reply, answer) = oneshot::channel();
-        let request = Request { target: target.clone(), policy: Arc::clone(policy), reply };
-        self.send(database, request);
+        let request = Request { target: target.clone(), policy: Arc::clone(&open.policy), reply };
+        self.send((open.connection.uid.clone(), database.to_owned()), request);
         match tokio::time::timeout(PATIENCE, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(CatalogError::Unreadable("the side connection ended".to_owned())),
@@ -71,9 +75,9 @@ impl Catalogs {
         }
     }
 
-    fn send(&self, database: &str, request: Request) {
+    fn send(&self, key: Key, request: Request) {
         let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
-        let request = match databases.get(database) {
+        let request = match databases.get(&key) {
             Some(queue) => match queue.send(request) {
                 Ok(()) => return,
                 Err(mpsc::error::SendError(request)) => request,
@@ -83,8 +87,8 @@ impl Catalogs {
         let (queue, requests) = mpsc::unbounded_channel();
         // The receiver is right here.
         let _ = queue.send(request);
-        self.runtime.spawn(Side::new(database.to_owned()).run(requests));
-        databases.insert(database.to_owned(), queue);
+        self.runtime.spawn(Side::new(key.1.clone()).run(requests));
+        databases.insert(key, queue);
     }
 }
 
@@ -180,7 +184,7 @@ impl Side {
         if !position.is_empty() && position == self.position {
             return Ok(());
         }
-        let digest = single(ask(&mut reached.wire, queries::DIGEST).await?);
+        let digest = single(ask(&mut reached.wire, &queries::digest()).await?);
         if !digest.is_empty() && digest == self.digest {
             self.position = position;
             return Ok(());

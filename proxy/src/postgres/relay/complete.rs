@@ -41,7 +41,7 @@ pub(super) fn command(
     if state.copy_out.is_some() {
         return Err(Broken::Unasked(tag));
     }
-    let copied = state.copy_in.take().map(|tally| tally.copied());
+    let copied = state.copy_in.take().map(|copy| copy.tally.copied());
     let n = rows(text);
     state.with_running(|running, counts| {
         running.rows += n;
@@ -155,7 +155,7 @@ impl State {
             self.names.apply(change);
         }
         self.stale.add(after.stale);
-        let began = matches!(after.transaction, Some(sql::Transaction::Begin)) && tag == "BEGIN" || tag == "START TRANSACTION";
+        let began = matches!(after.transaction, Some(sql::Transaction::Begin)) && matches!(tag, "BEGIN" | "START TRANSACTION");
         if began && self.number.is_none() {
             self.number = Some(self.next_number);
             self.next_number += 1;

@@ -3,7 +3,7 @@
 use sallyport_policy::mask::RowOutcome;
 
 use super::{Broken, State};
-use crate::postgres::copy::{self, Tally};
+use crate::postgres::copy::{self, CopyIn};
 use crate::postgres::expect::Expect;
 use crate::postgres::frame::{self, Body, HEADER};
 use crate::postgres::message;
@@ -107,15 +107,16 @@ pub(super) fn copy_out(
 /// CopyInResponse: from here on the client's CopyData goes to the target.
 pub(super) fn copy_in(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
     message::copy_response(body)?;
-    match state.expected.front() {
-        Some(Expect::Query(query)) if !query.failed && !query.parts.is_empty() => {}
+    let extended = match state.expected.front() {
+        Some(Expect::Query(query)) if !query.failed && !query.parts.is_empty() => false,
         Some(Expect::Execute { .. }) => {
             state.expected.drop_syncs();
             state.unsynced = true;
+            true
         }
         _ => return Err(Broken::Unasked(b'G')),
-    }
-    state.copy_in = Some(Tally::new());
+    };
+    state.copy_in = Some(CopyIn::new(extended));
     out.extend_from_slice(bytes);
     Ok(())
 }

@@ -1,0 +1,208 @@
+//! A session under way: both sockets, what is owed, what is known.
+
+mod copying;
+mod desk;
+mod exchange;
+mod idle;
+mod learn;
+mod units;
+
+use std::time::{Duration, Instant};
+
+use sallyport_audit::record::EndCause;
+use sallyport_crds::approval_policy::OnHold;
+use sallyport_policy::catalog::SearchPath;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_rustls::server::TlsStream;
+
+use super::cancel::Cancellable;
+use super::catalog::Catalogs;
+use super::dial::Reached;
+use super::errors::{Said, sqlstate};
+use super::relay::{Broken, State};
+use super::startup::CancelKey;
+use super::stream::TargetStream;
+use super::unit::Collector;
+use super::wire::Wire;
+use crate::command::Gone;
+use crate::session::{Session, Target};
+
+/// Bytes that are read ahead of a client while its unit is under way.
+const AHEAD: usize = 64 * 1024;
+/// How long the end of a session may take.
+const GOODBYE: Duration = Duration::from_secs(5);
+/// How long the answer to a command is still awaited when nobody is left to read it: its outcome is evidence.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// A session under way.
+pub struct Conversation {
+    client: Wire<TlsStream<TcpStream>>,
+    target: Wire<TargetStream>,
+    state: State,
+    collector: Collector,
+    /// The client's key, and the cancels that came by it.
+    cancellable: Cancellable,
+    /// The backend's own key.
+    backend: CancelKey,
+    /// A cancel on its way to the target: it must have arrived before another command may run.
+    cancelling: Option<JoinHandle<()>>,
+    dialled: Target,
+    database: String,
+    catalogs: Catalogs,
+    /// How unqualified names are looked up, as far as it is known.
+    path: Option<SearchPath>,
+    /// Relations that only this session sees; with all others, after its own uncommitted DDL.
+    own: learn::OwnRelations,
+    on_hold: Option<OnHold>,
+    /// The client is gone; what is under way is seen to its end.
+    orphaned: Option<Instant>,
+    /// Whether the unit that comes continues one of which a part has run.
+    partial: bool,
+    deadline: tokio::time::Instant,
+    /// When a token that has to be checked again is checked next.
+    verify_at: Option<tokio::time::Instant>,
+}
+
+/// What a conversation begins with.
+pub struct Beginning {
+    /// The client, let in.
+    pub client: Wire<TlsStream<TcpStream>>,
+    /// The target, ready.
+    pub reached: Reached,
+    /// The client's key.
+    pub cancellable: Cancellable,
+    /// The target, for cancels and catalogs.
+    pub dialled: Target,
+    /// The database.
+    pub database: String,
+    /// Catalogs of all databases.
+    pub catalogs: Catalogs,
+    /// What the client wants to happen at a hold.
+    pub on_hold: Option<OnHold>,
+}
+
+/// Why a session ends, and what the client is told.
+#[derive(Debug)]
+struct Over {
+    cause: EndCause,
+    said: Option<Said>,
+}
+
+/// How often a ServiceAccount's token is checked again while its session lasts.
+const VERIFY_EVERY: Duration = Duration::from_secs(60);
+
+// === impl Conversation ===
+
+impl Conversation {
+    /// Begins.
+    #[must_use]
+    pub fn new(session: &Session, beginning: Beginning) -> Self {
+        let Beginning { client, reached, cancellable, dialled, database, catalogs, on_hold } = beginning;
+        let masker = session.open().policy.masker(session.subject());
+        let lasts = Duration::from(session.open().spec.limits.max_duration);
+        let account = session.identity().person.username.starts_with("system:serviceaccount:");
+        let now = tokio::time::Instant::now();
+        Self {
+            client,
+            target: reached.wire,
+            state: State::new(masker, session.ledger().clone()),
+            collector: Collector::default(),
+            cancellable,
+            backend: CancelKey { pid: reached.pid, secret: reached.secret },
+            cancelling: None,
+            dialled,
+            database,
+            catalogs,
+            path: None,
+            own: learn::OwnRelations::default(),
+            on_hold,
+            orphaned: None,
+            partial: false,
+            deadline: now + lasts,
+            verify_at: account.then(|| now + VERIFY_EVERY),
+        }
+    }
+
+    /// Serves until the session ends.
+    pub async fn serve(mut self, session: &mut Session) -> EndCause {
+        let over = loop {
+            match self.unit(session).await {
+                Ok(()) => {}
+                Err(over) => break over,
+            }
+            if self.state.ledger.is_broken() {
+                break Over::saying(EndCause::EvidenceLost, sqlstate::NO_EVIDENCE, "evidence cannot be written any more");
+            }
+        };
+        self.state.abandon(over.cause == EndCause::TargetLost);
+        if let Some(said) = &over.said {
+            said.put(&mut self.client.out);
+        }
+        super::frame::put(&mut self.target.out, b'X', |_| {});
+        tokio::join!(self.client.close(GOODBYE), self.target.close(GOODBYE));
+        over.cause
+    }
+
+    /// Takes up the present rules. A new revision may mask more, from the next answer on.
+    fn take_up_rules(&mut self, session: &mut Session) -> Result<(), Over> {
+        match session.refresh() {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                self.state.masker = session.open().policy.masker(session.subject());
+                self.state.counts = self.state.masker.counts();
+                Ok(())
+            }
+            Err(_) => Err(Over::saying(
+                EndCause::Revoked,
+                sqlstate::SHUTDOWN,
+                "this session may not go on under the present rules of the connection",
+            )),
+        }
+    }
+}
+
+// === impl Over ===
+
+impl Over {
+    fn quietly(cause: EndCause) -> Self {
+        Self { cause, said: None }
+    }
+
+    fn saying(cause: EndCause, code: &'static str, words: &str) -> Self {
+        Self { cause, said: Some(Said::fatal(code, words)) }
+    }
+
+    fn client_broke() -> Self {
+        Self::saying(EndCause::ProtocolViolation, sqlstate::PROTOCOL, "the client broke the protocol")
+    }
+
+    fn target_lost() -> Self {
+        Self::saying(EndCause::TargetLost, sqlstate::SHUTDOWN, "the target closed the connection")
+    }
+}
+
+impl From<Broken> for Over {
+    fn from(broken: Broken) -> Self {
+        crate::metrics::get().target_failed("protocol");
+        Self::saying(EndCause::ProtocolViolation, sqlstate::PROTOCOL, &broken.to_string())
+    }
+}
+
+impl From<Gone> for Over {
+    fn from(gone: Gone) -> Self {
+        match gone {
+            Gone::Cancelled | Gone::Client => Self::quietly(EndCause::ClientLost),
+            Gone::ClientBroke => Self::client_broke(),
+            Gone::Target => Self::target_lost(),
+            Gone::Expired => Self::saying(EndCause::Expired, sqlstate::SHUTDOWN, "the session's time is over"),
+            Gone::Revoked => Self::saying(
+                EndCause::Revoked,
+                sqlstate::SHUTDOWN,
+                "this session may not go on under the present rules of the connection",
+            ),
+            Gone::Shutdown => Self::saying(EndCause::Shutdown, sqlstate::SHUTDOWN, "the door shuts down"),
+            Gone::Evidence => Self::saying(EndCause::EvidenceLost, sqlstate::NO_EVIDENCE, "evidence cannot be written any more"),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! A held unit: the client is told, watched, and asked nothing.
+
+use sallyport_crds::approval_policy::OnHold;
+
+use super::{AHEAD, Conversation};
+use crate::command::{Asked, Desk, Gone, Waiting};
+use crate::postgres::hold;
+use crate::postgres::judge::Plan;
+use crate::postgres::message::Transaction;
+use crate::postgres::pump::{Moved, Want, turn};
+use crate::postgres::unit::Found;
+use crate::session::Session;
+
+use super::units::Unit;
+
+/// The desk at which one unit is held.
+pub(super) struct Held<'a> {
+    pub(super) conversation: &'a mut Conversation,
+    pub(super) unit: &'a Unit,
+    /// The unit as it was understood last.
+    pub(super) plan: &'a mut Plan,
+    pub(super) drain: tokio_util::sync::CancellationToken,
+}
+
+impl Desk for Held<'_> {
+    fn on_hold(&self) -> Option<OnHold> {
+        self.conversation.on_hold
+    }
+
+    fn in_transaction(&self) -> bool {
+        self.conversation.state.transaction != Transaction::Idle || self.conversation.state.unsynced
+    }
+
+    fn tell(&mut self, lines: &Waiting) {
+        hold::notice(lines).put(&mut self.conversation.client.out);
+    }
+
+    async fn gone(&mut self) -> Gone {
+        let conversation = &mut *self.conversation;
+        loop {
+            let want = Want { client: conversation.client.arrived().len() < AHEAD, target: true };
+            tokio::select! {
+                biased;
+                moved = turn(&mut conversation.client, &mut conversation.target, want) => match moved {
+                    Moved::Client => match conversation.collector.next(conversation.client.arrived()) {
+                        Ok(Some(Found::Terminate)) => return Gone::Client,
+                        Ok(_) => {}
+                        Err(_) => return Gone::ClientBroke,
+                    },
+                    Moved::Target => if conversation.pass_all().await.is_err() {
+                        return Gone::Target;
+                    },
+                    Moved::ClientGone(_) => return Gone::Client,
+                    Moved::TargetGone(_) => return Gone::Target,
+                },
+                asked = conversation.cancellable.asked.changed() => if asked.is_ok() {
+                    return Gone::Cancelled;
+                },
+                () = self.drain.cancelled() => return Gone::Shutdown,
+                () = tokio::time::sleep_until(conversation.deadline) => return Gone::Expired,
+            }
+        }
+    }
+
+    async fn again(&mut self, session: &mut Session) -> Result<Vec<Asked>, Gone> {
+        let conversation = &mut *self.conversation;
+        match conversation.learn(session).await {
+            Ok(Ok(())) => {}
+            // Without a catalog nothing is understood, and what is not understood is not what was approved.
+            Ok(Err(_)) => return Ok(Vec::new()),
+            Err(_) => return Err(Gone::Target),
+        }
+        let mut plan = conversation.understand(session, self.unit);
+        let asked = std::mem::take(&mut plan.asked);
+        *self.plan = plan;
+        Ok(asked)
+    }
+}

@@ -1,0 +1,162 @@
+//! While something is owed: target → client, until it is paid.
+
+use std::time::Instant;
+
+use sallyport_audit::record::EndCause;
+
+use super::{AHEAD, Conversation, LINGER, Over};
+use crate::command::Gone;
+use crate::postgres::dial;
+use crate::postgres::errors::sqlstate;
+use crate::postgres::frame::target_cap;
+use crate::postgres::pump::{Moved, Want, turn};
+use crate::postgres::relay::{Step, relay};
+use crate::postgres::wire::FLUSH_AT;
+use crate::session::Session;
+
+/// How far the input of the target was passed on.
+enum Passed {
+    /// All whole messages.
+    Dry,
+    /// The client has enough to read for now.
+    Full,
+    /// A message needs a fresh catalog.
+    Fresh,
+}
+
+impl Conversation {
+    /// Passes on what the target answers until nothing is owed.
+    pub(super) async fn answers(&mut self, session: &mut Session) -> Result<(), Over> {
+        loop {
+            match self.pass()? {
+                Passed::Full => self.flush_client().await?,
+                Passed::Fresh => self.freshen(session).await?,
+                Passed::Dry if self.state.expected.is_empty() => return Ok(()),
+                Passed::Dry => {
+                    self.copy_from_client()?;
+                    self.wait(session).await?;
+                }
+            }
+        }
+    }
+
+    /// Passes on everything that has arrived from the target.
+    pub(super) async fn pass_all(&mut self) -> Result<(), Over> {
+        loop {
+            match self.pass()? {
+                Passed::Dry => return Ok(()),
+                Passed::Full => self.flush_client().await?,
+                // Nothing that is said aside describes rows.
+                Passed::Fresh => return Err(Over::target_lost()),
+            }
+        }
+    }
+
+    fn pass(&mut self) -> Result<Passed, Over> {
+        loop {
+            if self.orphaned.is_some() {
+                self.client.discard();
+            } else if self.client.pending() >= 4 * FLUSH_AT {
+                return Ok(Passed::Full);
+            }
+            let Some((head, bytes)) = self.target.whole(target_cap).map_err(|error| Over::from(crate::postgres::relay::Broken::from(error)))?
+            else {
+                return Ok(Passed::Dry);
+            };
+            match relay(&mut self.state, head, bytes, &mut self.client.out)? {
+                Step::Taken => self.target.consume(head.len),
+                Step::Fresh => return Ok(Passed::Fresh),
+            }
+        }
+    }
+
+    async fn flush_client(&mut self) -> Result<(), Over> {
+        let left = self.deadline;
+        match tokio::time::timeout_at(left, self.client.flush()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => {
+                self.orphan();
+                Ok(())
+            }
+            Err(_) => Err(Gone::Expired.into()),
+        }
+    }
+
+    /// The client is gone: what is under way is seen to its end, since its outcome is evidence.
+    pub(super) fn orphan(&mut self) {
+        self.orphaned.get_or_insert_with(Instant::now);
+        self.client.discard();
+    }
+
+    /// Waits for either peer, a cancel, or the end of the session's time.
+    async fn wait(&mut self, session: &mut Session) -> Result<(), Over> {
+        let orphaned = self.orphaned.map(|since| tokio::time::Instant::from_std(since + LINGER));
+        let until = orphaned.map_or(self.deadline, |linger| linger.min(self.deadline));
+        let want = Want { client: self.orphaned.is_none() && self.client.arrived().len() < AHEAD, target: true };
+        tokio::select! {
+            biased;
+            moved = turn(&mut self.client, &mut self.target, want) => match moved {
+                Moved::Client | Moved::Target => Ok(()),
+                Moved::ClientGone(_) => {
+                    self.orphan();
+                    // A COPY whose client is gone never ends by itself.
+                    if self.state.copy_in.is_some() { Err(Over::quietly(EndCause::ClientLost)) } else { Ok(()) }
+                }
+                Moved::TargetGone(_) => Err(Over::target_lost()),
+            },
+            asked = self.cancellable.asked.changed() => {
+                if asked.is_ok() && self.orphaned.is_none() {
+                    self.cancel_at_target();
+                }
+                Ok(())
+            }
+            () = tokio::time::sleep_until(until) => {
+                // What runs at the target is not wanted any more.
+                self.cancel_at_target();
+                self.cancelled().await;
+                match self.orphaned {
+                    Some(_) => Err(Over::quietly(EndCause::ClientLost)),
+                    None => Err(Gone::Expired.into()),
+                }
+            }
+        }?;
+        let _ = session;
+        Ok(())
+    }
+
+    /// Passes a cancel on, while the command runs that it is meant for.
+    fn cancel_at_target(&mut self) {
+        if self.cancelling.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        let (target, key) = (self.dialled.clone(), self.backend.clone());
+        self.cancelling = Some(tokio::task::spawn_local(async move {
+            if let Err(error) = dial::cancel(&target, &key).await {
+                tracing::warn!(%error, "a cancel could not be passed on");
+            }
+        }));
+    }
+
+    /// A cancel that is on its way must have arrived before another command runs, or it would hit that one.
+    pub(super) async fn cancelled(&mut self) {
+        if let Some(task) = self.cancelling.take() {
+            // It has a time limit of its own, and its failure was logged.
+            let _ = task.await;
+        }
+    }
+
+    async fn freshen(&mut self, session: &mut Session) -> Result<(), Over> {
+        let known = self.catalogs.fresh(&self.dialled, &self.database, session.open()).await;
+        match known {
+            Ok(known) => {
+                self.state.known = self.own.over(&known, session);
+                // What the freshest catalog does not hold is uncommitted, temporary, or a lie: unknown in any case.
+                self.state.strangers = true;
+                Ok(())
+            }
+            Err(error) => {
+                Err(Over::saying(EndCause::TargetLost, sqlstate::UNAVAILABLE, &format!("rows cannot be masked: {error}")))
+            }
+        }
+    }
+}

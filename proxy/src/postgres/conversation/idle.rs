@@ -1,0 +1,87 @@
+//! Between two units: waiting for the client.
+
+use sallyport_audit::Time;
+use sallyport_audit::record::{EndCause, Refusal};
+
+use super::{Conversation, Over, VERIFY_EVERY};
+use crate::postgres::errors::sqlstate;
+use crate::postgres::message::Transaction;
+use crate::postgres::pump::{Moved, Want, turn};
+use crate::postgres::unit::Found;
+use crate::session::Session;
+
+impl Conversation {
+    /// The next unit that the client sends, once it is whole.
+    pub(super) async fn next_unit(&mut self, session: &mut Session) -> Result<Found, Over> {
+        let limits = &session.open().spec.limits;
+        let idle_at = tokio::time::Instant::now() + std::time::Duration::from(limits.idle);
+        loop {
+            match self.collector.next(self.client.arrived()) {
+                Ok(Some(found)) => return Ok(found),
+                Ok(None) if self.orphaned.is_some() => return Err(Over::quietly(EndCause::ClientLost)),
+                Ok(None) => {}
+                Err(_) => return Err(Over::client_broke()),
+            }
+            self.client.rest();
+            self.target.rest();
+            let draining = session.door().drain.clone();
+            let may_drain = self.state.transaction == Transaction::Idle && !self.state.unsynced;
+            let wake = self.deadline.min(idle_at).min(self.verify_at.unwrap_or(self.deadline));
+            let want = Want { client: true, target: true };
+            tokio::select! {
+                biased;
+                moved = turn(&mut self.client, &mut self.target, want) => self.moved_idle(moved).await?,
+                () = session.changed() => self.take_up_rules(session)?,
+                () = draining.cancelled(), if may_drain => {
+                    return Err(Over::saying(EndCause::Shutdown, sqlstate::SHUTDOWN, "the door shuts down"));
+                }
+                () = tokio::time::sleep_until(wake) => self.time_passed(session, idle_at).await?,
+            }
+        }
+    }
+
+    /// Something arrived that no unit waits for.
+    async fn moved_idle(&mut self, moved: Moved) -> Result<(), Over> {
+        match moved {
+            Moved::Client => Ok(()),
+            Moved::ClientGone(_) => {
+                self.orphan();
+                Ok(())
+            }
+            Moved::Target => self.pass_all().await,
+            Moved::TargetGone(_) => Err(Over::target_lost()),
+        }
+    }
+
+    async fn time_passed(&mut self, session: &Session, idle_at: tokio::time::Instant) -> Result<(), Over> {
+        let now = tokio::time::Instant::now();
+        if now >= self.deadline {
+            return Err(Over::saying(EndCause::Expired, sqlstate::SHUTDOWN, "the session's time is over"));
+        }
+        if now >= idle_at {
+            return Err(Over::saying(EndCause::Idle, sqlstate::SHUTDOWN, "the session was idle for too long"));
+        }
+        self.verify_again(session).await
+    }
+
+    /// A ServiceAccount's token is bound to objects that may be deleted: whether it still stands is asked now and then. A
+    /// session does not end because nobody can be asked.
+    pub(super) async fn verify_again(&mut self, session: &Session) -> Result<(), Over> {
+        let now = tokio::time::Instant::now();
+        if !self.verify_at.is_some_and(|at| now >= at) {
+            return Ok(());
+        }
+        self.verify_at = Some(now + VERIFY_EVERY);
+        let same = match session.door().verifier.verify(session.token().expose(), Time::now()).await {
+            Ok(identity) => {
+                let (new, old) = (&identity.person, &session.identity().person);
+                (&new.issuer, &new.subject) == (&old.issuer, &old.subject)
+            }
+            Err(refused) => refused.reason == Refusal::IssuerUnavailable,
+        };
+        if same {
+            return Ok(());
+        }
+        Err(Over::saying(EndCause::Revoked, sqlstate::SHUTDOWN, "the token of this session is no longer valid"))
+    }
+}

@@ -1,0 +1,120 @@
+//! What names mean now: the shared catalog, and what only this session's own backend knows.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sallyport_policy::catalog::{Catalog as _, Oid, Relation, Snapshot};
+use sallyport_policy::mask::ProtectedColumns;
+use sallyport_policy::mask::types::Class;
+use sallyport_policy::sql::Statement;
+
+use super::{Conversation, Over};
+use crate::postgres::after::Stale;
+use crate::postgres::catalog::{CatalogError, Known, Own, own_query, read_own};
+use crate::postgres::forward;
+use crate::postgres::message::Transaction;
+use crate::postgres::names::{Prepared, Stated};
+use crate::postgres::script;
+use crate::session::Session;
+
+/// Relations that only this session sees.
+#[derive(Default)]
+pub(super) struct OwnRelations {
+    relations: Vec<Relation>,
+    types: HashMap<Oid, Class>,
+    /// Whether they are all relations there are: after uncommitted DDL of its own.
+    all: bool,
+}
+
+/// Whether what a statement means depends on the catalog.
+pub(super) fn needs_catalog(statement: &Statement) -> bool {
+    !statement.relations.is_empty()
+        || !statement.opaque.is_empty()
+        || !statement.executes.is_empty()
+        || !statement.cursors.is_empty()
+}
+
+impl Conversation {
+    /// Makes sure that what is known is fresh: read after the client sent its unit.
+    pub(super) async fn learn(&mut self, session: &mut Session) -> Result<Result<(), CatalogError>, Over> {
+        self.state.strangers = false;
+        if self.state.stale.any() {
+            if self.state.unsynced || self.state.transaction == Transaction::Failed {
+                // Nothing can be asked now. Names are not known, and so nothing that they could mean is safe.
+                self.path = None;
+            } else {
+                self.ask_own(session).await?;
+            }
+        }
+        match self.catalogs.fresh(&self.dialled, &self.database, session.open()).await {
+            Ok(known) => {
+                self.state.known = self.own.over(&known, session);
+                Ok(Ok(()))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Asks the session's own backend, between units.
+    async fn ask_own(&mut self, session: &mut Session) -> Result<(), Over> {
+        let uncommitted = self.state.transaction == Transaction::Open && self.state.stale.relations;
+        forward::own(&mut self.state, &own_query(uncommitted), &mut self.target.out);
+        // Boxed: answers may need a fresh catalog, which is asked for from here.
+        Box::pin(self.answers(session)).await?;
+        let answer = self.state.answered.take().and_then(Result::ok);
+        let Some(own) = answer.as_deref().and_then(read_own) else {
+            self.path = None;
+            return Ok(());
+        };
+        let names = self.state.stale.names;
+        // Until the transaction ends, more may change without being seen.
+        self.state.stale = Stale { relations: uncommitted, ..Stale::default() };
+        self.take_own(own, names, uncommitted);
+        Ok(())
+    }
+
+    fn take_own(&mut self, own: Own, names: bool, all: bool) {
+        self.path = Some(own.path);
+        self.own = OwnRelations { relations: own.relations, types: own.types, all };
+        if names {
+            let listed = own.prepared.into_iter().filter_map(|(name, text)| {
+                // What is listed is the whole PREPARE.
+                let text = script::read(&text).ok()?;
+                let stated = Stated { text: text.text, script: text.script, index: 0 };
+                Some((name, Rc::new(Prepared { stated: Some(stated), by_sql: true })))
+            });
+            self.state.names.reread(listed.collect());
+        }
+    }
+}
+
+// === impl OwnRelations ===
+
+impl OwnRelations {
+    /// The shared catalog with what only this session sees laid over it.
+    pub(super) fn over(&self, shared: &Arc<Known>, session: &Session) -> Arc<Known> {
+        if self.relations.is_empty() && !self.all {
+            return Arc::clone(shared);
+        }
+        let mut relations = self.relations.clone();
+        for relation in &mut relations {
+            if relation.definition.is_none()
+                && let Some(known) = shared.snapshot.relation(relation.oid)
+            {
+                relation.definition.clone_from(&known.definition);
+            }
+        }
+        let snapshot = if self.all { Snapshot::new(relations) } else { shared.snapshot.with(relations) };
+        let rules = session.open().policy.masks().rules();
+        let protected = ProtectedColumns::resolve(rules, &snapshot, Some(&shared.protected));
+        let mut types = (*shared.types).clone();
+        types.extend(self.types.iter().map(|(oid, class)| (*oid, *class)));
+        Arc::new(Known {
+            snapshot: Arc::new(snapshot),
+            types: Arc::new(types),
+            protected: Arc::new(protected),
+            revision: shared.revision,
+        })
+    }
+}

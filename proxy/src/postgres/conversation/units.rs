@@ -1,0 +1,187 @@
+//! One unit from its first byte to the end of its answer.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use sallyport_audit::Time;
+use sallyport_audit::record::EndCause;
+
+use super::desk::Held;
+use super::learn::needs_catalog;
+use super::{Conversation, Over};
+use crate::command::{self, Kind, Reach, Recorded, Refused, Settled};
+use crate::postgres::catalog::CatalogError;
+use crate::postgres::errors::Said;
+use crate::postgres::forward;
+use crate::postgres::frame::{Body, Head};
+use crate::postgres::judge::{self, Context, Plan, Sent};
+use crate::postgres::message::{self, Transaction};
+use crate::postgres::refuse;
+use crate::postgres::script::{self, Text};
+use crate::postgres::unit::{End, Found};
+use crate::session::Session;
+
+/// A unit, read: its bytes, and what they say by themselves.
+pub(super) enum Unit {
+    /// A Query string.
+    Query(BytesMut, Head, Text),
+    /// A pipeline.
+    Pipeline(BytesMut, Vec<Head>, End),
+}
+
+impl Conversation {
+    /// Takes one unit from the client and sees it to its end.
+    pub(super) async fn unit(&mut self, session: &mut Session) -> Result<(), Over> {
+        let found = self.next_unit(session).await?;
+        self.take_up_rules(session)?;
+        self.verify_again(session).await?;
+        self.cancelled().await;
+        // A cancel that came while nothing ran is for nothing.
+        self.cancellable.asked.mark_unchanged();
+        let bytes = self.client.take(found.len());
+        match found {
+            Found::Terminate => return Err(Over::quietly(EndCause::ClientClosed)),
+            Found::Stray(_) => return Ok(()),
+            Found::Function(_) => self.function(),
+            Found::Query(head) => self.query(session, bytes, head).await?,
+            Found::Pipeline(heads, end) => self.pipeline(session, bytes, heads, end).await?,
+        }
+        self.answers(session).await
+    }
+
+    /// The fast path carries an OID and values, nothing that could be judged. It is refused as a pipeline's message is.
+    fn function(&mut self) {
+        // A function call is followed by ReadyForQuery by itself, as a Query is.
+        if !self.state.skipping {
+            forward::refuse_query(&mut self.state, forward::no_fast_path(), &mut self.target.out);
+        }
+    }
+
+    async fn query(&mut self, session: &mut Session, bytes: BytesMut, head: Head) -> Result<(), Over> {
+        // After an error in a pipeline, the target passes over this too.
+        if self.state.skipping {
+            return Ok(());
+        }
+        let text = message::query(Body::of(&bytes)).map_err(|_| Over::client_broke())?;
+        let text = match script::read(text) {
+            Ok(text) => text,
+            // PostgreSQL's own answer to what does not parse: nobody is asked about it, and it is no command.
+            Err(error) => {
+                forward::refuse_query(&mut self.state, script::said(&error), &mut self.target.out);
+                return Ok(());
+            }
+        };
+        let needs = text.script.readings().flatten().any(needs_catalog);
+        let unit = Unit::Query(bytes, head, text);
+        self.judged(session, unit, needs).await
+    }
+
+    async fn pipeline(&mut self, session: &mut Session, bytes: BytesMut, heads: Vec<Head>, end: End) -> Result<(), Over> {
+        if self.state.skipping {
+            if end == End::Sync {
+                self.sync();
+            }
+            return Ok(());
+        }
+        let needs = {
+            let messages = judge::sent(&bytes, &heads).map_err(|_| Over::client_broke())?;
+            messages.iter().any(|(_, message)| match message {
+                Sent::Parse(_, Ok(Some(stated))) => stated.readings().any(needs_catalog),
+                Sent::Bind(bind) => self
+                    .state
+                    .names
+                    .statement(bind.statement)
+                    .and_then(|prepared| prepared.stated.as_ref().map(|stated| stated.readings().any(needs_catalog)))
+                    .unwrap_or(false),
+                _ => false,
+            })
+        };
+        let result = self.judged(session, Unit::Pipeline(bytes, heads, end), needs).await;
+        self.partial = end == End::Bound;
+        result
+    }
+
+    fn sync(&mut self) {
+        let plan = Plan::default();
+        forward::pipeline(&mut self.state, plan, None, &[], End::Sync, &mut self.target.out);
+    }
+
+    /// Learns, understands, decides, records, forwards.
+    async fn judged(&mut self, session: &mut Session, unit: Unit, needs: bool) -> Result<(), Over> {
+        if needs && let Err(error) = self.learn(session).await? {
+            self.refuse_all(&unit, &unreadable(&error));
+            return Ok(());
+        }
+        let mut plan = self.understand(session, &unit);
+        if plan.asked.is_empty() {
+            self.forward(unit, plan, None);
+            return Ok(());
+        }
+        let asked = std::mem::take(&mut plan.asked);
+        let reach = match unit {
+            Unit::Query(..) => Reach::Whole,
+            Unit::Pipeline(..) => Reach::Rest,
+        };
+        let decided = command::decide(session, asked, reach, self.partial);
+        let drain = session.door().drain.clone();
+        let settled = {
+            let mut desk = Held { conversation: self, unit: &unit, plan: &mut plan, drain };
+            command::settle(session, decided, &mut desk).await
+        };
+        match settled {
+            Settled::Run(recorded) => self.forward(unit, plan, Some(recorded)),
+            Settled::Refuse(refused) => self.refuse_all(&unit, &refused),
+            Settled::Over(gone) => return Err(gone.into()),
+        }
+        Ok(())
+    }
+
+    /// Understands a unit by what is known now.
+    pub(super) fn understand(&mut self, session: &Session, unit: &Unit) -> Plan {
+        let open = Arc::clone(session.open());
+        let context = Context {
+            policy: &open.policy,
+            subject: session.subject(),
+            masker: &self.state.masker,
+            known: &self.state.known,
+            path: self.path.as_ref(),
+            database: &self.database,
+            in_transaction: self.state.transaction != Transaction::Idle || self.state.unsynced,
+            at: Time::now().unix_micros().div_euclid(1_000_000),
+        };
+        let names = &mut self.state.names;
+        let plan = match unit {
+            Unit::Query(_, head, text) => judge::query(&context, names, *head, text),
+            Unit::Pipeline(bytes, heads, _) => match judge::sent(bytes, heads) {
+                Ok(messages) => judge::pipeline(&context, names, messages),
+                // Read once before, so this does not happen; an empty plan forwards nothing.
+                Err(_) => Plan::default(),
+            },
+        };
+        names.settle();
+        plan
+    }
+
+    fn forward(&mut self, unit: Unit, plan: Plan, recorded: Option<Recorded>) {
+        let out = &mut self.target.out;
+        match unit {
+            Unit::Query(bytes, ..) => forward::query(&mut self.state, plan, recorded, &bytes, out),
+            Unit::Pipeline(bytes, _, end) => forward::pipeline(&mut self.state, plan, recorded, &bytes, end, out),
+        }
+    }
+
+    fn refuse_all(&mut self, unit: &Unit, refused: &Refused) {
+        let out = &mut self.target.out;
+        match unit {
+            Unit::Query(..) => {
+                let said: Said = refuse::said(refused);
+                forward::refuse_query(&mut self.state, said, out);
+            }
+            Unit::Pipeline(_, _, end) => forward::refuse_pipeline(&mut self.state, refused, *end, out),
+        }
+    }
+}
+
+fn unreadable(error: &CatalogError) -> Refused {
+    Refused::new(Kind::Unavailable, error.to_string())
+}

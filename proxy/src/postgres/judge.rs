@@ -1,0 +1,101 @@
+//! Understanding what a client sent: which commands a unit is, what the rules have to know of each, how its answers are
+//! masked.
+//!
+//! Nothing here decides, waits or sends. [`understand`] makes one [`Understood`] of one statement with its parameters;
+//! [`query`] and [`pipeline`] make of a unit the list of commands that are decided and the list of messages to forward.
+
+mod pipeline;
+mod query;
+mod understand;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sallyport_policy::Policy;
+use sallyport_policy::Subject;
+use sallyport_policy::catalog::SearchPath;
+use sallyport_policy::mask::Masker;
+
+use super::after::After;
+use super::catalog::Known;
+use super::errors::Said;
+use super::frame::Head;
+use super::names::{Change, Names, Portal};
+use super::rows::View;
+use crate::command::Asked;
+
+pub use pipeline::{Sent, pipeline, sent};
+pub use query::query;
+pub use understand::{Understood, understand};
+
+/// By what a unit is understood.
+pub struct Context<'a> {
+    /// The rules.
+    pub policy: &'a Policy,
+    /// The person.
+    pub subject: &'a Subject,
+    /// The person's masker.
+    pub masker: &'a Arc<Masker>,
+    /// The catalog.
+    pub known: &'a Arc<Known>,
+    /// How unqualified names are looked up; `None` where it is not known.
+    pub path: Option<&'a SearchPath>,
+    /// The database.
+    pub database: &'a str,
+    /// Whether a transaction is open.
+    pub in_transaction: bool,
+    /// The moment, in seconds since 1970.
+    pub at: i64,
+}
+
+/// A unit, understood.
+#[derive(Default)]
+pub struct Plan {
+    /// Its commands, in order.
+    pub asked: Vec<Asked>,
+    /// Its messages, in order. A Query string is one.
+    pub steps: Vec<Step>,
+}
+
+/// One message of a unit.
+pub struct Step {
+    /// Where it stands.
+    pub head: Head,
+    /// Index of the command whose refusal begins with this message.
+    pub command: Option<usize>,
+    /// What it does.
+    pub act: Act,
+}
+
+/// What a message does.
+pub enum Act {
+    /// Query.
+    Query(Vec<Understood>),
+    /// Parse.
+    Parse(Change),
+    /// Bind; the command.
+    Bind(String, Rc<Portal>),
+    /// Describe of a statement.
+    DescribeStatement(Rc<View>),
+    /// Describe of a portal.
+    DescribePortal(Rc<Portal>),
+    /// Execute.
+    Execute {
+        /// The portal.
+        portal: Rc<Portal>,
+        /// Whether its rows have to be described first, for the door itself.
+        describe: Option<String>,
+        /// What follows when it ran.
+        after: After,
+        /// Names that it changes.
+        change: Option<Change>,
+    },
+    /// Close.
+    Close(Change),
+    /// Sync.
+    Sync,
+    /// Flush.
+    Flush,
+    /// Fails, as it would at the target: a text that does not parse, a name that does not exist.
+    Fail(Box<Said>),
+}

@@ -1,0 +1,258 @@
+//! A pipeline: Parse is screened, Bind is the command.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sallyport_audit::record::{MAX_PARAM, Param};
+use sallyport_policy::decide::Verdict;
+
+use super::{Act, Context, Names, Plan, Portal, Step, understand};
+use crate::command::Asked;
+use crate::postgres::after::After;
+use crate::postgres::errors::{Said, sqlstate};
+use crate::postgres::frame::{Body, FrameError, Head};
+use crate::postgres::message::{self, Bind, Execute, Named, Parse};
+use crate::postgres::names::{Change, Prepared, Stated};
+use crate::postgres::refuse::RESERVED;
+use crate::postgres::rows::View;
+use crate::postgres::script;
+
+/// One message of a pipeline, read.
+pub enum Sent<'a> {
+    /// Parse, with its statement; the error where it does not parse.
+    Parse(Parse<'a>, Result<Option<Stated>, Box<Said>>),
+    /// Bind.
+    Bind(Bind<'a>),
+    /// Describe.
+    Describe(Named<'a>),
+    /// Execute.
+    Execute(Execute<'a>),
+    /// Close.
+    Close(Named<'a>),
+    /// Sync.
+    Sync,
+    /// Flush.
+    Flush,
+}
+
+/// Reads the messages of a pipeline.
+///
+/// # Errors
+/// When one is malformed: then nothing of the unit is used.
+pub fn sent<'a>(bytes: &'a [u8], heads: &[Head]) -> Result<Vec<(Head, Sent<'a>)>, FrameError> {
+    let mut at = 0;
+    let mut messages = Vec::with_capacity(heads.len());
+    for head in heads {
+        let frame = bytes.get(at..at + head.len).ok_or(FrameError::Malformed)?;
+        at += head.len;
+        let body = Body::of(frame);
+        let message = match head.tag {
+            b'P' => {
+                let parse = message::parse(body)?;
+                let stated = stated(parse.text);
+                Sent::Parse(parse, stated)
+            }
+            b'B' => Sent::Bind(message::bind(body)?),
+            b'D' => Sent::Describe(message::named(body)?),
+            b'E' => Sent::Execute(message::execute(body)?),
+            b'C' => Sent::Close(message::named(body)?),
+            b'S' => Sent::Sync,
+            b'H' => Sent::Flush,
+            tag => return Err(FrameError::Tag(tag)),
+        };
+        messages.push((*head, message));
+    }
+    Ok(messages)
+}
+
+/// The one statement of a text; none for an empty one.
+fn stated(text: &str) -> Result<Option<Stated>, Box<Said>> {
+    let text = script::read(text).map_err(|error| Box::new(script::said(&error)))?;
+    match text.script.statements.len() {
+        0 => Ok(None),
+        1 => Ok(Some(Stated { text: text.text, script: text.script, index: 0 })),
+        _ => {
+            let words = "cannot insert multiple commands into a prepared statement";
+            Err(Box::new(Said::error(sqlstate::SYNTAX, words)))
+        }
+    }
+}
+
+/// Understands a pipeline. Names that it changes are known to its later messages, until [`Names::settle`].
+pub fn pipeline(context: &Context<'_>, names: &mut Names, messages: Vec<(Head, Sent<'_>)>) -> Plan {
+    let mut reader = Reader { context, names, plan: Plan::default(), definitions: false };
+    for (head, message) in messages {
+        let (command, act) = reader.read(message);
+        let fails = matches!(act, Act::Fail(_));
+        reader.plan.steps.push(Step { head, command, act });
+        if fails {
+            // The target passes over everything up to Sync from here on, and so does the door.
+            break;
+        }
+    }
+    reader.plan
+}
+
+struct Reader<'a> {
+    context: &'a Context<'a>,
+    names: &'a mut Names,
+    plan: Plan,
+    definitions: bool,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, message: Sent<'_>) -> (Option<usize>, Act) {
+        match message {
+            Sent::Parse(parse, stated) => self.parse(&parse, stated),
+            Sent::Bind(bind) => self.bind(&bind),
+            Sent::Describe(Named::Statement(name)) => (None, self.describe_statement(name)),
+            Sent::Describe(Named::Portal(name)) => match self.names.portal(name) {
+                Some(portal) => (None, Act::DescribePortal(portal)),
+                None => (None, no_portal(name)),
+            },
+            Sent::Execute(execute) => (None, self.execute(&execute)),
+            Sent::Close(named) => {
+                let change = match named {
+                    Named::Statement(name) => Change::Deallocate(Some(name.to_owned())),
+                    Named::Portal(name) => Change::ClosePortal(name.to_owned()),
+                };
+                self.names.expect(change.clone());
+                (None, Act::Close(change))
+            }
+            Sent::Sync => (None, Act::Sync),
+            Sent::Flush => (None, Act::Flush),
+        }
+    }
+
+    /// Parse takes locks and runs the input functions of literals, no more: it is refused where a Bind of it would be, and
+    /// leaves a record only then.
+    fn parse(&mut self, parse: &Parse<'_>, stated: Result<Option<Stated>, Box<Said>>) -> (Option<usize>, Act) {
+        let stated = match stated {
+            Ok(stated) => stated,
+            Err(said) => return (None, Act::Fail(said)),
+        };
+        if !self.names.has_room() {
+            return (None, fail(sqlstate::LIMIT, "too many prepared statements and portals are open in this session"));
+        }
+        let change = Change::Prepare(
+            parse.statement.to_owned(),
+            Rc::new(Prepared { stated: stated.clone(), by_sql: false }),
+        );
+        self.names.expect(change.clone());
+        let Some(stated) = stated else { return (None, Act::Parse(change)) };
+        let mut understood = understand(self.context, self.names, &stated, self.definitions);
+        understood.asked.command.parameters =
+            stated.statement().map_or(0, |statement| usize::try_from(statement.highest_param).unwrap_or(usize::MAX));
+        let denied = understood.asked.refused.is_some()
+            || matches!(
+                self.context.policy.decide(self.context.subject, &understood.asked.command).verdict,
+                Verdict::Deny(_)
+            );
+        let command = denied.then(|| self.ask(understood.asked));
+        (command, Act::Parse(change))
+    }
+
+    fn ask(&mut self, asked: Asked) -> usize {
+        self.plan.asked.push(asked);
+        self.plan.asked.len() - 1
+    }
+
+    fn bind(&mut self, bind: &Bind<'_>) -> (Option<usize>, Act) {
+        let Some(prepared) = self.names.statement(bind.statement) else {
+            return (None, no_statement(bind.statement));
+        };
+        if bind.portal.starts_with(RESERVED) || !self.names.has_room() {
+            return (None, fail(sqlstate::LIMIT, "this portal cannot be opened"));
+        }
+        let formats = bind.result_formats.clone();
+        let portal = |view: Rc<View>, stated| {
+            Rc::new(Portal { view, formats, stated, plan: RefCell::default(), running: RefCell::default() })
+        };
+        let Some(stated) = &prepared.stated else {
+            let view = View::of(Arc::clone(self.context.masker), Arc::clone(self.context.known), Vec::new());
+            let portal = portal(Rc::new(view), None);
+            self.names.expect(Change::Bind(bind.portal.to_owned(), Rc::clone(&portal)));
+            return (None, Act::Bind(bind.portal.to_owned(), portal));
+        };
+        let mut understood = understand(self.context, self.names, stated, self.definitions);
+        parameters(bind, &mut understood.asked);
+        self.definitions |= understood.after.stale.relations || understood.after.stale.path;
+        let portal = portal(Rc::clone(&understood.view), Some(stated.clone()));
+        self.names.expect(Change::Bind(bind.portal.to_owned(), Rc::clone(&portal)));
+        let command = self.ask(understood.asked);
+        (Some(command), Act::Bind(bind.portal.to_owned(), portal))
+    }
+
+    fn describe_statement(&self, name: &str) -> Act {
+        match self.names.statement(name) {
+            Some(_) => {
+                let view = View::unknown(Arc::clone(self.context.masker), Arc::clone(self.context.known));
+                Act::DescribeStatement(Rc::new(view))
+            }
+            None => no_statement(name),
+        }
+    }
+
+    fn execute(&mut self, execute: &Execute<'_>) -> Act {
+        let Some(portal) = self.names.portal(execute.portal) else { return no_portal(execute.portal) };
+        let described = portal.plan.borrow().is_some()
+            || self.plan.steps.iter().any(|step| match &step.act {
+                Act::DescribePortal(known) => Rc::ptr_eq(known, &portal),
+                Act::Execute { portal: known, describe, .. } => describe.is_some() && Rc::ptr_eq(known, &portal),
+                _ => false,
+            });
+        let after = portal.stated.as_ref().map(|stated| After::of(stated.readings())).unwrap_or_default();
+        let change = portal.stated.as_ref().and_then(crate::postgres::after::change);
+        if let Some(change) = &change {
+            self.names.expect(change.clone());
+        }
+        let describe = (!described).then(|| execute.portal.to_owned());
+        Act::Execute { portal, describe, after, change }
+    }
+}
+
+/// The parameters, for the record, for an approver, and for the binding.
+fn parameters(bind: &Bind<'_>, asked: &mut Asked) {
+    for (index, value) in bind.values.iter().enumerate() {
+        let binary = match bind.formats.as_slice() {
+            [] => false,
+            [all] => *all == 1,
+            each => each.get(index) == Some(&1),
+        };
+        let param = match value {
+            None => Param::null(),
+            Some(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) if !binary => Param::text(text, MAX_PARAM),
+                _ => Param::binary(bytes, MAX_PARAM),
+            },
+        };
+        asked.shown.push(match value {
+            None => format!("${} = NULL", index + 1),
+            Some(_) => format!("${} = {}", index + 1, param.value),
+        });
+        asked.params.push(param);
+        asked.command.parameter_bytes += value.map_or(0, <[u8]>::len);
+        asked.exact.push(u8::from(binary));
+        let len = value.map_or(u64::MAX, |bytes| bytes.len() as u64);
+        asked.exact.extend_from_slice(&len.to_be_bytes());
+        asked.exact.extend_from_slice(value.unwrap_or_default());
+    }
+    asked.command.parameters = bind.values.len();
+}
+
+fn fail(code: &'static str, words: impl Into<String>) -> Act {
+    Act::Fail(Box::new(Said::error(code, words)))
+}
+
+fn no_statement(name: &str) -> Act {
+    let words = match name {
+        "" => "unnamed prepared statement does not exist".to_owned(),
+        name => format!("prepared statement \"{name}\" does not exist"),
+    };
+    fail(sqlstate::NO_STATEMENT, words)
+}
+
+fn no_portal(name: &str) -> Act {
+    fail(sqlstate::NO_PORTAL, format!("portal \"{name}\" does not exist"))
+}

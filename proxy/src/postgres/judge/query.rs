@@ -1,0 +1,27 @@
+//! A Query string: all of its statements, judged whole.
+
+use super::{Act, Context, Plan, Step, understand};
+use crate::postgres::frame::Head;
+use crate::postgres::names::{Names, Stated};
+use crate::postgres::script::Text;
+
+/// Understands a Query string. Names that its statements change are known to the later ones, until
+/// [`Names::settle`].
+pub fn query(context: &Context<'_>, names: &mut Names, head: Head, text: &Text) -> Plan {
+    let mut plan = Plan::default();
+    let mut parts = Vec::new();
+    let mut definitions = false;
+    for index in 0..text.script.statements.len() {
+        let stated = Stated { text: text.text.clone(), script: text.script.clone(), index };
+        let understood = understand(context, names, &stated, definitions);
+        definitions |= understood.after.stale.relations || understood.after.stale.path;
+        if let Some(change) = &understood.change {
+            names.expect(change.clone());
+        }
+        plan.asked.push(understood.asked.clone());
+        parts.push(understood);
+    }
+    let command = (!plan.asked.is_empty()).then_some(0);
+    plan.steps.push(Step { head, command, act: Act::Query(parts) });
+    plan
+}

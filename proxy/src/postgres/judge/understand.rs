@@ -1,0 +1,197 @@
+//! One statement with its parameters.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sallyport_policy::catalog::{Catalog as _, ColumnId, Oid, SearchPath};
+use sallyport_policy::decide::{Command, Denial, DeniedBy};
+use sallyport_policy::sql::lineage::Lineage;
+use sallyport_policy::sql::{Effect, Statement, Verb, lineage};
+
+use super::Context;
+use crate::command::{Asked, Kind, Rejection};
+use crate::postgres::after::{self, After};
+use crate::postgres::names::{Change, Names, Stated};
+use crate::postgres::rows::View;
+use crate::postgres::settings::is_utf8;
+
+/// A statement, as the rules and the mask have to know it.
+pub struct Understood {
+    /// What is decided about.
+    pub asked: Asked,
+    /// How its answer is masked.
+    pub view: Rc<View>,
+    /// The statement.
+    pub stated: Stated,
+    /// What follows when it ran.
+    pub after: After,
+    /// Names that it changes.
+    pub change: Option<Change>,
+}
+
+/// Understands one statement. `definitions`: an earlier statement of the same unit may make relations that no catalog holds
+/// yet.
+pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, definitions: bool) -> Understood {
+    let mut asked = Asked::new(command(context, stated));
+    let mut lineages = Vec::new();
+    for statement in stated.readings() {
+        let own = trace(context, statement, definitions, &mut asked.command);
+        lineages.extend(with_named(context, names, statement, own, definitions, &mut asked));
+        encoding(statement, &mut asked);
+    }
+    writes(context, stated, &lineages, &mut asked);
+    asked.fingerprint = stated.statement().and_then(|statement| statement.fingerprint).map(|digest| digest.0);
+    asked.meaning = meaning(context, &lineages);
+    let (masker, known) = (Arc::clone(context.masker), Arc::clone(context.known));
+    let view = match context.path {
+        Some(_) => View::of(masker, known, lineages),
+        None => View::unknown(masker, known),
+    };
+    Understood {
+        asked,
+        view: Rc::new(view),
+        stated: stated.clone(),
+        after: After::of(stated.readings()),
+        change: after::change(stated),
+    }
+}
+
+fn command(context: &Context<'_>, stated: &Stated) -> Command {
+    let mut readings = stated.readings();
+    let mut command = readings.next().map_or_else(Command::default, |statement| Command::of(statement, &stated.text));
+    for other in readings {
+        command.absorb(other);
+    }
+    command.database = context.database.to_owned();
+    command.ambiguous = stated.script.is_ambiguous();
+    command.in_transaction = context.in_transaction;
+    command.at = context.at;
+    command
+}
+
+/// Follows the values of a statement, and puts what its names mean into the command.
+fn trace(context: &Context<'_>, statement: &Statement, definitions: bool, command: &mut Command) -> Lineage {
+    let system = SearchPath::system();
+    let (catalog, path) = (&*context.known.snapshot, context.path.unwrap_or(&system));
+    let traced = lineage(statement, catalog, path);
+    let read_only = command.read_only;
+    command.resolve(statement, &traced, catalog, path, &context.known.protected);
+    // A relation that a fresh catalog does not hold does not exist, and the target will say so; unless it is made on the
+    // way, or nobody knows how names are looked up.
+    if context.path.is_some() && !definitions {
+        let strangers: Vec<String> = statement.relations.iter().map(|name| format!("relation {name}")).collect();
+        command.opaque.retain(|what| !strangers.contains(what));
+        command.read_only = read_only && command.opaque.is_empty();
+    }
+    traced
+}
+
+/// What EXECUTE and FETCH name is judged as if it stood there. The rows of EXECUTE and FETCH are those of what they name;
+/// an EXPLAIN of one returns a plan. Gives what the answer comes from.
+fn with_named(
+    context: &Context<'_>,
+    names: &Names,
+    statement: &Statement,
+    mut own: Lineage,
+    definitions: bool,
+    asked: &mut Asked,
+) -> Vec<Lineage> {
+    let others = others(names, statement, asked);
+    let answers = matches!(statement.effect, Effect::Execute { .. } | Effect::Fetch { .. });
+    let mut answering = Vec::new();
+    for reading in others.iter().flat_map(Stated::readings) {
+        asked.command.absorb(reading);
+        let traced = trace(context, reading, definitions, &mut asked.command);
+        if answers {
+            answering.push(traced);
+        } else {
+            own.touched.extend(&traced.touched);
+            own.relations.extend(&traced.relations);
+            own.written.extend(&traced.written);
+            own.opaque.extend(traced.opaque);
+        }
+    }
+    if answering.is_empty() { vec![own] } else { answering }
+}
+
+/// The statements that EXECUTE and FETCH name.
+fn others(names: &Names, statement: &Statement, asked: &mut Asked) -> Vec<Stated> {
+    let mut others = Vec::new();
+    for name in &statement.executes {
+        match names.statement(name) {
+            Some(prepared) => others.extend(prepared.stated.clone()),
+            None => {
+                let words = format!("prepared statement \"{name}\" does not exist, or was not prepared through this door");
+                reject(asked, Kind::Unknown, DeniedBy::Limit, words);
+            }
+        }
+    }
+    for name in &statement.cursors {
+        match names.cursor(name) {
+            Some(stated) => others.push(stated),
+            None => asked.command.opaque.push(format!("cursor {name}")),
+        }
+    }
+    others
+}
+
+fn encoding(statement: &Statement, asked: &mut Asked) {
+    for setting in &statement.settings {
+        let name = setting.name.as_deref().unwrap_or_default();
+        if name == "client_encoding" && !setting.value.as_deref().is_none_or(is_utf8) {
+            reject(asked, Kind::Setting, DeniedBy::Limit, "client_encoding stays UTF8 at this door".to_owned());
+        }
+    }
+}
+
+fn reject(asked: &mut Asked, kind: Kind, by: DeniedBy, reason: String) {
+    asked.refused.get_or_insert(Rejection { kind, denial: Denial { by, reason } });
+}
+
+/// Who may not see a column may not overwrite it: masked values that are written back destroy data.
+fn writes(context: &Context<'_>, stated: &Stated, lineages: &[Lineage], asked: &mut Asked) {
+    let overwrites = stated.readings().any(|statement| statement.verbs.any(&[Verb::Update, Verb::Merge]));
+    if !overwrites {
+        return;
+    }
+    for lineage in lineages {
+        for (column, rules) in lineage.assigned_protected(&context.known.protected) {
+            if let Some(rule) = context.policy.forbids_writes(context.subject, rules) {
+                let name = column_name(context, column).unwrap_or_default();
+                let words = format!("column {name} is masked for you, and who may not see a value may not overwrite it");
+                reject(asked, Kind::Denied, DeniedBy::Mask(rule.to_owned()), words);
+            }
+        }
+    }
+}
+
+fn column_name(context: &Context<'_>, id: ColumnId) -> Option<String> {
+    let relation = context.known.snapshot.relation(id.relation)?;
+    let column = relation.columns.iter().find(|column| column.attnum == id.column)?;
+    Some(format!("{}.{}", relation.qualified(), column.name))
+}
+
+/// What else the meaning of the text hangs on: which relations its names are, what views are defined as, how names are
+/// looked up.
+fn meaning(context: &Context<'_>, lineages: &[Lineage]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut part = |text: &[u8]| {
+        bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(text);
+    };
+    for schema in context.path.map(SearchPath::schemas).unwrap_or_default() {
+        part(schema.as_bytes());
+    }
+    let relations: BTreeSet<Oid> = lineages.iter().flat_map(|lineage| lineage.relations.iter().copied()).collect();
+    for oid in relations {
+        part(&oid.to_be_bytes());
+        if let Some(definition) = context.known.snapshot.relation(oid).and_then(|relation| relation.definition.as_ref()) {
+            part(definition.as_bytes());
+        }
+    }
+    for name in lineages.iter().flat_map(|lineage| lineage.unresolved.iter()) {
+        part(name.as_bytes());
+    }
+    bytes
+}

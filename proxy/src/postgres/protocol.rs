@@ -1,0 +1,261 @@
+//! PostgreSQL as one of the protocols of a door.
+
+use std::time::Duration;
+
+use pgwire::messages::response::{ReadyForQuery, TransactionStatus};
+use pgwire::messages::startup::Authentication;
+use sallyport_audit::record::{Claims, EndCause, Refusal};
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::auth;
+use super::cancel::{Cancellable, Cancels};
+use super::catalog::Catalogs;
+use super::conversation::{Beginning, Conversation};
+use super::dial::{self, Asking, DialError, Reached};
+use super::errors::{Said, sqlstate};
+use super::frame;
+use super::startup::{self, ALPN, First, Minor, Opening, Startup, StartupError};
+use super::wire::Wire;
+use crate::door::{Door, Open, Secret};
+use crate::metrics;
+use crate::session::{Permit, Protocol, Session, Target, Turned};
+
+/// The newest minor version that is spoken, as NegotiateProtocolVersion states it.
+const NEWEST: u32 = 0x0003_0002;
+const OLDEST: u32 = 0x0003_0000;
+/// How long a client that is turned away may take to read why.
+const GOODBYE: Duration = Duration::from_secs(3);
+/// What the client is told where it named no program.
+const APPLICATION: &str = "";
+
+/// What all sessions of a process share.
+#[derive(Clone)]
+pub struct Shared {
+    cancels: Cancels,
+    catalogs: Catalogs,
+}
+
+/// The protocol for one connection of one door.
+pub struct Postgres {
+    door: Door,
+    shared: Shared,
+}
+
+/// A client inside TLS that has said what it wants.
+pub struct Client {
+    wire: Wire<TlsStream<TcpStream>>,
+    startup: Startup,
+}
+
+/// A target that has let the door in, with what the session needs to know of it.
+pub struct Dialled {
+    reached: Reached,
+    target: Target,
+    cancellable: Cancellable,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Nothing yet. Side connections live on `runtime`.
+    #[must_use]
+    pub fn new(runtime: Handle) -> Self {
+        Self { cancels: Cancels::default(), catalogs: Catalogs::new(runtime) }
+    }
+}
+
+// === impl Postgres ===
+
+impl Postgres {
+    /// For one connection.
+    #[must_use]
+    pub fn new(door: Door, shared: Shared) -> Self {
+        Self { door, shared }
+    }
+
+    /// TLS, by either road; the stream inside, or nothing where it was a cancel.
+    async fn secured(&self, mut stream: TcpStream) -> Result<Option<TlsStream<TcpStream>>, Turned> {
+        stream.set_nodelay(true).map_err(|error| lost(&error))?;
+        let direct = match startup::open(&mut stream).await {
+            Ok(Opening::Tls) => false,
+            Ok(Opening::DirectTls) => true,
+            Ok(Opening::Cancel(key)) => {
+                self.shared.cancels.cancel(&key);
+                return Ok(None);
+            }
+            Err(error) => {
+                if let StartupError::Refused(said) = &error {
+                    say(Wire::new(stream), said).await;
+                }
+                return Err(turned(&error));
+            }
+        };
+        let Some(config) = self.door.tls.load().as_ref().clone() else {
+            return Err(Turned::new(Refusal::DoorShut, "the door has no certificate"));
+        };
+        let tls = TlsAcceptor::from(config).accept(stream).await.map_err(|error| lost(&error))?;
+        // Without ALPN, TLS from the first byte could be anybody's: another protocol's client must not be led here.
+        if direct && tls.get_ref().1.alpn_protocol() != Some(ALPN) {
+            return Err(Turned::new(Refusal::BadStartup, "direct TLS without the ALPN name postgresql"));
+        }
+        Ok(Some(tls))
+    }
+}
+
+impl Protocol for Postgres {
+    const NAME: &'static str = "postgres";
+    type Client = Client;
+    type Target = Dialled;
+
+    async fn accept(&self, stream: TcpStream) -> Result<Option<Client>, Turned> {
+        let Some(mut tls) = self.secured(stream).await? else { return Ok(None) };
+        match startup::first(&mut tls).await {
+            Ok(First::Startup(startup)) => {
+                let mut wire = Wire::new(tls);
+                if startup.negotiate {
+                    negotiate(&startup, &mut wire.out);
+                }
+                Ok(Some(Client { wire, startup }))
+            }
+            Ok(First::Cancel(key)) => {
+                self.shared.cancels.cancel(&key);
+                Ok(None)
+            }
+            Err(error) => {
+                if let StartupError::Refused(said) = &error {
+                    say(Wire::new(tls), said).await;
+                }
+                Err(turned(&error))
+            }
+        }
+    }
+
+    fn claims(&self, client: &Client) -> Claims {
+        let wanted = &client.startup.wanted;
+        Claims {
+            application: wanted.application.as_deref().map(shown),
+            database: Some(shown(&wanted.database)),
+            user: Some(shown(&wanted.user)),
+        }
+    }
+
+    async fn token(&self, client: &mut Client) -> Option<Secret> {
+        auth::token(&mut client.wire).await.ok()
+    }
+
+    fn offers(&self, client: &Client, open: &Open) -> bool {
+        let databases = open.spec.postgresql.as_ref().map(|postgresql| postgresql.databases.as_slice()).unwrap_or_default();
+        databases.is_empty() || databases.contains(&client.startup.wanted.database)
+    }
+
+    async fn dial(&self, permit: Permit, client: &Client) -> Result<Dialled, Turned> {
+        let target = permit.into_target();
+        let wanted = &client.startup.wanted;
+        let asking = Asking {
+            database: &wanted.database,
+            application: wanted.application.as_deref().unwrap_or(APPLICATION),
+            settings: &wanted.settings,
+        };
+        let reached = dial::dial(&target, &asking).await.map_err(|error| {
+            metrics::get().target_failed(error.kind());
+            unavailable(&error)
+        })?;
+        let cancellable = self
+            .shared
+            .cancels
+            .enter(reached.pid, client.startup.minor)
+            .map_err(|error| Turned::new(Refusal::DoorShut, error.to_string()))?;
+        Ok(Dialled { reached, target, cancellable })
+    }
+
+    async fn serve(&self, session: &mut Session, client: Client, dialled: Dialled) -> EndCause {
+        let Client { mut wire, startup } = client;
+        let Dialled { reached, target, cancellable } = dialled;
+        greet(&reached, &cancellable, &mut wire.out);
+        let beginning = Beginning {
+            client: wire,
+            reached,
+            cancellable,
+            dialled: target,
+            database: startup.wanted.database,
+            catalogs: self.shared.catalogs.clone(),
+            on_hold: startup.wanted.on_hold,
+        };
+        Conversation::new(session, beginning).serve(session).await
+    }
+
+    async fn refuse(&self, client: Client, turned: &Turned) {
+        let code = match turned.reason {
+            Refusal::BadToken | Refusal::NotAdmitted | Refusal::IssuerUnavailable => sqlstate::BAD_LOGIN,
+            Refusal::BadStartup => sqlstate::PROTOCOL,
+            Refusal::DoorShut | Refusal::TargetUnavailable => sqlstate::UNAVAILABLE,
+            Refusal::Limit => sqlstate::TOO_MANY,
+        };
+        let mut said = Said::fatal(code, turned.told.clone());
+        if turned.reason == Refusal::BadToken {
+            said = said.hint("The password is a token of your identity provider: kubectl sallyport token prints a fresh one.");
+        }
+        say(client.wire, &said).await;
+    }
+}
+
+/// What the client gets when it is in: the target's own parameters, the backend's process, a secret of the door.
+fn greet(reached: &Reached, cancellable: &Cancellable, out: &mut Vec<u8>) {
+    auth::put(out, &Authentication::Ok);
+    for (name, value) in &reached.parameters {
+        frame::put(out, b'S', |out| {
+            frame::put_cstr(out, name);
+            frame::put_cstr(out, value);
+        });
+    }
+    let key = cancellable.key();
+    frame::put(out, b'K', |out| {
+        out.extend_from_slice(&key.pid.to_be_bytes());
+        out.extend_from_slice(&key.secret);
+    });
+    auth::put(out, &ReadyForQuery::new(TransactionStatus::Idle));
+}
+
+/// NegotiateProtocolVersion: the newest minor version below what was asked for, and no option that was not known (those
+/// are refused).
+fn negotiate(startup: &Startup, out: &mut Vec<u8>) {
+    let version = if startup.minor == Minor::V2 { NEWEST } else { OLDEST };
+    frame::put(out, b'v', |out| {
+        out.extend_from_slice(&version.to_be_bytes());
+        out.extend_from_slice(&0u32.to_be_bytes());
+    });
+}
+
+async fn say<S>(mut wire: Wire<S>, said: &Said)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    said.put(&mut wire.out);
+    wire.close(GOODBYE).await;
+}
+
+fn turned(error: &StartupError) -> Turned {
+    Turned::new(Refusal::BadStartup, error.to_string())
+}
+
+fn lost(error: &std::io::Error) -> Turned {
+    Turned::new(Refusal::BadStartup, format!("TLS did not come about: {error}"))
+}
+
+fn unavailable(error: &DialError) -> Turned {
+    let told = match error {
+        DialError::Refused(code) if code == "3D000" => "the database does not exist, or is not open to you",
+        DialError::Version(_) => "the target's version is not supported by this door: PostgreSQL 15 to 18 are",
+        _ => "the target cannot be reached through this door at present",
+    };
+    Turned::new(Refusal::TargetUnavailable, error.to_string()).told(told)
+}
+
+/// A client's own words, cut and without control characters.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(256).collect()
+}
+

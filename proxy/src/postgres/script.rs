@@ -1,0 +1,58 @@
+//! Texts and their trees. Trees are cached, verdicts are not: the same bytes mean other things under another search path,
+//! role, prepared name, person or policy.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sallyport_policy::sql::{self, Script, SyntaxError};
+
+use super::errors::Said;
+
+/// Texts that one worker keeps.
+const MAX_ENTRIES: usize = 2_048;
+/// Longer texts are not kept: they seldom come twice.
+const MAX_TEXT: usize = 8 * 1024;
+
+thread_local! {
+    static CACHE: RefCell<HashMap<Arc<str>, Arc<Script>>> = RefCell::new(HashMap::new());
+}
+
+/// A text and what it says.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// The text as sent.
+    pub text: Arc<str>,
+    /// Its tree.
+    pub script: Arc<Script>,
+}
+
+/// Reads a text.
+///
+/// # Errors
+/// PostgreSQL's own, where it does not parse.
+pub fn read(text: &str) -> Result<Text, SyntaxError> {
+    let known = CACHE.with_borrow(|cache| cache.get_key_value(text).map(|(text, script)| (Arc::clone(text), Arc::clone(script))));
+    if let Some((text, script)) = known {
+        return Ok(Text { text, script });
+    }
+    let script = Arc::new(sql::parse(text)?);
+    let text: Arc<str> = text.into();
+    if text.len() <= MAX_TEXT {
+        CACHE.with_borrow_mut(|cache| {
+            if cache.len() >= MAX_ENTRIES {
+                cache.clear();
+            }
+            cache.insert(Arc::clone(&text), Arc::clone(&script));
+        });
+    }
+    Ok(Text { text, script })
+}
+
+/// A text that does not parse, as PostgreSQL itself would put it.
+#[must_use]
+pub fn said(error: &SyntaxError) -> Said {
+    let mut said = Said::error(error.sqlstate, error.message.clone());
+    said.position = error.position;
+    said
+}
