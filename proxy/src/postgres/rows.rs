@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use sallyport_policy::catalog::ColumnId;
+use sallyport_policy::catalog::{Catalog as _, ColumnId};
+use sallyport_policy::mask::types::Class;
 use sallyport_policy::mask::{ColumnInfo, Format, Masker, RowPlan, RuleSet, Source};
 use sallyport_policy::sql::lineage::Lineage;
 
@@ -65,7 +66,7 @@ impl View {
         for (index, field) in fields.iter().enumerate() {
             columns.push(self.column(known, (index, fields.len()), field, formats)?);
         }
-        Ok(self.masker.plan(&columns))
+        Ok(self.masker.plan_with(&columns, &known.types))
     }
 
     /// The same for a target that names a relation which the freshest catalog does not hold either: an uncommitted or
@@ -78,7 +79,7 @@ impl View {
                 info(known, field, format(index, field, formats), source)
             })
         };
-        self.masker.plan(&fields.iter().enumerate().map(column).collect::<Vec<_>>())
+        self.masker.plan_with(&fields.iter().enumerate().map(column).collect::<Vec<_>>(), &known.types)
     }
 
     fn column(
@@ -90,6 +91,7 @@ impl View {
     ) -> Result<ColumnInfo, Stranger> {
         let flows = self.flows(index, count);
         let source = match origin(known, field)? {
+            Some(_) if flows == Source::Unknown && is_counter(known, field) => Source::Plain,
             Some(rules) if rules.is_empty() => flows,
             Some(rules) => joined(flows, Source::Column(rules)),
             None => flows,
@@ -108,6 +110,17 @@ fn origin(known: &Known, field: &Field<'_>) -> Result<Option<RuleSet>, Stranger>
     }
     let id = ColumnId { relation: field.table, column: field.column };
     Ok(Some(known.protected.rules_of(id).cloned().unwrap_or_default()))
+}
+
+/// Whether a field is a number in one of the system's own views: a counter, not a value that somebody stored. Numbers out of
+/// other code that nobody can see into are looked at, and a nine-digit counter would be taken for an SSN.
+fn is_counter(known: &Known, field: &Field<'_>) -> bool {
+    let system = known.snapshot.relation(field.table).is_some_and(|relation| relation.schema == "pg_catalog");
+    let number = matches!(
+        Class::of(field.type_oid),
+        Class::Int2 | Class::Int4 | Class::Int8 | Class::Float4 | Class::Float8
+    );
+    system && number
 }
 
 fn info(known: &Known, field: &Field<'_>, format: Format, source: Source) -> ColumnInfo {

@@ -114,8 +114,12 @@ fn classes(rows: &[Row]) -> Option<HashMap<Oid, Class>> {
             ("c", _) => {
                 classes.insert(oid, Class::Record);
             }
-            // An enumeration's value is its label; citext and its like are strings by category.
-            ("e", _) | ("b", "S") => {
+            // An enumeration's value is one of its labels: no mask's text is.
+            ("e", _) => {
+                classes.insert(oid, Class::Label);
+            }
+            // citext and its like are strings by category.
+            ("b", "S") => {
                 classes.insert(oid, Class::Text);
             }
             ("b", "A") if element != 0 => {
