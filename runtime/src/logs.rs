@@ -20,6 +20,7 @@ pub enum Format {
 
 /// Flags about logs, for `#[command(flatten)]`.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Flags {
     /// How log lines look.
     #[arg(long, env = "SALLYPORT_LOG_FORMAT", value_enum, default_value_t)]

@@ -214,7 +214,7 @@ async fn read(mut response: reqwest::Response) -> Result<Response, EnrollError> 
 
 /// Two thirds of the life of the certificate, less up to a tenth so that Pods started together do not ask together; soon, but
 /// not at once, where that is past already or cannot be read: an operator with a wrong clock must not be flooded.
-fn due(credential: &Credential) -> SystemTime {
+pub(super) fn due(credential: &Credential) -> SystemTime {
     let life = credential.current().leaf().and_then(|leaf| {
         let (_, parsed) = X509Certificate::from_der(&leaf).ok()?;
         let validity = parsed.validity();
