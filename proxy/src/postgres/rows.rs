@@ -91,7 +91,7 @@ impl View {
     ) -> Result<ColumnInfo, Stranger> {
         let flows = self.flows(index, count);
         let source = match origin(known, field)? {
-            Some(_) if flows == Source::Unknown && is_counter(known, field) => Source::Plain,
+            Some(rules) if rules.is_empty() && flows == Source::Unknown && is_counter(known, field) => Source::Plain,
             Some(rules) if rules.is_empty() => flows,
             Some(rules) => joined(flows, Source::Column(rules)),
             None => flows,
