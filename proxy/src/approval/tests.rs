@@ -1,1 +1,336 @@
+//! Questions, answers and claims on a real API server, with the admission that ships.
 
+mod cluster;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sallyport_audit::Time;
+use sallyport_audit::record::{Person, SessionId, Token};
+use sallyport_crds::access_request::{CommandView, Decision, RuleIdentity};
+use sallyport_crds::approval_policy::{GrantScope, OnHold};
+use tokio::runtime::Handle;
+
+use self::cluster::{Cluster, ISSUER, until};
+use super::*;
+use crate::control::Contact;
+use crate::door::{Approvals, ApprovalsError, Ask, Held, HoldState, Identity};
+
+const DIGEST: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+fn alice() -> Identity {
+    Identity {
+        person: Person {
+            issuer: ISSUER.into(),
+            subject: "alice-sub".into(),
+            username: "oidc:alice".into(),
+        },
+        groups: vec!["oidc:engineers".into()],
+        agents: Vec::new(),
+        email: None,
+        token: Token::default(),
+    }
+}
+
+fn mallory() -> Identity {
+    // The same name at another issuer is another person.
+    let mut mallory = alice();
+    mallory.person.issuer = "https://other".into();
+    mallory
+}
+
+fn question(cluster: &Cluster, digest: &str, scope: GrantScope) -> Ask {
+    let policy = &cluster.carrier.approval_policies[0];
+    let command = CommandView {
+        text: "DELETE FROM accounts WHERE id = 7".into(),
+        summary: "DELETE FROM accounts WHERE id = 7".into(),
+        parameters: Vec::new(),
+        digest: digest.into(),
+        verbs: vec!["delete".into()],
+        tables: vec!["public.accounts".into()],
+        risk: 60,
+        database: Some("bank".into()),
+    };
+    let rule = RuleIdentity {
+        policy: policy.name.clone(),
+        uid: policy.uid.clone(),
+        generation: policy.generation,
+        rule: "delete-needs-a-dba".into(),
+    };
+    Ask {
+        identity: alice(),
+        session: SessionId::random().unwrap(),
+        scope,
+        command,
+        asked_by: vec![rule],
+        expires: Time::from_unix_micros(Time::now().unix_micros() + 3_600_000_000),
+        on_hold: OnHold::Refuse,
+    }
+}
+
+async fn requests(cluster: &Cluster, pod: &str) -> Arc<Requests> {
+    let contact = Arc::new(Contact::new());
+    let requests = Requests::start(cluster.door(pod).await, cluster.place(pod), contact, &Handle::current());
+    requests.apply(&Arc::new(cluster.carrier.clone()));
+    requests
+}
+
+async fn becomes(held: &mut Held, wanted: impl Fn(&HoldState) -> bool) -> HoldState {
+    let state = tokio::time::timeout(Duration::from_secs(10), held.state.wait_for(|state| wanted(state))).await;
+    state
+        .expect("not within ten seconds")
+        .expect("the board is gone")
+        .clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_life_of_a_question() {
+    sallyport_runtime::crypto::install();
+    let cluster = Cluster::start();
+    let (one, two) = (
+        requests(&cluster, "door-bank-0").await,
+        requests(&cluster, "door-bank-1").await,
+    );
+    asked_approved_and_claimed_once(&cluster, &one, &two).await;
+    a_grant_fits_what_it_was_given_for(&cluster, &one).await;
+    policy_counts_at_the_time_of_use(&cluster, &one).await;
+    what_lasts_is_used_again(&cluster, &one).await;
+    answers_and_ends_are_seen(&cluster, &one).await;
+    withdrawn_by_the_door(&cluster, &one).await;
+    a_flood_stops_the_one_who_floods(&cluster, &one).await;
+}
+
+async fn asked_approved_and_claimed_once(cluster: &Cluster, one: &Arc<Requests>, two: &Arc<Requests>) {
+    let mut held = one.ask(question(cluster, DIGEST, GrantScope::Command)).await.unwrap();
+    assert!(held.request.name.starts_with("bank-"), "{:?}", held.request);
+    assert_eq!(
+        *held.state.borrow(),
+        HoldState::Waiting {
+            progress: String::new()
+        }
+    );
+    let made = cluster.get(&held.request.name).await;
+    assert_eq!(made.spec.requester.subject, "alice-sub");
+    assert_eq!(cluster::labels(&made)["sallyport.dev/connection"], "bank");
+    let early = one.claim(&alice(), DIGEST, &held.request).await.unwrap_err();
+    assert!(matches!(early, ApprovalsError::Gone(_)), "{early:?}");
+
+    // A retry joins the question that is there, at any replica.
+    until("the other replica sees it", || async {
+        two.find(&alice(), DIGEST).is_some()
+    })
+    .await;
+    assert_eq!(two.find(&alice(), DIGEST).unwrap().request, held.request);
+    assert!(one.find(&mallory(), DIGEST).is_none());
+
+    cluster.approve(&held.request.name).await;
+    let state = becomes(&mut held, |state| matches!(state, HoldState::Approved { .. })).await;
+    let HoldState::Approved { approvers } = state else {
+        unreachable!()
+    };
+    assert_eq!(
+        (approvers[0].username.as_str(), approvers[0].uid.as_deref()),
+        ("oidc:bob", Some("bob-sub"))
+    );
+
+    let (identity, request) = (alice(), held.request.clone());
+    let (first, second) = tokio::join!(
+        one.claim(&identity, DIGEST, &request),
+        two.claim(&identity, DIGEST, &request)
+    );
+    let (claimed, lost) = if first.is_ok() {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    let claim = claimed.expect("one of the two");
+    assert!(matches!(lost, Err(ApprovalsError::Gone(_))), "{lost:?}");
+    assert_eq!(claim.approvers[0].username, "oidc:bob");
+    let status = cluster.get(&request.name).await.status.unwrap();
+    assert_eq!(status.consumed.unwrap().nonce, claim.nonce);
+    assert!(
+        status
+            .conditions
+            .iter()
+            .any(|c| c.type_ == "Consumed" && c.status == "True")
+    );
+
+    assert!(one.claim(&identity, DIGEST, &request).await.is_err(), "used is used");
+    until("nobody finds it any more", || async {
+        one.find(&alice(), DIGEST).is_none() && two.find(&alice(), DIGEST).is_none()
+    })
+    .await;
+}
+
+async fn a_grant_fits_what_it_was_given_for(cluster: &Cluster, one: &Arc<Requests>) {
+    let held = one.ask(question(cluster, DIGEST, GrantScope::Command)).await.unwrap();
+    cluster.approve(&held.request.name).await;
+    let mut with_agent = alice();
+    with_agent.agents.push(sallyport_audit::record::Agent {
+        issuer: None,
+        subject: "agent".into(),
+    });
+    let mut namesake = held.request.clone();
+    namesake.uid = "made-again".into();
+    let refused = [
+        one.claim(&mallory(), DIGEST, &held.request).await,
+        one.claim(&with_agent, DIGEST, &held.request).await,
+        one.claim(&alice(), &DIGEST.replace('0', "1"), &held.request).await,
+        one.claim(&alice(), DIGEST, &namesake).await,
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Err(ApprovalsError::Gone(_))), "{refused:?}");
+    }
+    one.claim(&alice(), DIGEST, &held.request).await.unwrap();
+}
+
+async fn policy_counts_at_the_time_of_use(cluster: &Cluster, one: &Arc<Requests>) {
+    let held = one.ask(question(cluster, DIGEST, GrantScope::Command)).await.unwrap();
+    cluster.approve(&held.request.name).await;
+    let claim = async |change: fn(&mut sallyport_crds::approval_policy::PolicyRule)| {
+        let mut carrier = cluster.carrier.clone();
+        let rules = &mut carrier.approval_policies[0].spec.rules;
+        change(rules.iter_mut().find(|rule| rule.name == "delete-needs-a-dba").unwrap());
+        one.apply(&Arc::new(carrier));
+        one.claim(&alice(), DIGEST, &held.request).await
+    };
+    let two = claim(|rule| rule.approval.as_mut().unwrap().required = 2)
+        .await
+        .unwrap_err();
+    assert!(two.to_string().contains("1/2"), "{two}");
+    let others = claim(|rule| rule.approval.as_mut().unwrap().approvers[0].name = "oidc:others".into())
+        .await
+        .unwrap_err();
+    assert!(others.to_string().contains("0/1"), "{others}");
+    let renamed = claim(|rule| rule.name = "another".into()).await.unwrap_err();
+    assert!(
+        renamed.to_string().contains("policy that asked for it changed"),
+        "{renamed}"
+    );
+    claim(|_| ()).await.unwrap();
+}
+
+async fn what_lasts_is_used_again(cluster: &Cluster, one: &Arc<Requests>) {
+    let mut carrier = cluster.carrier.clone();
+    let rules = &mut carrier.approval_policies[0].spec.rules;
+    let approval = rules
+        .iter_mut()
+        .find(|rule| rule.name == "delete-needs-a-dba")
+        .unwrap()
+        .approval
+        .as_mut()
+        .unwrap();
+    approval.grant.valid_for = Some(sallyport_crds::Duration::from_secs(600));
+    one.apply(&Arc::new(carrier.clone()));
+    for (number, scope) in [GrantScope::Fingerprint, GrantScope::Session, GrantScope::Window]
+        .into_iter()
+        .enumerate()
+    {
+        let digest = DIGEST.replace('9', &number.to_string());
+        let held = one.ask(question(cluster, &digest, scope)).await.unwrap();
+        cluster.approve(&held.request.name).await;
+        for _ in 0..2 {
+            one.claim(&alice(), &digest, &held.request)
+                .await
+                .unwrap_or_else(|error| panic!("{scope:?}: {error}"));
+        }
+        assert_eq!(cluster.get(&held.request.name).await.status.unwrap().consumed, None);
+        assert_eq!(one.find(&alice(), &digest).unwrap().request, held.request);
+        // Revoked: the use after that is refused.
+        cluster.answer("carol", &held.request.name, "Revoke").await;
+        assert!(one.claim(&alice(), &digest, &held.request).await.is_err(), "{scope:?}");
+    }
+    one.apply(&Arc::new(cluster.carrier.clone()));
+}
+
+async fn answers_and_ends_are_seen(cluster: &Cluster, one: &Arc<Requests>) {
+    let ask = async || one.ask(question(cluster, DIGEST, GrantScope::Command)).await.unwrap();
+    let mut denied = ask().await;
+    cluster.require(&denied.request.name).await;
+    becomes(&mut denied, |state| {
+        *state == HoldState::Waiting { progress: "0/1".into() }
+    })
+    .await;
+    cluster.answer("bob", &denied.request.name, "Deny").await;
+    cluster.derive(&denied.request.name, "Denied").await;
+    let HoldState::Denied { deniers } = becomes(&mut denied, |state| matches!(state, HoldState::Denied { .. })).await
+    else {
+        unreachable!()
+    };
+    assert_eq!(deniers[0].reason.as_deref(), Some("looked at it"));
+
+    let mut expired = ask().await;
+    cluster.require(&expired.request.name).await;
+    cluster.derive(&expired.request.name, "Expired").await;
+    becomes(&mut expired, |state| *state == HoldState::Expired).await;
+
+    let mut changed = ask().await;
+    cluster.require(&changed.request.name).await;
+    cluster.derive(&changed.request.name, "AdmissionChanged").await;
+    becomes(
+        &mut changed,
+        |state| matches!(state, HoldState::Closed(why) if why.contains("admission")),
+    )
+    .await;
+
+    let mut deleted = ask().await;
+    cluster.delete(&deleted.request.name).await;
+    becomes(
+        &mut deleted,
+        |state| matches!(state, HoldState::Closed(why) if why.contains("deleted")),
+    )
+    .await;
+}
+
+async fn withdrawn_by_the_door(cluster: &Cluster, one: &Arc<Requests>) {
+    let held = one.ask(question(cluster, DIGEST, GrantScope::Command)).await.unwrap();
+    // Before the operator has written that anybody may answer: the withdrawal waits for it.
+    one.withdraw(&held.request, "the client left");
+    cluster.require(&held.request.name).await;
+    until("the withdrawal is there", || async {
+        let answers = cluster
+            .get(&held.request.name)
+            .await
+            .status
+            .unwrap()
+            .approvals
+            .unwrap_or_default();
+        answers.iter().any(|answer| {
+            answer.decision == Decision::Withdraw && answer.user == "system:serviceaccount:doors:door-bank"
+        })
+    })
+    .await;
+    cluster.derive(&held.request.name, "Withdrawn").await;
+    until("it is over", || async { one.find(&alice(), DIGEST).is_none() }).await;
+}
+
+async fn a_flood_stops_the_one_who_floods(cluster: &Cluster, one: &Arc<Requests>) {
+    let mut carrier = cluster.carrier.clone();
+    carrier.connection.spec.limits.max_open_requests_per_person = 2;
+    one.apply(&Arc::new(carrier));
+    let digest = |number: usize| format!("{number:064x}");
+    let mut open = 0;
+    let refused = loop {
+        match one.ask(question(cluster, &digest(open), GrantScope::Command)).await {
+            Ok(_) => open += 1,
+            Err(refused) => break refused,
+        }
+        assert!(open <= 2, "no limit");
+    };
+    assert!(matches!(refused, ApprovalsError::TooMany { .. }), "{refused:?}");
+    let mut carol = question(cluster, DIGEST, GrantScope::Command);
+    carol.identity.person.subject = "carol-sub".into();
+    assert!(one.ask(carol).await.is_ok(), "others are not stopped");
+}
+
+#[tokio::test]
+async fn without_a_cluster_holds_are_refused_in_words() {
+    let request = sallyport_audit::record::RequestRef {
+        name: "x".into(),
+        namespace: "y".into(),
+        uid: "z".into(),
+    };
+    assert!(NoCluster.find(&alice(), DIGEST).is_none());
+    let refused = NoCluster.claim(&alice(), DIGEST, &request).await.unwrap_err();
+    assert!(refused.to_string().contains("--kubeconfig"), "{refused}");
+}

@@ -26,6 +26,7 @@ use std::str::FromStr;
 /// Flags of a door without a cluster; for `#[command(flatten)]`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Without a cluster")]
+#[group(skip)]
 pub struct Flags {
     /// Directory of YAML files with the five kinds, Secrets, ConfigMaps and one AuthenticationConfiguration.
     #[arg(long, env = "SALLYPORT_MANIFESTS", value_name = "DIR")]

@@ -337,6 +337,7 @@ pub(super) fn resolved(directory: &Path, listen: &Listen, state: &Path) -> Resul
     };
     let carrier = resolve::carrier(&objects, shared.find(listen)?).map_err(StartError::Manifests)?;
     let secrets = shared.secrets(&carrier, listen.address)?;
+    runtime.shutdown_background();
     Ok((carrier, secrets))
 }
 

@@ -1,0 +1,200 @@
+//! A real API server with our definitions and admission, and everybody who speaks to it: the door, the operator, approvers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kube::api::{Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use sallyport_audit::record::{ObjectRef, PodRef};
+use sallyport_crds::AccessRequest;
+use sallyport_e2e_apiserver::ApiServer;
+use sallyport_policy::carrier::Carrier;
+use serde_json::{Value, json};
+
+use crate::control::Place;
+
+pub(super) const ISSUER: &str = "https://idp.example/realms/bank";
+const OPERATOR: &str = "system:serviceaccount:sallyport-system:sallyport-operator";
+const DOOR: &str = "system:serviceaccount:doors:door-bank";
+
+pub(super) struct Cluster {
+    server: ApiServer,
+    pub(super) carrier: Carrier,
+}
+
+impl Cluster {
+    pub(super) fn start() -> Self {
+        let (carrier, _) = crate::manifests::sample();
+        let server = ApiServer::start().unwrap();
+        let config = |name: &str| format!("{}/../config/{name}", env!("CARGO_MANIFEST_DIR"));
+        let namespace = json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": { "name": "doors", "labels": { "sallyport.dev/enabled": "true" } },
+        });
+        server
+            .admin(&["apply", "--server-side", "-k", &config("crd")], "")
+            .unwrap();
+        server
+            .admin(
+                &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"],
+                "",
+            )
+            .unwrap();
+        server.admin(&["apply", "-f", "-"], &namespace.to_string()).unwrap();
+        let binding = [
+            "create",
+            "clusterrolebinding",
+            "everybody",
+            "--clusterrole=cluster-admin",
+        ];
+        let users = [OPERATOR, DOOR, "oidc:bob", "oidc:carol"].map(|user| format!("--user={user}"));
+        let arguments: Vec<&str> = binding.into_iter().chain(users.iter().map(String::as_str)).collect();
+        server.admin(&arguments, "").unwrap();
+        server
+            .admin(&["apply", "--server-side", "-k", &config("admission")], "")
+            .unwrap();
+        Self { server, carrier }
+    }
+
+    /// A client that speaks as somebody, as the API server would have authenticated them.
+    async fn client(&self, user: &str, uid: &str, groups: &[&str], extra: &[(&str, &str)]) -> Client {
+        let kubeconfig = Kubeconfig::read_from(self.server.kubeconfig()).unwrap();
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .unwrap();
+        let mut header = |name: &str, value: &str| config.headers.push((name.parse().unwrap(), value.parse().unwrap()));
+        header("Impersonate-User", user);
+        if !uid.is_empty() {
+            header("Impersonate-Uid", uid);
+        }
+        groups.iter().for_each(|group| header("Impersonate-Group", group));
+        extra
+            .iter()
+            .for_each(|(key, value)| header(&format!("Impersonate-Extra-{}", key.replace('/', "%2f")), value));
+        Client::try_from(config).unwrap()
+    }
+
+    pub(super) fn place(&self, pod: &str) -> Place {
+        let connection = &self.carrier.connection;
+        let connection = ObjectRef {
+            namespace: connection.namespace.clone(),
+            name: connection.name.clone(),
+            uid: connection.uid.clone(),
+        };
+        Place {
+            connection,
+            pod: PodRef {
+                name: pod.to_owned(),
+                uid: format!("{pod}-uid"),
+            },
+            keys: Vec::new(),
+        }
+    }
+
+    pub(super) async fn door(&self, pod: &str) -> Client {
+        let uid = format!("{pod}-uid");
+        let extra = [
+            ("authentication.kubernetes.io/pod-name", pod),
+            ("authentication.kubernetes.io/pod-uid", uid.as_str()),
+        ];
+        self.client(DOOR, "door-uid", &["system:serviceaccounts"], &extra).await
+    }
+
+    async fn requests(&self, client: Client) -> Api<AccessRequest> {
+        Api::namespaced(client, "doors")
+    }
+
+    pub(super) async fn get(&self, name: &str) -> AccessRequest {
+        let client = self.client(OPERATOR, "", &[], &[]).await;
+        self.requests(client).await.get(name).await.unwrap()
+    }
+
+    pub(super) async fn delete(&self, name: &str) {
+        let client = self.client(OPERATOR, "", &[], &[]).await;
+        self.requests(client)
+            .await
+            .delete(name, &kube::api::DeleteParams::default())
+            .await
+            .unwrap();
+    }
+
+    async fn patch(&self, client: Client, name: &str, patch: Value) {
+        let patch = Patch::<AccessRequest>::Json(serde_json::from_value(patch).unwrap());
+        self.requests(client)
+            .await
+            .patch_status(name, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    }
+
+    async fn operate(&self, name: &str, patch: Value) {
+        let client = self.client(OPERATOR, "", &[], &[]).await;
+        self.patch(client, name, patch).await;
+    }
+
+    /// What the operator does first: who may approve.
+    pub(super) async fn require(&self, name: &str) {
+        let request = self.get(name).await;
+        let requirement = json!({
+            "askedBy": request.spec.asked_by[0], "required": 1, "approvers": [{ "kind": "Group", "name": "oidc:dba" }],
+        });
+        let status = json!({ "requirements": [requirement], "approvals": [], "conditions": [], "progress": "0/1" });
+        self.operate(name, json!([{ "op": "add", "path": "/status", "value": status }]))
+            .await;
+    }
+
+    /// A database administrator answers, by the documented patch.
+    pub(super) async fn answer(&self, who: &str, name: &str, decision: &str) {
+        let request = self.get(name).await;
+        let (user, uid) = (format!("oidc:{who}"), format!("{who}-sub"));
+        let client = self
+            .client(&user, &uid, &["oidc:dba"], &[("sallyport.dev/issuer", ISSUER)])
+            .await;
+        let entry = json!({
+            "user": user, "decision": decision, "requestUID": request.metadata.uid, "issuer": ISSUER, "subject": uid,
+            "digest": request.spec.command.map(|command| command.digest), "groups": ["oidc:dba"], "reason": "looked at it",
+        });
+        self.patch(
+            client,
+            name,
+            json!([{ "op": "add", "path": "/status/approvals/-", "value": entry }]),
+        )
+        .await;
+    }
+
+    /// What the operator derives from the answers.
+    pub(super) async fn derive(&self, name: &str, condition: &str) {
+        let condition = json!({
+            "type": condition, "status": "True", "reason": "Test", "message": "", "lastTransitionTime": jiff::Timestamp::now(),
+        });
+        self.operate(
+            name,
+            json!([{ "op": "add", "path": "/status/conditions/-", "value": condition }]),
+        )
+        .await;
+    }
+
+    pub(super) async fn approve(&self, name: &str) {
+        self.require(name).await;
+        self.answer("bob", name, "Approve").await;
+        self.derive(name, "Approved").await;
+    }
+}
+
+/// Waits until something holds, at most ten seconds.
+pub(super) async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), wait)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: not within ten seconds"));
+}
+
+/// Labels, for looking at what was made.
+pub(super) fn labels(request: &AccessRequest) -> BTreeMap<String, String> {
+    request.metadata.labels.clone().unwrap_or_default()
+}
