@@ -224,7 +224,9 @@ impl Judged {
         match &self.decision.verdict {
             Verdict::Deny(denial) => {
                 let kind = self.asked.refused.as_ref().map_or(Kind::Denied, |rejection| rejection.kind);
-                Some(Refused::new(kind, denial.reason.clone()).detail(format!("Denied by {}.", denial.by)))
+                let refused = Refused::new(kind, denial.reason.clone());
+                let by = (kind == Kind::Denied).then(|| format!("Denied by {}.", denial.by));
+                Some(Refused { detail: by, ..refused })
             }
             _ => None,
         }

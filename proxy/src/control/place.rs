@@ -5,6 +5,7 @@ use sallyport_runtime::workload::Enrollment;
 
 /// What the operator tells a door's Pod; for `#[command(flatten)]`.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "In a cluster")]
 pub struct Flags {
     /// Namespace of the Connection and of this Pod.

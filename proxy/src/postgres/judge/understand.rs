@@ -44,10 +44,11 @@ pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, definit
     asked.fingerprint = stated.statement().and_then(|statement| statement.fingerprint).map(|digest| digest.0);
     asked.meaning = meaning(context, &lineages);
     let (masker, known) = (Arc::clone(context.masker), Arc::clone(context.known));
-    let view = match context.path {
+    let mut view = match context.path {
         Some(_) => View::of(masker, known, lineages),
         None => View::unknown(masker, known),
     };
+    view.guarded |= !asked.command.opaque.is_empty();
     Understood {
         asked,
         view: Rc::new(view),
