@@ -45,9 +45,6 @@ impl After {
                 || statement.verbs.any(&[Verb::Reset, Verb::Discard, Verb::Create, Verb::Drop]);
             if let Effect::Transaction(transaction) = &statement.effect {
                 after.transaction = Some(transaction.clone());
-                // SET LOCAL and SET within a transaction are undone by its end.
-                after.stale.path |= !matches!(transaction, Transaction::Begin | Transaction::Savepoint(_));
-                after.stale.relations |= !matches!(transaction, Transaction::Begin | Transaction::Savepoint(_));
             }
         }
         after

@@ -42,6 +42,8 @@ pub struct State {
     pub known: Arc<Known>,
     /// What the door's knowledge may no longer be true of.
     pub stale: Stale,
+    /// What statements of the open transaction may have changed: its end, or a savepoint's, may undo it.
+    pub changed: Stale,
     /// As the last ReadyForQuery said.
     pub transaction: Transaction,
     /// Number of the open transaction in the records.
@@ -188,7 +190,8 @@ impl State {
             counts: masker.counts(),
             masker,
             known: Arc::default(),
-            stale: Stale { path: true, relations: true, names: false },
+            stale: Stale { path: true, ..Stale::default() },
+            changed: Stale::default(),
             transaction: Transaction::Idle,
             number: None,
             skipping: false,

@@ -68,7 +68,7 @@ const PATH: &str = "SELECT pg_catalog.unnest(pg_catalog.current_schemas(true))";
 const TEMP: &str = "SELECT nspname FROM pg_catalog.pg_namespace WHERE oid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()";
 const PREPARED: &str = "SELECT name, statement FROM pg_catalog.pg_prepared_statements WHERE from_sql";
 /// What belongs to the session's temporary schema.
-const OWN_TEMP: &str = "AND c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()";
+const OWN_TEMP: &str = "AND pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()";
 
 /// No parents and no types: none that the shared catalog does not hold.
 const NOTHING_MORE: &str = "SELECT 0, 0 LIMIT 0; SELECT 0, '', '', 0, 0, 0 LIMIT 0";

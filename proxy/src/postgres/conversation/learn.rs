@@ -58,7 +58,7 @@ impl Conversation {
 
     /// Asks the session's own backend, between units.
     async fn ask_own(&mut self, session: &mut Session) -> Result<(), Over> {
-        let uncommitted = self.state.transaction == Transaction::Open && self.state.stale.relations;
+        let uncommitted = self.state.transaction == Transaction::Open && self.state.changed.relations;
         forward::own(&mut self.state, &own_query(uncommitted), &mut self.target.out);
         // Boxed: answers may need a fresh catalog, which is asked for from here.
         Box::pin(self.answers(session)).await?;

@@ -7,7 +7,7 @@ use sallyport_policy::sql;
 
 use super::{Broken, State};
 use crate::command::Running;
-use crate::postgres::after::After;
+use crate::postgres::after::{After, Stale};
 use crate::postgres::errors::{self, Reader};
 use crate::postgres::expect::{Expect, Query};
 use crate::postgres::frame::Body;
@@ -133,6 +133,8 @@ pub(super) fn ready(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut V
     state.unsynced = !state.expected.is_empty();
     state.pay_done();
     if transaction == Transaction::Idle {
+        let changed = mem::take(&mut state.changed);
+        state.stale.add(changed);
         for running in state.names.transaction_ended() {
             running.finish(Fate::Executed, None);
         }
@@ -154,15 +156,21 @@ impl State {
         if let Some(change) = change {
             self.names.apply(change);
         }
-        self.stale.add(after.stale);
+        self.ran(after);
         let began = matches!(after.transaction, Some(sql::Transaction::Begin)) && matches!(tag, "BEGIN" | "START TRANSACTION");
         if began && self.number.is_none() {
             self.number = Some(self.next_number);
             self.next_number += 1;
         }
+        let ends = self.ends(after, tag);
+        if ends.is_some() || matches!(after.transaction, Some(sql::Transaction::RollbackTo(_))) {
+            self.stale.add(self.changed);
+        }
+        if ends.is_some() {
+            self.changed = Stale::default();
+        }
         let Some(mut running) = running else { return };
         running.transaction = self.number;
-        let ends = self.ends(after, tag);
         match (self.number, ends) {
             (Some(_), None) => running.finish(Fate::Executed, None),
             (None, _) => self.done.push(running),
@@ -174,6 +182,12 @@ impl State {
                 self.next_number += u64::from(chain);
             }
         }
+    }
+
+    /// A statement ran, or began to: what it may have changed has to be looked up again.
+    fn ran(&mut self, after: &After) {
+        self.stale.add(after.stale);
+        self.changed.add(after.stale);
     }
 
     /// Whether a command ended the transaction that was opened in so many words, and how.
@@ -200,7 +214,7 @@ impl State {
         let parts = mem::take(&mut query.parts);
         for (index, part) in parts.into_iter().enumerate() {
             if index == 0 {
-                self.stale.add(part.after.stale);
+                self.ran(&part.after);
             }
             self.failed(part.running, index == 0, code);
         }
@@ -219,7 +233,7 @@ impl State {
                 }
                 Expect::Execute { portal, after, .. } => {
                     if index == 0 {
-                        self.stale.add(after.stale);
+                        self.ran(&after);
                     }
                     let running = portal.running.borrow_mut().take();
                     self.failed(running, index == 0, code);
