@@ -168,5 +168,7 @@ impl Reason {
 
 /// Whether a condition of this type is there and `True`.
 pub fn is_true(conditions: &[Condition], kind: ConditionType) -> bool {
-    conditions.iter().any(|c| c.type_ == kind.as_str() && c.status == "True")
+    conditions
+        .iter()
+        .any(|c| c.type_ == kind.as_str() && c.status == "True")
 }

@@ -126,7 +126,11 @@ impl JsonSchema for Duration {
 
 impl fmt::Display for InvalidDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not a duration: write hours, minutes, seconds, milliseconds such as 1h30m, 90s or 500ms", self.0)
+        write!(
+            f,
+            "{:?} is not a duration: write hours, minutes, seconds, milliseconds such as 1h30m, 90s or 500ms",
+            self.0
+        )
     }
 }
 
@@ -138,7 +142,13 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes() {
-        for (text, millis) in [("90s", 90_000), ("1h30m", 5_400_000), ("500ms", 500), ("2m5ms", 120_005), ("0s", 0)] {
+        for (text, millis) in [
+            ("90s", 90_000),
+            ("1h30m", 5_400_000),
+            ("500ms", 500),
+            ("2m5ms", 120_005),
+            ("0s", 0),
+        ] {
             let duration: Duration = text.parse().unwrap();
             assert_eq!(duration.get().as_millis(), millis, "{text}");
             assert_eq!(duration.to_string().parse::<Duration>().unwrap(), duration);

@@ -32,17 +32,22 @@ pub const GROUP: &str = "sallyport.dev";
 pub const VERSION: &str = "v1alpha1";
 
 /// The five custom resource definitions, in the order in which they are installed.
-pub fn definitions() -> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> {
+pub fn definitions() -> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition>
+{
     use kube::CustomResourceExt;
-    [Connection::crd(), MaskingRule::crd(), ApprovalPolicy::crd(), AuditSink::crd(), AccessRequest::crd()]
-        .map(schema::refuse_nulls)
-        .to_vec()
+    [
+        Connection::crd(),
+        MaskingRule::crd(),
+        ApprovalPolicy::crd(),
+        AuditSink::crd(),
+        AccessRequest::crd(),
+    ]
+    .map(schema::refuse_nulls)
+    .to_vec()
 }
 
 /// Whether a rule acts or only says what it would have done.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub enum Mode {
     /// The rule acts.
     #[default]

@@ -35,10 +35,16 @@ pub fn manifests() -> Result<Vec<Manifest>, Unwritable> {
         value.sort_all_objects();
         whole_numbers(&mut value);
         let body = serde_saphyr::to_string(&value).map_err(Unwritable::new)?;
-        files.push(Manifest { file, content: format!("{HEADER}{body}") });
+        files.push(Manifest {
+            file,
+            content: format!("{HEADER}{body}"),
+        });
     }
     let head = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n";
-    files.push(Manifest { file: "kustomization.yaml".to_owned(), content: format!("{HEADER}{head}{resources}") });
+    files.push(Manifest {
+        file: "kustomization.yaml".to_owned(),
+        content: format!("{HEADER}{head}{resources}"),
+    });
     Ok(files)
 }
 
@@ -46,7 +52,10 @@ pub fn manifests() -> Result<Vec<Manifest>, Unwritable> {
 fn whole_numbers(value: &mut Value) {
     match value {
         Value::Number(number) => {
-            let whole = number.as_f64().filter(|n| n.fract() == 0.0).and_then(|n| format!("{n:.0}").parse::<i64>().ok());
+            let whole = number
+                .as_f64()
+                .filter(|n| n.fract() == 0.0)
+                .and_then(|n| format!("{n:.0}").parse::<i64>().ok());
             if let Some(whole) = whole {
                 *value = whole.into();
             }

@@ -1,5 +1,10 @@
 //! The definitions on a real API server: it takes them and what they allow, and refuses nonsense in words.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "JSON that is not as expected fails the test, as it should"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -34,7 +39,10 @@ struct Case {
 fn the_api_server_keeps_what_the_kinds_promise() -> Result<()> {
     let server = ApiServer::start()?;
     server.admin(&["apply", "--server-side", "-k", &format!("{CRATE}/../config/crd")], "")?;
-    server.admin(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"], "")?;
+    server.admin(
+        &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"],
+        "",
+    )?;
     let mut failures = Vec::new();
     for path in tables()? {
         refuses(&server, &path, &mut failures)?;
@@ -50,7 +58,8 @@ fn the_api_server_keeps_what_the_kinds_promise() -> Result<()> {
 
 /// Every case of a table is refused in its words, and the manifest without it is taken.
 fn refuses(server: &ApiServer, path: &Path, failures: &mut Vec<String>) -> Result<()> {
-    let table: Table = serde_saphyr::from_str(&fs::read_to_string(path)?).with_context(|| path.display().to_string())?;
+    let table: Table =
+        serde_saphyr::from_str(&fs::read_to_string(path)?).with_context(|| path.display().to_string())?;
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     if let Err(words) = create(server, &table.base)? {
         failures.push(format!("{file}: the base is refused: {words}"));
@@ -88,10 +97,26 @@ fn takes_samples(server: &ApiServer, failures: &mut Vec<String>) -> Result<()> {
 /// What only shows when an object is changed.
 fn keeps_what_must_not_change(server: &ApiServer, failures: &mut Vec<String>) -> Result<()> {
     let changes = [
-        ("accessrequests", "spec is immutable", r#"{"spec": {"reason": "another"}}"#),
-        ("accessrequests", "spec is immutable", r#"{"spec": {"requester": {"username": "oidc:mallory"}}}"#),
-        ("auditsinks", "a volume grows but never shrinks", r#"{"spec": {"storage": {"size": "500Mi"}}}"#),
-        ("auditsinks", "storageClassName cannot change", r#"{"spec": {"storage": {"storageClassName": "other"}}}"#),
+        (
+            "accessrequests",
+            "spec is immutable",
+            r#"{"spec": {"reason": "another"}}"#,
+        ),
+        (
+            "accessrequests",
+            "spec is immutable",
+            r#"{"spec": {"requester": {"username": "oidc:mallory"}}}"#,
+        ),
+        (
+            "auditsinks",
+            "a volume grows but never shrinks",
+            r#"{"spec": {"storage": {"size": "500Mi"}}}"#,
+        ),
+        (
+            "auditsinks",
+            "storageClassName cannot change",
+            r#"{"spec": {"storage": {"storageClassName": "other"}}}"#,
+        ),
     ];
     for (kind, words, patch) in changes {
         let table: Table = serde_saphyr::from_str(&fs::read_to_string(format!("{CRATE}/tests/refused/{kind}.yaml"))?)?;
@@ -133,7 +158,10 @@ fn tables() -> Result<Vec<PathBuf>> {
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()?;
     paths.sort();
-    ensure!(paths.len() == sallyport_crds::definitions().len(), "a kind has no table of what is refused");
+    ensure!(
+        paths.len() == sallyport_crds::definitions().len(),
+        "a kind has no table of what is refused"
+    );
     Ok(paths)
 }
 
@@ -147,7 +175,10 @@ fn merge(target: &mut Value, patch: &Value) {
     }
     for (name, value) in fields {
         if value.is_null() {
-            target.as_object_mut().into_iter().for_each(|object| drop(object.remove(name)));
+            target
+                .as_object_mut()
+                .into_iter()
+                .for_each(|object| drop(object.remove(name)));
         } else {
             merge(&mut target[name.as_str()], value);
         }

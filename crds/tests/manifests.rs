@@ -13,7 +13,11 @@ fn files_are_what_the_types_say() {
     let wanted = manifests().unwrap();
     for manifest in &wanted {
         let found = fs::read_to_string(Path::new(DIRECTORY).join(&manifest.file)).unwrap_or_default();
-        assert!(found == manifest.content, "config/crd/{} is not what the types say: run `make crds`", manifest.file);
+        assert!(
+            found == manifest.content,
+            "config/crd/{} is not what the types say: run `make crds`",
+            manifest.file
+        );
     }
     let files = fs::read_dir(DIRECTORY).unwrap().count();
     assert_eq!(files, wanted.len(), "config/crd holds a file that nothing generates");
@@ -33,7 +37,11 @@ fn every_field_has_a_description() {
 #[test]
 fn no_field_keeps_a_null() {
     for manifest in manifests().unwrap() {
-        assert!(!manifest.content.contains("nullable"), "{}: a null that is kept passes for a value", manifest.file);
+        assert!(
+            !manifest.content.contains("nullable"),
+            "{}: a null that is kept passes for a value",
+            manifest.file
+        );
     }
 }
 
@@ -43,12 +51,22 @@ fn every_text_and_list_that_people_write_has_a_bound() {
         let definition = serde_json::to_value(definition).unwrap();
         let spec = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
         let mut boundless = Vec::new();
-        bounds(spec, definition["spec"]["names"]["kind"].as_str().unwrap(), &mut boundless);
+        bounds(
+            spec,
+            definition["spec"]["names"]["kind"].as_str().unwrap(),
+            &mut boundless,
+        );
         // Kubernetes' own types keep their own bounds.
         boundless.retain(|path| {
-            ![".resources.", ".tolerations", ".topologySpreadConstraints", ".nodeSelector", ".annotations"]
-                .iter()
-                .any(|foreign| path.contains(foreign))
+            ![
+                ".resources.",
+                ".tolerations",
+                ".topologySpreadConstraints",
+                ".nodeSelector",
+                ".annotations",
+            ]
+            .iter()
+            .any(|foreign| path.contains(foreign))
         });
         assert!(boundless.is_empty(), "without maxLength or maxItems: {boundless:#?}");
     }

@@ -113,7 +113,10 @@ pub struct Nats {
 #[serde(rename_all = "camelCase")]
 pub struct Kafka {
     /// Bootstrap servers, host and port.
-    #[schemars(length(min = 1, max = 8), inner(length(min = 3, max = 261), pattern(r"^[^\s]+:[0-9]{1,5}$")))]
+    #[schemars(
+        length(min = 1, max = 8),
+        inner(length(min = 3, max = 261), pattern(r"^[^\s]+:[0-9]{1,5}$"))
+    )]
     pub bootstrap_servers: Vec<String>,
     /// Topic.
     #[schemars(length(min = 1, max = 249))]

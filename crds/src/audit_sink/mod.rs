@@ -41,7 +41,10 @@ use crate::Duration;
 #[serde(rename_all = "camelCase")]
 pub struct AuditSinkSpec {
     /// Namespaces from which Connections may name this sink. Its own is not implied.
-    #[schemars(length(min = 1, max = 256), inner(length(min = 1, max = 63), pattern("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")))]
+    #[schemars(
+        length(min = 1, max = 256),
+        inner(length(min = 1, max = 63), pattern("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))
+    )]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub namespaces: Vec<String>,
     /// The recorder's volume.

@@ -15,7 +15,10 @@ pub struct Certificate {
     pub secret_ref: Option<LocalReference>,
     /// More names and addresses for the certificate that the operator issues.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 253), pattern("^[A-Za-z0-9:]([-A-Za-z0-9.:]*[A-Za-z0-9])?$")))]
+    #[schemars(
+        length(max = 16),
+        inner(length(min = 1, max = 253), pattern("^[A-Za-z0-9:]([-A-Za-z0-9.:]*[A-Za-z0-9])?$"))
+    )]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub names: Vec<String>,
 }

@@ -60,7 +60,15 @@ pub enum AlwaysDenied {
 #[serde(rename_all = "camelCase")]
 pub struct Ssh {
     /// The target's host keys, as in known_hosts without the host (`ssh-ed25519 AAAA…`).
-    #[schemars(length(min = 1, max = 8), inner(length(min = 16, max = 2_048), pattern("^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-[-a-z0-9@.]+) AAAA[A-Za-z0-9+/]+=*( .*)?$")))]
+    #[schemars(
+        length(min = 1, max = 8),
+        inner(
+            length(min = 16, max = 2_048),
+            pattern(
+                "^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-[-a-z0-9@.]+) AAAA[A-Za-z0-9+/]+=*( .*)?$"
+            )
+        )
+    )]
     pub host_keys: Vec<String>,
     /// Accounts of the target that may be asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -69,7 +77,10 @@ pub struct Ssh {
     pub accounts: Vec<String>,
     /// What may be forwarded. Nothing if left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 3, max = 261), pattern("^[^:\\s]+:[0-9]{1,5}$")))]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 3, max = 261), pattern("^[^:\\s]+:[0-9]{1,5}$"))
+    )]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub forward_to: Vec<String>,
 }

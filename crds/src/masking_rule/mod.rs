@@ -92,7 +92,10 @@ pub struct Match {
     pub patterns: Vec<Pattern>,
     /// Columns as `schema.table.column`; `*` stands for any text within one part.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), inner(length(min = 5, max = 255), pattern(r"^[^.]+\.[^.]+\.[^.]+$")))]
+    #[schemars(
+        length(max = 256),
+        inner(length(min = 5, max = 255), pattern(r"^[^.]+\.[^.]+\.[^.]+$"))
+    )]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub columns: Vec<String>,
     /// Fields of Kubernetes resources (protocol Kubernetes).
@@ -143,6 +146,10 @@ pub struct ResourceMatch {
 impl MaskingRuleSpec {
     /// The profile in force: what the rule says, or Strict for column rules and Standard for detectors.
     pub fn effective_profile(&self) -> Profile {
-        self.profile.unwrap_or(if self.matches.columns.is_empty() { Profile::Standard } else { Profile::Strict })
+        self.profile.unwrap_or(if self.matches.columns.is_empty() {
+            Profile::Standard
+        } else {
+            Profile::Strict
+        })
     }
 }

@@ -51,7 +51,11 @@ impl ApiServer {
     pub fn with_controllers(controllers: &[&str]) -> Result<Self> {
         let mut script = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/run"))
             .env("CONTROLLERS", controllers.join(","))
-            .args(["sh", "-c", r#"echo "$KUBECONFIG"; command -v kubectl; exec cat >/dev/null"#])
+            .args([
+                "sh",
+                "-c",
+                r#"echo "$KUBECONFIG"; command -v kubectl; exec cat >/dev/null"#,
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -63,7 +67,12 @@ impl ApiServer {
             None => bail!("the API server did not start; the reason stands above"),
         };
         let (kubeconfig, kubectl) = (path()?, path()?);
-        Ok(Self { script, input, kubeconfig, kubectl })
+        Ok(Self {
+            script,
+            input,
+            kubeconfig,
+            kubectl,
+        })
     }
 
     /// The administrator's kubeconfig.
@@ -88,7 +97,11 @@ impl ApiServer {
         if let Some(identity) = identity {
             command.args(identity.arguments());
         }
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().context("kubectl cannot be started")?;
         let mut pipe = child.stdin.take().context("no input")?;
         pipe.write_all(input.as_bytes())?;
@@ -103,7 +116,11 @@ impl ApiServer {
     /// When kubectl fails, with its own words.
     pub fn admin(&self, arguments: &[&str], input: &str) -> Result<String> {
         let output = self.run(None, arguments, input)?;
-        ensure!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "kubectl {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
@@ -124,7 +141,11 @@ impl Identity {
         if !self.uid.is_empty() {
             arguments.push(format!("--as-uid={}", self.uid));
         }
-        arguments.extend(self.extra.iter().map(|(key, value)| format!("--as-user-extra={key}={value}")));
+        arguments.extend(
+            self.extra
+                .iter()
+                .map(|(key, value)| format!("--as-user-extra={key}={value}")),
+        );
         arguments
     }
 }

@@ -1,5 +1,10 @@
 //! What `config/rbac` lets whom do, asked of a real API server, and that admission's expressions fit the types they read.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "JSON that is not as expected fails the test, as it should"
+)]
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -14,16 +19,46 @@ const RIGHTS: &[(&str, &str, &str, &str, bool)] = &[
     // The operator: everything of a door in a namespace that was opted in, next to nothing elsewhere.
     ("operator", "create", "deployments.apps", "doors", true),
     ("operator", "get", "secrets", "doors", true),
-    ("operator", "create", "rolebindings.rbac.authorization.k8s.io", "doors", true),
-    ("operator", "patch", "accessrequests.sallyport.dev/status", "doors", true),
+    (
+        "operator",
+        "create",
+        "rolebindings.rbac.authorization.k8s.io",
+        "doors",
+        true,
+    ),
+    (
+        "operator",
+        "patch",
+        "accessrequests.sallyport.dev/status",
+        "doors",
+        true,
+    ),
     ("operator", "patch", "connections.sallyport.dev/status", "doors", true),
-    ("operator", "update", "leases.coordination.k8s.io", "sallyport-system", true),
+    (
+        "operator",
+        "update",
+        "leases.coordination.k8s.io",
+        "sallyport-system",
+        true,
+    ),
     ("operator", "get", "secrets", "default", false),
     ("operator", "get", "secrets", "kube-system", false),
     ("operator", "list", "secrets", "sallyport-system", false),
     ("operator", "create", "deployments.apps", "default", false),
-    ("operator", "create", "rolebindings.rbac.authorization.k8s.io", "default", false),
-    ("operator", "escalate", "roles.rbac.authorization.k8s.io", "doors", false),
+    (
+        "operator",
+        "create",
+        "rolebindings.rbac.authorization.k8s.io",
+        "default",
+        false,
+    ),
+    (
+        "operator",
+        "escalate",
+        "roles.rbac.authorization.k8s.io",
+        "doors",
+        false,
+    ),
     ("operator", "bind", "roles.rbac.authorization.k8s.io", "doors", false),
     ("operator", "impersonate", "users", "", false),
     ("operator", "create", "pods", "doors", false),
@@ -31,15 +66,39 @@ const RIGHTS: &[(&str, &str, &str, &str, bool)] = &[
     ("operator", "create", "serviceaccounts/token", "doors", false),
     ("operator", "update", "connections.sallyport.dev", "doors", false),
     ("operator", "update", "approvalpolicies.sallyport.dev", "doors", false),
-    ("operator", "patch", "validatingadmissionpolicies.admissionregistration.k8s.io", "", false),
-    ("operator", "patch", "customresourcedefinitions.apiextensions.k8s.io", "", false),
-    ("operator", "create", "clusterrolebindings.rbac.authorization.k8s.io", "", false),
+    (
+        "operator",
+        "patch",
+        "validatingadmissionpolicies.admissionregistration.k8s.io",
+        "",
+        false,
+    ),
+    (
+        "operator",
+        "patch",
+        "customresourcedefinitions.apiextensions.k8s.io",
+        "",
+        false,
+    ),
+    (
+        "operator",
+        "create",
+        "clusterrolebindings.rbac.authorization.k8s.io",
+        "",
+        false,
+    ),
     // ServiceAccounts of doors ask whose token they were shown; those of elsewhere do not.
     ("door", "create", "tokenreviews.authentication.k8s.io", "", true),
     ("door", "get", "secrets", "doors", false),
     ("stranger", "create", "tokenreviews.authentication.k8s.io", "", false),
     // People.
-    ("approver", "patch", "accessrequests.sallyport.dev/status", "doors", true),
+    (
+        "approver",
+        "patch",
+        "accessrequests.sallyport.dev/status",
+        "doors",
+        true,
+    ),
     ("approver", "get", "accessrequests.sallyport.dev", "doors", true),
     ("approver", "create", "accessrequests.sallyport.dev", "doors", false),
     ("approver", "delete", "accessrequests.sallyport.dev", "doors", false),
@@ -59,7 +118,8 @@ const RIGHTS: &[(&str, &str, &str, &str, bool)] = &[
 
 #[test]
 fn rights_are_as_small_as_they_are_said_to_be() -> Result<()> {
-    let server = ApiServer::with_controllers(&["clusterrole-aggregation", "validatingadmissionpolicy-status-controller"])?;
+    let server =
+        ApiServer::with_controllers(&["clusterrole-aggregation", "validatingadmissionpolicy-status-controller"])?;
     server.admin(&["apply", "--server-side", "-k", &format!("{CONFIG}/default")], "")?;
     server.admin(&["apply", "--server-side", "-k", &format!("{CONFIG}/namespace")], "")?;
     for (role, user) in [("sallyport-approver", "approver"), ("sallyport-requester", "requester")] {
@@ -69,7 +129,9 @@ fn rights_are_as_small_as_they_are_said_to_be() -> Result<()> {
         bind(&server, role, role)?;
     }
     expressions_fit_their_types(&server)?;
-    until("roles are aggregated", || may(&server, "admin", "update", "approvalpolicies.sallyport.dev", "doors"))?;
+    until("roles are aggregated", || {
+        may(&server, "admin", "update", "approvalpolicies.sallyport.dev", "doors")
+    })?;
     let mut wrong = Vec::new();
     for (who, verb, resource, namespace, answer) in RIGHTS {
         if may(&server, who, verb, resource, namespace)? != *answer {
@@ -82,19 +144,31 @@ fn rights_are_as_small_as_they_are_said_to_be() -> Result<()> {
 
 fn bind(server: &ApiServer, role: &str, user: &str) -> Result<()> {
     let (role, user_argument) = (format!("--clusterrole={role}"), format!("--user={user}"));
-    server.admin(&["-n", "doors", "create", "rolebinding", user, &role, &user_argument], "")?;
+    server.admin(
+        &["-n", "doors", "create", "rolebinding", user, &role, &user_argument],
+        "",
+    )?;
     Ok(())
 }
 
 fn may(server: &ApiServer, who: &str, verb: &str, resource: &str, namespace: &str) -> Result<bool> {
-    let group = |name: &str| vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{name}")];
+    let group = |name: &str| {
+        vec![
+            "system:serviceaccounts".to_owned(),
+            format!("system:serviceaccounts:{name}"),
+        ]
+    };
     let (user, groups) = match who {
         "operator" => (OPERATOR.to_owned(), group("sallyport-system")),
         "door" => ("system:serviceaccount:doors:door-bank".to_owned(), group("doors")),
         "stranger" => ("system:serviceaccount:default:default".to_owned(), group("default")),
         name => (name.to_owned(), Vec::new()),
     };
-    let identity = Identity { user, groups, ..Identity::default() };
+    let identity = Identity {
+        user,
+        groups,
+        ..Identity::default()
+    };
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let subresource = format!("--subresource={subresource}");
     let mut arguments = vec!["auth", "can-i", verb, resource, &subresource];
@@ -103,7 +177,10 @@ fn may(server: &ApiServer, who: &str, verb: &str, resource: &str, namespace: &st
     }
     let output = server.run(Some(&identity), &arguments, "")?;
     let said = String::from_utf8_lossy(&output.stdout);
-    ensure!(said.starts_with("yes") || said.starts_with("no"), "{who} {verb} {resource}: {said:?}");
+    ensure!(
+        said.starts_with("yes") || said.starts_with("no"),
+        "{who} {verb} {resource}: {said:?}"
+    );
     Ok(said.starts_with("yes"))
 }
 
@@ -111,11 +188,17 @@ fn may(server: &ApiServer, who: &str, verb: &str, resource: &str, namespace: &st
 fn expressions_fit_their_types(server: &ApiServer) -> Result<()> {
     let policies = || -> Result<Vec<Value>> {
         let text = server.admin(&["get", "validatingadmissionpolicies", "-o", "json"], "")?;
-        Ok(serde_json::from_str::<Value>(&text)?["items"].as_array().cloned().unwrap_or_default())
+        Ok(serde_json::from_str::<Value>(&text)?["items"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default())
     };
     until("the API server looked at the expressions", || {
         let policies = policies()?;
-        Ok(!policies.is_empty() && policies.iter().all(|policy| policy["status"]["observedGeneration"].is_number()))
+        Ok(!policies.is_empty()
+            && policies
+                .iter()
+                .all(|policy| policy["status"]["observedGeneration"].is_number()))
     })?;
     for policy in policies()? {
         let warnings = &policy["status"]["typeChecking"]["expressionWarnings"];

@@ -38,8 +38,24 @@ pub fn try_all(stage: &mut Stage) -> Result<()> {
             json!([{"op": "add", "path": "/status", "value": {"approvals": [entry]}}])
         };
         let patch = patch.to_string();
-        let arguments = ["-n", "doors", "patch", "ar", &case.state, "--subresource=status", "--type=json", "-p", &patch];
-        stage.try_case(&format!("answers, {}", case.what), &case.r#as, &arguments, "", case.words.as_deref())?;
+        let arguments = [
+            "-n",
+            "doors",
+            "patch",
+            "ar",
+            &case.state,
+            "--subresource=status",
+            "--type=json",
+            "-p",
+            &patch,
+        ];
+        stage.try_case(
+            &format!("answers, {}", case.what),
+            &case.r#as,
+            &arguments,
+            "",
+            case.words.as_deref(),
+        )?;
     }
     Ok(())
 }

@@ -3,13 +3,18 @@
 //! Tables say who tries what and in which words it is refused; this code makes the requests in their states and tries.
 //! Nothing that is tried is kept (`--dry-run=server` runs all of admission), so that the cases do not depend on each other.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "JSON that is not as expected fails the test, as it should"
+)]
+
 mod answers;
 mod namespaces;
 mod outcomes;
 mod requests;
 mod roads;
-mod states;
 mod stage;
+mod states;
 mod tokens;
 
 use anyhow::{Result, ensure};
@@ -26,7 +31,13 @@ fn the_api_server_refuses_every_forgery() -> Result<()> {
     roads::try_all(&mut stage)?;
     namespaces::try_all(&mut stage)?;
     let failures = stage.failures();
-    ensure!(failures.is_empty(), "{} of {} cases:\n{}", failures.len(), stage.tried(), failures.join("\n"));
+    ensure!(
+        failures.is_empty(),
+        "{} of {} cases:\n{}",
+        failures.len(),
+        stage.tried(),
+        failures.join("\n")
+    );
     println!("{} cases", stage.tried());
     Ok(())
 }

@@ -32,13 +32,25 @@ pub fn try_all(stage: &mut Stage) -> Result<()> {
     let table: Table = table("namespaces")?;
     furnish(stage, &table)?;
     for case in &table.cases {
-        let mut object = case.object.as_ref().map(|name| table.objects[name].clone()).unwrap_or_default();
+        let mut object = case
+            .object
+            .as_ref()
+            .map(|name| table.objects[name].clone())
+            .unwrap_or_default();
         if case.change.is_object() {
             merge(&mut object, &case.change);
         }
-        let input = if object.is_null() { String::new() } else { object.to_string() };
+        let input = if object.is_null() {
+            String::new()
+        } else {
+            object.to_string()
+        };
         let arguments: Vec<_> = case.run.iter().map(String::as_str).collect();
-        if case.run.iter().any(|argument| argument == "--raw" || argument == "token") {
+        if case
+            .run
+            .iter()
+            .any(|argument| argument == "--raw" || argument == "token")
+        {
             // Ways into a Pod and tokens have no dry run; without a kubelet what passes fails later, in other words.
             let outcome = stage.outcome(&case.r#as, &arguments, &input)?;
             stage.score(&case.what, outcome, case.words.as_deref());
@@ -60,13 +72,56 @@ fn furnish(stage: &Stage, table: &Table) -> Result<()> {
         stage.act("admin", &create, &table.objects[object].to_string())?;
     }
     let connections = json!({"status": {"connections": 2}}).to_string();
-    stage.act("operator", &["-n", "doors", "patch", "auditsink", "evidence", "--subresource=status", "--type=merge", "-p", &connections], "")?;
+    stage.act(
+        "operator",
+        &[
+            "-n",
+            "doors",
+            "patch",
+            "auditsink",
+            "evidence",
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            &connections,
+        ],
+        "",
+    )?;
     let kinds = "--resource=connections.sallyport.dev,maskingrules.sallyport.dev,auditsinks.sallyport.dev";
-    stage.act("admin", &["-n", "doors", "create", "role", "gitops", "--verb=*", kinds], "")?;
-    stage.act("admin", &["-n", "doors", "create", "role", "reads-one", "--verb=get", "--resource=secrets", "--resource-name=readable"], "")?;
+    stage.act(
+        "admin",
+        &["-n", "doors", "create", "role", "gitops", "--verb=*", kinds],
+        "",
+    )?;
+    stage.act(
+        "admin",
+        &[
+            "-n",
+            "doors",
+            "create",
+            "role",
+            "reads-one",
+            "--verb=get",
+            "--resource=secrets",
+            "--resource-name=readable",
+        ],
+        "",
+    )?;
     for role in ["gitops", "reads-one"] {
         let role_argument = format!("--role={role}");
-        stage.act("admin", &["-n", "doors", "create", "rolebinding", role, &role_argument, "--user=gitops"], "")?;
+        stage.act(
+            "admin",
+            &[
+                "-n",
+                "doors",
+                "create",
+                "rolebinding",
+                role,
+                &role_argument,
+                "--user=gitops",
+            ],
+            "",
+        )?;
     }
     Ok(())
 }

@@ -33,13 +33,22 @@ pub fn try_all(stage: &mut Stage) -> Result<()> {
         if let Some(patch) = case.status.as_mut() {
             fill(patch, stage, &case.r#as, &case.state)?;
         }
-        let patch = case.status.as_ref().or(case.main.as_ref()).map(Value::to_string).unwrap_or_default();
+        let patch = case
+            .status
+            .as_ref()
+            .or(case.main.as_ref())
+            .map(Value::to_string)
+            .unwrap_or_default();
         let mut arguments = vec!["-n", "doors"];
         if case.delete {
             arguments.extend(["delete", "ar", &case.state, "--wait=false"]);
         } else {
             arguments.extend(["patch", "ar", &case.state, "-p", &patch]);
-            arguments.extend(if case.status.is_some() { ["--subresource=status", "--type=json"].as_slice() } else { &["--type=merge"] });
+            arguments.extend(if case.status.is_some() {
+                ["--subresource=status", "--type=json"].as_slice()
+            } else {
+                &["--type=merge"]
+            });
         }
         stage.try_case(&what, &case.r#as, &arguments, "", case.words.as_deref())?;
     }
@@ -52,10 +61,16 @@ fn fill(value: &mut Value, stage: &Stage, who: &str, state: &str) -> Result<()> 
     let request = stage.states.get(state).with_context(|| state.to_owned())?;
     match value {
         Value::Array(items) => items.iter_mut().try_for_each(|item| fill(item, stage, who, state))?,
-        Value::Object(fields) => fields.values_mut().try_for_each(|field| fill(field, stage, who, state))?,
+        Value::Object(fields) => fields
+            .values_mut()
+            .try_for_each(|field| fill(field, stage, who, state))?,
         Value::String(text) => match text.as_str() {
             "$claim" => {
-                let pod = identity.extra.iter().find(|(key, _)| key.ends_with("/pod-name")).map_or("door-bank-1", |(_, pod)| pod);
+                let pod = identity
+                    .extra
+                    .iter()
+                    .find(|(key, _)| key.ends_with("/pod-name"))
+                    .map_or("door-bank-1", |(_, pod)| pod);
                 *value = claim(pod);
             }
             "$consumed" => *value = condition("Consumed"),

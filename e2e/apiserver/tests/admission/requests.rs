@@ -37,7 +37,13 @@ pub fn try_all(stage: &mut Stage) -> Result<()> {
             merge(&mut manifest, &case.change);
         }
         let input = manifest.to_string();
-        stage.try_case(&case.what, &case.r#as, &["create", "-f", "-"], &input, case.words.as_deref())?;
+        stage.try_case(
+            &case.what,
+            &case.r#as,
+            &["create", "-f", "-"],
+            &input,
+            case.words.as_deref(),
+        )?;
     }
     Ok(())
 }
@@ -65,7 +71,11 @@ pub fn held() -> Value {
 
 /// What a person asks beforehand.
 pub fn window(who: &sallyport_e2e_apiserver::Identity) -> Value {
-    let issuer = who.extra.iter().find(|(key, _)| key == "sallyport.dev/issuer").map_or("", |(_, value)| value);
+    let issuer = who
+        .extra
+        .iter()
+        .find(|(key, _)| key == "sallyport.dev/issuer")
+        .map_or("", |(_, value)| value);
     json!({
         "apiVersion": "sallyport.dev/v1alpha1",
         "kind": "AccessRequest",

@@ -41,22 +41,58 @@ impl Stage {
     /// Starts an API server and installs kinds, admission and the namespaces of the tables.
     pub fn set() -> Result<Self> {
         let server = ApiServer::start()?;
-        server.admin(&["apply", "--server-side", "-k", &format!("{REPOSITORY}/config/crd")], "")?;
-        server.admin(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"], "")?;
+        server.admin(
+            &["apply", "--server-side", "-k", &format!("{REPOSITORY}/config/crd")],
+            "",
+        )?;
+        server.admin(
+            &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"],
+            "",
+        )?;
         for namespace in ["doors", "other", "ci", "sallyport-system"] {
             server.admin(&["create", "namespace", namespace], "")?;
         }
         // The tables are about admission: whoever is in this group may do everything that it does not refuse.
-        server.admin(&["create", "clusterrolebinding", "everything", "--clusterrole=cluster-admin", "--group=everything"], "")?;
+        server.admin(
+            &[
+                "create",
+                "clusterrolebinding",
+                "everything",
+                "--clusterrole=cluster-admin",
+                "--group=everything",
+            ],
+            "",
+        )?;
         let people = table("people")?;
-        Ok(Self { server, people, states: BTreeMap::new(), failures: Vec::new(), tried: 0 })
+        Ok(Self {
+            server,
+            people,
+            states: BTreeMap::new(),
+            failures: Vec::new(),
+            tried: 0,
+        })
     }
 
     /// Installs admission and waits until it is in force, which takes the API server a moment.
     pub fn install_admission(&self) -> Result<()> {
-        self.server.admin(&["apply", "--server-side", "-k", &format!("{REPOSITORY}/config/admission")], "")?;
+        self.server.admin(
+            &[
+                "apply",
+                "--server-side",
+                "-k",
+                &format!("{REPOSITORY}/config/admission"),
+            ],
+            "",
+        )?;
         let deadline = Instant::now() + Duration::from_secs(30);
-        while self.outcome("admin", &["create", "--dry-run=server", "-f", "-"], &probe().to_string())?.is_ok() {
+        while self
+            .outcome(
+                "admin",
+                &["create", "--dry-run=server", "-f", "-"],
+                &probe().to_string(),
+            )?
+            .is_ok()
+        {
             ensure!(Instant::now() < deadline, "admission is not in force after 30 s");
         }
         Ok(())
@@ -64,8 +100,17 @@ impl Stage {
 
     /// Somebody of `people.yaml`.
     pub fn identity(&self, name: &str) -> Result<Identity> {
-        let person = self.people.get(name).with_context(|| format!("nobody is called {name}"))?.clone();
-        Ok(Identity { user: person.user, groups: person.groups, uid: person.uid, extra: person.extra.into_iter().collect() })
+        let person = self
+            .people
+            .get(name)
+            .with_context(|| format!("nobody is called {name}"))?
+            .clone();
+        Ok(Identity {
+            user: person.user,
+            groups: person.groups,
+            uid: person.uid,
+            extra: person.extra.into_iter().collect(),
+        })
     }
 
     /// What the API server says to kubectl run as somebody: what it printed, or the words of the refusal.
@@ -88,7 +133,14 @@ impl Stage {
     }
 
     /// Tries a case, keeping nothing, and compares with the words that it should be refused in.
-    pub fn try_case(&mut self, what: &str, who: &str, arguments: &[&str], input: &str, words: Option<&str>) -> Result<()> {
+    pub fn try_case(
+        &mut self,
+        what: &str,
+        who: &str,
+        arguments: &[&str],
+        input: &str,
+        words: Option<&str>,
+    ) -> Result<()> {
         let mut arguments = arguments.to_vec();
         arguments.push("--dry-run=server");
         let outcome = self.outcome(who, &arguments, input)?;
@@ -134,7 +186,10 @@ pub fn merge(target: &mut Value, patch: &Value) {
     }
     for (name, value) in fields {
         if value.is_null() {
-            target.as_object_mut().into_iter().for_each(|object| drop(object.remove(name)));
+            target
+                .as_object_mut()
+                .into_iter()
+                .for_each(|object| drop(object.remove(name)));
         } else {
             merge(&mut target[name.as_str()], value);
         }

@@ -22,11 +22,19 @@ pub fn prepare(stage: &mut Stage) -> Result<()> {
     let seniors = || requirement(1, &json!([{"kind": "Group", "name": "oidc:seniors"}]));
     let mut reasoned = dba();
     reasoned["reasonRequired"] = true.into();
-    let named = requirement(1, &json!([
-        {"kind": "User", "name": "bob"}, {"kind": "User", "name": "oidc:dave"},
-        {"kind": "ServiceAccount", "name": "robot", "namespace": "ci"}
-    ]));
-    let state = |name, requirements, approvers, conditions| State { name, requirements, approvers, conditions };
+    let named = requirement(
+        1,
+        &json!([
+            {"kind": "User", "name": "bob"}, {"kind": "User", "name": "oidc:dave"},
+            {"kind": "ServiceAccount", "name": "robot", "namespace": "ci"}
+        ]),
+    );
+    let state = |name, requirements, approvers, conditions| State {
+        name,
+        requirements,
+        approvers,
+        conditions,
+    };
     for state in [
         state("new", None, &[] as &[_], &[] as &[_]),
         state("waiting", two(), &[], &[]),
@@ -64,9 +72,11 @@ fn make(stage: &Stage, state: &State) -> Result<Value> {
     };
     manifest["metadata"]["name"] = state.name.into();
     if state.name == "agent" {
-        manifest["spec"]["agents"] = json!([{"username": "oidc:bot", "issuer": "https://issuer.example", "subject": "sub-bot"}]);
+        manifest["spec"]["agents"] =
+            json!([{"username": "oidc:bot", "issuer": "https://issuer.example", "subject": "sub-bot"}]);
     }
-    let mut request: Value = serde_json::from_str(&stage.act(who, &["create", "-o", "json", "-f", "-"], &manifest.to_string())?)?;
+    let mut request: Value =
+        serde_json::from_str(&stage.act(who, &["create", "-o", "json", "-f", "-"], &manifest.to_string())?)?;
     if let Some(requirements) = &state.requirements {
         let status = json!({"status": {"requirements": requirements, "approvals": []}});
         request = patch(stage, "operator", state.name, &status)?;
@@ -78,18 +88,40 @@ fn make(stage: &Stage, state: &State) -> Result<Value> {
     }
     let conditions: Vec<Value> = state.conditions.iter().map(|kind| condition(kind)).collect();
     if !conditions.is_empty() {
-        request = patch(stage, "operator", state.name, &json!({"status": {"conditions": conditions}}))?;
+        request = patch(
+            stage,
+            "operator",
+            state.name,
+            &json!({"status": {"conditions": conditions}}),
+        )?;
     }
     if state.name == "consumed" {
         let all: Vec<Value> = conditions.into_iter().chain([condition("Consumed")]).collect();
-        request = patch(stage, "door", state.name, &json!({"status": {"conditions": all, "consumed": claim("door-bank-1")}}))?;
+        request = patch(
+            stage,
+            "door",
+            state.name,
+            &json!({"status": {"conditions": all, "consumed": claim("door-bank-1")}}),
+        )?;
     }
     Ok(request)
 }
 
 fn patch(stage: &Stage, who: &str, name: &str, patch: &Value) -> Result<Value> {
     let patch = patch.to_string();
-    let arguments = ["-n", "doors", "patch", "ar", name, "--subresource=status", "--type=merge", "-o", "json", "-p", &patch];
+    let arguments = [
+        "-n",
+        "doors",
+        "patch",
+        "ar",
+        name,
+        "--subresource=status",
+        "--type=merge",
+        "-o",
+        "json",
+        "-p",
+        &patch,
+    ];
     Ok(serde_json::from_str(&stage.act(who, &arguments, "")?)?)
 }
 
