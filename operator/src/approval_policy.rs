@@ -1,12 +1,10 @@
 //! ApprovalPolicy: how it compiles. The rest of its life is [`crate::rule`].
 
-use kube::runtime::reflector::Store;
 use sallyport_crds::{ApprovalPolicy, ApprovalPolicySpec, RuleStatus};
 use sallyport_policy::carrier::CarriedRule;
 use sallyport_policy::problem::Problem;
 
 use crate::rule::Rule;
-use crate::world::{Guarded, World};
 
 impl Rule for ApprovalPolicy {
     type Spec = ApprovalPolicySpec;
@@ -23,9 +21,5 @@ impl Rule for ApprovalPolicy {
 
     fn compile(rule: &CarriedRule<ApprovalPolicySpec>) -> Result<(), Vec<Problem>> {
         sallyport_policy::policy::compile_approval_policy(rule).map(drop)
-    }
-
-    fn store(world: &World) -> &Store<Guarded<Self>> {
-        &world.approval_policies
     }
 }

@@ -1,9 +1,11 @@
 //! What reconcilers work with, and how they fail.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Client, Resource, ResourceExt};
@@ -51,6 +53,10 @@ pub struct Context {
     pub metrics: Metrics,
 }
 
+/// Pods by the name of the Connection that they serve.
+#[derive(Default)]
+pub struct DoorPods(HashMap<String, Vec<Arc<Pod>>>);
+
 /// Why a look at an object failed. It is tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -76,19 +82,22 @@ impl Context {
         Timestamp::now()
     }
 
-    /// How the processes of a Connection stand.
-    pub fn crew(&self, connection: &Connection, now: Instant) -> Crew {
-        let (Some(namespace), Some(uid)) = (&connection.metadata.namespace, &connection.metadata.uid) else {
-            return Crew::default();
-        };
-        let name = connection.name_any();
-        let pods = self.world.room(namespace).map(|room| room.pods.state()).unwrap_or_default();
-        let pods: Vec<_> = pods
-            .iter()
-            .map(AsRef::as_ref)
-            .filter(|pod: &&k8s_openapi::api::core::v1::Pod| pod.labels().get(CONNECTION_LABEL) == Some(&name))
-            .collect();
-        crew(&pods, &self.fleet.accounts(uid), self.fleet.has_listened(now), now)
+    /// The Pods of all doors in a namespace.
+    pub fn pods(&self, namespace: &str) -> DoorPods {
+        let mut pods = DoorPods::default();
+        for pod in self.world.room(namespace).map(|room| room.pods.state()).unwrap_or_default() {
+            if let Some(connection) = pod.labels().get(CONNECTION_LABEL) {
+                pods.0.entry(connection.clone()).or_default().push(pod);
+            }
+        }
+        pods
+    }
+
+    /// How the processes of a Connection stand; `pods` are those of its namespace.
+    pub fn crew(&self, connection: &Connection, pods: &DoorPods, now: Instant) -> Crew {
+        let Some(uid) = &connection.metadata.uid else { return Crew::default() };
+        let own: Vec<&Pod> = pods.0.get(&connection.name_any()).into_iter().flatten().map(AsRef::as_ref).collect();
+        crew(&own, &self.fleet.accounts(uid), self.fleet.has_listened(now), now)
     }
 
     /// Tells by Events what changed since `before`. An Event that cannot be written is logged and forgotten.

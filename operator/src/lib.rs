@@ -9,6 +9,7 @@ pub mod api;
 pub mod approval_policy;
 pub mod args;
 pub mod audit_sink;
+pub mod census;
 pub mod connection;
 pub mod context;
 pub mod controller;

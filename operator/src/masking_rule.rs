@@ -1,12 +1,10 @@
 //! MaskingRule: how it compiles. The rest of its life is [`crate::rule`].
 
-use kube::runtime::reflector::Store;
 use sallyport_crds::{MaskingRule, MaskingRuleSpec, RuleStatus};
 use sallyport_policy::carrier::CarriedRule;
 use sallyport_policy::problem::Problem;
 
 use crate::rule::Rule;
-use crate::world::{Guarded, World};
 
 impl Rule for MaskingRule {
     type Spec = MaskingRuleSpec;
@@ -23,9 +21,5 @@ impl Rule for MaskingRule {
 
     fn compile(rule: &CarriedRule<MaskingRuleSpec>) -> Result<(), Vec<Problem>> {
         sallyport_policy::policy::compile_masking_rule(rule).map(drop)
-    }
-
-    fn store(world: &World) -> &Store<Guarded<Self>> {
-        &world.masking_rules
     }
 }

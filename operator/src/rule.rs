@@ -14,7 +14,6 @@ use std::fmt::Debug;
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::Resource;
-use kube::runtime::reflector::Store;
 use sallyport_crds::RuleStatus;
 use sallyport_policy::carrier::CarriedRule;
 use sallyport_policy::problem::Problem;
@@ -22,7 +21,6 @@ use sallyport_policy::selector::Selecting;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::world::{Guarded, World};
 
 /// One of the two kinds of rule.
 pub trait Rule:
@@ -45,7 +43,4 @@ pub trait Rule:
     /// # Errors
     /// Everything that is wrong, by field.
     fn compile(rule: &CarriedRule<Self::Spec>) -> Result<(), Vec<Problem>>;
-
-    /// Where rules of this kind are seen.
-    fn store(world: &World) -> &Store<Guarded<Self>>;
 }

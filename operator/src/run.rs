@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::shared::apply::Applier;
 use crate::world::queue::{Receivers, queues};
-use crate::{access_request, api, audit_sink, connection, endpoint, rule, world};
+use crate::{access_request, api, audit_sink, census, connection, endpoint, rule, world};
 
 /// Runs until a signal comes or the Lease is lost.
 ///
@@ -120,6 +120,7 @@ async fn begin(
     let ledger = Ledger::open(client, &args.namespace).await.context("the ledger of logs")?;
     tokio::spawn(witness::run(context.clone(), credential, ledger, lead.clone()));
     tokio::spawn(ticker::run(context.clone(), lead.clone()));
+    tokio::spawn(census::run(context.clone(), lead.clone()));
     spawn_reconcilers(&context, receivers, lead);
     context.queues.everything(&context.world);
     Ok(Begun { leading })

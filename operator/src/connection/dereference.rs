@@ -94,7 +94,7 @@ pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Res
         deployment: None,
         program: context.programs.get(&uid),
         status_revision: connection.and_then(|found| u64::try_from(found.status.as_ref()?.revision?).ok()).unwrap_or(0),
-        crew: connection.map(|connection| context.crew(connection, Instant::now())).unwrap_or_default(),
+        crew: connection.map(|connection| context.crew(connection, &context.pods(&place.namespace), Instant::now())).unwrap_or_default(),
         problems: problems(context, &uid),
         place,
         uid,

@@ -9,7 +9,7 @@ use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::Context;
+use crate::context::{Context, DoorPods};
 
 /// Small against the 5 s of silence that make a no.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -32,13 +32,15 @@ fn look(context: &Context, known: &mut HashMap<String, u64>) {
     context.fleet.sweep(now);
     let (mut enforcing, mut behind) = (0, 0);
     let mut present = HashMap::with_capacity(known.len());
+    let mut pods: HashMap<String, DoorPods> = HashMap::new();
     for guarded in context.world.connections.state() {
         let (Some(uid), Some(namespace)) = (guarded.meta().uid.as_ref(), guarded.namespace()) else { continue };
         let Ok(connection) = &guarded.0 else {
             present.insert(uid.clone(), 0);
             continue;
         };
-        let crew = context.crew(connection, now);
+        let pods = pods.entry(namespace.clone()).or_insert_with(|| context.pods(&namespace));
+        let crew = context.crew(connection, pods, now);
         let revision = context.programs.get(uid).map(|program| program.revision);
         let counts = crew.counts(revision.unwrap_or(u64::MAX));
         enforcing += i64::from(counts.enforcing);

@@ -59,13 +59,14 @@ pub fn dereference<R: Rule>(object: &Guarded<R>, context: &Context) -> Found<R> 
         Access::Open(room) => room.revisions.state(),
         _ => Vec::new(),
     };
+    let pods = context.pods(namespace);
     let doors = of_namespace(&context.world.connections, namespace)
         .iter()
         .filter_map(|guarded| guarded.0.as_ref().ok())
         .filter(|connection| connection::validate::is_implemented(connection.spec.protocol))
         .map(|connection| Door {
             program: connection.metadata.uid.as_deref().and_then(|uid| context.programs.get(uid)),
-            crew: context.crew(connection, Instant::now()),
+            crew: context.crew(connection, &pods, Instant::now()),
             connection: connection.clone(),
         })
         .collect();
