@@ -5,7 +5,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol as Transport, Socket, TcpKeepalive, Type};
@@ -46,40 +45,38 @@ pub struct Shared {
 }
 
 /// Binds every entrance once for each of `threads` and serves. `make` makes the protocol for one connection. The threads end
-/// after `shared.drain` when their last session has.
+/// after `shared.drain` when their last session has. Gives the addresses that were bound: a port 0 has become a real one.
 ///
 /// # Errors
-/// When an address cannot be bound or a thread not started.
-pub fn serve<P, F>(
-    entrances: &[Entrance],
-    threads: usize,
-    shared: &Shared,
-    make: F,
-) -> std::io::Result<Vec<JoinHandle<()>>>
+/// When an address cannot be bound, also because another process listens there, or a thread not started.
+pub fn serve<P, F>(entrances: &[Entrance], threads: usize, shared: &Shared, make: F) -> std::io::Result<Vec<SocketAddr>>
 where
     P: Protocol + 'static,
     F: Fn(&Door) -> P + Clone + Send + 'static,
 {
-    let mut handles = Vec::new();
+    let addresses: Vec<_> = entrances
+        .iter()
+        .map(|entrance| alone(entrance.address))
+        .collect::<std::io::Result<_>>()?;
     for number in 0..threads {
         // Every socket is bound before any thread serves: an address that is taken ends the program, not a thread.
-        let sockets = entrances
-            .iter()
-            .map(|entrance| Ok((bind(entrance.address)?, entrance.doors.clone())));
+        let sockets = entrances.iter().zip(&addresses);
+        let sockets = sockets.map(|(entrance, address)| Ok((bind(*address)?, entrance.doors.clone())));
         let sockets: Vec<_> = sockets.collect::<std::io::Result<_>>()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (shared, make) = (shared.clone(), make.clone());
         let thread = std::thread::Builder::new().name(format!("sessions-{number}"));
-        handles.push(thread.spawn(move || {
+        // Not joined: what does not end in time ends with the process, and the recorder writes its end.
+        thread.spawn(move || {
             let sessions = LocalSet::new();
             for (socket, doors) in sockets {
                 sessions.spawn_local(accept(socket, doors, shared.clone(), make.clone()));
             }
             // Ends when every task of this thread has ended.
             runtime.block_on(sessions);
-        })?);
+        })?;
     }
-    Ok(handles)
+    Ok(addresses)
 }
 
 async fn accept<P, F>(socket: std::net::TcpListener, doors: watch::Receiver<Option<Door>>, shared: Shared, make: F)
@@ -123,13 +120,39 @@ fn prepare(stream: &TcpStream) {
     let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive);
 }
 
+/// Sockets that share a port would share it with another process of the same user, too, and half of the clients would be
+/// that one's. A plain socket is refused where anybody listens.
+fn alone(address: SocketAddr) -> std::io::Result<SocketAddr> {
+    std::net::TcpListener::bind(address)
+        .and_then(|socket| socket.local_addr())
+        .map_err(|error| taken(address, &error))
+}
+
 fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Transport::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
-    let named = |error: std::io::Error| std::io::Error::new(error.kind(), format!("{address}: {error}"));
-    socket.bind(&address.into()).map_err(named)?;
-    socket.listen(BACKLOG).map_err(named)?;
+    socket.bind(&address.into()).map_err(|error| taken(address, &error))?;
+    socket.listen(BACKLOG).map_err(|error| taken(address, &error))?;
     Ok(socket.into())
+}
+
+fn taken(address: SocketAddr, error: &std::io::Error) -> std::io::Error {
+    std::io::Error::new(error.kind(), format!("{address}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_belongs_to_one_process() {
+        let free = alone("127.0.0.1:0".parse().unwrap()).unwrap();
+        assert_ne!(free.port(), 0);
+        let (_one, _two) = (bind(free).unwrap(), bind(free).unwrap());
+        let error = alone(free).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+        assert!(error.to_string().contains(&free.to_string()), "{error}");
+    }
 }

@@ -54,10 +54,8 @@ where
             doors: control.doors.clone(),
         })
         .collect();
-    // The threads are not joined: what does not end in time ends with the process, and the recorder writes its end.
-    let _threads = listener::serve(&entrances, args.threads(), &shared, make)?;
-    for entrance in &entrances {
-        tracing::info!(address = %entrance.address, "listening");
+    for address in listener::serve(&entrances, args.threads(), &shared, make)? {
+        tracing::info!(%address, "listening");
     }
     drain.cancelled().await;
     shutdown::drain(&shared.sessions, args.drain()).await;

@@ -4,6 +4,8 @@
 //! line written there in that moment would be lost. Rule of the house for what is logged: names of objects, reasons of
 //! closed sets, counts and durations. Never a command's text, a value, a token, or an error text that a peer composed.
 
+use std::io::IsTerminal as _;
+
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -38,7 +40,8 @@ pub fn init(flags: &Flags) {
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stdout);
+        .with_writer(std::io::stdout)
+        .with_ansi(std::io::stdout().is_terminal());
     let started = match flags.log_format {
         Format::Json => builder
             .json()
