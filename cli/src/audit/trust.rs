@@ -72,10 +72,8 @@ impl Flags {
                 Fetch::url(log, self.ca.as_deref(), self.client_cert.as_deref())?
             }
             (Some(dir), _) => {
+                // A directory that is not there is a log that is missing: verification says so.
                 let dir = PathBuf::from(dir);
-                if !dir.is_dir() {
-                    bail!("{} is no directory", dir.display());
-                }
                 if save.is_some() {
                     bail!(
                         "--save copies a log out of the cluster or from a URL; {} is here already",

@@ -119,6 +119,7 @@ fn records_belong_to_open_sessions() {
     submit(&log, &pen.write(end())).unwrap();
     refused(&pen.at(3, command(1, "x")));
     refused(&pen.at(3, end()));
+    wait_for("both records to be told", || log.status().borrow().size == 3);
     assert_eq!(log.status().borrow().sessions, 0);
 }
 
@@ -152,7 +153,9 @@ fn a_vanished_door_gets_its_end_records_once() {
         submit(&log, &leaf).unwrap();
     }
     log.detach(gone.origin.instance.clone(), false);
-    wait_for("the end record", || log.status().borrow().sessions == 1);
+    wait_for("the end record", || {
+        log.status().borrow().size == 4 && log.status().borrow().sessions == 1
+    });
     let back = standing(&log, &gone, None).unwrap();
     assert!(back.fenced);
     assert_eq!(back.acked, 1);
@@ -196,7 +199,7 @@ fn a_goodbye_ends_what_was_left_open_at_once() {
     submit(&log, &pen.write(start())).unwrap();
     log.detach(pen.origin.instance.clone(), true);
     wait_for("the end record, long before the grace", || {
-        log.status().borrow().sessions == 0
+        log.status().borrow().size == 3 && log.status().borrow().sessions == 0
     });
 }
 
@@ -383,11 +386,11 @@ struct Sender {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(10))]
     /// Whenever the power is cut, everything that was acknowledged is there, once, in its door's order, under a tree that
     /// contains every head that was ever answered.
     #[test]
-    fn no_acknowledged_record_is_lost(rounds in proptest::collection::vec((1_usize..400, any::<u8>(), any::<u8>()), 1..6)) {
+    fn no_acknowledged_record_is_lost(rounds in proptest::collection::vec((1_usize..200, any::<u8>(), any::<u8>()), 1..5)) {
         let mut disk = Arc::new(MemoryDisk::default());
         let mut senders: Vec<Sender> = (0..3).map(|n| Sender { pen: Pen::new(&door(&format!("p{n}"))), sent: Vec::new(), acked: 0 }).collect();
         for sender in &mut senders {
@@ -407,6 +410,9 @@ proptest! {
                 }
                 // As a door does after a break: again from what was acknowledged.
                 let rest: Vec<Checked> = sender.sent[sender.acked..].iter().map(|leaf| Checked::new(leaf.clone()).unwrap()).collect();
+                if rest.is_empty() {
+                    continue;
+                }
                 let upto = sender.sent.len();
                 answers.push((at, upto, log.append(rest, None)));
                 if answers.len() > usize::from(unanswered) {

@@ -1,6 +1,7 @@
 //! What the tests of this crate share: a disk that forgets, and a door's records.
 
 mod disk;
+mod pki;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use sallyport_audit::tiles::{Kind, Tile, WIDTH, entries, read_tile};
 use sallyport_audit::{Digest, Time};
 
 pub(crate) use disk::MemoryDisk;
+pub(crate) use pki::Pki;
 
 use crate::log::disk::Disk;
 use crate::log::{Checked, Config, Log};
