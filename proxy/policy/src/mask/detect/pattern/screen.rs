@@ -124,6 +124,17 @@ impl Screen<'_> {
         }
     }
 
+    /// A dash that is no range stands first or last in its class; elsewhere the two count it differently.
+    fn dash(&self, literal: &ast::Literal) -> Result<(), PatternError> {
+        let before = self.pattern.get(..literal.span.start.offset).unwrap_or_default();
+        let after = self.pattern.get(literal.span.end.offset..).unwrap_or_default();
+        let edge = before.ends_with(['[', '^']) || after.starts_with(']');
+        if literal.c != '-' || literal.kind != LiteralKind::Verbatim || edge {
+            return Ok(());
+        }
+        refuse("a dash within a class that is neither first nor last: write \\-")
+    }
+
     fn perl(&mut self, class: &ast::ClassPerl) {
         let text = match (&class.kind, class.negated) {
             (ClassPerlKind::Digit, false) => "[0-9]",
@@ -238,7 +249,10 @@ impl Visitor for Screen<'_> {
     fn visit_class_set_item_pre(&mut self, item: &ClassSetItem) -> Result<(), PatternError> {
         match item {
             ClassSetItem::Empty(_) | ClassSetItem::Ascii(_) | ClassSetItem::Union(_) => Ok(()),
-            ClassSetItem::Literal(literal) => Self::literal(literal),
+            ClassSetItem::Literal(literal) => {
+                self.dash(literal)?;
+                Self::literal(literal)
+            }
             ClassSetItem::Range(range) => {
                 Self::literal(&range.start)?;
                 Self::literal(&range.end)

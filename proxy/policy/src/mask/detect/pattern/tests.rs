@@ -43,6 +43,8 @@ fn refuses_what_one_does_not_take() {
         r"a\1",
         r"[a&&b]",
         r"[a--b]",
+        r"[^--\Sx]",
+        r"[--a]",
         r"[a[bc]]",
         r"(?x)a b",
         r"(?<name>a)",
