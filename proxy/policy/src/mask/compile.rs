@@ -102,6 +102,13 @@ impl Problems {
             ActionType::Null => Some(Action::Null),
             ActionType::Redact => Some(Action::Redact),
             ActionType::Replace => match &spec.replace {
+                Some(replace) if replace.with.contains('\0') => {
+                    self.invalid(
+                        "action.replace.with",
+                        "must not hold a NUL character: no text of PostgreSQL can",
+                    );
+                    None
+                }
                 Some(replace) => Some(Action::Replace {
                     with: replace.with.clone(),
                 }),

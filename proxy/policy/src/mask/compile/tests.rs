@@ -110,6 +110,11 @@ fn masks_that_show_too_much_are_refused() {
         let spec = spec(ssn.clone(), json!({"type": "Partial", "partial": partial}));
         assert!(compile("r", "u", 1, &spec).is_err(), "{partial}");
     }
+    let nul = json!({"type": "Replace", "replace": {"with": "a\u{0}"}});
+    assert_eq!(
+        problems(&spec(ssn.clone(), nul)),
+        [("action.replace.with".into(), ProblemKind::Invalid)]
+    );
     let short = json!({"type": "Hash", "hash": {"keySecretRef": {"name": "k", "key": "k"}, "length": 8}});
     assert_eq!(
         problems(&spec(ssn, short)),
