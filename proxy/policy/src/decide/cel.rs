@@ -14,7 +14,12 @@ use kube_cel::KubeCelExt;
 use kube_cel::cel::{Context, Program, Value};
 
 pub(crate) use values::ConnectionFacts;
-pub(super) use values::Values;
+pub(super) use values::Facts;
+
+use values::Needs;
+
+use super::risk;
+use crate::subject::Subject;
 
 /// The longest expression, in bytes.
 pub const MAX_EXPRESSION: usize = 2_048;
@@ -46,6 +51,7 @@ pub enum CelError {
 #[derive(Debug)]
 pub(super) struct Expression {
     program: Program,
+    needs: Needs,
 }
 
 thread_local! {
@@ -68,23 +74,45 @@ impl Expression {
             Ok(Err(errors)) => return Err(CelError::Syntax(first_line(&errors.to_string()))),
             Err(_) => return Err(CelError::Syntax("the expression could not be read".to_owned())),
         };
-        check::names(program.expression())?;
-        let expression = Self { program };
-        for sample in Values::samples() {
-            match expression.run(&sample) {
+        let needs = check::names(program.expression())?;
+        let expression = Self { program, needs };
+        expression.try_out()?;
+        Ok(expression)
+    }
+
+    /// What fails on a plain command would fail at the door.
+    fn try_out(&self) -> Result<(), CelError> {
+        let subject = Subject {
+            username: "oidc:alice".to_owned(),
+            groups: vec!["oidc:engineers".to_owned()],
+            ..Subject::default()
+        };
+        let connection = ConnectionFacts {
+            name: "bank".to_owned(),
+            namespace: "doors".to_owned(),
+            ..ConnectionFacts::default()
+        };
+        for command in &values::samples() {
+            let facts = Facts {
+                command,
+                subject: &subject,
+                connection: &connection,
+                risk: risk(command),
+            };
+            match self.run(facts) {
                 Ok(_) | Err(CelError::Failed(MISSING_KEY)) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(expression)
+        Ok(())
     }
 
     /// Runs it. Anything but true or false is an error.
-    pub(super) fn run(&self, values: &Values) -> Result<bool, CelError> {
+    pub(super) fn run(&self, facts: Facts<'_>) -> Result<bool, CelError> {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             FUNCTIONS.with_borrow(|functions| {
                 let mut context = functions.new_inner_scope();
-                values.add_to(&mut context);
+                facts.add_to(&mut context, &self.needs);
                 self.program.execute(&context)
             })
         }));

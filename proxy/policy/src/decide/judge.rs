@@ -1,15 +1,12 @@
 //! Asks every policy and keeps the most restrictive answer.
 
-use std::cell::OnceCell;
-use std::rc::Rc;
-
 use sallyport_crds::access_request::RuleIdentity;
 use sallyport_crds::approval_policy::RuleAction;
 use sallyport_crds::connection::AlwaysDenied;
 
 use crate::subject::Subject;
 
-use super::cel::{ConnectionFacts, Values};
+use super::cel::{ConnectionFacts, Facts};
 use super::policy::{ApprovalPolicy, Rule};
 use super::verdict::{Allowed, BreakGlass, Decision, Denial, DeniedBy, Explanation, Hold, Note, Requirement, Verdict};
 use super::{Command, MAX_HELD, risk};
@@ -25,6 +22,17 @@ pub(crate) struct Bench<'a> {
     pub(crate) connection: &'a ConnectionFacts,
 }
 
+impl<'a> Bench<'a> {
+    fn facts(&self, subject: &'a Subject, command: &'a Command) -> Facts<'a> {
+        Facts {
+            command,
+            subject,
+            connection: self.connection,
+            risk: risk(command),
+        }
+    }
+}
+
 /// What one policy says.
 enum Says<'a> {
     Nothing,
@@ -35,16 +43,10 @@ enum Says<'a> {
 
 /// The answer to one command of one person.
 pub(crate) fn decide(bench: Bench<'_>, subject: &Subject, command: &Command) -> Decision {
-    let score = risk(command);
-    let values = LazyValues {
-        cell: OnceCell::new(),
-        command,
-        subject,
-        connection: bench.connection,
-    };
+    let facts = bench.facts(subject, command);
     let mut answers = Answers::default();
     for policy in bench.policies.iter().filter(|policy| policy.applies_to(subject)) {
-        let says = says(policy, subject, command, score, &values);
+        let says = says(policy, facts);
         answers.take(policy, says);
     }
     let verdict = match before_rules(bench.open, command) {
@@ -54,44 +56,32 @@ pub(crate) fn decide(bench: Bench<'_>, subject: &Subject, command: &Command) -> 
     Decision {
         verdict,
         notes: answers.notes,
-        risk: score,
+        risk: facts.risk,
     }
 }
 
 /// What every policy says, and why.
 pub(crate) fn explain(bench: Bench<'_>, subject: &Subject, command: &Command) -> Vec<Explanation> {
-    let score = risk(command);
-    let values = LazyValues {
-        cell: OnceCell::new(),
-        command,
-        subject,
-        connection: bench.connection,
-    };
+    let facts = bench.facts(subject, command);
     bench
         .policies
         .iter()
-        .map(|policy| explain_policy(policy, subject, command, score, &values))
+        .map(|policy| explain_policy(policy, facts))
         .collect()
 }
 
-fn explain_policy(
-    policy: &ApprovalPolicy,
-    subject: &Subject,
-    command: &Command,
-    score: u8,
-    values: &LazyValues<'_>,
-) -> Explanation {
-    let applies = policy.applies_to(subject);
+fn explain_policy(policy: &ApprovalPolicy, facts: Facts<'_>) -> Explanation {
+    let applies = policy.applies_to(facts.subject);
     let mut tried = Vec::new();
     for rule in policy.rules().iter().filter(|_| applies) {
-        let outcome = rule.matches(score, &|| values.get());
+        let outcome = rule.matches(facts);
         let last = outcome != Ok(false);
         tried.push((rule.name.clone(), outcome.map_err(|error| error.to_string())));
         if last {
             break;
         }
     }
-    let says = match applies.then(|| says(policy, subject, command, score, values)) {
+    let says = match applies.then(|| says(policy, facts)) {
         None | Some(Says::Nothing) => None,
         Some(Says::Allow(_)) => Some(RuleAction::Allow),
         Some(Says::Require(_)) => Some(RuleAction::RequireApproval),
@@ -122,17 +112,11 @@ fn before_rules(open: &[AlwaysDenied], command: &Command) -> Option<Denial> {
 }
 
 /// The first rule that matches speaks for its policy.
-fn says<'a>(
-    policy: &'a ApprovalPolicy,
-    subject: &Subject,
-    command: &Command,
-    score: u8,
-    values: &LazyValues<'_>,
-) -> Says<'a> {
+fn says<'a>(policy: &'a ApprovalPolicy, facts: Facts<'_>) -> Says<'a> {
     for rule in policy.rules() {
-        match rule.matches(score, &|| values.get()) {
+        match rule.matches(facts) {
             Ok(false) => {}
-            Ok(true) => return speak(rule, subject, command),
+            Ok(true) => return speak(rule, facts.subject, facts.command),
             Err(error) => return Says::Deny(rule, format!("rule {} could not be evaluated: {error}", rule.name)),
         }
     }
@@ -254,21 +238,4 @@ fn break_glass(
         all.max_duration = all.max_duration.min(max_duration);
     }
     granted
-}
-
-/// The variables of expressions, made when the first one needs them.
-struct LazyValues<'a> {
-    cell: OnceCell<Rc<Values>>,
-    command: &'a Command,
-    subject: &'a Subject,
-    connection: &'a ConnectionFacts,
-}
-
-impl LazyValues<'_> {
-    fn get(&self) -> Rc<Values> {
-        let values = self
-            .cell
-            .get_or_init(|| Rc::new(Values::new(self.command, self.subject, self.connection)));
-        Rc::clone(values)
-    }
 }

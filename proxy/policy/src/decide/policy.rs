@@ -8,7 +8,7 @@ use crate::carrier::CarriedRule;
 use crate::problem::{ObjectKind, Problem};
 use crate::subject::Subject;
 
-use super::cel::{CelError, Expression, Values};
+use super::cel::{CelError, Expression, Facts};
 use super::verdict::Requirement;
 
 /// A compiled policy. Made by [`compile`] only, so what is in force has been accepted.
@@ -176,12 +176,12 @@ impl ApprovalPolicy {
 // === impl Rule ===
 
 impl Rule {
-    /// Whether the rule matches. `values` are made only if an expression needs them.
-    pub(super) fn matches(&self, risk: u8, values: &dyn Fn() -> std::rc::Rc<Values>) -> Result<bool, CelError> {
+    /// Whether the rule matches.
+    pub(super) fn matches(&self, facts: Facts<'_>) -> Result<bool, CelError> {
         match &self.matches {
             Match::Any => Ok(true),
-            Match::RiskAtLeast(score) => Ok(risk >= *score),
-            Match::Cel(expression) => expression.run(&values()),
+            Match::RiskAtLeast(score) => Ok(facts.risk >= *score),
+            Match::Cel(expression) => expression.run(facts),
         }
     }
 

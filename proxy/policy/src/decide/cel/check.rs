@@ -4,7 +4,7 @@ use kube_cel::cel::IdedExpr;
 use kube_cel::cel::common::ast::{EntryExpr, Expr, LiteralValue, operators};
 
 use super::CelError;
-use super::values::{COMMAND, CONNECTION, IDENTITY};
+use super::values::{COMMAND, CONNECTION, IDENTITY, Needs};
 
 /// How deep brackets, and the tree, may nest.
 const MAX_DEPTH: usize = 48;
@@ -81,13 +81,16 @@ pub(super) fn brackets(source: &str) -> Result<(), CelError> {
 }
 
 /// Refuses names and fields that do not exist, unknown functions, patterns that do not compile, and loops within loops.
-pub(super) fn names(expression: &IdedExpr) -> Result<(), CelError> {
-    Look {
+/// Says which fields are read.
+pub(super) fn names(expression: &IdedExpr) -> Result<Needs, CelError> {
+    let mut look = Look {
         bound: Vec::new(),
         loops: 0,
         depth: 0,
-    }
-    .visit(expression)
+        needs: Needs::default(),
+    };
+    look.visit(expression)?;
+    Ok(look.needs)
 }
 
 struct Look<'a> {
@@ -95,6 +98,7 @@ struct Look<'a> {
     bound: Vec<&'a str>,
     loops: usize,
     depth: usize,
+    needs: Needs,
 }
 
 impl<'a> Look<'a> {
@@ -113,10 +117,10 @@ impl<'a> Look<'a> {
         match expression {
             Expr::Unspecified | Expr::Literal(_) => Ok(()),
             Expr::Ident(name) => self.variable(name),
-            Expr::Select(select) => {
-                self.field(&select.operand, &select.field)?;
-                self.visit(&select.operand)
-            }
+            Expr::Select(select) => match self.field(&select.operand, &select.field)? {
+                true => Ok(()),
+                false => self.visit(&select.operand),
+            },
             Expr::Call(call) => {
                 self.function(call)?;
                 let namespace = call.target.as_deref().is_some_and(
@@ -155,43 +159,43 @@ impl<'a> Look<'a> {
         result
     }
 
-    fn variable(&self, name: &str) -> Result<(), CelError> {
-        match self.bound.contains(&name) || ["command", "identity", "connection"].contains(&name) {
-            true => Ok(()),
-            false => Err(CelError::Unknown(format!(
-                "`{name}` does not exist; there are command, identity and connection"
-            ))),
+    fn variable(&mut self, name: &str) -> Result<(), CelError> {
+        if self.bound.contains(&name) {
+            return Ok(());
         }
+        if !["command", "identity", "connection"].contains(&name) {
+            let message = format!("`{name}` does not exist; there are command, identity and connection");
+            return Err(CelError::Unknown(message));
+        }
+        self.needs.add(name, None);
+        Ok(())
     }
 
-    /// A field of one of our variables, by dot or by index.
-    fn field(&self, operand: &IdedExpr, field: &str) -> Result<(), CelError> {
+    /// A field of one of our variables; false if it is a field of something else.
+    fn field(&mut self, operand: &IdedExpr, field: &str) -> Result<bool, CelError> {
         let Expr::Ident(name) = &operand.expr else {
-            return Ok(());
+            return Ok(false);
         };
-        if self.bound.contains(&name.as_str()) {
-            return Ok(());
-        }
         let known: &[&str] = match name.as_str() {
+            name if self.bound.contains(&name) => return Ok(false),
             "command" => &COMMAND,
             "identity" => &IDENTITY,
             "connection" => &CONNECTION,
-            _ => return Ok(()),
+            _ => return Ok(false),
         };
-        match known.contains(&field) {
-            true => Ok(()),
-            false => Err(CelError::Unknown(format!(
-                "`{name}.{field}` does not exist; there are {}",
-                known.join(", ")
-            ))),
+        if !known.contains(&field) {
+            let message = format!("`{name}.{field}` does not exist; there are {}", known.join(", "));
+            return Err(CelError::Unknown(message));
         }
+        self.needs.add(name, Some(field));
+        Ok(true)
     }
 
-    fn function(&self, call: &'a kube_cel::cel::common::ast::CallExpr) -> Result<(), CelError> {
+    fn function(&mut self, call: &'a kube_cel::cel::common::ast::CallExpr) -> Result<(), CelError> {
         let name = call.func_name.as_str();
         if name == operators::INDEX || name == operators::OPT_INDEX {
             return match (call.args.first(), call.args.get(1).and_then(|index| text(&index.expr))) {
-                (Some(operand), Some(field)) => self.field(operand, field),
+                (Some(operand), Some(field)) => self.field(operand, field).map(drop),
                 _ => Ok(()),
             };
         }

@@ -34,7 +34,7 @@ use kube_cel::cel::{Context, Value};
 use crate::sql::{Verb, Verbs};
 use crate::subject::Subject;
 
-use super::super::{Command, risk};
+use super::super::Command;
 
 /// Fields of `command`.
 pub(super) const COMMAND: [&str; 17] = [
@@ -69,129 +69,146 @@ pub(crate) struct ConnectionFacts {
     pub(crate) labels: BTreeMap<String, String>,
 }
 
-/// The three variables, made once for one decision.
-pub(in crate::decide) struct Values {
-    command: Value,
-    identity: Value,
-    connection: Value,
+/// What one decision is about.
+#[derive(Clone, Copy)]
+pub(in crate::decide) struct Facts<'a> {
+    pub(in crate::decide) command: &'a Command,
+    pub(in crate::decide) subject: &'a Subject,
+    pub(in crate::decide) connection: &'a ConnectionFacts,
+    pub(in crate::decide) risk: u8,
 }
 
-// === impl Values ===
+/// The fields that an expression reads. Only they are made: making all of them costs more than most expressions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    pub(super) command: Vec<&'static str>,
+    pub(super) identity: Vec<&'static str>,
+    pub(super) connection: Vec<&'static str>,
+}
 
-impl Values {
-    pub(in crate::decide) fn new(command: &Command, subject: &Subject, connection: &ConnectionFacts) -> Self {
-        Self {
-            command: command_value(command),
-            identity: identity_value(subject),
-            connection: connection_value(connection),
+// === impl Needs ===
+
+impl Needs {
+    /// Adds a field, or all where a variable stands by itself.
+    pub(super) fn add(&mut self, variable: &str, field: Option<&str>) {
+        let (list, known): (&mut Vec<&'static str>, &[&'static str]) = match variable {
+            "command" => (&mut self.command, &COMMAND),
+            "identity" => (&mut self.identity, &IDENTITY),
+            "connection" => (&mut self.connection, &CONNECTION),
+            _ => return,
+        };
+        for name in known.iter().filter(|name| field.is_none_or(|field| field == **name)) {
+            if !list.contains(name) {
+                list.push(name);
+            }
+        }
+    }
+}
+
+// === impl Facts ===
+
+impl Facts<'_> {
+    /// Makes the variables that are needed.
+    pub(super) fn add_to(self, context: &mut Context<'_>, needs: &Needs) {
+        let all: [(&str, &[&'static str], &dyn Fn(&str) -> Value); 3] = [
+            ("command", &needs.command, &|field| self.command_field(field)),
+            ("identity", &needs.identity, &|field| self.identity_field(field)),
+            ("connection", &needs.connection, &|field| self.connection_field(field)),
+        ];
+        for (variable, fields, make) in all {
+            if !fields.is_empty() {
+                let map: HashMap<String, Value> =
+                    fields.iter().map(|field| ((*field).to_owned(), make(field))).collect();
+                context.add_variable_from_value(variable, map);
+            }
         }
     }
 
-    /// Commands of several kinds, to try an expression on.
-    pub(super) fn samples() -> impl Iterator<Item = Values> {
-        let kinds = [
-            (
-                vec![Verb::Select],
-                vec!["public.customers"],
-                "select name from customers where id = 1",
-                true,
-            ),
-            (
-                vec![Verb::Delete],
-                vec!["public.orders", "public.items"],
-                "delete from orders",
-                false,
-            ),
-            (vec![Verb::Set], vec![], "set statement_timeout = 0", false),
-            (vec![], vec![], "", false),
-        ];
-        let subject = Subject {
-            username: "oidc:alice".to_owned(),
-            groups: vec!["oidc:engineers".to_owned()],
-            ..Subject::default()
-        };
-        let connection = ConnectionFacts {
-            name: "bank".to_owned(),
-            namespace: "doors".to_owned(),
-            labels: BTreeMap::new(),
-        };
-        kinds.into_iter().map(move |(verbs, tables, text, has_where)| {
-            let command = Command {
-                protocol: "postgresql",
-                text: text.into(),
-                verbs: verbs.into_iter().collect::<Verbs>(),
-                tables: tables.into_iter().map(str::to_owned).collect(),
-                has_where,
-                ..Command::default()
-            };
-            Values::new(&command, &subject, &connection)
-        })
+    fn command_field(&self, field: &str) -> Value {
+        let command = self.command;
+        match field {
+            "protocol" => command.protocol.into(),
+            "text" => (*command.text).into(),
+            "database" => command.database.as_str().into(),
+            "verbs" => command.verbs.iter().map(Verb::name).collect::<Vec<&str>>().into(),
+            "tables" => list(&command.tables),
+            "written" => list(&command.written),
+            "columns" => list(&command.columns),
+            "functions" => list(&command.functions),
+            "settings" => list(&command.settings),
+            "has_where" => Value::Bool(command.has_where),
+            "read_only" => Value::Bool(command.read_only),
+            "opaque" => Value::Bool(!command.opaque.is_empty()),
+            "protected" => Value::Bool(command.protected),
+            "in_transaction" => Value::Bool(command.in_transaction),
+            "params_count" => Value::Int(i64::try_from(command.parameters).unwrap_or(i64::MAX)),
+            "rows" => Value::Int(command.rows.map_or(-1, |rows| i64::try_from(rows).unwrap_or(i64::MAX))),
+            "risk" => Value::Int(self.risk.into()),
+            _ => Value::Null,
+        }
     }
 
-    pub(super) fn add_to(&self, context: &mut Context<'_>) {
-        context.add_variable_from_value("command", self.command.clone());
-        context.add_variable_from_value("identity", self.identity.clone());
-        context.add_variable_from_value("connection", self.connection.clone());
+    fn identity_field(&self, field: &str) -> Value {
+        let subject = self.subject;
+        match field {
+            "user" => subject.username.as_str().into(),
+            "groups" => list(&subject.groups),
+            "agents" => subject
+                .agents
+                .iter()
+                .map(|agent| agent.username.as_str())
+                .collect::<Vec<&str>>()
+                .into(),
+            "issuer" => subject.issuer.as_str().into(),
+            "email" => subject.email.as_deref().unwrap_or_default().into(),
+            _ => Value::Null,
+        }
     }
-}
 
-fn command_value(command: &Command) -> Value {
-    let verbs: Vec<&str> = command.verbs.iter().map(Verb::name).collect();
-    let count = |number: usize| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
-    let rows = command.rows.map_or(-1, |rows| i64::try_from(rows).unwrap_or(i64::MAX));
-    map([
-        ("protocol", command.protocol.into()),
-        ("text", (*command.text).into()),
-        ("database", command.database.as_str().into()),
-        ("verbs", verbs.into()),
-        ("tables", list(&command.tables)),
-        ("written", list(&command.written)),
-        ("columns", list(&command.columns)),
-        ("functions", list(&command.functions)),
-        ("settings", list(&command.settings)),
-        ("has_where", Value::Bool(command.has_where)),
-        ("read_only", Value::Bool(command.read_only)),
-        ("opaque", Value::Bool(!command.opaque.is_empty())),
-        ("protected", Value::Bool(command.protected)),
-        ("in_transaction", Value::Bool(command.in_transaction)),
-        ("params_count", count(command.parameters)),
-        ("rows", Value::Int(rows)),
-        ("risk", Value::Int(risk(command).into())),
-    ])
-}
-
-fn identity_value(subject: &Subject) -> Value {
-    let agents: Vec<&str> = subject.agents.iter().map(|agent| agent.username.as_str()).collect();
-    map([
-        ("user", subject.username.as_str().into()),
-        ("groups", list(&subject.groups)),
-        ("agents", agents.into()),
-        ("issuer", subject.issuer.as_str().into()),
-        ("email", subject.email.as_deref().unwrap_or_default().into()),
-    ])
-}
-
-fn connection_value(connection: &ConnectionFacts) -> Value {
-    let labels: HashMap<String, Value> = connection
-        .labels
-        .iter()
-        .map(|(key, value)| (key.clone(), value.as_str().into()))
-        .collect();
-    map([
-        ("name", connection.name.as_str().into()),
-        ("namespace", connection.namespace.as_str().into()),
-        ("labels", labels.into()),
-    ])
-}
-
-fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
-    fields
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect::<HashMap<String, Value>>()
-        .into()
+    fn connection_field(&self, field: &str) -> Value {
+        let labels = || {
+            self.connection
+                .labels
+                .iter()
+                .map(|(key, value)| (key.clone(), Value::from(value.as_str())))
+        };
+        match field {
+            "name" => self.connection.name.as_str().into(),
+            "namespace" => self.connection.namespace.as_str().into(),
+            "labels" => labels().collect::<HashMap<String, Value>>().into(),
+            _ => Value::Null,
+        }
+    }
 }
 
 fn list(items: &[String]) -> Value {
     items.iter().map(String::as_str).collect::<Vec<&str>>().into()
+}
+
+/// Commands of several kinds, to try an expression on.
+pub(super) fn samples() -> [Command; 4] {
+    let kinds: [(&[Verb], &[&str], &str, bool); 4] = [
+        (
+            &[Verb::Select],
+            &["public.customers"],
+            "select name from customers where id = 1",
+            true,
+        ),
+        (
+            &[Verb::Delete],
+            &["public.orders", "public.items"],
+            "delete from orders",
+            false,
+        ),
+        (&[Verb::Set], &[], "set statement_timeout = 0", false),
+        (&[], &[], "", false),
+    ];
+    kinds.map(|(verbs, tables, text, has_where)| Command {
+        protocol: "postgresql",
+        text: text.into(),
+        verbs: verbs.iter().copied().collect::<Verbs>(),
+        tables: tables.iter().map(|table| (*table).to_owned()).collect(),
+        has_where,
+        ..Command::default()
+    })
 }
