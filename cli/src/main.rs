@@ -36,7 +36,7 @@ enum Command {
     Review(answer::Args),
     /// Read the evidence log, and prove it.
     #[command(subcommand)]
-    Audit(audit::Command),
+    Audit(Box<audit::Command>),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -61,6 +61,6 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Revoke(args) => answer::run(&cluster, args, Decision::Revoke).await,
         Command::Withdraw(args) => answer::run(&cluster, args, Decision::Withdraw).await,
         Command::Review(args) => answer::run(&cluster, args, Decision::Review).await,
-        Command::Audit(command) => audit::run(&cluster, command).await,
+        Command::Audit(command) => audit::run(&cluster, *command).await,
     }
 }

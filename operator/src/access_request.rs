@@ -27,7 +27,9 @@ const RESYNC: Duration = Duration::from_secs(300);
 /// When the API server refuses or does not answer.
 pub async fn reconcile(object: Arc<Guarded<AccessRequest>>, context: Arc<Context>) -> Result<Action, Error> {
     // One that does not decode can never be approved: its door does not read it either.
-    let Ok(request) = &object.0 else { return Ok(Action::requeue(RESYNC)) };
+    let Ok(request) = &object.0 else {
+        return Ok(Action::requeue(RESYNC));
+    };
     if request.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
@@ -37,19 +39,36 @@ pub async fn reconcile(object: Arc<Guarded<AccessRequest>>, context: Arc<Context
         delete(request, &context).await?;
         return Ok(Action::await_change());
     }
-    let Some(status) = decide::decide(request, &found, now) else { return Ok(Action::requeue(RESYNC)) };
+    let Some(status) = decide::decide(request, &found, now) else {
+        return Ok(Action::requeue(RESYNC));
+    };
     if request.status.as_ref() != Some(&status) {
         write(request, status, &context).await?;
     }
-    Ok(Action::requeue(sweep::next_look(request, context.settings.keep_finished_seconds, now).min(RESYNC)))
+    Ok(Action::requeue(
+        sweep::next_look(request, context.settings.keep_finished_seconds, now).min(RESYNC),
+    ))
 }
 
 /// Writes a status. If somebody answered meanwhile, theirs stands and the watch brings us back.
-async fn write(request: &AccessRequest, status: sallyport_crds::AccessRequestStatus, context: &Context) -> Result<(), Error> {
-    let (Some(namespace), Some(name)) = (&request.metadata.namespace, &request.metadata.name) else { return Ok(()) };
-    let before = request.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
+async fn write(
+    request: &AccessRequest,
+    status: sallyport_crds::AccessRequestStatus,
+    context: &Context,
+) -> Result<(), Error> {
+    let (Some(namespace), Some(name)) = (&request.metadata.namespace, &request.metadata.name) else {
+        return Ok(());
+    };
+    let before = request
+        .status
+        .as_ref()
+        .map(|status| status.conditions.clone())
+        .unwrap_or_default();
     let findings = decide::told(&status);
-    let changed = AccessRequest { status: Some(status), ..request.clone() };
+    let changed = AccessRequest {
+        status: Some(status),
+        ..request.clone()
+    };
     let api = Api::<AccessRequest>::namespaced(context.client.clone(), namespace);
     match api.replace_status(name, &PostParams::default(), &changed).await {
         Ok(_) => context.tell(request, &before, &findings).await,
@@ -62,9 +81,14 @@ async fn write(request: &AccessRequest, status: sallyport_crds::AccessRequestSta
 }
 
 async fn delete(request: &AccessRequest, context: &Context) -> Result<(), Error> {
-    let (Some(namespace), Some(name)) = (&request.metadata.namespace, &request.metadata.name) else { return Ok(()) };
+    let (Some(namespace), Some(name)) = (&request.metadata.namespace, &request.metadata.name) else {
+        return Ok(());
+    };
     let params = DeleteParams {
-        preconditions: Some(Preconditions { uid: request.meta().uid.clone(), ..Preconditions::default() }),
+        preconditions: Some(Preconditions {
+            uid: request.meta().uid.clone(),
+            ..Preconditions::default()
+        }),
         ..DeleteParams::default()
     };
     let api = Api::<AccessRequest>::namespaced(context.client.clone(), namespace);

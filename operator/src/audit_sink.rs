@@ -51,7 +51,11 @@ pub async fn reconcile(object: Arc<Guarded<AuditSink>>, context: Arc<Context>) -
         let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
         context.tell(&*object, old, &written.findings).await;
     }
-    Ok(Action::requeue(if found.access == AccessKind::NotReadable { SOON } else { RESYNC }))
+    Ok(Action::requeue(if found.access == AccessKind::NotReadable {
+        SOON
+    } else {
+        RESYNC
+    }))
 }
 
 async fn apply(children: &build::Children, context: &Context) -> Result<(), Error> {

@@ -20,7 +20,11 @@ pub async fn run(context: Arc<Context>, end: CancellationToken) {
     loop {
         context.metrics.conditions.reset();
         for ((kind, condition, status), count) in count(&context.world) {
-            context.metrics.conditions.with_label_values(&[kind, &condition, &status]).set(count);
+            context
+                .metrics
+                .conditions
+                .with_label_values(&[kind, &condition, &status])
+                .set(count);
         }
         tokio::select! {
             () = end.cancelled() => return,
@@ -36,7 +40,11 @@ fn count(world: &World) -> BTreeMap<Key, i64> {
         ($name:literal, $store:expr) => {
             for guarded in $store.state() {
                 let Ok(object) = &guarded.0 else { continue };
-                add(&mut counts, $name, object.status.as_ref().map(|status| status.conditions.as_slice()));
+                add(
+                    &mut counts,
+                    $name,
+                    object.status.as_ref().map(|status| status.conditions.as_slice()),
+                );
             }
         };
     }
@@ -51,6 +59,8 @@ fn count(world: &World) -> BTreeMap<Key, i64> {
 /// Types and statuses come from status, which admission lets the operator alone write: the label sets stay closed.
 fn add(counts: &mut BTreeMap<Key, i64>, kind: &'static str, conditions: Option<&[Condition]>) {
     for condition in conditions.unwrap_or_default() {
-        *counts.entry((kind, condition.type_.clone(), condition.status.clone())).or_insert(0) += 1;
+        *counts
+            .entry((kind, condition.type_.clone(), condition.status.clone()))
+            .or_insert(0) += 1;
     }
 }

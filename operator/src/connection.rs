@@ -17,8 +17,8 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 use kube::runtime::controller::Action;
-use sallyport_crds::names;
 use sallyport_crds::Connection;
+use sallyport_crds::names;
 
 use crate::context::{Context, Error};
 use crate::rule::dereference::AccessKind;
@@ -60,7 +60,13 @@ pub async fn reconcile(object: Arc<Guarded<Connection>>, context: Arc<Context>) 
         context.tell(&*object, old, &written.findings).await;
     }
     let soon = found.access == AccessKind::NotReadable || !written.known;
-    Ok(Action::requeue(if soon { SOON } else if validated.is_missing_something() { MISSING } else { RESYNC }))
+    Ok(Action::requeue(if soon {
+        SOON
+    } else if validated.is_missing_something() {
+        MISSING
+    } else {
+        RESYNC
+    }))
 }
 
 /// Writes the children. The carrier goes first, so that a door that starts finds its policy; the Service goes before the
@@ -78,7 +84,11 @@ async fn apply(door: &Door, children: &Children, found: &Found, context: &Contex
     applier.apply(&children.deployment).await?;
     match &children.disruption_budget {
         Some(budget) => applier.apply(budget).await.map(drop)?,
-        None => applier.remove::<PodDisruptionBudget>(&plan.namespace, &names::door(&plan.name), &plan.uid).await?,
+        None => {
+            applier
+                .remove::<PodDisruptionBudget>(&plan.namespace, &names::door(&plan.name), &plan.uid)
+                .await?
+        }
     }
     Ok(())
 }
@@ -90,11 +100,17 @@ async fn secrets(plan: &Plan, service: Option<&Service>, found: &Found, context:
     }
     if plan.spec.certificate.secret_ref.is_some() {
         let name = names::door_certificate(&plan.name);
-        return Ok(context.applier.remove::<Secret>(&plan.namespace, &name, &plan.uid).await?);
+        return Ok(context
+            .applier
+            .remove::<Secret>(&plan.namespace, &name, &plan.uid)
+            .await?);
     }
     let wanted = certificate::wanted(plan, service, &context.settings);
     if !certificate::is_good(found.door_certificate.as_ref(), &wanted, &context.keys, context.now()) {
-        context.applier.apply(&certificate::issue(plan, &wanted, &context.keys)?).await?;
+        context
+            .applier
+            .apply(&certificate::issue(plan, &wanted, &context.keys)?)
+            .await?;
     }
     Ok(())
 }

@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Client, Resource, ResourceExt};
-use sallyport_crds::{ConditionType, Connection, Reason};
 use sallyport_crds::names::CONNECTION_LABEL;
+use sallyport_crds::{ConditionType, Connection, Reason};
 use sallyport_policy::carrier::CarrierError;
 use sallyport_policy::issuer::Issuers;
 use tokio::time::Instant;
@@ -85,7 +85,12 @@ impl Context {
     /// The Pods of all doors in a namespace.
     pub fn pods(&self, namespace: &str) -> DoorPods {
         let mut pods = DoorPods::default();
-        for pod in self.world.room(namespace).map(|room| room.pods.state()).unwrap_or_default() {
+        for pod in self
+            .world
+            .room(namespace)
+            .map(|room| room.pods.state())
+            .unwrap_or_default()
+        {
             if let Some(connection) = pod.labels().get(CONNECTION_LABEL) {
                 pods.0.entry(connection.clone()).or_default().push(pod);
             }
@@ -95,8 +100,16 @@ impl Context {
 
     /// How the processes of a Connection stand; `pods` are those of its namespace.
     pub fn crew(&self, connection: &Connection, pods: &DoorPods, now: Instant) -> Crew {
-        let Some(uid) = &connection.metadata.uid else { return Crew::default() };
-        let own: Vec<&Pod> = pods.0.get(&connection.name_any()).into_iter().flatten().map(AsRef::as_ref).collect();
+        let Some(uid) = &connection.metadata.uid else {
+            return Crew::default();
+        };
+        let own: Vec<&Pod> = pods
+            .0
+            .get(&connection.name_any())
+            .into_iter()
+            .flatten()
+            .map(AsRef::as_ref)
+            .collect();
         crew(&own, &self.fleet.accounts(uid), self.fleet.has_listened(now), now)
     }
 
@@ -108,9 +121,16 @@ impl Context {
             if finding.truth == Truth::Unknown || (finding.kind == ConditionType::Ready && !finding.holds()) {
                 continue;
             }
-            let passing = matches!(finding.reason, Reason::Progressing | Reason::WaitingForProxies | Reason::NoProxies | Reason::Pending);
+            let passing = matches!(
+                finding.reason,
+                Reason::Progressing | Reason::WaitingForProxies | Reason::NoProxies | Reason::Pending
+            );
             let event = Event {
-                type_: if finding.holds() || passing { EventType::Normal } else { EventType::Warning },
+                type_: if finding.holds() || passing {
+                    EventType::Normal
+                } else {
+                    EventType::Warning
+                },
                 reason: finding.reason.as_str(),
                 note: Some(finding.message.chars().take(1_000).collect()),
                 action: finding.kind.as_str().to_owned(),

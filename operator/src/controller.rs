@@ -63,5 +63,7 @@ pub async fn drive<K, F, Fut>(
     };
     let config = Config::default().debounce(pace.debounce).concurrency(pace.side_by_side);
     // Errors were logged above; a queued name whose object is gone by now is none.
-    applier(look, failed, context, store, queue.map(Ok::<_, Infallible>), config).for_each(|_| std::future::ready(())).await;
+    applier(look, failed, context, store, queue.map(Ok::<_, Infallible>), config)
+        .for_each(|_| std::future::ready(()))
+        .await;
 }

@@ -15,19 +15,34 @@ use crate::shared::labels;
 ///
 /// # Errors
 /// When the API server refuses or does not answer.
-pub async fn publish(client: &Client, namespace: &str, service: &str, address: IpAddr, port: u16) -> Result<(), kube::Error> {
+pub async fn publish(
+    client: &Client,
+    namespace: &str,
+    service: &str,
+    address: IpAddr,
+    port: u16,
+) -> Result<(), kube::Error> {
     let api = Api::<EndpointSlice>::namespaced(client.clone(), namespace);
     let slice = slice(namespace, service, address, port);
     let name = slice.metadata.name.clone().unwrap_or_default();
-    api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(slice)).await.map(drop)
+    api.patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(slice))
+        .await
+        .map(drop)
 }
 
 fn slice(namespace: &str, service: &str, address: IpAddr, port: u16) -> EndpointSlice {
     let mut labels = labels::operator();
     labels.insert("kubernetes.io/service-name".to_owned(), service.to_owned());
-    labels.insert("endpointslice.kubernetes.io/managed-by".to_owned(), labels::MANAGED_BY.to_owned());
+    labels.insert(
+        "endpointslice.kubernetes.io/managed-by".to_owned(),
+        labels::MANAGED_BY.to_owned(),
+    );
     // The address type of a slice cannot change, so each has its own.
-    let (address_type, suffix) = if address.is_ipv4() { ("IPv4", "leader") } else { ("IPv6", "leader-6") };
+    let (address_type, suffix) = if address.is_ipv4() {
+        ("IPv4", "leader")
+    } else {
+        ("IPv6", "leader-6")
+    };
     EndpointSlice {
         metadata: ObjectMeta {
             name: Some(format!("{service}-{suffix}")),
@@ -38,7 +53,10 @@ fn slice(namespace: &str, service: &str, address: IpAddr, port: u16) -> Endpoint
         address_type: address_type.to_owned(),
         endpoints: vec![Endpoint {
             addresses: vec![address.to_string()],
-            conditions: Some(EndpointConditions { ready: Some(true), ..EndpointConditions::default() }),
+            conditions: Some(EndpointConditions {
+                ready: Some(true),
+                ..EndpointConditions::default()
+            }),
             ..Endpoint::default()
         }],
         ports: Some(vec![EndpointPort {
@@ -49,4 +67,3 @@ fn slice(namespace: &str, service: &str, address: IpAddr, port: u16) -> Endpoint
         }]),
     }
 }
-

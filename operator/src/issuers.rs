@@ -35,7 +35,9 @@ pub struct Read {
 impl Files {
     /// The files in a directory.
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned() }
+        Self {
+            directory: directory.to_owned(),
+        }
     }
 
     /// Reads both files. A file that is missing or cannot be read makes no issuer known: doors that name one are closed.
@@ -44,7 +46,10 @@ impl Files {
         let configuration = self.parse::<AuthenticationConfiguration>(CONFIGURATION, &mut problems);
         let names = self.parse::<Names>(NAMES, &mut problems);
         let (Some(configuration), Some(names)) = (configuration, names) else {
-            return Read { issuers: Issuers::default(), problems };
+            return Read {
+                issuers: Issuers::default(),
+                problems,
+            };
         };
         let (issuers, errors) = Issuers::resolve(&configuration, &names);
         problems.extend(errors.iter().map(ToString::to_string));
@@ -76,7 +81,11 @@ impl Files {
                 for warning in &read.issuers.warnings {
                     tracing::warn!(%warning, "an issuer should be looked at");
                 }
-                tracing::info!(issuers = read.issuers.issuers.len(), problems = read.problems.len(), "issuers read");
+                tracing::info!(
+                    issuers = read.issuers.issuers.len(),
+                    problems = read.problems.len(),
+                    "issuers read"
+                );
                 current.store(Arc::new(read.issuers.clone()));
                 changed(&read);
                 last = read;
@@ -120,7 +129,10 @@ jwt:
 
     #[test]
     fn reads_the_api_servers_own_file() {
-        let read = read(AUTHENTICATION, "issuers: [{name: keycloak, url: 'https://idp/realms/bank', audiences: [sallyport]}]");
+        let read = read(
+            AUTHENTICATION,
+            "issuers: [{name: keycloak, url: 'https://idp/realms/bank', audiences: [sallyport]}]",
+        );
         assert_eq!(read.problems, Vec::<String>::new());
         assert_eq!(read.issuers.issuers["keycloak"].audiences, ["sallyport"]);
         assert_eq!(read.issuers.warnings.len(), 1, "preferred_username can be edited");
@@ -130,7 +142,10 @@ jwt:
     fn a_file_that_cannot_be_read_makes_no_issuer_known() {
         for (authentication, names) in [("{", "{}"), (AUTHENTICATION, "unknown: 1"), ("jwt: 1", "{}")] {
             let read = read(authentication, names);
-            assert!(read.issuers.issuers.is_empty() && !read.problems.is_empty(), "{authentication} {names}");
+            assert!(
+                read.issuers.issuers.is_empty() && !read.problems.is_empty(),
+                "{authentication} {names}"
+            );
         }
         assert_eq!(Files::new(Path::new("/nonexistent")).read().problems.len(), 2);
     }

@@ -42,7 +42,12 @@ impl Candidate {
     /// A candidate by a name that no other process has.
     pub fn new(client: Client, namespace: &str, lease: &str, identity: &str) -> Self {
         let api = Api::namespaced(client, namespace);
-        Self { api, lease: lease.to_owned(), identity: identity.to_owned(), seen: None }
+        Self {
+            api,
+            lease: lease.to_owned(),
+            identity: identity.to_owned(),
+            seen: None,
+        }
     }
 
     /// Waits until this process leads. False: `end` came first.
@@ -99,7 +104,11 @@ impl Candidate {
     async fn try_once(&mut self) -> Result<bool, kube::Error> {
         let Some(found) = self.api.get_opt(&self.lease).await? else {
             let fresh = Lease {
-                metadata: ObjectMeta { name: Some(self.lease.clone()), labels: Some(labels::operator()), ..ObjectMeta::default() },
+                metadata: ObjectMeta {
+                    name: Some(self.lease.clone()),
+                    labels: Some(labels::operator()),
+                    ..ObjectMeta::default()
+                },
                 spec: Some(self.claim(None)),
             };
             return accepted(self.api.create(&PostParams::default(), &fresh).await);
@@ -109,7 +118,10 @@ impl Candidate {
             return Ok(false);
         }
         // The resourceVersion goes along: of two that try at one time, one gets a conflict.
-        let claimed = Lease { spec: Some(self.claim(Some(&spec))), ..found };
+        let claimed = Lease {
+            spec: Some(self.claim(Some(&spec))),
+            ..found
+        };
         accepted(self.api.replace(&self.lease, &PostParams::default(), &claimed).await)
     }
 
@@ -125,7 +137,10 @@ impl Candidate {
                 now
             }
         };
-        let duration = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).map_or(DURATION, Duration::from_secs);
+        let duration = spec
+            .lease_duration_seconds
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map_or(DURATION, Duration::from_secs);
         now.saturating_duration_since(since) >= duration
     }
 
@@ -136,16 +151,25 @@ impl Candidate {
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
             lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
-            acquire_time: before.filter(|_| ours).and_then(|before| before.acquire_time.clone()).or_else(|| Some(now.clone())),
+            acquire_time: before
+                .filter(|_| ours)
+                .and_then(|before| before.acquire_time.clone())
+                .or_else(|| Some(now.clone())),
             renew_time: Some(now),
-            lease_transitions: Some(if ours { transitions } else { transitions.saturating_add(1) }),
+            lease_transitions: Some(if ours {
+                transitions
+            } else {
+                transitions.saturating_add(1)
+            }),
             ..LeaseSpec::default()
         }
     }
 
     /// Lets the next one lead at once.
     async fn release(&self) {
-        let Ok(Ok(Some(mut lease))) = tokio::time::timeout(REQUEST, self.api.get_opt(&self.lease)).await else { return };
+        let Ok(Ok(Some(mut lease))) = tokio::time::timeout(REQUEST, self.api.get_opt(&self.lease)).await else {
+            return;
+        };
         let Some(spec) = &mut lease.spec else { return };
         if spec.holder_identity.as_deref() == Some(&self.identity) {
             spec.holder_identity = Some(String::new());

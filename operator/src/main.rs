@@ -15,7 +15,10 @@ async fn main() -> ExitCode {
     match run(args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "the operator ends and is to be started again");
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the operator ends and is to be started again"
+            );
             ExitCode::FAILURE
         }
     }

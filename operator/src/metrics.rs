@@ -49,27 +49,59 @@ impl Metrics {
             Ok(metric)
         };
         let durations = HistogramVec::new(
-            HistogramOpts::new("sallyport_operator_reconcile_duration_seconds", "How long one look at an object took."),
+            HistogramOpts::new(
+                "sallyport_operator_reconcile_duration_seconds",
+                "How long one look at an object took.",
+            ),
             &["kind"],
         )?;
         registry.register(Box::new(durations.clone()))?;
         let prefix = |name: &str| format!("sallyport_operator_{name}");
         Ok(Self {
             durations,
-            reconciles: counter(&prefix("reconciles_total"), "Looks at objects by kind and outcome.", &["kind", "outcome"])?,
-            conditions: gauges(&prefix("conditions"), "Objects by kind, condition and status.", &["kind", "condition", "status"])?,
-            certificates: counter(&prefix("certificates_total"), "Workload certificates asked for, by outcome.", &["outcome"])?,
-            reports: counter(&prefix("reports_total"), "Reports heard from proxies, by outcome.", &["outcome"])?,
-            processes: gauges(&prefix("processes"), "Processes of doors that count, by whether they enforce.", &["state"])?,
+            reconciles: counter(
+                &prefix("reconciles_total"),
+                "Looks at objects by kind and outcome.",
+                &["kind", "outcome"],
+            )?,
+            conditions: gauges(
+                &prefix("conditions"),
+                "Objects by kind, condition and status.",
+                &["kind", "condition", "status"],
+            )?,
+            certificates: counter(
+                &prefix("certificates_total"),
+                "Workload certificates asked for, by outcome.",
+                &["outcome"],
+            )?,
+            reports: counter(
+                &prefix("reports_total"),
+                "Reports heard from proxies, by outcome.",
+                &["outcome"],
+            )?,
+            processes: gauges(
+                &prefix("processes"),
+                "Processes of doors that count, by whether they enforce.",
+                &["state"],
+            )?,
             leader: gauge(&prefix("leader"), "1 while this process leads.")?,
-            issuer_problems: gauge(&prefix("issuer_problems"), "Issuers of the configuration that cannot be used.")?,
-            checkpoints: counter(&prefix("checkpoints_total"), "Checks of recorders' checkpoints, by outcome.", &["outcome"])?,
+            issuer_problems: gauge(
+                &prefix("issuer_problems"),
+                "Issuers of the configuration that cannot be used.",
+            )?,
+            checkpoints: counter(
+                &prefix("checkpoints_total"),
+                "Checks of recorders' checkpoints, by outcome.",
+                &["outcome"],
+            )?,
         })
     }
 
     /// One look at an object is over.
     pub fn reconciled(&self, kind: &str, took: Duration, ok: bool) {
-        self.reconciles.with_label_values(&[kind, if ok { "ok" } else { "error" }]).inc();
+        self.reconciles
+            .with_label_values(&[kind, if ok { "ok" } else { "error" }])
+            .inc();
         self.durations.with_label_values(&[kind]).observe(took.as_secs_f64());
     }
 }
@@ -87,7 +119,11 @@ mod tests {
         let families = registry.gather();
         assert!(families.len() >= 3);
         for family in families {
-            assert!(family.name().starts_with("sallyport_operator_") && !family.help().is_empty(), "{}", family.name());
+            assert!(
+                family.name().starts_with("sallyport_operator_") && !family.help().is_empty(),
+                "{}",
+                family.name()
+            );
         }
     }
 }

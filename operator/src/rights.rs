@@ -11,13 +11,24 @@ pub const CLUSTER: &[Right] = &[
     ("", &["namespaces"], &["get", "list", "watch"]),
     (
         "sallyport.dev",
-        &["connections", "maskingrules", "approvalpolicies", "auditsinks", "accessrequests"],
+        &[
+            "connections",
+            "maskingrules",
+            "approvalpolicies",
+            "auditsinks",
+            "accessrequests",
+        ],
         &["get", "list", "watch"],
     ),
     // Status is written outside opted-in namespaces too: to say that they are not opted in.
     (
         "sallyport.dev",
-        &["connections/status", "maskingrules/status", "approvalpolicies/status", "auditsinks/status"],
+        &[
+            "connections/status",
+            "maskingrules/status",
+            "approvalpolicies/status",
+            "auditsinks/status",
+        ],
         &["get", "patch"],
     ),
     ("authentication.k8s.io", &["tokenreviews"], &["create"]),
@@ -26,14 +37,42 @@ pub const CLUSTER: &[Right] = &[
 
 /// A ClusterRole bound by a RoleBinding in each opted-in namespace.
 pub const NAMESPACE: &[Right] = &[
-    ("", &["services", "serviceaccounts", "configmaps", "secrets"], &["get", "list", "watch", "create", "patch", "delete"]),
+    (
+        "",
+        &["services", "serviceaccounts", "configmaps", "secrets"],
+        &["get", "list", "watch", "create", "patch", "delete"],
+    ),
     ("", &["pods"], &["get", "list", "watch"]),
-    ("apps", &["deployments", "statefulsets"], &["get", "list", "watch", "create", "patch", "delete"]),
-    ("apps", &["controllerrevisions"], &["get", "list", "watch", "create", "delete"]),
-    ("policy", &["poddisruptionbudgets"], &["get", "list", "watch", "create", "patch", "delete"]),
-    ("networking.k8s.io", &["networkpolicies"], &["get", "list", "watch", "create", "patch", "delete"]),
-    ("rbac.authorization.k8s.io", &["roles", "rolebindings"], &["get", "list", "watch", "create", "patch", "delete"]),
-    ("sallyport.dev", &["accessrequests"], &["get", "list", "watch", "create", "delete"]),
+    (
+        "apps",
+        &["deployments", "statefulsets"],
+        &["get", "list", "watch", "create", "patch", "delete"],
+    ),
+    (
+        "apps",
+        &["controllerrevisions"],
+        &["get", "list", "watch", "create", "delete"],
+    ),
+    (
+        "policy",
+        &["poddisruptionbudgets"],
+        &["get", "list", "watch", "create", "patch", "delete"],
+    ),
+    (
+        "networking.k8s.io",
+        &["networkpolicies"],
+        &["get", "list", "watch", "create", "patch", "delete"],
+    ),
+    (
+        "rbac.authorization.k8s.io",
+        &["roles", "rolebindings"],
+        &["get", "list", "watch", "create", "patch", "delete"],
+    ),
+    (
+        "sallyport.dev",
+        &["accessrequests"],
+        &["get", "list", "watch", "create", "delete"],
+    ),
     ("sallyport.dev", &["accessrequests/status"], &["get", "update", "patch"]),
     ("sallyport.dev", &["auditsinks"], &["get", "list", "watch"]),
 ];
@@ -63,13 +102,27 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/rbac/operator.yaml");
         let text = std::fs::read_to_string(path).unwrap();
         let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
-        let found = documents.iter().find(|one| one["kind"] == kind && one["metadata"]["name"] == name).unwrap();
-        let texts = |value: &Value| value.as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect::<Vec<_>>();
+        let found = documents
+            .iter()
+            .find(|one| one["kind"] == kind && one["metadata"]["name"] == name)
+            .unwrap();
+        let texts = |value: &Value| {
+            value
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one.as_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
         let mut all = BTreeSet::new();
         for rule in found["rules"].as_array().unwrap() {
             for group in texts(&rule["apiGroups"]) {
                 for resource in texts(&rule["resources"]) {
-                    all.extend(texts(&rule["verbs"]).into_iter().map(|verb| (group.clone(), resource.clone(), verb)));
+                    all.extend(
+                        texts(&rule["verbs"])
+                            .into_iter()
+                            .map(|verb| (group.clone(), resource.clone(), verb)),
+                    );
                 }
             }
         }
@@ -78,15 +131,21 @@ mod tests {
 
     fn needed(rights: &[Right]) -> BTreeSet<(String, String, String)> {
         let each = rights.iter().flat_map(|(group, resources, verbs)| {
-            resources.iter().flat_map(move |resource| verbs.iter().map(move |verb| (*group, *resource, *verb)))
+            resources
+                .iter()
+                .flat_map(move |resource| verbs.iter().map(move |verb| (*group, *resource, *verb)))
         });
-        each.map(|(group, resource, verb)| (group.to_owned(), resource.to_owned(), verb.to_owned())).collect()
+        each.map(|(group, resource, verb)| (group.to_owned(), resource.to_owned(), verb.to_owned()))
+            .collect()
     }
 
     #[test]
     fn the_manifests_grant_what_is_needed_and_no_more() {
         assert_eq!(granted("ClusterRole", "sallyport-operator"), needed(CLUSTER));
-        assert_eq!(granted("ClusterRole", "sallyport-operator-namespace"), needed(NAMESPACE));
+        assert_eq!(
+            granted("ClusterRole", "sallyport-operator-namespace"),
+            needed(NAMESPACE)
+        );
         assert_eq!(granted("Role", "sallyport-operator"), needed(OWN));
         assert_eq!(granted("ClusterRole", "sallyport-tokenreviews"), needed(DOORS_CLUSTER));
     }

@@ -21,7 +21,6 @@ use sallyport_policy::selector::Selecting;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-
 /// One of the two kinds of rule.
 pub trait Rule:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static

@@ -35,7 +35,14 @@ use crate::{access_request, api, audit_sink, census, connection, endpoint, rule,
 /// # Errors
 /// When the operator cannot start, or lost the Lease: then the process ends and starts over.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let Args { namespace, pod_name, pod_ip, service, lease, .. } = args.clone();
+    let Args {
+        namespace,
+        pod_name,
+        pod_ip,
+        service,
+        lease,
+        ..
+    } = args.clone();
     let end = shutdown::on_signals().context("signals")?;
     let registry = Registry::new();
     let metrics = Metrics::new(&registry)?;
@@ -59,7 +66,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let begun = begin(&args, &client, keys, settings, metrics.clone(), &lead).await?;
     if let Some(address) = pod_ip {
         let port = args.api_address.port();
-        endpoint::publish(&client, &namespace, &service, address, port).await.context("the EndpointSlice of the Service")?;
+        endpoint::publish(&client, &namespace, &service, address, port)
+            .await
+            .context("the EndpointSlice of the Service")?;
     }
     begun.leading.store(true, Ordering::Release);
     let held = candidate.hold(&end).await;
@@ -102,7 +111,10 @@ async fn begin(
         sights: Arc::new(Sights::default()),
         events: Recorder::new(
             client.clone(),
-            Reporter { controller: "sallyport-operator".to_owned(), instance: Some(args.pod_name.clone()) },
+            Reporter {
+                controller: "sallyport-operator".to_owned(),
+                instance: Some(args.pod_name.clone()),
+            },
         ),
         metrics,
     });
@@ -117,7 +129,9 @@ async fn begin(
     let leading = Arc::new(AtomicBool::new(false));
     spawn_api(args, &credential, &context, &leading, lead);
     spawn_issuers(files, &context, issuers, lead);
-    let ledger = Ledger::open(client, &args.namespace).await.context("the ledger of logs")?;
+    let ledger = Ledger::open(client, &args.namespace)
+        .await
+        .context("the ledger of logs")?;
     tokio::spawn(witness::run(context.clone(), credential, ledger, lead.clone()));
     tokio::spawn(ticker::run(context.clone(), lead.clone()));
     tokio::spawn(census::run(context.clone(), lead.clone()));
@@ -127,10 +141,22 @@ async fn begin(
 }
 
 fn spawn_reconcilers(context: &Arc<Context>, receivers: Receivers, lead: &CancellationToken) {
-    let Receivers { connections, masking_rules, approval_policies, audit_sinks, access_requests } = receivers;
-    let pace = Pace { debounce: Duration::from_millis(50), side_by_side: 16 };
+    let Receivers {
+        connections,
+        masking_rules,
+        approval_policies,
+        audit_sinks,
+        access_requests,
+    } = receivers;
+    let pace = Pace {
+        debounce: Duration::from_millis(50),
+        side_by_side: 16,
+    };
     // Somebody sits at a prompt and waits.
-    let prompt = Pace { debounce: Duration::ZERO, side_by_side: 16 };
+    let prompt = Pace {
+        debounce: Duration::ZERO,
+        side_by_side: 16,
+    };
     let world = &context.world;
     let until = |work: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
         let lead = lead.clone();
@@ -141,15 +167,62 @@ fn spawn_reconcilers(context: &Arc<Context>, receivers: Receivers, lead: &Cancel
             }
         });
     };
-    until(Box::pin(drive("MaskingRule", world.masking_rules.clone(), masking_rules, context.clone(), pace, rule::reconcile::reconcile)));
-    until(Box::pin(drive("ApprovalPolicy", world.approval_policies.clone(), approval_policies, context.clone(), pace, rule::reconcile::reconcile)));
-    until(Box::pin(drive("AuditSink", world.audit_sinks.clone(), audit_sinks, context.clone(), pace, audit_sink::reconcile)));
-    until(Box::pin(drive("Connection", world.connections.clone(), connections, context.clone(), pace, connection::reconcile)));
-    until(Box::pin(drive("AccessRequest", world.access_requests.clone(), access_requests, context.clone(), prompt, access_request::reconcile)));
+    until(Box::pin(drive(
+        "MaskingRule",
+        world.masking_rules.clone(),
+        masking_rules,
+        context.clone(),
+        pace,
+        rule::reconcile::reconcile,
+    )));
+    until(Box::pin(drive(
+        "ApprovalPolicy",
+        world.approval_policies.clone(),
+        approval_policies,
+        context.clone(),
+        pace,
+        rule::reconcile::reconcile,
+    )));
+    until(Box::pin(drive(
+        "AuditSink",
+        world.audit_sinks.clone(),
+        audit_sinks,
+        context.clone(),
+        pace,
+        audit_sink::reconcile,
+    )));
+    until(Box::pin(drive(
+        "Connection",
+        world.connections.clone(),
+        connections,
+        context.clone(),
+        pace,
+        connection::reconcile,
+    )));
+    until(Box::pin(drive(
+        "AccessRequest",
+        world.access_requests.clone(),
+        access_requests,
+        context.clone(),
+        prompt,
+        access_request::reconcile,
+    )));
 }
 
-fn spawn_api(args: &Args, credential: &Credential, context: &Arc<Context>, leading: &Arc<AtomicBool>, lead: &CancellationToken) {
-    let (address, credential, context, leading, lead) = (args.api_address, credential.clone(), context.clone(), leading.clone(), lead.clone());
+fn spawn_api(
+    args: &Args,
+    credential: &Credential,
+    context: &Arc<Context>,
+    leading: &Arc<AtomicBool>,
+    lead: &CancellationToken,
+) {
+    let (address, credential, context, leading, lead) = (
+        args.api_address,
+        credential.clone(),
+        context.clone(),
+        leading.clone(),
+        lead.clone(),
+    );
     tokio::spawn(async move {
         if let Err(error) = api::server::serve(address, &credential, context, leading, lead).await {
             // Without the API no door gets a certificate: better to start over than to look alive.
@@ -163,7 +236,10 @@ fn spawn_issuers(files: Files, context: &Arc<Context>, issuers: Arc<ArcSwap<Issu
     let changed = {
         let context = context.clone();
         move |read: &crate::issuers::Read| {
-            context.metrics.issuer_problems.set(i64::try_from(read.problems.len()).unwrap_or(i64::MAX));
+            context
+                .metrics
+                .issuer_problems
+                .set(i64::try_from(read.problems.len()).unwrap_or(i64::MAX));
             context.queues.everything(&context.world);
         }
     };
@@ -173,7 +249,11 @@ fn spawn_issuers(files: Files, context: &Arc<Context>, issuers: Arc<ArcSwap<Issu
 /// The operator's own workload certificate, made in memory and replaced in time.
 fn own_credential(keys: &Arc<Keys>, end: &CancellationToken) -> anyhow::Result<Credential> {
     let (certificate, key) = api::certificates::own(&keys.workload)?;
-    let credential = Credential::from_pem(certificate.as_bytes(), key.as_bytes(), keys.workload.bundle().as_bytes())?;
+    let credential = Credential::from_pem(
+        certificate.as_bytes(),
+        key.as_bytes(),
+        keys.workload.bundle().as_bytes(),
+    )?;
     let (keys, renewed, end) = (keys.clone(), credential.clone(), end.clone());
     tokio::spawn(async move {
         loop {
@@ -196,14 +276,21 @@ fn own_credential(keys: &Arc<Keys>, end: &CancellationToken) -> anyhow::Result<C
 fn serve_admin(args: &Args, registry: Registry, ready: &Arc<AtomicBool>) -> anyhow::Result<()> {
     let ready = ready.clone();
     let readiness: admin::Probe = Arc::new(move || {
-        if ready.load(Ordering::Acquire) { Ok(()) } else { Err("keys and API server are not at hand yet".to_owned()) }
+        if ready.load(Ordering::Acquire) {
+            Ok(())
+        } else {
+            Err("keys and API server are not at hand yet".to_owned())
+        }
     });
     admin::serve(args.admin_address, registry, admin::always(), readiness).context("the admin port")?;
     Ok(())
 }
 
 fn settings(args: &Args, keys: &Keys) -> anyhow::Result<Settings> {
-    let keep: sallyport_crds::Duration = args.keep_finished_requests.parse().context("--keep-finished-requests")?;
+    let keep: sallyport_crds::Duration = args
+        .keep_finished_requests
+        .parse()
+        .context("--keep-finished-requests")?;
     Ok(Settings {
         namespace: args.namespace.clone(),
         image: args.image.clone(),

@@ -38,7 +38,10 @@ pub fn plan() -> Plan {
 
 /// `doors/bank`.
 pub fn place() -> Place {
-    Place { namespace: "doors".into(), name: "bank".into() }
+    Place {
+        namespace: "doors".into(),
+        name: "bank".into(),
+    }
 }
 
 /// The plain Connection `doors/bank`.
@@ -72,7 +75,12 @@ pub fn policy(name: &str, required: i32) -> CarriedRule<ApprovalPolicySpec> {
             "approval": { "approvers": [{ "kind": "Group", "name": "oidc:dba" }], "required": required },
         }],
     });
-    CarriedRule { name: name.into(), uid: format!("uid-{name}"), generation: 1, spec: serde_json::from_value(spec).unwrap() }
+    CarriedRule {
+        name: name.into(),
+        uid: format!("uid-{name}"),
+        generation: 1,
+        spec: serde_json::from_value(spec).unwrap(),
+    }
 }
 
 /// A carrier with the rules `pii` and `writes`.
@@ -89,7 +97,12 @@ pub fn carrier() -> Carrier {
             labels: BTreeMap::from([("data".to_owned(), "pii".to_owned())]),
             spec: connection().spec,
         },
-        masking_rules: vec![CarriedRule { name: "pii".into(), uid: "uid-pii".into(), generation: 7, spec: rule.spec }],
+        masking_rules: vec![CarriedRule {
+            name: "pii".into(),
+            uid: "uid-pii".into(),
+            generation: 7,
+            spec: rule.spec,
+        }],
         approval_policies: vec![policy("writes", 1)],
         sinks: vec![],
         issuers: vec![],

@@ -64,7 +64,15 @@ impl World {
     ) -> Self {
         let (masking_rules, approval_policies) = rules;
         let rooms = RwLock::default();
-        Self { namespaces, connections, masking_rules, approval_policies, audit_sinks, access_requests, rooms }
+        Self {
+            namespaces,
+            connections,
+            masking_rules,
+            approval_policies,
+            audit_sinks,
+            access_requests,
+            rooms,
+        }
     }
 
     /// Waits until everything that is watched cluster-wide was listed once.
@@ -84,7 +92,12 @@ impl World {
     pub fn is_enabled(&self, namespace: &str) -> bool {
         let found = self.namespaces.get(&ObjectRef::new(namespace));
         found.is_some_and(|namespace| {
-            namespace.metadata.labels.as_ref().and_then(|labels| labels.get(ENABLED_LABEL)).is_some_and(|value| value == "true")
+            namespace
+                .metadata
+                .labels
+                .as_ref()
+                .and_then(|labels| labels.get(ENABLED_LABEL))
+                .is_some_and(|value| value == "true")
         })
     }
 
@@ -101,7 +114,11 @@ impl World {
 
     /// The children of one namespace, if it is being watched.
     pub fn room(&self, namespace: &str) -> Option<Arc<Room>> {
-        self.rooms.read().unwrap_or_else(PoisonError::into_inner).get(namespace).cloned()
+        self.rooms
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(namespace)
+            .cloned()
     }
 
     /// All rooms, by namespace.

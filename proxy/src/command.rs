@@ -85,7 +85,12 @@ async fn append(session: &Session, events: Vec<Event>) -> Result<Durable, Eviden
     for event in events {
         batch.push(now, Some(session.id()), event)?;
     }
-    let durable = session.door().evidence.append(batch).await.inspect_err(|_| metrics::get().evidence_failed())?;
+    let durable = session
+        .door()
+        .evidence
+        .append(batch)
+        .await
+        .inspect_err(|_| metrics::get().evidence_failed())?;
     metrics::get().recorded(began.elapsed());
     Ok(durable)
 }
@@ -93,8 +98,12 @@ async fn append(session: &Session, events: Vec<Event>) -> Result<Durable, Eviden
 fn without_evidence(error: EvidenceError) -> Settled {
     match error {
         EvidenceError::SessionOver | EvidenceError::Closed | EvidenceError::Setup(_) => Settled::Over(Gone::Evidence),
-        EvidenceError::Unavailable { .. } | EvidenceError::Full { .. } | EvidenceError::Refused(_) | EvidenceError::Record(_) => {
-            Settled::Refuse(Refused::new(Kind::NoEvidence, format!("nothing runs that cannot be recorded: {error}")))
-        }
+        EvidenceError::Unavailable { .. }
+        | EvidenceError::Full { .. }
+        | EvidenceError::Refused(_)
+        | EvidenceError::Record(_) => Settled::Refuse(Refused::new(
+            Kind::NoEvidence,
+            format!("nothing runs that cannot be recorded: {error}"),
+        )),
     }
 }

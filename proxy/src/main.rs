@@ -22,7 +22,10 @@ fn main() -> ExitCode {
 
 fn serve(args: Args) -> anyhow::Result<()> {
     // The control plane and the side connections; sessions have runtimes of their own.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let shared = Shared::new(runtime.handle().clone());
     let result = runtime.block_on(run::run(args, move |door| Postgres::new(door.clone(), shared.clone())));
     runtime.shutdown_background();

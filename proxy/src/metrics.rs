@@ -32,7 +32,9 @@ pub fn get() -> &'static Metrics {
 }
 
 /// Seconds, from 50 µs to 100 s.
-const FAST: &[f64] = &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0, 100.0];
+const FAST: &[f64] = &[
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0, 100.0,
+];
 /// Seconds, from a second to a day.
 const SLOW: &[f64] = &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
 
@@ -45,10 +47,15 @@ fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
 }
 
 fn histogram(name: &str, help: &str, buckets: &[f64]) -> Histogram {
-    named(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
+    named(Histogram::with_opts(
+        HistogramOpts::new(name, help).buckets(buckets.to_vec()),
+    ))
 }
 
-#[expect(clippy::expect_used, reason = "names and labels are constants of this file, and a test makes them all")]
+#[expect(
+    clippy::expect_used,
+    reason = "names and labels are constants of this file, and a test makes them all"
+)]
 fn named<T>(made: prometheus::Result<T>) -> T {
     made.expect("a metric of this file has a lawful name")
 }
@@ -59,19 +66,50 @@ impl Metrics {
     fn new() -> Self {
         Self {
             sessions: gauge("sallyport_sessions", "Sessions alive."),
-            ended: counters("sallyport_sessions_ended_total", "Sessions that ended, by cause.", &["cause"]),
-            refused: counters("sallyport_logins_refused_total", "Logins refused, by reason.", &["reason"]),
+            ended: counters(
+                "sallyport_sessions_ended_total",
+                "Sessions that ended, by cause.",
+                &["cause"],
+            ),
+            refused: counters(
+                "sallyport_logins_refused_total",
+                "Logins refused, by reason.",
+                &["reason"],
+            ),
             commands: counters("sallyport_commands_total", "Commands judged, by verdict.", &["verdict"]),
-            outcomes: counters("sallyport_command_outcomes_total", "Commands let through, by what became of them.", &["fate"]),
-            masked: counters("sallyport_masked_fields_total", "Values masked, by rule kind or detector.", &["kind"]),
+            outcomes: counters(
+                "sallyport_command_outcomes_total",
+                "Commands let through, by what became of them.",
+                &["fate"],
+            ),
+            masked: counters(
+                "sallyport_masked_fields_total",
+                "Values masked, by rule kind or detector.",
+                &["kind"],
+            ),
             holds: gauge("sallyport_holds", "Commands that wait for a second person."),
-            hold_wait: histogram("sallyport_hold_wait_seconds", "How long commands waited for a second person.", SLOW),
-            command_time: histogram("sallyport_command_seconds", "From forwarding a command to the end of its answer.", FAST),
+            hold_wait: histogram(
+                "sallyport_hold_wait_seconds",
+                "How long commands waited for a second person.",
+                SLOW,
+            ),
+            command_time: histogram(
+                "sallyport_command_seconds",
+                "From forwarding a command to the end of its answer.",
+                FAST,
+            ),
             decide_time: histogram("sallyport_decide_seconds", "Judging one unit.", FAST),
             record_time: histogram("sallyport_record_seconds", "Waiting until an intent is durable.", FAST),
             session_time: histogram("sallyport_session_seconds", "How long sessions lasted.", SLOW),
-            evidence_failures: named(IntCounter::new("sallyport_evidence_failures_total", "Records that could not be handed over.")),
-            target_errors: counters("sallyport_target_errors_total", "Targets that could not be used, by what failed.", &["what"]),
+            evidence_failures: named(IntCounter::new(
+                "sallyport_evidence_failures_total",
+                "Records that could not be handed over.",
+            )),
+            target_errors: counters(
+                "sallyport_target_errors_total",
+                "Targets that could not be used, by what failed.",
+                &["what"],
+            ),
         }
     }
 
@@ -143,7 +181,10 @@ impl Metrics {
     /// A command waits for a second person, until the returned value is dropped.
     pub fn holding(&'static self) -> Holding {
         self.holds.inc();
-        Holding { metrics: self, since: std::time::Instant::now() }
+        Holding {
+            metrics: self,
+            since: std::time::Instant::now(),
+        }
     }
 
     /// A record could not be handed over.
@@ -189,8 +230,13 @@ mod tests {
         get().refused(Refusal::NotAdmitted);
         get().judged(Action::Hold);
         get().masked("pattern/employee-number", 2);
-        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
-        assert!(text.contains("sallyport_logins_refused_total{reason=\"notAdmitted\"}"), "{text}");
+        let text = prometheus::TextEncoder::new()
+            .encode_to_string(&registry.gather())
+            .unwrap();
+        assert!(
+            text.contains("sallyport_logins_refused_total{reason=\"notAdmitted\"}"),
+            "{text}"
+        );
         assert!(text.contains("sallyport_commands_total{verdict=\"hold\"}"));
         assert!(text.contains("sallyport_masked_fields_total{kind=\"pattern\"}"));
     }

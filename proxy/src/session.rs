@@ -50,7 +50,12 @@ pub trait Protocol {
     fn dial(&self, permit: Permit, client: &Self::Client) -> impl Future<Output = Result<Self::Target, Turned>>;
 
     /// Serves commands until the session ends.
-    fn serve(&self, session: &mut Session, client: Self::Client, target: Self::Target) -> impl Future<Output = EndCause>;
+    fn serve(
+        &self,
+        session: &mut Session,
+        client: Self::Client,
+        target: Self::Target,
+    ) -> impl Future<Output = EndCause>;
 
     /// Turns a client away, in the protocol's words.
     fn refuse(&self, client: Self::Client, turned: &Turned) -> impl Future<Output = ()>;
@@ -149,12 +154,15 @@ async fn identify<P: Protocol>(
     door: &Door,
     client: &mut P::Client,
 ) -> Result<Option<(Identity, Secret)>, Turned> {
-    let Some(token) = protocol.token(client).await else { return Ok(None) };
+    let Some(token) = protocol.token(client).await else {
+        return Ok(None);
+    };
     let refused = match door.verifier.verify(token.expose(), Time::now()).await {
         Ok(identity) => return Ok(Some((identity, token))),
         Err(refused) => refused,
     };
-    let mut turned = Turned::new(refused.reason, refused.detail).told("the token was refused: it is expired, or not for this door");
+    let mut turned =
+        Turned::new(refused.reason, refused.detail).told("the token was refused: it is expired, or not for this door");
     turned.person = refused.person;
     Err(turned)
 }
@@ -181,7 +189,11 @@ async fn admit<P: Protocol>(
         return Err(refused(Refusal::NotAdmitted, "not among the subjects of the Connection").told(outside));
     }
     if !protocol.offers(client, &open) {
-        return Err(refused(Refusal::NotAdmitted, "what was asked for is not offered by the Connection").told(outside));
+        return Err(refused(
+            Refusal::NotAdmitted,
+            "what was asked for is not offered by the Connection",
+        )
+        .told(outside));
     }
     let target = Target::of(&open).map_err(|why| refused(Refusal::DoorShut, why).told("this door is shut"))?;
     let limits = &open.spec.limits;
@@ -204,9 +216,11 @@ async fn admit<P: Protocol>(
         token: identity.token.clone(),
     };
     let no_evidence = |error: &dyn std::fmt::Display| {
-        Turned::new(Refusal::DoorShut, format!("the session cannot be recorded: {error}")).told("this door is shut: no evidence can be written")
+        Turned::new(Refusal::DoorShut, format!("the session cannot be recorded: {error}"))
+            .told("this door is shut: no evidence can be written")
     };
-    let batch = Batch::of(Time::now(), Some(&id), Event::SessionStart(Box::new(start))).map_err(|error| no_evidence(&error))?;
+    let batch =
+        Batch::of(Time::now(), Some(&id), Event::SessionStart(Box::new(start))).map_err(|error| no_evidence(&error))?;
     // From here on there is a start record, perhaps, and so there will be an end record, certainly.
     let end = End::new(door.evidence.clone(), id);
     match door.evidence.append(batch).await {
@@ -239,7 +253,13 @@ impl Turned {
     /// Turned away for a reason. The client is told the same words; see [`Turned::told`].
     pub fn new(reason: Refusal, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self { reason, told: detail.clone(), detail, claims: Claims::default(), person: None }
+        Self {
+            reason,
+            told: detail.clone(),
+            detail,
+            claims: Claims::default(),
+            person: None,
+        }
     }
 
     /// What the client is told instead.
@@ -278,10 +298,19 @@ impl Turned {
 
 impl Target {
     fn of(open: &Open) -> Result<Self, &'static str> {
-        let credential = open.credential.clone().ok_or("the target's credential is missing or not for this host")?;
+        let credential = open
+            .credential
+            .clone()
+            .ok_or("the target's credential is missing or not for this host")?;
         let port = u16::try_from(open.spec.target.port).map_err(|_| "the target's port is out of range")?;
         let host = open.spec.target.host.clone();
-        Ok(Self { host, port, credential, trust: open.trust.clone(), denied: Arc::clone(&open.denied_networks) })
+        Ok(Self {
+            host,
+            port,
+            credential,
+            trust: open.trust.clone(),
+            denied: Arc::clone(&open.denied_networks),
+        })
     }
 
     /// Whether the installation allows an address that the host name gave.

@@ -30,7 +30,7 @@ use crate::approval_policy::{GrantScope, OnHold};
     printcolumn = r#"{"name":"Risk","type":"integer","jsonPath":".spec.command.risk"}"#,
     printcolumn = r#"{"name":"Approvals","type":"string","jsonPath":".status.progress"}"#,
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
-    printcolumn = r#"{"name":"Expires","type":"date","jsonPath":".spec.expiresAt"}"#,
+    printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".spec.expiresAt"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[x_kube(validation = Rule::new("self == oldSelf").message("spec is immutable: withdraw this request and make another"))]

@@ -14,8 +14,12 @@ use super::requirements::requirements;
 use crate::shared::conditions::{Finding, merge};
 
 /// The ends of a request, in the order in which one counts over another.
-const ENDS: [ConditionType; 4] =
-    [ConditionType::Withdrawn, ConditionType::Denied, ConditionType::Revoked, ConditionType::Expired];
+const ENDS: [ConditionType; 4] = [
+    ConditionType::Withdrawn,
+    ConditionType::Denied,
+    ConditionType::Revoked,
+    ConditionType::Expired,
+];
 
 /// The status to write; None while the namespace cannot be seen, since nothing can be said then.
 pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<AccessRequestStatus> {
@@ -26,7 +30,11 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
     let wanted = requirements(&request.spec, &found.policies);
     let settled = ends(&before.conditions).next().is_some();
     // What was decided is kept as it was decided.
-    let standing = if settled { before.requirements.clone().unwrap_or_default() } else { wanted.clone().unwrap_or_default() };
+    let standing = if settled {
+        before.requirements.clone().unwrap_or_default()
+    } else {
+        wanted.clone().unwrap_or_default()
+    };
     let question = Question {
         namespace: request.metadata.namespace.as_deref().unwrap_or_default(),
         uid: request.metadata.uid.as_deref().unwrap_or_default(),
@@ -59,7 +67,10 @@ pub fn told(status: &AccessRequestStatus) -> Vec<Finding> {
         (ConditionType::Revoked, Reason::RevokedByPerson),
     ];
     let each = shown.into_iter().filter_map(|(kind, reason)| {
-        let found = status.conditions.iter().find(|one| one.type_ == kind.as_str() && one.status == "True")?;
+        let found = status
+            .conditions
+            .iter()
+            .find(|one| one.type_ == kind.as_str() && one.status == "True")?;
         Some(Finding::yes(kind, reason, found.message.clone()))
     });
     each.collect()
@@ -71,12 +82,25 @@ fn answers(question: &Question<'_>, before: &AccessRequestStatus, standing: &[Re
     if before.requirements.as_deref().is_none_or(|known| known == standing) {
         return all;
     }
-    all.into_iter().filter(|answer| is_entitled(question, standing, answer)).collect()
+    all.into_iter()
+        .filter(|answer| is_entitled(question, standing, answer))
+        .collect()
 }
 
-fn findings(request: &AccessRequest, before: &AccessRequestStatus, tally: &Tally, in_force: bool, now: Timestamp) -> Vec<Finding> {
+fn findings(
+    request: &AccessRequest,
+    before: &AccessRequestStatus,
+    tally: &Tally,
+    in_force: bool,
+    now: Timestamp,
+) -> Vec<Finding> {
     let was_approved = condition::is_true(&before.conditions, ConditionType::Approved);
-    let stood = |kind: ConditionType| before.conditions.iter().find(|one| one.type_ == kind.as_str() && one.status == "True");
+    let stood = |kind: ConditionType| {
+        before
+            .conditions
+            .iter()
+            .find(|one| one.type_ == kind.as_str() && one.status == "True")
+    };
     let mut ends = Vec::new();
     for kind in ENDS {
         if let Some(old) = stood(kind) {
@@ -96,13 +120,25 @@ fn findings(request: &AccessRequest, before: &AccessRequestStatus, tally: &Tally
 fn new_end(request: &AccessRequest, tally: &Tally, was_approved: bool, now: Timestamp) -> Option<Finding> {
     let by = |who: &String, what: &str| format!("{what} by {who}");
     if let Some(who) = &tally.withdrawn {
-        return Some(Finding::yes(ConditionType::Withdrawn, Reason::WithdrawnByRequester, by(who, "withdrawn")));
+        return Some(Finding::yes(
+            ConditionType::Withdrawn,
+            Reason::WithdrawnByRequester,
+            by(who, "withdrawn"),
+        ));
     }
     if let Some(who) = &tally.denied {
-        return Some(Finding::yes(ConditionType::Denied, Reason::DeniedByPerson, by(who, "denied")));
+        return Some(Finding::yes(
+            ConditionType::Denied,
+            Reason::DeniedByPerson,
+            by(who, "denied"),
+        ));
     }
     if let Some(who) = &tally.revoked {
-        return Some(Finding::yes(ConditionType::Revoked, Reason::RevokedByPerson, by(who, "revoked")));
+        return Some(Finding::yes(
+            ConditionType::Revoked,
+            Reason::RevokedByPerson,
+            by(who, "revoked"),
+        ));
     }
     // Only what the operator saw before the end of time counts, whatever time an entry states.
     let expired = now >= request.spec.expires_at.0 && !(was_approved && tally.is_approved());
@@ -119,9 +155,17 @@ fn approved(tally: &Tally, over: bool, in_force: bool) -> Finding {
         return Finding::no(KIND, Reason::RequiredRuleMissing, message);
     }
     if tally.is_approved() {
-        return Finding::yes(KIND, Reason::ApprovedByPeople, format!("approved by {}", tally.approvers.join(", ")));
+        return Finding::yes(
+            KIND,
+            Reason::ApprovedByPeople,
+            format!("approved by {}", tally.approvers.join(", ")),
+        );
     }
-    Finding::no(KIND, Reason::WaitingForApproval, format!("{} approvals", tally.progress()))
+    Finding::no(
+        KIND,
+        Reason::WaitingForApproval,
+        format!("{} approvals", tally.progress()),
+    )
 }
 
 fn end_reason(kind: ConditionType) -> Reason {
@@ -135,7 +179,9 @@ fn end_reason(kind: ConditionType) -> Reason {
 
 /// The ends that were said.
 pub fn ends(conditions: &[Condition]) -> impl Iterator<Item = &Condition> {
-    conditions.iter().filter(|one| one.status == "True" && ENDS.iter().any(|kind| kind.as_str() == one.type_))
+    conditions
+        .iter()
+        .filter(|one| one.status == "True" && ENDS.iter().any(|kind| kind.as_str() == one.type_))
 }
 
 fn is_ours(condition: &Condition) -> bool {
@@ -154,7 +200,10 @@ fn state(conditions: &[Condition]) -> &str {
         ConditionType::Expired,
         ConditionType::Approved,
     ];
-    order.into_iter().find(|&kind| holds(kind)).map_or("Pending", ConditionType::as_str)
+    order
+        .into_iter()
+        .find(|&kind| holds(kind))
+        .map_or("Pending", ConditionType::as_str)
 }
 
 #[cfg(test)]

@@ -38,9 +38,15 @@ pub fn dereference(request: &AccessRequest, context: &Context) -> Found {
                 let uid = meta.uid.clone()?;
                 let kept = revision::in_force::<ApprovalPolicy>(&revisions, &uid)?;
                 let name = meta.name.clone()?;
-                Some(CarriedRule { name, uid, generation: kept.generation, spec: kept.spec })
+                Some(CarriedRule {
+                    name,
+                    uid,
+                    generation: kept.generation,
+                    spec: kept.spec,
+                })
             });
-            each.filter(|policy| selects(&policy.spec.connection_selector, connection.labels())).collect()
+            each.filter(|policy| selects(&policy.spec.connection_selector, connection.labels()))
+                .collect()
         }
         _ => Vec::new(),
     };

@@ -6,7 +6,10 @@ use sallyport_crds::{ApprovalPolicySpec, Mode};
 use sallyport_policy::carrier::CarriedRule;
 
 /// The requirements of a request. None: a rule that asks is no longer in force, so nobody can approve what it asked for.
-pub fn requirements(spec: &AccessRequestSpec, policies: &[CarriedRule<ApprovalPolicySpec>]) -> Option<Vec<Requirement>> {
+pub fn requirements(
+    spec: &AccessRequestSpec,
+    policies: &[CarriedRule<ApprovalPolicySpec>],
+) -> Option<Vec<Requirement>> {
     if spec.scope == GrantScope::Window {
         let all = windows(policies);
         return (!all.is_empty()).then_some(all);
@@ -23,15 +26,24 @@ fn windows(policies: &[CarriedRule<ApprovalPolicySpec>]) -> Vec<Requirement> {
     acting
         .flat_map(|policy| policy.spec.rules.iter().map(move |rule| (policy, rule)))
         .filter_map(|(policy, rule)| {
-            let approval = rule.approval.as_ref().filter(|approval| approval.grant.scope == GrantScope::Window)?;
+            let approval = rule
+                .approval
+                .as_ref()
+                .filter(|approval| approval.grant.scope == GrantScope::Window)?;
             Some(requirement(policy, rule, approval))
         })
         .collect()
 }
 
 fn named(asked: &RuleIdentity, policies: &[CarriedRule<ApprovalPolicySpec>]) -> Option<Requirement> {
-    let policy = policies.iter().find(|policy| policy.uid == asked.uid && policy.name == asked.policy)?;
-    let rule = policy.spec.rules.iter().find(|rule| rule.name == asked.rule && rule.action == RuleAction::RequireApproval)?;
+    let policy = policies
+        .iter()
+        .find(|policy| policy.uid == asked.uid && policy.name == asked.policy)?;
+    let rule = policy
+        .spec
+        .rules
+        .iter()
+        .find(|rule| rule.name == asked.rule && rule.action == RuleAction::RequireApproval)?;
     Some(requirement(policy, rule, rule.approval.as_ref()?))
 }
 

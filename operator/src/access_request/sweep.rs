@@ -26,6 +26,11 @@ pub fn next_look(request: &AccessRequest, keep_seconds: i64, now: Timestamp) -> 
 /// Since when nothing can happen to the request any more: it ended, or its grant was spent.
 fn over_since(request: &AccessRequest) -> Option<Timestamp> {
     let conditions = &request.status.as_ref()?.conditions;
-    let spent = conditions.iter().filter(|one| one.status == "True" && one.type_ == ConditionType::Consumed.as_str());
-    ends(conditions).chain(spent).map(|one| one.last_transition_time.0).max()
+    let spent = conditions
+        .iter()
+        .filter(|one| one.status == "True" && one.type_ == ConditionType::Consumed.as_str());
+    ends(conditions)
+        .chain(spent)
+        .map(|one| one.last_transition_time.0)
+        .max()
 }

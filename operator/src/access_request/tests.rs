@@ -29,7 +29,10 @@ async fn asked() -> Scenario {
 }
 
 fn state(scenario: &Scenario) -> String {
-    scenario.api.get(PATH).unwrap()["status"]["state"].as_str().unwrap().to_owned()
+    scenario.api.get(PATH).unwrap()["status"]["state"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 fn people_answer(scenario: &Scenario, who: &str) {
@@ -63,10 +66,18 @@ async fn an_answer_that_arrives_meanwhile_is_not_lost() {
     let seen = scenario.api.get(PATH).unwrap();
     people_answer(&scenario, "carol");
     let object: crate::world::Guarded<sallyport_crds::AccessRequest> = serde_json::from_value(seen).unwrap();
-    super::reconcile(std::sync::Arc::new(object), scenario.context.clone()).await.unwrap();
-    let answers = scenario.api.get(PATH).unwrap()["status"]["approvals"].as_array().unwrap().len();
+    super::reconcile(std::sync::Arc::new(object), scenario.context.clone())
+        .await
+        .unwrap();
+    let answers = scenario.api.get(PATH).unwrap()["status"]["approvals"]
+        .as_array()
+        .unwrap()
+        .len();
     assert_eq!(answers, 2);
-    assert!(scenario.receivers.access_requests.try_recv().is_ok(), "it is looked at again");
+    assert!(
+        scenario.receivers.access_requests.try_recv().is_ok(),
+        "it is looked at again"
+    );
 }
 
 #[tokio::test]

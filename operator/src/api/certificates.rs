@@ -43,23 +43,38 @@ pub struct Bearer {
 /// Answers a request for a certificate.
 pub async fn answer(context: &Context, token: &str, asked: &Request) -> Result<Response, Refused> {
     let bearer = review(context, token).await?;
-    let identity = identity(&context.world, &bearer).ok_or(Refused(StatusCode::FORBIDDEN, "no object of ours has this account"))?;
+    let identity = identity(&context.world, &bearer)
+        .ok_or(Refused(StatusCode::FORBIDDEN, "no object of ours has this account"))?;
     lives(context, &bearer).await?;
-    let request = CertificateSigningRequestParams::from_pem(&asked.csr).map_err(|_| Refused(StatusCode::BAD_REQUEST, "a CSR that cannot be read"))?;
+    let request = CertificateSigningRequestParams::from_pem(&asked.csr)
+        .map_err(|_| Refused(StatusCode::BAD_REQUEST, "a CSR that cannot be read"))?;
     let certificate = sign(&context.keys.workload, &request, &identity)
         .map_err(|_| Refused(StatusCode::INTERNAL_SERVER_ERROR, "the certificate could not be signed"))?;
     tracing::info!(%identity, "certificate signed");
-    Ok(Response { certificate, ca_bundle: context.keys.workload.bundle().to_owned() })
+    Ok(Response {
+        certificate,
+        ca_bundle: context.keys.workload.bundle().to_owned(),
+    })
 }
 
 /// Signs for an identity. Workload certificates may act as server and as client, which door certificates may not.
-fn sign(authority: &Authority, request: &CertificateSigningRequestParams, identity: &PeerIdentity) -> Result<String, AuthorityError> {
+fn sign(
+    authority: &Authority,
+    request: &CertificateSigningRequestParams,
+    identity: &PeerIdentity,
+) -> Result<String, AuthorityError> {
     let leaf = Leaf {
         common_name: match identity {
             PeerIdentity::Connection(workload) | PeerIdentity::Sink(workload) => &workload.pod,
             PeerIdentity::Operator => "sallyport-operator",
         },
-        names: identity.to_string().as_str().try_into().map(SanType::URI).into_iter().collect(),
+        names: identity
+            .to_string()
+            .as_str()
+            .try_into()
+            .map(SanType::URI)
+            .into_iter()
+            .collect(),
         usages: &[ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
         lifetime: LIFETIME,
     };
@@ -73,7 +88,13 @@ fn sign(authority: &Authority, request: &CertificateSigningRequestParams, identi
 pub fn own(authority: &Authority) -> Result<(String, String), AuthorityError> {
     authority.issue(&Leaf {
         common_name: "sallyport-operator",
-        names: PeerIdentity::Operator.to_string().as_str().try_into().map(SanType::URI).into_iter().collect(),
+        names: PeerIdentity::Operator
+            .to_string()
+            .as_str()
+            .try_into()
+            .map(SanType::URI)
+            .into_iter()
+            .collect(),
         usages: &[ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
         lifetime: LIFETIME,
     })
@@ -85,25 +106,39 @@ pub const OWN_RENEWAL: Duration = Duration::from_secs(2 * 3_600);
 async fn review(context: &Context, token: &str) -> Result<Bearer, Refused> {
     let review = TokenReview {
         metadata: ObjectMeta::default(),
-        spec: TokenReviewSpec { token: Some(token.to_owned()), audiences: Some(vec![OPERATOR_AUDIENCE.to_owned()]) },
+        spec: TokenReviewSpec {
+            token: Some(token.to_owned()),
+            audiences: Some(vec![OPERATOR_AUDIENCE.to_owned()]),
+        },
         status: None,
     };
-    let reviewed = Api::<TokenReview>::all(context.client.clone()).create(&PostParams::default(), &review).await.map_err(|error| {
-        tracing::warn!(%error, "tokens cannot be reviewed");
-        Refused(StatusCode::SERVICE_UNAVAILABLE, "tokens cannot be reviewed")
-    })?;
+    let reviewed = Api::<TokenReview>::all(context.client.clone())
+        .create(&PostParams::default(), &review)
+        .await
+        .map_err(|error| {
+            tracing::warn!(%error, "tokens cannot be reviewed");
+            Refused(StatusCode::SERVICE_UNAVAILABLE, "tokens cannot be reviewed")
+        })?;
     bearer(reviewed.status.as_ref()).ok_or(Refused(StatusCode::UNAUTHORIZED, "no Pod-bound token for the operator"))
 }
 
 /// What a review says, if it says enough: authenticated, our audience, a ServiceAccount, bound to a Pod.
 fn bearer(status: Option<&TokenReviewStatus>) -> Option<Bearer> {
     let status = status?;
-    let ours = status.audiences.as_ref()?.iter().any(|audience| audience == OPERATOR_AUDIENCE);
+    let ours = status
+        .audiences
+        .as_ref()?
+        .iter()
+        .any(|audience| audience == OPERATOR_AUDIENCE);
     if status.authenticated != Some(true) || !ours {
         return None;
     }
     let user = status.user.as_ref()?;
-    let (namespace, account) = user.username.as_ref()?.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+    let (namespace, account) = user
+        .username
+        .as_ref()?
+        .strip_prefix("system:serviceaccount:")?
+        .split_once(':')?;
     let extra = user.extra.as_ref()?;
     Some(Bearer {
         namespace: namespace.to_owned(),
@@ -146,10 +181,19 @@ fn identity(world: &World, bearer: &Bearer) -> Option<PeerIdentity> {
 /// The Pod must be there now: a token may outlive it by minutes.
 async fn lives(context: &Context, bearer: &Bearer) -> Result<(), Refused> {
     let pods = Api::<Pod>::namespaced(context.client.clone(), &bearer.namespace);
-    let pod = pods.get_opt(&bearer.pod).await.map_err(|_| Refused(StatusCode::SERVICE_UNAVAILABLE, "the Pod cannot be looked up"))?;
+    let pod = pods
+        .get_opt(&bearer.pod)
+        .await
+        .map_err(|_| Refused(StatusCode::SERVICE_UNAVAILABLE, "the Pod cannot be looked up"))?;
     let account = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.service_account_name.clone());
-    let same = pod.is_some_and(|pod| pod.metadata.uid.as_ref() == Some(&bearer.pod_uid) && account(&pod).as_ref() == Some(&bearer.account));
-    if same { Ok(()) } else { Err(Refused(StatusCode::FORBIDDEN, "the Pod is gone or is another")) }
+    let same = pod.is_some_and(|pod| {
+        pod.metadata.uid.as_ref() == Some(&bearer.pod_uid) && account(&pod).as_ref() == Some(&bearer.account)
+    });
+    if same {
+        Ok(())
+    } else {
+        Err(Refused(StatusCode::FORBIDDEN, "the Pod is gone or is another"))
+    }
 }
 
 #[cfg(test)]

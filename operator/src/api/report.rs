@@ -24,7 +24,10 @@ pub async fn answer(context: &Context, peer: &Workload, report: &Report) -> Resu
         return Err(Refused(StatusCode::GONE, "the Connection is gone or is another"));
     }
     if report.connection_uid != peer.uid || report.pod != peer.pod {
-        tracing::warn!(pod = peer.pod, "a report names another than its certificate; the certificate counts");
+        tracing::warn!(
+            pod = peer.pod,
+            "a report names another than its certificate; the certificate counts"
+        );
     }
     outcome("heard");
     context.fleet.heard(peer, report);
@@ -44,6 +47,7 @@ pub async fn answer(context: &Context, peer: &Workload, report: &Report) -> Resu
             }
         }
     }
-    let wanted_revision = wanted(&mut programs).ok_or(Refused(StatusCode::SERVICE_UNAVAILABLE, "no policy was decided yet"))?;
+    let wanted_revision =
+        wanted(&mut programs).ok_or(Refused(StatusCode::SERVICE_UNAVAILABLE, "no policy was decided yet"))?;
     Ok(Answer { wanted_revision })
 }

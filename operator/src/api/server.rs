@@ -59,7 +59,9 @@ pub async fn serve(
     let api = Api { context, leading };
     tracing::info!(%address, "serving the API");
     loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else { return Ok(()) };
+        let Ok(slot) = slots.clone().acquire_owned().await else {
+            return Ok(());
+        };
         let stream = tokio::select! {
             () = end.cancelled() => return Ok(()),
             accepted = listener.accept() => match accepted {
@@ -84,7 +86,9 @@ pub async fn serve(
 impl Api {
     async fn connection(self, stream: TcpStream, acceptor: TlsAcceptor, end: CancellationToken) {
         let _ = stream.set_nodelay(true);
-        let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
+        let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else {
+            return;
+        };
         let peer = PeerIdentity::of_peer(stream.get_ref().1);
         let service = hyper::service::service_fn(move |request| {
             let (api, peer) = (self.clone(), peer.clone());
@@ -109,7 +113,11 @@ impl Api {
         answered.unwrap_or_else(|Refused(status, _)| empty(status))
     }
 
-    async fn route(&self, request: Request<Incoming>, peer: Option<PeerIdentity>) -> Result<Response<Full<Bytes>>, Refused> {
+    async fn route(
+        &self,
+        request: Request<Incoming>,
+        peer: Option<PeerIdentity>,
+    ) -> Result<Response<Full<Bytes>>, Refused> {
         if request.method() != Method::POST {
             return Err(Refused(StatusCode::METHOD_NOT_ALLOWED, "POST only"));
         }
@@ -145,14 +153,20 @@ fn bearer(request: &Request<Incoming>) -> Option<String> {
 async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refused> {
     let bad = |why| Refused(StatusCode::BAD_REQUEST, why);
     let collected = tokio::time::timeout(BODY, Limited::new(request.into_body(), api::MAX_BODY).collect()).await;
-    let bytes = collected.map_err(|_| bad("a body that never ends"))?.map_err(|_| bad("a body that is too large"))?.to_bytes();
+    let bytes = collected
+        .map_err(|_| bad("a body that never ends"))?
+        .map_err(|_| bad("a body that is too large"))?
+        .to_bytes();
     serde_json::from_slice(&bytes).map_err(|_| bad("a body that cannot be read"))
 }
 
 fn json(value: &impl Serialize) -> Result<Response<Full<Bytes>>, Refused> {
-    let bytes = serde_json::to_vec(value).map_err(|_| Refused(StatusCode::INTERNAL_SERVER_ERROR, "an answer cannot be written"))?;
+    let bytes = serde_json::to_vec(value)
+        .map_err(|_| Refused(StatusCode::INTERNAL_SERVER_ERROR, "an answer cannot be written"))?;
     let mut response = Response::new(Full::new(Bytes::from(bytes)));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }
 

@@ -8,7 +8,9 @@ use k8s_openapi::api::core::v1::{
     Container, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, Service, ServiceAccount,
     ServicePort, ServiceSpec, VolumeMount, VolumeResourceRequirements,
 };
-use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicySpec};
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicySpec,
+};
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -47,7 +49,10 @@ pub struct Children {
 pub fn build(plan: &Plan, settings: &Settings) -> Children {
     let service = service(plan, None);
     Children {
-        service_account: ServiceAccount { metadata: metadata(plan, None), ..ServiceAccount::default() },
+        service_account: ServiceAccount {
+            metadata: metadata(plan, None),
+            ..ServiceAccount::default()
+        },
         role: role(plan),
         role_binding: binding(plan),
         headless_service: self::service(plan, Some("pods")),
@@ -59,7 +64,11 @@ pub fn build(plan: &Plan, settings: &Settings) -> Children {
 
 /// Where proxies send records, host and port.
 pub fn address(plan: &Plan) -> String {
-    format!("{}.{}.svc:{EVIDENCE_PORT}", names::recorder(&plan.place.name), plan.place.namespace)
+    format!(
+        "{}.{}.svc:{EVIDENCE_PORT}",
+        names::recorder(&plan.place.name),
+        plan.place.namespace
+    )
 }
 
 fn metadata(plan: &Plan, suffix: Option<&str>) -> ObjectMeta {
@@ -81,7 +90,10 @@ fn metadata(plan: &Plan, suffix: Option<&str>) -> ObjectMeta {
 }
 
 fn selector(plan: &Plan) -> LabelSelector {
-    LabelSelector { match_labels: Some(labels::recorder_selector(&plan.place.name)), ..LabelSelector::default() }
+    LabelSelector {
+        match_labels: Some(labels::recorder_selector(&plan.place.name)),
+        ..LabelSelector::default()
+    }
 }
 
 fn service(plan: &Plan, headless: Option<&str>) -> Service {
@@ -145,9 +157,15 @@ fn network_policy(plan: &Plan, settings: &Settings) -> NetworkPolicy {
             pod_selector: Some(selector(plan)),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(vec![
-                NetworkPolicyIngressRule { from: Some(doors), ports: Some(vec![port("TCP", EVIDENCE_PORT)]) },
+                NetworkPolicyIngressRule {
+                    from: Some(doors),
+                    ports: Some(vec![port("TCP", EVIDENCE_PORT)]),
+                },
                 // Readers show a certificate or a right; where they come from says nothing.
-                NetworkPolicyIngressRule { from: None, ports: Some(vec![port("TCP", READ_PORT)]) },
+                NetworkPolicyIngressRule {
+                    from: None,
+                    ports: Some(vec![port("TCP", READ_PORT)]),
+                },
                 admin_from(settings),
             ]),
             egress: Some(vec![dns(), api_server(settings), operator(settings)] as Vec<NetworkPolicyEgressRule>),
@@ -170,7 +188,10 @@ fn stateful_set(plan: &Plan, settings: &Settings) -> StatefulSet {
                 when_scaled: Some("Retain".to_owned()),
             }),
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(labels::recorder(&plan.place.name)), ..ObjectMeta::default() }),
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels::recorder(&plan.place.name)),
+                    ..ObjectMeta::default()
+                }),
                 spec: Some(pod(plan, settings)),
             },
             volume_claim_templates: Some(vec![claim(plan)]),
@@ -188,8 +209,12 @@ fn pod(plan: &Plan, settings: &Settings) -> PodSpec {
         enable_service_links: Some(false),
         security_context: Some(pods::pod_security()),
         termination_grace_period_seconds: Some(30),
-        node_selector: wanted.map(|wanted| wanted.node_selector.clone()).filter(|labels| !labels.is_empty()),
-        tolerations: wanted.map(|wanted| wanted.tolerations.clone()).filter(|list| !list.is_empty()),
+        node_selector: wanted
+            .map(|wanted| wanted.node_selector.clone())
+            .filter(|labels| !labels.is_empty()),
+        tolerations: wanted
+            .map(|wanted| wanted.tolerations.clone())
+            .filter(|list| !list.is_empty()),
         containers: vec![container(plan, settings)],
         volumes: Some(pods::volumes()),
         ..PodSpec::default()
@@ -206,7 +231,11 @@ fn container(plan: &Plan, settings: &Settings) -> Container {
     ];
     environment.extend(pods::environment(settings));
     let mut mounts = pods::mounts();
-    mounts.push(VolumeMount { name: claim_name(plan), mount_path: DATA.to_owned(), ..VolumeMount::default() });
+    mounts.push(VolumeMount {
+        name: claim_name(plan),
+        mount_path: DATA.to_owned(),
+        ..VolumeMount::default()
+    });
     Container {
         name: "recorder".to_owned(),
         image: Some(settings.image.clone()),
@@ -218,7 +247,13 @@ fn container(plan: &Plan, settings: &Settings) -> Container {
             pods::port("read", READ_PORT),
             pods::port("admin", pods::ADMIN_PORT),
         ]),
-        resources: Some(plan.spec.recorder.as_ref().and_then(|wanted| wanted.resources.clone()).unwrap_or_else(pods::default_resources)),
+        resources: Some(
+            plan.spec
+                .recorder
+                .as_ref()
+                .and_then(|wanted| wanted.resources.clone())
+                .unwrap_or_else(pods::default_resources),
+        ),
         security_context: Some(pods::container_security()),
         startup_probe: Some(pods::probe("/healthz", 1, 300)),
         liveness_probe: Some(pods::probe("/healthz", 10, 3)),
@@ -237,7 +272,11 @@ fn claim(plan: &Plan) -> PersistentVolumeClaim {
     let mut labels = labels::recorder(&plan.place.name);
     labels.insert(SINK_UID_LABEL.to_owned(), plan.uid.clone());
     PersistentVolumeClaim {
-        metadata: ObjectMeta { name: Some(claim_name(plan)), labels: Some(labels), ..ObjectMeta::default() },
+        metadata: ObjectMeta {
+            name: Some(claim_name(plan)),
+            labels: Some(labels),
+            ..ObjectMeta::default()
+        },
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
             storage_class_name: plan.spec.storage.storage_class_name.clone(),

@@ -36,17 +36,26 @@ pub struct Found {
 /// Looks everything up. Only stores are asked, so this cannot fail.
 pub fn dereference(object: &Guarded<AuditSink>, context: &Context) -> Found {
     let meta = object.meta();
-    let place = Place { namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() };
+    let place = Place {
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        name: meta.name.clone().unwrap_or_default(),
+    };
     let access = context.world.access(&place.namespace);
     let stateful_set = match &access {
-        Access::Open(room) => room.stateful_sets.get(&ObjectRef::new(&names::recorder(&place.name)).within(&place.namespace)),
+        Access::Open(room) => room
+            .stateful_sets
+            .get(&ObjectRef::new(&names::recorder(&place.name)).within(&place.namespace)),
         _ => None,
     };
     let uid = meta.uid.clone().unwrap_or_default();
     Found {
         access: AccessKind::from(&access),
         generation: meta.generation,
-        spec: object.0.as_ref().map(|sink| sink.spec.clone()).map_err(|error| error.error.clone()),
+        spec: object
+            .0
+            .as_ref()
+            .map(|sink| sink.spec.clone())
+            .map_err(|error| error.error.clone()),
         stateful_set,
         connections: naming(context, &place),
         sight: context.sights.get(&uid),
@@ -59,7 +68,17 @@ pub fn dereference(object: &Guarded<AuditSink>, context: &Context) -> Found {
 fn naming(context: &Context, place: &Place) -> usize {
     let names = |connection: &sallyport_crds::Connection| {
         let own = connection.metadata.namespace.as_deref().unwrap_or_default();
-        connection.spec.sinks.iter().any(|sink| sink.name == place.name && sink.namespace.as_deref().unwrap_or(own) == place.namespace)
+        connection
+            .spec
+            .sinks
+            .iter()
+            .any(|sink| sink.name == place.name && sink.namespace.as_deref().unwrap_or(own) == place.namespace)
     };
-    context.world.connections.state().iter().filter(|guarded| guarded.0.as_ref().is_ok_and(names)).count()
+    context
+        .world
+        .connections
+        .state()
+        .iter()
+        .filter(|guarded| guarded.0.as_ref().is_ok_and(names))
+        .count()
 }

@@ -61,8 +61,19 @@ impl Ledger {
         let map = match api.get_opt(CONFIG_MAP).await? {
             Some(map) => map,
             None => {
-                let metadata = ObjectMeta { name: Some(CONFIG_MAP.to_owned()), labels: Some(labels::operator()), ..ObjectMeta::default() };
-                api.create(&PostParams::default(), &ConfigMap { metadata, ..ConfigMap::default() }).await?
+                let metadata = ObjectMeta {
+                    name: Some(CONFIG_MAP.to_owned()),
+                    labels: Some(labels::operator()),
+                    ..ObjectMeta::default()
+                };
+                api.create(
+                    &PostParams::default(),
+                    &ConfigMap {
+                        metadata,
+                        ..ConfigMap::default()
+                    },
+                )
+                .await?
             }
         };
         let mut entries = BTreeMap::new();
@@ -72,7 +83,10 @@ impl Ledger {
                 Err(error) => tracing::error!(uid, %error, "an entry of the ledger cannot be read and is left alone"),
             }
         }
-        Ok(Self { namespace: namespace.to_owned(), entries })
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            entries,
+        })
     }
 
     /// What is known.
@@ -100,14 +114,32 @@ impl Ledger {
     ///
     /// # Errors
     /// When the API server refuses or does not answer.
-    pub async fn ended(&mut self, client: &Client, present: &BTreeSet<String>, now: Timestamp) -> Result<(), kube::Error> {
-        let gone: Vec<String> =
-            self.entries.iter().filter(|(uid, entry)| entry.ended.is_none() && !present.contains(*uid)).map(|(uid, _)| uid.clone()).collect();
+    pub async fn ended(
+        &mut self,
+        client: &Client,
+        present: &BTreeSet<String>,
+        now: Timestamp,
+    ) -> Result<(), kube::Error> {
+        let gone: Vec<String> = self
+            .entries
+            .iter()
+            .filter(|(uid, entry)| entry.ended.is_none() && !present.contains(*uid))
+            .map(|(uid, _)| uid.clone())
+            .collect();
         for uid in gone {
-            let Some(entry) = self.entries.get(&uid).cloned() else { continue };
-            let entry = Entry { ended: Some(now), ..entry };
+            let Some(entry) = self.entries.get(&uid).cloned() else {
+                continue;
+            };
+            let entry = Entry {
+                ended: Some(now),
+                ..entry
+            };
             self.write(client, &uid, &entry).await?;
-            tracing::info!(namespace = entry.namespace, sink = entry.name, "the log has ended with its sink");
+            tracing::info!(
+                namespace = entry.namespace,
+                sink = entry.name,
+                "the log has ended with its sink"
+            );
             self.entries.insert(uid, entry);
         }
         Ok(())
@@ -116,7 +148,10 @@ impl Ledger {
     async fn write(&self, client: &Client, uid: &str, entry: &Entry) -> Result<(), kube::Error> {
         let text = serde_json::to_string(entry).map_err(kube::Error::SerdeError)?;
         let patch = json!({ "data": { uid: text } });
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let api = Api::<ConfigMap>::namespaced(client.clone(), &self.namespace);
         api.patch(CONFIG_MAP, &params, &Patch::Merge(patch)).await.map(drop)
     }

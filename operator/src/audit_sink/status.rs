@@ -42,9 +42,15 @@ pub fn status(found: &Found, validated: &Validated, before: Option<&AuditSinkSta
         conditions: merge(old, &findings, found.generation, now),
         connections: i32::try_from(found.connections).unwrap_or(i32::MAX),
         address: validated.plan.as_ref().map(address),
-        origin: sight.and_then(|sight| sight.origin.clone()).or_else(|| before?.origin.clone()),
-        verifier_key: sight.and_then(|sight| sight.verifier_key.clone()).or_else(|| before?.verifier_key.clone()),
-        checkpoint: sight.and_then(|sight| sight.checkpoint.clone()).or_else(|| before?.checkpoint.clone()),
+        origin: sight
+            .and_then(|sight| sight.origin.clone())
+            .or_else(|| before?.origin.clone()),
+        verifier_key: sight
+            .and_then(|sight| sight.verifier_key.clone())
+            .or_else(|| before?.verifier_key.clone()),
+        checkpoint: sight
+            .and_then(|sight| sight.checkpoint.clone())
+            .or_else(|| before?.checkpoint.clone()),
     };
     Written { status, findings }
 }
@@ -66,7 +72,11 @@ fn programmed(stateful_set: Option<&StatefulSet>) -> Finding {
 fn consistent(sight: Option<&Sight>) -> Finding {
     const KIND: ConditionType = ConditionType::Ready;
     match sight.map(|sight| &sight.outcome) {
-        Some(Outcome::Consistent) => Finding::yes(KIND, Reason::Consistent, "the latest checkpoint is consistent with all before it"),
+        Some(Outcome::Consistent) => Finding::yes(
+            KIND,
+            Reason::Consistent,
+            "the latest checkpoint is consistent with all before it",
+        ),
         Some(Outcome::Inconsistent(why)) => Finding::no(KIND, Reason::Inconsistent, why.clone()),
         Some(Outcome::Unavailable(why)) => Finding::no(KIND, Reason::RecorderUnavailable, why.clone()),
         None => Finding::unknown(KIND, Reason::Pending, "the recorder has not been asked yet"),

@@ -48,8 +48,16 @@ pub fn validate(found: &Found) -> Validated {
         return refused(no(reason, &message));
     }
     Validated {
-        accepted: Finding::yes(ConditionType::Accepted, Reason::Accepted, "the recorder runs exactly this"),
-        plan: Some(Plan { place: found.place.clone(), uid: found.uid.clone(), spec: spec.clone() }),
+        accepted: Finding::yes(
+            ConditionType::Accepted,
+            Reason::Accepted,
+            "the recorder runs exactly this",
+        ),
+        plan: Some(Plan {
+            place: found.place.clone(),
+            uid: found.uid.clone(),
+            spec: spec.clone(),
+        }),
     }
 }
 
@@ -59,27 +67,41 @@ fn no(reason: Reason, message: &str) -> Finding {
 
 fn name(found: &Found, _: &AuditSinkSpec) -> Option<(Reason, String)> {
     let name = &found.place.name;
-    let message = || format!("metadata.name: at most {MAX_NAME} characters without dots, since children are named after it");
+    let message =
+        || format!("metadata.name: at most {MAX_NAME} characters without dots, since children are named after it");
     (name.len() > MAX_NAME || name.contains('.')).then(|| (Reason::Invalid, message()))
 }
 
 fn asynchronous(_: &Found, spec: &AuditSinkSpec) -> Option<(Reason, String)> {
     use sallyport_crds::audit_sink::Durability::Async;
     let wrong = (spec.durability == Async) != spec.asynchronous.is_some();
-    wrong.then(|| (Reason::Invalid, "spec.async belongs to durability Async, and is needed there".to_owned()))
+    wrong.then(|| {
+        (
+            Reason::Invalid,
+            "spec.async belongs to durability Async, and is needed there".to_owned(),
+        )
+    })
 }
 
 fn destinations(_: &Found, spec: &AuditSinkSpec) -> Option<(Reason, String)> {
-    let message = "spec.destinations is not implemented by this version: the log is kept on the recorder's volume alone";
+    let message =
+        "spec.destinations is not implemented by this version: the log is kept on the recorder's volume alone";
     (!spec.destinations.is_empty()).then(|| (Reason::NotImplemented, message.to_owned()))
 }
 
 /// A claim's template cannot change; the API server would refuse the whole StatefulSet.
 fn storage(found: &Found, spec: &AuditSinkSpec) -> Option<(Reason, String)> {
-    let claims = found.stateful_set.as_ref()?.spec.as_ref()?.volume_claim_templates.as_ref()?;
+    let claims = found
+        .stateful_set
+        .as_ref()?
+        .spec
+        .as_ref()?
+        .volume_claim_templates
+        .as_ref()?;
     let claim = claims.first()?.spec.as_ref()?;
     let size = claim.resources.as_ref()?.requests.as_ref()?.get("storage")?;
     let same = *size == spec.storage.size && claim.storage_class_name == spec.storage.storage_class_name;
-    let message = "spec.storage: this version cannot change the volume of a log that exists; make a new sink, or change it back";
+    let message =
+        "spec.storage: this version cannot change the volume of a log that exists; make a new sink, or change it back";
     (!same).then(|| (Reason::NotImplemented, message.to_owned()))
 }

@@ -76,7 +76,10 @@ async fn round(context: &Context, credential: &Credential, ledger: &mut Ledger) 
     let mut present = BTreeSet::new();
     for sink in &sinks {
         let Some(uid) = sink.meta().uid.clone() else { continue };
-        if context.world.is_enabled(sink.meta().namespace.as_deref().unwrap_or_default()) {
+        if context
+            .world
+            .is_enabled(sink.meta().namespace.as_deref().unwrap_or_default())
+        {
             look(context, credential, ledger, sink, &uid).await;
         }
         present.insert(uid);
@@ -88,22 +91,44 @@ async fn round(context: &Context, credential: &Credential, ledger: &mut Ledger) 
 
 async fn look(context: &Context, credential: &Credential, ledger: &mut Ledger, sink: &Guarded<AuditSink>, uid: &str) {
     let meta = sink.meta();
-    let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name) else { return };
+    let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name) else {
+        return;
+    };
     let before = context.sights.get(uid).unwrap_or_default();
-    let size = before.checkpoint.as_ref().and_then(|checkpoint| u64::try_from(checkpoint.size).ok()).unwrap_or(0);
+    let size = before
+        .checkpoint
+        .as_ref()
+        .and_then(|checkpoint| u64::try_from(checkpoint.size).ok())
+        .unwrap_or(0);
     let asked = ask::ask(credential, namespace, name, uid, size).await;
-    let reference = ObjectRef { namespace: namespace.clone(), name: name.clone(), uid: uid.to_owned() };
+    let reference = ObjectRef {
+        namespace: namespace.clone(),
+        name: name.clone(),
+        uid: uid.to_owned(),
+    };
     let now = context.now();
     let sight = judge(&before, asked, &origin(&reference), &context.keys.witness, now);
-    context.metrics.checkpoints.with_label_values(&[sight.outcome.label()]).inc();
+    context
+        .metrics
+        .checkpoints
+        .with_label_values(&[sight.outcome.label()])
+        .inc();
     if sight == before {
         return;
     }
     if sight.outcome.label() != before.outcome.label() {
-        tracing::info!(namespace, sink = name, outcome = sight.outcome.label(), "checkpoint looked at");
+        tracing::info!(
+            namespace,
+            sink = name,
+            outcome = sight.outcome.label(),
+            "checkpoint looked at"
+        );
     }
     // What the ledger does not hold, nobody is told: it is the ledger that remembers after a restart.
-    if let Err(error) = ledger.note(&context.client, uid, Entry::new(&reference, &sight, now)).await {
+    if let Err(error) = ledger
+        .note(&context.client, uid, Entry::new(&reference, &sight, now))
+        .await
+    {
         tracing::warn!(%error, "a checkpoint could not be noted");
         return;
     }
@@ -112,26 +137,48 @@ async fn look(context: &Context, credential: &Credential, ledger: &mut Ledger, s
 }
 
 /// Holds an answer against what was seen before. No client.
-pub fn judge(before: &Sight, asked: Result<Answer, AskError>, origin: &str, witness: &Witness, now: jiff::Timestamp) -> Sight {
+pub fn judge(
+    before: &Sight,
+    asked: Result<Answer, AskError>,
+    origin: &str,
+    witness: &Witness,
+    now: jiff::Timestamp,
+) -> Sight {
     let answer = match asked {
         Ok(answer) => answer,
         Err(AskError::Shorter) => {
             let why = "the log is shorter than it was: records were removed".to_owned();
-            return Sight { outcome: Outcome::Inconsistent(why), ..before.clone() };
+            return Sight {
+                outcome: Outcome::Inconsistent(why),
+                ..before.clone()
+            };
         }
-        Err(error) => return Sight { outcome: Outcome::Unavailable(error.to_string()), ..before.clone() },
+        Err(error) => {
+            return Sight {
+                outcome: Outcome::Unavailable(error.to_string()),
+                ..before.clone()
+            };
+        }
     };
     match consistent(before, &answer, origin) {
         Ok(checkpoint) => {
-            let known = before.checkpoint.as_ref().filter(|known| u64::try_from(known.size) == Ok(checkpoint.size));
+            let known = before
+                .checkpoint
+                .as_ref()
+                .filter(|known| u64::try_from(known.size) == Ok(checkpoint.size));
             Sight {
                 outcome: Outcome::Consistent,
                 origin: Some(origin.to_owned()),
                 verifier_key: Some(answer.vkey.clone()),
-                checkpoint: known.cloned().or_else(|| Some(cosigned(&checkpoint, &answer.checkpoint, witness, now))),
+                checkpoint: known
+                    .cloned()
+                    .or_else(|| Some(cosigned(&checkpoint, &answer.checkpoint, witness, now))),
             }
         }
-        Err(why) => Sight { outcome: Outcome::Inconsistent(why), ..before.clone() },
+        Err(why) => Sight {
+            outcome: Outcome::Inconsistent(why),
+            ..before.clone()
+        },
     }
 }
 
@@ -139,14 +186,23 @@ fn consistent(before: &Sight, answer: &Answer, origin: &str) -> Result<Checkpoin
     if before.verifier_key.as_ref().is_some_and(|known| *known != answer.vkey) {
         return Err("the log is signed by another key than at first".to_owned());
     }
-    let key: VerifierKey = answer.vkey.parse().map_err(|error| format!("the log's key cannot be read: {error}"))?;
+    let key: VerifierKey = answer
+        .vkey
+        .parse()
+        .map_err(|error| format!("the log's key cannot be read: {error}"))?;
     let checkpoint = Checkpoint::open(&answer.checkpoint, &key).map_err(|error| format!("the checkpoint: {error}"))?;
     if checkpoint.origin != origin {
         return Err("the checkpoint speaks of another log".to_owned());
     }
-    let Some(known) = &before.checkpoint else { return Ok(checkpoint) };
+    let Some(known) = &before.checkpoint else {
+        return Ok(checkpoint);
+    };
     let known_size = u64::try_from(known.size).unwrap_or(0);
-    let known_root = STANDARD.decode(&known.root).ok().and_then(|root| root.try_into().ok()).map(sallyport_audit::Digest::from_bytes);
+    let known_root = STANDARD
+        .decode(&known.root)
+        .ok()
+        .and_then(|root| root.try_into().ok())
+        .map(sallyport_audit::Digest::from_bytes);
     let known_root = known_root.ok_or("the checkpoint of before cannot be read")?;
     let proof = answer.proof()?;
     verify_consistency(known_size, &known_root, checkpoint.size, &checkpoint.root, &proof)
@@ -156,7 +212,9 @@ fn consistent(before: &Sight, answer: &Answer, origin: &str) -> Result<Checkpoin
 
 fn cosigned(checkpoint: &Checkpoint, note: &str, witness: &Witness, now: jiff::Timestamp) -> audit_sink::Checkpoint {
     let seconds = u64::try_from(now.as_second()).unwrap_or(0);
-    let line = Note::parse(note).map(|note| witness.cosign(note.text(), seconds)).unwrap_or_default();
+    let line = Note::parse(note)
+        .map(|note| witness.cosign(note.text(), seconds))
+        .unwrap_or_default();
     audit_sink::Checkpoint {
         size: i64::try_from(checkpoint.size).unwrap_or(i64::MAX),
         root: STANDARD.encode(checkpoint.root.as_bytes()),
@@ -175,7 +233,10 @@ impl Sights {
 
     /// Remembers what a sink's recorder showed.
     pub fn set(&self, uid: &str, sight: Sight) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), sight);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(uid.to_owned(), sight);
     }
 }
 

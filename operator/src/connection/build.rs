@@ -46,7 +46,10 @@ pub struct Children {
 pub fn build(plan: &Plan, settings: &Settings) -> Children {
     Children {
         service: service(plan),
-        service_account: ServiceAccount { metadata: metadata(plan), ..ServiceAccount::default() },
+        service_account: ServiceAccount {
+            metadata: metadata(plan),
+            ..ServiceAccount::default()
+        },
         role: rights::role(plan),
         role_binding: rights::binding(plan),
         network_policy: network::policy(plan, settings),
@@ -80,7 +83,10 @@ pub fn metadata_named(plan: &Plan, name: String) -> ObjectMeta {
 }
 
 fn selector(plan: &Plan) -> LabelSelector {
-    LabelSelector { match_labels: Some(labels::door_selector(&plan.name)), ..LabelSelector::default() }
+    LabelSelector {
+        match_labels: Some(labels::door_selector(&plan.name)),
+        ..LabelSelector::default()
+    }
 }
 
 fn service(plan: &Plan) -> Service {
@@ -97,6 +103,8 @@ fn service(plan: &Plan) -> Service {
     Service {
         metadata,
         spec: Some(ServiceSpec {
+            // A CancelRequest is a connection of its own: it has to reach the Pod that holds the session.
+            session_affinity: Some("ClientIP".to_owned()),
             type_: Some(kind.to_owned()),
             selector: Some(labels::door_selector(&plan.name)),
             ports: Some(vec![ServicePort {

@@ -40,10 +40,17 @@ pub fn wanted(plan: &Plan, service: Option<&Service>, settings: &Settings) -> BT
     ]);
     wanted.extend(plan.spec.certificate.names.iter().cloned());
     let Some(service) = service else { return wanted };
-    let addresses = service.spec.iter().flat_map(|spec| spec.cluster_ips.iter().flatten().chain(&spec.cluster_ip));
+    let addresses = service
+        .spec
+        .iter()
+        .flat_map(|spec| spec.cluster_ips.iter().flatten().chain(&spec.cluster_ip));
     wanted.extend(addresses.filter(|address| address.parse::<IpAddr>().is_ok()).cloned());
     let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
-    for ingress in balancer.and_then(|balancer| balancer.ingress.as_ref()).into_iter().flatten() {
+    for ingress in balancer
+        .and_then(|balancer| balancer.ingress.as_ref())
+        .into_iter()
+        .flatten()
+    {
         wanted.extend(ingress.ip.iter().chain(&ingress.hostname).cloned());
     }
     wanted
@@ -51,13 +58,23 @@ pub fn wanted(plan: &Plan, service: Option<&Service>, settings: &Settings) -> BT
 
 /// Whether the certificate that is there will do: by our CA, with exactly these names, and not about to end.
 pub fn is_good(secret: Option<&Secret>, wanted: &BTreeSet<String>, keys: &Keys, now: Timestamp) -> bool {
-    let text = |key: &str| secret.and_then(|secret| secret.data.as_ref()?.get(key)).map(|value| value.0.as_slice());
-    let (Some(chain), Some(_), Some(bundle)) = (text("tls.crt"), text("tls.key"), text("ca.crt")) else { return false };
+    let text = |key: &str| {
+        secret
+            .and_then(|secret| secret.data.as_ref()?.get(key))
+            .map(|value| value.0.as_slice())
+    };
+    let (Some(chain), Some(_), Some(bundle)) = (text("tls.crt"), text("tls.key"), text("ca.crt")) else {
+        return false;
+    };
     if bundle != keys.door.bundle().as_bytes() {
         return false;
     }
-    let Ok(der) = CertificateDer::from_pem_slice(chain) else { return false };
-    let Ok((_, parsed)) = X509Certificate::from_der(&der) else { return false };
+    let Ok(der) = CertificateDer::from_pem_slice(chain) else {
+        return false;
+    };
+    let Ok((_, parsed)) = X509Certificate::from_der(&der) else {
+        return false;
+    };
     signed_by(&parsed, &keys.door)
         && parsed.validity().not_after.timestamp() - now.as_second() > RENEW_BEFORE
         && names_of(&parsed) == *wanted
@@ -75,11 +92,19 @@ pub fn issue(plan: &Plan, wanted: &BTreeSet<String>, keys: &Keys) -> Result<Secr
         lifetime: LIFETIME,
     };
     let (certificate, key) = keys.door.issue(&leaf)?;
-    let data = [("tls.crt", certificate), ("tls.key", key), ("ca.crt", keys.door.bundle().to_owned())];
+    let data = [
+        ("tls.crt", certificate),
+        ("tls.key", key),
+        ("ca.crt", keys.door.bundle().to_owned()),
+    ];
     Ok(Secret {
         metadata: metadata_named(plan, names::door_certificate(&plan.name)),
         type_: Some("kubernetes.io/tls".to_owned()),
-        data: Some(data.map(|(name, value)| (name.to_owned(), ByteString(value.into_bytes()))).into_iter().collect()),
+        data: Some(
+            data.map(|(name, value)| (name.to_owned(), ByteString(value.into_bytes())))
+                .into_iter()
+                .collect(),
+        ),
         ..Secret::default()
     })
 }
@@ -107,12 +132,18 @@ fn alternative_name(name: &str) -> Option<SanType> {
 }
 
 fn names_of(certificate: &X509Certificate<'_>) -> BTreeSet<String> {
-    let Ok(Some(found)) = certificate.subject_alternative_name() else { return BTreeSet::new() };
+    let Ok(Some(found)) = certificate.subject_alternative_name() else {
+        return BTreeSet::new();
+    };
     let text = |name: &GeneralName<'_>| match name {
         GeneralName::DNSName(name) => Some((*name).to_owned()),
         GeneralName::IPAddress(bytes) => match bytes.len() {
-            4 => <[u8; 4]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
-            16 => <[u8; 16]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
+            4 => <[u8; 4]>::try_from(*bytes)
+                .ok()
+                .map(|bytes| IpAddr::from(bytes).to_string()),
+            16 => <[u8; 16]>::try_from(*bytes)
+                .ok()
+                .map(|bytes| IpAddr::from(bytes).to_string()),
             _ => None,
         },
         _ => None,
@@ -123,16 +154,28 @@ fn names_of(certificate: &X509Certificate<'_>) -> BTreeSet<String> {
 /// Compares the key identifier only: whoever can write the Secret can put any certificate there, and doors and clients check
 /// the signature themselves. This asks whether the authority was replaced.
 fn signed_by(certificate: &X509Certificate<'_>, authority: &Authority) -> bool {
-    let Ok(der) = CertificateDer::from_pem_slice(authority.bundle().as_bytes()) else { return false };
-    let Ok((_, issuer)) = X509Certificate::from_der(&der) else { return false };
-    let own = issuer.extensions().iter().find_map(|extension| match extension.parsed_extension() {
-        x509_parser::extensions::ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
-        _ => None,
-    });
-    let named = certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
-        x509_parser::extensions::ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0.to_vec()),
-        _ => None,
-    });
+    let Ok(der) = CertificateDer::from_pem_slice(authority.bundle().as_bytes()) else {
+        return false;
+    };
+    let Ok((_, issuer)) = X509Certificate::from_der(&der) else {
+        return false;
+    };
+    let own = issuer
+        .extensions()
+        .iter()
+        .find_map(|extension| match extension.parsed_extension() {
+            x509_parser::extensions::ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+            _ => None,
+        });
+    let named = certificate
+        .extensions()
+        .iter()
+        .find_map(|extension| match extension.parsed_extension() {
+            x509_parser::extensions::ParsedExtension::AuthorityKeyIdentifier(id) => {
+                id.key_identifier.as_ref().map(|id| id.0.to_vec())
+            }
+            _ => None,
+        });
     own.is_some() && own == named
 }
 
@@ -156,7 +199,13 @@ mod tests {
         let mut plan = plan();
         plan.spec.certificate.names = vec!["db.bank.example".into()];
         let wanted = wanted(&plan, Some(&service("10.96.4.2")), &settings());
-        for name in ["door-bank", "door-bank.doors.svc", "door-bank.doors.svc.cluster.local", "db.bank.example", "10.96.4.2"] {
+        for name in [
+            "door-bank",
+            "door-bank.doors.svc",
+            "door-bank.doors.svc.cluster.local",
+            "db.bank.example",
+            "10.96.4.2",
+        ] {
             assert!(wanted.contains(name), "{name} in {wanted:?}");
         }
         let keys = Keys::make().unwrap();
@@ -173,7 +222,10 @@ mod tests {
         assert!(!is_good(Some(&secret), &moved, &keys, day(0)), "another address");
         assert!(is_good(Some(&secret), &before, &keys, day(19)), "still good");
         assert!(!is_good(Some(&secret), &before, &keys, day(21)), "about to end");
-        assert!(!is_good(Some(&secret), &before, &Keys::make().unwrap(), day(0)), "another authority");
+        assert!(
+            !is_good(Some(&secret), &before, &Keys::make().unwrap(), day(0)),
+            "another authority"
+        );
         assert!(!is_good(None, &before, &keys, day(0)), "none at all");
         let mut without_key = secret;
         without_key.data.as_mut().unwrap().remove("tls.key");

@@ -9,7 +9,9 @@ use kube::api::Api;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource};
 use sallyport_crds::connection::TlsMode;
-use sallyport_crds::{ApprovalPolicySpec, ConditionType, Connection, ConnectionSpec, MaskingRuleSpec, condition, names};
+use sallyport_crds::{
+    ApprovalPolicySpec, ConditionType, Connection, ConnectionSpec, MaskingRuleSpec, condition, names,
+};
 use sallyport_policy::assemble::{Candidate, Present, SinkCandidate};
 use sallyport_policy::carrier::verify;
 use sallyport_policy::issuer::Issuers;
@@ -74,14 +76,21 @@ pub struct Found {
 /// When the API server does not answer or refuses.
 pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Result<Found, Error> {
     let meta = object.meta();
-    let place = Place { namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() };
+    let place = Place {
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        name: meta.name.clone().unwrap_or_default(),
+    };
     let uid = meta.uid.clone().unwrap_or_default();
     let connection = object.0.as_ref().ok();
     let mut found = Found {
         access: AccessKind::NotEnabled,
         generation: meta.generation,
         labels: meta.labels.clone().unwrap_or_default(),
-        spec: object.0.as_ref().map(|connection| connection.spec.clone()).map_err(|error| error.error.clone()),
+        spec: object
+            .0
+            .as_ref()
+            .map(|connection| connection.spec.clone())
+            .map_err(|error| error.error.clone()),
         masking_rules: Vec::new(),
         approval_policies: Vec::new(),
         sinks: Vec::new(),
@@ -93,8 +102,12 @@ pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Res
         service: None,
         deployment: None,
         program: context.programs.get(&uid),
-        status_revision: connection.and_then(|found| u64::try_from(found.status.as_ref()?.revision?).ok()).unwrap_or(0),
-        crew: connection.map(|connection| context.crew(connection, &context.pods(&place.namespace), Instant::now())).unwrap_or_default(),
+        status_revision: connection
+            .and_then(|found| u64::try_from(found.status.as_ref()?.revision?).ok())
+            .unwrap_or(0),
+        crew: connection
+            .map(|connection| context.crew(connection, &context.pods(&place.namespace), Instant::now()))
+            .unwrap_or_default(),
         problems: problems(context, &uid),
         place,
         uid,
@@ -116,7 +129,9 @@ impl Found {
     fn children(&mut self, room: &Room) {
         let door = names::door(&self.place.name);
         self.service = room.services.get(&ObjectRef::new(&door).within(&self.place.namespace));
-        self.deployment = room.deployments.get(&ObjectRef::new(&door).within(&self.place.namespace));
+        self.deployment = room
+            .deployments
+            .get(&ObjectRef::new(&door).within(&self.place.namespace));
     }
 
     fn rules(&mut self, world: &World, room: &Room) {
@@ -126,7 +141,11 @@ impl Found {
         self.approval_policies = candidates(&world.approval_policies, namespace, &revisions);
         let Ok(spec) = &self.spec else { return };
         let own = |wanted: &Option<String>| wanted.clone().unwrap_or_else(|| namespace.clone());
-        self.sinks = spec.sinks.iter().filter_map(|wanted| sink(world, &own(&wanted.namespace), &wanted.name)).collect();
+        self.sinks = spec
+            .sinks
+            .iter()
+            .filter_map(|wanted| sink(world, &own(&wanted.namespace), &wanted.name))
+            .collect();
     }
 
     /// What only the API server knows: Secrets and ConfigMaps.
@@ -163,7 +182,12 @@ impl Found {
         let mut named: BTreeSet<String> = self.hash_keys().map(|key| key.name.clone()).collect();
         if let Ok(spec) = &self.spec {
             named.insert(spec.credentials_ref.name.clone());
-            named.extend(spec.certificate.secret_ref.iter().map(|reference| reference.name.clone()));
+            named.extend(
+                spec.certificate
+                    .secret_ref
+                    .iter()
+                    .map(|reference| reference.name.clone()),
+            );
         }
         named
     }
@@ -183,7 +207,11 @@ pub fn ca_config_map(spec: &ConnectionSpec) -> Option<&str> {
     Some(tls.ca_bundle.as_ref()?.config_map_key_ref.as_ref()?.name.as_str())
 }
 
-fn candidates<R: Rule>(store: &Store<Guarded<R>>, namespace: &str, revisions: &[Arc<ControllerRevision>]) -> Vec<Candidate<R::Spec>> {
+fn candidates<R: Rule>(
+    store: &Store<Guarded<R>>,
+    namespace: &str,
+    revisions: &[Arc<ControllerRevision>],
+) -> Vec<Candidate<R::Spec>> {
     of_namespace(store, namespace)
         .iter()
         .map(|guarded| {
@@ -194,7 +222,12 @@ fn candidates<R: Rule>(store: &Store<Guarded<R>>, namespace: &str, revisions: &[
                 mode: rule.spec().mode(),
             });
             let accepted = revision::in_force::<R>(revisions, &uid).map(|kept| (kept.generation, kept.spec));
-            Candidate { name: meta.name.clone().unwrap_or_default(), uid, present, accepted }
+            Candidate {
+                name: meta.name.clone().unwrap_or_default(),
+                uid,
+                present,
+                accepted,
+            }
         })
         .collect()
 }
@@ -216,5 +249,6 @@ fn sink(world: &World, namespace: &str, name: &str) -> Option<SinkCandidate> {
 fn problems(context: &Context, uid: &str) -> BTreeSet<(String, String)> {
     let accounts = context.fleet.accounts(uid);
     let told = accounts.values().flat_map(|account| &account.problems);
-    told.map(|problem| (problem.reason.clone(), problem.message.clone())).collect()
+    told.map(|problem| (problem.reason.clone(), problem.message.clone()))
+        .collect()
 }

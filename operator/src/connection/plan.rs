@@ -66,6 +66,10 @@ impl Plan {
 
     /// The port that clients dial.
     pub fn port(&self) -> i32 {
-        self.spec.proxy.service.port.unwrap_or_else(|| self.spec.protocol.default_port())
+        self.spec
+            .proxy
+            .service
+            .port
+            .unwrap_or_else(|| self.spec.protocol.default_port())
     }
 }

@@ -37,7 +37,10 @@ pub fn decide(plan: &Plan, found: &Found, carrier: &Carrier, context: &Context) 
     Ok(ConfigMap {
         metadata: metadata_named(plan, names::carrier(&plan.name)),
         // A signed carrier is JSON, so it is text.
-        data: Some(BTreeMap::from([(names::CARRIER_KEY.to_owned(), String::from_utf8_lossy(&bytes).into_owned())])),
+        data: Some(BTreeMap::from([(
+            names::CARRIER_KEY.to_owned(),
+            String::from_utf8_lossy(&bytes).into_owned(),
+        )])),
         ..ConfigMap::default()
     })
 }

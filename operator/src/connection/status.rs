@@ -25,7 +25,13 @@ pub struct Written {
 }
 
 /// The status of a Connection.
-pub fn status(found: &Found, validated: &Validated, before: Option<&ConnectionStatus>, context: &Context, now: &Time) -> Written {
+pub fn status(
+    found: &Found,
+    validated: &Validated,
+    before: Option<&ConnectionStatus>,
+    context: &Context,
+    now: &Time,
+) -> Written {
     let revision = context.programs.get(&found.uid).map(|program| program.revision);
     let replicas = found.spec.as_ref().map_or(0, |spec| spec.proxy.replicas);
     let enforced = enforced(found, validated, revision, replicas);
@@ -50,7 +56,11 @@ pub fn status(found: &Found, validated: &Validated, before: Option<&ConnectionSt
         revision: revision.and_then(|revision| i64::try_from(revision).ok()),
         proxies: revision.map(|revision| found.crew.counts(revision)),
     };
-    Written { status, findings, known }
+    Written {
+        status,
+        findings,
+        known,
+    }
 }
 
 /// What stood there, where it is about this generation: the better answer for the first seconds of an operator.
@@ -59,9 +69,17 @@ fn stood(old: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition], gene
         old.type_ == ConditionType::Enforced.as_str() && old.status == "True" && old.observed_generation == generation
     });
     if held {
-        Finding::yes(ConditionType::Enforced, Reason::Enforced, "as of the operator before this one")
+        Finding::yes(
+            ConditionType::Enforced,
+            Reason::Enforced,
+            "as of the operator before this one",
+        )
     } else {
-        Finding::unknown(ConditionType::Enforced, Reason::Pending, "the operator has just begun to listen")
+        Finding::unknown(
+            ConditionType::Enforced,
+            Reason::Pending,
+            "the operator has just begun to listen",
+        )
     }
 }
 
@@ -70,7 +88,11 @@ fn enforced(found: &Found, validated: &Validated, revision: Option<u64>, replica
     const KIND: ConditionType = ConditionType::Enforced;
     let accepted = &validated.accepted;
     if !accepted.holds() {
-        let message = if validated.door.is_some() { "the door admits nobody" } else { "there is no door" };
+        let message = if validated.door.is_some() {
+            "the door admits nobody"
+        } else {
+            "there is no door"
+        };
         return Some(Finding::no(KIND, accepted.reason, message));
     }
     match revision {
@@ -89,11 +111,22 @@ pub fn programmed(deployment: Option<&Deployment>, replicas: i32) -> Finding {
         return Finding::no(KIND, Reason::Progressing, "the Deployment is being made");
     };
     let seen = status.observed_generation.unwrap_or_default() >= deployment.metadata.generation.unwrap_or_default();
-    let (updated, available) = (status.updated_replicas.unwrap_or_default(), status.available_replicas.unwrap_or_default());
+    let (updated, available) = (
+        status.updated_replicas.unwrap_or_default(),
+        status.available_replicas.unwrap_or_default(),
+    );
     if seen && updated >= replicas && available >= replicas {
-        return Finding::yes(KIND, Reason::Available, format!("{available} of {replicas} Pods are available"));
+        return Finding::yes(
+            KIND,
+            Reason::Available,
+            format!("{available} of {replicas} Pods are available"),
+        );
     }
-    Finding::no(KIND, Reason::Progressing, format!("{available} of {replicas} Pods are available, {updated} are up to date"))
+    Finding::no(
+        KIND,
+        Reason::Progressing,
+        format!("{available} of {replicas} Pods are available, {updated} are up to date"),
+    )
 }
 
 /// What doors want said, such as a role at the target that makes masks advisory.
@@ -102,12 +135,23 @@ fn advisory(problems: &BTreeSet<(String, String)>) -> Option<Finding> {
         return None;
     }
     let messages: Vec<&str> = problems.iter().map(|(_, message)| message.as_str()).take(5).collect();
-    Some(Finding::yes(ConditionType::Advisory, Reason::NotReady, messages.join("; ")))
+    Some(Finding::yes(
+        ConditionType::Advisory,
+        Reason::NotReady,
+        messages.join("; "),
+    ))
 }
 
 /// What a client dials.
 fn address(place: &Place, spec: &ConnectionSpec, plan: &Plan, service: Option<&Service>) -> Option<String> {
-    let inside = || Some(format!("{}.{}.svc:{}", names::door(&place.name), place.namespace, plan.port()));
+    let inside = || {
+        Some(format!(
+            "{}.{}.svc:{}",
+            names::door(&place.name),
+            place.namespace,
+            plan.port()
+        ))
+    };
     match spec.proxy.service.kind {
         ServiceType::ClusterIP => inside(),
         ServiceType::NodePort => {
@@ -115,7 +159,17 @@ fn address(place: &Place, spec: &ConnectionSpec, plan: &Plan, service: Option<&S
             Some(format!("<any node>:{port}"))
         }
         ServiceType::LoadBalancer => {
-            let ingress = service.and_then(|service| service.status.as_ref()?.load_balancer.as_ref()?.ingress.as_ref()?.first().cloned());
+            let ingress = service.and_then(|service| {
+                service
+                    .status
+                    .as_ref()?
+                    .load_balancer
+                    .as_ref()?
+                    .ingress
+                    .as_ref()?
+                    .first()
+                    .cloned()
+            });
             match ingress.and_then(|ingress| ingress.hostname.or(ingress.ip)) {
                 Some(host) => Some(format!("{host}:{}", plan.port())),
                 None => inside(),

@@ -3,7 +3,6 @@
 //! With a problem the door is not taken away: it is closed, with the reason in its carrier. So what opens again opens at
 //! once, and what is closed can say why.
 
-
 use k8s_openapi::api::core::v1::Secret;
 use sallyport_crds::connection::{Protocol, RuleCounts};
 use sallyport_crds::{ConditionType, ConnectionSpec, Reason, names};
@@ -51,7 +50,12 @@ const CHECKS: [Check; 4] = [credentials, host_permitted, own_certificate, target
 /// Validates what was found.
 pub fn validate(found: &Found, settings: &Settings) -> Validated {
     if let Some(accepted) = namespace(found.access) {
-        return Validated { accepted, problems: Vec::new(), door: None, rules: RuleCounts::default() };
+        return Validated {
+            accepted,
+            problems: Vec::new(),
+            door: None,
+            rules: RuleCounts::default(),
+        };
     }
     let spec = match servable(found) {
         Ok(spec) => spec,
@@ -65,16 +69,29 @@ pub fn validate(found: &Found, settings: &Settings) -> Validated {
         all.extend(compiled);
     }
     if carrier_size(&carrier) > MAX_BYTES {
-        all.push(problem(found, "", Reason::TooLarge, "the compiled policy does not fit into its carrier: use fewer or shorter rules"));
+        all.push(problem(
+            found,
+            "",
+            Reason::TooLarge,
+            "the compiled policy does not fit into its carrier: use fewer or shorter rules",
+        ));
         carrier.masking_rules.clear();
         carrier.approval_policies.clear();
     }
     if let Some(first) = all.first() {
         close(&mut carrier, first);
     }
-    let keys = carrier.masking_rules.iter().filter_map(|rule| Some(rule.spec.action.hash.as_ref()?.key_secret_ref.name.clone()));
+    let keys = carrier
+        .masking_rules
+        .iter()
+        .filter_map(|rule| Some(rule.spec.action.hash.as_ref()?.key_secret_ref.name.clone()));
     let plan = Plan::new(&found.place, &found.uid, spec, keys);
-    Validated { accepted: accepted(&all), rules: counts(&carrier), door: Some(Door { plan, carrier }), problems: all }
+    Validated {
+        accepted: accepted(&all),
+        rules: counts(&carrier),
+        door: Some(Door { plan, carrier }),
+        problems: all,
+    }
 }
 
 /// Whether a door of this version can stand for the protocol.
@@ -87,16 +104,26 @@ pub fn is_implemented(protocol: Protocol) -> bool {
 impl Validated {
     /// Whether something is missing that no watch tells of.
     pub fn is_missing_something(&self) -> bool {
-        self.problems.iter().any(|problem| matches!(problem.reason, Reason::SecretMissing | Reason::HostNotPermitted))
+        self.problems
+            .iter()
+            .any(|problem| matches!(problem.reason, Reason::SecretMissing | Reason::HostNotPermitted))
     }
 }
 
 /// The specification, if a door can be made for it at all.
 fn servable(found: &Found) -> Result<&ConnectionSpec, Problem> {
-    let spec = found.spec.as_ref().map_err(|error| problem(found, "", Reason::Invalid, format!("the object cannot be read: {error}")))?;
+    let spec = found.spec.as_ref().map_err(|error| {
+        problem(
+            found,
+            "",
+            Reason::Invalid,
+            format!("the object cannot be read: {error}"),
+        )
+    })?;
     let name = &found.place.name;
     if name.len() > MAX_NAME || name.contains('.') {
-        let message = format!("the name must be at most {MAX_NAME} characters without dots, since children are named after it");
+        let message =
+            format!("the name must be at most {MAX_NAME} characters without dots, since children are named after it");
         return Err(problem(found, "metadata.name", Reason::Invalid, message));
     }
     if !is_implemented(spec.protocol) {
@@ -112,9 +139,17 @@ fn unservable(found: &Found, problem: Problem) -> Validated {
         let mut carrier = program.carrier.clone();
         carrier.closed = None;
         close(&mut carrier, &problem);
-        Door { plan: Plan::new(&found.place, &found.uid, &carrier.connection.spec, []), carrier }
+        Door {
+            plan: Plan::new(&found.place, &found.uid, &carrier.connection.spec, []),
+            carrier,
+        }
     });
-    Validated { accepted: accepted(std::slice::from_ref(&problem)), rules: RuleCounts::default(), problems: vec![problem], door }
+    Validated {
+        accepted: accepted(std::slice::from_ref(&problem)),
+        rules: RuleCounts::default(),
+        problems: vec![problem],
+        door,
+    }
 }
 
 fn objects<'a>(found: &'a Found, spec: &ConnectionSpec, settings: &Settings) -> Objects<'a> {
@@ -140,8 +175,14 @@ fn with_authorities(found: &Found, spec: &ConnectionSpec) -> ConnectionSpec {
     let mut spec = spec.clone();
     let bundle = spec.target.tls.as_mut().and_then(|tls| tls.ca_bundle.as_mut());
     if let Some(bundle) = bundle
-        && let Some(key) = bundle.config_map_key_ref.as_ref().map(|reference| reference.key.clone())
-        && let Some(text) = found.ca_bundle.as_ref().and_then(|map| map.data.as_ref()?.get(&key).cloned())
+        && let Some(key) = bundle
+            .config_map_key_ref
+            .as_ref()
+            .map(|reference| reference.key.clone())
+        && let Some(text) = found
+            .ca_bundle
+            .as_ref()
+            .and_then(|map| map.data.as_ref()?.get(&key).cloned())
     {
         bundle.inline = Some(text);
         bundle.config_map_key_ref = None;
@@ -153,21 +194,43 @@ fn credentials(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
     let name = &spec.credentials_ref.name;
     let field = "spec.credentialsRef";
     let Some(secret) = found.secrets.get(name) else {
-        return Some(problem(found, field, Reason::SecretMissing, format!("Secret {name} does not exist")));
+        return Some(problem(
+            found,
+            field,
+            Reason::SecretMissing,
+            format!("Secret {name} does not exist"),
+        ));
     };
-    let missing = ["username", "password"].into_iter().find(|key| value(secret, key).is_none_or(<[u8]>::is_empty))?;
-    Some(problem(found, field, Reason::SecretMissing, format!("Secret {name} lacks the key {missing}")))
+    let missing = ["username", "password"]
+        .into_iter()
+        .find(|key| value(secret, key).is_none_or(<[u8]>::is_empty))?;
+    Some(problem(
+        found,
+        field,
+        Reason::SecretMissing,
+        format!("Secret {name} lacks the key {missing}"),
+    ))
 }
 
 /// Whoever may edit a Connection could else send any Secret of the namespace to a host of their own.
 fn host_permitted(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
     let name = &spec.credentials_ref.name;
     let annotations = found.secrets.get(name)?.metadata.annotations.as_ref();
-    let hosts = annotations.and_then(|annotations| annotations.get(names::HOSTS_ANNOTATION)).map(String::as_str).unwrap_or_default();
-    if hosts.split(',').any(|host| host.trim().eq_ignore_ascii_case(&spec.target.host)) {
+    let hosts = annotations
+        .and_then(|annotations| annotations.get(names::HOSTS_ANNOTATION))
+        .map(String::as_str)
+        .unwrap_or_default();
+    if hosts
+        .split(',')
+        .any(|host| host.trim().eq_ignore_ascii_case(&spec.target.host))
+    {
         return None;
     }
-    let message = format!("Secret {name} does not name {} in its annotation {}", spec.target.host, names::HOSTS_ANNOTATION);
+    let message = format!(
+        "Secret {name} does not name {} in its annotation {}",
+        spec.target.host,
+        names::HOSTS_ANNOTATION
+    );
     Some(problem(found, "spec.target.host", Reason::HostNotPermitted, message))
 }
 
@@ -175,10 +238,22 @@ fn own_certificate(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
     let name = &spec.certificate.secret_ref.as_ref()?.name;
     let field = "spec.certificate.secretRef";
     let Some(secret) = found.secrets.get(name) else {
-        return Some(problem(found, field, Reason::SecretMissing, format!("Secret {name} does not exist")));
+        return Some(problem(
+            found,
+            field,
+            Reason::SecretMissing,
+            format!("Secret {name} does not exist"),
+        ));
     };
-    let missing = ["tls.crt", "tls.key"].into_iter().find(|key| value(secret, key).is_none())?;
-    Some(problem(found, field, Reason::SecretMissing, format!("Secret {name} lacks the key {missing}")))
+    let missing = ["tls.crt", "tls.key"]
+        .into_iter()
+        .find(|key| value(secret, key).is_none())?;
+    Some(problem(
+        found,
+        field,
+        Reason::SecretMissing,
+        format!("Secret {name} lacks the key {missing}"),
+    ))
 }
 
 fn target_authorities(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
@@ -186,20 +261,41 @@ fn target_authorities(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
     let resolved = with_authorities(found, spec);
     ca_config_map(&resolved)?;
     let message = format!("ConfigMap {name} does not exist or lacks the key");
-    Some(problem(found, "spec.target.tls.caBundle.configMapKeyRef", Reason::SecretMissing, message))
+    Some(problem(
+        found,
+        "spec.target.tls.caBundle.configMapKeyRef",
+        Reason::SecretMissing,
+        message,
+    ))
 }
 
 /// The keys of the Hash rules that apply.
 fn hash_keys(found: &Found, carrier: &Carrier) -> Vec<Problem> {
-    let keys = carrier.masking_rules.iter().filter_map(|rule| Some((rule, &rule.spec.action.hash.as_ref()?.key_secret_ref)));
+    let keys = carrier
+        .masking_rules
+        .iter()
+        .filter_map(|rule| Some((rule, &rule.spec.action.hash.as_ref()?.key_secret_ref)));
     keys.filter_map(|(rule, key)| {
-        let length = found.secrets.get(&key.name).and_then(|secret| value(secret, &key.key)).map(<[u8]>::len);
+        let length = found
+            .secrets
+            .get(&key.name)
+            .and_then(|secret| value(secret, &key.key))
+            .map(<[u8]>::len);
         let message = match length {
             None => format!("Secret {} with the key {} does not exist", key.name, key.key),
-            Some(length) if length < MIN_HASH_KEY => format!("the key {} of Secret {} is shorter than {MIN_HASH_KEY} bytes", key.key, key.name),
+            Some(length) if length < MIN_HASH_KEY => format!(
+                "the key {} of Secret {} is shorter than {MIN_HASH_KEY} bytes",
+                key.key, key.name
+            ),
             Some(_) => return None,
         };
-        Some(Problem::new(ObjectKind::MaskingRule, &rule.name, "spec.action.hash.keySecretRef", Reason::SecretMissing, message))
+        Some(Problem::new(
+            ObjectKind::MaskingRule,
+            &rule.name,
+            "spec.action.hash.keySecretRef",
+            Reason::SecretMissing,
+            message,
+        ))
     })
     .collect()
 }
@@ -226,7 +322,11 @@ fn counts(carrier: &Carrier) -> RuleCounts {
     RuleCounts {
         masking_rules: i32::try_from(masks).unwrap_or(i32::MAX),
         approval_policies: i32::try_from(policies).unwrap_or(i32::MAX),
-        summary: format!("{}, {}", plural(masks, "mask", "masks"), plural(policies, "policy", "policies")),
+        summary: format!(
+            "{}, {}",
+            plural(masks, "mask", "masks"),
+            plural(policies, "policy", "policies")
+        ),
     }
 }
 
@@ -234,7 +334,6 @@ fn counts(carrier: &Carrier) -> RuleCounts {
 fn carrier_size(carrier: &Carrier) -> usize {
     serde_json::to_vec(carrier).map_or(usize::MAX, |payload| payload.len() / 3 * 4 + 512)
 }
-
 
 #[cfg(test)]
 mod tests;

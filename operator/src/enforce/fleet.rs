@@ -37,7 +37,10 @@ pub struct Account {
 impl Fleet {
     /// Nobody has spoken yet.
     pub fn new() -> Self {
-        Self { doors: Mutex::default(), since: Instant::now() }
+        Self {
+            doors: Mutex::default(),
+            since: Instant::now(),
+        }
     }
 
     /// A process spoke. Who it is was read from its certificate.
@@ -49,7 +52,12 @@ impl Fleet {
             problems: report.problems.clone(),
             at: Instant::now(),
         };
-        self.with(|doors| doors.entry(peer.uid.clone()).or_default().insert(peer.pod_uid.clone(), account));
+        self.with(|doors| {
+            doors
+                .entry(peer.uid.clone())
+                .or_default()
+                .insert(peer.pod_uid.clone(), account)
+        });
     }
 
     /// What the processes of a Connection last said, by Pod uid.

@@ -41,11 +41,20 @@ impl Program {
     /// The program that `carrier` makes after `before`.
     fn after(before: Option<&Self>, carrier: Carrier) -> Self {
         let since = carrier.rules_in_force().into_iter().map(|(uid, generation)| {
-            let known = before.and_then(|before| before.since.get(&uid)).filter(|since| since.generation == generation);
-            let since = known.copied().unwrap_or(Since { generation, revision: carrier.revision });
+            let known = before
+                .and_then(|before| before.since.get(&uid))
+                .filter(|since| since.generation == generation);
+            let since = known.copied().unwrap_or(Since {
+                generation,
+                revision: carrier.revision,
+            });
             (uid, since)
         });
-        Self { revision: carrier.revision, since: since.collect(), carrier }
+        Self {
+            revision: carrier.revision,
+            since: since.collect(),
+            carrier,
+        }
     }
 
     /// The next program: the same one where the carrier says the same (revisions apart), else one with a higher revision
@@ -72,12 +81,22 @@ impl Programs {
 
     /// Sets what the doors of a Connection are to run, and wakes those that wait for it.
     pub fn set(&self, uid: &str, program: Program) {
-        self.with(|programs| programs.entry(uid.to_owned()).or_insert_with(|| watch::channel(None).0).send_replace(Some(program)));
+        self.with(|programs| {
+            programs
+                .entry(uid.to_owned())
+                .or_insert_with(|| watch::channel(None).0)
+                .send_replace(Some(program))
+        });
     }
 
     /// Follows what the doors of a Connection are to run.
     pub fn follow(&self, uid: &str) -> watch::Receiver<Option<Program>> {
-        self.with(|programs| programs.entry(uid.to_owned()).or_insert_with(|| watch::channel(None).0).subscribe())
+        self.with(|programs| {
+            programs
+                .entry(uid.to_owned())
+                .or_insert_with(|| watch::channel(None).0)
+                .subscribe()
+        })
     }
 
     /// Forgets Connections that are gone.
@@ -117,7 +136,10 @@ mod tests {
     fn revisions_never_go_back() {
         // The ConfigMap was deleted, but the status and a door remember.
         assert_eq!(Program::next(None, carrier(), 41).revision, 42);
-        let found = Program::found(Carrier { revision: 7, ..carrier() });
+        let found = Program::found(Carrier {
+            revision: 7,
+            ..carrier()
+        });
         assert_eq!(Program::next(Some(&found), carrier(), 7).revision, 7);
         assert_eq!(Program::next(Some(&found), carrier(), 9).revision, 10);
     }

@@ -34,12 +34,16 @@ fn look(context: &Context, known: &mut HashMap<String, u64>) {
     let mut present = HashMap::with_capacity(known.len());
     let mut pods: HashMap<String, DoorPods> = HashMap::new();
     for guarded in context.world.connections.state() {
-        let (Some(uid), Some(namespace)) = (guarded.meta().uid.as_ref(), guarded.namespace()) else { continue };
+        let (Some(uid), Some(namespace)) = (guarded.meta().uid.as_ref(), guarded.namespace()) else {
+            continue;
+        };
         let Ok(connection) = &guarded.0 else {
             present.insert(uid.clone(), 0);
             continue;
         };
-        let pods = pods.entry(namespace.clone()).or_insert_with(|| context.pods(&namespace));
+        let pods = pods
+            .entry(namespace.clone())
+            .or_insert_with(|| context.pods(&namespace));
         let crew = context.crew(connection, pods, now);
         let revision = context.programs.get(uid).map(|program| program.revision);
         let counts = crew.counts(revision.unwrap_or(u64::MAX));
@@ -59,6 +63,10 @@ fn look(context: &Context, known: &mut HashMap<String, u64>) {
     }
     context.programs.retain(|uid| present.contains_key(uid));
     *known = present;
-    context.metrics.processes.with_label_values(&["enforcing"]).set(enforcing);
+    context
+        .metrics
+        .processes
+        .with_label_values(&["enforcing"])
+        .set(enforcing);
     context.metrics.processes.with_label_values(&["behind"]).set(behind);
 }

@@ -29,7 +29,9 @@ pub fn crew(pods: &[&Pod], accounts: &BTreeMap<String, Account>, listened: bool,
     let mut crew = Crew::default();
     let mut present = BTreeSet::new();
     for pod in pods {
-        let (Some(uid), Some(name)) = (&pod.metadata.uid, &pod.metadata.name) else { continue };
+        let (Some(uid), Some(name)) = (&pod.metadata.uid, &pod.metadata.name) else {
+            continue;
+        };
         present.insert(uid);
         let account = accounts.get(uid);
         if !may_hold_sessions(pod) && account.is_none_or(|account| account.is_silent(now)) {
@@ -51,9 +53,9 @@ pub fn crew(pods: &[&Pod], accounts: &BTreeMap<String, Account>, listened: bool,
 fn may_hold_sessions(pod: &Pod) -> bool {
     let Some(status) = &pod.status else { return false };
     match &status.container_statuses {
-        Some(containers) if !containers.is_empty() => {
-            containers.iter().any(|container| container.state.as_ref().is_none_or(|state| state.running.is_some()))
-        }
+        Some(containers) if !containers.is_empty() => containers
+            .iter()
+            .any(|container| container.state.as_ref().is_none_or(|state| state.running.is_some())),
         _ => status.phase.as_deref() == Some("Running"),
     }
 }
@@ -68,13 +70,21 @@ impl Crew {
             Some(_) => {}
             None => self.unheard |= !listened,
         }
-        self.processes.insert(pod.to_owned(), speaking.and_then(|account| account.revision));
+        self.processes
+            .insert(pod.to_owned(), speaking.and_then(|account| account.revision));
     }
 
     /// How many there are, and how many enforce at least `revision`.
     pub fn counts(&self, revision: u64) -> ProxyCounts {
-        let enforcing = self.processes.values().filter(|&&at| at.is_some_and(|at| at >= revision)).count();
-        ProxyCounts { total: bounded(self.processes.len()), enforcing: bounded(enforcing) }
+        let enforcing = self
+            .processes
+            .values()
+            .filter(|&&at| at.is_some_and(|at| at >= revision))
+            .count();
+        ProxyCounts {
+            total: bounded(self.processes.len()),
+            enforcing: bounded(enforcing),
+        }
     }
 
     /// Whether all of them enforce at least `revision`; None while the operator has not listened for long enough to know.
@@ -83,13 +93,21 @@ impl Crew {
         let counts = self.counts(revision);
         let ProxyCounts { total, enforcing } = counts;
         if total == 0 && replicas == 0 {
-            return Some(Finding::yes(KIND, Reason::ScaledToZero, "no replicas are asked for, so nobody can come in"));
+            return Some(Finding::yes(
+                KIND,
+                Reason::ScaledToZero,
+                "no replicas are asked for, so nobody can come in",
+            ));
         }
         if total == 0 {
             return Some(Finding::no(KIND, Reason::NoProxies, "no proxy runs yet"));
         }
         if total == enforcing {
-            return Some(Finding::yes(KIND, Reason::Enforced, format!("all {total} processes enforce revision {revision}")));
+            return Some(Finding::yes(
+                KIND,
+                Reason::Enforced,
+                format!("all {total} processes enforce revision {revision}"),
+            ));
         }
         if self.unheard {
             return None;
@@ -105,9 +123,15 @@ impl Crew {
         let (reason, what) = if silent {
             (Reason::ProxySilent, "were silent for 5 s or do not run it yet")
         } else {
-            (Reason::WaitingForProxies, "have not said that they run it with all their sessions")
+            (
+                Reason::WaitingForProxies,
+                "have not said that they run it with all their sessions",
+            )
         };
-        let message = format!("{enforcing} of {total} processes enforce revision {revision}; these {what}: {}", behind.join(", "));
+        let message = format!(
+            "{enforcing} of {total} processes enforce revision {revision}; these {what}: {}",
+            behind.join(", ")
+        );
         Some(Finding::no(KIND, reason, message))
     }
 }

@@ -63,7 +63,11 @@ impl Authority {
     pub fn load(certificate: String, key: String) -> Result<Self, AuthorityError> {
         let pair = KeyPair::from_pem(&key).map_err(AuthorityError::Stored)?;
         let issuer = Issuer::from_ca_cert_pem(&certificate, pair).map_err(AuthorityError::Stored)?;
-        Ok(Self { certificate, key, issuer })
+        Ok(Self {
+            certificate,
+            key,
+            issuer,
+        })
     }
 
     /// The PEM bundle by which others check this authority's leaves.
@@ -78,7 +82,10 @@ impl Authority {
 
     /// A certificate (PEM) for somebody else's public key.
     pub fn sign(&self, public_key: &impl PublicKeyData, leaf: &Leaf<'_>) -> Result<String, AuthorityError> {
-        let certificate = leaf.params().signed_by(public_key, &self.issuer).map_err(AuthorityError::Sign)?;
+        let certificate = leaf
+            .params()
+            .signed_by(public_key, &self.issuer)
+            .map_err(AuthorityError::Sign)?;
         Ok(certificate.pem())
     }
 

@@ -31,7 +31,10 @@ impl CarrierKey {
     /// The key stored as PKCS#8 DER.
     pub fn load(pkcs8: &[u8]) -> Result<Self, CarrierKeyError> {
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8).map_err(|_| CarrierKeyError)?;
-        Ok(Self { pair, pkcs8: pkcs8.to_vec() })
+        Ok(Self {
+            pair,
+            pkcs8: pkcs8.to_vec(),
+        })
     }
 
     /// The key pair itself, for [`sallyport_policy::carrier`].
@@ -57,6 +60,8 @@ impl CarrierKey {
 
 impl fmt::Debug for CarrierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CarrierKey").field("public", &self.public_base64()).finish_non_exhaustive()
+        f.debug_struct("CarrierKey")
+            .field("public", &self.public_base64())
+            .finish_non_exhaustive()
     }
 }

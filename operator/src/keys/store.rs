@@ -42,7 +42,9 @@ pub enum KeysError {
     #[error("the Secret {SECRET} can be neither read nor made: {0}")]
     Api(#[from] kube::Error),
     /// A key is missing from the Secret.
-    #[error("the Secret {SECRET} lacks the key {0}; restore it from a backup, or delete it to start over with new keys")]
+    #[error(
+        "the Secret {SECRET} lacks the key {0}; restore it from a backup, or delete it to start over with new keys"
+    )]
     Missing(&'static str),
     /// An authority cannot be read or made.
     #[error(transparent)]
@@ -86,7 +88,9 @@ impl Keys {
     pub fn read(secret: &Secret) -> Result<Self, KeysError> {
         let data = secret.data.as_ref();
         let bytes = |key: &'static str| {
-            data.and_then(|data| data.get(key)).map(|value| value.0.as_slice()).ok_or(KeysError::Missing(key))
+            data.and_then(|data| data.get(key))
+                .map(|value| value.0.as_slice())
+                .ok_or(KeysError::Missing(key))
         };
         let text = |key| bytes(key).map(|value| String::from_utf8_lossy(value).into_owned());
         Ok(Self {
@@ -113,7 +117,11 @@ impl Keys {
                 ..ObjectMeta::default()
             },
             type_: Some("Opaque".to_owned()),
-            data: Some(data.map(|(key, value)| (key.to_owned(), ByteString(value.to_vec()))).into_iter().collect::<BTreeMap<_, _>>()),
+            data: Some(
+                data.map(|(key, value)| (key.to_owned(), ByteString(value.to_vec())))
+                    .into_iter()
+                    .collect::<BTreeMap<_, _>>(),
+            ),
             ..Secret::default()
         }
     }

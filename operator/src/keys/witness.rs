@@ -29,7 +29,10 @@ impl Witness {
 
     /// The key stored as PKCS#8 DER.
     pub fn load(pkcs8: &[u8]) -> Result<Self, WitnessKeyError> {
-        Ok(Self { signer: Signer::from_pkcs8(NAME, pkcs8)?, pkcs8: pkcs8.to_vec() })
+        Ok(Self {
+            signer: Signer::from_pkcs8(NAME, pkcs8)?,
+            pkcs8: pkcs8.to_vec(),
+        })
     }
 
     /// PKCS#8 DER, to be stored and shown to nobody.
@@ -50,6 +53,8 @@ impl Witness {
 
 impl fmt::Debug for Witness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Witness").field("verifier", &self.verifier()).finish_non_exhaustive()
+        f.debug_struct("Witness")
+            .field("verifier", &self.verifier())
+            .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,12 @@ fn candidate(identity: &str) -> Candidate {
     let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {
         Err::<http::Response<kube::client::Body>, std::io::Error>(std::io::Error::other("nobody is asked"))
     });
-    Candidate::new(Client::new(service, "sallyport-system"), "sallyport-system", "lease", identity)
+    Candidate::new(
+        Client::new(service, "sallyport-system"),
+        "sallyport-system",
+        "lease",
+        identity,
+    )
 }
 
 fn held_by(holder: &str, renewed: i64) -> LeaseSpec {
@@ -39,8 +44,17 @@ async fn our_own_and_a_released_lease_are_taken_at_once() {
 #[tokio::test]
 async fn a_claim_keeps_since_when_it_leads_and_counts_changes() {
     let candidate = candidate("b");
-    let first = candidate.claim(Some(&LeaseSpec { lease_transitions: Some(3), ..held_by("a", 1) }));
-    assert_eq!((first.holder_identity.as_deref(), first.lease_transitions), (Some("b"), Some(4)));
+    let first = candidate.claim(Some(&LeaseSpec {
+        lease_transitions: Some(3),
+        ..held_by("a", 1)
+    }));
+    assert_eq!(
+        (first.holder_identity.as_deref(), first.lease_transitions),
+        (Some("b"), Some(4))
+    );
     let renewed = candidate.claim(Some(&first));
-    assert_eq!((renewed.acquire_time, renewed.lease_transitions), (first.acquire_time, Some(4)));
+    assert_eq!(
+        (renewed.acquire_time, renewed.lease_transitions),
+        (first.acquire_time, Some(4))
+    );
 }

@@ -65,7 +65,11 @@ pub fn dereference<R: Rule>(object: &Guarded<R>, context: &Context) -> Found<R> 
         .filter_map(|guarded| guarded.0.as_ref().ok())
         .filter(|connection| connection::validate::is_implemented(connection.spec.protocol))
         .map(|connection| Door {
-            program: connection.metadata.uid.as_deref().and_then(|uid| context.programs.get(uid)),
+            program: connection
+                .metadata
+                .uid
+                .as_deref()
+                .and_then(|uid| context.programs.get(uid)),
             crew: context.crew(connection, &pods, Instant::now()),
             connection: connection.clone(),
         })
@@ -78,7 +82,6 @@ pub fn dereference<R: Rule>(object: &Guarded<R>, context: &Context) -> Found<R> 
         doors,
     }
 }
-
 
 // === impl AccessKind ===
 

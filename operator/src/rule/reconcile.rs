@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Resource;
 use kube::api::{Api, DeleteParams, PostParams};
 use kube::runtime::controller::Action;
-use kube::Resource;
 
 use super::dereference::{AccessKind, Found, dereference};
 use super::{Rule, revision, status, validate};
@@ -41,12 +41,18 @@ pub async fn reconcile<R: Rule>(object: Arc<Guarded<R>>, context: Arc<Context>) 
         context.tell(&*object, old, &written.findings).await;
     }
     // A room that is about to be read tells nobody when it is.
-    Ok(Action::requeue(if found.access == AccessKind::NotReadable { Duration::from_secs(1) } else { RESYNC }))
+    Ok(Action::requeue(if found.access == AccessKind::NotReadable {
+        Duration::from_secs(1)
+    } else {
+        RESYNC
+    }))
 }
 
 async fn apply<R: Rule>(found: &Found<R>, context: &Context) -> Result<(), Error> {
     let Ok(rule) = &found.rule else { return Ok(()) };
-    let (Some(namespace), Some(uid)) = (&rule.meta().namespace, &rule.meta().uid) else { return Ok(()) };
+    let (Some(namespace), Some(uid)) = (&rule.meta().namespace, &rule.meta().uid) else {
+        return Ok(());
+    };
     let api = Api::<ControllerRevision>::namespaced(context.client.clone(), namespace);
     if found.in_force.as_ref().map(|kept| kept.generation) != rule.meta().generation
         && let Some(kept) = revision::keep(rule)

@@ -34,7 +34,11 @@ pub fn keep<R: Rule>(rule: &R) -> Option<ControllerRevision> {
     let short: String = uid.chars().take(8).collect();
     Some(ControllerRevision {
         metadata: ObjectMeta {
-            name: Some(format!("{}-{}-{short}-{generation}", R::SLUG, name.chars().take(200).collect::<String>())),
+            name: Some(format!(
+                "{}-{}-{short}-{generation}",
+                R::SLUG,
+                name.chars().take(200).collect::<String>()
+            )),
             namespace: meta.namespace.clone(),
             labels: Some(labels::labels([
                 ("app.kubernetes.io/name", "sallyport"),
@@ -62,13 +66,17 @@ pub fn in_force<R: Rule>(revisions: &[Arc<ControllerRevision>], uid: &str) -> Op
     let data = newest.data.as_ref()?;
     // One that does not decode is from a version that knew more: nothing is in force then, and the doors close.
     let spec = serde_json::from_value(data.0.clone()).ok()?;
-    Some(Kept { generation: newest.revision, spec })
+    Some(Kept {
+        generation: newest.revision,
+        spec,
+    })
 }
 
 /// Names of kept specifications that nobody needs any more.
 pub fn outdated<R: Rule>(revisions: &[Arc<ControllerRevision>], uid: &str) -> Vec<String> {
-    let by_age: BTreeMap<i64, String> =
-        of_rule::<R>(revisions, uid).map(|revision| (revision.revision, revision.name_any())).collect();
+    let by_age: BTreeMap<i64, String> = of_rule::<R>(revisions, uid)
+        .map(|revision| (revision.revision, revision.name_any()))
+        .collect();
     by_age.into_values().rev().skip(KEEP + 1).collect()
 }
 

@@ -18,16 +18,33 @@ pub struct Written {
 }
 
 /// The status of a rule whose present specification was found to be `accepted` or not.
-pub fn status<R: Rule>(found: &Found<R>, accepted: Finding, before: Option<&RuleStatus>, generation: Option<i64>, now: &Time) -> Written {
+pub fn status<R: Rule>(
+    found: &Found<R>,
+    accepted: Finding,
+    before: Option<&RuleStatus>,
+    generation: Option<i64>,
+    now: &Time,
+) -> Written {
     let doors = selected(found);
     let in_force = found.in_force.as_ref().map(|kept| kept.generation);
     let (enforced, known) = match enforced(found, &accepted, &doors, generation) {
         Some(finding) => (finding, true),
-        None => (Finding::unknown(ConditionType::Enforced, Reason::Pending, "the operator has just begun to listen"), false),
+        None => (
+            Finding::unknown(
+                ConditionType::Enforced,
+                Reason::Pending,
+                "the operator has just begun to listen",
+            ),
+            false,
+        ),
     };
     let mut findings = vec![accepted, enforced];
     findings.push(ready(&findings));
-    let past = in_force.filter(|_| !findings.iter().any(|finding| finding.kind == ConditionType::Accepted && finding.holds()));
+    let past = in_force.filter(|_| {
+        !findings
+            .iter()
+            .any(|finding| finding.kind == ConditionType::Accepted && finding.holds())
+    });
     if let Some(past) = past {
         let message = format!("generation {past} stays in force until the present one is accepted");
         findings.push(Finding::yes(ConditionType::Degraded, Reason::RuleNotAccepted, message));
@@ -37,7 +54,9 @@ pub fn status<R: Rule>(found: &Found<R>, accepted: Finding, before: Option<&Rule
     if !known {
         // What stood there is the better answer for the first seconds, if it is about this generation.
         for condition in &mut conditions {
-            let stood = old.iter().find(|old| old.type_ == condition.type_ && old.observed_generation == generation);
+            let stood = old
+                .iter()
+                .find(|old| old.type_ == condition.type_ && old.observed_generation == generation);
             if let Some(stood) = stood.filter(|_| condition.status == "Unknown") {
                 *condition = stood.clone();
             }
@@ -55,7 +74,12 @@ pub fn status<R: Rule>(found: &Found<R>, accepted: Finding, before: Option<&Rule
 /// The Connections that the rule selects, by what is in force or else by what it says at present.
 fn selected<R: Rule>(found: &Found<R>) -> Vec<&Door> {
     let present = || found.rule.as_ref().ok().map(|rule| rule.spec().selector());
-    let Some(selector) = found.in_force.as_ref().map(|kept| kept.spec.selector()).or_else(present) else {
+    let Some(selector) = found
+        .in_force
+        .as_ref()
+        .map(|kept| kept.spec.selector())
+        .or_else(present)
+    else {
         return Vec::new();
     };
     found.doors.iter().filter(|door| is_selected(selector, door)).collect()
@@ -66,15 +90,33 @@ fn is_selected(selector: &LabelSelector, door: &Door) -> bool {
 }
 
 /// Whether every process of every selected Connection enforces this generation of this rule. None: too early to say.
-fn enforced<R: Rule>(found: &Found<R>, accepted: &Finding, doors: &[&Door], generation: Option<i64>) -> Option<Finding> {
+fn enforced<R: Rule>(
+    found: &Found<R>,
+    accepted: &Finding,
+    doors: &[&Door],
+    generation: Option<i64>,
+) -> Option<Finding> {
     const KIND: ConditionType = ConditionType::Enforced;
     if !accepted.holds() {
-        return Some(Finding::no(KIND, accepted.reason, "the present generation is not accepted, so it is enforced nowhere"));
+        return Some(Finding::no(
+            KIND,
+            accepted.reason,
+            "the present generation is not accepted, so it is enforced nowhere",
+        ));
     }
     if doors.is_empty() {
-        return Some(Finding::no(KIND, Reason::NoProxies, "no Connection of this namespace carries the labels that the rule selects"));
+        return Some(Finding::no(
+            KIND,
+            Reason::NoProxies,
+            "no Connection of this namespace carries the labels that the rule selects",
+        ));
     }
-    let uid = found.rule.as_ref().ok().and_then(|rule| rule.meta().uid.clone()).unwrap_or_default();
+    let uid = found
+        .rule
+        .as_ref()
+        .ok()
+        .and_then(|rule| rule.meta().uid.clone())
+        .unwrap_or_default();
     let mut unknown = false;
     for door in doors {
         let name = door.connection.name_any();
@@ -85,10 +127,21 @@ fn enforced<R: Rule>(found: &Found<R>, accepted: &Finding, doors: &[&Door], gene
         };
         match door.crew.enforced(since.revision, door.connection.spec.proxy.replicas) {
             Some(finding) if finding.holds() => {}
-            Some(finding) => return Some(Finding { message: format!("Connection {name}: {}", finding.message), ..finding }),
+            Some(finding) => {
+                return Some(Finding {
+                    message: format!("Connection {name}: {}", finding.message),
+                    ..finding
+                });
+            }
             None => unknown = true,
         }
     }
-    let all = || Finding::yes(KIND, Reason::Enforced, format!("enforced by every process of {} Connections", doors.len()));
+    let all = || {
+        Finding::yes(
+            KIND,
+            Reason::Enforced,
+            format!("enforced by every process of {} Connections", doors.len()),
+        )
+    };
     (!unknown).then(all)
 }

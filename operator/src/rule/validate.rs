@@ -28,8 +28,10 @@ pub fn accepted<R: Rule>(found: &Found<R>) -> Finding {
         Ok(()) => Finding::yes(KIND, Reason::Accepted, "the door runs exactly this"),
         Err(problems) => {
             let reason = problems.first().map_or(Reason::Invalid, |problem| problem.reason);
-            let messages: Vec<String> =
-                problems.iter().map(|problem| format!("{}: {}", problem.field, problem.message)).collect();
+            let messages: Vec<String> = problems
+                .iter()
+                .map(|problem| format!("{}: {}", problem.field, problem.message))
+                .collect();
             Finding::no(KIND, reason, messages.join("; "))
         }
     }
@@ -42,7 +44,10 @@ pub fn namespace(access: AccessKind) -> Option<Finding> {
         AccessKind::NotEnabled => Some(Finding::no(
             KIND,
             Reason::NamespaceNotEnabled,
-            format!("label the namespace {}=true and bind the operator's role there", sallyport_crds::names::ENABLED_LABEL),
+            format!(
+                "label the namespace {}=true and bind the operator's role there",
+                sallyport_crds::names::ENABLED_LABEL
+            ),
         )),
         AccessKind::NotReadable => Some(Finding::no(
             KIND,

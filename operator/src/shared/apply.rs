@@ -48,12 +48,17 @@ struct Known {
 impl Applier {
     /// An applier that knows nothing yet.
     pub fn new(client: Client) -> Self {
-        Self { client, known: Mutex::default() }
+        Self {
+            client,
+            known: Mutex::default(),
+        }
     }
 
     /// Makes the child as it is given. `None`: it already was.
     pub async fn apply<K: Child>(&self, child: &K) -> Result<Option<K>, kube::Error> {
-        let (Some(key), Some(digest)) = (Key::of(child), digest(child)) else { return Ok(None) };
+        let (Some(key), Some(digest)) = (Key::of(child), digest(child)) else {
+            return Ok(None);
+        };
         if self.with(|known| known.get(&key).is_some_and(|known| known.digest == digest)) {
             return Ok(None);
         }
@@ -68,13 +73,21 @@ impl Applier {
     /// Removes a child that is no longer wanted, if it is controlled by `owner` (a uid). What belongs to others stays.
     pub async fn remove<K: Child>(&self, namespace: &str, name: &str, owner: &str) -> Result<(), kube::Error> {
         let api = Api::<K>::namespaced(self.client.clone(), namespace);
-        let Some(found) = api.get_metadata_opt(name).await? else { return Ok(()) };
-        let ours = found.owner_references().iter().any(|reference| reference.uid == owner && reference.controller == Some(true));
+        let Some(found) = api.get_metadata_opt(name).await? else {
+            return Ok(());
+        };
+        let ours = found
+            .owner_references()
+            .iter()
+            .any(|reference| reference.uid == owner && reference.controller == Some(true));
         if !ours {
             return Ok(());
         }
         let params = DeleteParams {
-            preconditions: Some(Preconditions { uid: found.uid(), ..Preconditions::default() }),
+            preconditions: Some(Preconditions {
+                uid: found.uid(),
+                ..Preconditions::default()
+            }),
             ..DeleteParams::background()
         };
         match api.delete(name, &params).await {
@@ -110,7 +123,11 @@ impl Applier {
 impl Key {
     fn of<K: Resource<DynamicType = ()>>(child: &K) -> Option<Self> {
         let meta = child.meta();
-        Some(Self { kind: K::kind(&()).into_owned(), namespace: meta.namespace.clone()?, name: meta.name.clone()? })
+        Some(Self {
+            kind: K::kind(&()).into_owned(),
+            namespace: meta.namespace.clone()?,
+            name: meta.name.clone()?,
+        })
     }
 }
 

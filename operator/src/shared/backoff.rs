@@ -19,7 +19,9 @@ impl<K: Eq + Hash> Backoff<K> {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(key).or_insert(0);
         *count = count.saturating_add(1);
-        FIRST.saturating_mul(2_u32.saturating_pow((*count - 1).min(16))).min(LONGEST)
+        FIRST
+            .saturating_mul(2_u32.saturating_pow((*count - 1).min(16)))
+            .min(LONGEST)
     }
 
     /// All is well again.

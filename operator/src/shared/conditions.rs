@@ -35,17 +35,32 @@ pub struct Finding {
 impl Finding {
     /// The condition holds.
     pub fn yes(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
-        Self { kind, truth: Truth::True, reason, message: message.into() }
+        Self {
+            kind,
+            truth: Truth::True,
+            reason,
+            message: message.into(),
+        }
     }
 
     /// The condition does not hold.
     pub fn no(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
-        Self { kind, truth: Truth::False, reason, message: message.into() }
+        Self {
+            kind,
+            truth: Truth::False,
+            reason,
+            message: message.into(),
+        }
     }
 
     /// Nobody knows yet.
     pub fn unknown(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
-        Self { kind, truth: Truth::Unknown, reason, message: message.into() }
+        Self {
+            kind,
+            truth: Truth::Unknown,
+            reason,
+            message: message.into(),
+        }
     }
 
     /// Whether the condition holds.
@@ -137,18 +152,33 @@ mod tests {
     fn transition_time_moves_with_the_status_alone() {
         let accepted = Finding::yes(ConditionType::Accepted, Reason::Accepted, "fine");
         let first = merge(&[], std::slice::from_ref(&accepted), Some(1), &time(10));
-        let same = merge(&first, &[Finding { message: "still fine".into(), ..accepted }], Some(2), &time(20));
+        let same = merge(
+            &first,
+            &[Finding {
+                message: "still fine".into(),
+                ..accepted
+            }],
+            Some(2),
+            &time(20),
+        );
         assert_eq!(same[0].last_transition_time, time(10));
         assert_eq!(same[0].observed_generation, Some(2));
         let no = Finding::no(ConditionType::Accepted, Reason::Invalid, "broken");
-        assert_eq!(merge(&same, &[no], Some(3), &time(30))[0].last_transition_time, time(30));
+        assert_eq!(
+            merge(&same, &[no], Some(3), &time(30))[0].last_transition_time,
+            time(30)
+        );
     }
 
     #[test]
     fn ready_names_the_first_that_fails() {
         let parts = [
             Finding::yes(ConditionType::Accepted, Reason::Accepted, ""),
-            Finding::no(ConditionType::Programmed, Reason::Progressing, "0 of 2 Pods are available"),
+            Finding::no(
+                ConditionType::Programmed,
+                Reason::Progressing,
+                "0 of 2 Pods are available",
+            ),
             Finding::no(ConditionType::Enforced, Reason::WaitingForProxies, ""),
         ];
         let ready = ready(&parts);

@@ -18,7 +18,11 @@ pub const MONITORING_LABEL: &str = "sallyport.dev/monitoring";
 
 /// Labels of the operator's own objects.
 pub fn operator() -> Labels {
-    labels([("app.kubernetes.io/name", "sallyport"), ("app.kubernetes.io/component", "operator"), ("app.kubernetes.io/managed-by", MANAGED_BY)])
+    labels([
+        ("app.kubernetes.io/name", "sallyport"),
+        ("app.kubernetes.io/component", "operator"),
+        ("app.kubernetes.io/managed-by", MANAGED_BY),
+    ])
 }
 
 /// Labels of a Connection's children. Users' own labels are not copied: tools that prune would take the children for theirs.
@@ -57,5 +61,8 @@ pub fn recorder_selector(sink: &str) -> Labels {
 
 /// Labels from pairs.
 pub fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Labels {
-    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    pairs
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }

@@ -27,14 +27,20 @@ pub fn port(protocol: &str, number: i32) -> NetworkPolicyPort {
 /// The admin port, from the operator's namespace and from namespaces that are labelled for monitoring.
 pub fn admin_from(settings: &Settings) -> NetworkPolicyIngressRule {
     NetworkPolicyIngressRule {
-        from: Some(vec![namespace(NAMESPACE_NAME, &settings.namespace), namespace(MONITORING_LABEL, "true")]),
+        from: Some(vec![
+            namespace(NAMESPACE_NAME, &settings.namespace),
+            namespace(MONITORING_LABEL, "true"),
+        ]),
         ports: Some(vec![port("TCP", ADMIN_PORT)]),
     }
 }
 
 /// Name resolution, wherever the cluster's resolver is.
 pub fn dns() -> NetworkPolicyEgressRule {
-    NetworkPolicyEgressRule { to: None, ports: Some(vec![port("UDP", 53), port("TCP", 53)]) }
+    NetworkPolicyEgressRule {
+        to: None,
+        ports: Some(vec![port("UDP", 53), port("TCP", 53)]),
+    }
 }
 
 /// The API server: by its addresses where they are configured, else by its usual ports.
@@ -56,7 +62,10 @@ pub fn operator(settings: &Settings) -> NetworkPolicyEgressRule {
 
 /// Pods of one namespace by one label.
 pub fn pods_in(namespace_name: &str, label: &str, value: &str) -> NetworkPolicyPeer {
-    NetworkPolicyPeer { pod_selector: Some(matching(label, value)), ..namespace(NAMESPACE_NAME, namespace_name) }
+    NetworkPolicyPeer {
+        pod_selector: Some(matching(label, value)),
+        ..namespace(NAMESPACE_NAME, namespace_name)
+    }
 }
 
 /// Pods with a label in any namespace of a list.
@@ -69,16 +78,25 @@ pub fn addresses(cidrs: &[String]) -> Vec<NetworkPolicyPeer> {
     cidrs
         .iter()
         .map(|cidr| NetworkPolicyPeer {
-            ip_block: Some(IPBlock { cidr: cidr.clone(), except: None }),
+            ip_block: Some(IPBlock {
+                cidr: cidr.clone(),
+                except: None,
+            }),
             ..NetworkPolicyPeer::default()
         })
         .collect()
 }
 
 fn namespace(label: &str, value: &str) -> NetworkPolicyPeer {
-    NetworkPolicyPeer { namespace_selector: Some(matching(label, value)), ..NetworkPolicyPeer::default() }
+    NetworkPolicyPeer {
+        namespace_selector: Some(matching(label, value)),
+        ..NetworkPolicyPeer::default()
+    }
 }
 
 fn matching(label: &str, value: &str) -> LabelSelector {
-    LabelSelector { match_labels: Some(labels::labels([(label, value)])), ..LabelSelector::default() }
+    LabelSelector {
+        match_labels: Some(labels::labels([(label, value)])),
+        ..LabelSelector::default()
+    }
 }

@@ -30,7 +30,10 @@ pub fn pod_security() -> PodSecurityContext {
         fs_group: Some(NOBODY),
         // Large volumes are not walked at each start when their root already belongs to the group.
         fs_group_change_policy: Some("OnRootMismatch".to_owned()),
-        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() }),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".to_owned(),
+            ..SeccompProfile::default()
+        }),
         ..PodSecurityContext::default()
     }
 }
@@ -42,7 +45,10 @@ pub fn container_security() -> SecurityContext {
         privileged: Some(false),
         read_only_root_filesystem: Some(true),
         run_as_non_root: Some(true),
-        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),
+        capabilities: Some(Capabilities {
+            drop: Some(vec!["ALL".to_owned()]),
+            ..Capabilities::default()
+        }),
         ..SecurityContext::default()
     }
 }
@@ -62,13 +68,27 @@ pub fn environment(settings: &Settings) -> Vec<EnvVar> {
 
 /// An environment variable.
 pub fn variable(name: &str, value: &str) -> EnvVar {
-    EnvVar { name: name.to_owned(), value: Some(value.to_owned()), ..EnvVar::default() }
+    EnvVar {
+        name: name.to_owned(),
+        value: Some(value.to_owned()),
+        ..EnvVar::default()
+    }
 }
 
 fn from_field(name: &str, path: &str) -> EnvVar {
-    let field = ObjectFieldSelector { field_path: path.to_owned(), ..ObjectFieldSelector::default() };
-    let source = EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() };
-    EnvVar { name: name.to_owned(), value_from: Some(source), ..EnvVar::default() }
+    let field = ObjectFieldSelector {
+        field_path: path.to_owned(),
+        ..ObjectFieldSelector::default()
+    };
+    let source = EnvVarSource {
+        field_ref: Some(field),
+        ..EnvVarSource::default()
+    };
+    EnvVar {
+        name: name.to_owned(),
+        value_from: Some(source),
+        ..EnvVar::default()
+    }
 }
 
 /// The token for the operator, bound to the Pod, and a small place to write.
@@ -82,7 +102,10 @@ pub fn volumes() -> Vec<Volume> {
         Volume {
             name: "operator-token".to_owned(),
             projected: Some(ProjectedVolumeSource {
-                sources: Some(vec![VolumeProjection { service_account_token: Some(token), ..VolumeProjection::default() }]),
+                sources: Some(vec![VolumeProjection {
+                    service_account_token: Some(token),
+                    ..VolumeProjection::default()
+                }]),
                 ..ProjectedVolumeSource::default()
             }),
             ..Volume::default()
@@ -107,7 +130,11 @@ pub fn mounts() -> Vec<VolumeMount> {
             read_only: Some(true),
             ..VolumeMount::default()
         },
-        VolumeMount { name: "tmp".to_owned(), mount_path: "/tmp".to_owned(), ..VolumeMount::default() },
+        VolumeMount {
+            name: "tmp".to_owned(),
+            mount_path: "/tmp".to_owned(),
+            ..VolumeMount::default()
+        },
     ]
 }
 
@@ -141,7 +168,11 @@ pub fn probe(path: &str, period_seconds: i32, failures: i32) -> Probe {
 pub fn default_resources() -> ResourceRequirements {
     let requests = [("cpu", "50m"), ("memory", "64Mi")];
     ResourceRequirements {
-        requests: Some(requests.map(|(name, value)| (name.to_owned(), Quantity(value.to_owned()))).into()),
+        requests: Some(
+            requests
+                .map(|(name, value)| (name.to_owned(), Quantity(value.to_owned())))
+                .into(),
+        ),
         ..ResourceRequirements::default()
     }
 }

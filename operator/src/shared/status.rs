@@ -20,7 +20,9 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug,
 {
     let meta = object.meta();
-    let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name) else { return Ok(()) };
+    let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name) else {
+        return Ok(());
+    };
     let patch = json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),
@@ -28,7 +30,10 @@ where
         "status": status,
     });
     let api = Api::<DeserializeGuard<K>>::namespaced(client.clone(), namespace);
-    match api.patch_status(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch)).await {
+    match api
+        .patch_status(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch))
+        .await
+    {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(answer)) if answer.is_not_found() || answer.is_conflict() => Ok(()),
         Err(error) => Err(error),

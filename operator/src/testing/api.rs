@@ -26,7 +26,10 @@ impl ApiServer {
     /// A client of this server.
     pub fn client(&self) -> Client {
         let server = self.clone();
-        Client::new(tower::service_fn(move |request| server.clone().answer(request)), "default")
+        Client::new(
+            tower::service_fn(move |request| server.clone().answer(request)),
+            "default",
+        )
     }
 
     /// Puts an object at a path such as `/api/v1/namespaces/doors/secrets/x`.
@@ -47,8 +50,16 @@ impl ApiServer {
     /// The objects of a collection.
     pub fn list(&self, collection: &str) -> Vec<Value> {
         let state = self.0.lock().unwrap();
-        let inside = |path: &str| path.strip_prefix(collection).is_some_and(|rest| rest.starts_with('/') && !rest[1..].contains('/'));
-        state.objects.iter().filter(|(path, _)| inside(path)).map(|(_, object)| object.clone()).collect()
+        let inside = |path: &str| {
+            path.strip_prefix(collection)
+                .is_some_and(|rest| rest.starts_with('/') && !rest[1..].contains('/'))
+        };
+        state
+            .objects
+            .iter()
+            .filter(|(path, _)| inside(path))
+            .map(|(_, object)| object.clone())
+            .collect()
     }
 
     /// What was written since the last call, as `PATCH /path`.
@@ -61,7 +72,10 @@ impl ApiServer {
         let bytes = body.collect().await.unwrap().to_bytes();
         let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let (status, answer) = self.0.lock().unwrap().answer(&parts.method, parts.uri.path(), body);
-        Ok(Response::builder().status(status).body(Body::from(serde_json::to_vec(&answer).unwrap())).unwrap())
+        Ok(Response::builder()
+            .status(status)
+            .body(Body::from(serde_json::to_vec(&answer).unwrap()))
+            .unwrap())
     }
 }
 
@@ -71,7 +85,10 @@ impl State {
             self.writes.push(format!("{method} {path}"));
         }
         match *method {
-            Method::GET => self.objects.get(path).map_or_else(|| refused(StatusCode::NOT_FOUND), |found| (StatusCode::OK, found.clone())),
+            Method::GET => self.objects.get(path).map_or_else(
+                || refused(StatusCode::NOT_FOUND),
+                |found| (StatusCode::OK, found.clone()),
+            ),
             Method::POST => {
                 let path = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap_or("generated"));
                 if self.objects.contains_key(&path) {
@@ -92,7 +109,9 @@ impl State {
     }
 
     fn status(&mut self, path: &str, body: &Value, replace: bool) -> (StatusCode, Value) {
-        let Some(found) = self.objects.get(path).cloned() else { return refused(StatusCode::NOT_FOUND) };
+        let Some(found) = self.objects.get(path).cloned() else {
+            return refused(StatusCode::NOT_FOUND);
+        };
         let (ours, theirs) = (&found["metadata"], &body["metadata"]);
         let other_uid = theirs["uid"].is_string() && theirs["uid"] != ours["uid"];
         if other_uid || (replace && theirs["resourceVersion"] != ours["resourceVersion"]) {
@@ -106,7 +125,10 @@ impl State {
     fn keep(&mut self, path: &str, mut object: Value) -> Value {
         self.version += 1;
         let before = self.objects.get(path);
-        let uid = before.map_or_else(|| json!(format!("uid-{}", self.version)), |before| before["metadata"]["uid"].clone());
+        let uid = before.map_or_else(
+            || json!(format!("uid-{}", self.version)),
+            |before| before["metadata"]["uid"].clone(),
+        );
         if object["metadata"]["uid"].is_null() {
             object["metadata"]["uid"] = uid;
         }
@@ -125,5 +147,8 @@ fn refused(status: StatusCode) -> (StatusCode, Value) {
         StatusCode::CONFLICT => "Conflict",
         _ => "MethodNotAllowed",
     };
-    (status, json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": status.as_u16() }))
+    (
+        status,
+        json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": status.as_u16() }),
+    )
 }

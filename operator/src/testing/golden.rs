@@ -19,7 +19,11 @@ pub fn compare(name: &str, actual: &str) {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(path(name), actual).unwrap();
     }
-    assert_eq!(read(name), actual, "testdata/{name} differs; UPDATE_GOLDEN=1 writes it anew");
+    assert_eq!(
+        read(name),
+        actual,
+        "testdata/{name} differs; UPDATE_GOLDEN=1 writes it anew"
+    );
 }
 
 /// An object as YAML.

@@ -65,7 +65,13 @@ impl Scenario {
         let (approval_policies, approval_policies_in) = kube::runtime::reflector::store();
         let (audit_sinks, audit_sinks_in) = kube::runtime::reflector::store();
         let (access_requests, access_requests_in) = kube::runtime::reflector::store();
-        let world = World::new(namespaces, connections, (masking_rules, approval_policies), audit_sinks, access_requests);
+        let world = World::new(
+            namespaces,
+            connections,
+            (masking_rules, approval_policies),
+            audit_sinks,
+            access_requests,
+        );
         let mut rooms = Vec::new();
         for namespace in ["doors", "evidence"] {
             let (room, mut writers) = room();
@@ -75,7 +81,10 @@ impl Scenario {
         }
         let keys = Arc::new(Keys::make().unwrap());
         let (queues, receivers) = queues();
-        let reporter = Reporter { controller: "test".into(), instance: None };
+        let reporter = Reporter {
+            controller: "test".into(),
+            instance: None,
+        };
         let context = Context {
             client: client.clone(),
             world: Arc::new(world),
@@ -111,7 +120,9 @@ impl Scenario {
             "metadata": { "name": "bank-credentials", "namespace": "doors", "annotations": { "sallyport.dev/hosts": "postgres.bank.svc" } },
             "data": { "username": "dQ==", "password": "cA==" },
         }));
-        scenario.apply_masking_rule(serde_json::to_value(super::masking_rule("pii")).unwrap()).await;
+        scenario
+            .apply_masking_rule(serde_json::to_value(super::masking_rule("pii")).unwrap())
+            .await;
         scenario.apply_policy(policy_object(1)).await;
         scenario.apply_sink().await;
         scenario
@@ -125,7 +136,8 @@ impl Scenario {
 
     /// The Connection `doors/bank`.
     pub async fn apply_bank(&mut self) {
-        self.apply_connection(serde_json::to_value(super::connection()).unwrap()).await;
+        self.apply_connection(serde_json::to_value(super::connection()).unwrap())
+            .await;
     }
 
     /// People apply a MaskingRule, and it is looked at.
@@ -134,8 +146,14 @@ impl Scenario {
         self.keep("maskingrules", value);
         self.see(&path);
         let store = self.context.world.masking_rules.clone();
-        let object = store.state().into_iter().find(|found| path.ends_with(found_name(&**found))).unwrap();
-        reconcile_rule::<MaskingRule>(object, self.context.clone()).await.unwrap();
+        let object = store
+            .state()
+            .into_iter()
+            .find(|found| path.ends_with(found_name(&**found)))
+            .unwrap();
+        reconcile_rule::<MaskingRule>(object, self.context.clone())
+            .await
+            .unwrap();
         self.see_revisions();
         self.see(&path);
     }
@@ -146,8 +164,14 @@ impl Scenario {
         self.keep("approvalpolicies", value);
         self.see(&path);
         let store = self.context.world.approval_policies.clone();
-        let object = store.state().into_iter().find(|found| path.ends_with(found_name(&**found))).unwrap();
-        reconcile_rule::<ApprovalPolicy>(object, self.context.clone()).await.unwrap();
+        let object = store
+            .state()
+            .into_iter()
+            .find(|found| path.ends_with(found_name(&**found)))
+            .unwrap();
+        reconcile_rule::<ApprovalPolicy>(object, self.context.clone())
+            .await
+            .unwrap();
         self.see_revisions();
         self.see(&path);
     }
@@ -162,7 +186,12 @@ impl Scenario {
         let path = self.path("auditsinks", &value);
         self.keep("auditsinks", value);
         self.see(&path);
-        let object = self.context.world.audit_sinks.get(&ObjectRef::new("evidence").within("evidence")).unwrap();
+        let object = self
+            .context
+            .world
+            .audit_sinks
+            .get(&ObjectRef::new("evidence").within("evidence"))
+            .unwrap();
         audit_sink::reconcile(object, self.context.clone()).await.unwrap();
         self.see(&path);
     }
@@ -171,7 +200,12 @@ impl Scenario {
     pub async fn look_at_connection(&mut self, namespace: &str, name: &str) -> Action {
         let path = format!("{GROUP}/{namespace}/connections/{name}");
         self.see(&path);
-        let object = self.context.world.connections.get(&ObjectRef::new(name).within(namespace)).unwrap();
+        let object = self
+            .context
+            .world
+            .connections
+            .get(&ObjectRef::new(name).within(namespace))
+            .unwrap();
         let action = connection::reconcile(object, self.context.clone()).await.unwrap();
         self.see(&path);
         action
@@ -181,7 +215,12 @@ impl Scenario {
     pub async fn look_at_request(&mut self, name: &str) -> Result<Action, Error> {
         let path = format!("{GROUP}/doors/accessrequests/{name}");
         self.see(&path);
-        let object = self.context.world.access_requests.get(&ObjectRef::new(name).within("doors")).unwrap();
+        let object = self
+            .context
+            .world
+            .access_requests
+            .get(&ObjectRef::new(name).within("doors"))
+            .unwrap();
         access_request::reconcile(object, self.context.clone()).await
     }
 
@@ -190,7 +229,10 @@ impl Scenario {
         let path = self.path(plural, &value);
         let name = value["metadata"]["name"].as_str().unwrap().to_owned();
         // Status is not for people to write.
-        let before = self.api.get(&path).map_or(Value::Null, |before| before["status"].clone());
+        let before = self
+            .api
+            .get(&path)
+            .map_or(Value::Null, |before| before["status"].clone());
         let mut value = value;
         if !before.is_null() {
             value["status"] = before;
@@ -206,7 +248,9 @@ impl Scenario {
         self.api.delete(&path);
         match plural {
             "maskingrules" => self.masking_rules.apply_watcher_event(&Event::Delete(guarded(&value))),
-            "approvalpolicies" => self.approval_policies.apply_watcher_event(&Event::Delete(guarded(&value))),
+            "approvalpolicies" => self
+                .approval_policies
+                .apply_watcher_event(&Event::Delete(guarded(&value))),
             "connections" => self.connections.apply_watcher_event(&Event::Delete(guarded(&value))),
             other => panic!("{other}"),
         }
@@ -216,8 +260,14 @@ impl Scenario {
     pub fn condition(&self, plural: &str, namespace: &str, name: &str, kind: &str) -> (String, String) {
         let object = self.api.get(&format!("{GROUP}/{namespace}/{plural}/{name}")).unwrap();
         let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        let found = conditions.iter().find(|one| one["type"] == kind).unwrap_or_else(|| panic!("no {kind} in {conditions:?}"));
-        (found["status"].as_str().unwrap().to_owned(), found["reason"].as_str().unwrap().to_owned())
+        let found = conditions
+            .iter()
+            .find(|one| one["type"] == kind)
+            .unwrap_or_else(|| panic!("no {kind} in {conditions:?}"));
+        (
+            found["status"].as_str().unwrap().to_owned(),
+            found["reason"].as_str().unwrap().to_owned(),
+        )
     }
 
     /// A condition of `doors/bank`.
@@ -227,7 +277,10 @@ impl Scenario {
 
     /// The carrier of `doors/bank`, as a door would read it.
     pub fn carrier(&self) -> Carrier {
-        let map = self.api.get("/api/v1/namespaces/doors/configmaps/door-bank-policy").unwrap();
+        let map = self
+            .api
+            .get("/api/v1/namespaces/doors/configmaps/door-bank-policy")
+            .unwrap();
         let text = map["data"]["carrier.json"].as_str().unwrap();
         verify(text.as_bytes(), &[self.context.keys.carrier.public().to_vec()]).unwrap()
     }
@@ -265,7 +318,11 @@ impl Scenario {
 
     fn path(&self, plural: &str, value: &Value) -> String {
         let meta = &value["metadata"];
-        format!("{GROUP}/{}/{plural}/{}", meta["namespace"].as_str().unwrap(), meta["name"].as_str().unwrap())
+        format!(
+            "{GROUP}/{}/{plural}/{}",
+            meta["namespace"].as_str().unwrap(),
+            meta["name"].as_str().unwrap()
+        )
     }
 
     /// The watch shows what is at a path.
@@ -274,7 +331,9 @@ impl Scenario {
         match path.split('/').nth(6).unwrap() {
             "connections" => self.connections.apply_watcher_event(&Event::Apply(guarded(&value))),
             "maskingrules" => self.masking_rules.apply_watcher_event(&Event::Apply(guarded(&value))),
-            "approvalpolicies" => self.approval_policies.apply_watcher_event(&Event::Apply(guarded(&value))),
+            "approvalpolicies" => self
+                .approval_policies
+                .apply_watcher_event(&Event::Apply(guarded(&value))),
             "auditsinks" => self.audit_sinks.apply_watcher_event(&Event::Apply(guarded(&value))),
             "accessrequests" => self.access_requests.apply_watcher_event(&Event::Apply(guarded(&value))),
             other => panic!("{other}"),
@@ -283,7 +342,12 @@ impl Scenario {
 
     fn see_revisions(&mut self) {
         for written in self.api.writes() {
-            let Some(collection) = written.strip_prefix("POST ").filter(|path| path.ends_with("controllerrevisions")) else { continue };
+            let Some(collection) = written
+                .strip_prefix("POST ")
+                .filter(|path| path.ends_with("controllerrevisions"))
+            else {
+                continue;
+            };
             for revision in self.api.list(collection) {
                 let revision: ControllerRevision = serde_json::from_value(revision).unwrap();
                 self.rooms[0].1.revision(revision);
@@ -315,5 +379,9 @@ fn issuers() -> Issuers {
         "claimMappings": { "username": { "claim": "email", "prefix": "oidc:" } },
     }] });
     let names = json!({ "issuers": [{ "name": "keycloak", "url": "https://idp", "audiences": ["sallyport"] }] });
-    Issuers::resolve(&serde_json::from_value(configuration).unwrap(), &serde_json::from_value(names).unwrap()).0
+    Issuers::resolve(
+        &serde_json::from_value(configuration).unwrap(),
+        &serde_json::from_value(names).unwrap(),
+    )
+    .0
 }

@@ -35,12 +35,19 @@ pub fn open(client: &Client, queues: &Queues, applier: &Arc<Applier>) -> (Arc<Wo
     let (access_requests, access_requests_in) = store();
     let rules = (masking_rules, approval_policies);
     let world = Arc::new(World::new(namespaces, connections, rules, audit_sinks, access_requests));
-    let eyes = Eyes { client: client.clone(), world: world.clone(), queues: queues.clone(), applier: applier.clone() };
+    let eyes = Eyes {
+        client: client.clone(),
+        world: world.clone(),
+        queues: queues.clone(),
+        applier: applier.clone(),
+    };
     let watches: Watches = vec![
         Box::pin(eyes.clone().namespaces(namespaces_in)),
         eyes.ours(connections_in, |eyes, seen| eyes.connection(seen)),
         eyes.ours(masking_rules_in, |eyes, seen| eyes.rule(seen, Queues::masking_rule)),
-        eyes.ours(approval_policies_in, |eyes, seen| eyes.rule(seen, Queues::approval_policy)),
+        eyes.ours(approval_policies_in, |eyes, seen| {
+            eyes.rule(seen, Queues::approval_policy)
+        }),
         eyes.ours(audit_sinks_in, |eyes, seen| eyes.audit_sink(seen)),
         eyes.ours(access_requests_in, |eyes, seen| match seen {
             Some((namespace, name, _)) => eyes.queues.access_request(namespace, name),
@@ -72,7 +79,11 @@ struct RoomEyes {
 
 impl Eyes {
     /// A watch of one of our kinds, cluster-wide.
-    fn ours<K>(&self, writer: Writer<Guarded<K>>, tell: fn(&Self, Option<Moved<'_>>)) -> Pin<Box<dyn Future<Output = ()> + Send>>
+    fn ours<K>(
+        &self,
+        writer: Writer<Guarded<K>>,
+        tell: fn(&Self, Option<Moved<'_>>),
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>>
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
@@ -85,7 +96,9 @@ impl Eyes {
                 Seen::Object(object) => (object, Some(essence(object))),
                 Seen::Gone(object) => (object, None),
             };
-            let (Some(namespace), Some(name)) = (object.namespace(), object.meta().name.clone()) else { return };
+            let (Some(namespace), Some(name)) = (object.namespace(), object.meta().name.clone()) else {
+                return;
+            };
             let key = (namespace.clone(), name.clone());
             let before = match now {
                 Some(now) => known.insert(key, now),
@@ -153,7 +166,10 @@ impl Eyes {
         let open = self.world.room(namespace).is_some();
         match (self.world.is_enabled(namespace), open) {
             (true, false) => {
-                let eyes = RoomEyes { eyes: self.clone(), namespace: namespace.to_owned() };
+                let eyes = RoomEyes {
+                    eyes: self.clone(),
+                    namespace: namespace.to_owned(),
+                };
                 let room = Room::open(&self.client, namespace, &eyes);
                 self.world.set_room(namespace, Some(Arc::new(room)));
                 tracing::info!(namespace, "namespace opted in");
@@ -200,6 +216,12 @@ impl Observer for RoomEyes {
 fn essence(object: &impl Resource) -> u64 {
     let meta = object.meta();
     let mut hasher = DefaultHasher::new();
-    (&meta.uid, meta.generation, &meta.labels, meta.deletion_timestamp.is_some()).hash(&mut hasher);
+    (
+        &meta.uid,
+        meta.generation,
+        &meta.labels,
+        meta.deletion_timestamp.is_some(),
+    )
+        .hash(&mut hasher);
     hasher.finish()
 }

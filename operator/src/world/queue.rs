@@ -40,7 +40,13 @@ pub fn queues() -> (Queues, Receivers) {
     let (approval_policies, approval_policies_out) = unbounded();
     let (audit_sinks, audit_sinks_out) = unbounded();
     let (access_requests, access_requests_out) = unbounded();
-    let queues = Queues { connections, masking_rules, approval_policies, audit_sinks, access_requests };
+    let queues = Queues {
+        connections,
+        masking_rules,
+        approval_policies,
+        audit_sinks,
+        access_requests,
+    };
     let receivers = Receivers {
         connections: connections_out,
         masking_rules: masking_rules_out,
@@ -87,7 +93,10 @@ impl Queues {
     /// All rules of a namespace: a Connection there changed.
     pub fn rules_of(&self, world: &World, namespace: &str) {
         send_all(&self.masking_rules, &of_namespace(&world.masking_rules, namespace));
-        send_all(&self.approval_policies, &of_namespace(&world.approval_policies, namespace));
+        send_all(
+            &self.approval_policies,
+            &of_namespace(&world.approval_policies, namespace),
+        );
     }
 
     /// All AccessRequests of a namespace: a policy there changed.
@@ -143,6 +152,9 @@ fn send_all<K: Resource<DynamicType = ()>>(queue: &UnboundedSender<ObjectRef<K>>
     }
 }
 
-fn send_store<K: Resource<DynamicType = ()> + Clone + 'static>(queue: &UnboundedSender<ObjectRef<K>>, store: &Store<K>) {
+fn send_store<K: Resource<DynamicType = ()> + Clone + 'static>(
+    queue: &UnboundedSender<ObjectRef<K>>,
+    store: &Store<K>,
+) {
     send_all(queue, &store.state());
 }

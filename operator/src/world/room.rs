@@ -11,8 +11,8 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::Api;
 use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::store::{Writer, store};
 use kube::runtime::reflector::Store;
+use kube::runtime::reflector::store::{Writer, store};
 use kube::runtime::watcher;
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
@@ -67,7 +67,17 @@ pub fn room() -> (Room, Writers) {
         pods: pods_in,
         revisions: revisions_in,
     };
-    (Room { deployments, stateful_sets, services, pods, revisions, watches: Vec::new() }, writers)
+    (
+        Room {
+            deployments,
+            stateful_sets,
+            services,
+            pods,
+            revisions,
+            watches: Vec::new(),
+        },
+        writers,
+    )
 }
 
 // === impl Writers ===
@@ -104,7 +114,12 @@ impl Room {
     /// Watches a namespace's children.
     pub fn open(client: &Client, namespace: &str, observer: &impl Observer) -> Self {
         let (mut room, writers) = room();
-        let mut begin = Begin { client, namespace, observer, watches: Vec::new() };
+        let mut begin = Begin {
+            client,
+            namespace,
+            observer,
+            watches: Vec::new(),
+        };
         begin.stored(writers.deployments);
         begin.stored(writers.stateful_sets);
         begin.stored(writers.services);
@@ -154,7 +169,13 @@ impl<O: Observer> Begin<'_, O> {
     /// A kind whose content matters.
     fn stored<K>(&mut self, writer: Writer<K>)
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + Sync
+            + 'static,
     {
         self.spawn::<K>(Some(writer));
     }
@@ -162,14 +183,26 @@ impl<O: Observer> Begin<'_, O> {
     /// A kind that is only mended: its metadata tells whether somebody else wrote.
     fn noticed<K>(&mut self)
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + Sync
+            + 'static,
     {
         self.spawn::<PartialObjectMeta<K>>(None);
     }
 
     fn spawn<K>(&mut self, writer: Option<Writer<K>>)
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + Sync
+            + 'static,
     {
         let api = Api::<K>::namespaced(self.client.clone(), self.namespace);
         let config = watcher::Config::default().labels(MANAGED_SELECTOR);

@@ -23,8 +23,12 @@ pub enum Seen<'a, K> {
 
 /// Watches until the end of time, through every error, with growing pauses. Objects that do not decode must be guarded by
 /// their type (`DeserializeGuard`, `PartialObjectMeta`), or they stop the whole list.
-pub async fn follow<K>(api: Api<K>, config: watcher::Config, mut writer: Option<Writer<K>>, mut seen: impl FnMut(Seen<'_, K>))
-where
+pub async fn follow<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    mut writer: Option<Writer<K>>,
+    mut seen: impl FnMut(Seen<'_, K>),
+) where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let mut events = std::pin::pin!(watch(api, config).default_backoff());

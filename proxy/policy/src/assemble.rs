@@ -70,11 +70,21 @@ pub struct SinkCandidate {
 pub fn assemble(objects: &Objects<'_>) -> (Carrier, Vec<Problem>) {
     let mut problems = Vec::new();
     let requires = &objects.connection.spec.requires;
-    let chosen = Chosen { connection: &objects.connection };
-    let masking_rules =
-        chosen.rules(ObjectKind::MaskingRule, &objects.masking_rules, &requires.masking_rules, &mut problems);
-    let approval_policies =
-        chosen.rules(ObjectKind::ApprovalPolicy, &objects.approval_policies, &requires.approval_policies, &mut problems);
+    let chosen = Chosen {
+        connection: &objects.connection,
+    };
+    let masking_rules = chosen.rules(
+        ObjectKind::MaskingRule,
+        &objects.masking_rules,
+        &requires.masking_rules,
+        &mut problems,
+    );
+    let approval_policies = chosen.rules(
+        ObjectKind::ApprovalPolicy,
+        &objects.approval_policies,
+        &requires.approval_policies,
+        &mut problems,
+    );
     let sinks = chosen.sinks(&objects.sinks, &mut problems);
     let issuers = chosen.issuers(objects.issuers, &mut problems);
     let mut carrier = Carrier {
@@ -88,7 +98,12 @@ pub fn assemble(objects: &Objects<'_>) -> (Carrier, Vec<Problem>) {
         settings: ClusterSettings {
             denied_cidrs: objects.denied_cidrs.clone(),
             api_server_audiences: objects.issuers.api_server_audiences.clone(),
-            known_issuers: objects.issuers.issuers.values().map(|issuer| issuer.url.clone()).collect(),
+            known_issuers: objects
+                .issuers
+                .issuers
+                .values()
+                .map(|issuer| issuer.url.clone())
+                .collect(),
             approver_mappings: objects.issuers.approver_mappings.clone(),
         },
         closed: None,
@@ -101,7 +116,9 @@ pub fn assemble(objects: &Objects<'_>) -> (Carrier, Vec<Problem>) {
 
 /// Closes a carrier for a problem. The first one stands.
 pub fn close(carrier: &mut Carrier, problem: &Problem) {
-    carrier.closed.get_or_insert_with(|| Closed::new(problem.reason, problem.to_string()));
+    carrier
+        .closed
+        .get_or_insert_with(|| Closed::new(problem.reason, problem.to_string()));
 }
 
 /// What one Connection chooses among what there is.
@@ -121,7 +138,13 @@ impl Chosen<'_> {
     ) -> Vec<CarriedRule<S>> {
         for name in required {
             if let Some((reason, message)) = self.unmet(candidates, name) {
-                problems.push(Problem::new(kind, name, "", reason, format!("{message}; the Connection requires it")));
+                problems.push(Problem::new(
+                    kind,
+                    name,
+                    "",
+                    reason,
+                    format!("{message}; the Connection requires it"),
+                ));
             }
         }
         let mut chosen = Vec::new();
@@ -137,7 +160,13 @@ impl Chosen<'_> {
                 None if required.contains(&candidate.name) => {}
                 None if self.would_bite(candidate.present.as_ref()) => {
                     let message = "selects the Connection and was never accepted; mend or delete it";
-                    problems.push(Problem::new(kind, &candidate.name, "", Reason::RuleNotAccepted, message));
+                    problems.push(Problem::new(
+                        kind,
+                        &candidate.name,
+                        "",
+                        Reason::RuleNotAccepted,
+                        message,
+                    ));
                 }
                 None => {}
             }
@@ -152,9 +181,10 @@ impl Chosen<'_> {
         };
         match &candidate.accepted {
             None => Some((Reason::RequiredRuleNotAccepted, "was never accepted")),
-            Some((_, spec)) if !self.selected(spec.selector()) => {
-                Some((Reason::RequiredRuleNotSelecting, "does not select the Connection by its labels"))
-            }
+            Some((_, spec)) if !self.selected(spec.selector()) => Some((
+                Reason::RequiredRuleNotSelecting,
+                "does not select the Connection by its labels",
+            )),
             Some(_) => None,
         }
     }
@@ -173,9 +203,17 @@ impl Chosen<'_> {
         let mut chosen = Vec::new();
         for wanted in &self.connection.spec.sinks {
             let namespace = wanted.namespace.as_deref().unwrap_or(&self.connection.namespace);
-            let found = candidates.iter().find(|sink| sink.name == wanted.name && sink.namespace == namespace);
+            let found = candidates
+                .iter()
+                .find(|sink| sink.name == wanted.name && sink.namespace == namespace);
             let refused = |message: &str| {
-                Problem::new(ObjectKind::AuditSink, &format!("{namespace}/{}", wanted.name), "", Reason::SinkNotAvailable, message)
+                Problem::new(
+                    ObjectKind::AuditSink,
+                    &format!("{namespace}/{}", wanted.name),
+                    "",
+                    Reason::SinkNotAvailable,
+                    message,
+                )
             };
             match found {
                 // One answer for both, so that a Connection cannot ask which sinks exist elsewhere.
@@ -183,7 +221,9 @@ impl Chosen<'_> {
                     Some(address) => chosen.push(carried(sink, address)),
                     None => problems.push(refused("is not accepted, so nothing would be recorded")),
                 },
-                _ => problems.push(refused("does not exist, or does not take Connections from this namespace (its spec.namespaces)")),
+                _ => problems.push(refused(
+                    "does not exist, or does not take Connections from this namespace (its spec.namespaces)",
+                )),
             }
         }
         chosen
@@ -196,7 +236,13 @@ impl Chosen<'_> {
                 Ok(issuer) => chosen.push(issuer),
                 Err((reason, message)) => {
                     let field = format!("spec.identity.issuers[{index}]");
-                    problems.push(Problem::new(ObjectKind::Connection, &self.connection.name, &field, reason, message));
+                    problems.push(Problem::new(
+                        ObjectKind::Connection,
+                        &self.connection.name,
+                        &field,
+                        reason,
+                        message,
+                    ));
                 }
             }
         }
@@ -218,11 +264,19 @@ fn carried(sink: &SinkCandidate, address: &str) -> CarriedSink {
 
 /// The issuer with what the Connection says, which can only take away.
 fn narrowed(issuers: &Issuers, wanted: &IssuerReference) -> Result<Issuer, (Reason, String)> {
-    let unknown = || (Reason::UnknownIssuer, format!("issuer {} is not in the operator's configuration", wanted.name));
+    let unknown = || {
+        (
+            Reason::UnknownIssuer,
+            format!("issuer {} is not in the operator's configuration", wanted.name),
+        )
+    };
     let mut issuer = issuers.issuers.get(&wanted.name).cloned().ok_or_else(unknown)?;
     if let Some(audience) = &wanted.audience {
         if !issuer.audiences.contains(audience) {
-            let message = format!("audience {audience} is not one that issuer {} has for doors", wanted.name);
+            let message = format!(
+                "audience {audience} is not one that issuer {} has for doors",
+                wanted.name
+            );
             return Err((Reason::AudienceNotAllowed, message));
         }
         issuer.audiences = vec![audience.clone()];

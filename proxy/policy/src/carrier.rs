@@ -129,8 +129,17 @@ pub struct Closed {
 impl Carrier {
     /// Generations of all rules in force, by uid: what a door that runs this carrier enforces.
     pub fn rules_in_force(&self) -> BTreeMap<String, i64> {
-        let masking = self.masking_rules.iter().map(|rule| (rule.uid.clone(), rule.generation));
-        masking.chain(self.approval_policies.iter().map(|rule| (rule.uid.clone(), rule.generation))).collect()
+        let masking = self
+            .masking_rules
+            .iter()
+            .map(|rule| (rule.uid.clone(), rule.generation));
+        masking
+            .chain(
+                self.approval_policies
+                    .iter()
+                    .map(|rule| (rule.uid.clone(), rule.generation)),
+            )
+            .collect()
     }
 }
 
@@ -139,6 +148,9 @@ impl Carrier {
 impl Closed {
     /// Closed for a reason.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason: reason.as_str(), message: message.into() }
+        Self {
+            reason: reason.as_str(),
+            message: message.into(),
+        }
     }
 }

@@ -6,15 +6,15 @@
 pub mod assemble;
 pub mod carrier;
 pub mod catalog;
-pub mod mask;
+pub mod decide;
 pub mod issuer;
+pub mod mask;
+pub mod policy;
 pub mod problem;
 pub mod selector;
-pub mod tally;
-pub mod decide;
-pub mod policy;
-pub mod subject;
 pub mod sql;
+pub mod subject;
+pub mod tally;
 
 pub use policy::Policy;
 pub use subject::Subject;
@@ -22,9 +22,11 @@ pub use subject::Subject;
 /// Lower-case hexadecimal digits of some bytes.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

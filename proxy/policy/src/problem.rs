@@ -37,7 +37,13 @@ pub struct Problem {
 impl Problem {
     /// A problem of one field.
     pub fn new(kind: ObjectKind, name: &str, field: &str, reason: Reason, message: impl Into<String>) -> Self {
-        Self { kind, name: name.to_owned(), field: field.to_owned(), reason, message: message.into() }
+        Self {
+            kind,
+            name: name.to_owned(),
+            field: field.to_owned(),
+            reason,
+            message: message.into(),
+        }
     }
 }
 

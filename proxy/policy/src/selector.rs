@@ -16,7 +16,11 @@ pub trait Selecting {
 /// Whether `selector` selects what carries `labels`. An operator that is not known selects nothing; an empty selector, which
 /// our schema refuses, selects everything.
 pub fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    let equal = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    let equal = selector
+        .match_labels
+        .iter()
+        .flatten()
+        .all(|(key, value)| labels.get(key) == Some(value));
     equal
         && selector.match_expressions.iter().flatten().all(|wanted| {
             let value = labels.get(&wanted.key);
@@ -66,13 +70,34 @@ mod tests {
             (json!({}), true),
             (json!({ "matchLabels": { "env": "prod" } }), true),
             (json!({ "matchLabels": { "env": "prod", "team": "x" } }), false),
-            (json!({ "matchExpressions": [{ "key": "env", "operator": "In", "values": ["dev", "prod"] }] }), true),
-            (json!({ "matchExpressions": [{ "key": "env", "operator": "NotIn", "values": ["prod"] }] }), false),
-            (json!({ "matchExpressions": [{ "key": "team", "operator": "NotIn", "values": ["x"] }] }), true),
-            (json!({ "matchExpressions": [{ "key": "pci", "operator": "Exists" }] }), true),
-            (json!({ "matchExpressions": [{ "key": "pci", "operator": "DoesNotExist" }] }), false),
-            (json!({ "matchExpressions": [{ "key": "pci", "operator": "Sometimes" }] }), false),
-            (json!({ "matchLabels": { "env": "prod" }, "matchExpressions": [{ "key": "team", "operator": "Exists" }] }), false),
+            (
+                json!({ "matchExpressions": [{ "key": "env", "operator": "In", "values": ["dev", "prod"] }] }),
+                true,
+            ),
+            (
+                json!({ "matchExpressions": [{ "key": "env", "operator": "NotIn", "values": ["prod"] }] }),
+                false,
+            ),
+            (
+                json!({ "matchExpressions": [{ "key": "team", "operator": "NotIn", "values": ["x"] }] }),
+                true,
+            ),
+            (
+                json!({ "matchExpressions": [{ "key": "pci", "operator": "Exists" }] }),
+                true,
+            ),
+            (
+                json!({ "matchExpressions": [{ "key": "pci", "operator": "DoesNotExist" }] }),
+                false,
+            ),
+            (
+                json!({ "matchExpressions": [{ "key": "pci", "operator": "Sometimes" }] }),
+                false,
+            ),
+            (
+                json!({ "matchLabels": { "env": "prod" }, "matchExpressions": [{ "key": "team", "operator": "Exists" }] }),
+                false,
+            ),
         ];
         for (selector, expected) in cases {
             let read: LabelSelector = serde_json::from_value(selector.clone()).unwrap();

@@ -61,11 +61,17 @@ pub fn tally(question: &Question<'_>, requirements: &[Requirement], answers: &[A
                 question.who(answer)
             })
             .collect();
-        tally.approvals.push((people.len(), usize::try_from(requirement.required).unwrap_or(usize::MAX).max(1)));
+        tally.approvals.push((
+            people.len(),
+            usize::try_from(requirement.required).unwrap_or(usize::MAX).max(1),
+        ));
     }
     let by_approver = |decision: Decision| {
         let entitled = |answer: &&Answer| {
-            answer.decision == decision && requirements.iter().any(|requirement| question.entitled(answer, requirement))
+            answer.decision == decision
+                && requirements
+                    .iter()
+                    .any(|requirement| question.entitled(answer, requirement))
         };
         answers.iter().find(entitled).map(|answer| answer.user.clone())
     };
@@ -86,7 +92,9 @@ pub fn is_entitled(question: &Question<'_>, requirements: &[Requirement], answer
         Decision::Withdraw => question.by_asker(answer),
         // Reviewers are not among the approvers; their answers change nothing that was granted.
         Decision::Review => true,
-        _ => requirements.iter().any(|requirement| question.entitled(answer, requirement)),
+        _ => requirements
+            .iter()
+            .any(|requirement| question.entitled(answer, requirement)),
     }
 }
 
@@ -122,7 +130,10 @@ impl Question<'_> {
         answer.request_uid == self.uid
             && answer.digest.as_deref() == digest
             && !self.is_asker(answer, &who)
-            && requirement.approvers.iter().any(|subject| self.is_meant(subject, answer, &who))
+            && requirement
+                .approvers
+                .iter()
+                .any(|subject| self.is_meant(subject, answer, &who))
     }
 
     fn is_meant(&self, subject: &Subject, answer: &Answer, who: &Who) -> bool {
@@ -140,11 +151,14 @@ impl Question<'_> {
     /// The door that holds the command withdraws when the client leaves; people withdraw what they asked for themselves.
     fn by_asker(&self, answer: &Answer) -> bool {
         let door = service_account(self.namespace, &names::door(&self.spec.connection.name));
-        answer.request_uid == self.uid && (answer.user == door || self.is_same(&self.spec.requester, answer, &self.who(answer)))
+        answer.request_uid == self.uid
+            && (answer.user == door || self.is_same(&self.spec.requester, answer, &self.who(answer)))
     }
 
     fn is_asker(&self, answer: &Answer, who: &Who) -> bool {
-        std::iter::once(&self.spec.requester).chain(&self.spec.agents).any(|person| self.is_same(person, answer, who))
+        std::iter::once(&self.spec.requester)
+            .chain(&self.spec.agents)
+            .any(|person| self.is_same(person, answer, who))
     }
 
     fn is_same(&self, person: &Person, answer: &Answer, who: &Who) -> bool {
@@ -156,13 +170,22 @@ impl Question<'_> {
     }
 
     fn who(&self, answer: &Answer) -> Who {
-        if let Some(mapping) = self.settings.approver_mappings.iter().find(|mapping| mapping.username == answer.user) {
-            return Who::Person { issuer: mapping.issuer.clone(), subject: mapping.subject.clone() };
+        if let Some(mapping) = self
+            .settings
+            .approver_mappings
+            .iter()
+            .find(|mapping| mapping.username == answer.user)
+        {
+            return Who::Person {
+                issuer: mapping.issuer.clone(),
+                subject: mapping.subject.clone(),
+            };
         }
         match (answer.issuer.as_deref(), answer.subject.as_deref()) {
-            (Some(issuer), Some(subject)) if !subject.is_empty() && self.is_known(issuer) => {
-                Who::Person { issuer: issuer.to_owned(), subject: subject.to_owned() }
-            }
+            (Some(issuer), Some(subject)) if !subject.is_empty() && self.is_known(issuer) => Who::Person {
+                issuer: issuer.to_owned(),
+                subject: subject.to_owned(),
+            },
             _ => Who::Name(answer.user.clone()),
         }
     }

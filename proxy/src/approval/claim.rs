@@ -176,9 +176,15 @@ fn claim(fresh: &AccessRequest, place: &Place, nonce: &str) -> Result<Patch<Acce
         last_transition_time: Time(now),
         observed_generation: fresh.metadata.generation,
     };
-    let conditions = fresh.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let conditions = fresh
+        .status
+        .as_ref()
+        .map(|status| status.conditions.as_slice())
+        .unwrap_or_default();
     // Types are unique among conditions: one that says "not consumed" is replaced.
-    let stated = conditions.iter().position(|condition| condition.type_ == ConditionType::Consumed.as_str());
+    let stated = conditions
+        .iter()
+        .position(|condition| condition.type_ == ConditionType::Consumed.as_str());
     let (op, path) = match stated {
         Some(index) => ("replace", format!("/status/conditions/{index}")),
         None => ("add", "/status/conditions/-".to_owned()),

@@ -72,10 +72,15 @@ impl Canonical {
 pub(super) fn binding(session: &Session, scope: GrantScope, asked: &[Asked], hold: Option<&Hold>) -> String {
     let identity = session.identity();
     let mut bytes = Canonical::default();
-    bytes.add(b"sallyport binding v1").add(identity.person.issuer.as_bytes()).add(identity.person.subject.as_bytes());
+    bytes
+        .add(b"sallyport binding v1")
+        .add(identity.person.issuer.as_bytes())
+        .add(identity.person.subject.as_bytes());
     bytes.add(&(identity.agents.len() as u64).to_be_bytes());
     for agent in &identity.agents {
-        bytes.add(agent.issuer.as_deref().unwrap_or_default().as_bytes()).add(agent.subject.as_bytes());
+        bytes
+            .add(agent.issuer.as_deref().unwrap_or_default().as_bytes())
+            .add(agent.subject.as_bytes());
     }
     bytes.add(session.open().connection.uid.as_bytes());
     match scope {
@@ -89,7 +94,10 @@ pub(super) fn binding(session: &Session, scope: GrantScope, asked: &[Asked], hol
             bytes.add(b"fingerprint");
             for one in asked {
                 match one.fingerprint {
-                    Some(fingerprint) => bytes.add(&fingerprint).add(one.command.database.as_bytes()).add(&one.meaning),
+                    Some(fingerprint) => bytes
+                        .add(&fingerprint)
+                        .add(one.command.database.as_bytes())
+                        .add(&one.meaning),
                     None => one.bind(&mut bytes),
                 };
             }
@@ -111,7 +119,10 @@ fn rules(bytes: &mut Canonical, hold: Option<&Hold>) {
     let mut asked_by = hold.map(Hold::asked_by).unwrap_or_default();
     asked_by.sort_by(|a, b| (&a.uid, &a.rule).cmp(&(&b.uid, &b.rule)));
     for rule in asked_by {
-        bytes.add(rule.uid.as_bytes()).add(&rule.generation.to_be_bytes()).add(rule.rule.as_bytes());
+        bytes
+            .add(rule.uid.as_bytes())
+            .add(&rule.generation.to_be_bytes())
+            .add(rule.rule.as_bytes());
     }
 }
 
@@ -122,7 +133,13 @@ pub(super) fn view(session: &Session, asked: &[Asked], digest: String, risk: u8)
     let texts: Vec<&str> = asked.iter().map(|one| &*one.command.text).collect();
     let text = texts.join(";\n");
     let text = escaped(&masker.free_text(&text, &mut counts), true);
-    let summary: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(80).collect();
+    let summary: String = text
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(80)
+        .collect();
     let shown = |value: &String| cut(&escaped(&masker.free_text(value, &mut masker.counts()), false), 4096);
     let mut verbs: Vec<String> = Vec::new();
     let mut tables: Vec<String> = Vec::new();
@@ -133,7 +150,12 @@ pub(super) fn view(session: &Session, asked: &[Asked], digest: String, risk: u8)
     CommandView {
         text,
         summary,
-        parameters: asked.iter().flat_map(|one| one.shown.iter()).take(256).map(shown).collect(),
+        parameters: asked
+            .iter()
+            .flat_map(|one| one.shown.iter())
+            .take(256)
+            .map(shown)
+            .collect(),
         digest,
         verbs,
         tables,
@@ -152,7 +174,10 @@ fn add<'a>(list: &mut Vec<String>, more: impl Iterator<Item = &'a str>, limit: u
 
 /// Control characters, and those that turn the direction of text, as escapes: an approver's terminal must show what is.
 fn escaped(text: &str, lines: bool) -> String {
-    let hides = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let hides = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -165,7 +190,9 @@ fn escaped(text: &str, lines: bool) -> String {
 }
 
 fn cut(text: &str, limit: usize) -> String {
-    text.get(..text.floor_char_boundary(limit)).unwrap_or_default().to_owned()
+    text.get(..text.floor_char_boundary(limit))
+        .unwrap_or_default()
+        .to_owned()
 }
 
 // === impl Asked ===

@@ -51,7 +51,13 @@ pub fn decide(session: &mut Session, asked: Vec<Asked>, reach: Reach, partial: b
     let unit = session.next_unit();
     let commands = asked.into_iter().map(|asked| judge(session, asked)).collect();
     metrics::get().decided(began.elapsed());
-    Decided { commands, reach, unit, revision: session.open().revision, partial }
+    Decided {
+        commands,
+        reach,
+        unit,
+        revision: session.open().revision,
+        partial,
+    }
 }
 
 fn judge(session: &mut Session, asked: Asked) -> Judged {
@@ -63,7 +69,13 @@ fn judge(session: &mut Session, asked: Asked) -> Judged {
     metrics::get().judged(action(&decision.verdict));
     let held = matches!(decision.verdict, Verdict::Hold(_));
     let binding = held.then(|| binding(session, GrantScope::Command, std::slice::from_ref(&asked), None));
-    Judged { asked, decision, number, binding, request: None }
+    Judged {
+        asked,
+        decision,
+        number,
+        binding,
+        request: None,
+    }
 }
 
 fn action(verdict: &Verdict) -> Action {
@@ -84,7 +96,10 @@ pub(super) fn again(session: &Session, decided: &mut Decided, asked: Vec<Asked>)
         judged.asked = asked;
     }
     decided.revision = session.open().revision;
-    decided.commands.iter().all(|judged| !matches!(judged.decision.verdict, Verdict::Deny(_)) && judged.asked.refused.is_none())
+    decided
+        .commands
+        .iter()
+        .all(|judged| !matches!(judged.decision.verdict, Verdict::Deny(_)) && judged.asked.refused.is_none())
 }
 
 // === impl Decided ===
@@ -98,7 +113,9 @@ impl Decided {
 
     pub(super) fn gate(&self) -> Gate {
         let verdict = |judged: &Judged| action(&judged.decision.verdict);
-        let Some(first) = self.commands.iter().position(|judged| verdict(judged) != Action::Allow) else { return Gate::Open };
+        let Some(first) = self.commands.iter().position(|judged| verdict(judged) != Action::Allow) else {
+            return Gate::Open;
+        };
         // Nobody is asked about a unit that would fail all the same.
         let denied = self.commands.iter().position(|judged| verdict(judged) == Action::Deny);
         match denied {
@@ -107,7 +124,10 @@ impl Decided {
             None => Gate::Ask(first),
             Some(denied) => {
                 let words = self.commands.get(denied).and_then(Judged::denial);
-                Gate::Shut(self.from(first), words.unwrap_or_else(|| Refused::new(Kind::Denied, "denied")))
+                Gate::Shut(
+                    self.from(first),
+                    words.unwrap_or_else(|| Refused::new(Kind::Denied, "denied")),
+                )
             }
         }
     }
@@ -126,11 +146,20 @@ impl Decided {
 
     /// What all its held commands ask for together.
     pub(super) fn hold(&self) -> Hold {
-        let mut all = Hold { requirements: Vec::new(), allowed_by: Vec::new(), read_only: false, break_glass: None };
+        let mut all = Hold {
+            requirements: Vec::new(),
+            allowed_by: Vec::new(),
+            read_only: false,
+            break_glass: None,
+        };
         for judged in &self.commands {
             if let Verdict::Hold(hold) = &judged.decision.verdict {
                 for requirement in &hold.requirements {
-                    if !all.requirements.iter().any(|known| known.asked_by == requirement.asked_by) {
+                    if !all
+                        .requirements
+                        .iter()
+                        .any(|known| known.asked_by == requirement.asked_by)
+                    {
                         all.requirements.push(requirement.clone());
                     }
                 }
@@ -140,7 +169,11 @@ impl Decided {
     }
 
     pub(super) fn risk(&self) -> u8 {
-        self.commands.iter().map(|judged| judged.decision.risk).max().unwrap_or_default()
+        self.commands
+            .iter()
+            .map(|judged| judged.decision.risk)
+            .max()
+            .unwrap_or_default()
     }
 
     pub(super) fn asked(&self) -> Vec<Asked> {
@@ -149,7 +182,10 @@ impl Decided {
 
     /// The command records of the unit.
     pub(super) fn events(&self, session: &Session) -> Vec<Event> {
-        self.commands.iter().map(|judged| Event::Command(Box::new(self.event(session, judged)))).collect()
+        self.commands
+            .iter()
+            .map(|judged| Event::Command(Box::new(self.event(session, judged))))
+            .collect()
     }
 
     fn event(&self, session: &Session, judged: &Judged) -> record::Command {
@@ -168,7 +204,13 @@ impl Decided {
             tables_omitted: 0,
             text,
             unit: self.unit,
-            verbs: judged.asked.command.verbs.iter().map(|verb| verb.name().to_owned()).collect(),
+            verbs: judged
+                .asked
+                .command
+                .verbs
+                .iter()
+                .map(|verb| verb.name().to_owned())
+                .collect(),
             verdict: self.verdict(&judged.decision),
         }
     }
@@ -205,15 +247,25 @@ impl Decided {
 }
 
 fn rule(rule: &RuleIdentity) -> RuleRef {
-    RuleRef { generation: rule.generation, policy: rule.policy.clone(), rule: rule.rule.clone(), uid: rule.uid.clone() }
+    RuleRef {
+        generation: rule.generation,
+        policy: rule.policy.clone(),
+        rule: rule.rule.clone(),
+        uid: rule.uid.clone(),
+    }
 }
 
 fn partial_hold() -> Refused {
-    Refused::new(Kind::Denied, "this needs an approval, and a part of the same unit has run already: send it on its own")
+    Refused::new(
+        Kind::Denied,
+        "this needs an approval, and a part of the same unit has run already: send it on its own",
+    )
 }
 
 fn too_long() -> Refused {
-    let words = format!("this needs an approval and is longer than {MAX_HELD} bytes, more than an approver can be asked to read");
+    let words = format!(
+        "this needs an approval and is longer than {MAX_HELD} bytes, more than an approver can be asked to read"
+    );
     Refused::new(Kind::Denied, words)
 }
 
@@ -223,7 +275,11 @@ impl Judged {
     fn denial(&self) -> Option<Refused> {
         match &self.decision.verdict {
             Verdict::Deny(denial) => {
-                let kind = self.asked.refused.as_ref().map_or(Kind::Denied, |rejection| rejection.kind);
+                let kind = self
+                    .asked
+                    .refused
+                    .as_ref()
+                    .map_or(Kind::Denied, |rejection| rejection.kind);
                 let refused = Refused::new(kind, denial.reason.clone());
                 let by = (kind == Kind::Denied).then(|| format!("Denied by {}.", denial.by));
                 Some(Refused { detail: by, ..refused })

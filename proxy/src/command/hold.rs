@@ -89,7 +89,12 @@ pub(super) async fn hold<D: Desk>(
     let mode = desk.on_hold().unwrap_or_else(|| hold.on_hold());
     let from = unit.from(first);
     let known = session.door().approvals.find(session.identity(), &digest);
-    let question = Question { hold, digest, mode, from };
+    let question = Question {
+        hold,
+        digest,
+        mode,
+        from,
+    };
     match known {
         Some(held) if is_approved(&held) => match claim(session, &question, &held.request).await {
             Ok(claim) => Ok(granted(session, unit, claim).await?),
@@ -113,7 +118,11 @@ fn is_approved(held: &Held) -> bool {
 }
 
 async fn claim(session: &Session, question: &Question, request: &RequestRef) -> Result<Claim, ApprovalsError> {
-    session.door().approvals.claim(session.identity(), &question.digest, request).await
+    session
+        .door()
+        .approvals
+        .claim(session.identity(), &question.digest, request)
+        .await
 }
 
 /// The unit runs by a grant that was given before it was asked.
@@ -157,16 +166,30 @@ async fn ask<D: Desk>(
     };
     let waits = question.mode == OnHold::Wait;
     let events = unit.held_numbers().map(|command| {
-        Event::Hold(record::Hold { command, expires: None, request: held.request.clone(), waits })
+        Event::Hold(record::Hold {
+            command,
+            expires: None,
+            request: held.request.clone(),
+            waits,
+        })
     });
     let events: Vec<Event> = events.collect();
     if !waits {
-        return record(session, unit, events, Some((question.from, come_again(&held.request, &question.hold)))).await;
+        return record(
+            session,
+            unit,
+            events,
+            Some((question.from, come_again(&held.request, &question.hold))),
+        )
+        .await;
     }
     let mut all = unit.events(session);
     all.extend(events);
     if let Err(error) = append(session, all).await {
-        session.door().approvals.withdraw(&held.request, "the question could not be recorded");
+        session
+            .door()
+            .approvals
+            .withdraw(&held.request, "the question could not be recorded");
         return Err(error.into());
     }
     wait(session, unit, question, held, desk).await
@@ -192,9 +215,15 @@ fn request(session: &Session, unit: &Decided, question: &Question) -> Ask {
 }
 
 fn come_again(request: &RequestRef, hold: &Hold) -> Refused {
-    let message = reasons(hold).into_iter().next().unwrap_or_else(|| "this needs an approval".to_owned());
+    let message = reasons(hold)
+        .into_iter()
+        .next()
+        .unwrap_or_else(|| "this needs an approval".to_owned());
     Refused::new(Kind::Pending, message)
-        .detail(format!("AccessRequest {} in namespace {} asks for it.", request.name, request.namespace))
+        .detail(format!(
+            "AccessRequest {} in namespace {} asks for it.",
+            request.name, request.namespace
+        ))
         .hint(format!(
             "Try again once it is approved: kubectl sallyport approve {} -n {}",
             request.name, request.namespace
@@ -202,7 +231,10 @@ fn come_again(request: &RequestRef, hold: &Hold) -> Refused {
 }
 
 fn reasons(hold: &Hold) -> Vec<String> {
-    hold.requirements.iter().filter_map(|requirement| requirement.message.clone()).collect()
+    hold.requirements
+        .iter()
+        .filter_map(|requirement| requirement.message.clone())
+        .collect()
 }
 
 /// What ended a wait.
@@ -226,35 +258,65 @@ async fn wait<D: Desk>(
     let answer = answer(session, &question, &mut held, desk, began).await;
     drop(holding);
     let request = held.request;
-    let close = |reason: &str| Closed { command: 0, reason: reason.to_owned(), request: request.clone() };
+    let close = |reason: &str| Closed {
+        command: 0,
+        reason: reason.to_owned(),
+        request: request.clone(),
+    };
     match answer {
         Answer::Approved(approvers) => {
             let waited_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
             run_approved(session, unit, question, request, approvers, waited_us, desk).await
         }
         Answer::Denied(deniers) => {
-            let words = deniers.first().map_or_else(|| "the request was denied".to_owned(), denied_words);
-            let refused = Refused::new(Kind::NotApproved, words).detail(format!("AccessRequest {} was denied.", request.name));
-            let event = |command| Event::Denied(record::Denied { command, deniers: deniers.clone(), request: request.clone() });
+            let words = deniers
+                .first()
+                .map_or_else(|| "the request was denied".to_owned(), denied_words);
+            let refused =
+                Refused::new(Kind::NotApproved, words).detail(format!("AccessRequest {} was denied.", request.name));
+            let event = |command| {
+                Event::Denied(record::Denied {
+                    command,
+                    deniers: deniers.clone(),
+                    request: request.clone(),
+                })
+            };
             refuse(session, unit, question.from, refused, event).await
         }
         Answer::TimeUp => {
             session.door().approvals.withdraw(&request, "nobody answered in time");
             let refused = Refused::new(Kind::NotApproved, "nobody approved it in time")
                 .detail(format!("AccessRequest {} was withdrawn.", request.name));
-            refuse(session, unit, question.from, refused, |command| Event::Expired(Closed { command, ..close("nobody answered in time") })).await
+            refuse(session, unit, question.from, refused, |command| {
+                Event::Expired(Closed {
+                    command,
+                    ..close("nobody answered in time")
+                })
+            })
+            .await
         }
         Answer::Closed(reason) => {
             let refused = Refused::new(Kind::NotApproved, format!("the request is closed: {reason}"))
                 .detail(format!("AccessRequest {} is closed.", request.name));
-            refuse(session, unit, question.from, refused, |command| Event::Withdrawn(Closed { command, ..close(&reason) })).await
+            refuse(session, unit, question.from, refused, |command| {
+                Event::Withdrawn(Closed {
+                    command,
+                    ..close(&reason)
+                })
+            })
+            .await
         }
         Answer::Gone(gone) => {
             let reason = gone.words();
             session.door().approvals.withdraw(&request, reason);
             let refused = Refused::new(Kind::Withdrawn, "canceling statement due to user request")
                 .detail(format!("AccessRequest {} was withdrawn.", request.name));
-            let event = |command| Event::Withdrawn(Closed { command, ..close(reason) });
+            let event = |command| {
+                Event::Withdrawn(Closed {
+                    command,
+                    ..close(reason)
+                })
+            };
             match (refuse(session, unit, question.from, refused, event).await, gone) {
                 (result, Gone::Cancelled) => result,
                 (_, gone) => Err(Stopped::Gone(gone)),
@@ -329,14 +391,22 @@ async fn run_approved<D: Desk>(
 ) -> Result<Recorded, Stopped> {
     let from = question.from;
     let approved = |command| {
-        Event::Approved(record::Approved { approvers: approvers.clone(), command, request: request.clone(), waited_us })
+        Event::Approved(record::Approved {
+            approvers: approvers.clone(),
+            command,
+            request: request.clone(),
+            waited_us,
+        })
     };
     let fresh = desk.again(session).await.map_err(Stopped::Gone)?;
     let allowed = decided::again(session, &mut unit, fresh);
     let same = binding(session, question.hold.scope(), &unit.asked(), Some(&question.hold)) == question.digest;
     if !allowed || !same {
-        let refused = Refused::new(Kind::Denied, "what the command means has changed while it waited: the approval is not for this")
-            .detail(format!("AccessRequest {} was approved and not used.", request.name));
+        let refused = Refused::new(
+            Kind::Denied,
+            "what the command means has changed while it waited: the approval is not for this",
+        )
+        .detail(format!("AccessRequest {} was approved and not used.", request.name));
         return refuse(session, unit, from, refused, approved).await;
     }
     let claim = match claim(session, &question, &request).await {
@@ -374,7 +444,10 @@ async fn refuse(
 impl Decided {
     /// Numbers of the commands that wait for people.
     fn held_numbers(&self) -> impl Iterator<Item = u64> {
-        self.commands.iter().filter(|judged| judged.binding.is_some()).map(|judged| judged.number)
+        self.commands
+            .iter()
+            .filter(|judged| judged.binding.is_some())
+            .map(|judged| judged.number)
     }
 }
 

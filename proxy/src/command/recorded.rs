@@ -71,7 +71,11 @@ impl Recorded {
                 _ => owed.finish(Fate::Skipped, None),
             }
         }
-        Self { _durable: durable, running, refused }
+        Self {
+            _durable: durable,
+            running,
+            refused,
+        }
     }
 
     /// What owes the outcome of the next command of the unit.
@@ -91,7 +95,12 @@ impl Recorded {
 impl Refused {
     /// A refusal.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), detail: None, hint: None }
+        Self {
+            kind,
+            message: message.into(),
+            detail: None,
+            hint: None,
+        }
     }
 
     /// Adds a detail.

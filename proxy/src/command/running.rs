@@ -42,7 +42,11 @@ pub struct Running {
 
 impl Ledger {
     pub(crate) fn new(evidence: Evidence, session: SessionId) -> Self {
-        Self { evidence, session, broken: Arc::default() }
+        Self {
+            evidence,
+            session,
+            broken: Arc::default(),
+        }
     }
 
     /// Whether a record could not be handed over.
@@ -90,7 +94,11 @@ impl Running {
         }
         for (label, n) in counts.iter() {
             let observed = if label.observed { "observed/" } else { "" };
-            let key = if label.rule.is_empty() { label.kind.clone() } else { format!("{observed}{}/{}", label.rule, label.kind) };
+            let key = if label.rule.is_empty() {
+                label.kind.clone()
+            } else {
+                format!("{observed}{}/{}", label.rule, label.kind)
+            };
             *self.masked.entry(key).or_default() += n;
             if !label.observed {
                 metrics::get().masked(&label.kind, n);

@@ -40,7 +40,11 @@ impl FromStr for Network {
             return Err(NetworkError);
         }
         let mask = u128::MAX.checked_shl(width - prefix).unwrap_or(0);
-        Ok(Self { bits: bits & mask, mask, v4 })
+        Ok(Self {
+            bits: bits & mask,
+            mask,
+            v4,
+        })
     }
 }
 
@@ -69,7 +73,11 @@ mod tests {
             ("::/0", "fe80::1", true),
         ];
         for (range, address, inside) in cases {
-            assert_eq!(range.parse::<Network>().unwrap().contains(address.parse().unwrap()), inside, "{range} {address}");
+            assert_eq!(
+                range.parse::<Network>().unwrap().contains(address.parse().unwrap()),
+                inside,
+                "{range} {address}"
+            );
         }
         for bad in ["10.0.0.0", "10.0.0.0/33", "fd00::/129", "x/8", "/8", ""] {
             assert_eq!(bad.parse::<Network>(), Err(NetworkError), "{bad}");

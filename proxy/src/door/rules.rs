@@ -66,7 +66,10 @@ pub struct TargetTrust {
 
 impl fmt::Debug for Open {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Open").field("revision", &self.revision).field("connection", &self.connection).finish_non_exhaustive()
+        f.debug_struct("Open")
+            .field("revision", &self.revision)
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
     }
 }
 

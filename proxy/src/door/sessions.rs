@@ -65,9 +65,19 @@ impl Sessions {
         let id = table.next;
         table.next += 1;
         let revision = Arc::new(AtomicU64::new(revision));
-        table.alive.insert(id, Entry { revision: Arc::clone(&revision), person: key });
+        table.alive.insert(
+            id,
+            Entry {
+                revision: Arc::clone(&revision),
+                person: key,
+            },
+        );
         drop(table);
-        Ok(Slot { sessions: self.clone(), id, revision })
+        Ok(Slot {
+            sessions: self.clone(),
+            id,
+            revision,
+        })
     }
 
     /// Sessions alive.
@@ -80,7 +90,11 @@ impl Sessions {
     /// sessions. A process enforces revision R when it has loaded R and this is `None` or at least R.
     #[must_use]
     pub fn oldest_revision(&self) -> Option<u64> {
-        self.lock().alive.values().map(|entry| entry.revision.load(Ordering::Acquire)).min()
+        self.lock()
+            .alive
+            .values()
+            .map(|entry| entry.revision.load(Ordering::Acquire))
+            .min()
     }
 
     /// A panic while the lock was held leaves counters at worst one too high; that must not end every later session.
@@ -117,7 +131,11 @@ mod tests {
     use super::*;
 
     fn person(subject: &str) -> Person {
-        Person { issuer: "https://idp".into(), subject: subject.into(), username: "x".into() }
+        Person {
+            issuer: "https://idp".into(),
+            subject: subject.into(),
+            username: "x".into(),
+        }
     }
 
     #[test]

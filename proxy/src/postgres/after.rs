@@ -36,13 +36,16 @@ impl After {
         for statement in readings {
             let opaque = !statement.opaque.is_empty();
             let path = |name: &Option<String>| {
-                name.as_deref().is_none_or(|name| matches!(name, "search_path" | "role" | "session_authorization"))
+                name.as_deref()
+                    .is_none_or(|name| matches!(name, "search_path" | "role" | "session_authorization"))
             };
             after.stale.relations |= opaque || statement.verbs.any(&DEFINES);
             after.stale.names |= opaque;
             after.stale.path |= opaque
                 || statement.settings.iter().any(|setting| path(&setting.name))
-                || statement.verbs.any(&[Verb::Reset, Verb::Discard, Verb::Create, Verb::Drop]);
+                || statement
+                    .verbs
+                    .any(&[Verb::Reset, Verb::Discard, Verb::Create, Verb::Drop]);
             if let Effect::Transaction(transaction) = &statement.effect {
                 after.transaction = Some(transaction.clone());
             }
@@ -74,7 +77,10 @@ pub fn change(stated: &Stated) -> Option<Change> {
     let statement = stated.statement()?;
     match &statement.effect {
         Effect::Prepare { name } => {
-            let prepared = super::names::Prepared { stated: Some(stated.clone()), by_sql: true };
+            let prepared = super::names::Prepared {
+                stated: Some(stated.clone()),
+                by_sql: true,
+            };
             Some(Change::Prepare(name.clone(), std::rc::Rc::new(prepared)))
         }
         Effect::Deallocate { name } => Some(Change::Deallocate(name.clone())),

@@ -100,7 +100,9 @@ fn row(mut body: Body<'_>) -> Result<Row, FrameError> {
     let mut values = Vec::new();
     for _ in 0..count {
         let value = body.value()?;
-        let text = value.map(|bytes| std::str::from_utf8(bytes).map(str::to_owned)).transpose();
+        let text = value
+            .map(|bytes| std::str::from_utf8(bytes).map(str::to_owned))
+            .transpose();
         values.push(text.map_err(|_| FrameError::Malformed)?);
     }
     body.end().map(|()| values)
@@ -130,7 +132,10 @@ mod tests {
         assert!(!answer.take(b'C', Body::new(b"SELECT 1\0")).unwrap());
         assert!(!answer.take(b'C', Body::new(b"SELECT 0\0")).unwrap());
         assert!(answer.take(b'Z', Body::new(b"I")).unwrap());
-        assert_eq!(answer.finish().unwrap(), vec![vec![vec![Some("x".to_owned()), None]], vec![]]);
+        assert_eq!(
+            answer.finish().unwrap(),
+            vec![vec![vec![Some("x".to_owned()), None]], vec![]]
+        );
         let mut answer = Answer::default();
         assert!(answer.take(b'D', Body::new(b"\0\x02\0\0\0\x01x")).is_err());
         assert!(answer.take(b'W', Body::new(b"")).is_err());

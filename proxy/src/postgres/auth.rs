@@ -63,7 +63,9 @@ mod tests {
                 out.extend(std::iter::repeat_n(b'a', len));
                 out.push(0);
             });
-            tokio::io::AsyncWriteExt::write_all(&mut client, &message).await.unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut client, &message)
+                .await
+                .unwrap();
             let got = token(&mut Wire::new(server)).await;
             assert_eq!(got.is_ok_and(|secret| secret.expose().len() == len), ok, "{len}");
         }

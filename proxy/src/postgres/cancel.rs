@@ -51,7 +51,11 @@ impl Cancels {
         let key = CancelKey { pid, secret };
         let (send, asked) = watch::channel(0);
         self.lock().sessions.insert(key.clone(), send);
-        Ok(Cancellable { cancels: self.clone(), key, asked })
+        Ok(Cancellable {
+            cancels: self.clone(),
+            key,
+            asked,
+        })
     }
 
     /// A cancel came. Whether it named a session is nobody's business but the session's.
@@ -71,7 +75,9 @@ impl Cancels {
 
 impl Table {
     fn allow(&mut self) -> bool {
-        let fresh = self.second.is_none_or(|second| second.elapsed() >= Duration::from_secs(1));
+        let fresh = self
+            .second
+            .is_none_or(|second| second.elapsed() >= Duration::from_secs(1));
         if fresh {
             self.second = Some(Instant::now());
             self.looked = 0;
@@ -109,7 +115,10 @@ mod tests {
         assert_eq!((one.key().secret.len(), two.key().secret.len()), (4, 32));
         cancels.cancel(one.key());
         assert_eq!((*one.asked.borrow(), *two.asked.borrow()), (1, 0));
-        cancels.cancel(&CancelKey { pid: 7, secret: vec![0; 4] });
+        cancels.cancel(&CancelKey {
+            pid: 7,
+            secret: vec![0; 4],
+        });
         drop(one);
         assert_eq!(cancels.lock().sessions.len(), 1);
     }

@@ -98,7 +98,15 @@ impl Conversation {
     /// Begins.
     #[must_use]
     pub fn new(session: &Session, beginning: Beginning) -> Self {
-        let Beginning { client, reached, cancellable, dialled, database, catalogs, on_hold } = beginning;
+        let Beginning {
+            client,
+            reached,
+            cancellable,
+            dialled,
+            database,
+            catalogs,
+            on_hold,
+        } = beginning;
         let masker = session.open().policy.masker(session.subject());
         let lasts = Duration::from(session.open().spec.limits.max_duration);
         let account = session.identity().person.username.starts_with("system:serviceaccount:");
@@ -109,7 +117,10 @@ impl Conversation {
             state: State::new(masker, session.ledger().clone()),
             collector: Collector::default(),
             cancellable,
-            backend: CancelKey { pid: reached.pid, secret: reached.secret },
+            backend: CancelKey {
+                pid: reached.pid,
+                secret: reached.secret,
+            },
             cancelling: None,
             dialled,
             database,
@@ -132,7 +143,11 @@ impl Conversation {
                 Err(over) => break over,
             }
             if self.state.ledger.is_broken() {
-                break Over::saying(EndCause::EvidenceLost, sqlstate::NO_EVIDENCE, "evidence cannot be written any more");
+                break Over::saying(
+                    EndCause::EvidenceLost,
+                    sqlstate::NO_EVIDENCE,
+                    "evidence cannot be written any more",
+                );
             }
         };
         self.state.abandon(over.cause == EndCause::TargetLost);
@@ -170,15 +185,26 @@ impl Over {
     }
 
     fn saying(cause: EndCause, code: &'static str, words: &str) -> Self {
-        Self { cause, said: Some(Said::fatal(code, words)) }
+        Self {
+            cause,
+            said: Some(Said::fatal(code, words)),
+        }
     }
 
     fn client_broke() -> Self {
-        Self::saying(EndCause::ProtocolViolation, sqlstate::PROTOCOL, "the client broke the protocol")
+        Self::saying(
+            EndCause::ProtocolViolation,
+            sqlstate::PROTOCOL,
+            "the client broke the protocol",
+        )
     }
 
     fn target_lost() -> Self {
-        Self::saying(EndCause::TargetLost, sqlstate::SHUTDOWN, "the target closed the connection")
+        Self::saying(
+            EndCause::TargetLost,
+            sqlstate::SHUTDOWN,
+            "the target closed the connection",
+        )
     }
 }
 
@@ -202,7 +228,11 @@ impl From<Gone> for Over {
                 "this session may not go on under the present rules of the connection",
             ),
             Gone::Shutdown => Self::saying(EndCause::Shutdown, sqlstate::SHUTDOWN, "the door shuts down"),
-            Gone::Evidence => Self::saying(EndCause::EvidenceLost, sqlstate::NO_EVIDENCE, "evidence cannot be written any more"),
+            Gone::Evidence => Self::saying(
+                EndCause::EvidenceLost,
+                sqlstate::NO_EVIDENCE,
+                "evidence cannot be written any more",
+            ),
         }
     }
 }

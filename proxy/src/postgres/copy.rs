@@ -44,7 +44,11 @@ impl CopyIn {
     /// From CopyInResponse on.
     #[must_use]
     pub fn new(extended: bool) -> Self {
-        Self { tally: Tally::new(), open: true, extended }
+        Self {
+            tally: Tally::new(),
+            open: true,
+            extended,
+        }
     }
 }
 
@@ -54,7 +58,10 @@ impl Tally {
     /// Nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { bytes: 0, hash: Context::new(&SHA256) }
+        Self {
+            bytes: 0,
+            hash: Context::new(&SHA256),
+        }
     }
 
     /// The content of one CopyData.
@@ -68,7 +75,10 @@ impl Tally {
     pub fn copied(self) -> Copied {
         let mut sha256 = [0; 32];
         sha256.copy_from_slice(self.hash.finish().as_ref());
-        Copied { bytes: self.bytes, sha256: Digest::from_bytes(sha256) }
+        Copied {
+            bytes: self.bytes,
+            sha256: Digest::from_bytes(sha256),
+        }
     }
 }
 
@@ -83,9 +93,14 @@ impl Default for Tally {
 #[must_use]
 pub fn out(view: &View, stated: Option<&Stated>, formats: &[i16]) -> Option<CopyOut> {
     let statement = stated.and_then(Stated::statement)?;
-    let Effect::Copy { format, .. } = &statement.effect else { return None };
+    let Effect::Copy { format, .. } = &statement.effect else {
+        return None;
+    };
     let masker = CopyMasker::new(plan(view, formats), options(format)?);
-    Some(CopyOut { masker, tally: Tally::new() })
+    Some(CopyOut {
+        masker,
+        tally: Tally::new(),
+    })
 }
 
 /// The columns of a COPY: where each comes from by lineage, its type from the catalog where it is a stored one.
@@ -101,18 +116,29 @@ fn plan(view: &View, formats: &[i16]) -> RowPlan {
             type_oid: if guessed { 0 } else { type_oid },
             type_modifier: -1,
             format,
-            source: if guessed && source == Source::Plain { Source::Unknown } else { source },
+            source: if guessed && source == Source::Plain {
+                Source::Unknown
+            } else {
+                source
+            },
             class: view.known.class(type_oid),
         }
     };
-    view.masker.plan(&formats.iter().enumerate().map(column).collect::<Vec<_>>())
+    view.masker
+        .plan(&formats.iter().enumerate().map(column).collect::<Vec<_>>())
 }
 
 /// Name and type of the stored column that a column of the stream is.
 fn stored(view: &View, index: usize, count: usize) -> Option<(String, u32)> {
     let flow = view.lineages.first()?.flow(index, count);
-    let [ColumnId { relation, column }] = flow.columns() else { return None };
-    let relation = view.known.snapshot.relation(*relation).filter(|_| flow.bare && !flow.unknown)?;
+    let [ColumnId { relation, column }] = flow.columns() else {
+        return None;
+    };
+    let relation = view
+        .known
+        .snapshot
+        .relation(*relation)
+        .filter(|_| flow.bare && !flow.unknown)?;
     let column = relation.columns.iter().find(|known| known.attnum == *column)?;
     (relation.kind != RelationKind::Other).then(|| (column.name.clone(), column.type_oid))
 }
@@ -131,7 +157,11 @@ fn options(format: &sql::CopyFormat) -> Option<CopyFormat> {
     match format.format.as_str() {
         "text" => {
             let delimiter = byte(&format.delimiter, b'\t')?;
-            Some(CopyFormat::Text { delimiter, null: null("\\N"), header: format.header })
+            Some(CopyFormat::Text {
+                delimiter,
+                null: null("\\N"),
+                header: format.header,
+            })
         }
         "csv" => {
             let quote = byte(&format.quote, b'"')?;
@@ -156,7 +186,9 @@ mod tests {
     fn options_that_are_not_understood_pass_nothing() {
         let with = |text: &str| {
             let script = sql::parse(text).unwrap();
-            let Effect::Copy { format, .. } = &script.statements[0].effect else { panic!("{text}") };
+            let Effect::Copy { format, .. } = &script.statements[0].effect else {
+                panic!("{text}")
+            };
             options(format)
         };
         assert_eq!(with("copy t to stdout"), Some(CopyFormat::text()));
@@ -165,6 +197,14 @@ mod tests {
         assert_eq!(with("copy t to stdout (format csv, delimiter 'ab')"), None);
         assert_eq!(with("copy t to stdout (format arrow)"), None);
         let csv = with("copy t to stdout (format csv, quote '6', header)").unwrap();
-        assert!(matches!(csv, CopyFormat::Csv { quote: b'6', escape: b'6', header: true, .. }));
+        assert!(matches!(
+            csv,
+            CopyFormat::Csv {
+                quote: b'6',
+                escape: b'6',
+                header: true,
+                ..
+            }
+        ));
     }
 }

@@ -94,15 +94,24 @@ pub enum DialError {
 /// # Errors
 /// In words that name no secret.
 pub async fn dial(target: &Target, asking: &Asking<'_>) -> Result<Reached, DialError> {
-    tokio::time::timeout(PATIENCE, reach(target, asking)).await.map_err(|_| DialError::Slow)?
+    tokio::time::timeout(PATIENCE, reach(target, asking))
+        .await
+        .map_err(|_| DialError::Slow)?
 }
 
 async fn reach(target: &Target, asking: &Asking<'_>) -> Result<Reached, DialError> {
     let mut wire = Wire::new(connect(target).await?);
     let mut hello = BytesMut::new();
-    let fixed =
-        [("user", target.credential.username.as_str()), ("database", asking.database), ("client_encoding", "UTF8"), ("application_name", asking.application)];
-    let chosen = asking.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let fixed = [
+        ("user", target.credential.username.as_str()),
+        ("database", asking.database),
+        ("client_encoding", "UTF8"),
+        ("application_name", asking.application),
+    ];
+    let chosen = asking
+        .settings
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
     frontend::startup_message(fixed.into_iter().chain(chosen), &mut hello).map_err(WireError::from)?;
     wire.out.extend_from_slice(&hello);
     wire.flush().await.map_err(WireError::from)?;
@@ -129,13 +138,17 @@ pub async fn cancel(target: &Target, key: &CancelKey) -> Result<(), DialError> {
         let _ = stream.read(&mut end).await;
         Ok(())
     };
-    tokio::time::timeout(PATIENCE, send).await.map_err(|_| DialError::Slow)?
+    tokio::time::timeout(PATIENCE, send)
+        .await
+        .map_err(|_| DialError::Slow)?
 }
 
 /// Opens the stream, and TLS on it unless the Connection says in so many words that there is none.
 async fn connect(target: &Target) -> Result<TargetStream, DialError> {
     let mut tcp = resolve(target).await?;
-    let Some(trust) = &target.trust else { return Ok(TargetStream::Plain(tcp)) };
+    let Some(trust) = &target.trust else {
+        return Ok(TargetStream::Plain(tcp));
+    };
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
     tcp.write_all(&request).await.map_err(DialError::Connect)?;
@@ -145,12 +158,17 @@ async fn connect(target: &Target) -> Result<TargetStream, DialError> {
         _ => return Err(DialError::NoTls),
     }
     let connector = TlsConnector::from(Arc::clone(&trust.config));
-    let tls = connector.connect(trust.server_name.clone(), tcp).await.map_err(DialError::Tls)?;
+    let tls = connector
+        .connect(trust.server_name.clone(), tcp)
+        .await
+        .map_err(DialError::Tls)?;
     Ok(TargetStream::Tls(Box::new(tls)))
 }
 
 async fn resolve(target: &Target) -> Result<TcpStream, DialError> {
-    let addresses = tokio::net::lookup_host((target.host.as_str(), target.port)).await.map_err(|_| DialError::Address)?;
+    let addresses = tokio::net::lookup_host((target.host.as_str(), target.port))
+        .await
+        .map_err(|_| DialError::Address)?;
     let mut last = None;
     for address in addresses.filter(|address| target.may_dial(canonical(address.ip()))) {
         match TcpStream::connect(address).await {
@@ -224,7 +242,9 @@ fn offers_scram(mut body: Body<'_>) -> Result<bool, FrameError> {
 /// One message of the handshake; an ErrorResponse ends it, notices are passed over.
 async fn handshake(wire: &mut Wire<TargetStream>) -> Result<Vec<u8>, DialError> {
     loop {
-        let head = wire.frame(|tag| matches!(tag, b'R' | b'E' | b'N' | b'v').then_some(HANDSHAKE_CAP)).await?;
+        let head = wire
+            .frame(|tag| matches!(tag, b'R' | b'E' | b'N' | b'v').then_some(HANDSHAKE_CAP))
+            .await?;
         let message = wire.take(head.len).to_vec();
         match head.tag {
             b'R' => return Ok(message),
@@ -246,7 +266,9 @@ fn refused(message: &[u8]) -> DialError {
 async fn settle(mut wire: Wire<TargetStream>) -> Result<Reached, DialError> {
     let (mut key, mut parameters) = (None, Vec::new());
     loop {
-        let head = wire.frame(|tag| matches!(tag, b'S' | b'K' | b'Z' | b'E' | b'N').then_some(HANDSHAKE_CAP)).await?;
+        let head = wire
+            .frame(|tag| matches!(tag, b'S' | b'K' | b'Z' | b'E' | b'N').then_some(HANDSHAKE_CAP))
+            .await?;
         let bytes = wire.take(head.len);
         let body = Body::of(&bytes);
         match head.tag {
@@ -256,13 +278,24 @@ async fn settle(mut wire: Wire<TargetStream>) -> Result<Reached, DialError> {
                     parameters.push((name.to_owned(), value.to_owned()));
                 }
             }
-            b'K' => key = Some(message::key_data(body).map(|(pid, secret)| (pid, secret.to_vec())).map_err(WireError::from)?),
+            b'K' => {
+                key = Some(
+                    message::key_data(body)
+                        .map(|(pid, secret)| (pid, secret.to_vec()))
+                        .map_err(WireError::from)?,
+                )
+            }
             b'E' => return Err(refused(&bytes)),
             b'Z' => {
                 let idle = message::ready(body).map_err(WireError::from)? == Transaction::Idle;
                 let (pid, secret) = key.filter(|_| idle).ok_or(WireError::from(FrameError::Malformed))?;
                 supported(&parameters)?;
-                return Ok(Reached { wire, pid, secret, parameters });
+                return Ok(Reached {
+                    wire,
+                    pid,
+                    secret,
+                    parameters,
+                });
             }
             _ => {}
         }
@@ -270,11 +303,22 @@ async fn settle(mut wire: Wire<TargetStream>) -> Result<Reached, DialError> {
 }
 
 fn supported(parameters: &[(String, String)]) -> Result<(), DialError> {
-    let value = |wanted: &str| parameters.iter().rev().find(|(name, _)| name == wanted).map_or("", |(_, value)| value);
+    let value = |wanted: &str| {
+        parameters
+            .iter()
+            .rev()
+            .find(|(name, _)| name == wanted)
+            .map_or("", |(_, value)| value)
+    };
     let version = value("server_version");
-    let major = version.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok());
+    let major = version
+        .split(|c: char| !c.is_ascii_digit())
+        .next()
+        .and_then(|digits| digits.parse().ok());
     if !major.is_some_and(|major: u32| VERSIONS.contains(&major)) {
-        return Err(DialError::Version(version.chars().filter(char::is_ascii_graphic).take(32).collect()));
+        return Err(DialError::Version(
+            version.chars().filter(char::is_ascii_graphic).take(32).collect(),
+        ));
     }
     if value("client_encoding") != "UTF8" {
         return Err(DialError::Encoding);
@@ -307,7 +351,10 @@ mod tests {
     #[test]
     fn only_tried_versions_and_utf8() {
         let with = |version: &str, encoding: &str| {
-            supported(&[("server_version".into(), version.into()), ("client_encoding".into(), encoding.into())])
+            supported(&[
+                ("server_version".into(), version.into()),
+                ("client_encoding".into(), encoding.into()),
+            ])
         };
         for good in ["15.18 (Debian 15.18-0+deb12u1)", "16.1", "17beta1", "18.1"] {
             assert!(with(good, "UTF8").is_ok(), "{good}");
@@ -320,7 +367,10 @@ mod tests {
 
     #[test]
     fn mechanisms_are_a_list_that_ends() {
-        assert_eq!(offers_scram(Body::new(b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0")), Ok(true));
+        assert_eq!(
+            offers_scram(Body::new(b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0")),
+            Ok(true)
+        );
         assert_eq!(offers_scram(Body::new(b"SCRAM-SHA-256-PLUS\0\0")), Ok(false));
         assert_eq!(offers_scram(Body::new(b"SCRAM-SHA-256\0")), Err(FrameError::Malformed));
         assert_eq!(offers_scram(Body::new(b"\0x")), Err(FrameError::Malformed));

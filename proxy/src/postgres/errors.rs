@@ -94,7 +94,10 @@ pub fn fields(mut body: Body<'_>) -> Result<Vec<Field<'_>>, FrameError> {
     loop {
         match body.u8()? {
             0 => return body.end().map(|()| found),
-            code => found.push(Field { code, text: body.cstr()? }),
+            code => found.push(Field {
+                code,
+                text: body.cstr()?,
+            }),
         }
     }
 }
@@ -103,7 +106,9 @@ pub fn fields(mut body: Body<'_>) -> Result<Vec<Field<'_>>, FrameError> {
 #[must_use]
 pub fn code<'a>(fields: &[Field<'a>]) -> Option<&'a str> {
     let field = fields.iter().find(|field| field.code == b'C')?;
-    std::str::from_utf8(field.text).ok().filter(|text| text.len() == 5 && text.bytes().all(|b| b.is_ascii_alphanumeric()))
+    std::str::from_utf8(field.text)
+        .ok()
+        .filter(|text| text.len() == 5 && text.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 // === impl Said ===
@@ -130,7 +135,14 @@ impl Said {
     }
 
     fn new(severity: Severity, code: &'static str, message: impl Into<String>) -> Self {
-        Self { severity, code, message: message.into(), detail: None, hint: None, position: None }
+        Self {
+            severity,
+            code,
+            message: message.into(),
+            detail: None,
+            hint: None,
+            position: None,
+        }
     }
 
     /// Adds a detail.
@@ -166,7 +178,11 @@ impl Said {
 
     /// The fields in PostgreSQL's own order, by way of pgwire's vocabulary.
     fn fields(&self) -> Vec<(u8, String)> {
-        let mut info = ErrorInfo::new(self.severity.word().to_owned(), self.code.to_owned(), self.message.clone());
+        let mut info = ErrorInfo::new(
+            self.severity.word().to_owned(),
+            self.code.to_owned(),
+            self.message.clone(),
+        );
         info.severity_nonlocalized = Some(self.severity.word().to_owned());
         info.detail.clone_from(&self.detail);
         info.hint.clone_from(&self.hint);

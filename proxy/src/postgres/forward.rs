@@ -15,7 +15,9 @@ use crate::command::{Recorded, Refused};
 
 /// Appends a Query string, or what is certain to fail in its place.
 pub fn query(state: &mut State, plan: Plan, recorded: Option<Recorded>, bytes: &[u8], out: &mut Vec<u8>) {
-    let Some(Step { act, .. }) = plan.steps.into_iter().next() else { return };
+    let Some(Step { act, .. }) = plan.steps.into_iter().next() else {
+        return;
+    };
     let mut recorded = recorded;
     if let Some((_, refused)) = recorded.as_ref().and_then(Recorded::refused) {
         return refuse_query(state, refuse::said(refused), out);
@@ -32,7 +34,11 @@ pub fn query(state: &mut State, plan: Plan, recorded: Option<Recorded>, bytes: &
         after: part.after,
         change: part.change,
     });
-    state.expected.push(Expect::Query(Query { parts: parts.collect(), plan: None, failed: false }));
+    state.expected.push(Expect::Query(Query {
+        parts: parts.collect(),
+        plan: None,
+        failed: false,
+    }));
     out.extend_from_slice(bytes);
 }
 
@@ -40,7 +46,12 @@ pub fn query(state: &mut State, plan: Plan, recorded: Option<Recorded>, bytes: &
 pub fn refuse_query(state: &mut State, said: Said, out: &mut Vec<u8>) {
     refuse::put_failing_query(out);
     let said = Box::new(said);
-    state.expected.push(Expect::Refusal { said, code: QUERY_FAILS_WITH, query: true, met: false });
+    state.expected.push(Expect::Refusal {
+        said,
+        code: QUERY_FAILS_WITH,
+        query: true,
+        met: false,
+    });
 }
 
 /// Appends a pipeline's messages, up to the one that is refused.
@@ -88,7 +99,12 @@ fn refuses(step: &Step, refused: Option<&(usize, Refused)>) -> Option<Said> {
 fn refuse_rest(state: &mut State, said: Said, out: &mut Vec<u8>) {
     refuse::put_failing_execute(out);
     let said = Box::new(said);
-    state.expected.push(Expect::Refusal { said, code: EXECUTE_FAILS_WITH, query: false, met: false });
+    state.expected.push(Expect::Refusal {
+        said,
+        code: EXECUTE_FAILS_WITH,
+        query: false,
+        met: false,
+    });
 }
 
 /// The end of a unit: with Sync the target answers ReadyForQuery; without, it is asked to answer what it has.
@@ -115,16 +131,27 @@ fn forward(state: &mut State, act: Act, frame: &[u8], recorded: Option<&mut Reco
             }
             Expect::Bind(Change::Bind(name, portal))
         }
-        Act::DescribeStatement(view) => Expect::DescribeStatement { view, parameters: false },
+        Act::DescribeStatement(view) => Expect::DescribeStatement {
+            view,
+            parameters: false,
+        },
         Act::DescribePortal(portal) => Expect::DescribePortal { portal, own: false },
-        Act::Execute { portal, describe, after, change } => {
+        Act::Execute {
+            portal,
+            describe,
+            after,
+            change,
+        } => {
             if let Some(name) = describe {
                 // A client that skips Describe gives no layout: the door asks for it, and keeps the answer to itself.
                 frame::put(out, b'D', |out| {
                     out.push(b'P');
                     frame::put_cstr(out, &name);
                 });
-                state.expected.push(Expect::DescribePortal { portal: Rc::clone(&portal), own: true });
+                state.expected.push(Expect::DescribePortal {
+                    portal: Rc::clone(&portal),
+                    own: true,
+                });
             }
             Expect::Execute { portal, after, change }
         }
@@ -145,6 +172,9 @@ pub fn own(state: &mut State, sql: &str, out: &mut Vec<u8>) {
 /// What a client is told about a function call by the fast path, which carries no name to be judged by.
 #[must_use]
 pub fn no_fast_path() -> Said {
-    Said::error(sqlstate::UNSUPPORTED, "function calls by the fast path are refused at this door")
-        .hint("Call the function in a SELECT.")
+    Said::error(
+        sqlstate::UNSUPPORTED,
+        "function calls by the fast path are refused at this door",
+    )
+    .hint("Call the function in a SELECT.")
 }

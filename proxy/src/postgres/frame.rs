@@ -53,7 +53,9 @@ pub struct Head {
 /// # Errors
 /// As soon as the head is there and cannot be taken; its body need not have arrived.
 pub fn head(bytes: &[u8], cap: impl Fn(u8) -> Option<usize>) -> Result<Option<Head>, FrameError> {
-    let Some([tag, a, b, c, d]) = bytes.first_chunk::<HEADER>().copied() else { return Ok(None) };
+    let Some([tag, a, b, c, d]) = bytes.first_chunk::<HEADER>().copied() else {
+        return Ok(None);
+    };
     let length = u32::from_be_bytes([a, b, c, d]);
     let cap = cap(tag).ok_or(FrameError::Tag(tag))?;
     let wrong = FrameError::Length { tag, length };
@@ -61,7 +63,10 @@ pub fn head(bytes: &[u8], cap: impl Fn(u8) -> Option<usize>) -> Result<Option<He
     if body > cap {
         return Err(wrong);
     }
-    Ok(Some(Head { tag, len: HEADER + body }))
+    Ok(Some(Head {
+        tag,
+        len: HEADER + body,
+    }))
 }
 
 /// Caps of what a client may send once it is in.
@@ -97,7 +102,9 @@ impl<'a> Body<'a> {
     /// The body of a whole frame.
     #[must_use]
     pub fn of(frame: &'a [u8]) -> Self {
-        Self { rest: frame.get(HEADER..).unwrap_or_default() }
+        Self {
+            rest: frame.get(HEADER..).unwrap_or_default(),
+        }
     }
 
     /// Bytes without a header.
@@ -168,13 +175,19 @@ impl<'a> Body<'a> {
     pub fn value(&mut self) -> Result<Option<&'a [u8]>, FrameError> {
         match self.i32()? {
             -1 => Ok(None),
-            len => self.take(usize::try_from(len).map_err(|_| FrameError::Malformed)?).map(Some),
+            len => self
+                .take(usize::try_from(len).map_err(|_| FrameError::Malformed)?)
+                .map(Some),
         }
     }
 
     /// Nothing may be left.
     pub fn end(self) -> Result<(), FrameError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(FrameError::Malformed) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(FrameError::Malformed)
+        }
     }
 }
 
@@ -214,13 +227,22 @@ mod tests {
             (query(100), Ok(Some(Head { tag: b'Q', len: 101 }))),
             (query(3), Err(FrameError::Length { tag: b'Q', length: 3 })),
             (query(0), Err(FrameError::Length { tag: b'Q', length: 0 })),
-            (query(u32::MAX), Err(FrameError::Length { tag: b'Q', length: u32::MAX })),
+            (
+                query(u32::MAX),
+                Err(FrameError::Length {
+                    tag: b'Q',
+                    length: u32::MAX,
+                }),
+            ),
             (vec![b'!', 0, 0, 0, 4], Err(FrameError::Tag(b'!'))),
         ];
         for (bytes, want) in cases {
             assert_eq!(head(&bytes, client_cap), want, "{bytes:?}");
         }
-        assert_eq!(head(&[b'S', 0, 0, 0, 5], client_cap), Err(FrameError::Length { tag: b'S', length: 5 }));
+        assert_eq!(
+            head(&[b'S', 0, 0, 0, 5], client_cap),
+            Err(FrameError::Length { tag: b'S', length: 5 })
+        );
     }
 
     #[test]
@@ -247,6 +269,12 @@ mod tests {
         let mut out = Vec::new();
         put(&mut out, b'Q', |out| put_cstr(out, "sel\0ect"));
         assert_eq!(out, b"Q\0\0\0\x0bselect\0");
-        assert_eq!(head(&out, client_cap), Ok(Some(Head { tag: b'Q', len: out.len() })));
+        assert_eq!(
+            head(&out, client_cap),
+            Ok(Some(Head {
+                tag: b'Q',
+                len: out.len()
+            }))
+        );
     }
 }

@@ -8,12 +8,29 @@ use crate::command::Waiting;
 /// The NOTICE that says what is waited for, and what an approver has to type.
 #[must_use]
 pub fn notice(waiting: &Waiting) -> Said {
-    let Waiting { namespace, name, progress, reasons, left, first } = waiting;
+    let Waiting {
+        namespace,
+        name,
+        progress,
+        reasons,
+        left,
+        first,
+    } = waiting;
     if !first {
-        let so_far = if progress.is_empty() { String::new() } else { format!(", {progress} approvals") };
-        return Said::notice(format!("still waiting for approval of AccessRequest {name}{so_far}: {} left", span(*left)));
+        let so_far = if progress.is_empty() {
+            String::new()
+        } else {
+            format!(", {progress} approvals")
+        };
+        return Said::notice(format!(
+            "still waiting for approval of AccessRequest {name}{so_far}: {} left",
+            span(*left)
+        ));
     }
-    let mut said = Said::notice(format!("this command waits for approval of AccessRequest {name}: {} left", span(*left)));
+    let mut said = Said::notice(format!(
+        "this command waits for approval of AccessRequest {name}: {} left",
+        span(*left)
+    ));
     let mut detail = reasons.join("\n");
     if !detail.is_empty() {
         detail.push('\n');
@@ -52,8 +69,15 @@ mod tests {
             first: true,
         };
         let said = notice(&waiting);
-        assert!(said.message.contains("bank-7f3") && said.message.contains("10 min"), "{said:?}");
-        assert!(said.hint.unwrap().contains("kubectl sallyport approve bank-7f3 -n doors\n"));
+        assert!(
+            said.message.contains("bank-7f3") && said.message.contains("10 min"),
+            "{said:?}"
+        );
+        assert!(
+            said.hint
+                .unwrap()
+                .contains("kubectl sallyport approve bank-7f3 -n doors\n")
+        );
         waiting.first = false;
         waiting.progress = "1/2".into();
         assert!(notice(&waiting).message.contains("1/2"));

@@ -103,7 +103,13 @@ pub fn bind(mut body: Body<'_>) -> Result<Bind<'_>, FrameError> {
     if !formats.iter().all(known) || !result_formats.iter().all(known) {
         return Err(FrameError::Malformed);
     }
-    body.end().map(|()| Bind { portal, statement, formats, values, result_formats })
+    body.end().map(|()| Bind {
+        portal,
+        statement,
+        formats,
+        values,
+        result_formats,
+    })
 }
 
 /// Describe and Close.
@@ -152,7 +158,11 @@ pub fn parameter_status(mut body: Body<'_>) -> Result<(&str, &str), FrameError> 
 pub fn key_data(mut body: Body<'_>) -> Result<(i32, &[u8]), FrameError> {
     let pid = body.i32()?;
     let secret = body.rest();
-    if (4..=256).contains(&secret.len()) { Ok((pid, secret)) } else { Err(FrameError::Malformed) }
+    if (4..=256).contains(&secret.len()) {
+        Ok((pid, secret))
+    } else {
+        Err(FrameError::Malformed)
+    }
 }
 
 /// NotificationResponse: process, channel, payload.
@@ -211,8 +221,14 @@ mod tests {
     #[test]
     fn lists_that_lie_about_their_length_are_errors() {
         // 65,535 types announced, one sent.
-        assert_eq!(parse(Body::new(b"s\0select 1\0\xff\xff\0\0\0\x17")), Err(FrameError::Malformed));
-        assert_eq!(bind(Body::new(b"\0\0\0\0\0\x01\xff\xff\xff\xfe\0\0")), Err(FrameError::Malformed));
+        assert_eq!(
+            parse(Body::new(b"s\0select 1\0\xff\xff\0\0\0\x17")),
+            Err(FrameError::Malformed)
+        );
+        assert_eq!(
+            bind(Body::new(b"\0\0\0\0\0\x01\xff\xff\xff\xfe\0\0")),
+            Err(FrameError::Malformed)
+        );
         assert_eq!(row_description(Body::new(b"\0\x02a\0")), Err(FrameError::Malformed));
         assert_eq!(query(Body::new(b"select 1")), Err(FrameError::Malformed));
         assert_eq!(query(Body::new(b"select 1\0select 2\0")), Err(FrameError::Malformed));

@@ -91,7 +91,9 @@ impl Stated {
 
     /// The statement in every way that the text can be read.
     pub fn readings(&self) -> impl Iterator<Item = &Statement> {
-        self.script.readings().filter_map(|statements| statements.get(self.index))
+        self.script
+            .readings()
+            .filter_map(|statements| statements.get(self.index))
     }
 }
 
@@ -199,7 +201,9 @@ impl Names {
     /// itself says that they do not exist. Gives what owes outcomes of portals that were never run to their end.
     pub fn transaction_ended(&mut self) -> Vec<Running> {
         let portals = self.portals.drain();
-        portals.filter_map(|(_, portal)| portal.running.borrow_mut().take()).collect()
+        portals
+            .filter_map(|(_, portal)| portal.running.borrow_mut().take())
+            .collect()
     }
 
     /// A Query string takes the unnamed statement and portal away.
@@ -222,11 +226,20 @@ mod tests {
 
     fn prepared(text: &str) -> Rc<Prepared> {
         let script = Arc::new(sallyport_policy::sql::parse(text).unwrap());
-        Rc::new(Prepared { stated: Some(Stated { text: text.into(), script, index: 0 }), by_sql: true })
+        Rc::new(Prepared {
+            stated: Some(Stated {
+                text: text.into(),
+                script,
+                index: 0,
+            }),
+            by_sql: true,
+        })
     }
 
     fn text(names: &Names, name: &str) -> Option<String> {
-        names.statement(name).and_then(|prepared| prepared.stated.as_ref().map(|stated| stated.text.to_string()))
+        names
+            .statement(name)
+            .and_then(|prepared| prepared.stated.as_ref().map(|stated| stated.text.to_string()))
     }
 
     #[test]

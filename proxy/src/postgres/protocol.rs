@@ -63,7 +63,10 @@ impl Shared {
     /// Nothing yet. Side connections live on `runtime`.
     #[must_use]
     pub fn new(runtime: Handle) -> Self {
-        Self { cancels: Cancels::default(), catalogs: Catalogs::new(runtime) }
+        Self {
+            cancels: Cancels::default(),
+            catalogs: Catalogs::new(runtime),
+        }
     }
 }
 
@@ -96,10 +99,16 @@ impl Postgres {
         let Some(config) = self.door.tls.load().as_ref().clone() else {
             return Err(Turned::new(Refusal::DoorShut, "the door has no certificate"));
         };
-        let tls = TlsAcceptor::from(config).accept(stream).await.map_err(|error| lost(&error))?;
+        let tls = TlsAcceptor::from(config)
+            .accept(stream)
+            .await
+            .map_err(|error| lost(&error))?;
         // Without ALPN, TLS from the first byte could be anybody's: another protocol's client must not be led here.
         if direct && tls.get_ref().1.alpn_protocol() != Some(ALPN) {
-            return Err(Turned::new(Refusal::BadStartup, "direct TLS without the ALPN name postgresql"));
+            return Err(Turned::new(
+                Refusal::BadStartup,
+                "direct TLS without the ALPN name postgresql",
+            ));
         }
         Ok(Some(tls))
     }
@@ -111,7 +120,9 @@ impl Protocol for Postgres {
     type Target = Dialled;
 
     async fn accept(&self, stream: TcpStream) -> Result<Option<Client>, Turned> {
-        let Some(mut tls) = self.secured(stream).await? else { return Ok(None) };
+        let Some(mut tls) = self.secured(stream).await? else {
+            return Ok(None);
+        };
         match startup::first(&mut tls).await {
             Ok(First::Startup(startup)) => {
                 let mut wire = Wire::new(tls);
@@ -147,7 +158,12 @@ impl Protocol for Postgres {
     }
 
     fn offers(&self, client: &Client, open: &Open) -> bool {
-        let databases = open.spec.postgresql.as_ref().map(|postgresql| postgresql.databases.as_slice()).unwrap_or_default();
+        let databases = open
+            .spec
+            .postgresql
+            .as_ref()
+            .map(|postgresql| postgresql.databases.as_slice())
+            .unwrap_or_default();
         databases.is_empty() || databases.contains(&client.startup.wanted.database)
     }
 
@@ -168,12 +184,20 @@ impl Protocol for Postgres {
             .cancels
             .enter(reached.pid, client.startup.minor)
             .map_err(|error| Turned::new(Refusal::DoorShut, error.to_string()))?;
-        Ok(Dialled { reached, target, cancellable })
+        Ok(Dialled {
+            reached,
+            target,
+            cancellable,
+        })
     }
 
     async fn serve(&self, session: &mut Session, client: Client, dialled: Dialled) -> EndCause {
         let Client { mut wire, startup } = client;
-        let Dialled { reached, target, cancellable } = dialled;
+        let Dialled {
+            reached,
+            target,
+            cancellable,
+        } = dialled;
         greet(&reached, &cancellable, &mut wire.out);
         let beginning = Beginning {
             client: wire,
@@ -196,7 +220,8 @@ impl Protocol for Postgres {
         };
         let mut said = Said::fatal(code, turned.told.clone());
         if turned.reason == Refusal::BadToken {
-            said = said.hint("The password is a token of your identity provider: kubectl sallyport token prints a fresh one.");
+            said = said
+                .hint("The password is a token of your identity provider: kubectl sallyport token prints a fresh one.");
         }
         say(client.wire, &said).await;
     }
@@ -258,4 +283,3 @@ fn unavailable(error: &DialError) -> Turned {
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(256).collect()
 }
-

@@ -49,7 +49,8 @@ where
 {
     loop {
         let (held_client, held_target) = (client.pending() >= FLUSH_AT, target.pending() >= FLUSH_AT);
-        if want.target && !held_client
+        if want.target
+            && !held_client
             && let Poll::Ready(read) = target.poll_fill(cx)
         {
             return Poll::Ready(match read {
@@ -58,7 +59,8 @@ where
                 Err(error) => Moved::TargetGone(Some(error)),
             });
         }
-        if want.client && !held_target
+        if want.client
+            && !held_target
             && let Poll::Ready(read) = client.poll_fill(cx)
         {
             return Poll::Ready(match read {
@@ -97,7 +99,10 @@ mod tests {
         let (mut target_end, target) = duplex(16 * 1024 * 1024);
         target_end.write_all(&vec![7; 8 * 1024 * 1024]).await.unwrap();
         let (mut client, mut target) = (Wire::new(client), Wire::new(target));
-        let want = Want { client: false, target: true };
+        let want = Want {
+            client: false,
+            target: true,
+        };
         let mut relayed = 0;
         let relay = async {
             loop {
@@ -128,7 +133,10 @@ mod tests {
             assert_eq!((to_client, to_target), (vec![1; 1000], vec![2; 1000]));
             target_end.write_all(b"x").await.unwrap();
         };
-        let want = Want { client: true, target: true };
+        let want = Want {
+            client: true,
+            target: true,
+        };
         let (moved, ()) = tokio::join!(turn(&mut client, &mut target, want), peers);
         assert!(matches!(moved, Moved::Target));
         assert!(!client.unsent() && !target.unsent());

@@ -42,5 +42,9 @@ pub fn said(refused: &Refused) -> Said {
         Kind::Withdrawn => sqlstate::CANCELED,
         Kind::NoEvidence => sqlstate::NO_EVIDENCE,
     };
-    Said { detail: refused.detail.clone(), hint: refused.hint.clone(), ..Said::error(code, refused.message.clone()) }
+    Said {
+        detail: refused.detail.clone(),
+        hint: refused.hint.clone(),
+        ..Said::error(code, refused.message.clone())
+    }
 }

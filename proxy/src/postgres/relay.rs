@@ -134,7 +134,9 @@ fn own(state: &mut State, tag: u8, body: Body<'_>, bytes: &[u8], out: &mut Vec<u
     if matches!(tag, b'N' | b'S' | b'A') {
         return aside(state, tag, body, out).map(|()| Step::Taken);
     }
-    let Some(Expect::Own(answer)) = state.expected.front() else { return Err(Broken::Unasked(tag)) };
+    let Some(Expect::Own(answer)) = state.expected.front() else {
+        return Err(Broken::Unasked(tag));
+    };
     if answer.take(tag, body)? {
         state.transaction = message::ready(Body::of(bytes))?;
         if let Some(Expect::Own(answer)) = state.expected.pop() {
@@ -150,7 +152,11 @@ fn aside(state: &mut State, tag: u8, body: Body<'_>, out: &mut Vec<u8>) -> Resul
         b'N' => {
             let fields = errors::fields(body)?;
             let guarded = state.view().is_some_and(|view| view.guarded);
-            let reader = Reader { masker: &state.masker, catalog: &state.known.snapshot, guarded };
+            let reader = Reader {
+                masker: &state.masker,
+                catalog: &state.known.snapshot,
+                guarded,
+            };
             reader.put(b'N', &fields, out, &mut state.counts);
         }
         b'S' => {
@@ -158,7 +164,10 @@ fn aside(state: &mut State, tag: u8, body: Body<'_>, out: &mut Vec<u8>) -> Resul
             if name == "client_encoding" && !settings::is_utf8(value) {
                 return Err(Broken::Encoding);
             }
-            let (name, value) = (state.masker.free_text(name, &mut state.counts), state.masker.free_text(value, &mut state.counts));
+            let (name, value) = (
+                state.masker.free_text(name, &mut state.counts),
+                state.masker.free_text(value, &mut state.counts),
+            );
             frame::put(out, b'S', |out| {
                 frame::put_cstr(out, &name);
                 frame::put_cstr(out, &value);
@@ -190,7 +199,10 @@ impl State {
             counts: masker.counts(),
             masker,
             known: Arc::default(),
-            stale: Stale { path: true, ..Stale::default() },
+            stale: Stale {
+                path: true,
+                ..Stale::default()
+            },
             changed: Stale::default(),
             transaction: Transaction::Idle,
             number: None,
@@ -246,7 +258,11 @@ impl State {
     pub fn abandon(&mut self, target_lost: bool) {
         use sallyport_audit::record::TransactionFate;
         if let Some(number) = self.number.take() {
-            let fate = if target_lost { TransactionFate::Unknown } else { TransactionFate::RolledBack };
+            let fate = if target_lost {
+                TransactionFate::Unknown
+            } else {
+                TransactionFate::RolledBack
+            };
             self.ledger.transaction(number, fate);
         }
     }

@@ -37,23 +37,35 @@ impl View {
     /// A view on an answer of which nothing is known.
     #[must_use]
     pub fn unknown(masker: Arc<Masker>, known: Arc<Known>) -> Self {
-        Self { masker, known, lineages: Vec::new(), guarded: true }
+        Self {
+            masker,
+            known,
+            lineages: Vec::new(),
+            guarded: true,
+        }
     }
 
     /// A view on a statement, by its lineages.
     #[must_use]
     pub fn of(masker: Arc<Masker>, known: Arc<Known>, lineages: Vec<Lineage>) -> Self {
-        let touches = |lineage: &Lineage| {
-            !lineage.opaque.is_empty() || masker.protects(&lineage.touched_rules(&known.protected))
-        };
+        let touches =
+            |lineage: &Lineage| !lineage.opaque.is_empty() || masker.protects(&lineage.touched_rules(&known.protected));
         let guarded = lineages.iter().any(touches);
-        Self { masker, known, lineages, guarded }
+        Self {
+            masker,
+            known,
+            lineages,
+            guarded,
+        }
     }
 
     /// What flows into column `index` of `count`.
     #[must_use]
     pub fn flows(&self, index: usize, count: usize) -> Source {
-        let each = self.lineages.iter().map(|lineage| lineage.source(index, count, &self.known.protected));
+        let each = self
+            .lineages
+            .iter()
+            .map(|lineage| lineage.source(index, count, &self.known.protected));
         each.reduce(joined).unwrap_or(Source::Unknown)
     }
 
@@ -74,12 +86,14 @@ impl View {
     #[must_use]
     pub fn plan_with_strangers(&self, known: &Known, fields: &[Field<'_>], formats: Option<&[i16]>) -> RowPlan {
         let column = |(index, field): (usize, &Field<'_>)| {
-            self.column(known, (index, fields.len()), field, formats).unwrap_or_else(|Stranger| {
-                let source = joined(self.flows(index, fields.len()), Source::Unknown);
-                info(known, field, format(index, field, formats), source)
-            })
+            self.column(known, (index, fields.len()), field, formats)
+                .unwrap_or_else(|Stranger| {
+                    let source = joined(self.flows(index, fields.len()), Source::Unknown);
+                    info(known, field, format(index, field, formats), source)
+                })
         };
-        self.masker.plan_with(&fields.iter().enumerate().map(column).collect::<Vec<_>>(), &known.types)
+        self.masker
+            .plan_with(&fields.iter().enumerate().map(column).collect::<Vec<_>>(), &known.types)
     }
 
     fn column(
@@ -108,14 +122,20 @@ fn origin(known: &Known, field: &Field<'_>) -> Result<Option<RuleSet>, Stranger>
     if !known.has(field.table) {
         return Err(Stranger);
     }
-    let id = ColumnId { relation: field.table, column: field.column };
+    let id = ColumnId {
+        relation: field.table,
+        column: field.column,
+    };
     Ok(Some(known.protected.rules_of(id).cloned().unwrap_or_default()))
 }
 
 /// Whether a field is a number in one of the system's own views: a counter, not a value that somebody stored. Numbers out of
 /// other code that nobody can see into are looked at, and a nine-digit counter would be taken for an SSN.
 fn is_counter(known: &Known, field: &Field<'_>) -> bool {
-    let system = known.snapshot.relation(field.table).is_some_and(|relation| relation.schema == "pg_catalog");
+    let system = known
+        .snapshot
+        .relation(field.table)
+        .is_some_and(|relation| relation.schema == "pg_catalog");
     let number = matches!(
         Class::of(field.type_oid),
         Class::Int2 | Class::Int4 | Class::Int8 | Class::Float4 | Class::Float8
@@ -156,7 +176,8 @@ fn joined(one: Source, other: Source) -> Source {
             a.extend(&b);
             Source::Tainted(a)
         }
-        (known @ (Source::Column(_) | Source::Tainted(_)), _) | (_, known @ (Source::Column(_) | Source::Tainted(_))) => known,
+        (known @ (Source::Column(_) | Source::Tainted(_)), _)
+        | (_, known @ (Source::Column(_) | Source::Tainted(_))) => known,
         (Source::Plain, Source::Plain) => Source::Plain,
         _ => Source::Unknown,
     }

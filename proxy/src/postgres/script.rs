@@ -32,7 +32,11 @@ pub struct Text {
 /// # Errors
 /// PostgreSQL's own, where it does not parse.
 pub fn read(text: &str) -> Result<Text, SyntaxError> {
-    let known = CACHE.with_borrow(|cache| cache.get_key_value(text).map(|(text, script)| (Arc::clone(text), Arc::clone(script))));
+    let known = CACHE.with_borrow(|cache| {
+        cache
+            .get_key_value(text)
+            .map(|(text, script)| (Arc::clone(text), Arc::clone(script)))
+    });
     if let Some((text, script)) = known {
         return Ok(Text { text, script });
     }

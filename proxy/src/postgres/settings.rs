@@ -74,15 +74,23 @@ pub(super) fn wanted(mut body: Body<'_>) -> Result<Wanted, StartupError> {
             "client_encoding" => encoding(value)?,
             "replication" => replication(value)?,
             "options" => options(value, &mut wanted)?,
-            _ if key.starts_with("_pq_.") => return Err(refuse(format!("protocol option \"{key}\" is not known at this door"))),
+            _ if key.starts_with("_pq_.") => {
+                return Err(refuse(format!("protocol option \"{key}\" is not known at this door")));
+            }
             _ => setting(key, value, &mut wanted)?,
         }
     }
     body.end()?;
     if wanted.user.is_empty() {
-        return Err(Said::fatal(sqlstate::BAD_LOGIN, "no user name was given: any will do, the token says who you are").into());
+        return Err(Said::fatal(
+            sqlstate::BAD_LOGIN,
+            "no user name was given: any will do, the token says who you are",
+        )
+        .into());
     }
-    wanted.database = database.filter(|name| !name.is_empty()).unwrap_or_else(|| wanted.user.clone());
+    wanted.database = database
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| wanted.user.clone());
     Ok(wanted)
 }
 
@@ -95,20 +103,31 @@ fn encoding(value: &str) -> Result<(), StartupError> {
     if is_utf8(value) {
         return Ok(());
     }
-    Err(refuse(format!("client_encoding \"{}\" is refused: this door speaks UTF8", shown(value))))
+    Err(refuse(format!(
+        "client_encoding \"{}\" is refused: this door speaks UTF8",
+        shown(value)
+    )))
 }
 
 /// The names that PostgreSQL takes for UTF-8, which ignores case and punctuation.
 #[must_use]
 pub fn is_utf8(encoding: &str) -> bool {
-    let name: String = encoding.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    let name: String = encoding
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
     matches!(name.as_str(), "utf8" | "unicode")
 }
 
 fn replication(value: &str) -> Result<(), StartupError> {
     match value.to_ascii_lowercase().as_str() {
         "false" | "off" | "no" | "0" => Ok(()),
-        _ => Err(Said::fatal(sqlstate::UNSUPPORTED, "replication connections are refused at this door").into()),
+        _ => Err(Said::fatal(
+            sqlstate::UNSUPPORTED,
+            "replication connections are refused at this door",
+        )
+        .into()),
     }
 }
 
@@ -132,7 +151,10 @@ fn setting(key: &str, value: &str, wanted: &mut Wanted) -> Result<(), StartupErr
             wanted.settings.push((name, value.to_owned()));
             Ok(())
         }
-        _ => Err(refuse(format!("setting \"{}\" cannot be chosen at startup through this door", shown(key)))),
+        _ => Err(refuse(format!(
+            "setting \"{}\" cannot be chosen at startup through this door",
+            shown(key)
+        ))),
     }
 }
 
@@ -145,7 +167,10 @@ fn options(text: &str, wanted: &mut Wanted) -> Result<(), StartupError> {
         } else if let Some(pair) = word.strip_prefix("--").or_else(|| word.strip_prefix("-c")) {
             pair.to_owned()
         } else {
-            return Err(refuse(format!("option \"{}\" is refused: only -c name=value is taken", shown(&word))));
+            return Err(refuse(format!(
+                "option \"{}\" is refused: only -c name=value is taken",
+                shown(&word)
+            )));
         };
         let Some((name, value)) = pair.split_once('=') else {
             return Err(refuse(format!("option \"{}\" has no value", shown(&pair))));
@@ -217,7 +242,9 @@ mod tests {
         for (key, value, refused) in cases {
             match (read(&[(key, value)]), refused) {
                 (Ok(_), None) => {}
-                (Err(StartupError::Refused(said)), Some(word)) => assert!(said.message.contains(word), "{}", said.message),
+                (Err(StartupError::Refused(said)), Some(word)) => {
+                    assert!(said.message.contains(word), "{}", said.message)
+                }
                 (other, _) => panic!("{key}={value}: {other:?}"),
             }
         }
@@ -225,16 +252,35 @@ mod tests {
 
     #[test]
     fn options_are_split_as_postgresql_splits_them() {
-        let got = read(&[("database", "bank"), ("options", r"-c search_path=a\ b,c  --sallyport.on_hold=refuse -cgeqo=off")]).unwrap();
+        let got = read(&[
+            ("database", "bank"),
+            (
+                "options",
+                r"-c search_path=a\ b,c  --sallyport.on_hold=refuse -cgeqo=off",
+            ),
+        ])
+        .unwrap();
         assert_eq!(got.database, "bank");
         assert_eq!(got.on_hold, Some(OnHold::Refuse));
-        assert_eq!(got.settings, [("search_path".into(), "a b,c".into()), ("geqo".into(), "off".into())]);
+        assert_eq!(
+            got.settings,
+            [("search_path".into(), "a b,c".into()), ("geqo".into(), "off".into())]
+        );
     }
 
     #[test]
     fn a_truncated_message_is_malformed() {
-        assert!(matches!(wanted(Body::new(b"user\0alice")), Err(StartupError::Malformed)));
-        assert!(matches!(wanted(Body::new(b"user\0alice\0")), Err(StartupError::Malformed)));
-        assert!(matches!(wanted(Body::new(b"user\0alice\0\0rest")), Err(StartupError::Malformed)));
+        assert!(matches!(
+            wanted(Body::new(b"user\0alice")),
+            Err(StartupError::Malformed)
+        ));
+        assert!(matches!(
+            wanted(Body::new(b"user\0alice\0")),
+            Err(StartupError::Malformed)
+        ));
+        assert!(matches!(
+            wanted(Body::new(b"user\0alice\0\0rest")),
+            Err(StartupError::Malformed)
+        ));
     }
 }

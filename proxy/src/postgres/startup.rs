@@ -116,7 +116,8 @@ pub async fn open(stream: &mut TcpStream) -> Result<Opening, StartupError> {
             CANCEL => return Ok(Opening::Cancel(cancel(body)?)),
             code if code >> 16 == 3 => {
                 let words = "this door speaks TLS only";
-                let said = Said::fatal(sqlstate::BAD_LOGIN, words).hint("Connect with sslmode=verify-full, or at least sslmode=require.");
+                let said = Said::fatal(sqlstate::BAD_LOGIN, words)
+                    .hint("Connect with sslmode=verify-full, or at least sslmode=require.");
                 return Err(said.into());
             }
             code => return Err(unknown(code)),
@@ -149,7 +150,11 @@ pub fn read(packet: &[u8]) -> Result<First, StartupError> {
                 _ => (Minor::V2, true),
             };
             let wanted = settings::wanted(body)?;
-            Ok(First::Startup(Startup { minor, negotiate, wanted }))
+            Ok(First::Startup(Startup {
+                minor,
+                negotiate,
+                wanted,
+            }))
         }
         code => Err(unknown(code)),
     }
@@ -159,7 +164,11 @@ fn unknown(code: u32) -> StartupError {
     match code {
         SSL | GSSENC => Said::fatal(sqlstate::PROTOCOL, "encryption is already agreed on").into(),
         _ => {
-            let words = format!("unsupported frontend protocol {}.{}: this door speaks 3.0 and 3.2", code >> 16, code & 0xffff);
+            let words = format!(
+                "unsupported frontend protocol {}.{}: this door speaks 3.0 and 3.2",
+                code >> 16,
+                code & 0xffff
+            );
             Said::fatal(sqlstate::UNSUPPORTED, words).into()
         }
     }
@@ -169,7 +178,10 @@ fn cancel(mut body: Body<'_>) -> Result<CancelKey, StartupError> {
     let pid = body.i32()?;
     let secret = body.rest();
     if (4..=256).contains(&secret.len()) {
-        Ok(CancelKey { pid, secret: secret.to_vec() })
+        Ok(CancelKey {
+            pid,
+            secret: secret.to_vec(),
+        })
     } else {
         Err(StartupError::Malformed)
     }
@@ -178,7 +190,10 @@ fn cancel(mut body: Body<'_>) -> Result<CancelKey, StartupError> {
 /// One packet without its length, read exactly.
 async fn packet(stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, StartupError> {
     let length = stream.read_u32().await? as usize;
-    let body = length.checked_sub(4).filter(|body| (4..=MAX_PACKET).contains(body)).ok_or(StartupError::Malformed)?;
+    let body = length
+        .checked_sub(4)
+        .filter(|body| (4..=MAX_PACKET).contains(body))
+        .ok_or(StartupError::Malformed)?;
     let mut packet = vec![0; body];
     stream.read_exact(&mut packet).await?;
     Ok(packet)
@@ -224,13 +239,26 @@ mod tests {
 
     #[test]
     fn versions_are_taken_or_refused_in_words() {
-        let cases = [(0x3_0000, Minor::V0, false), (0x3_0001, Minor::V0, true), (0x3_0002, Minor::V2, false), (0x3_270f, Minor::V2, true)];
+        let cases = [
+            (0x3_0000, Minor::V0, false),
+            (0x3_0001, Minor::V0, true),
+            (0x3_0002, Minor::V2, false),
+            (0x3_270f, Minor::V2, true),
+        ];
         for (code, minor, negotiate) in cases {
-            let Ok(First::Startup(got)) = startup(code, &[("user", "alice")]) else { panic!("{code:x}") };
-            assert_eq!((got.minor, got.negotiate, got.wanted.database.as_str()), (minor, negotiate, "alice"));
+            let Ok(First::Startup(got)) = startup(code, &[("user", "alice")]) else {
+                panic!("{code:x}")
+            };
+            assert_eq!(
+                (got.minor, got.negotiate, got.wanted.database.as_str()),
+                (minor, negotiate, "alice")
+            );
         }
         for code in [0x2_0000, 0x4_0000, SSL, GSSENC, 0] {
-            assert!(matches!(startup(code, &[("user", "alice")]), Err(StartupError::Refused(_))), "{code:x}");
+            assert!(
+                matches!(startup(code, &[("user", "alice")]), Err(StartupError::Refused(_))),
+                "{code:x}"
+            );
         }
     }
 
@@ -252,7 +280,12 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let request = |code: u32| [8u32.to_be_bytes(), code.to_be_bytes()].concat();
-        let plain = [13u32.to_be_bytes().to_vec(), 0x3_0000u32.to_be_bytes().to_vec(), b"user\0".to_vec()].concat();
+        let plain = [
+            13u32.to_be_bytes().to_vec(),
+            0x3_0000u32.to_be_bytes().to_vec(),
+            b"user\0".to_vec(),
+        ]
+        .concat();
         let cases: [(Vec<u8>, &[u8], &str); 5] = [
             (request(SSL), b"S", "Ok(Tls)"),
             ([request(GSSENC), request(SSL)].concat(), b"NS", "Ok(Tls)"),

@@ -52,7 +52,9 @@ impl Collector {
     pub fn next(&mut self, arrived: &[u8]) -> Result<Option<Found>, FrameError> {
         loop {
             let rest = arrived.get(self.at..).unwrap_or_default();
-            let Some(head) = frame::head(rest, client_cap)? else { return Ok(None) };
+            let Some(head) = frame::head(rest, client_cap)? else {
+                return Ok(None);
+            };
             if !matches!(head.tag, b'P' | b'B' | b'D' | b'E' | b'C' | b'S' | b'H') && !self.heads.is_empty() {
                 return Ok(Some(self.pipeline(End::Cut)));
             }

@@ -52,7 +52,13 @@ pub enum WireError {
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Wraps a stream of which nothing has been read.
     pub fn new(stream: S) -> Self {
-        Self { stream, input: BytesMut::new(), out: Vec::new(), sent: 0, dirty: false }
+        Self {
+            stream,
+            input: BytesMut::new(),
+            out: Vec::new(),
+            sent: 0,
+            dirty: false,
+        }
     }
 
     /// The stream itself.
@@ -71,7 +77,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// # Errors
     /// When the first frame cannot be taken, which is known from its head on.
     pub fn whole(&self, cap: impl Fn(u8) -> Option<usize>) -> Result<Option<(Head, &[u8])>, FrameError> {
-        let Some(head) = frame::head(&self.input, cap)? else { return Ok(None) };
+        let Some(head) = frame::head(&self.input, cap)? else {
+            return Ok(None);
+        };
         Ok(self.input.get(..head.len).map(|bytes| (head, bytes)))
     }
 
@@ -97,7 +105,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if self.input.capacity() - self.input.len() < RESTING / 2 {
             // The buffer grows by what has arrived, never by what a length announces.
-            let more = if self.input.is_empty() { RESTING } else { CHUNK.max(self.input.len()) };
+            let more = if self.input.is_empty() {
+                RESTING
+            } else {
+                CHUNK.max(self.input.len())
+            };
             self.input.reserve(more);
         }
         let read = pin!(self.stream.read_buf(&mut self.input));
@@ -128,7 +140,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// What the end of the stream means: in order between two frames, a loss within one.
     #[must_use]
     pub fn ended(&self) -> WireError {
-        if self.input.is_empty() { WireError::Closed } else { WireError::Lost(io::ErrorKind::UnexpectedEof.into()) }
+        if self.input.is_empty() {
+            WireError::Closed
+        } else {
+            WireError::Lost(io::ErrorKind::UnexpectedEof.into())
+        }
     }
 
     /// Bytes that wait to be sent.

@@ -85,9 +85,23 @@ impl Admitted {
         let rules = door.rules.clone();
         let ledger = Ledger::new(door.evidence.clone(), end.session().clone());
         let subject = subject(&identity);
-        let session =
-            Session { door, rules, open, identity, token, slot, end, subject, ledger, units: 0, transactions: 0 };
-        Self { session, permit: Permit { target } }
+        let session = Session {
+            door,
+            rules,
+            open,
+            identity,
+            token,
+            slot,
+            end,
+            subject,
+            ledger,
+            units: 0,
+            transactions: 0,
+        };
+        Self {
+            session,
+            permit: Permit { target },
+        }
     }
 
     pub(super) fn into_parts(self) -> (Session, Permit) {

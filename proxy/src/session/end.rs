@@ -22,7 +22,13 @@ pub struct End {
 impl End {
     pub(super) fn new(evidence: Evidence, session: SessionId) -> Self {
         metrics::get().session_began();
-        Self { evidence, session, started: Instant::now(), cause: EndCause::Internal, commands: 0 }
+        Self {
+            evidence,
+            session,
+            started: Instant::now(),
+            cause: EndCause::Internal,
+            commands: 0,
+        }
     }
 
     /// The session.
@@ -47,11 +53,15 @@ impl Drop for End {
     fn drop(&mut self) {
         metrics::get().session_ended(self.cause, self.started.elapsed());
         let duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let end = SessionEnd { cause: self.cause, commands: self.commands, duration_us };
+        let end = SessionEnd {
+            cause: self.cause,
+            commands: self.commands,
+            duration_us,
+        };
         let batch = Batch::of(Time::now(), Some(&self.session), Event::SessionEnd(end));
-        let sent = batch.map_err(|error| error.to_string()).and_then(|batch| {
-            self.evidence.send(batch).map_err(|error| error.to_string())
-        });
+        let sent = batch
+            .map_err(|error| error.to_string())
+            .and_then(|batch| self.evidence.send(batch).map_err(|error| error.to_string()));
         if let Err(error) = sent {
             // The recorder writes this end itself once the stream is gone for good.
             metrics::get().evidence_failed();

@@ -9,8 +9,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, SanType, date_time_ymd,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -35,12 +35,18 @@ impl Ca {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(params, key), pem }
+        Self {
+            issuer: Issuer::new(params, key),
+            pem,
+        }
     }
 
     fn params(uris: &[&str], usages: &[ExtendedKeyUsagePurpose]) -> CertificateParams {
         let mut params = CertificateParams::default();
-        params.subject_alt_names = uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())).collect();
+        params.subject_alt_names = uris
+            .iter()
+            .map(|uri| SanType::URI((*uri).try_into().unwrap()))
+            .collect();
         params.extended_key_usages = usages.to_vec();
         params
     }
@@ -72,13 +78,21 @@ fn meet(client: &Arc<rustls::ClientConfig>, server: &Arc<rustls::ServerConfig>) 
         let mut bytes = Vec::new();
         client.write_tls(&mut bytes).unwrap();
         server.read_tls(&mut bytes.as_slice()).unwrap();
-        server.process_new_packets().map_err(|error| format!("server: {error}"))?;
+        server
+            .process_new_packets()
+            .map_err(|error| format!("server: {error}"))?;
         let mut bytes = Vec::new();
         server.write_tls(&mut bytes).unwrap();
         client.read_tls(&mut bytes.as_slice()).unwrap();
-        client.process_new_packets().map_err(|error| format!("client: {error}"))?;
+        client
+            .process_new_packets()
+            .map_err(|error| format!("client: {error}"))?;
     }
-    if client.is_handshaking() || server.is_handshaking() { Err("unfinished".to_owned()) } else { Ok(()) }
+    if client.is_handshaking() || server.is_handshaking() {
+        Err("unfinished".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 #[test]
@@ -96,11 +110,26 @@ fn peers_are_known_by_name_and_by_nothing_else() {
     let (chain, key) = ca.issue(&[DOOR, OPERATOR], &both());
     let two_names = Credential::from_pem(chain.as_bytes(), key.as_bytes(), ca.pem.as_bytes()).unwrap();
     let refused = [
-        ("a namesake's door", meet(&client(&namesake, only(RECORDER)), &server(only(DOOR)))),
-        ("another CA's door", meet(&client(&stranger, only(RECORDER)), &server(only(DOOR)))),
-        ("no workload certificate", meet(&client(&half, only(RECORDER)), &server(only(DOOR)))),
-        ("two names", meet(&client(&two_names, only(RECORDER)), &server(only(DOOR)))),
-        ("not the recorder that is wanted", meet(&client(&door, only(OPERATOR)), &server(only(DOOR)))),
+        (
+            "a namesake's door",
+            meet(&client(&namesake, only(RECORDER)), &server(only(DOOR))),
+        ),
+        (
+            "another CA's door",
+            meet(&client(&stranger, only(RECORDER)), &server(only(DOOR))),
+        ),
+        (
+            "no workload certificate",
+            meet(&client(&half, only(RECORDER)), &server(only(DOOR))),
+        ),
+        (
+            "two names",
+            meet(&client(&two_names, only(RECORDER)), &server(only(DOOR))),
+        ),
+        (
+            "not the recorder that is wanted",
+            meet(&client(&door, only(OPERATOR)), &server(only(DOOR))),
+        ),
     ];
     for (what, result) in refused {
         assert!(result.is_err(), "{what}");
@@ -109,27 +138,43 @@ fn peers_are_known_by_name_and_by_nothing_else() {
     assert!(meet(&anonymous, &server(only(DOOR))).is_err(), "no certificate");
     let optional = recorder.server_config_optional(only(DOOR), &[]).unwrap();
     meet(&anonymous, &optional).unwrap();
-    assert!(meet(&client(&namesake, only(RECORDER)), &optional).is_err(), "optional is not careless");
+    assert!(
+        meet(&client(&namesake, only(RECORDER)), &optional).is_err(),
+        "optional is not careless"
+    );
 }
 
 #[test]
 fn certificates_and_cas_change_under_configurations() {
     let (old, new) = (Ca::new(), Ca::new());
     let (door, recorder) = (old.credential(DOOR), old.credential(RECORDER));
-    let (client, server) = (door.client_config(only(RECORDER)).unwrap(), recorder.server_config(only(DOOR), &[]).unwrap());
+    let (client, server) = (
+        door.client_config(only(RECORDER)).unwrap(),
+        recorder.server_config(only(DOOR), &[]).unwrap(),
+    );
     meet(&client, &server).unwrap();
 
     let issue = |ca: &Ca, uri| ca.issue(&[uri], &both());
     let bundle = format!("{}{}", old.pem, new.pem);
     let (chain, key) = issue(&new, DOOR);
-    door.replace(chain.as_bytes(), key.as_bytes(), bundle.as_bytes()).unwrap();
-    assert!(meet(&client, &server).is_err(), "the recorder does not know the new CA yet");
+    door.replace(chain.as_bytes(), key.as_bytes(), bundle.as_bytes())
+        .unwrap();
+    assert!(
+        meet(&client, &server).is_err(),
+        "the recorder does not know the new CA yet"
+    );
     let (chain, key) = issue(&old, RECORDER);
-    recorder.replace(chain.as_bytes(), key.as_bytes(), bundle.as_bytes()).unwrap();
+    recorder
+        .replace(chain.as_bytes(), key.as_bytes(), bundle.as_bytes())
+        .unwrap();
     meet(&client, &server).unwrap();
 
     let (chain, _) = issue(&new, DOOR);
-    assert!(door.replace(chain.as_bytes(), key.as_bytes(), bundle.as_bytes()).is_err(), "a foreign key");
+    assert!(
+        door.replace(chain.as_bytes(), key.as_bytes(), bundle.as_bytes())
+            .is_err(),
+        "a foreign key"
+    );
     assert!(door.replace(chain.as_bytes(), key.as_bytes(), b"").is_err(), "no CA");
     meet(&client, &server).expect("what failed changed nothing");
     assert_eq!(door.identity().unwrap().to_string(), DOOR);
@@ -137,13 +182,18 @@ fn certificates_and_cas_change_under_configurations() {
 
 /// Serves `POST /v1/certificates` as the operator does, for one token.
 async fn operator(ca: Arc<Ca>, as_whom: &str, token: &'static str) -> SocketAddr {
-    let config = ca.credential(as_whom).server_config_optional(Arc::new(|_: &PeerIdentity| true), &[]).unwrap();
+    let config = ca
+        .credential(as_whom)
+        .server_config_optional(Arc::new(|_: &PeerIdentity| true), &[])
+        .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let acceptor = tokio_rustls::TlsAcceptor::from(config);
     tokio::spawn(async move {
         loop {
-            let Ok((tcp, _)) = listener.accept().await else { continue };
+            let Ok((tcp, _)) = listener.accept().await else {
+                continue;
+            };
             let Ok(tls) = acceptor.accept(tcp).await else { continue };
             let ca = ca.clone();
             let service = hyper::service::service_fn(move |request| answer(ca.clone(), request, token));
@@ -153,18 +203,32 @@ async fn operator(ca: Arc<Ca>, as_whom: &str, token: &'static str) -> SocketAddr
     address
 }
 
-async fn answer(ca: Arc<Ca>, request: hyper::Request<Incoming>, token: &str) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
-    let authorised = request.headers().get("authorization").is_some_and(|header| header == format!("Bearer {token}").as_str());
+async fn answer(
+    ca: Arc<Ca>,
+    request: hyper::Request<Incoming>,
+    token: &str,
+) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
+    let authorised = request
+        .headers()
+        .get("authorization")
+        .is_some_and(|header| header == format!("Bearer {token}").as_str());
     if !authorised || request.uri().path() != api::PATH {
         return Ok(hyper::Response::builder().status(403).body(Full::default()).unwrap());
     }
     let body = request.into_body().collect().await.unwrap().to_bytes();
     let asked: api::Request = serde_json::from_slice(&body).unwrap();
     let mut csr = CertificateSigningRequestParams::from_pem(&asked.csr).unwrap();
-    assert!(csr.params.subject_alt_names.is_empty(), "a Pod does not choose its name");
+    assert!(
+        csr.params.subject_alt_names.is_empty(),
+        "a Pod does not choose its name"
+    );
     csr.params = Ca::params(&[DOOR], &both());
     let certificate = csr.signed_by(&ca.issuer).unwrap().pem();
-    let body = serde_json::to_vec(&api::Response { certificate, ca_bundle: ca.pem.clone() }).unwrap();
+    let body = serde_json::to_vec(&api::Response {
+        certificate,
+        ca_bundle: ca.pem.clone(),
+    })
+    .unwrap();
     Ok(hyper::Response::new(Full::from(body)))
 }
 
@@ -173,7 +237,14 @@ fn enrollment(address: SocketAddr, ca: &Ca, token: &str) -> (Enrollment, tempfil
     let directory = tempfile::tempdir().unwrap();
     let token_file = directory.path().join("token");
     std::fs::write(&token_file, format!("{token}\n")).unwrap();
-    (Enrollment { operator_url: format!("https://{address}/"), operator_ca: ca.pem.clone(), token_file }, directory)
+    (
+        Enrollment {
+            operator_url: format!("https://{address}/"),
+            operator_ca: ca.pem.clone(),
+            token_file,
+        },
+        directory,
+    )
 }
 
 #[tokio::test]
@@ -191,9 +262,24 @@ async fn a_pod_gets_its_certificate_against_its_token() {
 async fn it_asks_again_until_the_end() {
     let ca = Arc::new(Ca::new());
     let table = [
-        ("a wrong token", operator(ca.clone(), OPERATOR, "good").await, "bad", ca.clone()),
-        ("somebody who is no operator", operator(ca.clone(), DOOR, "good").await, "good", ca.clone()),
-        ("another CA's operator", operator(Arc::new(Ca::new()), OPERATOR, "good").await, "good", ca.clone()),
+        (
+            "a wrong token",
+            operator(ca.clone(), OPERATOR, "good").await,
+            "bad",
+            ca.clone(),
+        ),
+        (
+            "somebody who is no operator",
+            operator(ca.clone(), DOOR, "good").await,
+            "good",
+            ca.clone(),
+        ),
+        (
+            "another CA's operator",
+            operator(Arc::new(Ca::new()), OPERATOR, "good").await,
+            "good",
+            ca.clone(),
+        ),
         ("nobody", "127.0.0.1:1".parse().unwrap(), "good", ca.clone()),
     ];
     for (what, address, token, ca) in table {
@@ -205,7 +291,10 @@ async fn it_asks_again_until_the_end() {
     }
     let (mut ours, _directory) = enrollment("127.0.0.1:1".parse().unwrap(), &ca, "good");
     ours.operator_ca = "no PEM".to_owned();
-    assert!(matches!(ours.start(CancellationToken::new()).await, Err(EnrollError::Tls(_))), "no retry mends that");
+    assert!(
+        matches!(ours.start(CancellationToken::new()).await, Err(EnrollError::Tls(_))),
+        "no retry mends that"
+    );
 }
 
 #[test]
@@ -222,9 +311,14 @@ fn renewal_is_due_at_two_thirds_of_life() {
         Credential::from_pem(leaf.as_bytes(), key.serialize_pem().as_bytes(), ca.pem.as_bytes()).unwrap()
     };
     let from = now - hour;
-    let due_at = due(&credential(from, from + hour * 6)).duration_since(UNIX_EPOCH).unwrap();
+    let due_at = due(&credential(from, from + hour * 6))
+        .duration_since(UNIX_EPOCH)
+        .unwrap();
     let latest = from + hour * 4;
-    assert!(due_at <= latest && due_at + hour * 6 / 10 + Duration::from_secs(2) >= latest, "{due_at:?} {latest:?}");
+    assert!(
+        due_at <= latest && due_at + hour * 6 / 10 + Duration::from_secs(2) >= latest,
+        "{due_at:?} {latest:?}"
+    );
     // Past, or nonsense: soon, but never at once in a circle.
     for (from, until) in [(now - hour * 6, now - hour), (now, now)] {
         let due_at = due(&credential(from, until)).duration_since(UNIX_EPOCH).unwrap();

@@ -29,7 +29,10 @@ fn found(required: i32) -> Found {
         connection: None,
         seen: true,
         policies: vec![policy("writes", required)],
-        settings: sallyport_policy::carrier::ClusterSettings { known_issuers: vec!["https://idp".into()], ..Default::default() },
+        settings: sallyport_policy::carrier::ClusterSettings {
+            known_issuers: vec!["https://idp".into()],
+            ..Default::default()
+        },
     }
 }
 
@@ -62,7 +65,10 @@ fn the_first_look_says_who_may_answer_and_opens_the_list() {
     let status = decide(&request(Value::Null), &found(2), at(1)).unwrap();
     assert_eq!(status.requirements.as_ref().map(Vec::len), Some(1));
     assert_eq!(status.approvals, Some(vec![]));
-    assert_eq!((status.state.as_deref(), status.progress.as_deref()), (Some("Pending"), Some("0/2")));
+    assert_eq!(
+        (status.state.as_deref(), status.progress.as_deref()),
+        (Some("Pending"), Some("0/2"))
+    );
 }
 
 #[test]
@@ -70,10 +76,20 @@ fn answers_become_states() {
     let cases: [(i32, Vec<Value>, &str, &str); 7] = [
         (1, vec![answer("bob", "Approve")], "Approved", "1/1"),
         (2, vec![answer("bob", "Approve")], "Pending", "1/2"),
-        (2, vec![answer("bob", "Approve"), answer("carol", "Approve")], "Approved", "2/2"),
+        (
+            2,
+            vec![answer("bob", "Approve"), answer("carol", "Approve")],
+            "Approved",
+            "2/2",
+        ),
         (1, vec![answer("alice", "Approve")], "Pending", "0/1"),
         (1, vec![answer("bob", "Deny")], "Denied", "0/1"),
-        (1, vec![answer("bob", "Approve"), answer("carol", "Deny")], "Denied", "1/1"),
+        (
+            1,
+            vec![answer("bob", "Approve"), answer("carol", "Deny")],
+            "Denied",
+            "1/1",
+        ),
         (1, vec![answer("alice", "Withdraw")], "Withdrawn", "0/1"),
     ];
     for (required, answers, state, progress) in cases {
@@ -101,7 +117,8 @@ fn what_was_approved_in_time_stays_approved() {
 fn an_end_is_an_end() {
     let mut request = answered(1, &[answer("bob", "Deny")]);
     request.status = decide(&request, &found(1), at(2));
-    request.status.as_mut().unwrap().approvals = Some(vec![serde_json::from_value(answer("carol", "Approve")).unwrap()]);
+    request.status.as_mut().unwrap().approvals =
+        Some(vec![serde_json::from_value(answer("carol", "Approve")).unwrap()]);
     assert_eq!(state_of(&request, &found(1), 3).0, "Denied");
 }
 
@@ -110,7 +127,11 @@ fn an_approval_can_be_revoked() {
     let mut request = answered(1, &[answer("bob", "Approve")]);
     request.status = decide(&request, &found(1), at(2));
     let status = request.status.as_mut().unwrap();
-    status.approvals.as_mut().unwrap().push(serde_json::from_value(answer("carol", "Revoke")).unwrap());
+    status
+        .approvals
+        .as_mut()
+        .unwrap()
+        .push(serde_json::from_value(answer("carol", "Revoke")).unwrap());
     let status = decide(&request, &found(1), at(3)).unwrap();
     assert_eq!(status.state.as_deref(), Some("Revoked"));
     assert!(!condition::is_true(&status.conditions, ConditionType::Approved));
@@ -132,7 +153,10 @@ fn a_changed_policy_drops_those_it_no_longer_entitles() {
 fn a_policy_that_is_gone_approves_nothing() {
     let mut request = answered(1, &[answer("bob", "Approve")]);
     request.status = decide(&request, &found(1), at(2));
-    let without = Found { policies: vec![], ..found(1) };
+    let without = Found {
+        policies: vec![],
+        ..found(1)
+    };
     assert_eq!(state_of(&request, &without, 3), ("Pending".to_owned(), None));
 }
 

@@ -21,7 +21,10 @@ fn status(change: impl FnOnce(&mut serde_json::Value)) -> TokenReviewStatus {
 #[test]
 fn a_pod_bound_token_says_who_bears_it() {
     let bearer = bearer(Some(&status(|_| {}))).unwrap();
-    assert_eq!((bearer.namespace.as_str(), bearer.account.as_str(), bearer.pod.as_str()), ("doors", "door-bank", "door-bank-1"));
+    assert_eq!(
+        (bearer.namespace.as_str(), bearer.account.as_str(), bearer.pod.as_str()),
+        ("doors", "door-bank", "door-bank-1")
+    );
 }
 
 #[test]
@@ -46,7 +49,9 @@ fn a_certificate_says_what_the_token_said_and_nothing_of_the_request() {
     let authority = Authority::make("test").unwrap();
     let key = KeyPair::generate().unwrap();
     let mut asked = CertificateParams::new(vec!["sallyport-operator.sallyport-system.svc".to_owned()]).unwrap();
-    asked.subject_alt_names.push(SanType::URI("spiffe://sallyport/operator".try_into().unwrap()));
+    asked
+        .subject_alt_names
+        .push(SanType::URI("spiffe://sallyport/operator".try_into().unwrap()));
     let csr = asked.serialize_request(&key).unwrap().pem().unwrap();
     let request = CertificateSigningRequestParams::from_pem(&csr).unwrap();
     let identity = PeerIdentity::Connection(Workload {

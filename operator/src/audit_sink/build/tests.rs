@@ -9,7 +9,10 @@ use crate::testing::{golden, settings};
 fn plan() -> Plan {
     let sink: AuditSink = serde_saphyr::from_str(&golden::read("audit_sink/full.yaml")).unwrap();
     Plan {
-        place: Place { namespace: "evidence".into(), name: "evidence".into() },
+        place: Place {
+            namespace: "evidence".into(),
+            name: "evidence".into(),
+        },
         uid: "01202ab6-ddad-408f-bef0-ee46984f493b".into(),
         spec: sink.spec,
     }
@@ -37,8 +40,19 @@ fn evidence_is_owned_by_nobody_and_no_namesake_gets_it() {
     let claim = &spec.volume_claim_templates.unwrap()[0];
     assert_eq!(claim.metadata.owner_references, None);
     let retention = spec.persistent_volume_claim_retention_policy.unwrap();
-    assert_eq!((retention.when_deleted.as_deref(), retention.when_scaled.as_deref()), (Some("Retain"), Some("Retain")));
-    let namesake = Plan { uid: "99999999-ddad-408f-bef0-ee46984f493b".into(), ..plan() };
-    let theirs = build(&namesake, &settings()).stateful_set.spec.unwrap().volume_claim_templates.unwrap();
+    assert_eq!(
+        (retention.when_deleted.as_deref(), retention.when_scaled.as_deref()),
+        (Some("Retain"), Some("Retain"))
+    );
+    let namesake = Plan {
+        uid: "99999999-ddad-408f-bef0-ee46984f493b".into(),
+        ..plan()
+    };
+    let theirs = build(&namesake, &settings())
+        .stateful_set
+        .spec
+        .unwrap()
+        .volume_claim_templates
+        .unwrap();
     assert_ne!(claim.metadata.name, theirs[0].metadata.name);
 }

@@ -55,7 +55,13 @@ pub enum AskError {
 }
 
 /// Asks the recorder of one sink. Only a peer whose certificate names this very sink is believed.
-pub async fn ask(credential: &Credential, namespace: &str, name: &str, uid: &str, from: u64) -> Result<Answer, AskError> {
+pub async fn ask(
+    credential: &Credential,
+    namespace: &str,
+    name: &str,
+    uid: &str,
+    from: u64,
+) -> Result<Answer, AskError> {
     let wanted = (namespace.to_owned(), name.to_owned(), uid.to_owned());
     let accept = Arc::new(move |peer: &PeerIdentity| match peer {
         PeerIdentity::Sink(sink) => sink.namespace == wanted.0 && sink.name == wanted.1 && sink.uid == wanted.2,
@@ -70,7 +76,10 @@ pub async fn ask(credential: &Credential, namespace: &str, name: &str, uid: &str
         .timeout(LIMIT)
         .build()
         .map_err(|_| AskError::Unreachable)?;
-    let url = format!("https://{}.{namespace}.svc:{READ_PORT}/v1/checkpoint?from={from}", names::recorder(name));
+    let url = format!(
+        "https://{}.{namespace}.svc:{READ_PORT}/v1/checkpoint?from={from}",
+        names::recorder(name)
+    );
     let mut response = client.get(url).send().await.map_err(|error| {
         tracing::debug!(%error, namespace, sink = name, "the recorder cannot be reached");
         AskError::Unreachable
@@ -97,7 +106,11 @@ impl Answer {
     /// An answer, for tests.
     #[cfg(test)]
     pub fn new(checkpoint: String, vkey: String, proof: &[Digest]) -> Self {
-        Self { checkpoint, vkey, proof: proof.iter().map(|hash| STANDARD.encode(hash.as_bytes())).collect() }
+        Self {
+            checkpoint,
+            vkey,
+            proof: proof.iter().map(|hash| STANDARD.encode(hash.as_bytes())).collect(),
+        }
     }
 
     /// The proof's hashes.
@@ -105,7 +118,17 @@ impl Answer {
     /// # Errors
     /// When one is none.
     pub fn proof(&self) -> Result<Vec<Digest>, String> {
-        let read = |hash: &String| STANDARD.decode(hash).ok().and_then(|bytes| bytes.try_into().ok()).map(Digest::from_bytes);
-        self.proof.iter().map(read).collect::<Option<_>>().ok_or_else(|| "the proof cannot be read".to_owned())
+        let read = |hash: &String| {
+            STANDARD
+                .decode(hash)
+                .ok()
+                .and_then(|bytes| bytes.try_into().ok())
+                .map(Digest::from_bytes)
+        };
+        self.proof
+            .iter()
+            .map(read)
+            .collect::<Option<_>>()
+            .ok_or_else(|| "the proof cannot be read".to_owned())
     }
 }

@@ -29,7 +29,10 @@ pub(super) fn deployment(plan: &Plan, settings: &Settings) -> Deployment {
                 }),
             }),
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(labels::door(&plan.name)), ..ObjectMeta::default() }),
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels::door(&plan.name)),
+                    ..ObjectMeta::default()
+                }),
                 spec: Some(pod(plan, settings)),
             },
             ..DeploymentSpec::default()
@@ -69,12 +72,24 @@ fn container(plan: &Plan, settings: &Settings) -> Container {
         image_pull_policy: Some(settings.image_pull_policy.clone()),
         command: Some(vec!["sallyport-proxy".to_owned()]),
         env: Some(environment),
-        ports: Some(vec![pods::port("door", DOOR_PORT), pods::port("admin", pods::ADMIN_PORT)]),
-        resources: Some(plan.spec.proxy.resources.clone().unwrap_or_else(pods::default_resources)),
+        ports: Some(vec![
+            pods::port("door", DOOR_PORT),
+            pods::port("admin", pods::ADMIN_PORT),
+        ]),
+        resources: Some(
+            plan.spec
+                .proxy
+                .resources
+                .clone()
+                .unwrap_or_else(pods::default_resources),
+        ),
         security_context: Some(pods::container_security()),
         startup_probe: Some(pods::probe("/healthz", 1, 60)),
         liveness_probe: Some(pods::probe("/healthz", 10, 3)),
-        readiness_probe: Some(Probe { success_threshold: Some(1), ..pods::probe("/readyz", 2, 2) }),
+        readiness_probe: Some(Probe {
+            success_threshold: Some(1),
+            ..pods::probe("/readyz", 2, 2)
+        }),
         volume_mounts: Some(pods::mounts()),
         ..Container::default()
     }

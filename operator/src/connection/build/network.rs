@@ -18,7 +18,10 @@ pub(super) fn policy(plan: &Plan, settings: &Settings) -> NetworkPolicy {
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(vec![
                 // Anybody may knock; who comes in is decided at the door.
-                NetworkPolicyIngressRule { from: None, ports: Some(vec![port("TCP", DOOR_PORT)]) },
+                NetworkPolicyIngressRule {
+                    from: None,
+                    ports: Some(vec![port("TCP", DOOR_PORT)]),
+                },
                 admin_from(settings),
             ]),
             egress: Some(egress(plan, settings)),
@@ -32,13 +35,22 @@ fn egress(plan: &Plan, settings: &Settings) -> Vec<NetworkPolicyEgressRule> {
         // A policy cannot name DNS hosts, and the target may be anywhere.
         return vec![NetworkPolicyEgressRule::default()];
     }
-    let recorders: Vec<NetworkPolicyPeer> =
-        plan.sinks.iter().map(|sink| pods_in(&sink.namespace, names::SINK_LABEL, &sink.name)).collect();
+    let recorders: Vec<NetworkPolicyPeer> = plan
+        .sinks
+        .iter()
+        .map(|sink| pods_in(&sink.namespace, names::SINK_LABEL, &sink.name))
+        .collect();
     vec![
         dns(),
         api_server(settings),
         operator(settings),
-        NetworkPolicyEgressRule { to: Some(recorders), ports: Some(vec![port("TCP", crate::audit_sink::EVIDENCE_PORT)]) },
-        NetworkPolicyEgressRule { to: Some(addresses(given)), ports: None },
+        NetworkPolicyEgressRule {
+            to: Some(recorders),
+            ports: Some(vec![port("TCP", crate::audit_sink::EVIDENCE_PORT)]),
+        },
+        NetworkPolicyEgressRule {
+            to: Some(addresses(given)),
+            ports: None,
+        },
     ]
 }

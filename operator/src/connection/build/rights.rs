@@ -10,11 +10,18 @@ pub(super) fn role(plan: &Plan) -> Role {
     let mut rules = vec![
         named("", "secrets", plan.secrets.iter()),
         named("", "configmaps", plan.config_maps.iter()),
-        rule(sallyport_crds::GROUP, "accessrequests", &["create", "get", "list", "watch"]),
+        rule(
+            sallyport_crds::GROUP,
+            "accessrequests",
+            &["create", "get", "list", "watch"],
+        ),
         rule(sallyport_crds::GROUP, "accessrequests/status", &["update", "patch"]),
     ];
     rules.retain(|rule| rule.resource_names.as_ref().is_none_or(|names| !names.is_empty()));
-    Role { metadata: metadata(plan), rules: Some(rules) }
+    Role {
+        metadata: metadata(plan),
+        rules: Some(rules),
+    }
 }
 
 pub(super) fn binding(plan: &Plan) -> RoleBinding {
@@ -37,7 +44,10 @@ pub(super) fn binding(plan: &Plan) -> RoleBinding {
 
 /// `list` and `watch` with a field selector on one name are allowed by a rule that names it, and nothing else is.
 fn named<'a>(group: &str, resource: &str, resource_names: impl Iterator<Item = &'a String>) -> PolicyRule {
-    PolicyRule { resource_names: Some(resource_names.cloned().collect()), ..rule(group, resource, &["get", "list", "watch"]) }
+    PolicyRule {
+        resource_names: Some(resource_names.cloned().collect()),
+        ..rule(group, resource, &["get", "list", "watch"])
+    }
 }
 
 fn rule(group: &str, resource: &str, verbs: &[&str]) -> PolicyRule {

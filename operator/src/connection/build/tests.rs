@@ -9,8 +9,16 @@ use crate::testing::{golden, settings};
 
 fn children_of(case: &str) -> String {
     let connection: Connection = serde_saphyr::from_str(&golden::read(&format!("connection/{case}.yaml"))).unwrap();
-    let place = Place { namespace: "doors".into(), name: connection.metadata.name.clone().unwrap() };
-    let plan = Plan::new(&place, "0b5e6a0e-6f5c-4d3c-9a53-1f6f2b1f0001", &connection.spec, ["hash-key".to_owned()]);
+    let place = Place {
+        namespace: "doors".into(),
+        name: connection.metadata.name.clone().unwrap(),
+    };
+    let plan = Plan::new(
+        &place,
+        "0b5e6a0e-6f5c-4d3c-9a53-1f6f2b1f0001",
+        &connection.spec,
+        ["hash-key".to_owned()],
+    );
     let children = build(&plan, &settings());
     let mut texts = vec![
         golden::yaml(&children.service),

@@ -31,9 +31,18 @@ async fn a_policy_change_makes_a_new_carrier_and_touches_no_deployment() {
     scenario.apply_masking_rule(rule).await;
     scenario.api.writes();
     scenario.look_at_connection("doors", "bank").await;
-    assert_eq!((scenario.carrier().revision, scenario.carrier().masking_rules[0].generation), (2, 8));
+    assert_eq!(
+        (
+            scenario.carrier().revision,
+            scenario.carrier().masking_rules[0].generation
+        ),
+        (2, 8)
+    );
     let writes = scenario.api.writes();
-    assert!(!writes.iter().any(|write| write.contains("/deployments/")), "{writes:?}");
+    assert!(
+        !writes.iter().any(|write| write.contains("/deployments/")),
+        "{writes:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,16 +69,24 @@ async fn enforced_is_what_processes_say_and_silence_is_a_no() {
 #[tokio::test]
 async fn a_required_rule_that_is_deleted_closes_the_door_and_one_that_was_not_does_not() {
     let mut scenario = served().await;
-    scenario.apply_masking_rule(serde_json::to_value(masking_rule("more")).unwrap()).await;
+    scenario
+        .apply_masking_rule(serde_json::to_value(masking_rule("more")).unwrap())
+        .await;
     scenario.look_at_connection("doors", "bank").await;
     assert_eq!(scenario.carrier().masking_rules.len(), 2);
     scenario.take("maskingrules", "doors", "more");
     scenario.look_at_connection("doors", "bank").await;
-    assert_eq!((scenario.carrier().masking_rules.len(), scenario.carrier().closed), (1, None));
+    assert_eq!(
+        (scenario.carrier().masking_rules.len(), scenario.carrier().closed),
+        (1, None)
+    );
     scenario.take("maskingrules", "doors", "pii");
     scenario.look_at_connection("doors", "bank").await;
     assert_eq!(scenario.carrier().closed.unwrap().reason, "RequiredRuleMissing");
-    assert_eq!(scenario.bank("Enforced"), ("False".into(), "RequiredRuleMissing".into()));
+    assert_eq!(
+        scenario.bank("Enforced"),
+        ("False".into(), "RequiredRuleMissing".into())
+    );
 }
 
 #[tokio::test]
@@ -79,7 +96,10 @@ async fn an_edit_that_is_not_accepted_leaves_the_last_one_in_force() {
     rule["metadata"]["generation"] = json!(8);
     rule["spec"]["match"]["detectors"] = json!(["NO_SUCH_THING"]);
     scenario.apply_masking_rule(rule).await;
-    assert_eq!(scenario.condition("maskingrules", "doors", "pii", "Accepted").0, "False");
+    assert_eq!(
+        scenario.condition("maskingrules", "doors", "pii", "Accepted").0,
+        "False"
+    );
     assert_eq!(scenario.condition("maskingrules", "doors", "pii", "Degraded").0, "True");
     scenario.look_at_connection("doors", "bank").await;
     let carrier = scenario.carrier();
@@ -92,7 +112,10 @@ async fn a_rule_that_does_not_decode_closes_and_does_not_stop_the_others() {
     let mut rule = serde_json::to_value(masking_rule("broken")).unwrap();
     rule["spec"]["match"] = json!("nonsense");
     scenario.apply_masking_rule(rule).await;
-    assert_eq!(scenario.condition("maskingrules", "doors", "broken", "Accepted").1, "Invalid");
+    assert_eq!(
+        scenario.condition("maskingrules", "doors", "broken", "Accepted").1,
+        "Invalid"
+    );
     scenario.look_at_connection("doors", "bank").await;
     assert_eq!(scenario.carrier().closed.unwrap().reason, "RuleNotAccepted");
     scenario.take("maskingrules", "doors", "broken");
@@ -110,7 +133,9 @@ async fn another_operator_takes_over_where_this_one_was() {
 
     // The ConfigMap is gone: the status and the doors remember.
     scenario.context.programs.retain(|_| false);
-    scenario.api.delete("/api/v1/namespaces/doors/configmaps/door-bank-policy");
+    scenario
+        .api
+        .delete("/api/v1/namespaces/doors/configmaps/door-bank-policy");
     scenario.context.applier.forget("doors");
     scenario.pod_says("a", 9);
     scenario.look_at_connection("doors", "bank").await;
@@ -122,7 +147,9 @@ async fn a_forged_carrier_is_not_believed() {
     let mut scenario = served().await;
     scenario.context.programs.retain(|_| false);
     let forged = json!({ "metadata": { "name": "door-bank-policy", "namespace": "doors" }, "data": { "carrier.json": "{\"payload\":\"\",\"signature\":\"\",\"keyId\":\"\"}" } });
-    scenario.api.put("/api/v1/namespaces/doors/configmaps/door-bank-policy", forged);
+    scenario
+        .api
+        .put("/api/v1/namespaces/doors/configmaps/door-bank-policy", forged);
     scenario.context.applier.forget("doors");
     scenario.look_at_connection("doors", "bank").await;
     assert_eq!(scenario.carrier().closed, None);
@@ -136,9 +163,17 @@ async fn a_namespace_that_is_not_opted_in_is_left_alone() {
     scenario.keep("connections", bank);
     scenario.api.writes();
     scenario.look_at_connection("elsewhere", "bank").await;
-    assert_eq!(scenario.condition("connections", "elsewhere", "bank", "Accepted").1, "NamespaceNotEnabled");
+    assert_eq!(
+        scenario.condition("connections", "elsewhere", "bank", "Accepted").1,
+        "NamespaceNotEnabled"
+    );
     let writes = scenario.api.writes();
-    assert!(writes.iter().all(|write| write.ends_with("/status") || write.contains("/events")), "{writes:?}");
+    assert!(
+        writes
+            .iter()
+            .all(|write| write.ends_with("/status") || write.contains("/events")),
+        "{writes:?}"
+    );
 }
 
 #[tokio::test]
@@ -148,8 +183,14 @@ async fn what_others_changed_is_mended() {
     let mut policy = scenario.api.get(path).unwrap();
     policy["spec"]["ingress"] = json!([]);
     scenario.api.put(path, policy);
-    let seen: k8s_openapi::api::networking::v1::NetworkPolicy = serde_json::from_value(scenario.api.get(path).unwrap()).unwrap();
+    let seen: k8s_openapi::api::networking::v1::NetworkPolicy =
+        serde_json::from_value(scenario.api.get(path).unwrap()).unwrap();
     scenario.context.applier.noticed(&seen);
     scenario.look_at_connection("doors", "bank").await;
-    assert_eq!(scenario.api.get(path).unwrap()["spec"]["ingress"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        scenario.api.get(path).unwrap()["spec"]["ingress"]
+            .as_array()
+            .map(Vec::len),
+        Some(2)
+    );
 }

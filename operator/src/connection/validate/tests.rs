@@ -29,26 +29,62 @@ async fn every_fault_has_its_reason() {
     type Change = fn(&mut Scenario, &mut Value);
     let cases: [(&str, Change, &str); 10] = [
         ("no credentials", |s, _| s.api.delete(CREDENTIALS), "SecretMissing"),
-        ("credentials without a password", |s, _| without(s, "/data/password"), "SecretMissing"),
-        ("credentials for another host", |_, c| c["spec"]["target"]["host"] = json!("elsewhere"), "HostNotPermitted"),
-        ("credentials for no host", |s, _| without(s, "/metadata/annotations"), "HostNotPermitted"),
-        ("certificate of one's own that is missing", |_, c| c["spec"]["certificate"] = json!({ "secretRef": { "name": "x" } }), "SecretMissing"),
+        (
+            "credentials without a password",
+            |s, _| without(s, "/data/password"),
+            "SecretMissing",
+        ),
+        (
+            "credentials for another host",
+            |_, c| c["spec"]["target"]["host"] = json!("elsewhere"),
+            "HostNotPermitted",
+        ),
+        (
+            "credentials for no host",
+            |s, _| without(s, "/metadata/annotations"),
+            "HostNotPermitted",
+        ),
+        (
+            "certificate of one's own that is missing",
+            |_, c| c["spec"]["certificate"] = json!({ "secretRef": { "name": "x" } }),
+            "SecretMissing",
+        ),
         (
             "authorities that are missing",
             |_, c| c["spec"]["target"]["tls"]["caBundle"] = json!({ "configMapKeyRef": { "name": "x", "key": "y" } }),
             "SecretMissing",
         ),
-        ("an unknown issuer", |_, c| c["spec"]["identity"]["issuers"][0]["name"] = json!("rogue"), "UnknownIssuer"),
-        ("a sink that is not there", |_, c| c["spec"]["sinks"][0]["name"] = json!("x"), "SinkNotAvailable"),
-        ("a rule that is not there", |_, c| c["spec"]["requires"]["maskingRules"] = json!(["x"]), "RequiredRuleMissing"),
-        ("a label taken off", |_, c| c["metadata"]["labels"] = json!({}), "RequiredRuleNotSelecting"),
+        (
+            "an unknown issuer",
+            |_, c| c["spec"]["identity"]["issuers"][0]["name"] = json!("rogue"),
+            "UnknownIssuer",
+        ),
+        (
+            "a sink that is not there",
+            |_, c| c["spec"]["sinks"][0]["name"] = json!("x"),
+            "SinkNotAvailable",
+        ),
+        (
+            "a rule that is not there",
+            |_, c| c["spec"]["requires"]["maskingRules"] = json!(["x"]),
+            "RequiredRuleMissing",
+        ),
+        (
+            "a label taken off",
+            |_, c| c["metadata"]["labels"] = json!({}),
+            "RequiredRuleNotSelecting",
+        ),
     ];
     for (what, change, reason) in cases {
         let mut scenario = Scenario::furnished().await;
         let mut bank = bank();
         change(&mut scenario, &mut bank);
         scenario.apply_connection(bank).await;
-        assert_eq!(scenario.bank("Accepted"), ("False".to_owned(), reason.to_owned()), "{what}");
+        assert_eq!(
+            scenario.bank("Accepted"),
+            ("False".to_owned(), reason.to_owned()),
+            "{what}"
+        );
         assert_eq!(scenario.carrier().closed.unwrap().reason, reason, "{what}");
         assert_eq!(scenario.bank("Ready").0, "False", "{what}");
     }
@@ -64,7 +100,11 @@ fn without(scenario: &mut Scenario, pointer: &str) {
 async fn what_this_version_cannot_serve_has_no_door() {
     for (field, value, reason) in [
         ("/spec/protocol", json!("Kubernetes"), "NotImplemented"),
-        ("/metadata/name", json!("a-name-that-is-far-too-long-for-what-is-made-of-it"), "Invalid"),
+        (
+            "/metadata/name",
+            json!("a-name-that-is-far-too-long-for-what-is-made-of-it"),
+            "Invalid",
+        ),
     ] {
         let mut scenario = Scenario::furnished().await;
         let mut bank = bank();
@@ -73,14 +113,22 @@ async fn what_this_version_cannot_serve_has_no_door() {
         scenario.api.writes();
         scenario.apply_connection(bank).await;
         assert_eq!(scenario.condition("connections", "doors", &name, "Accepted").1, reason);
-        let made: Vec<String> = scenario.api.writes().into_iter().filter(|write| !write.contains("/status") && !write.contains("/events")).collect();
+        let made: Vec<String> = scenario
+            .api
+            .writes()
+            .into_iter()
+            .filter(|write| !write.contains("/status") && !write.contains("/events"))
+            .collect();
         assert_eq!(made, Vec::<String>::new());
     }
 }
 
 #[tokio::test]
 async fn a_door_that_stood_is_closed_when_its_connection_cannot_be_served_any_more() {
-    for change in [json!({ "/spec/protocol": "Kubernetes" }), json!({ "/spec/subjects": "not a list" })] {
+    for change in [
+        json!({ "/spec/protocol": "Kubernetes" }),
+        json!({ "/spec/subjects": "not a list" }),
+    ] {
         let mut scenario = Scenario::furnished().await;
         scenario.apply_bank().await;
         assert_eq!(scenario.carrier().closed, None);
@@ -101,27 +149,54 @@ async fn hash_rules_need_their_keys() {
     let mut rule = serde_json::to_value(masking_rule("hashes")).unwrap();
     rule["spec"]["match"] = json!({ "columns": ["public.customers.email"] });
     rule["spec"]["profile"] = json!("Standard");
-    rule["spec"]["action"] = json!({ "type": "Hash", "hash": { "keySecretRef": { "name": "hash", "key": "key" }, "length": 32 } });
+    rule["spec"]["action"] =
+        json!({ "type": "Hash", "hash": { "keySecretRef": { "name": "hash", "key": "key" }, "length": 32 } });
     scenario.apply_masking_rule(rule).await;
     scenario.apply_bank().await;
     assert_eq!(scenario.bank("Accepted").1, "SecretMissing");
     for (length, reason) in [(16, "SecretMissing"), (32, "Accepted")] {
         let key = serde_json::to_value(k8s_openapi::ByteString(vec![7; length])).unwrap();
-        scenario.api.put("/api/v1/namespaces/doors/secrets/hash", json!({ "metadata": { "name": "hash" }, "data": { "key": key } }));
+        scenario.api.put(
+            "/api/v1/namespaces/doors/secrets/hash",
+            json!({ "metadata": { "name": "hash" }, "data": { "key": key } }),
+        );
         scenario.look_at_connection("doors", "bank").await;
         assert_eq!(scenario.bank("Accepted").1, reason, "{length} bytes");
     }
-    let role = scenario.api.get("/apis/rbac.authorization.k8s.io/v1/namespaces/doors/roles/door-bank").unwrap();
-    assert!(role["rules"][0]["resourceNames"].as_array().unwrap().contains(&json!("hash")), "{role}");
+    let role = scenario
+        .api
+        .get("/apis/rbac.authorization.k8s.io/v1/namespaces/doors/roles/door-bank")
+        .unwrap();
+    assert!(
+        role["rules"][0]["resourceNames"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("hash")),
+        "{role}"
+    );
 }
 
 #[tokio::test]
 async fn the_targets_authorities_travel_in_the_carrier() {
     let mut scenario = Scenario::furnished().await;
-    scenario.api.put("/api/v1/namespaces/doors/configmaps/bank-ca", json!({ "metadata": { "name": "bank-ca" }, "data": { "ca.crt": "PEM" } }));
+    scenario.api.put(
+        "/api/v1/namespaces/doors/configmaps/bank-ca",
+        json!({ "metadata": { "name": "bank-ca" }, "data": { "ca.crt": "PEM" } }),
+    );
     let mut bank = bank();
     bank["spec"]["target"]["tls"]["caBundle"] = json!({ "configMapKeyRef": { "name": "bank-ca", "key": "ca.crt" } });
     scenario.apply_connection(bank).await;
-    let bundle = scenario.carrier().connection.spec.target.tls.unwrap().ca_bundle.unwrap();
-    assert_eq!((bundle.inline.as_deref(), bundle.config_map_key_ref), (Some("PEM"), None));
+    let bundle = scenario
+        .carrier()
+        .connection
+        .spec
+        .target
+        .tls
+        .unwrap()
+        .ca_bundle
+        .unwrap();
+    assert_eq!(
+        (bundle.inline.as_deref(), bundle.config_map_key_ref),
+        (Some("PEM"), None)
+    );
 }

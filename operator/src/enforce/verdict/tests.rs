@@ -20,7 +20,13 @@ fn running(name: &str) -> Pod {
 }
 
 fn account(name: &str, revision: Option<u64>, at: Instant) -> (String, Account) {
-    let account = Account { pod: name.to_owned(), revision, sessions: 0, problems: vec![], at };
+    let account = Account {
+        pod: name.to_owned(),
+        revision,
+        sessions: 0,
+        problems: vec![],
+        at,
+    };
     (format!("uid-{name}"), account)
 }
 
@@ -60,9 +66,16 @@ fn a_stopped_process_is_a_no_after_five_seconds() {
 fn terminating_and_unready_processes_count_and_waiting_ones_do_not() {
     let now = Instant::now();
     let mut leaving = running("b");
-    leaving.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH));
+    leaving.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+        jiff::Timestamp::UNIX_EPOCH,
+    ));
     let ok = account("a", Some(7), now);
-    assert_eq!(verdict(&[running("a"), leaving], std::slice::from_ref(&ok), now).unwrap().0, Truth::False);
+    assert_eq!(
+        verdict(&[running("a"), leaving], std::slice::from_ref(&ok), now)
+            .unwrap()
+            .0,
+        Truth::False
+    );
     let waiting = pod("b", json!({ "waiting": { "reason": "ImagePullBackOff" } }));
     assert_eq!(verdict(&[running("a"), waiting], &[ok], now).unwrap().0, Truth::True);
 }
@@ -71,9 +84,19 @@ fn terminating_and_unready_processes_count_and_waiting_ones_do_not() {
 fn a_process_without_a_pod_counts_while_it_speaks() {
     let now = Instant::now();
     let old = account("gone", Some(6), now);
-    assert_eq!(verdict(&[running("a")], &[account("a", Some(7), now), old.clone()], now).unwrap().0, Truth::False);
+    assert_eq!(
+        verdict(&[running("a")], &[account("a", Some(7), now), old.clone()], now)
+            .unwrap()
+            .0,
+        Truth::False
+    );
     let later = now + Duration::from_secs(6);
-    assert_eq!(verdict(&[running("a")], &[account("a", Some(7), later), old], later).unwrap().0, Truth::True);
+    assert_eq!(
+        verdict(&[running("a")], &[account("a", Some(7), later), old], later)
+            .unwrap()
+            .0,
+        Truth::True
+    );
 }
 
 #[test]
@@ -89,5 +112,8 @@ fn a_new_operator_listens_before_it_speaks() {
     let pods = [running("a")];
     let pods: Vec<&Pod> = pods.iter().collect();
     assert_eq!(crew(&pods, &BTreeMap::new(), false, now).enforced(7, 1), None);
-    assert_eq!(crew(&pods, &BTreeMap::new(), true, now).enforced(7, 1).unwrap().reason, Reason::WaitingForProxies);
+    assert_eq!(
+        crew(&pods, &BTreeMap::new(), true, now).enforced(7, 1).unwrap().reason,
+        Reason::WaitingForProxies
+    );
 }

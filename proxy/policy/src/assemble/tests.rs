@@ -65,8 +65,16 @@ fn policy() -> ApprovalPolicySpec {
 }
 
 fn rule<S: Selecting>(name: &str, spec: S) -> Candidate<S> {
-    let present = Present { selector: spec.selector().clone(), mode: spec.mode() };
-    Candidate { name: name.into(), uid: format!("uid-{name}"), present: Some(present), accepted: Some((7, spec)) }
+    let present = Present {
+        selector: spec.selector().clone(),
+        mode: spec.mode(),
+    };
+    Candidate {
+        name: name.into(),
+        uid: format!("uid-{name}"),
+        present: Some(present),
+        accepted: Some((7, spec)),
+    }
 }
 
 fn issuers() -> Issuers {
@@ -76,19 +84,28 @@ fn issuers() -> Issuers {
         discovery_url: None,
         certificate_authority: None,
         audiences: vec!["sallyport".into(), "sallyport-doors".into()],
-        username: ClaimSource { claim: "email".into(), prefix: "oidc:".into() },
+        username: ClaimSource {
+            claim: "email".into(),
+            prefix: "oidc:".into(),
+        },
         groups: None,
         required_claims: BTreeMap::new(),
         only_groups: vec![],
     };
-    Issuers { issuers: BTreeMap::from([("keycloak".to_owned(), issuer)]), ..Issuers::default() }
+    Issuers {
+        issuers: BTreeMap::from([("keycloak".to_owned(), issuer)]),
+        ..Issuers::default()
+    }
 }
 
 #[test]
 fn all_that_applies_is_carried() {
     let carrier = carrier(&objects());
     assert_eq!(carrier.closed, None);
-    assert_eq!(carrier.rules_in_force(), BTreeMap::from([("uid-pii".to_owned(), 7), ("uid-writes".to_owned(), 7)]));
+    assert_eq!(
+        carrier.rules_in_force(),
+        BTreeMap::from([("uid-pii".to_owned(), 7), ("uid-writes".to_owned(), 7)])
+    );
     assert_eq!(carrier.sinks[0].address, "recorder-evidence.evidence.svc:7443");
     assert_eq!(carrier.settings.known_issuers, ["https://idp/realms/bank"]);
 }
@@ -98,14 +115,42 @@ fn whatever_is_lost_closes() {
     type Change = fn(&mut Objects<'static>);
     let cases: [(&str, Change, Reason); 10] = [
         ("rule deleted", |o| o.masking_rules.clear(), Reason::RequiredRuleMissing),
-        ("policy deleted", |o| o.approval_policies.clear(), Reason::RequiredRuleMissing),
-        ("rule never accepted", |o| o.masking_rules[0].accepted = None, Reason::RequiredRuleNotAccepted),
-        ("label taken off", |o| o.connection.labels.clear(), Reason::RequiredRuleNotSelecting),
+        (
+            "policy deleted",
+            |o| o.approval_policies.clear(),
+            Reason::RequiredRuleMissing,
+        ),
+        (
+            "rule never accepted",
+            |o| o.masking_rules[0].accepted = None,
+            Reason::RequiredRuleNotAccepted,
+        ),
+        (
+            "label taken off",
+            |o| o.connection.labels.clear(),
+            Reason::RequiredRuleNotSelecting,
+        ),
         ("sink deleted", |o| o.sinks.clear(), Reason::SinkNotAvailable),
-        ("sink for others", |o| o.sinks[0].spec.namespaces = vec!["elsewhere".into()], Reason::SinkNotAvailable),
-        ("sink not accepted", |o| o.sinks[0].address = None, Reason::SinkNotAvailable),
-        ("sink in another namespace", |o| o.connection.spec.sinks[0].namespace = None, Reason::SinkNotAvailable),
-        ("issuer unknown", |o| o.connection.spec.identity.issuers[0].name = "rogue".into(), Reason::UnknownIssuer),
+        (
+            "sink for others",
+            |o| o.sinks[0].spec.namespaces = vec!["elsewhere".into()],
+            Reason::SinkNotAvailable,
+        ),
+        (
+            "sink not accepted",
+            |o| o.sinks[0].address = None,
+            Reason::SinkNotAvailable,
+        ),
+        (
+            "sink in another namespace",
+            |o| o.connection.spec.sinks[0].namespace = None,
+            Reason::SinkNotAvailable,
+        ),
+        (
+            "issuer unknown",
+            |o| o.connection.spec.identity.issuers[0].name = "rogue".into(),
+            Reason::UnknownIssuer,
+        ),
         (
             "audience of one's own",
             |o| o.connection.spec.identity.issuers[0].audience = Some("kubernetes".into()),
@@ -125,20 +170,44 @@ fn whatever_is_lost_closes() {
 fn a_rule_that_was_never_accepted_closes_what_it_selects() {
     let with = |present: Option<Present>| {
         let mut objects = objects();
-        objects.masking_rules.push(Candidate { name: "new".into(), uid: "uid-new".into(), present, accepted: None });
-        assemble(&objects).1.iter().map(|problem| problem.reason).collect::<Vec<_>>()
+        objects.masking_rules.push(Candidate {
+            name: "new".into(),
+            uid: "uid-new".into(),
+            present,
+            accepted: None,
+        });
+        assemble(&objects)
+            .1
+            .iter()
+            .map(|problem| problem.reason)
+            .collect::<Vec<_>>()
     };
-    let selecting = |labels: Value, mode| Some(Present { selector: read(json!({ "matchLabels": labels })), mode });
-    assert_eq!(with(selecting(json!({ "data": "pii" }), Mode::Enforce)), [Reason::RuleNotAccepted]);
+    let selecting = |labels: Value, mode| {
+        Some(Present {
+            selector: read(json!({ "matchLabels": labels })),
+            mode,
+        })
+    };
+    assert_eq!(
+        with(selecting(json!({ "data": "pii" }), Mode::Enforce)),
+        [Reason::RuleNotAccepted]
+    );
     assert_eq!(with(selecting(json!({ "data": "other" }), Mode::Enforce)), []);
     assert_eq!(with(selecting(json!({ "data": "pii" }), Mode::Observe)), []);
-    assert_eq!(with(None), [Reason::RuleNotAccepted], "nobody knows what an unreadable rule selects");
+    assert_eq!(
+        with(None),
+        [Reason::RuleNotAccepted],
+        "nobody knows what an unreadable rule selects"
+    );
 }
 
 #[test]
 fn the_last_accepted_specification_holds_whatever_the_present_one_says() {
     let mut objects = objects();
-    objects.masking_rules[0].present = Some(Present { selector: LabelSelector::default(), mode: Mode::Observe });
+    objects.masking_rules[0].present = Some(Present {
+        selector: LabelSelector::default(),
+        mode: Mode::Observe,
+    });
     assert_eq!(carrier(&objects).masking_rules[0].spec, masking());
 }
 

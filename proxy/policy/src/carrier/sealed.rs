@@ -52,7 +52,11 @@ pub fn sign(carrier: &Carrier, key: &Ed25519KeyPair) -> Result<Vec<u8>, CarrierE
         key_id: key_id(key.public_key().as_ref()),
     };
     let bytes = serde_json::to_vec(&signed).map_err(|_| CarrierError::Unreadable)?;
-    if bytes.len() > MAX_BYTES { Err(CarrierError::TooLarge) } else { Ok(bytes) }
+    if bytes.len() > MAX_BYTES {
+        Err(CarrierError::TooLarge)
+    } else {
+        Ok(bytes)
+    }
 }
 
 /// Checks and reads a carrier. `trusted` are raw Ed25519 public keys of 32 bytes; nothing of the payload is read before
@@ -66,9 +70,15 @@ pub fn verify(bytes: &[u8], trusted: &[Vec<u8>]) -> Result<Carrier, CarrierError
     }
     let signed: SignedCarrier = serde_json::from_slice(bytes).map_err(|_| CarrierError::Unreadable)?;
     let payload = STANDARD.decode(&signed.payload).map_err(|_| CarrierError::Unreadable)?;
-    let signature = STANDARD.decode(&signed.signature).map_err(|_| CarrierError::Unreadable)?;
+    let signature = STANDARD
+        .decode(&signed.signature)
+        .map_err(|_| CarrierError::Unreadable)?;
     let message = message(&payload);
-    let genuine = trusted.iter().any(|key| UnparsedPublicKey::new(&ED25519, key).verify(&message, &signature).is_ok());
+    let genuine = trusted.iter().any(|key| {
+        UnparsedPublicKey::new(&ED25519, key)
+            .verify(&message, &signature)
+            .is_ok()
+    });
     if !genuine {
         return Err(CarrierError::Signature);
     }
@@ -89,7 +99,12 @@ fn message(payload: &[u8]) -> Vec<u8> {
 }
 
 fn key_id(public: &[u8]) -> String {
-    digest(&SHA256, public).as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    digest(&SHA256, public)
+        .as_ref()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]

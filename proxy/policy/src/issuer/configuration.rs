@@ -118,7 +118,9 @@ pub enum ConfigurationError {
         remedy: &'static str,
     },
     /// An audience for doors that the API server accepts too.
-    #[error("issuer {name}: the API server accepts audience {audience} too, so a token for a door could be used there; give doors an audience of their own in `audiences` of the names file")]
+    #[error(
+        "issuer {name}: the API server accepts audience {audience} too, so a token for a door could be used there; give doors an audience of their own in `audiences` of the names file"
+    )]
     AudienceNotAllowed {
         /// The short name.
         name: String,
@@ -154,14 +156,24 @@ impl Issuers {
         };
         let find = |url: &str| configuration.jwt.iter().find(|jwt| jwt.issuer.url == url);
         for named in names.issuers.iter().filter(|named| !named.audiences.is_empty()) {
-            resolved.api_server_audiences.extend(find(&named.url).into_iter().flat_map(|jwt| jwt.issuer.audiences.clone()));
+            resolved.api_server_audiences.extend(
+                find(&named.url)
+                    .into_iter()
+                    .flat_map(|jwt| jwt.issuer.audiences.clone()),
+            );
         }
         resolved.api_server_audiences.sort_unstable();
         resolved.api_server_audiences.dedup();
         let mut errors = Vec::new();
         for named in &names.issuers {
-            let not_configured = || ConfigurationError::NotConfigured { name: named.name.clone(), url: named.url.clone() };
-            match find(&named.url).ok_or_else(not_configured).and_then(|jwt| resolved.read(named, jwt)) {
+            let not_configured = || ConfigurationError::NotConfigured {
+                name: named.name.clone(),
+                url: named.url.clone(),
+            };
+            match find(&named.url)
+                .ok_or_else(not_configured)
+                .and_then(|jwt| resolved.read(named, jwt))
+            {
                 Ok(issuer) => resolved.add(issuer, &mut errors),
                 Err(error) => errors.push(error),
             }
@@ -171,22 +183,50 @@ impl Issuers {
 
     fn read(&self, named: &Named, jwt: &Jwt) -> Result<Issuer, ConfigurationError> {
         let name = &named.name;
-        let not_understood = |field, remedy| ConfigurationError::NotUnderstood { name: name.clone(), field, remedy };
+        let not_understood = |field, remedy| ConfigurationError::NotUnderstood {
+            name: name.clone(),
+            field,
+            remedy,
+        };
         if !jwt.user_validation_rules.is_empty() {
-            return Err(not_understood("userValidationRules", "use claimValidationRules with claim and requiredValue"));
+            return Err(not_understood(
+                "userValidationRules",
+                "use claimValidationRules with claim and requiredValue",
+            ));
         }
         if jwt.issuer.egress_selector_type.is_some() {
-            return Err(not_understood("issuer.egressSelectorType", "doors connect by themselves; leave it out"));
+            return Err(not_understood(
+                "issuer.egressSelectorType",
+                "doors connect by themselves; leave it out",
+            ));
         }
-        if jwt.claim_mappings.uid.as_ref().is_some_and(|uid| uid.claim.as_deref() != Some("sub")) {
-            return Err(not_understood("claimMappings.uid", "a person is (issuer, sub): map uid from the claim sub"));
+        if jwt
+            .claim_mappings
+            .uid
+            .as_ref()
+            .is_some_and(|uid| uid.claim.as_deref() != Some("sub"))
+        {
+            return Err(not_understood(
+                "claimMappings.uid",
+                "a person is (issuer, sub): map uid from the claim sub",
+            ));
         }
-        let audiences = if named.audiences.is_empty() { &jwt.issuer.audiences } else { &named.audiences };
+        let audiences = if named.audiences.is_empty() {
+            &jwt.issuer.audiences
+        } else {
+            &named.audiences
+        };
         if audiences.is_empty() {
             return Err(ConfigurationError::NoAudience(name.clone()));
         }
-        if let Some(audience) = audiences.iter().find(|audience| self.api_server_audiences.contains(audience)) {
-            return Err(ConfigurationError::AudienceNotAllowed { name: name.clone(), audience: audience.clone() });
+        if let Some(audience) = audiences
+            .iter()
+            .find(|audience| self.api_server_audiences.contains(audience))
+        {
+            return Err(ConfigurationError::AudienceNotAllowed {
+                name: name.clone(),
+                audience: audience.clone(),
+            });
         }
         let claim = |mapping: &Mapping, field| {
             mapping
@@ -197,16 +237,19 @@ impl Issuers {
             name: name.clone(),
             url: jwt.issuer.url.clone(),
             discovery_url: jwt.issuer.discovery_url.clone(),
-            certificate_authority: jwt.issuer.certificate_authority.clone().filter(|pem| !pem.trim().is_empty()),
+            certificate_authority: jwt
+                .issuer
+                .certificate_authority
+                .clone()
+                .filter(|pem| !pem.trim().is_empty()),
             audiences: audiences.clone(),
             username: claim(&jwt.claim_mappings.username, "claimMappings.username.expression")?,
             groups: match jwt.claim_mappings.groups.as_ref().filter(|groups| !groups.is_empty()) {
                 Some(groups) => Some(claim(groups, "claimMappings.groups.expression")?),
                 None => None,
             },
-            required_claims: required(&jwt.claim_validation_rules).ok_or_else(|| {
-                not_understood("claimValidationRules.expression", "use claim and requiredValue")
-            })?,
+            required_claims: required(&jwt.claim_validation_rules)
+                .ok_or_else(|| not_understood("claimValidationRules.expression", "use claim and requiredValue"))?,
             only_groups: Vec::new(),
         })
     }
@@ -238,7 +281,10 @@ impl Mapping {
         if self.expression.is_some() {
             return None;
         }
-        Some(ClaimSource { claim: self.claim.clone()?, prefix: self.prefix.clone().unwrap_or_default() })
+        Some(ClaimSource {
+            claim: self.claim.clone()?,
+            prefix: self.prefix.clone().unwrap_or_default(),
+        })
     }
 }
 

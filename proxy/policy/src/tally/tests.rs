@@ -26,7 +26,10 @@ fn case(approvers: Value, required: i32) -> Case {
     });
     Case {
         spec: serde_json::from_value(spec).unwrap(),
-        settings: ClusterSettings { known_issuers: vec![IDP.into()], ..ClusterSettings::default() },
+        settings: ClusterSettings {
+            known_issuers: vec![IDP.into()],
+            ..ClusterSettings::default()
+        },
         requirements: vec![serde_json::from_value(requirement).unwrap()],
     }
 }
@@ -45,7 +48,12 @@ fn answer(user: &str, subject: &str, decision: &str) -> Answer {
 
 impl Case {
     fn tally(&self, answers: &[Answer]) -> Tally {
-        let question = Question { namespace: "doors", uid: "r", spec: &self.spec, settings: &self.settings };
+        let question = Question {
+            namespace: "doors",
+            uid: "r",
+            spec: &self.spec,
+            settings: &self.settings,
+        };
         tally(&question, &self.requirements, answers)
     }
 }
@@ -54,7 +62,10 @@ impl Case {
 fn one_approver_of_the_group_is_enough_where_one_is_wanted() {
     let tally = case(group(), 1).tally(&[answer("oidc:bob", "sub-bob", "Approve")]);
     assert!(tally.is_approved());
-    assert_eq!((tally.progress().as_str(), tally.approvers), ("1/1", vec!["oidc:bob".to_owned()]));
+    assert_eq!(
+        (tally.progress().as_str(), tally.approvers),
+        ("1/1", vec!["oidc:bob".to_owned()])
+    );
 }
 
 #[test]
@@ -103,7 +114,10 @@ fn a_declared_name_is_the_person_it_stands_for() {
     let mut alice = answer("alice-by-certificate", "", "Approve");
     (alice.issuer, alice.subject) = (None, None);
     let mut case = case(json!([{ "kind": "User", "name": "alice-by-certificate" }]), 1);
-    assert!(case.tally(&[alice.clone()]).is_approved(), "without a mapping nobody knows that it is her");
+    assert!(
+        case.tally(&[alice.clone()]).is_approved(),
+        "without a mapping nobody knows that it is her"
+    );
     case.settings.approver_mappings = vec![crate::issuer::ApproverMapping {
         username: "alice-by-certificate".into(),
         issuer: IDP.into(),
@@ -119,7 +133,11 @@ fn a_reason_that_is_asked_for_must_be_given() {
     let mut bob = answer("oidc:bob", "sub-bob", "Approve");
     for (reason, counts) in [(None, false), (Some("  "), false), (Some("ticket 7"), true)] {
         bob.reason = reason.map(str::to_owned);
-        assert_eq!(case.tally(std::slice::from_ref(&bob)).is_approved(), counts, "{reason:?}");
+        assert_eq!(
+            case.tally(std::slice::from_ref(&bob)).is_approved(),
+            counts,
+            "{reason:?}"
+        );
     }
 }
 
@@ -127,7 +145,11 @@ fn a_reason_that_is_asked_for_must_be_given() {
 fn every_requirement_is_needed_and_none_is_not_enough() {
     let mut case = case(group(), 1);
     case.requirements.push(Requirement {
-        approvers: vec![Subject { kind: SubjectKind::User, name: "oidc:carol".into(), namespace: None }],
+        approvers: vec![Subject {
+            kind: SubjectKind::User,
+            name: "oidc:carol".into(),
+            namespace: None,
+        }],
         ..case.requirements[0].clone()
     });
     let bob = answer("oidc:bob", "sub-bob", "Approve");
@@ -142,12 +164,32 @@ fn every_requirement_is_needed_and_none_is_not_enough() {
 #[test]
 fn denials_withdrawals_and_revocations_need_the_right_author() {
     let case = case(group(), 1);
-    assert_eq!(case.tally(&[answer("oidc:bob", "sub-bob", "Deny")]).denied.as_deref(), Some("oidc:bob"));
+    assert_eq!(
+        case.tally(&[answer("oidc:bob", "sub-bob", "Deny")]).denied.as_deref(),
+        Some("oidc:bob")
+    );
     assert_eq!(case.tally(&[answer("oidc:alice", "sub-alice", "Deny")]).denied, None);
-    assert_eq!(case.tally(&[answer("oidc:bob", "sub-bob", "Revoke")]).revoked.as_deref(), Some("oidc:bob"));
+    assert_eq!(
+        case.tally(&[answer("oidc:bob", "sub-bob", "Revoke")])
+            .revoked
+            .as_deref(),
+        Some("oidc:bob")
+    );
     assert_eq!(case.tally(&[answer("oidc:bob", "sub-bob", "Withdraw")]).withdrawn, None);
-    assert_eq!(case.tally(&[answer("oidc:alice", "sub-alice", "Withdraw")]).withdrawn.as_deref(), Some("oidc:alice"));
+    assert_eq!(
+        case.tally(&[answer("oidc:alice", "sub-alice", "Withdraw")])
+            .withdrawn
+            .as_deref(),
+        Some("oidc:alice")
+    );
     let door = "system:serviceaccount:doors:door-bank";
-    assert_eq!(case.tally(&[answer(door, "", "Withdraw")]).withdrawn.as_deref(), Some(door));
-    assert_eq!(case.tally(&[answer("system:serviceaccount:doors:door-other", "", "Withdraw")]).withdrawn, None);
+    assert_eq!(
+        case.tally(&[answer(door, "", "Withdraw")]).withdrawn.as_deref(),
+        Some(door)
+    );
+    assert_eq!(
+        case.tally(&[answer("system:serviceaccount:doors:door-other", "", "Withdraw")])
+            .withdrawn,
+        None
+    );
 }

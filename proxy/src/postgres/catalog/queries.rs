@@ -8,9 +8,20 @@ pub(super) const POSITION: &str = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery
 /// A digest over every row version that a snapshot is made of: it moves when any of them is replaced.
 pub(super) fn digest() -> String {
     let by_oid = ["pg_class", "pg_rewrite", "pg_namespace", "pg_type", "pg_trigger"];
-    let mut each: Vec<String> = by_oid.iter().map(|table| digest_of(table, "oid::pg_catalog.int8", "0")).collect();
-    each.push(digest_of("pg_attribute", "attrelid::pg_catalog.int8", "attnum::pg_catalog.int8"));
-    each.push(digest_of("pg_inherits", "inhrelid::pg_catalog.int8", "inhparent::pg_catalog.int8"));
+    let mut each: Vec<String> = by_oid
+        .iter()
+        .map(|table| digest_of(table, "oid::pg_catalog.int8", "0"))
+        .collect();
+    each.push(digest_of(
+        "pg_attribute",
+        "attrelid::pg_catalog.int8",
+        "attnum::pg_catalog.int8",
+    ));
+    each.push(digest_of(
+        "pg_inherits",
+        "inhrelid::pg_catalog.int8",
+        "inhparent::pg_catalog.int8",
+    ));
     format!("SELECT {}", each.join(", "))
 }
 
@@ -65,7 +76,8 @@ const TYPES: &str = "SELECT t.oid, t.typtype, t.typcategory, t.typbasetype, t.ty
 
 /// Schemas that unqualified names are looked up in, the session's temporary schema, and whether it is another role now.
 const PATH: &str = "SELECT pg_catalog.unnest(pg_catalog.current_schemas(true))";
-const TEMP: &str = "SELECT nspname FROM pg_catalog.pg_namespace WHERE oid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()";
+const TEMP: &str =
+    "SELECT nspname FROM pg_catalog.pg_namespace WHERE oid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()";
 const PREPARED: &str = "SELECT name, statement FROM pg_catalog.pg_prepared_statements WHERE from_sql";
 /// What belongs to the session's temporary schema.
 const OWN_TEMP: &str = "AND pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()";
@@ -82,8 +94,15 @@ pub(super) fn snapshot(definitions: bool) -> String {
 /// The session's own knowledge: path, temporary schema, statements prepared by SQL, then relations and columns: all of
 /// them after its own uncommitted DDL, else those of the temporary schema.
 pub(super) fn own(all: bool) -> String {
-    let (filter, more) = if all { ("", format!("{PARENTS}; {TYPES}")) } else { (OWN_TEMP, NOTHING_MORE.to_owned()) };
-    format!("{PATH}; {TEMP}; {PREPARED}; {}; {more}", relations(OWN_DEFINITION, filter))
+    let (filter, more) = if all {
+        ("", format!("{PARENTS}; {TYPES}"))
+    } else {
+        (OWN_TEMP, NOTHING_MORE.to_owned())
+    };
+    format!(
+        "{PATH}; {TEMP}; {PREPARED}; {}; {more}",
+        relations(OWN_DEFINITION, filter)
+    )
 }
 
 fn relations(definition: &str, filter: &str) -> String {

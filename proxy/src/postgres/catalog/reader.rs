@@ -37,13 +37,18 @@ pub fn own_query(all: bool) -> String {
 /// Reads the answer to [`own_query`].
 #[must_use]
 pub fn read_own(results: &[Vec<Row>]) -> Option<Own> {
-    let [path, temp, prepared, rest @ ..] = results else { return None };
+    let [path, temp, prepared, rest @ ..] = results else {
+        return None;
+    };
     let schemas = path.iter().map(|row| text(row, 0).to_owned()).collect();
     let temp = temp.first().map(|row| text(row, 0).to_owned());
     let read = read(rest)?;
     Some(Own {
         path: SearchPath::effective(schemas, temp),
-        prepared: prepared.iter().map(|row| (text(row, 0).to_owned(), text(row, 1).to_owned())).collect(),
+        prepared: prepared
+            .iter()
+            .map(|row| (text(row, 0).to_owned(), text(row, 1).to_owned()))
+            .collect(),
         relations: read.relations,
         types: read.types,
     })
@@ -51,7 +56,9 @@ pub fn read_own(results: &[Vec<Row>]) -> Option<Own> {
 
 /// Reads the answer to [`queries::snapshot`], without its BEGIN and COMMIT, or the end of [`queries::own`].
 pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
-    let [relations, columns, parents, types] = results else { return None };
+    let [relations, columns, parents, types] = results else {
+        return None;
+    };
     let mut by_oid: HashMap<Oid, Relation> = HashMap::new();
     for row in relations {
         let oid = number(row, 0)?;
@@ -68,7 +75,9 @@ pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
         by_oid.insert(oid, relation);
     }
     for row in columns {
-        let Some(relation) = by_oid.get_mut(&number(row, 0)?) else { continue };
+        let Some(relation) = by_oid.get_mut(&number(row, 0)?) else {
+            continue;
+        };
         relation.columns.push(Column {
             attnum: text(row, 1).parse::<AttNum>().ok()?,
             name: text(row, 2).to_owned(),
@@ -81,7 +90,10 @@ pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
             relation.parents.push(number(row, 1)?);
         }
     }
-    Some(Read { relations: by_oid.into_values().collect(), types: classes(types)? })
+    Some(Read {
+        relations: by_oid.into_values().collect(),
+        types: classes(types)?,
+    })
 }
 
 fn number(row: &Row, column: usize) -> Option<Oid> {
@@ -153,13 +165,19 @@ mod tests {
     use super::*;
 
     fn row(values: &[&str]) -> Row {
-        values.iter().map(|value| (*value != "-").then(|| (*value).to_owned())).collect()
+        values
+            .iter()
+            .map(|value| (*value != "-").then(|| (*value).to_owned()))
+            .collect()
     }
 
     #[test]
     fn rows_become_relations_and_types() {
         let results = [
-            vec![row(&["10", "public", "t", "r", "t", "-"]), row(&["11", "public", "v", "v", "f", " SELECT 1;"])],
+            vec![
+                row(&["10", "public", "t", "r", "t", "-"]),
+                row(&["11", "public", "v", "v", "f", " SELECT 1;"]),
+            ],
             vec![row(&["10", "1", "a", "25", "-"]), row(&["10", "3", "b", "23", "a + 1"])],
             vec![row(&["11", "10"])],
             vec![

@@ -21,7 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A side connection that nobody asks is given back after this.
 const IDLE: Duration = Duration::from_secs(300);
 /// Longer than any question takes; what waits for a lock of somebody else is given up.
-const SETTINGS: [(&str, &str); 3] = [("search_path", ""), ("statement_timeout", "15s"), ("lock_timeout", "500ms")];
+const SETTINGS: [(&str, &str); 3] = [
+    ("search_path", ""),
+    ("statement_timeout", "15s"),
+    ("lock_timeout", "500ms"),
+];
 
 /// What a lock cannot be had for.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -56,7 +60,10 @@ impl Catalogs {
     /// Side connections live on `runtime`.
     #[must_use]
     pub fn new(runtime: Handle) -> Self {
-        Self { databases: Arc::default(), runtime }
+        Self {
+            databases: Arc::default(),
+            runtime,
+        }
     }
 
     /// The catalog of a database as it was committed at some moment after this call, with what the policy protects in it.
@@ -66,7 +73,11 @@ impl Catalogs {
     /// When it cannot be read in time.
     pub async fn fresh(&self, target: &Target, database: &str, open: &Open) -> Result<Arc<Known>, CatalogError> {
         let (reply, answer) = oneshot::channel();
-        let request = Request { target: target.clone(), policy: Arc::clone(&open.policy), reply };
+        let request = Request {
+            target: target.clone(),
+            policy: Arc::clone(&open.policy),
+            reply,
+        };
         self.send((open.connection.uid.clone(), database.to_owned()), request);
         match tokio::time::timeout(PATIENCE, answer).await {
             Ok(Ok(answer)) => answer,
@@ -143,7 +154,9 @@ impl Side {
     }
 
     async fn serve(&mut self, waiting: Vec<Request>) {
-        let Some(target) = waiting.first().map(|request| request.target.clone()) else { return };
+        let Some(target) = waiting.first().map(|request| request.target.clone()) else {
+            return;
+        };
         let mut checked = self.check(&target).await;
         if checked.is_err() {
             // A connection that was closed while it was idle looks like an error once.
@@ -174,7 +187,11 @@ impl Side {
             Some(reached) => reached,
             none => {
                 let settings = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
-                let asking = Asking { database: &self.database, application: "sallyport catalog", settings: &settings };
+                let asking = Asking {
+                    database: &self.database,
+                    application: "sallyport catalog",
+                    settings: &settings,
+                };
                 none.insert(dial(target, &asking).await?)
             }
         };
@@ -197,7 +214,9 @@ impl Side {
             }
             other => other?,
         };
-        let [_begin, results @ .., _commit] = results.as_slice() else { return Err(SideError::NoCatalog) };
+        let [_begin, results @ .., _commit] = results.as_slice() else {
+            return Err(SideError::NoCatalog);
+        };
         let read = reader::read(results).ok_or(SideError::NoCatalog)?;
         self.snapshot = Arc::new(Snapshot::new(read.relations));
         self.types = Arc::new(read.types);

@@ -12,7 +12,9 @@ impl Conversation {
         while self.state.copy_in.as_ref().is_some_and(|copy| copy.open) && self.target.pending() < FLUSH_AT {
             let whole = self.client.whole(client_cap).map_err(|_| Over::client_broke())?;
             let Some((head, bytes)) = whole else { return Ok(()) };
-            let Some(copy) = self.state.copy_in.as_mut() else { return Ok(()) };
+            let Some(copy) = self.state.copy_in.as_mut() else {
+                return Ok(());
+            };
             match head.tag {
                 b'd' => {
                     copy.tally.add(Body::of(bytes).rest());

@@ -38,7 +38,10 @@ impl Desk for Held<'_> {
     async fn gone(&mut self) -> Gone {
         let conversation = &mut *self.conversation;
         loop {
-            let want = Want { client: conversation.client.arrived().len() < AHEAD, target: true };
+            let want = Want {
+                client: conversation.client.arrived().len() < AHEAD,
+                target: true,
+            };
             tokio::select! {
                 biased;
                 moved = turn(&mut conversation.client, &mut conversation.target, want) => match moved {

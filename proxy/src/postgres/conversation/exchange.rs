@@ -59,7 +59,10 @@ impl Conversation {
             } else if self.client.pending() >= 4 * FLUSH_AT {
                 return Ok(Passed::Full);
             }
-            let Some((head, bytes)) = self.target.whole(target_cap).map_err(|error| Over::from(crate::postgres::relay::Broken::from(error)))?
+            let Some((head, bytes)) = self
+                .target
+                .whole(target_cap)
+                .map_err(|error| Over::from(crate::postgres::relay::Broken::from(error)))?
             else {
                 return Ok(Passed::Dry);
             };
@@ -90,9 +93,14 @@ impl Conversation {
 
     /// Waits for either peer, a cancel, or the end of the session's time.
     async fn wait(&mut self, session: &mut Session) -> Result<(), Over> {
-        let orphaned = self.orphaned.map(|since| tokio::time::Instant::from_std(since + LINGER));
+        let orphaned = self
+            .orphaned
+            .map(|since| tokio::time::Instant::from_std(since + LINGER));
         let until = orphaned.map_or(self.deadline, |linger| linger.min(self.deadline));
-        let want = Want { client: self.orphaned.is_none() && self.client.arrived().len() < AHEAD, target: true };
+        let want = Want {
+            client: self.orphaned.is_none() && self.client.arrived().len() < AHEAD,
+            target: true,
+        };
         tokio::select! {
             biased;
             moved = turn(&mut self.client, &mut self.target, want) => match moved {
@@ -154,9 +162,11 @@ impl Conversation {
                 self.state.strangers = true;
                 Ok(())
             }
-            Err(error) => {
-                Err(Over::saying(EndCause::TargetLost, sqlstate::UNAVAILABLE, &format!("rows cannot be masked: {error}")))
-            }
+            Err(error) => Err(Over::saying(
+                EndCause::TargetLost,
+                sqlstate::UNAVAILABLE,
+                &format!("rows cannot be masked: {error}"),
+            )),
         }
     }
 }

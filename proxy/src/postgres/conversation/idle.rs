@@ -27,7 +27,10 @@ impl Conversation {
             let draining = session.door().drain.clone();
             let may_drain = self.state.transaction == Transaction::Idle && !self.state.unsynced;
             let wake = self.deadline.min(idle_at).min(self.verify_at.unwrap_or(self.deadline));
-            let want = Want { client: true, target: true };
+            let want = Want {
+                client: true,
+                target: true,
+            };
             tokio::select! {
                 biased;
                 moved = turn(&mut self.client, &mut self.target, want) => self.moved_idle(moved).await?,
@@ -56,10 +59,18 @@ impl Conversation {
     async fn time_passed(&mut self, session: &Session, idle_at: tokio::time::Instant) -> Result<(), Over> {
         let now = tokio::time::Instant::now();
         if now >= self.deadline {
-            return Err(Over::saying(EndCause::Expired, sqlstate::SHUTDOWN, "the session's time is over"));
+            return Err(Over::saying(
+                EndCause::Expired,
+                sqlstate::SHUTDOWN,
+                "the session's time is over",
+            ));
         }
         if now >= idle_at {
-            return Err(Over::saying(EndCause::Idle, sqlstate::SHUTDOWN, "the session was idle for too long"));
+            return Err(Over::saying(
+                EndCause::Idle,
+                sqlstate::SHUTDOWN,
+                "the session was idle for too long",
+            ));
         }
         self.verify_again(session).await
     }
@@ -72,7 +83,12 @@ impl Conversation {
             return Ok(());
         }
         self.verify_at = Some(now + VERIFY_EVERY);
-        let same = match session.door().verifier.verify(session.token().expose(), Time::now()).await {
+        let same = match session
+            .door()
+            .verifier
+            .verify(session.token().expose(), Time::now())
+            .await
+        {
             Ok(identity) => {
                 let (new, old) = (&identity.person, &session.identity().person);
                 (&new.issuer, &new.subject) == (&old.issuer, &old.subject)
@@ -82,6 +98,10 @@ impl Conversation {
         if same {
             return Ok(());
         }
-        Err(Over::saying(EndCause::Revoked, sqlstate::SHUTDOWN, "the token of this session is no longer valid"))
+        Err(Over::saying(
+            EndCause::Revoked,
+            sqlstate::SHUTDOWN,
+            "the token of this session is no longer valid",
+        ))
     }
 }

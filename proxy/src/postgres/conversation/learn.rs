@@ -69,20 +69,37 @@ impl Conversation {
         };
         let names = self.state.stale.names;
         // Until the transaction ends, more may change without being seen.
-        self.state.stale = Stale { relations: uncommitted, ..Stale::default() };
+        self.state.stale = Stale {
+            relations: uncommitted,
+            ..Stale::default()
+        };
         self.take_own(own, names, uncommitted);
         Ok(())
     }
 
     fn take_own(&mut self, own: Own, names: bool, all: bool) {
         self.path = Some(own.path);
-        self.own = OwnRelations { relations: own.relations, types: own.types, all };
+        self.own = OwnRelations {
+            relations: own.relations,
+            types: own.types,
+            all,
+        };
         if names {
             let listed = own.prepared.into_iter().filter_map(|(name, text)| {
                 // What is listed is the whole PREPARE.
                 let text = script::read(&text).ok()?;
-                let stated = Stated { text: text.text, script: text.script, index: 0 };
-                Some((name, Rc::new(Prepared { stated: Some(stated), by_sql: true })))
+                let stated = Stated {
+                    text: text.text,
+                    script: text.script,
+                    index: 0,
+                };
+                Some((
+                    name,
+                    Rc::new(Prepared {
+                        stated: Some(stated),
+                        by_sql: true,
+                    }),
+                ))
             });
             self.state.names.reread(listed.collect());
         }
@@ -105,7 +122,11 @@ impl OwnRelations {
                 relation.definition.clone_from(&known.definition);
             }
         }
-        let snapshot = if self.all { Snapshot::new(relations) } else { shared.snapshot.with(relations) };
+        let snapshot = if self.all {
+            Snapshot::new(relations)
+        } else {
+            shared.snapshot.with(relations)
+        };
         let rules = session.open().policy.masks().rules();
         let protected = ProtectedColumns::resolve(rules, &snapshot, Some(&shared.protected));
         let mut types = (*shared.types).clone();

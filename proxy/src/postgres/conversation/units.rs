@@ -76,7 +76,13 @@ impl Conversation {
         self.judged(session, unit, needs).await
     }
 
-    async fn pipeline(&mut self, session: &mut Session, bytes: BytesMut, heads: Vec<Head>, end: End) -> Result<(), Over> {
+    async fn pipeline(
+        &mut self,
+        session: &mut Session,
+        bytes: BytesMut,
+        heads: Vec<Head>,
+        end: End,
+    ) -> Result<(), Over> {
         if self.state.skipping {
             if end == End::Sync {
                 self.sync();
@@ -91,7 +97,12 @@ impl Conversation {
                     .state
                     .names
                     .statement(bind.statement)
-                    .and_then(|prepared| prepared.stated.as_ref().map(|stated| stated.readings().any(needs_catalog)))
+                    .and_then(|prepared| {
+                        prepared
+                            .stated
+                            .as_ref()
+                            .map(|stated| stated.readings().any(needs_catalog))
+                    })
                     .unwrap_or(false),
                 _ => false,
             })
@@ -125,7 +136,12 @@ impl Conversation {
         let decided = command::decide(session, asked, reach, self.partial);
         let drain = session.door().drain.clone();
         let settled = {
-            let mut desk = Held { conversation: self, unit: &unit, plan: &mut plan, drain };
+            let mut desk = Held {
+                conversation: self,
+                unit: &unit,
+                plan: &mut plan,
+                drain,
+            };
             command::settle(session, decided, &mut desk).await
         };
         match settled {

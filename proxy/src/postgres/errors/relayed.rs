@@ -12,7 +12,9 @@ use crate::postgres::frame::{self};
 
 /// PostgreSQL's own SQLSTATEs, with the name of each condition.
 static STATES: LazyLock<HashMap<&'static str, String>> = LazyLock::new(|| {
-    let lines = include_str!("../sqlstates.txt").lines().filter_map(|line| line.split_once(' '));
+    let lines = include_str!("../sqlstates.txt")
+        .lines()
+        .filter_map(|line| line.split_once(' '));
     lines.map(|(code, name)| (code, name.replace('_', " "))).collect()
 });
 
@@ -55,7 +57,13 @@ impl Reader<'_> {
     }
 
     /// What a field becomes; `None` where it goes.
-    fn field<'t>(&self, field: &Field<'t>, all: &[Field<'_>], state: &str, counts: &mut Counts) -> Option<Cow<'t, [u8]>> {
+    fn field<'t>(
+        &self,
+        field: &Field<'t>,
+        all: &[Field<'_>],
+        state: &str,
+        counts: &mut Counts,
+    ) -> Option<Cow<'t, [u8]>> {
         match field.code {
             // The door's own mark is not for others to use.
             OWN => None,
@@ -78,8 +86,13 @@ impl Reader<'_> {
             let field = all.iter().find(|field| field.code == code)?;
             std::str::from_utf8(field.text).ok()
         };
-        let (Some(schema), Some(table)) = (text(b's'), text(b't')) else { return false };
-        let relation = self.catalog.relations().find(|relation| relation.schema == schema && relation.name == table);
+        let (Some(schema), Some(table)) = (text(b's'), text(b't')) else {
+            return false;
+        };
+        let relation = self
+            .catalog
+            .relations()
+            .find(|relation| relation.schema == schema && relation.name == table);
         match (relation, field.code) {
             (Some(relation), b'c') => text(b'c').is_some_and(|column| relation.column(column).is_some()),
             (relation, _) => relation.is_some(),
@@ -94,7 +107,10 @@ fn fixed(state: &str) -> String {
 }
 
 fn severity(text: &[u8]) -> bool {
-    matches!(text, b"ERROR" | b"FATAL" | b"PANIC" | b"WARNING" | b"NOTICE" | b"DEBUG" | b"INFO" | b"LOG")
+    matches!(
+        text,
+        b"ERROR" | b"FATAL" | b"PANIC" | b"WARNING" | b"NOTICE" | b"DEBUG" | b"INFO" | b"LOG"
+    )
 }
 
 #[cfg(test)]
@@ -120,11 +136,17 @@ mod tests {
         body.push(0);
         let masker = masker();
         let catalog = Snapshot::default();
-        let reader = Reader { masker: &masker, catalog: &catalog, guarded };
+        let reader = Reader {
+            masker: &masker,
+            catalog: &catalog,
+            guarded,
+        };
         let mut out = Vec::new();
         reader.put(b'E', &fields(Body::new(&body)).unwrap(), &mut out, &mut masker.counts());
         let got = fields(Body::of(&out)).unwrap();
-        got.iter().map(|field| (field.code, String::from_utf8_lossy(field.text).into_owned())).collect()
+        got.iter()
+            .map(|field| (field.code, String::from_utf8_lossy(field.text).into_owned()))
+            .collect()
     }
 
     #[test]
@@ -151,9 +173,15 @@ mod tests {
     #[test]
     fn a_foreign_sqlstate_or_severity_says_nothing() {
         for code in ["53690", "5369", "", "22P02X"] {
-            assert!(relay(false, &[(b'S', "ERROR"), (b'C', code)]).contains(&(b'C', "P0001".into())), "{code}");
+            assert!(
+                relay(false, &[(b'S', "ERROR"), (b'C', code)]).contains(&(b'C', "P0001".into())),
+                "{code}"
+            );
         }
-        assert_eq!(relay(false, &[(b'S', "536-90-4399"), (b'C', "22P02")]), [(b'C', "22P02".to_owned())]);
+        assert_eq!(
+            relay(false, &[(b'S', "536-90-4399"), (b'C', "22P02")]),
+            [(b'C', "22P02".to_owned())]
+        );
         assert_eq!(relay(false, &[(b'P', "536904399536")]), []);
     }
 }

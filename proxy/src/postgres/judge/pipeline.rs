@@ -71,7 +71,11 @@ fn stated(text: &str) -> Result<Option<Stated>, Box<Said>> {
     let text = script::read(text).map_err(|error| Box::new(script::said(&error)))?;
     match text.script.statements.len() {
         0 => Ok(None),
-        1 => Ok(Some(Stated { text: text.text, script: text.script, index: 0 })),
+        1 => Ok(Some(Stated {
+            text: text.text,
+            script: text.script,
+            index: 0,
+        })),
         _ => {
             let words = "cannot insert multiple commands into a prepared statement";
             Err(Box::new(Said::error(sqlstate::SYNTAX, words)))
@@ -81,7 +85,12 @@ fn stated(text: &str) -> Result<Option<Stated>, Box<Said>> {
 
 /// Understands a pipeline. Names that it changes are known to its later messages, until [`Names::settle`].
 pub fn pipeline(context: &Context<'_>, names: &mut Names, messages: Vec<(Head, Sent<'_>)>) -> Plan {
-    let mut reader = Reader { context, names, plan: Plan::default(), definitions: false };
+    let mut reader = Reader {
+        context,
+        names,
+        plan: Plan::default(),
+        definitions: false,
+    };
     for (head, message) in messages {
         let (command, act) = reader.read(message);
         let fails = matches!(act, Act::Fail(_));
@@ -133,20 +142,35 @@ impl Reader<'_> {
             Err(said) => return (None, Act::Fail(said)),
         };
         if !self.names.has_room() {
-            return (None, fail(sqlstate::LIMIT, "too many prepared statements and portals are open in this session"));
+            return (
+                None,
+                fail(
+                    sqlstate::LIMIT,
+                    "too many prepared statements and portals are open in this session",
+                ),
+            );
         }
         let change = Change::Prepare(
             parse.statement.to_owned(),
-            Rc::new(Prepared { stated: stated.clone(), by_sql: false }),
+            Rc::new(Prepared {
+                stated: stated.clone(),
+                by_sql: false,
+            }),
         );
         self.names.expect(change.clone());
-        let Some(stated) = stated else { return (None, Act::Parse(change)) };
+        let Some(stated) = stated else {
+            return (None, Act::Parse(change));
+        };
         let mut understood = understand(self.context, self.names, &stated, self.definitions);
-        understood.asked.command.parameters =
-            stated.statement().map_or(0, |statement| usize::try_from(statement.highest_param).unwrap_or(usize::MAX));
+        understood.asked.command.parameters = stated.statement().map_or(0, |statement| {
+            usize::try_from(statement.highest_param).unwrap_or(usize::MAX)
+        });
         let denied = understood.asked.refused.is_some()
             || matches!(
-                self.context.policy.decide(self.context.subject, &understood.asked.command).verdict,
+                self.context
+                    .policy
+                    .decide(self.context.subject, &understood.asked.command)
+                    .verdict,
                 Verdict::Deny(_)
             );
         let command = denied.then(|| self.ask(understood.asked));
@@ -167,19 +191,31 @@ impl Reader<'_> {
         }
         let formats = bind.result_formats.clone();
         let portal = |view: Rc<View>, stated| {
-            Rc::new(Portal { view, formats, stated, plan: RefCell::default(), running: RefCell::default() })
+            Rc::new(Portal {
+                view,
+                formats,
+                stated,
+                plan: RefCell::default(),
+                running: RefCell::default(),
+            })
         };
         let Some(stated) = &prepared.stated else {
-            let view = View::of(Arc::clone(self.context.masker), Arc::clone(self.context.known), Vec::new());
+            let view = View::of(
+                Arc::clone(self.context.masker),
+                Arc::clone(self.context.known),
+                Vec::new(),
+            );
             let portal = portal(Rc::new(view), None);
-            self.names.expect(Change::Bind(bind.portal.to_owned(), Rc::clone(&portal)));
+            self.names
+                .expect(Change::Bind(bind.portal.to_owned(), Rc::clone(&portal)));
             return (None, Act::Bind(bind.portal.to_owned(), portal));
         };
         let mut understood = understand(self.context, self.names, stated, self.definitions);
         parameters(bind, &mut understood.asked);
         self.definitions |= understood.after.stale.relations || understood.after.stale.path;
         let portal = portal(Rc::clone(&understood.view), Some(stated.clone()));
-        self.names.expect(Change::Bind(bind.portal.to_owned(), Rc::clone(&portal)));
+        self.names
+            .expect(Change::Bind(bind.portal.to_owned(), Rc::clone(&portal)));
         let command = self.ask(understood.asked);
         (Some(command), Act::Bind(bind.portal.to_owned(), portal))
     }
@@ -195,20 +231,35 @@ impl Reader<'_> {
     }
 
     fn execute(&mut self, execute: &Execute<'_>) -> Act {
-        let Some(portal) = self.names.portal(execute.portal) else { return no_portal(execute.portal) };
+        let Some(portal) = self.names.portal(execute.portal) else {
+            return no_portal(execute.portal);
+        };
         let described = portal.plan.borrow().is_some()
             || self.plan.steps.iter().any(|step| match &step.act {
                 Act::DescribePortal(known) => Rc::ptr_eq(known, &portal),
-                Act::Execute { portal: known, describe, .. } => describe.is_some() && Rc::ptr_eq(known, &portal),
+                Act::Execute {
+                    portal: known,
+                    describe,
+                    ..
+                } => describe.is_some() && Rc::ptr_eq(known, &portal),
                 _ => false,
             });
-        let after = portal.stated.as_ref().map(|stated| After::of(stated.readings())).unwrap_or_default();
+        let after = portal
+            .stated
+            .as_ref()
+            .map(|stated| After::of(stated.readings()))
+            .unwrap_or_default();
         let change = portal.stated.as_ref().and_then(crate::postgres::after::change);
         if let Some(change) = &change {
             self.names.expect(change.clone());
         }
         let describe = (!described).then(|| execute.portal.to_owned());
-        Act::Execute { portal, describe, after, change }
+        Act::Execute {
+            portal,
+            describe,
+            after,
+            change,
+        }
     }
 }
 

@@ -12,7 +12,11 @@ pub fn query(context: &Context<'_>, names: &mut Names, head: Head, text: &Text) 
     let mut parts = Vec::new();
     let mut definitions = false;
     for index in 0..text.script.statements.len() {
-        let stated = Stated { text: text.text.clone(), script: text.script.clone(), index };
+        let stated = Stated {
+            text: text.text.clone(),
+            script: text.script.clone(),
+            index,
+        };
         let understood = understand(context, names, &stated, definitions);
         definitions |= understood.after.stale.relations || understood.after.stale.path;
         if let Some(change) = &understood.change {
@@ -22,6 +26,10 @@ pub fn query(context: &Context<'_>, names: &mut Names, head: Head, text: &Text) 
         parts.push(understood);
     }
     let command = (!plan.asked.is_empty()).then_some(0);
-    plan.steps.push(Step { head, command, act: Act::Query(parts) });
+    plan.steps.push(Step {
+        head,
+        command,
+        act: Act::Query(parts),
+    });
     plan
 }

@@ -41,7 +41,10 @@ pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, definit
         encoding(statement, &mut asked);
     }
     writes(context, stated, &lineages, &mut asked);
-    asked.fingerprint = stated.statement().and_then(|statement| statement.fingerprint).map(|digest| digest.0);
+    asked.fingerprint = stated
+        .statement()
+        .and_then(|statement| statement.fingerprint)
+        .map(|digest| digest.0);
     asked.meaning = meaning(context, &lineages);
     let (masker, known) = (Arc::clone(context.masker), Arc::clone(context.known));
     let mut view = match context.path {
@@ -60,7 +63,9 @@ pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, definit
 
 fn command(context: &Context<'_>, stated: &Stated) -> Command {
     let mut readings = stated.readings();
-    let mut command = readings.next().map_or_else(Command::default, |statement| Command::of(statement, &stated.text));
+    let mut command = readings
+        .next()
+        .map_or_else(Command::default, |statement| Command::of(statement, &stated.text));
     for other in readings {
         command.absorb(other);
     }
@@ -81,7 +86,11 @@ fn trace(context: &Context<'_>, statement: &Statement, definitions: bool, comman
     // A relation that a fresh catalog does not hold does not exist, and the target will say so; unless it is made on the
     // way, or nobody knows how names are looked up.
     if context.path.is_some() && !definitions {
-        let strangers: Vec<String> = statement.relations.iter().map(|name| format!("relation {name}")).collect();
+        let strangers: Vec<String> = statement
+            .relations
+            .iter()
+            .map(|name| format!("relation {name}"))
+            .collect();
         command.opaque.retain(|what| !strangers.contains(what));
         command.read_only = read_only && command.opaque.is_empty();
     }
@@ -123,7 +132,8 @@ fn others(names: &Names, statement: &Statement, asked: &mut Asked) -> Vec<Stated
         match names.statement(name) {
             Some(prepared) => others.extend(prepared.stated.clone()),
             None => {
-                let words = format!("prepared statement \"{name}\" does not exist, or was not prepared through this door");
+                let words =
+                    format!("prepared statement \"{name}\" does not exist, or was not prepared through this door");
                 reject(asked, Kind::Unknown, DeniedBy::Limit, words);
             }
         }
@@ -141,18 +151,28 @@ fn encoding(statement: &Statement, asked: &mut Asked) {
     for setting in &statement.settings {
         let name = setting.name.as_deref().unwrap_or_default();
         if name == "client_encoding" && !setting.value.as_deref().is_none_or(is_utf8) {
-            reject(asked, Kind::Setting, DeniedBy::Limit, "client_encoding stays UTF8 at this door".to_owned());
+            reject(
+                asked,
+                Kind::Setting,
+                DeniedBy::Limit,
+                "client_encoding stays UTF8 at this door".to_owned(),
+            );
         }
     }
 }
 
 fn reject(asked: &mut Asked, kind: Kind, by: DeniedBy, reason: String) {
-    asked.refused.get_or_insert(Rejection { kind, denial: Denial { by, reason } });
+    asked.refused.get_or_insert(Rejection {
+        kind,
+        denial: Denial { by, reason },
+    });
 }
 
 /// Who may not see a column may not overwrite it: masked values that are written back destroy data.
 fn writes(context: &Context<'_>, stated: &Stated, lineages: &[Lineage], asked: &mut Asked) {
-    let overwrites = stated.readings().any(|statement| statement.verbs.any(&[Verb::Update, Verb::Merge]));
+    let overwrites = stated
+        .readings()
+        .any(|statement| statement.verbs.any(&[Verb::Update, Verb::Merge]));
     if !overwrites {
         return;
     }
@@ -160,7 +180,8 @@ fn writes(context: &Context<'_>, stated: &Stated, lineages: &[Lineage], asked: &
         for (column, rules) in lineage.assigned_protected(&context.known.protected) {
             if let Some(rule) = context.policy.forbids_writes(context.subject, rules) {
                 let name = column_name(context, column).unwrap_or_default();
-                let words = format!("column {name} is masked for you, and who may not see a value may not overwrite it");
+                let words =
+                    format!("column {name} is masked for you, and who may not see a value may not overwrite it");
                 reject(asked, Kind::Denied, DeniedBy::Mask(rule.to_owned()), words);
             }
         }
@@ -184,10 +205,18 @@ fn meaning(context: &Context<'_>, lineages: &[Lineage]) -> Vec<u8> {
     for schema in context.path.map(SearchPath::schemas).unwrap_or_default() {
         part(schema.as_bytes());
     }
-    let relations: BTreeSet<Oid> = lineages.iter().flat_map(|lineage| lineage.relations.iter().copied()).collect();
+    let relations: BTreeSet<Oid> = lineages
+        .iter()
+        .flat_map(|lineage| lineage.relations.iter().copied())
+        .collect();
     for oid in relations {
         part(&oid.to_be_bytes());
-        if let Some(definition) = context.known.snapshot.relation(oid).and_then(|relation| relation.definition.as_ref()) {
+        if let Some(definition) = context
+            .known
+            .snapshot
+            .relation(oid)
+            .and_then(|relation| relation.definition.as_ref())
+        {
             part(definition.as_bytes());
         }
     }

@@ -20,7 +20,9 @@ const MAX_TAG: usize = 64;
 /// ParseComplete, BindComplete, CloseComplete.
 pub(super) fn simple(state: &mut State, tag: u8, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
     let change = match (tag, state.expected.pop()) {
-        (b'1', Some(Expect::Parse(change))) | (b'2', Some(Expect::Bind(change))) | (b'3', Some(Expect::Close(change))) => change,
+        (b'1', Some(Expect::Parse(change)))
+        | (b'2', Some(Expect::Bind(change)))
+        | (b'3', Some(Expect::Close(change))) => change,
         _ => return Err(Broken::Unasked(tag)),
     };
     state.replaced(&change);
@@ -78,13 +80,19 @@ pub(super) fn command(
 /// A command's tag: words and numbers and nothing that could be a value.
 fn command_tag(body: Body<'_>) -> Result<&str, Broken> {
     let tag = message::command_complete(body)?;
-    let lawful = tag.len() <= MAX_TAG && tag.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ');
+    let lawful = tag.len() <= MAX_TAG
+        && tag
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ');
     if lawful { Ok(tag) } else { Err(Broken::Unasked(b'C')) }
 }
 
 /// The number at the end of a tag.
 fn rows(tag: &str) -> u64 {
-    tag.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+    tag.rsplit(' ')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
 }
 
 /// ErrorResponse.
@@ -93,7 +101,12 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
     let code = errors::code(&fields).unwrap_or_default().to_owned();
     state.copy_in = None;
     state.copy_out = None;
-    if let Some(Expect::Refusal { said, code: provoked, query, met }) = state.expected.front()
+    if let Some(Expect::Refusal {
+        said,
+        code: provoked,
+        query,
+        met,
+    }) = state.expected.front()
         && !*met
         && *provoked == code
     {
@@ -106,7 +119,11 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
         return Ok(());
     }
     let guarded = state.view().is_some_and(|view| view.guarded);
-    let reader = Reader { masker: &state.masker, catalog: &state.known.snapshot, guarded };
+    let reader = Reader {
+        masker: &state.masker,
+        catalog: &state.known.snapshot,
+        guarded,
+    };
     reader.put(b'E', &fields, out, &mut state.counts);
     match state.expected.front() {
         // The refusal was overtaken: by a cancel, or by the target's own end.
@@ -126,7 +143,12 @@ pub(super) fn ready(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut V
     let transaction = message::ready(body)?;
     match state.expected.pop() {
         Some(Expect::Query(Query { parts, failed, .. })) if failed || parts.is_empty() => state.names.query_ran(),
-        Some(Expect::Refusal { query: true, met: true, .. } | Expect::Sync) => {}
+        Some(
+            Expect::Refusal {
+                query: true, met: true, ..
+            }
+            | Expect::Sync,
+        ) => {}
         _ => return Err(Broken::Unasked(b'Z')),
     }
     state.skipping = false;
@@ -157,7 +179,8 @@ impl State {
             self.names.apply(change);
         }
         self.ran(after);
-        let began = matches!(after.transaction, Some(sql::Transaction::Begin)) && matches!(tag, "BEGIN" | "START TRANSACTION");
+        let began =
+            matches!(after.transaction, Some(sql::Transaction::Begin)) && matches!(tag, "BEGIN" | "START TRANSACTION");
         if began && self.number.is_none() {
             self.number = Some(self.next_number);
             self.next_number += 1;
@@ -208,7 +231,9 @@ impl State {
 
     /// A Query string failed: the statement that was under way failed, those after it never ran.
     fn fail_query(&mut self, code: &str) {
-        let Some(Expect::Query(query)) = self.expected.front() else { return };
+        let Some(Expect::Query(query)) = self.expected.front() else {
+            return;
+        };
         query.failed = true;
         query.plan = None;
         let parts = mem::take(&mut query.parts);
@@ -290,7 +315,13 @@ mod tests {
 
     #[test]
     fn tags_hold_words_and_numbers() {
-        for (tag, n) in [("INSERT 0 2", 2), ("SELECT 10", 10), ("BEGIN", 0), ("CREATE TABLE", 0), ("", 0)] {
+        for (tag, n) in [
+            ("INSERT 0 2", 2),
+            ("SELECT 10", 10),
+            ("BEGIN", 0),
+            ("CREATE TABLE", 0),
+            ("", 0),
+        ] {
             let body = [tag.as_bytes(), b"\0"].concat();
             assert_eq!(rows(command_tag(Body::new(&body)).unwrap()), n, "{tag}");
         }

@@ -48,7 +48,9 @@ pub(super) fn describe(
 /// RowDescription of a portal: the plan stays with it, also when it is resumed.
 fn portal(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) -> Result<Step, Broken> {
     let fields = message::row_description(body)?;
-    let Some(Expect::DescribePortal { portal, own }) = state.expected.front() else { return Err(Broken::Unasked(b'T')) };
+    let Some(Expect::DescribePortal { portal, own }) = state.expected.front() else {
+        return Err(Broken::Unasked(b'T'));
+    };
     let formats = Some(portal.formats.as_slice());
     let plan = match portal.view.plan(&state.known, &fields, formats) {
         Ok(plan) => plan,
@@ -66,7 +68,9 @@ fn portal(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) ->
 /// RowDescription within a Query string.
 fn rows(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) -> Result<Step, Broken> {
     let fields = message::row_description(body)?;
-    let Some(Expect::Query(query)) = state.expected.front() else { return Err(Broken::Unasked(b'T')) };
+    let Some(Expect::Query(query)) = state.expected.front() else {
+        return Err(Broken::Unasked(b'T'));
+    };
     // Rows of a statement that nobody sent.
     let part = query.parts.front().ok_or(Broken::Unasked(b'T'))?;
     let plan = match part.view.plan(&state.known, &fields, None) {
@@ -83,7 +87,10 @@ fn rows(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) -> R
 /// make a name of a value.
 fn put_fields(state: &mut State, fields: &[Field<'_>], bytes: &[u8], out: &mut Vec<u8>) {
     let masker = &state.masker;
-    let names: Vec<_> = fields.iter().map(|field| masker.free_bytes(field.name, &mut state.counts)).collect();
+    let names: Vec<_> = fields
+        .iter()
+        .map(|field| masker.free_bytes(field.name, &mut state.counts))
+        .collect();
     if names.iter().all(|name| matches!(name, std::borrow::Cow::Borrowed(_))) {
         out.extend_from_slice(bytes);
         return;

@@ -88,7 +88,9 @@ pub(super) fn copy_out(
         (b'c', Some(copy)) => {
             let start = out.len();
             let mut failed = None;
-            frame::put(out, b'd', |out| failed = copy.masker.finish(out, &mut state.counts).err());
+            frame::put(out, b'd', |out| {
+                failed = copy.masker.finish(out, &mut state.counts).err()
+            });
             if out.len() == start + HEADER {
                 out.truncate(start);
             }

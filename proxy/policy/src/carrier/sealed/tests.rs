@@ -13,7 +13,11 @@ fn what_was_signed_is_read_again() {
     let carrier = carrier(&objects());
     let bytes = sign(&carrier, &key).unwrap();
     assert_eq!(verify(&bytes, &trusted).unwrap(), carrier);
-    assert_eq!(sign(&carrier, &key).unwrap(), bytes, "the same carrier gives the same bytes");
+    assert_eq!(
+        sign(&carrier, &key).unwrap(),
+        bytes,
+        "the same carrier gives the same bytes"
+    );
 }
 
 #[test]
@@ -24,8 +28,14 @@ fn every_changed_payload_is_refused() {
     let mut payload = STANDARD.decode(&signed.payload).unwrap();
     for index in (0..payload.len()).step_by(37) {
         payload[index] ^= 1;
-        let forged = SignedCarrier { payload: STANDARD.encode(&payload), ..signed.clone() };
-        assert_eq!(verify(&serde_json::to_vec(&forged).unwrap(), &trusted), Err(CarrierError::Signature));
+        let forged = SignedCarrier {
+            payload: STANDARD.encode(&payload),
+            ..signed.clone()
+        };
+        assert_eq!(
+            verify(&serde_json::to_vec(&forged).unwrap(), &trusted),
+            Err(CarrierError::Signature)
+        );
         payload[index] ^= 1;
     }
 }
@@ -41,8 +51,14 @@ fn other_keys_and_no_keys_are_not_trusted() {
 #[test]
 fn a_format_of_the_future_is_refused_by_name() {
     let (key, trusted) = key();
-    let carrier = Carrier { format: FORMAT + 1, ..carrier(&objects()) };
-    assert_eq!(verify(&sign(&carrier, &key).unwrap(), &trusted), Err(CarrierError::Format(FORMAT + 1)));
+    let carrier = Carrier {
+        format: FORMAT + 1,
+        ..carrier(&objects())
+    };
+    assert_eq!(
+        verify(&sign(&carrier, &key).unwrap(), &trusted),
+        Err(CarrierError::Format(FORMAT + 1))
+    );
 }
 
 #[test]

@@ -21,10 +21,19 @@ fn jwt() -> serde_json::Value {
 
 #[test]
 fn the_api_servers_own_file_with_an_audience_for_doors() {
-    let (issuers, errors) = resolve(jwt(), json!({ "issuers": [{ "name": "idp", "url": "https://idp", "audiences": ["sallyport"] }] }));
+    let (issuers, errors) = resolve(
+        jwt(),
+        json!({ "issuers": [{ "name": "idp", "url": "https://idp", "audiences": ["sallyport"] }] }),
+    );
     assert_eq!(errors, []);
     assert_eq!(issuers.issuers["idp"].audiences, ["sallyport"]);
-    assert_eq!(issuers.issuers["idp"].username, ClaimSource { claim: "email".into(), prefix: "oidc:".into() });
+    assert_eq!(
+        issuers.issuers["idp"].username,
+        ClaimSource {
+            claim: "email".into(),
+            prefix: "oidc:".into()
+        }
+    );
     assert_eq!(issuers.api_server_audiences, ["kubernetes"]);
 }
 
@@ -37,12 +46,24 @@ fn what_cannot_be_kept_is_refused() {
         changed
     };
     let cases = [
-        (with("/claimMappings/username", json!({ "expression": "claims.email" })), names.clone()),
+        (
+            with("/claimMappings/username", json!({ "expression": "claims.email" })),
+            names.clone(),
+        ),
         (with("/claimMappings/uid", json!({ "claim": "email" })), names.clone()),
         (with("/issuer/url", json!("https://other")), names.clone()),
-        (jwt(), json!({ "issuers": [{ "name": "idp", "url": "https://idp", "audiences": ["kubernetes"] }] })),
-        (jwt(), json!({ "apiServerAudiences": ["kubernetes"], "issuers": [{ "name": "idp", "url": "https://idp" }] })),
-        (with("/issuer/audiences", json!([])), json!({ "issuers": [{ "name": "idp", "url": "https://idp" }] })),
+        (
+            jwt(),
+            json!({ "issuers": [{ "name": "idp", "url": "https://idp", "audiences": ["kubernetes"] }] }),
+        ),
+        (
+            jwt(),
+            json!({ "apiServerAudiences": ["kubernetes"], "issuers": [{ "name": "idp", "url": "https://idp" }] }),
+        ),
+        (
+            with("/issuer/audiences", json!([])),
+            json!({ "issuers": [{ "name": "idp", "url": "https://idp" }] }),
+        ),
     ];
     for (jwt, names) in cases {
         let (issuers, errors) = resolve(jwt.clone(), names);
