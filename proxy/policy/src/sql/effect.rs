@@ -111,6 +111,8 @@ pub struct CopyFormat {
     pub escape: Option<String>,
     /// `NULL`.
     pub null: Option<String>,
+    /// `ENCODING`: another than the session's.
+    pub encoding: Option<String>,
     /// `HEADER` in any form but `false`.
     pub header: bool,
     /// Whether an option stands there that this version does not know, or one whose value is no literal.
@@ -204,10 +206,11 @@ fn copy_format(node: Node<'_>) -> CopyFormat {
             "quote" => found.quote = value,
             "escape" => found.escape = value,
             "null" => found.null = value,
+            "encoding" => found.encoding = value,
             "header" => found.header = is_on(option),
             // These say how values are read or which are quoted, which a reader of the format sees by itself.
-            "freeze" | "force_quote" | "force_not_null" | "force_null" | "encoding" | "default" | "on_error"
-            | "log_verbosity" | "reject_limit" => {}
+            "freeze" | "force_quote" | "force_not_null" | "force_null" | "default" | "on_error" | "log_verbosity"
+            | "reject_limit" => {}
             _ => found.unknown = true,
         }
     }

@@ -38,14 +38,14 @@ impl Walker<'_> {
     pub(super) fn from<'n>(&mut self, items: impl Iterator<Item = Node<'n>>, outer: &Scope<'_>) -> Item {
         let mut all = Item::default();
         for node in items {
-            let item = self.from_item(node, outer, &all);
+            let item = self.item_in_from(node, outer, &all);
             all.extend(item);
         }
         all
     }
 
     /// One item. `beside` is what LATERAL sees.
-    pub(super) fn from_item(&mut self, node: Node<'_>, outer: &Scope<'_>, beside: &Item) -> Item {
+    pub(super) fn item_in_from(&mut self, node: Node<'_>, outer: &Scope<'_>, beside: &Item) -> Item {
         if !self.step() {
             return Item {
                 tables: Vec::new(),
@@ -82,7 +82,7 @@ impl Walker<'_> {
                 let aside: Vec<Node<'_>> = node.list("args").chain(node.node("repeatable")).collect();
                 self.conditions(aside, &scope);
                 node.node("relation")
-                    .map(|inner| self.from_item(inner, outer, beside))
+                    .map(|inner| self.item_in_from(inner, outer, beside))
                     .unwrap_or_default()
             }
             "JoinExpr" => self.joined(node, outer, beside),
@@ -205,13 +205,13 @@ impl Walker<'_> {
         let empty = Item::default();
         let left = node
             .node("larg")
-            .map(|left| self.from_item(left, outer, beside))
+            .map(|left| self.item_in_from(left, outer, beside))
             .unwrap_or_default();
         let mut seen = beside.clone();
         seen.extend(left.clone());
         let right = node
             .node("rarg")
-            .map(|right| self.from_item(right, outer, &seen))
+            .map(|right| self.item_in_from(right, outer, &seen))
             .unwrap_or(empty);
 
         let shared = self.shared_names(node, &left.rows, &right.rows);

@@ -223,6 +223,14 @@ fn the_format_of_a_copy_is_known() {
             CopyFormat { header: true, ..csv },
         ),
         (
+            "copy t to stdout (encoding 'SJIS')",
+            CopyDirection::Out,
+            CopyFormat {
+                encoding: Some("SJIS".into()),
+                ..text.clone()
+            },
+        ),
+        (
             "copy t to stdout (surprise 1)",
             CopyDirection::Out,
             CopyFormat { unknown: true, ..text },
