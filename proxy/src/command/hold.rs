@@ -88,7 +88,11 @@ pub(super) async fn hold<D: Desk>(
     }
     let mode = desk.on_hold().unwrap_or_else(|| hold.on_hold());
     let from = unit.from(first);
-    let known = session.door().approvals.find(session.identity(), &digest);
+    let known = session
+        .door()
+        .approvals
+        .find(session.identity(), &digest)
+        .filter(is_open);
     let question = Question {
         hold,
         digest,
@@ -111,6 +115,14 @@ struct Question {
     mode: OnHold,
     /// From which command on the unit is refused if they say no.
     from: usize,
+}
+
+/// A question that was answered with no, or closed, may be asked again.
+fn is_open(held: &Held) -> bool {
+    matches!(
+        *held.state.borrow(),
+        HoldState::Approved { .. } | HoldState::Waiting { .. }
+    )
 }
 
 fn is_approved(held: &Held) -> bool {

@@ -1,0 +1,155 @@
+//! Second people whose answers the test gives.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use futures::future::BoxFuture;
+use sallyport_audit::record::{Approver, RequestRef};
+use sallyport_proxy::door::{Approvals, ApprovalsError, Ask, Claim, Held, HoldState, Identity};
+use tokio::sync::watch;
+
+use super::eventually;
+
+/// All requests.
+#[derive(Clone, Default)]
+pub struct People {
+    requests: Arc<Mutex<BTreeMap<String, Request>>>,
+}
+
+/// One request.
+#[derive(Clone)]
+pub struct Request {
+    /// What was asked.
+    pub ask: Ask,
+    /// How it stands.
+    pub state: watch::Sender<HoldState>,
+    /// Whether it was used.
+    pub spent: bool,
+    /// Why it was withdrawn.
+    pub withdrawn: Option<String>,
+}
+
+impl People {
+    /// Waits until somebody asks; gives the newest request's name.
+    pub fn asked(&self, count: usize) -> (String, Request) {
+        eventually("a request", || {
+            let requests = self.requests.lock().unwrap();
+            (requests.len() >= count).then(|| {
+                requests
+                    .iter()
+                    .next_back()
+                    .map(|(name, one)| (name.clone(), one.clone()))
+            })?
+        })
+    }
+
+    /// The request of a name.
+    pub fn request(&self, name: &str) -> Request {
+        self.requests.lock().unwrap()[name].clone()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.requests.lock().unwrap().len()
+    }
+
+    /// Bob says yes.
+    pub fn approve(&self, name: &str) {
+        self.request(name).state.send_replace(HoldState::Approved {
+            approvers: vec![bob(None)],
+        });
+    }
+
+    /// Bob says no.
+    pub fn deny(&self, name: &str, reason: &str) {
+        self.request(name).state.send_replace(HoldState::Denied {
+            deniers: vec![bob(Some(reason.to_owned()))],
+        });
+    }
+}
+
+fn bob(reason: Option<String>) -> Approver {
+    Approver {
+        reason,
+        time: None,
+        uid: None,
+        username: "oidc:bob".to_owned(),
+    }
+}
+
+fn reference(name: &str) -> RequestRef {
+    RequestRef {
+        namespace: "doors".into(),
+        name: name.to_owned(),
+        uid: format!("uid-{name}"),
+    }
+}
+
+impl Approvals for People {
+    fn find(&self, identity: &Identity, digest: &str) -> Option<Held> {
+        let requests = self.requests.lock().unwrap();
+        let fits = |request: &&Request| {
+            request.ask.command.digest == digest
+                && request.ask.identity.person == identity.person
+                && !request.spent
+                && request.withdrawn.is_none()
+        };
+        let (name, request) = requests.iter().find(|(_, request)| fits(request))?;
+        Some(Held {
+            request: reference(name),
+            state: request.state.subscribe(),
+        })
+    }
+
+    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Held, ApprovalsError>> {
+        let mut requests = self.requests.lock().unwrap();
+        let name = format!("request-{}", requests.len() + 1);
+        let (state, watching) = watch::channel(HoldState::Waiting {
+            progress: String::new(),
+        });
+        requests.insert(
+            name.clone(),
+            Request {
+                ask,
+                state,
+                spent: false,
+                withdrawn: None,
+            },
+        );
+        Box::pin(async move {
+            Ok(Held {
+                request: reference(&name),
+                state: watching,
+            })
+        })
+    }
+
+    fn claim<'a>(
+        &'a self,
+        _: &'a Identity,
+        digest: &'a str,
+        request: &'a RequestRef,
+    ) -> BoxFuture<'a, Result<Claim, ApprovalsError>> {
+        Box::pin(async move {
+            let mut requests = self.requests.lock().unwrap();
+            let known = requests
+                .get_mut(&request.name)
+                .ok_or(ApprovalsError::Gone("no such request".into()))?;
+            if known.spent || known.ask.command.digest != digest {
+                return Err(ApprovalsError::Gone("used, or for something else".into()));
+            }
+            known.spent = true;
+            Ok(Claim {
+                request: request.clone(),
+                nonce: "0123456789abcdef".into(),
+                approvers: vec![bob(None)],
+            })
+        })
+    }
+
+    fn withdraw(&self, request: &RequestRef, reason: &str) {
+        if let Some(known) = self.requests.lock().unwrap().get_mut(&request.name) {
+            known.withdrawn = Some(reason.to_owned());
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! A door in this process.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures::future::BoxFuture;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use sallyport_audit::Time;
+use sallyport_audit::record::{Event, ObjectRef, Person, PodRef, Record, Refusal, Token};
+use sallyport_audit::verify::{Trust, verify};
+use sallyport_policy::Policy;
+use sallyport_policy::carrier::Carrier;
+use sallyport_policy::mask::HashKeys;
+use sallyport_proxy::door::{
+    Credential, Door, Identity, LoginRefused, Open, Rules, Secret, Sessions, TargetTrust, Verifier,
+};
+use sallyport_proxy::listener::{Entrance, Shared as Listening, serve};
+use sallyport_proxy::postgres::{Postgres as Protocol, Shared};
+use sallyport_recorder::client::{Durability, Evidence};
+use sallyport_recorder::log::disk::Folder;
+use sallyport_recorder::log::{Config, Log};
+use sallyport_recorder::metrics::LogMetrics;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::approvals::People;
+use super::eventually;
+use super::postgres::{PASSWORD, Postgres, ROLE};
+
+/// A door, its recorder, and what tests turn.
+pub struct TestDoor {
+    /// Where clients dial.
+    pub address: SocketAddr,
+    /// PEM file of the CA that clients trust.
+    pub ca: tempfile::NamedTempFile,
+    /// The database behind it.
+    pub database: String,
+    /// Second people.
+    pub people: People,
+    /// What is enforced.
+    pub rules: watch::Sender<Rules>,
+    /// Ends it.
+    pub drain: CancellationToken,
+    log: Log,
+    server: Arc<Postgres>,
+    _runtime: tokio::runtime::Runtime,
+    _directory: tempfile::TempDir,
+    _doors: watch::Sender<Option<Door>>,
+}
+
+/// `alice` is an engineer, `bob` a DBA, `mallory` in no group; everything else is no token.
+struct Names;
+
+impl Verifier for Names {
+    fn verify<'a>(&'a self, token: &'a [u8], _: Time) -> BoxFuture<'a, Result<Identity, LoginRefused>> {
+        let name = String::from_utf8_lossy(token).into_owned();
+        let groups = match name.as_str() {
+            "alice" => vec!["oidc:engineers".to_owned()],
+            "bob" => vec!["oidc:dba".to_owned()],
+            "mallory" => Vec::new(),
+            _ => {
+                let detail = "not a token of this test".to_owned();
+                return Box::pin(async {
+                    Err(LoginRefused {
+                        reason: Refusal::BadToken,
+                        detail,
+                        person: None,
+                    })
+                });
+            }
+        };
+        let person = Person {
+            issuer: "https://idp.test".into(),
+            subject: format!("sub-{name}"),
+            username: format!("oidc:{name}"),
+        };
+        let token = Token {
+            auth_time: Some(Time::now()),
+            ..Token::default()
+        };
+        Box::pin(async {
+            Ok(Identity {
+                person,
+                groups,
+                agents: Vec::new(),
+                email: None,
+                token,
+            })
+        })
+    }
+}
+
+/// Masking rules and approval policies as they stand in manifests: name and spec.
+#[derive(Clone)]
+pub struct Given {
+    /// MaskingRules.
+    pub masks: Vec<(&'static str, Value)>,
+    /// ApprovalPolicies.
+    pub policies: Vec<(&'static str, Value)>,
+    /// Changes to the Connection's spec.
+    pub connection: Value,
+}
+
+impl Given {
+    /// Everything is allowed, nothing masked.
+    pub fn open() -> Self {
+        let rules = json!([{"name": "all", "match": {"any": true}, "action": "Allow"}]);
+        Self {
+            masks: Vec::new(),
+            policies: vec![("all", json!({"rules": rules}))],
+            connection: json!({}),
+        }
+    }
+
+    /// The rules that the leak cases name: two columns, two detectors, everything allowed.
+    pub fn cases() -> Self {
+        Self::open()
+            .mask(
+                "columns",
+                json!({"match": {"columns": ["public.customers.ssn", "public.customers.ssn_num"]}}),
+            )
+            .mask("detectors", json!({"match": {"detectors": ["US_SSN", "CREDIT_CARD"]}}))
+    }
+
+    /// Adds a MaskingRule that redacts, if it says nothing else.
+    #[must_use]
+    pub fn mask(mut self, name: &'static str, spec: Value) -> Self {
+        let base = json!({"profile": "Standard", "action": {"type": "Redact"}});
+        self.masks.push((name, merged(base, spec)));
+        self
+    }
+
+    /// Puts one ApprovalPolicy in the place of all.
+    #[must_use]
+    pub fn policy(mut self, rules: Value) -> Self {
+        self.policies = vec![("changes", json!({"rules": rules}))];
+        self
+    }
+
+    /// Changes the Connection's spec.
+    #[must_use]
+    pub fn connection(mut self, spec: Value) -> Self {
+        self.connection = merged(self.connection, spec);
+        self
+    }
+
+    /// The carrier.
+    pub fn carrier(&self, revision: u64, port: u16) -> Carrier {
+        let selector = json!({"matchLabels": {"data": "customer"}});
+        let rule = |index: usize, name: &str, spec: &Value| {
+            let spec = merged(json!({"connectionSelector": selector}), spec.clone());
+            json!({"name": name, "uid": format!("uid-{index}-{name}"), "generation": 1, "spec": spec})
+        };
+        let masks: Vec<Value> = self
+            .masks
+            .iter()
+            .enumerate()
+            .map(|(i, (name, spec))| rule(i, name, spec))
+            .collect();
+        let policies: Vec<Value> = self
+            .policies
+            .iter()
+            .enumerate()
+            .map(|(i, (name, spec))| rule(i, name, spec))
+            .collect();
+        let spec = json!({
+            "protocol": "PostgreSQL",
+            "target": {"host": "127.0.0.1", "port": port, "tls": {"mode": "VerifyFull", "serverName": "localhost"}},
+            "credentialsRef": {"name": "target"},
+            "subjects": [{"kind": "Group", "name": "oidc:engineers"}, {"kind": "Group", "name": "oidc:dba"}],
+            "requires": {"none": true},
+            "sinks": [{"name": "evidence"}],
+            "identity": {"issuers": [{"name": "test"}]},
+        });
+        let carrier = json!({
+            "format": 1,
+            "revision": revision,
+            "connection": {"namespace": "doors", "name": "bank", "uid": "uid-bank", "generation": 1,
+                "labels": {"data": "customer"}, "spec": merged(spec, self.connection.clone())},
+            "maskingRules": masks,
+            "approvalPolicies": policies,
+            "sinks": [],
+            "issuers": [],
+            "settings": {},
+        });
+        serde_json::from_value(carrier).unwrap()
+    }
+
+    /// What a door enforces under these rules.
+    pub fn rules(&self, revision: u64, server: &Postgres) -> Rules {
+        let carrier = self.carrier(revision, server.port);
+        let policy = Policy::with_keys(&carrier, HashKeys::new()).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_slice(server.ca.as_bytes()).unwrap())
+            .unwrap();
+        let config = rustls::ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"binding key of this test, 32 byte");
+        Rules::Open(Arc::new(Open {
+            revision,
+            connection: bank(),
+            spec: carrier.connection.spec,
+            policy: Arc::new(policy),
+            mask_command_text: false,
+            credential: Some(Arc::new(Credential {
+                username: ROLE.into(),
+                password: Secret::new(PASSWORD.into()),
+            })),
+            trust: Some(TargetTrust {
+                config: Arc::new(config),
+                server_name: ServerName::try_from("localhost").unwrap(),
+            }),
+            denied_networks: Arc::new([]),
+            binding_key: Arc::new(key),
+        }))
+    }
+}
+
+fn merged(mut base: Value, over: Value) -> Value {
+    if let (Value::Object(base), Value::Object(over)) = (&mut base, over) {
+        for (key, value) in over {
+            base.insert(key, value);
+        }
+    }
+    base
+}
+
+fn bank() -> ObjectRef {
+    ObjectRef {
+        name: "bank".into(),
+        namespace: "doors".into(),
+        uid: "uid-bank".into(),
+    }
+}
+
+impl TestDoor {
+    /// A door before a fresh database in which `sql` was run.
+    pub fn new(given: &Given, sql: &str) -> Self {
+        sallyport_runtime::crypto::install();
+        let server = super::postgres::server();
+        let database = server.database(sql);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let log = log(directory.path(), &runtime);
+        let pod = PodRef {
+            name: "door".into(),
+            uid: "uid-pod".into(),
+        };
+        let speaker = sallyport_recorder::server::Door {
+            connection: bank(),
+            pod,
+        };
+        let evidence = Evidence::local(log.clone(), speaker, Durability::BeforeExecution, runtime.handle()).unwrap();
+        let (rules, listening) = watch::channel(given.rules(1, &server));
+        let (ca, tls) = certificate();
+        let (people, drain) = (People::default(), CancellationToken::new());
+        let door = Door {
+            rules: listening,
+            tls: Arc::new(ArcSwap::from_pointee(Some(Arc::new(tls)))),
+            verifier: Arc::new(Names),
+            approvals: Arc::new(people.clone()),
+            evidence,
+            sessions: Sessions::default(),
+            drain: drain.clone(),
+        };
+        let address = format!("127.0.0.1:{}", free_port()).parse().unwrap();
+        let (keep, doors) = watch::channel(Some(door));
+        let listening = Listening {
+            drain: drain.clone(),
+            sessions: TaskTracker::new(),
+            slots: Arc::new(tokio::sync::Semaphore::new(100)),
+        };
+        let shared = Shared::new(runtime.handle().clone());
+        let make = move |door: &Door| Protocol::new(door.clone(), shared.clone());
+        let _threads = serve(&[Entrance { address, doors }], 1, &listening, make).unwrap();
+        Self {
+            address,
+            ca,
+            database,
+            people,
+            rules,
+            drain,
+            log,
+            server,
+            _runtime: runtime,
+            _directory: directory,
+            _doors: keep,
+        }
+    }
+
+    /// SQL past the door.
+    pub fn direct(&self, sql: &str) -> String {
+        self.server.sql(&self.database, sql)
+    }
+
+    /// The same, with errors and notices in what is given.
+    pub fn direct_lossy(&self, sql: &str) -> String {
+        self.server.sql_lossy(&self.database, sql)
+    }
+
+    /// Puts other rules in force.
+    pub fn enforce(&self, given: &Given, revision: u64) {
+        self.rules.send_replace(given.rules(revision, &self.server));
+    }
+
+    /// The log's records so far, each read from the published log, which verifies.
+    pub fn records(&self) -> Vec<Record> {
+        let size = self.log.status().borrow().size;
+        eventually("the log to be published", || {
+            (self.log.status().borrow().published >= size).then_some(())
+        });
+        let store = self.log.published();
+        let mut trust = Trust::new(self.log.key().clone());
+        let note = sallyport_audit::store::Store::read(&store, "checkpoint")
+            .unwrap()
+            .unwrap();
+        trust.add(&String::from_utf8(note).unwrap()).unwrap();
+        let mut records = Vec::new();
+        let report = verify(&store, &trust, |_, leaf| records.push(Record::parse(leaf).unwrap())).unwrap();
+        assert!(records.len() as u64 >= size, "{report:?}");
+        records
+    }
+
+    /// Waits until a record says so.
+    pub fn recorded<T>(&self, what: &str, pick: impl Fn(&Event) -> Option<T>) -> T {
+        eventually(what, || self.records().iter().find_map(|record| pick(&record.event)))
+    }
+
+    /// The events so far.
+    pub fn events(&self) -> Vec<Event> {
+        self.records().into_iter().map(|record| record.event).collect()
+    }
+}
+
+impl Drop for TestDoor {
+    fn drop(&mut self) {
+        self.drain.cancel();
+    }
+}
+
+fn log(directory: &std::path::Path, runtime: &tokio::runtime::Runtime) -> Log {
+    let _guard = runtime.enter();
+    let config = Config {
+        sink: ObjectRef {
+            name: "evidence".into(),
+            namespace: "doors".into(),
+            uid: "uid-sink".into(),
+        },
+        pod: PodRef {
+            name: "recorder".into(),
+            uid: "uid-recorder".into(),
+        },
+        checkpoint_every: Duration::from_millis(20),
+        grace: Duration::from_secs(1),
+        metrics: LogMetrics::unregistered().unwrap(),
+    };
+    Log::open(Arc::new(Folder::new(directory.join("log")).unwrap()), config).unwrap()
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// The door's certificate, and a file with the CA that signed it.
+fn certificate() -> (tempfile::NamedTempFile, rustls::ServerConfig) {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "CA of a test");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let own = CertificateParams::new(["127.0.0.1".to_owned()])
+        .unwrap()
+        .signed_by(&key, &ca)
+        .unwrap();
+    let private = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let mut config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.der().clone()], private)
+        .unwrap();
+    config.alpn_protocols = vec![b"postgresql".to_vec()];
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), ca.pem()).unwrap();
+    (file, config)
+}

@@ -1,0 +1,24 @@
+//! A real PostgreSQL behind a real door, within one process of tests: server, recorder and door are the product's own; who
+//! somebody is and who approves are said by the test.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+pub mod approvals;
+pub mod door;
+pub mod postgres;
+pub mod psql;
+pub mod wire;
+
+use std::time::{Duration, Instant};
+
+/// Waits for a condition.
+pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{what}: waited in vain");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

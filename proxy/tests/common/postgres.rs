@@ -1,0 +1,225 @@
+//! A PostgreSQL server of its own, with TLS and SCRAM, gone when the last test that uses it ends.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
+
+/// The role by which the door logs in.
+pub const ROLE: &str = "sallyport";
+/// Its password.
+pub const PASSWORD: &str = "target-password-of-the-door";
+
+/// A running server.
+pub struct Postgres {
+    directory: tempfile::TempDir,
+    bin: PathBuf,
+    /// Its port on 127.0.0.1.
+    pub port: u16,
+    /// The CA of its certificate, in PEM.
+    pub ca: String,
+    databases: AtomicU32,
+}
+
+static SERVER: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
+
+/// The server, started if none of the running tests has one.
+pub fn server() -> Arc<Postgres> {
+    let mut server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(running) = server.upgrade() {
+        return running;
+    }
+    let started = Arc::new(Postgres::start());
+    *server = Arc::downgrade(&started);
+    started
+}
+
+impl Postgres {
+    fn start() -> Self {
+        let bin = ["18", "17", "16", "15"].map(|major| PathBuf::from(format!("/usr/lib/postgresql/{major}/bin")));
+        let bin = bin
+            .into_iter()
+            .find(|bin| bin.exists())
+            .expect("install postgresql and postgresql-contrib");
+        let directory = tempfile::tempdir().unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let mut server = Self {
+            directory,
+            bin,
+            port,
+            ca: String::new(),
+            databases: AtomicU32::new(0),
+        };
+        server.init();
+        server.run("pg_ctl", &["-D", "data", "-w", "-l", "log", "start"]);
+        server.sql(
+            "postgres",
+            &format!("CREATE ROLE {ROLE} SUPERUSER LOGIN PASSWORD '{PASSWORD}'"),
+        );
+        server
+    }
+
+    fn init(&mut self) {
+        let root = self.directory.path();
+        std::fs::write(root.join("password"), "postgres").unwrap();
+        give(root);
+        let auth = [
+            "-D",
+            "data",
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "-A",
+            "scram-sha-256",
+            "--pwfile",
+            "password",
+            "-N",
+        ];
+        self.run("initdb", &auth);
+        let data = self.directory.path().join("data");
+        self.ca = certificate(&data);
+        let settings = format!(
+            "ssl = on\nport = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nfsync = off\n\
+             shared_preload_libraries = 'pg_stat_statements'\nwal_level = logical\nmax_connections = 60\n",
+            self.port,
+            self.directory.path().display()
+        );
+        let conf = data.join("postgresql.conf");
+        let text = std::fs::read_to_string(&conf).unwrap() + &settings;
+        std::fs::write(conf, text).unwrap();
+        std::fs::write(
+            data.join("pg_hba.conf"),
+            "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n",
+        )
+        .unwrap();
+        give(&data);
+    }
+
+    /// A fresh database in which this SQL was run.
+    pub fn database(&self, sql: &str) -> String {
+        let name = format!("bank{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        self.sql(&name, sql);
+        name
+    }
+
+    /// Runs SQL directly, as the superuser, past any door; gives unaligned rows.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        checked("psql", &self.psql(database, sql))
+    }
+
+    fn psql(&self, database: &str, sql: &str) -> Output {
+        let socket = self.directory.path().display().to_string();
+        let port = self.port.to_string();
+        Command::new("psql")
+            .args([
+                "-X",
+                "-q",
+                "-A",
+                "-t",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-h",
+                &socket,
+                "-p",
+                &port,
+                "-U",
+                "postgres",
+                "-d",
+                database,
+            ])
+            .args(["-c", sql])
+            .output()
+            .unwrap()
+    }
+
+    /// The same, with errors and notices in what is given.
+    pub fn sql_lossy(&self, database: &str, sql: &str) -> String {
+        let output = self.psql(database, sql);
+        format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        )
+    }
+
+    /// Runs one of the server's programs, as its own user where the tests run as root.
+    fn run(&self, program: &str, args: &[&str]) {
+        let path = self.bin.join(program);
+        let mut command = if is_root() {
+            let mut command = Command::new("runuser");
+            command.args(["-u", "postgres", "--"]).arg(path);
+            command
+        } else {
+            Command::new(path)
+        };
+        // pg_ctl leaves the server behind with its own output: a pipe would never end.
+        let log = std::fs::File::create(self.directory.path().join("out")).unwrap();
+        let status = command
+            .args(args)
+            .current_dir(self.directory.path())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .status()
+            .unwrap();
+        let said = std::fs::read_to_string(self.directory.path().join("out")).unwrap();
+        assert!(status.success(), "{program}: {said}");
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.run("pg_ctl", &["-D", "data", "-w", "-m", "immediate", "stop"]);
+    }
+}
+
+fn checked(program: &str, output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{program}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}
+
+/// Everything below belongs to the user that the server runs as.
+fn give(path: &Path) {
+    if is_root() {
+        let done = Command::new("chown")
+            .args(["-R", "postgres"])
+            .arg(path)
+            .status()
+            .unwrap();
+        assert!(done.success());
+    }
+}
+
+/// A certificate for `localhost` in the server's data directory; gives the CA that signed it.
+fn certificate(data: &Path) -> String {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "CA of a test");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let own = CertificateParams::new(["localhost".to_owned()])
+        .unwrap()
+        .signed_by(&key, &ca)
+        .unwrap();
+    std::fs::write(data.join("server.crt"), own.pem()).unwrap();
+    let path = data.join("server.key");
+    std::fs::write(&path, key.serialize_pem()).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    ca.pem()
+}

@@ -1,0 +1,241 @@
+//! A client of the bare protocol: what drivers do and psql does not.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::{ClientConnection, StreamOwned};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use sallyport_proxy::postgres::frame::{put, put_cstr};
+
+use super::door::TestDoor;
+
+/// A session.
+pub struct Client {
+    stream: StreamOwned<ClientConnection, TcpStream>,
+    out: Vec<u8>,
+    /// The backend's process and the secret for cancels.
+    pub key: (i32, Vec<u8>),
+}
+
+/// One message of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Its tag.
+    pub tag: char,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl Message {
+    /// The body as text, lossy.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// One field of an error.
+    pub fn field(&self, code: char) -> Option<String> {
+        let mut rest = self.body.as_slice();
+        while let Some((&tag, after)) = rest.split_first() {
+            let end = after.iter().position(|byte| *byte == 0)?;
+            if tag == code as u8 {
+                return Some(String::from_utf8_lossy(&after[..end]).into_owned());
+            }
+            rest = &after[end + 1..];
+        }
+        None
+    }
+
+    /// The values of a row.
+    pub fn values(&self) -> Vec<Option<Vec<u8>>> {
+        let mut rest = &self.body[2..];
+        let mut values = Vec::new();
+        while let Some((len, after)) = rest.split_first_chunk::<4>() {
+            let len = i32::from_be_bytes(*len);
+            let (value, after) = after.split_at(usize::try_from(len).unwrap_or(0));
+            values.push((len >= 0).then(|| value.to_vec()));
+            rest = after;
+        }
+        values
+    }
+}
+
+/// TLS to a door, agreed on by SSLRequest.
+pub fn tls(door: &TestDoor, alpn: bool, request: bool) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    let mut tcp = TcpStream::connect(door.address)?;
+    tcp.set_read_timeout(Some(Duration::from_secs(20)))?;
+    if request {
+        tcp.write_all(&[0, 0, 0, 8, 4, 210, 22, 47])?;
+        let mut answer = [0];
+        tcp.read_exact(&mut answer)?;
+        assert_eq!(&answer, b"S");
+    }
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_file(door.ca.path()).unwrap())
+        .unwrap();
+    let mut config = rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    if alpn {
+        config.alpn_protocols = vec![b"postgresql".to_vec()];
+    }
+    let connection = ClientConnection::new(Arc::new(config), ServerName::try_from("127.0.0.1").unwrap()).unwrap();
+    Ok(StreamOwned::new(connection, tcp))
+}
+
+/// A startup packet.
+pub fn startup(version: u32, pairs: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = version.to_be_bytes().to_vec();
+    for (key, value) in pairs {
+        put_cstr(&mut body, key);
+        put_cstr(&mut body, value);
+    }
+    body.push(0);
+    [&u32::try_from(body.len() + 4).unwrap().to_be_bytes()[..], &body].concat()
+}
+
+impl Client {
+    /// Logs in as `user` by protocol 3.0, with more startup parameters.
+    pub fn login(door: &TestDoor, user: &str, more: &[(&str, &str)]) -> Result<Self, Vec<Message>> {
+        Self::login_as(door, user, 0x3_0000, more)
+    }
+
+    /// The same by another version.
+    pub fn login_as(door: &TestDoor, user: &str, version: u32, more: &[(&str, &str)]) -> Result<Self, Vec<Message>> {
+        let stream = tls(door, true, true).unwrap();
+        let mut client = Self {
+            stream,
+            out: Vec::new(),
+            key: (0, Vec::new()),
+        };
+        let base = [("user", user), ("database", door.database.as_str())];
+        let pairs: Vec<_> = base.into_iter().chain(more.iter().copied()).collect();
+        client.stream.write_all(&startup(version, &pairs)).unwrap();
+        let mut before = Vec::new();
+        loop {
+            let message = client.read();
+            match (message.tag, message.body.as_slice()) {
+                ('R', [0, 0, 0, 3]) => {
+                    put(&mut client.out, b'p', |out| put_cstr(out, user));
+                    client.send();
+                }
+                ('K', body) => client.key = (i32::from_be_bytes(*body.first_chunk().unwrap()), body[4..].to_vec()),
+                ('Z', _) => return Ok(client),
+                ('E', _) => {
+                    before.push(message);
+                    return Err(before);
+                }
+                _ => before.push(message),
+            }
+        }
+    }
+
+    /// Appends a message.
+    pub fn put(&mut self, tag: u8, write: impl FnOnce(&mut Vec<u8>)) -> &mut Self {
+        put(&mut self.out, tag, write);
+        self
+    }
+
+    /// Parse.
+    pub fn parse(&mut self, name: &str, sql: &str) -> &mut Self {
+        self.put(b'P', |out| {
+            put_cstr(out, name);
+            put_cstr(out, sql);
+            out.extend([0, 0]);
+        })
+    }
+
+    /// Bind, with text parameters and one format for all results.
+    pub fn bind(&mut self, portal: &str, statement: &str, values: &[&str], format: i16) -> &mut Self {
+        self.put(b'B', |out| {
+            put_cstr(out, portal);
+            put_cstr(out, statement);
+            out.extend([0, 0]);
+            out.extend(u16::try_from(values.len()).unwrap().to_be_bytes());
+            for value in values {
+                out.extend(u32::try_from(value.len()).unwrap().to_be_bytes());
+                out.extend(value.as_bytes());
+            }
+            out.extend([0, 1]);
+            out.extend(format.to_be_bytes());
+        })
+    }
+
+    /// Describe of a portal (`P`) or statement (`S`).
+    pub fn describe(&mut self, kind: u8, name: &str) -> &mut Self {
+        self.put(b'D', |out| {
+            out.push(kind);
+            put_cstr(out, name);
+        })
+    }
+
+    /// Execute.
+    pub fn execute(&mut self, portal: &str, rows: i32) -> &mut Self {
+        self.put(b'E', |out| {
+            put_cstr(out, portal);
+            out.extend(rows.to_be_bytes());
+        })
+    }
+
+    /// Sync, and everything is sent.
+    pub fn sync(&mut self) -> &mut Self {
+        self.put(b'S', |_| {}).send();
+        self
+    }
+
+    /// Sends what was appended.
+    pub fn send(&mut self) {
+        self.stream.write_all(&self.out).unwrap();
+        self.stream.flush().unwrap();
+        self.out.clear();
+    }
+
+    /// A Query, and its answer.
+    pub fn query(&mut self, sql: &str) -> Vec<Message> {
+        self.put(b'Q', |out| put_cstr(out, sql)).send();
+        self.ready()
+    }
+
+    /// Messages up to ReadyForQuery.
+    pub fn ready(&mut self) -> Vec<Message> {
+        let mut messages = Vec::new();
+        loop {
+            messages.push(self.read());
+            if messages.last().is_some_and(|message| message.tag == 'Z') {
+                return messages;
+            }
+        }
+    }
+
+    /// One message.
+    pub fn read(&mut self) -> Message {
+        self.try_read().expect("a message")
+    }
+
+    /// One message, or the end.
+    pub fn try_read(&mut self) -> std::io::Result<Message> {
+        let mut head = [0; 5];
+        self.stream.read_exact(&mut head)?;
+        let len = u32::from_be_bytes(*head[1..].first_chunk().unwrap()) as usize - 4;
+        let mut body = vec![0; len];
+        self.stream.read_exact(&mut body)?;
+        Ok(Message {
+            tag: head[0] as char,
+            body,
+        })
+    }
+
+    /// Bytes as they are.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+        self.stream.flush().unwrap();
+    }
+}
+
+/// The tags of messages, in order.
+pub fn tags(messages: &[Message]) -> String {
+    messages.iter().map(|message| message.tag).collect()
+}

@@ -1,0 +1,291 @@
+//! The straight road: somebody comes in, is judged, sees masked values, and everything is on record.
+
+mod common;
+
+use common::door::{Given, TestDoor};
+use common::psql::finish;
+use sallyport_audit::record::{Action, EndCause, Event, Fate, Refusal, TransactionFate};
+use serde_json::json;
+
+const SCHEMA: &str = include_str!("schema.sql");
+
+fn no_drops() -> serde_json::Value {
+    json!([
+        {"name": "never-drop", "match": {"cel": "'drop' in command.verbs"}, "action": "Deny", "message": "drops are for migrations"},
+        {"name": "credits", "match": {"cel": "command.text.contains('credit')"}, "action": "Deny", "message": "no credit"},
+        {"name": "deletes", "match": {"cel": "'delete' in command.verbs"}, "action": "RequireApproval",
+         "message": "deletes need a second person", "approval": {"approvers": [{"kind": "Group", "name": "oidc:dba"}]}},
+        {"name": "rest", "match": {"any": true}, "action": "Allow"},
+    ])
+}
+
+#[test]
+fn values_are_masked_wherever_they_come_out() {
+    let door = TestDoor::new(&Given::cases(), SCHEMA);
+    let canary = ["536-90-4399", "536904399", "4111 1111"];
+    for (sql, shown) in [
+        ("select ssn from customers where id=1", "[REDACTED]"),
+        ("select ssn as x, name from customers where id=1", "[REDACTED]|Ada"),
+        ("select ssn_num from customers where id=1", ""),
+        (
+            "select md5(ssn), upper(name) from customers where id=1",
+            "[REDACTED]|ADA",
+        ),
+        ("select count(*) from customers", "200"),
+        ("select tax_ref from v_cust where id=1", "[REDACTED]"),
+        (
+            "copy (select ssn, name from customers where id=1) to stdout",
+            "[REDACTED]\tAda",
+        ),
+        ("select card from customers where id=1", "[REDACTED]"),
+        ("select ssn::int from customers where id=1", ""),
+        ("select doc from customers where id=1", "{\"ssn\": \"[REDACTED]\"}"),
+        (
+            "do $$begin raise notice '%',(select name||ssn from customers where id=1); end$$",
+            "",
+        ),
+    ] {
+        let direct = door.direct_lossy(sql);
+        let printed = door.psql("alice", &[sql]);
+        assert_eq!(printed.out, shown, "{sql}: {printed:?}");
+        for value in canary {
+            assert!(
+                !printed.out.contains(value) && !printed.err.contains(value),
+                "{sql}: {printed:?}"
+            );
+        }
+        assert!(!printed.err.contains("Ada"), "{sql}: {printed:?}");
+        let protects = !matches!(sql, "select count(*) from customers") && !direct.is_empty();
+        if protects && !sql.contains("md5") {
+            assert!(
+                canary.iter().any(|value| direct.contains(value)),
+                "{sql} leaks nothing without the door: {direct}"
+            );
+        }
+    }
+    let outcome = door.recorded("masked fields", |event| match event {
+        Event::Outcome(outcome) if !outcome.masked.is_empty() => Some(outcome.clone()),
+        _ => None,
+    });
+    assert_eq!(
+        (outcome.fate, outcome.rows, outcome.masked.get("columns/column")),
+        (Fate::Executed, 1, Some(&1))
+    );
+}
+
+#[test]
+fn a_denial_is_an_error_of_the_session_and_aborts_its_transaction() {
+    let door = TestDoor::new(&Given::open().policy(no_drops()), SCHEMA);
+    let printed = door.psql("alice", &["drop table acct", "select 7"]);
+    assert!(printed.err.contains("42501: drops are for migrations"), "{printed:?}");
+    assert!(printed.err.contains("rule changes/never-drop"), "{printed:?}");
+    assert_eq!(printed.out, "7");
+
+    let printed = door.psql(
+        "alice",
+        &[
+            "begin",
+            "update acct set ssn='debit' where id=77",
+            "update acct set ssn='credit' where id=77",
+            "commit",
+        ],
+    );
+    assert!(printed.err.contains("42501: no credit"), "{printed:?}");
+    assert_eq!(
+        door.direct("select ssn from acct"),
+        "400-00-0000",
+        "nothing of the transaction stays"
+    );
+    let end = door.recorded("the transaction's end", |event| match event {
+        Event::TransactionEnd(end) => Some(end.clone()),
+        _ => None,
+    });
+    assert_eq!(end.fate, TransactionFate::RolledBack);
+
+    let printed = door.psql("alice", &["select 1; drop table acct; select 2"]);
+    assert_eq!(printed.out, "", "a Query string is refused whole");
+    let denied = door
+        .events()
+        .into_iter()
+        .filter(|event| matches!(event, Event::Command(command) if command.verdict.action == Action::Deny));
+    assert_eq!(denied.count(), 3);
+}
+
+#[test]
+fn what_does_not_parse_is_postgresqls_own_error() {
+    let door = TestDoor::new(&Given::open().policy(no_drops()), SCHEMA);
+    let printed = door.psql("alice", &["selec 1", "select * from nosuch", "select 3"]);
+    assert!(
+        printed
+            .err
+            .contains("42601: syntax error at or near \"selec\"\nLINE 1: selec 1"),
+        "{printed:?}"
+    );
+    assert!(
+        printed.err.contains("42P01: relation \"nosuch\" does not exist"),
+        "{printed:?}"
+    );
+    assert_eq!(printed.out, "3");
+}
+
+#[test]
+fn who_is_not_entitled_gets_no_further_than_the_door() {
+    let door = TestDoor::new(&Given::open(), SCHEMA);
+    for (user, reason, words) in [
+        ("mallory", Refusal::NotAdmitted, "you are not admitted"),
+        ("nobody", Refusal::BadToken, "the token was refused"),
+    ] {
+        let printed = door.psql(user, &["select 1"]);
+        assert_eq!((printed.code, printed.out.as_str()), (2, ""), "{printed:?}");
+        assert!(printed.err.contains(words), "{printed:?}");
+        door.recorded("the refusal", |event| match event {
+            Event::LoginRefused(refused) if refused.reason == reason => Some(()),
+            _ => None,
+        });
+    }
+    let plain = door.conninfo("alice").replace("verify-full", "disable");
+    assert!(
+        door.psql_with(&plain, &["select 1"])
+            .err
+            .contains("this door speaks TLS only")
+    );
+    let elsewhere = door.conninfo("alice").replace(&door.database, "nosuch");
+    assert!(door.psql_with(&elsewhere, &["select 1"]).err.contains("does not exist"));
+}
+
+#[test]
+fn a_held_command_waits_in_place_and_runs_when_approved() {
+    let door = TestDoor::new(&Given::open().policy(no_drops()), SCHEMA);
+    let held = door.psql_start(
+        "alice",
+        &[
+            "begin",
+            "delete from acct where id = 77",
+            "commit",
+            "select count(*) from acct",
+        ],
+    );
+    let (name, request) = door.people.asked(1);
+    assert_eq!(request.ask.command.text, "delete from acct where id = 77");
+    assert_eq!(request.ask.command.tables, ["public.acct"]);
+    assert_eq!(door.direct("select count(*) from acct"), "1", "it has not run yet");
+    door.people.approve(&name);
+    let printed = finish(held);
+    assert_eq!(printed.out, "0", "{printed:?}");
+    assert!(
+        printed
+            .err
+            .contains(&format!("kubectl sallyport approve {name} -n doors")),
+        "{printed:?}"
+    );
+    door.recorded("the transaction's end", |event| {
+        matches!(event, Event::TransactionEnd(_)).then_some(())
+    });
+    let events = door.events();
+    let place = |pick: &dyn Fn(&Event) -> bool| events.iter().position(pick).unwrap();
+    let steps = [
+        place(&|event| matches!(event, Event::Command(command) if command.verdict.action == Action::Hold)),
+        place(&|event| matches!(event, Event::Hold(hold) if hold.waits)),
+        place(&|event| matches!(event, Event::Approved(approved) if approved.approvers[0].username == "oidc:bob")),
+        place(&|event| matches!(event, Event::Claimed(_))),
+        place(&|event| matches!(event, Event::TransactionEnd(end) if end.fate == TransactionFate::Committed)),
+    ];
+    assert!(steps.is_sorted(), "{steps:?}");
+}
+
+#[test]
+fn a_denied_or_cancelled_hold_runs_nothing() {
+    let door = TestDoor::new(&Given::open().policy(no_drops()), SCHEMA);
+    let held = door.psql_start("alice", &["delete from acct", "select 5"]);
+    let (name, _) = door.people.asked(1);
+    door.people.deny(&name, "not on a Friday");
+    let printed = finish(held);
+    assert!(
+        printed.err.contains("42501: oidc:bob denied it: not on a Friday"),
+        "{printed:?}"
+    );
+    assert_eq!(printed.out, "5", "the session lives on");
+
+    let held = door.psql_start("alice", &["delete from acct", "select 6"]);
+    let (name, _) = door.people.asked(2);
+    // Ctrl-C: psql sends a CancelRequest of its own.
+    let interrupt = std::process::Command::new("kill")
+        .args(["-INT", &held.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(interrupt.success());
+    let printed = finish(held);
+    assert!(printed.err.contains("57014"), "{printed:?}");
+    let reason = common::eventually("the withdrawal", || door.people.request(&name).withdrawn);
+    assert!(reason.contains("cancelled"), "{reason}");
+
+    let mut held = door.psql_start("alice", &["delete from acct"]);
+    let (name, _) = door.people.asked(3);
+    held.kill().unwrap();
+    held.wait().unwrap();
+    let reason = common::eventually("the withdrawal", || door.people.request(&name).withdrawn);
+    assert!(reason.contains("left"), "{reason}");
+    assert_eq!(door.direct("select count(*) from acct"), "1");
+}
+
+#[test]
+fn a_program_is_refused_with_the_requests_name_and_passes_later() {
+    let door = TestDoor::new(&Given::open().policy(no_drops()), SCHEMA);
+    let program = format!("{} options='-c sallyport.on_hold=refuse'", door.conninfo("alice"));
+    let printed = door.psql_with(&program, &["delete from acct"]);
+    assert!(
+        printed.err.contains("42501: deletes need a second person"),
+        "{printed:?}"
+    );
+    assert!(printed.err.contains("request-1"), "{printed:?}");
+    let again = door.psql_with(&program, &["delete from acct"]);
+    assert!(
+        again.err.contains("request-1") && door.people.count() == 1,
+        "one question is asked once: {again:?}"
+    );
+    door.people.approve("request-1");
+    let other = door.psql_with(&program, &["delete from acct where true"]);
+    assert!(
+        other.err.contains("request-2"),
+        "the approval fits one command: {other:?}"
+    );
+    let printed = door.psql_with(&program, &["delete from acct", "select count(*) from acct"]);
+    assert_eq!((printed.out.as_str(), printed.err.as_str()), ("0", ""));
+    let printed = door.psql_with(&program, &["delete from acct"]);
+    assert!(printed.err.contains("request-3"), "and once: {printed:?}");
+}
+
+#[test]
+fn sessions_end_with_one_record_and_a_reason() {
+    let door = TestDoor::new(&Given::open(), SCHEMA);
+    assert_eq!(door.psql("alice", &["select 1"]).out, "1");
+    let ends = || {
+        let events = door.events();
+        let starts = events
+            .iter()
+            .filter(|event| matches!(event, Event::SessionStart(_)))
+            .count();
+        let causes = events.iter().filter_map(|event| match event {
+            Event::SessionEnd(end) => Some(end.cause),
+            _ => None,
+        });
+        (starts, causes.collect::<Vec<_>>())
+    };
+    common::eventually("the first end", || {
+        (ends() == (1, vec![EndCause::ClientClosed])).then_some(())
+    });
+    let sleeping = door.psql_start("alice", &["select pg_sleep(0.5)", "select 1"]);
+    door.recorded("the second start", |event| {
+        matches!(event, Event::Command(command) if command.text.contains("sleep")).then_some(())
+    });
+    door.enforce(
+        &Given::open().connection(json!({"subjects": [{"kind": "Group", "name": "oidc:dba"}]})),
+        2,
+    );
+    let printed = finish(sleeping);
+    assert!(printed.err.contains("57P01") && printed.out.is_empty(), "{printed:?}");
+    common::eventually("the second end", || {
+        (ends() == (2, vec![EndCause::ClientClosed, EndCause::Revoked])).then_some(())
+    });
+    assert!(door.psql("alice", &["select 1"]).err.contains("not admitted"));
+}
