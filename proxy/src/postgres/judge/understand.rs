@@ -159,6 +159,16 @@ fn encoding(statement: &Statement, asked: &mut Asked) {
             );
         }
     }
+    if let Effect::Copy { format, .. } = &statement.effect
+        && !format.encoding.as_deref().is_none_or(is_utf8)
+    {
+        reject(
+            asked,
+            Kind::Setting,
+            DeniedBy::Limit,
+            "COPY in another encoding than UTF8 is refused at this door".to_owned(),
+        );
+    }
 }
 
 fn reject(asked: &mut Asked, kind: Kind, by: DeniedBy, reason: String) {
