@@ -75,7 +75,7 @@ pub fn dereference<R: Rule>(object: &Guarded<R>, context: &Context) -> Found<R> 
         })
         .collect();
     Found {
-        rule: object.0.as_ref().map(Clone::clone).map_err(|error| error.error.clone()),
+        rule: object.0.clone().map_err(|error| error.error),
         in_force: revision::in_force::<R>(&revisions, meta.uid.as_deref().unwrap_or_default()),
         access: AccessKind::from(&access),
         revisions,

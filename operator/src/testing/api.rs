@@ -52,7 +52,8 @@ impl ApiServer {
         let state = self.0.lock().unwrap();
         let inside = |path: &str| {
             path.strip_prefix(collection)
-                .is_some_and(|rest| rest.starts_with('/') && !rest[1..].contains('/'))
+                .and_then(|rest| rest.strip_prefix('/'))
+                .is_some_and(|name| !name.contains('/'))
         };
         state
             .objects

@@ -51,6 +51,7 @@ pub struct Scenario {
 
 impl Scenario {
     /// Namespaces `doors` and `evidence` opted in, `elsewhere` not; an issuer `keycloak`; nothing else.
+    #[expect(clippy::new_without_default, reason = "it starts things: no value to fall back on")]
     pub fn new() -> Self {
         sallyport_runtime::crypto::install();
         let api = ApiServer::default();

@@ -79,7 +79,7 @@ impl Recorded {
     }
 
     /// What owes the outcome of the next command of the unit.
-    pub fn next(&mut self) -> Option<Running> {
+    pub fn next_running(&mut self) -> Option<Running> {
         self.running.pop_front()
     }
 

@@ -219,7 +219,7 @@ async fn authenticate(wire: &mut Wire<TargetStream>, credential: &Credential) ->
             }
             3 => return Err(DialError::Weak("the password in clear")),
             5 => return Err(DialError::Weak("MD5")),
-            7 | 8 | 9 => return Err(DialError::Weak("GSSAPI or SSPI")),
+            7..=9 => return Err(DialError::Weak("GSSAPI or SSPI")),
             _ => return Err(WireError::from(FrameError::Malformed).into()),
         }
         wire.out.extend_from_slice(&reply);

@@ -28,7 +28,7 @@ pub fn query(state: &mut State, plan: Plan, recorded: Option<Recorded>, bytes: &
         _ => return,
     };
     let parts = parts.into_iter().map(|part| Part {
-        running: recorded.as_mut().and_then(Recorded::next),
+        running: recorded.as_mut().and_then(Recorded::next_running),
         view: part.view,
         stated: part.stated,
         after: part.after,
@@ -127,7 +127,7 @@ fn forward(state: &mut State, act: Act, frame: &[u8], recorded: Option<&mut Reco
         Act::Close(change) => Expect::Close(change),
         Act::Bind(name, portal) => {
             if portal.stated.is_some() {
-                *portal.running.borrow_mut() = recorded.and_then(Recorded::next);
+                *portal.running.borrow_mut() = recorded.and_then(Recorded::next_running);
             }
             Expect::Bind(Change::Bind(name, portal))
         }

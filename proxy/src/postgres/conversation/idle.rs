@@ -79,7 +79,7 @@ impl Conversation {
     /// session does not end because nobody can be asked.
     pub(super) async fn verify_again(&mut self, session: &Session) -> Result<(), Over> {
         let now = tokio::time::Instant::now();
-        if !self.verify_at.is_some_and(|at| now >= at) {
+        if self.verify_at.is_none_or(|at| now < at) {
             return Ok(());
         }
         self.verify_at = Some(now + VERIFY_EVERY);

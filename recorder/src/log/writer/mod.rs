@@ -292,11 +292,6 @@ impl Writer {
             }
         }
     }
-
-    #[expect(
-        clippy::type_complexity,
-        reason = "three halves of a group, taken apart at the one call"
-    )]
     fn take(&mut self, records: Vec<Checked>) -> Result<(u64, Vec<(Vec<u8>, Digest)>, Vec<Undo>), LogError> {
         let (mut taken, mut undo, mut up_to) = (Vec::with_capacity(records.len()), Vec::new(), 0);
         for Checked { bytes, leaf, header } in records {
