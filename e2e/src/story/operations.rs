@@ -8,7 +8,7 @@ use crate::run::run;
 
 pub(super) fn metrics(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let programs = [
-        (DOORS, "app.kubernetes.io/component=proxy", "sallyport_proxy_"),
+        (DOORS, "app.kubernetes.io/component=door", "sallyport_"),
         (EVIDENCE, "app.kubernetes.io/component=recorder", "sallyport_recorder_"),
         (SYSTEM, "app.kubernetes.io/component=operator", "sallyport_operator_"),
     ];
@@ -31,7 +31,13 @@ pub(super) fn metrics(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
         narrator.types("admin", &fetch);
         let text = run(&mut fetch)?.ok()?.stdout;
         let ours: Vec<&str> = text.lines().filter(|line| line.starts_with(prefix)).collect();
-        narrator.shows_text(&ours.iter().take(8).copied().collect::<Vec<_>>().join("\n"));
+        let telling: Vec<&str> = ours
+            .iter()
+            .filter(|line| !line.contains("_bucket"))
+            .take(10)
+            .copied()
+            .collect();
+        narrator.shows_text(&telling.join("\n"));
         narrator.check(&format!("metrics of {prefix}*"), !ours.is_empty())?;
         narrator.check("no label carries a value of the bank", !text.contains("536-90-4399"))?;
     }
