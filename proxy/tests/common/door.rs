@@ -338,6 +338,15 @@ impl TestDoor {
         eventually(what, || self.records().iter().find_map(|record| pick(&record.event)))
     }
 
+    /// Waits until as many records say so.
+    pub fn recorded_times(&self, what: &str, times: usize, pick: impl Fn(&Event) -> bool) {
+        eventually(what, || {
+            let count = self.records().iter().filter(|record| pick(&record.event)).count();
+            assert!(count <= times, "{what}: {count} records, wanted {times}");
+            (count == times).then_some(())
+        });
+    }
+
     /// The events so far.
     pub fn events(&self) -> Vec<Event> {
         self.records().into_iter().map(|record| record.event).collect()
