@@ -8,3 +8,4 @@ pub mod demo;
 pub mod narrator;
 pub mod run;
 pub mod story;
+pub mod trial;

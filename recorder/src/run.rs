@@ -23,6 +23,9 @@ use crate::server::{self, Limits, Shared};
 /// Files of certificates are read again this often.
 const FOLLOW: Duration = Duration::from_secs(5);
 
+/// How long a recorder that is ending may hold on to the volume: it drains for up to half a minute.
+const PREDECESSOR: Duration = Duration::from_secs(40);
+
 /// Runs until a signal comes, or until the volume lost a write and only a restart helps.
 ///
 /// # Errors
@@ -67,7 +70,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn open(args: &Args, registry: &Registry) -> anyhow::Result<Log> {
-    let folder = Folder::new(&args.data).with_context(|| format!("the volume {}", args.data.display()))?;
+    let folder =
+        Folder::claim(&args.data, PREDECESSOR).with_context(|| format!("the volume {}", args.data.display()))?;
     let config = Config {
         sink: ObjectRef {
             name: args.sink.clone(),

@@ -35,6 +35,8 @@ use crate::identity::{Identities, Pace, Settings};
 const CHECKPOINT: Duration = Duration::from_secs(1);
 /// A pipe in one process does not break; a session whose end is missing at the next start is ended at once.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long another process may hold on to a log's folder before this one gives up.
+const PREDECESSOR: Duration = Duration::from_secs(10);
 /// Bytes of a binding key that is made here.
 const KEY: usize = 32;
 
@@ -296,7 +298,7 @@ impl Shared<'_> {
             why,
         };
         let folder = self.state.directory(&format!("log-{name}"))?;
-        let disk = Folder::new(folder).map_err(|error| failed(error.to_string()))?;
+        let disk = Folder::claim(folder, PREDECESSOR).map_err(|error| failed(error.to_string()))?;
         let metrics = match &self.metrics {
             Some(metrics) => metrics.clone(),
             None => LogMetrics::new(self.registry).map_err(|error| failed(error.to_string()))?,

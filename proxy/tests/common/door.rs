@@ -375,7 +375,11 @@ fn log(directory: &std::path::Path, runtime: &tokio::runtime::Runtime) -> Log {
         grace: Duration::from_secs(1),
         metrics: LogMetrics::unregistered().unwrap(),
     };
-    Log::open(Arc::new(Folder::new(directory.join("log")).unwrap()), config).unwrap()
+    Log::open(
+        Arc::new(Folder::claim(directory.join("log"), std::time::Duration::ZERO).unwrap()),
+        config,
+    )
+    .unwrap()
 }
 
 fn free_port() -> u16 {

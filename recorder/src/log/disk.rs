@@ -3,10 +3,12 @@
 //! A write is durable after `sync` of its file; a new, renamed or removed name is durable after `sync_dir` of its folder.
 //! Nothing else is assumed.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 /// A folder in which one log lives. Paths are relative to it.
 pub trait Disk: Send + Sync + 'static {
@@ -96,30 +98,66 @@ pub(super) fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
-/// A folder of the real file system.
+/// Held by the one recorder that may write the folder. Its name is never a file of a log.
+const LOCK: &str = ".lock";
+
+/// A folder of the real file system, which nobody else writes while this lives.
+///
+/// Two recorders on one volume would each overwrite what the other was believed for. That happens: a Pod that is
+/// deleted by force has a successor before its own process has ended.
 #[derive(Clone, Debug)]
-pub struct Folder(PathBuf);
+pub struct Folder {
+    root: PathBuf,
+    _lock: Arc<File>,
+}
 
 impl Folder {
-    /// The folder `root`, which is made where it is missing.
+    /// The folder `root`, which is made where it is missing. Waits up to `patience` for another recorder to let go of it.
     ///
     /// # Errors
-    /// As the file system says.
-    pub fn new(root: impl Into<PathBuf>) -> io::Result<Self> {
+    /// [`ErrorKind::ResourceBusy`] when another process still has it then; else as the file system says.
+    pub fn claim(root: impl Into<PathBuf>, patience: Duration) -> io::Result<Self> {
         let root = root.into();
         fs::create_dir_all(&root)?;
-        Ok(Self(root))
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(root.join(LOCK))?;
+        Ok(Self {
+            root,
+            _lock: Arc::new(lock(file, patience)?),
+        })
     }
 
     /// Where it is.
     #[must_use]
     pub fn root(&self) -> &Path {
-        &self.0
+        &self.root
     }
 
     fn at(&self, path: &str) -> PathBuf {
-        self.0.join(path)
+        self.root.join(path)
     }
+}
+
+/// Locks the file. The wait is a thread's own, which ends with the process where it is in vain.
+fn lock(file: File, patience: Duration) -> io::Result<File> {
+    match file.try_lock() {
+        Ok(()) => return Ok(file),
+        Err(TryLockError::WouldBlock) => {}
+        Err(TryLockError::Error(cause)) => return Err(cause),
+    }
+    let (sender, locked) = mpsc::channel();
+    std::thread::Builder::new()
+        .name("log-lock".to_owned())
+        .spawn(move || sender.send(file.lock().map(|()| file)))?;
+    locked.recv_timeout(patience).unwrap_or_else(|_| {
+        Err(io::Error::new(
+            ErrorKind::ResourceBusy,
+            "another recorder still writes it; when that one has ended, start this one again",
+        ))
+    })
 }
 
 impl Disk for Folder {
@@ -201,5 +239,24 @@ fn absent<T>(result: io::Result<T>, nothing: T) -> io::Result<T> {
     match result {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(nothing),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_recorder_at_a_time() {
+        let place = tempfile::tempdir().unwrap();
+        let first = Folder::claim(place.path(), Duration::ZERO).unwrap();
+        let second = Folder::claim(place.path(), Duration::from_millis(20)).unwrap_err();
+        assert_eq!(second.kind(), ErrorKind::ResourceBusy);
+        let waiting = std::thread::spawn({
+            let place = place.path().to_owned();
+            move || Folder::claim(place, Duration::from_secs(20)).map(drop)
+        });
+        drop(first);
+        waiting.join().unwrap().unwrap();
     }
 }

@@ -1,0 +1,64 @@
+//! Who is let in.
+
+use anyhow::Result;
+
+use crate::demo::{CONNECTION, DOORS, Demo};
+use crate::narrator::Narrator;
+use crate::run::{Output, run};
+
+use super::undo::Undo;
+
+pub(super) fn service_account(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let _undo = Undo::by(
+        demo,
+        &[
+            "-n",
+            DOORS,
+            "delete",
+            "serviceaccount",
+            "reporting",
+            "stranger",
+            "--ignore-not-found",
+        ],
+    );
+    for name in ["reporting", "stranger"] {
+        let made = run(&mut demo.kubectl(&["-n", DOORS, "create", "serviceaccount", name]))?;
+        narrator.check(
+            &format!("ServiceAccount {name} is there"),
+            made.status.success() || made.stderr.contains("AlreadyExists"),
+        )?;
+    }
+    let own = format!("sallyport://{DOORS}/{CONNECTION}");
+    let answer = ask_with(demo, &token(demo, "reporting", &own)?)?;
+    narrator.shows(&answer);
+    narrator.check(
+        "its token for this door lets it in, masked",
+        answer.stdout.contains("[REDACTED]"),
+    )?;
+    let elsewhere = ask_with(demo, &token(demo, "reporting", "sallyport://doors/other")?)?;
+    narrator.check("its token for another door does not", refused(&elsewhere))?;
+    let api = ask_with(demo, &token(demo, "reporting", "https://kubernetes.default.svc")?)?;
+    narrator.check("nor does its token for another service", refused(&api))?;
+    let stranger = ask_with(demo, &token(demo, "stranger", &own)?)?;
+    narrator.check("an account that nobody named stays out", refused(&stranger))
+}
+
+fn refused(output: &Output) -> bool {
+    !output.status.success() && output.stderr.contains("FATAL") && output.stdout.is_empty()
+}
+
+fn token(demo: &Demo, account: &str, audience: &str) -> Result<String> {
+    let output = demo.admin(&["-n", DOORS, "create", "token", account, "--audience", audience])?;
+    Ok(output.stdout.trim().to_owned())
+}
+
+fn ask_with(demo: &Demo, token: &str) -> Result<Output> {
+    let mut command = demo.command("psql");
+    command.env("PGPASSWORD", token).env("PGUSER", "reporting").args([
+        "-X",
+        "-At",
+        "-c",
+        "SELECT ssn FROM customers WHERE id = 1",
+    ]);
+    run(&mut command)
+}

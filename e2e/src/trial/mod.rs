@@ -1,0 +1,132 @@
+//! Trials: attacks and faults on the running cluster, each of which puts back what it changed.
+//!
+//! The story shows the product to a person; a trial tries to break it. Trials are independent: one that fails does not
+//! stop the others, and each begins by waiting until the door is open under the samples.
+
+mod fault;
+mod identity;
+mod load;
+mod rule;
+mod second_person;
+mod undo;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::client::ask;
+use crate::demo::{ALICE, CONNECTION, DOORS, Demo};
+use crate::narrator::Narrator;
+use crate::run::wait_until;
+
+/// How long the cluster may take to come to what was declared.
+const SETTLE: Duration = Duration::from_secs(120);
+
+type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
+
+const TRIALS: [(&str, Trial); 13] = [
+    ("two people where the policy says two", second_person::two_people),
+    ("a grant fits one statement, once", second_person::fits_one),
+    ("a denial reaches the asker with its reason", second_person::denied),
+    (
+        "a ServiceAccount's token opens its own door only",
+        identity::service_account,
+    ),
+    ("a replica that does not answer is not enforcing", rule::silent_replica),
+    ("taking a label off shows nothing more", rule::label_taken_off),
+    ("losing a required rule closes the door", rule::required_rule_lost),
+    ("the target is away: said in words, then back", fault::target_away),
+    ("the credential is away: nobody gets in", fault::credential_away),
+    ("the recorder is away: nothing runs unrecorded", fault::recorder_away),
+    ("a door is killed: one end record for each session", fault::door_killed),
+    (
+        "a rollout of the door under load loses and doubles nothing",
+        load::rollout,
+    ),
+    (
+        "restarts of the recorder under load lose and double nothing",
+        load::recorder_restarts,
+    ),
+];
+
+/// Tries those whose name holds `filter`; gives how many failed.
+pub fn try_all(demo: &Demo, filter: &str) -> usize {
+    let (mut passed, mut failed) = (0, Vec::new());
+    let mut narrator = Narrator::default();
+    for (name, trial) in TRIALS.iter().filter(|(name, _)| name.contains(filter)) {
+        narrator.step(name);
+        let began = Instant::now();
+        match open(demo).and_then(|()| trial(demo, &mut narrator)) {
+            Ok(()) => {
+                passed += 1;
+                println!("  ({:.0} s)", began.elapsed().as_secs_f32());
+            }
+            Err(cause) => {
+                println!("  \x1b[31mfailed:\x1b[0m {cause:#}");
+                failed.push(*name);
+            }
+        }
+    }
+    for name in &failed {
+        println!("failed: {name}");
+    }
+    println!("\ntrials: {passed} passed, {} failed", failed.len());
+    failed.len()
+}
+
+/// Waits until the door is open under the samples.
+fn open(demo: &Demo) -> Result<()> {
+    demo.admin(&[
+        "-n",
+        DOORS,
+        "wait",
+        "--for=condition=Enforced",
+        "--timeout=50s",
+        "connection",
+        CONNECTION,
+    ])
+    .context("waiting for the Connection")?;
+    answers(demo)
+}
+
+/// Waits until alice gets an answer through the door.
+fn answers(demo: &Demo) -> Result<()> {
+    wait_until(SETTLE, "the door answers", || {
+        let output = ask(demo, ALICE, &["SELECT 1"])?;
+        Ok(output.status.success().then_some(()))
+    })
+}
+
+/// One condition of an object in the doors' namespace, as `status reason message`.
+fn condition(demo: &Demo, object: &str, kind: &str) -> Result<String> {
+    let path = format!(
+        "jsonpath={{range .status.conditions[?(@.type=='{kind}')]}}{{.status}} {{.reason}} {{.message}}{{end}}"
+    );
+    Ok(demo.admin(&["-n", DOORS, "get", object, "-o", &path])?.stdout)
+}
+
+/// Waits until that condition begins with `wanted`; gives it whole.
+fn becomes(demo: &Demo, object: &str, kind: &str, wanted: &str) -> Result<String> {
+    wait_until(SETTLE, &format!("{object}: {kind}={wanted}"), || {
+        let said = condition(demo, object, kind)?;
+        Ok(said.starts_with(wanted).then_some(said))
+    })
+}
+
+/// The log, one record each.
+fn records(demo: &Demo) -> Result<Vec<serde_json::Value>> {
+    let shown = demo.admin(&[
+        "sallyport",
+        "audit",
+        "show",
+        "--sink",
+        "evidence/evidence",
+        "-o",
+        "json",
+    ])?;
+    shown
+        .stdout
+        .lines()
+        .map(|line| Ok(serde_json::from_str(line)?))
+        .collect()
+}

@@ -1,0 +1,167 @@
+//! Rules on their way: what is enforced, and what a change may never open.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::client::ask;
+use crate::demo::{ALICE, CONNECTION, DOORS, Demo};
+use crate::narrator::Narrator;
+use crate::run::{run, wait_until};
+
+use super::undo::Undo;
+use super::{SETTLE, becomes, condition};
+
+const SSN: &str = "SELECT ssn FROM customers WHERE id = 1";
+const HELD_BACK: &str = "536-90-4399";
+
+/// A process that is stopped, and goes on when this is dropped.
+struct Stopped(String);
+
+// === impl Stopped ===
+
+impl Stopped {
+    fn signal(&self, signal: &str) -> Result<()> {
+        let status = Command::new("kill").args([signal, &self.0]).status()?;
+        anyhow::ensure!(status.success(), "kill {signal} {}: {status}", self.0);
+        Ok(())
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = self.signal("-CONT");
+    }
+}
+
+pub(super) fn silent_replica(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let pods = demo.admin(&[
+        "-n",
+        DOORS,
+        "get",
+        "pods",
+        "-l",
+        "app.kubernetes.io/component=door,sallyport.dev/connection=bank",
+        "-o",
+        "jsonpath={range .items[*]}{.status.containerStatuses[0].containerID} {.status.podIP}{\"\\n\"}{end}",
+    ])?;
+    let (container, address) = pods
+        .stdout
+        .lines()
+        .next()
+        .and_then(|line| line.split_once(' '))
+        .context("a Pod of the door")?;
+    let Some(process) = process_of(container)? else {
+        narrator.shows_text("skipped: the door's processes are not on this machine");
+        return Ok(());
+    };
+    let back = r#"{"spec":{"action":{"type":"Redact","replace":null}}}"#;
+    let _undo = Undo::by(
+        demo,
+        &[
+            "-n",
+            DOORS,
+            "patch",
+            "maskingrule",
+            "customer-numbers",
+            "--type=merge",
+            "-p",
+            back,
+        ],
+    );
+    let stopped = Stopped(process);
+    stopped.signal("-STOP")?;
+    let patch = r#"{"spec":{"action":{"type":"Replace","replace":{"with":"[trial]"},"redact":null}}}"#;
+    demo.admin(&[
+        "-n",
+        DOORS,
+        "patch",
+        "maskingrule",
+        "customer-numbers",
+        "--type=merge",
+        "-p",
+        patch,
+    ])?;
+    let said = becomes(demo, "maskingrule/customer-numbers", "Enforced", "False")?;
+    narrator.shows_text(&said);
+    narrator.check("with one replica stopped, the rule's Enforced is False", true)?;
+    becomes(demo, &format!("connection/{CONNECTION}"), "Enforced", "False")?;
+    narrator.check("and so is the Connection's", true)?;
+    drop(stopped);
+    becomes(demo, "maskingrule/customer-numbers", "Enforced", "True")?;
+    narrator.check("it is True again once that replica answers", true)?;
+    let mut there = crate::client::psql(demo, ALICE, &[SSN])?;
+    there.env("PGHOST", "door-bank.doors.svc").env("PGHOSTADDR", address);
+    let output = run(&mut there)?;
+    narrator.shows(&output);
+    narrator.check(
+        "that replica itself shows the new mask",
+        output.stdout.contains("[trial]"),
+    )
+}
+
+/// The process of the door's program in that container (`runtime://id`), when it runs on this machine.
+fn process_of(container: &str) -> Result<Option<String>> {
+    let id = container.rsplit('/').next().context("the container's id")?;
+    let Ok(listed) = Command::new("pgrep").args(["-x", "sallyport-proxy"]).output() else {
+        return Ok(None);
+    };
+    let listed = String::from_utf8_lossy(&listed.stdout);
+    let inside = |process: &&str| {
+        std::fs::read_to_string(format!("/proc/{process}/cgroup")).is_ok_and(|groups| groups.contains(id))
+    };
+    Ok(listed.lines().find(inside).map(str::to_owned))
+}
+
+pub(super) fn label_taken_off(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let _undo = Undo::by(
+        demo,
+        &[
+            "-n",
+            DOORS,
+            "label",
+            "--overwrite",
+            "connection",
+            CONNECTION,
+            "data=customer",
+        ],
+    );
+    demo.admin(&["-n", DOORS, "label", "connection", CONNECTION, "data-"])?;
+    let said = becomes(demo, &format!("connection/{CONNECTION}"), "Accepted", "False")?;
+    narrator.shows_text(&said);
+    narrator.check(
+        "the Connection says which rule no longer selects it",
+        said.contains("customer-numbers") || said.contains("changes"),
+    )?;
+    closed(demo, narrator)
+}
+
+pub(super) fn required_rule_lost(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let _undo = Undo::by_samples(demo);
+    demo.admin(&["-n", DOORS, "delete", "maskingrule", "customer-numbers"])?;
+    let said = becomes(demo, &format!("connection/{CONNECTION}"), "Accepted", "False")?;
+    narrator.shows_text(&said);
+    narrator.check(
+        "the Connection names the rule that is missing",
+        said.contains("customer-numbers"),
+    )?;
+    closed(demo, narrator)
+}
+
+/// The door lets nobody in, and at no moment on the way there shows a number.
+fn closed(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let refusal = wait_until(SETTLE, "the door is closed", || {
+        let output = ask(demo, ALICE, &[SSN])?;
+        anyhow::ensure!(
+            !output.all().contains(HELD_BACK),
+            "the number was shown: {}",
+            output.all()
+        );
+        Ok((!output.status.success()).then_some(output))
+    })?;
+    narrator.shows(&refusal);
+    narrator.check("the door is closed, in words", refusal.stderr.contains("FATAL"))?;
+    let ready = condition(demo, &format!("connection/{CONNECTION}"), "Ready")?;
+    narrator.check("Ready is False", ready.starts_with("False"))?;
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! Second persons: how many, for what, and what a denial says.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::client::{ask, ask_directly, start};
+use crate::demo::{ALICE, BOB, CAROL, DOORS, Demo, User};
+use crate::narrator::Narrator;
+use crate::run::{Output, run};
+
+use super::undo::Undo;
+use super::{answers, becomes};
+
+const HOLD: Duration = Duration::from_secs(30);
+
+/// Beside the samples: inserting into accounts needs two, and the client is refused at once.
+const TWO: &str = r#"
+apiVersion: sallyport.dev/v1alpha1
+kind: ApprovalPolicy
+metadata: {name: trial-two, namespace: doors}
+spec:
+  connectionSelector:
+    matchLabels: {data: customer}
+  subjects:
+    - {kind: Group, name: "oidc:engineers"}
+  rules:
+    - name: two-for-inserts
+      match: {cel: "'insert' in command.verbs"}
+      action: RequireApproval
+      message: inserting needs two
+      approval:
+        approvers: [{kind: Group, name: "oidc:dba"}]
+        required: 2
+        grant: {scope: Command}
+        holdFor: 10m
+        expiresAfter: 1h
+        maxHoldInTransaction: 60s
+        onHold: Refuse
+    - name: else
+      match: {any: true}
+      action: Allow
+"#;
+
+const STATEMENT: &str = "INSERT INTO accounts VALUES (7100, 1, 5)";
+
+pub(super) fn two_people(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let _undo = with_policy(demo)?;
+    let request = refused_with_name(demo, narrator)?;
+    let again = refused_with_name(demo, narrator)?;
+    narrator.check("asking again meets the same request", request == again)?;
+    let once = answer(demo, BOB, "approve", &request)?;
+    narrator.shows(&once);
+    narrator.check("bob approves", once.status.success())?;
+    let twice = answer(demo, BOB, "approve", &request)?;
+    narrator.check(
+        "bob's second approval adds nothing",
+        !twice.status.success() || count(demo, &request)? == 1,
+    )?;
+    refused_with_name(demo, narrator).context("one of two is not enough")?;
+    narrator.check(
+        "carol approves",
+        answer(demo, CAROL, "approve", &request)?.status.success(),
+    )?;
+    becomes(demo, &format!("accessrequest/{request}"), "Approved", "True")?;
+    let ran = ask(demo, ALICE, &[STATEMENT])?;
+    narrator.shows(&ran);
+    narrator.check("with two the retry passes", ran.stdout.contains("INSERT 0 1"))?;
+    let rows = ask_directly(demo, "SELECT count(*) FROM accounts WHERE id = 7100")?.stdout;
+    narrator.check("it ran once", rows.trim() == "1")
+}
+
+pub(super) fn fits_one(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let _undo = with_policy(demo)?;
+    let request = refused_with_name(demo, narrator)?;
+    for approver in [BOB, CAROL] {
+        answer(demo, approver, "approve", &request)?.ok()?;
+    }
+    becomes(demo, &format!("accessrequest/{request}"), "Approved", "True")?;
+    for other in [
+        "INSERT INTO accounts VALUES (7100, 1, 6)",
+        "INSERT INTO accounts VALUES (7100, 1, 5), (7101, 1, 5)",
+        "SET search_path = pg_temp, public; INSERT INTO accounts VALUES (7100, 1, 5)",
+    ] {
+        let output = ask(demo, ALICE, &[other])?;
+        narrator.check(&format!("does not fit: {other}"), !output.stdout.contains("INSERT 0"))?;
+    }
+    let ran = ask(demo, ALICE, &[STATEMENT])?;
+    narrator.check("fits the statement that was read", ran.stdout.contains("INSERT 0 1"))?;
+    ask_directly(demo, "DELETE FROM accounts WHERE id = 7100")?.ok()?;
+    let fresh = refused_with_name(demo, narrator)?;
+    narrator.check("and is spent: the next one asks anew", fresh != request)
+}
+
+pub(super) fn denied(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let mut running = start(demo, ALICE, &["DELETE FROM accounts WHERE id = 7003"])?;
+    let said = running.wait_for_line(HOLD, |line| line.contains("kubectl sallyport approve"))?;
+    let request = named(&said)?;
+    let mut deny = demo.kubectl_as(
+        BOB,
+        &[
+            "sallyport",
+            "deny",
+            &request,
+            "-n",
+            DOORS,
+            "--reason",
+            "ask the branch first",
+        ],
+    );
+    narrator.shows(&run(&mut deny)?.ok()?);
+    let ended = running.finish(HOLD)?;
+    narrator.shows(&ended);
+    narrator.check("refused", !ended.stdout.contains("DELETE"))?;
+    narrator.check("with bob's reason", ended.stderr.contains("ask the branch first"))
+}
+
+/// Applies [`TWO`] and waits until it is enforced; the rows and the policy go when the guard does.
+fn with_policy(demo: &Demo) -> Result<Undo<'_>> {
+    ask_directly(demo, "DELETE FROM accounts WHERE id BETWEEN 7100 AND 7199")?.ok()?;
+    let file = demo.path("trial-two.yaml");
+    std::fs::write(&file, TWO)?;
+    demo.admin(&["apply", "--server-side", "-f", &file.to_string_lossy()])?;
+    let undo = Undo::by(
+        demo,
+        &[
+            "-n",
+            DOORS,
+            "delete",
+            "approvalpolicy",
+            "trial-two",
+            "--ignore-not-found",
+        ],
+    );
+    becomes(demo, "approvalpolicy/trial-two", "Enforced", "True")?;
+    answers(demo)?;
+    Ok(undo)
+}
+
+/// The statement is refused at once; gives the name of the request that it was told.
+fn refused_with_name(demo: &Demo, narrator: &mut Narrator) -> Result<String> {
+    let output = ask(demo, ALICE, &[STATEMENT])?;
+    narrator.shows(&output);
+    narrator.check(
+        "refused at once, with the request's name",
+        !output.stdout.contains("INSERT"),
+    )?;
+    named(&output.stderr)
+}
+
+fn named(said: &str) -> Result<String> {
+    said.split("kubectl sallyport approve ")
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next())
+        .map(str::to_owned)
+        .with_context(|| format!("no request is named in: {said}"))
+}
+
+fn answer(demo: &Demo, person: User, verb: &str, request: &str) -> Result<Output> {
+    run(&mut demo.kubectl_as(person, &["sallyport", verb, request, "-n", DOORS]))
+}
+
+/// How many people's approvals stand on the request.
+fn count(demo: &Demo, request: &str) -> Result<usize> {
+    let output = demo.admin(&[
+        "-n",
+        DOORS,
+        "get",
+        "accessrequest",
+        request,
+        "-o",
+        "jsonpath={.status.approvals[*].user}",
+    ])?;
+    let people: std::collections::BTreeSet<&str> = output.stdout.split_whitespace().collect();
+    Ok(people.len())
+}

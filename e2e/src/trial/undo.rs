@@ -1,0 +1,43 @@
+//! Putting back what a trial changed, also when it fails.
+
+use crate::demo::Demo;
+
+/// A kubectl command that is run when this is dropped.
+pub(super) struct Undo<'a> {
+    demo: &'a Demo,
+    arguments: Vec<String>,
+}
+
+// === impl Undo ===
+
+impl<'a> Undo<'a> {
+    /// Will run `kubectl` with these arguments as the cluster's admin.
+    pub(super) fn by(demo: &'a Demo, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
+        Self { demo, arguments }
+    }
+
+    /// Will apply the samples again, whole.
+    pub(super) fn by_samples(demo: &'a Demo) -> Self {
+        let samples = demo.repository().join("config/samples");
+        Self::by(
+            demo,
+            &[
+                "apply",
+                "--server-side",
+                "--force-conflicts",
+                "-k",
+                &samples.to_string_lossy(),
+            ],
+        )
+    }
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        let words: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        if let Err(cause) = self.demo.admin(&words) {
+            eprintln!("could not put back what the trial changed: {cause:#}");
+        }
+    }
+}
