@@ -71,7 +71,7 @@ pub struct PolicyRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('10s') && duration(self) <= duration('168h')").message("maxLoginAge must be between 10s and 168h"))]
     pub max_login_age: Option<Duration>,
-    /// Runs the command read-only, so that a hidden write fails at the target itself. Does not stop nextval being refused or pg_notify being allowed.
+    /// Runs the command in a read-only transaction (inside an open one: within a savepoint), so that a write that hides in a function, view or trigger fails at the target itself. PostgreSQL refuses nextval and FOR UPDATE there, and does not stop pg_notify, nor what code does over other connections.
     #[serde(default)]
     pub read_only: bool,
     /// Who must approve and what is granted; for action RequireApproval.

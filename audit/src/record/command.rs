@@ -45,6 +45,9 @@ pub struct Verdict {
     pub observed: Vec<Observed>,
     /// Revision of the policy that decided.
     pub policy_revision: u64,
+    /// Whether a rule runs it read-only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
     /// In words, where it is not an Allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

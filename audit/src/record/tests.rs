@@ -98,6 +98,7 @@ pub(crate) fn command(text: &str) -> Command {
                 rule: rule(),
             }],
             policy_revision: 12,
+            read_only: false,
             reason: Some("needs a second person".into()),
             risk: 60,
             rules: vec![rule()],

@@ -239,6 +239,7 @@ impl Decided {
             action: action(&decision.verdict),
             observed: observed.collect(),
             policy_revision: self.revision,
+            read_only: decision.verdict.read_only(),
             reason,
             risk: decision.risk,
             rules,

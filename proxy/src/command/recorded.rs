@@ -63,7 +63,7 @@ impl Recorded {
         let from = refused.as_ref().map_or(usize::MAX, |(from, _)| *from);
         let mut running = VecDeque::new();
         for (index, judged) in decided.commands.iter().enumerate() {
-            let owed = Running::new(session, judged.number);
+            let owed = Running::new(session, judged.number, judged.decision.verdict.read_only());
             match &judged.decision.verdict {
                 _ if index < from => running.push_back(owed),
                 // A denied command's own record says all; what merely stood beside it never ran.

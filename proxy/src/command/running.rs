@@ -34,6 +34,8 @@ pub struct Running {
     pub copied: Option<Copied>,
     /// The transaction that it ran in.
     pub transaction: Option<u64>,
+    /// Whether a rule wants it run read-only.
+    pub read_only: bool,
     masked: BTreeMap<String, u64>,
     paid: bool,
 }
@@ -73,10 +75,11 @@ impl Ledger {
 // === impl Running ===
 
 impl Running {
-    pub(super) fn new(session: &Session, command: u64) -> Self {
+    pub(super) fn new(session: &Session, command: u64, read_only: bool) -> Self {
         Self {
             ledger: session.ledger().clone(),
             command,
+            read_only,
             started: Instant::now(),
             rows: 0,
             bytes: 0,

@@ -111,6 +111,19 @@ pub fn code<'a>(fields: &[Field<'a>]) -> Option<&'a str> {
         .filter(|text| text.len() == 5 && text.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
+/// The fields with another position.
+#[must_use]
+pub fn with_position<'a>(fields: &[Field<'a>], position: Option<&'a str>) -> Vec<Field<'a>> {
+    let moved = |field: &Field<'a>| match (field.code, position) {
+        (b'P', Some(text)) => Field {
+            code: b'P',
+            text: text.as_bytes(),
+        },
+        _ => *field,
+    };
+    fields.iter().map(moved).collect()
+}
+
 // === impl Said ===
 
 impl Said {

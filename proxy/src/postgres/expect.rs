@@ -24,6 +24,8 @@ pub struct Part {
     pub after: After,
     /// Names that it changes.
     pub change: Option<Change>,
+    /// Whether it is the door's own: then the client does not see the answer.
+    pub own: bool,
 }
 
 /// A Query string under way.
@@ -35,6 +37,8 @@ pub struct Query {
     pub plan: Option<RowPlan>,
     /// Whether it failed: nothing but ReadyForQuery follows.
     pub failed: bool,
+    /// What the door put into the text; see [`unshifted`](super::readonly::unshifted).
+    pub shifts: Vec<(usize, usize)>,
 }
 
 /// An answer that is awaited.
@@ -81,6 +85,8 @@ pub enum Expect {
         /// Whether the error has come.
         met: bool,
     },
+    /// The answer to a message of the door's own within a pipeline, by its type. The client does not see it.
+    Quiet(u8),
     /// ReadyForQuery, for a Sync.
     Sync,
     /// The answer to a question of the door's own, which the client does not see.
@@ -91,6 +97,29 @@ pub enum Expect {
 #[derive(Default)]
 pub struct Expected {
     queue: VecDeque<Expect>,
+}
+
+// === impl Part ===
+
+impl Part {
+    /// Whether a rule wants it run read-only, and that makes a difference.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.read_only) && super::readonly::runs_code(&self.stated)
+    }
+}
+
+// === impl Query ===
+
+impl Query {
+    /// A Query string that was just sent.
+    #[must_use]
+    pub fn new(parts: impl Into<VecDeque<Part>>) -> Self {
+        Self {
+            parts: parts.into(),
+            ..Self::default()
+        }
+    }
 }
 
 // === impl Expected ===
@@ -109,6 +138,15 @@ impl Expected {
     /// It came.
     pub fn pop(&mut self) -> Option<Expect> {
         self.queue.pop_front()
+    }
+
+    /// Whether this message answers one of the door's own within a pipeline; then it is paid.
+    pub fn take_quiet(&mut self, tag: u8) -> bool {
+        let quiet = matches!(self.queue.front(), Some(Expect::Quiet(awaited)) if *awaited == tag);
+        if quiet {
+            self.queue.pop_front();
+        }
+        quiet
     }
 
     /// Whether nothing is owed.

@@ -2,12 +2,17 @@
 
 use std::rc::Rc;
 
+use sallyport_audit::record::Fate;
+
+use super::after::After;
 use super::ask::{Answer, put_query};
 use super::errors::{Said, sqlstate};
 use super::expect::{Expect, Part, Query};
 use super::frame;
 use super::judge::{Act, Plan, Step};
-use super::names::Change;
+use super::message::Transaction;
+use super::names::{Change, Stated};
+use super::readonly::{self, Guard, Spliced};
 use super::refuse::{self, EXECUTE_FAILS_WITH, QUERY_FAILS_WITH};
 use super::relay::State;
 use super::unit::End;
@@ -33,13 +38,58 @@ pub fn query(state: &mut State, plan: Plan, recorded: Option<Recorded>, bytes: &
         stated: part.stated,
         after: part.after,
         change: part.change,
+        own: false,
     });
-    state.expected.push(Expect::Query(Query {
-        parts: parts.collect(),
-        plan: None,
-        failed: false,
-    }));
-    out.extend_from_slice(bytes);
+    let parts: Vec<Part> = parts.collect();
+    let guarded: Vec<(&Stated, bool)> = parts.iter().map(|part| (&part.stated, part.is_guarded())).collect();
+    let spliced = match parts.first() {
+        Some(first) => readonly::splice(&first.stated.text, &guarded, state.transaction == Transaction::Open),
+        None => Ok(None),
+    };
+    match spliced {
+        Ok(None) => {
+            state.expected.push(Expect::Query(Query::new(parts)));
+            out.extend_from_slice(bytes);
+        }
+        Ok(Some(spliced)) => guarded_query(state, parts, spliced, out),
+        Err(readonly::Ambiguous) => {
+            let owed = parts.into_iter().filter_map(|part| part.running);
+            owed.for_each(|running| running.finish(Fate::Skipped, None));
+            refuse_query(state, ambiguous(), out);
+        }
+    }
+}
+
+/// A Query string with the door's own statements in it, whose answers the client does not see.
+fn guarded_query(state: &mut State, parts: Vec<Part>, spliced: Spliced, out: &mut Vec<u8>) {
+    let Some((view, stated)) = parts.first().map(|part| (Rc::clone(&part.view), part.stated.clone())) else {
+        return;
+    };
+    let own = || Part {
+        running: None,
+        view: Rc::clone(&view),
+        stated: stated.clone(),
+        after: After::default(),
+        change: None,
+        own: true,
+    };
+    let mut clients = parts.into_iter();
+    let all = spliced
+        .clients
+        .iter()
+        .filter_map(|is_clients| if *is_clients { clients.next() } else { Some(own()) });
+    let mut query = Query::new(all.collect::<Vec<_>>());
+    query.shifts = spliced.shifts;
+    state.expected.push(Expect::Query(query));
+    put_query(out, &spliced.text);
+}
+
+fn ambiguous() -> Said {
+    Said::error(
+        sqlstate::DENIED,
+        "a rule runs this read-only, and where its statements end depends on standard_conforming_strings",
+    )
+    .hint("Write literals with a backslash as E'…', or send the statements one by one.")
 }
 
 /// A Query string that is refused: one that fails goes in its place.
@@ -66,6 +116,7 @@ pub fn pipeline(
     let refused = recorded.as_ref().and_then(|recorded| recorded.refused().cloned());
     let mut at = 0;
     let mut refusal = None;
+    let mut guard = Guard::new(state.transaction == Transaction::Open);
     for step in plan.steps {
         let frame = bytes.get(at..at + step.head.len).unwrap_or_default();
         at += step.head.len;
@@ -73,10 +124,11 @@ pub fn pipeline(
             refusal = Some(said);
             break;
         }
-        forward(state, step.act, frame, recorded.as_mut(), out);
+        forward(state, step.act, frame, recorded.as_mut(), &mut guard, out);
     }
-    if let Some(said) = refusal {
-        refuse_rest(state, said, out);
+    match refusal {
+        Some(said) => refuse_rest(state, said, out),
+        None => guard.put_end(state, out),
     }
     finish(state, end, out);
 }
@@ -121,14 +173,25 @@ fn finish(state: &mut State, end: End, out: &mut Vec<u8>) {
     }
 }
 
-fn forward(state: &mut State, act: Act, frame: &[u8], recorded: Option<&mut Recorded>, out: &mut Vec<u8>) {
+fn forward(
+    state: &mut State,
+    act: Act,
+    frame: &[u8],
+    recorded: Option<&mut Recorded>,
+    guard: &mut Guard,
+    out: &mut Vec<u8>,
+) {
     let expect = match act {
         Act::Parse(change) => Expect::Parse(change),
         Act::Close(change) => Expect::Close(change),
         Act::Bind(name, portal) => {
-            if portal.stated.is_some() {
-                *portal.running.borrow_mut() = recorded.and_then(Recorded::next_running);
+            if let Some(stated) = &portal.stated {
+                let running = recorded.and_then(Recorded::next_running);
+                let read_only = running.as_ref().is_some_and(|running| running.read_only);
+                portal.read_only.set(read_only && readonly::runs_code(stated));
+                *portal.running.borrow_mut() = running;
             }
+            guard.put_before(portal.read_only.get(), state, out);
             Expect::Bind(Change::Bind(name, portal))
         }
         Act::DescribeStatement(view) => Expect::DescribeStatement {
@@ -142,6 +205,9 @@ fn forward(state: &mut State, act: Act, frame: &[u8], recorded: Option<&mut Reco
             after,
             change,
         } => {
+            // A portal that was suspended goes on as it began.
+            guard.put_before(portal.read_only.get(), state, out);
+            guard.executed(portal.stated.as_ref());
             if let Some(name) = describe {
                 // A client that skips Describe gives no layout: the door asks for it, and keeps the answer to itself.
                 frame::put(out, b'D', |out| {

@@ -21,6 +21,7 @@ pub mod message;
 pub mod names;
 pub mod protocol;
 pub mod pump;
+pub mod readonly;
 pub mod refuse;
 pub mod relay;
 pub mod rows;

@@ -4,7 +4,7 @@
 //! and by DECLARE. Changes that a unit asks for are seen by the rest of the unit at once, and become true when the target
 //! says that they happened.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -50,6 +50,8 @@ pub struct Portal {
     pub plan: RefCell<Option<RowPlan>>,
     /// What owes its outcome; taken when it is complete.
     pub running: RefCell<Option<Running>>,
+    /// Whether a rule runs it read-only, also when it is resumed in a later unit.
+    pub read_only: Cell<bool>,
 }
 
 /// One change of names.

@@ -105,6 +105,7 @@ pub(crate) fn command(number: u64, text: &str) -> Event {
             action: Action::Allow,
             observed: Vec::new(),
             policy_revision: 1,
+            read_only: false,
             reason: None,
             risk: 0,
             rules: Vec::new(),

@@ -101,6 +101,11 @@ async fn what_this_version_cannot_serve_has_no_door() {
     for (field, value, reason) in [
         ("/spec/protocol", json!("Kubernetes"), "NotImplemented"),
         (
+            "/spec",
+            json!({ "agents": [{ "agent": { "kind": "User", "name": "oidc:bot" }, "actsFor": [{ "kind": "User", "name": "oidc:alice" }] }] }),
+            "NotImplemented",
+        ),
+        (
             "/metadata/name",
             json!("a-name-that-is-far-too-long-for-what-is-made-of-it"),
             "Invalid",
@@ -108,7 +113,11 @@ async fn what_this_version_cannot_serve_has_no_door() {
     ] {
         let mut scenario = Scenario::furnished().await;
         let mut bank = bank();
-        *bank.pointer_mut(field).unwrap() = value;
+        let at = bank.pointer_mut(field).unwrap();
+        match (at.as_object_mut(), value) {
+            (Some(fields), Value::Object(more)) => fields.extend(more),
+            (_, value) => *at = value,
+        }
         let name = bank["metadata"]["name"].as_str().unwrap().to_owned();
         scenario.api.writes();
         scenario.apply_connection(bank).await;

@@ -151,6 +151,15 @@ impl Verdict {
             Verdict::Deny(_) => "deny",
         }
     }
+
+    /// Whether a rule wants the command run read-only.
+    pub fn read_only(&self) -> bool {
+        match self {
+            Verdict::Allow(allowed) => allowed.read_only,
+            Verdict::Hold(hold) => hold.read_only,
+            Verdict::Deny(_) => false,
+        }
+    }
 }
 
 // === impl Hold ===

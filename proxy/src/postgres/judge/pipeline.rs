@@ -1,6 +1,6 @@
 //! A pipeline: Parse is screened, Bind is the command.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -141,6 +141,9 @@ impl Reader<'_> {
             Ok(stated) => stated,
             Err(said) => return (None, Act::Fail(said)),
         };
+        if parse.statement.starts_with(RESERVED) {
+            return (None, fail(sqlstate::LIMIT, "this name is the door's own"));
+        }
         if !self.names.has_room() {
             return (
                 None,
@@ -197,6 +200,7 @@ impl Reader<'_> {
                 stated,
                 plan: RefCell::default(),
                 running: RefCell::default(),
+                read_only: Cell::new(false),
             })
         };
         let Some(stated) = &prepared.stated else {

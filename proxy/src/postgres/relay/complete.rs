@@ -13,12 +13,16 @@ use crate::postgres::expect::{Expect, Query};
 use crate::postgres::frame::Body;
 use crate::postgres::message::{self, Transaction};
 use crate::postgres::names::Change;
+use crate::postgres::readonly::unshifted;
 
 /// The longest command tag that PostgreSQL has is far shorter.
 const MAX_TAG: usize = 64;
 
 /// ParseComplete, BindComplete, CloseComplete.
 pub(super) fn simple(state: &mut State, tag: u8, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    if state.expected.take_quiet(tag) {
+        return Ok(());
+    }
     let change = match (tag, state.expected.pop()) {
         (b'1', Some(Expect::Parse(change)))
         | (b'2', Some(Expect::Bind(change)))
@@ -40,6 +44,9 @@ pub(super) fn command(
     out: &mut Vec<u8>,
 ) -> Result<(), Broken> {
     let text = if tag == b'C' { command_tag(body)? } else { "" };
+    if state.expected.take_quiet(tag) {
+        return Ok(());
+    }
     if state.copy_out.is_some() {
         return Err(Broken::Unasked(tag));
     }
@@ -56,6 +63,9 @@ pub(super) fn command(
         (b'C' | b'I', Some(Expect::Query(query))) if !query.failed => {
             query.plan = None;
             if let Some(part) = query.parts.pop_front() {
+                if part.own {
+                    return Ok(());
+                }
                 state.completed(part.running, &part.after, part.change, text);
             } else if tag == b'C' {
                 return Err(Broken::Unasked(tag));
@@ -119,6 +129,8 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
         return Ok(());
     }
     let guarded = state.view().is_some_and(|view| view.guarded);
+    let moved = moved_position(state, &fields);
+    let fields = errors::with_position(&fields, moved.as_deref());
     let reader = Reader {
         masker: &state.masker,
         catalog: &state.known.snapshot,
@@ -136,6 +148,21 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
         None => {}
     }
     Ok(())
+}
+
+/// Where in the client's own text an error is, if the door put something into it.
+fn moved_position(state: &mut State, fields: &[errors::Field<'_>]) -> Option<String> {
+    let Some(Expect::Query(query)) = state.expected.front() else {
+        return None;
+    };
+    if query.shifts.is_empty() {
+        return None;
+    }
+    let position: usize = std::str::from_utf8(fields.iter().find(|field| field.code == b'P')?.text)
+        .ok()?
+        .parse()
+        .ok()?;
+    Some(unshifted(position, &query.shifts).to_string())
 }
 
 /// ReadyForQuery.
