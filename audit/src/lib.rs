@@ -4,7 +4,7 @@
 //! the command-line tool proves with it, and both therefore agree by construction.
 //!
 //! Reading order: [`record`] (what is written), [`canonical`] (the one spelling of a record), [`merkle`] and [`tiles`]
-//! (RFC 6962 and C2SP tlog-tiles), [`note`] and [`checkpoint`] (C2SP signed notes), [`verify`] (proof or refutation),
+//! (RFC 6962 and C2SP tlog-tiles), [`note`] and [`checkpoint`] (C2SP signed notes), [`permit`] (who may write), [`verify`] (proof or refutation),
 //! [`wire`] (how a door hands records to a recorder).
 
 pub mod canonical;
@@ -12,6 +12,7 @@ pub mod checkpoint;
 pub mod digest;
 pub mod merkle;
 pub mod note;
+pub mod permit;
 pub mod record;
 pub mod store;
 pub mod tiles;

@@ -68,6 +68,12 @@ impl VerifierKey {
         &self.name
     }
 
+    /// The note of a text that this key signed by [`Signer::sign`].
+    #[must_use]
+    pub fn note_of(&self, text: &str, signature: &[u8; 64]) -> String {
+        format!("{text}\n{}", line(self, signature))
+    }
+
     /// The same key for timestamped cosignatures.
     #[must_use]
     pub fn cosigner(&self) -> Self {

@@ -297,6 +297,8 @@ fn settings(args: &Args, keys: &Keys) -> anyhow::Result<Settings> {
         image_pull_policy: args.image_pull_policy.clone(),
         operator_url: format!("https://{}.{}.svc:8443", args.service, args.namespace),
         workload_bundle: keys.workload.bundle().to_owned(),
+        permit_key: keys.witness.permit_verifier(),
+        witness_key: keys.witness.verifier(),
         carrier_keys: keys.carrier.public_base64(),
         door_bundle: keys.door.bundle().to_owned(),
         cluster_domain: args.cluster_domain.clone(),

@@ -15,6 +15,10 @@ pub struct Settings {
     pub workload_bundle: String,
     /// The public keys by which doors check carriers, base64, separated by commas.
     pub carrier_keys: String,
+    /// The key by which recorders check the operator's permits to write (C2SP verifier key).
+    pub permit_key: String,
+    /// The key by which readers check the operator's cosignatures (C2SP verifier key).
+    pub witness_key: String,
     /// The bundle by which clients check door certificates, PEM.
     pub door_bundle: String,
     /// The cluster's DNS domain.

@@ -21,6 +21,8 @@ pub fn settings() -> Settings {
         image_pull_policy: "IfNotPresent".into(),
         operator_url: "https://sallyport-operator.sallyport-system.svc:8443".into(),
         workload_bundle: "(workload CA)".into(),
+        permit_key: "(permit key)".into(),
+        witness_key: "(witness key)".into(),
         carrier_keys: "(carrier key)".into(),
         door_bundle: "(door CA)".into(),
         cluster_domain: "cluster.local".into(),

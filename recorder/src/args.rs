@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use sallyport_audit::note::VerifierKey;
 use sallyport_runtime::logs;
 use sallyport_runtime::workload::Enrollment;
 
@@ -21,6 +22,13 @@ pub struct Args {
     /// uid of the AuditSink: a namesake made later gets a log of its own.
     #[arg(long, env = "SALLYPORT_SINK_UID")]
     pub sink_uid: String,
+    /// Namespaces from which Connections are taken, separated by commas; any if left out.
+    #[arg(long, env = "SALLYPORT_SINK_NAMESPACES", value_delimiter = ',')]
+    pub sink_namespaces: Option<Vec<String>>,
+    /// The operator's witness key (C2SP verifier key). With it the recorder takes nothing until the operator has signed for
+    /// what it found on its volume. Without it nobody outside keeps this log's head.
+    #[arg(long, env = "SALLYPORT_WITNESS_KEY")]
+    pub witness_key: Option<VerifierKey>,
     /// Name of this Pod.
     #[arg(long, env = "SALLYPORT_POD_NAME")]
     pub pod_name: String,

@@ -89,6 +89,8 @@ impl LogMetrics {
         let code = match code {
             RefuseCode::Version => "version",
             RefuseCode::Identity => "identity",
+            RefuseCode::Namespace => "namespace",
+            RefuseCode::Fenced => "fenced",
             RefuseCode::Sequence => "sequence",
             RefuseCode::Record => "record",
             RefuseCode::RolledBack => "rolledBack",
@@ -105,7 +107,8 @@ impl LogMetrics {
         self.published.set(signed(status.published));
         self.sessions.set(signed(status.sessions as u64));
         self.doors.set(signed(status.doors as u64));
-        self.writable
-            .set(i64::from(status.problem.is_none() && status.broken.is_none()));
+        self.writable.set(i64::from(
+            !status.fenced && status.problem.is_none() && status.broken.is_none(),
+        ));
     }
 }

@@ -5,7 +5,8 @@
 //! |---|---|
 //! | `/checkpoint` | the newest signed checkpoint |
 //! | `/tile/…` | hash tiles and entry bundles |
-//! | `/v1/checkpoint?from=SIZE` | [`Grown`] as JSON: checkpoint, key, and the consistency proof from SIZE records on |
+//! | `/v1/checkpoint?from=SIZE` | [`Grown`] as JSON: a checkpoint of what is on disk now, key, and the consistency proof from SIZE records on |
+//! | `POST /v1/permit` | the operator's leave to write ([`sallyport_audit::permit`]); over mutual TLS only |
 //!
 //! It is served twice: to the operator over mutual TLS, and on loopback, where only a port-forward through the API server
 //! reaches it, which has then authenticated and authorised the reader.
@@ -17,12 +18,12 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use sallyport_audit::checkpoint::Checkpoint;
+use sallyport_audit::checkpoint::{Checkpoint, Head};
 use sallyport_audit::merkle::consistency_proof;
 use sallyport_audit::note::VerifierKey;
 use sallyport_audit::store::{Store, StoreError};
@@ -46,11 +47,23 @@ const HEADER_TIME: Duration = Duration::from_secs(10);
 /// A reader of a large log asks for many tiles over one connection.
 const CONNECTION_TIME: Duration = Duration::from_secs(600);
 
+/// How long a reader waits for what is on disk to be published.
+const PUBLISHING: Duration = Duration::from_secs(3);
+/// The longest permit.
+const MAX_PERMIT: usize = 16 * 1024;
+
 /// What the operator polls for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grown {
-    /// The newest checkpoint, a signed note.
+    /// This start of the recorder.
+    pub boot: String,
+    /// A checkpoint of what was on disk when it was asked, a signed note.
     pub checkpoint: String,
+    /// Nothing is taken until the operator permits it.
+    pub fenced: bool,
+    /// In words, why records are refused for now (a full volume).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
     /// RFC 6962 consistency proof from the size asked for, each hash in base64; empty when there is nothing to prove.
     pub proof: Vec<String>,
     /// The log's public key, as it says itself: whoever keeps evidence compares it with the one they know.
@@ -59,8 +72,11 @@ pub struct Grown {
 
 #[derive(Clone)]
 struct Reader {
+    log: Log,
     published: Published,
     key: VerifierKey,
+    /// Whether the peer is the operator.
+    operator: bool,
 }
 
 /// Serves the operator over mutual TLS until `end`.
@@ -75,13 +91,13 @@ pub async fn serve_tls(
 ) -> io::Result<()> {
     let operator: Accept = Arc::new(|identity| matches!(identity, PeerIdentity::Operator));
     let acceptor = TlsAcceptor::from(credential.server_config(operator, &[]).map_err(io::Error::other)?);
-    accept(listener, Some(acceptor), Reader::new(log), end).await;
+    accept(listener, Some(acceptor), Reader::new(log, true), end).await;
     Ok(())
 }
 
 /// Serves readers without TLS until `end`. For loopback only.
 pub async fn serve_loopback(listener: TcpListener, log: &Log, end: CancellationToken) {
-    accept(listener, None, Reader::new(log), end).await;
+    accept(listener, None, Reader::new(log, false), end).await;
 }
 
 async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, reader: Reader, end: CancellationToken) {
@@ -117,17 +133,19 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, reader: Reader,
 }
 
 impl Reader {
-    fn new(log: &Log) -> Self {
+    fn new(log: &Log, operator: bool) -> Self {
         Self {
+            log: log.clone(),
             published: log.published(),
             key: log.key().clone(),
+            operator,
         }
     }
 
     async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
             let reader = self.clone();
-            async move { Ok::<_, Infallible>(reader.answer(&request).await) }
+            async move { Ok::<_, Infallible>(reader.answer(request).await) }
         });
         // A reader that breaks off loses its own answer only.
         let _ = hyper::server::conn::http1::Builder::new()
@@ -137,27 +155,36 @@ impl Reader {
             .await;
     }
 
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        if self.operator && *request.method() == Method::POST && request.uri().path() == "/v1/permit" {
+            return self.permit(request.into_body()).await;
+        }
         if *request.method() != Method::GET {
             return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
         }
+        let now = match request.uri().path() {
+            // A volume that takes nothing answers with what was published before.
+            "/v1/checkpoint" => tokio::time::timeout(PUBLISHING, self.log.publish()).await.ok(),
+            _ => None,
+        };
+        let now = now.and_then(Result::ok);
         let (path, query) = (
             request.uri().path().to_owned(),
             request.uri().query().unwrap_or_default().to_owned(),
         );
         let reader = self.clone();
         // Files are read off the runtime's threads, which carry evidence.
-        let answered = tokio::task::spawn_blocking(move || reader.look_up(&path, &query)).await;
+        let answered = tokio::task::spawn_blocking(move || reader.look_up(&path, &query, now)).await;
         answered.unwrap_or_else(|_| text(StatusCode::INTERNAL_SERVER_ERROR, "the answer failed\n"))
     }
 
-    fn look_up(&self, path: &str, query: &str) -> Response<Full<Bytes>> {
+    fn look_up(&self, path: &str, query: &str, now: Option<Head>) -> Response<Full<Bytes>> {
         let result = match path {
             "/checkpoint" => self
                 .checkpoint()
                 .map(|note| response("text/plain; charset=utf-8", note.into_bytes())),
             "/v1/checkpoint" => match from(query) {
-                Some(from) => self.grown(from),
+                Some(from) => self.grown(from, now),
                 None => return text(StatusCode::BAD_REQUEST, "/v1/checkpoint?from=SIZE\n"),
             },
             _ => match path.strip_prefix('/').and_then(Tile::parse) {
@@ -186,8 +213,30 @@ impl Reader {
         String::from_utf8(bytes).map_err(|_| missing())
     }
 
-    fn grown(&self, from: u64) -> Result<Response<Full<Bytes>>, StoreError> {
-        let note = self.checkpoint()?;
+    async fn permit(&self, body: Incoming) -> Response<Full<Bytes>> {
+        let Ok(body) = Limited::new(body, MAX_PERMIT).collect().await else {
+            return text(StatusCode::PAYLOAD_TOO_LARGE, "a permit is shorter\n");
+        };
+        match self
+            .log
+            .permit(String::from_utf8_lossy(&body.to_bytes()).into_owned())
+            .await
+        {
+            Ok(()) => text(StatusCode::OK, "the recorder writes\n"),
+            Err(error) => {
+                tracing::warn!(%error, "a permit is refused");
+                text(StatusCode::CONFLICT, "the permit is refused\n")
+            }
+        }
+    }
+
+    fn grown(&self, from: u64, now: Option<Head>) -> Result<Response<Full<Bytes>>, StoreError> {
+        let note = match now {
+            Some(head) => self
+                .key
+                .note_of(&head.checkpoint(self.key.name()).text(), &head.signature),
+            None => self.checkpoint()?,
+        };
         let Ok(checkpoint) = Checkpoint::open(&note, &self.key) else {
             return Err(StoreError::Missing("checkpoint".to_owned()));
         };
@@ -197,8 +246,12 @@ impl Reader {
         let mut hashes = TileHashes::new(&self.published, checkpoint.size);
         let proof = consistency_proof(from, checkpoint.size, &mut hashes)?;
         let proof = proof.iter().map(|hash| STANDARD.encode(hash.as_bytes())).collect();
+        let status = self.log.status().borrow().clone();
         let grown = Grown {
+            boot: self.log.boot().to_string(),
             checkpoint: note,
+            fenced: status.fenced,
+            problem: status.broken.or(status.problem),
             proof,
             vkey: self.key.to_string(),
         };

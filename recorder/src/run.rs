@@ -60,7 +60,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         }
     });
     tracing::info!(origin = log.key().name(), "recording");
-    let shared = Shared::new(log.clone(), Limits::default(), end.clone());
+    let mut shared = Shared::new(log.clone(), Limits::default(), end.clone());
+    if let Some(namespaces) = args.sink_namespaces.clone() {
+        shared = shared.only_from(namespaces);
+    }
     tokio::select! {
         served = server::serve(evidence, &credential, shared) => served.context("evidence port")?,
         broken = broken(status) => bail!("{broken}"),
@@ -84,6 +87,7 @@ fn open(args: &Args, registry: &Registry) -> anyhow::Result<Log> {
         },
         checkpoint_every: args.checkpoint_every_ms,
         grace: args.grace_ms,
+        witness: args.witness_key.clone(),
         metrics: LogMetrics::new(registry)?,
     };
     Ok(Log::open(Arc::new(folder), config)?)
@@ -133,6 +137,9 @@ fn readiness(status: watch::Receiver<Status>, end: CancellationToken) -> Probe {
             return Err("draining".to_owned());
         }
         let status = status.borrow();
+        if status.fenced {
+            return Err("waits until the operator has vouched for the volume".to_owned());
+        }
         status
             .broken
             .clone()

@@ -8,6 +8,10 @@ use crate::digest::Digest;
 /// The first record of every log, and one at every start of its recorder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogStart {
+    /// Number of the operator's permit under which this recorder writes (see [`crate::permit`]); none where no operator is
+    /// asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
     /// The log's name, in its checkpoints and key.
     pub origin: String,
     /// Root of the tree that the recorder found, in hex; only after a restart.

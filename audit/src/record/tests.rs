@@ -187,6 +187,7 @@ pub(crate) fn every_event() -> Vec<Event> {
             duration_us: 2,
         }),
         Event::LogStart(LogStart {
+            epoch: Some(1),
             origin: "o".into(),
             root: Some(Digest::of(b"")),
             sink: connection(),

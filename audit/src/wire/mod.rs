@@ -48,6 +48,9 @@ pub struct Hello {
     pub head: Option<Head>,
     /// This start of the door.
     pub instance: Instance,
+    /// The newest permit to write that a recorder of this log has shown (see [`crate::permit`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permit: Option<String>,
     /// The door's Pod; must be the certificate's.
     pub pod: PodRef,
     /// [`PROTOCOL`].
@@ -63,6 +66,9 @@ pub struct Welcome {
     pub fenced: bool,
     /// The recorder's newest head.
     pub head: Head,
+    /// The operator's permit by which this recorder writes; `None` where no operator is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permit: Option<String>,
     /// The log's public key (verifier key).
     pub vkey: String,
 }
@@ -75,6 +81,11 @@ pub enum RefuseCode {
     Version,
     /// The names are not the certificate's.
     Identity,
+    /// The Connection is of a namespace from which this sink takes none.
+    Namespace,
+    /// The recorder may not write: the operator has not vouched for its volume yet, or another recorder took over. A later
+    /// try may find the one that may.
+    Fenced,
     /// Running numbers with a gap, or records that are none.
     Sequence,
     /// A record that is not canonical, too long, or of a session that is not open.
@@ -93,7 +104,7 @@ impl RefuseCode {
     /// Whether the same records may pass later.
     #[must_use]
     pub fn may_pass_later(self) -> bool {
-        matches!(self, Self::Storage | Self::Busy | Self::Stopping)
+        matches!(self, Self::Storage | Self::Busy | Self::Stopping | Self::Fenced)
     }
 }
 

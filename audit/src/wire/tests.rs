@@ -25,6 +25,7 @@ fn frames() -> Vec<Frame> {
             connection: connection(),
             head: Some(head()),
             instance,
+            permit: Some("…".into()),
             pod: pod(),
             version: PROTOCOL,
         }),
@@ -32,6 +33,7 @@ fn frames() -> Vec<Frame> {
             acked: 3,
             fenced: true,
             head: head(),
+            permit: None,
             vkey: "name+0+AA==".into(),
         }),
         Frame::Batch(Batch {

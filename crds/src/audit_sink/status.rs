@@ -28,6 +28,9 @@ pub struct AuditSinkStatus {
     /// The log's verifier key, as C2SP signed-note writes it. Keep a copy elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verifier_key: Option<String>,
+    /// The operator's verifier key for cosignatures on checkpoints, as C2SP signed-note writes it. Keep a copy elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness_key: Option<String>,
     /// The latest checkpoint that was found consistent with all before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Checkpoint>,

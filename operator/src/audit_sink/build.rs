@@ -45,6 +45,12 @@ pub struct Children {
     pub stateful_set: StatefulSet,
 }
 
+/// The recorder's own DNS name, which it has also while it takes no records: then its Service leads nowhere.
+pub fn pod_host(namespace: &str, name: &str) -> String {
+    let recorder = names::recorder(name);
+    format!("{recorder}-0.{recorder}-pods.{namespace}.svc")
+}
+
 /// The children of an AuditSink.
 pub fn build(plan: &Plan, settings: &Settings) -> Children {
     let service = service(plan, None);
@@ -227,6 +233,7 @@ fn container(plan: &Plan, settings: &Settings) -> Container {
         pods::variable("SALLYPORT_SINK", &plan.place.name),
         pods::variable("SALLYPORT_SINK_UID", &plan.uid),
         pods::variable("SALLYPORT_SINK_NAMESPACES", &plan.spec.namespaces.join(",")),
+        pods::variable("SALLYPORT_WITNESS_KEY", &settings.permit_key),
         pods::variable("SALLYPORT_DATA", DATA),
     ];
     environment.extend(pods::environment(settings));

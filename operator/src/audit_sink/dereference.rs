@@ -31,6 +31,8 @@ pub struct Found {
     pub connections: usize,
     /// What the recorder last showed.
     pub sight: Option<Sight>,
+    /// The key by which the operator cosigns checkpoints.
+    pub witness_key: String,
 }
 
 /// Looks everything up. Only stores are asked, so this cannot fail.
@@ -59,6 +61,7 @@ pub fn dereference(object: &Guarded<AuditSink>, context: &Context) -> Found {
         stateful_set,
         connections: naming(context, &place),
         sight: context.sights.get(&uid),
+        witness_key: context.settings.witness_key.clone(),
         place,
         uid,
     }

@@ -13,7 +13,7 @@ use sallyport_crds::names::FIELD_MANAGER;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::witness::{Outcome, Sight};
+use super::witness::{Outcome, Sight, Writes};
 use crate::shared::labels;
 
 /// Name of the ConfigMap. Its keys are the sinks' uids.
@@ -41,6 +41,9 @@ pub struct Entry {
     /// The latest checkpoint that was consistent with all before it, cosigned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Checkpoint>,
+    /// The start of a recorder that may write, and by which permit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writes: Option<Writes>,
 }
 
 /// All entries, as they are stored.
@@ -170,6 +173,7 @@ impl Entry {
             origin: sight.origin.clone(),
             verifier_key: sight.verifier_key.clone(),
             checkpoint: sight.checkpoint.clone(),
+            writes: sight.writes.clone(),
         }
     }
 
@@ -180,6 +184,7 @@ impl Entry {
             origin: self.origin.clone(),
             verifier_key: self.verifier_key.clone(),
             checkpoint: self.checkpoint.clone(),
+            writes: self.writes.clone(),
         }
     }
 }

@@ -48,6 +48,7 @@ pub fn status(found: &Found, validated: &Validated, before: Option<&AuditSinkSta
         verifier_key: sight
             .and_then(|sight| sight.verifier_key.clone())
             .or_else(|| before?.verifier_key.clone()),
+        witness_key: found.sight.as_ref().map(|_| found.witness_key.clone()),
         checkpoint: sight
             .and_then(|sight| sight.checkpoint.clone())
             .or_else(|| before?.checkpoint.clone()),
@@ -78,6 +79,11 @@ fn consistent(sight: Option<&Sight>) -> Finding {
             "the latest checkpoint is consistent with all before it",
         ),
         Some(Outcome::Inconsistent(why)) => Finding::no(KIND, Reason::Inconsistent, why.clone()),
+        Some(Outcome::TakesNothing(why)) => Finding::no(
+            KIND,
+            Reason::RecorderUnavailable,
+            format!("the recorder takes no records: {why}"),
+        ),
         Some(Outcome::Unavailable(why)) => Finding::no(KIND, Reason::RecorderUnavailable, why.clone()),
         None => Finding::unknown(KIND, Reason::Pending, "the recorder has not been asked yet"),
     }

@@ -1,32 +1,37 @@
-//! The operator as a witness: asks each recorder for its newest checkpoint, and believes it only where it is consistent with
-//! every one before.
+//! The operator as a witness: asks each recorder for its newest checkpoint, believes it only where it is consistent with
+//! every one before, and lets a recorder that starts write only then.
 
 mod ask;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures::{FutureExt, StreamExt};
 use kube::Resource;
 use sallyport_audit::checkpoint::{Checkpoint, origin};
 use sallyport_audit::merkle::verify_consistency;
 use sallyport_audit::note::{Note, VerifierKey};
-use sallyport_audit::record::ObjectRef;
+use sallyport_audit::permit::Permit;
+use sallyport_audit::record::{Instance, ObjectRef};
 use sallyport_crds::AuditSink;
 use sallyport_crds::audit_sink;
 use sallyport_runtime::workload::Credential;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::ledger::{Entry, Ledger};
 use crate::context::Context;
 use crate::keys::Witness;
 use crate::world::Guarded;
-pub use ask::{Answer, AskError};
+pub use ask::{Answer, AskError, Recorder};
 
-/// Each recorder is asked this often.
-const PERIOD: Duration = Duration::from_secs(5);
+/// Each recorder is asked this often: how far the proof lags behind the log, and how long a recorder waits that starts.
+const PERIOD: Duration = Duration::from_secs(2);
+/// Recorders that are asked at one time.
+const AT_ONCE: usize = 16;
 
 /// What a recorder last showed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,6 +44,17 @@ pub struct Sight {
     pub verifier_key: Option<String>,
     /// The latest checkpoint that was consistent with all before it.
     pub checkpoint: Option<audit_sink::Checkpoint>,
+    /// Which recorder may write.
+    pub writes: Option<Writes>,
+}
+
+/// The start of a recorder that was let write last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writes {
+    /// The start.
+    pub boot: String,
+    /// The permit's number: one more for each start.
+    pub epoch: u64,
 }
 
 /// What the checks came to.
@@ -48,6 +64,8 @@ pub enum Outcome {
     Consistent,
     /// It did not: records were removed or changed, or somebody else signs.
     Inconsistent(String),
+    /// The log only grew, and takes no more for now: a full volume.
+    TakesNothing(String),
     /// The recorder cannot be asked.
     Unavailable(String),
 }
@@ -71,69 +89,142 @@ pub async fn run(context: Arc<Context>, credential: Credential, mut ledger: Ledg
     }
 }
 
+/// A recorder that was asked, and what it answered.
+struct Asked {
+    sink: ObjectRef,
+    before: Sight,
+    recorder: Result<Recorder, AskError>,
+    answer: Result<Answer, AskError>,
+}
+
 async fn round(context: &Context, credential: &Credential, ledger: &mut Ledger) {
     let sinks = context.world.audit_sinks.state();
-    let mut present = BTreeSet::new();
-    for sink in &sinks {
-        let Some(uid) = sink.meta().uid.clone() else { continue };
-        if context
-            .world
-            .is_enabled(sink.meta().namespace.as_deref().unwrap_or_default())
-        {
-            look(context, credential, ledger, sink, &uid).await;
+    let references: Vec<ObjectRef> = sinks.iter().filter_map(|sink| reference(sink)).collect();
+    // Recorders that are away cost their time once, not one after the other.
+    let mut looks = Vec::new();
+    for sink in &references {
+        if context.world.is_enabled(&sink.namespace) {
+            looks.push(ask(context, credential, sink.clone()).boxed());
         }
-        present.insert(uid);
     }
+    let mut asked = futures::stream::iter(looks).buffer_unordered(AT_ONCE);
+    while let Some(asked) = asked.next().await {
+        look(context, ledger, asked).await;
+    }
+    let present = references.iter().map(|sink| sink.uid.clone()).collect();
     if let Err(error) = ledger.ended(&context.client, &present, context.now()).await {
         tracing::warn!(%error, "the ends of logs could not be noted");
     }
 }
 
-async fn look(context: &Context, credential: &Credential, ledger: &mut Ledger, sink: &Guarded<AuditSink>, uid: &str) {
+fn reference(sink: &Guarded<AuditSink>) -> Option<ObjectRef> {
     let meta = sink.meta();
-    let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name) else {
-        return;
+    Some(ObjectRef {
+        namespace: meta.namespace.clone()?,
+        name: meta.name.clone()?,
+        uid: meta.uid.clone()?,
+    })
+}
+
+async fn ask(context: &Context, credential: &Credential, sink: ObjectRef) -> Asked {
+    let before = context.sights.get(&sink.uid).unwrap_or_default();
+    let recorder = Recorder::of(&sink, credential);
+    let answer = match &recorder {
+        Ok(recorder) => recorder.ask(before.size()).await,
+        Err(_) => Err(AskError::Unreachable),
     };
-    let before = context.sights.get(uid).unwrap_or_default();
-    let size = before
-        .checkpoint
-        .as_ref()
-        .and_then(|checkpoint| u64::try_from(checkpoint.size).ok())
-        .unwrap_or(0);
-    let asked = ask::ask(credential, namespace, name, uid, size).await;
-    let reference = ObjectRef {
-        namespace: namespace.clone(),
-        name: name.clone(),
-        uid: uid.to_owned(),
-    };
+    Asked {
+        sink,
+        before,
+        recorder,
+        answer,
+    }
+}
+
+async fn look(context: &Context, ledger: &mut Ledger, asked: Asked) {
+    let Asked {
+        sink,
+        before,
+        recorder,
+        answer,
+    } = asked;
     let now = context.now();
-    let sight = judge(&before, asked, &origin(&reference), &context.keys.witness, now);
+    let permit = answer
+        .as_ref()
+        .ok()
+        .and_then(|answer| permit(&before, answer, &origin(&sink)));
+    let mut sight = judge(&before, answer, &origin(&sink), &context.keys.witness, now);
     context
         .metrics
         .checkpoints
         .with_label_values(&[sight.outcome.label()])
         .inc();
+    // Only a recorder whose log was found consistent may write.
+    let permit = permit.filter(|_| sight.outcome == Outcome::Consistent);
+    if let Some(permit) = &permit {
+        sight.writes = Some(Writes {
+            boot: permit.boot.to_string(),
+            epoch: permit.epoch,
+        });
+    }
+    // What the ledger does not hold, nobody is told: it is the ledger that remembers after a restart.
+    if sight != before
+        && let Err(error) = ledger
+            .note(&context.client, &sink.uid, Entry::new(&sink, &sight, now))
+            .await
+    {
+        tracing::warn!(%error, "a checkpoint could not be noted");
+        return;
+    }
+    if let (Some(permit), Ok(recorder)) = (permit, recorder) {
+        match recorder.permit(context.keys.witness.permit(&permit)).await {
+            Ok(()) => tracing::info!(
+                namespace = sink.namespace,
+                sink = sink.name,
+                epoch = permit.epoch,
+                "the recorder may write"
+            ),
+            Err(error) => sight.outcome = Outcome::Unavailable(format!("it did not take its permit to write: {error}")),
+        }
+    }
     if sight == before {
         return;
     }
     if sight.outcome.label() != before.outcome.label() {
         tracing::info!(
-            namespace,
-            sink = name,
+            namespace = sink.namespace,
+            sink = sink.name,
             outcome = sight.outcome.label(),
             "checkpoint looked at"
         );
     }
-    // What the ledger does not hold, nobody is told: it is the ledger that remembers after a restart.
-    if let Err(error) = ledger
-        .note(&context.client, uid, Entry::new(&reference, &sight, now))
-        .await
-    {
-        tracing::warn!(%error, "a checkpoint could not be noted");
-        return;
+    context.sights.set(&sink.uid, sight);
+    context.queues.audit_sink(&sink.namespace, &sink.name);
+}
+
+/// The permit that a fenced recorder gets if its log is consistent. No client.
+///
+/// The same start asks with the same number again; every other start gets the next one, which ends the right of the one
+/// before it.
+pub fn permit(before: &Sight, answer: &Answer, origin: &str) -> Option<Permit> {
+    if !answer.fenced {
+        return None;
     }
-    context.sights.set(uid, sight);
-    context.queues.audit_sink(namespace, name);
+    let boot = Instance::parse(&answer.boot)?;
+    let key: VerifierKey = answer.vkey.parse().ok()?;
+    let checkpoint = Checkpoint::open(&answer.checkpoint, &key).ok()?;
+    let epoch = match &before.writes {
+        Some(writes) if writes.boot == answer.boot => writes.epoch,
+        Some(writes) => writes.epoch.checked_add(1)?,
+        None => 1,
+    };
+    Some(Permit {
+        origin: origin.to_owned(),
+        size: checkpoint.size,
+        root: checkpoint.root,
+        boot,
+        epoch,
+    })
 }
 
 /// Holds an answer against what was seen before. No client.
@@ -162,17 +253,22 @@ pub fn judge(
     };
     match consistent(before, &answer, origin) {
         Ok(checkpoint) => {
+            let outcome = answer
+                .problem
+                .clone()
+                .map_or(Outcome::Consistent, Outcome::TakesNothing);
             let known = before
                 .checkpoint
                 .as_ref()
                 .filter(|known| u64::try_from(known.size) == Ok(checkpoint.size));
             Sight {
-                outcome: Outcome::Consistent,
+                outcome,
                 origin: Some(origin.to_owned()),
                 verifier_key: Some(answer.vkey.clone()),
                 checkpoint: known
                     .cloned()
                     .or_else(|| Some(cosigned(&checkpoint, &answer.checkpoint, witness, now))),
+                writes: before.writes.clone(),
             }
         }
         Err(why) => Sight {
@@ -183,6 +279,11 @@ pub fn judge(
 }
 
 fn consistent(before: &Sight, answer: &Answer, origin: &str) -> Result<Checkpoint, String> {
+    // A log has one writer: the one that was let write last.
+    let permitted = before.writes.as_ref().is_none_or(|writes| writes.boot == answer.boot);
+    if !permitted && !answer.fenced {
+        return Err("a recorder writes that was not permitted to, or not any more".to_owned());
+    }
     if before.verifier_key.as_ref().is_some_and(|known| *known != answer.vkey) {
         return Err("the log is signed by another key than at first".to_owned());
     }
@@ -223,6 +324,16 @@ fn cosigned(checkpoint: &Checkpoint, note: &str, witness: &Witness, now: jiff::T
     }
 }
 
+// === impl Sight ===
+
+impl Sight {
+    /// Records that were seen so far.
+    fn size(&self) -> u64 {
+        let size = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
+        u64::try_from(size).unwrap_or(0)
+    }
+}
+
 // === impl Sights ===
 
 impl Sights {
@@ -248,6 +359,7 @@ impl Outcome {
         match self {
             Self::Consistent => "consistent",
             Self::Inconsistent(_) => "inconsistent",
+            Self::TakesNothing(_) => "takesNothing",
             Self::Unavailable(_) => "unavailable",
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use sallyport_audit::note::{NoteError, Signer};
+use sallyport_audit::permit::Permit;
 
 /// The witness's name in cosignatures.
 pub const NAME: &str = "sallyport.dev/operator";
@@ -43,6 +44,16 @@ impl Witness {
     /// A cosignature line (C2SP `cosignature/v1`) over a checkpoint's text at a time in seconds since 1970.
     pub fn cosign(&self, text: &str, time: u64) -> String {
         self.signer.cosign(text, time)
+    }
+
+    /// Leave for a recorder to write, as a signed note.
+    pub fn permit(&self, permit: &Permit) -> String {
+        permit.sign(&self.signer)
+    }
+
+    /// The verifier key by which recorders check permits.
+    pub fn permit_verifier(&self) -> String {
+        self.signer.verifier().to_string()
     }
 
     /// The verifier key by which others check cosignatures.

@@ -309,6 +309,7 @@ impl Shared<'_> {
             pod: self.pod.clone(),
             checkpoint_every: CHECKPOINT,
             grace: GRACE,
+            witness: None,
             metrics,
         };
         let log = Log::open(Arc::new(disk), config).map_err(|error| failed(error.to_string()))?;

@@ -373,6 +373,7 @@ fn log(directory: &std::path::Path, runtime: &tokio::runtime::Runtime) -> Log {
         },
         checkpoint_every: Duration::from_millis(20),
         grace: Duration::from_secs(1),
+        witness: None,
         metrics: LogMetrics::unregistered().unwrap(),
     };
     Log::open(

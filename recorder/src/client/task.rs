@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sallyport_audit::checkpoint::Head;
 use sallyport_audit::note::VerifierKey;
+use sallyport_audit::permit::Permit;
 use sallyport_audit::record::{Instance, Origin, Writer};
 use sallyport_audit::wire::{Ack, Batch, Frame, Hello, PROTOCOL, Refuse, Welcome};
 use tokio::io::{AsyncRead, AsyncWrite, WriteHalf};
@@ -53,6 +54,7 @@ pub(super) fn spawn(
         gauge,
         key: None,
         head: None,
+        permit: None,
         closing: None,
     };
     runtime.spawn(task.run());
@@ -95,6 +97,8 @@ struct Task {
     key: Option<VerifierKey>,
     /// The newest head seen, echoed with every batch.
     head: Option<Head>,
+    /// The newest permit that a recorder has shown: passed on, so that one that was replaced learns of it.
+    permit: Option<String>,
     closing: Option<oneshot::Sender<()>>,
 }
 
@@ -206,6 +210,7 @@ impl Task {
             connection,
             head: self.head,
             instance,
+            permit: self.permit.clone(),
             pod,
             version: PROTOCOL,
         };
@@ -232,6 +237,7 @@ impl Task {
             acked,
             fenced,
             head,
+            permit,
             vkey,
         } = welcome;
         let key: VerifierKey = vkey.parse()?;
@@ -243,6 +249,7 @@ impl Task {
                 "the recorder's tree head is not signed by its key".to_owned(),
             ));
         }
+        self.see_permit(permit)?;
         self.see(head)?;
         self.key = Some(key);
         let cannot = || Break::Problem(format!("the recorder claims {acked} records of this instance"));
@@ -257,6 +264,19 @@ impl Task {
         }
         let released = self.queue.resume(acked).ok_or_else(cannot)?;
         self.release(released);
+        Ok(())
+    }
+
+    /// Of two recorders the one with the later permit writes the log. Only the recorder can check the operator's signature;
+    /// the door passes on what it was shown.
+    fn see_permit(&mut self, permit: Option<String>) -> Result<(), Break> {
+        let epoch = |permit: &Option<String>| permit.as_deref().and_then(Permit::stated_epoch);
+        if epoch(&permit) < epoch(&self.permit) {
+            return Err(Break::Problem(
+                "this recorder was replaced by another, which the operator let write after it".to_owned(),
+            ));
+        }
+        self.permit = permit;
         Ok(())
     }
 
@@ -277,9 +297,9 @@ impl Task {
     fn refused(&mut self, refuse: Refuse) -> Break {
         let Refuse { code, reason } = refuse;
         tracing::warn!(?code, %reason, "the recorder refuses");
-        use sallyport_audit::wire::RefuseCode::{Busy, Record, Sequence, Stopping};
+        use sallyport_audit::wire::RefuseCode::{Busy, Fenced, Record, Sequence, Stopping};
         match code {
-            Busy | Stopping => {}
+            Busy | Stopping | Fenced => {}
             Record | Sequence => {
                 self.queue.fail(|| EvidenceError::Refused(reason.clone()));
                 // The same records would be refused for ever: a defect of ours, which must not silence the door.

@@ -13,6 +13,8 @@
 pub mod disk;
 mod doors;
 mod error;
+#[cfg(test)]
+mod fence_tests;
 mod heads;
 mod key;
 mod open;
@@ -53,6 +55,9 @@ pub struct Config {
     pub checkpoint_every: Duration,
     /// How long a door whose stream broke may take to come back before the recorder ends its sessions.
     pub grace: Duration,
+    /// Whose permit is needed before anything is appended ([`sallyport_audit::permit`]); `None` where nobody outside keeps
+    /// the log's head.
+    pub witness: Option<VerifierKey>,
     /// Where counts go.
     pub metrics: LogMetrics,
 }
@@ -64,6 +69,8 @@ pub struct Status {
     pub size: u64,
     /// Records under the published checkpoint.
     pub published: u64,
+    /// Nothing is taken until the operator has vouched for what was found on the volume.
+    pub fenced: bool,
     /// In words, why records are refused for now (a full disk).
     pub problem: Option<String>,
     /// In words, why only a restart helps (a failed fdatasync).
@@ -80,6 +87,7 @@ pub struct Log {
     commands: mpsc::Sender<writer::Command>,
     status: watch::Receiver<Status>,
     key: VerifierKey,
+    boot: Instance,
     disk: Arc<dyn Disk>,
 }
 
@@ -101,7 +109,7 @@ pub struct Receipt {
 }
 
 /// How far a door has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// Running number of its last record on disk.
     pub acked: u64,
@@ -109,6 +117,8 @@ pub struct Standing {
     pub fenced: bool,
     /// The log's newest head.
     pub head: Head,
+    /// The operator's permit by which this recorder writes.
+    pub permit: Option<String>,
 }
 
 impl Checked {
@@ -158,13 +168,15 @@ impl Log {
     /// A stream of this door is up.
     ///
     /// # Errors
-    /// When the head that it has seen is not in the log, or the log has ended.
+    /// When the head that it has seen is not in the log, when this recorder may not write (or, by the permit that the door
+    /// has seen, not any more), or when the log has ended.
     pub async fn attach(
         &self,
         instance: Instance,
         connection: ObjectRef,
         pod: PodRef,
         echo: Option<Head>,
+        permit: Option<String>,
     ) -> Result<Standing, LogError> {
         let (reply, answer) = oneshot::channel();
         let command = writer::Command::Attach {
@@ -172,6 +184,7 @@ impl Log {
             connection,
             pod,
             echo,
+            permit,
             reply,
         };
         self.commands.send(command).map_err(|_| LogError::stopping())?;
@@ -182,6 +195,36 @@ impl Log {
     pub fn detach(&self, instance: Instance, goodbye: bool) {
         // Without a writer there is nothing to end here; the next start ends it.
         let _ = self.commands.send(writer::Command::Detach { instance, goodbye });
+    }
+
+    /// Publishes what is on disk now, and gives its signed head once every reader can see it.
+    ///
+    /// # Errors
+    /// When the log has ended.
+    pub async fn publish(&self) -> Result<Head, LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands
+            .send(writer::Command::Publish { reply })
+            .map_err(|_| LogError::stopping())?;
+        answer.await.map_err(|_| LogError::stopping())
+    }
+
+    /// Hands over the operator's permit, under which this recorder may write.
+    ///
+    /// # Errors
+    /// When it is not for this log as it stands, or not for this start of the recorder.
+    pub async fn permit(&self, note: String) -> Result<(), LogError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands
+            .send(writer::Command::Permit { note, reply })
+            .map_err(|_| LogError::stopping())?;
+        answer.await.map_err(|_| LogError::stopping())?
+    }
+
+    /// This start of the recorder: permits name it, and its own records carry it.
+    #[must_use]
+    pub fn boot(&self) -> &Instance {
+        &self.boot
     }
 
     /// Publishes what is on disk, writes the end record, and ends the writer.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use sallyport_audit::checkpoint::{Checkpoint, origin};
 use sallyport_audit::merkle::root_at;
 use sallyport_audit::note::VerifierKey;
-use sallyport_audit::record::{Header, Kind, Writer as Author};
+use sallyport_audit::record::{Header, Instance, Kind, Writer as Author};
 use sallyport_audit::tiles::{TileHashes, WIDTH};
 use tokio::sync::watch;
 
@@ -34,6 +34,7 @@ pub(super) struct Recovered {
 pub(super) fn open(disk: Arc<dyn Disk>, config: Config) -> Result<Log, OpenError> {
     let signer = key::load_or_make(disk.as_ref(), &origin(&config.sink))?;
     let key = signer.verifier().clone();
+    let boot = Instance::random().map_err(|_| std::io::Error::other("the system gives no randomness"))?;
     let mut found = recover(disk.as_ref(), &key)?;
     found.doors.all_alone(Instant::now());
     let (commands, inbox) = mpsc::channel();
@@ -41,6 +42,7 @@ pub(super) fn open(disk: Arc<dyn Disk>, config: Config) -> Result<Log, OpenError
     let (report, published) = mpsc::channel();
     let (status, watch) = watch::channel(Status {
         size: found.tree.size(),
+        fenced: config.witness.is_some(),
         ..Status::default()
     });
     let pipes = Pipes {
@@ -48,7 +50,7 @@ pub(super) fn open(disk: Arc<dyn Disk>, config: Config) -> Result<Log, OpenError
         reports: published,
         status,
     };
-    let writer = Writer::new(Arc::clone(&disk), config, signer, found, pipes)?;
+    let writer = Writer::new(Arc::clone(&disk), config, signer, boot.clone(), found, pipes)?;
     let publisher_disk = Arc::clone(&disk);
     std::thread::Builder::new()
         .name("log-publisher".to_owned())
@@ -60,6 +62,7 @@ pub(super) fn open(disk: Arc<dyn Disk>, config: Config) -> Result<Log, OpenError
         commands,
         status: watch,
         key,
+        boot,
         disk,
     })
 }

@@ -84,6 +84,8 @@ pub struct Shared {
     pub log: Log,
     /// Bounds.
     pub limits: Limits,
+    /// Namespaces whose Connections are taken; `None` for any.
+    namespaces: Option<Arc<[String]>>,
     room: Arc<Semaphore>,
     end: CancellationToken,
 }
@@ -95,9 +97,25 @@ impl Shared {
         Self {
             log,
             limits,
+            namespaces: None,
             room: Arc::new(Semaphore::new(limits.bytes.min(Semaphore::MAX_PERMITS))),
             end,
         }
+    }
+
+    /// Takes Connections of these namespaces alone (AuditSink `spec.namespaces`).
+    #[must_use]
+    pub fn only_from(self, namespaces: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            namespaces: Some(namespaces.into_iter().collect()),
+            ..self
+        }
+    }
+
+    fn takes(&self, namespace: &str) -> bool {
+        self.namespaces
+            .as_ref()
+            .is_none_or(|list| list.iter().any(|known| known == namespace))
     }
 }
 

@@ -77,6 +77,7 @@ async fn greet(hello: Hello, door: &Door, shared: &Shared) -> Result<(Attached, 
         connection,
         head,
         instance,
+        permit,
         pod,
         version,
     } = hello;
@@ -92,7 +93,16 @@ async fn greet(hello: Hello, door: &Door, shared: &Shared) -> Result<(Attached, 
             "the certificate speaks for another Connection or Pod",
         ));
     }
-    let standing = shared.log.attach(instance.clone(), connection, pod, head).await?;
+    if !shared.takes(&connection.namespace) {
+        return Err(LogError::new(
+            RefuseCode::Namespace,
+            format!("this sink takes no Connections from namespace {}", connection.namespace),
+        ));
+    }
+    let standing = shared
+        .log
+        .attach(instance.clone(), connection, pod, head, permit)
+        .await?;
     let attached = Attached {
         log: shared.log.clone(),
         instance,
@@ -105,6 +115,7 @@ async fn greet(hello: Hello, door: &Door, shared: &Shared) -> Result<(Attached, 
             acked: standing.acked,
             fenced: standing.fenced,
             head: standing.head,
+            permit: standing.permit,
             vkey,
         },
     ))

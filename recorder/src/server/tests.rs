@@ -38,6 +38,7 @@ fn hello(instance: &Instance) -> Hello {
         connection,
         head: None,
         instance: instance.clone(),
+        permit: None,
         pod,
         version: PROTOCOL,
     }

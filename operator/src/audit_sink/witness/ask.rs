@@ -1,4 +1,5 @@
-//! Asking a recorder for its newest checkpoint: `GET /v1/checkpoint?from=SIZE` over mutual TLS.
+//! Talking to a recorder over mutual TLS: `GET /v1/checkpoint?from=SIZE` for its newest checkpoint, `POST /v1/permit` to let
+//! it write.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,13 +7,14 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sallyport_audit::Digest;
-use sallyport_crds::names;
+use sallyport_audit::record::ObjectRef;
 use sallyport_runtime::PeerIdentity;
 use sallyport_runtime::tls::TlsError;
 use sallyport_runtime::workload::Credential;
 use serde::Deserialize;
 
 use crate::audit_sink::READ_PORT;
+use crate::audit_sink::build::pod_host;
 
 /// A recorder that does not answer within this time is unavailable.
 const LIMIT: Duration = Duration::from_secs(4);
@@ -22,6 +24,15 @@ const MAX_BODY: usize = 64 * 1024;
 /// What a recorder answers.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Answer {
+    /// This start of the recorder.
+    #[serde(default)]
+    pub boot: String,
+    /// It takes nothing until it gets a permit.
+    #[serde(default)]
+    pub fenced: bool,
+    /// In words, why it takes no records for now.
+    #[serde(default)]
+    pub problem: Option<String>,
     /// The signed note.
     pub checkpoint: String,
     /// The log's verifier key.
@@ -54,42 +65,73 @@ pub enum AskError {
     Tls(#[from] TlsError),
 }
 
-/// Asks the recorder of one sink. Only a peer whose certificate names this very sink is believed.
-pub async fn ask(
-    credential: &Credential,
-    namespace: &str,
-    name: &str,
-    uid: &str,
-    from: u64,
-) -> Result<Answer, AskError> {
-    let wanted = (namespace.to_owned(), name.to_owned(), uid.to_owned());
+/// The way to the recorder of one sink. Only a peer whose certificate names this very sink is believed.
+pub struct Recorder {
+    client: reqwest::Client,
+    base: String,
+}
+
+impl Recorder {
+    /// The recorder of `sink`.
+    ///
+    /// # Errors
+    /// When TLS cannot be configured.
+    pub fn of(sink: &ObjectRef, credential: &Credential) -> Result<Self, AskError> {
+        let client = client(sink, credential)?;
+        let base = format!("https://{}:{READ_PORT}/v1", pod_host(&sink.namespace, &sink.name));
+        Ok(Self { client, base })
+    }
+
+    /// Asks for a checkpoint of what is on disk, with the proof that the log only grew since it had `from` records.
+    ///
+    /// # Errors
+    /// When there is no usable answer.
+    pub async fn ask(&self, from: u64) -> Result<Answer, AskError> {
+        let url = format!("{}/checkpoint?from={from}", self.base);
+        let response = self.client.get(url).send().await.map_err(|error| {
+            tracing::debug!(%error, recorder = self.base, "the recorder cannot be reached");
+            AskError::Unreachable
+        })?;
+        match response.status().as_u16() {
+            200 => read(response).await,
+            404 | 503 => Err(AskError::None),
+            409 => Err(AskError::Shorter),
+            other => Err(AskError::Status(other)),
+        }
+    }
+
+    /// Lets it write.
+    ///
+    /// # Errors
+    /// When it does not take the permit.
+    pub async fn permit(&self, note: String) -> Result<(), AskError> {
+        let url = format!("{}/permit", self.base);
+        let sent = self.client.post(url).body(note).send().await;
+        match sent.map_err(|_| AskError::Unreachable)?.status().as_u16() {
+            200 => Ok(()),
+            other => Err(AskError::Status(other)),
+        }
+    }
+}
+
+fn client(sink: &ObjectRef, credential: &Credential) -> Result<reqwest::Client, AskError> {
+    let wanted = (sink.namespace.clone(), sink.name.clone(), sink.uid.clone());
     let accept = Arc::new(move |peer: &PeerIdentity| match peer {
         PeerIdentity::Sink(sink) => sink.namespace == wanted.0 && sink.name == wanted.1 && sink.uid == wanted.2,
         _ => false,
     });
     let config = credential.client_config(accept)?;
-    let client = reqwest::Client::builder()
+    reqwest::Client::builder()
         .tls_backend_preconfigured(config.as_ref().clone())
         .https_only(true)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(LIMIT)
         .build()
-        .map_err(|_| AskError::Unreachable)?;
-    let url = format!(
-        "https://{}.{namespace}.svc:{READ_PORT}/v1/checkpoint?from={from}",
-        names::recorder(name)
-    );
-    let mut response = client.get(url).send().await.map_err(|error| {
-        tracing::debug!(%error, namespace, sink = name, "the recorder cannot be reached");
-        AskError::Unreachable
-    })?;
-    match response.status().as_u16() {
-        200 => {}
-        404 | 503 => return Err(AskError::None),
-        409 => return Err(AskError::Shorter),
-        other => return Err(AskError::Status(other)),
-    }
+        .map_err(|_| AskError::Unreachable)
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Answer, AskError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|_| AskError::Unreachable)? {
         if body.len() + chunk.len() > MAX_BODY {
@@ -107,6 +149,9 @@ impl Answer {
     #[cfg(test)]
     pub fn new(checkpoint: String, vkey: String, proof: &[Digest]) -> Self {
         Self {
+            boot: String::new(),
+            fenced: false,
+            problem: None,
             checkpoint,
             vkey,
             proof: proof.iter().map(|hash| STANDARD.encode(hash.as_bytes())).collect(),

@@ -113,3 +113,73 @@ fn the_log_of_a_namesake_is_another_log() {
         Outcome::Inconsistent(_)
     ));
 }
+
+fn fenced(answer: Answer, boot: &str) -> Answer {
+    let mut answer = answer;
+    answer.boot = boot.to_owned();
+    answer.fenced = true;
+    answer
+}
+
+const FIRST: &str = "00000000000000000000000000000001";
+const SECOND: &str = "00000000000000000000000000000002";
+
+#[test]
+fn each_start_of_a_recorder_gets_the_next_number_and_the_same_start_the_same() {
+    let signer = signer();
+    let answer = answer(&signer, &["a"], &[]);
+    let first = permit(&Sight::default(), &fenced(answer.clone(), FIRST), ORIGIN).unwrap();
+    assert_eq!((first.epoch, first.size, first.root), (1, 1, root(&["a"])));
+    let writes = |boot: &str, epoch| Sight {
+        writes: Some(Writes {
+            boot: boot.to_owned(),
+            epoch,
+        }),
+        ..Sight::default()
+    };
+    assert_eq!(
+        permit(&writes(FIRST, 1), &fenced(answer.clone(), FIRST), ORIGIN)
+            .unwrap()
+            .epoch,
+        1
+    );
+    assert_eq!(
+        permit(&writes(FIRST, 1), &fenced(answer.clone(), SECOND), ORIGIN)
+            .unwrap()
+            .epoch,
+        2
+    );
+    assert_eq!(
+        permit(&Sight::default(), &answer, ORIGIN),
+        None,
+        "who is not fenced asks for nothing"
+    );
+}
+
+#[test]
+fn who_writes_without_the_last_permit_is_found_out() {
+    let signer = signer();
+    let before = Sight {
+        writes: Some(Writes {
+            boot: SECOND.to_owned(),
+            epoch: 2,
+        }),
+        ..Sight::default()
+    };
+    let writing = |boot: &str| {
+        let mut answer = answer(&signer, &["a"], &[]);
+        answer.boot = boot.to_owned();
+        answer
+    };
+    assert_eq!(look(&before, writing(SECOND)).outcome, Outcome::Consistent);
+    assert!(matches!(
+        look(&before, writing(FIRST)).outcome,
+        Outcome::Inconsistent(_)
+    ));
+    let back = look(&before, fenced(answer(&signer, &["a"], &[]), FIRST));
+    assert_eq!(
+        back.outcome,
+        Outcome::Consistent,
+        "a start that waits is judged by its log alone"
+    );
+}

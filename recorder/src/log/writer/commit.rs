@@ -94,11 +94,14 @@ impl Writer {
         Ok(())
     }
 
+    /// The record of this start, before any other.
     pub(super) fn write_start(&mut self) {
-        if let Some(event) = self.start.clone()
-            && self.broken.is_none()
-            && self.write_own(None, None, event).is_ok()
-        {
+        if self.fence.is_shut() || self.broken.is_some() {
+            return;
+        }
+        let Some(mut start) = self.start.clone() else { return };
+        start.epoch = self.fence.epoch();
+        if self.write_own(None, None, Event::LogStart(start)).is_ok() {
             self.start = None;
         }
     }

@@ -1,6 +1,7 @@
 //! The one thread that appends: it takes commands in order, and gathers appends into groups.
 
 mod commit;
+mod fence;
 mod upkeep;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use sallyport_audit::Digest;
 use sallyport_audit::checkpoint::Head;
 use sallyport_audit::note::Signer;
-use sallyport_audit::record::{Event, Instance, LogStart, ObjectRef, PodRef, Writer as Author};
+use sallyport_audit::record::{Instance, LogStart, ObjectRef, PodRef, Writer as Author};
 use sallyport_audit::wire::RefuseCode;
 use tokio::sync::{oneshot, watch};
 
@@ -24,8 +25,12 @@ use crate::log::tree::Tree;
 use crate::log::wal::Wal;
 use crate::log::{Checked, Config, Receipt, Standing, Status};
 
+pub(in crate::log) use fence::Fence;
+
 /// One group, written with one fdatasync, holds at most this much.
 const GROUP_BYTES: usize = 8 * 1024 * 1024;
+/// Between two looks at the publisher while somebody waits for it.
+const SOON: Duration = Duration::from_millis(3);
 /// Full tiles that may wait in memory for a volume that takes no files.
 const WAITING_BYTES: usize = 128 * 1024 * 1024;
 
@@ -37,7 +42,16 @@ pub(in crate::log) enum Command {
         connection: ObjectRef,
         pod: PodRef,
         echo: Option<Head>,
+        permit: Option<String>,
         reply: oneshot::Sender<Result<Standing, LogError>>,
+    },
+    /// Publish what is on disk now, and say when it is.
+    Publish {
+        reply: oneshot::Sender<Head>,
+    },
+    Permit {
+        note: String,
+        reply: oneshot::Sender<Result<(), LogError>>,
     },
     Detach {
         instance: Instance,
@@ -74,19 +88,23 @@ pub(in crate::log) struct Writer {
     wal: Wal,
     heads: Heads,
     head: Head,
+    fence: Fence,
     /// The recorder's own name and numbers.
     instance: Instance,
     own: u64,
     /// The record of this start, until it is on disk: nothing comes before it.
-    start: Option<Event>,
+    start: Option<LogStart>,
     publications: Sender<Publication>,
     reports: Receiver<Published>,
     publishing: bool,
     published: u64,
+    /// Who waits until this head is published.
+    asked: Vec<(Head, oneshot::Sender<Head>)>,
     last_publication: Option<Instant>,
     problem: Option<String>,
     broken: Option<String>,
     last_look: Option<Instant>,
+    last_try: Option<Instant>,
     status: watch::Sender<Status>,
 }
 
@@ -102,6 +120,7 @@ impl Writer {
         disk: Arc<dyn Disk>,
         config: Config,
         signer: Signer,
+        instance: Instance,
         found: Recovered,
         pipes: Pipes,
     ) -> Result<Self, OpenError> {
@@ -118,14 +137,15 @@ impl Writer {
         } = pipes;
         let (size, root) = (tree.size(), tree.frontier().root());
         let head = Head::sign(signer.verifier().name(), size, root, &signer);
-        let start = Event::LogStart(LogStart {
+        let start = LogStart {
+            epoch: None,
             origin: signer.verifier().name().to_owned(),
             root: (size > 0).then_some(root),
             sink: config.sink.clone(),
             size,
             vkey: signer.verifier().to_string(),
-        });
-        let instance = Instance::random().map_err(|_| std::io::Error::other("the system gives no randomness"))?;
+        };
+        let fence = Fence::new(config.witness.clone());
         Ok(Self {
             disk,
             config,
@@ -135,6 +155,7 @@ impl Writer {
             wal,
             heads: Heads::default(),
             head,
+            fence,
             instance,
             own: 0,
             start: Some(start),
@@ -142,10 +163,12 @@ impl Writer {
             reports,
             publishing: false,
             published,
+            asked: Vec::new(),
             last_publication: None,
             problem: None,
             broken: None,
             last_look: None,
+            last_try: None,
             status,
         })
     }
@@ -160,6 +183,8 @@ impl Writer {
             / 2;
         loop {
             self.write_start();
+            // Somebody who waits for a publication is told at once.
+            let tick = if self.asked.is_empty() { tick } else { SOON };
             let closing = match inbox.recv_timeout(tick) {
                 Ok(command) => self.serve(command, inbox),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -183,6 +208,7 @@ impl Writer {
         self.end_vanished();
         self.hear_publisher();
         self.publish_if_due();
+        self.try_volume_again();
         self.tell();
     }
 
@@ -226,15 +252,17 @@ impl Writer {
                 connection,
                 pod,
                 echo,
+                permit,
                 reply,
             } => {
-                let standing = echo.map_or(Ok(()), |head| self.check_echo(&head)).map(|()| {
+                let standing = self.may_attach(echo, permit).map(|()| {
                     self.doors.attach(&instance, &connection, &pod, self.tree.size());
                     let (acked, fenced) = self.doors.standing(&instance);
                     Standing {
                         acked,
                         fenced,
                         head: self.head,
+                        permit: self.fence.shown().map(str::to_owned),
                     }
                 });
                 let attached = standing.is_ok();
@@ -245,8 +273,21 @@ impl Writer {
             Command::Detach { instance, goodbye } => {
                 self.doors.detach(&instance, goodbye, Instant::now(), self.config.grace)
             }
+            Command::Publish { reply } => self.publish_for(reply),
+            Command::Permit { note, reply } => {
+                // The operator asks again if it did not hear this.
+                let _ = reply.send(self.take_permit(note));
+            }
             Command::Append(_) | Command::Close { .. } => {}
         }
+    }
+
+    fn may_attach(&mut self, echo: Option<Head>, permit: Option<String>) -> Result<(), LogError> {
+        if let Some(refused) = self.fence.refusal() {
+            return Err(refused);
+        }
+        permit.map_or(Ok(()), |note| self.hear_of_permit(&note))?;
+        echo.map_or(Ok(()), |head| self.check_echo(&head))
     }
 
     fn check_echo(&self, head: &Head) -> Result<(), LogError> {
@@ -260,6 +301,9 @@ impl Writer {
 
     /// Why nothing can be taken now.
     fn refusal(&self) -> Option<LogError> {
+        if let Some(refused) = self.fence.refusal() {
+            return Some(refused);
+        }
         let storage = |reason: &String| LogError::new(RefuseCode::Storage, reason.clone());
         if let Some(reason) = &self.broken {
             return Some(storage(reason));

@@ -2,15 +2,24 @@
 
 use std::time::{Duration, Instant};
 
-use sallyport_audit::checkpoint::Checkpoint;
+use sallyport_audit::checkpoint::{Checkpoint, Head};
 use sallyport_audit::record::{EndCause, Event, LogEnd, SessionEnd};
+
+use tokio::sync::oneshot;
 
 use super::Writer;
 use crate::log::Status;
+use crate::log::disk::put;
 use crate::log::doors::Vanished;
 use crate::log::error::LogError;
 use crate::log::publish::{Publication, Published};
 use crate::log::state::State;
+
+/// Between two tries of a volume that takes nothing.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// What is tried: more than one record, so that the answer is worth something.
+const PROBE: &str = "probe";
+const PROBE_BYTES: usize = 256 * 1024;
 
 impl Writer {
     /// Ends the sessions of doors that did not come back.
@@ -48,11 +57,29 @@ impl Writer {
         }
     }
 
+    /// A volume that took nothing is tried again now and then: while the recorder says that it takes nothing, nobody may come
+    /// to try.
+    pub(super) fn try_volume_again(&mut self) {
+        let due = self.last_try.is_none_or(|at| at.elapsed() >= TRY_AGAIN);
+        if self.problem.is_none() || self.broken.is_some() || !due {
+            return;
+        }
+        self.last_try = Some(Instant::now());
+        let room = put(self.disk.as_ref(), PROBE, &[0; PROBE_BYTES]);
+        // A probe that stays behind is overwritten by the next.
+        let _ = self.disk.remove(PROBE);
+        if room.is_ok() {
+            tracing::info!("the volume takes records again");
+            self.problem = None;
+        }
+    }
+
     fn take_report(&mut self, report: Published) {
         match report {
             Published::Done { size } => {
                 self.publishing = false;
                 self.published = size;
+                self.answer_asked();
                 let keep = size - size % sallyport_audit::tiles::WIDTH;
                 if let Err(error) = self.wal.trim(self.disk.as_ref(), keep) {
                     tracing::warn!(%error, "an old write-ahead segment stays");
@@ -68,9 +95,29 @@ impl Writer {
     pub(super) fn publish_if_due(&mut self) {
         let due = self
             .last_publication
-            .is_none_or(|at| at.elapsed() >= self.config.checkpoint_every);
+            .is_none_or(|at| at.elapsed() >= self.config.checkpoint_every)
+            || !self.asked.is_empty();
         if due && !self.publishing && self.tree.size() > self.published && self.broken.is_none() {
             self.publish();
+        }
+    }
+
+    /// Publishes what is on disk now, and tells its head when that is done.
+    pub(super) fn publish_for(&mut self, reply: oneshot::Sender<Head>) {
+        self.asked.push((self.head, reply));
+        self.answer_asked();
+        self.hear_publisher();
+        self.publish_if_due();
+    }
+
+    fn answer_asked(&mut self) {
+        let (done, waiting) = std::mem::take(&mut self.asked)
+            .into_iter()
+            .partition(|(head, _)| head.size <= self.published);
+        self.asked = waiting;
+        for (head, reply) in done {
+            // Whoever asked may have stopped waiting.
+            let _ = reply.send(head);
         }
     }
 
@@ -123,6 +170,7 @@ impl Writer {
         let status = Status {
             size: self.tree.size(),
             published: self.published,
+            fenced: self.fence.is_shut(),
             problem: self.problem.clone(),
             broken: self.broken.clone(),
             sessions,
