@@ -47,11 +47,12 @@ pub(super) fn rollout(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
             "--timeout=50s",
         ])?;
         Ok(())
-    })
+    })?;
+    Ok(())
 }
 
 pub(super) fn recorder_restarts(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
-    under_load(demo, narrator, "recorded", || {
+    let rows = under_load(demo, narrator, "recorded", || {
         for _ in 0..2 {
             demo.admin(&[
                 "-n",
@@ -76,12 +77,13 @@ pub(super) fn recorder_restarts(demo: &Demo, narrator: &mut Narrator) -> Result<
             })?;
         }
         Ok(())
-    })
+    })?;
+    narrator.check("statements waited, and all of them ran", rows == WRITERS * ROWS)
 }
 
 /// Writers insert numbered rows through the door while `disturb` runs; then what the target holds, what the writers
 /// were told and what the log says must agree.
-fn under_load(demo: &Demo, narrator: &mut Narrator, mark: &str, disturb: impl FnOnce() -> Result<()>) -> Result<()> {
+fn under_load(demo: &Demo, narrator: &mut Narrator, mark: &str, disturb: impl FnOnce() -> Result<()>) -> Result<usize> {
     let mark = format!("{mark}-{}", std::process::id());
     ask_directly(
         demo,
@@ -109,8 +111,9 @@ fn under_load(demo: &Demo, narrator: &mut Narrator, mark: &str, disturb: impl Fn
         })
         .collect::<Result<Vec<_>>>()?;
     disturb()?;
+    let mut said = String::new();
     for writer in writers {
-        writer.finish(Duration::from_secs(180)).context("a writer")?;
+        said += &writer.finish(Duration::from_secs(180)).context("a writer")?.stderr;
     }
     answers(demo)?;
     let count = |what: &str| -> Result<usize> {
@@ -126,17 +129,31 @@ fn under_load(demo: &Demo, narrator: &mut Narrator, mark: &str, disturb: impl Fn
         &format!("{rows} of {} rows were written, none twice", WRITERS * ROWS),
         rows == distinct && rows > 0,
     )?;
-    let recorded = records(demo)?
-        .iter()
-        .filter(|record| {
-            record
-                .pointer("/event/command/text")
-                .and_then(|text| text.as_str())
-                .is_some_and(|text| text.contains(&mark))
-        })
-        .count();
+    if rows < WRITERS * ROWS {
+        narrator.shows_text(
+            &said
+                .lines()
+                .filter(|line| line.contains("rror"))
+                .take(3)
+                .collect::<Vec<_>>()
+                .join("\n"),
+        );
+    }
+    let recorded = wait_until(SETTLE, "each row's statement is in the log", || {
+        let recorded = records(demo)?.iter().filter(|record| tells_of(record, &mark)).count();
+        Ok((recorded >= rows).then_some(recorded))
+    })?;
     narrator.check(
         &format!("each has its record ({recorded} statements are in the log)"),
-        recorded >= rows,
-    )
+        true,
+    )?;
+    Ok(rows)
+}
+
+/// Whether it is the record of a command with that text in it.
+fn tells_of(record: &serde_json::Value, mark: &str) -> bool {
+    let text = record
+        .pointer("/event/command/text")
+        .and_then(serde_json::Value::as_str);
+    text.is_some_and(|text| text.contains(mark))
 }

@@ -3,12 +3,15 @@
 //! The story shows the product to a person; a trial tries to break it. Trials are independent: one that fails does not
 //! stop the others, and each begins by waiting until the door is open under the samples.
 
+mod cluster;
 mod fault;
 mod identity;
 mod load;
+mod process;
 mod rule;
 mod second_person;
 mod undo;
+mod volume;
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +27,7 @@ const SETTLE: Duration = Duration::from_secs(120);
 
 type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 
-const TRIALS: [(&str, Trial); 13] = [
+const TRIALS: [(&str, Trial); 16] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -39,6 +42,9 @@ const TRIALS: [(&str, Trial); 13] = [
     ("the credential is away: nobody gets in", fault::credential_away),
     ("the recorder is away: nothing runs unrecorded", fault::recorder_away),
     ("a door is killed: one end record for each session", fault::door_killed),
+    ("the operator's leader is killed", cluster::leader_killed),
+    ("the API server is away while one waits", cluster::api_server_away),
+    ("a full volume: nothing runs that cannot be recorded", volume::full),
     (
         "a rollout of the door under load loses and doubles nothing",
         load::rollout,
@@ -86,6 +92,14 @@ fn open(demo: &Demo) -> Result<()> {
         CONNECTION,
     ])
     .context("waiting for the Connection")?;
+    demo.admin(&[
+        "-n",
+        DOORS,
+        "rollout",
+        "status",
+        "deployment/door-bank",
+        "--timeout=50s",
+    ])?;
     answers(demo)
 }
 

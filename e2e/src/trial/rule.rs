@@ -9,30 +9,12 @@ use crate::demo::{ALICE, CONNECTION, DOORS, Demo};
 use crate::narrator::Narrator;
 use crate::run::{run, wait_until};
 
+use super::process::Stopped;
 use super::undo::Undo;
 use super::{SETTLE, becomes, condition};
 
 const SSN: &str = "SELECT ssn FROM customers WHERE id = 1";
 const HELD_BACK: &str = "536-90-4399";
-
-/// A process that is stopped, and goes on when this is dropped.
-struct Stopped(String);
-
-// === impl Stopped ===
-
-impl Stopped {
-    fn signal(&self, signal: &str) -> Result<()> {
-        let status = Command::new("kill").args([signal, &self.0]).status()?;
-        anyhow::ensure!(status.success(), "kill {signal} {}: {status}", self.0);
-        Ok(())
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        let _ = self.signal("-CONT");
-    }
-}
 
 pub(super) fn silent_replica(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let pods = demo.admin(&[
@@ -69,8 +51,7 @@ pub(super) fn silent_replica(demo: &Demo, narrator: &mut Narrator) -> Result<()>
             back,
         ],
     );
-    let stopped = Stopped(process);
-    stopped.signal("-STOP")?;
+    let stopped = Stopped::stop(process)?;
     let patch = r#"{"spec":{"action":{"type":"Replace","replace":{"with":"[trial]"},"redact":null}}}"#;
     demo.admin(&[
         "-n",
@@ -85,8 +66,14 @@ pub(super) fn silent_replica(demo: &Demo, narrator: &mut Narrator) -> Result<()>
     let said = becomes(demo, "maskingrule/customer-numbers", "Enforced", "False")?;
     narrator.shows_text(&said);
     narrator.check("with one replica stopped, the rule's Enforced is False", true)?;
-    becomes(demo, &format!("connection/{CONNECTION}"), "Enforced", "False")?;
-    narrator.check("and so is the Connection's", true)?;
+    let said = becomes(
+        demo,
+        &format!("connection/{CONNECTION}"),
+        "Enforced",
+        "False ProxySilent",
+    )?;
+    narrator.shows_text(&said);
+    narrator.check("and so is the Connection's, which says that one is silent", true)?;
     drop(stopped);
     becomes(demo, "maskingrule/customer-numbers", "Enforced", "True")?;
     narrator.check("it is True again once that replica answers", true)?;

@@ -148,7 +148,8 @@ fn refused_with_name(demo: &Demo, narrator: &mut Narrator) -> Result<String> {
     named(&output.stderr)
 }
 
-fn named(said: &str) -> Result<String> {
+/// The request that a notice or a refusal names.
+pub(super) fn named(said: &str) -> Result<String> {
     said.split("kubectl sallyport approve ")
         .nth(1)
         .and_then(|rest| rest.split_whitespace().next())
