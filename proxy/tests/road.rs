@@ -16,7 +16,7 @@ use common::psql::finish;
 use sallyport_audit::record::{Action, EndCause, Event, Fate, Refusal, TransactionFate};
 use serde_json::json;
 
-const SCHEMA: &str = include_str!("schema.sql");
+const SCHEMA: &str = include_str!("leaks/schema.sql");
 
 fn no_drops() -> serde_json::Value {
     json!([

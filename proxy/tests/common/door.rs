@@ -120,12 +120,20 @@ impl Given {
 
     /// The rules that the leak cases name: two columns, two detectors, everything allowed.
     pub fn cases() -> Self {
+        Self::cases_under("Standard")
+    }
+
+    /// The same with another profile for the columns. `bob` sees everything.
+    pub fn cases_under(profile: &str) -> Self {
+        let exempt = json!([{"kind": "Group", "name": "oidc:dba"}]);
+        let columns = json!({"columns": ["public.customers.ssn", "public.customers.ssn_num"]});
+        let detectors = json!({"detectors": ["US_SSN", "CREDIT_CARD"]});
         Self::open()
             .mask(
                 "columns",
-                json!({"match": {"columns": ["public.customers.ssn", "public.customers.ssn_num"]}}),
+                json!({"match": columns, "profile": profile, "exemptSubjects": exempt}),
             )
-            .mask("detectors", json!({"match": {"detectors": ["US_SSN", "CREDIT_CARD"]}}))
+            .mask("detectors", json!({"match": detectors, "exemptSubjects": exempt}))
     }
 
     /// Adds a MaskingRule that redacts, if it says nothing else.
@@ -244,9 +252,14 @@ fn bank() -> ObjectRef {
 impl TestDoor {
     /// A door before a fresh database in which `sql` was run.
     pub fn new(given: &Given, sql: &str) -> Self {
-        sallyport_runtime::crypto::install();
         let server = super::postgres::server();
         let database = server.database(sql);
+        Self::before(given, server, database)
+    }
+
+    /// A door before a server.
+    pub fn before(given: &Given, server: Arc<Postgres>, database: String) -> Self {
+        sallyport_runtime::crypto::install();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

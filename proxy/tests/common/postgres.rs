@@ -16,6 +16,8 @@ pub const PASSWORD: &str = "target-password-of-the-door";
 pub struct Postgres {
     directory: tempfile::TempDir,
     bin: PathBuf,
+    /// Its major version.
+    pub major: u8,
     /// Its port on 127.0.0.1.
     pub port: u16,
     /// The CA of its certificate, in PEM.
@@ -23,27 +25,60 @@ pub struct Postgres {
     databases: AtomicU32,
 }
 
-static SERVER: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
+static SERVERS: Mutex<Vec<(u8, Weak<Postgres>)>> = Mutex::new(Vec::new());
 
-/// The server, started if none of the running tests has one.
+/// A server of the newest version that is installed, started if none of the running tests has one.
 pub fn server() -> Arc<Postgres> {
-    let mut server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(running) = server.upgrade() {
+    let installed = [18, 17, 16, 15].into_iter().find(|major| installed(*major).exists());
+    server_of(installed.expect("install postgresql and postgresql-contrib"))
+}
+
+/// The same of one version.
+pub fn server_of(major: u8) -> Arc<Postgres> {
+    let mut servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
+    servers.retain(|(_, server)| server.strong_count() > 0);
+    let running = servers.iter().find(|(known, _)| *known == major);
+    if let Some(running) = running.and_then(|(_, server)| server.upgrade()) {
         return running;
     }
-    let started = Arc::new(Postgres::start());
-    *server = Arc::downgrade(&started);
+    let started = Arc::new(Postgres::start(major));
+    servers.push((major, Arc::downgrade(&started)));
     started
 }
 
+fn installed(major: u8) -> PathBuf {
+    PathBuf::from(format!("/usr/lib/postgresql/{major}/bin"))
+}
+
+/// The server's programs: installed, or else those that `e2e/postgresql-18` unpacks. A version that cannot be had fails the
+/// test: nothing may pass because nothing was tried.
+fn programs(major: u8, directory: &Path) -> PathBuf {
+    if installed(major).exists() {
+        return installed(major);
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../e2e/postgresql-{major}"));
+    let unpacked = Command::new(&script)
+        .output()
+        .unwrap_or_else(|error| panic!("PostgreSQL {major} is not installed, and {}: {error}", script.display()));
+    let said = String::from_utf8_lossy(&unpacked.stderr);
+    assert!(unpacked.status.success(), "PostgreSQL {major} cannot be had: {said}");
+    let root = String::from_utf8_lossy(&unpacked.stdout).trim().to_owned();
+    if !is_root() {
+        return Path::new(&root).join("bin");
+    }
+    // The user that the server runs as need not be let into somebody's home.
+    let copied = Command::new("cp")
+        .args(["-r", &root])
+        .arg(directory.join("programs"))
+        .status();
+    assert!(copied.unwrap().success());
+    directory.join("programs/bin")
+}
+
 impl Postgres {
-    fn start() -> Self {
-        let bin = ["18", "17", "16", "15"].map(|major| PathBuf::from(format!("/usr/lib/postgresql/{major}/bin")));
-        let bin = bin
-            .into_iter()
-            .find(|bin| bin.exists())
-            .expect("install postgresql and postgresql-contrib");
+    fn start(major: u8) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let bin = programs(major, directory.path());
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -52,6 +87,7 @@ impl Postgres {
         let mut server = Self {
             directory,
             bin,
+            major,
             port,
             ca: String::new(),
             databases: AtomicU32::new(0),
@@ -87,7 +123,7 @@ impl Postgres {
         self.ca = certificate(&data);
         let settings = format!(
             "ssl = on\nport = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nfsync = off\n\
-             shared_preload_libraries = 'pg_stat_statements'\nwal_level = logical\nmax_connections = 60\n",
+             shared_preload_libraries = 'pg_stat_statements'\nwal_level = logical\nmax_connections = 200\nautovacuum = off\n",
             self.port,
             self.directory.path().display()
         );
@@ -96,10 +132,15 @@ impl Postgres {
         std::fs::write(conf, text).unwrap();
         std::fs::write(
             data.join("pg_hba.conf"),
-            "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n",
+            "local all all trust\nlocal replication all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n",
         )
         .unwrap();
         give(&data);
+    }
+
+    /// Where its socket is.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join(format!(".s.PGSQL.{}", self.port))
     }
 
     /// A fresh database in which this SQL was run.
@@ -165,6 +206,10 @@ impl Postgres {
         let status = command
             .args(args)
             .current_dir(self.directory.path())
+            // By which dblink of a statement reaches the server that it runs in.
+            .env("PGHOST", self.directory.path())
+            .env("PGPORT", self.port.to_string())
+            .env("PGUSER", "postgres")
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .status()

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +12,18 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use sallyport_proxy::postgres::frame::{put, put_cstr};
 
 use super::door::TestDoor;
+use super::postgres::Postgres;
+
+/// How long a message may take to come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What messages go over.
+trait Stream: Read + Write {}
+impl<T: Read + Write> Stream for T {}
 
 /// A session.
 pub struct Client {
-    stream: StreamOwned<ClientConnection, TcpStream>,
+    stream: Box<dyn Stream>,
     out: Vec<u8>,
     /// The backend's process and the secret for cancels.
     pub key: (i32, Vec<u8>),
@@ -65,7 +74,7 @@ impl Message {
 /// TLS to a door, agreed on by SSLRequest.
 pub fn tls(door: &TestDoor, alpn: bool, request: bool) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let mut tcp = TcpStream::connect(door.address)?;
-    tcp.set_read_timeout(Some(Duration::from_secs(20)))?;
+    tcp.set_read_timeout(Some(PATIENCE))?;
     if request {
         tcp.write_all(&[0, 0, 0, 8, 4, 210, 22, 47])?;
         let mut answer = [0];
@@ -106,12 +115,28 @@ impl Client {
     /// The same by another version.
     pub fn login_as(door: &TestDoor, user: &str, version: u32, more: &[(&str, &str)]) -> Result<Self, Vec<Message>> {
         let stream = tls(door, true, true).unwrap();
+        Self::start(Box::new(stream), (user, &door.database), version, more)
+    }
+
+    /// Logs in past any door, as the superuser.
+    pub fn direct(server: &Postgres, database: &str, more: &[(&str, &str)]) -> Result<Self, Vec<Message>> {
+        let stream = UnixStream::connect(server.socket()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self::start(Box::new(stream), ("postgres", database), 0x3_0000, more)
+    }
+
+    fn start(
+        stream: Box<dyn Stream>,
+        (user, database): (&str, &str),
+        version: u32,
+        more: &[(&str, &str)],
+    ) -> Result<Self, Vec<Message>> {
         let mut client = Self {
             stream,
             out: Vec::new(),
             key: (0, Vec::new()),
         };
-        let base = [("user", user), ("database", door.database.as_str())];
+        let base = [("user", user), ("database", database)];
         let pairs: Vec<_> = base.into_iter().chain(more.iter().copied()).collect();
         client.stream.write_all(&startup(version, &pairs)).unwrap();
         let mut before = Vec::new();

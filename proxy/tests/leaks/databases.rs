@@ -1,0 +1,128 @@
+//! Two databases that differ in the protected values.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::case::Case;
+use super::common::postgres::Postgres;
+
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// The protected values of one of the two. They begin alike, so that a CHECK tells nothing apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Secrets {
+    pub name: &'static str,
+    pub ssn: &'static str,
+    pub nine: &'static str,
+    pub card: &'static str,
+}
+
+impl Secrets {
+    pub const BOTH: [Self; 2] = [
+        Self {
+            name: "one",
+            ssn: "536-90-4399",
+            nine: "536904399",
+            card: "4111 1111 1111 1111",
+        },
+        Self {
+            name: "two",
+            ssn: "536-17-8226",
+            nine: "536178226",
+            card: "4012 8888 8888 1881",
+        },
+    ];
+
+    /// A text with placeholders filled in.
+    pub fn fill(&self, text: &str, database: &str) -> String {
+        text.replace("{ssn}", self.ssn)
+            .replace("{nine}", self.nine)
+            .replace("{card}", self.card)
+            .replace("{database}", database)
+    }
+}
+
+/// The databases of one test.
+pub struct Databases {
+    server: Arc<Postgres>,
+    prefix: String,
+    shared: RefCell<HashMap<&'static str, String>>,
+    count: AtomicU32,
+}
+
+/// A database for one case.
+pub struct Database<'a> {
+    server: &'a Postgres,
+    pub name: String,
+    own: bool,
+}
+
+impl Databases {
+    pub fn new(server: &Arc<Postgres>, prefix: &str) -> Self {
+        let databases = Self {
+            server: server.clone(),
+            prefix: format!("leaks_{prefix}"),
+            shared: RefCell::default(),
+            count: AtomicU32::new(0),
+        };
+        let [one, two] = Secrets::BOTH;
+        let (first, second) = (databases.template(one), databases.template(two));
+        server.sql("postgres", &format!("CREATE DATABASE {first}"));
+        server.sql(&first, SCHEMA);
+        server.sql("postgres", &format!("CREATE DATABASE {second} TEMPLATE {first}"));
+        let digits = two.card.replace(' ', "");
+        server.sql(
+            &second,
+            &format!(
+                "UPDATE customers SET ssn = '{ssn}', ssn_num = {nine}, card = '{card}', card_num = {digits}, \
+                 doc = jsonb_build_object('ssn', '{ssn}'), raw = convert_to('{ssn}', 'UTF8'), tags = ARRAY['x', '{ssn}'] \
+                 WHERE id = 1; ANALYZE;",
+                ssn = two.ssn,
+                nine = two.nine,
+                card = two.card,
+            ),
+        );
+        // Both had one update, so that they differ in nothing else.
+        server.sql(&first, "UPDATE customers SET name = name WHERE id = 1; ANALYZE;");
+        databases
+    }
+
+    fn template(&self, secrets: Secrets) -> String {
+        format!("{}_{}", self.prefix, secrets.name)
+    }
+
+    /// A database with these values: the shared one, or a copy for a case that changes it.
+    pub fn open(&self, case: &Case, secrets: Secrets) -> Database<'_> {
+        let name = match case.fresh {
+            true => self.copy(secrets),
+            false => {
+                let mut shared = self.shared.borrow_mut();
+                shared.entry(secrets.name).or_insert_with(|| self.copy(secrets)).clone()
+            }
+        };
+        Database {
+            server: &self.server,
+            name,
+            own: case.fresh,
+        }
+    }
+
+    fn copy(&self, secrets: Secrets) -> String {
+        let template = self.template(secrets);
+        let name = format!("{template}_{}", self.count.fetch_add(1, Ordering::Relaxed));
+        self.server
+            .sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE {template}"));
+        name
+    }
+}
+
+impl Drop for Database<'_> {
+    fn drop(&mut self) {
+        if self.own && !std::thread::panicking() {
+            self.server
+                .sql("postgres", &format!("DROP DATABASE {} WITH (FORCE)", self.name));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What a client hears.
+
+use std::time::Duration;
+
+use super::common::wire::Message;
+
+/// Everything that a case's clients heard.
+#[derive(Default)]
+pub struct Heard {
+    pub messages: Vec<Message>,
+    /// Whether a session ended before its time.
+    pub broken: bool,
+    pub took: Duration,
+}
+
+/// SQLSTATEs by which a door refuses.
+const REFUSALS: [&str; 3] = ["42501", "22023", "0A000"];
+
+impl Heard {
+    /// The refusal of a door, by the mark that only it can set.
+    pub fn refusal(&self) -> Option<String> {
+        let refusal = |message: &&Message| {
+            let code = message.field('C').unwrap_or_default();
+            message.tag == 'E' && message.field('y').is_some() && REFUSALS.contains(&code.as_str())
+        };
+        self.messages
+            .iter()
+            .find(refusal)
+            .and_then(|message| message.field('M'))
+    }
+
+    /// What of it depends on the database alone: no numbers of processes and objects, nothing about the server's own code.
+    pub fn content(&self) -> Vec<String> {
+        self.messages.iter().map(content).collect()
+    }
+
+    /// The course of the answers, without what is said aside.
+    pub fn course(&self) -> String {
+        let mut course = String::new();
+        for message in self
+            .messages
+            .iter()
+            .filter(|message| !matches!(message.tag, 'N' | 'S' | 'A'))
+        {
+            if message.tag != 'd' || !course.ends_with('d') {
+                course.push(message.tag);
+            }
+        }
+        course
+    }
+
+    /// Whether these bytes came, in whatever message.
+    pub fn holds(&self, bytes: &[u8]) -> bool {
+        let found = |body: &[u8]| body.windows(bytes.len()).any(|part| part == bytes);
+        // A COPY may be cut anywhere.
+        let copied: Vec<u8> = self
+            .messages
+            .iter()
+            .filter(|message| message.tag == 'd')
+            .flat_map(|message| message.body.iter().copied())
+            .collect();
+        found(&copied) || self.messages.iter().any(|message| found(&message.body))
+    }
+}
+
+fn content(message: &Message) -> String {
+    match message.tag {
+        'T' => format!("T{:?}", names(&message.body)),
+        'E' | 'N' => {
+            let fields = "SVCMDHPpqWstcdn".chars();
+            let fields = fields.filter_map(|code| Some(format!("{code}={}", message.field(code)?)));
+            format!("{}{:?}", message.tag, fields.collect::<Vec<_>>())
+        }
+        'A' => format!("A{:?}", String::from_utf8_lossy(&message.body[4..])),
+        't' => "t".to_owned(),
+        tag => format!("{tag}{}", message.body.escape_ascii()),
+    }
+}
+
+/// Names of columns.
+fn names(mut body: &[u8]) -> Vec<String> {
+    let mut names = Vec::new();
+    body = &body[2..];
+    while let Some(end) = body.iter().position(|byte| *byte == 0) {
+        names.push(String::from_utf8_lossy(&body[..end]).into_owned());
+        body = &body[end + 19..];
+    }
+    names
+}
+
+impl std::fmt::Debug for Heard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let content = self.content();
+        let text = content.join(" ");
+        let end = text.floor_char_boundary(1500);
+        write!(f, "{}{}", &text[..end], if self.broken { " BROKEN" } else { "" })
+    }
+}

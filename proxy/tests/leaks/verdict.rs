@@ -1,0 +1,79 @@
+//! Whether a case came to what it has to.
+
+use std::time::Duration;
+
+use super::case::{Case, Expected, Seen};
+use super::databases::Secrets;
+use super::heard::Heard;
+
+/// Whether the case leaks without the door: if not, it tests nothing.
+pub fn seen_to_leak(case: &Case, direct: &[Heard; 2]) -> Result<(), String> {
+    let [one, two] = direct;
+    let seen = match case.seen {
+        Seen::Values => one.content() != two.content(),
+        Seen::Marks => marks(Secrets::BOTH[0]).iter().any(|mark| one.holds(mark)),
+        Seen::Time => one.took > Duration::from_millis(200),
+        Seen::Done => one.messages.iter().all(|message| message.tag != 'E') && !one.broken,
+        Seen::No => true,
+    };
+    if seen {
+        Ok(())
+    } else {
+        Err(format!("nothing leaks without the door: {one:?}"))
+    }
+}
+
+/// Whether the answers through the door are as they have to be.
+pub fn is_answered_as(
+    expected: &Expected,
+    case: &Case,
+    direct: &[Heard; 2],
+    masked: &[Heard; 2],
+) -> Result<(), String> {
+    let [one, two] = masked;
+    if *expected == Expected::Any {
+        return Ok(());
+    }
+    if one.broken || two.broken {
+        return Err(format!("the session broke: {one:?}"));
+    }
+    if *expected == Expected::Documented {
+        return Ok(());
+    }
+    for (heard, secrets) in masked.iter().zip(Secrets::BOTH) {
+        if let Some(mark) = marks(secrets).iter().find(|mark| heard.holds(mark)) {
+            return Err(format!("LEAK of {}: {heard:?}", mark.escape_ascii()));
+        }
+    }
+    match (one.refusal(), expected) {
+        (Some(_), Expected::Mask) => return Err(format!("refused: {one:?}")),
+        (None, Expected::Deny) => return Err(format!("not refused: {one:?}")),
+        _ => {}
+    }
+    if case.seen != Seen::Marks && case.seen != Seen::Time && one.content() != two.content() {
+        return Err(format!("LEAK, the answers differ:\n    {one:?}\n    {two:?}"));
+    }
+    if one.refusal().is_none() && one.course() != direct[0].course() {
+        return Err(format!(
+            "not answered as PostgreSQL answers, {} for {}: {one:?}",
+            one.course(),
+            direct[0].course()
+        ));
+    }
+    Ok(())
+}
+
+/// The values as they stand in an answer, plainly or in the commonest disguises.
+fn marks(secrets: Secrets) -> Vec<Vec<u8>> {
+    let digits = secrets.card.replace(' ', "");
+    let number: i64 = secrets.nine.parse().unwrap();
+    let hex: String = secrets.ssn.bytes().map(|byte| format!("{byte:02x}")).collect();
+    vec![
+        secrets.ssn.into(),
+        secrets.nine.into(),
+        secrets.card.into(),
+        digits.into(),
+        hex.into(),
+        number.to_be_bytes().to_vec(),
+    ]
+}
