@@ -112,6 +112,12 @@ pub enum Reason {
     ClaimedByProxy,
     /// The admission policy or its binding changed or does not refuse a forgery.
     AdmissionNotTrusted,
+    /// A break-glass use that nobody has reviewed yet.
+    AwaitingReview,
+    /// A break-glass use was reviewed by somebody else.
+    ReviewedByPerson,
+    /// The time of the grant is over.
+    GrantOver,
 }
 
 /// How one rule stands on one Connection or one Connection under one rule.

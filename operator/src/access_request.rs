@@ -3,9 +3,12 @@
 //! The spec never changes; entries are written by people and checked by admission. The operator writes the rest, by update
 //! with resourceVersion, so that an answer that arrives meanwhile is never lost.
 
+pub mod admission;
 pub mod decide;
 pub mod dereference;
+pub mod findings;
 pub mod requirements;
+pub mod span;
 pub mod sweep;
 
 use std::sync::Arc;
@@ -14,9 +17,10 @@ use std::time::Duration;
 use kube::Resource;
 use kube::api::{Api, DeleteParams, PostParams, Preconditions};
 use kube::runtime::controller::Action;
-use sallyport_crds::AccessRequest;
+use sallyport_crds::{AccessRequest, Connection};
 
 use crate::context::{Context, Error};
+use crate::shared::conditions::Finding;
 use crate::world::Guarded;
 
 const RESYNC: Duration = Duration::from_secs(300);
@@ -43,7 +47,7 @@ pub async fn reconcile(object: Arc<Guarded<AccessRequest>>, context: Arc<Context
         return Ok(Action::requeue(RESYNC));
     };
     if request.status.as_ref() != Some(&status) {
-        write(request, status, &context).await?;
+        write(request, status, found.connection.as_ref(), &context).await?;
     }
     Ok(Action::requeue(
         sweep::next_look(request, context.settings.keep_finished_seconds, now).min(RESYNC),
@@ -54,6 +58,7 @@ pub async fn reconcile(object: Arc<Guarded<AccessRequest>>, context: Arc<Context
 async fn write(
     request: &AccessRequest,
     status: sallyport_crds::AccessRequestStatus,
+    connection: Option<&Connection>,
     context: &Context,
 ) -> Result<(), Error> {
     let (Some(namespace), Some(name)) = (&request.metadata.namespace, &request.metadata.name) else {
@@ -64,14 +69,23 @@ async fn write(
         .as_ref()
         .map(|status| status.conditions.clone())
         .unwrap_or_default();
-    let findings = decide::told(&status);
+    let findings = decide::told(request, &status);
     let changed = AccessRequest {
         status: Some(status),
         ..request.clone()
     };
     let api = Api::<AccessRequest>::namespaced(context.client.clone(), namespace);
     match api.replace_status(name, &PostParams::default(), &changed).await {
-        Ok(_) => context.tell(request, &before, &findings).await,
+        Ok(_) => {
+            context.tell(request, &before, &findings).await;
+            if let Some(connection) = connection {
+                let about = findings.into_iter().map(|finding| Finding {
+                    message: format!("AccessRequest {name}, {}", finding.message),
+                    ..finding
+                });
+                context.tell(connection, &before, &about.collect::<Vec<_>>()).await;
+            }
+        }
         Err(kube::Error::Api(answer)) if answer.is_conflict() || answer.is_not_found() => {
             context.queues.access_request(namespace, name);
         }

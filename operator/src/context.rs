@@ -15,6 +15,7 @@ use sallyport_policy::carrier::CarrierError;
 use sallyport_policy::issuer::Issuers;
 use tokio::time::Instant;
 
+use crate::access_request::admission::Admission;
 use crate::audit_sink::witness::Sights;
 use crate::enforce::verdict::{Crew, crew};
 use crate::enforce::{Fleet, Programs};
@@ -45,6 +46,8 @@ pub struct Context {
     pub programs: Arc<Programs>,
     /// What processes say.
     pub fleet: Arc<Fleet>,
+    /// The admission objects that guard AccessRequests.
+    pub admission: Admission,
     /// What recorders last showed.
     pub sights: Arc<Sights>,
     /// Writes Events.
@@ -123,7 +126,11 @@ impl Context {
             }
             let passing = matches!(
                 finding.reason,
-                Reason::Progressing | Reason::WaitingForProxies | Reason::NoProxies | Reason::Pending
+                Reason::Progressing
+                    | Reason::WaitingForProxies
+                    | Reason::NoProxies
+                    | Reason::Pending
+                    | Reason::WaitingForApproval
             );
             let event = Event {
                 type_: if finding.holds() || passing {

@@ -32,6 +32,12 @@ pub const CLUSTER: &[Right] = &[
         &["get", "patch"],
     ),
     ("authentication.k8s.io", &["tokenreviews"], &["create"]),
+    // Approvals hang on these: that they changed has to be seen.
+    (
+        "admissionregistration.k8s.io",
+        &["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
+        &["get", "list", "watch"],
+    ),
     ("events.k8s.io", &["events"], &["create", "patch"]),
 ];
 

@@ -15,6 +15,7 @@ use sallyport_runtime::workload::Credential;
 use sallyport_runtime::{admin, shutdown};
 use tokio_util::sync::CancellationToken;
 
+use crate::access_request::admission::Admission;
 use crate::args::Args;
 use crate::audit_sink::ledger::Ledger;
 use crate::audit_sink::witness::{self, Sights};
@@ -108,6 +109,7 @@ async fn begin(
         issuers: issuers.clone(),
         programs: Arc::new(Programs::default()),
         fleet: Arc::new(Fleet::new()),
+        admission: Admission::default(),
         sights: Arc::new(Sights::default()),
         events: Recorder::new(
             client.clone(),
@@ -125,6 +127,7 @@ async fn begin(
         .await
         .context("the API server does not list our kinds: are the CRDs installed and the ClusterRole bound?")??;
 
+    follow_admission(&context, lead);
     let credential = own_credential(&context.keys, lead)?;
     let leading = Arc::new(AtomicBool::new(false));
     spawn_api(args, &credential, &context, &leading, lead);
@@ -230,6 +233,14 @@ fn spawn_api(
             std::process::exit(1);
         }
     });
+}
+
+/// A change of the admission objects concerns every request that is open.
+fn follow_admission(context: &Arc<Context>, lead: &CancellationToken) {
+    let (admission, client) = (context.admission.clone(), context.client.clone());
+    let (context, lead) = (context.clone(), lead.clone());
+    let changed = move || context.queues.all_access_requests(&context.world);
+    tokio::spawn(async move { lead.run_until_cancelled(admission.follow(client, changed)).await });
 }
 
 fn spawn_issuers(files: Files, context: &Arc<Context>, issuers: Arc<ArcSwap<Issuers>>, lead: &CancellationToken) {

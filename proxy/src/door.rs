@@ -17,7 +17,7 @@ use sallyport_recorder::client::Evidence;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use approvals::{Approvals, ApprovalsError, Ask, Claim, Held, HoldState};
+pub use approvals::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, HoldState};
 pub use identity::{Identity, LoginRefused, Verifier};
 pub use network::{Network, NetworkError};
 pub use rules::{Credential, Open, Rules, Secret, TargetTrust};

@@ -22,6 +22,8 @@ pub struct Metrics {
     session_time: Histogram,
     evidence_failures: IntCounter,
     target_errors: IntCounterVec,
+    broken_glass: IntCounterVec,
+    revoked_grants: IntCounter,
 }
 
 static METRICS: OnceLock<Metrics> = OnceLock::new();
@@ -110,6 +112,15 @@ impl Metrics {
                 "Targets that could not be used, by what failed.",
                 &["what"],
             ),
+            broken_glass: counters(
+                "sallyport_break_glass_total",
+                "Units that ran without the approval they need: the first of a use, and those after it.",
+                &["unit"],
+            ),
+            revoked_grants: named(IntCounter::new(
+                "sallyport_grants_revoked_total",
+                "Sessions that ended because a grant in use was revoked.",
+            )),
         }
     }
 
@@ -131,6 +142,8 @@ impl Metrics {
         registry.register(Box::new(self.record_time.clone()))?;
         registry.register(Box::new(self.session_time.clone()))?;
         registry.register(Box::new(self.evidence_failures.clone()))?;
+        registry.register(Box::new(self.broken_glass.clone()))?;
+        registry.register(Box::new(self.revoked_grants.clone()))?;
         registry.register(Box::new(self.target_errors.clone()))
     }
 
@@ -190,6 +203,17 @@ impl Metrics {
     /// A record could not be handed over.
     pub fn evidence_failed(&self) {
         self.evidence_failures.inc();
+    }
+
+    /// A unit runs without the approval that it needs.
+    pub fn broke_glass(&self, first: bool) {
+        let unit = if first { "first" } else { "later" };
+        self.broken_glass.with_label_values(&[unit]).inc();
+    }
+
+    /// A session ends because a grant in use was revoked.
+    pub fn grant_revoked(&self) {
+        self.revoked_grants.inc();
     }
 
     /// A target could not be used.

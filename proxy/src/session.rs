@@ -6,6 +6,7 @@
 
 mod admitted;
 mod end;
+mod grants;
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -19,8 +20,9 @@ use tokio::net::TcpStream;
 use crate::door::{Credential, Door, Identity, Network, Open, Rules, Secret, TargetTrust};
 use crate::metrics;
 
-pub use admitted::{Admitted, Permit, Session};
+pub use admitted::{Admitted, Ended, Permit, Session, Stir};
 pub use end::End;
+pub use grants::{Grant, Revoked};
 
 /// Until a client is known and the target reached: TLS, startup, token, dial.
 const HANDSHAKE: Duration = Duration::from_secs(60);

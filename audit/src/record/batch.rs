@@ -200,6 +200,8 @@ impl Event {
             Self::Withdrawn(_) => "withdrawn",
             Self::Expired(_) => "expired",
             Self::Claimed(_) => "claimed",
+            Self::Revoked(_) => "revoked",
+            Self::BreakGlass(_) => "breakGlass",
             Self::Outcome(_) => "outcome",
             Self::TransactionEnd(_) => "transactionEnd",
             Self::SessionEnd(_) => "sessionEnd",

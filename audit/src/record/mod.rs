@@ -29,7 +29,7 @@ pub use command::{
 };
 pub use header::{Header, HeaderError, Kind};
 pub use log::{LogEnd, LogStart, PolicyChange};
-pub use request::{Approved, Approver, Claimed, Closed, Denied, Hold, RequestRef};
+pub use request::{Approved, Approver, BreakGlass, Claimed, Closed, Denied, Hold, RequestRef};
 pub use session::{Agent, Claims, EndCause, LoginRefused, Person, Refusal, SessionEnd, SessionStart, Token};
 pub use source::{Instance, ObjectRef, Origin, PodRef, RandomError, SessionId, Source, Writer};
 
@@ -68,6 +68,10 @@ pub enum Event {
     Expired(Closed),
     /// The grant is spent.
     Claimed(Claimed),
+    /// A running grant was ended, and with it what it allowed.
+    Revoked(Closed),
+    /// The person went ahead without waiting, to be reviewed by another.
+    BreakGlass(BreakGlass),
     /// What came of a command.
     Outcome(Outcome),
     /// How a transaction ended.

@@ -87,3 +87,17 @@ pub struct Claimed {
     /// The question.
     pub request: RequestRef,
 }
+
+/// Glass was broken: a command that needs a second person runs without one. It is reviewed afterwards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakGlass {
+    /// The command's number.
+    pub command: u64,
+    /// Why, in the person's own words.
+    pub reason: String,
+    /// What stands for the use until it is reviewed.
+    pub request: RequestRef,
+    /// When the use ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+}

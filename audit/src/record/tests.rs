@@ -163,6 +163,13 @@ pub(crate) fn every_event() -> Vec<Event> {
             nonce: "n".into(),
             request: connection(),
         }),
+        Event::Revoked(closed()),
+        Event::BreakGlass(BreakGlass {
+            command: 1,
+            reason: "the branch is down".into(),
+            request: connection(),
+            until: Some(Time::from_unix_secs(9)),
+        }),
         Event::Outcome(Outcome {
             bytes: 1,
             command: 1,
@@ -240,7 +247,7 @@ fn every_event_is_written_canonically_and_read_back() {
         assert_eq!((header.kind.as_str(), header.source.seq), (event.kind(), 41));
         kinds.insert(event.kind());
     }
-    assert_eq!(kinds.len(), 16, "an example of each kind");
+    assert_eq!(kinds.len(), 18, "an example of each kind");
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn what(event: &Event) -> String {
             people(&denied.deniers),
             request(&denied.request)
         ),
-        Event::Withdrawn(closed) | Event::Expired(closed) => {
+        Event::Withdrawn(closed) | Event::Expired(closed) | Event::Revoked(closed) => {
             format!(
                 "command {}: {} ({})",
                 closed.command,
@@ -77,6 +77,12 @@ fn what(event: &Event) -> String {
                 request(&claimed.request)
             )
         }
+        Event::BreakGlass(glass) => format!(
+            "command {} without approval: {} ({}, to be reviewed)",
+            glass.command,
+            plain(&glass.reason),
+            request(&glass.request)
+        ),
         Event::Outcome(outcome) => self::outcome(outcome),
         Event::TransactionEnd(end) => format!("transaction {}: {}", end.transaction, word(&end.fate)),
         Event::SessionEnd(end) => format!("{} after {} commands", word(&end.cause), end.commands),

@@ -30,7 +30,10 @@ use crate::approval_policy::{GrantScope, OnHold};
     printcolumn = r#"{"name":"Risk","type":"integer","jsonPath":".spec.command.risk"}"#,
     printcolumn = r#"{"name":"Approvals","type":"string","jsonPath":".status.progress"}"#,
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
-    printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".spec.expiresAt"}"#,
+    printcolumn = r#"{"name":"Left","type":"string","jsonPath":".status.left"}"#,
+    printcolumn = r#"{"name":"Scope","type":"string","jsonPath":".spec.scope","priority":1}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".spec.reason","priority":1}"#,
+    printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".spec.expiresAt","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[x_kube(validation = Rule::new("self == oldSelf").message("spec is immutable: withdraw this request and make another"))]
@@ -38,6 +41,7 @@ use crate::approval_policy::{GrantScope, OnHold};
 #[x_kube(validation = Rule::new("self.scope == 'Window' || !has(self.window)").message("window belongs to scope Window"))]
 #[x_kube(validation = Rule::new("!has(self.command) || has(self.session)").message("a held command comes with its session"))]
 #[x_kube(validation = Rule::new("has(self.session) || self.scope == 'Window' && has(self.window) && has(self.reason)").message("what is asked beforehand is a window of time, with a reason"))]
+#[x_kube(validation = Rule::new("!self.breakGlass || has(self.session) && has(self.window) && has(self.reason)").message("a break-glass use comes from a session, for a window, with a reason"))]
 #[serde(rename_all = "camelCase")]
 pub struct AccessRequestSpec {
     /// The Connection that is asked about.
@@ -60,6 +64,9 @@ pub struct AccessRequestSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub asked_by: Vec<RuleIdentity>,
+    /// The person went ahead without waiting (break-glass): nothing is asked but to review it. Stated by the door alone.
+    #[serde(default)]
+    pub break_glass: bool,
     /// Why, in the asker's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
@@ -69,9 +76,6 @@ pub struct AccessRequestSpec {
     /// The session and process that hold the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionIdentity>,
-    /// The admission objects that were in force when the request was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub admission: Option<AdmissionIdentity>,
 }
 
 /// A Connection, by name and uid: a namesake made later is not the same.

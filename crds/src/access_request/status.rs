@@ -1,11 +1,11 @@
 //! State of an AccessRequest: who may answer, who did, what follows.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::RuleIdentity;
+use super::{AdmissionIdentity, RuleIdentity};
 use crate::Subject;
 
 /// State of an AccessRequest.
@@ -33,6 +33,16 @@ pub struct AccessRequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub state: Option<String>,
+    /// How long still, roughly, for `kubectl get`: until nobody can decide any more, or until the grant ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub left: Option<String>,
+    /// When a grant that lasts ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_until: Option<Time>,
+    /// The admission objects in force when the operator first looked. It is compared at every decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admission: Option<AdmissionIdentity>,
     /// The process that claimed the grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumed: Option<Claim>,

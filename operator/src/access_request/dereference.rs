@@ -1,10 +1,13 @@
 //! Dereference: the Connection and the policies in force. Only stores are asked, so this cannot fail.
 
+use std::sync::Arc;
+
 use kube::{Resource, ResourceExt};
 use sallyport_crds::{AccessRequest, ApprovalPolicy, ApprovalPolicySpec, Connection};
 use sallyport_policy::carrier::{CarriedRule, ClusterSettings};
 use sallyport_policy::selector::selects;
 
+use super::admission::Seen;
 use crate::context::Context;
 use crate::rule::revision;
 use crate::world::{Access, find, of_namespace};
@@ -19,6 +22,8 @@ pub struct Found {
     pub policies: Vec<CarriedRule<ApprovalPolicySpec>>,
     /// Issuers and declared names.
     pub settings: ClusterSettings,
+    /// The admission objects, once they were seen.
+    pub admission: Option<Arc<Seen>>,
 }
 
 /// Looks everything up.
@@ -60,5 +65,6 @@ pub fn dereference(request: &AccessRequest, context: &Context) -> Found {
             approver_mappings: issuers.approver_mappings.clone(),
             ..ClusterSettings::default()
         },
+        admission: context.admission.load(),
     }
 }

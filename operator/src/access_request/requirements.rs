@@ -1,5 +1,7 @@
 //! Who may answer a request: written from the policies in force, never from what the request says of itself.
 
+use std::time::Duration;
+
 use sallyport_crds::access_request::{AccessRequestSpec, Requirement, RuleIdentity};
 use sallyport_crds::approval_policy::{Approval, GrantScope, PolicyRule, RuleAction};
 use sallyport_crds::{ApprovalPolicySpec, Mode};
@@ -10,7 +12,10 @@ pub fn requirements(
     spec: &AccessRequestSpec,
     policies: &[CarriedRule<ApprovalPolicySpec>],
 ) -> Option<Vec<Requirement>> {
-    if spec.scope == GrantScope::Window {
+    if spec.break_glass {
+        return reviewers(spec, policies);
+    }
+    if spec.scope == GrantScope::Window && spec.session.is_none() {
         let all = windows(policies);
         return (!all.is_empty()).then_some(all);
     }
@@ -18,6 +23,38 @@ pub fn requirements(
         return None;
     }
     spec.asked_by.iter().map(|asked| named(asked, policies)).collect()
+}
+
+/// How long a grant lasts by the rules that ask for it: the shortest of their times.
+pub fn valid_for(spec: &AccessRequestSpec, policies: &[CarriedRule<ApprovalPolicySpec>]) -> Option<Duration> {
+    let all = match spec.session {
+        Some(_) => spec.asked_by.clone(),
+        None => windows(policies).into_iter().map(|one| one.asked_by).collect(),
+    };
+    let each = all.iter().filter_map(|asked| {
+        let policy = policies.iter().find(|policy| policy.uid == asked.uid)?;
+        let rule = policy.spec.rules.iter().find(|rule| rule.name == asked.rule)?;
+        rule.approval.as_ref()?.grant.valid_for
+    });
+    each.map(|time| time.get()).min()
+}
+
+/// Who reviews a use of break-glass: every policy that asked says for itself.
+fn reviewers(spec: &AccessRequestSpec, policies: &[CarriedRule<ApprovalPolicySpec>]) -> Option<Vec<Requirement>> {
+    let each = spec.asked_by.iter().map(|asked| {
+        let policy = policies.iter().find(|policy| policy.uid == asked.uid)?;
+        let leave = policy.spec.break_glass.as_ref()?;
+        Some(Requirement {
+            asked_by: RuleIdentity {
+                generation: policy.generation,
+                ..asked.clone()
+            },
+            approvers: leave.reviewers.clone(),
+            required: 1,
+            reason_required: false,
+        })
+    });
+    each.collect::<Option<Vec<_>>>().filter(|all| !all.is_empty())
 }
 
 /// A window is asked for beforehand, so it needs everybody whom any rule of this Connection wants for one.

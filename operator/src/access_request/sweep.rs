@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sallyport_crds::{AccessRequest, ConditionType};
+use sallyport_crds::{AccessRequest, ConditionType, condition};
 
 use super::decide::ends;
 use super::dereference::Found;
+use super::span::next_step;
 
 /// Whether the request is to be deleted: its Connection is gone, or it was over for long enough.
 pub fn is_due(request: &AccessRequest, found: &Found, keep_seconds: i64, now: Timestamp) -> bool {
@@ -20,12 +21,17 @@ pub fn next_look(request: &AccessRequest, keep_seconds: i64, now: Timestamp) -> 
         Some(since) => since.as_second().saturating_add(keep_seconds),
         None => request.spec.expires_at.0.as_second().saturating_add(1),
     };
-    Duration::from_secs(u64::try_from(at - now.as_second()).unwrap_or(0).max(1))
+    let over = Duration::from_secs(u64::try_from(at - now.as_second()).unwrap_or(0).max(1));
+    next_step(request, now).map_or(over, |step| step.min(over))
 }
 
-/// Since when nothing can happen to the request any more: it ended, or its grant was spent.
+/// Since when nothing can happen to the request any more: it ended, or its grant was spent; a use of break-glass stays
+/// until somebody has reviewed it.
 fn over_since(request: &AccessRequest) -> Option<Timestamp> {
     let conditions = &request.status.as_ref()?.conditions;
+    if request.spec.break_glass && !condition::is_true(conditions, ConditionType::Reviewed) {
+        return None;
+    }
     let spent = conditions
         .iter()
         .filter(|one| one.status == "True" && one.type_ == ConditionType::Consumed.as_str());

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::api::ApiServer;
+use crate::access_request::admission::{Admission, Seen};
 use crate::context::{Context, Error};
 use crate::enforce::{Fleet, Programs};
 use crate::keys::Keys;
@@ -47,6 +48,15 @@ pub struct Scenario {
     approval_policies: Writer<Guarded<ApprovalPolicy>>,
     audit_sinks: Writer<Guarded<AuditSink>>,
     access_requests: Writer<Guarded<AccessRequest>>,
+}
+
+fn seen_admission() -> Admission {
+    let admission = Admission::default();
+    admission.store(Seen {
+        digest: "admission".into(),
+        fault: None,
+    });
+    admission
 }
 
 impl Scenario {
@@ -96,6 +106,7 @@ impl Scenario {
             issuers: Arc::default(),
             programs: Arc::new(Programs::default()),
             fleet: Arc::new(Fleet::new()),
+            admission: seen_admission(),
             sights: Arc::default(),
             events: Recorder::new(client, reporter),
             metrics: Metrics::new(&Registry::new()).unwrap(),

@@ -131,6 +131,11 @@ impl Queues {
         send_store(&self.audit_sinks, &world.audit_sinks);
     }
 
+    /// All AccessRequests.
+    pub fn all_access_requests(&self, world: &World) {
+        send_store(&self.access_requests, &world.access_requests);
+    }
+
     /// Everything there is.
     pub fn everything(&self, world: &World) {
         send_store(&self.masking_rules, &world.masking_rules);

@@ -35,6 +35,8 @@ pub struct Tally {
     pub withdrawn: Option<String>,
     /// Who revoked, by name.
     pub revoked: Option<String>,
+    /// Who reviewed a break-glass use, by name. Of such a use, the approvers of the requirements are its reviewers.
+    pub reviewed: Option<String>,
     /// Names of the approvers that count, sorted.
     pub approvers: Vec<String>,
 }
@@ -77,6 +79,7 @@ pub fn tally(question: &Question<'_>, requirements: &[Requirement], answers: &[A
     };
     tally.denied = by_approver(Decision::Deny);
     tally.revoked = by_approver(Decision::Revoke);
+    tally.reviewed = by_approver(Decision::Review);
     tally.withdrawn = answers
         .iter()
         .find(|answer| answer.decision == Decision::Withdraw && question.by_asker(answer))
@@ -90,8 +93,6 @@ pub fn tally(question: &Question<'_>, requirements: &[Requirement], answers: &[A
 pub fn is_entitled(question: &Question<'_>, requirements: &[Requirement], answer: &Answer) -> bool {
     match answer.decision {
         Decision::Withdraw => question.by_asker(answer),
-        // Reviewers are not among the approvers; their answers change nothing that was granted.
-        Decision::Review => true,
         _ => requirements
             .iter()
             .any(|requirement| question.entitled(answer, requirement)),

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kube::ResourceExt as _;
 use sallyport_audit::record::RequestRef;
 use sallyport_crds::AccessRequest;
+use sallyport_crds::condition::{ConditionType, is_true};
 use tokio::sync::watch;
 
 use super::state;
-use crate::door::{Held, HoldState};
+use crate::door::{Glass, Held, HoldState};
 
 /// The requests of one Connection.
 pub(super) struct Board {
@@ -79,17 +80,42 @@ impl Board {
         gone.iter().for_each(|uid| self.remove(uid));
     }
 
-    /// The best request that fits: one that was approved before one that waits.
-    pub(super) fn find(&self, fits: impl Fn(&AccessRequest) -> bool) -> Option<Held> {
+    /// Requests that fit and can still come to something: those that were approved before those that wait, the newest of
+    /// each first.
+    pub(super) fn find(&self, fits: impl Fn(&AccessRequest) -> bool) -> Vec<Held> {
         let entries = self.lock();
         let alive = entries
             .values()
             .filter(|entry| fits(&entry.request) && !state::is_over(&entry.state.borrow()));
-        let best = alive.max_by_key(|entry| matches!(*entry.state.borrow(), HoldState::Approved { .. }))?;
-        Some(Held {
-            request: reference(&best.request)?,
-            state: best.state.subscribe(),
-        })
+        let mut alive: Vec<&Entry> = alive.collect();
+        alive.sort_by_key(|entry| {
+            let approved = matches!(*entry.state.borrow(), HoldState::Approved { .. });
+            std::cmp::Reverse((approved, entry.request.creation_timestamp().map(|time| time.0)))
+        });
+        alive.into_iter().filter_map(held).collect()
+    }
+
+    /// How a person stands to breaking glass, by those of their uses that nobody has reviewed. `ends` says when one ends.
+    pub(super) fn glass(
+        &self,
+        own: impl Fn(&AccessRequest) -> bool,
+        ends: impl Fn(&AccessRequest) -> jiff::Timestamp,
+        now: jiff::Timestamp,
+    ) -> Glass {
+        let entries = self.lock();
+        let mut glass = Glass::Whole;
+        for entry in entries
+            .values()
+            .filter(|entry| own(&entry.request) && !is_reviewed(&entry.request))
+        {
+            let runs = matches!(*entry.state.borrow(), HoldState::Waiting { .. }) && now < ends(&entry.request);
+            match (runs, held(entry)) {
+                (true, Some(held)) => glass = Glass::Broken(held),
+                (false, Some(held)) => return Glass::Locked(held.request),
+                (_, None) => {}
+            }
+        }
+        glass
     }
 
     /// How many requests that can still come to something fit.
@@ -112,6 +138,18 @@ impl fmt::Debug for Board {
             .field("connection", &self.connection)
             .finish_non_exhaustive()
     }
+}
+
+fn held(entry: &Entry) -> Option<Held> {
+    Some(Held {
+        request: reference(&entry.request)?,
+        state: entry.state.subscribe(),
+    })
+}
+
+fn is_reviewed(request: &AccessRequest) -> bool {
+    let conditions = request.status.as_ref().map(|status| status.conditions.as_slice());
+    is_true(conditions.unwrap_or_default(), ConditionType::Reviewed)
 }
 
 /// Name, namespace and uid; None for an object that the API server did not make.

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time}
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use sallyport_audit::record::Approver;
+use sallyport_crds::Mode;
 use sallyport_crds::access_request::{AccessRequest, Claim as ClaimEntry, Requirement, RuleIdentity};
 use sallyport_crds::approval_policy::{Approval, GrantScope, PolicyRule, RuleAction};
 use sallyport_crds::condition::{ConditionType, Reason};
@@ -28,7 +29,7 @@ pub(super) fn check(
 ) -> Result<Vec<Approver>, ApprovalsError> {
     match state::of(request) {
         HoldState::Approved { .. } => {}
-        HoldState::Closed(why) => return Err(ApprovalsError::Gone(why)),
+        HoldState::Closed(why) | HoldState::Revoked(why) => return Err(ApprovalsError::Gone(why)),
         other => return Err(ApprovalsError::Gone(format!("it is not approved: {other:?}"))),
     }
     let terms = terms(request, carrier).ok_or_else(|| gone("the policy that asked for it changed"))?;
@@ -121,13 +122,46 @@ fn approval<'a>(asked_by: &RuleIdentity, carrier: &'a Carrier) -> Option<&'a App
     policy.spec.rules.iter().find(asks)?.approval.as_ref()
 }
 
+/// Every rule of this Connection that grants windows: a window that is asked for beforehand needs all of them.
+fn windows(carrier: &Carrier) -> Vec<RuleIdentity> {
+    let acting = carrier
+        .approval_policies
+        .iter()
+        .filter(|policy| policy.spec.mode == Mode::Enforce);
+    let grants_windows = |rule: &&PolicyRule| {
+        let approval = rule.approval.as_ref();
+        approval.is_some_and(|approval| approval.grant.scope == GrantScope::Window)
+    };
+    acting
+        .flat_map(|policy| {
+            policy
+                .spec
+                .rules
+                .iter()
+                .filter(grants_windows)
+                .map(|rule| RuleIdentity {
+                    policy: policy.name.clone(),
+                    uid: policy.uid.clone(),
+                    generation: policy.generation,
+                    rule: rule.name.clone(),
+                })
+        })
+        .collect()
+}
+
 fn terms(request: &AccessRequest, carrier: &Carrier) -> Option<Terms> {
-    let valid_for = valid_for(&request.spec.asked_by, carrier).map(sallyport_crds::Duration::get);
+    let asked_beforehand = request.spec.session.is_none();
+    let asked_by = if asked_beforehand {
+        windows(carrier)
+    } else {
+        request.spec.asked_by.clone()
+    };
+    let valid_for = valid_for(&asked_by, carrier).map(sallyport_crds::Duration::get);
     let mut terms = Terms {
         requirements: Vec::new(),
         valid_for,
     };
-    for asked_by in &request.spec.asked_by {
+    for asked_by in &asked_by {
         let approval = approval(asked_by, carrier)?;
         terms.requirements.push(Requirement {
             asked_by: asked_by.clone(),
@@ -159,6 +193,29 @@ fn until(request: &AccessRequest, valid_for: Option<Duration>) -> jiff::Timestam
     approved
         .and_then(|at| at.checked_add(span).ok())
         .unwrap_or(jiff::Timestamp::MIN)
+}
+
+/// How long a use of break-glass may last by these rules; `None` where one of them permits none.
+pub(super) fn glass_for(asked_by: &[RuleIdentity], carrier: &Carrier) -> Option<Duration> {
+    let each = asked_by.iter().map(|rule| {
+        let policy = carrier.approval_policies.iter().find(|policy| policy.uid == rule.uid)?;
+        let leave = policy.spec.break_glass.as_ref()?;
+        Some(leave.max_duration.get())
+    });
+    each.collect::<Option<Vec<_>>>()?.into_iter().min()
+}
+
+/// When a use of break-glass ends: counted from its beginning, by the shorter of what it was given and what its policies
+/// give now.
+pub(super) fn glass_until(request: &AccessRequest, carrier: &Carrier) -> jiff::Timestamp {
+    let given = request.spec.window.as_ref().map(|window| window.duration.get());
+    let now = glass_for(&request.spec.asked_by, carrier);
+    let began = request.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    match (began, given, now) {
+        (Some(began), Some(given), Some(now)) => began.checked_add(given.min(now)).ok(),
+        _ => None,
+    }
+    .unwrap_or(jiff::Timestamp::MIN)
 }
 
 fn claim(fresh: &AccessRequest, place: &Place, nonce: &str) -> Result<Patch<AccessRequest>, ApprovalsError> {

@@ -4,7 +4,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use sallyport_audit::record::RequestRef;
 
-use crate::door::{Approvals, ApprovalsError, Ask, Claim, Held, Identity};
+use crate::door::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, Identity};
 
 /// Refuses every hold in words.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +20,12 @@ impl NoCluster {
 }
 
 impl Approvals for NoCluster {
-    fn find(&self, _: &Identity, _: &str) -> Option<Held> {
-        None
+    fn find(&self, _: &Identity, _: &GrantSought) -> Vec<Held> {
+        Vec::new()
+    }
+
+    fn glass(&self, _: &Identity) -> Glass {
+        Glass::Whole
     }
 
     fn ask(&self, _: Ask) -> BoxFuture<'_, Result<Held, ApprovalsError>> {
@@ -31,7 +35,7 @@ impl Approvals for NoCluster {
     fn claim<'a>(
         &'a self,
         _: &'a Identity,
-        _: &'a str,
+        _: &'a GrantSought,
         _: &'a RequestRef,
     ) -> BoxFuture<'a, Result<Claim, ApprovalsError>> {
         Self::refusal()

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 use super::board::Board;
 use super::{claim, spec, withdraw};
 use crate::control::{Contact, Place};
-use crate::door::{Approvals, ApprovalsError, Ask, Claim, Held, HoldState, Identity};
+use crate::door::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, HoldState, Identity};
 
 /// Grants pause when the watch has been silent for this long: a revocation could not be seen.
 const BLIND: Duration = Duration::from_secs(60);
@@ -78,7 +78,9 @@ impl Requests {
     }
 
     fn check_quota(&self, carrier: &Carrier, identity: &Identity) -> Result<(), ApprovalsError> {
-        let open = self.board.count(|request| spec::is_by(request, identity));
+        let open = self
+            .board
+            .count(|request| spec::is_by(request, identity) && !request.spec.break_glass);
         let allowed = carrier.connection.spec.limits.max_open_requests_per_person;
         if open < usize::try_from(allowed).unwrap_or(0) {
             Ok(())
@@ -99,22 +101,41 @@ impl Requests {
 }
 
 impl Approvals for Requests {
-    fn find(&self, identity: &Identity, digest: &str) -> Option<Held> {
-        let held = self.board.find(|request| spec::fits(request, identity, digest))?;
+    fn find(&self, identity: &Identity, sought: &GrantSought) -> Vec<Held> {
+        let found = self.board.find(|request| spec::fits(request, identity, sought));
         match self.seeing() {
-            Ok(_) => Some(held),
-            Err(error) => Some(Held {
-                request: held.request,
-                state: watch::channel(HoldState::Unavailable(error.to_string())).1,
-            }),
+            Ok(_) => found,
+            Err(error) => found
+                .into_iter()
+                .map(|held| Held {
+                    request: held.request,
+                    state: watch::channel(HoldState::Unavailable(error.to_string())).1,
+                })
+                .collect(),
         }
+    }
+
+    fn glass(&self, identity: &Identity) -> Glass {
+        let Some(carrier) = self.carrier.load_full() else {
+            return Glass::Whole;
+        };
+        self.board.glass(
+            |request| request.spec.break_glass && spec::is_by(request, identity),
+            |request| claim::glass_until(request, &carrier),
+            jiff::Timestamp::now(),
+        )
     }
 
     fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Held, ApprovalsError>> {
         async move {
             let carrier = self.seeing()?;
-            self.check_quota(&carrier, &ask.identity)?;
-            let window = claim::valid_for(&ask.asked_by, &carrier);
+            let window = match &ask.break_glass {
+                Some((_, duration)) => Some(sallyport_crds::Duration::from_secs(duration.as_secs())),
+                None => {
+                    self.check_quota(&carrier, &ask.identity)?;
+                    claim::valid_for(&ask.asked_by, &carrier)
+                }
+            };
             let request = spec::request(ask, &self.place, window);
             let (api, board) = (self.api.clone(), Arc::clone(&self.board));
             let create = async move {
@@ -134,7 +155,7 @@ impl Approvals for Requests {
     fn claim<'a>(
         &'a self,
         identity: &'a Identity,
-        digest: &'a str,
+        sought: &'a GrantSought,
         request: &'a RequestRef,
     ) -> BoxFuture<'a, Result<Claim, ApprovalsError>> {
         async move {
@@ -143,10 +164,10 @@ impl Approvals for Requests {
                 .map_err(|error| ApprovalsError::Unavailable(error.to_string()))?
                 .to_string();
             let (api, place, reference, own) = (self.api.clone(), self.place.clone(), request.clone(), nonce.clone());
-            let (identity, digest) = (identity.clone(), digest.to_owned());
+            let (identity, sought) = (identity.clone(), sought.clone());
             let spend = async move {
                 let found = claim::get(&api, &reference.name, Some(&reference.uid)).await?;
-                if found.spec.connection.uid != place.connection.uid || !spec::fits(&found, &identity, &digest) {
+                if found.spec.connection.uid != place.connection.uid || !spec::fits(&found, &identity, &sought) {
                     return Err(ApprovalsError::Gone(
                         "it was given for another person, command or connection".to_owned(),
                     ));

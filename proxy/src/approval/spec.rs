@@ -6,13 +6,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
 use sallyport_crds::Duration;
 use sallyport_crds::access_request::{
-    AccessRequest, AccessRequestSpec, ConnectionIdentity, Person, SessionIdentity, Window,
+    AccessRequest, AccessRequestSpec, ConnectionIdentity, Person, RuleIdentity, SessionIdentity, Window,
 };
 use sallyport_crds::approval_policy::GrantScope;
 use sallyport_crds::names;
 
 use crate::control::Place;
-use crate::door::{Ask, Identity};
+use crate::door::{Ask, GrantSought, Identity};
 
 /// As many groups as the schema takes. They only inform: who may approve does not depend on them.
 const MAX_GROUPS: usize = 256;
@@ -26,14 +26,17 @@ const GRANT_DIGITS: usize = 60;
 pub(super) fn request(ask: Ask, place: &Place, window: Option<Duration>) -> AccessRequest {
     let connection = &place.connection;
     let grant = grant(&ask.command.digest);
+    let (break_glass, reason) = match ask.break_glass {
+        Some((reason, _)) => (true, Some(reason)),
+        None => (false, None),
+    };
     let window = window
         .filter(|_| ask.scope == GrantScope::Window)
         .map(|duration| Window { duration });
-    let reason = window
-        .is_some()
-        .then(|| format!("asked at the door for: {}", ask.command.summary));
-    // A command belongs to the scopes that are about one.
-    let about_one = matches!(ask.scope, GrantScope::Command | GrantScope::Fingerprint);
+    let asked_for = || format!("asked at the door for: {}", ask.command.summary);
+    let reason = reason.or_else(|| window.is_some().then(asked_for));
+    // A command belongs to the scopes that are about one, and to a use of break-glass: a reviewer wants to know which.
+    let about_one = break_glass || matches!(ask.scope, GrantScope::Command | GrantScope::Fingerprint);
     let spec = AccessRequestSpec {
         connection: ConnectionIdentity {
             name: connection.name.clone(),
@@ -45,6 +48,7 @@ pub(super) fn request(ask: Ask, place: &Place, window: Option<Duration>) -> Acce
         command: about_one.then_some(ask.command),
         window,
         asked_by: ask.asked_by,
+        break_glass,
         reason,
         expires_at: Time(jiff::Timestamp::from_microsecond(ask.expires.unix_micros()).unwrap_or(jiff::Timestamp::MIN)),
         session: Some(SessionIdentity {
@@ -53,7 +57,6 @@ pub(super) fn request(ask: Ask, place: &Place, window: Option<Duration>) -> Acce
             pod_uid: place.pod.uid.clone(),
             on_hold: ask.on_hold,
         }),
-        admission: None,
     };
     let metadata = ObjectMeta {
         generate_name: Some(format!("{}-", connection.name)),
@@ -78,20 +81,34 @@ pub(super) fn is_by(request: &AccessRequest, identity: &Identity) -> bool {
 }
 
 /// Whether a grant of the request fits: this person, this chain of agents, this digest. A request about one command states
-/// the digest, which approvers read and answer to; one that is not carries it in a label.
-pub(super) fn fits(request: &AccessRequest, identity: &Identity, digest: &str) -> bool {
-    let same = match &request.spec.command {
-        Some(command) => command.digest == digest,
-        None => {
+/// the digest, which approvers read and answer to; one that a door made for more carries it in a label; one that the person
+/// asked for beforehand covers the rules that the operator wrote into it.
+pub(super) fn fits(request: &AccessRequest, identity: &Identity, sought: &GrantSought) -> bool {
+    if request.spec.break_glass || !is_by(request, identity) || request.spec.agents != agents(identity) {
+        return false;
+    }
+    match (&request.spec.command, &request.spec.session) {
+        (Some(command), _) => command.digest == sought.digest,
+        (None, Some(_)) => {
             request
                 .metadata
                 .labels
                 .as_ref()
                 .and_then(|labels| labels.get(GRANT_LABEL))
-                == Some(&grant(digest))
+                == Some(&grant(&sought.digest))
         }
-    };
-    same && is_by(request, identity) && request.spec.agents == agents(identity)
+        (None, None) => sought.scope == GrantScope::Window && covers(request, &sought.asked_by),
+    }
+}
+
+/// Whether every rule that asks is among those by which the window was judged.
+fn covers(request: &AccessRequest, asked_by: &[RuleIdentity]) -> bool {
+    let judged = request
+        .status
+        .as_ref()
+        .and_then(|status| status.requirements.as_deref());
+    let among = |rule: &RuleIdentity| judged.unwrap_or_default().iter().any(|one| one.asked_by == *rule);
+    !asked_by.is_empty() && asked_by.iter().all(among)
 }
 
 fn grant(digest: &str) -> String {

@@ -18,27 +18,25 @@ pub(super) fn of(request: &AccessRequest) -> HoldState {
             deniers: people(status, Decision::Deny),
         };
     }
-    let ended = [
-        (
-            ConditionType::AdmissionChanged,
-            "the cluster's admission changed since the request was made",
-        ),
-        (ConditionType::Revoked, "the grant was revoked"),
-        (ConditionType::Withdrawn, "the request was withdrawn"),
-    ];
-    if let Some((_, words)) = ended.iter().find(|(kind, _)| is(*kind)) {
-        return HoldState::Closed((*words).to_owned());
+    if is(ConditionType::AdmissionChanged) {
+        return HoldState::Revoked("the cluster's admission changed since the request was made".to_owned());
+    }
+    if is(ConditionType::Revoked) {
+        return HoldState::Revoked(revoked(status));
+    }
+    if is(ConditionType::Withdrawn) {
+        return HoldState::Closed("the request was withdrawn".to_owned());
     }
     if status.consumed.is_some() || is(ConditionType::Consumed) {
         return HoldState::Closed("the grant was used".to_owned());
+    }
+    if is(ConditionType::Expired) {
+        return HoldState::Expired;
     }
     if is(ConditionType::Approved) {
         return HoldState::Approved {
             approvers: people(status, Decision::Approve),
         };
-    }
-    if is(ConditionType::Expired) {
-        return HoldState::Expired;
     }
     waiting(status.progress.as_deref())
 }
@@ -66,6 +64,16 @@ pub(super) fn person(answer: &Answer) -> Approver {
             .map(|time| Time::from_unix_micros(time.0.as_microsecond())),
         uid: answer.subject.clone(),
         username: answer.user.clone(),
+    }
+}
+
+fn revoked(status: &AccessRequestStatus) -> String {
+    match people(status, Decision::Revoke).first() {
+        Some(by) => match &by.reason {
+            Some(reason) => format!("the grant was revoked by {}: {reason}", by.username),
+            None => format!("the grant was revoked by {}", by.username),
+        },
+        None => "the grant was revoked".to_owned(),
     }
 }
 

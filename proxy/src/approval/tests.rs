@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use self::cluster::{Cluster, ISSUER, until};
 use super::*;
 use crate::control::Contact;
-use crate::door::{Approvals, ApprovalsError, Ask, Held, HoldState, Identity};
+use crate::door::{Approvals, ApprovalsError, Ask, GrantSought, Held, HoldState, Identity};
 
 const DIGEST: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
@@ -65,7 +65,20 @@ fn question(cluster: &Cluster, digest: &str, scope: GrantScope) -> Ask {
         asked_by: vec![rule],
         expires: Time::from_unix_micros(Time::now().unix_micros() + 3_600_000_000),
         on_hold: OnHold::Refuse,
+        break_glass: None,
     }
+}
+
+fn sought(digest: &str, scope: GrantScope) -> GrantSought {
+    GrantSought {
+        digest: digest.into(),
+        scope,
+        asked_by: Vec::new(),
+    }
+}
+
+fn once(digest: &str) -> GrantSought {
+    sought(digest, GrantScope::Command)
 }
 
 async fn requests(cluster: &Cluster, pod: &str) -> Arc<Requests> {
@@ -112,16 +125,16 @@ async fn asked_approved_and_claimed_once(cluster: &Cluster, one: &Arc<Requests>,
     let made = cluster.get(&held.request.name).await;
     assert_eq!(made.spec.requester.subject, "alice-sub");
     assert_eq!(cluster::labels(&made)["sallyport.dev/connection"], "bank");
-    let early = one.claim(&alice(), DIGEST, &held.request).await.unwrap_err();
+    let early = one.claim(&alice(), &once(DIGEST), &held.request).await.unwrap_err();
     assert!(matches!(early, ApprovalsError::Gone(_)), "{early:?}");
 
     // A retry joins the question that is there, at any replica.
     until("the other replica sees it", || async {
-        two.find(&alice(), DIGEST).is_some()
+        !two.find(&alice(), &once(DIGEST)).is_empty()
     })
     .await;
-    assert_eq!(two.find(&alice(), DIGEST).unwrap().request, held.request);
-    assert!(one.find(&mallory(), DIGEST).is_none());
+    assert_eq!(two.find(&alice(), &once(DIGEST))[0].request, held.request);
+    assert!(one.find(&mallory(), &once(DIGEST)).is_empty());
 
     cluster.approve(&held.request.name).await;
     let state = becomes(&mut held, |state| matches!(state, HoldState::Approved { .. })).await;
@@ -134,9 +147,10 @@ async fn asked_approved_and_claimed_once(cluster: &Cluster, one: &Arc<Requests>,
     );
 
     let (identity, request) = (alice(), held.request.clone());
+    let wanted = once(DIGEST);
     let (first, second) = tokio::join!(
-        one.claim(&identity, DIGEST, &request),
-        two.claim(&identity, DIGEST, &request)
+        one.claim(&identity, &wanted, &request),
+        two.claim(&identity, &wanted, &request)
     );
     let (claimed, lost) = if first.is_ok() {
         (first, second)
@@ -155,9 +169,12 @@ async fn asked_approved_and_claimed_once(cluster: &Cluster, one: &Arc<Requests>,
             .any(|c| c.type_ == "Consumed" && c.status == "True")
     );
 
-    assert!(one.claim(&identity, DIGEST, &request).await.is_err(), "used is used");
+    assert!(
+        one.claim(&identity, &once(DIGEST), &request).await.is_err(),
+        "used is used"
+    );
     until("nobody finds it any more", || async {
-        one.find(&alice(), DIGEST).is_none() && two.find(&alice(), DIGEST).is_none()
+        one.find(&alice(), &once(DIGEST)).is_empty() && two.find(&alice(), &once(DIGEST)).is_empty()
     })
     .await;
 }
@@ -173,15 +190,16 @@ async fn a_grant_fits_what_it_was_given_for(cluster: &Cluster, one: &Arc<Request
     let mut namesake = held.request.clone();
     namesake.uid = "made-again".into();
     let refused = [
-        one.claim(&mallory(), DIGEST, &held.request).await,
-        one.claim(&with_agent, DIGEST, &held.request).await,
-        one.claim(&alice(), &DIGEST.replace('0', "1"), &held.request).await,
-        one.claim(&alice(), DIGEST, &namesake).await,
+        one.claim(&mallory(), &once(DIGEST), &held.request).await,
+        one.claim(&with_agent, &once(DIGEST), &held.request).await,
+        one.claim(&alice(), &once(&DIGEST.replace('0', "1")), &held.request)
+            .await,
+        one.claim(&alice(), &once(DIGEST), &namesake).await,
     ];
     for refused in refused {
         assert!(matches!(refused, Err(ApprovalsError::Gone(_))), "{refused:?}");
     }
-    one.claim(&alice(), DIGEST, &held.request).await.unwrap();
+    one.claim(&alice(), &once(DIGEST), &held.request).await.unwrap();
 }
 
 async fn policy_counts_at_the_time_of_use(cluster: &Cluster, one: &Arc<Requests>) {
@@ -192,7 +210,7 @@ async fn policy_counts_at_the_time_of_use(cluster: &Cluster, one: &Arc<Requests>
         let rules = &mut carrier.approval_policies[0].spec.rules;
         change(rules.iter_mut().find(|rule| rule.name == "delete-needs-a-dba").unwrap());
         one.apply(&Arc::new(carrier));
-        one.claim(&alice(), DIGEST, &held.request).await
+        one.claim(&alice(), &once(DIGEST), &held.request).await
     };
     let two = claim(|rule| rule.approval.as_mut().unwrap().required = 2)
         .await
@@ -230,15 +248,18 @@ async fn what_lasts_is_used_again(cluster: &Cluster, one: &Arc<Requests>) {
         let held = one.ask(question(cluster, &digest, scope)).await.unwrap();
         cluster.approve(&held.request.name).await;
         for _ in 0..2 {
-            one.claim(&alice(), &digest, &held.request)
+            one.claim(&alice(), &once(&digest), &held.request)
                 .await
                 .unwrap_or_else(|error| panic!("{scope:?}: {error}"));
         }
         assert_eq!(cluster.get(&held.request.name).await.status.unwrap().consumed, None);
-        assert_eq!(one.find(&alice(), &digest).unwrap().request, held.request);
+        assert_eq!(one.find(&alice(), &once(&digest))[0].request, held.request);
         // Revoked: the use after that is refused.
         cluster.answer("carol", &held.request.name, "Revoke").await;
-        assert!(one.claim(&alice(), &digest, &held.request).await.is_err(), "{scope:?}");
+        assert!(
+            one.claim(&alice(), &once(&digest), &held.request).await.is_err(),
+            "{scope:?}"
+        );
     }
     one.apply(&Arc::new(cluster.carrier.clone()));
 }
@@ -269,7 +290,7 @@ async fn answers_and_ends_are_seen(cluster: &Cluster, one: &Arc<Requests>) {
     cluster.derive(&changed.request.name, "AdmissionChanged").await;
     becomes(
         &mut changed,
-        |state| matches!(state, HoldState::Closed(why) if why.contains("admission")),
+        |state| matches!(state, HoldState::Revoked(why) if why.contains("admission")),
     )
     .await;
 
@@ -301,7 +322,7 @@ async fn withdrawn_by_the_door(cluster: &Cluster, one: &Arc<Requests>) {
     })
     .await;
     cluster.derive(&held.request.name, "Withdrawn").await;
-    until("it is over", || async { one.find(&alice(), DIGEST).is_none() }).await;
+    until("it is over", || async { one.find(&alice(), &once(DIGEST)).is_empty() }).await;
 }
 
 async fn a_flood_stops_the_one_who_floods(cluster: &Cluster, one: &Arc<Requests>) {
@@ -330,7 +351,7 @@ async fn without_a_cluster_holds_are_refused_in_words() {
         namespace: "y".into(),
         uid: "z".into(),
     };
-    assert!(NoCluster.find(&alice(), DIGEST).is_none());
-    let refused = NoCluster.claim(&alice(), DIGEST, &request).await.unwrap_err();
+    assert!(NoCluster.find(&alice(), &once(DIGEST)).is_empty());
+    let refused = NoCluster.claim(&alice(), &once(DIGEST), &request).await.unwrap_err();
     assert!(refused.to_string().contains("nobody can be asked"), "{refused}");
 }

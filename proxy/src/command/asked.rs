@@ -69,7 +69,13 @@ impl Canonical {
 
 /// The keyed hash that joins a command's record with an AccessRequest, and by which a grant is found: over the person, the
 /// agent chain, the Connection, and what the scope says.
-pub(super) fn binding(session: &Session, scope: GrantScope, asked: &[Asked], hold: Option<&Hold>) -> String {
+pub(super) fn binding(
+    session: &Session,
+    scope: GrantScope,
+    asked: &[Asked],
+    circumstances: &[u8],
+    hold: Option<&Hold>,
+) -> String {
     let identity = session.identity();
     let mut bytes = Canonical::default();
     bytes
@@ -85,13 +91,13 @@ pub(super) fn binding(session: &Session, scope: GrantScope, asked: &[Asked], hol
     bytes.add(session.open().connection.uid.as_bytes());
     match scope {
         GrantScope::Command => {
-            bytes.add(b"command");
+            bytes.add(b"command").add(circumstances);
             for one in asked {
                 one.bind(&mut bytes);
             }
         }
         GrantScope::Fingerprint => {
-            bytes.add(b"fingerprint");
+            bytes.add(b"fingerprint").add(circumstances);
             for one in asked {
                 match one.fingerprint {
                     Some(fingerprint) => bytes

@@ -21,6 +21,8 @@ pub struct Decided {
     revision: u64,
     /// Set where the unit is the continuation of one of which a part has run.
     partial: bool,
+    /// What decides at the target what it would do, beside itself; known of units that are held.
+    pub(super) circumstances: Option<Vec<u8>>,
 }
 
 /// One command with its verdict.
@@ -57,6 +59,7 @@ pub fn decide(session: &mut Session, asked: Vec<Asked>, reach: Reach, partial: b
         unit,
         revision: session.open().revision,
         partial,
+        circumstances: None,
     }
 }
 
@@ -68,7 +71,7 @@ fn judge(session: &mut Session, asked: Asked) -> Judged {
     }
     metrics::get().judged(action(&decision.verdict));
     let held = matches!(decision.verdict, Verdict::Hold(_));
-    let binding = held.then(|| binding(session, GrantScope::Command, std::slice::from_ref(&asked), None));
+    let binding = held.then(|| binding(session, GrantScope::Command, std::slice::from_ref(&asked), &[], None));
     Judged {
         asked,
         decision,
@@ -152,8 +155,18 @@ impl Decided {
             read_only: false,
             break_glass: None,
         };
+        let mut first = true;
         for judged in &self.commands {
             if let Verdict::Hold(hold) = &judged.decision.verdict {
+                all.break_glass = match (
+                    std::mem::take(&mut first),
+                    all.break_glass.take(),
+                    hold.break_glass.clone(),
+                ) {
+                    (true, _, leave) => leave,
+                    (false, Some(one), Some(other)) => Some(one.and(other)),
+                    _ => None,
+                };
                 for requirement in &hold.requirements {
                     if !all
                         .requirements

@@ -1,76 +1,23 @@
-//! Asking a second person, and waiting for the answer.
+//! Asking a second person.
+//!
+//! Reading order: [`hold`] finds what was granted before, breaks glass where that is asked for, or asks; `wait` waits for
+//! the answer; `desk` is what a protocol supplies.
 
-use std::time::{Duration, Instant};
+mod desk;
+mod glass;
+mod wait;
 
 use sallyport_audit::Time;
-use sallyport_audit::record::{self, Approver, Claimed, Closed, Event, RequestRef};
+use sallyport_audit::record::{self, Claimed, Event, RequestRef};
 use sallyport_crds::approval_policy::{GrantScope, OnHold};
 use sallyport_policy::decide::Hold;
 
 use super::asked::{binding, view};
-use super::{Asked, Decided, Kind, Recorded, Refused, Stopped, append, decided, record};
-use crate::door::{ApprovalsError, Ask, Claim, Held, HoldState};
-use crate::metrics;
-use crate::session::Session;
+use super::{Decided, Kind, Recorded, Refused, Stopped, append, record};
+use crate::door::{ApprovalsError, Ask, Claim, GrantSought, Held, HoldState};
+use crate::session::{Grant, Session};
 
-/// How often a waiting person is told how long is left.
-const REMINDER: Duration = Duration::from_secs(60);
-
-/// What a protocol supplies to a hold: words on the client's screen, and notice of a client that leaves.
-pub trait Desk {
-    /// What the client itself asked for at a hold.
-    fn on_hold(&self) -> Option<OnHold>;
-
-    /// Whether the session has a transaction open, whose locks stop others while it waits.
-    fn in_transaction(&self) -> bool;
-
-    /// Puts lines on the client's screen: they are sent while [`Desk::gone`] waits.
-    fn tell(&mut self, lines: &Waiting);
-
-    /// Waits until the client cancels or leaves, or the target does. May be cancelled.
-    fn gone(&mut self) -> impl Future<Output = Gone>;
-
-    /// Understands the unit once more, with fresh knowledge: what a name means may have changed while it waited.
-    fn again(&mut self, session: &mut Session) -> impl Future<Output = Result<Vec<Asked>, Gone>>;
-}
-
-/// Why nothing is waited for any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gone {
-    /// The client took the command back; the session goes on.
-    Cancelled,
-    /// The client is gone.
-    Client,
-    /// The client broke the protocol.
-    ClientBroke,
-    /// The target is gone.
-    Target,
-    /// The session's time is over.
-    Expired,
-    /// The session may not go on under the present rules.
-    Revoked,
-    /// The door shuts down.
-    Shutdown,
-    /// Evidence cannot be written any more.
-    Evidence,
-}
-
-/// What is said to a person who waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// Namespace of the request.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Approvals so far of approvals needed; empty at first.
-    pub progress: String,
-    /// Why a second person is asked: the rules' own messages.
-    pub reasons: Vec<String>,
-    /// How long the command still waits.
-    pub left: Duration,
-    /// Whether this is the first word.
-    pub first: bool,
-}
+pub use desk::{Desk, Gone, Waiting};
 
 /// Asks, or finds what was granted before.
 pub(super) async fn hold<D: Desk>(
@@ -80,41 +27,84 @@ pub(super) async fn hold<D: Desk>(
     desk: &mut D,
 ) -> Result<Recorded, Stopped> {
     let hold = unit.hold();
-    let digest = binding(session, hold.scope(), &unit.asked(), Some(&hold));
-    for judged in &mut unit.commands {
-        if judged.binding.is_some() {
-            judged.binding = Some(digest.clone());
+    let from = unit.from(first);
+    if is_about_commands(hold.scope()) {
+        unit.circumstances = desk.circumstances(session).await.map_err(Stopped::Gone)?;
+        if unit.circumstances.is_none() {
+            return record(session, unit, Vec::new(), Some((from, unknowable()))).await;
         }
     }
-    let mode = desk.on_hold().unwrap_or_else(|| hold.on_hold());
-    let from = unit.from(first);
-    let known = session
-        .door()
-        .approvals
-        .find(session.identity(), &digest)
-        .filter(is_open);
-    let question = Question {
-        hold,
-        digest,
-        mode,
-        from,
-    };
-    match known {
-        Some(held) if is_approved(&held) => match claim(session, &question, &held.request).await {
-            Ok(claim) => Ok(granted(session, unit, claim).await?),
-            Err(_) => ask(session, unit, question, desk, None).await,
-        },
-        open => ask(session, unit, question, desk, open).await,
+    let mut question = question(session, &mut unit, hold, from, desk.on_hold());
+    let known = session.door().approvals.find(session.identity(), &question.sought);
+    let mut waiting = None;
+    for held in known.into_iter().filter(is_open) {
+        if !is_approved(&held) {
+            waiting.get_or_insert(held);
+            continue;
+        }
+        // One that cannot be used any more stands in nobody's way.
+        if let Ok(claim) = claim(session, &question.sought, &held.request).await {
+            return granted(session, unit, &question, claim, held).await;
+        }
     }
+    if let Some(reason) = desk.break_glass() {
+        match glass::possible(session, &question, &reason) {
+            Ok(plan) => return glass::go_ahead(session, unit, question, plan).await,
+            Err(note) => question.notes.push(note),
+        }
+    }
+    ask(session, unit, question, desk, waiting).await
 }
 
 /// One question to second people.
 struct Question {
     hold: Hold,
-    digest: String,
+    sought: GrantSought,
     mode: OnHold,
     /// From which command on the unit is refused if they say no.
     from: usize,
+    /// What the asker is told beside the rules' own messages.
+    notes: Vec<String>,
+}
+
+fn question(session: &Session, unit: &mut Decided, hold: Hold, from: usize, wanted: Option<OnHold>) -> Question {
+    let asked = unit.asked();
+    let scope = match hold.scope() {
+        // Without a normal form, only the exact bytes can be granted.
+        GrantScope::Fingerprint if asked.iter().all(|one| one.fingerprint.is_none()) => GrantScope::Command,
+        scope => scope,
+    };
+    let circumstances = unit.circumstances.as_deref().unwrap_or_default();
+    let digest = binding(session, scope, &asked, circumstances, Some(&hold));
+    for judged in &mut unit.commands {
+        if judged.binding.is_some() {
+            judged.binding = Some(digest.clone());
+        }
+    }
+    Question {
+        sought: GrantSought {
+            digest,
+            scope,
+            asked_by: hold.asked_by(),
+        },
+        mode: wanted.unwrap_or_else(|| hold.on_hold()),
+        hold,
+        from,
+        notes: Vec::new(),
+    }
+}
+
+/// What lasts is for what the rules ask about, whatever a command means.
+fn is_about_commands(scope: GrantScope) -> bool {
+    matches!(scope, GrantScope::Command | GrantScope::Fingerprint)
+}
+
+fn unknowable() -> Refused {
+    Refused::new(
+        Kind::Denied,
+        "this needs an approval, and what it would do cannot be known in the middle of a pipeline or of a failed transaction",
+    )
+    .hint("End the transaction or send Sync, then send it again.")
 }
 
 /// A question that was answered with no, or closed, may be asked again.
@@ -129,16 +119,23 @@ fn is_approved(held: &Held) -> bool {
     matches!(*held.state.borrow(), HoldState::Approved { .. })
 }
 
-async fn claim(session: &Session, question: &Question, request: &RequestRef) -> Result<Claim, ApprovalsError> {
+async fn claim(session: &Session, sought: &GrantSought, request: &RequestRef) -> Result<Claim, ApprovalsError> {
     session
         .door()
         .approvals
-        .claim(session.identity(), &question.digest, request)
+        .claim(session.identity(), sought, request)
         .await
 }
 
 /// The unit runs by a grant that was given before it was asked.
-async fn granted(session: &mut Session, mut unit: Decided, claim: Claim) -> Result<Recorded, Stopped> {
+async fn granted(
+    session: &mut Session,
+    mut unit: Decided,
+    question: &Question,
+    claim: Claim,
+    held: Held,
+) -> Result<Recorded, Stopped> {
+    session.lean_on(Grant::new(&claim.request, question.sought.scope, held.state));
     let mut events = Vec::new();
     for judged in &mut unit.commands {
         if judged.binding.is_some() {
@@ -167,7 +164,13 @@ async fn ask<D: Desk>(
 ) -> Result<Recorded, Stopped> {
     let held = match open {
         Some(held) => Ok(held),
-        None => session.door().approvals.ask(request(session, &unit, &question)).await,
+        None => {
+            session
+                .door()
+                .approvals
+                .ask(request(session, &unit, &question, None))
+                .await
+        }
     };
     let held = match held {
         Ok(held) => held,
@@ -187,13 +190,8 @@ async fn ask<D: Desk>(
     });
     let events: Vec<Event> = events.collect();
     if !waits {
-        return record(
-            session,
-            unit,
-            events,
-            Some((question.from, come_again(&held.request, &question.hold))),
-        )
-        .await;
+        let refused = come_again(&held.request, &question);
+        return record(session, unit, events, Some((question.from, refused))).await;
     }
     let mut all = unit.events(session);
     all.extend(events);
@@ -204,251 +202,73 @@ async fn ask<D: Desk>(
             .withdraw(&held.request, "the question could not be recorded");
         return Err(error.into());
     }
-    wait(session, unit, question, held, desk).await
+    wait::wait(session, unit, question, held, desk).await
 }
 
-fn request(session: &Session, unit: &Decided, question: &Question) -> Ask {
-    let asked = unit.asked();
-    let scope = match question.hold.scope() {
-        // Without a normal form, only the exact bytes can be granted.
-        GrantScope::Fingerprint if asked.iter().all(|one| one.fingerprint.is_none()) => GrantScope::Command,
-        scope => scope,
+/// The question as an object. `break_glass`: why, and for how long.
+fn request(
+    session: &Session,
+    unit: &Decided,
+    question: &Question,
+    break_glass: Option<(String, std::time::Duration)>,
+) -> Ask {
+    let after = match &break_glass {
+        Some((_, duration)) => *duration,
+        None => question.hold.expires_after(),
     };
-    let after = i64::try_from(question.hold.expires_after().as_micros()).unwrap_or(i64::MAX);
+    let after = i64::try_from(after.as_micros()).unwrap_or(i64::MAX);
+    let scope = match break_glass {
+        Some(_) => GrantScope::Window,
+        None => question.sought.scope,
+    };
     Ask {
         identity: session.identity().clone(),
         session: session.id().clone(),
         scope,
-        command: view(session, &asked, question.digest.clone(), unit.risk()),
-        asked_by: question.hold.asked_by(),
+        command: view(session, &unit.asked(), question.sought.digest.clone(), unit.risk()),
+        asked_by: question.sought.asked_by.clone(),
         expires: Time::from_unix_micros(Time::now().unix_micros().saturating_add(after)),
         on_hold: question.mode,
+        break_glass,
     }
 }
 
-fn come_again(request: &RequestRef, hold: &Hold) -> Refused {
-    let message = reasons(hold)
+fn come_again(request: &RequestRef, question: &Question) -> Refused {
+    let message = question
+        .reasons()
         .into_iter()
         .next()
         .unwrap_or_else(|| "this needs an approval".to_owned());
-    Refused::new(Kind::Pending, message)
-        .detail(format!(
-            "AccessRequest {} in namespace {} asks for it.",
-            request.name, request.namespace
-        ))
-        .hint(format!(
-            "Try again once it is approved: kubectl sallyport approve {} -n {}",
-            request.name, request.namespace
-        ))
-}
-
-fn reasons(hold: &Hold) -> Vec<String> {
-    hold.requirements
-        .iter()
-        .filter_map(|requirement| requirement.message.clone())
-        .collect()
-}
-
-/// What ended a wait.
-enum Answer {
-    Approved(Vec<Approver>),
-    Denied(Vec<Approver>),
-    Closed(String),
-    TimeUp,
-    Gone(Gone),
-}
-
-async fn wait<D: Desk>(
-    session: &mut Session,
-    unit: Decided,
-    question: Question,
-    mut held: Held,
-    desk: &mut D,
-) -> Result<Recorded, Stopped> {
-    let holding = metrics::get().holding();
-    let began = Instant::now();
-    let answer = answer(session, &question, &mut held, desk, began).await;
-    drop(holding);
-    let request = held.request;
-    let close = |reason: &str| Closed {
-        command: 0,
-        reason: reason.to_owned(),
-        request: request.clone(),
-    };
-    match answer {
-        Answer::Approved(approvers) => {
-            let waited_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-            run_approved(session, unit, question, request, approvers, waited_us, desk).await
-        }
-        Answer::Denied(deniers) => {
-            let words = deniers
-                .first()
-                .map_or_else(|| "the request was denied".to_owned(), denied_words);
-            let refused =
-                Refused::new(Kind::NotApproved, words).detail(format!("AccessRequest {} was denied.", request.name));
-            let event = |command| {
-                Event::Denied(record::Denied {
-                    command,
-                    deniers: deniers.clone(),
-                    request: request.clone(),
-                })
-            };
-            refuse(session, unit, question.from, refused, event).await
-        }
-        Answer::TimeUp => {
-            session.door().approvals.withdraw(&request, "nobody answered in time");
-            let refused = Refused::new(Kind::NotApproved, "nobody approved it in time")
-                .detail(format!("AccessRequest {} was withdrawn.", request.name));
-            refuse(session, unit, question.from, refused, |command| {
-                Event::Expired(Closed {
-                    command,
-                    ..close("nobody answered in time")
-                })
-            })
-            .await
-        }
-        Answer::Closed(reason) => {
-            let refused = Refused::new(Kind::NotApproved, format!("the request is closed: {reason}"))
-                .detail(format!("AccessRequest {} is closed.", request.name));
-            refuse(session, unit, question.from, refused, |command| {
-                Event::Withdrawn(Closed {
-                    command,
-                    ..close(&reason)
-                })
-            })
-            .await
-        }
-        Answer::Gone(gone) => {
-            let reason = gone.words();
-            session.door().approvals.withdraw(&request, reason);
-            let refused = Refused::new(Kind::Withdrawn, "canceling statement due to user request")
-                .detail(format!("AccessRequest {} was withdrawn.", request.name));
-            let event = |command| {
-                Event::Withdrawn(Closed {
-                    command,
-                    ..close(reason)
-                })
-            };
-            match (refuse(session, unit, question.from, refused, event).await, gone) {
-                (result, Gone::Cancelled) => result,
-                (_, gone) => Err(Stopped::Gone(gone)),
-            }
-        }
+    let mut detail = format!(
+        "AccessRequest {} in namespace {} asks for it.",
+        request.name, request.namespace
+    );
+    for note in &question.notes {
+        detail.push('\n');
+        detail.push_str(note);
     }
+    Refused::new(Kind::Pending, message).detail(detail).hint(format!(
+        "Try again once it is approved: kubectl sallyport approve {} -n {}",
+        request.name, request.namespace
+    ))
 }
 
-fn denied_words(denier: &Approver) -> String {
-    match &denier.reason {
-        Some(reason) => format!("{} denied it: {reason}", denier.username),
-        None => format!("{} denied it", denier.username),
-    }
-}
+// === impl Question ===
 
-/// Waits for one of: an answer, the end of patience, a client that leaves, rules under which the session may not go on.
-async fn answer<D: Desk>(
-    session: &mut Session,
-    question: &Question,
-    held: &mut Held,
-    desk: &mut D,
-    began: Instant,
-) -> Answer {
-    let patience = question.hold.wait(desk.in_transaction());
-    let mut first = true;
-    loop {
-        let state = held.state.borrow_and_update().clone();
-        let progress = match state {
-            HoldState::Waiting { progress } => progress,
-            HoldState::Approved { approvers } => return Answer::Approved(approvers),
-            HoldState::Denied { deniers } => return Answer::Denied(deniers),
-            HoldState::Expired => return Answer::TimeUp,
-            HoldState::Closed(why) | HoldState::Unavailable(why) => return Answer::Closed(why),
-        };
-        let left = patience.saturating_sub(began.elapsed());
-        if left.is_zero() {
-            return Answer::TimeUp;
-        }
-        desk.tell(&Waiting {
-            namespace: held.request.namespace.clone(),
-            name: held.request.name.clone(),
-            progress,
-            reasons: reasons(&question.hold),
-            left,
-            first,
-        });
-        first = false;
-        tokio::select! {
-            biased;
-            gone = desk.gone() => return Answer::Gone(gone),
-            changed = held.state.changed() => if changed.is_err() {
-                return Answer::Closed("the door can no longer see the request".to_owned());
-            },
-            () = tokio::time::sleep(left.min(REMINDER)) => {}
-            () = session.changed() => if session.refresh().is_err() {
-                return Answer::Gone(Gone::Revoked);
-            },
-        }
+impl Question {
+    fn is_about_commands(&self) -> bool {
+        is_about_commands(self.sought.scope)
     }
-}
 
-/// Approved: everything that the grant is bound to is computed again, then the grant is spent, then it is recorded, then
-/// the unit may run. In this order nothing runs by a grant that fits something else.
-async fn run_approved<D: Desk>(
-    session: &mut Session,
-    mut unit: Decided,
-    question: Question,
-    request: RequestRef,
-    approvers: Vec<Approver>,
-    waited_us: u64,
-    desk: &mut D,
-) -> Result<Recorded, Stopped> {
-    let from = question.from;
-    let approved = |command| {
-        Event::Approved(record::Approved {
-            approvers: approvers.clone(),
-            command,
-            request: request.clone(),
-            waited_us,
-        })
-    };
-    let fresh = desk.again(session).await.map_err(Stopped::Gone)?;
-    let allowed = decided::again(session, &mut unit, fresh);
-    let same = binding(session, question.hold.scope(), &unit.asked(), Some(&question.hold)) == question.digest;
-    if !allowed || !same {
-        let refused = Refused::new(
-            Kind::Denied,
-            "what the command means has changed while it waited: the approval is not for this",
-        )
-        .detail(format!("AccessRequest {} was approved and not used.", request.name));
-        return refuse(session, unit, from, refused, approved).await;
+    /// Why a second person is asked, in the rules' own words, and what else the asker should know.
+    fn reasons(&self) -> Vec<String> {
+        let messages = self
+            .hold
+            .requirements
+            .iter()
+            .filter_map(|requirement| requirement.message.clone());
+        messages.chain(self.notes.iter().cloned()).collect()
     }
-    let claim = match claim(session, &question, &request).await {
-        Ok(claim) => claim,
-        Err(error) => {
-            let refused = Refused::new(Kind::Unavailable, error.to_string())
-                .detail(format!("AccessRequest {} was approved and not used.", request.name));
-            return refuse(session, unit, from, refused, approved).await;
-        }
-    };
-    let mut events = Vec::new();
-    for number in unit.held_numbers() {
-        events.push(approved(number));
-        events.push(claimed(number, &claim));
-    }
-    let durable = append(session, events).await?;
-    Ok(Recorded::new(session, unit, None, durable))
-}
-
-/// Records what became of the question; nothing of the unit from `from` on runs.
-async fn refuse(
-    session: &Session,
-    unit: Decided,
-    from: usize,
-    refused: Refused,
-    event: impl Fn(u64) -> Event,
-) -> Result<Recorded, Stopped> {
-    let events = unit.held_numbers().map(event).collect();
-    let durable = append(session, events).await?;
-    Ok(Recorded::new(session, unit, Some((from, refused)), durable))
 }
 
 // === impl Decided ===
@@ -460,21 +280,5 @@ impl Decided {
             .iter()
             .filter(|judged| judged.binding.is_some())
             .map(|judged| judged.number)
-    }
-}
-
-// === impl Gone ===
-
-impl Gone {
-    fn words(self) -> &'static str {
-        match self {
-            Self::Cancelled => "the asker cancelled the command",
-            Self::Client | Self::ClientBroke => "the asker left",
-            Self::Target => "the target closed the connection",
-            Self::Expired => "the session's time is over",
-            Self::Revoked => "the session may not go on under the present rules",
-            Self::Shutdown => "the door shuts down",
-            Self::Evidence => "evidence cannot be written",
-        }
     }
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use sallyport_audit::Time;
-use sallyport_audit::record::{Batch, Copied, Event, Fate, Outcome, SessionId, TransactionEnd, TransactionFate};
+use sallyport_audit::record::{
+    Batch, Closed, Copied, Event, Fate, Outcome, SessionId, TransactionEnd, TransactionFate,
+};
 use sallyport_policy::mask::Counts;
 use sallyport_recorder::client::Evidence;
 
@@ -60,6 +62,11 @@ impl Ledger {
     /// Records how a transaction ended.
     pub fn transaction(&self, transaction: u64, fate: TransactionFate) {
         self.write(Event::TransactionEnd(TransactionEnd { fate, transaction }));
+    }
+
+    /// Records that a grant was taken back while something ran by it.
+    pub fn closed_grant(&self, closed: Closed) {
+        self.write(Event::Revoked(closed));
     }
 
     pub(super) fn write(&self, event: Event) {

@@ -1,5 +1,7 @@
 //! How a session asks a second person.
 
+use std::time::Duration;
+
 use futures::future::BoxFuture;
 use sallyport_audit::Time;
 use sallyport_audit::record::{Approver, RequestRef, SessionId};
@@ -26,6 +28,30 @@ pub struct Ask {
     pub expires: Time,
     /// Whether the client waits or comes again.
     pub on_hold: OnHold,
+    /// Set: the person goes ahead without waiting, for this reason and at most this long.
+    pub break_glass: Option<(String, Duration)>,
+}
+
+/// What a session looks for among the requests of its Connection.
+#[derive(Clone, Debug)]
+pub struct GrantSought {
+    /// What the grant is bound to.
+    pub digest: String,
+    /// What would be granted.
+    pub scope: GrantScope,
+    /// Which policies and rules ask.
+    pub asked_by: Vec<RuleIdentity>,
+}
+
+/// How a person stands to breaking glass.
+#[derive(Debug)]
+pub enum Glass {
+    /// They have not, or it was reviewed.
+    Whole,
+    /// They have, and the use is not over.
+    Broken(Held),
+    /// They have, the use is over, and nobody has reviewed it: another is not possible before.
+    Locked(RequestRef),
 }
 
 /// An open question.
@@ -57,7 +83,9 @@ pub enum HoldState {
     },
     /// Time ran out.
     Expired,
-    /// Withdrawn, revoked, deleted, or admission changed; in words.
+    /// A grant was given and taken back: what it allowed ends at once. In words.
+    Revoked(String),
+    /// Withdrawn, used or deleted; in words.
     Closed(String),
     /// The API server is away: nothing can be granted; in words.
     Unavailable(String),
@@ -99,10 +127,14 @@ pub enum ApprovalsError {
 /// Callable from any runtime; a dropped future may leave a request behind, which then expires or is withdrawn with its
 /// session by [`Approvals::withdraw`].
 pub trait Approvals: Send + Sync {
-    /// A grant that fits: a request of this person and agent chain on this Connection with this digest that is approved and
-    /// not spent. Answers from the watch, without a round trip. Also finds requests that wait, so that a retry joins the
-    /// question that is already there instead of asking it twice: then the state is `Waiting`.
-    fn find(&self, identity: &Identity, digest: &str) -> Option<Held>;
+    /// Grants that fit: requests of this person and agent chain on this Connection with this digest that are approved and
+    /// not spent, and windows that the person asked for beforehand and that cover the rules that ask. Answers from the
+    /// watch, without a round trip. After them requests that wait, so that a retry joins the question that is already
+    /// there instead of asking it twice: their state is `Waiting`. The newest of each come first.
+    fn find(&self, identity: &Identity, sought: &GrantSought) -> Vec<Held>;
+
+    /// How a person stands to breaking glass. Answers from the watch, without a round trip.
+    fn glass(&self, identity: &Identity) -> Glass;
 
     /// Creates an AccessRequest.
     fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Held, ApprovalsError>>;
@@ -112,7 +144,7 @@ pub trait Approvals: Send + Sync {
     fn claim<'a>(
         &'a self,
         identity: &'a Identity,
-        digest: &'a str,
+        sought: &'a GrantSought,
         request: &'a RequestRef,
     ) -> BoxFuture<'a, Result<Claim, ApprovalsError>>;
 

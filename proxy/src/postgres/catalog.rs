@@ -15,7 +15,7 @@ use sallyport_policy::catalog::{Catalog as _, Oid, Snapshot};
 use sallyport_policy::mask::ProtectedColumns;
 use sallyport_policy::mask::types::Class;
 
-pub use reader::{Own, own_query, read_own};
+pub use reader::{Own, circumstances_query, own_query, read_circumstances, read_own};
 pub use service::{CatalogError, Catalogs};
 
 /// A database's catalog at one moment.

@@ -26,7 +26,7 @@ use super::stream::TargetStream;
 use super::unit::Collector;
 use super::wire::Wire;
 use crate::command::Gone;
-use crate::session::{Session, Target};
+use crate::session::{Ended, Session, Target};
 
 /// Bytes that are read ahead of a client while its unit is under way.
 const AHEAD: usize = 64 * 1024;
@@ -55,6 +55,7 @@ pub struct Conversation {
     /// Relations that only this session sees; with all others, after its own uncommitted DDL.
     own: learn::OwnRelations,
     on_hold: Option<OnHold>,
+    break_glass: Option<String>,
     /// The client is gone; what is under way is seen to its end.
     orphaned: Option<Instant>,
     /// Whether the unit that comes continues one of which a part has run.
@@ -80,6 +81,8 @@ pub struct Beginning {
     pub catalogs: Catalogs,
     /// What the client wants to happen at a hold.
     pub on_hold: Option<OnHold>,
+    /// Why the client would go ahead without waiting for an approval.
+    pub break_glass: Option<String>,
 }
 
 /// Why a session ends, and what the client is told.
@@ -106,6 +109,7 @@ impl Conversation {
             database,
             catalogs,
             on_hold,
+            break_glass,
         } = beginning;
         let masker = session.open().policy.masker(session.subject());
         let lasts = Duration::from(session.open().spec.limits.max_duration);
@@ -128,6 +132,7 @@ impl Conversation {
             path: None,
             own: learn::OwnRelations::default(),
             on_hold,
+            break_glass,
             orphaned: None,
             partial: false,
             deadline: now + lasts,
@@ -208,6 +213,22 @@ impl Over {
     }
 }
 
+impl From<&Ended> for Over {
+    fn from(ended: &Ended) -> Self {
+        match ended {
+            Ended::Grant(revoked) => Self::saying(
+                EndCause::Revoked,
+                sqlstate::SHUTDOWN,
+                &format!(
+                    "this session ends: {} (AccessRequest {})",
+                    revoked.words, revoked.request.name
+                ),
+            ),
+            Ended::Revoked | Ended::Shut(_) => Gone::Revoked.into(),
+        }
+    }
+}
+
 impl From<Broken> for Over {
     fn from(broken: Broken) -> Self {
         crate::metrics::get().target_failed("protocol");
@@ -226,6 +247,11 @@ impl From<Gone> for Over {
                 EndCause::Revoked,
                 sqlstate::SHUTDOWN,
                 "this session may not go on under the present rules of the connection",
+            ),
+            Gone::GrantRevoked => Self::saying(
+                EndCause::Revoked,
+                sqlstate::SHUTDOWN,
+                "a grant by which this session worked was revoked",
             ),
             Gone::Shutdown => Self::saying(EndCause::Shutdown, sqlstate::SHUTDOWN, "the door shuts down"),
             Gone::Evidence => Self::saying(

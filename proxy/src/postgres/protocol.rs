@@ -207,6 +207,7 @@ impl Protocol for Postgres {
             database: startup.wanted.database,
             catalogs: self.shared.catalogs.clone(),
             on_hold: startup.wanted.on_hold,
+            break_glass: startup.wanted.break_glass.clone(),
         };
         Conversation::new(session, beginning).serve(session).await
     }

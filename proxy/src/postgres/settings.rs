@@ -39,6 +39,11 @@ const ALLOWED: &[&str] = &[
 /// The door's own setting: whether a held command waits or is refused at once.
 const ON_HOLD: &str = "sallyport.on_hold";
 
+/// The door's own setting: why the person would go ahead without the approvals that their commands need.
+const BREAK_GLASS: &str = "sallyport.break_glass";
+/// As long as an AccessRequest's reason may be.
+const MAX_REASON: usize = 1_024;
+
 /// What a client wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
@@ -52,6 +57,8 @@ pub struct Wanted {
     pub settings: Vec<(String, String)>,
     /// What it wants to happen at a hold.
     pub on_hold: Option<OnHold>,
+    /// Why it would go ahead without waiting, where policy permits that.
+    pub break_glass: Option<String>,
 }
 
 /// Reads the parameters of a startup message.
@@ -142,6 +149,17 @@ fn setting(key: &str, value: &str, wanted: &mut Wanted) -> Result<(), StartupErr
             });
             Ok(())
         }
+        BREAK_GLASS => {
+            let reason: String = value.chars().filter(|c| !c.is_control()).collect();
+            let reason = reason.trim();
+            if reason.is_empty() || reason.len() > MAX_REASON {
+                return Err(refuse(format!(
+                    "{BREAK_GLASS} is the reason, of at most {MAX_REASON} bytes"
+                )));
+            }
+            wanted.break_glass = Some(reason.to_owned());
+            Ok(())
+        }
         "client_encoding" => encoding(value),
         "application_name" => {
             wanted.application = Some(value.to_owned());
@@ -220,7 +238,9 @@ mod tests {
 
     #[test]
     fn what_would_weaken_the_door_is_refused_in_words() {
-        let cases: [(&str, &str, Option<&str>); 17] = [
+        let cases: [(&str, &str, Option<&str>); 19] = [
+            ("options", r"-c sallyport.break_glass=the\ branch\ is\ down", None),
+            ("options", "-c sallyport.break_glass=", Some("reason")),
             ("client_encoding", "LATIN1", Some("UTF8")),
             ("client_encoding", "SQL_ASCII", Some("UTF8")),
             ("client_encoding", "utf-8", None),

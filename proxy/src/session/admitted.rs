@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sallyport_audit::Time;
-use sallyport_audit::record::{Batch, EndCause, Event, SessionId};
+use sallyport_audit::record::{Batch, Closed, EndCause, Event, SessionId};
 use sallyport_policy::Subject;
 use sallyport_policy::mask::RuleSet;
 use tokio::sync::watch;
 
+use super::grants::{Grant, Grants, Revoked};
 use super::{End, Target, Turned};
 use crate::command::Ledger;
 use crate::door::{Door, Identity, Open, Rules, Secret, Slot};
@@ -30,6 +31,9 @@ pub struct Permit {
 pub struct Session {
     door: Door,
     rules: watch::Receiver<Rules>,
+    /// The same, for what runs while the rules of its beginning still hold.
+    pulse: watch::Receiver<Rules>,
+    grants: Grants,
     open: Arc<Open>,
     identity: Identity,
     token: Secret,
@@ -48,6 +52,17 @@ pub enum Ended {
     Revoked,
     /// The door shut, in words.
     Shut(String),
+    /// A grant by which something of it ran was taken back.
+    Grant(Revoked),
+}
+
+/// Something that a session has to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stir {
+    /// The rules changed.
+    Rules,
+    /// A grant in use was taken back.
+    Revoked(Revoked),
 }
 
 /// The person as the rules know them.
@@ -87,6 +102,8 @@ impl Admitted {
         let subject = subject(&identity);
         let session = Session {
             door,
+            pulse: rules.clone(),
+            grants: Grants::default(),
             rules,
             open,
             identity,
@@ -203,13 +220,65 @@ impl Session {
         Ok(new)
     }
 
-    /// Waits until the rules change. May be cancelled.
-    pub async fn changed(&mut self) {
-        if self.rules.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        } else {
-            self.rules.mark_changed();
+    /// Waits until the rules change or a grant in use is taken back. May be cancelled.
+    pub async fn stirred(&mut self) -> Stir {
+        let Self { rules, grants, .. } = self;
+        let changed = async {
+            match rules.changed().await {
+                Ok(()) => rules.mark_changed(),
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            revoked = grants.revoked() => Stir::Revoked(revoked),
+            () = changed => Stir::Rules,
         }
+    }
+
+    /// Waits, while something runs, until it may not: the person lost their right, the door shut, a grant in use was taken
+    /// back. What the rules say otherwise counts from the next unit on. May be cancelled.
+    pub async fn forbidden(&mut self) -> Ended {
+        let Self {
+            pulse, grants, subject, ..
+        } = self;
+        let lost = async {
+            loop {
+                if pulse.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+                match &*pulse.borrow_and_update() {
+                    Rules::Shut(why) => return Ended::Shut(why.clone()),
+                    Rules::Open(open) if !open.policy.admits(subject) => return Ended::Revoked,
+                    Rules::Open(_) => {}
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            revoked = grants.revoked() => Ended::Grant(revoked),
+            ended = lost => ended,
+        }
+    }
+
+    /// Something runs by this grant from now on.
+    pub fn lean_on(&mut self, grant: Grant) {
+        self.grants.lean_on(grant);
+    }
+
+    /// Nothing runs and no transaction is open.
+    pub fn settle_grants(&mut self) {
+        self.grants.settle();
+    }
+
+    /// Records that a grant in use was taken back, and what follows: the session ends.
+    pub fn lost_grant(&self, revoked: &Revoked) {
+        metrics::get().grant_revoked();
+        self.ledger.closed_grant(Closed {
+            command: self.end.commands,
+            reason: revoked.words.clone(),
+            request: revoked.request.clone(),
+        });
     }
 
     /// Number of the next unit, from 1.

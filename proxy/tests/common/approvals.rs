@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use sallyport_audit::record::{Approver, RequestRef};
-use sallyport_proxy::door::{Approvals, ApprovalsError, Ask, Claim, Held, HoldState, Identity};
+use sallyport_crds::approval_policy::GrantScope;
+use sallyport_proxy::door::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, HoldState, Identity};
 use tokio::sync::watch;
 
 use super::eventually;
@@ -60,11 +61,30 @@ impl People {
         });
     }
 
+    /// Bob takes it back.
+    pub fn revoke(&self, name: &str, words: &str) {
+        self.request(name)
+            .state
+            .send_replace(HoldState::Revoked(words.to_owned()));
+    }
+
+    /// The time of a break-glass use is over.
+    pub fn lock(&self, name: &str) {
+        self.requests.lock().unwrap().get_mut(name).unwrap().spent = true;
+    }
+
     /// Bob says no.
     pub fn deny(&self, name: &str, reason: &str) {
         self.request(name).state.send_replace(HoldState::Denied {
             deniers: vec![bob(Some(reason.to_owned()))],
         });
+    }
+}
+
+fn held(name: &str, request: &Request) -> Held {
+    Held {
+        request: reference(name),
+        state: request.state.subscribe(),
     }
 }
 
@@ -86,19 +106,28 @@ fn reference(name: &str) -> RequestRef {
 }
 
 impl Approvals for People {
-    fn find(&self, identity: &Identity, digest: &str) -> Option<Held> {
+    fn find(&self, identity: &Identity, sought: &GrantSought) -> Vec<Held> {
         let requests = self.requests.lock().unwrap();
-        let fits = |request: &&Request| {
-            request.ask.command.digest == digest
+        let fits = |request: &Request| {
+            request.ask.command.digest == sought.digest
                 && request.ask.identity.person == identity.person
+                && request.ask.break_glass.is_none()
                 && !request.spent
                 && request.withdrawn.is_none()
         };
-        let (name, request) = requests.iter().find(|(_, request)| fits(request))?;
-        Some(Held {
-            request: reference(name),
-            state: request.state.subscribe(),
-        })
+        let fitting = requests.iter().filter(|(_, request)| fits(request));
+        fitting.map(|(name, request)| held(name, request)).collect()
+    }
+
+    fn glass(&self, identity: &Identity) -> Glass {
+        let requests = self.requests.lock().unwrap();
+        let own =
+            |request: &&Request| request.ask.break_glass.is_some() && request.ask.identity.person == identity.person;
+        match requests.iter().find(|(_, request)| own(request)) {
+            None => Glass::Whole,
+            Some((name, request)) if request.spent => Glass::Locked(held(name, request).request),
+            Some((name, request)) => Glass::Broken(held(name, request)),
+        }
     }
 
     fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Held, ApprovalsError>> {
@@ -127,7 +156,7 @@ impl Approvals for People {
     fn claim<'a>(
         &'a self,
         _: &'a Identity,
-        digest: &'a str,
+        sought: &'a GrantSought,
         request: &'a RequestRef,
     ) -> BoxFuture<'a, Result<Claim, ApprovalsError>> {
         Box::pin(async move {
@@ -135,10 +164,10 @@ impl Approvals for People {
             let known = requests
                 .get_mut(&request.name)
                 .ok_or(ApprovalsError::Gone("no such request".into()))?;
-            if known.spent || known.ask.command.digest != digest {
+            if known.spent || known.ask.command.digest != sought.digest {
                 return Err(ApprovalsError::Gone("used, or for something else".into()));
             }
-            known.spent = true;
+            known.spent = sought.scope == GrantScope::Command;
             Ok(Claim {
                 request: request.clone(),
                 nonce: "0123456789abcdef".into(),

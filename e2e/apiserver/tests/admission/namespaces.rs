@@ -107,6 +107,32 @@ fn furnish(stage: &Stage, table: &Table) -> Result<()> {
         ],
         "",
     )?;
+    stage.act(
+        "admin",
+        &[
+            "-n",
+            "doors",
+            "create",
+            "role",
+            "proxies",
+            "--verb=*",
+            "--resource=pods/proxy,services/proxy,pods/portforward,pods/exec",
+        ],
+        "",
+    )?;
+    stage.act(
+        "admin",
+        &[
+            "-n",
+            "doors",
+            "create",
+            "rolebinding",
+            "proxies",
+            "--role=proxies",
+            "--user=proxier",
+        ],
+        "",
+    )?;
     for role in ["gitops", "reads-one"] {
         let role_argument = format!("--role={role}");
         stage.act(

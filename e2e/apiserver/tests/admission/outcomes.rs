@@ -69,9 +69,12 @@ fn every_field_is_guarded(stage: &Stage) -> Result<()> {
         .flat_map(|fields| fields.keys())
         .collect();
     let guarded = [
+        "admission",
         "approvals",
         "conditions",
         "consumed",
+        "grantedUntil",
+        "left",
         "progress",
         "requirements",
         "state",

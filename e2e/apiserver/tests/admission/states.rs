@@ -52,6 +52,8 @@ pub fn prepare(stage: &mut Stage) -> Result<()> {
         state("several", Some(json!([dba(), seniors()])), &[], &[]),
         state("several-half", Some(json!([dba(), seniors()])), &["bob-junior"], &[]),
         state("window", Some(json!([dba()])), &[], &[]),
+        state("glass", Some(json!([dba()])), &[], &[]),
+        state("glass-reviewed", Some(json!([dba()])), &[], &["Reviewed"]),
         state("window-approved", Some(json!([dba()])), &["bob"], &["Approved"]),
     ] {
         let made = make(stage, &state).with_context(|| format!("state {}", state.name))?;
@@ -71,6 +73,12 @@ fn make(stage: &Stage, state: &State) -> Result<Value> {
         _ => ("door", held()),
     };
     manifest["metadata"]["name"] = state.name.into();
+    if state.name.starts_with("glass") {
+        manifest["spec"]["breakGlass"] = true.into();
+        manifest["spec"]["scope"] = "Window".into();
+        manifest["spec"]["window"] = json!({"duration": "1h"});
+        manifest["spec"]["reason"] = "branch is down".into();
+    }
     if state.name == "agent" {
         manifest["spec"]["agents"] =
             json!([{"username": "oidc:bot", "issuer": "https://issuer.example", "subject": "sub-bot"}]);

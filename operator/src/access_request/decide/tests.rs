@@ -33,6 +33,10 @@ fn found(required: i32) -> Found {
             known_issuers: vec!["https://idp".into()],
             ..Default::default()
         },
+        admission: Some(std::sync::Arc::new(crate::access_request::admission::Seen {
+            digest: "one".into(),
+            fault: None,
+        })),
     }
 }
 
@@ -107,10 +111,151 @@ fn what_comes_after_the_end_of_time_does_not_count() {
 }
 
 #[test]
-fn what_was_approved_in_time_stays_approved() {
+fn what_was_approved_has_to_be_used_in_time() {
     let mut request = answered(1, &[answer("bob", "Approve")]);
     request.status = decide(&request, &found(1), at(2));
-    assert_eq!(state_of(&request, &found(1), EXPIRES + 5).0, "Approved");
+    assert_eq!(state_of(&request, &found(1), EXPIRES - 1).0, "Approved");
+    assert_eq!(state_of(&request, &found(1), EXPIRES).0, "Expired");
+}
+
+/// A request of scope Window that the person made beforehand, approved at second 2 for five minutes.
+fn window(seconds: i32) -> AccessRequest {
+    let mut request = request(Value::Null);
+    request.spec.scope = sallyport_crds::approval_policy::GrantScope::Window;
+    request.spec.command = None;
+    request.spec.asked_by = Vec::new();
+    request.spec.window = Some(serde_json::from_value(json!({ "duration": format!("{seconds}s") })).unwrap());
+    request
+}
+
+fn found_windows() -> Found {
+    let mut found = found(1);
+    let approval = found.policies[0].spec.rules[0].approval.as_mut().unwrap();
+    approval.grant = serde_json::from_value(json!({ "scope": "Window", "validFor": "1h" })).unwrap();
+    found
+}
+
+#[test]
+fn a_window_begins_with_its_approval_and_ends_by_itself() {
+    let found = found_windows();
+    let mut request = window(300);
+    request.status = decide(&request, &found, at(1));
+    let mut bob = answer("bob", "Approve");
+    bob.as_object_mut().unwrap().remove("digest");
+    request.status.as_mut().unwrap().approvals = Some(vec![serde_json::from_value(bob).unwrap()]);
+    request.status = decide(&request, &found, at(2));
+    let status = request.status.clone().unwrap();
+    assert_eq!(status.state.as_deref(), Some("Approved"));
+    assert_eq!(status.granted_until.map(|time| time.0), Some(at(302)));
+    assert_eq!(status.left.as_deref(), Some("<5m"));
+    // The question's own end does not end what was granted.
+    let later = decide(&request, &found, at(301)).unwrap();
+    assert_eq!(
+        (later.state.as_deref(), later.left.as_deref()),
+        (Some("Approved"), Some("<1m"))
+    );
+    let over = decide(&request, &found, at(302)).unwrap();
+    assert_eq!((over.state.as_deref(), over.left), (Some("Expired"), None));
+    let reason = over
+        .conditions
+        .iter()
+        .find(|one| one.type_ == "Expired")
+        .unwrap()
+        .reason
+        .clone();
+    assert_eq!(reason, "GrantOver");
+}
+
+#[test]
+fn a_use_of_break_glass_waits_for_its_review() {
+    let mut found = found(1);
+    found.policies[0].spec.break_glass = Some(
+        serde_json::from_value(json!({
+            "subjects": [{ "kind": "User", "name": "oidc:alice" }], "reviewers": [{ "kind": "Group", "name": "oidc:dba" }],
+            "maxDuration": "5m", "maxLoginAge": "5m",
+        }))
+        .unwrap(),
+    );
+    let mut request = request(Value::Null);
+    request.spec.break_glass = true;
+    request.spec.scope = sallyport_crds::approval_policy::GrantScope::Window;
+    request.spec.window = Some(serde_json::from_value(json!({ "duration": "5m" })).unwrap());
+    request.spec.reason = Some("branch is down".into());
+    request.metadata.creation_timestamp = Some(Time(at(1)));
+    request.status = decide(&request, &found, at(1));
+    let status = request.status.clone().unwrap();
+    assert_eq!(
+        (status.state.as_deref(), status.progress.as_deref()),
+        (Some("BreakGlass"), None)
+    );
+    assert_eq!(status.requirements.as_ref().unwrap()[0].approvers[0].name, "oidc:dba");
+    assert!(
+        status.conditions[0].message.contains("branch is down"),
+        "{:?}",
+        status.conditions
+    );
+    // The time is over: still to be reviewed, and not collected.
+    request.status = decide(&request, &found, at(400));
+    let status = request.status.clone().unwrap();
+    assert_eq!(status.state.as_deref(), Some("BreakGlass"));
+    assert!(condition::is_true(&status.conditions, ConditionType::Expired));
+    assert!(!crate::access_request::sweep::is_due(
+        &request,
+        &Found {
+            seen: false,
+            ..found_windows()
+        },
+        1,
+        at(9_999)
+    ));
+    for (who, state) in [("alice", "BreakGlass"), ("bob", "Reviewed")] {
+        let mut request = request.clone();
+        let status = request.status.as_mut().unwrap();
+        status.approvals = Some(vec![serde_json::from_value(answer(who, "Review")).unwrap()]);
+        assert_eq!(state_of(&request, &found, 401).0, state, "{who}");
+    }
+    // Who reviews stays, also when the policy is gone.
+    found.policies.clear();
+    assert_eq!(
+        decide(&request, &found, at(402)).unwrap().requirements,
+        status.requirements
+    );
+}
+
+#[test]
+fn another_admission_closes_what_was_asked_before() {
+    let mut request = answered(1, &[answer("bob", "Approve")]);
+    request.status = decide(&request, &found(1), at(2));
+    let other = |digest: &str, fault: Option<&str>| Found {
+        admission: Some(std::sync::Arc::new(crate::access_request::admission::Seen {
+            digest: digest.into(),
+            fault: fault.map(str::to_owned),
+        })),
+        ..found(1)
+    };
+    assert_eq!(state_of(&request, &other("two", None), 3).0, "AdmissionChanged");
+    request.status = decide(&request, &other("two", None), at(3));
+    assert_eq!(
+        state_of(&request, &found(1), 4).0,
+        "AdmissionChanged",
+        "flipping back does not open it"
+    );
+    // Asked while admission has no teeth: nothing is approved under it.
+    let toothless = other("three", Some("no binding"));
+    let mut asked = answered(1, &[answer("bob", "Approve")]);
+    asked.status.as_mut().unwrap().admission = None;
+    assert_eq!(state_of(&asked, &toothless, 3).0, "Pending");
+    assert_eq!(
+        decide(
+            &asked,
+            &Found {
+                admission: None,
+                ..found(1)
+            },
+            at(3)
+        ),
+        None
+    );
 }
 
 #[test]

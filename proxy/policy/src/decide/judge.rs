@@ -201,6 +201,15 @@ impl Answers {
                     "this needs approval, and a command over {MAX_HELD} bytes with its parameters cannot be shown to an approver whole"
                 ),
             }),
+            (None, false, _) if let Some(alone) = required.iter().find(|one| one.asks_only(subject)) => {
+                Verdict::Deny(Denial {
+                    by: DeniedBy::Rule(alone.asked_by.clone()),
+                    reason: format!(
+                        "this needs an approval that nobody could give: apart from you, rule {} names too few approvers",
+                        alone.asked_by.rule
+                    ),
+                })
+            }
             (None, false, _) => Verdict::Hold(Hold {
                 break_glass: break_glass(&required, policies, subject, command),
                 requirements: required,
@@ -218,6 +227,10 @@ fn break_glass(
     subject: &Subject,
     command: &Command,
 ) -> Option<BreakGlass> {
+    // An agent never goes ahead by itself.
+    if !subject.agents.is_empty() {
+        return None;
+    }
     let mut granted: Option<BreakGlass> = None;
     for requirement in required {
         let policy = policies

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use sallyport_crds::Subject as Named;
 use sallyport_crds::access_request::{Requirement as StatusRequirement, RuleIdentity};
 use sallyport_crds::approval_policy::{GrantScope, OnHold, RuleAction};
 use sallyport_crds::connection::AlwaysDenied;
+use sallyport_crds::{Subject as Named, SubjectKind};
+
+use crate::subject::Subject;
 
 /// The answer to one command, with what has to be recorded about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -217,9 +219,44 @@ impl Hold {
     }
 }
 
+// === impl BreakGlass ===
+
+impl BreakGlass {
+    /// What two commands of one unit permit together: both must, reviewers of both are asked, the shorter time holds.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        for policy in other.policies {
+            if !self.policies.contains(&policy) {
+                self.policies.push(policy);
+            }
+        }
+        for reviewer in other.reviewers {
+            if !self.reviewers.contains(&reviewer) {
+                self.reviewers.push(reviewer);
+            }
+        }
+        self.max_duration = self.max_duration.min(other.max_duration);
+        self
+    }
+}
+
 // === impl Requirement ===
 
 impl Requirement {
+    /// Whether fewer people than it wants are left once the asker and their agents are taken out. Who is in a group only
+    /// the identity provider knows, so a group always leaves somebody.
+    pub(super) fn asks_only(&self, subject: &Subject) -> bool {
+        let own = |name: &str| name == subject.username || subject.agents.iter().any(|agent| agent.username == name);
+        if self.approvers.iter().any(|one| one.kind == SubjectKind::Group) {
+            return false;
+        }
+        let others = self
+            .approvers
+            .iter()
+            .filter(|one| one.kind != SubjectKind::User || !own(&one.name));
+        others.count() < usize::try_from(self.required).unwrap_or(usize::MAX)
+    }
+
     /// As it stands in `status.requirements` of an AccessRequest.
     pub fn to_status(&self) -> StatusRequirement {
         StatusRequirement {

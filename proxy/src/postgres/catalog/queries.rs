@@ -35,6 +35,52 @@ fn digest_of(table: &str, key: &str, seed: &str) -> String {
     )
 }
 
+/// What decides, beside a statement's own text and names, what the target would do: role, settings by which text and
+/// values are read, and a digest over all code that it could call. Code may call other code, so all of it counts.
+pub(super) fn circumstances() -> String {
+    let settings = [
+        "role",
+        "standard_conforming_strings",
+        "search_path",
+        "datestyle",
+        "intervalstyle",
+        "timezone",
+        "transform_null_equals",
+        "array_nulls",
+        "row_security",
+        "session_replication_role",
+        "xmloption",
+        "lc_monetary",
+        "lc_numeric",
+        "default_transaction_read_only",
+    ];
+    let settings: Vec<String> = settings
+        .iter()
+        .map(|name| format!("pg_catalog.current_setting('{name}', true)"))
+        .collect();
+    let code = [
+        "pg_proc",
+        "pg_operator",
+        "pg_cast",
+        "pg_trigger",
+        "pg_rewrite",
+        "pg_policy",
+        "pg_attrdef",
+        "pg_constraint",
+        "pg_type",
+        "pg_event_trigger",
+    ];
+    let code: Vec<String> = code
+        .iter()
+        .map(|table| digest_of(table, "oid::pg_catalog.int8", "0"))
+        .collect();
+    format!(
+        "SELECT current_user::pg_catalog.text, session_user::pg_catalog.text, {}, {}",
+        settings.join(", "),
+        code.join(", ")
+    )
+}
+
 /// Relations: OID, schema, name, kind, whether it has rules or triggers, and the definition of a view.
 ///
 /// `{definition}` says how views are read; `{where}` restricts them.

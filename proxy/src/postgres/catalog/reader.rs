@@ -54,6 +54,30 @@ pub fn read_own(results: &[Vec<Row>]) -> Option<Own> {
     })
 }
 
+/// The question that [`read_circumstances`] understands the answer of.
+#[must_use]
+pub fn circumstances_query() -> String {
+    queries::circumstances()
+}
+
+/// Reads the answer to [`circumstances_query`] as bytes that are equal where nothing has changed.
+#[must_use]
+pub fn read_circumstances(results: &[Vec<Row>]) -> Option<Vec<u8>> {
+    let [rows] = results else { return None };
+    let [row] = rows.as_slice() else { return None };
+    let mut bytes = Vec::new();
+    for value in row {
+        match value {
+            Some(value) => {
+                bytes.extend_from_slice(&(value.len() as u64).to_be_bytes());
+                bytes.extend_from_slice(value.as_bytes());
+            }
+            None => bytes.extend_from_slice(&u64::MAX.to_be_bytes()),
+        }
+    }
+    Some(bytes)
+}
+
 /// Reads the answer to [`queries::snapshot`], without its BEGIN and COMMIT, or the end of [`queries::own`].
 pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
     let [relations, columns, parents, types] = results else {

@@ -4,6 +4,8 @@ use sallyport_crds::approval_policy::OnHold;
 
 use super::{AHEAD, Conversation};
 use crate::command::{Asked, Desk, Gone, Waiting};
+use crate::postgres::catalog::{circumstances_query, read_circumstances};
+use crate::postgres::forward;
 use crate::postgres::hold;
 use crate::postgres::judge::Plan;
 use crate::postgres::message::Transaction;
@@ -25,6 +27,10 @@ pub(super) struct Held<'a> {
 impl Desk for Held<'_> {
     fn on_hold(&self) -> Option<OnHold> {
         self.conversation.on_hold
+    }
+
+    fn break_glass(&self) -> Option<String> {
+        self.conversation.break_glass.clone()
     }
 
     fn in_transaction(&self) -> bool {
@@ -63,6 +69,20 @@ impl Desk for Held<'_> {
                 () = tokio::time::sleep_until(conversation.deadline) => return Gone::Expired,
             }
         }
+    }
+
+    async fn circumstances(&mut self, session: &mut Session) -> Result<Option<Vec<u8>>, Gone> {
+        let conversation = &mut *self.conversation;
+        if conversation.state.unsynced || conversation.state.transaction == Transaction::Failed {
+            return Ok(None);
+        }
+        let out = &mut conversation.target.out;
+        forward::own(&mut conversation.state, &circumstances_query(), out);
+        if Box::pin(conversation.answers(session)).await.is_err() {
+            return Err(Gone::Target);
+        }
+        let answer = conversation.state.answered.take().and_then(Result::ok);
+        Ok(answer.as_deref().and_then(read_circumstances))
     }
 
     async fn again(&mut self, session: &mut Session) -> Result<Vec<Asked>, Gone> {

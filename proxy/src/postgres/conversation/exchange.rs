@@ -12,7 +12,7 @@ use crate::postgres::frame::target_cap;
 use crate::postgres::pump::{Moved, Want, turn};
 use crate::postgres::relay::{Step, relay};
 use crate::postgres::wire::FLUSH_AT;
-use crate::session::Session;
+use crate::session::{Ended, Session};
 
 /// How far the input of the target was passed on.
 enum Passed {
@@ -118,6 +118,14 @@ impl Conversation {
                 }
                 Ok(())
             }
+            ended = session.forbidden() => {
+                self.cancel_at_target();
+                self.cancelled().await;
+                if let Ended::Grant(revoked) = &ended {
+                    session.lost_grant(revoked);
+                }
+                Err(Over::from(&ended))
+            }
             () = tokio::time::sleep_until(until) => {
                 // What runs at the target is not wanted any more.
                 self.cancel_at_target();
@@ -127,9 +135,7 @@ impl Conversation {
                     None => Err(Gone::Expired.into()),
                 }
             }
-        }?;
-        let _ = session;
-        Ok(())
+        }
     }
 
     /// Passes a cancel on, while the command runs that it is meant for.

@@ -8,7 +8,7 @@ use crate::postgres::errors::sqlstate;
 use crate::postgres::message::Transaction;
 use crate::postgres::pump::{Moved, Want, turn};
 use crate::postgres::unit::Found;
-use crate::session::Session;
+use crate::session::{Ended, Session, Stir};
 
 impl Conversation {
     /// The next unit that the client sends, once it is whole.
@@ -34,7 +34,13 @@ impl Conversation {
             tokio::select! {
                 biased;
                 moved = turn(&mut self.client, &mut self.target, want) => self.moved_idle(moved).await?,
-                () = session.changed() => self.take_up_rules(session)?,
+                stir = session.stirred() => match stir {
+                    Stir::Rules => self.take_up_rules(session)?,
+                    Stir::Revoked(revoked) => {
+                        session.lost_grant(&revoked);
+                        return Err(Over::from(&Ended::Grant(revoked)));
+                    }
+                },
                 () = draining.cancelled(), if may_drain => {
                     return Err(Over::saying(EndCause::Shutdown, sqlstate::SHUTDOWN, "the door shuts down"));
                 }

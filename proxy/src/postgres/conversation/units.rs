@@ -46,7 +46,11 @@ impl Conversation {
             Found::Query(head) => self.query(session, bytes, head).await?,
             Found::Pipeline(heads, end) => self.pipeline(session, bytes, heads, end).await?,
         }
-        self.answers(session).await
+        self.answers(session).await?;
+        if self.state.transaction == Transaction::Idle && !self.state.unsynced {
+            session.settle_grants();
+        }
+        Ok(())
     }
 
     /// The fast path carries an OID and values, nothing that could be judged. It is refused as a pipeline's message is.

@@ -1,0 +1,183 @@
+//! What the conditions of a request should say at one moment.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use sallyport_crds::access_request::AdmissionIdentity;
+use sallyport_crds::approval_policy::GrantScope;
+use sallyport_crds::{AccessRequest, ConditionType, Reason, condition};
+use sallyport_policy::tally::Tally;
+
+use super::admission::Seen;
+use crate::shared::conditions::Finding;
+
+/// The ends of a request, in the order in which one counts over another.
+pub const ENDS: [ConditionType; 5] = [
+    ConditionType::AdmissionChanged,
+    ConditionType::Withdrawn,
+    ConditionType::Denied,
+    ConditionType::Revoked,
+    ConditionType::Expired,
+];
+
+/// Everything that conditions follow from.
+pub struct Moment<'a> {
+    /// The request.
+    pub request: &'a AccessRequest,
+    /// What stood there.
+    pub before: &'a [Condition],
+    /// What the answers come to.
+    pub tally: &'a Tally,
+    /// Whether every rule that asks is in force.
+    pub in_force: bool,
+    /// When a grant that lasts ends, if that is known.
+    pub granted_until: Option<Timestamp>,
+    /// The admission objects when the operator first looked, and now.
+    pub admission: (Option<&'a AdmissionIdentity>, &'a Seen),
+    /// By the operator's clock.
+    pub now: Timestamp,
+}
+
+/// The conditions of the operator's own.
+pub fn findings(moment: &Moment<'_>) -> Vec<Finding> {
+    let mut ends = Vec::new();
+    for kind in ENDS {
+        if let Some(old) = moment.stood(kind) {
+            let reason = reason(old).unwrap_or(Reason::TimedOut);
+            ends.push(Finding::yes(kind, reason, old.message.clone()));
+        }
+    }
+    // Once it has ended, nothing that comes later changes how, but for a grant that was used and is revoked.
+    let only_over = ends.iter().all(|end| end.kind == ConditionType::Expired);
+    match ends.is_empty() {
+        true => ends.extend(moment.new_end()),
+        false if only_over && moment.request.spec.break_glass => ends.extend(moment.revoked()),
+        false => {}
+    }
+    let mut findings = match moment.request.spec.break_glass {
+        true => vec![moment.reviewed()],
+        false => vec![moment.approved(!ends.is_empty())],
+    };
+    findings.extend(ends);
+    findings
+}
+
+/// The reason that a condition of ours states.
+pub fn reason(condition: &Condition) -> Option<Reason> {
+    const REASONS: [Reason; 12] = [
+        Reason::ApprovedByPeople,
+        Reason::DeniedByPerson,
+        Reason::TimedOut,
+        Reason::GrantOver,
+        Reason::WithdrawnByRequester,
+        Reason::RevokedByPerson,
+        Reason::WaitingForApproval,
+        Reason::AwaitingReview,
+        Reason::ReviewedByPerson,
+        Reason::RequiredRuleMissing,
+        Reason::AdmissionNotTrusted,
+        Reason::NotReady,
+    ];
+    REASONS.into_iter().find(|reason| reason.as_str() == condition.reason)
+}
+
+// === impl Moment ===
+
+impl Moment<'_> {
+    fn stood(&self, kind: ConditionType) -> Option<&Condition> {
+        self.before
+            .iter()
+            .find(|one| one.type_ == kind.as_str() && one.status == "True")
+    }
+
+    fn new_end(&self) -> Option<Finding> {
+        self.admission_changed()
+            .or_else(|| {
+                self.by(
+                    &self.tally.withdrawn,
+                    ConditionType::Withdrawn,
+                    Reason::WithdrawnByRequester,
+                )
+            })
+            .or_else(|| self.by(&self.tally.denied, ConditionType::Denied, Reason::DeniedByPerson))
+            .or_else(|| self.revoked())
+            .or_else(|| self.expired())
+    }
+
+    fn by(&self, who: &Option<String>, kind: ConditionType, reason: Reason) -> Option<Finding> {
+        let who = who.as_ref()?;
+        let words = format!("{} by {who}", kind.as_str().to_lowercase());
+        Some(Finding::yes(kind, reason, words))
+    }
+
+    fn revoked(&self) -> Option<Finding> {
+        self.by(&self.tally.revoked, ConditionType::Revoked, Reason::RevokedByPerson)
+    }
+
+    /// What was asked under other admission objects may have been answered under none.
+    fn admission_changed(&self) -> Option<Finding> {
+        let (then, now) = self.admission;
+        let then = then?;
+        (then.digest != now.digest).then(|| {
+            let words = "admission policies or their bindings changed since this was asked: ask again";
+            Finding::yes(ConditionType::AdmissionChanged, Reason::AdmissionNotTrusted, words)
+        })
+    }
+
+    /// Only what the operator saw before the end of time counts, whatever time an entry states.
+    fn expired(&self) -> Option<Finding> {
+        let spec = &self.request.spec;
+        let was_approved = condition::is_true(self.before, ConditionType::Approved) && self.tally.is_approved();
+        let lasts = spec.scope != GrantScope::Command;
+        if condition::is_true(self.before, ConditionType::Consumed) {
+            return None;
+        }
+        let (over, reason, words) = match (spec.break_glass || was_approved && lasts, self.granted_until) {
+            (true, Some(until)) => (self.now >= until, Reason::GrantOver, "the time of the grant is over"),
+            (true, None) => return None,
+            (false, _) if was_approved => (
+                self.now >= spec.expires_at.0,
+                Reason::TimedOut,
+                "it was approved, and not used in time",
+            ),
+            (false, _) => (
+                self.now >= spec.expires_at.0,
+                Reason::TimedOut,
+                "nobody decided in time",
+            ),
+        };
+        over.then(|| Finding::yes(ConditionType::Expired, reason, words))
+    }
+
+    fn approved(&self, over: bool) -> Finding {
+        const KIND: ConditionType = ConditionType::Approved;
+        if over {
+            return Finding::no(KIND, Reason::WaitingForApproval, "the request is over");
+        }
+        if !self.in_force {
+            let message = "no policy in force asks for this any more; run the command again";
+            return Finding::no(KIND, Reason::RequiredRuleMissing, message);
+        }
+        if !self.tally.is_approved() {
+            let words = format!("{} approvals", self.tally.progress());
+            return Finding::no(KIND, Reason::WaitingForApproval, words);
+        }
+        if let Some(fault) = &self.admission.1.fault {
+            return Finding::no(KIND, Reason::AdmissionNotTrusted, fault.clone());
+        }
+        let words = format!("approved by {}", self.tally.approvers.join(", "));
+        Finding::yes(KIND, Reason::ApprovedByPeople, words)
+    }
+
+    fn reviewed(&self) -> Finding {
+        const KIND: ConditionType = ConditionType::Reviewed;
+        if let Some(old) = self.stood(KIND) {
+            return Finding::yes(KIND, Reason::ReviewedByPerson, old.message.clone());
+        }
+        if let Some(found) = self.by(&self.tally.reviewed, KIND, Reason::ReviewedByPerson) {
+            return found;
+        }
+        let why = self.request.spec.reason.as_deref().unwrap_or_default();
+        let words = format!("went ahead without approval ({why}); to be reviewed by another person");
+        Finding::no(KIND, Reason::AwaitingReview, words)
+    }
+}

@@ -1,0 +1,90 @@
+//! What a protocol supplies to a hold.
+
+use std::time::Duration;
+
+use sallyport_crds::approval_policy::OnHold;
+
+use crate::command::Asked;
+use crate::session::Session;
+
+/// What a protocol supplies to a hold: words on the client's screen, and notice of a client that leaves.
+pub trait Desk {
+    /// What the client itself asked for at a hold.
+    fn on_hold(&self) -> Option<OnHold>;
+
+    /// Why the client would go ahead without waiting, if it asked for that.
+    fn break_glass(&self) -> Option<String>;
+
+    /// Whether the session has a transaction open, whose locks stop others while it waits.
+    fn in_transaction(&self) -> bool;
+
+    /// Puts lines on the client's screen: they are sent while [`Desk::gone`] waits.
+    fn tell(&mut self, lines: &Waiting);
+
+    /// Waits until the client cancels or leaves, or the target does. May be cancelled.
+    fn gone(&mut self) -> impl Future<Output = Gone>;
+
+    /// Everything beside the unit itself that decides at the target what it would do: role, settings by which text is read,
+    /// code that it may call. `None` where that cannot be known now; then nobody is asked.
+    fn circumstances(&mut self, session: &mut Session) -> impl Future<Output = Result<Option<Vec<u8>>, Gone>>;
+
+    /// Understands the unit once more, with fresh knowledge: what a name means may have changed while it waited.
+    fn again(&mut self, session: &mut Session) -> impl Future<Output = Result<Vec<Asked>, Gone>>;
+}
+
+/// Why nothing is waited for any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// The client took the command back; the session goes on.
+    Cancelled,
+    /// The client is gone.
+    Client,
+    /// The client broke the protocol.
+    ClientBroke,
+    /// The target is gone.
+    Target,
+    /// The session's time is over.
+    Expired,
+    /// The session may not go on under the present rules.
+    Revoked,
+    /// A grant by which something of the session ran was revoked.
+    GrantRevoked,
+    /// The door shuts down.
+    Shutdown,
+    /// Evidence cannot be written any more.
+    Evidence,
+}
+
+/// What is said to a person who waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Namespace of the request.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Approvals so far of approvals needed; empty at first.
+    pub progress: String,
+    /// Why a second person is asked: the rules' own messages.
+    pub reasons: Vec<String>,
+    /// How long the command still waits.
+    pub left: Duration,
+    /// Whether this is the first word.
+    pub first: bool,
+}
+
+// === impl Gone ===
+
+impl Gone {
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Cancelled => "the asker cancelled the command",
+            Self::Client | Self::ClientBroke => "the asker left",
+            Self::Target => "the target closed the connection",
+            Self::Expired => "the session's time is over",
+            Self::Revoked => "the session may not go on under the present rules",
+            Self::GrantRevoked => "a grant of the session was revoked",
+            Self::Shutdown => "the door shuts down",
+            Self::Evidence => "evidence cannot be written",
+        }
+    }
+}

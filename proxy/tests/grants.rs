@@ -1,0 +1,319 @@
+//! What a grant fits, how it ends, and going ahead without one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
+
+mod common;
+
+use common::door::{Given, TestDoor};
+use common::eventually;
+use common::psql::finish;
+use common::wire::{Client, tags};
+use sallyport_audit::record::{EndCause, Event, Fate};
+use serde_json::{Value, json};
+
+const SCHEMA: &str = "CREATE TABLE acct (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
+    INSERT INTO acct VALUES (1, 0), (2, 0);
+    CREATE SCHEMA other; CREATE TABLE other.acct (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
+    CREATE TABLE log (n int);
+    CREATE FUNCTION inner_step(i int) RETURNS int LANGUAGE sql AS $$select i$$;
+    CREATE FUNCTION pay(i int) RETURNS int LANGUAGE plpgsql AS $$begin return inner_step(i); end$$;
+    CREATE FUNCTION steal() RETURNS trigger LANGUAGE plpgsql AS $$begin insert into log values (1); return old; end$$;
+    CREATE VIEW payable AS SELECT id FROM acct WHERE id = 1;";
+
+/// Everything that has a mark in its text, writes, or calls `pay` needs bob.
+fn asks_bob(approval: Value) -> Given {
+    let mut asks = json!({"approvers": [{"kind": "Group", "name": "oidc:dba"}]});
+    asks.as_object_mut()
+        .unwrap()
+        .extend(approval.as_object().unwrap().clone());
+    Given::open().policy(json!([
+        {"name": "asked", "match": {"cel": "command.verbs.exists(v, v in ['insert', 'update', 'delete']) || command.text.contains('pay')"}, "action": "RequireApproval",
+         "message": "this needs bob", "approval": asks},
+        {"name": "rest", "match": {"any": true}, "action": "Allow"},
+    ]))
+}
+
+#[test]
+fn what_changes_while_a_command_waits_is_not_what_was_approved() {
+    for (sql, meanwhile) in [
+        (
+            "select pay(1)",
+            "CREATE OR REPLACE FUNCTION pay(i int) RETURNS int LANGUAGE sql AS 'select 1000'",
+        ),
+        (
+            "select pay(1)",
+            "CREATE OR REPLACE FUNCTION inner_step(i int) RETURNS int LANGUAGE sql AS 'select 1000'",
+        ),
+        ("select pay(1)", "ALTER FUNCTION pay(int) SECURITY DEFINER"),
+        (
+            "select id as pay from payable",
+            "CREATE OR REPLACE VIEW payable AS SELECT id FROM acct",
+        ),
+        (
+            "delete from acct where id = 1",
+            "ALTER TABLE acct RENAME TO old; CREATE TABLE acct AS TABLE old",
+        ),
+        (
+            "delete from acct where id = 1",
+            "CREATE TRIGGER t BEFORE DELETE ON acct FOR EACH ROW EXECUTE FUNCTION steal()",
+        ),
+        (
+            "delete from acct where id = 1",
+            "CREATE RULE r AS ON DELETE TO acct DO ALSO INSERT INTO log VALUES (2)",
+        ),
+        (
+            "insert into acct (id) values (9)",
+            "ALTER TABLE acct ALTER n SET DEFAULT 1000",
+        ),
+        (
+            "insert into acct values (9, 1)",
+            "ALTER TABLE acct ADD CONSTRAINT c CHECK (inner_step(n) >= 0)",
+        ),
+        (
+            "delete from acct where id = 1",
+            "ALTER TABLE acct ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON acct USING (pay(id) > 0)",
+        ),
+        (
+            "delete from acct where id OPERATOR(public.===) 1",
+            "CREATE OR REPLACE FUNCTION same(int, int) RETURNS bool LANGUAGE sql AS 'select true'",
+        ),
+    ] {
+        let schema = format!(
+            "{SCHEMA} CREATE FUNCTION same(int, int) RETURNS bool LANGUAGE sql AS 'select $1 = $2';
+             CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = same);"
+        );
+        let door = TestDoor::new(&asks_bob(json!({})), &schema);
+        let held = door.psql_start("alice", &[sql]);
+        let (name, _) = door.people.asked(1);
+        door.direct(meanwhile);
+        door.people.approve(&name);
+        let printed = finish(held);
+        assert!(
+            printed
+                .err
+                .contains("what the command means has changed while it waited"),
+            "{sql} / {meanwhile}: {printed:?}"
+        );
+        assert_eq!(door.direct("select count(*) from log"), "0", "{meanwhile}");
+    }
+}
+
+#[test]
+fn a_grant_fits_one_command_under_one_set_of_circumstances() {
+    let door = TestDoor::new(&asks_bob(json!({"onHold": "Refuse"})), SCHEMA);
+    let sql = "delete from acct where id = 1";
+    let refused = door.psql("alice", &[sql]);
+    assert!(refused.err.contains("request-1"), "{refused:?}");
+    door.people.approve("request-1");
+    let with = |options: &str| format!("{} options='{options}'", door.conninfo("alice"));
+    let elsewhere = [
+        door.psql_with(&with("-c search_path=other"), &[sql]),
+        door.psql_with(&with("-c search_path=public,other"), &[sql]),
+        door.psql_with(&with("-c TimeZone=Asia/Tokyo"), &[sql]),
+        door.psql_with(&with("-c DateStyle=German"), &[sql]),
+        door.psql_with(&with("-c standard_conforming_strings=off"), &[sql]),
+        door.psql("alice", &["set transform_null_equals = on", sql]),
+        door.psql("alice", &["delete from acct where id = 2"]),
+        door.psql("alice", &["delete from acct where id =  1"]),
+        door.psql("alice", &["delete from acct where id = 1; select 1"]),
+        door.psql("bob", &[sql]),
+    ];
+    for (index, printed) in elsewhere.iter().enumerate() {
+        assert!(printed.err.contains("42501: this needs bob"), "{index}: {printed:?}");
+        assert!(!printed.err.contains("request-1 "), "{index}: {printed:?}");
+    }
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let mut bound = |value: &str| {
+        client
+            .parse("", "delete from acct where id = $1::int")
+            .bind("", "", &[value], 0);
+        client.execute("", 0).sync();
+        client.ready()
+    };
+    let first = bound("2");
+    let name = |detail: String| detail.split_whitespace().nth(1).unwrap().to_owned();
+    let asked = name(first.iter().find_map(|message| message.field('D')).unwrap());
+    door.people.approve(&asked);
+    assert_eq!(tags(&bound("3")), "1EZ", "another parameter");
+    assert_eq!(tags(&bound("2")), "12CZ", "the one that was approved");
+    assert_eq!(tags(&bound("2")), "1EZ", "and once");
+    assert_eq!(door.direct("select count(*) from acct"), "1");
+    let printed = door.psql("alice", &[sql]);
+    assert_eq!(printed.err, "", "the first is still good");
+    assert_eq!(door.direct("select count(*) from acct"), "0");
+}
+
+#[test]
+fn a_fingerprint_lets_parameters_vary_and_nothing_else() {
+    let grant = json!({"onHold": "Refuse", "grant": {"scope": "Fingerprint", "validFor": "1h"}});
+    let door = TestDoor::new(&asks_bob(grant), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let mut bound = |sql: &str, value: &str| {
+        client.parse("", sql).bind("", "", &[value], 0).execute("", 0).sync();
+        tags(&client.ready())
+    };
+    let sql = "update acct set n = 1 where id = $1::int";
+    assert_eq!(bound(sql, "1"), "1EZ");
+    door.people.approve("request-1");
+    assert_eq!(bound(sql, "1"), "12CZ");
+    assert_eq!(bound(sql, "2"), "12CZ");
+    assert_eq!(bound("update acct set n = 2 where id = $1::int", "1"), "1EZ");
+    door.direct("CREATE OR REPLACE FUNCTION inner_step(i int) RETURNS int LANGUAGE sql AS 'select 7'");
+    assert_eq!(bound(sql, "2"), "1EZ", "the code behind it is another");
+}
+
+#[test]
+fn revoking_ends_what_was_allowed() {
+    let grant = json!({"onHold": "Refuse", "grant": {"scope": "Session", "validFor": "1h"}});
+    let door = TestDoor::new(&asks_bob(grant), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client.query("update acct set n = 1");
+    door.people.approve("request-1");
+    assert_eq!(tags(&client.query("begin")), "CZ");
+    assert_eq!(tags(&client.query("update acct set n = 1")), "CZ");
+    assert_eq!(
+        tags(&client.query("insert into acct values (3)")),
+        "CZ",
+        "whatever needs it in this session"
+    );
+    door.people
+        .revoke("request-1", "the grant was revoked by oidc:bob: wrong ticket");
+    let said = client.read();
+    assert_eq!(said.field('C').as_deref(), Some("57P01"));
+    assert!(
+        said.field('M').unwrap().contains("revoked by oidc:bob: wrong ticket"),
+        "{said:?}"
+    );
+    eventually("the rollback", || {
+        (door.direct("select count(*) from pg_stat_activity where state like 'idle in%'") == "0").then_some(())
+    });
+    assert_eq!(door.direct("select sum(n) from acct"), "0");
+    door.recorded("the revocation", |event| match event {
+        Event::Revoked(closed) if closed.request.name == "request-1" => Some(()),
+        _ => None,
+    });
+
+    let door = TestDoor::new(&asks_bob(json!({})), SCHEMA);
+    let running = door.psql_start("alice", &["select pay(1), pg_sleep(60)", "select 'lives on'"]);
+    let (name, _) = door.people.asked(1);
+    door.people.approve(&name);
+    eventually("it runs", || {
+        (door.direct("select count(*) from pg_stat_activity where query like 'select pay%' and state = 'active'")
+            == "1")
+            .then_some(())
+    });
+    door.people.revoke(&name, "the grant was revoked by oidc:bob");
+    let printed = finish(running);
+    assert!(printed.err.contains("57P01") && printed.out.is_empty(), "{printed:?}");
+    eventually("the target stopped", || {
+        (door.direct("select count(*) from pg_stat_activity where query like 'select pay%'") == "0").then_some(())
+    });
+    let cause = door.recorded("the end", |event| match event {
+        Event::SessionEnd(end) => Some(end.cause),
+        _ => None,
+    });
+    assert_eq!(cause, EndCause::Revoked);
+}
+
+fn glass() -> Given {
+    let mut given = asks_bob(json!({"onHold": "Refuse"}));
+    let spec = given.policies[0].1.as_object_mut().unwrap();
+    let leave = json!({
+        "subjects": [{"kind": "Group", "name": "oidc:engineers"}], "reviewers": [{"kind": "Group", "name": "oidc:dba"}],
+        "maxDuration": "1h", "maxLoginAge": "5m",
+    });
+    spec.insert("breakGlass".into(), leave);
+    given
+}
+
+#[test]
+fn glass_is_broken_loudly_and_locked_until_it_is_reviewed() {
+    let door = TestDoor::new(&glass(), SCHEMA);
+    let plain = door.psql("alice", &["delete from acct where id = 1"]);
+    assert!(
+        plain.err.contains("request-1"),
+        "without the word nothing breaks: {plain:?}"
+    );
+    let breaking = |user: &str| {
+        format!(
+            "{} options='-c sallyport.break_glass=branch\\\\ is\\\\ down'",
+            door.conninfo(user)
+        )
+    };
+    let printed = door.psql_with(
+        &breaking("alice"),
+        &["delete from acct where id = 1", "delete from acct where id = 2"],
+    );
+    assert_eq!(printed.err, "", "{printed:?}");
+    assert_eq!(door.direct("select count(*) from acct"), "0");
+    assert_eq!(door.people.count(), 2, "one use, two commands");
+    let (reason, _) = door.people.request("request-2").ask.break_glass.unwrap();
+    assert_eq!(reason, "branch is down");
+    let glass = |event: &Event| match event {
+        Event::BreakGlass(glass) => Some((glass.reason.clone(), glass.request.name.clone())),
+        _ => None,
+    };
+    assert_eq!(
+        door.recorded("the record of its own kind", glass),
+        ("branch is down".into(), "request-2".into())
+    );
+    door.recorded_times(
+        "two outcomes",
+        2,
+        |event| matches!(event, Event::Outcome(outcome) if outcome.fate == Fate::Executed && outcome.rows == 1),
+    );
+
+    door.people.lock("request-2");
+    let locked = door.psql_with(&breaking("alice"), &["insert into acct values (1)"]);
+    assert!(
+        locked.err.contains("locked for you until AccessRequest request-2") && locked.err.contains("request-3"),
+        "{locked:?}"
+    );
+    let others = door.psql_with(&breaking("bob"), &["insert into acct values (1)"]);
+    assert!(others.err.contains("Break-glass is not open to you"), "{others:?}");
+    assert_eq!(door.direct("select count(*) from acct"), "0");
+}
+
+#[test]
+fn glass_never_lifts_a_denial_and_a_revoked_use_ends() {
+    let mut given = glass();
+    let rules = given.policies[0].1["rules"].as_array_mut().unwrap();
+    rules.insert(
+        0,
+        json!({"name": "no", "match": {"cel": "'truncate' in command.verbs"}, "action": "Deny"}),
+    );
+    let door = TestDoor::new(&given, SCHEMA);
+    let breaking = format!("{} options='-c sallyport.break_glass=x'", door.conninfo("alice"));
+    let printed = door.psql_with(&breaking, &["truncate acct"]);
+    assert!(printed.err.contains("42501"), "{printed:?}");
+    assert_eq!(door.people.count(), 0);
+    let mut client = Client::login(&door, "alice", &[("options", "-c sallyport.break_glass=x")]).unwrap();
+    assert_eq!(tags(&client.query("begin")), "CZ");
+    assert_eq!(tags(&client.query("delete from acct")), "CZ");
+    door.people.revoke("request-1", "the grant was revoked by oidc:bob");
+    assert_eq!(client.read().field('C').as_deref(), Some("57P01"));
+    eventually("the rollback", || {
+        (door.direct("select count(*) from acct") == "2").then_some(())
+    });
+}
+
+#[test]
+fn where_nobody_else_could_approve_it_is_refused_at_once() {
+    let given = asks_bob(json!({"approvers": [{"kind": "User", "name": "oidc:alice"}]}));
+    let door = TestDoor::new(&given, SCHEMA);
+    let printed = door.psql("alice", &["delete from acct"]);
+    assert!(
+        printed.err.contains("an approval that nobody could give"),
+        "{printed:?}"
+    );
+    let bob = door.psql_start("bob", &["delete from acct"]);
+    let (name, _) = door.people.asked(1);
+    door.people.approve(&name);
+    assert_eq!(finish(bob).err.matches("ERROR").count(), 0, "alice can approve for bob");
+}
