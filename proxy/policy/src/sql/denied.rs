@@ -107,8 +107,9 @@ impl Denied {
     }
 }
 
-/// What is always refused about one node, its children left aside.
-pub(super) fn of(node: Node<'_>) -> Option<Denied> {
+/// What is always refused about one node, its children left aside. `setting`: what a call of `set_config` changes, where
+/// that can be read.
+pub(super) fn of(node: Node<'_>, setting: Option<&str>) -> Option<Denied> {
     use AlwaysDenied as Class;
     Some(match node.kind() {
         "CreateRoleStmt" => Denied::new(Class::Roles, "CREATE ROLE"),
@@ -131,7 +132,7 @@ pub(super) fn of(node: Node<'_>) -> Option<Denied> {
         "CreateFunctionStmt" => return untrusted(node, "options", "CREATE FUNCTION"),
         "DoStmt" => return untrusted(node, "args", "DO"),
         "CreatePLangStmt" if !node.flag("pltrusted") => Denied::new(Class::UntrustedFunctions, "CREATE LANGUAGE"),
-        "FuncCall" => return function(&node.names("funcname")).or_else(|| set_config(node)),
+        "FuncCall" => return function(&node.names("funcname")).or_else(|| set_config(node, setting)),
         _ => return None,
     })
 }
@@ -145,7 +146,7 @@ pub(super) fn function(name: &[&str]) -> Option<Denied> {
 }
 
 /// `set_config('role', …)` is SET ROLE, and one whose name cannot be read may be.
-fn set_config(node: Node<'_>) -> Option<Denied> {
+fn set_config(node: Node<'_>, setting: Option<&str>) -> Option<Denied> {
     if node.names("funcname").last() != Some(&"set_config") {
         return None;
     }
@@ -159,8 +160,7 @@ fn set_config(node: Node<'_>) -> Option<Denied> {
     if node.list("args").any(|argument| argument.is("NamedArgExpr")) {
         return denied();
     }
-    let first = node.list("args").next()?;
-    match first.literal() {
+    match setting {
         Some(name) => role_setting(name, true, node),
         None => denied(),
     }

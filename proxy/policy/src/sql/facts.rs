@@ -4,6 +4,7 @@ use super::denied::{self, Denied};
 use super::effect::{self, Setting};
 use super::functions::{Safety, is_own_operator, safety};
 use super::names::{Access, FunctionRef, RelationRef, qualified};
+use super::pinned;
 use super::tree::Node;
 use super::verb::{Verb, Verbs};
 
@@ -42,6 +43,7 @@ pub(super) fn gather(root: Node<'_>) -> Facts {
     let mut walk = Walk {
         facts: Facts::default(),
         scopes: Vec::new(),
+        selects: Vec::new(),
     };
     walk.visit(root, None);
     walk.facts
@@ -51,6 +53,8 @@ struct Walk<'a> {
     facts: Facts,
     /// Names of common table expressions, innermost last.
     scopes: Vec<&'a str>,
+    /// The SELECTs around the node, innermost last.
+    selects: Vec<Node<'a>>,
 }
 
 /// Where a node stands: its parent and the kind of thing the parent does to relations.
@@ -59,7 +63,10 @@ type Parent<'a> = Option<Node<'a>>;
 impl<'a> Walk<'a> {
     fn visit(&mut self, node: Node<'a>, parent: Parent<'a>) {
         self.note(node, parent);
-        let outer = self.scopes.len();
+        let (outer, selects) = (self.scopes.len(), self.selects.len());
+        if node.is("SelectStmt") {
+            self.selects.push(node);
+        }
         if let Some(with) = node.node("with_clause") {
             self.with(with);
         }
@@ -69,6 +76,7 @@ impl<'a> Walk<'a> {
             }
         }
         self.scopes.truncate(outer);
+        self.selects.truncate(selects);
     }
 
     /// A common table expression is visible in those after it, in itself only under RECURSIVE, and in the statement.
@@ -87,12 +95,13 @@ impl<'a> Walk<'a> {
         if let Some(verb) = Verb::of_kind(node.kind()) {
             self.facts.verbs.insert(verb);
         }
-        if let Some(denied) = denied::of(node) {
+        let setting = self.setting(node, parent);
+        if let Some(denied) = denied::of(node, setting) {
             self.facts.denied.push(denied);
         }
         match node.kind() {
             "RangeVar" => self.relation(node, parent),
-            "FuncCall" => self.function(node),
+            "FuncCall" => self.function(node, setting),
             "AExpr" => self.operator(&node.names("name")),
             "SubLink" => self.operator(&node.names("oper_name")),
             "SortBy" => self.operator(&node.names("use_op")),
@@ -168,7 +177,22 @@ impl<'a> Walk<'a> {
         });
     }
 
-    fn function(&mut self, node: Node<'a>) {
+    /// The setting that a call of `set_config` changes, if that can be read.
+    fn setting(&self, node: Node<'a>, parent: Parent<'a>) -> Option<&'a str> {
+        if !node.is("FuncCall") || node.names("funcname").last() != Some(&"set_config") {
+            return None;
+        }
+        let first = node.list("args").next()?;
+        first.literal().or_else(|| {
+            let select = self
+                .selects
+                .last()
+                .filter(|_| parent.is_some_and(|parent| parent.is("ResTarget")))?;
+            pinned::setting(*select, node)
+        })
+    }
+
+    fn function(&mut self, node: Node<'a>, setting: Option<&str>) {
         let names = node.names("funcname");
         let Some((schema, name)) = qualified(&names) else {
             return;
@@ -179,7 +203,7 @@ impl<'a> Walk<'a> {
             Safety::Opaque => self.facts.opaque.push(format!("function {}", names.join("."))),
         }
         if name == "set_config" {
-            self.facts.settings.push(config_setting(node));
+            self.facts.settings.push(config_setting(node, setting));
         }
         self.facts.add_function(FunctionRef { schema, name });
     }
@@ -247,11 +271,11 @@ fn transaction_verb(kind: i64) -> Verb {
     }
 }
 
-fn config_setting(node: Node<'_>) -> Setting {
+fn config_setting(node: Node<'_>, name: Option<&str>) -> Setting {
     let args: Vec<Node<'_>> = node.list("args").collect();
     let literal = |at: usize| args.get(at).and_then(|arg| arg.literal()).map(str::to_owned);
     Setting {
-        name: literal(0).map(|name| name.to_ascii_lowercase()),
+        name: name.map(str::to_ascii_lowercase),
         value: literal(1),
         local: false,
     }

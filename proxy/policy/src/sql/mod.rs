@@ -17,6 +17,7 @@ mod functions;
 pub mod lineage;
 mod names;
 mod parser;
+mod pinned;
 mod pour;
 mod statement;
 mod tree;

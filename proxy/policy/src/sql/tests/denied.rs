@@ -49,6 +49,39 @@ fn always_denied() {
                 "SessionAuthorization",
             ),
             ("select set_config('work_mem', '1MB', false)", ""),
+            // pg_dump's own way.
+            (
+                "select set_config(name, 'view, foreign-table', false) from pg_settings where name = 'restrict_nonsystem_relation_kind'",
+                "",
+            ),
+            (
+                "select set_config(name, 'bob', false) from pg_settings where name = 'role'",
+                "SessionAuthorization",
+            ),
+            (
+                "select set_config(name, 'bob', false) from pg_settings where name = 'work_mem' or name = 'role'",
+                "SessionAuthorization",
+            ),
+            (
+                "select set_config(name, 'bob', false) from pg_settings, t where name = 'work_mem'",
+                "SessionAuthorization",
+            ),
+            (
+                "select set_config(name || '', 'bob', false) from pg_settings where name = 'work_mem'",
+                "SessionAuthorization",
+            ),
+            (
+                "select (select set_config(name, 'bob', false) from u) from pg_settings where name = 'work_mem'",
+                "SessionAuthorization",
+            ),
+            (
+                "select set_config(name, 'bob', false) from s.pg_settings where name = 'work_mem'",
+                "SessionAuthorization",
+            ),
+            (
+                "select set_config(name, 'bob', false) from pg_settings where name <> 'work_mem'",
+                "SessionAuthorization",
+            ),
             (
                 "create function f() returns int language sql set role = 'x' as 'select 1'",
                 "SessionAuthorization",

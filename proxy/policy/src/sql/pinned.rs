@@ -1,0 +1,51 @@
+//! Which setting `set_config(name, …)` changes when its name comes from `pg_settings`.
+//!
+//! `SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'y'` is how pg_dump and its like set what an older
+//! server may not have. The condition leaves one name, so the call is as plain as `set_config('y', …)`.
+
+use super::tree::Node;
+
+/// The name that the condition of `select` leaves for a `set_config` in its target list, where it leaves one.
+pub(super) fn setting<'a>(select: Node<'a>, call: Node<'a>) -> Option<&'a str> {
+    let mut from = select.list("from_clause");
+    let (settings, None) = (from.next()?, from.next()) else {
+        return None;
+    };
+    let known = settings.is("RangeVar")
+        && settings.text("relname") == "pg_settings"
+        && matches!(settings.text("schemaname"), "" | "pg_catalog")
+        && !settings.has("alias");
+    let named = call.list("args").next().is_some_and(is_name);
+    (known && named)
+        .then(|| required(select.node("where_clause")?))
+        .flatten()
+}
+
+/// The literal that a condition requires the column `name` to equal, by itself or among others that must hold too.
+fn required(condition: Node<'_>) -> Option<&str> {
+    match condition.kind() {
+        "BoolExpr" if condition.int("boolop") == AND_EXPR => condition.list("args").find_map(required),
+        "AExpr" if condition.int("kind") == AEXPR_OP && is_equality(&condition.names("name")) => {
+            let (left, right) = (condition.node("lexpr")?, condition.node("rexpr")?);
+            match (is_name(left), is_name(right)) {
+                (true, _) => right.literal(),
+                (_, true) => left.literal(),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn is_name(node: Node<'_>) -> bool {
+    let fields = node.names("fields");
+    node.is("ColumnRef") && matches!(fields.as_slice(), ["name"] | ["pg_settings", "name"])
+}
+
+fn is_equality(operator: &[&str]) -> bool {
+    matches!(operator, ["="] | ["pg_catalog", "="])
+}
+
+/// Values of the grammar's enumerations.
+const AND_EXPR: i64 = 1;
+const AEXPR_OP: i64 = 1;
