@@ -8,7 +8,7 @@ export CARGO_TARGET_DIR ?= $(SALLYPORT_CACHE)/target
 
 include e2e/cluster/cluster.mk
 
-.PHONY: help check build test demo crds tools
+.PHONY: help check build test bench demo crds tools
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -31,3 +31,6 @@ demo: ## the story, on a real cluster, step by step; leaves everything running
 
 test: ## every test there is
 	@e2e/test
+
+bench: ## ratios against a direct connection and PgBouncer, in one run: a table, and target/bench/report.jsonl
+	@e2e/measure $(ONLY)

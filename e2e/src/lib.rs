@@ -3,6 +3,7 @@
 //! The story of `make demo` is the same code as the end-to-end test: each step does what a person would do, shows what
 //! a person would see, and checks it.
 
+pub mod bench;
 pub mod client;
 pub mod demo;
 pub mod narrator;
