@@ -6,6 +6,7 @@ mod filter;
 mod mirror;
 mod print;
 mod show;
+mod sink;
 mod trust;
 mod verify;
 

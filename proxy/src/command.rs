@@ -14,7 +14,7 @@ mod running;
 use std::time::Instant;
 
 use sallyport_audit::Time;
-use sallyport_audit::record::{Batch, Event};
+use sallyport_audit::record::{Action, Batch, Event, NotRun};
 use sallyport_recorder::client::{Durable, EvidenceError};
 
 use crate::metrics;
@@ -82,15 +82,25 @@ async fn append(session: &Session, events: Vec<Event>) -> Result<Durable, Eviden
     let began = Instant::now();
     let mut batch = Batch::new();
     let now = Time::now();
+    let mut intents = Vec::new();
     for event in events {
+        if let Event::Command(command) = &event
+            && command.verdict.action != Action::Deny
+        {
+            intents.push(command.command);
+        }
         batch.push(now, Some(session.id()), event)?;
     }
-    let durable = session
-        .door()
-        .evidence
-        .append(batch)
-        .await
-        .inspect_err(|_| metrics::get().evidence_failed())?;
+    let result = session.door().evidence.append(batch).await;
+    if let Err(error) = &result {
+        metrics::get().evidence_failed();
+        if matches!(error, EvidenceError::Unavailable { .. }) {
+            // The records may still arrive: what is refused now must not look as if it had run.
+            let unrun = intents.into_iter().map(|command| Running::new(session, command, false));
+            unrun.for_each(|running| running.not_run(NotRun::NotRecordedInTime));
+        }
+    }
+    let durable = result?;
     metrics::get().recorded(began.elapsed());
     Ok(durable)
 }
@@ -100,6 +110,7 @@ fn without_evidence(error: EvidenceError) -> Settled {
         EvidenceError::SessionOver | EvidenceError::Closed | EvidenceError::Setup(_) => Settled::Over(Gone::Evidence),
         EvidenceError::Unavailable { .. }
         | EvidenceError::Full { .. }
+        | EvidenceError::Lagging { .. }
         | EvidenceError::Refused(_)
         | EvidenceError::Record(_) => Settled::Refuse(Refused::new(
             Kind::NoEvidence,

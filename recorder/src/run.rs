@@ -130,7 +130,8 @@ fn liveness(status: watch::Receiver<Status>) -> Probe {
     Arc::new(move || status.borrow().broken.clone().map_or(Ok(()), Err))
 }
 
-/// Ready means: a record that comes now would be taken.
+/// Ready means: who comes now gets an answer. A recorder whose volume is full still takes what ends things on record, serves
+/// readers, and refuses the rest in words; metric and condition say so.
 fn readiness(status: watch::Receiver<Status>, end: CancellationToken) -> Probe {
     Arc::new(move || {
         if end.is_cancelled() {
@@ -140,11 +141,7 @@ fn readiness(status: watch::Receiver<Status>, end: CancellationToken) -> Probe {
         if status.fenced {
             return Err("waits until the operator has vouched for the volume".to_owned());
         }
-        status
-            .broken
-            .clone()
-            .or_else(|| status.problem.clone())
-            .map_or(Ok(()), Err)
+        status.broken.clone().map_or(Ok(()), Err)
     })
 }
 

@@ -211,10 +211,23 @@ pub enum Fate {
     Executed,
     /// The target answered with an error.
     Failed,
-    /// It never ran: an earlier one of its unit failed, or the wait for evidence ran out.
-    Skipped,
+    /// It never ran; [`Outcome::why`] says why.
+    #[serde(alias = "skipped")]
+    NotRun,
     /// The target vanished while it ran.
     Unknown,
+}
+
+/// Why a command that no rule refused did not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NotRun {
+    /// It was sent together with a command that was refused: such a unit does not run past its first refusal.
+    SentWithRefused,
+    /// An earlier command of its unit failed at the target, which then passes over the rest.
+    EarlierFailed,
+    /// Its intent was not known to be on disk in time, so the client was refused.
+    NotRecordedInTime,
 }
 
 /// What COPY moved.
@@ -252,6 +265,9 @@ pub struct Outcome {
     /// Number of the transaction within the session, from 1; joins [`TransactionEnd`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction: Option<u64>,
+    /// Why it did not run; [`Fate::NotRun`] only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<NotRun>,
 }
 
 /// How a transaction ended: a command's own success says nothing about a later COMMIT.

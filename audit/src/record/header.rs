@@ -29,6 +29,19 @@ impl Kind {
     /// How a transaction ended; may arrive after its session was declared over.
     pub const TRANSACTION_END: &str = "transactionEnd";
 
+    /// Somebody was turned away.
+    pub const LOGIN_REFUSED: &str = "loginRefused";
+
+    /// Whether such a record ends something that is on record already: it is still taken when a volume runs out of room for
+    /// anything new.
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        matches!(
+            self.as_str(),
+            Self::OUTCOME | Self::TRANSACTION_END | Self::SESSION_END | "denied" | "withdrawn" | "expired" | "logEnd"
+        )
+    }
+
     /// The JSON name.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use batch::{Batch, Draft, RecordError, Seal};
 pub use command::{
-    Action, Command, CommandPart, Copied, Encoding, Fate, Observed, Outcome, Param, RuleRef, TransactionEnd,
+    Action, Command, CommandPart, Copied, Encoding, Fate, NotRun, Observed, Outcome, Param, RuleRef, TransactionEnd,
     TransactionFate, Verdict,
 };
 pub use header::{Header, HeaderError, Kind};

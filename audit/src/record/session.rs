@@ -160,8 +160,8 @@ pub enum EndCause {
 pub struct SessionEnd {
     /// Why.
     pub cause: EndCause,
-    /// Commands that were judged in this session (0 when the recorder writes it).
+    /// Commands that were judged in this session; where the recorder writes it, those on record.
     pub commands: u64,
-    /// Microseconds since the session's start (0 when the recorder writes it).
+    /// Microseconds since the session's start; where the recorder writes it, until the session's last record.
     pub duration_us: u64,
 }

@@ -183,6 +183,7 @@ pub(crate) fn every_event() -> Vec<Event> {
             rows: 6,
             sqlstate: Some("42501".into()),
             transaction: Some(7),
+            why: None,
         }),
         Event::TransactionEnd(TransactionEnd {
             fate: TransactionFate::RolledBack,

@@ -16,13 +16,15 @@ pub use entries::Entries;
 pub use report::{Finding, Report, Spot, Verdict};
 
 use crate::checkpoint::Checkpoint;
-use crate::note::{NoteError, VerifierKey};
+use crate::note::{Note, NoteError, VerifierKey};
 use crate::store::{Store, StoreError};
 
 /// What is known from outside.
 #[derive(Clone, Debug)]
 pub struct Trust {
     key: VerifierKey,
+    /// Who cosigns checkpoints that only grew.
+    witness: Option<VerifierKey>,
     /// By size, the smallest first.
     checkpoints: Vec<Checkpoint>,
 }
@@ -33,8 +35,38 @@ impl Trust {
     pub fn new(key: VerifierKey) -> Self {
         Self {
             key,
+            witness: None,
             checkpoints: Vec::new(),
         }
+    }
+
+    /// Trust in the witness as well (its key for cosignatures).
+    #[must_use]
+    pub fn with_witness(self, witness: VerifierKey) -> Self {
+        Self {
+            witness: Some(witness.cosigner()),
+            ..self
+        }
+    }
+
+    /// The witness's key for cosignatures.
+    #[must_use]
+    pub fn witness(&self) -> Option<&VerifierKey> {
+        self.witness.as_ref()
+    }
+
+    /// Adds a checkpoint that the witness has cosigned; says when it did (seconds since 1970).
+    ///
+    /// # Errors
+    /// When the log's key or the witness's did not sign it, or no witness is known.
+    pub fn add_cosigned(&mut self, note: &str) -> Result<u64, NoteError> {
+        let witness = self
+            .witness
+            .as_ref()
+            .ok_or(NoteError::Malformed("no witness is known"))?;
+        let time = Note::parse(note)?.verify(witness)?;
+        self.add(note)?;
+        Ok(time.unwrap_or_default())
     }
 
     /// Adds a checkpoint that was kept outside the log (a signed note).

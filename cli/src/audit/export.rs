@@ -7,7 +7,7 @@ use sallyport_audit::record::{Event, Person, Record};
 use sallyport_audit::verify::Verdict;
 
 use super::filter::{Filter, People, action};
-use super::trust::Flags;
+use super::trust::{Copying, Flags};
 use super::verify;
 use crate::cluster;
 
@@ -26,7 +26,7 @@ pub struct Args {
 const COLUMNS: &str = "index,time,namespace,connection,session,person,issuer,subject,kind,command,verdict,rules,risk,text,fate,rows,sqlstate,masked,approvers";
 
 pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
-    let known = args.from.resolve(cluster, None).await?;
+    let known = args.from.resolve(cluster, Copying::default()).await?;
     let csv = args.format == "csv";
     let mut people = People::default();
     let mut lines = Vec::new();

@@ -9,15 +9,44 @@ use sallyport_audit::tiles::{Kind, Tile, WIDTH};
 
 use super::fetch::Fetch;
 
-/// Copies checkpoint, entries and hashes into `dir`. What the log does not give is left out: verification names it.
-pub async fn mirror(mut fetch: Fetch, dir: &Path) -> Result<()> {
-    let Some(note) = fetch.get("checkpoint").await.context("the log's checkpoint")? else {
-        return Ok(());
+/// A log's checkpoint, unverified: how much there is to copy.
+pub struct Newest {
+    /// The signed note.
+    pub note: String,
+    /// Records.
+    pub size: u64,
+}
+
+/// What a recorder answers.
+#[derive(serde::Deserialize)]
+struct Grown {
+    checkpoint: String,
+}
+
+/// The checkpoint of what is in the log now; a log that is merely files has the one that it was left with. `None` where there
+/// is none.
+pub async fn newest(fetch: &mut Fetch) -> Result<Option<Newest>> {
+    let recorder = fetch.get("v1/checkpoint?from=0").await.ok().flatten();
+    let answered = recorder.and_then(|answer| serde_json::from_slice::<Grown>(&answer).ok());
+    let note = match answered {
+        Some(Grown { checkpoint }) => Some(checkpoint),
+        None => {
+            let file = fetch.get("checkpoint").await.context("the log's checkpoint")?;
+            file.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        }
     };
-    write(dir, "checkpoint", &note)?;
-    let text = String::from_utf8_lossy(&note).into_owned();
+    Ok(note.map(|note| {
+        let parsed = Note::parse(&note).and_then(|note| Checkpoint::parse_text(note.text()));
+        let size = parsed.map_or(0, |checkpoint| checkpoint.size);
+        Newest { note, size }
+    }))
+}
+
+/// Copies the log under this checkpoint into `dir`. What the log does not give is left out: verification names it.
+pub async fn mirror(mut fetch: Fetch, note: &str, dir: &Path) -> Result<()> {
+    write(dir, "checkpoint", note.as_bytes())?;
     // Unverified here: it only says how much there is to copy.
-    let Ok(size) = Note::parse(&text)
+    let Ok(size) = Note::parse(note)
         .and_then(|note| Checkpoint::parse_text(note.text()))
         .map(|checkpoint| checkpoint.size)
     else {

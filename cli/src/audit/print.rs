@@ -1,6 +1,8 @@
 //! A record in a line, for people. Text that somebody else composed is escaped: a terminal must not obey it.
 
-use sallyport_audit::record::{Approver, Command, Event, LoginRefused, Outcome, Person, Record, RequestRef, RuleRef};
+use sallyport_audit::record::{
+    Approver, Command, Event, Fate, LoginRefused, NotRun, Outcome, Person, Record, RequestRef, RuleRef,
+};
 
 use super::filter::action;
 
@@ -128,6 +130,9 @@ fn command(command: &Command) -> String {
 }
 
 fn outcome(outcome: &Outcome) -> String {
+    if outcome.fate == Fate::NotRun {
+        return format!("command {} did not run{}", outcome.command, not_run(outcome.why));
+    }
     let mut out = format!(
         "command {} {}, {} rows",
         outcome.command,
@@ -146,6 +151,16 @@ fn outcome(outcome: &Outcome) -> String {
         out += &format!(", masked {}", masked.join(", "));
     }
     out
+}
+
+/// Why, as the end of a sentence.
+pub fn not_run(why: Option<NotRun>) -> &'static str {
+    match why {
+        Some(NotRun::SentWithRefused) => ": it was sent together with a command that was refused",
+        Some(NotRun::EarlierFailed) => ": an earlier command of the same unit failed",
+        Some(NotRun::NotRecordedInTime) => ": it could not be recorded in time, and was refused",
+        None => "",
+    }
 }
 
 fn rule(rule: &RuleRef) -> String {

@@ -7,7 +7,7 @@ use sallyport_audit::record::Record;
 use sallyport_audit::verify::Verdict;
 
 use super::filter::{Filter, People};
-use super::trust::Flags;
+use super::trust::{Copying, Flags};
 use super::{print, verify};
 use crate::cluster;
 
@@ -24,7 +24,7 @@ pub struct Args {
 }
 
 pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
-    let known = args.from.resolve(cluster, None).await?;
+    let known = args.from.resolve(cluster, Copying::default()).await?;
     let json = args.output == "json";
     let mut people = People::default();
     let mut lines = Vec::new();

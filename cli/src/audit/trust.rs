@@ -1,22 +1,22 @@
 //! Which log, and what is known about it from outside: flags or an AuditSink become a directory and a [`Trust`].
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use kube::Api;
+use sallyport_audit::Time;
 use sallyport_audit::note::VerifierKey;
 use sallyport_audit::verify::Trust;
-use sallyport_crds::audit_sink::AuditSink;
-use sallyport_crds::audit_sink::AuditSinkStatus;
 
 use super::fetch::Fetch;
-use super::mirror::mirror;
+use super::mirror::{self, mirror};
+use super::sink::Sink;
 use crate::cluster;
 
 /// Which log, and whom to believe.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Flags {
-    /// The AuditSink, as NAME or NAMESPACE/NAME: its status has the key and a checkpoint, its recorder the log.
+    /// The AuditSink, as NAME or NAMESPACE/NAME: its status has the keys and a checkpoint, its recorder the log.
     #[arg(long, value_name = "SINK", required_unless_present = "log")]
     pub sink: Option<String>,
     /// Directory or http(s) URL of a log; with --sink, what is known still comes from the AuditSink.
@@ -25,6 +25,10 @@ pub struct Flags {
     /// The log's public key (verifier key), or a file that holds it. Must not come from the log itself.
     #[arg(long, value_name = "VKEY|FILE")]
     pub key: Option<String>,
+    /// The operator's public key for cosignatures (verifier key), or a file that holds it; the AuditSink's status.witnessKey
+    /// if left out.
+    #[arg(long, value_name = "VKEY|FILE")]
+    pub witness_key: Option<String>,
     /// File with a checkpoint that was kept outside the log. May be given several times.
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Vec<PathBuf>,
@@ -48,6 +52,15 @@ pub struct Known {
     _copy: Option<Scratch>,
 }
 
+/// What to do with a log that is somewhere else.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Copying<'a> {
+    /// Keep the copy here.
+    pub save: Option<&'a Path>,
+    /// How long to wait until the operator has cosigned what the recorder had when it was asked.
+    pub wait: Duration,
+}
+
 /// A directory that goes with its owner.
 struct Scratch(PathBuf);
 
@@ -59,45 +72,42 @@ impl Drop for Scratch {
 }
 
 impl Flags {
-    /// Gets hold of log and trust. `save` keeps the copy that is made of a remote log.
-    pub async fn resolve(&self, cluster: &cluster::Flags, save: Option<&Path>) -> Result<Known> {
-        // First what is known, then the log: a log is never younger than the checkpoint that it is held against.
-        let sink = match &self.sink {
+    /// Gets hold of log and trust.
+    pub async fn resolve(&self, cluster: &cluster::Flags, copying: Copying<'_>) -> Result<Known> {
+        let mut sink = match &self.sink {
             Some(sink) => Some(Sink::find(cluster, sink).await?),
             None => None,
         };
-        let (trust, from) = self.trust(sink.as_ref())?;
-        let fetch = match (&self.log, &sink) {
+        let mut fetch = match (&self.log, &sink) {
             (Some(log), _) if log.starts_with("http://") || log.starts_with("https://") => {
                 Fetch::url(log, self.ca.as_deref(), self.client_cert.as_deref())?
             }
-            (Some(dir), _) => {
-                // A directory that is not there is a log that is missing: verification says so.
-                let dir = PathBuf::from(dir);
-                if save.is_some() {
-                    bail!(
-                        "--save copies a log out of the cluster or from a URL; {} is here already",
-                        dir.display()
-                    );
-                }
-                return Ok(Known {
-                    dir,
-                    trust,
-                    from,
-                    _copy: None,
-                });
-            }
+            (Some(dir), _) => return self.local(dir, sink.as_ref(), copying),
             (None, Some(sink)) => Fetch::recorder(sink.client.clone(), &sink.namespace, &sink.name).await?,
             (None, None) => bail!("give --sink or --log"),
         };
-        let (dir, copy) = match save {
+        // First what is known, then the log: a log is never younger than the checkpoint that it is held against.
+        let now = mirror::newest(&mut fetch).await?;
+        if let (Some(sink), Some(now)) = (&mut sink, &now) {
+            sink.wait_for_cosignature(now.size, copying.wait).await?;
+        }
+        let (trust, from) = self.trust(sink.as_ref())?;
+        let cosigned = trust.as_ref().and_then(|trust| trust.checkpoints().last());
+        let note = match (sink.as_ref().and_then(Sink::note), cosigned, now) {
+            // What is cosigned holds all that the recorder had when it was asked: nothing beyond it is looked at.
+            (Some(note), Some(cosigned), Some(now)) if cosigned.size >= now.size => Some(note.to_owned()),
+            (_, _, now) => now.map(|now| now.note),
+        };
+        let (dir, copy) = match copying.save {
             Some(dir) => (dir.to_owned(), None),
             None => {
                 let dir = scratch()?;
                 (dir.clone(), Some(Scratch(dir)))
             }
         };
-        mirror(fetch, &dir).await?;
+        if let Some(note) = note {
+            mirror(fetch, &note, &dir).await?;
+        }
         Ok(Known {
             dir,
             trust,
@@ -106,33 +116,82 @@ impl Flags {
         })
     }
 
+    /// A log that is here already.
+    fn local(&self, dir: &str, sink: Option<&Sink>, copying: Copying<'_>) -> Result<Known> {
+        let (mut trust, mut from) = self.trust(sink)?;
+        // A copy that was kept with its cosignature brings the operator's word along.
+        if let Some(trust) = &mut trust
+            && let Ok(note) = std::fs::read_to_string(Path::new(dir).join("checkpoint"))
+            && let Ok(time) = trust.add_cosigned(&note)
+        {
+            let own = format!("the log's own checkpoint, which the operator cosigned at {}", at(time));
+            from = if sink.is_some() || !self.checkpoint.is_empty() {
+                format!("{from}, and {own}")
+            } else {
+                own
+            };
+        }
+        // A directory that is not there is a log that is missing: verification says so.
+        let dir = PathBuf::from(dir);
+        if copying.save.is_some() {
+            bail!(
+                "--save copies a log out of the cluster or from a URL; {} is here already",
+                dir.display()
+            );
+        }
+        Ok(Known {
+            dir,
+            trust,
+            from,
+            _copy: None,
+        })
+    }
+
     fn trust(&self, sink: Option<&Sink>) -> Result<(Option<Trust>, String)> {
-        let mut from = Vec::new();
-        let key = match (&self.key, sink.and_then(|sink| sink.status.verifier_key.clone())) {
-            (Some(key), _) => {
-                from.push("the key given".to_owned());
-                key_of(key)?
-            }
+        let status = sink.map(|sink| &sink.status);
+        let key = match (&self.key, status.and_then(|status| status.verifier_key.clone())) {
+            (Some(key), _) => key_of(key)?,
             (None, Some(key)) => key.parse().context("the AuditSink's status.verifierKey")?,
             (None, None) => return Ok((None, "nothing".to_owned())),
         };
         let mut trust = Trust::new(key);
+        let witness = match (&self.witness_key, status.and_then(|status| status.witness_key.clone())) {
+            (Some(key), _) => Some(key_of(key)?),
+            (None, Some(key)) => Some(key.parse().context("the AuditSink's status.witnessKey")?),
+            (None, None) => None,
+        };
+        if let Some(witness) = witness {
+            trust = trust.with_witness(witness);
+        }
+        let mut from = Vec::new();
         if let Some(sink) = sink {
-            if let Some(checkpoint) = &sink.status.checkpoint {
-                trust
-                    .add(&checkpoint.note)
-                    .context("the AuditSink's status.checkpoint")?;
-            }
-            from.push(format!("the status of AuditSink {}/{}", sink.namespace, sink.name));
+            from.extend(sink.vouch(&mut trust)?);
         }
         for path in &self.checkpoint {
             let name = path.display().to_string();
             let note = std::fs::read_to_string(path).with_context(|| name.clone())?;
-            trust.add(&note).with_context(|| name.clone())?;
-            from.push(name);
+            let size = trust.add(&note).with_context(|| name.clone())?.size;
+            // A checkpoint from somebody's own drawer needs nobody else's word; the operator's is told where it is there.
+            from.push(match trust.add_cosigned(&note) {
+                Ok(time) => format!("the checkpoint over {size} records in {name}, cosigned {}", at(time)),
+                Err(_) => format!("the checkpoint over {size} records in {name}"),
+            });
         }
-        Ok((Some(trust), from.join(", ")))
+        if from.is_empty() {
+            from.push("no checkpoint".to_owned());
+        }
+        Ok((Some(trust), from.join(", and ")))
     }
+}
+
+/// A moment in words.
+pub fn at(unix_secs: u64) -> String {
+    let micros = i64::try_from(unix_secs)
+        .unwrap_or(i64::MAX / 1_000_000)
+        .saturating_mul(1_000_000);
+    let time = Time::from_unix_micros(micros).to_string();
+    time.split_once('.')
+        .map_or(time.clone(), |(seconds, _)| format!("{seconds}Z"))
 }
 
 fn key_of(text: &str) -> Result<VerifierKey> {
@@ -148,30 +207,4 @@ fn scratch() -> Result<PathBuf> {
     let dir = std::env::temp_dir().join(format!("sallyport-log-{name}"));
     std::fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
     Ok(dir)
-}
-
-struct Sink {
-    client: kube::Client,
-    namespace: String,
-    name: String,
-    status: AuditSinkStatus,
-}
-
-impl Sink {
-    async fn find(cluster: &cluster::Flags, sink: &str) -> Result<Self> {
-        let (client, context) = cluster.client().await?;
-        let (namespace, name) = sink.split_once('/').unwrap_or((&context, sink));
-        let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        let api: Api<AuditSink> = Api::namespaced(client.clone(), &namespace);
-        let object = api
-            .get(&name)
-            .await
-            .with_context(|| format!("AuditSink {namespace}/{name}"))?;
-        Ok(Self {
-            client,
-            namespace,
-            name,
-            status: object.status.unwrap_or_default(),
-        })
-    }
 }

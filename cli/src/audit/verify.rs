@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use sallyport_audit::store::Dir;
 use sallyport_audit::verify::{Report, Trust, Verdict, verify};
 
-use super::trust::{Flags, Known};
+use super::trust::{Copying, Flags, Known};
 use crate::cluster;
 
 /// Flags of `audit verify`.
@@ -18,6 +19,9 @@ pub struct Args {
     /// Keep the copy that is made of a remote log in this directory.
     #[arg(long, value_name = "DIR")]
     save: Option<PathBuf>,
+    /// How many seconds to wait until the operator has cosigned everything that the recorder had when it was asked.
+    #[arg(long, value_name = "SECONDS", default_value = "10")]
+    wait: u64,
     /// Print the report as one JSON object.
     #[arg(short, long, value_parser = ["text", "json"], default_value = "text")]
     output: String,
@@ -29,7 +33,11 @@ const UNPROVEN: u8 = 3;
 const REFUTED: u8 = 4;
 
 pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
-    let known = args.from.resolve(cluster, args.save.as_deref()).await?;
+    let copying = Copying {
+        save: args.save.as_deref(),
+        wait: Duration::from_secs(args.wait),
+    };
+    let known = args.from.resolve(cluster, copying).await?;
     let report = prove(&known, |_, _| {})?;
     if args.output == "json" {
         println!("{}", json(&report, &known.from));
@@ -62,28 +70,22 @@ pub fn exit(report: &Report) -> ExitCode {
 /// The report for people.
 pub fn text(report: &Report, from: &str) -> String {
     let mut out = format!("{}  {}\n", report.verdict(), report.origin);
-    match report.verdict() {
-        Verdict::Proven | Verdict::Unproven if report.proven == 0 => {
-            out += &format!(
-                "{} records, none of them vouched for from outside (by {from})\n",
-                report.records
-            );
-        }
-        Verdict::Refuted => {
-            for finding in &report.findings {
-                out += &format!("  - {finding}\n");
-            }
-            out += &format!("{} of {} records are proven by {from}\n", report.proven, report.records);
-        }
-        _ => {
-            out += &format!("{} of {} records are proven by {from}\n", report.proven, report.records);
-            if report.unproven() > 0 {
-                out += &format!(
-                    "{} newer ones are unproven until the next checkpoint is kept outside\n",
-                    report.unproven()
-                );
-            }
-        }
+    for finding in &report.findings {
+        out += &format!("  - {finding}\n");
+    }
+    if report.proven == 0 && report.findings.is_empty() {
+        out += &format!(
+            "{} records, none of them vouched for from outside (by {from})\n",
+            report.records
+        );
+    } else {
+        out += &format!("{} of {} records are proven by {from}\n", report.proven, report.records);
+    }
+    if report.proven > 0 && report.unproven() > 0 && report.findings.is_empty() {
+        out += &format!(
+            "{} newer ones are signed by the log's own key and follow the proven ones unchanged, but nobody outside has seen them yet\n",
+            report.unproven()
+        );
     }
     out
 }

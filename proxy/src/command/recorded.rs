@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use sallyport_audit::record::Fate;
+use sallyport_audit::record::NotRun;
 use sallyport_policy::decide::Verdict;
 use sallyport_recorder::client::Durable;
 
@@ -68,7 +68,7 @@ impl Recorded {
                 _ if index < from => running.push_back(owed),
                 // A denied command's own record says all; what merely stood beside it never ran.
                 Verdict::Deny(_) => owed.waive(),
-                _ => owed.finish(Fate::Skipped, None),
+                _ => owed.not_run(NotRun::SentWithRefused),
             }
         }
         Self {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use sallyport_audit::Time;
 use sallyport_audit::record::{
-    Batch, Closed, Copied, Event, Fate, Outcome, SessionId, TransactionEnd, TransactionFate,
+    Batch, Closed, Copied, Event, Fate, NotRun, Outcome, SessionId, TransactionEnd, TransactionFate,
 };
 use sallyport_policy::mask::Counts;
 use sallyport_recorder::client::Evidence;
@@ -119,7 +119,12 @@ impl Running {
 
     /// Records what came of it.
     pub fn finish(mut self, fate: Fate, sqlstate: Option<String>) {
-        self.pay(fate, sqlstate);
+        self.pay(fate, sqlstate, None);
+    }
+
+    /// Records that it did not run, and why.
+    pub fn not_run(mut self, why: NotRun) {
+        self.pay(Fate::NotRun, None, Some(why));
     }
 
     /// Nothing is owed: the command's own record says that it was denied.
@@ -127,7 +132,7 @@ impl Running {
         self.paid = true;
     }
 
-    fn pay(&mut self, fate: Fate, sqlstate: Option<String>) {
+    fn pay(&mut self, fate: Fate, sqlstate: Option<String>, why: Option<NotRun>) {
         self.paid = true;
         let took = self.started.elapsed();
         metrics::get().outcome(fate, took);
@@ -141,6 +146,7 @@ impl Running {
             rows: self.rows,
             sqlstate,
             transaction: self.transaction,
+            why,
         }));
     }
 }
@@ -148,7 +154,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.paid {
-            self.pay(Fate::Unknown, None);
+            self.pay(Fate::Unknown, None, None);
         }
     }
 }

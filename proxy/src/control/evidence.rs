@@ -73,7 +73,7 @@ fn limits(sink: &CarriedSink) -> Limits {
     let mut limits = Limits::default();
     if let (audit_sink::Durability::Async, Some(bounds)) = (sink.durability, &sink.asynchronous) {
         limits.max_records = u64::try_from(bounds.max_records).unwrap_or(1);
-        limits.accept_within = bounds.max_lag.get().max(Duration::from_millis(100));
+        limits.max_lag = bounds.max_lag.get().max(Duration::from_millis(100));
     }
     limits
 }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use sallyport_audit::record::Fate;
+use sallyport_audit::record::NotRun;
 
 use super::after::After;
 use super::ask::{Answer, put_query};
@@ -54,7 +54,7 @@ pub fn query(state: &mut State, plan: Plan, recorded: Option<Recorded>, bytes: &
         Ok(Some(spliced)) => guarded_query(state, parts, spliced, out),
         Err(readonly::Ambiguous) => {
             let owed = parts.into_iter().filter_map(|part| part.running);
-            owed.for_each(|running| running.finish(Fate::Skipped, None));
+            owed.for_each(|running| running.not_run(NotRun::SentWithRefused));
             refuse_query(state, ambiguous(), out);
         }
     }

@@ -19,6 +19,12 @@ pub enum EvidenceError {
         /// Records that wait.
         records: u64,
     },
+    /// The oldest record of an `Async` sink is on its way for longer than the sink allows. A later try may pass.
+    #[error("records are on their way to the recorder for {} s: the sink's maxLag is reached", lag.as_secs_f32())]
+    Lagging {
+        /// For how long.
+        lag: Duration,
+    },
     /// The recorder declared this session over (the stream was broken for too long, and it wrote the end record).
     #[error("the recorder has declared this session over")]
     SessionOver,

@@ -19,6 +19,8 @@ pub enum Durability {
 pub struct Limits {
     /// How long an append waits for its acknowledgement before it fails in words.
     pub accept_within: Duration,
+    /// The longest that a record of [`Durability::Async`] may be on its way before nothing more is accepted.
+    pub max_lag: Duration,
     /// Records that may wait.
     pub max_records: u64,
     /// Bytes that may wait.
@@ -29,6 +31,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             accept_within: Duration::from_secs(15),
+            max_lag: Duration::from_secs(15),
             max_records: 100_000,
             max_bytes: 256 * 1024 * 1024,
         }

@@ -14,7 +14,7 @@ mod tests;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sallyport_audit::record::{Batch, Instance, Origin, Writer};
 use tokio::runtime::Handle;
@@ -69,6 +69,9 @@ struct Gauge {
     records: AtomicU64,
     /// Their bytes.
     bytes: AtomicU64,
+    /// When the oldest of them was handed over, in microseconds since `epoch`; 0 while there is none.
+    oldest: AtomicU64,
+    epoch: Instant,
     closed: AtomicBool,
 }
 
@@ -147,6 +150,8 @@ impl Evidence {
         let gauge = Arc::new(Gauge {
             records: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            oldest: AtomicU64::new(0),
+            epoch: Instant::now(),
             closed: AtomicBool::new(false),
         });
         task::spawn(origin, dial, messages, publish, Arc::clone(&gauge), runtime)?;
@@ -174,7 +179,7 @@ impl Evidence {
     ///
     /// The future fails with [`EvidenceError::Unavailable`] after [`Limits::accept_within`]. The records stay queued all the
     /// same, so an intent that was refused this way may still appear in the log; whoever refused it appends an outcome
-    /// `Skipped` after it.
+    /// `NotRun` after it.
     pub fn append(
         &self,
         batch: Batch,
@@ -292,6 +297,11 @@ impl Sink {
         if self.gauge.closed.load(Ordering::Acquire) {
             return Err(EvidenceError::Closed);
         }
+        if self.durability == Durability::Async
+            && let Some(lag) = self.gauge.age().filter(|lag| *lag > self.limits.max_lag)
+        {
+            return Err(EvidenceError::Lagging { lag });
+        }
         let (records, bytes) = (batch.len() as u64, batch.bytes() as u64);
         let queued = self.gauge.records.fetch_add(records, Ordering::AcqRel) + records;
         let weight = self.gauge.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes;
@@ -328,6 +338,20 @@ impl Sink {
 }
 
 impl Gauge {
+    /// How long the oldest record is on its way.
+    fn age(&self) -> Option<Duration> {
+        let oldest = self.oldest.load(Ordering::Acquire);
+        (oldest > 0).then(|| self.epoch.elapsed().saturating_sub(Duration::from_micros(oldest)))
+    }
+
+    /// The oldest record was handed over now, or at `since`; `None` when there is none.
+    fn oldest(&self, since: Option<Instant>) {
+        let micros = since.map_or(0, |since| {
+            u64::try_from(since.saturating_duration_since(self.epoch).as_micros()).map_or(u64::MAX, |us| us.max(1))
+        });
+        self.oldest.store(micros, Ordering::Release);
+    }
+
     fn release(&self, records: u64, bytes: u64) {
         self.records.fetch_sub(records, Ordering::AcqRel);
         self.bytes.fetch_sub(bytes, Ordering::AcqRel);

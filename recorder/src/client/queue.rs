@@ -17,6 +17,13 @@ pub(super) type Numbered = (u64, Vec<Vec<u8>>);
 
 pub(super) type Reply = oneshot::Sender<Result<(), EvidenceError>>;
 
+/// Somebody who waits until records are on disk.
+struct Waiter {
+    first: u64,
+    last: u64,
+    reply: Reply,
+}
+
 /// What left the queue, for whoever counts its weight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Released {
@@ -42,8 +49,10 @@ pub(super) struct Queue {
     sent: usize,
     /// Last record's number of each batch on the stream.
     flights: VecDeque<u64>,
-    /// Who waits until which number is acknowledged, in order.
-    waiting: VecDeque<(u64, Reply)>,
+    /// Who waits, in order.
+    waiting: VecDeque<Waiter>,
+    /// Numbers of records that will not be sent again (see [`Queue::abandon`]).
+    abandoned: BTreeSet<u64>,
     sessions: BTreeSet<SessionId>,
 }
 
@@ -59,6 +68,7 @@ impl Queue {
             sent: 0,
             flights,
             waiting,
+            abandoned: BTreeSet::new(),
             sessions: BTreeSet::new(),
         })
     }
@@ -79,7 +89,13 @@ impl Queue {
         self.sent < self.drafts.len()
     }
 
-    fn last(&self) -> u64 {
+    /// Number of the newest acknowledged record.
+    pub(super) fn acked(&self) -> u64 {
+        self.acked
+    }
+
+    /// Number of the newest record.
+    pub(super) fn last(&self) -> u64 {
         self.acked + self.drafts.len() as u64
     }
 
@@ -102,10 +118,12 @@ impl Queue {
         if let Some(after) = after {
             self.sessions = after;
         }
+        let first = self.last() + 1;
         self.drafts.extend(batch.into_drafts());
+        let last = self.last();
         match reply {
             Some(reply) if self.is_empty() => answer(Some(reply), Ok(())),
-            Some(reply) => self.waiting.push_back((self.last(), reply)),
+            Some(reply) => self.waiting.push_back(Waiter { first, last, reply }),
             None => {}
         }
         released
@@ -140,8 +158,8 @@ impl Queue {
         while self.flights.front().is_some_and(|last| *last <= up_to) {
             self.flights.pop_front();
         }
-        while self.waiting.front().is_some_and(|(number, _)| *number <= up_to) {
-            answer(self.waiting.pop_front().map(|(_, reply)| reply), Ok(()));
+        while self.waiting.front().is_some_and(|waiter| waiter.last <= up_to) {
+            answer(self.waiting.pop_front().map(|waiter| waiter.reply), Ok(()));
         }
         Some(released)
     }
@@ -150,7 +168,8 @@ impl Queue {
     pub(super) fn resume(&mut self, acked: u64) -> Option<Released> {
         // What an earlier stream carried may have arrived although its answer did not.
         self.sent = self.drafts.len();
-        let released = self.ack(acked)?;
+        let mut released = self.ack(acked)?;
+        self.drop_abandoned(&mut released);
         self.sent = 0;
         self.flights.clear();
         Some(released)
@@ -159,11 +178,12 @@ impl Queue {
     /// This instance was declared over: what speaks of ended sessions is refused, what came of earlier commands goes on under a
     /// new instance.
     pub(super) fn renew(&mut self, instance: Instance) -> Result<Released, RecordError> {
+        let mut released = Released::default();
+        self.drop_abandoned(&mut released);
         self.origin.instance = instance;
         self.seal = Seal::new(&self.origin)?;
         self.sessions.clear();
         self.fail(|| EvidenceError::SessionOver);
-        let mut released = Released::default();
         let mut none = BTreeSet::new();
         self.drafts.retain(|draft| {
             // A start that the recorder never saw cannot start now either: its session was told that it failed.
@@ -180,8 +200,55 @@ impl Queue {
 
     /// Whoever waits is told; the records stay.
     pub(super) fn fail(&mut self, error: impl Fn() -> EvidenceError) {
-        for (_, reply) in self.waiting.drain(..) {
-            answer(Some(reply), Err(error()));
+        for waiter in self.waiting.drain(..) {
+            answer(Some(waiter.reply), Err(error()));
+        }
+    }
+
+    /// Whoever waits is told, and what they asked for is not sent again: it was refused and does not run, and what came of
+    /// earlier commands must not wait behind it. Refused logins go too. What nobody waits for may have run, and stays.
+    pub(super) fn abandon(&mut self, error: impl Fn() -> EvidenceError) {
+        self.abandoned
+            .extend(self.waiting.iter().flat_map(|waiter| waiter.first..=waiter.last));
+        let logins = (self.acked + 1..).zip(&self.drafts);
+        let logins = logins.filter(|(_, draft)| draft.kind() == Kind::LOGIN_REFUSED);
+        self.abandoned.extend(logins.map(|(number, _)| number));
+        self.fail(error);
+    }
+
+    /// Takes abandoned records out, before the rest is sent with numbers that follow each other. Only while nothing is on a
+    /// stream, and the recorder has said how far it came.
+    fn drop_abandoned(&mut self, released: &mut Released) {
+        let abandoned = std::mem::take(&mut self.abandoned);
+        if abandoned.range(self.acked + 1..).next().is_none() {
+            return;
+        }
+        let mut never_began = BTreeSet::new();
+        let mut gone = Vec::new();
+        let drafts = std::mem::take(&mut self.drafts);
+        for (number, draft) in (self.acked + 1..).zip(drafts) {
+            let session = draft.session();
+            let unheard = session.is_some_and(|session| never_began.contains(session));
+            if !unheard && !abandoned.contains(&number) {
+                self.drafts.push_back(draft);
+                continue;
+            }
+            if let (Kind::SESSION_START, Some(session)) = (draft.kind(), session) {
+                never_began.insert(session.clone());
+                self.sessions.remove(session);
+            }
+            released.add(&draft);
+            gone.push(number);
+        }
+        let before = |number: u64| gone.partition_point(|gone| *gone < number) as u64;
+        for mut waiter in std::mem::take(&mut self.waiting) {
+            if gone.binary_search(&waiter.last).is_ok() {
+                answer(Some(waiter.reply), Err(EvidenceError::SessionOver));
+                continue;
+            }
+            waiter.first -= before(waiter.first);
+            waiter.last -= before(waiter.last);
+            self.waiting.push_back(waiter);
         }
     }
 }

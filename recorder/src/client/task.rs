@@ -1,5 +1,6 @@
 //! The task that owns the stream to one recorder.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -55,6 +56,7 @@ pub(super) fn spawn(
         key: None,
         head: None,
         permit: None,
+        ages: VecDeque::new(),
         closing: None,
     };
     runtime.spawn(task.run());
@@ -99,6 +101,8 @@ struct Task {
     head: Option<Head>,
     /// The newest permit that a recorder has shown: passed on, so that one that was replaced learns of it.
     permit: Option<String>,
+    /// When the batches in the queue were handed over, by their last record's number.
+    ages: VecDeque<(u64, std::time::Instant)>,
     closing: Option<oneshot::Sender<()>>,
 }
 
@@ -169,6 +173,7 @@ impl Task {
         match message {
             Some(Message::Append { batch, reply }) => {
                 let released = self.queue.push(batch, reply);
+                self.ages.push_back((self.queue.last(), std::time::Instant::now()));
                 self.release(released);
                 Some(())
             }
@@ -189,8 +194,21 @@ impl Task {
         (!self.queue.is_empty()).then_some(())
     }
 
-    fn release(&self, released: Released) {
+    fn release(&mut self, released: Released) {
         self.gauge.release(released.records, released.bytes);
+        self.age();
+    }
+
+    /// Tells how long the oldest record is on its way.
+    fn age(&mut self) {
+        let acked = self.queue.acked();
+        while self.ages.front().is_some_and(|(last, _)| *last <= acked) {
+            self.ages.pop_front();
+        }
+        if self.queue.is_empty() {
+            self.ages.clear();
+        }
+        self.gauge.oldest(self.ages.front().map(|(_, since)| *since));
     }
 
     async fn connect(&mut self) -> Result<Live, Break> {
@@ -297,7 +315,7 @@ impl Task {
     fn refused(&mut self, refuse: Refuse) -> Break {
         let Refuse { code, reason } = refuse;
         tracing::warn!(?code, %reason, "the recorder refuses");
-        use sallyport_audit::wire::RefuseCode::{Busy, Fenced, Record, Sequence, Stopping};
+        use sallyport_audit::wire::RefuseCode::{Busy, Fenced, Record, Sequence, Stopping, Storage};
         match code {
             Busy | Stopping | Fenced => {}
             Record | Sequence => {
@@ -309,6 +327,7 @@ impl Task {
                     self.release(released);
                 }
             }
+            Storage => self.queue.abandon(|| EvidenceError::Refused(reason.clone())),
             _ => self.queue.fail(|| EvidenceError::Refused(reason.clone())),
         }
         Break::Problem(reason)

@@ -96,6 +96,7 @@ fn outcome(number: u64) -> Event {
         rows: 1,
         sqlstate: None,
         transaction: None,
+        why: None,
     })
 }
 
@@ -217,6 +218,7 @@ async fn a_recorder_that_stays_away_is_refused_in_words_and_the_queue_is_bounded
         accept_within: Duration::from_millis(30),
         max_records: 3,
         max_bytes: 1 << 20,
+        ..Limits::default()
     };
     let evidence = Evidence::connect(link, &Handle::current()).unwrap();
     let session = SessionId::random().unwrap();
@@ -338,8 +340,9 @@ async fn a_full_volume_is_refused_in_words_and_goes_on_when_there_is_room() {
     evidence.append(one(&session, command(2, "y"))).await.unwrap();
     evidence.close(Duration::from_secs(10)).await;
     log.close("test").await;
-    // The refused intent is there as well: it stayed queued, and its door says with an outcome that it did not run.
-    assert_eq!(texts(&log), ["x", "y"]);
+    // What was refused did not run, and is not sent again: outcomes must not wait behind it.
+    // What was refused did not run, and is not sent again: outcomes must not wait behind it.
+    assert_eq!(texts(&log), ["y"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -359,4 +362,72 @@ async fn several_sinks_must_all_accept() {
         Evidence::all(&[]).append(one(&session, start())).await,
         Err(EvidenceError::Closed)
     ));
+}
+
+#[tokio::test]
+async fn what_ran_is_recorded_though_the_volume_has_no_room_for_anything_new() {
+    const MIB: u64 = 1024 * 1024;
+    let mut recorder = Recorder::new(config()).await;
+    let log = recorder.start().await;
+    let evidence = recorder.evidence();
+    let (session, other) = (SessionId::random().unwrap(), SessionId::random().unwrap());
+    evidence.append(one(&session, start())).await.unwrap();
+    evidence.append(one(&session, command(1, "ran"))).await.unwrap();
+    recorder.disk.set_volume(Some((0, 16 * MIB)));
+    until("the volume to be full", || log.status().borrow().problem.is_some()).await;
+    // Handed over before the outcome, and refused: the outcome does not wait behind them.
+    let intents = [
+        evidence.append(one(&other, start())),
+        evidence.append(one(&session, command(2, "refused"))),
+    ];
+    evidence.send(one(&session, outcome(1))).unwrap();
+    for intent in intents {
+        let refused = intent.await.unwrap_err();
+        assert!(refused.to_string().contains("the volume is full"), "{refused}");
+    }
+    until("the outcome to be recorded", || evidence.lag() == 0).await;
+    recorder.disk.set_volume(None);
+    until("room", || log.status().borrow().problem.is_none()).await;
+    evidence.append(one(&session, command(3, "later"))).await.unwrap();
+    evidence.send(one(&session, end())).unwrap();
+    evidence.close(Duration::from_secs(10)).await;
+    let log = recorder.stop().await;
+    assert_eq!(
+        kinds(&log)[1..],
+        ["sessionStart", "command", "outcome", "command", "sessionEnd", "logEnd"]
+    );
+    assert_eq!(texts(&log), ["ran", "later"]);
+}
+
+#[tokio::test]
+async fn an_async_sink_refuses_when_a_record_is_on_its_way_for_too_long() {
+    let mut recorder = Recorder::new(config()).await;
+    let lag = Duration::from_millis(100);
+    let mut link = recorder.link(&door("a"), Durability::Async);
+    link.limits.max_lag = lag;
+    // Nobody is there yet.
+    let evidence = Evidence::connect(link, &Handle::current()).unwrap();
+    let session = SessionId::random().unwrap();
+    assert!(!evidence.append(one(&session, start())).await.unwrap().on_disk());
+    let began = std::time::Instant::now();
+    let mut number = 0;
+    let refused = loop {
+        number += 1;
+        match evidence.append(one(&session, command(number, "x"))).await {
+            Ok(durable) => assert!(!durable.on_disk()),
+            Err(refused) => break refused,
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "in vain: the lag's bound");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert!(
+        matches!(refused, EvidenceError::Lagging { lag: found } if found > lag),
+        "{refused}"
+    );
+    recorder.start().await;
+    until("the queue to be empty", || evidence.lag() == 0).await;
+    until("records to be accepted", || evidence.send(one(&session, end())).is_ok()).await;
+    evidence.close(Duration::from_secs(10)).await;
+    let log = recorder.stop().await;
+    assert_eq!(texts(&log).len() as u64, number - 1, "what was accepted is there, once");
 }

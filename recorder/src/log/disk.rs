@@ -12,6 +12,14 @@ use std::time::Duration;
 
 /// A folder in which one log lives. Paths are relative to it.
 pub trait Disk: Send + Sync + 'static {
+    /// How much room the volume has; `None` where nobody knows.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn room(&self) -> io::Result<Option<Room>> {
+        Ok(None)
+    }
+
     /// Opens a file at its end, making it where it is missing; readable by its owner alone.
     ///
     /// # Errors
@@ -53,6 +61,15 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// As the file system says.
     fn sync_dir(&self, path: &str) -> io::Result<()>;
+}
+
+/// Room on a volume, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// What may still be written.
+    pub free: u64,
+    /// All of it.
+    pub total: u64,
 }
 
 /// A file that is only appended to.
@@ -161,6 +178,15 @@ fn lock(file: File, patience: Duration) -> io::Result<File> {
 }
 
 impl Disk for Folder {
+    fn room(&self) -> io::Result<Option<Room>> {
+        let volume = rustix::fs::statvfs(&self.root)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(volume.f_frsize);
+        Ok(Some(Room {
+            free: bytes(volume.f_bavail),
+            total: bytes(volume.f_blocks),
+        }))
+    }
+
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new()
             .create(true)

@@ -1,12 +1,13 @@
 //! Which doors write to the log, how far each has come, and which sessions are open: what makes a repeated record harmless,
 //! a missing one visible, and an end record certain.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use sallyport_audit::Time;
 use sallyport_audit::record::{Header, Instance, Kind, ObjectRef, PodRef, SessionId, Writer};
 use sallyport_audit::wire::RefuseCode;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::LogError;
 
@@ -21,7 +22,8 @@ pub(super) struct Door {
     /// Its last record's running number.
     pub(super) last: u64,
     /// Sessions that started and did not end.
-    pub(super) sessions: BTreeSet<SessionId>,
+    #[serde(deserialize_with = "sessions")]
+    pub(super) sessions: BTreeMap<SessionId, Began>,
     /// The recorder has written the end records: no session may start in this instance any more.
     pub(super) fenced: bool,
     /// The log's size at its last record.
@@ -30,6 +32,36 @@ pub(super) struct Door {
     streams: u32,
     #[serde(skip)]
     alone_since: Option<Instant>,
+}
+
+/// An open session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Began {
+    /// When it started, by the door's clock.
+    pub(super) at: Time,
+    /// Commands on record.
+    pub(super) commands: u64,
+    /// The time of its newest record.
+    pub(super) seen: Time,
+}
+
+/// Sessions as they stand in a state; an earlier version knew their names alone.
+fn sessions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<SessionId, Began>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Known(BTreeMap<SessionId, Began>),
+        Names(Vec<SessionId>),
+    }
+    let unknown = Began {
+        at: Time::from_unix_micros(0),
+        commands: 0,
+        seen: Time::from_unix_micros(0),
+    };
+    Ok(match Either::deserialize(deserializer)? {
+        Either::Known(sessions) => sessions,
+        Either::Names(names) => names.into_iter().map(|name| (name, unknown.clone())).collect(),
+    })
 }
 
 /// All of them.
@@ -45,14 +77,16 @@ pub(super) struct Undo {
 
 enum Change {
     Opened,
-    Ended,
+    Ended(Began),
+    /// It was like this before.
+    Went(Began),
 }
 
 /// A door whose time to come back is over.
 pub(super) struct Vanished {
     pub(super) instance: Instance,
     pub(super) connection: ObjectRef,
-    pub(super) sessions: BTreeSet<SessionId>,
+    pub(super) sessions: BTreeMap<SessionId, Began>,
 }
 
 impl Doors {
@@ -94,7 +128,7 @@ impl Doors {
             connection: connection.clone(),
             pod: source.pod.clone(),
             last: 0,
-            sessions: BTreeSet::new(),
+            sessions: BTreeMap::new(),
             fenced: false,
             seen: size,
             streams: 0,
@@ -103,8 +137,21 @@ impl Doors {
         door.last = source.seq;
         door.seen = size;
         match &change {
-            Some((session, Change::Opened)) => _ = door.sessions.insert(session.clone()),
-            Some((session, Change::Ended)) => _ = door.sessions.remove(session),
+            Some((session, Change::Opened)) => {
+                let began = Began {
+                    at: header.time,
+                    commands: 0,
+                    seen: header.time,
+                };
+                door.sessions.insert(session.clone(), began);
+            }
+            Some((session, Change::Ended(_))) => _ = door.sessions.remove(session),
+            Some((session, Change::Went(_))) => {
+                if let Some(began) = door.sessions.get_mut(session) {
+                    began.seen = header.time;
+                    began.commands += u64::from(header.kind.as_str() == Kind::COMMAND);
+                }
+            }
             None => {}
         }
         Ok(Some(Undo {
@@ -121,7 +168,7 @@ impl Doors {
         };
         match undo.session {
             Some((session, Change::Opened)) => _ = door.sessions.remove(&session),
-            Some((session, Change::Ended)) => _ = door.sessions.insert(session),
+            Some((session, Change::Ended(before) | Change::Went(before))) => _ = door.sessions.insert(session, before),
             None => {}
         }
         match undo.before {
@@ -137,7 +184,7 @@ impl Doors {
             connection: connection.clone(),
             pod: pod.clone(),
             last: 0,
-            sessions: BTreeSet::new(),
+            sessions: BTreeMap::new(),
             fenced: false,
             seen: size,
             streams: 0,
@@ -194,7 +241,7 @@ impl Doors {
     /// A recorder's own end record, read back at start.
     pub(super) fn ended_by_recorder(&mut self, session: &SessionId) {
         for door in self.0.values_mut() {
-            if door.sessions.remove(session) {
+            if door.sessions.remove(session).is_some() {
                 door.fenced = true;
             }
         }
@@ -219,7 +266,8 @@ fn change(door: Option<&Door>, header: &Header) -> Result<Option<(SessionId, Cha
             _ => Ok(None),
         };
     };
-    let open = door.is_some_and(|door| door.sessions.contains(session));
+    let began = door.and_then(|door| door.sessions.get(session));
+    let open = began.is_some();
     let fenced = door.is_some_and(|door| door.fenced);
     match kind {
         Kind::SESSION_START if open => refuse(format!("session {session} starts twice")),
@@ -227,10 +275,10 @@ fn change(door: Option<&Door>, header: &Header) -> Result<Option<(SessionId, Cha
             "session {session} starts in an instance that was declared over"
         )),
         Kind::SESSION_START => Ok(Some((session.clone(), Change::Opened))),
-        Kind::SESSION_END if open => Ok(Some((session.clone(), Change::Ended))),
+        Kind::SESSION_END if open => Ok(began.map(|began| (session.clone(), Change::Ended(began.clone())))),
+        _ if open => Ok(began.map(|began| (session.clone(), Change::Went(began.clone())))),
         // What came of something that ran is evidence even when the session was already declared over.
         Kind::OUTCOME | Kind::TRANSACTION_END => Ok(None),
-        _ if open => Ok(None),
         _ => refuse(format!("a {kind} record of session {session}, which is not open")),
     }
 }

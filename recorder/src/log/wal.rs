@@ -15,8 +15,11 @@ use super::error::OpenError;
 const MAGIC: &[u8; 8] = b"SPWAL\x01\r\n";
 const HEADER: usize = 16;
 const CHECKSUM: usize = 8;
-/// A new segment is begun past this size.
+/// A new segment is begun past this size, on a volume that is large enough.
 const SEGMENT: u64 = 64 * 1024 * 1024;
+/// Segments are no longer than this part of the volume, since what is published goes with its whole segment only.
+const SEGMENT_PART: u64 = 32;
+const SEGMENT_LEAST: u64 = 128 * 1024;
 const FOLDER: &str = "wal";
 
 /// The open end of the write-ahead files.
@@ -137,7 +140,7 @@ impl Wal {
         let full = self
             .segments
             .last()
-            .is_some_and(|segment| segment.len >= SEGMENT && segment.first < next);
+            .is_some_and(|segment| segment.len >= longest(disk) && segment.first < next);
         if full {
             self.file = begin(disk, next)?;
             self.segments.push(Segment {
@@ -157,6 +160,14 @@ impl Wal {
             self.segments.remove(0);
         }
         Ok(())
+    }
+}
+
+/// The length past which a new segment is begun.
+fn longest(disk: &dyn Disk) -> u64 {
+    match disk.room() {
+        Ok(Some(room)) => (room.total / SEGMENT_PART).clamp(SEGMENT_LEAST, SEGMENT),
+        _ => SEGMENT,
     }
 }
 

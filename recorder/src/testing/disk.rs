@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::log::disk::{Disk, DiskFile};
+use crate::log::disk::{Disk, DiskFile, Room};
 
 #[derive(Clone, Default)]
 struct Inode {
@@ -20,6 +20,8 @@ struct Inner {
     durable_names: BTreeMap<String, usize>,
     /// Bytes that may still be written.
     room: Option<usize>,
+    /// What the volume says of itself: free, total.
+    volume: Option<(u64, u64)>,
     /// Syncs fail from now on.
     failing_sync: bool,
     slow_sync: Duration,
@@ -58,6 +60,11 @@ impl MemoryDisk {
         self.0.lock().unwrap().room = room;
     }
 
+    /// What the volume says of its room: free and total bytes.
+    pub(crate) fn set_volume(&self, volume: Option<(u64, u64)>) {
+        self.0.lock().unwrap().volume = volume;
+    }
+
     pub(crate) fn fail_syncs(&self) {
         self.0.lock().unwrap().failing_sync = true;
     }
@@ -91,6 +98,11 @@ struct MemoryFile {
 }
 
 impl Disk for MemoryDisk {
+    fn room(&self) -> io::Result<Option<Room>> {
+        let volume = self.0.lock().unwrap().volume;
+        Ok(volume.map(|(free, total)| Room { free, total }))
+    }
+
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
         let mut inner = self.0.lock().unwrap();
         let at = match inner.names.get(path) {

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use sallyport_audit::record::{Fate, TransactionFate};
+use sallyport_audit::record::{Fate, NotRun, TransactionFate};
 use sallyport_policy::sql;
 
 use super::{Broken, State};
@@ -303,7 +303,7 @@ impl State {
             running.masked(&mut self.counts);
             running.finish(Fate::Failed, Some(code.to_owned()));
         } else {
-            running.finish(Fate::Skipped, None);
+            running.not_run(NotRun::EarlierFailed);
         }
     }
 

@@ -64,6 +64,8 @@ impl Writer {
         self.head = Head::sign(self.signer.verifier().name(), size, root, &self.signer);
         self.heads.push(size, root);
         self.problem = None;
+        self.reserve
+            .wrote(records.iter().map(|(record, _)| record.len() as u64).sum());
         self.config.metrics.committed(records.len(), started.elapsed());
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod commit;
 mod fence;
+mod reserve;
 mod upkeep;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::log::wal::Wal;
 use crate::log::{Checked, Config, Receipt, Standing, Status};
 
 pub(in crate::log) use fence::Fence;
+use reserve::Reserve;
 
 /// One group, written with one fdatasync, holds at most this much.
 const GROUP_BYTES: usize = 8 * 1024 * 1024;
@@ -104,7 +106,7 @@ pub(in crate::log) struct Writer {
     problem: Option<String>,
     broken: Option<String>,
     last_look: Option<Instant>,
-    last_try: Option<Instant>,
+    reserve: Reserve,
     status: watch::Sender<Status>,
 }
 
@@ -168,7 +170,7 @@ impl Writer {
             problem: None,
             broken: None,
             last_look: None,
-            last_try: None,
+            reserve: Reserve::default(),
             status,
         })
     }
@@ -208,6 +210,7 @@ impl Writer {
         self.end_vanished();
         self.hear_publisher();
         self.publish_if_due();
+        self.look_at_room();
         self.try_volume_again();
         self.tell();
     }
@@ -322,6 +325,7 @@ impl Writer {
         let refused = self.refusal().map_or(Ok(()), Err);
         let result = refused
             .and_then(|()| echo.map_or(Ok(()), |head| self.check_echo(&head)))
+            .and_then(|()| self.room_for(&records))
             .and_then(|()| self.take(records));
         match result {
             Ok((up_to, taken, undo)) => {

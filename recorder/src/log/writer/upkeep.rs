@@ -9,17 +9,10 @@ use tokio::sync::oneshot;
 
 use super::Writer;
 use crate::log::Status;
-use crate::log::disk::put;
 use crate::log::doors::Vanished;
 use crate::log::error::LogError;
 use crate::log::publish::{Publication, Published};
 use crate::log::state::State;
-
-/// Between two tries of a volume that takes nothing.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// What is tried: more than one record, so that the answer is worth something.
-const PROBE: &str = "probe";
-const PROBE_BYTES: usize = 256 * 1024;
 
 impl Writer {
     /// Ends the sessions of doors that did not come back.
@@ -33,11 +26,12 @@ impl Writer {
             sessions,
         } in self.doors.vanished(Instant::now(), self.config.grace)
         {
-            let all = sessions.iter().try_for_each(|session| {
+            let all = sessions.iter().try_for_each(|(session, began)| {
+                let lasted = began.seen.unix_micros().saturating_sub(began.at.unix_micros());
                 let end = SessionEnd {
                     cause: EndCause::DoorVanished,
-                    commands: 0,
-                    duration_us: 0,
+                    commands: began.commands,
+                    duration_us: u64::try_from(lasted).unwrap_or(0),
                 };
                 self.write_own(Some(connection.clone()), Some(session), Event::SessionEnd(end))?;
                 self.doors.ended_by_recorder(session);
@@ -57,28 +51,15 @@ impl Writer {
         }
     }
 
-    /// A volume that took nothing is tried again now and then: while the recorder says that it takes nothing, nobody may come
-    /// to try.
-    pub(super) fn try_volume_again(&mut self) {
-        let due = self.last_try.is_none_or(|at| at.elapsed() >= TRY_AGAIN);
-        if self.problem.is_none() || self.broken.is_some() || !due {
-            return;
-        }
-        self.last_try = Some(Instant::now());
-        let room = put(self.disk.as_ref(), PROBE, &[0; PROBE_BYTES]);
-        // A probe that stays behind is overwritten by the next.
-        let _ = self.disk.remove(PROBE);
-        if room.is_ok() {
-            tracing::info!("the volume takes records again");
-            self.problem = None;
-        }
-    }
-
     fn take_report(&mut self, report: Published) {
         match report {
             Published::Done { size } => {
                 self.publishing = false;
                 self.published = size;
+                self.problem = None;
+                if size == self.tree.size() {
+                    self.reserve.published();
+                }
                 self.answer_asked();
                 let keep = size - size % sallyport_audit::tiles::WIDTH;
                 if let Err(error) = self.wal.trim(self.disk.as_ref(), keep) {
@@ -171,7 +152,7 @@ impl Writer {
             size: self.tree.size(),
             published: self.published,
             fenced: self.fence.is_shut(),
-            problem: self.problem.clone(),
+            problem: self.problem.as_ref().or_else(|| self.reserve.low()).cloned(),
             broken: self.broken.clone(),
             sessions,
             doors,
