@@ -9,6 +9,7 @@ mod identity;
 mod load;
 mod process;
 mod rule;
+mod scrape;
 mod second_person;
 mod undo;
 mod volume;
@@ -27,7 +28,7 @@ const SETTLE: Duration = Duration::from_secs(120);
 
 type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 
-const TRIALS: [(&str, Trial); 16] = [
+const TRIALS: [(&str, Trial); 17] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -42,6 +43,7 @@ const TRIALS: [(&str, Trial); 16] = [
     ("the credential is away: nobody gets in", fault::credential_away),
     ("the recorder is away: nothing runs unrecorded", fault::recorder_away),
     ("a door is killed: one end record for each session", fault::door_killed),
+    ("Prometheus scrapes all three programs", scrape::scraped),
     ("the operator's leader is killed", cluster::leader_killed),
     ("the API server is away while one waits", cluster::api_server_away),
     ("a full volume: nothing runs that cannot be recorded", volume::full),
