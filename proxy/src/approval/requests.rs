@@ -66,6 +66,12 @@ impl Requests {
         self.carrier.store(Some(Arc::clone(carrier)));
     }
 
+    /// How many requests of this Connection can still come to something.
+    #[must_use]
+    pub fn open_requests(&self) -> usize {
+        self.board.count(|_| true)
+    }
+
     fn seeing(&self) -> Result<Arc<Carrier>, ApprovalsError> {
         if self.contact.away() > BLIND {
             return Err(ApprovalsError::Unavailable(

@@ -1,19 +1,20 @@
 //! Questions, answers and claims on a real API server, with the admission that ships.
 
+#[path = "../../tests/common/cluster.rs"]
 mod cluster;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use sallyport_audit::Time;
-use sallyport_audit::record::{Person, SessionId, Token};
+use sallyport_audit::record::{ObjectRef, Person, PodRef, SessionId, Token};
 use sallyport_crds::access_request::{CommandView, Decision, RuleIdentity};
 use sallyport_crds::approval_policy::{GrantScope, OnHold};
 use tokio::runtime::Handle;
 
 use self::cluster::{Cluster, ISSUER, until};
 use super::*;
-use crate::control::Contact;
+use crate::control::{Contact, Place};
 use crate::door::{Approvals, ApprovalsError, Ask, GrantSought, Held, HoldState, Identity};
 
 const DIGEST: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -81,9 +82,30 @@ fn once(digest: &str) -> GrantSought {
     sought(digest, GrantScope::Command)
 }
 
+fn place(cluster: &Cluster, pod: &str) -> Place {
+    let connection = &cluster.carrier.connection;
+    Place {
+        connection: ObjectRef {
+            namespace: connection.namespace.clone(),
+            name: connection.name.clone(),
+            uid: connection.uid.clone(),
+        },
+        pod: PodRef {
+            name: pod.to_owned(),
+            uid: format!("{pod}-uid"),
+        },
+        keys: Vec::new(),
+    }
+}
+
 async fn requests(cluster: &Cluster, pod: &str) -> Arc<Requests> {
     let contact = Arc::new(Contact::new());
-    let requests = Requests::start(cluster.door(pod).await, cluster.place(pod), contact, &Handle::current());
+    let requests = Requests::start(
+        cluster.door(pod).await,
+        place(cluster, pod),
+        contact,
+        &Handle::current(),
+    );
     requests.apply(&Arc::new(cluster.carrier.clone()));
     requests
 }
@@ -99,7 +121,7 @@ async fn becomes(held: &mut Held, wanted: impl Fn(&HoldState) -> bool) -> HoldSt
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_life_of_a_question() {
     sallyport_runtime::crypto::install();
-    let cluster = Cluster::start();
+    let cluster = Cluster::start(crate::manifests::sample().0);
     let (one, two) = (
         requests(&cluster, "door-bank-0").await,
         requests(&cluster, "door-bank-1").await,

@@ -19,7 +19,10 @@ pub struct Contact(Mutex<Instant>);
 // === impl Contact ===
 
 impl Contact {
-    pub(crate) fn new() -> Self {
+    /// It is there now.
+    #[expect(clippy::new_without_default, reason = "a moment is no default")]
+    #[must_use]
+    pub fn new() -> Self {
         Self(Mutex::new(Instant::now()))
     }
 

@@ -16,7 +16,7 @@ use sallyport_policy::Policy;
 use sallyport_policy::carrier::Carrier;
 use sallyport_policy::mask::HashKeys;
 use sallyport_proxy::door::{
-    Credential, Door, Identity, LoginRefused, Open, Rules, Secret, Sessions, TargetTrust, Verifier,
+    Approvals, Credential, Door, Identity, LoginRefused, Open, Rules, Secret, Sessions, TargetTrust, Verifier,
 };
 use sallyport_proxy::listener::{Entrance, Shared as Listening, serve};
 use sallyport_proxy::postgres::{Postgres as Protocol, Shared};
@@ -259,6 +259,16 @@ impl TestDoor {
 
     /// A door before a server.
     pub fn before(given: &Given, server: Arc<Postgres>, database: String) -> Self {
+        Self::asking(given, server, database, |people| Arc::new(people.clone()))
+    }
+
+    /// A door that asks others than the test's own people.
+    pub fn asking(
+        given: &Given,
+        server: Arc<Postgres>,
+        database: String,
+        approvals: impl FnOnce(&People) -> Arc<dyn Approvals>,
+    ) -> Self {
         sallyport_runtime::crypto::install();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -283,7 +293,7 @@ impl TestDoor {
             rules: listening,
             tls: Arc::new(ArcSwap::from_pointee(Some(Arc::new(tls)))),
             verifier: Arc::new(Names),
-            approvals: Arc::new(people.clone()),
+            approvals: approvals(&people),
             evidence,
             sessions: Sessions::default(),
             drain: drain.clone(),

@@ -138,6 +138,11 @@ impl Postgres {
         give(&data);
     }
 
+    /// What the server itself has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
     /// Where its socket is.
     pub fn socket(&self) -> PathBuf {
         self.directory.path().join(format!(".s.PGSQL.{}", self.port))

@@ -23,7 +23,7 @@ impl<T: Read + Write> Stream for T {}
 
 /// A session.
 pub struct Client {
-    stream: Box<dyn Stream>,
+    stream: Box<dyn Stream + Send>,
     out: Vec<u8>,
     /// The backend's process and the secret for cancels.
     pub key: (i32, Vec<u8>),
@@ -126,7 +126,7 @@ impl Client {
     }
 
     fn start(
-        stream: Box<dyn Stream>,
+        stream: Box<dyn Stream + Send>,
         (user, database): (&str, &str),
         version: u32,
         more: &[(&str, &str)],

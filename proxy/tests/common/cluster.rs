@@ -6,26 +6,26 @@ use std::time::Duration;
 use kube::api::{Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
-use sallyport_audit::record::{ObjectRef, PodRef};
 use sallyport_crds::AccessRequest;
 use sallyport_e2e_apiserver::ApiServer;
 use sallyport_policy::carrier::Carrier;
 use serde_json::{Value, json};
 
-use crate::control::Place;
-
-pub(super) const ISSUER: &str = "https://idp.example/realms/bank";
+/// Who vouches for bob and carol.
+pub const ISSUER: &str = "https://idp.example/realms/bank";
 const OPERATOR: &str = "system:serviceaccount:sallyport-system:sallyport-operator";
 const DOOR: &str = "system:serviceaccount:doors:door-bank";
 
-pub(super) struct Cluster {
+/// The API server, and the policy that everybody has.
+pub struct Cluster {
     server: ApiServer,
-    pub(super) carrier: Carrier,
+    /// The policy.
+    pub carrier: Carrier,
 }
 
 impl Cluster {
-    pub(super) fn start() -> Self {
-        let (carrier, _) = crate::manifests::sample();
+    /// Starts it, with everything that ships.
+    pub fn start(carrier: Carrier) -> Self {
         let server = ApiServer::start().unwrap();
         let config = |name: &str| format!("{}/../config/{name}", env!("CARGO_MANIFEST_DIR"));
         let namespace = json!({
@@ -75,24 +75,8 @@ impl Cluster {
         Client::try_from(config).unwrap()
     }
 
-    pub(super) fn place(&self, pod: &str) -> Place {
-        let connection = &self.carrier.connection;
-        let connection = ObjectRef {
-            namespace: connection.namespace.clone(),
-            name: connection.name.clone(),
-            uid: connection.uid.clone(),
-        };
-        Place {
-            connection,
-            pod: PodRef {
-                name: pod.to_owned(),
-                uid: format!("{pod}-uid"),
-            },
-            keys: Vec::new(),
-        }
-    }
-
-    pub(super) async fn door(&self, pod: &str) -> Client {
+    /// The door, from one of its Pods.
+    pub async fn door(&self, pod: &str) -> Client {
         let uid = format!("{pod}-uid");
         let extra = [
             ("authentication.kubernetes.io/pod-name", pod),
@@ -105,12 +89,14 @@ impl Cluster {
         Api::namespaced(client, "doors")
     }
 
-    pub(super) async fn get(&self, name: &str) -> AccessRequest {
+    /// A request.
+    pub async fn get(&self, name: &str) -> AccessRequest {
         let client = self.client(OPERATOR, "", &[], &[]).await;
         self.requests(client).await.get(name).await.unwrap()
     }
 
-    pub(super) async fn delete(&self, name: &str) {
+    /// Deletes one, as the operator does.
+    pub async fn delete(&self, name: &str) {
         let client = self.client(OPERATOR, "", &[], &[]).await;
         self.requests(client)
             .await
@@ -134,7 +120,7 @@ impl Cluster {
     }
 
     /// What the operator does first: who may approve.
-    pub(super) async fn require(&self, name: &str) {
+    pub async fn require(&self, name: &str) {
         let request = self.get(name).await;
         let requirement = json!({
             "askedBy": request.spec.asked_by[0], "required": 1, "approvers": [{ "kind": "Group", "name": "oidc:dba" }],
@@ -145,7 +131,7 @@ impl Cluster {
     }
 
     /// A database administrator answers, by the documented patch.
-    pub(super) async fn answer(&self, who: &str, name: &str, decision: &str) {
+    pub async fn answer(&self, who: &str, name: &str, decision: &str) {
         let request = self.get(name).await;
         let (user, uid) = (format!("oidc:{who}"), format!("{who}-sub"));
         let client = self
@@ -164,7 +150,7 @@ impl Cluster {
     }
 
     /// What the operator derives from the answers.
-    pub(super) async fn derive(&self, name: &str, condition: &str) {
+    pub async fn derive(&self, name: &str, condition: &str) {
         let condition = json!({
             "type": condition, "status": "True", "reason": "Test", "message": "", "lastTransitionTime": jiff::Timestamp::now(),
         });
@@ -175,7 +161,8 @@ impl Cluster {
         .await;
     }
 
-    pub(super) async fn approve(&self, name: &str) {
+    /// All of it.
+    pub async fn approve(&self, name: &str) {
         self.require(name).await;
         self.answer("bob", name, "Approve").await;
         self.derive(name, "Approved").await;
@@ -183,7 +170,7 @@ impl Cluster {
 }
 
 /// Waits until something holds, at most ten seconds.
-pub(super) async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
+pub async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
     let wait = async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -195,6 +182,6 @@ pub(super) async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn()
 }
 
 /// Labels, for looking at what was made.
-pub(super) fn labels(request: &AccessRequest) -> BTreeMap<String, String> {
+pub fn labels(request: &AccessRequest) -> BTreeMap<String, String> {
     request.metadata.labels.clone().unwrap_or_default()
 }
