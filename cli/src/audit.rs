@@ -10,6 +10,9 @@ mod sink;
 mod trust;
 mod verify;
 
+pub use trust::Flags;
+pub use verify::prove;
+
 use std::process::ExitCode;
 
 use anyhow::Result;

@@ -3,6 +3,7 @@
 mod answer;
 mod audit;
 mod cluster;
+mod policy;
 mod requests;
 
 use std::process::ExitCode;
@@ -34,6 +35,12 @@ enum Command {
     Withdraw(answer::Args),
     /// Review a break-glass use.
     Review(answer::Args),
+    /// Say what a command would get, by which rule and why. Nothing is run.
+    Explain(policy::explain::Args),
+    /// Try declared cases against manifests, without a cluster.
+    Test(policy::test::Args),
+    /// Judge what people really ran by proposed manifests, and list the verdicts that would change.
+    Simulate(Box<policy::simulate::Args>),
     /// Read the evidence log, and prove it.
     #[command(subcommand)]
     Audit(Box<audit::Command>),
@@ -61,6 +68,9 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Revoke(args) => answer::run(&cluster, args, Decision::Revoke).await,
         Command::Withdraw(args) => answer::run(&cluster, args, Decision::Withdraw).await,
         Command::Review(args) => answer::run(&cluster, args, Decision::Review).await,
+        Command::Explain(args) => policy::explain::run(&cluster, args).await,
+        Command::Test(args) => policy::test::run(&args),
+        Command::Simulate(args) => policy::simulate::run(&cluster, *args).await,
         Command::Audit(command) => audit::run(&cluster, *command).await,
     }
 }

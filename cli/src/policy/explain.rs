@@ -1,0 +1,286 @@
+//! `explain`: what would this command get, by which rule, and why.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use sallyport_policy::Subject;
+use sallyport_policy::decide::{Explanation, Requirement, Verdict};
+use sallyport_policy::subject::Agent;
+
+use super::judge::{Asked, Judged, Tables, action, judge, rules};
+use super::manifests::Manifests;
+use crate::cluster::Flags;
+
+/// Flags of explain.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The Connection, as NAME or NAMESPACE/NAME.
+    #[arg(long, value_name = "CONNECTION")]
+    connection: String,
+    /// Who asks, as the API server would name them, such as oidc:alice.
+    #[arg(long = "as", value_name = "USER")]
+    user: String,
+    /// A group of theirs. May be given several times.
+    #[arg(long = "as-group", value_name = "GROUP")]
+    groups: Vec<String>,
+    /// An agent that acts for them, nearest to the door first. May be given several times.
+    #[arg(long = "agent", value_name = "AGENT")]
+    agents: Vec<String>,
+    /// The objects of this directory instead of the cluster's.
+    #[arg(long, value_name = "DIR")]
+    manifests: Option<PathBuf>,
+    /// A table of the target with its columns, such as public.customers=id,name,ssn. May be given several times.
+    #[arg(long = "table", value_name = "SCHEMA.TABLE=COLUMN,…")]
+    tables: Vec<Table>,
+    /// The database.
+    #[arg(long, default_value = "")]
+    database: String,
+    /// The text that would be sent.
+    statement: String,
+}
+
+/// A table as it is given on the command line.
+#[derive(Clone, Debug)]
+struct Table(String, Vec<String>);
+
+/// Says what every statement of the text would get. Nothing is run, and no target is asked.
+///
+/// # Errors
+/// When the objects cannot be read, or the text does not parse.
+pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
+    let manifests = match &args.manifests {
+        Some(directory) => Manifests::read(directory)?,
+        None => {
+            let (client, namespace) = flags.client().await?;
+            let home = args
+                .connection
+                .split_once('/')
+                .map_or(namespace.as_str(), |(home, _)| home);
+            Manifests::of_cluster(&client, home).await?
+        }
+    };
+    let policy = manifests.compile(&args.connection)?;
+    let now = jiff::Timestamp::now().as_second();
+    let subject = Subject {
+        username: args.user,
+        groups: args.groups,
+        agents: args.agents.into_iter().map(agent).collect(),
+        authenticated_at: Some(now),
+        ..Subject::default()
+    };
+    let tables: Tables = args
+        .tables
+        .into_iter()
+        .map(|Table(name, columns)| (name, columns))
+        .collect();
+    let asked = Asked {
+        policy: &policy,
+        subject: &subject,
+        tables: &tables,
+        database: &args.database,
+        parameters: 0,
+        at: now,
+    };
+    if !policy.admits(&subject) {
+        println!(
+            "{} would not come in: spec.subjects of the Connection names neither them nor a group of theirs\n",
+            subject.username
+        );
+    }
+    for one in judge(&asked, &args.statement)? {
+        print!("{}", told(&one));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn agent(name: String) -> Agent {
+    Agent {
+        subject: name.clone(),
+        username: name,
+        ..Agent::default()
+    }
+}
+
+/// One statement's verdict in words.
+fn told(judged: &Judged) -> String {
+    let Judged {
+        command,
+        decision,
+        explanations,
+        masked,
+    } = judged;
+    let mut out = String::new();
+    let verbs: Vec<&str> = command.verbs.iter().map(|verb| verb.name()).collect();
+    let _ = writeln!(out, "{}", command.text);
+    let _ = writeln!(
+        out,
+        "  does: {}; touches: {}; risk {}",
+        list(&verbs),
+        list(&command.tables),
+        decision.risk
+    );
+    if !command.opaque.is_empty() {
+        let _ = writeln!(out, "  cannot be seen into: {}", list(&command.opaque));
+    }
+    for explanation in explanations {
+        let _ = writeln!(out, "  {}", policy(explanation));
+    }
+    let by = rules(&decision.verdict);
+    let by = if by.is_empty() {
+        String::new()
+    } else {
+        format!(" by {}", by.join(", "))
+    };
+    let _ = writeln!(out, "  verdict: {:?}{by}", action(&decision.verdict));
+    let _ = write!(out, "{}", consequences(&decision.verdict));
+    for (column, rules) in masked {
+        let _ = writeln!(out, "  column {column} is masked by {}", rules.join(", "));
+    }
+    out.push('\n');
+    out
+}
+
+fn policy(explanation: &Explanation) -> String {
+    let observes = if explanation.observe { " (only observes)" } else { "" };
+    if !explanation.applies {
+        return format!("policy {}{observes}: not about this person", explanation.policy);
+    }
+    let tried = explanation.tried.iter().map(|(rule, outcome)| match outcome {
+        Ok(true) => format!("{rule} matches"),
+        Ok(false) => format!("{rule} does not"),
+        Err(error) => format!("{rule} cannot be evaluated, which denies: {error}"),
+    });
+    let says = match explanation.says {
+        Some(says) => format!("{says:?}"),
+        None => "nothing".to_owned(),
+    };
+    format!(
+        "policy {}{observes} says {says}: {}",
+        explanation.policy,
+        tried.collect::<Vec<_>>().join(", ")
+    )
+}
+
+fn consequences(verdict: &Verdict) -> String {
+    let mut out = String::new();
+    if verdict.read_only() {
+        out += "  it would run in a read-only transaction\n";
+    }
+    match verdict {
+        Verdict::Allow(_) => {}
+        Verdict::Deny(denial) => {
+            let _ = writeln!(out, "  because: {}", denial.reason);
+        }
+        Verdict::Hold(hold) => {
+            for requirement in &hold.requirements {
+                let _ = writeln!(out, "  needs {}", needs(requirement));
+            }
+            let _ = writeln!(
+                out,
+                "  an approval allows {:?}{}; the client {}",
+                hold.scope(),
+                hold.valid_for()
+                    .map(|time| format!(" for {time:?}"))
+                    .unwrap_or_default(),
+                match hold.on_hold() {
+                    sallyport_crds::approval_policy::OnHold::Wait => format!("waits up to {:?}", hold.wait(false)),
+                    sallyport_crds::approval_policy::OnHold::Refuse => "is refused and comes again".to_owned(),
+                }
+            );
+            if hold.break_glass.is_some() {
+                out += "  or goes ahead at once by sallyport.break_glass, to be reviewed\n";
+            }
+        }
+    }
+    out
+}
+
+fn needs(requirement: &Requirement) -> String {
+    let approvers: Vec<String> = requirement
+        .approvers
+        .iter()
+        .map(|approver| format!("{:?} {}", approver.kind, approver.name))
+        .collect();
+    let message = requirement.message.as_deref().map(|message| format!(" ({message})"));
+    format!(
+        "{} of {}{}",
+        requirement.required,
+        approvers.join(", "),
+        message.unwrap_or_default()
+    )
+}
+
+fn list(names: &[impl AsRef<str>]) -> String {
+    match names {
+        [] => "nothing".to_owned(),
+        names => names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
+    }
+}
+
+impl std::str::FromStr for Table {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || format!("{text:?}: write SCHEMA.TABLE=COLUMN,COLUMN");
+        let (name, columns) = text.split_once('=').ok_or_else(form)?;
+        if name.split('.').count() != 2 {
+            return Err(form());
+        }
+        Ok(Self(name.to_owned(), columns.split(',').map(str::to_owned).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples");
+
+    fn explained(user: &str, group: &str, text: &str) -> String {
+        let policy = Manifests::read(DIRECTORY.as_ref()).unwrap().compile("bank").unwrap();
+        let subject = Subject {
+            username: user.into(),
+            groups: vec![group.into()],
+            ..Subject::default()
+        };
+        let asked = Asked {
+            policy: &policy,
+            subject: &subject,
+            tables: &Tables::new(),
+            database: "bank",
+            parameters: 0,
+            at: 0,
+        };
+        judge(&asked, text).unwrap().iter().map(told).collect()
+    }
+
+    #[test]
+    fn the_samples_are_explained() {
+        let alice = |text| explained("oidc:alice", "oidc:engineers", text);
+        let delete = alice("DELETE FROM accounts WHERE id = 7");
+        for words in [
+            "does: delete; touches: public.accounts; risk 50",
+            "never-drop does not, delete-needs-a-dba matches",
+            "verdict: RequireApproval by changes/delete-needs-a-dba",
+            "needs 1 of Group oidc:dba (deleting needs a database administrator)",
+            "waits up to 600s",
+        ] {
+            assert!(delete.contains(words), "{words}: {delete}");
+        }
+        let drop = alice("DROP TABLE customers");
+        assert!(drop.contains("verdict: Deny by changes/never-drop"), "{drop}");
+        assert!(drop.contains("because: drop, truncate"), "{drop}");
+        let read = alice("SELECT ssn AS harmless FROM customers");
+        assert!(
+            read.contains("verdict: Allow") && read.contains("column harmless is masked by"),
+            "{read}"
+        );
+        let stranger = explained("oidc:mallory", "none", "SELECT 1");
+        assert!(
+            stranger.contains("not about this person") && stranger.contains("verdict: Deny"),
+            "{stranger}"
+        );
+    }
+}

@@ -1,0 +1,193 @@
+//! One text, judged as a door would judge it, without a target: names mean what is declared, or a table of schema `public`.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, anyhow};
+use sallyport_crds::approval_policy::RuleAction;
+use sallyport_policy::catalog::{Column, Oid, Relation, SearchPath, Snapshot};
+use sallyport_policy::decide::{Command, Decision, DeniedBy, Explanation, Verdict};
+use sallyport_policy::mask::{ProtectedColumns, RuleSet, Source};
+use sallyport_policy::sql::{self, Lineage, Statement};
+use sallyport_policy::{Policy, Subject};
+
+/// PostgreSQL's `text`.
+const TEXT: Oid = 25;
+/// OIDs of users' own relations begin here.
+const FIRST: Oid = 16_384;
+
+/// What is known of a target: columns by `schema.table`.
+pub type Tables = BTreeMap<String, Vec<String>>;
+
+/// Everything but the text.
+pub struct Asked<'a> {
+    /// The rules.
+    pub policy: &'a Policy,
+    /// The person.
+    pub subject: &'a Subject,
+    /// What is known of the target.
+    pub tables: &'a Tables,
+    /// The database.
+    pub database: &'a str,
+    /// How many parameters are bound.
+    pub parameters: usize,
+    /// The moment, in seconds since 1970.
+    pub at: i64,
+}
+
+/// One statement with its verdict.
+pub struct Judged {
+    /// What the rules saw.
+    pub command: Command,
+    /// The verdict.
+    pub decision: Decision,
+    /// What each policy says.
+    pub explanations: Vec<Explanation>,
+    /// Output columns that are masked for this person, each with the rules that do it.
+    pub masked: Vec<(String, Vec<String>)>,
+}
+
+/// Judges every statement of a text.
+///
+/// # Errors
+/// PostgreSQL's own words where it does not parse.
+pub fn judge(asked: &Asked<'_>, text: &str) -> Result<Vec<Judged>> {
+    let script = sql::parse(text).map_err(|error| anyhow!("it does not parse: {}", error.message))?;
+    let all: Vec<&Statement> = script.readings().flatten().collect();
+    let catalog = catalog(asked, &all);
+    let protected = ProtectedColumns::resolve(asked.policy.masks().rules(), &catalog, None);
+    let mut judged = Vec::new();
+    for index in 0..script.statements.len() {
+        let readings: Vec<&Statement> = script.readings().filter_map(|reading| reading.get(index)).collect();
+        judged.push(statement(asked, text, &readings, &catalog, &protected));
+    }
+    Ok(judged)
+}
+
+fn statement(
+    asked: &Asked<'_>,
+    text: &str,
+    readings: &[&Statement],
+    catalog: &Snapshot,
+    protected: &ProtectedColumns,
+) -> Judged {
+    let path = SearchPath::effective(vec!["pg_catalog".to_owned(), "public".to_owned()], None);
+    let mut command = Command::default();
+    let mut masked = Vec::new();
+    for (number, reading) in readings.iter().enumerate() {
+        match number {
+            0 => command = Command::of(reading, text),
+            _ => command.absorb(reading),
+        }
+        let lineage = sql::lineage(reading, catalog, &path);
+        command.resolve(reading, &lineage, catalog, &path, protected);
+        if masked.is_empty() {
+            masked = columns(asked, &lineage, protected);
+        }
+    }
+    asked.database.clone_into(&mut command.database);
+    command.ambiguous = readings.len() > 1;
+    command.parameters = asked.parameters;
+    command.at = asked.at;
+    Judged {
+        decision: asked.policy.decide(asked.subject, &command),
+        explanations: asked.policy.explain(asked.subject, &command),
+        command,
+        masked,
+    }
+}
+
+/// Output columns that some rule masks for the person.
+fn columns(asked: &Asked<'_>, lineage: &Lineage, protected: &ProtectedColumns) -> Vec<(String, Vec<String>)> {
+    let exempt = asked.policy.exempt(asked.subject);
+    let outputs = lineage.outputs.as_deref().unwrap_or_default();
+    let named = |rules: &RuleSet| -> Vec<String> {
+        let acting = rules.iter().filter(|id| !exempt.contains(*id));
+        let rules = acting.filter_map(|id| asked.policy.masks().rules().get(usize::from(id)));
+        rules
+            .filter(|rule| !rule.observe)
+            .map(|rule| rule.name.clone())
+            .collect()
+    };
+    let mut masked = Vec::new();
+    for (index, output) in outputs.iter().enumerate() {
+        if let Source::Column(rules) | Source::Tainted(rules) = lineage.source(index, outputs.len(), protected) {
+            let names = named(&rules);
+            if !names.is_empty() {
+                masked.push((output.name.clone(), names));
+            }
+        }
+    }
+    masked
+}
+
+/// What is declared, what masking rules name in full, and what the statements name.
+fn catalog(asked: &Asked<'_>, statements: &[&Statement]) -> Snapshot {
+    let mut tables = asked.tables.clone();
+    for rule in asked.policy.masks().rules() {
+        for glob in &rule.columns {
+            let glob = glob.to_string();
+            // A table that is declared has the columns that are declared.
+            let partly = |(table, _): &(&str, &str)| !glob.contains('*') && !asked.tables.contains_key(*table);
+            if let Some((table, column)) = glob.rsplit_once('.').filter(partly) {
+                let columns = tables.entry(table.to_owned()).or_default();
+                if !columns.iter().any(|known| known == column) {
+                    columns.push(column.to_owned());
+                }
+            }
+        }
+    }
+    for relation in statements.iter().flat_map(|statement| &statement.relations) {
+        let schema = relation.schema.as_deref().unwrap_or("public");
+        tables.entry(format!("{schema}.{}", relation.name)).or_default();
+    }
+    let relations = (FIRST..).zip(&tables).filter_map(|(oid, (name, columns))| {
+        let (schema, name) = name.split_once('.')?;
+        let columns = (1..).zip(columns).map(|(attnum, name)| Column {
+            attnum,
+            name: name.clone(),
+            type_oid: TEXT,
+            generated: None,
+        });
+        Some(Relation {
+            oid,
+            schema: schema.to_owned(),
+            name: name.to_owned(),
+            columns: columns.collect(),
+            ..Relation::default()
+        })
+    });
+    Snapshot::new(relations.collect())
+}
+
+/// What a verdict does, in the word that manifests use.
+pub fn action(verdict: &Verdict) -> RuleAction {
+    match verdict {
+        Verdict::Allow(_) => RuleAction::Allow,
+        Verdict::Hold(_) => RuleAction::RequireApproval,
+        Verdict::Deny(_) => RuleAction::Deny,
+    }
+}
+
+/// The rules that decided, as `policy/rule`, sorted; empty where no rule matches or the door itself refuses.
+pub fn rules(verdict: &Verdict) -> Vec<String> {
+    let identities: Vec<_> = match verdict {
+        Verdict::Allow(allowed) => allowed.by.iter().collect(),
+        Verdict::Hold(hold) => hold.requirements.iter().map(|one| &one.asked_by).collect(),
+        Verdict::Deny(denial) => match &denial.by {
+            DeniedBy::Rule(rule) => vec![rule],
+            _ => Vec::new(),
+        },
+    };
+    let mut names: Vec<String> = identities
+        .iter()
+        .map(|rule| format!("{}/{}", rule.policy, rule.rule))
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Of several statements, the one that decides about all of them.
+pub fn strictest(judged: &[Judged]) -> Option<&Judged> {
+    judged.iter().rev().max_by_key(|one| action(&one.decision.verdict))
+}

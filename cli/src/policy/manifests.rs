@@ -1,0 +1,216 @@
+//! Connections and their rules, compiled by the door's own compiler.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt as _};
+use sallyport_crds::{ApprovalPolicy, Connection, MaskingRule};
+use sallyport_policy::Policy;
+use sallyport_policy::carrier::{CarriedConnection, CarriedRule, Carrier, ClusterSettings, FORMAT};
+use sallyport_policy::selector::selects;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// A file of manifests is written by people.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
+/// Directories below each other.
+const MAX_DEPTH: usize = 16;
+
+/// Objects that bear on verdicts and masks.
+#[derive(Default)]
+pub struct Manifests {
+    connections: Vec<Connection>,
+    masking_rules: Vec<MaskingRule>,
+    approval_policies: Vec<ApprovalPolicy>,
+    /// Documents that are no manifest, with the file that each stands in.
+    pub others: Vec<(PathBuf, Value)>,
+}
+
+// === impl Manifests ===
+
+impl Manifests {
+    /// Every `.yaml`, `.yml` and `.json` of a directory and below it, or of one file.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or holds an object of ours that cannot.
+    pub fn read(path: &Path) -> Result<Self> {
+        let mut manifests = Self::default();
+        let mut files = Vec::new();
+        collect(path, 0, &mut files)?;
+        files.sort();
+        for file in files {
+            manifests.take_file(&file).with_context(|| file.display().to_string())?;
+        }
+        Ok(manifests)
+    }
+
+    /// The objects of one namespace of a cluster, as they are now.
+    ///
+    /// # Errors
+    /// When they may not be listed.
+    pub async fn of_cluster(client: &Client, namespace: &str) -> Result<Self> {
+        async fn all<K>(client: &Client, namespace: &str) -> Result<Vec<K>>
+        where
+            K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+                + Clone
+                + DeserializeOwned
+                + std::fmt::Debug,
+        {
+            let api = Api::<K>::namespaced(client.clone(), namespace);
+            let found = api.list(&ListParams::default()).await;
+            Ok(found.with_context(|| format!("listing {}", K::plural(&())))?.items)
+        }
+        Ok(Self {
+            connections: all(client, namespace).await?,
+            masking_rules: all(client, namespace).await?,
+            approval_policies: all(client, namespace).await?,
+            others: Vec::new(),
+        })
+    }
+
+    fn take_file(&mut self, path: &Path) -> Result<()> {
+        if std::fs::metadata(path)?.len() > MAX_BYTES {
+            bail!("larger than 4 MiB");
+        }
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&std::fs::read_to_string(path)?)?;
+        for document in documents.into_iter().filter(|document| !document.is_null()) {
+            let text = |name: &str| {
+                document
+                    .get(name)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            match (text("apiVersion").as_str(), text("kind").as_str()) {
+                ("sallyport.dev/v1alpha1", "Connection") => self.connections.push(object(document)?),
+                ("sallyport.dev/v1alpha1", "MaskingRule") => self.masking_rules.push(object(document)?),
+                ("sallyport.dev/v1alpha1", "ApprovalPolicy") => self.approval_policies.push(object(document)?),
+                ("", "") => self.others.push((path.to_owned(), document)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The policy of one Connection, named `NAME` or `NAMESPACE/NAME`.
+    ///
+    /// # Errors
+    /// When there is no such Connection, a rule that it requires is missing, or one does not compile.
+    pub fn compile(&self, name: &str) -> Result<Policy> {
+        let (namespace, name) = match name.split_once('/') {
+            Some((namespace, name)) => (Some(namespace), name),
+            None => (None, name),
+        };
+        let mut fitting = self.connections.iter().filter(|connection| {
+            connection.name_any() == name && namespace.is_none_or(|namespace| place(*connection) == namespace)
+        });
+        let connection = fitting
+            .next()
+            .with_context(|| format!("there is no Connection {name}"))?;
+        if fitting.next().is_some() {
+            bail!("several Connections are called {name}: name the namespace too");
+        }
+        let carrier = self.carrier(connection)?;
+        Policy::compile(&carrier).map_err(|problems| {
+            let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!("{}", words.join("\n"))
+        })
+    }
+
+    fn carrier(&self, connection: &Connection) -> Result<Carrier> {
+        let labels = connection.labels();
+        let home = place(connection);
+        let masking_rules: Vec<_> = self
+            .masking_rules
+            .iter()
+            .filter(|rule| place(*rule) == home && selects(&rule.spec.connection_selector, labels))
+            .map(|rule| carried(rule, rule.spec.clone()))
+            .collect();
+        let approval_policies: Vec<_> = self
+            .approval_policies
+            .iter()
+            .filter(|rule| place(*rule) == home && selects(&rule.spec.connection_selector, labels))
+            .map(|rule| carried(rule, rule.spec.clone()))
+            .collect();
+        let requires = &connection.spec.requires;
+        let lacks =
+            |required: &[String], there: Vec<&String>| required.iter().find(|name| !there.contains(name)).cloned();
+        let missing = lacks(
+            &requires.masking_rules,
+            masking_rules.iter().map(|rule| &rule.name).collect(),
+        )
+        .or_else(|| {
+            lacks(
+                &requires.approval_policies,
+                approval_policies.iter().map(|rule| &rule.name).collect(),
+            )
+        });
+        if let Some(missing) = missing {
+            bail!(
+                "the Connection requires {missing}, which is not there or does not select it: the door would be shut"
+            );
+        }
+        Ok(Carrier {
+            format: FORMAT,
+            revision: 1,
+            connection: CarriedConnection {
+                namespace: home.to_owned(),
+                name: connection.name_any(),
+                uid: connection.uid().unwrap_or_default(),
+                generation: connection.metadata.generation.unwrap_or(1),
+                labels: labels.clone(),
+                spec: connection.spec.clone(),
+            },
+            masking_rules,
+            approval_policies,
+            sinks: Vec::new(),
+            issuers: Vec::new(),
+            settings: ClusterSettings::default(),
+            closed: None,
+        })
+    }
+}
+
+fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
+    let context = || path.display().to_string();
+    if std::fs::metadata(path).with_context(context)?.is_file() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    if depth > MAX_DEPTH {
+        bail!("{}: directories are nested too deeply", path.display());
+    }
+    for entry in std::fs::read_dir(path).with_context(context)? {
+        let below = entry?.path();
+        let manifest = below
+            .extension()
+            .is_some_and(|kind| kind == "yaml" || kind == "yml" || kind == "json");
+        if below.is_dir() || manifest {
+            collect(&below, depth + 1, files)?;
+        }
+    }
+    Ok(())
+}
+
+fn object<K: DeserializeOwned>(document: Value) -> Result<K> {
+    Ok(serde_json::from_value(document)?)
+}
+
+/// Its namespace, as kubectl would take it.
+fn place<K: kube::Resource>(object: &K) -> &str {
+    object.meta().namespace.as_deref().unwrap_or("default")
+}
+
+fn carried<K: kube::Resource, S>(rule: &K, spec: S) -> CarriedRule<S> {
+    let meta = rule.meta();
+    CarriedRule {
+        name: meta.name.clone().unwrap_or_default(),
+        uid: meta
+            .uid
+            .clone()
+            .unwrap_or_else(|| meta.name.clone().unwrap_or_default()),
+        generation: meta.generation.unwrap_or(1),
+        spec,
+    }
+}

@@ -1,0 +1,217 @@
+//! `simulate`: what would proposed manifests have said to what people really ran?
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use sallyport_audit::record::{Action, Agent, Command, Event, Record, SessionId, SessionStart};
+use sallyport_policy::subject::Agent as Acting;
+use sallyport_policy::{Policy, Subject};
+
+use super::judge::{Asked, Judged, Tables, action, judge, rules, strictest};
+use super::manifests::Manifests;
+use crate::audit::{Flags as LogFlags, prove};
+use crate::cluster::Flags;
+
+/// Examples of one change that are shown.
+const EXAMPLES: usize = 3;
+
+/// Flags of simulate.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    log: LogFlags,
+    /// Directory with the proposed manifests.
+    #[arg(long, value_name = "DIR")]
+    manifests: PathBuf,
+}
+
+/// Verdicts that would change in one way.
+#[derive(Default)]
+struct Change {
+    count: usize,
+    examples: Vec<String>,
+}
+
+/// What was found.
+#[derive(Default)]
+struct Found {
+    judged: usize,
+    /// Commands that cannot be judged again, by the reason.
+    passed_over: BTreeMap<String, usize>,
+    changes: BTreeMap<(String, String), Change>,
+}
+
+/// Judges every command of a log by other manifests, and lists the verdicts that would change, grouped. Exit status 1 if
+/// there is one.
+///
+/// # Errors
+/// When the log or the manifests cannot be read.
+pub async fn run(cluster: &Flags, args: Args) -> Result<ExitCode> {
+    let manifests = Manifests::read(&args.manifests)?;
+    let known = args.log.resolve(cluster, None).await?;
+    let mut sessions: BTreeMap<SessionId, SessionStart> = BTreeMap::new();
+    let mut policies: BTreeMap<String, Result<Policy, String>> = BTreeMap::new();
+    let mut found = Found::default();
+    let report = prove(&known, |index, leaf| {
+        // What is no record is named by the proof.
+        let Ok(record) = Record::parse(leaf) else { return };
+        match (&record.event, &record.session) {
+            (Event::SessionStart(start), Some(session)) => {
+                sessions.insert(session.clone(), (**start).clone());
+            }
+            (Event::SessionEnd(_), Some(session)) => {
+                sessions.remove(session);
+            }
+            (Event::Command(command), session) => {
+                let start = session.as_ref().and_then(|session| sessions.get(session));
+                let Some(connection) = &record.source.connection else {
+                    return;
+                };
+                let name = format!("{}/{}", connection.namespace, connection.name);
+                let policy = policies
+                    .entry(name.clone())
+                    .or_insert_with(|| manifests.compile(&name).map_err(|error| format!("{error:#}")));
+                found.take(index, &record, command, start, policy);
+            }
+            _ => {}
+        }
+    })?;
+    print!("{}", found.told());
+    eprintln!("{}", report.verdict());
+    Ok(if found.changes.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+// === impl Found ===
+
+impl Found {
+    fn take(
+        &mut self,
+        index: u64,
+        record: &Record,
+        command: &Command,
+        start: Option<&SessionStart>,
+        policy: &Result<Policy, String>,
+    ) {
+        match again(record, command, start, policy) {
+            Ok(now) => {
+                self.judged += 1;
+                let then = told_then(command);
+                if then == now {
+                    return;
+                }
+                let change = self.changes.entry((then, now)).or_default();
+                change.count += 1;
+                if change.examples.len() < EXAMPLES {
+                    let text: String = command
+                        .text
+                        .chars()
+                        .map(|c| if c.is_control() { ' ' } else { c })
+                        .take(100)
+                        .collect();
+                    change
+                        .examples
+                        .push(format!("record {index}, {}: {text}", command.person.username));
+                }
+            }
+            Err(why) => *self.passed_over.entry(why).or_default() += 1,
+        }
+    }
+
+    fn told(&self) -> String {
+        let changed: usize = self.changes.values().map(|change| change.count).sum();
+        let mut out = format!(
+            "{} commands judged again, {changed} would get another verdict\n",
+            self.judged
+        );
+        for ((then, now), change) in &self.changes {
+            out += &format!("\n{} times: {then}\n  would be: {now}\n", change.count);
+            change
+                .examples
+                .iter()
+                .for_each(|example| out += &format!("    {example}\n"));
+        }
+        for (why, count) in &self.passed_over {
+            out += &format!("\n{count} could not be judged again: {why}\n");
+        }
+        out
+    }
+}
+
+fn told_then(command: &Command) -> String {
+    let mut by: Vec<String> = command
+        .verdict
+        .rules
+        .iter()
+        .map(|rule| format!("{}/{}", rule.policy, rule.rule))
+        .collect();
+    by.sort();
+    let word = match command.verdict.action {
+        Action::Allow => "Allow",
+        Action::Deny => "Deny",
+        Action::Hold => "RequireApproval",
+    };
+    said(word, &by)
+}
+
+fn told_now(judged: &Judged) -> String {
+    let verdict = &judged.decision.verdict;
+    said(&format!("{:?}", action(verdict)), &rules(verdict))
+}
+
+fn said(word: &str, by: &[String]) -> String {
+    match by {
+        [] => format!("{word} by no rule"),
+        by => format!("{word} by {}", by.join(", ")),
+    }
+}
+
+fn again(
+    record: &Record,
+    command: &Command,
+    start: Option<&SessionStart>,
+    policy: &Result<Policy, String>,
+) -> Result<String, String> {
+    let policy = policy.as_ref().map_err(Clone::clone)?;
+    if command.parts > 0 {
+        return Err("the text is longer than one record".to_owned());
+    }
+    let start = start.ok_or("the session's start is not in the log")?;
+    let subject = subject(command, start);
+    // What its names meant then is in the record.
+    let tables: Tables = command.tables.iter().map(|table| (table.clone(), Vec::new())).collect();
+    let asked = Asked {
+        policy,
+        subject: &subject,
+        tables: &tables,
+        database: &start.claims.database.clone().unwrap_or_default(),
+        parameters: command.params.len(),
+        at: record.time.unix_micros().div_euclid(1_000_000),
+    };
+    let judged = judge(&asked, &command.text).map_err(|error| format!("{error:#}"))?;
+    strictest(&judged).map(told_now).ok_or_else(|| "it is empty".to_owned())
+}
+
+fn subject(command: &Command, start: &SessionStart) -> Subject {
+    let agent = |agent: &Agent| Acting {
+        username: agent.subject.clone(),
+        issuer: agent.issuer.clone().unwrap_or_default(),
+        subject: agent.subject.clone(),
+        groups: Vec::new(),
+    };
+    let login = start.token.auth_time.or(start.token.issued);
+    Subject {
+        username: command.person.username.clone(),
+        groups: start.groups.clone(),
+        issuer: command.person.issuer.clone(),
+        subject: command.person.subject.clone(),
+        email: None,
+        agents: command.agents.iter().map(agent).collect(),
+        authenticated_at: login.map(|time| time.unix_micros().div_euclid(1_000_000)),
+    }
+}

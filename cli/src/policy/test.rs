@@ -1,0 +1,348 @@
+//! `test`: declared cases against manifests, without a cluster, for a pipeline.
+//!
+//! Cases stand in YAML documents without a kind, beside the manifests or below them:
+//!
+//! ```yaml
+//! tables: {public.customers: [id, name, ssn]}
+//! cases:
+//!   - name: deleting needs a second person
+//!     connection: bank
+//!     as: {user: "oidc:alice", groups: ["oidc:engineers"]}
+//!     statement: DELETE FROM accounts WHERE id = 7
+//!     expect: {verdict: RequireApproval, rule: changes/delete-needs-a-dba}
+//! ```
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use sallyport_crds::Duration;
+use sallyport_crds::approval_policy::RuleAction;
+use sallyport_policy::Subject;
+use sallyport_policy::subject::Agent;
+use serde::Deserialize;
+
+use super::judge::{Asked, Tables, action, judge, rules, strictest};
+use super::manifests::Manifests;
+
+/// Flags of test.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Directory with manifests and cases.
+    directory: PathBuf,
+    /// Write the results as JUnit XML to this file.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+/// A document of cases.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cases {
+    /// Columns of tables, for masks and for rules that look at columns.
+    #[serde(default)]
+    tables: Tables,
+    cases: Vec<Case>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Case {
+    name: String,
+    connection: String,
+    r#as: Person,
+    statement: String,
+    #[serde(default)]
+    parameters: usize,
+    #[serde(default)]
+    database: String,
+    /// When it is asked; now if left out.
+    #[serde(default)]
+    at: Option<jiff::Timestamp>,
+    expect: Expected,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Person {
+    user: String,
+    #[serde(default)]
+    groups: Vec<String>,
+    #[serde(default)]
+    agents: Vec<String>,
+    #[serde(default)]
+    issuer: String,
+    #[serde(default)]
+    email: Option<String>,
+    /// How long ago they logged in; just now if left out.
+    #[serde(default)]
+    login_age: Option<Duration>,
+}
+
+/// What is not named is not looked at.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Expected {
+    #[serde(default)]
+    verdict: Option<RuleAction>,
+    /// `policy/rule`, one of those that decided; empty text for none.
+    #[serde(default)]
+    rule: Option<String>,
+    /// Output columns that are masked, all of them.
+    #[serde(default)]
+    masked: Option<Vec<String>>,
+    #[serde(default)]
+    read_only: Option<bool>,
+    #[serde(default)]
+    admitted: Option<bool>,
+    #[serde(default)]
+    risk: Option<u8>,
+}
+
+/// A case that was tried.
+struct Tried {
+    file: String,
+    name: String,
+    /// What is otherwise than expected.
+    failures: Vec<String>,
+}
+
+/// Tries all cases. Exit status 1 if any is otherwise than expected.
+///
+/// # Errors
+/// When a file cannot be read, or there is no case.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let tried = try_all(&Manifests::read(&args.directory)?)?;
+    let failed = tried.iter().filter(|one| !one.failures.is_empty()).count();
+    for one in &tried {
+        let word = if one.failures.is_empty() { "ok  " } else { "FAIL" };
+        println!("{word}  {}: {}", one.file, one.name);
+        one.failures.iter().for_each(|failure| println!("      {failure}"));
+    }
+    println!("{} cases, {failed} failed", tried.len());
+    if let Some(file) = &args.junit {
+        std::fs::write(file, junit(&tried)).with_context(|| file.display().to_string())?;
+    }
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn try_all(manifests: &Manifests) -> Result<Vec<Tried>> {
+    let mut tried = Vec::new();
+    for (path, document) in manifests
+        .others
+        .iter()
+        .filter(|(_, value)| value.get("cases").is_some())
+    {
+        let cases: Cases =
+            serde_json::from_value(document.clone()).with_context(|| format!("cases in {}", path.display()))?;
+        for case in &cases.cases {
+            let failures = match failures(manifests, &cases.tables, case) {
+                Ok(failures) => failures,
+                Err(error) => vec![format!("{error:#}")],
+            };
+            tried.push(Tried {
+                file: path
+                    .file_name()
+                    .map(|name| name.to_string_lossy().into_owned())
+                    .unwrap_or_default(),
+                name: case.name.clone(),
+                failures,
+            });
+        }
+    }
+    if tried.is_empty() {
+        bail!("no cases were found: they stand in YAML documents with a list `cases`");
+    }
+    Ok(tried)
+}
+
+fn failures(manifests: &Manifests, tables: &Tables, case: &Case) -> Result<Vec<String>> {
+    let policy = manifests.compile(&case.connection)?;
+    let at = case.at.unwrap_or_else(jiff::Timestamp::now).as_second();
+    let subject = subject(&case.r#as, at);
+    let asked = Asked {
+        policy: &policy,
+        subject: &subject,
+        tables,
+        database: &case.database,
+        parameters: case.parameters,
+        at,
+    };
+    let judged = judge(&asked, &case.statement)?;
+    let decisive = strictest(&judged).context("there is no statement in it")?;
+    let verdict = &decisive.decision.verdict;
+    let mut failures = Vec::new();
+    let mut compare = |what: &str, wanted: Option<String>, got: String| {
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != got) {
+            failures.push(format!("{what}: wanted {wanted}, got {got}"));
+        }
+    };
+    let expected = &case.expect;
+    compare(
+        "verdict",
+        expected.verdict.map(|wanted| format!("{wanted:?}")),
+        format!("{:?}", action(verdict)),
+    );
+    let by = rules(verdict);
+    let wanted = expected.rule.clone().filter(|wanted| !by.contains(wanted));
+    compare("rule", wanted, by.join(", "));
+    let masked = |mut names: Vec<String>| {
+        names.sort();
+        names.dedup();
+        names.join(", ")
+    };
+    let got = judged
+        .iter()
+        .flat_map(|one| &one.masked)
+        .map(|(name, _)| name.clone())
+        .collect();
+    compare("masked", expected.masked.clone().map(masked), masked(got));
+    let flag = |flag: bool| flag.to_string();
+    compare("readOnly", expected.read_only.map(flag), flag(verdict.read_only()));
+    compare("admitted", expected.admitted.map(flag), flag(policy.admits(&subject)));
+    let risk = decisive.decision.risk;
+    compare("risk", expected.risk.map(|risk| risk.to_string()), risk.to_string());
+    Ok(failures)
+}
+
+fn subject(person: &Person, at: i64) -> Subject {
+    let age = person.login_age.map_or(0, |age| age.get().as_secs());
+    let agent = |name: &String| Agent {
+        username: name.clone(),
+        subject: name.clone(),
+        ..Agent::default()
+    };
+    Subject {
+        username: person.user.clone(),
+        groups: person.groups.clone(),
+        issuer: person.issuer.clone(),
+        subject: person.user.clone(),
+        email: person.email.clone(),
+        agents: person.agents.iter().map(agent).collect(),
+        authenticated_at: at.checked_sub(i64::try_from(age).unwrap_or(i64::MAX)),
+    }
+}
+
+/// The results in the form that pipelines read.
+fn junit(tried: &[Tried]) -> String {
+    let failed = tried.iter().filter(|one| !one.failures.is_empty()).count();
+    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    let _ = writeln!(
+        out,
+        "<testsuite name=\"sallyport policies\" tests=\"{}\" failures=\"{failed}\">",
+        tried.len()
+    );
+    for one in tried {
+        let _ = write!(
+            out,
+            "  <testcase classname=\"{}\" name=\"{}\"",
+            escaped(&one.file),
+            escaped(&one.name)
+        );
+        match one.failures.as_slice() {
+            [] => out += "/>\n",
+            failures => {
+                let _ = writeln!(
+                    out,
+                    "><failure message=\"{}\"/></testcase>",
+                    escaped(&failures.join("; "))
+                );
+            }
+        }
+    }
+    out + "</testsuite>\n"
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '"' => out += "&quot;",
+            // XML 1.0 has no way to write them.
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples");
+
+    fn tried(cases: &str) -> Vec<Tried> {
+        let mut manifests = Manifests::read(SAMPLES.as_ref()).unwrap();
+        manifests
+            .others
+            .push(("more.yaml".into(), serde_saphyr::from_str(cases).unwrap()));
+        try_all(&manifests).unwrap()
+    }
+
+    #[test]
+    fn the_library_does_what_it_says() {
+        let library = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/library");
+        let tried = try_all(&Manifests::read(library.as_ref()).unwrap()).unwrap();
+        assert!(tried.len() >= 18, "{}", tried.len());
+        for one in tried {
+            assert!(one.failures.is_empty(), "{} {}: {:?}", one.file, one.name, one.failures);
+        }
+    }
+
+    #[test]
+    fn cases_say_what_the_samples_do() {
+        let cases = r#"
+            tables: {public.customers: [id, name, ssn]}
+            cases:
+              - name: right
+                connection: doors/bank
+                as: {user: "oidc:alice", groups: ["oidc:engineers"]}
+                statement: SELECT 1; DELETE FROM accounts WHERE id = 7
+                expect: {verdict: RequireApproval, rule: changes/delete-needs-a-dba, masked: [], admitted: true, risk: 50}
+              - name: masked
+                connection: bank
+                as: {user: "oidc:alice", groups: ["oidc:engineers"]}
+                statement: SELECT * FROM customers
+                expect: {verdict: Allow, masked: [ssn]}
+              - name: wrong & <loud>
+                connection: bank
+                as: {user: "oidc:mallory"}
+                statement: SELECT 1
+                expect: {verdict: Allow, rule: changes/everything-else, admitted: true}
+              - name: broken
+                connection: bank
+                as: {user: "oidc:alice"}
+                statement: SELEC
+                expect: {}
+              - {name: nowhere, connection: none, as: {user: x}, statement: SELECT 1, expect: {}}
+        "#;
+        let all = tried(cases);
+        let more: Vec<_> = all.iter().filter(|one| one.file == "more.yaml").collect();
+        let counts: Vec<usize> = more.iter().map(|one| one.failures.len()).collect();
+        assert_eq!(
+            counts,
+            [0, 0, 3, 1, 1],
+            "{:?}",
+            more.iter().map(|one| &one.failures).collect::<Vec<_>>()
+        );
+        assert_eq!(more[2].failures[0], "verdict: wanted Allow, got Deny");
+        let xml = junit(&all);
+        assert!(
+            xml.contains("name=\"wrong &amp; &lt;loud&gt;\"><failure message=\"verdict: wanted Allow"),
+            "{xml}"
+        );
+        assert!(
+            xml.contains(&format!("tests=\"{}\" failures=\"3\"", all.len())),
+            "{xml}"
+        );
+    }
+}
