@@ -10,7 +10,7 @@ mod sink;
 mod trust;
 mod verify;
 
-pub use trust::Flags;
+pub use trust::{Copying, Flags};
 pub use verify::prove;
 
 use std::process::ExitCode;

@@ -11,7 +11,7 @@ use sallyport_policy::{Policy, Subject};
 
 use super::judge::{Asked, Judged, Tables, action, judge, rules, strictest};
 use super::manifests::Manifests;
-use crate::audit::{Flags as LogFlags, prove};
+use crate::audit::{Copying, Flags as LogFlags, prove};
 use crate::cluster::Flags;
 
 /// Examples of one change that are shown.
@@ -50,7 +50,7 @@ struct Found {
 /// When the log or the manifests cannot be read.
 pub async fn run(cluster: &Flags, args: Args) -> Result<ExitCode> {
     let manifests = Manifests::read(&args.manifests)?;
-    let known = args.log.resolve(cluster, None).await?;
+    let known = args.log.resolve(cluster, Copying::default()).await?;
     let mut sessions: BTreeMap<SessionId, SessionStart> = BTreeMap::new();
     let mut policies: BTreeMap<String, Result<Policy, String>> = BTreeMap::new();
     let mut found = Found::default();
