@@ -4,7 +4,11 @@ mod export;
 mod fetch;
 mod filter;
 mod mirror;
+mod ocsf;
 mod print;
+mod report;
+#[cfg(test)]
+mod samples;
 mod show;
 mod sink;
 mod trust;
@@ -30,6 +34,10 @@ pub enum Command {
     Show(show::Args),
     /// Print records for other programs.
     Export(export::Args),
+    /// Write one page of HTML for an examiner: who did what, approvals, blocks, masks, and the proof.
+    ///
+    /// Exit status as of verify.
+    Report(report::Args),
 }
 
 /// Runs one of them.
@@ -41,5 +49,6 @@ pub async fn run(cluster: &cluster::Flags, command: Command) -> Result<ExitCode>
         Command::Verify(args) => verify::run(cluster, args).await,
         Command::Show(args) => show::run(cluster, args).await,
         Command::Export(args) => export::run(cluster, args).await,
+        Command::Report(args) => report::run(cluster, args).await,
     }
 }

@@ -7,6 +7,7 @@ use sallyport_audit::record::{Event, Person, Record};
 use sallyport_audit::verify::Verdict;
 
 use super::filter::{Filter, People, action};
+use super::ocsf::Ocsf;
 use super::trust::{Copying, Flags};
 use super::verify;
 use crate::cluster;
@@ -18,8 +19,9 @@ pub struct Args {
     from: Flags,
     #[command(flatten)]
     filter: Filter,
-    /// JSON: the records themselves, one a line. CSV: one row a record, with the columns that a spreadsheet wants.
-    #[arg(long, value_parser = ["json", "csv"], default_value = "json")]
+    /// JSON: the records themselves, one a line. CSV: one row a record, with the columns that a spreadsheet wants. OCSF: one
+    /// event of OCSF 1.3.0 a line, as SIEMs ingest it.
+    #[arg(long, value_parser = ["json", "csv", "ocsf"], default_value = "json")]
     format: String,
 }
 
@@ -27,7 +29,13 @@ const COLUMNS: &str = "index,time,namespace,connection,session,person,issuer,sub
 
 pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
     let known = args.from.resolve(cluster, Copying::default()).await?;
-    let csv = args.format == "csv";
+    let (csv, as_ocsf) = (args.format == "csv", args.format == "ocsf");
+    let origin = known
+        .trust
+        .as_ref()
+        .map(|trust| trust.key().name().to_owned())
+        .unwrap_or_default();
+    let mut ocsf = Ocsf::default();
     let mut people = People::default();
     let mut lines = Vec::new();
     if csv {
@@ -36,8 +44,12 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
     let report = verify::prove(&known, |index, leaf| {
         let Ok(record) = Record::parse(leaf) else { return };
         let person = people.of(&record);
+        // Events join records that came before, wanted or not.
+        let event = as_ocsf.then(|| ocsf.event(&origin, index, &record, leaf, person.as_ref()));
         if args.filter.takes(&record, person.as_ref()) {
-            lines.push(if csv {
+            lines.push(if let Some(event) = event {
+                event.to_string()
+            } else if csv {
                 row(index, &record, person.as_ref())
             } else {
                 String::from_utf8_lossy(leaf).into_owned()

@@ -52,6 +52,29 @@ impl People {
 }
 
 impl Filter {
+    /// What was asked for, in words.
+    pub fn words(&self) -> String {
+        let mut words = Vec::new();
+        let named = [
+            ("person", &self.person),
+            ("Connection", &self.connection),
+            ("session", &self.session),
+            ("verdict", &self.verdict),
+        ];
+        for (name, value) in named {
+            words.extend(value.as_ref().map(|value| format!("{name} {value}")));
+        }
+        words.extend(self.since.map(|since| format!("since {since}")));
+        if !self.kind.is_empty() {
+            words.push(format!("kinds {}", self.kind.join(", ")));
+        }
+        if words.is_empty() {
+            "all records of the log".to_owned()
+        } else {
+            format!("records of {}", words.join(", "))
+        }
+    }
+
     /// Whether a record is wanted.
     pub fn takes(&self, record: &Record, person: Option<&Person>) -> bool {
         let connection = record.source.connection.as_ref();

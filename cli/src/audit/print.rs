@@ -26,7 +26,8 @@ pub fn line(index: u64, record: &Record, person: Option<&Person>) -> String {
     )
 }
 
-fn what(event: &Event) -> String {
+/// What a record tells, without when and who.
+pub fn what(event: &Event) -> String {
     match event {
         Event::SessionStart(start) => {
             let agents: Vec<String> = start.agents.iter().map(|agent| plain(&agent.subject)).collect();
@@ -187,7 +188,7 @@ fn people(people: &[Approver]) -> String {
 }
 
 /// A closed enum as its JSON name.
-fn word(value: &impl serde::Serialize) -> String {
+pub fn word(value: &impl serde::Serialize) -> String {
     serde_json::to_value(value)
         .ok()
         .and_then(|value| value.as_str().map(str::to_owned))

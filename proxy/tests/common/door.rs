@@ -55,7 +55,7 @@ pub struct TestDoor {
 }
 
 /// `alice` is an engineer, `bob` a DBA, `mallory` in no group; everything else is no token.
-struct Names;
+pub struct Names;
 
 impl Verifier for Names {
     fn verify<'a>(&'a self, token: &'a [u8], _: Time) -> BoxFuture<'a, Result<Identity, LoginRefused>> {
@@ -202,11 +202,16 @@ impl Given {
 
     /// What a door enforces under these rules.
     pub fn rules(&self, revision: u64, server: &Postgres) -> Rules {
-        let carrier = self.carrier(revision, server.port);
+        self.rules_at(revision, server.port, &server.ca)
+    }
+
+    /// The same for a server that another process started: its port and CA.
+    pub fn rules_at(&self, revision: u64, port: u16, ca: &str) -> Rules {
+        let carrier = self.carrier(revision, port);
         let policy = Policy::with_keys(&carrier, HashKeys::new()).unwrap();
         let mut roots = rustls::RootCertStore::empty();
         roots
-            .add(CertificateDer::from_pem_slice(server.ca.as_bytes()).unwrap())
+            .add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap())
             .unwrap();
         let config = rustls::ClientConfig::builder()
             .with_root_certificates(roots)
@@ -241,7 +246,8 @@ fn merged(mut base: Value, over: Value) -> Value {
     base
 }
 
-fn bank() -> ObjectRef {
+/// The Connection.
+pub fn bank() -> ObjectRef {
     ObjectRef {
         name: "bank".into(),
         namespace: "doors".into(),
@@ -406,7 +412,8 @@ fn log(directory: &std::path::Path, runtime: &tokio::runtime::Runtime) -> Log {
     .unwrap()
 }
 
-fn free_port() -> u16 {
+/// A port that nobody has just now.
+pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -415,7 +422,7 @@ fn free_port() -> u16 {
 }
 
 /// The door's certificate, and a file with the CA that signed it.
-fn certificate() -> (tempfile::NamedTempFile, rustls::ServerConfig) {
+pub fn certificate() -> (tempfile::NamedTempFile, rustls::ServerConfig) {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "CA of a test");

@@ -1,0 +1,83 @@
+//! `audit report`: one page of HTML for an examiner, with everything in it.
+//!
+//! The page loads nothing and runs nothing: no script, no image, no address outside itself, and a policy in its head that
+//! forbids them. Whatever a client or an approver wrote is escaped by the one function that puts text on the page.
+
+mod page;
+mod story;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use sallyport_audit::Time;
+use sallyport_audit::record::Record;
+
+use super::filter::{Filter, People};
+use super::trust::{Copying, Flags};
+use super::verify;
+use crate::cluster;
+use page::Proof;
+use story::Story;
+
+/// Flags of `audit report`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    from: Flags,
+    #[command(flatten)]
+    filter: Filter,
+    /// How many seconds to wait until the operator has cosigned everything that the recorder had when it was asked.
+    #[arg(long, value_name = "SECONDS", default_value = "10")]
+    wait: u64,
+    /// Where the page goes; - for standard output.
+    #[arg(short, long, value_name = "FILE", default_value = "report.html")]
+    output: PathBuf,
+}
+
+pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
+    let copying = Copying {
+        save: None,
+        wait: Duration::from_secs(args.wait),
+    };
+    let known = args.from.resolve(cluster, copying).await?;
+    let (mut people, mut story) = (People::default(), Story::default());
+    let report = verify::prove(&known, |index, leaf| {
+        // What is no record is named by the proof.
+        let Ok(record) = Record::parse(leaf) else { return };
+        let person = people.of(&record);
+        if args.filter.takes(&record, person.as_ref()) {
+            story.tell(index, record, person);
+        }
+    })?;
+    let checkpoint = std::fs::read_to_string(known.dir.join("checkpoint")).unwrap_or_default();
+    let proof = Proof {
+        report: &report,
+        from: &known.from,
+        key: known
+            .trust
+            .as_ref()
+            .map(|trust| trust.key().to_string())
+            .unwrap_or_default(),
+        witness: known
+            .trust
+            .as_ref()
+            .and_then(|trust| Some(trust.witness()?.to_string())),
+        checkpoint,
+        made: Time::now(),
+        asked: args.filter.words(),
+    };
+    let html = page::render(&story, &proof);
+    if args.output.as_os_str() == "-" {
+        print!("{html}");
+    } else {
+        std::fs::write(&args.output, html).with_context(|| args.output.display().to_string())?;
+        eprintln!("{} written", args.output.display());
+    }
+    eprint!("{}", verify::text(&report, &known.from));
+    Ok(verify::exit(&report))
+}
+
+#[cfg(test)]
+mod tests;
