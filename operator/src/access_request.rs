@@ -7,6 +7,7 @@ pub mod admission;
 pub mod decide;
 pub mod dereference;
 pub mod findings;
+pub mod forgery;
 pub mod requirements;
 pub mod span;
 pub mod sweep;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use kube::Resource;
 use kube::api::{Api, DeleteParams, PostParams, Preconditions};
 use kube::runtime::controller::Action;
-use sallyport_crds::{AccessRequest, Connection};
+use sallyport_crds::{AccessRequest, AccessRequestStatus, ConditionType, Connection, condition};
 
 use crate::context::{Context, Error};
 use crate::shared::conditions::Finding;
@@ -43,9 +44,18 @@ pub async fn reconcile(object: Arc<Guarded<AccessRequest>>, context: Arc<Context
         delete(request, &context).await?;
         return Ok(Action::await_change());
     }
-    let Some(status) = decide::decide(request, &found, now) else {
+    let Some(mut status) = decide::decide(request, &found, now) else {
         return Ok(Action::requeue(RESYNC));
     };
+    // Before anything is granted, admission has to show its teeth; if it has none, the same look finds nothing approved.
+    if grants(request, &status) {
+        context.forgery(forgery::answer(&context.client, request).await?);
+        let found = dereference::dereference(request, &context);
+        match decide::decide(request, &found, now) {
+            Some(again) => status = again,
+            None => return Ok(Action::requeue(RESYNC)),
+        }
+    }
     if request.status.as_ref() != Some(&status) {
         write(request, status, found.connection.as_ref(), &context).await?;
     }
@@ -54,10 +64,17 @@ pub async fn reconcile(object: Arc<Guarded<AccessRequest>>, context: Arc<Context
     ))
 }
 
+/// Whether the status says for the first time that the request is approved.
+fn grants(request: &AccessRequest, status: &AccessRequestStatus) -> bool {
+    let approved = |conditions: &[_]| condition::is_true(conditions, ConditionType::Approved);
+    let before = request.status.as_ref().map(|status| status.conditions.as_slice());
+    approved(&status.conditions) && !approved(before.unwrap_or_default())
+}
+
 /// Writes a status. If somebody answered meanwhile, theirs stands and the watch brings us back.
 async fn write(
     request: &AccessRequest,
-    status: sallyport_crds::AccessRequestStatus,
+    status: AccessRequestStatus,
     connection: Option<&Connection>,
     context: &Context,
 ) -> Result<(), Error> {

@@ -26,6 +26,8 @@ pub async fn run(context: Arc<Context>, end: CancellationToken) {
                 .with_label_values(&[kind, &condition, &status])
                 .set(count);
         }
+        let faulty = context.admission.load().is_some_and(|seen| seen.fault.is_some());
+        context.metrics.admission_faults.set(i64::from(faulty));
         tokio::select! {
             () = end.cancelled() => return,
             () = tokio::time::sleep(PERIOD) => {}

@@ -16,6 +16,7 @@ use sallyport_policy::issuer::Issuers;
 use tokio::time::Instant;
 
 use crate::access_request::admission::Admission;
+use crate::access_request::forgery::Tried;
 use crate::audit_sink::witness::Sights;
 use crate::enforce::verdict::{Crew, crew};
 use crate::enforce::{Fleet, Programs};
@@ -83,6 +84,20 @@ impl Context {
     /// The time of day, for what is written into objects.
     pub fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    /// Takes note of a forgery that was tried: one that passed closes approvals.
+    pub fn forgery(&self, tried: Tried) {
+        let passed = tried == Tried::Passed;
+        let outcome = if passed { "passed" } else { "refused" };
+        self.metrics.forgeries.with_label_values(&[outcome]).inc();
+        if !self.admission.forgery(passed) {
+            return;
+        }
+        if passed {
+            tracing::error!("admission did not refuse a forgery: approvals are closed");
+        }
+        self.queues.all_access_requests(&self.world);
     }
 
     /// The Pods of all doors in a namespace.

@@ -21,6 +21,10 @@ pub struct Metrics {
     pub leader: IntGauge,
     /// Problems in the issuers' configuration.
     pub issuer_problems: IntGauge,
+    /// Forgeries that the operator tried (`outcome` refused, passed).
+    pub forgeries: IntCounterVec,
+    /// 1 while the admission objects that guard approvals cannot be trusted.
+    pub admission_faults: IntGauge,
     /// Checks of recorders' checkpoints (`outcome` consistent, inconsistent, unavailable).
     pub checkpoints: IntCounterVec,
 }
@@ -88,6 +92,15 @@ impl Metrics {
             issuer_problems: gauge(
                 &prefix("issuer_problems"),
                 "Issuers of the configuration that cannot be used.",
+            )?,
+            forgeries: counter(
+                &prefix("forgeries_total"),
+                "Forgeries that the operator tried and admission must refuse, by outcome.",
+                &["outcome"],
+            )?,
+            admission_faults: gauge(
+                &prefix("admission_faults"),
+                "1 while the admission objects that guard approvals are missing, do not deny, or let a forgery pass.",
             )?,
             checkpoints: counter(
                 &prefix("checkpoints_total"),

@@ -138,6 +138,7 @@ async fn begin(
     tokio::spawn(witness::run(context.clone(), credential, ledger, lead.clone()));
     tokio::spawn(ticker::run(context.clone(), lead.clone()));
     tokio::spawn(census::run(context.clone(), lead.clone()));
+    tokio::spawn(access_request::forgery::run(context.clone(), lead.clone()));
     spawn_reconcilers(&context, receivers, lead);
     context.queues.everything(&context.world);
     Ok(Begun { leading })

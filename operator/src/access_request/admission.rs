@@ -2,6 +2,7 @@
 //! asked before, and a missing or toothless one closes approvals altogether.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
@@ -35,6 +36,7 @@ pub struct Seen {
 #[derive(Clone, Debug, Default)]
 pub struct Admission {
     seen: Arc<ArcSwapOption<Seen>>,
+    forged: Arc<AtomicBool>,
 }
 
 // === impl Admission ===
@@ -42,7 +44,19 @@ pub struct Admission {
 impl Admission {
     /// What is known, if anything is.
     pub fn load(&self) -> Option<Arc<Seen>> {
-        self.seen.load_full()
+        let seen = self.seen.load_full()?;
+        if seen.fault.is_none() && self.forged.load(Ordering::Acquire) {
+            return Some(Arc::new(Seen {
+                digest: seen.digest.clone(),
+                fault: Some("admission did not refuse a forgery that the operator tried".to_owned()),
+            }));
+        }
+        Some(seen)
+    }
+
+    /// Notes whether a forgery passed. `true` if that is news.
+    pub fn forgery(&self, passed: bool) -> bool {
+        self.forged.swap(passed, Ordering::AcqRel) != passed
     }
 
     /// States what is seen.
@@ -61,7 +75,7 @@ impl Admission {
                     return;
                 }
                 let seen = see(&policies.state(), &bindings.state());
-                if self.load().as_deref() != Some(&seen) {
+                if self.seen.load().as_deref() != Some(&seen) {
                     if let Some(fault) = &seen.fault {
                         tracing::error!(%fault, "approvals are closed");
                     }

@@ -72,7 +72,12 @@ impl ApiServer {
         let (parts, body) = request.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        let (status, answer) = self.0.lock().unwrap().answer(&parts.method, parts.uri.path(), body);
+        // Nothing is kept of a dry run; what reconcilers try by one is what admission refuses.
+        let dry = parts.uri.query().unwrap_or_default().contains("dryRun=All");
+        let (status, answer) = match dry {
+            true => denied(),
+            false => self.0.lock().unwrap().answer(&parts.method, parts.uri.path(), body),
+        };
         Ok(Response::builder()
             .status(status)
             .body(Body::from(serde_json::to_vec(&answer).unwrap()))
@@ -140,6 +145,15 @@ impl State {
         self.objects.insert(path.to_owned(), object.clone());
         object
     }
+}
+
+fn denied() -> (StatusCode, Value) {
+    let message = "ValidatingAdmissionPolicy 'sallyport-request-answers' with binding 'sallyport-request-answers' denied request: no";
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    (
+        status,
+        json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Invalid", "code": 422, "message": message }),
+    )
 }
 
 fn refused(status: StatusCode) -> (StatusCode, Value) {
