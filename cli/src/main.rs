@@ -3,6 +3,7 @@
 mod answer;
 mod audit;
 mod cluster;
+mod login;
 mod policy;
 mod requests;
 
@@ -23,6 +24,10 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Log in at the identity provider: open a page, type a code.
+    Login(login::Args),
+    /// Print a token that a door takes, fresh: PGPASSWORD=$(kubectl sallyport token) psql service=bank
+    Token(login::TokenArgs),
     /// List requests and how they stand.
     Requests(requests::Args),
     /// Say yes to a request. The API server says who you are; the asker never counts.
@@ -62,6 +67,8 @@ async fn main() -> ExitCode {
 async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let cluster = args.cluster;
     match args.command {
+        Command::Login(args) => login::run(&cluster, args).await,
+        Command::Token(args) => login::token(args).await,
         Command::Requests(args) => requests::run(&cluster, args).await,
         Command::Approve(args) => answer::run(&cluster, args, Decision::Approve).await,
         Command::Deny(args) => answer::run(&cluster, args, Decision::Deny).await,

@@ -9,6 +9,7 @@ mod wait;
 
 use sallyport_audit::Time;
 use sallyport_audit::record::{self, Claimed, Event, RequestRef};
+use sallyport_crds::SubjectKind;
 use sallyport_crds::approval_policy::{GrantScope, OnHold};
 use sallyport_policy::decide::Hold;
 
@@ -258,6 +259,23 @@ fn come_again(request: &RequestRef, question: &Question) -> Refused {
 impl Question {
     fn is_about_commands(&self) -> bool {
         is_about_commands(self.sought.scope)
+    }
+
+    /// Who can approve, in words.
+    fn needs(&self) -> Vec<String> {
+        let each = self.hold.requirements.iter().map(|one| {
+            let approvers: Vec<String> = one
+                .approvers
+                .iter()
+                .map(|approver| match approver.kind {
+                    SubjectKind::User => approver.name.clone(),
+                    SubjectKind::Group => format!("group {}", approver.name),
+                    SubjectKind::ServiceAccount => format!("ServiceAccount {}", approver.name),
+                })
+                .collect();
+            format!("{} of {}", one.required, approvers.join(", "))
+        });
+        each.collect()
     }
 
     /// Why a second person is asked, in the rules' own words, and what else the asker should know.

@@ -13,6 +13,7 @@ pub fn notice(waiting: &Waiting) -> Said {
         name,
         progress,
         reasons,
+        needs,
         left,
         first,
     } = waiting;
@@ -34,6 +35,9 @@ pub fn notice(waiting: &Waiting) -> Said {
     let mut detail = reasons.join("\n");
     if !detail.is_empty() {
         detail.push('\n');
+    }
+    for need in needs {
+        detail.push_str(&format!("It takes {need}.\n"));
     }
     detail.push_str("Cancel (Ctrl-C) takes it back.");
     said = said.detail(detail);
@@ -65,6 +69,7 @@ mod tests {
             name: "bank-7f3".into(),
             progress: String::new(),
             reasons: vec!["deletes need a second person".into()],
+            needs: vec!["1 of group oidc:dba".into()],
             left: Duration::from_secs(600),
             first: true,
         };
@@ -72,6 +77,12 @@ mod tests {
         assert!(
             said.message.contains("bank-7f3") && said.message.contains("10 min"),
             "{said:?}"
+        );
+        assert!(
+            said.detail
+                .as_ref()
+                .unwrap()
+                .contains("It takes 1 of group oidc:dba.\n")
         );
         assert!(
             said.hint

@@ -66,6 +66,8 @@ pub struct Waiting {
     pub progress: String,
     /// Why a second person is asked: the rules' own messages.
     pub reasons: Vec<String>,
+    /// Who can approve, and how many of them it takes, in words; one line for each policy that asks.
+    pub needs: Vec<String>,
     /// How long the command still waits.
     pub left: Duration,
     /// Whether this is the first word.

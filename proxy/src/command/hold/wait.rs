@@ -142,6 +142,7 @@ async fn answer<D: Desk>(
             name: held.request.name.clone(),
             progress,
             reasons: question.reasons(),
+            needs: question.needs(),
             left,
             first,
         });
