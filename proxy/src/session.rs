@@ -42,8 +42,8 @@ pub trait Protocol {
     /// What the client claims of itself. Recorded; decides nothing but what is asked for.
     fn claims(&self, client: &Self::Client) -> Claims;
 
-    /// Asks for the token. `None`: the client left.
-    fn token(&self, client: &mut Self::Client) -> impl Future<Output = Option<Secret>>;
+    /// Asks for the token. `None`: the client left before it presented one.
+    fn token(&self, client: &mut Self::Client) -> impl Future<Output = Result<Option<Secret>, Turned>>;
 
     /// Whether the Connection offers what the client asks for (a database, an account).
     fn offers(&self, client: &Self::Client, open: &Open) -> bool;
@@ -156,7 +156,7 @@ async fn identify<P: Protocol>(
     door: &Door,
     client: &mut P::Client,
 ) -> Result<Option<(Identity, Secret)>, Turned> {
-    let Some(token) = protocol.token(client).await else {
+    let Some(token) = protocol.token(client).await? else {
         return Ok(None);
     };
     let refused = match door.verifier.verify(token.expose(), Time::now()).await {

@@ -1,6 +1,7 @@
 //! Who presents a token.
 
 use std::fmt;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sallyport_audit::Time;
@@ -42,6 +43,21 @@ pub trait Verifier: Send + Sync {
     /// Callable from any runtime and any number of sessions at once; the future must be dropped without harm, and answers
     /// within its own time limit even when an issuer is away.
     fn verify<'a>(&'a self, token: &'a [u8], now: Time) -> BoxFuture<'a, Result<Identity, LoginRefused>>;
+
+    /// How often the token of a session under way is checked again; `None` for one that stands until its session ends.
+    ///
+    /// A ServiceAccount's is bound to objects that may be deleted, and only the API server knows.
+    fn again(&self, identity: &Identity) -> Option<Duration> {
+        const EVERY: Duration = Duration::from_secs(60);
+        let account = identity.person.username.starts_with("system:serviceaccount:");
+        account.then_some(EVERY)
+    }
+
+    /// Where the identity provider that people log in at describes itself (OpenID Connect Discovery), for clients that fetch
+    /// tokens by themselves.
+    fn configuration(&self) -> Option<String> {
+        None
+    }
 }
 
 impl fmt::Debug for LoginRefused {

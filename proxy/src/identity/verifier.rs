@@ -148,6 +148,16 @@ impl Verifier for Identities {
         }
         .boxed()
     }
+
+    /// Of the first issuer that the Connection names, under its own name: clients compare it with the issuer that they trust.
+    fn configuration(&self) -> Option<String> {
+        let now = self.now.load();
+        let issuer = now.settings.issuers.first()?;
+        Some(format!(
+            "{}/.well-known/openid-configuration",
+            issuer.url.trim_end_matches('/')
+        ))
+    }
 }
 
 impl fmt::Debug for Identities {

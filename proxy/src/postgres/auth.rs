@@ -1,27 +1,78 @@
-//! Asking a client for its token, inside TLS.
+//! Asking a client for its token, inside TLS: as a password, or by OAUTHBEARER.
 
 use pgwire::messages::Message;
 use pgwire::messages::startup::Authentication;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::frame::{Body, FrameError};
+use super::errors::{Said, sqlstate};
+use super::frame::{self, Body, FrameError};
+use super::oauthbearer::{self, MECHANISM, Presented};
+use super::settings::Login;
 use super::wire::{Wire, WireError};
 use crate::door::Secret;
 
 /// As PostgreSQL's limit for tokens; an identity provider's token with many groups is longer than a password.
 const MAX_TOKEN: usize = 65_535;
+/// AuthenticationSASLContinue.
+const SASL_CONTINUE: u32 = 11;
 
-/// Asks for the token as a password, and reads it.
+/// Asks for the token, and reads it. `None`: the client left, or has none and was told where to get one.
 ///
 /// # Errors
-/// When the client leaves (psql does, to ask its user for a password, and comes again) or answers something else.
-pub async fn token(wire: &mut Wire<impl AsyncRead + AsyncWrite + Unpin>) -> Result<Secret, WireError> {
-    put(&mut wire.out, &Authentication::CleartextPassword);
+/// When the client answers something else.
+pub async fn token(
+    wire: &mut Wire<impl AsyncRead + AsyncWrite + Unpin>,
+    login: Login,
+    configuration: Option<&str>,
+) -> Result<Option<Secret>, WireError> {
+    let asking = match login {
+        Login::Password => Authentication::CleartextPassword,
+        Login::OAuth => Authentication::SASL(vec![MECHANISM.to_owned()]),
+    };
+    put(&mut wire.out, &asking);
+    let body = match answer(wire).await {
+        // psql leaves to ask its user for a password, and comes again.
+        Err(WireError::Closed) => return Ok(None),
+        answer => answer?,
+    };
+    if login == Login::Password {
+        return Ok(Some(Secret::new(password(Body::new(&body))?.to_vec())));
+    }
+    match oauthbearer::initial(Body::new(&body))? {
+        Presented::Token(token) => Ok(Some(Secret::new(token.to_vec()))),
+        Presented::Nothing => {
+            failed(wire, configuration).await?;
+            Said::fatal(sqlstate::BAD_LOGIN, "a token of the identity provider is needed").put(&mut wire.out);
+            wire.flush().await?;
+            Ok(None)
+        }
+    }
+}
+
+/// Tells a client that logs in by OAUTHBEARER that its token does not serve, and waits for its answer: only then is an
+/// ErrorResponse what it expects (RFC 7628, 3.2.3).
+///
+/// # Errors
+/// When the client leaves or answers something else.
+pub async fn failed(
+    wire: &mut Wire<impl AsyncRead + AsyncWrite + Unpin>,
+    configuration: Option<&str>,
+) -> Result<(), WireError> {
+    frame::put(&mut wire.out, b'R', |out| {
+        out.extend_from_slice(&SASL_CONTINUE.to_be_bytes());
+        out.extend_from_slice(oauthbearer::failure(configuration).as_bytes());
+    });
+    let body = answer(wire).await?;
+    Ok(oauthbearer::acknowledged(Body::new(&body))?)
+}
+
+/// The body of the client's answer.
+async fn answer(wire: &mut Wire<impl AsyncRead + AsyncWrite + Unpin>) -> Result<Vec<u8>, WireError> {
     wire.flush().await?;
     let head = wire.frame(|tag| (tag == b'p').then_some(MAX_TOKEN)).await?;
-    let token = password(Body::of(wire.bytes(head)))?.to_vec();
+    let body = Body::of(wire.bytes(head)).rest().to_vec();
     wire.consume(head.len);
-    Ok(Secret::new(token))
+    Ok(body)
 }
 
 /// PasswordMessage: the text up to its NUL, and nothing after.
@@ -59,15 +110,16 @@ mod tests {
         for (len, ok) in [(60_000, true), (65_534, true), (65_535, false)] {
             let (mut client, server) = tokio::io::duplex(256 * 1024);
             let mut message = Vec::new();
-            super::super::frame::put(&mut message, b'p', |out| {
+            frame::put(&mut message, b'p', |out| {
                 out.extend(std::iter::repeat_n(b'a', len));
                 out.push(0);
             });
             tokio::io::AsyncWriteExt::write_all(&mut client, &message)
                 .await
                 .unwrap();
-            let got = token(&mut Wire::new(server)).await;
-            assert_eq!(got.is_ok_and(|secret| secret.expose().len() == len), ok, "{len}");
+            let got = token(&mut Wire::new(server), Login::Password, None).await;
+            let read = got.is_ok_and(|secret| secret.is_some_and(|secret| secret.expose().len() == len));
+            assert_eq!(read, ok, "{len}");
         }
     }
 }

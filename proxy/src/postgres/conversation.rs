@@ -20,6 +20,7 @@ use super::cancel::Cancellable;
 use super::catalog::Catalogs;
 use super::dial::Reached;
 use super::errors::{Said, sqlstate};
+use super::frame::{self, FrameError};
 use super::relay::{Broken, State};
 use super::startup::CancelKey;
 use super::stream::TargetStream;
@@ -56,11 +57,15 @@ pub struct Conversation {
     own: learn::OwnRelations,
     on_hold: Option<OnHold>,
     break_glass: Option<String>,
+    /// Bytes of a CopyData of the client that are still to come.
+    copy_rest: usize,
     /// The client is gone; what is under way is seen to its end.
     orphaned: Option<Instant>,
     /// Whether the unit that comes continues one of which a part has run.
     partial: bool,
     deadline: tokio::time::Instant,
+    /// How often the token is checked again.
+    verify_every: Option<Duration>,
     /// When a token that has to be checked again is checked next.
     verify_at: Option<tokio::time::Instant>,
 }
@@ -92,9 +97,6 @@ struct Over {
     said: Option<Said>,
 }
 
-/// How often a ServiceAccount's token is checked again while its session lasts.
-const VERIFY_EVERY: Duration = Duration::from_secs(60);
-
 // === impl Conversation ===
 
 impl Conversation {
@@ -113,7 +115,7 @@ impl Conversation {
         } = beginning;
         let masker = session.open().policy.masker(session.subject());
         let lasts = Duration::from(session.open().spec.limits.max_duration);
-        let account = session.identity().person.username.starts_with("system:serviceaccount:");
+        let verify_every = session.door().verifier.again(session.identity());
         let now = tokio::time::Instant::now();
         Self {
             client,
@@ -133,10 +135,12 @@ impl Conversation {
             own: learn::OwnRelations::default(),
             on_hold,
             break_glass,
+            copy_rest: 0,
             orphaned: None,
             partial: false,
             deadline: now + lasts,
-            verify_at: account.then(|| now + VERIFY_EVERY),
+            verify_every,
+            verify_at: verify_every.map(|every| now + every),
         }
     }
 
@@ -156,11 +160,20 @@ impl Conversation {
             }
         };
         self.state.abandon(over.cause == EndCause::TargetLost);
-        if let Some(said) = &over.said {
+        // Within a row that is half sent, words would be taken for values: then the end of the stream has to say it.
+        if let Some(said) = over.said.as_ref().filter(|_| self.state.large.is_none()) {
             said.put(&mut self.client.out);
         }
-        super::frame::put(&mut self.target.out, b'X', |_| {});
-        tokio::join!(self.client.close(GOODBYE), self.target.close(GOODBYE));
+        frame::put(&mut self.target.out, b'X', |_| {});
+        let heard = over.cause == EndCause::ProtocolViolation;
+        let goodbye = async {
+            if heard {
+                self.client.dismiss(GOODBYE).await;
+            } else {
+                self.client.close(GOODBYE).await;
+            }
+        };
+        tokio::join!(goodbye, self.target.close(GOODBYE));
         over.cause
     }
 
@@ -196,12 +209,24 @@ impl Over {
         }
     }
 
-    fn client_broke() -> Self {
-        Self::saying(
-            EndCause::ProtocolViolation,
-            sqlstate::PROTOCOL,
-            "the client broke the protocol",
-        )
+    fn client_broke(error: FrameError) -> Self {
+        let violation = EndCause::ProtocolViolation;
+        match error {
+            FrameError::Length { tag, length }
+                if frame::client_cap(tag) == Some(frame::CLIENT_CAP) && length as usize > frame::CLIENT_CAP =>
+            {
+                let words = format!(
+                    "a message of {length} bytes is longer than this door takes ({} MiB)",
+                    frame::CLIENT_CAP >> 20
+                );
+                Self::saying(violation, sqlstate::LIMIT, &words)
+            }
+            error => Self::saying(
+                violation,
+                sqlstate::PROTOCOL,
+                &format!("the client broke the protocol: {error}"),
+            ),
+        }
     }
 
     fn target_lost() -> Self {
@@ -240,7 +265,11 @@ impl From<Gone> for Over {
     fn from(gone: Gone) -> Self {
         match gone {
             Gone::Cancelled | Gone::Client => Self::quietly(EndCause::ClientLost),
-            Gone::ClientBroke => Self::client_broke(),
+            Gone::ClientBroke => Self::saying(
+                EndCause::ProtocolViolation,
+                sqlstate::PROTOCOL,
+                "the client broke the protocol",
+            ),
             Gone::Target => Self::target_lost(),
             Gone::Expired => Self::saying(EndCause::Expired, sqlstate::SHUTDOWN, "the session's time is over"),
             Gone::Revoked => Self::saying(

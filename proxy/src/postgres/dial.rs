@@ -72,9 +72,9 @@ pub enum DialError {
     /// It asks for something weaker than SCRAM-SHA-256.
     #[error("the target asks for {0}; only SCRAM-SHA-256 is given")]
     Weak(&'static str),
-    /// SCRAM failed.
-    #[error("the target's SCRAM does not stand: {0}")]
-    Scram(std::io::Error),
+    /// SCRAM failed. What the target says about it is not repeated.
+    #[error("the target's SCRAM does not stand: it does not know the password, or not this one")]
+    Scram,
     /// It refused, with this SQLSTATE. Its words may name the role and are not repeated.
     #[error("the target refused the door: SQLSTATE {0}")]
     Refused(String),
@@ -209,12 +209,12 @@ async fn authenticate(wire: &mut Wire<TargetStream>, credential: &Credential) ->
             }
             11 => {
                 let scram = scram.as_mut().ok_or(WireError::from(FrameError::Malformed))?;
-                scram.update(body.rest()).map_err(DialError::Scram)?;
+                scram.update(body.rest()).map_err(|_| DialError::Scram)?;
                 frontend::sasl_response(scram.message(), &mut reply).map_err(WireError::from)?;
             }
             12 if !proven => {
                 let scram = scram.as_mut().ok_or(WireError::from(FrameError::Malformed))?;
-                scram.finish(body.rest()).map_err(DialError::Scram)?;
+                scram.finish(body.rest()).map_err(|_| DialError::Scram)?;
                 proven = true;
             }
             3 => return Err(DialError::Weak("the password in clear")),
@@ -317,7 +317,12 @@ fn supported(parameters: &[(String, String)]) -> Result<(), DialError> {
         .and_then(|digits| digits.parse().ok());
     if !major.is_some_and(|major: u32| VERSIONS.contains(&major)) {
         return Err(DialError::Version(
-            version.chars().filter(char::is_ascii_graphic).take(32).collect(),
+            // A number of a version and nothing else that a target might put there.
+            version
+                .chars()
+                .take_while(|c| c.is_ascii_digit() || *c == '.')
+                .take(8)
+                .collect(),
         ));
     }
     if value("client_encoding") != "UTF8" {
@@ -337,7 +342,7 @@ impl DialError {
             Self::Connect(_) => "connect",
             Self::Slow => "slow",
             Self::NoTls | Self::Tls(_) => "tls",
-            Self::Weak(_) | Self::Scram(_) | Self::Refused(_) => "login",
+            Self::Weak(_) | Self::Scram | Self::Refused(_) => "login",
             Self::Version(_) | Self::Encoding => "unsupported",
             Self::Wire(_) => "protocol",
         }

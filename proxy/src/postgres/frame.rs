@@ -14,7 +14,10 @@ pub const CLIENT_CAP: usize = 64 * 1024 * 1024;
 /// The longest message of a client that carries no data.
 const CLIENT_SMALL_CAP: usize = 16 * 1024;
 /// The longest message a target may send that has to be read whole to be masked: one row, one piece of COPY data.
-pub const TARGET_CAP: usize = 256 * 1024 * 1024;
+pub const TARGET_CAP: usize = 64 * 1024 * 1024;
+/// The longest message of any kind: PostgreSQL makes none above a gibibyte. Rows and COPY data up to this are passed on as they
+/// arrive where nothing in them has to be looked at.
+pub const STREAM_CAP: usize = 1024 * 1024 * 1024;
 /// The longest message of a target that carries no row.
 const TARGET_SMALL_CAP: usize = 1024 * 1024;
 
@@ -89,6 +92,24 @@ pub fn target_cap(tag: u8) -> Option<usize> {
         b'Z' => Some(1),
         b'1' | b'2' | b'3' | b'I' | b'n' | b's' | b'c' => Some(0),
         _ => None,
+    }
+}
+
+/// As [`target_cap`], for a session that passes rows and COPY data on as they arrive.
+#[must_use]
+pub fn stream_cap(tag: u8) -> Option<usize> {
+    match tag {
+        b'D' | b'd' => Some(STREAM_CAP),
+        tag => target_cap(tag),
+    }
+}
+
+/// Caps of a client's messages while a COPY from it runs: its data goes on as it arrives.
+#[must_use]
+pub fn copy_cap(tag: u8) -> Option<usize> {
+    match tag {
+        b'd' => Some(STREAM_CAP),
+        tag => client_cap(tag),
     }
 }
 

@@ -19,6 +19,7 @@ pub mod hold;
 pub mod judge;
 pub mod message;
 pub mod names;
+pub mod oauthbearer;
 pub mod protocol;
 pub mod pump;
 pub mod readonly;

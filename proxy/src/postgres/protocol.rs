@@ -17,6 +17,7 @@ use super::conversation::{Beginning, Conversation};
 use super::dial::{self, Asking, DialError, Reached};
 use super::errors::{Said, sqlstate};
 use super::frame;
+use super::settings::Login;
 use super::startup::{self, ALPN, First, Minor, Opening, Startup, StartupError};
 use super::wire::Wire;
 use crate::door::{Door, Open, Secret};
@@ -26,6 +27,8 @@ use crate::session::{Permit, Protocol, Session, Target, Turned};
 /// The newest minor version that is spoken, as NegotiateProtocolVersion states it.
 const NEWEST: u32 = 0x0003_0002;
 const OLDEST: u32 = 0x0003_0000;
+/// Until a client has agreed on TLS and said what it wants. Nobody has to type anything for that.
+const OPENING: Duration = Duration::from_secs(10);
 /// How long a client that is turned away may take to read why.
 const GOODBYE: Duration = Duration::from_secs(3);
 /// What the client is told where it named no program.
@@ -90,9 +93,7 @@ impl Postgres {
                 return Ok(None);
             }
             Err(error) => {
-                if let StartupError::Refused(said) = &error {
-                    say(Wire::new(stream), said).await;
-                }
+                say_why(Wire::new(stream), &error).await;
                 return Err(turned(&error));
             }
         };
@@ -105,21 +106,15 @@ impl Postgres {
             .map_err(|error| lost(&error))?;
         // Without ALPN, TLS from the first byte could be anybody's: another protocol's client must not be led here.
         if direct && tls.get_ref().1.alpn_protocol() != Some(ALPN) {
-            return Err(Turned::new(
-                Refusal::BadStartup,
-                "direct TLS without the ALPN name postgresql",
-            ));
+            let words = "direct TLS needs the ALPN name postgresql";
+            say(Wire::new(tls), &Said::fatal(sqlstate::PROTOCOL, words)).await;
+            return Err(Turned::new(Refusal::BadStartup, words));
         }
         Ok(Some(tls))
     }
-}
 
-impl Protocol for Postgres {
-    const NAME: &'static str = "postgres";
-    type Client = Client;
-    type Target = Dialled;
-
-    async fn accept(&self, stream: TcpStream) -> Result<Option<Client>, Turned> {
+    /// TLS and the startup message.
+    async fn opened(&self, stream: TcpStream) -> Result<Option<Client>, Turned> {
         let Some(mut tls) = self.secured(stream).await? else {
             return Ok(None);
         };
@@ -136,12 +131,22 @@ impl Protocol for Postgres {
                 Ok(None)
             }
             Err(error) => {
-                if let StartupError::Refused(said) = &error {
-                    say(Wire::new(tls), said).await;
-                }
+                say_why(Wire::new(tls), &error).await;
                 Err(turned(&error))
             }
         }
+    }
+}
+
+impl Protocol for Postgres {
+    const NAME: &'static str = "postgres";
+    type Client = Client;
+    type Target = Dialled;
+
+    async fn accept(&self, stream: TcpStream) -> Result<Option<Client>, Turned> {
+        tokio::time::timeout(OPENING, self.opened(stream))
+            .await
+            .unwrap_or_else(|_| Err(Turned::new(Refusal::Limit, "TLS and startup took too long")))
     }
 
     fn claims(&self, client: &Client) -> Claims {
@@ -153,8 +158,12 @@ impl Protocol for Postgres {
         }
     }
 
-    async fn token(&self, client: &mut Client) -> Option<Secret> {
-        auth::token(&mut client.wire).await.ok()
+    async fn token(&self, client: &mut Client) -> Result<Option<Secret>, Turned> {
+        let configuration = self.door.verifier.configuration();
+        let login = client.startup.wanted.login;
+        auth::token(&mut client.wire, login, configuration.as_deref())
+            .await
+            .map_err(|error| Turned::new(Refusal::BadStartup, format!("no token was presented: {error}")))
     }
 
     fn offers(&self, client: &Client, open: &Open) -> bool {
@@ -212,7 +221,13 @@ impl Protocol for Postgres {
         Conversation::new(session, beginning).serve(session).await
     }
 
-    async fn refuse(&self, client: Client, turned: &Turned) {
+    async fn refuse(&self, mut client: Client, turned: &Turned) {
+        if turned.reason == Refusal::BadToken && client.startup.wanted.login == Login::OAuth {
+            let configuration = self.door.verifier.configuration();
+            let told = auth::failed(&mut client.wire, configuration.as_deref());
+            // Whether it listened or not: it is turned away.
+            let _ = tokio::time::timeout(GOODBYE, told).await;
+        }
         let code = match turned.reason {
             Refusal::BadToken | Refusal::NotAdmitted | Refusal::IssuerUnavailable => sqlstate::BAD_LOGIN,
             Refusal::BadStartup => sqlstate::PROTOCOL,
@@ -260,7 +275,19 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
     said.put(&mut wire.out);
-    wire.close(GOODBYE).await;
+    wire.dismiss(GOODBYE).await;
+}
+
+/// Says why a startup goes no further, to whoever may still listen.
+async fn say_why<S>(wire: Wire<S>, error: &StartupError)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    match error {
+        StartupError::Refused(said) => say(wire, said).await,
+        StartupError::Malformed => say(wire, &Said::fatal(sqlstate::PROTOCOL, error.to_string())).await,
+        StartupError::Lost(_) => {}
+    }
 }
 
 fn turned(error: &StartupError) -> Turned {

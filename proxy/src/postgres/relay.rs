@@ -8,6 +8,7 @@
 
 mod complete;
 mod describe;
+mod large;
 mod rows;
 
 use std::rc::Rc;
@@ -29,6 +30,8 @@ use super::names::Names;
 use super::rows::View;
 use super::settings;
 use crate::command::{Ledger, Running};
+
+pub use large::{LARGE, Large, begin, go_on};
 
 /// What a session is in the middle of, apart from its sockets.
 pub struct State {
@@ -56,6 +59,8 @@ pub struct State {
     pub copy_in: Option<CopyIn>,
     /// A COPY to the client is under way.
     pub copy_out: Option<CopyOut>,
+    /// A message that is passed on as it arrives.
+    pub large: Option<Large>,
     /// What was masked and is not yet on any command's account.
     pub counts: Counts,
     /// Commands that are complete within a transaction that nobody opened in so many words: it may still fail.
@@ -88,6 +93,12 @@ pub enum Broken {
     /// A COPY whose options are not understood.
     #[error("this COPY has options that the door does not understand")]
     CopyOptions,
+    /// A message that has to be held whole and is too large for that.
+    #[error(
+        "the target sent a row of more than {} MiB whose columns have to be looked at: select fewer columns, or parts of them",
+        frame::TARGET_CAP / 1024 / 1024
+    )]
+    TooLarge,
     /// Another encoding than UTF8.
     #[error("the target changed client_encoding: the session cannot be masked any more")]
     Encoding,
@@ -210,6 +221,7 @@ impl State {
             unsynced: false,
             copy_in: None,
             copy_out: None,
+            large: None,
             done: Vec::new(),
             ledger,
             next_number: 1,

@@ -37,11 +37,12 @@ impl View {
     /// A view on an answer of which nothing is known.
     #[must_use]
     pub fn unknown(masker: Arc<Masker>, known: Arc<Known>) -> Self {
+        let guarded = masker.acts();
         Self {
             masker,
             known,
             lineages: Vec::new(),
-            guarded: true,
+            guarded,
         }
     }
 
@@ -50,7 +51,7 @@ impl View {
     pub fn of(masker: Arc<Masker>, known: Arc<Known>, lineages: Vec<Lineage>) -> Self {
         let touches =
             |lineage: &Lineage| !lineage.opaque.is_empty() || masker.protects(&lineage.touched_rules(&known.protected));
-        let guarded = lineages.iter().any(touches);
+        let guarded = masker.acts() && lineages.iter().any(touches);
         Self {
             masker,
             known,

@@ -39,10 +39,23 @@ const ALLOWED: &[&str] = &[
 /// The door's own setting: whether a held command waits or is refused at once.
 const ON_HOLD: &str = "sallyport.on_hold";
 
+/// The door's own setting: how the client sends its token.
+const LOGIN: &str = "sallyport.login";
+
 /// The door's own setting: why the person would go ahead without the approvals that their commands need.
 const BREAK_GLASS: &str = "sallyport.break_glass";
 /// As long as an AccessRequest's reason may be.
 const MAX_REASON: usize = 1_024;
+
+/// How a client sends its token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Login {
+    /// As a password.
+    #[default]
+    Password,
+    /// By OAUTHBEARER.
+    OAuth,
+}
 
 /// What a client wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +68,8 @@ pub struct Wanted {
     pub application: Option<String>,
     /// Settings for the target, in order.
     pub settings: Vec<(String, String)>,
+    /// How it sends its token.
+    pub login: Login,
     /// What it wants to happen at a hold.
     pub on_hold: Option<OnHold>,
     /// Why it would go ahead without waiting, where policy permits that.
@@ -149,6 +164,14 @@ fn setting(key: &str, value: &str, wanted: &mut Wanted) -> Result<(), StartupErr
             });
             Ok(())
         }
+        LOGIN => {
+            wanted.login = match value.to_ascii_lowercase().as_str() {
+                "password" => Login::Password,
+                "oauth" => Login::OAuth,
+                _ => return Err(refuse(format!("{LOGIN} is \"password\" or \"oauth\""))),
+            };
+            Ok(())
+        }
         BREAK_GLASS => {
             let reason: String = value.chars().filter(|c| !c.is_control()).collect();
             let reason = reason.trim();
@@ -238,7 +261,9 @@ mod tests {
 
     #[test]
     fn what_would_weaken_the_door_is_refused_in_words() {
-        let cases: [(&str, &str, Option<&str>); 19] = [
+        let cases: [(&str, &str, Option<&str>); 21] = [
+            ("options", "-c sallyport.login=oauth", None),
+            ("options", "-c sallyport.login=kerberos", Some("oauth")),
             ("options", r"-c sallyport.break_glass=the\ branch\ is\ down", None),
             ("options", "-c sallyport.break_glass=", Some("reason")),
             ("client_encoding", "LATIN1", Some("UTF8")),

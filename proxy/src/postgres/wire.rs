@@ -202,6 +202,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
+    /// As [`Wire::close`], and goes on taking what the peer still sends until it closes too: an end with bytes left unread is
+    /// a reset, which takes the last words from whoever has not read them yet.
+    pub async fn dismiss(mut self, within: Duration) {
+        let goodbye = async {
+            self.flush().await?;
+            self.stream.shutdown().await?;
+            self.input.clear();
+            while self.fill().await? {
+                self.input.clear();
+            }
+            io::Result::Ok(())
+        };
+        let _ = tokio::time::timeout(within, goodbye).await;
+    }
+
     /// Sends what is left and says goodbye, for at most `within`; whatever fails then no longer matters.
     pub async fn close(mut self, within: Duration) {
         let goodbye = async {

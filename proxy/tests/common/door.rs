@@ -265,7 +265,7 @@ impl TestDoor {
 
     /// A door before a server.
     pub fn before(given: &Given, server: Arc<Postgres>, database: String) -> Self {
-        Self::asking(given, server, database, |people| Arc::new(people.clone()))
+        Self::with(given, server, database, Arc::new(Names), |people| Arc::new(people.clone()))
     }
 
     /// A door that asks others than the test's own people.
@@ -273,6 +273,21 @@ impl TestDoor {
         given: &Given,
         server: Arc<Postgres>,
         database: String,
+        approvals: impl FnOnce(&People) -> Arc<dyn Approvals>,
+    ) -> Self {
+        Self::with(given, server, database, Arc::new(Names), approvals)
+    }
+
+    /// A door at which somebody else says who people are.
+    pub fn known_to(given: &Given, server: Arc<Postgres>, database: String, verifier: Arc<dyn Verifier>) -> Self {
+        Self::with(given, server, database, verifier, |people| Arc::new(people.clone()))
+    }
+
+    fn with(
+        given: &Given,
+        server: Arc<Postgres>,
+        database: String,
+        verifier: Arc<dyn Verifier>,
         approvals: impl FnOnce(&People) -> Arc<dyn Approvals>,
     ) -> Self {
         sallyport_runtime::crypto::install();
@@ -298,7 +313,7 @@ impl TestDoor {
         let door = Door {
             rules: listening,
             tls: Arc::new(ArcSwap::from_pointee(Some(Arc::new(tls)))),
-            verifier: Arc::new(Names),
+            verifier,
             approvals: approvals(&people),
             evidence,
             sessions: Sessions::default(),
@@ -327,6 +342,22 @@ impl TestDoor {
             _directory: directory,
             _doors: keep,
         }
+    }
+
+    /// The server behind it.
+    pub fn server(&self) -> &Postgres {
+        &self.server
+    }
+
+    /// Changes what is enforced now.
+    pub fn change(&self, change: impl FnOnce(&mut Open)) {
+        let Rules::Open(open) = self.rules.borrow().clone() else {
+            panic!("the door is shut")
+        };
+        let mut open = (*open).clone();
+        change(&mut open);
+        open.revision += 1;
+        self.rules.send_replace(Rules::Open(Arc::new(open)));
     }
 
     /// SQL past the door.

@@ -15,10 +15,10 @@ use super::door::TestDoor;
 use super::postgres::Postgres;
 
 /// How long a message may take to come.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What messages go over.
-trait Stream: Read + Write {}
+pub trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
 
 /// A session.
@@ -115,27 +115,48 @@ impl Client {
     /// The same by another version.
     pub fn login_as(door: &TestDoor, user: &str, version: u32, more: &[(&str, &str)]) -> Result<Self, Vec<Message>> {
         let stream = tls(door, true, true).unwrap();
-        Self::start(Box::new(stream), (user, &door.database), version, more)
+        Self::login_on(Box::new(stream), (user, &door.database), version, more).map(|(client, _)| client)
     }
 
     /// Logs in past any door, as the superuser.
     pub fn direct(server: &Postgres, database: &str, more: &[(&str, &str)]) -> Result<Self, Vec<Message>> {
         let stream = UnixStream::connect(server.socket()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self::start(Box::new(stream), ("postgres", database), 0x3_0000, more)
+        Self::login_on(Box::new(stream), ("postgres", database), 0x3_0000, more).map(|(client, _)| client)
     }
 
-    fn start(
+    /// A stream on which nothing has been said.
+    pub fn on(stream: Box<dyn Stream>) -> Self {
+        Self {
+            stream,
+            out: Vec::new(),
+            key: (0, Vec::new()),
+        }
+    }
+
+    /// Logs in as `alice` with a token.
+    pub fn present(door: &TestDoor, token: &str) -> Result<Self, Vec<Message>> {
+        let stream = Box::new(tls(door, true, true).unwrap());
+        Self::start(stream, ("alice", token, &door.database), 0x3_0000, &[]).map(|(client, _)| client)
+    }
+
+    /// Logs in on a stream; gives what came before the first ReadyForQuery, too.
+    pub fn login_on(
         stream: Box<dyn Stream + Send>,
         (user, database): (&str, &str),
         version: u32,
         more: &[(&str, &str)],
-    ) -> Result<Self, Vec<Message>> {
-        let mut client = Self {
-            stream,
-            out: Vec::new(),
-            key: (0, Vec::new()),
-        };
+    ) -> Result<(Self, Vec<Message>), Vec<Message>> {
+        Self::start(stream, (user, user, database), version, more)
+    }
+
+    fn start(
+        stream: Box<dyn Stream + Send>,
+        (user, token, database): (&str, &str, &str),
+        version: u32,
+        more: &[(&str, &str)],
+    ) -> Result<(Self, Vec<Message>), Vec<Message>> {
+        let mut client = Self::on(stream);
         let base = [("user", user), ("database", database)];
         let pairs: Vec<_> = base.into_iter().chain(more.iter().copied()).collect();
         client.stream.write_all(&startup(version, &pairs)).unwrap();
@@ -144,11 +165,11 @@ impl Client {
             let message = client.read();
             match (message.tag, message.body.as_slice()) {
                 ('R', [0, 0, 0, 3]) => {
-                    put(&mut client.out, b'p', |out| put_cstr(out, user));
+                    put(&mut client.out, b'p', |out| put_cstr(out, token));
                     client.send();
                 }
                 ('K', body) => client.key = (i32::from_be_bytes(*body.first_chunk().unwrap()), body[4..].to_vec()),
-                ('Z', _) => return Ok(client),
+                ('Z', _) => return Ok((client, before)),
                 ('E', _) => {
                     before.push(message);
                     return Err(before);
@@ -224,6 +245,29 @@ impl Client {
         self.ready()
     }
 
+    /// So many messages.
+    pub fn some(&mut self, count: usize) -> Vec<Message> {
+        (0..count).map(|_| self.read()).collect()
+    }
+
+    /// Everything up to the end of the stream, which has to come.
+    pub fn end(&mut self) -> Vec<Message> {
+        let mut messages = Vec::new();
+        loop {
+            match self.try_read() {
+                Ok(message) => messages.push(message),
+                Err(error) => {
+                    let slow = matches!(
+                        error.kind(),
+                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                    );
+                    assert!(!slow, "the stream did not end: {messages:?}");
+                    return messages;
+                }
+            }
+        }
+    }
+
     /// Messages up to ReadyForQuery.
     pub fn ready(&mut self) -> Vec<Message> {
         let mut messages = Vec::new();
@@ -251,6 +295,27 @@ impl Client {
             tag: head[0] as char,
             body,
         })
+    }
+
+    /// The head of one message, and its body read and thrown away.
+    pub fn skim(&mut self) -> std::io::Result<(char, usize)> {
+        let mut head = [0; 5];
+        self.stream.read_exact(&mut head)?;
+        let len = u32::from_be_bytes(*head[1..].first_chunk().unwrap()) as usize - 4;
+        let mut left = len;
+        let mut piece = vec![0; 64 * 1024];
+        while left > 0 {
+            let n = left.min(piece.len());
+            self.stream.read_exact(&mut piece[..n])?;
+            left -= n;
+        }
+        Ok((head[0] as char, len))
+    }
+
+    /// Bytes as they are, if the peer takes them.
+    pub fn try_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes)?;
+        self.stream.flush()
     }
 
     /// Bytes as they are.

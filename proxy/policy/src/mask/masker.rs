@@ -171,6 +171,11 @@ impl Masker {
         Counts::new(Arc::clone(&self.labels))
     }
 
+    /// Whether any rule acts for this person: if none does, nothing has to be kept from them.
+    pub fn acts(&self) -> bool {
+        self.acts
+    }
+
     /// Whether any detector or pattern is on; if not, free text passes as it is.
     pub fn has_detectors(&self) -> bool {
         !self.text.is_empty()

@@ -8,9 +8,9 @@ use super::{AHEAD, Conversation, LINGER, Over};
 use crate::command::Gone;
 use crate::postgres::dial;
 use crate::postgres::errors::sqlstate;
-use crate::postgres::frame::target_cap;
+use crate::postgres::frame::{self, stream_cap};
 use crate::postgres::pump::{Moved, Want, turn};
-use crate::postgres::relay::{Step, relay};
+use crate::postgres::relay::{self, LARGE, Step};
 use crate::postgres::wire::FLUSH_AT;
 use crate::session::{Ended, Session};
 
@@ -59,14 +59,30 @@ impl Conversation {
             } else if self.client.pending() >= 4 * FLUSH_AT {
                 return Ok(Passed::Full);
             }
-            let Some((head, bytes)) = self
-                .target
-                .whole(target_cap)
-                .map_err(|error| Over::from(crate::postgres::relay::Broken::from(error)))?
-            else {
+            if self.state.large.is_some() {
+                let done = relay::go_on(&mut self.state, self.target.arrived(), &mut self.client.out)?;
+                self.target.consume(done);
+                if done == 0 {
+                    return Ok(Passed::Dry);
+                }
+                continue;
+            }
+            let arrived = self.target.arrived();
+            let broken = |error| Over::from(relay::Broken::from(error));
+            let Some(head) = frame::head(arrived, stream_cap).map_err(broken)? else {
                 return Ok(Passed::Dry);
             };
-            match relay(&mut self.state, head, bytes, &mut self.client.out)? {
+            let Some(bytes) = arrived.get(..head.len) else {
+                if head.len <= LARGE {
+                    return Ok(Passed::Dry);
+                }
+                let Some(done) = relay::begin(&mut self.state, head, arrived, &mut self.client.out)? else {
+                    return Ok(Passed::Dry);
+                };
+                self.target.consume(done);
+                continue;
+            };
+            match relay::relay(&mut self.state, head, bytes, &mut self.client.out)? {
                 Step::Taken => self.target.consume(head.len),
                 Step::Fresh => return Ok(Passed::Fresh),
             }

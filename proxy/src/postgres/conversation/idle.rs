@@ -3,7 +3,7 @@
 use sallyport_audit::Time;
 use sallyport_audit::record::{EndCause, Refusal};
 
-use super::{Conversation, Over, VERIFY_EVERY};
+use super::{Conversation, Over};
 use crate::postgres::errors::sqlstate;
 use crate::postgres::message::Transaction;
 use crate::postgres::pump::{Moved, Want, turn};
@@ -16,11 +16,12 @@ impl Conversation {
         let limits = &session.open().spec.limits;
         let idle_at = tokio::time::Instant::now() + std::time::Duration::from(limits.idle);
         loop {
+            self.drop_copy_rest();
             match self.collector.next(self.client.arrived()) {
                 Ok(Some(found)) => return Ok(found),
                 Ok(None) if self.orphaned.is_some() => return Err(Over::quietly(EndCause::ClientLost)),
                 Ok(None) => {}
-                Err(_) => return Err(Over::client_broke()),
+                Err(error) => return Err(Over::client_broke(error)),
             }
             self.client.rest();
             self.target.rest();
@@ -88,7 +89,7 @@ impl Conversation {
         if self.verify_at.is_none_or(|at| now < at) {
             return Ok(());
         }
-        self.verify_at = Some(now + VERIFY_EVERY);
+        self.verify_at = self.verify_every.map(|every| now + every);
         let same = match session
             .door()
             .verifier

@@ -66,7 +66,7 @@ impl Conversation {
         if self.state.skipping {
             return Ok(());
         }
-        let text = message::query(Body::of(&bytes)).map_err(|_| Over::client_broke())?;
+        let text = message::query(Body::of(&bytes)).map_err(Over::client_broke)?;
         let text = match script::read(text) {
             Ok(text) => text,
             // PostgreSQL's own answer to what does not parse: nobody is asked about it, and it is no command.
@@ -94,7 +94,7 @@ impl Conversation {
             return Ok(());
         }
         let needs = {
-            let messages = judge::sent(&bytes, &heads).map_err(|_| Over::client_broke())?;
+            let messages = judge::sent(&bytes, &heads).map_err(Over::client_broke)?;
             messages.iter().any(|(_, message)| match message {
                 Sent::Parse(_, Ok(Some(stated))) => stated.readings().any(needs_catalog),
                 Sent::Bind(bind) => self

@@ -51,7 +51,7 @@ pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, definit
         Some(_) => View::of(masker, known, lineages),
         None => View::unknown(masker, known),
     };
-    view.guarded |= !asked.command.opaque.is_empty();
+    view.guarded |= context.masker.acts() && !asked.command.opaque.is_empty();
     Understood {
         asked,
         view: Rc::new(view),

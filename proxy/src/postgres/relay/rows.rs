@@ -13,19 +13,7 @@ pub(super) fn data_row(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mu
     let start = out.len();
     // Room for the header comes first; where the row passes as it is, it takes the whole frame's place.
     out.extend_from_slice(bytes.get(..HEADER).unwrap_or_default());
-    let outcome = match state.expected.front() {
-        Some(Expect::Query(query)) if !query.failed => {
-            let plan = query.plan.as_ref().ok_or(Broken::Unasked(b'D'))?;
-            plan.row(body.rest(), out, &mut state.counts)
-        }
-        Some(Expect::Execute { portal, .. }) => {
-            let plan = portal.plan.borrow();
-            let plan = plan.as_ref().ok_or(Broken::Unasked(b'D'))?;
-            plan.row(body.rest(), out, &mut state.counts)
-        }
-        _ => return Err(Broken::Unasked(b'D')),
-    };
-    match outcome {
+    match masked(state, body, out) {
         Ok(RowOutcome::Unchanged) => {
             out.truncate(start);
             out.extend_from_slice(bytes);
@@ -38,12 +26,29 @@ pub(super) fn data_row(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mu
         }
         Err(error) => {
             out.truncate(start);
-            return Err(error.into());
+            return Err(error);
         }
     }
     let sent = (out.len() - start) as u64;
     state.with_running(|running, _| running.bytes += sent);
     Ok(())
+}
+
+/// The row's body by the plan of the answer that is under way.
+fn masked(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Result<RowOutcome, Broken> {
+    let outcome = match state.expected.front() {
+        Some(Expect::Query(query)) if !query.failed => {
+            let plan = query.plan.as_ref().ok_or(Broken::Unasked(b'D'))?;
+            plan.row(body.rest(), out, &mut state.counts)
+        }
+        Some(Expect::Execute { portal, .. }) => {
+            let plan = portal.plan.borrow();
+            let plan = plan.as_ref().ok_or(Broken::Unasked(b'D'))?;
+            plan.row(body.rest(), out, &mut state.counts)
+        }
+        _ => return Err(Broken::Unasked(b'D')),
+    };
+    Ok(outcome?)
 }
 
 /// CopyOutResponse, CopyData and CopyDone from the target.
@@ -68,23 +73,7 @@ pub(super) fn copy_out(
             state.copy_out = Some(copy.ok_or(Broken::CopyOptions)?);
             out.extend_from_slice(bytes);
         }
-        (b'd', Some(copy)) => {
-            copy.tally.add(body.rest());
-            let mut failed = None;
-            let start = out.len();
-            frame::put(out, b'd', |out| {
-                failed = copy.masker.push(body.rest(), out, &mut state.counts).err();
-            });
-            // A row that is not complete yet is held back whole.
-            if out.len() == start + HEADER {
-                out.truncate(start);
-            }
-            if let Some(error) = failed {
-                return Err(error.into());
-            }
-            let sent = (out.len() - start) as u64;
-            state.with_running(|running, _| running.bytes += sent);
-        }
+        (b'd', Some(_)) => copy_data(state, body.rest(), out)?,
         (b'c', Some(copy)) => {
             let start = out.len();
             let mut failed = None;
@@ -103,6 +92,27 @@ pub(super) fn copy_out(
         }
         (tag, _) => return Err(Broken::Unasked(tag)),
     }
+    Ok(())
+}
+
+/// The content of one CopyData, or a part of it: where messages end means nothing in a COPY.
+pub(super) fn copy_data(state: &mut State, data: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    let copy = state.copy_out.as_mut().ok_or(Broken::Unasked(b'd'))?;
+    copy.tally.add(data);
+    let mut failed = None;
+    let start = out.len();
+    frame::put(out, b'd', |out| {
+        failed = copy.masker.push(data, out, &mut state.counts).err();
+    });
+    // A row that is not complete yet is held back whole.
+    if out.len() == start + HEADER {
+        out.truncate(start);
+    }
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    let sent = (out.len() - start) as u64;
+    state.with_running(|running, _| running.bytes += sent);
     Ok(())
 }
 

@@ -1,0 +1,146 @@
+//! Values larger than anybody holds in memory.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::json;
+
+use super::SCHEMA;
+use super::common::door::{Given, TestDoor};
+use super::common::wire::{Client, tags};
+use sallyport_proxy::postgres::frame::put_cstr;
+
+/// Resident bytes of this process, door and client both.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+}
+
+const BIG: usize = 150_000_000;
+
+/// One at a time: memory is measured of the whole process.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn a_field_of_any_size_passes_through_in_flat_memory() {
+    let _alone = alone();
+    let columns = json!({"match": {"columns": ["public.secrets.ssn"]}});
+    let door = TestDoor::new(&Given::open().mask("columns", columns), SCHEMA);
+    door.direct("insert into secrets values (1, '536-90-4399', 'p')");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client.query("select 1");
+    let before = resident();
+    let mut most = 0;
+    // As it is, behind a masked column, and by the extended protocol without a Describe.
+    for sql in [
+        format!("select repeat('x', {BIG}), 'end'"),
+        format!("select id, ssn, repeat('x', {BIG}) from secrets"),
+    ] {
+        client.put(b'Q', |out| put_cstr(out, &sql)).send();
+        let described = client.read();
+        assert_eq!(described.tag, 'T', "{}", described.text());
+        let (tag, len) = client.skim().unwrap();
+        most = most.max(resident());
+        assert!(tag == 'D' && len > BIG, "{tag} {len}");
+        assert_eq!(tags(&client.ready()), "CZ");
+    }
+    client
+        .parse("", &format!("select ssn, repeat('x', {BIG})::bytea from secrets"))
+        .bind("", "", &[], 1)
+        .execute("", 0)
+        .sync();
+    assert_eq!(tags(&client.some(2)), "12");
+    assert!(client.skim().unwrap().1 > BIG);
+    most = most.max(resident());
+    assert_eq!(tags(&client.ready()), "CZ");
+    let grown = most.saturating_sub(before);
+    assert!(grown < BIG / 2, "{grown} bytes more than before");
+}
+
+#[test]
+fn what_has_to_be_looked_at_is_held_up_to_a_bound_and_refused_in_words_beyond() {
+    let _alone = alone();
+    let detectors = json!({"match": {"detectors": ["US_SSN"]}});
+    let door = TestDoor::new(&Given::open().mask("detectors", detectors), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let got = client.query("select repeat('x', 1000000) || ' 536-90-4399'");
+    assert_eq!(tags(&got), "TDCZ");
+    assert!(!got[1].text().contains("536-90-4399"));
+    client
+        .put(b'Q', |out| put_cstr(out, "select repeat('x', 70000000)"))
+        .send();
+    let got = client.end();
+    assert_eq!(tags(&got), "TE");
+    let words = got[1].field('M').unwrap();
+    assert!(words.contains("more than 64 MiB"), "{words}");
+    // Rows of a COPY are looked at as they come, and what is too long of a field is hidden.
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client
+        .put(b'Q', |out| {
+            put_cstr(out, "copy (select repeat('x', 70000000), 7) to stdout")
+        })
+        .send();
+    let got = client.ready();
+    assert_eq!(tags(&got).replace('d', ""), "HcCZ");
+    let sent: usize = got
+        .iter()
+        .filter(|message| message.tag == 'd')
+        .map(|message| message.body.len())
+        .sum();
+    assert!(sent < 1_000, "{sent}");
+}
+
+#[test]
+fn copy_data_of_any_size_goes_in_and_comes_out() {
+    let _alone = alone();
+    let door = TestDoor::new(&Given::open(), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client.put(b'Q', |out| put_cstr(out, "copy u from stdin")).send();
+    assert_eq!(client.read().tag, 'G');
+    // One CopyData of 100 MB, longer than any message that the door holds.
+    let row = [b"1\t".as_slice(), &[b'x'; 99_998], b"\n"].concat();
+    let length = u32::try_from(4 + row.len() * 1_000).unwrap();
+    client.raw(&[&[b'd'][..], &length.to_be_bytes()].concat());
+    (0..1_000).for_each(|_| client.raw(&row));
+    client.put(b'c', |_| {}).send();
+    assert_eq!(tags(&client.ready()), "CZ");
+    assert_eq!(
+        door.direct("select count(*), sum(length(name)) from u"),
+        "1000|99998000"
+    );
+
+    // The target ends it while most of a CopyData is still to come: what is left of it is nobody's.
+    client.put(b'Q', |out| put_cstr(out, "copy u from stdin")).send();
+    client.raw(&[&[b'd'][..], &length.to_be_bytes(), b"x\ty\n"].concat());
+    client.raw(&row);
+    for _ in 0..998 {
+        client.raw(&row);
+    }
+    client.raw(&vec![b'z'; row.len() - 4]);
+    client.put(b'c', |_| {}).send();
+    let got = client.ready();
+    assert_eq!(
+        (tags(&got).as_str(), got[1].field('C').as_deref()),
+        ("GEZ", Some("22P02"))
+    );
+
+    client
+        .put(b'Q', |out| {
+            put_cstr(out, "copy (select repeat('y', 90000000)) to stdout")
+        })
+        .send();
+    assert_eq!(client.read().tag, 'H');
+    let mut sent = 0;
+    loop {
+        match client.skim().unwrap() {
+            ('d', len) => sent += len,
+            (tag, _) => break assert_eq!(tag, 'c'),
+        }
+    }
+    assert_eq!(sent, 90_000_001);
+    assert_eq!(tags(&client.ready()), "CZ");
+}

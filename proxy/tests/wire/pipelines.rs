@@ -1,0 +1,126 @@
+//! What the door refuses, amid what it does not.
+
+use serde_json::json;
+
+use super::SCHEMA;
+use super::common::door::{Given, TestDoor};
+use super::common::wire::{Client, tags};
+use sallyport_proxy::postgres::frame::put_cstr;
+
+fn no_deletes() -> Given {
+    Given::open().policy(json!([
+        {"name": "never-delete", "match": {"cel": "'delete' in command.verbs"}, "action": "Deny", "message": "nothing is deleted"},
+        {"name": "rest", "match": {"any": true}, "action": "Allow"},
+    ]))
+}
+
+#[test]
+fn a_refusal_in_the_middle_of_a_pipeline_aborts_it_as_an_error_would() {
+    let door = TestDoor::new(&no_deletes(), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let insert = |client: &mut Client, id: &str| {
+        client
+            .parse("", "insert into u values ($1, 'x')")
+            .bind("", "", &[id], 0)
+            .execute("", 0);
+    };
+    insert(&mut client, "1");
+    client.parse("", "delete from t").bind("", "", &[], 0).execute("", 0);
+    insert(&mut client, "2");
+    client.sync();
+    let got = client.ready();
+    assert_eq!(tags(&got), "12CEZ");
+    assert_eq!(got[3].field('C').as_deref(), Some("42501"));
+    assert_eq!(got[3].field('M').as_deref(), Some("nothing is deleted"));
+    assert_eq!(got[4].body, b"I");
+    assert_eq!(
+        door.direct("select count(*) from u"),
+        "0",
+        "what went before is undone with it"
+    );
+
+    client.query("begin");
+    insert(&mut client, "3");
+    client.sync();
+    client.ready();
+    client
+        .parse("d", "delete from t where id = $1")
+        .put(b'H', |_| {})
+        .send();
+    let refused = client.some(1);
+    assert_eq!(tags(&refused), "E");
+    client.sync();
+    assert_eq!(client.ready().last().unwrap().body, b"E", "the transaction has failed");
+    assert_eq!(client.query("commit")[0].text(), "ROLLBACK\0");
+    assert_eq!(door.direct("select count(*) from u"), "0");
+
+    // The session lives on, also where each Sync has a refusal of its own.
+    for sql in ["select 1", "delete from u", "select 2"] {
+        client
+            .parse("", sql)
+            .bind("", "", &[], 0)
+            .execute("", 0)
+            .put(b'S', |_| {});
+    }
+    client.send();
+    let all: Vec<String> = (0..3).map(|_| tags(&client.ready())).collect();
+    assert_eq!(all, ["12DCZ", "EZ", "12DCZ"]);
+}
+
+#[test]
+fn what_a_door_does_not_do_is_refused_in_words() {
+    let door = TestDoor::new(&no_deletes(), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    // FunctionCall of now().
+    client
+        .put(b'F', |out| out.extend([0, 0, 5, 19, 0, 0, 0, 0, 0, 0]))
+        .send();
+    let got = client.ready();
+    assert_eq!(
+        (tags(&got).as_str(), got[0].field('C').as_deref()),
+        ("EZ", Some("0A000"))
+    );
+    assert!(got[0].field('M').unwrap().contains("fast path"));
+
+    for (sql, code) in [
+        ("START_REPLICATION SLOT s LOGICAL 0/0", "42601"),
+        ("IDENTIFY_SYSTEM", "42601"),
+    ] {
+        let got = client.query(sql);
+        assert_eq!(
+            (tags(&got).as_str(), got[0].field('C').as_deref()),
+            ("EZ", Some(code)),
+            "{sql}"
+        );
+    }
+    // Data, and its end, when nobody asked for any: the target has ended the COPY, and the client did not know.
+    client
+        .put(b'd', |out| out.extend(b"late"))
+        .put(b'c', |_| {})
+        .put(b'f', |out| put_cstr(out, "late"));
+    client.put(b'Q', |out| put_cstr(out, "select 1")).send();
+    assert_eq!(tags(&client.ready()), "TDCZ");
+    // Names that are the door's own.
+    client.parse("\u{1}sallyport", "select 1").sync();
+    assert_eq!(client.ready()[0].field('C').as_deref(), Some("54000"));
+    assert_eq!(tags(&client.query("select 1")), "TDCZ");
+}
+
+#[test]
+fn a_client_that_skips_describe_is_masked_all_the_same() {
+    let columns = json!({"match": {"columns": ["public.secrets.ssn"]}});
+    let door = TestDoor::new(&Given::open().mask("columns", columns), SCHEMA);
+    door.direct("insert into secrets values (1, '536-90-4399', 'p'), (2, '219-09-9999', 'q')");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client
+        .parse("s", "select id, ssn from secrets order by id")
+        .bind("p", "s", &[], 1);
+    client.execute("p", 1).execute("p", 1).sync();
+    let got = client.ready();
+    assert_eq!(tags(&got), "12DsDsZ");
+    client.bind("", "s", &[], 0).execute("", 0).sync();
+    let again = client.ready();
+    let rows = got.iter().chain(&again).filter(|message| message.tag == 'D');
+    let values: Vec<_> = rows.map(|row| row.values()[1].clone().unwrap()).collect();
+    assert_eq!(values, vec![b"[REDACTED]".to_vec(); 4]);
+}
