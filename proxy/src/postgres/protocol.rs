@@ -144,9 +144,10 @@ impl Protocol for Postgres {
     type Target = Dialled;
 
     async fn accept(&self, stream: TcpStream) -> Result<Option<Client>, Turned> {
-        tokio::time::timeout(OPENING, self.opened(stream))
-            .await
-            .unwrap_or_else(|_| Err(Turned::new(Refusal::Limit, "TLS and startup took too long")))
+        match tokio::time::timeout(OPENING, self.opened(stream)).await {
+            Ok(opened) => opened,
+            Err(_) => Err(Turned::new(Refusal::Limit, "TLS and startup took too long")),
+        }
     }
 
     fn claims(&self, client: &Client) -> Claims {

@@ -265,7 +265,9 @@ impl TestDoor {
 
     /// A door before a server.
     pub fn before(given: &Given, server: Arc<Postgres>, database: String) -> Self {
-        Self::with(given, server, database, Arc::new(Names), |people| Arc::new(people.clone()))
+        Self::with(given, server, database, Arc::new(Names), |people| {
+            Arc::new(people.clone())
+        })
     }
 
     /// A door that asks others than the test's own people.

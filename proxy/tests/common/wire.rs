@@ -126,7 +126,7 @@ impl Client {
     }
 
     /// A stream on which nothing has been said.
-    pub fn on(stream: Box<dyn Stream>) -> Self {
+    pub fn on(stream: Box<dyn Stream + Send>) -> Self {
         Self {
             stream,
             out: Vec::new(),
