@@ -88,6 +88,8 @@ pub enum Reason {
     NotReady,
     /// Not looked at yet.
     Pending,
+    /// The role at the target may do what undoes masks and denials: they are advice there, no barrier.
+    TargetRoleTooStrong,
     /// The installed custom resource definition differs from the operator's own.
     SchemaMismatch,
     /// The recorder's checkpoint is consistent with the last one cosigned.

@@ -135,11 +135,12 @@ fn advisory(problems: &BTreeSet<(String, String)>) -> Option<Finding> {
         return None;
     }
     let messages: Vec<&str> = problems.iter().map(|(_, message)| message.as_str()).take(5).collect();
-    Some(Finding::yes(
-        ConditionType::Advisory,
-        Reason::NotReady,
-        messages.join("; "),
-    ))
+    let strong = Reason::TargetRoleTooStrong;
+    let reason = match problems.iter().any(|(reason, _)| *reason == strong.as_str()) {
+        true => strong,
+        false => Reason::NotReady,
+    };
+    Some(Finding::yes(ConditionType::Advisory, reason, messages.join("; ")))
 }
 
 /// What a client dials.

@@ -15,7 +15,7 @@ use sallyport_crds::{AccessRequest, ApprovalPolicy, AuditSink, Connection, Maski
 use sallyport_policy::carrier::{Carrier, verify};
 use sallyport_policy::issuer::Issuers;
 use sallyport_runtime::peer::Workload;
-use sallyport_runtime::report::Report;
+use sallyport_runtime::report::{Problem, Report};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -309,6 +309,11 @@ impl Scenario {
 
     /// A Pod of the door says what it runs.
     pub fn pod_says(&self, name: &str, revision: u64) {
+        self.pod_complains(name, revision, Vec::new());
+    }
+
+    /// A process of the bank's door reports a revision and problems.
+    pub fn pod_complains(&self, name: &str, revision: u64, problems: Vec<Problem>) {
         let peer = Workload {
             namespace: "doors".into(),
             name: "bank".into(),
@@ -322,7 +327,7 @@ impl Scenario {
             connection_uid: "uid-bank".into(),
             revision: Some(revision),
             sessions: 0,
-            problems: vec![],
+            problems,
             terminating: false,
         };
         self.context.fleet.heard(&peer, &report);

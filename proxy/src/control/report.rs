@@ -85,7 +85,12 @@ impl Reporter {
             connection_uid: self.place.connection.uid.clone(),
             revision,
             sessions: u64::try_from(self.sessions.count()).unwrap_or(u64::MAX),
-            problems: status.lacks.iter().map(Lack::problem).collect(),
+            problems: status
+                .lacks
+                .iter()
+                .chain(&self.sessions.caveat())
+                .map(Lack::problem)
+                .collect(),
             terminating: self.drain.is_cancelled(),
         }
     }

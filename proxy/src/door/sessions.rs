@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sallyport_audit::record::Person;
 
+use crate::control::Lack;
+
 /// All sessions of one door. Cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
@@ -17,6 +19,7 @@ struct Table {
     next: u64,
     alive: HashMap<u64, Entry>,
     people: HashMap<(String, String), usize>,
+    caveat: Option<Lack>,
 }
 
 #[derive(Debug)]
@@ -80,6 +83,17 @@ impl Sessions {
         })
     }
 
+    /// What the last session that was opened found to weaken the door's promises at its target; `None` when nothing does.
+    pub fn found(&self, caveat: Option<Lack>) {
+        self.lock().caveat = caveat;
+    }
+
+    /// What weakens the door's promises at its target.
+    #[must_use]
+    pub fn caveat(&self) -> Option<Lack> {
+        self.lock().caveat.clone()
+    }
+
     /// Sessions alive.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -128,7 +142,20 @@ impl Drop for Slot {
 
 #[cfg(test)]
 mod tests {
+    use sallyport_crds::Reason;
+
     use super::*;
+
+    #[test]
+    fn what_the_last_session_found_counts() {
+        let sessions = Sessions::default();
+        assert_eq!(sessions.caveat(), None);
+        let caveat = Lack::new(Reason::TargetRoleTooStrong, "role x is a superuser");
+        sessions.clone().found(Some(caveat.clone()));
+        assert_eq!(sessions.caveat(), Some(caveat));
+        sessions.found(None);
+        assert_eq!(sessions.caveat(), None);
+    }
 
     fn person(subject: &str) -> Person {
         Person {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
 use postgres_protocol::message::frontend;
+use sallyport_crds::Reason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -17,6 +18,7 @@ use super::message::{self, Transaction};
 use super::startup::{self, CancelKey};
 use super::stream::TargetStream;
 use super::wire::{Wire, WireError};
+use crate::control::Lack;
 use crate::door::Credential;
 use crate::session::Target;
 
@@ -300,6 +302,24 @@ async fn settle(mut wire: Wire<TargetStream>) -> Result<Reached, DialError> {
             _ => {}
         }
     }
+}
+
+/// What the role that the door has at the target can undo. PostgreSQL says by itself whether it is a superuser.
+pub fn caveat(reached: &Reached) -> Option<Lack> {
+    let value = |wanted: &str| {
+        let mut named = reached.parameters.iter().rev().filter(|(name, _)| name == wanted);
+        named.next().map(|(_, value)| value.as_str())
+    };
+    (value("is_superuser") == Some("on")).then(|| {
+        let role = value("session_authorization").unwrap_or("the door's own role");
+        Lack::new(
+            Reason::TargetRoleTooStrong,
+            format!(
+                "role {role} is a superuser at the target: what runs inside it can undo masks and denials; \
+                 give the door a role that owns no more than it needs"
+            ),
+        )
+    })
 }
 
 fn supported(parameters: &[(String, String)]) -> Result<(), DialError> {

@@ -189,6 +189,7 @@ impl Protocol for Postgres {
             metrics::get().target_failed(error.kind());
             unavailable(&error)
         })?;
+        self.door.sessions.found(dial::caveat(&reached));
         let cancellable = self
             .shared
             .cancels

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sallyport_runtime::report::Problem;
 use serde_json::json;
 
 use crate::testing::masking_rule;
@@ -193,4 +194,25 @@ async fn what_others_changed_is_mended() {
             .map(Vec::len),
         Some(2)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_can_undo_masks_is_said_while_the_door_stays_open() {
+    let mut scenario = served().await;
+    tokio::time::advance(Duration::from_secs(6)).await;
+    scenario.pod_runs("a");
+    let problem = Problem {
+        reason: "TargetRoleTooStrong".into(),
+        message: "role postgres is a superuser at the target".into(),
+    };
+    scenario.pod_complains("a", 1, vec![problem]);
+    scenario.look_at_connection("doors", "bank").await;
+    assert_eq!(scenario.bank("Enforced").0, "True");
+    assert_eq!(scenario.bank("Advisory"), ("True".into(), "TargetRoleTooStrong".into()));
+
+    scenario.pod_says("a", 1);
+    scenario.look_at_connection("doors", "bank").await;
+    let path = "/apis/sallyport.dev/v1alpha1/namespaces/doors/connections/bank";
+    let conditions = scenario.api.get(path).unwrap()["status"]["conditions"].to_string();
+    assert!(!conditions.contains("Advisory"), "{conditions}");
 }
