@@ -60,6 +60,7 @@ impl Door {
             checkpoint_every: Duration::from_secs(1),
             grace: Duration::from_secs(60),
             witness: None,
+            retention: None,
             metrics: LogMetrics::new(&prometheus::Registry::new())?,
         };
         let log = Log::open(

@@ -88,6 +88,9 @@ fn open(args: &Args, registry: &Registry) -> anyhow::Result<Log> {
         checkpoint_every: args.checkpoint_every_ms,
         grace: args.grace_ms,
         witness: args.witness_key.clone(),
+        retention: args
+            .retention_days
+            .map(|days| Duration::from_secs(u64::from(days) * 86_400)),
         metrics: LogMetrics::new(registry)?,
     };
     Ok(Log::open(Arc::new(folder), config)?)

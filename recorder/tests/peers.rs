@@ -61,6 +61,7 @@ async fn written(root: &Path, witness: &Signer) -> (String, PathBuf) {
         checkpoint_every: Duration::from_millis(50),
         grace: Duration::from_secs(60),
         witness: Some(witness.verifier().clone()),
+        retention: None,
         metrics: LogMetrics::unregistered().unwrap(),
     };
     let log = Log::open(Arc::new(Folder::claim(root, Duration::ZERO).unwrap()), config).unwrap();

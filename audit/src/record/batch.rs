@@ -207,6 +207,7 @@ impl Event {
             Self::SessionEnd(_) => "sessionEnd",
             Self::LogStart(_) => "logStart",
             Self::LogEnd(_) => "logEnd",
+            Self::Pruned(_) => "pruned",
             Self::PolicyChange(_) => "policyChange",
         }
     }

@@ -29,6 +29,8 @@ impl Kind {
     /// How a transaction ended; may arrive after its session was declared over.
     pub const TRANSACTION_END: &str = "transactionEnd";
 
+    /// Old records were removed.
+    pub const PRUNED: &str = "pruned";
     /// Somebody was turned away.
     pub const LOGIN_REFUSED: &str = "loginRefused";
 
@@ -38,7 +40,14 @@ impl Kind {
     pub fn closes(&self) -> bool {
         matches!(
             self.as_str(),
-            Self::OUTCOME | Self::TRANSACTION_END | Self::SESSION_END | "denied" | "withdrawn" | "expired" | "logEnd"
+            Self::OUTCOME
+                | Self::TRANSACTION_END
+                | Self::SESSION_END
+                | "denied"
+                | "withdrawn"
+                | "expired"
+                | "logEnd"
+                | Self::PRUNED
         )
     }
 

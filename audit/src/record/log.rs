@@ -32,6 +32,17 @@ pub struct LogEnd {
     pub reason: String,
 }
 
+/// Records were removed from the log's volume, because they were kept for as long as the sink says. Their hashes stay, so that
+/// everything after them can still be proved; that they are gone is told by this record alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// All records before this place are gone (a multiple of 256).
+    pub before: u64,
+    /// For how many seconds at least each was kept.
+    #[serde(rename = "keptSecs")]
+    pub kept_secs: u64,
+}
+
 /// A door began to enforce another policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyChange {

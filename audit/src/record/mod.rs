@@ -28,7 +28,7 @@ pub use command::{
     TransactionFate, Verdict,
 };
 pub use header::{Header, HeaderError, Kind};
-pub use log::{LogEnd, LogStart, PolicyChange};
+pub use log::{LogEnd, LogStart, PolicyChange, Pruned};
 pub use request::{Approved, Approver, BreakGlass, Claimed, Closed, Denied, Hold, RequestRef};
 pub use session::{Agent, Claims, EndCause, LoginRefused, Person, Refusal, SessionEnd, SessionStart, Token};
 pub use source::{Instance, ObjectRef, Origin, PodRef, RandomError, SessionId, Source, Writer};
@@ -82,6 +82,8 @@ pub enum Event {
     LogStart(LogStart),
     /// A recorder stopped in order.
     LogEnd(LogEnd),
+    /// Old records were removed.
+    Pruned(Pruned),
     /// A door enforces another policy.
     PolicyChange(PolicyChange),
 }

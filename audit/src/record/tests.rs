@@ -202,6 +202,10 @@ pub(crate) fn every_event() -> Vec<Event> {
             size: 0,
             vkey: "k".into(),
         }),
+        Event::Pruned(Pruned {
+            before: 256,
+            kept_secs: 86_400,
+        }),
         Event::LogEnd(LogEnd {
             reason: "SIGTERM".into(),
         }),
@@ -248,7 +252,7 @@ fn every_event_is_written_canonically_and_read_back() {
         assert_eq!((header.kind.as_str(), header.source.seq), (event.kind(), 41));
         kinds.insert(event.kind());
     }
-    assert_eq!(kinds.len(), 18, "an example of each kind");
+    assert_eq!(kinds.len(), 19, "an example of each kind");
 }
 
 #[test]

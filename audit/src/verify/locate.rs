@@ -18,7 +18,12 @@ use crate::tiles::TileHashes;
 const AROUND: u64 = 4096;
 
 /// The first difference below `checkpoint`, whose first `known` records are genuine.
-pub(super) fn locate<S: Store>(store: &S, known: u64, checkpoint: &Checkpoint) -> Result<Finding, StoreError> {
+pub(super) fn locate<S: Store>(
+    store: &S,
+    known: u64,
+    gone: u64,
+    checkpoint: &Checkpoint,
+) -> Result<Finding, StoreError> {
     let size = checkpoint.size;
     let rewritten = Finding::Rewritten { from: known, to: size };
     let mut tiles = TileHashes::new(store, size);
@@ -33,6 +38,7 @@ pub(super) fn locate<S: Store>(store: &S, known: u64, checkpoint: &Checkpoint) -
     let mut search = Search {
         tiles,
         entries: Entries::new(store, size),
+        gone,
     };
     for (level, index) in Frontier::peak_names(size) {
         let hash = search.tiles.subtree(level, index)?;
@@ -46,6 +52,8 @@ pub(super) fn locate<S: Store>(store: &S, known: u64, checkpoint: &Checkpoint) -
 struct Search<'a, S> {
     tiles: TileHashes<'a, S>,
     entries: Entries<'a, S>,
+    /// Records at the beginning of which only the hashes are there.
+    gone: u64,
 }
 
 impl<S: Store> Search<'_, S> {
@@ -53,10 +61,12 @@ impl<S: Store> Search<'_, S> {
     fn found(&mut self, level: u8, index: u64) -> Result<Option<Digest>, StoreError> {
         let mut frontier = Frontier::new();
         for at in index << level..(index + 1) << level {
-            match self.entries.get(at)? {
-                Some(entry) => frontier.push(leaf_hash(entry)),
+            let leaf = match self.entries.get(at)? {
+                Some(entry) => leaf_hash(entry),
+                None if at < self.gone => self.tiles.subtree(0, at)?,
                 None => return Ok(None),
-            }
+            };
+            frontier.push(leaf);
         }
         Ok(Some(frontier.root()))
     }

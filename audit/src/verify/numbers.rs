@@ -10,9 +10,13 @@ use crate::record::{Header, Instance};
 pub(super) struct Numbers(HashMap<Instance, u64>);
 
 impl Numbers {
-    /// Takes the record at `index`.
-    pub(super) fn take(&mut self, index: u64, header: &Header) -> Option<Finding> {
+    /// Takes the record at `index`. A writer whose first records are `gone` begins anywhere.
+    pub(super) fn take(&mut self, index: u64, header: &Header, gone: bool) -> Option<Finding> {
         let source = &header.source;
+        if gone && !self.0.contains_key(&source.instance) {
+            self.0.insert(source.instance.clone(), source.seq);
+            return None;
+        }
         let last = self.0.entry(source.instance.clone()).or_default();
         let expected = *last + 1;
         *last = source.seq;

@@ -14,6 +14,9 @@ pub struct Report {
     pub records: u64,
     /// Size that the log's own checkpoint states.
     pub stated: Option<u64>,
+    /// Records at the beginning that are gone because they were kept long enough, as the log itself says. Their hashes are
+    /// there.
+    pub pruned: u64,
     /// Records that an outside checkpoint proves.
     pub proven: u64,
     /// What is wrong.
@@ -131,6 +134,13 @@ pub enum Finding {
         /// Why.
         why: String,
     },
+    /// Records at the beginning are gone, and the log does not say that they were kept long enough.
+    Missing {
+        /// How many.
+        gone: u64,
+        /// Of how many the log says it.
+        told: u64,
+    },
     /// A writer's running number jumps: a record never reached the log, or came twice.
     Gap {
         /// Where it shows.
@@ -195,6 +205,10 @@ impl fmt::Display for Finding {
                 f.write_str("the log's own checkpoint speaks of other records than the log holds")
             }
             Self::Tile(tile) => write!(f, "the hash tile {tile} does not fit the records"),
+            Self::Missing { gone, told } => write!(
+                f,
+                "the first {gone} records are gone, and the log says of {told} that they were kept long enough"
+            ),
             Self::NoRecord { index, why } => write!(f, "record {index} is none: {why}"),
             Self::Gap {
                 index,

@@ -8,10 +8,10 @@ use super::report::{Finding, Report};
 use crate::Digest;
 use crate::canonical;
 use crate::checkpoint::Checkpoint;
-use crate::merkle::{Frontier, leaf_hash};
-use crate::record::Header;
+use crate::merkle::{Frontier, Subtrees, leaf_hash};
+use crate::record::{Event, Header, Kind as RecordKind, Record, Writer};
 use crate::store::{Store, StoreError};
-use crate::tiles::{Kind, Tile, WIDTH, read_tile};
+use crate::tiles::{Kind, Tile, TileHashes, WIDTH, read_tile};
 
 /// More findings of one kind say nothing more.
 const ENOUGH: usize = 20;
@@ -30,11 +30,12 @@ pub(super) fn scan<S: Store>(store: &S, trust: &Trust, visit: impl FnMut(u64, &[
         judge(store, trust, own.as_ref(), &pass, &mut findings)?;
         findings.extend(pass.findings);
     }
-    let proven = pass.proven;
+    let (proven, pruned) = (pass.proven, pass.gone);
     Ok(Report {
         origin: trust.key.name().to_owned(),
         records,
         stated: own.map(|own| own.size),
+        pruned,
         proven,
         findings,
     })
@@ -83,10 +84,10 @@ fn judge<S: Store>(
         });
     }
     match contradicted {
-        Some((checkpoint, true)) => findings.push(locate(store, pass.proven, checkpoint)?),
+        Some((checkpoint, true)) => findings.push(locate(store, pass.proven, pass.gone, checkpoint)?),
         Some((checkpoint, false)) => {
             findings.push(Finding::OwnCheckpointDiffers);
-            findings.push(locate(store, pass.proven, checkpoint)?);
+            findings.push(locate(store, pass.proven, pass.gone, checkpoint)?);
         }
         // Too few entries to compare with any checkpoint: their hashes still tell where the first of them went.
         None => {
@@ -97,7 +98,7 @@ fn judge<S: Store>(
                 .find(|checkpoint| checkpoint.size > records);
             if let Some(checkpoint) = stated
                 && let found @ (Finding::Removed { .. } | Finding::Changed(_) | Finding::Moved { .. }) =
-                    locate(store, pass.proven, checkpoint)?
+                    locate(store, pass.proven, pass.gone, checkpoint)?
             {
                 findings.push(found);
             }
@@ -113,6 +114,10 @@ struct Pass<'a, S> {
     /// Hashes of the unfinished tile of each level.
     rows: Vec<Vec<Digest>>,
     numbers: Numbers,
+    /// Records at the beginning of which only the hashes are there.
+    gone: u64,
+    /// Records at the beginning that the log says were removed.
+    told: u64,
     /// Size of the largest outside checkpoint that fits.
     proven: u64,
     /// The first checkpoint that does not fit, and whether it is an outside one.
@@ -129,6 +134,8 @@ impl<'a, S: Store> Pass<'a, S> {
             frontier,
             rows: Vec::new(),
             numbers,
+            gone: 0,
+            told: 0,
             proven: 0,
             contradicted: None,
             findings: Vec::new(),
@@ -148,16 +155,46 @@ impl<'a, S: Store> Pass<'a, S> {
         marks.sort_by_key(|(checkpoint, outside)| (checkpoint.size, !outside));
         let mut marks = marks.into_iter().peekable();
         let mut entries = Entries::new(self.store, self.size);
+        let mut tiles = TileHashes::new(self.store, self.size);
         for index in 0..self.size {
-            let Some(entry) = entries.get(index)? else { break };
-            visit(index, entry);
-            self.record(index, entry);
-            self.push(leaf_hash(entry))?;
+            if let Some(entry) = entries.get(index)? {
+                visit(index, entry);
+                self.record(index, entry);
+                self.push(leaf_hash(entry))?;
+            } else if let Some(leaf) = self.pruned(index, &mut tiles)? {
+                self.push(leaf)?;
+            } else {
+                break;
+            }
             while let Some((checkpoint, outside)) = marks.next_if(|(checkpoint, _)| checkpoint.size <= index + 1) {
                 self.compare(checkpoint, outside);
             }
         }
         self.finish()
+    }
+
+    /// The hash of a record that is gone, where it may be: in whole bundles from the beginning on. Whether it was to go is
+    /// judged at the end, when the log has been heard.
+    fn pruned(&mut self, index: u64, tiles: &mut TileHashes<'_, S>) -> Result<Option<Digest>, StoreError> {
+        if index != self.gone {
+            return Ok(None);
+        }
+        // A bundle is gone whole or not at all: one that is cut short is damaged.
+        if index.is_multiple_of(WIDTH) {
+            let bundle = Tile::at(Kind::Entries, index / WIDTH, self.size).filter(|tile| tile.is_full());
+            let Some(bundle) = bundle else { return Ok(None) };
+            if self.store.read(&bundle.to_string())?.is_some() {
+                return Ok(None);
+            }
+        }
+        match tiles.subtree(0, index) {
+            Ok(leaf) => {
+                self.gone += 1;
+                Ok(Some(leaf))
+            }
+            Err(StoreError::Missing(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn compare(&mut self, checkpoint: &Checkpoint, outside: bool) {
@@ -179,7 +216,14 @@ impl<'a, S: Store> Pass<'a, S> {
         let header = canonical::check(entry).map_err(|error| error.to_string());
         let header = header.and_then(|()| Header::parse(entry).map_err(|error| error.to_string()));
         match header {
-            Ok(header) => self.findings.extend(self.numbers.take(index, &header)),
+            Ok(header) => {
+                let gone = self.gone > 0;
+                self.findings.extend(self.numbers.take(index, &header, gone));
+                let own = header.source.writer == Writer::Recorder && header.kind.as_str() == RecordKind::PRUNED;
+                if let (true, Ok(Event::Pruned(pruned))) = (own, Record::parse(entry).map(|record| record.event)) {
+                    self.told = self.told.max(pruned.before);
+                }
+            }
             Err(why) => self.findings.push(Finding::NoRecord { index, why }),
         }
     }
@@ -214,6 +258,10 @@ impl<'a, S: Store> Pass<'a, S> {
     }
 
     fn finish(&mut self) -> Result<(), StoreError> {
+        if self.gone > self.told {
+            let (gone, told) = (self.gone, self.told);
+            self.findings.push(Finding::Missing { gone, told });
+        }
         let size = self.frontier.size();
         for (level, row) in (0..8_u8).zip(std::mem::take(&mut self.rows)) {
             let kind = Kind::Hashes(level);

@@ -6,7 +6,7 @@ use crate::Time;
 use crate::merkle::{Frontier, leaf_hash};
 use crate::note::Signer;
 use crate::record::tests::{command, source_of};
-use crate::record::{Batch, Event, Instance, Seal};
+use crate::record::{Batch, Event, Instance, Pruned, Seal, Writer};
 use crate::store::Dir;
 use crate::tiles::{Kind, Tile, WIDTH, push_entry};
 
@@ -321,4 +321,62 @@ fn every_flipped_byte_of_every_file_is_noticed() {
     }
     assert_eq!(log.verify_at(&[300]).verdict(), Verdict::Proven);
     assert_eq!(WIDTH, 256);
+}
+
+/// A log of 700 records whose recorder says that those before `told` were removed, and of which the first `gone` bundles are.
+fn pruned(told: u64, gone: u64, by: Writer) -> Report {
+    let mut log = Written::new(700);
+    let origin = crate::record::Origin {
+        writer: by,
+        ..source_of(&Instance::random().unwrap())
+    };
+    let event = Event::Pruned(Pruned {
+        before: told,
+        kept_secs: 86_400,
+    });
+    let batch = Batch::of(Time::from_unix_micros(1), None, event).unwrap();
+    log.records
+        .push(Seal::new(&origin).unwrap().seal(&batch.drafts()[0], 1).unwrap());
+    log.rewrite(&log.records);
+    for index in 0..gone {
+        let bundle = Tile::at(Kind::Entries, index, 700).unwrap();
+        fs::remove_file(log.root().join(bundle.to_string())).unwrap();
+    }
+    log.verify_at(&[300, 701])
+}
+
+#[test]
+fn what_the_log_says_was_removed_may_be_gone_and_the_rest_is_proven() {
+    let report = pruned(512, 2, Writer::Recorder);
+    assert_eq!(
+        (report.verdict(), report.pruned, report.proven),
+        (Verdict::Proven, 512, 701),
+        "{:?}",
+        report.findings
+    );
+    let earlier = pruned(512, 1, Writer::Recorder);
+    assert_eq!(
+        (earlier.verdict(), earlier.pruned),
+        (Verdict::Proven, 256),
+        "not all of it has gone yet"
+    );
+}
+
+#[test]
+fn what_is_gone_unsaid_is_refuted() {
+    for (told, gone, by) in [
+        (0, 1, Writer::Recorder),
+        (256, 2, Writer::Recorder),
+        (512, 2, Writer::Proxy),
+    ] {
+        let report = pruned(told, gone, by);
+        assert_eq!(report.verdict(), Verdict::Refuted);
+        let missing =
+            |finding: &Finding| matches!(finding, Finding::Missing { gone: found, .. } if *found == gone * 256);
+        assert!(report.findings.iter().any(missing), "{:?}", report.findings);
+    }
+    // In the middle nothing may be gone.
+    let log = Written::new(700);
+    fs::remove_file(log.root().join(Tile::at(Kind::Entries, 1, 700).unwrap().to_string())).unwrap();
+    assert_eq!(log.verify_at(&[700]).verdict(), Verdict::Refuted);
 }

@@ -91,6 +91,11 @@ pub fn what(event: &Event) -> String {
         Event::SessionEnd(end) => format!("{} after {} commands", word(&end.cause), end.commands),
         Event::LogStart(start) => format!("{} with {} records", plain(&start.origin), start.size),
         Event::LogEnd(end) => plain(&end.reason),
+        Event::Pruned(pruned) => format!(
+            "the {} records before this place were kept for {} days and removed",
+            pruned.before,
+            pruned.kept_secs / 86_400
+        ),
         Event::PolicyChange(change) => format!("policy revision {}", change.to),
     }
 }

@@ -81,6 +81,12 @@ pub fn text(report: &Report, from: &str) -> String {
     } else {
         out += &format!("{} of {} records are proven by {from}\n", report.proven, report.records);
     }
+    if report.pruned > 0 && report.findings.is_empty() {
+        out += &format!(
+            "of the first {} only the hashes are left: they were kept for as long as the sink says, and the log tells that they went\n",
+            report.pruned
+        );
+    }
     if report.proven > 0 && report.unproven() > 0 && report.findings.is_empty() {
         out += &format!(
             "{} newer ones are signed by the log's own key and follow the proven ones unchanged, but nobody outside has seen them yet\n",

@@ -236,6 +236,9 @@ fn container(plan: &Plan, settings: &Settings) -> Container {
         pods::variable("SALLYPORT_WITNESS_KEY", &settings.permit_key),
         pods::variable("SALLYPORT_DATA", DATA),
     ];
+    if let Some(retention) = &plan.spec.retention {
+        environment.push(pods::variable("SALLYPORT_RETENTION_DAYS", &retention.days.to_string()));
+    }
     environment.extend(pods::environment(settings));
     let mut mounts = pods::mounts();
     mounts.push(VolumeMount {

@@ -310,6 +310,7 @@ impl Shared<'_> {
             checkpoint_every: CHECKPOINT,
             grace: GRACE,
             witness: None,
+            retention: None,
             metrics,
         };
         let log = Log::open(Arc::new(disk), config).map_err(|error| failed(error.to_string()))?;

@@ -436,6 +436,7 @@ fn log(directory: &std::path::Path, runtime: &tokio::runtime::Runtime) -> Log {
         checkpoint_every: Duration::from_millis(20),
         grace: Duration::from_secs(1),
         witness: None,
+        retention: None,
         metrics: LogMetrics::unregistered().unwrap(),
     };
     Log::open(

@@ -10,6 +10,7 @@
 //! Every fdatasync covers all that has arrived while the one before ran, so many doors cost about as much as one. What was
 //! answered is in the write-ahead files and survives; what was not answered may or may not, and doors send it again.
 
+mod ages;
 pub mod disk;
 mod doors;
 mod error;
@@ -58,6 +59,8 @@ pub struct Config {
     /// Whose permit is needed before anything is appended ([`sallyport_audit::permit`]); `None` where nobody outside keeps
     /// the log's head.
     pub witness: Option<VerifierKey>,
+    /// How long records are kept; for ever if `None`.
+    pub retention: Option<Duration>,
     /// Where counts go.
     pub metrics: LogMetrics,
 }

@@ -11,6 +11,7 @@ use sallyport_audit::record::{Header, Instance, Kind, Writer as Author};
 use sallyport_audit::tiles::{TileHashes, WIDTH};
 use tokio::sync::watch;
 
+use super::ages::Ages;
 use super::disk::Disk;
 use super::doors::Doors;
 use super::error::OpenError;
@@ -26,6 +27,7 @@ use super::{Config, Log, Status, key, publish};
 pub(super) struct Recovered {
     pub(super) tree: Tree,
     pub(super) doors: Doors,
+    pub(super) ages: Ages,
     pub(super) wal: Wal,
     /// Size of the checkpoint that is published.
     pub(super) published: u64,
@@ -68,7 +70,11 @@ pub(super) fn open(disk: Arc<dyn Disk>, config: Config) -> Result<Log, OpenError
 }
 
 fn recover(disk: &dyn Disk, key: &VerifierKey) -> Result<Recovered, OpenError> {
-    let State { size: known, mut doors } = State::load(disk)?;
+    let State {
+        size: known,
+        mut doors,
+        ages,
+    } = State::load(disk)?;
     let checkpoint = match disk.read(CHECKPOINT)? {
         Some(note) => Some(Checkpoint::open(&String::from_utf8_lossy(&note), key)?),
         None => None,
@@ -95,6 +101,7 @@ fn recover(disk: &dyn Disk, key: &VerifierKey) -> Result<Recovered, OpenError> {
     Ok(Recovered {
         tree,
         doors,
+        ages,
         wal,
         published: checkpoint.map_or(0, |checkpoint| checkpoint.size),
     })

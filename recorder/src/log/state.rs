@@ -5,6 +5,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::ages::Ages;
 use super::disk::{Disk, put};
 use super::doors::Doors;
 use super::error::OpenError;
@@ -16,6 +17,8 @@ const FILE: &str = "state.json";
 pub(super) struct State {
     pub(super) size: u64,
     pub(super) doors: Doors,
+    #[serde(default)]
+    pub(super) ages: Ages,
 }
 
 impl State {
@@ -26,13 +29,14 @@ impl State {
         serde_json::from_slice(&bytes).map_err(|error| OpenError::Damaged(format!("{FILE}: {error}")))
     }
 
-    pub(super) fn to_bytes(size: u64, doors: &Doors) -> io::Result<Vec<u8>> {
+    pub(super) fn to_bytes(size: u64, doors: &Doors, ages: &Ages) -> io::Result<Vec<u8>> {
         #[derive(Serialize)]
         struct Borrowed<'a> {
             size: u64,
             doors: &'a Doors,
+            ages: &'a Ages,
         }
-        Ok(serde_json::to_vec(&Borrowed { size, doors })?)
+        Ok(serde_json::to_vec(&Borrowed { size, doors, ages })?)
     }
 
     pub(super) fn store(disk: &dyn Disk, bytes: &[u8]) -> io::Result<()> {

@@ -424,6 +424,55 @@ fn a_volume_that_is_not_whole_is_not_opened() {
     assert!(matches!(opened.map(drop), Err(OpenError::OtherLog { .. })));
 }
 
+#[test]
+fn old_records_are_removed_once_the_log_says_so_and_the_rest_is_still_proven() {
+    let disk = Arc::new(MemoryDisk::default());
+    let brief = Config {
+        retention: Some(Duration::from_millis(300)),
+        ..config()
+    };
+    let log = Log::open(disk.clone(), brief.clone()).unwrap();
+    let mut pen = Pen::new(&door("a"));
+    submit(&log, &pen.write(start())).unwrap();
+    for n in 1..=600 {
+        submit(&log, &pen.write(command(n, "select 1"))).unwrap();
+    }
+    let bundles = |disk: &MemoryDisk| {
+        disk.files()
+            .into_keys()
+            .filter(|name| name.contains("tile/entries/"))
+            .count()
+    };
+    wait_for("old bundles to go", || bundles(&disk) == 1);
+    submit(&log, &pen.write(command(601, "select 2"))).unwrap();
+    close(&log);
+    // A restart reads what is left, and goes on.
+    let log = Log::open(disk.clone(), brief).unwrap();
+    submit(&log, &pen.write(end())).unwrap();
+    close(&log);
+    let store = log.published();
+    let note = sallyport_audit::store::Store::read(&store, "checkpoint")
+        .unwrap()
+        .unwrap();
+    let mut trust = sallyport_audit::verify::Trust::new(log.key().clone());
+    trust.add(&String::from_utf8(note).unwrap()).unwrap();
+    let mut kinds = Vec::new();
+    let report = sallyport_audit::verify::verify(&store, &trust, |_, leaf| {
+        kinds.push(Record::parse(leaf).unwrap().event.kind());
+    })
+    .unwrap();
+    assert_eq!(
+        report.verdict(),
+        sallyport_audit::verify::Verdict::Proven,
+        "{:?}",
+        report.findings
+    );
+    assert!(
+        report.pruned >= 512 && kinds.contains(&"pruned") && kinds.contains(&"sessionEnd"),
+        "{report:?}"
+    );
+}
+
 /// A door of the crash test: what it sent, and what was acknowledged.
 struct Sender {
     pen: Pen,

@@ -141,7 +141,12 @@ impl Wal {
             .segments
             .last()
             .is_some_and(|segment| segment.len >= longest(disk) && segment.first < next);
-        if full {
+        if full { self.begin_anew(disk, next) } else { Ok(()) }
+    }
+
+    /// Begins another segment, unless nothing is in the open one. `next` is the number of the next record.
+    pub(super) fn begin_anew(&mut self, disk: &dyn Disk, next: u64) -> io::Result<()> {
+        if self.segments.last().is_some_and(|segment| segment.first < next) {
             self.file = begin(disk, next)?;
             self.segments.push(Segment {
                 first: next,

@@ -56,6 +56,7 @@ pub(crate) fn config() -> Config {
         checkpoint_every: Duration::from_millis(20),
         grace: Duration::from_secs(60),
         witness: None,
+        retention: None,
         metrics: LogMetrics::unregistered().unwrap(),
     }
 }

@@ -214,6 +214,7 @@ impl Session {
             | Event::LoginRefused(_)
             | Event::LogStart(_)
             | Event::LogEnd(_)
+            | Event::Pruned(_)
             | Event::PolicyChange(_) => {}
         }
     }

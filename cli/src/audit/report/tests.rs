@@ -26,6 +26,7 @@ fn proven() -> Report {
         origin: "sallyport.dev/log/x".to_owned(),
         records: 9,
         stated: Some(9),
+        pruned: 0,
         proven: 9,
         findings: Vec::new(),
     }

@@ -3,6 +3,7 @@
 mod commit;
 mod fence;
 mod reserve;
+mod retention;
 mod upkeep;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use sallyport_audit::record::{Instance, LogStart, ObjectRef, PodRef, Writer as A
 use sallyport_audit::wire::RefuseCode;
 use tokio::sync::{oneshot, watch};
 
+use crate::log::ages::Ages;
 use crate::log::disk::Disk;
 use crate::log::doors::{Doors, Undo};
 use crate::log::error::{LogError, OpenError};
@@ -87,6 +89,9 @@ pub(in crate::log) struct Writer {
     signer: Signer,
     tree: Tree,
     doors: Doors,
+    ages: Ages,
+    /// Records before the first place go as soon as the log of the second size, which says so, is published.
+    removal: Option<(u64, u64)>,
     wal: Wal,
     heads: Heads,
     head: Head,
@@ -129,6 +134,7 @@ impl Writer {
         let Recovered {
             tree,
             doors,
+            ages,
             wal,
             published,
         } = found;
@@ -154,6 +160,8 @@ impl Writer {
             signer,
             tree,
             doors,
+            ages,
+            removal: None,
             wal,
             heads: Heads::default(),
             head,
@@ -212,6 +220,7 @@ impl Writer {
         self.publish_if_due();
         self.look_at_room();
         self.try_volume_again();
+        self.remove_old();
         self.tell();
     }
 

@@ -105,7 +105,7 @@ impl Writer {
     fn publish(&mut self) {
         self.doors.forget(self.tree.size());
         let size = self.tree.size();
-        let state = match State::to_bytes(size, &self.doors) {
+        let state = match State::to_bytes(size, &self.doors, &self.ages) {
             Ok(state) => state,
             Err(error) => return tracing::error!(%error, "the doors' state does not serialise"),
         };
