@@ -130,15 +130,6 @@ fn servable(found: &Found) -> Result<&ConnectionSpec, Problem> {
         let message = format!("protocol {:?} is not implemented by this version", spec.protocol);
         return Err(problem(found, "spec.protocol", Reason::NotImplemented, message));
     }
-    if !spec.agents.is_empty() {
-        let message = "agents with a token of their own are not implemented by this version; tokens with `act` are";
-        return Err(problem(
-            found,
-            "spec.agents",
-            Reason::NotImplemented,
-            message.to_owned(),
-        ));
-    }
     Ok(spec)
 }
 

@@ -53,6 +53,19 @@ pub(super) fn identity(issuer: &Issuer, claims: &Claims, person: Person) -> Resu
     })
 }
 
+/// Who may act for the person by the person's own token (RFC 8693, 4.4).
+pub(super) fn may_act(issuer: &str, claims: &Claims) -> Option<Agent> {
+    let actor = claims.get("may_act")?;
+    let vouched = match actor.get("iss") {
+        None => issuer,
+        Some(other) => other.as_str()?,
+    };
+    Some(Agent {
+        issuer: Some(vouched.to_owned()),
+        subject: actor.get("sub")?.as_str()?.to_owned(),
+    })
+}
+
 /// What is kept of the token.
 pub(super) fn token(claims: &Claims) -> Token {
     let time = |name| seconds(claims, name).map(Time::from_unix_secs);

@@ -8,6 +8,7 @@ mod claims;
 mod fetch;
 mod keys;
 mod names;
+mod pair;
 mod refused;
 mod serviceaccount;
 mod settings;

@@ -71,6 +71,14 @@ pub enum Refused {
         super::claims::MAX_AGENTS
     )]
     Agents,
+    /// More tokens than a person's and an agent's, or an agent's that is itself about a chain.
+    #[error("present one token, or a person's and their agent's own with a comma between them")]
+    Pair,
+    /// Nobody says that this agent acts for this person.
+    #[error(
+        "neither the person's token (act, may_act) nor the connection's agents say that this agent acts for the person"
+    )]
+    AgentNotAllowed,
     /// The Connection takes only members of certain groups from this issuer.
     #[error("the person is in none of the groups that this connection takes from the issuer")]
     Groups,
@@ -94,7 +102,7 @@ impl Refused {
     /// The closed reason for records and metrics.
     pub fn reason(&self) -> Refusal {
         match self {
-            Self::Groups => Refusal::NotAdmitted,
+            Self::Groups | Self::AgentNotAllowed => Refusal::NotAdmitted,
             Self::Busy => Refusal::Limit,
             Self::KeysUnavailable(_) | Self::ReviewUnavailable(_) => Refusal::IssuerUnavailable,
             _ => Refusal::BadToken,

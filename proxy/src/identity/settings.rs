@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sallyport_crds::connection::AgentRule;
 use sallyport_crds::names;
 use sallyport_policy::carrier::Carrier;
 use sallyport_policy::issuer::Issuer;
@@ -18,6 +19,8 @@ pub struct Settings {
     pub api_audiences: Vec<String>,
     /// A token may be at most this old (`iat`).
     pub max_token_age: Duration,
+    /// Which agents with tokens of their own may act for whom.
+    pub agents: Vec<AgentRule>,
 }
 
 // === impl Settings ===
@@ -32,6 +35,7 @@ impl Settings {
             service_accounts: connection.spec.identity.service_accounts.then(audience),
             api_audiences: carrier.settings.api_server_audiences.clone(),
             max_token_age: connection.spec.limits.max_token_age.get(),
+            agents: connection.spec.agents.clone(),
         }
     }
 }

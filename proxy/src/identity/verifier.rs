@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::keys::{Keys, Pace};
+use super::pair::{self, Known};
 use super::settings::Settings;
 use super::token::{Unverified, check_claims};
 use super::{Refused, Reviewer, claims, serviceaccount};
@@ -93,8 +94,33 @@ impl Identities {
             .collect()
     }
 
-    async fn identify(&self, token: &[u8], now: Time) -> Result<Identity, Turned> {
+    /// One token, or a person's and their agent's own.
+    async fn login(&self, presented: &[u8], now: Time) -> Result<Identity, Turned> {
         let active = self.now.load_full();
+        let mut tokens = presented.split(|byte| *byte == b',');
+        let (person, agent) = (tokens.next().unwrap_or_default(), tokens.next());
+        if tokens.next().is_some() {
+            return Err(Refused::Pair.into());
+        }
+        let person = self.identify(&active, person, now).await?;
+        match agent {
+            None => Ok(person.identity),
+            Some(agent) => {
+                let whose = person.identity.person.clone();
+                let agent = self.identify(&active, agent, now).await;
+                agent
+                    .map_err(|turned| turned.refused)
+                    .and_then(|agent| pair::joined(person, &agent.identity, &active.settings.agents))
+                    // What is on record is whose token was used.
+                    .map_err(|refused| Turned {
+                        refused,
+                        person: Some(whose),
+                    })
+            }
+        }
+    }
+
+    async fn identify(&self, active: &Active, token: &[u8], now: Time) -> Result<Known, Turned> {
         let token = Unverified::parse(token)?;
         let named = active
             .settings
@@ -104,9 +130,10 @@ impl Identities {
             .find(|(issuer, _)| token.issuer() == Some(issuer.url.as_str()));
         match (named, &active.settings.service_accounts) {
             (Some((issuer, keys)), _) => oidc(&token, issuer, keys, &active.settings, now).await,
-            (None, Some(audience)) if serviceaccount::looks_like(&token.claims, audience) => {
-                Ok(self.review(&token, audience, &active.settings, now).await?)
-            }
+            (None, Some(audience)) if serviceaccount::looks_like(&token.claims, audience) => Ok(Known {
+                identity: self.review(&token, audience, &active.settings, now).await?,
+                may_act: None,
+            }),
             (None, _) => Err(Refused::UnknownIssuer.into()),
         }
     }
@@ -139,7 +166,7 @@ impl Identities {
 impl Verifier for Identities {
     fn verify<'a>(&'a self, token: &'a [u8], now: Time) -> BoxFuture<'a, Result<Identity, LoginRefused>> {
         async move {
-            let turned = match tokio::time::timeout(WITHIN, self.identify(token, now)).await {
+            let turned = match tokio::time::timeout(WITHIN, self.login(token, now)).await {
                 Ok(Ok(identity)) => return Ok(identity),
                 Ok(Err(turned)) => turned,
                 Err(_) => Refused::KeysUnavailable("it does not answer in time").into(),
@@ -180,12 +207,16 @@ async fn oidc(
     keys: &Arc<Keys>,
     settings: &Settings,
     now: Time,
-) -> Result<Identity, Turned> {
+) -> Result<Known, Turned> {
     let candidates = keys.find(token.kid.as_deref(), token.algorithm).await?;
     let signed = token.verify(issuer, &candidates)?;
     let person = claims::person(issuer, &signed)?;
     check_claims(&signed, issuer, &settings.api_audiences, settings.max_token_age, now)
         .and_then(|()| claims::identity(issuer, &signed, person.clone()))
+        .map(|identity| Known {
+            identity,
+            may_act: claims::may_act(&issuer.url, &signed),
+        })
         .map_err(|refused| Turned {
             refused,
             person: Some(person),

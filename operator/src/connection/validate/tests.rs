@@ -101,11 +101,6 @@ async fn what_this_version_cannot_serve_has_no_door() {
     for (field, value, reason) in [
         ("/spec/protocol", json!("Kubernetes"), "NotImplemented"),
         (
-            "/spec",
-            json!({ "agents": [{ "agent": { "kind": "User", "name": "oidc:bot" }, "actsFor": [{ "kind": "User", "name": "oidc:alice" }] }] }),
-            "NotImplemented",
-        ),
-        (
             "/metadata/name",
             json!("a-name-that-is-far-too-long-for-what-is-made-of-it"),
             "Invalid",
