@@ -45,6 +45,7 @@ impl Stage {
             service_accounts: Some("sallyport://doors/bank".to_owned()),
             api_audiences: vec!["kubernetes".to_owned()],
             max_token_age: HOUR,
+            agents: Vec::new(),
         });
         let server = super::common::postgres::server();
         let database = server.database(SCHEMA);
