@@ -20,6 +20,7 @@ pub mod keys;
 pub mod leader;
 pub mod masking_rule;
 pub mod metrics;
+pub mod program;
 pub mod rights;
 pub mod rule;
 pub mod run;

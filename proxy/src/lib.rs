@@ -14,5 +14,6 @@ pub mod listener;
 pub mod manifests;
 pub mod metrics;
 pub mod postgres;
+pub mod program;
 pub mod run;
 pub mod session;

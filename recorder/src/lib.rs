@@ -8,6 +8,7 @@ pub mod client;
 mod frames;
 pub mod log;
 pub mod metrics;
+pub mod program;
 pub mod read;
 pub mod run;
 pub mod server;

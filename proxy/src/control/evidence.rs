@@ -6,7 +6,7 @@ use std::time::Duration;
 use sallyport_crds::Reason;
 use sallyport_crds::audit_sink;
 use sallyport_policy::carrier::CarriedSink;
-use sallyport_recorder::client::{Durability, Evidence, Limits, Link};
+use sallyport_recorder::client::{self, Durability, Evidence, Limits, Link};
 use sallyport_runtime::PeerIdentity;
 use sallyport_runtime::workload::Credential;
 use tokio::runtime::Handle;
@@ -15,21 +15,22 @@ use super::Place;
 use super::lack::Lack;
 
 /// Connects to every sink; each must accept a record before it counts.
-pub(super) fn connect(
-    sinks: &[CarriedSink],
-    place: &Place,
-    credential: &Credential,
-    runtime: &Handle,
-) -> Result<Evidence, Lack> {
+pub(super) fn connect(sinks: &[CarriedSink], place: &Place, credential: &Credential) -> Result<Evidence, Lack> {
     if sinks.is_empty() {
         return Err(Lack::new(
             Reason::SinkNotAvailable,
             "the policy names no sink: nobody gets in unrecorded",
         ));
     }
+    let thread = client::thread().map_err(|error| {
+        Lack::new(
+            Reason::SinkNotAvailable,
+            format!("no thread for evidence can be had: {error}"),
+        )
+    })?;
     let handles: Vec<_> = sinks
         .iter()
-        .map(|sink| one(sink, place, credential, runtime))
+        .map(|sink| one(sink, place, credential, &thread))
         .collect::<Result<_, _>>()?;
     Ok(Evidence::all(&handles))
 }

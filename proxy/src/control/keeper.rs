@@ -13,7 +13,6 @@ use kube::{Api, Client};
 use sallyport_crds::{Reason, names};
 use sallyport_policy::carrier::{CarriedSink, Carrier};
 use sallyport_runtime::workload::Credential;
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -247,7 +246,7 @@ impl Keeper {
             return Ok(());
         }
         let Parts { place, credential, .. } = &self.parts;
-        let evidence = evidence::connect(sinks, place, credential, &Handle::current())?;
+        let evidence = evidence::connect(sinks, place, credential)?;
         let (rules, listen) = watch::channel(Rules::Shut("not open yet".to_owned()));
         let door = Door {
             rules: listen,

@@ -12,7 +12,7 @@ use prometheus::Registry;
 use sallyport_audit::record::{ObjectRef, PodRef, SessionId};
 use sallyport_crds::{Connection, audit_sink, names};
 use sallyport_policy::carrier::Carrier;
-use sallyport_recorder::client::{Durability, Evidence};
+use sallyport_recorder::client::{self, Durability, Evidence};
 use sallyport_recorder::log::disk::Folder;
 use sallyport_recorder::log::{Config, Log};
 use sallyport_recorder::metrics::LogMetrics;
@@ -68,6 +68,9 @@ pub enum StartError {
     /// No certificate could be made.
     #[error("no certificate could be made: {0}")]
     Certificate(String),
+    /// The system gives no thread.
+    #[error("no thread for evidence can be had: {0}")]
+    Thread(String),
     /// The log on this machine.
     #[error("the log of AuditSink {sink}: {why}")]
     Log {
@@ -263,6 +266,7 @@ impl Shared<'_> {
             },
             pod: self.pod.clone(),
         };
+        let thread = client::thread().map_err(|error| StartError::Thread(error.to_string()))?;
         let mut ways = Vec::new();
         for sink in &carrier.sinks {
             let failed = |why: String| StartError::Log {
@@ -280,7 +284,7 @@ impl Shared<'_> {
                 audit_sink::Durability::Async => Durability::Async,
             };
             ways.push(
-                Evidence::local(log, speaker.clone(), durability, self.runtime)
+                Evidence::local(log, speaker.clone(), durability, &thread)
                     .map_err(|error| failed(error.to_string()))?,
             );
         }

@@ -2,8 +2,10 @@
 //!
 //! One side connection for each database reads committed state. A session that needs to know asks; all that ask while a
 //! check is under way share the next one, so a check costs one round trip however many wait for it (as commits share a
-//! flush). A check compares the write-ahead position first: nothing written, nothing changed.
+//! flush). A check compares the write-ahead position first: nothing written, nothing changed. Sessions that ask often compare
+//! it on their own thread (`near`).
 
+mod near;
 mod queries;
 mod reader;
 mod service;
@@ -15,6 +17,8 @@ use sallyport_policy::catalog::{Catalog as _, Oid, Snapshot};
 use sallyport_policy::mask::ProtectedColumns;
 use sallyport_policy::mask::types::Class;
 
+pub use near::Near;
+pub use queries::Depth;
 pub use reader::{Own, circumstances_query, own_query, read_circumstances, read_own};
 pub use service::{CatalogError, Catalogs};
 

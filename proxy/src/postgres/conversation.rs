@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::server::TlsStream;
 
 use super::cancel::Cancellable;
-use super::catalog::Catalogs;
+use super::catalog::{Catalogs, Near};
 use super::dial::Reached;
 use super::errors::{Said, sqlstate};
 use super::frame::{self, FrameError};
@@ -51,6 +51,7 @@ pub struct Conversation {
     dialled: Target,
     database: String,
     catalogs: Catalogs,
+    near: Near,
     /// How unqualified names are looked up, as far as it is known.
     path: Option<SearchPath>,
     /// Relations that only this session sees; with all others, after its own uncommitted DDL.
@@ -131,6 +132,7 @@ impl Conversation {
             dialled,
             database,
             catalogs,
+            near: Near::default(),
             path: None,
             own: learn::OwnRelations::default(),
             on_hold,

@@ -6,10 +6,12 @@
 
 mod error;
 mod link;
+mod mailbox;
 mod queue;
 mod task;
 #[cfg(test)]
 mod tests;
+mod thread;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,11 +20,12 @@ use std::time::{Duration, Instant};
 
 use sallyport_audit::record::{Batch, Instance, Origin, Writer};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use error::EvidenceError;
 pub use link::{Durability, Limits, Link, TlsSource};
+pub use thread::thread;
 
 use crate::log::Log;
 use crate::server::{self, Door, Shared};
@@ -77,7 +80,7 @@ struct Gauge {
 
 #[derive(Clone)]
 struct Sink {
-    queue: mpsc::UnboundedSender<Message>,
+    queue: mailbox::Sender<Message>,
     gauge: Arc<Gauge>,
     limits: Limits,
     durability: Durability,
@@ -145,7 +148,7 @@ impl Evidence {
         durability: Durability,
         runtime: &Handle,
     ) -> Result<Self, EvidenceError> {
-        let (queue, messages) = mpsc::unbounded_channel();
+        let (queue, messages) = mailbox::mailbox();
         let (publish, state) = watch::channel(State::default());
         let gauge = Arc::new(Gauge {
             records: AtomicU64::new(0),
@@ -319,17 +322,20 @@ impl Sink {
         batch: Batch,
         reply: Option<oneshot::Sender<Result<(), EvidenceError>>>,
     ) -> Result<(), EvidenceError> {
-        self.queue
-            .send(Message::Append { batch, reply })
-            .map_err(|_| EvidenceError::Closed)
+        let urgent = reply.is_some();
+        if self.queue.send(Message::Append { batch, reply }, urgent) {
+            Ok(())
+        } else {
+            Err(EvidenceError::Closed)
+        }
     }
 
     fn close(&self) -> impl Future<Output = ()> + use<> {
         self.gauge.closed.store(true, Ordering::Release);
         let (done, wait) = oneshot::channel();
-        let sent = self.queue.send(Message::Close { done });
+        let sent = self.queue.send(Message::Close { done }, true);
         async move {
-            if sent.is_ok() {
+            if sent {
                 // A task that is gone has nothing left to say.
                 let _ = wait.await;
             }

@@ -12,6 +12,9 @@ use super::EvidenceError;
 /// The room that a record's source takes, for sizing batches.
 const SOURCE: usize = 2048;
 
+/// So many records make a batch worth its own fdatasync although nobody waits for them.
+const MANY: usize = 256;
+
 /// Number of the first record, and the records.
 pub(super) type Numbered = (u64, Vec<Vec<u8>>);
 
@@ -92,6 +95,13 @@ impl Queue {
     /// Number of the newest acknowledged record.
     pub(super) fn acked(&self) -> u64 {
         self.acked
+    }
+
+    /// Whether what is not on the stream should go now: somebody waits for it, or it is a lot.
+    pub(super) fn is_urgent(&self) -> bool {
+        let sent = self.acked + self.sent as u64;
+        let unsent = self.drafts.len() - self.sent;
+        unsent > 0 && (unsent >= MANY || self.waiting.back().is_some_and(|waiter| waiter.last > sent))
     }
 
     /// Number of the newest record.

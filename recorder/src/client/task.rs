@@ -14,15 +14,19 @@ use sallyport_audit::record::{Instance, Origin, Writer};
 use sallyport_audit::wire::{Ack, Batch, Frame, Hello, PROTOCOL, Refuse, Welcome};
 use tokio::io::{AsyncRead, AsyncWrite, WriteHalf};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use super::mailbox;
 use super::queue::{Queue, Released};
 use super::{EvidenceError, Gauge, Link, Message, State};
 use crate::frames::{FrameReader, StreamError, write};
 
 /// Batches on the stream at one time: the recorder gathers what arrives while it waits for its disk, so a few suffice.
 const IN_FLIGHT: usize = 4;
+/// How long records that nobody waits for are gathered: each batch costs the recorder an fdatasync, which is better spent
+/// together with the next one that somebody does wait for.
+const GATHER: Duration = Duration::from_millis(5);
 const CONNECT: Duration = Duration::from_secs(5);
 const ALIVE: Duration = Duration::from_secs(3);
 /// A recorder that says nothing for this long, not even to a keep-alive, is gone.
@@ -41,7 +45,7 @@ pub(super) type Dial = Arc<dyn Fn() -> Dialling + Send + Sync>;
 pub(super) fn spawn(
     origin: Origin,
     dial: Dial,
-    messages: mpsc::UnboundedReceiver<Message>,
+    messages: mailbox::Receiver<Message>,
     state: watch::Sender<State>,
     gauge: Arc<Gauge>,
     runtime: &Handle,
@@ -92,7 +96,7 @@ pub(super) fn origin(link: &Link) -> Result<Origin, EvidenceError> {
 struct Task {
     queue: Queue,
     dial: Dial,
-    messages: mpsc::UnboundedReceiver<Message>,
+    messages: mailbox::Receiver<Message>,
     state: watch::Sender<State>,
     gauge: Arc<Gauge>,
     /// The log's key, from the first welcome on: a recorder that comes back with another one is refused.
@@ -150,6 +154,7 @@ impl Task {
     }
 
     fn disconnected(&self, problem: String) {
+        self.messages.look_soon(false);
         if self.state.borrow().connected || self.state.borrow().problem != problem {
             tracing::warn!(%problem, "no stream to the recorder");
         }
@@ -338,16 +343,27 @@ impl Task {
         let mut alive = interval(ALIVE);
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
+        // What is left of an earlier stream goes at once.
+        let mut send_at = Some(Instant::now());
         loop {
-            while let Ok(message) = self.messages.try_recv() {
+            self.messages.look_soon(false);
+            while let Some(message) = self.messages.try_recv() {
                 if self.take(Some(message)).is_none() {
                     break;
                 }
             }
-            if let Err(broke) = self.send(&mut out).await {
+            let open = !self.messages.is_closed();
+            let due = !open || self.queue.is_urgent() || send_at.is_some_and(|at| at <= Instant::now());
+            if due && let Err(broke) = self.send(&mut out).await {
                 return broke;
             }
-            let open = !self.messages.is_closed();
+            // With the stream full, the next acknowledgement is when there is room again.
+            let waits = self.queue.has_unsent() && self.queue.in_flight() < IN_FLIGHT;
+            send_at = match send_at {
+                Some(at) if waits && !due => Some(at),
+                _ => waits.then(|| Instant::now() + GATHER),
+            };
+            self.messages.look_soon(send_at.is_some());
             if !open && self.queue.is_empty() {
                 // The other end may be gone already; it notices by itself.
                 let _ = write(&mut out, &[Frame::Bye]).await;
@@ -362,6 +378,7 @@ impl Task {
                     heard = Instant::now();
                     self.hear(frame)
                 }
+                () = tokio::time::sleep_until(send_at.unwrap_or(heard)), if send_at.is_some() => Ok(()),
                 _ = alive.tick() => self.keep_alive(&mut out, heard).await,
             };
             if let Err(broke) = step {

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use super::ahead::Ahead;
+
 /// A folder in which one log lives. Paths are relative to it.
 pub trait Disk: Send + Sync + 'static {
     /// How much room the volume has; `None` where nobody knows.
@@ -25,6 +27,15 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// As the file system says.
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>>;
+
+    /// As [`Disk::open`], for a file that may end with zeros which its readers know to pass over: it may be kept longer than
+    /// what is in it, since appends that do not make a file longer are on disk sooner. To be cut before the first append.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn open_ahead(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
+        self.open(path)
+    }
 
     /// The file's bytes; `None` where there is none.
     ///
@@ -194,6 +205,10 @@ impl Disk for Folder {
             .mode(0o600)
             .open(self.at(path))?;
         Ok(Box::new(RealFile(file)))
+    }
+
+    fn open_ahead(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(Ahead::open(&self.at(path))?))
     }
 
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {

@@ -11,6 +11,7 @@
 //! answered is in the write-ahead files and survives; what was not answered may or may not, and doors send it again.
 
 mod ages;
+mod ahead;
 pub mod disk;
 mod doors;
 mod error;

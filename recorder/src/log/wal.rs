@@ -98,7 +98,7 @@ impl Wal {
         let Some(last) = segments.last().copied() else {
             return Ok(None);
         };
-        let mut file = disk.open(&name(last.first))?;
+        let mut file = disk.open_ahead(&name(last.first))?;
         file.truncate(last.len)?;
         // What a crash of the process alone left in the page cache counts only once it is on disk.
         file.sync()?;
@@ -147,6 +147,11 @@ impl Wal {
     /// Begins another segment, unless nothing is in the open one. `next` is the number of the next record.
     pub(super) fn begin_anew(&mut self, disk: &dyn Disk, next: u64) -> io::Result<()> {
         if self.segments.last().is_some_and(|segment| segment.first < next) {
+            // Only the newest segment may end with room that was made ahead.
+            if let Some(segment) = self.segments.last() {
+                self.file.truncate(segment.len)?;
+                self.file.sync()?;
+            }
             self.file = begin(disk, next)?;
             self.segments.push(Segment {
                 first: next,
@@ -227,7 +232,7 @@ fn frame(bytes: &[u8]) -> Option<(&[u8], Digest, &[u8])> {
 }
 
 fn begin(disk: &dyn Disk, first: u64) -> io::Result<Box<dyn DiskFile>> {
-    let mut file = disk.open(&name(first))?;
+    let mut file = disk.open_ahead(&name(first))?;
     file.truncate(0)?;
     file.append(&head(first))?;
     file.sync()?;

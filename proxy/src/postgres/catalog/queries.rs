@@ -6,14 +6,20 @@ pub(super) const POSITION: &str = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery
      THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END";
 
 /// A digest over every row version that a snapshot is made of: it moves when any of them is replaced.
+///
+/// Rows of the system's own objects are left out, which keeps it cheap: their columns and types cannot change while a server
+/// runs, and what their views are defined as counts as unknown in any case.
 pub(super) fn digest() -> String {
     let by_oid = ["pg_class", "pg_rewrite", "pg_namespace", "pg_type", "pg_trigger"];
     let mut each: Vec<String> = by_oid
         .iter()
-        .map(|table| digest_of(table, "oid::pg_catalog.int8", "0"))
+        .map(|table| {
+            let key = "oid::pg_catalog.int8";
+            digest_of(&format!("{table} {}", own_objects("oid")), key, "0")
+        })
         .collect();
     each.push(digest_of(
-        "pg_attribute",
+        &format!("pg_attribute {}", own_objects("attrelid")),
         "attrelid::pg_catalog.int8",
         "attnum::pg_catalog.int8",
     ));
@@ -23,6 +29,11 @@ pub(super) fn digest() -> String {
         "inhparent::pg_catalog.int8",
     ));
     format!("SELECT {}", each.join(", "))
+}
+
+/// Not the system's own: the first OID that is given to anything else.
+fn own_objects(column: &str) -> String {
+    format!("WHERE {column} OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid")
 }
 
 /// Number and sum of hashes over the rows of one catalog; a row version is its key and the transaction that wrote it.
@@ -128,6 +139,9 @@ const PREPARED: &str = "SELECT name, statement FROM pg_catalog.pg_prepared_state
 /// What belongs to the session's temporary schema.
 const OWN_TEMP: &str = "AND pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()";
 
+/// No relations and no columns.
+const NO_RELATIONS: &str = "SELECT 0 LIMIT 0; SELECT 0 LIMIT 0";
+
 /// No parents and no types: none that the shared catalog does not hold.
 const NOTHING_MORE: &str = "SELECT 0, 0 LIMIT 0; SELECT 0, '', '', 0, 0, 0 LIMIT 0";
 
@@ -137,18 +151,26 @@ pub(super) fn snapshot(definitions: bool) -> String {
     format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {relations}; {PARENTS}; {TYPES}; COMMIT")
 }
 
-/// The session's own knowledge: path, temporary schema, statements prepared by SQL, then relations and columns: all of
-/// them after its own uncommitted DDL, else those of the temporary schema.
-pub(super) fn own(all: bool) -> String {
-    let (filter, more) = if all {
-        ("", format!("{PARENTS}; {TYPES}"))
-    } else {
-        (OWN_TEMP, NOTHING_MORE.to_owned())
+/// How much a session's own backend is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Path, temporary schema, statements prepared by SQL. Enough where there is no temporary schema.
+    Names,
+    /// And the relations of the temporary schema.
+    Temporary,
+    /// And all relations: after uncommitted DDL of its own.
+    All,
+}
+
+/// The session's own knowledge.
+pub(super) fn own(depth: Depth) -> String {
+    let more = match depth {
+        // Planning a question about relations takes longer than all the rest.
+        Depth::Names => format!("{NO_RELATIONS}; {NOTHING_MORE}"),
+        Depth::Temporary => format!("{}; {NOTHING_MORE}", relations(OWN_DEFINITION, OWN_TEMP)),
+        Depth::All => format!("{}; {PARENTS}; {TYPES}", relations(OWN_DEFINITION, "")),
     };
-    format!(
-        "{PATH}; {TEMP}; {PREPARED}; {}; {more}",
-        relations(OWN_DEFINITION, filter)
-    )
+    format!("{PATH}; {TEMP}; {PREPARED}; {more}")
 }
 
 fn relations(definition: &str, filter: &str) -> String {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sallyport_policy::catalog::{AttNum, Column, Oid, Relation, RelationKind, SearchPath};
 use sallyport_policy::mask::types::Class;
 
-use super::queries;
+use super::queries::{self, Depth};
 use crate::postgres::ask::{Row, text};
 
 /// What a catalog's rows say.
@@ -20,6 +20,8 @@ pub(super) struct Read {
 pub struct Own {
     /// How unqualified names are looked up now.
     pub path: SearchPath,
+    /// Whether there is a temporary schema.
+    pub temporary: bool,
     /// Statements prepared by SQL, by name.
     pub prepared: Vec<(String, String)>,
     /// Relations: the temporary ones, or all.
@@ -30,8 +32,8 @@ pub struct Own {
 
 /// The question that [`read_own`] understands the answer of.
 #[must_use]
-pub fn own_query(all: bool) -> String {
-    queries::own(all)
+pub fn own_query(depth: Depth) -> String {
+    queries::own(depth)
 }
 
 /// Reads the answer to [`own_query`].
@@ -44,6 +46,7 @@ pub fn read_own(results: &[Vec<Row>]) -> Option<Own> {
     let temp = temp.first().map(|row| text(row, 0).to_owned());
     let read = read(rest)?;
     Some(Own {
+        temporary: temp.is_some(),
         path: SearchPath::effective(schemas, temp),
         prepared: prepared
             .iter()

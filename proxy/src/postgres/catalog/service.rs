@@ -10,6 +10,7 @@ use sallyport_policy::mask::ProtectedColumns;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use super::near::{Latest, Near};
 use super::{Known, queries, reader};
 use crate::door::Open;
 use crate::postgres::ask::{AskError, Row, ask, text};
@@ -17,7 +18,7 @@ use crate::postgres::dial::{Asking, DialError, Reached, dial};
 use crate::session::Target;
 
 /// How long an answer may take: beyond it, a session is told that the catalog cannot be read.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// A side connection that nobody asks is given back after this.
 const IDLE: Duration = Duration::from_secs(300);
 /// Longer than any question takes; what waits for a lock of somebody else is given up.
@@ -33,7 +34,7 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// Catalogs of the databases behind one door. Cloning shares them.
 #[derive(Clone)]
 pub struct Catalogs {
-    databases: Arc<Mutex<HashMap<Key, mpsc::UnboundedSender<Request>>>>,
+    databases: Arc<Mutex<HashMap<Key, Database>>>,
     runtime: Handle,
 }
 
@@ -47,6 +48,13 @@ pub enum CatalogError {
 
 /// A Connection, by its uid, and a database behind it.
 type Key = (String, String);
+
+/// One database's side connection, and what was read last.
+#[derive(Clone)]
+struct Database {
+    queue: mpsc::UnboundedSender<Request>,
+    latest: Arc<Latest>,
+}
 
 struct Request {
     target: Target,
@@ -67,18 +75,30 @@ impl Catalogs {
     }
 
     /// The catalog of a database as it was committed at some moment after this call, with what the policy protects in it.
-    /// The target comes from a permit.
+    /// The target comes from a permit; `near` is the session's own.
     ///
     /// # Errors
     /// When it cannot be read in time.
-    pub async fn fresh(&self, target: &Target, database: &str, open: &Open) -> Result<Arc<Known>, CatalogError> {
+    pub async fn fresh(
+        &self,
+        near: &mut Near,
+        target: &Target,
+        database: &str,
+        open: &Open,
+    ) -> Result<Arc<Known>, CatalogError> {
+        let place = self.database((open.connection.uid.clone(), database.to_owned()));
+        let revision = open.policy.revision();
+        if let Some(known) = near.fresh(&place.latest, target, database, revision).await {
+            return Ok(known);
+        }
         let (reply, answer) = oneshot::channel();
         let request = Request {
             target: target.clone(),
             policy: Arc::clone(&open.policy),
             reply,
         };
-        self.send((open.connection.uid.clone(), database.to_owned()), request);
+        // A side connection that has ended drops the question, which the answer shows.
+        let _ = place.queue.send(request);
         match tokio::time::timeout(PATIENCE, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(CatalogError::Unreadable("the side connection ended".to_owned())),
@@ -86,20 +106,20 @@ impl Catalogs {
         }
     }
 
-    fn send(&self, key: Key, request: Request) {
+    fn database(&self, key: Key) -> Database {
         let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
-        let request = match databases.get(&key) {
-            Some(queue) => match queue.send(request) {
-                Ok(()) => return,
-                Err(mpsc::error::SendError(request)) => request,
-            },
-            None => request,
-        };
+        if let Some(known) = databases.get(&key)
+            && !known.queue.is_closed()
+        {
+            return known.clone();
+        }
         let (queue, requests) = mpsc::unbounded_channel();
-        // The receiver is right here.
-        let _ = queue.send(request);
-        self.runtime.spawn(Side::new(key.1.clone()).run(requests));
-        databases.insert(key, queue);
+        let latest = Arc::new(Latest::default());
+        self.runtime
+            .spawn(Side::new(key.1.clone(), Arc::clone(&latest)).run(requests));
+        let database = Database { queue, latest };
+        databases.insert(key, database.clone());
+        database
     }
 }
 
@@ -115,10 +135,11 @@ struct Side {
     version: u64,
     /// What it found last, and at which version.
     known: Option<(u64, Arc<Known>)>,
+    latest: Arc<Latest>,
 }
 
 impl Side {
-    fn new(database: String) -> Self {
+    fn new(database: String, latest: Arc<Latest>) -> Self {
         Self {
             database,
             reached: None,
@@ -128,6 +149,7 @@ impl Side {
             types: Arc::default(),
             version: 0,
             known: None,
+            latest,
         }
     }
 
@@ -165,7 +187,11 @@ impl Side {
         }
         for request in waiting {
             let answer = match &checked {
-                Ok(()) => Ok(self.known(&request.policy)),
+                Ok(()) => {
+                    let known = self.known(&request.policy);
+                    self.latest.publish(&self.position, &known);
+                    Ok(known)
+                }
                 Err(error) => Err(error.clone()),
             };
             // Who does not wait any more does not mind.

@@ -176,7 +176,10 @@ impl Conversation {
     }
 
     async fn freshen(&mut self, session: &mut Session) -> Result<(), Over> {
-        let known = self.catalogs.fresh(&self.dialled, &self.database, session.open()).await;
+        let known = self
+            .catalogs
+            .fresh(&mut self.near, &self.dialled, &self.database, session.open())
+            .await;
         match known {
             Ok(known) => {
                 self.state.known = self.own.over(&known, session);

@@ -11,7 +11,7 @@ use sallyport_policy::sql::Statement;
 
 use super::{Conversation, Over};
 use crate::postgres::after::Stale;
-use crate::postgres::catalog::{CatalogError, Known, Own, own_query, read_own};
+use crate::postgres::catalog::{CatalogError, Depth, Known, Own, own_query, read_own};
 use crate::postgres::forward;
 use crate::postgres::message::Transaction;
 use crate::postgres::names::{Prepared, Stated};
@@ -47,7 +47,11 @@ impl Conversation {
                 self.ask_own(session).await?;
             }
         }
-        match self.catalogs.fresh(&self.dialled, &self.database, session.open()).await {
+        match self
+            .catalogs
+            .fresh(&mut self.near, &self.dialled, &self.database, session.open())
+            .await
+        {
             Ok(known) => {
                 self.state.known = self.own.over(&known, session);
                 Ok(Ok(()))
@@ -59,11 +63,13 @@ impl Conversation {
     /// Asks the session's own backend, between units.
     async fn ask_own(&mut self, session: &mut Session) -> Result<(), Over> {
         let uncommitted = self.state.transaction == Transaction::Open && self.state.changed.relations;
-        forward::own(&mut self.state, &own_query(uncommitted), &mut self.target.out);
-        // Boxed: answers may need a fresh catalog, which is asked for from here.
-        Box::pin(self.answers(session)).await?;
-        let answer = self.state.answered.take().and_then(Result::ok);
-        let Some(own) = answer.as_deref().and_then(read_own) else {
+        let mut own = self
+            .own_at(session, if uncommitted { Depth::All } else { Depth::Names })
+            .await?;
+        if !uncommitted && own.as_ref().is_some_and(|own| own.temporary) {
+            own = self.own_at(session, Depth::Temporary).await?;
+        }
+        let Some(own) = own else {
             self.path = None;
             return Ok(());
         };
@@ -75,6 +81,14 @@ impl Conversation {
         };
         self.take_own(own, names, uncommitted);
         Ok(())
+    }
+
+    async fn own_at(&mut self, session: &mut Session, depth: Depth) -> Result<Option<Own>, Over> {
+        forward::own(&mut self.state, &own_query(depth), &mut self.target.out);
+        // Boxed: answers may need a fresh catalog, which is asked for from here.
+        Box::pin(self.answers(session)).await?;
+        let answer = self.state.answered.take().and_then(Result::ok);
+        Ok(answer.as_deref().and_then(read_own))
     }
 
     fn take_own(&mut self, own: Own, names: bool, all: bool) {

@@ -1,0 +1,27 @@
+//! `sallyport-operator`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use sallyport_runtime::{crypto, logs};
+
+use crate::args::Args;
+use crate::run::run;
+
+/// The program: flags, logs, and everything until its end.
+#[tokio::main]
+pub async fn main() -> ExitCode {
+    let args = Args::parse();
+    crypto::install();
+    logs::init(&args.logs);
+    match run(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the operator ends and is to be started again"
+            );
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Checks on a session's own thread.
+//!
+//! Nearly every check finds that nothing was written. To find that takes no more than the write-ahead position, and asking
+//! for it from another thread costs more in wake-ups than the question itself. So sessions that ask often share a connection
+//! on their thread that asks for nothing else; whatever else it finds is left to the database's side connection.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{mpsc, oneshot};
+
+use super::service::PATIENCE;
+use super::{Known, queries};
+use crate::postgres::ask::{AskError, ask, text};
+use crate::postgres::dial::{Asking, DialError, Reached, dial};
+use crate::session::Target;
+
+/// Checks of one session that the side connection answers: short sessions are not worth a connection.
+const FAR: u32 = 8;
+/// Threads that have a connection of their own, for each database: a target's connections are few.
+const MAX_NEAR: usize = 4;
+/// As the side connection's: nothing that is asked here waits for a lock.
+const SETTINGS: [(&str, &str); 2] = [("search_path", ""), ("statement_timeout", "15s")];
+/// A question that is planned once.
+const NAME: &str = "sallyport_position";
+
+/// What was known last of a database, and at which write-ahead position. Shared by all threads.
+#[derive(Default)]
+pub(super) struct Latest {
+    known: ArcSwapOption<(String, Arc<Known>)>,
+    connections: AtomicUsize,
+}
+
+/// A session's way to its thread's connection.
+#[derive(Default)]
+pub struct Near {
+    checks: u32,
+    way: Way,
+}
+
+#[derive(Default)]
+enum Way {
+    /// None yet.
+    #[default]
+    Untried,
+    /// None: no room, or it failed.
+    Far,
+    /// Held by all sessions of a thread that use it; without them it ends.
+    Near(mpsc::UnboundedSender<Request>),
+}
+
+struct Request {
+    target: Target,
+    reply: oneshot::Sender<Option<String>>,
+}
+
+/// The database whose [`Latest`] this is, by its address: it lives as long as the connection.
+type Place = usize;
+
+thread_local! {
+    static HERE: RefCell<HashMap<Place, mpsc::WeakUnboundedSender<Request>>> = RefCell::default();
+}
+
+// === impl Latest ===
+
+impl Latest {
+    pub(super) fn publish(&self, position: &str, known: &Arc<Known>) {
+        self.known
+            .store(Some(Arc::new((position.to_owned(), Arc::clone(known)))));
+    }
+
+    /// What is known, if it was read at this position and for these rules.
+    fn at(&self, position: &str, revision: u64) -> Option<Arc<Known>> {
+        let latest = self.known.load();
+        let (known_at, known) = latest.as_deref()?;
+        (known_at == position && known.revision == revision).then(|| Arc::clone(known))
+    }
+}
+
+// === impl Near ===
+
+impl Near {
+    /// What is known, if the write-ahead position, read after this call, says that it is fresh.
+    pub(super) async fn fresh(
+        &mut self,
+        latest: &Arc<Latest>,
+        target: &Target,
+        database: &str,
+        revision: u64,
+    ) -> Option<Arc<Known>> {
+        self.checks = self.checks.saturating_add(1);
+        if self.checks <= FAR {
+            return None;
+        }
+        if matches!(self.way, Way::Untried) {
+            self.way = way(latest, database);
+        }
+        let Way::Near(queue) = &self.way else { return None };
+        let (reply, answer) = oneshot::channel();
+        let request = Request {
+            target: target.clone(),
+            reply,
+        };
+        let asked = async {
+            queue.send(request).ok()?;
+            tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()?
+        };
+        match asked.await {
+            Some(position) => latest.at(&position, revision),
+            None => {
+                self.way = Way::Far;
+                None
+            }
+        }
+    }
+}
+
+/// This thread's connection to a database, or a new one if there is room.
+fn way(latest: &Arc<Latest>, database: &str) -> Way {
+    let place = Arc::as_ptr(latest) as Place;
+    let here = HERE.with_borrow(|here| here.get(&place).and_then(mpsc::WeakUnboundedSender::upgrade));
+    if let Some(queue) = here {
+        return Way::Near(queue);
+    }
+    if latest.connections.fetch_add(1, Ordering::AcqRel) >= MAX_NEAR {
+        latest.connections.fetch_sub(1, Ordering::AcqRel);
+        return Way::Far;
+    }
+    let (queue, requests) = mpsc::unbounded_channel();
+    HERE.with_borrow_mut(|here| here.insert(place, queue.downgrade()));
+    let connection = Connection {
+        latest: Arc::clone(latest),
+        database: database.to_owned(),
+    };
+    tokio::task::spawn_local(connection.run(requests));
+    Way::Near(queue)
+}
+
+/// Room for a connection, given back when dropped.
+struct Connection {
+    latest: Arc<Latest>,
+    database: String,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.latest.connections.fetch_sub(1, Ordering::AcqRel);
+        let place = Arc::as_ptr(&self.latest) as Place;
+        // A thread that ends has no map any more; one that goes on may have a new entry, whose sender lives.
+        let _ = HERE.try_with(|here| {
+            if let Ok(mut here) = here.try_borrow_mut() {
+                here.retain(|known, queue| *known != place || queue.upgrade().is_some());
+            }
+        });
+    }
+}
+
+impl Connection {
+    /// Answers until nobody asks any more, or it fails.
+    async fn run(self, mut requests: mpsc::UnboundedReceiver<Request>) {
+        let mut reached = None;
+        while let Some(first) = requests.recv().await {
+            // Everybody who asked before the question is sent may share the answer; who asks later waits for the next.
+            let mut waiting = vec![first];
+            while let Ok(more) = requests.try_recv() {
+                waiting.push(more);
+            }
+            let position = self.position(&mut reached, &waiting).await;
+            if let Err(error) = &position {
+                tracing::warn!(database = %self.database, %error, "no check near the sessions");
+            }
+            let position = position.ok();
+            for request in waiting {
+                // Who does not wait any more does not mind.
+                let _ = request.reply.send(position.clone());
+            }
+            if position.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn position(&self, reached: &mut Option<Reached>, waiting: &[Request]) -> Result<String, NearError> {
+        let reached = match (reached, waiting.first()) {
+            (Some(reached), _) => reached,
+            (none, Some(request)) => none.insert(self.reach(&request.target).await?),
+            (None, None) => return Err(NearError::Nobody),
+        };
+        let answer = ask(&mut reached.wire, &format!("EXECUTE {NAME}")).await?;
+        let row = answer.into_iter().flatten().next().unwrap_or_default();
+        match text(&row, 0) {
+            "" => Err(NearError::Nothing),
+            position => Ok(position.to_owned()),
+        }
+    }
+
+    async fn reach(&self, target: &Target) -> Result<Reached, NearError> {
+        let settings = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let asking = Asking {
+            database: &self.database,
+            application: "sallyport catalog",
+            settings: &settings,
+        };
+        let mut reached = dial(target, &asking).await?;
+        ask(&mut reached.wire, &format!("PREPARE {NAME} AS {}", queries::POSITION)).await?;
+        Ok(reached)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum NearError {
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    #[error("the target states no write-ahead position")]
+    Nothing,
+    #[error("nobody asks")]
+    Nobody,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_counts_at_its_position_and_for_its_rules_only() {
+        let latest = Latest::default();
+        assert!(latest.at("0/1", 7).is_none());
+        let known = Arc::new(Known {
+            revision: 7,
+            ..Known::default()
+        });
+        latest.publish("0/1", &known);
+        assert!(latest.at("0/1", 7).is_some_and(|same| Arc::ptr_eq(&same, &known)));
+        assert!(latest.at("0/2", 7).is_none(), "something was written");
+        assert!(latest.at("0/1", 8).is_none(), "other rules protect other columns");
+    }
+
+    #[tokio::test]
+    async fn short_sessions_and_crowded_targets_have_no_connection_of_their_own() {
+        let latest = Arc::new(Latest::default());
+        latest.connections.store(MAX_NEAR, Ordering::Release);
+        assert!(matches!(way(&latest, "bank"), Way::Far));
+        assert_eq!(latest.connections.load(Ordering::Acquire), MAX_NEAR);
+    }
+}
