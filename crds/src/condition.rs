@@ -92,6 +92,8 @@ pub enum Reason {
     TargetRoleTooStrong,
     /// The installed custom resource definition differs from the operator's own.
     SchemaMismatch,
+    /// The recorder's volume cannot grow to the size that the sink wants.
+    VolumeNotGrown,
     /// The recorder's checkpoint is consistent with the last one cosigned.
     Consistent,
     /// The recorder's checkpoint is not consistent with the last one cosigned.

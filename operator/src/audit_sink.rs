@@ -6,15 +6,20 @@ pub mod dereference;
 pub mod ledger;
 pub mod status;
 pub mod validate;
+pub mod volume;
 pub mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 use kube::runtime::controller::Action;
-use sallyport_crds::AuditSink;
+use sallyport_crds::{AuditSink, names};
 
 use crate::context::{Context, Error};
 use crate::rule::dereference::AccessKind;
@@ -40,12 +45,18 @@ pub async fn reconcile(object: Arc<Guarded<AuditSink>>, context: Arc<Context>) -
     }
     let found = dereference::dereference(&object, &context);
     let validated = validate::validate(&found);
+    let mut stuck = None;
     if let Some(plan) = &validated.plan {
         let children = build::build(plan, &context.settings);
         apply(&children, &context).await?;
+        stuck = volume::grow(&context.client, plan).await?;
     }
     let before = object.0.as_ref().ok().and_then(|sink| sink.status.as_ref());
-    let written = status::status(&found, &validated, before, &Time(context.now()));
+    let withdrawn = found.access == AccessKind::NotEnabled && before.is_some_and(|before| before.address.is_some());
+    if withdrawn {
+        withdraw(&found, &context).await?;
+    }
+    let written = status::status(&found, &validated, before, stuck, &Time(context.now()));
     if before != Some(&written.status) {
         shared::status::write::<AuditSink>(&context.client, &*object, &written.status).await?;
         let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
@@ -56,6 +67,22 @@ pub async fn reconcile(object: Arc<Guarded<AuditSink>>, context: Arc<Context>) -
     } else {
         RESYNC
     }))
+}
+
+/// The namespace is no longer opted in: the recorder goes, the log stays where it is.
+async fn withdraw(found: &dereference::Found, context: &Context) -> Result<(), Error> {
+    let (applier, namespace, uid) = (&context.applier, &found.place.namespace, &found.uid);
+    let recorder = names::recorder(&found.place.name);
+    applier.remove::<StatefulSet>(namespace, &recorder, uid).await?;
+    applier.remove::<Service>(namespace, &recorder, uid).await?;
+    applier
+        .remove::<Service>(namespace, &format!("{recorder}-pods"), uid)
+        .await?;
+    applier.remove::<NetworkPolicy>(namespace, &recorder, uid).await?;
+    applier.remove::<RoleBinding>(namespace, &recorder, uid).await?;
+    applier.remove::<Role>(namespace, &recorder, uid).await?;
+    applier.remove::<ServiceAccount>(namespace, &recorder, uid).await?;
+    Ok(())
 }
 
 async fn apply(children: &build::Children, context: &Context) -> Result<(), Error> {

@@ -12,8 +12,11 @@ pub mod validate;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 use kube::runtime::controller::Action;
@@ -53,6 +56,10 @@ pub async fn reconcile(object: Arc<Guarded<Connection>>, context: Arc<Context>) 
         apply(door, &children, &found, &context).await?;
     }
     let before = object.0.as_ref().ok().and_then(|connection| connection.status.as_ref());
+    let withdrawn = found.access == AccessKind::NotEnabled && before.is_some_and(|before| before.address.is_some());
+    if withdrawn {
+        withdraw(&found, &context).await?;
+    }
     let written = status::status(&found, &validated, before, &context, &Time(context.now()));
     if before != Some(&written.status) {
         shared::status::write::<Connection>(&context.client, &*object, &written.status).await?;
@@ -67,6 +74,26 @@ pub async fn reconcile(object: Arc<Guarded<Connection>>, context: Arc<Context>) 
     } else {
         RESYNC
     }))
+}
+
+/// The namespace is no longer opted in: the door goes. What others made of the same names stays.
+async fn withdraw(found: &Found, context: &Context) -> Result<(), Error> {
+    let (applier, namespace, uid) = (&context.applier, &found.place.namespace, &found.uid);
+    let (name, door) = (&found.place.name, names::door(&found.place.name));
+    applier.remove::<Deployment>(namespace, &door, uid).await?;
+    applier.remove::<PodDisruptionBudget>(namespace, &door, uid).await?;
+    applier.remove::<Service>(namespace, &door, uid).await?;
+    applier.remove::<NetworkPolicy>(namespace, &door, uid).await?;
+    applier
+        .remove::<ConfigMap>(namespace, &names::carrier(name), uid)
+        .await?;
+    for secret in [names::door_certificate(name), names::binding_key(name)] {
+        applier.remove::<Secret>(namespace, &secret, uid).await?;
+    }
+    applier.remove::<RoleBinding>(namespace, &door, uid).await?;
+    applier.remove::<Role>(namespace, &door, uid).await?;
+    applier.remove::<ServiceAccount>(namespace, &door, uid).await?;
+    Ok(())
 }
 
 /// Writes the children. The carrier goes first, so that a door that starts finds its policy; the Service goes before the

@@ -22,6 +22,7 @@ use crate::enforce::verdict::{Crew, crew};
 use crate::enforce::{Fleet, Programs};
 use crate::keys::{AuthorityError, Keys};
 use crate::metrics::Metrics;
+use crate::schema::Schema;
 use crate::settings::Settings;
 use crate::shared::apply::Applier;
 use crate::shared::conditions::{Finding, Truth, changed};
@@ -49,6 +50,8 @@ pub struct Context {
     pub fleet: Arc<Fleet>,
     /// The admission objects that guard AccessRequests.
     pub admission: Admission,
+    /// Whether the installed definitions of our kinds are those that this operator knows.
+    pub schema: Schema,
     /// What recorders last showed.
     pub sights: Arc<Sights>,
     /// Writes Events.

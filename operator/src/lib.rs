@@ -24,6 +24,7 @@ pub mod program;
 pub mod rights;
 pub mod rule;
 pub mod run;
+pub mod schema;
 pub mod settings;
 pub mod shared;
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub struct Metrics {
     pub forgeries: IntCounterVec,
     /// 1 while the admission objects that guard approvals cannot be trusted.
     pub admission_faults: IntGauge,
+    /// 1 while the installed definitions are others than this operator's.
+    pub schema_mismatch: IntGauge,
     /// Checks of recorders' checkpoints (`outcome` consistent, inconsistent, unavailable).
     pub checkpoints: IntCounterVec,
 }
@@ -101,6 +103,10 @@ impl Metrics {
             admission_faults: gauge(
                 &prefix("admission_faults"),
                 "1 while the admission objects that guard approvals are missing, do not deny, or let a forgery pass.",
+            )?,
+            schema_mismatch: gauge(
+                &prefix("schema_mismatch"),
+                "1 while the installed definitions of our kinds are others than this operator's.",
             )?,
             checkpoints: counter(
                 &prefix("checkpoints_total"),

@@ -38,6 +38,8 @@ pub const CLUSTER: &[Right] = &[
         &["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
         &["get", "list", "watch"],
     ),
+    // An older definition prunes newer fields in silence: whether the installed ones are ours has to be seen.
+    ("apiextensions.k8s.io", &["customresourcedefinitions"], &["get"]),
     ("events.k8s.io", &["events"], &["create", "patch"]),
 ];
 
@@ -49,6 +51,8 @@ pub const NAMESPACE: &[Right] = &[
         &["get", "list", "watch", "create", "patch", "delete"],
     ),
     ("", &["pods"], &["get", "list", "watch"]),
+    // The templates of claims cannot be changed: a volume grows by its claim.
+    ("", &["persistentvolumeclaims"], &["get", "patch"]),
     (
         "apps",
         &["deployments", "statefulsets"],

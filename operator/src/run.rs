@@ -26,6 +26,7 @@ use crate::issuers::Files;
 use crate::keys::Keys;
 use crate::leader::Candidate;
 use crate::metrics::Metrics;
+use crate::schema::Schema;
 use crate::settings::Settings;
 use crate::shared::apply::Applier;
 use crate::world::queue::{Receivers, queues};
@@ -98,6 +99,12 @@ async fn begin(
     let issuers: Arc<ArcSwap<Issuers>> = Arc::default();
     let files = Files::new(&args.issuers);
     issuers.store(Arc::new(files.read().issuers));
+    let schema = Schema::default();
+    schema
+        .look(client)
+        .await
+        .context("the definitions of our kinds cannot be read: is the ClusterRole of this version bound?")?;
+    metrics.schema_mismatch.set(i64::from(schema.fault().is_some()));
     let (world, watches) = world::namespaces::open(client, &queues, &applier);
     let context = Arc::new(Context {
         client: client.clone(),
@@ -110,6 +117,7 @@ async fn begin(
         programs: Arc::new(Programs::default()),
         fleet: Arc::new(Fleet::new()),
         admission: Admission::default(),
+        schema,
         sights: Arc::new(Sights::default()),
         events: Recorder::new(
             client.clone(),
@@ -128,6 +136,7 @@ async fn begin(
         .context("the API server does not list our kinds: are the CRDs installed and the ClusterRole bound?")??;
 
     follow_admission(&context, lead);
+    follow_schema(&context, lead);
     let credential = own_credential(&context.keys, lead)?;
     let leading = Arc::new(AtomicBool::new(false));
     spawn_api(args, &credential, &context, &leading, lead);
@@ -242,6 +251,18 @@ fn follow_admission(context: &Arc<Context>, lead: &CancellationToken) {
     let (context, lead) = (context.clone(), lead.clone());
     let changed = move || context.queues.all_access_requests(&context.world);
     tokio::spawn(async move { lead.run_until_cancelled(admission.follow(client, changed)).await });
+}
+
+/// Other definitions concern everything.
+fn follow_schema(context: &Arc<Context>, lead: &CancellationToken) {
+    let (schema, client) = (context.schema.clone(), context.client.clone());
+    let (context, lead) = (context.clone(), lead.clone());
+    let changed = move || {
+        let mismatch = context.schema.fault().is_some();
+        context.metrics.schema_mismatch.set(i64::from(mismatch));
+        context.queues.everything(&context.world);
+    };
+    tokio::spawn(async move { lead.run_until_cancelled(schema.follow(client, changed)).await });
 }
 
 fn spawn_issuers(files: Files, context: &Arc<Context>, issuers: Arc<ArcSwap<Issuers>>, lead: &CancellationToken) {

@@ -35,7 +35,7 @@ use crate::reference::{LocalReference, SinkReference};
     shortname = "conn",
     category = "sallyport",
     derive = "PartialEq",
-    validation = Rule::new("self.metadata.name.size() <= 50 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must be a DNS label of at most 50 characters: Service and Pods are named after it"),
+    validation = Rule::new("self.metadata.name.size() <= 46 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must be a DNS label of at most 46 characters: Service and Pods are named after it"),
     doc = "One target behind one door: what it is, who may come in, what is required of the rules, and where evidence goes.",
     printcolumn = r#"{"name":"Protocol","type":"string","jsonPath":".spec.protocol"}"#,
     printcolumn = r#"{"name":"Address","type":"string","jsonPath":".status.address"}"#,

@@ -12,6 +12,7 @@ use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicySpec,
 };
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use sallyport_crds::names;
@@ -278,6 +279,17 @@ fn claim_name(plan: &Plan) -> String {
     format!("log-{}", plan.uid.chars().take(8).collect::<String>())
 }
 
+/// The name of the recorder's claim.
+pub fn claim_of(plan: &Plan) -> String {
+    format!("{}-{}-0", claim_name(plan), names::recorder(&plan.place.name))
+}
+
+fn template_size(plan: &Plan) -> Quantity {
+    plan.template_size
+        .clone()
+        .unwrap_or_else(|| plan.spec.storage.size.clone())
+}
+
 fn claim(plan: &Plan) -> PersistentVolumeClaim {
     let mut labels = labels::recorder(&plan.place.name);
     labels.insert(SINK_UID_LABEL.to_owned(), plan.uid.clone());
@@ -291,7 +303,7 @@ fn claim(plan: &Plan) -> PersistentVolumeClaim {
             access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
             storage_class_name: plan.spec.storage.storage_class_name.clone(),
             resources: Some(VolumeResourceRequirements {
-                requests: Some([("storage".to_owned(), plan.spec.storage.size.clone())].into()),
+                requests: Some([("storage".to_owned(), template_size(plan))].into()),
                 ..VolumeResourceRequirements::default()
             }),
             ..PersistentVolumeClaimSpec::default()

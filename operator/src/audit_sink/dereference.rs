@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use sallyport_crds::{AuditSink, AuditSinkSpec, names};
@@ -17,6 +18,8 @@ use crate::world::{Access, Guarded};
 pub struct Found {
     /// Whether the namespace is opted in and its children can be seen.
     pub access: AccessKind,
+    /// Why nothing new may be accepted.
+    pub schema: Option<Arc<String>>,
     /// Namespace and name.
     pub place: Place,
     /// `metadata.uid`.
@@ -27,6 +30,8 @@ pub struct Found {
     pub spec: Result<AuditSinkSpec, String>,
     /// The recorder.
     pub stateful_set: Option<Arc<StatefulSet>>,
+    /// The claim as the recorder's StatefulSet was made with.
+    pub claim_template: Option<PersistentVolumeClaim>,
     /// How many Connections name the sink.
     pub connections: usize,
     /// What the recorder last showed.
@@ -52,12 +57,16 @@ pub fn dereference(object: &Guarded<AuditSink>, context: &Context) -> Found {
     let uid = meta.uid.clone().unwrap_or_default();
     Found {
         access: AccessKind::from(&access),
+        schema: context.schema.fault(),
         generation: meta.generation,
         spec: object
             .0
             .as_ref()
             .map(|sink| sink.spec.clone())
             .map_err(|error| error.error.clone()),
+        claim_template: stateful_set
+            .as_ref()
+            .and_then(|set| set.spec.as_ref()?.volume_claim_templates.as_ref()?.first().cloned()),
         stateful_set,
         connections: naming(context, &place),
         sight: context.sights.get(&uid),

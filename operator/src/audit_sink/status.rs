@@ -20,7 +20,15 @@ pub struct Written {
 }
 
 /// The status of a sink.
-pub fn status(found: &Found, validated: &Validated, before: Option<&AuditSinkStatus>, now: &Time) -> Written {
+///
+/// `stuck` says why the volume cannot grow, where it cannot.
+pub fn status(
+    found: &Found,
+    validated: &Validated,
+    before: Option<&AuditSinkStatus>,
+    stuck: Option<String>,
+    now: &Time,
+) -> Written {
     let mut findings = vec![validated.accepted.clone()];
     if validated.plan.is_some() {
         findings.push(programmed(found.stateful_set.as_deref()));
@@ -35,13 +43,20 @@ pub fn status(found: &Found, validated: &Validated, before: Option<&AuditSinkSta
         sum.message = "not ready".to_owned();
     }
     findings.push(sum);
+    findings.extend(stuck.map(|why| Finding::yes(ConditionType::Degraded, Reason::VolumeNotGrown, why)));
     let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let sight = found.sight.as_ref();
     let status = AuditSinkStatus {
         observed_generation: found.generation,
         conditions: merge(old, &findings, found.generation, now),
         connections: i32::try_from(found.connections).unwrap_or(i32::MAX),
-        address: validated.plan.as_ref().map(address),
+        address: match &validated.plan {
+            Some(plan) => Some(address(plan)),
+            // The recorder goes on, and doors go on sending to it.
+            None => before
+                .filter(|_| found.schema.is_some())
+                .and_then(|before| before.address.clone()),
+        },
         origin: sight
             .and_then(|sight| sight.origin.clone())
             .or_else(|| before?.origin.clone()),

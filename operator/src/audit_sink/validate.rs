@@ -1,10 +1,12 @@
 //! Validate: whether a sink can be served. No client.
 
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use sallyport_crds::{AuditSinkSpec, ConditionType, Reason};
 
 use super::dereference::Found;
+use super::volume::claimed;
 use crate::connection::plan::Place;
-use crate::rule::validate::namespace;
+use crate::rule::validate::{namespace, schema};
 use crate::shared::conditions::Finding;
 
 /// Names of children must be DNS labels of at most 63 characters, with what a StatefulSet adds to its Pods' labels.
@@ -19,6 +21,8 @@ pub struct Plan {
     pub uid: String,
     /// The specification.
     pub spec: AuditSinkSpec,
+    /// The size that the StatefulSet's template states: it can never change, while the claim itself grows.
+    pub template_size: Option<Quantity>,
 }
 
 /// What validation came to.
@@ -32,12 +36,15 @@ pub struct Validated {
 /// One thing that is looked at.
 type Check = fn(&Found, &AuditSinkSpec) -> Option<(Reason, String)>;
 
-const CHECKS: [Check; 4] = [name, asynchronous, destinations, storage];
+const CHECKS: [Check; 4] = [name, asynchronous, destinations, class];
 
 /// Validates what was found.
 pub fn validate(found: &Found) -> Validated {
     let refused = |accepted| Validated { accepted, plan: None };
     if let Some(accepted) = namespace(found.access) {
+        return refused(accepted);
+    }
+    if let Some(accepted) = schema(found.schema.as_deref()) {
         return refused(accepted);
     }
     let spec = match &found.spec {
@@ -57,6 +64,7 @@ pub fn validate(found: &Found) -> Validated {
             place: found.place.clone(),
             uid: found.uid.clone(),
             spec: spec.clone(),
+            template_size: found.claim_template.as_ref().and_then(claimed).cloned(),
         }),
     }
 }
@@ -89,19 +97,10 @@ fn destinations(_: &Found, spec: &AuditSinkSpec) -> Option<(Reason, String)> {
     (!spec.destinations.is_empty()).then(|| (Reason::NotImplemented, message.to_owned()))
 }
 
-/// A claim's template cannot change; the API server would refuse the whole StatefulSet.
-fn storage(found: &Found, spec: &AuditSinkSpec) -> Option<(Reason, String)> {
-    let claims = found
-        .stateful_set
-        .as_ref()?
-        .spec
-        .as_ref()?
-        .volume_claim_templates
-        .as_ref()?;
-    let claim = claims.first()?.spec.as_ref()?;
-    let size = claim.resources.as_ref()?.requests.as_ref()?.get("storage")?;
-    let same = *size == spec.storage.size && claim.storage_class_name == spec.storage.storage_class_name;
-    let message =
-        "spec.storage: this version cannot change the volume of a log that exists; make a new sink, or change it back";
-    (!same).then(|| (Reason::NotImplemented, message.to_owned()))
+/// A log stays on the volume that it is on.
+fn class(found: &Found, spec: &AuditSinkSpec) -> Option<(Reason, String)> {
+    let claim = found.claim_template.as_ref()?.spec.as_ref()?;
+    let same = claim.storage_class_name == spec.storage.storage_class_name;
+    let message = "spec.storage.storageClassName cannot change: make another sink, or change it back";
+    (!same).then(|| (Reason::Invalid, message.to_owned()))
 }

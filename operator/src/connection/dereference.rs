@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::Api;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource};
 use sallyport_crds::connection::TlsMode;
 use sallyport_crds::{
-    ApprovalPolicySpec, ConditionType, Connection, ConnectionSpec, MaskingRuleSpec, condition, names,
+    ApprovalPolicySpec, ConditionType, Connection, ConnectionSpec, MaskingRuleSpec, Reason, condition, names,
 };
 use sallyport_policy::assemble::{Candidate, Present, SinkCandidate};
 use sallyport_policy::carrier::verify;
@@ -30,6 +31,8 @@ use crate::world::{Access, Guarded, Room, World, find, of_namespace};
 pub struct Found {
     /// Whether the namespace is opted in and its children can be seen.
     pub access: AccessKind,
+    /// Why nothing new may be accepted.
+    pub schema: Option<Arc<String>>,
     /// The Connection's namespace and name.
     pub place: Place,
     /// Its `metadata.uid`.
@@ -84,6 +87,7 @@ pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Res
     let connection = object.0.as_ref().ok();
     let mut found = Found {
         access: AccessKind::NotEnabled,
+        schema: context.schema.fault(),
         generation: meta.generation,
         labels: meta.labels.clone().unwrap_or_default(),
         spec: object
@@ -236,7 +240,13 @@ fn sink(world: &World, namespace: &str, name: &str) -> Option<SinkCandidate> {
     let guarded = find(&world.audit_sinks, namespace, name)?;
     let sink = guarded.0.as_ref().ok()?;
     let status = sink.status.as_ref();
-    let accepted = status.is_some_and(|status| condition::is_true(&status.conditions, ConditionType::Accepted));
+    // Where the definitions are others, what was accepted holds; so it does for the moment after they were mended.
+    let held = |one: &Condition| {
+        one.type_ == ConditionType::Accepted.as_str() && one.reason == Reason::SchemaMismatch.as_str()
+    };
+    let accepted = status.is_some_and(|status| {
+        condition::is_true(&status.conditions, ConditionType::Accepted) || status.conditions.iter().any(held)
+    });
     Some(SinkCandidate {
         namespace: namespace.to_owned(),
         name: name.to_owned(),

@@ -88,7 +88,9 @@ fn enforced(found: &Found, validated: &Validated, revision: Option<u64>, replica
     const KIND: ConditionType = ConditionType::Enforced;
     let accepted = &validated.accepted;
     if !accepted.holds() {
-        let message = if validated.door.is_some() {
+        let message = if accepted.reason == Reason::SchemaMismatch && validated.door.is_some() {
+            "what was accepted before still holds"
+        } else if validated.door.is_some() {
             "the door admits nobody"
         } else {
             "there is no door"

@@ -12,7 +12,7 @@ use sallyport_policy::problem::{ObjectKind, Problem};
 
 use super::dereference::{Found, ca_config_map};
 use super::plan::Plan;
-use crate::rule::validate::namespace;
+use crate::rule::validate::{namespace, schema};
 use crate::settings::Settings;
 use crate::shared::conditions::Finding;
 
@@ -57,6 +57,9 @@ pub fn validate(found: &Found, settings: &Settings) -> Validated {
             rules: RuleCounts::default(),
         };
     }
+    if let Some(accepted) = schema(found.schema.as_deref()) {
+        return held(found, accepted);
+    }
     let spec = match servable(found) {
         Ok(spec) => spec,
         Err(problem) => return unservable(found, problem),
@@ -81,11 +84,7 @@ pub fn validate(found: &Found, settings: &Settings) -> Validated {
     if let Some(first) = all.first() {
         close(&mut carrier, first);
     }
-    let keys = carrier
-        .masking_rules
-        .iter()
-        .filter_map(|rule| Some(rule.spec.action.hash.as_ref()?.key_secret_ref.name.clone()));
-    let plan = Plan::new(&found.place, &found.uid, spec, keys);
+    let plan = Plan::new(&found.place, &found.uid, spec, hash_secrets(&carrier));
     Validated {
         accepted: accepted(&all),
         rules: counts(&carrier),
@@ -131,6 +130,25 @@ fn servable(found: &Found) -> Result<&ConnectionSpec, Problem> {
         return Err(problem(found, "spec.protocol", Reason::NotImplemented, message));
     }
     Ok(spec)
+}
+
+/// What was accepted last holds: a door that stands goes on as it is, and none is made.
+fn held(found: &Found, accepted: Finding) -> Validated {
+    let door = found.program.as_ref().map(|program| Door {
+        plan: Plan::new(
+            &found.place,
+            &found.uid,
+            &program.carrier.connection.spec,
+            hash_secrets(&program.carrier),
+        ),
+        carrier: program.carrier.clone(),
+    });
+    Validated {
+        rules: door.as_ref().map(|door| counts(&door.carrier)).unwrap_or_default(),
+        problems: Vec::new(),
+        accepted,
+        door,
+    }
 }
 
 /// No door can be made. One that stands from before is closed, by what it was last told.
@@ -267,6 +285,13 @@ fn target_authorities(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
         Reason::SecretMissing,
         message,
     ))
+}
+
+/// The Secrets with the keys of the Hash rules in a carrier.
+fn hash_secrets(carrier: &Carrier) -> Vec<String> {
+    let keys = carrier.masking_rules.iter();
+    keys.filter_map(|rule| Some(rule.spec.action.hash.as_ref()?.key_secret_ref.name.clone()))
+        .collect()
 }
 
 /// The keys of the Hash rules that apply.

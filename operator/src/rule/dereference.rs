@@ -23,6 +23,8 @@ pub struct Found<R: Rule> {
     pub rule: Result<R, String>,
     /// The specification in force.
     pub in_force: Option<Kept<R::Spec>>,
+    /// Why nothing new may be accepted.
+    pub schema: Option<Arc<String>>,
     /// All kept specifications of the namespace.
     pub revisions: Vec<Arc<ControllerRevision>>,
     /// The Connections of the namespace that have doors.
@@ -78,8 +80,20 @@ pub fn dereference<R: Rule>(object: &Guarded<R>, context: &Context) -> Found<R> 
         rule: object.0.clone().map_err(|error| error.error),
         in_force: revision::in_force::<R>(&revisions, meta.uid.as_deref().unwrap_or_default()),
         access: AccessKind::from(&access),
+        schema: context.schema.fault(),
         revisions,
         doors,
+    }
+}
+
+// === impl Door ===
+
+impl Door {
+    /// Whether doors stood before this operator began and their carrier was not read again yet: an operator that has just
+    /// begun knows no better than what stands in the status.
+    pub fn is_about_to_be_known(&self) -> bool {
+        let status = self.connection.status.as_ref();
+        status.is_some_and(|status| status.revision.is_some() && status.address.is_some())
     }
 }
 

@@ -13,6 +13,9 @@ pub fn accepted<R: Rule>(found: &Found<R>) -> Finding {
     if let Some(finding) = namespace(found.access) {
         return finding;
     }
+    if let Some(finding) = schema(found.schema.as_deref()) {
+        return finding;
+    }
     let rule = match &found.rule {
         Ok(rule) => rule,
         Err(error) => return Finding::no(KIND, Reason::Invalid, format!("the object cannot be read: {error}")),
@@ -35,6 +38,11 @@ pub fn accepted<R: Rule>(found: &Found<R>) -> Finding {
             Finding::no(KIND, reason, messages.join("; "))
         }
     }
+}
+
+/// What installed definitions of another version keep from being accepted, as `Accepted` says it for every kind.
+pub fn schema(fault: Option<&String>) -> Option<Finding> {
+    fault.map(|fault| Finding::no(ConditionType::Accepted, Reason::SchemaMismatch, fault.clone()))
 }
 
 /// What keeps the operator from working in the namespace, as `Accepted` says it for every kind.

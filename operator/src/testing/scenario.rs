@@ -26,6 +26,7 @@ use crate::enforce::{Fleet, Programs};
 use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::rule::reconcile::reconcile as reconcile_rule;
+use crate::schema::Schema;
 use crate::shared::apply::Applier;
 use crate::world::queue::{Receivers, queues};
 use crate::world::room::{Writers, room};
@@ -107,6 +108,7 @@ impl Scenario {
             programs: Arc::new(Programs::default()),
             fleet: Arc::new(Fleet::new()),
             admission: seen_admission(),
+            schema: Schema::default(),
             sights: Arc::default(),
             events: Recorder::new(client, reporter),
             metrics: Metrics::new(&Registry::new()).unwrap(),

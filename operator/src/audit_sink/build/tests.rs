@@ -15,6 +15,7 @@ fn plan() -> Plan {
         },
         uid: "01202ab6-ddad-408f-bef0-ee46984f493b".into(),
         spec: sink.spec,
+        template_size: None,
     }
 }
 

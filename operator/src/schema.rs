@@ -1,0 +1,194 @@
+//! The installed definitions of our kinds, held against those that this operator was built for.
+//!
+//! An older definition prunes newer fields in silence, so that what the operator reads is not what people wrote: while the
+//! two differ nothing new is accepted, and what was accepted last holds.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::Api;
+use kube::{Client, ResourceExt};
+use sallyport_audit::digest::Digest;
+use serde_json::Value;
+
+/// How often the installed definitions are looked at: their generations, unless those moved.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// Whether the installed definitions are ours. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub struct Schema {
+    fault: Arc<ArcSwapOption<String>>,
+    /// The generation of each definition that was read, and what was wrong with it.
+    known: Arc<Mutex<HashMap<String, (Option<i64>, Option<String>)>>>,
+}
+
+// === impl Schema ===
+
+impl Schema {
+    /// Why nothing new may be accepted; None where all definitions are ours.
+    pub fn fault(&self) -> Option<Arc<String>> {
+        self.fault.load_full()
+    }
+
+    /// States a fault, or that there is none.
+    pub fn store(&self, fault: Option<String>) {
+        self.fault.store(fault.map(Arc::new));
+    }
+
+    /// Looks once. Gives whether something changed.
+    ///
+    /// # Errors
+    /// When the API server does not answer or refuses. What was known stays.
+    pub async fn look(&self, client: &Client) -> Result<bool, kube::Error> {
+        let api = Api::<CustomResourceDefinition>::all(client.clone());
+        let mut faults = Vec::new();
+        for ours in sallyport_crds::definitions() {
+            let name = ours.name_any();
+            let Some(meta) = api.get_metadata_opt(&name).await? else {
+                faults.push(format!("{name} is not installed"));
+                continue;
+            };
+            let before = self.with(|known| known.get(&name).cloned());
+            let fault = match before {
+                Some((generation, fault)) if generation == meta.metadata.generation => fault,
+                _ => {
+                    let installed = api.get(&name).await?;
+                    let fault = difference(&installed, &ours);
+                    let generation = installed.metadata.generation;
+                    self.with(|known| known.insert(name, (generation, fault.clone())));
+                    fault
+                }
+            };
+            faults.extend(fault);
+        }
+        let fault = (!faults.is_empty()).then(|| {
+            format!(
+                "{}: install the definitions of this version (config/crd) by server-side apply; until then what was accepted last holds",
+                faults.join("; ")
+            )
+        });
+        let changed = self.fault().as_deref() != fault.as_ref();
+        if changed {
+            match &fault {
+                Some(fault) => tracing::error!(%fault, "nothing new is accepted"),
+                None => tracing::info!("the installed definitions are those of this version"),
+            }
+            self.store(fault);
+        }
+        Ok(changed)
+    }
+
+    /// Looks until the end of time, and calls `changed` when the answer is another.
+    pub async fn follow(self, client: Client, changed: impl Fn()) {
+        loop {
+            tokio::time::sleep(PERIOD).await;
+            match self.look(&client).await {
+                Ok(true) => changed(),
+                Ok(false) => {}
+                Err(error) => tracing::debug!(%error, "the installed definitions could not be looked at"),
+            }
+        }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut HashMap<String, (Option<i64>, Option<String>)>) -> T) -> T {
+        act(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// In words how an installed definition differs from ours, if it does.
+fn difference(installed: &CustomResourceDefinition, ours: &CustomResourceDefinition) -> Option<String> {
+    let name = ours.name_any();
+    match (fingerprint(installed), fingerprint(ours)) {
+        (Some(theirs), Some(own)) if theirs == own => None,
+        (None, _) => Some(format!("{name} does not serve {}", sallyport_crds::VERSION)),
+        (Some(theirs), own) => Some(format!(
+            "{name} differs from what this operator was built for (schema {} installed, {} wanted)",
+            short(&theirs),
+            own.as_deref().map_or("none", short)
+        )),
+    }
+}
+
+/// A digest over what a definition lets through. Descriptions are words for people, and change nothing.
+fn fingerprint(definition: &CustomResourceDefinition) -> Option<String> {
+    let versions = definition.spec.versions.iter();
+    let version = versions
+        .filter(|version| version.served)
+        .find(|version| version.name == sallyport_crds::VERSION)?;
+    let mut schema = serde_json::to_value(version.schema.as_ref()?).ok()?;
+    strip(&mut schema, false);
+    schema.sort_all_objects();
+    Some(Digest::of(&serde_json::to_vec(&schema).ok()?).to_string())
+}
+
+/// Takes descriptions away, but not a property of that name, and writes whole numbers in one way.
+fn strip(node: &mut Value, names: bool) {
+    match node {
+        Value::Object(fields) => {
+            if !names {
+                fields.retain(|name, value| name != "description" || !value.is_string());
+            }
+            for (name, value) in fields.iter_mut() {
+                strip(value, !names && name == "properties");
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| strip(item, false)),
+        Value::Number(number) => {
+            let whole = number.as_f64().filter(|number| number.fract() == 0.0);
+            if let Some(whole) = whole.and_then(|whole| format!("{whole:.0}").parse::<i64>().ok()) {
+                *node = whole.into();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connections() -> Value {
+        let all = sallyport_crds::definitions();
+        let found = all.iter().find(|one| one.spec.names.kind == "Connection").unwrap();
+        serde_json::to_value(found).unwrap()
+    }
+
+    fn read(value: Value) -> CustomResourceDefinition {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn only_what_lets_through_counts() {
+        let ours = read(connections());
+        assert_eq!(difference(&ours, &ours), None);
+        let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
+        let mut reworded = connections();
+        reworded.pointer_mut(spec).unwrap()["description"] = "other words".into();
+        assert_eq!(difference(&read(reworded), &ours), None);
+        let mut older = connections();
+        let fields = older.pointer_mut(&format!("{spec}/properties")).unwrap();
+        fields.as_object_mut().unwrap().remove("limits");
+        let words = difference(&read(older), &ours).unwrap();
+        assert!(words.contains("connections.sallyport.dev differs"), "{words}");
+        let mut gone = connections();
+        gone["spec"]["versions"][0]["served"] = false.into();
+        assert!(difference(&read(gone), &ours).unwrap().contains("does not serve"));
+    }
+
+    #[test]
+    fn a_property_that_is_called_description_counts() {
+        let mut schema = serde_json::json!({ "description": "x", "properties": { "description": { "type": "string", "description": "y" } } });
+        strip(&mut schema, false);
+        assert_eq!(
+            schema,
+            serde_json::json!({ "properties": { "description": { "type": "string" } } })
+        );
+    }
+}

@@ -1,0 +1,40 @@
+//! The operator's own program against a real API server, under its own ServiceAccount and all of admission. There is no
+//! kubelet: Pods never run, so Connections have no replicas unless a scene is about children alone.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "JSON that is not as expected fails the test, as it should"
+)]
+
+mod many;
+mod scenes;
+mod stage;
+
+use anyhow::Result;
+use stage::Stage;
+
+/// One life of an installation, scene after scene: a server costs seconds to start.
+#[test]
+fn a_life_of_an_installation() -> Result<()> {
+    let mut stage = Stage::open()?;
+    stage.start("operator-1")?;
+    scenes::what_is_applied_is_made(&stage)?;
+    scenes::applying_again_changes_nothing(&stage)?;
+    scenes::a_restart_writes_nothing(&mut stage)?;
+    scenes::losing_a_rule_closes(&stage)?;
+    scenes::a_bad_object_stops_no_other(&stage)?;
+    scenes::older_definitions_hold_what_was_accepted(&stage)?;
+    scenes::a_volume_grows_by_its_claim(&stage)?;
+    scenes::an_api_server_that_was_away_is_seen_again(&stage)?;
+    scenes::another_leads_when_the_first_is_killed(&mut stage)?;
+    scenes::a_namespace_that_is_withdrawn_keeps_evidence_alone(&stage)?;
+    scenes::deleting_leaves_nothing_but_evidence(&stage)?;
+    scenes::without_admission_nothing_is_approved(&mut stage)
+}
+
+/// `SALLYPORT_CONNECTIONS=1000` makes a bench of it: the figures are printed, none is asserted.
+#[test]
+fn many_connections() -> Result<()> {
+    let count = std::env::var("SALLYPORT_CONNECTIONS").map_or(Ok(40), |text| text.parse())?;
+    many::many_connections(count)
+}

@@ -1,0 +1,56 @@
+//! As many Connections as a large installation has, without Pods.
+
+use std::fmt::Write;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::stage::Stage;
+
+pub fn many_connections(count: usize) -> Result<()> {
+    let mut stage = Stage::open()?;
+    let samples = stage.samples(0)?;
+    stage.apply(&samples)?;
+    let bank = samples
+        .split("\n---\n")
+        .find(|document| document.contains("kind: Connection"))
+        .unwrap_or_default();
+    for hundred in (0..count).collect::<Vec<_>>().chunks(100) {
+        let mut manifest = String::new();
+        for number in hundred {
+            let one = bank.replace("name: bank\n", &format!("name: bank-{number}\n"));
+            write!(manifest, "---\n{one}\n")?;
+        }
+        stage.apply(&manifest)?;
+    }
+    stage.start("operator-1")?;
+    let operator = stage.operator()?;
+    let wanted = f64::from(u32::try_from(count)?) + 1.0;
+    let enforced = "sallyport_operator_conditions{condition=\"Enforced\",kind=\"Connection\",status=\"True\"}";
+    let begun = Instant::now();
+    stage.until("all Connections are enforced", || {
+        Ok(operator.metric(enforced)? == Some(wanted))
+    })?;
+    let first = begun.elapsed();
+    let memory = operator.resident_kib()?;
+    let patch = r#"{"spec": {"action": {"partial": {"keepLast": 2}}}}"#;
+    let begun = Instant::now();
+    stage.kubectl(&[
+        "-n",
+        "doors",
+        "patch",
+        "maskingrule",
+        "cards",
+        "--type=merge",
+        "-p",
+        patch,
+    ])?;
+    stage.until_condition("doors", "maskingrule/cards", "Enforced", "True", "ScaledToZero")?;
+    println!(
+        "{count} Connections: all enforced {:.1} s after the operator began, {} MiB resident, {:.1} s from an edit of a rule of all to Enforced",
+        first.as_secs_f64(),
+        memory / 1_024,
+        begun.elapsed().as_secs_f64()
+    );
+    Ok(())
+}

@@ -1,0 +1,427 @@
+//! What happens in the life of an installation.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::stage::{CONFIG, Stage};
+
+const BANK: &str = "connection/bank";
+const CHILDREN: &[&str] = &[
+    "deployment/door-bank",
+    "service/door-bank",
+    "serviceaccount/door-bank",
+    "role/door-bank",
+    "rolebinding/door-bank",
+    "networkpolicy/door-bank",
+    "configmap/door-bank-policy",
+    "secret/door-bank-tls",
+    "secret/door-bank-keys",
+];
+const RECORDER: &[&str] = &[
+    "statefulset/recorder-evidence",
+    "service/recorder-evidence",
+    "service/recorder-evidence-pods",
+    "serviceaccount/recorder-evidence",
+    "role/recorder-evidence",
+    "rolebinding/recorder-evidence",
+    "networkpolicy/recorder-evidence",
+];
+const RULES: &[&str] = &[
+    "maskingrule/customer-numbers",
+    "maskingrule/cards",
+    "maskingrule/mail-addresses",
+    "maskingrule/detected-anywhere",
+    "maskingrule/names",
+    "approvalpolicy/changes",
+];
+
+pub fn what_is_applied_is_made(stage: &Stage) -> Result<()> {
+    stage.apply(&stage.samples(0)?)?;
+    stage.until_condition("doors", BANK, "Enforced", "True", "ScaledToZero")?;
+    for rule in RULES {
+        stage.until_condition("doors", rule, "Accepted", "True", "Accepted")?;
+        stage.until_condition("doors", rule, "Enforced", "True", "ScaledToZero")?;
+    }
+    let uid = stage.get("doors", BANK)?["metadata"]["uid"].clone();
+    for child in CHILDREN {
+        let owner = stage.get("doors", child)?["metadata"]["ownerReferences"][0]["uid"].clone();
+        ensure!(owner == uid, "{child} is owned by {owner}");
+    }
+    for child in RECORDER {
+        ensure!(stage.exists("evidence", child)?, "{child} is missing");
+    }
+    for what in [BANK, "maskingrule/cards"] {
+        let finalizers = stage.get("doors", what)?["metadata"]["finalizers"].clone();
+        ensure!(finalizers.is_null(), "{what} carries finalizers: {finalizers}");
+    }
+    let pod = &stage.get("doors", "deployment/door-bank")?["spec"]["template"]["spec"];
+    let container = &pod["containers"][0]["securityContext"];
+    ensure!(pod["securityContext"]["runAsNonRoot"] == true && container["readOnlyRootFilesystem"] == true);
+    events_tell(stage, "Connection", "bank", "Accepted")?;
+    events_tell(stage, "MaskingRule", "cards", "Accepted")?;
+    a_budget_comes_with_replicas(stage)
+}
+
+fn events_tell(stage: &Stage, kind: &str, name: &str, reason: &str) -> Result<()> {
+    stage.until(&format!("an Event {reason} of {kind} {name}"), || {
+        let events = stage.get("doors", "events")?;
+        let told = events["items"].as_array().into_iter().flatten().any(|event| {
+            let object = &event["involvedObject"];
+            object["kind"] == kind && object["name"] == name && event["reason"] == reason
+        });
+        Ok(told)
+    })
+}
+
+/// One replica has no budget: it would stop every drain.
+fn a_budget_comes_with_replicas(stage: &Stage) -> Result<()> {
+    const BUDGET: &str = "poddisruptionbudget/door-bank";
+    for (replicas, wanted) in [(2, true), (0, false)] {
+        stage.apply(&stage.samples(replicas)?)?;
+        stage.until(&format!("a budget with {replicas} replicas: {wanted}"), || {
+            Ok(stage.exists("doors", BUDGET)? == wanted)
+        })?;
+    }
+    stage.until_condition("doors", BANK, "Enforced", "True", "ScaledToZero")
+}
+
+/// As a GitOps controller does it: by its own manager, without force.
+pub fn applying_again_changes_nothing(stage: &Stage) -> Result<()> {
+    let before = versions(stage)?;
+    stage.server.admin(
+        &["apply", "--server-side", "--field-manager=kubectl", "-f", "-"],
+        &stage.samples(0)?,
+    )?;
+    let after = versions(stage)?;
+    ensure!(before == after, "written by re-applying: {:?}", moved(&before, &after));
+    Ok(())
+}
+
+pub fn a_restart_writes_nothing(stage: &mut Stage) -> Result<()> {
+    let before = versions(stage)?;
+    stage.operators.first_mut().context("no operator")?.end()?;
+    stage.operators.clear();
+    stage.start("operator-2")?;
+    let operator = stage.operator()?;
+    for kind in ["Connection", "MaskingRule", "ApprovalPolicy", "AuditSink"] {
+        let metric = format!("sallyport_operator_reconciles_total{{kind=\"{kind}\",outcome=\"ok\"}}");
+        stage.until(&format!("the new operator looks at each {kind}"), || {
+            Ok(operator.metric(&metric)?.is_some_and(|count| count >= 1.0))
+        })?;
+    }
+    // It has heard by now whether any process speaks: what it did not know at first, it knows.
+    let connections = "sallyport_operator_reconciles_total{kind=\"Connection\",outcome=\"ok\"}";
+    stage.until("it looks again", || {
+        Ok(operator.metric(connections)?.is_some_and(|count| count >= 2.0))
+    })?;
+    let after = versions(stage)?;
+    ensure!(before == after, "written by a restart: {:?}", moved(&before, &after));
+    Ok(())
+}
+
+/// resourceVersions of everything that the operator writes, Events and the Lease apart.
+fn versions(stage: &Stage) -> Result<BTreeMap<String, String>> {
+    let kinds = "connections,maskingrules,approvalpolicies,auditsinks,deployments,statefulsets,services,serviceaccounts,\
+                 roles,rolebindings,networkpolicies,configmaps,secrets,controllerrevisions";
+    let mut versions = BTreeMap::new();
+    for namespace in ["doors", "evidence"] {
+        for object in stage.get(namespace, kinds)?["items"].as_array().into_iter().flatten() {
+            let name = format!("{namespace}/{}/{}", object["kind"], object["metadata"]["name"]);
+            versions.insert(name, object["metadata"]["resourceVersion"].to_string());
+        }
+    }
+    ensure!(versions.len() > 20, "only {versions:?}");
+    Ok(versions)
+}
+
+fn moved<'a>(before: &BTreeMap<String, String>, after: &'a BTreeMap<String, String>) -> Vec<&'a String> {
+    after
+        .iter()
+        .filter(|(name, version)| before.get(*name) != Some(*version))
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// Pruned and made again, unlabelled and labelled again: shut in between, never wider.
+pub fn losing_a_rule_closes(stage: &Stage) -> Result<()> {
+    stage.kubectl(&["-n", "doors", "delete", "maskingrule", "customer-numbers"])?;
+    stage.until_condition("doors", BANK, "Accepted", "False", "RequiredRuleMissing")?;
+    closed(stage, "RequiredRuleMissing")?;
+    stage.apply(&stage.samples(0)?)?;
+    stage.until_condition("doors", BANK, "Accepted", "True", "Accepted")?;
+    stage.kubectl(&["-n", "doors", "label", "connection", "bank", "data-"])?;
+    stage.until_condition("doors", BANK, "Accepted", "False", "RequiredRuleNotSelecting")?;
+    closed(stage, "RequiredRuleNotSelecting")?;
+    stage.kubectl(&["-n", "doors", "label", "connection", "bank", "data=customer"])?;
+    stage.until_condition("doors", BANK, "Enforced", "True", "ScaledToZero")
+}
+
+/// What doors read says why they are shut.
+fn closed(stage: &Stage, reason: &str) -> Result<()> {
+    let carrier = carrier(stage)?;
+    ensure!(
+        carrier["closed"]["reason"] == reason,
+        "the carrier says {}",
+        carrier["closed"]
+    );
+    Ok(())
+}
+
+fn carrier(stage: &Stage) -> Result<Value> {
+    let signed: Value = serde_json::from_str(
+        stage.get("doors", "configmap/door-bank-policy")?["data"]["carrier.json"]
+            .as_str()
+            .context("no carrier")?,
+    )?;
+    let payload = signed["payload"].as_str().context("no payload")?;
+    let payload = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, payload)?;
+    Ok(serde_json::from_slice(&payload)?)
+}
+
+pub fn a_bad_object_stops_no_other(stage: &Stage) -> Result<()> {
+    stage.apply(
+        r#"
+apiVersion: sallyport.dev/v1alpha1
+kind: MaskingRule
+metadata: {name: bad, namespace: doors}
+spec:
+  connectionSelector: {matchLabels: {data: elsewhere}}
+  match: {detectors: [NO_SUCH_DETECTOR]}
+  action: {type: Redact}
+"#,
+    )?;
+    stage.until_condition("doors", "maskingrule/bad", "Accepted", "False", "Invalid")?;
+    events_tell(stage, "MaskingRule", "bad", "Invalid")?;
+    let patch = r#"{"spec": {"action": {"partial": {"keepLast": 2}}}}"#;
+    stage.kubectl(&[
+        "-n",
+        "doors",
+        "patch",
+        "maskingrule",
+        "cards",
+        "--type=merge",
+        "-p",
+        patch,
+    ])?;
+    stage.until_condition("doors", "maskingrule/cards", "Enforced", "True", "ScaledToZero")?;
+    stage.kubectl(&["-n", "doors", "delete", "maskingrule", "bad"])?;
+    Ok(())
+}
+
+pub fn older_definitions_hold_what_was_accepted(stage: &Stage) -> Result<()> {
+    let revision = carrier(stage)?["revision"].clone();
+    let patch = r#"[{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/limits/properties/policyGrace"}]"#;
+    let name = "connections.sallyport.dev";
+    stage.kubectl(&["patch", "crd", name, "--type=json", "-p", patch])?;
+    stage.until_condition("doors", BANK, "Accepted", "False", "SchemaMismatch")?;
+    stage.until_condition("doors", "maskingrule/cards", "Degraded", "True", "RuleNotAccepted")?;
+    let now = carrier(stage)?;
+    ensure!(
+        now["revision"] == revision && now["closed"].is_null(),
+        "doors were told something new: revision {}, {}",
+        now["revision"],
+        now["closed"]
+    );
+    stage.kubectl(&[
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "-k",
+        &format!("{CONFIG}/crd"),
+    ])?;
+    stage.until_condition("doors", BANK, "Accepted", "True", "Accepted")?;
+    stage.until_condition("doors", "maskingrule/cards", "Accepted", "True", "Accepted")?;
+    ensure!(carrier(stage)?["closed"].is_null(), "the door was shut on the way back");
+    Ok(())
+}
+
+pub fn a_volume_grows_by_its_claim(stage: &Stage) -> Result<()> {
+    let uid = stage.get("evidence", "auditsink/evidence")?["metadata"]["uid"]
+        .as_str()
+        .context("no uid")?
+        .to_owned();
+    let claim = format!("log-{}-recorder-evidence-0", uid.split('-').next().unwrap_or_default());
+    stage.apply(&format!(
+        r#"
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {{name: grows}}
+provisioner: example.com/grows
+allowVolumeExpansion: true
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: {claim}, namespace: evidence}}
+spec: {{storageClassName: grows, volumeName: one, accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}
+"#
+    ))?;
+    let size = r#"{"spec": {"storage": {"size": "3Gi"}}}"#;
+    let sink = ["-n", "evidence", "patch", "auditsink", "evidence", "--type=merge", "-p"];
+    stage.kubectl(&[&sink[..], &[size]].concat())?;
+    // A claim that is not bound cannot grow: the condition says so, and the log goes on.
+    stage.until_condition("evidence", "auditsink/evidence", "Degraded", "True", "VolumeNotGrown")?;
+    stage.until_condition("evidence", "auditsink/evidence", "Accepted", "True", "Accepted")?;
+    let bound = r#"{"status": {"phase": "Bound", "capacity": {"storage": "1Gi"}}}"#;
+    stage.kubectl(&[
+        "-n",
+        "evidence",
+        "patch",
+        "pvc",
+        &claim,
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        bound,
+    ])?;
+    stage.kubectl(&[&sink[..], &[r#"{"spec": {"storage": {"size": "4Gi"}}}"#]].concat())?;
+    stage.until("the claim asks for 4Gi", || {
+        let found = stage.get("evidence", &format!("pvc/{claim}"))?;
+        Ok(found["spec"]["resources"]["requests"]["storage"] == "4Gi")
+    })?;
+    ensure!(stage.exists("evidence", "statefulset/recorder-evidence")?);
+    stage.until("nothing is degraded", || {
+        Ok(stage.condition("evidence", "auditsink/evidence", "Degraded")?.is_none())
+    })
+}
+
+pub fn an_api_server_that_was_away_is_seen_again(stage: &Stage) -> Result<()> {
+    let pid = Command::new("pgrep")
+        .args(["-f", &format!("kube-apiserver .*--secure-port {}( |$)", port(stage)?)])
+        .output()?;
+    let pid = String::from_utf8(pid.stdout)?.trim().to_owned();
+    let signal = |which: &str| -> Result<()> {
+        ensure!(
+            Command::new("kill").args([which, &pid]).status()?.success(),
+            "kill {which} {pid}"
+        );
+        Ok(())
+    };
+    signal("-STOP")?;
+    std::thread::sleep(Duration::from_secs(4));
+    signal("-CONT")?;
+    let patch = r#"{"spec": {"action": {"partial": {"keepLast": 3}}}}"#;
+    stage.kubectl(&[
+        "-n",
+        "doors",
+        "patch",
+        "maskingrule",
+        "cards",
+        "--type=merge",
+        "-p",
+        patch,
+    ])?;
+    stage.until_condition("doors", "maskingrule/cards", "Enforced", "True", "ScaledToZero")?;
+    ensure!(
+        stage.operator()?.metric("sallyport_operator_leader")? == Some(1.0),
+        "the operator ended over a pause of four seconds"
+    );
+    Ok(())
+}
+
+fn port(stage: &Stage) -> Result<String> {
+    let text = std::fs::read_to_string(stage.server.kubeconfig())?;
+    let (_, rest) = text.split_once("https://127.0.0.1:").context("no server")?;
+    Ok(rest.chars().take_while(char::is_ascii_digit).collect())
+}
+
+pub fn another_leads_when_the_first_is_killed(stage: &mut Stage) -> Result<()> {
+    stage.start("operator-3")?;
+    let standby = stage.operator()?;
+    stage.until("the second stands by", || {
+        Ok(standby.metric("sallyport_operator_leader")? == Some(0.0))
+    })?;
+    stage.operators.first_mut().context("no operator")?.kill()?;
+    let leader = stage.operator()?;
+    stage.until("the second leads", || {
+        Ok(leader.metric("sallyport_operator_leader")? == Some(1.0))
+    })?;
+    stage.operators.remove(0);
+    let patch = r#"{"spec": {"action": {"partial": {"keepLast": 4}}}}"#;
+    stage.kubectl(&[
+        "-n",
+        "doors",
+        "patch",
+        "maskingrule",
+        "cards",
+        "--type=merge",
+        "-p",
+        patch,
+    ])?;
+    stage.until_condition("doors", "maskingrule/cards", "Enforced", "True", "ScaledToZero")
+}
+
+pub fn a_namespace_that_is_withdrawn_keeps_evidence_alone(stage: &Stage) -> Result<()> {
+    let label = |namespace: &str, value: &str| stage.kubectl(&["label", "namespace", namespace, value, "--overwrite"]);
+    for (namespace, children, what) in [("doors", CHILDREN, BANK), ("evidence", RECORDER, "auditsink/evidence")] {
+        label(namespace, "sallyport.dev/enabled-")?;
+        stage.until_condition(namespace, what, "Accepted", "False", "NamespaceNotEnabled")?;
+        for child in children {
+            stage.until(&format!("{child} goes"), || Ok(!stage.exists(namespace, child)?))?;
+        }
+    }
+    ensure!(
+        stage.exists("doors", "secret/bank-credentials")?,
+        "what is not ours went too"
+    );
+    ensure!(stage.exists("evidence", "persistentvolumeclaims")?, "the log went");
+    for namespace in ["evidence", "doors"] {
+        label(namespace, "sallyport.dev/enabled=true")?;
+    }
+    stage.until_condition("doors", BANK, "Enforced", "True", "ScaledToZero")?;
+    ensure!(
+        stage.exists("doors", "deployment/door-bank")?,
+        "the door did not come back"
+    );
+    Ok(())
+}
+
+pub fn deleting_leaves_nothing_but_evidence(stage: &Stage) -> Result<()> {
+    let refused = stage
+        .server
+        .run(None, &["-n", "evidence", "delete", "auditsink", "evidence"], "")?;
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    ensure!(!refused.status.success(), "a sink that serves a Connection was deleted");
+    ensure!(words.contains("evidence"), "{words}");
+    stage.kubectl(&["-n", "doors", "delete", "maskingrules,approvalpolicies", "--all"])?;
+    stage.kubectl(&["-n", "doors", "delete", "connection", "bank"])?;
+    for child in CHILDREN {
+        stage.until(&format!("{child} goes"), || Ok(!stage.exists("doors", child)?))?;
+    }
+    stage.until("kept specifications go", || {
+        Ok(!stage.exists("doors", "controllerrevisions")?)
+    })?;
+    stage.until("the sink serves nobody", || {
+        let status = stage.get("evidence", "auditsink/evidence")?;
+        Ok(status["status"]["connections"] == 0)
+    })?;
+    stage.kubectl(&["-n", "evidence", "delete", "auditsink", "evidence"])?;
+    for child in RECORDER {
+        stage.until(&format!("{child} goes"), || Ok(!stage.exists("evidence", child)?))?;
+    }
+    ensure!(stage.exists("evidence", "persistentvolumeclaims")?, "the log went");
+    Ok(())
+}
+
+pub fn without_admission_nothing_is_approved(stage: &mut Stage) -> Result<()> {
+    let tried = |outcome: &str| format!("sallyport_operator_forgeries_total{{outcome=\"{outcome}\"}}");
+    let operator = stage.operator()?;
+    stage.until("a forgery was tried and refused", || {
+        Ok(operator.metric(&tried("refused"))?.is_some_and(|count| count >= 1.0))
+    })?;
+    let audit = r#"{"spec": {"validationActions": ["Audit"]}}"#;
+    let binding = "validatingadmissionpolicybinding/sallyport-request-create";
+    stage.kubectl(&["patch", binding, "--type=merge", "-p", audit])?;
+    for operator in &mut stage.operators {
+        operator.end()?;
+    }
+    stage.operators.clear();
+    stage.start("operator-4")?;
+    let operator = stage.operator()?;
+    stage.until("a forgery passed and is counted", || {
+        Ok(operator.metric(&tried("passed"))?.is_some_and(|count| count >= 1.0))
+    })
+}

@@ -1,0 +1,262 @@
+//! An installation: the API server with `config/default`, the namespaces, what users bring, and operators that run.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use sallyport_e2e_apiserver::ApiServer;
+use serde_json::Value;
+
+/// How long anything may take before the test fails.
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config");
+
+const AUTHENTICATION: &str = r#"
+apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+jwt:
+  - issuer: {url: "https://keycloak.example/realms/bank", audiences: [kubernetes]}
+    claimMappings:
+      username: {claim: preferred_username, prefix: "oidc:"}
+      groups: {claim: groups, prefix: "oidc:"}
+      uid: {claim: sub}
+"#;
+const NAMES: &str = r#"
+issuers:
+  - {name: keycloak, url: "https://keycloak.example/realms/bank", audiences: [sallyport]}
+"#;
+/// What users bring beside the samples.
+const BROUGHT: &str = r#"
+apiVersion: v1
+kind: Secret
+metadata: {name: bank-credentials, namespace: doors, annotations: {sallyport.dev/hosts: postgres.bank.svc}}
+stringData: {username: sallyport, password: not-a-password}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: hash-key, namespace: doors}
+stringData: {key: 0123456789abcdef0123456789abcdef}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: bank-ca, namespace: doors}
+data: {ca.crt: "-----BEGIN CERTIFICATE-----\n"}
+"#;
+
+/// An operator that runs.
+pub struct Operator {
+    child: Child,
+    admin: u16,
+    log: PathBuf,
+}
+
+/// The installation.
+pub struct Stage {
+    pub server: ApiServer,
+    pub operators: Vec<Operator>,
+    directory: tempfile::TempDir,
+}
+
+// === impl Stage ===
+
+impl Stage {
+    /// Everything but an operator.
+    pub fn open() -> Result<Self> {
+        let server = ApiServer::with_controllers(&["garbage-collector-controller"])?;
+        let stage = Self {
+            server,
+            operators: Vec::new(),
+            directory: tempfile::tempdir()?,
+        };
+        stage.kubectl(&["apply", "--server-side", "-k", &format!("{CONFIG}/crd")])?;
+        stage.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
+        stage.kubectl(&["apply", "--server-side", "-k", &format!("{CONFIG}/default")])?;
+        stage.kubectl(&["apply", "--server-side", "-k", &format!("{CONFIG}/namespace")])?;
+        stage.apply(&with_authorities(BROUGHT)?)?;
+        fs::write(stage.path("authentication.yaml"), AUTHENTICATION)?;
+        fs::write(stage.path("names.yaml"), NAMES)?;
+        let token = stage.kubectl(&["-n", "sallyport-system", "create", "token", "sallyport-operator"])?;
+        let admin = fs::read_to_string(stage.server.kubeconfig())?;
+        let (head, rest) = admin.split_once("token: \"").context("the kubeconfig has no token")?;
+        let (_, tail) = rest.split_once('"').context("the token does not end")?;
+        fs::write(
+            stage.path("kubeconfig"),
+            format!("{head}token: \"{}\"{tail}", token.trim()),
+        )?;
+        Ok(stage)
+    }
+
+    /// Starts an operator, under the operator's own ServiceAccount.
+    pub fn start(&mut self, name: &str) -> Result<()> {
+        let (admin, api) = (free_port()?, free_port()?);
+        let log = self.path(&format!("{name}.log"));
+        let child = Command::new(env!("CARGO_BIN_EXE_sallyport-operator"))
+            .env("KUBECONFIG", self.path("kubeconfig"))
+            .args(["--pod-name", name, "--image", "localhost/sallyport:dev"])
+            .arg("--issuers")
+            .arg(self.directory.path())
+            .args(["--api-address", &format!("127.0.0.1:{api}")])
+            .args(["--admin-address", &format!("127.0.0.1:{admin}")])
+            .stdout(Stdio::from(fs::File::create(&log)?))
+            .stderr(Stdio::inherit())
+            .spawn()
+            .context("the operator cannot be started")?;
+        self.operators.push(Operator { child, admin, log });
+        Ok(())
+    }
+
+    /// The operator that was started last.
+    pub fn operator(&self) -> Result<&Operator> {
+        self.operators.last().context("no operator runs")
+    }
+
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        self.server.admin(arguments, "")
+    }
+
+    pub fn apply(&self, manifest: &str) -> Result<()> {
+        self.server
+            .admin(&["apply", "--server-side", "--force-conflicts", "-f", "-"], manifest)?;
+        Ok(())
+    }
+
+    /// The samples, with as many replicas of the bank's door as a scene wants.
+    pub fn samples(&self, replicas: u32) -> Result<String> {
+        let samples = self.kubectl(&["kustomize", &format!("{CONFIG}/samples")])?;
+        Ok(samples.replace("replicas: 2", &format!("replicas: {replicas}")))
+    }
+
+    pub fn get(&self, namespace: &str, what: &str) -> Result<Value> {
+        Ok(serde_json::from_str(
+            &self.kubectl(&["-n", namespace, "get", what, "-o", "json"])?,
+        )?)
+    }
+
+    pub fn exists(&self, namespace: &str, what: &str) -> Result<bool> {
+        let found = self.kubectl(&["-n", namespace, "get", what, "--ignore-not-found", "-o", "name"])?;
+        Ok(!found.trim().is_empty())
+    }
+
+    /// Status and reason of a condition, once it speaks of the present generation.
+    pub fn condition(&self, namespace: &str, what: &str, kind: &str) -> Result<Option<(String, String)>> {
+        let object = self.get(namespace, what)?;
+        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let found = conditions
+            .iter()
+            .find(|one| one["type"] == kind && one["observedGeneration"] == object["metadata"]["generation"]);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Ok(found.map(|one| (text(&one["status"]), text(&one["reason"]))))
+    }
+
+    /// Waits until a condition has this status and reason.
+    pub fn until_condition(&self, namespace: &str, what: &str, kind: &str, status: &str, reason: &str) -> Result<()> {
+        let mut last = None;
+        let outcome = self.until(&format!("{what}: {kind}={status}, {reason}"), || {
+            last = self.condition(namespace, what, kind)?;
+            Ok(last.as_ref().is_some_and(|(is, why)| is == status && why == reason))
+        });
+        outcome.with_context(|| format!("last seen: {last:?}"))
+    }
+
+    /// Waits until something holds; on failure the operators' logs are told.
+    pub fn until(&self, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+        let deadline = Instant::now() + LIMIT;
+        while !holds()? {
+            if Instant::now() >= deadline {
+                for operator in &self.operators {
+                    eprintln!("{}", fs::read_to_string(&operator.log).unwrap_or_default());
+                }
+                bail!("not within {} s: {what}", LIMIT.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    /// A file beside the issuers' configuration.
+    pub fn path(&self, name: &str) -> PathBuf {
+        Path::new(self.directory.path()).join(name)
+    }
+}
+
+// === impl Operator ===
+
+impl Operator {
+    /// One metric with its labels, as Prometheus would read it; None where it is not there.
+    pub fn metric(&self, name: &str) -> Result<Option<f64>> {
+        let output = Command::new("curl")
+            .args([
+                "-s",
+                "--max-time",
+                "5",
+                &format!("http://127.0.0.1:{}/metrics", self.admin),
+            ])
+            .output()
+            .context("curl")?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        Ok(value)
+    }
+
+    /// Its resident memory in KiB.
+    pub fn resident_kib(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
+    }
+
+    /// Ends it as the kubelet would, and waits.
+    pub fn end(&mut self) -> Result<()> {
+        let id = self.child.id().to_string();
+        ensure!(Command::new("kill").args(["-TERM", &id]).status()?.success(), "kill");
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Ends it without a word.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A bundle must be PEM that can be read: a certificate of nobody's.
+fn with_authorities(manifest: &str) -> Result<String> {
+    let output = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+        ])
+        .args(["-nodes", "-keyout", "/dev/null", "-subj", "/CN=bank", "-days", "30"])
+        .output()
+        .context("openssl")?;
+    ensure!(output.status.success(), "openssl made no certificate");
+    let pem = String::from_utf8(output.stdout)?.replace('\n', "\\n");
+    Ok(manifest.replace("-----BEGIN CERTIFICATE-----\\n", &pem))
+}
+
+/// A port that nobody listens on at this moment.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
