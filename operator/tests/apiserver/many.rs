@@ -45,7 +45,7 @@ pub fn many_connections(count: usize) -> Result<()> {
         "-p",
         patch,
     ])?;
-    stage.until_condition("doors", "maskingrule/cards", "Enforced", "True", "ScaledToZero")?;
+    stage.until_condition("doors", "maskingrule/cards", "Enforced", "True", "Enforced")?;
     println!(
         "{count} Connections: all enforced {:.1} s after the operator began, {} MiB resident, {:.1} s from an edit of a rule of all to Enforced",
         first.as_secs_f64(),

@@ -39,12 +39,26 @@ const RULES: &[&str] = &[
     "approvalpolicy/changes",
 ];
 
+/// Asked in somebody else's name.
+const FORGED: &str = r#"
+apiVersion: sallyport.dev/v1alpha1
+kind: AccessRequest
+metadata: {name: forged, namespace: doors}
+spec:
+  connection: {name: bank, uid: another}
+  requester: {username: "oidc:alice", issuer: "https://keycloak.example", subject: alice}
+  scope: Window
+  window: {duration: 1m}
+  reason: forged
+  expiresAt: "2100-01-01T00:00:00Z"
+"#;
+
 pub fn what_is_applied_is_made(stage: &Stage) -> Result<()> {
     stage.apply(&stage.samples(0)?)?;
     stage.until_condition("doors", BANK, "Enforced", "True", "ScaledToZero")?;
     for rule in RULES {
         stage.until_condition("doors", rule, "Accepted", "True", "Accepted")?;
-        stage.until_condition("doors", rule, "Enforced", "True", "ScaledToZero")?;
+        stage.until_condition("doors", rule, "Enforced", "True", "Enforced")?;
     }
     let uid = stage.get("doors", BANK)?["metadata"]["uid"].clone();
     for child in CHILDREN {
@@ -207,7 +221,7 @@ spec:
         "-p",
         patch,
     ])?;
-    stage.until_condition("doors", "maskingrule/cards", "Enforced", "True", "ScaledToZero")?;
+    stage.until_condition("doors", "maskingrule/cards", "Enforced", "True", "Enforced")?;
     stage.kubectl(&["-n", "doors", "delete", "maskingrule", "bad"])?;
     Ok(())
 }
@@ -314,7 +328,7 @@ pub fn an_api_server_that_was_away_is_seen_again(stage: &Stage) -> Result<()> {
         "-p",
         patch,
     ])?;
-    stage.until_condition("doors", "maskingrule/cards", "Enforced", "True", "ScaledToZero")?;
+    stage.until_condition("doors", "maskingrule/cards", "Enforced", "True", "Enforced")?;
     ensure!(
         stage.operator()?.metric("sallyport_operator_leader")? == Some(1.0),
         "the operator ended over a pause of four seconds"
@@ -351,7 +365,7 @@ pub fn another_leads_when_the_first_is_killed(stage: &mut Stage) -> Result<()> {
         "-p",
         patch,
     ])?;
-    stage.until_condition("doors", "maskingrule/cards", "Enforced", "True", "ScaledToZero")
+    stage.until_condition("doors", "maskingrule/cards", "Enforced", "True", "Enforced")
 }
 
 pub fn a_namespace_that_is_withdrawn_keeps_evidence_alone(stage: &Stage) -> Result<()> {
@@ -415,6 +429,15 @@ pub fn without_admission_nothing_is_approved(stage: &mut Stage) -> Result<()> {
     let audit = r#"{"spec": {"validationActions": ["Audit"]}}"#;
     let binding = "validatingadmissionpolicybinding/sallyport-request-create";
     stage.kubectl(&["patch", binding, "--type=merge", "-p", audit])?;
+    // The API server takes a moment to believe it.
+    let operator = sallyport_e2e_apiserver::Identity {
+        user: "system:serviceaccount:sallyport-system:sallyport-operator".to_owned(),
+        ..sallyport_e2e_apiserver::Identity::default()
+    };
+    stage.until("a forgery passes", || {
+        let arguments = ["create", "--dry-run=server", "-f", "-"];
+        Ok(stage.server.run(Some(&operator), &arguments, FORGED)?.status.success())
+    })?;
     for operator in &mut stage.operators {
         operator.end()?;
     }
