@@ -228,7 +228,7 @@ spec:
 
 pub fn older_definitions_hold_what_was_accepted(stage: &Stage) -> Result<()> {
     let revision = carrier(stage)?["revision"].clone();
-    let patch = r#"[{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/limits/properties/policyGrace"}]"#;
+    let patch = r#"[{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/postgresql/properties/open"}]"#;
     let name = "connections.sallyport.dev";
     stage.kubectl(&["patch", "crd", name, "--type=json", "-p", patch])?;
     stage.until_condition("doors", BANK, "Accepted", "False", "SchemaMismatch")?;
