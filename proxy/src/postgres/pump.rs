@@ -24,6 +24,8 @@ pub enum Moved {
     Client,
     /// The client's stream ended, or failed in either direction.
     ClientGone(Option<io::Error>),
+    /// The target took what was held back: there is room for more of what the client has sent before.
+    Sent,
     /// Bytes came from the target.
     Target,
     /// The target's stream ended, or failed in either direction.
@@ -84,6 +86,10 @@ where
         if !freed {
             return Poll::Pending;
         }
+        // What the client has sent before may go on, and it may have nothing more to send.
+        if held_target && target.pending() < FLUSH_AT {
+            return Poll::Ready(Moved::Sent);
+        }
     }
 }
 
@@ -116,6 +122,21 @@ mod tests {
         let waited = tokio::time::timeout(std::time::Duration::from_millis(100), relay).await;
         assert!(waited.is_err(), "nobody reads, so it has to stop");
         assert!(relayed < 4 * FLUSH_AT, "{relayed}");
+    }
+
+    #[tokio::test]
+    async fn room_at_the_target_is_told_to_whoever_reads_nothing_more() {
+        let (_client_end, client) = duplex(64);
+        let (mut target_end, target) = duplex(1024);
+        let (mut client, mut target) = (Wire::new(client), Wire::new(target));
+        target.out.extend_from_slice(&vec![1; 2 * FLUSH_AT]);
+        let want = Want {
+            client: false,
+            target: true,
+        };
+        let mut taken = vec![0; 2 * FLUSH_AT];
+        let (moved, read) = tokio::join!(turn(&mut client, &mut target, want), target_end.read_exact(&mut taken));
+        assert!(matches!(moved, Moved::Sent) && read.is_ok());
     }
 
     #[tokio::test]

@@ -256,6 +256,16 @@ const PLAYS: &[(&str, Play)] = &[
         ];
         commands.iter().flat_map(|sql| client.query(sql)).collect()
     }),
+    ("a cursor of SQL, described as the portal that it is", |client| {
+        let mut got = client.query("begin");
+        got.extend(client.query("declare \"C\" cursor for select id, name from t order by id"));
+        client.describe(b'P', "C").sync();
+        got.extend(client.ready());
+        got.extend(client.query("fetch 2 from \"C\""));
+        client.describe(b'P', "nosuch").sync();
+        got.extend(client.ready());
+        got
+    }),
     ("prepared by SQL, run by both", |client| {
         let mut got = client.query("prepare q (int) as select name from t where id = $1");
         got.extend(client.query("execute q (7)"));

@@ -56,6 +56,7 @@ impl Desk for Held<'_> {
                         Ok(_) => {}
                         Err(_) => return Gone::ClientBroke,
                     },
+                    Moved::Sent => {}
                     Moved::Target => if conversation.pass_all().await.is_err() {
                         return Gone::Target;
                     },

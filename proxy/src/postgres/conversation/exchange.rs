@@ -120,7 +120,7 @@ impl Conversation {
         tokio::select! {
             biased;
             moved = turn(&mut self.client, &mut self.target, want) => match moved {
-                Moved::Client | Moved::Target => Ok(()),
+                Moved::Client | Moved::Target | Moved::Sent => Ok(()),
                 Moved::ClientGone(_) => {
                     self.orphan();
                     // A COPY whose client is gone never ends by itself.

@@ -53,7 +53,7 @@ impl Conversation {
     /// Something arrived that no unit waits for.
     async fn moved_idle(&mut self, moved: Moved) -> Result<(), Over> {
         match moved {
-            Moved::Client => Ok(()),
+            Moved::Client | Moved::Sent => Ok(()),
             Moved::ClientGone(_) => {
                 self.orphan();
                 Ok(())

@@ -116,10 +116,7 @@ impl Reader<'_> {
             Sent::Parse(parse, stated) => self.parse(&parse, stated),
             Sent::Bind(bind) => self.bind(&bind),
             Sent::Describe(Named::Statement(name)) => (None, self.describe_statement(name)),
-            Sent::Describe(Named::Portal(name)) => match self.names.portal(name) {
-                Some(portal) => (None, Act::DescribePortal(portal)),
-                None => (None, no_portal(name)),
-            },
+            Sent::Describe(Named::Portal(name)) => (None, self.describe_portal(name)),
             Sent::Execute(execute) => (None, self.execute(&execute)),
             Sent::Close(named) => {
                 let change = match named {
@@ -222,6 +219,25 @@ impl Reader<'_> {
             .expect(Change::Bind(bind.portal.to_owned(), Rc::clone(&portal)));
         let command = self.ask(understood.asked);
         (Some(command), Act::Bind(bind.portal.to_owned(), portal))
+    }
+
+    /// A cursor that SQL declared is a portal, too; its rows come by FETCH, which is judged by itself.
+    fn describe_portal(&self, name: &str) -> Act {
+        if let Some(portal) = self.names.portal(name) {
+            return Act::DescribePortal(portal);
+        }
+        if self.names.cursor(name).is_none() {
+            return no_portal(name);
+        }
+        let view = View::unknown(Arc::clone(self.context.masker), Arc::clone(self.context.known));
+        Act::DescribePortal(Rc::new(Portal {
+            view: Rc::new(view),
+            formats: Vec::new(),
+            stated: None,
+            plan: RefCell::default(),
+            running: RefCell::default(),
+            read_only: Cell::new(false),
+        }))
     }
 
     fn describe_statement(&self, name: &str) -> Act {
