@@ -134,7 +134,7 @@ mod tests {
             client: false,
             target: true,
         };
-        let mut taken = vec![0; 2 * FLUSH_AT];
+        let mut taken = vec![0; FLUSH_AT + 1];
         let (moved, read) = tokio::join!(turn(&mut client, &mut target, want), target_end.read_exact(&mut taken));
         assert!(matches!(moved, Moved::Sent) && read.is_ok());
     }
