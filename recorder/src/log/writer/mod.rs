@@ -108,7 +108,10 @@ pub(in crate::log) struct Writer {
     /// Who waits until this head is published.
     asked: Vec<(Head, oneshot::Sender<Head>)>,
     last_publication: Option<Instant>,
+    /// Why the volume took no record, until it takes one.
     problem: Option<String>,
+    /// Why the publisher could write nothing, until it does.
+    unpublished: Option<String>,
     broken: Option<String>,
     last_look: Option<Instant>,
     reserve: Reserve,
@@ -176,6 +179,7 @@ impl Writer {
             asked: Vec::new(),
             last_publication: None,
             problem: None,
+            unpublished: None,
             broken: None,
             last_look: None,
             reserve: Reserve::default(),
@@ -311,6 +315,11 @@ impl Writer {
             .check(head, self.signer.verifier(), self.tree.size(), &published)
     }
 
+    /// What is wrong with the volume.
+    fn problem(&self) -> Option<&String> {
+        self.problem.as_ref().or(self.unpublished.as_ref())
+    }
+
     /// Why nothing can be taken now.
     fn refusal(&self) -> Option<LogError> {
         if let Some(refused) = self.fence.refusal() {
@@ -322,7 +331,7 @@ impl Writer {
         }
         if self.start.is_some() || self.tree.waiting_bytes() > WAITING_BYTES {
             return Some(storage(
-                self.problem.as_ref().unwrap_or(&"the volume takes no files".to_owned()),
+                self.problem().unwrap_or(&"the volume takes no files".to_owned()),
             ));
         }
         None

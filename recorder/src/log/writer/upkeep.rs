@@ -56,7 +56,7 @@ impl Writer {
             Published::Done { size } => {
                 self.publishing = false;
                 self.published = size;
-                self.problem = None;
+                self.unpublished = None;
                 if size == self.tree.size() {
                     self.reserve.published();
                 }
@@ -68,7 +68,7 @@ impl Writer {
             }
             Published::Failing { reason } => {
                 tracing::error!(%reason, "publishing fails");
-                self.problem = Some(reason);
+                self.unpublished = Some(reason);
             }
         }
     }
@@ -152,7 +152,7 @@ impl Writer {
             size: self.tree.size(),
             published: self.published,
             fenced: self.fence.is_shut(),
-            problem: self.problem.as_ref().or_else(|| self.reserve.low()).cloned(),
+            problem: self.problem().or_else(|| self.reserve.low()).cloned(),
             broken: self.broken.clone(),
             sessions,
             doors,
