@@ -1,5 +1,5 @@
 //! The operator tries forgeries that admission must refuse, by dry run: at its start, every minute, and before it says that
-//! a request is approved. One that passes closes all approvals until one is refused again.
+//! a request is approved. One that passes closes all approvals until one is refused again, which is tried every second.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,9 @@ use crate::context::Context;
 
 /// How often it is tried though nobody asks.
 const PERIOD: Duration = Duration::from_secs(60);
+/// How soon it is tried again after one passed: an API server takes up new admission objects after some seconds, and
+/// nobody can be approved before.
+const RETRY: Duration = Duration::from_secs(1);
 /// A name that nobody has: the operator has no issuer's prefix.
 const NOBODY: &str = "sallyport:forgery";
 
@@ -84,20 +87,27 @@ fn judged(answer: Result<(), kube::Error>) -> Result<Tried, kube::Error> {
     }
 }
 
-/// Tries in every opted-in namespace, again and again until `end`.
+/// Tries in every opted-in namespace, again and again until `end`; the worst answer of a round counts.
 pub async fn run(context: Arc<Context>, end: CancellationToken) {
-    let mut ticks = tokio::time::interval(PERIOD);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            () = end.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
+        let mut round = None;
         for (namespace, _) in context.world.rooms() {
             match ask(&context.client, &namespace).await {
-                Ok(tried) => context.forgery(tried),
+                Ok(Tried::Refused) => round = round.or(Some(Tried::Refused)),
+                Ok(Tried::Passed) => round = Some(Tried::Passed),
                 Err(error) => tracing::warn!(namespace, %error, "a forgery could not be tried"),
             }
+        }
+        if let Some(tried) = round {
+            context.forgery(tried);
+        }
+        let pause = match round {
+            Some(Tried::Passed) => RETRY,
+            _ => PERIOD,
+        };
+        tokio::select! {
+            () = end.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
