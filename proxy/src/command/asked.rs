@@ -7,6 +7,7 @@ use sallyport_audit::record::Param;
 use sallyport_crds::access_request::CommandView;
 use sallyport_crds::approval_policy::GrantScope;
 use sallyport_policy::decide::{Command, Denial, Hold};
+use sallyport_policy::sql::without_secrets;
 
 use super::Kind;
 use crate::session::Session;
@@ -138,7 +139,7 @@ pub(super) fn view(session: &Session, asked: &[Asked], digest: String, risk: u8)
     let mut counts = masker.counts();
     let texts: Vec<&str> = asked.iter().map(|one| &*one.command.text).collect();
     let text = texts.join(";\n");
-    let text = escaped(&masker.free_text(&text, &mut counts), true);
+    let text = escaped(&masker.free_text(&without_secrets(&text), &mut counts), true);
     let summary: String = text
         .split_whitespace()
         .collect::<Vec<_>>()
@@ -146,7 +147,12 @@ pub(super) fn view(session: &Session, asked: &[Asked], digest: String, risk: u8)
         .chars()
         .take(80)
         .collect();
-    let shown = |value: &String| cut(&escaped(&masker.free_text(value, &mut masker.counts()), false), 4096);
+    let shown = |value: &String| {
+        cut(
+            &escaped(&masker.free_text(&without_secrets(value), &mut masker.counts()), false),
+            4096,
+        )
+    };
     let mut verbs: Vec<String> = Vec::new();
     let mut tables: Vec<String> = Vec::new();
     for one in asked {

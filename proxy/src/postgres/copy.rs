@@ -159,7 +159,8 @@ fn options(format: &sql::CopyFormat) -> Option<CopyFormat> {
             let delimiter = byte(&format.delimiter, b'\t')?;
             Some(CopyFormat::Text {
                 delimiter,
-                null: null("\\N"),
+                // A NULL of the client's choosing could stand for a value; then it is masked as one.
+                null: b"\\N".to_vec(),
                 header: format.header,
             })
         }

@@ -6,7 +6,9 @@
 
 mod pipeline;
 mod query;
+mod strict;
 mod understand;
+mod unfold;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,6 +31,7 @@ pub use query::query;
 pub use understand::{Understood, understand};
 
 /// By what a unit is understood.
+#[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The rules.
     pub policy: &'a Policy,

@@ -15,6 +15,7 @@ pub mod errors;
 pub mod expect;
 pub mod forward;
 pub mod frame;
+pub mod handed;
 pub mod hold;
 pub mod judge;
 pub mod message;

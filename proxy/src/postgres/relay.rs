@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sallyport_audit::record::Fate;
+use sallyport_policy::mask::action::REDACTED;
 use sallyport_policy::mask::copy::CopyError;
 use sallyport_policy::mask::{Counts, Masker, RowError};
 
@@ -71,9 +72,14 @@ pub struct State {
     pub next_number: u64,
     /// The answer to a question of the door's own, once it is there.
     pub answered: Option<Result<Vec<Vec<Row>>, AskError>>,
+    /// Whether the open transaction did something guarded: what it says at its end is, too.
+    pub guarded: bool,
     /// Whether a RowDescription may name relations that no catalog holds.
     pub strangers: bool,
 }
+
+/// Settings that are reported and take any text.
+const FREE_SETTINGS: [&str; 4] = ["application_name", "search_path", "session_authorization", "TimeZone"];
 
 /// Why nothing more is relayed.
 #[derive(Debug, thiserror::Error)]
@@ -162,7 +168,7 @@ fn aside(state: &mut State, tag: u8, body: Body<'_>, out: &mut Vec<u8>) -> Resul
     match tag {
         b'N' => {
             let fields = errors::fields(body)?;
-            let guarded = state.view().is_some_and(|view| view.guarded);
+            let guarded = state.is_guarded();
             let reader = Reader {
                 masker: &state.masker,
                 catalog: &state.known.snapshot,
@@ -175,6 +181,9 @@ fn aside(state: &mut State, tag: u8, body: Body<'_>, out: &mut Vec<u8>) -> Resul
             if name == "client_encoding" && !settings::is_utf8(value) {
                 return Err(Broken::Encoding);
             }
+            // Code can put anything into a setting that takes any text.
+            let hides = FREE_SETTINGS.contains(&name) && state.is_guarded();
+            let value = if hides { REDACTED } else { value };
             let (name, value) = (
                 state.masker.free_text(name, &mut state.counts),
                 state.masker.free_text(value, &mut state.counts),
@@ -226,8 +235,14 @@ impl State {
             ledger,
             next_number: 1,
             answered: None,
+            guarded: false,
             strangers: false,
         }
+    }
+
+    /// Whether words about the answer that is under way, or the transaction, may hold protected values.
+    fn is_guarded(&mut self) -> bool {
+        self.guarded || self.view().is_some_and(|view| view.guarded)
     }
 
     /// How the answer that is under way is masked.

@@ -22,6 +22,8 @@ pub struct View {
     pub known: Arc<Known>,
     /// What flows where, by every reading of the text; empty where nothing is known.
     pub lineages: Vec<Lineage>,
+    /// Whether it is not known what its names mean: then everything that is protected anywhere may flow into each value.
+    pub nameless: bool,
     /// Whether a protected column or code that nobody can see into stands anywhere in it: then its errors and notices say no
     /// more than their SQLSTATE does.
     pub guarded: bool,
@@ -42,7 +44,17 @@ impl View {
             masker,
             known,
             lineages: Vec::new(),
+            nameless: false,
             guarded,
+        }
+    }
+
+    /// A view on a statement whose names may mean anything.
+    #[must_use]
+    pub fn nameless(masker: Arc<Masker>, known: Arc<Known>) -> Self {
+        Self {
+            nameless: true,
+            ..Self::unknown(masker, known)
         }
     }
 
@@ -56,6 +68,7 @@ impl View {
             masker,
             known,
             lineages,
+            nameless: false,
             guarded,
         }
     }
@@ -63,6 +76,14 @@ impl View {
     /// What flows into column `index` of `count`.
     #[must_use]
     pub fn flows(&self, index: usize, count: usize) -> Source {
+        if self.nameless {
+            let rules = self.known.protected.all();
+            return if rules.is_empty() {
+                Source::Unknown
+            } else {
+                Source::Tainted(rules)
+            };
+        }
         let each = self
             .lineages
             .iter()

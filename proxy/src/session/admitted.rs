@@ -8,6 +8,7 @@ use sallyport_audit::Time;
 use sallyport_audit::record::{Batch, Closed, EndCause, Event, SessionId};
 use sallyport_policy::Subject;
 use sallyport_policy::mask::RuleSet;
+use sallyport_policy::sql::without_secrets;
 use tokio::sync::watch;
 
 use super::grants::{Grant, Grants, Revoked};
@@ -169,15 +170,16 @@ impl Session {
         &self.ledger
     }
 
-    /// A command's text as it is recorded: exact, or with detector hits masked where a sink asks for that.
+    /// A command's text as it is recorded: exact but for credentials, or with detector hits masked where a sink asks for that.
     #[must_use]
     pub fn recorded_text(&self, text: &str) -> String {
+        let text = without_secrets(text);
         if !self.open.mask_command_text {
-            return text.to_owned();
+            return text.into_owned();
         }
         // Nobody is exempt here: the record is read by others.
         let masker = self.open.policy.masks().masker(&RuleSet::default());
-        masker.free_text(text, &mut masker.counts()).into_owned()
+        masker.free_text(&text, &mut masker.counts()).into_owned()
     }
 
     /// The token it came with, for those that have to be checked again while it lasts.

@@ -26,14 +26,18 @@ use databases::{Databases, Secrets};
 use play::{Stage, Through};
 use verdict::{is_answered_as, seen_to_leak};
 
-fn every_case(major: u8, profile: &str) {
+const CASES: &str = include_str!("cases.jsonl");
+/// Variants of each kind: they take minutes.
+const VARIANTS: &str = include_str!("variants.jsonl");
+
+fn every_case(cases: &str, major: u8, profile: &str) {
     let server = common::postgres::server_of(major);
-    let databases = Databases::new(&server, &format!("{major}_{}", profile.to_lowercase()));
+    let databases = Databases::new(&server, &format!("{major}_{}_{}", profile.to_lowercase(), cases.len()));
     let door = TestDoor::before(&Given::cases_under(profile), server.clone(), "postgres".to_owned());
     let only = std::env::var("LEAKS_ONLY").ok();
     let mut faults = Vec::new();
     let mut tried = 0;
-    for case in Case::all() {
+    for case in Case::all(cases) {
         if only.as_ref().is_some_and(|only| !case.id.contains(only.as_str())) || !case.runs_on(major) {
             continue;
         }
@@ -75,10 +79,44 @@ fn every_case(major: u8, profile: &str) {
 
 #[test]
 fn standard_on_15() {
-    every_case(15, "Standard");
+    every_case(CASES, 15, "Standard");
 }
 
 #[test]
 fn standard_on_18() {
-    every_case(18, "Standard");
+    every_case(CASES, 18, "Standard");
+}
+
+#[test]
+fn strict_on_15() {
+    every_case(CASES, 15, "Strict");
+}
+
+#[test]
+fn strict_on_18() {
+    every_case(CASES, 18, "Strict");
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test -p sallyport-proxy --test leaks -- --ignored"]
+fn variants_standard_on_15() {
+    every_case(VARIANTS, 15, "Standard");
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test -p sallyport-proxy --test leaks -- --ignored"]
+fn variants_standard_on_18() {
+    every_case(VARIANTS, 18, "Standard");
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test -p sallyport-proxy --test leaks -- --ignored"]
+fn variants_strict_on_15() {
+    every_case(VARIANTS, 15, "Strict");
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test -p sallyport-proxy --test leaks -- --ignored"]
+fn variants_strict_on_18() {
+    every_case(VARIANTS, 18, "Strict");
 }

@@ -33,7 +33,16 @@ pub enum ProblemKind {
 /// Compiles a rule, or says everything that is wrong with it.
 pub fn compile(name: &str, uid: &str, generation: i64, spec: &MaskingRuleSpec) -> Result<Rule, Vec<RuleProblem>> {
     let mut problems = Problems::default();
-    let profile = profile(spec, &mut problems);
+    let profile = match spec.effective_profile() {
+        SpecProfile::Standard => Profile::Standard,
+        SpecProfile::Strict => Profile::Strict,
+    };
+    if spec.allow_equality {
+        problems.not_implemented(
+            "allowEquality",
+            "comparing a protected column by its keyed hash is still to come: leave allowEquality out",
+        );
+    }
     let action = problems.action(&spec.action);
     let detectors = problems.detectors(&spec.matches);
     let patterns = problems.patterns(&spec.matches);
@@ -62,18 +71,6 @@ pub fn compile(name: &str, uid: &str, generation: i64, spec: &MaskingRuleSpec) -
             allow_writes: spec.allow_writes,
         }),
         _ => Err(problems.0),
-    }
-}
-
-fn profile(spec: &MaskingRuleSpec, problems: &mut Problems) -> Profile {
-    match spec.effective_profile() {
-        SpecProfile::Standard => Profile::Standard,
-        SpecProfile::Strict => {
-            let message =
-                "profile Strict, the default for rules with columns, is still to come: write `profile: Standard`";
-            problems.not_implemented("profile", message);
-            Profile::Strict
-        }
     }
 }
 

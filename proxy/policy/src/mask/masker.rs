@@ -186,6 +186,18 @@ impl Masker {
         self.rules(rules).any(|rule| rule.action.is_some())
     }
 
+    /// Whether some rule with columns is Strict for this person.
+    pub fn is_strict(&self) -> bool {
+        self.strict
+    }
+
+    /// The first of these rules that is Strict for this person.
+    pub fn strict_rule(&self, rules: &RuleSet) -> Option<RuleId> {
+        rules
+            .iter()
+            .find(|id| matches!(self.columns.get(usize::from(*id)), Some(Some(rule)) if rule.strict))
+    }
+
     fn rules<'a>(&'a self, rules: &'a RuleSet) -> impl Iterator<Item = &'a ColumnRule> {
         rules
             .iter()

@@ -117,6 +117,25 @@ impl ProtectedColumns {
         found
     }
 
+    /// The names by which rules are known beyond one revision.
+    pub fn uids(&self, rules: &RuleSet) -> Vec<String> {
+        let named = rules.iter().filter_map(|id| self.rules.get(usize::from(id)));
+        named.map(|(uid, _)| uid.clone()).collect()
+    }
+
+    /// The rules of these names.
+    pub fn of_uids(&self, uids: &[String]) -> RuleSet {
+        let ids = self.rules.iter().enumerate().filter(|(_, (uid, _))| uids.contains(uid));
+        ids.filter_map(|(id, _)| RuleId::try_from(id).ok()).collect()
+    }
+
+    /// All rules that protect anything.
+    pub fn all(&self) -> RuleSet {
+        let mut rules = RuleSet::default();
+        self.columns.values().for_each(|more| _ = rules.extend(more));
+        rules
+    }
+
     /// Protects one more column; true if that was new.
     pub fn add(&mut self, column: ColumnId, rules: &RuleSet) -> bool {
         !rules.is_empty() && self.columns.entry(column).or_default().extend(rules)

@@ -19,6 +19,7 @@ mod names;
 mod parser;
 mod pinned;
 mod pour;
+mod secrets;
 mod statement;
 mod tree;
 mod verb;
@@ -30,6 +31,7 @@ pub use fingerprint::Digest;
 pub use functions::{Safety, safety};
 pub use lineage::{Flow, Lineage, Output, lineage};
 pub use names::{Access, FunctionRef, RelationRef};
+pub use secrets::without_secrets;
 pub use statement::{Script, Statement};
 pub use verb::{Verb, Verbs};
 

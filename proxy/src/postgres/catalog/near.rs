@@ -6,8 +6,8 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +16,7 @@ use super::service::PATIENCE;
 use super::{Known, queries};
 use crate::postgres::ask::{AskError, ask, text};
 use crate::postgres::dial::{Asking, DialError, Reached, dial};
+use crate::postgres::handed::{Entry, MAX_ENTRIES};
 use crate::session::Target;
 
 /// Checks of one session that the side connection answers: short sessions are not worth a connection.
@@ -30,7 +31,9 @@ const NAME: &str = "sallyport_position";
 /// What was known last of a database, and at which write-ahead position. Shared by all threads.
 #[derive(Default)]
 pub(super) struct Latest {
-    known: ArcSwapOption<(String, Arc<Known>)>,
+    known: ArcSwapOption<(String, usize, Arc<Known>)>,
+    /// Where protection went on to.
+    handed: Mutex<Vec<Entry>>,
     connections: AtomicUsize,
 }
 
@@ -67,16 +70,34 @@ thread_local! {
 // === impl Latest ===
 
 impl Latest {
-    pub(super) fn publish(&self, position: &str, known: &Arc<Known>) {
+    /// `entries`: how many of what was handed on are in it.
+    pub(super) fn publish(&self, position: &str, entries: usize, known: &Arc<Known>) {
         self.known
-            .store(Some(Arc::new((position.to_owned(), Arc::clone(known)))));
+            .store(Some(Arc::new((position.to_owned(), entries, Arc::clone(known)))));
     }
 
-    /// What is known, if it was read at this position and for these rules.
+    /// What is known, if it was read at this position and for these rules, with all that was handed on.
     fn at(&self, position: &str, revision: u64) -> Option<Arc<Known>> {
         let latest = self.known.load();
-        let (known_at, known) = latest.as_deref()?;
-        (known_at == position && known.revision == revision).then(|| Arc::clone(known))
+        let (known_at, entries, known) = latest.as_deref()?;
+        let same = known_at == position && known.revision == revision && *entries == self.handed().len();
+        same.then(|| Arc::clone(known))
+    }
+
+    /// Where protection went on to.
+    pub(super) fn handed(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.handed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands protection on. `false` when there is no room: then what copies must not run.
+    pub(super) fn hand_on(&self, entries: Vec<Entry>) -> bool {
+        let mut list = self.handed();
+        for entry in entries {
+            if !list.contains(&entry) {
+                list.push(entry);
+            }
+        }
+        list.len() <= MAX_ENTRIES
     }
 }
 
@@ -234,7 +255,7 @@ mod tests {
             revision: 7,
             ..Known::default()
         });
-        latest.publish("0/1", &known);
+        latest.publish("0/1", 0, &known);
         assert!(latest.at("0/1", 7).is_some_and(|same| Arc::ptr_eq(&same, &known)));
         assert!(latest.at("0/2", 7).is_none(), "something was written");
         assert!(latest.at("0/1", 8).is_none(), "other rules protect other columns");

@@ -15,6 +15,7 @@ use super::{Known, queries, reader};
 use crate::door::Open;
 use crate::postgres::ask::{AskError, Row, ask, text};
 use crate::postgres::dial::{Asking, DialError, Reached, dial};
+use crate::postgres::handed::{self, Entry, MAX_ENTRIES};
 use crate::session::Target;
 
 /// How long an answer may take: beyond it, a session is told that the catalog cannot be read.
@@ -106,6 +107,14 @@ impl Catalogs {
         }
     }
 
+    /// Hands protection on to where a statement copies protected values to, for every session of this door. `false` when the
+    /// list is full: then it must not run.
+    #[must_use]
+    pub fn hand_on(&self, connection: &str, database: &str, entries: Vec<Entry>) -> bool {
+        let place = self.database((connection.to_owned(), database.to_owned()));
+        place.latest.hand_on(entries)
+    }
+
     fn database(&self, key: Key) -> Database {
         let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = databases.get(&key)
@@ -114,7 +123,8 @@ impl Catalogs {
             return known.clone();
         }
         let (queue, requests) = mpsc::unbounded_channel();
-        let latest = Arc::new(Latest::default());
+        // What was handed on outlives a side connection that broke.
+        let latest = databases.get(&key).map(|known| Arc::clone(&known.latest)).unwrap_or_default();
         self.runtime
             .spawn(Side::new(key.1.clone(), Arc::clone(&latest)).run(requests));
         let database = Database { queue, latest };
@@ -133,8 +143,8 @@ struct Side {
     types: Arc<HashMap<u32, sallyport_policy::mask::types::Class>>,
     /// Counts changes of `snapshot`.
     version: u64,
-    /// What it found last, and at which version.
-    known: Option<(u64, Arc<Known>)>,
+    /// What it found last: at which version, with how many entries of what was handed on.
+    known: Option<(u64, usize, Arc<Known>)>,
     latest: Arc<Latest>,
 }
 
@@ -189,7 +199,6 @@ impl Side {
             let answer = match &checked {
                 Ok(()) => {
                     let known = self.known(&request.policy);
-                    self.latest.publish(&self.position, &known);
                     Ok(known)
                 }
                 Err(error) => Err(error.clone()),
@@ -254,21 +263,31 @@ impl Side {
 
     /// What a policy protects in the present snapshot, resolved once for each revision and snapshot.
     fn known(&mut self, policy: &Arc<Policy>) -> Arc<Known> {
-        if let Some((version, known)) = &self.known
+        let latest = Arc::clone(&self.latest);
+        let mut list = latest.handed();
+        if let Some((version, entries, known)) = &self.known
             && *version == self.version
+            && *entries == list.len()
             && known.revision == policy.revision()
         {
+            self.latest.publish(&self.position, list.len(), known);
             return Arc::clone(known);
         }
-        let before = self.known.as_ref().map(|(_, known)| &*known.protected);
-        let protected = ProtectedColumns::resolve(policy.masks().rules(), &*self.snapshot, before);
+        let before = self.known.as_ref().map(|(_, _, known)| &*known.protected);
+        let mut protected = ProtectedColumns::resolve(policy.masks().rules(), &*self.snapshot, before);
+        for entry in handed::apply(&list, &mut protected, &self.snapshot) {
+            if list.len() < MAX_ENTRIES && !list.contains(&entry) {
+                list.push(entry);
+            }
+        }
         let known = Arc::new(Known {
             snapshot: Arc::clone(&self.snapshot),
             types: Arc::clone(&self.types),
             protected: Arc::new(protected),
             revision: policy.revision(),
         });
-        self.known = Some((self.version, Arc::clone(&known)));
+        self.latest.publish(&self.position, list.len(), &known);
+        self.known = Some((self.version, list.len(), Arc::clone(&known)));
         known
     }
 }

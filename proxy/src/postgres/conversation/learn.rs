@@ -13,6 +13,7 @@ use super::{Conversation, Over};
 use crate::postgres::after::Stale;
 use crate::postgres::catalog::{CatalogError, Depth, Known, Own, own_query, read_own};
 use crate::postgres::forward;
+use crate::postgres::handed::{self, Entry};
 use crate::postgres::message::Transaction;
 use crate::postgres::names::{Prepared, Stated};
 use crate::postgres::script;
@@ -25,6 +26,8 @@ pub(super) struct OwnRelations {
     types: HashMap<Oid, Class>,
     /// Whether they are all relations there are: after uncommitted DDL of its own.
     all: bool,
+    /// Where this session's statements copied protected values to.
+    handed: Vec<Entry>,
 }
 
 /// Whether what a statement means depends on the catalog.
@@ -97,6 +100,7 @@ impl Conversation {
             relations: own.relations,
             types: own.types,
             all,
+            handed: std::mem::take(&mut self.own.handed),
         };
         if names {
             let listed = own.prepared.into_iter().filter_map(|(name, text)| {
@@ -123,8 +127,18 @@ impl Conversation {
 // === impl OwnRelations ===
 
 impl OwnRelations {
+    /// Notes where protected values go; `false` when there is no room to.
+    pub(super) fn hand_on(&mut self, entries: Vec<Entry>) -> bool {
+        for entry in entries {
+            if !self.handed.contains(&entry) {
+                self.handed.push(entry);
+            }
+        }
+        self.handed.len() <= handed::MAX_ENTRIES
+    }
+
     /// The shared catalog with what only this session sees laid over it.
-    pub(super) fn over(&self, shared: &Arc<Known>, session: &Session) -> Arc<Known> {
+    pub(super) fn over(&mut self, shared: &Arc<Known>, session: &Session) -> Arc<Known> {
         if self.relations.is_empty() && !self.all {
             return Arc::clone(shared);
         }
@@ -142,7 +156,12 @@ impl OwnRelations {
             shared.snapshot.with(relations)
         };
         let rules = session.open().policy.masks().rules();
-        let protected = ProtectedColumns::resolve(rules, &snapshot, Some(&shared.protected));
+        let mut protected = ProtectedColumns::resolve(rules, &snapshot, Some(&shared.protected));
+        for entry in handed::apply(&self.handed, &mut protected, &snapshot) {
+            if !self.handed.contains(&entry) {
+                self.handed.push(entry);
+            }
+        }
         let mut types = (*shared.types).clone();
         types.extend(self.types.iter().map(|(oid, class)| (*oid, *class)));
         Arc::new(Known {

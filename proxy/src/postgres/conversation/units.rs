@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use sallyport_audit::Time;
 use sallyport_audit::record::EndCause;
+use sallyport_policy::sql::Verb;
 
 use super::desk::Held;
 use super::learn::needs_catalog;
@@ -14,9 +15,12 @@ use crate::postgres::catalog::CatalogError;
 use crate::postgres::errors::Said;
 use crate::postgres::forward;
 use crate::postgres::frame::{Body, Head};
-use crate::postgres::judge::{self, Context, Plan, Sent};
+use crate::postgres::handed::{self, Entry, Place};
+use crate::postgres::judge::{self, Act, Context, Plan, Sent};
 use crate::postgres::message::{self, Transaction};
+use crate::postgres::names::Stated;
 use crate::postgres::refuse;
+use crate::postgres::rows::View;
 use crate::postgres::script::{self, Text};
 use crate::postgres::unit::{End, Found};
 use crate::session::Session;
@@ -149,11 +153,53 @@ impl Conversation {
             command::settle(session, decided, &mut desk).await
         };
         match settled {
-            Settled::Run(recorded) => self.forward(unit, plan, Some(recorded)),
+            Settled::Run(recorded) => {
+                if !self.hand_on(session, &plan) {
+                    let words =
+                        "protection could not be handed on to all that this copies to: send the statements one by one";
+                    self.refuse_all(&unit, &Refused::new(Kind::Denied, words));
+                    return Ok(());
+                }
+                self.forward(unit, plan, Some(recorded));
+            }
             Settled::Refuse(refused) => self.refuse_all(&unit, &refused),
             Settled::Over(gone) => return Err(gone.into()),
         }
         Ok(())
+    }
+
+    /// Protects what the unit copies protected values to, before it runs. `false` where that cannot be.
+    fn hand_on(&mut self, session: &Session, plan: &Plan) -> bool {
+        let mut entries: Vec<Entry> = Vec::new();
+        let (mut made, mut whole) = (false, true);
+        let mut look = |view: &View, stated: &Stated| {
+            let protected = &view.known.protected;
+            let alters = stated.readings().any(|statement| statement.verbs.contains(Verb::Alter));
+            let touches = view.nameless || view.lineages.iter().any(|one| !one.touched_rules(protected).is_empty());
+            // What is made under one name and renamed at once is never seen under the name that is noted.
+            whole &= !(made && alters && touches);
+            let more = handed::entries(view, self.path.as_ref());
+            made |= more.iter().any(|entry| matches!(entry.place, Place::Named { .. }));
+            entries.extend(more);
+        };
+        for step in &plan.steps {
+            match &step.act {
+                Act::Query(parts) => parts.iter().for_each(|part| look(&part.view, &part.stated)),
+                Act::Bind(_, portal) => {
+                    if let Some(stated) = &portal.stated {
+                        look(&portal.view, stated);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if entries.is_empty() {
+            return whole;
+        }
+        let shared = entries.iter().filter(|entry| !entry.own).cloned().collect();
+        let room = self.own.hand_on(entries);
+        let connection = &session.open().connection.uid;
+        whole && room && self.catalogs.hand_on(connection, &self.database, shared)
     }
 
     /// Understands a unit by what is known now.

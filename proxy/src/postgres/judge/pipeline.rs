@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use sallyport_audit::record::{MAX_PARAM, Param};
 use sallyport_policy::decide::Verdict;
+use sallyport_policy::sql::without_secrets;
 
+use super::unfold::Unfolding;
 use super::{Act, Context, Names, Plan, Portal, Step, understand};
 use crate::command::Asked;
 use crate::postgres::after::After;
@@ -89,7 +91,7 @@ pub fn pipeline(context: &Context<'_>, names: &mut Names, messages: Vec<(Head, S
         context,
         names,
         plan: Plan::default(),
-        definitions: false,
+        unfolding: Unfolding::default(),
     };
     for (head, message) in messages {
         let (command, act) = reader.read(message);
@@ -107,7 +109,7 @@ struct Reader<'a> {
     context: &'a Context<'a>,
     names: &'a mut Names,
     plan: Plan,
-    definitions: bool,
+    unfolding: Unfolding,
 }
 
 impl Reader<'_> {
@@ -161,7 +163,12 @@ impl Reader<'_> {
         let Some(stated) = stated else {
             return (None, Act::Parse(change));
         };
-        let mut understood = understand(self.context, self.names, &stated, self.definitions);
+        let mut understood = understand(
+            &self.unfolding.context(self.context),
+            self.names,
+            &stated,
+            &self.unfolding,
+        );
         understood.asked.command.parameters = stated.statement().map_or(0, |statement| {
             usize::try_from(statement.highest_param).unwrap_or(usize::MAX)
         });
@@ -211,9 +218,14 @@ impl Reader<'_> {
                 .expect(Change::Bind(bind.portal.to_owned(), Rc::clone(&portal)));
             return (None, Act::Bind(bind.portal.to_owned(), portal));
         };
-        let mut understood = understand(self.context, self.names, stated, self.definitions);
+        let mut understood = understand(
+            &self.unfolding.context(self.context),
+            self.names,
+            stated,
+            &self.unfolding,
+        );
         parameters(bind, &mut understood.asked);
-        self.definitions |= understood.after.stale.relations || understood.after.stale.path;
+        self.unfolding.add(self.context, &understood);
         let portal = portal(Rc::clone(&understood.view), Some(stated.clone()));
         self.names
             .expect(Change::Bind(bind.portal.to_owned(), Rc::clone(&portal)));
@@ -294,7 +306,7 @@ fn parameters(bind: &Bind<'_>, asked: &mut Asked) {
         let param = match value {
             None => Param::null(),
             Some(bytes) => match std::str::from_utf8(bytes) {
-                Ok(text) if !binary => Param::text(text, MAX_PARAM),
+                Ok(text) if !binary => Param::text(&without_secrets(text), MAX_PARAM),
                 _ => Param::binary(bytes, MAX_PARAM),
             },
         };

@@ -1,5 +1,6 @@
 //! A Query string: all of its statements, judged whole.
 
+use super::unfold::Unfolding;
 use super::{Act, Context, Plan, Step, understand};
 use crate::postgres::frame::Head;
 use crate::postgres::names::{Names, Stated};
@@ -10,15 +11,15 @@ use crate::postgres::script::Text;
 pub fn query(context: &Context<'_>, names: &mut Names, head: Head, text: &Text) -> Plan {
     let mut plan = Plan::default();
     let mut parts = Vec::new();
-    let mut definitions = false;
+    let mut unfolding = Unfolding::default();
     for index in 0..text.script.statements.len() {
         let stated = Stated {
             text: text.text.clone(),
             script: text.script.clone(),
             index,
         };
-        let understood = understand(context, names, &stated, definitions);
-        definitions |= understood.after.stale.relations || understood.after.stale.path;
+        let understood = understand(&unfolding.context(context), names, &stated, &unfolding);
+        unfolding.add(context, &understood);
         if let Some(change) = &understood.change {
             names.expect(change.clone());
         }

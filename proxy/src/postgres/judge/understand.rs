@@ -9,7 +9,8 @@ use sallyport_policy::decide::{Command, Denial, DeniedBy};
 use sallyport_policy::sql::lineage::Lineage;
 use sallyport_policy::sql::{Effect, Statement, Verb, lineage};
 
-use super::Context;
+use super::unfold::Unfolding;
+use super::{Context, strict};
 use crate::command::{Asked, Kind, Rejection};
 use crate::postgres::after::{self, After};
 use crate::postgres::names::{Change, Names, Stated};
@@ -30,9 +31,9 @@ pub struct Understood {
     pub change: Option<Change>,
 }
 
-/// Understands one statement. `definitions`: an earlier statement of the same unit may make relations that no catalog holds
-/// yet.
-pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, definitions: bool) -> Understood {
+/// Understands one statement. `before`: what earlier statements of the same unit change.
+pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, before: &Unfolding) -> Understood {
+    let definitions = before.definitions;
     let mut asked = Asked::new(command(context, stated));
     let mut lineages = Vec::new();
     for statement in stated.readings() {
@@ -41,15 +42,19 @@ pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, definit
         encoding(statement, &mut asked);
     }
     writes(context, stated, &lineages, &mut asked);
+    sinks(context, &lineages, &mut asked);
+    let statements: Vec<&Statement> = stated.readings().collect();
+    strict::refuse(context, &statements, &lineages, &mut asked);
+    let nameless = is_nameless(context, stated, before, &mut asked);
     asked.fingerprint = stated
         .statement()
         .and_then(|statement| statement.fingerprint)
         .map(|digest| digest.0);
     asked.meaning = meaning(context, &lineages);
     let (masker, known) = (Arc::clone(context.masker), Arc::clone(context.known));
-    let mut view = match context.path {
-        Some(_) => View::of(masker, known, lineages),
-        None => View::unknown(masker, known),
+    let mut view = match nameless {
+        false => View::of(masker, known, lineages),
+        true => View::nameless(masker, known),
     };
     view.guarded |= context.masker.acts() && !asked.command.opaque.is_empty();
     Understood {
@@ -171,11 +176,38 @@ fn encoding(statement: &Statement, asked: &mut Asked) {
     }
 }
 
-fn reject(asked: &mut Asked, kind: Kind, by: DeniedBy, reason: String) {
+pub(super) fn reject(asked: &mut Asked, kind: Kind, by: DeniedBy, reason: String) {
     asked.refused.get_or_insert(Rejection {
         kind,
         denial: Denial { by, reason },
     });
+}
+
+/// Whether it cannot be known what the names of a statement mean. Then nothing may be copied: nobody would know what.
+fn is_nameless(context: &Context<'_>, stated: &Stated, before: &Unfolding, asked: &mut Asked) -> bool {
+    let named = stated.readings().any(|statement| !statement.relations.is_empty());
+    let lost = context.path.is_none() || before.shaken;
+    if context.known.protected.is_empty() || !named || !(lost || before.moved) {
+        return context.path.is_none() && named;
+    }
+    let copies = [Verb::Insert, Verb::Update, Verb::Merge, Verb::Create, Verb::Alter];
+    if lost && stated.readings().any(|statement| statement.verbs.any(&copies)) {
+        let words = "what its names mean is not known here, behind changes of the same unit: send it on its own";
+        reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
+    }
+    true
+}
+
+/// A value that is left in a setting, a notification, a sequence or a lock comes out where no mask follows.
+fn sinks(context: &Context<'_>, lineages: &[Lineage], asked: &mut Asked) {
+    for column in lineages.iter().flat_map(|lineage| lineage.sunk.iter()) {
+        if context.known.protected.contains(*column) {
+            let name = column_name(context, *column).unwrap_or_default();
+            let words =
+                format!("column {name} is protected, and a function would leave its values where no mask follows");
+            reject(asked, Kind::Denied, DeniedBy::Limit, words);
+        }
+    }
 }
 
 /// Who may not see a column may not overwrite it: masked values that are written back destroy data.
@@ -198,7 +230,7 @@ fn writes(context: &Context<'_>, stated: &Stated, lineages: &[Lineage], asked: &
     }
 }
 
-fn column_name(context: &Context<'_>, id: ColumnId) -> Option<String> {
+pub(super) fn column_name(context: &Context<'_>, id: ColumnId) -> Option<String> {
     let relation = context.known.snapshot.relation(id.relation)?;
     let column = relation.columns.iter().find(|column| column.attnum == id.column)?;
     Some(format!("{}.{}", relation.qualified(), column.name))

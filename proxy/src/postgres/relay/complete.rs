@@ -50,6 +50,7 @@ pub(super) fn command(
     if state.copy_out.is_some() {
         return Err(Broken::Unasked(tag));
     }
+    state.guarded = state.is_guarded();
     let copied = state.copy_in.take().map(|copy| copy.tally.copied());
     let n = rows(text);
     state.with_running(|running, counts| {
@@ -182,6 +183,7 @@ pub(super) fn ready(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut V
     state.unsynced = !state.expected.is_empty();
     state.pay_done();
     if transaction == Transaction::Idle {
+        state.guarded = false;
         let changed = mem::take(&mut state.changed);
         state.stale.add(changed);
         for running in state.names.transaction_ended() {

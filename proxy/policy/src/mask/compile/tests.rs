@@ -78,7 +78,12 @@ fn what_is_still_to_come_is_said_to_be() {
     let columns = json!({"columns": ["a.b.c"]});
     let mut strict = spec(columns.clone(), json!({"type": "Redact"}));
     strict.profile = None;
-    assert_eq!(problems(&strict), [("profile".into(), ProblemKind::NotImplemented)]);
+    assert_eq!(problems(&strict), [], "Strict by default");
+    strict.allow_equality = true;
+    assert_eq!(
+        problems(&strict),
+        [("allowEquality".into(), ProblemKind::NotImplemented)]
+    );
     for action in [
         json!({"type": "Tokenize", "tokenize": {"keySecretRef": {"name": "k", "key": "k"}}}),
         json!({"type": "Generalize", "generalize": {"datesTo": "Year"}}),

@@ -142,6 +142,11 @@ impl<'c> Walker<'c> {
         if let Some(id) = id {
             self.assign(id, &flow);
         }
+        // What is written to a view is written to what it shows.
+        if let Some(view) = self.target_relation(target).filter(|relation| relation.is_view()) {
+            let below = self.rows_of(view, false).named(name).unwrap_or_default();
+            below.columns().iter().for_each(|id| self.assign(*id, &flow));
+        }
         given.entry(name.into()).or_default().join(&flow);
     }
 
@@ -159,6 +164,7 @@ impl<'c> Walker<'c> {
                 .map(|value| self.expression(value, scope))
                 .unwrap_or_default()
                 .mixed();
+            self.work(&flow);
             // Subscripts and fields of the place that is assigned are expressions of their own.
             for step in one.list("indirection") {
                 flow.join(&self.expression(step, scope));

@@ -24,6 +24,7 @@ impl Walker<'_> {
             "FuncCall" => {
                 let mut flow = self.below(node, scope);
                 flow.unknown |= self.is_opaque_call(node);
+                self.sink(node, &flow);
                 flow
             }
             "AExpr" => {
@@ -46,7 +47,35 @@ impl Walker<'_> {
                 }
                 flow
             }
+            "TypeCast" => self.cast(node, scope),
             _ => self.below(node, scope),
+        }
+    }
+
+    /// A stored column may be cast to text and still be shown as it stands.
+    fn cast(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Flow {
+        let mut flow = self.below(node, scope);
+        let is_column = node.node("arg").is_some_and(|arg| arg.is("ColumnRef"));
+        let to_text = node.node("type_name").is_some_and(|to| {
+            matches!(
+                to.names("names")[..],
+                ["text"] | ["pg_catalog", "varchar" | "text"] | ["varchar"]
+            ) && !to.has("typmods")
+                && !to.has("array_bounds")
+        });
+        if is_column && to_text {
+            let bare = node.node("arg").map(|arg| self.expression(arg, scope).bare);
+            flow.as_text = bare == Some(true);
+        }
+        flow
+    }
+
+    /// A function with an effect beyond the statement takes the values along.
+    fn sink(&mut self, node: Node<'_>, flow: &Flow) {
+        let names = node.names("funcname");
+        let effect = qualified(&names).map(|(schema, name)| safety(schema.as_deref(), &name));
+        if matches!(effect, Some(Safety::Effect(_))) {
+            self.found.sunk.extend(flow.columns().iter().copied());
         }
     }
 

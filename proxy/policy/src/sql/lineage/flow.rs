@@ -8,6 +8,8 @@ pub struct Flow {
     columns: Vec<ColumnId>,
     /// Whether it is a stored column as it stands, unchanged on its way.
     pub bare: bool,
+    /// Whether it is such a column cast to text and nothing else.
+    pub as_text: bool,
     /// Whether something else flows in that cannot be known.
     pub unknown: bool,
     /// Whether values of any column of the database may flow in: statistics of the planner.
@@ -67,6 +69,7 @@ impl Flow {
     #[must_use]
     pub fn mixed(mut self) -> Self {
         self.bare = false;
+        self.as_text = false;
         self
     }
 }

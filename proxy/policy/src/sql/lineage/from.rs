@@ -68,6 +68,7 @@ impl Walker<'_> {
             "RangeTableFunc" | "JsonTable" => {
                 let scope = self.lateral(outer, beside, true);
                 let flow = self.below(node, &scope);
+                self.work(&flow);
                 let columns = columns_of(node)
                     .into_iter()
                     .map(|name| Column {
@@ -163,6 +164,7 @@ impl Walker<'_> {
 
     fn function_rows(&mut self, call: Node<'_>, definitions: &[Node<'_>], scope: &Scope<'_>) -> Rows {
         let flow = self.expression(call, scope).mixed();
+        self.work(&flow);
         let column = |name: &str| Column {
             name: name.into(),
             flow: flow.clone(),

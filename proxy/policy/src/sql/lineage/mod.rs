@@ -39,6 +39,11 @@ pub struct Lineage {
     pub touched: BTreeSet<ColumnId>,
     /// Columns that stand elsewhere than in an output: conditions, order, grouping. Each is an oracle about its values.
     pub elsewhere: BTreeSet<ColumnId>,
+    /// Columns that an expression works on, whatever becomes of it: anything but a column as it stands or cast to text.
+    pub worked: BTreeSet<ColumnId>,
+    /// Columns whose values are handed to a function that leaves them where no mask follows: a notification, a setting, a
+    /// sequence, a lock.
+    pub sunk: BTreeSet<ColumnId>,
     /// Columns that are assigned, with what flows into them. A value from the client flows from nowhere.
     pub assigned: BTreeMap<ColumnId, Flow>,
     /// The relation that the statement makes from a query, with its columns: whatever protects their sources must go on to
@@ -72,6 +77,10 @@ pub struct Created {
     pub schema: Option<String>,
     /// Name.
     pub name: String,
+    /// Whether it is the session's own.
+    pub temporary: bool,
+    /// Whether it is a view, which is read through and holds nothing.
+    pub view: bool,
     /// Its columns; `None` if they cannot be known.
     pub columns: Option<Vec<Output>>,
 }

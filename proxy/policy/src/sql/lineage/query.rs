@@ -50,6 +50,7 @@ impl Walker<'_> {
         let mut rows = side(self, "larg");
         let right = side(self, "rarg");
         rows.join(&right);
+        self.work(&rows.all());
         self.after(node, &rows, scope);
         rows
     }
@@ -57,10 +58,12 @@ impl Walker<'_> {
     fn values(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Rows {
         let mut rows: Option<Rows> = None;
         for list in node.list("values_lists") {
-            let flows = list
+            let flows: Vec<Flow> = list
                 .list("items")
                 .map(|item| self.expression(item, scope).mixed())
-                .enumerate();
+                .collect();
+            flows.iter().for_each(|flow| self.work(flow));
+            let flows = flows.into_iter().enumerate();
             let columns = flows.map(|(index, flow)| Column {
                 name: format!("column{}", index + 1).into(),
                 flow,
@@ -128,6 +131,8 @@ impl Walker<'_> {
             let Some(value) = target.node("val") else { continue };
             if let Some(expanded) = self.expanded(value, scope) {
                 self.touch(&expanded.all());
+                let worked = expanded.columns.iter().filter(|column| !column.flow.bare);
+                worked.for_each(|column| self.work(&column.flow));
                 rows.columns.extend(expanded.columns);
                 if let Some(open) = expanded.open {
                     rows.open.get_or_insert_with(Flow::clean).join(&open);
@@ -136,6 +141,9 @@ impl Walker<'_> {
             }
             let mut flow = self.expression(value, scope);
             flow.bare &= value.is("ColumnRef");
+            if !flow.bare && !flow.as_text {
+                self.work(&flow);
+            }
             let name: Rc<str> = match target.text("name") {
                 "" => label::of(value).into(),
                 name => name.into(),

@@ -25,7 +25,7 @@ impl Walker<'_> {
             "SelectStmt" => {
                 let rows = self.query(node, &Scope::default());
                 match node.node("into_clause").or_else(|| leftmost_into(node)) {
-                    Some(into) => self.create(into.node("rel"), &into.names("col_names"), rows),
+                    Some(into) => self.create(into.node("rel"), &into.names("col_names"), rows, false),
                     None => Some(rows),
                 }
             }
@@ -35,11 +35,11 @@ impl Walker<'_> {
                     .and_then(|query| self.outputs(query))
                     .unwrap_or_else(Rows::unknown);
                 let into = query("into")?;
-                self.create(into.node("rel"), &into.names("col_names"), rows)
+                self.create(into.node("rel"), &into.names("col_names"), rows, false)
             }
             "ViewStmt" => {
                 let rows = query("query").map_or_else(Rows::unknown, |query| self.query(query, &Scope::default()));
-                self.create(query("view"), &node.names("aliases"), rows)
+                self.create(query("view"), &node.names("aliases"), rows, true)
             }
             "PrepareStmt" | "DeclareCursorStmt" => {
                 // The statement itself returns nothing; its query's rows come later, by EXECUTE or FETCH.
@@ -56,6 +56,7 @@ impl Walker<'_> {
             }
             _ => {
                 self.everything_below(node);
+                self.column_types(node);
                 Some(Rows::default())
             }
         }
@@ -66,7 +67,7 @@ impl Walker<'_> {
         self.touch(&flow);
     }
 
-    fn create(&mut self, relation: Option<Node<'_>>, names: &[&str], mut rows: Rows) -> Option<Rows> {
+    fn create(&mut self, relation: Option<Node<'_>>, names: &[&str], mut rows: Rows, view: bool) -> Option<Rows> {
         self.touch(&rows.all());
         rows.rename(names.iter().copied());
         let relation = relation?;
@@ -74,6 +75,8 @@ impl Walker<'_> {
         self.found.created = Some(Created {
             schema: schema.map(str::to_owned),
             name: relation.text("relname").to_owned(),
+            temporary: relation.text("relpersistence") == "t" || relation.text("schemaname") == "pg_temp",
+            view,
             columns: outputs(&rows),
         });
         Some(Rows::default())
@@ -122,6 +125,33 @@ impl Walker<'_> {
             return Rows::default();
         }
         copied(&rows, &named, &ids)
+    }
+
+    /// `ALTER COLUMN … TYPE … USING` moves values from column to column.
+    fn column_types(&mut self, node: Node<'_>) {
+        let Some(target) = node.node("relation").filter(|_| node.is("AlterTableStmt")) else {
+            return;
+        };
+        let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
+        let Some(relation) = self.catalog.resolve(&self.path, schema, target.text("relname")) else {
+            return;
+        };
+        let mut scope = Scope::default();
+        scope.item.rows = self.rows_of(relation, false);
+        for command in node.list("cmds") {
+            let using = command
+                .node("def")
+                .and_then(|definition| definition.node("raw_default"));
+            let (Some(using), Some(column)) = (using, relation.column(command.text("name"))) else {
+                continue;
+            };
+            let flow = self.expression(using, &scope);
+            let id = ColumnId {
+                relation: relation.oid,
+                column: column.attnum,
+            };
+            self.assign(id, &flow);
+        }
     }
 
     /// A statement of another kind returns no rows, but its errors may quote what it names: all of it counts as touched.

@@ -62,6 +62,13 @@ impl<'c> Walker<'c> {
         }
     }
 
+    /// Notes that an expression works on columns.
+    pub(super) fn work(&mut self, flow: &Flow) {
+        if self.views.is_empty() {
+            self.found.worked.extend(flow.columns().iter().copied());
+        }
+    }
+
     /// Notes an assignment.
     pub(super) fn assign(&mut self, column: ColumnId, flow: &Flow) {
         self.found.touched.insert(column);

@@ -1,0 +1,235 @@
+//! Protection that goes on: what protected values are copied into is protected as they are.
+//!
+//! A statement that copies is noted before it runs, whether or not it succeeds: a column may be protected that need not be,
+//! never the other way round. Places are kept by name until the catalog shows them, then by OID and number too, so that they
+//! stay protected whatever they are called later. The list lives as long as the door's process and is its own: another
+//! replica, or the same after a restart, does not know it (SECURITY.md).
+
+use std::sync::Arc;
+
+use sallyport_policy::catalog::{Catalog, ColumnId, SearchPath, Snapshot};
+use sallyport_policy::mask::ProtectedColumns;
+use sallyport_policy::sql::Lineage;
+use sallyport_policy::sql::lineage::{Created, rules_of};
+
+use super::catalog::Known;
+use super::rows::View;
+
+/// The schema of a session's own relations, where the session has none yet.
+const TEMPORARY: &str = "pg_temp";
+/// OIDs above this are given to relations that a unit is about to make; PostgreSQL begins at the other end.
+const YET_TO_BE: u32 = u32::MAX - 10_000;
+/// Entries of one list: beyond it nothing that copies protected values may run.
+pub const MAX_ENTRIES: usize = 10_000;
+
+/// Where protected values go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A column that exists.
+    Column(ColumnId),
+    /// A column of a relation that is being made; all of them where it is not known which.
+    Named {
+        /// Its schema.
+        schema: String,
+        /// The relation.
+        relation: String,
+        /// The column.
+        column: Option<String>,
+    },
+}
+
+/// A place and the rules that go on to it, by uid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where.
+    pub place: Place,
+    /// Which.
+    pub rules: Vec<String>,
+    /// Whether only this session sees it.
+    pub own: bool,
+}
+
+/// Everywhere that a statement copies protected values to.
+#[must_use]
+pub fn entries(view: &View, path: Option<&SearchPath>) -> Vec<Entry> {
+    let known = &view.known;
+    let mut found = Vec::new();
+    for lineage in &view.lineages {
+        for (column, rules) in lineage.passed_on(&known.protected) {
+            let own = known
+                .snapshot
+                .relation(column.relation)
+                .is_some_and(|relation| relation.schema.starts_with(TEMPORARY));
+            let rules = known.protected.uids(&rules);
+            let place = place(known, column);
+            found.push(Entry { place, rules, own });
+        }
+        if let Some(created) = lineage.created.as_ref().filter(|created| !created.view) {
+            made(known, lineage, created, path, &mut found);
+        }
+    }
+    found
+}
+
+/// A column by number; by name where its relation is yet to be made.
+fn place(known: &Known, id: ColumnId) -> Place {
+    let relation = known.snapshot.relation(id.relation).filter(|one| one.oid > YET_TO_BE);
+    match relation {
+        None => Place::Column(id),
+        Some(relation) => Place::Named {
+            schema: relation.schema.clone(),
+            relation: relation.name.clone(),
+            column: relation
+                .columns
+                .iter()
+                .find(|column| column.attnum == id.column)
+                .map(|column| column.name.clone()),
+        },
+    }
+}
+
+fn made(known: &Known, lineage: &Lineage, created: &Created, path: Option<&SearchPath>, found: &mut Vec<Entry>) {
+    let schema = schema_of(created, path);
+    let mut add = |column: Option<&str>, rules: Vec<String>| {
+        if !rules.is_empty() {
+            found.push(Entry {
+                place: Place::Named {
+                    schema: schema.clone(),
+                    relation: created.name.clone(),
+                    column: column.map(str::to_owned),
+                },
+                rules,
+                own: created.temporary,
+            });
+        }
+    };
+    match &created.columns {
+        Some(columns) => {
+            for column in columns {
+                let rules = known.protected.uids(&rules_of(&column.flow, &known.protected));
+                add(Some(&column.name), rules);
+            }
+        }
+        None => add(None, known.protected.uids(&lineage.touched_rules(&known.protected))),
+    }
+}
+
+/// The schema in which a relation is made.
+#[must_use]
+pub fn schema_of(created: &Created, path: Option<&SearchPath>) -> String {
+    if created.temporary {
+        return TEMPORARY.to_owned();
+    }
+    let first = || {
+        let schemas = path.map(SearchPath::schemas).unwrap_or_default();
+        let lawful = schemas
+            .iter()
+            .find(|name| !name.starts_with(TEMPORARY) && *name != "pg_catalog");
+        lawful.cloned().unwrap_or_default()
+    };
+    created.schema.clone().unwrap_or_else(first)
+}
+
+/// Protects what the entries name. Gives entries by number for names that the catalog has come to know.
+pub fn apply(entries: &[Entry], protected: &mut ProtectedColumns, snapshot: &Snapshot) -> Vec<Entry> {
+    let mut learned = Vec::new();
+    for entry in entries {
+        let rules = protected.of_uids(&entry.rules);
+        match &entry.place {
+            Place::Column(column) => _ = protected.add(*column, &rules),
+            Place::Named {
+                schema,
+                relation,
+                column,
+            } => {
+                let fits = |name: &str| match schema.as_str() {
+                    TEMPORARY => name.starts_with(TEMPORARY),
+                    schema => name == schema,
+                };
+                let relations = snapshot
+                    .relations()
+                    .filter(|one| one.name == *relation && fits(&one.schema));
+                for one in relations {
+                    let columns = one.columns.iter();
+                    for stored in columns.filter(|stored| column.as_ref().is_none_or(|name| stored.name == *name)) {
+                        let id = ColumnId {
+                            relation: one.oid,
+                            column: stored.attnum,
+                        };
+                        if protected.add(id, &rules) {
+                            learned.push(Entry {
+                                place: Place::Column(id),
+                                ..entry.clone()
+                            });
+                        }
+                    }
+                }
+            }
+        }
+    }
+    if !entries.is_empty() {
+        protected.spread(snapshot);
+    }
+    learned
+}
+
+/// The catalog after a statement of the same unit, as far as it can be told before it runs: what it makes, and what it
+/// copies to.
+#[must_use]
+pub fn after(view: &View, path: Option<&SearchPath>) -> Option<(Arc<Known>, Option<SearchPath>)> {
+    let entries = entries(view, path);
+    let created = view.lineages.iter().find_map(|lineage| lineage.created.as_ref());
+    if entries.is_empty() && created.is_none() {
+        return None;
+    }
+    let known = &view.known;
+    let (mut snapshot, mut path) = ((*known.snapshot).clone(), path.cloned());
+    if let Some((created, columns)) = created.and_then(|created| Some((created, created.columns.as_ref()?))) {
+        let schema = schema_of(created, path.as_ref());
+        // No catalog gives out OIDs from the top.
+        let oid = (0..u32::MAX).rev().find(|oid| snapshot.relation(*oid).is_none())?;
+        let columns = columns
+            .iter()
+            .zip(1..)
+            .map(|(output, attnum)| sallyport_policy::catalog::Column {
+                attnum,
+                name: output.name.clone(),
+                type_oid: 0,
+                generated: None,
+            });
+        let relation = sallyport_policy::catalog::Relation {
+            oid,
+            schema: schema.clone(),
+            name: created.name.clone(),
+            columns: columns.collect(),
+            ..Default::default()
+        };
+        let mut protected = (*known.protected).clone();
+        for (output, attnum) in created.columns.iter().flatten().zip(1..) {
+            let id = ColumnId {
+                relation: oid,
+                column: attnum,
+            };
+            protected.add(id, &rules_of(&output.flow, &known.protected));
+        }
+        snapshot = snapshot.with(vec![relation]);
+        path = path.map(|path| {
+            let schemas = std::iter::once(schema).chain(path.schemas().iter().cloned());
+            SearchPath::effective(schemas.collect(), None)
+        });
+        apply(&entries, &mut protected, &snapshot);
+        return Some((with(known, snapshot, protected), path));
+    }
+    let mut protected = (*known.protected).clone();
+    apply(&entries, &mut protected, &snapshot);
+    Some((with(known, snapshot, protected), path))
+}
+
+fn with(known: &Known, snapshot: Snapshot, protected: ProtectedColumns) -> Arc<Known> {
+    Arc::new(Known {
+        snapshot: Arc::new(snapshot),
+        types: Arc::clone(&known.types),
+        protected: Arc::new(protected),
+        revision: known.revision,
+    })
+}

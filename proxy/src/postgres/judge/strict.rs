@@ -1,0 +1,168 @@
+//! Profile Strict: what cannot be shown to be safe is refused, with the reason.
+//!
+//! A protected column may stand as bare output, optionally cast to text. Whatever else touches it, code that nobody can see
+//! into, and whatever tells of values in another way (plans, statistics, activity, large objects) is refused to those for
+//! whom the rule is in force.
+
+use sallyport_policy::catalog::{Catalog as _, ColumnId};
+use sallyport_policy::decide::DeniedBy;
+use sallyport_policy::mask::RuleId;
+use sallyport_policy::sql::{Lineage, Statement, Verb};
+
+use super::Context;
+use super::understand::{column_name, reject};
+use crate::command::{Asked, Kind};
+
+/// System views that tell of other sessions and of values, by how their names begin.
+const TELLING_VIEWS: [&str; 8] = [
+    "pg_stat",
+    "pg_prepared_",
+    "pg_cursors",
+    "pg_replication_",
+    "pg_hba_",
+    "pg_ident_",
+    "pg_file_",
+    "pg_backend_",
+];
+
+/// Refuses a statement that profile Strict does not let through.
+pub(super) fn refuse(context: &Context<'_>, statements: &[&Statement], lineages: &[Lineage], asked: &mut Asked) {
+    if !context.masker.is_strict() {
+        return;
+    }
+    for lineage in lineages {
+        values(context, lineage, asked);
+        definitions(context, statements, lineage, asked);
+    }
+    hidden(context, lineages, asked);
+}
+
+/// Columns that stand where more than their mask can be learned.
+fn values(context: &Context<'_>, lineage: &Lineage, asked: &mut Asked) {
+    let worked = lineage.elsewhere.union(&lineage.worked).chain(&lineage.sunk);
+    for column in worked {
+        let why = "it stands in a condition or an expression, by which its values could be learned";
+        column_refused(context, *column, why, asked);
+    }
+    let copied = lineage.assigned.values().flat_map(|flow| flow.columns().iter());
+    let made = lineage.created.iter().filter(|created| !created.view);
+    let made = made
+        .flat_map(|created| created.columns.iter().flatten())
+        .flat_map(|output| output.flow.columns());
+    for column in copied.chain(made) {
+        column_refused(
+            context,
+            *column,
+            "it would be copied to where the rule does not name it",
+            asked,
+        );
+    }
+    for column in lineage.assigned.keys() {
+        let rules = context.known.protected.rules_of(*column);
+        if rules.is_some_and(|rules| context.policy.forbids_writes(context.subject, rules).is_some()) {
+            column_refused(context, *column, "who may not see its values may not write them", asked);
+        }
+    }
+    if lineage.any {
+        let words = "statistics of the planner hold values of protected columns".to_owned();
+        rule_refused(context, any_rule(context), words, asked);
+    }
+}
+
+/// Plans and definitions about relations with protected columns.
+fn definitions(context: &Context<'_>, statements: &[&Statement], lineage: &Lineage, asked: &mut Asked) {
+    let protected = |relation: u32| {
+        let mut columns = context.known.snapshot.relation(relation)?.columns.iter();
+        columns.find_map(|column| {
+            let id = ColumnId {
+                relation,
+                column: column.attnum,
+            };
+            rule_of(context, id).map(|_| id)
+        })
+    };
+    for statement in statements {
+        if statement.verbs.contains(Verb::Explain)
+            && let Some(column) = lineage.relations.iter().copied().find_map(protected)
+        {
+            column_refused(context, column, "a plan tells of its values", asked);
+        }
+        let defines = matches!(statement.verb, Verb::Create | Verb::Alter) && lineage.created.is_none();
+        if defines && let Some(column) = lineage.written.iter().copied().find_map(protected) {
+            let why = "definitions of its relation (checks, indexes, types) can tell of its values";
+            column_refused(context, column, why, asked);
+        }
+    }
+}
+
+/// Code that nobody can see into, and views that tell of other sessions.
+fn hidden(context: &Context<'_>, lineages: &[Lineage], asked: &mut Asked) {
+    let returns = lineages
+        .iter()
+        .any(|lineage| lineage.outputs.as_ref().is_none_or(|outputs| !outputs.is_empty()));
+    let large = lineages.iter().flat_map(|lineage| lineage.relations.iter()).any(|oid| {
+        let relation = context.known.snapshot.relation(*oid);
+        relation.is_some_and(|one| one.schema == "pg_catalog" && one.name == "pg_largeobject")
+    });
+    let opaque = asked
+        .command
+        .opaque
+        .iter()
+        .find(|what| !is_harmless(what, returns))
+        .cloned();
+    let what = if large {
+        Some("pg_largeobject".to_owned())
+    } else {
+        opaque
+    };
+    if let Some(what) = what {
+        let words = format!("{what} cannot be seen into, and could answer with protected values");
+        rule_refused(context, any_rule(context), words, asked);
+    }
+}
+
+fn is_harmless(what: &str, returns: bool) -> bool {
+    // A trigger's words are withheld, and nothing of its rows comes back.
+    if what.starts_with("triggers or rules of ") {
+        return !returns;
+    }
+    // Made earlier in the same unit; detectors look at what comes out of it.
+    if what.starts_with("relation ") {
+        return true;
+    }
+    match what.strip_prefix("view ") {
+        Some(view) => match view.strip_prefix("pg_catalog.") {
+            Some(name) => !TELLING_VIEWS.iter().any(|telling| name.starts_with(telling)),
+            None => view.starts_with("information_schema."),
+        },
+        None => false,
+    }
+}
+
+fn rule_of(context: &Context<'_>, column: ColumnId) -> Option<RuleId> {
+    context.masker.strict_rule(context.known.protected.rules_of(column)?)
+}
+
+fn any_rule(context: &Context<'_>) -> Option<RuleId> {
+    let mut protected = context.known.protected.iter();
+    protected.find_map(|(_, rules)| context.masker.strict_rule(rules))
+}
+
+fn column_refused(context: &Context<'_>, column: ColumnId, why: &str, asked: &mut Asked) {
+    if let Some(rule) = rule_of(context, column) {
+        let name = column_name(context, column).unwrap_or_default();
+        rule_refused(
+            context,
+            Some(rule),
+            format!("column {name} is protected by profile Strict: {why}"),
+            asked,
+        );
+    }
+}
+
+fn rule_refused(context: &Context<'_>, rule: Option<RuleId>, words: String, asked: &mut Asked) {
+    let rule = rule.and_then(|rule| context.policy.masks().rules().get(usize::from(rule)));
+    if let Some(rule) = rule {
+        reject(asked, Kind::Denied, DeniedBy::Mask(rule.name.clone()), words);
+    }
+}

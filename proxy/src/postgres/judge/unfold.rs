@@ -1,0 +1,68 @@
+//! What the statements of a unit mean to those after them, before any of them ran.
+
+use std::sync::Arc;
+
+use sallyport_policy::catalog::SearchPath;
+use sallyport_policy::sql::Verb;
+
+use super::{Context, Understood};
+use crate::postgres::catalog::Known;
+use crate::postgres::handed;
+
+/// The catalog as it unfolds along a unit.
+#[derive(Default)]
+pub struct Unfolding {
+    /// The catalog and the path after what was made so far.
+    now: Option<(Arc<Known>, Option<SearchPath>)>,
+    /// Whether relations may be there that no catalog holds yet.
+    pub definitions: bool,
+    /// Whether a relation with protected columns was altered: names mean something else from here on.
+    pub shaken: bool,
+    /// Whether names are looked up in another way from here on.
+    pub moved: bool,
+}
+
+// === impl Unfolding ===
+
+impl Unfolding {
+    /// The context of the next statement.
+    pub fn context<'a>(&'a self, context: &Context<'a>) -> Context<'a> {
+        match &self.now {
+            Some((known, path)) => Context {
+                known,
+                path: path.as_ref(),
+                ..*context
+            },
+            None => *context,
+        }
+    }
+
+    /// Takes note of a statement that will have run before the next.
+    pub fn add(&mut self, context: &Context<'_>, understood: &Understood) {
+        let stale = understood.after.stale;
+        self.definitions |= stale.relations || stale.path;
+        let mut readings = understood.stated.readings();
+        let (mut alters, mut moves) = (false, false);
+        for statement in readings.by_ref() {
+            alters |= statement.verbs.contains(Verb::Alter);
+            moves |= statement.settings.iter().any(|setting| {
+                setting
+                    .name
+                    .as_deref()
+                    .is_none_or(|name| matches!(name, "search_path" | "role"))
+            });
+        }
+        self.moved |= moves;
+        let view = &understood.view;
+        let protected = &view.known.protected;
+        self.shaken |= alters
+            && view
+                .lineages
+                .iter()
+                .any(|lineage| !lineage.touched_rules(protected).is_empty());
+        let path = self.now.as_ref().map_or(context.path, |(_, path)| path.as_ref());
+        if let Some(next) = handed::after(view, path) {
+            self.now = Some(next);
+        }
+    }
+}
