@@ -7,7 +7,7 @@ use sallyport_audit::record::Param;
 use sallyport_crds::access_request::CommandView;
 use sallyport_crds::approval_policy::GrantScope;
 use sallyport_policy::decide::{Command, Denial, Hold};
-use sallyport_policy::sql::without_secrets;
+use sallyport_policy::sql::{value_without_secrets, without_secrets};
 
 use super::Kind;
 use crate::session::Session;
@@ -149,7 +149,10 @@ pub(super) fn view(session: &Session, asked: &[Asked], digest: String, risk: u8)
         .collect();
     let shown = |value: &String| {
         cut(
-            &escaped(&masker.free_text(&without_secrets(value), &mut masker.counts()), false),
+            &escaped(
+                &masker.free_text(&value_without_secrets(value), &mut masker.counts()),
+                false,
+            ),
             4096,
         )
     };

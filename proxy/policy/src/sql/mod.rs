@@ -31,7 +31,7 @@ pub use fingerprint::Digest;
 pub use functions::{Safety, safety};
 pub use lineage::{Flow, Lineage, Output, lineage};
 pub use names::{Access, FunctionRef, RelationRef};
-pub use secrets::without_secrets;
+pub use secrets::{value_without_secrets, without_secrets};
 pub use statement::{Script, Statement};
 pub use verb::{Verb, Verbs};
 

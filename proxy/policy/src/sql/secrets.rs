@@ -39,12 +39,8 @@ static CONNINFO: Expression = LazyLock::new(|| {
     .ok()
 });
 /// `"password": "x"`.
-static JSON: Expression = LazyLock::new(|| {
-    Regex::new(&format!(
-        r#"(?i)(?P<w>"{WORD}"\s*:\s*")(?P<v>(?:[^"\\]|\\.)*)"#
-    ))
-    .ok()
-});
+static JSON: Expression =
+    LazyLock::new(|| Regex::new(&format!(r#"(?i)(?P<w>"{WORD}"\s*:\s*")(?P<v>(?:[^"\\]|\\.)*)"#)).ok());
 static URL: Expression =
     LazyLock::new(|| Regex::new(r"(?i)(?P<w>\b[a-z][a-z0-9+.-]*://[^\s:/@']*:)(?P<v>[^\s@']+)@").ok());
 static VERIFIER: Expression =
@@ -53,13 +49,21 @@ static VERIFIER: Expression =
 /// A text of SQL with its credentials hidden.
 #[must_use]
 pub fn without_secrets(text: &str) -> Cow<'_, str> {
-    if may_hold(text) { hide(text, 0) } else { Cow::Borrowed(text) }
+    if may_hold(text) {
+        hide(text, 0)
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// A value, such as a parameter, with its credentials hidden.
 #[must_use]
 pub fn value_without_secrets(text: &str) -> Cow<'_, str> {
-    if may_hold(text) { hide(text, 1) } else { Cow::Borrowed(text) }
+    if may_hold(text) {
+        hide(text, 1)
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// `depth`: how many literals the text stands in.
@@ -71,7 +75,10 @@ fn hide(text: &str, depth: usize) -> Cow<'_, str> {
     while let Some(piece) = pieces.next() {
         match piece {
             Piece::Code(code) => {
-                before.push_str(code);
+                // The next of a list is what the first was.
+                if !(before.ends_with('(') && code.trim() == ",") {
+                    before.push_str(code);
+                }
                 hidden.push_str(&marked(code, depth));
             }
             Piece::Comment(comment) => {
@@ -81,9 +88,8 @@ fn hide(text: &str, depth: usize) -> Cow<'_, str> {
             Piece::Literal(literal) => {
                 let secret = is_announced(&before);
                 hidden.push_str(&shown(&literal, secret, depth));
-                if !before.trim_end().ends_with('(') || !secret {
-                    before.clear();
-                }
+                let listed = secret && before.trim_end().ends_with('(');
+                before.truncate(if listed { before.trim_end().len() } else { 0 });
                 // Where standard_conforming_strings is off, `\'` does not close: what sticks to it is part of the literal.
                 if let Some(Piece::Code(code)) = pieces.peek().copied()
                     && secret
@@ -100,7 +106,11 @@ fn hide(text: &str, depth: usize) -> Cow<'_, str> {
             }
         }
     }
-    if hidden == text { Cow::Borrowed(text) } else { Cow::Owned(hidden) }
+    if hidden == text {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(hidden)
+    }
 }
 
 /// Whether a literal behind this code is a credential.
@@ -153,7 +163,9 @@ fn word<'t>(found: &Captures<'t>) -> &'t str {
 
 /// A quick look for any of the words; most texts hold none.
 fn may_hold(text: &str) -> bool {
-    const SIGNS: [&[u8]; 8] = [b"pass", b"secret", b"key", b"token", b"scram-", b"md5", b"://", b"crypt"];
+    const SIGNS: [&[u8]; 8] = [
+        b"pass", b"secret", b"key", b"token", b"scram-", b"md5", b"://", b"crypt",
+    ];
     let bytes = text.as_bytes();
     SIGNS
         .iter()
@@ -205,9 +217,18 @@ mod tests {
                 "do $$begin execute 'alter role r password ''[REDACTED]'''; end$$",
             ),
             ("alter role r password 'ca''nary'", "alter role r password '[REDACTED]'"),
-            ("alter role r password U&'c\\0061nary'", "alter role r password U&'[REDACTED]'"),
-            ("alter role r password $t$ca$$nary$t$", "alter role r password $t$[REDACTED]$t$"),
-            ("alter role r password 'ca'\n'nary'", "alter role r password '[REDACTED]'"),
+            (
+                "alter role r password U&'c\\0061nary'",
+                "alter role r password U&'[REDACTED]'",
+            ),
+            (
+                "alter role r password $t$ca$$nary$t$",
+                "alter role r password $t$[REDACTED]$t$",
+            ),
+            (
+                "alter role r password 'ca'\n'nary'",
+                "alter role r password '[REDACTED]'",
+            ),
             (
                 "alter role r password /* new */ 'canary'",
                 "alter role r password /* new */ '[REDACTED]'",
@@ -225,8 +246,8 @@ mod tests {
                 "insert into t values ('{\"api_key\": \"[REDACTED]\", \"n\": 1}')",
             ),
             (
-                "do $$begin execute 'do $x$begin execute ''alter role r password canary''; end$x$'; end$$",
-                "do $$begin execute 'do $x$begin execute ''alter role r password [REDACTED]''; end$x$'; end$$",
+                "do $$begin execute 'do $x$begin execute ''alter role r password ''''canary''''''; end$x$'; end$$",
+                "do $$begin execute 'do $x$begin execute ''alter role r password ''''[REDACTED]''''''; end$x$'; end$$",
             ),
             (
                 "select secret, name from t where name = 'x' and id = 3",

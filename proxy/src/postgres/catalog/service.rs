@@ -124,7 +124,10 @@ impl Catalogs {
         }
         let (queue, requests) = mpsc::unbounded_channel();
         // What was handed on outlives a side connection that broke.
-        let latest = databases.get(&key).map(|known| Arc::clone(&known.latest)).unwrap_or_default();
+        let latest = databases
+            .get(&key)
+            .map(|known| Arc::clone(&known.latest))
+            .unwrap_or_default();
         self.runtime
             .spawn(Side::new(key.1.clone(), Arc::clone(&latest)).run(requests));
         let database = Database { queue, latest };

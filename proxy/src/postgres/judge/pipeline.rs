@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sallyport_audit::record::{MAX_PARAM, Param};
 use sallyport_policy::decide::Verdict;
-use sallyport_policy::sql::without_secrets;
+use sallyport_policy::sql::value_without_secrets;
 
 use super::unfold::Unfolding;
 use super::{Act, Context, Names, Plan, Portal, Step, understand};
@@ -306,7 +306,7 @@ fn parameters(bind: &Bind<'_>, asked: &mut Asked) {
         let param = match value {
             None => Param::null(),
             Some(bytes) => match std::str::from_utf8(bytes) {
-                Ok(text) if !binary => Param::text(&without_secrets(text), MAX_PARAM),
+                Ok(text) if !binary => Param::text(&value_without_secrets(text), MAX_PARAM),
                 _ => Param::binary(bytes, MAX_PARAM),
             },
         };

@@ -76,7 +76,11 @@ impl<'t> Literal<'t> {
     /// The same literal with another text, whose escapes are written as [`Literal::text`] gives them.
     #[must_use]
     pub fn with(&self, text: &str) -> String {
-        let body = if self.is_dollar() { Cow::Borrowed(text) } else { Cow::Owned(text.replace('\'', "''")) };
+        let body = if self.is_dollar() {
+            Cow::Borrowed(text)
+        } else {
+            Cow::Owned(text.replace('\'', "''"))
+        };
         format!("{}{body}{}", self.open, self.close)
     }
 }
