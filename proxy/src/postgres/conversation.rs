@@ -118,10 +118,14 @@ impl Conversation {
         let lasts = Duration::from(session.open().spec.limits.max_duration);
         let verify_every = session.door().verifier.again(session.identity());
         let now = tokio::time::Instant::now();
+        let mut state = State::new(masker, session.ledger().clone());
+        state.pid = reached.pid;
+        state.senders = catalogs.senders().clone();
+        state.senders.enter(reached.pid);
         Self {
             client,
             target: reached.wire,
-            state: State::new(masker, session.ledger().clone()),
+            state,
             collector: Collector::default(),
             cancellable,
             backend: CancelKey {

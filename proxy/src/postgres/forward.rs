@@ -41,6 +41,7 @@ pub fn query(state: &mut State, plan: Plan, recorded: Option<Recorded>, bytes: &
         own: false,
     });
     let parts: Vec<Part> = parts.collect();
+    parts.iter().for_each(|part| state.starts(&part.view));
     let guarded: Vec<(&Stated, bool)> = parts.iter().map(|part| (&part.stated, part.is_guarded())).collect();
     let spliced = match parts.first() {
         Some(first) => readonly::splice(&first.stated.text, &guarded, state.transaction == Transaction::Open),
@@ -185,6 +186,7 @@ fn forward(
         Act::Parse(change) => Expect::Parse(change),
         Act::Close(change) => Expect::Close(change),
         Act::Bind(name, portal) => {
+            state.starts(&portal.view);
             if let Some(stated) = &portal.stated {
                 let running = recorded.and_then(Recorded::next_running);
                 let read_only = running.as_ref().is_some_and(|running| running.read_only);

@@ -17,6 +17,8 @@ use super::rows::View;
 
 /// The schema of a session's own relations, where the session has none yet.
 const TEMPORARY: &str = "pg_temp";
+/// Whichever schema a name is found in. No schema can be called so.
+const ANY: &str = "";
 /// OIDs above this are given to relations that a unit is about to make; PostgreSQL begins at the other end.
 const YET_TO_BE: u32 = u32::MAX - 10_000;
 /// Entries of one list: beyond it nothing that copies protected values may run.
@@ -63,6 +65,21 @@ pub fn entries(view: &View, path: Option<&SearchPath>) -> Vec<Entry> {
             let rules = known.protected.uids(&rules);
             let place = place(known, column);
             found.push(Entry { place, rules, own });
+        }
+        for spilled in &lineage.spilled {
+            let rules = known.protected.uids(&rules_of(&spilled.flow, &known.protected));
+            if !rules.is_empty() {
+                let schema = spilled.schema.clone();
+                found.push(Entry {
+                    own: schema.as_deref() == Some(TEMPORARY),
+                    place: Place::Named {
+                        schema: schema.unwrap_or_else(|| ANY.to_owned()),
+                        relation: spilled.name.clone(),
+                        column: None,
+                    },
+                    rules,
+                });
+            }
         }
         if let Some(created) = lineage.created.as_ref().filter(|created| !created.view) {
             made(known, lineage, created, path, &mut found);
@@ -143,6 +160,7 @@ pub fn apply(entries: &[Entry], protected: &mut ProtectedColumns, snapshot: &Sna
                 column,
             } => {
                 let fits = |name: &str| match schema.as_str() {
+                    ANY => true,
                     TEMPORARY => name.starts_with(TEMPORARY),
                     schema => name == schema,
                 };
@@ -213,10 +231,13 @@ pub fn after(view: &View, path: Option<&SearchPath>) -> Option<(Arc<Known>, Opti
             protected.add(id, &rules_of(&output.flow, &known.protected));
         }
         snapshot = snapshot.with(vec![relation]);
-        path = path.map(|path| {
-            let schemas = std::iter::once(schema).chain(path.schemas().iter().cloned());
-            SearchPath::effective(schemas.collect(), None)
-        });
+        // A session's first temporary table brings a schema, which is looked into before all others.
+        if created.temporary {
+            path = path.map(|path| {
+                let schemas = std::iter::once(schema).chain(path.schemas().iter().cloned());
+                SearchPath::effective(schemas.collect(), None)
+            });
+        }
         apply(&entries, &mut protected, &snapshot);
         return Some((with(known, snapshot, protected), path));
     }

@@ -28,6 +28,7 @@ pub mod refuse;
 pub mod relay;
 pub mod rows;
 pub mod script;
+pub mod senders;
 pub mod settings;
 pub mod startup;
 pub mod stream;

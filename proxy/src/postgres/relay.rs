@@ -9,6 +9,7 @@
 mod complete;
 mod describe;
 mod large;
+mod reported;
 mod rows;
 
 use std::rc::Rc;
@@ -29,10 +30,12 @@ use super::frame::{self, Body, FrameError, Head};
 use super::message::{self, Transaction};
 use super::names::Names;
 use super::rows::View;
+use super::senders::Senders;
 use super::settings;
 use crate::command::{Ledger, Running};
 
 pub use large::{LARGE, Large, begin, go_on};
+pub use reported::Reported;
 
 /// What a session is in the middle of, apart from its sockets.
 pub struct State {
@@ -76,10 +79,13 @@ pub struct State {
     pub guarded: bool,
     /// Whether a RowDescription may name relations that no catalog holds.
     pub strangers: bool,
+    /// What the client knows of its settings.
+    pub reported: Reported,
+    /// Sessions whose notifications may hold anything.
+    pub senders: Senders,
+    /// The backend's process number.
+    pub pid: i32,
 }
-
-/// Settings that are reported and take any text.
-const FREE_SETTINGS: [&str; 4] = ["application_name", "search_path", "session_authorization", "TimeZone"];
 
 /// Why nothing more is relayed.
 #[derive(Debug, thiserror::Error)]
@@ -181,9 +187,9 @@ fn aside(state: &mut State, tag: u8, body: Body<'_>, out: &mut Vec<u8>) -> Resul
             if name == "client_encoding" && !settings::is_utf8(value) {
                 return Err(Broken::Encoding);
             }
-            // Code can put anything into a setting that takes any text.
-            let hides = FREE_SETTINGS.contains(&name) && state.is_guarded();
-            let value = if hides { REDACTED } else { value };
+            let guarded = state.is_guarded();
+            let tells = state.reported.tells(name, value, guarded);
+            let value = if tells { value } else { REDACTED };
             let (name, value) = (
                 state.masker.free_text(name, &mut state.counts),
                 state.masker.free_text(value, &mut state.counts),
@@ -195,6 +201,12 @@ fn aside(state: &mut State, tag: u8, body: Body<'_>, out: &mut Vec<u8>) -> Resul
         }
         _ => {
             let (pid, channel, payload) = message::notification(body)?;
+            let hides = state.masker.acts() && state.senders.is_noted(pid);
+            let (channel, payload) = if hides {
+                (REDACTED, REDACTED)
+            } else {
+                (channel, payload)
+            };
             let channel = state.masker.free_text(channel, &mut state.counts);
             let payload = state.masker.free_text(payload, &mut state.counts);
             frame::put(out, b'A', |out| {
@@ -237,12 +249,37 @@ impl State {
             answered: None,
             guarded: false,
             strangers: false,
+            reported: Reported::default(),
+            senders: Senders::default(),
+            pid: 0,
         }
     }
 
     /// Whether words about the answer that is under way, or the transaction, may hold protected values.
     fn is_guarded(&mut self) -> bool {
         self.guarded || self.view().is_some_and(|view| view.guarded)
+    }
+
+    /// The same for an error. One about relations of its own quotes their values, if any; what names none (COMMIT, SET
+    /// CONSTRAINTS, the end of a unit) speaks of what the transaction did before.
+    fn fails_guarded(&mut self) -> bool {
+        match self.view() {
+            Some(view) if view.names_relations() => view.guarded,
+            Some(view) => view.guarded || self.guarded,
+            None => self.guarded,
+        }
+    }
+
+    /// Notes what runs: from here on, words about the transaction may hold what it touched.
+    fn guard(&mut self) {
+        self.guarded |= self.view().is_some_and(|view| view.guarded);
+    }
+
+    /// Notes what is about to run: others may hear of it before its own session does.
+    pub fn starts(&self, view: &View) {
+        if view.guarded && view.hidden {
+            self.senders.note(self.pid);
+        }
     }
 
     /// How the answer that is under way is masked.

@@ -24,6 +24,8 @@ pub struct View {
     pub lineages: Vec<Lineage>,
     /// Whether it is not known what its names mean: then everything that is protected anywhere may flow into each value.
     pub nameless: bool,
+    /// Whether code that nobody can see into stands anywhere in it.
+    pub hidden: bool,
     /// Whether a protected column or code that nobody can see into stands anywhere in it: then its errors and notices say no
     /// more than their SQLSTATE does.
     pub guarded: bool,
@@ -45,6 +47,7 @@ impl View {
             known,
             lineages: Vec::new(),
             nameless: false,
+            hidden: true,
             guarded,
         }
     }
@@ -64,13 +67,21 @@ impl View {
         let touches =
             |lineage: &Lineage| !lineage.opaque.is_empty() || masker.protects(&lineage.touched_rules(&known.protected));
         let guarded = masker.acts() && lineages.iter().any(touches);
+        let hidden = lineages.iter().any(|lineage| !lineage.opaque.is_empty());
         Self {
             masker,
             known,
             lineages,
             nameless: false,
+            hidden,
             guarded,
         }
+    }
+
+    /// Whether it is about relations, or may be.
+    #[must_use]
+    pub fn names_relations(&self) -> bool {
+        self.lineages.is_empty() || self.lineages.iter().any(|lineage| !lineage.relations.is_empty())
     }
 
     /// What flows into column `index` of `count`.

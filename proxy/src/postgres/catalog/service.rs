@@ -16,6 +16,7 @@ use crate::door::Open;
 use crate::postgres::ask::{AskError, Row, ask, text};
 use crate::postgres::dial::{Asking, DialError, Reached, dial};
 use crate::postgres::handed::{self, Entry, MAX_ENTRIES};
+use crate::postgres::senders::Senders;
 use crate::session::Target;
 
 /// How long an answer may take: beyond it, a session is told that the catalog cannot be read.
@@ -37,6 +38,7 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 pub struct Catalogs {
     databases: Arc<Mutex<HashMap<Key, Database>>>,
     runtime: Handle,
+    senders: Senders,
 }
 
 /// Why nothing is known.
@@ -72,7 +74,14 @@ impl Catalogs {
         Self {
             databases: Arc::default(),
             runtime,
+            senders: Senders::default(),
         }
+    }
+
+    /// Sessions of this process whose notifications may hold anything.
+    #[must_use]
+    pub fn senders(&self) -> &Senders {
+        &self.senders
     }
 
     /// The catalog of a database as it was committed at some moment after this call, with what the policy protects in it.

@@ -16,7 +16,7 @@ use crate::postgres::errors::Said;
 use crate::postgres::forward;
 use crate::postgres::frame::{Body, Head};
 use crate::postgres::handed::{self, Entry, Place};
-use crate::postgres::judge::{self, Act, Context, Plan, Sent};
+use crate::postgres::judge::{self, Act, Context, Plan, Sent, Step};
 use crate::postgres::message::{self, Transaction};
 use crate::postgres::names::Stated;
 use crate::postgres::refuse;
@@ -154,7 +154,8 @@ impl Conversation {
         };
         match settled {
             Settled::Run(recorded) => {
-                if !self.hand_on(session, &plan) {
+                let refused = recorded.refused().map(|(from, _)| *from);
+                if !self.hand_on(session, &plan, refused) {
                     let words =
                         "protection could not be handed on to all that this copies to: send the statements one by one";
                     self.refuse_all(&unit, &Refused::new(Kind::Denied, words));
@@ -168,8 +169,9 @@ impl Conversation {
         Ok(())
     }
 
-    /// Protects what the unit copies protected values to, before it runs. `false` where that cannot be.
-    fn hand_on(&mut self, session: &Session, plan: &Plan) -> bool {
+    /// Protects what the unit copies protected values to, before it runs. `false` where that cannot be. `refused`: the first
+    /// command that does not run.
+    fn hand_on(&mut self, session: &Session, plan: &Plan, refused: Option<usize>) -> bool {
         let mut entries: Vec<Entry> = Vec::new();
         let (mut made, mut whole) = (false, true);
         let mut look = |view: &View, stated: &Stated| {
@@ -182,7 +184,8 @@ impl Conversation {
             made |= more.iter().any(|entry| matches!(entry.place, Place::Named { .. }));
             entries.extend(more);
         };
-        for step in &plan.steps {
+        let runs = |step: &&Step| !matches!((step.command, refused), (Some(command), Some(from)) if command >= from);
+        for step in plan.steps.iter().take_while(runs) {
             match &step.act {
                 Act::Query(parts) => parts.iter().for_each(|part| look(&part.view, &part.stated)),
                 Act::Bind(_, portal) => {

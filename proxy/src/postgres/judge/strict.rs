@@ -69,6 +69,14 @@ fn values(context: &Context<'_>, lineage: &Lineage, asked: &mut Asked) {
     }
 }
 
+/// Where it is not known what names mean, none can be shown to be safe.
+pub(super) fn nameless(context: &Context<'_>, asked: &mut Asked) {
+    if context.masker.is_strict() {
+        let words = "what its names mean is not known here, behind changes of the same unit: send it on its own";
+        rule_refused(context, any_rule(context), words.to_owned(), asked);
+    }
+}
+
 /// Plans and definitions about relations with protected columns.
 fn definitions(context: &Context<'_>, statements: &[&Statement], lineage: &Lineage, asked: &mut Asked) {
     let protected = |relation: u32| {
@@ -87,7 +95,8 @@ fn definitions(context: &Context<'_>, statements: &[&Statement], lineage: &Linea
         {
             column_refused(context, column, "a plan tells of its values", asked);
         }
-        let defines = matches!(statement.verb, Verb::Create | Verb::Alter) && lineage.created.is_none();
+        let defines = matches!(statement.verb, Verb::Create | Verb::Alter)
+            && lineage.created.as_ref().is_none_or(|created| !created.filled);
         if defines && let Some(column) = lineage.written.iter().copied().find_map(protected) {
             let why = "definitions of its relation (checks, indexes, types) can tell of its values";
             column_refused(context, column, why, asked);

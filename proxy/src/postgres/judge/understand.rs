@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sallyport_policy::catalog::{Catalog as _, ColumnId, Oid, SearchPath};
+use sallyport_policy::catalog::{Catalog as _, ColumnId, Oid, Relation, SearchPath};
 use sallyport_policy::decide::{Command, Denial, DeniedBy};
 use sallyport_policy::sql::lineage::Lineage;
 use sallyport_policy::sql::{Effect, Statement, Verb, lineage};
@@ -45,7 +45,7 @@ pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, before:
     sinks(context, &lineages, &mut asked);
     let statements: Vec<&Statement> = stated.readings().collect();
     strict::refuse(context, &statements, &lineages, &mut asked);
-    let nameless = is_nameless(context, stated, before, &mut asked);
+    let nameless = is_nameless(context, stated, &lineages, before, &mut asked);
     asked.fingerprint = stated
         .statement()
         .and_then(|statement| statement.fingerprint)
@@ -56,7 +56,8 @@ pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, before:
         false => View::of(masker, known, lineages),
         true => View::nameless(masker, known),
     };
-    view.guarded |= context.masker.acts() && !asked.command.opaque.is_empty();
+    view.hidden |= !asked.command.opaque.is_empty();
+    view.guarded |= context.masker.acts() && view.hidden;
     Understood {
         asked,
         view: Rc::new(view),
@@ -85,12 +86,13 @@ fn command(context: &Context<'_>, stated: &Stated) -> Command {
 fn trace(context: &Context<'_>, statement: &Statement, definitions: bool, command: &mut Command) -> Lineage {
     let system = SearchPath::system();
     let (catalog, path) = (&*context.known.snapshot, context.path.unwrap_or(&system));
-    let traced = lineage(statement, catalog, path);
+    let mut traced = lineage(statement, catalog, path);
     let read_only = command.read_only;
     command.resolve(statement, &traced, catalog, path, &context.known.protected);
     // A relation that a fresh catalog does not hold does not exist, and the target will say so; unless it is made on the
     // way, or nobody knows how names are looked up.
     if context.path.is_some() && !definitions {
+        traced.spilled.clear();
         let strangers: Vec<String> = statement
             .relations
             .iter()
@@ -125,6 +127,7 @@ fn with_named(
             own.relations.extend(&traced.relations);
             own.written.extend(&traced.written);
             own.opaque.extend(traced.opaque);
+            own.unresolved.extend(traced.unresolved);
         }
     }
     if answering.is_empty() { vec![own] } else { answering }
@@ -184,18 +187,63 @@ pub(super) fn reject(asked: &mut Asked, kind: Kind, by: DeniedBy, reason: String
 }
 
 /// Whether it cannot be known what the names of a statement mean. Then nothing may be copied: nobody would know what.
-fn is_nameless(context: &Context<'_>, stated: &Stated, before: &Unfolding, asked: &mut Asked) -> bool {
+fn is_nameless(
+    context: &Context<'_>,
+    stated: &Stated,
+    lineages: &[Lineage],
+    before: &Unfolding,
+    asked: &mut Asked,
+) -> bool {
     let named = stated.readings().any(|statement| !statement.relations.is_empty());
-    let lost = context.path.is_none() || before.shaken;
-    if context.known.protected.is_empty() || !named || !(lost || before.moved) {
+    // What an earlier statement wrote protected values to is not in the catalog, and may be what is named here.
+    let spilled = before.spilled && lineages.iter().any(|lineage| !lineage.unresolved.is_empty());
+    let lost = context.path.is_none() || before.shaken || spilled;
+    let moved = before.moved || before.hidden && has_namesakes(context, stated);
+    if context.known.protected.is_empty() || !named || !(lost || moved) {
         return context.path.is_none() && named;
     }
-    let copies = [Verb::Insert, Verb::Update, Verb::Merge, Verb::Create, Verb::Alter];
-    if lost && stated.readings().any(|statement| statement.verbs.any(&copies)) {
+    strict::nameless(context, asked);
+    if lost && may_copy(stated, lineages) {
         let words = "what its names mean is not known here, behind changes of the same unit: send it on its own";
         reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
     }
     true
+}
+
+/// Whether a statement may move values from one place to another. An ALTER does only where it computes something.
+fn may_copy(stated: &Stated, lineages: &[Lineage]) -> bool {
+    let copies = [Verb::Insert, Verb::Update, Verb::Merge, Verb::Create];
+    let alters = stated.readings().any(|statement| statement.verbs.contains(Verb::Alter));
+    let computes = |lineage: &Lineage| !lineage.assigned.is_empty() || !lineage.opaque.is_empty();
+    stated.readings().any(|statement| statement.verbs.any(&copies)) || alters && lineages.iter().any(computes)
+}
+
+/// Whether a name without a schema could mean another relation, with protected values, if code changed how names are looked
+/// up.
+fn has_namesakes(context: &Context<'_>, stated: &Stated) -> bool {
+    let catalog = &context.known.snapshot;
+    let here = |name: &str| {
+        let path = context.path?;
+        Some(catalog.resolve(path, None, name)?.oid)
+    };
+    let telling = |relation: &Relation| {
+        let protected = |attnum| {
+            context.known.protected.contains(ColumnId {
+                relation: relation.oid,
+                column: attnum,
+            })
+        };
+        relation.definition.is_some() || relation.columns.iter().any(|column| protected(column.attnum))
+    };
+    let mut bare = stated
+        .readings()
+        .flat_map(|statement| statement.relations.iter())
+        .filter(|relation| relation.schema.is_none());
+    bare.any(|written| {
+        let meant = here(&written.name);
+        let mut others = catalog.relations().filter(|one| one.name == written.name);
+        others.any(|one| Some(one.oid) != meant && one.schema != "pg_catalog" && telling(one))
+    })
 }
 
 /// A value that is left in a setting, a notification, a sequence or a lock comes out where no mask follows.
@@ -233,7 +281,13 @@ fn writes(context: &Context<'_>, stated: &Stated, lineages: &[Lineage], asked: &
 pub(super) fn column_name(context: &Context<'_>, id: ColumnId) -> Option<String> {
     let relation = context.known.snapshot.relation(id.relation)?;
     let column = relation.columns.iter().find(|column| column.attnum == id.column)?;
-    Some(format!("{}.{}", relation.qualified(), column.name))
+    // A session's own schema has a number that says nothing to anybody.
+    let schema = if relation.schema.starts_with("pg_temp_") {
+        "pg_temp"
+    } else {
+        &relation.schema
+    };
+    Some(format!("{schema}.{}.{}", relation.name, column.name))
 }
 
 /// What else the meaning of the text hangs on: which relations its names are, what views are defined as, how names are

@@ -20,6 +20,10 @@ pub struct Unfolding {
     pub shaken: bool,
     /// Whether names are looked up in another way from here on.
     pub moved: bool,
+    /// Whether code ran that nobody can see into: names may be looked up in another way from here on.
+    pub hidden: bool,
+    /// Whether protected values went to where the catalog does not reach yet.
+    pub spilled: bool,
 }
 
 // === impl Unfolding ===
@@ -53,8 +57,14 @@ impl Unfolding {
             });
         }
         self.moved |= moves;
+        self.hidden |= stale.names;
         let view = &understood.view;
         let protected = &view.known.protected;
+        self.spilled |= view.lineages.iter().any(|lineage| {
+            let made = lineage.created.as_ref();
+            let unseen = made.is_some_and(|created| !created.view && created.columns.is_none());
+            !lineage.spilled.is_empty() || unseen && !lineage.touched_rules(protected).is_empty()
+        });
         self.shaken |= alters
             && view
                 .lineages

@@ -50,7 +50,7 @@ pub(super) fn command(
     if state.copy_out.is_some() {
         return Err(Broken::Unasked(tag));
     }
-    state.guarded = state.is_guarded();
+    state.guard();
     let copied = state.copy_in.take().map(|copy| copy.tally.copied());
     let n = rows(text);
     state.with_running(|running, counts| {
@@ -67,6 +67,7 @@ pub(super) fn command(
                 if part.own {
                     return Ok(());
                 }
+                state.reported.stated(&part.stated);
                 state.completed(part.running, &part.after, part.change, text);
             } else if tag == b'C' {
                 return Err(Broken::Unasked(tag));
@@ -74,6 +75,9 @@ pub(super) fn command(
         }
         (b'C' | b'I', Some(Expect::Execute { .. })) => {
             if let Some(Expect::Execute { portal, after, change }) = state.expected.pop() {
+                if let Some(stated) = &portal.stated {
+                    state.reported.stated(stated);
+                }
                 let running = portal.running.borrow_mut().take();
                 state.completed(running, &after, change, text);
             }
@@ -129,7 +133,7 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
         }
         return Ok(());
     }
-    let guarded = state.view().is_some_and(|view| view.guarded);
+    let guarded = state.fails_guarded();
     let moved = moved_position(state, &fields);
     let fields = errors::with_position(&fields, moved.as_deref());
     let reader = Reader {

@@ -113,7 +113,7 @@ impl<'c> Walker<'c> {
                 .iter()
                 .map(|column| column.name.as_str().into())
                 .collect(),
-            (true, None) => return,
+            (true, None) => return self.spill(target, &source.all()),
         };
         // A source of unknown width may fill every column.
         let count = if source.open.is_some() || !named.is_empty() {
@@ -141,6 +141,8 @@ impl<'c> Walker<'c> {
         });
         if let Some(id) = id {
             self.assign(id, &flow);
+        } else {
+            self.spill(target, &flow);
         }
         // What is written to a view is written to what it shows.
         if let Some(view) = self.target_relation(target).filter(|relation| relation.is_view()) {

@@ -46,9 +46,10 @@ pub struct Lineage {
     pub sunk: BTreeSet<ColumnId>,
     /// Columns that are assigned, with what flows into them. A value from the client flows from nowhere.
     pub assigned: BTreeMap<ColumnId, Flow>,
-    /// The relation that the statement makes from a query, with its columns: whatever protects their sources must go on to
-    /// them.
+    /// The relation that the statement makes, with its columns: whatever protects their sources must go on to them.
     pub created: Option<Created>,
+    /// What is written into relations that the catalog does not know.
+    pub spilled: Vec<Spilled>,
     /// Relations that are touched, closed over views and partitions.
     pub relations: BTreeSet<Oid>,
     /// Relations that are written or changed.
@@ -70,7 +71,18 @@ pub struct Output {
     pub flow: Flow,
 }
 
-/// A relation made from a query.
+/// What is written into a relation that the catalog does not know, whichever columns it goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spilled {
+    /// Schema, if the text gives one.
+    pub schema: Option<String>,
+    /// Name.
+    pub name: String,
+    /// What flows into it.
+    pub flow: Flow,
+}
+
+/// A relation that a statement makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Created {
     /// Schema, if the text gives one.
@@ -81,6 +93,8 @@ pub struct Created {
     pub temporary: bool,
     /// Whether it is a view, which is read through and holds nothing.
     pub view: bool,
+    /// Whether it is made from a query; else it is empty.
+    pub filled: bool,
     /// Its columns; `None` if they cannot be known.
     pub columns: Option<Vec<Output>>,
 }

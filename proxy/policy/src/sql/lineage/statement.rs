@@ -49,6 +49,11 @@ impl Walker<'_> {
                 query("query").and_then(|query| self.outputs(query));
                 Some(plan())
             }
+            "CreateStmt" => {
+                self.everything_below(node);
+                self.found.created = empty(node);
+                Some(Rows::default())
+            }
             "CopyStmt" => Some(self.copy(node)),
             "ExecuteStmt" | "FetchStmt" | "CallStmt" | "VariableShowStmt" => {
                 self.expressions(node);
@@ -75,8 +80,9 @@ impl Walker<'_> {
         self.found.created = Some(Created {
             schema: schema.map(str::to_owned),
             name: relation.text("relname").to_owned(),
-            temporary: relation.text("relpersistence") == "t" || relation.text("schemaname") == "pg_temp",
+            temporary: is_temporary(relation),
             view,
+            filled: true,
             columns: outputs(&rows),
         });
         Some(Rows::default())
@@ -172,6 +178,44 @@ impl Walker<'_> {
             todo.extend(node.children());
         }
     }
+}
+
+/// A generated column, whose expression is not followed here; an identity has none.
+fn is_generated(constraint: Node<'_>) -> bool {
+    constraint.has("generated_when") && constraint.has("raw_expr")
+}
+
+fn is_temporary(relation: Node<'_>) -> bool {
+    relation.text("relpersistence") == "t" || relation.text("schemaname") == "pg_temp"
+}
+
+/// The table that a CREATE TABLE makes, where the text says all of its columns and that it was not there before.
+fn empty(node: Node<'_>) -> Option<Created> {
+    let others = ["inh_relations", "partbound", "of_typename"];
+    if node.flag("if_not_exists") || others.iter().any(|field| node.has(field)) {
+        return None;
+    }
+    let relation = node.node("relation")?;
+    let mut columns = Vec::new();
+    for element in node.list("table_elts") {
+        match element.kind() {
+            "ColumnDef" if element.list("constraints").all(|one| !is_generated(one)) => columns.push(Output {
+                name: element.text("colname").to_owned(),
+                flow: Flow::clean(),
+            }),
+            "Constraint" => {}
+            _ => return None,
+        }
+    }
+    let schema = Some(relation.text("schemaname")).filter(|schema| !schema.is_empty());
+    Some(Created {
+        schema: schema.map(str::to_owned),
+        name: relation.text("relname").to_owned(),
+        temporary: is_temporary(relation),
+        view: false,
+        filled: false,
+        columns: Some(columns),
+    })
 }
 
 /// `SELECT … INTO` of a set operation stands in its first part.

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::catalog::{Catalog, ColumnId, Oid, SearchPath};
+use crate::sql::tree::Node;
 
 use super::scope::Rows;
-use super::{Flow, Lineage};
+use super::{Flow, Lineage, Spilled};
 
 /// How many nodes a walk visits before it gives up: recursion within views within recursion multiplies.
 const FUEL: u32 = 200_000;
@@ -73,6 +74,19 @@ impl<'c> Walker<'c> {
     pub(super) fn assign(&mut self, column: ColumnId, flow: &Flow) {
         self.found.touched.insert(column);
         self.found.assigned.entry(column).or_default().join(flow);
+    }
+
+    /// Notes an assignment to a relation that the catalog does not know.
+    pub(super) fn spill(&mut self, target: Node<'_>, flow: &Flow) {
+        if flow.is_clean() {
+            return;
+        }
+        let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
+        self.found.spilled.push(Spilled {
+            schema: schema.map(str::to_owned),
+            name: target.text("relname").to_owned(),
+            flow: flow.clone().mixed(),
+        });
     }
 
     /// Notes something that cannot be seen into.
