@@ -3,6 +3,7 @@
 //! The story shows the product to a person; a trial tries to break it. Trials are independent: one that fails does not
 //! stop the others, and each begins by waiting until the door is open under the samples.
 
+mod canary;
 mod cluster;
 mod fault;
 mod identity;
@@ -28,7 +29,7 @@ const SETTLE: Duration = Duration::from_secs(120);
 
 type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 
-const TRIALS: [(&str, Trial); 17] = [
+const TRIALS: [(&str, Trial); 18] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -54,6 +55,10 @@ const TRIALS: [(&str, Trial); 17] = [
     (
         "restarts of the recorder under load lose and double nothing",
         load::recorder_restarts,
+    ),
+    (
+        "no masked value stands in any log, record, object or metric",
+        canary::nothing_stays,
     ),
 ];
 

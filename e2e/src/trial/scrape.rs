@@ -105,7 +105,7 @@ pub(super) fn scraped(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
 }
 
 /// Namespace, Pod and admin address of each of our processes.
-fn targets(demo: &Demo) -> Result<Vec<[String; 3]>> {
+pub(super) fn targets(demo: &Demo) -> Result<Vec<[String; 3]>> {
     let mut found = Vec::new();
     for namespace in [DOORS, EVIDENCE, SYSTEM] {
         let path = "jsonpath={range .items[*]}{.metadata.name} {.status.podIP}{\"\\n\"}{end}";
