@@ -27,12 +27,33 @@ use play::{Stage, Through};
 use verdict::{is_answered_as, seen_to_leak};
 
 const CASES: &str = include_str!("cases.jsonl");
-/// Variants of each kind: they take minutes.
+/// Variants of each kind. Those that change the database need a fresh one for each try, and take minutes.
 const VARIANTS: &str = include_str!("variants.jsonl");
 
-fn every_case(cases: &str, major: u8, profile: &str) {
+/// Which of the cases are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    All,
+    /// Those that leave the database as it is.
+    Quiet,
+    /// Those that change it.
+    Changing,
+}
+
+impl Which {
+    fn takes(self, case: &Case) -> bool {
+        match self {
+            Self::All => true,
+            Self::Quiet => !case.fresh,
+            Self::Changing => case.fresh,
+        }
+    }
+}
+
+fn every_case(cases: &str, which: Which, major: u8, profile: &str) {
     let server = common::postgres::server_of(major);
-    let databases = Databases::new(&server, &format!("{major}_{}_{}", profile.to_lowercase(), cases.len()));
+    let name = format!("{major}_{profile}_{which:?}_{}", cases.len());
+    let databases = Databases::new(&server, &name.to_lowercase());
     let door = TestDoor::before(&Given::cases_under(profile), server.clone(), "postgres".to_owned());
     let only = std::env::var("LEAKS_ONLY").ok();
     let mut faults = Vec::new();
@@ -42,6 +63,7 @@ fn every_case(cases: &str, major: u8, profile: &str) {
             .as_ref()
             .is_some_and(|only| !only.split(',').any(|part| case.id.contains(part)))
             || !case.runs_on(major)
+            || !which.takes(&case)
         {
             continue;
         }
@@ -83,44 +105,64 @@ fn every_case(cases: &str, major: u8, profile: &str) {
 
 #[test]
 fn standard_on_15() {
-    every_case(CASES, 15, "Standard");
+    every_case(CASES, Which::All, 15, "Standard");
 }
 
 #[test]
 fn standard_on_18() {
-    every_case(CASES, 18, "Standard");
+    every_case(CASES, Which::All, 18, "Standard");
 }
 
 #[test]
 fn strict_on_15() {
-    every_case(CASES, 15, "Strict");
+    every_case(CASES, Which::All, 15, "Strict");
 }
 
 #[test]
 fn strict_on_18() {
-    every_case(CASES, 18, "Strict");
+    every_case(CASES, Which::All, 18, "Strict");
 }
 
 #[test]
-#[ignore = "takes minutes: cargo test -p sallyport-proxy --test leaks -- --ignored"]
 fn variants_standard_on_15() {
-    every_case(VARIANTS, 15, "Standard");
+    every_case(VARIANTS, Which::Quiet, 15, "Standard");
 }
 
 #[test]
-#[ignore = "takes minutes: cargo test -p sallyport-proxy --test leaks -- --ignored"]
 fn variants_standard_on_18() {
-    every_case(VARIANTS, 18, "Standard");
+    every_case(VARIANTS, Which::Quiet, 18, "Standard");
 }
 
 #[test]
-#[ignore = "takes minutes: cargo test -p sallyport-proxy --test leaks -- --ignored"]
 fn variants_strict_on_15() {
-    every_case(VARIANTS, 15, "Strict");
+    every_case(VARIANTS, Which::Quiet, 15, "Strict");
+}
+
+#[test]
+fn variants_strict_on_18() {
+    every_case(VARIANTS, Which::Quiet, 18, "Strict");
 }
 
 #[test]
 #[ignore = "takes minutes: cargo test -p sallyport-proxy --test leaks -- --ignored"]
-fn variants_strict_on_18() {
-    every_case(VARIANTS, 18, "Strict");
+fn changing_variants_standard_on_15() {
+    every_case(VARIANTS, Which::Changing, 15, "Standard");
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test -p sallyport-proxy --test leaks -- --ignored"]
+fn changing_variants_standard_on_18() {
+    every_case(VARIANTS, Which::Changing, 18, "Standard");
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test -p sallyport-proxy --test leaks -- --ignored"]
+fn changing_variants_strict_on_15() {
+    every_case(VARIANTS, Which::Changing, 15, "Strict");
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test -p sallyport-proxy --test leaks -- --ignored"]
+fn changing_variants_strict_on_18() {
+    every_case(VARIANTS, Which::Changing, 18, "Strict");
 }

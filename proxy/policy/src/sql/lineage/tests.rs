@@ -526,6 +526,53 @@ fn assignments_and_copies_are_followed() {
     for (sql, expected) in cases {
         assert_eq!(assigned(sql), expected, "{sql}");
     }
+    let spilled = |sql: &str| {
+        let found = trace(sql);
+        let each = found
+            .spilled
+            .iter()
+            .map(|one| format!("{}{}", one.name, show(&one.flow)));
+        each.collect::<Vec<_>>().join(" ")
+    };
+    for (sql, expected) in [
+        ("insert into nosuch select ssn from customers", "nosuch~s"),
+        (
+            "insert into s9.nosuch (a, b) select id, md5(ssn) from customers",
+            "nosuch- nosuch~s",
+        ),
+        ("update nosuch set a = c.ssn from customers c", "nosuch~s"),
+        ("insert into nosuch values (1, 'x')", ""),
+    ] {
+        assert_eq!(spilled(sql), expected, "{sql}");
+    }
+    let empty = |sql: &str| {
+        let created = trace(sql).created?;
+        assert!(!created.filled, "{sql}");
+        Some(
+            created
+                .columns?
+                .iter()
+                .map(|column| column.name.clone())
+                .collect::<Vec<_>>()
+                .join(" "),
+        )
+    };
+    for (sql, expected) in [
+        (
+            "create table t (a text, b int generated always as identity, primary key (b))",
+            Some("a b"),
+        ),
+        ("create temp table t (c int references customers)", Some("c")),
+        ("create table t (like customers)", None),
+        (
+            "create table t (a text, b text generated always as (md5(a)) stored)",
+            None,
+        ),
+        ("create table t () inherits (customers)", None),
+        ("create table if not exists t (a text)", None),
+    ] {
+        assert_eq!(empty(sql).as_deref(), expected, "{sql}");
+    }
     for sql in [
         "create table t (a) as select ssn from customers",
         "select ssn as a into t from customers",
