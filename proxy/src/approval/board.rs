@@ -74,10 +74,9 @@ impl Board {
         }
     }
 
-    /// After the watch began anew: what it did not show is gone.
-    pub(super) fn keep(&self, seen: &HashSet<String>) {
-        let gone: Vec<_> = self.lock().keys().filter(|uid| !seen.contains(*uid)).cloned().collect();
-        gone.iter().for_each(|uid| self.remove(uid));
+    /// The requests that are here now. A watch that begins anew asks before its list, which cannot show what is made later.
+    pub(super) fn uids(&self) -> HashSet<String> {
+        self.lock().keys().cloned().collect()
     }
 
     /// Requests that fit and can still come to something: those that were approved before those that wait, the newest of

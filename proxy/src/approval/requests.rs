@@ -213,17 +213,18 @@ impl fmt::Debug for Requests {
 /// Keeps the board as the API server shows it.
 async fn follow(api: Api<AccessRequest>, board: Arc<Board>, contact: Arc<Contact>) {
     let mut events = Box::pin(watch_all(api, watcher::Config::default()).default_backoff());
-    let mut seen = HashSet::new();
+    // Those that were here before the list and that the list has not shown.
+    let mut missing = HashSet::new();
     while let Some(event) = events.next().await {
         let Ok(event) = event else { continue };
         contact.heard();
         match event {
-            Event::Init => seen.clear(),
+            Event::Init => missing = board.uids(),
             Event::InitApply(request) => {
-                seen.extend(request.uid());
+                missing.remove(&request.uid().unwrap_or_default());
                 board.show(request);
             }
-            Event::InitDone => board.keep(&seen),
+            Event::InitDone => missing.drain().for_each(|uid| board.remove(&uid)),
             Event::Apply(request) => drop(board.show(request)),
             Event::Delete(request) => board.remove(&request.uid().unwrap_or_default()),
         }

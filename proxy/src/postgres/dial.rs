@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const VERSIONS: std::ops::RangeInclusive<u32> = 15..=18;
 /// The longest message of a target before it has let the door in.
 const HANDSHAKE_CAP: usize = 16 * 1024;
+/// The longest name that PostgreSQL keeps (`NAMEDATALEN` less one).
+const NAME_CHARS: usize = 63;
 
 /// What a target is asked for.
 #[derive(Clone, Debug)]
@@ -311,7 +313,11 @@ pub fn caveat(reached: &Reached) -> Option<Lack> {
         named.next().map(|(_, value)| value.as_str())
     };
     (value("is_superuser") == Some("on")).then(|| {
-        let role = value("session_authorization").unwrap_or("the door's own role");
+        // The target's own words: no longer than a name, and nothing in them that ends a line or steers a terminal.
+        let role = value("session_authorization").map_or_else(
+            || "the door's own role".to_owned(),
+            |role| role.chars().take(NAME_CHARS).flat_map(char::escape_default).collect(),
+        );
         Lack::new(
             Reason::TargetRoleTooStrong,
             format!(
