@@ -11,8 +11,6 @@ readonly NEEDED_FILES=(
   /usr/lib/cni/ptp:containernetworking-plugins
   /usr/include/seccomp.h:libseccomp-dev
 )
-# What the developer brings: language toolchains are a choice, never installed behind one's back.
-readonly NEEDED_TOOLCHAINS=(go java mvn)
 
 # missing_packages: prints the packages that are not there.
 missing_packages() {
@@ -27,10 +25,9 @@ missing_packages() {
 
 # ensure_packages: installs what is missing where apt-get is at hand, else lists it.
 ensure_packages() {
-  local tool packages
-  for tool in "${NEEDED_TOOLCHAINS[@]}"; do
-    command -v "$tool" >/dev/null || die "missing: $tool. Needed are Go 1.26, Java 17 or newer, and Maven"
-  done
+  local languages packages
+  languages=$("$REPOSITORY/e2e/toolchains")
+  [[ -z $languages ]] || die "missing; install these, and begin again:"$'\n'"$languages"
   mapfile -t packages < <(missing_packages | sort -u)
   ((${#packages[@]})) || return 0
   if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
