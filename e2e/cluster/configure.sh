@@ -29,6 +29,11 @@ make_state() {
   mkdir -p "$STATE/scripts"
   install -m 755 "$CLUSTER_DIR"/{supervisor,volume-keeper,lib.sh} "$STATE/scripts/"
   render "$CLUSTER_DIR/config/cni.conflist" >"$STATE/conf/cni/10-sallyport.conflist"
+  ! has_identity || make_identity
+}
+
+# make_identity: what the API server knows of the identity provider, and the provider's own database.
+make_identity() {
   render "$CLUSTER_DIR/config/authentication.yaml" |
     sed -e '/@KEYCLOAK_CA@/{' -e 's/.*//' -e "r /dev/fd/3" -e 'd}' 3< <(sed 's/^/        /' "$STATE/pki/identity.crt") \
       >"$STATE/conf/authentication.yaml"

@@ -3,9 +3,9 @@
 
 readonly DEMO_USERS=(alice bob carol mallory)
 
-# install_script FROM TO DEMO-DIR: fills in the paths and makes it executable; whoever is using the old one goes on.
+# install_script FROM TO DEMO-DIR [ISSUER]: fills in the paths and makes it executable; whoever is using the old one goes on.
 install_script() {
-  sed -e "s#@DEMO@#$3#g" -e "s#@ISSUER@#$ISSUER#g" "$1" >"$2.new"
+  sed -e "s#@DEMO@#$3#g" -e "s#@ISSUER@#${4:-$ISSUER}#g" "$1" >"$2.new"
   chmod +x "$2.new"
   mv "$2.new" "$2"
 }
@@ -20,12 +20,27 @@ user_kubeconfig() {
     contexts: [{name: "sallyport", context: {cluster: "sallyport", user: $user, namespace: "doors"}}]}' >"$2/kubeconfig-$1"
 }
 
+# admin_kubeconfig DEMO-DIR: the administrator's kubeconfig, from standard input, with the namespace that people's kubeconfigs have.
+# Written beside, since it may be made from the old one.
+admin_kubeconfig() {
+  (umask 077 && jq '.contexts[].context.namespace = "doors"' >"$1/kubeconfig-admin.new")
+  mv "$1/kubeconfig-admin.new" "$1/kubeconfig-admin"
+}
+
+# end_forward DEMO-DIR: the local cluster is reached directly; what led to another is not needed any more.
+end_forward() {
+  [[ -x $1/bin/forward ]] || return 0
+  "$1/bin/forward" stop
+  rm -f "$1/bin/forward" "$1/ports"
+}
+
 # environment DEMO-DIR: what a shell needs to reach the cluster; to be sourced.
 environment() {
   cat >"$1/env.cluster" <<END
 export KUBECONFIG='$1/kubeconfig-admin'
 export SALLYPORT_ISSUER='$ISSUER'
 export SALLYPORT_ISSUER_CA='$1/ca/keycloak.pem'
+unset SALLYPORT_FOREIGN SALLYPORT_SAMPLES PGHOSTADDR
 case ":\$PATH:" in *:'$1/bin':*) ;; *) export PATH='$1/bin':"\$PATH" ;; esac
 END
 }
@@ -35,26 +50,14 @@ write_demo_dir() {
   local dir=$1 user
   mkdir -p "$dir/bin" "$dir/ca"
   chmod 700 "$dir"
+  end_forward "$dir"
   ln -sfn "$BIN/kubectl" "$dir/bin/kubectl"
   install_script "$CLUSTER_DIR/demo/token" "$dir/token" "$dir"
   install_script "$CLUSTER_DIR/demo/exec-credential" "$dir/bin/exec-credential" "$dir"
-  printf '#!/usr/bin/env bash\nexec "%s/ctr" "$@"\n' "$CLUSTER_DIR" >"$dir/bin/ctr"
+  printf '#!/usr/bin/env bash\nSALLYPORT_CLUSTER_NUMBER=%s exec "%s/ctr" "$@"\n' "$CLUSTER_NUMBER" "$CLUSTER_DIR" >"$dir/bin/ctr"
   chmod +x "$dir/bin/ctr"
-  install -m 600 "$ADMIN_KUBECONFIG" "$dir/kubeconfig-admin"
+  admin_kubeconfig "$dir" <"$ADMIN_KUBECONFIG"
   install -m 644 "$STATE/pki/identity.crt" "$dir/ca/keycloak.pem"
   for user in "${DEMO_USERS[@]}"; do user_kubeconfig "$user" "$dir"; done
   environment "$dir"
-}
-
-# write_foreign_demo_dir DIR KUBECTL: for a cluster that was there before; its identity provider is the demo's business.
-write_foreign_demo_dir() {
-  local dir=$1
-  mkdir -p "$dir/bin"
-  chmod 700 "$dir"
-  ln -sfn "$2" "$dir/bin/kubectl"
-  (umask 077 && "$2" config view --raw --minify --flatten >"$dir/kubeconfig-admin")
-  cat >"$dir/env.cluster" <<END
-export KUBECONFIG='$dir/kubeconfig-admin'
-case ":\$PATH:" in *:'$dir/bin':*) ;; *) export PATH='$dir/bin':"\$PATH" ;; esac
-END
 }

@@ -2,14 +2,20 @@
 # What every script of the cluster shares: where things are, how they speak, how they wait.
 # To be sourced; the sourcing script has set -euo pipefail.
 
+# The cluster's number: 0 is the one that people use; others, 1 to 9, stand beside it.
+CLUSTER_NUMBER=${SALLYPORT_CLUSTER_NUMBER:-0}
+CLUSTER_NAME=sallyport${CLUSTER_NUMBER#0}
+readonly CLUSTER_NUMBER CLUSTER_NAME
+
 # shellcheck disable=SC2034  # used by the scripts that source this
 # Addresses. The node lives in a network namespace of its own behind a veth pair.
-readonly NETNS=sallyport
-readonly HOST_IP=10.200.0.1 NODE_IP=10.200.0.2 LINK_PREFIX=24
-readonly SERVICE_CIDR=10.96.0.0/16 API_SERVICE_IP=10.96.0.1 DNS_SERVICE_IP=10.96.0.10
-readonly POD_CIDR=10.244.0.0/16
-readonly VETH_HOST=sallyport-host VETH_NODE=sallyport-node
-readonly NODE_NAME=sallyport
+readonly NETNS=$CLUSTER_NAME
+readonly HOST_IP=10.200.$CLUSTER_NUMBER.1 NODE_IP=10.200.$CLUSTER_NUMBER.2 LINK_PREFIX=24
+readonly SERVICES=10.$((96 + CLUSTER_NUMBER)).0
+readonly SERVICE_CIDR=$SERVICES.0/16 API_SERVICE_IP=$SERVICES.1 DNS_SERVICE_IP=$SERVICES.10
+readonly POD_CIDR=10.$((244 + CLUSTER_NUMBER)).0.0/16
+readonly VETH_HOST=$CLUSTER_NAME-host VETH_NODE=$CLUSTER_NAME-node
+readonly NODE_NAME=$CLUSTER_NAME
 
 readonly API_SERVER="https://$NODE_IP:6443"
 # One issuer URL for people, Pods and the API server alike.
@@ -19,7 +25,7 @@ readonly ISSUER="$KEYCLOAK_URL/realms/sallyport"
 CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 REPOSITORY=$(cd "$CLUSTER_DIR/../.." && pwd)
 CACHE=${SALLYPORT_CACHE:-$HOME/.cache/sallyport}
-STATE=${SALLYPORT_STATE:-/var/lib/sallyport-cluster}
+STATE=${SALLYPORT_STATE:-/var/lib/sallyport-cluster${CLUSTER_NUMBER#0}}
 BIN=$CACHE/bin
 LOGS=$STATE/logs
 ADMIN_KUBECONFIG=$STATE/kubeconfig/admin
@@ -100,6 +106,10 @@ ctr_node() {
   in_node_fully "$BIN/ctr" --address /run/containerd/containerd.sock --namespace k8s.io "$@" \
     2> >(grep -v DEPRECATION >&2)
 }
+
+# has_identity: whether the cluster runs an identity provider that its API server knows. A plain one does not, and is to the demo
+# what somebody else's is.
+has_identity() { [[ -z ${SALLYPORT_CLUSTER_PLAIN:-} ]]; }
 
 # need_root: namespaces, mounts and routes cannot be had otherwise.
 need_root() { [[ $EUID -eq 0 ]] || die "the local cluster needs root; or let KUBECONFIG name a cluster of yours"; }

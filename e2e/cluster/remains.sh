@@ -42,12 +42,17 @@ remove_mounts() {
   done < <(awk -v state="$STATE/" 'index($2, state) == 1 {print $2}' /proc/mounts | sort -r)
 }
 
+# other_node_runs: whether a cluster of another number is up, while this one is not.
+other_node_runs() { pgrep -f '^bash /[^ ]*/scripts/supervisor$' >/dev/null; }
+
 # remove_remains: everything of a node that is not running, except the state directory.
 remove_remains() {
   ! supervisor_pid >/dev/null || die "the cluster is running"
-  remove_cgroups
   remove_mounts
   remove_network
   rm -f "$STATE/supervisor.pid"
+  # Shared by all nodes of the machine. To remove a directory unmounts what another node has mounted over it.
+  if other_node_runs; then return 0; fi
+  remove_cgroups
   rmdir "${MOUNT_POINTS[@]}" 2>/dev/null || true
 }

@@ -48,6 +48,9 @@ pub fn ask_directly(demo: &Demo, statement: &str) -> Result<Output> {
     for name in ["PGHOST", "PGPORT", "PGUSER", "PGPASSWORD"] {
         command.env(name, demo.variable(&format!("DIRECT_{name}")));
     }
-    command.env("PGSSLMODE", "require").env_remove("PGSSLROOTCERT");
+    command
+        .env("PGSSLMODE", "require")
+        .env_remove("PGSSLROOTCERT")
+        .env_remove("PGHOSTADDR");
     run(command.args(["-X", "-At", "-c", statement]))
 }

@@ -104,12 +104,36 @@ impl Demo {
         command
     }
 
+    /// By which name the API server knows that person: `oidc:bob` where it knows the identity provider, else a certificate's.
+    ///
+    /// # Errors
+    /// When it does not know them.
+    pub fn name_of(&self, user: User) -> Result<String> {
+        let mut ask = self.kubectl_as(user, &["auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"]);
+        Ok(run(&mut ask)?.ok()?.stdout)
+    }
+
+    /// A command that reaches Pods by their addresses: run here where they can be reached from here, else in the cluster.
+    pub fn command_inside(&self, program: &str) -> Command {
+        if self.variable("SALLYPORT_FOREIGN").is_empty() {
+            return self.command(program);
+        }
+        self.kubectl(&["-n", "sallyport-demo", "exec", "deploy/keycloak", "--", program])
+    }
+
     /// Runs `kubectl` as the cluster's admin.
     ///
     /// # Errors
     /// When it fails; the error carries what it said.
     pub fn admin(&self, arguments: &[&str]) -> Result<Output> {
         run(&mut self.kubectl(arguments))?.ok()
+    }
+
+    /// The samples to apply: those of `config/samples`, made to fit where the cluster knows people otherwise.
+    pub fn samples(&self) -> PathBuf {
+        let named = self.variable("SALLYPORT_SAMPLES");
+        self.repository()
+            .join(if named.is_empty() { "config/samples" } else { named })
     }
 
     /// The top of the repository.

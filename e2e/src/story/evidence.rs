@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use crate::demo::{Demo, EVIDENCE};
+use crate::demo::{BOB, Demo, EVIDENCE};
 use crate::narrator::Narrator;
 use crate::run::run;
 
@@ -17,7 +17,7 @@ pub(super) fn verify(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     for word in [
         "DROP TABLE customers",
         "DELETE FROM accounts WHERE id = 7001",
-        "oidc:bob",
+        &format!("by {}", demo.name_of(BOB)?),
     ] {
         narrator.check(&format!("the log tells of {word:?}"), shown.stdout.contains(word))?;
     }

@@ -26,7 +26,7 @@ pub(super) fn metrics(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
             ])?
             .stdout;
         let url = format!("http://{}:9090/metrics", address.trim());
-        let mut fetch = demo.command("curl");
+        let mut fetch = demo.command_inside("curl");
         fetch.args(["-sf", "--max-time", "10", &url]);
         narrator.types("admin", &fetch);
         let text = run(&mut fetch)?.ok()?.stdout;
