@@ -44,12 +44,15 @@ free_port() { perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 
 # write_foreign_demo_dir DIR KUBECTL: as write_demo_dir; the identity provider and people's kubeconfigs are the demo's business.
 # The ports by which the host reaches the cluster are chosen once, so that a shell which knows them stays right.
 write_foreign_demo_dir() {
-  local dir=$1
+  local dir=$1 before
   mkdir -p "$dir/bin" "$dir/ca"
   chmod 700 "$dir"
   rm -f "$dir/bin/ctr" "$dir/bin/exec-credential"
   ln -sfn "$2" "$dir/bin/kubectl"
+  before=$(cat "$dir/kubeconfig-admin" 2>/dev/null || true)
   "$2" config view --raw --minify --flatten --output json | admin_kubeconfig "$dir"
+  # What leads to another cluster goes on doing so until it is ended.
+  [[ $(<"$dir/kubeconfig-admin") == "$before" ]] || end_forward "$dir"
   [[ -s $dir/ports ]] || echo "$(free_port) $(free_port)" >"$dir/ports"
   install_script "$CLUSTER_DIR/demo/token-in-cluster" "$dir/token" "$dir" "$FOREIGN_ISSUER"
   install_script "$CLUSTER_DIR/demo/forward" "$dir/bin/forward" "$dir"

@@ -4,6 +4,10 @@
 
 # The cluster's number: 0 is the one that people use; others, 1 to 9, stand beside it.
 CLUSTER_NUMBER=${SALLYPORT_CLUSTER_NUMBER:-0}
+if [[ $CLUSTER_NUMBER != [0-9] ]]; then
+  echo "SALLYPORT_CLUSTER_NUMBER is '$CLUSTER_NUMBER': it is one digit" >&2
+  exit 1
+fi
 CLUSTER_NAME=sallyport${CLUSTER_NUMBER#0}
 readonly CLUSTER_NUMBER CLUSTER_NAME
 

@@ -30,10 +30,15 @@ ensure_packages() {
   [[ -z $languages ]] || die "missing; install these, and begin again:"$'\n'"$languages"
   mapfile -t packages < <(missing_packages | sort -u)
   ((${#packages[@]})) || return 0
+  install_packages "${packages[@]}"
+}
+
+# install_packages PACKAGE...
+install_packages() {
   if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
-    die "missing; install these packages (their Debian names): ${packages[*]}"
+    die "missing; install these packages (their Debian names): $*"
   fi
-  say "installing ${packages[*]}"
+  say "installing $*"
   apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# How an image gets to a cluster that was there before. To be sourced by lib.sh.
+# How an image gets to a cluster that was there before. To be sourced by lib.sh, in a script that sources packages.sh too.
 #   SALLYPORT_LOAD_IMAGE   a command that is given the path of an OCI archive and puts the image on every node
 #   SALLYPORT_REGISTRY     a registry, such as registry.example/team, that this machine pushes to and the cluster pulls from;
 #                          SALLYPORT_REGISTRY_INSECURE=yes where it speaks no TLS
@@ -48,7 +48,7 @@ send() {
 # push ARCHIVE REFERENCE...: to the registry. Logged in beforehand by `skopeo login`, or by whatever wrote ~/.docker/config.json.
 push() {
   local archive=$1 reference
-  command -v skopeo >/dev/null || die "missing: skopeo, which pushes to SALLYPORT_REGISTRY"
+  command -v skopeo >/dev/null || install_packages skopeo
   for reference in "${@:2}"; do
     skopeo copy --quiet ${SALLYPORT_REGISTRY_INSECURE:+--dest-tls-verify=false} \
       "oci-archive:$archive:$reference" "docker://$(in_cluster "$reference")" >&2 || return
