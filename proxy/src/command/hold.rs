@@ -184,7 +184,7 @@ async fn ask<D: Desk>(
     let events = unit.held_numbers().map(|command| {
         Event::Hold(record::Hold {
             command,
-            expires: None,
+            expires: held.expires,
             request: held.request.clone(),
             waits,
         })

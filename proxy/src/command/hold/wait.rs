@@ -36,7 +36,11 @@ pub(super) async fn wait<D: Desk>(
     let began = Instant::now();
     let answer = answer(session, &question, &mut held, desk, began).await;
     drop(holding);
-    let Held { request, state } = held;
+    let Held {
+        request,
+        expires,
+        state,
+    } = held;
     let close = |reason: &str| Closed {
         command: 0,
         reason: reason.to_owned(),
@@ -45,7 +49,11 @@ pub(super) async fn wait<D: Desk>(
     match answer {
         Answer::Approved(approvers) => {
             let waited_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-            let held = Held { request, state };
+            let held = Held {
+                request,
+                expires,
+                state,
+            };
             run_approved(session, unit, question, held, approvers, waited_us, desk).await
         }
         Answer::Denied(deniers) => {
