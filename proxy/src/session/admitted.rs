@@ -37,7 +37,7 @@ pub struct Session {
     grants: Grants,
     open: Arc<Open>,
     identity: Identity,
-    token: Secret,
+    token: Arc<Secret>,
     slot: Slot,
     end: End,
     subject: Subject,
@@ -108,7 +108,7 @@ impl Admitted {
             rules,
             open,
             identity,
-            token,
+            token: Arc::new(token),
             slot,
             end,
             subject,
@@ -184,7 +184,7 @@ impl Session {
 
     /// The token it came with, for those that have to be checked again while it lasts.
     #[must_use]
-    pub fn token(&self) -> &Secret {
+    pub fn token(&self) -> &Arc<Secret> {
         &self.token
     }
 
