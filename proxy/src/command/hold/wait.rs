@@ -7,7 +7,7 @@ use sallyport_audit::record::{self, Approver, Closed, Event};
 use super::desk::{Desk, Gone, Waiting};
 use super::{Question, claim, claimed};
 use crate::command::asked::binding;
-use crate::command::{Decided, Kind, Recorded, Refused, Stopped, append, decided};
+use crate::command::{Decided, Kind, Recorded, Refused, Stopped, append_after, decided};
 use crate::door::{Held, HoldState};
 use crate::metrics;
 use crate::session::{Grant, Session, Stir};
@@ -219,7 +219,7 @@ async fn run_approved<D: Desk>(
         events.push(approved(number));
         events.push(claimed(number, &claim));
     }
-    let durable = append(session, events).await?;
+    let durable = append_after(session, &unit, events).await?;
     Ok(Recorded::new(session, unit, None, durable))
 }
 
@@ -240,6 +240,6 @@ async fn refuse(
     event: impl Fn(u64) -> Event,
 ) -> Result<Recorded, Stopped> {
     let events = unit.held_numbers().map(event).collect();
-    let durable = append(session, events).await?;
+    let durable = append_after(session, &unit, events).await?;
     Ok(Recorded::new(session, unit, Some((from, refused)), durable))
 }
