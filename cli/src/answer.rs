@@ -33,8 +33,8 @@ pub async fn run(flags: &Flags, args: Args, decision: Decision) -> Result<ExitCo
         .await
         .map_err(in_words)
         .with_context(|| format!("AccessRequest {} in namespace {namespace}", args.name))?;
-    if matches!(decision, Decision::Deny) && args.reason.is_none() {
-        bail!("say why with --reason: the asker will see it");
+    if args.reason.is_none() && asks_for_a_reason(&request, decision) {
+        bail!("the policy that asks for this wants a reason: say why with --reason, the asker will see it");
     }
     show(&request);
     let entry = entry(&client, &request, decision, args.reason).await?;
@@ -57,6 +57,15 @@ pub async fn run(flags: &Flags, args: Args, decision: Decision) -> Result<ExitCo
         entry.user
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether admission would refuse the answer without a reason: a verdict on a request, where some policy says so.
+fn asks_for_a_reason(request: &AccessRequest, decision: Decision) -> bool {
+    let status = request.status.as_ref();
+    let requirements = status
+        .and_then(|status| status.requirements.as_deref())
+        .unwrap_or_default();
+    !matches!(decision, Decision::Withdraw | Decision::Review) && requirements.iter().any(|one| one.reason_required)
 }
 
 /// What the caller is about to answer, in full.
@@ -138,5 +147,34 @@ fn past(decision: Decision) -> &'static str {
         Decision::Withdraw => "withdrawn",
         Decision::Revoke => "revoked",
         Decision::Review => "reviewed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_asked_for_where_a_policy_says_so() {
+        let request = |required: bool| -> AccessRequest {
+            serde_json::from_value(serde_json::json!({
+                "apiVersion": "sallyport.dev/v1alpha1", "kind": "AccessRequest", "metadata": {"name": "bank-1"},
+                "spec": {
+                    "connection": {"name": "bank", "uid": "u"}, "requester": {"username": "oidc:alice"},
+                    "scope": "Command", "expiresAt": "2026-11-24T10:00:00Z",
+                },
+                "status": {"requirements": [{
+                    "askedBy": {"policy": "p", "uid": "u", "generation": 1, "rule": "r"}, "required": 1,
+                    "approvers": [{"kind": "Group", "name": "oidc:dba"}], "reasonRequired": required,
+                }]},
+            }))
+            .unwrap()
+        };
+        for decision in [Decision::Approve, Decision::Deny, Decision::Revoke] {
+            assert!(asks_for_a_reason(&request(true), decision), "{decision:?}");
+            assert!(!asks_for_a_reason(&request(false), decision), "{decision:?}");
+        }
+        assert!(!asks_for_a_reason(&request(true), Decision::Withdraw));
+        assert!(!asks_for_a_reason(&request(true), Decision::Review));
     }
 }

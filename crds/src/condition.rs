@@ -122,6 +122,8 @@ pub enum Reason {
     ReviewedByPerson,
     /// The time of the grant is over.
     GrantOver,
+    /// Asked for longer, or for more at one time, than is allowed.
+    QuotaExceeded,
 }
 
 /// How one rule stands on one Connection or one Connection under one rule.

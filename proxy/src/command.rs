@@ -67,14 +67,30 @@ impl From<EvidenceError> for Stopped {
 /// Makes the intent durable, with what else has to be known before it runs.
 async fn record(
     session: &mut Session,
-    decided: Decided,
+    mut decided: Decided,
     events: Vec<Event>,
     refused: Option<(usize, Refused)>,
 ) -> Result<Recorded, Stopped> {
     let mut all = decided.events(session);
     all.extend(events);
-    let durable = append(session, all).await?;
+    let durable = match decided.intent.take() {
+        Some(durable) if all.is_empty() => durable,
+        Some(_) => append_after(session, &decided, all).await?,
+        None => append(session, all).await?,
+    };
     Ok(Recorded::new(session, decided, refused, durable))
+}
+
+/// One batch about a unit whose intent is on record. Where it is not accepted, the unit does not run, and its log has to say
+/// so.
+async fn append_after(session: &Session, decided: &Decided, events: Vec<Event>) -> Result<Durable, EvidenceError> {
+    let result = append(session, events).await;
+    if result.is_err() {
+        for number in decided.intended() {
+            Running::new(session, number, false).not_run(NotRun::NotRecordedInTime);
+        }
+    }
+    result
 }
 
 /// One batch: accepted together or not at all.

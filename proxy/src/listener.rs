@@ -5,8 +5,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use sallyport_audit::record::Refusal;
 use socket2::{Domain, Protocol as Transport, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -15,12 +16,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::door::Door;
-use crate::session::{self, Protocol};
+use crate::metrics;
+use crate::session::{self, Protocol, Turned};
 
 /// Connections that the kernel may keep waiting on one socket.
 const BACKLOG: i32 = 1_024;
 /// A peer that is gone without a word is noticed after about a minute.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Between two records of connections that found no room, on each thread.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 /// After an accept that failed, most likely for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -88,6 +92,7 @@ where
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a socket cannot be served"),
     };
+    let mut crowd = Crowd::default();
     loop {
         let accepted = tokio::select! {
             () = shared.drain.cancelled() => return,
@@ -98,13 +103,42 @@ where
             continue;
         };
         let door = doors.borrow().clone();
-        // Full, or not open yet: closed without a word, since a word could only be said after TLS.
-        let (Some(door), Ok(slot)) = (door, Arc::clone(&shared.slots).try_acquire_owned()) else {
+        // Not open yet, or full: closed without a word, since a word could only be said after TLS. Without a door there is no
+        // log, either.
+        let Some(door) = door else {
+            metrics::get().refused(Refusal::DoorShut);
+            continue;
+        };
+        let Ok(slot) = Arc::clone(&shared.slots).try_acquire_owned() else {
+            crowd.turned_away(&door, peer);
             continue;
         };
         prepare(&stream);
         let protocol = make(&door);
         tokio::task::spawn_local(shared.sessions.track_future(one(protocol, door, stream, peer, slot)));
+    }
+}
+
+/// Connections that found no room: each is counted, and one in a while is recorded, since whoever fills the door must not
+/// fill the log.
+#[derive(Default)]
+struct Crowd {
+    told: Option<Instant>,
+    untold: u64,
+}
+
+impl Crowd {
+    fn turned_away(&mut self, door: &Door, peer: SocketAddr) {
+        if self.told.is_some_and(|at| at.elapsed() < TELL_EVERY) {
+            self.untold += 1;
+            return metrics::get().refused(Refusal::Limit);
+        }
+        let mut words = "this door has as many connections as it takes".to_owned();
+        if self.untold > 0 {
+            words.push_str(&format!("; {} more were closed since the record before", self.untold));
+        }
+        session::turned_away(door, peer, &Turned::new(Refusal::Limit, words));
+        (self.told, self.untold) = (Some(Instant::now()), 0);
     }
 }
 

@@ -235,7 +235,7 @@ async fn admit<P: Protocol>(
 }
 
 /// Records a refused login. Nobody waits for it: there is nothing to hold back, and a flood must cost little.
-fn turned_away(door: &Door, peer: SocketAddr, turned: &Turned) {
+pub(crate) fn turned_away(door: &Door, peer: SocketAddr, turned: &Turned) {
     metrics::get().refused(turned.reason);
     let event = Event::LoginRefused(Box::new(turned.record(peer)));
     let sent = Batch::of(Time::now(), None, event).map_err(|error| error.to_string());

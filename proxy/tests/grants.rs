@@ -10,11 +10,15 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::door::{Given, TestDoor};
 use common::eventually;
 use common::psql::finish;
 use common::wire::{Client, tags};
-use sallyport_audit::record::{EndCause, Event, Fate};
+use futures::future::BoxFuture;
+use sallyport_audit::record::{EndCause, Event, Fate, RequestRef};
+use sallyport_proxy::door::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, Identity};
 use serde_json::{Value, json};
 
 const SCHEMA: &str = "CREATE TABLE acct (id int PRIMARY KEY, n int NOT NULL DEFAULT 0);
@@ -219,6 +223,105 @@ fn revoking_ends_what_was_allowed() {
         _ => None,
     });
     assert_eq!(cause, EndCause::Revoked);
+}
+
+/// People behind an API server that takes a claim and never answers.
+struct Silent(common::approvals::People);
+
+impl Approvals for Silent {
+    fn find(&self, identity: &Identity, sought: &GrantSought) -> Vec<Held> {
+        self.0.find(identity, sought)
+    }
+
+    fn glass(&self, identity: &Identity) -> Glass {
+        self.0.glass(identity)
+    }
+
+    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Held, ApprovalsError>> {
+        self.0.ask(ask)
+    }
+
+    fn claim<'a>(
+        &'a self,
+        _: &'a Identity,
+        _: &'a GrantSought,
+        _: &'a RequestRef,
+    ) -> BoxFuture<'a, Result<Claim, ApprovalsError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn withdraw(&self, request: &RequestRef, reason: &str) {
+        self.0.withdraw(request, reason);
+    }
+}
+
+#[test]
+fn an_intent_is_on_record_before_its_grant_is_spent() {
+    let server = common::postgres::server();
+    let database = server.database(SCHEMA);
+    let given = asks_bob(json!({"onHold": "Refuse"}));
+    let door = TestDoor::asking(&given, server, database, |people| Arc::new(Silent(people.clone())));
+    let sql = "delete from acct where id = 1";
+    assert!(door.psql("alice", &[sql]).err.contains("request-1"));
+    door.people.approve("request-1");
+    // Its claim is under way for ever: that is where a door that dies leaves things.
+    let mut claiming = door.psql_start("alice", &[sql]);
+    door.recorded_times("one intent that names the grant", 1, |event| {
+        matches!(event, Event::Command(command)
+            if command.request.as_ref().is_some_and(|request| request.name == "request-1"))
+    });
+    assert_eq!(door.direct("select count(*) from acct"), "2", "and nothing ran");
+    claiming.kill().unwrap();
+    claiming.wait().unwrap();
+}
+
+#[test]
+fn a_grant_that_cannot_be_claimed_leaves_one_intent_and_one_question() {
+    let door = TestDoor::new(&asks_bob(json!({"onHold": "Refuse"})), SCHEMA);
+    let sql = "delete from acct where id = 1";
+    door.psql("alice", &[sql]);
+    door.people.approve("request-1");
+    door.people.use_elsewhere("request-1");
+    let printed = door.psql("alice", &[sql]);
+    assert!(printed.err.contains("request-2"), "it is asked anew: {printed:?}");
+    let told = |wanted: &'static str| {
+        move |event: &Event| match event {
+            Event::Command(command) => wanted == "command" && command.text == sql,
+            Event::Hold(hold) => wanted == "hold" && hold.request.name.starts_with("request-"),
+            Event::Outcome(outcome) => wanted == "outcome" && outcome.fate == Fate::NotRun,
+            _ => false,
+        }
+    };
+    door.recorded_times("one intent for each attempt", 2, told("command"));
+    door.recorded_times("one question for each attempt", 2, told("hold"));
+    door.recorded_times("neither ran", 2, told("outcome"));
+    door.people.approve("request-2");
+    assert_eq!(door.psql("alice", &[sql]).err, "");
+    assert_eq!(door.direct("select count(*) from acct"), "1");
+}
+
+#[test]
+fn nobody_is_asked_about_parameters_that_are_not_shown() {
+    let door = TestDoor::new(&asks_bob(json!({"onHold": "Refuse"})), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let list: Vec<String> = (1..=257).map(|n| format!("${n}::int")).collect();
+    let sql = format!("delete from acct where id in ({})", list.join(", "));
+    let values: Vec<String> = (1..=257).map(|n| n.to_string()).collect();
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    client.parse("", &sql).bind("", "", &values, 0).execute("", 0).sync();
+    let said = client.ready();
+    let words = said.iter().find_map(|message| message.field('M')).unwrap();
+    assert!(words.contains("more than 256 parameters"), "{words}");
+    // Two commands of one unit are read together, too.
+    let sql = format!("delete from acct where id in ({})", list[..200].join(", "));
+    for _ in 0..2 {
+        client.parse("", &sql).bind("", "", &values[..200], 0).execute("", 0);
+    }
+    client.sync();
+    let said = client.ready();
+    let words = said.iter().find_map(|message| message.field('M')).unwrap();
+    assert!(words.contains("more than 256 parameters"), "{words}");
+    assert_eq!(door.people.count(), 0, "nobody is asked");
 }
 
 fn glass() -> Given {

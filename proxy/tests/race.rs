@@ -36,7 +36,7 @@ fn given(on_hold: &str, hold_for: &str) -> Given {
              "approval": {"approvers": [{"kind": "Group", "name": "oidc:dba"}], "onHold": on_hold, "holdFor": hold_for}},
             {"name": "rest", "match": {"any": true}, "action": "Allow"},
         ]))
-        .connection(json!({"limits": {"maxOpenRequestsPerPerson": 1000}}))
+        .connection(json!({"limits": {"maxOpenRequestsPerPerson": 1000, "maxOpenRequests": 10000, "maxHeldBytes": 268_435_456}}))
 }
 
 /// A replica of the door, with its Pod's own way to the API server.

@@ -13,6 +13,7 @@ mod common;
 
 use common::door::{Given, TestDoor};
 use common::psql::finish;
+use common::wire::Client;
 use sallyport_audit::record::{Action, EndCause, Event, Fate, Refusal, TransactionFate};
 use serde_json::json;
 
@@ -195,7 +196,7 @@ fn a_held_command_waits_in_place_and_runs_when_approved() {
     let place = |pick: &dyn Fn(&Event) -> bool| events.iter().position(pick).unwrap();
     let steps = [
         place(&|event| matches!(event, Event::Command(command) if command.verdict.action == Action::Hold)),
-        place(&|event| matches!(event, Event::Hold(hold) if hold.waits)),
+        place(&|event| matches!(event, Event::Hold(hold) if hold.waits && hold.expires == Some(request.ask.expires))),
         place(&|event| matches!(event, Event::Approved(approved) if approved.approvers[0].username == "oidc:bob")),
         place(&|event| matches!(event, Event::Claimed(_))),
         place(&|event| matches!(event, Event::TransactionEnd(end) if end.fate == TransactionFate::Committed)),
@@ -263,6 +264,94 @@ fn a_program_is_refused_with_the_requests_name_and_passes_later() {
     assert_eq!((printed.out.as_str(), printed.err.as_str()), ("0", ""));
     let printed = door.psql_with(&program, &["delete from acct"]);
     assert!(printed.err.contains("request-3"), "and once: {printed:?}");
+}
+
+/// `customers.name` is protected, and deletes need a second person.
+fn names() -> Given {
+    Given::open()
+        .mask("names", json!({"match": {"columns": ["public.customers.name"]}}))
+        .policy(no_drops())
+}
+
+#[test]
+fn what_stands_against_a_protected_column_is_shown_to_no_approver() {
+    let door = TestDoor::new(&names(), SCHEMA);
+    let program = format!("{} options='-c sallyport.on_hold=refuse'", door.conninfo("alice"));
+    let sql = |name: &str| format!("delete from customers where id = 7 and name = '{name}'");
+    let refused = door.psql_with(&program, &[&sql("Grace Hopper")]);
+    assert!(refused.err.contains("request-1"), "{refused:?}");
+    let shown = door.people.request("request-1").ask.command;
+    assert_eq!(shown.text, sql("[REDACTED]"));
+    assert!(!shown.summary.contains("Grace"), "{}", shown.summary);
+    // What is granted is the exact bytes all the same.
+    door.people.approve("request-1");
+    let other = door.psql_with(&program, &[&sql("Ada")]);
+    assert!(other.err.contains("request-2"), "{other:?}");
+    assert_eq!(door.psql_with(&program, &[&sql("Grace Hopper")]).err, "");
+
+    let mut client = Client::login(&door, "alice", &[("options", "-c sallyport.on_hold=refuse")]).unwrap();
+    let sql = "delete from customers where id = $1::int and name = $2";
+    client.parse("", sql).bind("", "", &["7", "Grace Hopper"], 0);
+    client.execute("", 0).sync();
+    client.ready();
+    let shown = door.people.request("request-3").ask.command;
+    assert_eq!(shown.parameters, ["$1 = 7", "$2 = [REDACTED]"]);
+}
+
+#[test]
+fn records_that_are_to_be_masked_hold_no_hit_and_nothing_protected() {
+    let mut given = names();
+    given.masked_records = true;
+    let door = TestDoor::new(&given, SCHEMA);
+    // No rule names a detector: then all of them look.
+    door.psql("alice", &["select '4111 1111 1111 1111', 'a@bank.example', 5"]);
+    door.psql("alice", &["select id from customers where name = 'Grace Hopper'"]);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let sql = "select $1::text, id from customers where name = $2";
+    client.parse("", sql).bind("", "", &["536-90-4399", "Grace Hopper"], 0);
+    client.execute("", 0).sync();
+    client.ready();
+    door.recorded("all of it", |event| match event {
+        Event::Command(command) if command.params.len() == 2 => Some(()),
+        _ => None,
+    });
+    let said: Vec<String> = door
+        .events()
+        .iter()
+        .filter(|event| matches!(event, Event::Command(_)))
+        .map(|event| serde_json::to_string(event).unwrap())
+        .collect();
+    for value in ["4111", "a@bank", "Grace", "536-90"] {
+        assert!(said.iter().all(|record| !record.contains(value)), "{value}: {said:?}");
+    }
+    assert!(said[0].contains("select '[REDACTED]', '[REDACTED]', 5"), "{said:?}");
+}
+
+#[test]
+fn rules_know_how_many_rows_the_statistics_count() {
+    let schema = format!(
+        "{SCHEMA} CREATE TABLE parts (n int) PARTITION BY RANGE (n);
+         CREATE TABLE low PARTITION OF parts FOR VALUES FROM (0) TO (100);
+         CREATE TABLE high PARTITION OF parts FOR VALUES FROM (100) TO (1000);
+         INSERT INTO parts SELECT generate_series(0, 299); ANALYZE;
+         CREATE TABLE fresh (n int);"
+    );
+    let rule = |rows: i64| json!({"name": format!("r{}", rows.abs()), "match": {"cel": format!("command.rows == {rows}")}, "action": "Deny", "message": format!("{rows} rows")});
+    let rules =
+        json!([rule(200), rule(1), rule(300), rule(-1), {"name": "rest", "match": {"any": true}, "action": "Allow"}]);
+    let door = TestDoor::new(&Given::open().policy(rules), &schema);
+    for (sql, rows) in [
+        ("select count(*) from customers", "200 rows"),
+        ("update customers set name = 'x' where id = 7", "200 rows"),
+        ("delete from acct using customers where false", "1 rows"),
+        ("select count(*) from parts", "300 rows"),
+        ("delete from parts where n = 1", "300 rows"),
+        ("select count(*) from fresh", "-1 rows"),
+        ("select 1", "-1 rows"),
+    ] {
+        let printed = door.psql("alice", &[sql]);
+        assert!(printed.err.contains(&format!("42501: {rows}")), "{sql}: {printed:?}");
+    }
 }
 
 #[test]

@@ -202,6 +202,7 @@ impl Event {
             Self::Claimed(_) => "claimed",
             Self::Revoked(_) => "revoked",
             Self::BreakGlass(_) => "breakGlass",
+            Self::Reviewed(_) => "reviewed",
             Self::Outcome(_) => "outcome",
             Self::TransactionEnd(_) => "transactionEnd",
             Self::SessionEnd(_) => "sessionEnd",

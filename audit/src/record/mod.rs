@@ -29,7 +29,7 @@ pub use command::{
 };
 pub use header::{Header, HeaderError, Kind};
 pub use log::{LogEnd, LogStart, PolicyChange, Pruned};
-pub use request::{Approved, Approver, BreakGlass, Claimed, Closed, Denied, Hold, RequestRef};
+pub use request::{Approved, Approver, BreakGlass, Claimed, Closed, Denied, Hold, RequestRef, Reviewed};
 pub use session::{Agent, Claims, EndCause, LoginRefused, Person, Refusal, SessionEnd, SessionStart, Token};
 pub use source::{Instance, ObjectRef, Origin, PodRef, RandomError, SessionId, Source, Writer};
 
@@ -72,6 +72,8 @@ pub enum Event {
     Revoked(Closed),
     /// The person went ahead without waiting, to be reviewed by another.
     BreakGlass(BreakGlass),
+    /// Somebody looked at that.
+    Reviewed(Reviewed),
     /// What came of a command.
     Outcome(Outcome),
     /// How a transaction ended.

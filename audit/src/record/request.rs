@@ -43,11 +43,11 @@ pub struct Hold {
 pub struct Approved {
     /// Everybody whose approval counts.
     pub approvers: Vec<Approver>,
-    /// The command's number.
+    /// The command's number; 0 where no session waited for the answer: the `hold` of the same request names the command.
     pub command: u64,
     /// The question.
     pub request: RequestRef,
-    /// Microseconds from hold to approval, as the door waited.
+    /// Microseconds from hold to approval, as the door waited; 0 where no session waited.
     #[serde(rename = "waitedUs")]
     pub waited_us: u64,
 }
@@ -86,6 +86,18 @@ pub struct Claimed {
     pub nonce: String,
     /// The question.
     pub request: RequestRef,
+}
+
+/// Another person looked at a use of break-glass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reviewed {
+    /// The command's number; see [`Approved::command`].
+    pub command: u64,
+    /// What stands for the use.
+    pub request: RequestRef,
+    /// Who looked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reviewers: Vec<Approver>,
 }
 
 /// Glass was broken: a command that needs a second person runs without one. It is reviewed afterwards.

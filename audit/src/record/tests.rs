@@ -170,6 +170,11 @@ pub(crate) fn every_event() -> Vec<Event> {
             request: connection(),
             until: Some(Time::from_unix_secs(9)),
         }),
+        Event::Reviewed(Reviewed {
+            command: 0,
+            request: connection(),
+            reviewers: vec![approver()],
+        }),
         Event::Outcome(Outcome {
             bytes: 1,
             command: 1,

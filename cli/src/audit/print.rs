@@ -49,6 +49,19 @@ pub fn what(event: &Event) -> String {
             let how = if hold.waits { "waits for" } else { "was refused until" };
             format!("command {} {how} {}", hold.command, request(&hold.request))
         }
+        // Nobody waited: the request's name says all that this door knows.
+        Event::Approved(approved) if approved.command == 0 => {
+            format!("by {} ({})", people(&approved.approvers), request(&approved.request))
+        }
+        Event::Denied(denied) if denied.command == 0 => {
+            format!("by {} ({})", people(&denied.deniers), request(&denied.request))
+        }
+        Event::Withdrawn(closed) | Event::Expired(closed) | Event::Revoked(closed) if closed.command == 0 => {
+            format!("{} ({})", plain(&closed.reason), request(&closed.request))
+        }
+        Event::Reviewed(reviewed) => {
+            format!("by {} ({})", people(&reviewed.reviewers), request(&reviewed.request))
+        }
         Event::Approved(approved) => {
             let waited = approved.waited_us / 1_000_000;
             format!(

@@ -35,6 +35,14 @@ pub struct Limits {
     #[serde(default = "max_open_requests")]
     #[schemars(range(min = 1, max = 1_000))]
     pub max_open_requests_per_person: i32,
+    /// Open AccessRequests of the Connection.
+    #[serde(default = "max_open_requests_in_all")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_open_requests: i32,
+    /// Bytes of the commands and parameters that open AccessRequests of the Connection hold, together.
+    #[serde(default = "max_held_bytes")]
+    #[schemars(range(min = 65_536, max = 268_435_456))]
+    pub max_held_bytes: i32,
     /// How long a known policy is enforced while the API server is away; then the door closes.
     #[serde(default = "policy_grace")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('10s') && duration(self) <= duration('168h')").message("policyGrace must be between 10s and 168h"))]
@@ -65,6 +73,14 @@ fn max_open_requests() -> i32 {
     20
 }
 
+fn max_open_requests_in_all() -> i32 {
+    500
+}
+
+fn max_held_bytes() -> i32 {
+    4 << 20
+}
+
 fn policy_grace() -> Duration {
     Duration::from_secs(3_600)
 }
@@ -80,6 +96,8 @@ impl Default for Limits {
             max_sessions: max_sessions(),
             max_sessions_per_person: max_sessions_per_person(),
             max_open_requests_per_person: max_open_requests(),
+            max_open_requests: max_open_requests_in_all(),
+            max_held_bytes: max_held_bytes(),
             policy_grace: policy_grace(),
         }
     }

@@ -45,6 +45,11 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
         before: &before.conditions,
         tally: &tally,
         in_force: settled || wanted.is_some(),
+        open_before: found.open_before,
+        allowed: found
+            .connection
+            .as_ref()
+            .map(|connection| connection.spec.limits.max_open_requests_per_person),
         granted_until: granted_until.or_else(|| span::glass_until(request)),
         admission: (before.admission.as_ref(), admission),
         now,

@@ -8,6 +8,7 @@ use sallyport_policy::carrier::{CarriedRule, ClusterSettings};
 use sallyport_policy::selector::selects;
 
 use super::admission::Seen;
+use super::decide::ends;
 use crate::context::Context;
 use crate::rule::revision;
 use crate::world::{Access, find, of_namespace};
@@ -22,6 +23,8 @@ pub struct Found {
     pub policies: Vec<CarriedRule<ApprovalPolicySpec>>,
     /// Issuers and declared names.
     pub settings: ClusterSettings,
+    /// Other requests that the same person made beforehand on the Connection, earlier, and that are open.
+    pub open_before: usize,
     /// The admission objects, once they were seen.
     pub admission: Option<Arc<Seen>>,
 }
@@ -65,6 +68,36 @@ pub fn dereference(request: &AccessRequest, context: &Context) -> Found {
             approver_mappings: issuers.approver_mappings.clone(),
             ..ClusterSettings::default()
         },
+        open_before: open_before(request, context),
         admission: context.admission.load(),
     }
+}
+
+fn open_before(request: &AccessRequest, context: &Context) -> usize {
+    if request.spec.session.is_some() {
+        return 0;
+    }
+    // Of two of the same second, the name tells: each sees the same order.
+    let place = |request: &AccessRequest| {
+        (
+            request.metadata.creation_timestamp.clone().map(|time| time.0),
+            request.name_any(),
+        )
+    };
+    let own = place(request);
+    let namespace = request.namespace().unwrap_or_default();
+    let others = of_namespace(&context.world.access_requests, &namespace);
+    let others = others.iter().filter_map(|guarded| guarded.0.as_ref().ok());
+    others
+        .filter(|other| {
+            let (theirs, ours) = (&other.spec, &request.spec);
+            let conditions = other.status.as_ref().map(|status| status.conditions.as_slice());
+            theirs.session.is_none()
+                && theirs.connection == ours.connection
+                && (&theirs.requester.issuer, &theirs.requester.subject)
+                    == (&ours.requester.issuer, &ours.requester.subject)
+                && place(other) < own
+                && ends(conditions.unwrap_or_default()).next().is_none()
+        })
+        .count()
 }

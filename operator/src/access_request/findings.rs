@@ -1,5 +1,7 @@
 //! What the conditions of a request should say at one moment.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use sallyport_crds::access_request::AdmissionIdentity;
@@ -19,6 +21,9 @@ pub const ENDS: [ConditionType; 5] = [
     ConditionType::Expired,
 ];
 
+/// How long a request that was made beforehand may stay open.
+const MAX_OPEN: Duration = Duration::from_secs(168 * 3_600);
+
 /// Everything that conditions follow from.
 pub struct Moment<'a> {
     /// The request.
@@ -29,6 +34,10 @@ pub struct Moment<'a> {
     pub tally: &'a Tally,
     /// Whether every rule that asks is in force.
     pub in_force: bool,
+    /// Open requests that the same person made beforehand and earlier, and how many one person may have.
+    pub open_before: usize,
+    /// As the Connection says; None where there is none.
+    pub allowed: Option<i32>,
     /// When a grant that lasts ends, if that is known.
     pub granted_until: Option<Timestamp>,
     /// The admission objects when the operator first looked, and now.
@@ -63,11 +72,12 @@ pub fn findings(moment: &Moment<'_>) -> Vec<Finding> {
 
 /// The reason that a condition of ours states.
 pub fn reason(condition: &Condition) -> Option<Reason> {
-    const REASONS: [Reason; 12] = [
+    const REASONS: [Reason; 13] = [
         Reason::ApprovedByPeople,
         Reason::DeniedByPerson,
         Reason::TimedOut,
         Reason::GrantOver,
+        Reason::QuotaExceeded,
         Reason::WithdrawnByRequester,
         Reason::RevokedByPerson,
         Reason::WaitingForApproval,
@@ -100,6 +110,7 @@ impl Moment<'_> {
             })
             .or_else(|| self.by(&self.tally.denied, ConditionType::Denied, Reason::DeniedByPerson))
             .or_else(|| self.revoked())
+            .or_else(|| self.over_quota())
             .or_else(|| self.expired())
     }
 
@@ -121,6 +132,30 @@ impl Moment<'_> {
             let words = "admission policies or their bindings changed since this was asked: ask again";
             Finding::yes(ConditionType::AdmissionChanged, Reason::AdmissionNotTrusted, words)
         })
+    }
+
+    /// What people ask for beforehand has bounds that the API server does not know: how long it stays open, and how much of
+    /// it one person has open. What was answered already is let be.
+    fn over_quota(&self) -> Option<Finding> {
+        let request = self.request;
+        if request.spec.session.is_some() || condition::is_true(self.before, ConditionType::Approved) {
+            return None;
+        }
+        let over = |words: String| Some(Finding::yes(ConditionType::Expired, Reason::QuotaExceeded, words));
+        let made = request.metadata.creation_timestamp.as_ref();
+        let latest = made.and_then(|made| made.0.checked_add(MAX_OPEN).ok());
+        if latest.is_some_and(|latest| request.spec.expires_at.0 > latest) {
+            return over(
+                "expiresAt is more than 168h after the request was made: ask again with an earlier one".to_owned(),
+            );
+        }
+        match self.allowed.map(|allowed| usize::try_from(allowed).unwrap_or(0)) {
+            Some(allowed) if self.open_before >= allowed => over(format!(
+                "{} requests of this person are open already, and the connection allows {allowed}: withdraw one and ask again",
+                self.open_before
+            )),
+            _ => None,
+        }
     }
 
     /// Only what the operator saw before the end of time counts, whatever time an entry states.

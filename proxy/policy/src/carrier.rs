@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::issuer::{ApproverMapping, Issuer};
 
-pub use sealed::{CarrierError, SignedCarrier, sign, verify};
+pub use sealed::{CarrierError, SignedCarrier, payload_digest, sign, verify};
 
 /// The format that this version writes. A door refuses formats that it does not know.
 pub const FORMAT: u32 = 1;

@@ -21,7 +21,7 @@ mod risk;
 mod verdict;
 
 pub use cel::{CelError, MAX_EXPRESSION};
-pub use command::{Command, MAX_HELD};
+pub use command::{Command, MAX_HELD, MAX_SHOWN};
 
 pub(crate) use cel::ConnectionFacts;
 pub(crate) use judge::{Bench, decide, explain};

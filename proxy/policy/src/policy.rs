@@ -25,6 +25,8 @@ pub struct Policy {
     connection: decide::ConnectionFacts,
     approvals: Vec<ApprovalPolicy>,
     masks: MaskSet,
+    /// For the command texts of sinks that want them masked.
+    records: Arc<Masker>,
     exemptions: Vec<Vec<Named>>,
     allows_writes: Vec<bool>,
 }
@@ -96,6 +98,7 @@ impl Policy {
                 .iter()
                 .map(|rule| rule.spec.allow_writes)
                 .collect(),
+            records: records(&rules),
             masks: MaskSet::new(rules, keys),
         })
     }
@@ -130,6 +133,11 @@ impl Policy {
     /// All masking rules.
     pub fn masks(&self) -> &MaskSet {
         &self.masks
+    }
+
+    /// The masker of command texts in records (`commandText: Masked`): of every detector where no rule that acts names one.
+    pub fn records(&self) -> &Arc<Masker> {
+        &self.records
     }
 
     /// The masking rules from which the person is exempt.
@@ -181,6 +189,15 @@ impl Policy {
             connection: &self.connection,
         }
     }
+}
+
+/// Hash keys are left out: what a rule hashes in a cell is redacted in a text all the same.
+fn records(rules: &[mask::Rule]) -> Arc<Masker> {
+    let mut rules = rules.to_vec();
+    if !rules.iter().any(|rule| !rule.observe && !rule.detectors.is_empty()) {
+        rules.push(mask::Rule::of_all_detectors());
+    }
+    MaskSet::new(rules, HashKeys::new()).masker(&RuleSet::default())
 }
 
 fn all<S, T>(

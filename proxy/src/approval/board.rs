@@ -5,12 +5,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::ResourceExt as _;
+use sallyport_audit::Time;
 use sallyport_audit::record::RequestRef;
 use sallyport_crds::AccessRequest;
 use sallyport_crds::condition::{ConditionType, is_true};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-use super::state;
+use super::answers::Answered;
+use super::{spec, state};
 use crate::door::{Glass, Held, HoldState};
 
 /// The requests of one Connection.
@@ -18,11 +20,17 @@ pub(super) struct Board {
     /// `metadata.uid` of the Connection.
     connection: String,
     entries: Mutex<HashMap<String, Entry>>,
+    /// The newest version of every request that the watch has shown, those of other Connections too.
+    versions: Mutex<HashMap<String, String>>,
+    changed: Notify,
 }
 
 struct Entry {
     request: Arc<AccessRequest>,
     state: watch::Sender<HoldState>,
+    /// Whether a session of this process waits, or waited, for the answer.
+    waited: bool,
+    told: HashSet<Answered>,
 }
 
 // === impl Board ===
@@ -32,6 +40,8 @@ impl Board {
         Self {
             connection,
             entries: Mutex::new(HashMap::new()),
+            versions: Mutex::new(HashMap::new()),
+            changed: Notify::new(),
         }
     }
 
@@ -42,31 +52,76 @@ impl Board {
         }
         let uid = request.uid()?;
         let now = state::of(&request);
-        let reference = reference(&request)?;
+        reference(&request)?;
         let mut entries = self.lock();
         let entry = entries.entry(uid).or_insert_with(|| Entry {
             request: Arc::new(request.clone()),
             state: watch::channel(now.clone()).0,
+            waited: false,
+            told: HashSet::new(),
         });
         // An answer to our own request may come after the watch has shown something newer: never go back.
         if is_older(&request, &entry.request) {
-            return Some(Held {
-                request: reference,
-                state: entry.state.subscribe(),
-            });
+            return held(entry);
         }
         entry.request = Arc::new(request);
         entry
             .state
             .send_if_modified(|old| std::mem::replace(old, now.clone()) != now);
-        Some(Held {
-            request: reference,
-            state: entry.state.subscribe(),
-        })
+        self.changed.notify_one();
+        held(entry)
+    }
+
+    /// A session of this process waits for the answer, and records it.
+    pub(super) fn wait_for(&self, uid: &str) {
+        if let Some(entry) = self.lock().get_mut(uid) {
+            entry.waited = true;
+        }
+    }
+
+    /// Answers that are not on record yet, as far as this process knows, with their requests.
+    pub(super) fn untold(&self) -> Vec<(Arc<AccessRequest>, Answered)> {
+        let entries = self.lock();
+        let each = entries.values().flat_map(|entry| {
+            let told = |answer: &Answered| entry.told.contains(answer) || entry.waited && answer.ends_a_wait();
+            let answers = Answered::all(&entry.request)
+                .into_iter()
+                .filter(move |answer| !told(answer));
+            answers.map(|answer| (Arc::clone(&entry.request), answer))
+        });
+        each.collect()
+    }
+
+    /// An answer is on its way to the log.
+    pub(super) fn told(&self, request: &AccessRequest, answer: Answered) {
+        if let Some(entry) = self.lock().get_mut(&request.uid().unwrap_or_default()) {
+            entry.told.insert(answer);
+        }
+    }
+
+    /// Waits until some request is another than it was.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// The watch shows a version of a request, whoever's it is.
+    pub(super) fn seen(&self, uid: String, version: String) {
+        self.versions().insert(uid, version);
+    }
+
+    /// Whether the watch has not shown this version, nor a later one.
+    pub(super) fn lacks(&self, uid: &str, version: &str) -> bool {
+        let known = self.versions().get(uid).cloned();
+        known.is_none_or(|known| known != version && !is_later(&known, version))
+    }
+
+    fn versions(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A request is gone.
     pub(super) fn remove(&self, uid: &str) {
+        self.versions().remove(uid);
         if let Some(entry) = self.lock().remove(uid) {
             entry
                 .state
@@ -125,6 +180,15 @@ impl Board {
             .count()
     }
 
+    /// Bytes of commands and parameters in requests that can still come to something.
+    pub(super) fn held_bytes(&self) -> usize {
+        let entries = self.lock();
+        let open = entries.values().filter(|entry| !state::is_over(&entry.state.borrow()));
+        open.filter_map(|entry| entry.request.spec.command.as_ref())
+            .map(spec::bytes)
+            .sum()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         // No step under the lock leaves the map half changed.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
@@ -142,6 +206,7 @@ impl fmt::Debug for Board {
 fn held(entry: &Entry) -> Option<Held> {
     Some(Held {
         request: reference(&entry.request)?,
+        expires: Some(Time::from_unix_micros(entry.request.spec.expires_at.0.as_microsecond())),
         state: entry.state.subscribe(),
     })
 }
@@ -163,10 +228,10 @@ pub(super) fn reference(request: &AccessRequest) -> Option<RequestRef> {
 /// Resource versions are numbers in every storage that Kubernetes has, though clients should not lean on it: where they do
 /// not read as numbers, what comes later counts.
 fn is_older(one: &AccessRequest, other: &AccessRequest) -> bool {
-    let version = |request: &AccessRequest| {
-        request
-            .resource_version()
-            .and_then(|version| version.parse::<u64>().ok())
-    };
-    matches!((version(one), version(other)), (Some(one), Some(other)) if one < other)
+    let version = |request: &AccessRequest| request.resource_version().unwrap_or_default();
+    is_later(&version(other), &version(one))
+}
+
+fn is_later(one: &str, other: &str) -> bool {
+    matches!((one.parse::<u64>(), other.parse::<u64>()), (Ok(one), Ok(other)) if one > other)
 }

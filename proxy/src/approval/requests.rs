@@ -14,13 +14,14 @@ use kube::runtime::{WatchStreamExt as _, watcher as watch_all};
 use kube::{Api, Client, ResourceExt as _};
 use sallyport_audit::record::{RequestRef, SessionId};
 use sallyport_crds::AccessRequest;
-use sallyport_crds::approval_policy::GrantScope;
+use sallyport_crds::approval_policy::{GrantScope, OnHold};
 use sallyport_policy::carrier::Carrier;
+use sallyport_recorder::client::Evidence;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use super::board::Board;
-use super::{claim, spec, withdraw};
+use super::{answers, claim, pulse, spec, withdraw};
 use crate::control::{Contact, Place};
 use crate::door::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, HoldState, Identity};
 
@@ -33,10 +34,12 @@ const WITHIN: Duration = Duration::from_secs(15);
 pub struct Requests {
     api: Api<AccessRequest>,
     place: Place,
-    contact: Arc<Contact>,
+    /// When the watch last showed what is there.
+    watched: Arc<Contact>,
     runtime: Handle,
     board: Arc<Board>,
     carrier: ArcSwapOption<Carrier>,
+    evidence: Arc<ArcSwapOption<Evidence>>,
     withdrawals: mpsc::Sender<(RequestRef, String)>,
 }
 
@@ -45,18 +48,31 @@ pub struct Requests {
 impl Requests {
     /// Begins to watch the requests of this Connection on `runtime`.
     pub fn start(client: Client, place: Place, contact: Arc<Contact>, runtime: &Handle) -> Arc<Self> {
+        let pods = Api::namespaced(client.clone(), &place.connection.namespace);
         let api: Api<AccessRequest> = Api::namespaced(client, &place.connection.namespace);
         let board = Arc::new(Board::new(place.connection.uid.clone()));
-        runtime.spawn(follow(api.clone(), Arc::clone(&board), Arc::clone(&contact)));
+        // Of its own: that the carrier is still shown says nothing about this watch.
+        let watched = Arc::new(Contact::new());
+        let contacts = [contact, Arc::clone(&watched)];
+        runtime.spawn(follow(api.clone(), Arc::clone(&board), contacts));
+        runtime.spawn(pulse::keep(Arc::clone(&watched), api.clone(), Arc::clone(&board)));
         let withdrawals = withdraw::start(api.clone(), place.clone(), runtime);
+        let evidence = Arc::new(ArcSwapOption::empty());
+        runtime.spawn(answers::tell(
+            Arc::clone(&board),
+            place.clone(),
+            pods,
+            Arc::clone(&evidence),
+        ));
         let (runtime, carrier) = (runtime.clone(), ArcSwapOption::empty());
         Arc::new(Self {
             api,
             place,
-            contact,
+            watched,
             runtime,
             board,
             carrier,
+            evidence,
             withdrawals,
         })
     }
@@ -66,6 +82,11 @@ impl Requests {
         self.carrier.store(Some(Arc::clone(carrier)));
     }
 
+    /// Where answers are recorded from now on that no session waits for.
+    pub fn record_to(&self, evidence: &Evidence) {
+        self.evidence.store(Some(Arc::new(evidence.clone())));
+    }
+
     /// How many requests of this Connection can still come to something.
     #[must_use]
     pub fn open_requests(&self) -> usize {
@@ -73,9 +94,9 @@ impl Requests {
     }
 
     fn seeing(&self) -> Result<Arc<Carrier>, ApprovalsError> {
-        if self.contact.away() > BLIND {
+        if self.watched.away() > BLIND {
             return Err(ApprovalsError::Unavailable(
-                "the API server is away, so nothing can be approved".to_owned(),
+                "the API server does not show requests, so nothing can be approved".to_owned(),
             ));
         }
         self.carrier
@@ -83,16 +104,25 @@ impl Requests {
             .ok_or_else(|| ApprovalsError::Unavailable("there is no policy".to_owned()))
     }
 
-    fn check_quota(&self, carrier: &Carrier, identity: &Identity) -> Result<(), ApprovalsError> {
+    /// The person's own quota comes first: whoever floods is told so, and stops nobody else before that.
+    fn check_quota(&self, carrier: &Carrier, ask: &Ask) -> Result<(), ApprovalsError> {
+        let limits = &carrier.connection.spec.limits;
+        let reached = |number: usize, allowed: i32| number >= usize::try_from(allowed).unwrap_or(0);
         let open = self
             .board
-            .count(|request| spec::is_by(request, identity) && !request.spec.break_glass);
-        let allowed = carrier.connection.spec.limits.max_open_requests_per_person;
-        if open < usize::try_from(allowed).unwrap_or(0) {
-            Ok(())
-        } else {
-            Err(ApprovalsError::TooMany { open })
+            .count(|request| spec::is_by(request, &ask.identity) && !request.spec.break_glass);
+        if reached(open, limits.max_open_requests_per_person) {
+            return Err(ApprovalsError::TooMany { open });
         }
+        let open = self.board.count(|request| !request.spec.break_glass);
+        if reached(open, limits.max_open_requests) {
+            return Err(ApprovalsError::Crowded { open });
+        }
+        let held = self.board.held_bytes();
+        if held.saturating_add(spec::bytes(&ask.command)) > usize::try_from(limits.max_held_bytes).unwrap_or(0) {
+            return Err(ApprovalsError::TooMuch { held });
+        }
+        Ok(())
     }
 
     /// Runs on the control plane's runtime, whose client it uses, and ends in time.
@@ -115,6 +145,7 @@ impl Approvals for Requests {
                 .into_iter()
                 .map(|held| Held {
                     request: held.request,
+                    expires: held.expires,
                     state: watch::channel(HoldState::Unavailable(error.to_string())).1,
                 })
                 .collect(),
@@ -138,10 +169,11 @@ impl Approvals for Requests {
             let window = match &ask.break_glass {
                 Some((_, duration)) => Some(sallyport_crds::Duration::from_secs(duration.as_secs())),
                 None => {
-                    self.check_quota(&carrier, &ask.identity)?;
+                    self.check_quota(&carrier, &ask)?;
                     claim::valid_for(&ask.asked_by, &carrier)
                 }
             };
+            let waits = ask.on_hold == OnHold::Wait && ask.break_glass.is_none();
             let request = spec::request(ask, &self.place, window);
             let (api, board) = (self.api.clone(), Arc::clone(&self.board));
             let create = async move {
@@ -149,9 +181,13 @@ impl Approvals for Requests {
                     .create(&PostParams::default(), &request)
                     .await
                     .map_err(|error| claim::failed(&error))?;
-                board
+                let held = board
                     .show(made)
-                    .ok_or_else(|| ApprovalsError::Refused("the API server gave back another object".to_owned()))
+                    .ok_or_else(|| ApprovalsError::Refused("the API server gave back another object".to_owned()))?;
+                if waits {
+                    board.wait_for(&held.request.uid);
+                }
+                Ok(held)
             };
             self.there(create).await
         }
@@ -211,13 +247,18 @@ impl fmt::Debug for Requests {
 }
 
 /// Keeps the board as the API server shows it.
-async fn follow(api: Api<AccessRequest>, board: Arc<Board>, contact: Arc<Contact>) {
+async fn follow(api: Api<AccessRequest>, board: Arc<Board>, contacts: [Arc<Contact>; 2]) {
     let mut events = Box::pin(watch_all(api, watcher::Config::default()).default_backoff());
     // Those that were here before the list and that the list has not shown.
     let mut missing = HashSet::new();
     while let Some(event) = events.next().await {
         let Ok(event) = event else { continue };
-        contact.heard();
+        contacts.iter().for_each(|contact| contact.heard());
+        if let Event::InitApply(request) | Event::Apply(request) = &event
+            && let (Some(uid), Some(version)) = (request.uid(), request.resource_version())
+        {
+            board.seen(uid, version);
+        }
         match event {
             Event::Init => missing = board.uids(),
             Event::InitApply(request) => {

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
 use sallyport_crds::Duration;
 use sallyport_crds::access_request::{
-    AccessRequest, AccessRequestSpec, ConnectionIdentity, Person, RuleIdentity, SessionIdentity, Window,
+    AccessRequest, AccessRequestSpec, CommandView, ConnectionIdentity, Person, RuleIdentity, SessionIdentity, Window,
 };
 use sallyport_crds::approval_policy::GrantScope;
 use sallyport_crds::names;
@@ -72,6 +72,11 @@ pub(super) fn request(ask: Ask, place: &Place, window: Option<Duration>) -> Acce
         spec,
         status: None,
     }
+}
+
+/// Bytes of a command and its parameters, as they are shown.
+pub(super) fn bytes(command: &CommandView) -> usize {
+    command.text.len() + command.parameters.iter().map(String::len).sum::<usize>()
 }
 
 /// Whether the request was made by this person: sameness is (issuer, subject).

@@ -7,10 +7,14 @@ use sallyport_audit::record::Param;
 use sallyport_crds::access_request::CommandView;
 use sallyport_crds::approval_policy::GrantScope;
 use sallyport_policy::decide::{Command, Denial, Hold};
-use sallyport_policy::sql::{value_without_secrets, without_secrets};
+use sallyport_policy::sql::{Cover, value_without_secrets, without_secrets};
 
 use super::Kind;
+use crate::identity::is_deceptive;
 use crate::session::Session;
+
+/// How much of one parameter is shown, in bytes.
+const MAX_PARAMETER: usize = 4 * 1024;
 
 /// One command: everything that deciding, recording and asking need to know of it.
 #[derive(Clone, Debug)]
@@ -21,6 +25,8 @@ pub struct Asked {
     pub params: Vec<Param>,
     /// Bound parameters, as an approver reads them (before detectors).
     pub shown: Vec<String>,
+    /// What of text and parameters stands against protected columns, and is shown to nobody.
+    pub cover: Cover,
     /// Everything beside text, parameters and people that the meaning of the command hangs on: resolved names, definitions
     /// of what it calls, settings that change how it is read. The binding covers it, so that a grant does not outlive it.
     pub meaning: Vec<u8>,
@@ -133,11 +139,12 @@ fn rules(bytes: &mut Canonical, hold: Option<&Hold>) {
     }
 }
 
-/// The commands of one unit as a person may see them: detector hits masked, control characters escaped.
+/// The commands of one unit as a person may see them: detector hits and what stands against protected columns masked,
+/// control characters escaped.
 pub(super) fn view(session: &Session, asked: &[Asked], digest: String, risk: u8) -> CommandView {
     let masker = session.open().policy.masks().masker(&Default::default());
     let mut counts = masker.counts();
-    let texts: Vec<&str> = asked.iter().map(|one| &*one.command.text).collect();
+    let texts: Vec<&str> = asked.iter().map(|one| &**one.covered()).collect();
     let text = texts.join(";\n");
     let text = escaped(&masker.free_text(&without_secrets(&text), &mut counts), true);
     let summary: String = text
@@ -153,7 +160,7 @@ pub(super) fn view(session: &Session, asked: &[Asked], digest: String, risk: u8)
                 &masker.free_text(&value_without_secrets(value), &mut masker.counts()),
                 false,
             ),
-            4096,
+            MAX_PARAMETER,
         )
     };
     let mut verbs: Vec<String> = Vec::new();
@@ -165,12 +172,7 @@ pub(super) fn view(session: &Session, asked: &[Asked], digest: String, risk: u8)
     CommandView {
         text,
         summary,
-        parameters: asked
-            .iter()
-            .flat_map(|one| one.shown.iter())
-            .take(256)
-            .map(shown)
-            .collect(),
+        parameters: asked.iter().flat_map(|one| one.shown.iter()).map(shown).collect(),
         digest,
         verbs,
         tables,
@@ -187,27 +189,28 @@ fn add<'a>(list: &mut Vec<String>, more: impl Iterator<Item = &'a str>, limit: u
     }
 }
 
-/// Control characters, and those that turn the direction of text, as escapes: an approver's terminal must show what is.
+/// Control characters, and those that turn the direction of text or are not seen, as escapes: an approver's terminal must
+/// show what is.
 fn escaped(text: &str, lines: bool) -> String {
-    let hides = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '\n' | '\t' if lines => out.push(c),
-            c if hides(c) => out.extend(c.escape_unicode()),
+            c if is_deceptive(c) => out.extend(c.escape_unicode()),
             c => out.push(c),
         }
     }
     out
 }
 
+/// A text of which no more than `limit` bytes are shown; that it was cut stands behind it.
 fn cut(text: &str, limit: usize) -> String {
-    text.get(..text.floor_char_boundary(limit))
-        .unwrap_or_default()
-        .to_owned()
+    let kept = text.get(..text.floor_char_boundary(limit)).unwrap_or_default();
+    if kept.len() == text.len() {
+        kept.to_owned()
+    } else {
+        format!("{kept}… (cut: more follows)")
+    }
 }
 
 // === impl Asked ===
@@ -220,6 +223,7 @@ impl Asked {
             command,
             params: Vec::new(),
             shown: Vec::new(),
+            cover: Cover::default(),
             meaning: Vec::new(),
             exact: Vec::new(),
             fingerprint: None,
@@ -231,6 +235,12 @@ impl Asked {
     #[must_use]
     pub fn text(&self) -> &Arc<str> {
         &self.command.text
+    }
+
+    /// Its text without what stands against protected columns.
+    #[must_use]
+    pub fn covered(&self) -> &Arc<str> {
+        self.cover.text().unwrap_or(&self.command.text)
     }
 
     fn bind<'c>(&self, bytes: &'c mut Canonical) -> &'c mut Canonical {
@@ -250,6 +260,24 @@ mod tests {
     fn what_hides_is_shown() {
         assert_eq!(escaped("a\u{202e}b\u{7}\n", true), "a\\u{202e}b\\u{7}\n");
         assert_eq!(escaped("a\n", false), "a\\u{a}");
+        for hidden in [
+            '\u{61c}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{206a}',
+            '\u{206f}',
+            '\u{ad}',
+            '\u{e0041}',
+        ] {
+            let shown = escaped(&format!("a{hidden}b"), true);
+            assert_eq!(shown, format!("a{}b", hidden.escape_unicode()), "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_says_so() {
+        assert_eq!(cut("größe", 5), "grö… (cut: more follows)");
+        assert_eq!(cut("größe", 7), "größe");
     }
 
     #[test]

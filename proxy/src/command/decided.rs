@@ -6,7 +6,8 @@ use sallyport_audit::digest::Digest;
 use sallyport_audit::record::{self, Action, Event, Observed, RuleRef};
 use sallyport_crds::access_request::RuleIdentity;
 use sallyport_crds::approval_policy::{GrantScope, RuleAction};
-use sallyport_policy::decide::{Decision, DeniedBy, Hold, MAX_HELD, Verdict};
+use sallyport_policy::decide::{Decision, DeniedBy, Hold, MAX_HELD, MAX_SHOWN, Verdict};
+use sallyport_recorder::client::Durable;
 
 use super::asked::binding;
 use super::{Asked, Kind, Reach, Refused};
@@ -23,6 +24,8 @@ pub struct Decided {
     partial: bool,
     /// What decides at the target what it would do, beside itself; known of units that are held.
     pub(super) circumstances: Option<Vec<u8>>,
+    /// Set once its intent is on record: it is recorded once.
+    pub(super) intent: Option<Durable>,
 }
 
 /// One command with its verdict.
@@ -60,6 +63,7 @@ pub fn decide(session: &mut Session, asked: Vec<Asked>, reach: Reach, partial: b
         revision: session.open().revision,
         partial,
         circumstances: None,
+        intent: None,
     }
 }
 
@@ -124,6 +128,7 @@ impl Decided {
         match denied {
             None if self.partial => Gate::Shut(self.from(first), partial_hold()),
             None if self.size() > MAX_HELD => Gate::Shut(self.from(first), too_long()),
+            None if self.parameters() > MAX_SHOWN => Gate::Shut(self.from(first), too_many()),
             None => Gate::Ask(first),
             Some(denied) => {
                 let words = self.commands.get(denied).and_then(Judged::denial);
@@ -145,6 +150,19 @@ impl Decided {
 
     fn size(&self) -> usize {
         self.commands.iter().map(|judged| judged.asked.command.size()).sum()
+    }
+
+    /// Numbers of the commands that are not denied: each owes an outcome once it is on record.
+    pub(super) fn intended(&self) -> impl Iterator<Item = u64> {
+        let denied = |judged: &&Judged| action(&judged.decision.verdict) == Action::Deny;
+        self.commands
+            .iter()
+            .filter(move |judged| !denied(judged))
+            .map(|judged| judged.number)
+    }
+
+    fn parameters(&self) -> usize {
+        self.commands.iter().map(|judged| judged.asked.shown.len()).sum()
     }
 
     /// What all its held commands ask for together.
@@ -193,8 +211,11 @@ impl Decided {
         self.commands.iter().map(|judged| judged.asked.clone()).collect()
     }
 
-    /// The command records of the unit.
+    /// The command records of the unit; none where they are written already.
     pub(super) fn events(&self, session: &Session) -> Vec<Event> {
+        if self.intent.is_some() {
+            return Vec::new();
+        }
         self.commands
             .iter()
             .map(|judged| Event::Command(Box::new(self.event(session, judged))))
@@ -203,13 +224,13 @@ impl Decided {
 
     fn event(&self, session: &Session, judged: &Judged) -> record::Command {
         let identity = session.identity();
-        let text = session.recorded_text(&judged.asked.command.text);
+        let text = session.recorded_text(&judged.asked);
         record::Command {
             agents: identity.agents.clone(),
             binding: judged.binding.clone(),
             command: judged.number,
             digest: Digest::of(text.as_bytes()),
-            params: judged.asked.params.clone(),
+            params: session.recorded_params(&judged.asked),
             parts: 0,
             person: identity.person.clone(),
             request: judged.request.clone(),
@@ -279,6 +300,13 @@ fn partial_hold() -> Refused {
 fn too_long() -> Refused {
     let words = format!(
         "this needs an approval and is longer than {MAX_HELD} bytes, more than an approver can be asked to read"
+    );
+    Refused::new(Kind::Denied, words)
+}
+
+fn too_many() -> Refused {
+    let words = format!(
+        "this needs an approval and binds more than {MAX_SHOWN} parameters, more than an approver is shown: send fewer at once"
     );
     Refused::new(Kind::Denied, words)
 }

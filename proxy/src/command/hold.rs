@@ -14,7 +14,7 @@ use sallyport_crds::approval_policy::{GrantScope, OnHold};
 use sallyport_policy::decide::Hold;
 
 use super::asked::{binding, view};
-use super::{Decided, Kind, Recorded, Refused, Stopped, append, record};
+use super::{Decided, Kind, Recorded, Refused, Stopped, append, append_after, record};
 use crate::door::{ApprovalsError, Ask, Claim, GrantSought, Held, HoldState};
 use crate::session::{Grant, Session};
 
@@ -43,6 +43,7 @@ pub(super) async fn hold<D: Desk>(
             waiting.get_or_insert(held);
             continue;
         }
+        intend(session, &mut unit, &held.request).await?;
         // One that cannot be used any more stands in nobody's way.
         if let Ok(claim) = claim(session, &question.sought, &held.request).await {
             return granted(session, unit, &question, claim, held).await;
@@ -128,22 +129,31 @@ async fn claim(session: &Session, sought: &GrantSought, request: &RequestRef) ->
         .await
 }
 
+/// Records the intent to run by a grant, before the grant is spent: a door that dies in between leaves no grant that is spent
+/// for nothing on record.
+async fn intend(session: &Session, unit: &mut Decided, request: &RequestRef) -> Result<(), Stopped> {
+    if unit.intent.is_some() {
+        return Ok(());
+    }
+    for judged in &mut unit.commands {
+        if judged.binding.is_some() {
+            judged.request = Some(request.clone());
+        }
+    }
+    unit.intent = Some(append(session, unit.events(session)).await?);
+    Ok(())
+}
+
 /// The unit runs by a grant that was given before it was asked.
 async fn granted(
     session: &mut Session,
-    mut unit: Decided,
+    unit: Decided,
     question: &Question,
     claim: Claim,
     held: Held,
 ) -> Result<Recorded, Stopped> {
     session.lean_on(Grant::new(&claim.request, question.sought.scope, held.state));
-    let mut events = Vec::new();
-    for judged in &mut unit.commands {
-        if judged.binding.is_some() {
-            judged.request = Some(claim.request.clone());
-            events.push(claimed(judged.number, &claim));
-        }
-    }
+    let events = unit.held_numbers().map(|number| claimed(number, &claim)).collect();
     record(session, unit, events, None).await
 }
 
@@ -158,7 +168,7 @@ fn claimed(command: u64, claim: &Claim) -> Event {
 
 async fn ask<D: Desk>(
     session: &mut Session,
-    unit: Decided,
+    mut unit: Decided,
     question: Question,
     desk: &mut D,
     open: Option<Held>,
@@ -184,7 +194,7 @@ async fn ask<D: Desk>(
     let events = unit.held_numbers().map(|command| {
         Event::Hold(record::Hold {
             command,
-            expires: None,
+            expires: held.expires,
             request: held.request.clone(),
             waits,
         })
@@ -196,12 +206,19 @@ async fn ask<D: Desk>(
     }
     let mut all = unit.events(session);
     all.extend(events);
-    if let Err(error) = append(session, all).await {
-        session
-            .door()
-            .approvals
-            .withdraw(&held.request, "the question could not be recorded");
-        return Err(error.into());
+    let recorded = match unit.intent {
+        Some(_) => append_after(session, &unit, all).await,
+        None => append(session, all).await,
+    };
+    match recorded {
+        Ok(durable) => unit.intent = Some(durable),
+        Err(error) => {
+            session
+                .door()
+                .approvals
+                .withdraw(&held.request, "the question could not be recorded");
+            return Err(error.into());
+        }
     }
     wait::wait(session, unit, question, held, desk).await
 }

@@ -18,6 +18,8 @@ pub(super) const MAY_LAG: Duration = Duration::from_secs(30);
 pub(super) struct Guard {
     place: Place,
     newest: Option<Arc<Carrier>>,
+    /// SHA-256 of its payload.
+    digest: Option<[u8; 32]>,
     /// The revision that the operator said it wants; it only grows.
     wanted: Option<u64>,
     /// Whether this process ever ran what the operator wanted.
@@ -38,10 +40,16 @@ impl Guard {
         Self {
             place,
             newest: None,
+            digest: None,
             wanted: None,
             caught_up: false,
             behind_since: None,
         }
+    }
+
+    /// SHA-256 of the payload of the carrier that counts.
+    pub(super) fn digest(&self) -> Option<[u8; 32]> {
+        self.digest
     }
 
     /// The operator said which revision it wants.
@@ -65,8 +73,12 @@ impl Guard {
         if (&theirs.namespace, &theirs.name, &theirs.uid) != (&ours.namespace, &ours.name, &ours.uid) {
             return Err(invalid(&"it is another connection's"));
         }
+        if self.newest.is_none() {
+            self.digest = carrier::payload_digest(bytes);
+        }
         let newest = self.newest.get_or_insert_with(|| Arc::new(offered.clone()));
         if offered.revision > newest.revision {
+            self.digest = carrier::payload_digest(bytes);
             *newest = Arc::new(offered);
             return Ok(Taken {
                 carrier: Arc::clone(newest),

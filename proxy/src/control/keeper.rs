@@ -10,8 +10,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
+use sallyport_audit::Time;
+use sallyport_audit::digest::Digest;
+use sallyport_audit::record::{Batch, Event, PolicyChange};
 use sallyport_crds::{Reason, names};
 use sallyport_policy::carrier::{CarriedSink, Carrier};
+use sallyport_recorder::client::Evidence;
 use sallyport_runtime::workload::Credential;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -65,6 +69,8 @@ pub(super) struct Keeper {
     secrets: BTreeMap<String, Watched<Arc<SecretObject>>>,
     tls: Arc<ArcSwap<Option<Arc<rustls::ServerConfig>>>>,
     serving: Option<Serving>,
+    /// The revision whose beginning is on record.
+    told: Option<u64>,
     applied: Option<Basis>,
     /// How the door stands with what is applied.
     standing: Status,
@@ -73,6 +79,7 @@ pub(super) struct Keeper {
 /// The door that sessions get, and the sinks it writes to.
 struct Serving {
     sinks: Vec<CarriedSink>,
+    evidence: Evidence,
     rules: watch::Sender<Rules>,
 }
 
@@ -110,6 +117,7 @@ impl Keeper {
             secrets: BTreeMap::new(),
             tls: Arc::new(ArcSwap::from_pointee(None)),
             serving: None,
+            told: None,
             applied: None,
             standing: Status::default(),
             parts,
@@ -215,6 +223,7 @@ impl Keeper {
                 lacks.extend(more);
                 tracing::info!(revision = open.revision, "policy in force");
                 self.rule(Rules::Open(Arc::new(open)));
+                self.enforced(carrier.revision);
                 // Live sessions go on without a credential or certificate; nobody new can come in.
                 Status {
                     revision,
@@ -226,6 +235,9 @@ impl Keeper {
             Err(lack) => {
                 tracing::warn!(revision, reason = ?lack.reason, message = %lack.message, "shut");
                 self.rule(Rules::Shut(lack.message.clone()));
+                if carrier.closed.is_some() {
+                    self.enforced(carrier.revision);
+                }
                 let shut = Some(lack.message.clone());
                 lacks.push(lack);
                 // What the operator closed is enforced by being shut. Shut for a lack of our own is not what was wanted.
@@ -247,23 +259,45 @@ impl Keeper {
         }
         let Parts { place, credential, .. } = &self.parts;
         let evidence = evidence::connect(sinks, place, credential)?;
+        self.parts.requests.record_to(&evidence);
         let (rules, listen) = watch::channel(Rules::Shut("not open yet".to_owned()));
         let door = Door {
             rules: listen,
             tls: Arc::clone(&self.tls),
             verifier: Arc::clone(&self.parts.identities) as _,
             approvals: Arc::clone(&self.parts.requests) as _,
-            evidence,
+            evidence: evidence.clone(),
             sessions: self.parts.sessions.clone(),
             drain: self.parts.drain.clone(),
         };
         self.rule(Rules::Shut("the connection's sinks changed; log in again".to_owned()));
         self.serving = Some(Serving {
             sinks: sinks.to_vec(),
+            evidence,
             rules,
         });
         self.parts.doors.send_replace(Some(door));
         Ok(())
+    }
+
+    /// Records that another revision is in force: once for each, by each process.
+    fn enforced(&mut self, revision: u64) {
+        let (Some(serving), Some(digest)) = (&self.serving, self.guard.digest()) else {
+            return;
+        };
+        if self.told == Some(revision) {
+            return;
+        }
+        let event = Event::PolicyChange(PolicyChange {
+            digest: Digest::from_bytes(digest),
+            from: self.told,
+            to: revision,
+        });
+        let sent = Batch::of(Time::now(), None, event).map_err(|error| error.to_string());
+        match sent.and_then(|batch| serving.evidence.send(batch).map_err(|error| error.to_string())) {
+            Ok(()) => self.told = Some(revision),
+            Err(error) => tracing::warn!(revision, %error, "a change of policy could not be recorded"),
+        }
     }
 
     fn rule(&self, rules: Rules) {

@@ -59,6 +59,8 @@ pub enum Glass {
 pub struct Held {
     /// Namespace, name and uid of the AccessRequest.
     pub request: RequestRef,
+    /// When it can no longer be answered; `None` where that is not known.
+    pub expires: Option<Time>,
     /// How it stands; the first value is there at once. When the sender is dropped, it counts as [`HoldState::Unavailable`].
     pub state: watch::Receiver<HoldState>,
 }
@@ -116,6 +118,22 @@ pub enum ApprovalsError {
     TooMany {
         /// How many.
         open: usize,
+    },
+    /// The Connection has as many open requests as it allows.
+    #[error(
+        "{open} requests are open on this connection already, of all people together; wait until some are answered"
+    )]
+    Crowded {
+        /// How many.
+        open: usize,
+    },
+    /// The open requests of the Connection hold as many bytes as it allows.
+    #[error(
+        "open requests of this connection hold {held} bytes already, and this one does not fit; wait until some are answered"
+    )]
+    TooMuch {
+        /// How many bytes.
+        held: usize,
     },
     /// The grant is gone: used, revoked or expired.
     #[error("the grant cannot be used: {0}")]

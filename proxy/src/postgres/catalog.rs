@@ -31,6 +31,8 @@ pub struct Known {
     pub types: Arc<HashMap<Oid, Class>>,
     /// Columns that the rules protect.
     pub protected: Arc<ProtectedColumns>,
+    /// How many rows the target's statistics count in tables; those that were never analysed are left out.
+    pub rows: Arc<HashMap<Oid, u64>>,
     /// Revision of the rules by which `protected` was found.
     pub revision: u64,
 }

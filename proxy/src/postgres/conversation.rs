@@ -5,6 +5,7 @@ mod desk;
 mod exchange;
 mod idle;
 mod learn;
+mod token;
 mod units;
 
 use std::time::{Duration, Instant};
@@ -278,6 +279,11 @@ impl From<Gone> for Over {
             ),
             Gone::Target => Self::target_lost(),
             Gone::Expired => Self::saying(EndCause::Expired, sqlstate::SHUTDOWN, "the session's time is over"),
+            Gone::Token => Self::saying(
+                EndCause::Revoked,
+                sqlstate::SHUTDOWN,
+                "the token of this session is no longer valid",
+            ),
             Gone::Revoked => Self::saying(
                 EndCause::Revoked,
                 sqlstate::SHUTDOWN,

@@ -251,6 +251,7 @@ fn with(known: &Known, snapshot: Snapshot, protected: ProtectedColumns) -> Arc<K
         snapshot: Arc::new(snapshot),
         types: Arc::clone(&known.types),
         protected: Arc::new(protected),
+        rows: Arc::clone(&known.rows),
         revision: known.revision,
     })
 }

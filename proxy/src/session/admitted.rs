@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sallyport_audit::Time;
-use sallyport_audit::record::{Batch, Closed, EndCause, Event, SessionId};
+use sallyport_audit::record::{Batch, Closed, Encoding, EndCause, Event, Param, SessionId};
 use sallyport_policy::Subject;
-use sallyport_policy::mask::RuleSet;
 use sallyport_policy::sql::without_secrets;
 use tokio::sync::watch;
 
 use super::grants::{Grant, Grants, Revoked};
 use super::{End, Target, Turned};
-use crate::command::Ledger;
+use crate::command::{Asked, Ledger};
 use crate::door::{Door, Identity, Open, Rules, Secret, Slot};
 use crate::metrics;
 
@@ -37,7 +36,7 @@ pub struct Session {
     grants: Grants,
     open: Arc<Open>,
     identity: Identity,
-    token: Secret,
+    token: Arc<Secret>,
     slot: Slot,
     end: End,
     subject: Subject,
@@ -108,7 +107,7 @@ impl Admitted {
             rules,
             open,
             identity,
-            token,
+            token: Arc::new(token),
             slot,
             end,
             subject,
@@ -170,21 +169,51 @@ impl Session {
         &self.ledger
     }
 
-    /// A command's text as it is recorded: exact but for credentials, or with detector hits masked where a sink asks for that.
+    /// A command's text as it is recorded: exact but for credentials; or, where a sink asks for that, with detector hits and
+    /// what stands against protected columns masked.
     #[must_use]
-    pub fn recorded_text(&self, text: &str) -> String {
-        let text = without_secrets(text);
+    pub fn recorded_text(&self, asked: &Asked) -> String {
         if !self.open.mask_command_text {
-            return text.into_owned();
+            return without_secrets(asked.text()).into_owned();
         }
-        // Nobody is exempt here: the record is read by others.
-        let masker = self.open.policy.masks().masker(&RuleSet::default());
-        masker.free_text(&text, &mut masker.counts()).into_owned()
+        self.masked(&without_secrets(asked.covered()))
+    }
+
+    /// The parameters as they are recorded, by the same rule. Values in binary form are read by nobody here, and a hash of
+    /// what is masked would be a dictionary: neither is kept.
+    #[must_use]
+    pub fn recorded_params(&self, asked: &Asked) -> Vec<Param> {
+        if !self.open.mask_command_text {
+            return asked.params.clone();
+        }
+        let each = asked
+            .params
+            .iter()
+            .enumerate()
+            .map(|(index, param)| match param.encoding {
+                Encoding::Null => param.clone(),
+                Encoding::Text if !asked.cover.hides(index + 1) => Param {
+                    digest: None,
+                    value: self.masked(&param.value),
+                    ..param.clone()
+                },
+                Encoding::Text | Encoding::Hex | Encoding::Hidden => Param {
+                    bytes: param.bytes,
+                    ..Param::hidden(0)
+                },
+            });
+        each.collect()
+    }
+
+    /// Nobody is exempt here: the record is read by others.
+    fn masked(&self, text: &str) -> String {
+        let masker = self.open.policy.records();
+        masker.free_text(text, &mut masker.counts()).into_owned()
     }
 
     /// The token it came with, for those that have to be checked again while it lasts.
     #[must_use]
-    pub fn token(&self) -> &Secret {
+    pub fn token(&self) -> &Arc<Secret> {
         &self.token
     }
 

@@ -26,6 +26,8 @@ pub struct Request {
     pub state: watch::Sender<HoldState>,
     /// Whether it was used.
     pub spent: bool,
+    /// Whether another process claimed it behind this door's back.
+    pub claimed: bool,
     /// Why it was withdrawn.
     pub withdrawn: Option<String>,
 }
@@ -68,6 +70,11 @@ impl People {
             .send_replace(HoldState::Revoked(words.to_owned()));
     }
 
+    /// Another process has used it, and this door has not seen that yet.
+    pub fn use_elsewhere(&self, name: &str) {
+        self.requests.lock().unwrap().get_mut(name).unwrap().claimed = true;
+    }
+
     /// The time of a break-glass use is over.
     pub fn lock(&self, name: &str) {
         self.requests.lock().unwrap().get_mut(name).unwrap().spent = true;
@@ -84,6 +91,7 @@ impl People {
 fn held(name: &str, request: &Request) -> Held {
     Held {
         request: reference(name),
+        expires: Some(request.ask.expires),
         state: request.state.subscribe(),
     }
 }
@@ -136,18 +144,21 @@ impl Approvals for People {
         let (state, watching) = watch::channel(HoldState::Waiting {
             progress: String::new(),
         });
+        let expires = Some(ask.expires);
         requests.insert(
             name.clone(),
             Request {
                 ask,
                 state,
                 spent: false,
+                claimed: false,
                 withdrawn: None,
             },
         );
         Box::pin(async move {
             Ok(Held {
                 request: reference(&name),
+                expires,
                 state: watching,
             })
         })
@@ -164,6 +175,10 @@ impl Approvals for People {
             let known = requests
                 .get_mut(&request.name)
                 .ok_or(ApprovalsError::Gone("no such request".into()))?;
+            if std::mem::take(&mut known.claimed) {
+                known.spent = true;
+                return Err(ApprovalsError::Gone("another process used it".into()));
+            }
             if known.spent || known.ask.command.digest != sought.digest {
                 return Err(ApprovalsError::Gone("used, or for something else".into()));
             }

@@ -105,6 +105,8 @@ pub struct Given {
     pub policies: Vec<(&'static str, Value)>,
     /// Changes to the Connection's spec.
     pub connection: Value,
+    /// Whether the sink wants command texts masked.
+    pub masked_records: bool,
 }
 
 impl Given {
@@ -115,6 +117,7 @@ impl Given {
             masks: Vec::new(),
             policies: vec![("all", json!({"rules": rules}))],
             connection: json!({}),
+            masked_records: false,
         }
     }
 
@@ -222,7 +225,7 @@ impl Given {
             connection: bank(),
             spec: carrier.connection.spec,
             policy: Arc::new(policy),
-            mask_command_text: false,
+            mask_command_text: self.masked_records,
             credential: Some(Arc::new(Credential {
                 username: ROLE.into(),
                 password: Secret::new(PASSWORD.into()),

@@ -349,3 +349,48 @@ fn the_token_of_an_account_is_checked_again_while_its_session_lasts() {
         _ => None,
     });
 }
+
+#[test]
+fn the_token_of_an_account_is_checked_while_a_command_runs_or_is_held() {
+    let server = super::common::postgres::server();
+    let holds = Arc::new(AtomicBool::new(true));
+    let given = Given::open().policy(json!([
+        {"name": "deletes", "match": {"cel": "'delete' in command.verbs"}, "action": "RequireApproval",
+         "approval": {"approvers": [{"kind": "Group", "name": "oidc:dba"}]}},
+        {"name": "rest", "match": {"any": true}, "action": "Allow"},
+    ]));
+    let account = || Account {
+        holds: Arc::clone(&holds),
+        away: Arc::default(),
+    };
+    for sql in [
+        "select pg_sleep(60)",
+        "copy (select repeat('x', 1000) from generate_series(1, 100000000)) to stdout",
+        "delete from acct",
+    ] {
+        holds.store(true, Ordering::Relaxed);
+        let database = server.database(SCHEMA);
+        let door = TestDoor::known_to(&given, Arc::clone(&server), database, Arc::new(account()));
+        let mut client = Client::login(&door, "robot", &[]).unwrap();
+        client
+            .put(b'Q', |out| sallyport_proxy::postgres::frame::put_cstr(out, sql))
+            .send();
+        door.recorded("the intent", |event| matches!(event, Event::Command(_)).then_some(()));
+        holds.store(false, Ordering::Relaxed);
+        let mut last = None;
+        while let Ok(message) = client.try_read() {
+            last = Some(message);
+        }
+        let last = last.unwrap();
+        assert_eq!(last.field('C').as_deref(), Some("57P01"), "{sql}");
+        assert!(last.text().contains("no longer valid"), "{sql}");
+        super::common::eventually("the target stopped", || {
+            let running = "select count(*) from pg_stat_activity where state = 'active' and pid <> pg_backend_pid() and datname = current_database()";
+            (door.direct(running) == "0").then_some(())
+        });
+        if sql.starts_with("delete") {
+            let withdrawn = door.people.request("request-1").withdrawn;
+            assert!(withdrawn.is_some_and(|why| why.contains("token")));
+        }
+    }
+}

@@ -423,6 +423,10 @@ fn there_is_room_for_so_many_and_each_person_for_so_many() {
     };
     super::common::eventually("some to be closed", || crowd.iter().any(shut).then_some(()));
     drop(crowd);
+    door.recorded_times("one record of the crowd", 1, |event| {
+        matches!(event, Event::LoginRefused(refused)
+            if refused.reason == Refusal::Limit && refused.detail.contains("as many connections as it takes"))
+    });
     super::common::eventually("room again", || enters("alice").ok());
 }
 

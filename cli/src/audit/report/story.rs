@@ -76,10 +76,37 @@ impl Story {
         match (record.session, record.event) {
             (_, Event::LoginRefused(refused)) => self.refused.push((told, *refused)),
             (Some(session), event) => self.session(session, told, person).take(index, event, record.time),
+            (None, event) if answered(&event).is_some() => self.later(told, kind, &event),
             (None, event) => {
                 let words = crate::audit::print::what(&event);
                 self.log.push((told, kind, words));
             }
+        }
+    }
+
+    /// An answer that no session waited for belongs to the command that was held for the same request. It may be told
+    /// more than once.
+    fn later(&mut self, told: Told, kind: &'static str, event: &Event) {
+        let Some((request, people, words)) = answered(event) else {
+            return;
+        };
+        let about = |answer: &Answer| answer.request.as_ref().is_some_and(|one| one.uid == request.uid);
+        let mut commands = self
+            .sessions
+            .iter_mut()
+            .flat_map(|session| session.commands.values_mut());
+        let Some(asked) = commands.find(|asked| asked.answers.iter().any(about)) else {
+            let words = crate::audit::print::what(event);
+            return self.log.push((told, kind, words));
+        };
+        if !asked.answers.iter().any(|answer| answer.kind == kind && about(answer)) {
+            asked.answers.push(Answer {
+                told,
+                kind,
+                people,
+                words,
+                request: Some(request),
+            });
         }
     }
 
@@ -128,6 +155,19 @@ impl Story {
         let is = |(_, asked): &(&Session, &Asked)| asked.action() == Some(action);
         self.commands().filter(is).count()
     }
+}
+
+/// What an answer says: about which request, who gave it, in what words.
+fn answered(event: &Event) -> Option<(RequestRef, Vec<Approver>, String)> {
+    Some(match event {
+        Event::Approved(one) => (one.request.clone(), one.approvers.clone(), String::new()),
+        Event::Denied(one) => (one.request.clone(), one.deniers.clone(), String::new()),
+        Event::Reviewed(one) => (one.request.clone(), one.reviewers.clone(), String::new()),
+        Event::Withdrawn(one) | Event::Expired(one) | Event::Revoked(one) => {
+            (one.request.clone(), Vec::new(), one.reason.clone())
+        }
+        _ => return None,
+    })
 }
 
 impl Session {
@@ -210,7 +250,8 @@ impl Session {
                     answer("grant used", claimed.approvers, "", claimed.request),
                 );
             }
-            Event::TransactionEnd(_)
+            Event::Reviewed(_)
+            | Event::TransactionEnd(_)
             | Event::LoginRefused(_)
             | Event::LogStart(_)
             | Event::LogEnd(_)

@@ -27,6 +27,7 @@ fn request(status: Value) -> AccessRequest {
 fn found(required: i32) -> Found {
     Found {
         connection: None,
+        open_before: 0,
         seen: true,
         policies: vec![policy("writes", required)],
         settings: sallyport_policy::carrier::ClusterSettings {
@@ -324,4 +325,36 @@ fn looking_twice_changes_nothing() {
     let mut request = answered(2, &[answer("bob", "Approve")]);
     request.status = decide(&request, &found(2), at(2));
     assert_eq!(decide(&request, &found(2), at(3)), request.status);
+}
+
+#[test]
+fn what_is_asked_beforehand_has_bounds() {
+    let asked = |expires: i64| {
+        let mut request = request(Value::Null);
+        request.metadata.creation_timestamp = Some(Time(at(0)));
+        request.spec.expires_at = Time(at(expires));
+        request
+    };
+    let end = |request: &AccessRequest, found: &Found| {
+        let status = decide(request, found, at(1)).unwrap();
+        let expired = status.conditions.into_iter().find(|one| one.type_ == "Expired");
+        expired.map(|one| (one.status, one.reason, one.message))
+    };
+    let week = 168 * 3_600;
+    assert_eq!(end(&asked(week), &found(1)), None);
+    let (status, reason, message) = end(&asked(week + 1), &found(1)).unwrap();
+    assert_eq!((status.as_str(), reason.as_str()), ("True", "QuotaExceeded"));
+    assert!(message.contains("168h"), "{message}");
+    let mut many = found(1);
+    many.connection = Some(crate::testing::connection());
+    many.open_before = 20;
+    let (_, reason, message) = end(&asked(week), &many).unwrap();
+    assert_eq!(reason, "QuotaExceeded");
+    assert!(message.contains("allows 20"), "{message}");
+    many.open_before = 19;
+    assert_eq!(end(&asked(week), &many), None);
+    let mut held = asked(week + 1);
+    held.spec.session =
+        serde_json::from_value(json!({"id": "s", "pod": "p", "podUid": "u", "onHold": "Wait"})).unwrap();
+    assert_eq!(end(&held, &found(1)), None, "a door's own are bounded by the door");
 }

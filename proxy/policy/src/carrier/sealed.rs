@@ -89,6 +89,14 @@ pub fn verify(bytes: &[u8], trusted: &[Vec<u8>]) -> Result<Carrier, CarrierError
     serde_json::from_slice(&payload).map_err(|_| CarrierError::Unreadable)
 }
 
+/// SHA-256 of the payload of a carrier that [`verify`] took; `None` where there is none to be read.
+#[must_use]
+pub fn payload_digest(bytes: &[u8]) -> Option<[u8; 32]> {
+    let signed: SignedCarrier = serde_json::from_slice(bytes).ok()?;
+    let payload = STANDARD.decode(&signed.payload).ok()?;
+    digest(&SHA256, &payload).as_ref().try_into().ok()
+}
+
 #[derive(Deserialize)]
 struct Format {
     format: u32,

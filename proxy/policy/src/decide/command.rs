@@ -1,14 +1,19 @@
 //! What is asked, as data.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::catalog::{Catalog, Oid, Relation, SearchPath};
+use crate::catalog::{Catalog, Oid, Relation, RelationKind, SearchPath};
 use crate::mask::ProtectedColumns;
 use crate::sql::{Access, Denied, Lineage, Statement, Verb, Verbs};
 
 /// The longest command, text and parameters together, that an approver can be asked about, in bytes. A harmless beginning
 /// must not stand for what follows it.
 pub const MAX_HELD: usize = 32 * 1024;
+
+/// The most parameters that an approver can be asked to read: as many as an AccessRequest shows. One that is not shown is
+/// one that nobody approved.
+pub const MAX_SHOWN: usize = 256;
 
 /// One command, as the rules see it. Made from a statement by [`Command::of`]; the caller fills in what a parse tree does
 /// not know: resolved names, parameters, the session.
@@ -50,7 +55,8 @@ pub struct Command {
     pub parameters: usize,
     /// How long they are together, in bytes.
     pub parameter_bytes: usize,
-    /// How many rows the target's statistics expect, where known.
+    /// How many rows the target's statistics count in the tables whose rows it changes, or, where it changes none, in those
+    /// that it reads; whatever its conditions. `None` where they say nothing.
     pub rows: Option<u64>,
     /// The moment of the decision, in seconds since 1970, by the caller's clock.
     pub at: i64,
@@ -150,6 +156,35 @@ impl Command {
             .for_each(|what| push(&mut self.opaque, what.clone()));
         self.protected |= !lineage.touched_rules(protected).is_empty();
         self.read_only &= self.opaque.is_empty();
+    }
+
+    /// Adds how many rows the target's statistics (`counted`, by OID) know in the tables of a statement. A condition may
+    /// choose few of them: only a plan could tell, and making one runs user code.
+    pub fn expect(&mut self, lineage: &Lineage, catalog: &dyn Catalog, counted: &HashMap<Oid, u64>) {
+        let changes = self
+            .verbs
+            .any(&[Verb::Update, Verb::Delete, Verb::Merge, Verb::Truncate]);
+        let mut todo: Vec<Oid> = match changes {
+            true => lineage.written.iter().copied().collect(),
+            false => lineage.relations.difference(&lineage.written).copied().collect(),
+        };
+        let mut seen = BTreeSet::new();
+        let mut rows: Option<u64> = None;
+        while let Some(oid) = todo.pop() {
+            if !seen.insert(oid) {
+                continue;
+            }
+            let children = catalog.children(oid);
+            todo.extend(children);
+            // A partitioned table's own number is that of its partitions.
+            let partitioned = catalog
+                .relation(oid)
+                .is_some_and(|relation| relation.kind == RelationKind::PartitionedTable);
+            if let Some(more) = counted.get(&oid).filter(|_| !partitioned) {
+                rows = Some(rows.unwrap_or_default().saturating_add(*more));
+            }
+        }
+        self.rows = self.rows.max(rows);
     }
 
     /// Bytes that an approver would have to read.

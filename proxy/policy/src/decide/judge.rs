@@ -9,7 +9,7 @@ use crate::subject::Subject;
 use super::cel::{ConnectionFacts, Facts};
 use super::policy::{ApprovalPolicy, Rule};
 use super::verdict::{Allowed, BreakGlass, Decision, Denial, DeniedBy, Explanation, Hold, Note, Requirement, Verdict};
-use super::{Command, MAX_HELD, risk};
+use super::{Command, MAX_HELD, MAX_SHOWN, risk};
 
 /// The most relations, columns or functions that a command may name and still be judged: expressions loop over them.
 const MAX_NAMES: usize = 1_024;
@@ -199,6 +199,12 @@ impl Answers {
                 by: DeniedBy::Limit,
                 reason: format!(
                     "this needs approval, and a command over {MAX_HELD} bytes with its parameters cannot be shown to an approver whole"
+                ),
+            }),
+            (None, false, _) if command.parameters > MAX_SHOWN => Verdict::Deny(Denial {
+                by: DeniedBy::Limit,
+                reason: format!(
+                    "this needs approval, and more than {MAX_SHOWN} parameters cannot be shown to an approver: bind fewer at once"
                 ),
             }),
             (None, false, _) if let Some(alone) = required.iter().find(|one| one.asks_only(subject)) => {

@@ -21,7 +21,7 @@
 //! | 30 | an UPDATE, DELETE or MERGE chooses no rows (no WHERE, or one without a column in it) |
 //! | 15 | something in it cannot be seen into: an unknown function, DO, a name that was not resolved |
 //! | 10 | a protected column stands in it |
-//! | 10 | the target's statistics expect 1,000 rows or more to be changed |
+//! | 10 | the target's statistics count 1,000 rows or more in the tables whose rows it changes |
 //! | 10 | its text reads differently under the two settings of standard_conforming_strings |
 
 use crate::sql::{Verb, Verbs};

@@ -344,6 +344,9 @@ fn what_cannot_be_shown_whole_cannot_be_held() {
     let mut bound = command("delete from t where a = $1");
     bound.parameter_bytes = MAX_HELD;
     assert_eq!(say(&judge(&policies, &alice(), &bound)), "deny by the door's limits");
+    let mut many = command("delete from t where a = $1");
+    many.parameters = MAX_SHOWN + 1;
+    assert_eq!(say(&judge(&policies, &alice(), &many)), "deny by the door's limits");
     let read = format!("select '{}'", "x".repeat(MAX_HELD));
     assert_eq!(
         say(&judge(&policies, &alice(), &command(&read))),

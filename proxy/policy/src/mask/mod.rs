@@ -29,6 +29,7 @@ mod testing;
 pub mod text;
 pub mod types;
 
+pub use action::REDACTED;
 pub use compile::{ProblemKind, RuleProblem, compile};
 pub use copy::{CopyError, CopyFormat, CopyMasker};
 pub use count::{CountLabel, Counts};

@@ -1,8 +1,8 @@
 //! A masking rule, resolved: what the compiler of objects hands to this module.
 
 use super::action::Action;
-use super::detect::Kind;
 use super::detect::pattern::Pattern;
+use super::detect::{DETECTORS, Kind};
 use super::resolve::ColumnGlob;
 
 /// Index of a rule in its [`MaskSet`](super::MaskSet). Means nothing across policy revisions; there (uid, generation)
@@ -49,6 +49,25 @@ pub enum Profile {
 /// A sorted set of rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RuleSet(Vec<RuleId>);
+
+impl Rule {
+    /// A rule of no object: whatever a built-in detector recognises is redacted.
+    pub fn of_all_detectors() -> Self {
+        Self {
+            name: "commandText".to_owned(),
+            uid: String::new(),
+            generation: 0,
+            action: Action::Redact,
+            detectors: DETECTORS.iter().map(|detector| detector.kind).collect(),
+            patterns: Vec::new(),
+            columns: Vec::new(),
+            profile: Profile::Standard,
+            observe: false,
+            integers: false,
+            allow_writes: false,
+        }
+    }
+}
 
 impl RuleSet {
     /// The set of one rule.

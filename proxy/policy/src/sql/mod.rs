@@ -8,6 +8,7 @@
 //! Scripts are immutable and may be shared and cached by text; verdicts on them may not, since the same bytes mean other
 //! things under another search path, role or policy.
 
+mod cover;
 mod denied;
 mod effect;
 mod error;
@@ -24,6 +25,7 @@ mod statement;
 mod tree;
 mod verb;
 
+pub use cover::Cover;
 pub use denied::Denied;
 pub use effect::{CopyDirection, CopyFormat, Effect, Setting, Transaction};
 pub use error::SyntaxError;

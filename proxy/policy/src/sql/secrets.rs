@@ -12,10 +12,11 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use literal::{Literal, Piece, pieces};
+use literal::Literal;
+pub(super) use literal::{Piece, pieces};
 
 /// What is shown instead.
-const HIDDEN: &str = "[REDACTED]";
+pub(super) const HIDDEN: &str = "[REDACTED]";
 /// Literals within literals within literals: deeper ones are hidden whole.
 const MAX_DEPTH: usize = 8;
 /// How much of the code before a literal is looked at.

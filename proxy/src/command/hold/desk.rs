@@ -47,6 +47,8 @@ pub enum Gone {
     Expired,
     /// The session may not go on under the present rules.
     Revoked,
+    /// The session's token does not stand any more.
+    Token,
     /// A grant by which something of the session ran was revoked.
     GrantRevoked,
     /// The door shuts down.
@@ -84,6 +86,7 @@ impl Gone {
             Self::Target => "the target closed the connection",
             Self::Expired => "the session's time is over",
             Self::Revoked => "the session may not go on under the present rules",
+            Self::Token => "the session's token is no longer valid",
             Self::GrantRevoked => "a grant of the session was revoked",
             Self::Shutdown => "the door shuts down",
             Self::Evidence => "evidence cannot be written",

@@ -7,7 +7,7 @@ use sallyport_audit::record::{self, Approver, Closed, Event};
 use super::desk::{Desk, Gone, Waiting};
 use super::{Question, claim, claimed};
 use crate::command::asked::binding;
-use crate::command::{Decided, Kind, Recorded, Refused, Stopped, append, decided};
+use crate::command::{Decided, Kind, Recorded, Refused, Stopped, append_after, decided};
 use crate::door::{Held, HoldState};
 use crate::metrics;
 use crate::session::{Grant, Session, Stir};
@@ -36,7 +36,11 @@ pub(super) async fn wait<D: Desk>(
     let began = Instant::now();
     let answer = answer(session, &question, &mut held, desk, began).await;
     drop(holding);
-    let Held { request, state } = held;
+    let Held {
+        request,
+        expires,
+        state,
+    } = held;
     let close = |reason: &str| Closed {
         command: 0,
         reason: reason.to_owned(),
@@ -45,7 +49,11 @@ pub(super) async fn wait<D: Desk>(
     match answer {
         Answer::Approved(approvers) => {
             let waited_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-            let held = Held { request, state };
+            let held = Held {
+                request,
+                expires,
+                state,
+            };
             run_approved(session, unit, question, held, approvers, waited_us, desk).await
         }
         Answer::Denied(deniers) => {
@@ -211,7 +219,7 @@ async fn run_approved<D: Desk>(
         events.push(approved(number));
         events.push(claimed(number, &claim));
     }
-    let durable = append(session, events).await?;
+    let durable = append_after(session, &unit, events).await?;
     Ok(Recorded::new(session, unit, None, durable))
 }
 
@@ -232,6 +240,6 @@ async fn refuse(
     event: impl Fn(u64) -> Event,
 ) -> Result<Recorded, Stopped> {
     let events = unit.held_numbers().map(event).collect();
-    let durable = append(session, events).await?;
+    let durable = append_after(session, &unit, events).await?;
     Ok(Recorded::new(session, unit, Some((from, refused)), durable))
 }

@@ -131,6 +131,11 @@ const TYPES: &str = "SELECT t.oid, t.typtype, t.typcategory, t.typbasetype, t.ty
       WHERE r.rngtypid OPERATOR(pg_catalog.=) t.oid OR r.rngmultitypid OPERATOR(pg_catalog.=) t.oid LIMIT 1) \
      FROM pg_catalog.pg_type t WHERE t.oid OPERATOR(pg_catalog.>=) 16384";
 
+/// Rows that the target's statistics count. ANALYZE changes them in place, so that the digest does not move with them.
+pub(super) const STATISTICS: &str = "SELECT oid, reltuples::pg_catalog.int8 FROM pg_catalog.pg_class \
+     WHERE relkind OPERATOR(pg_catalog.=) ANY ('{r,m,f}'::pg_catalog.\"char\"[]) \
+     AND reltuples OPERATOR(pg_catalog.>=) 0::pg_catalog.float4 AND oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid";
+
 /// Schemas that unqualified names are looked up in, the session's temporary schema, and whether it is another role now.
 const PATH: &str = "SELECT pg_catalog.unnest(pg_catalog.current_schemas(true))";
 const TEMP: &str =

@@ -123,6 +123,13 @@ pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
     })
 }
 
+/// Reads the answer to [`queries::STATISTICS`].
+pub(super) fn statistics(results: &[Vec<Row>]) -> HashMap<Oid, u64> {
+    let rows = results.iter().flatten();
+    rows.filter_map(|row| Some((number(row, 0)?, text(row, 1).parse().ok()?)))
+        .collect()
+}
+
 fn number(row: &Row, column: usize) -> Option<Oid> {
     text(row, column).parse().ok()
 }

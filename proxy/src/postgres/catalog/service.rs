@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sallyport_policy::Policy;
 use sallyport_policy::catalog::Snapshot;
@@ -29,6 +29,9 @@ const SETTINGS: [(&str, &str); 3] = [
     ("statement_timeout", "15s"),
     ("lock_timeout", "500ms"),
 ];
+
+/// How old the target's statistics may be: they change without anything else, and only inform.
+const COUNTED: Duration = Duration::from_secs(60);
 
 /// What a lock cannot be had for.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -153,7 +156,10 @@ struct Side {
     digest: Row,
     snapshot: Arc<Snapshot>,
     types: Arc<HashMap<u32, sallyport_policy::mask::types::Class>>,
-    /// Counts changes of `snapshot`.
+    rows: Arc<HashMap<u32, u64>>,
+    /// When `rows` were read.
+    counted: Option<Instant>,
+    /// Counts changes of `snapshot` and `rows`.
     version: u64,
     /// What it found last: at which version, with how many entries of what was handed on.
     known: Option<(u64, usize, Arc<Known>)>,
@@ -169,6 +175,8 @@ impl Side {
             digest: Row::new(),
             snapshot: Arc::default(),
             types: Arc::default(),
+            rows: Arc::default(),
+            counted: None,
             version: 0,
             known: None,
             latest,
@@ -248,6 +256,14 @@ impl Side {
         if !position.is_empty() && position == self.position {
             return Ok(());
         }
+        if self.counted.is_none_or(|at| at.elapsed() >= COUNTED) {
+            let rows = reader::statistics(&ask(&mut reached.wire, queries::STATISTICS).await?);
+            self.counted = Some(Instant::now());
+            if rows != *self.rows {
+                self.rows = Arc::new(rows);
+                self.version += 1;
+            }
+        }
         let digest = single(ask(&mut reached.wire, &queries::digest()).await?);
         if !digest.is_empty() && digest == self.digest {
             self.position = position;
@@ -296,6 +312,7 @@ impl Side {
             snapshot: Arc::clone(&self.snapshot),
             types: Arc::clone(&self.types),
             protected: Arc::new(protected),
+            rows: Arc::clone(&self.rows),
             revision: policy.revision(),
         });
         self.latest.publish(&self.position, list.len(), &known);

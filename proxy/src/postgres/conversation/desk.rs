@@ -13,6 +13,7 @@ use crate::postgres::pump::{Moved, Want, turn};
 use crate::postgres::unit::Found;
 use crate::session::Session;
 
+use super::token::Standing;
 use super::units::Unit;
 
 /// The desk at which one unit is held.
@@ -22,6 +23,7 @@ pub(super) struct Held<'a> {
     /// The unit as it was understood last.
     pub(super) plan: &'a mut Plan,
     pub(super) drain: tokio_util::sync::CancellationToken,
+    pub(super) standing: Standing,
 }
 
 impl Desk for Held<'_> {
@@ -48,6 +50,7 @@ impl Desk for Held<'_> {
                 client: conversation.client.arrived().len() < AHEAD,
                 target: true,
             };
+            let wake = conversation.wake_for_token();
             tokio::select! {
                 biased;
                 moved = turn(&mut conversation.client, &mut conversation.target, want) => match moved {
@@ -67,7 +70,14 @@ impl Desk for Held<'_> {
                     return Gone::Cancelled;
                 },
                 () = self.drain.cancelled() => return Gone::Shutdown,
-                () = tokio::time::sleep_until(conversation.deadline) => return Gone::Expired,
+                () = tokio::time::sleep_until(wake) => {
+                    if tokio::time::Instant::now() >= conversation.deadline {
+                        return Gone::Expired;
+                    }
+                    if let Err(gone) = conversation.verify_held(&self.standing).await {
+                        return gone;
+                    }
+                }
             }
         }
     }

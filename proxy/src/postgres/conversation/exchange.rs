@@ -28,6 +28,10 @@ impl Conversation {
     /// Passes on what the target answers until nothing is owed.
     pub(super) async fn answers(&mut self, session: &mut Session) -> Result<(), Over> {
         loop {
+            // A stream that never rests is looked at here, one that does is woken in time.
+            if self.orphaned.is_none() {
+                self.verify_running(session).await?;
+            }
             match self.pass()? {
                 Passed::Full => self.flush_client().await?,
                 Passed::Fresh => self.freshen(session).await?,
@@ -112,7 +116,7 @@ impl Conversation {
         let orphaned = self
             .orphaned
             .map(|since| tokio::time::Instant::from_std(since + LINGER));
-        let until = orphaned.map_or(self.deadline, |linger| linger.min(self.deadline));
+        let until = orphaned.map_or(self.wake_for_token(), |linger| linger.min(self.deadline));
         let want = Want {
             client: self.orphaned.is_none() && self.client.arrived().len() < AHEAD,
             target: true,
@@ -143,6 +147,9 @@ impl Conversation {
                 Err(Over::from(&ended))
             }
             () = tokio::time::sleep_until(until) => {
+                if self.orphaned.is_none() && tokio::time::Instant::now() < self.deadline {
+                    return Ok(());
+                }
                 // What runs at the target is not wanted any more.
                 self.cancel_at_target();
                 self.cancelled().await;
@@ -155,7 +162,7 @@ impl Conversation {
     }
 
     /// Passes a cancel on, while the command runs that it is meant for.
-    fn cancel_at_target(&mut self) {
+    pub(super) fn cancel_at_target(&mut self) {
         if self.cancelling.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
         }

@@ -1,7 +1,6 @@
 //! Between two units: waiting for the client.
 
-use sallyport_audit::Time;
-use sallyport_audit::record::{EndCause, Refusal};
+use sallyport_audit::record::EndCause;
 
 use super::{Conversation, Over};
 use crate::postgres::errors::sqlstate;
@@ -27,7 +26,7 @@ impl Conversation {
             self.target.rest();
             let draining = session.door().drain.clone();
             let may_drain = self.state.transaction == Transaction::Idle && !self.state.unsynced;
-            let wake = self.deadline.min(idle_at).min(self.verify_at.unwrap_or(self.deadline));
+            let wake = self.wake_for_token().min(idle_at);
             let want = Want {
                 client: true,
                 target: true,
@@ -80,35 +79,5 @@ impl Conversation {
             ));
         }
         self.verify_again(session).await
-    }
-
-    /// A ServiceAccount's token is bound to objects that may be deleted: whether it still stands is asked now and then. A
-    /// session does not end because nobody can be asked.
-    pub(super) async fn verify_again(&mut self, session: &Session) -> Result<(), Over> {
-        let now = tokio::time::Instant::now();
-        if self.verify_at.is_none_or(|at| now < at) {
-            return Ok(());
-        }
-        self.verify_at = self.verify_every.map(|every| now + every);
-        let same = match session
-            .door()
-            .verifier
-            .verify(session.token().expose(), Time::now())
-            .await
-        {
-            Ok(identity) => {
-                let (new, old) = (&identity.person, &session.identity().person);
-                (&new.issuer, &new.subject) == (&old.issuer, &old.subject)
-            }
-            Err(refused) => refused.reason == Refusal::IssuerUnavailable,
-        };
-        if same {
-            return Ok(());
-        }
-        Err(Over::saying(
-            EndCause::Revoked,
-            sqlstate::SHUTDOWN,
-            "the token of this session is no longer valid",
-        ))
     }
 }

@@ -168,6 +168,7 @@ impl OwnRelations {
             snapshot: Arc::new(snapshot),
             types: Arc::new(types),
             protected: Arc::new(protected),
+            rows: Arc::clone(&shared.rows),
             revision: shared.revision,
         })
     }

@@ -9,6 +9,7 @@ use sallyport_policy::sql::Verb;
 
 use super::desk::Held;
 use super::learn::needs_catalog;
+use super::token::Standing;
 use super::{Conversation, Over};
 use crate::command::{self, Kind, Reach, Recorded, Refused, Settled};
 use crate::postgres::catalog::CatalogError;
@@ -143,12 +144,14 @@ impl Conversation {
         };
         let decided = command::decide(session, asked, reach, self.partial);
         let drain = session.door().drain.clone();
+        let standing = Standing::of(session);
         let settled = {
             let mut desk = Held {
                 conversation: self,
                 unit: &unit,
                 plan: &mut plan,
                 drain,
+                standing,
             };
             command::settle(session, decided, &mut desk).await
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sallyport_audit::record::{MAX_PARAM, Param};
 use sallyport_policy::decide::Verdict;
+use sallyport_policy::mask::REDACTED;
 use sallyport_policy::sql::value_without_secrets;
 
 use super::unfold::Unfolding;
@@ -312,6 +313,7 @@ fn parameters(bind: &Bind<'_>, asked: &mut Asked) {
         };
         asked.shown.push(match value {
             None => format!("${} = NULL", index + 1),
+            Some(_) if asked.cover.hides(index + 1) => format!("${} = {REDACTED}", index + 1),
             Some(_) => format!("${} = {}", index + 1, param.value),
         });
         asked.params.push(param);

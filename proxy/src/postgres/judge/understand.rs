@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sallyport_policy::catalog::{Catalog as _, ColumnId, Oid, Relation, SearchPath};
 use sallyport_policy::decide::{Command, Denial, DeniedBy};
 use sallyport_policy::sql::lineage::Lineage;
-use sallyport_policy::sql::{Effect, Statement, Verb, lineage};
+use sallyport_policy::sql::{Cover, Effect, Statement, Verb, lineage};
 
 use super::unfold::Unfolding;
 use super::{Context, strict};
@@ -50,6 +50,14 @@ pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, before:
         .statement()
         .and_then(|statement| statement.fingerprint)
         .map(|digest| digest.0);
+    asked.cover = Cover::of(
+        &statements,
+        &stated.text,
+        &lineages,
+        &*context.known.snapshot,
+        &context.known.protected,
+        nameless,
+    );
     asked.meaning = meaning(context, &lineages);
     let (masker, known) = (Arc::clone(context.masker), Arc::clone(context.known));
     let mut view = match nameless {
@@ -89,6 +97,7 @@ fn trace(context: &Context<'_>, statement: &Statement, definitions: bool, comman
     let mut traced = lineage(statement, catalog, path);
     let read_only = command.read_only;
     command.resolve(statement, &traced, catalog, path, &context.known.protected);
+    command.expect(&traced, catalog, &context.known.rows);
     // A relation that a fresh catalog does not hold does not exist, and the target will say so; unless it is made on the
     // way, or nobody knows how names are looked up.
     if context.path.is_some() && !definitions {

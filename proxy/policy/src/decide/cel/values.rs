@@ -17,7 +17,7 @@
 //! | `command.protected` | bool | a protected column stands in it |
 //! | `command.in_transaction` | bool | a transaction is open |
 //! | `command.params_count` | int | how many parameters are bound |
-//! | `command.rows` | int | rows that the target's statistics expect; -1 if unknown |
+//! | `command.rows` | int | rows that the target's statistics count in the tables that it changes (else: reads), whatever its condition; -1 if unknown |
 //! | `command.risk` | int | the documented score, 0 to 100 |
 //! | `identity.user` | string | user name, as `oidc:alice` |
 //! | `identity.groups` | list of strings | groups, as `oidc:engineers` |
