@@ -112,6 +112,11 @@ impl Demo {
         run(&mut self.kubectl(arguments))?.ok()
     }
 
+    /// Whether it is the cluster that `make` builds of this machine's processes: only there is a way to its containers.
+    pub fn is_local(&self) -> bool {
+        self.path("bin/ctr").exists()
+    }
+
     /// The top of the repository.
     pub fn repository(&self) -> PathBuf {
         self.directory.parent().map(Path::to_path_buf).unwrap_or_default()
