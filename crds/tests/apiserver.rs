@@ -47,8 +47,10 @@ fn the_api_server_keeps_what_the_kinds_promise() -> Result<()> {
     for path in tables()? {
         refuses(&server, &path, &mut failures)?;
     }
-    if let Err(error) = takes_samples(&server, &mut failures) {
-        failures.push(format!("{error:#}"));
+    for (directory, least) in [("samples", 4), ("reference", 9)] {
+        if let Err(error) = takes_samples(&server, directory, least, &mut failures) {
+            failures.push(format!("{error:#}"));
+        }
     }
     keeps_what_must_not_change(&server, &mut failures)?;
     explains(&server)?;
@@ -76,8 +78,8 @@ fn refuses(server: &ApiServer, path: &Path, failures: &mut Vec<String>) -> Resul
     Ok(())
 }
 
-fn takes_samples(server: &ApiServer, failures: &mut Vec<String>) -> Result<()> {
-    let samples = server.admin(&["kustomize", &format!("{CRATE}/../config/samples")], "")?;
+fn takes_samples(server: &ApiServer, directory: &str, least: usize, failures: &mut Vec<String>) -> Result<()> {
+    let samples = server.admin(&["kustomize", &format!("{CRATE}/../config/{directory}")], "")?;
     let mut ours = 0;
     for document in samples.split("\n---\n") {
         let mut manifest: Value = serde_saphyr::from_str(document)?;
@@ -87,10 +89,10 @@ fn takes_samples(server: &ApiServer, failures: &mut Vec<String>) -> Result<()> {
         ours += 1;
         manifest["metadata"]["namespace"] = "default".into();
         if let Err(words) = create(server, &manifest)? {
-            failures.push(format!("a sample is refused: {words}"));
+            failures.push(format!("config/{directory}: an object is refused: {words}"));
         }
     }
-    ensure!(ours >= 4, "config/samples holds {ours} objects of ours");
+    ensure!(ours >= least, "config/{directory} holds {ours} objects of ours");
     Ok(())
 }
 

@@ -136,6 +136,11 @@ impl Demo {
             .join(if named.is_empty() { "config/samples" } else { named })
     }
 
+    /// Whether it is the cluster that `make` builds of this machine's processes: only there is a way to its containers.
+    pub fn is_local(&self) -> bool {
+        self.path("bin/ctr").exists()
+    }
+
     /// The top of the repository.
     pub fn repository(&self) -> PathBuf {
         self.directory.parent().map(Path::to_path_buf).unwrap_or_default()

@@ -299,6 +299,17 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_compiles() {
+        let reference = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/reference");
+        let manifests = Manifests::read(reference.as_ref()).unwrap();
+        for connection in ["doors/ledger", "doors/laboratory"] {
+            if let Err(error) = manifests.compile(connection) {
+                panic!("{connection}: {error:#}");
+            }
+        }
+    }
+
+    #[test]
     fn cases_say_what_the_samples_do() {
         let cases = r#"
             tables: {public.customers: [id, name, ssn]}

@@ -2,8 +2,10 @@
 //!
 //! Everything runs on one machine and shares its processors, so absolute numbers say little: what is reported are ratios
 //! within one round, and processor time. Every peer takes its turn in every round, so that a machine that slows down slows
-//! all of them. [`stage`] builds the parts, the other modules measure.
+//! all of them. [`stage`] builds the parts, the other modules measure;
+//! [`approval`] needs a whole cluster, and measures on that of `make demo`.
 
+mod approval;
 mod bouncer;
 mod door;
 mod issuer;
@@ -38,5 +40,7 @@ pub fn run(file: &Path, wanted: &[String]) -> Result<()> {
     stream::copy_out(&stage, &mut report)?;
     stream::slow_client(&stage, &mut report)?;
     memory::idle(&stage, &mut report)?;
+    drop(stage);
+    approval::decision_to_execution(&mut report)?;
     Ok(())
 }

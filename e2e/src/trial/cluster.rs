@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::client::{ask, ask_directly, start};
 use crate::demo::{ALICE, BOB, DOORS, Demo, SYSTEM};
@@ -13,7 +13,7 @@ use crate::run::{run, wait_until};
 use super::process::Stopped;
 use super::second_person::named;
 use super::undo::Undo;
-use super::{SETTLE, answers, becomes};
+use super::{SETTLE, Skipped, answers, becomes};
 
 const HOLD: Duration = Duration::from_secs(30);
 
@@ -71,8 +71,9 @@ pub(super) fn api_server_away(demo: &Demo, narrator: &mut Narrator) -> Result<()
         .ok()
         .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     let Some(process) = process.filter(|process| !process.is_empty() && !process.contains('\n')) else {
-        narrator.shows_text("skipped: the API server is not a process of this machine");
-        return Ok(());
+        bail!(Skipped(
+            "the API server is not the one process of that name on this machine"
+        ));
     };
     ask_directly(demo, "INSERT INTO accounts VALUES (7201, 1, 0) ON CONFLICT DO NOTHING")?.ok()?;
     // Tokens and the first look at the policy are had before it goes.

@@ -1,16 +1,17 @@
 //! Under load: restarts and rollouts while many write, then the books are compared.
 
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
-use crate::client::{ask_directly, psql};
-use crate::demo::{ALICE, CONNECTION, DOORS, Demo, EVIDENCE};
+use crate::client::ask_directly;
+use crate::demo::{CONNECTION, DOORS, Demo, EVIDENCE};
 use crate::narrator::Narrator;
-use crate::run::{Running, wait_until};
+use crate::run::wait_until;
 
 use super::undo::Undo;
+use super::writers::{self, Told, Writer};
 use super::{SETTLE, answers, records};
 
 /// Writers at a time.
@@ -52,7 +53,7 @@ pub(super) fn rollout(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
 }
 
 pub(super) fn recorder_restarts(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
-    let rows = under_load(demo, narrator, "recorded", || {
+    let refused = under_load(demo, narrator, "recorded", || {
         for _ in 0..2 {
             demo.admin(&[
                 "-n",
@@ -78,11 +79,11 @@ pub(super) fn recorder_restarts(demo: &Demo, narrator: &mut Narrator) -> Result<
         }
         Ok(())
     })?;
-    narrator.check("statements waited, and all of them ran", rows == WRITERS * ROWS)
+    narrator.check("statements waited, and all of them ran", refused == 0)
 }
 
 /// Writers insert numbered rows through the door while `disturb` runs; then what the target holds, what the writers
-/// were told and what the log says must agree.
+/// were told and what the log says must agree. Gives how many rows were refused or never answered.
 fn under_load(demo: &Demo, narrator: &mut Narrator, mark: &str, disturb: impl FnOnce() -> Result<()>) -> Result<usize> {
     let mark = format!("{mark}-{}", std::process::id());
     ask_directly(
@@ -90,70 +91,176 @@ fn under_load(demo: &Demo, narrator: &mut Narrator, mark: &str, disturb: impl Fn
         "CREATE TABLE IF NOT EXISTS trial_load (mark text, n int); GRANT ALL ON trial_load TO sallyport",
     )?
     .ok()?;
-    let writers = (0..WRITERS)
-        .map(|writer| {
-            let file = demo.path(&format!("trial-load-{writer}.sql"));
-            let statements: String = (0..ROWS)
-                .map(|row| {
-                    format!(
-                        "INSERT INTO trial_load VALUES ('{mark}', {});\nSELECT pg_sleep(0.02);\n",
-                        writer * ROWS + row
-                    )
-                })
-                .collect();
-            std::fs::write(&file, statements)?;
-            let mut command: Command = psql(demo, ALICE, &[])?;
-            command
-                .args(["-q", "-o", "/dev/null", "-e", "-f"])
-                .arg(&file)
-                .stdin(Stdio::null());
-            Running::start(&mut command)
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| Writer::start(demo, &mark, writer * ROWS..(writer + 1) * ROWS))
+        .collect();
     disturb()?;
-    let mut said = String::new();
+    let mut told = Told::default();
     for writer in writers {
-        said += &writer.finish(Duration::from_secs(180)).context("a writer")?.stderr;
+        told.add(writer.finish().context("a writer")?);
     }
     answers(demo)?;
-    let count = |what: &str| -> Result<usize> {
-        let said = ask_directly(
-            demo,
-            &format!("SELECT count({what}) FROM trial_load WHERE mark = '{mark}'"),
-        )?
-        .stdout;
-        said.trim().parse().with_context(|| said)
-    };
-    let (rows, distinct) = (count("*")?, count("DISTINCT n")?);
-    narrator.check(
-        &format!("{rows} of {} rows were written, none twice", WRITERS * ROWS),
-        rows == distinct && rows > 0,
-    )?;
-    if rows < WRITERS * ROWS {
-        narrator.shows_text(
-            &said
-                .lines()
-                .filter(|line| line.contains("rror"))
-                .take(3)
-                .collect::<Vec<_>>()
-                .join("\n"),
-        );
-    }
-    let recorded = wait_until(SETTLE, "each row's statement is in the log", || {
-        let recorded = records(demo)?.iter().filter(|record| tells_of(record, &mark)).count();
-        Ok((recorded >= rows).then_some(recorded))
+    let rows = rows(demo, &mark)?;
+    let log = wait_until(SETTLE, "each answer's record is in the log", || {
+        let log = Log::of(&records(demo)?, &mark);
+        Ok(told.acknowledged.is_subset(&log.executed()).then_some(log))
     })?;
+    let lost = WRITERS * ROWS - told.acknowledged.len();
+    narrator.shows_text(&told.said());
+    for (what, faults) in faults(&rows, &told, &log) {
+        narrator.check(&format!("{what}: {}", faults.len()), faults.is_empty())?;
+    }
     narrator.check(
-        &format!("each has its record ({recorded} statements are in the log)"),
-        true,
+        &format!(
+            "all {} rows were tried; {} were acknowledged, in {} sessions",
+            WRITERS * ROWS,
+            told.acknowledged.len(),
+            told.sessions
+        ),
+        told.tried == WRITERS * ROWS,
     )?;
+    narrator.check(
+        &format!("{lost} had no answer, at most one for each session that was cut, and none was refused"),
+        lost <= told.sessions.saturating_sub(WRITERS),
+    )?;
+    Ok(lost)
+}
+
+/// What the target holds: each row, and how often.
+fn rows(demo: &Demo, mark: &str) -> Result<BTreeMap<usize, usize>> {
+    let mut rows = BTreeMap::new();
+    let shown = ask_directly(demo, &format!("SELECT n FROM trial_load WHERE mark = '{mark}'"))?.ok()?;
+    for row in shown.stdout.lines() {
+        *rows
+            .entry(row.trim().parse().with_context(|| row.to_owned())?)
+            .or_default() += 1;
+    }
     Ok(rows)
 }
 
-/// Whether it is the record of a command with that text in it.
-fn tells_of(record: &serde_json::Value, mark: &str) -> bool {
-    let text = record
-        .pointer("/event/command/text")
-        .and_then(serde_json::Value::as_str);
-    text.is_some_and(|text| text.contains(mark))
+/// Every way in which the three can disagree, with the rows that do.
+fn faults(rows: &BTreeMap<usize, usize>, told: &Told, log: &Log) -> [(&'static str, Vec<usize>); 6] {
+    let those = |wrong: &dyn Fn(&usize) -> bool| (0..WRITERS * ROWS).filter(wrong).collect::<Vec<_>>();
+    let (executed, held) = (log.executed(), |n: &usize| rows.get(n).copied().unwrap_or_default());
+    [
+        ("executed without a record", those(&|n| held(n) > log.intents(*n))),
+        ("written twice", those(&|n| held(n) > 1)),
+        ("recorded twice", those(&|n| log.intents(*n) > 1)),
+        (
+            "acknowledged and not there once",
+            those(&|n| told.acknowledged.contains(n) && held(n) != 1),
+        ),
+        (
+            "refused in words and there all the same",
+            those(&|n| told.refused.contains(n) && held(n) > 0),
+        ),
+        (
+            "executed, says the log, and not there",
+            those(&|n| executed.contains(n) && held(n) == 0),
+        ),
+    ]
+}
+
+/// What the log says of the rows of one mark.
+#[derive(Default)]
+struct Log {
+    /// How often each row's statement was let through.
+    intents: BTreeMap<usize, usize>,
+    executed: BTreeSet<usize>,
+}
+
+// === impl Log ===
+
+impl Log {
+    fn of(records: &[Value], mark: &str) -> Self {
+        let mut log = Self::default();
+        // Which row a session's command with that number is of.
+        let mut commands = BTreeMap::new();
+        for record in records {
+            let session = record.get("session").and_then(Value::as_str).unwrap_or_default();
+            let text = |path: &str| record.pointer(path).and_then(Value::as_str).unwrap_or_default();
+            let number = |path: &str| record.pointer(path).and_then(Value::as_u64);
+            if let Some(n) = writers::row(text("/event/command/text"), mark)
+                && text("/event/command/verdict/action") == "allow"
+            {
+                *log.intents.entry(n).or_default() += 1;
+                commands.insert((session, number("/event/command/command")), n);
+            }
+            if text("/event/outcome/fate") == "executed"
+                && let Some(n) = commands.get(&(session, number("/event/outcome/command")))
+            {
+                log.executed.insert(*n);
+            }
+        }
+        log
+    }
+
+    fn intents(&self, n: usize) -> usize {
+        self.intents.get(&n).copied().unwrap_or_default()
+    }
+
+    fn executed(&self) -> BTreeSet<usize> {
+        self.executed.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn log(records: &[Value]) -> Log {
+        Log::of(records, "m")
+    }
+
+    fn intent(n: usize, command: u64) -> Value {
+        json!({"session": "s", "event": {"command": {
+            "text": writers::statement("m", n), "command": command, "verdict": {"action": "allow"}}}})
+    }
+
+    fn outcome(command: u64) -> Value {
+        json!({"session": "s", "event": {"outcome": {"command": command, "fate": "executed"}}})
+    }
+
+    fn told(acknowledged: &[usize]) -> Told {
+        let mut told = Told::default();
+        told.acknowledged.extend(acknowledged);
+        told
+    }
+
+    fn wrong(rows: &[(usize, usize)], told: &Told, log: &Log) -> Vec<&'static str> {
+        let faults = faults(&rows.iter().copied().collect(), told, log);
+        faults
+            .iter()
+            .filter(|(_, rows)| !rows.is_empty())
+            .map(|(what, _)| *what)
+            .collect()
+    }
+
+    #[test]
+    fn the_books_agree_or_it_is_said_how_they_do_not() {
+        let kept = log(&[intent(4, 1), outcome(1)]);
+        assert_eq!(wrong(&[(4, 1)], &told(&[4]), &kept), [""; 0]);
+        assert_eq!(wrong(&[(4, 1)], &told(&[4]), &log(&[])), ["executed without a record"]);
+        assert_eq!(
+            wrong(&[(4, 1)], &told(&[4]), &log(&[outcome(1)])),
+            ["executed without a record"]
+        );
+        assert_eq!(
+            wrong(&[(4, 2)], &told(&[4]), &log(&[intent(4, 1), intent(4, 2), outcome(1)])),
+            ["written twice", "recorded twice", "acknowledged and not there once"]
+        );
+        assert_eq!(
+            wrong(&[], &told(&[4]), &log(&[intent(4, 1)])),
+            ["acknowledged and not there once"]
+        );
+        assert_eq!(wrong(&[], &told(&[]), &kept), ["executed, says the log, and not there"]);
+        let mut refused = told(&[]);
+        refused.refused.insert(4);
+        assert_eq!(
+            wrong(&[(4, 1)], &refused, &kept),
+            ["refused in words and there all the same"]
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::client::ask;
 use crate::demo::{ALICE, CONNECTION, DOORS, Demo};
@@ -11,7 +11,7 @@ use crate::run::{run, wait_until};
 
 use super::process::Stopped;
 use super::undo::Undo;
-use super::{SETTLE, becomes, condition};
+use super::{SETTLE, Skipped, becomes, condition};
 
 const SSN: &str = "SELECT ssn FROM customers WHERE id = 1";
 const HELD_BACK: &str = "536-90-4399";
@@ -34,8 +34,7 @@ pub(super) fn silent_replica(demo: &Demo, narrator: &mut Narrator) -> Result<()>
         .and_then(|line| line.split_once(' '))
         .context("a Pod of the door")?;
     let Some(process) = process_of(container)? else {
-        narrator.shows_text("skipped: the door's processes are not on this machine");
-        return Ok(());
+        bail!(Skipped("the door's processes are not on this machine"));
     };
     let back = r#"{"spec":{"action":{"type":"Redact","replace":null}}}"#;
     let _undo = Undo::by(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::client::ask_directly;
 use crate::demo::{ALICE, Demo, EVIDENCE};
@@ -10,7 +10,7 @@ use crate::narrator::Narrator;
 use crate::run::{Output, Running, run, wait_until};
 
 use super::undo::Undo;
-use super::{SETTLE, becomes};
+use super::{SETTLE, Skipped, becomes};
 
 /// A second door to the same bank, whose evidence goes to a volume of 16 MiB.
 const SMALL: &str = r#"
@@ -44,8 +44,7 @@ spec:
 pub(super) fn full(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let classes = demo.admin(&["get", "storageclass", "-o", "name"])?.stdout;
     if !classes.contains("local-small") {
-        narrator.shows_text("skipped: this cluster has no storage class local-small");
-        return Ok(());
+        bail!(Skipped("this cluster has no storage class local-small"));
     }
     ask_directly(
         demo,

@@ -1,0 +1,157 @@
+//! Writers under load: each inserts numbered rows, remembers what it was told, and comes back where it was cut off.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, ensure};
+
+use crate::client::psql;
+use crate::demo::{ALICE, Demo};
+use crate::run::{Output, Running, wait_until};
+
+/// How long one writer may take for all of its rows, over all of its sessions.
+const LIMIT: Duration = Duration::from_secs(240);
+/// psql's exit status when the connection is gone: what was under way may have run or not.
+const CONNECTION_LOST: i32 = 2;
+
+/// What writers were told.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// Rows that the server said it inserted.
+    pub(super) acknowledged: BTreeSet<usize>,
+    /// Rows that were answered by an error.
+    pub(super) refused: BTreeSet<usize>,
+    /// Rows that were sent.
+    pub(super) tried: usize,
+    /// Sessions that sent at least one.
+    pub(super) sessions: usize,
+    words: BTreeSet<String>,
+}
+
+/// A writer at work.
+pub(super) struct Writer(JoinHandle<Result<Told>>);
+
+/// The statement of one row.
+pub(super) fn statement(mark: &str, n: usize) -> String {
+    format!("INSERT INTO trial_load VALUES ('{mark}', {n});")
+}
+
+/// The row that a statement is of; None for others.
+pub(super) fn row(text: &str, mark: &str) -> Option<usize> {
+    let rest = text
+        .trim()
+        .strip_prefix(&format!("INSERT INTO trial_load VALUES ('{mark}', "))?;
+    rest.trim_end_matches(';').strip_suffix(')')?.parse().ok()
+}
+
+// === impl Writer ===
+
+impl Writer {
+    /// Starts to write these rows.
+    pub(super) fn start(demo: &Demo, mark: &str, rows: Range<usize>) -> Self {
+        let (demo, mark) = (demo.clone(), mark.to_owned());
+        Self(std::thread::spawn(move || write(&demo, &mark, rows)))
+    }
+
+    /// Waits until every row was tried.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub(super) fn finish(self) -> Result<Told> {
+        self.0.join().map_err(|_| anyhow!("the writer panicked"))?
+    }
+}
+
+fn write(demo: &Demo, mark: &str, rows: Range<usize>) -> Result<Told> {
+    let (mut told, mut next) = (Told::default(), rows.start);
+    wait_until(LIMIT, "a writer comes to its end", || {
+        let file = demo.path(&format!("trial-load-{}.sql", rows.start));
+        let statements: String = (next..rows.end)
+            .map(|n| format!("{}\nSELECT pg_sleep(0.02);\n", statement(mark, n)))
+            .collect();
+        std::fs::write(&file, statements)?;
+        let mut command = psql(demo, ALICE, &[])?;
+        // Each statement is told before it is sent, and its answer after that.
+        command.args(["-At", "-e", "-f"]).arg(&file);
+        let ended = Running::start(&mut command)?.finish(LIMIT)?;
+        next += told.hear(mark, &ended);
+        let lost = ended.status.code() == Some(CONNECTION_LOST);
+        ensure!(lost || ended.status.success(), "{}: {}", ended.status, ended.stderr);
+        // A session that was never had is tried again, as one that was cut.
+        Ok((next == rows.end).then_some(()))
+    })?;
+    Ok(told)
+}
+
+// === impl Told ===
+
+impl Told {
+    /// Takes what one session was told; gives how many rows it tried.
+    fn hear(&mut self, mark: &str, ended: &Output) -> usize {
+        let mut sent = Vec::new();
+        for line in ended.stdout.lines() {
+            if let Some(n) = row(line, mark) {
+                sent.push(n);
+            } else if let Some(n) = sent.last().filter(|_| line == "INSERT 0 1") {
+                self.acknowledged.insert(*n);
+            }
+        }
+        // Only the last one can be without an answer, when the connection was lost.
+        let lost = (!ended.status.success()).then(|| sent.last()).flatten();
+        let answered = sent
+            .iter()
+            .filter(|n| Some(*n) != lost && !self.acknowledged.contains(n));
+        self.refused.extend(answered);
+        self.words.extend(ended.stderr.lines().map(str::to_owned));
+        self.tried += sent.len();
+        self.sessions += usize::from(!sent.is_empty());
+        sent.len()
+    }
+
+    /// Adds what another writer was told.
+    pub(super) fn add(&mut self, other: Self) {
+        self.acknowledged.extend(other.acknowledged);
+        self.refused.extend(other.refused);
+        self.words.extend(other.words);
+        self.tried += other.tried;
+        self.sessions += other.sessions;
+    }
+
+    /// What was said besides answers.
+    pub(super) fn said(&self) -> String {
+        self.words.iter().cloned().collect::<Vec<_>>().join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    #[test]
+    fn what_had_no_answer_is_neither_acknowledged_nor_refused() {
+        let stdout = [1, 2, 3].map(|n| statement("m", n)).join("\n").replacen(
+            ";\n",
+            ";\nINSERT 0 1\nSELECT pg_sleep(0.02);\n\n",
+            1,
+        );
+        for (code, refused) in [(2, vec![2]), (0, vec![2, 3])] {
+            let mut told = Told::default();
+            let ended = Output {
+                status: ExitStatus::from_raw(code << 8),
+                stdout: stdout.clone(),
+                stderr: "ERROR:  no".to_owned(),
+            };
+            assert_eq!(told.hear("m", &ended), 3);
+            assert_eq!(told.acknowledged, BTreeSet::from([1]));
+            assert_eq!(told.refused, BTreeSet::from_iter(refused), "exit status {code}");
+            assert_eq!(told.sessions, 1);
+        }
+        assert_eq!(row(&statement("m", 17), "m"), Some(17));
+        assert_eq!(row(&statement("other", 17), "m"), None);
+    }
+}
