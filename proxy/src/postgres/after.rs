@@ -1,8 +1,13 @@
 //! What a statement changes in the session once it has run, and what the door has to look up again after it.
 
-use sallyport_policy::sql::{Effect, Statement, Transaction, Verb};
+use std::rc::Rc;
+
+use sallyport_policy::catalog::{Catalog as _, Snapshot};
+use sallyport_policy::decide::Command;
+use sallyport_policy::sql::{Effect, Lineage, Statement, Transaction, Verb};
 
 use super::names::{Change, Stated};
+use super::rows::View;
 
 /// What the door's own knowledge of a session may no longer be true of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,36 +27,70 @@ pub struct After {
     pub transaction: Option<Transaction>,
     /// What has to be looked up again.
     pub stale: Stale,
+    /// Whether it sets how names are looked up.
+    pub moves: bool,
 }
 
 /// Verbs after which relations may be others.
 const DEFINES: [Verb; 4] = [Verb::Create, Verb::Alter, Verb::Drop, Verb::Discard];
 
+/// How a command calls a setting whose name cannot be read.
+const ANY_SETTING: &str = "*";
+
+/// How PostgreSQL writes a view's call that changes a setting.
+const SETS: &str = "set_config(";
+
 // === impl After ===
 
 impl After {
-    /// What follows from a statement, by all its readings.
-    pub fn of<'a>(readings: impl Iterator<Item = &'a Statement>) -> Self {
-        let mut after = Self::default();
+    /// What follows from a statement, by all its readings. `command`: what it does, with what EXECUTE and FETCH name, and
+    /// what runs in views and triggers: each of them changes the session as if it stood in the text.
+    pub fn of<'a>(readings: impl Iterator<Item = &'a Statement>, command: &Command) -> Self {
+        let opaque = command.opaque.iter().any(|what| !is_system_view(what));
+        let sets = |name: &String| {
+            matches!(
+                name.as_str(),
+                ANY_SETTING | "search_path" | "role" | "session_authorization"
+            )
+        };
+        let moves = command.settings.iter().any(sets);
+        let mut after = Self {
+            transaction: None,
+            stale: Stale {
+                path: opaque
+                    || moves
+                    || command
+                        .verbs
+                        .any(&[Verb::Reset, Verb::Discard, Verb::Create, Verb::Drop]),
+                relations: opaque || command.verbs.any(&DEFINES),
+                names: opaque,
+            },
+            moves,
+        };
         for statement in readings {
-            let opaque = !statement.opaque.is_empty();
-            let path = |name: &Option<String>| {
-                name.as_deref()
-                    .is_none_or(|name| matches!(name, "search_path" | "role" | "session_authorization"))
-            };
-            after.stale.relations |= opaque || statement.verbs.any(&DEFINES);
-            after.stale.names |= opaque;
-            after.stale.path |= opaque
-                || statement.settings.iter().any(|setting| path(&setting.name))
-                || statement
-                    .verbs
-                    .any(&[Verb::Reset, Verb::Discard, Verb::Create, Verb::Drop]);
             if let Effect::Transaction(transaction) = &statement.effect {
                 after.transaction = Some(transaction.clone());
             }
         }
         after
     }
+
+    /// Takes note of settings that views change where they are read: no name of one stands in the text.
+    pub fn read_through(&mut self, lineages: &[Lineage], catalog: &Snapshot) {
+        let mut relations = lineages.iter().flat_map(|lineage| lineage.relations.iter());
+        let sets = relations.any(|oid| {
+            let definition = catalog.relation(*oid).and_then(|relation| relation.definition.as_ref());
+            definition.is_some_and(|text| text.contains(SETS))
+        });
+        self.moves |= sets;
+        self.stale.path |= sets;
+    }
+}
+
+/// Whether what cannot be seen into is a view of PostgreSQL's own: its schema takes no others, and none of them changes a
+/// session.
+fn is_system_view(what: &str) -> bool {
+    what.starts_with("view pg_catalog.")
 }
 
 // === impl Stale ===
@@ -71,9 +110,10 @@ impl Stale {
     }
 }
 
-/// The names that a statement of SQL changes. `query` is the text and statement that PREPARE or DECLARE is about.
+/// The names that a statement of SQL changes. `view`: how what it answers is masked; a cursor keeps it, since names that its
+/// query holds are looked up once, where it is declared.
 #[must_use]
-pub fn change(stated: &Stated) -> Option<Change> {
+pub fn change(stated: &Stated, view: &Rc<View>) -> Option<Change> {
     let statement = stated.statement()?;
     match &statement.effect {
         Effect::Prepare { name } => {
@@ -84,7 +124,7 @@ pub fn change(stated: &Stated) -> Option<Change> {
             Some(Change::Prepare(name.clone(), std::rc::Rc::new(prepared)))
         }
         Effect::Deallocate { name } => Some(Change::Deallocate(name.clone())),
-        Effect::Declare { name, .. } => Some(Change::Declare(name.clone(), stated.clone())),
+        Effect::Declare { name, .. } => Some(Change::Declare(name.clone(), stated.clone(), Rc::clone(view))),
         Effect::Close { name } => Some(Change::CloseCursor(name.clone())),
         Effect::Discard { all: true } => Some(Change::Discard),
         _ => None,

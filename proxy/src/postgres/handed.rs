@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use sallyport_policy::catalog::{Catalog, ColumnId, SearchPath, Snapshot};
+use sallyport_policy::catalog::{Catalog, ColumnId, Oid, SearchPath, Snapshot};
 use sallyport_policy::mask::ProtectedColumns;
 use sallyport_policy::sql::Lineage;
 use sallyport_policy::sql::lineage::{Created, rules_of};
@@ -86,6 +86,12 @@ pub fn entries(view: &View, path: Option<&SearchPath>) -> Vec<Entry> {
         }
     }
     found
+}
+
+/// Whether this number stands for a relation that is yet to be made.
+#[must_use]
+pub fn is_yet_to_be(oid: Oid) -> bool {
+    oid > YET_TO_BE
 }
 
 /// A column by number; by name where its relation is yet to be made.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use sallyport_policy::mask::RowPlan;
 use sallyport_policy::sql::{Script, Statement};
 
+use super::after::After;
 use super::rows::View;
 use crate::command::Running;
 
@@ -46,6 +47,8 @@ pub struct Portal {
     pub formats: Vec<i16>,
     /// The statement.
     pub stated: Option<Stated>,
+    /// What follows when it ran.
+    pub after: After,
     /// Its rows' plan, once they were described.
     pub plan: RefCell<Option<RowPlan>>,
     /// What owes its outcome; taken when it is complete.
@@ -65,8 +68,8 @@ pub enum Change {
     Bind(String, Rc<Portal>),
     /// A portal was closed.
     ClosePortal(String),
-    /// A cursor was declared; its rows come from this statement.
-    Declare(String, Stated),
+    /// A cursor was declared; its rows come from this statement, as it was understood there.
+    Declare(String, Stated, Rc<View>),
     /// A cursor was closed, or all of them.
     CloseCursor(Option<String>),
     /// `DISCARD ALL`.
@@ -78,7 +81,7 @@ pub enum Change {
 pub struct Names {
     statements: HashMap<String, Rc<Prepared>>,
     portals: HashMap<String, Rc<Portal>>,
-    cursors: HashMap<String, Stated>,
+    cursors: HashMap<String, (Stated, Rc<View>)>,
     pending: Vec<Change>,
 }
 
@@ -136,18 +139,21 @@ impl Names {
         self.portals.get(name).cloned()
     }
 
-    /// The query of a cursor, pending changes included.
+    /// The query of a cursor and how its rows are masked, pending changes included.
     #[must_use]
-    pub fn cursor(&self, name: &str) -> Option<Stated> {
+    pub fn cursor(&self, name: &str) -> Option<(Stated, Rc<View>)> {
         for change in self.pending.iter().rev() {
             match change {
-                Change::Declare(known, stated) if known == name => return Some(stated.clone()),
+                Change::Declare(known, stated, view) if known == name => {
+                    return Some((stated.clone(), Rc::clone(view)));
+                }
+                Change::Bind(known, portal) if known == name => return of_portal(portal),
                 Change::ClosePortal(gone) | Change::CloseCursor(Some(gone)) if gone == name => return None,
                 Change::CloseCursor(None) | Change::Discard => return None,
                 _ => {}
             }
         }
-        let portal = || self.portals.get(name).and_then(|portal| portal.stated.clone());
+        let portal = || self.portals.get(name).and_then(of_portal);
         self.cursors.get(name).cloned().or_else(portal)
     }
 
@@ -184,8 +190,8 @@ impl Names {
                 self.portals.remove(&name);
                 self.cursors.remove(&name);
             }
-            Change::Declare(name, stated) => {
-                self.cursors.insert(name, stated);
+            Change::Declare(name, stated, view) => {
+                self.cursors.insert(name, (stated, view));
             }
             Change::CloseCursor(None) => {
                 self.portals.retain(|name, _| name.is_empty());
@@ -220,6 +226,11 @@ impl Names {
         self.statements.retain(|_, prepared| !prepared.by_sql);
         self.statements.extend(listed);
     }
+}
+
+/// A portal, as a cursor.
+fn of_portal(portal: &Rc<Portal>) -> Option<(Stated, Rc<View>)> {
+    Some((portal.stated.clone()?, Rc::clone(&portal.view)))
 }
 
 #[cfg(test)]

@@ -107,10 +107,13 @@ const DEFINITION: &str = "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}
      AND n.nspname OPERATOR(pg_catalog.<>) ALL ('{pg_catalog,information_schema}'::pg_catalog.name[]) \
      THEN pg_catalog.pg_get_viewdef(c.oid) END";
 
-/// Definitions of the session's own new views. Of others the shared catalog knows them: reading one takes locks, which an
-/// open transaction would keep.
+/// Definitions of the views that the session's own transaction made or replaced. Of others the shared catalog knows them.
+/// A subtransaction's number is its own, and greater than that of the transaction that it is part of: what is at most as
+/// old as that may be its work.
 const OWN_DEFINITION: &str = "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}'::pg_catalog.\"char\"[]) \
-     AND c.xmin OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.xid \
+     AND EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid \
+     AND least(pg_catalog.age(r.xmin), pg_catalog.age(c.xmin)) OPERATOR(pg_catalog.<=) \
+     pg_catalog.age(pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.xid)) \
      THEN pg_catalog.pg_get_viewdef(c.oid) END";
 
 /// Columns: relation, number, name, type, and the expression of a generated one.
@@ -141,6 +144,11 @@ const PATH: &str = "SELECT pg_catalog.unnest(pg_catalog.current_schemas(true))";
 const TEMP: &str =
     "SELECT nspname FROM pg_catalog.pg_namespace WHERE oid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()";
 const PREPARED: &str = "SELECT name, statement FROM pg_catalog.pg_prepared_statements WHERE from_sql";
+const ISOLATION: &str = "SELECT pg_catalog.current_setting('transaction_isolation')";
+/// Definitions are written for an empty path, with every name qualified. Going back to the savepoint gives the path back as
+/// it was, and the locks that reading a definition takes.
+const QUALIFIED: &str = "SAVEPOINT sallyport_catalog; SET LOCAL search_path = ''";
+const AS_IT_WAS: &str = "ROLLBACK TO SAVEPOINT sallyport_catalog; RELEASE SAVEPOINT sallyport_catalog";
 /// What belongs to the session's temporary schema.
 const OWN_TEMP: &str = "AND pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()";
 
@@ -167,15 +175,19 @@ pub enum Depth {
     All,
 }
 
-/// The session's own knowledge.
+/// The session's own knowledge. All relations are asked for within a transaction only.
 pub(super) fn own(depth: Depth) -> String {
     let more = match depth {
         // Planning a question about relations takes longer than all the rest.
         Depth::Names => format!("{NO_RELATIONS}; {NOTHING_MORE}"),
-        Depth::Temporary => format!("{}; {NOTHING_MORE}", relations(OWN_DEFINITION, OWN_TEMP)),
-        Depth::All => format!("{}; {PARENTS}; {TYPES}", relations(OWN_DEFINITION, "")),
+        // What is committed, the shared catalog knows the definition of.
+        Depth::Temporary => format!("{}; {NOTHING_MORE}", relations("NULL", OWN_TEMP)),
+        Depth::All => format!(
+            "{QUALIFIED}; {}; {PARENTS}; {TYPES}; {AS_IT_WAS}",
+            relations(OWN_DEFINITION, "")
+        ),
     };
-    format!("{PATH}; {TEMP}; {PREPARED}; {more}")
+    format!("{PATH}; {TEMP}; {PREPARED}; {ISOLATION}; {more}")
 }
 
 fn relations(definition: &str, filter: &str) -> String {

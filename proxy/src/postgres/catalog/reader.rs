@@ -8,6 +8,9 @@ use sallyport_policy::mask::types::Class;
 use super::queries::{self, Depth};
 use crate::postgres::ask::{Row, text};
 
+/// Statements that [`read`] takes the rows of.
+const READ: usize = 4;
+
 /// What a catalog's rows say.
 #[derive(Debug, Default)]
 pub(super) struct Read {
@@ -22,6 +25,9 @@ pub struct Own {
     pub path: SearchPath,
     /// Whether there is a temporary schema.
     pub temporary: bool,
+    /// Whether each statement sees what was committed before it. If not, catalogs are read as they were when the
+    /// transaction began, and names are looked up as they are.
+    pub current: bool,
     /// Statements prepared by SQL, by name.
     pub prepared: Vec<(String, String)>,
     /// Relations: the temporary ones, or all.
@@ -39,14 +45,21 @@ pub fn own_query(depth: Depth) -> String {
 /// Reads the answer to [`own_query`].
 #[must_use]
 pub fn read_own(results: &[Vec<Row>]) -> Option<Own> {
-    let [path, temp, prepared, rest @ ..] = results else {
+    let [path, temp, prepared, isolation, rest @ ..] = results else {
         return None;
     };
+    // With all relations there are two statements before them, and two after.
+    let rest = match rest {
+        [_savepoint, _path, inner @ .., _back, _release] if inner.len() == READ => inner,
+        whole => whole,
+    };
+    let isolation = isolation.first().map(|row| text(row, 0)).unwrap_or_default();
     let schemas = path.iter().map(|row| text(row, 0).to_owned()).collect();
     let temp = temp.first().map(|row| text(row, 0).to_owned());
     let read = read(rest)?;
     Some(Own {
         temporary: temp.is_some(),
+        current: isolation.starts_with("read "),
         path: SearchPath::effective(schemas, temp),
         prepared: prepared
             .iter()

@@ -82,7 +82,12 @@ impl Conversation {
             relations: uncommitted,
             ..Stale::default()
         };
+        let current = own.current;
         self.take_own(own, names, uncommitted);
+        if uncommitted && !current {
+            // Its catalogs are as old as its transaction, while the target looks names up as they are now.
+            self.path = None;
+        }
         Ok(())
     }
 

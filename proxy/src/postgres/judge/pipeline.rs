@@ -198,11 +198,12 @@ impl Reader<'_> {
             return (None, fail(sqlstate::LIMIT, "this portal cannot be opened"));
         }
         let formats = bind.result_formats.clone();
-        let portal = |view: Rc<View>, stated| {
+        let portal = |view: Rc<View>, stated, after| {
             Rc::new(Portal {
                 view,
                 formats,
                 stated,
+                after,
                 plan: RefCell::default(),
                 running: RefCell::default(),
                 read_only: Cell::new(false),
@@ -214,7 +215,7 @@ impl Reader<'_> {
                 Arc::clone(self.context.known),
                 Vec::new(),
             );
-            let portal = portal(Rc::new(view), None);
+            let portal = portal(Rc::new(view), None, After::default());
             self.names
                 .expect(Change::Bind(bind.portal.to_owned(), Rc::clone(&portal)));
             return (None, Act::Bind(bind.portal.to_owned(), portal));
@@ -227,7 +228,11 @@ impl Reader<'_> {
         );
         parameters(bind, &mut understood.asked);
         self.unfolding.add(self.context, &understood);
-        let portal = portal(Rc::clone(&understood.view), Some(stated.clone()));
+        let portal = portal(
+            Rc::clone(&understood.view),
+            Some(stated.clone()),
+            understood.after.clone(),
+        );
         self.names
             .expect(Change::Bind(bind.portal.to_owned(), Rc::clone(&portal)));
         let command = self.ask(understood.asked);
@@ -247,6 +252,7 @@ impl Reader<'_> {
             view: Rc::new(view),
             formats: Vec::new(),
             stated: None,
+            after: After::default(),
             plan: RefCell::default(),
             running: RefCell::default(),
             read_only: Cell::new(false),
@@ -277,12 +283,9 @@ impl Reader<'_> {
                 } => describe.is_some() && Rc::ptr_eq(known, &portal),
                 _ => false,
             });
-        let after = portal
-            .stated
-            .as_ref()
-            .map(|stated| After::of(stated.readings()))
-            .unwrap_or_default();
-        let change = portal.stated.as_ref().and_then(crate::postgres::after::change);
+        let after = portal.after.clone();
+        let stated = portal.stated.as_ref();
+        let change = stated.and_then(|stated| crate::postgres::after::change(stated, &portal.view));
         if let Some(change) = &change {
             self.names.expect(change.clone());
         }

@@ -13,6 +13,7 @@ use super::unfold::Unfolding;
 use super::{Context, strict};
 use crate::command::{Asked, Kind, Rejection};
 use crate::postgres::after::{self, After};
+use crate::postgres::handed;
 use crate::postgres::names::{Change, Names, Stated};
 use crate::postgres::rows::View;
 use crate::postgres::settings::is_utf8;
@@ -35,17 +36,24 @@ pub struct Understood {
 pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, before: &Unfolding) -> Understood {
     let definitions = before.definitions;
     let mut asked = Asked::new(command(context, stated));
-    let mut lineages = Vec::new();
+    let (mut lineages, mut lost) = (Vec::new(), false);
     for statement in stated.readings() {
         let own = trace(context, statement, definitions, &mut asked.command);
-        lineages.extend(with_named(context, names, statement, own, definitions, &mut asked));
+        let others = others(names, statement, &mut asked);
+        lost |= others.iter().any(|other| other.is_lost(context));
+        lineages.extend(with_named(context, statement, own, &others, definitions, &mut asked));
         encoding(statement, &mut asked);
     }
     writes(context, stated, &lineages, &mut asked);
     sinks(context, &lineages, &mut asked);
     let statements: Vec<&Statement> = stated.readings().collect();
     strict::refuse(context, &statements, &lineages, &mut asked);
-    let nameless = is_nameless(context, stated, &lineages, before, &mut asked);
+    if lost {
+        strict::nameless(context, &mut asked);
+    }
+    let nameless = is_nameless(context, stated, &lineages, before, &mut asked) || lost;
+    let mut after = After::of(stated.readings(), &asked.command);
+    after.read_through(&lineages, &context.known.snapshot);
     asked.fingerprint = stated
         .statement()
         .and_then(|statement| statement.fingerprint)
@@ -66,12 +74,13 @@ pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, before:
     };
     view.hidden |= !asked.command.opaque.is_empty();
     view.guarded |= context.masker.acts() && view.hidden;
+    let view = Rc::new(view);
     Understood {
         asked,
-        view: Rc::new(view),
+        change: after::change(stated, &view),
+        view,
         stated: stated.clone(),
-        after: After::of(stated.readings()),
-        change: after::change(stated),
+        after,
     }
 }
 
@@ -93,8 +102,20 @@ fn command(context: &Context<'_>, stated: &Stated) -> Command {
 /// Follows the values of a statement, and puts what its names mean into the command.
 fn trace(context: &Context<'_>, statement: &Statement, definitions: bool, command: &mut Command) -> Lineage {
     let system = SearchPath::system();
+    let traced = lineage(statement, &*context.known.snapshot, context.path.unwrap_or(&system));
+    resolve(context, statement, traced, definitions, command)
+}
+
+/// Puts what a statement's names mean into the command.
+fn resolve(
+    context: &Context<'_>,
+    statement: &Statement,
+    mut traced: Lineage,
+    definitions: bool,
+    command: &mut Command,
+) -> Lineage {
+    let system = SearchPath::system();
     let (catalog, path) = (&*context.known.snapshot, context.path.unwrap_or(&system));
-    let mut traced = lineage(statement, catalog, path);
     let read_only = command.read_only;
     command.resolve(statement, &traced, catalog, path, &context.known.protected);
     command.expect(&traced, catalog, &context.known.rows);
@@ -117,18 +138,18 @@ fn trace(context: &Context<'_>, statement: &Statement, definitions: bool, comman
 /// an EXPLAIN of one returns a plan. Gives what the answer comes from.
 fn with_named(
     context: &Context<'_>,
-    names: &Names,
     statement: &Statement,
     mut own: Lineage,
+    others: &[Other],
     definitions: bool,
     asked: &mut Asked,
 ) -> Vec<Lineage> {
-    let others = others(names, statement, asked);
     let answers = matches!(statement.effect, Effect::Execute { .. } | Effect::Fetch { .. });
     let mut answering = Vec::new();
-    for reading in others.iter().flat_map(Stated::readings) {
-        asked.command.absorb(reading);
-        let traced = trace(context, reading, definitions, &mut asked.command);
+    for traced in others
+        .iter()
+        .flat_map(|other| other.follow(context, definitions, &mut asked.command))
+    {
         if answers {
             answering.push(traced);
         } else {
@@ -142,12 +163,48 @@ fn with_named(
     if answering.is_empty() { vec![own] } else { answering }
 }
 
+/// A statement that EXECUTE or FETCH names.
+struct Other {
+    stated: Stated,
+    /// How it was understood where the cursor was declared: what its names mean was settled there.
+    declared: Option<Rc<View>>,
+}
+
+impl Other {
+    /// Whether what its names meant is not known, or no more.
+    fn is_lost(&self, context: &Context<'_>) -> bool {
+        let unknown = |oid: &Oid| handed::is_yet_to_be(*oid) || context.known.snapshot.relation(*oid).is_none();
+        self.declared.as_ref().is_some_and(|view| {
+            let mut relations = view.lineages.iter().flat_map(|lineage| lineage.relations.iter());
+            view.nameless || relations.any(unknown)
+        })
+    }
+
+    /// Where its values come from, by each reading; what it does goes into the command.
+    fn follow(&self, context: &Context<'_>, definitions: bool, command: &mut Command) -> Vec<Lineage> {
+        let Some(view) = &self.declared else {
+            let traced = self.stated.readings().map(|reading| {
+                command.absorb(reading);
+                trace(context, reading, definitions, command)
+            });
+            return traced.collect();
+        };
+        self.stated.readings().for_each(|reading| command.absorb(reading));
+        let Some(statement) = self.stated.statement() else {
+            return Vec::new();
+        };
+        let kept = view.lineages.iter().cloned();
+        kept.map(|lineage| resolve(context, statement, lineage, definitions, command))
+            .collect()
+    }
+}
+
 /// The statements that EXECUTE and FETCH name.
-fn others(names: &Names, statement: &Statement, asked: &mut Asked) -> Vec<Stated> {
+fn others(names: &Names, statement: &Statement, asked: &mut Asked) -> Vec<Other> {
     let mut others = Vec::new();
     for name in &statement.executes {
         match names.statement(name) {
-            Some(prepared) => others.extend(prepared.stated.clone()),
+            Some(prepared) => others.extend(prepared.stated.clone().map(|stated| Other { stated, declared: None })),
             None => {
                 let words =
                     format!("prepared statement \"{name}\" does not exist, or was not prepared through this door");
@@ -157,7 +214,10 @@ fn others(names: &Names, statement: &Statement, asked: &mut Asked) -> Vec<Stated
     }
     for name in &statement.cursors {
         match names.cursor(name) {
-            Some(stated) => others.push(stated),
+            Some((stated, view)) => others.push(Other {
+                stated,
+                declared: Some(view),
+            }),
             None => asked.command.opaque.push(format!("cursor {name}")),
         }
     }

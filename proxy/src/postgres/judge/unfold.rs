@@ -46,17 +46,8 @@ impl Unfolding {
         let stale = understood.after.stale;
         self.definitions |= stale.relations || stale.path;
         let mut readings = understood.stated.readings();
-        let (mut alters, mut moves) = (false, false);
-        for statement in readings.by_ref() {
-            alters |= statement.verbs.contains(Verb::Alter);
-            moves |= statement.settings.iter().any(|setting| {
-                setting
-                    .name
-                    .as_deref()
-                    .is_none_or(|name| matches!(name, "search_path" | "role"))
-            });
-        }
-        self.moved |= moves;
+        let alters = readings.any(|statement| statement.verbs.contains(Verb::Alter));
+        self.moved |= understood.after.moves;
         self.hidden |= stale.names;
         let view = &understood.view;
         let protected = &view.known.protected;
