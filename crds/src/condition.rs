@@ -66,6 +66,8 @@ pub enum Reason {
     UnknownIssuer,
     /// An audience that the API server itself accepts.
     AudienceNotAllowed,
+    /// What a rule keeps protected cannot be read or is not signed by the operator.
+    ColumnsNotKnown,
     /// The compiled policy does not fit into its carrier.
     TooLarge,
     /// The workload has not come up yet.

@@ -16,6 +16,8 @@ pub const FIELD_MANAGER: &str = "sallyport-operator";
 pub const OPERATOR_AUDIENCE: &str = "sallyport-operator";
 /// Key of the carrier in its ConfigMap.
 pub const CARRIER_KEY: &str = "carrier.json";
+/// Key of a rule's protected columns in their ConfigMap.
+pub const COLUMNS_KEY: &str = "columns.json";
 
 /// Name of the Deployment, Service, ServiceAccount, Role and so on of a Connection.
 pub fn door(connection: &str) -> String {
@@ -25,6 +27,12 @@ pub fn door(connection: &str) -> String {
 /// Name of the ConfigMap that carries a Connection's compiled policy.
 pub fn carrier(connection: &str) -> String {
     format!("door-{connection}-policy")
+}
+
+/// Name of the ConfigMap that lists the columns which a MaskingRule keeps protected, by the rule's uid. It begins as what
+/// belongs to doors does, so that admission guards it with them.
+pub fn columns(rule_uid: &str) -> String {
+    format!("door-rule-{rule_uid}-columns")
 }
 
 /// Name of the Secret that holds a door certificate issued by the operator's own CA.

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::access_request::admission::Admission;
 use crate::access_request::forgery::Tried;
 use crate::audit_sink::witness::Sights;
+use crate::columns::{ListError, Lists};
 use crate::enforce::verdict::{Crew, crew};
 use crate::enforce::{Fleet, Programs};
 use crate::keys::{AuthorityError, Keys};
@@ -46,6 +47,8 @@ pub struct Context {
     pub issuers: Arc<ArcSwap<Issuers>>,
     /// The carriers that are wanted.
     pub programs: Arc<Programs>,
+    /// What rules keep protected.
+    pub columns: Lists,
     /// What processes say.
     pub fleet: Arc<Fleet>,
     /// The admission objects that guard AccessRequests.
@@ -76,6 +79,9 @@ pub enum Error {
     /// A carrier could not be signed.
     #[error(transparent)]
     Carrier(#[from] CarrierError),
+    /// A list of protected columns could not be read.
+    #[error(transparent)]
+    Columns(#[from] ListError),
     /// Random bytes could not be had.
     #[error("the system gives no random bytes")]
     Random,

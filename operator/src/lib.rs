@@ -10,6 +10,7 @@ pub mod approval_policy;
 pub mod args;
 pub mod audit_sink;
 pub mod census;
+pub mod columns;
 pub mod connection;
 pub mod context;
 pub mod controller;

@@ -19,6 +19,7 @@ use crate::access_request::admission::Admission;
 use crate::args::Args;
 use crate::audit_sink::ledger::Ledger;
 use crate::audit_sink::witness::{self, Sights};
+use crate::columns::Lists;
 use crate::context::Context;
 use crate::controller::{Pace, drive};
 use crate::enforce::{Fleet, Programs, ticker};
@@ -111,6 +112,7 @@ async fn begin(
         world,
         queues,
         applier,
+        columns: Lists::new(client.clone(), keys.clone()),
         keys,
         settings,
         issuers: issuers.clone(),

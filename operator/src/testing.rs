@@ -109,6 +109,7 @@ pub fn carrier() -> Carrier {
         sinks: vec![],
         issuers: vec![],
         settings: ClusterSettings::default(),
+        columns: BTreeMap::new(),
         closed: None,
     }
 }

@@ -1,10 +1,11 @@
 //! What a session needs to know of the Connection that its process serves: rules, credential, certificate, and the ways
-//! to identity, approval and evidence.
+//! to identity, approval, columns that stay protected, and evidence.
 //!
 //! Everything here is a `Send` handle that the control plane fills and the data path reads: sessions run on
 //! current-thread runtimes of their own and never wait for a Kubernetes client's lock.
 
 mod approvals;
+mod columns;
 mod identity;
 mod network;
 mod rules;
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use approvals::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, HoldState};
+pub use columns::{Columns, NotKept, ThisProcess};
 pub use identity::{Identity, LoginRefused, Verifier};
 pub use network::{Network, NetworkError};
 pub use rules::{Credential, Open, Rules, Secret, TargetTrust};
@@ -34,6 +36,8 @@ pub struct Door {
     pub verifier: Arc<dyn Verifier>,
     /// Asks second people.
     pub approvals: Arc<dyn Approvals>,
+    /// Makes the protection of columns outlive this process.
+    pub columns: Arc<dyn Columns>,
     /// Makes records durable.
     pub evidence: Evidence,
     /// Sessions alive, for limits, reports and metrics.

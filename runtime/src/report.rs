@@ -28,6 +28,9 @@ pub struct Report {
     /// session. None before the first policy, and when the door is shut for want of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
+    /// The policy revision by which every statement is judged that begins from now on, whatever older ones run to their end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaded: Option<u64>,
     /// Live sessions.
     pub sessions: u64,
     /// Why the door cannot admit, or what makes a promise advisory. Empty when all is well.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, anyhow};
 use sallyport_crds::approval_policy::RuleAction;
 use sallyport_policy::catalog::{Column, Oid, Relation, SearchPath, Snapshot};
+use sallyport_policy::columns::ByRule;
 use sallyport_policy::decide::{Command, Decision, DeniedBy, Explanation, Verdict};
 use sallyport_policy::mask::{ProtectedColumns, RuleSet, Source};
 use sallyport_policy::sql::{self, Lineage, Statement};
@@ -54,7 +55,7 @@ pub fn judge(asked: &Asked<'_>, text: &str) -> Result<Vec<Judged>> {
     let script = sql::parse(text).map_err(|error| anyhow!("it does not parse: {}", error.message))?;
     let all: Vec<&Statement> = script.readings().flatten().collect();
     let catalog = catalog(asked, &all);
-    let protected = ProtectedColumns::resolve(asked.policy.masks().rules(), &catalog, None);
+    let protected = ProtectedColumns::resolve(asked.policy.masks().rules(), &catalog, None, &ByRule::new());
     let mut judged = Vec::new();
     for index in 0..script.statements.len() {
         let readings: Vec<&Statement> = script.readings().filter_map(|reading| reading.get(index)).collect();

@@ -1,5 +1,6 @@
 //! Connections and their rules, compiled by the door's own compiler.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -167,6 +168,7 @@ impl Manifests {
             sinks: Vec::new(),
             issuers: Vec::new(),
             settings: ClusterSettings::default(),
+            columns: BTreeMap::new(),
             closed: None,
         })
     }

@@ -5,6 +5,7 @@
 
 mod canary;
 mod cluster;
+mod columns;
 mod fault;
 mod identity;
 mod load;
@@ -35,7 +36,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 18] = [
+const TRIALS: [(&str, Trial); 19] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -46,6 +47,10 @@ const TRIALS: [(&str, Trial); 18] = [
     ("a replica that does not answer is not enforcing", rule::silent_replica),
     ("taking a label off shows nothing more", rule::label_taken_off),
     ("losing a required rule closes the door", rule::required_rule_lost),
+    (
+        "columns stay protected when all that knew them are gone",
+        columns::outlive_the_door,
+    ),
     ("the target is away: said in words, then back", fault::target_away),
     ("the credential is away: nobody gets in", fault::credential_away),
     ("the recorder is away: nothing runs unrecorded", fault::recorder_away),

@@ -18,11 +18,7 @@ const TOLD: Duration = Duration::from_millis(250);
 /// Answers a report.
 pub async fn answer(context: &Context, peer: &Workload, report: &Report) -> Result<Answer, Refused> {
     let outcome = |label| context.metrics.reports.with_label_values(&[label]).inc();
-    let known = find(&context.world.connections, &peer.namespace, &peer.name);
-    if known.and_then(|connection| connection.meta().uid.clone()).as_deref() != Some(&peer.uid) {
-        outcome("refused");
-        return Err(Refused(StatusCode::GONE, "the Connection is gone or is another"));
-    }
+    present(context, peer).inspect_err(|_| outcome("refused"))?;
     if report.connection_uid != peer.uid || report.pod != peer.pod {
         tracing::warn!(
             pod = peer.pod,
@@ -50,4 +46,14 @@ pub async fn answer(context: &Context, peer: &Workload, report: &Report) -> Resu
     let wanted_revision =
         wanted(&mut programs).ok_or(Refused(StatusCode::SERVICE_UNAVAILABLE, "no policy was decided yet"))?;
     Ok(Answer { wanted_revision })
+}
+
+/// The Connection whose door asks is there, and no namesake.
+pub(super) fn present(context: &Context, peer: &Workload) -> Result<(), Refused> {
+    let known = find(&context.world.connections, &peer.namespace, &peer.name);
+    if known.and_then(|connection| connection.meta().uid.clone()).as_deref() == Some(&peer.uid) {
+        Ok(())
+    } else {
+        Err(Refused(StatusCode::GONE, "the Connection is gone or is another"))
+    }
 }

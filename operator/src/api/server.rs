@@ -11,6 +11,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use sallyport_policy::columns::{self, Told};
 use sallyport_runtime::PeerIdentity;
 use sallyport_runtime::report::{self, Report};
 use sallyport_runtime::workload::{Credential, api};
@@ -21,7 +22,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::{certificates, report as reports};
+use super::{certificates, columns as told, report as reports};
 use crate::context::Context;
 
 /// Connections at one time: one of each process, and some that come and go.
@@ -127,7 +128,7 @@ impl Api {
         match request.uri().path() {
             api::PATH => {
                 let token = bearer(&request).ok_or(Refused(StatusCode::UNAUTHORIZED, "no token"))?;
-                let asked: api::Request = body(request).await?;
+                let asked: api::Request = body(request, api::MAX_BODY).await?;
                 let outcome = certificates::answer(&self.context, &token, &asked).await;
                 let label = if outcome.is_ok() { "signed" } else { "refused" };
                 self.context.metrics.certificates.with_label_values(&[label]).inc();
@@ -137,8 +138,15 @@ impl Api {
                 let Some(PeerIdentity::Connection(peer)) = peer else {
                     return Err(Refused(StatusCode::UNAUTHORIZED, "no certificate of a door"));
                 };
-                let told: Report = body(request).await?;
+                let told: Report = body(request, api::MAX_BODY).await?;
                 json(&reports::answer(&self.context, &peer, &told).await?)
+            }
+            columns::PATH => {
+                let Some(PeerIdentity::Connection(peer)) = peer else {
+                    return Err(Refused(StatusCode::UNAUTHORIZED, "no certificate of a door"));
+                };
+                let told: Told = body(request, told::MAX_BODY).await?;
+                json(&told::answer(&self.context, &peer, &told).await?)
             }
             _ => Err(Refused(StatusCode::NOT_FOUND, "no such path")),
         }
@@ -150,9 +158,9 @@ fn bearer(request: &Request<Incoming>) -> Option<String> {
     value.strip_prefix("Bearer ").map(str::to_owned)
 }
 
-async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refused> {
+async fn body<T: DeserializeOwned>(request: Request<Incoming>, max: usize) -> Result<T, Refused> {
     let bad = |why| Refused(StatusCode::BAD_REQUEST, why);
-    let collected = tokio::time::timeout(BODY, Limited::new(request.into_body(), api::MAX_BODY).collect()).await;
+    let collected = tokio::time::timeout(BODY, Limited::new(request.into_body(), max).collect()).await;
     let bytes = collected
         .map_err(|_| bad("a body that never ends"))?
         .map_err(|_| bad("a body that is too large"))?

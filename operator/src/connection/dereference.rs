@@ -15,11 +15,13 @@ use sallyport_crds::{
 };
 use sallyport_policy::assemble::{Candidate, Present, SinkCandidate};
 use sallyport_policy::carrier::verify;
+use sallyport_policy::columns::Kept;
 use sallyport_policy::issuer::Issuers;
 use sallyport_policy::selector::Selecting;
 use tokio::time::Instant;
 
 use super::plan::Place;
+use crate::columns::ListError;
 use crate::context::{Context, Error};
 use crate::enforce::programs::Program;
 use crate::enforce::verdict::Crew;
@@ -45,6 +47,8 @@ pub struct Found {
     pub spec: Result<ConnectionSpec, String>,
     /// The MaskingRules of its namespace.
     pub masking_rules: Vec<Candidate<MaskingRuleSpec>>,
+    /// What the MaskingRules of its namespace keep protected, by uid, or why that is not known.
+    pub columns: BTreeMap<String, Result<Arc<Kept>, String>>,
     /// The ApprovalPolicies of its namespace.
     pub approval_policies: Vec<Candidate<ApprovalPolicySpec>>,
     /// The sinks that it names.
@@ -96,6 +100,7 @@ pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Res
             .map(|connection| connection.spec.clone())
             .map_err(|error| error.error.clone()),
         masking_rules: Vec::new(),
+        columns: BTreeMap::new(),
         approval_policies: Vec::new(),
         sinks: Vec::new(),
         issuers: context.issuers.load_full(),
@@ -122,6 +127,7 @@ pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Res
     if let Access::Open(room) = access {
         found.children(&room);
         found.rules(&context.world, &room);
+        found.columns(context).await?;
         found.named(&context.client, context).await?;
     }
     Ok(found)
@@ -150,6 +156,18 @@ impl Found {
             .iter()
             .filter_map(|wanted| sink(world, &own(&wanted.namespace), &wanted.name))
             .collect();
+    }
+
+    async fn columns(&mut self, context: &Context) -> Result<(), Error> {
+        for rule in &self.masking_rules {
+            let kept = match context.columns.of(&self.place.namespace, &rule.uid).await {
+                Ok(kept) => Ok(kept),
+                Err(unbelieved @ ListError::Unbelieved(..)) => Err(unbelieved.to_string()),
+                Err(error) => return Err(error.into()),
+            };
+            self.columns.insert(rule.uid.clone(), kept);
+        }
+        Ok(())
     }
 
     /// What only the API server knows: Secrets and ConfigMaps.

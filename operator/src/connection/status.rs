@@ -32,9 +32,13 @@ pub fn status(
     context: &Context,
     now: &Time,
 ) -> Written {
-    let revision = context.programs.get(&found.uid).map(|program| program.revision);
+    let program = context.programs.get(&found.uid);
+    let (revision, ruled) = (
+        program.as_ref().map(|program| program.revision),
+        program.as_ref().map(|program| program.ruled),
+    );
     let replicas = found.spec.as_ref().map_or(0, |spec| spec.proxy.replicas);
-    let enforced = enforced(found, validated, revision, replicas);
+    let enforced = enforced(found, validated, ruled, replicas);
     let known = enforced.is_some();
     let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let mut findings = vec![validated.accepted.clone()];
@@ -54,7 +58,7 @@ pub fn status(
             .map(|_| context.settings.door_bundle.clone()),
         rules: Some(validated.rules.clone()),
         revision: revision.and_then(|revision| i64::try_from(revision).ok()),
-        proxies: revision.map(|revision| found.crew.counts(revision)),
+        proxies: ruled.map(|revision| found.crew.counts(revision)),
     };
     Written {
         status,

@@ -8,6 +8,7 @@ use sallyport_crds::connection::{Protocol, RuleCounts};
 use sallyport_crds::{ConditionType, ConnectionSpec, Reason, names};
 use sallyport_policy::assemble::{Objects, assemble, close};
 use sallyport_policy::carrier::{CarriedConnection, Carrier, MAX_BYTES};
+use sallyport_policy::columns::target as target_name;
 use sallyport_policy::problem::{ObjectKind, Problem};
 
 use super::dereference::{Found, ca_config_map};
@@ -68,16 +69,18 @@ pub fn validate(found: &Found, settings: &Settings) -> Validated {
     let mut all: Vec<Problem> = CHECKS.iter().filter_map(|check| check(found, spec)).collect();
     all.extend(problems);
     all.extend(hash_keys(found, &carrier));
+    all.extend(columns(found, &mut carrier));
     if let Err(compiled) = sallyport_policy::Policy::compile(&carrier) {
         all.extend(compiled);
     }
-    if carrier_size(&carrier) > MAX_BYTES {
+    if !fits(&carrier) {
         all.push(problem(
             found,
             "",
             Reason::TooLarge,
             "the compiled policy does not fit into its carrier: use fewer or shorter rules",
         ));
+        carrier.columns.clear();
         carrier.masking_rules.clear();
         carrier.approval_policies.clear();
     }
@@ -103,9 +106,12 @@ pub fn is_implemented(protocol: Protocol) -> bool {
 impl Validated {
     /// Whether something is missing that no watch tells of.
     pub fn is_missing_something(&self) -> bool {
-        self.problems
-            .iter()
-            .any(|problem| matches!(problem.reason, Reason::SecretMissing | Reason::HostNotPermitted))
+        self.problems.iter().any(|problem| {
+            matches!(
+                problem.reason,
+                Reason::SecretMissing | Reason::HostNotPermitted | Reason::ColumnsNotKnown
+            )
+        })
     }
 }
 
@@ -134,14 +140,21 @@ fn servable(found: &Found) -> Result<&ConnectionSpec, Problem> {
 
 /// What was accepted last holds: a door that stands goes on as it is, and none is made.
 fn held(found: &Found, accepted: Finding) -> Validated {
-    let door = found.program.as_ref().map(|program| Door {
-        plan: Plan::new(
-            &found.place,
-            &found.uid,
-            &program.carrier.connection.spec,
-            hash_secrets(&program.carrier),
-        ),
-        carrier: program.carrier.clone(),
+    let door = found.program.as_ref().map(|program| {
+        let mut carrier = program.carrier.clone();
+        // What is copied under what was accepted is protected under it.
+        for problem in columns(found, &mut carrier) {
+            close(&mut carrier, &problem);
+        }
+        Door {
+            plan: Plan::new(
+                &found.place,
+                &found.uid,
+                &carrier.connection.spec,
+                hash_secrets(&carrier),
+            ),
+            carrier,
+        }
     });
     Validated {
         rules: door.as_ref().map(|door| counts(&door.carrier)).unwrap_or_default(),
@@ -287,6 +300,34 @@ fn target_authorities(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
     ))
 }
 
+/// Writes into a carrier what its rules keep protected at its target. What a rule keeps may be unknown, and then nobody may
+/// be shown what it protects.
+fn columns(found: &Found, carrier: &mut Carrier) -> Vec<Problem> {
+    let target = &carrier.connection.spec.target;
+    let target = target_name(&target.host, target.port);
+    let mut problems = Vec::new();
+    carrier.columns.clear();
+    for rule in &carrier.masking_rules {
+        match found.columns.get(&rule.uid) {
+            Some(Ok(kept)) => {
+                for (database, columns) in kept.at(&target) {
+                    let columns = columns.under(rule.generation);
+                    if !columns.is_empty() {
+                        let databases = carrier.columns.entry(database.clone()).or_default();
+                        databases.insert(rule.uid.clone(), columns);
+                    }
+                }
+            }
+            Some(Err(message)) => {
+                let (kind, reason) = (ObjectKind::MaskingRule, Reason::ColumnsNotKnown);
+                problems.push(Problem::new(kind, &rule.name, "", reason, message.clone()));
+            }
+            None => {}
+        }
+    }
+    problems
+}
+
 /// The Secrets with the keys of the Hash rules in a carrier.
 fn hash_secrets(carrier: &Carrier) -> Vec<String> {
     let keys = carrier.masking_rules.iter();
@@ -353,6 +394,11 @@ fn counts(carrier: &Carrier) -> RuleCounts {
             plural(policies, "policy", "policies")
         ),
     }
+}
+
+/// Whether a carrier fits with its signature.
+pub fn fits(carrier: &Carrier) -> bool {
+    carrier_size(carrier) <= MAX_BYTES
 }
 
 /// The size of the signed carrier: base64 of the payload, and a little around it.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use sallyport_runtime::peer::Workload;
 use sallyport_runtime::report::{Problem, Report, SILENT_AFTER};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 /// A process that was silent for this long is forgotten: by then its Pod is gone, or says the same by its silence.
@@ -14,6 +16,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(600);
 /// The processes of all doors.
 pub struct Fleet {
     doors: Mutex<HashMap<String, BTreeMap<String, Account>>>,
+    news: Notify,
     since: Instant,
 }
 
@@ -24,6 +27,8 @@ pub struct Account {
     pub pod: String,
     /// The oldest revision that it still enforces.
     pub revision: Option<u64>,
+    /// The revision by which it judges every statement from now on.
+    pub loaded: Option<u64>,
     /// Sessions that it holds.
     pub sessions: u64,
     /// What it wants said in a condition.
@@ -39,6 +44,7 @@ impl Fleet {
     pub fn new() -> Self {
         Self {
             doors: Mutex::default(),
+            news: Notify::new(),
             since: Instant::now(),
         }
     }
@@ -48,6 +54,7 @@ impl Fleet {
         let account = Account {
             pod: peer.pod.clone(),
             revision: report.revision,
+            loaded: report.loaded,
             sessions: report.sessions,
             problems: report.problems.clone(),
             at: Instant::now(),
@@ -58,6 +65,12 @@ impl Fleet {
                 .or_default()
                 .insert(peer.pod_uid.clone(), account)
         });
+        self.news.notify_waiters();
+    }
+
+    /// Ends when some process speaks after this call.
+    pub fn next(&self) -> Notified<'_> {
+        self.news.notified()
     }
 
     /// What the processes of a Connection last said, by Pod uid.

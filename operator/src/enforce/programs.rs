@@ -11,6 +11,9 @@ use tokio::sync::watch;
 pub struct Program {
     /// Its revision.
     pub revision: u64,
+    /// The first revision since which nothing but its columns is another: that one more column stays protected is no other
+    /// policy, and `Enforced` does not wait for what began before.
+    pub ruled: u64,
     /// The carrier, revision included.
     pub carrier: Carrier,
     /// For each rule in it, by uid: the generation, and the first revision that held this generation.
@@ -50,9 +53,16 @@ impl Program {
             });
             (uid, since)
         });
+        let since = since.collect();
+        let same = |before: &&Self| {
+            let mut other = before.carrier.clone();
+            (other.revision, other.columns) = (carrier.revision, carrier.columns.clone());
+            other == carrier
+        };
         Self {
             revision: carrier.revision,
-            since: since.collect(),
+            ruled: before.filter(same).map_or(carrier.revision, |before| before.ruled),
+            since,
             carrier,
         }
     }
@@ -130,6 +140,18 @@ mod tests {
         assert_eq!(second.revision, 2);
         assert_eq!(second.since["uid-pii"].revision, 2);
         assert_eq!(second.since["uid-writes"].revision, 1);
+    }
+
+    #[test]
+    fn one_more_column_is_another_revision_of_the_same_policy() {
+        let first = Program::next(None, carrier(), 0);
+        let mut more = carrier();
+        more.columns.insert("bank".into(), Default::default());
+        let second = Program::next(Some(&first), more.clone(), 0);
+        assert_eq!((second.revision, second.ruled), (2, 1));
+        more.masking_rules[0].generation += 1;
+        let third = Program::next(Some(&second), more, 0);
+        assert_eq!((third.revision, third.ruled), (3, 3));
     }
 
     #[test]

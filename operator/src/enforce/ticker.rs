@@ -1,6 +1,6 @@
 //! Notices what no watch tells: that time passed and a process fell silent, or that it spoke.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ fn look(context: &Context, known: &mut HashMap<String, u64>) {
             .entry(namespace.clone())
             .or_insert_with(|| context.pods(&namespace));
         let crew = context.crew(connection, pods, now);
-        let revision = context.programs.get(uid).map(|program| program.revision);
+        let revision = context.programs.get(uid).map(|program| program.ruled);
         let counts = crew.counts(revision.unwrap_or(u64::MAX));
         enforcing += i64::from(counts.enforcing);
         behind += i64::from(counts.total - counts.enforcing);
@@ -62,6 +62,9 @@ fn look(context: &Context, known: &mut HashMap<String, u64>) {
         present.insert(uid.clone(), state);
     }
     context.programs.retain(|uid| present.contains_key(uid));
+    let rules = context.world.masking_rules.state();
+    let uids: HashSet<&str> = rules.iter().filter_map(|rule| rule.meta().uid.as_deref()).collect();
+    context.columns.retain(|uid| uids.contains(uid));
     *known = present;
     context
         .metrics

@@ -18,6 +18,8 @@ pub struct Crew {
     /// For each process that counts, by Pod name: the revision that it enforces; None where it is silent, was never heard or
     /// has no policy.
     pub processes: BTreeMap<String, Option<u64>>,
+    /// For each of them: the revision by which it judges from now on, whatever its sessions run to their end.
+    pub loaded: BTreeMap<String, Option<u64>>,
     /// Those that spoke once and are silent.
     pub silent: BTreeSet<String>,
     /// Whether one of them may only not have been heard yet, since the operator has just begun to listen.
@@ -72,6 +74,8 @@ impl Crew {
         }
         self.processes
             .insert(pod.to_owned(), speaking.and_then(|account| account.revision));
+        self.loaded
+            .insert(pod.to_owned(), speaking.and_then(|account| account.loaded));
     }
 
     /// How many there are, and how many enforce at least `revision`.
@@ -85,6 +89,11 @@ impl Crew {
             total: bounded(self.processes.len()),
             enforcing: bounded(enforcing),
         }
+    }
+
+    /// Whether all of them judge by at least `revision` from now on.
+    pub fn have_loaded(&self, revision: u64) -> bool {
+        self.loaded.values().all(|at| at.is_some_and(|at| at >= revision))
     }
 
     /// Whether all of them enforce at least `revision`; None while the operator has not listened for long enough to know.

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use super::api::ApiServer;
 use crate::access_request::admission::{Admission, Seen};
+use crate::columns::Lists;
 use crate::context::{Context, Error};
 use crate::enforce::{Fleet, Programs};
 use crate::keys::Keys;
@@ -102,6 +103,7 @@ impl Scenario {
             world: Arc::new(world),
             queues,
             applier: Arc::new(Applier::new(client.clone())),
+            columns: Lists::new(client.clone(), keys.clone()),
             keys,
             settings: super::settings(),
             issuers: Arc::default(),
@@ -328,6 +330,7 @@ impl Scenario {
             pod: name.into(),
             connection_uid: "uid-bank".into(),
             revision: Some(revision),
+            loaded: Some(revision),
             sessions: 0,
             problems,
             terminating: false,

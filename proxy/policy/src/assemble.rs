@@ -3,6 +3,8 @@
 //! The operator does it with objects of the API server, `--manifests` with files; both get the same carrier. A problem never
 //! leaves a hole: the carrier that comes out is then closed.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use sallyport_crds::connection::IssuerReference;
 use sallyport_crds::{ApprovalPolicySpec, AuditSinkSpec, MaskingRuleSpec, Mode, Reason};
@@ -106,6 +108,7 @@ pub fn assemble(objects: &Objects<'_>) -> (Carrier, Vec<Problem>) {
                 .collect(),
             approver_mappings: objects.issuers.approver_mappings.clone(),
         },
+        columns: BTreeMap::new(),
         closed: None,
     };
     if let Some(first) = problems.first() {

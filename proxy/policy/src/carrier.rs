@@ -11,9 +11,11 @@ use sallyport_crds::audit_sink::{Asynchronous, CommandText, Durability};
 use sallyport_crds::{ApprovalPolicySpec, ConnectionSpec, MaskingRuleSpec, Reason};
 use serde::{Deserialize, Serialize};
 
+use crate::columns::ByRule;
 use crate::issuer::{ApproverMapping, Issuer};
 
 pub use sealed::{CarrierError, SignedCarrier, payload_digest, sign, verify};
+pub(crate) use sealed::{seal, unseal};
 
 /// The format that this version writes. A door refuses formats that it does not know.
 pub const FORMAT: u32 = 1;
@@ -40,6 +42,10 @@ pub struct Carrier {
     pub issuers: Vec<Issuer>,
     /// What holds for the whole installation.
     pub settings: ClusterSettings,
+    /// Columns of the target that stay protected, by database: what the rules' names fitted once, and copies. A door of before
+    /// this field leaves it out, and protects what it finds itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, ByRule>,
     /// Set: the door admits nobody and ends live sessions, and says why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<Closed>,

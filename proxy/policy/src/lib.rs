@@ -6,6 +6,7 @@
 pub mod assemble;
 pub mod carrier;
 pub mod catalog;
+pub mod columns;
 pub mod decide;
 pub mod issuer;
 pub mod mask;

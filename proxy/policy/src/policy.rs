@@ -3,6 +3,7 @@
 //! The operator compiles to accept, the door compiles to run: the same code, so `Accepted=True` means "the door can run
 //! exactly this".
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sallyport_crds::connection::{AgentRule, AlwaysDenied};
@@ -10,6 +11,7 @@ use sallyport_crds::reference::SecretKeyReference;
 use sallyport_crds::{ApprovalPolicySpec, MaskingRuleSpec, Reason, Subject as Named};
 
 use crate::carrier::{CarriedRule, Carrier};
+use crate::columns::ByRule;
 use crate::decide::{self, ApprovalPolicy, Command, Decision, Explanation};
 use crate::mask::{self, HashKeys, MaskSet, Masker, ProblemKind, RuleSet};
 use crate::problem::{ObjectKind, Problem};
@@ -29,6 +31,7 @@ pub struct Policy {
     records: Arc<Masker>,
     exemptions: Vec<Vec<Named>>,
     allows_writes: Vec<bool>,
+    columns: BTreeMap<String, ByRule>,
 }
 
 /// Compiles one MaskingRule, for the operator's `Accepted`.
@@ -100,6 +103,7 @@ impl Policy {
                 .collect(),
             records: records(&rules),
             masks: MaskSet::new(rules, keys),
+            columns: carrier.columns.clone(),
         })
     }
 
@@ -138,6 +142,12 @@ impl Policy {
     /// The masker of command texts in records (`commandText: Masked`): of every detector where no rule that acts names one.
     pub fn records(&self) -> &Arc<Masker> {
         &self.records
+    }
+
+    /// The columns of a database that stay protected, whatever they are called.
+    pub fn columns(&self, database: &str) -> &ByRule {
+        const NONE: &ByRule = &ByRule::new();
+        self.columns.get(database).unwrap_or(NONE)
     }
 
     /// The masking rules from which the person is exempt.

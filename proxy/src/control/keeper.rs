@@ -30,7 +30,7 @@ use super::status::Status;
 use super::watch::{Seen, Watched};
 use super::{Place, evidence, metrics};
 use crate::approval::Requests;
-use crate::door::{Door, Rules, Sessions};
+use crate::door::{Columns, Door, Rules, Sessions};
 use crate::identity::{Identities, Settings};
 
 /// Time passes without anybody saying so: the keeper looks again this often.
@@ -53,6 +53,7 @@ pub(super) struct Parts {
     pub(super) contact: Arc<Contact>,
     pub(super) identities: Arc<Identities>,
     pub(super) requests: Arc<Requests>,
+    pub(super) columns: Arc<dyn Columns>,
     pub(super) sessions: Sessions,
     pub(super) drain: CancellationToken,
     /// What the operator said it wants.
@@ -266,6 +267,7 @@ impl Keeper {
             tls: Arc::clone(&self.tls),
             verifier: Arc::clone(&self.parts.identities) as _,
             approvals: Arc::clone(&self.parts.requests) as _,
+            columns: Arc::clone(&self.parts.columns),
             evidence: evidence.clone(),
             sessions: self.parts.sessions.clone(),
             drain: self.parts.drain.clone(),

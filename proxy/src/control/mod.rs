@@ -2,8 +2,10 @@
 //!
 //! Reading order: [`Flags`] and [`Place`] (which Connection), `guard` (which carrier counts), `materials` (what Secrets
 //! give), `opening` (from both to what a door enforces), `keeper` (the one task that looks at all of it), `evidence` (ways
-//! to recorders), `report` (what the operator hears), [`Status`] (how the door stands).
+//! to recorders), `report` (what the operator hears), `columns` (what it keeps),
+//! [`Status`] (how the door stands).
 
+mod columns;
 mod contact;
 mod evidence;
 mod guard;
@@ -107,6 +109,10 @@ pub async fn start(flags: &Flags, drain: CancellationToken) -> Result<Control, S
             drain: drain.clone(),
             wanted: tell_wanted,
         };
+        let columns = match columns::Operator::new(&operator_url, &credential, runtime) {
+            Ok(columns) => Arc::new(columns),
+            Err(error) => return tracing::error!(%error, "no way to the operator; the door stays shut"),
+        };
         tokio::spawn(reporter.run(operator_url, credential.clone()));
         let parts = keeper::Parts {
             place,
@@ -115,6 +121,7 @@ pub async fn start(flags: &Flags, drain: CancellationToken) -> Result<Control, S
             contact,
             identities,
             requests,
+            columns,
             sessions,
             drain,
             wanted,

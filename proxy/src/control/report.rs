@@ -40,7 +40,7 @@ impl Reporter {
     /// Reports until the process ends. Needs nothing but the operator: it goes on while the API server is away.
     pub(super) async fn run(mut self, operator_url: String, credential: Credential) {
         let url = format!("{}{PATH}", operator_url.trim_end_matches('/'));
-        let client = match client(&credential) {
+        let client = match client(&credential, ANSWER_AFTER + PATIENCE) {
             Ok(client) => client,
             Err(error) => return tracing::error!(%error, "reports to the operator cannot be made"),
         };
@@ -84,6 +84,7 @@ impl Reporter {
             pod: self.place.pod.name.clone(),
             connection_uid: self.place.connection.uid.clone(),
             revision,
+            loaded: status.revision,
             sessions: u64::try_from(self.sessions.count()).unwrap_or(u64::MAX),
             problems: status
                 .lacks
@@ -108,14 +109,15 @@ impl Reporter {
     }
 }
 
-fn client(credential: &Credential) -> Result<reqwest::Client, TlsError> {
+/// A client that speaks with the operator and nobody else.
+pub(super) fn client(credential: &Credential, patience: Duration) -> Result<reqwest::Client, TlsError> {
     let config = credential.client_config(Arc::new(|peer: &PeerIdentity| *peer == PeerIdentity::Operator))?;
     reqwest::Client::builder()
         .tls_backend_preconfigured((*config).clone())
         .https_only(true)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(ANSWER_AFTER + PATIENCE)
+        .timeout(patience)
         .build()
         .map_err(|_| TlsError::NoCertificate)
 }

@@ -28,7 +28,9 @@ use std::str::FromStr;
 #[command(next_help_heading = "Without a cluster")]
 #[group(skip)]
 pub struct Flags {
-    /// Directory of YAML files with the five kinds, Secrets, ConfigMaps and one AuthenticationConfiguration.
+    /// Directory of YAML files with the five kinds, Secrets, ConfigMaps and one AuthenticationConfiguration. Columns that are
+    /// renamed, and copies of protected values, stay protected as long as the process lives: in a cluster the operator keeps
+    /// them.
     #[arg(long, env = "SALLYPORT_MANIFESTS", value_name = "DIR")]
     pub manifests: Option<PathBuf>,
     /// Which Connection to serve where, such as bank=127.0.0.1:15432 (doors/bank=… names the namespace too). Repeatable.

@@ -28,7 +28,7 @@ use crate::approval::NoCluster;
 use crate::control::materials::{self, BINDING_FIELD, SecretObject, Secrets};
 use crate::control::opening::{self, Opening, Reach};
 use crate::control::{Control, Status};
-use crate::door::{Door, Rules, Sessions};
+use crate::door::{Door, Rules, Sessions, ThisProcess};
 use crate::identity::{Identities, Pace, Settings};
 
 /// The longest time between a record and the checkpoint that covers it.
@@ -152,6 +152,7 @@ impl Shared<'_> {
             tls: Arc::new(ArcSwap::from_pointee(Some(tls))),
             verifier: Arc::new(identities),
             approvals: Arc::new(NoCluster),
+            columns: Arc::new(ThisProcess),
             evidence,
             sessions: Sessions::default(),
             drain: self.drain.clone(),

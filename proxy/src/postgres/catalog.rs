@@ -9,6 +9,7 @@ mod near;
 mod queries;
 mod reader;
 mod service;
+mod telling;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -2,12 +2,15 @@
 //!
 //! A statement that copies is noted before it runs, whether or not it succeeds: a column may be protected that need not be,
 //! never the other way round. Places are kept by name until the catalog shows them, then by OID and number too, so that they
-//! stay protected whatever they are called later. The list lives as long as the door's process and is its own: another
-//! replica, or the same after a restart, does not know it (SECURITY.md).
+//! stay protected whatever they are called later. The list is the process's own and counts at once; that other replicas
+//! protect the same, and this one after a restart, is the operator's part ([`kept`]).
+
+mod kept;
 
 use std::sync::Arc;
 
 use sallyport_policy::catalog::{Catalog, ColumnId, Oid, SearchPath, Snapshot};
+use sallyport_policy::columns::{ANY, Named, TEMPORARY};
 use sallyport_policy::mask::ProtectedColumns;
 use sallyport_policy::sql::Lineage;
 use sallyport_policy::sql::lineage::{Created, rules_of};
@@ -15,10 +18,8 @@ use sallyport_policy::sql::lineage::{Created, rules_of};
 use super::catalog::Known;
 use super::rows::View;
 
-/// The schema of a session's own relations, where the session has none yet.
-const TEMPORARY: &str = "pg_temp";
-/// Whichever schema a name is found in. No schema can be called so.
-const ANY: &str = "";
+pub use kept::{entries_of, matched, unkept};
+
 /// OIDs above this are given to relations that a unit is about to make; PostgreSQL begins at the other end.
 const YET_TO_BE: u32 = u32::MAX - 10_000;
 /// Entries of one list: beyond it nothing that copies protected values may run.
@@ -29,15 +30,8 @@ pub const MAX_ENTRIES: usize = 10_000;
 pub enum Place {
     /// A column that exists.
     Column(ColumnId),
-    /// A column of a relation that is being made; all of them where it is not known which.
-    Named {
-        /// Its schema.
-        schema: String,
-        /// The relation.
-        relation: String,
-        /// The column.
-        column: Option<String>,
-    },
+    /// A column of a relation that is being made.
+    Named(Named),
 }
 
 /// A place and the rules that go on to it, by uid.
@@ -72,11 +66,11 @@ pub fn entries(view: &View, path: Option<&SearchPath>) -> Vec<Entry> {
                 let schema = spilled.schema.clone();
                 found.push(Entry {
                     own: schema.as_deref() == Some(TEMPORARY),
-                    place: Place::Named {
+                    place: Place::Named(Named {
                         schema: schema.unwrap_or_else(|| ANY.to_owned()),
                         relation: spilled.name.clone(),
                         column: None,
-                    },
+                    }),
                     rules,
                 });
             }
@@ -99,7 +93,7 @@ fn place(known: &Known, id: ColumnId) -> Place {
     let relation = known.snapshot.relation(id.relation).filter(|one| one.oid > YET_TO_BE);
     match relation {
         None => Place::Column(id),
-        Some(relation) => Place::Named {
+        Some(relation) => Place::Named(Named {
             schema: relation.schema.clone(),
             relation: relation.name.clone(),
             column: relation
@@ -107,7 +101,7 @@ fn place(known: &Known, id: ColumnId) -> Place {
                 .iter()
                 .find(|column| column.attnum == id.column)
                 .map(|column| column.name.clone()),
-        },
+        }),
     }
 }
 
@@ -116,11 +110,11 @@ fn made(known: &Known, lineage: &Lineage, created: &Created, path: Option<&Searc
     let mut add = |column: Option<&str>, rules: Vec<String>| {
         if !rules.is_empty() {
             found.push(Entry {
-                place: Place::Named {
+                place: Place::Named(Named {
                     schema: schema.clone(),
                     relation: created.name.clone(),
                     column: column.map(str::to_owned),
-                },
+                }),
                 rules,
                 own: created.temporary,
             });
@@ -153,40 +147,20 @@ pub fn schema_of(created: &Created, path: Option<&SearchPath>) -> String {
     created.schema.clone().unwrap_or_else(first)
 }
 
-/// Protects what the entries name. Gives entries by number for names that the catalog has come to know.
+/// Protects what the entries name. Gives entries by number for the names that the catalog knows.
 pub fn apply(entries: &[Entry], protected: &mut ProtectedColumns, snapshot: &Snapshot) -> Vec<Entry> {
     let mut learned = Vec::new();
     for entry in entries {
         let rules = protected.of_uids(&entry.rules);
         match &entry.place {
             Place::Column(column) => _ = protected.add(*column, &rules),
-            Place::Named {
-                schema,
-                relation,
-                column,
-            } => {
-                let fits = |name: &str| match schema.as_str() {
-                    ANY => true,
-                    TEMPORARY => name.starts_with(TEMPORARY),
-                    schema => name == schema,
-                };
-                let relations = snapshot
-                    .relations()
-                    .filter(|one| one.name == *relation && fits(&one.schema));
-                for one in relations {
-                    let columns = one.columns.iter();
-                    for stored in columns.filter(|stored| column.as_ref().is_none_or(|name| stored.name == *name)) {
-                        let id = ColumnId {
-                            relation: one.oid,
-                            column: stored.attnum,
-                        };
-                        if protected.add(id, &rules) {
-                            learned.push(Entry {
-                                place: Place::Column(id),
-                                ..entry.clone()
-                            });
-                        }
-                    }
+            Place::Named(named) => {
+                for id in snapshot.relations().flat_map(|relation| named.columns(relation)) {
+                    protected.add(id, &rules);
+                    learned.push(Entry {
+                        place: Place::Column(id),
+                        ..entry.clone()
+                    });
                 }
             }
         }

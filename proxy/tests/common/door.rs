@@ -1,5 +1,6 @@
 //! A door in this process.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use sallyport_audit::record::{Event, ObjectRef, Person, PodRef, Record, Refusal,
 use sallyport_audit::verify::{Trust, verify};
 use sallyport_policy::Policy;
 use sallyport_policy::carrier::Carrier;
+use sallyport_policy::columns::ByRule;
 use sallyport_policy::mask::HashKeys;
 use sallyport_proxy::door::{
     Approvals, Credential, Door, Identity, LoginRefused, Open, Rules, Secret, Sessions, TargetTrust, Verifier,
@@ -30,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::approvals::People;
+use super::columns::Replicas;
 use super::eventually;
 use super::postgres::{PASSWORD, Postgres, ROLE};
 
@@ -43,6 +46,8 @@ pub struct TestDoor {
     pub database: String,
     /// Second people.
     pub people: People,
+    /// What other replicas say to columns that stay protected.
+    pub replicas: Replicas,
     /// What is enforced.
     pub rules: watch::Sender<Rules>,
     /// Ends it.
@@ -107,6 +112,8 @@ pub struct Given {
     pub connection: Value,
     /// Whether the sink wants command texts masked.
     pub masked_records: bool,
+    /// Columns that stay protected, by database.
+    pub columns: BTreeMap<String, ByRule>,
 }
 
 impl Given {
@@ -118,6 +125,7 @@ impl Given {
             policies: vec![("all", json!({"rules": rules}))],
             connection: json!({}),
             masked_records: false,
+            columns: BTreeMap::new(),
         }
     }
 
@@ -199,6 +207,7 @@ impl Given {
             "sinks": [],
             "issuers": [],
             "settings": {},
+            "columns": self.columns,
         });
         serde_json::from_value(carrier).unwrap()
     }
@@ -315,11 +324,13 @@ impl TestDoor {
         let (rules, listening) = watch::channel(given.rules(1, &server));
         let (ca, tls) = certificate();
         let (people, drain) = (People::default(), CancellationToken::new());
+        let replicas = Replicas::default();
         let door = Door {
             rules: listening,
             tls: Arc::new(ArcSwap::from_pointee(Some(Arc::new(tls)))),
             verifier,
             approvals: approvals(&people),
+            columns: Arc::new(replicas.clone()),
             evidence,
             sessions: Sessions::default(),
             drain: drain.clone(),
@@ -339,6 +350,7 @@ impl TestDoor {
             ca,
             database,
             people,
+            replicas,
             rules,
             drain,
             log,
@@ -347,6 +359,11 @@ impl TestDoor {
             _directory: directory,
             _doors: keep,
         }
+    }
+
+    /// The server behind it, for another door.
+    pub fn shared_server(&self) -> Arc<Postgres> {
+        Arc::clone(&self.server)
     }
 
     /// The server behind it.

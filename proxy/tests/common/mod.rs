@@ -5,6 +5,7 @@
 
 pub mod approvals;
 pub mod cluster;
+pub mod columns;
 pub mod door;
 pub mod postgres;
 pub mod psql;

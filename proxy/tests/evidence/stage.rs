@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::common::approvals::People;
+use crate::common::columns::Replicas;
 use crate::common::door::{Given, Names, bank, certificate, free_port};
 use crate::common::eventually;
 use crate::common::postgres::Postgres;
@@ -377,6 +378,7 @@ async fn door() {
         tls: Arc::new(ArcSwap::from_pointee(Some(Arc::new(tls)))),
         verifier: Arc::new(Names),
         approvals: Arc::new(People::default()),
+        columns: Arc::new(Replicas::default()),
         evidence: evidence.clone(),
         sessions: Sessions::default(),
         drain: drain.clone(),

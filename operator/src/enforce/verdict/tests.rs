@@ -23,6 +23,7 @@ fn account(name: &str, revision: Option<u64>, at: Instant) -> (String, Account) 
     let account = Account {
         pod: name.to_owned(),
         revision,
+        loaded: revision,
         sessions: 0,
         problems: vec![],
         at,
@@ -34,6 +35,20 @@ fn verdict(pods: &[Pod], accounts: &[(String, Account)], now: Instant) -> Option
     let pods: Vec<&Pod> = pods.iter().collect();
     let crew = crew(&pods, &accounts.iter().cloned().collect(), true, now);
     crew.enforced(7, 2).map(|finding| (finding.truth, finding.reason))
+}
+
+#[test]
+fn what_runs_to_its_end_under_an_older_revision_has_loaded_the_newer() {
+    let now = Instant::now();
+    let mut behind = account("a", Some(6), now);
+    behind.1.loaded = Some(7);
+    let pods = [running("a"), running("b")];
+    let pods: Vec<&Pod> = pods.iter().collect();
+    let loaded =
+        |accounts: &[(String, Account)]| crew(&pods, &accounts.iter().cloned().collect(), true, now).have_loaded(7);
+    assert!(loaded(&[behind.clone(), account("b", Some(7), now)]));
+    assert!(!loaded(&[behind.clone()]), "one that was never heard");
+    assert!(!loaded(&[behind, account("b", Some(6), now)]));
 }
 
 #[test]

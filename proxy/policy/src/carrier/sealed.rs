@@ -4,6 +4,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Carrier, FORMAT, MAX_BYTES};
@@ -46,9 +47,23 @@ pub enum CarrierError {
 /// When it is too large to be carried.
 pub fn sign(carrier: &Carrier, key: &Ed25519KeyPair) -> Result<Vec<u8>, CarrierError> {
     let payload = serde_json::to_vec(carrier).map_err(|_| CarrierError::Unreadable)?;
+    seal(CONTEXT, &payload, key)
+}
+
+/// Checks and reads a carrier. `trusted` are raw Ed25519 public keys of 32 bytes; nothing of the payload is read before
+/// one of them has verified it.
+///
+/// # Errors
+/// When it is too large, unreadable, not signed by a trusted key, or of an unknown format.
+pub fn verify(bytes: &[u8], trusted: &[Vec<u8>]) -> Result<Carrier, CarrierError> {
+    unseal(CONTEXT, bytes, trusted, FORMAT)
+}
+
+/// Signs a document of ours. `context` says what it is: a signature of one kind means nothing for another.
+pub(crate) fn seal(context: &[u8], payload: &[u8], key: &Ed25519KeyPair) -> Result<Vec<u8>, CarrierError> {
     let signed = SignedCarrier {
-        signature: STANDARD.encode(key.sign(&message(&payload))),
-        payload: STANDARD.encode(&payload),
+        signature: STANDARD.encode(key.sign(&[context, payload].concat())),
+        payload: STANDARD.encode(payload),
         key_id: key_id(key.public_key().as_ref()),
     };
     let bytes = serde_json::to_vec(&signed).map_err(|_| CarrierError::Unreadable)?;
@@ -59,12 +74,13 @@ pub fn sign(carrier: &Carrier, key: &Ed25519KeyPair) -> Result<Vec<u8>, CarrierE
     }
 }
 
-/// Checks and reads a carrier. `trusted` are raw Ed25519 public keys of 32 bytes; nothing of the payload is read before
-/// one of them has verified it.
-///
-/// # Errors
-/// When it is too large, unreadable, not signed by a trusted key, or of an unknown format.
-pub fn verify(bytes: &[u8], trusted: &[Vec<u8>]) -> Result<Carrier, CarrierError> {
+/// Checks and reads a document of ours.
+pub(crate) fn unseal<T: DeserializeOwned>(
+    context: &[u8],
+    bytes: &[u8],
+    trusted: &[Vec<u8>],
+    known: u32,
+) -> Result<T, CarrierError> {
     if bytes.len() > MAX_BYTES {
         return Err(CarrierError::TooLarge);
     }
@@ -73,7 +89,7 @@ pub fn verify(bytes: &[u8], trusted: &[Vec<u8>]) -> Result<Carrier, CarrierError
     let signature = STANDARD
         .decode(&signed.signature)
         .map_err(|_| CarrierError::Unreadable)?;
-    let message = message(&payload);
+    let message = [context, &payload].concat();
     let genuine = trusted.iter().any(|key| {
         UnparsedPublicKey::new(&ED25519, key)
             .verify(&message, &signature)
@@ -83,7 +99,7 @@ pub fn verify(bytes: &[u8], trusted: &[Vec<u8>]) -> Result<Carrier, CarrierError
         return Err(CarrierError::Signature);
     }
     let Format { format } = serde_json::from_slice(&payload).map_err(|_| CarrierError::Unreadable)?;
-    if format != FORMAT {
+    if format != known {
         return Err(CarrierError::Format(format));
     }
     serde_json::from_slice(&payload).map_err(|_| CarrierError::Unreadable)
@@ -100,10 +116,6 @@ pub fn payload_digest(bytes: &[u8]) -> Option<[u8; 32]> {
 #[derive(Deserialize)]
 struct Format {
     format: u32,
-}
-
-fn message(payload: &[u8]) -> Vec<u8> {
-    [CONTEXT, payload].concat()
 }
 
 fn key_id(public: &[u8]) -> String {

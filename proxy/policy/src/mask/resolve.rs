@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::rule::{Rule, RuleId, RuleSet};
 use crate::catalog::{Catalog, Column, ColumnId, Relation};
+use crate::columns::ByRule;
 
 /// `schema.table.column` with `*` for any text within one part.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -88,15 +89,22 @@ fn glob(pattern: &str, text: &str) -> bool {
 // === impl ProtectedColumns ===
 
 impl ProtectedColumns {
-    /// What `rules` protect in `catalog`, together with what `before` holds under the same generations.
+    /// What `rules` protect in `catalog`, together with what `before` holds under the same generations and what is kept for
+    /// them beyond this process.
     ///
     /// Protection goes on to the same column of children and partitions, and to generated columns made from it. Views and
     /// materialised views are for lineage; what it finds for a materialised view comes in by [`ProtectedColumns::add`].
-    pub fn resolve(rules: &[Rule], catalog: &dyn Catalog, before: Option<&ProtectedColumns>) -> Self {
+    pub fn resolve(rules: &[Rule], catalog: &dyn Catalog, before: Option<&ProtectedColumns>, kept: &ByRule) -> Self {
         let mut found = Self {
             rules: rules.iter().map(|rule| (rule.uid.clone(), rule.generation)).collect(),
             columns: before.map(|before| before.carried_over(rules)).unwrap_or_default(),
         };
+        for (id, rule) in (0..).zip(rules) {
+            let columns = kept.get(&rule.uid).into_iter();
+            for column in columns.flat_map(|kept| kept.numbers(rule.generation)) {
+                found.add(column, &RuleSet::one(id));
+            }
+        }
         for relation in catalog.relations() {
             for column in &relation.columns {
                 let named = rules
@@ -121,6 +129,12 @@ impl ProtectedColumns {
     pub fn uids(&self, rules: &RuleSet) -> Vec<String> {
         let named = rules.iter().filter_map(|id| self.rules.get(usize::from(id)));
         named.map(|(uid, _)| uid.clone()).collect()
+    }
+
+    /// uid and generation of a rule.
+    pub fn name_of(&self, rule: RuleId) -> Option<(&str, i64)> {
+        let (uid, generation) = self.rules.get(usize::from(rule))?;
+        Some((uid, *generation))
     }
 
     /// The rules of these names.

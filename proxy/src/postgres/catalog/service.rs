@@ -11,13 +11,14 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::near::{Latest, Near};
+use super::telling::Telling;
 use super::{Known, queries, reader};
-use crate::door::Open;
+use crate::door::Columns;
 use crate::postgres::ask::{AskError, Row, ask, text};
 use crate::postgres::dial::{Asking, DialError, Reached, dial};
 use crate::postgres::handed::{self, Entry, MAX_ENTRIES};
 use crate::postgres::senders::Senders;
-use crate::session::Target;
+use crate::session::{Session, Target};
 
 /// How long an answer may take: beyond it, a session is told that the catalog cannot be read.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -65,6 +66,7 @@ struct Database {
 struct Request {
     target: Target,
     policy: Arc<Policy>,
+    columns: Arc<dyn Columns>,
     reply: oneshot::Sender<Result<Arc<Known>, CatalogError>>,
 }
 
@@ -97,8 +99,9 @@ impl Catalogs {
         near: &mut Near,
         target: &Target,
         database: &str,
-        open: &Open,
+        session: &Session,
     ) -> Result<Arc<Known>, CatalogError> {
+        let open = session.open();
         let place = self.database((open.connection.uid.clone(), database.to_owned()));
         let revision = open.policy.revision();
         if let Some(known) = near.fresh(&place.latest, target, database, revision).await {
@@ -108,6 +111,7 @@ impl Catalogs {
         let request = Request {
             target: target.clone(),
             policy: Arc::clone(&open.policy),
+            columns: Arc::clone(&session.door().columns),
             reply,
         };
         // A side connection that has ended drops the question, which the answer shows.
@@ -141,7 +145,7 @@ impl Catalogs {
             .map(|known| Arc::clone(&known.latest))
             .unwrap_or_default();
         self.runtime
-            .spawn(Side::new(key.1.clone(), Arc::clone(&latest)).run(requests));
+            .spawn(Side::new(key.1.clone(), Arc::clone(&latest), &self.runtime).run(requests));
         let database = Database { queue, latest };
         databases.insert(key, database.clone());
         database
@@ -164,11 +168,13 @@ struct Side {
     /// What it found last: at which version, with how many entries of what was handed on.
     known: Option<(u64, usize, Arc<Known>)>,
     latest: Arc<Latest>,
+    telling: Telling,
 }
 
 impl Side {
-    fn new(database: String, latest: Arc<Latest>) -> Self {
+    fn new(database: String, latest: Arc<Latest>, runtime: &Handle) -> Self {
         Self {
+            telling: Telling::start(database.clone(), runtime),
             database,
             reached: None,
             position: String::new(),
@@ -218,7 +224,7 @@ impl Side {
         for request in waiting {
             let answer = match &checked {
                 Ok(()) => {
-                    let known = self.known(&request.policy);
+                    let known = self.known(&request.policy, &request.columns);
                     Ok(known)
                 }
                 Err(error) => Err(error.clone()),
@@ -290,7 +296,7 @@ impl Side {
     }
 
     /// What a policy protects in the present snapshot, resolved once for each revision and snapshot.
-    fn known(&mut self, policy: &Arc<Policy>) -> Arc<Known> {
+    fn known(&mut self, policy: &Arc<Policy>, columns: &Arc<dyn Columns>) -> Arc<Known> {
         let latest = Arc::clone(&self.latest);
         let mut list = latest.handed();
         if let Some((version, entries, known)) = &self.known
@@ -301,13 +307,22 @@ impl Side {
             self.latest.publish(&self.position, list.len(), known);
             return Arc::clone(known);
         }
+        let kept = policy.columns(&self.database);
+        for entry in handed::entries_of(kept) {
+            if !list.contains(&entry) {
+                list.push(entry);
+            }
+        }
         let before = self.known.as_ref().map(|(_, _, known)| &*known.protected);
-        let mut protected = ProtectedColumns::resolve(policy.masks().rules(), &*self.snapshot, before);
+        let mut protected = ProtectedColumns::resolve(policy.masks().rules(), &*self.snapshot, before, kept);
         for entry in handed::apply(&list, &mut protected, &self.snapshot) {
             if list.len() < MAX_ENTRIES && !list.contains(&entry) {
                 list.push(entry);
             }
         }
+        let mut news = handed::unkept(&list, kept);
+        handed::matched(&protected, kept, &list, &mut news);
+        self.telling.tell(columns, news, policy);
         let known = Arc::new(Known {
             snapshot: Arc::clone(&self.snapshot),
             types: Arc::clone(&self.types),

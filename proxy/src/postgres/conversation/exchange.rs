@@ -185,11 +185,11 @@ impl Conversation {
     async fn freshen(&mut self, session: &mut Session) -> Result<(), Over> {
         let known = self
             .catalogs
-            .fresh(&mut self.near, &self.dialled, &self.database, session.open())
+            .fresh(&mut self.near, &self.dialled, &self.database, session)
             .await;
         match known {
             Ok(known) => {
-                self.state.known = self.own.over(&known, session);
+                self.state.known = self.own.over(&known, session, &self.database);
                 // What the freshest catalog does not hold is uncommitted, temporary, or a lie: unknown in any case.
                 self.state.strangers = true;
                 Ok(())

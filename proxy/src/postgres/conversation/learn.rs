@@ -52,11 +52,11 @@ impl Conversation {
         }
         match self
             .catalogs
-            .fresh(&mut self.near, &self.dialled, &self.database, session.open())
+            .fresh(&mut self.near, &self.dialled, &self.database, session)
             .await
         {
             Ok(known) => {
-                self.state.known = self.own.over(&known, session);
+                self.state.known = self.own.over(&known, session, &self.database);
                 Ok(Ok(()))
             }
             Err(error) => Ok(Err(error)),
@@ -143,7 +143,7 @@ impl OwnRelations {
     }
 
     /// The shared catalog with what only this session sees laid over it.
-    pub(super) fn over(&mut self, shared: &Arc<Known>, session: &Session) -> Arc<Known> {
+    pub(super) fn over(&mut self, shared: &Arc<Known>, session: &Session, database: &str) -> Arc<Known> {
         if self.relations.is_empty() && !self.all {
             return Arc::clone(shared);
         }
@@ -160,8 +160,9 @@ impl OwnRelations {
         } else {
             shared.snapshot.with(relations)
         };
-        let rules = session.open().policy.masks().rules();
-        let mut protected = ProtectedColumns::resolve(rules, &snapshot, Some(&shared.protected));
+        let policy = &session.open().policy;
+        let kept = policy.columns(database);
+        let mut protected = ProtectedColumns::resolve(policy.masks().rules(), &snapshot, Some(&shared.protected), kept);
         for entry in handed::apply(&self.handed, &mut protected, &snapshot) {
             if !self.handed.contains(&entry) {
                 self.handed.push(entry);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use sallyport_audit::Time;
 use sallyport_audit::record::EndCause;
+use sallyport_policy::columns::Told;
 use sallyport_policy::sql::Verb;
 
 use super::desk::Held;
@@ -158,10 +159,8 @@ impl Conversation {
         match settled {
             Settled::Run(recorded) => {
                 let refused = recorded.refused().map(|(from, _)| *from);
-                if !self.hand_on(session, &plan, refused) {
-                    let words =
-                        "protection could not be handed on to all that this copies to: send the statements one by one";
-                    self.refuse_all(&unit, &Refused::new(Kind::Denied, words));
+                if let Err(refused) = self.hand_on(session, &plan, refused).await {
+                    self.refuse_all(&unit, &refused);
                     return Ok(());
                 }
                 self.forward(unit, plan, Some(recorded));
@@ -172,9 +171,32 @@ impl Conversation {
         Ok(())
     }
 
-    /// Protects what the unit copies protected values to, before it runs. `false` where that cannot be. `refused`: the first
-    /// command that does not run.
-    fn hand_on(&mut self, session: &Session, plan: &Plan, refused: Option<usize>) -> bool {
+    /// Protects what the unit copies protected values to, before it runs: in this process at once, and at every other by the
+    /// operator. `refused`: the first command that does not run.
+    async fn hand_on(&mut self, session: &Session, plan: &Plan, refused: Option<usize>) -> Result<(), Refused> {
+        let entries = self.handed(plan, refused)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let shared: Vec<Entry> = entries.iter().filter(|entry| !entry.own).cloned().collect();
+        let news = handed::unkept(&shared, session.open().policy.columns(&self.database));
+        let connection = &session.open().connection.uid;
+        if !(self.own.hand_on(entries) && self.catalogs.hand_on(connection, &self.database, shared)) {
+            return Err(not_handed_on());
+        }
+        if news.is_empty() {
+            return Ok(());
+        }
+        let told = Told {
+            database: self.database.clone(),
+            rules: news,
+        };
+        let kept = session.door().columns.keep(told).await;
+        kept.map_err(|error| Refused::new(Kind::Unavailable, error.to_string()))
+    }
+
+    /// Everywhere that the unit copies protected values to.
+    fn handed(&self, plan: &Plan, refused: Option<usize>) -> Result<Vec<Entry>, Refused> {
         let mut entries: Vec<Entry> = Vec::new();
         let (mut made, mut whole) = (false, true);
         let mut look = |view: &View, stated: &Stated| {
@@ -184,7 +206,7 @@ impl Conversation {
             // What is made under one name and renamed at once is never seen under the name that is noted.
             whole &= !(made && alters && touches);
             let more = handed::entries(view, self.path.as_ref());
-            made |= more.iter().any(|entry| matches!(entry.place, Place::Named { .. }));
+            made |= more.iter().any(|entry| matches!(entry.place, Place::Named(_)));
             entries.extend(more);
         };
         let runs = |step: &&Step| !matches!((step.command, refused), (Some(command), Some(from)) if command >= from);
@@ -199,13 +221,7 @@ impl Conversation {
                 _ => {}
             }
         }
-        if entries.is_empty() {
-            return whole;
-        }
-        let shared = entries.iter().filter(|entry| !entry.own).cloned().collect();
-        let room = self.own.hand_on(entries);
-        let connection = &session.open().connection.uid;
-        whole && room && self.catalogs.hand_on(connection, &self.database, shared)
+        if whole { Ok(entries) } else { Err(not_handed_on()) }
     }
 
     /// Understands a unit by what is known now.
@@ -252,6 +268,11 @@ impl Conversation {
             Unit::Pipeline(_, _, end) => forward::refuse_pipeline(&mut self.state, refused, *end, out),
         }
     }
+}
+
+fn not_handed_on() -> Refused {
+    let words = "protection could not be handed on to all that this copies to: send the statements one by one";
+    Refused::new(Kind::Denied, words)
 }
 
 fn unreadable(error: &CatalogError) -> Refused {

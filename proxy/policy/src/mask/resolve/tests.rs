@@ -74,18 +74,23 @@ fn protection_survives_a_rename_and_ends_with_the_generation() {
     let before = Snapshot::new(vec![relation(10, "customers", &["id", "ssn"])]);
     let after = Snapshot::new(vec![relation(10, "customers", &["id", "harmless"])]);
     let rules = [rule("u1", 3, "public.customers.ssn")];
-    let first = ProtectedColumns::resolve(&rules, &before, None);
+    let first = ProtectedColumns::resolve(&rules, &before, None, &ByRule::new());
     assert!(first.contains(id(10, 2)) && !first.contains(id(10, 1)));
 
-    let renamed = ProtectedColumns::resolve(&rules, &after, Some(&first));
+    let renamed = ProtectedColumns::resolve(&rules, &after, Some(&first), &ByRule::new());
     assert_eq!(renamed.rules_of(id(10, 2)), Some(&RuleSet::one(0)));
 
     // Another rule in front of it: the same protection under its new number.
     let moved = [rule("u0", 1, "public.other.x"), rule("u1", 3, "public.customers.ssn")];
-    let moved = ProtectedColumns::resolve(&moved, &after, Some(&renamed));
+    let moved = ProtectedColumns::resolve(&moved, &after, Some(&renamed), &ByRule::new());
     assert_eq!(moved.rules_of(id(10, 2)), Some(&RuleSet::one(1)));
 
-    let edited = ProtectedColumns::resolve(&[rule("u1", 4, "public.customers.ssn")], &after, Some(&renamed));
+    let edited = ProtectedColumns::resolve(
+        &[rule("u1", 4, "public.customers.ssn")],
+        &after,
+        Some(&renamed),
+        &ByRule::new(),
+    );
     assert!(edited.is_empty());
 }
 
@@ -99,8 +104,36 @@ fn children_and_generated_columns_inherit() {
     let mut grandchild = relation(12, "customers_2026_01", &["id", "x", "ssn"]);
     grandchild.parents = vec![11];
     let catalog = Snapshot::new(vec![parent, child, grandchild]);
-    let found = ProtectedColumns::resolve(&[rule("u", 1, "public.customers.ssn")], &catalog, None);
+    let found = ProtectedColumns::resolve(&[rule("u", 1, "public.customers.ssn")], &catalog, None, &ByRule::new());
     let mut columns: Vec<ColumnId> = found.iter().map(|(column, _)| column).collect();
     columns.sort();
     assert_eq!(columns, [id(10, 2), id(10, 3), id(11, 1), id(12, 3)]);
+}
+
+#[test]
+fn what_is_kept_counts_for_its_rule_and_generation_whatever_it_is_called() {
+    let mut columns = crate::columns::Columns {
+        generation: 3,
+        ..Default::default()
+    };
+    columns.note_matched(id(10, 2));
+    columns.note_copied(id(11, 1));
+    let kept = ByRule::from([("u1".to_owned(), columns)]);
+    let mut part = relation(12, "part", &["harmless"]);
+    part.parents = vec![10];
+    // Another process saw `ssn` before it was renamed.
+    let renamed = Snapshot::new(vec![relation(10, "customers", &["id", "harmless"]), part]);
+    let rules = [rule("u0", 3, "public.other.x"), rule("u1", 3, "public.customers.ssn")];
+    let found = ProtectedColumns::resolve(&rules, &renamed, None, &kept);
+    assert_eq!(found.rules_of(id(10, 2)), Some(&RuleSet::one(1)));
+    assert_eq!(found.rules_of(id(11, 1)), Some(&RuleSet::one(1)));
+    assert!(found.contains(id(12, 1)), "it goes on to partitions");
+
+    let edited = [rule("u1", 4, "public.customers.ssn")];
+    let edited = ProtectedColumns::resolve(&edited, &renamed, None, &kept);
+    assert!(!edited.contains(id(10, 2)), "a match ends with the generation");
+    assert!(edited.contains(id(11, 1)), "a copy does not");
+
+    let again = [rule("u2", 3, "public.customers.ssn")];
+    assert!(ProtectedColumns::resolve(&again, &renamed, None, &kept).is_empty());
 }

@@ -1,0 +1,126 @@
+//! Columns stay protected at a door that begins anew: by what was kept for it, and nothing is copied that others could show.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
+
+mod common;
+
+use common::door::{Given, TestDoor};
+use common::eventually;
+use sallyport_policy::columns::ByRule;
+use sallyport_proxy::door::NotKept;
+use serde_json::json;
+
+const SCHEMA: &str = "CREATE TABLE customers (id int, ssn text); INSERT INTO customers VALUES (1, '536-90-4399');
+    CREATE TABLE notes (id int, note text);";
+/// md5 of the number: no detector knows it.
+const DIGEST: &str = "SELECT md5('536-90-4399')";
+
+fn masked() -> Given {
+    Given::open().mask("columns", json!({"match": {"columns": ["public.customers.ssn"]}}))
+}
+
+/// The same rules, with what was kept under them.
+fn with(kept: &ByRule, database: &str) -> Given {
+    Given {
+        columns: std::collections::BTreeMap::from([(database.to_owned(), kept.clone())]),
+        ..masked()
+    }
+}
+
+/// Another replica, or the same after a restart.
+fn begun_anew(door: &TestDoor, kept: &ByRule) -> TestDoor {
+    TestDoor::before(&with(kept, &door.database), door.shared_server(), door.database.clone())
+}
+
+#[test]
+fn a_rename_past_a_door_that_is_away_unmasks_nothing() {
+    let door = TestDoor::new(&masked(), SCHEMA);
+    let first = door.psql("alice", &["select ssn from customers"]);
+    assert!(!first.out.contains("536"), "{first:?}");
+    let kept = eventually("what the names fitted to be kept", || {
+        let kept = door.replicas.kept();
+        (!kept.is_empty()).then_some(kept)
+    });
+    door.direct("ALTER TABLE customers RENAME COLUMN ssn TO harmless");
+
+    let sql = ["select harmless from customers"];
+    let forgetful = begun_anew(&door, &ByRule::new()).psql("alice", &sql);
+    assert_eq!(forgetful.out, "536-90-4399", "or this tests nothing");
+    let told = begun_anew(&door, &kept).psql("alice", &sql);
+    assert!(told.code == 0 && !told.out.contains("536"), "{told:?}");
+}
+
+#[test]
+fn copies_stay_protected_at_a_door_that_did_not_see_them_made() {
+    let door = TestDoor::new(&masked(), SCHEMA);
+    let copies = [
+        "create table x as select id, md5(ssn) as harmless from customers",
+        "insert into notes select id, md5(ssn) from customers",
+    ];
+    let made = door.psql("alice", &copies);
+    assert_eq!(made.code, 0, "{made:?}");
+    let digest = door.direct(DIGEST);
+    let kept = door.replicas.kept();
+    let read = ["select harmless from x", "select note from notes"];
+    let forgetful = begun_anew(&door, &ByRule::new()).psql("alice", &read);
+    assert!(forgetful.out.contains(&digest), "or this tests nothing: {forgetful:?}");
+    let anew = begun_anew(&door, &kept);
+    let told = anew.psql("alice", &read);
+    assert!(told.code == 0 && !told.out.contains(&digest), "{told:?}");
+
+    // What was known by its name is kept by its number from then on.
+    let kept = eventually("the copy to be kept by its number", || {
+        let kept = anew.replicas.kept();
+        kept.values().any(|columns| !columns.copies.is_empty()).then_some(kept)
+    });
+    door.direct("ALTER TABLE x RENAME COLUMN harmless TO y; ALTER TABLE x RENAME TO z");
+    let renamed = begun_anew(&door, &kept).psql("alice", &["select y from z"]);
+    assert!(renamed.code == 0 && !renamed.out.contains(&digest), "{renamed:?}");
+}
+
+#[test]
+fn nothing_is_copied_that_another_replica_could_show() {
+    let door = TestDoor::new(&masked(), SCHEMA);
+    door.replicas.answer(Some(NotKept::Away));
+    let copy = "insert into notes select id, md5(ssn) from customers";
+    for copy in [copy, "create table x as select md5(ssn) from customers"] {
+        let refused = door.psql("alice", &[copy]);
+        assert!(
+            refused
+                .err
+                .contains("while not every replica of the door can protect the copy: try again"),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(door.direct("select count(*) from notes"), "0");
+    let fine = door.psql(
+        "alice",
+        &[
+            "insert into notes values (1, 'x')",
+            "create temporary table own as select md5(ssn) as m from customers",
+            "select count(*) from own",
+        ],
+    );
+    assert!(
+        fine.code == 0 && fine.out == "1",
+        "what copies nothing, or for nobody else, runs: {fine:?}"
+    );
+
+    // What every replica protects already asks nobody.
+    door.replicas.answer(None);
+    assert_eq!(door.psql("alice", &[copy]).code, 0);
+    let known = begun_anew(&door, &door.replicas.kept());
+    known.replicas.answer(Some(NotKept::Away));
+    let again = known.psql("alice", &[copy]);
+    assert_eq!(again.code, 0, "{again:?}");
+
+    known.replicas.answer(Some(NotKept::Full));
+    let full = known.psql("alice", &["create table y as select md5(ssn) from customers"]);
+    assert!(full.err.contains("is full"), "{full:?}");
+}
