@@ -336,7 +336,7 @@ fn rules_know_how_many_rows_the_statistics_count() {
          INSERT INTO parts SELECT generate_series(0, 299); ANALYZE;
          CREATE TABLE fresh (n int);"
     );
-    let rule = |rows: i64| json!({"name": format!("r{}", rows.abs()), "match": {"cel": format!("command.rows == {rows}")}, "action": "Deny", "message": format!("{rows} rows")});
+    let rule = |rows: i64| json!({"name": format!("rows{}", rows + 1), "match": {"cel": format!("command.rows == {rows}")}, "action": "Deny", "message": format!("{rows} rows")});
     let rules =
         json!([rule(200), rule(1), rule(300), rule(-1), {"name": "rest", "match": {"any": true}, "action": "Allow"}]);
     let door = TestDoor::new(&Given::open().policy(rules), &schema);

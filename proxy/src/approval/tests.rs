@@ -378,7 +378,7 @@ async fn a_flood_stops_the_one_who_floods(cluster: &Cluster, one: &Arc<Requests>
     };
     let crowded = limited(|limits| limits.max_open_requests = 3).await.unwrap_err();
     assert!(matches!(crowded, ApprovalsError::Crowded { .. }), "{crowded:?}");
-    let much = limited(|limits| limits.max_held_bytes = 100).await.unwrap_err();
+    let much = limited(|limits| limits.max_held_bytes = 40).await.unwrap_err();
     assert!(matches!(much, ApprovalsError::TooMuch { .. }), "{much:?}");
     assert!(limited(|_| ()).await.is_ok());
 }
