@@ -54,12 +54,20 @@ pub enum Reason {
     RequiredRuleNotAccepted,
     /// A rule that the Connection requires does not select it.
     RequiredRuleNotSelecting,
+    /// A rule that did not change selects the Connection no longer, since the Connection's labels changed.
+    RuleDeselected,
     /// A rule that selects the Connection was never accepted.
     RuleNotAccepted,
     /// The sink does not exist or does not take Connections from this namespace.
     SinkNotAvailable,
     /// A Secret that is named does not exist or lacks a key.
     SecretMissing,
+    /// The door's own certificate, which the Connection names, has expired.
+    CertificateExpired,
+    /// The door's own certificate, which the Connection names, expires soon.
+    CertificateExpiresSoon,
+    /// People can often change the claim themselves from which an issuer's names are made.
+    EditableName,
     /// The credentials' Secret does not name the target's host.
     HostNotPermitted,
     /// An issuer that is named is not in the operator's configuration.

@@ -8,6 +8,8 @@ use arc_swap::ArcSwap;
 use sallyport_policy::issuer::{AuthenticationConfiguration, Issuers, Names};
 use tokio_util::sync::CancellationToken;
 
+use crate::audiences::Audiences;
+
 /// `AuthenticationConfiguration` (apiserver.config.k8s.io/v1), best the very file that the API server reads.
 pub const CONFIGURATION: &str = "authentication.yaml";
 /// Short names, audiences of doors, declared names of approvers.
@@ -19,6 +21,7 @@ const PERIOD: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Files {
     directory: PathBuf,
+    api_server: Audiences,
 }
 
 /// What the files say.
@@ -33,10 +36,11 @@ pub struct Read {
 // === impl Files ===
 
 impl Files {
-    /// The files in a directory.
-    pub fn new(directory: &Path) -> Self {
+    /// The files in a directory. What the API server accepts is no audience for doors, whatever the files say.
+    pub fn new(directory: &Path, api_server: Audiences) -> Self {
         Self {
             directory: directory.to_owned(),
+            api_server,
         }
     }
 
@@ -45,12 +49,15 @@ impl Files {
         let mut problems = Vec::new();
         let configuration = self.parse::<AuthenticationConfiguration>(CONFIGURATION, &mut problems);
         let names = self.parse::<Names>(NAMES, &mut problems);
-        let (Some(configuration), Some(names)) = (configuration, names) else {
+        let (Some(configuration), Some(mut names)) = (configuration, names) else {
             return Read {
                 issuers: Issuers::default(),
                 problems,
             };
         };
+        names
+            .api_server_audiences
+            .extend(self.api_server.known().iter().cloned());
         let (issuers, errors) = Issuers::resolve(&configuration, &names);
         problems.extend(errors.iter().map(ToString::to_string));
         Read { issuers, problems }
@@ -124,7 +131,7 @@ jwt:
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join(CONFIGURATION), authentication).unwrap();
         std::fs::write(directory.path().join(NAMES), names).unwrap();
-        Files::new(directory.path()).read()
+        Files::new(directory.path(), Audiences::default()).read()
     }
 
     #[test]
@@ -139,6 +146,29 @@ jwt:
     }
 
     #[test]
+    fn what_the_api_server_was_seen_to_accept_is_no_audience_for_doors() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join(CONFIGURATION), AUTHENTICATION).unwrap();
+        let names = "issuers: [{name: keycloak, url: 'https://idp/realms/bank', audiences: [sallyport]}]";
+        std::fs::write(directory.path().join(NAMES), names).unwrap();
+        let api_server = Audiences::default();
+        let files = Files::new(directory.path(), api_server.clone());
+        api_server.learn(["https://kubernetes.default.svc".to_owned()]);
+        let read = files.read();
+        assert_eq!(
+            read.issuers.api_server_audiences,
+            ["https://kubernetes.default.svc", "kubernetes"]
+        );
+        api_server.learn(["sallyport".to_owned()]);
+        let read = files.read();
+        assert!(
+            read.issuers.issuers.is_empty(),
+            "bob's token for the door would approve"
+        );
+        assert!(read.problems[0].contains("the API server accepts audience sallyport too"));
+    }
+
+    #[test]
     fn a_file_that_cannot_be_read_makes_no_issuer_known() {
         for (authentication, names) in [("{", "{}"), (AUTHENTICATION, "unknown: 1"), ("jwt: 1", "{}")] {
             let read = read(authentication, names);
@@ -147,6 +177,12 @@ jwt:
                 "{authentication} {names}"
             );
         }
-        assert_eq!(Files::new(Path::new("/nonexistent")).read().problems.len(), 2);
+        assert_eq!(
+            Files::new(Path::new("/nonexistent"), Audiences::default())
+                .read()
+                .problems
+                .len(),
+            2
+        );
     }
 }

@@ -8,6 +8,7 @@ pub mod access_request;
 pub mod api;
 pub mod approval_policy;
 pub mod args;
+pub mod audiences;
 pub mod audit_sink;
 pub mod census;
 pub mod columns;

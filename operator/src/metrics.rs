@@ -21,6 +21,8 @@ pub struct Metrics {
     pub leader: IntGauge,
     /// Problems in the issuers' configuration.
     pub issuer_problems: IntGauge,
+    /// Issuers whose names people can often change themselves.
+    pub issuer_warnings: IntGauge,
     /// Forgeries that the operator tried (`outcome` refused, passed).
     pub forgeries: IntCounterVec,
     /// 1 while the admission objects that guard approvals cannot be trusted.
@@ -94,6 +96,10 @@ impl Metrics {
             issuer_problems: gauge(
                 &prefix("issuer_problems"),
                 "Issuers of the configuration that cannot be used.",
+            )?,
+            issuer_warnings: gauge(
+                &prefix("issuer_warnings"),
+                "Issuers of the configuration whose names people can often change at the provider.",
             )?,
             forgeries: counter(
                 &prefix("forgeries_total"),

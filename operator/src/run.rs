@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::events::{Recorder, Reporter};
-use kube::{Api, Client};
+use kube::{Api, Client, Config};
 use prometheus::Registry;
 use sallyport_policy::issuer::Issuers;
 use sallyport_runtime::workload::Credential;
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access_request::admission::Admission;
 use crate::args::Args;
+use crate::audiences::{Audiences, OwnToken};
 use crate::audit_sink::ledger::Ledger;
 use crate::audit_sink::witness::{self, Sights};
 use crate::columns::Lists;
@@ -52,7 +53,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let ready = Arc::new(AtomicBool::new(false));
     serve_admin(&args, registry, &ready)?;
 
-    let client = Client::try_default().await.context("no way to the API server")?;
+    let config = Config::infer().await.context("no way to the API server")?;
+    let own_token = OwnToken::of(&config);
+    let client = Client::try_from(config).context("no way to the API server")?;
     let keys = Arc::new(Keys::load_or_make(&Api::<Secret>::namespaced(client.clone(), &namespace)).await?);
     let settings = settings(&args, &keys)?;
     // Standing by is being ready: a rollout must not wait for the Lease.
@@ -66,7 +69,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     tracing::info!("leading");
     metrics.leader.set(1);
     let lead = end.child_token();
-    let begun = begin(&args, &client, keys, settings, metrics.clone(), &lead).await?;
+    let audiences = audiences(&client, own_token, &lead).await?;
+    let files = Files::new(&args.issuers, audiences);
+    let begun = begin(&args, &client, files, keys, settings, metrics.clone(), &lead).await?;
     if let Some(address) = pod_ip {
         let port = args.api_address.port();
         endpoint::publish(&client, &namespace, &service, address, port)
@@ -90,6 +95,7 @@ struct Begun {
 async fn begin(
     args: &Args,
     client: &Client,
+    files: Files,
     keys: Arc<Keys>,
     settings: Settings,
     metrics: Metrics,
@@ -98,7 +104,6 @@ async fn begin(
     let (queues, receivers) = queues();
     let applier = Arc::new(Applier::new(client.clone()));
     let issuers: Arc<ArcSwap<Issuers>> = Arc::default();
-    let files = Files::new(&args.issuers);
     issuers.store(Arc::new(files.read().issuers));
     let schema = Schema::default();
     schema
@@ -153,6 +158,24 @@ async fn begin(
     spawn_reconcilers(&context, receivers, lead);
     context.queues.everything(&context.world);
     Ok(Begun { leading })
+}
+
+/// What the API server accepts, known before any door is told anything, and followed.
+async fn audiences(client: &Client, token: Option<OwnToken>, lead: &CancellationToken) -> anyhow::Result<Audiences> {
+    let audiences = Audiences::default();
+    let Some(token) = token else {
+        tracing::warn!(
+            "the operator has no token of its own here: doors refuse only the API server's audiences that names.yaml and authentication.yaml name"
+        );
+        return Ok(audiences);
+    };
+    audiences
+        .look(client, &token)
+        .await
+        .context("the API server's audiences")?;
+    let (following, client, lead) = (audiences.clone(), client.clone(), lead.clone());
+    tokio::spawn(async move { lead.run_until_cancelled(following.follow(client, token)).await });
+    Ok(audiences)
 }
 
 fn spawn_reconcilers(context: &Arc<Context>, receivers: Receivers, lead: &CancellationToken) {
@@ -275,6 +298,10 @@ fn spawn_issuers(files: Files, context: &Arc<Context>, issuers: Arc<ArcSwap<Issu
                 .metrics
                 .issuer_problems
                 .set(i64::try_from(read.problems.len()).unwrap_or(i64::MAX));
+            context
+                .metrics
+                .issuer_warnings
+                .set(i64::try_from(read.issuers.warnings.len()).unwrap_or(i64::MAX));
             context.queues.everything(&context.world);
         }
     };

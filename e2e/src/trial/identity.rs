@@ -8,6 +8,9 @@ use crate::run::{Output, run};
 
 use super::undo::Undo;
 
+/// The audience of the local cluster's API server, which nobody tells the operator.
+const API_SERVER: &str = "https://kubernetes.default.svc";
+
 pub(super) fn service_account(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let _undo = Undo::by(
         demo,
@@ -29,17 +32,22 @@ pub(super) fn service_account(demo: &Demo, narrator: &mut Narrator) -> Result<()
         )?;
     }
     let own = format!("sallyport://{DOORS}/{CONNECTION}");
-    let answer = ask_with(demo, &token(demo, "reporting", &own)?)?;
+    let answer = ask_with(demo, &token(demo, "reporting", &[&own])?)?;
     narrator.shows(&answer);
     narrator.check(
         "its token for this door lets it in, masked",
         answer.stdout.contains("[REDACTED]"),
     )?;
-    let elsewhere = ask_with(demo, &token(demo, "reporting", "sallyport://doors/other")?)?;
+    let elsewhere = ask_with(demo, &token(demo, "reporting", &["sallyport://doors/other"])?)?;
     narrator.check("its token for another door does not", refused(&elsewhere))?;
-    let api = ask_with(demo, &token(demo, "reporting", "https://kubernetes.default.svc")?)?;
+    let api = ask_with(demo, &token(demo, "reporting", &[API_SERVER])?)?;
     narrator.check("nor does its token for another service", refused(&api))?;
-    let stranger = ask_with(demo, &token(demo, "stranger", &own)?)?;
+    let both = ask_with(demo, &token(demo, "reporting", &[&own, API_SERVER])?)?;
+    narrator.check(
+        "nor one for this door that the API server takes as well",
+        refused(&both),
+    )?;
+    let stranger = ask_with(demo, &token(demo, "stranger", &[&own])?)?;
     narrator.check("an account that nobody named stays out", refused(&stranger))
 }
 
@@ -47,8 +55,12 @@ fn refused(output: &Output) -> bool {
     !output.status.success() && output.stderr.contains("FATAL") && output.stdout.is_empty()
 }
 
-fn token(demo: &Demo, account: &str, audience: &str) -> Result<String> {
-    let output = demo.admin(&["-n", DOORS, "create", "token", account, "--audience", audience])?;
+fn token(demo: &Demo, account: &str, audiences: &[&str]) -> Result<String> {
+    let mut arguments = vec!["-n", DOORS, "create", "token", account];
+    for audience in audiences {
+        arguments.extend(["--audience", audience]);
+    }
+    let output = demo.admin(&arguments)?;
     Ok(output.stdout.trim().to_owned())
 }
 

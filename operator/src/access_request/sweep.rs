@@ -9,9 +9,10 @@ use super::decide::ends;
 use super::dereference::Found;
 use super::span::next_step;
 
-/// Whether the request is to be deleted: its Connection is gone, or it was over for long enough.
+/// Whether the request is to be deleted: its Connection is gone, or it was over for long enough. A use of break-glass that
+/// nobody has reviewed stays, or who may delete Connections could make it unseen.
 pub fn is_due(request: &AccessRequest, found: &Found, keep_seconds: i64, now: Timestamp) -> bool {
-    let orphaned = found.seen && found.connection.is_none();
+    let orphaned = found.seen && found.connection.is_none() && !awaits_review(request);
     orphaned || over_since(request).is_some_and(|since| now.as_second() - since.as_second() >= keep_seconds)
 }
 
@@ -25,11 +26,16 @@ pub fn next_look(request: &AccessRequest, keep_seconds: i64, now: Timestamp) -> 
     next_step(request, now).map_or(over, |step| step.min(over))
 }
 
+fn awaits_review(request: &AccessRequest) -> bool {
+    let conditions = request.status.as_ref().map(|status| status.conditions.as_slice());
+    request.spec.break_glass && !condition::is_true(conditions.unwrap_or_default(), ConditionType::Reviewed)
+}
+
 /// Since when nothing can happen to the request any more: it ended, or its grant was spent; a use of break-glass stays
 /// until somebody has reviewed it.
 fn over_since(request: &AccessRequest) -> Option<Timestamp> {
     let conditions = &request.status.as_ref()?.conditions;
-    if request.spec.break_glass && !condition::is_true(conditions, ConditionType::Reviewed) {
+    if awaits_review(request) {
         return None;
     }
     let spent = conditions

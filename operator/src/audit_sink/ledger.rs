@@ -50,6 +50,8 @@ pub struct Entry {
 pub struct Ledger {
     namespace: String,
     entries: BTreeMap<String, Entry>,
+    /// Sinks whose entry does not decode. What was seen of their logs is not known, so nothing is believed of them.
+    unreadable: BTreeSet<String>,
 }
 
 // === impl Ledger ===
@@ -79,17 +81,58 @@ impl Ledger {
                 .await?
             }
         };
-        let mut entries = BTreeMap::new();
+        let (mut entries, mut unreadable) = (BTreeMap::new(), BTreeSet::new());
         for (uid, text) in map.data.unwrap_or_default() {
             match serde_json::from_str(&text) {
                 Ok(entry) => drop(entries.insert(uid, entry)),
-                Err(error) => tracing::error!(uid, %error, "an entry of the ledger cannot be read and is left alone"),
+                Err(error) => {
+                    tracing::error!(uid, %error, "an entry of the ledger cannot be read and is left alone");
+                    unreadable.insert(uid);
+                }
             }
         }
         Ok(Self {
             namespace: namespace.to_owned(),
             entries,
+            unreadable,
         })
+    }
+
+    /// Sinks of which it cannot be read what was seen.
+    pub fn unreadable(&self) -> &BTreeSet<String> {
+        &self.unreadable
+    }
+
+    /// Why nothing is believed of a sink's log, where that is so.
+    pub fn fault(&self, uid: &str) -> Option<String> {
+        self.unreadable.contains(uid).then(|| {
+            format!(
+                "what was seen of the log cannot be read: mend the entry {uid} of ConfigMap {CONFIG_MAP} in namespace {}, or take it away so that the checkpoint in this status counts",
+                self.namespace
+            )
+        })
+    }
+
+    /// Reads again what could not be read, and gives what can be now or is gone. What was read before is not asked again:
+    /// memory is harder to write to than a ConfigMap.
+    ///
+    /// # Errors
+    /// When the API server refuses or does not answer.
+    pub async fn open_again(&mut self, client: &Client) -> Result<Vec<String>, kube::Error> {
+        let mut now = Self::open(client, &self.namespace).await?;
+        let mended: Vec<String> = self.unreadable.difference(&now.unreadable).cloned().collect();
+        for uid in &mended {
+            self.unreadable.remove(uid);
+            if let Some(entry) = now.entries.remove(uid) {
+                self.entries.insert(uid.clone(), entry);
+            }
+        }
+        Ok(mended)
+    }
+
+    /// What is known of one log.
+    pub fn entry(&self, uid: &str) -> Option<&Entry> {
+        self.entries.get(uid)
     }
 
     /// What is known.
@@ -188,3 +231,6 @@ impl Entry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

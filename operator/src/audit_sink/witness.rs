@@ -33,6 +33,9 @@ const PERIOD: Duration = Duration::from_secs(2);
 /// Recorders that are asked at one time.
 const AT_ONCE: usize = 16;
 
+/// Where permits go on for a log whose permits were forgotten.
+const FORGOTTEN: u64 = 1 << 32;
+
 /// What a recorder last showed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sight {
@@ -98,13 +101,24 @@ struct Asked {
 }
 
 async fn round(context: &Context, credential: &Credential, ledger: &mut Ledger) {
+    mend(context, ledger).await;
     let sinks = context.world.audit_sinks.state();
     let references: Vec<ObjectRef> = sinks.iter().filter_map(|sink| reference(sink)).collect();
     // Recorders that are away cost their time once, not one after the other.
     let mut looks = Vec::new();
-    for sink in &references {
-        if context.world.is_enabled(&sink.namespace) {
-            looks.push(ask(context, credential, sink.clone()).boxed());
+    for guarded in &sinks {
+        let Some(sink) = reference(guarded).filter(|sink| context.world.is_enabled(&sink.namespace)) else {
+            continue;
+        };
+        match seen(context, ledger, guarded, &sink) {
+            Ok(Some(before)) => looks.push(ask(credential, sink, before).boxed()),
+            // Whether its log was seen before cannot be known, so it is not taken for a new one.
+            Ok(None) => tracing::debug!(
+                sink.namespace,
+                sink.name,
+                "an AuditSink that cannot be read is passed over"
+            ),
+            Err(why) => refuse(context, &sink, why),
         }
     }
     let mut asked = futures::stream::iter(looks).buffer_unordered(AT_ONCE);
@@ -126,8 +140,83 @@ fn reference(sink: &Guarded<AuditSink>) -> Option<ObjectRef> {
     })
 }
 
-async fn ask(context: &Context, credential: &Credential, sink: ObjectRef) -> Asked {
-    let before = context.sights.get(&sink.uid).unwrap_or_default();
+/// Reads the ledger again while an entry cannot be read: somebody may have mended it.
+async fn mend(context: &Context, ledger: &mut Ledger) {
+    if ledger.unreadable().is_empty() {
+        return;
+    }
+    match ledger.open_again(&context.client).await {
+        Ok(mended) => {
+            for uid in mended {
+                // Where the entry is gone, what the sink's status says counts.
+                match ledger.entry(&uid) {
+                    Some(entry) => context.sights.set(&uid, entry.sight()),
+                    None => context.sights.forget(&uid),
+                }
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the ledger of logs could not be read again"),
+    }
+}
+
+/// What was seen of a log so far: by this operator, by those before it as the ledger tells, or, where the ledger holds
+/// nothing, as the sink's own status tells. None where the sink cannot be read; the error says why nothing is believed.
+fn seen(
+    context: &Context,
+    ledger: &Ledger,
+    guarded: &Guarded<AuditSink>,
+    sink: &ObjectRef,
+) -> Result<Option<Sight>, String> {
+    if let Some(why) = ledger.fault(&sink.uid) {
+        return Err(why);
+    }
+    if let Some(sight) = context.sights.get(&sink.uid) {
+        return Ok(Some(sight));
+    }
+    let Ok(known) = &guarded.0 else { return Ok(None) };
+    let Some(status) = known.status.as_ref().filter(|status| status.checkpoint.is_some()) else {
+        return Ok(Some(Sight::default()));
+    };
+    tracing::warn!(
+        namespace = sink.namespace,
+        sink = sink.name,
+        "the ledger holds nothing of the log: the checkpoint in the sink's status counts"
+    );
+    context.metrics.checkpoints.with_label_values(&["seeded"]).inc();
+    Ok(Some(Sight {
+        outcome: Outcome::default(),
+        origin: status.origin.clone(),
+        verifier_key: status.verifier_key.clone(),
+        checkpoint: status.checkpoint.clone(),
+        writes: None,
+    }))
+}
+
+/// Says why nothing is believed of a log. Its recorder is not asked and gets no permit.
+fn refuse(context: &Context, sink: &ObjectRef, why: String) {
+    context.metrics.checkpoints.with_label_values(&["inconsistent"]).inc();
+    let sight = context.sights.get(&sink.uid);
+    let outcome = Outcome::Inconsistent(why);
+    if sight.as_ref().is_some_and(|sight| sight.outcome == outcome) {
+        return;
+    }
+    tracing::error!(
+        namespace = sink.namespace,
+        sink = sink.name,
+        outcome = outcome.label(),
+        "nothing is believed of the log"
+    );
+    context.sights.set(
+        &sink.uid,
+        Sight {
+            outcome,
+            ..sight.unwrap_or_default()
+        },
+    );
+    context.queues.audit_sink(&sink.namespace, &sink.name);
+}
+
+async fn ask(credential: &Credential, sink: ObjectRef, before: Sight) -> Asked {
     let recorder = Recorder::of(&sink, credential);
     let answer = match &recorder {
         Ok(recorder) => recorder.ask(before.size()).await,
@@ -216,6 +305,8 @@ pub fn permit(before: &Sight, answer: &Answer, origin: &str) -> Option<Permit> {
     let epoch = match &before.writes {
         Some(writes) if writes.boot == answer.boot => writes.epoch,
         Some(writes) => writes.epoch.checked_add(1)?,
+        // Doors may know permits of a log that nobody else remembers: the next one has to come after all of them.
+        None if before.checkpoint.is_some() => FORGOTTEN.checked_add(before.size())?,
         None => 1,
     };
     Some(Permit {
@@ -340,6 +431,11 @@ impl Sights {
     /// What a sink's recorder last showed.
     pub fn get(&self, uid: &str) -> Option<Sight> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(uid).cloned()
+    }
+
+    /// Forgets a sink's recorder.
+    pub fn forget(&self, uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 
     /// Remembers what a sink's recorder showed.

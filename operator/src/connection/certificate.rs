@@ -24,7 +24,7 @@ use crate::settings::Settings;
 /// How long a door certificate is valid.
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// It is renewed when less than this is left.
-const RENEW_BEFORE: i64 = 10 * 24 * 3_600;
+pub const RENEW_BEFORE: i64 = 10 * 24 * 3_600;
 /// Name of the binding key in its Secret.
 pub const BINDING_KEY: &str = "binding";
 
@@ -78,6 +78,13 @@ pub fn is_good(secret: Option<&Secret>, wanted: &BTreeSet<String>, keys: &Keys, 
     signed_by(&parsed, &keys.door)
         && parsed.validity().not_after.timestamp() - now.as_second() > RENEW_BEFORE
         && names_of(&parsed) == *wanted
+}
+
+/// When a certificate ends; None where it cannot be read.
+pub fn end(pem: &[u8]) -> Option<Timestamp> {
+    let der = CertificateDer::from_pem_slice(pem).ok()?;
+    let (_, parsed) = X509Certificate::from_der(&der).ok()?;
+    Timestamp::from_second(parsed.validity().not_after.timestamp()).ok()
 }
 
 /// A new certificate in its Secret.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -75,6 +76,8 @@ pub struct Found {
     pub crew: Crew,
     /// What processes want said of them: reason and message.
     pub problems: BTreeSet<(String, String)>,
+    /// The moment.
+    pub now: Timestamp,
 }
 
 /// Looks everything up.
@@ -118,6 +121,7 @@ pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Res
             .map(|connection| context.crew(connection, &context.pods(&place.namespace), Instant::now()))
             .unwrap_or_default(),
         problems: problems(context, &uid),
+        now: context.now(),
         place,
         uid,
     };

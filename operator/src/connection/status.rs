@@ -1,13 +1,12 @@
 //! Status of a Connection. No client.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sallyport_crds::connection::{ConnectionStatus, ServiceType};
 use sallyport_crds::{ConditionType, ConnectionSpec, Reason, names};
 
+use super::certificate;
 use super::dereference::Found;
 use super::plan::{Place, Plan};
 use super::validate::Validated;
@@ -47,7 +46,7 @@ pub fn status(
     }
     findings.push(enforced.unwrap_or_else(|| stood(old, found.generation)));
     findings.push(ready(&findings));
-    findings.extend(advisory(&found.problems));
+    findings.extend(advisory(found));
     let plan = validated.door.as_ref().map(|door| &door.plan);
     let status = ConnectionStatus {
         observed_generation: found.generation,
@@ -135,18 +134,38 @@ pub fn programmed(deployment: Option<&Deployment>, replicas: i32) -> Finding {
     )
 }
 
-/// What doors want said, such as a role at the target that makes masks advisory.
-fn advisory(problems: &BTreeSet<(String, String)>) -> Option<Finding> {
-    if problems.is_empty() {
-        return None;
-    }
-    let messages: Vec<&str> = problems.iter().map(|(_, message)| message.as_str()).take(5).collect();
+/// What doors want said, such as a role at the target that makes masks advisory; what becomes wrong by itself; and whose
+/// names are only as good as the provider's checks.
+fn advisory(found: &Found) -> Option<Finding> {
     let strong = Reason::TargetRoleTooStrong;
+    let problems = &found.problems;
+    let doors = problems.iter().map(|(_, message)| (Reason::NotReady, message.clone()));
+    let mut said: Vec<(Reason, String)> = doors.take(5).collect();
+    said.extend(expires_soon(found).map(|message| (Reason::CertificateExpiresSoon, message)));
+    said.extend(editable_names(found).map(|message| (Reason::EditableName, message)));
+    let first = said.first()?.0;
     let reason = match problems.iter().any(|(reason, _)| *reason == strong.as_str()) {
         true => strong,
-        false => Reason::NotReady,
+        false => first,
     };
+    let messages: Vec<String> = said.into_iter().map(|(_, message)| message).collect();
     Some(Finding::yes(ConditionType::Advisory, reason, messages.join("; ")))
+}
+
+/// A certificate of one's own is for its owner to renew.
+fn expires_soon(found: &Found) -> Option<String> {
+    let name = &found.spec.as_ref().ok()?.certificate.secret_ref.as_ref()?.name;
+    let end = certificate::end(&found.secrets.get(name)?.data.as_ref()?.get("tls.crt")?.0)?;
+    let left = end.as_second() - found.now.as_second();
+    (0..certificate::RENEW_BEFORE)
+        .contains(&left)
+        .then(|| format!("the certificate in Secret {name} expires at {end}: the door closes then"))
+}
+
+/// The issuers that the Connection names whose names people can often change.
+fn editable_names(found: &Found) -> impl Iterator<Item = String> {
+    let named = found.spec.iter().flat_map(|spec| &spec.identity.issuers);
+    named.filter_map(|named| found.issuers.issuers.get(&named.name)?.warning())
 }
 
 /// What a client dials.

@@ -11,6 +11,7 @@ use sallyport_policy::carrier::{CarriedConnection, Carrier, MAX_BYTES};
 use sallyport_policy::columns::target as target_name;
 use sallyport_policy::problem::{ObjectKind, Problem};
 
+use super::certificate;
 use super::dereference::{Found, ca_config_map};
 use super::plan::Plan;
 use crate::rule::validate::{namespace, schema};
@@ -46,7 +47,13 @@ pub struct Door {
 type Check = fn(&Found, &ConnectionSpec) -> Option<Problem>;
 
 /// Checks of what the carrier itself does not tell. All are made, so that people see everything at once.
-const CHECKS: [Check; 4] = [credentials, host_permitted, own_certificate, target_authorities];
+const CHECKS: [Check; 5] = [
+    credentials,
+    host_permitted,
+    own_certificate,
+    own_certificate_holds,
+    target_authorities,
+];
 
 /// Validates what was found.
 pub fn validate(found: &Found, settings: &Settings) -> Validated {
@@ -80,9 +87,18 @@ pub fn validate(found: &Found, settings: &Settings) -> Validated {
             Reason::TooLarge,
             "the compiled policy does not fit into its carrier: use fewer or shorter rules",
         ));
-        carrier.columns.clear();
-        carrier.masking_rules.clear();
-        carrier.approval_policies.clear();
+        // What the doors ran fitted, and has to be remembered: labels may change meanwhile.
+        match &found.program {
+            Some(program) => {
+                carrier = program.carrier.clone();
+                carrier.closed = None;
+            }
+            None => {
+                carrier.columns.clear();
+                carrier.masking_rules.clear();
+                carrier.approval_policies.clear();
+            }
+        }
     }
     if let Some(first) = all.first() {
         close(&mut carrier, first);
@@ -109,7 +125,10 @@ impl Validated {
         self.problems.iter().any(|problem| {
             matches!(
                 problem.reason,
-                Reason::SecretMissing | Reason::HostNotPermitted | Reason::ColumnsNotKnown
+                Reason::SecretMissing
+                    | Reason::HostNotPermitted
+                    | Reason::ColumnsNotKnown
+                    | Reason::CertificateExpired
             )
         })
     }
@@ -198,6 +217,7 @@ fn objects<'a>(found: &'a Found, spec: &ConnectionSpec, settings: &Settings) -> 
         sinks: found.sinks.clone(),
         issuers: &found.issuers,
         denied_cidrs: settings.denied_cidrs.clone(),
+        standing: found.program.as_ref().map(|program| &program.carrier),
     }
 }
 
@@ -285,6 +305,24 @@ fn own_certificate(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
         Reason::SecretMissing,
         format!("Secret {name} lacks the key {missing}"),
     ))
+}
+
+/// A certificate that no client can take is a door that fails without saying why.
+fn own_certificate_holds(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
+    let name = &spec.certificate.secret_ref.as_ref()?.name;
+    let chain = value(found.secrets.get(name)?, "tls.crt")?;
+    let refused = |reason, message: String| Some(problem(found, "spec.certificate.secretRef", reason, message));
+    match certificate::end(chain) {
+        None => refused(
+            Reason::Invalid,
+            format!("tls.crt of Secret {name} is no certificate in PEM"),
+        ),
+        Some(end) if end <= found.now => refused(
+            Reason::CertificateExpired,
+            format!("the certificate in Secret {name} expired at {end}; replace it"),
+        ),
+        Some(_) => None,
+    }
 }
 
 fn target_authorities(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {

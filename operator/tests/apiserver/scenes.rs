@@ -75,6 +75,12 @@ pub fn what_is_applied_is_made(stage: &Stage) -> Result<()> {
     let pod = &stage.get("doors", "deployment/door-bank")?["spec"]["template"]["spec"];
     let container = &pod["containers"][0]["securityContext"];
     ensure!(pod["securityContext"]["runAsNonRoot"] == true && container["readOnlyRootFilesystem"] == true);
+    // No file names it: the API server was asked.
+    let audiences = carrier(stage)?["settings"]["apiServerAudiences"].clone();
+    ensure!(
+        audiences == serde_json::json!(["https://kubernetes.default.svc", "kubernetes"]),
+        "doors refuse tokens for {audiences}"
+    );
     events_tell(stage, "Connection", "bank", "Accepted")?;
     events_tell(stage, "MaskingRule", "cards", "Accepted")?;
     a_budget_comes_with_replicas(stage)

@@ -29,6 +29,9 @@ pub struct Objects<'a> {
     pub issuers: &'a Issuers,
     /// Address ranges that no target may resolve to.
     pub denied_cidrs: Vec<String>,
+    /// What the Connection's doors run so far, if they run anything. A rule in it that did not change stays in it though the
+    /// Connection's labels do: a label is the Connection's author's to write, a rule is not.
+    pub standing: Option<&'a Carrier>,
 }
 
 /// A rule that exists.
@@ -75,16 +78,25 @@ pub fn assemble(objects: &Objects<'_>) -> (Carrier, Vec<Problem>) {
     let chosen = Chosen {
         connection: &objects.connection,
     };
+    let standing = objects
+        .standing
+        .filter(|standing| standing.connection.uid == objects.connection.uid);
     let masking_rules = chosen.rules(
         ObjectKind::MaskingRule,
         &objects.masking_rules,
         &requires.masking_rules,
+        standing
+            .map(|standing| standing.masking_rules.as_slice())
+            .unwrap_or_default(),
         &mut problems,
     );
     let approval_policies = chosen.rules(
         ObjectKind::ApprovalPolicy,
         &objects.approval_policies,
         &requires.approval_policies,
+        standing
+            .map(|standing| standing.approval_policies.as_slice())
+            .unwrap_or_default(),
         &mut problems,
     );
     let sinks = chosen.sinks(&objects.sinks, &mut problems);
@@ -137,6 +149,7 @@ impl Chosen<'_> {
         kind: ObjectKind,
         candidates: &[Candidate<S>],
         required: &[String],
+        standing: &[CarriedRule<S>],
         problems: &mut Vec<Problem>,
     ) -> Vec<CarriedRule<S>> {
         for name in required {
@@ -152,6 +165,19 @@ impl Chosen<'_> {
         }
         let mut chosen = Vec::new();
         for candidate in candidates {
+            if let Some(kept) = self.deselected(candidate, standing) {
+                if !required.contains(&candidate.name) {
+                    problems.push(Problem::new(
+                        kind,
+                        &candidate.name,
+                        "",
+                        Reason::RuleDeselected,
+                        "selected the Connection until its labels were changed; put them back, or change connectionSelector of the rule or delete it",
+                    ));
+                }
+                chosen.push(kept);
+                continue;
+            }
             match &candidate.accepted {
                 Some((generation, spec)) if self.selected(spec.selector()) => chosen.push(CarriedRule {
                     name: candidate.name.clone(),
@@ -190,6 +216,32 @@ impl Chosen<'_> {
             )),
             Some(_) => None,
         }
+    }
+
+    /// The rule as it stays in the carrier, where only the Connection's labels took the Connection out of its selection. It
+    /// stays, so that the next look finds it too; it goes by an act of who may write the rule: another selector, or none.
+    fn deselected<S: Selecting + Clone>(
+        &self,
+        candidate: &Candidate<S>,
+        standing: &[CarriedRule<S>],
+    ) -> Option<CarriedRule<S>> {
+        let carried = standing.iter().find(|rule| rule.uid == candidate.uid)?;
+        let accepted = candidate.accepted.as_ref();
+        let selector = match (accepted, &candidate.present) {
+            (Some((_, spec)), _) => spec.selector(),
+            (None, Some(present)) => &present.selector,
+            (None, None) => return None,
+        };
+        if self.selected(selector) || selector != carried.spec.selector() {
+            return None;
+        }
+        let (generation, spec) = accepted.map_or((carried.generation, &carried.spec), |(at, spec)| (*at, spec));
+        (spec.mode() == Mode::Enforce).then(|| CarriedRule {
+            name: candidate.name.clone(),
+            uid: candidate.uid.clone(),
+            generation,
+            spec: spec.clone(),
+        })
     }
 
     /// A rule that was never accepted closes the Connections it selects, unless it only observes. What it selects cannot be

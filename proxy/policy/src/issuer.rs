@@ -10,7 +10,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use configuration::{AuthenticationConfiguration, ConfigurationError, Named, Names};
+pub use configuration::{AuthenticationConfiguration, ConfigurationError, ConfigurationFor, Named, Names};
+
+/// Claims that people can usually edit at their provider: a name made of one is only as good as the provider's checks.
+const EDITABLE: [&str; 4] = ["preferred_username", "name", "nickname", "upn"];
 
 /// An issuer, resolved: nobody after this asks whether something was set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +42,20 @@ pub struct Issuer {
     /// Only members of one of these groups (names with prefix); anybody where the list is empty. A Connection narrows by it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only_groups: Vec<String>,
+}
+
+// === impl Issuer ===
+
+impl Issuer {
+    /// What the admin should know of it: a name that people can change at the provider is only as good as its checks.
+    pub fn warning(&self) -> Option<String> {
+        EDITABLE.contains(&self.username.claim.as_str()).then(|| {
+            format!(
+                "issuer {}: people can often change the claim {} themselves; make sure that the provider does not let them",
+                self.name, self.username.claim
+            )
+        })
+    }
 }
 
 /// A claim and what is put before its value.

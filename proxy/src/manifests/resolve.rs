@@ -82,6 +82,8 @@ pub(super) fn carrier(objects: &Objects, connection: &Connection) -> Result<Carr
         sinks: objects.sinks.iter().map(sink).collect(),
         issuers: &issuers,
         denied_cidrs: Vec::new(),
+        // Files that are read once have no labels of before.
+        standing: None,
     };
     let (mut carrier, found) = assemble(&all);
     carrier.revision = REVISION;
@@ -146,6 +148,8 @@ fn guess(authentication: &AuthenticationConfiguration, connection: &Connection) 
                 url: url.clone(),
                 audiences: Vec::new(),
             }],
+            // A file that lies beside the objects of this door is read by no API server.
+            configuration_for: sallyport_policy::issuer::ConfigurationFor::Doors,
             ..Names::default()
         },
         _ => Names::default(),

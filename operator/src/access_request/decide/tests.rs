@@ -209,11 +209,23 @@ fn a_use_of_break_glass_waits_for_its_review() {
         1,
         at(9_999)
     ));
+    let orphaned = Found {
+        seen: true,
+        connection: None,
+        ..found_windows()
+    };
+    assert!(
+        !crate::access_request::sweep::is_due(&request, &orphaned, 1, at(9_999)),
+        "deleting the Connection must not make its use unseen"
+    );
     for (who, state) in [("alice", "BreakGlass"), ("bob", "Reviewed")] {
         let mut request = request.clone();
         let status = request.status.as_mut().unwrap();
         status.approvals = Some(vec![serde_json::from_value(answer(who, "Review")).unwrap()]);
         assert_eq!(state_of(&request, &found, 401).0, state, "{who}");
+        request.status = decide(&request, &found, at(401));
+        let swept = crate::access_request::sweep::is_due(&request, &orphaned, 1_000_000, at(402));
+        assert_eq!(swept, who == "bob", "{who}");
     }
     // Who reviews stays, also when the policy is gone.
     found.policies.clear();

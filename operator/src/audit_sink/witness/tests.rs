@@ -183,3 +183,58 @@ fn who_writes_without_the_last_permit_is_found_out() {
         "a start that waits is judged by its log alone"
     );
 }
+
+const LEDGER: &str = "/api/v1/namespaces/sallyport-system/configmaps/sallyport-logs";
+const SINK: &str = "/apis/sallyport.dev/v1alpha1/namespaces/evidence/auditsinks/evidence";
+
+/// The sink `evidence/evidence` as the watch shows it, and what a ledger holds.
+async fn stands(scenario: &mut crate::testing::scenario::Scenario) -> (Arc<Guarded<AuditSink>>, ObjectRef, Ledger) {
+    scenario.apply_sink().await;
+    let guarded = scenario.context.world.audit_sinks.state().remove(0);
+    let sink = reference(&guarded).unwrap();
+    let ledger = Ledger::open(&scenario.context.client, "sallyport-system")
+        .await
+        .unwrap();
+    (guarded, sink, ledger)
+}
+
+#[tokio::test]
+async fn a_ledger_that_was_lost_is_no_leave_to_begin_anew() {
+    let mut scenario = crate::testing::scenario::Scenario::new();
+    let signer = signer();
+    scenario.apply_sink().await;
+    let known = look(&Sight::default(), answer(&signer, &["a"], &[])).checkpoint;
+    let mut object = scenario.api.get(SINK).unwrap();
+    object["status"]["checkpoint"] = serde_json::to_value(&known).unwrap();
+    object["status"]["verifierKey"] = signer.verifier().to_string().into();
+    scenario.api.put(SINK, object);
+    let (guarded, sink, ledger) = stands(&mut scenario).await;
+    let before = seen(&scenario.context, &ledger, &guarded, &sink).unwrap().unwrap();
+    assert_eq!(before.checkpoint, known);
+    let rewritten = look(&before, answer(&signer, &["x", "b"], &[leaf_hash(b"b")]));
+    assert!(matches!(rewritten.outcome, Outcome::Inconsistent(_)));
+    let grown = answer(&signer, &["a", "b"], &[leaf_hash(b"b")]);
+    assert_eq!(look(&before, grown.clone()).outcome, Outcome::Consistent);
+    let next = permit(&before, &fenced(grown, FIRST), ORIGIN).unwrap();
+    assert!(next.epoch > 1_000_000, "doors may know any number of permits of before");
+}
+
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_gets_no_permit_until_it_is_mended() {
+    let mut scenario = crate::testing::scenario::Scenario::new();
+    let map =
+        |entry: &str| serde_json::json!({ "metadata": { "name": "sallyport-logs" }, "data": { "uid-sink": entry } });
+    scenario.api.put(LEDGER, map("{}"));
+    let (guarded, sink, mut ledger) = stands(&mut scenario).await;
+    let why = seen(&scenario.context, &ledger, &guarded, &sink).unwrap_err();
+    refuse(&scenario.context, &sink, why);
+    scenario.apply_sink().await;
+    let ready = scenario.condition("auditsinks", "evidence", "evidence", "Ready");
+    assert_eq!(ready, ("False".to_owned(), "Inconsistent".to_owned()));
+
+    let entry = r#"{"namespace":"evidence","name":"evidence","born":"2026-11-01T00:00:00Z","verifierKey":"key"}"#;
+    scenario.api.put(LEDGER, map(entry));
+    mend(&scenario.context, &mut ledger).await;
+    let before = seen(&scenario.context, &ledger, &guarded, &sink).unwrap().unwrap();
+    assert_eq!(before.verifier_key.as_deref(), Some("key"));
+}

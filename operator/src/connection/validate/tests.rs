@@ -204,3 +204,79 @@ async fn the_targets_authorities_travel_in_the_carrier() {
         (Some("PEM"), None)
     );
 }
+
+#[tokio::test]
+async fn a_rule_that_a_label_alone_took_away_closes_until_its_author_lets_it_go() {
+    let mut scenario = Scenario::furnished().await;
+    let mut open = bank();
+    open["spec"]["requires"] = json!({ "none": true });
+    scenario.apply_connection(open.clone()).await;
+    assert_eq!(scenario.bank("Accepted").0, "True");
+    let mut bare = open.clone();
+    bare["metadata"]["labels"] = json!({});
+    // The second look finds only what the first one wrote.
+    for _ in 0..2 {
+        scenario.apply_connection(bare.clone()).await;
+        assert_eq!(scenario.bank("Accepted"), ("False".into(), "RuleDeselected".into()));
+        assert_eq!(scenario.carrier().closed.unwrap().reason, "RuleDeselected");
+    }
+    scenario.apply_connection(open).await;
+    assert_eq!(scenario.bank("Accepted").0, "True", "the labels are back");
+    scenario.apply_connection(bare.clone()).await;
+    for (plural, name) in [("maskingrules", "pii"), ("approvalpolicies", "writes")] {
+        assert_eq!(scenario.bank("Accepted").0, "False", "{name}");
+        scenario.take(plural, "doors", name);
+        scenario.apply_connection(bare.clone()).await;
+    }
+    assert_eq!(scenario.bank("Accepted").0, "True", "their authors took them away");
+}
+
+fn certificate(ends: i64) -> Value {
+    let mut parameters = rcgen::CertificateParams::new(vec!["bank.example".to_owned()]).unwrap();
+    let offset = std::time::Duration::from_secs(ends.unsigned_abs());
+    let now = std::time::SystemTime::now();
+    parameters.not_before = (now - std::time::Duration::from_secs(90 * 86_400)).into();
+    parameters.not_after = if ends < 0 { now - offset } else { now + offset }.into();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let text = parameters.self_signed(&key).unwrap().pem();
+    let data = |text: &str| serde_json::to_value(k8s_openapi::ByteString(text.as_bytes().to_vec())).unwrap();
+    json!({
+        "metadata": { "name": "own", "namespace": "doors" },
+        "data": { "tls.crt": data(&text), "tls.key": data(&key.serialize_pem()) },
+    })
+}
+
+#[tokio::test]
+async fn a_certificate_of_ones_own_closes_when_it_ends_and_warns_before() {
+    for (ends, accepted, advisory) in [
+        (-60, ("False", "CertificateExpired"), None),
+        (86_400, ("True", "Accepted"), Some("CertificateExpiresSoon")),
+        (60 * 86_400, ("True", "Accepted"), None),
+    ] {
+        let mut scenario = Scenario::furnished().await;
+        scenario
+            .api
+            .put("/api/v1/namespaces/doors/secrets/own", certificate(ends));
+        let mut bank = bank();
+        bank["spec"]["certificate"] = json!({ "secretRef": { "name": "own" } });
+        scenario.apply_connection(bank).await;
+        let (status, reason) = scenario.bank("Accepted");
+        assert_eq!((status.as_str(), reason.as_str()), accepted, "{ends}");
+        let path = "/apis/sallyport.dev/v1alpha1/namespaces/doors/connections/bank";
+        let object = scenario.api.get(path).unwrap();
+        let said = object["status"]["conditions"].as_array().unwrap();
+        let found = said.iter().find(|one| one["type"] == "Advisory");
+        assert_eq!(found.and_then(|one| one["reason"].as_str()), advisory, "{ends}");
+    }
+}
+
+#[tokio::test]
+async fn names_that_people_can_change_are_an_advice_on_the_connection() {
+    let mut scenario = Scenario::furnished().await;
+    let mut issuers = sallyport_policy::issuer::Issuers::clone(&scenario.context.issuers.load());
+    issuers.issuers.get_mut("keycloak").unwrap().username.claim = "preferred_username".into();
+    scenario.context.issuers.store(std::sync::Arc::new(issuers));
+    scenario.apply_bank().await;
+    assert_eq!(scenario.bank("Accepted").0, "True");
+    assert_eq!(scenario.bank("Advisory"), ("True".into(), "EditableName".into()));
+}

@@ -35,6 +35,7 @@ pub(crate) fn objects() -> Objects<'static> {
         }],
         issuers: Box::leak(Box::new(issuers())),
         denied_cidrs: vec!["169.254.0.0/16".into()],
+        standing: None,
     }
 }
 
@@ -219,4 +220,89 @@ fn a_connection_only_narrows_its_issuers() {
     let carrier = carrier(&objects);
     assert_eq!(carrier.issuers[0].audiences, ["sallyport-doors"]);
     assert_eq!(carrier.issuers[0].only_groups, ["oidc:dba"]);
+}
+
+/// What doors ran before the Connection lost its labels; nothing is required, both rules are found by selector alone.
+fn deselected(standing: &Carrier) -> Objects<'_> {
+    let mut objects = Objects {
+        standing: Some(standing),
+        ..objects()
+    };
+    objects.connection.spec.requires = read(json!({ "none": true }));
+    objects.connection.labels.clear();
+    objects
+}
+
+#[test]
+fn taking_a_label_off_closes_and_stays_closed() {
+    let before = carrier(&objects());
+    let (closed, problems) = assemble(&deselected(&before));
+    let reasons: Vec<Reason> = problems.iter().map(|problem| problem.reason).collect();
+    assert_eq!(reasons, [Reason::RuleDeselected, Reason::RuleDeselected]);
+    assert!(problems[0].to_string().contains("MaskingRule pii"), "{}", problems[0]);
+    assert_eq!(closed.rules_in_force(), before.rules_in_force());
+    let (again, _) = assemble(&deselected(&closed));
+    assert_eq!(
+        again.closed.unwrap().reason,
+        "RuleDeselected",
+        "the next look knows it too"
+    );
+    let back = Objects {
+        standing: Some(&closed),
+        ..objects()
+    };
+    assert_eq!(assemble(&back).1, [], "the labels are back");
+}
+
+#[test]
+fn dropping_what_requires_a_rule_does_not_let_it_go() {
+    let before = carrier(&objects());
+    let mut required = deselected(&before);
+    required.connection.spec.requires = objects().connection.spec.requires;
+    let (closed, problems) = assemble(&required);
+    assert_eq!(problems[0].reason, Reason::RequiredRuleNotSelecting);
+    let (again, _) = assemble(&deselected(&closed));
+    assert_eq!(again.closed.unwrap().reason, "RuleDeselected");
+}
+
+#[test]
+fn a_rule_goes_by_an_act_of_its_own_author() {
+    type Change = fn(&mut Objects<'_>);
+    let acts: [(&str, Change); 3] = [
+        ("deleted", |o| o.masking_rules.clear()),
+        ("deleted and made again", |o| {
+            o.masking_rules[0].uid = "uid-another".into();
+        }),
+        ("selects others", |o| {
+            let (_, spec) = o.masking_rules[0].accepted.as_mut().unwrap();
+            spec.connection_selector = read(json!({ "matchLabels": { "data": "other" } }));
+        }),
+    ];
+    let before = carrier(&objects());
+    for (what, act) in acts {
+        let mut after = deselected(&before);
+        after.approval_policies.clear();
+        act(&mut after);
+        let (carrier, problems) = assemble(&after);
+        assert_eq!((carrier.masking_rules.len(), problems), (0, vec![]), "{what}");
+    }
+    let mut edited = deselected(&before);
+    edited.masking_rules[0].accepted.as_mut().unwrap().0 += 1;
+    assert!(
+        !assemble(&edited).1.is_empty(),
+        "a change of something else lets nothing go"
+    );
+}
+
+#[test]
+fn a_rule_that_observes_and_the_door_of_a_namesake_hold_nothing() {
+    let mut before = carrier(&objects());
+    let mut observing = deselected(&before);
+    for rule in &mut observing.masking_rules {
+        rule.accepted.as_mut().unwrap().1.mode = Mode::Observe;
+    }
+    observing.approval_policies.clear();
+    assert_eq!(assemble(&observing).1, []);
+    before.connection.uid = "uid-another".into();
+    assert_eq!(assemble(&deselected(&before)).1, []);
 }

@@ -3,23 +3,28 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::{ApproverMapping, ClaimSource, Issuer, Issuers};
 
-/// Claims that people can usually edit at their provider: a name made of one is only as good as the provider's checks.
-const EDITABLE: [&str; 4] = ["preferred_username", "name", "nickname", "upn"];
-
-/// `AuthenticationConfiguration` of `apiserver.config.k8s.io/v1`, as far as doors understand it. What they do not
+/// `AuthenticationConfiguration` of `apiserver.config.k8s.io`, as far as doors understand it. What they do not
 /// understand is refused, never skipped: it might be what keeps somebody out.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AuthenticationConfiguration {
+    #[serde(default, rename = "apiVersion")]
+    _api_version: IgnoredAny,
+    #[serde(default, rename = "kind")]
+    _kind: IgnoredAny,
     #[serde(default)]
     jwt: Vec<Jwt>,
+    /// Whom the API server lets in without a token: no door lets anybody in so.
+    #[serde(default, rename = "anonymous")]
+    _anonymous: IgnoredAny,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Jwt {
     issuer: JwtIssuer,
     claim_mappings: ClaimMappings,
@@ -30,7 +35,7 @@ struct Jwt {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct JwtIssuer {
     url: String,
     #[serde(rename = "discoveryURL")]
@@ -38,17 +43,39 @@ struct JwtIssuer {
     certificate_authority: Option<String>,
     #[serde(default)]
     audiences: Vec<String>,
+    #[serde(default, rename = "audienceMatchPolicy")]
+    _audience_match_policy: Option<AudienceMatchPolicy>,
     egress_selector_type: Option<String>,
 }
 
+/// How several audiences are meant: the one way that there is, which is the doors' too.
+#[derive(Clone, Copy, Debug, Deserialize)]
+enum AudienceMatchPolicy {
+    MatchAny,
+}
+
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ClaimMappings {
     username: Mapping,
     groups: Option<Mapping>,
     uid: Option<Mapping>,
+    /// What the API server carries beside the name: a door knows issuer and `sub` from the token itself.
+    #[serde(default, rename = "extra")]
+    _extra: Vec<ExtraMapping>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ExtraMapping {
+    #[serde(rename = "key")]
+    _key: String,
+    #[serde(rename = "valueExpression")]
+    _value_expression: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Mapping {
     claim: Option<String>,
     prefix: Option<String>,
@@ -56,18 +83,24 @@ struct Mapping {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ClaimValidationRule {
     claim: Option<String>,
     #[serde(default)]
     required_value: String,
     expression: Option<String>,
+    /// What the API server says of a token that fails an expression.
+    #[serde(default, rename = "message")]
+    _message: IgnoredAny,
 }
 
 /// The second file: short names, audiences of doors, declared names of approvers.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Names {
+    /// Whose file the configuration is.
+    #[serde(default)]
+    pub configuration_for: ConfigurationFor,
     /// Issuers by short name.
     #[serde(default)]
     pub issuers: Vec<Named>,
@@ -79,6 +112,16 @@ pub struct Names {
     pub approver_mappings: Vec<ApproverMapping>,
 }
 
+/// Whose file the configuration is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum ConfigurationFor {
+    /// The API server's too: what audiences it names are the API server's, and doors need others.
+    #[default]
+    ApiServer,
+    /// The doors' alone: its audiences are theirs.
+    Doors,
+}
+
 /// A short name for an issuer.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -87,8 +130,8 @@ pub struct Named {
     pub name: String,
     /// `issuer.url` of the configuration.
     pub url: String,
-    /// Audiences of tokens for doors. Where given, the configuration counts as the API server's own file, and the audiences
-    /// there are the API server's; where left out, the configuration's audiences are the doors'.
+    /// Audiences of tokens for doors. May be left out where the configuration is said to be for doors alone: then they are
+    /// those of the configuration.
     #[serde(default)]
     pub audiences: Vec<String>,
 }
@@ -127,8 +170,10 @@ pub enum ConfigurationError {
         /// The audience.
         audience: String,
     },
-    /// No audience at all.
-    #[error("issuer {0}: no audience is given; any token of the issuer would do")]
+    /// No audience for doors.
+    #[error(
+        "issuer {0}: no audience of tokens for doors is given: write `audiences: [NAME]` beside it in the names file, NAME being one that the API server does not accept; or, if the API server does not read this AuthenticationConfiguration, say so there by `configurationFor: Doors`, and the audiences of issuer.audiences are the doors'"
+    )]
     NoAudience(String),
 }
 
@@ -155,12 +200,11 @@ impl Issuers {
             ..Self::default()
         };
         let find = |url: &str| configuration.jwt.iter().find(|jwt| jwt.issuer.url == url);
-        for named in names.issuers.iter().filter(|named| !named.audiences.is_empty()) {
-            resolved.api_server_audiences.extend(
-                find(&named.url)
-                    .into_iter()
-                    .flat_map(|jwt| jwt.issuer.audiences.clone()),
-            );
+        if names.configuration_for == ConfigurationFor::ApiServer {
+            let all = configuration.jwt.iter();
+            resolved
+                .api_server_audiences
+                .extend(all.flat_map(|jwt| jwt.issuer.audiences.iter().cloned()));
         }
         resolved.api_server_audiences.sort_unstable();
         resolved.api_server_audiences.dedup();
@@ -172,7 +216,7 @@ impl Issuers {
             };
             match find(&named.url)
                 .ok_or_else(not_configured)
-                .and_then(|jwt| resolved.read(named, jwt))
+                .and_then(|jwt| resolved.read(named, jwt, names.configuration_for))
             {
                 Ok(issuer) => resolved.add(issuer, &mut errors),
                 Err(error) => errors.push(error),
@@ -181,7 +225,12 @@ impl Issuers {
         (resolved, errors)
     }
 
-    fn read(&self, named: &Named, jwt: &Jwt) -> Result<Issuer, ConfigurationError> {
+    fn read(
+        &self,
+        named: &Named,
+        jwt: &Jwt,
+        configuration_for: ConfigurationFor,
+    ) -> Result<Issuer, ConfigurationError> {
         let name = &named.name;
         let not_understood = |field, remedy| ConfigurationError::NotUnderstood {
             name: name.clone(),
@@ -211,10 +260,9 @@ impl Issuers {
                 "a person is (issuer, sub): map uid from the claim sub",
             ));
         }
-        let audiences = if named.audiences.is_empty() {
-            &jwt.issuer.audiences
-        } else {
-            &named.audiences
+        let audiences = match configuration_for {
+            ConfigurationFor::Doors if named.audiences.is_empty() => &jwt.issuer.audiences,
+            _ => &named.audiences,
         };
         if audiences.is_empty() {
             return Err(ConfigurationError::NoAudience(name.clone()));
@@ -255,12 +303,7 @@ impl Issuers {
     }
 
     fn add(&mut self, issuer: Issuer, errors: &mut Vec<ConfigurationError>) {
-        if EDITABLE.contains(&issuer.username.claim.as_str()) {
-            self.warnings.push(format!(
-                "issuer {}: people can often change the claim {} themselves; make sure that the provider does not let them",
-                issuer.name, issuer.username.claim
-            ));
-        }
+        self.warnings.extend(issuer.warning());
         let name = issuer.name.clone();
         if self.issuers.insert(name.clone(), issuer).is_some() {
             // Neither is taken: which one a Connection means cannot be known.

@@ -58,11 +58,14 @@ fn what_cannot_be_kept_is_refused() {
         ),
         (
             jwt(),
-            json!({ "apiServerAudiences": ["kubernetes"], "issuers": [{ "name": "idp", "url": "https://idp" }] }),
+            json!({
+                "configurationFor": "Doors", "apiServerAudiences": ["kubernetes"],
+                "issuers": [{ "name": "idp", "url": "https://idp" }],
+            }),
         ),
         (
             with("/issuer/audiences", json!([])),
-            json!({ "issuers": [{ "name": "idp", "url": "https://idp" }] }),
+            json!({ "configurationFor": "Doors", "issuers": [{ "name": "idp", "url": "https://idp" }] }),
         ),
     ];
     for (jwt, names) in cases {
@@ -92,4 +95,68 @@ fn a_name_given_twice_stands_for_nobody() {
     let (issuers, errors) = resolve(jwt(), json!({ "issuers": [one.clone(), one] }));
     assert!(issuers.issuers.is_empty());
     assert_eq!(errors, [ConfigurationError::Twice("idp".into())]);
+}
+
+#[test]
+fn the_api_servers_own_audiences_are_never_those_of_doors() {
+    let (issuers, errors) = resolve(jwt(), json!({ "issuers": [{ "name": "idp", "url": "https://idp" }] }));
+    assert!(issuers.issuers.is_empty(), "bob's token for the door would approve");
+    assert_eq!(errors, [ConfigurationError::NoAudience("idp".into())]);
+    let words = errors[0].to_string();
+    assert!(
+        words.contains("audiences: [NAME]") && words.contains("configurationFor: Doors"),
+        "{words}"
+    );
+    assert_eq!(issuers.api_server_audiences, ["kubernetes"]);
+}
+
+#[test]
+fn audiences_of_issuers_without_a_short_name_are_the_api_servers_too() {
+    let mut other = jwt();
+    other["issuer"] = json!({ "url": "https://other", "audiences": ["internal"] });
+    let configuration = serde_json::from_value(json!({ "jwt": [jwt(), other] })).unwrap();
+    let names = json!({ "issuers": [{ "name": "idp", "url": "https://idp", "audiences": ["internal"] }] });
+    let (issuers, errors) = Issuers::resolve(&configuration, &serde_json::from_value(names).unwrap());
+    assert!(issuers.issuers.is_empty() && errors.len() == 1, "{errors:?}");
+}
+
+#[test]
+fn a_file_that_is_said_to_be_for_doors_alone_gives_them_its_audiences() {
+    let names = json!({ "configurationFor": "Doors", "issuers": [{ "name": "idp", "url": "https://idp" }] });
+    let (issuers, errors) = resolve(jwt(), names);
+    assert_eq!(errors, []);
+    assert_eq!(issuers.issuers["idp"].audiences, ["kubernetes"]);
+    assert!(issuers.api_server_audiences.is_empty());
+}
+
+#[test]
+fn what_is_not_understood_is_refused_wherever_it_stands() {
+    let whole = json!({
+        "apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration",
+        "anonymous": { "enabled": true, "conditions": [{ "path": "/livez" }] },
+        "jwt": [{
+            "issuer": { "url": "https://idp", "audiences": ["kubernetes"], "audienceMatchPolicy": "MatchAny" },
+            "claimMappings": jwt()["claimMappings"],
+            "claimValidationRules": [{ "claim": "hd", "requiredValue": "bank.example" }],
+        }],
+    });
+    let parse = |value: &serde_json::Value| serde_json::from_value::<AuthenticationConfiguration>(value.clone());
+    parse(&whole).unwrap();
+    for place in [
+        "",
+        "/jwt/0",
+        "/jwt/0/issuer",
+        "/jwt/0/claimMappings",
+        "/jwt/0/claimMappings/username",
+        "/jwt/0/claimMappings/extra/0",
+        "/jwt/0/claimValidationRules/0",
+    ] {
+        let mut changed = whole.clone();
+        changed.pointer_mut(place).unwrap()["newer"] = json!("x");
+        let words = parse(&changed).unwrap_err().to_string();
+        assert!(words.contains("newer"), "{place}: {words}");
+    }
+    let mut all = whole.clone();
+    all["jwt"][0]["issuer"]["audienceMatchPolicy"] = json!("MatchAll");
+    assert!(parse(&all).is_err(), "doors ask for any");
 }
