@@ -14,6 +14,7 @@ mod rows;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sallyport_audit::record::Fate;
 use sallyport_policy::mask::action::REDACTED;
@@ -36,6 +37,10 @@ use crate::command::{Ledger, Running};
 
 pub use large::{LARGE, Large, begin, go_on};
 pub use reported::Reported;
+
+/// A description that comes later than this may have waited for a lock, and so for another definition. Reading the catalog
+/// again then costs little beside it; what is answered at once pays nothing.
+const LATE: Duration = Duration::from_millis(5);
 
 /// What a session is in the middle of, apart from its sockets.
 pub struct State {
@@ -79,6 +84,8 @@ pub struct State {
     pub guarded: bool,
     /// Whether a RowDescription may name relations that no catalog holds.
     pub strangers: bool,
+    /// When the catalog by which the answer is masked was last known to be fresh.
+    pub sent: Instant,
     /// What the client knows of its settings.
     pub reported: Reported,
     /// Sessions whose notifications may hold anything.
@@ -124,7 +131,8 @@ pub enum Broken {
 pub enum Step {
     /// It is done with.
     Taken,
-    /// It names a relation that the catalog does not hold: read it again, then try again.
+    /// It names a relation that the catalog does not hold, or comes so late that the catalog may be another: read it again,
+    /// then try again.
     Fresh,
 }
 
@@ -134,6 +142,9 @@ pub enum Step {
 /// When the session has to end.
 pub fn relay(state: &mut State, head: Head, bytes: &[u8], out: &mut Vec<u8>) -> Result<Step, Broken> {
     let body = Body::of(bytes);
+    if matches!(head.tag, b'T' | b'H') && state.is_late() {
+        return Ok(Step::Fresh);
+    }
     if let Some(Expect::Own(_)) = state.expected.front() {
         return own(state, head.tag, body, bytes, out);
     }
@@ -249,10 +260,17 @@ impl State {
             answered: None,
             guarded: false,
             strangers: false,
+            sent: Instant::now(),
             reported: Reported::default(),
             senders: Senders::default(),
             pid: 0,
         }
+    }
+
+    /// Whether what is about to be described may have been looked up long after the catalog was read.
+    fn is_late(&mut self) -> bool {
+        let names = self.view().is_some_and(|view| view.names_relations());
+        names && self.masker.acts() && self.sent.elapsed() > LATE
     }
 
     /// Whether words about the answer that is under way, or the transaction, may hold protected values.

@@ -3,14 +3,16 @@
 //! Three answers meet: where a column comes from (table OID and attribute number, as the target says), what flows into it
 //! (lineage over the statement's tree and the catalog), and what its values look like (detectors, in the plan itself).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use sallyport_policy::catalog::{Catalog as _, ColumnId};
+use sallyport_policy::catalog::{Catalog as _, ColumnId, Relation};
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::mask::{ColumnInfo, Format, Masker, RowPlan, RuleSet, Source};
 use sallyport_policy::sql::lineage::Lineage;
 
 use super::catalog::Known;
+use super::handed::is_yet_to_be;
 use super::message::Field;
 
 /// What is known of one statement's answer before it comes.
@@ -102,11 +104,65 @@ impl View {
         each.reduce(joined).unwrap_or(Source::Unknown)
     }
 
+    /// The view of whoever does not know what the names of the same statement mean.
+    #[must_use]
+    pub fn lost(&self) -> Self {
+        Self::nameless(Arc::clone(&self.masker), Arc::clone(&self.known))
+    }
+
+    /// Whether what its names mean is still what it was understood by: `now` was read once the target had looked them up.
+    /// A statement that waits for a lock is answered by what was committed meanwhile.
+    #[must_use]
+    pub fn holds(&self, now: &Known) -> bool {
+        let (then, now) = (&self.known.snapshot, &now.snapshot);
+        if Arc::ptr_eq(then, now) {
+            return true;
+        }
+        let relations = || {
+            self.lineages
+                .iter()
+                .flat_map(|lineage| lineage.relations.iter().copied())
+        };
+        let same = |oid: u32| then.relation(oid) == now.relation(oid) && then.children(oid) == now.children(oid);
+        if !relations().all(|oid| is_yet_to_be(oid) || same(oid)) {
+            return false;
+        }
+        let mut names: HashSet<&str> = relations()
+            .filter_map(|oid| then.relation(oid))
+            .map(|relation| relation.name.as_str())
+            .collect();
+        let unresolved = self.lineages.iter().flat_map(|lineage| lineage.unresolved.iter());
+        names.extend(unresolved.map(|name| name.rsplit_once('.').map_or(name.as_str(), |(_, last)| last)));
+        let came = |one: &Relation| {
+            let before = then.relation(one.oid);
+            before.is_none_or(|before| before.schema != one.schema || before.name != one.name)
+        };
+        !now.relations()
+            .any(|one| names.contains(one.name.as_str()) && came(one))
+    }
+
+    /// Whether a field comes from a relation that none of its names was taken for.
+    fn is_misread(&self, fields: &[Field<'_>]) -> bool {
+        let read = |oid: u32| self.lineages.iter().any(|lineage| lineage.relations.contains(&oid));
+        // What is made in the same unit has no number yet, or no place in the catalog.
+        let complete = || {
+            self.lineages
+                .iter()
+                .all(|lineage| lineage.unresolved.is_empty() && !lineage.relations.iter().copied().any(is_yet_to_be))
+        };
+        let stray =
+            |field: &Field<'_>| field.table != 0 && !read(field.table) && (self.known.has(field.table) || complete());
+        !self.lineages.is_empty() && fields.iter().any(stray)
+    }
+
     /// The plan for rows with these fields. `formats` are those of Bind; without them, the description's own count.
     ///
     /// # Errors
     /// When a field comes from a relation that `known` does not hold: a newer catalog is needed.
     pub fn plan(&self, known: &Known, fields: &[Field<'_>], formats: Option<&[i16]>) -> Result<RowPlan, Stranger> {
+        if self.is_misread(fields) {
+            return self.lost().plan(known, fields, formats);
+        }
         let mut columns = Vec::with_capacity(fields.len());
         for (index, field) in fields.iter().enumerate() {
             columns.push(self.column(known, (index, fields.len()), field, formats)?);
@@ -118,6 +174,9 @@ impl View {
     /// temporary one. Its columns are of unknown source.
     #[must_use]
     pub fn plan_with_strangers(&self, known: &Known, fields: &[Field<'_>], formats: Option<&[i16]>) -> RowPlan {
+        if self.is_misread(fields) {
+            return self.lost().plan_with_strangers(known, fields, formats);
+        }
         let column = |(index, field): (usize, &Field<'_>)| {
             self.column(known, (index, fields.len()), field, formats)
                 .unwrap_or_else(|Stranger| {

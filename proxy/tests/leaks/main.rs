@@ -17,6 +17,7 @@ mod case;
 mod common;
 mod databases;
 mod heard;
+mod interleaved;
 mod play;
 mod verdict;
 

@@ -1,6 +1,7 @@
 //! One unit from its first byte to the end of its answer.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::BytesMut;
 use sallyport_audit::Time;
@@ -251,6 +252,7 @@ impl Conversation {
     }
 
     fn forward(&mut self, unit: Unit, plan: Plan, recorded: Option<Recorded>) {
+        self.state.sent = Instant::now();
         let out = &mut self.target.out;
         match unit {
             Unit::Query(bytes, ..) => forward::query(&mut self.state, plan, recorded, &bytes, out),

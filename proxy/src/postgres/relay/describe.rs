@@ -1,9 +1,13 @@
 //! Descriptions: what columns the rows to come have.
 
+use std::rc::Rc;
+
 use super::{Broken, State, Step};
+use crate::postgres::catalog::Known;
 use crate::postgres::expect::Expect;
 use crate::postgres::frame::{self, Body};
 use crate::postgres::message::{self, Field};
+use crate::postgres::rows::View;
 
 /// ParameterDescription, RowDescription, NoData.
 pub(super) fn describe(
@@ -45,6 +49,16 @@ pub(super) fn describe(
     }
 }
 
+/// How an answer is masked: as it was understood, or, if its names have come to mean something else before the target looked
+/// them up, by all that is protected anywhere.
+pub(super) fn as_it_holds(view: &Rc<View>, known: &Known) -> Rc<View> {
+    if view.holds(known) {
+        Rc::clone(view)
+    } else {
+        Rc::new(view.lost())
+    }
+}
+
 /// RowDescription of a portal: the plan stays with it, also when it is resumed.
 fn portal(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) -> Result<Step, Broken> {
     let fields = message::row_description(body)?;
@@ -52,9 +66,10 @@ fn portal(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) ->
         return Err(Broken::Unasked(b'T'));
     };
     let formats = Some(portal.formats.as_slice());
-    let plan = match portal.view.plan(&state.known, &fields, formats) {
+    let view = as_it_holds(&portal.view, &state.known);
+    let plan = match view.plan(&state.known, &fields, formats) {
         Ok(plan) => plan,
-        Err(_) if state.strangers => portal.view.plan_with_strangers(&state.known, &fields, formats),
+        Err(_) if state.strangers => view.plan_with_strangers(&state.known, &fields, formats),
         Err(_) => return Ok(Step::Fresh),
     };
     *portal.plan.borrow_mut() = Some(plan);
@@ -73,9 +88,10 @@ fn rows(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) -> R
     };
     // Rows of a statement that nobody sent.
     let part = query.parts.front().ok_or(Broken::Unasked(b'T'))?;
-    let plan = match part.view.plan(&state.known, &fields, None) {
+    let view = as_it_holds(&part.view, &state.known);
+    let plan = match view.plan(&state.known, &fields, None) {
         Ok(plan) => plan,
-        Err(_) if state.strangers => part.view.plan_with_strangers(&state.known, &fields, None),
+        Err(_) if state.strangers => view.plan_with_strangers(&state.known, &fields, None),
         Err(_) => return Ok(Step::Fresh),
     };
     query.plan = Some(plan);

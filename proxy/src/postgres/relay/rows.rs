@@ -2,6 +2,7 @@
 
 use sallyport_policy::mask::RowOutcome;
 
+use super::describe::as_it_holds;
 use super::{Broken, State};
 use crate::postgres::copy::{self, CopyIn};
 use crate::postgres::expect::Expect;
@@ -65,9 +66,12 @@ pub(super) fn copy_out(
             let copy = match state.expected.front() {
                 Some(Expect::Query(query)) if !query.failed => {
                     let part = query.parts.front().ok_or(Broken::Unasked(b'H'))?;
-                    copy::out(&part.view, Some(&part.stated), &formats)
+                    copy::out(&as_it_holds(&part.view, &state.known), Some(&part.stated), &formats)
                 }
-                Some(Expect::Execute { portal, .. }) => copy::out(&portal.view, portal.stated.as_ref(), &formats),
+                Some(Expect::Execute { portal, .. }) => {
+                    let view = as_it_holds(&portal.view, &state.known);
+                    copy::out(&view, portal.stated.as_ref(), &formats)
+                }
                 _ => return Err(Broken::Unasked(b'H')),
             };
             state.copy_out = Some(copy.ok_or(Broken::CopyOptions)?);

@@ -1,0 +1,93 @@
+//! Leaks that take two sessions, whose statements have to come in a certain order.
+
+use super::common::door::{Given, TestDoor};
+use super::common::eventually;
+use super::common::wire::{Client, Message};
+
+/// One protected value, and names that can be made to mean something else.
+const SCHEMA: &str = "CREATE TABLE customers (id int PRIMARY KEY, name text, ssn text, ssn_num bigint); \
+     INSERT INTO customers VALUES (1, 'Ada', '536-90-4399', 536904399); \
+     CREATE TABLE acct (id int, ssn text); CREATE SCHEMA evil; \
+     CREATE VIEW v AS SELECT id, name AS x FROM customers; \
+     CREATE VIEW v_cust AS SELECT id, ssn AS tax_ref FROM customers";
+/// The value as no detector knows it.
+const DISGUISED: &str = "9934-09-635";
+
+fn door(profile: &str) -> TestDoor {
+    TestDoor::new(&Given::cases_under(profile), SCHEMA)
+}
+
+fn beside(door: &TestDoor, sql: &[&str]) -> Client {
+    let mut client = Client::direct(door.server(), &door.database, &[]).unwrap();
+    for sql in sql {
+        said(&client.query(sql));
+    }
+    client
+}
+
+/// Whatever was said, as text; without an error.
+fn said(messages: &[Message]) -> String {
+    let failed = messages.iter().find(|message| message.tag == 'E');
+    assert!(failed.is_none(), "{:?}", failed.map(Message::text));
+    messages.iter().map(Message::text).collect()
+}
+
+/// Until some session of the door's database waits for a lock.
+fn somebody_waits(door: &TestDoor) {
+    let waiting = "select count(*) from pg_locks l join pg_database d on d.oid = l.database \
+         where not l.granted and d.datname = current_database()";
+    eventually("a wait for a lock", || {
+        (door.direct(waiting).trim() != "0").then_some(())
+    });
+}
+
+fn send(client: &mut Client, sql: &str) {
+    use sallyport_proxy::postgres::frame::put_cstr;
+    client.put(b'Q', |out| put_cstr(out, sql)).send();
+}
+
+#[test]
+fn a_view_that_is_replaced_while_its_lock_is_waited_for_is_masked() {
+    for sql in [
+        "select id, reverse(x) from v",
+        "copy (select id, reverse(x) from v) to stdout",
+    ] {
+        let door = door("Standard");
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        assert!(said(&client.query("select reverse(x) from v")).contains("adA"));
+        let swap = "create or replace view v as select id, ssn as x from customers";
+        let mut other = beside(&door, &["begin", swap]);
+        send(&mut client, sql);
+        somebody_waits(&door);
+        said(&other.query("commit"));
+        let answer = said(&client.ready());
+        assert!(!answer.contains(DISGUISED), "{sql}: {answer}");
+    }
+}
+
+#[test]
+fn a_relation_that_comes_first_while_a_lock_is_waited_for_is_masked() {
+    let door = door("Standard");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    said(&client.query("set search_path = evil, public"));
+    said(&client.query("select reverse(ssn) from acct"));
+    let swap = "create view evil.acct as select id, ssn from customers";
+    let mut other = beside(&door, &["begin", "lock table acct in access exclusive mode", swap]);
+    send(&mut client, "select reverse(ssn) from acct");
+    somebody_waits(&door);
+    said(&other.query("commit"));
+    let answer = said(&client.ready());
+    assert!(!answer.contains(DISGUISED), "{answer}");
+}
+
+#[test]
+fn names_are_not_known_by_a_catalog_as_old_as_the_transaction() {
+    let door = door("Standard");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    said(&client.query("set search_path = evil, public"));
+    said(&client.query("begin isolation level repeatable read"));
+    said(&client.query("create table t (a int)"));
+    door.direct("create view evil.acct as select id, ssn from customers");
+    let answer = said(&client.query("select reverse(ssn) from acct"));
+    assert!(!answer.contains(DISGUISED), "{answer}");
+}
