@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 /// An object identifier of PostgreSQL.
 pub type Oid = u32;
 
+/// The first OID that is given to what users make (`FirstNormalObjectId`).
+const FIRST_NORMAL: Oid = 16384;
+
 /// Number of a column within its relation (`pg_attribute.attnum`): from 1 for users' columns, negative for system columns.
 pub type AttNum = i16;
 
@@ -115,6 +118,11 @@ impl Relation {
     /// `schema.name`, as rules write it.
     pub fn qualified(&self) -> String {
         format!("{}.{}", self.schema, self.name)
+    }
+
+    /// Whether it is PostgreSQL's own: made when the database was, in a schema that holds nothing else.
+    pub fn is_system(&self) -> bool {
+        self.oid < FIRST_NORMAL && matches!(self.schema.as_str(), "pg_catalog" | "information_schema")
     }
 
     /// Whether reading it runs its [`definition`](Self::definition).

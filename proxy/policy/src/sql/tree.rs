@@ -78,6 +78,11 @@ impl<'a> Node<'a> {
         self.object().map_or("", |object| object.kind)
     }
 
+    /// How many nodes its whole tree has.
+    pub(crate) fn size(self) -> usize {
+        self.tree.objects.len()
+    }
+
     /// Whether this is a node of the given kind.
     pub(crate) fn is(self, kind: &str) -> bool {
         self.kind() == kind

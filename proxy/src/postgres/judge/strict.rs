@@ -31,10 +31,20 @@ pub(super) fn refuse(context: &Context<'_>, statements: &[&Statement], lineages:
         return;
     }
     for lineage in lineages {
+        lost(context, lineage, asked);
         values(context, lineage, asked);
         definitions(context, statements, lineage, asked);
     }
     hidden(context, lineages, asked);
+}
+
+/// Names that could not be followed may mean any column that the statement reaches.
+fn lost(context: &Context<'_>, lineage: &Lineage, asked: &mut Asked) {
+    let Some(name) = lineage.lost.first() else { return };
+    let touched = lineage.touched.iter().find_map(|column| rule_of(context, *column));
+    let rule = touched.or_else(|| lineage.any.then(|| any_rule(context)).flatten());
+    let words = format!("what {name} means cannot be told here, and it could be a protected column");
+    rule_refused(context, rule, words, asked);
 }
 
 /// Columns that stand where more than their mask can be learned.
@@ -95,7 +105,8 @@ fn definitions(context: &Context<'_>, statements: &[&Statement], lineage: &Linea
         {
             column_refused(context, column, "a plan tells of its values", asked);
         }
-        let defines = matches!(statement.verb, Verb::Create | Verb::Alter)
+        // CLUSTER puts rows in the order of an index, and they are read in it.
+        let defines = matches!(statement.verb, Verb::Create | Verb::Alter | Verb::Cluster)
             && lineage.created.as_ref().is_none_or(|created| !created.filled);
         if defines && let Some(column) = lineage.written.iter().copied().find_map(protected) {
             let why = "definitions of its relation (checks, indexes, types) can tell of its values";
@@ -142,6 +153,7 @@ fn is_harmless(what: &str, returns: bool) -> bool {
     match what.strip_prefix("view ") {
         Some(view) => match view.strip_prefix("pg_catalog.") {
             Some(name) => !TELLING_VIEWS.iter().any(|telling| name.starts_with(telling)),
+            // No other schema's name can stand for it: views of users that cannot be read are lost, and refused as such.
             None => view.starts_with("information_schema."),
         },
         None => false,

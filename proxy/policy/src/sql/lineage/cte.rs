@@ -26,10 +26,7 @@ impl Walker<'_> {
         }
         // Under RECURSIVE each may refer to itself and to those after it. They start as nothing and are read again until
         // nothing new flows in.
-        let pending = Rows {
-            columns: Vec::new(),
-            open: Some(Flow::clean()),
-        };
+        let pending = Rows::open(Flow::clean());
         let first = scope.ctes.len();
         scope
             .ctes
@@ -39,7 +36,7 @@ impl Walker<'_> {
             for (index, cte) in ctes.iter().enumerate() {
                 let rows = match round < MAX_ROUNDS {
                     true => self.cte(*cte, scope, round == 0),
-                    false => Rows::unknown(),
+                    false => Rows::open(self.lose(cte.text("ctename"))),
                 };
                 if let Some((_, before)) = scope.ctes.get_mut(first + index)
                     && *before != rows
@@ -57,23 +54,17 @@ impl Walker<'_> {
     fn cte(&mut self, cte: Node<'_>, scope: &Scope<'_>, first: bool) -> Rows {
         let mut rows = cte
             .node("ctequery")
-            .map_or_else(Rows::unknown, |query| self.cte_query(query, scope, first));
+            .map_or_else(Rows::lost, |query| self.cte_query(query, scope, first));
         rows.rename(cte.names("aliascolnames").into_iter());
         // SEARCH and CYCLE add columns that hold the values of others.
         if let Some(search) = cte.node("search_clause") {
             let flow = named(&rows, &search.names("search_col_list"));
-            rows.columns.push(Column {
-                name: search.text("search_seq_column").into(),
-                flow,
-            });
+            rows.columns.push(Column::named(search.text("search_seq_column"), flow));
         }
         if let Some(cycle) = cte.node("cycle_clause") {
             let flow = named(&rows, &cycle.names("cycle_col_list"));
             for field in ["cycle_mark_column", "cycle_path_column"] {
-                rows.columns.push(Column {
-                    name: cycle.text(field).into(),
-                    flow: flow.clone(),
-                });
+                rows.columns.push(Column::named(cycle.text(field), flow.clone()));
             }
         }
         rows
@@ -96,7 +87,7 @@ impl Walker<'_> {
 fn named(rows: &Rows, names: &[&str]) -> Flow {
     let mut flow = Flow::clean();
     for name in names {
-        flow.join(&rows.named(name).unwrap_or_else(Flow::unknown));
+        flow.join(&rows.named(name).unwrap_or_else(Flow::lost));
     }
     flow
 }

@@ -22,7 +22,7 @@ impl<'c> Walker<'c> {
         let mut scope = Scope::below(outer);
         self.with(node, &mut scope);
         let Some(target) = node.node("relation") else {
-            return Rows::unknown();
+            return Rows::lost();
         };
         let item = self.target(target);
         let mut given = Given::new();
@@ -54,7 +54,7 @@ impl<'c> Walker<'c> {
             }
             None => {
                 self.unresolved(target.text("relname").to_owned());
-                Rows::unknown()
+                Rows::lost()
             }
         });
         let name = target
@@ -64,7 +64,7 @@ impl<'c> Walker<'c> {
             alias: name.into(),
             schema: None,
             rows,
-            stored: true,
+            stored: self.target_relation(target).is_some_and(|relation| !relation.is_view()),
         })
     }
 
@@ -92,7 +92,7 @@ impl<'c> Walker<'c> {
         };
         let mut inner = Scope::below(scope);
         inner.item = item.clone();
-        let proposed = Rc::new(with_given(item, given));
+        let proposed = Rc::new(self.with_derived(target, with_given(item, given), given));
         inner.item.tables.push(Table {
             alias: "excluded".into(),
             schema: None,
@@ -116,16 +116,16 @@ impl<'c> Walker<'c> {
             (true, None) => return self.spill(target, &source.all()),
         };
         // A source of unknown width may fill every column.
-        let count = if source.open.is_some() || !named.is_empty() {
+        let count = if source.is_shifted() || !named.is_empty() {
             names.len()
         } else {
             source.columns.len()
         };
         for (index, name) in names.into_iter().take(count).enumerate() {
-            let flow = match (&source.open, source.columns.get(index)) {
-                (None, Some(column)) => column.flow.clone(),
-                (None, None) => Flow::clean(),
-                (Some(_), _) => source.all(),
+            let flow = match (source.is_shifted(), source.columns.get(index)) {
+                (false, Some(column)) => column.flow.clone(),
+                (false, None) => Flow::clean(),
+                (true, _) => source.all(),
             };
             self.give_one(target, &name, flow, given);
         }
@@ -184,7 +184,7 @@ impl<'c> Walker<'c> {
             if clause.has("values") {
                 let columns = clause.list("values").map(|value| self.expression(value, scope).mixed());
                 let columns = columns
-                    .map(|flow| super::scope::Column { name: "".into(), flow })
+                    .map(|flow| super::scope::Column::named("", flow))
                     .collect();
                 let named: Vec<&str> = clause.list("target_list").map(|column| column.text("name")).collect();
                 self.give(target, &named, &Rows { columns, open: None }, given);
@@ -194,12 +194,27 @@ impl<'c> Walker<'c> {
         }
     }
 
+    /// Columns that are computed from others hold what was given to those.
+    fn with_derived(&self, target: Node<'_>, mut rows: Rows, given: &Given) -> Rows {
+        let Some(relation) = self.target_relation(target) else {
+            return rows;
+        };
+        for column in &mut rows.columns {
+            let stored = relation.column(&column.name);
+            if relation.is_view() || stored.is_some_and(|stored| stored.generated.is_some()) {
+                given.values().for_each(|flow| column.flow.join(flow));
+                column.flow.bare &= given.values().all(Flow::is_clean);
+            }
+        }
+        rows
+    }
+
     /// What comes back: rows of the target, with what was just written in them, and whatever else the statement sees.
     fn returning(&mut self, node: Node<'_>, target: Node<'_>, item: Item, mut scope: Scope<'_>, given: &Given) -> Rows {
         let Some(clause) = node.node("returning_clause") else {
             return Rows::default();
         };
-        let mut rows = with_given(&item, given);
+        let mut rows = self.with_derived(target, with_given(&item, given), given);
         // A trigger can put anything into a row on its way.
         if self.target_relation(target).is_some_and(|relation| relation.active) {
             rows.columns.iter_mut().for_each(|column| {
@@ -208,16 +223,14 @@ impl<'c> Walker<'c> {
             });
         }
         let rows = Rc::new(rows);
-        let own = item
-            .tables
-            .first()
-            .map(|table| Rc::clone(&table.alias))
-            .unwrap_or_else(|| "".into());
+        let first = item.tables.first();
+        let own = first.map_or_else(|| "".into(), |table| Rc::clone(&table.alias));
+        let stored = first.is_some_and(|table| table.stored);
         let mut visible = Item::of(Table {
             alias: own,
             schema: None,
             rows: Rc::clone(&rows),
-            stored: true,
+            stored,
         });
         // MERGE lists the source before the target; `*` follows.
         let others = match node.kind() {
@@ -243,7 +256,7 @@ impl<'c> Walker<'c> {
                 alias: name.into(),
                 schema: None,
                 rows: Rc::clone(&rows),
-                stored: true,
+                stored,
             };
             // A table that is really called old or new comes first.
             visible.tables.insert(0, table);
@@ -258,9 +271,9 @@ fn with_given(item: &Item, given: &Given) -> Rows {
     let mut rows = item.rows.clone();
     for column in &mut rows.columns {
         if let Some(flow) = given.get(&column.name) {
-            let changed = !flow.is_clean();
             column.flow.join(flow);
-            column.flow.bare &= !changed;
+            // What a client gives is no stored value: shown as one, it would tell what any guess is masked as.
+            column.flow.bare = false;
         }
     }
     if let Some(open) = &mut rows.open {

@@ -14,7 +14,7 @@ impl Walker<'_> {
     /// What flows into an expression. Bare only if it is a column and nothing else.
     pub(super) fn expression(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Flow {
         if !self.step() {
-            return Flow::unknown();
+            return Flow::lost();
         }
         match node.kind() {
             "ColumnRef" => self.column_ref(node, scope),
@@ -74,7 +74,9 @@ impl Walker<'_> {
     fn sink(&mut self, node: Node<'_>, flow: &Flow) {
         let names = node.names("funcname");
         let effect = qualified(&names).map(|(schema, name)| safety(schema.as_deref(), &name));
-        if matches!(effect, Some(Safety::Effect(_))) {
+        // The seed comes out again in what `random` gives.
+        let seeds = names.last() == Some(&"setseed");
+        if seeds || matches!(effect, Some(Safety::Effect(_))) {
             self.found.sunk.extend(flow.columns().iter().copied());
         }
     }
@@ -111,7 +113,7 @@ impl Walker<'_> {
     fn sublink(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Flow {
         let rows = node
             .node("subselect")
-            .map_or_else(Rows::unknown, |query| self.query(query, scope));
+            .map_or_else(Rows::lost, |query| self.query(query, scope));
         let mut flow = node
             .node("testexpr")
             .map(|test| self.expression(test, scope))
@@ -133,7 +135,7 @@ impl Walker<'_> {
             ([name], false) => scope.column(name).unwrap_or_else(|| self.whole_row(None, name, scope)),
             ([table, column], false) => self.qualified_column(None, table, column, scope),
             ([.., schema, table, column], false) => self.qualified_column(Some(schema), table, column, scope),
-            ([], false) => Flow::unknown(),
+            ([], false) => self.lose("a column without a name"),
         };
         self.touch(&flow);
         flow
@@ -146,19 +148,22 @@ impl Walker<'_> {
             [table] => scope.table(None, table),
             [.., schema, table] => scope.table(Some(schema), table),
         };
-        table.map_or_else(Rows::unknown, |table| (*table.rows).clone())
+        match table {
+            Some(table) => (*table.rows).clone(),
+            None => Rows::open(self.lose(&names.join("."))),
+        }
     }
 
     fn whole_row(&mut self, schema: Option<&str>, name: &str, scope: &Scope<'_>) -> Flow {
-        scope
-            .table(schema, name)
-            .map_or_else(Flow::unknown, |table| table.rows.all())
-            .mixed()
+        match scope.table(schema, name) {
+            Some(table) => table.rows.all().mixed(),
+            None => self.lose(name),
+        }
     }
 
     fn qualified_column(&mut self, schema: Option<&str>, table: &str, column: &str, scope: &Scope<'_>) -> Flow {
         let Some(found) = scope.table(schema, table) else {
-            return Flow::unknown();
+            return self.lose(&format!("{table}.{column}"));
         };
         if let Some(flow) = found.column(column) {
             return flow;

@@ -10,8 +10,10 @@ pub struct Flow {
     pub bare: bool,
     /// Whether it is such a column cast to text and nothing else.
     pub as_text: bool,
-    /// Whether something else flows in that cannot be known.
+    /// Whether something else flows in that cannot be known: what code answered that nobody can see into.
     pub unknown: bool,
+    /// Whether the walk lost the thread: a name that it could not follow may mean any value that the statement reaches.
+    pub(super) lost: bool,
     /// Whether values of any column of the database may flow in: statistics of the planner.
     pub any: bool,
 }
@@ -32,6 +34,14 @@ impl Flow {
         }
     }
 
+    /// The walk lost the thread. What may flow in is filled in when all that the statement reaches is known.
+    pub(super) fn lost() -> Self {
+        Self {
+            lost: true,
+            ..Self::unknown()
+        }
+    }
+
     /// A stored column as it stands.
     pub fn column(id: ColumnId) -> Self {
         Self {
@@ -48,7 +58,7 @@ impl Flow {
 
     /// Whether nothing flows in.
     pub fn is_clean(&self) -> bool {
-        self.columns.is_empty() && !self.unknown && !self.any
+        self.columns.is_empty() && !self.unknown && !self.any && !self.lost
     }
 
     /// Adds a column; whether the value stands bare does not change.
@@ -63,6 +73,7 @@ impl Flow {
         other.columns.iter().for_each(|column| self.add(*column));
         self.unknown |= other.unknown;
         self.any |= other.any;
+        self.lost |= other.lost;
     }
 
     /// The same values in an expression: no longer bare.

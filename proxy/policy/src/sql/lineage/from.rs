@@ -11,17 +11,13 @@ use super::label;
 use super::scope::{Column, Item, Rows, Scope, Table};
 use super::walker::Walker;
 
-/// Functions that return a set of one column.
-const ONE_COLUMN: [&str; 16] = [
+/// Functions that return a set of one column, which is called as they are, or as their alias is.
+const ONE_COLUMN: [&str; 12] = [
     "generate_series",
     "generate_subscripts",
     "regexp_split_to_table",
     "regexp_matches",
     "string_to_table",
-    "json_array_elements",
-    "json_array_elements_text",
-    "jsonb_array_elements",
-    "jsonb_array_elements_text",
     "json_object_keys",
     "jsonb_object_keys",
     "jsonb_path_query",
@@ -29,6 +25,13 @@ const ONE_COLUMN: [&str; 16] = [
     "now",
     "current_setting",
     "version",
+];
+/// Functions that return a set of one column that is called `value`, whatever their alias.
+const VALUE: [&str; 4] = [
+    "json_array_elements",
+    "json_array_elements_text",
+    "jsonb_array_elements",
+    "jsonb_array_elements_text",
 ];
 /// Functions that return a set of `key` and `value`.
 const KEY_VALUE: [&str; 4] = ["json_each", "json_each_text", "jsonb_each", "jsonb_each_text"];
@@ -49,7 +52,7 @@ impl Walker<'_> {
         if !self.step() {
             return Item {
                 tables: Vec::new(),
-                rows: Rows::unknown(),
+                rows: Rows::lost(),
             };
         }
         match node.kind() {
@@ -58,7 +61,7 @@ impl Walker<'_> {
                 let scope = self.lateral(outer, beside, node.flag("lateral"));
                 let rows = node
                     .node("subquery")
-                    .map_or_else(Rows::unknown, |query| self.query(query, &scope));
+                    .map_or_else(Rows::lost, |query| self.query(query, &scope));
                 aliased(node, "", rows, false)
             }
             "RangeFunction" => {
@@ -71,12 +74,10 @@ impl Walker<'_> {
                 self.work(&flow);
                 let columns = columns_of(node)
                     .into_iter()
-                    .map(|name| Column {
-                        name,
-                        flow: flow.clone(),
-                    })
+                    .map(|name| Column::named(name, flow.clone()))
                     .collect();
-                aliased(node, "", Rows { columns, open: None }, false)
+                let name = if node.is("JsonTable") { "json_table" } else { "xmltable" };
+                aliased(node, name, Rows { columns, open: None }, false)
             }
             "RangeTableSample" => {
                 let scope = Scope::below(outer);
@@ -88,10 +89,11 @@ impl Walker<'_> {
             }
             "JoinExpr" => self.joined(node, outer, beside),
             _ => {
-                self.opaque(format!("a {} in FROM", node.kind()));
+                let what = format!("a {} in FROM", node.kind());
+                self.opaque(what.clone());
                 Item {
                     tables: Vec::new(),
-                    rows: Rows::unknown(),
+                    rows: Rows::open(self.lose_all(&what)),
                 }
             }
         }
@@ -116,7 +118,8 @@ impl Walker<'_> {
             return aliased(node, name, rows.clone(), false);
         }
         let rows = self.relation(schema, name, !node.flag("inh"));
-        let mut item = aliased(node, name, rows, true);
+        let found = self.catalog.resolve(&self.path, schema, name);
+        let mut item = aliased(node, name, rows, found.is_some_and(|relation| !relation.is_view()));
         if let (Some(schema), Some(table), None) = (schema, item.tables.first_mut(), node.node("alias")) {
             table.schema = Some(schema.into());
         }
@@ -136,26 +139,22 @@ impl Walker<'_> {
                 .chain(node.list("coldeflist"))
                 .collect();
             let one = self.function_rows(call, &definitions, scope);
-            name = label::of(call);
+            name = label::of(call).unwrap_or_default();
             rows.columns.extend(one.columns);
             if let Some(open) = one.open {
                 rows.open.get_or_insert_with(Flow::clean).join(&open);
             }
         }
         if node.flag("ordinality") && rows.open.is_none() {
-            rows.columns.push(Column {
-                name: "ordinality".into(),
-                flow: Flow::clean(),
-            });
+            rows.columns.push(Column::named("ordinality", Flow::clean()));
         }
-        // `FROM f() x` calls the one column of a scalar function x.
+        // `FROM f() x` calls the one column of a scalar function x, if the function itself has no name for it.
         let alias = node.node("alias").map(|alias| alias.text("aliasname"));
-        if let (Some(alias), [only], None) = (alias, rows.columns.as_mut_slice(), &rows.open)
+        let scalar = usize::from(node.flag("ordinality")) + 1;
+        if let (Some(alias), None) = (alias, &rows.open)
             && node.count("coldeflist") == 0
-        {
-            only.name = alias.into();
-        } else if let (Some(alias), [first, _], true, None) =
-            (alias, rows.columns.as_mut_slice(), node.flag("ordinality"), &rows.open)
+            && rows.columns.len() == scalar
+            && let Some(first) = rows.columns.first_mut().filter(|first| *first.name == *name)
         {
             first.name = alias.into();
         }
@@ -165,10 +164,7 @@ impl Walker<'_> {
     fn function_rows(&mut self, call: Node<'_>, definitions: &[Node<'_>], scope: &Scope<'_>) -> Rows {
         let flow = self.expression(call, scope).mixed();
         self.work(&flow);
-        let column = |name: &str| Column {
-            name: name.into(),
-            flow: flow.clone(),
-        };
+        let column = |name: &str| Column::named(name, flow.clone());
         if !definitions.is_empty() {
             let columns = definitions
                 .iter()
@@ -178,18 +174,26 @@ impl Walker<'_> {
         }
         let names = call.names("funcname");
         let Some((schema, name)) = qualified(&names) else {
-            // CURRENT_DATE and its like stand here as nodes of their own.
+            // CURRENT_DATE and its like stand here as nodes of their own, and casts, which may be to a row.
             return Rows {
-                columns: vec![column(&label::of(call))],
+                columns: vec![Column::row(label::of(call).unwrap_or_default(), flow)],
                 open: None,
             };
         };
         let known = safety(schema.as_deref(), &name) == Safety::Safe;
-        if known && (ONE_COLUMN.contains(&name.as_str()) || name == "unnest" && call.count("args") == 1) {
-            return Rows {
-                columns: vec![column(&name)],
-                open: None,
-            };
+        let one = |column: Column| Rows {
+            columns: vec![column],
+            open: None,
+        };
+        if known && ONE_COLUMN.contains(&name.as_str()) {
+            return one(column(&name));
+        }
+        if known && VALUE.contains(&name.as_str()) {
+            return one(column("value"));
+        }
+        // The elements of an array may be rows.
+        if known && name == "unnest" && call.count("args") == 1 {
+            return one(Column::row(name, flow));
         }
         if known && KEY_VALUE.contains(&name.as_str()) {
             return Rows {
@@ -197,10 +201,7 @@ impl Walker<'_> {
                 open: None,
             };
         }
-        Rows {
-            columns: Vec::new(),
-            open: Some(flow),
-        }
+        Rows::open(flow)
     }
 
     fn joined(&mut self, node: Node<'_>, outer: &Scope<'_>, beside: &Item) -> Item {
@@ -218,6 +219,13 @@ impl Walker<'_> {
 
         let shared = self.shared_names(node, &left.rows, &right.rows);
         let merged = self.merge(&shared, &left.rows, &right.rows);
+        // Columns that are not known may be shared, by which those that are known are compared.
+        if node.flag("is_natural") && (left.rows.unnamed().is_some() || right.rows.unnamed().is_some()) {
+            let mut compared = left.rows.all();
+            compared.join(&right.rows.all());
+            self.touch(&compared);
+            self.aside(&compared);
+        }
         let keep = |rows: &Rows| {
             let own = rows
                 .columns
@@ -278,19 +286,12 @@ impl Walker<'_> {
         for name in shared {
             let mut flow = Flow::clean();
             for side in [left, right] {
-                flow.join(
-                    &side
-                        .named(name)
-                        .or_else(|| side.open.clone())
-                        .unwrap_or_else(Flow::unknown),
-                );
+                let own = side.named(name).or_else(|| side.unnamed());
+                flow.join(&own.unwrap_or_else(|| self.lose(name)));
             }
             self.touch(&flow);
             self.aside(&flow);
-            merged.push(Column {
-                name: Rc::clone(name),
-                flow,
-            });
+            merged.push(Column::named(Rc::clone(name), flow));
         }
         merged
     }

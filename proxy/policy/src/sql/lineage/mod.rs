@@ -5,8 +5,9 @@
 //! EXPLAIN, which would run user code and print it.
 //!
 //! The default is to count everything: an expression is touched by whatever stands anywhere below it, whatever kind of node
-//! that is. What cannot be followed (an unknown name, a function that nobody vouches for) makes a flow *unknown*, never
-//! clean. Counting rows taints nothing: `count(*)` names no column.
+//! that is. What nobody can see into (a function that nobody vouches for) makes a flow *unknown*, never clean. Where the walk
+//! itself loses the thread (a name that it cannot follow, a view that it cannot read, a query too large), everything that the
+//! statement reaches flows in, and where it may reach anything, everything that is protected. Counting rows taints nothing: `count(*)` names no column.
 
 mod cte;
 mod dml;
@@ -56,9 +57,12 @@ pub struct Lineage {
     pub written: BTreeSet<Oid>,
     /// Relations that the catalog does not know.
     pub unresolved: Vec<String>,
+    /// Names that could not be followed, and what is behind them: each may mean anything that the statement reaches. A relation
+    /// that the text itself names and nobody knows is no such name: it is [`unresolved`](Self::unresolved).
+    pub lost: Vec<String>,
     /// What cannot be seen into, views that are read included: functions, triggers, definitions that do not parse.
     pub opaque: Vec<String>,
-    /// Whether values of any column may come along in some output (statistics of the planner).
+    /// Whether values of any column may come along in some output (statistics of the planner, a view that cannot be read).
     pub any: bool,
 }
 
@@ -127,7 +131,8 @@ impl Lineage {
     /// Everything that the statement touches, and more that is not known.
     pub fn everything(&self) -> Flow {
         let mut flow = Flow::unknown();
-        flow.any |= self.any;
+        // A relation that is not known may be a view of any other.
+        flow.any |= self.any || !self.unresolved.is_empty();
         for column in &self.touched {
             flow.add(*column);
         }

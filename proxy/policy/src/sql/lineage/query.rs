@@ -1,7 +1,5 @@
 //! Queries: SELECT, VALUES, set operations, and statements with RETURNING in their place.
 
-use std::rc::Rc;
-
 use crate::sql::tree::Node;
 
 use super::Flow;
@@ -16,7 +14,7 @@ impl Walker<'_> {
     /// The rows of a query within `outer`.
     pub(super) fn query(&mut self, node: Node<'_>, outer: &Scope<'_>) -> Rows {
         if !self.step() {
-            return Rows::unknown();
+            return Rows::lost();
         }
         match node.kind() {
             "SelectStmt" => {
@@ -26,8 +24,9 @@ impl Walker<'_> {
             }
             "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" => self.change(node, outer),
             _ => {
-                self.opaque(format!("a {} as a query", node.kind()));
-                Rows::unknown()
+                let what = format!("a {} as a query", node.kind());
+                self.opaque(what.clone());
+                Rows::open(self.lose_all(&what))
             }
         }
     }
@@ -45,7 +44,7 @@ impl Walker<'_> {
     fn set_operation(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Rows {
         let side = |walker: &mut Self, field: &str| {
             node.node(field)
-                .map_or_else(Rows::unknown, |query| walker.query(query, scope))
+                .map_or_else(Rows::lost, |query| walker.query(query, scope))
         };
         let mut rows = side(self, "larg");
         let right = side(self, "rarg");
@@ -64,10 +63,7 @@ impl Walker<'_> {
                 .collect();
             flows.iter().for_each(|flow| self.work(flow));
             let flows = flows.into_iter().enumerate();
-            let columns = flows.map(|(index, flow)| Column {
-                name: format!("column{}", index + 1).into(),
-                flow,
-            });
+            let columns = flows.map(|(index, flow)| Column::named(format!("column{}", index + 1), flow));
             let row = Rows {
                 columns: columns.collect(),
                 open: None,
@@ -94,6 +90,10 @@ impl Walker<'_> {
         self.conditions(node.node("having_clause"), &scope);
         self.choose(node.list("group_clause"), &rows, &scope);
         self.choose(node.list("distinct_clause"), &rows, &scope);
+        // DISTINCT without ON compares whole rows.
+        if node.has("distinct_clause") && node.list("distinct_clause").next().is_none() {
+            self.aside(&rows.all());
+        }
         self.after(node, &rows, &scope);
         rows
     }
@@ -113,6 +113,11 @@ impl Walker<'_> {
             } else {
                 Some(node)
             };
+            // ROLLUP, CUBE and lists in GROUP BY name outputs too.
+            if let Some(group) = inner.filter(|inner| matches!(inner.kind(), "GroupingSet" | "RowExpr")) {
+                self.choose(group.list("content").chain(group.list("args")), rows, scope);
+                continue;
+            }
             if let Some(flow) = inner.and_then(|inner| output(inner, rows)) {
                 self.aside(&flow);
                 // An output's alias is often a column's name too: the column is looked at as well, if there is one.
@@ -144,11 +149,11 @@ impl Walker<'_> {
             if !flow.bare && !flow.as_text {
                 self.work(&flow);
             }
-            let name: Rc<str> = match target.text("name") {
-                "" => label::of(value).into(),
-                name => name.into(),
-            };
-            rows.columns.push(Column { name, flow });
+            rows.columns.push(match (target.text("name"), label::of(value)) {
+                ("", Some(label)) => Column::named(label, flow),
+                ("", None) => Column::unnamed(flow),
+                (name, _) => Column::named(name, flow),
+            });
         }
         rows
     }
@@ -168,10 +173,7 @@ impl Walker<'_> {
                 Some(row.unwrap_or_else(|| {
                     let mut flow = self.below(value, scope);
                     flow.unknown = true;
-                    Rows {
-                        columns: Vec::new(),
-                        open: Some(flow),
-                    }
+                    Rows::open(flow)
                 }))
             }
             _ => None,

@@ -46,6 +46,15 @@ impl Walker<'_> {
         self.rows_of(relation, only)
     }
 
+    /// Whether a relation is a foreign table: its rows are what another server answers, of this database it may be.
+    fn foreign(&mut self, relation: &Relation) -> bool {
+        let foreign = relation.kind == RelationKind::ForeignTable;
+        if foreign {
+            self.opaque(format!("foreign table {}", relation.qualified()));
+        }
+        foreign
+    }
+
     /// The rows of a relation of the catalog.
     pub(super) fn rows_of(&mut self, relation: &Relation, only: bool) -> Rows {
         self.found.relations.insert(relation.oid);
@@ -53,10 +62,14 @@ impl Walker<'_> {
             RelationKind::View | RelationKind::MaterializedView => Some(self.view(relation)),
             _ => None,
         };
+        // The numbers of a sequence; its columns are not in the catalog.
+        if relation.kind == RelationKind::Sequence {
+            return Rows::open(Flow::unknown());
+        }
         let columns = relation.columns.iter().enumerate();
-        let columns = columns.map(|(index, stored)| Column {
-            name: stored.name.as_str().into(),
-            flow: self.stored_flow(relation, stored, index, below.as_deref(), only),
+        let columns = columns.map(|(index, stored)| {
+            let flow = self.stored_flow(relation, stored, index, below.as_deref(), only);
+            Column::named(stored.name.as_str(), flow)
         });
         Rows {
             columns: columns.collect(),
@@ -79,6 +92,7 @@ impl Walker<'_> {
         if relation.schema == "pg_catalog" && is_statistics(&relation.name, &stored.name) {
             flow.any = true;
         }
+        flow.unknown |= self.foreign(relation);
         if !only {
             self.add_children(relation, &stored.name, &mut flow);
         }
@@ -86,11 +100,15 @@ impl Walker<'_> {
             // The columns of a view are those of its query, in order; a definition that gives another number is not the
             // one that this catalog entry was made from.
             let inner = match rows.columns.get(index) {
-                Some(column) if rows.open.is_none() && rows.columns.len() == relation.columns.len() => {
+                Some(column) if !rows.is_shifted() && rows.columns.len() == relation.columns.len() => {
                     column.flow.clone()
                 }
                 _ => {
                     let mut all = rows.all();
+                    // The system's own are behind no definition, which is said above.
+                    if !relation.is_system() {
+                        all.join(&self.lose_all(&format!("view {}", relation.qualified())));
+                    }
                     all.unknown = true;
                     all
                 }
@@ -103,6 +121,7 @@ impl Walker<'_> {
 
     /// A scan of a parent reads its children too, and a rule may name a child's column alone.
     fn add_children(&mut self, relation: &Relation, name: &str, flow: &mut Flow) {
+        let catalog = self.catalog;
         let mut todo = self.catalog.children(relation.oid).to_vec();
         let mut seen = HashSet::from([relation.oid]);
         while let Some(oid) = todo.pop() {
@@ -110,7 +129,9 @@ impl Walker<'_> {
                 continue;
             }
             self.found.relations.insert(oid);
-            if let Some(column) = self.catalog.relation(oid).and_then(|child| child.column(name)) {
+            let child = catalog.relation(oid);
+            flow.unknown |= child.is_some_and(|child| self.foreign(child));
+            if let Some(column) = child.and_then(|child| child.column(name)) {
                 flow.add(ColumnId {
                     relation: oid,
                     column: column.attnum,
@@ -133,7 +154,11 @@ impl Walker<'_> {
     fn read_view(&mut self, relation: &Relation) -> Rows {
         let hidden = |walker: &mut Self| {
             walker.opaque(format!("view {}", relation.qualified()));
-            Rows::unknown()
+            // What is behind the system's own is known to be no column that a rule names.
+            match relation.is_system() {
+                true => Rows::open(Flow::unknown()),
+                false => Rows::open(walker.lose_all(&format!("view {}", relation.qualified()))),
+            }
         };
         if self.views.contains(&relation.oid) || self.views.len() >= MAX_VIEWS {
             return hidden(self);
@@ -162,12 +187,9 @@ impl Walker<'_> {
 
 /// A relation that the catalog does not hold. Statistics are known by name all the same.
 fn unknown_relation(schema: Option<&str>, name: &str) -> Rows {
-    let mut flow = Flow::unknown();
+    let mut flow = Flow::lost();
     flow.any = schema.is_none_or(|schema| schema == "pg_catalog") && STATISTICS.contains(&name);
-    Rows {
-        columns: Vec::new(),
-        open: Some(flow),
-    }
+    Rows::open(flow)
 }
 
 fn is_statistics(relation: &str, column: &str) -> bool {

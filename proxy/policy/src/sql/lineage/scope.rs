@@ -4,11 +4,22 @@ use std::rc::Rc;
 
 use super::Flow;
 
-/// A named column of a row source.
+/// A column of a row source.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Column {
     pub(super) name: Rc<str>,
     pub(super) flow: Flow,
+    pub(super) doubt: Doubt,
+}
+
+/// What is not known of a column. Names that no column certainly has may mean one that is in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Doubt {
+    None,
+    /// What it is called.
+    Name,
+    /// Whether it is one: it may be a row, and its fields stand in its place.
+    Width,
 }
 
 /// Rows: their columns, and whether there are more that are not known.
@@ -50,14 +61,48 @@ pub(super) struct Scope<'p> {
 /// System columns. They say where a row is, not what is in it.
 const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
 
+// === impl Column ===
+
+impl Column {
+    /// A column whose name is certain.
+    pub(super) fn named(name: impl Into<Rc<str>>, flow: Flow) -> Self {
+        Self {
+            name: name.into(),
+            flow,
+            doubt: Doubt::None,
+        }
+    }
+
+    /// A column whose name is not known.
+    pub(super) fn unnamed(flow: Flow) -> Self {
+        Self {
+            doubt: Doubt::Name,
+            ..Self::named("", flow)
+        }
+    }
+
+    /// One column of this name, or the fields of a row.
+    pub(super) fn row(name: impl Into<Rc<str>>, flow: Flow) -> Self {
+        Self {
+            doubt: Doubt::Width,
+            ..Self::named(name, flow)
+        }
+    }
+}
+
 // === impl Rows ===
 
 impl Rows {
     /// Rows of which nothing is known.
-    pub(super) fn unknown() -> Self {
+    pub(super) fn lost() -> Self {
+        Self::open(Flow::lost())
+    }
+
+    /// Rows of columns that are not known, into each of which this flows.
+    pub(super) fn open(flow: Flow) -> Self {
         Self {
             columns: Vec::new(),
-            open: Some(Flow::unknown()),
+            open: Some(flow),
         }
     }
 
@@ -82,27 +127,41 @@ impl Rows {
         Some(flow)
     }
 
+    /// What a name may mean that no column certainly has: the columns that are not known.
+    pub(super) fn unnamed(&self) -> Option<Flow> {
+        let mut doubtful = self.columns.iter().filter(|column| column.doubt > Doubt::None).peekable();
+        if self.open.is_none() && doubtful.peek().is_none() {
+            return None;
+        }
+        let mut flow = self.open.clone().unwrap_or_default();
+        doubtful.for_each(|column| flow.join(&column.flow));
+        Some(flow.mixed())
+    }
+
+    /// Whether it is not known which place any column has.
+    pub(super) fn is_shifted(&self) -> bool {
+        self.open.is_some() || self.columns.iter().any(|column| column.doubt == Doubt::Width)
+    }
+
     /// Gives the columns other names, from the first on.
     pub(super) fn rename<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        let anywhere = self.is_shifted().then(|| self.all());
         for (index, name) in names.enumerate() {
-            match self.columns.get_mut(index) {
-                Some(column) => column.name = name.into(),
-                // A column of an open row source that the alias list names.
-                None => {
-                    if let Some(open) = &self.open {
-                        self.columns.push(Column {
-                            name: name.into(),
-                            flow: open.clone(),
-                        });
-                    }
+            match (self.columns.get_mut(index), &anywhere) {
+                (Some(column), None) => {
+                    column.name = name.into();
+                    column.doubt = Doubt::None;
                 }
+                (Some(column), Some(all)) => *column = Column::row(name, all.clone()),
+                (None, Some(all)) => self.columns.push(Column::row(name, all.clone())),
+                (None, None) => {}
             }
         }
     }
 
     /// Lets rows of a set operation flow in, by position.
     pub(super) fn join(&mut self, other: &Rows) {
-        if self.open.is_some() || other.open.is_some() || self.columns.len() != other.columns.len() {
+        if self.is_shifted() || other.is_shifted() || self.columns.len() != other.columns.len() {
             let mut all = self.all();
             all.join(&other.all());
             self.columns.iter_mut().for_each(|column| column.flow = all.clone());
@@ -131,7 +190,8 @@ impl Table {
         if self.stored && SYSTEM_COLUMNS.contains(&name) {
             return Some(Flow::clean());
         }
-        self.rows.open.clone()
+        // A function in disguise works on the whole row.
+        self.rows.unnamed().map(|_| self.rows.all())
     }
 }
 
@@ -173,18 +233,23 @@ impl<'p> Scope<'p> {
         if let Some(flow) = self.item.rows.named(name) {
             return Some(flow);
         }
-        if SYSTEM_COLUMNS.contains(&name) && self.item.tables.iter().any(|table| table.stored) {
-            return Some(Flow::clean());
+        let outer = self.parent.and_then(|parent| parent.column(name));
+        let mut own = if SYSTEM_COLUMNS.contains(&name) && self.item.tables.iter().any(|table| table.stored) {
+            Flow::clean()
+        } else if let Some(unnamed) = self.item.rows.unnamed() {
+            // The alias of something whose columns are not known is no column of it, but the whole of it.
+            match self.item.tables.iter().rev().find(|table| table.is_called(None, name)) {
+                Some(table) => table.rows.all(),
+                None => unnamed,
+            }
+        } else {
+            return outer;
+        };
+        // It may not be there after all; then the name means what it means outside.
+        if let Some(outer) = outer {
+            own.join(&outer);
         }
-        // The alias of something whose columns are not known is no column of it, but the whole of it.
-        if let Some(open) = &self.item.rows.open {
-            return Some(
-                self.table(None, name)
-                    .map_or_else(|| open.clone(), |table| table.rows.all())
-                    .mixed(),
-            );
-        }
-        self.parent.and_then(|parent| parent.column(name))
+        Some(own.mixed())
     }
 
     /// The table that a qualification means.

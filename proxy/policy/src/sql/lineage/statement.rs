@@ -1,20 +1,24 @@
 //! Statements: which query's rows come back, and what is made of them.
 
+use std::rc::Rc;
+
 use crate::catalog::ColumnId;
 use crate::sql::tree::Node;
 
-use super::scope::{Column, Rows, Scope};
+use super::scope::{Column, Doubt, Item, Rows, Scope, Table};
 use super::walker::Walker;
 use super::{Created, Flow, Lineage, Output};
 
 impl Walker<'_> {
     /// The lineage of a whole statement.
     pub(super) fn statement(mut self, root: Node<'_>) -> Lineage {
+        self.fill(root.size());
         let rows = self.outputs(root);
         if let Some(rows) = &rows {
             self.touch(&rows.all());
         }
         self.found.outputs = rows.and_then(|rows| outputs(&rows));
+        self.settle();
         self.found
     }
 
@@ -33,12 +37,12 @@ impl Walker<'_> {
             "CreateTableAsStmt" => {
                 let rows = query("query")
                     .and_then(|query| self.outputs(query))
-                    .unwrap_or_else(Rows::unknown);
+                    .unwrap_or_else(Rows::lost);
                 let into = query("into")?;
                 self.create(into.node("rel"), &into.names("col_names"), rows, false)
             }
             "ViewStmt" => {
-                let rows = query("query").map_or_else(Rows::unknown, |query| self.query(query, &Scope::default()));
+                let rows = query("query").map_or_else(Rows::lost, |query| self.query(query, &Scope::default()));
                 self.create(query("view"), &node.names("aliases"), rows, true)
             }
             "PrepareStmt" | "DeclareCursorStmt" => {
@@ -52,6 +56,11 @@ impl Walker<'_> {
             "CreateStmt" => {
                 self.everything_below(node);
                 self.found.created = empty(node);
+                Some(Rows::default())
+            }
+            "RefreshMatViewStmt" => {
+                self.everything_below(node);
+                self.refreshed(node);
                 Some(Rows::default())
             }
             "CopyStmt" => Some(self.copy(node)),
@@ -83,7 +92,7 @@ impl Walker<'_> {
             temporary: is_temporary(relation),
             view,
             filled: true,
-            columns: outputs(&rows),
+            columns: outputs(&rows).filter(|_| rows.columns.iter().all(|column| column.doubt == Doubt::None)),
         });
         Some(Rows::default())
     }
@@ -93,12 +102,12 @@ impl Walker<'_> {
             return self.query(query, &Scope::default());
         }
         let Some(target) = node.node("relation") else {
-            return Rows::unknown();
+            return Rows::lost();
         };
         let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
         let Some(relation) = self.catalog.resolve(&self.path, schema, target.text("relname")) else {
             self.unresolved(target.text("relname").to_owned());
-            return Rows::unknown();
+            return Rows::lost();
         };
         // COPY of a table reads that table alone, but partitions are read through their parent nowhere either.
         let rows = self.rows_of(relation, false);
@@ -125,12 +134,28 @@ impl Walker<'_> {
                 self.opaque(format!("triggers or rules of {}", relation.qualified()));
             }
             ids.iter().for_each(|(_, id)| self.assign(*id, &Flow::clean()));
-            let mut scope = Scope::default();
-            scope.item.rows = rows;
+            let scope = itself(target, rows);
             self.conditions(node.node("where_clause"), &scope);
             return Rows::default();
         }
         copied(&rows, &named, &ids)
+    }
+
+    /// REFRESH copies what the view's query gives now, which its name need not have meant when it was made.
+    fn refreshed(&mut self, node: Node<'_>) {
+        let Some(target) = node.node("relation") else { return };
+        let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
+        let Some(relation) = self.catalog.resolve(&self.path, schema, target.text("relname")) else {
+            return;
+        };
+        let rows = self.rows_of(relation, false);
+        for (stored, column) in relation.columns.iter().zip(&rows.columns) {
+            let id = ColumnId {
+                relation: relation.oid,
+                column: stored.attnum,
+            };
+            self.assign(id, &column.flow.clone().mixed());
+        }
     }
 
     /// `ALTER COLUMN … TYPE … USING` moves values from column to column.
@@ -142,8 +167,8 @@ impl Walker<'_> {
         let Some(relation) = self.catalog.resolve(&self.path, schema, target.text("relname")) else {
             return;
         };
-        let mut scope = Scope::default();
-        scope.item.rows = self.rows_of(relation, false);
+        let rows = self.rows_of(relation, false);
+        let scope = itself(target, rows);
         for command in node.list("cmds") {
             let using = command
                 .node("def")
@@ -178,6 +203,18 @@ impl Walker<'_> {
             todo.extend(node.children());
         }
     }
+}
+
+/// A relation that expressions are about, with its own name before its columns or without.
+fn itself(target: Node<'_>, rows: Rows) -> Scope<'static> {
+    let mut scope = Scope::default();
+    scope.item = Item::of(Table {
+        alias: target.text("relname").into(),
+        schema: None,
+        rows: Rc::new(rows),
+        stored: true,
+    });
+    scope
 }
 
 /// A generated column, whose expression is not followed here; an identity has none.
@@ -230,10 +267,9 @@ fn copied(rows: &Rows, named: &[&str], ids: &[(String, ColumnId)]) -> Rows {
         true => ids.iter().map(|(name, _)| name.as_str()).collect(),
         false => named.to_vec(),
     };
-    let columns = names.into_iter().map(|name| Column {
-        name: name.into(),
-        flow: rows.named(name).unwrap_or_else(Flow::unknown),
-    });
+    let columns = names
+        .into_iter()
+        .map(|name| Column::named(name, rows.named(name).unwrap_or_else(Flow::lost)));
     Rows {
         columns: columns.collect(),
         open: None,
@@ -243,16 +279,15 @@ fn copied(rows: &Rows, named: &[&str], ids: &[(String, ColumnId)]) -> Rows {
 /// EXPLAIN prints conditions with constants folded by user code.
 fn plan() -> Rows {
     Rows {
-        columns: vec![Column {
-            name: "QUERY PLAN".into(),
-            flow: Flow::unknown(),
-        }],
+        columns: vec![Column::named("QUERY PLAN", Flow::unknown())],
         open: None,
     }
 }
 
 fn outputs(rows: &Rows) -> Option<Vec<Output>> {
-    if rows.open.is_some() {
+    // A row of no fields would move what comes after it, if another has two.
+    let rows_of_rows = rows.columns.iter().filter(|column| column.doubt == Doubt::Width);
+    if rows.open.is_some() || rows_of_rows.count() > 1 {
         return None;
     }
     let each = rows.columns.iter().map(|column| Output {

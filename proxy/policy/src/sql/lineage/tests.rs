@@ -404,8 +404,8 @@ fn views_are_read_through() {
         ("select x, y from v_deep", "=s ~s"),
         ("select a from v_both", "~s"),
         ("select a, b from v_leak", "-? -"),
-        ("select a from v_hidden", "-?"),
-        ("select a from v_loop", "-?"),
+        ("select a from v_hidden", "-?!"),
+        ("select a from v_loop", "-?!"),
         ("select tax from m_cust", "=s"),
         (
             "select lower(v.tax_ref) from v_cust v join customers c on c.id = v.id",
@@ -422,12 +422,12 @@ fn what_cannot_be_known_is_never_clean() {
         ("select leak(ssn) from customers", "~s?"),
         ("select c.leak from customers c", "~sn?"),
         ("select leak(c) from customers c", "~sn?"),
-        ("select leak from customers", "-?"),
-        ("select nosuch from customers", "-?"),
-        ("select x from nosuch", "-?"),
-        ("select nosuch.x, customers.ssn from nosuch, customers", "-? =s"),
-        ("select * from nosuch", "*-?"),
-        ("select * from nosuch, customers", "*~sn?"),
+        ("select leak from customers", "~sn?"),
+        ("select nosuch from customers", "~sn?"),
+        ("select x from nosuch", "-?!"),
+        ("select nosuch.x, customers.ssn from nosuch, customers", "~sn?! =s"),
+        ("select * from nosuch", "*-?!"),
+        ("select * from nosuch, customers", "*~sn?!"),
         (
             "select x from dblink('dbname=x','select ssn from customers') t(x text)",
             "-?",
@@ -705,10 +705,69 @@ fn a_query_too_large_to_follow_is_unknown() {
         format!("with recursive r{n}(a) as (select x.* from ({inner}) x, ({inner}) z union all select r{n}.a from r{n}, ({inner}) y) select a from r{n}")
     });
     let found = trace(&recursive);
+    assert!(found.any);
     assert!(found.opaque.contains(&"a query too large to follow".to_owned()));
     assert!(
         found
             .outputs
             .is_none_or(|outputs| outputs.iter().all(|output| output.flow.unknown))
     );
+}
+
+#[test]
+fn a_long_list_is_followed_to_its_end() {
+    let list = vec!["1"; 100_000].join(",");
+    let found = trace(&format!("select 1 in ({list}), reverse(ssn), name from customers"));
+    let flows: Vec<String> = found.outputs.unwrap().iter().map(|output| show(&output.flow)).collect();
+    assert_eq!(flows, ["-", "~s", "-"]);
+    assert!(found.opaque.is_empty());
+}
+
+#[test]
+fn what_hides_a_name_does_not_hide_what_it_means() {
+    check(&[
+        // Columns of a function that are not known do not stand for those outside.
+        ("select (select reverse(ssn) from pg_get_keywords() limit 1) from customers", "~s"),
+        // A view has no system columns.
+        (
+            "select (select reverse(xmin) from v_cust limit 1) from (select ssn as xmin from customers) q",
+            "~s",
+        ),
+        // Names that are not known for certain may be the one, or one outside.
+        (
+            "select (select reverse(xmlforest::text) from (select xmlforest(ssn) from customers) q limit 1) from (select 1 as xmlforest) z",
+            "~s",
+        ),
+        ("select reverse(text) from (select (case when true then ssn end)::text from customers) q", "~s"),
+        (
+            "select reverse(value) from jsonb_array_elements_text((select jsonb_agg(ssn) from customers))",
+            "~s",
+        ),
+        (
+            "select reverse(value) from jsonb_array_elements_text((select jsonb_agg(ssn) from customers)) e",
+            "~s",
+        ),
+        ("select reverse(ssn) from unnest((select array_agg(c) from customers c)) u", "~sn"),
+        (
+            "select reverse(ssn) from cast((select c from customers c limit 1) as customers) u",
+            "~sn",
+        ),
+        // An alias list counts from the first column of the function.
+        (
+            "select reverse(h) from (pg_get_keywords() k cross join customers) as j(a, b, c, d, e, f, g, h)",
+            "~sn",
+        ),
+        (
+            "select b from rows from (unnest((select array_agg(c) from customers c)), generate_series(1, 2)) as t(a, b)",
+            "~sn",
+        ),
+        ("select current_date, x from (select current_date as x, ssn from customers) q", "- -"),
+        ("select \"?column?\" from (select ssn || 'a' from customers) q", "~s"),
+    ]);
+    let found = trace("select 1 from customers where exists (select from pg_get_keywords() where ssn like '5%')");
+    assert_eq!(letters(&found.elsewhere), "s");
+    let found = trace("select id from customers natural join jsonb_populate_recordset(null::acct, '[]') p");
+    assert_eq!(letters(&found.elsewhere), "sn");
+    assert_eq!(trace("select nosuch from customers").lost, ["nosuch"]);
+    assert!(trace("select word from pg_get_keywords()").lost.is_empty());
 }

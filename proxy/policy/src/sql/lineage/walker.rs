@@ -9,8 +9,10 @@ use crate::sql::tree::Node;
 use super::scope::Rows;
 use super::{Flow, Lineage, Spilled};
 
-/// How many nodes a walk visits before it gives up: recursion within views within recursion multiplies.
-const FUEL: u32 = 200_000;
+/// How many nodes a walk visits before it gives up, beside a few times those of the statement itself: recursion within views
+/// within recursion multiplies, a long list does not.
+const FUEL: usize = 200_000;
+const PER_NODE: usize = 4;
 
 /// A walk over one statement and the views it reads.
 pub(super) struct Walker<'c> {
@@ -21,7 +23,7 @@ pub(super) struct Walker<'c> {
     /// Views that are being read just now, outermost first.
     pub(super) views: Vec<Oid>,
     pub(super) known_views: HashMap<Oid, Rc<Rows>>,
-    fuel: u32,
+    fuel: usize,
 }
 
 // === impl Walker ===
@@ -38,7 +40,12 @@ impl<'c> Walker<'c> {
         }
     }
 
-    /// Takes one step; false when the walk has gone on for too long, and everything is unknown from here on.
+    /// Lets the walk go on for as long as a statement of this size may take.
+    pub(super) fn fill(&mut self, nodes: usize) {
+        self.fuel = self.fuel.saturating_add(nodes.saturating_mul(PER_NODE));
+    }
+
+    /// Takes one step; false when the walk has gone on for too long, and everything is lost from here on.
     pub(super) fn step(&mut self) -> bool {
         if self.fuel == 0 {
             return false;
@@ -46,8 +53,57 @@ impl<'c> Walker<'c> {
         self.fuel -= 1;
         if self.fuel == 0 {
             self.opaque("a query too large to follow".to_owned());
+            self.lose_all("a query too large to follow");
         }
         true
+    }
+
+    /// Notes a name that could not be followed. It means something that the statement reaches.
+    pub(super) fn lose(&mut self, name: &str) -> Flow {
+        if !self.found.lost.iter().any(|lost| lost == name) {
+            self.found.lost.push(name.to_owned());
+        }
+        Flow::lost()
+    }
+
+    /// Notes something that may reach anything in the database.
+    pub(super) fn lose_all(&mut self, what: &str) -> Flow {
+        self.found.any = true;
+        let mut flow = self.lose(what);
+        flow.any = true;
+        flow
+    }
+
+    /// Lets everything that the statement reaches flow into whatever was lost, now that all of it is known.
+    pub(super) fn settle(&mut self) {
+        let catalog = self.catalog;
+        let relations = self.found.relations.iter().filter_map(|oid| catalog.relation(*oid));
+        let reached: Vec<ColumnId> = relations
+            .flat_map(|relation| {
+                relation.columns.iter().map(|column| ColumnId {
+                    relation: relation.oid,
+                    column: column.attnum,
+                })
+            })
+            .collect();
+        // A relation that is not known here may be a view of any other.
+        let any = self.found.any || !self.found.unresolved.is_empty();
+        let found = &mut self.found;
+        let made = found.created.iter_mut().flat_map(|created| created.columns.iter_mut());
+        let outputs = found.outputs.iter_mut().chain(made).flatten();
+        let flows = outputs
+            .map(|output| &mut output.flow)
+            .chain(found.assigned.values_mut())
+            .chain(found.spilled.iter_mut().map(|spilled| &mut spilled.flow));
+        for flow in flows.filter(|flow| flow.lost) {
+            reached.iter().for_each(|column| flow.add(*column));
+            flow.any |= any;
+            flow.bare = false;
+            flow.as_text = false;
+        }
+        if !found.lost.is_empty() {
+            found.touched.extend(reached);
+        }
     }
 
     /// Notes that columns stand in the statement.
@@ -96,8 +152,11 @@ impl<'c> Walker<'c> {
         }
     }
 
-    /// Notes a relation that the catalog does not know.
+    /// Notes a relation that the catalog does not know. Where a view names it, it is there all the same.
     pub(super) fn unresolved(&mut self, name: String) {
+        if !self.views.is_empty() {
+            self.lose_all(&format!("relation {name}"));
+        }
         if !self.found.unresolved.contains(&name) {
             self.found.unresolved.push(name);
         }
