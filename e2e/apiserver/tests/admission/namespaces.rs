@@ -64,13 +64,26 @@ pub fn try_all(stage: &mut Stage) -> Result<()> {
 /// Puts there for real what the cases are about, each by whom it belongs to.
 fn furnish(stage: &Stage, table: &Table) -> Result<()> {
     let create = ["create", "-f", "-"];
-    for object in ["carrier", "deployment", "key"] {
+    for object in ["carrier", "deployment", "key", "service", "network", "role", "revision"] {
         stage.act("operator", &create, &table.objects[object].to_string())?;
     }
     stage.act("replicaset-controller", &create, &table.objects["pod"].to_string())?;
-    for object in ["connection", "sink", "rule", "readable", "other-pod"] {
+    stage.act("statefulset-controller", &create, &table.objects["claim"].to_string())?;
+    for object in ["connection", "sink", "rule", "readable", "other-pod", "snapshots"] {
         stage.act("admin", &create, &table.objects[object].to_string())?;
     }
+    let snapshots = "crd/volumesnapshots.snapshot.storage.k8s.io";
+    stage.act(
+        "admin",
+        &["wait", "--for=condition=Established", snapshots, "--timeout=30s"],
+        "",
+    )?;
+    let mut of_somebody = table.objects["revision"].clone();
+    merge(
+        &mut of_somebody,
+        &json!({"metadata": {"name": "of-somebody", "labels": null}}),
+    );
+    stage.act("admin", &create, &of_somebody.to_string())?;
     let connections = json!({"status": {"connections": 2}}).to_string();
     stage.act(
         "operator",
@@ -116,7 +129,7 @@ fn furnish(stage: &Stage, table: &Table) -> Result<()> {
             "role",
             "proxies",
             "--verb=*",
-            "--resource=pods/proxy,services/proxy,pods/portforward,pods/exec",
+            "--resource=pods/proxy,services/proxy,pods/portforward,pods/exec,persistentvolumeclaims",
         ],
         "",
     )?;
