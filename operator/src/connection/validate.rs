@@ -125,10 +125,7 @@ impl Validated {
         self.problems.iter().any(|problem| {
             matches!(
                 problem.reason,
-                Reason::SecretMissing
-                    | Reason::HostNotPermitted
-                    | Reason::ColumnsNotKnown
-                    | Reason::CertificateExpired
+                Reason::SecretMissing | Reason::HostNotPermitted | Reason::ColumnsNotKnown | Reason::CertificateExpired
             )
         })
     }

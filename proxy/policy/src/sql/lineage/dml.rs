@@ -183,9 +183,7 @@ impl<'c> Walker<'c> {
             self.conditions(clause.node("condition"), scope);
             if clause.has("values") {
                 let columns = clause.list("values").map(|value| self.expression(value, scope).mixed());
-                let columns = columns
-                    .map(|flow| super::scope::Column::named("", flow))
-                    .collect();
+                let columns = columns.map(|flow| super::scope::Column::named("", flow)).collect();
                 let named: Vec<&str> = clause.list("target_list").map(|column| column.text("name")).collect();
                 self.give(target, &named, &Rows { columns, open: None }, given);
             } else {

@@ -35,6 +35,8 @@ const VALUE: [&str; 4] = [
 ];
 /// Functions that return a set of `key` and `value`.
 const KEY_VALUE: [&str; 4] = ["json_each", "json_each_text", "jsonb_each", "jsonb_each_text"];
+/// Functions that return an array of texts.
+const TEXT_ARRAYS: [&str; 3] = ["string_to_array", "regexp_split_to_array", "regexp_match"];
 
 impl Walker<'_> {
     /// All items of a FROM list, each seeing those before it where the grammar lets it.
@@ -193,7 +195,10 @@ impl Walker<'_> {
         }
         // The elements of an array may be rows.
         if known && name == "unnest" && call.count("args") == 1 {
-            return one(Column::row(name, flow));
+            return one(match call.list("args").all(is_array_of_texts) {
+                true => column(&name),
+                false => Column::row(name, flow.clone()),
+            });
         }
         if known && KEY_VALUE.contains(&name.as_str()) {
             return Rows {
@@ -310,6 +315,15 @@ fn aliased(node: Node<'_>, name: &str, mut rows: Rows, stored: bool) -> Item {
         rows: Rc::new(rows),
         stored,
     })
+}
+
+/// Whether an expression is an array whose elements are certainly no rows.
+fn is_array_of_texts(node: Node<'_>) -> bool {
+    let names = node.names("funcname");
+    node.is("FuncCall")
+        && qualified(&names).is_some_and(|(schema, name)| {
+            safety(schema.as_deref(), &name) == Safety::Safe && TEXT_ARRAYS.contains(&name.as_str())
+        })
 }
 
 /// Column names of XMLTABLE and JSON_TABLE, nested ones included, in order.

@@ -129,7 +129,11 @@ impl Rows {
 
     /// What a name may mean that no column certainly has: the columns that are not known.
     pub(super) fn unnamed(&self) -> Option<Flow> {
-        let mut doubtful = self.columns.iter().filter(|column| column.doubt > Doubt::None).peekable();
+        let mut doubtful = self
+            .columns
+            .iter()
+            .filter(|column| column.doubt > Doubt::None)
+            .peekable();
         if self.open.is_none() && doubtful.peek().is_none() {
             return None;
         }

@@ -727,7 +727,10 @@ fn a_long_list_is_followed_to_its_end() {
 fn what_hides_a_name_does_not_hide_what_it_means() {
     check(&[
         // Columns of a function that are not known do not stand for those outside.
-        ("select (select reverse(ssn) from pg_get_keywords() limit 1) from customers", "~s"),
+        (
+            "select (select reverse(ssn) from pg_get_keywords() limit 1) from customers",
+            "~s",
+        ),
         // A view has no system columns.
         (
             "select (select reverse(xmin) from v_cust limit 1) from (select ssn as xmin from customers) q",
@@ -738,7 +741,10 @@ fn what_hides_a_name_does_not_hide_what_it_means() {
             "select (select reverse(xmlforest::text) from (select xmlforest(ssn) from customers) q limit 1) from (select 1 as xmlforest) z",
             "~s",
         ),
-        ("select reverse(text) from (select (case when true then ssn end)::text from customers) q", "~s"),
+        (
+            "select reverse(text) from (select (case when true then ssn end)::text from customers) q",
+            "~s",
+        ),
         (
             "select reverse(value) from jsonb_array_elements_text((select jsonb_agg(ssn) from customers))",
             "~s",
@@ -747,7 +753,10 @@ fn what_hides_a_name_does_not_hide_what_it_means() {
             "select reverse(value) from jsonb_array_elements_text((select jsonb_agg(ssn) from customers)) e",
             "~s",
         ),
-        ("select reverse(ssn) from unnest((select array_agg(c) from customers c)) u", "~sn"),
+        (
+            "select reverse(ssn) from unnest((select array_agg(c) from customers c)) u",
+            "~sn",
+        ),
         (
             "select reverse(ssn) from cast((select c from customers c limit 1) as customers) u",
             "~sn",
@@ -761,7 +770,10 @@ fn what_hides_a_name_does_not_hide_what_it_means() {
             "select b from rows from (unnest((select array_agg(c) from customers c)), generate_series(1, 2)) as t(a, b)",
             "~sn",
         ),
-        ("select current_date, x from (select current_date as x, ssn from customers) q", "- -"),
+        (
+            "select current_date, x from (select current_date as x, ssn from customers) q",
+            "- -",
+        ),
         ("select \"?column?\" from (select ssn || 'a' from customers) q", "~s"),
     ]);
     let found = trace("select 1 from customers where exists (select from pg_get_keywords() where ssn like '5%')");
