@@ -257,7 +257,7 @@ fn every_event_is_written_canonically_and_read_back() {
         assert_eq!((header.kind.as_str(), header.source.seq), (event.kind(), 41));
         kinds.insert(event.kind());
     }
-    assert_eq!(kinds.len(), 19, "an example of each kind");
+    assert_eq!(kinds.len(), 20, "an example of each kind");
 }
 
 #[test]

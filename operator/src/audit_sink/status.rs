@@ -30,15 +30,19 @@ pub fn status(
     now: &Time,
 ) -> Written {
     let mut findings = vec![validated.accepted.clone()];
-    if validated.plan.is_some() {
-        findings.push(programmed(found.stateful_set.as_deref()));
-        findings.push(consistent(found.sight.as_ref()));
-    }
-    let mut sum = ready(&findings);
     // Consistency is part of Ready and not a condition of its own; its reason stands there.
+    let mut parts = findings.clone();
     if validated.plan.is_some() {
-        findings.pop();
+        let programmed = programmed(found.stateful_set.as_deref());
+        findings.push(programmed.clone());
+        let log = consistent(found.sight.as_ref());
+        // A recorder whose log is not believed gets no permit, and so is never ready: what is wrong is the log.
+        match log.reason == Reason::Inconsistent {
+            true => parts.extend([log, programmed]),
+            false => parts.extend([programmed, log]),
+        }
     }
+    let mut sum = ready(&parts);
     if sum.truth != crate::shared::conditions::Truth::True && sum.message.is_empty() {
         sum.message = "not ready".to_owned();
     }
