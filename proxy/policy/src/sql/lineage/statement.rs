@@ -207,14 +207,16 @@ impl Walker<'_> {
 
 /// A relation that expressions are about, with its own name before its columns or without.
 fn itself(target: Node<'_>, rows: Rows) -> Scope<'static> {
-    let mut scope = Scope::default();
-    scope.item = Item::of(Table {
+    let item = Item::of(Table {
         alias: target.text("relname").into(),
         schema: None,
         rows: Rc::new(rows),
         stored: true,
     });
-    scope
+    Scope {
+        item,
+        ..Scope::default()
+    }
 }
 
 /// A generated column, whose expression is not followed here; an identity has none.
