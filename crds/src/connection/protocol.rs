@@ -51,7 +51,8 @@ pub enum AlwaysDenied {
     SignalBackends,
     /// Logical decoding, replication slots and origins.
     Replication,
-    /// Functions in C or an untrusted language.
+    /// Code that cannot be read: functions in C or another language than SQL and PL/pgSQL, languages, foreign data wrappers, and
+    /// extensions that PostgreSQL does not call trusted.
     UntrustedFunctions,
 }
 

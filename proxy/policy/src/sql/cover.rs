@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::catalog::Catalog;
 use crate::mask::ProtectedColumns;
 
+use super::parser::Backslash;
 use super::secrets::{HIDDEN, Piece, pieces};
 use super::tree::Node;
 use super::{Lineage, Statement};
@@ -338,7 +339,7 @@ impl Walk<'_> {
 fn without(text: &str, places: &BTreeSet<usize>) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let (mut at, mut found) = (0, 0);
-    for piece in pieces(text) {
+    for piece in pieces(text, Backslash::Literal) {
         match piece {
             Piece::Literal(literal) => {
                 let hide = places.contains(&at);
@@ -386,7 +387,7 @@ fn number(text: &str) -> Option<usize> {
 /// The text without any literal.
 fn without_literals(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for piece in pieces(text) {
+    for piece in pieces(text, Backslash::Literal) {
         match piece {
             Piece::Literal(literal) => out.extend([literal.open, HIDDEN, literal.close]),
             Piece::Comment(comment) => out.push_str(comment),

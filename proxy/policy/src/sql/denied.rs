@@ -16,13 +16,40 @@ pub struct Denied {
     pub what: String,
 }
 
-/// Languages whose functions cannot leave the database. `c` and `internal` are code of the server itself, and what is not
-/// listed is taken for untrusted.
-const TRUSTED_LANGUAGES: [&str; 6] = ["sql", "plpgsql", "plperl", "pltcl", "plv8", "plrust"];
+/// Languages whose bodies can be read, and so searched for what is refused here. `c` and `internal` are code of the server
+/// itself; what a body in any other language hands to the database is not known.
+const READABLE_LANGUAGES: [&str; 2] = ["sql", "plpgsql"];
+
+/// Extensions that give nobody more than the database's own rules allow: PostgreSQL's control files call them trusted.
+const TRUSTED_EXTENSIONS: [&str; 19] = [
+    "btree_gin",
+    "btree_gist",
+    "citext",
+    "cube",
+    "dict_int",
+    "fuzzystrmatch",
+    "hstore",
+    "intarray",
+    "isn",
+    "ltree",
+    "pg_trgm",
+    "pgcrypto",
+    "plpgsql",
+    "seg",
+    "tablefunc",
+    "tcn",
+    "unaccent",
+    "uuid-ossp",
+    "vector",
+];
 
 /// Foreign data wrappers that read files or run programs of the server.
 const FILE_WRAPPERS: [&str; 1] = ["file_fdw"];
 
+/// Options of a foreign table that name a file or a program.
+const FILE_OPTIONS: [&str; 2] = ["filename", "program"];
+
+const OBJECT_LANGUAGE: i64 = 22;
 const OBJECT_ROLE: i64 = 34;
 const VALUE: i64 = 1;
 
@@ -77,7 +104,7 @@ const PREFIXES: [(&str, AlwaysDenied); 8] = [
 // === impl Denied ===
 
 impl Denied {
-    fn new(class: AlwaysDenied, what: impl Into<String>) -> Self {
+    pub(super) fn new(class: AlwaysDenied, what: impl Into<String>) -> Self {
         Self {
             class,
             what: what.into(),
@@ -99,9 +126,7 @@ impl Denied {
                 "other sessions and the server itself cannot be signalled through this door"
             }
             AlwaysDenied::Replication => "replication and logical decoding would carry rows past the mask",
-            AlwaysDenied::UntrustedFunctions => {
-                "functions in C or an untrusted language run outside the database's rules"
-            }
+            AlwaysDenied::UntrustedFunctions => "code that the door cannot read runs outside the database's rules",
         };
         format!("{} is always refused here: {why}", self.what)
     }
@@ -117,7 +142,7 @@ pub(super) fn of(node: Node<'_>, setting: Option<&str>) -> Option<Denied> {
         "DropRoleStmt" => Denied::new(Class::Roles, "DROP ROLE"),
         "GrantRoleStmt" => Denied::new(Class::Roles, "GRANT or REVOKE of a role"),
         "RenameStmt" if node.int("rename_type") == OBJECT_ROLE => Denied::new(Class::Roles, "ALTER ROLE"),
-        "VariableSetStmt" => return role_setting(node.text("name"), node.int("kind") == VALUE, node),
+        "VariableSetStmt" => return role_setting(node.text("name"), node.int("kind") == VALUE && !is_none(node)),
         "AlterSystemStmt" => Denied::new(Class::AlterSystem, "ALTER SYSTEM"),
         "LoadStmt" => Denied::new(Class::Load, "LOAD"),
         "CopyStmt" if node.flag("is_program") => Denied::new(Class::ServerFiles, "COPY with PROGRAM"),
@@ -131,8 +156,25 @@ pub(super) fn of(node: Node<'_>, setting: Option<&str>) -> Option<Denied> {
         "CreatePublicationStmt" | "AlterPublicationStmt" => Denied::new(Class::Replication, "a PUBLICATION"),
         "CreateFunctionStmt" => return untrusted(node, "options", "CREATE FUNCTION"),
         "DoStmt" => return untrusted(node, "args", "DO"),
-        "CreatePLangStmt" if !node.flag("pltrusted") => Denied::new(Class::UntrustedFunctions, "CREATE LANGUAGE"),
+        "CreatePLangStmt" => Denied::new(Class::UntrustedFunctions, "CREATE LANGUAGE"),
+        // A trusted language under the name of an untrusted one, or the other way round.
+        "RenameStmt" if node.int("rename_type") == OBJECT_LANGUAGE => {
+            Denied::new(Class::UntrustedFunctions, "ALTER LANGUAGE")
+        }
+        "CreateExtensionStmt" if !is_trusted_extension(node.text("extname")) => Denied::new(
+            Class::UntrustedFunctions,
+            format!("CREATE EXTENSION {}", node.text("extname")),
+        ),
+        "CreateFdwStmt" | "AlterFdwStmt" => Denied::new(Class::UntrustedFunctions, "a FOREIGN DATA WRAPPER"),
+        "CreateForeignTableStmt" | "AlterTableCmd" if names_file(node) => {
+            Denied::new(Class::ServerFiles, "a FOREIGN TABLE on files of the server")
+        }
         "FuncCall" => return function(&node.names("funcname")).or_else(|| set_config(node, setting)),
+        // What is made of a function calls it under another name.
+        "TypeName" => return function(&node.names("names")),
+        "ObjectWithArgs" => return function(&node.names("objname")),
+        "CreateTrigStmt" | "CreateEventTrigStmt" => return function(&node.names("funcname")),
+        "CreateConversionStmt" => return function(&node.names("func_name")),
         _ => return None,
     })
 }
@@ -145,40 +187,62 @@ pub(super) fn function(name: &[&str]) -> Option<Denied> {
     found.map(|(_, class)| Denied::new(*class, format!("function {name}")))
 }
 
-/// `set_config('role', …)` is SET ROLE, and one whose name cannot be read may be.
+/// Whether bodies in this language can be read.
+pub(super) fn is_readable_language(language: &str) -> bool {
+    READABLE_LANGUAGES.contains(&language)
+}
+
+/// Whether an extension brings nothing that is refused here.
+pub(super) fn is_trusted_extension(extension: &str) -> bool {
+    TRUSTED_EXTENSIONS.contains(&extension)
+}
+
 fn set_config(node: Node<'_>, setting: Option<&str>) -> Option<Denied> {
     if node.names("funcname").last() != Some(&"set_config") {
         return None;
     }
-    let denied = || {
-        Some(Denied::new(
+    // Named notation can put the name anywhere.
+    let named = node.list("args").any(|argument| argument.is("NamedArgExpr"));
+    set_config_of(setting.filter(|_| !named))
+}
+
+/// `set_config('role', …)` is SET ROLE, and one whose name cannot be read may be.
+pub(super) fn set_config_of(setting: Option<&str>) -> Option<Denied> {
+    match setting {
+        Some(name) => role_setting(name, true),
+        None => Some(Denied::new(
             AlwaysDenied::SessionAuthorization,
             "set_config of the role",
-        ))
-    };
-    // Named notation can put the name anywhere.
-    if node.list("args").any(|argument| argument.is("NamedArgExpr")) {
-        return denied();
-    }
-    match setting {
-        Some(name) => role_setting(name, true, node),
-        None => denied(),
+        )),
     }
 }
 
-fn role_setting(name: &str, sets: bool, node: Node<'_>) -> Option<Denied> {
-    let none = node.is("VariableSetStmt")
+/// `SET ROLE NONE` and its like give the role back.
+fn is_none(node: Node<'_>) -> bool {
+    node.text("name").eq_ignore_ascii_case("role")
         && node
             .list("args")
-            .all(|arg| arg.literal().is_some_and(|role| role.eq_ignore_ascii_case("none")));
+            .all(|arg| arg.literal().is_some_and(|role| role.eq_ignore_ascii_case("none")))
+}
+
+/// What is always refused about a setting. `sets`: whether it gets a value of somebody's choice.
+pub(super) fn role_setting(name: &str, sets: bool) -> Option<Denied> {
     match name.to_ascii_lowercase().as_str() {
-        "role" if sets && !none => Some(Denied::new(AlwaysDenied::SessionAuthorization, "SET ROLE")),
+        "role" if sets => Some(Denied::new(AlwaysDenied::SessionAuthorization, "SET ROLE")),
         "session_authorization" if sets => Some(Denied::new(
             AlwaysDenied::SessionAuthorization,
             "SET SESSION AUTHORIZATION",
         )),
         _ => None,
     }
+}
+
+/// Whether options of a foreign table name a file or a program of the server.
+fn names_file(node: Node<'_>) -> bool {
+    let changed = node.node("def").into_iter().flat_map(|def| def.list("items"));
+    node.list("options")
+        .chain(changed)
+        .any(|option| FILE_OPTIONS.contains(&option.text("defname")))
 }
 
 fn untrusted(node: Node<'_>, options: &str, what: &str) -> Option<Denied> {
@@ -193,6 +257,6 @@ fn untrusted(node: Node<'_>, options: &str, what: &str) -> Option<Denied> {
     }
     // A DO block and a body without a language are the default: plpgsql and SQL.
     let language = language?.to_ascii_lowercase();
-    (!TRUSTED_LANGUAGES.contains(&language.as_str()))
+    (!is_readable_language(&language))
         .then(|| Denied::new(AlwaysDenied::UntrustedFunctions, format!("{what} LANGUAGE {language}")))
 }

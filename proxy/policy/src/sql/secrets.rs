@@ -12,8 +12,8 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use literal::Literal;
-pub(super) use literal::{Piece, pieces};
+use super::parser::Backslash;
+pub(super) use literal::{Literal, Piece, pieces};
 
 /// What is shown instead.
 pub(super) const HIDDEN: &str = "[REDACTED]";
@@ -72,7 +72,7 @@ fn hide(text: &str, depth: usize) -> Cow<'_, str> {
     let mut hidden = String::with_capacity(text.len());
     // Code since the last literal, without comments.
     let mut before = String::new();
-    let mut pieces = pieces(text).into_iter().peekable();
+    let mut pieces = pieces(text, Backslash::Literal).into_iter().peekable();
     while let Some(piece) = pieces.next() {
         match piece {
             Piece::Code(code) => {

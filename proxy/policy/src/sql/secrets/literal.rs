@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use crate::sql::parser::Backslash;
+
 /// One piece of a text. The pieces, put together, are the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'t> {
@@ -85,15 +87,15 @@ impl<'t> Literal<'t> {
     }
 }
 
-/// Cuts a text.
+/// Cuts a text, whose plain literals are read in one of the two ways.
 #[must_use]
-pub fn pieces(text: &str) -> Vec<Piece<'_>> {
+pub fn pieces(text: &str, reading: Backslash) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     // Where code began that is not yet in `pieces`; how far everything is read.
     let (mut code, mut at) = (0, 0);
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
         let before = text.get(code..at).unwrap_or_default();
-        let (piece, len) = match special(before, rest) {
+        let (piece, len) = match special(before, rest, reading) {
             Some(found) => found,
             None => {
                 at += plain(rest);
@@ -114,7 +116,7 @@ pub fn pieces(text: &str) -> Vec<Piece<'_>> {
 }
 
 /// The comment or literal that a text begins with, and its length.
-fn special<'t>(before: &str, rest: &'t str) -> Option<(Piece<'t>, usize)> {
+fn special<'t>(before: &str, rest: &'t str, reading: Backslash) -> Option<(Piece<'t>, usize)> {
     if rest.starts_with("--") {
         let len = rest.find('\n').map_or(rest.len(), |end| end + 1);
         return Some((Piece::Comment(rest.get(..len)?), len));
@@ -131,7 +133,7 @@ fn special<'t>(before: &str, rest: &'t str) -> Option<(Piece<'t>, usize)> {
         [b'$', ..] if !within_word => return dollar(rest),
         _ => return None,
     };
-    let body = quoted(rest, open);
+    let body = quoted(rest, open, reading);
     let close = usize::from(rest.get(body..).is_some_and(|end| end.starts_with('\'')));
     let literal = Literal {
         open: rest.get(..open)?,
@@ -158,8 +160,9 @@ fn dollar(rest: &str) -> Option<(Piece<'_>, usize)> {
 }
 
 /// Where the quote stands that closes a literal whose body begins at `from`; the end of the text where there is none.
-fn quoted(text: &str, from: usize) -> usize {
-    let escapes = text.starts_with(['e', 'E']);
+fn quoted(text: &str, from: usize, reading: Backslash) -> usize {
+    let plain = text.starts_with('\'') && reading == Backslash::Escape;
+    let escapes = plain || text.starts_with(['e', 'E']);
     let bytes = text.as_bytes();
     let mut at = from;
     loop {
@@ -229,7 +232,7 @@ mod tests {
 
     /// The texts of all literals.
     fn literals(text: &str) -> Vec<String> {
-        let pieces = pieces(text);
+        let pieces = pieces(text, Backslash::Literal);
         let literals = pieces.iter().filter_map(|piece| match piece {
             Piece::Literal(literal) => Some(literal.text().into_owned()),
             _ => None,
@@ -267,6 +270,13 @@ mod tests {
     }
 
     #[test]
+    fn a_backslash_hides_a_quote_where_it_escapes() {
+        let read = |reading| pieces("'a\\' b'", reading).len();
+        assert_eq!(read(Backslash::Literal), 3);
+        assert_eq!(read(Backslash::Escape), 1);
+    }
+
+    #[test]
     fn the_pieces_are_the_text() {
         for text in [
             "select 'a''b' /* c */, E'\\'' -- d\n from \"t\" where $$x$$ = $1",
@@ -280,7 +290,7 @@ mod tests {
             "U&'x",
             "--",
         ] {
-            let pieces = pieces(text);
+            let pieces = pieces(text, Backslash::Literal);
             let whole: String = pieces
                 .iter()
                 .map(|piece| match piece {

@@ -141,7 +141,45 @@ fn always_denied() {
             ("do language plpython3u 'x'", "UntrustedFunctions"),
             ("do 'x'", ""),
             ("create language plx handler h", "UntrustedFunctions"),
-            ("create trusted language plx handler h", ""),
+            ("create trusted language plv8 handler h", "UntrustedFunctions"),
+            ("alter language plpython3u rename to sql", "UntrustedFunctions"),
+            (
+                "create function f() returns int language plperl as 'x'",
+                "UntrustedFunctions",
+            ),
+            ("create extension if not exists pgcrypto", ""),
+            ("create extension plpython3u", "UntrustedFunctions"),
+            ("create language plpython3u", "UntrustedFunctions"),
+            (
+                "create foreign data wrapper w handler file_fdw_handler",
+                "UntrustedFunctions",
+            ),
+            (
+                "create foreign table t (a text) server s options (filename '/etc/passwd')",
+                "ServerFiles",
+            ),
+            ("alter foreign table t options (set program 'id')", "ServerFiles"),
+            ("create foreign table t (a text) server s options (table_name 'x')", ""),
+            (
+                "create operator @@@ (rightarg = int4, function = pg_cancel_backend)",
+                "SignalBackends",
+            ),
+            (
+                "create cast (int4 as text) with function pg_catalog.pg_read_file(int4)",
+                "ServerFileFunctions",
+            ),
+            (
+                "create aggregate a(int4) (sfunc = pg_terminate_backend, stype = bool)",
+                "SignalBackends",
+            ),
+            (
+                "create event trigger e on ddl_command_end execute function pg_rotate_logfile()",
+                "SignalBackends",
+            ),
+            (
+                "create trigger e after insert on t execute function pg_reload_conf()",
+                "SignalBackends",
+            ),
             ("explain analyze select pg_read_file('x')", "ServerFileFunctions"),
             ("prepare p as select pg_read_file('x')", "ServerFileFunctions"),
             (
@@ -169,4 +207,123 @@ fn reasons_name_what_it_is() {
             .reason()
             .starts_with("function pg_read_file is always refused here: ")
     );
+}
+
+#[test]
+fn bodies_are_looked_into() {
+    let fn_of = |language: &str, body: &str| {
+        let statement = one(&format!(
+            "create function f() returns int language {language} as $f$ {body} $f$"
+        ));
+        denied(&statement)
+    };
+    for (body, expected) in [
+        ("select pg_read_file('/etc/passwd')", "ServerFileFunctions"),
+        ("select 1; alter role app password 'x'", "Roles"),
+        (
+            "create function g() returns int language sql as 'select pg_reload_conf()'",
+            "SignalBackends",
+        ),
+        ("select count(*) from customers where note = 'alter role app'", ""),
+        ("update staff set role = 'clerk'", ""),
+        ("this is no SQL", ""),
+    ] {
+        assert_eq!(fn_of("sql", body), expected, "{body}");
+    }
+    for (body, expected) in [
+        (
+            "begin perform pg_terminate_backend(pid) from pg_stat_activity; end",
+            "SignalBackends",
+        ),
+        (
+            "begin perform pg_catalog . pg_cancel_backend (1); end",
+            "SignalBackends",
+        ),
+        (r#"begin perform "pg_cancel_backend"(1); end"#, "SignalBackends"),
+        (
+            r#"begin perform U&"pg_cancel!005fbackend" uescape '!' (1); end"#,
+            "UntrustedFunctions",
+        ),
+        ("begin alter /* a */ role app password 'x'; end", "Roles"),
+        ("<<l>> alter user app password 'x';", "Roles"),
+        ("begin if true then set role admin; end if; end", "SessionAuthorization"),
+        ("begin set local role to 'admin'; end", "SessionAuthorization"),
+        ("begin set session authorization app; end", "SessionAuthorization"),
+        (
+            "begin set session session_authorization = app; end",
+            "SessionAuthorization",
+        ),
+        (r#"begin set "ROLE" = app; end"#, "SessionAuthorization"),
+        (
+            "begin reset role; set role none; set session authorization default; end",
+            "",
+        ),
+        (
+            "begin perform set_config('role', 'admin', false); end",
+            "SessionAuthorization",
+        ),
+        (
+            "begin perform set_config('ro' || 'le', 'admin', false); end",
+            "SessionAuthorization",
+        ),
+        ("begin perform set_config('work_mem', '1MB', false); end", ""),
+        (
+            "begin execute 'alter role app password ' || quote_literal(x); end",
+            "Roles",
+        ),
+        (r"begin execute e'alter\x20role app'; end", "Roles"),
+        ("begin execute format('grant %I to bob', r); end", "Roles"),
+        ("begin q := 'copy t to program ''id'''; execute q; end", "ServerFiles"),
+        ("begin execute $$select pg_read_file('x')$$; end", "ServerFileFunctions"),
+        (
+            "begin execute 'do ''begin alter system set a = 1; end'''; end",
+            "AlterSystem",
+        ),
+        ("begin create extension file_fdw; end", "UntrustedFunctions"),
+        (
+            "begin create function g() returns int language c as 'a', 'b'; end",
+            "UntrustedFunctions",
+        ),
+        (
+            "begin create function g() returns int language sql as 'select lo_get(1)'; end",
+            "ServerFileFunctions",
+        ),
+        (
+            "begin create operator @@ (rightarg = int4, function = pg_catalog.pg_cancel_backend); end",
+            "SignalBackends",
+        ),
+        ("begin alter function g() set role = 'x'; end", "SessionAuthorization"),
+        (
+            "begin create user mapping for bob server s; grant select on t to bob; revoke all on t from bob; end",
+            "",
+        ),
+        (
+            "begin update staff set role = 'clerk'; alter table staff drop role; end",
+            "",
+        ),
+        (
+            "declare role text; begin raise notice 'alter role % to nobody', role; load := 1; end",
+            "",
+        ),
+        ("begin select copy, grant_to into a, b from load; end", ""),
+    ] {
+        assert_eq!(fn_of("plpgsql", body), expected, "{body}");
+        assert_eq!(denied(&one(&format!("do $f$ {body} $f$"))), expected, "{body}");
+    }
+}
+
+#[test]
+fn a_body_reads_the_worse_way_where_a_backslash_may_escape() {
+    // With standard_conforming_strings off the first literal ends before the second semicolon, and what follows is code.
+    let body = r"begin x := '\' || '; alter role app password null; --'; end";
+    assert_eq!(denied(&one(&format!("do $f$ {body} $f$"))), "Roles");
+}
+
+#[test]
+fn bodies_within_too_many_bodies_are_refused() {
+    let mut body = "begin perform 1; end".to_owned();
+    for level in 0..12 {
+        body = format!("begin execute $t{level}$ do $u{level}$ {body} $u{level}$ $t{level}$; end");
+    }
+    assert!(denied(&one(&format!("do $f$ {body} $f$"))).contains("UntrustedFunctions"));
 }
