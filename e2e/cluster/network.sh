@@ -14,6 +14,9 @@ make_network() {
   in_node ip link set "$VETH_NODE" up
   in_node ip route replace default via "$HOST_IP"
   in_node sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+  # A redirect uses up what the host may be told in that second, and "this Service has no endpoints" would be silence. The
+  # settings of all and of the link are joined by or.
+  in_node sh -c 'for link in all "$1"; do echo 0 >"/proc/sys/net/ipv4/conf/$link/send_redirects"; done' _ "$VETH_NODE"
   # From the host, Services and Pods are reached through the node.
   ip route replace "$SERVICE_CIDR" via "$NODE_IP" dev "$VETH_HOST"
   ip route replace "$POD_CIDR" via "$NODE_IP" dev "$VETH_HOST"

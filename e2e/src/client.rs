@@ -16,6 +16,8 @@ pub fn psql(demo: &Demo, user: User, statements: &[&str]) -> Result<Command> {
     command
         .env("PGPASSWORD", demo.token(user)?)
         .env("PGUSER", user.0)
+        // Less than a program may take: a connection that nobody answers says so.
+        .env("PGCONNECT_TIMEOUT", "20")
         .args(["-X", "-P", "pager=off"]);
     for statement in statements {
         command.args(["-c", statement]);
