@@ -100,6 +100,10 @@ pub enum Reason {
     Pending,
     /// The role at the target may do what undoes masks and denials: they are advice there, no barrier.
     TargetRoleTooStrong,
+    /// The keys of an issuer cannot be fetched: nobody of theirs can log in.
+    IssuerUnavailable,
+    /// The way to the target is not encrypted, as its specification says.
+    TargetNotEncrypted,
     /// The installed custom resource definition differs from the operator's own.
     SchemaMismatch,
     /// The recorder's volume cannot grow to the size that the sink wants.

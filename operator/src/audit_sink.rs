@@ -88,8 +88,6 @@ async fn withdraw(found: &dereference::Found, context: &Context) -> Result<(), E
 async fn apply(children: &build::Children, context: &Context) -> Result<(), Error> {
     let applier = &context.applier;
     applier.apply(&children.service_account).await?;
-    applier.apply(&children.role).await?;
-    applier.apply(&children.role_binding).await?;
     applier.apply(&children.service).await?;
     applier.apply(&children.headless_service).await?;
     applier.apply(&children.network_policy).await?;

@@ -2,6 +2,7 @@
 //!
 //! Whoever leads and cannot renew ends its process before another may lead, so that two never write at one time.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -22,6 +23,13 @@ const GIVE_UP: Duration = Duration::from_secs(10);
 const PERIOD: Duration = Duration::from_secs(2);
 const REQUEST: Duration = Duration::from_secs(5);
 
+/// A process whose last answer is older is not ready.
+const AWAY: Duration = Duration::from_secs(30);
+
+/// When the API server last answered; for readiness.
+#[derive(Clone, Debug, Default)]
+pub struct Heard(Arc<Mutex<Option<Instant>>>);
+
 /// A candidate.
 pub struct Candidate {
     api: Api<Lease>,
@@ -29,6 +37,7 @@ pub struct Candidate {
     identity: String,
     /// The Lease as it was last seen, and since when it has looked like that. Clocks of others are never compared.
     seen: Option<(LeaseSpec, Instant)>,
+    heard: Heard,
 }
 
 /// The Lease was lost.
@@ -36,17 +45,42 @@ pub struct Candidate {
 #[error("another process leads, or the Lease could not be renewed for {} s", GIVE_UP.as_secs())]
 pub struct Lost;
 
+// === impl Heard ===
+
+impl Heard {
+    /// It answered just now.
+    pub fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether it answers, or since when not, in words.
+    ///
+    /// # Errors
+    /// When it never did, or not for too long.
+    pub fn answers(&self) -> Result<(), String> {
+        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => Err("keys and API server are not at hand yet".to_owned()),
+            Some(at) if at.elapsed() > AWAY => Err(format!(
+                "the API server has not answered for {} s",
+                at.elapsed().as_secs()
+            )),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
 // === impl Candidate ===
 
 impl Candidate {
-    /// A candidate by a name that no other process has.
-    pub fn new(client: Client, namespace: &str, lease: &str, identity: &str) -> Self {
+    /// A candidate by a name that no other process has. Every answer is noted in `heard`.
+    pub fn new(client: Client, namespace: &str, lease: &str, identity: &str, heard: Heard) -> Self {
         let api = Api::namespaced(client, namespace);
         Self {
             api,
             lease: lease.to_owned(),
             identity: identity.to_owned(),
             seen: None,
+            heard,
         }
     }
 
@@ -98,7 +132,10 @@ impl Candidate {
     /// Takes or renews the Lease if that is ours to do. False: somebody else leads.
     async fn attempt(&mut self) -> Result<bool, kube::Error> {
         let limited = tokio::time::timeout(REQUEST, self.try_once()).await;
-        limited.unwrap_or_else(|_| Err(kube::Error::Service("the API server did not answer in time".into())))
+        let answer =
+            limited.unwrap_or_else(|_| Err(kube::Error::Service("the API server did not answer in time".into())))?;
+        self.heard.now();
+        Ok(answer)
     }
 
     async fn try_once(&mut self) -> Result<bool, kube::Error> {

@@ -11,6 +11,7 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client, Config};
 use prometheus::Registry;
 use sallyport_policy::issuer::Issuers;
+use sallyport_runtime::vitals::Vitals;
 use sallyport_runtime::workload::Credential;
 use sallyport_runtime::{admin, shutdown};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +27,7 @@ use crate::controller::{Pace, drive};
 use crate::enforce::{Fleet, Programs, ticker};
 use crate::issuers::Files;
 use crate::keys::Keys;
-use crate::leader::Candidate;
+use crate::leader::{Candidate, Heard};
 use crate::metrics::Metrics;
 use crate::schema::Schema;
 use crate::settings::Settings;
@@ -50,8 +51,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let end = shutdown::on_signals().context("signals")?;
     let registry = Registry::new();
     let metrics = Metrics::new(&registry)?;
-    let ready = Arc::new(AtomicBool::new(false));
-    serve_admin(&args, registry, &ready)?;
+    let (heard, vitals) = (Heard::default(), Vitals::default());
+    serve_admin(&args, registry, &heard, &vitals)?;
 
     let config = Config::infer().await.context("no way to the API server")?;
     let own_token = OwnToken::of(&config);
@@ -59,9 +60,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let keys = Arc::new(Keys::load_or_make(&Api::<Secret>::namespaced(client.clone(), &namespace)).await?);
     let settings = settings(&args, &keys)?;
     // Standing by is being ready: a rollout must not wait for the Lease.
-    ready.store(true, Ordering::Release);
+    heard.now();
 
-    let mut candidate = Candidate::new(client.clone(), &namespace, &lease, &pod_name);
+    let mut candidate = Candidate::new(client.clone(), &namespace, &lease, &pod_name, heard);
     tracing::info!(lease, "waiting to lead");
     if !candidate.win(&end).await {
         return Ok(());
@@ -69,9 +70,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     tracing::info!("leading");
     metrics.leader.set(1);
     let lead = end.child_token();
-    let audiences = audiences(&client, own_token, &lead).await?;
+    let audiences = audiences(&client, own_token, &vitals, &lead).await?;
     let files = Files::new(&args.issuers, audiences);
-    let begun = begin(&args, &client, files, keys, settings, metrics.clone(), &lead).await?;
+    let begun = begin(&args, &client, files, keys, settings, metrics.clone(), (&vitals, &lead)).await?;
     if let Some(address) = pod_ip {
         let port = args.api_address.port();
         endpoint::publish(&client, &namespace, &service, address, port)
@@ -99,7 +100,7 @@ async fn begin(
     keys: Arc<Keys>,
     settings: Settings,
     metrics: Metrics,
-    lead: &CancellationToken,
+    (vitals, lead): (&Vitals, &CancellationToken),
 ) -> anyhow::Result<Begun> {
     let (queues, receivers) = queues();
     let applier = Arc::new(Applier::new(client.clone()));
@@ -136,7 +137,7 @@ async fn begin(
         metrics,
     });
     for watch in watches {
-        tokio::spawn(watch);
+        tokio::spawn(vitals.keep("watching", lead.clone(), watch));
     }
     tokio::time::timeout(Duration::from_secs(60), context.world.wait_until_ready())
         .await
@@ -151,17 +152,32 @@ async fn begin(
     let ledger = Ledger::open(client, &args.namespace)
         .await
         .context("the ledger of logs")?;
-    tokio::spawn(witness::run(context.clone(), credential, ledger, lead.clone()));
-    tokio::spawn(ticker::run(context.clone(), lead.clone()));
-    tokio::spawn(census::run(context.clone(), lead.clone()));
-    tokio::spawn(access_request::forgery::run(context.clone(), lead.clone()));
-    spawn_reconcilers(&context, receivers, lead);
+    let witnessing = witness::run(context.clone(), credential, ledger, lead.clone());
+    tokio::spawn(vitals.keep("witnessing logs", lead.clone(), witnessing));
+    tokio::spawn(vitals.keep(
+        "looking at doors",
+        lead.clone(),
+        ticker::run(context.clone(), lead.clone()),
+    ));
+    tokio::spawn(vitals.keep(
+        "counting objects",
+        lead.clone(),
+        census::run(context.clone(), lead.clone()),
+    ));
+    let forging = access_request::forgery::run(context.clone(), lead.clone());
+    tokio::spawn(vitals.keep("trying forgeries", lead.clone(), forging));
+    spawn_reconcilers(&context, receivers, vitals, lead);
     context.queues.everything(&context.world);
     Ok(Begun { leading })
 }
 
 /// What the API server accepts, known before any door is told anything, and followed.
-async fn audiences(client: &Client, token: Option<OwnToken>, lead: &CancellationToken) -> anyhow::Result<Audiences> {
+async fn audiences(
+    client: &Client,
+    token: Option<OwnToken>,
+    vitals: &Vitals,
+    lead: &CancellationToken,
+) -> anyhow::Result<Audiences> {
     let audiences = Audiences::default();
     let Some(token) = token else {
         tracing::warn!(
@@ -173,12 +189,12 @@ async fn audiences(client: &Client, token: Option<OwnToken>, lead: &Cancellation
         .look(client, &token)
         .await
         .context("the API server's audiences")?;
-    let (following, client, lead) = (audiences.clone(), client.clone(), lead.clone());
-    tokio::spawn(async move { lead.run_until_cancelled(following.follow(client, token)).await });
+    let following = audiences.clone().follow(client.clone(), token);
+    tokio::spawn(vitals.keep("following the API server's audiences", lead.clone(), following));
     Ok(audiences)
 }
 
-fn spawn_reconcilers(context: &Arc<Context>, receivers: Receivers, lead: &CancellationToken) {
+fn spawn_reconcilers(context: &Arc<Context>, receivers: Receivers, vitals: &Vitals, lead: &CancellationToken) {
     let Receivers {
         connections,
         masking_rules,
@@ -197,13 +213,7 @@ fn spawn_reconcilers(context: &Arc<Context>, receivers: Receivers, lead: &Cancel
     };
     let world = &context.world;
     let until = |work: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
-        let lead = lead.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = lead.cancelled() => {}
-                () = work => {}
-            }
-        });
+        tokio::spawn(vitals.keep("reconciling", lead.clone(), work));
     };
     until(Box::pin(drive(
         "MaskingRule",
@@ -335,16 +345,11 @@ fn own_credential(keys: &Arc<Keys>, end: &CancellationToken) -> anyhow::Result<C
     Ok(credential)
 }
 
-fn serve_admin(args: &Args, registry: Registry, ready: &Arc<AtomicBool>) -> anyhow::Result<()> {
-    let ready = ready.clone();
-    let readiness: admin::Probe = Arc::new(move || {
-        if ready.load(Ordering::Acquire) {
-            Ok(())
-        } else {
-            Err("keys and API server are not at hand yet".to_owned())
-        }
-    });
-    admin::serve(args.admin_address, registry, admin::always(), readiness).context("the admin port")?;
+/// Alive while every part goes on; ready while the API server answers, whether this process leads or stands by.
+fn serve_admin(args: &Args, registry: Registry, heard: &Heard, vitals: &Vitals) -> anyhow::Result<()> {
+    let heard = heard.clone();
+    let readiness: admin::Probe = Arc::new(move || heard.answers());
+    admin::serve(args.admin_address, registry, vitals.probe(), readiness).context("the admin port")?;
     Ok(())
 }
 

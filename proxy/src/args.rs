@@ -7,6 +7,9 @@ use clap::Parser;
 
 use crate::{control, manifests};
 
+/// Seconds until no Service sends anybody here any longer, most likely.
+const LINGER: u64 = 5;
+
 /// The door: identifies, decides, records, and relays what may be seen.
 ///
 /// In a cluster the operator starts it, one Deployment for each Connection. With --manifests it serves Connections from YAML
@@ -29,6 +32,10 @@ pub struct Args {
     /// How many seconds sessions have to end after SIGTERM.
     #[arg(long, env = "SALLYPORT_DRAIN_SECONDS", default_value_t = 50)]
     pub drain_seconds: u64,
+    /// How many seconds after SIGTERM new clients are still answered, in words, so that nobody who was sent here finds a closed
+    /// port. In a cluster 5; with --manifests 0, if left out.
+    #[arg(long, env = "SALLYPORT_LINGER_SECONDS")]
+    pub linger_seconds: Option<u64>,
     /// In a cluster.
     #[command(flatten)]
     pub place: control::Flags,
@@ -48,6 +55,12 @@ impl Args {
         Duration::from_secs(self.drain_seconds)
     }
 
+    /// Time in which new clients are still answered.
+    pub fn linger(&self) -> Duration {
+        let usual = if self.manifests.manifests.is_none() { LINGER } else { 0 };
+        Duration::from_secs(self.linger_seconds.unwrap_or(usual))
+    }
+
     /// Threads that serve sessions.
     pub fn threads(&self) -> usize {
         let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -58,6 +71,18 @@ impl Args {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_door_that_a_service_leads_to_lingers() {
+        let linger = |flags: &[&str]| {
+            Args::parse_from(["sallyport-proxy"].iter().chain(flags))
+                .linger()
+                .as_secs()
+        };
+        assert_eq!(linger(&[]), LINGER);
+        assert_eq!(linger(&["--manifests", "."]), 0);
+        assert_eq!(linger(&["--linger-seconds", "9"]), 9);
+    }
 
     #[test]
     fn every_flag_has_words_and_a_variable() {

@@ -52,6 +52,29 @@ pub async fn settle<D: Desk>(session: &mut Session, decided: Decided, desk: &mut
     }
 }
 
+/// Makes the intent of a unit durable ahead of [`settle`], while something is still asked that may have it judged again. Of a
+/// unit of which not all may run, nothing is recorded yet.
+///
+/// # Errors
+/// With what [`settle`] would have made of it: the unit does not run.
+pub async fn intend(session: &Session, decided: &mut Decided) -> Result<(), Settled> {
+    if !matches!(decided.gate(), Gate::Open) {
+        return Ok(());
+    }
+    let events = decided.events(session);
+    decided.intent = Some(append(session, events).await.map_err(without_evidence)?);
+    Ok(())
+}
+
+/// What was judged by is no longer so: where the intent is on record already, so is that nothing of it ran.
+pub fn take_back(session: &Session, decided: &Decided) {
+    if decided.intent.is_some() {
+        for number in decided.intended() {
+            Running::new(session, number, false).not_run(NotRun::JudgedAgain);
+        }
+    }
+}
+
 /// Why a unit did not come to run.
 enum Stopped {
     Gone(Gone),

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use sallyport_recorder::client::Evidence;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+
+use crate::drain::Drain;
 
 pub use approvals::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, HoldState};
 pub use columns::{Columns, NotKept, ThisProcess};
@@ -42,6 +43,6 @@ pub struct Door {
     pub evidence: Evidence,
     /// Sessions alive, for limits, reports and metrics.
     pub sessions: Sessions,
-    /// Cancelled when the process drains: no new session; idle ones end, running units finish.
-    pub drain: CancellationToken,
+    /// How far the process is on its way to its end.
+    pub drain: Drain,
 }

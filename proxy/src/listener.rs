@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sallyport_audit::record::Refusal;
+use sallyport_runtime::vitals::{Part, Vitals};
 use socket2::{Domain, Protocol as Transport, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -46,6 +47,8 @@ pub struct Shared {
     pub sessions: TaskTracker,
     /// Connections at one time.
     pub slots: Arc<Semaphore>,
+    /// Where it is known which socket is no longer served.
+    pub vitals: Vitals,
 }
 
 /// Binds every entrance once for each of `threads` and serves. `make` makes the protocol for one connection. The threads end
@@ -72,9 +75,13 @@ where
         let thread = std::thread::Builder::new().name(format!("sessions-{number}"));
         // Not joined: what does not end in time ends with the process, and the recorder writes its end.
         thread.spawn(move || {
+            // On the runtime and not among the sessions, which are waited for. Because of it no timer of a session is ever
+            // the next one, which would wake this thread for nothing.
+            runtime.spawn(shared.vitals.beat("a thread of sessions"));
             let sessions = LocalSet::new();
             for (socket, doors) in sockets {
-                sessions.spawn_local(accept(socket, doors, shared.clone(), make.clone()));
+                let part = shared.vitals.part("accepting connections");
+                sessions.spawn_local(accept(socket, doors, shared.clone(), make.clone(), part));
             }
             // Ends when every task of this thread has ended.
             runtime.block_on(sessions);
@@ -83,8 +90,13 @@ where
     Ok(addresses)
 }
 
-async fn accept<P, F>(socket: std::net::TcpListener, doors: watch::Receiver<Option<Door>>, shared: Shared, make: F)
-where
+async fn accept<P, F>(
+    socket: std::net::TcpListener,
+    doors: watch::Receiver<Option<Door>>,
+    shared: Shared,
+    make: F,
+    part: Part,
+) where
     P: Protocol + 'static,
     F: Fn(&Door) -> P + Clone + Send + 'static,
 {
@@ -95,7 +107,7 @@ where
     let mut crowd = Crowd::default();
     loop {
         let accepted = tokio::select! {
-            () = shared.drain.cancelled() => return,
+            () = shared.drain.cancelled() => return part.over(),
             accepted = listener.accept() => accepted,
         };
         let Ok((stream, peer)) = accepted else {
@@ -150,6 +162,11 @@ async fn one<P: Protocol>(protocol: P, door: Door, stream: TcpStream, peer: Sock
 fn prepare(stream: &TcpStream) {
     // Without these a session works all the same, only later.
     let _ = stream.set_nodelay(true);
+    keep_alive(stream);
+}
+
+/// Lets the kernel notice a peer that is gone without a word. Without it a session works all the same.
+pub(crate) fn keep_alive(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 3);
     let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive);
 }

@@ -40,6 +40,9 @@ const FAST: &[f64] = &[
 /// Seconds, from a second to a day.
 const SLOW: &[f64] = &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
 
+/// What can fail about a target; see `DialError::kind`.
+const TARGET_FAULTS: &[&str] = &["address", "connect", "slow", "tls", "login", "unsupported", "protocol"];
+
 fn gauge(name: &str, help: &str) -> IntGauge {
     named(IntGauge::with_opts(Opts::new(name, help)))
 }
@@ -52,6 +55,14 @@ fn histogram(name: &str, help: &str, buckets: &[f64]) -> Histogram {
     named(Histogram::with_opts(
         HistogramOpts::new(name, help).buckets(buckets.to_vec()),
     ))
+}
+
+/// A counter that is born at 1 never increases: what alerts look at is there from the beginning.
+fn from_zero(counters: IntCounterVec, labels: &[&str]) -> IntCounterVec {
+    for label in labels {
+        counters.with_label_values(&[*label]).inc_by(0);
+    }
+    counters
 }
 
 #[expect(
@@ -107,10 +118,13 @@ impl Metrics {
                 "sallyport_evidence_failures_total",
                 "Records that could not be handed over.",
             )),
-            target_errors: counters(
-                "sallyport_target_errors_total",
-                "Targets that could not be used, by what failed.",
-                &["what"],
+            target_errors: from_zero(
+                counters(
+                    "sallyport_target_errors_total",
+                    "Targets that could not be used, by what failed.",
+                    &["what"],
+                ),
+                TARGET_FAULTS,
             ),
             broken_glass: counters(
                 "sallyport_break_glass_total",
@@ -166,7 +180,7 @@ impl Metrics {
 
     /// A command was judged.
     pub fn judged(&self, action: Action) {
-        self.commands.with_label_values(&[label(&action).as_str()]).inc();
+        self.commands.with_label_values(&[action_label(action)]).inc();
     }
 
     /// A unit was judged, in this time.
@@ -181,7 +195,7 @@ impl Metrics {
 
     /// A command that was let through came to its end.
     pub fn outcome(&self, fate: Fate, took: Duration) {
-        self.outcomes.with_label_values(&[label(&fate).as_str()]).inc();
+        self.outcomes.with_label_values(&[fate_label(fate)]).inc();
         self.command_time.observe(took.as_secs_f64());
     }
 
@@ -235,6 +249,24 @@ impl Drop for Holding {
     }
 }
 
+/// The names of [`label`], without the work: every command asks.
+fn action_label(action: Action) -> &'static str {
+    match action {
+        Action::Allow => "allow",
+        Action::Deny => "deny",
+        Action::Hold => "hold",
+    }
+}
+
+fn fate_label(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Executed => "executed",
+        Fate::Failed => "failed",
+        Fate::NotRun => "notRun",
+        Fate::Unknown => "unknown",
+    }
+}
+
 /// The name by which records know a variant of a closed set.
 fn label(value: &impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
@@ -246,6 +278,16 @@ fn label(value: &impl serde::Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_are_the_names_in_records() {
+        for action in [Action::Allow, Action::Deny, Action::Hold] {
+            assert_eq!(action_label(action), label(&action));
+        }
+        for fate in [Fate::Executed, Fate::Failed, Fate::NotRun, Fate::Unknown] {
+            assert_eq!(fate_label(fate), label(&fate));
+        }
+    }
 
     #[test]
     fn every_number_can_be_registered_and_labels_are_those_of_records() {
@@ -263,5 +305,9 @@ mod tests {
         );
         assert!(text.contains("sallyport_commands_total{verdict=\"hold\"}"));
         assert!(text.contains("sallyport_masked_fields_total{kind=\"pattern\"}"));
+        assert!(
+            text.contains("sallyport_target_errors_total{what=\"connect\"}"),
+            "{text}"
+        );
     }
 }

@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use prometheus::Registry;
+use sallyport_runtime::vitals::Vitals;
 use sallyport_runtime::{admin, shutdown};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::args::Args;
 use crate::control::{self, Control};
 use crate::door::Door;
+use crate::drain::Drain;
 use crate::listener::{self, Entrance, Shared};
 use crate::session::Protocol;
+use crate::standing::{Gauges, Ways};
 use crate::{manifests, metrics};
 
 /// Where metrics and probes are in a cluster.
@@ -33,19 +35,22 @@ where
     P: Protocol + 'static,
     F: Fn(&Door) -> P + Clone + Send + 'static,
 {
-    let drain = shutdown::on_signals()?;
+    let (drain, vitals) = (Drain::at(shutdown::on_signals()?), Vitals::default());
     let registry = Registry::new();
     metrics::get().register(&registry)?;
     control::metrics::get().register(&registry)?;
-    let doors = doors(&args, &registry, &drain).await?;
+    let doors = doors(&args, &registry, &drain, &vitals).await?;
+    let ways = Ways::of(doors.iter().map(|(_, control)| control.doors.clone()));
+    registry.register(Box::new(Gauges::new(ways.clone())?))?;
     if let Some(address) = admin_address(&args) {
-        let readiness = readiness(&doors, &drain);
-        admin::serve(address, registry, admin::always(), readiness).with_context(|| format!("admin port {address}"))?;
+        let (liveness, readiness) = (liveness(&ways, &vitals), readiness(&doors, &drain));
+        admin::serve(address, registry, liveness, readiness).with_context(|| format!("admin port {address}"))?;
     }
     let shared = Shared {
-        drain: drain.clone(),
+        drain: drain.closed.clone(),
         sessions: TaskTracker::new(),
         slots: Arc::new(Semaphore::new(args.max_connections)),
+        vitals,
     };
     let entrances: Vec<_> = doors
         .iter()
@@ -57,8 +62,7 @@ where
     for address in listener::serve(&entrances, args.threads(), &shared, make)? {
         tracing::info!(%address, "listening");
     }
-    drain.cancelled().await;
-    shutdown::drain(&shared.sessions, args.drain()).await;
+    drain.follow(&shared.sessions, args.linger(), args.drain()).await;
     for (_, control) in &doors {
         let door = control.doors.borrow().clone();
         if let Some(door) = door {
@@ -72,13 +76,14 @@ where
 async fn doors(
     args: &Args,
     registry: &Registry,
-    drain: &CancellationToken,
+    drain: &Drain,
+    vitals: &Vitals,
 ) -> anyhow::Result<Vec<(SocketAddr, Control)>> {
     if args.manifests.manifests.is_none() {
         if !args.manifests.listen.is_empty() {
             bail!("--listen belongs to --manifests; in a cluster use --door-address");
         }
-        let control = control::start(&args.place, drain.clone()).await?;
+        let control = control::start(&args.place, drain.clone(), vitals).await?;
         return Ok(vec![(args.door_address, control)]);
     }
     if args.manifests.listen.is_empty() {
@@ -93,11 +98,23 @@ fn admin_address(args: &Args) -> Option<SocketAddr> {
         .or_else(|| args.manifests.manifests.is_none().then(|| ADMIN.into()))
 }
 
+/// Alive while every part of the process is, and so is every door's way to its recorders.
+fn liveness(ways: &Ways, vitals: &Vitals) -> admin::Probe {
+    let (parts, ways) = (vitals.probe(), ways.clone());
+    Arc::new(move || {
+        parts()?;
+        match ways.ended() {
+            true => Err("ended by itself: sending records".to_owned()),
+            false => Ok(()),
+        }
+    })
+}
+
 /// Ready when every door is.
-fn readiness(doors: &[(SocketAddr, Control)], drain: &CancellationToken) -> admin::Probe {
+fn readiness(doors: &[(SocketAddr, Control)], drain: &Drain) -> admin::Probe {
     let probes: Vec<_> = doors
         .iter()
-        .map(|(_, control)| control::readiness(control.status.clone(), drain.clone()))
+        .map(|(_, control)| control::readiness(control.status.clone(), drain.begun.clone()))
         .collect();
     Arc::new(move || probes.iter().try_for_each(|probe| probe()))
 }

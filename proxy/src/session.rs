@@ -178,7 +178,7 @@ async fn admit<P: Protocol>(
     peer: SocketAddr,
 ) -> Result<Admitted, Turned> {
     let refused = |reason, detail: &str| Turned::new(reason, detail).by(&identity);
-    if door.drain.is_cancelled() {
+    if door.drain.begun.is_cancelled() {
         return Err(refused(Refusal::DoorShut, "this door is shutting down"));
     }
     let open = match &*door.rules.borrow() {

@@ -207,6 +207,35 @@ fn peek(stage: &Stage) -> (usize, Vec<Record>) {
 }
 
 #[test]
+fn a_door_that_is_told_to_end_cuts_nobody() {
+    let mark = "term-";
+    let mut stage = Stage::new(Duration::from_secs(10));
+    stage.start_recorder();
+    stage.start_door();
+    let scripts = ["", "begin;\n"];
+    let mut clients = scripts.map(|begin| {
+        let mut psql = stage.psql(&[]);
+        let mut input = psql.stdin.take().unwrap();
+        write!(input, "{begin}select '{mark}{}';\n", begin.len()).unwrap();
+        (psql, input)
+    });
+    eventually("both to be served", || (stage.executed(mark).len() == 2).then_some(()));
+    stage.stop("door");
+    for (_, input) in &mut clients {
+        writeln!(input, "select 1;").unwrap();
+    }
+    for (psql, input) in clients {
+        drop(input);
+        let printed = finish(psql);
+        assert!(printed.err.contains("57P01: the door shuts down"), "{printed:?}");
+    }
+    let (report, records) = stage.close();
+    assert_eq!(report.verdict(), Verdict::Proven, "{:?}", report.findings);
+    let ends: Vec<_> = sessions(&records).into_values().map(|(_, ends)| ends).collect();
+    assert_eq!(ends, [[EndCause::Shutdown], [EndCause::Shutdown]]);
+}
+
+#[test]
 fn statements_wait_for_a_recorder_that_restarts_and_then_go_on() {
     let mark = "wait-";
     let mut stage = Stage::new(Duration::from_secs(20));

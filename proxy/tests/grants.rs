@@ -109,6 +109,28 @@ fn what_changes_while_a_command_waits_is_not_what_was_approved() {
 }
 
 #[test]
+fn a_mask_that_comes_while_a_command_waits_holds_for_its_answer_and_those_after() {
+    let given = asks_bob(json!({}));
+    let door = TestDoor::new(&given, &format!("{SCHEMA} UPDATE acct SET n = 4711;"));
+    let held = door.psql_start(
+        "alice",
+        &[
+            "select n as pay from acct where id = 1",
+            "select n from acct where id = 2",
+        ],
+    );
+    let (name, _) = door.people.asked(1);
+    door.enforce(
+        &given.mask("numbers", json!({"match": {"columns": ["public.acct.n"]}})),
+        2,
+    );
+    door.people.approve(&name);
+    let printed = finish(held);
+    assert!(!printed.out.contains("4711"), "{printed:?}");
+    assert_eq!(door.direct("select n from acct where id = 1"), "4711");
+}
+
+#[test]
 fn a_grant_fits_one_command_under_one_set_of_circumstances() {
     let door = TestDoor::new(&asks_bob(json!({"onHold": "Refuse"})), SCHEMA);
     let sql = "delete from acct where id = 1";

@@ -65,6 +65,11 @@ fn values_are_masked_wherever_they_come_out() {
             );
         }
         assert!(!printed.err.contains("Ada"), "{sql}: {printed:?}");
+        assert_eq!(
+            printed.err.contains("1 of 2 columns of this COPY are masked for you"),
+            sql.starts_with("copy"),
+            "{sql}: {printed:?}"
+        );
         let protects = !matches!(sql, "select count(*) from customers") && !direct.is_empty();
         if protects && !sql.contains("md5") {
             assert!(

@@ -1,8 +1,7 @@
 //! Logs: structured, on standard output, without values.
 //!
-//! Standard output and not standard error: the SQL parser swaps file descriptor 2 of the whole process while it works, and a
-//! line written there in that moment would be lost. Rule of the house for what is logged: names of objects, reasons of
-//! closed sets, counts and durations. Never a command's text, a value, a token, or an error text that a peer composed.
+//! Rule of the house for what is logged: names of objects, reasons of closed sets, counts and durations. Never a command's
+//! text, a value, a token, or an error text that a peer composed.
 
 use std::io::IsTerminal as _;
 

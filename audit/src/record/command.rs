@@ -228,6 +228,8 @@ pub enum NotRun {
     EarlierFailed,
     /// Its intent was not known to be on disk in time, so the client was refused.
     NotRecordedInTime,
+    /// The target's catalog changed while it was recorded: what its names mean was judged again, as another command.
+    JudgedAgain,
 }
 
 /// What COPY moved.

@@ -84,7 +84,12 @@ pub(super) fn recorder_restarts(demo: &Demo, narrator: &mut Narrator) -> Result<
 
 /// Writers insert numbered rows through the door while `disturb` runs; then what the target holds, what the writers
 /// were told and what the log says must agree. Gives how many rows were refused or never answered.
-fn under_load(demo: &Demo, narrator: &mut Narrator, mark: &str, disturb: impl FnOnce() -> Result<()>) -> Result<usize> {
+pub(super) fn under_load(
+    demo: &Demo,
+    narrator: &mut Narrator,
+    mark: &str,
+    disturb: impl FnOnce() -> Result<()>,
+) -> Result<usize> {
     let mark = format!("{mark}-{}", std::process::id());
     ask_directly(
         demo,

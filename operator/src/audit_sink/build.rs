@@ -11,7 +11,6 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicySpec,
 };
-use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -21,7 +20,7 @@ use super::validate::Plan;
 use super::{EVIDENCE_PORT, READ_PORT};
 use crate::settings::Settings;
 use crate::shared::labels::{self, SINK_UID_LABEL};
-use crate::shared::network::{admin_from, api_server, dns, operator, pods_in_any, port};
+use crate::shared::network::{admin_from, dns, operator, pods_in_any, port};
 use crate::shared::pods;
 
 /// Where the recorder's volume is mounted.
@@ -30,12 +29,8 @@ const DATA: &str = "/var/lib/sallyport";
 /// Everything that the operator makes of an AuditSink.
 #[derive(Clone, Debug)]
 pub struct Children {
-    /// Who the recorder is at the API server.
+    /// Who the recorder is to the operator. At the API server it has no right, and no token for it.
     pub service_account: ServiceAccount,
-    /// What the recorder may read: its own sink.
-    pub role: Role,
-    /// Gives the Role to the ServiceAccount.
-    pub role_binding: RoleBinding,
     /// What doors, operator and readers dial.
     pub service: Service,
     /// Names the Pod.
@@ -60,8 +55,6 @@ pub fn build(plan: &Plan, settings: &Settings) -> Children {
             metadata: metadata(plan, None),
             ..ServiceAccount::default()
         },
-        role: role(plan),
-        role_binding: binding(plan),
         headless_service: self::service(plan, Some("pods")),
         service,
         network_policy: network_policy(plan, settings),
@@ -125,37 +118,6 @@ fn service(plan: &Plan, headless: Option<&str>) -> Service {
     }
 }
 
-fn role(plan: &Plan) -> Role {
-    Role {
-        metadata: metadata(plan, None),
-        rules: Some(vec![PolicyRule {
-            api_groups: Some(vec![sallyport_crds::GROUP.to_owned()]),
-            resources: Some(vec!["auditsinks".to_owned()]),
-            resource_names: Some(vec![plan.place.name.clone()]),
-            verbs: ["get", "list", "watch"].map(str::to_owned).to_vec(),
-            ..PolicyRule::default()
-        }]),
-    }
-}
-
-fn binding(plan: &Plan) -> RoleBinding {
-    let name = names::recorder(&plan.place.name);
-    RoleBinding {
-        metadata: metadata(plan, None),
-        role_ref: RoleRef {
-            api_group: "rbac.authorization.k8s.io".to_owned(),
-            kind: "Role".to_owned(),
-            name: name.clone(),
-        },
-        subjects: Some(vec![Subject {
-            kind: "ServiceAccount".to_owned(),
-            name,
-            namespace: Some(plan.place.namespace.clone()),
-            ..Subject::default()
-        }]),
-    }
-}
-
 fn network_policy(plan: &Plan, settings: &Settings) -> NetworkPolicy {
     let doors = pods_in_any(&plan.spec.namespaces, "app.kubernetes.io/name", "sallyport-proxy");
     NetworkPolicy {
@@ -175,7 +137,7 @@ fn network_policy(plan: &Plan, settings: &Settings) -> NetworkPolicy {
                 },
                 admin_from(settings),
             ]),
-            egress: Some(vec![dns(), api_server(settings), operator(settings)] as Vec<NetworkPolicyEgressRule>),
+            egress: Some(vec![dns(), operator(settings)] as Vec<NetworkPolicyEgressRule>),
         }),
     }
 }
@@ -212,7 +174,8 @@ fn pod(plan: &Plan, settings: &Settings) -> PodSpec {
     let wanted = plan.spec.recorder.as_ref();
     PodSpec {
         service_account_name: Some(names::recorder(&plan.place.name)),
-        automount_service_account_token: Some(true),
+        // The recorder speaks with doors, readers and the operator, never with the API server.
+        automount_service_account_token: Some(false),
         enable_service_links: Some(false),
         security_context: Some(pods::pod_security()),
         termination_grace_period_seconds: Some(30),

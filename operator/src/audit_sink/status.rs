@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sallyport_crds::audit_sink::AuditSinkStatus;
-use sallyport_crds::{ConditionType, Reason};
+use sallyport_crds::{AuditSinkSpec, ConditionType, Reason};
 
 use super::build::address;
 use super::dereference::Found;
@@ -48,6 +48,7 @@ pub fn status(
     }
     findings.push(sum);
     findings.extend(stuck.map(|why| Finding::yes(ConditionType::Degraded, Reason::VolumeNotGrown, why)));
+    findings.extend(found.spec.as_ref().ok().and_then(unrecorded));
     let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let sight = found.sight.as_ref();
     let status = AuditSinkStatus {
@@ -73,6 +74,13 @@ pub fn status(
             .or_else(|| before?.checkpoint.clone()),
     };
     Written { status, findings }
+}
+
+/// What the sink asks for and no door of this version can give it.
+fn unrecorded(spec: &AuditSinkSpec) -> Option<Finding> {
+    let message = "spec.recording: no protocol of this version has terminals: none are recorded";
+    let wanted = spec.recording.as_ref().is_some_and(|recording| recording.terminal);
+    wanted.then(|| Finding::yes(ConditionType::Advisory, Reason::NotImplemented, message))
 }
 
 fn programmed(stateful_set: Option<&StatefulSet>) -> Finding {
@@ -105,5 +113,28 @@ fn consistent(sight: Option<&Sight>) -> Finding {
         ),
         Some(Outcome::Unavailable(why)) => Finding::no(KIND, Reason::RecorderUnavailable, why.clone()),
         None => Finding::unknown(KIND, Reason::Pending, "the recorder has not been asked yet"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_recording_that_nobody_makes_is_said() {
+        let spec = |recording: serde_json::Value| -> AuditSinkSpec {
+            let mut spec = json!({"namespaces": ["doors"], "storage": {"size": "1Gi"}});
+            spec["recording"] = recording;
+            serde_json::from_value(spec).unwrap()
+        };
+        let finding = unrecorded(&spec(json!({"terminal": true}))).unwrap();
+        assert_eq!(
+            (finding.kind, finding.reason),
+            (ConditionType::Advisory, Reason::NotImplemented)
+        );
+        assert!(unrecorded(&spec(json!({"terminal": false}))).is_none());
+        assert!(unrecorded(&spec(json!(null))).is_none());
     }
 }

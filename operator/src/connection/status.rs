@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use sallyport_crds::connection::{ConnectionStatus, ServiceType};
+use sallyport_crds::connection::{ConnectionStatus, ServiceType, TlsMode};
 use sallyport_crds::{ConditionType, ConnectionSpec, Reason, names};
 
 use super::certificate;
@@ -134,20 +134,48 @@ pub fn programmed(deployment: Option<&Deployment>, replicas: i32) -> Finding {
     )
 }
 
-/// What doors want said, such as a role at the target that makes masks advisory; what becomes wrong by itself; and whose
-/// names are only as good as the provider's checks.
+/// What crosses the network in clear can be read and changed past every rule of the door.
+fn in_clear(spec: &ConnectionSpec) -> Option<String> {
+    let tls = spec.target.tls.as_ref().filter(|tls| tls.mode == TlsMode::Disable)?;
+    let why = tls.insecure_reason.as_deref().unwrap_or("no reason is given");
+    Some(format!(
+        "the way to the target is not encrypted ({why}): whoever is on it reads and changes what passes"
+    ))
+}
+
+/// Reasons that have a name in `Advisory`, the gravest first.
+const ADVICE: [Reason; 3] = [
+    Reason::TargetRoleTooStrong,
+    Reason::TargetNotEncrypted,
+    Reason::IssuerUnavailable,
+];
+
+/// What doors want said, such as a role at the target that makes masks advisory; what crosses the network in clear; what
+/// becomes wrong by itself; and whose names are only as good as the provider's checks.
 fn advisory(found: &Found) -> Option<Finding> {
-    let strong = Reason::TargetRoleTooStrong;
-    let problems = &found.problems;
-    let doors = problems.iter().map(|(_, message)| (Reason::NotReady, message.clone()));
-    let mut said: Vec<(Reason, String)> = doors.take(5).collect();
+    let known = |told: &str| ADVICE.into_iter().find(|reason| reason.as_str() == told);
+    let problems = found.problems.iter();
+    let doors: Vec<(Reason, &String)> = problems
+        .map(|(reason, message)| (known(reason).unwrap_or(Reason::NotReady), message))
+        .collect();
+    let mut said: Vec<(Reason, String)> = doors
+        .iter()
+        .take(5)
+        .map(|(reason, message)| (*reason, (*message).clone()))
+        .collect();
+    let clear = found.spec.as_ref().ok().and_then(in_clear);
+    said.extend(clear.map(|message| (Reason::TargetNotEncrypted, message)));
     said.extend(expires_soon(found).map(|message| (Reason::CertificateExpiresSoon, message)));
     said.extend(editable_names(found).map(|message| (Reason::EditableName, message)));
     let first = said.first()?.0;
-    let reason = match problems.iter().any(|(reason, _)| *reason == strong.as_str()) {
-        true => strong,
-        false => first,
+    let told = |grave: &Reason| {
+        let (doors, said) = (
+            doors.iter().map(|(reason, _)| reason),
+            said.iter().map(|(reason, _)| reason),
+        );
+        doors.chain(said).any(|reason| reason == grave)
     };
+    let reason = ADVICE.into_iter().find(told).unwrap_or(first);
     let messages: Vec<String> = said.into_iter().map(|(_, message)| message).collect();
     Some(Finding::yes(ConditionType::Advisory, reason, messages.join("; ")))
 }

@@ -9,7 +9,24 @@ fn candidate(identity: &str) -> Candidate {
         "sallyport-system",
         "lease",
         identity,
+        Heard::default(),
     )
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_falls_when_the_api_server_stays_away() {
+    let mut candidate = candidate("b");
+    let heard = candidate.heard.clone();
+    candidate.attempt().await.unwrap_err();
+    assert!(heard.answers().is_err(), "a failure is no answer");
+    heard.now();
+    assert_eq!(heard.answers(), Ok(()));
+    tokio::time::advance(AWAY + Duration::from_secs(1)).await;
+    candidate.attempt().await.unwrap_err();
+    assert_eq!(
+        heard.answers(),
+        Err("the API server has not answered for 31 s".to_owned())
+    );
 }
 
 fn held_by(holder: &str, renewed: i64) -> LeaseSpec {

@@ -26,8 +26,6 @@ const RECORDER: &[&str] = &[
     "service/recorder-evidence",
     "service/recorder-evidence-pods",
     "serviceaccount/recorder-evidence",
-    "role/recorder-evidence",
-    "rolebinding/recorder-evidence",
     "networkpolicy/recorder-evidence",
 ];
 const RULES: &[&str] = &[

@@ -4,9 +4,11 @@
 //! its own DDL); nothing here asks the target for anything. A name that a snapshot does not hold is *unknown*, which
 //! never means safe: lineage answers `Unknown` for whatever hangs on it.
 
+mod code;
 mod path;
 mod snapshot;
 
+pub use code::Code;
 pub use path::SearchPath;
 pub use snapshot::Snapshot;
 
@@ -87,9 +89,13 @@ pub struct Relation {
     /// Partitioned table or inheritance parents (`pg_inherits`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<Oid>,
-    /// Whether it has rules other than a view's own `_RETURN`, or triggers: what a write to it does then cannot be seen.
+    /// Whether it has rules other than a view's own `_RETURN`, triggers, or a default, check or index with code of
+    /// somebody's own: what a write to it does then cannot be seen.
     #[serde(default)]
     pub active: bool,
+    /// Whether a policy for its rows runs code of somebody's own, which reading it does, too.
+    #[serde(default)]
+    pub guarded_by_code: bool,
 }
 
 /// Look-ups that verdicts and masks need. [`Snapshot`] is the one implementation outside tests.
@@ -105,6 +111,9 @@ pub trait Catalog {
 
     /// The relations that inherit directly from this one, partitions among them.
     fn children(&self, oid: Oid) -> &[Oid];
+
+    /// Code of users that runs where a text names something of PostgreSQL's own.
+    fn code(&self) -> &Code;
 }
 
 // === impl Relation ===

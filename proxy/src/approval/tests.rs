@@ -10,7 +10,7 @@ use sallyport_audit::Time;
 use sallyport_audit::record::{ObjectRef, Person, PodRef, Record, SessionId, Token};
 use sallyport_crds::access_request::{CommandView, Decision, RuleIdentity};
 use sallyport_crds::approval_policy::{GrantScope, OnHold};
-use sallyport_recorder::client::{Durability, Evidence};
+use sallyport_recorder::client::{Durability, Evidence, Limits};
 use sallyport_recorder::log::disk::Folder;
 use sallyport_recorder::log::{Config, Log};
 use sallyport_recorder::metrics::LogMetrics;
@@ -412,7 +412,14 @@ fn evidence(cluster: &Cluster, log: &Log, pod: &str) -> Evidence {
         connection: place.connection,
         pod: place.pod,
     };
-    Evidence::local(log.clone(), speaker, Durability::BeforeExecution, &Handle::current()).unwrap()
+    Evidence::local(
+        log.clone(),
+        speaker,
+        Durability::BeforeExecution,
+        Limits::default(),
+        &Handle::current(),
+    )
+    .unwrap()
 }
 
 /// Kinds of the records about a request, with who is named in them.

@@ -17,7 +17,7 @@ use crate::session::Session;
 const MAX_PARAMETER: usize = 4 * 1024;
 
 /// One command: everything that deciding, recording and asking need to know of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Asked {
     /// What the rules see.
     pub command: Command,

@@ -70,7 +70,8 @@ fn one(sink: &CarriedSink, place: &Place, credential: &Credential, runtime: &Han
     Evidence::connect(link, runtime).map_err(|error| unavailable(&error))
 }
 
-fn limits(sink: &CarriedSink) -> Limits {
+/// What a sink says of how far its records may lag.
+pub(crate) fn limits(sink: &CarriedSink) -> Limits {
     let mut limits = Limits::default();
     if let (audit_sink::Durability::Async, Some(bounds)) = (sink.durability, &sink.asynchronous) {
         limits.max_records = u64::try_from(bounds.max_records).unwrap_or(1);

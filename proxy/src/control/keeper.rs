@@ -19,10 +19,10 @@ use sallyport_recorder::client::Evidence;
 use sallyport_runtime::workload::Credential;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::contact::Contact;
 use super::guard::{Guard, Taken};
+use super::keyless::Keyless;
 use super::lack::Lack;
 use super::materials::{self, SecretObject, Secrets};
 use super::opening::{self, Opening, Reach};
@@ -31,6 +31,7 @@ use super::watch::{Seen, Watched};
 use super::{Place, evidence, metrics};
 use crate::approval::Requests;
 use crate::door::{Columns, Door, Rules, Sessions};
+use crate::drain::Drain;
 use crate::identity::{Identities, Settings};
 
 /// Time passes without anybody saying so: the keeper looks again this often.
@@ -55,7 +56,7 @@ pub(super) struct Parts {
     pub(super) requests: Arc<Requests>,
     pub(super) columns: Arc<dyn Columns>,
     pub(super) sessions: Sessions,
-    pub(super) drain: CancellationToken,
+    pub(super) drain: Drain,
     /// What the operator said it wants.
     pub(super) wanted: watch::Receiver<Option<u64>>,
     pub(super) doors: watch::Sender<Option<Door>>,
@@ -75,6 +76,7 @@ pub(super) struct Keeper {
     applied: Option<Basis>,
     /// How the door stands with what is applied.
     standing: Status,
+    keyless: Keyless,
 }
 
 /// The door that sessions get, and the sinks it writes to.
@@ -121,6 +123,7 @@ impl Keeper {
             told: None,
             applied: None,
             standing: Status::default(),
+            keyless: Keyless::default(),
             parts,
         }
     }
@@ -177,6 +180,9 @@ impl Keeper {
         }
         let mut status = self.standing.clone();
         status.lacks.extend(odd);
+        let away = self.parts.identities.unavailable();
+        metrics::get().issuers(away.len());
+        status.lacks.extend(self.keyless.look(&away, now));
         self.tell(status);
     }
 

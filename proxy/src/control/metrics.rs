@@ -12,6 +12,7 @@ pub struct Metrics {
     revision: IntGauge,
     open: IntGauge,
     away: Gauge,
+    issuers: IntGauge,
     reports: IntCounterVec,
 }
 
@@ -48,6 +49,10 @@ impl Metrics {
                 "sallyport_proxy_apiserver_silence_seconds",
                 "How long ago the API server answered last.",
             ))),
+            issuers: gauge(
+                "sallyport_proxy_issuers_unavailable",
+                "Issuers of the Connection whose keys are not known: nobody of theirs can log in.",
+            ),
             reports: named(IntCounterVec::new(
                 Opts::new("sallyport_proxy_reports_total", "Reports to the operator, by outcome."),
                 &["outcome"],
@@ -63,6 +68,7 @@ impl Metrics {
         registry.register(Box::new(self.revision.clone()))?;
         registry.register(Box::new(self.open.clone()))?;
         registry.register(Box::new(self.away.clone()))?;
+        registry.register(Box::new(self.issuers.clone()))?;
         registry.register(Box::new(self.reports.clone()))
     }
 
@@ -75,6 +81,10 @@ impl Metrics {
         );
         self.open.set(i64::from(status.shut.is_none()));
         self.away.set(away.as_secs_f64());
+    }
+
+    pub(super) fn issuers(&self, unavailable: usize) {
+        self.issuers.set(i64::try_from(unavailable).unwrap_or(i64::MAX));
     }
 
     pub(super) fn reported(&self, answered: bool) {
@@ -91,6 +101,6 @@ mod tests {
         let registry = prometheus::Registry::new();
         super::get().register(&registry).unwrap();
         super::get().reported(true);
-        assert_eq!(registry.gather().len(), 4);
+        assert_eq!(registry.gather().len(), 5);
     }
 }

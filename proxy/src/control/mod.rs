@@ -7,9 +7,10 @@
 
 mod columns;
 mod contact;
-mod evidence;
+pub(crate) mod evidence;
 mod guard;
 mod keeper;
+mod keyless;
 mod lack;
 pub(crate) mod materials;
 pub mod metrics;
@@ -25,12 +26,14 @@ mod tests;
 use std::sync::Arc;
 
 use sallyport_audit::record::Instance;
+use sallyport_runtime::vitals::Vitals;
 use sallyport_runtime::workload::EnrollError;
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use crate::approval::Requests;
 use crate::door::{Door, Sessions};
+use crate::drain::Drain;
 use crate::identity::{Identities, Pace};
 
 pub use contact::Contact;
@@ -63,11 +66,12 @@ pub enum StartError {
 }
 
 /// Starts the control plane on the present runtime, and returns at once: the door opens when the operator has given a
-/// certificate, a policy that it signed was read, and it has said that this policy counts. `drain` is the process's.
+/// certificate, a policy that it signed was read, and it has said that this policy counts. `drain` and `vitals` are the
+/// process's.
 ///
 /// # Errors
 /// When a flag is missing, or this is no Pod of a cluster.
-pub async fn start(flags: &Flags, drain: CancellationToken) -> Result<Control, StartError> {
+pub async fn start(flags: &Flags, drain: Drain, vitals: &Vitals) -> Result<Control, StartError> {
     let place = flags.place()?;
     let instance = Instance::random()?;
     let client = kube::Client::try_default()
@@ -81,7 +85,12 @@ pub async fn start(flags: &Flags, drain: CancellationToken) -> Result<Control, S
     let (publish_status, status) = tokio::sync::watch::channel(waiting);
     let enrollment = flags.enrollment.clone();
     let seen = status.clone();
+    let (keeping, reporting) = (
+        vitals.part("keeping the policy"),
+        vitals.part("reporting to the operator"),
+    );
     tokio::spawn(async move {
+        let _keeping = keeping;
         let operator_url = enrollment.operator_url.clone();
         // The certificate is renewed as long as the process lives: a draining door still records.
         let credential = match enrollment.start(CancellationToken::new()).await {
@@ -106,14 +115,18 @@ pub async fn start(flags: &Flags, drain: CancellationToken) -> Result<Control, S
             instance,
             sessions: sessions.clone(),
             status: seen,
-            drain: drain.clone(),
+            drain: drain.begun.clone(),
             wanted: tell_wanted,
         };
         let columns = match columns::Operator::new(&operator_url, &credential, runtime) {
             Ok(columns) => Arc::new(columns),
             Err(error) => return tracing::error!(%error, "no way to the operator; the door stays shut"),
         };
-        tokio::spawn(reporter.run(operator_url, credential.clone()));
+        let reports = reporter.run(operator_url, credential.clone());
+        tokio::spawn(async move {
+            let _reporting = reporting;
+            reports.await;
+        });
         let parts = keeper::Parts {
             place,
             client,

@@ -433,6 +433,40 @@ impl Reviewer for ApiServer {
     }
 }
 
+struct SilentServer;
+
+impl Reviewer for SilentServer {
+    fn review(&self, _: String, _: String) -> BoxFuture<'static, Review> {
+        futures::future::pending().boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_says_nothing_keeps_nobody_waiting_behind_those_who_left() {
+    let key = SigningKey::new("sa");
+    let now = jiff::Timestamp::now().as_second();
+    let claims = json!({
+        "iss": "https://kubernetes.default.svc", "sub": "system:serviceaccount:apps:batch", "aud": ["sallyport://doors/bank"],
+        "exp": now + 600, "iat": now - 5, "jti": "sa-1",
+    });
+    let door = Identities::new(Handle::current(), Some(Arc::new(SilentServer)), eager());
+    door.apply(Settings {
+        service_accounts: Some("sallyport://doors/bank".to_owned()),
+        api_audiences: vec!["https://kubernetes.default.svc".to_owned()],
+        max_token_age: HOUR,
+        ..Settings::default()
+    });
+    let token = key.sign(&claims);
+    for _ in 0..3 {
+        let many = futures::future::join_all((0..16).map(|_| login(&door, &token))).await;
+        for refused in many {
+            let detail = refused.unwrap_err().detail;
+            assert_ne!(detail, Refused::Busy.to_string());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 #[tokio::test]
 async fn service_accounts_are_the_api_servers_to_judge() {
     let key = SigningKey::new("sa");

@@ -17,7 +17,7 @@ use super::keys::{Keys, Pace};
 use super::pair::{self, Known};
 use super::settings::Settings;
 use super::token::{Unverified, check_claims};
-use super::{Refused, Reviewer, claims, serviceaccount};
+use super::{Refused, Review, Reviewer, claims, serviceaccount};
 use crate::door::{Identity, LoginRefused, Verifier};
 
 /// A login waits at most this long for an issuer or the API server.
@@ -152,9 +152,10 @@ impl Identities {
         let place = self.reviews.clone().try_acquire_owned().map_err(|_| Refused::Busy)?;
         let question = reviewer.review(token.raw.to_owned(), audience.to_owned());
         let asked = self.runtime.spawn(async move {
-            let answer = question.await;
+            // Whoever asked is gone by then, and their place is another's.
+            let answer = tokio::time::timeout(WITHIN, question).await;
             drop(place);
-            answer
+            answer.unwrap_or(Review::Unavailable)
         });
         let answer = asked
             .await

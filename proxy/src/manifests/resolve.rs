@@ -88,6 +88,7 @@ pub(super) fn carrier(objects: &Objects, connection: &Connection) -> Result<Carr
     let (mut carrier, found) = assemble(&all);
     carrier.revision = REVISION;
     faults.extend(problems.iter().chain(&found).map(ToString::to_string));
+    faults.extend(objects.sinks.iter().filter_map(copied));
     if faults.is_empty() { Ok(carrier) } else { Err(faults) }
 }
 
@@ -110,6 +111,15 @@ fn candidate<S>(
         present: Some(present),
         accepted,
     }
+}
+
+/// As the operator says of such a sink: whoever reads the object would believe in copies that nobody makes.
+fn copied(sink: &AuditSink) -> Option<String> {
+    let name = sink.name_any();
+    let message = format!(
+        "AuditSink {name}: spec.destinations is not implemented by this version: the log is kept in the state directory alone"
+    );
+    (!sink.spec.destinations.is_empty()).then_some(message)
 }
 
 fn sink(sink: &AuditSink) -> SinkCandidate {

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use kube::ResourceExt as _;
 use prometheus::Registry;
 use sallyport_audit::record::{ObjectRef, PodRef, SessionId};
-use sallyport_crds::{Connection, audit_sink, names};
+use sallyport_crds::{AuditSink, Connection, audit_sink, names};
 use sallyport_policy::carrier::Carrier;
 use sallyport_recorder::client::{self, Durability, Evidence};
 use sallyport_recorder::log::disk::Folder;
@@ -19,7 +19,6 @@ use sallyport_recorder::metrics::LogMetrics;
 use sallyport_recorder::server;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use super::objects::Objects;
 use super::state::{self, State};
@@ -27,8 +26,9 @@ use super::{Flags, Listen, files, resolve};
 use crate::approval::NoCluster;
 use crate::control::materials::{self, BINDING_FIELD, SecretObject, Secrets};
 use crate::control::opening::{self, Opening, Reach};
-use crate::control::{Control, Status};
+use crate::control::{self, Control, Status};
 use crate::door::{Door, Rules, Sessions, ThisProcess};
+use crate::drain::Drain;
 use crate::identity::{Identities, Pace, Settings};
 
 /// The longest time between a record and the checkpoint that covers it.
@@ -81,6 +81,9 @@ pub enum StartError {
     },
 }
 
+/// Seconds of a day.
+const DAY: u64 = 86_400;
+
 /// What all doors of the process share.
 struct Shared<'a> {
     objects: &'a Objects,
@@ -90,7 +93,7 @@ struct Shared<'a> {
     pod: PodRef,
     logs: BTreeMap<String, Log>,
     metrics: Option<LogMetrics>,
-    drain: CancellationToken,
+    drain: Drain,
 }
 
 /// Serves the Connections that `flags` name from the files that `flags` name. Everything that is wrong is said at once; a door
@@ -98,12 +101,7 @@ struct Shared<'a> {
 ///
 /// # Errors
 /// When files, objects or the log do not serve.
-pub fn start(
-    flags: &Flags,
-    registry: &Registry,
-    runtime: &Handle,
-    drain: &CancellationToken,
-) -> Result<Vec<Local>, StartError> {
+pub fn start(flags: &Flags, registry: &Registry, runtime: &Handle, drain: &Drain) -> Result<Vec<Local>, StartError> {
     let directory = flags.manifests.as_deref().unwrap_or(Path::new("."));
     let objects = Objects::read(files::read(directory)?);
     for ignored in &objects.ignored {
@@ -280,16 +278,25 @@ impl Shared<'_> {
                 uid: sink.uid.clone(),
             };
             let log = self.log(&reference)?;
+            let limits = control::evidence::limits(sink);
             let durability = match sink.durability {
                 audit_sink::Durability::BeforeExecution => Durability::BeforeExecution,
                 audit_sink::Durability::Async => Durability::Async,
             };
             ways.push(
-                Evidence::local(log, speaker.clone(), durability, &thread)
+                Evidence::local(log, speaker.clone(), durability, limits, &thread)
                     .map_err(|error| failed(error.to_string()))?,
             );
         }
         Ok(Evidence::all(&ways))
+    }
+
+    /// How long a sink's records are kept; for ever where it does not say.
+    fn retention(&self, sink: &ObjectRef) -> Option<Duration> {
+        let named =
+            |one: &&AuditSink| (one.namespace().as_ref(), one.name_any()) == (Some(&sink.namespace), sink.name.clone());
+        let retention = self.objects.sinks.iter().find(named)?.spec.retention.as_ref()?;
+        Some(Duration::from_secs(u64::try_from(retention.days).ok()? * DAY))
     }
 
     /// The log of a sink; several Connections share it.
@@ -315,7 +322,7 @@ impl Shared<'_> {
             checkpoint_every: CHECKPOINT,
             grace: GRACE,
             witness: None,
-            retention: None,
+            retention: self.retention(sink),
             metrics,
         };
         let log = Log::open(Arc::new(disk), config).map_err(|error| failed(error.to_string()))?;
@@ -329,7 +336,7 @@ impl Shared<'_> {
 pub(super) fn resolved(directory: &Path, listen: &Listen, state: &Path) -> Result<(Carrier, Secrets), StartError> {
     let objects = Objects::read(files::read(directory)?);
     let state = State::open(Some(state))?;
-    let (registry, drain) = (Registry::new(), CancellationToken::new());
+    let (registry, drain) = (Registry::new(), Drain::default());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .map_err(|error| StartError::file(directory, error))?;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use sallyport_audit::Time;
 use sallyport_audit::record::{Batch, Claims, Event, LoginRefused, Refusal};
 use sallyport_policy::carrier::Carrier;
+use sallyport_recorder::client::EvidenceError;
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::control::materials::Secrets;
 use crate::door::{Door, Rules};
+use crate::drain::Drain;
 
 /// What the samples leave to the cluster: Secrets, a CA, whose tokens count.
 fn beside() -> String {
@@ -83,7 +84,7 @@ fn serve(directory: &Path, listen: &str, state: &Path) -> Result<Vec<Local>, Sta
         &flags,
         &prometheus::Registry::new(),
         &Handle::current(),
-        &CancellationToken::new(),
+        &Drain::default(),
     )
 }
 
@@ -96,6 +97,16 @@ pub(crate) fn sample() -> (Carrier, Secrets) {
 
 fn only(doors: &[Local]) -> Door {
     doors[0].control.doors.borrow().clone().unwrap()
+}
+
+fn refused() -> LoginRefused {
+    LoginRefused {
+        claims: Claims::default(),
+        client: "127.0.0.1:1".to_owned(),
+        detail: "a test".to_owned(),
+        person: None,
+        reason: Refusal::BadToken,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,14 +123,7 @@ async fn the_samples_open_a_door_that_records() {
     assert!(open.trust.is_some() && door.tls.load().is_some());
     assert_eq!(doors[0].control.status.borrow().shut, None);
 
-    let refused = LoginRefused {
-        claims: Claims::default(),
-        client: "127.0.0.1:1".to_owned(),
-        detail: "a test".to_owned(),
-        person: None,
-        reason: Refusal::BadToken,
-    };
-    let batch = Batch::of(Time::now(), None, Event::LoginRefused(Box::new(refused))).unwrap();
+    let batch = Batch::of(Time::now(), None, Event::LoginRefused(Box::new(refused()))).unwrap();
     assert!(door.evidence.append(batch).await.unwrap().on_disk());
     let ca = std::fs::read(state.path().join("doors.bank.ca.crt")).unwrap();
     door.evidence.close(std::time::Duration::from_secs(10)).await;
@@ -131,10 +135,28 @@ async fn the_samples_open_a_door_that_records() {
     assert!(again.is_ok(), "{:?}", again.err());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bounds_of_an_asynchronous_sink_count_here_too() {
+    let asynchronous = |_: &str, text: String| {
+        text.replace(
+            "durability: BeforeExecution",
+            "durability: Async\n  async: {maxRecords: 1, maxLag: 1s}",
+        )
+    };
+    let (directory, state) = (manifests(asynchronous), tempfile::tempdir().unwrap());
+    let doors = serve(directory.path(), "bank=127.0.0.1:15432", state.path()).unwrap();
+    let door = only(&doors);
+    let event = || Event::LoginRefused(Box::new(refused()));
+    let mut batch = Batch::of(Time::now(), None, event()).unwrap();
+    batch.push(Time::now(), None, event()).unwrap();
+    let error = door.evidence.append(batch).await.unwrap_err();
+    assert!(matches!(error, EvidenceError::Full { .. }), "{error}");
+}
+
 #[tokio::test]
 async fn every_mistake_is_said_at_once() {
     type Change = fn(&str, String) -> String;
-    let table: [(&str, Change, &str); 14] = [
+    let table: [(&str, Change, &str); 15] = [
         (
             "field that nobody knows",
             |_, t| {
@@ -184,6 +206,16 @@ async fn every_mistake_is_said_at_once() {
             "sink gone",
             |n, t| if n == "audit-sink.yaml" { String::new() } else { t },
             "AuditSink evidence/evidence",
+        ),
+        (
+            "copies that nobody makes",
+            |_, t| {
+                t.replace(
+                    "  commandText: Exact",
+                    "  commandText: Exact\n  destinations: [{name: out, stdout: {}}]",
+                )
+            },
+            "spec.destinations is not implemented",
         ),
         (
             "sink for others",

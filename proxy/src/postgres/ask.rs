@@ -46,6 +46,27 @@ pub fn put_query(out: &mut Vec<u8>, sql: &str) {
 /// When the target is gone, refuses, or answers too much.
 pub async fn ask(wire: &mut Wire<impl AsyncRead + AsyncWrite + Unpin>, sql: &str) -> Result<Vec<Vec<Row>>, AskError> {
     put_query(&mut wire.out, sql);
+    answered(wire).await
+}
+
+/// Calls a function without arguments by FunctionCall, which the target neither parses nor plans. Gives its text.
+///
+/// # Errors
+/// As [`ask`].
+pub async fn call(
+    wire: &mut Wire<impl AsyncRead + AsyncWrite + Unpin>,
+    function: u32,
+) -> Result<Option<String>, AskError> {
+    frame::put(&mut wire.out, b'F', |out| {
+        out.extend_from_slice(&function.to_be_bytes());
+        // No formats, no arguments, and the result as text.
+        out.extend_from_slice(&[0; 6]);
+    });
+    let mut rows = answered(wire).await?.into_iter().flatten();
+    Ok(rows.next().and_then(|row| row.into_iter().next().flatten()))
+}
+
+async fn answered(wire: &mut Wire<impl AsyncRead + AsyncWrite + Unpin>) -> Result<Vec<Vec<Row>>, AskError> {
     wire.flush().await.map_err(WireError::from)?;
     let mut answer = Answer::default();
     loop {
@@ -71,6 +92,12 @@ impl Answer {
         }
         match tag {
             b'D' => self.current.push(row(body).map_err(WireError::from)?),
+            b'V' => {
+                let mut body = body;
+                let value = value(&mut body).map_err(WireError::from)?;
+                body.end().map_err(WireError::from)?;
+                self.results.push(vec![vec![value]]);
+            }
             b'C' | b'I' => self.results.push(std::mem::take(&mut self.current)),
             b'E' => {
                 let fields = errors::fields(body).map_err(WireError::from)?;
@@ -99,13 +126,17 @@ fn row(mut body: Body<'_>) -> Result<Row, FrameError> {
     let count = body.count()?;
     let mut values = Vec::new();
     for _ in 0..count {
-        let value = body.value()?;
-        let text = value
-            .map(|bytes| std::str::from_utf8(bytes).map(str::to_owned))
-            .transpose();
-        values.push(text.map_err(|_| FrameError::Malformed)?);
+        values.push(value(&mut body)?);
     }
     body.end().map(|()| values)
+}
+
+fn value(body: &mut Body<'_>) -> Result<Option<String>, FrameError> {
+    let text = body
+        .value()?
+        .map(|bytes| std::str::from_utf8(bytes).map(str::to_owned))
+        .transpose();
+    text.map_err(|_| FrameError::Malformed)
 }
 
 /// One text of a row; empty where it is NULL or missing.
@@ -137,6 +168,11 @@ mod tests {
             vec![vec![vec![Some("x".to_owned()), None]], vec![]]
         );
         let mut answer = Answer::default();
+        assert!(!answer.take(b'V', Body::new(b"\0\0\0\x030/1")).unwrap());
+        assert!(answer.take(b'Z', Body::new(b"I")).unwrap());
+        assert_eq!(answer.finish().unwrap(), vec![vec![vec![Some("0/1".to_owned())]]]);
+        let mut answer = Answer::default();
+        assert!(answer.take(b'V', Body::new(b"\0\0\0\x030/1more")).is_err());
         assert!(answer.take(b'D', Body::new(b"\0\x02\0\0\0\x01x")).is_err());
         assert!(answer.take(b'W', Body::new(b"")).is_err());
     }

@@ -57,6 +57,8 @@ pub struct Conversation {
     path: Option<SearchPath>,
     /// Relations that only this session sees; with all others, after its own uncommitted DDL.
     own: learn::OwnRelations,
+    /// Revision of the rules that the masker in use was made by.
+    masked_by: u64,
     on_hold: Option<OnHold>,
     break_glass: Option<String>,
     /// Bytes of a CopyData of the client that are still to come.
@@ -140,6 +142,7 @@ impl Conversation {
             near: Near::default(),
             path: None,
             own: learn::OwnRelations::default(),
+            masked_by: session.open().revision,
             on_hold,
             break_glass,
             copy_rest: 0,
@@ -186,19 +189,21 @@ impl Conversation {
 
     /// Takes up the present rules. A new revision may mask more, from the next answer on.
     fn take_up_rules(&mut self, session: &mut Session) -> Result<(), Over> {
-        match session.refresh() {
-            Ok(false) => Ok(()),
-            Ok(true) => {
-                self.state.masker = session.open().policy.masker(session.subject());
-                self.state.counts = self.state.masker.counts();
-                Ok(())
-            }
-            Err(_) => Err(Over::saying(
+        if session.refresh().is_err() {
+            return Err(Over::saying(
                 EndCause::Revoked,
                 sqlstate::SHUTDOWN,
                 "this session may not go on under the present rules of the connection",
-            )),
+            ));
         }
+        // Compared by what is in use: the session may have taken them up before, while a command waited.
+        let revision = session.open().revision;
+        if self.masked_by != revision {
+            self.state.masker = session.open().policy.masker(session.subject());
+            self.state.counts = self.state.masker.counts();
+            self.masked_by = revision;
+        }
+        Ok(())
     }
 }
 

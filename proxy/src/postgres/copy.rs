@@ -8,6 +8,7 @@ use sallyport_policy::mask::copy::{CopyFormat, CopyMasker};
 use sallyport_policy::mask::{ColumnInfo, Format, RowPlan, Source};
 use sallyport_policy::sql::{self, Effect};
 
+use super::errors::Said;
 use super::names::Stated;
 use super::rows::View;
 
@@ -26,6 +27,8 @@ pub struct CopyOut {
     pub masker: CopyMasker,
     /// What passed.
     pub tally: Tally,
+    /// Said before its first row: a dump of masks restores masks.
+    pub warning: Option<Said>,
 }
 
 /// A COPY from the client under way.
@@ -96,10 +99,19 @@ pub fn out(view: &View, stated: Option<&Stated>, formats: &[i16]) -> Option<Copy
     let Effect::Copy { format, .. } = &statement.effect else {
         return None;
     };
-    let masker = CopyMasker::new(plan(view, formats), options(format)?);
+    let plan = plan(view, formats);
+    let warning = (plan.hidden() > 0).then(|| {
+        let words = format!(
+            "{} of {} columns of this COPY are masked for you",
+            plan.hidden(),
+            plan.len()
+        );
+        Said::warning(words).hint("What is restored from it holds masks in place of values.")
+    });
     Some(CopyOut {
-        masker,
+        masker: CopyMasker::new(plan, options(format)?),
         tally: Tally::new(),
+        warning,
     })
 }
 

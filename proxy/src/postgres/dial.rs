@@ -178,6 +178,7 @@ async fn resolve(target: &Target) -> Result<TcpStream, DialError> {
         match TcpStream::connect(address).await {
             Ok(tcp) => {
                 tcp.set_nodelay(true).map_err(DialError::Connect)?;
+                crate::listener::keep_alive(&tcp);
                 return Ok(tcp);
             }
             Err(error) => last = Some(error),

@@ -234,8 +234,8 @@ impl Session {
     /// # Errors
     /// When the session may not go on under them.
     pub fn refresh(&mut self) -> Result<bool, Ended> {
-        // A sender that is gone leaves its last word standing; the control plane says Shut before it goes.
-        if !self.rules.has_changed().unwrap_or(false) {
+        // A sender that is gone leaves its last word standing, seen or not; the control plane says Shut before it goes.
+        if matches!(self.rules.has_changed(), Ok(false)) {
             return Ok(false);
         }
         let open = match &*self.rules.borrow_and_update() {

@@ -20,15 +20,16 @@ use sallyport_policy::mask::HashKeys;
 use sallyport_proxy::door::{
     Approvals, Credential, Door, Identity, LoginRefused, Open, Rules, Secret, Sessions, TargetTrust, Verifier,
 };
+use sallyport_proxy::drain::Drain;
 use sallyport_proxy::listener::{Entrance, Shared as Listening, serve};
 use sallyport_proxy::postgres::{Postgres as Protocol, Shared};
-use sallyport_recorder::client::{Durability, Evidence};
+use sallyport_recorder::client::{Durability, Evidence, Limits};
 use sallyport_recorder::log::disk::Folder;
 use sallyport_recorder::log::{Config, Log};
 use sallyport_recorder::metrics::LogMetrics;
+use sallyport_runtime::vitals::Vitals;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::approvals::People;
@@ -51,7 +52,11 @@ pub struct TestDoor {
     /// What is enforced.
     pub rules: watch::Sender<Rules>,
     /// Ends it.
-    pub drain: CancellationToken,
+    pub drain: Drain,
+    /// The door's own certificate.
+    pub tls: Arc<ArcSwap<Option<Arc<rustls::ServerConfig>>>>,
+    /// Its sessions.
+    pub sessions: TaskTracker,
     log: Log,
     server: Arc<Postgres>,
     _runtime: tokio::runtime::Runtime,
@@ -320,14 +325,17 @@ impl TestDoor {
             connection: bank(),
             pod,
         };
-        let evidence = Evidence::local(log.clone(), speaker, Durability::BeforeExecution, runtime.handle()).unwrap();
+        let (durability, limits) = (Durability::BeforeExecution, Limits::default());
+        let evidence = Evidence::local(log.clone(), speaker, durability, limits, runtime.handle()).unwrap();
         let (rules, listening) = watch::channel(given.rules(1, &server));
         let (ca, tls) = certificate();
-        let (people, drain) = (People::default(), CancellationToken::new());
+        let (people, drain) = (People::default(), Drain::default());
+        let tls = Arc::new(ArcSwap::from_pointee(Some(Arc::new(tls))));
+        let sessions = TaskTracker::new();
         let replicas = Replicas::default();
         let door = Door {
             rules: listening,
-            tls: Arc::new(ArcSwap::from_pointee(Some(Arc::new(tls)))),
+            tls: Arc::clone(&tls),
             verifier,
             approvals: approvals(&people),
             columns: Arc::new(replicas.clone()),
@@ -338,9 +346,10 @@ impl TestDoor {
         let address = format!("127.0.0.1:{}", free_port()).parse().unwrap();
         let (keep, doors) = watch::channel(Some(door));
         let listening = Listening {
-            drain: drain.clone(),
-            sessions: TaskTracker::new(),
+            drain: drain.closed.clone(),
+            sessions: sessions.clone(),
             slots: Arc::new(tokio::sync::Semaphore::new(100)),
+            vitals: Vitals::default(),
         };
         let shared = Shared::new(runtime.handle().clone());
         let make = move |door: &Door| Protocol::new(door.clone(), shared.clone());
@@ -353,6 +362,8 @@ impl TestDoor {
             replicas,
             rules,
             drain,
+            tls,
+            sessions,
             log,
             server,
             _runtime: runtime,
@@ -437,7 +448,8 @@ impl TestDoor {
 
 impl Drop for TestDoor {
     fn drop(&mut self) {
-        self.drain.cancel();
+        self.drain.begun.cancel();
+        self.drain.closed.cancel();
     }
 }
 

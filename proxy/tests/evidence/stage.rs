@@ -19,15 +19,16 @@ use sallyport_audit::record::{PodRef, Record};
 use sallyport_audit::store::Dir;
 use sallyport_audit::verify::{Report, Trust, verify};
 use sallyport_proxy::door::{Door, Sessions};
+use sallyport_proxy::drain::Drain;
 use sallyport_proxy::listener::{Entrance, Shared as Listening, serve};
 use sallyport_proxy::postgres::{Postgres as Protocol, Shared};
 use sallyport_recorder::args::Args;
 use sallyport_recorder::client::{Durability, Evidence, Limits, Link};
 use sallyport_runtime::PeerIdentity;
 use sallyport_runtime::peer::Workload;
+use sallyport_runtime::vitals::Vitals;
 use sallyport_runtime::workload::Credential;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::common::approvals::People;
@@ -372,7 +373,7 @@ async fn door() {
     let ca = String::from_utf8(read("target-ca.pem")).unwrap();
     let (_rules, listening) = watch::channel(Given::open().rules_at(1, var("TARGET").parse().unwrap(), &ca));
     let (_ca, tls) = certificate();
-    let drain = CancellationToken::new();
+    let drain = Drain::at(sallyport_runtime::shutdown::on_signals().unwrap());
     let door = Door {
         rules: listening,
         tls: Arc::new(ArcSwap::from_pointee(Some(Arc::new(tls)))),
@@ -386,18 +387,16 @@ async fn door() {
     let (_keep, doors) = watch::channel(Some(door));
     let tracker = TaskTracker::new();
     let listening = Listening {
-        drain: drain.clone(),
+        drain: drain.closed.clone(),
         sessions: tracker.clone(),
         slots: Arc::new(tokio::sync::Semaphore::new(100)),
+        vitals: Vitals::default(),
     };
     let shared = Shared::new(handle);
     let make = move |door: &Door| Protocol::new(door.clone(), shared.clone());
     let address = var("DOOR").parse().unwrap();
     let _threads = serve(&[Entrance { address, doors }], 1, &listening, make).unwrap();
-    let mut ended = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
-    ended.recv().await;
-    drain.cancel();
-    tracker.close();
-    tracker.wait().await;
+    // Whoever is in a transaction has three seconds, and five to be told.
+    drain.follow(&tracker, Duration::ZERO, Duration::from_secs(8)).await;
     evidence.close(Duration::from_secs(5)).await;
 }

@@ -59,6 +59,17 @@ pub struct State {
     pub tree_size: u64,
 }
 
+/// How much of what was handed over for one sink is not acknowledged; for metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// A stream is up and the recorder takes records.
+    pub connected: bool,
+    /// Records that are not acknowledged.
+    pub records: u64,
+    /// How long the oldest of them has been on its way; zero where there is none.
+    pub oldest: Duration,
+}
+
 /// One way into one or several logs. Cloneable, and usable from any runtime.
 #[derive(Clone)]
 pub struct Evidence {
@@ -117,7 +128,13 @@ impl Evidence {
     ///
     /// # Errors
     /// When the names cannot be written into records.
-    pub fn local(log: Log, door: Door, durability: Durability, runtime: &Handle) -> Result<Self, EvidenceError> {
+    pub fn local(
+        log: Log,
+        door: Door,
+        durability: Durability,
+        limits: Limits,
+        runtime: &Handle,
+    ) -> Result<Self, EvidenceError> {
         let instance = Instance::random().map_err(|error| EvidenceError::Setup(error.to_string()))?;
         let (connection, pod) = (Some(door.connection.clone()), door.pod.clone());
         let origin = Origin {
@@ -138,7 +155,7 @@ impl Evidence {
             });
             Box::pin(async move { Ok(Box::new(near) as Box<dyn task::Stream>) })
         });
-        Self::start(origin, dial, Limits::default(), durability, runtime)
+        Self::start(origin, dial, limits, durability, runtime)
     }
 
     fn start(
@@ -232,14 +249,16 @@ impl Evidence {
         !self.sinks.is_empty() && self.sinks.iter().all(|sink| sink.state.borrow().connected)
     }
 
-    /// Records that are not acknowledged yet, in the slowest sink.
+    /// What each sink has not acknowledged, in the order given to [`Evidence::all`].
     #[must_use]
-    pub fn lag(&self) -> u64 {
-        self.sinks
-            .iter()
-            .map(|sink| sink.gauge.records.load(Ordering::Relaxed))
-            .max()
-            .unwrap_or(0)
+    pub fn standings(&self) -> Vec<Standing> {
+        self.sinks.iter().map(Sink::standing).collect()
+    }
+
+    /// Whether what sends to some sink has ended, by itself or after [`Evidence::close`]: nothing more is ever accepted there.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.sinks.iter().any(|sink| sink.state.has_changed().is_err())
     }
 
     /// Sends what is queued, waits for its acknowledgement at most `within`, says goodbye to the recorder (so that it need not
@@ -275,6 +294,14 @@ impl Wait {
 }
 
 impl Sink {
+    fn standing(&self) -> Standing {
+        Standing {
+            connected: self.state.borrow().connected,
+            records: self.gauge.records.load(Ordering::Relaxed),
+            oldest: self.gauge.age().unwrap_or_default(),
+        }
+    }
+
     fn append(&self, batch: Batch) -> Result<Wait, EvidenceError> {
         self.admit(&batch)?;
         match self.durability {

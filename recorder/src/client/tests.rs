@@ -149,7 +149,7 @@ async fn records_are_durable_when_append_says_so() {
         [kinds[1], kinds[51], kinds[52], kinds[53]],
         ["sessionStart", "command", "sessionEnd", "logEnd"]
     );
-    assert_eq!(evidence.lag(), 0);
+    assert_eq!(evidence.standings()[0].records, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,8 +230,13 @@ async fn a_recorder_that_stays_away_is_refused_in_words_and_the_queue_is_bounded
         evidence.append(one(&session, end())).await,
         Err(EvidenceError::Full { records: 3 })
     ));
-    assert_eq!(evidence.lag(), 3);
-    assert!(!evidence.is_connected());
+    let standing = evidence.standings()[0];
+    assert_eq!((standing.connected, standing.records), (false, 3));
+    assert!(
+        standing.oldest >= Duration::from_millis(60),
+        "two waits after it: {standing:?}"
+    );
+    assert!(!evidence.is_connected() && !evidence.ended());
     until("the problem in words", || {
         !evidence.states()[0].borrow().problem.is_empty()
     })
@@ -247,8 +252,14 @@ async fn async_does_not_wait_and_delivers_once_the_recorder_is_there() {
         assert!(!evidence.append(one(&session, event)).await.unwrap().on_disk());
     }
     recorder.start().await;
-    until("delivery", || evidence.lag() == 0).await;
+    let delivered = Standing {
+        connected: true,
+        records: 0,
+        oldest: Duration::ZERO,
+    };
+    until("delivery", || evidence.standings() == [delivered]).await;
     evidence.close(Duration::from_secs(10)).await;
+    until("the end", || evidence.ended()).await;
     assert_eq!(texts(&recorder.stop().await), ["x"]);
 }
 
@@ -323,11 +334,17 @@ async fn a_door_that_was_away_for_too_long_goes_on_as_a_new_instance() {
     assert_eq!(kinds.iter().filter(|kind| **kind == "sessionEnd").count(), 2);
 }
 
+/// The way to a log in this process.
+fn beside(log: &Log) -> Evidence {
+    let (durability, limits) = (Durability::BeforeExecution, Limits::default());
+    Evidence::local(log.clone(), door("a"), durability, limits, &Handle::current()).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_volume_is_refused_in_words_and_goes_on_when_there_is_room() {
     let disk = Arc::new(MemoryDisk::default());
     let log = testing::open(&disk);
-    let evidence = Evidence::local(log.clone(), door("a"), Durability::BeforeExecution, &Handle::current()).unwrap();
+    let evidence = beside(&log);
     let session = SessionId::random().unwrap();
     evidence.append(one(&session, start())).await.unwrap();
     disk.set_room(Some(10));
@@ -348,9 +365,7 @@ async fn a_full_volume_is_refused_in_words_and_goes_on_when_there_is_room() {
 #[tokio::test(flavor = "multi_thread")]
 async fn several_sinks_must_all_accept() {
     let (one_log, other_log) = (testing::open(&Arc::default()), testing::open(&Arc::default()));
-    let local =
-        |log: &Log| Evidence::local(log.clone(), door("a"), Durability::BeforeExecution, &Handle::current()).unwrap();
-    let both = Evidence::all(&[local(&one_log), local(&other_log)]);
+    let both = Evidence::all(&[beside(&one_log), beside(&other_log)]);
     let session = SessionId::random().unwrap();
     both.append(one(&session, start())).await.unwrap();
     for log in [&one_log, &other_log] {
@@ -385,7 +400,7 @@ async fn what_ran_is_recorded_though_the_volume_has_no_room_for_anything_new() {
         let refused = intent.await.unwrap_err();
         assert!(refused.to_string().contains("the volume is full"), "{refused}");
     }
-    until("the outcome to be recorded", || evidence.lag() == 0).await;
+    until("the outcome to be recorded", || evidence.standings()[0].records == 0).await;
     recorder.disk.set_volume(None);
     until("room", || log.status().borrow().problem.is_none()).await;
     evidence.append(one(&session, command(3, "later"))).await.unwrap();
@@ -425,7 +440,7 @@ async fn an_async_sink_refuses_when_a_record_is_on_its_way_for_too_long() {
         "{refused}"
     );
     recorder.start().await;
-    until("the queue to be empty", || evidence.lag() == 0).await;
+    until("the queue to be empty", || evidence.standings()[0].records == 0).await;
     until("records to be accepted", || evidence.send(one(&session, end())).is_ok()).await;
     evidence.close(Duration::from_secs(10)).await;
     let log = recorder.stop().await;

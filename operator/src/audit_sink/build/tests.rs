@@ -24,8 +24,6 @@ fn a_sink_with_everything_said() {
     let children = build(&plan(), &settings());
     let texts = [
         golden::yaml(&children.service_account),
-        golden::yaml(&children.role),
-        golden::yaml(&children.role_binding),
         golden::yaml(&children.service),
         golden::yaml(&children.headless_service),
         golden::yaml(&children.network_policy),

@@ -216,3 +216,24 @@ async fn a_role_that_can_undo_masks_is_said_while_the_door_stays_open() {
     let conditions = scenario.api.get(path).unwrap()["status"]["conditions"].to_string();
     assert!(!conditions.contains("Advisory"), "{conditions}");
 }
+
+#[tokio::test]
+async fn a_target_without_tls_and_an_issuer_without_keys_are_said() {
+    let mut scenario = served().await;
+    let mut bank = serde_json::to_value(crate::testing::connection()).unwrap();
+    bank["spec"]["target"]["tls"] = json!({ "mode": "Disable", "insecureReason": "a lab without certificates" });
+    scenario.apply_connection(bank).await;
+    scenario.pod_runs("a");
+    let problem = Problem {
+        reason: "IssuerUnavailable".into(),
+        message: "the keys of issuer bank cannot be fetched".into(),
+    };
+    scenario.pod_complains("a", 1, vec![problem.clone()]);
+    scenario.look_at_connection("doors", "bank").await;
+    assert_eq!(scenario.bank("Advisory"), ("True".into(), "TargetNotEncrypted".into()));
+    let path = "/apis/sallyport.dev/v1alpha1/namespaces/doors/connections/bank";
+    let conditions = scenario.api.get(path).unwrap()["status"]["conditions"].to_string();
+    for words in ["a lab without certificates", problem.message.as_str()] {
+        assert!(conditions.contains(words), "{conditions}");
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Catalog, Oid, Relation, SearchPath};
+use super::{Catalog, Code, Oid, Relation, SearchPath};
 
 /// Relations of one database as they were at one moment. Serialised as the plain list of relations.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -14,6 +14,7 @@ pub struct Snapshot {
     by_oid: HashMap<Oid, usize>,
     by_name: HashMap<String, HashMap<String, usize>>,
     children: HashMap<Oid, Vec<Oid>>,
+    code: Code,
 }
 
 // === impl Snapshot ===
@@ -38,6 +39,13 @@ impl Snapshot {
         snapshot
     }
 
+    /// The same relations beside this code.
+    #[must_use]
+    pub fn with_code(mut self, code: Code) -> Self {
+        self.code = code;
+        self
+    }
+
     /// The same catalog with some relations added or replaced: a session's own temporary or uncommitted objects.
     pub fn with(&self, relations: Vec<Relation>) -> Self {
         let mut all: Vec<Relation> = self
@@ -47,7 +55,7 @@ impl Snapshot {
             .cloned()
             .collect();
         all.extend(relations);
-        Self::new(all)
+        Self::new(all).with_code(self.code.clone())
     }
 
     /// How many relations it holds.
@@ -83,6 +91,10 @@ impl Catalog for Snapshot {
 
     fn children(&self, oid: Oid) -> &[Oid] {
         self.children.get(&oid).map_or(&[], Vec::as_slice)
+    }
+
+    fn code(&self) -> &Code {
+        &self.code
     }
 }
 

@@ -69,6 +69,11 @@ impl ColumnPlan {
         }
     }
 
+    /// Whether no value of the column is shown.
+    pub(super) fn is_hidden(&self) -> bool {
+        matches!(self.treatment, Treatment::Whole(_))
+    }
+
     pub(super) fn passes(&self) -> bool {
         matches!(self.treatment, Treatment::Pass) && self.slots.is_empty()
     }

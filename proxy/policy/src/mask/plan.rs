@@ -134,6 +134,11 @@ impl RowPlan {
         self.columns.get(i).is_some_and(ColumnPlan::passes)
     }
 
+    /// How many columns are hidden whole.
+    pub fn hidden(&self) -> usize {
+        self.columns.iter().filter(|column| column.is_hidden()).count()
+    }
+
     /// Counters that fit this plan.
     pub fn counts(&self) -> Counts {
         self.masker.counts()

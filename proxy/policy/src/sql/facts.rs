@@ -1,5 +1,6 @@
 //! The walk over every node of a statement.
 
+use super::body;
 use super::denied::{self, Denied};
 use super::effect::{self, Setting};
 use super::functions::{Safety, is_own_operator, safety};
@@ -21,6 +22,7 @@ pub(super) struct Facts {
     pub(super) settings: Vec<Setting>,
     pub(super) highest_param: u32,
     pub(super) locks: bool,
+    pub(super) operates: bool,
     pub(super) runs_explained: bool,
     pub(super) changes: usize,
     pub(super) changes_with_where: usize,
@@ -38,9 +40,10 @@ mod code {
     pub(super) const RELATIONS: [i64; 6] = [19, 21, 24, 38, 42, 52];
 }
 
-/// Walks a statement.
-pub(super) fn gather(root: Node<'_>) -> Facts {
+/// Walks a statement. `depth`: in how many bodies of functions it stands.
+pub(super) fn gather(root: Node<'_>, depth: usize) -> Facts {
     let mut walk = Walk {
+        depth,
         facts: Facts::default(),
         scopes: Vec::new(),
         selects: Vec::new(),
@@ -50,6 +53,7 @@ pub(super) fn gather(root: Node<'_>) -> Facts {
 }
 
 struct Walk<'a> {
+    depth: usize,
     facts: Facts,
     /// Names of common table expressions, innermost last.
     scopes: Vec<&'a str>,
@@ -99,6 +103,8 @@ impl<'a> Walk<'a> {
         if let Some(denied) = denied::of(node, setting) {
             self.facts.denied.push(denied);
         }
+        self.facts.denied.extend(body::denied(node, self.depth));
+        self.facts.operates |= OPERATING.contains(&node.kind());
         match node.kind() {
             "RangeVar" => self.relation(node, parent),
             "FuncCall" => self.function(node, setting),
@@ -334,6 +340,9 @@ impl Facts {
         }
     }
 }
+
+/// What applies operators and casts.
+const OPERATING: [&str; 4] = ["AExpr", "TypeCast", "SubLink", "CaseExpr"];
 
 /// Object types that belong to a relation: column, policy, rule, constraint of a table, trigger.
 const PARTS_OF_RELATIONS: [i64; 5] = [7, 29, 36, 41, 45];

@@ -8,6 +8,7 @@
 //! Scripts are immutable and may be shared and cached by text; verdicts on them may not, since the same bytes mean other
 //! things under another search path, role or policy.
 
+mod body;
 mod cover;
 mod denied;
 mod effect;
@@ -41,6 +42,20 @@ use parser::Backslash;
 
 /// The longest text that is parsed, in bytes. Parsing takes about a second per MiB in the worst shapes.
 pub const MAX_TEXT: usize = 1 << 20;
+
+/// Whether an expression, as `pg_get_expr` writes it under an empty path, runs what nobody can see into. Functions of other
+/// schemas are left to whoever knows what they are written in.
+pub fn is_opaque_expression(expression: &str) -> bool {
+    let own = |function: &FunctionRef| {
+        let named = function.schema.as_deref().is_none_or(|schema| schema == "pg_catalog");
+        named && safety(None, &function.name) == Safety::Opaque
+    };
+    let Ok(script) = parse(&format!("SELECT {expression}")) else {
+        return true;
+    };
+    let mut readings = script.readings().flatten();
+    readings.any(|statement| statement.functions.iter().any(own))
+}
 
 /// Reads a text of any number of statements.
 ///

@@ -1,7 +1,8 @@
 //! The one call into PostgreSQL's grammar.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pg_query::{Error, ParserOptions, protobuf};
 
@@ -25,9 +26,17 @@ pub(super) struct Raw {
     pub(super) end: usize,
 }
 
-/// libpg_query swaps the process's standard error for a pipe while it parses and puts it back afterwards. Two threads
-/// doing that at once would leave the process with a dead standard error for good.
-static PARSER: Mutex<()> = Mutex::new(());
+/// Held for a thread's first call: libpg_query then sets itself up for that thread, by way of one variable for all of them.
+static SETTING_UP: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    static SET_UP: Cell<bool> = const { Cell::new(false) };
+}
+
+fn set_up() -> Option<MutexGuard<'static, ()>> {
+    let first = !SET_UP.replace(true);
+    first.then(|| SETTING_UP.lock().unwrap_or_else(PoisonError::into_inner))
+}
 
 /// Parses a text of any number of statements.
 pub(super) fn parse(text: &str, reading: Backslash) -> Result<Vec<Raw>, SyntaxError> {
@@ -52,7 +61,7 @@ fn call(text: &str, reading: Backslash) -> Result<protobuf::ParseResult, Failure
         Backslash::Literal => ParserOptions::DEFAULT,
         Backslash::Escape => ParserOptions::DISABLE_STANDARD_CONFORMING_STRINGS,
     };
-    let _alone = PARSER.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = set_up();
     // The binding makes a summary of its own of each tree and asserts about its shape while doing so. A tree that it did
     // not expect must end this statement, not the process.
     match catch_unwind(AssertUnwindSafe(|| pg_query::parse(text, options))) {
@@ -79,4 +88,46 @@ fn raw(statement: &protobuf::RawStmt, length: usize) -> Result<Raw, SyntaxError>
     };
     let tree = pour(statement).map_err(|_| SyntaxError::internal())?;
     Ok(Raw { tree, start, end })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+    use std::os::unix::fs::MetadataExt as _;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// Builds of libpg_query that are not for debugging swap the process's standard error for a pipe while they parse: with
+    /// one of those, threads would have to take turns.
+    #[test]
+    fn threads_parse_at_once_and_leave_standard_error_alone() {
+        let inode = || {
+            let error = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
+            std::fs::File::from(error).metadata().unwrap().ino()
+        };
+        let (before, done) = (inode(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let parsers: Vec<_> = (0..8)
+                .map(|thread| {
+                    scope.spawn(move || {
+                        for n in 0..300 {
+                            let text = format!("SELECT a + {n} FROM t{thread} WHERE b = 'x'");
+                            assert_eq!(parse(&text, Backslash::Literal).unwrap().len(), 1);
+                            assert!(parse("SELECT FROM WHERE", Backslash::Literal).is_err());
+                        }
+                    })
+                })
+                .collect();
+            let done = &done;
+            scope.spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    assert_eq!(inode(), before);
+                }
+            });
+            let ended: Vec<_> = parsers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+            done.store(true, Ordering::Relaxed);
+            assert!(ended.iter().all(Result::is_ok));
+        });
+    }
 }

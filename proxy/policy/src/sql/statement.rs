@@ -52,6 +52,8 @@ pub struct Statement {
     pub has_where: bool,
     /// Whether it locks rows (`FOR UPDATE` and its like).
     pub locks_rows: bool,
+    /// Whether it applies operators or casts, which may be of users.
+    pub operates: bool,
     /// Whether it is an EXPLAIN that runs what it explains.
     pub explain_analyze: bool,
     /// Digest of the normal form in which only the values of bound parameters may vary. `None` for statements that are
@@ -107,7 +109,7 @@ impl Statement {
     pub(super) fn of(raw: Raw, text: &str) -> Option<Self> {
         let range = trim(text, raw.start, raw.end);
         let root = raw.tree.root()?;
-        let facts = facts::gather(root);
+        let facts = facts::gather(root, 0);
         let digest = fingerprint::of_tree(&raw.tree);
         let data = DATA.contains(&root.kind()) && !root.has("into_clause");
         let verbatim = Digest::of(text.get(range.clone()).unwrap_or_default().as_bytes());
@@ -129,6 +131,7 @@ impl Statement {
             highest_param: facts.highest_param,
             has_where,
             locks_rows: facts.locks,
+            operates: facts.operates,
             explain_analyze: facts.runs_explained,
             fingerprint: data.then_some(digest),
             verbatim,

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::service::PATIENCE;
 use super::{Known, queries};
-use crate::postgres::ask::{AskError, ask, text};
+use crate::postgres::ask::{AskError, ask, call, text};
 use crate::postgres::dial::{Asking, DialError, Reached, dial};
 use crate::postgres::handed::{Entry, MAX_ENTRIES};
 use crate::session::Target;
@@ -25,7 +25,7 @@ const FAR: u32 = 8;
 const MAX_NEAR: usize = 4;
 /// As the side connection's: nothing that is asked here waits for a lock.
 const SETTINGS: [(&str, &str); 2] = [("search_path", ""), ("statement_timeout", "15s")];
-/// A question that is planned once.
+/// A standby's question, which is planned once.
 const NAME: &str = "sallyport_position";
 
 /// What was known last of a database, and at which write-ahead position. Shared by all threads.
@@ -42,6 +42,8 @@ pub(super) struct Latest {
 pub struct Near {
     checks: u32,
     way: Way,
+    /// What the last check of this session gave.
+    last: Option<Arc<Known>>,
 }
 
 #[derive(Default)]
@@ -58,6 +60,13 @@ enum Way {
 struct Request {
     target: Target,
     reply: oneshot::Sender<Option<String>>,
+}
+
+/// A connection and how its target is asked.
+struct Asked {
+    reached: Reached,
+    /// The function that says the position; `None` where the target was a standby, and may be promoted.
+    function: Option<u32>,
 }
 
 /// The database whose [`Latest`] this is, by its address: it lives as long as the connection.
@@ -104,6 +113,17 @@ impl Latest {
 // === impl Near ===
 
 impl Near {
+    /// What the last check gave, if that was for these rules: a guess at what the next one will.
+    #[must_use]
+    pub fn guess(&self, revision: u64) -> Option<&Arc<Known>> {
+        self.last.as_ref().filter(|known| known.revision == revision)
+    }
+
+    /// Notes what a check gave.
+    pub(super) fn note(&mut self, known: &Arc<Known>) {
+        self.last = Some(Arc::clone(known));
+    }
+
     /// What is known, if the write-ahead position, read after this call, says that it is fresh.
     pub(super) async fn fresh(
         &mut self,
@@ -182,14 +202,15 @@ impl Drop for Connection {
 impl Connection {
     /// Answers until nobody asks any more, or it fails.
     async fn run(self, mut requests: mpsc::UnboundedReceiver<Request>) {
-        let mut reached = None;
+        let mut asked = None;
         while let Some(first) = requests.recv().await {
             // Everybody who asked before the question is sent may share the answer; who asks later waits for the next.
             let mut waiting = vec![first];
             while let Ok(more) = requests.try_recv() {
                 waiting.push(more);
             }
-            let position = self.position(&mut reached, &waiting).await;
+            let position = tokio::time::timeout(PATIENCE, self.position(&mut asked, &waiting)).await;
+            let position = position.unwrap_or(Err(NearError::Slow));
             if let Err(error) = &position {
                 tracing::warn!(database = %self.database, %error, "no check near the sessions");
             }
@@ -204,21 +225,25 @@ impl Connection {
         }
     }
 
-    async fn position(&self, reached: &mut Option<Reached>, waiting: &[Request]) -> Result<String, NearError> {
-        let reached = match (reached, waiting.first()) {
-            (Some(reached), _) => reached,
+    async fn position(&self, asked: &mut Option<Asked>, waiting: &[Request]) -> Result<String, NearError> {
+        let Asked { reached, function } = match (asked, waiting.first()) {
+            (Some(asked), _) => asked,
             (none, Some(request)) => none.insert(self.reach(&request.target).await?),
             (None, None) => return Err(NearError::Nobody),
         };
-        let answer = ask(&mut reached.wire, &format!("EXECUTE {NAME}")).await?;
-        let row = answer.into_iter().flatten().next().unwrap_or_default();
-        match text(&row, 0) {
-            "" => Err(NearError::Nothing),
-            position => Ok(position.to_owned()),
-        }
+        let position = match function {
+            Some(function) => call(&mut reached.wire, *function).await?,
+            None => {
+                let answer = ask(&mut reached.wire, &format!("EXECUTE {NAME}")).await?;
+                answer.into_iter().flatten().flatten().next().flatten()
+            }
+        };
+        position
+            .filter(|position| !position.is_empty())
+            .ok_or(NearError::Nothing)
     }
 
-    async fn reach(&self, target: &Target) -> Result<Reached, NearError> {
+    async fn reach(&self, target: &Target) -> Result<Asked, NearError> {
         let settings = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let asking = Asking {
             database: &self.database,
@@ -226,8 +251,13 @@ impl Connection {
             settings: &settings,
         };
         let mut reached = dial(target, &asking).await?;
-        ask(&mut reached.wire, &format!("PREPARE {NAME} AS {}", queries::POSITION)).await?;
-        Ok(reached)
+        let answer = ask(&mut reached.wire, queries::POSITION_FUNCTION).await?;
+        let row = answer.into_iter().flatten().next().unwrap_or_default();
+        let function = text(&row, 0).parse().ok().filter(|_| text(&row, 1) == "f");
+        if function.is_none() {
+            ask(&mut reached.wire, &format!("PREPARE {NAME} AS {}", queries::POSITION)).await?;
+        }
+        Ok(Asked { reached, function })
     }
 }
 
@@ -241,6 +271,8 @@ enum NearError {
     Nothing,
     #[error("nobody asks")]
     Nobody,
+    #[error("it took too long")]
+    Slow,
 }
 
 #[cfg(test)]

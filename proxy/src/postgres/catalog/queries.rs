@@ -5,12 +5,28 @@
 pub(super) const POSITION: &str = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() \
      THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END";
 
+/// The function that says it at a primary, and whether this is a standby, which has another.
+pub(super) const POSITION_FUNCTION: &str = "SELECT 'pg_catalog.pg_current_wal_insert_lsn()'::pg_catalog.regprocedure::pg_catalog.oid, \
+     pg_catalog.pg_is_in_recovery()";
+
 /// A digest over every row version that a snapshot is made of: it moves when any of them is replaced.
 ///
 /// Rows of the system's own objects are left out, which keeps it cheap: their columns and types cannot change while a server
 /// runs, and what their views are defined as counts as unknown in any case.
 pub(super) fn digest() -> String {
-    let by_oid = ["pg_class", "pg_rewrite", "pg_namespace", "pg_type", "pg_trigger"];
+    let by_oid = [
+        "pg_class",
+        "pg_rewrite",
+        "pg_namespace",
+        "pg_type",
+        "pg_trigger",
+        "pg_proc",
+        "pg_operator",
+        "pg_cast",
+        "pg_attrdef",
+        "pg_constraint",
+        "pg_policy",
+    ];
     let mut each: Vec<String> = by_oid
         .iter()
         .map(|table| {
@@ -128,11 +144,55 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, \
 /// Children and parents.
 const PARENTS: &str = "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits";
 
-/// Types that are not built in: OID, kind, category, base of a domain, element of an array, subtype of a range.
+/// Types that are not built in: OID, kind, category, base of a domain, element of an array, subtype of a range, name.
 const TYPES: &str = "SELECT t.oid, t.typtype, t.typcategory, t.typbasetype, t.typelem, \
      (SELECT r.rngsubtype FROM pg_catalog.pg_range r \
-      WHERE r.rngtypid OPERATOR(pg_catalog.=) t.oid OR r.rngmultitypid OPERATOR(pg_catalog.=) t.oid LIMIT 1) \
+      WHERE r.rngtypid OPERATOR(pg_catalog.=) t.oid OR r.rngmultitypid OPERATOR(pg_catalog.=) t.oid LIMIT 1), t.typname \
      FROM pg_catalog.pg_type t WHERE t.oid OPERATOR(pg_catalog.>=) 16384";
+
+/// Expressions that run where no text names them: what they belong to, in what way (`w`: written, `p`: a policy for its rows,
+/// `t`: a domain), the expression, and whether it calls a function of users. pg_depend does not list PostgreSQL's own.
+const EXPRESSIONS: &str = "SELECT x.owner, x.way, x.expression, EXISTS (SELECT FROM pg_catalog.pg_depend d \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) d.refobjid WHERE d.classid OPERATOR(pg_catalog.=) x.class \
+     AND d.objid OPERATOR(pg_catalog.=) x.object \
+     AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND {ours}) FROM (\
+     SELECT adrelid, 'w', pg_catalog.pg_get_expr(adbin, adrelid), 'pg_catalog.pg_attrdef'::pg_catalog.regclass::pg_catalog.oid, oid \
+     FROM pg_catalog.pg_attrdef \
+     UNION ALL SELECT CASE WHEN contypid OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN conrelid ELSE contypid END, \
+     CASE WHEN contypid OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN 'w' ELSE 't' END, pg_catalog.pg_get_expr(conbin, conrelid), \
+     'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid, oid FROM pg_catalog.pg_constraint \
+     WHERE contype OPERATOR(pg_catalog.=) 'c' \
+     UNION ALL SELECT polrelid, 'p', pg_catalog.concat_ws(', ', pg_catalog.pg_get_expr(polqual, polrelid), \
+     pg_catalog.pg_get_expr(polwithcheck, polrelid)), 'pg_catalog.pg_policy'::pg_catalog.regclass::pg_catalog.oid, oid \
+     FROM pg_catalog.pg_policy \
+     UNION ALL SELECT indrelid, 'w', pg_catalog.concat_ws(', ', pg_catalog.pg_get_expr(indexprs, indrelid), \
+     pg_catalog.pg_get_expr(indpred, indrelid)), 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, indexrelid \
+     FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL\
+     ) x(owner, way, expression, class, object) \
+     WHERE x.object OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND pg_catalog.strpos(x.expression, '(') OPERATOR(pg_catalog.>) 0";
+
+/// What bears a name of PostgreSQL's own and is code of users: `f` a function, `o` an operator; and `t`, by OID, the types whose
+/// casts run such code.
+const NAMESAKES: &str = "SELECT 'f', f.proname, 0::pg_catalog.oid FROM pg_catalog.pg_proc f WHERE {ours} \
+     AND EXISTS (SELECT FROM pg_catalog.pg_proc o WHERE o.proname OPERATOR(pg_catalog.=) f.proname AND o.oid OPERATOR(pg_catalog.<) 16384::pg_catalog.oid) \
+     UNION SELECT 'o', p.oprname, 0::pg_catalog.oid FROM pg_catalog.pg_operator p JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode \
+     WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND ({ours} OR NOT {extended}) \
+     UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) c.castfunc, \
+     LATERAL (VALUES (c.castsource), (c.casttarget)) unnest(t) \
+     WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours}";
+
+/// Functions `f` of users, in a language of users. An aggregate's language says nothing: it is in an extension, or a user's.
+const OURS: &str = "(f.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_language l WHERE l.oid OPERATOR(pg_catalog.=) f.prolang \
+     AND l.lanname OPERATOR(pg_catalog.=) ANY ('{c,internal}'::pg_catalog.name[]) AND f.prokind OPERATOR(pg_catalog.<>) 'a') \
+     AND NOT (f.prokind OPERATOR(pg_catalog.=) 'a' AND EXISTS (SELECT FROM pg_catalog.pg_depend e \
+     WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND e.objid OPERATOR(pg_catalog.=) f.oid \
+     AND e.deptype OPERATOR(pg_catalog.=) 'e')))";
+
+/// Whether an operator `p` came with an extension: what else an extension has in C may be anything under its name.
+const EXTENDED: &str = "EXISTS (SELECT FROM pg_catalog.pg_depend e \
+     WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass AND e.objid OPERATOR(pg_catalog.=) p.oid \
+     AND e.deptype OPERATOR(pg_catalog.=) 'e')";
 
 /// Rows that the target's statistics count. ANALYZE changes them in place, so that the digest does not move with them.
 pub(super) const STATISTICS: &str = "SELECT oid, reltuples::pg_catalog.int8 FROM pg_catalog.pg_class \
@@ -155,13 +215,14 @@ const OWN_TEMP: &str = "AND pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<
 /// No relations and no columns.
 const NO_RELATIONS: &str = "SELECT 0 LIMIT 0; SELECT 0 LIMIT 0";
 
-/// No parents and no types: none that the shared catalog does not hold.
-const NOTHING_MORE: &str = "SELECT 0, 0 LIMIT 0; SELECT 0, '', '', 0, 0, 0 LIMIT 0";
+/// No parents, types and code: none that the shared catalog does not hold.
+const NOTHING_MORE: &str = "SELECT 0 LIMIT 0; SELECT 0 LIMIT 0; SELECT 0 LIMIT 0; SELECT 0 LIMIT 0";
 
 /// A whole catalog, as of one moment. `definitions`: whether views are read, too, which waits for locks on them.
 pub(super) fn snapshot(definitions: bool) -> String {
     let relations = relations(if definitions { DEFINITION } else { "NULL" }, "");
-    format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {relations}; {PARENTS}; {TYPES}; COMMIT")
+    let code = code();
+    format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {relations}; {PARENTS}; {TYPES}; {code}; COMMIT")
 }
 
 /// How much a session's own backend is asked.
@@ -183,11 +244,17 @@ pub(super) fn own(depth: Depth) -> String {
         // What is committed, the shared catalog knows the definition of.
         Depth::Temporary => format!("{}; {NOTHING_MORE}", relations("NULL", OWN_TEMP)),
         Depth::All => format!(
-            "{QUALIFIED}; {}; {PARENTS}; {TYPES}; {AS_IT_WAS}",
-            relations(OWN_DEFINITION, "")
+            "{QUALIFIED}; {}; {PARENTS}; {TYPES}; {}; {AS_IT_WAS}",
+            relations(OWN_DEFINITION, ""),
+            code()
         ),
     };
     format!("{PATH}; {TEMP}; {PREPARED}; {ISOLATION}; {more}")
+}
+
+fn code() -> String {
+    let filled = |text: &str| text.replace("{ours}", OURS).replace("{extended}", EXTENDED);
+    format!("{}; {}", filled(EXPRESSIONS), filled(NAMESAKES))
 }
 
 fn relations(definition: &str, filter: &str) -> String {

@@ -2,20 +2,22 @@
 
 use std::collections::HashMap;
 
-use sallyport_policy::catalog::{AttNum, Column, Oid, Relation, RelationKind, SearchPath};
+use sallyport_policy::catalog::{AttNum, Code, Column, Oid, Relation, RelationKind, SearchPath};
 use sallyport_policy::mask::types::Class;
+use sallyport_policy::sql;
 
 use super::queries::{self, Depth};
 use crate::postgres::ask::{Row, text};
 
 /// Statements that [`read`] takes the rows of.
-const READ: usize = 4;
+const READ: usize = 6;
 
 /// What a catalog's rows say.
 #[derive(Debug, Default)]
 pub(super) struct Read {
     pub(super) relations: Vec<Relation>,
     pub(super) types: HashMap<Oid, Class>,
+    pub(super) code: Code,
 }
 
 /// What only the session's own backend knows.
@@ -34,6 +36,8 @@ pub struct Own {
     pub relations: Vec<Relation>,
     /// Types that are not built in.
     pub types: HashMap<Oid, Class>,
+    /// Code under names of PostgreSQL's own, where all relations were asked for.
+    pub code: Code,
 }
 
 /// The question that [`read_own`] understands the answer of.
@@ -67,6 +71,7 @@ pub fn read_own(results: &[Vec<Row>]) -> Option<Own> {
             .collect(),
         relations: read.relations,
         types: read.types,
+        code: read.code,
     })
 }
 
@@ -96,7 +101,7 @@ pub fn read_circumstances(results: &[Vec<Row>]) -> Option<Vec<u8>> {
 
 /// Reads the answer to [`queries::snapshot`], without its BEGIN and COMMIT, or the end of [`queries::own`].
 pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
-    let [relations, columns, parents, types] = results else {
+    let [relations, columns, parents, types, expressions, namesakes] = results else {
         return None;
     };
     let mut by_oid: HashMap<Oid, Relation> = HashMap::new();
@@ -111,6 +116,7 @@ pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
             definition: row.get(5).cloned().flatten(),
             parents: Vec::new(),
             active: text(row, 4) == "t",
+            guarded_by_code: false,
         };
         by_oid.insert(oid, relation);
     }
@@ -130,10 +136,48 @@ pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
             relation.parents.push(number(row, 1)?);
         }
     }
+    let names: HashMap<Oid, &str> = types
+        .iter()
+        .filter_map(|row| Some((number(row, 0)?, text(row, 6))))
+        .collect();
+    let mut code = code(namesakes, &names)?;
+    for row in expressions {
+        let own = text(row, 3) == "t" || sql::is_opaque_expression(text(row, 2));
+        let owner = number(row, 0).filter(|_| own);
+        match (owner.and_then(|owner| by_oid.get_mut(&owner)), text(row, 1)) {
+            (Some(relation), "p") => relation.guarded_by_code = true,
+            (Some(relation), _) => relation.active = true,
+            (None, "t") => code
+                .types
+                .extend(owner.and_then(|owner| Some((owner, (*names.get(&owner)?).to_owned())))),
+            (None, _) => {}
+        }
+    }
     Some(Read {
         relations: by_oid.into_values().collect(),
         types: classes(types)?,
+        code,
     })
+}
+
+fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code> {
+    let mut code = Code::default();
+    for row in namesakes {
+        match text(row, 0) {
+            "f" => {
+                code.functions.insert(text(row, 1).to_owned());
+            }
+            "o" => {
+                code.operators.insert(text(row, 1).to_owned());
+            }
+            // PostgreSQL's own types are not listed: what is cast to and from a user's type names that one.
+            _ => {
+                let oid = number(row, 2)?;
+                code.types.extend(names.get(&oid).map(|name| (oid, (*name).to_owned())));
+            }
+        }
+    }
+    Some(code)
 }
 
 /// Reads the answer to [`queries::STATISTICS`].
@@ -228,10 +272,22 @@ mod tests {
             vec![row(&["10", "1", "a", "25", "-"]), row(&["10", "3", "b", "23", "a + 1"])],
             vec![row(&["11", "10"])],
             vec![
-                row(&["20000", "d", "S", "20001", "0", "-"]),
-                row(&["20001", "d", "S", "25", "0", "-"]),
-                row(&["20002", "b", "A", "0", "20001", "-"]),
-                row(&["20003", "c", "C", "0", "0", "-"]),
+                row(&["20000", "d", "S", "20001", "0", "-", "d0"]),
+                row(&["20001", "d", "S", "25", "0", "-", "d1"]),
+                row(&["20002", "b", "A", "0", "20001", "-", "_d1"]),
+                row(&["20003", "c", "C", "0", "0", "-", "comp"]),
+            ],
+            vec![
+                row(&["10", "w", "now()", "f"]),
+                row(&["11", "p", "public.may()", "t"]),
+                row(&["20000", "t", "(VALUE > length('a'))", "f"]),
+                row(&["20001", "t", "(query_to_xml('select 1', true, true, '') IS NULL)", "f"]),
+            ],
+            vec![
+                row(&["f", "lower", "0"]),
+                row(&["o", "+", "0"]),
+                row(&["t", "", "23"]),
+                row(&["t", "", "20003"]),
             ],
         ];
         let read = read(&results).unwrap();
@@ -243,11 +299,25 @@ mod tests {
         assert_eq!(read.types.get(&20000), Some(&Class::Text));
         assert_eq!(read.types.get(&20002), Some(&Class::Array(20001)));
         assert_eq!(read.types.get(&20003), Some(&Class::Record));
+        assert!(v.guarded_by_code && !t.guarded_by_code);
+        assert!(read.code.functions.contains("lower") && read.code.operators.contains("+"));
+        let types: Vec<_> = read.code.types.values().collect();
+        assert_eq!(types, ["d1", "comp"]);
     }
 
     #[test]
     fn answers_that_are_not_a_catalog_are_none() {
         assert!(super::read(&[]).is_none());
-        assert!(super::read(&[vec![row(&["x", "", "", "", "", ""])], vec![], vec![], vec![]]).is_none());
+        assert!(
+            super::read(&[
+                vec![row(&["x", "", "", "", "", ""])],
+                vec![],
+                vec![],
+                vec![],
+                vec![],
+                vec![]
+            ])
+            .is_none()
+        );
     }
 }

@@ -31,8 +31,14 @@ const SETTINGS: [(&str, &str); 3] = [
     ("lock_timeout", "500ms"),
 ];
 
+/// The digest as a question that is planned once.
+const DIGEST: &str = "sallyport_digest";
+
 /// How old the target's statistics may be: they change without anything else, and only inform.
 const COUNTED: Duration = Duration::from_secs(60);
+
+/// How soon a catalog is read again whose views could not be: waiting for their locks takes each time as long as it may.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// What a lock cannot be had for.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -101,6 +107,18 @@ impl Catalogs {
         database: &str,
         session: &Session,
     ) -> Result<Arc<Known>, CatalogError> {
+        let known = self.checked(near, target, database, session).await?;
+        near.note(&known);
+        Ok(known)
+    }
+
+    async fn checked(
+        &self,
+        near: &mut Near,
+        target: &Target,
+        database: &str,
+        session: &Session,
+    ) -> Result<Arc<Known>, CatalogError> {
         let open = session.open();
         let place = self.database((open.connection.uid.clone(), database.to_owned()));
         let revision = open.policy.revision();
@@ -158,6 +176,8 @@ struct Side {
     reached: Option<Reached>,
     position: String,
     digest: Row,
+    /// Since when the snapshot lacks the definitions of views, which somebody's lock held back.
+    lacking: Option<Instant>,
     snapshot: Arc<Snapshot>,
     types: Arc<HashMap<u32, sallyport_policy::mask::types::Class>>,
     rows: Arc<HashMap<u32, u64>>,
@@ -179,6 +199,7 @@ impl Side {
             reached: None,
             position: String::new(),
             digest: Row::new(),
+            lacking: None,
             snapshot: Arc::default(),
             types: Arc::default(),
             rows: Arc::default(),
@@ -235,7 +256,11 @@ impl Side {
     }
 
     async fn check(&mut self, target: &Target) -> Result<(), CatalogError> {
-        let result = self.refresh(target).await;
+        // A target that is gone without a word must not hold up those who come when it is back.
+        let result = match tokio::time::timeout(PATIENCE, self.refresh(target)).await {
+            Ok(result) => result,
+            Err(_) => Err(SideError::Slow),
+        };
         result.map_err(|error| {
             self.reached = None;
             tracing::warn!(database = %self.database, %error, "the catalog cannot be read");
@@ -253,13 +278,17 @@ impl Side {
                     application: "sallyport catalog",
                     settings: &settings,
                 };
-                none.insert(dial(target, &asking).await?)
+                let mut reached = dial(target, &asking).await?;
+                // Planning it takes longer than the answer.
+                ask(&mut reached.wire, &format!("PREPARE {DIGEST} AS {}", queries::digest())).await?;
+                none.insert(reached)
             }
         };
         // The position is read before the catalog, so what is written in between makes the next check look again.
         let position = single(ask(&mut reached.wire, queries::POSITION).await?);
         let position = text(&position, 0).to_owned();
-        if !position.is_empty() && position == self.position {
+        let complete = self.lacking.is_none_or(|since| since.elapsed() < AGAIN);
+        if !position.is_empty() && position == self.position && complete {
             return Ok(());
         }
         if self.counted.is_none_or(|at| at.elapsed() >= COUNTED) {
@@ -270,15 +299,17 @@ impl Side {
                 self.version += 1;
             }
         }
-        let digest = single(ask(&mut reached.wire, &queries::digest()).await?);
-        if !digest.is_empty() && digest == self.digest {
+        let digest = single(ask(&mut reached.wire, &format!("EXECUTE {DIGEST}")).await?);
+        if !digest.is_empty() && digest == self.digest && complete {
             self.position = position;
             return Ok(());
         }
+        self.lacking = None;
         let results = match ask(&mut reached.wire, &queries::snapshot(true)).await {
             // A view's definition waits for locks on what it names. Without it, the view's columns count as unknown.
             Err(AskError::Refused(code)) if code == LOCK_NOT_AVAILABLE => {
                 ask(&mut reached.wire, "ROLLBACK").await?;
+                self.lacking = Some(Instant::now());
                 ask(&mut reached.wire, &queries::snapshot(false)).await?
             }
             other => other?,
@@ -287,12 +318,20 @@ impl Side {
             return Err(SideError::NoCatalog);
         };
         let read = reader::read(results).ok_or(SideError::NoCatalog)?;
-        self.snapshot = Arc::new(Snapshot::new(read.relations));
+        self.snapshot = Arc::new(Snapshot::new(read.relations).with_code(read.code));
         self.types = Arc::new(read.types);
         self.version += 1;
         self.position = position;
         self.digest = digest;
         Ok(())
+    }
+
+    /// The position at which sessions may take what is known without asking here.
+    fn published(&self) -> &str {
+        match self.lacking {
+            Some(_) => "",
+            None => &self.position,
+        }
     }
 
     /// What a policy protects in the present snapshot, resolved once for each revision and snapshot.
@@ -304,7 +343,7 @@ impl Side {
             && *entries == list.len()
             && known.revision == policy.revision()
         {
-            self.latest.publish(&self.position, list.len(), known);
+            self.latest.publish(self.published(), list.len(), known);
             return Arc::clone(known);
         }
         let kept = policy.columns(&self.database);
@@ -330,7 +369,7 @@ impl Side {
             rows: Arc::clone(&self.rows),
             revision: policy.revision(),
         });
-        self.latest.publish(&self.position, list.len(), &known);
+        self.latest.publish(self.published(), list.len(), &known);
         self.known = Some((self.version, list.len(), Arc::clone(&known)));
         known
     }
@@ -344,6 +383,8 @@ enum SideError {
     Ask(#[from] AskError),
     #[error("the target's answer is no catalog")]
     NoCatalog,
+    #[error("it took too long")]
+    Slow,
 }
 
 /// The one row of a question with one row.

@@ -98,6 +98,9 @@ impl Desk for Held<'_> {
 
     async fn again(&mut self, session: &mut Session) -> Result<Vec<Asked>, Gone> {
         let conversation = &mut *self.conversation;
+        if conversation.take_up_rules(session).is_err() {
+            return Err(Gone::Revoked);
+        }
         match conversation.learn(session).await {
             Ok(Ok(())) => {}
             // Without a catalog nothing is understood, and what is not understood is not what was approved.

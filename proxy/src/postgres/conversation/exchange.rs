@@ -6,6 +6,7 @@ use sallyport_audit::record::EndCause;
 
 use super::{AHEAD, Conversation, LINGER, Over};
 use crate::command::Gone;
+use crate::postgres::cancel::Cancellable;
 use crate::postgres::dial;
 use crate::postgres::errors::sqlstate;
 use crate::postgres::frame::{self, stream_cap};
@@ -24,6 +25,30 @@ enum Passed {
     Fresh,
 }
 
+/// What a session has to look at while something runs.
+enum Event {
+    /// A cancel came by the client's key.
+    Asked,
+    /// The session may not go on.
+    Forbidden(Ended),
+    /// The door's time is over.
+    Over,
+    /// It is as late as that.
+    Time,
+}
+
+/// Waits for the first of these. May be cancelled.
+async fn interrupted(session: &mut Session, cancellable: &mut Cancellable, until: tokio::time::Instant) -> Event {
+    let over = session.door().drain.over.clone();
+    tokio::select! {
+        biased;
+        () = over.cancelled() => Event::Over,
+        ended = session.forbidden() => Event::Forbidden(ended),
+        Ok(()) = cancellable.asked.changed() => Event::Asked,
+        () = tokio::time::sleep_until(until) => Event::Time,
+    }
+}
+
 impl Conversation {
     /// Passes on what the target answers until nothing is owed.
     pub(super) async fn answers(&mut self, session: &mut Session) -> Result<(), Over> {
@@ -33,7 +58,7 @@ impl Conversation {
                 self.verify_running(session).await?;
             }
             match self.pass()? {
-                Passed::Full => self.flush_client().await?,
+                Passed::Full => self.flush_client(session).await?,
                 Passed::Fresh => self.freshen(session).await?,
                 Passed::Dry if self.state.expected.is_empty() => return Ok(()),
                 Passed::Dry => {
@@ -49,7 +74,12 @@ impl Conversation {
         loop {
             match self.pass()? {
                 Passed::Dry => return Ok(()),
-                Passed::Full => self.flush_client().await?,
+                // Of what is said aside there is little, and who waits for an answer reads it.
+                Passed::Full => match tokio::time::timeout_at(self.deadline, self.client.flush()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => self.orphan(),
+                    Err(_) => return Err(Gone::Expired.into()),
+                },
                 // Nothing that is said aside describes rows.
                 Passed::Fresh => return Err(Over::target_lost()),
             }
@@ -93,15 +123,20 @@ impl Conversation {
         }
     }
 
-    async fn flush_client(&mut self) -> Result<(), Over> {
-        let left = self.deadline;
-        match tokio::time::timeout_at(left, self.client.flush()).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => {
-                self.orphan();
-                Ok(())
-            }
-            Err(_) => Err(Gone::Expired.into()),
+    /// Lets the client read what it has been sent. What ends the session ends this wait, too: a client may never read.
+    async fn flush_client(&mut self, session: &mut Session) -> Result<(), Over> {
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = interrupted(session, &mut self.cancellable, self.deadline) => event,
+                flushed = self.client.flush() => {
+                    if flushed.is_err() {
+                        self.orphan();
+                    }
+                    return Ok(());
+                }
+            };
+            self.interrupt(session, event).await?;
         }
     }
 
@@ -121,9 +156,11 @@ impl Conversation {
             client: self.orphaned.is_none() && self.client.arrived().len() < AHEAD,
             target: true,
         };
-        tokio::select! {
+        // A stream that never rests is interrupted all the same.
+        let event = tokio::select! {
             biased;
-            moved = turn(&mut self.client, &mut self.target, want) => match moved {
+            event = interrupted(session, &mut self.cancellable, until) => event,
+            moved = turn(&mut self.client, &mut self.target, want) => return match moved {
                 Moved::Client | Moved::Target | Moved::Sent => Ok(()),
                 Moved::ClientGone(_) => {
                     self.orphan();
@@ -132,33 +169,34 @@ impl Conversation {
                 }
                 Moved::TargetGone(_) => Err(Over::target_lost()),
             },
-            asked = self.cancellable.asked.changed() => {
-                if asked.is_ok() && self.orphaned.is_none() {
+        };
+        self.interrupt(session, event).await
+    }
+
+    /// What follows while something runs.
+    async fn interrupt(&mut self, session: &Session, event: Event) -> Result<(), Over> {
+        let over = match event {
+            Event::Asked => {
+                if self.orphaned.is_none() {
                     self.cancel_at_target();
                 }
-                Ok(())
+                return Ok(());
             }
-            ended = session.forbidden() => {
-                self.cancel_at_target();
-                self.cancelled().await;
+            Event::Time if self.orphaned.is_none() && tokio::time::Instant::now() < self.deadline => return Ok(()),
+            Event::Time if self.orphaned.is_some() => Over::quietly(EndCause::ClientLost),
+            Event::Time => Gone::Expired.into(),
+            Event::Over => Gone::Shutdown.into(),
+            Event::Forbidden(ended) => {
                 if let Ended::Grant(revoked) = &ended {
                     session.lost_grant(revoked);
                 }
-                Err(Over::from(&ended))
+                Over::from(&ended)
             }
-            () = tokio::time::sleep_until(until) => {
-                if self.orphaned.is_none() && tokio::time::Instant::now() < self.deadline {
-                    return Ok(());
-                }
-                // What runs at the target is not wanted any more.
-                self.cancel_at_target();
-                self.cancelled().await;
-                match self.orphaned {
-                    Some(_) => Err(Over::quietly(EndCause::ClientLost)),
-                    None => Err(Gone::Expired.into()),
-                }
-            }
-        }
+        };
+        // What runs at the target is not wanted any more.
+        self.cancel_at_target();
+        self.cancelled().await;
+        Err(over)
     }
 
     /// Passes a cancel on, while the command runs that it is meant for.

@@ -3,6 +3,7 @@
 use sallyport_audit::record::EndCause;
 
 use super::{Conversation, Over};
+use crate::command::Gone;
 use crate::postgres::errors::sqlstate;
 use crate::postgres::message::Transaction;
 use crate::postgres::pump::{Moved, Want, turn};
@@ -24,7 +25,7 @@ impl Conversation {
             }
             self.client.rest();
             self.target.rest();
-            let draining = session.door().drain.clone();
+            let drain = session.door().drain.clone();
             let may_drain = self.state.transaction == Transaction::Idle && !self.state.unsynced;
             let wake = self.wake_for_token().min(idle_at);
             let want = Want {
@@ -41,9 +42,8 @@ impl Conversation {
                         return Err(Over::from(&Ended::Grant(revoked)));
                     }
                 },
-                () = draining.cancelled(), if may_drain => {
-                    return Err(Over::saying(EndCause::Shutdown, sqlstate::SHUTDOWN, "the door shuts down"));
-                }
+                () = drain.begun.cancelled(), if may_drain => return Err(Gone::Shutdown.into()),
+                () = drain.over.cancelled() => return Err(Gone::Shutdown.into()),
                 () = tokio::time::sleep_until(wake) => self.time_passed(session, idle_at).await?,
             }
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sallyport_policy::catalog::{Catalog as _, Oid, Relation, Snapshot};
+use sallyport_policy::catalog::{Catalog as _, Code, Oid, Relation, Snapshot};
 use sallyport_policy::mask::ProtectedColumns;
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::sql::Statement;
@@ -24,6 +24,7 @@ use crate::session::Session;
 pub(super) struct OwnRelations {
     relations: Vec<Relation>,
     types: HashMap<Oid, Class>,
+    code: Code,
     /// Whether they are all relations there are: after uncommitted DDL of its own.
     all: bool,
     /// Where this session's statements copied protected values to.
@@ -33,6 +34,8 @@ pub(super) struct OwnRelations {
 /// Whether what a statement means depends on the catalog.
 pub(super) fn needs_catalog(statement: &Statement) -> bool {
     !statement.relations.is_empty()
+        || !statement.functions.is_empty()
+        || statement.operates
         || !statement.opaque.is_empty()
         || !statement.executes.is_empty()
         || !statement.cursors.is_empty()
@@ -104,6 +107,7 @@ impl Conversation {
         self.own = OwnRelations {
             relations: own.relations,
             types: own.types,
+            code: own.code,
             all,
             handed: std::mem::take(&mut self.own.handed),
         };
@@ -156,7 +160,7 @@ impl OwnRelations {
             }
         }
         let snapshot = if self.all {
-            Snapshot::new(relations)
+            Snapshot::new(relations).with_code(self.code.clone())
         } else {
             shared.snapshot.with(relations)
         };

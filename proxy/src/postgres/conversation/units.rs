@@ -13,7 +13,7 @@ use super::desk::Held;
 use super::learn::needs_catalog;
 use super::token::Standing;
 use super::{Conversation, Over};
-use crate::command::{self, Kind, Reach, Recorded, Refused, Settled};
+use crate::command::{self, Decided, Gone, Kind, Reach, Recorded, Refused, Settled};
 use crate::postgres::catalog::CatalogError;
 use crate::postgres::errors::Said;
 use crate::postgres::forward;
@@ -34,6 +34,18 @@ pub(super) enum Unit {
     Query(BytesMut, Head, Text),
     /// A pipeline.
     Pipeline(BytesMut, Vec<Head>, End),
+}
+
+/// What came of judging a unit before its catalog was known to be fresh.
+enum Ahead {
+    /// It was: the verdict holds.
+    Judged(Box<Plan>, Box<Decided>),
+    /// Its intent could not be recorded.
+    Refused(Refused),
+    /// The session is over.
+    Over(Gone),
+    /// It has to be judged by what is fresh.
+    Not,
 }
 
 impl Conversation {
@@ -130,22 +142,83 @@ impl Conversation {
 
     /// Learns, understands, decides, records, forwards.
     async fn judged(&mut self, session: &mut Session, unit: Unit, needs: bool) -> Result<(), Over> {
-        if needs && let Err(error) = self.learn(session).await? {
-            self.refuse_all(&unit, &unreadable(&error));
-            return Ok(());
+        if needs {
+            match self.judged_ahead(session, &unit).await {
+                Ahead::Judged(plan, decided) => return self.settle(session, unit, *plan, *decided).await,
+                Ahead::Refused(refused) => {
+                    self.refuse_all(&unit, &refused);
+                    return Ok(());
+                }
+                Ahead::Over(gone) => return Err(gone.into()),
+                Ahead::Not => {}
+            }
+            if let Err(error) = self.learn(session).await? {
+                self.refuse_all(&unit, &unreadable(&error));
+                return Ok(());
+            }
         }
-        let mut plan = self.understand(session, &unit);
-        if plan.asked.is_empty() {
+        let (plan, decided) = self.judge(session, &unit);
+        if decided.is_empty() {
             self.forward(unit, plan, None);
             return Ok(());
         }
+        self.settle(session, unit, plan, decided).await
+    }
+
+    /// Judges a unit by what is known now.
+    fn judge(&mut self, session: &mut Session, unit: &Unit) -> (Plan, Decided) {
+        let mut plan = self.understand(session, unit);
         let asked = std::mem::take(&mut plan.asked);
         let reach = match unit {
             Unit::Query(..) => Reach::Whole,
             Unit::Pipeline(..) => Reach::Rest,
         };
         let decided = command::decide(session, asked, reach, self.partial);
-        let drain = session.door().drain.clone();
+        (plan, decided)
+    }
+
+    /// Judges a unit by what the last check of the catalog gave, and makes its intent durable while the next check is under
+    /// way. Only what the catalog that proves fresh says goes further; nearly always that is the same.
+    async fn judged_ahead(&mut self, session: &mut Session, unit: &Unit) -> Ahead {
+        let guess = self.near.guess(session.open().policy.revision()).cloned();
+        let Some(guess) = guess.filter(|_| !self.state.stale.any()) else {
+            return Ahead::Not;
+        };
+        self.state.strangers = false;
+        self.state.known = self.own.over(&guess, session, &self.database);
+        let (plan, mut decided) = self.judge(session, unit);
+        if decided.is_empty() {
+            return Ahead::Not;
+        }
+        let (fresh, intended) = {
+            let shared = &*session;
+            tokio::join!(
+                self.catalogs
+                    .fresh(&mut self.near, &self.dialled, &self.database, shared),
+                command::intend(shared, &mut decided)
+            )
+        };
+        match intended {
+            Ok(()) => {}
+            Err(Settled::Refuse(refused)) => return Ahead::Refused(refused),
+            Err(Settled::Over(gone)) => return Ahead::Over(gone),
+            Err(Settled::Run(_)) => return Ahead::Not,
+        }
+        if fresh.is_ok_and(|known| Arc::ptr_eq(&known, &guess)) {
+            return Ahead::Judged(Box::new(plan), Box::new(decided));
+        }
+        command::take_back(session, &decided);
+        Ahead::Not
+    }
+
+    async fn settle(
+        &mut self,
+        session: &mut Session,
+        unit: Unit,
+        mut plan: Plan,
+        decided: Decided,
+    ) -> Result<(), Over> {
+        let drain = session.door().drain.begun.clone();
         let standing = Standing::of(session);
         let settled = {
             let mut desk = Held {

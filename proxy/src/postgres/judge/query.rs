@@ -18,12 +18,12 @@ pub fn query(context: &Context<'_>, names: &mut Names, head: Head, text: &Text) 
             script: text.script.clone(),
             index,
         };
-        let understood = understand(&unfolding.context(context), names, &stated, &unfolding);
+        let mut understood = understand(&unfolding.context(context), names, &stated, &unfolding);
         unfolding.add(context, &understood);
         if let Some(change) = &understood.change {
             names.expect(change.clone());
         }
-        plan.asked.push(understood.asked.clone());
+        plan.asked.push(std::mem::take(&mut understood.asked));
         parts.push(understood);
     }
     let command = (!plan.asked.is_empty()).then_some(0);

@@ -74,7 +74,11 @@ pub(super) fn copy_out(
                 }
                 _ => return Err(Broken::Unasked(b'H')),
             };
-            state.copy_out = Some(copy.ok_or(Broken::CopyOptions)?);
+            let copy = copy.ok_or(Broken::CopyOptions)?;
+            if let Some(warning) = &copy.warning {
+                warning.put(out);
+            }
+            state.copy_out = Some(copy);
             out.extend_from_slice(bytes);
         }
         (b'd', Some(_)) => copy_data(state, body.rest(), out)?,

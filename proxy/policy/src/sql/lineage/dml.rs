@@ -47,10 +47,11 @@ impl<'c> Walker<'c> {
         let rows = Rc::new(match self.target_relation(target) {
             Some(relation) => {
                 self.found.written.insert(relation.oid);
-                if relation.active {
+                let rows = self.rows_of(relation, !target.flag("inh"));
+                if self.is_active(relation) {
                     self.opaque(format!("triggers or rules of {}", relation.qualified()));
                 }
-                self.rows_of(relation, !target.flag("inh"))
+                rows
             }
             None => {
                 self.unresolved(target.text("relname").to_owned());
@@ -214,7 +215,10 @@ impl<'c> Walker<'c> {
         };
         let mut rows = self.with_derived(target, with_given(&item, given), given);
         // A trigger can put anything into a row on its way.
-        if self.target_relation(target).is_some_and(|relation| relation.active) {
+        if self
+            .target_relation(target)
+            .is_some_and(|relation| self.is_active(relation))
+        {
             rows.columns.iter_mut().for_each(|column| {
                 column.flow.unknown = true;
                 column.flow.bare = false;

@@ -1,6 +1,6 @@
 //! Expressions: whatever stands below flows in.
 
-use crate::sql::functions::{Safety, is_own_operator, safety};
+use crate::sql::functions::{Safety, safety};
 use crate::sql::names::qualified;
 use crate::sql::tree::Node;
 
@@ -29,13 +29,13 @@ impl Walker<'_> {
             }
             "AExpr" => {
                 let mut flow = self.below(node, scope);
-                let names = node.names("name");
-                if let Some((schema, name)) = qualified(&names)
-                    && !is_own_operator(schema.as_deref(), &name)
-                    && !name.contains(|c: char| c.is_ascii_uppercase())
-                {
-                    flow.unknown = true;
-                }
+                flow.unknown |= self.operator(&node.names("name"));
+                flow
+            }
+            // CASE x WHEN compares by `=`.
+            "CaseExpr" if node.has("arg") => {
+                let mut flow = self.below(node, scope);
+                flow.unknown |= self.operator(&["="]);
                 flow
             }
             "WindowDef" => {
@@ -55,6 +55,11 @@ impl Walker<'_> {
     /// A stored column may be cast to text and still be shown as it stands.
     fn cast(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Flow {
         let mut flow = self.below(node, scope);
+        let named = node.node("type_name").and_then(|to| to.names("names").last().copied());
+        if let Some(name) = named.filter(|name| self.catalog.code().has_type(name)) {
+            self.opaque(format!("type {name}"));
+            flow.unknown = true;
+        }
         let is_column = node.node("arg").is_some_and(|arg| arg.is("ColumnRef"));
         let to_text = node.node("type_name").is_some_and(|to| {
             matches!(
@@ -103,9 +108,21 @@ impl Walker<'_> {
         let Some((schema, name)) = qualified(&names) else {
             return false;
         };
-        let opaque = safety(schema.as_deref(), &name) == Safety::Opaque;
+        let opaque = self.safety(schema.as_deref(), &name) == Safety::Opaque;
         if opaque {
             self.opaque(format!("function {}", names.join(".")));
+        }
+        opaque
+    }
+
+    /// Whether an operator may run code of users; notes it then.
+    pub(super) fn operator(&mut self, names: &[&str]) -> bool {
+        let Some((schema, name)) = qualified(names) else {
+            return false;
+        };
+        let opaque = self.is_opaque_operator(schema.as_deref(), &name);
+        if opaque {
+            self.opaque(format!("operator {}", names.join(".")));
         }
         opaque
     }
@@ -119,6 +136,10 @@ impl Walker<'_> {
             .map(|test| self.expression(test, scope))
             .unwrap_or_default()
             .mixed();
+        if node.has("testexpr") {
+            let named = node.names("oper_name");
+            flow.unknown |= self.operator(if named.is_empty() { &["="] } else { &named });
+        }
         // EXISTS says that there is a row, not what is in it.
         if node.int("sub_link_type") != EXISTS {
             flow.join(&rows.all());
@@ -169,7 +190,7 @@ impl Walker<'_> {
             return flow;
         }
         let mut flow = found.rows.all();
-        flow.unknown |= safety(None, column) != Safety::Safe;
+        flow.unknown |= self.safety(None, column) != Safety::Safe;
         if flow.unknown {
             self.opaque(format!("function {column}"));
         }

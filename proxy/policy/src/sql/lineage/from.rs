@@ -182,7 +182,7 @@ impl Walker<'_> {
                 open: None,
             };
         };
-        let known = safety(schema.as_deref(), &name) == Safety::Safe;
+        let known = self.safety(schema.as_deref(), &name) == Safety::Safe;
         let one = |column: Column| Rows {
             columns: vec![column],
             open: None,
@@ -223,7 +223,11 @@ impl Walker<'_> {
             .unwrap_or(empty);
 
         let shared = self.shared_names(node, &left.rows, &right.rows);
-        let merged = self.merge(&shared, &left.rows, &right.rows);
+        let mut merged = self.merge(&shared, &left.rows, &right.rows);
+        // USING and NATURAL compare by `=`.
+        if !merged.is_empty() && self.operator(&["="]) {
+            merged.iter_mut().for_each(|column| column.flow.unknown = true);
+        }
         // Columns that are not known may be shared, by which those that are known are compared.
         if node.flag("is_natural") && (left.rows.unnamed().is_some() || right.rows.unnamed().is_some()) {
             let mut compared = left.rows.all();

@@ -55,9 +55,48 @@ impl Walker<'_> {
         foreign
     }
 
+    /// Whether reading a relation runs code of users: in a policy for its rows, or in what its columns become.
+    fn runs_code(&mut self, relation: &Relation) -> bool {
+        if relation.guarded_by_code {
+            self.opaque(format!("policies of {}", relation.qualified()));
+        }
+        let types = &self.catalog.code().types;
+        let typed = !types.is_empty()
+            && relation
+                .columns
+                .iter()
+                .any(|column| types.contains_key(&column.type_oid));
+        if typed {
+            self.opaque(format!("types of {}", relation.qualified()));
+        }
+        relation.guarded_by_code || typed
+    }
+
+    /// Whether a write to a relation runs code of users: its own, that of its partitions and children, or that of what a view
+    /// writes to.
+    pub(super) fn is_active(&self, relation: &Relation) -> bool {
+        let catalog = self.catalog;
+        let mut todo = vec![relation.oid];
+        if relation.is_view() {
+            // What the view reads has been followed; a write goes to one of them.
+            todo.extend(&self.found.relations);
+        }
+        let mut seen = HashSet::new();
+        while let Some(oid) = todo.pop() {
+            if seen.insert(oid) {
+                if catalog.relation(oid).is_some_and(|found| found.active) {
+                    return true;
+                }
+                todo.extend(catalog.children(oid));
+            }
+        }
+        relation.active
+    }
+
     /// The rows of a relation of the catalog.
     pub(super) fn rows_of(&mut self, relation: &Relation, only: bool) -> Rows {
         self.found.relations.insert(relation.oid);
+        let guarded = self.runs_code(relation);
         let below = match relation.kind {
             RelationKind::View | RelationKind::MaterializedView => Some(self.view(relation)),
             _ => None,
@@ -68,7 +107,8 @@ impl Walker<'_> {
         }
         let columns = relation.columns.iter().enumerate();
         let columns = columns.map(|(index, stored)| {
-            let flow = self.stored_flow(relation, stored, index, below.as_deref(), only);
+            let mut flow = self.stored_flow(relation, stored, index, below.as_deref(), only);
+            flow.unknown |= guarded;
             Column::named(stored.name.as_str(), flow)
         });
         Rows {
@@ -130,6 +170,7 @@ impl Walker<'_> {
             }
             self.found.relations.insert(oid);
             let child = catalog.relation(oid);
+            flow.unknown |= child.is_some_and(|child| self.runs_code(child));
             flow.unknown |= child.is_some_and(|child| self.foreign(child));
             if let Some(column) = child.and_then(|child| child.column(name)) {
                 flow.add(ColumnId {

@@ -130,7 +130,7 @@ impl Walker<'_> {
             .collect();
         if node.flag("is_from") {
             self.found.written.insert(relation.oid);
-            if relation.active {
+            if self.is_active(relation) {
                 self.opaque(format!("triggers or rules of {}", relation.qualified()));
             }
             ids.iter().for_each(|(_, id)| self.assign(*id, &Flow::clean()));

@@ -4,7 +4,7 @@
 //! `-` (clean), with `?` behind if something unknown flows in and `!` if anything may; `*` is a result of unknown width,
 //! followed by what each of its columns may hold.
 
-use crate::catalog::{Column as Stored, Relation, RelationKind, Snapshot};
+use crate::catalog::{Code, Column as Stored, Relation, RelationKind, Snapshot};
 use crate::sql::{lineage, parse};
 
 use super::*;
@@ -671,6 +671,66 @@ fn a_result_of_another_width_may_hold_everything() {
     assert_eq!(show(&found.flow(0, 1)), "-");
     assert_eq!(show(&found.flow(0, 2)), "~s?");
     assert_eq!(show(&found.flow(7, 1)), "~s?");
+}
+
+#[test]
+fn code_of_users_runs_behind_names_of_postgresqls_own() {
+    let mut typed = table(60, "orders", &["id", "total"]);
+    typed.columns[1].type_oid = 900;
+    let mut policed = table(61, "rows", &["id"]);
+    policed.guarded_by_code = true;
+    let mut part = table(62, "measured_1", &["id"]);
+    part.parents = vec![63];
+    part.active = true;
+    let written = view(64, "v_audited", &["id"], "SELECT id FROM public.audited;");
+    let mut catalog = schema().with(vec![typed, policed, part, table(63, "measured", &["id"]), written]);
+    let trace = |catalog: &Snapshot, sql: &str| {
+        let script = parse(sql).unwrap();
+        lineage(&script.statements[0], catalog, &path()).opaque
+    };
+    for (sql, opaque) in [
+        ("select id from rows", "policies of public.rows"),
+        (
+            "insert into measured values (1)",
+            "triggers or rules of public.measured",
+        ),
+        ("update v_audited set id = 1", "triggers or rules of public.v_audited"),
+    ] {
+        assert_eq!(trace(&catalog, sql), [opaque], "{sql}");
+    }
+    let behind = [
+        ("select reverse(name) from customers", "function reverse"),
+        ("select c.reverse from customers c", "function reverse"),
+        ("select * from reverse('a')", "function reverse"),
+        ("select id + 1 from customers", "operator +"),
+        ("select 1 from customers where id in (1)", "operator ="),
+        ("select 1 from customers where id = any (select 1)", "operator ="),
+        ("select 1 from customers join customers b using (id)", "operator ="),
+        ("select case id when 1 then 2 end from customers", "operator ="),
+        ("select 1 from customers where id between 1 and 2", "operator BETWEEN"),
+        ("select 1::money2", "type money2"),
+        ("select id from orders", "types of public.orders"),
+    ];
+    for (sql, _) in behind {
+        assert!(
+            trace(&schema(), sql).iter().all(|what| what == "function reverse"),
+            "{sql}"
+        );
+    }
+    catalog = catalog.with_code(Code {
+        functions: ["reverse".to_owned()].into(),
+        operators: ["+".to_owned(), "=".to_owned()].into(),
+        types: [(900, "money2".to_owned())].into(),
+    });
+    for (sql, opaque) in behind {
+        assert_eq!(trace(&catalog, sql), [opaque], "{sql}");
+    }
+    let named = "select pg_catalog.reverse(name), id operator(pg_catalog.+) 1, id - 1 from customers";
+    assert!(trace(&catalog, named).is_empty());
+    assert!(
+        trace(&catalog, "select y from v_deep").is_empty(),
+        "views name theirs with a schema"
+    );
 }
 
 #[test]

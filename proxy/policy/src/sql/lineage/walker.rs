@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::catalog::{Catalog, ColumnId, Oid, SearchPath};
+use crate::sql::functions::{Safety, is_own_operator, safety};
 use crate::sql::tree::Node;
 
 use super::scope::Rows;
@@ -149,6 +150,25 @@ impl<'c> Walker<'c> {
     pub(super) fn opaque(&mut self, what: String) {
         if !self.found.opaque.contains(&what) {
             self.found.opaque.push(what);
+        }
+    }
+
+    /// What can be said of a function by its name. Definitions of views name everything but PostgreSQL's own with a schema.
+    pub(super) fn safety(&self, schema: Option<&str>, name: &str) -> Safety {
+        let overloaded = || self.views.is_empty() && self.catalog.code().functions.contains(name);
+        match schema {
+            None if overloaded() => Safety::Opaque,
+            schema => safety(schema, name),
+        }
+    }
+
+    /// Whether an operator may run code of users. Words such as IN and BETWEEN stand for operators that they do not name.
+    pub(super) fn is_opaque_operator(&self, schema: Option<&str>, name: &str) -> bool {
+        let named = &self.catalog.code().operators;
+        let own = schema.is_some() || !self.views.is_empty() || named.is_empty();
+        match name.contains(|c: char| c.is_ascii_uppercase()) {
+            true => !own,
+            false => !is_own_operator(schema, name) || !own && named.contains(name),
         }
     }
 

@@ -1,0 +1,181 @@
+//! What happens to every installation in time: nodes are drained, the operator is upgraded, credentials and certificates change.
+
+use anyhow::{Context, Result, ensure};
+
+use crate::client::{ask, ask_directly, start};
+use crate::demo::{ALICE, DOORS, Demo, SYSTEM};
+use crate::narrator::Narrator;
+use crate::run::{run, wait_until};
+
+use super::load::under_load;
+use super::undo::Undo;
+use super::{SETTLE, answers};
+
+const CREDENTIALS: &str = "bank-credentials";
+
+pub(super) fn node_drained(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let pods = "app.kubernetes.io/component=door,sallyport.dev/connection=bank";
+    let path = "jsonpath={.items[0].spec.nodeName}";
+    let node = demo
+        .admin(&["-n", DOORS, "get", "pods", "-l", pods, "-o", path])?
+        .stdout;
+    let node = node.trim();
+    under_load(demo, narrator, "drained", || {
+        let _undo = Undo::by(demo, &["uncordon", node]);
+        let selector = format!("--pod-selector={pods}");
+        let mut drain = demo.kubectl(&[
+            "drain",
+            node,
+            &selector,
+            "--ignore-daemonsets",
+            "--delete-emptydir-data",
+            "--timeout=20s",
+        ]);
+        // Where no other node takes the new Pod, the last replica stays.
+        let said = run(&mut drain)?;
+        ensure!(
+            said.all().contains("evicting pod"),
+            "nothing was evicted: {}",
+            said.all()
+        );
+        answers(demo)
+    })?;
+    let back = [
+        "-n",
+        DOORS,
+        "rollout",
+        "status",
+        "deployment/door-bank",
+        "--timeout=50s",
+    ];
+    demo.admin(&back)?;
+    narrator.check("the door answered all the while, and is whole again", true)
+}
+
+pub(super) fn operator_rolled(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let lost = under_load(demo, narrator, "operated", || {
+        demo.admin(&["-n", SYSTEM, "rollout", "restart", "deployment/sallyport-operator"])?;
+        let status = [
+            "-n",
+            SYSTEM,
+            "rollout",
+            "status",
+            "deployment/sallyport-operator",
+            "--timeout=55s",
+        ];
+        demo.admin(&status)?;
+        Ok(())
+    })?;
+    narrator.check("no statement noticed that the operator was replaced", lost == 0)?;
+    let edit = ["-n", DOORS, "patch", "maskingrule", "cards", "--type=json", "-p"];
+    let keeping = |last| format!(r#"[{{"op":"replace","path":"/spec/action/partial/keepLast","value":{last}}}]"#);
+    let (fewer, as_before) = (keeping(2), keeping(4));
+    let _undo = Undo::by(demo, &[&edit[..], &[&as_before]].concat());
+    demo.admin(&[&edit[..], &[&fewer]].concat())?;
+    wait_until(SETTLE, "an edit is enforced", || {
+        let output = ask(demo, ALICE, &["SELECT card FROM customers WHERE id = 1"])?;
+        Ok(output.stdout.contains("**************16").then_some(()))
+    })?;
+    narrator.check("an edit is enforced by the operator that took over", true)
+}
+
+pub(super) fn credential_rotates(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let path = "jsonpath={.data.password}";
+    let before = demo
+        .admin(&["-n", DOORS, "get", "secret", CREDENTIALS, "-o", path])?
+        .stdout;
+    let _undo = Rotated { demo, before };
+    let role = |password: &str| ask_directly(demo, &format!("ALTER ROLE sallyport PASSWORD '{password}'"))?.ok();
+    let session = start(demo, ALICE, &["SELECT pg_sleep(8)", "SELECT 'still here'"])?;
+    wait_until(SETTLE, "the session runs", || {
+        let seen = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(8)'";
+        Ok((ask_directly(demo, seen)?.stdout.trim() == "1").then_some(()))
+    })?;
+    role("rotated by a trial")?;
+    let refusal = ask(demo, ALICE, &["SELECT 1"])?;
+    narrator.shows(&refusal);
+    narrator.check(
+        "with the old one nobody gets in, in words",
+        refusal.stderr.contains("FATAL") && refusal.stderr.contains("target"),
+    )?;
+    let patch = r#"{"stringData":{"password":"rotated by a trial"}}"#;
+    demo.admin(&["-n", DOORS, "patch", "secret", CREDENTIALS, "--type=merge", "-p", patch])?;
+    answers(demo)?;
+    narrator.check("with the new one everybody does", true)?;
+    let ended = session.finish(SETTLE)?;
+    narrator.shows(&ended);
+    narrator.check("a session from before goes on", ended.stdout.contains("still here"))
+}
+
+/// Puts the old credential back, at the target and in the Secret.
+struct Rotated<'a> {
+    demo: &'a Demo,
+    /// As the Secret holds it.
+    before: String,
+}
+
+impl Drop for Rotated<'_> {
+    fn drop(&mut self) {
+        let back = || -> Result<()> {
+            let patch = format!(r#"{{"data":{{"password":"{}"}}}}"#, self.before);
+            self.demo.admin(&[
+                "-n",
+                DOORS,
+                "patch",
+                "secret",
+                CREDENTIALS,
+                "--type=merge",
+                "-p",
+                &patch,
+            ])?;
+            let mut decode = self.demo.command("bash");
+            decode.args(["-c", "printf %s \"$0\" | base64 -d", &self.before]);
+            let password = run(&mut decode)?.ok()?.stdout;
+            ask_directly(self.demo, &format!("ALTER ROLE sallyport PASSWORD '{password}'"))?.ok()?;
+            Ok(())
+        };
+        if let Err(cause) = back() {
+            eprintln!("could not put the credential back: {cause:#}");
+        }
+    }
+}
+
+pub(super) fn certificate_rotates(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let restarts = || -> Result<String> {
+        let path = "jsonpath={range .items[*]}{.metadata.uid} {end}";
+        Ok(demo
+            .admin(&[
+                "-n",
+                DOORS,
+                "get",
+                "pods",
+                "-l",
+                "sallyport.dev/connection=bank",
+                "-o",
+                path,
+            ])?
+            .stdout)
+    };
+    let (pods, before) = (restarts()?, served(demo)?);
+    demo.admin(&["-n", DOORS, "delete", "secret", "door-bank-tls"])?;
+    let after = wait_until(SETTLE, "another certificate is served", || {
+        Ok(served(demo).ok().filter(|serial| *serial != before))
+    })?;
+    narrator.shows_text(&format!("{before} → {after}"));
+    let read = ask(demo, ALICE, &["SELECT ssn FROM customers WHERE id = 1"])?;
+    narrator.check(
+        "clients that verify in full go on, masked",
+        read.stdout.contains("[REDACTED]"),
+    )?;
+    narrator.check("by the same Pods", restarts()? == pods)
+}
+
+/// The serial number of the certificate that the door shows.
+fn served(demo: &Demo) -> Result<String> {
+    let mut ask = demo.command("bash");
+    let script = "openssl s_client -starttls postgres -connect \"${PGHOSTADDR:-$PGHOST}:$PGPORT\" </dev/null 2>/dev/null \
+         | openssl x509 -noout -serial";
+    ask.args(["-o", "pipefail", "-c", script]);
+    let said = run(&mut ask)?.ok().context("the door's certificate")?;
+    Ok(said.stdout.trim().to_owned())
+}

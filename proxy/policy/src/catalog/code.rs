@@ -1,0 +1,29 @@
+//! Code of users that runs where a text names something of PostgreSQL's own: overloads, operators, casts, checks of domains.
+//!
+//! A call of `lower(x)` is PostgreSQL's own unless somebody made a better match for the type of `x`, and a text does not say
+//! types. So where such a match is there at all, every call by that name counts as code that nobody can see into.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Oid;
+
+/// What bears a name of PostgreSQL's own and is not its own, written in SQL or another language of users. What extensions
+/// bring in C is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Code {
+    /// Names of functions and aggregates.
+    pub functions: BTreeSet<String>,
+    /// Names of operators.
+    pub operators: BTreeSet<String>,
+    /// Types whose casts or checks run code, with their names.
+    pub types: BTreeMap<Oid, String>,
+}
+
+// === impl Code ===
+
+impl Code {
+    /// Whether a type of this name runs code when something becomes one.
+    pub fn has_type(&self, name: &str) -> bool {
+        self.types.values().any(|known| known == name)
+    }
+}
