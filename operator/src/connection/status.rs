@@ -11,6 +11,7 @@ use super::dereference::Found;
 use super::plan::{Place, Plan};
 use super::validate::Validated;
 use crate::context::Context;
+use crate::guards;
 use crate::shared::conditions::{Finding, merge, ready};
 
 /// What to write, and what to tell by Events.
@@ -46,7 +47,7 @@ pub fn status(
     }
     findings.push(enforced.unwrap_or_else(|| stood(old, found.generation)));
     findings.push(ready(&findings));
-    findings.extend(advisory(found));
+    findings.extend(advisory(found, context));
     let plan = validated.door.as_ref().map(|door| &door.plan);
     let status = ConnectionStatus {
         observed_generation: found.generation,
@@ -134,15 +135,16 @@ pub fn programmed(deployment: Option<&Deployment>, replicas: i32) -> Finding {
     )
 }
 
-/// What doors want said, such as a role at the target that makes masks advisory; what becomes wrong by itself; and whose
-/// names are only as good as the provider's checks.
-fn advisory(found: &Found) -> Option<Finding> {
+/// What doors want said, such as a role at the target that makes masks advisory; what becomes wrong by itself; whose names
+/// are only as good as the provider's checks; and what admission no longer guards.
+fn advisory(found: &Found, context: &Context) -> Option<Finding> {
     let strong = Reason::TargetRoleTooStrong;
     let problems = &found.problems;
     let doors = problems.iter().map(|(_, message)| (Reason::NotReady, message.clone()));
     let mut said: Vec<(Reason, String)> = doors.take(5).collect();
     said.extend(expires_soon(found).map(|message| (Reason::CertificateExpiresSoon, message)));
     said.extend(editable_names(found).map(|message| (Reason::EditableName, message)));
+    said.extend(unguarded(context).map(|message| (Reason::AdmissionNotTrusted, message)));
     let first = said.first()?.0;
     let reason = match problems.iter().any(|(reason, _)| *reason == strong.as_str()) {
         true => strong,
@@ -166,6 +168,11 @@ fn expires_soon(found: &Found) -> Option<String> {
 fn editable_names(found: &Found) -> impl Iterator<Item = String> {
     let named = found.spec.iter().flat_map(|spec| &spec.identity.issuers);
     named.filter_map(|named| found.issuers.issuers.get(&named.name)?.warning())
+}
+
+/// The admission objects that are not as they ship.
+fn unguarded(context: &Context) -> Option<String> {
+    guards::words(context.admission.load()?.guards.faults.iter())
 }
 
 /// What a client dials.

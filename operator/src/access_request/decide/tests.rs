@@ -36,7 +36,7 @@ fn found(required: i32) -> Found {
         },
         admission: Some(std::sync::Arc::new(crate::access_request::admission::Seen {
             digest: "one".into(),
-            fault: None,
+            ..Default::default()
         })),
     }
 }
@@ -243,6 +243,7 @@ fn another_admission_closes_what_was_asked_before() {
         admission: Some(std::sync::Arc::new(crate::access_request::admission::Seen {
             digest: digest.into(),
             fault: fault.map(str::to_owned),
+            ..Default::default()
         })),
         ..found(1)
     };
