@@ -40,7 +40,7 @@ environment() {
 export KUBECONFIG='$1/kubeconfig-admin'
 export SALLYPORT_ISSUER='$ISSUER'
 export SALLYPORT_ISSUER_CA='$1/ca/keycloak.pem'
-unset SALLYPORT_FOREIGN SALLYPORT_SAMPLES PGHOSTADDR
+unset SALLYPORT_FOREIGN PGHOSTADDR
 case ":\$PATH:" in *:'$1/bin':*) ;; *) export PATH='$1/bin':"\$PATH" ;; esac
 END
 }

@@ -62,7 +62,6 @@ export SALLYPORT_ISSUER='$FOREIGN_ISSUER'
 export SALLYPORT_ISSUER_CA='$dir/ca/keycloak.pem'
 # A cluster that was there before: images are delivered to it, and its Pods are reached through it.
 export SALLYPORT_FOREIGN=yes
-export SALLYPORT_SAMPLES='e2e/demo/samples-by-certificate'
 case ":\$PATH:" in *:'$dir/bin':*) ;; *) export PATH='$dir/bin':"\$PATH" ;; esac
 END
 }

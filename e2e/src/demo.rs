@@ -129,13 +129,6 @@ impl Demo {
         run(&mut self.kubectl(arguments))?.ok()
     }
 
-    /// The samples to apply: those of `config/samples`, made to fit where the cluster knows people otherwise.
-    pub fn samples(&self) -> PathBuf {
-        let named = self.variable("SALLYPORT_SAMPLES");
-        self.repository()
-            .join(if named.is_empty() { "config/samples" } else { named })
-    }
-
     /// Whether it is the cluster that `make` builds of this machine's processes: only there is a way to its containers.
     pub fn is_local(&self) -> bool {
         self.path("bin/ctr").exists()

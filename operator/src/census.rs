@@ -26,8 +26,13 @@ pub async fn run(context: Arc<Context>, end: CancellationToken) {
                 .with_label_values(&[kind, &condition, &status])
                 .set(count);
         }
-        let faulty = context.admission.load().is_some_and(|seen| seen.fault.is_some());
-        context.metrics.admission_faults.set(i64::from(faulty));
+        if let Some(seen) = context.admission.load() {
+            context.metrics.admission_faults.set(i64::from(seen.fault.is_some()));
+            for (state, count) in seen.guards.counts() {
+                let guards = context.metrics.guards.with_label_values(&[state]);
+                guards.set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
+        }
         tokio::select! {
             () = end.cancelled() => return,
             () = tokio::time::sleep(PERIOD) => {}

@@ -17,6 +17,7 @@ pub mod context;
 pub mod controller;
 pub mod endpoint;
 pub mod enforce;
+pub mod guards;
 pub mod issuers;
 pub mod keys;
 pub mod leader;

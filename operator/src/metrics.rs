@@ -27,6 +27,8 @@ pub struct Metrics {
     pub forgeries: IntCounterVec,
     /// 1 while the admission objects that guard approvals cannot be trusted.
     pub admission_faults: IntGauge,
+    /// Admission objects that ship with this version (`state` whole, changed, missing).
+    pub guards: IntGaugeVec,
     /// 1 while the installed definitions are others than this operator's.
     pub schema_mismatch: IntGauge,
     /// Checks of recorders' checkpoints (`outcome` consistent, inconsistent, unavailable).
@@ -108,7 +110,12 @@ impl Metrics {
             )?,
             admission_faults: gauge(
                 &prefix("admission_faults"),
-                "1 while the admission objects that guard approvals are missing, do not deny, or let a forgery pass.",
+                "1 while the admission objects that guard approvals are missing, not as they ship, or let a forgery pass.",
+            )?,
+            guards: gauges(
+                &prefix("guards"),
+                "Admission objects that ship with this version, by whether they are there as they ship.",
+                &["state"],
             )?,
             schema_mismatch: gauge(
                 &prefix("schema_mismatch"),

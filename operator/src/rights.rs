@@ -32,7 +32,9 @@ pub const CLUSTER: &[Right] = &[
         &["get", "patch"],
     ),
     ("authentication.k8s.io", &["tokenreviews"], &["create"]),
-    // Approvals hang on these: that they changed has to be seen.
+    // Admission names the operator: whether it names the one that is there has to be seen.
+    ("authentication.k8s.io", &["selfsubjectreviews"], &["create"]),
+    // Approvals and doors hang on these: that they changed has to be seen.
     (
         "admissionregistration.k8s.io",
         &["validatingadmissionpolicies", "validatingadmissionpolicybindings"],

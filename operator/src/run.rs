@@ -25,6 +25,7 @@ use crate::columns::Lists;
 use crate::context::Context;
 use crate::controller::{Pace, drive};
 use crate::enforce::{Fleet, Programs, ticker};
+use crate::guards::shipped::{self, Shipped};
 use crate::issuers::Files;
 use crate::keys::Keys;
 use crate::leader::{Candidate, Heard};
@@ -143,7 +144,7 @@ async fn begin(
         .await
         .context("the API server does not list our kinds: are the CRDs installed and the ClusterRole bound?")??;
 
-    follow_admission(&context, lead);
+    follow_admission(&context, lead).await?;
     follow_schema(&context, lead);
     let credential = own_credential(&context.keys, lead)?;
     let leading = Arc::new(AtomicBool::new(false));
@@ -280,12 +281,23 @@ fn spawn_api(
     });
 }
 
-/// A change of the admission objects concerns every request that is open.
-fn follow_admission(context: &Arc<Context>, lead: &CancellationToken) {
+/// A change of the admission objects concerns every request that is open, and what Connections say of their guards.
+async fn follow_admission(context: &Arc<Context>, lead: &CancellationToken) -> anyhow::Result<()> {
+    let own_name = shipped::own_name(&context.client).await.context(
+        "the operator's own name at the API server cannot be asked: is the ClusterRole of this version bound?",
+    )?;
+    let shipped = Arc::new(Shipped::read(&own_name, &context.settings.image)?);
     let (admission, client) = (context.admission.clone(), context.client.clone());
     let (context, lead) = (context.clone(), lead.clone());
-    let changed = move || context.queues.all_access_requests(&context.world);
-    tokio::spawn(async move { lead.run_until_cancelled(admission.follow(client, changed)).await });
+    let changed = move || {
+        context.queues.all_access_requests(&context.world);
+        context.queues.all_connections(&context.world);
+    };
+    tokio::spawn(async move {
+        lead.run_until_cancelled(admission.follow(client, shipped, changed))
+            .await
+    });
+    Ok(())
 }
 
 /// Other definitions concern everything.

@@ -12,7 +12,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::Api;
 use kube::{Client, ResourceExt};
 use sallyport_audit::digest::Digest;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How often the installed definitions are looked at: their generations, unless those moved.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -120,8 +120,17 @@ fn fingerprint(definition: &CustomResourceDefinition) -> Option<String> {
         .find(|version| version.name == sallyport_crds::VERSION)?;
     let mut schema = serde_json::to_value(version.schema.as_ref()?).ok()?;
     strip(&mut schema, false);
-    schema.sort_all_objects();
-    Some(Digest::of(&serde_json::to_vec(&schema).ok()?).to_string())
+    let conversion = definition.spec.conversion.as_ref();
+    // Who may write an object writes a status that is no subresource; outside namespaces nothing is opted in; a webhook
+    // rewrites what people wrote.
+    let mut all = json!({
+        "schema": schema,
+        "subresources": version.subresources,
+        "scope": definition.spec.scope,
+        "conversion": conversion.map_or("None", |conversion| conversion.strategy.as_str()),
+    });
+    all.sort_all_objects();
+    Some(Digest::of(&serde_json::to_vec(&all).ok()?).to_string())
 }
 
 /// Takes descriptions away, but not a property of that name, and writes whole numbers in one way.
@@ -180,6 +189,48 @@ mod tests {
         let mut gone = connections();
         gone["spec"]["versions"][0]["served"] = false.into();
         assert!(difference(&read(gone), &ours).unwrap().contains("does not serve"));
+    }
+
+    #[test]
+    fn what_the_api_server_does_beside_the_schema_counts() {
+        let ours = read(connections());
+        type Change = fn(&mut Value);
+        let cases: [(&str, Change, bool); 6] = [
+            (
+                "everybody writes status",
+                |spec| spec["versions"][0]["subresources"] = Value::Null,
+                true,
+            ),
+            (
+                "scaled by others",
+                |spec| {
+                    spec["versions"][0]["subresources"]["scale"] =
+                        json!({ "specReplicasPath": ".spec.proxy.replicas", "statusReplicasPath": ".status.replicas" });
+                },
+                true,
+            ),
+            ("in no namespace", |spec| spec["scope"] = "Cluster".into(), true),
+            (
+                "rewritten",
+                |spec| spec["conversion"] = json!({ "strategy": "Webhook" }),
+                true,
+            ),
+            (
+                "as the API server completes it",
+                |spec| spec["conversion"] = json!({ "strategy": "None" }),
+                false,
+            ),
+            (
+                "columns for people",
+                |spec| spec["versions"][0]["additionalPrinterColumns"] = Value::Null,
+                false,
+            ),
+        ];
+        for (what, change, differs) in cases {
+            let mut installed = connections();
+            change(&mut installed["spec"]);
+            assert_eq!(difference(&read(installed), &ours).is_some(), differs, "{what}");
+        }
     }
 
     #[test]

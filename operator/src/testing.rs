@@ -1,5 +1,6 @@
 //! What tests of several rooms share.
 
+pub mod admission;
 pub mod api;
 pub mod golden;
 pub mod scenario;

@@ -7,7 +7,7 @@ use crate::narrator::Narrator;
 use crate::run::run;
 
 pub(super) fn apply_samples(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
-    let samples = demo.samples();
+    let samples = demo.repository().join("config/samples");
     let samples = samples.to_string_lossy();
     let mut apply = demo.kubectl(&["apply", "--server-side", "--force-conflicts", "-k", &samples]);
     narrator.types("admin", &apply);

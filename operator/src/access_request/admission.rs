@@ -1,5 +1,5 @@
 //! The cluster's admission objects of ours, as they are now: approvals hang on them, so a change of them closes what was
-//! asked before, and a missing or toothless one closes approvals altogether.
+//! asked before, and one that is missing or not as it ships closes approvals altogether.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,18 +10,15 @@ use kube::api::Api;
 use kube::runtime::reflector::Store;
 use kube::runtime::reflector::store::store;
 use kube::runtime::watcher::Config;
-use kube::{Client, Resource, ResourceExt};
+use kube::{Client, Resource};
 use sallyport_audit::digest::Digest;
 
+use crate::guards::shipped::Shipped;
+use crate::guards::{self, Standing};
 use crate::world::watch::follow;
 
-/// The policies that guard AccessRequests. Bindings are named after them.
-pub const GUARDS: [&str; 4] = [
-    "sallyport-request-create",
-    "sallyport-request-metadata",
-    "sallyport-request-answers",
-    "sallyport-request-outcome",
-];
+/// How the names of those begin that guard AccessRequests.
+const OF_REQUESTS: &str = "sallyport-request-";
 
 /// The admission objects at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +27,8 @@ pub struct Seen {
     pub digest: String,
     /// Why nothing may be approved under them.
     pub fault: Option<String>,
+    /// How all of them stand, those among them that approvals do not hang on.
+    pub guards: Standing,
 }
 
 /// The admission objects, as the watch last showed them; empty until both kinds were listed.
@@ -47,8 +46,8 @@ impl Admission {
         let seen = self.seen.load_full()?;
         if seen.fault.is_none() && self.forged.load(Ordering::Acquire) {
             return Some(Arc::new(Seen {
-                digest: seen.digest.clone(),
                 fault: Some("admission did not refuse a forgery that the operator tried".to_owned()),
+                ..Seen::clone(&seen)
             }));
         }
         Some(seen)
@@ -65,7 +64,7 @@ impl Admission {
     }
 
     /// Watches them for as long as it is polled, and calls `changed` when they are others.
-    pub async fn follow(self, client: Client, changed: impl Fn() + Clone) {
+    pub async fn follow(self, client: Client, shipped: Arc<Shipped>, changed: impl Fn() + Clone) {
         let (policies, policies_in) = store();
         let (bindings, bindings_in) = store();
         let look = {
@@ -74,8 +73,11 @@ impl Admission {
                 if !(is_listed(&policies) && is_listed(&bindings)) {
                     return;
                 }
-                let seen = see(&policies.state(), &bindings.state());
+                let seen = see(&shipped, &policies.state(), &bindings.state());
                 if self.seen.load().as_deref() != Some(&seen) {
+                    for fault in &seen.guards.faults {
+                        tracing::error!(%fault, "an admission object does not guard as it should");
+                    }
                     if let Some(fault) = &seen.fault {
                         tracing::error!(%fault, "approvals are closed");
                     }
@@ -107,7 +109,11 @@ fn is_listed<K: Resource<DynamicType = ()> + Clone + 'static>(store: &Store<K>) 
 }
 
 /// What the objects come to.
-pub fn see(policies: &[Arc<ValidatingAdmissionPolicy>], bindings: &[Arc<ValidatingAdmissionPolicyBinding>]) -> Seen {
+pub fn see(
+    shipped: &Shipped,
+    policies: &[Arc<ValidatingAdmissionPolicy>],
+    bindings: &[Arc<ValidatingAdmissionPolicyBinding>],
+) -> Seen {
     let mut parts: Vec<String> = policies
         .iter()
         .map(|policy| part("policy", policy.meta()))
@@ -115,10 +121,12 @@ pub fn see(policies: &[Arc<ValidatingAdmissionPolicy>], bindings: &[Arc<Validati
         .filter(|part| part.contains(" sallyport-"))
         .collect();
     parts.sort();
-    let fault = GUARDS.iter().find_map(|name| fault(name, policies, bindings));
+    let standing = guards::compare(shipped, policies, bindings);
+    let faults = standing.faults.iter();
     Seen {
         digest: Digest::of(parts.join("\n").as_bytes()).to_string(),
-        fault,
+        fault: guards::words(faults.filter(|fault| fault.name.starts_with(OF_REQUESTS))),
+        guards: standing,
     }
 }
 
@@ -131,61 +139,18 @@ fn part(kind: &str, meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Objec
     )
 }
 
-/// What is wrong with one guard.
-fn fault(
-    name: &str,
-    policies: &[Arc<ValidatingAdmissionPolicy>],
-    bindings: &[Arc<ValidatingAdmissionPolicyBinding>],
-) -> Option<String> {
-    let policy = policies.iter().find(|policy| policy.name_any() == name);
-    let policy = policy.and_then(|policy| policy.spec.as_ref());
-    let Some(policy) = policy else {
-        return Some(format!("ValidatingAdmissionPolicy {name} is missing"));
-    };
-    if policy.failure_policy.as_deref().is_some_and(|policy| policy != "Fail") {
-        return Some(format!("ValidatingAdmissionPolicy {name} does not fail closed"));
-    }
-    let bites = bindings.iter().filter_map(|binding| binding.spec.as_ref()).any(|spec| {
-        let denies = spec.validation_actions.iter().flatten().any(|action| action == "Deny");
-        spec.policy_name.as_deref() == Some(name) && denies && spec.match_resources.is_none()
-    });
-    (!bites).then(|| format!("no ValidatingAdmissionPolicyBinding makes {name} deny everywhere"))
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
-
-    fn objects(
-        change: impl Fn(&str, &mut serde_json::Value, &mut serde_json::Value),
-    ) -> (
-        Vec<Arc<ValidatingAdmissionPolicy>>,
-        Vec<Arc<ValidatingAdmissionPolicyBinding>>,
-    ) {
-        let each = GUARDS.iter().map(|name| {
-            let mut policy = json!({ "metadata": { "name": name, "uid": "p", "generation": 1 }, "spec": { "failurePolicy": "Fail" } });
-            let mut binding = json!({
-                "metadata": { "name": name, "uid": "b", "generation": 1 },
-                "spec": { "policyName": name, "validationActions": ["Deny"] },
-            });
-            change(name, &mut policy, &mut binding);
-            (
-                Arc::new(serde_json::from_value(policy).unwrap()),
-                Arc::new(serde_json::from_value(binding).unwrap()),
-            )
-        });
-        each.unzip()
-    }
+    use crate::testing::admission::{objects, seen, shipped};
 
     #[test]
     fn whatever_takes_the_teeth_out_is_a_fault_and_another_digest() {
-        let (policies, bindings) = objects(|_, _, _| ());
-        let whole = see(&policies, &bindings);
+        let whole = seen("", |_, _| ());
         assert_eq!(whole.fault, None);
-        let answers = "sallyport-request-answers";
-        type Change = fn(&mut serde_json::Value, &mut serde_json::Value);
+        type Change = fn(&mut Value, &mut Value);
         let cases: [(&str, Change, bool); 6] = [
             (
                 "to Audit",
@@ -199,17 +164,24 @@ mod tests {
             ("edited", |_, b| b["metadata"]["generation"] = json!(3), false),
         ];
         for (what, change, faulty) in cases {
-            let (policies, bindings) = objects(|name, policy, binding| {
-                if name == answers {
-                    change(policy, binding);
-                    policy["metadata"]["generation"] = json!(2);
-                }
+            let seen = seen("sallyport-request-answers", |policy, binding| {
+                change(policy, binding);
+                policy["metadata"]["generation"] = json!(2);
             });
-            let seen = see(&policies, &bindings);
             assert_eq!(seen.fault.is_some(), faulty, "{what}: {seen:?}");
             assert_ne!(seen.digest, whole.digest, "{what}");
         }
-        assert!(see(&policies, &bindings[1..]).fault.is_some());
-        assert!(see(&policies[1..], &bindings).fault.is_some());
+        let (policies, bindings) = objects("", |_, _| ());
+        assert!(see(&shipped(), &policies, &bindings[1..]).fault.is_some());
+        assert!(see(&shipped(), &policies[1..], &bindings).fault.is_some());
+    }
+
+    #[test]
+    fn approvals_do_not_hang_on_what_guards_something_else() {
+        let seen = seen("sallyport-log-volumes", |policy, _| {
+            policy["spec"]["failurePolicy"] = json!("Ignore");
+        });
+        assert_eq!(seen.fault, None);
+        assert_eq!(seen.guards.faults.len(), 1, "{seen:?}");
     }
 }

@@ -22,7 +22,7 @@ const OWN: [ConditionType; 2] = [ConditionType::Approved, ConditionType::Reviewe
 pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<AccessRequestStatus> {
     let admission = found.admission.as_ref().filter(|_| found.seen)?;
     let before = request.status.clone().unwrap_or_default();
-    let wanted = requirements(&request.spec, &found.policies);
+    let wanted = requirements(&request.spec, &found.policies, &found.settings.approver_mappings);
     let settled = ends(&before.conditions).next().is_some();
     // What was decided is kept as it was decided, and so is who reviews what has happened.
     let kept = || before.requirements.clone().unwrap_or_default();

@@ -4,14 +4,57 @@ use std::time::Duration;
 
 use sallyport_crds::access_request::{AccessRequestSpec, Requirement, RuleIdentity};
 use sallyport_crds::approval_policy::{Approval, GrantScope, PolicyRule, RuleAction};
-use sallyport_crds::{ApprovalPolicySpec, Mode};
+use sallyport_crds::{ApprovalPolicySpec, Mode, Subject, SubjectKind};
 use sallyport_policy::carrier::CarriedRule;
+use sallyport_policy::issuer::ApproverMapping;
+
+/// As many approvers as a requirement may have.
+const MOST_APPROVERS: usize = 32;
+/// As long as the name of a subject may be.
+const LONGEST_NAME: usize = 253;
 
 /// The requirements of a request. None: a rule that asks is no longer in force, so nobody can approve what it asked for.
 pub fn requirements(
     spec: &AccessRequestSpec,
     policies: &[CarriedRule<ApprovalPolicySpec>],
+    mappings: &[ApproverMapping],
 ) -> Option<Vec<Requirement>> {
+    let mut all = stated(spec, policies)?;
+    for requirement in &mut all {
+        list(&mut requirement.approvers, mappings);
+    }
+    Some(all)
+}
+
+/// Admission knows a declared name as a name alone: one whose declared groups are approvers is listed beside them.
+fn list(approvers: &mut Vec<Subject>, mappings: &[ApproverMapping]) {
+    let means = |mapping: &ApproverMapping, subject: &Subject| {
+        subject.kind == SubjectKind::Group && mapping.groups.contains(&subject.name)
+    };
+    for mapping in mappings.iter().filter(|mapping| is_a_name(&mapping.username)) {
+        let user = Subject {
+            kind: SubjectKind::User,
+            name: mapping.username.clone(),
+            namespace: None,
+        };
+        let meant = approvers.iter().any(|subject| means(mapping, subject));
+        if meant && !approvers.contains(&user) && approvers.len() < MOST_APPROVERS {
+            approvers.push(user);
+        }
+    }
+}
+
+/// Whether the API server takes it as the name of a subject: one that it refuses would hold up the whole status.
+fn is_a_name(name: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&name.len())
+        && name != "*"
+        && !name.starts_with("system:")
+        && name.trim() == name
+        && !name.contains(char::is_control)
+}
+
+/// What the policies state.
+fn stated(spec: &AccessRequestSpec, policies: &[CarriedRule<ApprovalPolicySpec>]) -> Option<Vec<Requirement>> {
     if spec.break_glass {
         return reviewers(spec, policies);
     }

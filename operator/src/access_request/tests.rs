@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::testing::admission;
 use crate::testing::scenario::Scenario;
 
 const PATH: &str = "/apis/sallyport.dev/v1alpha1/namespaces/doors/accessrequests/bank-1";
@@ -55,6 +56,26 @@ async fn from_the_question_to_the_approval() {
     people_answer(&scenario, "bob");
     scenario.look_at_request("bank-1").await.unwrap();
     assert_eq!(state(&scenario), "Approved");
+}
+
+#[tokio::test]
+async fn a_guard_that_was_weakened_in_place_closes_approvals() {
+    let mut scenario = asked().await;
+    let seen = admission::seen("sallyport-request-answers", |policy, _| {
+        let conditions =
+            json!([{ "name": "but-mallory", "expression": "request.userInfo.username != 'oidc:mallory'" }]);
+        policy["spec"]["matchConditions"] = conditions;
+    });
+    scenario.context.admission.store(seen);
+    scenario.look_at_request("bank-1").await.unwrap();
+    people_answer(&scenario, "bob");
+    scenario.look_at_request("bank-1").await.unwrap();
+    assert_eq!(state(&scenario), "Pending");
+    let approved = scenario.condition("accessrequests", "doors", "bank-1", "Approved");
+    assert_eq!(approved, ("False".into(), "AdmissionNotTrusted".into()));
+    let said = scenario.api.get(PATH).unwrap()["status"]["conditions"].to_string();
+    let words = "ValidatingAdmissionPolicy sallyport-request-answers is not what ships with this version: spec.matchConditions differs: put back";
+    assert!(said.contains(words), "{said}");
 }
 
 #[tokio::test]

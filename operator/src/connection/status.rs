@@ -11,6 +11,7 @@ use super::dereference::Found;
 use super::plan::{Place, Plan};
 use super::validate::Validated;
 use crate::context::Context;
+use crate::guards;
 use crate::shared::conditions::{Finding, merge, ready};
 
 /// What to write, and what to tell by Events.
@@ -46,7 +47,7 @@ pub fn status(
     }
     findings.push(enforced.unwrap_or_else(|| stood(old, found.generation)));
     findings.push(ready(&findings));
-    findings.extend(advisory(found));
+    findings.extend(advisory(found, context));
     let plan = validated.door.as_ref().map(|door| &door.plan);
     let status = ConnectionStatus {
         observed_generation: found.generation,
@@ -151,8 +152,8 @@ const ADVICE: [Reason; 3] = [
 ];
 
 /// What doors want said, such as a role at the target that makes masks advisory; what crosses the network in clear; what
-/// becomes wrong by itself; and whose names are only as good as the provider's checks.
-fn advisory(found: &Found) -> Option<Finding> {
+/// becomes wrong by itself; whose names are only as good as the provider's checks; and what admission no longer guards.
+fn advisory(found: &Found, context: &Context) -> Option<Finding> {
     let known = |told: &str| ADVICE.into_iter().find(|reason| reason.as_str() == told);
     let problems = found.problems.iter();
     let doors: Vec<(Reason, &String)> = problems
@@ -167,6 +168,7 @@ fn advisory(found: &Found) -> Option<Finding> {
     said.extend(clear.map(|message| (Reason::TargetNotEncrypted, message)));
     said.extend(expires_soon(found).map(|message| (Reason::CertificateExpiresSoon, message)));
     said.extend(editable_names(found).map(|message| (Reason::EditableName, message)));
+    said.extend(unguarded(context).map(|message| (Reason::AdmissionNotTrusted, message)));
     let first = said.first()?.0;
     let told = |grave: &Reason| {
         let (doors, said) = (
@@ -194,6 +196,11 @@ fn expires_soon(found: &Found) -> Option<String> {
 fn editable_names(found: &Found) -> impl Iterator<Item = String> {
     let named = found.spec.iter().flat_map(|spec| &spec.identity.issuers);
     named.filter_map(|named| found.issuers.issuers.get(&named.name)?.warning())
+}
+
+/// The admission objects that are not as they ship.
+fn unguarded(context: &Context) -> Option<String> {
+    guards::words(context.admission.load()?.guards.faults.iter())
 }
 
 /// What a client dials.

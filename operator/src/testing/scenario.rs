@@ -56,7 +56,7 @@ fn seen_admission() -> Admission {
     let admission = Admission::default();
     admission.store(Seen {
         digest: "admission".into(),
-        fault: None,
+        ..Seen::default()
     });
     admission
 }

@@ -131,6 +131,11 @@ impl Queues {
         send_store(&self.audit_sinks, &world.audit_sinks);
     }
 
+    /// All Connections.
+    pub fn all_connections(&self, world: &World) {
+        send_store(&self.connections, &world.connections);
+    }
+
     /// All AccessRequests.
     pub fn all_access_requests(&self, world: &World) {
         send_store(&self.access_requests, &world.access_requests);

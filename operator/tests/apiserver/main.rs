@@ -27,6 +27,7 @@ fn a_life_of_an_installation() -> Result<()> {
     scenes::a_volume_grows_by_its_claim(&stage)?;
     scenes::an_api_server_that_was_away_is_seen_again(&stage)?;
     scenes::another_leads_when_the_first_is_killed(&mut stage)?;
+    scenes::a_guard_that_is_weakened_is_noticed(&stage)?;
     scenes::a_namespace_that_is_withdrawn_keeps_evidence_alone(&stage)?;
     scenes::deleting_leaves_nothing_but_evidence(&stage)?;
     scenes::without_admission_nothing_is_approved(&mut stage)

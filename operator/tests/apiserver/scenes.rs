@@ -383,6 +383,30 @@ pub fn another_leads_when_the_first_is_killed(stage: &mut Stage) -> Result<()> {
     stage.until_condition("doors", "maskingrule/cards", "Enforced", "True", "Enforced")
 }
 
+/// One that guards no approval: doors stay open, and everybody is told.
+pub fn a_guard_that_is_weakened_is_noticed(stage: &Stage) -> Result<()> {
+    let operator = stage.operator()?;
+    let guards = |state: &str| operator.metric(&format!("sallyport_operator_guards{{state=\"{state}\"}}"));
+    stage.until("all guards are as they ship", || {
+        Ok(guards("whole")?.is_some_and(|count| count > 30.0) && guards("changed")? == Some(0.0))
+    })?;
+    ensure!(guards("missing")? == Some(0.0), "guards are missing");
+    let excepted = r#"{"spec": {"matchConditions": [{"name": "but-mallory", "expression": "request.userInfo.username != 'mallory'"}]}}"#;
+    let policy = "validatingadmissionpolicy/sallyport-namespace-ways-in";
+    stage.kubectl(&["patch", policy, "--type=merge", "-p", excepted])?;
+    stage.until_condition("doors", BANK, "Advisory", "True", "AdmissionNotTrusted")?;
+    stage.until_condition("doors", BANK, "Accepted", "True", "Accepted")?;
+    stage.until("one guard is not as it ships", || Ok(guards("changed")? == Some(1.0)))?;
+    // To apply it would leave what somebody added.
+    stage.kubectl(&["replace", "-k", &format!("{CONFIG}/admission")])?;
+    stage.until("all guards are as they ship again", || {
+        Ok(guards("changed")? == Some(0.0))
+    })?;
+    stage.until("nothing is advised", || {
+        Ok(stage.condition("doors", BANK, "Advisory")?.is_none())
+    })
+}
+
 pub fn a_namespace_that_is_withdrawn_keeps_evidence_alone(stage: &Stage) -> Result<()> {
     let label = |namespace: &str, value: &str| stage.kubectl(&["label", "namespace", namespace, value, "--overwrite"]);
     for (namespace, children, what) in [("doors", CHILDREN, BANK), ("evidence", RECORDER, "auditsink/evidence")] {

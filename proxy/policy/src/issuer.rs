@@ -77,6 +77,10 @@ pub struct ApproverMapping {
     pub issuer: String,
     /// The person's `sub`.
     pub subject: String,
+    /// Groups, with the issuer's prefix, by which the person is an approver under this name too. They are the admin's word:
+    /// what a certificate says of groups is the word of whoever signed it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }
 
 /// All issuers of an installation, and what belongs to them.

@@ -10,6 +10,7 @@ use sallyport_crds::names;
 use sallyport_crds::{Subject, SubjectKind};
 
 use crate::carrier::ClusterSettings;
+use crate::issuer::ApproverMapping;
 
 /// What the tally is about.
 #[derive(Clone, Copy, Debug)]
@@ -140,8 +141,12 @@ impl Question<'_> {
     fn is_meant(&self, subject: &Subject, answer: &Answer, who: &Who) -> bool {
         match subject.kind {
             SubjectKind::User => subject.name == answer.user,
-            // Somebody whom no issuer vouches for counts only where the policy says their name in full.
-            SubjectKind::Group => matches!(who, Who::Person { .. }) && answer.groups.contains(&subject.name),
+            // Somebody whom no issuer vouches for counts only where the policy says their name in full, or the admin their groups.
+            SubjectKind::Group => {
+                let declared = self.mapping(answer).map(|mapping| mapping.groups.as_slice());
+                matches!(who, Who::Person { .. })
+                    && (answer.groups.contains(&subject.name) || declared.unwrap_or_default().contains(&subject.name))
+            }
             SubjectKind::ServiceAccount => {
                 let namespace = subject.namespace.as_deref().unwrap_or_default();
                 answer.user == service_account(namespace, &subject.name)
@@ -171,12 +176,7 @@ impl Question<'_> {
     }
 
     fn who(&self, answer: &Answer) -> Who {
-        if let Some(mapping) = self
-            .settings
-            .approver_mappings
-            .iter()
-            .find(|mapping| mapping.username == answer.user)
-        {
+        if let Some(mapping) = self.mapping(answer) {
             return Who::Person {
                 issuer: mapping.issuer.clone(),
                 subject: mapping.subject.clone(),
@@ -189,6 +189,11 @@ impl Question<'_> {
             },
             _ => Who::Name(answer.user.clone()),
         }
+    }
+
+    fn mapping(&self, answer: &Answer) -> Option<&ApproverMapping> {
+        let mut all = self.settings.approver_mappings.iter();
+        all.find(|mapping| mapping.username == answer.user)
     }
 
     fn is_known(&self, issuer: &str) -> bool {

@@ -64,7 +64,16 @@ pub fn try_all(stage: &mut Stage) -> Result<()> {
 /// Puts there for real what the cases are about, each by whom it belongs to.
 fn furnish(stage: &Stage, table: &Table) -> Result<()> {
     let create = ["create", "-f", "-"];
-    for object in ["carrier", "deployment", "key", "service", "network", "role", "revision"] {
+    for object in [
+        "carrier",
+        "columns",
+        "deployment",
+        "key",
+        "service",
+        "network",
+        "role",
+        "revision",
+    ] {
         stage.act("operator", &create, &table.objects[object].to_string())?;
     }
     stage.act("replicaset-controller", &create, &table.objects["pod"].to_string())?;

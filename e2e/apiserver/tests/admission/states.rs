@@ -29,6 +29,11 @@ pub fn prepare(stage: &mut Stage) -> Result<()> {
             {"kind": "ServiceAccount", "name": "robot", "namespace": "ci"}
         ]),
     );
+    // As the operator lists whom the admin declared to be of the group.
+    let listed = requirement(
+        1,
+        &json!([{"kind": "Group", "name": "oidc:dba"}, {"kind": "User", "name": "bob"}]),
+    );
     let state = |name, requirements, approvers, conditions| State {
         name,
         requirements,
@@ -48,6 +53,7 @@ pub fn prepare(stage: &mut Stage) -> Result<()> {
         state("changed", two(), &["bob"], &["AdmissionChanged"]),
         state("reasoned", Some(json!([reasoned])), &[], &[]),
         state("named", Some(json!([named])), &[], &[]),
+        state("listed", Some(json!([listed])), &[], &[]),
         state("agent", two(), &[], &[]),
         state("several", Some(json!([dba(), seniors()])), &[], &[]),
         state("several-half", Some(json!([dba(), seniors()])), &["bob-junior"], &[]),

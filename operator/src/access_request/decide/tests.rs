@@ -36,7 +36,7 @@ fn found(required: i32) -> Found {
         },
         admission: Some(std::sync::Arc::new(crate::access_request::admission::Seen {
             digest: "one".into(),
-            fault: None,
+            ..Default::default()
         })),
     }
 }
@@ -243,6 +243,7 @@ fn another_admission_closes_what_was_asked_before() {
         admission: Some(std::sync::Arc::new(crate::access_request::admission::Seen {
             digest: digest.into(),
             fault: fault.map(str::to_owned),
+            ..Default::default()
         })),
         ..found(1)
     };
@@ -269,6 +270,26 @@ fn another_admission_closes_what_was_asked_before() {
         ),
         None
     );
+}
+
+#[test]
+fn a_declared_name_is_listed_for_the_groups_that_are_declared_with_it() {
+    let declared = json!([
+        { "username": "bob", "issuer": "https://idp", "subject": "sub-bob", "groups": ["oidc:dba"] },
+        { "username": "carol", "issuer": "https://idp", "subject": "sub-carol", "groups": ["oidc:seniors"] },
+        { "username": "system:admin", "issuer": "https://idp", "subject": "sub-dave", "groups": ["oidc:dba"] },
+    ]);
+    let mut found = found(1);
+    found.settings.approver_mappings = serde_json::from_value(declared).unwrap();
+    let mut asked = request(Value::Null);
+    asked.status = decide(&asked, &found, at(1));
+    let status = asked.status.as_mut().unwrap();
+    let approvers = &status.requirements.as_ref().unwrap()[0].approvers;
+    let names: Vec<&str> = approvers.iter().map(|subject| subject.name.as_str()).collect();
+    assert_eq!(names, ["oidc:dba", "bob"]);
+    let entry = json!({ "user": "bob", "decision": "Approve", "requestUID": "r", "digest": "d".repeat(64) });
+    status.approvals = Some(vec![serde_json::from_value(entry).unwrap()]);
+    assert_eq!(state_of(&asked, &found, 2).0, "Approved");
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use sallyport_runtime::report::Problem;
 use serde_json::json;
 
-use crate::testing::masking_rule;
 use crate::testing::scenario::Scenario;
+use crate::testing::{admission, masking_rule};
 
 async fn served() -> Scenario {
     let mut scenario = Scenario::furnished().await;
@@ -236,4 +236,22 @@ async fn a_target_without_tls_and_an_issuer_without_keys_are_said() {
     for words in ["a lab without certificates", problem.message.as_str()] {
         assert!(conditions.contains(words), "{conditions}");
     }
+}
+
+#[tokio::test]
+async fn what_admission_no_longer_guards_is_said_while_the_door_stays_open() {
+    let mut scenario = served().await;
+    let weakened = admission::seen("sallyport-namespace-ways-in", |policy, _| {
+        policy["spec"]["validations"] = json!([]);
+    });
+    scenario.context.admission.store(weakened);
+    scenario.look_at_connection("doors", "bank").await;
+    assert_eq!(scenario.bank("Accepted").0, "True");
+    assert_eq!(scenario.bank("Advisory"), ("True".into(), "AdmissionNotTrusted".into()));
+
+    scenario.context.admission.store(admission::seen("", |_, _| ()));
+    scenario.look_at_connection("doors", "bank").await;
+    let path = "/apis/sallyport.dev/v1alpha1/namespaces/doors/connections/bank";
+    let conditions = scenario.api.get(path).unwrap()["status"]["conditions"].to_string();
+    assert!(!conditions.contains("Advisory"), "{conditions}");
 }

@@ -122,8 +122,33 @@ fn a_declared_name_is_the_person_it_stands_for() {
         username: "alice-by-certificate".into(),
         issuer: IDP.into(),
         subject: "sub-alice".into(),
+        groups: vec![],
     }];
     assert!(!case.tally(&[alice]).is_approved());
+}
+
+#[test]
+fn a_declared_name_counts_by_the_groups_that_are_declared_with_it() {
+    let mut certificate = answer("bob-by-certificate", "", "Approve");
+    (certificate.issuer, certificate.subject) = (None, None);
+    certificate.groups.clear();
+    let mut case = case(group(), 2);
+    for (declared, counts) in [("oidc:seniors", 0), ("oidc:dba", 1)] {
+        case.settings.approver_mappings = vec![crate::issuer::ApproverMapping {
+            username: "bob-by-certificate".into(),
+            issuer: IDP.into(),
+            subject: "sub-bob".into(),
+            groups: vec![declared.into()],
+        }];
+        let tally = case.tally(std::slice::from_ref(&certificate));
+        assert_eq!(tally.approvals, [(counts, 2)], "{declared}");
+    }
+    let bob = answer("oidc:bob", "sub-bob", "Approve");
+    assert_eq!(
+        case.tally(&[certificate, bob]).approvals,
+        [(1, 2)],
+        "one person counts once"
+    );
 }
 
 #[test]
