@@ -139,7 +139,7 @@ mod tests {
             .unwrap();
         let began = Instant::now();
         runtime.spawn(vitals.beat("sessions"));
-        runtime.block_on(tokio::time::sleep(BEAT + BEAT / 2));
+        runtime.block_on(async { tokio::time::sleep(BEAT + BEAT / 2).await });
         let known = vitals.lock();
         assert!(known.beats[0].1 > began + BEAT / 2, "it beats");
         assert_eq!(known.at(known.beats[0].1 + STUCK), Ok(()));

@@ -93,6 +93,9 @@ pub struct Relation {
     /// somebody's own: what a write to it does then cannot be seen.
     #[serde(default)]
     pub active: bool,
+    /// Whether it has rules other than a view's own `_RETURN`: a write to it may answer with rows of its own.
+    #[serde(default)]
+    pub ruled: bool,
     /// Whether a policy for its rows runs code of somebody's own, which reading it does, too.
     #[serde(default)]
     pub guarded_by_code: bool,

@@ -14,9 +14,9 @@ mod telling;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sallyport_policy::catalog::{Catalog as _, Oid, Snapshot};
-use sallyport_policy::mask::ProtectedColumns;
+use sallyport_policy::catalog::{Catalog as _, ColumnId, Oid, SearchPath, Snapshot};
 use sallyport_policy::mask::types::Class;
+use sallyport_policy::mask::{Masker, ProtectedColumns};
 
 pub use near::Near;
 pub use queries::Depth;
@@ -41,10 +41,33 @@ pub struct Known {
 // === impl Known ===
 
 impl Known {
+    /// Whether an error about this relation may quote what is hidden from the person.
+    #[must_use]
+    pub fn quotes_protected(&self, schema: &str, relation: &str, masker: &Masker) -> bool {
+        let found = self.snapshot.resolve(&SearchPath::system(), Some(schema), relation);
+        found.is_some_and(|found| self.is_protected(found.oid, masker))
+    }
+
     /// Whether a relation is known.
     #[must_use]
     pub fn has(&self, relation: Oid) -> bool {
         self.snapshot.relation(relation).is_some()
+    }
+
+    /// Whether a relation has a column that is hidden from the person whose masker this is.
+    #[must_use]
+    pub fn is_protected(&self, relation: Oid, masker: &Masker) -> bool {
+        let columns = self
+            .snapshot
+            .relation(relation)
+            .into_iter()
+            .flat_map(|found| &found.columns);
+        let ids = columns.map(|column| ColumnId {
+            relation,
+            column: column.attnum,
+        });
+        ids.filter_map(|id| self.protected.rules_of(id))
+            .any(|rules| masker.protects(rules))
     }
 
     /// What the catalog says about a type that is not built in.

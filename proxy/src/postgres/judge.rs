@@ -26,7 +26,7 @@ use super::names::{Change, Names, Portal};
 use super::rows::View;
 use crate::command::Asked;
 
-pub use pipeline::{Sent, pipeline, sent};
+pub use pipeline::{Sent, misread, pipeline, sent};
 pub use query::query;
 pub use understand::{Understood, understand};
 
@@ -45,6 +45,8 @@ pub struct Context<'a> {
     pub path: Option<&'a SearchPath>,
     /// The database.
     pub database: &'a str,
+    /// Whether code ran since the target last said its settings that may have changed how it reads text.
+    pub unsettled: bool,
     /// Whether a transaction is open.
     pub in_transaction: bool,
     /// The moment, in seconds since 1970.

@@ -66,8 +66,11 @@ impl View {
     /// A view on a statement, by its lineages.
     #[must_use]
     pub fn of(masker: Arc<Masker>, known: Arc<Known>, lineages: Vec<Lineage>) -> Self {
-        let touches =
-            |lineage: &Lineage| !lineage.opaque.is_empty() || masker.protects(&lineage.touched_rules(&known.protected));
+        let touches = |lineage: &Lineage| {
+            !lineage.opaque.is_empty()
+                || masker.protects(&lineage.touched_rules(&known.protected))
+                || writes_protected(lineage, &masker, &known)
+        };
         let guarded = masker.acts() && lineages.iter().any(touches);
         let hidden = lineages.iter().any(|lineage| !lineage.opaque.is_empty());
         Self {
@@ -273,4 +276,22 @@ fn joined(one: Source, other: Source) -> Source {
         (Source::Plain, Source::Plain) => Source::Plain,
         _ => Source::Unknown,
     }
+}
+/// Whether a statement writes rows in which a protected column stands, whichever columns it names: an error about one quotes
+/// all of it. A write to a view or a partitioned table goes to what is below.
+fn writes_protected(lineage: &Lineage, masker: &Masker, known: &Known) -> bool {
+    if lineage.written.is_empty() {
+        return false;
+    }
+    let mut todo: Vec<u32> = lineage.written.union(&lineage.relations).copied().collect();
+    let mut seen = HashSet::new();
+    while let Some(oid) = todo.pop() {
+        if seen.insert(oid) {
+            if known.is_protected(oid, masker) {
+                return true;
+            }
+            todo.extend(known.snapshot.children(oid));
+        }
+    }
+    false
 }

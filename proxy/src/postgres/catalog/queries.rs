@@ -108,13 +108,15 @@ pub(super) fn circumstances() -> String {
     )
 }
 
-/// Relations: OID, schema, name, kind, whether it has rules or triggers, and the definition of a view.
+/// Relations: OID, schema, name, kind, whether it has rules or triggers, the definition of a view, and whether it has rules.
 ///
 /// `{definition}` says how views are read; `{where}` restricts them.
 const RELATIONS: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, \
      (EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid OPERATOR(pg_catalog.=) c.oid AND NOT t.tgisinternal) \
       OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid \
-      AND r.rulename OPERATOR(pg_catalog.<>) '_RETURN'::pg_catalog.name)), {definition} \
+      AND r.rulename OPERATOR(pg_catalog.<>) '_RETURN'::pg_catalog.name)), {definition}, \
+     EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid \
+      AND r.rulename OPERATOR(pg_catalog.<>) '_RETURN'::pg_catalog.name) \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
      WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,S,c}'::pg_catalog.\"char\"[]) {where}";
 

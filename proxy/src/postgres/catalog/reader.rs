@@ -116,6 +116,7 @@ pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
             definition: row.get(5).cloned().flatten(),
             parents: Vec::new(),
             active: text(row, 4) == "t",
+            ruled: text(row, 6) == "t",
             guarded_by_code: false,
         };
         by_oid.insert(oid, relation);

@@ -86,6 +86,10 @@ impl Conversation {
             return Ok(());
         }
         let text = message::query(Body::of(&bytes)).map_err(Over::client_broke)?;
+        if self.is_unsettled() && !text.is_ascii() {
+            forward::refuse_query(&mut self.state, judge::misread(), &mut self.target.out);
+            return Ok(());
+        }
         let text = match script::read(text) {
             Ok(text) => text,
             // PostgreSQL's own answer to what does not parse: nobody is asked about it, and it is no command.
@@ -133,6 +137,11 @@ impl Conversation {
         let result = self.judged(session, Unit::Pipeline(bytes, heads, end), needs).await;
         self.partial = end == End::Bound;
         result
+    }
+
+    /// Whether code ran since the target last said its settings, which it does at ReadyForQuery.
+    fn is_unsettled(&self) -> bool {
+        self.state.unsynced && self.state.stale.names
     }
 
     fn sync(&mut self) {
@@ -308,6 +317,7 @@ impl Conversation {
             known: &self.state.known,
             path: self.path.as_ref(),
             database: &self.database,
+            unsettled: self.is_unsettled(),
             in_transaction: self.state.transaction != Transaction::Idle || self.state.unsynced,
             at: Time::now().unix_micros().div_euclid(1_000_000),
         };

@@ -137,6 +137,9 @@ impl Reader<'_> {
     /// Parse takes locks and runs the input functions of literals, no more: it is refused where a Bind of it would be, and
     /// leaves a record only then.
     fn parse(&mut self, parse: &Parse<'_>, stated: Result<Option<Stated>, Box<Said>>) -> (Option<usize>, Act) {
+        if (self.context.unsettled || self.unfolding.hidden) && !parse.text.is_ascii() {
+            return (None, Act::Fail(Box::new(misread())));
+        }
         let stated = match stated {
             Ok(stated) => stated,
             Err(said) => return (None, Act::Fail(said)),
@@ -327,6 +330,12 @@ fn parameters(bind: &Bind<'_>, asked: &mut Asked) {
         asked.exact.extend_from_slice(value.unwrap_or_default());
     }
     asked.command.parameters = bind.values.len();
+}
+
+/// Under another encoding than the door reads by, the byte behind another may close a literal or not.
+pub fn misread() -> Said {
+    let words = "text beyond ASCII behind code that may have changed the encoding is refused at this door";
+    Said::error(sqlstate::LIMIT, words).hint("Send Sync first: then the server says its settings.")
 }
 
 fn fail(code: &'static str, words: impl Into<String>) -> Act {

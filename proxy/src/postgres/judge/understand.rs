@@ -46,6 +46,7 @@ pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, before:
     }
     writes(context, stated, &lineages, &mut asked);
     sinks(context, &lineages, &mut asked);
+    settings(context, &lineages, &mut asked);
     let statements: Vec<&Statement> = stated.readings().collect();
     strict::refuse(context, &statements, &lineages, &mut asked);
     if lost {
@@ -324,6 +325,22 @@ fn sinks(context: &Context<'_>, lineages: &[Lineage], asked: &mut Asked) {
                 format!("column {name} is protected, and a function would leave its values where no mask follows");
             reject(asked, Kind::Denied, DeniedBy::Limit, words);
         }
+    }
+}
+
+/// `pg_settings` sets by UPDATE what SET sets, role and encoding among it, and no name of a setting stands in the text.
+fn settings(context: &Context<'_>, lineages: &[Lineage], asked: &mut Asked) {
+    let named = |oid: &Oid| {
+        let relation = context.known.snapshot.relation(*oid);
+        relation.is_some_and(|one| one.is_system() && one.name == "pg_settings")
+    };
+    let through = |oid: &Oid| context.known.snapshot.relation(*oid).is_some_and(Relation::is_view);
+    let sets = |lineage: &Lineage| {
+        lineage.written.iter().any(named) || lineage.written.iter().any(through) && lineage.relations.iter().any(named)
+    };
+    if lineages.iter().any(sets) {
+        let words = "settings are changed by SET or set_config at this door, not through pg_settings".to_owned();
+        reject(asked, Kind::Denied, DeniedBy::Limit, words);
     }
 }
 

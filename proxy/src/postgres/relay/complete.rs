@@ -133,7 +133,7 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
         }
         return Ok(());
     }
-    let guarded = state.fails_guarded();
+    let guarded = state.fails_guarded() || quotes_protected(state, &fields);
     let moved = moved_position(state, &fields);
     let fields = errors::with_position(&fields, moved.as_deref());
     let reader = Reader {
@@ -153,6 +153,18 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
         None => {}
     }
     Ok(())
+}
+
+/// Whether an error is about a relation with protected columns: a cascade fails in rows that the statement does not name.
+fn quotes_protected(state: &State, fields: &[errors::Field<'_>]) -> bool {
+    let text = |code: u8| {
+        let field = fields.iter().find(|field| field.code == code)?;
+        std::str::from_utf8(field.text).ok()
+    };
+    match (text(b's'), text(b't')) {
+        (Some(schema), Some(table)) => state.known.quotes_protected(schema, table, &state.masker),
+        _ => false,
+    }
 }
 
 /// Where in the client's own text an error is, if the door put something into it.

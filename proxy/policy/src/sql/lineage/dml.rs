@@ -48,9 +48,7 @@ impl<'c> Walker<'c> {
             Some(relation) => {
                 self.found.written.insert(relation.oid);
                 let rows = self.rows_of(relation, !target.flag("inh"));
-                if self.is_active(relation) {
-                    self.opaque(format!("triggers or rules of {}", relation.qualified()));
-                }
+                self.note_writes(relation);
                 rows
             }
             None => {
@@ -217,7 +215,7 @@ impl<'c> Walker<'c> {
         // A trigger can put anything into a row on its way.
         if self
             .target_relation(target)
-            .is_some_and(|relation| self.is_active(relation))
+            .is_some_and(|relation| self.note_writes(relation))
         {
             rows.columns.iter_mut().for_each(|column| {
                 column.flow.unknown = true;

@@ -13,6 +13,9 @@ use super::walker::Walker;
 /// Views within views beyond this are not followed.
 const MAX_VIEWS: usize = 32;
 
+/// How the names of relations begin that hold the long values of others.
+const TOAST: &str = "pg_toast_";
+
 /// Statistics of the planner, whose values are values of columns, and the columns of them that hold such values.
 const STATISTICS: [&str; 5] = [
     "pg_stats",
@@ -41,6 +44,11 @@ impl Walker<'_> {
     pub(super) fn relation(&mut self, schema: Option<&str>, name: &str, only: bool) -> Rows {
         let Some(relation) = self.catalog.resolve(&self.path, schema, name) else {
             self.unresolved(schema.map_or_else(|| name.to_owned(), |schema| format!("{schema}.{name}")));
+            if name.starts_with(TOAST) {
+                // The values of some table's long columns.
+                self.opaque(format!("TOAST relation {name}"));
+                return Rows::open(self.lose_all(name));
+            }
             return unknown_relation(schema, name);
         };
         self.rows_of(relation, only)
@@ -72,9 +80,10 @@ impl Walker<'_> {
         relation.guarded_by_code || typed
     }
 
-    /// Whether a write to a relation runs code of users: its own, that of its partitions and children, or that of what a view
-    /// writes to.
-    pub(super) fn is_active(&self, relation: &Relation) -> bool {
+    /// Whether a write to a relation runs code of users, which is noted: its own, that of its partitions and children, or that
+    /// of what a view writes to.
+    pub(super) fn note_writes(&mut self, relation: &Relation) -> bool {
+        let (mut active, mut ruled) = (relation.active, relation.ruled);
         let catalog = self.catalog;
         let mut todo = vec![relation.oid];
         if relation.is_view() {
@@ -84,13 +93,18 @@ impl Walker<'_> {
         let mut seen = HashSet::new();
         while let Some(oid) = todo.pop() {
             if seen.insert(oid) {
-                if catalog.relation(oid).is_some_and(|found| found.active) {
-                    return true;
-                }
+                let found = catalog.relation(oid);
+                active |= found.is_some_and(|found| found.active);
+                ruled |= found.is_some_and(|found| found.ruled);
                 todo.extend(catalog.children(oid));
             }
         }
-        relation.active
+        if ruled {
+            self.opaque(format!("rules of {}", relation.qualified()));
+        } else if active {
+            self.opaque(format!("triggers of {}", relation.qualified()));
+        }
+        active || ruled
     }
 
     /// The rows of a relation of the catalog.

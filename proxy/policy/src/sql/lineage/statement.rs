@@ -63,6 +63,11 @@ impl Walker<'_> {
                 self.refreshed(node);
                 Some(Rows::default())
             }
+            // Every table that was ever put in an order is put in it again.
+            "ClusterStmt" if !node.has("relation") => {
+                self.lose_all("which tables are clustered");
+                Some(Rows::default())
+            }
             "CopyStmt" => Some(self.copy(node)),
             "ExecuteStmt" | "FetchStmt" | "CallStmt" | "VariableShowStmt" => {
                 self.expressions(node);
@@ -130,9 +135,7 @@ impl Walker<'_> {
             .collect();
         if node.flag("is_from") {
             self.found.written.insert(relation.oid);
-            if self.is_active(relation) {
-                self.opaque(format!("triggers or rules of {}", relation.qualified()));
-            }
+            self.note_writes(relation);
             ids.iter().for_each(|(_, id)| self.assign(*id, &Flow::clean()));
             let scope = itself(target, rows);
             self.conditions(node.node("where_clause"), &scope);

@@ -661,7 +661,7 @@ fn touched_columns_and_relations_are_closed_over_views() {
     assert_eq!(trace("select a from v_leak").opaque, ["function public.leak"]);
     assert_eq!(
         trace("insert into audited values (1)").opaque,
-        ["triggers or rules of public.audited"]
+        ["triggers of public.audited"]
     );
 }
 
@@ -690,11 +690,8 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
     };
     for (sql, opaque) in [
         ("select id from rows", "policies of public.rows"),
-        (
-            "insert into measured values (1)",
-            "triggers or rules of public.measured",
-        ),
-        ("update v_audited set id = 1", "triggers or rules of public.v_audited"),
+        ("insert into measured values (1)", "triggers of public.measured"),
+        ("update v_audited set id = 1", "triggers of public.v_audited"),
     ] {
         assert_eq!(trace(&catalog, sql), [opaque], "{sql}");
     }
@@ -731,6 +728,23 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
         trace(&catalog, "select y from v_deep").is_empty(),
         "views name theirs with a schema"
     );
+}
+
+#[test]
+fn rules_toast_and_clusters_may_tell_of_anything() {
+    let mut ruled = table(65, "ruled", &["id"]);
+    (ruled.active, ruled.ruled) = (true, true);
+    let catalog = schema().with(vec![ruled]);
+    let script = parse("insert into ruled values (1)").unwrap();
+    let found = lineage(&script.statements[0], &catalog, &path());
+    assert_eq!(found.opaque, ["rules of public.ruled"]);
+    let toast = trace("select chunk_seq from pg_toast.pg_toast_16384 where chunk_data is not null");
+    assert!(
+        toast.any && toast.opaque == ["TOAST relation pg_toast_16384"],
+        "{toast:?}"
+    );
+    assert!(trace("cluster").any);
+    assert!(!trace("cluster customers using customers_pkey").any);
 }
 
 #[test]
