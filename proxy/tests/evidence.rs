@@ -216,7 +216,7 @@ fn a_door_that_is_told_to_end_cuts_nobody() {
     let mut clients = scripts.map(|begin| {
         let mut psql = stage.psql(&[]);
         let mut input = psql.stdin.take().unwrap();
-        write!(input, "{begin}select '{mark}{}';\n", begin.len()).unwrap();
+        writeln!(input, "{begin}select '{mark}{}';", begin.len()).unwrap();
         (psql, input)
     });
     eventually("both to be served", || (stage.executed(mark).len() == 2).then_some(()));

@@ -21,6 +21,8 @@ pub(super) struct ColumnPlan {
     /// The class of an array's elements; else the same.
     leaf_class: Class,
     format: Format,
+    /// Whether how many elements an array has may tell of values, too: it is made by an expression.
+    shape_tells: bool,
     treatment: Treatment,
     /// Counters of the rules that protect the column, acting or observing.
     slots: Box<[Slot]>,
@@ -63,6 +65,7 @@ impl ColumnPlan {
             class,
             leaf_class,
             format: info.format,
+            shape_tells: matches!(info.source, Source::Tainted(_)),
             treatment,
             slots: verdict.slots.into(),
             strict: verdict.strict || (!trusted && masker.strict),
@@ -116,6 +119,9 @@ impl ColumnPlan {
         let Class::Array(of) = self.class else {
             return self.leaf(leaf, self.class, value, out);
         };
+        if self.shape_tells {
+            return Outcome::Null;
+        }
         let mut element = |_, value: &[u8], out: &mut Vec<u8>| Some(self.leaf(leaf, self.leaf_class, value, out));
         let outcome = match self.format {
             Format::Text => array::rewrite_text(value, of, &mut element, out),

@@ -185,6 +185,20 @@ fn what_is_not_the_stored_column_is_not_hashed_or_half_shown() {
 }
 
 #[test]
+fn an_array_that_is_made_by_an_expression_shows_not_even_its_length() {
+    const TEXTS: u32 = 1009;
+    let masker = redacting();
+    let value = row(&[Some(b"{a,b,c}")]);
+    let plan = masker.plan(&[column(TEXTS, Format::Text, Source::Tainted(RuleSet::one(0)))]);
+    assert_eq!(run(&plan, &value).1, row(&[None]));
+    let plan = masker.plan(&[column(TEXTS, Format::Text, Source::Column(RuleSet::one(0)))]);
+    assert_eq!(
+        run(&plan, &value).1,
+        row(&[Some(b"{[REDACTED],[REDACTED],[REDACTED]}")])
+    );
+}
+
+#[test]
 fn without_its_key_a_hash_redacts() {
     let set = MaskSet::new(
         vec![rule(Action::Hash {

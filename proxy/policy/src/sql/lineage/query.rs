@@ -172,6 +172,7 @@ impl Walker<'_> {
                 // The number of fields of a composite value is not in the tree.
                 Some(row.unwrap_or_else(|| {
                     let mut flow = self.below(value, scope);
+                    self.work(&flow);
                     flow.unknown = true;
                     Rows::open(flow)
                 }))
