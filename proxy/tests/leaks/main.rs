@@ -145,25 +145,25 @@ fn variants_strict_on_18() {
 }
 
 #[test]
-#[ignore = "takes minutes: cargo test -p sallyport-proxy --test leaks -- --ignored"]
+#[ignore = "takes minutes: SALLYPORT_NIGHTLY=1 make test"]
 fn changing_variants_standard_on_15() {
     every_case(VARIANTS, Which::Changing, 15, "Standard");
 }
 
 #[test]
-#[ignore = "takes minutes: cargo test -p sallyport-proxy --test leaks -- --ignored"]
+#[ignore = "takes minutes: SALLYPORT_NIGHTLY=1 make test"]
 fn changing_variants_standard_on_18() {
     every_case(VARIANTS, Which::Changing, 18, "Standard");
 }
 
 #[test]
-#[ignore = "takes minutes: cargo test -p sallyport-proxy --test leaks -- --ignored"]
+#[ignore = "takes minutes: SALLYPORT_NIGHTLY=1 make test"]
 fn changing_variants_strict_on_15() {
     every_case(VARIANTS, Which::Changing, 15, "Strict");
 }
 
 #[test]
-#[ignore = "takes minutes: cargo test -p sallyport-proxy --test leaks -- --ignored"]
+#[ignore = "takes minutes: SALLYPORT_NIGHTLY=1 make test"]
 fn changing_variants_strict_on_18() {
     every_case(VARIANTS, Which::Changing, 18, "Strict");
 }
