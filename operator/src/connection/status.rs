@@ -145,8 +145,9 @@ fn in_clear(spec: &ConnectionSpec) -> Option<String> {
 }
 
 /// Reasons that have a name in `Advisory`, the gravest first.
-const ADVICE: [Reason; 3] = [
+const ADVICE: [Reason; 4] = [
     Reason::TargetRoleTooStrong,
+    Reason::AdmissionNotTrusted,
     Reason::TargetNotEncrypted,
     Reason::IssuerUnavailable,
 ];
