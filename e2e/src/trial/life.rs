@@ -1,6 +1,6 @@
-//! What happens to every installation in time: nodes are drained, the operator is upgraded, credentials and certificates change.
+//! What happens to every installation in time: nodes are drained, the operator is upgraded, credentials change.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use crate::client::{ask, ask_directly, start};
 use crate::demo::{ALICE, DOORS, Demo, SYSTEM};
@@ -138,44 +138,4 @@ impl Drop for Rotated<'_> {
             eprintln!("could not put the credential back: {cause:#}");
         }
     }
-}
-
-pub(super) fn certificate_rotates(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
-    let restarts = || -> Result<String> {
-        let path = "jsonpath={range .items[*]}{.metadata.uid} {end}";
-        Ok(demo
-            .admin(&[
-                "-n",
-                DOORS,
-                "get",
-                "pods",
-                "-l",
-                "sallyport.dev/connection=bank",
-                "-o",
-                path,
-            ])?
-            .stdout)
-    };
-    let (pods, before) = (restarts()?, served(demo)?);
-    demo.admin(&["-n", DOORS, "delete", "secret", "door-bank-tls"])?;
-    let after = wait_until(SETTLE, "another certificate is served", || {
-        Ok(served(demo).ok().filter(|serial| *serial != before))
-    })?;
-    narrator.shows_text(&format!("{before} → {after}"));
-    let read = ask(demo, ALICE, &["SELECT ssn FROM customers WHERE id = 1"])?;
-    narrator.check(
-        "clients that verify in full go on, masked",
-        read.stdout.contains("[REDACTED]"),
-    )?;
-    narrator.check("by the same Pods", restarts()? == pods)
-}
-
-/// The serial number of the certificate that the door shows.
-fn served(demo: &Demo) -> Result<String> {
-    let mut ask = demo.command("bash");
-    let script = "openssl s_client -starttls postgres -connect \"${PGHOSTADDR:-$PGHOST}:$PGPORT\" </dev/null 2>/dev/null \
-         | openssl x509 -noout -serial";
-    ask.args(["-o", "pipefail", "-c", script]);
-    let said = run(&mut ask)?.ok().context("the door's certificate")?;
-    Ok(said.stdout.trim().to_owned())
 }

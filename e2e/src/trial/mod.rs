@@ -37,7 +37,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 23] = [
+const TRIALS: [(&str, Trial); 22] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -74,7 +74,6 @@ const TRIALS: [(&str, Trial); 23] = [
     ),
     ("a node is drained under load: one replica stays", life::node_drained),
     ("the target's credential rotates", life::credential_rotates),
-    ("the door's certificate rotates", life::certificate_rotates),
     (
         "no masked value stands in any log, record, object or metric",
         canary::nothing_stays,
