@@ -134,12 +134,19 @@ impl<'a> Scanner<'a> {
                 Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
                 Some(0..=0x1f) | None => return self.fail("a control character or the end inside a string"),
-                Some(_) => self.at += 1,
+                Some(_) => self.at += self.plain(),
             }
         }
         let inside = self.text.get(start..self.at).unwrap_or_default();
         self.at += 1;
         Ok(inside)
+    }
+
+    /// How many bytes from here on stand for themselves.
+    fn plain(&self) -> usize {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
+        end.unwrap_or(rest.len())
     }
 
     /// The only escapes: the two-character ones, and `\u00xx` in lower case for the other control characters.

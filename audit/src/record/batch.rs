@@ -98,14 +98,30 @@ impl Batch {
     ///
     /// # Errors
     /// When a part that cannot be split is too long; the batch is then unchanged.
-    pub fn push(&mut self, time: Time, session: Option<&SessionId>, event: Event) -> Result<(), RecordError> {
-        let drafts: Vec<Draft> = split::split(event)?
-            .iter()
-            .map(|event| Draft::new(time, session, event))
-            .collect::<Result<_, _>>()?;
-        self.bytes += drafts.iter().map(Draft::len).sum::<usize>();
-        self.drafts.extend(drafts);
+    pub fn push(&mut self, time: Time, session: Option<&SessionId>, mut event: Event) -> Result<(), RecordError> {
+        split::cut(&mut event);
+        if !split::is_long(&event) {
+            match Draft::new(time, session, &event) {
+                Ok(draft) => {
+                    self.add(draft);
+                    return Ok(());
+                }
+                Err(RecordError::TooLong(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let parts = split::split(event)?;
+        let drafts = parts.iter().map(|event| Draft::new(time, session, event));
+        drafts
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter()
+            .for_each(|draft| self.add(draft));
         Ok(())
+    }
+
+    fn add(&mut self, draft: Draft) {
+        self.bytes += draft.len();
+        self.drafts.push(draft);
     }
 
     /// The drafts, in order.

@@ -1,22 +1,38 @@
 //! Long commands: a log entry holds at most 65,535 bytes, a statement may be larger.
 
 use super::batch::{DRAFT_BUDGET, RecordError};
-use super::{Command, CommandPart, Event, MAX_PARAM, Param, SessionStart};
+use super::{Command, CommandPart, Event, MAX_PARAM, Param};
 
 /// Room for the envelope around an event: keys, session, time.
 const ENVELOPE: usize = 512;
 /// What lists of names (tables, groups) may take of a record.
 const NAMES: usize = 16 * 1024;
 
-/// One event as the events that fit into log entries each.
+/// Cuts lists of names to what a record may hold of them.
+pub(super) fn cut(event: &mut Event) {
+    match event {
+        Event::Command(command) => {
+            let omitted = cut_names(&mut command.tables);
+            command.tables_omitted = command.tables_omitted.saturating_add(omitted);
+        }
+        Event::SessionStart(start) => {
+            let omitted = cut_names(&mut start.groups);
+            start.groups_omitted = start.groups_omitted.saturating_add(omitted);
+        }
+        _ => {}
+    }
+}
+
+/// Whether an event is surely longer than one log entry, which is cheaper to see than to find out by writing it.
+pub(super) fn is_long(event: &Event) -> bool {
+    matches!(event, Event::Command(command) if command.text.len() > DRAFT_BUDGET)
+}
+
+/// An event that is too long for one log entry as the events that fit into one each.
 pub(super) fn split(event: Event) -> Result<Vec<Event>, RecordError> {
     match event {
         Event::Command(command) => split_command(*command),
-        Event::SessionStart(mut start) => {
-            cut_groups(&mut start);
-            Ok(vec![Event::SessionStart(start)])
-        }
-        other => Ok(vec![other]),
+        other => Err(RecordError::TooLong(other.kind())),
     }
 }
 
@@ -24,11 +40,6 @@ pub(super) fn split(event: Event) -> Result<Vec<Event>, RecordError> {
 pub(super) fn prefix(text: &str, limit: usize) -> &str {
     let end = floor(text, limit.min(MAX_PARAM));
     text.get(..end).unwrap_or_default()
-}
-
-fn cut_groups(start: &mut SessionStart) {
-    let omitted = cut_names(&mut start.groups);
-    start.groups_omitted = start.groups_omitted.saturating_add(omitted);
 }
 
 /// Keeps the names that fit into [`NAMES`] bytes; returns how many went.
@@ -50,8 +61,6 @@ fn cut_names(names: &mut Vec<String>) -> u32 {
 }
 
 fn split_command(mut command: Command) -> Result<Vec<Event>, RecordError> {
-    let omitted = cut_names(&mut command.tables);
-    command.tables_omitted = command.tables_omitted.saturating_add(omitted);
     let text = std::mem::take(&mut command.text);
     let params = std::mem::take(&mut command.params);
     // Ten digits stand for the count of parts, which is known only afterwards.

@@ -22,6 +22,7 @@ use super::catalog::{Catalogs, Near};
 use super::dial::Reached;
 use super::errors::{Said, sqlstate};
 use super::frame::{self, FrameError};
+use super::judge::Remembered;
 use super::relay::{Broken, State};
 use super::startup::CancelKey;
 use super::stream::TargetStream;
@@ -57,6 +58,7 @@ pub struct Conversation {
     path: Option<SearchPath>,
     /// Relations that only this session sees; with all others, after its own uncommitted DDL.
     own: learn::OwnRelations,
+    remembered: Remembered,
     /// Revision of the rules that the masker in use was made by.
     masked_by: u64,
     on_hold: Option<OnHold>,
@@ -142,6 +144,7 @@ impl Conversation {
             near: Near::default(),
             path: None,
             own: learn::OwnRelations::default(),
+            remembered: Remembered::default(),
             masked_by: session.open().revision,
             on_hold,
             break_glass,

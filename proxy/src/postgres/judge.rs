@@ -6,6 +6,7 @@
 
 mod pipeline;
 mod query;
+mod remembered;
 mod strict;
 mod understand;
 mod unfold;
@@ -28,6 +29,7 @@ use crate::command::Asked;
 
 pub use pipeline::{Sent, misread, pipeline, sent};
 pub use query::query;
+pub use remembered::Remembered;
 pub use understand::{Understood, understand};
 
 /// By what a unit is understood.
@@ -51,6 +53,8 @@ pub struct Context<'a> {
     pub in_transaction: bool,
     /// The moment, in seconds since 1970.
     pub at: i64,
+    /// What the session understood before.
+    pub remembered: &'a Remembered,
 }
 
 /// A unit, understood.

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sallyport_policy::sql::{self, Script, SyntaxError};
+use sallyport_policy::sql::{self, Script, Shapes, SyntaxError};
 
 use super::errors::Said;
 
@@ -16,6 +16,7 @@ const MAX_TEXT: usize = 8 * 1024;
 
 thread_local! {
     static CACHE: RefCell<HashMap<Arc<str>, Arc<Script>>> = RefCell::new(HashMap::new());
+    static SHAPES: RefCell<Shapes> = RefCell::default();
 }
 
 /// A text and what it says.
@@ -40,7 +41,12 @@ pub fn read(text: &str) -> Result<Text, SyntaxError> {
     if let Some((text, script)) = known {
         return Ok(Text { text, script });
     }
+    if let Some(script) = SHAPES.with_borrow(|shapes| shapes.read(text)) {
+        let (text, script) = (text.into(), Arc::new(script));
+        return Ok(Text { text, script });
+    }
     let script = Arc::new(sql::parse(text)?);
+    SHAPES.with_borrow_mut(|shapes| shapes.note(text));
     let text: Arc<str> = text.into();
     if text.len() <= MAX_TEXT {
         CACHE.with_borrow_mut(|cache| {

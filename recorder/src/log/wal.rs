@@ -137,10 +137,9 @@ impl Wal {
 
     /// Begins another segment when the open one is long enough. `next` is the number of the next record.
     pub(super) fn rotate(&mut self, disk: &dyn Disk, next: u64) -> io::Result<()> {
-        let full = self
-            .segments
-            .last()
-            .is_some_and(|segment| segment.len >= longest(disk) && segment.first < next);
+        let full = self.segments.last().is_some_and(|segment| {
+            segment.len >= SEGMENT_LEAST && segment.first < next && segment.len >= longest(disk)
+        });
         if full { self.begin_anew(disk, next) } else { Ok(()) }
     }
 

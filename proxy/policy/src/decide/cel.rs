@@ -5,6 +5,7 @@
 //! tried on commands of several kinds. What goes wrong later all the same is an error, and an error never allows.
 
 mod check;
+mod memo;
 mod values;
 
 use std::cell::RefCell;
@@ -52,6 +53,7 @@ pub enum CelError {
 pub(super) struct Expression {
     program: Program,
     needs: Needs,
+    name: memo::Name,
 }
 
 thread_local! {
@@ -75,7 +77,8 @@ impl Expression {
             Err(_) => return Err(CelError::Syntax("the expression could not be read".to_owned())),
         };
         let needs = check::names(program.expression())?;
-        let expression = Self { program, needs };
+        let name = memo::Name::new();
+        let expression = Self { program, needs, name };
         expression.try_out()?;
         Ok(expression)
     }
@@ -109,6 +112,18 @@ impl Expression {
 
     /// Runs it. Anything but true or false is an error.
     pub(super) fn run(&self, facts: Facts<'_>) -> Result<bool, CelError> {
+        let question = self.name.question(&facts, &self.needs);
+        if let Some(answer) = question.as_ref().and_then(memo::Question::answer) {
+            return Ok(answer);
+        }
+        let answer = self.evaluate(facts)?;
+        if let Some(question) = question {
+            question.keep(answer);
+        }
+        Ok(answer)
+    }
+
+    fn evaluate(&self, facts: Facts<'_>) -> Result<bool, CelError> {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             FUNCTIONS.with_borrow(|functions| {
                 let mut context = functions.new_inner_scope();

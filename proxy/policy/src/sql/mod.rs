@@ -22,6 +22,7 @@ mod parser;
 mod pinned;
 mod pour;
 mod secrets;
+mod shape;
 mod statement;
 mod tree;
 mod verb;
@@ -35,6 +36,7 @@ pub use functions::{Safety, safety};
 pub use lineage::{Flow, Lineage, Output, lineage};
 pub use names::{Access, FunctionRef, RelationRef};
 pub use secrets::{value_without_secrets, without_secrets};
+pub use shape::Shapes;
 pub use statement::{Script, Statement};
 pub use verb::{Verb, Verbs};
 

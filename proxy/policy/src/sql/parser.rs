@@ -20,6 +20,7 @@ pub(super) enum Backslash {
 }
 
 /// One raw statement: its tree and the bytes it was made from.
+#[derive(Clone, PartialEq)]
 pub(super) struct Raw {
     pub(super) tree: Tree,
     pub(super) start: usize,

@@ -8,7 +8,7 @@
 use std::fmt;
 
 /// One statement's tree. Nodes refer to each other by index.
-#[derive(Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(crate) struct Tree {
     pub(super) objects: Vec<Object>,
     pub(super) fields: Vec<(&'static str, Value)>,
@@ -17,6 +17,7 @@ pub(crate) struct Tree {
 }
 
 /// A node: its kind and where its fields stand.
+#[derive(Clone, PartialEq)]
 pub(super) struct Object {
     pub(super) kind: &'static str,
     pub(super) fields: std::ops::Range<u32>,
@@ -48,6 +49,11 @@ impl Tree {
     /// The statement's own node. `None` for an empty statement.
     pub(crate) fn root(&self) -> Option<Node<'_>> {
         self.as_node(&self.root)
+    }
+
+    /// All nodes, in no order that means anything.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
+        (0_u32..).zip(&self.objects).map(|(id, _)| Node { tree: self, id })
     }
 
     fn as_node(&self, value: &Value) -> Option<Node<'_>> {
@@ -188,6 +194,13 @@ impl<'a> Node<'a> {
     /// The node that a value of this tree refers to.
     pub(super) fn follow(self, value: &Value) -> Option<Node<'a>> {
         self.tree.as_node(value)
+    }
+
+    /// Where a field stands among all fields of the tree.
+    pub(super) fn place(self, field: &str) -> Option<usize> {
+        let start = self.object()?.fields.start as usize;
+        let own = self.fields().iter().position(|(name, _)| *name == field)?;
+        Some(start + own)
     }
 
     fn collect(self, value: &Value, found: &mut Vec<Node<'a>>) {

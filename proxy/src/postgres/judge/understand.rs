@@ -19,6 +19,7 @@ use crate::postgres::rows::View;
 use crate::postgres::settings::is_utf8;
 
 /// A statement, as the rules and the mask have to know it.
+#[derive(Clone)]
 pub struct Understood {
     /// What is decided about.
     pub asked: Asked,
@@ -34,6 +35,17 @@ pub struct Understood {
 
 /// Understands one statement. `before`: what earlier statements of the same unit change.
 pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, before: &Unfolding) -> Understood {
+    if before.is_nothing()
+        && let Some(understood) = context.remembered.find(context, stated)
+    {
+        return understood;
+    }
+    let understood = understand_anew(context, names, stated, before);
+    context.remembered.keep(context, stated, before, &understood);
+    understood
+}
+
+fn understand_anew(context: &Context<'_>, names: &Names, stated: &Stated, before: &Unfolding) -> Understood {
     let definitions = before.definitions;
     let mut asked = Asked::new(command(context, stated));
     let (mut lineages, mut lost) = (Vec::new(), false);

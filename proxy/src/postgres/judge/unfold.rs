@@ -29,6 +29,11 @@ pub struct Unfolding {
 // === impl Unfolding ===
 
 impl Unfolding {
+    /// Whether nothing came before that changes what anything means.
+    pub fn is_nothing(&self) -> bool {
+        self.now.is_none() && !(self.definitions || self.shaken || self.moved || self.hidden || self.spilled)
+    }
+
     /// The context of the next statement.
     pub fn context<'a>(&'a self, context: &Context<'a>) -> Context<'a> {
         match &self.now {

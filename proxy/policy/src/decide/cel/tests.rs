@@ -168,3 +168,62 @@ fn a_variable_by_itself_has_all_its_fields() {
     let expression = Expression::compile("command.tables.exists(command, command == 'orders')").unwrap();
     assert_eq!(run(&expression), Ok(true));
 }
+
+#[test]
+fn an_answer_is_kept_for_the_same_facts_only() {
+    let (subject, connection) = (Subject::default(), ConnectionFacts::default());
+    let first = Expression::compile("command.tables.exists(t, t == 'a') && command.verbs.size() == 1").unwrap();
+    let second = Expression::compile("command.tables.all(t, t != 'a') && command.verbs.size() == 1").unwrap();
+    let command = |tables: &[&str]| Command {
+        verbs: [Verb::Select].into_iter().collect(),
+        tables: tables.iter().map(|table| (*table).to_owned()).collect(),
+        ..Command::default()
+    };
+    let (named, alike, other) = (command(&["a"]), command(&["ab"]), command(&["a", "b"]));
+    for _ in 0..2 {
+        for (command, expected) in [(&named, true), (&alike, false), (&other, true)] {
+            let facts = Facts {
+                command,
+                subject: &subject,
+                connection: &connection,
+                risk: 5,
+            };
+            assert_eq!(first.run(facts), Ok(expected), "{:?}", command.tables);
+            assert_eq!(second.run(facts), Ok(!expected), "{:?}", command.tables);
+        }
+    }
+}
+
+#[test]
+fn no_two_sets_of_facts_are_written_alike() {
+    let expression = Expression::compile("command.tables == command.written && command.verbs.size() == 0").unwrap();
+    let (subject, connection) = (Subject::default(), ConnectionFacts::default());
+    let written = |tables: &[&str], written: &[&str]| {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let command = Command {
+            tables: owned(tables),
+            written: owned(written),
+            ..Command::default()
+        };
+        let facts = Facts {
+            command: &command,
+            subject: &subject,
+            connection: &connection,
+            risk: 5,
+        };
+        let mut out = Vec::new();
+        facts.write_down(&expression.needs, &mut out);
+        out
+    };
+    let all = [
+        written(&["a", "b"], &[]),
+        written(&["a"], &["b"]),
+        written(&[], &["a", "b"]),
+        written(&["ab"], &[]),
+        written(&["", "ab"], &[]),
+        written(&["ab", ""], &[]),
+    ];
+    for (index, one) in all.iter().enumerate() {
+        assert!(!all[index + 1..].contains(one), "{index}");
+    }
+}

@@ -78,6 +78,16 @@ pub(in crate::decide) struct Facts<'a> {
     pub(in crate::decide) risk: u8,
 }
 
+/// One field.
+enum Fact<'a> {
+    Nothing,
+    Text(&'a str),
+    Texts(Vec<&'a str>),
+    Labels(&'a BTreeMap<String, String>),
+    Flag(bool),
+    Number(i64),
+}
+
 /// The fields that an expression reads. Only they are made: making all of them costs more than most expressions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Needs {
@@ -111,9 +121,11 @@ impl Facts<'_> {
     /// Makes the variables that are needed.
     pub(super) fn add_to(self, context: &mut Context<'_>, needs: &Needs) {
         let all: [(&str, &[&'static str], &dyn Fn(&str) -> Value); 3] = [
-            ("command", &needs.command, &|field| self.command_field(field)),
-            ("identity", &needs.identity, &|field| self.identity_field(field)),
-            ("connection", &needs.connection, &|field| self.connection_field(field)),
+            ("command", &needs.command, &|field| self.command_field(field).into()),
+            ("identity", &needs.identity, &|field| self.identity_field(field).into()),
+            ("connection", &needs.connection, &|field| {
+                self.connection_field(field).into()
+            }),
         ];
         for (variable, fields, make) in all {
             if !fields.is_empty() {
@@ -124,65 +136,113 @@ impl Facts<'_> {
         }
     }
 
-    fn command_field(&self, field: &str) -> Value {
+    /// Writes the fields that are needed down, so that no two sets of facts look alike.
+    pub(super) fn write_down(&self, needs: &Needs, out: &mut Vec<u8>) {
+        let command = needs.command.iter().map(|field| self.command_field(field));
+        let identity = needs.identity.iter().map(|field| self.identity_field(field));
+        let connection = needs.connection.iter().map(|field| self.connection_field(field));
+        command
+            .chain(identity)
+            .chain(connection)
+            .for_each(|fact| fact.write_down(out));
+    }
+
+    fn command_field(&self, field: &str) -> Fact<'_> {
         let command = self.command;
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         match field {
-            "protocol" => command.protocol.into(),
-            "text" => (*command.text).into(),
-            "database" => command.database.as_str().into(),
-            "verbs" => command.verbs.iter().map(Verb::name).collect::<Vec<&str>>().into(),
+            "protocol" => Fact::Text(command.protocol),
+            "text" => Fact::Text(&command.text),
+            "database" => Fact::Text(&command.database),
+            "verbs" => Fact::Texts(command.verbs.iter().map(Verb::name).collect()),
             "tables" => list(&command.tables),
             "written" => list(&command.written),
             "columns" => list(&command.columns),
             "functions" => list(&command.functions),
             "settings" => list(&command.settings),
-            "has_where" => Value::Bool(command.has_where),
-            "read_only" => Value::Bool(command.read_only),
-            "opaque" => Value::Bool(!command.opaque.is_empty()),
-            "protected" => Value::Bool(command.protected),
-            "in_transaction" => Value::Bool(command.in_transaction),
-            "params_count" => Value::Int(i64::try_from(command.parameters).unwrap_or(i64::MAX)),
-            "rows" => Value::Int(command.rows.map_or(-1, |rows| i64::try_from(rows).unwrap_or(i64::MAX))),
-            "risk" => Value::Int(self.risk.into()),
-            _ => Value::Null,
+            "has_where" => Fact::Flag(command.has_where),
+            "read_only" => Fact::Flag(command.read_only),
+            "opaque" => Fact::Flag(!command.opaque.is_empty()),
+            "protected" => Fact::Flag(command.protected),
+            "in_transaction" => Fact::Flag(command.in_transaction),
+            "params_count" => Fact::Number(number(command.parameters)),
+            "rows" => Fact::Number(command.rows.map_or(-1, |rows| i64::try_from(rows).unwrap_or(i64::MAX))),
+            "risk" => Fact::Number(self.risk.into()),
+            _ => Fact::Nothing,
         }
     }
 
-    fn identity_field(&self, field: &str) -> Value {
+    fn identity_field(&self, field: &str) -> Fact<'_> {
         let subject = self.subject;
         match field {
-            "user" => subject.username.as_str().into(),
+            "user" => Fact::Text(&subject.username),
             "groups" => list(&subject.groups),
-            "agents" => subject
-                .agents
-                .iter()
-                .map(|agent| agent.username.as_str())
-                .collect::<Vec<&str>>()
-                .into(),
-            "issuer" => subject.issuer.as_str().into(),
-            "email" => subject.email.as_deref().unwrap_or_default().into(),
-            _ => Value::Null,
+            "agents" => Fact::Texts(subject.agents.iter().map(|agent| agent.username.as_str()).collect()),
+            "issuer" => Fact::Text(&subject.issuer),
+            "email" => Fact::Text(subject.email.as_deref().unwrap_or_default()),
+            _ => Fact::Nothing,
         }
     }
 
-    fn connection_field(&self, field: &str) -> Value {
-        let labels = || {
-            self.connection
-                .labels
-                .iter()
-                .map(|(key, value)| (key.clone(), Value::from(value.as_str())))
-        };
+    fn connection_field(&self, field: &str) -> Fact<'_> {
         match field {
-            "name" => self.connection.name.as_str().into(),
-            "namespace" => self.connection.namespace.as_str().into(),
-            "labels" => labels().collect::<HashMap<String, Value>>().into(),
-            _ => Value::Null,
+            "name" => Fact::Text(&self.connection.name),
+            "namespace" => Fact::Text(&self.connection.namespace),
+            "labels" => Fact::Labels(&self.connection.labels),
+            _ => Fact::Nothing,
         }
     }
 }
 
-fn list(items: &[String]) -> Value {
-    items.iter().map(String::as_str).collect::<Vec<&str>>().into()
+// === impl Fact ===
+
+impl Fact<'_> {
+    fn write_down(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Nothing => {}
+            Self::Text(text) => write_text(text, out),
+            Self::Texts(texts) => {
+                out.extend((texts.len() as u64).to_be_bytes());
+                texts.iter().for_each(|text| write_text(text, out));
+            }
+            Self::Labels(labels) => {
+                out.extend((labels.len() as u64).to_be_bytes());
+                labels
+                    .iter()
+                    .flat_map(|(key, value)| [key, value])
+                    .for_each(|text| write_text(text, out));
+            }
+            Self::Flag(flag) => out.push(u8::from(*flag)),
+            Self::Number(number) => out.extend(number.to_be_bytes()),
+        }
+    }
+}
+
+impl From<Fact<'_>> for Value {
+    fn from(fact: Fact<'_>) -> Self {
+        match fact {
+            Fact::Nothing => Self::Null,
+            Fact::Text(text) => text.into(),
+            Fact::Texts(texts) => texts.into(),
+            Fact::Labels(labels) => {
+                let each = labels
+                    .iter()
+                    .map(|(key, value)| (key.clone(), Self::from(value.as_str())));
+                each.collect::<HashMap<String, Self>>().into()
+            }
+            Fact::Flag(flag) => Self::Bool(flag),
+            Fact::Number(number) => Self::Int(number),
+        }
+    }
+}
+
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    out.extend((text.len() as u64).to_be_bytes());
+    out.extend(text.as_bytes());
+}
+
+fn list(items: &[String]) -> Fact<'_> {
+    Fact::Texts(items.iter().map(String::as_str).collect())
 }
 
 /// Commands of several kinds, to try an expression on.
