@@ -13,7 +13,7 @@ pub enum ConditionType {
     Programmed,
     /// Every process that holds a session enforces the present generation.
     Enforced,
-    /// The sum of the others.
+    /// The sum of the others. AccessRequest: what was asked for may be used, or a break-glass use was reviewed.
     Ready,
     /// Policy or sink of the past still holds because the present object is not accepted.
     Degraded,

@@ -53,6 +53,7 @@ fn the_api_server_keeps_what_the_kinds_promise() -> Result<()> {
         }
     }
     keeps_what_must_not_change(&server, &mut failures)?;
+    argo_cd_keeps_what_is_its_own(&server)?;
     explains(&server)?;
     ensure!(failures.is_empty(), "\n{}", failures.join("\n"));
     Ok(())
@@ -132,6 +133,42 @@ fn keeps_what_must_not_change(server: &ApiServer, failures: &mut Vec<String>) ->
     }
     let patch = r#"{"spec": {"storage": {"size": "2Gi"}}}"#;
     server.admin(&["patch", "auditsinks", "evidence", "--type=merge", "-p", patch], "")?;
+    Ok(())
+}
+
+/// The health checks come into a ConfigMap that somebody else wrote, as the words in `config/argocd` say.
+fn argo_cd_keeps_what_is_its_own(server: &ApiServer) -> Result<()> {
+    let theirs = r#"
+apiVersion: v1
+kind: Namespace
+metadata: {name: argocd}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: argocd-cm, namespace: argocd, labels: {app.kubernetes.io/part-of: argocd}}
+data: {url: "https://argocd.example"}
+"#;
+    server.admin(&["create", "-f", "-"], theirs)?;
+    server.admin(
+        &["apply", "--server-side", "-k", &format!("{CRATE}/../config/argocd")],
+        "",
+    )?;
+    let found = server.admin(&["-n", "argocd", "get", "configmap", "argocd-cm", "-o", "json"], "")?;
+    let found: Value = serde_json::from_str(&found)?;
+    let script = fs::read_to_string(format!("{CRATE}/../config/argocd/health.lua"))?;
+    for definition in sallyport_crds::definitions() {
+        let key = format!(
+            "resource.customizations.health.sallyport.dev_{}",
+            definition.spec.names.kind
+        );
+        ensure!(found["data"][&key] == script, "{key} is {}", found["data"][&key]);
+    }
+    let keys = found["data"].as_object().map_or(0, serde_json::Map::len);
+    ensure!(keys == 6 && found["data"]["url"] == "https://argocd.example", "{found}");
+    ensure!(
+        found["metadata"]["labels"]["app.kubernetes.io/part-of"] == "argocd",
+        "{found}"
+    );
     Ok(())
 }
 

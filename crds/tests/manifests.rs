@@ -34,6 +34,20 @@ fn every_field_has_a_description() {
     }
 }
 
+/// What kstatus, and with it Flux, goes by.
+#[test]
+fn every_status_says_of_which_generation_it_speaks() {
+    for definition in sallyport_crds::definitions() {
+        let definition = serde_json::to_value(definition).unwrap();
+        let status =
+            &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"];
+        let kind = &definition["spec"]["names"]["kind"];
+        assert_eq!(status["observedGeneration"]["type"], "integer", "{kind}");
+        let words = status["conditions"]["description"].as_str().unwrap();
+        assert!(words.contains("Ready"), "{kind}: {words}");
+    }
+}
+
 #[test]
 fn no_field_keeps_a_null() {
     for manifest in manifests().unwrap() {

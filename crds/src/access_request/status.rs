@@ -12,6 +12,9 @@ use crate::Subject;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessRequestStatus {
+    /// The generation that the conditions speak of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// Who may approve and how many are needed; written by the operator from accepted policies. All must be satisfied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
@@ -21,7 +24,7 @@ pub struct AccessRequestStatus {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["user".into(), "decision".into()]))]
     pub approvals: Option<Vec<Answer>>,
-    /// Approved, Denied, Expired, Withdrawn, Revoked, Reviewed, Consumed, AdmissionChanged; derived by the operator, Consumed by the proxy.
+    /// Approved, Denied, Expired, Withdrawn, Revoked, Reviewed, Consumed, AdmissionChanged, Ready; derived by the operator, Consumed by the proxy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

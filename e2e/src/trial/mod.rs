@@ -7,6 +7,7 @@ mod canary;
 mod cluster;
 mod columns;
 mod fault;
+mod gitops;
 mod identity;
 mod life;
 mod load;
@@ -37,7 +38,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 22] = [
+const TRIALS: [(&str, Trial); 24] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -48,6 +49,11 @@ const TRIALS: [(&str, Trial); 22] = [
     ("a replica that does not answer is not enforcing", rule::silent_replica),
     ("taking a label off shows nothing more", rule::label_taken_off),
     ("losing a required rule closes the door", rule::required_rule_lost),
+    ("what was applied shows no drift", gitops::no_drift),
+    (
+        "a door that is pruned goes whole, and comes back when it is applied",
+        gitops::pruned_and_made_again,
+    ),
     (
         "columns stay protected when all that knew them are gone",
         columns::outlive_the_door,

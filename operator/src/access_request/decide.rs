@@ -15,7 +15,7 @@ use super::requirements::requirements;
 use super::span;
 use crate::shared::conditions::{Finding, Truth, merge};
 
-/// Conditions of the operator's own, apart from the ends.
+/// Conditions of the operator's own, apart from the ends and their sum.
 const OWN: [ConditionType; 2] = [ConditionType::Approved, ConditionType::Reviewed];
 
 /// The status to write; None while the namespace or the cluster's admission cannot be seen, since nothing can be said then.
@@ -60,6 +60,7 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
     conditions.extend(before.conditions.iter().filter(|one| !is_ours(one)).cloned());
     let granted_until = granted_until.or_else(|| span::granted_until(request, &conditions, &found.policies));
     Some(AccessRequestStatus {
+        observed_generation: request.metadata.generation,
         state: Some(state(request, &conditions).to_owned()),
         progress: (!tally.approvals.is_empty() && !request.spec.break_glass).then(|| tally.progress()),
         left: span::left(request, &conditions, granted_until, now).map(str::to_owned),
@@ -126,7 +127,8 @@ pub fn ends(conditions: &[Condition]) -> impl Iterator<Item = &Condition> {
 }
 
 fn is_ours(condition: &Condition) -> bool {
-    OWN.iter().chain(&ENDS).any(|kind| kind.as_str() == condition.type_)
+    let mut ours = OWN.iter().chain(&ENDS).chain(&[ConditionType::Ready]);
+    ours.any(|kind| kind.as_str() == condition.type_)
 }
 
 /// The condition that counts, in one word.

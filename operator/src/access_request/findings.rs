@@ -10,7 +10,7 @@ use sallyport_crds::{AccessRequest, ConditionType, Reason, condition};
 use sallyport_policy::tally::Tally;
 
 use super::admission::Seen;
-use crate::shared::conditions::Finding;
+use crate::shared::conditions::{Finding, ready};
 
 /// The ends of a request, in the order in which one counts over another.
 pub const ENDS: [ConditionType; 5] = [
@@ -62,11 +62,14 @@ pub fn findings(moment: &Moment<'_>) -> Vec<Finding> {
         false if only_over && moment.request.spec.break_glass => ends.extend(moment.revoked()),
         false => {}
     }
-    let mut findings = match moment.request.spec.break_glass {
-        true => vec![moment.reviewed()],
-        false => vec![moment.approved(!ends.is_empty())],
+    let answer = match moment.request.spec.break_glass {
+        true => moment.reviewed(),
+        false => moment.approved(!ends.is_empty()),
     };
+    let sum = moment.ready(&answer, &ends);
+    let mut findings = vec![answer];
     findings.extend(ends);
+    findings.push(sum);
     findings
 }
 
@@ -214,5 +217,22 @@ impl Moment<'_> {
         let why = self.request.spec.reason.as_deref().unwrap_or_default();
         let words = format!("went ahead without approval ({why}); to be reviewed by another person");
         Finding::no(KIND, Reason::AwaitingReview, words)
+    }
+
+    /// The sum, for `kubectl wait` and GitOps. Doors go by its parts: it is as late as the operator is.
+    fn ready(&self, answer: &Finding, ends: &[Finding]) -> Finding {
+        const KIND: ConditionType = ConditionType::Ready;
+        // What has happened already is settled by its review, however it ended.
+        if self.request.spec.break_glass {
+            return ready(std::slice::from_ref(answer));
+        }
+        if let Some(end) = ends.first() {
+            let words = format!("{}: {}", end.kind.as_str(), end.message);
+            return Finding::no(KIND, end.reason, words);
+        }
+        if condition::is_true(self.before, ConditionType::Consumed) {
+            return Finding::no(KIND, Reason::ClaimedByProxy, "Consumed: the grant was used");
+        }
+        ready(std::slice::from_ref(answer))
     }
 }

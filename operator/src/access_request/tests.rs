@@ -53,9 +53,14 @@ async fn from_the_question_to_the_approval() {
     assert_eq!(status["approvals"], json!([]));
     assert_eq!(status["requirements"][0]["approvers"][0]["name"], "oidc:dba");
     assert_eq!(state(&scenario), "Pending");
+    let ready = |scenario: &Scenario| scenario.condition("accessrequests", "doors", "bank-1", "Ready");
+    assert_eq!(ready(&scenario), ("False".into(), "WaitingForApproval".into()));
     people_answer(&scenario, "bob");
     scenario.look_at_request("bank-1").await.unwrap();
     assert_eq!(state(&scenario), "Approved");
+    assert_eq!(ready(&scenario), ("True".into(), "Ready".into()));
+    let object = scenario.api.get(PATH).unwrap();
+    assert_eq!(object["status"]["observedGeneration"], object["metadata"]["generation"]);
 }
 
 #[tokio::test]

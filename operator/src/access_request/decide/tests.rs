@@ -3,6 +3,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::policy;
 
+mod glass;
+mod ready;
+
 const EXPIRES: i64 = 1_000;
 
 fn request(status: Value) -> AccessRequest {
@@ -165,74 +168,6 @@ fn a_window_begins_with_its_approval_and_ends_by_itself() {
         .reason
         .clone();
     assert_eq!(reason, "GrantOver");
-}
-
-#[test]
-fn a_use_of_break_glass_waits_for_its_review() {
-    let mut found = found(1);
-    found.policies[0].spec.break_glass = Some(
-        serde_json::from_value(json!({
-            "subjects": [{ "kind": "User", "name": "oidc:alice" }], "reviewers": [{ "kind": "Group", "name": "oidc:dba" }],
-            "maxDuration": "5m", "maxLoginAge": "5m",
-        }))
-        .unwrap(),
-    );
-    let mut request = request(Value::Null);
-    request.spec.break_glass = true;
-    request.spec.scope = sallyport_crds::approval_policy::GrantScope::Window;
-    request.spec.window = Some(serde_json::from_value(json!({ "duration": "5m" })).unwrap());
-    request.spec.reason = Some("branch is down".into());
-    request.metadata.creation_timestamp = Some(Time(at(1)));
-    request.status = decide(&request, &found, at(1));
-    let status = request.status.clone().unwrap();
-    assert_eq!(
-        (status.state.as_deref(), status.progress.as_deref()),
-        (Some("BreakGlass"), None)
-    );
-    assert_eq!(status.requirements.as_ref().unwrap()[0].approvers[0].name, "oidc:dba");
-    assert!(
-        status.conditions[0].message.contains("branch is down"),
-        "{:?}",
-        status.conditions
-    );
-    // The time is over: still to be reviewed, and not collected.
-    request.status = decide(&request, &found, at(400));
-    let status = request.status.clone().unwrap();
-    assert_eq!(status.state.as_deref(), Some("BreakGlass"));
-    assert!(condition::is_true(&status.conditions, ConditionType::Expired));
-    assert!(!crate::access_request::sweep::is_due(
-        &request,
-        &Found {
-            seen: false,
-            ..found_windows()
-        },
-        1,
-        at(9_999)
-    ));
-    let orphaned = Found {
-        seen: true,
-        connection: None,
-        ..found_windows()
-    };
-    assert!(
-        !crate::access_request::sweep::is_due(&request, &orphaned, 1, at(9_999)),
-        "deleting the Connection must not make its use unseen"
-    );
-    for (who, state) in [("alice", "BreakGlass"), ("bob", "Reviewed")] {
-        let mut request = request.clone();
-        let status = request.status.as_mut().unwrap();
-        status.approvals = Some(vec![serde_json::from_value(answer(who, "Review")).unwrap()]);
-        assert_eq!(state_of(&request, &found, 401).0, state, "{who}");
-        request.status = decide(&request, &found, at(401));
-        let swept = crate::access_request::sweep::is_due(&request, &orphaned, 1_000_000, at(402));
-        assert_eq!(swept, who == "bob", "{who}");
-    }
-    // Who reviews stays, also when the policy is gone.
-    found.policies.clear();
-    assert_eq!(
-        decide(&request, &found, at(402)).unwrap().requirements,
-        status.requirements
-    );
 }
 
 #[test]
