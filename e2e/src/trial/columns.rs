@@ -7,9 +7,7 @@ use crate::demo::{ALICE, DOORS, Demo};
 use crate::narrator::Narrator;
 use crate::run::wait_until;
 
-use super::{SETTLE, open};
-
-const HELD_BACK: &str = "536-90-4399";
+use super::{HELD_BACK, SETTLE, SSN, open};
 
 /// SQL at the target that is run when this is dropped.
 struct PutBack<'a>(&'a Demo, &'static str);
@@ -23,7 +21,7 @@ impl Drop for PutBack<'_> {
 }
 
 pub(super) fn outlive_the_door(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
-    let known = ask(demo, ALICE, &["SELECT ssn FROM customers WHERE id = 1"])?.ok()?;
+    let known = ask(demo, ALICE, &[SSN])?.ok()?;
     anyhow::ensure!(
         !known.all().contains(HELD_BACK),
         "the number was shown before anything was done"

@@ -10,6 +10,7 @@ mod fault;
 mod identity;
 mod life;
 mod load;
+mod pods;
 mod process;
 mod rule;
 mod scrape;
@@ -29,6 +30,10 @@ use crate::run::wait_until;
 
 /// How long the cluster may take to come to what was declared.
 const SETTLE: Duration = Duration::from_secs(120);
+/// Asks for a number that is masked.
+const SSN: &str = "SELECT ssn FROM customers WHERE id = 1";
+/// The number.
+const HELD_BACK: &str = "536-90-4399";
 
 type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 
