@@ -7,18 +7,8 @@ use crate::demo::{ALICE, DOORS, Demo};
 use crate::narrator::Narrator;
 use crate::run::wait_until;
 
+use super::undo::PutBack;
 use super::{HELD_BACK, SETTLE, SSN, open};
-
-/// SQL at the target that is run when this is dropped.
-struct PutBack<'a>(&'a Demo, &'static str);
-
-impl Drop for PutBack<'_> {
-    fn drop(&mut self) {
-        if let Err(cause) = ask_directly(self.0, self.1).and_then(crate::run::Output::ok) {
-            eprintln!("could not put back what the trial changed: {cause:#}");
-        }
-    }
-}
 
 pub(super) fn outlive_the_door(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let known = ask(demo, ALICE, &[SSN])?.ok()?;

@@ -4,6 +4,7 @@
 //! stop the others, and each begins by waiting until the door is open under the samples.
 
 mod canary;
+mod certificate;
 mod cluster;
 mod columns;
 mod fault;
@@ -42,7 +43,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 22] = [
+const TRIALS: [(&str, Trial); 23] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -79,6 +80,10 @@ const TRIALS: [(&str, Trial); 22] = [
     ),
     ("a node is drained under load: one replica stays", life::node_drained),
     ("the target's credential rotates", life::credential_rotates),
+    (
+        "the door's certificate rotates under load: no session notices",
+        certificate::rotates,
+    ),
     (
         "no masked value stands in any log, record, object or metric",
         canary::nothing_stays,

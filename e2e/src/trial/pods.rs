@@ -15,9 +15,12 @@ use super::{HELD_BACK, SETTLE, SSN, Skipped};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pod {
     pub(super) name: String,
+    pub(super) uid: String,
     pub(super) address: String,
     /// Its first container, as `runtime://id`.
     pub(super) container: String,
+    /// Restarts of all of its containers.
+    pub(super) restarts: u64,
     /// Whether it was told to stop.
     pub(super) ending: bool,
 }
@@ -75,10 +78,14 @@ fn addressed(list: &Value) -> Vec<Pod> {
     items
         .map(|pod| {
             let at = |path: &str| pod.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let containers = pod.pointer("/status/containerStatuses").and_then(Value::as_array);
+            let restarts = |container: &Value| container.get("restartCount").and_then(Value::as_u64);
             Pod {
                 name: at("/metadata/name"),
+                uid: at("/metadata/uid"),
                 address: at("/status/podIP"),
                 container: at("/status/containerStatuses/0/containerID"),
+                restarts: containers.into_iter().flatten().filter_map(restarts).sum(),
                 ending: pod.pointer("/metadata/deletionTimestamp").is_some(),
             }
         })
@@ -94,9 +101,9 @@ mod tests {
 
     #[test]
     fn a_pod_is_where_its_address_is_and_says_whether_it_ends() {
-        let containers = json!([{"containerID": "containerd://a"}]);
+        let containers = json!([{"containerID": "containerd://a", "restartCount": 1}, {"restartCount": 2}]);
         let list = json!({"items": [
-            {"metadata": {"name": "door-1"}, "status": {"podIP": "10.0.0.1", "containerStatuses": containers}},
+            {"metadata": {"name": "door-1", "uid": "u"}, "status": {"podIP": "10.0.0.1", "containerStatuses": containers}},
             {"metadata": {"name": "door-2", "deletionTimestamp": "2026-11-27T00:00:00Z"}, "status": {"podIP": "10.0.0.2"}},
             {"metadata": {"name": "door-3"}, "status": {"phase": "Pending"}},
         ]});
@@ -104,8 +111,11 @@ mod tests {
         let [first, second] = found.as_slice() else {
             panic!("{found:?}")
         };
-        assert_eq!(first.address, "10.0.0.1");
-        assert_eq!((first.container.as_str(), first.ending), ("containerd://a", false));
+        assert_eq!((first.address.as_str(), first.uid.as_str()), ("10.0.0.1", "u"));
+        assert_eq!(
+            (first.container.as_str(), first.restarts, first.ending),
+            ("containerd://a", 3, false)
+        );
         assert_eq!((second.name.as_str(), second.ending), ("door-2", true));
         assert!(addressed(&json!({})).is_empty());
     }
