@@ -7,23 +7,11 @@ use crate::demo::{ALICE, DOORS, Demo};
 use crate::narrator::Narrator;
 use crate::run::wait_until;
 
-use super::{SETTLE, open};
-
-const HELD_BACK: &str = "536-90-4399";
-
-/// SQL at the target that is run when this is dropped.
-struct PutBack<'a>(&'a Demo, &'static str);
-
-impl Drop for PutBack<'_> {
-    fn drop(&mut self) {
-        if let Err(cause) = ask_directly(self.0, self.1).and_then(crate::run::Output::ok) {
-            eprintln!("could not put back what the trial changed: {cause:#}");
-        }
-    }
-}
+use super::undo::PutBack;
+use super::{HELD_BACK, SETTLE, SSN, open};
 
 pub(super) fn outlive_the_door(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
-    let known = ask(demo, ALICE, &["SELECT ssn FROM customers WHERE id = 1"])?.ok()?;
+    let known = ask(demo, ALICE, &[SSN])?.ok()?;
     anyhow::ensure!(
         !known.all().contains(HELD_BACK),
         "the number was shown before anything was done"

@@ -10,7 +10,7 @@ use crate::narrator::Narrator;
 use crate::run::wait_until;
 
 use super::undo::Undo;
-use super::{SETTLE, answers, becomes, records};
+use super::{SETTLE, answers, becomes, pods, records};
 
 pub(super) fn target_away(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     {
@@ -65,12 +65,8 @@ pub(super) fn credential_away(demo: &Demo, narrator: &mut Narrator) -> Result<()
     {
         let _undo = Undo::by(demo, &["create", "-f", &file]);
         demo.admin(&["-n", DOORS, "delete", "secret", "bank-credentials"])?;
-        let refusal = wait_until(SETTLE, "the credential is away", || {
-            let output = ask(demo, ALICE, &["SELECT 1"])?;
-            Ok((!output.status.success()).then_some(output))
-        })?;
-        narrator.shows(&refusal);
-        narrator.check("nobody gets in", refusal.stderr.contains("FATAL"))?;
+        narrator.shows(&pods::all_refuse(demo)?);
+        narrator.check("no Pod of the door lets anybody in, in words", true)?;
         let said = becomes(
             demo,
             &format!("connection/{CONNECTION}"),

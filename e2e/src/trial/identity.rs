@@ -51,7 +51,8 @@ pub(super) fn service_account(demo: &Demo, narrator: &mut Narrator) -> Result<()
     narrator.check("an account that nobody named stays out", refused(&stranger))
 }
 
-fn refused(output: &Output) -> bool {
+/// Turned away, in words.
+pub(super) fn refused(output: &Output) -> bool {
     !output.status.success() && output.stderr.contains("FATAL") && output.stdout.is_empty()
 }
 

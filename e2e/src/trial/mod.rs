@@ -4,6 +4,7 @@
 //! stop the others, and each begins by waiting until the door is open under the samples.
 
 mod canary;
+mod certificate;
 mod cluster;
 mod columns;
 mod fault;
@@ -11,6 +12,7 @@ mod gitops;
 mod identity;
 mod life;
 mod load;
+mod pods;
 mod process;
 mod rule;
 mod scrape;
@@ -30,6 +32,10 @@ use crate::run::wait_until;
 
 /// How long the cluster may take to come to what was declared.
 const SETTLE: Duration = Duration::from_secs(120);
+/// Asks for a number that is masked.
+const SSN: &str = "SELECT ssn FROM customers WHERE id = 1";
+/// The number.
+const HELD_BACK: &str = "536-90-4399";
 
 type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 
@@ -38,7 +44,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 24] = [
+const TRIALS: [(&str, Trial); 25] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -80,6 +86,10 @@ const TRIALS: [(&str, Trial); 24] = [
     ),
     ("a node is drained under load: one replica stays", life::node_drained),
     ("the target's credential rotates", life::credential_rotates),
+    (
+        "the door's certificate rotates under load: no session notices",
+        certificate::rotates,
+    ),
     (
         "no masked value stands in any log, record, object or metric",
         canary::nothing_stays,

@@ -12,7 +12,7 @@ use crate::demo::{ALICE, DOORS, Demo, EVIDENCE, MALLORY, SYSTEM};
 use crate::narrator::Narrator;
 use crate::run::{Running, run, wait_until};
 
-use super::SETTLE;
+use super::{SETTLE, pods};
 
 const LISTEN: &str = "127.0.0.1:19090";
 
@@ -132,20 +132,9 @@ pub(super) fn scraped(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
 pub(super) fn targets(demo: &Demo) -> Result<Vec<[String; 3]>> {
     let mut found = Vec::new();
     for namespace in [DOORS, EVIDENCE, SYSTEM] {
-        let path = "jsonpath={range .items[*]}{.metadata.name} {.status.podIP}{\"\\n\"}{end}";
-        let pods = demo.admin(&[
-            "-n",
-            namespace,
-            "get",
-            "pods",
-            "-l",
-            "app.kubernetes.io/component in (door, recorder, operator)",
-            "-o",
-            path,
-        ])?;
-        let pods = pods.stdout;
-        for (pod, address) in pods.lines().filter_map(|line| line.split_once(' ')) {
-            found.push([namespace.to_owned(), pod.to_owned(), format!("{address}:9090")]);
+        let ours = "app.kubernetes.io/component in (door, recorder, operator)";
+        for pod in pods::found(demo, namespace, ours)? {
+            found.push([namespace.to_owned(), pod.name, format!("{}:9090", pod.address)]);
         }
     }
     Ok(found)

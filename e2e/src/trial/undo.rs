@@ -1,12 +1,17 @@
 //! Putting back what a trial changed, also when it fails.
 
+use crate::client::ask_directly;
 use crate::demo::Demo;
+use crate::run::Output;
 
 /// A kubectl command that is run when this is dropped.
 pub(super) struct Undo<'a> {
     demo: &'a Demo,
     arguments: Vec<String>,
 }
+
+/// SQL at the target that is run when this is dropped.
+pub(super) struct PutBack<'a>(pub(super) &'a Demo, pub(super) &'static str);
 
 // === impl Undo ===
 
@@ -37,6 +42,14 @@ impl Drop for Undo<'_> {
     fn drop(&mut self) {
         let words: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
         if let Err(cause) = self.demo.admin(&words) {
+            eprintln!("could not put back what the trial changed: {cause:#}");
+        }
+    }
+}
+
+impl Drop for PutBack<'_> {
+    fn drop(&mut self) {
+        if let Err(cause) = ask_directly(self.0, self.1).and_then(Output::ok) {
             eprintln!("could not put back what the trial changed: {cause:#}");
         }
     }

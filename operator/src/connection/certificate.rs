@@ -38,7 +38,7 @@ pub fn wanted(plan: &Plan, service: Option<&Service>, settings: &Settings) -> BT
         format!("{door}.{namespace}.svc"),
         format!("{door}.{namespace}.svc.{}", settings.cluster_domain),
     ]);
-    wanted.extend(plan.spec.certificate.names.iter().cloned());
+    wanted.extend(plan.spec.certificate.names.iter().map(|name| canonical(name)));
     let Some(service) = service else { return wanted };
     let addresses = service
         .spec
@@ -51,7 +51,8 @@ pub fn wanted(plan: &Plan, service: Option<&Service>, settings: &Settings) -> BT
         .into_iter()
         .flatten()
     {
-        wanted.extend(ingress.ip.iter().chain(&ingress.hostname).cloned());
+        let named = ingress.ip.iter().chain(&ingress.hostname);
+        wanted.extend(named.map(|name| canonical(name)));
     }
     wanted
 }
@@ -129,6 +130,12 @@ pub fn binding_key(plan: &Plan) -> Result<Secret, Error> {
         data: Some(BTreeMap::from([(BINDING_KEY.to_owned(), ByteString(key.to_vec()))])),
         ..Secret::default()
     })
+}
+
+/// As it is read from a certificate again: an address that is spelled otherwise would be issued anew at every look.
+fn canonical(name: &str) -> String {
+    name.parse::<IpAddr>()
+        .map_or_else(|_| name.to_owned(), |address| address.to_string())
 }
 
 fn alternative_name(name: &str) -> Option<SanType> {
@@ -237,6 +244,15 @@ mod tests {
         let mut without_key = secret;
         without_key.data.as_mut().unwrap().remove("tls.key");
         assert!(!is_good(Some(&without_key), &before, &keys, day(0)), "its key is gone");
+    }
+
+    #[test]
+    fn an_address_is_the_same_however_it_is_spelled() {
+        let mut plan = plan();
+        plan.spec.certificate.names = vec!["2001:DB8:0::1".into()];
+        let (wanted, keys) = (wanted(&plan, None, &settings()), Keys::make().unwrap());
+        let secret = issue(&plan, &wanted, &keys).unwrap();
+        assert!(is_good(Some(&secret), &wanted, &keys, day(0)), "issued for {wanted:?}");
     }
 
     #[test]
