@@ -11,6 +11,7 @@ mod identity;
 mod life;
 mod load;
 mod process;
+mod replicas;
 mod rule;
 mod scrape;
 mod second_person;
@@ -37,7 +38,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 22] = [
+const TRIALS: [(&str, Trial); 23] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -46,6 +47,7 @@ const TRIALS: [(&str, Trial); 22] = [
         identity::service_account,
     ),
     ("a replica that does not answer is not enforcing", rule::silent_replica),
+    ("a cancel that reaches another replica", replicas::cancel_elsewhere),
     ("taking a label off shows nothing more", rule::label_taken_off),
     ("losing a required rule closes the door", rule::required_rule_lost),
     (
