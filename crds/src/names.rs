@@ -24,6 +24,12 @@ pub fn door(connection: &str) -> String {
     format!("door-{connection}")
 }
 
+/// Name of the Service by which the replicas of a Connection's door find each other. With two hyphens, since no Connection's
+/// name begins with one: `door-X-peers` would be what clients dial of a Connection `X-peers`.
+pub fn peers(connection: &str) -> String {
+    format!("door--peers-{connection}")
+}
+
 /// Name of the ConfigMap that carries a Connection's compiled policy.
 pub fn carrier(connection: &str) -> String {
     format!("door-{connection}-policy")

@@ -83,6 +83,7 @@ async fn withdraw(found: &Found, context: &Context) -> Result<(), Error> {
     applier.remove::<Deployment>(namespace, &door, uid).await?;
     applier.remove::<PodDisruptionBudget>(namespace, &door, uid).await?;
     applier.remove::<Service>(namespace, &door, uid).await?;
+    applier.remove::<Service>(namespace, &names::peers(name), uid).await?;
     applier.remove::<NetworkPolicy>(namespace, &door, uid).await?;
     applier
         .remove::<ConfigMap>(namespace, &names::carrier(name), uid)
@@ -103,6 +104,7 @@ async fn apply(door: &Door, children: &Children, found: &Found, context: &Contex
     let carrier = program::decide(plan, found, &door.carrier, context)?;
     applier.apply(&carrier).await?;
     let service = applier.apply(&children.service).await?;
+    applier.apply(&children.peer_service).await?;
     secrets(plan, service.as_ref().or(found.service.as_deref()), found, context).await?;
     applier.apply(&children.service_account).await?;
     applier.apply(&children.role).await?;

@@ -1,5 +1,5 @@
 //! What a session needs to know of the Connection that its process serves: rules, credential, certificate, and the ways
-//! to identity, approval, columns that stay protected, and evidence.
+//! to identity, approval, columns that stay protected, other replicas, and evidence.
 //!
 //! Everything here is a `Send` handle that the control plane fills and the data path reads: sessions run on
 //! current-thread runtimes of their own and never wait for a Kubernetes client's lock.
@@ -8,6 +8,7 @@ mod approvals;
 mod columns;
 mod identity;
 mod network;
+mod peers;
 mod rules;
 mod sessions;
 
@@ -23,6 +24,7 @@ pub use approvals::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, H
 pub use columns::{Columns, NotKept, ThisProcess};
 pub use identity::{Identity, LoginRefused, Verifier};
 pub use network::{Network, NetworkError};
+pub use peers::Peers;
 pub use rules::{Credential, Open, Rules, Secret, TargetTrust};
 pub use sessions::{Crowded, Sessions, Slot};
 
@@ -39,6 +41,8 @@ pub struct Door {
     pub approvals: Arc<dyn Approvals>,
     /// Makes the protection of columns outlive this process.
     pub columns: Arc<dyn Columns>,
+    /// The other replicas.
+    pub peers: Arc<dyn Peers>,
     /// Makes records durable.
     pub evidence: Evidence,
     /// Sessions alive, for limits, reports and metrics.

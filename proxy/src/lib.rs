@@ -14,6 +14,7 @@ pub mod identity;
 pub mod listener;
 pub mod manifests;
 pub mod metrics;
+pub mod peers;
 pub mod postgres;
 pub mod program;
 pub mod run;

@@ -28,7 +28,10 @@ fn serve(args: Args) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     let shared = Shared::new(runtime.handle().clone());
-    let result = runtime.block_on(run::run(args, move |door| Postgres::new(door.clone(), shared.clone())));
+    let heard = shared.hear();
+    let result = runtime.block_on(run::run(args, heard, move |door| {
+        Postgres::new(door.clone(), shared.clone())
+    }));
     runtime.shutdown_background();
     result
 }

@@ -17,6 +17,7 @@ use crate::control::{self, Control};
 use crate::door::Door;
 use crate::drain::Drain;
 use crate::listener::{self, Entrance, Shared};
+use crate::peers::Hear;
 use crate::session::Protocol;
 use crate::standing::{Gauges, Ways};
 use crate::{manifests, metrics};
@@ -26,11 +27,12 @@ const ADMIN: ([u8; 4], u16) = ([0, 0, 0, 0], 9090);
 /// Records that are on their way when the last session has ended have this long.
 const LAST_RECORDS: Duration = Duration::from_secs(5);
 
-/// Runs the program until SIGTERM or SIGINT and the end of its sessions. To be called on the control plane's runtime.
+/// Runs the program until SIGTERM or SIGINT and the end of its sessions. To be called on the control plane's runtime. `heard`
+/// takes cancels that other replicas do not know; `make` makes the protocol for one connection.
 ///
 /// # Errors
 /// When it cannot begin: flags, files, addresses.
-pub async fn run<P, F>(args: Args, make: F) -> anyhow::Result<()>
+pub async fn run<P, F>(args: Args, heard: Hear, make: F) -> anyhow::Result<()>
 where
     P: Protocol + 'static,
     F: Fn(&Door) -> P + Clone + Send + 'static,
@@ -39,7 +41,7 @@ where
     let registry = Registry::new();
     metrics::get().register(&registry)?;
     control::metrics::get().register(&registry)?;
-    let doors = doors(&args, &registry, &drain, &vitals).await?;
+    let doors = doors(&args, heard, &registry, &drain, &vitals).await?;
     let ways = Ways::of(doors.iter().map(|(_, control)| control.doors.clone()));
     registry.register(Box::new(Gauges::new(ways.clone())?))?;
     if let Some(address) = admin_address(&args) {
@@ -75,6 +77,7 @@ where
 /// Where each door listens.
 async fn doors(
     args: &Args,
+    heard: Hear,
     registry: &Registry,
     drain: &Drain,
     vitals: &Vitals,
@@ -83,7 +86,7 @@ async fn doors(
         if !args.manifests.listen.is_empty() {
             bail!("--listen belongs to --manifests; in a cluster use --door-address");
         }
-        let control = control::start(&args.place, drain.clone(), vitals).await?;
+        let control = control::start(&args.place, heard, drain.clone(), vitals).await?;
         return Ok(vec![(args.door_address, control)]);
     }
     if args.manifests.listen.is_empty() {

@@ -14,6 +14,7 @@ mod life;
 mod load;
 mod pods;
 mod process;
+mod replicas;
 mod rule;
 mod scrape;
 mod second_person;
@@ -44,7 +45,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 25] = [
+const TRIALS: [(&str, Trial); 26] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -53,6 +54,7 @@ const TRIALS: [(&str, Trial); 25] = [
         identity::service_account,
     ),
     ("a replica that does not answer is not enforcing", rule::silent_replica),
+    ("a cancel that reaches another replica", replicas::cancel_elsewhere),
     ("taking a label off shows nothing more", rule::label_taken_off),
     ("losing a required rule closes the door", rule::required_rule_lost),
     ("what was applied shows no drift", gitops::no_drift),

@@ -22,12 +22,16 @@ use crate::shared::labels;
 
 /// The port on which every door of PostgreSQL listens; the Service's port is the user's.
 pub const DOOR_PORT: i32 = 5432;
+/// The port on which the replicas of a door hear each other; as the door's program has it by itself.
+const PEER_PORT: i32 = 7446;
 
 /// Everything that the operator makes of a Connection, secrets and carrier apart.
 #[derive(Clone, Debug)]
 pub struct Children {
     /// What clients dial.
     pub service: Service,
+    /// By which the replicas find each other.
+    pub peer_service: Service,
     /// Who the door is at the API server.
     pub service_account: ServiceAccount,
     /// What the door may read and write.
@@ -46,6 +50,7 @@ pub struct Children {
 pub fn build(plan: &Plan, settings: &Settings) -> Children {
     Children {
         service: service(plan),
+        peer_service: peer_service(plan),
         service_account: ServiceAccount {
             metadata: metadata(plan),
             ..ServiceAccount::default()
@@ -103,7 +108,8 @@ fn service(plan: &Plan) -> Service {
     Service {
         metadata,
         spec: Some(ServiceSpec {
-            // A CancelRequest is a connection of its own: it has to reach the Pod that holds the session.
+            // A CancelRequest is a connection of its own. Replicas pass on what they do not know; with affinity most cancels
+            // reach the Pod that holds the session at once, and depend on no other.
             session_affinity: Some("ClientIP".to_owned()),
             type_: Some(kind.to_owned()),
             selector: Some(labels::door_selector(&plan.name)),
@@ -117,6 +123,27 @@ fn service(plan: &Plan) -> Service {
             }]),
             // Where a load balancer is in front, the client's own address must reach the records.
             external_traffic_policy: (wanted.kind != ServiceType::ClusterIP).then(|| "Local".to_owned()),
+            ..ServiceSpec::default()
+        }),
+        ..Service::default()
+    }
+}
+
+fn peer_service(plan: &Plan) -> Service {
+    Service {
+        metadata: metadata_named(plan, names::peers(&plan.name)),
+        spec: Some(ServiceSpec {
+            cluster_ip: Some("None".to_owned()),
+            selector: Some(labels::door_selector(&plan.name)),
+            ports: Some(vec![ServicePort {
+                name: Some("peers".to_owned()),
+                port: PEER_PORT,
+                target_port: Some(IntOrString::String("peers".to_owned())),
+                protocol: Some("TCP".to_owned()),
+                ..ServicePort::default()
+            }]),
+            // A Pod that drains is not ready and holds sessions.
+            publish_not_ready_addresses: Some(true),
             ..ServiceSpec::default()
         }),
         ..Service::default()

@@ -13,6 +13,7 @@ const BANK: &str = "connection/bank";
 const CHILDREN: &[&str] = &[
     "deployment/door-bank",
     "service/door-bank",
+    "service/door--peers-bank",
     "serviceaccount/door-bank",
     "role/door-bank",
     "rolebinding/door-bank",

@@ -30,7 +30,7 @@ use super::status::Status;
 use super::watch::{Seen, Watched};
 use super::{Place, evidence, metrics};
 use crate::approval::Requests;
-use crate::door::{Columns, Door, Rules, Sessions};
+use crate::door::{Columns, Door, Peers, Rules, Sessions};
 use crate::drain::Drain;
 use crate::identity::{Identities, Settings};
 
@@ -55,6 +55,7 @@ pub(super) struct Parts {
     pub(super) identities: Arc<Identities>,
     pub(super) requests: Arc<Requests>,
     pub(super) columns: Arc<dyn Columns>,
+    pub(super) peers: Arc<dyn Peers>,
     pub(super) sessions: Sessions,
     pub(super) drain: Drain,
     /// What the operator said it wants.
@@ -274,6 +275,7 @@ impl Keeper {
             verifier: Arc::clone(&self.parts.identities) as _,
             approvals: Arc::clone(&self.parts.requests) as _,
             columns: Arc::clone(&self.parts.columns),
+            peers: Arc::clone(&self.parts.peers),
             evidence: evidence.clone(),
             sessions: self.parts.sessions.clone(),
             drain: self.parts.drain.clone(),

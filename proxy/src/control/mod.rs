@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`Flags`] and [`Place`] (which Connection), `guard` (which carrier counts), `materials` (what Secrets
 //! give), `opening` (from both to what a door enforces), `keeper` (the one task that looks at all of it), `evidence` (ways
-//! to recorders), `report` (what the operator hears), `columns` (what it keeps),
+//! to recorders), `report` (what the operator hears), `columns` (what it keeps), `peers` (the other replicas),
 //! [`Status`] (how the door stands).
 
 mod columns;
@@ -15,6 +15,7 @@ mod lack;
 pub(crate) mod materials;
 pub mod metrics;
 pub(crate) mod opening;
+mod peers;
 mod place;
 mod report;
 mod status;
@@ -23,6 +24,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sallyport_audit::record::Instance;
@@ -35,6 +37,8 @@ use crate::approval::Requests;
 use crate::door::{Door, Sessions};
 use crate::drain::Drain;
 use crate::identity::{Identities, Pace};
+use crate::peers::Hear;
+use peers::Ear;
 
 pub use contact::Contact;
 pub use lack::Lack;
@@ -60,23 +64,27 @@ pub enum StartError {
     /// No client for the API server.
     #[error("the API server's address or credential cannot be found: {0}")]
     Client(String),
+    /// The port for other replicas is taken.
+    #[error("the port for other replicas, {0}: {1}")]
+    Peers(SocketAddr, std::io::Error),
     /// No random numbers.
     #[error(transparent)]
     Random(#[from] sallyport_audit::record::RandomError),
 }
 
 /// Starts the control plane on the present runtime, and returns at once: the door opens when the operator has given a
-/// certificate, a policy that it signed was read, and it has said that this policy counts. `drain` and `vitals` are the
-/// process's.
+/// certificate, a policy that it signed was read, and it has said that this policy counts. `heard` takes cancels that other
+/// replicas do not know; `drain` and `vitals` are the process's.
 ///
 /// # Errors
-/// When a flag is missing, or this is no Pod of a cluster.
-pub async fn start(flags: &Flags, drain: Drain, vitals: &Vitals) -> Result<Control, StartError> {
+/// When a flag is missing, this is no Pod of a cluster, or the port for other replicas is taken.
+pub async fn start(flags: &Flags, heard: Hear, drain: Drain, vitals: &Vitals) -> Result<Control, StartError> {
     let place = flags.place()?;
     let instance = Instance::random()?;
     let client = kube::Client::try_default()
         .await
         .map_err(|error| StartError::Client(error.to_string()))?;
+    let ear = Ear::bind(flags, &place.connection, heard).await?;
     let (publish_doors, doors) = tokio::sync::watch::channel(None);
     let waiting = Status {
         shut: Some("no workload certificate yet".to_owned()),
@@ -85,9 +93,10 @@ pub async fn start(flags: &Flags, drain: Drain, vitals: &Vitals) -> Result<Contr
     let (publish_status, status) = tokio::sync::watch::channel(waiting);
     let enrollment = flags.enrollment.clone();
     let seen = status.clone();
-    let (keeping, reporting) = (
+    let (keeping, reporting, hearing) = (
         vitals.part("keeping the policy"),
         vitals.part("reporting to the operator"),
+        vitals.part("hearing other replicas"),
     );
     tokio::spawn(async move {
         let _keeping = keeping;
@@ -122,6 +131,10 @@ pub async fn start(flags: &Flags, drain: Drain, vitals: &Vitals) -> Result<Contr
             Ok(columns) => Arc::new(columns),
             Err(error) => return tracing::error!(%error, "no way to the operator; the door stays shut"),
         };
+        let peers = match ear.open(&place.connection, &credential, hearing) {
+            Ok(peers) => Arc::new(peers),
+            Err(error) => return tracing::error!(%error, "no way to other replicas; the door stays shut"),
+        };
         let reports = reporter.run(operator_url, credential.clone());
         tokio::spawn(async move {
             let _reporting = reporting;
@@ -135,6 +148,7 @@ pub async fn start(flags: &Flags, drain: Drain, vitals: &Vitals) -> Result<Contr
             identities,
             requests,
             columns,
+            peers,
             sessions,
             drain,
             wanted,

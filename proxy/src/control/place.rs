@@ -1,5 +1,7 @@
 //! Which Connection this process serves, and as which Pod.
 
+use std::net::{IpAddr, SocketAddr};
+
 use sallyport_audit::record::{ObjectRef, PodRef};
 use sallyport_runtime::workload::Enrollment;
 
@@ -26,6 +28,12 @@ pub struct Flags {
     /// Public keys (Ed25519, 32 bytes, base64) by which the operator signs policy; several while a key changes.
     #[arg(long, env = "SALLYPORT_CARRIER_KEYS", value_delimiter = ',')]
     pub carrier_keys: Vec<String>,
+    /// Address of this Pod, which is not told of the cancels that it does not know itself.
+    #[arg(long, env = "SALLYPORT_POD_IP")]
+    pub pod_ip: Option<IpAddr>,
+    /// Where other replicas of the door are heard. All of them listen on the same port.
+    #[arg(long, env = "SALLYPORT_PEER_ADDRESS", default_value = "0.0.0.0:7446")]
+    pub peer_address: SocketAddr,
     /// Where the workload certificate comes from.
     #[command(flatten)]
     pub enrollment: Enrollment,

@@ -342,6 +342,8 @@ fn flags_that_are_missing_are_named() {
             connection_uid: "uid".into(),
             pod_name: "pod".into(),
             pod_uid: "pod-uid".into(),
+            pod_ip: None,
+            peer_address: "127.0.0.1:0".parse().unwrap(),
             carrier_keys: vec!["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".into()],
             enrollment: sallyport_runtime::workload::Enrollment {
                 operator_url: String::new(),

@@ -151,6 +151,7 @@ impl Shared<'_> {
             verifier: Arc::new(identities),
             approvals: Arc::new(NoCluster),
             columns: Arc::new(ThisProcess),
+            peers: Arc::new(ThisProcess),
             evidence,
             sessions: Sessions::default(),
             drain: self.drain.clone(),

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::frame::Body;
 use super::startup::{CancelKey, Minor};
 
 /// Cancels that this process looks up in a second. They come in clear and from anybody.
 const PER_SECOND: u32 = 200;
+/// Those among them of which other replicas are told: each costs a handshake with every one of them.
+const UNKNOWN_PER_SECOND: u32 = 50;
 
 /// Sessions of this process, by the key that each client was given. Cloning shares them.
 #[derive(Clone, Default)]
@@ -20,8 +23,28 @@ pub struct Cancels {
 #[derive(Default)]
 struct Table {
     sessions: HashMap<CancelKey, watch::Sender<u64>>,
+    clients: Rate,
+    unknown: Rate,
+    /// Of their own: a flood at another replica must not keep this one's clients from cancelling.
+    peers: Rate,
+}
+
+/// How many cancels came in the present second.
+#[derive(Default)]
+struct Rate {
     second: Option<Instant>,
-    looked: u32,
+    came: u32,
+}
+
+/// What became of a client's cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// Its session is one of this process, and was told.
+    Here,
+    /// No session of this process has the key: one of another replica may.
+    Unknown,
+    /// More came within this second than are looked up, or than other replicas are told of.
+    TooMany,
 }
 
 /// A session's entry; dropping it takes the key back.
@@ -58,13 +81,27 @@ impl Cancels {
         })
     }
 
-    /// A cancel came. Whether it named a session is nobody's business but the session's.
-    pub fn cancel(&self, key: &CancelKey) {
+    /// A client's cancel came. It is not answered, whether it named a session or not.
+    pub fn cancel(&self, key: &CancelKey) -> Looked {
         let mut table = self.lock();
-        if table.allow()
-            && let Some(session) = table.sessions.get(key)
-        {
-            session.send_modify(|count| *count += 1);
+        if !table.clients.allow(PER_SECOND) {
+            return Looked::TooMany;
+        }
+        match table.tell(key) {
+            Looked::Unknown if !table.unknown.allow(UNKNOWN_PER_SECOND) => Looked::TooMany,
+            looked => looked,
+        }
+    }
+
+    /// A cancel came that another replica does not know. If it is not known here either it goes no further: replicas that
+    /// pass on what they hear would never end.
+    pub fn heard(&self, key: &[u8]) {
+        let Ok(key) = CancelKey::read(Body::new(key)) else {
+            return;
+        };
+        let mut table = self.lock();
+        if table.peers.allow(PER_SECOND) {
+            table.tell(&key);
         }
     }
 
@@ -74,16 +111,26 @@ impl Cancels {
 }
 
 impl Table {
-    fn allow(&mut self) -> bool {
+    fn tell(&self, key: &CancelKey) -> Looked {
+        let Some(session) = self.sessions.get(key) else {
+            return Looked::Unknown;
+        };
+        session.send_modify(|count| *count += 1);
+        Looked::Here
+    }
+}
+
+impl Rate {
+    fn allow(&mut self, most: u32) -> bool {
         let fresh = self
             .second
             .is_none_or(|second| second.elapsed() >= Duration::from_secs(1));
         if fresh {
             self.second = Some(Instant::now());
-            self.looked = 0;
+            self.came = 0;
         }
-        self.looked += 1;
-        self.looked <= PER_SECOND
+        self.came += 1;
+        self.came <= most
     }
 }
 
@@ -113,12 +160,16 @@ mod tests {
         let one = cancels.enter(7, Minor::V0).unwrap();
         let two = cancels.enter(7, Minor::V2).unwrap();
         assert_eq!((one.key().secret.len(), two.key().secret.len()), (4, 32));
-        cancels.cancel(one.key());
+        assert_eq!(cancels.cancel(one.key()), Looked::Here);
         assert_eq!((*one.asked.borrow(), *two.asked.borrow()), (1, 0));
-        cancels.cancel(&CancelKey {
+        cancels.heard(&two.key().to_bytes());
+        cancels.heard(&two.key().to_bytes()[..7]);
+        assert_eq!((*one.asked.borrow(), *two.asked.borrow()), (1, 1));
+        let stranger = CancelKey {
             pid: 7,
-            secret: vec![0; 4],
-        });
+            secret: vec![0; 3],
+        };
+        assert_eq!(cancels.cancel(&stranger), Looked::Unknown);
         drop(one);
         assert_eq!(cancels.lock().sessions.len(), 1);
     }
@@ -127,9 +178,28 @@ mod tests {
     fn a_flood_is_not_looked_up() {
         let cancels = Cancels::default();
         let one = cancels.enter(7, Minor::V0).unwrap();
+        let most = u64::from(PER_SECOND) + 1;
         for _ in 0..PER_SECOND * 3 {
-            cancels.cancel(one.key());
+            cancels.heard(&one.key().to_bytes());
         }
-        assert!(*one.asked.borrow() <= u64::from(PER_SECOND) + 1);
+        let heard = *one.asked.borrow();
+        assert!(heard <= most, "{heard}");
+        let stranger = CancelKey {
+            pid: 7,
+            secret: vec![0; 3],
+        };
+        let told = (0..PER_SECOND / 2).filter(|_| cancels.cancel(&stranger) == Looked::Unknown);
+        assert!(told.count() <= UNKNOWN_PER_SECOND as usize + 1);
+        assert_eq!(
+            cancels.cancel(one.key()),
+            Looked::Here,
+            "clients have a rate of their own"
+        );
+        let all: Vec<_> = (0..PER_SECOND * 3).map(|_| cancels.cancel(one.key())).collect();
+        assert!(
+            all.contains(&Looked::TooMany),
+            "what was not looked up is not for other replicas"
+        );
+        assert!(*one.asked.borrow() - heard <= most + 1);
     }
 }

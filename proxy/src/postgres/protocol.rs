@@ -1,5 +1,6 @@
 //! PostgreSQL as one of the protocols of a door.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pgwire::messages::response::{ReadyForQuery, TransactionStatus};
@@ -11,17 +12,18 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::auth;
-use super::cancel::{Cancellable, Cancels};
+use super::cancel::{Cancellable, Cancels, Looked};
 use super::catalog::Catalogs;
 use super::conversation::{Beginning, Conversation};
 use super::dial::{self, Asking, DialError, Reached};
 use super::errors::{Said, sqlstate};
 use super::frame;
 use super::settings::Login;
-use super::startup::{self, ALPN, First, Minor, Opening, Startup, StartupError};
+use super::startup::{self, ALPN, CancelKey, First, Minor, Opening, Startup, StartupError};
 use super::wire::Wire;
-use crate::door::{Door, Open, Secret};
+use crate::door::{Door, Open, Rules, Secret};
 use crate::metrics;
+use crate::peers::Hear;
 use crate::session::{Permit, Protocol, Session, Target, Turned};
 
 /// The newest minor version that is spoken, as NegotiateProtocolVersion states it.
@@ -71,6 +73,13 @@ impl Shared {
             catalogs: Catalogs::new(runtime),
         }
     }
+
+    /// Takes the cancels that other replicas do not know.
+    #[must_use]
+    pub fn hear(&self) -> Hear {
+        let cancels = self.cancels.clone();
+        Arc::new(move |key| cancels.heard(key))
+    }
 }
 
 // === impl Postgres ===
@@ -89,7 +98,7 @@ impl Postgres {
             Ok(Opening::Tls) => false,
             Ok(Opening::DirectTls) => true,
             Ok(Opening::Cancel(key)) => {
-                self.shared.cancels.cancel(&key);
+                self.cancel(&key).await;
                 return Ok(None);
             }
             Err(error) => {
@@ -127,7 +136,7 @@ impl Postgres {
                 Ok(Some(Client { wire, startup }))
             }
             Ok(First::Cancel(key)) => {
-                self.shared.cancels.cancel(&key);
+                self.cancel(&key).await;
                 Ok(None)
             }
             Err(error) => {
@@ -135,6 +144,18 @@ impl Postgres {
                 Err(turned(&error))
             }
         }
+    }
+
+    /// Cancels here, or else at the other replicas. The connection stays open meanwhile: a client that waits for its end
+    /// sends nothing that this cancel could hit.
+    async fn cancel(&self, key: &CancelKey) {
+        if self.shared.cancels.cancel(key) == Looked::Unknown && self.is_replicated() {
+            self.door.peers.cancel(key.to_bytes()).await;
+        }
+    }
+
+    fn is_replicated(&self) -> bool {
+        matches!(&*self.door.rules.borrow(), Rules::Open(open) if open.spec.proxy.replicas > 1)
     }
 }
 

@@ -113,7 +113,7 @@ pub async fn open(stream: &mut TcpStream) -> Result<Opening, StartupError> {
                 refused_gss = true;
                 stream.write_all(b"N").await?;
             }
-            CANCEL => return Ok(Opening::Cancel(cancel(body)?)),
+            CANCEL => return Ok(Opening::Cancel(CancelKey::read(body)?)),
             code if code >> 16 == 3 => {
                 let words = "this door speaks TLS only";
                 let said = Said::fatal(sqlstate::BAD_LOGIN, words)
@@ -141,7 +141,7 @@ pub async fn first(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Result
 pub fn read(packet: &[u8]) -> Result<First, StartupError> {
     let mut body = Body::new(packet);
     match body.u32()? {
-        CANCEL => Ok(First::Cancel(cancel(body)?)),
+        CANCEL => Ok(First::Cancel(CancelKey::read(body)?)),
         code if code >> 16 == 3 => {
             let (minor, negotiate) = match code & 0xffff {
                 0 => (Minor::V0, false),
@@ -174,19 +174,6 @@ fn unknown(code: u32) -> StartupError {
     }
 }
 
-fn cancel(mut body: Body<'_>) -> Result<CancelKey, StartupError> {
-    let pid = body.i32()?;
-    let secret = body.rest();
-    if (4..=256).contains(&secret.len()) {
-        Ok(CancelKey {
-            pid,
-            secret: secret.to_vec(),
-        })
-    } else {
-        Err(StartupError::Malformed)
-    }
-}
-
 /// One packet without its length, read exactly.
 async fn packet(stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, StartupError> {
     let length = stream.read_u32().await? as usize;
@@ -214,6 +201,30 @@ impl From<Said> for StartupError {
 }
 
 // === impl CancelKey ===
+
+impl CancelKey {
+    /// Reads a key as a CancelRequest carries it.
+    ///
+    /// # Errors
+    /// When its secret has no sane length.
+    pub(super) fn read(mut body: Body<'_>) -> Result<Self, StartupError> {
+        let pid = body.i32()?;
+        let secret = body.rest();
+        if (4..=256).contains(&secret.len()) {
+            Ok(Self {
+                pid,
+                secret: secret.to_vec(),
+            })
+        } else {
+            Err(StartupError::Malformed)
+        }
+    }
+
+    /// The key as a CancelRequest carries it.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        [&self.pid.to_be_bytes()[..], &self.secret].concat()
+    }
+}
 
 impl std::fmt::Debug for CancelKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

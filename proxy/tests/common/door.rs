@@ -18,17 +18,21 @@ use sallyport_policy::carrier::Carrier;
 use sallyport_policy::columns::ByRule;
 use sallyport_policy::mask::HashKeys;
 use sallyport_proxy::door::{
-    Approvals, Credential, Door, Identity, LoginRefused, Open, Rules, Secret, Sessions, TargetTrust, Verifier,
+    Approvals, Credential as TargetCredential, Door, Identity, LoginRefused, Open, Rules, Secret, Sessions,
+    TargetTrust, Verifier,
 };
 use sallyport_proxy::drain::Drain;
 use sallyport_proxy::listener::{Entrance, Shared as Listening, serve};
+use sallyport_proxy::peers::{self, Hear, Way, hear};
 use sallyport_proxy::postgres::{Postgres as Protocol, Shared};
 use sallyport_recorder::client::{Durability, Evidence, Limits};
 use sallyport_recorder::log::disk::Folder;
 use sallyport_recorder::log::{Config, Log};
 use sallyport_recorder::metrics::LogMetrics;
 use sallyport_runtime::vitals::Vitals;
+use sallyport_runtime::workload::Credential;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
@@ -36,6 +40,7 @@ use super::approvals::People;
 use super::columns::Replicas;
 use super::eventually;
 use super::postgres::{PASSWORD, Postgres, ROLE};
+use super::replicas::Others;
 
 /// A door, its recorder, and what tests turn.
 pub struct TestDoor {
@@ -49,6 +54,8 @@ pub struct TestDoor {
     pub people: People,
     /// What other replicas say to columns that stay protected.
     pub replicas: Replicas,
+    /// Other replicas, for cancels.
+    pub others: Others,
     /// What is enforced.
     pub rules: watch::Sender<Rules>,
     /// Ends it.
@@ -57,9 +64,10 @@ pub struct TestDoor {
     pub tls: Arc<ArcSwap<Option<Arc<rustls::ServerConfig>>>>,
     /// Its sessions.
     pub sessions: TaskTracker,
+    heard: Hear,
     log: Log,
     server: Arc<Postgres>,
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
     _directory: tempfile::TempDir,
     _doors: watch::Sender<Option<Door>>,
 }
@@ -240,7 +248,7 @@ impl Given {
             spec: carrier.connection.spec,
             policy: Arc::new(policy),
             mask_command_text: self.masked_records,
-            credential: Some(Arc::new(Credential {
+            credential: Some(Arc::new(TargetCredential {
                 username: ROLE.into(),
                 password: Secret::new(PASSWORD.into()),
             })),
@@ -332,13 +340,14 @@ impl TestDoor {
         let (people, drain) = (People::default(), Drain::default());
         let tls = Arc::new(ArcSwap::from_pointee(Some(Arc::new(tls))));
         let sessions = TaskTracker::new();
-        let replicas = Replicas::default();
+        let (replicas, others) = (Replicas::default(), Others::default());
         let door = Door {
             rules: listening,
             tls: Arc::clone(&tls),
             verifier,
             approvals: approvals(&people),
             columns: Arc::new(replicas.clone()),
+            peers: Arc::new(others.clone()),
             evidence,
             sessions: Sessions::default(),
             drain: drain.clone(),
@@ -352,6 +361,7 @@ impl TestDoor {
             vitals: Vitals::default(),
         };
         let shared = Shared::new(runtime.handle().clone());
+        let heard = shared.hear();
         let make = move |door: &Door| Protocol::new(door.clone(), shared.clone());
         let _threads = serve(&[Entrance { address, doors }], 1, &listening, make).unwrap();
         Self {
@@ -360,16 +370,38 @@ impl TestDoor {
             database,
             people,
             replicas,
+            others,
             rules,
             drain,
             tls,
             sessions,
+            heard,
             log,
             server,
-            _runtime: runtime,
+            runtime,
             _directory: directory,
             _doors: keep,
         }
+    }
+
+    /// Hears other replicas under this certificate; gives the port.
+    pub fn hears(&self, credential: &Credential) -> u16 {
+        let listener = self.runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let hearing = hear(listener, credential, &bank(), Arc::clone(&self.heard)).unwrap();
+        self.runtime.spawn(hearing);
+        port
+    }
+
+    /// Tells the replica that hears on a port of what it does not know itself.
+    pub fn tells(&self, credential: &Credential, port: u16) {
+        let way = Way {
+            host: "127.0.0.1".into(),
+            port,
+            own: None,
+        };
+        let others = peers::Replicas::new(credential, &bank(), way, self.runtime.handle().clone()).unwrap();
+        self.others.are(Arc::new(others));
     }
 
     /// The server behind it, for another door.

@@ -9,6 +9,7 @@ pub mod columns;
 pub mod door;
 pub mod postgres;
 pub mod psql;
+pub mod replicas;
 pub mod wire;
 
 use std::time::{Duration, Instant};

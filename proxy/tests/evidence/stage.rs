@@ -11,14 +11,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use clap::Parser;
-use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
-};
 use sallyport_audit::note::VerifierKey;
 use sallyport_audit::record::{PodRef, Record};
 use sallyport_audit::store::Dir;
 use sallyport_audit::verify::{Report, Trust, verify};
-use sallyport_proxy::door::{Door, Sessions};
+use sallyport_proxy::door::{Door, Sessions, ThisProcess};
 use sallyport_proxy::drain::Drain;
 use sallyport_proxy::listener::{Entrance, Shared as Listening, serve};
 use sallyport_proxy::postgres::{Postgres as Protocol, Shared};
@@ -36,6 +33,7 @@ use crate::common::columns::Replicas;
 use crate::common::door::{Given, Names, bank, certificate, free_port};
 use crate::common::eventually;
 use crate::common::postgres::Postgres;
+use crate::common::replicas::Authority;
 
 /// Which process this binary is to be.
 const ROLE: &str = "SALLYPORT_TEST_ROLE";
@@ -277,22 +275,14 @@ fn workload(name: &str, pod: &str) -> Workload {
 
 /// A workload CA and the certificates of door and recorder, in files.
 fn pki(directory: &Path) {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    std::fs::write(directory.join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
-    let issuer = Issuer::new(params, key);
+    let authority = Authority::new();
+    std::fs::write(directory.join("ca.pem"), &authority.ca).unwrap();
     let door = PeerIdentity::Connection(workload("bank", POD));
     let recorder = PeerIdentity::Sink(workload("evidence", "recorder-evidence-0"));
     for (file, identity) in [("door", door), ("recorder", recorder)] {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.subject_alt_names = vec![SanType::URI(identity.to_string().try_into().unwrap())];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        let certificate = params.signed_by(&key, &issuer).unwrap().pem();
+        let (certificate, key) = authority.issue(&identity);
         std::fs::write(directory.join(format!("{file}.crt")), certificate).unwrap();
-        std::fs::write(directory.join(format!("{file}.key")), key.serialize_pem()).unwrap();
+        std::fs::write(directory.join(format!("{file}.key")), key).unwrap();
     }
 }
 
@@ -380,6 +370,7 @@ async fn door() {
         verifier: Arc::new(Names),
         approvals: Arc::new(People::default()),
         columns: Arc::new(Replicas::default()),
+        peers: Arc::new(ThisProcess),
         evidence: evidence.clone(),
         sessions: Sessions::default(),
         drain: drain.clone(),

@@ -11,7 +11,7 @@ use super::common::wire::{Client, tags, tls};
 use sallyport_proxy::postgres::frame::put_cstr;
 
 /// A CancelRequest.
-fn request(pid: i32, secret: &[u8]) -> Vec<u8> {
+pub fn request(pid: i32, secret: &[u8]) -> Vec<u8> {
     let length = u32::try_from(12 + secret.len()).unwrap();
     [
         &length.to_be_bytes()[..],
@@ -22,14 +22,16 @@ fn request(pid: i32, secret: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-fn plain(door: &TestDoor, request: &[u8]) {
+/// Sends bytes in clear, and waits for the end that answers a cancel.
+pub fn plain(door: &TestDoor, request: &[u8]) {
     let mut stream = TcpStream::connect(door.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.write_all(request).unwrap();
     assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0, "a cancel is not answered");
 }
 
-fn sleeping(door: &TestDoor, pid: i32) {
+/// Waits until a backend sleeps.
+pub fn sleeping(door: &TestDoor, pid: i32) {
     let query = format!("select 1 from pg_stat_activity where pid = {pid} and wait_event = 'PgSleep'");
     eventually("the command to run", || (door.direct(&query) == "1").then_some(()));
 }

@@ -18,6 +18,7 @@ mod fake;
 mod large;
 mod logins;
 mod pipelines;
+mod replicas;
 mod strangers;
 mod targets;
 

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use sallyport_crds::names;
 
-use super::{DOOR_PORT, metadata, selector};
+use super::{DOOR_PORT, PEER_PORT, metadata, selector};
 use crate::connection::plan::Plan;
 use crate::settings::Settings;
 use crate::shared::{labels, pods};
@@ -75,6 +75,7 @@ fn container(plan: &Plan, settings: &Settings) -> Container {
         ports: Some(vec![
             pods::port("door", DOOR_PORT),
             pods::port("admin", pods::ADMIN_PORT),
+            pods::port("peers", PEER_PORT),
         ]),
         resources: Some(
             plan.spec

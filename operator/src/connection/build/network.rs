@@ -5,7 +5,7 @@ use k8s_openapi::api::networking::v1::{
 };
 use sallyport_crds::names;
 
-use super::{DOOR_PORT, metadata, selector};
+use super::{DOOR_PORT, PEER_PORT, metadata, selector};
 use crate::connection::plan::Plan;
 use crate::settings::Settings;
 use crate::shared::network::{addresses, admin_from, api_server, dns, operator, pods_in, port};
@@ -23,6 +23,10 @@ pub(super) fn policy(plan: &Plan, settings: &Settings) -> NetworkPolicy {
                     ports: Some(vec![port("TCP", DOOR_PORT)]),
                 },
                 admin_from(settings),
+                NetworkPolicyIngressRule {
+                    from: Some(vec![peers(plan)]),
+                    ports: Some(vec![port("TCP", PEER_PORT)]),
+                },
             ]),
             egress: Some(egress(plan, settings)),
         }),
@@ -49,8 +53,20 @@ fn egress(plan: &Plan, settings: &Settings) -> Vec<NetworkPolicyEgressRule> {
             ports: Some(vec![port("TCP", crate::audit_sink::EVIDENCE_PORT)]),
         },
         NetworkPolicyEgressRule {
+            to: Some(vec![peers(plan)]),
+            ports: Some(vec![port("TCP", PEER_PORT)]),
+        },
+        NetworkPolicyEgressRule {
             to: Some(addresses(given)),
             ports: None,
         },
     ]
+}
+
+/// The other replicas: Pods of the same Connection, in its own namespace.
+fn peers(plan: &Plan) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        pod_selector: Some(selector(plan)),
+        ..NetworkPolicyPeer::default()
+    }
 }

@@ -22,6 +22,7 @@ fn children_of(case: &str) -> String {
     let children = build(&plan, &settings());
     let mut texts = vec![
         golden::yaml(&children.service),
+        golden::yaml(&children.peer_service),
         golden::yaml(&children.service_account),
         golden::yaml(&children.role),
         golden::yaml(&children.role_binding),
@@ -40,6 +41,14 @@ fn a_plain_connection() {
 #[test]
 fn a_connection_with_everything_said() {
     golden::compare("connection/full.children.yaml", &children_of("full"));
+}
+
+#[test]
+fn no_connection_takes_the_name_by_which_anothers_replicas_find_each_other() {
+    let longest = "x".repeat(46);
+    assert!(names::peers(&longest).len() <= 63, "a Service's name is a DNS label");
+    // A Connection's name begins with a letter or digit, so what follows `door-` in its children's names does.
+    assert!(names::peers("bank").starts_with("door--"));
 }
 
 #[test]

@@ -1,0 +1,20 @@
+//! The other replicas of a door, which may hold the session that this one does not know.
+
+use futures::future::BoxFuture;
+
+use super::ThisProcess;
+
+/// The other replicas of the door.
+///
+/// Callable from any runtime.
+pub trait Peers: Send + Sync {
+    /// Tells all of them of a cancel that names no session of this process, by the key that it carries. Ends when they have
+    /// heard it, or soon; whether one of them knew it is not said.
+    fn cancel(&self, key: Vec<u8>) -> BoxFuture<'static, ()>;
+}
+
+impl Peers for ThisProcess {
+    fn cancel(&self, _: Vec<u8>) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}

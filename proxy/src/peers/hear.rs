@@ -1,0 +1,65 @@
+//! Hearing other replicas.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sallyport_audit::record::ObjectRef;
+use sallyport_runtime::tls::TlsError;
+use sallyport_runtime::workload::Credential;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use super::frame::{self, FrameError};
+use super::{PATIENCE, of};
+
+/// Replicas that are heard at one time; more are closed at once.
+const AT_ONCE: usize = 64;
+/// After an accept that failed, most likely for want of descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Looks a cancel up by the key that it carries. It must not tell other replicas.
+pub type Hear = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
+/// Hears replicas of `connection` for as long as the returned future is polled. A drain ends nothing here: while a door
+/// drains its sessions can be cancelled through other replicas alone.
+///
+/// # Errors
+/// When TLS cannot be configured.
+pub fn hear(
+    listener: TcpListener,
+    credential: &Credential,
+    connection: &ObjectRef,
+    heard: Hear,
+) -> Result<impl Future<Output = ()> + Send + use<>, TlsError> {
+    let acceptor = TlsAcceptor::from(credential.server_config(of(connection), &[])?);
+    let slots = Arc::new(Semaphore::new(AT_ONCE));
+    Ok(async move {
+        loop {
+            let Ok((stream, peer)) = listener.accept().await else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
+            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+                tracing::warn!(%peer, "too many replicas at once; closed");
+                continue;
+            };
+            let (acceptor, heard) = (acceptor.clone(), Arc::clone(&heard));
+            tokio::spawn(async move {
+                match tokio::time::timeout(PATIENCE, one(stream, &acceptor, &heard)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::warn!(%peer, %error, "no cancel of another replica"),
+                    Err(_) => tracing::warn!(%peer, "another replica's cancel took too long"),
+                }
+                drop(slot);
+            });
+        }
+    })
+}
+
+async fn one(stream: TcpStream, acceptor: &TlsAcceptor, heard: &Hear) -> Result<(), FrameError> {
+    let mut tls = acceptor.accept(stream).await?;
+    let key = frame::read(&mut tls).await?;
+    heard(&key);
+    frame::answer(&mut tls).await
+}
