@@ -10,11 +10,11 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::client::{ask_directly, psql};
-use crate::demo::{ALICE, DOORS, Demo};
+use crate::demo::{ALICE, Demo};
 use crate::narrator::Narrator;
 use crate::run::{Running, wait_until};
 
-use super::{SETTLE, Skipped};
+use super::{SETTLE, pods};
 
 const SLEEP: &str = "SELECT pg_sleep(45)";
 
@@ -25,9 +25,6 @@ struct Ways {
 }
 
 pub(super) fn cancel_elsewhere(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
-    if !demo.variable("SALLYPORT_FOREIGN").is_empty() {
-        bail!(Skipped("Pods cannot be reached from here by their addresses"));
-    }
     let addresses = addresses(demo)?;
     let [one, another, ..] = addresses.as_slice() else {
         bail!("two replicas are needed, there are {addresses:?}");
@@ -55,26 +52,10 @@ pub(super) fn cancel_elsewhere(demo: &Demo, narrator: &mut Narrator) -> Result<(
     )
 }
 
-/// Where the door's replicas listen, those that are on their way out left aside.
+/// Where the door's replicas listen.
 fn addresses(demo: &Demo) -> Result<Vec<SocketAddr>> {
-    let pods = demo.admin(&[
-        "-n",
-        DOORS,
-        "get",
-        "pods",
-        "-l",
-        "app.kubernetes.io/component=door,sallyport.dev/connection=bank",
-        "-o",
-        "jsonpath={range .items[*]}{.status.podIP} {.metadata.deletionTimestamp}{\"\\n\"}{end}",
-    ])?;
-    let staying = pods
-        .stdout
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .filter(|(_, leaving)| leaving.is_empty());
-    staying
-        .map(|(address, _)| Ok(SocketAddr::new(address.parse()?, 5432)))
-        .collect()
+    let pods = pods::of_door(demo)?.into_iter();
+    pods.map(|pod| Ok(SocketAddr::new(pod.address.parse()?, 5432))).collect()
 }
 
 // === impl Ways ===
