@@ -1,7 +1,9 @@
 //! Sockets to sessions: one thread, one runtime and one listening socket for each processor.
 //!
-//! A session lives on the thread that accepted it, so the data path shares nothing between threads but what the door's
-//! handles share. The kernel spreads connections over the sockets (SO_REUSEPORT).
+//! A session lives on one thread, so the data path shares nothing between threads but what the door's handles share. The
+//! kernel spreads connections over the sockets (SO_REUSEPORT), and whichever thread takes one hands it to the idlest.
+
+mod crew;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +13,8 @@ use sallyport_audit::record::Refusal;
 use sallyport_runtime::vitals::{Part, Vitals};
 use socket2::{Domain, Protocol as Transport, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::door::Door;
 use crate::metrics;
 use crate::session::{self, Protocol, Turned};
+use crew::{Arrival, Crew};
 
 /// Connections that the kernel may keep waiting on one socket.
 const BACKLOG: i32 = 1_024;
@@ -65,13 +69,14 @@ where
         .iter()
         .map(|entrance| alone(entrance.address))
         .collect::<std::io::Result<_>>()?;
-    for number in 0..threads {
+    let (crew, inboxes) = Crew::of(threads);
+    for (number, inbox) in inboxes.into_iter().enumerate() {
         // Every socket is bound before any thread serves: an address that is taken ends the program, not a thread.
         let sockets = entrances.iter().zip(&addresses);
         let sockets = sockets.map(|(entrance, address)| Ok((bind(*address)?, entrance.doors.clone())));
         let sockets: Vec<_> = sockets.collect::<std::io::Result<_>>()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (shared, make) = (shared.clone(), make.clone());
+        let (shared, make, crew) = (shared.clone(), make.clone(), crew.clone());
         let thread = std::thread::Builder::new().name(format!("sessions-{number}"));
         // Not joined: what does not end in time ends with the process, and the recorder writes its end.
         thread.spawn(move || {
@@ -81,8 +86,9 @@ where
             let sessions = LocalSet::new();
             for (socket, doors) in sockets {
                 let part = shared.vitals.part("accepting connections");
-                sessions.spawn_local(accept(socket, doors, shared.clone(), make.clone(), part));
+                sessions.spawn_local(accept(socket, doors, shared.clone(), crew.clone(), part));
             }
+            sessions.spawn_local(seat(inbox, shared, make));
             // Ends when every task of this thread has ended.
             runtime.block_on(sessions);
         })?;
@@ -90,16 +96,14 @@ where
     Ok(addresses)
 }
 
-async fn accept<P, F>(
+/// Takes connections, and has the idlest thread serve each.
+async fn accept(
     socket: std::net::TcpListener,
     doors: watch::Receiver<Option<Door>>,
     shared: Shared,
-    make: F,
+    crew: Crew,
     part: Part,
-) where
-    P: Protocol + 'static,
-    F: Fn(&Door) -> P + Clone + Send + 'static,
-{
+) {
     let listener = match TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a socket cannot be served"),
@@ -126,8 +130,27 @@ async fn accept<P, F>(
             continue;
         };
         prepare(&stream);
-        let protocol = make(&door);
-        tokio::task::spawn_local(shared.sessions.track_future(one(protocol, door, stream, peer, slot)));
+        if let (Some(seat), Ok(stream)) = (crew.seat(), stream.into_std()) {
+            seat.take(stream, peer, door, slot);
+        }
+    }
+}
+
+/// Serves the connections that this thread is handed.
+async fn seat<P, F>(mut inbox: UnboundedReceiver<Arrival>, shared: Shared, make: F)
+where
+    P: Protocol + 'static,
+    F: Fn(&Door) -> P,
+{
+    loop {
+        let arrival = tokio::select! {
+            biased;
+            arrival = inbox.recv() => arrival,
+            () = shared.drain.cancelled() => return,
+        };
+        let Some(arrival) = arrival else { return };
+        let protocol = make(&arrival.door);
+        tokio::task::spawn_local(shared.sessions.track_future(one(protocol, arrival)));
     }
 }
 
@@ -154,9 +177,19 @@ impl Crowd {
     }
 }
 
-async fn one<P: Protocol>(protocol: P, door: Door, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
-    session::run(&protocol, &door, stream, peer).await;
-    drop(slot);
+async fn one<P: Protocol>(protocol: P, arrival: Arrival) {
+    let Arrival {
+        stream,
+        peer,
+        door,
+        slot,
+        seat,
+    } = arrival;
+    match TcpStream::from_std(stream) {
+        Ok(stream) => session::run(&protocol, &door, stream, peer).await,
+        Err(error) => tracing::warn!(%error, "a connection cannot be served"),
+    }
+    drop((slot, seat));
 }
 
 fn prepare(stream: &TcpStream) {

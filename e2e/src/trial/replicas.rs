@@ -55,7 +55,8 @@ pub(super) fn cancel_elsewhere(demo: &Demo, narrator: &mut Narrator) -> Result<(
 /// Where the door's replicas listen.
 fn addresses(demo: &Demo) -> Result<Vec<SocketAddr>> {
     let pods = pods::of_door(demo)?.into_iter();
-    pods.map(|pod| Ok(SocketAddr::new(pod.address.parse()?, 5432))).collect()
+    pods.map(|pod| Ok(SocketAddr::new(pod.address.parse()?, 5432)))
+        .collect()
 }
 
 // === impl Ways ===

@@ -53,8 +53,8 @@ pub struct Context<'a> {
     pub in_transaction: bool,
     /// The moment, in seconds since 1970.
     pub at: i64,
-    /// What the session understood before.
-    pub remembered: &'a Remembered,
+    /// What the session understood before; `None` for a text that will hardly come again as it is.
+    pub remembered: Option<&'a Remembered>,
 }
 
 /// A unit, understood.

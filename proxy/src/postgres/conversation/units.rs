@@ -320,7 +320,7 @@ impl Conversation {
             unsettled: self.is_unsettled(),
             in_transaction: self.state.transaction != Transaction::Idle || self.state.unsynced,
             at: Time::now().unix_micros().div_euclid(1_000_000),
-            remembered: &self.remembered,
+            remembered: matches!(unit, Unit::Pipeline(..)).then_some(&self.remembered),
         };
         let names = &mut self.state.names;
         let plan = match unit {

@@ -11,7 +11,6 @@ use sallyport_policy::catalog::SearchPath;
 use sallyport_policy::mask::Masker;
 use sallyport_policy::sql::Script;
 
-use super::unfold::Unfolding;
 use super::{Context, Understood};
 use crate::postgres::catalog::Known;
 use crate::postgres::names::Stated;
@@ -46,11 +45,11 @@ impl Remembered {
         Some(understood)
     }
 
-    /// Remembers a statement, unless what it means hangs on what came before it, or on names of the session.
-    pub(super) fn keep(&self, context: &Context<'_>, stated: &Stated, before: &Unfolding, understood: &Understood) {
+    /// Remembers a statement, unless what it means hangs on names of the session.
+    pub(super) fn keep(&self, context: &Context<'_>, stated: &Stated, understood: &Understood) {
         let mut readings = stated.readings();
         let names_others = readings.any(|statement| !(statement.executes.is_empty() && statement.cursors.is_empty()));
-        if names_others || !before.is_nothing() {
+        if names_others {
             return;
         }
         let mut all = self.0.borrow_mut();

@@ -35,14 +35,14 @@ pub struct Understood {
 
 /// Understands one statement. `before`: what earlier statements of the same unit change.
 pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, before: &Unfolding) -> Understood {
-    if before.is_nothing()
-        && let Some(understood) = context.remembered.find(context, stated)
-    {
-        return understood;
-    }
-    let understood = understand_anew(context, names, stated, before);
-    context.remembered.keep(context, stated, before, &understood);
-    understood
+    let Some(remembered) = context.remembered.filter(|_| before.is_nothing()) else {
+        return understand_anew(context, names, stated, before);
+    };
+    remembered.find(context, stated).unwrap_or_else(|| {
+        let understood = understand_anew(context, names, stated, before);
+        remembered.keep(context, stated, &understood);
+        understood
+    })
 }
 
 fn understand_anew(context: &Context<'_>, names: &Names, stated: &Stated, before: &Unfolding) -> Understood {
