@@ -11,6 +11,7 @@ mod identity;
 mod life;
 mod load;
 mod process;
+mod recorder;
 mod rule;
 mod scrape;
 mod second_person;
@@ -37,7 +38,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 22] = [
+const TRIALS: [(&str, Trial); 23] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -55,6 +56,7 @@ const TRIALS: [(&str, Trial); 22] = [
     ("the target is away: said in words, then back", fault::target_away),
     ("the credential is away: nobody gets in", fault::credential_away),
     ("the recorder is away: nothing runs unrecorded", fault::recorder_away),
+    ("the recorder stays away: the Connection says so", recorder::stays_away),
     ("a door is killed: one end record for each session", fault::door_killed),
     ("Prometheus scrapes all three programs", scrape::scraped),
     ("the operator's leader is killed", cluster::leader_killed),

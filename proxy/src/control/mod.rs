@@ -5,12 +5,12 @@
 //! to recorders), `report` (what the operator hears), `columns` (what it keeps),
 //! [`Status`] (how the door stands).
 
+mod away;
 mod columns;
 mod contact;
 pub(crate) mod evidence;
 mod guard;
 mod keeper;
-mod keyless;
 mod lack;
 pub(crate) mod materials;
 pub mod metrics;
