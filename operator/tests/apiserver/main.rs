@@ -9,6 +9,7 @@
 mod many;
 mod scenes;
 mod stage;
+mod volumes;
 
 use anyhow::Result;
 use stage::Stage;
@@ -25,6 +26,7 @@ fn a_life_of_an_installation() -> Result<()> {
     scenes::a_bad_object_stops_no_other(&stage)?;
     scenes::older_definitions_hold_what_was_accepted(&stage)?;
     scenes::a_volume_grows_by_its_claim(&stage)?;
+    volumes::a_volume_that_goes_with_its_claim_is_told(&stage)?;
     scenes::an_api_server_that_was_away_is_seen_again(&stage)?;
     scenes::another_leads_when_the_first_is_killed(&mut stage)?;
     scenes::a_guard_that_is_weakened_is_noticed(&stage)?;
