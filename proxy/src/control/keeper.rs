@@ -368,3 +368,6 @@ fn raw(map: ConfigMap) -> Raw {
         bytes,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@
 //! to recorders), `report` (what the operator hears), `columns` (what it keeps),
 //! [`Status`] (how the door stands).
 
+#[cfg(test)]
+pub(crate) mod apiserver;
 mod away;
 mod columns;
 mod contact;
