@@ -6,6 +6,7 @@
     reason = "JSON that is not as expected fails the test, as it should"
 )]
 
+mod deleting;
 mod many;
 mod scenes;
 mod stage;
@@ -32,6 +33,7 @@ fn a_life_of_an_installation() -> Result<()> {
     scenes::a_guard_that_is_weakened_is_noticed(&stage)?;
     scenes::a_namespace_that_is_withdrawn_keeps_evidence_alone(&stage)?;
     scenes::deleting_leaves_nothing_but_evidence(&stage)?;
+    deleting::in_any_order(&stage)?;
     scenes::without_admission_nothing_is_approved(&mut stage)
 }
 

@@ -66,7 +66,7 @@ pub struct Stage {
 impl Stage {
     /// Everything but an operator.
     pub fn open() -> Result<Self> {
-        let server = ApiServer::with_controllers(&["garbage-collector-controller"])?;
+        let server = ApiServer::with_controllers(&["garbage-collector-controller", "namespace-controller"])?;
         let stage = Self {
             server,
             operators: Vec::new(),
@@ -75,8 +75,7 @@ impl Stage {
         stage.kubectl(&["apply", "--server-side", "-k", &format!("{CONFIG}/crd")])?;
         stage.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
         stage.kubectl(&["apply", "--server-side", "-k", &format!("{CONFIG}/default")])?;
-        stage.kubectl(&["apply", "--server-side", "-k", &format!("{CONFIG}/namespace")])?;
-        stage.apply(&with_authorities(BROUGHT)?)?;
+        stage.furnish()?;
         fs::write(stage.path("authentication.yaml"), AUTHENTICATION)?;
         fs::write(stage.path("names.yaml"), NAMES)?;
         let token = stage.kubectl(&["-n", "sallyport-system", "create", "token", "sallyport-operator"])?;
@@ -88,6 +87,12 @@ impl Stage {
             format!("{head}token: \"{}\"{tail}", token.trim()),
         )?;
         Ok(stage)
+    }
+
+    /// The namespaces, opted in, and what users bring there beside the samples.
+    pub fn furnish(&self) -> Result<()> {
+        self.kubectl(&["apply", "--server-side", "-k", &format!("{CONFIG}/namespace")])?;
+        self.apply(&with_authorities(BROUGHT)?)
     }
 
     /// Starts an operator, under the operator's own ServiceAccount.
