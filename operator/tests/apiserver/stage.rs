@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use sallyport_e2e_apiserver::ApiServer;
 use serde_json::Value;
 
-/// How long anything may take before the test fails.
-const LIMIT: Duration = Duration::from_secs(60);
+/// How long anything may take before the test fails, unless a scene is about much.
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 pub const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config");
 
@@ -168,14 +168,19 @@ impl Stage {
     }
 
     /// Waits until something holds; on failure the operators' logs are told.
-    pub fn until(&self, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
-        let deadline = Instant::now() + LIMIT;
+    pub fn until(&self, what: &str, holds: impl FnMut() -> Result<bool>) -> Result<()> {
+        self.until_within(LIMIT, what, holds)
+    }
+
+    /// As [`Stage::until`], with another limit.
+    pub fn until_within(&self, limit: Duration, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+        let deadline = Instant::now() + limit;
         while !holds()? {
             if Instant::now() >= deadline {
                 for operator in &self.operators {
                     eprintln!("{}", fs::read_to_string(&operator.log).unwrap_or_default());
                 }
-                bail!("not within {} s: {what}", LIMIT.as_secs());
+                bail!("not within {} s: {what}", limit.as_secs());
             }
             std::thread::sleep(Duration::from_millis(100));
         }
