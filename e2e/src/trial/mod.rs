@@ -3,6 +3,7 @@
 //! The story shows the product to a person; a trial tries to break it. Trials are independent: one that fails does not
 //! stop the others, and each begins by waiting until the door is open under the samples.
 
+mod audience;
 mod canary;
 mod cluster;
 mod columns;
@@ -38,13 +39,21 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 23] = [
+const TRIALS: [(&str, Trial); 25] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
     (
         "a ServiceAccount's token opens its own door only",
         identity::service_account,
+    ),
+    (
+        "a person's token is good at the door or at the API server, never both",
+        audience::elsewhere,
+    ),
+    (
+        "an issuer that the admin did not name opens nothing",
+        audience::rogue_issuer,
     ),
     ("a replica that does not answer is not enforcing", rule::silent_replica),
     ("taking a label off shows nothing more", rule::label_taken_off),

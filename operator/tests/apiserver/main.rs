@@ -7,6 +7,7 @@
 )]
 
 mod deleting;
+mod issuers;
 mod many;
 mod scenes;
 mod stage;
@@ -24,6 +25,7 @@ fn a_life_of_an_installation() -> Result<()> {
     scenes::applying_again_changes_nothing(&stage)?;
     scenes::a_restart_writes_nothing(&mut stage)?;
     scenes::losing_a_rule_closes(&stage)?;
+    issuers::none_but_the_admins_count(&stage)?;
     scenes::a_bad_object_stops_no_other(&stage)?;
     scenes::older_definitions_hold_what_was_accepted(&stage)?;
     scenes::a_volume_grows_by_its_claim(&stage)?;
