@@ -108,6 +108,8 @@ pub enum Reason {
     SchemaMismatch,
     /// The recorder's volume cannot grow to the size that the sink wants.
     VolumeNotGrown,
+    /// The recorder's volume is not retained: it goes when its claim does.
+    VolumeReclaimedByDelete,
     /// The recorder's checkpoint is consistent with the last one cosigned.
     Consistent,
     /// The recorder's checkpoint is not consistent with the last one cosigned.

@@ -33,6 +33,8 @@ pub const READ_PORT: i32 = 7444;
 
 const RESYNC: Duration = Duration::from_secs(300);
 const SOON: Duration = Duration::from_secs(1);
+/// PersistentVolumes are not watched; one that somebody is to patch is looked at this often.
+const UNRETAINED: Duration = Duration::from_secs(10);
 
 /// Brings recorder and status in line with an AuditSink.
 ///
@@ -45,18 +47,19 @@ pub async fn reconcile(object: Arc<Guarded<AuditSink>>, context: Arc<Context>) -
     }
     let found = dereference::dereference(&object, &context);
     let validated = validate::validate(&found);
-    let mut stuck = None;
+    let mut volume = volume::Faults::default();
     if let Some(plan) = &validated.plan {
         let children = build::build(plan, &context.settings);
         apply(&children, &context).await?;
-        stuck = volume::grow(&context.client, plan).await?;
+        volume = volume::look(&context.client, plan).await?;
     }
     let before = object.0.as_ref().ok().and_then(|sink| sink.status.as_ref());
     let withdrawn = found.access == AccessKind::NotEnabled && before.is_some_and(|before| before.address.is_some());
     if withdrawn {
         withdraw(&found, &context).await?;
     }
-    let written = status::status(&found, &validated, before, stuck, &Time(context.now()));
+    let unretained = volume.reclaimed.is_some();
+    let written = status::status(&found, &validated, before, volume, &Time(context.now()));
     if before != Some(&written.status) {
         shared::status::write::<AuditSink>(&context.client, &*object, &written.status).await?;
         let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
@@ -64,6 +67,8 @@ pub async fn reconcile(object: Arc<Guarded<AuditSink>>, context: Arc<Context>) -
     }
     Ok(Action::requeue(if found.access == AccessKind::NotReadable {
         SOON
+    } else if unretained {
+        UNRETAINED
     } else {
         RESYNC
     }))

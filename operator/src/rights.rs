@@ -42,6 +42,8 @@ pub const CLUSTER: &[Right] = &[
     ),
     // An older definition prunes newer fields in silence: whether the installed ones are ours has to be seen.
     ("apiextensions.k8s.io", &["customresourcedefinitions"], &["get"]),
+    // Evidence outlives its claim only on a volume that is retained: whether it is one has to be seen.
+    ("", &["persistentvolumes"], &["get"]),
     ("events.k8s.io", &["events"], &["create", "patch"]),
 ];
 

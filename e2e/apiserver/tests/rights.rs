@@ -41,6 +41,8 @@ const RIGHTS: &[(&str, &str, &str, &str, bool)] = &[
         "sallyport-system",
         true,
     ),
+    ("operator", "get", "persistentvolumes", "", true),
+    ("operator", "patch", "persistentvolumes", "", false),
     ("operator", "get", "secrets", "default", false),
     ("operator", "get", "secrets", "kube-system", false),
     ("operator", "list", "secrets", "sallyport-system", false),

@@ -3,6 +3,7 @@
 //! The story shows the product to a person; a trial tries to break it. Trials are independent: one that fails does not
 //! stop the others, and each begins by waiting until the door is open under the samples.
 
+mod audience;
 mod canary;
 mod certificate;
 mod cluster;
@@ -15,6 +16,7 @@ mod load;
 mod pods;
 mod process;
 mod replicas;
+mod recorder;
 mod rule;
 mod scrape;
 mod second_person;
@@ -45,13 +47,21 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 26] = [
+const TRIALS: [(&str, Trial); 29] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
     (
         "a ServiceAccount's token opens its own door only",
         identity::service_account,
+    ),
+    (
+        "a person's token is good at the door or at the API server, never both",
+        audience::elsewhere,
+    ),
+    (
+        "an issuer that the admin did not name opens nothing",
+        audience::rogue_issuer,
     ),
     ("a replica that does not answer is not enforcing", rule::silent_replica),
     ("a cancel that reaches another replica", replicas::cancel_elsewhere),
@@ -69,6 +79,7 @@ const TRIALS: [(&str, Trial); 26] = [
     ("the target is away: said in words, then back", fault::target_away),
     ("the credential is away: nobody gets in", fault::credential_away),
     ("the recorder is away: nothing runs unrecorded", fault::recorder_away),
+    ("the recorder stays away: the Connection says so", recorder::stays_away),
     ("a door is killed: one end record for each session", fault::door_killed),
     ("Prometheus scrapes all three programs", scrape::scraped),
     ("the operator's leader is killed", cluster::leader_killed),

@@ -8,6 +8,7 @@ use sallyport_crds::{AuditSinkSpec, ConditionType, Reason};
 use super::build::address;
 use super::dereference::Found;
 use super::validate::Validated;
+use super::volume::Faults;
 use super::witness::{Outcome, Sight};
 use crate::shared::conditions::{Finding, merge, ready};
 
@@ -20,13 +21,11 @@ pub struct Written {
 }
 
 /// The status of a sink.
-///
-/// `stuck` says why the volume cannot grow, where it cannot.
 pub fn status(
     found: &Found,
     validated: &Validated,
     before: Option<&AuditSinkStatus>,
-    stuck: Option<String>,
+    volume: Faults,
     now: &Time,
 ) -> Written {
     let mut findings = vec![validated.accepted.clone()];
@@ -47,8 +46,9 @@ pub fn status(
         sum.message = "not ready".to_owned();
     }
     findings.push(sum);
+    let Faults { stuck, reclaimed } = volume;
     findings.extend(stuck.map(|why| Finding::yes(ConditionType::Degraded, Reason::VolumeNotGrown, why)));
-    findings.extend(found.spec.as_ref().ok().and_then(unrecorded));
+    findings.extend(advisory(found.spec.as_ref().ok(), reclaimed));
     let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let sight = found.sight.as_ref();
     let status = AuditSinkStatus {
@@ -76,11 +76,20 @@ pub fn status(
     Written { status, findings }
 }
 
-/// What the sink asks for and no door of this version can give it.
-fn unrecorded(spec: &AuditSinkSpec) -> Option<Finding> {
-    let message = "spec.recording: no protocol of this version has terminals: none are recorded";
+/// What stops nothing and should be known, the gravest first: how the log can be lost, and what the sink asks for and no door
+/// of this version can give it.
+fn advisory(spec: Option<&AuditSinkSpec>, reclaimed: Option<String>) -> Option<Finding> {
+    let mut said: Vec<(Reason, String)> = Vec::new();
+    said.extend(reclaimed.map(|why| (Reason::VolumeReclaimedByDelete, why)));
+    said.extend(spec.and_then(unrecorded).map(|why| (Reason::NotImplemented, why)));
+    let reason = said.first()?.0;
+    let messages: Vec<String> = said.into_iter().map(|(_, message)| message).collect();
+    Some(Finding::yes(ConditionType::Advisory, reason, messages.join("; ")))
+}
+
+fn unrecorded(spec: &AuditSinkSpec) -> Option<String> {
     let wanted = spec.recording.as_ref().is_some_and(|recording| recording.terminal);
-    wanted.then(|| Finding::yes(ConditionType::Advisory, Reason::NotImplemented, message))
+    wanted.then(|| "spec.recording: no protocol of this version has terminals: none are recorded".to_owned())
 }
 
 fn programmed(stateful_set: Option<&StatefulSet>) -> Finding {
@@ -129,12 +138,19 @@ mod tests {
             spec["recording"] = recording;
             serde_json::from_value(spec).unwrap()
         };
-        let finding = unrecorded(&spec(json!({"terminal": true}))).unwrap();
+        let finding = advisory(Some(&spec(json!({"terminal": true}))), None).unwrap();
         assert_eq!(
             (finding.kind, finding.reason),
             (ConditionType::Advisory, Reason::NotImplemented)
         );
-        assert!(unrecorded(&spec(json!({"terminal": false}))).is_none());
-        assert!(unrecorded(&spec(json!(null))).is_none());
+        assert!(advisory(Some(&spec(json!({"terminal": false}))), None).is_none());
+        assert!(advisory(Some(&spec(json!(null))), None).is_none());
+        let both = advisory(
+            Some(&spec(json!({"terminal": true}))),
+            Some("it goes with its claim".to_owned()),
+        )
+        .unwrap();
+        assert_eq!(both.reason, Reason::VolumeReclaimedByDelete);
+        assert!(both.message.contains("its claim; spec.recording"), "{}", both.message);
     }
 }

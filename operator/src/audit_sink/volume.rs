@@ -1,6 +1,7 @@
-//! The recorder's volume grows with `spec.storage.size`: by its claim, since the StatefulSet's template cannot change.
+//! The recorder's volume: it grows with `spec.storage.size` by its claim, since the StatefulSet's template cannot change, and
+//! evidence outlives its claim only where the cluster retains it.
 
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
@@ -8,6 +9,15 @@ use serde_json::json;
 
 use super::build::claim_of;
 use super::validate::Plan;
+
+/// What is wrong with a volume, in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Why it cannot grow to the size that the sink wants.
+    pub stuck: Option<String>,
+    /// That it goes when its claim does, and what to do.
+    pub reclaimed: Option<String>,
+}
 
 /// What a claim asks for.
 pub fn claimed(claim: &PersistentVolumeClaim) -> Option<&Quantity> {
@@ -21,11 +31,41 @@ pub fn claimed(claim: &PersistentVolumeClaim) -> Option<&Quantity> {
         .get("storage")
 }
 
-/// Asks for the size that the sink wants. Gives why it cannot grow, in words, where the cluster refuses.
+/// Brings the volume's size in line with what the sink wants, and looks what becomes of it without its claim.
 ///
 /// # Errors
 /// When the API server does not answer.
-pub async fn grow(client: &Client, plan: &Plan) -> Result<Option<String>, kube::Error> {
+pub async fn look(client: &Client, plan: &Plan) -> Result<Faults, kube::Error> {
+    Ok(Faults {
+        stuck: grow(client, plan).await?,
+        reclaimed: reclaimed(client, plan).await?,
+    })
+}
+
+/// Says that the volume is not retained. Asked each time: whoever may patch volumes can make one of either kind.
+async fn reclaimed(client: &Client, plan: &Plan) -> Result<Option<String>, kube::Error> {
+    let name = claim_of(plan);
+    let claims = Api::<PersistentVolumeClaim>::namespaced(client.clone(), &plan.place.namespace);
+    let claim = claims.get_opt(&name).await?;
+    let Some(bound) = claim.and_then(|claim| claim.spec?.volume_name) else {
+        return Ok(None);
+    };
+    let Some(volume) = Api::<PersistentVolume>::all(client.clone()).get_opt(&bound).await? else {
+        return Ok(None);
+    };
+    let policy = volume.spec.and_then(|spec| spec.persistent_volume_reclaim_policy);
+    // What provisioners make has this policy unless its class says otherwise.
+    let policy = policy.as_deref().unwrap_or("Delete");
+    Ok((policy != "Retain").then(|| {
+        format!(
+            "volume {bound} has the reclaim policy {policy}: whoever deletes claim {name} deletes the log; \
+             kubectl patch pv {bound} -p '{{\"spec\":{{\"persistentVolumeReclaimPolicy\":\"Retain\"}}}}'"
+        )
+    }))
+}
+
+/// Asks for the size that the sink wants. Gives why it cannot grow, in words, where the cluster refuses.
+async fn grow(client: &Client, plan: &Plan) -> Result<Option<String>, kube::Error> {
     let wanted = &plan.spec.storage.size;
     // Nothing is asked while the claim was made with this very size: the usual case costs no request.
     if plan.template_size.as_ref().is_none_or(|made| !is_more(wanted, made)) {
@@ -91,6 +131,41 @@ fn bytes(quantity: &Quantity) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::scenario::Scenario;
+
+    #[tokio::test]
+    async fn a_volume_that_goes_with_its_claim_is_told_until_it_is_retained() {
+        let mut scenario = Scenario::new();
+        let claims = "/api/v1/namespaces/evidence/persistentvolumeclaims";
+        let claim =
+            json!({ "metadata": { "name": "log-uid-sink-recorder-evidence-0" }, "spec": { "volumeName": "pv-1" } });
+        scenario
+            .api
+            .put(&format!("{claims}/log-uid-sink-recorder-evidence-0"), claim);
+        let volume = |policy: &str| json!({ "metadata": { "name": "pv-1" }, "spec": { "persistentVolumeReclaimPolicy": policy } });
+        let path = "/apis/sallyport.dev/v1alpha1/namespaces/evidence/auditsinks/evidence";
+        for (policy, told) in [
+            ("Retain", false),
+            ("Delete", true),
+            ("Recycle", true),
+            ("Retain", false),
+        ] {
+            scenario.api.put("/api/v1/persistentvolumes/pv-1", volume(policy));
+            scenario.apply_sink().await;
+            let conditions = scenario.api.get(path).unwrap()["status"]["conditions"].clone();
+            let advisory = conditions
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|one| one["type"] == "Advisory");
+            assert_eq!(advisory.is_some(), told, "{policy}: {conditions}");
+            if let Some(advisory) = advisory {
+                assert_eq!(advisory["reason"], "VolumeReclaimedByDelete");
+                let words = advisory["message"].as_str().unwrap();
+                assert!(words.contains("kubectl patch pv pv-1"), "{words}");
+            }
+        }
+    }
 
     #[test]
     fn sizes_compare_by_what_they_mean() {

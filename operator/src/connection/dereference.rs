@@ -280,7 +280,10 @@ fn sink(world: &World, namespace: &str, name: &str) -> Option<SinkCandidate> {
 
 fn problems(context: &Context, uid: &str) -> BTreeSet<(String, String)> {
     let accounts = context.fleet.accounts(uid);
-    let told = accounts.values().flat_map(|account| &account.problems);
+    let now = Instant::now();
+    // What a process said before it fell silent may be over; that it is silent is for `Enforced` to say.
+    let speaking = accounts.values().filter(|account| !account.is_silent(now));
+    let told = speaking.flat_map(|account| &account.problems);
     told.map(|problem| (problem.reason.clone(), problem.message.clone()))
         .collect()
 }

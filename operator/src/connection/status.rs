@@ -46,7 +46,10 @@ pub fn status(
         findings.push(programmed(found.deployment.as_deref(), replicas));
     }
     findings.push(enforced.unwrap_or_else(|| stood(old, found.generation)));
-    findings.push(ready(&findings));
+    // That commands can be recorded is part of Ready and not a condition of its own, as at the sink; its reason stands there.
+    let mut parts = findings.clone();
+    parts.extend(unrecorded(found));
+    findings.push(ready(&parts));
     findings.extend(advisory(found, context));
     let plan = validated.door.as_ref().map(|door| &door.plan);
     let status = ConnectionStatus {
@@ -107,6 +110,14 @@ fn enforced(found: &Found, validated: &Validated, revision: Option<u64>, replica
     }
 }
 
+/// What doors say of recorders that take none of their records: a door that refuses every command is not ready.
+fn unrecorded(found: &Found) -> Option<Finding> {
+    const REASON: Reason = Reason::RecorderUnavailable;
+    let told = found.problems.iter().filter(|(reason, _)| *reason == REASON.as_str());
+    let messages: Vec<&str> = told.map(|(_, message)| message.as_str()).take(5).collect();
+    (!messages.is_empty()).then(|| Finding::no(ConditionType::Ready, REASON, messages.join("; ")))
+}
+
 /// Whether the Deployment is as it should be.
 pub fn programmed(deployment: Option<&Deployment>, replicas: i32) -> Finding {
     const KIND: ConditionType = ConditionType::Programmed;
@@ -145,10 +156,11 @@ fn in_clear(spec: &ConnectionSpec) -> Option<String> {
 }
 
 /// Reasons that have a name in `Advisory`, the gravest first.
-const ADVICE: [Reason; 4] = [
+const ADVICE: [Reason; 5] = [
     Reason::TargetRoleTooStrong,
     Reason::AdmissionNotTrusted,
     Reason::TargetNotEncrypted,
+    Reason::RecorderUnavailable,
     Reason::IssuerUnavailable,
 ];
 

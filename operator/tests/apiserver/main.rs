@@ -6,9 +6,12 @@
     reason = "JSON that is not as expected fails the test, as it should"
 )]
 
+mod deleting;
+mod issuers;
 mod many;
 mod scenes;
 mod stage;
+mod volumes;
 
 use anyhow::Result;
 use stage::Stage;
@@ -22,14 +25,17 @@ fn a_life_of_an_installation() -> Result<()> {
     scenes::applying_again_changes_nothing(&stage)?;
     scenes::a_restart_writes_nothing(&mut stage)?;
     scenes::losing_a_rule_closes(&stage)?;
+    issuers::none_but_the_admins_count(&stage)?;
     scenes::a_bad_object_stops_no_other(&stage)?;
     scenes::older_definitions_hold_what_was_accepted(&stage)?;
     scenes::a_volume_grows_by_its_claim(&stage)?;
+    volumes::a_volume_that_goes_with_its_claim_is_told(&stage)?;
     scenes::an_api_server_that_was_away_is_seen_again(&stage)?;
     scenes::another_leads_when_the_first_is_killed(&mut stage)?;
     scenes::a_guard_that_is_weakened_is_noticed(&stage)?;
     scenes::a_namespace_that_is_withdrawn_keeps_evidence_alone(&stage)?;
     scenes::deleting_leaves_nothing_but_evidence(&stage)?;
+    deleting::in_any_order(&stage)?;
     scenes::without_admission_nothing_is_approved(&mut stage)
 }
 

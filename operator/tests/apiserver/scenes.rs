@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::stage::{CONFIG, Stage};
 
-const BANK: &str = "connection/bank";
-const CHILDREN: &[&str] = &[
+pub const BANK: &str = "connection/bank";
+pub const CHILDREN: &[&str] = &[
     "deployment/door-bank",
     "service/door-bank",
     "service/door--peers-bank",
@@ -22,14 +22,14 @@ const CHILDREN: &[&str] = &[
     "secret/door-bank-tls",
     "secret/door-bank-keys",
 ];
-const RECORDER: &[&str] = &[
+pub const RECORDER: &[&str] = &[
     "statefulset/recorder-evidence",
     "service/recorder-evidence",
     "service/recorder-evidence-pods",
     "serviceaccount/recorder-evidence",
     "networkpolicy/recorder-evidence",
 ];
-const RULES: &[&str] = &[
+pub const RULES: &[&str] = &[
     "maskingrule/customer-numbers",
     "maskingrule/cards",
     "maskingrule/mail-addresses",
@@ -180,7 +180,7 @@ pub fn losing_a_rule_closes(stage: &Stage) -> Result<()> {
 }
 
 /// What doors read says why they are shut.
-fn closed(stage: &Stage, reason: &str) -> Result<()> {
+pub fn closed(stage: &Stage, reason: &str) -> Result<()> {
     let carrier = carrier(stage)?;
     ensure!(
         carrier["closed"]["reason"] == reason,

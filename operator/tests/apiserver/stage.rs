@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use sallyport_e2e_apiserver::ApiServer;
 use serde_json::Value;
 
-/// How long anything may take before the test fails.
-const LIMIT: Duration = Duration::from_secs(60);
+/// How long anything may take before the test fails, unless a scene is about much.
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 pub const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config");
 
@@ -66,7 +66,7 @@ pub struct Stage {
 impl Stage {
     /// Everything but an operator.
     pub fn open() -> Result<Self> {
-        let server = ApiServer::with_controllers(&["garbage-collector-controller"])?;
+        let server = ApiServer::with_controllers(&["garbage-collector-controller", "namespace-controller"])?;
         let stage = Self {
             server,
             operators: Vec::new(),
@@ -75,8 +75,7 @@ impl Stage {
         stage.kubectl(&["apply", "--server-side", "-k", &format!("{CONFIG}/crd")])?;
         stage.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
         stage.kubectl(&["apply", "--server-side", "-k", &format!("{CONFIG}/default")])?;
-        stage.kubectl(&["apply", "--server-side", "-k", &format!("{CONFIG}/namespace")])?;
-        stage.apply(&with_authorities(BROUGHT)?)?;
+        stage.furnish()?;
         fs::write(stage.path("authentication.yaml"), AUTHENTICATION)?;
         fs::write(stage.path("names.yaml"), NAMES)?;
         let token = stage.kubectl(&["-n", "sallyport-system", "create", "token", "sallyport-operator"])?;
@@ -88,6 +87,12 @@ impl Stage {
             format!("{head}token: \"{}\"{tail}", token.trim()),
         )?;
         Ok(stage)
+    }
+
+    /// The namespaces, opted in, and what users bring there beside the samples.
+    pub fn furnish(&self) -> Result<()> {
+        self.kubectl(&["apply", "--server-side", "-k", &format!("{CONFIG}/namespace")])?;
+        self.apply(&with_authorities(BROUGHT)?)
     }
 
     /// Starts an operator, under the operator's own ServiceAccount.
@@ -163,14 +168,19 @@ impl Stage {
     }
 
     /// Waits until something holds; on failure the operators' logs are told.
-    pub fn until(&self, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
-        let deadline = Instant::now() + LIMIT;
+    pub fn until(&self, what: &str, holds: impl FnMut() -> Result<bool>) -> Result<()> {
+        self.until_within(LIMIT, what, holds)
+    }
+
+    /// As [`Stage::until`], with another limit.
+    pub fn until_within(&self, limit: Duration, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+        let deadline = Instant::now() + limit;
         while !holds()? {
             if Instant::now() >= deadline {
                 for operator in &self.operators {
                     eprintln!("{}", fs::read_to_string(&operator.log).unwrap_or_default());
                 }
-                bail!("not within {} s: {what}", LIMIT.as_secs());
+                bail!("not within {} s: {what}", limit.as_secs());
             }
             std::thread::sleep(Duration::from_millis(100));
         }

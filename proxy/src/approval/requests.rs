@@ -26,7 +26,7 @@ use crate::control::{Contact, Place};
 use crate::door::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, HoldState, Identity};
 
 /// Grants pause when the watch has been silent for this long: a revocation could not be seen.
-const BLIND: Duration = Duration::from_secs(60);
+pub(super) const BLIND: Duration = Duration::from_secs(60);
 /// One question to the API server.
 const WITHIN: Duration = Duration::from_secs(15);
 

@@ -10,6 +10,7 @@ use sallyport_audit::Time;
 use sallyport_audit::record::{ObjectRef, Person, PodRef, Record, SessionId, Token};
 use sallyport_crds::access_request::{CommandView, Decision, RuleIdentity};
 use sallyport_crds::approval_policy::{GrantScope, OnHold};
+use sallyport_policy::carrier::Carrier;
 use sallyport_recorder::client::{Durability, Evidence, Limits};
 use sallyport_recorder::log::disk::Folder;
 use sallyport_recorder::log::{Config, Log};
@@ -21,9 +22,9 @@ use super::*;
 use crate::control::{Contact, Place};
 use crate::door::{Approvals, ApprovalsError, Ask, GrantSought, Held, HoldState, Identity};
 
-const DIGEST: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+pub(super) const DIGEST: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-fn alice() -> Identity {
+pub(super) fn alice() -> Identity {
     Identity {
         person: Person {
             issuer: ISSUER.into(),
@@ -44,8 +45,8 @@ fn mallory() -> Identity {
     mallory
 }
 
-fn question(cluster: &Cluster, digest: &str, scope: GrantScope) -> Ask {
-    let policy = &cluster.carrier.approval_policies[0];
+pub(super) fn question(carrier: &Carrier, digest: &str, scope: GrantScope) -> Ask {
+    let policy = &carrier.approval_policies[0];
     let command = CommandView {
         text: "DELETE FROM accounts WHERE id = 7".into(),
         summary: "DELETE FROM accounts WHERE id = 7".into(),
@@ -82,12 +83,12 @@ fn sought(digest: &str, scope: GrantScope) -> GrantSought {
     }
 }
 
-fn once(digest: &str) -> GrantSought {
+pub(super) fn once(digest: &str) -> GrantSought {
     sought(digest, GrantScope::Command)
 }
 
-fn place(cluster: &Cluster, pod: &str) -> Place {
-    let connection = &cluster.carrier.connection;
+pub(super) fn place(carrier: &Carrier, pod: &str) -> Place {
+    let connection = &carrier.connection;
     Place {
         connection: ObjectRef {
             namespace: connection.namespace.clone(),
@@ -106,7 +107,7 @@ async fn requests(cluster: &Cluster, pod: &str) -> Arc<Requests> {
     let contact = Arc::new(Contact::new());
     let requests = Requests::start(
         cluster.door(pod).await,
-        place(cluster, pod),
+        place(&cluster.carrier, pod),
         contact,
         &Handle::current(),
     );
@@ -140,7 +141,10 @@ async fn the_life_of_a_question() {
 }
 
 async fn asked_approved_and_claimed_once(cluster: &Cluster, one: &Arc<Requests>, two: &Arc<Requests>) {
-    let mut held = one.ask(question(cluster, DIGEST, GrantScope::Command)).await.unwrap();
+    let mut held = one
+        .ask(question(&cluster.carrier, DIGEST, GrantScope::Command))
+        .await
+        .unwrap();
     assert!(held.request.name.starts_with("bank-"), "{:?}", held.request);
     assert_eq!(
         *held.state.borrow(),
@@ -206,7 +210,10 @@ async fn asked_approved_and_claimed_once(cluster: &Cluster, one: &Arc<Requests>,
 }
 
 async fn a_grant_fits_what_it_was_given_for(cluster: &Cluster, one: &Arc<Requests>) {
-    let held = one.ask(question(cluster, DIGEST, GrantScope::Command)).await.unwrap();
+    let held = one
+        .ask(question(&cluster.carrier, DIGEST, GrantScope::Command))
+        .await
+        .unwrap();
     cluster.approve(&held.request.name).await;
     let mut with_agent = alice();
     with_agent.agents.push(sallyport_audit::record::Agent {
@@ -229,7 +236,10 @@ async fn a_grant_fits_what_it_was_given_for(cluster: &Cluster, one: &Arc<Request
 }
 
 async fn policy_counts_at_the_time_of_use(cluster: &Cluster, one: &Arc<Requests>) {
-    let held = one.ask(question(cluster, DIGEST, GrantScope::Command)).await.unwrap();
+    let held = one
+        .ask(question(&cluster.carrier, DIGEST, GrantScope::Command))
+        .await
+        .unwrap();
     cluster.approve(&held.request.name).await;
     let claim = async |change: fn(&mut sallyport_crds::approval_policy::PolicyRule)| {
         let mut carrier = cluster.carrier.clone();
@@ -271,7 +281,7 @@ async fn what_lasts_is_used_again(cluster: &Cluster, one: &Arc<Requests>) {
         .enumerate()
     {
         let digest = DIGEST.replace('9', &number.to_string());
-        let held = one.ask(question(cluster, &digest, scope)).await.unwrap();
+        let held = one.ask(question(&cluster.carrier, &digest, scope)).await.unwrap();
         cluster.approve(&held.request.name).await;
         for _ in 0..2 {
             one.claim(&alice(), &once(&digest), &held.request)
@@ -291,7 +301,11 @@ async fn what_lasts_is_used_again(cluster: &Cluster, one: &Arc<Requests>) {
 }
 
 async fn answers_and_ends_are_seen(cluster: &Cluster, one: &Arc<Requests>) {
-    let ask = async || one.ask(question(cluster, DIGEST, GrantScope::Command)).await.unwrap();
+    let ask = async || {
+        one.ask(question(&cluster.carrier, DIGEST, GrantScope::Command))
+            .await
+            .unwrap()
+    };
     let mut denied = ask().await;
     cluster.require(&denied.request.name).await;
     becomes(&mut denied, |state| {
@@ -330,7 +344,10 @@ async fn answers_and_ends_are_seen(cluster: &Cluster, one: &Arc<Requests>) {
 }
 
 async fn withdrawn_by_the_door(cluster: &Cluster, one: &Arc<Requests>) {
-    let held = one.ask(question(cluster, DIGEST, GrantScope::Command)).await.unwrap();
+    let held = one
+        .ask(question(&cluster.carrier, DIGEST, GrantScope::Command))
+        .await
+        .unwrap();
     // Before the operator has written that anybody may answer: the withdrawal waits for it.
     one.withdraw(&held.request, "the client left");
     cluster.require(&held.request.name).await;
@@ -358,14 +375,17 @@ async fn a_flood_stops_the_one_who_floods(cluster: &Cluster, one: &Arc<Requests>
     let digest = |number: usize| format!("{number:064x}");
     let mut open = 0;
     let refused = loop {
-        match one.ask(question(cluster, &digest(open), GrantScope::Command)).await {
+        match one
+            .ask(question(&cluster.carrier, &digest(open), GrantScope::Command))
+            .await
+        {
             Ok(_) => open += 1,
             Err(refused) => break refused,
         }
         assert!(open <= 2, "no limit");
     };
     assert!(matches!(refused, ApprovalsError::TooMany { .. }), "{refused:?}");
-    let mut carol = question(cluster, DIGEST, GrantScope::Command);
+    let mut carol = question(&cluster.carrier, DIGEST, GrantScope::Command);
     carol.identity.person.subject = "carol-sub".into();
     assert!(one.ask(carol.clone()).await.is_ok(), "others are not stopped");
 
@@ -407,7 +427,7 @@ fn log(directory: &std::path::Path) -> Log {
 }
 
 fn evidence(cluster: &Cluster, log: &Log, pod: &str) -> Evidence {
-    let place = place(cluster, pod);
+    let place = place(&cluster.carrier, pod);
     let speaker = sallyport_recorder::server::Door {
         connection: place.connection,
         pod: place.pod,
@@ -451,11 +471,17 @@ async fn answers_that_no_session_waits_for_are_on_record() {
     let one = requests(&cluster, "door-bank-0").await;
     one.record_to(&evidence(&cluster, &logs[0], "door-bank-0"));
 
-    let denied = one.ask(question(&cluster, DIGEST, GrantScope::Command)).await.unwrap();
+    let denied = one
+        .ask(question(&cluster.carrier, DIGEST, GrantScope::Command))
+        .await
+        .unwrap();
     cluster.require(&denied.request.name).await;
     cluster.answer("bob", &denied.request.name, "Deny").await;
     cluster.derive(&denied.request.name, "Denied").await;
-    let approved = one.ask(question(&cluster, DIGEST, GrantScope::Command)).await.unwrap();
+    let approved = one
+        .ask(question(&cluster.carrier, DIGEST, GrantScope::Command))
+        .await
+        .unwrap();
     cluster.approve(&approved.request.name).await;
     until("the approval is on record", || async {
         told(&logs[0], &approved.request.uid) == ["approved oidc:bob"]
@@ -463,7 +489,7 @@ async fn answers_that_no_session_waits_for_are_on_record() {
     .await;
     cluster.derive(&approved.request.name, "Expired").await;
     // A session that waits records its answer itself.
-    let mut waits = question(&cluster, &DIGEST.replace('9', "8"), GrantScope::Command);
+    let mut waits = question(&cluster.carrier, &DIGEST.replace('9', "8"), GrantScope::Command);
     waits.on_hold = OnHold::Wait;
     let waits = one.ask(waits).await.unwrap();
     cluster.require(&waits.request.name).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sallyport_crds::Reason;
 use sallyport_crds::audit_sink;
 use sallyport_policy::carrier::CarriedSink;
-use sallyport_recorder::client::{self, Durability, Evidence, Limits, Link};
+use sallyport_recorder::client::{self, Durability, Evidence, Limits, Link, State};
 use sallyport_runtime::PeerIdentity;
 use sallyport_runtime::workload::Credential;
 use tokio::runtime::Handle;
@@ -70,6 +70,16 @@ fn one(sink: &CarriedSink, place: &Place, credential: &Credential, runtime: &Han
     Evidence::connect(link, runtime).map_err(|error| unavailable(&error))
 }
 
+/// Those of the sinks that take no records, each with the reason in words. `states` are in the order of the sinks.
+pub(super) fn unreached(sinks: &[CarriedSink], states: impl Iterator<Item = State>) -> Vec<String> {
+    let away = sinks.iter().zip(states).filter(|(_, state)| !state.connected);
+    let named = away.map(|(sink, State { problem, .. })| match problem.as_str() {
+        "" => format!("{}/{}", sink.namespace, sink.name),
+        problem => format!("{}/{} ({problem})", sink.namespace, sink.name),
+    });
+    named.collect()
+}
+
 /// What a sink says of how far its records may lag.
 pub(crate) fn limits(sink: &CarriedSink) -> Limits {
     let mut limits = Limits::default();
@@ -78,4 +88,35 @@ pub(crate) fn limits(sink: &CarriedSink) -> Limits {
         limits.max_lag = bounds.max_lag.get().max(Duration::from_millis(100));
     }
     limits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifests::sample;
+
+    #[test]
+    fn the_sinks_that_take_no_records_are_named_with_the_reason() {
+        let sink = sample().0.sinks.remove(0);
+        let named = |name: &str| CarriedSink {
+            name: name.to_owned(),
+            ..sink.clone()
+        };
+        let away = |problem: &str| State {
+            problem: problem.to_owned(),
+            ..State::default()
+        };
+        let there = State {
+            connected: true,
+            ..State::default()
+        };
+        let sinks = [named("one"), named("two"), named("three")];
+        let states = [away("it was rolled back"), there.clone(), away("")];
+        let (one, three) = (
+            format!("{}/one (it was rolled back)", sink.namespace),
+            format!("{}/three", sink.namespace),
+        );
+        assert_eq!(unreached(&sinks, states.into_iter()), [one, three]);
+        assert!(unreached(&sinks[..1], [there].into_iter()).is_empty());
+    }
 }

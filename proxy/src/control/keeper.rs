@@ -20,9 +20,9 @@ use sallyport_runtime::workload::Credential;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use super::away::{self, Away};
 use super::contact::Contact;
 use super::guard::{Guard, Taken};
-use super::keyless::Keyless;
 use super::lack::Lack;
 use super::materials::{self, SecretObject, Secrets};
 use super::opening::{self, Opening, Reach};
@@ -77,7 +77,8 @@ pub(super) struct Keeper {
     applied: Option<Basis>,
     /// How the door stands with what is applied.
     standing: Status,
-    keyless: Keyless,
+    issuers: Away,
+    recorders: Away,
 }
 
 /// The door that sessions get, and the sinks it writes to.
@@ -124,7 +125,8 @@ impl Keeper {
             told: None,
             applied: None,
             standing: Status::default(),
-            keyless: Keyless::default(),
+            issuers: Away::default(),
+            recorders: Away::default(),
             parts,
         }
     }
@@ -181,9 +183,13 @@ impl Keeper {
         }
         let mut status = self.standing.clone();
         status.lacks.extend(odd);
-        let away = self.parts.identities.unavailable();
-        metrics::get().issuers(away.len());
-        status.lacks.extend(self.keyless.look(&away, now));
+        let keyless = self.parts.identities.unavailable();
+        metrics::get().issuers(keyless.len());
+        status.lacks.extend(self.issuers.look(&keyless, now, away::issuers));
+        let unreached = self.serving.as_ref().map(Serving::unreached).unwrap_or_default();
+        status
+            .lacks
+            .extend(self.recorders.look(&unreached, now, away::recorders));
         self.tell(status);
     }
 
@@ -343,6 +349,17 @@ impl Keeper {
     }
 }
 
+// === impl Serving ===
+
+impl Serving {
+    /// The sinks that take no records now.
+    fn unreached(&self) -> Vec<String> {
+        let states = self.evidence.states();
+        let states = states.iter().map(|state| state.borrow().clone());
+        evidence::unreached(&self.sinks, states)
+    }
+}
+
 fn raw(map: ConfigMap) -> Raw {
     let bytes = map
         .data
@@ -353,3 +370,6 @@ fn raw(map: ConfigMap) -> Raw {
         bytes,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -142,6 +142,14 @@ impl SecretObject {
         Self { annotations, data }
     }
 
+    /// As the API server gives it.
+    #[cfg(test)]
+    pub(super) fn shown(&self) -> serde_json::Value {
+        let bytes = |(key, value): (&String, &Vec<u8>)| (key.clone(), k8s_openapi::ByteString(value.clone()));
+        let data: BTreeMap<_, _> = self.data.iter().map(bytes).collect();
+        serde_json::json!({ "metadata": { "annotations": self.annotations }, "data": data })
+    }
+
     fn field(&self, name: &str, key: &str) -> Result<&[u8], Lack> {
         let missing = || Lack::new(Reason::SecretMissing, format!("Secret {name} has no {key}"));
         self.data

@@ -5,12 +5,14 @@
 //! to recorders), `report` (what the operator hears), `columns` (what it keeps), `peers` (the other replicas),
 //! [`Status`] (how the door stands).
 
+#[cfg(test)]
+pub(crate) mod apiserver;
+mod away;
 mod columns;
 mod contact;
 pub(crate) mod evidence;
 mod guard;
 mod keeper;
-mod keyless;
 mod lack;
 pub(crate) mod materials;
 pub mod metrics;

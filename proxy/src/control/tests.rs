@@ -18,11 +18,11 @@ use super::opening::{self, Reach};
 use super::*;
 use crate::manifests::sample;
 
-fn key() -> Ed25519KeyPair {
+pub(super) fn key() -> Ed25519KeyPair {
     Ed25519KeyPair::generate().unwrap()
 }
 
-fn place(carrier: &Carrier, keys: &[&Ed25519KeyPair]) -> Place {
+pub(super) fn place(carrier: &Carrier, keys: &[&Ed25519KeyPair]) -> Place {
     let connection = &carrier.connection;
     Place {
         connection: ObjectRef {

@@ -238,6 +238,47 @@ async fn a_target_without_tls_and_an_issuer_without_keys_are_said() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_door_whose_records_go_nowhere_is_not_ready() {
+    let mut scenario = served().await;
+    tokio::time::advance(Duration::from_secs(6)).await;
+    let mut bank = serde_json::to_value(crate::testing::connection()).unwrap();
+    bank["spec"]["proxy"]["replicas"] = json!(0);
+    scenario.apply_connection(bank).await;
+    let problem = Problem {
+        reason: "RecorderUnavailable".into(),
+        message: "no records reach AuditSink evidence/evidence".into(),
+    };
+    let revision = scenario.carrier().revision;
+    for pod in ["a", "b"] {
+        scenario.pod_runs(pod);
+        scenario.pod_says(pod, revision);
+    }
+    scenario.look_at_connection("doors", "bank").await;
+    assert_eq!(scenario.bank("Ready"), ("True".into(), "Ready".into()));
+
+    scenario.pod_complains("a", revision, vec![problem.clone()]);
+    scenario.look_at_connection("doors", "bank").await;
+    assert_eq!(scenario.bank("Enforced").0, "True");
+    assert_eq!(scenario.bank("Ready"), ("False".into(), "RecorderUnavailable".into()));
+    assert_eq!(scenario.bank("Advisory"), ("True".into(), "RecorderUnavailable".into()));
+    let path = "/apis/sallyport.dev/v1alpha1/namespaces/doors/connections/bank";
+    let conditions = scenario.api.get(path).unwrap()["status"]["conditions"].to_string();
+    assert!(conditions.contains(&problem.message), "{conditions}");
+
+    scenario.pod_says("a", revision);
+    scenario.look_at_connection("doors", "bank").await;
+    assert_eq!(scenario.bank("Ready"), ("True".into(), "Ready".into()));
+
+    // A process that ended while it complained is not listened to for ever.
+    scenario.pod_complains("c", revision, vec![problem]);
+    tokio::time::advance(Duration::from_secs(5)).await;
+    scenario.pod_says("a", revision);
+    scenario.pod_says("b", revision);
+    scenario.look_at_connection("doors", "bank").await;
+    assert_eq!(scenario.bank("Ready"), ("True".into(), "Ready".into()));
+}
+
 #[tokio::test]
 async fn what_admission_no_longer_guards_is_said_while_the_door_stays_open() {
     let mut scenario = served().await;

@@ -1,7 +1,11 @@
 //! What is wrong is found, named, and closes the door: one change against a Connection that is served.
 
+use sallyport_crds::Reason;
+use sallyport_policy::carrier::{Closed, MAX_BYTES, sign};
 use serde_json::{Value, json};
 
+use super::fits;
+use crate::keys::Keys;
 use crate::testing::scenario::Scenario;
 use crate::testing::{connection, masking_rule};
 
@@ -145,6 +149,69 @@ async fn a_door_that_stood_is_closed_when_its_connection_cannot_be_served_any_mo
         assert!(carrier.closed.is_some(), "{change}");
         assert_eq!(carrier.revision, 2);
     }
+}
+
+/// Rules as large as the definitions let them be.
+fn wide(number: usize) -> Value {
+    let mut rule = serde_json::to_value(masking_rule(&format!("wide-{number}"))).unwrap();
+    let name = "n".repeat(83);
+    let columns: Vec<String> = (0..256).map(|column| format!("{name}.{name}.c{column:082}")).collect();
+    rule["spec"]["match"] = json!({ "columns": columns });
+    rule
+}
+
+#[tokio::test]
+async fn a_policy_that_is_too_large_closes_the_door_and_forgets_nothing() {
+    const RULES: usize = 12;
+    let mut scenario = Scenario::furnished().await;
+    scenario.apply_bank().await;
+    let before = scenario.carrier();
+    for number in 0..RULES {
+        scenario.apply_masking_rule(wide(number)).await;
+    }
+    scenario.look_at_connection("doors", "bank").await;
+    assert_eq!(scenario.bank("Accepted"), ("False".into(), "TooLarge".into()));
+    let closed = scenario.carrier();
+    assert_eq!(closed.closed.unwrap().reason, "TooLarge");
+    assert_eq!((closed.revision, closed.masking_rules), (2, before.masking_rules));
+
+    // Where nothing ran before there is nothing to remember.
+    scenario.context.programs.retain(|_| false);
+    scenario
+        .api
+        .delete("/api/v1/namespaces/doors/configmaps/door-bank-policy");
+    scenario.context.applier.forget("doors");
+    scenario.look_at_connection("doors", "bank").await;
+    let closed = scenario.carrier();
+    assert_eq!(closed.closed.unwrap().reason, "TooLarge");
+    assert!(closed.masking_rules.is_empty());
+
+    for number in 0..RULES {
+        scenario.take("maskingrules", "doors", &format!("wide-{number}"));
+    }
+    scenario.look_at_connection("doors", "bank").await;
+    assert_eq!(scenario.bank("Accepted"), ("True".into(), "Accepted".into()));
+    assert_eq!(scenario.carrier().closed, None);
+}
+
+#[test]
+fn what_just_fits_can_be_closed() {
+    let filled = |bytes: usize| {
+        let mut carrier = crate::testing::carrier();
+        carrier.settings.denied_cidrs = vec!["x".repeat(bytes)];
+        carrier
+    };
+    let (mut fitting, mut too_much) = (0, MAX_BYTES);
+    while too_much - fitting > 1 {
+        let middle = fitting.midpoint(too_much);
+        match fits(&filled(middle)) {
+            true => fitting = middle,
+            false => too_much = middle,
+        }
+    }
+    let mut carrier = filled(fitting);
+    carrier.closed = Some(Closed::new(Reason::Invalid, "x".repeat(4 * 1_024)));
+    assert!(fitting > MAX_BYTES / 2 && sign(&carrier, Keys::make().unwrap().carrier.pair()).is_ok());
 }
 
 #[tokio::test]

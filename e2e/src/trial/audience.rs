@@ -1,0 +1,111 @@
+//! Each token is good at one place: for a door, or for the API server, from an issuer that the admin named.
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::client::psql;
+use crate::demo::{ALICE, CONNECTION, DOORS, Demo, User};
+use crate::narrator::Narrator;
+use crate::run::{Output, run};
+
+use super::undo::Undo;
+use super::{Skipped, becomes};
+
+/// Whose issuer nobody but its author knows.
+const ROGUE: &str = r#"
+apiVersion: sallyport.dev/v1alpha1
+kind: Connection
+metadata: {name: trial-rogue, namespace: doors, labels: {data: customer}}
+spec:
+  protocol: PostgreSQL
+  target:
+    host: postgres.bank.svc
+    port: 5432
+    tls: {caBundle: {configMapKeyRef: {name: bank-ca, key: ca.crt}}}
+  credentialsRef: {name: bank-credentials}
+  subjects: [{kind: Group, name: "oidc:engineers"}]
+  requires: {maskingRules: [customer-numbers], approvalPolicies: [changes]}
+  sinks: [{name: evidence, namespace: evidence}]
+  identity: {issuers: [{name: rogue}]}
+  proxy: {replicas: 0}
+  postgresql: {databases: [bank]}
+"#;
+
+pub(super) fn elsewhere(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    if !demo.name_of(ALICE)?.starts_with("oidc:") {
+        bail!(Skipped("the API server does not know the identity provider"));
+    }
+    let (door, api) = (demo.token(ALICE)?, token_for_the_api_server(demo, ALICE)?);
+    let answer = at_the_api_server(demo, &api)?;
+    narrator.shows(&answer);
+    narrator.check(
+        "a token for the API server is good there",
+        answer.status.success() && answer.stdout.contains("oidc:alice"),
+    )?;
+    let answer = at_the_door(demo, &api)?;
+    narrator.shows(&answer);
+    narrator.check(
+        "and opens no door",
+        !answer.status.success() && answer.stderr.contains("FATAL") && answer.stdout.is_empty(),
+    )?;
+    let answer = at_the_door(demo, &door)?;
+    narrator.check("a token for the door opens it", answer.status.success())?;
+    let answer = at_the_api_server(demo, &door)?;
+    narrator.shows(&answer);
+    narrator.check("and is none for the API server", unauthorized(&answer))?;
+    let own = format!("--audience=sallyport://{DOORS}/{CONNECTION}");
+    let account = demo.admin(&["-n", DOORS, "create", "token", "default", &own])?;
+    let answer = at_the_api_server(demo, account.stdout.trim())?;
+    narrator.check("nor is a ServiceAccount's for the door", unauthorized(&answer))
+}
+
+pub(super) fn rogue_issuer(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let file = demo.path("trial-rogue.yaml");
+    std::fs::write(&file, ROGUE)?;
+    let _connection = Undo::by(
+        demo,
+        &["-n", DOORS, "delete", "connection", "trial-rogue", "--ignore-not-found"],
+    );
+    demo.admin(&["apply", "--server-side", "-f", &file.to_string_lossy()])?;
+    std::fs::remove_file(&file)?;
+    let said = becomes(demo, "connection/trial-rogue", "Accepted", "False UnknownIssuer")?;
+    narrator.shows_text(&said);
+    narrator.check(
+        "the Connection says which issuer it is not to name",
+        said.contains("rogue"),
+    )?;
+    becomes(demo, "connection/trial-rogue", "Ready", "False")?;
+    narrator.check("and its door admits nobody", true)
+}
+
+fn unauthorized(answer: &Output) -> bool {
+    !answer.status.success() && answer.stderr.contains("Unauthorized")
+}
+
+fn token_for_the_api_server(demo: &Demo, user: User) -> Result<String> {
+    let mut command = std::process::Command::new(demo.path("token"));
+    Ok(run(command.args([user.0, "kubernetes"]))?
+        .ok()?
+        .stdout
+        .trim()
+        .to_owned())
+}
+
+/// Who the API server says that is.
+fn at_the_api_server(demo: &Demo, token: &str) -> Result<Output> {
+    let shown = demo.admin(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"])?;
+    let mut config: Value = serde_json::from_str(&shown.stdout)?;
+    // The cluster as the admin knows it, with nothing of the admin's own.
+    *config.pointer_mut("/users/0/user").context("a user")? = json!({ "token": token });
+    let file = demo.path("trial-kubeconfig");
+    std::fs::write(&file, config.to_string())?;
+    let mut command = demo.command("kubectl");
+    let answer = run(command.env("KUBECONFIG", &file).args(["auth", "whoami"]));
+    std::fs::remove_file(&file)?;
+    answer
+}
+
+fn at_the_door(demo: &Demo, token: &str) -> Result<Output> {
+    let mut command = psql(demo, ALICE, &["SELECT 1"])?;
+    run(command.env("PGPASSWORD", token))
+}

@@ -1,0 +1,91 @@
+//! Deleting in other orders than the careful one: no door that stays open by it, nothing left, nobody stuck.
+
+use anyhow::{Result, ensure};
+
+use crate::scenes::{BANK, CHILDREN, RECORDER, RULES, closed};
+use crate::stage::Stage;
+
+const SINK: &str = "auditsink/evidence";
+
+/// Begins where nothing but namespaces is left, and ends with everything back.
+pub fn in_any_order(stage: &Stage) -> Result<()> {
+    a_connection_before_its_rules(stage)?;
+    a_sink_before_its_connection(stage)?;
+    a_namespace_with_all_that_is_in_it(stage)
+}
+
+fn apply(stage: &Stage) -> Result<()> {
+    stage.apply(&stage.samples(0)?)?;
+    stage.until_condition("doors", BANK, "Enforced", "True", "ScaledToZero")
+}
+
+fn gone(stage: &Stage, namespace: &str, children: &[&str]) -> Result<()> {
+    for child in children {
+        stage.until(&format!("{child} goes"), || Ok(!stage.exists(namespace, child)?))?;
+    }
+    Ok(())
+}
+
+fn serves(stage: &Stage, connections: u32) -> Result<()> {
+    stage.until(&format!("the sink serves {connections}"), || {
+        Ok(stage.get("evidence", SINK)?["status"]["connections"] == connections)
+    })
+}
+
+/// Rules that select nobody are as good as before.
+fn a_connection_before_its_rules(stage: &Stage) -> Result<()> {
+    apply(stage)?;
+    stage.kubectl(&["-n", "doors", "delete", "connection", "bank"])?;
+    gone(stage, "doors", CHILDREN)?;
+    for rule in RULES {
+        stage.until(&format!("{rule} selects nobody"), || {
+            Ok(stage.get("doors", rule)?["status"]["connections"] == 0)
+        })?;
+        stage.until_condition("doors", rule, "Accepted", "True", "Accepted")?;
+    }
+    stage.kubectl(&["-n", "doors", "delete", "maskingrules,approvalpolicies", "--all"])?;
+    gone(stage, "doors", &["controllerrevisions"])?;
+    serves(stage, 0)
+}
+
+/// Only whoever takes a whole namespace away gets past admission.
+fn a_sink_before_its_connection(stage: &Stage) -> Result<()> {
+    apply(stage)?;
+    serves(stage, 1)?;
+    let controller = "--as=system:serviceaccount:kube-system:namespace-controller";
+    let delete = ["-n", "evidence", "delete", "auditsink", "evidence"];
+    stage.kubectl(&[&delete[..], &[controller, "--as-group=system:masters"]].concat())?;
+    stage.until_condition("doors", BANK, "Accepted", "False", "SinkNotAvailable")?;
+    closed(stage, "SinkNotAvailable")?;
+    gone(stage, "evidence", RECORDER)?;
+    stage.kubectl(&["-n", "doors", "delete", "connection", "bank"])?;
+    gone(stage, "doors", CHILDREN)
+}
+
+fn a_namespace_with_all_that_is_in_it(stage: &Stage) -> Result<()> {
+    apply(stage)?;
+    serves(stage, 1)?;
+    stage.kubectl(&["delete", "namespace", "doors", "--wait=false"])?;
+    stage.until("the namespace goes", || {
+        let found = stage.kubectl(&["get", "namespace", "doors", "--ignore-not-found", "-o", "name"])?;
+        Ok(found.trim().is_empty())
+    })?;
+    serves(stage, 0)?;
+    for child in RECORDER {
+        ensure!(
+            stage.exists("evidence", child)?,
+            "{child} went with a namespace that is not its own"
+        );
+    }
+    // Under the same names, and as good as new.
+    stage.furnish()?;
+    apply(stage)?;
+    for rule in RULES {
+        stage.until_condition("doors", rule, "Enforced", "True", "Enforced")?;
+    }
+    ensure!(
+        stage.operator()?.metric("sallyport_operator_leader")? == Some(1.0),
+        "the operator did not outlive the namespace"
+    );
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! Grants of a door that cannot see whether they were revoked. Time is tokio's own and costs none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sallyport_crds::approval_policy::GrantScope;
+use tokio::runtime::Handle;
+use tokio::time::sleep;
+
+use super::requests::BLIND;
+use super::tests::{DIGEST, alice, once, place, question};
+use super::{Requests, spec};
+use crate::control::Contact;
+use crate::control::apiserver::ApiServer;
+use crate::door::{Approvals, ApprovalsError, HoldState};
+use crate::manifests::sample;
+
+const REQUEST: &str = "/apis/sallyport.dev/v1alpha1/namespaces/doors/accessrequests/bank-1";
+
+/// A door with one request, which waits; and the API server that shows it.
+fn stage() -> (ApiServer, Arc<Requests>) {
+    let (carrier, server) = (sample().0, ApiServer::default());
+    let place = place(&carrier, "door-bank-0");
+    let asked = spec::request(question(&carrier, DIGEST, GrantScope::Command), &place, None);
+    server.put(REQUEST, serde_json::to_value(&asked).unwrap());
+    let requests = Requests::start(server.client(), place, Arc::new(Contact::new()), &Handle::current());
+    requests.apply(&Arc::new(carrier));
+    (server, requests)
+}
+
+fn state(requests: &Requests) -> HoldState {
+    let found = requests.find(&alice(), &once(DIGEST));
+    found.first().expect("the request").state.borrow().clone()
+}
+
+fn waits() -> HoldState {
+    HoldState::Waiting {
+        progress: String::new(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn grants_pause_when_the_api_server_was_away_for_a_minute() {
+    let (server, requests) = stage();
+    sleep(10 * BLIND).await;
+    assert_eq!(state(&requests), waits(), "nothing happened");
+
+    server.is_silent(true);
+    sleep(BLIND / 2).await;
+    assert_eq!(state(&requests), waits());
+    sleep(BLIND / 2 + Duration::from_secs(1)).await;
+    assert!(matches!(state(&requests), HoldState::Unavailable(_)));
+    let request = requests.find(&alice(), &once(DIGEST))[0].request.clone();
+    let claimed = requests.claim(&alice(), &once(DIGEST), &request).await;
+    assert!(
+        matches!(&claimed, Err(ApprovalsError::Unavailable(why)) if why.contains("does not show")),
+        "{claimed:?}"
+    );
+
+    server.is_silent(false);
+    sleep(BLIND / 2).await;
+    assert_eq!(state(&requests), waits(), "it answers again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn grants_pause_when_the_watch_no_longer_shows_what_changed() {
+    let (server, requests) = stage();
+    sleep(BLIND).await;
+    assert_eq!(state(&requests), waits());
+    // A revocation, say.
+    server.touch(REQUEST);
+    sleep(BLIND / 2).await;
+    assert_eq!(state(&requests), waits(), "it may be a moment late");
+    sleep(BLIND).await;
+    assert!(matches!(state(&requests), HoldState::Unavailable(_)));
+}

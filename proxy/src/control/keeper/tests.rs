@@ -1,0 +1,129 @@
+//! What a door does about those who stay away: the API server, and a recorder. Time is tokio's own and costs none.
+
+use serde_json::json;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::*;
+use crate::control::apiserver::ApiServer;
+use crate::control::tests::{key, place};
+use crate::door::ThisProcess;
+use crate::identity::Pace;
+use crate::manifests::sample;
+
+const GRACE: Duration = Duration::from_secs(60);
+/// A test that fails ends.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// A door with everything that it needs from the API server; its recorder is nowhere.
+struct Stage {
+    server: ApiServer,
+    status: watch::Receiver<Status>,
+    doors: watch::Receiver<Option<Door>>,
+    /// The operator's word, which counts as long as somebody may take it back.
+    _operator: watch::Sender<Option<u64>>,
+}
+
+impl Stage {
+    fn open() -> Self {
+        let (mut carrier, secrets) = sample();
+        carrier.revision = 5;
+        carrier.issuers.clear();
+        carrier.connection.spec.limits.policy_grace = sallyport_crds::Duration::from_secs(GRACE.as_secs());
+        let (key, server) = (key(), ApiServer::default());
+        let namespace = format!("/api/v1/namespaces/{}", carrier.connection.namespace);
+        let signed = String::from_utf8(sallyport_policy::carrier::sign(&carrier, &key).unwrap()).unwrap();
+        let name = names::carrier(&carrier.connection.name);
+        server.put(
+            &format!("{namespace}/configmaps/{name}"),
+            json!({ "data": { (names::CARRIER_KEY): signed } }),
+        );
+        for (name, secret) in &secrets {
+            server.put(&format!("{namespace}/secrets/{name}"), secret.as_ref().unwrap().shown());
+        }
+        let (client, runtime, contact) = (server.client(), Handle::current(), Arc::new(Contact::new()));
+        let place = place(&carrier, &[&key]);
+        let (operator, wanted) = watch::channel(Some(carrier.revision));
+        let (publish_doors, doors) = watch::channel(None);
+        let shut = Some("nothing was looked at yet".to_owned());
+        let (publish_status, status) = watch::channel(Status {
+            shut,
+            ..Status::default()
+        });
+        let parts = Parts {
+            requests: Requests::start(client.clone(), place.clone(), Arc::clone(&contact), &runtime),
+            identities: Arc::new(Identities::new(runtime, None, Pace::default())),
+            columns: Arc::new(ThisProcess),
+            sessions: Sessions::default(),
+            drain: Drain::default(),
+            doors: publish_doors,
+            status: publish_status,
+            credential: credential(),
+            place,
+            client,
+            contact,
+            wanted,
+        };
+        tokio::spawn(Keeper::new(parts).run());
+        Self {
+            server,
+            status,
+            doors,
+            _operator: operator,
+        }
+    }
+
+    async fn until(&mut self, what: &str, holds: impl FnMut(&Status) -> bool) -> Status {
+        let found = timeout(LIMIT, self.status.wait_for(holds)).await;
+        found.expect(what).unwrap().clone()
+    }
+
+    /// Whether sessions may be admitted.
+    fn admits(&self) -> bool {
+        let door = self.doors.borrow().clone().unwrap();
+        let rules = door.rules.borrow().clone();
+        matches!(rules, Rules::Open(_))
+    }
+}
+
+fn credential() -> Credential {
+    let own = rcgen::generate_simple_self_signed(vec!["door".to_owned()]).unwrap();
+    let (chain, key) = (own.cert.pem(), own.signing_key.serialize_pem());
+    Credential::from_pem(chain.as_bytes(), key.as_bytes(), chain.as_bytes()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_nobody_can_renew_is_in_force_for_policy_grace_and_no_longer() {
+    let mut stage = Stage::open();
+    stage.until("the door opens", |status| status.shut.is_none()).await;
+    assert!(stage.admits());
+    let shut = timeout(3 * GRACE, stage.status.wait_for(|status| status.shut.is_some()));
+    assert!(shut.await.is_err(), "an API server that answers is not away");
+
+    stage.server.is_silent(true);
+    let gone = Instant::now();
+    let status = stage.until("the door shuts", |status| status.shut.is_some()).await;
+    let after = gone.elapsed();
+    // It may have answered last a beat before.
+    assert!(after > GRACE / 2 && after <= GRACE + 2 * LOOK, "{after:?}");
+    assert!(status.shut.unwrap().contains("policyGrace"));
+    assert!(status.away && status.revision.is_none() && !stage.admits());
+
+    stage.server.is_silent(false);
+    let status = stage
+        .until("the door opens again", |status| status.shut.is_none())
+        .await;
+    assert!(status.revision == Some(5) && stage.admits());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recorder_that_stays_away_is_told_while_the_door_stays_open() {
+    let mut stage = Stage::open();
+    let status = stage.until("the door opens", |status| status.shut.is_none()).await;
+    assert!(status.lacks.is_empty(), "it may be on its way: {:?}", status.lacks);
+    let status = stage
+        .until("the recorder is missed", |status| !status.lacks.is_empty())
+        .await;
+    assert_eq!(status.lacks[0].reason, Reason::RecorderUnavailable);
+    assert!(status.shut.is_none() && stage.admits());
+}
