@@ -23,6 +23,7 @@ fn a_life_of_an_installation() -> Result<()> {
     scenes::a_restart_writes_nothing(&mut stage)?;
     scenes::losing_a_rule_closes(&stage)?;
     scenes::a_bad_object_stops_no_other(&stage)?;
+    scenes::a_rule_that_does_not_compile_closes_what_it_selects(&stage)?;
     scenes::older_definitions_hold_what_was_accepted(&stage)?;
     scenes::a_volume_grows_by_its_claim(&stage)?;
     scenes::an_api_server_that_was_away_is_seen_again(&stage)?;
