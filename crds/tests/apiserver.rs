@@ -52,6 +52,7 @@ fn the_api_server_keeps_what_the_kinds_promise() -> Result<()> {
             failures.push(format!("{error:#}"));
         }
     }
+    takes_what_people_copy(&server, &mut failures)?;
     keeps_what_must_not_change(&server, &mut failures)?;
     argo_cd_keeps_what_is_its_own(&server)?;
     explains(&server)?;
@@ -94,6 +95,37 @@ fn takes_samples(server: &ApiServer, directory: &str, least: usize, failures: &m
         }
     }
     ensure!(ours >= least, "config/{directory} holds {ours} objects of ours");
+    Ok(())
+}
+
+/// What stands in no kustomization: README's own objects, and what the samples say of the target's side.
+fn takes_what_people_copy(server: &ApiServer, failures: &mut Vec<String>) -> Result<()> {
+    let readme = fs::read_to_string(format!("{CRATE}/../README.md"))?;
+    let beside = fs::read_to_string(format!("{CRATE}/../config/samples/target-network-policy.yaml"))?;
+    let shown = readme
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next());
+    let documents = shown.chain([beside.as_str()]).flat_map(|text| text.split("\n---\n"));
+    let mut kinds = Vec::new();
+    for document in documents {
+        let mut manifest: Value = serde_saphyr::from_str(document)?;
+        manifest["metadata"]["namespace"] = "default".into();
+        kinds.push(manifest["kind"].as_str().unwrap_or_default().to_owned());
+        if let Err(words) = create(server, &manifest)? {
+            failures.push(format!("what people copy is refused: {words}: {document}"));
+        }
+    }
+    for kind in [
+        "Connection",
+        "MaskingRule",
+        "ApprovalPolicy",
+        "AuditSink",
+        "Secret",
+        "NetworkPolicy",
+    ] {
+        ensure!(kinds.iter().any(|one| one == kind), "no {kind} among {kinds:?}");
+    }
     Ok(())
 }
 

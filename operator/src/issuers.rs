@@ -146,6 +146,21 @@ jwt:
     }
 
     #[test]
+    fn the_files_that_people_copy_are_read_to_the_last_field() {
+        let reference = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/reference/issuers");
+        let read = Files::new(Path::new(reference), Audiences::default()).read();
+        assert_eq!(read.problems, Vec::<String>::new());
+        let keycloak = &read.issuers.issuers["keycloak"];
+        assert_eq!(keycloak.audiences, ["sallyport"]);
+        assert!(keycloak.discovery_url.is_some() && keycloak.required_claims.len() == 1);
+        assert_eq!(
+            read.issuers.api_server_audiences,
+            ["https://kubernetes.default.svc", "kubernetes"]
+        );
+        assert_eq!(read.issuers.approver_mappings.len(), 1);
+    }
+
+    #[test]
     fn what_the_api_server_was_seen_to_accept_is_no_audience_for_doors() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join(CONFIGURATION), AUTHENTICATION).unwrap();

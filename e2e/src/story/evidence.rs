@@ -8,6 +8,9 @@ use crate::demo::{BOB, Demo, EVIDENCE};
 use crate::narrator::Narrator;
 use crate::run::run;
 
+/// What alice was refused: the command of which a letter is changed.
+const DROP: &str = "DROP TABLE customers";
+
 pub(super) fn verify(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let sink = format!("{EVIDENCE}/evidence");
     let mut show = demo.kubectl(&["sallyport", "audit", "show", "--sink", &sink, "--person", "oidc:alice"]);
@@ -15,7 +18,7 @@ pub(super) fn verify(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let shown = run(&mut show)?.ok()?;
     narrator.shows(&shown);
     for word in [
-        "DROP TABLE customers",
+        DROP,
         "DELETE FROM accounts WHERE id = 7001",
         &format!("by {}", demo.name_of(BOB)?),
     ] {
@@ -40,7 +43,26 @@ pub(super) fn verify(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     narrator.types("auditor", &refute);
     let refuted = run(&mut refute)?;
     narrator.shows(&refuted);
-    narrator.check("one changed byte in a copy is refuted", !refuted.status.success())
+    narrator.check(
+        "one changed byte in a copy is refuted",
+        !refuted.status.success() && refuted.stdout.starts_with("REFUTED "),
+    )?;
+    let changed = first_changed(&refuted.stdout).context("the first finding is no changed record")?;
+    let told = format!(" #{changed} ");
+    narrator.check(
+        "the record that was changed is named first",
+        shown
+            .stdout
+            .lines()
+            .any(|line| line.contains(&told) && line.contains(DROP)),
+    )
+}
+
+/// The number of the record of which the first finding says that it was changed.
+fn first_changed(report: &str) -> Option<&str> {
+    let finding = report.lines().find_map(|line| line.trim().strip_prefix("- "))?;
+    let (number, rest) = finding.strip_prefix("record ")?.split_once(' ')?;
+    rest.contains("was changed").then_some(number)
 }
 
 /// Changes one letter of one recorded command.
@@ -54,7 +76,7 @@ fn tamper(log: &std::path::Path) -> Result<()> {
                 continue;
             }
             let mut bytes = fs::read(&path)?;
-            let needle = b"DROP TABLE customers";
+            let needle = DROP.as_bytes();
             if let Some(at) = bytes.windows(needle.len()).position(|window| window == needle) {
                 if let Some(byte) = bytes.get_mut(at) {
                     *byte = b'd';

@@ -27,6 +27,7 @@ fn a_life_of_an_installation() -> Result<()> {
     scenes::losing_a_rule_closes(&stage)?;
     issuers::none_but_the_admins_count(&stage)?;
     scenes::a_bad_object_stops_no_other(&stage)?;
+    scenes::a_rule_that_does_not_compile_closes_what_it_selects(&stage)?;
     scenes::older_definitions_hold_what_was_accepted(&stage)?;
     scenes::a_volume_grows_by_its_claim(&stage)?;
     volumes::a_volume_that_goes_with_its_claim_is_told(&stage)?;

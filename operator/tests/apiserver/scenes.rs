@@ -38,6 +38,18 @@ pub const RULES: &[&str] = &[
     "approvalpolicy/changes",
 ];
 
+/// A misspelt field, which only the operator can know.
+const MISSPELT: &str = r#"
+apiVersion: sallyport.dev/v1alpha1
+kind: ApprovalPolicy
+metadata: {name: misspelt, namespace: doors}
+spec:
+  connectionSelector: {matchLabels: {environment: production}}
+  rules:
+    - {name: never, match: {cel: "command.textt == 'SELECT 1'"}, action: Deny}
+    - {name: else, match: {any: true}, action: Allow}
+"#;
+
 /// Asked in somebody else's name.
 const FORGED: &str = r#"
 apiVersion: sallyport.dev/v1alpha1
@@ -191,8 +203,12 @@ pub fn closed(stage: &Stage, reason: &str) -> Result<()> {
 }
 
 fn carrier(stage: &Stage) -> Result<Value> {
+    carrier_of(stage, "bank")
+}
+
+fn carrier_of(stage: &Stage, connection: &str) -> Result<Value> {
     let signed: Value = serde_json::from_str(
-        stage.get("doors", "configmap/door-bank-policy")?["data"]["carrier.json"]
+        stage.get("doors", &format!("configmap/door-{connection}-policy"))?["data"]["carrier.json"]
             .as_str()
             .context("no carrier")?,
     )?;
@@ -229,6 +245,46 @@ spec:
     stage.until_condition("doors", "maskingrule/cards", "Enforced", "True", "Enforced")?;
     stage.kubectl(&["-n", "doors", "delete", "maskingrule", "bad"])?;
     Ok(())
+}
+
+/// What the API server takes for a text and the operator cannot compile: the policy says why, and shuts the Connections that
+/// it selects, and no other.
+pub fn a_rule_that_does_not_compile_closes_what_it_selects(stage: &Stage) -> Result<()> {
+    const OTHER: &str = "connection/teller";
+    let samples = stage.samples(0)?;
+    let bank = samples
+        .split("\n---\n")
+        .find(|document| document.contains("kind: Connection"))
+        .context("the samples hold no Connection")?;
+    let teller = bank
+        .replace("name: bank\n", "name: teller\n")
+        .replace("environment: production", "environment: test");
+    stage.apply(&teller)?;
+    stage.until_condition("doors", OTHER, "Enforced", "True", "ScaledToZero")?;
+    let revision = carrier_of(stage, "teller")?["revision"].clone();
+    stage.apply(MISSPELT)?;
+    stage.until_condition("doors", "approvalpolicy/misspelt", "Accepted", "False", "Invalid")?;
+    events_tell(stage, "ApprovalPolicy", "misspelt", "Invalid")?;
+    let conditions = stage.get("doors", "approvalpolicy/misspelt")?["status"]["conditions"].to_string();
+    ensure!(
+        conditions.contains("spec.rules[0].match.cel") && conditions.contains("command.textt"),
+        "{conditions}"
+    );
+    stage.until_condition("doors", BANK, "Accepted", "False", "RuleNotAccepted")?;
+    closed(stage, "RuleNotAccepted")?;
+    let other = carrier_of(stage, "teller")?;
+    ensure!(other["revision"] == revision, "the other was told something new");
+    // It is looked at once more, by an operator that knows the policy.
+    let patch = r#"{"spec": {"limits": {"idle": "29m"}}}"#;
+    stage.kubectl(&["-n", "doors", "patch", OTHER, "--type=merge", "-p", patch])?;
+    stage.until_condition("doors", OTHER, "Accepted", "True", "Accepted")?;
+    ensure!(carrier_of(stage, "teller")?["closed"].is_null(), "the other was shut");
+    stage.kubectl(&["-n", "doors", "delete", "approvalpolicy/misspelt", OTHER])?;
+    stage.until_condition("doors", BANK, "Enforced", "True", "ScaledToZero")?;
+    ensure!(carrier(stage)?["closed"].is_null(), "the door stays shut");
+    stage.until("the other's door goes", || {
+        Ok(!stage.exists("doors", "deployment/door-teller")?)
+    })
 }
 
 pub fn older_definitions_hold_what_was_accepted(stage: &Stage) -> Result<()> {
