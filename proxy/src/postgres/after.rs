@@ -29,10 +29,15 @@ pub struct After {
     pub stale: Stale,
     /// Whether it sets how names are looked up.
     pub moves: bool,
+    /// Whether it may end a pipeline's own transaction by itself, either way.
+    pub commits: bool,
 }
 
 /// Verbs after which relations may be others.
 const DEFINES: [Verb; 4] = [Verb::Create, Verb::Alter, Verb::Drop, Verb::Discard];
+
+/// Verbs that may end a transaction that nobody opened in so many words: what they run commits and rolls back as it likes.
+const COMMITS: [Verb; 5] = [Verb::Call, Verb::Do, Verb::Vacuum, Verb::Reindex, Verb::Cluster];
 
 /// How a command calls a setting whose name cannot be read.
 const ANY_SETTING: &str = "*";
@@ -66,6 +71,7 @@ impl After {
                 names: opaque,
             },
             moves,
+            commits: command.verbs.any(&COMMITS),
         };
         for statement in readings {
             if let Effect::Transaction(transaction) = &statement.effect {

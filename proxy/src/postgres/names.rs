@@ -4,7 +4,7 @@
 //! and by DECLARE. Changes that a unit asks for are seen by the rest of the unit at once, and become true when the target
 //! says that they happened.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -212,6 +212,16 @@ impl Names {
         portals
             .filter_map(|(_, portal)| portal.running.borrow_mut().take())
             .collect()
+    }
+
+    /// What owes outcomes of open portals, where no number says yet which transaction they are part of.
+    pub fn unnumbered(&self) -> impl Iterator<Item = RefMut<'_, Running>> {
+        self.portals.values().filter_map(|portal| {
+            RefMut::filter_map(portal.running.borrow_mut(), |running| {
+                running.as_mut().filter(|running| running.transaction.is_none())
+            })
+            .ok()
+        })
     }
 
     /// A Query string takes the unnamed statement and portal away.

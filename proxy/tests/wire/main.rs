@@ -20,6 +20,7 @@ mod logins;
 mod pipelines;
 mod strangers;
 mod targets;
+mod transactions;
 
 /// What the tests of this program work on.
 const SCHEMA: &str = "

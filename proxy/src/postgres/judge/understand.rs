@@ -205,7 +205,21 @@ fn others(names: &Names, statement: &Statement, asked: &mut Asked) -> Vec<Other>
     let mut others = Vec::new();
     for name in &statement.executes {
         match names.statement(name) {
-            Some(prepared) => others.extend(prepared.stated.clone().map(|stated| Other { stated, declared: None })),
+            Some(prepared) => {
+                let Some(stated) = prepared.stated.clone() else {
+                    continue;
+                };
+                // PostgreSQL would do it, at a moment that its answer does not tell.
+                if stated
+                    .readings()
+                    .any(|statement| matches!(statement.effect, Effect::Transaction(_)))
+                {
+                    let words =
+                        "transactions are begun and ended by BEGIN, COMMIT and their like at this door, not by EXECUTE";
+                    reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
+                }
+                others.push(Other { stated, declared: None });
+            }
             None => {
                 let words =
                     format!("prepared statement \"{name}\" does not exist, or was not prepared through this door");
