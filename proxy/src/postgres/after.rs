@@ -81,6 +81,17 @@ impl After {
         after
     }
 
+    /// Whether it may commit the transaction that it runs in, or leave its work for another to commit. `opened`: in so many
+    /// words, and then no procedure does. Code that nobody sees into may run EXECUTE of a prepared COMMIT.
+    #[must_use]
+    pub fn may_commit(&self, opened: bool) -> bool {
+        let ends = matches!(
+            self.transaction,
+            Some(Transaction::Commit { .. } | Transaction::Prepare)
+        );
+        ends || self.stale.names || self.commits && !opened
+    }
+
     /// Takes note of settings that views change where they are read: no name of one stands in the text.
     pub fn read_through(&mut self, lineages: &[Lineage], catalog: &Snapshot) {
         let mut relations = lineages.iter().flat_map(|lineage| lineage.relations.iter());
@@ -134,5 +145,34 @@ pub fn change(stated: &Stated, view: &Rc<View>) -> Option<Change> {
         Effect::Close { name } => Some(Change::CloseCursor(name.clone())),
         Effect::Discard { all: true } => Some(Change::Discard),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_commit_is_known_before_it_is_answered() {
+        for (sql, inside, outside) in [
+            ("commit", true, true),
+            ("end", true, true),
+            ("commit and chain", true, true),
+            ("prepare transaction 'x'", true, true),
+            ("rollback", false, false),
+            ("savepoint a", false, false),
+            ("insert into t values (1)", false, false),
+            ("vacuum t", false, true),
+            ("select unseen()", true, true),
+        ] {
+            let script = sallyport_policy::sql::parse(sql).unwrap();
+            let command = Command::of(&script.statements[0], sql);
+            let after = After::of(script.statements.iter(), &command);
+            assert_eq!(
+                (after.may_commit(true), after.may_commit(false)),
+                (inside, outside),
+                "{sql}"
+            );
+        }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use sallyport_audit::record::{Event, TransactionFate};
+use sallyport_proxy::door::Rules;
+use sallyport_proxy::postgres::frame::put_cstr;
 
 use super::SCHEMA;
 use super::common::door::{Given, TestDoor};
@@ -208,4 +210,57 @@ fn code_that_ends_a_transaction_unseen_makes_no_fate_up() {
         "begin rolledBack, insert rolledBack, rollback rolledBack, begin unknown, insert unknown, select unknown"
     );
     assert_eq!(door.direct("select string_agg(id::text, ',') from u"), "2");
+}
+
+#[test]
+fn a_session_that_is_ended_makes_no_fate_up() {
+    // Committing takes its time.
+    let slow = "create function slow() returns trigger language plpgsql as $$begin perform pg_sleep(60); return null; end$$;
+        create constraint trigger slow after insert on u deferrable initially deferred for each row execute function slow()";
+    let asleep = "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()";
+    let insert = "insert into u values (1)";
+    let in_words = |client: &mut Client, last: &str| {
+        client.query("begin");
+        client.query(insert);
+        client.put(b'Q', |out| put_cstr(out, last)).send();
+    };
+    let flushed = |client: &mut Client| {
+        client.parse("", insert).bind("", "", &[], 0).execute("", 0);
+        client.put(b'H', |_| {}).send();
+        assert_eq!(tags(&client.some(3)), "12C");
+    };
+    type Does<'a> = &'a dyn Fn(&mut Client);
+    let cases: [(&str, Does<'_>, &str); 4] = [
+        (
+            "1",
+            &|client| in_words(client, "commit"),
+            "begin unknown, insert unknown, commit -",
+        ),
+        (
+            "1",
+            &|client| {
+                flushed(client);
+                client.sync();
+            },
+            "insert unknown",
+        ),
+        (
+            "1",
+            &|client| in_words(client, "select pg_sleep(60)"),
+            "begin rolledBack, insert rolledBack, select -",
+        ),
+        ("0", &flushed, "insert rolledBack"),
+    ];
+    for (sleeping, does, says) in cases {
+        let door = TestDoor::new(&Given::open(), SCHEMA);
+        door.direct(slow);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        does(&mut client);
+        eventually("the target to be that far", || {
+            (door.direct(asleep) == sleeping).then_some(())
+        });
+        door.rules.send_replace(Rules::Shut("enough".to_owned()));
+        client.end();
+        assert_eq!(told(&door, 0), says);
+    }
 }

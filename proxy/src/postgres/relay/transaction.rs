@@ -94,15 +94,17 @@ impl State {
         }
     }
 
-    /// The target is gone, or the client: what is open ends as nobody knows, or as PostgreSQL ends it.
+    /// The target is gone, or the client: what is open ends as nobody knows, or, where nothing that was sent could commit it,
+    /// as PostgreSQL ends it.
     pub fn abandon(&mut self, target_lost: bool) {
-        let fate = if target_lost {
+        let fate = if target_lost || self.expected.may_commit(self.number.is_some()) {
             TransactionFate::Unknown
         } else {
             TransactionFate::RolledBack
         };
-        if let Some(number) = self.number.take() {
-            self.ledger.transaction(number, fate);
+        match self.number.take() {
+            Some(number) => self.ledger.transaction(number, fate),
+            None => self.end_unopened(fate),
         }
     }
 
