@@ -137,6 +137,7 @@ pub fn change(stated: &Stated, view: &Rc<View>) -> Option<Change> {
             let prepared = super::names::Prepared {
                 stated: Some(stated.clone()),
                 by_sql: true,
+                types: Vec::new(),
             };
             Some(Change::Prepare(name.clone(), std::rc::Rc::new(prepared)))
         }

@@ -7,6 +7,7 @@
 mod pipeline;
 mod query;
 mod strict;
+mod types;
 mod understand;
 mod unfold;
 

@@ -37,6 +37,9 @@ pub struct Prepared {
     pub stated: Option<Stated>,
     /// Whether it was made by SQL (PREPARE), not by Parse.
     pub by_sql: bool,
+    /// Types that Parse states for its parameters, by OID; 0, or none, where it leaves one to the server. Those that SQL
+    /// states stand in its text.
+    pub types: Vec<u32>,
 }
 
 /// A statement with its parameters, ready to be executed.
@@ -256,6 +259,7 @@ mod tests {
                 index: 0,
             }),
             by_sql: true,
+            types: Vec::new(),
         })
     }
 
