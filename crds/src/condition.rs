@@ -54,6 +54,8 @@ pub enum Reason {
     RequiredRuleNotAccepted,
     /// A rule that the Connection requires does not select it.
     RequiredRuleNotSelecting,
+    /// A rule that the Connection requires only observes.
+    RequiredRuleNotEnforcing,
     /// A rule that did not change selects the Connection no longer, since the Connection's labels changed.
     RuleDeselected,
     /// A rule that selects the Connection was never accepted.

@@ -195,6 +195,52 @@ fn a_fingerprint_lets_parameters_vary_and_nothing_else() {
 }
 
 #[test]
+fn a_grant_fits_the_types_that_parameters_were_stated_with() {
+    let schema = format!("{SCHEMA} CREATE FUNCTION pay(t text) RETURNS text LANGUAGE sql AS $$select 'all of it'$$;");
+    let grants = [
+        json!({"onHold": "Refuse"}),
+        json!({"onHold": "Refuse", "grant": {"scope": "Fingerprint", "validFor": "1h"}}),
+    ];
+    for grant in grants {
+        let door = TestDoor::new(&asks_bob(grant), &schema);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        let mut bound = |types: &[u32]| {
+            client.parse_typed("", "select pay($1)", types);
+            client.bind("", "", &["5"], 0).execute("", 0).sync();
+            tags(&client.ready())
+        };
+        assert_eq!(bound(&[23]), "1EZ");
+        assert_eq!(
+            door.people.request("request-1").ask.command.parameters,
+            ["$1::int4 = 5"]
+        );
+        door.people.approve("request-1");
+        assert_eq!(bound(&[25]), "1EZ", "another function of that name");
+        assert_eq!(bound(&[]), "1EZ", "whatever the server takes it for");
+        assert_eq!(bound(&[23]), "12DCZ", "the one that was approved");
+    }
+}
+
+#[test]
+fn a_grant_for_a_name_fits_what_had_that_name() {
+    let door = TestDoor::new(&asks_bob(json!({"onHold": "Refuse"})), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let mut executed = |id: u8| {
+        client.query("deallocate all");
+        client
+            .parse("p", &format!("delete from acct where id = {id}"))
+            .sync()
+            .ready();
+        tags(&client.query("execute p"))
+    };
+    assert_eq!(executed(1), "EZ");
+    door.people.approve("request-1");
+    assert_eq!(executed(2), "EZ", "another statement of that name");
+    assert_eq!(executed(1), "CZ", "the one that was approved");
+    assert_eq!(door.direct("select id from acct"), "2");
+}
+
+#[test]
 fn revoking_ends_what_was_allowed() {
     let grant = json!({"onHold": "Refuse", "grant": {"scope": "Session", "validFor": "1h"}});
     let door = TestDoor::new(&asks_bob(grant), SCHEMA);

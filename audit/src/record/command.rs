@@ -280,7 +280,7 @@ pub enum TransactionFate {
     Committed,
     /// Rolled back.
     RolledBack,
-    /// The target vanished before it said.
+    /// Nobody said, or code that nobody sees into may have ended it before.
     Unknown,
 }
 

@@ -177,12 +177,30 @@ fn moved<'a>(before: &BTreeMap<String, String>, after: &'a BTreeMap<String, Stri
         .collect()
 }
 
-/// Pruned and made again, unlabelled and labelled again: shut in between, never wider.
+/// Pruned and made again, switched to Observe and back, unlabelled and labelled again: shut in between, never wider.
 pub fn losing_a_rule_closes(stage: &Stage) -> Result<()> {
     stage.kubectl(&["-n", "doors", "delete", "maskingrule", "customer-numbers"])?;
     stage.until_condition("doors", BANK, "Accepted", "False", "RequiredRuleMissing")?;
     closed(stage, "RequiredRuleMissing")?;
     stage.apply(&stage.samples(0)?)?;
+    stage.until_condition("doors", BANK, "Accepted", "True", "Accepted")?;
+    let mode = |mode: &str| {
+        let patch = format!(r#"{{"spec":{{"mode":"{mode}"}}}}"#);
+        stage.kubectl(&[
+            "-n",
+            "doors",
+            "patch",
+            "maskingrule",
+            "customer-numbers",
+            "--type=merge",
+            "-p",
+            &patch,
+        ])
+    };
+    mode("Observe")?;
+    stage.until_condition("doors", BANK, "Accepted", "False", "RequiredRuleNotEnforcing")?;
+    closed(stage, "RequiredRuleNotEnforcing")?;
+    mode("Enforce")?;
     stage.until_condition("doors", BANK, "Accepted", "True", "Accepted")?;
     stage.kubectl(&["-n", "doors", "label", "connection", "bank", "data-"])?;
     stage.until_condition("doors", BANK, "Accepted", "False", "RequiredRuleNotSelecting")?;

@@ -214,6 +214,10 @@ impl Chosen<'_> {
                 Reason::RequiredRuleNotSelecting,
                 "does not select the Connection by its labels",
             )),
+            // It hides nothing and asks nobody: the door would stand open as if it were deleted.
+            Some((_, spec)) if spec.mode() == Mode::Observe => {
+                Some((Reason::RequiredRuleNotEnforcing, "only observes (spec.mode)"))
+            }
             Some(_) => None,
         }
     }

@@ -32,6 +32,10 @@ pub struct Asked {
     pub meaning: Vec<u8>,
     /// Exact bytes of the parameters, for the binding.
     pub exact: Vec<u8>,
+    /// Types that the client states for them, for the binding: by them the target chooses what a name calls.
+    pub types: Vec<u8>,
+    /// Statements that it runs by their names, for the binding: another may have the name tomorrow.
+    pub named: Vec<u8>,
     /// The normal form in which only parameters vary, where there is one.
     pub fingerprint: Option<[u8; 32]>,
     /// Refused by the protocol itself, whatever the rules say.
@@ -86,7 +90,7 @@ pub(super) fn binding(
     let identity = session.identity();
     let mut bytes = Canonical::default();
     bytes
-        .add(b"sallyport binding v1")
+        .add(b"sallyport binding v2")
         .add(identity.person.issuer.as_bytes())
         .add(identity.person.subject.as_bytes());
     bytes.add(&(identity.agents.len() as u64).to_be_bytes());
@@ -110,7 +114,8 @@ pub(super) fn binding(
                     Some(fingerprint) => bytes
                         .add(&fingerprint)
                         .add(one.command.database.as_bytes())
-                        .add(&one.meaning),
+                        .add(&one.meaning)
+                        .add(&one.types),
                     None => one.bind(&mut bytes),
                 };
             }
@@ -226,6 +231,8 @@ impl Asked {
             cover: Cover::default(),
             meaning: Vec::new(),
             exact: Vec::new(),
+            types: Vec::new(),
+            named: Vec::new(),
             fingerprint: None,
             refused: None,
         }
@@ -247,6 +254,8 @@ impl Asked {
         bytes
             .add(self.command.text.as_bytes())
             .add(&self.exact)
+            .add(&self.types)
+            .add(&self.named)
             .add(&self.meaning)
             .add(self.command.database.as_bytes())
     }

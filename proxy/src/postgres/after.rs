@@ -29,10 +29,15 @@ pub struct After {
     pub stale: Stale,
     /// Whether it sets how names are looked up.
     pub moves: bool,
+    /// Whether it may end a pipeline's own transaction by itself, either way.
+    pub commits: bool,
 }
 
 /// Verbs after which relations may be others.
 const DEFINES: [Verb; 4] = [Verb::Create, Verb::Alter, Verb::Drop, Verb::Discard];
+
+/// Verbs that may end a transaction that nobody opened in so many words: what they run commits and rolls back as it likes.
+const COMMITS: [Verb; 5] = [Verb::Call, Verb::Do, Verb::Vacuum, Verb::Reindex, Verb::Cluster];
 
 /// How a command calls a setting whose name cannot be read.
 const ANY_SETTING: &str = "*";
@@ -66,6 +71,7 @@ impl After {
                 names: opaque,
             },
             moves,
+            commits: command.verbs.any(&COMMITS),
         };
         for statement in readings {
             if let Effect::Transaction(transaction) = &statement.effect {
@@ -73,6 +79,17 @@ impl After {
             }
         }
         after
+    }
+
+    /// Whether it may commit the transaction that it runs in, or leave its work for another to commit. `opened`: in so many
+    /// words, and then no procedure does. Code that nobody sees into may run EXECUTE of a prepared COMMIT.
+    #[must_use]
+    pub fn may_commit(&self, opened: bool) -> bool {
+        let ends = matches!(
+            self.transaction,
+            Some(Transaction::Commit { .. } | Transaction::Prepare)
+        );
+        ends || self.stale.names || self.commits && !opened
     }
 
     /// Takes note of settings that views change where they are read: no name of one stands in the text.
@@ -120,6 +137,7 @@ pub fn change(stated: &Stated, view: &Rc<View>) -> Option<Change> {
             let prepared = super::names::Prepared {
                 stated: Some(stated.clone()),
                 by_sql: true,
+                types: Vec::new(),
             };
             Some(Change::Prepare(name.clone(), std::rc::Rc::new(prepared)))
         }
@@ -128,5 +146,34 @@ pub fn change(stated: &Stated, view: &Rc<View>) -> Option<Change> {
         Effect::Close { name } => Some(Change::CloseCursor(name.clone())),
         Effect::Discard { all: true } => Some(Change::Discard),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_commit_is_known_before_it_is_answered() {
+        for (sql, inside, outside) in [
+            ("commit", true, true),
+            ("end", true, true),
+            ("commit and chain", true, true),
+            ("prepare transaction 'x'", true, true),
+            ("rollback", false, false),
+            ("savepoint a", false, false),
+            ("insert into t values (1)", false, false),
+            ("vacuum t", false, true),
+            ("select unseen()", true, true),
+        ] {
+            let script = sallyport_policy::sql::parse(sql).unwrap();
+            let command = Command::of(&script.statements[0], sql);
+            let after = After::of(script.statements.iter(), &command);
+            assert_eq!(
+                (after.may_commit(true), after.may_commit(false)),
+                (inside, outside),
+                "{sql}"
+            );
+        }
     }
 }

@@ -57,11 +57,24 @@ pub async fn call(
     wire: &mut Wire<impl AsyncRead + AsyncWrite + Unpin>,
     function: u32,
 ) -> Result<Option<String>, AskError> {
-    frame::put(&mut wire.out, b'F', |out| {
+    put_call(&mut wire.out, function);
+    called(wire).await
+}
+
+/// Appends such a call.
+pub fn put_call(out: &mut Vec<u8>, function: u32) {
+    frame::put(out, b'F', |out| {
         out.extend_from_slice(&function.to_be_bytes());
         // No formats, no arguments, and the result as text.
         out.extend_from_slice(&[0; 6]);
     });
+}
+
+/// The answer to a call that was sent.
+///
+/// # Errors
+/// As [`ask`].
+pub async fn called(wire: &mut Wire<impl AsyncRead + AsyncWrite + Unpin>) -> Result<Option<String>, AskError> {
     let mut rows = answered(wire).await?.into_iter().flatten();
     Ok(rows.next().and_then(|row| row.into_iter().next().flatten()))
 }

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::ask::{AskError, called, put_call};
 use super::errors;
 use super::frame::{Body, FrameError};
 use super::message::{self, Transaction};
@@ -30,6 +31,8 @@ const VERSIONS: std::ops::RangeInclusive<u32> = 15..=18;
 const HANDSHAKE_CAP: usize = 16 * 1024;
 /// The longest name that PostgreSQL keeps (`NAMEDATALEN` less one).
 const NAME_CHARS: usize = 63;
+/// `pg_backend_pid`, by its OID, which no schema of a search path can stand before.
+const BACKEND_PID: u32 = 2026;
 
 /// What a target is asked for.
 #[derive(Clone, Debug)]
@@ -88,6 +91,13 @@ pub enum DialError {
     /// It reports another encoding than asked for.
     #[error("the target did not take client_encoding UTF8")]
     Encoding,
+    /// Another process answers than the one that it named. One that pools by transaction keeps no session, and no other that
+    /// hides its backends can be told from it.
+    #[error(
+        "a connection pooler stands before the target: what a session sets may be another's with the next transaction; \
+         point the Connection at PostgreSQL itself"
+    )]
+    Pooler,
     /// It broke the protocol.
     #[error("the target broke the protocol: {0}")]
     Wire(#[from] WireError),
@@ -216,6 +226,9 @@ async fn authenticate(wire: &mut Wire<TargetStream>, credential: &Credential) ->
                 let scram = scram.as_mut().ok_or(WireError::from(FrameError::Malformed))?;
                 scram.update(body.rest()).map_err(|_| DialError::Scram)?;
                 frontend::sasl_response(scram.message(), &mut reply).map_err(WireError::from)?;
+                wire.out.extend_from_slice(&reply.split());
+                // Answered together with the greeting: it costs no round trip of its own.
+                put_call(&mut wire.out, BACKEND_PID);
             }
             12 if !proven => {
                 let scram = scram.as_mut().ok_or(WireError::from(FrameError::Malformed))?;
@@ -267,7 +280,7 @@ fn refused(message: &[u8]) -> DialError {
     }
 }
 
-/// From AuthenticationOk to the first ReadyForQuery.
+/// From AuthenticationOk to the first ReadyForQuery, and the answer to what was asked with the last proof.
 async fn settle(mut wire: Wire<TargetStream>) -> Result<Reached, DialError> {
     let (mut key, mut parameters) = (None, Vec::new());
     loop {
@@ -295,6 +308,12 @@ async fn settle(mut wire: Wire<TargetStream>) -> Result<Reached, DialError> {
                 let idle = message::ready(body).map_err(WireError::from)? == Transaction::Idle;
                 let (pid, secret) = key.filter(|_| idle).ok_or(WireError::from(FrameError::Malformed))?;
                 supported(&parameters)?;
+                if called(&mut wire)
+                    .await?
+                    .is_none_or(|backend| backend != pid.to_string())
+                {
+                    return Err(DialError::Pooler);
+                }
                 return Ok(Reached {
                     wire,
                     pid,
@@ -370,8 +389,18 @@ impl DialError {
             Self::Slow => "slow",
             Self::NoTls | Self::Tls(_) => "tls",
             Self::Weak(_) | Self::Scram | Self::Refused(_) => "login",
-            Self::Version(_) | Self::Encoding => "unsupported",
+            Self::Version(_) | Self::Encoding | Self::Pooler => "unsupported",
             Self::Wire(_) => "protocol",
+        }
+    }
+}
+
+impl From<AskError> for DialError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Wire(error) => Self::Wire(error),
+            AskError::Refused(code) => Self::Refused(code),
+            AskError::TooLarge => WireError::from(FrameError::Malformed).into(),
         }
     }
 }

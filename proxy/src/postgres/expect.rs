@@ -155,6 +155,21 @@ impl Expected {
         self.queue.is_empty()
     }
 
+    /// Whether something that was sent, and is not answered yet, may commit the transaction that is open, or leave its work
+    /// for another to commit. `opened`: in so many words, so that neither the end of a unit nor a procedure does.
+    #[must_use]
+    pub fn may_commit(&self, opened: bool) -> bool {
+        self.queue.iter().any(|expect| match expect {
+            Expect::Query(query) => {
+                let commits = query.parts.iter().any(|part| part.after.may_commit(opened));
+                !query.failed && (commits || !opened)
+            }
+            Expect::Execute { after, .. } => after.may_commit(opened),
+            Expect::Sync => !opened,
+            _ => false,
+        })
+    }
+
     /// After an error in a pipeline: the target passes over everything up to the next Sync. Gives what is passed over, and
     /// whether a Sync was among what was sent.
     pub fn skip(&mut self) -> (Vec<Expect>, bool) {
@@ -171,5 +186,29 @@ impl Expected {
     /// While a COPY from the client runs, the target ignores Sync: those that were sent along are not answered.
     pub fn drop_syncs(&mut self) {
         self.queue.retain(|expect| !matches!(expect, Expect::Sync));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_unit_commits_what_nobody_opened() {
+        let failed = Query {
+            failed: true,
+            ..Query::default()
+        };
+        for (what, expect, outside) in [
+            ("a Sync", Expect::Sync, true),
+            ("a Query string", Expect::Query(Query::default()), true),
+            ("one that failed", Expect::Query(failed), false),
+            ("a door's own message", Expect::Quiet(b'3'), false),
+        ] {
+            let mut expected = Expected::default();
+            expected.push(expect);
+            assert!(!expected.may_commit(true), "{what}");
+            assert_eq!(expected.may_commit(false), outside, "{what}");
+        }
     }
 }

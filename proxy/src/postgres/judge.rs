@@ -8,6 +8,7 @@ mod pipeline;
 mod query;
 mod remembered;
 mod strict;
+mod types;
 mod understand;
 mod unfold;
 

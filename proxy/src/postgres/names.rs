@@ -4,7 +4,7 @@
 //! and by DECLARE. Changes that a unit asks for are seen by the rest of the unit at once, and become true when the target
 //! says that they happened.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -37,6 +37,9 @@ pub struct Prepared {
     pub stated: Option<Stated>,
     /// Whether it was made by SQL (PREPARE), not by Parse.
     pub by_sql: bool,
+    /// Types that Parse states for its parameters, by OID; 0, or none, where it leaves one to the server. Those that SQL
+    /// states stand in its text.
+    pub types: Vec<u32>,
 }
 
 /// A statement with its parameters, ready to be executed.
@@ -214,6 +217,16 @@ impl Names {
             .collect()
     }
 
+    /// What owes outcomes of open portals, where no number says yet which transaction they are part of.
+    pub fn unnumbered(&self) -> impl Iterator<Item = RefMut<'_, Running>> {
+        self.portals.values().filter_map(|portal| {
+            RefMut::filter_map(portal.running.borrow_mut(), |running| {
+                running.as_mut().filter(|running| running.transaction.is_none())
+            })
+            .ok()
+        })
+    }
+
     /// A Query string takes the unnamed statement and portal away.
     pub fn query_ran(&mut self) {
         self.statements.remove("");
@@ -246,6 +259,7 @@ mod tests {
                 index: 0,
             }),
             by_sql: true,
+            types: Vec::new(),
         })
     }
 

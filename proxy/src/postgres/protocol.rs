@@ -324,6 +324,7 @@ fn lost(error: &std::io::Error) -> Turned {
 fn unavailable(error: &DialError) -> Turned {
     let told = match error {
         DialError::Refused(code) if code == "3D000" => "the database does not exist, or is not open to you",
+        DialError::Pooler => "a connection pooler stands before the target, and this door needs PostgreSQL itself",
         DialError::Version(_) => "the target's version is not supported by this door: PostgreSQL 15 to 18 are",
         _ => "the target cannot be reached through this door at present",
     };

@@ -11,12 +11,12 @@ mod describe;
 mod large;
 mod reported;
 mod rows;
+mod transaction;
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sallyport_audit::record::Fate;
 use sallyport_policy::mask::action::REDACTED;
 use sallyport_policy::mask::copy::CopyError;
 use sallyport_policy::mask::{Counts, Masker, RowError};
@@ -74,6 +74,10 @@ pub struct State {
     pub counts: Counts,
     /// Commands that are complete within a transaction that nobody opened in so many words: it may still fail.
     pub done: Vec<Running>,
+    /// Whether code may have ended that transaction before, either way.
+    pub commits: bool,
+    /// Whether an error came since the last ReadyForQuery.
+    pub erred: bool,
     /// Where outcomes go.
     pub ledger: Ledger,
     /// Number that the next transaction gets.
@@ -255,6 +259,8 @@ impl State {
             copy_out: None,
             large: None,
             done: Vec::new(),
+            commits: false,
+            erred: false,
             ledger,
             next_number: 1,
             answered: None,
@@ -326,26 +332,6 @@ impl State {
                 }
             }
             _ => {}
-        }
-    }
-
-    /// Pays what is complete: the transaction that it was part of ended well.
-    fn pay_done(&mut self) {
-        for running in self.done.drain(..) {
-            running.finish(Fate::Executed, None);
-        }
-    }
-
-    /// The target is gone, or the client: what is open ends as nobody knows, or as PostgreSQL ends it.
-    pub fn abandon(&mut self, target_lost: bool) {
-        use sallyport_audit::record::TransactionFate;
-        if let Some(number) = self.number.take() {
-            let fate = if target_lost {
-                TransactionFate::Unknown
-            } else {
-                TransactionFate::RolledBack
-            };
-            self.ledger.transaction(number, fate);
         }
     }
 }

@@ -123,7 +123,7 @@ impl Postgres {
         self.ca = certificate(&data);
         let settings = format!(
             "ssl = on\nport = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nfsync = off\n\
-             shared_preload_libraries = 'pg_stat_statements'\nwal_level = logical\nmax_connections = 200\nautovacuum = off\n",
+             shared_preload_libraries = 'pg_stat_statements'\nwal_level = logical\nmax_connections = 200\nmax_prepared_transactions = 8\nautovacuum = off\n",
             self.port,
             self.directory.path().display()
         );

@@ -187,10 +187,16 @@ impl Client {
 
     /// Parse.
     pub fn parse(&mut self, name: &str, sql: &str) -> &mut Self {
+        self.parse_typed(name, sql, &[])
+    }
+
+    /// Parse, with types of parameters.
+    pub fn parse_typed(&mut self, name: &str, sql: &str, types: &[u32]) -> &mut Self {
         self.put(b'P', |out| {
             put_cstr(out, name);
             put_cstr(out, sql);
-            out.extend([0, 0]);
+            out.extend(u16::try_from(types.len()).unwrap().to_be_bytes());
+            out.extend(types.iter().flat_map(|oid| oid.to_be_bytes()));
         })
     }
 

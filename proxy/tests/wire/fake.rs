@@ -146,11 +146,19 @@ impl Peer {
         self.message(b'Z', b"I");
     }
 
+    /// The process that answers.
+    pub fn backend(&mut self, pid: &str) {
+        let length = u32::try_from(pid.len()).unwrap().to_be_bytes();
+        self.message(b'V', &[&length[..], pid.as_bytes()].concat());
+        self.message(b'Z', b"I");
+    }
+
     /// Lets the door in as a good server would.
     pub fn lets_in(&mut self) -> Option<()> {
         self.startup()?;
         self.scram(|end| end)?;
         self.welcome("15.4", "UTF8");
+        self.backend("7");
         Some(())
     }
 

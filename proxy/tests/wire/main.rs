@@ -21,6 +21,7 @@ mod pipelines;
 mod replicas;
 mod strangers;
 mod targets;
+mod transactions;
 
 /// What the tests of this program work on.
 const SCHEMA: &str = "

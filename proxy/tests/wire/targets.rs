@@ -163,6 +163,19 @@ fn nothing_weaker_than_scram_is_given_and_nothing_said_is_repeated() {
                 Some(())
             }),
         ),
+        (
+            "a pooler",
+            "a connection pooler stands before the target",
+            lie(|peer| {
+                peer.startup()?;
+                peer.scram(|end| end)?;
+                // It is asked before it has said anything more, and so without a round trip of its own.
+                (peer.read()?.0 == b'F').then_some(())?;
+                peer.welcome("15.4", "UTF8");
+                peer.backend("8");
+                Some(())
+            }),
+        ),
     ];
     for (what, detail, script) in &cases {
         let script = Arc::clone(script);

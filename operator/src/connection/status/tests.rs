@@ -91,6 +91,22 @@ async fn a_required_rule_that_is_deleted_closes_the_door_and_one_that_was_not_do
 }
 
 #[tokio::test]
+async fn a_required_rule_that_only_observes_closes_the_door() {
+    let mut scenario = served().await;
+    let mut rule = serde_json::to_value(masking_rule("pii")).unwrap();
+    rule["metadata"]["generation"] = json!(8);
+    rule["spec"]["mode"] = json!("Observe");
+    scenario.apply_masking_rule(rule.clone()).await;
+    scenario.look_at_connection("doors", "bank").await;
+    assert_eq!(scenario.carrier().closed.unwrap().reason, "RequiredRuleNotEnforcing");
+    rule["metadata"]["generation"] = json!(9);
+    rule["spec"]["mode"] = json!("Enforce");
+    scenario.apply_masking_rule(rule).await;
+    scenario.look_at_connection("doors", "bank").await;
+    assert_eq!(scenario.carrier().closed, None);
+}
+
+#[tokio::test]
 async fn an_edit_that_is_not_accepted_leaves_the_last_one_in_force() {
     let mut scenario = served().await;
     let mut rule = serde_json::to_value(masking_rule("pii")).unwrap();

@@ -114,7 +114,7 @@ fn all_that_applies_is_carried() {
 #[test]
 fn whatever_is_lost_closes() {
     type Change = fn(&mut Objects<'static>);
-    let cases: [(&str, Change, Reason); 10] = [
+    let cases: [(&str, Change, Reason); 12] = [
         ("rule deleted", |o| o.masking_rules.clear(), Reason::RequiredRuleMissing),
         (
             "policy deleted",
@@ -130,6 +130,16 @@ fn whatever_is_lost_closes() {
             "label taken off",
             |o| o.connection.labels.clear(),
             Reason::RequiredRuleNotSelecting,
+        ),
+        (
+            "rule only observes",
+            |o| o.masking_rules[0].accepted.as_mut().unwrap().1.mode = Mode::Observe,
+            Reason::RequiredRuleNotEnforcing,
+        ),
+        (
+            "policy only observes",
+            |o| o.approval_policies[0].accepted.as_mut().unwrap().1.mode = Mode::Observe,
+            Reason::RequiredRuleNotEnforcing,
         ),
         ("sink deleted", |o| o.sinks.clear(), Reason::SinkNotAvailable),
         (

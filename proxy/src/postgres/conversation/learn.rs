@@ -125,6 +125,7 @@ impl Conversation {
                     Rc::new(Prepared {
                         stated: Some(stated),
                         by_sql: true,
+                        types: Vec::new(),
                     }),
                 ))
             });

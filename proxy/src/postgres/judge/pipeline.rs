@@ -9,6 +9,7 @@ use sallyport_policy::decide::Verdict;
 use sallyport_policy::mask::REDACTED;
 use sallyport_policy::sql::value_without_secrets;
 
+use super::types;
 use super::unfold::Unfolding;
 use super::{Act, Context, Names, Plan, Portal, Step, understand};
 use crate::command::Asked;
@@ -161,6 +162,7 @@ impl Reader<'_> {
             Rc::new(Prepared {
                 stated: stated.clone(),
                 by_sql: false,
+                types: types::stated(&parse.types).to_vec(),
             }),
         );
         self.names.expect(change.clone());
@@ -229,7 +231,7 @@ impl Reader<'_> {
             stated,
             &self.unfolding,
         );
-        parameters(bind, &mut understood.asked);
+        parameters(bind, &prepared.types, &mut understood.asked);
         self.unfolding.add(self.context, &understood);
         let portal = portal(
             Rc::clone(&understood.view),
@@ -303,7 +305,8 @@ impl Reader<'_> {
 }
 
 /// The parameters, for the record, for an approver, and for the binding.
-fn parameters(bind: &Bind<'_>, asked: &mut Asked) {
+fn parameters(bind: &Bind<'_>, types: &[u32], asked: &mut Asked) {
+    asked.types = types.iter().flat_map(|oid| oid.to_be_bytes()).collect();
     for (index, value) in bind.values.iter().enumerate() {
         let binary = match bind.formats.as_slice() {
             [] => false,
@@ -317,11 +320,14 @@ fn parameters(bind: &Bind<'_>, asked: &mut Asked) {
                 _ => Param::binary(bytes, MAX_PARAM),
             },
         };
-        asked.shown.push(match value {
-            None => format!("${} = NULL", index + 1),
-            Some(_) if asked.cover.hides(index + 1) => format!("${} = {REDACTED}", index + 1),
-            Some(_) => format!("${} = {}", index + 1, param.value),
-        });
+        let shown: &str = match value {
+            None => "NULL",
+            Some(_) if asked.cover.hides(index + 1) => REDACTED,
+            Some(_) => &param.value,
+        };
+        asked
+            .shown
+            .push(format!("${}{} = {shown}", index + 1, types::shown(types.get(index))));
         asked.params.push(param);
         asked.command.parameter_bytes += value.map_or(0, <[u8]>::len);
         asked.exact.push(u8::from(binary));

@@ -52,6 +52,7 @@ fn understand_anew(context: &Context<'_>, names: &Names, stated: &Stated, before
     for statement in stated.readings() {
         let own = trace(context, statement, definitions, &mut asked.command);
         let others = others(names, statement, &mut asked);
+        others.iter().for_each(|other| other.name(&mut asked.named));
         lost |= others.iter().any(|other| other.is_lost(context));
         lineages.extend(with_named(context, statement, own, &others, definitions, &mut asked));
         encoding(statement, &mut asked);
@@ -179,6 +180,8 @@ fn with_named(
 /// A statement that EXECUTE or FETCH names.
 struct Other {
     stated: Stated,
+    /// See [`Prepared::types`](crate::postgres::names::Prepared::types).
+    types: Vec<u32>,
     /// How it was understood where the cursor was declared: what its names mean was settled there.
     declared: Option<Rc<View>>,
 }
@@ -191,6 +194,19 @@ impl Other {
             let mut relations = view.lineages.iter().flat_map(|lineage| lineage.relations.iter());
             view.nameless || relations.any(unknown)
         })
+    }
+
+    /// Appends what it is, for the binding of the command that names it.
+    fn name(&self, bytes: &mut Vec<u8>) {
+        let text = self
+            .stated
+            .statement()
+            .map(|statement| statement.text(&self.stated.text));
+        let text = text.unwrap_or_default();
+        bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(text.as_bytes());
+        bytes.extend_from_slice(&(self.types.len() as u64).to_be_bytes());
+        bytes.extend(self.types.iter().flat_map(|oid| oid.to_be_bytes()));
     }
 
     /// Where its values come from, by each reading; what it does goes into the command.
@@ -217,7 +233,25 @@ fn others(names: &Names, statement: &Statement, asked: &mut Asked) -> Vec<Other>
     let mut others = Vec::new();
     for name in &statement.executes {
         match names.statement(name) {
-            Some(prepared) => others.extend(prepared.stated.clone().map(|stated| Other { stated, declared: None })),
+            Some(prepared) => {
+                let Some(stated) = prepared.stated.clone() else {
+                    continue;
+                };
+                // PostgreSQL would do it, at a moment that its answer does not tell.
+                if stated
+                    .readings()
+                    .any(|statement| matches!(statement.effect, Effect::Transaction(_)))
+                {
+                    let words =
+                        "transactions are begun and ended by BEGIN, COMMIT and their like at this door, not by EXECUTE";
+                    reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
+                }
+                others.push(Other {
+                    stated,
+                    types: prepared.types.clone(),
+                    declared: None,
+                });
+            }
             None => {
                 let words =
                     format!("prepared statement \"{name}\" does not exist, or was not prepared through this door");
@@ -229,6 +263,7 @@ fn others(names: &Names, statement: &Statement, asked: &mut Asked) -> Vec<Other>
         match names.cursor(name) {
             Some((stated, view)) => others.push(Other {
                 stated,
+                types: Vec::new(),
                 declared: Some(view),
             }),
             None => asked.command.opaque.push(format!("cursor {name}")),

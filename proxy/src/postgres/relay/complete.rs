@@ -79,6 +79,7 @@ pub(super) fn command(
                     state.reported.stated(stated);
                 }
                 let running = portal.running.borrow_mut().take();
+                state.commits |= after.commits;
                 state.completed(running, &after, change, text);
             }
         }
@@ -116,6 +117,7 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
     let code = errors::code(&fields).unwrap_or_default().to_owned();
     state.copy_in = None;
     state.copy_out = None;
+    state.erred = true;
     if let Some(Expect::Refusal {
         said,
         code: provoked,
@@ -147,7 +149,7 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
         Some(Expect::Refusal { query: true, met, .. }) => *met = true,
         Some(Expect::Query(_)) => state.fail_query(&code),
         // At a Sync the transaction itself fails: a deferred constraint.
-        Some(Expect::Sync) => state.roll_back_done(&code),
+        Some(Expect::Sync) => state.end_unopened(TransactionFate::RolledBack),
         Some(_) => state.fail_pipeline(&code),
         // A session that the target ends says so before it closes.
         None => {}
@@ -198,16 +200,23 @@ pub(super) fn ready(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut V
     state.skipping = false;
     state.unsynced = !state.expected.is_empty();
     state.pay_done();
+    let erred = mem::take(&mut state.erred);
     if transaction == Transaction::Idle {
         state.guarded = false;
         let changed = mem::take(&mut state.changed);
         state.stale.add(changed);
-        for running in state.names.transaction_ended() {
+        for mut running in state.names.transaction_ended() {
+            running.transaction = running.transaction.or(state.number);
             running.finish(Fate::Executed, None);
         }
-        // COMMIT and ROLLBACK have said how it ended; what ends a transaction otherwise is a failure.
+        // COMMIT and ROLLBACK have said how it ended; what ends a transaction otherwise is a failure, or code that hides it.
         if let Some(number) = state.number.take() {
-            state.ledger.transaction(number, TransactionFate::RolledBack);
+            let fate = if erred {
+                TransactionFate::RolledBack
+            } else {
+                TransactionFate::Unknown
+            };
+            state.ledger.transaction(number, fate);
         }
     }
     state.transaction = transaction;
@@ -224,12 +233,7 @@ impl State {
             self.names.apply(change);
         }
         self.ran(after);
-        let began =
-            matches!(after.transaction, Some(sql::Transaction::Begin)) && matches!(tag, "BEGIN" | "START TRANSACTION");
-        if began && self.number.is_none() {
-            self.number = Some(self.next_number);
-            self.next_number += 1;
-        }
+        self.begins(after, tag);
         let ends = self.ends(after, tag);
         if ends.is_some() || matches!(after.transaction, Some(sql::Transaction::RollbackTo(_))) {
             self.stale.add(self.changed);
@@ -237,18 +241,8 @@ impl State {
         if ends.is_some() {
             self.changed = Stale::default();
         }
-        let Some(mut running) = running else { return };
-        running.transaction = self.number;
-        match (self.number, ends) {
-            (Some(_), None) => running.finish(Fate::Executed, None),
-            (None, _) => self.done.push(running),
-            (Some(number), Some((fate, chain))) => {
-                running.finish(Fate::Executed, None);
-                self.pay_done();
-                self.ledger.transaction(number, fate);
-                self.number = chain.then_some(self.next_number);
-                self.next_number += u64::from(chain);
-            }
+        if let Some(running) = running {
+            self.pay(running, ends);
         }
     }
 
@@ -256,22 +250,6 @@ impl State {
     fn ran(&mut self, after: &After) {
         self.stale.add(after.stale);
         self.changed.add(after.stale);
-    }
-
-    /// Whether a command ended the transaction that was opened in so many words, and how.
-    fn ends(&self, after: &After, tag: &str) -> Option<(TransactionFate, bool)> {
-        let chain = match after.transaction.as_ref()? {
-            sql::Transaction::Commit { chain } | sql::Transaction::Rollback { chain } => *chain,
-            // The work waits for COMMIT PREPARED, by whomever.
-            sql::Transaction::Prepare => return Some((TransactionFate::Unknown, false)),
-            _ => return None,
-        };
-        // COMMIT of a failed transaction answers ROLLBACK.
-        match tag {
-            "COMMIT" => Some((TransactionFate::Committed, chain)),
-            "ROLLBACK" => Some((TransactionFate::RolledBack, chain)),
-            _ => None,
-        }
     }
 
     /// A Query string failed: the statement that was under way failed, those after it never ran.
@@ -288,7 +266,7 @@ impl State {
             }
             self.failed(part.running, index == 0, code);
         }
-        self.roll_back_done(code);
+        self.end_unopened(TransactionFate::RolledBack);
     }
 
     /// A message of a pipeline failed: the target passes over the rest up to the next Sync.
@@ -303,6 +281,7 @@ impl State {
                 }
                 Expect::Execute { portal, after, .. } => {
                     if index == 0 {
+                        self.commits |= after.commits;
                         self.ran(&after);
                     }
                     let running = portal.running.borrow_mut().take();
@@ -311,32 +290,18 @@ impl State {
                 _ => {}
             }
         }
-        self.roll_back_done(code);
+        self.end_unopened(TransactionFate::RolledBack);
     }
 
     fn failed(&mut self, running: Option<Running>, first: bool, code: &str) {
         let Some(mut running) = running else { return };
-        running.transaction = self.number;
+        running.transaction = running.transaction.or(self.number);
         if first {
             running.masked(&mut self.counts);
             running.finish(Fate::Failed, Some(code.to_owned()));
         } else {
             running.not_run(NotRun::EarlierFailed);
         }
-    }
-
-    /// What was complete within a transaction that nobody opened in so many words is undone with it.
-    fn roll_back_done(&mut self, _code: &str) {
-        if self.done.is_empty() || self.number.is_some() {
-            return;
-        }
-        let number = self.next_number;
-        self.next_number += 1;
-        for mut running in self.done.drain(..) {
-            running.transaction = Some(number);
-            running.finish(Fate::Executed, None);
-        }
-        self.ledger.transaction(number, TransactionFate::RolledBack);
     }
 
     /// A portal that a change takes away is complete, as far as it ever will be.
@@ -346,10 +311,9 @@ impl State {
             _ => return,
         };
         if let Some(portal) = self.names.current_portal(name)
-            && let Some(mut running) = portal.running.borrow_mut().take()
+            && let Some(running) = portal.running.borrow_mut().take()
         {
-            running.transaction = self.number;
-            running.finish(Fate::Executed, None);
+            self.pay(running, None);
         }
     }
 }
