@@ -14,6 +14,7 @@
 //! | `command.has_where` | bool | every change in it chooses rows; without changes: the query does |
 //! | `command.read_only` | bool | nothing in its tree writes, locks rows or hides |
 //! | `command.opaque` | bool | something in it cannot be seen into |
+//! | `command.hidden` | list of strings | what of that may do anything: `function app.close`, `triggers of public.accounts`, `a DO block`, … |
 //! | `command.protected` | bool | a protected column stands in it |
 //! | `command.in_transaction` | bool | a transaction is open |
 //! | `command.params_count` | int | how many parameters are bound |
@@ -26,6 +27,9 @@
 //! | `identity.email` | string | verified address; empty if there is none |
 //! | `connection.name`, `connection.namespace` | string | the Connection |
 //! | `connection.labels` | map of strings | its labels; ask with `'key' in connection.labels` first |
+//!
+//! A command of which something is hidden is tried as whatever it may do as well (see [`unseen`](super::super::unseen)):
+//! with every verb that changes anything, without a WHERE, and with relations beyond those that it names, of which `*.*` is one.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -37,7 +41,7 @@ use crate::subject::Subject;
 use super::super::Command;
 
 /// Fields of `command`.
-pub(super) const COMMAND: [&str; 17] = [
+pub(super) const COMMAND: [&str; 18] = [
     "protocol",
     "text",
     "database",
@@ -50,6 +54,7 @@ pub(super) const COMMAND: [&str; 17] = [
     "has_where",
     "read_only",
     "opaque",
+    "hidden",
     "protected",
     "in_transaction",
     "params_count",
@@ -76,7 +81,23 @@ pub(in crate::decide) struct Facts<'a> {
     pub(in crate::decide) subject: &'a Subject,
     pub(in crate::decide) connection: &'a ConnectionFacts,
     pub(in crate::decide) risk: u8,
+    pub(in crate::decide) beyond: Beyond,
 }
+
+/// Which relations and columns a command touches beside those that are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::decide) enum Beyond {
+    /// None.
+    Nothing,
+    /// One that no rule names.
+    Strangers,
+    /// Also those that the rule itself names.
+    Named,
+}
+
+/// Relations and columns that no rule names, in as many parts as a name has.
+const STRANGE_RELATION: &str = "*.*";
+const STRANGE_COLUMN: &str = "*.*.*";
 
 /// The fields that an expression reads. Only they are made: making all of them costs more than most expressions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,6 +105,12 @@ pub(super) struct Needs {
     pub(super) command: Vec<&'static str>,
     pub(super) identity: Vec<&'static str>,
     pub(super) connection: Vec<&'static str>,
+    /// The texts that stand in it: names that it looks for are among them, whole or as they begin or end.
+    pub(super) texts: Vec<String>,
+    /// Whether it looks for patterns.
+    pub(super) patterns: bool,
+    /// Whether it says in so many words that something may be hidden.
+    pub(super) hidden: bool,
 }
 
 // === impl Needs ===
@@ -102,6 +129,13 @@ impl Needs {
                 list.push(name);
             }
         }
+        self.hidden |= variable == "command" && matches!(field, Some("opaque" | "hidden"));
+    }
+
+    /// Whether its answer hangs on a name by a pattern: no list of names can try that out.
+    pub(super) fn seeks_names(&self) -> bool {
+        let names = |field: &&str| matches!(*field, "tables" | "written" | "columns");
+        self.patterns && self.command.iter().any(names)
     }
 }
 
@@ -111,7 +145,7 @@ impl Facts<'_> {
     /// Makes the variables that are needed.
     pub(super) fn add_to(self, context: &mut Context<'_>, needs: &Needs) {
         let all: [(&str, &[&'static str], &dyn Fn(&str) -> Value); 3] = [
-            ("command", &needs.command, &|field| self.command_field(field)),
+            ("command", &needs.command, &|field| self.command_field(field, needs)),
             ("identity", &needs.identity, &|field| self.identity_field(field)),
             ("connection", &needs.connection, &|field| self.connection_field(field)),
         ];
@@ -124,21 +158,22 @@ impl Facts<'_> {
         }
     }
 
-    fn command_field(&self, field: &str) -> Value {
+    fn command_field(&self, field: &str, needs: &Needs) -> Value {
         let command = self.command;
         match field {
             "protocol" => command.protocol.into(),
             "text" => (*command.text).into(),
             "database" => command.database.as_str().into(),
             "verbs" => command.verbs.iter().map(Verb::name).collect::<Vec<&str>>().into(),
-            "tables" => list(&command.tables),
-            "written" => list(&command.written),
-            "columns" => list(&command.columns),
+            "tables" => self.names(&command.tables, STRANGE_RELATION, needs),
+            "written" => self.names(&command.written, STRANGE_RELATION, needs),
+            "columns" => self.names(&command.columns, STRANGE_COLUMN, needs),
             "functions" => list(&command.functions),
             "settings" => list(&command.settings),
             "has_where" => Value::Bool(command.has_where),
             "read_only" => Value::Bool(command.read_only),
             "opaque" => Value::Bool(!command.opaque.is_empty()),
+            "hidden" => command.hidden().into(),
             "protected" => Value::Bool(command.protected),
             "in_transaction" => Value::Bool(command.in_transaction),
             "params_count" => Value::Int(i64::try_from(command.parameters).unwrap_or(i64::MAX)),
@@ -146,6 +181,17 @@ impl Facts<'_> {
             "risk" => Value::Int(self.risk.into()),
             _ => Value::Null,
         }
+    }
+
+    fn names(&self, seen: &[String], stranger: &str, needs: &Needs) -> Value {
+        let mut names: Vec<&str> = seen.iter().map(String::as_str).collect();
+        if self.beyond != Beyond::Nothing {
+            names.push(stranger);
+        }
+        if self.beyond == Beyond::Named {
+            names.extend(needs.texts.iter().map(String::as_str));
+        }
+        names.into()
     }
 
     fn identity_field(&self, field: &str) -> Value {
