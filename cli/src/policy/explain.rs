@@ -156,8 +156,12 @@ fn policy(explanation: &Explanation) -> String {
         Some(says) => format!("{says:?}"),
         None => "nothing".to_owned(),
     };
+    let hidden = match explanation.hidden.as_slice() {
+        [] => String::new(),
+        rules => format!("; for what cannot be seen into: {}", rules.join(", ")),
+    };
     format!(
-        "policy {}{observes} says {says}: {}",
+        "policy {}{observes} says {says}: {}{hidden}",
         explanation.policy,
         tried.collect::<Vec<_>>().join(", ")
     )
@@ -277,6 +281,15 @@ mod tests {
             read.contains("verdict: Allow") && read.contains("column harmless is masked by"),
             "{read}"
         );
+        let hidden = alice("SELECT public.purge()");
+        for words in [
+            "cannot be seen into: function public.purge",
+            "everything-else matches; for what cannot be seen into: never-drop, delete-needs-a-dba, risky-needs-two",
+            "verdict: Deny by changes/never-drop",
+            "because: function public.purge cannot be seen into, and may do what rule never-drop is about: drop, truncate",
+        ] {
+            assert!(hidden.contains(words), "{words}: {hidden}");
+        }
         let stranger = explained("oidc:mallory", "none", "SELECT 1");
         assert!(
             stranger.contains("not about this person") && stranger.contains("verdict: Deny"),

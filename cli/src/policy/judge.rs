@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
 use sallyport_crds::approval_policy::RuleAction;
-use sallyport_policy::catalog::{Column, Oid, Relation, SearchPath, Snapshot};
+use sallyport_policy::catalog::{Catalog as _, Column, Oid, Relation, SearchPath, Snapshot};
 use sallyport_policy::columns::ByRule;
 use sallyport_policy::decide::{Command, Decision, DeniedBy, Explanation, Verdict};
 use sallyport_policy::mask::{ProtectedColumns, RuleSet, Source};
@@ -79,7 +79,13 @@ fn statement(
             0 => command = Command::of(reading, text),
             _ => command.absorb(reading),
         }
-        let lineage = sql::lineage(reading, catalog, &path);
+        let mut lineage = sql::lineage(reading, catalog, &path);
+        // Of a table whose columns nobody declared, `t.c` is a column and not a call of c(t).
+        if catalog.relations().any(|relation| relation.columns.is_empty()) {
+            lineage
+                .opaque
+                .retain(|what| !what.starts_with("function ") || reading.opaque.contains(what));
+        }
         command.resolve(reading, &lineage, catalog, &path, protected);
         if masked.is_empty() {
             masked = columns(asked, &lineage, protected);

@@ -8,6 +8,8 @@
 //!    says nothing.
 //! 3. The most restrictive answer holds: Deny beats RequireApproval beats Allow. Approvals that several policies ask for are
 //!    all needed. If no policy said anything, the command is denied.
+//! 4. What nobody can see into (a function, a DO block, a trigger) may do anything: unless it runs read-only, the rules are
+//!    asked about all of that too, and the stricter verdict holds.
 //!
 //! A rule that cannot be evaluated denies. A policy in mode Observe says what it would have done ([`Note`]) and counts for
 //! nothing else. There is no clock here: the caller says what time it is ([`Command::at`]), and the same input gives the
@@ -18,6 +20,7 @@ mod command;
 mod judge;
 mod policy;
 mod risk;
+mod unseen;
 mod verdict;
 
 pub use cel::{CelError, MAX_EXPRESSION};

@@ -15,7 +15,7 @@ use kube_cel::KubeCelExt;
 use kube_cel::cel::{Context, Program, Value};
 
 pub(crate) use values::ConnectionFacts;
-pub(super) use values::Facts;
+pub(super) use values::{Beyond, Facts};
 
 use values::Needs;
 
@@ -61,6 +61,15 @@ thread_local! {
     static FUNCTIONS: RefCell<Context<'static>> = RefCell::new(Context::default().with_all());
 }
 
+// === impl CelError ===
+
+impl CelError {
+    /// Why a rule denies that could not be evaluated.
+    pub(super) fn of_rule(&self, rule: &str) -> String {
+        format!("rule {rule} could not be evaluated: {self}")
+    }
+}
+
 // === impl Expression ===
 
 impl Expression {
@@ -101,6 +110,7 @@ impl Expression {
                 subject: &subject,
                 connection: &connection,
                 risk: risk(command),
+                beyond: Beyond::Nothing,
             };
             match self.run(facts) {
                 Ok(_) | Err(CelError::Failed(MISSING_KEY)) => {}
@@ -108,6 +118,16 @@ impl Expression {
             }
         }
         Ok(())
+    }
+
+    /// Whether it says in so many words that something may be hidden.
+    pub(super) fn names_hidden(&self) -> bool {
+        self.needs.hidden
+    }
+
+    /// Whether its answer hangs on a name by a pattern.
+    pub(super) fn seeks_names(&self) -> bool {
+        self.needs.seeks_names()
     }
 
     /// Runs it. Anything but true or false is an error.

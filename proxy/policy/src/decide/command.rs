@@ -15,6 +15,9 @@ pub const MAX_HELD: usize = 32 * 1024;
 /// one that nobody approved.
 pub const MAX_SHOWN: usize = 256;
 
+/// How a setting is called whose name cannot be seen.
+pub(super) const ANY_SETTING: &str = "*";
+
 /// One command, as the rules see it. Made from a statement by [`Command::of`]; the caller fills in what a parse tree does
 /// not know: resolved names, parameters, the session.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +38,8 @@ pub struct Command {
     pub columns: Vec<String>,
     /// Functions that it calls, as written.
     pub functions: Vec<String>,
-    /// What nobody can see into (see [`Statement::opaque`]); also a name that could not be resolved.
+    /// What nobody can see into (see [`Statement::opaque`]); also a name that could not be resolved. Of what is here,
+    /// [`Command::hidden`] may change something.
     pub opaque: Vec<String>,
     /// Reasons to refuse it whatever the rules say.
     pub denied: Vec<Denied>,
@@ -100,7 +104,7 @@ impl Command {
         for setting in &other.settings {
             push(
                 &mut self.settings,
-                setting.name.clone().unwrap_or_else(|| "*".to_owned()),
+                setting.name.clone().unwrap_or_else(|| ANY_SETTING.to_owned()),
             );
         }
         self.read_only &= other.is_read();
@@ -185,6 +189,29 @@ impl Command {
             }
         }
         self.rows = self.rows.max(rows);
+    }
+
+    /// What in it nobody can see into and may do anything: all that is opaque but PostgreSQL's own views and functions that
+    /// only tell, and what belongs to a relation by its definition. Triggers and their like are there by the hand of whoever
+    /// owns the schema, on tables that everybody writes to, and whoever makes one is judged for that.
+    pub fn hidden(&self) -> Vec<&str> {
+        const KNOWN: [&str; 7] = [
+            "view ",
+            "system function ",
+            "triggers of ",
+            "rules of ",
+            "policies of ",
+            "types of ",
+            "foreign table ",
+        ];
+        let mut hidden: Vec<&str> = Vec::new();
+        for what in &self.opaque {
+            let known = KNOWN.iter().any(|kind| what.starts_with(kind));
+            if !known && !hidden.contains(&what.as_str()) {
+                hidden.push(what);
+            }
+        }
+        hidden
     }
 
     /// Bytes that an approver would have to read.

@@ -6,8 +6,9 @@ use sallyport_crds::connection::AlwaysDenied;
 
 use crate::subject::Subject;
 
-use super::cel::{ConnectionFacts, Facts};
+use super::cel::{Beyond, ConnectionFacts, Facts};
 use super::policy::{ApprovalPolicy, Rule};
+use super::unseen::Unseen;
 use super::verdict::{Allowed, BreakGlass, Decision, Denial, DeniedBy, Explanation, Hold, Note, Requirement, Verdict};
 use super::{Command, MAX_HELD, MAX_SHOWN, risk};
 
@@ -29,25 +30,59 @@ impl<'a> Bench<'a> {
             subject,
             connection: self.connection,
             risk: risk(command),
+            beyond: Beyond::Nothing,
         }
+    }
+
+    /// The policies that are about a person.
+    fn about(&self, subject: &Subject) -> impl Iterator<Item = &'a ApprovalPolicy> {
+        self.policies.iter().filter(move |policy| policy.applies_to(subject))
+    }
+
+    /// What they say to a command as it is seen.
+    fn seen(&self, facts: Facts<'_>) -> Answers {
+        let mut answers = Answers::default();
+        for policy in self.about(facts.subject) {
+            answers.take(policy, says(policy, facts));
+        }
+        answers
+    }
+
+    /// What they say to all that its hidden code may do.
+    fn unseen(&self, unseen: &Unseen, facts: Facts<'_>) -> Answers {
+        let mut answers = Answers::default();
+        let mut answered = false;
+        for policy in self.about(facts.subject) {
+            // What a policy in mode Observe would run read-only would not be tried either.
+            if policy.observes() && says(policy, facts).runs_read_only() {
+                continue;
+            }
+            let (all, always) = unseen.says(policy, facts);
+            answered |= always && !policy.observes();
+            all.into_iter().for_each(|says| answers.take(policy, says));
+        }
+        if !answered {
+            answers.denial.get_or_insert_with(|| unseen.denial());
+        }
+        answers
     }
 }
 
 /// What one policy says.
-enum Says<'a> {
+pub(super) enum Says<'a> {
     Nothing,
     Allow(&'a Rule),
-    Require(&'a Rule),
+    /// With the words for the person.
+    Require(&'a Rule, Option<String>),
     Deny(&'a Rule, String),
 }
 
 /// The answer to one command of one person.
 pub(crate) fn decide(bench: Bench<'_>, subject: &Subject, command: &Command) -> Decision {
     let facts = bench.facts(subject, command);
-    let mut answers = Answers::default();
-    for policy in bench.policies.iter().filter(|policy| policy.applies_to(subject)) {
-        let says = says(policy, facts);
-        answers.take(policy, says);
+    let mut answers = bench.seen(facts);
+    if let Some(unseen) = Unseen::of(command, answers.read_only) {
+        answers.tighten(bench.unseen(&unseen, facts));
     }
     let verdict = match before_rules(bench.open, command) {
         Some(denial) => Verdict::Deny(denial),
@@ -63,14 +98,15 @@ pub(crate) fn decide(bench: Bench<'_>, subject: &Subject, command: &Command) -> 
 /// What every policy says, and why.
 pub(crate) fn explain(bench: Bench<'_>, subject: &Subject, command: &Command) -> Vec<Explanation> {
     let facts = bench.facts(subject, command);
+    let unseen = Unseen::of(command, bench.seen(facts).read_only);
     bench
         .policies
         .iter()
-        .map(|policy| explain_policy(policy, facts))
+        .map(|policy| explain_policy(policy, facts, unseen.as_ref()))
         .collect()
 }
 
-fn explain_policy(policy: &ApprovalPolicy, facts: Facts<'_>) -> Explanation {
+fn explain_policy(policy: &ApprovalPolicy, facts: Facts<'_>, unseen: Option<&Unseen>) -> Explanation {
     let applies = policy.applies_to(facts.subject);
     let mut tried = Vec::new();
     for rule in policy.rules().iter().filter(|_| applies) {
@@ -81,18 +117,22 @@ fn explain_policy(policy: &ApprovalPolicy, facts: Facts<'_>) -> Explanation {
             break;
         }
     }
-    let says = match applies.then(|| says(policy, facts)) {
-        None | Some(Says::Nothing) => None,
-        Some(Says::Allow(_)) => Some(RuleAction::Allow),
-        Some(Says::Require(_)) => Some(RuleAction::RequireApproval),
-        Some(Says::Deny(..)) => Some(RuleAction::Deny),
-    };
+    let seen = if applies { says(policy, facts) } else { Says::Nothing };
+    let unseen = unseen.filter(|_| applies && !(policy.observes() && seen.runs_read_only()));
+    let more = unseen.map(|unseen| unseen.says(policy, facts).0).unwrap_or_default();
+    let named = |says: &Says<'_>| says.rule().map(|rule| rule.name.clone());
+    let matched = named(&seen);
     Explanation {
         policy: policy.name().to_owned(),
         observe: policy.observes(),
         applies,
         tried,
-        says,
+        hidden: more
+            .iter()
+            .filter_map(named)
+            .filter(|rule| Some(rule) != matched.as_ref())
+            .collect(),
+        says: std::iter::once(&seen).chain(&more).filter_map(Says::action).max(),
     }
 }
 
@@ -117,13 +157,13 @@ fn says<'a>(policy: &'a ApprovalPolicy, facts: Facts<'_>) -> Says<'a> {
         match rule.matches(facts) {
             Ok(false) => {}
             Ok(true) => return speak(rule, facts.subject, facts.command),
-            Err(error) => return Says::Deny(rule, format!("rule {} could not be evaluated: {error}", rule.name)),
+            Err(error) => return Says::Deny(rule, error.of_rule(&rule.name)),
         }
     }
     Says::Nothing
 }
 
-fn speak<'a>(rule: &'a Rule, subject: &Subject, command: &Command) -> Says<'a> {
+pub(super) fn speak<'a>(rule: &'a Rule, subject: &Subject, command: &Command) -> Says<'a> {
     match rule.action {
         RuleAction::Deny => Says::Deny(
             rule,
@@ -138,8 +178,32 @@ fn speak<'a>(rule: &'a Rule, subject: &Subject, command: &Command) -> Says<'a> {
                 format!("rule {} asks for a login at most {age} s old: log in again", rule.name),
             )
         }
-        RuleAction::RequireApproval => Says::Require(rule),
+        RuleAction::RequireApproval => Says::Require(rule, rule.message.clone()),
         RuleAction::Allow => Says::Allow(rule),
+    }
+}
+
+// === impl Says ===
+
+impl<'a> Says<'a> {
+    fn rule(&self) -> Option<&'a Rule> {
+        match self {
+            Says::Nothing => None,
+            Says::Allow(rule) | Says::Require(rule, _) | Says::Deny(rule, _) => Some(rule),
+        }
+    }
+
+    fn action(&self) -> Option<RuleAction> {
+        match self {
+            Says::Nothing => None,
+            Says::Allow(_) => Some(RuleAction::Allow),
+            Says::Require(..) => Some(RuleAction::RequireApproval),
+            Says::Deny(..) => Some(RuleAction::Deny),
+        }
+    }
+
+    fn runs_read_only(&self) -> bool {
+        self.rule().is_some_and(|rule| rule.read_only)
     }
 }
 
@@ -155,18 +219,19 @@ struct Answers {
 
 impl Answers {
     fn take(&mut self, policy: &ApprovalPolicy, says: Says<'_>) {
-        let (rule, would, message) = match &says {
-            Says::Nothing => return,
-            Says::Allow(rule) => (*rule, RuleAction::Allow, rule.message.clone()),
-            Says::Require(rule) => (*rule, RuleAction::RequireApproval, rule.message.clone()),
-            Says::Deny(rule, reason) => (*rule, RuleAction::Deny, Some(reason.clone())),
+        let (Some(rule), Some(would)) = (says.rule(), says.action()) else {
+            return;
         };
         let identity = policy.identity(rule);
         if policy.observes() {
-            self.notes.push(Note {
+            self.note(Note {
                 rule: identity,
                 would,
-                message,
+                message: match says {
+                    Says::Nothing | Says::Allow(_) => rule.message.clone(),
+                    Says::Require(_, message) => message,
+                    Says::Deny(_, reason) => Some(reason),
+                },
             });
             return;
         }
@@ -178,9 +243,44 @@ impl Answers {
                     reason,
                 });
             }
-            Says::Require(rule) => self.required.extend(rule.requirement(identity)),
+            Says::Require(rule, message) => {
+                let requirement = rule.requirement(identity);
+                self.required
+                    .extend(requirement.map(|asked| Requirement { message, ..asked }));
+            }
             _ => self.allowed.push(identity),
         }
+    }
+
+    /// Keeps the strictest that a policy in mode Observe would have done.
+    fn note(&mut self, note: Note) {
+        let known = self
+            .notes
+            .iter_mut()
+            .find(|known| known.rule.policy == note.rule.policy);
+        match known {
+            Some(known) if known.would < note.would => *known = note,
+            Some(_) => {}
+            None => self.notes.push(note),
+        }
+    }
+
+    /// Adds what is said to all that hidden code may do. What nobody allows as it is seen stays denied.
+    fn tighten(&mut self, unseen: Answers) {
+        unseen.notes.into_iter().for_each(|note| self.note(note));
+        if self.allowed.is_empty() && self.required.is_empty() {
+            return;
+        }
+        self.read_only |= unseen.read_only;
+        self.denial = self.denial.take().or(unseen.denial);
+        for requirement in unseen.required {
+            if !self.required.iter().any(|known| known.asked_by == requirement.asked_by) {
+                self.required.push(requirement);
+            }
+        }
+        let required = &self.required;
+        let asks = |rule: &RuleIdentity| required.iter().any(|asked| asked.asked_by.policy == rule.policy);
+        self.allowed.retain(|rule| !asks(rule));
     }
 
     fn verdict(&mut self, subject: &Subject, policies: &[ApprovalPolicy], command: &Command) -> Verdict {
@@ -252,6 +352,9 @@ fn break_glass(
             reviewers: Vec::new(),
             max_duration,
         });
+        if all.policies.iter().any(|known| known == policy.name()) {
+            continue;
+        }
         all.policies.push(policy.name().to_owned());
         all.reviewers.extend(leave.reviewers.iter().cloned());
         all.max_duration = all.max_duration.min(max_duration);

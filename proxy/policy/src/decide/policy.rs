@@ -185,6 +185,16 @@ impl Rule {
         }
     }
 
+    /// Whether it says in so many words that something may be hidden.
+    pub(super) fn names_hidden(&self) -> bool {
+        matches!(&self.matches, Match::Cel(expression) if expression.names_hidden())
+    }
+
+    /// Whether its answer hangs on a name by a pattern.
+    pub(super) fn seeks_names(&self) -> bool {
+        matches!(&self.matches, Match::Cel(expression) if expression.seeks_names())
+    }
+
     /// What the rule asks for, if it asks for approval.
     pub(super) fn requirement(&self, asked_by: RuleIdentity) -> Option<Requirement> {
         let approval = self.approval.as_ref()?;

@@ -13,6 +13,8 @@ use crate::carrier::CarriedRule;
 use crate::sql::parse;
 use crate::subject::Subject;
 
+mod hidden;
+
 fn carried(name: &str, spec: Value) -> CarriedRule<ApprovalPolicySpec> {
     let mut all = json!({ "connectionSelector": { "matchLabels": { "a": "b" } } });
     all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());

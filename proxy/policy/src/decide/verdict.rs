@@ -101,7 +101,7 @@ pub struct Requirement {
     pub max_hold_in_transaction: Duration,
     /// Whether the client waits or is refused with the request's name.
     pub on_hold: OnHold,
-    /// The rule's message for the person.
+    /// The rule's message for the person, with what is hidden if that is why it asks.
     pub message: Option<String>,
 }
 
@@ -138,6 +138,8 @@ pub struct Explanation {
     pub applies: bool,
     /// The rules that were tried, in order, with what each came to: `Ok(true)` is the one that matched.
     pub tried: Vec<(String, Result<bool, String>)>,
+    /// Rules that speak only because of what may be hidden in the command, in order.
+    pub hidden: Vec<String>,
     /// What the policy says, if anything.
     pub says: Option<RuleAction>,
 }

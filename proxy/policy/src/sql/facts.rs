@@ -206,6 +206,7 @@ impl<'a> Walk<'a> {
         match safety(schema.as_deref(), &name) {
             Safety::Safe => {}
             Safety::Effect(verb) => self.facts.verbs.insert(verb),
+            Safety::Telling => self.facts.opaque.push(format!("system function {}", names.join("."))),
             Safety::Opaque => self.facts.opaque.push(format!("function {}", names.join("."))),
         }
         if name == "set_config" {

@@ -15,6 +15,8 @@ pub enum Safety {
     Safe,
     /// PostgreSQL's own, with an effect that has a verb.
     Effect(Verb),
+    /// PostgreSQL's own; changes nothing and runs no text given to it, and may answer with anything.
+    Telling,
     /// Nobody knows: it may write, and may answer with anything.
     Opaque,
 }
@@ -36,8 +38,69 @@ static OPERATORS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 
 const SYSTEM: &str = "pg_catalog";
 
+/// Functions of pg_catalog that only tell (PostgreSQL 15 to 18): of the server, of sessions, of catalogs.
+const TELLING: [&str; 48] = [
+    "current_query",
+    "pg_available_extension_versions",
+    "pg_available_extensions",
+    "pg_available_wal_summaries",
+    "pg_collation_actual_version",
+    "pg_column_toast_chunk_id",
+    "pg_conf_load_time",
+    "pg_config",
+    "pg_control_checkpoint",
+    "pg_control_init",
+    "pg_control_recovery",
+    "pg_control_system",
+    "pg_current_logfile",
+    "pg_current_wal_flush_lsn",
+    "pg_current_wal_insert_lsn",
+    "pg_cursor",
+    "pg_database_collation_actual_version",
+    "pg_extension_update_paths",
+    "pg_get_aios",
+    "pg_get_backend_memory_contexts",
+    "pg_get_loaded_modules",
+    "pg_get_multixact_members",
+    "pg_get_object_address",
+    "pg_get_publication_tables",
+    "pg_get_replication_slots",
+    "pg_get_sequence_data",
+    "pg_get_shmem_allocations",
+    "pg_get_shmem_allocations_numa",
+    "pg_get_wait_events",
+    "pg_is_wal_replay_paused",
+    "pg_isolation_test_session_is_blocked",
+    "pg_last_committed_xact",
+    "pg_last_wal_receive_lsn",
+    "pg_last_wal_replay_lsn",
+    "pg_last_xact_replay_timestamp",
+    "pg_listening_channels",
+    "pg_lock_status",
+    "pg_notification_queue_usage",
+    "pg_prepared_statement",
+    "pg_prepared_xact",
+    "pg_safe_snapshot_blocking_pids",
+    "pg_stat_have_stats",
+    "pg_tablespace_databases",
+    "pg_tablespace_location",
+    "pg_xact_commit_timestamp",
+    "pg_xact_commit_timestamp_origin",
+    "row_security_active",
+    "to_regtypemod",
+];
+
+/// How the functions begin that read a counter of the server's statistics.
+const COUNTERS: &str = "pg_stat_get_";
+
+/// The one function of information_schema that clients call: drivers take keys and indexes apart with it.
+const EXPANDS: (&str, &str) = ("information_schema", "_pg_expandarray");
+
 /// What can be said of a function, by schema (if written) and name.
 pub fn safety(schema: Option<&str>, name: &str) -> Safety {
+    if schema.is_some_and(|schema| (schema, name) == EXPANDS) {
+        return Safety::Telling;
+    }
     if schema.is_some_and(|schema| schema != SYSTEM) {
         return Safety::Opaque;
     }
@@ -49,6 +112,7 @@ pub fn safety(schema: Option<&str>, name: &str) -> Safety {
         "pg_notify" => Safety::Effect(Verb::Notify),
         "nextval" | "setval" => Safety::Effect(Verb::Update),
         "pg_cancel_backend" | "pg_terminate_backend" => Safety::Effect(Verb::Utility),
+        _ if TELLING.contains(&name) || name.starts_with(COUNTERS) => Safety::Telling,
         _ if name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_") => Safety::Effect(Verb::Lock),
         _ => Safety::Opaque,
     }

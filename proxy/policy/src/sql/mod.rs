@@ -50,7 +50,7 @@ pub const MAX_TEXT: usize = 1 << 20;
 pub fn is_opaque_expression(expression: &str) -> bool {
     let own = |function: &FunctionRef| {
         let named = function.schema.as_deref().is_none_or(|schema| schema == "pg_catalog");
-        named && safety(None, &function.name) == Safety::Opaque
+        named && matches!(safety(None, &function.name), Safety::Telling | Safety::Opaque)
     };
     let Ok(script) = parse(&format!("SELECT {expression}")) else {
         return true;

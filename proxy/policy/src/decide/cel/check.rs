@@ -115,7 +115,11 @@ impl<'a> Look<'a> {
 
     fn look(&mut self, expression: &'a Expr) -> Result<(), CelError> {
         match expression {
-            Expr::Unspecified | Expr::Literal(_) => Ok(()),
+            Expr::Unspecified => Ok(()),
+            Expr::Literal(_) => {
+                self.needs.texts.extend(text(expression).map(str::to_owned));
+                Ok(())
+            }
             Expr::Ident(name) => self.variable(name),
             Expr::Select(select) => match self.field(&select.operand, &select.field)? {
                 true => Ok(()),
@@ -207,6 +211,7 @@ impl<'a> Look<'a> {
             return Err(CelError::Unknown(format!("function `{name}` does not exist here")));
         }
         if ["matches", "find", "findAll"].contains(&name) {
+            self.needs.patterns = true;
             let pattern = call.args.last().and_then(|pattern| text(&pattern.expr));
             // A pattern from the command itself would let the person who asks write the rule.
             let Some(pattern) = pattern else {
@@ -244,7 +249,7 @@ fn field_kind(expression: &Expr) -> Option<(String, &'static str)> {
         return None;
     };
     let kind = match (variable.as_str(), select.field.as_str()) {
-        ("command", "verbs" | "tables" | "written" | "columns" | "functions" | "settings") => "a list",
+        ("command", "verbs" | "tables" | "written" | "columns" | "functions" | "hidden" | "settings") => "a list",
         ("command", "has_where" | "read_only" | "opaque" | "protected" | "in_transaction") => "true or false",
         ("command", "params_count" | "rows" | "risk") => "a number",
         ("command", _) => "a text",

@@ -94,6 +94,7 @@ fn run(expression: &Expression) -> Result<bool, CelError> {
         subject: &subject,
         connection: &connection,
         risk,
+        beyond: Beyond::Nothing,
     })
 }
 
@@ -115,6 +116,7 @@ fn expressions_see_command_person_and_connection() {
             "command.risk == 50 && command.params_count == 1 && command.rows == -1",
             true,
         ),
+        ("size(command.hidden) == 0", true),
         ("command.text.matches('(?i)^delete')", true),
         ("command.text.lowerAscii().contains('orders')", true),
         ("command.protocol == 'postgresql' && command.database == 'bank'", true),
@@ -153,6 +155,7 @@ fn what_fails_at_run_time_is_an_error_without_values() {
         subject: &subject,
         connection: &connection,
         risk: 5,
+        beyond: Beyond::Nothing,
     };
     // The samples never get to the second half: their texts do not begin so.
     let expression = Expression::compile("command.text.startsWith(\"select 'sec\") && int(command.text) == 1").unwrap();

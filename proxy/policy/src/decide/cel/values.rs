@@ -14,6 +14,7 @@
 //! | `command.has_where` | bool | every change in it chooses rows; without changes: the query does |
 //! | `command.read_only` | bool | nothing in its tree writes, locks rows or hides |
 //! | `command.opaque` | bool | something in it cannot be seen into |
+//! | `command.hidden` | list of strings | what of that may do anything: `function app.close`, `a procedure`, `a DO block`, … |
 //! | `command.protected` | bool | a protected column stands in it |
 //! | `command.in_transaction` | bool | a transaction is open |
 //! | `command.params_count` | int | how many parameters are bound |
@@ -26,6 +27,9 @@
 //! | `identity.email` | string | verified address; empty if there is none |
 //! | `connection.name`, `connection.namespace` | string | the Connection |
 //! | `connection.labels` | map of strings | its labels; ask with `'key' in connection.labels` first |
+//!
+//! A command of which something is hidden is tried as whatever it may do as well (see [`unseen`](super::super::unseen)):
+//! with every verb that changes anything, without a WHERE, and with relations beyond those that it names, of which `*.*` is one.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -37,7 +41,7 @@ use crate::subject::Subject;
 use super::super::Command;
 
 /// Fields of `command`.
-pub(super) const COMMAND: [&str; 17] = [
+pub(super) const COMMAND: [&str; 18] = [
     "protocol",
     "text",
     "database",
@@ -50,6 +54,7 @@ pub(super) const COMMAND: [&str; 17] = [
     "has_where",
     "read_only",
     "opaque",
+    "hidden",
     "protected",
     "in_transaction",
     "params_count",
@@ -76,6 +81,7 @@ pub(in crate::decide) struct Facts<'a> {
     pub(in crate::decide) subject: &'a Subject,
     pub(in crate::decide) connection: &'a ConnectionFacts,
     pub(in crate::decide) risk: u8,
+    pub(in crate::decide) beyond: Beyond,
 }
 
 /// One field.
@@ -88,12 +94,33 @@ enum Fact<'a> {
     Number(i64),
 }
 
+/// Which relations and columns a command touches beside those that are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::decide) enum Beyond {
+    /// None.
+    Nothing,
+    /// One that no rule names.
+    Strangers,
+    /// Also those that the rule itself names.
+    Named,
+}
+
+/// Relations and columns that no rule names, in as many parts as a name has.
+const STRANGE_RELATION: &str = "*.*";
+const STRANGE_COLUMN: &str = "*.*.*";
+
 /// The fields that an expression reads. Only they are made: making all of them costs more than most expressions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Needs {
     pub(super) command: Vec<&'static str>,
     pub(super) identity: Vec<&'static str>,
     pub(super) connection: Vec<&'static str>,
+    /// The texts that stand in it: names that it looks for are among them, whole or as they begin or end.
+    pub(super) texts: Vec<String>,
+    /// Whether it looks for patterns.
+    pub(super) patterns: bool,
+    /// Whether it says in so many words that something may be hidden.
+    pub(super) hidden: bool,
 }
 
 // === impl Needs ===
@@ -112,6 +139,13 @@ impl Needs {
                 list.push(name);
             }
         }
+        self.hidden |= variable == "command" && matches!(field, Some("opaque" | "hidden"));
+    }
+
+    /// Whether its answer hangs on a name by a pattern: no list of names can try that out.
+    pub(super) fn seeks_names(&self) -> bool {
+        let names = |field: &&str| matches!(*field, "tables" | "written" | "columns");
+        self.patterns && self.command.iter().any(names)
     }
 }
 
@@ -121,7 +155,9 @@ impl Facts<'_> {
     /// Makes the variables that are needed.
     pub(super) fn add_to(self, context: &mut Context<'_>, needs: &Needs) {
         let all: [(&str, &[&'static str], &dyn Fn(&str) -> Value); 3] = [
-            ("command", &needs.command, &|field| self.command_field(field).into()),
+            ("command", &needs.command, &|field| {
+                self.command_field(field, needs).into()
+            }),
             ("identity", &needs.identity, &|field| self.identity_field(field).into()),
             ("connection", &needs.connection, &|field| {
                 self.connection_field(field).into()
@@ -138,7 +174,7 @@ impl Facts<'_> {
 
     /// Writes the fields that are needed down, so that no two sets of facts look alike.
     pub(super) fn write_down(&self, needs: &Needs, out: &mut Vec<u8>) {
-        let command = needs.command.iter().map(|field| self.command_field(field));
+        let command = needs.command.iter().map(|field| self.command_field(field, needs));
         let identity = needs.identity.iter().map(|field| self.identity_field(field));
         let connection = needs.connection.iter().map(|field| self.connection_field(field));
         command
@@ -147,7 +183,7 @@ impl Facts<'_> {
             .for_each(|fact| fact.write_down(out));
     }
 
-    fn command_field(&self, field: &str) -> Fact<'_> {
+    fn command_field<'f>(&'f self, field: &str, needs: &'f Needs) -> Fact<'f> {
         let command = self.command;
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         match field {
@@ -155,14 +191,15 @@ impl Facts<'_> {
             "text" => Fact::Text(&command.text),
             "database" => Fact::Text(&command.database),
             "verbs" => Fact::Texts(command.verbs.iter().map(Verb::name).collect()),
-            "tables" => list(&command.tables),
-            "written" => list(&command.written),
-            "columns" => list(&command.columns),
+            "tables" => self.names(&command.tables, STRANGE_RELATION, needs),
+            "written" => self.names(&command.written, STRANGE_RELATION, needs),
+            "columns" => self.names(&command.columns, STRANGE_COLUMN, needs),
             "functions" => list(&command.functions),
             "settings" => list(&command.settings),
             "has_where" => Fact::Flag(command.has_where),
             "read_only" => Fact::Flag(command.read_only),
             "opaque" => Fact::Flag(!command.opaque.is_empty()),
+            "hidden" => Fact::Texts(command.hidden()),
             "protected" => Fact::Flag(command.protected),
             "in_transaction" => Fact::Flag(command.in_transaction),
             "params_count" => Fact::Number(number(command.parameters)),
@@ -170,6 +207,17 @@ impl Facts<'_> {
             "risk" => Fact::Number(self.risk.into()),
             _ => Fact::Nothing,
         }
+    }
+
+    fn names<'f>(&self, seen: &'f [String], stranger: &'static str, needs: &'f Needs) -> Fact<'f> {
+        let mut names: Vec<&str> = seen.iter().map(String::as_str).collect();
+        if self.beyond != Beyond::Nothing {
+            names.push(stranger);
+        }
+        if self.beyond == Beyond::Named {
+            names.extend(needs.texts.iter().map(String::as_str));
+        }
+        Fact::Texts(names)
     }
 
     fn identity_field(&self, field: &str) -> Fact<'_> {

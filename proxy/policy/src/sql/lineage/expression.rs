@@ -108,11 +108,13 @@ impl Walker<'_> {
         let Some((schema, name)) = qualified(&names) else {
             return false;
         };
-        let opaque = self.safety(schema.as_deref(), &name) == Safety::Opaque;
-        if opaque {
-            self.opaque(format!("function {}", names.join(".")));
-        }
-        opaque
+        let whose = match self.safety(schema.as_deref(), &name) {
+            Safety::Safe | Safety::Effect(_) => return false,
+            Safety::Telling => "system function",
+            Safety::Opaque => "function",
+        };
+        self.opaque(format!("{whose} {}", names.join(".")));
+        true
     }
 
     /// Whether an operator may run code of users; notes it then.

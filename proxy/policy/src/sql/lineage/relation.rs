@@ -208,12 +208,15 @@ impl Walker<'_> {
 
     fn read_view(&mut self, relation: &Relation) -> Rows {
         let hidden = |walker: &mut Self| {
-            walker.opaque(format!("view {}", relation.qualified()));
-            // What is behind the system's own is known to be no column that a rule names.
-            match relation.is_system() {
-                true => Rows::open(Flow::unknown()),
-                false => Rows::open(walker.lose_all(&format!("view {}", relation.qualified()))),
+            let view = format!("view {}", relation.qualified());
+            if relation.is_system() {
+                walker.opaque(view);
+                // What is behind the system's own is known to be no column that a rule names.
+                return Rows::open(Flow::unknown());
             }
+            // In other words than the system's own, whose names a schema of users can begin with.
+            walker.opaque(format!("definition of {view}"));
+            Rows::open(walker.lose_all(&view))
         };
         if self.views.contains(&relation.oid) || self.views.len() >= MAX_VIEWS {
             return hidden(self);

@@ -1,0 +1,178 @@
+//! What the rules say to code that nobody can see into.
+//!
+//! A function, a procedure, a DO block does what its author wrote, and neither the text of a command nor the catalog tells what
+//! that is. So a command of which something is [hidden](Command::hidden) is judged twice, as it is seen and as whatever its
+//! code may do, and the stricter verdict holds. What is tried:
+//!
+//! | reading | verbs | relations and columns |
+//! |---|---|---|
+//! | as it is seen | its own | its own |
+//! | strangers | its own and all that code may do | and one that no rule names |
+//! | named | the same | and whatever the rule's own expression names |
+//!
+//! In the second and third it has no WHERE, changes more rows than a rule counts, and touches protected columns and all
+//! settings. A rule that denies or asks for approval speaks if it matches in any reading: the code may do just that. A rule
+//! that allows ends the search only if it matches in every one. What no rule answers in every reading, nobody allows.
+//!
+//! Who writes a rule for hidden code says so: one that names `command.opaque` or `command.hidden` and matches the command as
+//! it is seen is the last word, whatever the code does. What runs read-only is not tried: the target itself refuses what it
+//! writes.
+
+use sallyport_crds::approval_policy::RuleAction;
+
+use crate::sql::Verb;
+
+use super::cel::{Beyond, CelError, Facts};
+use super::command::ANY_SETTING;
+use super::judge::{Says, speak};
+use super::policy::{ApprovalPolicy, Rule};
+use super::verdict::{Denial, DeniedBy};
+use super::{Command, risk};
+
+/// What code can do in a function, a procedure or a DO block, and that changes something. VACUUM, ALTER SYSTEM and
+/// two-phase commit are refused there by PostgreSQL.
+const MAY_DO: [Verb; 28] = [
+    Verb::Insert,
+    Verb::Update,
+    Verb::Delete,
+    Verb::Merge,
+    Verb::Truncate,
+    Verb::Create,
+    Verb::Alter,
+    Verb::Drop,
+    Verb::Grant,
+    Verb::Revoke,
+    Verb::CopyFrom,
+    Verb::CopyTo,
+    Verb::Call,
+    Verb::Do,
+    Verb::Set,
+    Verb::Reset,
+    Verb::Lock,
+    Verb::Notify,
+    Verb::Listen,
+    Verb::Analyze,
+    Verb::Refresh,
+    Verb::Comment,
+    Verb::SecurityLabel,
+    Verb::Reindex,
+    Verb::Cluster,
+    Verb::Import,
+    Verb::Reassign,
+    Verb::Load,
+];
+
+/// More rows than a rule counts, and few enough to be reckoned with.
+const ALL_ROWS: u64 = u32::MAX as u64;
+
+/// A command as whatever its hidden code may do.
+#[derive(Debug)]
+pub(super) struct Unseen {
+    worst: Command,
+    risk: u8,
+    /// One thing that is hidden, for the person and the record.
+    what: String,
+}
+
+/// How a rule answers the readings of a command.
+enum Answer {
+    Never,
+    Perhaps,
+    Always,
+}
+
+// === impl Unseen ===
+
+impl Unseen {
+    /// `None` where nothing is hidden, or where what is cannot write. `read_only`: it is to run in a read-only transaction,
+    /// which a procedure or a DO block may be able to end.
+    pub(super) fn of(command: &Command, read_only: bool) -> Option<Self> {
+        if command.opaque.is_empty() || read_only && !command.verbs.any(&[Verb::Call, Verb::Do]) {
+            return None;
+        }
+        let what = (*command.hidden().first()?).to_owned();
+        let mut worst = command.clone();
+        worst.verbs.extend(MAY_DO.into_iter().collect());
+        worst.settings.push(ANY_SETTING.to_owned());
+        worst.has_where = false;
+        worst.read_only = false;
+        worst.protected = true;
+        worst.rows = Some(ALL_ROWS);
+        Some(Self {
+            risk: risk(&worst),
+            worst,
+            what,
+        })
+    }
+
+    /// Everything that a policy may say, and whether it says something whatever the code does.
+    pub(super) fn says<'a>(&self, policy: &'a ApprovalPolicy, seen: Facts<'_>) -> (Vec<Says<'a>>, bool) {
+        let mut all = Vec::new();
+        for rule in policy.rules() {
+            match self.answer(rule, seen) {
+                Ok(Answer::Never) => {}
+                Ok(Answer::Perhaps) if rule.action == RuleAction::Allow => {}
+                Ok(Answer::Perhaps) => all.push(self.warn(rule, speak(rule, seen.subject, seen.command))),
+                Ok(Answer::Always) => {
+                    all.push(speak(rule, seen.subject, seen.command));
+                    return (all, true);
+                }
+                Err(error) => {
+                    all.push(Says::Deny(rule, error.of_rule(&rule.name)));
+                    return (all, true);
+                }
+            }
+        }
+        (all, false)
+    }
+
+    fn answer(&self, rule: &Rule, seen: Facts<'_>) -> Result<Answer, CelError> {
+        let matched = rule.matches(seen)?;
+        if matched && rule.names_hidden() {
+            return Ok(Answer::Always);
+        }
+        let mut same = !rule.seeks_names();
+        for beyond in [Beyond::Strangers, Beyond::Named] {
+            let facts = Facts {
+                command: &self.worst,
+                risk: self.risk,
+                beyond,
+                ..seen
+            };
+            same &= rule.matches(facts)? == matched;
+        }
+        Ok(match (same, matched) {
+            (true, true) => Answer::Always,
+            (true, false) => Answer::Never,
+            (false, _) => Answer::Perhaps,
+        })
+    }
+
+    /// Says of what a rule speaks that does not match what is seen.
+    fn warn<'a>(&self, rule: &'a Rule, says: Says<'a>) -> Says<'a> {
+        let what = &self.what;
+        let about = |message: Option<String>| {
+            let words = message.map(|message| format!(": {message}")).unwrap_or_default();
+            format!(
+                "{what} cannot be seen into, and may do what rule {} is about{words}",
+                rule.name
+            )
+        };
+        match says {
+            Says::Deny(rule, reason) => Says::Deny(rule, about(Some(reason))),
+            Says::Require(rule, message) => Says::Require(rule, Some(about(message))),
+            other => other,
+        }
+    }
+
+    /// Where no policy says something whatever the code does.
+    pub(super) fn denial(&self) -> Denial {
+        let what = &self.what;
+        Denial {
+            by: DeniedBy::NoRule,
+            reason: format!(
+                "{what} cannot be seen into, and no rule allows all that it may do; ask whoever keeps the ApprovalPolicies of this connection"
+            ),
+        }
+    }
+}
