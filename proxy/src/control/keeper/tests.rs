@@ -54,6 +54,7 @@ impl Stage {
             requests: Requests::start(client.clone(), place.clone(), Arc::clone(&contact), &runtime),
             identities: Arc::new(Identities::new(runtime, None, Pace::default())),
             columns: Arc::new(ThisProcess),
+            peers: Arc::new(ThisProcess),
             sessions: Sessions::default(),
             drain: Drain::default(),
             doors: publish_doors,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::decide::Command;
-use crate::sql;
+use crate::sql::{self, Verb};
 use crate::subject::{Agent, Subject};
 
 #[test]
@@ -190,6 +190,7 @@ fn an_answer_is_kept_for_the_same_facts_only() {
                 subject: &subject,
                 connection: &connection,
                 risk: 5,
+                beyond: Beyond::Nothing,
             };
             assert_eq!(first.run(facts), Ok(expected), "{:?}", command.tables);
             assert_eq!(second.run(facts), Ok(!expected), "{:?}", command.tables);
@@ -213,6 +214,7 @@ fn no_two_sets_of_facts_are_written_alike() {
             subject: &subject,
             connection: &connection,
             risk: 5,
+            beyond: Beyond::Nothing,
         };
         let mut out = Vec::new();
         facts.write_down(&expression.needs, &mut out);
