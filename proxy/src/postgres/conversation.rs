@@ -8,6 +8,7 @@ mod learn;
 mod token;
 mod units;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sallyport_audit::record::EndCause;
@@ -29,6 +30,7 @@ use super::stream::TargetStream;
 use super::unit::Collector;
 use super::wire::Wire;
 use crate::command::Gone;
+use crate::drain::Drain;
 use crate::session::{Ended, Session, Target};
 
 /// Bytes that are read ahead of a client while its unit is under way.
@@ -50,7 +52,9 @@ pub struct Conversation {
     backend: CancelKey,
     /// A cancel on its way to the target: it must have arrived before another command may run.
     cancelling: Option<JoinHandle<()>>,
-    dialled: Target,
+    /// The door's own end.
+    drain: Drain,
+    dialled: Arc<Target>,
     database: String,
     catalogs: Catalogs,
     near: Near,
@@ -138,7 +142,8 @@ impl Conversation {
                 secret: reached.secret,
             },
             cancelling: None,
-            dialled,
+            drain: session.door().drain.clone(),
+            dialled: Arc::new(dialled),
             database,
             catalogs,
             near: Near::default(),

@@ -59,8 +59,6 @@ pub struct Statement {
     /// Digest of the normal form in which only the values of bound parameters may vary. `None` for statements that are
     /// granted verbatim only: utilities, DDL, DO, CALL, EXECUTE, SET, GRANT.
     pub fingerprint: Option<Digest>,
-    /// Digest of the exact bytes.
-    pub verbatim: Digest,
     pub(super) digest: Digest,
     tree: Tree,
 }
@@ -112,7 +110,6 @@ impl Statement {
         let facts = facts::gather(root, 0);
         let digest = fingerprint::of_tree(&raw.tree);
         let data = DATA.contains(&root.kind()) && !root.has("into_clause");
-        let verbatim = Digest::of(text.get(range.clone()).unwrap_or_default().as_bytes());
         let has_where = match facts.changes {
             0 => root.has("where_clause"),
             changes => facts.changes_with_where == changes,
@@ -134,7 +131,6 @@ impl Statement {
             operates: facts.operates,
             explain_analyze: facts.runs_explained,
             fingerprint: data.then_some(digest),
-            verbatim,
             digest,
             range,
             tree: raw.tree,

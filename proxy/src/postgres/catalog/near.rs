@@ -42,6 +42,8 @@ pub(super) struct Latest {
 pub struct Near {
     checks: u32,
     way: Way,
+    /// What its database's sessions share, once it was asked for.
+    latest: Option<Arc<Latest>>,
     /// What the last check of this session gave.
     last: Option<Arc<Known>>,
 }
@@ -58,7 +60,7 @@ enum Way {
 }
 
 struct Request {
-    target: Target,
+    target: Arc<Target>,
     reply: oneshot::Sender<Option<String>>,
 }
 
@@ -124,14 +126,16 @@ impl Near {
         self.last = Some(Arc::clone(known));
     }
 
-    /// What is known, if the write-ahead position, read after this call, says that it is fresh.
+    /// What is known, if the write-ahead position, read after this call, says that it is fresh. `shared` finds what the
+    /// database's sessions share, which stays the same as long as this session lasts.
     pub(super) async fn fresh(
         &mut self,
-        latest: &Arc<Latest>,
-        target: &Target,
+        shared: impl FnOnce() -> Arc<Latest>,
+        target: &Arc<Target>,
         database: &str,
         revision: u64,
     ) -> Option<Arc<Known>> {
+        let latest = self.latest.get_or_insert_with(shared);
         self.checks = self.checks.saturating_add(1);
         if self.checks <= FAR {
             return None;
@@ -142,12 +146,13 @@ impl Near {
         let Way::Near(queue) = &self.way else { return None };
         let (reply, answer) = oneshot::channel();
         let request = Request {
-            target: target.clone(),
+            target: Arc::clone(target),
             reply,
         };
         let asked = async {
             queue.send(request).ok()?;
-            tokio::time::timeout(PATIENCE, answer).await.ok()?.ok()?
+            // Every question has a time limit where it is asked.
+            answer.await.ok()?
         };
         match asked.await {
             Some(position) => latest.at(&position, revision),

@@ -70,7 +70,7 @@ struct Database {
 }
 
 struct Request {
-    target: Target,
+    target: Arc<Target>,
     policy: Arc<Policy>,
     columns: Arc<dyn Columns>,
     reply: oneshot::Sender<Result<Arc<Known>, CatalogError>>,
@@ -103,7 +103,7 @@ impl Catalogs {
     pub async fn fresh(
         &self,
         near: &mut Near,
-        target: &Target,
+        target: &Arc<Target>,
         database: &str,
         session: &Session,
     ) -> Result<Arc<Known>, CatalogError> {
@@ -115,25 +115,25 @@ impl Catalogs {
     async fn checked(
         &self,
         near: &mut Near,
-        target: &Target,
+        target: &Arc<Target>,
         database: &str,
         session: &Session,
     ) -> Result<Arc<Known>, CatalogError> {
         let open = session.open();
-        let place = self.database((open.connection.uid.clone(), database.to_owned()));
+        let place = || self.database((open.connection.uid.clone(), database.to_owned()));
         let revision = open.policy.revision();
-        if let Some(known) = near.fresh(&place.latest, target, database, revision).await {
+        if let Some(known) = near.fresh(|| place().latest, target, database, revision).await {
             return Ok(known);
         }
         let (reply, answer) = oneshot::channel();
         let request = Request {
-            target: target.clone(),
+            target: Arc::clone(target),
             policy: Arc::clone(&open.policy),
             columns: Arc::clone(&session.door().columns),
             reply,
         };
         // A side connection that has ended drops the question, which the answer shows.
-        let _ = place.queue.send(request);
+        let _ = place().queue.send(request);
         match tokio::time::timeout(PATIENCE, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(CatalogError::Unreadable("the side connection ended".to_owned())),

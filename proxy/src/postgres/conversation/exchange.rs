@@ -1,11 +1,13 @@
 //! While something is owed: target → client, until it is paid.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use sallyport_audit::record::EndCause;
 
 use super::{AHEAD, Conversation, LINGER, Over};
 use crate::command::Gone;
+use crate::drain::Drain;
 use crate::postgres::cancel::Cancellable;
 use crate::postgres::dial;
 use crate::postgres::errors::sqlstate;
@@ -38,11 +40,15 @@ enum Event {
 }
 
 /// Waits for the first of these. May be cancelled.
-async fn interrupted(session: &mut Session, cancellable: &mut Cancellable, until: tokio::time::Instant) -> Event {
-    let over = session.door().drain.over.clone();
+async fn interrupted(
+    session: &mut Session,
+    cancellable: &mut Cancellable,
+    drain: &Drain,
+    until: tokio::time::Instant,
+) -> Event {
     tokio::select! {
         biased;
-        () = over.cancelled() => Event::Over,
+        () = drain.over.cancelled() => Event::Over,
         ended = session.forbidden() => Event::Forbidden(ended),
         Ok(()) = cancellable.asked.changed() => Event::Asked,
         () = tokio::time::sleep_until(until) => Event::Time,
@@ -128,7 +134,7 @@ impl Conversation {
         loop {
             let event = tokio::select! {
                 biased;
-                event = interrupted(session, &mut self.cancellable, self.deadline) => event,
+                event = interrupted(session, &mut self.cancellable, &self.drain, self.deadline) => event,
                 flushed = self.client.flush() => {
                     if flushed.is_err() {
                         self.orphan();
@@ -159,7 +165,7 @@ impl Conversation {
         // A stream that never rests is interrupted all the same.
         let event = tokio::select! {
             biased;
-            event = interrupted(session, &mut self.cancellable, until) => event,
+            event = interrupted(session, &mut self.cancellable, &self.drain, until) => event,
             moved = turn(&mut self.client, &mut self.target, want) => return match moved {
                 Moved::Client | Moved::Target | Moved::Sent => Ok(()),
                 Moved::ClientGone(_) => {
@@ -204,7 +210,7 @@ impl Conversation {
         if self.cancelling.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
         }
-        let (target, key) = (self.dialled.clone(), self.backend.clone());
+        let (target, key) = (Arc::clone(&self.dialled), self.backend.clone());
         self.cancelling = Some(tokio::task::spawn_local(async move {
             if let Err(error) = dial::cancel(&target, &key).await {
                 tracing::warn!(%error, "a cancel could not be passed on");

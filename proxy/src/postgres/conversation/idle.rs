@@ -25,7 +25,6 @@ impl Conversation {
             }
             self.client.rest();
             self.target.rest();
-            let drain = session.door().drain.clone();
             let may_drain = self.state.transaction == Transaction::Idle && !self.state.unsynced;
             let wake = self.wake_for_token().min(idle_at);
             let want = Want {
@@ -42,8 +41,8 @@ impl Conversation {
                         return Err(Over::from(&Ended::Grant(revoked)));
                     }
                 },
-                () = drain.begun.cancelled(), if may_drain => return Err(Gone::Shutdown.into()),
-                () = drain.over.cancelled() => return Err(Gone::Shutdown.into()),
+                () = self.drain.begun.cancelled(), if may_drain => return Err(Gone::Shutdown.into()),
+                () = self.drain.over.cancelled() => return Err(Gone::Shutdown.into()),
                 () = tokio::time::sleep_until(wake) => self.time_passed(session, idle_at).await?,
             }
         }

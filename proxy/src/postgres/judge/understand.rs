@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use sallyport_policy::catalog::{Catalog as _, ColumnId, Oid, Relation, SearchPath};
 use sallyport_policy::decide::{Command, Denial, DeniedBy};
@@ -17,6 +17,9 @@ use crate::postgres::handed;
 use crate::postgres::names::{Change, Names, Stated};
 use crate::postgres::rows::View;
 use crate::postgres::settings::is_utf8;
+
+/// How names are looked up where nobody knows.
+static SYSTEM: LazyLock<SearchPath> = LazyLock::new(SearchPath::system);
 
 /// A statement, as the rules and the mask have to know it.
 #[derive(Clone)]
@@ -115,8 +118,7 @@ fn command(context: &Context<'_>, stated: &Stated) -> Command {
 
 /// Follows the values of a statement, and puts what its names mean into the command.
 fn trace(context: &Context<'_>, statement: &Statement, definitions: bool, command: &mut Command) -> Lineage {
-    let system = SearchPath::system();
-    let traced = lineage(statement, &*context.known.snapshot, context.path.unwrap_or(&system));
+    let traced = lineage(statement, &*context.known.snapshot, context.path.unwrap_or(&SYSTEM));
     resolve(context, statement, traced, definitions, command)
 }
 
@@ -128,8 +130,7 @@ fn resolve(
     definitions: bool,
     command: &mut Command,
 ) -> Lineage {
-    let system = SearchPath::system();
-    let (catalog, path) = (&*context.known.snapshot, context.path.unwrap_or(&system));
+    let (catalog, path) = (&*context.known.snapshot, context.path.unwrap_or(&SYSTEM));
     let read_only = command.read_only;
     command.resolve(statement, &traced, catalog, path, &context.known.protected);
     command.expect(&traced, catalog, &context.known.rows);

@@ -82,8 +82,8 @@ fn learned(text: &str) -> Shapes {
 }
 
 /// Everything that a script says.
-fn said(script: &Script) -> (String, Vec<(Digest, Digest)>) {
-    let digests = script.statements.iter().map(|one| (one.digest, one.verbatim));
+fn said(script: &Script) -> (String, Vec<Digest>) {
+    let digests = script.statements.iter().map(|one| one.digest);
     (format!("{:?}", script.statements), digests.collect())
 }
 

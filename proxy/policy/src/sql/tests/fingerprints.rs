@@ -144,14 +144,6 @@ fn utilities_are_granted_verbatim_only() {
     for sql in verbatim {
         assert_eq!(one(sql).fingerprint, None, "{sql}");
     }
-    for (a, b) in [
-        ("do 'x'", "do 'y'"),
-        ("set role a", "set role b"),
-        ("drop table t", "drop  table t"),
-    ] {
-        assert_ne!(one(a).verbatim, one(b).verbatim, "{a} | {b}");
-    }
-    assert_eq!(one("drop table t").verbatim, one("  drop table t ; select 1").verbatim);
 }
 
 #[test]
