@@ -159,6 +159,10 @@ impl<'a> Walk<'a> {
             "FetchStmt" => facts.cursors.push(node.text("portalname").to_owned()),
             "DoStmt" => facts.opaque.push("a DO block".to_owned()),
             "CallStmt" => facts.opaque.push("a procedure".to_owned()),
+            // It will run for whoever writes to the table, and nobody is asked then.
+            "CreateTrigStmt" | "CreateEventTrigStmt" => {
+                facts.opaque.push(format!("function {}", node.names("funcname").join(".")));
+            }
             "DropStmt" | "CommentStmt" | "SecLabelStmt" | "AlterObjectDependsStmt" => facts.objects(node),
             _ => {}
         }
