@@ -12,6 +12,8 @@ mod common;
 
 use common::door::{Given, TestDoor};
 use common::eventually;
+use common::wire::Client;
+use sallyport_audit::record::{Event, Fate, NotRun};
 use sallyport_policy::columns::ByRule;
 use sallyport_proxy::door::NotKept;
 use serde_json::json;
@@ -126,4 +128,37 @@ fn nothing_is_copied_that_another_replica_could_show() {
     known.replicas.answer(Some(NotKept::Full));
     let full = known.psql("alice", &["create table y as select md5(ssn) from customers"]);
     assert!(full.err.contains("is full"), "{full:?}");
+}
+
+/// A unit is judged by the catalog that was known last while that is asked about.
+#[test]
+fn what_was_judged_by_a_catalog_that_proves_old_is_judged_anew() {
+    let door = TestDoor::new(
+        &masked(),
+        &format!("{SCHEMA} CREATE VIEW seen AS SELECT id::text AS v FROM customers"),
+    );
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let mut seen = || {
+        let said = client.query("select v from seen");
+        let row = said.iter().find(|message| message.tag == 'D').expect("a row");
+        String::from_utf8_lossy(row.values()[0].as_deref().unwrap_or_default()).into_owned()
+    };
+    // More often than a short session asks: from then on its own thread does.
+    for _ in 0..12 {
+        assert_eq!(seen(), "1");
+    }
+    let digest = door.direct(DIGEST);
+    for definition in ["md5(ssn)", "id::text || 'x'", "md5(ssn)"] {
+        door.direct(&format!("CREATE OR REPLACE VIEW seen AS SELECT {definition} AS v FROM customers"));
+        let value = seen();
+        assert_ne!(value, digest);
+        assert_eq!(value == "1x", definition.starts_with("id"), "{value}");
+    }
+    door.recorded("a command that was judged again", |event| match event {
+        Event::Outcome(outcome) if outcome.why == Some(NotRun::JudgedAgain) => {
+            assert_eq!(outcome.fate, Fate::NotRun);
+            Some(())
+        }
+        _ => None,
+    });
 }
