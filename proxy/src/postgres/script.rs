@@ -11,12 +11,21 @@ use super::errors::Said;
 
 /// Texts that one worker keeps.
 const MAX_ENTRIES: usize = 2_048;
+/// Nodes of their trees together.
+const MAX_NODES: usize = 100_000;
 /// Longer texts are not kept: they seldom come twice.
 const MAX_TEXT: usize = 8 * 1024;
 
 thread_local! {
-    static CACHE: RefCell<HashMap<Arc<str>, Arc<Script>>> = RefCell::new(HashMap::new());
+    static CACHE: RefCell<Cache> = RefCell::default();
     static SHAPES: RefCell<Shapes> = RefCell::default();
+}
+
+/// Texts as they were sent, with their trees.
+#[derive(Default)]
+struct Cache {
+    scripts: HashMap<Arc<str>, Arc<Script>>,
+    nodes: usize,
 }
 
 /// A text and what it says.
@@ -35,6 +44,7 @@ pub struct Text {
 pub fn read(text: &str) -> Result<Text, SyntaxError> {
     let known = CACHE.with_borrow(|cache| {
         cache
+            .scripts
             .get_key_value(text)
             .map(|(text, script)| (Arc::clone(text), Arc::clone(script)))
     });
@@ -49,14 +59,23 @@ pub fn read(text: &str) -> Result<Text, SyntaxError> {
     SHAPES.with_borrow_mut(|shapes| shapes.note(text));
     let text: Arc<str> = text.into();
     if text.len() <= MAX_TEXT {
-        CACHE.with_borrow_mut(|cache| {
-            if cache.len() >= MAX_ENTRIES {
-                cache.clear();
-            }
-            cache.insert(Arc::clone(&text), Arc::clone(&script));
-        });
+        CACHE.with_borrow_mut(|cache| cache.keep(&text, &script));
     }
     Ok(Text { text, script })
+}
+
+// === impl Cache ===
+
+impl Cache {
+    fn keep(&mut self, text: &Arc<str>, script: &Arc<Script>) {
+        let nodes = script.size();
+        self.nodes += nodes;
+        if self.scripts.len() >= MAX_ENTRIES || self.nodes > MAX_NODES {
+            self.scripts.clear();
+            self.nodes = nodes;
+        }
+        self.scripts.insert(Arc::clone(text), Arc::clone(script));
+    }
 }
 
 /// A text that does not parse, as PostgreSQL itself would put it.

@@ -18,6 +18,8 @@ use super::tree::{Tree, Value};
 
 /// Shapes that are kept.
 const MAX_SHAPES: usize = 2_048;
+/// Nodes of their trees together.
+const MAX_NODES: usize = 100_000;
 /// Longer texts are parsed each time: they seldom come twice.
 const MAX_TEXT: usize = 8 * 1024;
 /// The most digits of which every number fits the grammar's integer constant.
@@ -35,7 +37,10 @@ const SECOND: Filling = Filling {
 
 /// Shapes of texts that were read.
 #[derive(Default)]
-pub struct Shapes(HashMap<Box<str>, Shape>);
+pub struct Shapes {
+    known: HashMap<Box<str>, Shape>,
+    nodes: usize,
+}
 
 /// What is known of a shape.
 enum Shape {
@@ -81,7 +86,7 @@ impl Shapes {
     #[must_use]
     pub fn read(&self, text: &str) -> Option<Script> {
         let literals = written(text)?;
-        match self.0.get(FIRST.fill(text, &literals).as_str())? {
+        match self.known.get(FIRST.fill(text, &literals).as_str())? {
             Shape::Template(template) => Some(template.read(text, &literals)),
             Shape::Seen | Shape::Useless => None,
         }
@@ -91,19 +96,20 @@ impl Shapes {
     pub fn note(&mut self, text: &str) {
         let Some(literals) = written(text) else { return };
         let shape = FIRST.fill(text, &literals);
-        match self.0.get_mut(shape.as_str()) {
-            Some(known @ Shape::Seen) => {
+        let found = match self.known.get(shape.as_str()) {
+            Some(Shape::Seen) => {
                 let template = Template::try_out(text, &shape, &SECOND.fill(text, &literals), &literals);
-                *known = template.map_or(Shape::Useless, Shape::Template);
+                template.map_or(Shape::Useless, Shape::Template)
             }
-            Some(_) => {}
-            None => {
-                if self.0.len() >= MAX_SHAPES {
-                    self.0.clear();
-                }
-                self.0.insert(shape.into(), Shape::Seen);
-            }
+            Some(_) => return,
+            None => Shape::Seen,
+        };
+        self.nodes += found.nodes();
+        if self.known.len() >= MAX_SHAPES || self.nodes > MAX_NODES {
+            self.known.clear();
+            self.nodes = found.nodes();
         }
+        self.known.insert(shape.into(), found);
     }
 }
 
@@ -111,6 +117,17 @@ impl Shapes {
 fn written(text: &str) -> Option<Vec<Literal>> {
     let found = (text.len() <= MAX_TEXT).then(|| literals(text))?;
     found.filter(|literals| !literals.is_empty())
+}
+
+// === impl Shape ===
+
+impl Shape {
+    fn nodes(&self) -> usize {
+        match self {
+            Self::Template(template) => template.raws.iter().map(|raw| raw.tree.size()).sum(),
+            Self::Seen | Self::Useless => 0,
+        }
+    }
 }
 
 // === impl Template ===
@@ -208,7 +225,8 @@ impl Filling {
 /// out what has its default value.
 fn literals(text: &str) -> Option<Vec<Literal>> {
     let bytes = text.as_bytes();
-    if memchr::memchr(b'\\', bytes).is_some() {
+    // A text with parameters comes again as it is.
+    if memchr::memchr2(b'\\', b'$', bytes).is_some() {
         return None;
     }
     let mut found = Vec::new();
@@ -218,7 +236,6 @@ fn literals(text: &str) -> Option<Vec<Literal>> {
         let end = match byte {
             b'-' if next == b'-' => return None,
             b'/' if next == b'*' => return None,
-            b'$' if !next.is_ascii_digit() => return None,
             b'"' => at + 2 + memchr::memchr(b'"', bytes.get(at + 1..)?)?,
             // A letter or another quote before it makes it something else than a plain string.
             b'\'' if is_word(before) || matches!(before, b'&' | b'\'') => return None,
@@ -251,7 +268,6 @@ fn literals(text: &str) -> Option<Vec<Literal>> {
                     end
                 }
             }
-            b'$' => at + 1 + run(bytes, at + 1, is_word),
             byte if is_word(byte) => at + run(bytes, at, is_word),
             _ => at + 1,
         };
@@ -263,7 +279,7 @@ fn literals(text: &str) -> Option<Vec<Literal>> {
 
 /// Bytes of names, and of numbers with names after them.
 fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | 0x80..)
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | 0x80..)
 }
 
 /// How many bytes from `at` on are of a kind.

@@ -94,6 +94,12 @@ impl Script {
         std::iter::once(self.statements.as_slice()).chain(self.other.as_deref())
     }
 
+    /// Nodes of all its trees: what it takes to keep it.
+    pub fn size(&self) -> usize {
+        let each = self.readings().flatten();
+        each.map(|statement| statement.tree.size()).sum()
+    }
+
     /// Whether the text means different things under the two settings of `standard_conforming_strings`.
     pub fn is_ambiguous(&self) -> bool {
         self.other.is_some()

@@ -51,6 +51,11 @@ impl Tree {
         self.as_node(&self.root)
     }
 
+    /// How many nodes it has.
+    pub(super) fn size(&self) -> usize {
+        self.objects.len()
+    }
+
     /// All nodes, in no order that means anything.
     pub(super) fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
         (0_u32..).zip(&self.objects).map(|(id, _)| Node { tree: self, id })

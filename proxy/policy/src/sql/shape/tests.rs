@@ -20,8 +20,8 @@ const HOLD: [(&str, &str); 12] = [
         "INSERT INTO t VALUES (3, '--'), (4, '/*')",
     ),
     (
-        "UPDATE t SET a = 12 WHERE b = $1 AND c < 99",
-        "UPDATE t SET a = 98 WHERE b = $1 AND c < 11",
+        "UPDATE t SET a = 12 WHERE b = x AND c < 99",
+        "UPDATE t SET a = 98 WHERE b = x AND c < 11",
     ),
     (
         "DELETE FROM t WHERE a = 5; SELECT 6",
@@ -53,7 +53,8 @@ const USELESS: [&str; 9] = [
 ];
 
 /// Texts that have no shape.
-const NONE: [&str; 14] = [
+const NONE: [&str; 15] = [
+    "SELECT a FROM t WHERE b = $1 LIMIT 10",
     "SELECT 1 -- 2",
     "SELECT 1 /* 2 */",
     "SELECT 'it''s'",
