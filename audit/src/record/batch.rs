@@ -1,6 +1,6 @@
 //! Records on their way: serialised where they arise, numbered where they are sent.
 
-use super::{Event, MAX_ENTRY, Origin, SessionId, VERSION, Writer, split};
+use super::{Event, Kind, MAX_ENTRY, Origin, SessionId, VERSION, Writer, split};
 use crate::time::Time;
 
 /// What a draft may weigh: the rest of an entry is for the writer's names (each bounded by Kubernetes).
@@ -67,6 +67,12 @@ impl Draft {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         self.kind
+    }
+
+    /// Whether a volume still takes it that runs out of room for anything new; see [`Kind::closes`].
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        Kind::is_closing(self.kind)
     }
 }
 

@@ -38,8 +38,12 @@ impl Kind {
     /// anything new.
     #[must_use]
     pub fn closes(&self) -> bool {
+        Self::is_closing(self.as_str())
+    }
+
+    pub(super) fn is_closing(kind: &str) -> bool {
         matches!(
-            self.as_str(),
+            kind,
             Self::OUTCOME
                 | Self::TRANSACTION_END
                 | Self::SESSION_END

@@ -50,6 +50,8 @@ pub(super) fn target_away(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
 }
 
 pub(super) fn credential_away(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    // Where Pods cannot be asked, nothing is taken away.
+    pods::of_door(demo)?;
     let saved = demo.path("trial-credentials.yaml");
     let shown = demo
         .admin(&["-n", DOORS, "get", "secret", "bank-credentials", "-o", "json"])?
@@ -61,9 +63,8 @@ pub(super) fn credential_away(demo: &Demo, narrator: &mut Narrator) -> Result<()
         }
     }
     std::fs::write(&saved, secret.to_string())?;
-    let file = saved.to_string_lossy().into_owned();
     {
-        let _undo = Undo::by(demo, &["create", "-f", &file]);
+        let _undo = Undo::by_file(demo, saved);
         demo.admin(&["-n", DOORS, "delete", "secret", "bank-credentials"])?;
         narrator.shows(&pods::all_refuse(demo)?);
         narrator.check("no Pod of the door lets anybody in, in words", true)?;
@@ -76,7 +77,6 @@ pub(super) fn credential_away(demo: &Demo, narrator: &mut Narrator) -> Result<()
         narrator.shows_text(&said);
         narrator.check("the condition names the Secret", said.contains("bank-credentials"))?;
     }
-    std::fs::remove_file(&saved)?;
     answers(demo)?;
     narrator.check("open again when the Secret is back", true)
 }

@@ -60,7 +60,7 @@ const TRIALS: [(&str, Trial); 29] = [
         audience::elsewhere,
     ),
     (
-        "an issuer that the admin did not name opens nothing",
+        "an issuer that the admin did not name is not accepted",
         audience::rogue_issuer,
     ),
     ("a replica that does not answer is not enforcing", rule::silent_replica),

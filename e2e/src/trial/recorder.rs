@@ -1,15 +1,18 @@
 //! A recorder that stays away: whoever watches the Connection hears of it, and of its return.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::client::ask;
 use crate::demo::{ALICE, CONNECTION, Demo, EVIDENCE};
 use crate::narrator::Narrator;
 
 use super::undo::Undo;
-use super::{answers, becomes, condition};
+use super::{Skipped, answers, becomes, condition};
 
 pub(super) fn stays_away(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    if !demo.is_local() {
+        bail!(Skipped("this cluster's nodes take other people's Pods"));
+    }
     let path = "jsonpath={.items[*].metadata.name}";
     let open = ["get", "nodes", "--field-selector=spec.unschedulable=false", "-o", path];
     let nodes = demo.admin(&open)?.stdout;

@@ -1,5 +1,7 @@
 //! Putting back what a trial changed, also when it fails.
 
+use std::path::PathBuf;
+
 use crate::client::ask_directly;
 use crate::demo::Demo;
 use crate::run::Output;
@@ -8,6 +10,8 @@ use crate::run::Output;
 pub(super) struct Undo<'a> {
     demo: &'a Demo,
     arguments: Vec<String>,
+    /// What it puts back, removed once it is there again.
+    file: Option<PathBuf>,
 }
 
 /// SQL at the target that is run when this is dropped.
@@ -19,7 +23,18 @@ impl<'a> Undo<'a> {
     /// Will run `kubectl` with these arguments as the cluster's admin.
     pub(super) fn by(demo: &'a Demo, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
-        Self { demo, arguments }
+        Self {
+            demo,
+            arguments,
+            file: None,
+        }
+    }
+
+    /// Will make again what the file holds, and remove the file.
+    pub(super) fn by_file(demo: &'a Demo, file: PathBuf) -> Self {
+        let mut undo = Self::by(demo, &["create", "-f", &file.to_string_lossy()]);
+        undo.file = Some(file);
+        undo
     }
 
     /// Will apply the samples again, whole.
@@ -41,7 +56,12 @@ impl<'a> Undo<'a> {
 impl Drop for Undo<'_> {
     fn drop(&mut self) {
         let words: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        if let Err(cause) = self.demo.admin(&words) {
+        let put_back = self.demo.admin(&words).and_then(|_| {
+            // One that could not be put back is all that is left.
+            self.file.as_ref().map_or(Ok(()), std::fs::remove_file)?;
+            Ok(())
+        });
+        if let Err(cause) = put_back {
             eprintln!("could not put back what the trial changed: {cause:#}");
         }
     }

@@ -134,6 +134,12 @@ pub(super) fn full(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
         Ok(full)
     })?;
     narrator.shows_text(&sink);
+    let said = becomes(demo, "connection/trial-small", "Ready", "False RecorderUnavailable")?;
+    narrator.shows_text(&said);
+    narrator.check(
+        "the Connection is not ready and names the sink",
+        said.contains("evidence/trial-small"),
+    )?;
     let proved = demo.admin(&["sallyport", "audit", "verify", "--sink", "evidence/trial-small"])?;
     narrator.shows(&proved);
     narrator.check("what was recorded is proved", proved.stdout.contains("PROVEN"))

@@ -36,10 +36,18 @@ pub fn claimed(claim: &PersistentVolumeClaim) -> Option<&Quantity> {
 /// # Errors
 /// When the API server does not answer.
 pub async fn look(client: &Client, plan: &Plan) -> Result<Faults, kube::Error> {
-    Ok(Faults {
-        stuck: grow(client, plan).await?,
-        reclaimed: reclaimed(client, plan).await?,
-    })
+    let stuck = grow(client, plan).await?;
+    // Volumes belong to the cluster: where they may not be read, the sink's status says all the rest.
+    let reclaimed = reclaimed(client, plan).await.unwrap_or_else(|error| {
+        tracing::warn!(
+            namespace = plan.place.namespace,
+            sink = plan.place.name,
+            %error,
+            "nobody knows what becomes of the volume without its claim: it cannot be read"
+        );
+        None
+    });
+    Ok(Faults { stuck, reclaimed })
 }
 
 /// Says that the volume is not retained. Asked each time: whoever may patch volumes can make one of either kind.
@@ -130,41 +138,66 @@ fn bytes(quantity: &Quantity) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::testing::scenario::Scenario;
 
-    #[tokio::test]
-    async fn a_volume_that_goes_with_its_claim_is_told_until_it_is_retained() {
-        let mut scenario = Scenario::new();
+    const VOLUME: &str = "/api/v1/persistentvolumes/pv-1";
+
+    /// A cluster whose sink has its claim bound to a volume.
+    fn bound() -> Scenario {
+        let scenario = Scenario::new();
         let claims = "/api/v1/namespaces/evidence/persistentvolumeclaims";
         let claim =
             json!({ "metadata": { "name": "log-uid-sink-recorder-evidence-0" }, "spec": { "volumeName": "pv-1" } });
         scenario
             .api
             .put(&format!("{claims}/log-uid-sink-recorder-evidence-0"), claim);
-        let volume = |policy: &str| json!({ "metadata": { "name": "pv-1" }, "spec": { "persistentVolumeReclaimPolicy": policy } });
+        scenario
+    }
+
+    fn volume(policy: &str) -> Value {
+        json!({ "metadata": { "name": "pv-1" }, "spec": { "persistentVolumeReclaimPolicy": policy } })
+    }
+
+    /// The sink's Advisory, once it was looked at.
+    async fn advisory(scenario: &mut Scenario) -> Option<Value> {
+        scenario.apply_sink().await;
         let path = "/apis/sallyport.dev/v1alpha1/namespaces/evidence/auditsinks/evidence";
+        let conditions = scenario.api.get(path).unwrap()["status"]["conditions"].clone();
+        let conditions = conditions.as_array().expect("a status is written");
+        conditions.iter().find(|one| one["type"] == "Advisory").cloned()
+    }
+
+    #[tokio::test]
+    async fn a_volume_that_goes_with_its_claim_is_told_until_it_is_retained() {
+        let mut scenario = bound();
         for (policy, told) in [
             ("Retain", false),
             ("Delete", true),
             ("Recycle", true),
             ("Retain", false),
         ] {
-            scenario.api.put("/api/v1/persistentvolumes/pv-1", volume(policy));
-            scenario.apply_sink().await;
-            let conditions = scenario.api.get(path).unwrap()["status"]["conditions"].clone();
-            let advisory = conditions
-                .as_array()
-                .unwrap()
-                .iter()
-                .find(|one| one["type"] == "Advisory");
-            assert_eq!(advisory.is_some(), told, "{policy}: {conditions}");
+            scenario.api.put(VOLUME, volume(policy));
+            let advisory = advisory(&mut scenario).await;
+            assert_eq!(advisory.is_some(), told, "{policy}: {advisory:?}");
             if let Some(advisory) = advisory {
                 assert_eq!(advisory["reason"], "VolumeReclaimedByDelete");
                 let words = advisory["message"].as_str().unwrap();
                 assert!(words.contains("kubectl patch pv pv-1"), "{words}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_volume_that_may_not_be_read_costs_the_advice_and_nothing_else() {
+        let mut scenario = bound();
+        scenario.api.put(VOLUME, volume("Delete"));
+        scenario.api.forbid(VOLUME);
+        assert_eq!(advisory(&mut scenario).await, None);
+        let accepted = scenario.condition("auditsinks", "evidence", "evidence", "Accepted");
+        assert_eq!(accepted.0, "True");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! An API server in memory: as much of it as reconcilers touch. It keeps objects, refuses what the real one refuses (double
 //! creation, an old resourceVersion, a foreign uid), and remembers what was asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
@@ -18,6 +18,7 @@ pub struct ApiServer(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     objects: BTreeMap<String, Value>,
+    forbidden: BTreeSet<String>,
     writes: Vec<String>,
     version: u64,
 }
@@ -40,6 +41,11 @@ impl ApiServer {
     /// Takes an object away.
     pub fn delete(&self, path: &str) {
         self.0.lock().unwrap().objects.remove(path);
+    }
+
+    /// From now on nothing may be done at a path.
+    pub fn forbid(&self, path: &str) {
+        self.0.lock().unwrap().forbidden.insert(path.to_owned());
     }
 
     /// The object at a path.
@@ -89,6 +95,9 @@ impl State {
     fn answer(&mut self, method: &Method, path: &str, body: Value) -> (StatusCode, Value) {
         if *method != Method::GET {
             self.writes.push(format!("{method} {path}"));
+        }
+        if self.forbidden.contains(path) {
+            return refused(StatusCode::FORBIDDEN);
         }
         match *method {
             Method::GET => self.objects.get(path).map_or_else(
@@ -160,6 +169,7 @@ fn refused(status: StatusCode) -> (StatusCode, Value) {
     let reason = match status {
         StatusCode::NOT_FOUND => "NotFound",
         StatusCode::CONFLICT => "Conflict",
+        StatusCode::FORBIDDEN => "Forbidden",
         _ => "MethodNotAllowed",
     };
     (

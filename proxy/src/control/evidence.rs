@@ -12,6 +12,7 @@ use sallyport_runtime::workload::Credential;
 use tokio::runtime::Handle;
 
 use super::Place;
+use super::away::{LATE, Missed};
 use super::lack::Lack;
 
 /// Connects to every sink; each must accept a record before it counts.
@@ -70,14 +71,23 @@ fn one(sink: &CarriedSink, place: &Place, credential: &Credential, runtime: &Han
     Evidence::connect(link, runtime).map_err(|error| unavailable(&error))
 }
 
-/// Those of the sinks that take no records, each with the reason in words. `states` are in the order of the sinks.
-pub(super) fn unreached(sinks: &[CarriedSink], states: impl Iterator<Item = State>) -> Vec<String> {
+/// Those of the sinks that take no records. `states` are in the order of the sinks. By name alone: the reason in words is another
+/// at each try, and stands in the log.
+pub(super) fn unreached(sinks: &[CarriedSink], states: impl Iterator<Item = State>) -> Vec<Missed> {
     let away = sinks.iter().zip(states).filter(|(_, state)| !state.connected);
-    let named = away.map(|(sink, State { problem, .. })| match problem.as_str() {
-        "" => format!("{}/{}", sink.namespace, sink.name),
-        problem => format!("{}/{} ({problem})", sink.namespace, sink.name),
+    let missed = away.map(|(sink, _)| Missed {
+        name: format!("{}/{}", sink.namespace, sink.name),
+        late: late(sink),
     });
-    named.collect()
+    missed.collect()
+}
+
+/// How long a sink may be away before that is news. Where records may lag for longer, it stops nothing until then.
+fn late(sink: &CarriedSink) -> Duration {
+    match sink.durability {
+        audit_sink::Durability::BeforeExecution => LATE,
+        audit_sink::Durability::Async => LATE.max(limits(sink).max_lag),
+    }
 }
 
 /// What a sink says of how far its records may lag.
@@ -96,11 +106,20 @@ mod tests {
     use crate::manifests::sample;
 
     #[test]
-    fn the_sinks_that_take_no_records_are_named_with_the_reason() {
+    fn the_sinks_that_take_no_records_are_named_once_they_stop_somebody() {
         let sink = sample().0.sinks.remove(0);
         let named = |name: &str| CarriedSink {
+            namespace: "evidence".to_owned(),
             name: name.to_owned(),
             ..sink.clone()
+        };
+        let lagging = |name: &str, lag: u64| CarriedSink {
+            durability: audit_sink::Durability::Async,
+            asynchronous: Some(audit_sink::Asynchronous {
+                max_records: 10,
+                max_lag: sallyport_crds::Duration::from_secs(lag),
+            }),
+            ..named(name)
         };
         let away = |problem: &str| State {
             problem: problem.to_owned(),
@@ -110,13 +129,20 @@ mod tests {
             connected: true,
             ..State::default()
         };
-        let sinks = [named("one"), named("two"), named("three")];
-        let states = [away("it was rolled back"), there.clone(), away("")];
-        let (one, three) = (
-            format!("{}/one (it was rolled back)", sink.namespace),
-            format!("{}/three", sink.namespace),
+        let sinks = [named("one"), named("two"), lagging("three", 60), lagging("four", 1)];
+        let states = [away("it was rolled back"), there.clone(), away(""), away("")];
+        let missed = |name: &str, late| Missed {
+            name: name.to_owned(),
+            late,
+        };
+        assert_eq!(
+            unreached(&sinks, states.into_iter()),
+            [
+                missed("evidence/one", LATE),
+                missed("evidence/three", Duration::from_secs(60)),
+                missed("evidence/four", LATE)
+            ]
         );
-        assert_eq!(unreached(&sinks, states.into_iter()), [one, three]);
         assert!(unreached(&sinks[..1], [there].into_iter()).is_empty());
     }
 }

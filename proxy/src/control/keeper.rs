@@ -20,7 +20,7 @@ use sallyport_runtime::workload::Credential;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::away::{self, Away};
+use super::away::{self, Away, Missed};
 use super::contact::Contact;
 use super::guard::{Guard, Taken};
 use super::lack::Lack;
@@ -185,6 +185,10 @@ impl Keeper {
         status.lacks.extend(odd);
         let keyless = self.parts.identities.unavailable();
         metrics::get().issuers(keyless.len());
+        let keyless: Vec<_> = keyless
+            .into_iter()
+            .map(|name| Missed { name, late: away::LATE })
+            .collect();
         status.lacks.extend(self.issuers.look(&keyless, now, away::issuers));
         let unreached = self.serving.as_ref().map(Serving::unreached).unwrap_or_default();
         status
@@ -353,7 +357,7 @@ impl Keeper {
 
 impl Serving {
     /// The sinks that take no records now.
-    fn unreached(&self) -> Vec<String> {
+    fn unreached(&self) -> Vec<Missed> {
         let states = self.evidence.states();
         let states = states.iter().map(|state| state.borrow().clone());
         evidence::unreached(&self.sinks, states)

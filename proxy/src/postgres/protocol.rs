@@ -21,7 +21,7 @@ use super::frame;
 use super::settings::Login;
 use super::startup::{self, ALPN, CancelKey, First, Minor, Opening, Startup, StartupError};
 use super::wire::Wire;
-use crate::door::{Door, Open, Rules, Secret};
+use crate::door::{Door, Open, Secret};
 use crate::metrics;
 use crate::peers::Hear;
 use crate::session::{Permit, Protocol, Session, Target, Turned};
@@ -149,13 +149,10 @@ impl Postgres {
     /// Cancels here, or else at the other replicas. The connection stays open meanwhile: a client that waits for its end
     /// sends nothing that this cancel could hit.
     async fn cancel(&self, key: &CancelKey) {
-        if self.shared.cancels.cancel(key) == Looked::Unknown && self.is_replicated() {
+        // Also where one replica is asked for: another drains while it is replaced.
+        if self.shared.cancels.cancel(key) == Looked::Unknown {
             self.door.peers.cancel(key.to_bytes()).await;
         }
-    }
-
-    fn is_replicated(&self) -> bool {
-        matches!(&*self.door.rules.borrow(), Rules::Open(open) if open.spec.proxy.replicas > 1)
     }
 }
 

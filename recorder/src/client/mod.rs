@@ -51,7 +51,7 @@ impl Durable {
 /// How the way to the recorder stands; for readiness, conditions and metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// A stream is up and the recorder takes records.
+    /// A stream is up and the recorder takes records; after its volume refused some, not until it has taken something new.
     pub connected: bool,
     /// In words, why not; empty while connected.
     pub problem: String,

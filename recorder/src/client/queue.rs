@@ -32,12 +32,15 @@ struct Waiter {
 pub(super) struct Released {
     pub(super) records: u64,
     pub(super) bytes: u64,
+    /// Whether there was anything that a full volume would not take.
+    pub(super) anew: bool,
 }
 
 impl Released {
     fn add(&mut self, draft: &Draft) {
         self.records += 1;
         self.bytes += draft.len() as u64;
+        self.anew |= !draft.closes();
     }
 }
 

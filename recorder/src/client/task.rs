@@ -60,6 +60,7 @@ pub(super) fn spawn(
         key: None,
         head: None,
         permit: None,
+        refusal: None,
         ages: VecDeque::new(),
         closing: None,
     };
@@ -105,6 +106,9 @@ struct Task {
     head: Option<Head>,
     /// The newest permit that a recorder has shown: passed on, so that one that was replaced learns of it.
     permit: Option<String>,
+    /// Why the recorder's volume takes nothing, from its refusal until something new is on it: the recorder welcomes doors all the
+    /// while, and takes what ends things.
+    refusal: Option<String>,
     /// When the batches in the queue were handed over, by their last record's number.
     ages: VecDeque<(u64, std::time::Instant)>,
     closing: Option<oneshot::Sender<()>>,
@@ -245,11 +249,13 @@ impl Task {
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => return Err(Break::Problem("the recorder does not greet in time".to_owned())),
         }
-        tracing::info!("records go to the recorder");
+        if self.refusal.is_none() {
+            tracing::info!("records go to the recorder");
+        }
         let tree_size = self.head.map_or(0, |head| head.size);
         self.state.send_replace(State {
-            connected: true,
-            problem: String::new(),
+            connected: self.refusal.is_none(),
+            problem: self.refusal.clone().unwrap_or_default(),
             tree_size,
         });
         Ok((reader, out))
@@ -332,7 +338,10 @@ impl Task {
                     self.release(released);
                 }
             }
-            Storage => self.queue.abandon(|| EvidenceError::Refused(reason.clone())),
+            Storage => {
+                self.refusal = Some(reason.clone());
+                self.queue.abandon(|| EvidenceError::Refused(reason.clone()));
+            }
             _ => self.queue.fail(|| EvidenceError::Refused(reason.clone())),
         }
         Break::Problem(reason)
@@ -422,9 +431,16 @@ impl Task {
                     .ack(up_to)
                     .ok_or(Break::Problem("the recorder acknowledges what was not sent".to_owned()))?;
                 self.release(released);
+                let again = released.anew && self.refusal.take().is_some();
+                if again {
+                    tracing::info!("records go to the recorder again");
+                }
                 self.state.send_if_modified(|state| {
                     state.tree_size = head.size;
-                    false
+                    if again {
+                        (state.connected, state.problem) = (true, String::new());
+                    }
+                    again
                 });
                 Ok(())
             }

@@ -401,9 +401,18 @@ async fn what_ran_is_recorded_though_the_volume_has_no_room_for_anything_new() {
         assert!(refused.to_string().contains("the volume is full"), "{refused}");
     }
     until("the outcome to be recorded", || evidence.standings()[0].records == 0).await;
+    // The recorder has welcomed the door again and taken that: neither makes it one that takes records.
+    let state = evidence.states()[0].borrow().clone();
+    assert!(
+        !state.connected && state.problem.contains("the volume is full"),
+        "{state:?}"
+    );
+    assert!(!evidence.is_connected() && !evidence.standings()[0].connected);
     recorder.disk.set_volume(None);
     until("room", || log.status().borrow().problem.is_none()).await;
     evidence.append(one(&session, command(3, "later"))).await.unwrap();
+    until("the recorder to be one that takes records", || evidence.is_connected()).await;
+    assert!(evidence.states()[0].borrow().problem.is_empty());
     evidence.send(one(&session, end())).unwrap();
     evidence.close(Duration::from_secs(10)).await;
     let log = recorder.stop().await;
