@@ -149,7 +149,9 @@ fn what_was_judged_by_a_catalog_that_proves_old_is_judged_anew() {
     }
     let digest = door.direct(DIGEST);
     for definition in ["md5(ssn)", "id::text || 'x'", "md5(ssn)"] {
-        door.direct(&format!("CREATE OR REPLACE VIEW seen AS SELECT {definition} AS v FROM customers"));
+        door.direct(&format!(
+            "CREATE OR REPLACE VIEW seen AS SELECT {definition} AS v FROM customers"
+        ));
         let value = seen();
         assert_ne!(value, digest);
         assert_eq!(value == "1x", definition.starts_with("id"), "{value}");

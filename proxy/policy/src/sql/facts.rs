@@ -161,7 +161,9 @@ impl<'a> Walk<'a> {
             "CallStmt" => facts.opaque.push("a procedure".to_owned()),
             // It will run for whoever writes to the table, and nobody is asked then.
             "CreateTrigStmt" | "CreateEventTrigStmt" => {
-                facts.opaque.push(format!("function {}", node.names("funcname").join(".")));
+                facts
+                    .opaque
+                    .push(format!("function {}", node.names("funcname").join(".")));
             }
             "DropStmt" | "CommentStmt" | "SecLabelStmt" | "AlterObjectDependsStmt" => facts.objects(node),
             _ => {}
