@@ -112,6 +112,33 @@ fn postgresqls_own_functions_and_views_hide_nothing() {
 }
 
 #[test]
+fn the_code_of_a_view_is_asked_of_whoever_makes_the_view() {
+    let policies = [then_allow(&[deletes("Deny")])];
+    for (sql, what, expected) in [
+        (
+            "select a from v",
+            "code of view public.v: function public.f",
+            "allow p/rest",
+        ),
+        (
+            "select a from v",
+            "code of view public.v: operator public.+",
+            "allow p/rest",
+        ),
+        // Nobody knows what a view is that cannot be read.
+        (
+            "select a from v",
+            "definition of view public.v",
+            "deny by rule p/deletes",
+        ),
+        ("create view v as select f()", "function f", "deny by rule p/deletes"),
+    ] {
+        let asked = with_opaque(sql, what);
+        assert_eq!(say(&judge(&policies, &alice(), &asked)), expected, "{sql}: {what}");
+    }
+}
+
+#[test]
 fn what_runs_read_only_need_not_be_known() {
     let mut reads = rule("reads", "command.verbs.all(v, v in ['select', 'do', 'call'])", "Allow");
     reads["readOnly"] = json!(true);

@@ -658,7 +658,14 @@ fn touched_columns_and_relations_are_closed_over_views() {
     assert!(!found.relations.contains(&31));
     assert_eq!(trace("select leak() from nosuch").opaque, ["function leak"]);
     assert_eq!(trace("select leak() from nosuch").unresolved, ["nosuch"]);
-    assert_eq!(trace("select a from v_leak").opaque, ["function public.leak"]);
+    assert_eq!(
+        trace("select a from v_leak").opaque,
+        ["code of view public.v_leak: function public.leak"]
+    );
+    assert_eq!(
+        trace("select a, leak() from v_leak").opaque,
+        ["code of view public.v_leak: function public.leak", "function leak"]
+    );
     assert_eq!(
         trace("insert into audited values (1)").opaque,
         ["triggers of public.audited"]
