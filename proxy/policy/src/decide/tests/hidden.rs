@@ -102,6 +102,8 @@ fn postgresqls_own_functions_and_views_hide_nothing() {
         "select pg_last_wal_replay_lsn(), pg_catalog.pg_stat_get_db_numbackends(1), current_query()",
         "select (information_schema._pg_expandarray(i.indkey)).n from pg_catalog.pg_index i",
         "select pg_get_viewdef(oid), pg_table_is_visible(oid) from pg_class",
+        "select broadcast(inet(a)), jsonb_concat(jsonb(b), '{}'), querytree(tsquery(c)) from t where texteq(a, 'x')",
+        "select pg_walfile_name(pg_current_wal_lsn()), pg_stat_clear_snapshot()",
     ] {
         assert_eq!(strictest(&policies, sql), "allow p/rest", "{sql}");
     }
