@@ -130,7 +130,7 @@ async fn accept(
             continue;
         };
         prepare(&stream);
-        if let (Some(seat), Ok(stream)) = (crew.seat(), stream.into_std()) {
+        if let (Some(seat), Ok(stream)) = (crew.seat(&shared.sessions), stream.into_std()) {
             seat.take(stream, peer, door, slot);
         }
     }
@@ -150,7 +150,7 @@ where
         };
         let Some(arrival) = arrival else { return };
         let protocol = make(&arrival.door);
-        tokio::task::spawn_local(shared.sessions.track_future(one(protocol, arrival)));
+        tokio::task::spawn_local(one(protocol, arrival));
     }
 }
 

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::door::Door;
 
@@ -36,6 +38,8 @@ struct Worker {
 pub(super) struct Seat {
     connections: Arc<AtomicUsize>,
     inbox: UnboundedSender<Arrival>,
+    /// A drain waits for whoever has a seat, also on the way to it.
+    _session: TaskTrackerToken,
 }
 
 // === impl Crew ===
@@ -53,14 +57,16 @@ impl Crew {
         (Self(workers.into()), inboxes)
     }
 
-    /// A place on the thread with the fewest connections.
-    pub(super) fn seat(&self) -> Option<Seat> {
+    /// A place on the thread with the fewest connections, of those that still serve.
+    pub(super) fn seat(&self, sessions: &TaskTracker) -> Option<Seat> {
         let load = |worker: &&Worker| worker.connections.load(Ordering::Relaxed);
-        let idlest = self.0.iter().min_by_key(load)?;
+        let serving = self.0.iter().filter(|worker| !worker.inbox.is_closed());
+        let idlest = serving.min_by_key(load)?;
         idlest.connections.fetch_add(1, Ordering::Relaxed);
         Some(Seat {
             connections: Arc::clone(&idlest.connections),
             inbox: idlest.inbox.clone(),
+            _session: sessions.token(),
         })
     }
 }
@@ -96,19 +102,42 @@ mod tests {
     #[test]
     fn connections_go_where_the_fewest_are() {
         let (crew, _inboxes) = Crew::of(3);
+        let sessions = TaskTracker::new();
         let loads = || {
             crew.0
                 .iter()
                 .map(|worker| worker.connections.load(Ordering::Relaxed))
                 .collect::<Vec<_>>()
         };
-        let mut seats: Vec<_> = (0..6).filter_map(|_| crew.seat()).collect();
+        let mut seats: Vec<_> = (0..6).filter_map(|_| crew.seat(&sessions)).collect();
         assert_eq!(loads(), [2, 2, 2]);
         // The first of the second thread and the second of the same go.
         seats.remove(4);
         seats.remove(1);
         assert_eq!(loads(), [2, 0, 2]);
-        seats.extend((0..2).filter_map(|_| crew.seat()));
+        seats.extend((0..2).filter_map(|_| crew.seat(&sessions)));
         assert_eq!(loads(), [2, 2, 2]);
+    }
+
+    #[test]
+    fn a_thread_that_serves_no_more_gets_nobody() {
+        let (crew, mut inboxes) = Crew::of(2);
+        let sessions = TaskTracker::new();
+        drop(inboxes.remove(0));
+        let seats: Vec<_> = (0..2).filter_map(|_| crew.seat(&sessions)).collect();
+        assert!(seats.iter().all(|seat| !seat.inbox.is_closed()));
+        assert_eq!(seats.len(), 2);
+        drop(inboxes);
+        assert!(crew.seat(&sessions).is_none());
+    }
+
+    #[test]
+    fn a_drain_waits_for_whoever_has_a_seat() {
+        let (crew, _inboxes) = Crew::of(1);
+        let sessions = TaskTracker::new();
+        let seat = crew.seat(&sessions);
+        assert_eq!(sessions.len(), 1);
+        drop(seat);
+        assert!(sessions.is_empty());
     }
 }

@@ -98,6 +98,12 @@ pub enum DialError {
          point the Connection at PostgreSQL itself"
     )]
     Pooler,
+    /// The door's role may not ask which process serves it.
+    #[error(
+        "the door's role may not call pg_backend_pid at the target, which tells PostgreSQL from a connection pooler; \
+         GRANT EXECUTE ON FUNCTION pg_catalog.pg_backend_pid() to it"
+    )]
+    Unasked,
     /// It broke the protocol.
     #[error("the target broke the protocol: {0}")]
     Wire(#[from] WireError),
@@ -308,10 +314,8 @@ async fn settle(mut wire: Wire<TargetStream>) -> Result<Reached, DialError> {
                 let idle = message::ready(body).map_err(WireError::from)? == Transaction::Idle;
                 let (pid, secret) = key.filter(|_| idle).ok_or(WireError::from(FrameError::Malformed))?;
                 supported(&parameters)?;
-                if called(&mut wire)
-                    .await?
-                    .is_none_or(|backend| backend != pid.to_string())
-                {
+                let backend = called(&mut wire).await.map_err(unasked)?;
+                if backend.is_none_or(|backend| backend != pid.to_string()) {
                     return Err(DialError::Pooler);
                 }
                 return Ok(Reached {
@@ -323,6 +327,14 @@ async fn settle(mut wire: Wire<TargetStream>) -> Result<Reached, DialError> {
             }
             _ => {}
         }
+    }
+}
+
+/// Why nobody said which process serves the door: it has been let in, so that it is no login that was refused.
+fn unasked(error: AskError) -> DialError {
+    match error {
+        AskError::Refused(code) if code == errors::sqlstate::DENIED => DialError::Unasked,
+        other => other.into(),
     }
 }
 
@@ -389,7 +401,7 @@ impl DialError {
             Self::Slow => "slow",
             Self::NoTls | Self::Tls(_) => "tls",
             Self::Weak(_) | Self::Scram | Self::Refused(_) => "login",
-            Self::Version(_) | Self::Encoding | Self::Pooler => "unsupported",
+            Self::Version(_) | Self::Encoding | Self::Pooler | Self::Unasked => "unsupported",
             Self::Wire(_) => "protocol",
         }
     }
@@ -424,6 +436,18 @@ mod tests {
             assert!(matches!(with(bad, "UTF8"), Err(DialError::Version(_))), "{bad}");
         }
         assert!(matches!(with("15.1", "LATIN1"), Err(DialError::Encoding)));
+    }
+
+    #[test]
+    fn who_may_not_ask_for_its_process_was_let_in() {
+        let error = |code: &str| unasked(AskError::Refused(code.to_owned()));
+        assert_eq!(error("42501").kind(), "unsupported");
+        assert!(
+            error("42501")
+                .to_string()
+                .contains("GRANT EXECUTE ON FUNCTION pg_catalog.pg_backend_pid()")
+        );
+        assert!(matches!(error("57P01"), DialError::Refused(_)));
     }
 
     #[test]

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Oid;
 
-/// What bears a name of PostgreSQL's own and is not its own, written in SQL or another language of users. What extensions
-/// bring in C is left out.
+/// What a text could take for PostgreSQL's own and is not its own, written in SQL or another language of users. What
+/// extensions bring in C is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Code {
-    /// Names of functions and aggregates.
+    /// Names of all functions and aggregates: one that this PostgreSQL does not have, a later one may.
     pub functions: BTreeSet<String>,
     /// Names of operators.
     pub operators: BTreeSet<String>,

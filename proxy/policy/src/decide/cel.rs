@@ -6,6 +6,7 @@
 
 mod check;
 mod memo;
+mod plain;
 mod values;
 
 use std::cell::RefCell;
@@ -125,9 +126,14 @@ impl Expression {
         self.needs.hidden
     }
 
-    /// Whether its answer hangs on a name by a pattern.
+    /// Whether its answer may hang on a name that does not stand in it.
     pub(super) fn seeks_names(&self) -> bool {
         self.needs.seeks_names()
+    }
+
+    /// Whether it reads any of these fields of `command`.
+    pub(super) fn reads(&self, fields: &[&str]) -> bool {
+        self.needs.command.iter().any(|field| fields.contains(field))
     }
 
     /// Runs it. Anything but true or false is an error.

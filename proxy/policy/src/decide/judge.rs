@@ -53,11 +53,8 @@ impl<'a> Bench<'a> {
         let mut answers = Answers::default();
         let mut answered = false;
         for policy in self.about(facts.subject) {
-            // What a policy in mode Observe would run read-only would not be tried either.
-            if policy.observes() && says(policy, facts).runs_read_only() {
-                continue;
-            }
-            let (all, always) = unseen.says(policy, facts);
+            let guarded = guarded(policy, facts);
+            let (all, always) = guarded.as_ref().unwrap_or(unseen).says(policy, facts);
             answered |= always && !policy.observes();
             all.into_iter().for_each(|says| answers.take(policy, says));
         }
@@ -118,8 +115,12 @@ fn explain_policy(policy: &ApprovalPolicy, facts: Facts<'_>, unseen: Option<&Uns
         }
     }
     let seen = if applies { says(policy, facts) } else { Says::Nothing };
-    let unseen = unseen.filter(|_| applies && !(policy.observes() && seen.runs_read_only()));
-    let more = unseen.map(|unseen| unseen.says(policy, facts).0).unwrap_or_default();
+    let guarded = guarded(policy, facts);
+    let unseen = unseen.map(|unseen| guarded.as_ref().unwrap_or(unseen));
+    let more = unseen
+        .filter(|_| applies)
+        .map(|unseen| unseen.says(policy, facts).0)
+        .unwrap_or_default();
     let named = |says: &Says<'_>| says.rule().map(|rule| rule.name.clone());
     let matched = named(&seen);
     Explanation {
@@ -134,6 +135,12 @@ fn explain_policy(policy: &ApprovalPolicy, facts: Facts<'_>, unseen: Option<&Uns
             .collect(),
         says: std::iter::once(&seen).chain(&more).filter_map(Says::action).max(),
     }
+}
+
+/// What a policy in mode Observe would run read-only is tried as that.
+fn guarded(policy: &ApprovalPolicy, facts: Facts<'_>) -> Option<Unseen> {
+    let read_only = policy.observes() && says(policy, facts).runs_read_only();
+    read_only.then(|| Unseen::of(facts.command, true)).flatten()
 }
 
 /// What is refused before any rule is asked.

@@ -190,9 +190,18 @@ impl Rule {
         matches!(&self.matches, Match::Cel(expression) if expression.names_hidden())
     }
 
-    /// Whether its answer hangs on a name by a pattern.
+    /// Whether its answer may hang on a name that does not stand in it.
     pub(super) fn seeks_names(&self) -> bool {
         matches!(&self.matches, Match::Cel(expression) if expression.seeks_names())
+    }
+
+    /// Whether its answer may hang on any of these fields of `command`.
+    pub(super) fn reads(&self, fields: &[&str]) -> bool {
+        match &self.matches {
+            Match::Any => false,
+            Match::RiskAtLeast(_) => fields.contains(&"risk"),
+            Match::Cel(expression) => expression.reads(fields),
+        }
     }
 
     /// What the rule asks for, if it asks for approval.

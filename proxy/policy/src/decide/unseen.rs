@@ -9,29 +9,32 @@
 //! | as it is seen | its own | its own |
 //! | strangers | its own and all that code may do | and one that no rule names |
 //! | named | the same | and whatever the rule's own expression names |
+//! | alone | its own and one thing that code may do | as in both of these |
 //!
-//! In the second and third it has no WHERE, changes more rows than a rule counts, and touches protected columns and all
-//! settings. A rule that denies or asks for approval speaks if it matches in any reading: the code may do just that. A rule
-//! that allows ends the search only if it matches in every one. What no rule answers in every reading, nobody allows.
+//! Functions and settings are tried as relations are. In all but the first it changes more rows than a rule counts and touches
+//! protected columns; it has no WHERE, and alone also has one. A rule that denies or asks for approval speaks if it matches in
+//! any reading: the code may do just that. A rule that allows ends the search only if it matches in every one. What no rule
+//! answers in every reading, nobody allows. An expression that asks more of a name than the texts that stand in it can answer
+//! counts as one that matches in some readings.
 //!
 //! Who writes a rule for hidden code says so: one that names `command.opaque` or `command.hidden` and matches the command as
-//! it is seen is the last word, whatever the code does. What runs read-only is not tried: the target itself refuses what it
-//! writes.
+//! it is seen is the last word, whatever the code does. What runs read-only is tried as what reads: the target itself refuses
+//! what it writes.
 
 use sallyport_crds::approval_policy::RuleAction;
 
 use crate::sql::Verb;
 
 use super::cel::{Beyond, CelError, Facts};
-use super::command::ANY_SETTING;
 use super::judge::{Says, speak};
 use super::policy::{ApprovalPolicy, Rule};
 use super::verdict::{Denial, DeniedBy};
 use super::{Command, risk};
 
-/// What code can do in a function, a procedure or a DO block, and that changes something. VACUUM, ALTER SYSTEM and
-/// two-phase commit are refused there by PostgreSQL.
-const MAY_DO: [Verb; 28] = [
+/// What code can do in a function, a procedure or a DO block and that a rule may be about. VACUUM, ALTER SYSTEM and two-phase
+/// commit are refused there by PostgreSQL.
+const MAY_DO: [Verb; 34] = [
+    Verb::Select,
     Verb::Insert,
     Verb::Update,
     Verb::Delete,
@@ -48,9 +51,11 @@ const MAY_DO: [Verb; 28] = [
     Verb::Do,
     Verb::Set,
     Verb::Reset,
+    Verb::Constraints,
     Verb::Lock,
     Verb::Notify,
     Verb::Listen,
+    Verb::Unlisten,
     Verb::Analyze,
     Verb::Refresh,
     Verb::Comment,
@@ -60,7 +65,13 @@ const MAY_DO: [Verb; 28] = [
     Verb::Import,
     Verb::Reassign,
     Verb::Load,
+    Verb::Discard,
+    Verb::Checkpoint,
+    Verb::Utility,
 ];
+
+/// What is left of that in a read-only transaction, which the target itself holds to.
+const MAY_READ: [Verb; 1] = [Verb::Select];
 
 /// More rows than a rule counts, and few enough to be reckoned with.
 const ALL_ROWS: u64 = u32::MAX as u64;
@@ -70,6 +81,8 @@ const ALL_ROWS: u64 = u32::MAX as u64;
 pub(super) struct Unseen {
     worst: Command,
     risk: u8,
+    /// What its code may do.
+    may: &'static [Verb],
     /// One thing that is hidden, for the person and the record.
     what: String,
 }
@@ -84,16 +97,16 @@ enum Answer {
 // === impl Unseen ===
 
 impl Unseen {
-    /// `None` where nothing is hidden, or where what is cannot write. `read_only`: it is to run in a read-only transaction,
-    /// which a procedure or a DO block may be able to end.
+    /// `None` where nothing is hidden. `read_only`: it is to run in a read-only transaction, which a procedure or a DO block
+    /// may be able to end.
     pub(super) fn of(command: &Command, read_only: bool) -> Option<Self> {
-        if command.opaque.is_empty() || read_only && !command.verbs.any(&[Verb::Call, Verb::Do]) {
-            return None;
-        }
         let what = (*command.hidden().first()?).to_owned();
+        let may: &[Verb] = match read_only && !command.verbs.any(&[Verb::Call, Verb::Do]) {
+            true => &MAY_READ,
+            false => &MAY_DO,
+        };
         let mut worst = command.clone();
-        worst.verbs.extend(MAY_DO.into_iter().collect());
-        worst.settings.push(ANY_SETTING.to_owned());
+        worst.verbs.extend(may.iter().copied().collect());
         worst.has_where = false;
         worst.read_only = false;
         worst.protected = true;
@@ -101,6 +114,7 @@ impl Unseen {
         Some(Self {
             risk: risk(&worst),
             worst,
+            may,
             what,
         })
     }
@@ -131,20 +145,49 @@ impl Unseen {
         if matched && rule.names_hidden() {
             return Ok(Answer::Always);
         }
-        let mut same = !rule.seeks_names();
-        for beyond in [Beyond::Strangers, Beyond::Named] {
-            let facts = Facts {
-                command: &self.worst,
-                risk: self.risk,
-                beyond,
-                ..seen
-            };
-            same &= rule.matches(facts)? == matched;
-        }
+        // What fails only as it is tried here differs, too: it is no answer that holds whatever the code does.
+        let differs = |facts: Facts<'_>| {
+            let mut beyond = [Beyond::Strangers, Beyond::Named].into_iter();
+            beyond.any(|beyond| rule.matches(Facts { beyond, ..facts }) != Ok(matched))
+        };
+        let worst = Facts {
+            command: &self.worst,
+            risk: self.risk,
+            ..seen
+        };
+        let same = !rule.seeks_names() && !differs(worst) && !self.differs_alone(rule, seen, differs);
         Ok(match (same, matched) {
             (true, true) => Answer::Always,
             (true, false) => Answer::Never,
             (false, _) => Answer::Perhaps,
+        })
+    }
+
+    /// Whether a rule answers otherwise to one thing that the code may do and no other: it may ask for one verb and not for
+    /// another, or for a WHERE.
+    fn differs_alone(&self, rule: &Rule, seen: Facts<'_>, differs: impl Fn(Facts<'_>) -> bool) -> bool {
+        if !rule.reads(&["verbs", "has_where", "risk"]) {
+            return false;
+        }
+        let command = seen.command;
+        // A change that is seen to choose no rows stays one.
+        let chooses = command.has_where || !command.verbs.any(&[Verb::Update, Verb::Delete, Verb::Merge]);
+        let conditions: &[bool] = match chooses && rule.reads(&["has_where", "risk"]) {
+            true => &[false, true],
+            false => &[false],
+        };
+        let mut one = self.worst.clone();
+        self.may.iter().any(|verb| {
+            one.verbs = command.verbs;
+            one.verbs.insert(*verb);
+            conditions.iter().any(|has_where| {
+                one.has_where = *has_where;
+                differs(Facts {
+                    command: &one,
+                    risk: risk(&one),
+                    ..seen
+                })
+            })
         })
     }
 

@@ -39,7 +39,7 @@ static OPERATORS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 const SYSTEM: &str = "pg_catalog";
 
 /// Functions of pg_catalog that only tell (PostgreSQL 15 to 18): of the server, of sessions, of catalogs.
-const TELLING: [&str; 48] = [
+const TELLING: [&str; 50] = [
     "current_query",
     "pg_available_extension_versions",
     "pg_available_extensions",
@@ -77,11 +77,13 @@ const TELLING: [&str; 48] = [
     "pg_last_xact_replay_timestamp",
     "pg_listening_channels",
     "pg_lock_status",
+    "pg_mcv_list_items",
     "pg_notification_queue_usage",
     "pg_prepared_statement",
     "pg_prepared_xact",
     "pg_safe_snapshot_blocking_pids",
     "pg_stat_have_stats",
+    "pg_stat_clear_snapshot",
     "pg_tablespace_databases",
     "pg_tablespace_location",
     "pg_xact_commit_timestamp",

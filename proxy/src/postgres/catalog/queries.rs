@@ -173,10 +173,14 @@ const EXPRESSIONS: &str = "SELECT x.owner, x.way, x.expression, EXISTS (SELECT F
      ) x(owner, way, expression, class, object) \
      WHERE x.object OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND pg_catalog.strpos(x.expression, '(') OPERATOR(pg_catalog.>) 0";
 
-/// What bears a name of PostgreSQL's own and is code of users: `f` a function, `o` an operator; and `t`, by OID, the types whose
+/// What can be taken for PostgreSQL's own and is code of users: `f` a function, `o` an operator; and `t`, by OID, the types whose
 /// casts run such code.
+///
+/// Every function of users is named: which names count as PostgreSQL's own, this server's version does not say. Those of
+/// temporary schemas are left out, where PostgreSQL looks no function up by a name without a schema.
 const NAMESAKES: &str = "SELECT 'f', f.proname, 0::pg_catalog.oid FROM pg_catalog.pg_proc f WHERE {ours} \
-     AND EXISTS (SELECT FROM pg_catalog.pg_proc o WHERE o.proname OPERATOR(pg_catalog.=) f.proname AND o.oid OPERATOR(pg_catalog.<) 16384::pg_catalog.oid) \
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.oid OPERATOR(pg_catalog.=) f.pronamespace \
+     AND pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_temp_')) \
      UNION SELECT 'o', p.oprname, 0::pg_catalog.oid FROM pg_catalog.pg_operator p JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode \
      WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND ({ours} OR NOT {extended}) \
      UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) c.castfunc, \
@@ -263,4 +267,23 @@ fn relations(definition: &str, filter: &str) -> String {
     let relations = RELATIONS.replace("{definition}", definition).replace("{where}", filter);
     let columns = COLUMNS.replace("{where}", filter);
     format!("{relations}; {columns}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_of_users_is_named_and_none_that_no_name_finds() {
+        for asked in [snapshot(true), own(Depth::All)] {
+            let functions = asked
+                .split("SELECT 'f'")
+                .nth(1)
+                .and_then(|rest| rest.split("UNION").next());
+            let functions = functions.unwrap();
+            // What a newer PostgreSQL has, users of an older one may have made.
+            assert!(!functions.contains("o.proname"), "{functions}");
+            assert!(functions.contains("'pg_temp_'"), "{functions}");
+        }
+    }
 }

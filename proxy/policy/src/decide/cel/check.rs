@@ -4,6 +4,7 @@ use kube_cel::cel::IdedExpr;
 use kube_cel::cel::common::ast::{EntryExpr, Expr, LiteralValue, operators};
 
 use super::CelError;
+use super::plain::Plain;
 use super::values::{COMMAND, CONNECTION, IDENTITY, Needs};
 
 /// How deep brackets, and the tree, may nest.
@@ -87,6 +88,7 @@ pub(super) fn names(expression: &IdedExpr) -> Result<Needs, CelError> {
         bound: Vec::new(),
         loops: 0,
         depth: 0,
+        plain: Plain::default(),
         needs: Needs::default(),
     };
     look.visit(expression)?;
@@ -98,6 +100,7 @@ struct Look<'a> {
     bound: Vec<&'a str>,
     loops: usize,
     depth: usize,
+    plain: Plain,
     needs: Needs,
 }
 
@@ -197,6 +200,7 @@ impl<'a> Look<'a> {
 
     fn function(&mut self, call: &'a kube_cel::cel::common::ast::CallExpr) -> Result<(), CelError> {
         let name = call.func_name.as_str();
+        self.needs.patterns |= !self.plain.allows(call);
         if name == operators::INDEX || name == operators::OPT_INDEX {
             return match (call.args.first(), call.args.get(1).and_then(|index| text(&index.expr))) {
                 (Some(operand), Some(field)) => self.field(operand, field).map(drop),
@@ -211,7 +215,6 @@ impl<'a> Look<'a> {
             return Err(CelError::Unknown(format!("function `{name}` does not exist here")));
         }
         if ["matches", "find", "findAll"].contains(&name) {
-            self.needs.patterns = true;
             let pattern = call.args.last().and_then(|pattern| text(&pattern.expr));
             // A pattern from the command itself would let the person who asks write the rule.
             let Some(pattern) = pattern else {

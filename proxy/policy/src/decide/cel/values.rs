@@ -29,7 +29,8 @@
 //! | `connection.labels` | map of strings | its labels; ask with `'key' in connection.labels` first |
 //!
 //! A command of which something is hidden is tried as whatever it may do as well (see [`unseen`](super::super::unseen)):
-//! with every verb that changes anything, without a WHERE, and with relations beyond those that it names, of which `*.*` is one.
+//! with every verb that changes anything, without a WHERE, and with relations, columns, functions, and settings beyond those
+//! that it names, of which `*.*`, `*.*.*`, `*`, and `*` are one each.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -39,6 +40,7 @@ use crate::sql::{Verb, Verbs};
 use crate::subject::Subject;
 
 use super::super::Command;
+use super::super::command::ANY_SETTING;
 
 /// Fields of `command`.
 pub(super) const COMMAND: [&str; 18] = [
@@ -61,6 +63,8 @@ pub(super) const COMMAND: [&str; 18] = [
     "rows",
     "risk",
 ];
+/// Those of them that are lists of names.
+pub(super) const NAMES: [&str; 5] = ["tables", "written", "columns", "functions", "settings"];
 /// Fields of `identity`.
 pub(super) const IDENTITY: [&str; 5] = ["user", "groups", "agents", "issuer", "email"];
 /// Fields of `connection`.
@@ -94,7 +98,7 @@ enum Fact<'a> {
     Number(i64),
 }
 
-/// Which relations and columns a command touches beside those that are seen.
+/// Which relations, columns, functions, and settings a command touches beside those that are seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::decide) enum Beyond {
     /// None.
@@ -105,9 +109,10 @@ pub(in crate::decide) enum Beyond {
     Named,
 }
 
-/// Relations and columns that no rule names, in as many parts as a name has.
+/// Relations, columns, and functions that no rule names, in as many parts as a name has.
 const STRANGE_RELATION: &str = "*.*";
 const STRANGE_COLUMN: &str = "*.*.*";
+const STRANGE_FUNCTION: &str = "*";
 
 /// The fields that an expression reads. Only they are made: making all of them costs more than most expressions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,7 +122,7 @@ pub(super) struct Needs {
     pub(super) connection: Vec<&'static str>,
     /// The texts that stand in it: names that it looks for are among them, whole or as they begin or end.
     pub(super) texts: Vec<String>,
-    /// Whether it looks for patterns.
+    /// Whether it asks more of names than the texts that stand in it can answer.
     pub(super) patterns: bool,
     /// Whether it says in so many words that something may be hidden.
     pub(super) hidden: bool,
@@ -142,10 +147,9 @@ impl Needs {
         self.hidden |= variable == "command" && matches!(field, Some("opaque" | "hidden"));
     }
 
-    /// Whether its answer hangs on a name by a pattern: no list of names can try that out.
+    /// Whether its answer may hang on a name that does not stand in it: no list of names can try that out.
     pub(super) fn seeks_names(&self) -> bool {
-        let names = |field: &&str| matches!(*field, "tables" | "written" | "columns");
-        self.patterns && self.command.iter().any(names)
+        self.patterns && self.command.iter().any(|field| NAMES.contains(field))
     }
 }
 
@@ -194,8 +198,8 @@ impl Facts<'_> {
             "tables" => self.names(&command.tables, STRANGE_RELATION, needs),
             "written" => self.names(&command.written, STRANGE_RELATION, needs),
             "columns" => self.names(&command.columns, STRANGE_COLUMN, needs),
-            "functions" => list(&command.functions),
-            "settings" => list(&command.settings),
+            "functions" => self.names(&command.functions, STRANGE_FUNCTION, needs),
+            "settings" => self.names(&command.settings, ANY_SETTING, needs),
             "has_where" => Fact::Flag(command.has_where),
             "read_only" => Fact::Flag(command.read_only),
             "opaque" => Fact::Flag(!command.opaque.is_empty()),

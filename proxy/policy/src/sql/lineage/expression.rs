@@ -57,7 +57,7 @@ impl Walker<'_> {
         let mut flow = self.below(node, scope);
         let named = node.node("type_name").and_then(|to| to.names("names").last().copied());
         if let Some(name) = named.filter(|name| self.catalog.code().has_type(name)) {
-            self.opaque(format!("type {name}"));
+            self.runs(format!("type {name}"));
             flow.unknown = true;
         }
         let is_column = node.node("arg").is_some_and(|arg| arg.is("ColumnRef"));
@@ -113,7 +113,7 @@ impl Walker<'_> {
             Safety::Telling => "system function",
             Safety::Opaque => "function",
         };
-        self.opaque(format!("{whose} {}", names.join(".")));
+        self.runs(format!("{whose} {}", names.join(".")));
         true
     }
 
@@ -124,7 +124,7 @@ impl Walker<'_> {
         };
         let opaque = self.is_opaque_operator(schema.as_deref(), &name);
         if opaque {
-            self.opaque(format!("operator {}", names.join(".")));
+            self.runs(format!("operator {}", names.join(".")));
         }
         opaque
     }
@@ -194,7 +194,7 @@ impl Walker<'_> {
         let mut flow = found.rows.all();
         flow.unknown |= self.safety(None, column) != Safety::Safe;
         if flow.unknown {
-            self.opaque(format!("function {column}"));
+            self.runs(format!("function {column}"));
         }
         flow.mixed()
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::catalog::{Catalog, ColumnId, Oid, SearchPath};
+use crate::catalog::{Catalog, ColumnId, Oid, Relation, SearchPath};
 use crate::sql::functions::{Safety, is_own_operator, safety};
 use crate::sql::tree::Node;
 
@@ -150,6 +150,15 @@ impl<'c> Walker<'c> {
     pub(super) fn opaque(&mut self, what: String) {
         if !self.found.opaque.contains(&what) {
             self.found.opaque.push(what);
+        }
+    }
+
+    /// Notes code that runs. That of a view is there by the hand of whoever made the view, and is told apart.
+    pub(super) fn runs(&mut self, what: String) {
+        let view = self.views.last().and_then(|oid| self.catalog.relation(*oid));
+        match view.map(Relation::qualified) {
+            Some(view) => self.opaque(format!("code of view {view}: {what}")),
+            None => self.opaque(what),
         }
     }
 
