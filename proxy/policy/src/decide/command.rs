@@ -192,12 +192,11 @@ impl Command {
     }
 
     /// What in it nobody can see into and may do anything: all that is opaque but PostgreSQL's own views and functions that
-    /// only tell, and what belongs to a relation by its definition. Triggers, the code of views, and their like are there by
-    /// the hand of whoever owns the schema, on relations that everybody uses, and whoever makes one is judged for that.
+    /// only tell, and what comes with writing to a table. Triggers and their like are there by the hand of whoever owns the
+    /// schema, on tables that everybody writes to, and whoever makes one is judged for that.
     pub fn hidden(&self) -> Vec<&str> {
-        const KNOWN: [&str; 8] = [
+        const KNOWN: [&str; 7] = [
             "view ",
-            "code of view ",
             "system function ",
             "triggers of ",
             "rules of ",

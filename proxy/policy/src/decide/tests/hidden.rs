@@ -114,18 +114,18 @@ fn postgresqls_own_functions_and_views_hide_nothing() {
 }
 
 #[test]
-fn the_code_of_a_view_is_asked_of_whoever_makes_the_view() {
+fn the_code_of_a_view_hides_as_much_as_its_text_would() {
     let policies = [then_allow(&[deletes("Deny")])];
     for (sql, what, expected) in [
         (
             "select a from v",
             "code of view public.v: function public.f",
-            "allow p/rest",
+            "deny by rule p/deletes",
         ),
         (
             "select a from v",
             "code of view public.v: operator public.+",
-            "allow p/rest",
+            "deny by rule p/deletes",
         ),
         // Nobody knows what a view is that cannot be read.
         (
