@@ -10,7 +10,7 @@ use crate::narrator::Narrator;
 use crate::run::wait_until;
 
 use super::undo::Undo;
-use super::{SETTLE, answers, becomes, pods, records};
+use super::{SETTLE, answers, becomes, kill_recorder, pods, records};
 
 pub(super) fn target_away(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     {
@@ -93,15 +93,7 @@ pub(super) fn recorder_away(demo: &Demo, narrator: &mut Narrator) -> Result<()> 
         &["SELECT pg_sleep(6)", "INSERT INTO trial_runs VALUES (1)"],
     )?;
     let waiting = crate::run::Running::start(&mut waiting)?;
-    demo.admin(&[
-        "-n",
-        EVIDENCE,
-        "delete",
-        "pod",
-        "recorder-evidence-0",
-        "--grace-period=0",
-        "--force",
-    ])?;
+    kill_recorder(demo)?;
     let ended = waiting.finish(Duration::from_secs(60))?;
     narrator.shows(&ended);
     let rows = ask_directly(demo, "SELECT count(*) FROM trial_runs")?.stdout;

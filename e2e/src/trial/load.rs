@@ -12,7 +12,7 @@ use crate::run::wait_until;
 
 use super::undo::Undo;
 use super::writers::{self, Told, Writer};
-use super::{SETTLE, answers, records};
+use super::{SETTLE, answers, kill_recorder, records};
 
 /// Writers at a time.
 const WRITERS: usize = 4;
@@ -55,15 +55,7 @@ pub(super) fn rollout(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
 pub(super) fn recorder_restarts(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let refused = under_load(demo, narrator, "recorded", || {
         for _ in 0..2 {
-            demo.admin(&[
-                "-n",
-                EVIDENCE,
-                "delete",
-                "pod",
-                "recorder-evidence-0",
-                "--grace-period=0",
-                "--force",
-            ])?;
+            kill_recorder(demo)?;
             wait_until(SETTLE, "the recorder is back", || {
                 let ready = demo.admin(&[
                     "-n",

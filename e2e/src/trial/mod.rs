@@ -29,9 +29,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::client::ask;
-use crate::demo::{ALICE, CONNECTION, DOORS, Demo};
+use crate::demo::{ALICE, CONNECTION, DOORS, Demo, EVIDENCE};
 use crate::narrator::Narrator;
-use crate::run::wait_until;
+use crate::run::{Output, wait_until};
 
 /// How long the cluster may take to come to what was declared.
 const SETTLE: Duration = Duration::from_secs(120);
@@ -210,4 +210,10 @@ fn records(demo: &Demo) -> Result<Vec<serde_json::Value>> {
         .lines()
         .map(|line| Ok(serde_json::from_str(line)?))
         .collect()
+}
+
+/// Takes the recorder's Pod away without a word.
+fn kill_recorder(demo: &Demo) -> Result<Output> {
+    let pod = ["-n", EVIDENCE, "delete", "pod", "recorder-evidence-0"];
+    demo.admin(&[pod.as_slice(), &["--grace-period=0", "--force"]].concat())
 }

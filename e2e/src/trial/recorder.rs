@@ -3,11 +3,11 @@
 use anyhow::{Result, bail};
 
 use crate::client::ask;
-use crate::demo::{ALICE, CONNECTION, Demo, EVIDENCE};
+use crate::demo::{ALICE, CONNECTION, Demo};
 use crate::narrator::Narrator;
 
 use super::undo::Undo;
-use super::{Skipped, answers, becomes, condition};
+use super::{Skipped, answers, becomes, condition, kill_recorder};
 
 pub(super) fn stays_away(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     if !demo.is_local() {
@@ -22,15 +22,7 @@ pub(super) fn stays_away(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
         // No node takes its next Pod.
         let _undo = Undo::by(demo, &every_node("uncordon"));
         demo.admin(&every_node("cordon"))?;
-        demo.admin(&[
-            "-n",
-            EVIDENCE,
-            "delete",
-            "pod",
-            "recorder-evidence-0",
-            "--grace-period=0",
-            "--force",
-        ])?;
+        kill_recorder(demo)?;
         let said = becomes(demo, &connection, "Ready", "False RecorderUnavailable")?;
         narrator.shows_text(&said);
         narrator.check(
