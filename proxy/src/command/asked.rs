@@ -7,7 +7,7 @@ use sallyport_audit::record::Param;
 use sallyport_crds::access_request::CommandView;
 use sallyport_crds::approval_policy::GrantScope;
 use sallyport_policy::decide::{Command, Denial, Hold};
-use sallyport_policy::sql::{Cover, value_without_secrets, without_secrets};
+use sallyport_policy::sql::{self, Cover, value_without_secrets, without_secrets};
 
 use super::Kind;
 use crate::identity::is_deceptive;
@@ -36,8 +36,6 @@ pub struct Asked {
     pub types: Vec<u8>,
     /// Statements that it runs by their names, for the binding: another may have the name tomorrow.
     pub named: Vec<u8>,
-    /// The normal form in which only parameters vary, where there is one.
-    pub fingerprint: Option<[u8; 32]>,
     /// Refused by the protocol itself, whatever the rules say.
     pub refused: Option<Rejection>,
 }
@@ -110,9 +108,9 @@ pub(super) fn binding(
         GrantScope::Fingerprint => {
             bytes.add(b"fingerprint").add(circumstances);
             for one in asked {
-                match one.fingerprint {
+                match one.fingerprint() {
                     Some(fingerprint) => bytes
-                        .add(&fingerprint)
+                        .add(&fingerprint.0)
                         .add(one.command.database.as_bytes())
                         .add(&one.meaning)
                         .add(&one.types),
@@ -233,7 +231,6 @@ impl Asked {
             exact: Vec::new(),
             types: Vec::new(),
             named: Vec::new(),
-            fingerprint: None,
             refused: None,
         }
     }
@@ -242,6 +239,13 @@ impl Asked {
     #[must_use]
     pub fn text(&self) -> &Arc<str> {
         &self.command.text
+    }
+
+    /// The normal form in which only parameters vary, where there is one. Only who asks for an approval needs it.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<sql::Digest> {
+        let script = sql::parse(&self.command.text).ok()?;
+        script.statements.first()?.fingerprint()
     }
 
     /// Its text without what stands against protected columns.

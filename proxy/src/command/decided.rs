@@ -118,6 +118,12 @@ impl Decided {
         self.commands.is_empty()
     }
 
+    /// Whether all of it may run, and nobody has to be asked.
+    #[must_use]
+    pub fn may_all_run(&self) -> bool {
+        matches!(self.gate(), Gate::Open)
+    }
+
     pub(super) fn gate(&self) -> Gate {
         let verdict = |judged: &Judged| action(&judged.decision.verdict);
         let Some(first) = self.commands.iter().position(|judged| verdict(judged) != Action::Allow) else {

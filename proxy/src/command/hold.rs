@@ -73,7 +73,7 @@ fn question(session: &Session, unit: &mut Decided, hold: Hold, from: usize, want
     let asked = unit.asked();
     let scope = match hold.scope() {
         // Without a normal form, only the exact bytes can be granted.
-        GrantScope::Fingerprint if asked.iter().all(|one| one.fingerprint.is_none()) => GrantScope::Command,
+        GrantScope::Fingerprint if asked.iter().all(|one| one.fingerprint().is_none()) => GrantScope::Command,
         scope => scope,
     };
     let circumstances = unit.circumstances.as_deref().unwrap_or_default();

@@ -23,7 +23,6 @@ use super::catalog::{Catalogs, Near};
 use super::dial::Reached;
 use super::errors::{Said, sqlstate};
 use super::frame::{self, FrameError};
-use super::judge::Remembered;
 use super::relay::{Broken, State};
 use super::startup::CancelKey;
 use super::stream::TargetStream;
@@ -62,7 +61,8 @@ pub struct Conversation {
     path: Option<SearchPath>,
     /// Relations that only this session sees; with all others, after its own uncommitted DDL.
     own: learn::OwnRelations,
-    remembered: Remembered,
+    /// The unit under way, if it runs only where the target finds what was assumed to be so.
+    assuming: Option<units::Unit>,
     /// Revision of the rules that the masker in use was made by.
     masked_by: u64,
     on_hold: Option<OnHold>,
@@ -149,7 +149,7 @@ impl Conversation {
             near: Near::default(),
             path: None,
             own: learn::OwnRelations::default(),
-            remembered: Remembered::default(),
+            assuming: None,
             masked_by: session.open().revision,
             on_hold,
             break_glass,

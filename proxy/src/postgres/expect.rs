@@ -87,6 +87,8 @@ pub enum Expect {
     },
     /// The answer to a message of the door's own within a pipeline, by its type. The client does not see it.
     Quiet(u8),
+    /// The same, to a message of the unit's precondition.
+    Precondition(u8),
     /// ReadyForQuery, for a Sync.
     Sync,
     /// The answer to a question of the door's own, which the client does not see.
@@ -106,6 +108,22 @@ impl Part {
     #[must_use]
     pub fn is_guarded(&self) -> bool {
         self.running.as_ref().is_some_and(|running| running.read_only) && super::readonly::runs_code(&self.stated)
+    }
+}
+
+// === impl Expect ===
+
+impl Expect {
+    /// What owes the outcomes of commands that will not be answered.
+    #[must_use]
+    pub fn into_running(self) -> Vec<Running> {
+        match self {
+            Self::Query(query) => query.parts.into_iter().filter_map(|part| part.running).collect(),
+            Self::Bind(Change::Bind(_, portal)) | Self::Execute { portal, .. } => {
+                portal.running.borrow_mut().take().into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -140,13 +158,24 @@ impl Expected {
         self.queue.pop_front()
     }
 
-    /// Whether this message answers one of the door's own within a pipeline; then it is paid.
+    /// Whether this message answers one of the door's own beside the client's; then it is paid.
     pub fn take_quiet(&mut self, tag: u8) -> bool {
-        let quiet = matches!(self.queue.front(), Some(Expect::Quiet(awaited)) if *awaited == tag);
+        let quiet = matches!(self.queue.front(), Some(Expect::Quiet(awaited) | Expect::Precondition(awaited)) if *awaited == tag);
         if quiet {
             self.queue.pop_front();
         }
         quiet
+    }
+
+    /// Takes out what is left of a precondition, which failed.
+    pub fn drop_precondition(&mut self) {
+        self.queue.retain(|expect| !matches!(expect, Expect::Precondition(_)));
+    }
+
+    /// Whether a Sync was sent that is not answered.
+    #[must_use]
+    pub fn has_sync(&self) -> bool {
+        self.queue.iter().any(|expect| matches!(expect, Expect::Sync))
     }
 
     /// Whether nothing is owed.

@@ -30,7 +30,6 @@ use crate::command::Asked;
 
 pub use pipeline::{Sent, misread, pipeline, sent};
 pub use query::query;
-pub use remembered::Remembered;
 pub use understand::{Understood, understand};
 
 /// By what a unit is understood.
@@ -54,8 +53,8 @@ pub struct Context<'a> {
     pub in_transaction: bool,
     /// The moment, in seconds since 1970.
     pub at: i64,
-    /// What the session understood before; `None` for a text that will hardly come again as it is.
-    pub remembered: Option<&'a Remembered>,
+    /// Whether the catalog is what all sessions see, so that what is understood by it serves others.
+    pub shared: bool,
 }
 
 /// A unit, understood.

@@ -21,6 +21,7 @@ pub mod judge;
 pub mod message;
 pub mod names;
 pub mod oauthbearer;
+pub mod precondition;
 pub mod protocol;
 pub mod pump;
 pub mod readonly;

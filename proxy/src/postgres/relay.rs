@@ -30,6 +30,7 @@ use super::expect::{Expect, Expected};
 use super::frame::{self, Body, FrameError, Head};
 use super::message::{self, Transaction};
 use super::names::Names;
+use super::precondition::Precondition;
 use super::rows::View;
 use super::senders::Senders;
 use super::settings;
@@ -96,6 +97,8 @@ pub struct State {
     pub senders: Senders,
     /// The backend's process number.
     pub pid: i32,
+    /// What the next unit may ask to be true before it runs.
+    pub precondition: Precondition,
 }
 
 /// Why nothing more is relayed.
@@ -270,6 +273,7 @@ impl State {
             reported: Reported::default(),
             senders: Senders::default(),
             pid: 0,
+            precondition: Precondition::default(),
         }
     }
 

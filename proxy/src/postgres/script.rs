@@ -52,7 +52,7 @@ pub fn read(text: &str) -> Result<Text, SyntaxError> {
         return Ok(Text { text, script });
     }
     if let Some(script) = SHAPES.with_borrow(|shapes| shapes.read(text)) {
-        let (text, script) = (text.into(), Arc::new(script));
+        let text = text.into();
         return Ok(Text { text, script });
     }
     let script = Arc::new(sql::parse(text)?);

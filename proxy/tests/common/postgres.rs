@@ -123,7 +123,7 @@ impl Postgres {
         self.ca = certificate(&data);
         let settings = format!(
             "ssl = on\nport = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nfsync = off\n\
-             shared_preload_libraries = 'pg_stat_statements'\nwal_level = logical\nmax_connections = 200\nmax_prepared_transactions = 8\nautovacuum = off\n",
+             shared_preload_libraries = 'pg_stat_statements'\nwal_level = logical\nmax_connections = 200\nmax_prepared_transactions = 8\nautovacuum = off\nlog_line_prefix = '%d '\n",
             self.port,
             self.directory.path().display()
         );
@@ -141,6 +141,15 @@ impl Postgres {
     /// What the server itself has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
+    /// What it has logged of one database.
+    pub fn log_of(&self, database: &str) -> String {
+        let log = self.log();
+        let lines = log
+            .lines()
+            .filter_map(|line| line.strip_prefix(database)?.strip_prefix(' '));
+        lines.fold(String::new(), |all, line| all + line + "\n")
     }
 
     /// Where its socket is.

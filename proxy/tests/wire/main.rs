@@ -10,6 +10,7 @@
 )]
 
 mod alike;
+mod assumptions;
 mod cancels;
 #[path = "../common/mod.rs"]
 mod common;
@@ -19,6 +20,7 @@ mod large;
 mod logins;
 mod pipelines;
 mod replicas;
+mod shapes;
 mod strangers;
 mod targets;
 mod transactions;

@@ -74,7 +74,8 @@ pub fn parse(text: &str) -> Result<Script, SyntaxError> {
     }
     match (literal, read(text, Backslash::Escape)) {
         (Ok(literal), Ok(escape)) => {
-            let same = literal.len() == escape.len() && literal.iter().zip(&escape).all(|(a, b)| a.digest == b.digest);
+            let same =
+                literal.len() == escape.len() && literal.iter().zip(&escape).all(|(a, b)| a.digest() == b.digest());
             Ok(Script::new(literal, (!same).then_some(escape)))
         }
         (Ok(only), Err(_)) | (Err(_), Ok(only)) => Ok(Script::new(only, None)),

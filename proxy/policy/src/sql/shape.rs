@@ -7,14 +7,17 @@
 //! A shape is trusted after it was tried: two fillings of it, and the text at hand, are parsed, and each literal has to be
 //! one `A_Const` of the grammar whose value alone tells the trees apart. What a literal says anywhere else (`float(24)`,
 //! `FETCH 5`, the body of DO) makes the shape useless, and its texts are parsed one by one. Everything that is made of a tree
-//! (verbs, names, fingerprint) is made anew of each text's own.
+//! (verbs, names) is made anew of each text's own, but where nothing that is made of it looks at the literals: numbers that
+//! are computed with, compared, written or counted to. Texts of such a shape share one script, so whoever understood one of
+//! them has understood them all.
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::parser::{self, Backslash, Raw};
 use super::statement::{Script, Statement};
-use super::tree::{Tree, Value};
+use super::tree::{Node, Tree, Value};
 
 /// Shapes that are kept.
 const MAX_SHAPES: usize = 2_048;
@@ -56,12 +59,16 @@ enum Shape {
 struct Template {
     raws: Vec<Raw>,
     slots: Vec<Slot>,
+    /// The script of all its texts, where nothing in it hangs on their literals.
+    shared: Option<Arc<Script>>,
 }
 
 /// The field of a tree that holds a literal's value.
 struct Slot {
     raw: usize,
     field: usize,
+    /// Whether it is a number that nothing made of the tree looks at.
+    inert: bool,
 }
 
 /// A plain literal.
@@ -82,9 +89,10 @@ struct Filling {
 // === impl Shapes ===
 
 impl Shapes {
-    /// Reads a text off the tree of another, where that is possible: what [`super::parse`] would give.
+    /// Reads a text off the tree of another, where that is possible: what [`super::parse`] would give, but for numbers that
+    /// nothing looks at.
     #[must_use]
-    pub fn read(&self, text: &str) -> Option<Script> {
+    pub fn read(&self, text: &str) -> Option<Arc<Script>> {
         let literals = written(text)?;
         match self.known.get(FIRST.fill(text, &literals).as_str())? {
             Shape::Template(template) => Some(template.read(text, &literals)),
@@ -138,17 +146,29 @@ impl Template {
         let parse = |text: &str| parser::parse(text, Backslash::Literal).ok();
         let raws = parse(shape)?;
         let slots = literals.iter().map(|literal| slot(&raws, shape, literal));
-        let template = Self {
+        let mut template = Self {
             slots: slots.collect::<Option<_>>()?,
             raws,
+            shared: None,
         };
         let agrees = |text: &str| parse(text).is_some_and(|parsed| parsed == template.filled(text, literals));
-        (agrees(other) && agrees(text)).then_some(template)
+        if !(agrees(other) && agrees(text)) {
+            return None;
+        }
+        let script = template.made(text, literals);
+        let inert = template.slots.iter().all(|slot| slot.inert) && script.statements.iter().all(Statement::is_data);
+        template.shared = inert.then_some(script);
+        Some(template)
     }
 
-    fn read(&self, text: &str, literals: &[Literal]) -> Script {
+    fn read(&self, text: &str, literals: &[Literal]) -> Arc<Script> {
+        self.shared.clone().unwrap_or_else(|| self.made(text, literals))
+    }
+
+    fn made(&self, text: &str, literals: &[Literal]) -> Arc<Script> {
         let raws = self.filled(text, literals).into_iter();
-        Script::new(raws.filter_map(|raw| Statement::of(raw, text)).collect(), None)
+        let statements = raws.filter_map(|raw| Statement::of(raw, text)).collect();
+        Arc::new(Script::new(statements, None))
     }
 
     fn filled(&self, text: &str, literals: &[Literal]) -> Vec<Raw> {
@@ -167,15 +187,35 @@ impl Template {
 fn slot(raws: &[Raw], text: &str, literal: &Literal) -> Option<Slot> {
     let mut all = raws.iter().enumerate().flat_map(|(raw, parsed)| {
         let fields = constants(&parsed.tree, literal);
-        fields.map(move |field| Slot { raw, field })
+        fields.map(move |(constant, field)| Slot {
+            raw,
+            field,
+            inert: !literal.quoted && is_operand(&parsed.tree, constant),
+        })
     });
     let (first, second) = (all.next()?, all.next());
     let (_, held) = raws.get(first.raw)?.tree.fields.get(first.field)?;
     (second.is_none() && *held == literal.value_in(text)).then_some(first)
 }
 
-/// The value fields of all constants that stand where a literal does.
-fn constants<'t>(tree: &'t Tree, literal: &'t Literal) -> impl Iterator<Item = usize> + 't {
+/// Whether a constant is computed with, compared or written, or limits rows. Elsewhere a number may choose what an output is
+/// (`ORDER BY 1`), and the arguments of a function may mean anything.
+fn is_operand(tree: &Tree, constant: u32) -> bool {
+    let is = |node: Node<'_>| node.id() == constant;
+    tree.nodes().any(|node| match node.kind() {
+        "AExpr" | "ResTarget" => node.children().into_iter().any(is),
+        "SelectStmt" => {
+            let limits = ["limit_count", "limit_offset"]
+                .into_iter()
+                .filter_map(|field| node.node(field));
+            limits.chain(node.rows("values_lists")).any(is)
+        }
+        _ => false,
+    })
+}
+
+/// All constants that stand where a literal does, and their values' fields.
+fn constants<'t>(tree: &'t Tree, literal: &'t Literal) -> impl Iterator<Item = (u32, usize)> + 't {
     let (kind, name) = if literal.quoted {
         ("String", "sval")
     } else {
@@ -186,7 +226,7 @@ fn constants<'t>(tree: &'t Tree, literal: &'t Literal) -> impl Iterator<Item = u
     });
     here.filter_map(move |constant| {
         let value = constant.node("val").filter(|value| value.is(kind))?;
-        value.place(name)
+        Some((constant.id(), value.place(name)?))
     })
 }
 

@@ -56,10 +56,6 @@ pub struct Statement {
     pub operates: bool,
     /// Whether it is an EXPLAIN that runs what it explains.
     pub explain_analyze: bool,
-    /// Digest of the normal form in which only the values of bound parameters may vary. `None` for statements that are
-    /// granted verbatim only: utilities, DDL, DO, CALL, EXECUTE, SET, GRANT.
-    pub fingerprint: Option<Digest>,
-    pub(super) digest: Digest,
     tree: Tree,
 }
 
@@ -114,8 +110,6 @@ impl Statement {
         let range = trim(text, raw.start, raw.end);
         let root = raw.tree.root()?;
         let facts = facts::gather(root, 0);
-        let digest = fingerprint::of_tree(&raw.tree);
-        let data = DATA.contains(&root.kind()) && !root.has("into_clause");
         let has_where = match facts.changes {
             0 => root.has("where_clause"),
             changes => facts.changes_with_where == changes,
@@ -136,8 +130,6 @@ impl Statement {
             locks_rows: facts.locks,
             operates: facts.operates,
             explain_analyze: facts.runs_explained,
-            fingerprint: data.then_some(digest),
-            digest,
             range,
             tree: raw.tree,
         })
@@ -147,6 +139,26 @@ impl Statement {
     /// possible and fails in PostgreSQL itself if the statement is run in a read-only transaction.
     pub fn is_read(&self) -> bool {
         self.verbs.within(&READING) && self.opaque.is_empty() && !self.locks_rows
+    }
+
+    /// Digest of the normal form in which only the values of bound parameters may vary. `None` for statements that are
+    /// granted verbatim only: utilities, DDL, DO, CALL, EXECUTE, SET, GRANT. A statement of [`Shapes`] stands for others that
+    /// differ in numbers, and so has none that could be compared: parse its own text.
+    ///
+    /// [`Shapes`]: super::Shapes
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<Digest> {
+        self.is_data().then(|| self.digest())
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        fingerprint::of_tree(&self.tree)
+    }
+
+    /// Whether it does no more than read and write rows.
+    pub(super) fn is_data(&self) -> bool {
+        self.root()
+            .is_some_and(|root| DATA.contains(&root.kind()) && !root.has("into_clause"))
     }
 
     /// The statement's text.

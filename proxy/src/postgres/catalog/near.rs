@@ -3,11 +3,18 @@
 //! Nearly every check finds that nothing was written. To find that takes no more than the write-ahead position, and asking
 //! for it from another thread costs more in wake-ups than the question itself. So sessions that ask often share a connection
 //! on their thread that asks for nothing else; whatever else it finds is left to the database's side connection.
+//!
+//! Where a database rests, even that is too much: there a session assumes that nothing was written, and lets its own backend
+//! check that in front of the unit ([`precondition`]). An assumption that fails costs a unit judged twice and a line in the
+//! target's log, so after one the database is asked again for a while, longer each time.
+//!
+//! [`precondition`]: crate::postgres::precondition
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, oneshot};
@@ -23,6 +30,12 @@ use crate::session::Target;
 const FAR: u32 = 8;
 /// Threads that have a connection of their own, for each database: a target's connections are few.
 const MAX_NEAR: usize = 4;
+/// How long a database is asked after an assumption that failed; it doubles up to [`LONGEST`], and a database that rests twice
+/// as long begins anew.
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(30);
+/// How long what was seen of a database is worth an assumption.
+const RECENT: Duration = Duration::from_secs(2);
 /// As the side connection's: nothing that is asked here waits for a lock.
 const SETTINGS: [(&str, &str); 2] = [("search_path", ""), ("statement_timeout", "15s")];
 /// A standby's question, which is planned once.
@@ -35,6 +48,25 @@ pub(super) struct Latest {
     /// Where protection went on to.
     handed: Mutex<Vec<Entry>>,
     connections: AtomicUsize,
+    rest: Mutex<Rest>,
+}
+
+/// Whether a database may be assumed to rest.
+#[derive(Debug, Default)]
+struct Rest {
+    /// When the position that is known was read, or found to be the same, last.
+    seen: Option<Instant>,
+    /// Nothing is assumed before.
+    from: Option<Instant>,
+    pause: Duration,
+}
+
+/// What is assumed of a database, and where the write-ahead log stands if that is so.
+pub struct Assumed {
+    /// The position.
+    pub position: String,
+    /// The catalog as it was read there.
+    pub known: Arc<Known>,
 }
 
 /// A session's way to its thread's connection.
@@ -85,6 +117,7 @@ impl Latest {
     pub(super) fn publish(&self, position: &str, entries: usize, known: &Arc<Known>) {
         self.known
             .store(Some(Arc::new((position.to_owned(), entries, Arc::clone(known)))));
+        self.rest().see(Instant::now());
     }
 
     /// What is known, if it was read at this position and for these rules, with all that was handed on.
@@ -93,6 +126,22 @@ impl Latest {
         let (known_at, entries, known) = latest.as_deref()?;
         let same = known_at == position && known.revision == revision && *entries == self.handed().len();
         same.then(|| Arc::clone(known))
+    }
+
+    /// What is known, if it was read for these rules, and that may be assumed to be so still.
+    fn assumed(&self, revision: u64) -> Option<Assumed> {
+        let latest = self.known.load();
+        let (position, entries, known) = latest.as_deref()?;
+        let usable = !position.is_empty() && known.revision == revision && *entries == self.handed().len();
+        let rests = usable && self.rest().may_be_assumed(Instant::now());
+        rests.then(|| Assumed {
+            position: position.clone(),
+            known: Arc::clone(known),
+        })
+    }
+
+    fn rest(&self) -> MutexGuard<'_, Rest> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where protection went on to.
@@ -112,9 +161,54 @@ impl Latest {
     }
 }
 
+// === impl Rest ===
+
+impl Rest {
+    fn see(&mut self, now: Instant) {
+        self.seen = self.seen.max(Some(now));
+    }
+
+    fn may_be_assumed(&self, now: Instant) -> bool {
+        let recent = self
+            .seen
+            .is_some_and(|seen| now.saturating_duration_since(seen) <= RECENT);
+        recent && self.is_over(now)
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.from.is_none_or(|from| from <= now)
+    }
+
+    /// An assumption failed. Those that failed together count once.
+    fn disturb(&mut self, now: Instant) {
+        if !self.is_over(now) {
+            return;
+        }
+        let rested = self.from.is_none_or(|from| now.duration_since(from) > 2 * self.pause);
+        self.pause = if rested { PAUSE } else { (2 * self.pause).min(LONGEST) };
+        self.from = Some(now + self.pause);
+    }
+}
+
 // === impl Near ===
 
 impl Near {
+    /// What may be assumed without a check, as long as the unit's own backend makes it.
+    #[must_use]
+    pub fn assume(&mut self, revision: u64) -> Option<Assumed> {
+        let assumed = self.latest.as_ref()?.assumed(revision)?;
+        self.last = Some(Arc::clone(&assumed.known));
+        Some(assumed)
+    }
+
+    /// Whether what was assumed was so.
+    pub fn found(&self, so: bool) {
+        if let Some(latest) = &self.latest {
+            let (mut rest, now) = (latest.rest(), Instant::now());
+            if so { rest.see(now) } else { rest.disturb(now) }
+        }
+    }
+
     /// What the last check gave, if that was for these rules: a guess at what the next one will.
     #[must_use]
     pub fn guess(&self, revision: u64) -> Option<&Arc<Known>> {
@@ -260,7 +354,11 @@ impl Connection {
         let row = answer.into_iter().flatten().next().unwrap_or_default();
         let function = text(&row, 0).parse().ok().filter(|_| text(&row, 1) == "f");
         if function.is_none() {
-            ask(&mut reached.wire, &format!("PREPARE {NAME} AS {}", queries::POSITION)).await?;
+            ask(
+                &mut reached.wire,
+                &format!("PREPARE {NAME} AS SELECT {}", queries::POSITION),
+            )
+            .await?;
         }
         Ok(Asked { reached, function })
     }
@@ -296,6 +394,29 @@ mod tests {
         assert!(latest.at("0/1", 7).is_some_and(|same| Arc::ptr_eq(&same, &known)));
         assert!(latest.at("0/2", 7).is_none(), "something was written");
         assert!(latest.at("0/1", 8).is_none(), "other rules protect other columns");
+    }
+
+    #[test]
+    fn a_database_that_is_disturbed_again_and_again_is_left_alone_longer_and_longer() {
+        let (mut rest, start) = (Rest::default(), Instant::now());
+        assert!(!rest.may_be_assumed(start), "nothing was seen");
+        rest.see(start);
+        assert!(rest.may_be_assumed(start + RECENT) && !rest.may_be_assumed(start + 2 * RECENT));
+        let mut at = start;
+        for pause in [PAUSE, 2 * PAUSE, 4 * PAUSE] {
+            rest.disturb(at);
+            rest.disturb(at);
+            assert!(!rest.is_over(at + pause - Duration::from_millis(1)) && rest.is_over(at + pause));
+            at += pause;
+        }
+        rest.disturb(at + 9 * PAUSE);
+        assert!(rest.is_over(at + 10 * PAUSE), "it rested");
+        at += 10 * PAUSE;
+        for _ in 0..20 {
+            rest.disturb(at);
+            at += LONGEST;
+            assert!(rest.is_over(at));
+        }
     }
 
     #[tokio::test]

@@ -2,8 +2,8 @@
 //! catalog, and an operator `=` of a schema before pg_catalog in the path would stand for PostgreSQL's own.
 
 /// Where the write-ahead log stands: while it has not moved, no catalog has changed.
-pub(super) const POSITION: &str = "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() \
-     THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END";
+pub const POSITION: &str = "(CASE WHEN pg_catalog.pg_is_in_recovery() \
+     THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END)";
 
 /// The function that says it at a primary, and whether this is a standby, which has another.
 pub(super) const POSITION_FUNCTION: &str = "SELECT 'pg_catalog.pg_current_wal_insert_lsn()'::pg_catalog.regprocedure::pg_catalog.oid, \

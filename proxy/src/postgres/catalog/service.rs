@@ -285,7 +285,7 @@ impl Side {
             }
         };
         // The position is read before the catalog, so what is written in between makes the next check look again.
-        let position = single(ask(&mut reached.wire, queries::POSITION).await?);
+        let position = single(ask(&mut reached.wire, &format!("SELECT {}", queries::POSITION)).await?);
         let position = text(&position, 0).to_owned();
         let complete = self.lacking.is_none_or(|since| since.elapsed() < AGAIN);
         if !position.is_empty() && position == self.position && complete {

@@ -63,7 +63,11 @@ impl Conversation {
             if self.orphaned.is_none() {
                 self.verify_running(session).await?;
             }
-            match self.pass()? {
+            let passed = self.pass()?;
+            if std::mem::take(&mut self.state.precondition.resync) {
+                frame::put(&mut self.target.out, b'S', |_| {});
+            }
+            match passed {
                 Passed::Full => self.flush_client(session).await?,
                 Passed::Fresh => self.freshen(session).await?,
                 Passed::Dry if self.state.expected.is_empty() => return Ok(()),

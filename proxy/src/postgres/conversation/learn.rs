@@ -147,9 +147,14 @@ impl OwnRelations {
         self.handed.len() <= handed::MAX_ENTRIES
     }
 
+    /// Whether what this session sees is what all see.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.relations.is_empty() && !self.all
+    }
+
     /// The shared catalog with what only this session sees laid over it.
     pub(super) fn over(&mut self, shared: &Arc<Known>, session: &Session, database: &str) -> Arc<Known> {
-        if self.relations.is_empty() && !self.all {
+        if self.is_nothing() {
             return Arc::clone(shared);
         }
         let mut relations = self.relations.clone();

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use sallyport_audit::Time;
 use sallyport_audit::record::EndCause;
 use sallyport_policy::columns::Told;
-use sallyport_policy::sql::Verb;
+use sallyport_policy::sql::{Statement, Verb};
 
 use super::desk::Held;
 use super::learn::needs_catalog;
@@ -22,6 +22,7 @@ use crate::postgres::handed::{self, Entry, Place};
 use crate::postgres::judge::{self, Act, Context, Plan, Sent, Step};
 use crate::postgres::message::{self, Transaction};
 use crate::postgres::names::Stated;
+use crate::postgres::precondition;
 use crate::postgres::refuse;
 use crate::postgres::rows::View;
 use crate::postgres::script::{self, Text};
@@ -36,10 +37,41 @@ pub(super) enum Unit {
     Pipeline(BytesMut, Vec<Head>, End),
 }
 
+impl Unit {
+    fn len(&self) -> usize {
+        match self {
+            Self::Query(bytes, ..) | Self::Pipeline(bytes, ..) => bytes.len(),
+        }
+    }
+
+    /// Whether its answer ends with ReadyForQuery.
+    fn is_closed(&self) -> bool {
+        matches!(self, Self::Query(..) | Self::Pipeline(_, _, End::Sync))
+    }
+}
+
+/// What has to be known for a unit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Needs {
+    /// Whether what it means depends on the catalog.
+    catalog: bool,
+    /// Whether nothing may stand in front of it at the target.
+    first: bool,
+}
+
+impl Needs {
+    fn add<'a>(&mut self, readings: impl Iterator<Item = &'a Statement>) {
+        for statement in readings {
+            self.catalog |= needs_catalog(statement);
+            self.first |= !precondition::may_precede(statement);
+        }
+    }
+}
+
 /// What came of judging a unit before its catalog was known to be fresh.
 enum Ahead {
-    /// It was: the verdict holds.
-    Judged(Box<Plan>, Box<Decided>),
+    /// It was, or the target checks that it is: the log stands at this position then. So the verdict holds.
+    Judged(Box<Plan>, Box<Decided>, Option<String>),
     /// Its intent could not be recorded.
     Refused(Refused),
     /// The session is over.
@@ -66,6 +98,14 @@ impl Conversation {
             Found::Pipeline(heads, end) => self.pipeline(session, bytes, heads, end).await?,
         }
         self.answers(session).await?;
+        if let Some(unit) = self.assuming.take() {
+            let unmet = std::mem::take(&mut self.state.precondition.unmet);
+            self.near.found(!unmet);
+            if unmet {
+                self.judged_anew(session, unit).await?;
+                self.answers(session).await?;
+            }
+        }
         if self.state.transaction == Transaction::Idle && !self.state.unsynced {
             session.settle_grants();
         }
@@ -98,7 +138,8 @@ impl Conversation {
                 return Ok(());
             }
         };
-        let needs = text.script.readings().flatten().any(needs_catalog);
+        let mut needs = Needs::default();
+        needs.add(text.script.readings().flatten());
         let unit = Unit::Query(bytes, head, text);
         self.judged(session, unit, needs).await
     }
@@ -116,24 +157,19 @@ impl Conversation {
             }
             return Ok(());
         }
-        let needs = {
-            let messages = judge::sent(&bytes, &heads).map_err(Over::client_broke)?;
-            messages.iter().any(|(_, message)| match message {
-                Sent::Parse(_, Ok(Some(stated))) => stated.readings().any(needs_catalog),
-                Sent::Bind(bind) => self
-                    .state
-                    .names
-                    .statement(bind.statement)
-                    .and_then(|prepared| {
-                        prepared
-                            .stated
-                            .as_ref()
-                            .map(|stated| stated.readings().any(needs_catalog))
-                    })
-                    .unwrap_or(false),
-                _ => false,
-            })
-        };
+        let mut needs = Needs::default();
+        for (_, message) in judge::sent(&bytes, &heads).map_err(Over::client_broke)? {
+            match message {
+                Sent::Parse(_, Ok(Some(stated))) => needs.add(stated.readings()),
+                Sent::Bind(bind) => {
+                    let prepared = self.state.names.statement(bind.statement);
+                    if let Some(stated) = prepared.as_ref().and_then(|prepared| prepared.stated.as_ref()) {
+                        needs.add(stated.readings());
+                    }
+                }
+                _ => {}
+            }
+        }
         let result = self.judged(session, Unit::Pipeline(bytes, heads, end), needs).await;
         self.partial = end == End::Bound;
         result
@@ -150,28 +186,37 @@ impl Conversation {
     }
 
     /// Learns, understands, decides, records, forwards.
-    async fn judged(&mut self, session: &mut Session, unit: Unit, needs: bool) -> Result<(), Over> {
-        if needs {
-            match self.judged_ahead(session, &unit).await {
-                Ahead::Judged(plan, decided) => return self.settle(session, unit, *plan, *decided).await,
-                Ahead::Refused(refused) => {
-                    self.refuse_all(&unit, &refused);
-                    return Ok(());
-                }
-                Ahead::Over(gone) => return Err(gone.into()),
-                Ahead::Not => {}
-            }
-            if let Err(error) = self.learn(session).await? {
-                self.refuse_all(&unit, &unreadable(&error));
-                return Ok(());
-            }
+    async fn judged(&mut self, session: &mut Session, unit: Unit, needs: Needs) -> Result<(), Over> {
+        if !needs.catalog {
+            return self.judged_by_known(session, unit).await;
         }
-        let (plan, decided) = self.judge(session, &unit);
-        if decided.is_empty() {
-            self.forward(unit, plan, None);
+        match self.judged_ahead(session, &unit, needs).await {
+            Ahead::Judged(plan, decided, position) => self.settle(session, unit, *plan, *decided, position).await,
+            Ahead::Refused(refused) => {
+                self.refuse_all(&unit, &refused);
+                Ok(())
+            }
+            Ahead::Over(gone) => Err(gone.into()),
+            Ahead::Not => self.judged_anew(session, unit).await,
+        }
+    }
+
+    /// The same, by what a check of the catalog gives that begins now.
+    async fn judged_anew(&mut self, session: &mut Session, unit: Unit) -> Result<(), Over> {
+        if let Err(error) = self.learn(session).await? {
+            self.refuse_all(&unit, &unreadable(&error));
             return Ok(());
         }
-        self.settle(session, unit, plan, decided).await
+        self.judged_by_known(session, unit).await
+    }
+
+    async fn judged_by_known(&mut self, session: &mut Session, unit: Unit) -> Result<(), Over> {
+        let (plan, decided) = self.judge(session, &unit);
+        if decided.is_empty() {
+            self.forward(unit, plan, None, None);
+            return Ok(());
+        }
+        self.settle(session, unit, plan, decided, None).await
     }
 
     /// Judges a unit by what is known now.
@@ -187,10 +232,16 @@ impl Conversation {
     }
 
     /// Judges a unit by what the last check of the catalog gave, and makes its intent durable while the next check is under
-    /// way. Only what the catalog that proves fresh says goes further; nearly always that is the same.
-    async fn judged_ahead(&mut self, session: &mut Session, unit: &Unit) -> Ahead {
-        let guess = self.near.guess(session.open().policy.revision()).cloned();
-        let Some(guess) = guess.filter(|_| !self.state.stale.any()) else {
+    /// way, or leaves that check to the target. Only what the catalog that proves fresh says goes further; nearly always that
+    /// is the same.
+    async fn judged_ahead(&mut self, session: &mut Session, unit: &Unit, needs: Needs) -> Ahead {
+        if self.state.stale.any() {
+            return Ahead::Not;
+        }
+        let revision = session.open().policy.revision();
+        let possible = !needs.first && unit.is_closed() && precondition::is_possible(&self.state, unit.len());
+        let assumed = if possible { self.near.assume(revision) } else { None };
+        let Some(guess) = self.near.guess(revision).cloned() else {
             return Ahead::Not;
         };
         self.state.strangers = false;
@@ -199,22 +250,30 @@ impl Conversation {
         if decided.is_empty() {
             return Ahead::Not;
         }
-        let (fresh, intended) = {
-            let shared = &*session;
-            tokio::join!(
-                self.catalogs
-                    .fresh(&mut self.near, &self.dialled, &self.database, shared),
-                command::intend(shared, &mut decided)
-            )
+        // Whoever has to wait for a second person is asked about by what is fresh.
+        let assumed = assumed.filter(|_| decided.may_all_run());
+        let shared = &*session;
+        let fresh = async {
+            match &assumed {
+                Some(_) => true,
+                None => {
+                    let fresh = self
+                        .catalogs
+                        .fresh(&mut self.near, &self.dialled, &self.database, shared);
+                    fresh.await.is_ok_and(|known| Arc::ptr_eq(&known, &guess))
+                }
+            }
         };
+        let (fresh, intended) = tokio::join!(fresh, command::intend(shared, &mut decided));
         match intended {
             Ok(()) => {}
             Err(Settled::Refuse(refused)) => return Ahead::Refused(refused),
             Err(Settled::Over(gone)) => return Ahead::Over(gone),
             Err(Settled::Run(_)) => return Ahead::Not,
         }
-        if fresh.is_ok_and(|known| Arc::ptr_eq(&known, &guess)) {
-            return Ahead::Judged(Box::new(plan), Box::new(decided));
+        if fresh {
+            let position = assumed.map(|assumed| assumed.position);
+            return Ahead::Judged(Box::new(plan), Box::new(decided), position);
         }
         command::take_back(session, &decided);
         Ahead::Not
@@ -226,6 +285,7 @@ impl Conversation {
         unit: Unit,
         mut plan: Plan,
         decided: Decided,
+        position: Option<String>,
     ) -> Result<(), Over> {
         let drain = session.door().drain.begun.clone();
         let standing = Standing::of(session);
@@ -246,7 +306,7 @@ impl Conversation {
                     self.refuse_all(&unit, &refused);
                     return Ok(());
                 }
-                self.forward(unit, plan, Some(recorded));
+                self.forward(unit, plan, Some(recorded), position);
             }
             Settled::Refuse(refused) => self.refuse_all(&unit, &refused),
             Settled::Over(gone) => return Err(gone.into()),
@@ -320,7 +380,7 @@ impl Conversation {
             unsettled: self.is_unsettled(),
             in_transaction: self.state.transaction != Transaction::Idle || self.state.unsynced,
             at: Time::now().unix_micros().div_euclid(1_000_000),
-            remembered: matches!(unit, Unit::Pipeline(..)).then_some(&self.remembered),
+            shared: self.own.is_nothing(),
         };
         let names = &mut self.state.names;
         let plan = match unit {
@@ -335,13 +395,18 @@ impl Conversation {
         plan
     }
 
-    fn forward(&mut self, unit: Unit, plan: Plan, recorded: Option<Recorded>) {
+    /// `position`: where the target's log has to stand for the unit to run.
+    fn forward(&mut self, unit: Unit, plan: Plan, recorded: Option<Recorded>, position: Option<String>) {
         self.state.sent = Instant::now();
         let out = &mut self.target.out;
-        match unit {
-            Unit::Query(bytes, ..) => forward::query(&mut self.state, plan, recorded, &bytes, out),
-            Unit::Pipeline(bytes, _, end) => forward::pipeline(&mut self.state, plan, recorded, &bytes, end, out),
+        if let Some(position) = &position {
+            precondition::put(&mut self.state, position, out);
         }
+        match &unit {
+            Unit::Query(bytes, ..) => forward::query(&mut self.state, plan, recorded, bytes, out),
+            Unit::Pipeline(bytes, _, end) => forward::pipeline(&mut self.state, plan, recorded, bytes, *end, out),
+        }
+        self.assuming = position.map(|_| unit);
     }
 
     fn refuse_all(&mut self, unit: &Unit, refused: &Refused) {

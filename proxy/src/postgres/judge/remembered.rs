@@ -1,10 +1,12 @@
 //! What was understood before.
 //!
-//! A prepared statement is bound again and again, and means the same as long as the catalog, the path, the rules and the
-//! person's mask are the same. Verdicts are not kept: they hang on parameters, the moment and the transaction, too.
+//! A prepared statement is bound again and again, and texts that differ in numbers share a script; all of them mean the same
+//! as long as the catalog, the path, the rules and the person's mask are the same. Verdicts are not kept: they hang on the
+//! text, parameters, the moment and the transaction, too.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use sallyport_policy::catalog::SearchPath;
@@ -15,49 +17,83 @@ use super::{Context, Understood};
 use crate::postgres::catalog::Known;
 use crate::postgres::names::Stated;
 
-/// Statements that a session remembers: the newest.
-const MAX_STATEMENTS: usize = 16;
+/// Statements that one thread remembers of one database.
+const MAX_STATEMENTS: usize = 256;
+/// Databases that it remembers anything of.
+const MAX_DATABASES: usize = 16;
 
-/// The statements that a session understood last.
-#[derive(Default)]
-pub struct Remembered(RefCell<VecDeque<(Circumstances, Understood)>>);
+thread_local! {
+    static DATABASES: RefCell<HashMap<String, Database>> = RefCell::default();
+}
 
-/// Everything that the meaning of a statement hangs on, but its session.
-struct Circumstances {
-    script: Arc<Script>,
-    index: usize,
+/// The statements that sessions of this thread understood, under one catalog.
+struct Database {
     known: Arc<Known>,
+    statements: HashMap<Circumstances, Understood>,
+}
+
+/// Everything that the meaning of a statement hangs on, but its catalog and its session.
+#[derive(PartialEq, Eq, Hash)]
+struct Circumstances {
+    script: Same<Script>,
+    index: usize,
     path: Option<SearchPath>,
-    masker: Arc<Masker>,
+    masker: Same<Masker>,
     revision: u64,
 }
 
-// === impl Remembered ===
+/// The very same, which is held so that no other can take its place.
+struct Same<T>(Arc<T>);
 
-impl Remembered {
-    /// What the statement meant the last time, if nothing has changed since.
-    pub(super) fn find(&self, context: &Context<'_>, stated: &Stated) -> Option<Understood> {
-        let all = self.0.borrow();
-        let (_, understood) = all.iter().find(|(then, _)| then.are(context, stated))?;
-        let mut understood = understood.clone();
-        understood.asked.command.in_transaction = context.in_transaction;
-        understood.asked.command.at = context.at;
-        Some(understood)
-    }
-
-    /// Remembers a statement, unless what it means hangs on names of the session.
-    pub(super) fn keep(&self, context: &Context<'_>, stated: &Stated, understood: &Understood) {
-        let mut readings = stated.readings();
-        let names_others = readings.any(|statement| !(statement.executes.is_empty() && statement.cursors.is_empty()));
-        if names_others {
-            return;
+/// What the statement meant the last time, if nothing has changed since.
+pub(super) fn find(context: &Context<'_>, stated: &Stated) -> Option<Understood> {
+    let mut understood = DATABASES.with_borrow(|databases| {
+        let database = databases.get(context.database)?;
+        let same = Arc::ptr_eq(&database.known, context.known);
+        same.then(|| database.statements.get(&Circumstances::of(context, stated)).cloned())?
+    })?;
+    if understood.stated.text != stated.text {
+        // What is shown in its place holds what it says.
+        if understood.asked.cover.text().is_some() {
+            return None;
         }
-        let mut all = self.0.borrow_mut();
-        // An old catalog is large, and does not come back.
-        all.retain(|(then, _)| Arc::ptr_eq(&then.known, context.known));
-        all.truncate(MAX_STATEMENTS - 1);
-        all.push_front((Circumstances::of(context, stated), understood.clone()));
+        understood.asked.command.text = stated.statement()?.text(&stated.text).into();
+        understood.stated = stated.clone();
     }
+    understood.asked.command.in_transaction = context.in_transaction;
+    understood.asked.command.at = context.at;
+    Some(understood)
+}
+
+/// Remembers a statement, unless what it means hangs on names of the session, or it gives some a meaning.
+pub(super) fn keep(context: &Context<'_>, stated: &Stated, understood: &Understood) {
+    let mut readings = stated.readings();
+    let names_others = readings.any(|statement| !(statement.executes.is_empty() && statement.cursors.is_empty()));
+    if names_others || understood.change.is_some() {
+        return;
+    }
+    DATABASES.with_borrow_mut(|databases| {
+        let there = databases.get(context.database);
+        let known = there.is_some_and(|database| Arc::ptr_eq(&database.known, context.known));
+        if !known {
+            if databases.len() >= MAX_DATABASES {
+                databases.clear();
+            }
+            // An old catalog is large, and does not come back.
+            let database = Database {
+                known: Arc::clone(context.known),
+                statements: HashMap::new(),
+            };
+            databases.insert(context.database.to_owned(), database);
+        }
+        if let Some(database) = databases.get_mut(context.database) {
+            if database.statements.len() >= MAX_STATEMENTS {
+                database.statements.clear();
+            }
+            let circumstances = Circumstances::of(context, stated);
+            database.statements.insert(circumstances, understood.clone());
+        }
+    });
 }
 
 // === impl Circumstances ===
@@ -65,21 +101,27 @@ impl Remembered {
 impl Circumstances {
     fn of(context: &Context<'_>, stated: &Stated) -> Self {
         Self {
-            script: Arc::clone(&stated.script),
+            script: Same(Arc::clone(&stated.script)),
             index: stated.index,
-            known: Arc::clone(context.known),
             path: context.path.cloned(),
-            masker: Arc::clone(context.masker),
+            masker: Same(Arc::clone(context.masker)),
             revision: context.policy.revision(),
         }
     }
+}
 
-    fn are(&self, context: &Context<'_>, stated: &Stated) -> bool {
-        Arc::ptr_eq(&self.script, &stated.script)
-            && self.index == stated.index
-            && Arc::ptr_eq(&self.known, context.known)
-            && Arc::ptr_eq(&self.masker, context.masker)
-            && self.revision == context.policy.revision()
-            && self.path.as_ref() == context.path
+// === impl Same ===
+
+impl<T> PartialEq for Same<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<T> Eq for Same<T> {}
+
+impl<T> Hash for Same<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
     }
 }

@@ -10,7 +10,7 @@ use sallyport_policy::sql::lineage::Lineage;
 use sallyport_policy::sql::{Cover, Effect, Statement, Verb, lineage};
 
 use super::unfold::Unfolding;
-use super::{Context, strict};
+use super::{Context, remembered, strict};
 use crate::command::{Asked, Kind, Rejection};
 use crate::postgres::after::{self, After};
 use crate::postgres::handed;
@@ -38,12 +38,12 @@ pub struct Understood {
 
 /// Understands one statement. `before`: what earlier statements of the same unit change.
 pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, before: &Unfolding) -> Understood {
-    let Some(remembered) = context.remembered.filter(|_| before.is_nothing()) else {
+    if !context.shared || !before.is_nothing() {
         return understand_anew(context, names, stated, before);
-    };
-    remembered.find(context, stated).unwrap_or_else(|| {
+    }
+    remembered::find(context, stated).unwrap_or_else(|| {
         let understood = understand_anew(context, names, stated, before);
-        remembered.keep(context, stated, &understood);
+        remembered::keep(context, stated, &understood);
         understood
     })
 }
@@ -71,10 +71,6 @@ fn understand_anew(context: &Context<'_>, names: &Names, stated: &Stated, before
     let nameless = is_nameless(context, stated, &lineages, before, &mut asked) || lost;
     let mut after = After::of(stated.readings(), &asked.command);
     after.read_through(&lineages, &context.known.snapshot);
-    asked.fingerprint = stated
-        .statement()
-        .and_then(|statement| statement.fingerprint)
-        .map(|digest| digest.0);
     asked.cover = Cover::of(
         &statements,
         &stated.text,

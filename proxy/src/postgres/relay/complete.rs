@@ -13,6 +13,7 @@ use crate::postgres::expect::{Expect, Query};
 use crate::postgres::frame::Body;
 use crate::postgres::message::{self, Transaction};
 use crate::postgres::names::Change;
+use crate::postgres::precondition;
 use crate::postgres::readonly::unshifted;
 
 /// The longest command tag that PostgreSQL has is far shorter.
@@ -30,7 +31,7 @@ pub(super) fn simple(state: &mut State, tag: u8, bytes: &[u8], out: &mut Vec<u8>
         _ => return Err(Broken::Unasked(tag)),
     };
     state.replaced(&change);
-    state.names.apply(change);
+    state.apply(change);
     out.extend_from_slice(bytes);
     Ok(())
 }
@@ -115,6 +116,9 @@ fn rows(tag: &str) -> u64 {
 pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Result<(), Broken> {
     let fields = errors::fields(body)?;
     let code = errors::code(&fields).unwrap_or_default().to_owned();
+    if state.unmet(&code) {
+        return Ok(());
+    }
     state.copy_in = None;
     state.copy_out = None;
     state.erred = true;
@@ -230,7 +234,7 @@ impl State {
     /// A command is complete: its effects on names and transactions are true now.
     fn completed(&mut self, running: Option<Running>, after: &After, change: Option<Change>, tag: &str) {
         if let Some(change) = change {
-            self.names.apply(change);
+            self.apply(change);
         }
         self.ran(after);
         self.begins(after, tag);
@@ -246,10 +250,17 @@ impl State {
         }
     }
 
+    fn apply(&mut self, change: Change) {
+        self.precondition.prepared &= !precondition::is_touched_by(&change);
+        self.names.apply(change);
+    }
+
     /// A statement ran, or began to: what it may have changed has to be looked up again.
     fn ran(&mut self, after: &After) {
         self.stale.add(after.stale);
         self.changed.add(after.stale);
+        // Code that nobody sees into may put another statement in the place of the door's.
+        self.precondition.prepared &= !after.stale.names;
     }
 
     /// A Query string failed: the statement that was under way failed, those after it never ran.

@@ -1,0 +1,164 @@
+//! A unit's precondition: it runs only where nothing was written since the catalog was read by which it was judged.
+//!
+//! The session's own backend checks it, in one flight with the unit: a statement goes in front that fails unless the
+//! write-ahead position is the one that was given. After an error in the extended protocol PostgreSQL passes over everything
+//! up to the next Sync (chapter "Message Flow", "Extended Query"), a Query string included, so a unit that was judged by what
+//! is not so any more does not run, and is judged again.
+//!
+//! Outside a transaction only, where a failure undoes nothing; and only in front of what reads and writes rows: some of the
+//! rest has to stand first in its transaction.
+
+use std::mem;
+
+use sallyport_audit::record::NotRun;
+use sallyport_policy::sql::{Statement, Verb};
+
+use super::ask::Answer;
+use super::catalog::POSITION;
+use super::expect::Expect;
+use super::frame;
+use super::message::Transaction;
+use super::names::Change;
+use super::relay::State;
+
+/// Name of the statement. It begins as [`RESERVED`] does, which is refused to clients.
+///
+/// [`RESERVED`]: super::refuse::RESERVED
+const NAME: &str = "\u{1}sallyport position";
+/// What the target's log shows of a position that moved.
+const WORDS: &str = "the catalog is read again by sallyport";
+/// The SQLSTATE of that: the words are no number.
+const MOVED: &str = "22P02";
+/// Class of errors by which somebody intervenes: they are meant for whatever runs.
+const INTERVENTION: &str = "57";
+/// A longer unit is not kept to be judged again.
+const MAX_BYTES: usize = 64 * 1024;
+/// What may stand behind it.
+const BEHIND: [Verb; 5] = [Verb::Select, Verb::Insert, Verb::Update, Verb::Delete, Verb::Merge];
+
+/// What a session knows of its precondition's statement, and how the last one ended.
+#[derive(Debug, Default)]
+pub struct Precondition {
+    /// Whether the backend has the statement, and nobody can have put another in its place.
+    pub prepared: bool,
+    /// Whether the unit was passed over.
+    pub unmet: bool,
+    /// Whether the target waits for a Sync that the unit does not have.
+    pub resync: bool,
+}
+
+/// Whether one may stand in front of a statement.
+#[must_use]
+pub fn may_precede(statement: &Statement) -> bool {
+    statement.verbs.within(&BEHIND)
+}
+
+/// Whether a unit of so many bytes may have one now: where a failure undoes nothing, and nothing else is under way.
+#[must_use]
+pub fn is_possible(state: &State, bytes: usize) -> bool {
+    let alone = state.transaction == Transaction::Idle && !state.unsynced && state.expected.is_empty();
+    alone && bytes <= MAX_BYTES
+}
+
+/// Whether a change of names may take the statement away, or put another in its place.
+#[must_use]
+pub fn is_touched_by(change: &Change) -> bool {
+    match change {
+        Change::Prepare(name, _) | Change::Deallocate(Some(name)) => name == NAME,
+        Change::Deallocate(None) | Change::Discard => true,
+        _ => false,
+    }
+}
+
+/// Appends the precondition. Its unit has to follow at once.
+pub fn put(state: &mut State, position: &str, out: &mut Vec<u8>) {
+    if !mem::replace(&mut state.precondition.prepared, true) {
+        frame::put(out, b'C', |out| {
+            out.push(b'S');
+            frame::put_cstr(out, NAME);
+        });
+        frame::put(out, b'P', |out| {
+            frame::put_cstr(out, NAME);
+            frame::put_cstr(out, &statement());
+            out.extend_from_slice(&0u16.to_be_bytes());
+        });
+        state.expected.push(Expect::Precondition(b'3'));
+        state.expected.push(Expect::Precondition(b'1'));
+    }
+    // Outside a transaction nobody has an unnamed portal that this could replace.
+    frame::put(out, b'B', |out| {
+        frame::put_cstr(out, "");
+        frame::put_cstr(out, NAME);
+        // One parameter, as text.
+        out.extend_from_slice(&[0, 0, 0, 1]);
+        let length = i32::try_from(position.len()).unwrap_or_default();
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(position.as_bytes());
+        out.extend_from_slice(&[0, 0]);
+    });
+    frame::put(out, b'E', |out| out.extend_from_slice(&[0; 5]));
+    state.expected.push(Expect::Precondition(b'2'));
+    state.expected.push(Expect::Precondition(b'C'));
+}
+
+/// Answers without a row. Neither the words nor the position are known when it is planned, so it fails when it runs.
+fn statement() -> String {
+    format!(
+        "SELECT WHERE (CASE WHEN {POSITION} OPERATOR(pg_catalog.=) $1::pg_catalog.pg_lsn THEN '0' ELSE '{WORDS}' END)\
+         ::pg_catalog.int4 OPERATOR(pg_catalog.=) 1"
+    )
+}
+
+// === impl State ===
+
+impl State {
+    /// An error came. `true` where it was a precondition's own, and its unit is to be judged again.
+    pub(super) fn unmet(&mut self, code: &str) -> bool {
+        if !matches!(self.expected.front(), Some(Expect::Precondition(_))) {
+            return false;
+        }
+        self.expected.drop_precondition();
+        self.precondition.resync = !self.expected.has_sync();
+        // Where it failed otherwise, the statement may not be there.
+        self.precondition.prepared = code == MOVED;
+        if code.starts_with(INTERVENTION) {
+            return false;
+        }
+        let (skipped, synced) = self.expected.skip();
+        for running in skipped.into_iter().flat_map(Expect::into_running) {
+            running.not_run(NotRun::JudgedAgain);
+        }
+        if synced {
+            self.expected.pop();
+        }
+        // The end of what was passed over, which the client does not see.
+        self.expected.push(Expect::Own(Answer::default()));
+        self.precondition.unmet = true;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_reads_and_writes_rows_stands_behind_one() {
+        for (sql, may) in [
+            ("select 1", true),
+            ("with a as (delete from t returning *) select * from a", true),
+            ("insert into t values (1); update t set a = 2", true),
+            ("begin isolation level serializable", false),
+            ("select 1; commit", false),
+            ("vacuum t", false),
+            ("create table t (a int)", false),
+            ("copy t to stdout", false),
+            ("call p()", false),
+            ("execute p", false),
+            ("deallocate all", false),
+        ] {
+            let script = sallyport_policy::sql::parse(sql).unwrap();
+            assert_eq!(script.readings().flatten().all(may_precede), may, "{sql}");
+        }
+    }
+}

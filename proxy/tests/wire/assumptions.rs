@@ -1,0 +1,138 @@
+//! A session that assumes its catalog to be fresh has the target check it, and runs nothing where it is not.
+
+use std::time::{Duration, Instant};
+
+use sallyport_audit::record::{Event, NotRun};
+use serde_json::json;
+
+use super::common::door::{Given, TestDoor};
+use super::common::wire::{Client, Message, tags};
+
+const SSN: &str = "536-90-4399";
+const SCHEMA: &str = "CREATE TABLE customers (id int, ssn text); INSERT INTO customers VALUES (1, '536-90-4399');
+    CREATE VIEW seen AS SELECT id::text AS v FROM customers; CREATE TABLE log (v text);";
+/// What the target's log shows of an assumption that was not so.
+const FAILED: &str = "the catalog is read again by sallyport";
+/// A disturbed database is left alone for a while, and tests beside this one disturb it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn door() -> TestDoor {
+    let given = Given::open().mask("columns", json!({"match": {"columns": ["public.customers.ssn"]}}));
+    TestDoor::new(&given, SCHEMA)
+}
+
+/// The first value of an answer.
+fn value(said: &[Message]) -> String {
+    let row = said.iter().find(|message| message.tag == 'D');
+    let row = row.unwrap_or_else(|| panic!("no row: {said:?}"));
+    String::from_utf8_lossy(row.values()[0].as_deref().unwrap_or_default()).into_owned()
+}
+
+fn by_query(client: &mut Client, sql: &str) -> Vec<Message> {
+    client.query(sql)
+}
+
+fn by_pipeline(client: &mut Client, sql: &str) -> Vec<Message> {
+    client
+        .parse("", sql)
+        .bind("", "", &[], 0)
+        .describe(b'P', "")
+        .execute("", 0)
+        .sync();
+    client.ready()
+}
+
+fn define(door: &TestDoor, column: &str) {
+    door.direct(&format!(
+        "CREATE OR REPLACE VIEW seen AS SELECT {column}::text AS v FROM customers"
+    ));
+}
+
+/// Reads until the session assumes something: then its backend has the statement that checks it.
+fn until_assumed(client: &mut Client) {
+    let until = Instant::now() + PATIENCE;
+    let sql = "select count(*) from pg_prepared_statements where name ~ 'sallyport position'";
+    while value(&client.query(sql)) != "1" {
+        assert!(Instant::now() < until, "nothing is ever assumed");
+    }
+}
+
+#[test]
+fn what_was_assumed_and_is_not_so_runs_once_and_as_it_is_now() {
+    for (send, expected) in [
+        (by_query as fn(&mut Client, &str) -> Vec<Message>, "TDCZ"),
+        (by_pipeline, "12TDCZ"),
+    ] {
+        let door = door();
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        let until = Instant::now() + PATIENCE;
+        let mut rounds = 0;
+        while !door.server().log_of(&door.database).contains(FAILED) {
+            assert!(Instant::now() < until, "nothing is ever assumed");
+            define(&door, "id");
+            for _ in 0..4 {
+                assert_eq!(value(&send(&mut client, "select v from seen")), "1");
+            }
+            define(&door, "ssn");
+            let said = send(
+                &mut client,
+                "insert into log select v from seen returning (select v from seen)",
+            );
+            assert_eq!(tags(&said), expected, "{said:?}");
+            assert_ne!(value(&said), SSN);
+            rounds += 1;
+            assert_eq!(
+                door.direct("select count(*) from log"),
+                rounds.to_string(),
+                "once, and once only"
+            );
+        }
+        door.recorded("a command that was judged again", |event| match event {
+            Event::Outcome(outcome) => (outcome.why == Some(NotRun::JudgedAgain)).then_some(()),
+            _ => None,
+        });
+    }
+}
+
+#[test]
+fn nobody_puts_another_statement_in_the_place_of_the_check() {
+    // One that nothing fails; the second by code that the door does not see into.
+    let forgeries = [
+        &[
+            r#"deallocate U&"\0001sallyport position""#,
+            r#"prepare U&"\0001sallyport position" (pg_lsn) as select where false"#,
+        ][..],
+        &[
+            r"do $$ begin execute 'deallocate ' || U&'\0022\0001sallyport position\0022';
+            execute 'prepare ' || U&'\0022\0001sallyport position\0022' || '(pg_lsn) as select where false'; end $$",
+        ],
+    ];
+    for forgery in forgeries {
+        let door = door();
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        let until = Instant::now() + PATIENCE;
+        while !door.server().log_of(&door.database).contains(FAILED) {
+            assert!(Instant::now() < until, "nothing is ever assumed");
+            define(&door, "id");
+            until_assumed(&mut client);
+            for sql in forgery {
+                let said = client.query(sql);
+                assert_eq!(tags(&said), "CZ", "{sql}: {said:?}");
+            }
+            assert_eq!(value(&client.query("select v from seen")), "1");
+            define(&door, "ssn");
+            assert_ne!(value(&client.query("select v from seen")), SSN, "{forgery:?}");
+        }
+    }
+}
+
+#[test]
+fn a_session_that_forgets_its_statements_goes_on() {
+    let door = door();
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    for forget in ["deallocate all", "discard all", "deallocate all; select 1"] {
+        until_assumed(&mut client);
+        client.query(forget);
+        assert_eq!(value(&client.query("select v from seen")), "1", "after {forget}");
+    }
+}
