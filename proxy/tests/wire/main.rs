@@ -13,6 +13,7 @@ mod alike;
 mod cancels;
 #[path = "../common/mod.rs"]
 mod common;
+mod copies;
 mod endings;
 mod fake;
 mod large;
