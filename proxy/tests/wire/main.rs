@@ -16,6 +16,7 @@ mod common;
 mod copies;
 mod endings;
 mod fake;
+mod holds;
 mod large;
 mod logins;
 mod pipelines;
