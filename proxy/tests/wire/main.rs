@@ -17,6 +17,7 @@ mod copies;
 mod endings;
 mod fake;
 mod holds;
+mod interleaved;
 mod large;
 mod logins;
 mod pipelines;
