@@ -1,11 +1,17 @@
 //! Holds in the middle of something: of a unit of which a part has run, and of an open transaction.
 
-use sallyport_audit::record::{Event, TransactionFate};
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use sallyport_audit::record::{Event, RequestRef, TransactionFate};
+use sallyport_proxy::door::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, Identity};
 use serde_json::json;
 
 use super::SCHEMA;
+use super::common::approvals::People;
 use super::common::door::{Given, TestDoor};
 use super::common::eventually;
+use super::common::psql::finish;
 use super::common::wire::{Client, tags};
 use sallyport_proxy::postgres::frame::put_cstr;
 
@@ -99,4 +105,80 @@ fn a_hold_in_a_transaction_ends_before_its_locks_stop_others_for_long() {
     assert!(notice.ends_with(": 10 min left"), "{notice}");
     door.people.approve("request-2");
     assert_eq!(tags(&client.ready()), "CZ");
+}
+
+/// People behind an API server that is slow to take a claim: something happens meanwhile.
+struct Meanwhile {
+    people: People,
+    happens: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Approvals for Meanwhile {
+    fn find(&self, identity: &Identity, sought: &GrantSought) -> Vec<Held> {
+        self.people.find(identity, sought)
+    }
+
+    fn glass(&self, identity: &Identity) -> Glass {
+        self.people.glass(identity)
+    }
+
+    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Held, ApprovalsError>> {
+        self.people.ask(ask)
+    }
+
+    fn claim<'a>(
+        &'a self,
+        identity: &'a Identity,
+        sought: &'a GrantSought,
+        request: &'a RequestRef,
+    ) -> BoxFuture<'a, Result<Claim, ApprovalsError>> {
+        (self.happens)();
+        self.people.claim(identity, sought, request)
+    }
+
+    fn withdraw(&self, request: &RequestRef, reason: &str) {
+        self.people.withdraw(request, reason);
+    }
+}
+
+#[test]
+fn what_changes_while_a_grant_is_claimed_is_not_what_was_approved() {
+    let changes = [
+        "CREATE OR REPLACE VIEW payable AS SELECT id FROM t",
+        "CREATE OR REPLACE FUNCTION due(int) RETURNS bool LANGUAGE sql AS 'select true'",
+    ];
+    let schema = format!(
+        "{SCHEMA} CREATE VIEW payable AS SELECT id FROM t WHERE id = 1;
+         CREATE FUNCTION due(int) RETURNS bool LANGUAGE sql AS 'select $1 = 1';"
+    );
+    let sql = "delete from t where id in (select id from payable where due(id))";
+    let server = super::common::postgres::server();
+    for change in changes {
+        for waits in [true, false] {
+            let database = server.database(&schema);
+            let (target, name) = (Arc::clone(&server), database.clone());
+            let happens = Box::new(move || {
+                target.sql(&name, change);
+            });
+            let door = TestDoor::asking(&held_deletes(), Arc::clone(&server), database, |people| {
+                let people = people.clone();
+                Arc::new(Meanwhile { people, happens })
+            });
+            let printed = if waits {
+                let held = door.psql_start("alice", &[sql]);
+                let (request, _) = door.people.asked(1);
+                door.people.approve(&request);
+                finish(held)
+            } else {
+                let program = format!("{} options='-c sallyport.on_hold=refuse'", door.conninfo("alice"));
+                let refused = door.psql_with(&program, &[sql]);
+                assert!(refused.err.contains("request-1"), "{refused:?}");
+                door.people.approve("request-1");
+                door.psql_with(&program, &[sql])
+            };
+            let words = "what the command means has changed while it waited";
+            assert!(printed.err.contains(words), "{change}, {waits}: {printed:?}");
+            assert_eq!(door.direct("select count(*) from t"), "20", "{change}, {waits}");
+        }
+    }
 }
