@@ -165,6 +165,28 @@ fn what_was_judged_by_a_catalog_that_proves_old_is_judged_anew() {
     });
 }
 
+/// A statement that copies waits until others protect the copy: that leaves time for another definition of what it reads.
+#[test]
+fn what_changes_while_other_replicas_are_told_is_masked_by_what_it_has_become() {
+    let door = TestDoor::new(
+        &masked(),
+        &format!("{SCHEMA} CREATE VIEW seen AS SELECT id::text AS v FROM customers"),
+    );
+    let (server, database) = (door.shared_server(), door.database.clone());
+    door.replicas.meanwhile(move || {
+        server.sql(
+            &database,
+            "CREATE OR REPLACE VIEW seen AS SELECT md5(ssn) AS v FROM customers",
+        );
+    });
+    let sql = "insert into notes select id, md5(ssn) from customers returning (select v from seen)";
+    let printed = door.psql("alice", &[sql]);
+    let digest = door.direct(DIGEST);
+    assert_eq!(door.direct("select v from seen"), digest, "or this tests nothing");
+    assert_eq!(door.direct("select count(*) from notes"), "1", "{printed:?}");
+    assert!(printed.code == 0 && !printed.out.contains(&digest), "{printed:?}");
+}
+
 /// Free text that no detector knows, and the number of an order that looks like what one does.
 const REMARKS: &str =
     "CREATE TABLE clients (id int, remark text); INSERT INTO clients VALUES (1, 'owes Tom since May');

@@ -38,8 +38,9 @@ use crate::command::{Ledger, Running};
 pub use large::{LARGE, Large, begin, go_on};
 pub use reported::Reported;
 
-/// A description that comes later than this may have waited for a lock, and so for another definition. Reading the catalog
-/// again then costs little beside it; what is answered at once pays nothing.
+/// A description that comes so long after the catalog was read may be of another definition: the target may have waited for
+/// a lock, the door for its evidence. Reading the catalog again then costs little beside it; what is answered at once pays
+/// nothing.
 const LATE: Duration = Duration::from_millis(5);
 
 /// What a session is in the middle of, apart from its sockets.
@@ -89,7 +90,7 @@ pub struct State {
     /// Whether a RowDescription may name relations that no catalog holds.
     pub strangers: bool,
     /// When the catalog by which the answer is masked was last known to be fresh.
-    pub sent: Instant,
+    pub fresh: Instant,
     /// What the client knows of its settings.
     pub reported: Reported,
     /// Sessions whose notifications may hold anything.
@@ -266,7 +267,7 @@ impl State {
             answered: None,
             guarded: false,
             strangers: false,
-            sent: Instant::now(),
+            fresh: Instant::now(),
             reported: Reported::default(),
             senders: Senders::default(),
             pid: 0,
@@ -276,7 +277,7 @@ impl State {
     /// Whether what is about to be described may have been looked up long after the catalog was read.
     fn is_late(&mut self) -> bool {
         let names = self.view().is_some_and(|view| view.names_relations());
-        names && self.masker.acts() && self.sent.elapsed() > LATE
+        names && self.masker.acts() && self.fresh.elapsed() > LATE
     }
 
     /// Whether words about the answer that is under way, or the transaction, may hold protected values.

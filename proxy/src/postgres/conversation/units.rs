@@ -165,6 +165,9 @@ impl Conversation {
                 self.refuse_all(&unit, &unreadable(&error));
                 return Ok(());
             }
+        } else {
+            // What it goes on with has been looked up before, and nothing is now.
+            self.state.fresh = Instant::now();
         }
         let (plan, decided) = self.judge(session, &unit);
         if decided.is_empty() {
@@ -199,6 +202,7 @@ impl Conversation {
         if decided.is_empty() {
             return Ahead::Not;
         }
+        let asked = Instant::now();
         let (fresh, intended) = {
             let shared = &*session;
             tokio::join!(
@@ -214,6 +218,7 @@ impl Conversation {
             Err(Settled::Run(_)) => return Ahead::Not,
         }
         if fresh.is_ok_and(|known| Arc::ptr_eq(&known, &guess)) {
+            self.state.fresh = asked;
             return Ahead::Judged(Box::new(plan), Box::new(decided));
         }
         command::take_back(session, &decided);
@@ -336,7 +341,6 @@ impl Conversation {
     }
 
     fn forward(&mut self, unit: Unit, plan: Plan, recorded: Option<Recorded>) {
-        self.state.sent = Instant::now();
         let out = &mut self.target.out;
         match unit {
             Unit::Query(bytes, ..) => forward::query(&mut self.state, plan, recorded, &bytes, out),
