@@ -279,8 +279,8 @@ fn what_is_made_while_a_transaction_is_open_is_masked_in_it() {
         }
         assert!(read(&client.query(neighbour)).contains(NUMBER), "{isolation}");
 
-        read(&client.query("alter table clients add column note2 text default 'owes Tom again'"));
         read(&client.query("create view own as select reverse(remark) as number from clients"));
+        read(&client.query("alter table clients add column note2 text default 'owes Tom again'"));
         let own = ["select note2 from clients", "select number from own"];
         for sql in theirs.iter().chain(&own) {
             let answer = read(&client.query(sql));
