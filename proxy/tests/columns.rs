@@ -10,12 +10,15 @@
 
 mod common;
 
+use std::sync::{Arc, Mutex};
+
 use common::door::{Given, TestDoor};
 use common::eventually;
-use common::wire::{Client, Message};
+use common::wire::{Client, Message, tags};
 use sallyport_audit::record::{Event, Fate, NotRun};
 use sallyport_policy::columns::ByRule;
 use sallyport_proxy::door::NotKept;
+use sallyport_proxy::postgres::frame::put_cstr;
 use serde_json::json;
 
 const SCHEMA: &str = "CREATE TABLE customers (id int, ssn text); INSERT INTO customers VALUES (1, '536-90-4399');
@@ -185,6 +188,47 @@ fn what_changes_while_other_replicas_are_told_is_masked_by_what_it_has_become() 
     assert_eq!(door.direct("select v from seen"), digest, "or this tests nothing");
     assert_eq!(door.direct("select count(*) from notes"), "1", "{printed:?}");
     assert!(printed.code == 0 && !printed.out.contains(&digest), "{printed:?}");
+}
+
+#[test]
+fn what_a_held_statement_names_cannot_change_between_the_last_look_and_its_run() {
+    let approval = json!({"approvers": [{"kind": "Group", "name": "oidc:dba"}]});
+    let given = masked().policy(json!([
+        {"name": "asked", "match": {"cel": "'insert' in command.verbs"}, "action": "RequireApproval", "approval": approval},
+        {"name": "rest", "match": {"any": true}, "action": "Allow"},
+    ]));
+    let schema = format!(
+        "{SCHEMA} INSERT INTO customers VALUES (2, '219-09-9999');
+         CREATE VIEW payable AS SELECT id FROM customers WHERE id = 1;"
+    );
+    let sql = "insert into notes select id, md5(ssn) from customers where id in (select id from payable)";
+    for piped in [false, true] {
+        let door = TestDoor::new(&given, &schema);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        client.query("select ssn from customers");
+        eventually("others to know the column", || {
+            (!door.replicas.kept().is_empty()).then_some(())
+        });
+        if piped {
+            client.parse("", sql).bind("", "", &[], 0).execute("", 0).sync();
+        } else {
+            client.put(b'Q', |out| put_cstr(out, sql)).send();
+        }
+        let (request, _) = door.people.asked(1);
+        // Others are told of the copy once all else is done, just before it runs.
+        let heard = Arc::new(Mutex::new(String::new()));
+        let (server, database, hears) = (door.shared_server(), door.database.clone(), Arc::clone(&heard));
+        door.replicas.meanwhile(move || {
+            let change = "SET lock_timeout = '300ms'; CREATE OR REPLACE VIEW payable AS SELECT id FROM customers";
+            hears.lock().unwrap().push_str(&server.sql_lossy(&database, change));
+        });
+        door.people.approve(&request);
+        let got = client.ready();
+        assert!(tags(&got).ends_with("CZ"), "{piped}: {got:?}");
+        let heard = heard.lock().unwrap().clone();
+        assert!(heard.contains("lock timeout"), "{piped}: {heard}");
+        assert_eq!(door.direct("select count(*) from notes"), "1", "{piped}");
+    }
 }
 
 /// Free text that no detector knows, and the number of an order that looks like what one does.

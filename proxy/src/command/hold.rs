@@ -170,23 +170,28 @@ async fn look_again<D: Desk>(
     durable: Durable,
     desk: &mut D,
 ) -> Result<Recorded, Stopped> {
-    let fits = still_fits(session, &mut unit, question, desk).await?;
+    let fits = still_fits(session, &mut unit, question, desk, true).await?;
     let refused = (!fits).then(|| (question.from, changed(request)));
     Ok(Recorded::new(session, unit, refused, durable))
 }
 
-/// Whether the unit, understood once more, may run and is what was asked about.
+/// Whether the unit, understood once more, may run and is what was asked about. `last`: nothing but running it follows.
 async fn still_fits<D: Desk>(
     session: &mut Session,
     unit: &mut Decided,
     question: &Question,
     desk: &mut D,
+    last: bool,
 ) -> Result<bool, Stopped> {
     if question.is_about_commands() {
         unit.circumstances = desk.circumstances(session).await.map_err(Stopped::Gone)?;
     }
     // The catalog comes last, just before the unit runs.
-    let fresh = desk.again(session).await.map_err(Stopped::Gone)?;
+    let fresh = match last {
+        true => desk.finally(session).await,
+        false => desk.again(session).await,
+    };
+    let fresh = fresh.map_err(Stopped::Gone)?;
     let allowed = decided::again(session, unit, fresh);
     let known = unit.circumstances.is_some() || !question.is_about_commands();
     let circumstances = unit.circumstances.as_deref().unwrap_or_default();

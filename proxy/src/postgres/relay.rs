@@ -89,6 +89,10 @@ pub struct State {
     pub guarded: bool,
     /// Whether a RowDescription may name relations that no catalog holds.
     pub strangers: bool,
+    /// Whether a statement is being pinned, of which the client hears nothing.
+    pub pinning: bool,
+    /// Whether the target did not take it.
+    pub unpinned: bool,
     /// When the catalog by which the answer is masked was last known to be fresh.
     pub fresh: Instant,
     /// What the client knows of its settings.
@@ -267,6 +271,8 @@ impl State {
             answered: None,
             guarded: false,
             strangers: false,
+            pinning: false,
+            unpinned: false,
             fresh: Instant::now(),
             reported: Reported::default(),
             senders: Senders::default(),

@@ -191,7 +191,7 @@ async fn run_approved<D: Desk>(
             waited_us,
         })
     };
-    if !still_fits(session, &mut unit, &question, desk).await? {
+    if !still_fits(session, &mut unit, &question, desk, false).await? {
         return refuse(session, unit, from, changed(&request), approved).await;
     }
     let claim = match claim(session, &question.sought, &request).await {
