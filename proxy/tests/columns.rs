@@ -10,12 +10,15 @@
 
 mod common;
 
+use std::sync::{Arc, Mutex};
+
 use common::door::{Given, TestDoor};
 use common::eventually;
-use common::wire::Client;
+use common::wire::{Client, Message, tags};
 use sallyport_audit::record::{Event, Fate, NotRun};
 use sallyport_policy::columns::ByRule;
 use sallyport_proxy::door::NotKept;
+use sallyport_proxy::postgres::frame::put_cstr;
 use serde_json::json;
 
 const SCHEMA: &str = "CREATE TABLE customers (id int, ssn text); INSERT INTO customers VALUES (1, '536-90-4399');
@@ -163,4 +166,189 @@ fn what_was_judged_by_a_catalog_that_proves_old_is_judged_anew() {
         }
         _ => None,
     });
+}
+
+/// A statement that copies waits until others protect the copy: that leaves time for another definition of what it reads.
+#[test]
+fn what_changes_while_other_replicas_are_told_is_masked_by_what_it_has_become() {
+    let door = TestDoor::new(
+        &masked(),
+        &format!("{SCHEMA} CREATE VIEW seen AS SELECT id::text AS v FROM customers"),
+    );
+    let (server, database) = (door.shared_server(), door.database.clone());
+    door.replicas.meanwhile(move || {
+        server.sql(
+            &database,
+            "CREATE OR REPLACE VIEW seen AS SELECT md5(ssn) AS v FROM customers",
+        );
+    });
+    let sql = "insert into notes select id, md5(ssn) from customers returning (select v from seen)";
+    let printed = door.psql("alice", &[sql]);
+    let digest = door.direct(DIGEST);
+    assert_eq!(door.direct("select v from seen"), digest, "or this tests nothing");
+    assert_eq!(door.direct("select count(*) from notes"), "1", "{printed:?}");
+    assert!(printed.code == 0 && !printed.out.contains(&digest), "{printed:?}");
+}
+
+#[test]
+fn what_a_held_statement_names_cannot_change_between_the_last_look_and_its_run() {
+    let approval = json!({"approvers": [{"kind": "Group", "name": "oidc:dba"}]});
+    let given = masked().policy(json!([
+        {"name": "asked", "match": {"cel": "'insert' in command.verbs"}, "action": "RequireApproval", "approval": approval},
+        {"name": "rest", "match": {"any": true}, "action": "Allow"},
+    ]));
+    let schema = format!(
+        "{SCHEMA} INSERT INTO customers VALUES (2, '219-09-9999');
+         CREATE VIEW payable AS SELECT id FROM customers WHERE id = 1;"
+    );
+    let sql = "insert into notes select id, md5(ssn) from customers where id in (select id from payable)";
+    for piped in [false, true] {
+        let door = TestDoor::new(&given, &schema);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        client.query("select ssn from customers");
+        eventually("others to know the column", || {
+            (!door.replicas.kept().is_empty()).then_some(())
+        });
+        if piped {
+            client.parse("", sql).bind("", "", &[], 0).execute("", 0).sync();
+        } else {
+            client.put(b'Q', |out| put_cstr(out, sql)).send();
+        }
+        let (request, _) = door.people.asked(1);
+        // Others are told of the copy once all else is done, just before it runs.
+        let heard = Arc::new(Mutex::new(String::new()));
+        let (server, database, hears) = (door.shared_server(), door.database.clone(), Arc::clone(&heard));
+        door.replicas.meanwhile(move || {
+            let change = "SET lock_timeout = '300ms'; CREATE OR REPLACE VIEW payable AS SELECT id FROM customers";
+            hears.lock().unwrap().push_str(&server.sql_lossy(&database, change));
+        });
+        door.people.approve(&request);
+        let got = client.ready();
+        assert!(tags(&got).ends_with("CZ"), "{piped}: {got:?}");
+        let heard = heard.lock().unwrap().clone();
+        assert!(heard.contains("lock timeout"), "{piped}: {heard}");
+        assert_eq!(door.direct("select count(*) from notes"), "1", "{piped}");
+    }
+}
+
+/// Free text that no detector knows, and the number of an order that looks like what one does.
+const REMARKS: &str =
+    "CREATE TABLE clients (id int, remark text); INSERT INTO clients VALUES (1, 'owes Tom since May');
+    CREATE TABLE orders (client int, number text); INSERT INTO orders VALUES (1, '000-12-3456');";
+const NUMBER: &str = "000-12-3456";
+/// A part of the text, as it stands and as expressions turn it.
+const REMARK: [&str; 3] = ["owes Tom", "OWES TOM", "moT sewo"];
+
+fn remarks() -> Given {
+    let columns = json!({"columns": ["public.clients.remark", "public.clients.note*"]});
+    let detectors = json!({"detectors": ["US_SSN", "CREDIT_CARD"]});
+    Given::open()
+        .mask("remarks", json!({"match": columns}))
+        .mask("numbers", json!({"match": detectors}))
+}
+
+/// Ways to read a column of the clients beside the number of an order.
+fn ways(column: &str) -> Vec<String> {
+    let join = format!("select o.number, c.{column} from orders o join clients c on c.id = o.client");
+    let alias = format!("select o.number, c.number as other from orders o, (select {column} as number from clients) c");
+    let mut ways = vec![join.clone(), alias];
+    ways.extend(["text", "csv", "binary"].map(|format| format!("copy ({join}) to stdout (format {format})")));
+    ways
+}
+
+/// What a client reads: rows, and data of a COPY.
+fn read(answer: &[Message]) -> String {
+    let failed = answer.iter().find(|message| message.tag == 'E');
+    assert!(failed.is_none(), "{:?}", failed.map(Message::text));
+    let values = answer.iter().filter(|message| matches!(message.tag, 'D' | 'd'));
+    values.map(Message::text).collect()
+}
+
+fn shows(text: &str) -> bool {
+    REMARK.iter().any(|part| text.contains(part))
+}
+
+/// The column is masked and the number beside it is not, whichever way they are read.
+fn masked_every_way(door: &TestDoor, client: &mut Client, column: &str) {
+    for sql in ways(column) {
+        let direct = door.direct_lossy(&sql);
+        assert!(
+            shows(&direct) && direct.contains(NUMBER),
+            "or this tests nothing: {sql}: {direct}"
+        );
+        let mut answers = vec![read(&client.query(&sql))];
+        for format in [0, 1] {
+            client.parse("", &sql).bind("", "", &[], format).execute("", 0).sync();
+            answers.push(read(&client.ready()));
+        }
+        for answer in answers {
+            assert!(!shows(&answer) && answer.contains(NUMBER), "{sql}: {answer}");
+        }
+    }
+}
+
+#[test]
+fn free_text_is_masked_by_where_it_comes_from_and_its_neighbour_is_read() {
+    let door = TestDoor::new(&remarks(), REMARKS);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    masked_every_way(&door, &mut client, "remark");
+    // Renamed past the door, then by the session itself: for whoever was in before, and for whoever comes.
+    door.direct("ALTER TABLE clients RENAME COLUMN remark TO harmless");
+    masked_every_way(&door, &mut client, "harmless");
+    read(&client.query("alter table clients rename column harmless to number"));
+    masked_every_way(&door, &mut client, "number");
+    masked_every_way(&door, &mut Client::login(&door, "alice", &[]).unwrap(), "number");
+}
+
+#[test]
+fn what_is_made_while_a_transaction_is_open_is_masked_in_it() {
+    for isolation in ["read committed", "repeatable read"] {
+        let door = TestDoor::new(&remarks(), REMARKS);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        read(&client.query(&format!("begin isolation level {isolation}")));
+        // From here on it reads by the snapshot that it keeps; names mean what they mean now.
+        let neighbour = "select number from orders";
+        assert!(read(&client.query(neighbour)).contains(NUMBER));
+
+        door.direct("ALTER TABLE clients ADD COLUMN note text DEFAULT 'owes Tom still'");
+        door.direct("CREATE VIEW theirs AS SELECT upper(remark) AS number FROM clients");
+        let theirs = ["select note from clients", "select number from theirs"];
+        for sql in theirs {
+            assert!(shows(&door.direct(sql)), "or this tests nothing: {sql}");
+            let answer = read(&client.query(sql));
+            assert!(
+                answer.contains("[REDACTED]") && !shows(&answer),
+                "{isolation}: {sql}: {answer}"
+            );
+        }
+        assert!(read(&client.query(neighbour)).contains(NUMBER), "{isolation}");
+
+        read(&client.query("commit"));
+
+        for (made, sql) in [
+            (
+                "create view own as select reverse(remark) as number from clients",
+                "select number from own",
+            ),
+            (
+                "alter table clients add column note2 text default 'owes Tom again'",
+                "select note2 from clients",
+            ),
+        ] {
+            read(&client.query(&format!("begin isolation level {isolation}")));
+            read(&client.query(made));
+            for sql in [sql, theirs[0], theirs[1]] {
+                let answer = read(&client.query(sql));
+                assert!(!shows(&answer), "{isolation}: {sql}: {answer}");
+            }
+            read(&client.query("commit"));
+            assert!(shows(&door.direct(sql)), "or this tests nothing: {sql}");
+            let answer = read(&client.query(sql));
+            assert!(
+                answer.contains("[REDACTED]") && !shows(&answer),
+                "{isolation}: {sql}: {answer}"
+            );
+            assert!(read(&client.query(neighbour)).contains(NUMBER), "{isolation}");
+        }
+    }
 }

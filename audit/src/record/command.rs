@@ -235,7 +235,7 @@ pub enum NotRun {
 /// What COPY moved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Copied {
-    /// Bytes of CopyData payload, as the target sent or took them.
+    /// Bytes of CopyData payload, as the client got or sent them: no hash is made of what a mask hides.
     pub bytes: u64,
     /// SHA-256 over them.
     pub sha256: Digest,

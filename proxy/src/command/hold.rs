@@ -12,9 +12,10 @@ use sallyport_audit::record::{self, Claimed, Event, RequestRef};
 use sallyport_crds::SubjectKind;
 use sallyport_crds::approval_policy::{GrantScope, OnHold};
 use sallyport_policy::decide::Hold;
+use sallyport_recorder::client::Durable;
 
 use super::asked::{binding, view};
-use super::{Decided, Kind, Recorded, Refused, Stopped, append, append_after, record};
+use super::{Decided, Kind, Recorded, Refused, Stopped, append, append_after, decided, record};
 use crate::door::{ApprovalsError, Ask, Claim, GrantSought, Held, HoldState};
 use crate::session::{Grant, Session};
 
@@ -46,7 +47,7 @@ pub(super) async fn hold<D: Desk>(
         intend(session, &mut unit, &held.request).await?;
         // One that cannot be used any more stands in nobody's way.
         if let Ok(claim) = claim(session, &question.sought, &held.request).await {
-            return granted(session, unit, &question, claim, held).await;
+            return granted(session, unit, &question, claim, held, desk).await;
         }
     }
     if let Some(reason) = desk.break_glass() {
@@ -145,16 +146,71 @@ async fn intend(session: &Session, unit: &mut Decided, request: &RequestRef) -> 
 }
 
 /// The unit runs by a grant that was given before it was asked.
-async fn granted(
+async fn granted<D: Desk>(
     session: &mut Session,
     unit: Decided,
     question: &Question,
     claim: Claim,
     held: Held,
+    desk: &mut D,
 ) -> Result<Recorded, Stopped> {
     session.lean_on(Grant::new(&claim.request, question.sought.scope, held.state));
     let events = unit.held_numbers().map(|number| claimed(number, &claim)).collect();
-    record(session, unit, events, None).await
+    let durable = append_after(session, &unit, events).await?;
+    look_again(session, unit, question, &claim.request, durable, desk).await
+}
+
+/// The last look before a unit runs by a grant: while that was claimed and recorded, others had time to give its names
+/// another meaning. What has changed does not run, though the grant is spent.
+async fn look_again<D: Desk>(
+    session: &mut Session,
+    mut unit: Decided,
+    question: &Question,
+    request: &RequestRef,
+    durable: Durable,
+    desk: &mut D,
+) -> Result<Recorded, Stopped> {
+    let fits = still_fits(session, &mut unit, question, desk, true).await?;
+    let refused = (!fits).then(|| (question.from, changed(request)));
+    Ok(Recorded::new(session, unit, refused, durable))
+}
+
+/// Whether the unit, understood once more, may run and is what was asked about. `last`: nothing but running it follows.
+async fn still_fits<D: Desk>(
+    session: &mut Session,
+    unit: &mut Decided,
+    question: &Question,
+    desk: &mut D,
+    last: bool,
+) -> Result<bool, Stopped> {
+    if question.is_about_commands() {
+        unit.circumstances = desk.circumstances(session).await.map_err(Stopped::Gone)?;
+    }
+    // The catalog comes last, just before the unit runs.
+    let fresh = match last {
+        true => desk.finally(session).await,
+        false => desk.again(session).await,
+    };
+    let fresh = fresh.map_err(Stopped::Gone)?;
+    let allowed = decided::again(session, unit, fresh);
+    let known = unit.circumstances.is_some() || !question.is_about_commands();
+    let circumstances = unit.circumstances.as_deref().unwrap_or_default();
+    let digest = binding(
+        session,
+        question.sought.scope,
+        &unit.asked(),
+        circumstances,
+        Some(&question.hold),
+    );
+    Ok(allowed && known && digest == question.sought.digest)
+}
+
+fn changed(request: &RequestRef) -> Refused {
+    Refused::new(
+        Kind::Denied,
+        "what the command means has changed while it waited: the approval is not for this",
+    )
+    .detail(format!("AccessRequest {} was approved and not used.", request.name))
 }
 
 fn claimed(command: u64, claim: &Claim) -> Event {

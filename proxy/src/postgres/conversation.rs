@@ -5,6 +5,7 @@ mod desk;
 mod exchange;
 mod idle;
 mod learn;
+mod pin;
 mod token;
 mod units;
 

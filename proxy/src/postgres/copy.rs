@@ -1,4 +1,4 @@
-//! COPY through the door: rows to the client are masked in the stream, rows from the client are counted and hashed.
+//! COPY through the door: rows to the client are masked in the stream; what reaches or leaves the client is counted and hashed.
 
 use aws_lc_rs::digest::{Context, SHA256};
 use sallyport_audit::digest::Digest;
@@ -15,7 +15,7 @@ use super::rows::View;
 /// Text: what a column of a COPY is taken for when nothing better is known.
 const TEXT: u32 = 25;
 
-/// Bytes of a COPY, counted and hashed as the target sends or takes them.
+/// Bytes of a COPY, counted and hashed as the client gets or sends them.
 pub struct Tally {
     bytes: u64,
     hash: Context,

@@ -237,6 +237,31 @@ pub fn own(state: &mut State, sql: &str, out: &mut Vec<u8>) {
     state.expected.push(Expect::Own(Answer::default()));
 }
 
+/// Has the target parse a text, and forget it: what it names stays locked until its transaction ends.
+pub fn pin(state: &mut State, text: &str, types: &[u32], out: &mut Vec<u8>) {
+    frame::put(out, b'P', |out| {
+        frame::put_cstr(out, refuse::RESERVED);
+        frame::put_cstr(out, text);
+        out.extend_from_slice(&u16::try_from(types.len()).unwrap_or(u16::MAX).to_be_bytes());
+        types.iter().for_each(|oid| out.extend_from_slice(&oid.to_be_bytes()));
+    });
+    frame::put(out, b'C', |out| {
+        out.push(b'S');
+        frame::put_cstr(out, refuse::RESERVED);
+    });
+    frame::put(out, b'H', |_| {});
+    state.pinning = true;
+    state.expected.push(Expect::Quiet(b'1'));
+    state.expected.push(Expect::Quiet(b'3'));
+}
+
+/// Appends a Sync of the door's own.
+pub fn own_sync(state: &mut State, out: &mut Vec<u8>) {
+    frame::put(out, b'S', |_| {});
+    state.answered = None;
+    state.expected.push(Expect::Own(Answer::default()));
+}
+
 /// What a client is told about a function call by the fast path, which carries no name to be judged by.
 #[must_use]
 pub fn no_fast_path() -> Said {

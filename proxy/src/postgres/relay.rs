@@ -39,8 +39,9 @@ use crate::command::{Ledger, Running};
 pub use large::{LARGE, Large, begin, go_on};
 pub use reported::Reported;
 
-/// A description that comes later than this may have waited for a lock, and so for another definition. Reading the catalog
-/// again then costs little beside it; what is answered at once pays nothing.
+/// A description that comes so long after the catalog was read may be of another definition: the target may have waited for
+/// a lock, the door for its evidence. Reading the catalog again then costs little beside it; what is answered at once pays
+/// nothing.
 const LATE: Duration = Duration::from_millis(5);
 
 /// What a session is in the middle of, apart from its sockets.
@@ -89,8 +90,12 @@ pub struct State {
     pub guarded: bool,
     /// Whether a RowDescription may name relations that no catalog holds.
     pub strangers: bool,
+    /// Whether a statement is being pinned, of which the client hears nothing.
+    pub pinning: bool,
+    /// Whether the target did not take it.
+    pub unpinned: bool,
     /// When the catalog by which the answer is masked was last known to be fresh.
-    pub sent: Instant,
+    pub fresh: Instant,
     /// What the client knows of its settings.
     pub reported: Reported,
     /// Sessions whose notifications may hold anything.
@@ -269,7 +274,9 @@ impl State {
             answered: None,
             guarded: false,
             strangers: false,
-            sent: Instant::now(),
+            pinning: false,
+            unpinned: false,
+            fresh: Instant::now(),
             reported: Reported::default(),
             senders: Senders::default(),
             pid: 0,
@@ -280,7 +287,7 @@ impl State {
     /// Whether what is about to be described may have been looked up long after the catalog was read.
     fn is_late(&mut self) -> bool {
         let names = self.view().is_some_and(|view| view.names_relations());
-        names && self.masker.acts() && self.sent.elapsed() > LATE
+        names && self.masker.acts() && self.fresh.elapsed() > LATE
     }
 
     /// Whether words about the answer that is under way, or the transaction, may hold protected values.

@@ -8,12 +8,20 @@ use sallyport_proxy::door::{Columns, NotKept};
 
 /// Whether other replicas can protect what they are told, and what they were told so far.
 #[derive(Clone, Default)]
-pub struct Replicas(Arc<Mutex<(Option<NotKept>, ByRule)>>);
+pub struct Replicas(Arc<Mutex<(Option<NotKept>, ByRule)>>, Arc<Mutex<Option<Happening>>>);
+
+/// What happens while they are told.
+type Happening = Box<dyn Fn() + Send>;
 
 impl Replicas {
     /// From now on they answer so.
     pub fn answer(&self, refusal: Option<NotKept>) {
         self.0.lock().unwrap().0 = refusal;
+    }
+
+    /// From now on this happens while they are told.
+    pub fn meanwhile(&self, happens: impl Fn() + Send + 'static) {
+        *self.1.lock().unwrap() = Some(Box::new(happens));
     }
 
     /// What they were told and took.
@@ -24,6 +32,9 @@ impl Replicas {
 
 impl Columns for Replicas {
     fn keep(&self, told: Told) -> BoxFuture<'static, Result<(), NotKept>> {
+        if let Some(happens) = &*self.1.lock().unwrap() {
+            happens();
+        }
         let mut state = self.0.lock().unwrap();
         let answer = state.0.map_or(Ok(()), Err);
         if answer.is_ok() {

@@ -27,10 +27,14 @@ pub struct Postgres {
 
 static SERVERS: Mutex<Vec<(u8, Weak<Postgres>)>> = Mutex::new(Vec::new());
 
-/// A server of the newest version that is installed, started if none of the running tests has one.
+/// A server of the version that `SALLYPORT_POSTGRES` names, else of the newest that is installed; started if none of the
+/// running tests has one.
 pub fn server() -> Arc<Postgres> {
-    let installed = [18, 17, 16, 15].into_iter().find(|major| installed(*major).exists());
-    server_of(installed.expect("install postgresql and postgresql-contrib"))
+    let named = std::env::var("SALLYPORT_POSTGRES").ok();
+    let named = named.map(|major| major.parse().expect("SALLYPORT_POSTGRES is a major version"));
+    let newest = || [18, 17, 16, 15].into_iter().find(|major| installed(*major).exists());
+    let major = named.or_else(newest);
+    server_of(major.expect("install postgresql and postgresql-contrib"))
 }
 
 /// The same of one version.

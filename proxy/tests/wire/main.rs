@@ -14,8 +14,11 @@ mod assumptions;
 mod cancels;
 #[path = "../common/mod.rs"]
 mod common;
+mod copies;
 mod endings;
 mod fake;
+mod holds;
+mod interleaved;
 mod large;
 mod logins;
 mod pipelines;

@@ -388,6 +388,11 @@ fn nobody_is_waited_for_without_end() {
     let mut halfway = tls(&door, true, true).unwrap();
     halfway.write_all(&hello[..9]).unwrap();
     halfway.flush().unwrap();
+    // It is asked for its token, and has none to give.
+    let mut mute = tls(&door, true, true).unwrap();
+    mute.write_all(&hello).unwrap();
+    mute.flush().unwrap();
+    mute.sock.set_read_timeout(Some(Duration::from_secs(90))).unwrap();
     assert_eq!(shown(&rest(&mut silent)), "");
     assert_eq!(shown(&rest(&mut slow)), "S");
     assert_eq!(shown(&rest(&mut halfway)), "");
@@ -396,6 +401,11 @@ fn nobody_is_waited_for_without_end() {
         3,
         |event| matches!(event, Event::LoginRefused(refused) if refused.detail == "TLS and startup took too long"),
     );
+    assert_eq!(rest(&mut mute), [b'R', 0, 0, 0, 8, 0, 0, 0, 3]);
+    door.recorded("one that took longer", |event| match event {
+        Event::LoginRefused(refused) => (refused.detail == "the handshake took too long").then_some(()),
+        _ => None,
+    });
 }
 
 #[test]

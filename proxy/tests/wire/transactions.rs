@@ -14,15 +14,33 @@ use super::common::wire::{Client, tags};
 /// Units, each a list of statements: one is a Query string, several are a pipeline.
 type Units = &'static [&'static [&'static str]];
 
-/// What the log says of a session that has ended, by its place: each command's first word, and how the transaction ended
-/// that its outcome names. What was refused has none.
-fn told(door: &TestDoor, session: usize) -> String {
-    let events = eventually("the session's end on record", || {
+/// The events of a session that has ended, by its place.
+fn session(door: &TestDoor, place: usize) -> Vec<Event> {
+    eventually("the session's end on record", || {
         let events = door.events();
         let mut sessions = events.split_inclusive(|event| matches!(event, Event::SessionEnd(_)));
-        let wanted = sessions.nth(session)?;
+        let wanted = sessions.nth(place)?;
         matches!(wanted.last(), Some(Event::SessionEnd(_))).then(|| wanted.to_vec())
+    })
+}
+
+/// What came of each command of a session by itself: its fate, the target's SQLSTATE, its rows.
+pub fn came(door: &TestDoor, place: usize) -> String {
+    let events = session(door, place);
+    let outcomes = events.iter().filter_map(|event| match event {
+        Event::Outcome(outcome) => {
+            let code = outcome.sqlstate.as_deref().unwrap_or("-");
+            Some(format!("{:?} {code} {}", outcome.fate, outcome.rows))
+        }
+        _ => None,
     });
+    outcomes.collect::<Vec<_>>().join(", ")
+}
+
+/// What the log says of a session that has ended, by its place: each command's first word, and how the transaction ended
+/// that its outcome names. What was refused has none.
+pub fn told(door: &TestDoor, place: usize) -> String {
+    let events = session(door, place);
     let mut transactions = BTreeMap::new();
     let mut fates = BTreeMap::new();
     for event in &events {
@@ -262,5 +280,44 @@ fn a_session_that_is_ended_makes_no_fate_up() {
         door.rules.send_replace(Rules::Shut("enough".to_owned()));
         client.end();
         assert_eq!(told(&door, 0), says);
+    }
+}
+
+#[test]
+fn a_constraint_that_is_checked_at_the_end_fails_what_was_executed() {
+    let door = TestDoor::new(&Given::open(), SCHEMA);
+    door.direct("create table d (id int primary key deferrable initially deferred)");
+    let twice = "insert into d values (1), (1)";
+    let pipeline: &[&str] = &[twice, "select 1"];
+    let cases: [(&[&[&str]], &str, &str); 4] = [
+        (
+            &[&["begin"], &[twice], &["commit"]],
+            "Executed - 0, Executed - 2, Failed 23505 0",
+            "begin rolledBack, insert rolledBack, commit rolledBack",
+        ),
+        (
+            &[&["begin; insert into d values (1), (1); commit"]],
+            "Executed - 0, Executed - 2, Failed 23505 0",
+            "begin rolledBack, insert rolledBack, commit rolledBack",
+        ),
+        // The constraint fails at Sync, when both have been answered.
+        (
+            &[pipeline],
+            "Executed - 2, Executed - 1",
+            "insert rolledBack, select rolledBack",
+        ),
+        // PostgreSQL commits before it answers the last statement of a string.
+        (&[&[twice]], "Failed 23505 0", "insert -"),
+    ];
+    for (place, (units, ended, says)) in cases.into_iter().enumerate() {
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        units.iter().for_each(|unit| run(&mut client, unit));
+        drop(client);
+        assert_eq!(
+            (came(&door, place).as_str(), told(&door, place).as_str()),
+            (ended, says),
+            "{units:?}"
+        );
+        assert_eq!(door.direct("select count(*) from d"), "0", "{units:?}");
     }
 }

@@ -30,6 +30,10 @@ pub trait Desk {
 
     /// Understands the unit once more, with fresh knowledge: what a name means may have changed while it waited.
     fn again(&mut self, session: &mut Session) -> impl Future<Output = Result<Vec<Asked>, Gone>>;
+
+    /// The same for the last time before it runs: what it names has to stay what it is until then, as far as the target can
+    /// see to that.
+    fn finally(&mut self, session: &mut Session) -> impl Future<Output = Result<Vec<Asked>, Gone>>;
 }
 
 /// Why nothing is waited for any more.

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use sallyport_audit::record::{self, Approver, Closed, Event};
 
 use super::desk::{Desk, Gone, Waiting};
-use super::{Question, claim, claimed};
-use crate::command::asked::binding;
-use crate::command::{Decided, Kind, Recorded, Refused, Stopped, append_after, decided};
+use super::{Question, changed, claim, claimed, look_again, still_fits};
+use crate::command::{Decided, Kind, Recorded, Refused, Stopped, append_after};
 use crate::door::{Held, HoldState};
 use crate::metrics;
 use crate::session::{Grant, Session, Stir};
@@ -192,18 +191,8 @@ async fn run_approved<D: Desk>(
             waited_us,
         })
     };
-    let fresh = desk.again(session).await.map_err(Stopped::Gone)?;
-    let allowed = decided::again(session, &mut unit, fresh);
-    if question.is_about_commands() {
-        unit.circumstances = desk.circumstances(session).await.map_err(Stopped::Gone)?;
-    }
-    if !allowed || !fits(session, &unit, &question) {
-        let refused = Refused::new(
-            Kind::Denied,
-            "what the command means has changed while it waited: the approval is not for this",
-        )
-        .detail(format!("AccessRequest {} was approved and not used.", request.name));
-        return refuse(session, unit, from, refused, approved).await;
+    if !still_fits(session, &mut unit, &question, desk, false).await? {
+        return refuse(session, unit, from, changed(&request), approved).await;
     }
     let claim = match claim(session, &question.sought, &request).await {
         Ok(claim) => claim,
@@ -220,15 +209,7 @@ async fn run_approved<D: Desk>(
         events.push(claimed(number, &claim));
     }
     let durable = append_after(session, &unit, events).await?;
-    Ok(Recorded::new(session, unit, None, durable))
-}
-
-/// Whether the unit, as it is understood now, is what was asked about.
-fn fits(session: &Session, unit: &Decided, question: &Question) -> bool {
-    let known = unit.circumstances.is_some() || !question.is_about_commands();
-    let circumstances = unit.circumstances.as_deref().unwrap_or_default();
-    let scope = question.sought.scope;
-    known && binding(session, scope, &unit.asked(), circumstances, Some(&question.hold)) == question.sought.digest
+    look_again(session, unit, &question, &request, durable, desk).await
 }
 
 /// Records what became of the question; nothing of the unit from `from` on runs.

@@ -97,14 +97,29 @@ impl Desk for Held<'_> {
     }
 
     async fn again(&mut self, session: &mut Session) -> Result<Vec<Asked>, Gone> {
+        self.understood(session, false).await
+    }
+
+    async fn finally(&mut self, session: &mut Session) -> Result<Vec<Asked>, Gone> {
+        self.understood(session, true).await
+    }
+}
+
+impl Held<'_> {
+    /// Understands the unit once more. `pinned`: what it names stays what it is until it runs.
+    async fn understood(&mut self, session: &mut Session, pinned: bool) -> Result<Vec<Asked>, Gone> {
         let conversation = &mut *self.conversation;
         if conversation.take_up_rules(session).is_err() {
             return Err(Gone::Revoked);
         }
-        match conversation.learn(session).await {
-            Ok(Ok(())) => {}
-            // Without a catalog nothing is understood, and what is not understood is not what was approved.
-            Ok(Err(_)) => return Ok(Vec::new()),
+        let learnt = match pinned {
+            true => conversation.learn_pinned(session, self.unit).await,
+            false => conversation.learn(session).await.map(|learnt| learnt.is_ok()),
+        };
+        match learnt {
+            Ok(true) => {}
+            // What cannot be understood, as without a catalog, is not what was approved.
+            Ok(false) => return Ok(Vec::new()),
             Err(_) => return Err(Gone::Target),
         }
         let mut plan = conversation.understand(session, self.unit);

@@ -240,7 +240,7 @@ impl Conversation {
                 self.state.known = self.own.over(&known, session, &self.database);
                 // What the freshest catalog does not hold is uncommitted, temporary, or a lie: unknown in any case.
                 self.state.strangers = true;
-                self.state.sent = Instant::now();
+                self.state.fresh = Instant::now();
                 Ok(())
             }
             Err(error) => Err(Over::saying(

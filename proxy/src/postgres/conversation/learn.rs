@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use sallyport_policy::catalog::{Catalog as _, Code, Oid, Relation, Snapshot};
 use sallyport_policy::mask::ProtectedColumns;
@@ -53,6 +54,7 @@ impl Conversation {
                 self.ask_own(session).await?;
             }
         }
+        let asked = Instant::now();
         match self
             .catalogs
             .fresh(&mut self.near, &self.dialled, &self.database, session)
@@ -60,6 +62,7 @@ impl Conversation {
         {
             Ok(known) => {
                 self.state.known = self.own.over(&known, session, &self.database);
+                self.state.fresh = asked;
                 Ok(Ok(()))
             }
             Err(error) => Ok(Err(error)),

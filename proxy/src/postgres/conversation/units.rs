@@ -188,6 +188,8 @@ impl Conversation {
     /// Learns, understands, decides, records, forwards.
     async fn judged(&mut self, session: &mut Session, unit: Unit, needs: Needs) -> Result<(), Over> {
         if !needs.catalog {
+            // What it goes on with has been looked up before, and nothing is now.
+            self.state.fresh = Instant::now();
             return self.judged_by_known(session, unit).await;
         }
         match self.judged_ahead(session, &unit, needs).await {
@@ -252,7 +254,7 @@ impl Conversation {
         }
         // Whoever has to wait for a second person is asked about by what is fresh.
         let assumed = assumed.filter(|_| decided.may_all_run());
-        let shared = &*session;
+        let (shared, asked) = (&*session, Instant::now());
         let fresh = async {
             match &assumed {
                 Some(_) => true,
@@ -272,6 +274,7 @@ impl Conversation {
             Err(Settled::Run(_)) => return Ahead::Not,
         }
         if fresh {
+            self.state.fresh = asked;
             let position = assumed.map(|assumed| assumed.position);
             return Ahead::Judged(Box::new(plan), Box::new(decided), position);
         }
@@ -397,9 +400,9 @@ impl Conversation {
 
     /// `position`: where the target's log has to stand for the unit to run.
     fn forward(&mut self, unit: Unit, plan: Plan, recorded: Option<Recorded>, position: Option<String>) {
-        self.state.sent = Instant::now();
         let out = &mut self.target.out;
         if let Some(position) = &position {
+            self.state.fresh = Instant::now();
             precondition::put(&mut self.state, position, out);
         }
         match &unit {

@@ -1,6 +1,7 @@
 //! Rows, and COPY in both directions.
 
-use sallyport_policy::mask::RowOutcome;
+use sallyport_policy::mask::copy::{CopyError, CopyMasker};
+use sallyport_policy::mask::{Counts, RowOutcome};
 
 use super::describe::as_it_holds;
 use super::{Broken, State};
@@ -82,18 +83,8 @@ pub(super) fn copy_out(
             out.extend_from_slice(bytes);
         }
         (b'd', Some(_)) => copy_data(state, body.rest(), out)?,
-        (b'c', Some(copy)) => {
-            let start = out.len();
-            let mut failed = None;
-            frame::put(out, b'd', |out| {
-                failed = copy.masker.finish(out, &mut state.counts).err()
-            });
-            if out.len() == start + HEADER {
-                out.truncate(start);
-            }
-            if let Some(error) = failed {
-                return Err(error.into());
-            }
+        (b'c', Some(_)) => {
+            put_copied(state, out, |masker, out, counts| masker.finish(out, counts))?;
             let copied = state.copy_out.take().map(|copy| copy.tally.copied());
             state.with_running(|running, _| running.copied = copied);
             out.extend_from_slice(bytes);
@@ -105,20 +96,26 @@ pub(super) fn copy_out(
 
 /// The content of one CopyData, or a part of it: where messages end means nothing in a COPY.
 pub(super) fn copy_data(state: &mut State, data: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    put_copied(state, out, |masker, out, counts| masker.push(data, out, counts))
+}
+
+/// Passes on what the mask makes of a COPY. Counted and hashed is what the client gets: a hash of what it may not see would
+/// tell a value to whoever tries them all.
+fn put_copied(
+    state: &mut State,
+    out: &mut Vec<u8>,
+    make: impl FnOnce(&mut CopyMasker, &mut Vec<u8>, &mut Counts) -> Result<(), CopyError>,
+) -> Result<(), Broken> {
     let copy = state.copy_out.as_mut().ok_or(Broken::Unasked(b'd'))?;
-    copy.tally.add(data);
-    let mut failed = None;
+    let mut made = Ok(());
     let start = out.len();
-    frame::put(out, b'd', |out| {
-        failed = copy.masker.push(data, out, &mut state.counts).err();
-    });
+    frame::put(out, b'd', |out| made = make(&mut copy.masker, out, &mut state.counts));
     // A row that is not complete yet is held back whole.
     if out.len() == start + HEADER {
         out.truncate(start);
     }
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
+    made?;
+    copy.tally.add(out.get(start + HEADER..).unwrap_or_default());
     let sent = (out.len() - start) as u64;
     state.with_running(|running, _| running.bytes += sent);
     Ok(())

@@ -1,0 +1,232 @@
+//! What outputs do not show: conditions, code behind names, and what names hide.
+
+use super::*;
+use crate::catalog::Code;
+
+#[test]
+fn oracles_are_seen_apart_from_outputs() {
+    let cases = [
+        (
+            "select count(*) from customers where ssn like '536-90-4%' and id=1",
+            "s",
+        ),
+        (
+            "select g.v from generate_series(1,9) g(v) join customers on ssn_num=g.v",
+            "n",
+        ),
+        ("select name from customers order by ssn", "s"),
+        ("select ssn from customers order by 1", "s"),
+        ("select ssn as x from customers order by x", "s"),
+        (
+            "select count(*) from customers group by ssn having max(ssn_num) > 1",
+            "sn",
+        ),
+        (
+            "select id from customers limit (select count(*) from customers where ssn = '1')",
+            "s",
+        ),
+        ("delete from notes using customers c where c.ssn = note", "s"),
+        ("select 1 from acct join customers using (ssn)", "s"),
+        ("select exists (select from customers where ssn = '1')", "s"),
+        ("select ssn from customers", ""),
+        ("select upper(ssn) from customers", ""),
+        ("select id from v_cust where tax_ref = '1'", "s"),
+        ("select distinct on (ssn) name from customers", "s"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(letters(&trace(sql).elsewhere), expected, "{sql}");
+    }
+}
+
+#[test]
+fn touched_columns_and_relations_are_closed_over_views() {
+    let found = trace("select 1 from v_deep where y is null");
+    assert_eq!(letters(&found.touched), "s");
+    assert!(
+        [10, 20, 21].iter().all(|oid| found.relations.contains(oid)),
+        "{:?}",
+        found.relations
+    );
+    let found = trace("alter table customers add check (ssn <> '')");
+    assert_eq!(letters(&found.touched), "sn");
+    assert!(found.written.contains(&10));
+    let found = trace("select payload from events");
+    assert!(found.relations.contains(&31));
+    assert!(found.outputs.unwrap()[0].flow.columns().contains(&ColumnId {
+        relation: 31,
+        column: 2
+    }));
+    let found = trace("select payload from only events");
+    assert!(!found.relations.contains(&31));
+    assert_eq!(trace("select leak() from nosuch").opaque, ["function leak"]);
+    assert_eq!(trace("select leak() from nosuch").unresolved, ["nosuch"]);
+    assert_eq!(
+        trace("select a from v_leak").opaque,
+        ["code of view public.v_leak: function public.leak"]
+    );
+    assert_eq!(
+        trace("select a, leak() from v_leak").opaque,
+        ["code of view public.v_leak: function public.leak", "function leak"]
+    );
+    assert_eq!(
+        trace("insert into audited values (1)").opaque,
+        ["triggers of public.audited"]
+    );
+}
+
+#[test]
+fn code_of_users_runs_behind_names_of_postgresqls_own() {
+    let mut typed = table(60, "orders", &["id", "total"]);
+    typed.columns[1].type_oid = 900;
+    let mut policed = table(61, "rows", &["id"]);
+    policed.guarded_by_code = true;
+    let mut part = table(62, "measured_1", &["id"]);
+    part.parents = vec![63];
+    part.active = true;
+    let written = view(64, "v_audited", &["id"], "SELECT id FROM public.audited;");
+    let mut catalog = schema().with(vec![typed, policed, part, table(63, "measured", &["id"]), written]);
+    let trace = |catalog: &Snapshot, sql: &str| {
+        let script = parse(sql).unwrap();
+        lineage(&script.statements[0], catalog, &path()).opaque
+    };
+    for (sql, opaque) in [
+        ("select id from rows", "policies of public.rows"),
+        ("insert into measured values (1)", "triggers of public.measured"),
+        ("update v_audited set id = 1", "triggers of public.v_audited"),
+    ] {
+        assert_eq!(trace(&catalog, sql), [opaque], "{sql}");
+    }
+    let behind = [
+        ("select reverse(name) from customers", "function reverse"),
+        ("select c.reverse from customers c", "function reverse"),
+        ("select * from reverse('a')", "function reverse"),
+        ("select uuidv7()", "function uuidv7"),
+        ("select pg_stat_get_all(id) from customers", "function pg_stat_get_all"),
+        ("select pg_advisory_purge(1)", "function pg_advisory_purge"),
+        ("select id + 1 from customers", "operator +"),
+        ("select 1 from customers where id in (1)", "operator ="),
+        ("select 1 from customers where id = any (select 1)", "operator ="),
+        ("select 1 from customers join customers b using (id)", "operator ="),
+        ("select case id when 1 then 2 end from customers", "operator ="),
+        ("select 1 from customers where id between 1 and 2", "operator BETWEEN"),
+        ("select 1::money2", "type money2"),
+        ("select id from orders", "types of public.orders"),
+    ];
+    for (sql, _) in behind {
+        assert!(
+            trace(&schema(), sql)
+                .iter()
+                .all(|what| what == "function reverse" || what.starts_with("system function ")),
+            "{sql}"
+        );
+    }
+    catalog = catalog.with_code(Code {
+        functions: ["reverse", "uuidv7", "pg_stat_get_all", "pg_advisory_purge"]
+            .map(str::to_owned)
+            .into(),
+        operators: ["+".to_owned(), "=".to_owned()].into(),
+        types: [(900, "money2".to_owned())].into(),
+    });
+    for (sql, opaque) in behind {
+        assert_eq!(trace(&catalog, sql), [opaque], "{sql}");
+    }
+    let named = "select pg_catalog.reverse(name), id operator(pg_catalog.+) 1, id - 1 from customers";
+    assert!(trace(&catalog, named).is_empty());
+    assert!(
+        trace(&catalog, "select y from v_deep").is_empty(),
+        "views name theirs with a schema"
+    );
+}
+
+#[test]
+fn rules_toast_and_clusters_may_tell_of_anything() {
+    let mut ruled = table(65, "ruled", &["id"]);
+    (ruled.active, ruled.ruled) = (true, true);
+    let catalog = schema().with(vec![ruled]);
+    let script = parse("insert into ruled values (1)").unwrap();
+    let found = lineage(&script.statements[0], &catalog, &path());
+    assert_eq!(found.opaque, ["rules of public.ruled"]);
+    let toast = trace("select chunk_seq from pg_toast.pg_toast_16384 where chunk_data is not null");
+    assert!(
+        toast.any && toast.opaque == ["TOAST relation pg_toast_16384"],
+        "{toast:?}"
+    );
+    assert!(trace("cluster").any);
+    assert!(!trace("cluster customers using customers_pkey").any);
+}
+
+#[test]
+fn temporary_tables_shadow_others() {
+    let mut own = table(99, "customers", &["id", "ssn"]);
+    own.schema = "pg_temp_3".into();
+    let catalog = schema().with(vec![own]);
+    let path = SearchPath::from_setting("public", "app", Some("pg_temp_3")).unwrap();
+    let script = parse("select ssn from customers; select ssn from public.customers").unwrap();
+    let flows: Vec<String> = script
+        .statements
+        .iter()
+        .map(|one| show(&lineage(one, &catalog, &path).flow(0, 1)))
+        .collect();
+    assert_eq!(flows, ["-", "=s"]);
+}
+
+#[test]
+fn what_hides_a_name_does_not_hide_what_it_means() {
+    check(&[
+        // Columns of a function that are not known do not stand for those outside.
+        (
+            "select (select reverse(ssn) from pg_get_keywords() limit 1) from customers",
+            "~s",
+        ),
+        // A view has no system columns.
+        (
+            "select (select reverse(xmin) from v_cust limit 1) from (select ssn as xmin from customers) q",
+            "~s",
+        ),
+        // Names that are not known for certain may be the one, or one outside.
+        (
+            "select (select reverse(xmlforest::text) from (select xmlforest(ssn) from customers) q limit 1) from (select 1 as xmlforest) z",
+            "~s",
+        ),
+        (
+            "select reverse(text) from (select (case when true then ssn end)::text from customers) q",
+            "~s",
+        ),
+        (
+            "select reverse(value) from jsonb_array_elements_text((select jsonb_agg(ssn) from customers))",
+            "~s",
+        ),
+        (
+            "select reverse(value) from jsonb_array_elements_text((select jsonb_agg(ssn) from customers)) e",
+            "~s",
+        ),
+        (
+            "select reverse(ssn) from unnest((select array_agg(c) from customers c)) u",
+            "~sn",
+        ),
+        (
+            "select reverse(ssn) from cast((select c from customers c limit 1) as customers) u",
+            "~sn",
+        ),
+        // An alias list counts from the first column of the function.
+        (
+            "select reverse(h) from (pg_get_keywords() k cross join customers) as j(a, b, c, d, e, f, g, h)",
+            "~sn",
+        ),
+        (
+            "select b from rows from (unnest((select array_agg(c) from customers c)), generate_series(1, 2)) as t(a, b)",
+            "~sn",
+        ),
+        (
+            "select current_date, x from (select current_date as x, ssn from customers) q",
+            "- -",
+        ),
+        ("select \"?column?\" from (select ssn || 'a' from customers) q", "~s"),
+    ]);
+    let found = trace("select 1 from customers where exists (select from pg_get_keywords() where ssn like '5%')");
+    assert_eq!(letters(&found.elsewhere), "s");
+    let found = trace("select id from customers natural join jsonb_populate_recordset(null::acct, '[]') p");
+    assert_eq!(letters(&found.elsewhere), "sn");
+    assert_eq!(trace("select nosuch from customers").lost, ["nosuch"]);
+    assert!(trace("select word from pg_get_keywords()").lost.is_empty());
+}

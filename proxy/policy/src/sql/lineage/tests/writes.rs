@@ -1,0 +1,157 @@
+//! What is written, and what that gives back.
+
+use super::*;
+
+#[test]
+fn returning_gives_back_the_table_and_what_was_written() {
+    check(&[
+        ("update customers set name=name where id=1 returning ssn as x", "=s"),
+        ("delete from customers returning *", "- - =s - =n - - - -"),
+        (
+            "delete from orders using customers c where c.id = orders.id returning c.ssn, total",
+            "=s -",
+        ),
+        (
+            "insert into notes select id, ssn from customers returning note, id",
+            "~s -",
+        ),
+        ("insert into notes (note) values ('x') returning note", "-"),
+        (
+            "insert into notes (note) values ((select ssn from customers limit 1)) returning *",
+            "- ~s",
+        ),
+        (
+            "update notes set note = c.ssn from customers c returning notes.note, c.name",
+            "~s -",
+        ),
+        (
+            "update notes set (id, note) = (select id, ssn from customers limit 1) returning note",
+            "~s",
+        ),
+        (
+            "insert into customers (id) values (1) on conflict (id) do update set name = excluded.ssn returning name",
+            "~s",
+        ),
+        ("insert into audited (id) values (1) returning note", "-?"),
+        (
+            "merge into notes n using customers c on c.id = n.id when matched then update set note = c.ssn returning n.note, c.ssn",
+            "~s =s",
+        ),
+        (
+            "merge into notes n using customers c on c.id = n.id when not matched then insert (id, note) values (c.id, c.ssn) returning *",
+            "- - =s - =n - - - - - ~s",
+        ),
+        ("update customers set name = 'x' returning old.ssn, new.name", "=s -"),
+        ("update customers set name = 'x' returning with (old as o) o.ssn", "=s"),
+        ("insert into notes values (1, 'x')", ""),
+        ("create table t as select ssn from customers", ""),
+        ("select ssn into t from customers", ""),
+    ]);
+}
+
+#[test]
+fn assignments_and_copies_are_followed() {
+    let assigned = |sql: &str| {
+        let found = trace(sql);
+        let each = found
+            .assigned
+            .iter()
+            .map(|(id, flow)| format!("{}.{}{}", id.relation, id.column, show(flow)));
+        each.collect::<Vec<_>>().join(" ")
+    };
+    let cases = [
+        ("update customers set ssn = '1', name = 'x'", "10.2- 10.3-"),
+        ("update notes set note = (select ssn from customers limit 1)", "13.2~s"),
+        ("insert into notes select id, ssn from customers", "13.1- 13.2~s"),
+        (
+            "insert into customers (id) values (1) on conflict (id) do update set ssn = excluded.name",
+            "10.1- 10.3-",
+        ),
+        (
+            "merge into notes n using customers c on true when matched then update set note = c.ssn when not matched then insert values (1, c.name)",
+            "13.1- 13.2~s",
+        ),
+        ("copy notes (note) from stdin", "13.2-"),
+        (
+            "with w as (update notes set note = c.ssn from customers c returning 1) select 1",
+            "13.2~s",
+        ),
+        ("select 1", ""),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(assigned(sql), expected, "{sql}");
+    }
+    let spilled = |sql: &str| {
+        let found = trace(sql);
+        let each = found
+            .spilled
+            .iter()
+            .map(|one| format!("{}{}", one.name, show(&one.flow)));
+        each.collect::<Vec<_>>().join(" ")
+    };
+    for (sql, expected) in [
+        ("insert into nosuch select ssn from customers", "nosuch~s"),
+        (
+            "insert into s9.nosuch (a, b) select id, md5(ssn) from customers",
+            "nosuch- nosuch~s",
+        ),
+        ("update nosuch set a = c.ssn from customers c", "nosuch~s"),
+        ("insert into nosuch values (1, 'x')", ""),
+    ] {
+        assert_eq!(spilled(sql), expected, "{sql}");
+    }
+    let empty = |sql: &str| {
+        let created = trace(sql).created?;
+        assert!(!created.filled, "{sql}");
+        Some(
+            created
+                .columns?
+                .iter()
+                .map(|column| column.name.clone())
+                .collect::<Vec<_>>()
+                .join(" "),
+        )
+    };
+    for (sql, expected) in [
+        (
+            "create table t (a text, b int generated always as identity, primary key (b))",
+            Some("a b"),
+        ),
+        ("create temp table t (c int references customers)", Some("c")),
+        ("create table t (like customers)", None),
+        (
+            "create table t (a text, b text generated always as (md5(a)) stored)",
+            None,
+        ),
+        ("create table t () inherits (customers)", None),
+        ("create table if not exists t (a text)", None),
+    ] {
+        assert_eq!(empty(sql).as_deref(), expected, "{sql}");
+    }
+    for sql in [
+        "create table t (a) as select ssn from customers",
+        "select ssn as a into t from customers",
+    ] {
+        let created = trace(sql).created.unwrap();
+        let columns = created.columns.unwrap();
+        assert_eq!(
+            (
+                created.name.as_str(),
+                columns[0].name.as_str(),
+                show(&columns[0].flow).as_str()
+            ),
+            ("t", "a", "=s")
+        );
+    }
+    assert_eq!(
+        show(
+            &trace("create view v as select upper(ssn) from customers")
+                .created
+                .unwrap()
+                .columns
+                .unwrap()[0]
+                .flow
+        ),
+        "~s"
+    );
+}

@@ -1,0 +1,127 @@
+//! An agent's token beside the token of the person that it acts for.
+
+use sallyport_audit::record::Refusal;
+
+use super::*;
+
+#[tokio::test]
+async fn two_tokens_prove_two_identities_and_not_consent() {
+    let key = SigningKey::new("k1");
+    let provider = Provider::start(&[&key]).await;
+    let rule = json!([{
+        "agent": { "kind": "User", "name": "oidc:bot" }, "actsFor": [{ "kind": "Group", "name": "oidc:engineers" }],
+    }]);
+    let listed = Settings {
+        agents: serde_json::from_value(rule).unwrap(),
+        ..settings(&provider)
+    };
+    let alice = |changes| key.sign(&with(&provider.claims(), changes));
+    let bot = |changes| {
+        let own = json!({ "sub": "bot-1", "preferred_username": "bot", "groups": ["tools"] });
+        key.sign(&with(&with(&provider.claims(), own), changes))
+    };
+    let plain = || json!({});
+    let pair = |person: String, agent: String| format!("{person},{agent}");
+    let other = |name: &str| json!({ "sub": name, "preferred_username": name });
+    let (open, strict) = (door(listed, eager()), door(settings(&provider), eager()));
+    let may = |name: &str| json!({ "may_act": { "sub": name } });
+    let act = |name: &str| json!({ "act": { "sub": name } });
+
+    for (what, door, token) in [
+        ("the connection lists it", &open, pair(alice(plain()), bot(plain()))),
+        ("the token permits it", &strict, pair(alice(may("bot-1")), bot(plain()))),
+        (
+            "the token says that it acts",
+            &strict,
+            pair(alice(act("bot-1")), bot(plain())),
+        ),
+    ] {
+        let identity = login(door, &token)
+            .await
+            .unwrap_or_else(|refused| panic!("{what}: {refused:?}"));
+        assert_eq!(identity.person.username, "oidc:alice", "{what}");
+        let agents: Vec<_> = identity.agents.iter().map(|agent| agent.subject.as_str()).collect();
+        assert_eq!(agents, ["bot-1"], "{what}");
+    }
+    let foreign = json!({ "aud": "somebody-else" });
+    let elsewhere = json!({ "may_act": { "sub": "bot-1", "iss": "https://other" } });
+    for (what, door, token, reason) in [
+        (
+            "nobody says so",
+            &strict,
+            pair(alice(plain()), bot(plain())),
+            Refusal::NotAdmitted,
+        ),
+        (
+            "another may",
+            &strict,
+            pair(alice(may("bot-2")), bot(plain())),
+            Refusal::NotAdmitted,
+        ),
+        (
+            "another issuer's may",
+            &strict,
+            pair(alice(elsewhere), bot(plain())),
+            Refusal::NotAdmitted,
+        ),
+        (
+            "another acts",
+            &open,
+            pair(alice(act("bot-2")), bot(plain())),
+            Refusal::NotAdmitted,
+        ),
+        (
+            "an agent that is not listed",
+            &open,
+            pair(alice(plain()), bot(other("bot-9"))),
+            Refusal::NotAdmitted,
+        ),
+        (
+            "for somebody it may not act for",
+            &open,
+            pair(alice(json!({ "groups": [] })), bot(plain())),
+            Refusal::NotAdmitted,
+        ),
+        (
+            "the person as their own agent",
+            &open,
+            pair(alice(plain()), alice(plain())),
+            Refusal::BadToken,
+        ),
+        (
+            "an agent that is led by another",
+            &open,
+            pair(alice(plain()), bot(act("x"))),
+            Refusal::BadToken,
+        ),
+        (
+            "an agent's token for elsewhere",
+            &open,
+            pair(alice(plain()), bot(foreign.clone())),
+            Refusal::BadToken,
+        ),
+        (
+            "a person's token for elsewhere",
+            &open,
+            pair(alice(foreign), bot(plain())),
+            Refusal::BadToken,
+        ),
+        (
+            "three",
+            &open,
+            pair(pair(alice(plain()), bot(plain())), bot(plain())),
+            Refusal::BadToken,
+        ),
+        ("half", &open, pair(alice(plain()), String::new()), Refusal::BadToken),
+    ] {
+        let refused = login(door, &token).await.unwrap_err();
+        assert_eq!(refused.reason, reason, "{what}: {refused:?}");
+        if reason == Refusal::NotAdmitted {
+            assert_eq!(
+                refused.person.unwrap().username,
+                "oidc:alice",
+                "{what}: on record is whose token it was"
+            );
+        }
+    }
+}

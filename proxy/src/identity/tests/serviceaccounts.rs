@@ -1,0 +1,158 @@
+//! Tokens of ServiceAccounts, which the API server judges.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use sallyport_audit::record::Refusal;
+
+use super::*;
+
+struct ApiServer {
+    answer: Review,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Reviewer for ApiServer {
+    fn review(&self, _: String, audience: String) -> BoxFuture<'static, Review> {
+        assert_eq!(audience, "sallyport://doors/bank");
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        futures::future::ready(self.answer.clone()).boxed()
+    }
+}
+
+struct SilentServer;
+
+impl Reviewer for SilentServer {
+    fn review(&self, _: String, _: String) -> BoxFuture<'static, Review> {
+        futures::future::pending().boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_says_nothing_keeps_nobody_waiting_behind_those_who_left() {
+    let key = SigningKey::new("sa");
+    let now = jiff::Timestamp::now().as_second();
+    let claims = json!({
+        "iss": "https://kubernetes.default.svc", "sub": "system:serviceaccount:apps:batch", "aud": ["sallyport://doors/bank"],
+        "exp": now + 600, "iat": now - 5, "jti": "sa-1",
+    });
+    let door = Identities::new(Handle::current(), Some(Arc::new(SilentServer)), eager());
+    door.apply(Settings {
+        service_accounts: Some("sallyport://doors/bank".to_owned()),
+        api_audiences: vec!["https://kubernetes.default.svc".to_owned()],
+        max_token_age: HOUR,
+        ..Settings::default()
+    });
+    let token = key.sign(&claims);
+    for _ in 0..3 {
+        let many = futures::future::join_all((0..16).map(|_| login(&door, &token))).await;
+        for refused in many {
+            let detail = refused.unwrap_err().detail;
+            assert_ne!(detail, Refused::Busy.to_string());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn service_accounts_are_the_api_servers_to_judge() {
+    let key = SigningKey::new("sa");
+    let now = jiff::Timestamp::now().as_second();
+    let claims = json!({
+        "iss": "https://kubernetes.default.svc", "sub": "system:serviceaccount:apps:batch", "aud": ["sallyport://doors/bank"],
+        "exp": now + 600, "iat": now - 5, "jti": "sa-1",
+    });
+    let reviewed = Reviewed {
+        username: "system:serviceaccount:apps:batch".to_owned(),
+        uid: "uid-1".to_owned(),
+        groups: vec!["system:serviceaccounts".to_owned()],
+        audiences: vec!["sallyport://doors/bank".to_owned()],
+    };
+    let asked = Arc::new(AtomicUsize::new(0));
+    let door = |answer: Review| {
+        let reviewer: Arc<dyn Reviewer> = Arc::new(ApiServer {
+            answer,
+            asked: Arc::clone(&asked),
+        });
+        let door = Identities::new(Handle::current(), Some(reviewer), eager());
+        let settings = Settings {
+            service_accounts: Some("sallyport://doors/bank".to_owned()),
+            api_audiences: vec!["https://kubernetes.default.svc".to_owned()],
+            max_token_age: HOUR,
+            ..Settings::default()
+        };
+        door.apply(settings);
+        door
+    };
+    let genuine = door(Review::Genuine(reviewed.clone()));
+    let identity = login(&genuine, &key.sign(&claims)).await.unwrap();
+    assert_eq!(identity.person.username, "system:serviceaccount:apps:batch");
+    assert_eq!(identity.person.subject, "uid-1", "an account made again is another");
+
+    let both = with(
+        &claims,
+        json!({ "aud": ["sallyport://doors/bank", "https://kubernetes.default.svc"] }),
+    );
+    assert_eq!(
+        login(&genuine, &key.sign(&both)).await.unwrap_err().detail,
+        Refused::ApiAudience.to_string()
+    );
+
+    let before = asked.load(Ordering::SeqCst);
+    for strange in [
+        json!({ "aud": "sallyport://doors/other" }),
+        json!({ "sub": "alice" }),
+        json!({ "aud": null }),
+    ] {
+        assert_eq!(
+            login(&genuine, &key.sign(&with(&claims, strange)))
+                .await
+                .unwrap_err()
+                .detail,
+            Refused::UnknownIssuer.to_string()
+        );
+    }
+    assert_eq!(
+        asked.load(Ordering::SeqCst),
+        before,
+        "the API server is not troubled with what cannot be for us"
+    );
+
+    let answers = [
+        (Review::Refused, Refusal::BadToken),
+        (Review::Unavailable, Refusal::IssuerUnavailable),
+        (
+            Review::Genuine(Reviewed {
+                audiences: vec![],
+                ..reviewed.clone()
+            }),
+            Refusal::BadToken,
+        ),
+        (
+            Review::Genuine(Reviewed {
+                username: "bob".to_owned(),
+                ..reviewed.clone()
+            }),
+            Refusal::BadToken,
+        ),
+        (
+            Review::Genuine(Reviewed {
+                uid: String::new(),
+                ..reviewed
+            }),
+            Refusal::BadToken,
+        ),
+    ];
+    for (answer, reason) in answers {
+        assert_eq!(
+            login(&door(answer.clone()), &key.sign(&claims))
+                .await
+                .unwrap_err()
+                .reason,
+            reason,
+            "{answer:?}"
+        );
+    }
+}

@@ -1,0 +1,184 @@
+//! Holds in the middle of something: of a unit of which a part has run, and of an open transaction.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use sallyport_audit::record::{Event, RequestRef, TransactionFate};
+use sallyport_proxy::door::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, Identity};
+use serde_json::json;
+
+use super::SCHEMA;
+use super::common::approvals::People;
+use super::common::door::{Given, TestDoor};
+use super::common::eventually;
+use super::common::psql::finish;
+use super::common::wire::{Client, tags};
+use sallyport_proxy::postgres::frame::put_cstr;
+
+/// Deleting needs bob, who is waited for ten minutes, and one second in a transaction.
+fn held_deletes() -> Given {
+    let approval = json!({
+        "approvers": [{"kind": "Group", "name": "oidc:dba"}],
+        "holdFor": "10m", "expiresAfter": "1h", "maxHoldInTransaction": "1s",
+    });
+    Given::open().policy(json!([
+        {"name": "asked", "match": {"cel": "'delete' in command.verbs"}, "action": "RequireApproval",
+         "message": "this needs bob", "approval": approval},
+        {"name": "rest", "match": {"any": true}, "action": "Allow"},
+    ]))
+}
+
+#[test]
+fn a_hold_that_is_found_after_a_part_of_its_unit_has_run_is_refused() {
+    let door = TestDoor::new(&held_deletes(), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client
+        .parse("", "insert into u values (1, 'x')")
+        .bind("", "", &[], 0)
+        .execute("", 0);
+    // As many messages as are judged together at most: what follows continues the unit.
+    for _ in 3..8_192 {
+        client.put(b'C', |out| {
+            out.push(b'S');
+            put_cstr(out, "nothing of this name");
+        });
+    }
+    client.send();
+    let begun = tags(&client.some(8_192));
+    assert_eq!(begun.trim_end_matches('3'), "12C", "a part of it has run");
+    client
+        .parse("", "delete from t")
+        .bind("", "", &[], 0)
+        .execute("", 0)
+        .sync();
+    let got = client.ready();
+    assert_eq!(tags(&got), "1EZ");
+    assert_eq!(got[1].field('C').as_deref(), Some("42501"));
+    let words = got[1].field('M').unwrap();
+    assert!(words.contains("a part of the same unit has run already"), "{words}");
+    assert_eq!(door.people.count(), 0, "nobody is asked");
+    assert_eq!(
+        door.direct("select count(*) from u"),
+        "0",
+        "what has run is undone with it"
+    );
+    assert_eq!(door.direct("select count(*) from t"), "20");
+
+    // On its own it is a question.
+    client.put(b'Q', |out| put_cstr(out, "delete from t")).send();
+    let (request, _) = door.people.asked(1);
+    door.people.approve(&request);
+    assert!(tags(&client.ready()).ends_with("CZ"));
+}
+
+#[test]
+fn a_hold_in_a_transaction_ends_before_its_locks_stop_others_for_long() {
+    let door = TestDoor::new(&held_deletes(), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client.query("begin");
+    assert_eq!(tags(&client.query("insert into u values (1, 'x')")), "CZ");
+    let got = client.query("delete from t");
+    let notice = got[0].field('M').unwrap();
+    assert!(got[0].tag == 'N' && notice.ends_with(": 1 s left"), "{notice}");
+    let refused = &got[got.len() - 2];
+    assert_eq!(refused.field('C').as_deref(), Some("42501"));
+    assert_eq!(refused.field('M').as_deref(), Some("nobody approved it in time"));
+    assert_eq!(got.last().unwrap().body, b"E", "the transaction has failed");
+    let withdrawn = eventually("the withdrawal", || door.people.request("request-1").withdrawn);
+    assert_eq!(withdrawn, "nobody answered in time");
+    door.direct("begin; lock table u in access exclusive mode nowait; commit");
+    assert_eq!(client.query("commit")[0].text(), "ROLLBACK\0");
+    assert_eq!(door.direct("select count(*) from u"), "0");
+    door.recorded("the question's end", |event| match event {
+        Event::Expired(closed) if closed.request.name == "request-1" => Some(()),
+        _ => None,
+    });
+    let fate = door.recorded("the transaction's end", |event| match event {
+        Event::TransactionEnd(end) => Some(end.fate),
+        _ => None,
+    });
+    assert_eq!(fate, TransactionFate::RolledBack);
+
+    // Outside of one it stops nobody, and waits as long as it may.
+    client.put(b'Q', |out| put_cstr(out, "delete from t")).send();
+    let notice = client.read().field('M').unwrap();
+    assert!(notice.ends_with(": 10 min left"), "{notice}");
+    door.people.approve("request-2");
+    assert_eq!(tags(&client.ready()), "CZ");
+}
+
+/// People behind an API server that is slow to take a claim: something happens meanwhile.
+struct Meanwhile {
+    people: People,
+    happens: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Approvals for Meanwhile {
+    fn find(&self, identity: &Identity, sought: &GrantSought) -> Vec<Held> {
+        self.people.find(identity, sought)
+    }
+
+    fn glass(&self, identity: &Identity) -> Glass {
+        self.people.glass(identity)
+    }
+
+    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Held, ApprovalsError>> {
+        self.people.ask(ask)
+    }
+
+    fn claim<'a>(
+        &'a self,
+        identity: &'a Identity,
+        sought: &'a GrantSought,
+        request: &'a RequestRef,
+    ) -> BoxFuture<'a, Result<Claim, ApprovalsError>> {
+        (self.happens)();
+        self.people.claim(identity, sought, request)
+    }
+
+    fn withdraw(&self, request: &RequestRef, reason: &str) {
+        self.people.withdraw(request, reason);
+    }
+}
+
+#[test]
+fn what_changes_while_a_grant_is_claimed_is_not_what_was_approved() {
+    let changes = [
+        "CREATE OR REPLACE VIEW payable AS SELECT id FROM t",
+        "CREATE OR REPLACE FUNCTION due(int) RETURNS bool LANGUAGE sql AS 'select true'",
+    ];
+    let schema = format!(
+        "{SCHEMA} CREATE VIEW payable AS SELECT id FROM t WHERE id = 1;
+         CREATE FUNCTION due(int) RETURNS bool LANGUAGE sql AS 'select $1 = 1';"
+    );
+    let sql = "delete from t where id in (select id from payable where due(id))";
+    let server = super::common::postgres::server();
+    for change in changes {
+        for waits in [true, false] {
+            let database = server.database(&schema);
+            let (target, name) = (Arc::clone(&server), database.clone());
+            let happens = Box::new(move || {
+                target.sql(&name, change);
+            });
+            let door = TestDoor::asking(&held_deletes(), Arc::clone(&server), database, |people| {
+                let people = people.clone();
+                Arc::new(Meanwhile { people, happens })
+            });
+            let printed = if waits {
+                let held = door.psql_start("alice", &[sql]);
+                let (request, _) = door.people.asked(1);
+                door.people.approve(&request);
+                finish(held)
+            } else {
+                let program = format!("{} options='-c sallyport.on_hold=refuse'", door.conninfo("alice"));
+                let refused = door.psql_with(&program, &[sql]);
+                assert!(refused.err.contains("request-1"), "{refused:?}");
+                door.people.approve("request-1");
+                door.psql_with(&program, &[sql])
+            };
+            let words = "what the command means has changed while it waited";
+            assert!(printed.err.contains(words), "{change}, {waits}: {printed:?}");
+            assert_eq!(door.direct("select count(*) from t"), "20", "{change}, {waits}");
+        }
+    }
+}
