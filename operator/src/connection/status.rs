@@ -179,7 +179,7 @@ fn advisory(found: &Found, context: &Context) -> Option<Finding> {
         .collect();
     let clear = found.spec.as_ref().ok().and_then(in_clear);
     said.extend(clear.map(|message| (Reason::TargetNotEncrypted, message)));
-    said.extend(expires_soon(found).map(|message| (Reason::CertificateExpiresSoon, message)));
+    said.extend(expire_soon(found).map(|message| (Reason::CertificateExpiresSoon, message)));
     said.extend(editable_names(found).map(|message| (Reason::EditableName, message)));
     said.extend(unguarded(context).map(|message| (Reason::AdmissionNotTrusted, message)));
     let first = said.first()?.0;
@@ -195,9 +195,14 @@ fn advisory(found: &Found, context: &Context) -> Option<Finding> {
     Some(Finding::yes(ConditionType::Advisory, reason, messages.join("; ")))
 }
 
-/// A certificate of one's own is for its owner to renew.
-fn expires_soon(found: &Found) -> Option<String> {
-    let name = &found.spec.as_ref().ok()?.certificate.secret_ref.as_ref()?.name;
+/// A certificate of one's own is for its owner to renew: the door's, and the one that it shows to the target.
+fn expire_soon(found: &Found) -> impl Iterator<Item = String> {
+    let own = found.spec.iter();
+    let named = own.flat_map(|spec| spec.certificate.secret_ref.iter().chain([&spec.credentials_ref]));
+    named.filter_map(|reference| expires_soon(found, &reference.name))
+}
+
+fn expires_soon(found: &Found, name: &str) -> Option<String> {
     let end = certificate::end(&found.secrets.get(name)?.data.as_ref()?.get("tls.crt")?.0)?;
     let left = end.as_second() - found.now.as_second();
     (0..certificate::RENEW_BEFORE)

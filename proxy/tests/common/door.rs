@@ -250,7 +250,8 @@ impl Given {
             mask_command_text: self.masked_records,
             credential: Some(Arc::new(TargetCredential {
                 username: ROLE.into(),
-                password: Secret::new(PASSWORD.into()),
+                password: Some(Secret::new(PASSWORD.into())),
+                certificate: None,
             })),
             trust: Some(TargetTrust {
                 config: Arc::new(config),
