@@ -15,6 +15,7 @@ use tokio_rustls::TlsConnector;
 use super::ask::{AskError, called, put_call};
 use super::errors;
 use super::frame::{Body, FrameError};
+use super::held::Held;
 use super::message::{self, Transaction};
 use super::scram::{self, Offered};
 use super::showing::Showing;
@@ -147,7 +148,12 @@ async fn reach(target: &Target, asking: &Asking<'_>) -> Result<Reached, DialErro
     frontend::startup_message(fixed.into_iter().chain(chosen), &mut hello).map_err(WireError::from)?;
     wire.out.extend_from_slice(&hello);
     match authenticate(&mut wire, &target.credential, shown).await {
-        Ok(()) => settle(wire).await,
+        Ok(()) => {
+            let reached = settle(wire).await?;
+            let held = Held::new(&target.name(), reached.pid);
+            reached.wire.stream().served_by(held);
+            Ok(reached)
+        }
         // In TLS 1.3 a client is done before the server has looked at its certificate.
         Err(DialError::Wire(WireError::Lost(error))) if shown => Err(DialError::Certificate(error)),
         Err(error) => Err(error),
@@ -183,7 +189,7 @@ pub async fn cancel(target: &Target, key: &CancelKey) -> Result<(), DialError> {
 async fn connect(target: &Target) -> Result<(TargetStream, bool), DialError> {
     let mut tcp = resolve(target).await?;
     let Some(trust) = &target.trust else {
-        return Ok((TargetStream::Plain(tcp), false));
+        return Ok((TargetStream::plain(tcp), false));
     };
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
@@ -203,7 +209,7 @@ async fn connect(target: &Target) -> Result<(TargetStream, bool), DialError> {
         .await
         .map_err(DialError::Tls)?;
     let shown = showing.is_some_and(|showing| showing.was_shown());
-    Ok((TargetStream::Tls(Box::new(tls)), shown))
+    Ok((TargetStream::tls(tls), shown))
 }
 
 async fn resolve(target: &Target) -> Result<TcpStream, DialError> {

@@ -17,6 +17,7 @@ mod endings;
 mod fake;
 mod large;
 mod logins;
+mod lookout;
 mod pipelines;
 mod replicas;
 mod strangers;
