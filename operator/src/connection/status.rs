@@ -214,7 +214,7 @@ fn past_doors(found: &Found) -> Option<String> {
 fn expire_soon(found: &Found) -> impl Iterator<Item = String> {
     let own = found.spec.iter();
     let named = own.flat_map(|spec| spec.certificate.secret_ref.iter().chain([&spec.credentials_ref]));
-    named.filter_map(|reference| expires_soon(found, &reference.name))
+    named.filter_map(move |reference| expires_soon(found, &reference.name))
 }
 
 fn expires_soon(found: &Found, name: &str) -> Option<String> {
