@@ -88,9 +88,11 @@ pub enum DialError {
          add password to its Secret, or let the target's pg_hba.conf say `cert`"
     )]
     NoPassword,
-    /// It looked at the door's certificate and left.
-    #[error("the target does not take the door's certificate: {0}")]
-    Certificate(std::io::Error),
+    /// It left after it had seen the door's certificate.
+    #[error(
+        "the target left when it had seen the door's certificate, which most often means that it does not take it: {0}"
+    )]
+    Certificate(WireError),
     /// SCRAM failed. What the target says about it is not repeated.
     #[error("the target's SCRAM does not stand: it does not know the password, or not this one")]
     Scram,
@@ -155,7 +157,9 @@ async fn reach(target: &Target, asking: &Asking<'_>) -> Result<Reached, DialErro
             Ok(reached)
         }
         // In TLS 1.3 a client is done before the server has looked at its certificate.
-        Err(DialError::Wire(WireError::Lost(error))) if shown => Err(DialError::Certificate(error)),
+        Err(DialError::Wire(error @ (WireError::Lost(_) | WireError::Closed))) if shown => {
+            Err(DialError::Certificate(error))
+        }
         Err(error) => Err(error),
     }
 }

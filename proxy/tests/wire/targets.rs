@@ -495,7 +495,7 @@ fn a_certificate_says_who_the_door_is_to_a_target_that_asks_for_one() {
         (BOTH, Some("theirs"), None, "SQLSTATE 28000"),
         (CERTIFIED, Some("theirs"), None, "SQLSTATE 28000"),
         (ROLE, None, own, "the door has a certificate alone"),
-        (CERTIFIED, None, others, "does not take the door's certificate"),
+        (CERTIFIED, None, others, "had seen the door's certificate"),
     ] {
         known(username, password, certificate);
         turned_away(&door);
