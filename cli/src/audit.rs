@@ -6,6 +6,7 @@ mod filter;
 mod mirror;
 mod ocsf;
 mod print;
+mod reader;
 mod report;
 #[cfg(test)]
 mod samples;
@@ -14,6 +15,7 @@ mod sink;
 mod trust;
 mod verify;
 
+pub use reader::Reader;
 pub use trust::{Copying, Flags};
 pub use verify::prove;
 

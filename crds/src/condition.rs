@@ -106,6 +106,8 @@ pub enum Reason {
     IssuerUnavailable,
     /// The way to the target is not encrypted, as its specification says.
     TargetNotEncrypted,
+    /// Connections at the target that did not come through a door.
+    ConnectionsPastDoors,
     /// The installed custom resource definition differs from the operator's own.
     SchemaMismatch,
     /// The recorder's volume cannot grow to the size that the sink wants.

@@ -1,10 +1,12 @@
-//! Counts objects by condition, for metrics: what a dashboard asks without reading every object.
+//! Counts objects by condition, and connections that came past all doors, for metrics: what a dashboard asks without reading
+//! every object.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
@@ -25,6 +27,12 @@ pub async fn run(context: Arc<Context>, end: CancellationToken) {
                 .conditions
                 .with_label_values(&[kind, &condition, &status])
                 .set(count);
+        }
+        // What processes did not say yet would look like nobody's.
+        let now = Instant::now();
+        if context.fleet.has_listened(now) {
+            let past = context.fleet.survey(now);
+            context.metrics.past_doors.set(i64::try_from(past).unwrap_or(i64::MAX));
         }
         if let Some(seen) = context.admission.load() {
             context.metrics.admission_faults.set(i64::from(seen.fault.is_some()));

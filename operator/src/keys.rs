@@ -3,6 +3,7 @@
 //! They are made at first start and live in one Secret of the operator's namespace. Pods get the public halves alone.
 
 pub mod authority;
+pub mod rotation;
 pub mod signing;
 pub mod store;
 pub mod witness;

@@ -31,6 +31,8 @@ pub struct Metrics {
     pub guards: IntGaugeVec,
     /// 1 while the installed definitions are others than this operator's.
     pub schema_mismatch: IntGauge,
+    /// Connections at targets that no door holds, as far as doors may see them.
+    pub past_doors: IntGauge,
     /// Checks of recorders' checkpoints (`outcome` consistent, inconsistent, unavailable).
     pub checkpoints: IntCounterVec,
 }
@@ -120,6 +122,10 @@ impl Metrics {
             schema_mismatch: gauge(
                 &prefix("schema_mismatch"),
                 "1 while the installed definitions of our kinds are others than this operator's.",
+            )?,
+            past_doors: gauge(
+                &prefix("connections_past_doors"),
+                "Connections at targets that did not come through a door, as far as doors may see them.",
             )?,
             checkpoints: counter(
                 &prefix("checkpoints_total"),

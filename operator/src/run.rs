@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client, Config};
@@ -27,7 +28,7 @@ use crate::controller::{Pace, drive};
 use crate::enforce::{Fleet, Programs, ticker};
 use crate::guards::shipped::{self, Shipped};
 use crate::issuers::Files;
-use crate::keys::Keys;
+use crate::keys::{Keys, rotation, store};
 use crate::leader::{Candidate, Heard};
 use crate::metrics::Metrics;
 use crate::schema::Schema;
@@ -58,8 +59,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::infer().await.context("no way to the API server")?;
     let own_token = OwnToken::of(&config);
     let client = Client::try_from(config).context("no way to the API server")?;
-    let keys = Arc::new(Keys::load_or_make(&Api::<Secret>::namespaced(client.clone(), &namespace)).await?);
-    let settings = settings(&args, &keys)?;
+    let secrets = Api::<Secret>::namespaced(client.clone(), &namespace);
+    Keys::load_or_make(&secrets).await?;
     // Standing by is being ready: a rollout must not wait for the Lease.
     heard.now();
 
@@ -71,6 +72,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     tracing::info!("leading");
     metrics.leader.set(1);
     let lead = end.child_token();
+    let keys = keys(&secrets, &vitals, (&lead, &end)).await?;
+    let settings = settings(&args, &keys)?;
     let audiences = audiences(&client, own_token, &vitals, &lead).await?;
     let files = Files::new(&args.issuers, audiences);
     let begun = begin(&args, &client, files, keys, settings, metrics.clone(), (&vitals, &lead)).await?;
@@ -170,6 +173,24 @@ async fn begin(
     spawn_reconcilers(&context, receivers, vitals, lead);
     context.queues.everything(&context.world);
     Ok(Begun { leading })
+}
+
+/// The keys as they are now that this process leads, and no other writes them; replaced authorities end it by `end`.
+async fn keys(
+    secrets: &Api<Secret>,
+    vitals: &Vitals,
+    (lead, end): (&CancellationToken, &CancellationToken),
+) -> anyhow::Result<Arc<Keys>> {
+    let secret = match rotation::advance(secrets, Timestamp::now()).await {
+        Ok((secret, _)) => secret,
+        Err(error) => {
+            tracing::error!(%error, "authorities cannot be replaced; those that are there go on");
+            secrets.get(store::SECRET).await?
+        }
+    };
+    let following = rotation::follow(secrets.clone(), end.clone());
+    tokio::spawn(vitals.keep("replacing authorities", lead.clone(), following));
+    Ok(Arc::new(Keys::read(&secret)?))
 }
 
 /// What the API server accepts, known before any door is told anything, and followed.

@@ -315,6 +315,12 @@ impl Target {
         })
     }
 
+    /// The target in one word, as its columns are known by it, too.
+    #[must_use]
+    pub fn name(&self) -> String {
+        sallyport_policy::columns::target(&self.host, self.port)
+    }
+
     /// Whether the installation allows an address that the host name gave.
     #[must_use]
     pub fn may_dial(&self, address: IpAddr) -> bool {

@@ -3,6 +3,7 @@
 //! The operator answers at once when the revision it wants differs from the one reported, else after [`ANSWER_AFTER`]; a
 //! process silent for [`SILENT_AFTER`] counts as not enforcing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ pub const PATH: &str = "/v1/report";
 pub const ANSWER_AFTER: Duration = Duration::from_secs(2);
 /// A process that was silent for this long does not count as enforcing.
 pub const SILENT_AFTER: Duration = Duration::from_secs(5);
+
+/// A report names at most so many backends that a process holds, and as many that it sees beside them.
+pub const MAX_BACKENDS: usize = 3_500;
 
 /// One process's account of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +43,27 @@ pub struct Report {
     /// Whether the process is draining: it takes no new session but still counts while it holds one.
     #[serde(default)]
     pub terminating: bool,
+    /// Who is connected to its target. None from a version that does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backends: Option<Backends>,
+}
+
+/// Processes of a target (as PostgreSQL numbers them) that serve clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backends {
+    /// Those that serve this process, by target (host and port).
+    #[serde(default)]
+    pub held: BTreeMap<String, Vec<i32>>,
+    /// The target that it looked at; empty while it does not look.
+    #[serde(default)]
+    pub target: String,
+    /// Those there that do not serve it, by role, as far as the door's role may see them. They may be other doors'.
+    #[serde(default)]
+    pub others: BTreeMap<String, Vec<i32>>,
+    /// False: there are more than a report takes, and nothing follows from those that are named.
+    #[serde(default)]
+    pub whole: bool,
 }
 
 /// Something the operator should say in a condition.

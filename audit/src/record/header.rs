@@ -5,13 +5,19 @@ use std::fmt;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{SessionId, Source};
+use super::{SessionId, Source, VERSION};
 use crate::time::Time;
 
-/// A leaf that is no record.
+/// A leaf that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("not a record: {0}")]
-pub struct HeaderError(#[from] serde_json::Error);
+pub enum HeaderError {
+    /// It is no record.
+    #[error("not a record: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Written by a newer version, which may mean something else by the same words.
+    #[error("a record of version {0}, and this program reads up to {VERSION}")]
+    Version(u32),
+}
 
 /// The kind of an event, by its JSON name. Open, so that a recorder takes kinds that a newer door knows.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -110,8 +110,17 @@ impl Record {
     /// Reads a leaf.
     ///
     /// # Errors
-    /// When it is not a record of this version.
+    /// When it is not a record, or one of a newer version than this.
     pub fn parse(leaf: &[u8]) -> Result<Self, HeaderError> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            v: u32,
+        }
+        // Before anything else is read: another version's record need not even look like one.
+        let Versioned { v } = serde_json::from_slice(leaf)?;
+        if v > VERSION {
+            return Err(HeaderError::Version(v));
+        }
         Ok(serde_json::from_slice(leaf)?)
     }
 }

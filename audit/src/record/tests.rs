@@ -260,6 +260,40 @@ fn every_event_is_written_canonically_and_read_back() {
     assert_eq!(kinds.len(), 20, "an example of each kind");
 }
 
+/// One record of each kind, as the first version wrote them: without what was added since.
+const WRITTEN: &str = include_str!("../../testdata/records-v1.jsonl");
+
+#[test]
+fn what_the_first_version_wrote_is_read_and_means_the_same() {
+    let mut kinds = std::collections::BTreeSet::new();
+    for line in WRITTEN.lines() {
+        assert_eq!(canonical::check(line.as_bytes()), Ok(()), "{line}");
+        let record = Record::parse(line.as_bytes()).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert_eq!(serde_json::to_string(&record).unwrap(), line, "written again");
+        kinds.insert(record.event.kind());
+    }
+    assert_eq!(kinds.len(), 20, "one of each kind");
+    // A name that was given up is still read.
+    let renamed = WRITTEN.replace("\"fate\":\"executed\"", "\"fate\":\"skipped\"");
+    let line = renamed.lines().find(|line| line.contains("skipped")).unwrap();
+    let Event::Outcome(outcome) = Record::parse(line.as_bytes()).unwrap().event else {
+        panic!("an outcome")
+    };
+    assert_eq!(outcome.fate, Fate::NotRun);
+}
+
+#[test]
+fn a_record_of_the_future_is_refused_by_its_version_whatever_it_looks_like() {
+    let of_the_future = WRITTEN.replace("\"v\":1", "\"v\":2");
+    for line in of_the_future.lines().chain(["{\"v\":2}"]) {
+        let error = Record::parse(line.as_bytes()).unwrap_err();
+        assert!(matches!(error, HeaderError::Version(2)), "{error}: {line}");
+        assert!(error.to_string().contains("version 2"), "{error}");
+    }
+    // A recorder stores what a newer door sends: it reads whose it is, and no more.
+    assert!(of_the_future.lines().all(|line| Header::parse(line.as_bytes()).is_ok()));
+}
+
 #[test]
 fn a_header_is_of_one_kind() {
     let leaf =

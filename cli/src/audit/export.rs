@@ -8,6 +8,7 @@ use sallyport_audit::verify::Verdict;
 
 use super::filter::{Filter, People, action};
 use super::ocsf::Ocsf;
+use super::reader::Reader;
 use super::trust::{Copying, Flags};
 use super::verify;
 use crate::cluster;
@@ -41,8 +42,9 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
     if csv {
         lines.push(COLUMNS.to_owned());
     }
+    let mut reader = Reader::default();
     let report = verify::prove(&known, |index, leaf| {
-        let Ok(record) = Record::parse(leaf) else { return };
+        let Some(record) = reader.read(index, leaf) else { return };
         let person = people.of(&record);
         // Events join records that came before, wanted or not.
         let event = as_ocsf.then(|| ocsf.event(&origin, index, &record, leaf, person.as_ref()));
@@ -56,6 +58,7 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
             });
         }
     })?;
+    reader.finish()?;
     lines.iter().for_each(|line| println!("{line}"));
     eprint!("{}", verify::text(&report, &known.from));
     Ok(if report.verdict() == Verdict::Refuted {

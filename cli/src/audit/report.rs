@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sallyport_audit::Time;
-use sallyport_audit::record::Record;
 
 use super::filter::{Filter, People};
+use super::reader::Reader;
 use super::trust::{Copying, Flags};
 use super::verify;
 use crate::cluster;
@@ -43,14 +43,15 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
     };
     let known = args.from.resolve(cluster, copying).await?;
     let (mut people, mut story) = (People::default(), Story::default());
+    let mut reader = Reader::default();
     let report = verify::prove(&known, |index, leaf| {
-        // What is no record is named by the proof.
-        let Ok(record) = Record::parse(leaf) else { return };
+        let Some(record) = reader.read(index, leaf) else { return };
         let person = people.of(&record);
         if args.filter.takes(&record, person.as_ref()) {
             story.tell(index, record, person);
         }
     })?;
+    reader.finish()?;
     let checkpoint = std::fs::read_to_string(known.dir.join("checkpoint")).unwrap_or_default();
     let proof = Proof {
         report: &report,

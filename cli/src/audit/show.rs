@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use sallyport_audit::record::Record;
 use sallyport_audit::verify::Verdict;
 
 use super::filter::{Filter, People};
+use super::reader::Reader;
 use super::trust::{Copying, Flags};
 use super::{print, verify};
 use crate::cluster;
@@ -28,9 +28,9 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
     let json = args.output == "json";
     let mut people = People::default();
     let mut lines = Vec::new();
+    let mut reader = Reader::default();
     let report = verify::prove(&known, |index, leaf| {
-        // What is no record is named by the proof.
-        let Ok(record) = Record::parse(leaf) else { return };
+        let Some(record) = reader.read(index, leaf) else { return };
         let person = people.of(&record);
         if args.filter.takes(&record, person.as_ref()) {
             let line = if json {
@@ -41,6 +41,7 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
             lines.push(line);
         }
     })?;
+    reader.finish()?;
     lines.iter().for_each(|line| println!("{line}"));
     // The proof is part of the answer: on standard output for people, aside for programs.
     let proof = verify::text(&report, &known.from);

@@ -87,6 +87,10 @@ impl Manifests {
                 ("sallyport.dev/v1alpha1", "Connection") => self.connections.push(object(document)?),
                 ("sallyport.dev/v1alpha1", "MaskingRule") => self.masking_rules.push(object(document)?),
                 ("sallyport.dev/v1alpha1", "ApprovalPolicy") => self.approval_policies.push(object(document)?),
+                // A rule that was passed over would make a verdict that no door gives.
+                (version, kind) if version.starts_with("sallyport.dev/") && version != "sallyport.dev/v1alpha1" => {
+                    bail!("{kind} of {version}; this version reads sallyport.dev/v1alpha1")
+                }
                 ("", "") => self.others.push((path.to_owned(), document)),
                 _ => {}
             }
@@ -214,5 +218,22 @@ fn carried<K: kube::Resource, S>(rule: &K, spec: S) -> CarriedRule<S> {
             .unwrap_or_else(|| meta.name.clone().unwrap_or_default()),
         generation: meta.generation.unwrap_or(1),
         spec,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_of_a_version_to_come_is_no_verdict_without_it() {
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples/masking-rules.yaml");
+        let text = std::fs::read_to_string(golden).unwrap();
+        let file = std::env::temp_dir().join(format!("sallyport-manifests-{}.yaml", std::process::id()));
+        std::fs::write(&file, text.replacen("v1alpha1", "v1beta1", 1)).unwrap();
+        let error = Manifests::read(&file).err().map(|error| format!("{error:#}"));
+        std::fs::remove_file(&file).unwrap();
+        let words = "MaskingRule of sallyport.dev/v1beta1; this version reads sallyport.dev/v1alpha1";
+        assert!(error.as_ref().is_some_and(|error| error.contains(words)), "{error:?}");
     }
 }

@@ -11,7 +11,7 @@ use sallyport_policy::{Policy, Subject};
 
 use super::judge::{Asked, Judged, Tables, action, judge, rules, strictest};
 use super::manifests::Manifests;
-use crate::audit::{Copying, Flags as LogFlags, prove};
+use crate::audit::{Copying, Flags as LogFlags, Reader, prove};
 use crate::cluster::Flags;
 
 /// Examples of one change that are shown.
@@ -54,9 +54,9 @@ pub async fn run(cluster: &Flags, args: Args) -> Result<ExitCode> {
     let mut sessions: BTreeMap<SessionId, SessionStart> = BTreeMap::new();
     let mut policies: BTreeMap<String, Result<Policy, String>> = BTreeMap::new();
     let mut found = Found::default();
+    let mut reader = Reader::default();
     let report = prove(&known, |index, leaf| {
-        // What is no record is named by the proof.
-        let Ok(record) = Record::parse(leaf) else { return };
+        let Some(record) = reader.read(index, leaf) else { return };
         match (&record.event, &record.session) {
             (Event::SessionStart(start), Some(session)) => {
                 sessions.insert(session.clone(), (**start).clone());
@@ -78,6 +78,7 @@ pub async fn run(cluster: &Flags, args: Args) -> Result<ExitCode> {
             _ => {}
         }
     })?;
+    reader.finish()?;
     print!("{}", found.told());
     eprintln!("{}", report.verdict());
     Ok(if found.changes.is_empty() {

@@ -59,7 +59,7 @@ pub struct ConnectionSpec {
     pub protocol: Protocol,
     /// What is behind the door.
     pub target: Target,
-    /// Secret in this namespace with the target's own credential (`username` and `password` for PostgreSQL). Users of the door never see it. Its annotation `sallyport.dev/hosts` names the hosts it may be used for.
+    /// Secret in this namespace with the target's own credential: for PostgreSQL `username` and `password`, or a client certificate (type kubernetes.io/tls) whose common name is the role unless `username` says it, or both. Users of the door never see it. Its annotation `sallyport.dev/hosts` names the hosts it may be used for.
     pub credentials_ref: LocalReference,
     /// Who may come in. Nobody else may.
     #[schemars(length(min = 1, max = 128))]

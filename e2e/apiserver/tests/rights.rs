@@ -46,6 +46,7 @@ const RIGHTS: &[(&str, &str, &str, &str, bool)] = &[
     ("operator", "get", "secrets", "default", false),
     ("operator", "get", "secrets", "kube-system", false),
     ("operator", "list", "secrets", "sallyport-system", false),
+    ("operator", "update", "secrets", "sallyport-system", false),
     ("operator", "create", "deployments.apps", "default", false),
     (
         "operator",

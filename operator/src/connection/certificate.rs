@@ -18,6 +18,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::build::metadata_named;
 use super::plan::Plan;
 use crate::context::Error;
+pub use crate::keys::authority::end;
 use crate::keys::{Authority, Keys, Leaf};
 use crate::settings::Settings;
 
@@ -79,13 +80,6 @@ pub fn is_good(secret: Option<&Secret>, wanted: &BTreeSet<String>, keys: &Keys, 
     signed_by(&parsed, &keys.door)
         && parsed.validity().not_after.timestamp() - now.as_second() > RENEW_BEFORE
         && names_of(&parsed) == *wanted
-}
-
-/// When a certificate ends; None where it cannot be read.
-pub fn end(pem: &[u8]) -> Option<Timestamp> {
-    let der = CertificateDer::from_pem_slice(pem).ok()?;
-    let (_, parsed) = X509Certificate::from_der(&der).ok()?;
-    Timestamp::from_second(parsed.validity().not_after.timestamp()).ok()
 }
 
 /// A new certificate in its Secret.
@@ -168,7 +162,7 @@ fn names_of(certificate: &X509Certificate<'_>) -> BTreeSet<String> {
 /// Compares the key identifier only: whoever can write the Secret can put any certificate there, and doors and clients check
 /// the signature themselves. This asks whether the authority was replaced.
 fn signed_by(certificate: &X509Certificate<'_>, authority: &Authority) -> bool {
-    let Ok(der) = CertificateDer::from_pem_slice(authority.bundle().as_bytes()) else {
+    let Ok(der) = CertificateDer::from_pem_slice(authority.certificate().as_bytes()) else {
         return false;
     };
     let Ok((_, issuer)) = X509Certificate::from_der(&der) else {
@@ -198,6 +192,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::keys::rotation::{ROTATE_ANNOTATION, turn};
     use crate::testing::{plan, settings};
 
     fn service(address: &str) -> Service {
@@ -241,6 +236,23 @@ mod tests {
             "another authority"
         );
         assert!(!is_good(None, &before, &keys, day(0)), "none at all");
+        let mut stored = keys.secret();
+        let annotations = stored.metadata.annotations.get_or_insert_default();
+        annotations.insert(ROTATE_ANNOTATION.to_owned(), "door".to_owned());
+        turn(&mut stored, day(0)).unwrap();
+        let both = Keys::read(&stored).unwrap();
+        assert!(
+            !is_good(Some(&secret), &before, &both, day(0)),
+            "clients are to trust the next one, too"
+        );
+        let under_both = issue(&plan, &before, &both).unwrap();
+        assert!(is_good(Some(&under_both), &before, &both, day(0)));
+        turn(&mut stored, day(31)).unwrap();
+        let next = Keys::read(&stored).unwrap();
+        assert!(
+            !is_good(Some(&under_both), &before, &next, day(0)),
+            "the next one signs"
+        );
         let mut without_key = secret;
         without_key.data.as_mut().unwrap().remove("tls.key");
         assert!(!is_good(Some(&without_key), &before, &keys, day(0)), "its key is gone");

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use super::plan::Place;
 use crate::columns::ListError;
 use crate::context::{Context, Error};
+use crate::enforce::fleet::Past;
 use crate::enforce::programs::Program;
 use crate::enforce::verdict::Crew;
 use crate::rule::dereference::AccessKind;
@@ -76,6 +77,8 @@ pub struct Found {
     pub crew: Crew,
     /// What processes want said of them: reason and message.
     pub problems: BTreeSet<(String, String)>,
+    /// Connections at its target that no door holds.
+    pub past: Past,
     /// The moment.
     pub now: Timestamp,
 }
@@ -121,6 +124,7 @@ pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Res
             .map(|connection| context.crew(connection, &context.pods(&place.namespace), Instant::now()))
             .unwrap_or_default(),
         problems: problems(context, &uid),
+        past: context.fleet.past(&uid),
         now: context.now(),
         place,
         uid,

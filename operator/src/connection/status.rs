@@ -156,16 +156,17 @@ fn in_clear(spec: &ConnectionSpec) -> Option<String> {
 }
 
 /// Reasons that have a name in `Advisory`, the gravest first.
-const ADVICE: [Reason; 5] = [
+const ADVICE: [Reason; 6] = [
     Reason::TargetRoleTooStrong,
     Reason::AdmissionNotTrusted,
+    Reason::ConnectionsPastDoors,
     Reason::TargetNotEncrypted,
     Reason::RecorderUnavailable,
     Reason::IssuerUnavailable,
 ];
 
-/// What doors want said, such as a role at the target that makes masks advisory; what crosses the network in clear; what
-/// becomes wrong by itself; whose names are only as good as the provider's checks; and what admission no longer guards.
+/// What doors want said, such as a role at the target that makes masks advisory; who is there past all doors; what crosses the
+/// network in clear; what becomes wrong by itself; whose names are only as good as the provider's checks; and what admission no longer guards.
 fn advisory(found: &Found, context: &Context) -> Option<Finding> {
     let known = |told: &str| ADVICE.into_iter().find(|reason| reason.as_str() == told);
     let problems = found.problems.iter();
@@ -177,9 +178,10 @@ fn advisory(found: &Found, context: &Context) -> Option<Finding> {
         .take(5)
         .map(|(reason, message)| (*reason, (*message).clone()))
         .collect();
+    said.extend(past_doors(found).map(|message| (Reason::ConnectionsPastDoors, message)));
     let clear = found.spec.as_ref().ok().and_then(in_clear);
     said.extend(clear.map(|message| (Reason::TargetNotEncrypted, message)));
-    said.extend(expires_soon(found).map(|message| (Reason::CertificateExpiresSoon, message)));
+    said.extend(expire_soon(found).map(|message| (Reason::CertificateExpiresSoon, message)));
     said.extend(editable_names(found).map(|message| (Reason::EditableName, message)));
     said.extend(unguarded(context).map(|message| (Reason::AdmissionNotTrusted, message)));
     let first = said.first()?.0;
@@ -195,9 +197,27 @@ fn advisory(found: &Found, context: &Context) -> Option<Finding> {
     Some(Finding::yes(ConditionType::Advisory, reason, messages.join("; ")))
 }
 
-/// A certificate of one's own is for its owner to renew.
-fn expires_soon(found: &Found) -> Option<String> {
-    let name = &found.spec.as_ref().ok()?.certificate.secret_ref.as_ref()?.name;
+/// Connections at the target that no door holds: what they do is neither judged nor recorded.
+fn past_doors(found: &Found) -> Option<String> {
+    let count: usize = found.past.values().sum();
+    let roles: Vec<&str> = found.past.keys().take(5).map(String::as_str).collect();
+    (count > 0).then(|| {
+        format!(
+            "{count} connections at the target did not come through a door (roles: {}): let only doors in there, \
+             as config/samples/target-network-policy.yaml does",
+            roles.join(", ")
+        )
+    })
+}
+
+/// A certificate of one's own is for its owner to renew: the door's, and the one that it shows to the target.
+fn expire_soon(found: &Found) -> impl Iterator<Item = String> {
+    let own = found.spec.iter();
+    let named = own.flat_map(|spec| spec.certificate.secret_ref.iter().chain([&spec.credentials_ref]));
+    named.filter_map(move |reference| expires_soon(found, &reference.name))
+}
+
+fn expires_soon(found: &Found, name: &str) -> Option<String> {
     let end = certificate::end(&found.secrets.get(name)?.data.as_ref()?.get("tls.crt")?.0)?;
     let left = end.as_second() - found.now.as_second();
     (0..certificate::RENEW_BEFORE)

@@ -3,6 +3,8 @@
 //! With a problem the door is not taken away: it is closed, with the reason in its carrier. So what opens again opens at
 //! once, and what is closed can say why.
 
+mod certificates;
+
 use k8s_openapi::api::core::v1::Secret;
 use sallyport_crds::connection::{Protocol, RuleCounts};
 use sallyport_crds::{ConditionType, ConnectionSpec, Reason, names};
@@ -11,7 +13,6 @@ use sallyport_policy::carrier::{CarriedConnection, Carrier, MAX_BYTES};
 use sallyport_policy::columns::target as target_name;
 use sallyport_policy::problem::{ObjectKind, Problem};
 
-use super::certificate;
 use super::dereference::{Found, ca_config_map};
 use super::plan::Plan;
 use crate::rule::validate::{namespace, schema};
@@ -49,11 +50,12 @@ pub struct Door {
 type Check = fn(&Found, &ConnectionSpec) -> Option<Problem>;
 
 /// Checks of what the carrier itself does not tell. All are made, so that people see everything at once.
-const CHECKS: [Check; 5] = [
+const CHECKS: [Check; 6] = [
     credentials,
+    certificates::shown_to_target,
     host_permitted,
-    own_certificate,
-    own_certificate_holds,
+    certificates::own,
+    certificates::own_holds,
     target_authorities,
 ];
 
@@ -251,7 +253,12 @@ fn credentials(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
             format!("Secret {name} does not exist"),
         ));
     };
-    let missing = ["username", "password"]
+    // A certificate needs no password, and names the role itself unless the Secret does.
+    let needed = match value(secret, "tls.crt").or(value(secret, "tls.key")) {
+        None => ["username", "password"],
+        Some(_) => ["tls.crt", "tls.key"],
+    };
+    let missing = needed
         .into_iter()
         .find(|key| value(secret, key).is_none_or(<[u8]>::is_empty))?;
     Some(problem(
@@ -282,46 +289,6 @@ fn host_permitted(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
         names::HOSTS_ANNOTATION
     );
     Some(problem(found, "spec.target.host", Reason::HostNotPermitted, message))
-}
-
-fn own_certificate(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
-    let name = &spec.certificate.secret_ref.as_ref()?.name;
-    let field = "spec.certificate.secretRef";
-    let Some(secret) = found.secrets.get(name) else {
-        return Some(problem(
-            found,
-            field,
-            Reason::SecretMissing,
-            format!("Secret {name} does not exist"),
-        ));
-    };
-    let missing = ["tls.crt", "tls.key"]
-        .into_iter()
-        .find(|key| value(secret, key).is_none())?;
-    Some(problem(
-        found,
-        field,
-        Reason::SecretMissing,
-        format!("Secret {name} lacks the key {missing}"),
-    ))
-}
-
-/// A certificate that no client can take is a door that fails without saying why.
-fn own_certificate_holds(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
-    let name = &spec.certificate.secret_ref.as_ref()?.name;
-    let chain = value(found.secrets.get(name)?, "tls.crt")?;
-    let refused = |reason, message: String| Some(problem(found, "spec.certificate.secretRef", reason, message));
-    match certificate::end(chain) {
-        None => refused(
-            Reason::Invalid,
-            format!("tls.crt of Secret {name} is no certificate in PEM"),
-        ),
-        Some(end) if end <= found.now => refused(
-            Reason::CertificateExpired,
-            format!("the certificate in Secret {name} expired at {end}; replace it"),
-        ),
-        Some(_) => None,
-    }
 }
 
 fn target_authorities(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {

@@ -1,21 +1,24 @@
 //! What every process last said of itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sallyport_runtime::peer::Workload;
-use sallyport_runtime::report::{Problem, Report, SILENT_AFTER};
+use sallyport_runtime::report::{Backends, Problem, Report, SILENT_AFTER};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 /// A process that was silent for this long is forgotten: by then its Pod is gone, or says the same by its silence.
 const FORGET_AFTER: Duration = Duration::from_secs(600);
+/// What a process let go of counts as its for so long: another may have seen it before, and looks only now and then.
+const LET_GO: Duration = Duration::from_secs(120);
 
 /// The processes of all doors.
 pub struct Fleet {
     doors: Mutex<HashMap<String, BTreeMap<String, Account>>>,
+    past: Mutex<HashMap<String, Past>>,
     news: Notify,
     since: Instant,
 }
@@ -33,8 +36,52 @@ pub struct Account {
     pub sessions: u64,
     /// What it wants said in a condition.
     pub problems: Vec<Problem>,
+    /// Who is connected to its target; None where its version does not tell.
+    pub backends: Option<Backends>,
+    /// The backends that it holds, and when it last said so.
+    pub(super) held: HashMap<(String, i32), Instant>,
     /// When it last spoke.
     pub at: Instant,
+}
+
+/// Connections at a target that no door holds: how many, by role.
+pub type Past = BTreeMap<String, usize>;
+
+/// For each Connection: what its processes see at their target and no process of any door holds. Nothing where some process
+/// cannot tell what it holds.
+fn survey(doors: &HashMap<String, BTreeMap<String, Account>>, now: Instant) -> HashMap<String, Past> {
+    let all = || doors.values().flat_map(BTreeMap::values);
+    if all().any(|account| account.backends.is_none() && !account.is_silent(now)) {
+        return HashMap::new();
+    }
+    // A process that fell silent still holds what it held.
+    let held: HashSet<(&str, i32)> = all()
+        .flat_map(|account| account.held.keys().map(|(target, pid)| (target.as_str(), *pid)))
+        .collect();
+    let told = || all().filter_map(|account| account.backends.as_ref());
+    let partly = told().filter(|backends| !backends.whole);
+    let untold: HashSet<&str> = partly
+        .flat_map(|backends| backends.held.keys().chain([&backends.target]))
+        .map(String::as_str)
+        .collect();
+    let mut past = HashMap::new();
+    for (uid, accounts) in doors {
+        let mut seen: BTreeMap<&str, HashSet<i32>> = BTreeMap::new();
+        let speaking = accounts.values().filter(|account| !account.is_silent(now));
+        for backends in speaking.filter_map(|account| account.backends.as_ref()) {
+            let target = backends.target.as_str();
+            for (role, pids) in backends.others.iter().filter(|_| !untold.contains(target)) {
+                let strange = pids.iter().filter(|pid| !held.contains(&(target, **pid)));
+                seen.entry(role).or_default().extend(strange);
+            }
+        }
+        seen.retain(|_, pids| !pids.is_empty());
+        if !seen.is_empty() {
+            let counted = seen.into_iter().map(|(role, pids)| (role.to_owned(), pids.len()));
+            past.insert(uid.clone(), counted.collect());
+        }
+    }
+    past
 }
 
 // === impl Fleet ===
@@ -44,6 +91,7 @@ impl Fleet {
     pub fn new() -> Self {
         Self {
             doors: Mutex::default(),
+            past: Mutex::default(),
             news: Notify::new(),
             since: Instant::now(),
         }
@@ -51,19 +99,21 @@ impl Fleet {
 
     /// A process spoke. Who it is was read from its certificate.
     pub fn heard(&self, peer: &Workload, report: &Report) {
-        let account = Account {
+        let now = Instant::now();
+        let mut account = Account {
             pod: peer.pod.clone(),
             revision: report.revision,
             loaded: report.loaded,
             sessions: report.sessions,
             problems: report.problems.clone(),
-            at: Instant::now(),
+            backends: report.backends.clone(),
+            held: HashMap::new(),
+            at: now,
         };
         self.with(|doors| {
-            doors
-                .entry(peer.uid.clone())
-                .or_default()
-                .insert(peer.pod_uid.clone(), account)
+            let accounts = doors.entry(peer.uid.clone()).or_default();
+            account.holds(accounts.remove(&peer.pod_uid), now);
+            accounts.insert(peer.pod_uid.clone(), account);
         });
         self.news.notify_waiters();
     }
@@ -84,6 +134,20 @@ impl Fleet {
             let accounts = doors.get(connection_uid).into_iter().flat_map(BTreeMap::values);
             accounts.filter_map(|account| account.revision).max().unwrap_or(0)
         })
+    }
+
+    /// Puts together what all processes hold and see at their targets; how many connections came past them.
+    pub fn survey(&self, now: Instant) -> usize {
+        let past = self.with(|doors| survey(doors, now));
+        let count = past.values().flat_map(BTreeMap::values).sum();
+        *self.past.lock().unwrap_or_else(PoisonError::into_inner) = past;
+        count
+    }
+
+    /// What the last [`Self::survey`] found past a Connection's doors.
+    pub fn past(&self, connection_uid: &str) -> Past {
+        let past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        past.get(connection_uid).cloned().unwrap_or_default()
     }
 
     /// Forgets processes that were silent for long.
@@ -115,8 +179,127 @@ impl Default for Fleet {
 // === impl Account ===
 
 impl Account {
+    /// Takes over what the process held when it spoke `before`.
+    fn holds(&mut self, before: Option<Self>, now: Instant) {
+        self.held = before.map(|before| before.held).unwrap_or_default();
+        self.held.retain(|_, at| now.saturating_duration_since(*at) < LET_GO);
+        for (target, pids) in self.backends.iter().flat_map(|backends| &backends.held) {
+            self.held.extend(pids.iter().map(|pid| ((target.clone(), *pid), now)));
+        }
+    }
+
     /// Whether the process was silent for too long.
     pub fn is_silent(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.at) >= SILENT_AFTER
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(connection: &str, pod: &str) -> Workload {
+        Workload {
+            namespace: "doors".into(),
+            name: connection.into(),
+            uid: connection.into(),
+            pod: pod.into(),
+            pod_uid: pod.into(),
+        }
+    }
+
+    const TARGET: &str = "postgres.bank.svc:5432";
+
+    fn at(target: &str, held: &[i32], others: &[(&str, &[i32])]) -> Backends {
+        Backends {
+            held: BTreeMap::from([(target.to_owned(), held.to_vec())]),
+            target: target.to_owned(),
+            others: others
+                .iter()
+                .map(|(role, pids)| ((*role).to_owned(), pids.to_vec()))
+                .collect(),
+            whole: true,
+        }
+    }
+
+    fn says(fleet: &Fleet, connection: &str, pod: &str, backends: Option<Backends>) {
+        let report = Report {
+            instance: "i".into(),
+            pod: pod.into(),
+            connection_uid: connection.into(),
+            revision: Some(1),
+            loaded: Some(1),
+            sessions: 0,
+            problems: Vec::new(),
+            terminating: false,
+            backends,
+        };
+        fleet.heard(&peer(connection, pod), &report);
+    }
+
+    fn past(fleet: &Fleet, connection: &str) -> Vec<(String, usize)> {
+        fleet.survey(Instant::now());
+        fleet.past(connection).into_iter().collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_no_door_holds_came_past_them_all() {
+        let fleet = Fleet::new();
+        // Two replicas, and another Connection to the same target: each sees what the others hold.
+        says(&fleet, "bank", "a", Some(at(TARGET, &[1], &[("app", &[2, 3, 9])])));
+        says(
+            &fleet,
+            "bank",
+            "b",
+            Some(at(TARGET, &[2], &[("app", &[1, 3, 9]), ("psql", &[8])])),
+        );
+        assert_eq!(past(&fleet, "bank"), [("app".to_owned(), 2), ("psql".to_owned(), 1)]);
+        says(&fleet, "reports", "c", Some(at(TARGET, &[3], &[])));
+        assert_eq!(past(&fleet, "bank"), [("app".to_owned(), 1), ("psql".to_owned(), 1)]);
+        assert!(past(&fleet, "reports").is_empty());
+        // The same number at another target is another connection.
+        says(&fleet, "ledger", "d", Some(at("ledger:5432", &[9], &[("app", &[1])])));
+        assert_eq!(past(&fleet, "bank").len(), 2);
+        assert_eq!(past(&fleet, "ledger"), [("app".to_owned(), 1)]);
+        // A replica lets go of a connection that another saw before: it is not past the doors for that.
+        says(&fleet, "reports", "c", Some(at(TARGET, &[], &[])));
+        assert_eq!(past(&fleet, "bank")[0], ("app".to_owned(), 1));
+        tokio::time::advance(LET_GO).await;
+        says(&fleet, "reports", "c", Some(at(TARGET, &[], &[])));
+        says(&fleet, "bank", "b", Some(at(TARGET, &[1, 2], &[("app", &[3, 9])])));
+        assert_eq!(past(&fleet, "bank"), [("app".to_owned(), 2)]);
+        // Who looks no longer says nothing of others.
+        says(&fleet, "bank", "b", Some(at(TARGET, &[1, 2], &[])));
+        assert!(past(&fleet, "bank").is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_one_process_cannot_tell_nothing_is_said() {
+        let seen = || Some(at(TARGET, &[1], &[("app", &[9])]));
+        let partly = |target: &str| {
+            let whole = false;
+            Some(Backends {
+                whole,
+                ..at(target, &[], &[])
+            })
+        };
+        for (what, other, counted) in [
+            ("another that tells", Some(at(TARGET, &[2], &[])), 1),
+            ("a version that does not tell", None, 0),
+            ("one that holds too many to tell", partly(TARGET), 0),
+            ("one that holds too many elsewhere", partly("ledger:5432"), 1),
+        ] {
+            let fleet = Fleet::new();
+            says(&fleet, "bank", "a", seen());
+            says(&fleet, "reports", "b", other);
+            assert_eq!(fleet.survey(Instant::now()), counted, "{what}");
+        }
+        // One that fell silent holds what it held, and no longer counts for what it saw.
+        let fleet = Fleet::new();
+        says(&fleet, "bank", "a", seen());
+        says(&fleet, "reports", "b", Some(at(TARGET, &[9], &[("app", &[7])])));
+        tokio::time::advance(SILENT_AFTER).await;
+        says(&fleet, "bank", "a", seen());
+        assert_eq!(fleet.survey(Instant::now()), 0);
     }
 }

@@ -54,6 +54,7 @@ fn look(context: &Context, known: &mut HashMap<String, u64>) {
         for account in context.fleet.accounts(uid).values() {
             account.problems.hash(&mut hasher);
         }
+        context.fleet.past(uid).hash(&mut hasher);
         let state = hasher.finish();
         if known.get(uid) != Some(&state) {
             context.queues.connection(&namespace, &connection.name_any());

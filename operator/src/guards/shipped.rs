@@ -23,6 +23,7 @@ const FILES: &[(&str, &str)] = files![
     "request-outcome.yaml",
     "status.yaml",
     "secrets-connection.yaml",
+    "secrets-authorities.yaml",
     "secrets-masking-rule.yaml",
     "secrets-audit-sink.yaml",
     "sink-deletion.yaml",

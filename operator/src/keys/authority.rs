@@ -3,13 +3,17 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PublicKeyData, SanType,
 };
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// How long an authority's own certificate is valid. Leaves live hours or days; the authority is replaced by hand or by a
-/// later version, with both in the bundle meanwhile.
+/// How long an authority's own certificate is valid. Leaves live hours or days; it is replaced before (see
+/// [`super::rotation`]), with both in the bundle meanwhile.
 const AUTHORITY_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
 /// Certificates begin this much in the past, since clocks of nodes differ.
 const BACKDATED: Duration = Duration::from_secs(120);
@@ -17,6 +21,7 @@ const BACKDATED: Duration = Duration::from_secs(120);
 /// A certificate authority: signs leaves, is trusted through [`Authority::bundle`].
 pub struct Authority {
     certificate: String,
+    bundle: String,
     key: String,
     issuer: Issuer<'static, KeyPair>,
 }
@@ -64,15 +69,30 @@ impl Authority {
         let pair = KeyPair::from_pem(&key).map_err(AuthorityError::Stored)?;
         let issuer = Issuer::from_ca_cert_pem(&certificate, pair).map_err(AuthorityError::Stored)?;
         Ok(Self {
+            bundle: certificate.clone(),
             certificate,
             key,
             issuer,
         })
     }
 
-    /// The PEM bundle by which others check this authority's leaves.
-    pub fn bundle(&self) -> &str {
+    /// The same, trusted together with the one before and the one after it.
+    #[must_use]
+    pub fn between(mut self, old: Option<&str>, next: Option<&str>) -> Self {
+        // In the order of their lives: when the next one takes over, the text stays the same.
+        let all = old.into_iter().chain([self.certificate.as_str()]).chain(next);
+        self.bundle = all.map(|pem| format!("{}\n", pem.trim_end())).collect();
+        self
+    }
+
+    /// The certificate of the authority that signs, PEM.
+    pub fn certificate(&self) -> &str {
         &self.certificate
+    }
+
+    /// The PEM bundle by which others check leaves: this authority's, and those of the ones before and after it.
+    pub fn bundle(&self) -> &str {
+        &self.bundle
     }
 
     /// The private key as PEM, to be stored and shown to nobody.
@@ -116,6 +136,13 @@ impl Leaf<'_> {
         (params.not_before, params.not_after) = validity(self.lifetime);
         params
     }
+}
+
+/// When a certificate ends; None where it cannot be read.
+pub fn end(pem: &[u8]) -> Option<Timestamp> {
+    let der = CertificateDer::from_pem_slice(pem).ok()?;
+    let (_, parsed) = X509Certificate::from_der(&der).ok()?;
+    Timestamp::from_second(parsed.validity().not_after.timestamp()).ok()
 }
 
 fn named(common_name: &str) -> DistinguishedName {

@@ -6,8 +6,10 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
+use sallyport_runtime::tls::{self, TlsError};
 
 use super::authority::{Authority, AuthorityError};
+use super::rotation::{DOOR, Kind, WORKLOAD};
 use super::signing::{CarrierKey, CarrierKeyError};
 use super::witness::{Witness, WitnessKeyError};
 use crate::shared::labels;
@@ -16,11 +18,7 @@ use crate::shared::labels;
 pub const SECRET: &str = "sallyport-operator-keys";
 
 const CARRIER_KEY: &str = "carrier.key";
-const WORKLOAD_CERTIFICATE: &str = "workload-ca.crt";
-const WORKLOAD_KEY: &str = "workload-ca.key";
 const WITNESS_KEY: &str = "witness.key";
-const DOOR_CERTIFICATE: &str = "door-ca.crt";
-const DOOR_KEY: &str = "door-ca.key";
 
 /// All keys of the operator.
 #[derive(Debug)]
@@ -46,6 +44,12 @@ pub enum KeysError {
         "the Secret {SECRET} lacks the key {0}; restore it from a backup, or delete it to start over with new keys"
     )]
     Missing(&'static str),
+    /// A time of a replacement cannot be read.
+    #[error("the key {0} of Secret {SECRET} must be a time such as 2026-11-27T12:00:00Z")]
+    Time(&'static str),
+    /// What is to be trusted cannot be.
+    #[error("the key {0} of Secret {SECRET} must hold a certificate in PEM: {1}")]
+    Bundle(&'static str, TlsError),
     /// An authority cannot be read or made.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -65,8 +69,8 @@ impl Keys {
         Ok(Self {
             carrier: CarrierKey::make()?,
             witness: Witness::make()?,
-            workload: Authority::make("Sallyport workloads")?,
-            door: Authority::make("Sallyport doors")?,
+            workload: Authority::make(WORKLOAD.common_name)?,
+            door: Authority::make(DOOR.common_name)?,
         })
     }
 
@@ -92,23 +96,22 @@ impl Keys {
                 .map(|value| value.0.as_slice())
                 .ok_or(KeysError::Missing(key))
         };
-        let text = |key| bytes(key).map(|value| String::from_utf8_lossy(value).into_owned());
         Ok(Self {
             carrier: CarrierKey::load(bytes(CARRIER_KEY)?)?,
             witness: Witness::load(bytes(WITNESS_KEY)?)?,
-            workload: Authority::load(text(WORKLOAD_CERTIFICATE)?, text(WORKLOAD_KEY)?)?,
-            door: Authority::load(text(DOOR_CERTIFICATE)?, text(DOOR_KEY)?)?,
+            workload: authority(secret, &WORKLOAD)?,
+            door: authority(secret, &DOOR)?,
         })
     }
 
-    fn secret(&self) -> Secret {
+    pub(crate) fn secret(&self) -> Secret {
         let data = [
             (CARRIER_KEY, self.carrier.pkcs8()),
             (WITNESS_KEY, self.witness.pkcs8()),
-            (WORKLOAD_CERTIFICATE, self.workload.bundle().as_bytes()),
-            (WORKLOAD_KEY, self.workload.key_pem().as_bytes()),
-            (DOOR_CERTIFICATE, self.door.bundle().as_bytes()),
-            (DOOR_KEY, self.door.key_pem().as_bytes()),
+            (WORKLOAD.certificate, self.workload.certificate().as_bytes()),
+            (WORKLOAD.key, self.workload.key_pem().as_bytes()),
+            (DOOR.certificate, self.door.certificate().as_bytes()),
+            (DOOR.key, self.door.key_pem().as_bytes()),
         ];
         Secret {
             metadata: ObjectMeta {
@@ -127,6 +130,27 @@ impl Keys {
     }
 }
 
+/// An authority with whom it is trusted together while it is replaced.
+fn authority(secret: &Secret, kind: &Kind) -> Result<Authority, KeysError> {
+    let text = |key: &str| {
+        let value = secret.data.as_ref()?.get(key)?;
+        Some(String::from_utf8_lossy(&value.0).into_owned())
+    };
+    let needed = |key: &'static str| text(key).ok_or(KeysError::Missing(key));
+    let (old, next) = (text(kind.old), text(kind.next));
+    for (key, pem) in [(kind.old, &old), (kind.next, &next)] {
+        // One that cannot be read would take the trust in the others with it.
+        if let Some(pem) = pem {
+            tls::roots(pem.as_bytes()).map_err(|error| KeysError::Bundle(key, error))?;
+        }
+    }
+    let signing = Authority::load(needed(kind.certificate)?, needed(kind.key)?)?;
+    Ok(match (&old, &next) {
+        (None, None) => signing,
+        _ => signing.between(old.as_deref(), next.as_deref()),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,9 +167,9 @@ mod tests {
     #[test]
     fn a_lost_key_is_named_and_never_replaced_in_silence() {
         let mut secret = Keys::make().unwrap().secret();
-        secret.data.as_mut().unwrap().remove(DOOR_KEY);
+        secret.data.as_mut().unwrap().remove(DOOR.key);
         let error = Keys::read(&secret).unwrap_err().to_string();
-        assert!(error.contains(DOOR_KEY), "{error}");
+        assert!(error.contains(DOOR.key), "{error}");
     }
 
     #[test]

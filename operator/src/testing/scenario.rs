@@ -15,7 +15,7 @@ use sallyport_crds::{AccessRequest, ApprovalPolicy, AuditSink, Connection, Maski
 use sallyport_policy::carrier::{Carrier, verify};
 use sallyport_policy::issuer::Issuers;
 use sallyport_runtime::peer::Workload;
-use sallyport_runtime::report::{Problem, Report};
+use sallyport_runtime::report::{Backends, Problem, Report};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -318,6 +318,16 @@ impl Scenario {
 
     /// A process of the bank's door reports a revision and problems.
     pub fn pod_complains(&self, name: &str, revision: u64, problems: Vec<Problem>) {
+        self.pod_reports(name, revision, problems, Backends::default());
+    }
+
+    /// A process of the bank's door reports whom it holds and sees at the target.
+    pub fn pod_sees(&self, name: &str, revision: u64, backends: Backends) {
+        self.pod_reports(name, revision, Vec::new(), backends);
+        self.context.fleet.survey(tokio::time::Instant::now());
+    }
+
+    fn pod_reports(&self, name: &str, revision: u64, problems: Vec<Problem>, backends: Backends) {
         let peer = Workload {
             namespace: "doors".into(),
             name: "bank".into(),
@@ -334,6 +344,7 @@ impl Scenario {
             sessions: 0,
             problems,
             terminating: false,
+            backends: Some(backends),
         };
         self.context.fleet.heard(&peer, &report);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
-use sallyport_crds::connection::Protocol;
+use sallyport_crds::connection::{Protocol, TlsMode};
 use sallyport_crds::reference::SecretKeyReference;
 use sallyport_crds::{Reason, names};
 use sallyport_policy::carrier::Carrier;
@@ -70,12 +70,47 @@ pub fn credential(carrier: &Carrier, secrets: &Secrets) -> Result<Credential, La
         );
         return Err(Lack::new(Reason::HostNotPermitted, message));
     }
-    let username = String::from_utf8(secret.field(name, "username")?.to_vec())
-        .map_err(|_| Lack::new(Reason::SecretMissing, format!("Secret {name}: username is not text")))?;
+    let certificate = shown(carrier, secret, name)?;
+    let password = match secret.field(name, "password") {
+        Err(_) if certificate.is_some() => None,
+        found => Some(Secret::new(found?.to_vec())),
+    };
     Ok(Credential {
-        username,
-        password: Secret::new(secret.field(name, "password")?.to_vec()),
+        username: username(secret, name)?,
+        password,
+        certificate,
     })
+}
+
+/// The certificate that the door shows to the target, where the credential's Secret holds one (type kubernetes.io/tls).
+fn shown(carrier: &Carrier, secret: &SecretObject, name: &str) -> Result<Option<Arc<Current>>, Lack> {
+    if !secret.holds("tls.crt") && !secret.holds("tls.key") {
+        return Ok(None);
+    }
+    let tls = carrier.connection.spec.target.tls.as_ref();
+    if tls.is_none_or(|tls| tls.mode == TlsMode::Disable) {
+        let message = format!(
+            "Secret {name} holds a certificate, which is of no use without TLS: set target.tls.mode to VerifyFull"
+        );
+        return Err(Lack::new(Reason::Invalid, message));
+    }
+    Current::from_pem(secret.field(name, "tls.crt")?, secret.field(name, "tls.key")?)
+        .map(|current| Some(Arc::new(current)))
+        .map_err(|error| Lack::new(Reason::Invalid, format!("Secret {name}: {error}")))
+}
+
+/// The role: what the Secret says, or else its certificate's common name, as PostgreSQL's `cert` has it.
+fn username(secret: &SecretObject, name: &str) -> Result<String, Lack> {
+    let named = secret
+        .field(name, "tls.crt")
+        .ok()
+        .filter(|_| !secret.holds("username"))
+        .and_then(tls::common_name);
+    if let Some(named) = named {
+        return Ok(named);
+    }
+    String::from_utf8(secret.field(name, "username")?.to_vec())
+        .map_err(|_| Lack::new(Reason::SecretMissing, format!("Secret {name}: username is not text")))
 }
 
 /// The door's own TLS, with the ALPN name of the protocol.
@@ -148,6 +183,10 @@ impl SecretObject {
         let bytes = |(key, value): (&String, &Vec<u8>)| (key.clone(), k8s_openapi::ByteString(value.clone()));
         let data: BTreeMap<_, _> = self.data.iter().map(bytes).collect();
         serde_json::json!({ "metadata": { "annotations": self.annotations }, "data": data })
+    }
+
+    fn holds(&self, key: &str) -> bool {
+        self.data.get(key).is_some_and(|value| !value.is_empty())
     }
 
     fn field(&self, name: &str, key: &str) -> Result<&[u8], Lack> {

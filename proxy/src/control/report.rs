@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sallyport_audit::record::Instance;
 use sallyport_runtime::PeerIdentity;
-use sallyport_runtime::report::{ANSWER_AFTER, Answer, PATH, Report};
+use sallyport_runtime::report::{ANSWER_AFTER, Answer, Backends, MAX_BACKENDS, PATH, Report};
 use sallyport_runtime::tls::TlsError;
 use sallyport_runtime::workload::Credential;
 use tokio::sync::watch;
@@ -15,6 +15,7 @@ use super::lack::Lack;
 use super::status::Status;
 use super::{Place, metrics};
 use crate::door::Sessions;
+use crate::postgres::held;
 
 /// The operator holds a report for [`ANSWER_AFTER`]; one that takes longer by this is lost.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -93,7 +94,22 @@ impl Reporter {
                 .map(Lack::problem)
                 .collect(),
             terminating: self.drain.is_cancelled(),
+            backends: Some(self.backends()),
         }
+    }
+
+    fn backends(&self) -> Backends {
+        let mut backends = self.sessions.seen().unwrap_or(Backends {
+            whole: true,
+            ..Backends::default()
+        });
+        backends.held = held::all();
+        if backends.held.values().map(Vec::len).sum::<usize>() > MAX_BACKENDS {
+            backends.whole = false;
+            backends.held.values_mut().for_each(Vec::clear);
+            backends.others.clear();
+        }
+        backends
     }
 
     fn said(&self, was_silent: bool, is_silent: bool) -> bool {

@@ -233,6 +233,77 @@ fn secrets_that_do_not_serve() {
     );
 }
 
+/// A Secret of type kubernetes.io/tls with this common name, and more.
+fn certified(common_name: &str, more: &[(&str, &str)]) -> (Carrier, Result<crate::door::Credential, Reason>) {
+    let (carrier, secrets) = sample();
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    if !common_name.is_empty() {
+        params.distinguished_name.push(rcgen::DnType::CommonName, common_name);
+    }
+    let key = rcgen::KeyPair::generate().unwrap();
+    let (chain, key) = (params.self_signed(&key).unwrap().pem(), key.serialize_pem());
+    let mut data = BTreeMap::from([("tls.crt", chain.as_str()), ("tls.key", key.as_str())]);
+    data.extend(more.iter().copied());
+    let data: Vec<_> = data.into_iter().collect();
+    let hosts = [("sallyport.dev/hosts", "postgres.bank.svc")];
+    let secrets = with(&secrets, "bank-credentials", &hosts, &data);
+    let credential = materials::credential(&carrier, &secrets).map_err(|lack| lack.reason);
+    (carrier, credential)
+}
+
+#[test]
+fn a_certificate_towards_the_target_names_the_role_and_needs_no_password() {
+    let known = |common_name: &str, more: &[(&str, &str)]| -> Result<(String, bool), Reason> {
+        let credential = certified(common_name, more).1?;
+        assert!(credential.certificate.is_some());
+        Ok((credential.username, credential.password.is_some()))
+    };
+    assert_eq!(known("door", &[]), Ok(("door".to_owned(), false)));
+    assert_eq!(
+        known("door", &[("username", "teller")]),
+        Ok(("teller".to_owned(), false))
+    );
+    assert_eq!(known("door", &[("password", "p")]), Ok(("door".to_owned(), true)));
+    assert_eq!(known("", &[("username", "teller")]), Ok(("teller".to_owned(), false)));
+    for (number, (common_name, more, reason)) in [
+        ("", &[][..], Reason::SecretMissing),
+        ("door", &[("tls.key", "")], Reason::SecretMissing),
+        ("door", &[("tls.crt", "")], Reason::SecretMissing),
+        (
+            "door",
+            &[("tls.crt", "no PEM"), ("username", "teller")],
+            Reason::Invalid,
+        ),
+        // A certificate that cannot be shown must not turn into a password alone.
+        (
+            "door",
+            &[("tls.key", "no PEM"), ("username", "teller"), ("password", "p")],
+            Reason::Invalid,
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(known(common_name, more), Err(reason), "{number}");
+    }
+    let (mut carrier, _) = certified("door", &[]);
+    let tls = carrier.connection.spec.target.tls.as_mut().unwrap();
+    tls.mode = TlsMode::Disable;
+    let own = rcgen::generate_simple_self_signed(vec!["door".to_owned()]).unwrap();
+    let data = [
+        ("tls.crt", own.cert.pem()),
+        ("tls.key", own.signing_key.serialize_pem()),
+        ("username", "door".to_owned()),
+        ("password", "p".to_owned()),
+    ];
+    let data: Vec<(&str, &str)> = data.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let hosts = [("sallyport.dev/hosts", "postgres.bank.svc")];
+    let secrets = with(&sample().1, "bank-credentials", &hosts, &data);
+    let lack = materials::credential(&carrier, &secrets).unwrap_err();
+    assert!(lack.message.contains("of no use without TLS"), "{}", lack.message);
+}
+
 #[test]
 fn what_shuts_the_door_and_what_only_keeps_new_people_out() {
     let (carrier, secrets) = sample();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sallyport_audit::record::ObjectRef;
 use sallyport_crds::ConnectionSpec;
 use sallyport_policy::Policy;
+use sallyport_runtime::tls::Current;
 
 use super::Network;
 
@@ -46,8 +47,10 @@ pub struct Open {
 pub struct Credential {
     /// The role.
     pub username: String,
-    /// Its password.
-    pub password: Secret,
+    /// Its password; `None` where a certificate alone says who the door is.
+    pub password: Option<Secret>,
+    /// The certificate that the door shows to a target that asks for one.
+    pub certificate: Option<Arc<Current>>,
 }
 
 /// Bytes that never appear in `Debug`, logs or records.

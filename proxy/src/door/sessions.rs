@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sallyport_audit::record::Person;
+use sallyport_runtime::report::Backends;
 
 use crate::control::Lack;
 
@@ -20,6 +21,7 @@ struct Table {
     alive: HashMap<u64, Entry>,
     people: HashMap<(String, String), usize>,
     caveat: Option<Lack>,
+    seen: Option<Backends>,
 }
 
 #[derive(Debug)]
@@ -92,6 +94,17 @@ impl Sessions {
     #[must_use]
     pub fn caveat(&self) -> Option<Lack> {
         self.lock().caveat.clone()
+    }
+
+    /// Who else was last seen at the target; `None` while nobody looks.
+    pub fn saw(&self, seen: Option<Backends>) {
+        self.lock().seen = seen;
+    }
+
+    /// Who else was last seen at the target.
+    #[must_use]
+    pub fn seen(&self) -> Option<Backends> {
+        self.lock().seen.clone()
     }
 
     /// Sessions alive.

@@ -136,6 +136,29 @@ async fn the_samples_open_a_door_that_records() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn manifests_as_they_were_first_written_open_the_same_door() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/manifests-v1alpha1");
+    let mut read = 0;
+    for entry in std::fs::read_dir(&golden).unwrap() {
+        let name = entry.unwrap().file_name();
+        assert!(golden.join("../../../config/samples").join(&name).exists(), "{name:?}");
+        read += 1;
+    }
+    assert_eq!(read, 4);
+    let first = |name: &str, text: String| std::fs::read_to_string(golden.join(name)).unwrap_or(text);
+    let (directory, state) = (manifests(first), tempfile::tempdir().unwrap());
+    let doors = serve(directory.path(), "bank=127.0.0.1:15432", state.path()).unwrap();
+    let door = only(&doors);
+    let Rules::Open(open) = door.rules.borrow().clone() else {
+        panic!("shut")
+    };
+    assert_eq!(doors[0].control.status.borrow().shut, None);
+    // What they could not say yet has the value that it had by itself.
+    let limits = &open.spec.limits;
+    assert_eq!((limits.max_open_requests, limits.max_held_bytes), (500, 4 << 20));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bounds_of_an_asynchronous_sink_count_here_too() {
     let asynchronous = |_: &str, text: String| {
         text.replace(
@@ -156,7 +179,7 @@ async fn bounds_of_an_asynchronous_sink_count_here_too() {
 #[tokio::test]
 async fn every_mistake_is_said_at_once() {
     type Change = fn(&str, String) -> String;
-    let table: [(&str, Change, &str); 15] = [
+    let table: [(&str, Change, &str); 16] = [
         (
             "field that nobody knows",
             |_, t| {
@@ -247,6 +270,17 @@ async fn every_mistake_is_said_at_once() {
             "short key",
             |_, t| t.replace("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "c2hvcnQ="),
             "at least 32 bytes",
+        ),
+        (
+            "rule of a version to come",
+            |n, t| {
+                if n == "masking-rules.yaml" {
+                    t.replacen("sallyport.dev/v1alpha1", "sallyport.dev/v1beta1", 1)
+                } else {
+                    t
+                }
+            },
+            "MaskingRule of sallyport.dev/v1beta1; this version reads sallyport.dev/v1alpha1",
         ),
         (
             "CA gone",

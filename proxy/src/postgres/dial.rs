@@ -1,11 +1,11 @@
-//! Reaching the target: TLS with its name checked, SCRAM, and nothing weaker.
+//! Reaching the target: TLS with its name checked, SCRAM or a certificate of the door, and nothing weaker.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
+use postgres_protocol::authentication::sasl::ScramSha256;
 use postgres_protocol::message::frontend;
 use sallyport_crds::Reason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,7 +15,10 @@ use tokio_rustls::TlsConnector;
 use super::ask::{AskError, called, put_call};
 use super::errors;
 use super::frame::{Body, FrameError};
+use super::held::Held;
 use super::message::{self, Transaction};
+use super::scram::{self, Offered};
+use super::showing::Showing;
 use super::startup::{self, CancelKey};
 use super::stream::TargetStream;
 use super::wire::{Wire, WireError};
@@ -77,8 +80,19 @@ pub enum DialError {
     #[error("the target's TLS does not stand: {0}")]
     Tls(std::io::Error),
     /// It asks for something weaker than SCRAM-SHA-256.
-    #[error("the target asks for {0}; only SCRAM-SHA-256 is given")]
+    #[error("the target asks for {0}; only SCRAM-SHA-256 or a certificate is given")]
     Weak(&'static str),
+    /// It asks for a password where the door has a certificate alone.
+    #[error(
+        "the target asks for a password and the door has a certificate alone; \
+         add password to its Secret, or let the target's pg_hba.conf say `cert`"
+    )]
+    NoPassword,
+    /// It left after it had seen the door's certificate.
+    #[error(
+        "the target left when it had seen the door's certificate, which most often means that it does not take it: {0}"
+    )]
+    Certificate(WireError),
     /// SCRAM failed. What the target says about it is not repeated.
     #[error("the target's SCRAM does not stand: it does not know the password, or not this one")]
     Scram,
@@ -120,7 +134,8 @@ pub async fn dial(target: &Target, asking: &Asking<'_>) -> Result<Reached, DialE
 }
 
 async fn reach(target: &Target, asking: &Asking<'_>) -> Result<Reached, DialError> {
-    let mut wire = Wire::new(connect(target).await?);
+    let (stream, shown) = connect(target).await?;
+    let mut wire = Wire::new(stream);
     let mut hello = BytesMut::new();
     let fixed = [
         ("user", target.credential.username.as_str()),
@@ -134,9 +149,19 @@ async fn reach(target: &Target, asking: &Asking<'_>) -> Result<Reached, DialErro
         .map(|(name, value)| (name.as_str(), value.as_str()));
     frontend::startup_message(fixed.into_iter().chain(chosen), &mut hello).map_err(WireError::from)?;
     wire.out.extend_from_slice(&hello);
-    wire.flush().await.map_err(WireError::from)?;
-    authenticate(&mut wire, &target.credential).await?;
-    settle(wire).await
+    match authenticate(&mut wire, &target.credential, shown).await {
+        Ok(()) => {
+            let reached = settle(wire).await?;
+            let held = Held::new(&target.name(), reached.pid);
+            reached.wire.stream().served_by(held);
+            Ok(reached)
+        }
+        // In TLS 1.3 a client is done before the server has looked at its certificate.
+        Err(DialError::Wire(error @ (WireError::Lost(_) | WireError::Closed))) if shown => {
+            Err(DialError::Certificate(error))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Asks the target to cancel what a backend runs. Whether it did is not said.
@@ -145,7 +170,7 @@ async fn reach(target: &Target, asking: &Asking<'_>) -> Result<Reached, DialErro
 /// When the target cannot be reached.
 pub async fn cancel(target: &Target, key: &CancelKey) -> Result<(), DialError> {
     let send = async {
-        let mut stream = connect(target).await?;
+        let (mut stream, _) = connect(target).await?;
         let length = u32::try_from(12 + key.secret.len()).unwrap_or(u32::MAX);
         let mut packet = length.to_be_bytes().to_vec();
         packet.extend_from_slice(&startup::CANCEL.to_be_bytes());
@@ -163,11 +188,12 @@ pub async fn cancel(target: &Target, key: &CancelKey) -> Result<(), DialError> {
         .map_err(|_| DialError::Slow)?
 }
 
-/// Opens the stream, and TLS on it unless the Connection says in so many words that there is none.
-async fn connect(target: &Target) -> Result<TargetStream, DialError> {
+/// Opens the stream, and TLS on it unless the Connection says in so many words that there is none. Tells whether the door's
+/// certificate was asked for and shown.
+async fn connect(target: &Target) -> Result<(TargetStream, bool), DialError> {
     let mut tcp = resolve(target).await?;
     let Some(trust) = &target.trust else {
-        return Ok(TargetStream::Plain(tcp));
+        return Ok((TargetStream::plain(tcp), false));
     };
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
@@ -177,12 +203,17 @@ async fn connect(target: &Target) -> Result<TargetStream, DialError> {
         b'S' => {}
         _ => return Err(DialError::NoTls),
     }
-    let connector = TlsConnector::from(Arc::clone(&trust.config));
-    let tls = connector
+    let showing = target.credential.certificate.as_ref().map(Showing::new);
+    let config = match &showing {
+        Some(showing) => showing.in_config(&trust.config),
+        None => Arc::clone(&trust.config),
+    };
+    let tls = TlsConnector::from(config)
         .connect(trust.server_name.clone(), tcp)
         .await
         .map_err(DialError::Tls)?;
-    Ok(TargetStream::Tls(Box::new(tls)))
+    let shown = showing.is_some_and(|showing| showing.was_shown());
+    Ok((TargetStream::tls(tls), shown))
 }
 
 async fn resolve(target: &Target) -> Result<TcpStream, DialError> {
@@ -208,24 +239,30 @@ fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
-/// SCRAM-SHA-256 and nothing else: a target that asks for the password itself, or for MD5 of it, is not given it.
-async fn authenticate(wire: &mut Wire<TargetStream>, credential: &Credential) -> Result<(), DialError> {
+/// SCRAM-SHA-256 or the door's certificate and nothing else: a target that asks for the password itself, or for MD5 of it, is
+/// not given it. `shown`: it asked for the certificate, and its own was checked.
+async fn authenticate(wire: &mut Wire<TargetStream>, credential: &Credential, shown: bool) -> Result<(), DialError> {
     let mut scram: Option<ScramSha256> = None;
     let mut proven = false;
     loop {
+        wire.flush().await.map_err(WireError::from)?;
         let message = handshake(wire).await?;
         let mut body = Body::of(&message);
         let mut reply = BytesMut::new();
         match body.u32().map_err(WireError::from)? {
             // AuthenticationOk counts only after the target has proven that it knows the password, too.
             0 if proven => return Ok(()),
+            0 if shown && scram.is_none() => {
+                put_call(&mut wire.out, BACKEND_PID);
+                return Ok(wire.flush().await.map_err(WireError::from)?);
+            }
             0 => return Err(DialError::Weak("no proof at all")),
             10 if scram.is_none() => {
-                if !offers_scram(body).map_err(WireError::from)? {
-                    return Err(DialError::Weak("an unknown SASL mechanism"));
-                }
-                let fresh = ScramSha256::new(credential.password.expose(), ChannelBinding::unsupported());
-                frontend::sasl_initial_response(SCRAM_SHA_256, fresh.message(), &mut reply).map_err(WireError::from)?;
+                let offered = Offered::read(body).map_err(WireError::from)?;
+                let password = credential.password.as_ref().ok_or(DialError::NoPassword)?;
+                let (mechanism, fresh) = scram::begin(offered, password, wire.stream().certificate())
+                    .ok_or(DialError::Weak("an unknown SASL mechanism"))?;
+                frontend::sasl_initial_response(mechanism, fresh.message(), &mut reply).map_err(WireError::from)?;
                 scram = Some(fresh);
             }
             11 => {
@@ -247,19 +284,6 @@ async fn authenticate(wire: &mut Wire<TargetStream>, credential: &Credential) ->
             _ => return Err(WireError::from(FrameError::Malformed).into()),
         }
         wire.out.extend_from_slice(&reply);
-        wire.flush().await.map_err(WireError::from)?;
-    }
-}
-
-fn offers_scram(mut body: Body<'_>) -> Result<bool, FrameError> {
-    let mut offered = false;
-    loop {
-        match body.text()? {
-            "" => return body.end().map(|()| offered),
-            SCRAM_SHA_256 => offered = true,
-            SCRAM_SHA_256_PLUS => {}
-            _ => {}
-        }
     }
 }
 
@@ -400,7 +424,7 @@ impl DialError {
             Self::Connect(_) => "connect",
             Self::Slow => "slow",
             Self::NoTls | Self::Tls(_) => "tls",
-            Self::Weak(_) | Self::Scram | Self::Refused(_) => "login",
+            Self::Weak(_) | Self::NoPassword | Self::Certificate(_) | Self::Scram | Self::Refused(_) => "login",
             Self::Version(_) | Self::Encoding | Self::Pooler | Self::Unasked => "unsupported",
             Self::Wire(_) => "protocol",
         }
@@ -448,16 +472,5 @@ mod tests {
                 .contains("GRANT EXECUTE ON FUNCTION pg_catalog.pg_backend_pid()")
         );
         assert!(matches!(error("57P01"), DialError::Refused(_)));
-    }
-
-    #[test]
-    fn mechanisms_are_a_list_that_ends() {
-        assert_eq!(
-            offers_scram(Body::new(b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0")),
-            Ok(true)
-        );
-        assert_eq!(offers_scram(Body::new(b"SCRAM-SHA-256-PLUS\0\0")), Ok(false));
-        assert_eq!(offers_scram(Body::new(b"SCRAM-SHA-256\0")), Err(FrameError::Malformed));
-        assert_eq!(offers_scram(Body::new(b"\0x")), Err(FrameError::Malformed));
     }
 }

@@ -18,6 +18,7 @@ use super::conversation::{Beginning, Conversation};
 use super::dial::{self, Asking, DialError, Reached};
 use super::errors::{Said, sqlstate};
 use super::frame;
+use super::lookout::Lookout;
 use super::settings::Login;
 use super::startup::{self, ALPN, CancelKey, First, Minor, Opening, Startup, StartupError};
 use super::wire::Wire;
@@ -41,6 +42,7 @@ const APPLICATION: &str = "";
 pub struct Shared {
     cancels: Cancels,
     catalogs: Catalogs,
+    lookout: Lookout,
 }
 
 /// The protocol for one connection of one door.
@@ -70,7 +72,8 @@ impl Shared {
     pub fn new(runtime: Handle) -> Self {
         Self {
             cancels: Cancels::default(),
-            catalogs: Catalogs::new(runtime),
+            catalogs: Catalogs::new(runtime.clone()),
+            lookout: Lookout::new(runtime),
         }
     }
 
@@ -208,6 +211,7 @@ impl Protocol for Postgres {
             unavailable(&error)
         })?;
         self.door.sessions.found(dial::caveat(&reached));
+        self.shared.lookout.keep(&self.door, &target, &wanted.database);
         let cancellable = self
             .shared
             .cancels

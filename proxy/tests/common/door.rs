@@ -64,6 +64,8 @@ pub struct TestDoor {
     pub tls: Arc<ArcSwap<Option<Arc<rustls::ServerConfig>>>>,
     /// Its sessions.
     pub sessions: TaskTracker,
+    /// What it knows of them.
+    pub alive: Sessions,
     heard: Hear,
     log: Log,
     server: Arc<Postgres>,
@@ -250,7 +252,8 @@ impl Given {
             mask_command_text: self.masked_records,
             credential: Some(Arc::new(TargetCredential {
                 username: ROLE.into(),
-                password: Secret::new(PASSWORD.into()),
+                password: Some(Secret::new(PASSWORD.into())),
+                certificate: None,
             })),
             trust: Some(TargetTrust {
                 config: Arc::new(config),
@@ -339,7 +342,7 @@ impl TestDoor {
         let (ca, tls) = certificate();
         let (people, drain) = (People::default(), Drain::default());
         let tls = Arc::new(ArcSwap::from_pointee(Some(Arc::new(tls))));
-        let sessions = TaskTracker::new();
+        let (sessions, alive) = (TaskTracker::new(), Sessions::default());
         let (replicas, others) = (Replicas::default(), Others::default());
         let door = Door {
             rules: listening,
@@ -349,7 +352,7 @@ impl TestDoor {
             columns: Arc::new(replicas.clone()),
             peers: Arc::new(others.clone()),
             evidence,
-            sessions: Sessions::default(),
+            sessions: alive.clone(),
             drain: drain.clone(),
         };
         let address = format!("127.0.0.1:{}", free_port()).parse().unwrap();
@@ -375,6 +378,7 @@ impl TestDoor {
             drain,
             tls,
             sessions,
+            alive,
             heard,
             log,
             server,

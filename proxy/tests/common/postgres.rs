@@ -11,6 +11,10 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedN
 pub const ROLE: &str = "sallyport";
 /// Its password.
 pub const PASSWORD: &str = "target-password-of-the-door";
+/// A role that the server lets in by its certificate alone; a test makes it.
+pub const CERTIFIED: &str = "certified";
+/// A role that needs a certificate, whosever, and its password; a test makes it.
+pub const BOTH: &str = "both";
 
 /// A running server.
 pub struct Postgres {
@@ -22,6 +26,8 @@ pub struct Postgres {
     pub port: u16,
     /// The CA of its certificate, in PEM.
     pub ca: String,
+    /// The certificate of [`CERTIFIED`] and its key, in PEM.
+    pub certified: (String, String),
     databases: AtomicU32,
 }
 
@@ -94,6 +100,7 @@ impl Postgres {
             major,
             port,
             ca: String::new(),
+            certified: Default::default(),
             databases: AtomicU32::new(0),
         };
         server.init();
@@ -124,9 +131,9 @@ impl Postgres {
         ];
         self.run("initdb", &auth);
         let data = self.directory.path().join("data");
-        self.ca = certificate(&data);
+        (self.ca, self.certified) = certificates(&data);
         let settings = format!(
-            "ssl = on\nport = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nfsync = off\n\
+            "ssl = on\nssl_ca_file = 'ca.crt'\nport = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nfsync = off\n\
              shared_preload_libraries = 'pg_stat_statements'\nwal_level = logical\nmax_connections = 200\nmax_prepared_transactions = 8\nautovacuum = off\nlog_line_prefix = '%d '\n",
             self.port,
             self.directory.path().display()
@@ -136,7 +143,11 @@ impl Postgres {
         std::fs::write(conf, text).unwrap();
         std::fs::write(
             data.join("pg_hba.conf"),
-            "local all all trust\nlocal replication all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n",
+            format!(
+                "local all all trust\nlocal replication all trust\nhostssl all {CERTIFIED} 127.0.0.1/32 cert\n\
+                 hostssl all {BOTH} 127.0.0.1/32 scram-sha-256 clientcert=verify-ca\n\
+                 hostssl all all 127.0.0.1/32 scram-sha-256\n"
+            ),
         )
         .unwrap();
         give(&data);
@@ -268,8 +279,9 @@ fn give(path: &Path) {
     }
 }
 
-/// A certificate for `localhost` in the server's data directory; gives the CA that signed it.
-fn certificate(data: &Path) -> String {
+/// A certificate for `localhost` in the server's data directory; gives the CA that signed it, and what it signed for
+/// [`CERTIFIED`].
+fn certificates(data: &Path) -> (String, (String, String)) {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "CA of a test");
@@ -284,5 +296,11 @@ fn certificate(data: &Path) -> String {
     let path = data.join("server.key");
     std::fs::write(&path, key.serialize_pem()).unwrap();
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    ca.pem()
+    std::fs::write(data.join("ca.crt"), ca.pem()).unwrap();
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, CERTIFIED);
+    let key = KeyPair::generate().unwrap();
+    let certified = params.signed_by(&key, &ca).unwrap().pem();
+    (ca.pem(), (certified, key.serialize_pem()))
 }

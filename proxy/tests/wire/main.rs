@@ -21,6 +21,7 @@ mod holds;
 mod interleaved;
 mod large;
 mod logins;
+mod lookout;
 mod pipelines;
 mod replicas;
 mod shapes;

@@ -12,6 +12,7 @@ pub use verify::{Accept, Trust};
 use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Why certificates, keys or bundles cannot be used. Never holds key material.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +60,18 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError
         Err(TlsError::NoCertificate)
     } else {
         Ok(found)
+    }
+}
+
+/// The subject's common name of a PEM text's first certificate; `None` where it has none or several.
+#[must_use]
+pub fn common_name(pem: &[u8]) -> Option<String> {
+    let first = certificates(pem).ok()?.into_iter().next()?;
+    let (_, parsed) = X509Certificate::from_der(&first).ok()?;
+    let names: Vec<_> = parsed.subject().iter_common_name().collect();
+    match names.as_slice() {
+        [only] => only.as_str().ok().map(str::to_owned),
+        _ => None,
     }
 }
 
@@ -126,5 +139,28 @@ mod tests {
         ));
         assert!(private_key(pair.signing_key.serialize_pem().as_bytes()).is_ok());
         assert!(matches!(private_key(pem.as_bytes()), Err(TlsError::NoKey)));
+    }
+
+    #[test]
+    fn a_common_name_is_one_or_none() {
+        for (names, wanted) in [
+            (&["door"][..], Some("door")),
+            (&[], None),
+            (&["door", "postgres"], None),
+        ] {
+            let mut params = rcgen::CertificateParams::default();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            for (at, name) in names.iter().enumerate() {
+                // A name keeps one value of each type; two common names are two types to it.
+                let kind = match at {
+                    0 => rcgen::DnType::CommonName,
+                    _ => rcgen::DnType::CustomDnType(vec![2, 5, 4, 3]),
+                };
+                params.distinguished_name.push(kind, *name);
+            }
+            let own = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+            assert_eq!(common_name(own.pem().as_bytes()).as_deref(), wanted, "{names:?}");
+        }
+        assert_eq!(common_name(b"nothing"), None);
     }
 }

@@ -107,7 +107,12 @@ impl Enrollment {
                         issued.key.as_bytes(),
                         issued.ca_bundle.as_bytes(),
                     )?;
-                    tokio::spawn(self.renew(credential.clone(), end));
+                    // What the Pod was told at its start may be older than the authority that the operator now has.
+                    let renewing = Self {
+                        operator_ca: issued.ca_bundle,
+                        ..self
+                    };
+                    tokio::spawn(renewing.renew(credential.clone(), end));
                     return Ok(credential);
                 }
                 Err(error @ EnrollError::Tls(_)) => return Err(error),
@@ -120,7 +125,7 @@ impl Enrollment {
         }
     }
 
-    async fn renew(self, credential: Credential, end: CancellationToken) {
+    async fn renew(mut self, credential: Credential, end: CancellationToken) {
         let mut pause = FIRST_PAUSE;
         let mut due = due(&credential);
         loop {
@@ -133,12 +138,7 @@ impl Enrollment {
             if SystemTime::now() < due {
                 continue;
             }
-            let renewed = match self.ask().await {
-                Ok(new) => credential
-                    .replace(new.chain.as_bytes(), new.key.as_bytes(), new.ca_bundle.as_bytes())
-                    .map_err(EnrollError::from),
-                Err(error) => Err(error),
-            };
+            let renewed = self.renewed(&credential).await;
             match renewed {
                 Ok(()) => {
                     pause = FIRST_PAUSE;
@@ -152,6 +152,14 @@ impl Enrollment {
                 }
             }
         }
+    }
+
+    /// Asks once more, and trusts from then on whom the operator says.
+    pub(super) async fn renewed(&mut self, credential: &Credential) -> Result<(), EnrollError> {
+        let Issued { chain, key, ca_bundle } = self.ask().await?;
+        credential.replace(chain.as_bytes(), key.as_bytes(), ca_bundle.as_bytes())?;
+        self.operator_ca = ca_bundle;
+        Ok(())
     }
 
     async fn ask(&self) -> Result<Issued, EnrollError> {

@@ -259,6 +259,34 @@ async fn a_pod_gets_its_certificate_against_its_token() {
 }
 
 #[tokio::test]
+async fn a_pod_follows_the_operator_to_its_next_ca() {
+    let (mut old, new) = (Ca::new(), Arc::new(Ca::new()));
+    let alone = old.pem.clone();
+    old.pem = format!("{}{}", old.pem, new.pem);
+    let old = Arc::new(old);
+    let credential = old.credential(DOOR);
+    let before = operator(old.clone(), OPERATOR, "good").await;
+    let after = operator(new.clone(), OPERATOR, "good").await;
+    let (mut ours, _directory) = enrollment(before, &old, "good");
+    ours.operator_ca = alone;
+    let untold = Enrollment {
+        operator_url: format!("https://{after}/"),
+        ..ours.clone()
+    };
+    // What it hears with its certificate counts from then on, not what its Pod was told at its start.
+    ours.renewed(&credential).await.unwrap();
+    ours.operator_url.clone_from(&untold.operator_url);
+    ours.renewed(&credential).await.unwrap();
+    let recorder = new.credential(RECORDER).server_config(only(DOOR), &[]).unwrap();
+    meet(&credential.client_config(only(RECORDER)).unwrap(), &recorder).unwrap();
+    let mut untold = untold;
+    assert!(matches!(
+        untold.renewed(&credential).await,
+        Err(EnrollError::Unreachable(_))
+    ));
+}
+
+#[tokio::test]
 async fn it_asks_again_until_the_end() {
     let ca = Arc::new(Ca::new());
     let table = [

@@ -78,7 +78,17 @@ fn furnish(stage: &Stage, table: &Table) -> Result<()> {
     }
     stage.act("replicaset-controller", &create, &table.objects["pod"].to_string())?;
     stage.act("statefulset-controller", &create, &table.objects["claim"].to_string())?;
-    for object in ["connection", "sink", "rule", "readable", "other-pod", "snapshots"] {
+    for object in [
+        "connection",
+        "ledger",
+        "laboratory",
+        "authorities",
+        "sink",
+        "rule",
+        "readable",
+        "other-pod",
+        "snapshots",
+    ] {
         stage.act("admin", &create, &table.objects[object].to_string())?;
     }
     let snapshots = "crd/volumesnapshots.snapshot.storage.k8s.io";
@@ -109,7 +119,7 @@ fn furnish(stage: &Stage, table: &Table) -> Result<()> {
         ],
         "",
     )?;
-    let kinds = "--resource=connections.sallyport.dev,maskingrules.sallyport.dev,auditsinks.sallyport.dev";
+    let kinds = "--resource=connections.sallyport.dev,maskingrules.sallyport.dev,auditsinks.sallyport.dev,configmaps";
     stage.act(
         "admin",
         &["-n", "doors", "create", "role", "gitops", "--verb=*", kinds],

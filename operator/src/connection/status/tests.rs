@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sallyport_runtime::report::Problem;
+use sallyport_runtime::report::{Backends, Problem};
 use serde_json::json;
 
 use crate::testing::scenario::Scenario;
@@ -229,6 +229,35 @@ async fn a_role_that_can_undo_masks_is_said_while_the_door_stays_open() {
     let path = "/apis/sallyport.dev/v1alpha1/namespaces/doors/connections/bank";
     let conditions = scenario.api.get(path).unwrap()["status"]["conditions"].to_string();
     assert!(!conditions.contains("Advisory"), "{conditions}");
+}
+
+#[tokio::test]
+async fn connections_past_the_door_are_said_while_it_stays_open() {
+    let mut scenario = served().await;
+    let sees = |others: &[(&str, &[i32])]| Backends {
+        target: "postgres.bank.svc:5432".into(),
+        others: others
+            .iter()
+            .map(|(role, pids)| ((*role).to_owned(), pids.to_vec()))
+            .collect(),
+        whole: true,
+        ..Backends::default()
+    };
+    scenario.pod_sees("a", 1, sees(&[("app", &[11, 12]), ("postgres", &[13])]));
+    scenario.look_at_connection("doors", "bank").await;
+    assert_eq!(scenario.bank("Accepted").0, "True");
+    assert_eq!(
+        scenario.bank("Advisory"),
+        ("True".into(), "ConnectionsPastDoors".into())
+    );
+    let path = "/apis/sallyport.dev/v1alpha1/namespaces/doors/connections/bank";
+    let conditions = |scenario: &Scenario| scenario.api.get(path).unwrap()["status"]["conditions"].to_string();
+    let words = "3 connections at the target did not come through a door (roles: app, postgres)";
+    assert!(conditions(&scenario).contains(words), "{}", conditions(&scenario));
+
+    scenario.pod_sees("a", 1, sees(&[]));
+    scenario.look_at_connection("doors", "bank").await;
+    assert!(!conditions(&scenario).contains("Advisory"), "{}", conditions(&scenario));
 }
 
 #[tokio::test]

@@ -338,6 +338,59 @@ async fn a_certificate_of_ones_own_closes_when_it_ends_and_warns_before() {
 }
 
 #[tokio::test]
+async fn a_certificate_towards_the_target_is_held_to_the_same() {
+    type Change = fn(&mut Value, &mut Value);
+    let cases: [(&str, i64, Change, &str, &str); 7] = [
+        ("good", 60 * 86_400, |_, _| {}, "Accepted", ""),
+        ("ended", -60, |_, _| {}, "CertificateExpired", ""),
+        ("about to end", 86_400, |_, _| {}, "Accepted", "CertificateExpiresSoon"),
+        (
+            "half of it",
+            60 * 86_400,
+            |secret, _| *secret.pointer_mut("/data/tls.key").unwrap() = Value::Null,
+            "SecretMissing",
+            "",
+        ),
+        (
+            "another's key",
+            86_400,
+            |secret, _| secret["data"]["tls.key"] = certificate(1)["data"]["tls.key"].clone(),
+            "Invalid",
+            "CertificateExpiresSoon",
+        ),
+        (
+            "without TLS",
+            60 * 86_400,
+            |_, c| c["spec"]["target"]["tls"] = json!({ "mode": "Disable", "insecureReason": "a test of it" }),
+            "Invalid",
+            "TargetNotEncrypted",
+        ),
+        (
+            "for another host",
+            60 * 86_400,
+            |secret, _| secret["metadata"]["annotations"] = Value::Null,
+            "HostNotPermitted",
+            "",
+        ),
+    ];
+    for (what, ends, change, accepted, advisory) in cases {
+        let mut scenario = Scenario::furnished().await;
+        let (mut secret, mut bank) = (certificate(ends), bank());
+        secret["metadata"] = scenario.api.get(CREDENTIALS).unwrap()["metadata"].clone();
+        change(&mut secret, &mut bank);
+        scenario.api.put(CREDENTIALS, secret);
+        scenario.apply_connection(bank).await;
+        assert_eq!(scenario.bank("Accepted").1, accepted, "{what}");
+        let path = "/apis/sallyport.dev/v1alpha1/namespaces/doors/connections/bank";
+        let object = scenario.api.get(path).unwrap();
+        let said = object["status"]["conditions"].as_array().unwrap();
+        let found = said.iter().find(|one| one["type"] == "Advisory");
+        let found = found.and_then(|one| one["reason"].as_str()).unwrap_or_default();
+        assert_eq!(found, advisory, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn names_that_people_can_change_are_an_advice_on_the_connection() {
     let mut scenario = Scenario::furnished().await;
     let mut issuers = sallyport_policy::issuer::Issuers::clone(&scenario.context.issuers.load());

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -26,6 +27,8 @@ fn account(name: &str, revision: Option<u64>, at: Instant) -> (String, Account) 
         loaded: revision,
         sessions: 0,
         problems: vec![],
+        backends: None,
+        held: HashMap::new(),
         at,
     };
     (format!("uid-{name}"), account)

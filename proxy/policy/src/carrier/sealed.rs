@@ -37,7 +37,7 @@ pub enum CarrierError {
     #[error("the carrier is not signed by the operator's key")]
     Signature,
     /// Written by a newer operator.
-    #[error("the carrier has format {0}, which this version does not know")]
+    #[error("the carrier has format {0}, which this version does not know: run doors and operator from one image")]
     Format(u32),
 }
 

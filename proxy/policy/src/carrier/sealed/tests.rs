@@ -1,5 +1,8 @@
+use serde_json::Value;
+
 use super::*;
 use crate::assemble::tests::{carrier, objects};
+use crate::columns::Kept;
 
 fn key() -> (Ed25519KeyPair, Vec<Vec<u8>>) {
     let key = Ed25519KeyPair::generate().unwrap();
@@ -48,6 +51,52 @@ fn other_keys_and_no_keys_are_not_trusted() {
     assert_eq!(verify(b"{}", &key().1), Err(CarrierError::Unreadable));
 }
 
+/// The key that signed what stands in `testdata`. Only tests trust it.
+const GOLDEN_KEY: &str = "hQJCXoESpTCejZfQP2akW7BwNKw+21+rTq0nnNOC2QE=";
+
+/// Everything that `old` says is said by `new`, too.
+fn kept(old: &Value, new: &Value, path: &str) {
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => {
+            for (name, value) in old {
+                let path = format!("{path}.{name}");
+                kept(value, new.get(name).unwrap_or_else(|| panic!("{path} is lost")), &path);
+            }
+        }
+        (Value::Array(old), Value::Array(new)) => {
+            assert_eq!(old.len(), new.len(), "{path}");
+            for (at, (old, new)) in old.iter().zip(new).enumerate() {
+                kept(old, new, &format!("{path}[{at}]"));
+            }
+        }
+        (old, new) => assert_eq!(old, new, "{path}"),
+    }
+}
+
+fn payload(golden: &[u8]) -> Value {
+    let signed: SignedCarrier = serde_json::from_slice(golden).unwrap();
+    serde_json::from_slice(&STANDARD.decode(signed.payload).unwrap()).unwrap()
+}
+
+#[test]
+fn what_the_first_version_of_the_format_carried_is_read_whole() {
+    let trusted = [STANDARD.decode(GOLDEN_KEY).unwrap()];
+    let golden = include_bytes!("../../../testdata/carrier-v1.json");
+    let carrier = verify(golden, &trusted).unwrap();
+    let again = serde_json::to_value(&carrier).unwrap();
+    kept(&payload(golden), &again, "carrier");
+    // What came later has the value that the first version acted by.
+    assert!(carrier.columns.is_empty() && carrier.closed.is_none());
+    assert_eq!(carrier.connection.spec.limits.max_open_requests, 500);
+    crate::Policy::compile(&carrier).unwrap_or_else(|problems| panic!("{problems:?}"));
+
+    let golden = include_bytes!("../../../testdata/columns-v1.json");
+    let columns = Kept::verify(golden, "uid-pii", &trusted).unwrap();
+    kept(&payload(golden), &serde_json::to_value(&columns).unwrap(), "columns");
+    // One is never taken for the other, whoever signed it.
+    assert_eq!(verify(golden, &trusted), Err(CarrierError::Signature));
+}
+
 #[test]
 fn a_format_of_the_future_is_refused_by_name() {
     let (key, trusted) = key();
@@ -58,6 +107,13 @@ fn a_format_of_the_future_is_refused_by_name() {
     assert_eq!(
         verify(&sign(&carrier, &key).unwrap(), &trusted),
         Err(CarrierError::Format(FORMAT + 1))
+    );
+    // Also where nothing in it looks as it does today.
+    let bytes = seal(CONTEXT, b"{\"format\":2,\"rules\":\"elsewhere\"}", &key).unwrap();
+    let error = verify(&bytes, &trusted).unwrap_err();
+    assert!(
+        error.to_string().contains("format 2, which this version does not know"),
+        "{error}"
     );
 }
 

@@ -1,0 +1,81 @@
+//! Certificates in Secrets of users: the one that the door shows to clients, and the one that it shows to its target.
+
+use sallyport_crds::connection::TlsMode;
+use sallyport_crds::{ConnectionSpec, Reason};
+use sallyport_policy::problem::Problem;
+use sallyport_runtime::tls::{Current, common_name};
+
+use super::{problem, value};
+use crate::connection::certificate;
+use crate::connection::dereference::Found;
+
+/// The certificate that the door shows to clients, where the Connection names one.
+pub(super) fn own(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
+    let name = &spec.certificate.secret_ref.as_ref()?.name;
+    let field = "spec.certificate.secretRef";
+    let Some(secret) = found.secrets.get(name) else {
+        return Some(problem(
+            found,
+            field,
+            Reason::SecretMissing,
+            format!("Secret {name} does not exist"),
+        ));
+    };
+    let missing = ["tls.crt", "tls.key"]
+        .into_iter()
+        .find(|key| value(secret, key).is_none())?;
+    Some(problem(
+        found,
+        field,
+        Reason::SecretMissing,
+        format!("Secret {name} lacks the key {missing}"),
+    ))
+}
+
+/// A certificate that no client can take is a door that fails without saying why.
+pub(super) fn own_holds(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
+    let name = &spec.certificate.secret_ref.as_ref()?.name;
+    let chain = value(found.secrets.get(name)?, "tls.crt")?;
+    holds(found, "spec.certificate.secretRef", name, chain)
+}
+
+/// Whether the certificate in a Secret can be read and has not ended.
+fn holds(found: &Found, field: &str, name: &str, chain: &[u8]) -> Option<Problem> {
+    let refused = |reason, message: String| Some(problem(found, field, reason, message));
+    match certificate::end(chain) {
+        None => refused(
+            Reason::Invalid,
+            format!("tls.crt of Secret {name} is no certificate in PEM"),
+        ),
+        Some(end) if end <= found.now => refused(
+            Reason::CertificateExpired,
+            format!("the certificate in Secret {name} expired at {end}; replace it"),
+        ),
+        Some(_) => None,
+    }
+}
+
+/// The certificate by which the target is to know the door.
+pub(super) fn shown_to_target(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
+    let name = &spec.credentials_ref.name;
+    let field = "spec.credentialsRef";
+    let secret = found.secrets.get(name)?;
+    let (chain, key) = (value(secret, "tls.crt")?, value(secret, "tls.key")?);
+    let refused = |reason, message| Some(problem(found, field, reason, message));
+    if let Err(error) = Current::from_pem(chain, key) {
+        return refused(Reason::Invalid, format!("Secret {name}: {error}"));
+    }
+    if spec.target.tls.as_ref().is_none_or(|tls| tls.mode == TlsMode::Disable) {
+        let message = format!(
+            "Secret {name} holds a certificate, which is of no use without TLS: set target.tls.mode to VerifyFull"
+        );
+        return refused(Reason::Invalid, message);
+    }
+    if value(secret, "username").is_none_or(<[u8]>::is_empty) && common_name(chain).is_none() {
+        let message = format!(
+            "Secret {name} has no username, and its certificate not one common name: give username, the role at the target"
+        );
+        return refused(Reason::SecretMissing, message);
+    }
+    holds(found, field, name, chain)
+}
