@@ -201,14 +201,16 @@ fn slot(raws: &[Raw], text: &str, literal: &Literal) -> Option<Slot> {
 /// Whether a constant is computed with, compared or written, or limits rows. Elsewhere a number may choose what an output is
 /// (`ORDER BY 1`), and the arguments of a function may mean anything.
 fn is_operand(tree: &Tree, constant: u32) -> bool {
-    let is = |node: Node<'_>| node.id() == constant;
+    let is = |node: Node<'_>| {
+        let item = |item: Node<'_>| item.id() == constant;
+        item(node) || node.is("List") && node.list("items").any(item)
+    };
     tree.nodes().any(|node| match node.kind() {
         "AExpr" | "ResTarget" => node.children().into_iter().any(is),
         "SelectStmt" => {
-            let limits = ["limit_count", "limit_offset"]
-                .into_iter()
-                .filter_map(|field| node.node(field));
-            limits.chain(node.rows("values_lists")).any(is)
+            let limits = ["limit_count", "limit_offset"].into_iter();
+            let limits = limits.filter_map(|field| node.node(field));
+            limits.chain(node.list("values_lists")).any(is)
         }
         _ => false,
     })

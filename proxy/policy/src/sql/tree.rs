@@ -182,15 +182,6 @@ impl<'a> Node<'a> {
         found
     }
 
-    /// The nodes of a list of lists.
-    pub(super) fn rows(self, field: &str) -> Vec<Node<'a>> {
-        let mut found = Vec::new();
-        if let Some(value) = self.value(field) {
-            self.collect(value, &mut found);
-        }
-        found
-    }
-
     /// All fields that have a value.
     pub(super) fn fields(self) -> &'a [(&'static str, Value)] {
         let Some(object) = self.object() else { return &[] };
