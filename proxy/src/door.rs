@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use crate::drain::Drain;
 
-pub use approvals::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, HoldState};
+pub use approvals::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, HoldState, all_asked};
 pub use columns::{Columns, NotKept, ThisProcess};
 pub use identity::{Identity, LoginRefused, Verifier};
 pub use network::{Network, NetworkError};

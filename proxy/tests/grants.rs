@@ -109,6 +109,28 @@ fn what_changes_while_a_command_waits_is_not_what_was_approved() {
 }
 
 #[test]
+fn a_policy_that_comes_while_a_command_waits_is_asked_as_well() {
+    let given = asks_bob(json!({}));
+    let door = TestDoor::new(&given, SCHEMA);
+    let held = door.psql_start("alice", &["delete from acct where id = 1"]);
+    let (name, _) = door.people.asked(1);
+    let mut stricter = given;
+    stricter.policies.push((
+        "seniors",
+        json!({"rules": [
+            {"name": "deletes", "match": {"cel": "'delete' in command.verbs"}, "action": "RequireApproval",
+             "approval": {"approvers": [{"kind": "Group", "name": "oidc:seniors"}]}},
+            {"name": "rest", "match": {"any": true}, "action": "Allow"},
+        ]}),
+    ));
+    door.enforce(&stricter, 2);
+    door.people.approve(&name);
+    let printed = finish(held);
+    assert!(printed.err.contains("another rule asks for an approval"), "{printed:?}");
+    assert_eq!(door.direct("select count(*) from acct"), "2");
+}
+
+#[test]
 fn a_mask_that_comes_while_a_command_waits_holds_for_its_answer_and_those_after() {
     let given = asks_bob(json!({}));
     let door = TestDoor::new(&given, &format!("{SCHEMA} UPDATE acct SET n = 4711;"));

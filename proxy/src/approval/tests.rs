@@ -222,17 +222,35 @@ async fn a_grant_fits_what_it_was_given_for(cluster: &Cluster, one: &Arc<Request
     });
     let mut namesake = held.request.clone();
     namesake.uid = "made-again".into();
+    // Of two rules that ask by now, the one that asked then; and the other, of a policy that came since.
+    let mut rules = question(&cluster.carrier, DIGEST, GrantScope::Command).asked_by;
+    let asks_as_ever = GrantSought {
+        asked_by: rules.clone(),
+        ..once(DIGEST)
+    };
+    rules.push(RuleIdentity {
+        policy: "seniors".into(),
+        uid: "uid-seniors".into(),
+        generation: 1,
+        rule: "deletes".into(),
+    });
+    let asks_more = GrantSought {
+        asked_by: rules,
+        ..once(DIGEST)
+    };
     let refused = [
         one.claim(&mallory(), &once(DIGEST), &held.request).await,
         one.claim(&with_agent, &once(DIGEST), &held.request).await,
         one.claim(&alice(), &once(&DIGEST.replace('0', "1")), &held.request)
             .await,
         one.claim(&alice(), &once(DIGEST), &namesake).await,
+        one.claim(&alice(), &asks_more, &held.request).await,
     ];
     for refused in refused {
         assert!(matches!(refused, Err(ApprovalsError::Gone(_))), "{refused:?}");
     }
-    one.claim(&alice(), &once(DIGEST), &held.request).await.unwrap();
+    assert!(one.find(&alice(), &asks_more).is_empty(), "nobody was asked that");
+    one.claim(&alice(), &asks_as_ever, &held.request).await.unwrap();
 }
 
 async fn policy_counts_at_the_time_of_use(cluster: &Cluster, one: &Arc<Requests>) {

@@ -43,6 +43,14 @@ pub struct GrantSought {
     pub asked_by: Vec<RuleIdentity>,
 }
 
+/// Whether every rule that asks `now` is among those that asked `then`, when people answered. In which generation does not
+/// matter: their answers are counted by the present one.
+#[must_use]
+pub fn all_asked(now: &[RuleIdentity], then: &[RuleIdentity]) -> bool {
+    let asked = |rule: &RuleIdentity| then.iter().any(|one| (&one.uid, &one.rule) == (&rule.uid, &rule.rule));
+    now.iter().all(asked)
+}
+
 /// How a person stands to breaking glass.
 #[derive(Debug)]
 pub enum Glass {

@@ -8,7 +8,7 @@ use super::desk::{Desk, Gone, Waiting};
 use super::{Question, claim, claimed};
 use crate::command::asked::binding;
 use crate::command::{Decided, Kind, Recorded, Refused, Stopped, append_after, decided};
-use crate::door::{Held, HoldState};
+use crate::door::{Held, HoldState, all_asked};
 use crate::metrics;
 use crate::session::{Grant, Session, Stir};
 
@@ -201,6 +201,15 @@ async fn run_approved<D: Desk>(
         let refused = Refused::new(
             Kind::Denied,
             "what the command means has changed while it waited: the approval is not for this",
+        )
+        .detail(format!("AccessRequest {} was approved and not used.", request.name));
+        return refuse(session, unit, from, refused, approved).await;
+    }
+    // The digest of a command says nothing of rules, and who answered was asked by those of then.
+    if !all_asked(&unit.hold().asked_by(), &question.sought.asked_by) {
+        let refused = Refused::new(
+            Kind::Denied,
+            "another rule asks for an approval since this one was asked for: send it again",
         )
         .detail(format!("AccessRequest {} was approved and not used.", request.name));
         return refuse(session, unit, from, refused, approved).await;
