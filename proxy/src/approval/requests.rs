@@ -153,8 +153,10 @@ impl Approvals for Requests {
     }
 
     fn glass(&self, identity: &Identity) -> Glass {
-        let Some(carrier) = self.carrier.load_full() else {
-            return Glass::Whole;
+        // A use that is under way pauses as grants do: that it was revoked could not be seen.
+        let carrier = match self.seeing() {
+            Ok(carrier) => carrier,
+            Err(error) => return Glass::Unseen(error.to_string()),
         };
         self.board.glass(
             |request| request.spec.break_glass && spec::is_by(request, identity),

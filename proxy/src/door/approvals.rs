@@ -60,6 +60,8 @@ pub enum Glass {
     Broken(Held),
     /// They have, the use is over, and nobody has reviewed it: another is not possible before.
     Locked(RequestRef),
+    /// It cannot be seen whether they have, nor whether a use was taken back; in words.
+    Unseen(String),
 }
 
 /// An open question.

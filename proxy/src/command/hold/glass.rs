@@ -37,6 +37,7 @@ pub(super) fn possible(session: &Session, question: &Question, reason: &str) -> 
                 request.name, request.namespace
             ));
         }
+        Glass::Unseen(why) => return Err(format!("Glass cannot be broken now: {why}.")),
     };
     Ok(Plan {
         reason: reason.to_owned(),
