@@ -131,6 +131,22 @@ fn a_policy_that_comes_while_a_command_waits_is_asked_as_well() {
 }
 
 #[test]
+fn a_grant_for_one_target_does_not_fit_another_that_looks_the_same() {
+    let given = asks_bob(json!({"onHold": "Refuse"}));
+    let door = TestDoor::new(&given, SCHEMA);
+    let sql = "delete from acct where id = 1";
+    assert!(door.psql("alice", &[sql]).err.contains("request-1"));
+    door.people.approve("request-1");
+    // The same server by another name: all that stands in its catalog is equal.
+    let elsewhere = json!({"target": {"host": "localhost", "port": door.server().port,
+        "tls": {"mode": "VerifyFull", "serverName": "localhost"}}});
+    door.enforce(&given.connection(elsewhere), 2);
+    let printed = door.psql("alice", &[sql]);
+    assert!(printed.err.contains("request-2"), "{printed:?}");
+    assert_eq!(door.direct("select count(*) from acct"), "2");
+}
+
+#[test]
 fn a_mask_that_comes_while_a_command_waits_holds_for_its_answer_and_those_after() {
     let given = asks_bob(json!({}));
     let door = TestDoor::new(&given, &format!("{SCHEMA} UPDATE acct SET n = 4711;"));

@@ -40,6 +40,8 @@ pub struct Session {
     slot: Slot,
     end: End,
     subject: Subject,
+    /// Host and port of the target that it was let in to; what the Connection says may change under it.
+    target: String,
     ledger: Ledger,
     units: u64,
     transactions: u64,
@@ -111,6 +113,7 @@ impl Admitted {
             slot,
             end,
             subject,
+            target: format!("{}:{}", target.host, target.port),
             ledger,
             units: 0,
             transactions: 0,
@@ -161,6 +164,12 @@ impl Session {
     #[must_use]
     pub fn subject(&self) -> &Subject {
         &self.subject
+    }
+
+    /// Host and port of its target.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
     }
 
     /// Where outcomes go.
