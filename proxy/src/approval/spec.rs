@@ -34,9 +34,10 @@ pub(super) fn request(ask: Ask, place: &Place, window: Option<Duration>) -> Acce
         .filter(|_| ask.scope == GrantScope::Window)
         .map(|duration| Window { duration });
     let asked_for = || format!("asked at the door for: {}", ask.command.summary);
-    let reason = reason.or_else(|| window.is_some().then(asked_for));
     // A command belongs to the scopes that are about one, and to a use of break-glass: a reviewer wants to know which.
     let about_one = break_glass || matches!(ask.scope, GrantScope::Command | GrantScope::Fingerprint);
+    // Of what lasts an approver reads at least what it began with.
+    let reason = reason.or_else(|| (!about_one).then(asked_for));
     let spec = AccessRequestSpec {
         connection: ConnectionIdentity {
             name: connection.name.clone(),

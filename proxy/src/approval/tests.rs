@@ -300,6 +300,12 @@ async fn what_lasts_is_used_again(cluster: &Cluster, one: &Arc<Requests>) {
     {
         let digest = DIGEST.replace('9', &number.to_string());
         let held = one.ask(question(&cluster.carrier, &digest, scope)).await.unwrap();
+        let shown = cluster.get(&held.request.name).await.spec;
+        let reason = shown.reason.unwrap_or_default();
+        assert!(
+            shown.command.is_some() || reason.contains("DELETE FROM accounts WHERE id = 7"),
+            "{scope:?} is approved blind"
+        );
         cluster.approve(&held.request.name).await;
         for _ in 0..2 {
             one.claim(&alice(), &once(&digest), &held.request)
