@@ -7,6 +7,7 @@
 mod check;
 mod memo;
 mod plain;
+mod typo;
 mod values;
 
 use std::cell::RefCell;
@@ -86,7 +87,7 @@ impl Expression {
             Ok(Err(errors)) => return Err(CelError::Syntax(first_line(&errors.to_string()))),
             Err(_) => return Err(CelError::Syntax("the expression could not be read".to_owned())),
         };
-        let needs = check::names(program.expression())?;
+        let needs = check::names(program.expression(), source)?;
         let name = memo::Name::new();
         let expression = Self { program, needs, name };
         expression.try_out()?;

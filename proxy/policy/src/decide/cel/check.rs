@@ -5,6 +5,7 @@ use kube_cel::cel::common::ast::{EntryExpr, Expr, LiteralValue, operators};
 
 use super::CelError;
 use super::plain::Plain;
+use super::typo;
 use super::values::{COMMAND, CONNECTION, IDENTITY, Needs};
 
 /// How deep brackets, and the tree, may nest.
@@ -56,6 +57,9 @@ const FUNCTIONS: [&str; 40] = [
     "sets.contains",
 ];
 
+/// The variables.
+const VARIABLES: [&str; 3] = ["command", "identity", "connection"];
+
 /// Names that stand before a function as if they were variables.
 const NAMESPACES: [&str; 1] = ["sets"];
 
@@ -82,9 +86,10 @@ pub(super) fn brackets(source: &str) -> Result<(), CelError> {
 }
 
 /// Refuses names and fields that do not exist, unknown functions, patterns that do not compile, and loops within loops.
-/// Says which fields are read.
-pub(super) fn names(expression: &IdedExpr) -> Result<Needs, CelError> {
+/// Says which fields are read. `source` is what was compiled: a typing error is told with its place.
+pub(super) fn names(expression: &IdedExpr, source: &str) -> Result<Needs, CelError> {
     let mut look = Look {
+        source,
         bound: Vec::new(),
         loops: 0,
         depth: 0,
@@ -96,6 +101,7 @@ pub(super) fn names(expression: &IdedExpr) -> Result<Needs, CelError> {
 }
 
 struct Look<'a> {
+    source: &'a str,
     /// Variables of the loops around, innermost last.
     bound: Vec<&'a str>,
     loops: usize,
@@ -170,9 +176,8 @@ impl<'a> Look<'a> {
         if self.bound.contains(&name) {
             return Ok(());
         }
-        if !["command", "identity", "connection"].contains(&name) {
-            let message = format!("`{name}` does not exist; there are command, identity and connection");
-            return Err(CelError::Unknown(message));
+        if !VARIABLES.contains(&name) {
+            return Err(self.unknown(None, name, &VARIABLES));
         }
         self.needs.add(name, None);
         Ok(())
@@ -191,11 +196,23 @@ impl<'a> Look<'a> {
             _ => return Ok(false),
         };
         if !known.contains(&field) {
-            let message = format!("`{name}.{field}` does not exist; there are {}", known.join(", "));
-            return Err(CelError::Unknown(message));
+            return Err(self.unknown(Some(name.as_str()), field, known));
         }
         self.needs.add(name, Some(field));
         Ok(true)
+    }
+
+    /// What somebody reads who mistyped a name: a field of a variable, or a variable or function by itself.
+    fn unknown(&self, variable: Option<&str>, name: &str, known: &[&str]) -> CelError {
+        let path = |field: &str| variable.map_or_else(|| field.to_owned(), |variable| format!("{variable}.{field}"));
+        let place = typo::place(self.source, variable, name);
+        let place = place.map_or_else(String::new, |at| format!(" (character {at})"));
+        let meant = typo::nearest(name, known).map_or_else(
+            || "there are".to_owned(),
+            |one| format!("did you mean `{}`? There are", path(one)),
+        );
+        let message = format!("`{}`{place} does not exist; {meant} {}", path(name), known.join(", "));
+        CelError::Unknown(message)
     }
 
     fn function(&mut self, call: &'a kube_cel::cel::common::ast::CallExpr) -> Result<(), CelError> {
@@ -212,7 +229,7 @@ impl<'a> Look<'a> {
         }
         let operator = !name.starts_with(|c: char| c.is_ascii_alphabetic());
         if !operator && !FUNCTIONS.contains(&name) {
-            return Err(CelError::Unknown(format!("function `{name}` does not exist here")));
+            return Err(self.unknown(None, name, &FUNCTIONS));
         }
         if ["matches", "find", "findAll"].contains(&name) {
             let pattern = call.args.last().and_then(|pattern| text(&pattern.expr));

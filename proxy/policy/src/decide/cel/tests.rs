@@ -65,6 +65,35 @@ fn what_could_never_work_is_refused_when_the_rule_is_accepted() {
     }
 }
 
+#[test]
+fn a_typing_error_is_told_with_its_place_and_the_name_that_was_meant() {
+    for (source, words) in [
+        (
+            "true && comand.risk > 1",
+            "`comand` (character 9) does not exist; did you mean `command`? There are",
+        ),
+        (
+            "'x' in command.tabels",
+            "`command.tabels` (character 16) does not exist; did you mean `command.tables`? There are",
+        ),
+        (
+            "command.hasWhere",
+            "`command.hasWhere` (character 9) does not exist; did you mean `command.has_where`? There are",
+        ),
+        (
+            "identity.nonsense == ''",
+            "`identity.nonsense` (character 10) does not exist; there are user,",
+        ),
+        (
+            "identity.user.startWith('a')",
+            "`startWith` (character 15) does not exist; did you mean `startsWith`? There are",
+        ),
+    ] {
+        let error = Expression::compile(source).unwrap_err().to_string();
+        assert!(error.starts_with(words), "{source}: {error}");
+    }
+}
+
 /// Runs an expression on a command of alice's.
 fn run(expression: &Expression) -> Result<bool, CelError> {
     let text = "delete from orders where id = $1";
