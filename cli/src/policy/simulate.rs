@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use sallyport_audit::record::{Action, Agent, Command, Event, Record, SessionId, SessionStart};
-use sallyport_policy::subject::Agent as Acting;
+use sallyport_policy::subject::{Agent as Acting, login};
 use sallyport_policy::{Policy, Subject};
 
 use super::judge::{Asked, Judged, Tables, action, judge, rules, strictest};
@@ -204,7 +204,7 @@ fn subject(command: &Command, start: &SessionStart) -> Subject {
         subject: agent.subject.clone(),
         groups: Vec::new(),
     };
-    let login = start.token.auth_time.or(start.token.issued);
+    let login = login(&command.person.username, start.token.auth_time, start.token.issued);
     Subject {
         username: command.person.username.clone(),
         groups: start.groups.clone(),

@@ -75,7 +75,8 @@ pub(super) fn subject(identity: &Identity) -> Subject {
         subject: agent.subject.clone(),
         groups: Vec::new(),
     });
-    let at = identity.token.auth_time.or(identity.token.issued);
+    let (token, username) = (&identity.token, &identity.person.username);
+    let at = sallyport_policy::subject::login(username, token.auth_time, token.issued);
     Subject {
         username: identity.person.username.clone(),
         groups: identity.groups.clone(),
