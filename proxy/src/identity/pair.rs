@@ -12,12 +12,29 @@ pub(super) struct Known {
     pub(super) identity: Identity,
     /// Who may act for the person, by the token itself.
     pub(super) may_act: Option<Agent>,
+    /// The client that it was given to, where that is none of people's.
+    pub(super) client: Option<Agent>,
+}
+
+impl Known {
+    /// The person, where no other token stands beside this one: by themselves, or through the client that has it.
+    pub(super) fn alone(self) -> Identity {
+        let Self {
+            mut identity, client, ..
+        } = self;
+        if identity.agents.is_empty() {
+            identity.agents.extend(client);
+        }
+        identity
+    }
 }
 
 /// The person with the agent that acts for them, where somebody entitled says that it may: the person's token (`act`,
 /// `may_act`), or the Connection. Otherwise whoever steals a person's token could use it with an agent of their own.
 pub(super) fn joined(person: Known, agent: &Identity, rules: &[AgentRule]) -> Result<Identity, Refused> {
-    let Known { mut identity, may_act } = person;
+    let Known {
+        mut identity, may_act, ..
+    } = person;
     let same = (&agent.person.issuer, &agent.person.subject) == (&identity.person.issuer, &identity.person.subject);
     if same || !agent.agents.is_empty() {
         return Err(Refused::Pair);
@@ -104,6 +121,7 @@ mod tests {
                     issuer: Some("https://issuer".into()),
                     subject: subject.to_owned(),
                 }),
+                client: None,
             };
             let rules: &[AgentRule] = if may_act.is_some() { &[] } else { &rules };
             let joined = joined(known, agent, rules).unwrap();

@@ -104,7 +104,7 @@ impl Identities {
         }
         let person = self.identify(&active, person, now).await?;
         match agent {
-            None => Ok(person.identity),
+            None => Ok(person.alone()),
             Some(agent) => {
                 let whose = person.identity.person.clone();
                 let agent = self.identify(&active, agent, now).await;
@@ -133,6 +133,7 @@ impl Identities {
             (None, Some(audience)) if serviceaccount::looks_like(&token.claims, audience) => Ok(Known {
                 identity: self.review(&token, audience, &active.settings, now).await?,
                 may_act: None,
+                client: None,
             }),
             (None, _) => Err(Refused::UnknownIssuer.into()),
         }
@@ -214,9 +215,12 @@ async fn oidc(
     let person = claims::person(issuer, &signed)?;
     check_claims(&signed, issuer, &settings.api_audiences, settings.max_token_age, now)
         .and_then(|()| claims::identity(issuer, &signed, person.clone()))
-        .map(|identity| Known {
-            identity,
-            may_act: claims::may_act(&issuer.url, &signed),
+        .and_then(|identity| {
+            Ok(Known {
+                identity,
+                may_act: claims::may_act(&issuer.url, &signed),
+                client: claims::client(issuer, &signed)?,
+            })
         })
         .map_err(|refused| Turned {
             refused,
