@@ -85,6 +85,9 @@ fn show(request: &AccessRequest) {
             command.verbs.join(" "),
             command.tables.join(" ")
         );
+        if let Some(rows) = command.rows {
+            println!("  the target's statistics count {rows} rows there, whatever its conditions");
+        }
         for line in command.text.lines() {
             println!("  | {line}");
         }
@@ -95,6 +98,28 @@ fn show(request: &AccessRequest) {
     if let Some(reason) = &spec.reason {
         println!("  because: {reason}");
     }
+    for line in asked_by(request) {
+        println!("  {line}");
+    }
+}
+
+/// Which rules ask, and whom: a line for each.
+fn asked_by(request: &AccessRequest) -> Vec<String> {
+    let status = request.status.as_ref();
+    let requirements = status
+        .and_then(|status| status.requirements.as_deref())
+        .unwrap_or_default();
+    let each = requirements.iter().map(|one| {
+        let approvers: Vec<&str> = one.approvers.iter().map(|approver| approver.name.as_str()).collect();
+        let (rule, required) = (&one.asked_by, one.required);
+        format!(
+            "rule {}/{} asks {required} of {}",
+            rule.policy,
+            rule.rule,
+            approvers.join(", ")
+        )
+    });
+    each.collect()
 }
 
 async fn entry(client: &Client, request: &AccessRequest, decision: Decision, reason: Option<String>) -> Result<Answer> {
@@ -174,6 +199,7 @@ mod tests {
             assert!(asks_for_a_reason(&request(true), decision), "{decision:?}");
             assert!(!asks_for_a_reason(&request(false), decision), "{decision:?}");
         }
+        assert_eq!(asked_by(&request(false)), ["rule p/r asks 1 of oidc:dba"]);
         assert!(!asks_for_a_reason(&request(true), Decision::Withdraw));
         assert!(!asks_for_a_reason(&request(true), Decision::Review));
     }

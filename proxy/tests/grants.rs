@@ -169,6 +169,13 @@ fn a_mask_that_comes_while_a_command_waits_holds_for_its_answer_and_those_after(
 }
 
 #[test]
+fn an_approver_reads_how_many_rows_the_statistics_count() {
+    let door = TestDoor::new(&asks_bob(json!({"onHold": "Refuse"})), &format!("{SCHEMA} ANALYZE;"));
+    door.psql("alice", &["delete from acct where id = 1"]);
+    assert_eq!(door.people.request("request-1").ask.command.rows, Some(2));
+}
+
+#[test]
 fn a_grant_fits_one_command_under_one_set_of_circumstances() {
     let door = TestDoor::new(&asks_bob(json!({"onHold": "Refuse"})), SCHEMA);
     let sql = "delete from acct where id = 1";

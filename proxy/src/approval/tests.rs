@@ -55,6 +55,7 @@ pub(super) fn question(carrier: &Carrier, digest: &str, scope: GrantScope) -> As
         verbs: vec!["delete".into()],
         tables: vec!["public.accounts".into()],
         risk: 60,
+        rows: Some(1_000),
         database: Some("bank".into()),
     };
     let rule = RuleIdentity {

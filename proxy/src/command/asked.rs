@@ -170,6 +170,10 @@ pub(super) fn view(session: &Session, asked: &[Asked], digest: String, risk: u8)
             MAX_PARAMETER,
         )
     };
+    let counted = asked
+        .iter()
+        .filter_map(|one| one.command.rows)
+        .reduce(u64::saturating_add);
     let mut verbs: Vec<String> = Vec::new();
     let mut tables: Vec<String> = Vec::new();
     for one in asked {
@@ -184,6 +188,7 @@ pub(super) fn view(session: &Session, asked: &[Asked], digest: String, risk: u8)
         verbs,
         tables,
         risk: i32::from(risk),
+        rows: counted.map(|rows| i64::try_from(rows).unwrap_or(i64::MAX)),
         database: asked.first().map(|one| one.command.database.clone()),
     }
 }
