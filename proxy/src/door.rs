@@ -11,6 +11,7 @@ mod network;
 mod peers;
 mod rules;
 mod sessions;
+mod tokens;
 
 use std::sync::Arc;
 

@@ -360,6 +360,21 @@ fn rules_know_how_many_rows_the_statistics_count() {
 }
 
 #[test]
+fn a_token_that_two_addresses_use_at_once_is_flagged() {
+    let door = TestDoor::new(&Given::open(), SCHEMA);
+    let first = Client::login(&door, "alice", &[]).unwrap();
+    let second = Client::login_from(&door, "alice", "127.0.0.2").unwrap();
+    let bob = Client::login_from(&door, "bob", "127.0.0.2").unwrap();
+    let starts = door.events().into_iter().filter_map(|event| match event {
+        Event::SessionStart(start) => Some(start.token_elsewhere),
+        _ => None,
+    });
+    // Of two sessions by one token the second tells of the first; another token is another person's.
+    assert_eq!(starts.collect::<Vec<_>>(), [None, Some("127.0.0.1".to_owned()), None]);
+    drop((first, second, bob));
+}
+
+#[test]
 fn sessions_end_with_one_record_and_a_reason() {
     let door = TestDoor::new(&Given::open(), SCHEMA);
     assert_eq!(door.psql("alice", &["select 1"]).out, "1");

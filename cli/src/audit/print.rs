@@ -36,8 +36,11 @@ pub fn what(event: &Event) -> String {
             } else {
                 format!(" by {}", agents.join(" for "))
             };
+            let elsewhere = start.token_elsewhere.as_deref().map_or_else(String::new, |address| {
+                format!(", with a token that is in use from {} as well", plain(address))
+            });
             format!(
-                "from {}{by}, database {}",
+                "from {}{by}, database {}{elsewhere}",
                 plain(&start.client),
                 plain(start.claims.database.as_deref().unwrap_or("-"))
             )

@@ -1,17 +1,20 @@
 //! Sessions alive in this process: their number, their limits, and which revision each of them enforces.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sallyport_audit::record::Person;
 
+use super::tokens::{Tokens, Use};
 use crate::control::Lack;
 
 /// All sessions of one door. Cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
     table: Arc<Mutex<Table>>,
+    tokens: Tokens,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +37,7 @@ pub struct Slot {
     sessions: Sessions,
     id: u64,
     revision: Arc<AtomicU64>,
+    token: Option<Use>,
 }
 
 /// As many sessions as the Connection allows are open.
@@ -80,6 +84,7 @@ impl Sessions {
             sessions: self.clone(),
             id,
             revision,
+            token: None,
         })
     }
 
@@ -120,6 +125,13 @@ impl Sessions {
 // === impl Slot ===
 
 impl Slot {
+    /// States by which token the session came, and from where. Gives another address by which that token is in use now.
+    pub fn came_by(&mut self, token: &[u8], from: IpAddr) -> Option<IpAddr> {
+        let (using, other) = self.sessions.tokens.using(token, from);
+        drop(self.token.replace(using));
+        other
+    }
+
     /// States which revision this session enforces from now on.
     pub fn enforces(&self, revision: u64) {
         self.revision.store(revision, Ordering::Release);
