@@ -213,5 +213,10 @@ fn subject(command: &Command, start: &SessionStart) -> Subject {
         email: None,
         agents: command.agents.iter().map(agent).collect(),
         authenticated_at: login.map(|time| time.unix_micros().div_euclid(1_000_000)),
+        source: start
+            .client
+            .parse::<std::net::SocketAddr>()
+            .ok()
+            .map(|client| client.ip().to_canonical().to_string()),
     }
 }

@@ -23,6 +23,8 @@ pub struct Subject {
     /// When the person logged in at the issuer (see [`login`]), in seconds since 1970. `None`: not known, which a rule that
     /// asks for a fresh login takes for too old.
     pub authenticated_at: Option<i64>,
+    /// The address that the session's client comes from.
+    pub source: Option<String>,
 }
 
 /// What every ServiceAccount's name begins with.

@@ -128,8 +128,14 @@ impl Slot {
     /// States by which token the session came, and from where. Gives another address by which that token is in use now.
     pub fn came_by(&mut self, token: &[u8], from: IpAddr) -> Option<IpAddr> {
         let (using, other) = self.sessions.tokens.using(token, from);
-        drop(self.token.replace(using));
+        self.token = Some(using);
         other
+    }
+
+    /// The address that the session came from, where it was stated.
+    #[must_use]
+    pub fn source(&self) -> Option<IpAddr> {
+        self.token.as_ref().map(Use::address)
     }
 
     /// States which revision this session enforces from now on.

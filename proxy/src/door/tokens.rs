@@ -18,6 +18,15 @@ pub(super) struct Use {
     from: IpAddr,
 }
 
+// === impl Use ===
+
+impl Use {
+    /// The address.
+    pub(super) fn address(&self) -> IpAddr {
+        self.from
+    }
+}
+
 // === impl Tokens ===
 
 impl Tokens {

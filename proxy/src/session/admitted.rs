@@ -85,6 +85,7 @@ pub(super) fn subject(identity: &Identity) -> Subject {
         email: identity.email.clone(),
         agents: agents.collect(),
         authenticated_at: at.map(|time| time.unix_micros().div_euclid(1_000_000)),
+        source: None,
     }
 }
 
@@ -102,7 +103,10 @@ impl Admitted {
     ) -> Self {
         let rules = door.rules.clone();
         let ledger = Ledger::new(door.evidence.clone(), end.session().clone());
-        let subject = subject(&identity);
+        let subject = Subject {
+            source: slot.source().map(|address| address.to_string()),
+            ..subject(&identity)
+        };
         let session = Session {
             door,
             pulse: rules.clone(),

@@ -9,6 +9,7 @@ mod memo;
 mod plain;
 mod typo;
 mod values;
+mod zone;
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -99,6 +100,7 @@ impl Expression {
         let subject = Subject {
             username: "oidc:alice".to_owned(),
             groups: vec!["oidc:engineers".to_owned()],
+            source: Some("192.0.2.1".to_owned()),
             ..Subject::default()
         };
         let connection = ConnectionFacts {

@@ -6,7 +6,8 @@ use kube_cel::cel::common::ast::{EntryExpr, Expr, LiteralValue, operators};
 use super::CelError;
 use super::plain::Plain;
 use super::typo;
-use super::values::{COMMAND, CONNECTION, IDENTITY, Needs};
+use super::values::{COMMAND, CONNECTION, IDENTITY, Needs, SESSION, ZONED};
+use super::zone;
 
 /// How deep brackets, and the tree, may nest.
 const MAX_DEPTH: usize = 48;
@@ -58,7 +59,7 @@ const FUNCTIONS: [&str; 40] = [
 ];
 
 /// The variables.
-const VARIABLES: [&str; 3] = ["command", "identity", "connection"];
+const VARIABLES: [&str; 4] = ["command", "identity", "connection", "session"];
 
 /// Names that stand before a function as if they were variables.
 const NAMESPACES: [&str; 1] = ["sets"];
@@ -135,6 +136,9 @@ impl<'a> Look<'a> {
                 false => self.visit(&select.operand),
             },
             Expr::Call(call) => {
+                if self.zoned(call)? {
+                    return Ok(());
+                }
                 self.function(call)?;
                 let namespace = call.target.as_deref().is_some_and(
                     |target| matches!(&target.expr, Expr::Ident(name) if NAMESPACES.contains(&name.as_str())),
@@ -193,12 +197,47 @@ impl<'a> Look<'a> {
             "command" => &COMMAND,
             "identity" => &IDENTITY,
             "connection" => &CONNECTION,
+            "session" => &SESSION,
             _ => return Ok(false),
         };
         if !known.contains(&field) {
             return Err(self.unknown(Some(name.as_str()), field, known));
         }
+        if name == "session" && ZONED.contains(&field) {
+            let message = format!("`session.{field}` is asked in a zone: session.{field}['Europe/Zurich']");
+            return Err(CelError::Unknown(message));
+        }
         self.needs.add(name, Some(field));
+        Ok(true)
+    }
+
+    /// A field of `session` that is asked in a zone; false if the call is something else.
+    fn zoned(&mut self, call: &kube_cel::cel::common::ast::CallExpr) -> Result<bool, CelError> {
+        let [operand, zone] = call.args.as_slice() else {
+            return Ok(false);
+        };
+        let (true, Expr::Select(select)) = (call.func_name == operators::INDEX, &operand.expr) else {
+            return Ok(false);
+        };
+        let of_session = matches!(&select.operand.expr, Expr::Ident(name) if name == "session");
+        let field = select.field.as_str();
+        if !of_session || self.bound.contains(&"session") || !ZONED.contains(&field) {
+            return Ok(false);
+        }
+        // One from the command itself would let the person who asks choose what time it is.
+        let Some(zone) = text(&zone.expr) else {
+            return Err(CelError::Unknown(format!(
+                "the zone of `session.{field}` must be a literal text"
+            )));
+        };
+        if !zone::is_known(zone) {
+            let message = format!("zone `{zone}` does not exist; there are those of IANA, such as Europe/Zurich");
+            return Err(CelError::Unknown(message));
+        }
+        self.needs.add("session", Some(field));
+        if !self.needs.zones.iter().any(|known| known == zone) {
+            self.needs.zones.push(zone.to_owned());
+        }
         Ok(true)
     }
 
@@ -275,7 +314,7 @@ fn field_kind(expression: &Expr) -> Option<(String, &'static str)> {
         ("command", _) => "a text",
         ("identity", "groups" | "agents") => "a list",
         ("identity", _) => "a text",
-        ("connection", "name" | "namespace") => "a text",
+        ("connection", "name" | "namespace") | ("session", "source") => "a text",
         _ => return None,
     };
     Some((format!("{variable}.{}", select.field), kind))
