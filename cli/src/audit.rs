@@ -8,7 +8,7 @@ mod ocsf;
 mod print;
 mod report;
 #[cfg(test)]
-mod samples;
+pub mod samples;
 mod show;
 mod sink;
 mod trust;
