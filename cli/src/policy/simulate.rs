@@ -236,6 +236,7 @@ mod tests {
         let Event::SessionStart(start) = samples::start("alice") else {
             panic!("no start")
         };
+        let start: SessionStart = *start;
         let mut found = Found::default();
         let mut ran = |action: Action, rule: &str, text: &str, start: Option<&SessionStart>| {
             let mut event = samples::command(1, "alice", "delete", action, text);
