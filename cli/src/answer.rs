@@ -10,6 +10,7 @@ use sallyport_crds::access_request::{Answer, Decision, Requirement};
 use sallyport_crds::subject::SubjectKind;
 
 use crate::cluster::{Caller, Flags};
+use crate::visible::visible;
 
 /// Flags of approve, deny, revoke, withdraw and review.
 #[derive(Debug, clap::Args)]
@@ -88,14 +89,20 @@ pub fn told(request: &AccessRequest) -> String {
         lines.extend(
             rows.map(|rows| format!("  the target's statistics count {rows} rows there, whatever its conditions")),
         );
-        lines.extend(command.text.lines().map(|line| format!("  | {line}")));
+        lines.extend(
+            command
+                .text
+                .lines()
+                .map(|line| format!("  | {}", line.replace('\t', "    "))),
+        );
         let parameters = command.parameters.iter().enumerate();
         lines.extend(parameters.map(|(at, parameter)| format!("  | ${} = {parameter}", at + 1)));
     }
     let reason = spec.reason.iter();
     lines.extend(reason.map(|reason| format!("  because: {reason}")));
     lines.extend(asked_by(request).iter().map(|rule| format!("  {rule}")));
-    lines.join("\n")
+    // Doors escape what they show; what people asked for by themselves, and why somebody broke glass, is as they wrote it.
+    lines.iter().map(|line| visible(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// Which rules ask, and whom: a line for each.
@@ -180,7 +187,7 @@ mod tests {
             "apiVersion": "sallyport.dev/v1alpha1", "kind": "AccessRequest", "metadata": {"name": "bank-1"},
             "spec": {
                 "connection": {"name": "bank", "uid": "u"}, "requester": {"username": "oidc:alice"},
-                "agents": [{"username": "oidc:bot"}], "scope": "Command", "reason": "ticket 4711",
+                "agents": [{"username": "oidc:bot"}], "scope": "Command", "reason": "ticket\u{1b}[2K\u{202e} 4711",
                 "command": {
                     "text": "DELETE FROM accounts\nWHERE id = $1", "summary": "DELETE FROM accounts", "digest": "d".repeat(64),
                     "risk": 50, "rows": 120, "verbs": ["delete"], "tables": ["public.accounts"], "parameters": ["7"],
@@ -201,7 +208,7 @@ mod tests {
             "  | DELETE FROM accounts",
             "  | WHERE id = $1",
             "  | $1 = 7",
-            "  because: ticket 4711",
+            "  because: ticket\\u{1b}[2K\\u{202e} 4711",
             "  rule changes/deletes asks 2 of oidc:dba, oidc:carol",
         ];
         assert_eq!(told(&request), wanted.join("\n"));

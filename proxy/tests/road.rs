@@ -214,10 +214,12 @@ fn a_denied_or_cancelled_hold_runs_nothing() {
     let door = TestDoor::new(&Given::open().policy(no_drops()), SCHEMA);
     let held = door.psql_start("alice", &["delete from acct", "select 5"]);
     let (name, _) = door.people.asked(1);
-    door.people.deny(&name, "not on a Friday");
+    door.people.deny(&name, "not on a\u{1b}[2J Friday");
     let printed = finish(held);
     assert!(
-        printed.err.contains("42501: oidc:bob denied it: not on a Friday"),
+        printed
+            .err
+            .contains("42501: oidc:bob denied it: not on a\\u{1b}[2J Friday"),
         "{printed:?}"
     );
     assert_eq!(printed.out, "5", "the session lives on");

@@ -9,6 +9,7 @@ use super::{Question, claim, claimed};
 use crate::command::asked::binding;
 use crate::command::{Decided, Kind, Recorded, Refused, Stopped, append_after, decided};
 use crate::door::{Held, HoldState, all_asked};
+use crate::identity::visible;
 use crate::metrics;
 use crate::session::{Grant, Session, Stir};
 
@@ -115,7 +116,7 @@ pub(super) async fn wait<D: Desk>(
 
 fn denied_words(denier: &Approver) -> String {
     match &denier.reason {
-        Some(reason) => format!("{} denied it: {reason}", denier.username),
+        Some(reason) => format!("{} denied it: {}", denier.username, visible(reason)),
         None => format!("{} denied it", denier.username),
     }
 }
