@@ -273,7 +273,7 @@ mod tests {
     use sallyport_crds::access_request::AccessRequestStatus;
     use sallyport_crds::approval_policy::GrantScope;
 
-    use super::super::tests::{DIGEST, alice, place, question};
+    use super::super::tests::{DIGEST, alice, once, place, question};
     use super::*;
     use crate::door::Ask;
     use crate::manifests::sample;
@@ -327,5 +327,44 @@ mod tests {
         assert_eq!(locked_after(1).as_deref(), Some("shop-1"));
         becomes(ConditionType::Reviewed);
         assert_eq!(locked_after(3_600), None);
+    }
+
+    #[test]
+    fn of_a_thousand_that_wait_the_one_that_is_approved_moves() {
+        let (carrier, now) = (sample().0, jiff::Timestamp::now());
+        let board = Board::new(carrier.connection.uid.clone());
+        let waiting = |number: usize| {
+            let mut request = spec::request(
+                question(&carrier, DIGEST, GrantScope::Command),
+                &place(&carrier, "door-bank-0"),
+                None,
+            );
+            request.metadata.name = Some(format!("bank-{number}"));
+            request.metadata.uid = Some(format!("uid-{number}"));
+            request.metadata.resource_version = Some((number + 1).to_string());
+            request
+        };
+        let held: Vec<Held> = (0..1_000).filter_map(|number| board.show(waiting(number))).collect();
+        assert_eq!(held.len(), 1_000);
+        let mut approved = waiting(417);
+        approved.metadata.resource_version = Some("5000".into());
+        approved.status = Some(AccessRequestStatus {
+            conditions: vec![Condition {
+                type_: ConditionType::Approved.as_str().to_owned(),
+                status: "True".into(),
+                reason: "Because".into(),
+                message: String::new(),
+                last_transition_time: MetaTime(now),
+                observed_generation: None,
+            }],
+            ..AccessRequestStatus::default()
+        });
+        board.show(approved);
+        let moved = held.iter().filter(|held| held.state.has_changed().unwrap());
+        let names: Vec<&str> = moved.map(|held| held.request.name.as_str()).collect();
+        assert_eq!(names, ["bank-417"]);
+        let found = board.find(|request| spec::fits(request, &alice(), &once(DIGEST)));
+        assert_eq!(found.len(), 1_000, "all of them fit");
+        assert_eq!(found[0].request.name, "bank-417", "and what is approved comes first");
     }
 }
