@@ -142,6 +142,8 @@ pub enum Reason {
     GrantOver,
     /// Asked for longer, or for more at one time, than is allowed.
     QuotaExceeded,
+    /// Apart from the asker there are too few approvers.
+    NobodyElse,
 }
 
 /// How one rule stands on one Connection or one Connection under one rule.

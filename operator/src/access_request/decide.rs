@@ -43,6 +43,7 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
     let moment = Moment {
         request,
         before: &before.conditions,
+        standing: &standing,
         tally: &tally,
         in_force: settled || wanted.is_some(),
         open_before: found.open_before,

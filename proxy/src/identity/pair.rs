@@ -16,6 +16,8 @@ pub(super) struct Known {
     pub(super) client: Option<Agent>,
 }
 
+// === impl Known ===
+
 impl Known {
     /// The person, where no other token stands beside this one: by themselves, or through the client that has it.
     pub(super) fn alone(self) -> Identity {

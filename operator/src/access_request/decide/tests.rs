@@ -296,6 +296,29 @@ fn looking_twice_changes_nothing() {
 }
 
 #[test]
+fn what_nobody_else_could_approve_is_over_at_once() {
+    let asked = |approvers: Value, required: i32| {
+        let mut found = found_windows();
+        let approval = found.policies[0].spec.rules[0].approval.as_mut().unwrap();
+        approval.approvers = serde_json::from_value(approvers).unwrap();
+        approval.required = required;
+        let status = decide(&window(300), &found, at(1)).unwrap();
+        let expired = status.conditions.into_iter().find(|one| one.type_ == "Expired");
+        expired.map(|one| (one.reason, one.message))
+    };
+    let (alice, bob) = (
+        json!({"kind": "User", "name": "oidc:alice"}),
+        json!({"kind": "User", "name": "oidc:bob"}),
+    );
+    let (reason, message) = asked(json!([alice]), 1).unwrap();
+    assert_eq!(reason, "NobodyElse");
+    assert!(message.contains("apart from oidc:alice, rule delete"), "{message}");
+    assert!(asked(json!([alice, bob]), 2).is_some());
+    assert_eq!(asked(json!([alice, bob]), 1), None);
+    assert_eq!(asked(json!([alice, {"kind": "Group", "name": "oidc:dba"}]), 2), None);
+}
+
+#[test]
 fn what_is_asked_beforehand_has_bounds() {
     let asked = |expires: i64| {
         let mut request = request(Value::Null);
