@@ -27,6 +27,10 @@ pub struct Notifier {
 impl Notifier {
     /// Tells nobody yet.
     pub fn new(outcomes: IntCounterVec) -> Self {
+        // A counter that is born at 1 never increases: what alerts look at is there from the beginning.
+        for outcome in ["delivered", "failed", "dropped"] {
+            let _ = outcomes.with_label_values(&[outcome]);
+        }
         Self {
             hooks: Arc::default(),
             outcomes,
