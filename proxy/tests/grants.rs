@@ -18,6 +18,7 @@ use common::psql::finish;
 use common::wire::{Client, tags};
 use futures::future::BoxFuture;
 use sallyport_audit::record::{EndCause, Event, Fate, RequestRef};
+use sallyport_crds::access_request::RuleIdentity;
 use sallyport_proxy::door::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, Identity};
 use serde_json::{Value, json};
 
@@ -412,8 +413,8 @@ impl Approvals for Silent {
         self.0.find(identity, sought)
     }
 
-    fn glass(&self, identity: &Identity) -> Glass {
-        self.0.glass(identity)
+    fn glass(&self, identity: &Identity, asked_by: &[RuleIdentity]) -> Glass {
+        self.0.glass(identity, asked_by)
     }
 
     fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Held, ApprovalsError>> {

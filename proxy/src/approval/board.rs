@@ -159,10 +159,12 @@ impl Board {
         alive.into_iter().filter_map(held).collect()
     }
 
-    /// How a person stands to breaking glass, by those of their uses that nobody has reviewed. `ends` says when one ends.
+    /// How a person stands to breaking glass, by those of their uses that nobody has reviewed. `covers` says whether one is
+    /// for what is asked now, `ends` when one ends.
     pub(super) fn glass(
         &self,
         own: impl Fn(&AccessRequest) -> bool,
+        covers: impl Fn(&AccessRequest) -> bool,
         ends: impl Fn(&AccessRequest) -> jiff::Timestamp,
         now: jiff::Timestamp,
     ) -> Glass {
@@ -179,9 +181,9 @@ impl Board {
         {
             let runs = matches!(*entry.state.borrow(), HoldState::Waiting { .. }) && now < ends(&entry.request);
             match (runs, held(entry)) {
-                (true, Some(held)) => glass = Glass::Broken(held),
+                (true, Some(held)) if covers(&entry.request) => glass = Glass::Broken(held),
                 (false, Some(held)) => return Glass::Locked(held.request),
-                (_, None) => {}
+                (true, Some(_)) | (_, None) => {}
             }
         }
         glass
@@ -295,7 +297,7 @@ mod tests {
         let locked_after = |seconds: u64| {
             let at = now.checked_add(Duration::from_secs(seconds)).unwrap();
             let own = |request: &AccessRequest| spec::is_by(request, &alice());
-            match board.glass(own, |_| jiff::Timestamp::MAX, at) {
+            match board.glass(own, |_| true, |_| jiff::Timestamp::MAX, at) {
                 Glass::Locked(request) => Some(request.name),
                 _ => None,
             }
