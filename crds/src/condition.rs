@@ -144,6 +144,8 @@ pub enum Reason {
     QuotaExceeded,
     /// Apart from the asker there are too few approvers.
     NobodyElse,
+    /// The Connection was sent elsewhere since it was asked.
+    TargetChanged,
 }
 
 /// How one rule stands on one Connection or one Connection under one rule.

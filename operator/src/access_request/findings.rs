@@ -44,6 +44,8 @@ pub struct Moment<'a> {
     pub granted_until: Option<Timestamp>,
     /// The admission objects when the operator first looked, and now.
     pub admission: (Option<&'a AdmissionIdentity>, &'a Seen),
+    /// The target when the operator first looked, and now; None where there is no Connection.
+    pub target: (Option<&'a str>, Option<&'a str>),
     /// By the operator's clock.
     pub now: Timestamp,
 }
@@ -77,13 +79,14 @@ pub fn findings(moment: &Moment<'_>) -> Vec<Finding> {
 
 /// The reason that a condition of ours states.
 pub fn reason(condition: &Condition) -> Option<Reason> {
-    const REASONS: [Reason; 14] = [
+    const REASONS: [Reason; 15] = [
         Reason::ApprovedByPeople,
         Reason::DeniedByPerson,
         Reason::TimedOut,
         Reason::GrantOver,
         Reason::QuotaExceeded,
         Reason::NobodyElse,
+        Reason::TargetChanged,
         Reason::WithdrawnByRequester,
         Reason::RevokedByPerson,
         Reason::WaitingForApproval,
@@ -116,6 +119,7 @@ impl Moment<'_> {
             })
             .or_else(|| self.by(&self.tally.denied, ConditionType::Denied, Reason::DeniedByPerson))
             .or_else(|| self.revoked())
+            .or_else(|| self.target_changed())
             .or_else(|| self.nobody_else())
             .or_else(|| self.over_quota())
             .or_else(|| self.expired())
@@ -139,6 +143,18 @@ impl Moment<'_> {
             let words = "admission policies or their bindings changed since this was asked: ask again";
             Finding::yes(ConditionType::AdmissionChanged, Reason::AdmissionNotTrusted, words)
         })
+    }
+
+    /// Who said yes to a copy said nothing of what the Connection is sent to by an edit, though all of its names be the same.
+    fn target_changed(&self) -> Option<Finding> {
+        let (Some(then), Some(now)) = self.target else {
+            return None;
+        };
+        if then == now || condition::is_true(self.before, ConditionType::Consumed) {
+            return None;
+        }
+        let words = format!("the connection leads to {now} by now, and this was asked about {then}: ask again");
+        Some(Finding::yes(ConditionType::Expired, Reason::TargetChanged, words))
     }
 
     /// What nobody could ever approve is told at once, not when its time is over. Who is in a group only the identity provider
