@@ -10,6 +10,7 @@ use sallyport_crds::access_request::{Answer, Decision, Requirement};
 use sallyport_crds::subject::SubjectKind;
 
 use crate::cluster::{Caller, Flags};
+use crate::visible::visible;
 
 /// Flags of approve, deny, revoke, withdraw and review.
 #[derive(Debug, clap::Args)]
@@ -36,7 +37,7 @@ pub async fn run(flags: &Flags, args: Args, decision: Decision) -> Result<ExitCo
     if args.reason.is_none() && asks_for_a_reason(&request, decision) {
         bail!("the policy that asks for this wants a reason: say why with --reason, the asker will see it");
     }
-    show(&request);
+    println!("{}", told(&request));
     let entry = entry(&client, &request, decision, args.reason).await?;
     // "add" at "-" fails where somebody else's patch would be lost: entries are never written over.
     let patch: json_patch::Patch = serde_json::from_value(serde_json::json!([
@@ -68,33 +69,59 @@ fn asks_for_a_reason(request: &AccessRequest, decision: Decision) -> bool {
     !matches!(decision, Decision::Withdraw | Decision::Review) && requirements.iter().any(|one| one.reason_required)
 }
 
-/// What the caller is about to answer, in full.
-fn show(request: &AccessRequest) {
+/// A request in full, as an approver reads it.
+pub fn told(request: &AccessRequest) -> String {
     let spec = &request.spec;
-    println!(
+    let mut lines = vec![format!(
         "{} asks for {:?} on connection {}",
         spec.requester.username, spec.scope, spec.connection.name
-    );
-    for agent in &spec.agents {
-        println!("  through the agent {}", agent.username);
-    }
+    )];
+    let agents = spec.agents.iter();
+    lines.extend(agents.map(|agent| format!("  through the agent {}", agent.username)));
     if let Some(command) = &spec.command {
-        println!(
+        lines.push(format!(
             "  risk {}, verbs {}, tables {}",
             command.risk,
             command.verbs.join(" "),
             command.tables.join(" ")
+        ));
+        let rows = command.rows.into_iter();
+        lines.extend(
+            rows.map(|rows| format!("  the target's statistics count {rows} rows there, whatever its conditions")),
         );
-        for line in command.text.lines() {
-            println!("  | {line}");
-        }
-        for (at, parameter) in command.parameters.iter().enumerate() {
-            println!("  | ${} = {parameter}", at + 1);
-        }
+        lines.extend(
+            command
+                .text
+                .lines()
+                .map(|line| format!("  | {}", line.replace('\t', "    "))),
+        );
+        let parameters = command.parameters.iter().enumerate();
+        lines.extend(parameters.map(|(at, parameter)| format!("  | ${} = {parameter}", at + 1)));
     }
-    if let Some(reason) = &spec.reason {
-        println!("  because: {reason}");
-    }
+    let reason = spec.reason.iter();
+    lines.extend(reason.map(|reason| format!("  because: {reason}")));
+    lines.extend(asked_by(request).iter().map(|rule| format!("  {rule}")));
+    // Doors escape what they show; what people asked for by themselves, and why somebody broke glass, is as they wrote it.
+    lines.iter().map(|line| visible(line)).collect::<Vec<_>>().join("\n")
+}
+
+/// Which rules ask, and whom: a line for each.
+fn asked_by(request: &AccessRequest) -> Vec<String> {
+    let status = request.status.as_ref();
+    let requirements = status
+        .and_then(|status| status.requirements.as_deref())
+        .unwrap_or_default();
+    let each = requirements.iter().map(|one| {
+        let approvers: Vec<&str> = one.approvers.iter().map(|approver| approver.name.as_str()).collect();
+        let (rule, required) = (&one.asked_by, one.required);
+        format!(
+            "rule {}/{} asks {required} of {}",
+            rule.policy,
+            rule.rule,
+            approvers.join(", ")
+        )
+    });
+    each.collect()
 }
 
 async fn entry(client: &Client, request: &AccessRequest, decision: Decision, reason: Option<String>) -> Result<Answer> {
@@ -153,6 +180,39 @@ fn past(decision: Decision) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_approver_reads_all_of_it() {
+        let request: AccessRequest = serde_json::from_value(serde_json::json!({
+            "apiVersion": "sallyport.dev/v1alpha1", "kind": "AccessRequest", "metadata": {"name": "bank-1"},
+            "spec": {
+                "connection": {"name": "bank", "uid": "u"}, "requester": {"username": "oidc:alice"},
+                "agents": [{"username": "oidc:bot"}], "scope": "Command", "reason": "ticket\u{1b}[2K\u{202e} 4711",
+                "command": {
+                    "text": "DELETE FROM accounts\nWHERE id = $1", "summary": "DELETE FROM accounts", "digest": "d".repeat(64),
+                    "risk": 50, "rows": 120, "verbs": ["delete"], "tables": ["public.accounts"], "parameters": ["7"],
+                },
+                "expiresAt": "2026-11-24T10:00:00Z",
+            },
+            "status": {"requirements": [{
+                "askedBy": {"policy": "changes", "uid": "u", "generation": 1, "rule": "deletes"}, "required": 2,
+                "approvers": [{"kind": "Group", "name": "oidc:dba"}, {"kind": "User", "name": "oidc:carol"}],
+            }]},
+        }))
+        .unwrap();
+        let wanted = [
+            "oidc:alice asks for Command on connection bank",
+            "  through the agent oidc:bot",
+            "  risk 50, verbs delete, tables public.accounts",
+            "  the target's statistics count 120 rows there, whatever its conditions",
+            "  | DELETE FROM accounts",
+            "  | WHERE id = $1",
+            "  | $1 = 7",
+            "  because: ticket\\u{1b}[2K\\u{202e} 4711",
+            "  rule changes/deletes asks 2 of oidc:dba, oidc:carol",
+        ];
+        assert_eq!(told(&request), wanted.join("\n"));
+    }
 
     #[test]
     fn a_reason_is_asked_for_where_a_policy_says_so() {

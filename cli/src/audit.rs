@@ -9,7 +9,7 @@ mod print;
 mod reader;
 mod report;
 #[cfg(test)]
-mod samples;
+pub mod samples;
 mod show;
 mod sink;
 mod trust;

@@ -9,11 +9,15 @@ use kube::api::ListParams;
 use kube::runtime::{WatchStreamExt, watcher};
 use sallyport_crds::AccessRequest;
 
+use crate::answer::told;
 use crate::cluster::Flags;
 
 /// Flags of requests.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Only this one, in full: what an approver reads before they answer.
+    #[arg(conflicts_with = "watch")]
+    name: Option<String>,
     /// Keep watching, one line for each change.
     #[arg(short, long)]
     watch: bool,
@@ -29,6 +33,11 @@ pub struct Args {
 pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
     let (client, namespace) = flags.client().await?;
     let api: Api<AccessRequest> = Api::namespaced(client, &namespace);
+    if let Some(name) = &args.name {
+        let request = api.get(name).await?;
+        println!("{}", told(&request));
+        return Ok(ExitCode::SUCCESS);
+    }
     println!(
         "{}",
         line([

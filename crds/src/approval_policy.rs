@@ -84,7 +84,7 @@ pub struct PolicyRule {
 #[x_kube(validation = Rule::new("[has(self.cel), has(self.riskAtLeast), has(self.any) && self.any].filter(x, x).size() == 1").message("give exactly one of cel, riskAtLeast, any: true"))]
 #[serde(rename_all = "camelCase")]
 pub struct RuleMatch {
-    /// A CEL expression over `command`, `identity` and `connection` that gives true or false.
+    /// A CEL expression over `command`, `identity`, `connection` and `session` that gives true or false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     pub cel: Option<String>,

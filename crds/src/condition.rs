@@ -144,6 +144,10 @@ pub enum Reason {
     GrantOver,
     /// Asked for longer, or for more at one time, than is allowed.
     QuotaExceeded,
+    /// Apart from the asker there are too few approvers.
+    NobodyElse,
+    /// The Connection was sent elsewhere since it was asked.
+    TargetChanged,
 }
 
 /// How one rule stands on one Connection or one Connection under one rule.

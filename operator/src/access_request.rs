@@ -21,6 +21,7 @@ use kube::runtime::controller::Action;
 use sallyport_crds::{AccessRequest, AccessRequestStatus, ConditionType, Connection, condition};
 
 use crate::context::{Context, Error};
+use crate::notify::notice::notices;
 use crate::shared::conditions::Finding;
 use crate::world::Guarded;
 
@@ -87,6 +88,7 @@ async fn write(
         .map(|status| status.conditions.clone())
         .unwrap_or_default();
     let findings = decide::told(request, &status);
+    let notices = notices(request, &before, &status, context.now());
     let changed = AccessRequest {
         status: Some(status),
         ..request.clone()
@@ -94,6 +96,7 @@ async fn write(
     let api = Api::<AccessRequest>::namespaced(context.client.clone(), namespace);
     match api.replace_status(name, &PostParams::default(), &changed).await {
         Ok(_) => {
+            context.notifier.tell(notices);
             context.tell(request, &before, &findings).await;
             if let Some(connection) = connection {
                 let about = findings.into_iter().map(|finding| Finding {

@@ -32,6 +32,13 @@ pub struct Args {
     /// that the API server reads) and names.yaml (short names of issuers, audiences of doors, declared names of approvers).
     #[arg(long, env = "SALLYPORT_ISSUERS", default_value = "/etc/sallyport/issuers")]
     pub issuers: PathBuf,
+    /// Directory with notifications.yaml: webhooks that are told of AccessRequests. Without it nobody is.
+    #[arg(
+        long,
+        env = "SALLYPORT_NOTIFICATIONS",
+        default_value = "/etc/sallyport/notifications"
+    )]
+    pub notifications: PathBuf,
     /// Address ranges that no target may resolve to, beside loopback, link-local and metadata addresses.
     #[arg(long, env = "SALLYPORT_DENIED_CIDRS", value_delimiter = ',')]
     pub denied_cidrs: Vec<String>,

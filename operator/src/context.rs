@@ -23,6 +23,7 @@ use crate::enforce::verdict::{Crew, crew};
 use crate::enforce::{Fleet, Programs};
 use crate::keys::{AuthorityError, Keys};
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use crate::schema::Schema;
 use crate::settings::Settings;
 use crate::shared::apply::Applier;
@@ -59,6 +60,8 @@ pub struct Context {
     pub sights: Arc<Sights>,
     /// Writes Events.
     pub events: Recorder,
+    /// Tells webhooks.
+    pub notifier: Notifier,
     /// Counts.
     pub metrics: Metrics,
 }

@@ -152,6 +152,7 @@ jwt:
         assert_eq!(read.problems, Vec::<String>::new());
         let keycloak = &read.issuers.issuers["keycloak"];
         assert_eq!(keycloak.audiences, ["sallyport"]);
+        assert_eq!(keycloak.human_clients, ["kubectl", "sallyport"]);
         assert!(keycloak.discovery_url.is_some() && keycloak.required_claims.len() == 1);
         assert_eq!(
             read.issuers.api_server_audiences,

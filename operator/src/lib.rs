@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`run`] wires everything; [`world`] sees; [`connection`], [`rule`] (with [`masking_rule`] and
 //! [`approval_policy`]), [`audit_sink`] and [`access_request`] decide, each in the same steps; [`enforce`] knows what
-//! processes really run; [`api`] is where they ask and tell; [`keys`] and [`issuers`] are what the operator holds for all.
+//! processes really run; [`api`] is where they ask and tell; [`notify`] tells people; [`keys`] and
+//! [`issuers`] are what the operator holds for all.
 
 pub mod access_request;
 pub mod api;
@@ -23,6 +24,7 @@ pub mod keys;
 pub mod leader;
 pub mod masking_rule;
 pub mod metrics;
+pub mod notify;
 pub mod program;
 pub mod rights;
 pub mod rule;

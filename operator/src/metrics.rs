@@ -35,6 +35,8 @@ pub struct Metrics {
     pub past_doors: IntGauge,
     /// Checks of recorders' checkpoints (`outcome` consistent, inconsistent, unavailable).
     pub checkpoints: IntCounterVec,
+    /// Notices to webhooks (`outcome` delivered, failed, dropped).
+    pub notifications: IntCounterVec,
 }
 
 // === impl Metrics ===
@@ -130,6 +132,11 @@ impl Metrics {
             checkpoints: counter(
                 &prefix("checkpoints_total"),
                 "Checks of recorders' checkpoints, by outcome.",
+                &["outcome"],
+            )?,
+            notifications: counter(
+                &prefix("notifications_total"),
+                "Notices about requests to webhooks, by outcome.",
                 &["outcome"],
             )?,
         })

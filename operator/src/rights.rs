@@ -93,7 +93,8 @@ pub const NAMESPACE: &[Right] = &[
 
 /// A Role in the operator's own namespace.
 pub const OWN: &[Right] = &[
-    ("", &["secrets"], &["get", "create"]),
+    // What it replaces is its own keys' alone.
+    ("", &["secrets"], &["get", "create", "update"]),
     ("", &["configmaps"], &["get", "create", "patch"]),
     ("coordination.k8s.io", &["leases"], &["get", "create", "update"]),
     ("discovery.k8s.io", &["endpointslices"], &["get", "create", "patch"]),

@@ -31,6 +31,7 @@ use crate::issuers::Files;
 use crate::keys::{Keys, rotation, store};
 use crate::leader::{Candidate, Heard};
 use crate::metrics::Metrics;
+use crate::notify::{self, Notifier};
 use crate::schema::Schema;
 use crate::settings::Settings;
 use crate::shared::apply::Applier;
@@ -138,6 +139,7 @@ async fn begin(
                 instance: Some(args.pod_name.clone()),
             },
         ),
+        notifier: Notifier::new(metrics.notifications.clone()),
         metrics,
     });
     for watch in watches {
@@ -168,6 +170,8 @@ async fn begin(
         lead.clone(),
         census::run(context.clone(), lead.clone()),
     ));
+    let reading = notify::webhooks::follow(args.notifications.clone(), context.notifier.hooks(), lead.clone());
+    tokio::spawn(vitals.keep("reading webhooks", lead.clone(), reading));
     let forging = access_request::forgery::run(context.clone(), lead.clone());
     tokio::spawn(vitals.keep("trying forgeries", lead.clone(), forging));
     spawn_reconcilers(&context, receivers, vitals, lead);

@@ -11,6 +11,7 @@ mod network;
 mod peers;
 mod rules;
 mod sessions;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::drain::Drain;
 
-pub use approvals::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, HoldState};
+pub use approvals::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, HoldState, all_asked};
 pub use columns::{Columns, NotKept, ThisProcess};
 pub use identity::{Identity, LoginRefused, Verifier};
 pub use network::{Network, NetworkError};

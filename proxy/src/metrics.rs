@@ -24,6 +24,7 @@ pub struct Metrics {
     target_errors: IntCounterVec,
     broken_glass: IntCounterVec,
     revoked_grants: IntCounter,
+    tokens_elsewhere: IntCounter,
 }
 
 static METRICS: OnceLock<Metrics> = OnceLock::new();
@@ -135,6 +136,10 @@ impl Metrics {
                 "sallyport_grants_revoked_total",
                 "Sessions that ended because a grant in use was revoked.",
             )),
+            tokens_elsewhere: named(IntCounter::new(
+                "sallyport_tokens_elsewhere_total",
+                "Sessions whose token was in use from another address when they began.",
+            )),
         }
     }
 
@@ -223,6 +228,11 @@ impl Metrics {
     pub fn broke_glass(&self, first: bool) {
         let unit = if first { "first" } else { "later" };
         self.broken_glass.with_label_values(&[unit]).inc();
+    }
+
+    /// A session began by a token that another address used at that moment.
+    pub fn token_elsewhere(&self) {
+        self.tokens_elsewhere.inc();
     }
 
     /// A session ends because a grant in use was revoked.

@@ -200,11 +200,15 @@ async fn admit<P: Protocol>(
     let target = Target::of(&open).map_err(|why| refused(Refusal::DoorShut, why).told("this door is shut"))?;
     let limits = &open.spec.limits;
     let (max, own) = (usize_of(limits.max_sessions), usize_of(limits.max_sessions_per_person));
-    let slot = door
+    let mut slot = door
         .sessions
         .enter(&identity.person, open.revision, max, own)
         .map_err(|crowded| refused(Refusal::Limit, &crowded.to_string()))?;
     let id = SessionId::random().map_err(|error| refused(Refusal::DoorShut, &error.to_string()))?;
+    let elsewhere = slot.came_by(token.expose(), peer.ip());
+    if elsewhere.is_some() {
+        metrics::get().token_elsewhere();
+    }
     let start = SessionStart {
         agents: identity.agents.clone(),
         claims: protocol.claims(client),
@@ -216,6 +220,7 @@ async fn admit<P: Protocol>(
         protocol: P::NAME.to_owned(),
         target: format!("{}:{}", target.host, target.port),
         token: identity.token.clone(),
+        token_elsewhere: elsewhere.map(|address| address.to_string()),
     };
     let no_evidence = |error: &dyn std::fmt::Display| {
         Turned::new(Refusal::DoorShut, format!("the session cannot be recorded: {error}"))

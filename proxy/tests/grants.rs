@@ -18,6 +18,7 @@ use common::psql::finish;
 use common::wire::{Client, tags};
 use futures::future::BoxFuture;
 use sallyport_audit::record::{EndCause, Event, Fate, RequestRef};
+use sallyport_crds::access_request::RuleIdentity;
 use sallyport_proxy::door::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, Identity};
 use serde_json::{Value, json};
 
@@ -109,6 +110,44 @@ fn what_changes_while_a_command_waits_is_not_what_was_approved() {
 }
 
 #[test]
+fn a_policy_that_comes_while_a_command_waits_is_asked_as_well() {
+    let given = asks_bob(json!({}));
+    let door = TestDoor::new(&given, SCHEMA);
+    let held = door.psql_start("alice", &["delete from acct where id = 1"]);
+    let (name, _) = door.people.asked(1);
+    let mut stricter = given;
+    stricter.policies.push((
+        "seniors",
+        json!({"rules": [
+            {"name": "deletes", "match": {"cel": "'delete' in command.verbs"}, "action": "RequireApproval",
+             "approval": {"approvers": [{"kind": "Group", "name": "oidc:seniors"}]}},
+            {"name": "rest", "match": {"any": true}, "action": "Allow"},
+        ]}),
+    ));
+    door.enforce(&stricter, 2);
+    door.people.approve(&name);
+    let printed = finish(held);
+    assert!(printed.err.contains("another rule asks for an approval"), "{printed:?}");
+    assert_eq!(door.direct("select count(*) from acct"), "2");
+}
+
+#[test]
+fn a_grant_for_one_target_does_not_fit_another_that_looks_the_same() {
+    let given = asks_bob(json!({"onHold": "Refuse"}));
+    let door = TestDoor::new(&given, SCHEMA);
+    let sql = "delete from acct where id = 1";
+    assert!(door.psql("alice", &[sql]).err.contains("request-1"));
+    door.people.approve("request-1");
+    // The same server by another name: all that stands in its catalog is equal.
+    let elsewhere = json!({"target": {"host": "localhost", "port": door.server().port,
+        "tls": {"mode": "VerifyFull", "serverName": "localhost"}}});
+    door.enforce(&given.connection(elsewhere), 2);
+    let printed = door.psql("alice", &[sql]);
+    assert!(printed.err.contains("request-2"), "{printed:?}");
+    assert_eq!(door.direct("select count(*) from acct"), "2");
+}
+
+#[test]
 fn a_mask_that_comes_while_a_command_waits_holds_for_its_answer_and_those_after() {
     let given = asks_bob(json!({}));
     let door = TestDoor::new(&given, &format!("{SCHEMA} UPDATE acct SET n = 4711;"));
@@ -128,6 +167,13 @@ fn a_mask_that_comes_while_a_command_waits_holds_for_its_answer_and_those_after(
     let printed = finish(held);
     assert!(!printed.out.contains("4711"), "{printed:?}");
     assert_eq!(door.direct("select n from acct where id = 1"), "4711");
+}
+
+#[test]
+fn an_approver_reads_how_many_rows_the_statistics_count() {
+    let door = TestDoor::new(&asks_bob(json!({"onHold": "Refuse"})), &format!("{SCHEMA} ANALYZE;"));
+    door.psql("alice", &["delete from acct where id = 1"]);
+    assert_eq!(door.people.request("request-1").ask.command.rows, Some(2));
 }
 
 #[test]
@@ -367,8 +413,8 @@ impl Approvals for Silent {
         self.0.find(identity, sought)
     }
 
-    fn glass(&self, identity: &Identity) -> Glass {
-        self.0.glass(identity)
+    fn glass(&self, identity: &Identity, asked_by: &[RuleIdentity]) -> Glass {
+        self.0.glass(identity, asked_by)
     }
 
     fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Held, ApprovalsError>> {

@@ -214,10 +214,12 @@ fn a_denied_or_cancelled_hold_runs_nothing() {
     let door = TestDoor::new(&Given::open().policy(no_drops()), SCHEMA);
     let held = door.psql_start("alice", &["delete from acct", "select 5"]);
     let (name, _) = door.people.asked(1);
-    door.people.deny(&name, "not on a Friday");
+    door.people.deny(&name, "not on a\u{1b}[2J Friday");
     let printed = finish(held);
     assert!(
-        printed.err.contains("42501: oidc:bob denied it: not on a Friday"),
+        printed
+            .err
+            .contains("42501: oidc:bob denied it: not on a\\u{1b}[2J Friday"),
         "{printed:?}"
     );
     assert_eq!(printed.out, "5", "the session lives on");
@@ -357,6 +359,21 @@ fn rules_know_how_many_rows_the_statistics_count() {
         let printed = door.psql("alice", &[sql]);
         assert!(printed.err.contains(&format!("42501: {rows}")), "{sql}: {printed:?}");
     }
+}
+
+#[test]
+fn a_token_that_two_addresses_use_at_once_is_flagged() {
+    let door = TestDoor::new(&Given::open(), SCHEMA);
+    let first = Client::login(&door, "alice", &[]).unwrap();
+    let second = Client::login_from(&door, "alice", "127.0.0.2").unwrap();
+    let bob = Client::login_from(&door, "bob", "127.0.0.2").unwrap();
+    let starts = door.events().into_iter().filter_map(|event| match event {
+        Event::SessionStart(start) => Some(start.token_elsewhere),
+        _ => None,
+    });
+    // Of two sessions by one token the second tells of the first; another token is another person's.
+    assert_eq!(starts.collect::<Vec<_>>(), [None, Some("127.0.0.1".to_owned()), None]);
+    drop((first, second, bob));
 }
 
 #[test]

@@ -50,6 +50,7 @@ fn start() -> Event {
         protocol: "postgres".into(),
         target: "pg:5432".into(),
         token: Token::default(),
+        token_elsewhere: None,
     }))
 }
 

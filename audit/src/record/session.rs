@@ -87,6 +87,9 @@ pub struct SessionStart {
     /// What is kept of the token.
     #[serde(default)]
     pub token: Token,
+    /// Another address by which the same token was in use at this door's process at that moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_elsewhere: Option<String>,
 }
 
 /// Why somebody was turned away. Closed, since it is also a metric's label.

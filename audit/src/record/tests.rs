@@ -62,6 +62,7 @@ pub(crate) fn start() -> SessionStart {
             id: Some("jti".into()),
             issued: Some(Time::from_unix_secs(1)),
         },
+        token_elsewhere: Some("10.9.9.9".into()),
     }
 }
 

@@ -5,6 +5,7 @@ use sallyport_audit::record::{
 };
 
 use super::filter::action;
+use crate::visible::visible;
 
 /// Longer texts are cut in a line; `-o json` has all of it.
 const TEXT: usize = 2000;
@@ -36,8 +37,11 @@ pub fn what(event: &Event) -> String {
             } else {
                 format!(" by {}", agents.join(" for "))
             };
+            let elsewhere = start.token_elsewhere.as_deref().map_or_else(String::new, |address| {
+                format!(", with a token that is in use from {} as well", plain(address))
+            });
             format!(
-                "from {}{by}, database {}",
+                "from {}{by}, database {}{elsewhere}",
                 plain(&start.client),
                 plain(start.claims.database.as_deref().unwrap_or("-"))
             )
@@ -216,21 +220,10 @@ pub fn word(value: &impl serde::Serialize) -> String {
 
 /// Line breaks, control and bidirectional characters become visible; long texts are cut.
 pub fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len().min(TEXT));
-    for (n, c) in text.chars().enumerate() {
-        if n == TEXT {
-            out.push('…');
-            break;
-        }
-        if c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{61c}')
-        {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
+    match text.char_indices().nth(TEXT) {
+        Some((end, _)) => visible(text.get(..end).unwrap_or_default()) + "…",
+        None => visible(text),
     }
-    out
 }
 
 #[cfg(test)]

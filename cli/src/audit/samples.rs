@@ -58,6 +58,7 @@ pub fn start(name: &str) -> Event {
         protocol: "postgres".into(),
         target: "pg.bank.svc:5432".into(),
         token: Token::default(),
+        token_elsewhere: None,
     }))
 }
 

@@ -28,6 +28,9 @@ pub struct Args {
     /// An agent that acts for them, nearest to the door first. May be given several times.
     #[arg(long = "agent", value_name = "AGENT")]
     agents: Vec<String>,
+    /// The address that they come from, for rules that look at it.
+    #[arg(long = "from", value_name = "ADDRESS")]
+    source: Option<String>,
     /// The objects of this directory instead of the cluster's.
     #[arg(long, value_name = "DIR")]
     manifests: Option<PathBuf>,
@@ -68,6 +71,7 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
         groups: args.groups,
         agents: args.agents.into_iter().map(agent).collect(),
         authenticated_at: Some(now),
+        source: args.source,
         ..Subject::default()
     };
     let tables: Tables = args

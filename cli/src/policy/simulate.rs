@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use sallyport_audit::record::{Action, Agent, Command, Event, Record, SessionId, SessionStart};
-use sallyport_policy::subject::Agent as Acting;
+use sallyport_policy::subject::{Agent as Acting, login};
 use sallyport_policy::{Policy, Subject};
 
 use super::judge::{Asked, Judged, Tables, action, judge, rules, strictest};
@@ -205,7 +205,7 @@ fn subject(command: &Command, start: &SessionStart) -> Subject {
         subject: agent.subject.clone(),
         groups: Vec::new(),
     };
-    let login = start.token.auth_time.or(start.token.issued);
+    let login = login(&command.person.username, start.token.auth_time, start.token.issued);
     Subject {
         username: command.person.username.clone(),
         groups: start.groups.clone(),
@@ -214,5 +214,61 @@ fn subject(command: &Command, start: &SessionStart) -> Subject {
         email: None,
         agents: command.agents.iter().map(agent).collect(),
         authenticated_at: login.map(|time| time.unix_micros().div_euclid(1_000_000)),
+        source: start
+            .client
+            .parse::<std::net::SocketAddr>()
+            .ok()
+            .map(|client| client.ip().to_canonical().to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::samples;
+
+    const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples");
+
+    #[test]
+    fn verdicts_that_would_change_are_grouped_and_others_are_not_listed() {
+        let manifests = Manifests::read(DIRECTORY.as_ref()).unwrap();
+        let policy = manifests.compile("doors/bank").map_err(|error| format!("{error:#}"));
+        let session = SessionId::random().unwrap();
+        let Event::SessionStart(start) = samples::start("alice") else {
+            panic!("no start")
+        };
+        let start: SessionStart = *start;
+        let mut found = Found::default();
+        let mut ran = |action: Action, rule: &str, text: &str, start: Option<&SessionStart>| {
+            let mut event = samples::command(1, "alice", "delete", action, text);
+            let Event::Command(command) = &mut event else {
+                panic!("no command")
+            };
+            command.verdict.rules[0].rule = rule.into();
+            let command = (**command).clone();
+            let record = samples::record(7, &session, event);
+            found.take(7, &record, &command, start, &policy);
+        };
+        let delete = "DELETE FROM accounts WHERE id = 7";
+        ran(Action::Allow, "everything-else", "SELECT 1", Some(&start));
+        ran(Action::Hold, "delete-needs-a-dba", delete, Some(&start));
+        ran(Action::Allow, "everything-else", delete, Some(&start));
+        ran(
+            Action::Allow,
+            "everything-else",
+            "DELETE FROM accounts\nWHERE id = 8",
+            Some(&start),
+        );
+        ran(Action::Allow, "everything-else", delete, None);
+        let told = found.told();
+        assert_eq!(
+            told,
+            "4 commands judged again, 2 would get another verdict\n\n\
+             2 times: Allow by changes/everything-else\n  \
+             would be: RequireApproval by changes/delete-needs-a-dba\n    \
+             record 7, oidc:alice: DELETE FROM accounts WHERE id = 7\n    \
+             record 7, oidc:alice: DELETE FROM accounts WHERE id = 8\n\n\
+             1 could not be judged again: the session's start is not in the log\n"
+        );
     }
 }

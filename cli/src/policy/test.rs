@@ -78,6 +78,9 @@ struct Person {
     /// How long ago they logged in; just now if left out.
     #[serde(default)]
     login_age: Option<Duration>,
+    /// The address that they come from.
+    #[serde(default)]
+    source: Option<String>,
 }
 
 /// What is not named is not looked at.
@@ -225,6 +228,7 @@ fn subject(person: &Person, at: i64) -> Subject {
         email: person.email.clone(),
         agents: person.agents.iter().map(agent).collect(),
         authenticated_at: at.checked_sub(i64::try_from(age).unwrap_or(i64::MAX)),
+        source: person.source.clone(),
     }
 }
 

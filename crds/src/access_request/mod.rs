@@ -138,6 +138,10 @@ pub struct CommandView {
     /// The documented risk score, 0 to 100.
     #[schemars(range(min = 0, max = 100))]
     pub risk: i32,
+    /// Rows in what it changes, else reads, by the target's statistics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub rows: Option<i64>,
     /// The database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]

@@ -46,6 +46,10 @@ pub struct AccessRequestStatus {
     /// The admission objects in force when the operator first looked. It is compared at every decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admission: Option<AdmissionIdentity>,
+    /// Host and port of the target that it was asked about; a grant is for no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 300))]
+    pub target: Option<String>,
     /// The process that claimed the grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumed: Option<Claim>,

@@ -40,9 +40,14 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
     let answers = answers(&question, &before, &standing);
     let tally = tally(&question, &standing, &answers);
     let granted_until = before.granted_until.as_ref().map(|time| time.0);
+    let target = found.connection.as_ref().map(|connection| {
+        let target = &connection.spec.target;
+        format!("{}:{}", target.host, target.port)
+    });
     let moment = Moment {
         request,
         before: &before.conditions,
+        standing: &standing,
         tally: &tally,
         in_force: settled || wanted.is_some(),
         open_before: found.open_before,
@@ -52,6 +57,7 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
             .map(|connection| connection.spec.limits.max_open_requests_per_person),
         granted_until: granted_until.or_else(|| span::glass_until(request)),
         admission: (before.admission.as_ref(), admission),
+        target: (before.target.as_deref(), target.as_deref()),
         now,
     };
     let findings = findings(&moment);
@@ -71,6 +77,7 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
         admission: Some(before.admission.unwrap_or_else(|| AdmissionIdentity {
             digest: admission.digest.clone(),
         })),
+        target: before.target.or(target),
         consumed: before.consumed,
     })
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use sallyport_crds::access_request::AdmissionIdentity;
+use sallyport_crds::access_request::{AdmissionIdentity, Requirement};
 use sallyport_crds::approval_policy::GrantScope;
-use sallyport_crds::{AccessRequest, ConditionType, Reason, condition};
+use sallyport_crds::{AccessRequest, ConditionType, Reason, Subject, SubjectKind, condition};
 use sallyport_policy::tally::Tally;
 
 use super::admission::Seen;
@@ -30,6 +30,8 @@ pub struct Moment<'a> {
     pub request: &'a AccessRequest,
     /// What stood there.
     pub before: &'a [Condition],
+    /// Who may answer.
+    pub standing: &'a [Requirement],
     /// What the answers come to.
     pub tally: &'a Tally,
     /// Whether every rule that asks is in force.
@@ -42,6 +44,8 @@ pub struct Moment<'a> {
     pub granted_until: Option<Timestamp>,
     /// The admission objects when the operator first looked, and now.
     pub admission: (Option<&'a AdmissionIdentity>, &'a Seen),
+    /// The target when the operator first looked, and now; None where there is no Connection.
+    pub target: (Option<&'a str>, Option<&'a str>),
     /// By the operator's clock.
     pub now: Timestamp,
 }
@@ -75,12 +79,14 @@ pub fn findings(moment: &Moment<'_>) -> Vec<Finding> {
 
 /// The reason that a condition of ours states.
 pub fn reason(condition: &Condition) -> Option<Reason> {
-    const REASONS: [Reason; 13] = [
+    const REASONS: [Reason; 15] = [
         Reason::ApprovedByPeople,
         Reason::DeniedByPerson,
         Reason::TimedOut,
         Reason::GrantOver,
         Reason::QuotaExceeded,
+        Reason::NobodyElse,
+        Reason::TargetChanged,
         Reason::WithdrawnByRequester,
         Reason::RevokedByPerson,
         Reason::WaitingForApproval,
@@ -113,6 +119,8 @@ impl Moment<'_> {
             })
             .or_else(|| self.by(&self.tally.denied, ConditionType::Denied, Reason::DeniedByPerson))
             .or_else(|| self.revoked())
+            .or_else(|| self.target_changed())
+            .or_else(|| self.nobody_else())
             .or_else(|| self.over_quota())
             .or_else(|| self.expired())
     }
@@ -135,6 +143,42 @@ impl Moment<'_> {
             let words = "admission policies or their bindings changed since this was asked: ask again";
             Finding::yes(ConditionType::AdmissionChanged, Reason::AdmissionNotTrusted, words)
         })
+    }
+
+    /// Who said yes to a copy said nothing of what the Connection is sent to by an edit, though all of its names be the same.
+    fn target_changed(&self) -> Option<Finding> {
+        let (Some(then), Some(now)) = self.target else {
+            return None;
+        };
+        if then == now || condition::is_true(self.before, ConditionType::Consumed) {
+            return None;
+        }
+        let words = format!("the connection leads to {now} by now, and this was asked about {then}: ask again");
+        Some(Finding::yes(ConditionType::Expired, Reason::TargetChanged, words))
+    }
+
+    /// What nobody could ever approve is told at once, not when its time is over. Who is in a group only the identity provider
+    /// knows, so a group always leaves somebody.
+    fn nobody_else(&self) -> Option<Finding> {
+        let spec = &self.request.spec;
+        let own = |subject: &Subject| {
+            let name = match (subject.kind, &subject.namespace) {
+                (SubjectKind::ServiceAccount, Some(home)) => format!("system:serviceaccount:{home}:{}", subject.name),
+                _ => subject.name.clone(),
+            };
+            spec.requester.username == name || spec.agents.iter().any(|agent| agent.username == name)
+        };
+        let too_few = |one: &&Requirement| {
+            let others = one.approvers.iter().filter(|approver| !own(approver)).count();
+            let grouped = one.approvers.iter().any(|approver| approver.kind == SubjectKind::Group);
+            !grouped && others < usize::try_from(one.required).unwrap_or(usize::MAX)
+        };
+        let alone = self.standing.iter().find(too_few).filter(|_| !spec.break_glass)?;
+        let words = format!(
+            "nobody could approve this: apart from {}, rule {} names too few approvers",
+            spec.requester.username, alone.asked_by.rule
+        );
+        Some(Finding::yes(ConditionType::Expired, Reason::NobodyElse, words))
     }
 
     /// What people ask for beforehand has bounds that the API server does not know: how long it stays open, and how much of

@@ -26,6 +26,7 @@ use crate::context::{Context, Error};
 use crate::enforce::{Fleet, Programs};
 use crate::keys::Keys;
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use crate::rule::reconcile::reconcile as reconcile_rule;
 use crate::schema::Schema;
 use crate::shared::apply::Applier;
@@ -98,6 +99,7 @@ impl Scenario {
             controller: "test".into(),
             instance: None,
         };
+        let metrics = Metrics::new(&Registry::new()).unwrap();
         let context = Context {
             client: client.clone(),
             world: Arc::new(world),
@@ -113,7 +115,8 @@ impl Scenario {
             schema: Schema::default(),
             sights: Arc::default(),
             events: Recorder::new(client, reporter),
-            metrics: Metrics::new(&Registry::new()).unwrap(),
+            notifier: Notifier::new(metrics.notifications.clone()),
+            metrics,
         };
         context.issuers.store(Arc::new(issuers()));
         Self {

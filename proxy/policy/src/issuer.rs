@@ -42,6 +42,10 @@ pub struct Issuer {
     /// Only members of one of these groups (names with prefix); anybody where the list is empty. A Connection narrows by it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only_groups: Vec<String>,
+    /// Clients (`azp`) by which people log in themselves; any where the list is empty. A token that was given to another
+    /// counts as an agent's that acts for the person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub human_clients: Vec<String>,
 }
 
 // === impl Issuer ===

@@ -20,10 +20,15 @@ pub struct Subject {
     pub email: Option<String>,
     /// Agents that act for the person, nearest to the door first.
     pub agents: Vec<Agent>,
-    /// When the person logged in at the issuer (`auth_time`, else `iat`), in seconds since 1970. `None`: not known, which a
-    /// rule that asks for a fresh login takes for too old.
+    /// When the person logged in at the issuer (see [`login`]), in seconds since 1970. `None`: not known, which a rule that
+    /// asks for a fresh login takes for too old.
     pub authenticated_at: Option<i64>,
+    /// The address that the session's client comes from.
+    pub source: Option<String>,
 }
+
+/// What every ServiceAccount's name begins with.
+const ACCOUNT: &str = "system:serviceaccount:";
 
 /// One agent of a chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -38,6 +43,15 @@ pub struct Agent {
     pub groups: Vec<String>,
 }
 
+/// When somebody logged in, as far as their token tells. Of a person only `auth_time` does: a token that was refreshed is as
+/// new as that, whoever holds the key to it. A ServiceAccount has no other login than the making of its token.
+pub fn login<T>(username: &str, auth_time: Option<T>, issued: Option<T>) -> Option<T> {
+    match username.starts_with(ACCOUNT) {
+        true => issued,
+        false => auth_time,
+    }
+}
+
 /// Whether `named`, as a rule writes it, means somebody of this name and these groups.
 fn means(named: &Named, username: &str, groups: &[String]) -> bool {
     match named.kind {
@@ -45,9 +59,7 @@ fn means(named: &Named, username: &str, groups: &[String]) -> bool {
         SubjectKind::Group => groups.contains(&named.name),
         SubjectKind::ServiceAccount => {
             let namespace = named.namespace.as_deref().unwrap_or_default();
-            let account = username
-                .strip_prefix("system:serviceaccount:")
-                .and_then(|rest| rest.split_once(':'));
+            let account = username.strip_prefix(ACCOUNT).and_then(|rest| rest.split_once(':'));
             account == Some((namespace, named.name.as_str()))
         }
     }
@@ -120,6 +132,14 @@ mod tests {
                 who.username
             );
         }
+    }
+
+    #[test]
+    fn a_refreshed_token_is_no_login() {
+        let (logged_in, issued) = (Some(100), Some(900));
+        assert_eq!(login("oidc:alice", logged_in, issued), logged_in);
+        assert_eq!(login("oidc:alice", None, issued), None);
+        assert_eq!(login("system:serviceaccount:jobs:etl", None, issued), issued);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(super) struct Board {
     /// `metadata.uid` of the Connection.
     connection: String,
     entries: Mutex<HashMap<String, Entry>>,
+    /// Uses of break-glass on other Connections of the namespace that nobody has reviewed: they lock the person here, too.
+    elsewhere: Mutex<HashMap<String, AccessRequest>>,
     /// The newest version of every request that the watch has shown, those of other Connections too.
     versions: Mutex<HashMap<String, String>>,
     changed: Notify,
@@ -40,17 +42,23 @@ impl Board {
         Self {
             connection,
             entries: Mutex::new(HashMap::new()),
+            elsewhere: Mutex::default(),
             versions: Mutex::new(HashMap::new()),
             changed: Notify::new(),
         }
     }
 
-    /// Shows a request as it is now. Requests about other Connections are none of ours.
+    /// Shows a request as it is now. Requests about other Connections are none of ours, but for break-glass.
     pub(super) fn show(&self, request: AccessRequest) -> Option<Held> {
+        let uid = request.uid()?;
         if request.spec.connection.uid != self.connection {
+            if request.spec.break_glass && !is_reviewed(&request) {
+                self.elsewhere().insert(uid, request);
+            } else {
+                self.elsewhere().remove(&uid);
+            }
             return None;
         }
-        let uid = request.uid()?;
         let now = state::of(&request);
         reference(&request)?;
         let mut entries = self.lock();
@@ -122,6 +130,7 @@ impl Board {
     /// A request is gone.
     pub(super) fn remove(&self, uid: &str) {
         self.versions().remove(uid);
+        self.elsewhere().remove(uid);
         if let Some(entry) = self.lock().remove(uid) {
             entry
                 .state
@@ -131,7 +140,8 @@ impl Board {
 
     /// The requests that are here now. A watch that begins anew asks before its list, which cannot show what is made later.
     pub(super) fn uids(&self) -> HashSet<String> {
-        self.lock().keys().cloned().collect()
+        let elsewhere = self.elsewhere();
+        self.lock().keys().chain(elsewhere.keys()).cloned().collect()
     }
 
     /// Requests that fit and can still come to something: those that were approved before those that wait, the newest of
@@ -149,13 +159,20 @@ impl Board {
         alive.into_iter().filter_map(held).collect()
     }
 
-    /// How a person stands to breaking glass, by those of their uses that nobody has reviewed. `ends` says when one ends.
+    /// How a person stands to breaking glass, by those of their uses that nobody has reviewed. `covers` says whether one is
+    /// for what is asked now, `ends` when one ends.
     pub(super) fn glass(
         &self,
         own: impl Fn(&AccessRequest) -> bool,
+        covers: impl Fn(&AccessRequest) -> bool,
         ends: impl Fn(&AccessRequest) -> jiff::Timestamp,
         now: jiff::Timestamp,
     ) -> Glass {
+        let elsewhere = self.elsewhere();
+        let over = elsewhere.values().find(|used| own(used) && is_used_up(used, now));
+        if let Some(request) = over.and_then(reference) {
+            return Glass::Locked(request);
+        }
         let entries = self.lock();
         let mut glass = Glass::Whole;
         for entry in entries
@@ -164,9 +181,9 @@ impl Board {
         {
             let runs = matches!(*entry.state.borrow(), HoldState::Waiting { .. }) && now < ends(&entry.request);
             match (runs, held(entry)) {
-                (true, Some(held)) => glass = Glass::Broken(held),
+                (true, Some(held)) if covers(&entry.request) => glass = Glass::Broken(held),
                 (false, Some(held)) => return Glass::Locked(held.request),
-                (_, None) => {}
+                (true, Some(_)) | (_, None) => {}
             }
         }
         glass
@@ -189,6 +206,10 @@ impl Board {
             .sum()
     }
 
+    fn elsewhere(&self) -> MutexGuard<'_, HashMap<String, AccessRequest>> {
+        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         // No step under the lock leaves the map half changed.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
@@ -209,6 +230,16 @@ fn held(entry: &Entry) -> Option<Held> {
         expires: Some(Time::from_unix_micros(entry.request.spec.expires_at.0.as_microsecond())),
         state: entry.state.subscribe(),
     })
+}
+
+/// Whether a use of break-glass is over, by its own word: what the policies of its Connection say now is not known here.
+fn is_used_up(request: &AccessRequest, now: jiff::Timestamp) -> bool {
+    let (made, window) = (&request.metadata.creation_timestamp, &request.spec.window);
+    let until = match (made, window) {
+        (Some(made), Some(window)) => made.0.checked_add(window.duration.get()).ok(),
+        _ => None,
+    };
+    state::is_over(&state::of(request)) || until.is_none_or(|until| now >= until)
 }
 
 fn is_reviewed(request: &AccessRequest) -> bool {
@@ -234,4 +265,108 @@ fn is_older(one: &AccessRequest, other: &AccessRequest) -> bool {
 
 fn is_later(one: &str, other: &str) -> bool {
     matches!((one.parse::<u64>(), other.parse::<u64>()), (Ok(one), Ok(other)) if one > other)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time as MetaTime};
+    use sallyport_crds::access_request::AccessRequestStatus;
+    use sallyport_crds::approval_policy::GrantScope;
+
+    use super::super::tests::{DIGEST, alice, once, place, question};
+    use super::*;
+    use crate::door::Ask;
+    use crate::manifests::sample;
+
+    #[test]
+    fn a_use_elsewhere_locks_once_it_is_over_and_until_it_is_reviewed() {
+        let (carrier, now) = (sample().0, jiff::Timestamp::now());
+        let board = Board::new(carrier.connection.uid.clone());
+        let hour = sallyport_crds::Duration::from_secs(3_600);
+        let ask = Ask {
+            break_glass: Some(("branch is down".into(), hour.get())),
+            ..question(&carrier, DIGEST, GrantScope::Window)
+        };
+        let mut used = spec::request(ask, &place(&carrier, "door-shop-0"), Some(hour));
+        used.spec.connection.uid = "uid-shop".into();
+        used.metadata.name = Some("shop-1".into());
+        used.metadata.uid = Some("uid-shop-1".into());
+        used.metadata.creation_timestamp = Some(MetaTime(now));
+        let locked_after = |seconds: u64| {
+            let at = now.checked_add(Duration::from_secs(seconds)).unwrap();
+            let own = |request: &AccessRequest| spec::is_by(request, &alice());
+            match board.glass(own, |_| true, |_| jiff::Timestamp::MAX, at) {
+                Glass::Locked(request) => Some(request.name),
+                _ => None,
+            }
+        };
+        let mut becomes = |kind: ConditionType| {
+            let condition = Condition {
+                type_: kind.as_str().to_owned(),
+                status: "True".into(),
+                reason: "Because".into(),
+                message: String::new(),
+                last_transition_time: MetaTime(now),
+                observed_generation: None,
+            };
+            used.status = Some(AccessRequestStatus {
+                conditions: vec![condition],
+                ..AccessRequestStatus::default()
+            });
+            board.show(used.clone());
+        };
+        // A condition that says nothing of it.
+        becomes(ConditionType::Ready);
+        assert_eq!(
+            locked_after(3_599),
+            None,
+            "it is under way, and another begins by itself"
+        );
+        assert_eq!(locked_after(3_600).as_deref(), Some("shop-1"));
+        becomes(ConditionType::Revoked);
+        assert_eq!(locked_after(1).as_deref(), Some("shop-1"));
+        becomes(ConditionType::Reviewed);
+        assert_eq!(locked_after(3_600), None);
+    }
+
+    #[test]
+    fn of_a_thousand_that_wait_the_one_that_is_approved_moves() {
+        let (carrier, now) = (sample().0, jiff::Timestamp::now());
+        let board = Board::new(carrier.connection.uid.clone());
+        let waiting = |number: usize| {
+            let mut request = spec::request(
+                question(&carrier, DIGEST, GrantScope::Command),
+                &place(&carrier, "door-bank-0"),
+                None,
+            );
+            request.metadata.name = Some(format!("bank-{number}"));
+            request.metadata.uid = Some(format!("uid-{number}"));
+            request.metadata.resource_version = Some((number + 1).to_string());
+            request
+        };
+        let held: Vec<Held> = (0..1_000).filter_map(|number| board.show(waiting(number))).collect();
+        assert_eq!(held.len(), 1_000);
+        let mut approved = waiting(417);
+        approved.metadata.resource_version = Some("5000".into());
+        approved.status = Some(AccessRequestStatus {
+            conditions: vec![Condition {
+                type_: ConditionType::Approved.as_str().to_owned(),
+                status: "True".into(),
+                reason: "Because".into(),
+                message: String::new(),
+                last_transition_time: MetaTime(now),
+                observed_generation: None,
+            }],
+            ..AccessRequestStatus::default()
+        });
+        board.show(approved);
+        let moved = held.iter().filter(|held| held.state.has_changed().unwrap());
+        let names: Vec<&str> = moved.map(|held| held.request.name.as_str()).collect();
+        assert_eq!(names, ["bank-417"]);
+        let found = board.find(|request| spec::fits(request, &alice(), &once(DIGEST)));
+        assert_eq!(found.len(), 1_000, "all of them fit");
+        assert_eq!(found[0].request.name, "bank-417", "and what is approved comes first");
+    }
 }

@@ -14,6 +14,7 @@ use kube::runtime::{WatchStreamExt as _, watcher as watch_all};
 use kube::{Api, Client, ResourceExt as _};
 use sallyport_audit::record::{RequestRef, SessionId};
 use sallyport_crds::AccessRequest;
+use sallyport_crds::access_request::RuleIdentity;
 use sallyport_crds::approval_policy::{GrantScope, OnHold};
 use sallyport_policy::carrier::Carrier;
 use sallyport_recorder::client::Evidence;
@@ -23,7 +24,7 @@ use tokio::sync::{mpsc, watch};
 use super::board::Board;
 use super::{answers, claim, pulse, spec, withdraw};
 use crate::control::{Contact, Place};
-use crate::door::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, HoldState, Identity};
+use crate::door::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, HoldState, Identity, all_asked};
 
 /// Grants pause when the watch has been silent for this long: a revocation could not be seen.
 pub(super) const BLIND: Duration = Duration::from_secs(60);
@@ -152,12 +153,15 @@ impl Approvals for Requests {
         }
     }
 
-    fn glass(&self, identity: &Identity) -> Glass {
-        let Some(carrier) = self.carrier.load_full() else {
-            return Glass::Whole;
+    fn glass(&self, identity: &Identity, asked_by: &[RuleIdentity]) -> Glass {
+        // A use that is under way pauses as grants do: that it was revoked could not be seen.
+        let carrier = match self.seeing() {
+            Ok(carrier) => carrier,
+            Err(error) => return Glass::Unseen(error.to_string()),
         };
         self.board.glass(
             |request| request.spec.break_glass && spec::is_by(request, identity),
+            |request| all_asked(asked_by, &request.spec.asked_by),
             |request| claim::glass_until(request, &carrier),
             jiff::Timestamp::now(),
         )

@@ -12,7 +12,7 @@ use sallyport_crds::approval_policy::GrantScope;
 use sallyport_crds::names;
 
 use crate::control::Place;
-use crate::door::{Ask, GrantSought, Identity};
+use crate::door::{Ask, GrantSought, Identity, all_asked};
 
 /// As many groups as the schema takes. They only inform: who may approve does not depend on them.
 const MAX_GROUPS: usize = 256;
@@ -34,9 +34,10 @@ pub(super) fn request(ask: Ask, place: &Place, window: Option<Duration>) -> Acce
         .filter(|_| ask.scope == GrantScope::Window)
         .map(|duration| Window { duration });
     let asked_for = || format!("asked at the door for: {}", ask.command.summary);
-    let reason = reason.or_else(|| window.is_some().then(asked_for));
     // A command belongs to the scopes that are about one, and to a use of break-glass: a reviewer wants to know which.
     let about_one = break_glass || matches!(ask.scope, GrantScope::Command | GrantScope::Fingerprint);
+    // Of what lasts an approver reads at least what it began with.
+    let reason = reason.or_else(|| (!about_one).then(asked_for));
     let spec = AccessRequestSpec {
         connection: ConnectionIdentity {
             name: connection.name.clone(),
@@ -86,14 +87,15 @@ pub(super) fn is_by(request: &AccessRequest, identity: &Identity) -> bool {
 }
 
 /// Whether a grant of the request fits: this person, this chain of agents, this digest. A request about one command states
-/// the digest, which approvers read and answer to; one that a door made for more carries it in a label; one that the person
-/// asked for beforehand covers the rules that the operator wrote into it.
+/// the digest, which approvers read and answer to, and was asked by every rule that asks now; one that a door made for more
+/// carries it in a label; one that the person asked for beforehand covers the rules that the operator wrote into it.
 pub(super) fn fits(request: &AccessRequest, identity: &Identity, sought: &GrantSought) -> bool {
     if request.spec.break_glass || !is_by(request, identity) || request.spec.agents != agents(identity) {
         return false;
     }
     match (&request.spec.command, &request.spec.session) {
-        (Some(command), _) => command.digest == sought.digest,
+        // The digest of a command says nothing of rules: one that came since it was answered was asked of nobody.
+        (Some(command), _) => command.digest == sought.digest && all_asked(&sought.asked_by, &request.spec.asked_by),
         (None, Some(_)) => {
             request
                 .metadata

@@ -6,6 +6,7 @@ use sallyport_crds::access_request::{AccessRequest, AccessRequestStatus, Answer,
 use sallyport_crds::condition::{ConditionType, is_true};
 
 use crate::door::HoldState;
+use crate::identity::visible;
 
 /// How the request stands. What ends it comes before what grants it.
 pub(super) fn of(request: &AccessRequest) -> HoldState {
@@ -70,7 +71,7 @@ pub(super) fn person(answer: &Answer) -> Approver {
 fn revoked(status: &AccessRequestStatus) -> String {
     match people(status, Decision::Revoke).first() {
         Some(by) => match &by.reason {
-            Some(reason) => format!("the grant was revoked by {}: {reason}", by.username),
+            Some(reason) => format!("the grant was revoked by {}: {}", by.username, visible(reason)),
             None => format!("the grant was revoked by {}", by.username),
         },
         None => "the grant was revoked".to_owned(),

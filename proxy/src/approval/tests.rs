@@ -55,6 +55,7 @@ pub(super) fn question(carrier: &Carrier, digest: &str, scope: GrantScope) -> As
         verbs: vec!["delete".into()],
         tables: vec!["public.accounts".into()],
         risk: 60,
+        rows: Some(1_000),
         database: Some("bank".into()),
     };
     let rule = RuleIdentity {
@@ -222,17 +223,35 @@ async fn a_grant_fits_what_it_was_given_for(cluster: &Cluster, one: &Arc<Request
     });
     let mut namesake = held.request.clone();
     namesake.uid = "made-again".into();
+    // Of two rules that ask by now, the one that asked then; and the other, of a policy that came since.
+    let mut rules = question(&cluster.carrier, DIGEST, GrantScope::Command).asked_by;
+    let asks_as_ever = GrantSought {
+        asked_by: rules.clone(),
+        ..once(DIGEST)
+    };
+    rules.push(RuleIdentity {
+        policy: "seniors".into(),
+        uid: "uid-seniors".into(),
+        generation: 1,
+        rule: "deletes".into(),
+    });
+    let asks_more = GrantSought {
+        asked_by: rules,
+        ..once(DIGEST)
+    };
     let refused = [
         one.claim(&mallory(), &once(DIGEST), &held.request).await,
         one.claim(&with_agent, &once(DIGEST), &held.request).await,
         one.claim(&alice(), &once(&DIGEST.replace('0', "1")), &held.request)
             .await,
         one.claim(&alice(), &once(DIGEST), &namesake).await,
+        one.claim(&alice(), &asks_more, &held.request).await,
     ];
     for refused in refused {
         assert!(matches!(refused, Err(ApprovalsError::Gone(_))), "{refused:?}");
     }
-    one.claim(&alice(), &once(DIGEST), &held.request).await.unwrap();
+    assert!(one.find(&alice(), &asks_more).is_empty(), "nobody was asked that");
+    one.claim(&alice(), &asks_as_ever, &held.request).await.unwrap();
 }
 
 async fn policy_counts_at_the_time_of_use(cluster: &Cluster, one: &Arc<Requests>) {
@@ -282,6 +301,12 @@ async fn what_lasts_is_used_again(cluster: &Cluster, one: &Arc<Requests>) {
     {
         let digest = DIGEST.replace('9', &number.to_string());
         let held = one.ask(question(&cluster.carrier, &digest, scope)).await.unwrap();
+        let shown = cluster.get(&held.request.name).await.spec;
+        let reason = shown.reason.unwrap_or_default();
+        assert!(
+            shown.command.is_some() || reason.contains("DELETE FROM accounts WHERE id = 7"),
+            "{scope:?} is approved blind"
+        );
         cluster.approve(&held.request.name).await;
         for _ in 0..2 {
             one.claim(&alice(), &once(&digest), &held.request)

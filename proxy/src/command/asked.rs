@@ -77,7 +77,7 @@ impl Canonical {
 }
 
 /// The keyed hash that joins a command's record with an AccessRequest, and by which a grant is found: over the person, the
-/// agent chain, the Connection, and what the scope says.
+/// agent chain, the Connection and its target (it may be sent elsewhere by an edit), and what the scope says.
 pub(super) fn binding(
     session: &Session,
     scope: GrantScope,
@@ -88,7 +88,7 @@ pub(super) fn binding(
     let identity = session.identity();
     let mut bytes = Canonical::default();
     bytes
-        .add(b"sallyport binding v2")
+        .add(b"sallyport binding v3")
         .add(identity.person.issuer.as_bytes())
         .add(identity.person.subject.as_bytes());
     bytes.add(&(identity.agents.len() as u64).to_be_bytes());
@@ -97,7 +97,9 @@ pub(super) fn binding(
             .add(agent.issuer.as_deref().unwrap_or_default().as_bytes())
             .add(agent.subject.as_bytes());
     }
-    bytes.add(session.open().connection.uid.as_bytes());
+    bytes
+        .add(session.open().connection.uid.as_bytes())
+        .add(session.target().as_bytes());
     match scope {
         GrantScope::Command => {
             bytes.add(b"command").add(circumstances);
@@ -166,6 +168,10 @@ pub(super) fn view(session: &Session, asked: &[Asked], digest: String, risk: u8)
             MAX_PARAMETER,
         )
     };
+    let counted = asked
+        .iter()
+        .filter_map(|one| one.command.rows)
+        .reduce(u64::saturating_add);
     let mut verbs: Vec<String> = Vec::new();
     let mut tables: Vec<String> = Vec::new();
     for one in asked {
@@ -180,6 +186,7 @@ pub(super) fn view(session: &Session, asked: &[Asked], digest: String, risk: u8)
         verbs,
         tables,
         risk: i32::from(risk),
+        rows: counted.map(|rows| i64::try_from(rows).unwrap_or(i64::MAX)),
         database: asked.first().map(|one| one.command.database.clone()),
     }
 }

@@ -43,15 +43,25 @@ pub struct GrantSought {
     pub asked_by: Vec<RuleIdentity>,
 }
 
+/// Whether every rule that asks `now` is among those that asked `then`, when people answered. In which generation does not
+/// matter: their answers are counted by the present one.
+#[must_use]
+pub fn all_asked(now: &[RuleIdentity], then: &[RuleIdentity]) -> bool {
+    let asked = |rule: &RuleIdentity| then.iter().any(|one| (&one.uid, &one.rule) == (&rule.uid, &rule.rule));
+    now.iter().all(asked)
+}
+
 /// How a person stands to breaking glass.
 #[derive(Debug)]
 pub enum Glass {
-    /// They have not, or it was reviewed.
+    /// They have not, or it was reviewed; or only where other rules ask.
     Whole,
     /// They have, and the use is not over.
     Broken(Held),
     /// They have, the use is over, and nobody has reviewed it: another is not possible before.
     Locked(RequestRef),
+    /// It cannot be seen whether they have, nor whether a use was taken back; in words.
+    Unseen(String),
 }
 
 /// An open question.
@@ -151,8 +161,9 @@ pub trait Approvals: Send + Sync {
     /// there instead of asking it twice: their state is `Waiting`. The newest of each come first.
     fn find(&self, identity: &Identity, sought: &GrantSought) -> Vec<Held>;
 
-    /// How a person stands to breaking glass. Answers from the watch, without a round trip.
-    fn glass(&self, identity: &Identity) -> Glass;
+    /// How a person stands to breaking glass where these rules ask: a use that is under way is one for rules whose reviewers
+    /// will see it. Answers from the watch, without a round trip.
+    fn glass(&self, identity: &Identity, asked_by: &[RuleIdentity]) -> Glass;
 
     /// Creates an AccessRequest.
     fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Held, ApprovalsError>>;

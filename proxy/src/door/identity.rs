@@ -49,8 +49,22 @@ pub trait Verifier: Send + Sync {
     /// A ServiceAccount's is bound to objects that may be deleted, and only the API server knows.
     fn again(&self, identity: &Identity) -> Option<Duration> {
         const EVERY: Duration = Duration::from_secs(60);
-        let account = identity.person.username.starts_with("system:serviceaccount:");
-        account.then_some(EVERY)
+        let account = |name: &str| name.starts_with("system:serviceaccount:");
+        let agent = || identity.agents.iter().any(|agent| account(&agent.subject));
+        (account(&identity.person.username) || agent()).then_some(EVERY)
+    }
+
+    /// Whether what a session came with still stands; true also where nobody can be asked, which ends no session.
+    fn still<'a>(&'a self, token: &'a [u8], person: &'a Person, now: Time) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            match self.verify(token, now).await {
+                Ok(identity) => {
+                    let new = &identity.person;
+                    (&new.issuer, &new.subject) == (&person.issuer, &person.subject)
+                }
+                Err(refused) => refused.reason == Refusal::IssuerUnavailable,
+            }
+        })
     }
 
     /// Where the identity provider that people log in at describes itself (OpenID Connect Discovery), for clients that fetch

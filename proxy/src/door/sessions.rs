@@ -1,18 +1,21 @@
 //! Sessions alive in this process: their number, their limits, and which revision each of them enforces.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sallyport_audit::record::Person;
 use sallyport_runtime::report::Backends;
 
+use super::tokens::{Tokens, Use};
 use crate::control::Lack;
 
 /// All sessions of one door. Cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
     table: Arc<Mutex<Table>>,
+    tokens: Tokens,
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +39,7 @@ pub struct Slot {
     sessions: Sessions,
     id: u64,
     revision: Arc<AtomicU64>,
+    token: Option<Use>,
 }
 
 /// As many sessions as the Connection allows are open.
@@ -82,6 +86,7 @@ impl Sessions {
             sessions: self.clone(),
             id,
             revision,
+            token: None,
         })
     }
 
@@ -133,6 +138,19 @@ impl Sessions {
 // === impl Slot ===
 
 impl Slot {
+    /// States by which token the session came, and from where. Gives another address by which that token is in use now.
+    pub fn came_by(&mut self, token: &[u8], from: IpAddr) -> Option<IpAddr> {
+        let (using, other) = self.sessions.tokens.using(token, from);
+        self.token = Some(using);
+        other
+    }
+
+    /// The address that the session came from, where it was stated.
+    #[must_use]
+    pub fn source(&self) -> Option<IpAddr> {
+        self.token.as_ref().map(Use::address)
+    }
+
     /// States which revision this session enforces from now on.
     pub fn enforces(&self, revision: u64) {
         self.revision.store(revision, Ordering::Release);

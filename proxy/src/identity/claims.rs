@@ -53,6 +53,24 @@ pub(super) fn identity(issuer: &Issuer, claims: &Claims, person: Person) -> Resu
     })
 }
 
+/// The client that a token was given to (`azp` of OpenID Connect, `client_id` of RFC 9068), where it is none of people's:
+/// whoever has such a token acts for the person.
+pub(super) fn client(issuer: &Issuer, claims: &Claims) -> Result<Option<Agent>, Refused> {
+    if issuer.human_clients.is_empty() {
+        return Ok(None);
+    }
+    let stated = claims.get("azp").or_else(|| claims.get("client_id"));
+    // One that does not say whose it is could be anybody's.
+    let Some(client) = stated.and_then(Value::as_str).filter(|id| names::check(id).is_ok()) else {
+        return Err(Refused::Claim("azp".to_owned()));
+    };
+    let human = issuer.human_clients.iter().any(|known| known == client);
+    Ok((!human).then(|| Agent {
+        issuer: Some(issuer.url.clone()),
+        subject: client.to_owned(),
+    }))
+}
+
 /// Who may act for the person by the person's own token (RFC 8693, 4.4).
 pub(super) fn may_act(issuer: &str, claims: &Claims) -> Option<Agent> {
     let actor = claims.get("may_act")?;

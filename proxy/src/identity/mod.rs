@@ -19,7 +19,7 @@ mod verifier;
 mod tests;
 
 pub use keys::Pace;
-pub(crate) use names::is_deceptive;
+pub(crate) use names::{is_deceptive, visible};
 pub use refused::Refused;
 pub use serviceaccount::{Review, Reviewed, Reviewer};
 pub use settings::Settings;

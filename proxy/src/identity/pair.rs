@@ -4,7 +4,7 @@ use sallyport_audit::record::Agent;
 use sallyport_crds::connection::AgentRule;
 use sallyport_policy::{Subject, subject};
 
-use super::Refused;
+use super::{Refused, serviceaccount};
 use crate::door::Identity;
 
 /// What one token says.
@@ -12,19 +12,38 @@ pub(super) struct Known {
     pub(super) identity: Identity,
     /// Who may act for the person, by the token itself.
     pub(super) may_act: Option<Agent>,
+    /// The client that it was given to, where that is none of people's.
+    pub(super) client: Option<Agent>,
+}
+
+// === impl Known ===
+
+impl Known {
+    /// The person, where no other token stands beside this one: by themselves, or through the client that has it.
+    pub(super) fn alone(self) -> Identity {
+        let Self {
+            mut identity, client, ..
+        } = self;
+        if identity.agents.is_empty() {
+            identity.agents.extend(client);
+        }
+        identity
+    }
 }
 
 /// The person with the agent that acts for them, where somebody entitled says that it may: the person's token (`act`,
 /// `may_act`), or the Connection. Otherwise whoever steals a person's token could use it with an agent of their own.
 pub(super) fn joined(person: Known, agent: &Identity, rules: &[AgentRule]) -> Result<Identity, Refused> {
-    let Known { mut identity, may_act } = person;
+    let Known {
+        mut identity, may_act, ..
+    } = person;
     let same = (&agent.person.issuer, &agent.person.subject) == (&identity.person.issuer, &identity.person.subject);
     if same || !agent.agents.is_empty() {
         return Err(Refused::Pair);
     }
     let acting = Agent {
         issuer: Some(agent.person.issuer.clone()),
-        subject: agent.person.subject.clone(),
+        subject: subject_of(agent).to_owned(),
     };
     match identity.agents.first() {
         Some(stated) if *stated == acting => Ok(identity),
@@ -34,6 +53,16 @@ pub(super) fn joined(person: Known, agent: &Identity, rules: &[AgentRule]) -> Re
             Ok(identity)
         }
         None => Err(Refused::AgentNotAllowed),
+    }
+}
+
+/// Of a ServiceAccount its name, which is the `sub` of its tokens: by its uid, which the API server says of it, it would not
+/// be known again where it approves what it asks for itself.
+fn subject_of(agent: &Identity) -> &str {
+    let person = &agent.person;
+    match person.username.starts_with(serviceaccount::PREFIX) {
+        true => &person.username,
+        false => &person.subject,
     }
 }
 
@@ -51,4 +80,54 @@ fn is_listed(person: &Identity, agent: &Identity, rules: &[AgentRule]) -> bool {
     rules
         .iter()
         .any(|rule| agent.is_among(std::slice::from_ref(&rule.agent)) && subject.is_among(&rule.acts_for))
+}
+
+#[cfg(test)]
+mod tests {
+    use sallyport_audit::record::{Person, Token};
+    use serde_json::json;
+
+    use super::*;
+
+    fn identity(username: &str, subject: &str) -> Identity {
+        Identity {
+            person: Person {
+                issuer: "https://issuer".into(),
+                subject: subject.into(),
+                username: username.into(),
+            },
+            groups: Vec::new(),
+            agents: Vec::new(),
+            email: None,
+            token: Token::default(),
+        }
+    }
+
+    #[test]
+    fn an_account_stands_in_the_chain_by_the_name_under_which_it_would_approve() {
+        const ROBOT: &str = "system:serviceaccount:agents:robot";
+        let rules: Vec<AgentRule> = serde_json::from_value(json!([{
+            "agent": {"kind": "ServiceAccount", "name": "robot", "namespace": "agents"},
+            "actsFor": [{"kind": "User", "name": "oidc:alice"}],
+        }]))
+        .unwrap();
+        let (robot, bot) = (identity(ROBOT, "uid-of-robot"), identity("oidc:bot", "bot-1"));
+        for (agent, may_act, subject) in [
+            (&robot, None, ROBOT),
+            (&robot, Some(ROBOT), ROBOT),
+            (&bot, Some("bot-1"), "bot-1"),
+        ] {
+            let known = Known {
+                identity: identity("oidc:alice", "alice-1"),
+                may_act: may_act.map(|subject| Agent {
+                    issuer: Some("https://issuer".into()),
+                    subject: subject.to_owned(),
+                }),
+                client: None,
+            };
+            let rules: &[AgentRule] = if may_act.is_some() { &[] } else { &rules };
+            let joined = joined(known, agent, rules).unwrap();
+            assert_eq!(joined.agents[0].subject, subject);
+        }
+    }
 }

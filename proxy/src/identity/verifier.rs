@@ -8,10 +8,10 @@ use arc_swap::ArcSwap;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use sallyport_audit::Time;
-use sallyport_audit::record::Person;
+use sallyport_audit::record::{Person, Refusal};
 use sallyport_policy::issuer::Issuer;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::keys::{Keys, Pace};
 use super::pair::{self, Known};
@@ -104,7 +104,7 @@ impl Identities {
         }
         let person = self.identify(&active, person, now).await?;
         match agent {
-            None => Ok(person.identity),
+            None => Ok(person.alone()),
             Some(agent) => {
                 let whose = person.identity.person.clone();
                 let agent = self.identify(&active, agent, now).await;
@@ -130,12 +130,34 @@ impl Identities {
             .find(|(issuer, _)| token.issuer() == Some(issuer.url.as_str()));
         match (named, &active.settings.service_accounts) {
             (Some((issuer, keys)), _) => oidc(&token, issuer, keys, &active.settings, now).await,
-            (None, Some(audience)) if serviceaccount::looks_like(&token.claims, audience) => Ok(Known {
-                identity: self.review(&token, audience, &active.settings, now).await?,
-                may_act: None,
-            }),
+            (None, Some(audience)) if serviceaccount::looks_like(&token.claims, audience) => {
+                let place = self.reviews.clone().try_acquire_owned().map_err(|_| Refused::Busy)?;
+                Ok(Known {
+                    identity: self.review(&token, audience, &active.settings, now, place).await?,
+                    may_act: None,
+                    client: None,
+                })
+            }
             (None, _) => Err(Refused::UnknownIssuer.into()),
         }
+    }
+
+    /// Asks about those of the tokens again that only the API server knows; what an issuer signed stays signed.
+    async fn stand(&self, presented: &[u8], now: Time) -> Result<(), Refused> {
+        let active = self.now.load_full();
+        for token in presented.split(|byte| *byte == b',') {
+            let token = Unverified::parse(token)?;
+            let mut issuers = active.settings.issuers.iter();
+            if issuers.any(|issuer| token.issuer() == Some(issuer.url.as_str())) {
+                continue;
+            }
+            let audience = active.settings.service_accounts.as_ref();
+            let audience = audience.ok_or(Refused::UnknownIssuer)?;
+            // Who is in already waits for a place: tokens of strangers must neither end a session nor keep it going.
+            let place = self.reviews.clone().acquire_owned().await.map_err(|_| Refused::Busy)?;
+            self.review(&token, audience, &active.settings, now, place).await?;
+        }
+        Ok(())
     }
 
     async fn review(
@@ -144,12 +166,12 @@ impl Identities {
         audience: &str,
         settings: &Settings,
         now: Time,
+        place: OwnedSemaphorePermit,
     ) -> Result<Identity, Refused> {
         let reviewer = self
             .reviewer
             .clone()
             .ok_or(Refused::ReviewUnavailable("there is no cluster"))?;
-        let place = self.reviews.clone().try_acquire_owned().map_err(|_| Refused::Busy)?;
         let question = reviewer.review(token.raw.to_owned(), audience.to_owned());
         let asked = self.runtime.spawn(async move {
             // Whoever asked is gone by then, and their place is another's.
@@ -173,6 +195,16 @@ impl Verifier for Identities {
                 Err(_) => Refused::KeysUnavailable("it does not answer in time").into(),
             };
             Err(turned.refused.into_login(turned.person))
+        }
+        .boxed()
+    }
+
+    fn still<'a>(&'a self, token: &'a [u8], _: &'a Person, now: Time) -> BoxFuture<'a, bool> {
+        async move {
+            match tokio::time::timeout(WITHIN, self.stand(token, now)).await {
+                Ok(Ok(())) | Err(_) => true,
+                Ok(Err(refused)) => refused.reason() == Refusal::IssuerUnavailable,
+            }
         }
         .boxed()
     }
@@ -214,9 +246,12 @@ async fn oidc(
     let person = claims::person(issuer, &signed)?;
     check_claims(&signed, issuer, &settings.api_audiences, settings.max_token_age, now)
         .and_then(|()| claims::identity(issuer, &signed, person.clone()))
-        .map(|identity| Known {
-            identity,
-            may_act: claims::may_act(&issuer.url, &signed),
+        .and_then(|identity| {
+            Ok(Known {
+                identity,
+                may_act: claims::may_act(&issuer.url, &signed),
+                client: claims::client(issuer, &signed)?,
+            })
         })
         .map_err(|refused| Turned {
             refused,

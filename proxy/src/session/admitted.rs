@@ -40,6 +40,8 @@ pub struct Session {
     slot: Slot,
     end: End,
     subject: Subject,
+    /// Host and port of the target that it was let in to; what the Connection says may change under it.
+    target: String,
     ledger: Ledger,
     units: u64,
     transactions: u64,
@@ -73,7 +75,8 @@ pub(super) fn subject(identity: &Identity) -> Subject {
         subject: agent.subject.clone(),
         groups: Vec::new(),
     });
-    let at = identity.token.auth_time.or(identity.token.issued);
+    let (token, username) = (&identity.token, &identity.person.username);
+    let at = sallyport_policy::subject::login(username, token.auth_time, token.issued);
     Subject {
         username: identity.person.username.clone(),
         groups: identity.groups.clone(),
@@ -82,6 +85,7 @@ pub(super) fn subject(identity: &Identity) -> Subject {
         email: identity.email.clone(),
         agents: agents.collect(),
         authenticated_at: at.map(|time| time.unix_micros().div_euclid(1_000_000)),
+        source: None,
     }
 }
 
@@ -99,7 +103,10 @@ impl Admitted {
     ) -> Self {
         let rules = door.rules.clone();
         let ledger = Ledger::new(door.evidence.clone(), end.session().clone());
-        let subject = subject(&identity);
+        let subject = Subject {
+            source: slot.source().map(|address| address.to_string()),
+            ..subject(&identity)
+        };
         let session = Session {
             door,
             pulse: rules.clone(),
@@ -111,6 +118,7 @@ impl Admitted {
             slot,
             end,
             subject,
+            target: format!("{}:{}", target.host, target.port),
             ledger,
             units: 0,
             transactions: 0,
@@ -161,6 +169,12 @@ impl Session {
     #[must_use]
     pub fn subject(&self) -> &Subject {
         &self.subject
+    }
+
+    /// Host and port of its target.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
     }
 
     /// Where outcomes go.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use sallyport_audit::record::{Approver, RequestRef};
+use sallyport_crds::access_request::RuleIdentity;
 use sallyport_crds::approval_policy::GrantScope;
 use sallyport_proxy::door::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, HoldState, Identity};
 use tokio::sync::watch;
@@ -127,7 +128,7 @@ impl Approvals for People {
         fitting.map(|(name, request)| held(name, request)).collect()
     }
 
-    fn glass(&self, identity: &Identity) -> Glass {
+    fn glass(&self, identity: &Identity, _: &[RuleIdentity]) -> Glass {
         let requests = self.requests.lock().unwrap();
         let own =
             |request: &&Request| request.ask.break_glass.is_some() && request.ask.identity.person == identity.person;

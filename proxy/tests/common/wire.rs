@@ -73,7 +73,15 @@ impl Message {
 
 /// TLS to a door, agreed on by SSLRequest.
 pub fn tls(door: &TestDoor, alpn: bool, request: bool) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
-    let mut tcp = TcpStream::connect(door.address)?;
+    tls_over(TcpStream::connect(door.address)?, door, alpn, request)
+}
+
+fn tls_over(
+    mut tcp: TcpStream,
+    door: &TestDoor,
+    alpn: bool,
+    request: bool,
+) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
     tcp.set_read_timeout(Some(PATIENCE))?;
     if request {
         tcp.write_all(&[0, 0, 0, 8, 4, 210, 22, 47])?;
@@ -110,6 +118,23 @@ impl Client {
     /// Logs in as `user` by protocol 3.0, with more startup parameters.
     pub fn login(door: &TestDoor, user: &str, more: &[(&str, &str)]) -> Result<Self, Vec<Message>> {
         Self::login_as(door, user, 0x3_0000, more)
+    }
+
+    /// The same from another of this machine's own addresses.
+    pub fn login_from(door: &TestDoor, user: &str, from: &str) -> Result<Self, Vec<Message>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .unwrap();
+        let socket = async {
+            let socket = tokio::net::TcpSocket::new_v4()?;
+            socket.bind(format!("{from}:0").parse().unwrap())?;
+            socket.connect(door.address).await?.into_std()
+        };
+        let tcp = runtime.block_on(socket).unwrap();
+        tcp.set_nonblocking(false).unwrap();
+        let stream = tls_over(tcp, door, true, true).unwrap();
+        Self::login_on(Box::new(stream), (user, &door.database), 0x3_0000, &[]).map(|(client, _)| client)
     }
 
     /// The same by another version.

@@ -77,6 +77,7 @@ pub(crate) fn start() -> Event {
         protocol: "postgres".into(),
         target: "pg:5432".into(),
         token: Token::default(),
+        token_elsewhere: None,
     }))
 }
 

@@ -55,6 +55,7 @@ pub fn prepare(stage: &mut Stage) -> Result<()> {
         state("named", Some(json!([named])), &[], &[]),
         state("listed", Some(json!([listed])), &[], &[]),
         state("agent", two(), &[], &[]),
+        state("agent-account", Some(json!([named])), &[], &[]),
         state("several", Some(json!([dba(), seniors()])), &[], &[]),
         state("several-half", Some(json!([dba(), seniors()])), &["bob-junior"], &[]),
         state("window", Some(json!([dba()])), &[], &[]),
@@ -88,6 +89,11 @@ fn make(stage: &Stage, state: &State) -> Result<Value> {
     if state.name == "agent" {
         manifest["spec"]["agents"] =
             json!([{"username": "oidc:bot", "issuer": "https://issuer.example", "subject": "sub-bot"}]);
+    }
+    if state.name == "agent-account" {
+        let robot = "system:serviceaccount:ci:robot";
+        manifest["spec"]["agents"] =
+            json!([{"username": robot, "issuer": "https://kubernetes.example", "subject": robot}]);
     }
     let mut request: Value =
         serde_json::from_str(&stage.act(who, &["create", "-o", "json", "-f", "-"], &manifest.to_string())?)?;

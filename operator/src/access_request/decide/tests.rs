@@ -296,6 +296,57 @@ fn looking_twice_changes_nothing() {
 }
 
 #[test]
+fn a_grant_is_for_the_target_that_it_was_asked_about() {
+    let mut found = found_windows();
+    found.connection = Some(crate::testing::connection());
+    let mut request = window(300);
+    request.status = decide(&request, &found, at(1));
+    let mut bob = answer("bob", "Approve");
+    bob.as_object_mut().unwrap().remove("digest");
+    request.status.as_mut().unwrap().approvals = Some(vec![serde_json::from_value(bob).unwrap()]);
+    request.status = decide(&request, &found, at(2));
+    assert_eq!(request.status.as_ref().unwrap().state.as_deref(), Some("Approved"));
+    found.connection.as_mut().unwrap().spec.target.host = "production.bank.svc".into();
+    let after = decide(&request, &found, at(3)).unwrap();
+    assert_eq!(after.state.as_deref(), Some("Expired"));
+    let expired = after.conditions.iter().find(|one| one.type_ == "Expired").unwrap();
+    assert_eq!(expired.reason, "TargetChanged");
+    assert!(
+        expired.message.contains("leads to production.bank.svc:"),
+        "{}",
+        expired.message
+    );
+    assert_eq!(
+        after.target,
+        request.status.unwrap().target,
+        "it stays what it was asked about"
+    );
+}
+
+#[test]
+fn what_nobody_else_could_approve_is_over_at_once() {
+    let asked = |approvers: Value, required: i32| {
+        let mut found = found_windows();
+        let approval = found.policies[0].spec.rules[0].approval.as_mut().unwrap();
+        approval.approvers = serde_json::from_value(approvers).unwrap();
+        approval.required = required;
+        let status = decide(&window(300), &found, at(1)).unwrap();
+        let expired = status.conditions.into_iter().find(|one| one.type_ == "Expired");
+        expired.map(|one| (one.reason, one.message))
+    };
+    let (alice, bob) = (
+        json!({"kind": "User", "name": "oidc:alice"}),
+        json!({"kind": "User", "name": "oidc:bob"}),
+    );
+    let (reason, message) = asked(json!([alice]), 1).unwrap();
+    assert_eq!(reason, "NobodyElse");
+    assert!(message.contains("apart from oidc:alice, rule delete"), "{message}");
+    assert!(asked(json!([alice, bob]), 2).is_some());
+    assert_eq!(asked(json!([alice, bob]), 1), None);
+    assert_eq!(asked(json!([alice, {"kind": "Group", "name": "oidc:dba"}]), 2), None);
+}
+
+#[test]
 fn what_is_asked_beforehand_has_bounds() {
     let asked = |expires: i64| {
         let mut request = request(Value::Null);

@@ -92,6 +92,7 @@ fn issuers() -> Issuers {
         groups: None,
         required_claims: BTreeMap::new(),
         only_groups: vec![],
+        human_clients: vec![],
     };
     Issuers {
         issuers: BTreeMap::from([("keycloak".to_owned(), issuer)]),

@@ -7,7 +7,9 @@
 mod check;
 mod memo;
 mod plain;
+mod typo;
 mod values;
+mod zone;
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -86,7 +88,7 @@ impl Expression {
             Ok(Err(errors)) => return Err(CelError::Syntax(first_line(&errors.to_string()))),
             Err(_) => return Err(CelError::Syntax("the expression could not be read".to_owned())),
         };
-        let needs = check::names(program.expression())?;
+        let needs = check::names(program.expression(), source)?;
         let name = memo::Name::new();
         let expression = Self { program, needs, name };
         expression.try_out()?;
@@ -98,6 +100,7 @@ impl Expression {
         let subject = Subject {
             username: "oidc:alice".to_owned(),
             groups: vec!["oidc:engineers".to_owned()],
+            source: Some("192.0.2.1".to_owned()),
             ..Subject::default()
         };
         let connection = ConnectionFacts {

@@ -180,9 +180,13 @@ pub(super) fn speak<'a>(rule: &'a Rule, subject: &Subject, command: &Command) ->
         ),
         _ if rule.max_login_age.is_some_and(|age| !subject.is_fresh(age, command.at)) => {
             let age = rule.max_login_age.unwrap_or_default();
+            let what_to_do = match subject.authenticated_at {
+                Some(_) => "log in again",
+                None => "your token does not say when you logged in (auth_time); ask who keeps your identity provider",
+            };
             Says::Deny(
                 rule,
-                format!("rule {} asks for a login at most {age} s old: log in again", rule.name),
+                format!("rule {} asks for a login at most {age} s old: {what_to_do}", rule.name),
             )
         }
         RuleAction::RequireApproval => Says::Require(rule, rule.message.clone()),

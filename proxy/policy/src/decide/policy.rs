@@ -37,7 +37,7 @@ pub(super) struct Rule {
 
 #[derive(Debug)]
 enum Match {
-    Cel(Expression),
+    Cel(Box<Expression>),
     RiskAtLeast(u8),
     Any,
 }

@@ -134,6 +134,10 @@ pub struct Named {
     /// those of the configuration.
     #[serde(default)]
     pub audiences: Vec<String>,
+    /// Clients (`azp`) by which people log in themselves. A token that another was given counts as an agent's; left out, none
+    /// is told apart.
+    #[serde(default)]
+    pub human_clients: Vec<String>,
 }
 
 /// Why the two files cannot be used.
@@ -299,6 +303,7 @@ impl Issuers {
             required_claims: required(&jwt.claim_validation_rules)
                 .ok_or_else(|| not_understood("claimValidationRules.expression", "use claim and requiredValue"))?,
             only_groups: Vec::new(),
+            human_clients: named.human_clients.clone(),
         })
     }
 

@@ -110,6 +110,20 @@ fn a_name_without_a_person_counts_where_the_policy_names_it() {
 }
 
 #[test]
+fn an_account_that_acts_for_the_asker_does_not_count() {
+    const ROBOT: &str = "system:serviceaccount:ci:robot";
+    let mut robot = answer(ROBOT, "", "Approve");
+    (robot.issuer, robot.subject) = (None, None);
+    let mut case = case(
+        json!([{ "kind": "ServiceAccount", "name": "robot", "namespace": "ci" }]),
+        1,
+    );
+    assert!(case.tally(&[robot.clone()]).is_approved());
+    (case.spec.agents[0].username, case.spec.agents[0].subject) = (ROBOT.into(), ROBOT.into());
+    assert!(!case.tally(&[robot]).is_approved());
+}
+
+#[test]
 fn a_declared_name_is_the_person_it_stands_for() {
     let mut alice = answer("alice-by-certificate", "", "Approve");
     (alice.issuer, alice.subject) = (None, None);

@@ -28,7 +28,11 @@ pub(super) fn possible(session: &Session, question: &Question, reason: &str) -> 
     let Some(leave) = &question.hold.break_glass else {
         return Err("Break-glass is not open to you for this, or your login is not recent enough.".to_owned());
     };
-    let open = match session.door().approvals.glass(session.identity()) {
+    let open = match session
+        .door()
+        .approvals
+        .glass(session.identity(), &question.sought.asked_by)
+    {
         Glass::Whole => None,
         Glass::Broken(held) => Some(held),
         Glass::Locked(request) => {
@@ -37,6 +41,7 @@ pub(super) fn possible(session: &Session, question: &Question, reason: &str) -> 
                 request.name, request.namespace
             ));
         }
+        Glass::Unseen(why) => return Err(format!("Glass cannot be broken now: {why}.")),
     };
     Ok(Plan {
         reason: reason.to_owned(),

@@ -7,7 +7,8 @@ use sallyport_audit::record::{self, Approver, Closed, Event};
 use super::desk::{Desk, Gone, Waiting};
 use super::{Question, changed, claim, claimed, look_again, still_fits};
 use crate::command::{Decided, Kind, Recorded, Refused, Stopped, append_after};
-use crate::door::{Held, HoldState};
+use crate::door::{Held, HoldState, all_asked};
+use crate::identity::visible;
 use crate::metrics;
 use crate::session::{Grant, Session, Stir};
 
@@ -114,7 +115,7 @@ pub(super) async fn wait<D: Desk>(
 
 fn denied_words(denier: &Approver) -> String {
     match &denier.reason {
-        Some(reason) => format!("{} denied it: {reason}", denier.username),
+        Some(reason) => format!("{} denied it: {}", denier.username, visible(reason)),
         None => format!("{} denied it", denier.username),
     }
 }
@@ -193,6 +194,15 @@ async fn run_approved<D: Desk>(
     };
     if !still_fits(session, &mut unit, &question, desk, false).await? {
         return refuse(session, unit, from, changed(&request), approved).await;
+    }
+    // The digest of a command says nothing of rules, and who answered was asked by those of then.
+    if !all_asked(&unit.hold().asked_by(), &question.sought.asked_by) {
+        let refused = Refused::new(
+            Kind::Denied,
+            "another rule asks for an approval since this one was asked for: send it again",
+        )
+        .detail(format!("AccessRequest {} was approved and not used.", request.name));
+        return refuse(session, unit, from, refused, approved).await;
     }
     let claim = match claim(session, &question.sought, &request).await {
         Ok(claim) => claim,

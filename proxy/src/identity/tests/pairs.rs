@@ -125,3 +125,41 @@ async fn two_tokens_prove_two_identities_and_not_consent() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_token_that_no_client_of_people_was_given_is_an_agents() {
+    let key = SigningKey::new("k1");
+    let provider = Provider::start(&[&key]).await;
+    let mut told_apart = settings(&provider);
+    told_apart.issuers[0].human_clients = vec!["psql".to_owned(), "kubectl".to_owned()];
+    let (any, listed) = (door(settings(&provider), eager()), door(told_apart, eager()));
+    let table: [(&str, &Identities, Value, &[&str]); 5] = [
+        ("a client of people", &listed, json!({ "azp": "psql" }), &[]),
+        ("another", &listed, json!({ "azp": "copilot" }), &["copilot"]),
+        (
+            "by the name that RFC 9068 has for it",
+            &listed,
+            json!({ "azp": null, "client_id": "copilot" }),
+            &["copilot"],
+        ),
+        (
+            "one whose token says who acts",
+            &listed,
+            json!({ "azp": "copilot", "act": { "sub": "bot-1" } }),
+            &["bot-1"],
+        ),
+        ("where none are told apart", &any, json!({ "azp": "copilot" }), &[]),
+    ];
+    for (what, door, changes, agents) in table {
+        let token = key.sign(&with(&provider.claims(), changes));
+        let identity = login(door, &token)
+            .await
+            .unwrap_or_else(|refused| panic!("{what}: {refused:?}"));
+        assert_eq!(identity.person.username, "oidc:alice", "{what}");
+        let got: Vec<_> = identity.agents.iter().map(|agent| agent.subject.as_str()).collect();
+        assert_eq!(got, agents, "{what}");
+    }
+    let nobodys = key.sign(&with(&provider.claims(), json!({ "azp": null, "client_id": null })));
+    let refused = login(&listed, &nobodys).await.unwrap_err();
+    assert_eq!(refused.detail, Refused::Claim("azp".to_owned()).to_string());
+}

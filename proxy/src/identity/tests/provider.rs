@@ -104,6 +104,7 @@ impl Provider {
             groups: Some(source("groups")),
             required_claims: BTreeMap::new(),
             only_groups: Vec::new(),
+            human_clients: Vec::new(),
         }
     }
 

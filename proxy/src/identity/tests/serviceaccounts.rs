@@ -57,6 +57,52 @@ async fn an_api_server_that_says_nothing_keeps_nobody_waiting_behind_those_who_l
 }
 
 #[tokio::test]
+async fn an_agents_account_is_asked_about_again_and_what_an_issuer_signed_is_not() {
+    let (key, own) = (SigningKey::new("k1"), SigningKey::new("sa"));
+    let provider = Provider::start(&[&key]).await;
+    let now = jiff::Timestamp::now().as_second();
+    let claims = json!({
+        "iss": "https://kubernetes.default.svc", "sub": "system:serviceaccount:apps:batch", "aud": ["sallyport://doors/bank"],
+        "exp": now + 600, "iat": now - 5, "jti": "sa-1",
+    });
+    let reviewed = Reviewed {
+        username: "system:serviceaccount:apps:batch".to_owned(),
+        uid: "uid-1".to_owned(),
+        groups: Vec::new(),
+        audiences: vec!["sallyport://doors/bank".to_owned()],
+    };
+    let rule = json!([{
+        "agent": { "kind": "ServiceAccount", "name": "batch", "namespace": "apps" },
+        "actsFor": [{ "kind": "User", "name": "oidc:alice" }],
+    }]);
+    let door = |answer: Review| {
+        let asked = Arc::default();
+        let reviewer: Arc<dyn Reviewer> = Arc::new(ApiServer { answer, asked });
+        let door = Identities::new(Handle::current(), Some(reviewer), eager());
+        door.apply(Settings {
+            agents: serde_json::from_value(rule.clone()).unwrap(),
+            ..settings(&provider)
+        });
+        door
+    };
+    let pair = |alice: Value| format!("{},{}", key.sign(&with(&provider.claims(), alice)), own.sign(&claims));
+    let there = door(Review::Genuine(reviewed));
+    let identity = login(&there, &pair(json!({}))).await.unwrap();
+    assert!(there.again(&identity).is_some(), "the agent's account may be deleted");
+
+    let over = pair(json!({ "exp": now - 3_600 }));
+    assert!(login(&there, &over).await.is_err());
+    for (answers, token, stands) in [
+        (there, over.clone(), true),
+        (door(Review::Unavailable), over.clone(), true),
+        (door(Review::Refused), over, false),
+    ] {
+        let still = answers.still(token.as_bytes(), &identity.person, Time::now()).await;
+        assert_eq!(still, stands);
+    }
+}
+
+#[tokio::test]
 async fn service_accounts_are_the_api_servers_to_judge() {
     let key = SigningKey::new("sa");
     let now = jiff::Timestamp::now().as_second();

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use sallyport_audit::Time;
-use sallyport_audit::record::{Person, Refusal};
+use sallyport_audit::record::Person;
 
 use super::{Conversation, Over};
 use crate::command::Gone;
@@ -31,15 +31,10 @@ impl Standing {
         }
     }
 
-    /// Whether it stands. A session does not end because nobody can be asked.
     async fn holds(&self) -> bool {
-        match self.verifier.verify(self.token.expose(), Time::now()).await {
-            Ok(identity) => {
-                let (new, old) = (&identity.person, &self.person);
-                (&new.issuer, &new.subject) == (&old.issuer, &old.subject)
-            }
-            Err(refused) => refused.reason == Refusal::IssuerUnavailable,
-        }
+        self.verifier
+            .still(self.token.expose(), &self.person, Time::now())
+            .await
     }
 }
 

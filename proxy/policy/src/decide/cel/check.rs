@@ -5,7 +5,9 @@ use kube_cel::cel::common::ast::{EntryExpr, Expr, LiteralValue, operators};
 
 use super::CelError;
 use super::plain::Plain;
-use super::values::{COMMAND, CONNECTION, IDENTITY, Needs};
+use super::typo;
+use super::values::{COMMAND, CONNECTION, IDENTITY, Needs, SESSION, ZONED};
+use super::zone;
 
 /// How deep brackets, and the tree, may nest.
 const MAX_DEPTH: usize = 48;
@@ -56,6 +58,9 @@ const FUNCTIONS: [&str; 40] = [
     "sets.contains",
 ];
 
+/// The variables.
+const VARIABLES: [&str; 4] = ["command", "identity", "connection", "session"];
+
 /// Names that stand before a function as if they were variables.
 const NAMESPACES: [&str; 1] = ["sets"];
 
@@ -82,9 +87,10 @@ pub(super) fn brackets(source: &str) -> Result<(), CelError> {
 }
 
 /// Refuses names and fields that do not exist, unknown functions, patterns that do not compile, and loops within loops.
-/// Says which fields are read.
-pub(super) fn names(expression: &IdedExpr) -> Result<Needs, CelError> {
+/// Says which fields are read. `source` is what was compiled: a typing error is told with its place.
+pub(super) fn names(expression: &IdedExpr, source: &str) -> Result<Needs, CelError> {
     let mut look = Look {
+        source,
         bound: Vec::new(),
         loops: 0,
         depth: 0,
@@ -96,6 +102,7 @@ pub(super) fn names(expression: &IdedExpr) -> Result<Needs, CelError> {
 }
 
 struct Look<'a> {
+    source: &'a str,
     /// Variables of the loops around, innermost last.
     bound: Vec<&'a str>,
     loops: usize,
@@ -129,6 +136,9 @@ impl<'a> Look<'a> {
                 false => self.visit(&select.operand),
             },
             Expr::Call(call) => {
+                if self.zoned(call)? {
+                    return Ok(());
+                }
                 self.function(call)?;
                 let namespace = call.target.as_deref().is_some_and(
                     |target| matches!(&target.expr, Expr::Ident(name) if NAMESPACES.contains(&name.as_str())),
@@ -170,9 +180,8 @@ impl<'a> Look<'a> {
         if self.bound.contains(&name) {
             return Ok(());
         }
-        if !["command", "identity", "connection"].contains(&name) {
-            let message = format!("`{name}` does not exist; there are command, identity and connection");
-            return Err(CelError::Unknown(message));
+        if !VARIABLES.contains(&name) {
+            return Err(self.unknown(None, name, &VARIABLES));
         }
         self.needs.add(name, None);
         Ok(())
@@ -188,14 +197,61 @@ impl<'a> Look<'a> {
             "command" => &COMMAND,
             "identity" => &IDENTITY,
             "connection" => &CONNECTION,
+            "session" => &SESSION,
             _ => return Ok(false),
         };
         if !known.contains(&field) {
-            let message = format!("`{name}.{field}` does not exist; there are {}", known.join(", "));
+            return Err(self.unknown(Some(name.as_str()), field, known));
+        }
+        if name == "session" && ZONED.contains(&field) {
+            let message = format!("`session.{field}` is asked in a zone: session.{field}['Europe/Zurich']");
             return Err(CelError::Unknown(message));
         }
         self.needs.add(name, Some(field));
         Ok(true)
+    }
+
+    /// A field of `session` that is asked in a zone; false if the call is something else.
+    fn zoned(&mut self, call: &kube_cel::cel::common::ast::CallExpr) -> Result<bool, CelError> {
+        let [operand, zone] = call.args.as_slice() else {
+            return Ok(false);
+        };
+        let (true, Expr::Select(select)) = (call.func_name == operators::INDEX, &operand.expr) else {
+            return Ok(false);
+        };
+        let of_session = matches!(&select.operand.expr, Expr::Ident(name) if name == "session");
+        let field = select.field.as_str();
+        if !of_session || self.bound.contains(&"session") || !ZONED.contains(&field) {
+            return Ok(false);
+        }
+        // One from the command itself would let the person who asks choose what time it is.
+        let Some(zone) = text(&zone.expr) else {
+            return Err(CelError::Unknown(format!(
+                "the zone of `session.{field}` must be a literal text"
+            )));
+        };
+        if !zone::is_known(zone) {
+            let message = format!("zone `{zone}` does not exist; there are those of IANA, such as Europe/Zurich");
+            return Err(CelError::Unknown(message));
+        }
+        self.needs.add("session", Some(field));
+        if !self.needs.zones.iter().any(|known| known == zone) {
+            self.needs.zones.push(zone.to_owned());
+        }
+        Ok(true)
+    }
+
+    /// What somebody reads who mistyped a name: a field of a variable, or a variable or function by itself.
+    fn unknown(&self, variable: Option<&str>, name: &str, known: &[&str]) -> CelError {
+        let path = |field: &str| variable.map_or_else(|| field.to_owned(), |variable| format!("{variable}.{field}"));
+        let place = typo::place(self.source, variable, name);
+        let place = place.map_or_else(String::new, |at| format!(" (character {at})"));
+        let meant = typo::nearest(name, known).map_or_else(
+            || "there are".to_owned(),
+            |one| format!("did you mean `{}`? There are", path(one)),
+        );
+        let message = format!("`{}`{place} does not exist; {meant} {}", path(name), known.join(", "));
+        CelError::Unknown(message)
     }
 
     fn function(&mut self, call: &'a kube_cel::cel::common::ast::CallExpr) -> Result<(), CelError> {
@@ -212,7 +268,7 @@ impl<'a> Look<'a> {
         }
         let operator = !name.starts_with(|c: char| c.is_ascii_alphabetic());
         if !operator && !FUNCTIONS.contains(&name) {
-            return Err(CelError::Unknown(format!("function `{name}` does not exist here")));
+            return Err(self.unknown(None, name, &FUNCTIONS));
         }
         if ["matches", "find", "findAll"].contains(&name) {
             let pattern = call.args.last().and_then(|pattern| text(&pattern.expr));
@@ -258,7 +314,7 @@ fn field_kind(expression: &Expr) -> Option<(String, &'static str)> {
         ("command", _) => "a text",
         ("identity", "groups" | "agents") => "a list",
         ("identity", _) => "a text",
-        ("connection", "name" | "namespace") => "a text",
+        ("connection", "name" | "namespace") | ("session", "source") => "a text",
         _ => return None,
     };
     Some((format!("{variable}.{}", select.field), kind))

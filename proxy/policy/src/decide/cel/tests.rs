@@ -42,6 +42,12 @@ fn what_could_never_work_is_refused_when_the_rule_is_accepted() {
         "command.tables.all(a, command.tables.all(b, command.tables.all(c, a == b && b == c)))",
         "google.protobuf.Value{}.x == 1",
         "connection.labels == 'x' ? 1 : 2",
+        "session.time >= '22:00'",
+        "session.time['Europe/Zuerich'] >= '22:00'",
+        "session.time[connection.name] >= '22:00'",
+        "session['time'] == '22:00'",
+        "session.hour['UTC'] == '22'",
+        "session.source == 1",
     ];
     for source in bad {
         assert!(Expression::compile(source).is_err(), "{source}");
@@ -65,6 +71,35 @@ fn what_could_never_work_is_refused_when_the_rule_is_accepted() {
     }
 }
 
+#[test]
+fn a_typing_error_is_told_with_its_place_and_the_name_that_was_meant() {
+    for (source, words) in [
+        (
+            "true && comand.risk > 1",
+            "`comand` (character 9) does not exist; did you mean `command`? There are",
+        ),
+        (
+            "'x' in command.tabels",
+            "`command.tabels` (character 16) does not exist; did you mean `command.tables`? There are",
+        ),
+        (
+            "command.hasWhere",
+            "`command.hasWhere` (character 9) does not exist; did you mean `command.has_where`? There are",
+        ),
+        (
+            "identity.nonsense == ''",
+            "`identity.nonsense` (character 10) does not exist; there are user,",
+        ),
+        (
+            "identity.user.startWith('a')",
+            "`startWith` (character 15) does not exist; did you mean `startsWith`? There are",
+        ),
+    ] {
+        let error = Expression::compile(source).unwrap_err().to_string();
+        assert!(error.starts_with(words), "{source}: {error}");
+    }
+}
+
 /// Runs an expression on a command of alice's.
 fn run(expression: &Expression) -> Result<bool, CelError> {
     let text = "delete from orders where id = $1";
@@ -73,6 +108,8 @@ fn run(expression: &Expression) -> Result<bool, CelError> {
     command.database = "bank".into();
     command.columns = vec!["public.orders.id".into()];
     command.parameters = 1;
+    // A Thursday; 23:30 in Zürich.
+    command.at = 1_785_447_000;
     let subject = Subject {
         username: "oidc:alice".into(),
         groups: vec!["oidc:engineers".into(), "oidc:all".into()],
@@ -81,6 +118,7 @@ fn run(expression: &Expression) -> Result<bool, CelError> {
             username: "oidc:robot".into(),
             ..Agent::default()
         }],
+        source: Some("10.1.2.3".into()),
         ..Subject::default()
     };
     let connection = ConnectionFacts {
@@ -134,6 +172,21 @@ fn expressions_see_command_person_and_connection() {
         ("sets.intersects(command.verbs, ['delete', 'drop'])", true),
         ("command.verbs.map(v, v + '!') == ['delete!']", true),
         ("command['risk'] > 10 ? true : false", true),
+        ("cidr('10.0.0.0/8').containsIP(session.source)", true),
+        ("session.source == '10.1.2.3' && session['source'] != ''", true),
+        (
+            "session.weekday['Europe/Zurich'] == 'Thursday' && session.weekday['Asia/Tokyo'] == 'Friday'",
+            true,
+        ),
+        (
+            "session.time['Europe/Zurich'] == '23:30' && session.time['UTC'] == '21:30'",
+            true,
+        ),
+        (
+            "session.time['Europe/Zurich'] >= '22:00' || session.time['Europe/Zurich'] < '05:00'",
+            true,
+        ),
+        ("session.date['Europe/Zurich'] in ['2026-07-30', '2026-12-24']", true),
     ];
     for (source, expected) in cases {
         let expression = Expression::compile(source).unwrap_or_else(|error| panic!("{source}: {error}"));

@@ -1,4 +1,4 @@
-//! What expressions see: `command`, `identity`, `connection`.
+//! What expressions see: `command`, `identity`, `connection`, `session`.
 //!
 //! | name | type | meaning |
 //! |---|---|---|
@@ -22,11 +22,15 @@
 //! | `command.risk` | int | the documented score, 0 to 100 |
 //! | `identity.user` | string | user name, as `oidc:alice` |
 //! | `identity.groups` | list of strings | groups, as `oidc:engineers` |
-//! | `identity.agents` | list of strings | user names of the agents that act for the person, nearest first |
+//! | `identity.agents` | list of strings | the agents that act for the person, nearest first: a ServiceAccount by its name, others by the `sub` of their token, a client that has the person's token by its id |
 //! | `identity.issuer` | string | URL of the issuer |
 //! | `identity.email` | string | verified address; empty if there is none |
 //! | `connection.name`, `connection.namespace` | string | the Connection |
 //! | `connection.labels` | map of strings | its labels; ask with `'key' in connection.labels` first |
+//! | `session.source` | string | address that the client comes from: `cidr('10.0.0.0/8').containsIP(session.source)` |
+//! | `session.time['ZONE']` | string | time of day in a zone (IANA), as `08:30`; texts of times compare as times do |
+//! | `session.weekday['ZONE']` | string | `Monday` to `Sunday` there |
+//! | `session.date['ZONE']` | string | date there, as `2026-12-24` |
 //!
 //! A command of which something is hidden is tried as whatever it may do as well (see [`unseen`](super::super::unseen)):
 //! with every verb that changes anything, without a WHERE, and with relations, columns, functions, and settings beyond those
@@ -41,6 +45,7 @@ use crate::subject::Subject;
 
 use super::super::Command;
 use super::super::command::ANY_SETTING;
+use super::zone;
 
 /// Fields of `command`.
 pub(super) const COMMAND: [&str; 18] = [
@@ -69,6 +74,10 @@ pub(super) const NAMES: [&str; 5] = ["tables", "written", "columns", "functions"
 pub(super) const IDENTITY: [&str; 5] = ["user", "groups", "agents", "issuer", "email"];
 /// Fields of `connection`.
 pub(super) const CONNECTION: [&str; 3] = ["name", "namespace", "labels"];
+/// Fields of `session`.
+pub(super) const SESSION: [&str; 4] = ["source", "time", "weekday", "date"];
+/// Those of them that are asked in a zone.
+pub(super) const ZONED: [&str; 3] = ["time", "weekday", "date"];
 
 /// What is known of the Connection.
 #[derive(Clone, Debug, Default)]
@@ -94,6 +103,8 @@ enum Fact<'a> {
     Text(&'a str),
     Texts(Vec<&'a str>),
     Labels(&'a BTreeMap<String, String>),
+    /// By zone.
+    Zoned(Vec<(&'a str, String)>),
     Flag(bool),
     Number(i64),
 }
@@ -120,6 +131,9 @@ pub(super) struct Needs {
     pub(super) command: Vec<&'static str>,
     pub(super) identity: Vec<&'static str>,
     pub(super) connection: Vec<&'static str>,
+    pub(super) session: Vec<&'static str>,
+    /// The zones in which the time is asked.
+    pub(super) zones: Vec<String>,
     /// The texts that stand in it: names that it looks for are among them, whole or as they begin or end.
     pub(super) texts: Vec<String>,
     /// Whether it asks more of names than the texts that stand in it can answer.
@@ -137,6 +151,7 @@ impl Needs {
             "command" => (&mut self.command, &COMMAND),
             "identity" => (&mut self.identity, &IDENTITY),
             "connection" => (&mut self.connection, &CONNECTION),
+            "session" => (&mut self.session, &SESSION),
             _ => return,
         };
         for name in known.iter().filter(|name| field.is_none_or(|field| field == **name)) {
@@ -158,13 +173,16 @@ impl Needs {
 impl Facts<'_> {
     /// Makes the variables that are needed.
     pub(super) fn add_to(self, context: &mut Context<'_>, needs: &Needs) {
-        let all: [(&str, &[&'static str], &dyn Fn(&str) -> Value); 3] = [
+        let all: [(&str, &[&'static str], &dyn Fn(&str) -> Value); 4] = [
             ("command", &needs.command, &|field| {
                 self.command_field(field, needs).into()
             }),
             ("identity", &needs.identity, &|field| self.identity_field(field).into()),
             ("connection", &needs.connection, &|field| {
                 self.connection_field(field).into()
+            }),
+            ("session", &needs.session, &|field| {
+                self.session_field(field, needs).into()
             }),
         ];
         for (variable, fields, make) in all {
@@ -181,9 +199,11 @@ impl Facts<'_> {
         let command = needs.command.iter().map(|field| self.command_field(field, needs));
         let identity = needs.identity.iter().map(|field| self.identity_field(field));
         let connection = needs.connection.iter().map(|field| self.connection_field(field));
+        let session = needs.session.iter().map(|field| self.session_field(field, needs));
         command
             .chain(identity)
             .chain(connection)
+            .chain(session)
             .for_each(|fact| fact.write_down(out));
     }
 
@@ -244,6 +264,18 @@ impl Facts<'_> {
             _ => Fact::Nothing,
         }
     }
+
+    fn session_field<'f>(&'f self, field: &str, needs: &'f Needs) -> Fact<'f> {
+        if field == "source" {
+            return Fact::Text(self.subject.source.as_deref().unwrap_or_default());
+        }
+        let at = self.command.at;
+        let each = needs.zones.iter().map(String::as_str);
+        Fact::Zoned(
+            each.filter_map(|zone| Some((zone, zone::said(field, at, zone)?)))
+                .collect(),
+        )
+    }
 }
 
 // === impl Fact ===
@@ -264,6 +296,13 @@ impl Fact<'_> {
                     .flat_map(|(key, value)| [key, value])
                     .for_each(|text| write_text(text, out));
             }
+            Self::Zoned(zones) => {
+                out.extend((zones.len() as u64).to_be_bytes());
+                for (zone, said) in zones {
+                    write_text(zone, out);
+                    write_text(said, out);
+                }
+            }
             Self::Flag(flag) => out.push(u8::from(*flag)),
             Self::Number(number) => out.extend(number.to_be_bytes()),
         }
@@ -280,6 +319,12 @@ impl From<Fact<'_>> for Value {
                 let each = labels
                     .iter()
                     .map(|(key, value)| (key.clone(), Self::from(value.as_str())));
+                each.collect::<HashMap<String, Self>>().into()
+            }
+            Fact::Zoned(zones) => {
+                let each = zones
+                    .into_iter()
+                    .map(|(zone, said)| (zone.to_owned(), Self::from(said.as_str())));
                 each.collect::<HashMap<String, Self>>().into()
             }
             Fact::Flag(flag) => Self::Bool(flag),

@@ -90,6 +90,16 @@ fn rules_that_doors_cannot_run_are_refused_and_those_they_can_are_kept() {
 }
 
 #[test]
+fn clients_of_people_are_told_apart_where_they_are_listed() {
+    let named = |clients: serde_json::Value| {
+        let names = json!({ "issuers": [{ "name": "idp", "url": "https://idp", "audiences": ["sallyport"], "humanClients": clients }] });
+        resolve(jwt(), names).0.issuers["idp"].human_clients.clone()
+    };
+    assert_eq!(named(json!(["kubectl"])), ["kubectl"]);
+    assert!(named(json!([])).is_empty());
+}
+
+#[test]
 fn a_name_given_twice_stands_for_nobody() {
     let one = json!({ "name": "idp", "url": "https://idp", "audiences": ["sallyport"] });
     let (issuers, errors) = resolve(jwt(), json!({ "issuers": [one.clone(), one] }));

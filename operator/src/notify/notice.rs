@@ -1,0 +1,243 @@
+//! What is told of a request, and in which shape.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt as _;
+use sallyport_crds::approval_policy::GrantScope;
+use sallyport_crds::{AccessRequest, AccessRequestStatus, ConditionType, SubjectKind, condition};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// What becomes of a request by its conditions.
+const ANSWERS: [(ConditionType, What); 7] = [
+    (ConditionType::Approved, What::Approved),
+    (ConditionType::Denied, What::Denied),
+    (ConditionType::Withdrawn, What::Withdrawn),
+    (ConditionType::Expired, What::Expired),
+    (ConditionType::Revoked, What::Revoked),
+    (ConditionType::AdmissionChanged, What::Closed),
+    (ConditionType::Reviewed, What::Reviewed),
+];
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum What {
+    /// Somebody asks.
+    Requested,
+    /// Somebody went ahead without waiting.
+    BreakGlass,
+    /// As many people as it takes said yes.
+    Approved,
+    /// Somebody said no.
+    Denied,
+    /// The asker takes it back.
+    Withdrawn,
+    /// Its time is over.
+    Expired,
+    /// What was granted was taken back.
+    Revoked,
+    /// It was closed, since admission changed.
+    Closed,
+    /// A use of break-glass was reviewed.
+    Reviewed,
+}
+
+/// The shape of a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Format {
+    /// The notice itself, as JSON.
+    #[default]
+    Generic,
+    /// For an incoming webhook of Slack.
+    Slack,
+    /// For a workflow of Teams that posts to a channel when a webhook request is received.
+    Teams,
+}
+
+/// What is told. Of a command only the line that `kubectl get` shows, masked as there: the text stays in the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Notice {
+    /// What happened.
+    pub event: What,
+    /// When the operator saw it.
+    pub time: String,
+    /// The request.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its `metadata.uid`.
+    pub uid: String,
+    /// The Connection.
+    pub connection: String,
+    /// Who asks.
+    pub requester: String,
+    /// Agents that act for them.
+    pub agents: Vec<String>,
+    /// What would be granted.
+    pub scope: GrantScope,
+    /// The command in one line.
+    pub command: Option<String>,
+    /// Its risk score.
+    pub risk: Option<i32>,
+    /// Relations that it touches.
+    pub tables: Vec<String>,
+    /// Why, in the asker's words.
+    pub reason: Option<String>,
+    /// What the operator says of it.
+    pub message: Option<String>,
+    /// Who can answer, and how many it takes.
+    pub approvers: Vec<String>,
+    /// When it can no longer be decided.
+    pub expires_at: String,
+}
+
+/// What is new of a request. `before` are the conditions that stood there, none when it is seen for the first time.
+pub fn notices(
+    request: &AccessRequest,
+    before: &[Condition],
+    status: &AccessRequestStatus,
+    now: Timestamp,
+) -> Vec<Notice> {
+    let asked = match request.spec.break_glass {
+        true => What::BreakGlass,
+        false => What::Requested,
+    };
+    let mut all = Vec::new();
+    if before.is_empty() {
+        all.push(notice(request, status, asked, None, now));
+    }
+    for (kind, what) in ANSWERS {
+        if condition::is_true(&status.conditions, kind) && !condition::is_true(before, kind) {
+            all.push(notice(request, status, what, Some(kind), now));
+        }
+    }
+    all
+}
+
+fn notice(
+    request: &AccessRequest,
+    status: &AccessRequestStatus,
+    event: What,
+    kind: Option<ConditionType>,
+    now: Timestamp,
+) -> Notice {
+    let spec = &request.spec;
+    let command = spec.command.as_ref();
+    let stated = kind.and_then(|kind| status.conditions.iter().find(|one| one.type_ == kind.as_str()));
+    let requirements = status.requirements.as_deref().unwrap_or_default();
+    let needs = requirements.iter().map(|one| {
+        let names = one.approvers.iter().map(|approver| match approver.kind {
+            SubjectKind::User => approver.name.clone(),
+            SubjectKind::Group => format!("group {}", approver.name),
+            SubjectKind::ServiceAccount => format!("ServiceAccount {}", approver.name),
+        });
+        format!("{} of {}", one.required, names.collect::<Vec<_>>().join(", "))
+    });
+    Notice {
+        event,
+        time: now.to_string(),
+        namespace: request.namespace().unwrap_or_default(),
+        name: request.name_any(),
+        uid: request.uid().unwrap_or_default(),
+        connection: spec.connection.name.clone(),
+        requester: spec.requester.username.clone(),
+        agents: spec.agents.iter().map(|agent| agent.username.clone()).collect(),
+        scope: spec.scope,
+        command: command.map(|command| command.summary.clone()),
+        risk: command.map(|command| command.risk),
+        tables: command.map(|command| command.tables.clone()).unwrap_or_default(),
+        reason: spec.reason.clone(),
+        message: stated.map(|one| one.message.clone()),
+        approvers: needs.collect(),
+        expires_at: spec.expires_at.0.to_string(),
+    }
+}
+
+// === impl Notice ===
+
+impl Notice {
+    /// The same notice sent twice has the same one: receivers tell by it what they know already.
+    pub fn id(&self) -> String {
+        format!("{}-{:?}", self.uid, self.event)
+    }
+
+    /// The body of a request to a webhook.
+    pub fn body(&self, format: Format) -> Value {
+        match format {
+            Format::Generic => json!(self),
+            // A text that is plain is no markup: what somebody typed into a statement mentions nobody and links nowhere.
+            Format::Slack => json!({
+                "text": unmarked(&self.text()),
+                "blocks": [{"type": "section", "text": {"type": "plain_text", "text": self.text(), "emoji": false}}],
+            }),
+            Format::Teams => json!({
+                "type": "message",
+                "attachments": [{
+                    "contentType": "application/vnd.microsoft.card.adaptive",
+                    "content": {
+                        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+                        "type": "AdaptiveCard",
+                        "version": "1.4",
+                        "body": [{"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": self.text()}]}],
+                    },
+                }],
+            }),
+        }
+    }
+
+    /// For people, in a few lines. Slack takes 3,000 characters of it.
+    fn text(&self) -> String {
+        let who = match self.agents.as_slice() {
+            [] => self.requester.clone(),
+            agents => format!("{} through {}", self.requester, agents.join(", ")),
+        };
+        let what = match (&self.command, self.risk) {
+            (Some(command), Some(risk)) => format!("\n{command}\nrisk {risk}"),
+            _ => String::new(),
+        };
+        let mut text = format!(
+            "{} {}/{}: {who} on connection {}{what}",
+            self.event.words(),
+            self.namespace,
+            self.name,
+            self.connection
+        );
+        for (before, words) in [("because: ", &self.reason), ("", &self.message)] {
+            if let Some(words) = words {
+                text.push_str(&format!("\n{before}{words}"));
+            }
+        }
+        let verb = match self.event {
+            What::Requested => "approve",
+            What::BreakGlass => "review",
+            _ => return text.chars().take(2_900).collect(),
+        };
+        let answer = format!("kubectl sallyport {verb} {} -n {}", self.name, self.namespace);
+        text.push_str(&format!("\nIt takes {}: {answer}", self.approvers.join("; ")));
+        text.chars().take(2_900).collect()
+    }
+}
+
+// === impl What ===
+
+impl What {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Requested => "Approval is asked for",
+            Self::BreakGlass => "Break-glass was used",
+            Self::Approved => "Approved",
+            Self::Denied => "Denied",
+            Self::Withdrawn => "Withdrawn",
+            Self::Expired => "Expired",
+            Self::Revoked => "Revoked",
+            Self::Closed => "Closed",
+            Self::Reviewed => "Reviewed",
+        }
+    }
+}
+
+/// Slack reads markup in what it shows of a message elsewhere.
+fn unmarked(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
