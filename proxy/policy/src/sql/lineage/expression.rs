@@ -10,6 +10,26 @@ use super::walker::Walker;
 
 const EXISTS: i64 = 1;
 
+/// A word of the grammar since PostgreSQL 16, before that a name like any other.
+const SYSTEM_USER: &str = "system_user";
+
+/// Functions that the grammar spells out, by the kind of node that it makes of them. To a server older than the grammar they
+/// are calls of whatever is called so.
+fn spelled_out(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "JsonParseExpr" => &["json"],
+        "JsonScalarExpr" => &["json_scalar"],
+        "JsonSerializeExpr" => &["json_serialize"],
+        "JsonFuncExpr" => &["json_exists", "json_query", "json_value"],
+        "JsonObjectConstructor" => &["json_object"],
+        "JsonArrayConstructor" | "JsonArrayQueryConstructor" => &["json_array"],
+        "JsonObjectAgg" => &["json_objectagg"],
+        "JsonArrayAgg" => &["json_arrayagg"],
+        "MergeSupportFunc" => &["merge_action"],
+        _ => &[],
+    }
+}
+
 impl Walker<'_> {
     /// What flows into an expression. Bare only if it is a column and nothing else.
     pub(super) fn expression(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Flow {
@@ -25,6 +45,12 @@ impl Walker<'_> {
                 let mut flow = self.below(node, scope);
                 flow.unknown |= self.is_opaque_call(node);
                 self.sink(node, &flow);
+                match node.names("funcname")[..] {
+                    ["pg_catalog", SYSTEM_USER] => flow.join(&self.as_a_name(SYSTEM_USER, scope)),
+                    // Also what the grammar makes of `JSON_OBJECT(…)`.
+                    ["pg_catalog", name @ "json_object"] => flow.unknown |= self.is_call_of_users(&[name]),
+                    _ => {}
+                }
                 flow
             }
             "AExpr" => {
@@ -48,8 +74,31 @@ impl Walker<'_> {
                 flow
             }
             "TypeCast" => self.cast(node, scope),
-            _ => self.below(node, scope),
+            kind => {
+                let mut flow = self.below(node, scope);
+                flow.unknown |= self.is_call_of_users(spelled_out(kind));
+                flow
+            }
         }
+    }
+
+    /// What a word of the grammar is to a server that does not know it: a column or a table of that name, if there is one.
+    fn as_a_name(&mut self, word: &str, scope: &Scope<'_>) -> Flow {
+        let named = scope.column(word);
+        let row = || scope.table(None, word).map(|table| table.rows.all());
+        let flow = named.or_else(row).unwrap_or_default();
+        self.touch(&flow);
+        flow.mixed()
+    }
+
+    /// Whether users have a function by one of these names, which an older server would call; notes it then.
+    fn is_call_of_users(&mut self, names: &[&str]) -> bool {
+        let own = &self.catalog.code().functions;
+        let Some(name) = names.iter().find(|name| self.views.is_empty() && own.contains(**name)) else {
+            return false;
+        };
+        self.runs(format!("function {name}"));
+        true
     }
 
     /// A stored column may be cast to text and still be shown as it stands.

@@ -717,6 +717,14 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
         ("select 1 from customers where id between 1 and 2", "operator BETWEEN"),
         ("select 1::money2", "type money2"),
         ("select id from orders", "types of public.orders"),
+        // What the grammar spells out is a call like any other to a server that is older.
+        ("select json('1')", "function json"),
+        ("select json_scalar(id) from customers", "function json_scalar"),
+        ("select json_value(doc, '$') from customers", "function json_value"),
+        ("select json_object('a', 'b')", "function json_object"),
+        ("select json_arrayagg(name) from customers", "function json_arrayagg"),
+        ("select * from json_array('a', 'b')", "function json_array"),
+        ("select merge_action()", "function merge_action"),
     ];
     for (sql, _) in behind {
         assert!(
@@ -727,9 +735,21 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
         );
     }
     catalog = catalog.with_code(Code {
-        functions: ["reverse", "uuidv7", "pg_stat_get_all", "pg_advisory_purge"]
-            .map(str::to_owned)
-            .into(),
+        functions: [
+            "reverse",
+            "uuidv7",
+            "pg_stat_get_all",
+            "pg_advisory_purge",
+            "json",
+            "json_scalar",
+            "json_value",
+            "json_object",
+            "json_arrayagg",
+            "json_array",
+            "merge_action",
+        ]
+        .map(str::to_owned)
+        .into(),
         operators: ["+".to_owned(), "=".to_owned()].into(),
         types: [(900, "money2".to_owned())].into(),
     });
@@ -863,6 +883,16 @@ fn what_hides_a_name_does_not_hide_what_it_means() {
             "- -",
         ),
         ("select \"?column?\" from (select ssn || 'a' from customers) q", "~s"),
+        // Before PostgreSQL 16 a name like any other.
+        (
+            "select reverse(system_user) from (select ssn as \"system_user\" from customers) q",
+            "~s",
+        ),
+        (
+            "select reverse(system_user::text) from customers \"system_user\"",
+            "~sn",
+        ),
+        ("select system_user from customers", "-"),
     ]);
     let found = trace("select 1 from customers where exists (select from pg_get_keywords() where ssn like '5%')");
     assert_eq!(letters(&found.elsewhere), "s");
