@@ -62,6 +62,8 @@ pub struct Lineage {
     pub lost: Vec<String>,
     /// What cannot be seen into, views that are read included: functions, triggers, definitions that do not parse.
     pub opaque: Vec<String>,
+    /// Whether rules of what is written may answer with rows of their own, which the text says nothing of.
+    pub ruled: bool,
     /// Whether values of any column may come along in some output (statistics of the planner, a view that cannot be read).
     pub any: bool,
 }
@@ -131,8 +133,8 @@ impl Lineage {
     /// Everything that the statement touches, and more that is not known.
     pub fn everything(&self) -> Flow {
         let mut flow = Flow::unknown();
-        // A relation that is not known may be a view of any other.
-        flow.any |= self.any || !self.unresolved.is_empty();
+        // A relation that is not known may be a view of any other, and a rule may read it.
+        flow.any |= self.any || self.ruled || !self.unresolved.is_empty();
         for column in &self.touched {
             flow.add(*column);
         }

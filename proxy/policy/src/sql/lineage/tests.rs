@@ -768,10 +768,20 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
 fn rules_toast_and_clusters_may_tell_of_anything() {
     let mut ruled = table(65, "ruled", &["id"]);
     (ruled.active, ruled.ruled) = (true, true);
-    let catalog = schema().with(vec![ruled]);
-    let script = parse("insert into ruled values (1)").unwrap();
-    let found = lineage(&script.statements[0], &catalog, &path());
+    let mut expressions = table(66, "pg_statistic_ext_data", &["stxoid", "stxdexpr"]);
+    expressions.schema = "pg_catalog".into();
+    let catalog = schema().with(vec![ruled, expressions]);
+    let of = |sql: &str| {
+        let script = parse(sql).unwrap();
+        lineage(&script.statements[0], &catalog, &path())
+    };
+    let found = of("insert into ruled values (1)");
     assert_eq!(found.opaque, ["rules of public.ruled"]);
+    assert!(found.flow(0, 1).any, "rows that nobody asked for are those of a rule");
+    assert!(of("delete from ruled returning id").flow(0, 1).any);
+    assert!(!of("insert into audited values (1)").flow(0, 1).any);
+    assert!(of("select stxdexpr from pg_catalog.pg_statistic_ext_data").any);
+    assert!(!of("select stxoid from pg_catalog.pg_statistic_ext_data").any);
     let toast = trace("select chunk_seq from pg_toast.pg_toast_16384 where chunk_data is not null");
     assert!(
         toast.any && toast.opaque == ["TOAST relation pg_toast_16384"],
