@@ -44,6 +44,27 @@ impl Action {
         }
     }
 
+    /// What it is on a protected column. On what an expression makes of one, Hash and Partial redact: whoever chooses the
+    /// expression could be shown anything by it.
+    #[must_use]
+    pub fn on_column(&self, stored: bool) -> Self {
+        match self {
+            Action::Hash { .. } | Action::Partial(_) if !stored => Action::Redact,
+            action => action.clone(),
+        }
+    }
+
+    /// Its name in a manifest.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Action::Null => "Null",
+            Action::Redact => "Redact",
+            Action::Replace { .. } => "Replace",
+            Action::Hash { .. } => "Hash",
+            Action::Partial(_) => "Partial",
+        }
+    }
+
     /// The stronger of two; of two equally strong ones the first.
     pub fn stronger<'a>(&'a self, other: &'a Action) -> &'a Action {
         if other.rank() < self.rank() { other } else { self }
