@@ -119,10 +119,14 @@ impl Problems {
                 Some(hash) => self.hash(hash),
                 None => self.missing("action.hash"),
             },
-            ActionType::Tokenize | ActionType::Generalize => {
+            ActionType::Generalize => match &spec.generalize {
+                Some(generalize) => Some(Action::Generalize(generalize.dates_to)),
+                None => self.missing("action.generalize"),
+            },
+            ActionType::Tokenize => {
                 self.not_implemented(
                     "action.type",
-                    "Tokenize and Generalize are still to come: use Redact, Replace, Null, Partial or Hash",
+                    "Tokenize is still to come: use Redact, Replace, Null, Partial, Hash or Generalize",
                 );
                 None
             }
