@@ -15,12 +15,11 @@ const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config");
 const FOREIGN: [&str; 3] = ["resources", "tolerations", "topologySpreadConstraints"];
 
 /// What is refused as `NotImplemented`, with all that is below.
-const TO_COME: [&str; 6] = [
+const TO_COME: [&str; 5] = [
     "AuditSink.destinations",
     "Connection.kubernetes",
     "Connection.ssh",
     "MaskingRule.action.tokenize",
-    "MaskingRule.allowEquality",
     "MaskingRule.match.resources",
 ];
 /// The same for values.

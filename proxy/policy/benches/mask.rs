@@ -122,6 +122,7 @@ fn masker(detectors: bool) -> Arc<Masker> {
         observe: false,
         integers: false,
         allow_writes: false,
+        allow_equality: false,
     };
     MaskSet::new(vec![rule], HashKeys::new()).masker(&RuleSet::default())
 }

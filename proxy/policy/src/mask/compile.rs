@@ -37,13 +37,13 @@ pub fn compile(name: &str, uid: &str, generation: i64, spec: &MaskingRuleSpec) -
         SpecProfile::Standard => Profile::Standard,
         SpecProfile::Strict => Profile::Strict,
     };
-    if spec.allow_equality {
-        problems.not_implemented(
+    let action = problems.action(&spec.action);
+    if spec.allow_equality && !(matches!(action, Some(Action::Hash { .. })) && profile == Profile::Strict) {
+        problems.invalid(
             "allowEquality",
-            "comparing a protected column by its keyed hash is still to come: leave allowEquality out",
+            "compares by keyed hash, and loosens profile Strict: it belongs to action type Hash under that profile",
         );
     }
-    let action = problems.action(&spec.action);
     let detectors = problems.detectors(&spec.matches);
     let patterns = problems.patterns(&spec.matches);
     let columns = problems.columns(&spec.matches);
@@ -69,6 +69,7 @@ pub fn compile(name: &str, uid: &str, generation: i64, spec: &MaskingRuleSpec) -
             observe: spec.mode == Mode::Observe,
             integers: spec.matches.integers,
             allow_writes: spec.allow_writes,
+            allow_equality: spec.allow_equality,
         }),
         _ => Err(problems.0),
     }

@@ -80,10 +80,11 @@ fn what_is_still_to_come_is_said_to_be() {
     strict.profile = None;
     assert!(compile("hide", "uid", 1, &strict).is_ok(), "Strict by default");
     strict.allow_equality = true;
-    assert_eq!(
-        problems(&strict),
-        [("allowEquality".into(), ProblemKind::NotImplemented)]
-    );
+    assert_eq!(problems(&strict), [("allowEquality".into(), ProblemKind::Invalid)]);
+    let hash = json!({"type": "Hash", "hash": {"keySecretRef": {"name": "k", "key": "k"}, "length": 32}});
+    let mut hashed = spec(columns.clone(), hash);
+    (hashed.profile, hashed.allow_equality) = (None, true);
+    assert!(compile("hide", "uid", 1, &hashed).is_ok_and(|rule| rule.allow_equality));
     let tokenize = json!({"type": "Tokenize", "tokenize": {"keySecretRef": {"name": "k", "key": "k"}}});
     assert_eq!(
         problems(&spec(columns.clone(), tokenize)),

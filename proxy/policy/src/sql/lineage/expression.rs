@@ -2,6 +2,7 @@
 
 use crate::sql::functions::{Safety, safety};
 use crate::sql::names::qualified;
+use crate::sql::pinned::{AEXPR_OP, AND_EXPR, is_equality};
 use crate::sql::tree::Node;
 
 use super::Flow;
@@ -147,9 +148,28 @@ impl Walker<'_> {
     /// Expressions that choose, order or group: they touch columns, and nothing of them comes out.
     pub(super) fn conditions<'n>(&mut self, nodes: impl IntoIterator<Item = Node<'n>>, scope: &Scope<'_>) {
         for node in nodes {
-            let flow = self.expression(node, scope);
-            self.aside(&flow);
+            match node.kind() {
+                "BoolExpr" if node.int("boolop") == AND_EXPR => self.conditions(node.list("args"), scope),
+                "AExpr" if node.int("kind") == AEXPR_OP && is_equality(&node.names("name")) => {
+                    self.equality(node, scope)
+                }
+                _ => {
+                    let flow = self.expression(node, scope);
+                    self.aside(&flow);
+                }
+            }
         }
+    }
+
+    /// `a = b` as a condition.
+    fn equality(&mut self, node: Node<'_>, scope: &Scope<'_>) {
+        let mut side = |field: &str| {
+            node.node(field)
+                .map_or_else(Flow::clean, |side| self.expression(side, scope))
+        };
+        let (mut one, other) = (side("lexpr"), side("rexpr"));
+        one.unknown |= self.operator(&node.names("name"));
+        self.compare(&one, &other);
     }
 
     fn is_opaque_call(&mut self, node: Node<'_>) -> bool {

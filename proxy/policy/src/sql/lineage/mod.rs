@@ -40,6 +40,11 @@ pub struct Lineage {
     pub touched: BTreeSet<ColumnId>,
     /// Columns that stand elsewhere than in an output: conditions, order, grouping. Each is an oracle about its values.
     pub elsewhere: BTreeSet<ColumnId>,
+    /// Those of them that stand there in any other way than being [`compared`](Self::compared).
+    pub asked: BTreeSet<ColumnId>,
+    /// Stored columns that are compared with each other for equality, and with themselves where rows are grouped by them:
+    /// it tells no more than a keyed hash of each does.
+    pub compared: BTreeSet<(Vec<ColumnId>, Vec<ColumnId>)>,
     /// Columns that an expression works on, whatever becomes of it: anything but a column as it stands or cast to text.
     pub worked: BTreeSet<ColumnId>,
     /// Columns whose values are handed to a function that leaves them where no mask follows: a notification, a setting, a

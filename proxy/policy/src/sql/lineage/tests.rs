@@ -637,6 +637,49 @@ fn oracles_are_seen_apart_from_outputs() {
 }
 
 #[test]
+fn comparisons_of_columns_are_told_from_other_questions() {
+    for (sql, compared, asked) in [
+        (
+            "select 1 from acct a join customers c on a.ssn = c.ssn and a.id = 1",
+            1,
+            "",
+        ),
+        ("select 1 from acct join customers using (ssn)", 1, ""),
+        ("select count(*) from customers group by ssn", 1, ""),
+        ("select distinct ssn from customers", 1, ""),
+        ("select distinct on (ssn) name from customers", 1, ""),
+        (
+            "select count(*) from v_cust v join customers c on v.tax_ref = c.ssn",
+            1,
+            "",
+        ),
+        ("select 1 from customers where ssn = '536-90-4399'", 0, "s"),
+        ("select 1 from customers where ssn = $1", 0, "s"),
+        (
+            "select 1 from customers c, (values ('536-90-4399')) v(x) where c.ssn = v.x",
+            0,
+            "s",
+        ),
+        ("select 1 from acct a join customers c on a.ssn < c.ssn", 0, "s"),
+        ("select 1 from acct a join customers c on a.ssn = c.ssn or true", 0, "s"),
+        ("select 1 from acct a join customers c on a.ssn = lower(c.ssn)", 0, "s"),
+        (
+            "select 1 from customers c join customers d on c.ssn = d.ssn order by c.ssn",
+            1,
+            "s",
+        ),
+    ] {
+        let found = trace(sql);
+        assert_eq!(
+            (found.compared.len(), letters(&found.asked).as_str()),
+            (compared, asked),
+            "{sql}"
+        );
+        assert_eq!(letters(&found.elsewhere), "s", "{sql}");
+    }
+}
+
+#[test]
 fn touched_columns_and_relations_are_closed_over_views() {
     let found = trace("select 1 from v_deep where y is null");
     assert_eq!(letters(&found.touched), "s");
