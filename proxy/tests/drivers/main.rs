@@ -144,6 +144,19 @@ fn asyncpg() {
     alike(|_| script("with_asyncpg.py"), 150);
 }
 
+#[test]
+#[ignore = "needs drivers: e2e/drivers/run"]
+fn node_postgres() {
+    alike(
+        |_| {
+            let mut command = Command::new("node");
+            command.arg(checks().join("with_node.js"));
+            command
+        },
+        240,
+    );
+}
+
 fn script(name: &str) -> Command {
     let mut command = Command::new(python());
     command.arg(checks().join(name));
