@@ -15,22 +15,15 @@ const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config");
 const FOREIGN: [&str; 3] = ["resources", "tolerations", "topologySpreadConstraints"];
 
 /// What is refused as `NotImplemented`, with all that is below.
-const TO_COME: [&str; 7] = [
+const TO_COME: [&str; 5] = [
     "AuditSink.destinations",
     "Connection.kubernetes",
     "Connection.ssh",
-    "MaskingRule.action.generalize",
     "MaskingRule.action.tokenize",
-    "MaskingRule.allowEquality",
     "MaskingRule.match.resources",
 ];
 /// The same for values.
-const VALUES_TO_COME: [&str; 4] = [
-    "protocol=Kubernetes",
-    "protocol=SSH",
-    "type=Generalize",
-    "type=Tokenize",
-];
+const VALUES_TO_COME: [&str; 3] = ["protocol=Kubernetes", "protocol=SSH", "type=Tokenize"];
 
 /// Paths of fields (`Kind.a.b`), and values of closed sets by the field's last name (`a=X`): a set is shared by many fields.
 #[derive(Default)]

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use common::door::Given;
 use sallyport_audit::Time;
-use sallyport_policy::catalog::{SearchPath, Snapshot};
+use sallyport_policy::catalog::{Column, Relation, RelationKind, SearchPath, Snapshot};
 use sallyport_policy::mask::copy::{CopyFormat, CopyMasker};
 use sallyport_policy::mask::{ColumnInfo, Format, HashKeys, Masker, RowPlan, RuleSet, Source};
 use sallyport_policy::{Policy, Subject, carrier, sql};
@@ -433,9 +433,56 @@ fn copy_streams() {
     });
 }
 
+/// What statements of the cases are about: a table, views of it and of each other, a partition, a table with rules.
+fn catalog() -> Snapshot {
+    let relation = |oid: u32, name: &str, columns: &[&str]| Relation {
+        oid,
+        schema: "public".into(),
+        name: name.into(),
+        columns: (1..)
+            .zip(columns)
+            .map(|(attnum, name)| Column {
+                attnum,
+                name: (*name).into(),
+                type_oid: 25,
+                generated: None,
+            })
+            .collect(),
+        ..Relation::default()
+    };
+    let view = |oid: u32, name: &str, columns: &[&str], definition: &str| Relation {
+        kind: RelationKind::View,
+        definition: Some(definition.into()),
+        ..relation(oid, name, columns)
+    };
+    let mut partition = relation(20_003, "events_1", &["id", "ssn"]);
+    partition.parents = vec![20_002];
+    let mut ruled = relation(20_004, "t9", &["id", "x"]);
+    (ruled.active, ruled.ruled) = (true, true);
+    Snapshot::new(vec![
+        relation(
+            20_000,
+            "customers",
+            &["id", "name", "ssn", "card", "ssn_num", "doc", "raw", "tags"],
+        ),
+        relation(20_001, "acct", &["id", "ssn"]),
+        relation(20_002, "events", &["id", "ssn"]),
+        partition,
+        ruled,
+        view(
+            20_005,
+            "v_cust",
+            &["id", "tax_ref"],
+            "SELECT id, ssn AS tax_ref FROM public.customers;",
+        ),
+        view(20_006, "v9", &["x"], "SELECT reverse(tax_ref) AS x FROM public.v_cust;"),
+    ])
+}
+
 #[test]
 fn statements() {
-    let cases = include_str!("leaks/cases.jsonl").lines().flat_map(|line| {
+    let cases = [include_str!("leaks/cases.jsonl"), include_str!("leaks/variants.jsonl")];
+    let cases = cases.iter().flat_map(|cases| cases.lines()).flat_map(|line| {
         let case: serde_json::Value = serde_json::from_str(line).unwrap();
         let statements = case["sql"].as_array().cloned().unwrap_or_default();
         statements
@@ -443,11 +490,11 @@ fn statements() {
             .filter_map(|sql| Some(sql.as_str()?.as_bytes().to_vec()))
     });
     let seeds: Vec<Vec<u8>> = cases.collect();
-    assert!(seeds.len() > 50);
+    assert!(seeds.len() > 500);
     let policy = Policy::with_keys(&Given::cases().carrier(1, 1), HashKeys::new()).unwrap();
-    let (subject, catalog) = (Subject::default(), Snapshot::default());
-    let path = SearchPath::default();
-    fuzz(ROUNDS / 10, &seeds, |bytes, _| {
+    let (subject, catalog) = (Subject::default(), catalog());
+    let path = SearchPath::from_setting("public", "app", None).unwrap();
+    fuzz(ROUNDS / 4, &seeds, |bytes, _| {
         let text = String::from_utf8_lossy(bytes);
         let Ok(script) = sql::parse(&text) else { return };
         for statement in script.readings().flatten() {

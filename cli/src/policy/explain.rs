@@ -140,10 +140,18 @@ fn told(judged: &Judged) -> String {
     let _ = writeln!(out, "  verdict: {:?}{by}", action(&decision.verdict));
     let _ = write!(out, "{}", consequences(&decision.verdict));
     for (column, rules) in masked {
-        let _ = writeln!(out, "  column {column} is masked by {}", rules.join(", "));
+        let _ = writeln!(out, "  column {column} is masked by {}", winner(rules));
     }
     out.push('\n');
     out
+}
+
+/// The rule that acts on a column, and those that it wins over.
+fn winner(rules: &[String]) -> String {
+    match rules {
+        [first, others @ ..] if !others.is_empty() => format!("{first}, which wins over {}", others.join(", ")),
+        rules => rules.join(", "),
+    }
 }
 
 fn policy(explanation: &Explanation) -> String {
@@ -285,6 +293,13 @@ mod tests {
             read.contains("verdict: Allow") && read.contains("column harmless is masked by"),
             "{read}"
         );
+        let both = alice("SELECT card, card || dob AS both FROM customers");
+        for words in [
+            "column card is masked by cards (Partial)\n",
+            "column both is masked by birth-dates (Null), which wins over cards (Redact)\n",
+        ] {
+            assert!(both.contains(words), "{words}: {both}");
+        }
         let hidden = alice("SELECT public.purge()");
         for words in [
             "cannot be seen into: function public.purge",

@@ -43,7 +43,8 @@ pub struct Judged {
     pub decision: Decision,
     /// What each policy says.
     pub explanations: Vec<Explanation>,
-    /// Output columns that are masked for this person, each with the rules that do it.
+    /// Output columns that are masked for this person, each with the rules that protect it and what each would do: the one
+    /// that acts first.
     pub masked: Vec<(String, Vec<String>)>,
 }
 
@@ -107,21 +108,27 @@ fn statement(
 fn columns(asked: &Asked<'_>, lineage: &Lineage, protected: &ProtectedColumns) -> Vec<(String, Vec<String>)> {
     let exempt = asked.policy.exempt(asked.subject);
     let outputs = lineage.outputs.as_deref().unwrap_or_default();
-    let named = |rules: &RuleSet| -> Vec<String> {
+    let named = |rules: &RuleSet, stored: bool| -> Vec<String> {
         let acting = rules.iter().filter(|id| !exempt.contains(*id));
         let rules = acting.filter_map(|id| asked.policy.masks().rules().get(usize::from(id)));
-        rules
+        let mut rules: Vec<_> = rules
             .filter(|rule| !rule.observe)
-            .map(|rule| rule.name.clone())
-            .collect()
+            .map(|rule| (rule.action.on_column(stored), &rule.name))
+            .collect();
+        // Of equally strong ones the first acts.
+        rules.sort_by_key(|(action, _)| action.rank());
+        let told = rules.iter().map(|(action, name)| format!("{name} ({})", action.name()));
+        told.collect()
     };
     let mut masked = Vec::new();
     for (index, output) in outputs.iter().enumerate() {
-        if let Source::Column(rules) | Source::Tainted(rules) = lineage.source(index, outputs.len(), protected) {
-            let names = named(&rules);
-            if !names.is_empty() {
-                masked.push((output.name.clone(), names));
-            }
+        let names = match lineage.source(index, outputs.len(), protected) {
+            Source::Column(rules) => named(&rules, true),
+            Source::Tainted(rules) => named(&rules, false),
+            Source::Plain | Source::Unknown => Vec::new(),
+        };
+        if !names.is_empty() {
+            masked.push((output.name.clone(), names));
         }
     }
     masked

@@ -18,7 +18,15 @@ const SIMPLE: &str = "select id, name from customers where id = $1";
 const JOIN: &str = "select c.name, o.total, sum(o.total) over (partition by c.id) from customers c join orders o on \
                     o.customer = c.id left join items i using (oid) where c.id = $1 and o.state in ('a', 'b') order by 1 limit 10";
 
+/// The same but for a number.
+const LITERALS: [&str; 3] = [
+    "select id, name from customers where id = 1001",
+    "select id, name from customers where id = 2002",
+    "select id, name from customers where id = 3003",
+];
+
 fn main() {
+    trees();
     let (catalog, path) = (
         snapshot(),
         SearchPath::from_setting("public", "app", None).unwrap_or_default(),
@@ -49,6 +57,31 @@ fn main() {
             || {
                 let command = Command::of(black_box(statement), text);
                 black_box(policy.decide(&subject, &command));
+            },
+        );
+    }
+}
+
+/// What a tree costs that is kept, and one that is not.
+fn trees() {
+    let mut shapes = sql::Shapes::default();
+    let [first, second, third] = LITERALS;
+    shapes.note(first);
+    shapes.note(second);
+    report(
+        "judge/tree-cache-miss/us",
+        "a text of a shape that is not known, parsed",
+        || {
+            black_box(sql::parse(black_box(third)).is_ok());
+        },
+    );
+    // A line that tells of nothing is worse than none.
+    if shapes.read(third).is_some() {
+        report(
+            "judge/tree-cache-hit/us",
+            "the same text, read off the tree of another",
+            || {
+                black_box(shapes.read(black_box(third)).is_some());
             },
         );
     }

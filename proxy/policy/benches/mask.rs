@@ -4,11 +4,12 @@
 //! measurements to take: those whose name contains it.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sallyport_policy::mask::action::Action;
 use sallyport_policy::mask::detect::DETECTORS;
-use sallyport_policy::mask::{ColumnInfo, Format, HashKeys, MaskSet, Profile, RowPlan, Rule, RuleSet, Source};
+use sallyport_policy::mask::{ColumnInfo, Format, HashKeys, MaskSet, Masker, Profile, RowPlan, Rule, RuleSet, Source};
 
 const RUNS: usize = 9;
 const RUN: Duration = Duration::from_millis(300);
@@ -34,6 +35,26 @@ fn main() {
         &dense,
         "the dense rows with three columns masked by column rules and no detector",
     );
+    let binary: Vec<Vec<u8>> = (0..4096).map(binary_row).collect();
+    report(
+        "mask/binary-three-columns/gb-per-s",
+        &binary_plan(),
+        &binary,
+        "rows of 69 bytes in binary: int4, text, and int8, text and date masked by column rules",
+    );
+}
+
+/// Rows of int4, text, int8, text and date in binary; the last three are masked.
+fn binary_row(i: usize) -> Vec<u8> {
+    let number = i32::try_from(i).unwrap_or(0);
+    let fields = [
+        number.to_be_bytes().to_vec(),
+        b"Ada Lovelace".to_vec(),
+        (536_900_000 + i64::from(number)).to_be_bytes().to_vec(),
+        format!("4111 1111 1111 {i:04}").into_bytes(),
+        (-7_000 + number).to_be_bytes().to_vec(),
+    ];
+    framed(&fields)
 }
 
 fn dense_fields(i: usize) -> Vec<String> {
@@ -70,20 +91,21 @@ fn plain_fields(i: usize) -> Vec<String> {
 }
 
 fn rows(fields: &dyn Fn(usize) -> Vec<String>) -> Vec<Vec<u8>> {
-    (0..4096)
-        .map(|i| {
-            let fields = fields(i);
-            let mut body = u16::try_from(fields.len()).unwrap_or(0).to_be_bytes().to_vec();
-            for field in &fields {
-                body.extend_from_slice(&i32::try_from(field.len()).unwrap_or(0).to_be_bytes());
-                body.extend_from_slice(field.as_bytes());
-            }
-            body
-        })
-        .collect()
+    (0..4096).map(|i| framed(&fields(i))).collect()
 }
 
-fn plan(columns: usize, detectors: bool) -> RowPlan {
+/// The body of a DataRow.
+fn framed(fields: &[impl AsRef<[u8]>]) -> Vec<u8> {
+    let mut body = u16::try_from(fields.len()).unwrap_or(0).to_be_bytes().to_vec();
+    for field in fields {
+        let field = field.as_ref();
+        body.extend_from_slice(&i32::try_from(field.len()).unwrap_or(0).to_be_bytes());
+        body.extend_from_slice(field);
+    }
+    body
+}
+
+fn masker(detectors: bool) -> Arc<Masker> {
     let rule = Rule {
         name: "bench".into(),
         uid: "bench".into(),
@@ -100,8 +122,30 @@ fn plan(columns: usize, detectors: bool) -> RowPlan {
         observe: false,
         integers: false,
         allow_writes: false,
+        allow_equality: false,
     };
-    let masker = MaskSet::new(vec![rule], HashKeys::new()).masker(&RuleSet::default());
+    MaskSet::new(vec![rule], HashKeys::new()).masker(&RuleSet::default())
+}
+
+fn binary_plan() -> RowPlan {
+    let columns = [(23, false), (25, false), (20, true), (25, true), (1082, true)];
+    let columns = columns.map(|(type_oid, protected)| ColumnInfo {
+        name: "c".into(),
+        type_oid,
+        type_modifier: -1,
+        format: Format::Binary,
+        source: if protected {
+            Source::Column(RuleSet::one(0))
+        } else {
+            Source::Plain
+        },
+        class: None,
+    });
+    masker(false).plan(&columns)
+}
+
+fn plan(columns: usize, detectors: bool) -> RowPlan {
+    let masker = masker(detectors);
     let columns: Vec<ColumnInfo> = (0..columns)
         .map(|i| ColumnInfo {
             name: format!("c{i}"),

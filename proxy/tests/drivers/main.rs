@@ -31,9 +31,13 @@ fn checks() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../e2e/drivers")
 }
 
-fn python() -> PathBuf {
+fn home() -> PathBuf {
     let home = std::env::var("SALLYPORT_DRIVERS").expect("run e2e/drivers/run, which says where the drivers are");
-    Path::new(&home).join("bin/python")
+    PathBuf::from(home)
+}
+
+fn python() -> PathBuf {
+    home().join("bin/python")
 }
 
 /// Where a driver goes.
@@ -142,6 +146,32 @@ fn psycopg() {
 #[ignore = "needs drivers: e2e/drivers/run"]
 fn asyncpg() {
     alike(|_| script("with_asyncpg.py"), 150);
+}
+
+#[test]
+#[ignore = "needs drivers: e2e/drivers/run"]
+fn node_postgres() {
+    alike(
+        |_| {
+            let mut command = Command::new("node");
+            command.arg(checks().join("with_node.js"));
+            command
+        },
+        240,
+    );
+}
+
+#[test]
+#[ignore = "needs drivers: e2e/drivers/run"]
+fn pgx() {
+    alike(
+        |_| {
+            let mut command = Command::new(home().join("with_pgx"));
+            command.arg(checks().join("checks.json"));
+            command
+        },
+        240,
+    );
 }
 
 fn script(name: &str) -> Command {

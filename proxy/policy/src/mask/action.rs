@@ -1,5 +1,6 @@
 //! What happens to a value that a rule protects.
 
+use sallyport_crds::masking_rule::DatePart;
 use sallyport_crds::reference::SecretKeyReference;
 
 /// The text that [`Action::Redact`] shows.
@@ -27,20 +28,46 @@ pub enum Action {
         /// Hexadecimal digits shown, 16 to 64.
         length: usize,
     },
+    /// A date becomes the first day of its month or year; NULL in types that are no dates. Only for stored protected columns with
+    /// unbroken lineage, as [`Action::Hash`]; elsewhere [`Action::Redact`].
+    Generalize(DatePart),
     /// Some characters at either end stay, see [`Partial`].
     Partial(Partial),
 }
 
 impl Action {
     /// Place in the order of strength, 0 being the strongest: Null > Redact > Replace > Tokenize > Hash > Generalize >
-    /// Partial (KUBERNETES.md 3). Tokenize (3) and Generalize (5) have their places and are not implemented.
+    /// Partial (KUBERNETES.md 3). Tokenize (3) has its place and is not implemented.
     pub fn rank(&self) -> u8 {
         match self {
             Action::Null => 0,
             Action::Redact => 1,
             Action::Replace { .. } => 2,
             Action::Hash { .. } => 4,
+            Action::Generalize(_) => 5,
             Action::Partial(_) => 6,
+        }
+    }
+
+    /// What it is on a protected column. On what an expression makes of one, Hash, Generalize and Partial redact: whoever
+    /// chooses the expression could be shown anything by it.
+    #[must_use]
+    pub fn on_column(&self, stored: bool) -> Self {
+        match self {
+            Action::Hash { .. } | Action::Generalize(_) | Action::Partial(_) if !stored => Action::Redact,
+            action => action.clone(),
+        }
+    }
+
+    /// Its name in a manifest.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Action::Null => "Null",
+            Action::Redact => "Redact",
+            Action::Replace { .. } => "Replace",
+            Action::Hash { .. } => "Hash",
+            Action::Generalize(_) => "Generalize",
+            Action::Partial(_) => "Partial",
         }
     }
 
@@ -164,6 +191,7 @@ mod tests {
             Action::Redact,
             Action::Replace { with: String::new() },
             Action::Hash { key, length: 32 },
+            Action::Generalize(DatePart::Year),
             Action::Partial(Partial {
                 keep_first: 0,
                 keep_last: 4,

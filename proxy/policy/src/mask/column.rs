@@ -7,7 +7,7 @@ use super::look::{Look, decode_integer};
 use super::masker::Masker;
 use super::plan::{ColumnInfo, Format, Outcome, Source};
 use super::types::constant::{Hashing, Leaf, phrase, put_uuid};
-use super::types::{Class, Types, array, bytea, json, numeric};
+use super::types::{Class, Types, array, bytea, coarse, json, numeric};
 
 /// OID of bpchar, whose trailing blanks do not count.
 const BPCHAR: u32 = 1042;
@@ -141,6 +141,7 @@ impl ColumnPlan {
                 partial.write(value, out);
                 Some(())
             }
+            Leaf::Coarse(part) => coarse::write(*part, class, self.format, value, out),
             Leaf::Hash(hashing) => self.hash(hashing, class, value, out),
         };
         written.map_or(Outcome::Null, |()| Outcome::Written)

@@ -37,13 +37,13 @@ pub fn compile(name: &str, uid: &str, generation: i64, spec: &MaskingRuleSpec) -
         SpecProfile::Standard => Profile::Standard,
         SpecProfile::Strict => Profile::Strict,
     };
-    if spec.allow_equality {
-        problems.not_implemented(
+    let action = problems.action(&spec.action);
+    if spec.allow_equality && !(matches!(action, Some(Action::Hash { .. })) && profile == Profile::Strict) {
+        problems.invalid(
             "allowEquality",
-            "comparing a protected column by its keyed hash is still to come: leave allowEquality out",
+            "compares by keyed hash, and loosens profile Strict: it belongs to action type Hash under that profile",
         );
     }
-    let action = problems.action(&spec.action);
     let detectors = problems.detectors(&spec.matches);
     let patterns = problems.patterns(&spec.matches);
     let columns = problems.columns(&spec.matches);
@@ -69,6 +69,7 @@ pub fn compile(name: &str, uid: &str, generation: i64, spec: &MaskingRuleSpec) -
             observe: spec.mode == Mode::Observe,
             integers: spec.matches.integers,
             allow_writes: spec.allow_writes,
+            allow_equality: spec.allow_equality,
         }),
         _ => Err(problems.0),
     }
@@ -119,10 +120,14 @@ impl Problems {
                 Some(hash) => self.hash(hash),
                 None => self.missing("action.hash"),
             },
-            ActionType::Tokenize | ActionType::Generalize => {
+            ActionType::Generalize => match &spec.generalize {
+                Some(generalize) => Some(Action::Generalize(generalize.dates_to)),
+                None => self.missing("action.generalize"),
+            },
+            ActionType::Tokenize => {
                 self.not_implemented(
                     "action.type",
-                    "Tokenize and Generalize are still to come: use Redact, Replace, Null, Partial or Hash",
+                    "Tokenize is still to come: use Redact, Replace, Null, Partial, Hash or Generalize",
                 );
                 None
             }

@@ -104,6 +104,8 @@ struct ColumnRule {
     action: Option<Action>,
     key: Option<HashKey>,
     strict: bool,
+    /// Where the key is by whose hash values may be compared.
+    equality: Option<SecretKeyReference>,
 }
 
 /// What is done about hits of one detector or pattern.
@@ -198,6 +200,15 @@ impl Masker {
             .find(|id| matches!(self.columns.get(usize::from(*id)), Some(Some(rule)) if rule.strict))
     }
 
+    /// Whether values that some rules protect may be compared with those that others do: all of them allow it, and show hashes
+    /// under one key.
+    pub fn compares(&self, one: &RuleSet, other: &RuleSet) -> bool {
+        let acting = |rules| self.rules(rules).filter(|rule| rule.action.is_some());
+        let by = acting(one).next().and_then(|rule| rule.equality.as_ref());
+        let mut others = acting(one).chain(acting(other));
+        by.is_some() && acting(other).next().is_some() && others.all(|rule| rule.equality.as_ref() == by)
+    }
+
     fn rules<'a>(&'a self, rules: &'a RuleSet) -> impl Iterator<Item = &'a ColumnRule> {
         rules
             .iter()
@@ -286,6 +297,11 @@ impl<'r> Builder<'r> {
             Action::Hash { key, .. } => keys.get(key).cloned(),
             _ => None,
         };
+        let equality = match &rule.action {
+            // Without its key the rule redacts, and shows nothing by which values are equal.
+            Action::Hash { key: at, .. } if rule.allow_equality && key.is_some() => Some(at.clone()),
+            _ => None,
+        };
         let action = (!rule.observe).then(|| rule.action.clone());
         let strict = rule.profile == Profile::Strict && action.is_some() && !rule.columns.is_empty();
         ColumnRule {
@@ -293,6 +309,7 @@ impl<'r> Builder<'r> {
             action,
             key,
             strict,
+            equality,
         }
     }
 

@@ -34,6 +34,8 @@ pub struct Rule {
     pub integers: bool,
     /// People who may not see a protected column may assign it.
     pub allow_writes: bool,
+    /// Under Strict: protected columns may be compared with each other where their hashes under one key are shown.
+    pub allow_equality: bool,
 }
 
 /// What a rule does where a value cannot be shown to be safe.
@@ -65,6 +67,7 @@ impl Rule {
             observe: false,
             integers: false,
             allow_writes: false,
+            allow_equality: false,
         }
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn rule(action: Action) -> Rule {
         observe: false,
         integers: false,
         allow_writes: false,
+        allow_equality: false,
     }
 }
 

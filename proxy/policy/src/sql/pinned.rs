@@ -42,10 +42,10 @@ fn is_name(node: Node<'_>) -> bool {
     node.is("ColumnRef") && matches!(fields.as_slice(), ["name"] | ["pg_settings", "name"])
 }
 
-fn is_equality(operator: &[&str]) -> bool {
+pub(super) fn is_equality(operator: &[&str]) -> bool {
     matches!(operator, ["="] | ["pg_catalog", "="])
 }
 
 /// Values of the grammar's enumerations.
-const AND_EXPR: i64 = 1;
-const AEXPR_OP: i64 = 1;
+pub(super) const AND_EXPR: i64 = 1;
+pub(super) const AEXPR_OP: i64 = 1;

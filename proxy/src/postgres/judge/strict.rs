@@ -6,7 +6,7 @@
 
 use sallyport_policy::catalog::{Catalog as _, ColumnId};
 use sallyport_policy::decide::DeniedBy;
-use sallyport_policy::mask::RuleId;
+use sallyport_policy::mask::{RuleId, RuleSet};
 use sallyport_policy::sql::{Lineage, Statement, Verb};
 
 use super::Context;
@@ -49,9 +49,13 @@ fn lost(context: &Context<'_>, lineage: &Lineage, asked: &mut Asked) {
 
 /// Columns that stand where more than their mask can be learned.
 fn values(context: &Context<'_>, lineage: &Lineage, asked: &mut Asked) {
-    let worked = lineage.elsewhere.union(&lineage.worked).chain(&lineage.sunk);
+    let why = "it stands in a condition or an expression, by which its values could be learned";
+    let worked = lineage.asked.union(&lineage.worked).chain(&lineage.sunk);
     for column in worked {
-        let why = "it stands in a condition or an expression, by which its values could be learned";
+        column_refused(context, *column, why, asked);
+    }
+    let guessed = lineage.compared.iter().filter(|sides| !may_be_compared(context, sides));
+    for column in guessed.flat_map(|(one, other)| one.iter().chain(other)) {
         column_refused(context, *column, why, asked);
     }
     let copied = lineage.assigned.values().flat_map(|flow| flow.columns().iter());
@@ -77,6 +81,20 @@ fn values(context: &Context<'_>, lineage: &Lineage, asked: &mut Asked) {
         let words = "statistics of the planner hold values of protected columns".to_owned();
         rule_refused(context, any_rule(context), words, asked);
     }
+}
+
+/// Whether all that a comparison of columns tells is what their keyed hashes tell, and the rules of both allow it. A column that
+/// nobody protects may hold guesses.
+fn may_be_compared(context: &Context<'_>, (one, other): &(Vec<ColumnId>, Vec<ColumnId>)) -> bool {
+    let rules = |side: &[ColumnId]| {
+        let mut rules = RuleSet::default();
+        let each = side
+            .iter()
+            .filter_map(|column| context.known.protected.rules_of(*column));
+        each.for_each(|more| _ = rules.extend(more));
+        rules
+    };
+    context.masker.compares(&rules(one), &rules(other))
 }
 
 /// Where it is not known what names mean, none can be shown to be safe.

@@ -59,7 +59,7 @@ fn is_issued(run: &Run<'_>, length: usize) -> bool {
 }
 
 /// The Luhn check (ISO/IEC 7812-1, annex B) over digits 0-9; false for none.
-fn luhn(digits: &[u8]) -> bool {
+pub(super) fn luhn(digits: &[u8]) -> bool {
     let sum: u32 = digits
         .iter()
         .rev()

@@ -1,22 +1,37 @@
 //! Detectors: values recognised by their shape, whatever column or message they stand in.
 //!
-//! One pass over a cell: a branch-free summary (digits, `@`, backslash, non-ASCII) decides which scanners run at all;
-//! then hand-written scanners are offered each run of digits and each `@`. All of it is linear in the cell's length.
+//! One pass over a cell: a branch-free summary (digits, `@`, backslash, non-ASCII, some signs) decides which scanners run at
+//! all; then hand-written scanners are offered each run of digits, each `@` and each sign that they ask for. What one of them
+//! looks at from there is bounded, so all of it is linear in the cell's length.
 //!
 //! A new detector is one file with a [`Detector`] constant, a [`Kind`] and a line in [`DETECTORS`].
 
+mod birth;
 mod card;
+mod cloud;
+mod connection;
 mod context;
+mod document;
 mod email;
 mod fold;
 pub(crate) mod hex;
 mod iban;
+mod medical;
+mod network;
 pub mod pattern;
+mod pem;
 mod phone;
+mod piece;
+mod routing;
 mod run;
 mod scanner;
 mod ssn;
 mod summary;
+mod swift;
+mod token;
+
+#[cfg(test)]
+mod corpus;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +55,46 @@ pub enum Kind {
     EmailAddress,
     /// Telephone number.
     PhoneNumber,
+    /// US Employer Identification Number.
+    UsEin,
+    /// Routing number of a US bank (ABA).
+    AbaRoutingNumber,
+    /// Business Identifier Code of a bank.
+    SwiftCode,
+    /// Internet address.
+    IpAddress,
+    /// Hardware address of a network card.
+    MacAddress,
+    /// User and password within a URL.
+    UrlWithCredentials,
+    /// Password within a connection string.
+    Password,
+    /// Number of a US passport.
+    UsPassport,
+    /// Number of a US driver's licence.
+    UsDriverLicense,
+    /// Date of birth.
+    DateOfBirth,
+    /// Number of a medical record.
+    MedicalRecordNumber,
+    /// US National Provider Identifier.
+    UsNpi,
+    /// Key of Amazon Web Services.
+    AwsCredentials,
+    /// API key of Google Cloud.
+    GcpApiKey,
+    /// Access key of Azure.
+    AzureAuthToken,
+    /// Token of GitHub.
+    GithubToken,
+    /// Token of Slack.
+    SlackToken,
+    /// Secret key of Stripe.
+    StripeApiKey,
+    /// JSON Web Token.
+    JsonWebToken,
+    /// Private key in PEM.
+    PemPrivateKey,
 }
 
 /// What the docs, the compiler and the scanner know about one detector.
@@ -63,14 +118,28 @@ pub struct Detector {
 
 type FindDigits = fn(&Run<'_>) -> Option<Span>;
 type FindAt = fn(&[u8], usize) -> Option<Span>;
+type FindSign = fn(&[u8], usize, &Context<'_>) -> Option<Span>;
 
 /// Where a detector is offered the text.
 #[derive(Debug)]
 enum Find {
     /// At the start of each run of ASCII digits.
     Digits(FindDigits),
+    /// The same where the first group has one of these lengths, and the cell at least so many digits.
+    Group {
+        /// Lengths, as bits.
+        lengths: u32,
+        /// Digits of the shortest hit.
+        digits: usize,
+        /// The finder.
+        find: FindDigits,
+    },
     /// At each `@`.
     At(FindAt),
+    /// At each of these bytes, which [`Summary`](summary::Summary) has to tell of.
+    Signs(&'static [u8], FindSign),
+    /// The same, and once past the end of a text that is a value of its own.
+    Named(&'static [u8], FindSign),
 }
 
 /// Bytes `start..end` of a cell.
@@ -88,6 +157,26 @@ pub const DETECTORS: &[Detector] = &[
     ssn::ITIN,
     phone::DETECTOR,
     email::DETECTOR,
+    routing::EIN,
+    routing::ABA,
+    swift::DETECTOR,
+    network::IP,
+    network::MAC,
+    connection::URL,
+    connection::PASSWORD,
+    document::PASSPORT,
+    document::DRIVER_LICENSE,
+    birth::DETECTOR,
+    medical::RECORD,
+    medical::NPI,
+    cloud::AWS,
+    cloud::GCP,
+    cloud::AZURE,
+    token::GITHUB,
+    token::SLACK,
+    token::STRIPE,
+    token::JWT,
+    pem::DETECTOR,
 ];
 
 // === impl Kind ===

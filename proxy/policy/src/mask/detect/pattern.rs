@@ -13,6 +13,9 @@ const SIZE_LIMIT: usize = 1 << 20;
 /// The same for all patterns of a masker together.
 const SET_SIZE_LIMIT: usize = 16 << 20;
 
+/// A word, an abbreviation and a year: what recognises each of them recognises nearly every value.
+const ORDINARY: [&str; 3] = ["paid", "ABCD", "2026"];
+
 /// A pattern that can be run, in time linear in the text.
 #[derive(Clone, Debug)]
 pub struct Pattern {
@@ -35,6 +38,12 @@ pub enum PatternError {
     /// It matches the empty text, and so everywhere.
     #[error("regex matches the empty text: make at least one part of it mandatory")]
     Empty,
+    /// It matches ordinary words and numbers alike.
+    #[error(
+        "regex matches nearly every value ({} among them): say what the values have in common, or protect columns by name",
+        ORDINARY.join(", ")
+    )]
+    Everything,
     /// Every match is longer than `maxLength`.
     #[error("regex matches at least {shortest} bytes, but maxLength is {max_length}")]
     TooShort {
@@ -69,6 +78,9 @@ impl Pattern {
                 regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
                 error => PatternError::Syntax(last_line(&error)),
             })?;
+        if ORDINARY.iter().all(|text| regex.is_match(text.as_bytes())) {
+            return Err(PatternError::Everything);
+        }
         Ok(Self {
             name: name.to_owned(),
             source,

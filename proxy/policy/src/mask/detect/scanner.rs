@@ -5,7 +5,7 @@ use regex::bytes::RegexSet;
 use super::hex::hex_runs;
 use super::pattern::{self, Pattern};
 use super::summary::{Summary, next_digit};
-use super::{Context, DETECTORS, Find, FindAt, FindDigits, Kind, Run, fold};
+use super::{Context, DETECTORS, Find, FindAt, FindDigits, FindSign, Kind, Run, Span, fold};
 use crate::mask::bytes::{at, tail};
 
 /// Bytes `start..end` of a text that detector or pattern `entry` recognised.
@@ -26,12 +26,20 @@ struct Active<F> {
     find: F,
 }
 
+/// Fewest digits in a cell where every run of them is looked at.
+const DIGITS: usize = 8;
+
 /// Detectors and patterns that are on.
 #[derive(Debug, Default)]
 pub(crate) struct Scanner {
-    digits: Vec<Active<FindDigits>>,
+    /// With the lengths of the first group, as bits.
+    digits: Vec<Active<(u32, FindDigits)>>,
     ats: Vec<Active<FindAt>>,
+    signs: Vec<Active<(&'static [u8], FindSign)>>,
+    /// Those of the signs that are also offered a value as a whole.
+    named: Vec<Active<FindSign>>,
     has_iban: bool,
+    min_digits: usize,
     min_bytes: usize,
     patterns: Vec<(u16, Pattern)>,
     set: Option<RegexSet>,
@@ -41,6 +49,7 @@ impl Scanner {
     /// A scanner for `kinds` (with entry number, and whether some rule acts on it) and `patterns`.
     pub(crate) fn new(kinds: &[(Kind, u16, bool)], patterns: Vec<(u16, Pattern)>) -> Self {
         let mut scanner = Self {
+            min_digits: usize::MAX,
             min_bytes: usize::MAX,
             ..Self::default()
         };
@@ -48,10 +57,7 @@ impl Scanner {
             let Some((kind, entry, enforced)) = kinds.iter().copied().find(|(k, ..)| *k == detector.kind) else {
                 continue;
             };
-            match detector.find {
-                Find::Digits(find) => scanner.digits.push(Active { entry, enforced, find }),
-                Find::At(find) => scanner.ats.push(Active { entry, enforced, find }),
-            }
+            scanner.add(&detector.find, entry, enforced);
             scanner.has_iban |= kind == Kind::IbanCode;
             scanner.min_bytes = scanner.min_bytes.min(detector.min_bytes);
         }
@@ -63,15 +69,47 @@ impl Scanner {
         scanner
     }
 
+    fn add(&mut self, find: &Find, entry: u16, enforced: bool) {
+        match *find {
+            Find::Digits(find) => {
+                self.min_digits = self.min_digits.min(DIGITS);
+                let find = (u32::MAX, find);
+                self.digits.push(Active { entry, enforced, find });
+            }
+            Find::Group { lengths, digits, find } => {
+                self.min_digits = self.min_digits.min(digits);
+                let find = (lengths, find);
+                self.digits.push(Active { entry, enforced, find });
+            }
+            Find::At(find) => self.ats.push(Active { entry, enforced, find }),
+            Find::Signs(signs, find) => {
+                let find = (signs, find);
+                self.signs.push(Active { entry, enforced, find });
+            }
+            Find::Named(signs, find) => {
+                self.named.push(Active { entry, enforced, find });
+                let find = (signs, find);
+                self.signs.push(Active { entry, enforced, find });
+            }
+        }
+    }
+
     /// Whether nothing is looked for.
     pub(crate) fn is_empty(&self) -> bool {
-        self.digits.is_empty() && self.ats.is_empty() && self.patterns.is_empty()
+        self.digits.is_empty() && self.ats.is_empty() && self.signs.is_empty() && self.patterns.is_empty()
     }
 
     /// Whether nothing in `text` can be a hit, not even in disguise: a quick look before a costly walk.
     pub(crate) fn is_quiet(&self, text: &[u8]) -> bool {
         let summary = Summary::of(text);
-        self.patterns.is_empty() && summary.digits < 2 && !summary.at && !summary.backslash && !summary.non_ascii
+        let mut signs = self.signs.iter().flat_map(|active| active.find.0);
+        self.patterns.is_empty()
+            && self.named.is_empty()
+            && summary.digits < 2
+            && !summary.at
+            && !summary.backslash
+            && !summary.non_ascii
+            && !signs.any(|sign| summary.may_hold(*sign))
     }
 
     /// Appends all hits in `text`, in order of their start. Hits may overlap.
@@ -103,15 +141,33 @@ impl Scanner {
     }
 
     fn scan_plain(&self, text: &[u8], context: Context<'_>, summary: &Summary, hits: &mut Vec<Hit>) {
-        let numbers = summary.digits >= 8 || (self.has_iban && summary.digits >= 2 && text.len() >= 15);
+        let numbers = summary.digits >= self.min_digits || (self.has_iban && summary.digits >= 2 && text.len() >= 15);
         if numbers && !self.digits.is_empty() {
             self.scan_digits(text, context, hits);
         }
         if summary.at && !self.ats.is_empty() {
             self.scan_ats(text, hits);
         }
+        if !self.signs.is_empty() {
+            self.scan_signs(text, context, summary, hits);
+        }
         if !self.patterns.is_empty() {
             self.scan_patterns(text, hits);
+        }
+    }
+
+    fn scan_signs(&self, text: &[u8], context: Context<'_>, summary: &Summary, hits: &mut Vec<Hit>) {
+        let mut note = |entry: u16, found: Option<Span>| {
+            hits.extend(found.map(|Span { start, end }| Hit { start, end, entry }));
+        };
+        for active in &self.signs {
+            let (signs, find) = active.find;
+            for sign in signs.iter().filter(|sign| summary.may_hold(**sign)) {
+                memchr::memchr_iter(*sign, text).for_each(|at| note(active.entry, find(text, at, &context)));
+            }
+        }
+        for active in self.named.iter().filter(|_| context.whole) {
+            note(active.entry, (active.find)(text, text.len(), &context));
         }
     }
 
@@ -125,7 +181,11 @@ impl Scanner {
             }
             let run = Run::read(text, start, context);
             for active in &self.digits {
-                if let Some(span) = (active.find)(&run) {
+                let (lengths, find) = active.find;
+                if lengths & (1_u32 << length.min(31)) == 0 {
+                    continue;
+                }
+                if let Some(span) = find(&run) {
                     hits.push(Hit {
                         start: span.start,
                         end: span.end,
@@ -188,10 +248,13 @@ impl Scanner {
 }
 
 /// Whether a number that a detector knows can begin with a group of one or two digits: an IBAN after its country, an
-/// international number after its plus sign, and a North American one with a leading 1.
+/// international number after its plus sign, a North American one with a leading 1, an employer's (2-7), and a date.
 fn may_be_short(text: &[u8], start: usize, length: usize) -> bool {
     let before = |n: usize| start.checked_sub(n).map_or(0, |i| at(text, i));
+    let after = |n: usize| at(text, start.saturating_add(n));
     matches!(before(1), b'+' | b'(')
+        || after(length) == b'/'
+        || (length == 2 && matches!(after(2), b'-' | b'.') && after(9).is_ascii_digit())
         || (length == 1 && at(text, start) == b'1')
         || (length == 2 && before(1).is_ascii_alphabetic() && before(2).is_ascii_alphabetic())
 }

@@ -9,12 +9,20 @@ pub(super) struct Summary {
     pub(super) at: bool,
     pub(super) backslash: bool,
     pub(super) non_ascii: bool,
+    dot: bool,
+    colon: bool,
+    rare: bool,
+    hyphens: usize,
 }
 
-/// What one byte adds to a sum of four counters of eight bits: digits, `@`, backslashes, bytes outside of ASCII. Cells are
-/// short, and there one addition per byte beats a vector that has to be filled and folded.
+/// Hyphens of the shortest hit that is found by them.
+const HYPHENS: usize = 5;
+
+/// What one byte adds to a sum of eight counters of eight bits: digits, `@`, backslashes, bytes outside of ASCII, dots, colons
+/// and equals signs, signs that are rare, hyphens. Cells are short, and there one addition per byte beats a vector that has to
+/// be filled and folded.
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-const CLASSES: [u32; 256] = {
+const CLASSES: [u64; 256] = {
     let mut table = [0; 256];
     let mut b = 0;
     while b < 256 {
@@ -23,6 +31,10 @@ const CLASSES: [u32; 256] = {
             b'@' => 1 << 8,
             b'\\' => 1 << 16,
             0x80.. => 1 << 24,
+            b'.' => 1 << 32,
+            b':' | b'=' => 1 << 40,
+            b'_' | b'I' | b'J' => 1 << 48,
+            b'-' => 1 << 56,
             _ => 0,
         };
         b += 1;
@@ -37,7 +49,7 @@ impl Summary {
         // Fewer than 256, so that no counter overflows into the next.
         for chunk in text.chunks(252) {
             let (pairs, rest) = chunk.as_chunks::<2>();
-            let (mut even, mut odd) = (0u32, 0u32);
+            let (mut even, mut odd) = (0u64, 0u64);
             for [a, b] in pairs {
                 even = even.wrapping_add(class(*a));
                 odd = odd.wrapping_add(class(*b));
@@ -45,19 +57,34 @@ impl Summary {
             let sum = rest
                 .iter()
                 .fold(even.wrapping_add(odd), |sum, b| sum.wrapping_add(class(*b)));
-            let [digits, at, backslash, high] = sum.to_le_bytes();
+            let [digits, at, backslash, high, dots, colons, rare, hyphens] = sum.to_le_bytes();
             all.digits = all.digits.saturating_add(usize::from(digits));
             all.at |= at != 0;
             all.backslash |= backslash != 0;
             all.non_ascii |= high != 0;
+            all.dot |= dots != 0;
+            all.colon |= colons != 0;
+            all.rare |= rare != 0;
+            all.hyphens = all.hyphens.saturating_add(usize::from(hyphens));
         }
         all
+    }
+
+    /// Whether a sign may be there, often enough for a hit.
+    pub(super) fn may_hold(&self, sign: u8) -> bool {
+        match sign {
+            b'.' => self.dot,
+            b':' | b'=' => self.colon,
+            b'_' | b'I' | b'J' => self.rare,
+            b'-' => self.hyphens >= HYPHENS,
+            _ => true,
+        }
     }
 }
 
 #[inline]
 #[expect(clippy::indexing_slicing, reason = "the table has an entry for every byte")]
-fn class(b: u8) -> u32 {
+fn class(b: u8) -> u64 {
     CLASSES[usize::from(b)]
 }
 

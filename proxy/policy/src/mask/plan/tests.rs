@@ -1,13 +1,14 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use sallyport_crds::reference::SecretKeyReference;
 
 use super::*;
 use crate::mask::action::{Action, Partial};
 use crate::mask::detect::Kind;
-use crate::mask::rule::{Profile, Rule};
-use crate::mask::testing::{column, detecting, masker, redacting, rule};
-use crate::mask::{HashKeys, MaskSet};
+use crate::mask::rule::{Profile, Rule, RuleId};
+use crate::mask::testing::{column, detecting, key, masker, redacting, rule};
+use crate::mask::{HashKey, HashKeys, MaskSet};
 
 fn row(fields: &[Option<&[u8]>]) -> Vec<u8> {
     let mut body = u16::try_from(fields.len()).unwrap().to_be_bytes().to_vec();
@@ -146,6 +147,44 @@ fn exempt_from_all_rules_sees_everything() {
     assert!(text_plan(&exempt, &[Source::Tainted(RuleSet::one(0)), Source::Unknown]).passes_all());
     assert!(!exempt.protects(&RuleSet::one(0)) && !exempt.has_detectors());
     assert!(set.masker(&RuleSet::default()).protects(&RuleSet::one(0)));
+}
+
+#[test]
+fn values_are_compared_where_their_hashes_are_shown_under_one_key() {
+    let hashed = |key, allow_equality| Rule {
+        allow_equality,
+        ..rule(Action::Hash { key, length: 32 })
+    };
+    let elsewhere = SecretKeyReference {
+        name: "keys".into(),
+        key: "another".into(),
+    };
+    let rules = vec![
+        hashed(key(), true),
+        hashed(key(), true),
+        hashed(key(), false),
+        hashed(elsewhere.clone(), true),
+        rule(Action::Null),
+    ];
+    let known = |reference| (reference, HashKey::new(&[7; 32]).unwrap());
+    let set = MaskSet::new(rules.clone(), HashKeys::from([known(key()), known(elsewhere)]));
+    let masker = set.masker(&RuleSet::default());
+    let of = |ids: &[RuleId]| ids.iter().copied().collect::<RuleSet>();
+    let cases: [(&[RuleId], &[RuleId], bool); 7] = [
+        (&[0], &[0], true),
+        (&[0], &[1], true),
+        (&[0], &[2], false),
+        (&[0], &[3], false),
+        (&[0, 4], &[0], false),
+        // Guesses stand in columns that nobody protects.
+        (&[0], &[], false),
+        (&[], &[0], false),
+    ];
+    for (one, other, allowed) in cases {
+        assert_eq!(masker.compares(&of(one), &of(other)), allowed, "{one:?} {other:?}");
+    }
+    let without_keys = MaskSet::new(rules, HashKeys::new()).masker(&RuleSet::default());
+    assert!(!without_keys.compares(&of(&[0]), &of(&[0])));
 }
 
 #[test]

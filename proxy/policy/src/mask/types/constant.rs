@@ -7,11 +7,15 @@
 //! | Replace | the text | the text as a JSON string, or XML text | `\x…` or its bytes | if it is one | if it is one | if it is one (int2, int4, float4, float8, bool, date, timestamp, timestamptz, inet), else NULL |
 //! | Hash    | hex digits | hex digits as a JSON string, or XML text | bytes of the HMAC | of its first 16 bytes | 63 bits of it | NULL |
 //! | Partial | as configured | NULL | NULL | NULL | NULL | NULL |
+//! | Generalize | NULL | NULL | NULL | NULL | NULL | date, timestamp, timestamptz: the first day of the month or year, else NULL |
 //!
 //! Arrays keep their shape; each element is masked as its own type says. Rows, ranges, `"char"` and types that are not
 //! built in are NULL under every action. A Hash of numeric needs nineteen digits before the point.
 
+use sallyport_crds::masking_rule::DatePart;
+
 use super::Class;
+use super::coarse;
 use super::numeric;
 use crate::mask::action::{Action, Partial, REDACTED};
 use crate::mask::hash::HashKey;
@@ -24,6 +28,7 @@ pub(crate) enum ValueAction {
     Redact,
     Replace(Box<str>),
     Hash(Hashing),
+    Generalize(DatePart),
     Partial(Partial),
 }
 
@@ -42,6 +47,7 @@ pub(crate) enum Leaf {
     /// The same bytes for every value, in the column's format.
     Fixed(Box<[u8]>),
     Hash(Hashing),
+    Coarse(DatePart),
     Partial(Partial),
 }
 
@@ -50,7 +56,7 @@ pub(crate) enum Leaf {
 impl ValueAction {
     /// `stored`: the value is the stored column itself. Otherwise, and without a key, hashing is redacting: whoever can
     /// choose what is hashed can build the dictionary. A partial mask of an expression could be led to show anything
-    /// (`substr(ssn, i, 1)`), so that is redacted too.
+    /// (`substr(ssn, i, 1)`), and so could a coarser date (`dob + i`): both are redacted too.
     pub(crate) fn new(action: &Action, key: Option<&HashKey>, stored: bool) -> Self {
         match (action, key) {
             (Action::Null, _) => Self::Null,
@@ -59,6 +65,7 @@ impl ValueAction {
                 key: key.clone(),
                 length: *length,
             }),
+            (Action::Generalize(part), _) if stored => Self::Generalize(*part),
             (Action::Partial(partial), _) if stored => Self::Partial(*partial),
             _ => Self::Redact,
         }
@@ -70,6 +77,7 @@ impl ValueAction {
             Self::Redact => 1,
             Self::Replace(_) => 2,
             Self::Hash(_) => 4,
+            Self::Generalize(_) => 5,
             Self::Partial(_) => 6,
         }
     }
@@ -87,8 +95,9 @@ impl ValueAction {
             Self::Redact => fixed(phrase(REDACTED, class, format)),
             Self::Replace(with) => fixed(phrase(with, class, format).or_else(|| literal(with, class, format))),
             Self::Hash(hashing) if hashes(class, modifier) => Leaf::Hash(hashing.clone()),
+            Self::Generalize(part) if coarse::applies(class) => Leaf::Coarse(*part),
             Self::Partial(partial) if class == Class::Text => Leaf::Partial(*partial),
-            Self::Hash(_) | Self::Partial(_) => Leaf::Null,
+            Self::Hash(_) | Self::Generalize(_) | Self::Partial(_) => Leaf::Null,
         }
     }
 }
@@ -184,7 +193,7 @@ fn float<const N: usize>((n, bytes): (impl ToString, [u8; N])) -> (String, Vec<u
 }
 
 /// PostgreSQL counts days and microseconds from 2000-01-01.
-const EPOCH: jiff::civil::Date = jiff::civil::date(2000, 1, 1);
+pub(super) const EPOCH: jiff::civil::Date = jiff::civil::date(2000, 1, 1);
 
 fn date(text: &str) -> Option<(String, Vec<u8>)> {
     let date: jiff::civil::Date = text.parse().ok()?;

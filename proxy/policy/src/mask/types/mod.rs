@@ -2,6 +2,7 @@
 
 pub(crate) mod array;
 pub(crate) mod bytea;
+pub(crate) mod coarse;
 pub(crate) mod constant;
 pub(crate) mod json;
 pub(crate) mod numeric;

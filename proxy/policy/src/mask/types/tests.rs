@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use sallyport_crds::masking_rule::DatePart;
 
 use super::*;
 use crate::mask::action::{Action, Partial};
@@ -214,6 +215,62 @@ fn replaced_times_are_the_same_moment_in_binary() {
     assert_eq!(get(1082), (-1i32).to_be_bytes());
     assert_eq!(get(1114), (-86_400_000_000i64).to_be_bytes());
     assert_eq!(get(1184), (-86_400_000_000i64).to_be_bytes());
+}
+
+#[test]
+fn coarser_dates_are_the_same_day_in_text_and_binary() {
+    let months = masker(vec![rule(Action::Generalize(DatePart::Month))]);
+    let years = masker(vec![rule(Action::Generalize(DatePart::Year))]);
+    let text = |masker, oid, value: &str| {
+        let got = mask(masker, column(oid, Format::Text, protected()), value.as_bytes());
+        got.map(|bytes| String::from_utf8(bytes).unwrap())
+    };
+    for (oid, value, month, year) in [
+        (1082, "1980-02-29", Some("1980-02-01"), Some("1980-01-01")),
+        (
+            1114,
+            "1980-02-29 10:11:12.5",
+            Some("1980-02-01 00:00:00"),
+            Some("1980-01-01 00:00:00"),
+        ),
+        (
+            1184,
+            "1980-01-01 00:30:00+02",
+            Some("1979-12-01 00:00:00+00"),
+            Some("1979-01-01 00:00:00+00"),
+        ),
+        (
+            1182,
+            "{1980-02-29,NULL}",
+            Some("{1980-02-01,NULL}"),
+            Some("{1980-01-01,NULL}"),
+        ),
+        (1082, "infinity", None, None),
+        (1082, "0044-03-15 BC", None, None),
+        (1114, "0044-03-15 10:00:00 BC", None, None),
+        (1082, "29.02.1980", None, None),
+        (25, "1980-02-29", None, None),
+        (20, "19800229", None, None),
+    ] {
+        assert_eq!(text(&months, oid, value).as_deref(), month, "{oid} {value}");
+        assert_eq!(text(&years, oid, value).as_deref(), year, "{oid} {value}");
+    }
+    let binary = |oid, value: &[u8]| mask(&months, column(oid, Format::Binary, protected()), value);
+    // The last of December 1999, and a second before it became 2000.
+    assert_eq!(binary(1082, &(-1i32).to_be_bytes()).unwrap(), (-31i32).to_be_bytes());
+    for oid in [1114, 1184] {
+        let first = (-31 * 86_400_000_000i64).to_be_bytes();
+        assert_eq!(binary(oid, &(-1_000_000i64).to_be_bytes()).unwrap(), first, "{oid}");
+    }
+    for infinite in [i32::MAX, i32::MIN] {
+        assert_eq!(binary(1082, &infinite.to_be_bytes()), None);
+    }
+    for infinite in [i64::MAX, i64::MIN] {
+        assert_eq!(binary(1184, &infinite.to_be_bytes()), None);
+    }
+    // What is made from a date could be led through all of them.
+    let made = column(1082, Format::Text, Source::Tainted(RuleSet::one(0)));
+    assert_eq!(mask(&months, made, b"1980-02-29"), None);
 }
 
 #[test]

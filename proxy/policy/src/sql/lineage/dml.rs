@@ -206,12 +206,9 @@ impl<'c> Walker<'c> {
         rows
     }
 
-    /// What comes back: rows of the target, with what was just written in them, and whatever else the statement sees.
-    fn returning(&mut self, node: Node<'_>, target: Node<'_>, item: Item, mut scope: Scope<'_>, given: &Given) -> Rows {
-        let Some(clause) = node.node("returning_clause") else {
-            return Rows::default();
-        };
-        let mut rows = self.with_derived(target, with_given(&item, given), given);
+    /// The target's rows as they are once the statement wrote them.
+    fn written_rows(&mut self, target: Node<'_>, item: &Item, given: &Given) -> Rows {
+        let mut rows = self.with_derived(target, with_given(item, given), given);
         // A trigger can put anything into a row on its way.
         if self
             .target_relation(target)
@@ -222,7 +219,20 @@ impl<'c> Walker<'c> {
                 column.flow.bare = false;
             });
         }
-        let rows = Rc::new(rows);
+        // The RETURNING of a rule stands in the place of the row.
+        if self.found.ruled {
+            let answered = self.lose_all("what a rule returns");
+            rows.columns.iter_mut().for_each(|column| column.flow.join(&answered));
+        }
+        rows
+    }
+
+    /// What comes back: rows of the target, with what was just written in them, and whatever else the statement sees.
+    fn returning(&mut self, node: Node<'_>, target: Node<'_>, item: Item, mut scope: Scope<'_>, given: &Given) -> Rows {
+        let Some(clause) = node.node("returning_clause") else {
+            return Rows::default();
+        };
+        let rows = Rc::new(self.written_rows(target, &item, given));
         let first = item.tables.first();
         let own = first.map_or_else(|| "".into(), |table| Rc::clone(&table.alias));
         let stored = first.is_some_and(|table| table.stored);

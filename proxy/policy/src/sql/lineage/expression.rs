@@ -2,6 +2,7 @@
 
 use crate::sql::functions::{Safety, safety};
 use crate::sql::names::qualified;
+use crate::sql::pinned::{AEXPR_OP, AND_EXPR, is_equality};
 use crate::sql::tree::Node;
 
 use super::Flow;
@@ -9,6 +10,26 @@ use super::scope::{Rows, Scope};
 use super::walker::Walker;
 
 const EXISTS: i64 = 1;
+
+/// A word of the grammar since PostgreSQL 16, before that a name like any other.
+const SYSTEM_USER: &str = "system_user";
+
+/// Functions that the grammar spells out, by the kind of node that it makes of them. To a server older than the grammar they
+/// are calls of whatever is called so.
+fn spelled_out(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "JsonParseExpr" => &["json"],
+        "JsonScalarExpr" => &["json_scalar"],
+        "JsonSerializeExpr" => &["json_serialize"],
+        "JsonFuncExpr" => &["json_exists", "json_query", "json_value"],
+        "JsonObjectConstructor" => &["json_object"],
+        "JsonArrayConstructor" | "JsonArrayQueryConstructor" => &["json_array"],
+        "JsonObjectAgg" => &["json_objectagg"],
+        "JsonArrayAgg" => &["json_arrayagg"],
+        "MergeSupportFunc" => &["merge_action"],
+        _ => &[],
+    }
+}
 
 impl Walker<'_> {
     /// What flows into an expression. Bare only if it is a column and nothing else.
@@ -25,6 +46,12 @@ impl Walker<'_> {
                 let mut flow = self.below(node, scope);
                 flow.unknown |= self.is_opaque_call(node);
                 self.sink(node, &flow);
+                match node.names("funcname")[..] {
+                    ["pg_catalog", SYSTEM_USER] => flow.join(&self.as_a_name(SYSTEM_USER, scope)),
+                    // Also what the grammar makes of `JSON_OBJECT(…)`.
+                    ["pg_catalog", name @ "json_object"] => flow.unknown |= self.is_call_of_users(&[name]),
+                    _ => {}
+                }
                 flow
             }
             "AExpr" => {
@@ -48,8 +75,31 @@ impl Walker<'_> {
                 flow
             }
             "TypeCast" => self.cast(node, scope),
-            _ => self.below(node, scope),
+            kind => {
+                let mut flow = self.below(node, scope);
+                flow.unknown |= self.is_call_of_users(spelled_out(kind));
+                flow
+            }
         }
+    }
+
+    /// What a word of the grammar is to a server that does not know it: a column or a table of that name, if there is one.
+    fn as_a_name(&mut self, word: &str, scope: &Scope<'_>) -> Flow {
+        let named = scope.column(word);
+        let row = || scope.table(None, word).map(|table| table.rows.all());
+        let flow = named.or_else(row).unwrap_or_default();
+        self.touch(&flow);
+        flow.mixed()
+    }
+
+    /// Whether users have a function by one of these names, which an older server would call; notes it then.
+    fn is_call_of_users(&mut self, names: &[&str]) -> bool {
+        let own = &self.catalog.code().functions;
+        let Some(name) = names.iter().find(|name| self.views.is_empty() && own.contains(**name)) else {
+            return false;
+        };
+        self.runs(format!("function {name}"));
+        true
     }
 
     /// A stored column may be cast to text and still be shown as it stands.
@@ -98,9 +148,28 @@ impl Walker<'_> {
     /// Expressions that choose, order or group: they touch columns, and nothing of them comes out.
     pub(super) fn conditions<'n>(&mut self, nodes: impl IntoIterator<Item = Node<'n>>, scope: &Scope<'_>) {
         for node in nodes {
-            let flow = self.expression(node, scope);
-            self.aside(&flow);
+            match node.kind() {
+                "BoolExpr" if node.int("boolop") == AND_EXPR => self.conditions(node.list("args"), scope),
+                "AExpr" if node.int("kind") == AEXPR_OP && is_equality(&node.names("name")) => {
+                    self.equality(node, scope)
+                }
+                _ => {
+                    let flow = self.expression(node, scope);
+                    self.aside(&flow);
+                }
+            }
         }
+    }
+
+    /// `a = b` as a condition.
+    fn equality(&mut self, node: Node<'_>, scope: &Scope<'_>) {
+        let mut side = |field: &str| {
+            node.node(field)
+                .map_or_else(Flow::clean, |side| self.expression(side, scope))
+        };
+        let (mut one, other) = (side("lexpr"), side("rexpr"));
+        one.unknown |= self.operator(&node.names("name"));
+        self.compare(&one, &other);
     }
 
     fn is_opaque_call(&mut self, node: Node<'_>) -> bool {

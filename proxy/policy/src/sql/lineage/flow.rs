@@ -61,6 +61,11 @@ impl Flow {
         self.columns.is_empty() && !self.unknown && !self.any && !self.lost
     }
 
+    /// Whether it is a stored column as it stands, and nothing else may flow in.
+    pub(super) fn is_stored(&self) -> bool {
+        self.bare && !self.unknown && !self.any && !self.lost
+    }
+
     /// Adds a column; whether the value stands bare does not change.
     pub fn add(&mut self, id: ColumnId) {
         if let Err(at) = self.columns.binary_search(&id) {

@@ -293,13 +293,15 @@ impl Walker<'_> {
     fn merge(&mut self, shared: &[Rc<str>], left: &Rows, right: &Rows) -> Vec<Column> {
         let mut merged = Vec::new();
         for name in shared {
-            let mut flow = Flow::clean();
-            for side in [left, right] {
+            let [one, other] = [left, right].map(|side| {
                 let own = side.named(name).or_else(|| side.unnamed());
-                flow.join(&own.unwrap_or_else(|| self.lose(name)));
-            }
+                own.unwrap_or_else(|| self.lose(name))
+            });
+            let mut flow = Flow::clean();
+            flow.join(&one);
+            flow.join(&other);
             self.touch(&flow);
-            self.aside(&flow);
+            self.compare(&one, &other);
             merged.push(Column::named(Rc::clone(name), flow));
         }
         merged

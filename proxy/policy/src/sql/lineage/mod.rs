@@ -40,6 +40,11 @@ pub struct Lineage {
     pub touched: BTreeSet<ColumnId>,
     /// Columns that stand elsewhere than in an output: conditions, order, grouping. Each is an oracle about its values.
     pub elsewhere: BTreeSet<ColumnId>,
+    /// Those of them that stand there in any other way than being [`compared`](Self::compared).
+    pub asked: BTreeSet<ColumnId>,
+    /// Stored columns that are compared with each other for equality, and with themselves where rows are grouped by them:
+    /// it tells no more than a keyed hash of each does.
+    pub compared: BTreeSet<(Vec<ColumnId>, Vec<ColumnId>)>,
     /// Columns that an expression works on, whatever becomes of it: anything but a column as it stands or cast to text.
     pub worked: BTreeSet<ColumnId>,
     /// Columns whose values are handed to a function that leaves them where no mask follows: a notification, a setting, a
@@ -62,6 +67,8 @@ pub struct Lineage {
     pub lost: Vec<String>,
     /// What cannot be seen into, views that are read included: functions, triggers, definitions that do not parse.
     pub opaque: Vec<String>,
+    /// Whether rules of what is written may answer with rows of their own, which the text says nothing of.
+    pub ruled: bool,
     /// Whether values of any column may come along in some output (statistics of the planner, a view that cannot be read).
     pub any: bool,
 }
@@ -131,8 +138,8 @@ impl Lineage {
     /// Everything that the statement touches, and more that is not known.
     pub fn everything(&self) -> Flow {
         let mut flow = Flow::unknown();
-        // A relation that is not known may be a view of any other.
-        flow.any |= self.any || !self.unresolved.is_empty();
+        // A relation that is not known may be a view of any other, and a rule may read it.
+        flow.any |= self.any || self.ruled || !self.unresolved.is_empty();
         for column in &self.touched {
             flow.add(*column);
         }

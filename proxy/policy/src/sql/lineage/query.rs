@@ -88,11 +88,13 @@ impl Walker<'_> {
         let rows = self.targets(node.list("target_list"), &scope);
         self.conditions(node.node("where_clause"), &scope);
         self.conditions(node.node("having_clause"), &scope);
-        self.choose(node.list("group_clause"), &rows, &scope);
-        self.choose(node.list("distinct_clause"), &rows, &scope);
+        self.choose(node.list("group_clause"), &rows, &scope, Self::group);
+        self.choose(node.list("distinct_clause"), &rows, &scope, Self::group);
         // DISTINCT without ON compares whole rows.
         if node.has("distinct_clause") && node.list("distinct_clause").next().is_none() {
-            self.aside(&rows.all());
+            let open = rows.open.iter();
+            let columns = rows.columns.iter().map(|column| &column.flow);
+            columns.chain(open).for_each(|flow| self.group(flow));
         }
         self.after(node, &rows, &scope);
         rows
@@ -100,13 +102,24 @@ impl Walker<'_> {
 
     /// ORDER BY and LIMIT, which may speak of outputs.
     fn after(&mut self, node: Node<'_>, rows: &Rows, scope: &Scope<'_>) {
-        self.choose(node.list("sort_clause"), rows, scope);
+        self.choose(node.list("sort_clause"), rows, scope, Self::aside);
         self.conditions(node.node("limit_count"), scope);
         self.conditions(node.node("limit_offset"), scope);
     }
 
-    /// Expressions that may name an output by its alias or number instead.
-    fn choose<'n>(&mut self, nodes: impl Iterator<Item = Node<'n>>, rows: &Rows, scope: &Scope<'_>) {
+    /// Rows are put together by a value: it is compared with itself.
+    fn group(&mut self, flow: &Flow) {
+        self.compare(flow, flow);
+    }
+
+    /// Expressions that may name an output by its alias or number instead, each of which is `noted`.
+    fn choose<'n>(
+        &mut self,
+        nodes: impl Iterator<Item = Node<'n>>,
+        rows: &Rows,
+        scope: &Scope<'_>,
+        noted: fn(&mut Self, &Flow),
+    ) {
         for node in nodes {
             let inner = if node.is("SortBy") {
                 node.node("node")
@@ -115,17 +128,18 @@ impl Walker<'_> {
             };
             // ROLLUP, CUBE and lists in GROUP BY name outputs too.
             if let Some(group) = inner.filter(|inner| matches!(inner.kind(), "GroupingSet" | "RowExpr")) {
-                self.choose(group.list("content").chain(group.list("args")), rows, scope);
+                self.choose(group.list("content").chain(group.list("args")), rows, scope, noted);
                 continue;
             }
             if let Some(flow) = inner.and_then(|inner| output(inner, rows)) {
-                self.aside(&flow);
+                noted(self, &flow);
                 // An output's alias is often a column's name too: the column is looked at as well, if there is one.
                 if inner.is_some_and(|inner| self.row_of(inner, scope).is_none() && !is_column(inner, scope)) {
                     continue;
                 }
             }
-            self.conditions([node], scope);
+            let flow = self.expression(node, scope);
+            noted(self, &flow);
         }
     }
 

@@ -24,7 +24,7 @@ const STATISTICS: [&str; 5] = [
     "pg_stats_ext_exprs",
     "pg_statistic_ext_data",
 ];
-const STATISTIC_VALUES: [&str; 12] = [
+const STATISTIC_VALUES: [&str; 13] = [
     "most_common_vals",
     "histogram_bounds",
     "most_common_elems",
@@ -37,6 +37,7 @@ const STATISTIC_VALUES: [&str; 12] = [
     "stavalues4",
     "stavalues5",
     "stxdmcv",
+    "stxdexpr",
 ];
 
 impl Walker<'_> {
@@ -99,6 +100,7 @@ impl Walker<'_> {
                 todo.extend(catalog.children(oid));
             }
         }
+        self.found.ruled |= ruled;
         if ruled {
             self.opaque(format!("rules of {}", relation.qualified()));
         } else if active {

@@ -117,6 +117,20 @@ impl<'c> Walker<'c> {
     pub(super) fn aside(&mut self, flow: &Flow) {
         if self.views.is_empty() {
             self.found.elsewhere.extend(flow.columns().iter().copied());
+            self.found.asked.extend(flow.columns().iter().copied());
+        }
+    }
+
+    /// Notes that two values are compared for equality.
+    pub(super) fn compare(&mut self, one: &Flow, other: &Flow) {
+        if !(one.is_stored() && other.is_stored()) {
+            self.aside(one);
+            self.aside(other);
+        } else if self.views.is_empty() {
+            let sides = [one, other].map(|side| side.columns().to_vec());
+            self.found.elsewhere.extend(sides.iter().flatten().copied());
+            let [one, other] = sides;
+            self.found.compared.insert((one, other));
         }
     }
 

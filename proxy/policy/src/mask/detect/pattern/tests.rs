@@ -29,7 +29,7 @@ fn takes_what_both_take() {
 #[test]
 fn perl_classes_mean_ascii() {
     assert_eq!(spans(r"\d", "\u{0663}3"), [(2, 3)]);
-    assert_eq!(spans(r"\w", "é_"), [(2, 3)]);
+    assert_eq!(spans(r"\w_", "é_x_"), [(3, 5)]);
     assert_eq!(spans(r"\Dx", "\u{0663}x"), [(0, 3)]);
     // RE2's word boundary is between ASCII letters: a digit after é begins a word.
     assert_eq!(spans(r"\b1", "é1"), [(2, 3)]);
@@ -79,6 +79,16 @@ fn refuses_what_would_match_everywhere_or_nothing() {
             PatternError::Empty,
             "{pattern}"
         );
+    }
+    for pattern in [".", r"\S+", r"\w{3,}", "[A-Za-z0-9]{4}", r"[a-z]+|[0-9]+|[A-Z]+"] {
+        assert_eq!(
+            Pattern::compile("p", pattern, 10).unwrap_err(),
+            PatternError::Everything,
+            "{pattern}"
+        );
+    }
+    for pattern in [r"\d+", "[A-Z]{4}", "[A-Za-z0-9]{22}", r"\bC-\w+"] {
+        assert!(Pattern::compile("p", pattern, 64).is_ok(), "{pattern}");
     }
     assert!(matches!(
         Pattern::compile("p", "a{20}", 10).unwrap_err(),

@@ -39,6 +39,49 @@ fn oracles_are_seen_apart_from_outputs() {
 }
 
 #[test]
+fn comparisons_of_columns_are_told_from_other_questions() {
+    for (sql, compared, asked) in [
+        (
+            "select 1 from acct a join customers c on a.ssn = c.ssn and a.id = 1",
+            1,
+            "",
+        ),
+        ("select 1 from acct join customers using (ssn)", 1, ""),
+        ("select count(*) from customers group by ssn", 1, ""),
+        ("select distinct ssn from customers", 1, ""),
+        ("select distinct on (ssn) name from customers", 1, ""),
+        (
+            "select count(*) from v_cust v join customers c on v.tax_ref = c.ssn",
+            1,
+            "",
+        ),
+        ("select 1 from customers where ssn = '536-90-4399'", 0, "s"),
+        ("select 1 from customers where ssn = $1", 0, "s"),
+        (
+            "select 1 from customers c, (values ('536-90-4399')) v(x) where c.ssn = v.x",
+            0,
+            "s",
+        ),
+        ("select 1 from acct a join customers c on a.ssn < c.ssn", 0, "s"),
+        ("select 1 from acct a join customers c on a.ssn = c.ssn or true", 0, "s"),
+        ("select 1 from acct a join customers c on a.ssn = lower(c.ssn)", 0, "s"),
+        (
+            "select 1 from customers c join customers d on c.ssn = d.ssn order by c.ssn",
+            1,
+            "s",
+        ),
+    ] {
+        let found = trace(sql);
+        assert_eq!(
+            (found.compared.len(), letters(&found.asked).as_str()),
+            (compared, asked),
+            "{sql}"
+        );
+        assert_eq!(letters(&found.elsewhere), "s", "{sql}");
+    }
+}
+
+#[test]
 fn touched_columns_and_relations_are_closed_over_views() {
     let found = trace("select 1 from v_deep where y is null");
     assert_eq!(letters(&found.touched), "s");
@@ -111,6 +154,14 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
         ("select 1 from customers where id between 1 and 2", "operator BETWEEN"),
         ("select 1::money2", "type money2"),
         ("select id from orders", "types of public.orders"),
+        // What the grammar spells out is a call like any other to a server that is older.
+        ("select json('1')", "function json"),
+        ("select json_scalar(id) from customers", "function json_scalar"),
+        ("select json_value(doc, '$') from customers", "function json_value"),
+        ("select json_object('a', 'b')", "function json_object"),
+        ("select json_arrayagg(name) from customers", "function json_arrayagg"),
+        ("select * from json_array('a', 'b')", "function json_array"),
+        ("select merge_action()", "function merge_action"),
     ];
     for (sql, _) in behind {
         assert!(
@@ -121,9 +172,21 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
         );
     }
     catalog = catalog.with_code(Code {
-        functions: ["reverse", "uuidv7", "pg_stat_get_all", "pg_advisory_purge"]
-            .map(str::to_owned)
-            .into(),
+        functions: [
+            "reverse",
+            "uuidv7",
+            "pg_stat_get_all",
+            "pg_advisory_purge",
+            "json",
+            "json_scalar",
+            "json_value",
+            "json_object",
+            "json_arrayagg",
+            "json_array",
+            "merge_action",
+        ]
+        .map(str::to_owned)
+        .into(),
         operators: ["+".to_owned(), "=".to_owned()].into(),
         types: [(900, "money2".to_owned())].into(),
     });
@@ -142,10 +205,20 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
 fn rules_toast_and_clusters_may_tell_of_anything() {
     let mut ruled = table(65, "ruled", &["id"]);
     (ruled.active, ruled.ruled) = (true, true);
-    let catalog = schema().with(vec![ruled]);
-    let script = parse("insert into ruled values (1)").unwrap();
-    let found = lineage(&script.statements[0], &catalog, &path());
+    let mut expressions = table(66, "pg_statistic_ext_data", &["stxoid", "stxdexpr"]);
+    expressions.schema = "pg_catalog".into();
+    let catalog = schema().with(vec![ruled, expressions]);
+    let of = |sql: &str| {
+        let script = parse(sql).unwrap();
+        lineage(&script.statements[0], &catalog, &path())
+    };
+    let found = of("insert into ruled values (1)");
     assert_eq!(found.opaque, ["rules of public.ruled"]);
+    assert!(found.flow(0, 1).any, "rows that nobody asked for are those of a rule");
+    assert!(of("delete from ruled returning id").flow(0, 1).any);
+    assert!(!of("insert into audited values (1)").flow(0, 1).any);
+    assert!(of("select stxdexpr from pg_catalog.pg_statistic_ext_data").any);
+    assert!(!of("select stxoid from pg_catalog.pg_statistic_ext_data").any);
     let toast = trace("select chunk_seq from pg_toast.pg_toast_16384 where chunk_data is not null");
     assert!(
         toast.any && toast.opaque == ["TOAST relation pg_toast_16384"],
@@ -222,6 +295,16 @@ fn what_hides_a_name_does_not_hide_what_it_means() {
             "- -",
         ),
         ("select \"?column?\" from (select ssn || 'a' from customers) q", "~s"),
+        // Before PostgreSQL 16 a name like any other.
+        (
+            "select reverse(system_user) from (select ssn as \"system_user\" from customers) q",
+            "~s",
+        ),
+        (
+            "select reverse(system_user::text) from customers \"system_user\"",
+            "~sn",
+        ),
+        ("select system_user from customers", "-"),
     ]);
     let found = trace("select 1 from customers where exists (select from pg_get_keywords() where ssn like '5%')");
     assert_eq!(letters(&found.elsewhere), "s");

@@ -1,0 +1,70 @@
+//! Dates of birth: dates where a word says whose they are.
+
+use super::piece::{ahead, is_word};
+use super::{Detector, Find, Kind, Run, Span};
+use crate::mask::bytes::{at, cut};
+
+pub(super) const DETECTOR: Detector = Detector {
+    kind: Kind::DateOfBirth,
+    name: "DATE_OF_BIRTH",
+    aliases: &[],
+    score: 70,
+    validates: "A date of the years 1900 to 2099 as 1980-01-31, 01/31/1980, 31/01/1980, or with dots or hyphens, \
+                where `dob`, `born`, `birth` or the like names the column or JSON key or stands before it. Values of \
+                type date are left alone: protect their columns by name.",
+    min_bytes: 8,
+    find: Find::Group {
+        lengths: (1 << 1) | (1 << 2) | (1 << 4),
+        digits: 6,
+        find: birth,
+    },
+};
+
+const WORDS: &[&str] = &[
+    "dob",
+    "d.o.b",
+    "birth",
+    "date of birth",
+    "date_of_birth",
+    "birth_date",
+    "birthdate",
+    "birthday",
+    "born",
+];
+
+fn birth(run: &Run<'_>) -> Option<Span> {
+    let (parts, end) = parts(run.text, run.start)?;
+    let (year, months) = match parts {
+        [(4, year), (_, month), (_, day)] => (year, [(month, day), (month, day)]),
+        [(_, one), (_, other), (4, year)] => (year, [(one, other), (other, one)]),
+        _ => return None,
+    };
+    let is_day = |(month, day): (u32, u32)| (1..=12).contains(&month) && (1..=31).contains(&day);
+    let valid = (1900..=2099).contains(&year) && months.into_iter().any(is_day);
+    let alone = !is_word(run.before()) && run.before() != b'-' && !is_word(at(run.text, end));
+    (valid && alone && run.has_context(WORDS)).then_some(Span { start: run.start, end })
+}
+
+/// Three numbers with one separator, each with its digits, and where the last one ends.
+fn parts(text: &[u8], start: usize) -> Option<([(usize, u32); 3], usize)> {
+    let mut parts = [(0, 0); 3];
+    let (mut from, mut joint): (usize, Option<u8>) = (start, None);
+    for (index, part) in parts.iter_mut().enumerate() {
+        let length = ahead(text, from, 5, |b| b.is_ascii_digit());
+        let end = from.checked_add(length)?;
+        let digits = std::str::from_utf8(cut(text, from, end)).ok()?;
+        *part = (
+            length,
+            digits.parse::<u32>().ok().filter(|_| matches!(length, 1 | 2 | 4))?,
+        );
+        if index == 2 {
+            return Some((parts, end));
+        }
+        let separator = at(text, end);
+        let fits = matches!(separator, b'-' | b'/' | b'.') && joint.is_none_or(|joint| joint == separator);
+        joint = fits.then_some(separator);
+        joint?;
+        from = end.checked_add(1)?;
+    }
+    None
+}

@@ -1,0 +1,91 @@
+//! Keys of clouds: Amazon Web Services, Google Cloud, Azure.
+
+use super::piece::{ahead, behind, ends_with, is_base64, is_token, stands_alone};
+use super::{Context, Detector, Find, Kind, Span};
+use crate::mask::bytes::{at, cut};
+
+pub(super) const AWS: Detector = Detector {
+    kind: Kind::AwsCredentials,
+    name: "AWS_CREDENTIALS",
+    aliases: &["AWS_ACCESS_KEY"],
+    score: 90,
+    validates: "An access key: `AKIA` or `ASIA` and 16 capital letters or digits 2 to 7, standing alone. A secret \
+                key: 40 characters of base64 that are the value of `aws_secret_access_key`.",
+    min_bytes: 20,
+    find: Find::Signs(b"I=", aws),
+};
+
+pub(super) const GCP: Detector = Detector {
+    kind: Kind::GcpApiKey,
+    name: "GCP_API_KEY",
+    aliases: &[],
+    score: 90,
+    validates: "`AIza` and 35 letters, digits, hyphens or underscores, standing alone.",
+    min_bytes: 39,
+    find: Find::Signs(b"I", gcp),
+};
+
+pub(super) const AZURE: Detector = Detector {
+    kind: Kind::AzureAuthToken,
+    name: "AZURE_AUTH_TOKEN",
+    aliases: &["AZURE_STORAGE_KEY"],
+    score: 90,
+    validates: "The value of `AccountKey` or `SharedAccessKey` in a connection string: 43 to 88 characters of base64 \
+                whose length its padding makes a multiple of four.",
+    min_bytes: 54,
+    find: Find::Signs(b"=", azure),
+};
+
+const AWS_KEY: usize = 20;
+const AWS_SECRET: usize = 40;
+const GCP_KEY: usize = 39;
+
+fn aws(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
+    if at(text, sign) == b'=' {
+        return aws_secret(text, sign);
+    }
+    let start = sign.checked_sub(2)?;
+    let span = Span {
+        start,
+        end: start.checked_add(AWS_KEY)?,
+    };
+    let (kind, id) = cut(text, start, span.end).split_at_checked(4)?;
+    let valid = id.iter().all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7'));
+    (matches!(kind, b"AKIA" | b"ASIA") && valid && stands_alone(text, span)).then_some(span)
+}
+
+fn aws_secret(text: &[u8], equals: usize) -> Option<Span> {
+    let start = value_of(text, equals, &[b"aws_secret_access_key", b"awssecretaccesskey"])?;
+    let length = ahead(text, start, AWS_SECRET.saturating_add(1), is_base64);
+    (length == AWS_SECRET).then_some(Span {
+        start,
+        end: start.checked_add(length)?,
+    })
+}
+
+fn gcp(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
+    let start = sign.checked_sub(1)?;
+    let end = start.checked_add(GCP_KEY)?;
+    let key = cut(text, start, end);
+    let valid = key.starts_with(b"AIza") && key.iter().all(|b| is_token(*b)) && !is_token(at(text, end));
+    let span = Span { start, end };
+    (valid && stands_alone(text, span)).then_some(span)
+}
+
+fn azure(text: &[u8], equals: usize, _: &Context<'_>) -> Option<Span> {
+    let start = value_of(text, equals, &[b"accountkey", b"sharedaccesskey"])?;
+    let length = ahead(text, start, 89, is_base64);
+    ((43..=88).contains(&length) && length.is_multiple_of(4)).then_some(Span {
+        start,
+        end: start.checked_add(length)?,
+    })
+}
+
+/// Where the value begins behind an equals sign, if one of these keys stands before it.
+fn value_of(text: &[u8], equals: usize, keys: &[&[u8]]) -> Option<usize> {
+    let blanks = behind(text, equals, 2, |b| b == b' ');
+    let key_end = equals.checked_sub(blanks)?;
+    keys.iter().find(|key| ends_with(text, key_end, key))?;
+    let from = equals.checked_add(1)?;
+    from.checked_add(ahead(text, from, 2, |b| matches!(b, b' ' | b'"' | b'\'')))
+}

@@ -1,0 +1,119 @@
+//! Credentials in what programs connect by: URLs and connection strings.
+
+use super::piece::{ahead, behind, ends_with};
+use super::{Context, Detector, Find, Kind, Span};
+use crate::mask::bytes::{at, cut, tail};
+
+pub(super) const URL: Detector = Detector {
+    kind: Kind::UrlWithCredentials,
+    name: "URL_WITH_CREDENTIALS",
+    aliases: &["BASIC_AUTH_URL"],
+    score: 90,
+    validates: "`scheme://user:password@host` (RFC 3986): a scheme of 2 to 20 letters, digits, `+`, `-` or `.`, a \
+                user that may be empty, a password that may not. User and password are the hit; a placeholder such as \
+                `${…}`, `<…>` or `****` is none.",
+    min_bytes: 9,
+    find: Find::Signs(b":", url),
+};
+
+pub(super) const PASSWORD: Detector = Detector {
+    kind: Kind::Password,
+    name: "PASSWORD",
+    aliases: &[],
+    score: 70,
+    validates: "The value of `password`, `passwd` or `pwd` in a connection string (`key=value` with blanks, \
+                semicolons or `&` between them) that also names a host, server, database or user. A placeholder such \
+                as `${…}`, `<…>` or `****` is none.",
+    min_bytes: 12,
+    find: Find::Signs(b"=", password),
+};
+
+/// The longest user and password that are looked for.
+const LONGEST: usize = 512;
+/// How far on either side the other keys of a connection string are looked for.
+const REACH: usize = 512;
+
+const KEYS: [&[u8]; 3] = [b"password", b"passwd", b"pwd"];
+const OTHERS: [&[u8]; 10] = [
+    b"host",
+    b"hostaddr",
+    b"server",
+    b"data source",
+    b"database",
+    b"dbname",
+    b"user",
+    b"username",
+    b"user id",
+    b"uid",
+];
+
+/// Offered every colon: that of a scheme counts.
+fn url(text: &[u8], colon: usize, _: &Context<'_>) -> Option<Span> {
+    if !tail(text, colon).starts_with(b"://") {
+        return None;
+    }
+    let scheme = behind(text, colon, 21, |b| {
+        b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')
+    });
+    let start = colon.checked_add(3)?;
+    let length = ahead(text, start, LONGEST, |b| {
+        !b.is_ascii_whitespace() && !matches!(b, b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>')
+    });
+    let authority = cut(text, start, start.checked_add(length)?);
+    let user_info = authority.get(..memchr::memrchr(b'@', authority)?)?;
+    let (_, password) = user_info.split_at_checked(memchr::memchr(b':', user_info)?.checked_add(1)?)?;
+    ((2..=20).contains(&scheme) && is_secret(password)).then_some(Span {
+        start,
+        end: start.checked_add(user_info.len())?,
+    })
+}
+
+/// Offered every equals sign.
+fn password(text: &[u8], equals: usize, _: &Context<'_>) -> Option<Span> {
+    let blanks = behind(text, equals, 2, |b| b == b' ');
+    let key_end = equals.checked_sub(blanks)?;
+    let key = KEYS.iter().find(|key| ends_with(text, key_end, key))?;
+    let key_start = key_end.checked_sub(key.len())?;
+    let before = key_start.checked_sub(1).map_or(0, |i| at(text, i));
+    if before.is_ascii_alphanumeric() {
+        return None;
+    }
+    let from = equals.checked_add(1)?;
+    let from = from.checked_add(ahead(text, from, 2, |b| b == b' '))?;
+    let quote = Some(at(text, from)).filter(|b| matches!(b, b'\'' | b'"'));
+    let (start, length) = match quote {
+        Some(quote) => {
+            let start = from.checked_add(1)?;
+            let rest = tail(text, start);
+            let rest = rest.get(..LONGEST).unwrap_or(rest);
+            (start, memchr::memchr(quote, rest).unwrap_or(rest.len()))
+        }
+        None => {
+            let ends = |b: u8| b.is_ascii_whitespace() || matches!(b, b';' | b'&' | b'"' | b'\'');
+            (
+                from,
+                tail(text, from).iter().take(LONGEST).take_while(|b| !ends(**b)).count(),
+            )
+        }
+    };
+    let end = start.checked_add(length)?;
+    (is_secret(cut(text, start, end)) && is_connection(text, key_start, end)).then_some(Span { start, end })
+}
+
+/// Whether another key of a connection string stands near.
+fn is_connection(text: &[u8], start: usize, end: usize) -> bool {
+    let (from, to) = (start.saturating_sub(REACH), end.saturating_add(REACH).min(text.len()));
+    let near = cut(text, from, to);
+    memchr::memchr_iter(b'=', near).any(|equals| {
+        let blanks = behind(near, equals, 2, |b| b == b' ');
+        let key_end = equals.saturating_sub(blanks);
+        OTHERS.iter().any(|key| ends_with(near, key_end, key))
+    })
+}
+
+/// Whether a password is one, not what stands for it.
+fn is_secret(password: &[u8]) -> bool {
+    let placeholder = matches!(password.first(), Some(b'$' | b'<' | b'{' | b'%'))
+        || password.iter().all(|b| matches!(b, b'*' | b'x' | b'X' | b'.'));
+    !password.is_empty() && !placeholder
+}

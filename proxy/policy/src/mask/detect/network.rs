@@ -1,0 +1,111 @@
+//! Addresses of machines: Internet Protocol and network cards.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::hex::pair;
+use super::piece::{ahead, behind, is_word};
+use super::{Context, Detector, Find, Kind, Span};
+use crate::mask::bytes::{at, cut};
+
+pub(super) const IP: Detector = Detector {
+    kind: Kind::IpAddress,
+    name: "IP_ADDRESS",
+    aliases: &[],
+    score: 70,
+    validates: "IPv4: four numbers of 0 to 255 without leading zeros, dots between them, the first not 0; no letter, \
+                digit or dot directly before or after. IPv6 in any of its written forms (RFC 4291), `::` alone and \
+                `::1` left alone. A version (`v1.2.3.4`, `version 1.2.3.4`) is none. Values of type inet are left \
+                alone: protect their columns by name.",
+    min_bytes: 7,
+    find: Find::Signs(b".:", ip),
+};
+
+pub(super) const MAC: Detector = Detector {
+    kind: Kind::MacAddress,
+    name: "MAC_ADDRESS",
+    aliases: &[],
+    score: 90,
+    validates: "Six pairs of hexadecimal digits with the same colon or hyphen between them, or three groups of four \
+                with dots, not all of them 0 or all of them F; no letter, digit, colon or hyphen directly before or \
+                after.",
+    min_bytes: 14,
+    find: Find::Signs(b":-.", mac),
+};
+
+/// The longest address in text: six groups of IPv6 and an IPv4 address.
+const LONGEST: usize = 45;
+
+/// Offered every dot and colon: the first one of an address counts.
+fn ip(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
+    match at(text, sign) {
+        b'.' => ipv4(text, sign),
+        b':' => ipv6(text, sign),
+        _ => None,
+    }
+}
+
+fn ipv4(text: &[u8], dot: usize) -> Option<Span> {
+    let part = |b: u8| b.is_ascii_digit() || b == b'.';
+    let start = dot.checked_sub(behind(text, dot, 4, |b| b.is_ascii_digit()))?;
+    let before = start.checked_sub(1).map_or(0, |i| at(text, i));
+    if start == dot || is_word(before) || matches!(before, b'.' | b'-' | b':') {
+        return None;
+    }
+    let length = ahead(text, start, 17, part);
+    // A full stop ends the sentence, not the address.
+    let length = length.saturating_sub(usize::from(
+        at(text, start.saturating_add(length).saturating_sub(1)) == b'.',
+    ));
+    let end = start.checked_add(length)?;
+    let address: Ipv4Addr = std::str::from_utf8(cut(text, start, end)).ok()?.parse().ok()?;
+    let [first, ..] = address.octets();
+    let words = cut(text, start.saturating_sub(9), start);
+    let version = words.to_ascii_lowercase().ends_with(b"version ");
+    (first != 0 && !version && !is_word(at(text, end))).then_some(Span { start, end })
+}
+
+fn ipv6(text: &[u8], colon: usize) -> Option<Span> {
+    let part = |b: u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
+    let start = colon.checked_sub(behind(text, colon, 5, |b| b.is_ascii_hexdigit()))?;
+    let before = start.checked_sub(1).map_or(0, |i| at(text, i));
+    if is_word(before) || matches!(before, b'.' | b':') {
+        return None;
+    }
+    let length = ahead(text, start, LONGEST.saturating_add(1), part);
+    let written = cut(text, start, start.checked_add(length)?);
+    // What ends the sentence ends the address.
+    let stops = written.ends_with(b".") || (written.ends_with(b":") && !written.ends_with(b"::"));
+    let end = start.checked_add(length.saturating_sub(usize::from(stops)))?;
+    let address: Ipv6Addr = std::str::from_utf8(cut(text, start, end)).ok()?.parse().ok()?;
+    // `dead::beef` may be a path of a program; an address mostly has a digit.
+    let numbered = cut(text, start, end).iter().any(u8::is_ascii_digit);
+    let telling = !address.is_unspecified() && !address.is_loopback() && numbered;
+    (telling && !is_word(at(text, end))).then_some(Span { start, end })
+}
+
+/// Offered every sign: the first one of an address counts.
+fn mac(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
+    let joint = at(text, sign);
+    let group = if joint == b'.' { 4 } else { 2 };
+    let start = sign.checked_sub(group)?;
+    let before = start.checked_sub(1).map_or(0, |i| at(text, i));
+    let second = sign.checked_add(group)?.checked_add(1)?;
+    if is_word(before) || matches!(before, b':' | b'-' | b'.') || at(text, second) != joint {
+        return None;
+    }
+    let mut digits = Vec::with_capacity(12);
+    let mut from = start;
+    while digits.len() < 12 {
+        let end = from.checked_add(group)?;
+        digits.extend_from_slice(cut(text, from, end));
+        let last = digits.len() == 12;
+        if !last && at(text, end) != joint {
+            return None;
+        }
+        from = if last { end } else { end.checked_add(1)? };
+    }
+    let bytes: Vec<u8> = digits.chunks_exact(2).map_while(pair).collect();
+    let telling = bytes.len() == 6 && bytes.iter().any(|b| *b != 0) && bytes.iter().any(|b| *b != 0xFF);
+    let goes_on = is_word(at(text, from)) || matches!(at(text, from), b':' | b'-');
+    (telling && !goes_on).then_some(Span { start, end: from })
+}

@@ -1,0 +1,77 @@
+//! Business Identifier Codes (ISO 9362), which banks call SWIFT codes.
+
+use super::context::has_word;
+use super::piece::{ahead, stands_alone};
+use super::{Context, Detector, Find, Kind, Span};
+use crate::mask::bytes::{at, cut, tail};
+
+pub(super) const DETECTOR: Detector = Detector {
+    kind: Kind::SwiftCode,
+    name: "SWIFT_CODE",
+    aliases: &["BIC"],
+    score: 90,
+    validates: "Six capital letters, the last two a country of ISO 3166, and two or five capital letters or digits, \
+                standing alone: where `bic` or `swift` names the column or JSON key and the code is the whole value, \
+                or `BIC` or `SWIFT` in capitals stands shortly before it. Without those words eight capital letters \
+                are a word.",
+    min_bytes: 8,
+    find: Find::Named(b"I", code),
+};
+
+/// How far behind BIC or SWIFT the code may begin.
+const REACH: usize = 24;
+
+const WORDS: &[&str] = &["bic", "swift", "bic_code", "swift_code", "swift_bic"];
+
+/// ISO 3166-1, two letters each, and Kosovo as banks write it.
+const COUNTRIES: &str = "ADAEAFAGAIALAMAOAQARASATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMBNBOBQBRBSBTBVBWBYBZCACCCDCFCGCHCICK\
+                         CLCMCNCOCRCUCVCWCXCYCZDEDJDKDMDODZECEEEGEHERESETFIFJFKFMFOFRGAGBGDGEGFGGGHGIGLGMGNGPGQGRGS\
+                         GTGUGWGYHKHMHNHRHTHUIDIEILIMINIOIQIRISITJEJMJOJPKEKGKHKIKMKNKPKRKWKYKZLALBLCLILKLRLSLTLULV\
+                         LYMAMCMDMEMFMGMHMKMLMMMNMOMPMQMRMSMTMUMVMWMXMYMZNANCNENFNGNINLNONPNRNUNZOMPAPEPFPGPHPKPLPM\
+                         PNPRPSPTPWPYQARERORSRURWSASBSCSDSESGSHSISJSKSLSMSNSOSRSSSTSVSXSYSZTCTDTFTGTHTJTKTLTMTNTOTR\
+                         TTTVTWTZUAUGUMUSUYUZVAVCVEVGVIVNVUWFWSXKYEYTZAZMZW";
+
+/// Offered every I, which stands in BIC and in SWIFT, and a value as a whole.
+fn code(text: &[u8], place: usize, context: &Context<'_>) -> Option<Span> {
+    if place == text.len() {
+        return whole(text, context);
+    }
+    let word_end = if place
+        .checked_sub(1)
+        .is_some_and(|start| cut(text, start, start.saturating_add(3)) == b"BIC")
+    {
+        place.checked_add(2)?
+    } else if place
+        .checked_sub(2)
+        .is_some_and(|start| cut(text, start, start.saturating_add(5)) == b"SWIFT")
+    {
+        place.checked_add(3)?
+    } else {
+        return None;
+    };
+    (0..REACH)
+        .map(|skip| word_end.saturating_add(skip))
+        .filter(|start| at(text, *start).is_ascii_uppercase())
+        .find_map(|start| at_place(text, start))
+}
+
+fn whole(text: &[u8], context: &Context<'_>) -> Option<Span> {
+    let start = text.len().checked_sub(text.trim_ascii_start().len())?;
+    let span = at_place(text, start)?;
+    let alone = tail(text, span.end).trim_ascii().is_empty();
+    (alone && has_word(&[], 0, context, WORDS)).then_some(span)
+}
+
+fn at_place(text: &[u8], start: usize) -> Option<Span> {
+    let length = ahead(text, start, 12, |b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    let span = Span {
+        start,
+        end: start.checked_add(length)?,
+    };
+    let country = cut(text, start.checked_add(4)?, start.checked_add(6)?);
+    let letters = cut(text, start, start.checked_add(6)?)
+        .iter()
+        .all(u8::is_ascii_uppercase);
+    let known = COUNTRIES.as_bytes().chunks_exact(2).any(|known| known == country);
+    (matches!(length, 8 | 11) && letters && known && stands_alone(text, span)).then_some(span)
+}

@@ -1,0 +1,139 @@
+//! Tokens of services: GitHub, Slack, Stripe, and JSON Web Tokens of anybody.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::piece::{ahead, is_token, is_word, stands_alone};
+use super::{Context, Detector, Find, Kind, Run, Span};
+use crate::mask::bytes::{at, cut};
+
+pub(super) const GITHUB: Detector = Detector {
+    kind: Kind::GithubToken,
+    name: "GITHUB_TOKEN",
+    aliases: &[],
+    score: 90,
+    validates: "`ghp_`, `gho_`, `ghu_`, `ghs_` or `ghr_` and 36 letters and digits, or `github_pat_`, 22 of them, an \
+                underscore and 59 more; standing alone.",
+    min_bytes: 40,
+    find: Find::Signs(b"_", github),
+};
+
+pub(super) const SLACK: Detector = Detector {
+    kind: Kind::SlackToken,
+    name: "SLACK_TOKEN",
+    aliases: &[],
+    score: 90,
+    validates: "`xox` with one of `abeoprs`, a hyphen, a number of 8 to 13 digits, and 20 characters or more in all.",
+    min_bytes: 20,
+    find: Find::Group {
+        lengths: 0b11_1111_0000_0000,
+        digits: 8,
+        find: slack,
+    },
+};
+
+pub(super) const STRIPE: Detector = Detector {
+    kind: Kind::StripeApiKey,
+    name: "STRIPE_API_KEY",
+    aliases: &[],
+    score: 90,
+    validates: "`sk_` or `rk_`, `live_` or `test_`, and 16 letters and digits or more; standing alone. Publishable \
+                keys are public.",
+    min_bytes: 24,
+    find: Find::Signs(b"_", stripe),
+};
+
+pub(super) const JWT: Detector = Detector {
+    kind: Kind::JsonWebToken,
+    name: "JSON_WEB_TOKEN",
+    aliases: &["JWT"],
+    score: 100,
+    validates: "Three parts of base64url with dots between them (RFC 7519; the last may be empty), the first a JSON \
+                object with `alg`.",
+    min_bytes: 20,
+    find: Find::Signs(b"J", jwt),
+};
+
+/// The longest header and the longest other part of a token that are looked at.
+const HEADER: usize = 2_048;
+const PART: usize = 65_536;
+
+/// Offered every underscore: the first of a token counts.
+fn github(text: &[u8], low_line: usize, _: &Context<'_>) -> Option<Span> {
+    let fine_grained = low_line
+        .checked_sub(6)
+        .filter(|start| cut(text, *start, low_line) == b"github");
+    let (start, end) = match fine_grained {
+        Some(start) => {
+            let body = cut(text, low_line, low_line.checked_add(87)?);
+            let valid = body.starts_with(b"_pat_") && at(body, 27) == b'_' && body.iter().all(|b| is_word(*b));
+            (start, low_line.checked_add(87).filter(|_| valid && body.len() == 87)?)
+        }
+        None => {
+            let start = low_line.checked_sub(3)?;
+            let kind = cut(text, start, low_line);
+            matches!(kind, b"ghp" | b"gho" | b"ghu" | b"ghs" | b"ghr").then_some(())?;
+            let from = low_line.checked_add(1)?;
+            let length = ahead(text, from, 37, |b| b.is_ascii_alphanumeric());
+            (start, from.checked_add(length).filter(|_| length == 36)?)
+        }
+    };
+    let span = Span { start, end };
+    stands_alone(text, span).then_some(span)
+}
+
+fn slack(run: &Run<'_>) -> Option<Span> {
+    let start = run.start.checked_sub(5)?;
+    let [b'x', b'o', b'x', kind, b'-'] = cut(run.text, start, run.start) else {
+        return None;
+    };
+    let length = ahead(run.text, start, 256, is_token);
+    let span = Span {
+        start,
+        end: start.checked_add(length)?,
+    };
+    (b"abeoprs".contains(kind) && length >= 20 && stands_alone(run.text, span)).then_some(span)
+}
+
+/// Offered every underscore: the first of a key counts.
+fn stripe(text: &[u8], low_line: usize, _: &Context<'_>) -> Option<Span> {
+    let start = low_line.checked_sub(2)?;
+    let kind = cut(text, start, low_line);
+    let from = low_line.checked_add(6)?;
+    let mode = cut(text, low_line, from);
+    let length = ahead(text, from, 256, |b| b.is_ascii_alphanumeric());
+    let valid = matches!(kind, b"sk" | b"rk") && matches!(mode, b"_live_" | b"_test_") && length >= 16;
+    let span = Span {
+        start,
+        end: from.checked_add(length)?,
+    };
+    (valid && stands_alone(text, span)).then_some(span)
+}
+
+/// Offered every J: `{"` is `eyJ` in base64.
+fn jwt(text: &[u8], letter: usize, _: &Context<'_>) -> Option<Span> {
+    let start = letter
+        .checked_sub(2)
+        .filter(|start| cut(text, *start, letter) == b"ey")?;
+    if start.checked_sub(1).is_some_and(|i| is_token(at(text, i))) {
+        return None;
+    }
+    let header = ahead(text, start, HEADER, is_token);
+    let payload_at = start.checked_add(header)?.checked_add(1)?;
+    let payload = ahead(text, payload_at, PART, is_token);
+    let signature_at = payload_at.checked_add(payload)?.checked_add(1)?;
+    let dotted = at(text, payload_at.saturating_sub(1)) == b'.' && at(text, signature_at.saturating_sub(1)) == b'.';
+    if !dotted || payload == 0 {
+        return None;
+    }
+    let decoded = URL_SAFE_NO_PAD
+        .decode(cut(text, start, start.checked_add(header)?))
+        .ok()?;
+    let object: serde_json::Value = serde_json::from_slice(&decoded).ok()?;
+    object.get("alg")?;
+    let signature = ahead(text, signature_at, PART, is_token);
+    Some(Span {
+        start,
+        end: signature_at.checked_add(signature)?,
+    })
+}
