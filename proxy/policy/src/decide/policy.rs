@@ -130,7 +130,7 @@ fn compile_rule(rule: &PolicyRule) -> Result<Rule, (&'static str, String)> {
 fn compile_match(matches: &RuleMatch) -> Result<Match, (&'static str, String)> {
     match (&matches.cel, matches.risk_at_least, matches.any) {
         (Some(source), None, None | Some(false)) => Expression::compile(source)
-            .map(Match::Cel)
+            .map(|expression| Match::Cel(Box::new(expression)))
             .map_err(|error| (".match.cel", error.to_string())),
         (None, Some(score), None | Some(false)) => match u8::try_from(score) {
             Ok(score) if score <= 100 => Ok(Match::RiskAtLeast(score)),
