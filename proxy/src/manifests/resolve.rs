@@ -157,6 +157,7 @@ fn guess(authentication: &AuthenticationConfiguration, connection: &Connection) 
                 name: reference.name.clone(),
                 url: url.clone(),
                 audiences: Vec::new(),
+                human_clients: Vec::new(),
             }],
             // A file that lies beside the objects of this door is read by no API server.
             configuration_for: sallyport_policy::issuer::ConfigurationFor::Doors,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use sallyport_audit::record::{Event, RequestRef, TransactionFate};
+use sallyport_crds::access_request::RuleIdentity;
 use sallyport_proxy::door::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, Identity};
 use serde_json::json;
 
@@ -118,8 +119,8 @@ impl Approvals for Meanwhile {
         self.people.find(identity, sought)
     }
 
-    fn glass(&self, identity: &Identity) -> Glass {
-        self.people.glass(identity)
+    fn glass(&self, identity: &Identity, asked_by: &[RuleIdentity]) -> Glass {
+        self.people.glass(identity, asked_by)
     }
 
     fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Held, ApprovalsError>> {
