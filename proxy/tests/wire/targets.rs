@@ -552,7 +552,7 @@ fn a_certificate_says_who_the_door_is_to_a_target_that_asks_for_one() {
     let door = TestDoor::new(&Given::open(), SCHEMA);
     for role in [CERTIFIED, BOTH] {
         door.direct(&format!(
-            "DROP ROLE IF EXISTS {role}; CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'theirs'"
+            "DROP ROLE IF EXISTS \"{role}\"; CREATE ROLE \"{role}\" LOGIN SUPERUSER PASSWORD 'theirs'"
         ));
     }
     let current = |chain: &str, key: &str| Arc::new(Current::from_pem(chain.as_bytes(), key.as_bytes()).unwrap());
