@@ -79,6 +79,7 @@ fn every_field_is_guarded(stage: &Stage) -> Result<()> {
         "progress",
         "requirements",
         "state",
+        "target",
     ];
     ensure!(
         fields == guarded,
