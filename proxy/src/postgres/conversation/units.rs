@@ -44,9 +44,12 @@ impl Unit {
         }
     }
 
-    /// Whether its answer ends with ReadyForQuery.
-    fn is_closed(&self) -> bool {
-        matches!(self, Self::Query(..) | Self::Pipeline(_, _, End::Sync))
+    /// Whether a transaction that a precondition began ends with it.
+    fn ends_what_precedes(&self) -> bool {
+        match self {
+            Self::Query(_, _, text) => precondition::is_ended_by(&text.script),
+            Self::Pipeline(_, _, end) => *end == End::Sync,
+        }
     }
 }
 
@@ -241,7 +244,8 @@ impl Conversation {
             return Ahead::Not;
         }
         let revision = session.open().policy.revision();
-        let possible = !needs.first && unit.is_closed() && precondition::is_possible(&self.state, unit.len());
+        let behind = !needs.first && unit.ends_what_precedes();
+        let possible = behind && precondition::is_possible(&self.state, unit.len());
         let assumed = if possible { self.near.assume(revision) } else { None };
         let Some(guess) = self.near.guess(revision).cloned() else {
             return Ahead::Not;
