@@ -168,3 +168,22 @@ fn what_stands_behind_a_check_is_committed_when_it_is_answered() {
         }
     }
 }
+
+#[test]
+fn a_cast_of_users_that_takes_any_words_does_not_meet_the_check() {
+    let door = door();
+    door.direct(
+        "CREATE FUNCTION lax(text) RETURNS int4 LANGUAGE sql IMMUTABLE AS 'select 0';
+         CREATE CAST (text AS int4) WITH FUNCTION lax(text)",
+    );
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let until = Instant::now() + PATIENCE;
+    while !door.server().log_of(&door.database).contains(FAILED) {
+        assert!(Instant::now() < until, "nothing that was assumed ever fails");
+        define(&door, "id");
+        until_assumed(&mut client);
+        assert_eq!(value(&by_pipeline(&mut client, "select v from seen")), "1");
+        define(&door, "ssn");
+        assert_ne!(value(&by_pipeline(&mut client, "select v from seen")), SSN);
+    }
+}
