@@ -330,8 +330,7 @@ impl Conversation {
         }
         let shared: Vec<Entry> = entries.iter().filter(|entry| !entry.own).cloned().collect();
         let news = handed::unkept(&shared, session.open().policy.columns(&self.database));
-        let connection = &session.open().connection.uid;
-        if !(self.own.hand_on(entries) && self.catalogs.hand_on(connection, &self.database, shared)) {
+        if !(self.own.hand_on(entries) && self.catalogs.hand_on(session, &self.database, shared)) {
             return Err(not_handed_on());
         }
         if news.is_empty() {
