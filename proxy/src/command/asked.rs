@@ -248,9 +248,13 @@ impl Asked {
         &self.command.text
     }
 
-    /// The normal form in which only parameters vary, where there is one. Only who asks for an approval needs it.
+    /// The normal form in which only parameters vary, where there is one. Only who asks for an approval needs it. A text with
+    /// two readings has none: what is a comment in one may be a condition in the other.
     #[must_use]
     pub fn fingerprint(&self) -> Option<sql::Digest> {
+        if self.command.ambiguous {
+            return None;
+        }
         let script = sql::parse(&self.command.text).ok()?;
         script.statements.first()?.fingerprint()
     }

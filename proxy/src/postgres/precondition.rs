@@ -6,12 +6,13 @@
 //! is not so any more does not run, and is judged again.
 //!
 //! Outside a transaction only, where a failure undoes nothing; and only in front of what reads and writes rows: some of the
-//! rest has to stand first in its transaction.
+//! rest has to stand first in its transaction. A Query string of one statement has none in front of it: since PostgreSQL 18
+//! what follows an Execute is in a block, which it would leave open.
 
 use std::mem;
 
 use sallyport_audit::record::NotRun;
-use sallyport_policy::sql::{Statement, Verb};
+use sallyport_policy::sql::{Script, Statement, Verb};
 
 use super::ask::Answer;
 use super::catalog::POSITION;
@@ -51,6 +52,13 @@ pub struct Precondition {
 #[must_use]
 pub fn may_precede(statement: &Statement) -> bool {
     statement.verbs.within(&BEHIND)
+}
+
+/// Whether a Query string ends its transaction behind one. PostgreSQL ends the block by itself where it would have made one
+/// for the string.
+#[must_use]
+pub fn is_ended_by(script: &Script) -> bool {
+    script.readings().all(|statements| statements.len() > 1)
 }
 
 /// Whether a unit of so many bytes may have one now: where a failure undoes nothing, and nothing else is under way.
@@ -101,11 +109,12 @@ pub fn put(state: &mut State, position: &str, out: &mut Vec<u8>) {
     state.expected.push(Expect::Precondition(b'C'));
 }
 
-/// Answers without a row. Neither the words nor the position are known when it is planned, so it fails when it runs.
+/// Answers without a row. Neither the words nor the position are known when it is planned, so it fails when it runs. A cast
+/// would not do: a database may have one of its own from text to int4, which takes any words.
 fn statement() -> String {
     format!(
-        "SELECT WHERE (CASE WHEN {POSITION} OPERATOR(pg_catalog.=) $1::pg_catalog.pg_lsn THEN '0' ELSE '{WORDS}' END)\
-         ::pg_catalog.int4 OPERATOR(pg_catalog.=) 1"
+        "SELECT WHERE pg_catalog.int4in(pg_catalog.textout(CASE WHEN {POSITION} OPERATOR(pg_catalog.=) \
+         $1::pg_catalog.pg_lsn THEN '0' ELSE '{WORDS}' END)) OPERATOR(pg_catalog.=) 1"
     )
 }
 
@@ -159,6 +168,18 @@ mod tests {
         ] {
             let script = sallyport_policy::sql::parse(sql).unwrap();
             assert_eq!(script.readings().flatten().all(may_precede), may, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_single_statement_of_a_query_string_would_not_end_its_transaction() {
+        for (sql, ends) in [
+            ("select 1", false),
+            ("insert into t values (1);", false),
+            ("select 1;;", false),
+            ("insert into t values (1); select 1", true),
+        ] {
+            assert_eq!(is_ended_by(&sallyport_policy::sql::parse(sql).unwrap()), ends, "{sql}");
         }
     }
 }

@@ -23,6 +23,7 @@ mod large;
 mod logins;
 mod lookout;
 mod pipelines;
+mod readings;
 mod replicas;
 mod shapes;
 mod strangers;

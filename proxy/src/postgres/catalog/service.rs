@@ -59,8 +59,15 @@ pub enum CatalogError {
     Unreadable(String),
 }
 
-/// A Connection, by its uid, and a database behind it.
-type Key = (String, String);
+/// One database, as sessions were let in to it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    /// The Connection, by its uid.
+    connection: String,
+    /// Host and port. An edit of the Connection sends its next sessions elsewhere, where the same numbers are other relations.
+    target: String,
+    database: String,
+}
 
 /// One database's side connection, and what was read last.
 #[derive(Clone)]
@@ -120,7 +127,7 @@ impl Catalogs {
         session: &Session,
     ) -> Result<Arc<Known>, CatalogError> {
         let open = session.open();
-        let place = || self.database((open.connection.uid.clone(), database.to_owned()));
+        let place = || self.database(Key::of(session, database));
         let revision = open.policy.revision();
         if let Some(known) = near.fresh(|| place().latest, target, database, revision).await {
             return Ok(known);
@@ -144,8 +151,8 @@ impl Catalogs {
     /// Hands protection on to where a statement copies protected values to, for every session of this door. `false` when the
     /// list is full: then it must not run.
     #[must_use]
-    pub fn hand_on(&self, connection: &str, database: &str, entries: Vec<Entry>) -> bool {
-        let place = self.database((connection.to_owned(), database.to_owned()));
+    pub fn hand_on(&self, session: &Session, database: &str, entries: Vec<Entry>) -> bool {
+        let place = self.database(Key::of(session, database));
         place.latest.hand_on(entries)
     }
 
@@ -163,10 +170,22 @@ impl Catalogs {
             .map(|known| Arc::clone(&known.latest))
             .unwrap_or_default();
         self.runtime
-            .spawn(Side::new(key.1.clone(), Arc::clone(&latest), &self.runtime).run(requests));
+            .spawn(Side::new(key.database.clone(), Arc::clone(&latest), &self.runtime).run(requests));
         let database = Database { queue, latest };
         databases.insert(key, database.clone());
         database
+    }
+}
+
+// === impl Key ===
+
+impl Key {
+    fn of(session: &Session, database: &str) -> Self {
+        Self {
+            connection: session.open().connection.uid.clone(),
+            target: session.target().to_owned(),
+            database: database.to_owned(),
+        }
     }
 }
 
@@ -279,6 +298,8 @@ impl Side {
                     settings: &settings,
                 };
                 let mut reached = dial(target, &asking).await?;
+                // Another server may answer now, whose log stands where that of the last one stood.
+                self.position.clear();
                 // Planning it takes longer than the answer.
                 ask(&mut reached.wire, &format!("PREPARE {DIGEST} AS {}", queries::digest())).await?;
                 none.insert(reached)
@@ -390,4 +411,26 @@ enum SideError {
 /// The one row of a question with one row.
 fn single(results: Vec<Vec<Row>>) -> Row {
     results.into_iter().flatten().next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_is_sent_elsewhere_has_another_catalog() {
+        let catalogs = Catalogs::new(Handle::current());
+        let at = |target: &str| {
+            let key = Key {
+                connection: "one".to_owned(),
+                target: target.to_owned(),
+                database: "bank".to_owned(),
+            };
+            catalogs.database(key).latest
+        };
+        let here = at("here:5432");
+        assert!(Arc::ptr_eq(&here, &at("here:5432")));
+        assert!(!Arc::ptr_eq(&here, &at("elsewhere:5432")));
+        assert!(!Arc::ptr_eq(&here, &at("here:5433")));
+    }
 }

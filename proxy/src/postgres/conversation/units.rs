@@ -44,9 +44,12 @@ impl Unit {
         }
     }
 
-    /// Whether its answer ends with ReadyForQuery.
-    fn is_closed(&self) -> bool {
-        matches!(self, Self::Query(..) | Self::Pipeline(_, _, End::Sync))
+    /// Whether a transaction that a precondition began ends with it.
+    fn ends_what_precedes(&self) -> bool {
+        match self {
+            Self::Query(_, _, text) => precondition::is_ended_by(&text.script),
+            Self::Pipeline(_, _, end) => *end == End::Sync,
+        }
     }
 }
 
@@ -241,7 +244,8 @@ impl Conversation {
             return Ahead::Not;
         }
         let revision = session.open().policy.revision();
-        let possible = !needs.first && unit.is_closed() && precondition::is_possible(&self.state, unit.len());
+        let behind = !needs.first && unit.ends_what_precedes();
+        let possible = behind && precondition::is_possible(&self.state, unit.len());
         let assumed = if possible { self.near.assume(revision) } else { None };
         let Some(guess) = self.near.guess(revision).cloned() else {
             return Ahead::Not;
@@ -326,8 +330,7 @@ impl Conversation {
         }
         let shared: Vec<Entry> = entries.iter().filter(|entry| !entry.own).cloned().collect();
         let news = handed::unkept(&shared, session.open().policy.columns(&self.database));
-        let connection = &session.open().connection.uid;
-        if !(self.own.hand_on(entries) && self.catalogs.hand_on(connection, &self.database, shared)) {
+        if !(self.own.hand_on(entries) && self.catalogs.hand_on(session, &self.database, shared)) {
             return Err(not_handed_on());
         }
         if news.is_empty() {

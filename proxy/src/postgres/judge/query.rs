@@ -1,7 +1,12 @@
 //! A Query string: all of its statements, judged whole.
 
+use sallyport_policy::decide::DeniedBy;
+use sallyport_policy::sql::Script;
+
+use super::understand::reject;
 use super::unfold::Unfolding;
 use super::{Act, Context, Plan, Step, understand};
+use crate::command::{Asked, Kind};
 use crate::postgres::frame::Head;
 use crate::postgres::names::{Names, Stated};
 use crate::postgres::script::Text;
@@ -12,6 +17,7 @@ pub fn query(context: &Context<'_>, names: &mut Names, head: Head, text: &Text) 
     let mut plan = Plan::default();
     let mut parts = Vec::new();
     let mut unfolding = Unfolding::default();
+    let uneven = is_uneven(&text.script);
     for index in 0..text.script.statements.len() {
         let stated = Stated {
             text: text.text.clone(),
@@ -23,7 +29,11 @@ pub fn query(context: &Context<'_>, names: &mut Names, head: Head, text: &Text) 
         if let Some(change) = &understood.change {
             names.expect(change.clone());
         }
-        plan.asked.push(std::mem::take(&mut understood.asked));
+        let mut asked = std::mem::take(&mut understood.asked);
+        if uneven {
+            uncounted(&mut asked);
+        }
+        plan.asked.push(asked);
         parts.push(understood);
     }
     let command = (!plan.asked.is_empty()).then_some(0);
@@ -33,4 +43,16 @@ pub fn query(context: &Context<'_>, names: &mut Names, head: Head, text: &Text) 
         act: Act::Query(parts),
     });
     plan
+}
+
+/// Whether one reading of a text has more statements than another: nobody would judge those.
+fn is_uneven(script: &Script) -> bool {
+    let mut readings = script.readings();
+    readings.any(|statements| statements.len() != script.statements.len())
+}
+
+fn uncounted(asked: &mut Asked) {
+    let words =
+        "how many statements this is depends on standard_conforming_strings: write literals with a backslash as E'…'";
+    reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
 }
