@@ -105,6 +105,12 @@ pub enum DialError {
     /// It reports another encoding than asked for.
     #[error("the target did not take client_encoding UTF8")]
     Encoding,
+    /// The database keeps its text in another encoding: there the target folds and cuts names otherwise than the door does.
+    #[error(
+        "the target's database is encoded in {0}; only UTF8 is supported, since names in another encoding mean other columns \
+         to PostgreSQL than to this door; restore it into a database made WITH ENCODING 'UTF8'"
+    )]
+    ServerEncoding(String),
     /// Another process answers than the one that it named. One that pools by transaction keeps no session, and no other that
     /// hides its backends can be told from it.
     #[error(
@@ -410,6 +416,18 @@ fn supported(parameters: &[(String, String)]) -> Result<(), DialError> {
     if value("client_encoding") != "UTF8" {
         return Err(DialError::Encoding);
     }
+    let encoding = value("server_encoding");
+    if encoding != "UTF8" {
+        return Err(DialError::ServerEncoding(match encoding {
+            "" => "what it does not say".to_owned(),
+            // An encoding's name and nothing else that a target might put there.
+            said => said
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .take(16)
+                .collect(),
+        }));
+    }
     Ok(())
 }
 
@@ -425,7 +443,7 @@ impl DialError {
             Self::Slow => "slow",
             Self::NoTls | Self::Tls(_) => "tls",
             Self::Weak(_) | Self::NoPassword | Self::Certificate(_) | Self::Scram | Self::Refused(_) => "login",
-            Self::Version(_) | Self::Encoding | Self::Pooler | Self::Unasked => "unsupported",
+            Self::Version(_) | Self::Encoding | Self::ServerEncoding(_) | Self::Pooler | Self::Unasked => "unsupported",
             Self::Wire(_) => "protocol",
         }
     }
@@ -447,19 +465,30 @@ mod tests {
 
     #[test]
     fn only_tried_versions_and_utf8() {
-        let with = |version: &str, encoding: &str| {
+        let with = |version: &str, client: &str, server: &str| {
             supported(&[
                 ("server_version".into(), version.into()),
-                ("client_encoding".into(), encoding.into()),
+                ("client_encoding".into(), client.into()),
+                ("server_encoding".into(), server.into()),
             ])
         };
         for good in ["15.18 (Debian 15.18-0+deb12u1)", "16.1", "17beta1", "18.1"] {
-            assert!(with(good, "UTF8").is_ok(), "{good}");
+            assert!(with(good, "UTF8", "UTF8").is_ok(), "{good}");
         }
         for bad in ["14.9", "19devel", "", "x15", "150.1"] {
-            assert!(matches!(with(bad, "UTF8"), Err(DialError::Version(_))), "{bad}");
+            assert!(matches!(with(bad, "UTF8", "UTF8"), Err(DialError::Version(_))), "{bad}");
         }
-        assert!(matches!(with("15.1", "LATIN1"), Err(DialError::Encoding)));
+        assert!(matches!(with("15.1", "LATIN1", "UTF8"), Err(DialError::Encoding)));
+        for (encoding, told) in [
+            ("LATIN1", "encoded in LATIN1;"),
+            ("SQL_ASCII", "encoded in SQL_ASCII;"),
+            ("MULE_INTERNAL\n\u{1b}[2J", "encoded in MULE_INTERNAL;"),
+            ("", "encoded in what it does not say;"),
+        ] {
+            let error = with("15.1", "UTF8", encoding).expect_err(encoding);
+            assert_eq!(error.kind(), "unsupported");
+            assert!(error.to_string().contains(told), "{error}");
+        }
     }
 
     #[test]

@@ -327,6 +327,9 @@ fn unavailable(error: &DialError) -> Turned {
         DialError::Refused(code) if code == "3D000" => "the database does not exist, or is not open to you",
         DialError::Pooler => "a connection pooler stands before the target, and this door needs PostgreSQL itself",
         DialError::Version(_) => "the target's version is not supported by this door: PostgreSQL 15 to 18 are",
+        DialError::ServerEncoding(_) => {
+            "the target's database is not encoded in UTF8, and this door supports no other encoding"
+        }
         _ => "the target cannot be reached through this door at present",
     };
     Turned::new(Refusal::TargetUnavailable, error.to_string()).told(told)
