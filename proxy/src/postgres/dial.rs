@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::BytesMut;
 use postgres_protocol::authentication::sasl::ScramSha256;
 use postgres_protocol::message::frontend;
-use sallyport_crds::Reason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -22,7 +21,6 @@ use super::showing::Showing;
 use super::startup::{self, CancelKey};
 use super::stream::TargetStream;
 use super::wire::{Wire, WireError};
-use crate::control::Lack;
 use crate::door::Credential;
 use crate::session::Target;
 
@@ -32,8 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const VERSIONS: std::ops::RangeInclusive<u32> = 15..=18;
 /// The longest message of a target before it has let the door in.
 const HANDSHAKE_CAP: usize = 16 * 1024;
-/// The longest name that PostgreSQL keeps (`NAMEDATALEN` less one).
-const NAME_CHARS: usize = 63;
 /// `pg_backend_pid`, by its OID, which no schema of a search path can stand before.
 const BACKEND_PID: u32 = 2026;
 
@@ -366,28 +362,6 @@ fn unasked(error: AskError) -> DialError {
         AskError::Refused(code) if code == errors::sqlstate::DENIED => DialError::Unasked,
         other => other.into(),
     }
-}
-
-/// What the role that the door has at the target can undo. PostgreSQL says by itself whether it is a superuser.
-pub fn caveat(reached: &Reached) -> Option<Lack> {
-    let value = |wanted: &str| {
-        let mut named = reached.parameters.iter().rev().filter(|(name, _)| name == wanted);
-        named.next().map(|(_, value)| value.as_str())
-    };
-    (value("is_superuser") == Some("on")).then(|| {
-        // The target's own words: no longer than a name, and nothing in them that ends a line or steers a terminal.
-        let role = value("session_authorization").map_or_else(
-            || "the door's own role".to_owned(),
-            |role| role.chars().take(NAME_CHARS).flat_map(char::escape_default).collect(),
-        );
-        Lack::new(
-            Reason::TargetRoleTooStrong,
-            format!(
-                "role {role} is a superuser at the target: what runs inside it can undo masks and denials; \
-                 give the door a role that owns no more than it needs"
-            ),
-        )
-    })
 }
 
 fn supported(parameters: &[(String, String)]) -> Result<(), DialError> {
