@@ -108,6 +108,8 @@ pub enum Reason {
     TargetNotEncrypted,
     /// Connections at the target that did not come through a door.
     ConnectionsPastDoors,
+    /// The rule masks columns of primary keys: programs that find rows by them and write them back, as ORMs do, will fail.
+    PrimaryKeyMasked,
     /// The installed custom resource definition differs from the operator's own.
     SchemaMismatch,
     /// The recorder's volume cannot grow to the size that the sink wants.
@@ -157,7 +159,7 @@ pub struct RuleStatus {
     /// The generation of `metadata` that the conditions speak of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Accepted, Enforced, Ready. `Enforced` is about this rule alone: every process that holds a session of a Connection that it selects enforces this generation.
+    /// Accepted, Enforced, Ready; Degraded and Advisory where they apply. `Enforced` is about this rule alone: every process that holds a session of a Connection that it selects enforces this generation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

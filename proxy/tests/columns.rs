@@ -16,7 +16,7 @@ use common::door::{Given, TestDoor};
 use common::eventually;
 use common::wire::{Client, Message, tags};
 use sallyport_audit::record::{Event, Fate, NotRun};
-use sallyport_policy::columns::ByRule;
+use sallyport_policy::columns::{ByRule, MAX_KEYS};
 use sallyport_proxy::door::NotKept;
 use sallyport_proxy::postgres::frame::put_cstr;
 use serde_json::json;
@@ -59,6 +59,36 @@ fn a_rename_past_a_door_that_is_away_unmasks_nothing() {
     assert_eq!(forgetful.out, "536-90-4399", "or this tests nothing");
     let told = begun_anew(&door, &kept).psql("alice", &sql);
     assert!(told.code == 0 && !told.out.contains("536"), "{told:?}");
+}
+
+#[test]
+fn a_primary_key_that_a_rule_masks_is_told_by_its_name() {
+    let told = |schema: &str| {
+        let given = Given::open().mask("columns", json!({"match": {"columns": ["public.*.ssn"]}}));
+        let door = TestDoor::new(&given, schema);
+        let read = door.psql("alice", &["select at from people"]);
+        assert_eq!(read.code, 0, "{read:?}");
+        eventually("what is masked to be told", || {
+            let kept = door.replicas.kept();
+            (!kept.is_empty()).then_some(kept)
+        })
+    };
+    let names = |kept: &ByRule| -> Vec<String> {
+        let keys = kept.values().flat_map(|columns| &columns.keys);
+        keys.map(|key| format!("{}.{}.{}", key.schema, key.relation, key.column.as_deref().unwrap()))
+            .collect()
+    };
+    let kept = told(
+        "CREATE TABLE people (name text, ssn text, at int, PRIMARY KEY (at, ssn));
+         CREATE TABLE notes (id int PRIMARY KEY, ssn text UNIQUE)",
+    );
+    assert_eq!(names(&kept), ["public.people.ssn"]);
+    let many: String = (0..20)
+        .map(|n| format!("CREATE TABLE t{n} (ssn text PRIMARY KEY); "))
+        .collect();
+    let kept = told(&format!("{many} CREATE TABLE people (ssn text, at int)"));
+    assert_eq!(names(&kept).len(), MAX_KEYS, "as many as a warning needs");
+    assert!(kept.values().all(|columns| columns.matched.len() == 21), "{kept:?}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Records about the log and the policy themselves.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::source::ObjectRef;
@@ -43,14 +45,17 @@ pub struct Pruned {
     pub kept_secs: u64,
 }
 
-/// A door began to enforce another policy.
+/// A door began to enforce another policy, or to hash by another key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyChange {
     /// SHA-256 of the carrier's payload.
     pub digest: Digest,
-    /// The revision before; `None` at start.
+    /// The revision before; `None` at start. The same as `to` where a Secret changed that holds a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
+    /// By which key each Hash rule hashes, by the rule's name: ids, which tell keys apart and nothing of them.
+    #[serde(default, rename = "hashKeys", skip_serializing_if = "BTreeMap::is_empty")]
+    pub hash_keys: BTreeMap<String, String>,
     /// The revision now enforced.
     pub to: u64,
 }

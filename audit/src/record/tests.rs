@@ -218,6 +218,7 @@ pub(crate) fn every_event() -> Vec<Event> {
         Event::PolicyChange(PolicyChange {
             digest: Digest::of(b"c"),
             from: Some(1),
+            hash_keys: BTreeMap::from([("accounts".into(), "0123456789abcdef".into())]),
             to: 2,
         }),
     ]

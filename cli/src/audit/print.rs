@@ -1,7 +1,7 @@
 //! A record in a line, for people. Text that somebody else composed is escaped: a terminal must not obey it.
 
 use sallyport_audit::record::{
-    Approver, Command, Event, Fate, LoginRefused, NotRun, Outcome, Person, Record, RequestRef, RuleRef,
+    Approver, Command, Event, Fate, LoginRefused, NotRun, Outcome, Person, PolicyChange, Record, RequestRef, RuleRef,
 };
 
 use super::filter::action;
@@ -113,8 +113,16 @@ pub fn what(event: &Event) -> String {
             pruned.before,
             pruned.kept_secs / 86_400
         ),
-        Event::PolicyChange(change) => format!("policy revision {}", change.to),
+        Event::PolicyChange(change) => policy_change(change),
     }
+}
+
+fn policy_change(change: &PolicyChange) -> String {
+    let keys = change.hash_keys.iter();
+    let keys: String = keys
+        .map(|(rule, key)| format!(", {} hashes by key {}", plain(rule), plain(key)))
+        .collect();
+    format!("policy revision {}{keys}", change.to)
 }
 
 fn login_refused(refused: &LoginRefused) -> String {

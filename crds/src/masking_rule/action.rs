@@ -85,7 +85,7 @@ pub struct Partial {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Hash {
-    /// The key (at least 32 bytes) of the HMAC.
+    /// The key (at least 32 bytes) of the HMAC. Rotate it by naming another, which may lie beside it in the same Secret; `Enforced` then says from when on every process hashes by it, and records name keys by their ids.
     pub key_secret_ref: SecretKeyReference,
     /// How many hexadecimal digits are shown.
     #[serde(default = "hash_length")]

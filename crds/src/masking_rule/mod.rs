@@ -32,7 +32,7 @@ use crate::{Mode, RuleStatus, Subject};
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[x_kube(validation = Rule::new("!has(self.action.partial) || !has(self.match.patterns) || self.match.patterns.all(p, self.action.partial.keepFirst + self.action.partial.keepLast < p.maxLength)").message("a partial mask that keeps as much as a pattern's maxLength shows everything: keep less").field_path(".action.partial"))]
-#[x_kube(validation = Rule::new("!has(self.action.partial) || !has(self.match.detectors) || !self.match.detectors.exists(d, d.startsWith('US_') || d.endsWith('PHONE_NUMBER')) || self.action.partial.keepFirst + self.action.partial.keepLast <= 5").message("a partial mask of numbers of nine or ten digits may keep 5 characters at most: more shows, or lets guess, the whole").field_path(".action.partial"))]
+#[x_kube(validation = Rule::new("!has(self.action.partial) || !has(self.match.detectors) || !self.match.detectors.exists(d, d.startsWith('US_') || d == 'ABA_ROUTING_NUMBER' || d.endsWith('PHONE_NUMBER')) || self.action.partial.keepFirst + self.action.partial.keepLast <= 5").message("a partial mask of numbers of nine or ten digits may keep 5 characters at most: more shows, or lets guess, the whole").field_path(".action.partial"))]
 #[x_kube(validation = Rule::new("!self.allowWrites && !self.allowEquality || has(self.match.columns) && size(self.match.columns) > 0").message("allowWrites and allowEquality are about protected columns: name match.columns"))]
 #[x_kube(validation = Rule::new("!self.allowEquality || self.action.type == 'Hash'").message("allowEquality compares by keyed hash: it belongs to action type Hash"))]
 #[x_kube(validation = Rule::new("!self.allowEquality || !has(self.profile) || self.profile == 'Strict'").message("allowEquality belongs to profile Strict"))]
@@ -80,7 +80,7 @@ pub enum Profile {
 #[x_kube(validation = Rule::new("!self.integers || has(self.detectors) && size(self.detectors) > 0 || has(self.patterns) && size(self.patterns) > 0").message("integers is for detectors and patterns"))]
 #[serde(rename_all = "camelCase")]
 pub struct Match {
-    /// Built-in detectors by Presidio's entity name (US_SSN, CREDIT_CARD, IBAN_CODE, EMAIL_ADDRESS, PHONE_NUMBER, US_ITIN); Google's infoType names are taken as aliases.
+    /// Built-in detectors by Presidio's entity name (US_SSN, US_ITIN, US_EIN, US_PASSPORT, US_DRIVER_LICENSE, DATE_OF_BIRTH, EMAIL_ADDRESS, PHONE_NUMBER, MEDICAL_RECORD_NUMBER, US_NPI, CREDIT_CARD, IBAN_CODE, ABA_ROUTING_NUMBER, SWIFT_CODE, IP_ADDRESS, MAC_ADDRESS, URL_WITH_CREDENTIALS, PASSWORD, AWS_CREDENTIALS, GCP_API_KEY, AZURE_AUTH_TOKEN, GITHUB_TOKEN, SLACK_TOKEN, STRIPE_API_KEY, JSON_WEB_TOKEN, PEM_PRIVATE_KEY); Google's infoType names are taken as aliases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 64), pattern("^[A-Z][A-Z0-9_]*$")))]
     #[x_kube(merge_strategy = ListMerge::Set)]

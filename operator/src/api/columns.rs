@@ -68,7 +68,10 @@ const FULL: Refused = Refused(StatusCode::INSUFFICIENT_STORAGE, "a list of prote
 
 fn lawful(told: &Told) -> bool {
     let name = |name: &str| name.len() <= MAX_NAME;
-    let names = told.rules.values().flat_map(|columns| &columns.named);
+    let names = told
+        .rules
+        .values()
+        .flat_map(|columns| columns.named.iter().chain(&columns.keys));
     let mut each =
         names.map(|named| name(&named.schema) && name(&named.relation) && named.column.as_deref().is_none_or(name));
     !told.database.is_empty() && name(&told.database) && each.all(|lawful| lawful)
@@ -83,7 +86,7 @@ fn owners<'a>(carrier: &Carrier, peer: &Workload, told: &'a Told) -> Result<Vec<
             StatusCode::FORBIDDEN,
             "a rule that does not apply to the Connection",
         ))?;
-        if !columns.matched.is_empty() && columns.generation != rule.generation {
+        if !columns.is_of_every_generation() && columns.generation != rule.generation {
             return Err(Refused(
                 StatusCode::CONFLICT,
                 "another generation of the rule is in force",

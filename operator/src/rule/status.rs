@@ -1,5 +1,7 @@
 //! Status of a rule: its own `Accepted`, its own `Enforced`, their sum, and how many Connections it selects. No client.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::ResourceExt;
 use sallyport_crds::{ConditionType, Reason, RuleStatus};
@@ -8,6 +10,9 @@ use sallyport_policy::selector::{Selecting, selects};
 use super::Rule;
 use super::dereference::{Door, Found};
 use crate::shared::conditions::{Finding, merge, ready};
+
+/// As many columns of primary keys as a warning names.
+const NAMED_KEYS: usize = 5;
 
 /// What to write, and what to tell by Events.
 pub struct Written {
@@ -50,6 +55,7 @@ pub fn status<R: Rule>(
         findings.push(Finding::yes(ConditionType::Degraded, Reason::RuleNotAccepted, message));
     }
     let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    findings.extend(masked_keys(found, &doors));
     let mut conditions = merge(old, &findings, generation, now);
     if !known {
         // What stood there is the better answer for the first seconds, if it is about this generation.
@@ -89,6 +95,37 @@ fn is_selected(selector: &LabelSelector, door: &Door) -> bool {
     selects(selector, door.connection.labels())
 }
 
+fn uid<R: Rule>(found: &Found<R>) -> String {
+    let rule = found.rule.as_ref().ok();
+    rule.and_then(|rule| rule.meta().uid.clone()).unwrap_or_default()
+}
+
+/// What doors found the rule to mask that is part of a primary key, as their carriers tell it.
+fn masked_keys<R: Rule>(found: &Found<R>, doors: &[&Door]) -> Option<Finding> {
+    let uid = uid(found);
+    let mut keys = BTreeSet::new();
+    for program in doors.iter().filter_map(|door| door.program.as_ref()) {
+        for (database, rules) in &program.carrier.columns {
+            for key in rules.get(&uid).into_iter().flat_map(|columns| &columns.keys) {
+                let column = key.column.as_deref().unwrap_or("*");
+                let name = format!("{}.{}.{column} in database {database}", key.schema, key.relation);
+                // A target's own words, which steer no terminal.
+                keys.insert(name.escape_default().to_string());
+            }
+        }
+    }
+    let named: Vec<&str> = keys.iter().take(NAMED_KEYS).map(String::as_str).collect();
+    let more = if keys.len() > named.len() { ", and others" } else { "" };
+    (!named.is_empty()).then(|| {
+        let message = format!(
+            "the rule masks what is part of a primary key ({}{more}): programs that find rows by it and write them back, as ORMs \
+             do, will not find them; name other columns, or exempt the programs' subjects",
+            named.join(", ")
+        );
+        Finding::yes(ConditionType::Advisory, Reason::PrimaryKeyMasked, message)
+    })
+}
+
 /// Whether every process of every selected Connection enforces this generation of this rule. None: too early to say.
 fn enforced<R: Rule>(
     found: &Found<R>,
@@ -111,12 +148,7 @@ fn enforced<R: Rule>(
             "no Connection of this namespace carries the labels that the rule selects",
         ));
     }
-    let uid = found
-        .rule
-        .as_ref()
-        .ok()
-        .and_then(|rule| rule.meta().uid.clone())
-        .unwrap_or_default();
+    let uid = uid(found);
     let mut unknown = false;
     for door in doors {
         let name = door.connection.name_any();

@@ -99,6 +99,9 @@ pub struct Relation {
     /// Whether a policy for its rows runs code of somebody's own, which reading it does, too.
     #[serde(default)]
     pub guarded_by_code: bool,
+    /// The columns of its primary key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<AttNum>,
 }
 
 /// Look-ups that verdicts and masks need. [`Snapshot`] is the one implementation outside tests.

@@ -19,6 +19,9 @@ pub const PATH: &str = "/v1/columns";
 pub const ANSWER_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 /// The longest list of one rule, in bytes of JSON: several of them fit into one carrier.
 pub const MAX_BYTES: usize = 128 * 1024;
+/// As many columns of primary keys as a door tells of one rule in one database: a warning needs no more, and what is protected
+/// needs the room.
+pub const MAX_KEYS: usize = 8;
 /// The format of [`Kept`] that this version writes.
 pub const FORMAT: u32 = 1;
 
@@ -37,7 +40,7 @@ pub type ByRule = BTreeMap<String, Columns>;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Columns {
-    /// The rule's generation under which `matched` was found; with the next one it ends.
+    /// The rule's generation under which `matched` and `keys` were found; with the next one they end.
     #[serde(skip_serializing_if = "is_zero")]
     pub generation: i64,
     /// Columns that a name of the rule fitted.
@@ -49,6 +52,9 @@ pub struct Columns {
     /// The same for relations that were yet to be made.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub named: BTreeSet<Named>,
+    /// Some of the protected columns that are part of a primary key: who may not see them cannot write rows back by them.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub keys: BTreeSet<Named>,
 }
 
 /// A column by its names; all columns of the relation where it is not known which.
@@ -101,11 +107,11 @@ impl Columns {
     /// Takes in what another knows. Of what two generations matched, the later one's counts.
     pub fn merge(&mut self, more: &Self) {
         if more.generation > self.generation {
-            self.generation = more.generation;
-            self.matched.clear();
+            *self = self.under(more.generation);
         }
         if more.generation == self.generation {
             unite(&mut self.matched, &more.matched);
+            self.keys.extend(more.keys.iter().cloned());
         }
         unite(&mut self.copies, &more.copies);
         self.named.extend(more.named.iter().cloned());
@@ -117,14 +123,16 @@ impl Columns {
         if counts.generation != generation {
             counts.generation = generation;
             counts.matched.clear();
+            counts.keys.clear();
         }
         counts
     }
 
     /// Whether all that `less` says is in it.
     pub fn covers(&self, less: &Self) -> bool {
-        let matched = less.matched.is_empty() || self.generation == less.generation;
-        matched
+        let found = less.is_of_every_generation() || self.generation == less.generation;
+        found
+            && less.keys.is_subset(&self.keys)
             && ids(&less.matched).all(|id| holds(&self.matched, id))
             && ids(&less.copies).all(|id| holds(&self.copies, id))
             && less.named.is_subset(&self.named)
@@ -132,7 +140,18 @@ impl Columns {
 
     /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
-        self.matched.is_empty() && self.copies.is_empty() && self.named.is_empty()
+        self.is_of_every_generation() && self.copies.is_empty() && self.named.is_empty()
+    }
+
+    /// Whether nothing in it was found under a generation of the rule.
+    pub fn is_of_every_generation(&self) -> bool {
+        self.matched.is_empty() && self.keys.is_empty()
+    }
+
+    /// The columns of primary keys that were told under a generation of the rule.
+    pub fn keys_under(&self, generation: i64) -> impl Iterator<Item = &Named> {
+        let keys = (self.generation == generation).then_some(&self.keys);
+        keys.into_iter().flatten()
     }
 
     /// The columns that are protected under a generation of the rule.

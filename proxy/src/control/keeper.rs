@@ -72,8 +72,8 @@ pub(super) struct Keeper {
     secrets: BTreeMap<String, Watched<Arc<SecretObject>>>,
     tls: Arc<ArcSwap<Option<Arc<rustls::ServerConfig>>>>,
     serving: Option<Serving>,
-    /// The revision whose beginning is on record.
-    told: Option<u64>,
+    /// What is on record to be in force.
+    told: Option<InForce>,
     applied: Option<Basis>,
     /// How the door stands with what is applied.
     standing: Status,
@@ -86,6 +86,14 @@ struct Serving {
     sinks: Vec<CarriedSink>,
     evidence: Evidence,
     rules: watch::Sender<Rules>,
+}
+
+/// What a door's records have to say of what it enforces.
+#[derive(Clone, Debug, PartialEq)]
+struct InForce {
+    revision: u64,
+    /// Ids of the keys of Hash rules: a Secret that changes makes other hashes under the same revision.
+    hash_keys: BTreeMap<String, String>,
 }
 
 /// All that the enforced rules are made from: the same again changes nothing.
@@ -240,8 +248,12 @@ impl Keeper {
             Ok(Opening { open, lacks: more }) => {
                 lacks.extend(more);
                 tracing::info!(revision = open.revision, "policy in force");
+                let hash_keys = open.policy.masks().key_ids();
                 self.rule(Rules::Open(Arc::new(open)));
-                self.enforced(carrier.revision);
+                self.enforced(InForce {
+                    revision: carrier.revision,
+                    hash_keys,
+                });
                 // Live sessions go on without a credential or certificate; nobody new can come in.
                 Status {
                     revision,
@@ -254,7 +266,10 @@ impl Keeper {
                 tracing::warn!(revision, reason = ?lack.reason, message = %lack.message, "shut");
                 self.rule(Rules::Shut(lack.message.clone()));
                 if carrier.closed.is_some() {
-                    self.enforced(carrier.revision);
+                    self.enforced(InForce {
+                        revision: carrier.revision,
+                        hash_keys: BTreeMap::new(),
+                    });
                 }
                 let shut = Some(lack.message.clone());
                 lacks.push(lack);
@@ -300,22 +315,19 @@ impl Keeper {
         Ok(())
     }
 
-    /// Records that another revision is in force: once for each, by each process.
-    fn enforced(&mut self, revision: u64) {
+    /// Records that another revision, or another key, is in force: once for each, by each process.
+    fn enforced(&mut self, now: InForce) {
         let (Some(serving), Some(digest)) = (&self.serving, self.guard.digest()) else {
             return;
         };
-        if self.told == Some(revision) {
+        let Some(change) = now.change(self.told.as_ref(), Digest::from_bytes(digest)) else {
             return;
-        }
-        let event = Event::PolicyChange(PolicyChange {
-            digest: Digest::from_bytes(digest),
-            from: self.told,
-            to: revision,
-        });
+        };
+        let revision = now.revision;
+        let event = Event::PolicyChange(change);
         let sent = Batch::of(Time::now(), None, event).map_err(|error| error.to_string());
         match sent.and_then(|batch| serving.evidence.send(batch).map_err(|error| error.to_string())) {
-            Ok(()) => self.told = Some(revision),
+            Ok(()) => self.told = Some(now),
             Err(error) => tracing::warn!(revision, %error, "a change of policy could not be recorded"),
         }
     }
@@ -350,6 +362,20 @@ impl Keeper {
             *old = status;
             changed
         });
+    }
+}
+
+// === impl InForce ===
+
+impl InForce {
+    /// What is to be recorded where this comes after what was `told`; None: nothing.
+    fn change(&self, told: Option<&Self>, digest: Digest) -> Option<PolicyChange> {
+        (told != Some(self)).then(|| PolicyChange {
+            digest,
+            from: told.map(|told| told.revision),
+            hash_keys: self.hash_keys.clone(),
+            to: self.revision,
+        })
     }
 }
 

@@ -369,6 +369,40 @@ fn what_shuts_the_door_and_what_only_keeps_new_people_out() {
 }
 
 #[test]
+fn a_key_is_rotated_by_naming_another_beside_it() {
+    let (carrier, secrets) = sample();
+    let keys = ["o", "n"].map(|key| key.repeat(32));
+    let [old, new] = keys.each_ref().map(String::as_str);
+    let both = with(&secrets, "hash-key", &[], &[("key", old), ("next", new)]);
+    let ids = |carrier: &Carrier, secrets: &Secrets| {
+        let opened = opening::open(carrier, secrets, Reach::Cluster);
+        opened.map(|opened| opened.open.policy.masks().key_ids())
+    };
+    let before = ids(&carrier, &both).unwrap();
+    assert!(!before.is_empty(), "or this tests nothing");
+    assert_eq!(
+        ids(&carrier, &with(&secrets, "hash-key", &[], &[("key", old)])).unwrap(),
+        before,
+        "a key that no rule names changes nothing"
+    );
+    let mut rotated = carrier.clone();
+    for rule in &mut rotated.masking_rules {
+        let hash = rule.spec.action.hash.iter_mut();
+        hash.for_each(|hash| hash.key_secret_ref.key = "next".to_owned());
+    }
+    let after = ids(&rotated, &both).unwrap();
+    assert!(after.keys().eq(before.keys()));
+    assert!(
+        before.iter().all(|(rule, id)| after[rule] != *id),
+        "{before:?} {after:?}"
+    );
+    assert!(
+        ids(&rotated, &with(&secrets, "hash-key", &[], &[("key", old)])).is_err(),
+        "a door that does not have the new key yet shows no hashes by the old one under the new rule"
+    );
+}
+
+#[test]
 fn targets_are_not_where_a_door_has_no_business() {
     let (mut carrier, secrets) = sample();
     carrier.settings.denied_cidrs = vec!["10.9.0.0/16".to_owned()];

@@ -90,7 +90,7 @@ impl Sessions {
         })
     }
 
-    /// What the last session that was opened found to weaken the door's promises at its target; `None` when nothing does.
+    /// What was found last to weaken the door's promises at its target; `None` when nothing does.
     pub fn found(&self, caveat: Option<Lack>) {
         self.lock().caveat = caveat;
     }
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_last_session_found_counts() {
+    fn what_was_found_last_counts() {
         let sessions = Sessions::default();
         assert_eq!(sessions.caveat(), None);
         let caveat = Lack::new(Reason::TargetRoleTooStrong, "role x is a superuser");

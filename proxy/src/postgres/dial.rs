@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::BytesMut;
 use postgres_protocol::authentication::sasl::ScramSha256;
 use postgres_protocol::message::frontend;
-use sallyport_crds::Reason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -22,7 +21,6 @@ use super::showing::Showing;
 use super::startup::{self, CancelKey};
 use super::stream::TargetStream;
 use super::wire::{Wire, WireError};
-use crate::control::Lack;
 use crate::door::Credential;
 use crate::session::Target;
 
@@ -32,8 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const VERSIONS: std::ops::RangeInclusive<u32> = 15..=18;
 /// The longest message of a target before it has let the door in.
 const HANDSHAKE_CAP: usize = 16 * 1024;
-/// The longest name that PostgreSQL keeps (`NAMEDATALEN` less one).
-const NAME_CHARS: usize = 63;
 /// `pg_backend_pid`, by its OID, which no schema of a search path can stand before.
 const BACKEND_PID: u32 = 2026;
 
@@ -105,6 +101,12 @@ pub enum DialError {
     /// It reports another encoding than asked for.
     #[error("the target did not take client_encoding UTF8")]
     Encoding,
+    /// The database keeps its text in another encoding: there the target folds and cuts names otherwise than the door does.
+    #[error(
+        "the target's database is encoded in {0}; only UTF8 is supported, since names in another encoding mean other columns \
+         to PostgreSQL than to this door; restore it into a database made WITH ENCODING 'UTF8'"
+    )]
+    ServerEncoding(String),
     /// Another process answers than the one that it named. One that pools by transaction keeps no session, and no other that
     /// hides its backends can be told from it.
     #[error(
@@ -362,28 +364,6 @@ fn unasked(error: AskError) -> DialError {
     }
 }
 
-/// What the role that the door has at the target can undo. PostgreSQL says by itself whether it is a superuser.
-pub fn caveat(reached: &Reached) -> Option<Lack> {
-    let value = |wanted: &str| {
-        let mut named = reached.parameters.iter().rev().filter(|(name, _)| name == wanted);
-        named.next().map(|(_, value)| value.as_str())
-    };
-    (value("is_superuser") == Some("on")).then(|| {
-        // The target's own words: no longer than a name, and nothing in them that ends a line or steers a terminal.
-        let role = value("session_authorization").map_or_else(
-            || "the door's own role".to_owned(),
-            |role| role.chars().take(NAME_CHARS).flat_map(char::escape_default).collect(),
-        );
-        Lack::new(
-            Reason::TargetRoleTooStrong,
-            format!(
-                "role {role} is a superuser at the target: what runs inside it can undo masks and denials; \
-                 give the door a role that owns no more than it needs"
-            ),
-        )
-    })
-}
-
 fn supported(parameters: &[(String, String)]) -> Result<(), DialError> {
     let value = |wanted: &str| {
         parameters
@@ -410,6 +390,18 @@ fn supported(parameters: &[(String, String)]) -> Result<(), DialError> {
     if value("client_encoding") != "UTF8" {
         return Err(DialError::Encoding);
     }
+    let encoding = value("server_encoding");
+    if encoding != "UTF8" {
+        return Err(DialError::ServerEncoding(match encoding {
+            "" => "what it does not say".to_owned(),
+            // An encoding's name and nothing else that a target might put there.
+            said => said
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .take(16)
+                .collect(),
+        }));
+    }
     Ok(())
 }
 
@@ -425,7 +417,7 @@ impl DialError {
             Self::Slow => "slow",
             Self::NoTls | Self::Tls(_) => "tls",
             Self::Weak(_) | Self::NoPassword | Self::Certificate(_) | Self::Scram | Self::Refused(_) => "login",
-            Self::Version(_) | Self::Encoding | Self::Pooler | Self::Unasked => "unsupported",
+            Self::Version(_) | Self::Encoding | Self::ServerEncoding(_) | Self::Pooler | Self::Unasked => "unsupported",
             Self::Wire(_) => "protocol",
         }
     }
@@ -447,19 +439,30 @@ mod tests {
 
     #[test]
     fn only_tried_versions_and_utf8() {
-        let with = |version: &str, encoding: &str| {
+        let with = |version: &str, client: &str, server: &str| {
             supported(&[
                 ("server_version".into(), version.into()),
-                ("client_encoding".into(), encoding.into()),
+                ("client_encoding".into(), client.into()),
+                ("server_encoding".into(), server.into()),
             ])
         };
         for good in ["15.18 (Debian 15.18-0+deb12u1)", "16.1", "17beta1", "18.1"] {
-            assert!(with(good, "UTF8").is_ok(), "{good}");
+            assert!(with(good, "UTF8", "UTF8").is_ok(), "{good}");
         }
         for bad in ["14.9", "19devel", "", "x15", "150.1"] {
-            assert!(matches!(with(bad, "UTF8"), Err(DialError::Version(_))), "{bad}");
+            assert!(matches!(with(bad, "UTF8", "UTF8"), Err(DialError::Version(_))), "{bad}");
         }
-        assert!(matches!(with("15.1", "LATIN1"), Err(DialError::Encoding)));
+        assert!(matches!(with("15.1", "LATIN1", "UTF8"), Err(DialError::Encoding)));
+        for (encoding, told) in [
+            ("LATIN1", "encoded in LATIN1;"),
+            ("SQL_ASCII", "encoded in SQL_ASCII;"),
+            ("MULE_INTERNAL\n\u{1b}[2J", "encoded in MULE_INTERNAL;"),
+            ("", "encoded in what it does not say;"),
+        ] {
+            let error = with("15.1", "UTF8", encoding).expect_err(encoding);
+            assert_eq!(error.kind(), "unsupported");
+            assert!(error.to_string().contains(told), "{error}");
+        }
     }
 
     #[test]

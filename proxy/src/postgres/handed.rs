@@ -18,7 +18,7 @@ use sallyport_policy::sql::lineage::{Created, rules_of};
 use super::catalog::Known;
 use super::rows::View;
 
-pub use kept::{entries_of, matched, unkept};
+pub use kept::{entries_of, keys, matched, unkept};
 
 /// OIDs above this are given to relations that a unit is about to make; PostgreSQL begins at the other end.
 const YET_TO_BE: u32 = u32::MAX - 10_000;

@@ -1,4 +1,5 @@
-//! Looks now and then at who else is connected to the target: what is no door's came past all of them.
+//! Looks now and then at who else is connected to the target: what is no door's came past all of them. And at what the door's own
+//! role may do there.
 //!
 //! No single process can tell: replicas and other Connections' doors hold connections, too. So a process says what it holds and
 //! what else it sees, and the operator puts that together.
@@ -12,7 +13,8 @@ use tokio::runtime::Handle;
 
 use super::ask::{AskError, ask};
 use super::dial::{Asking, DialError, dial};
-use super::held;
+use super::{held, role};
+use crate::control::Lack;
 use crate::door::{Door, Open, Rules};
 use crate::session::Target;
 
@@ -22,8 +24,6 @@ const EVERY: Duration = Duration::from_secs(60);
 const YOUNG: Duration = Duration::from_secs(30);
 /// One look takes no longer than this.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The longest name that PostgreSQL keeps (`NAMEDATALEN` less one).
-const NAME_CHARS: usize = 63;
 
 /// Looks for all doors of a process. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -37,6 +37,15 @@ pub struct Lookout {
 struct Place {
     target: Target,
     database: String,
+}
+
+/// What one look found.
+#[derive(Debug)]
+pub struct Seen {
+    /// Who else is connected.
+    pub backends: Backends,
+    /// What the door's role could undo.
+    pub caveat: Option<Lack>,
 }
 
 /// Why a look found nothing out.
@@ -91,7 +100,10 @@ impl Lookout {
                 .await
                 .unwrap_or(Err(LookError::Slow))
             {
-                Ok(seen) => door.sessions.saw(Some(seen)),
+                Ok(seen) => {
+                    door.sessions.saw(Some(seen.backends));
+                    door.sessions.found(seen.caveat);
+                }
                 Err(error) => {
                     tracing::debug!(%error, "who else is connected to the target is not known");
                     // With a credential that is no longer good it would knock in vain for hours: the next session begins anew.
@@ -134,16 +146,12 @@ fn databases(door: &Door) -> Vec<String> {
 }
 
 /// Who is connected to a target and not held by this process: clients of these databases (of all where none is named) for
-/// longer than `young`. Rows that the door's role may not see are not counted: `pg_read_all_stats` shows them all.
+/// longer than `young`. Rows that the door's role may not see are not counted: `pg_read_all_stats` shows them all. And what that
+/// role could undo.
 ///
 /// # Errors
 /// When the target does not let the door in or does not answer.
-pub async fn look(
-    target: &Target,
-    database: &str,
-    databases: &[String],
-    young: Duration,
-) -> Result<Backends, LookError> {
+pub async fn look(target: &Target, database: &str, databases: &[String], young: Duration) -> Result<Seen, LookError> {
     let asking = Asking {
         database,
         application: "sallyport lookout",
@@ -152,12 +160,13 @@ pub async fn look(
     let name = target.name();
     let mut own: BTreeSet<i32> = held::at(&name).into_iter().collect();
     let mut reached = dial(target, &asking).await?;
-    let rows = ask(&mut reached.wire, &query(young)).await?;
+    let answer = ask(&mut reached.wire, &format!("{}; {}", query(young), role::QUESTION)).await?;
+    let result = |place: usize| answer.get(place).map(Vec::as_slice).unwrap_or_default();
     // What came meanwhile is young; what was there and went is in the first list.
     own.extend(held::at(&name));
     let mut others: BTreeMap<String, Vec<i32>> = BTreeMap::new();
     let mut count = 0;
-    for row in rows.iter().flatten() {
+    for row in result(0) {
         let [Some(pid), Some(role), datname] = row.as_slice() else {
             continue;
         };
@@ -165,17 +174,18 @@ pub async fn look(
         let Some(pid) = pid.parse::<i32>().ok().filter(|pid| wanted && !own.contains(pid)) else {
             continue;
         };
-        // The target's own words, which stand in a condition.
-        let role = role.chars().take(NAME_CHARS).flat_map(char::escape_default).collect();
-        others.entry(role).or_default().push(pid);
+        others.entry(role::shown(role)).or_default().push(pid);
         count += 1;
     }
     let whole = count <= MAX_BACKENDS;
-    Ok(Backends {
-        target: name,
-        held: BTreeMap::new(),
-        others: if whole { others } else { BTreeMap::new() },
-        whole,
+    Ok(Seen {
+        backends: Backends {
+            target: name,
+            held: BTreeMap::new(),
+            others: if whole { others } else { BTreeMap::new() },
+            whole,
+        },
+        caveat: role::asked(result(1)),
     })
 }
 

@@ -29,6 +29,7 @@ pub mod pump;
 pub mod readonly;
 pub mod refuse;
 pub mod relay;
+pub mod role;
 pub mod rows;
 pub mod scram;
 pub mod script;

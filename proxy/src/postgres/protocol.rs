@@ -19,6 +19,7 @@ use super::dial::{self, Asking, DialError, Reached};
 use super::errors::{Said, sqlstate};
 use super::frame;
 use super::lookout::Lookout;
+use super::role;
 use super::settings::Login;
 use super::startup::{self, ALPN, CancelKey, First, Minor, Opening, Startup, StartupError};
 use super::wire::Wire;
@@ -210,7 +211,10 @@ impl Protocol for Postgres {
             metrics::get().target_failed(error.kind());
             unavailable(&error)
         })?;
-        self.door.sessions.found(dial::caveat(&reached));
+        // What else the role may do, the lookout asks: no session waits for that, and it alone takes back what was found.
+        if let Some(caveat) = role::told(&reached) {
+            self.door.sessions.found(Some(caveat));
+        }
         self.shared.lookout.keep(&self.door, &target, &wanted.database);
         let cancellable = self
             .shared
@@ -327,6 +331,9 @@ fn unavailable(error: &DialError) -> Turned {
         DialError::Refused(code) if code == "3D000" => "the database does not exist, or is not open to you",
         DialError::Pooler => "a connection pooler stands before the target, and this door needs PostgreSQL itself",
         DialError::Version(_) => "the target's version is not supported by this door: PostgreSQL 15 to 18 are",
+        DialError::ServerEncoding(_) => {
+            "the target's database is not encoded in UTF8, and this door supports no other encoding"
+        }
         _ => "the target cannot be reached through this door at present",
     };
     Turned::new(Refusal::TargetUnavailable, error.to_string()).told(told)

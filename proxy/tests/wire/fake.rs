@@ -137,9 +137,13 @@ impl Peer {
     }
 
     /// AuthenticationOk and what follows it.
-    pub fn welcome(&mut self, version: &str, encoding: &str) {
+    pub fn welcome(&mut self, version: &str, client_encoding: &str, server_encoding: &str) {
         self.message(b'R', &0u32.to_be_bytes());
-        for (name, value) in [("server_version", version), ("client_encoding", encoding)] {
+        for (name, value) in [
+            ("server_version", version),
+            ("client_encoding", client_encoding),
+            ("server_encoding", server_encoding),
+        ] {
             self.message(b'S', format!("{name}\0{value}\0").as_bytes());
         }
         self.message(b'K', &[0, 0, 0, 7, 1, 2, 3, 4]);
@@ -157,7 +161,7 @@ impl Peer {
     pub fn lets_in(&mut self) -> Option<()> {
         self.startup()?;
         self.scram(|end| end)?;
-        self.welcome("15.4", "UTF8");
+        self.welcome("15.4", "UTF8", "UTF8");
         self.backend("7");
         Some(())
     }

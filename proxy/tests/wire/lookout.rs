@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use sallyport_proxy::door::Rules;
-use sallyport_proxy::postgres::lookout::look;
+use sallyport_proxy::door::{Credential, Rules, Secret};
+use sallyport_proxy::postgres::lookout::{Seen, look};
 use sallyport_proxy::session::Target;
 use sallyport_runtime::report::Backends;
 
@@ -14,7 +15,7 @@ use super::common::door::{Given, TestDoor};
 use super::common::eventually;
 use super::common::wire::Client;
 
-fn seen(door: &TestDoor, databases: &[String]) -> Backends {
+fn looked(door: &TestDoor, databases: &[String]) -> Seen {
     let Rules::Open(open) = door.rules.borrow().clone() else {
         panic!("the door is shut")
     };
@@ -32,6 +33,10 @@ fn seen(door: &TestDoor, databases: &[String]) -> Backends {
     runtime
         .block_on(look(&target, &door.database, databases, Duration::ZERO))
         .unwrap()
+}
+
+fn seen(door: &TestDoor, databases: &[String]) -> Backends {
+    looked(door, databases).backends
 }
 
 #[test]
@@ -72,4 +77,74 @@ fn a_connection_past_the_door_is_seen_and_those_of_the_process_are_not() {
     // The door looks by itself while somebody is in.
     let told = eventually("a look of the door", || door.alive.seen());
     assert_eq!(told.target, found.target);
+}
+
+#[test]
+fn a_role_to_which_masks_are_advice_is_told_with_what_makes_it_so() {
+    let door = TestDoor::new(&Given::open(), SCHEMA);
+    door.direct(
+        "DROP ROLE IF EXISTS modest, mighty; CREATE ROLE modest LOGIN PASSWORD 'theirs'; CREATE ROLE mighty SUPERUSER",
+    );
+    let modest = Credential {
+        username: "modest".to_owned(),
+        password: Some(Secret::new("theirs".into())),
+        certificate: None,
+    };
+    door.change(|open| open.credential = Some(Arc::new(modest)));
+    let caveat = || looked(&door, &[]).caveat.map(|caveat| caveat.message);
+    door.direct("GRANT pg_read_all_stats TO modest");
+    assert_eq!(caveat(), None, "what the door needs to see who is there is no harm");
+    for (give, told, take) in [
+        (
+            "ALTER ROLE modest BYPASSRLS",
+            "has BYPASSRLS",
+            "ALTER ROLE modest NOBYPASSRLS",
+        ),
+        (
+            "ALTER ROLE modest CREATEROLE",
+            "has CREATEROLE",
+            "ALTER ROLE modest NOCREATEROLE",
+        ),
+        (
+            "ALTER ROLE modest REPLICATION",
+            "has REPLICATION",
+            "ALTER ROLE modest NOREPLICATION",
+        ),
+        (
+            "ALTER ROLE modest SUPERUSER",
+            "is a superuser",
+            "ALTER ROLE modest NOSUPERUSER",
+        ),
+        (
+            "GRANT mighty TO modest",
+            "is a member of mighty (SUPERUSER",
+            "REVOKE mighty FROM modest",
+        ),
+    ] {
+        door.direct(give);
+        let words = caveat().expect(give);
+        assert!(words.starts_with(&format!("role modest {told}")), "{give}: {words}");
+        door.direct(take);
+        assert_eq!(caveat(), None, "{take}");
+    }
+    for role in [
+        "pg_read_all_data",
+        "pg_read_server_files",
+        "pg_write_server_files",
+        "pg_execute_server_program",
+    ] {
+        // Also where it has to be taken on by SET ROLE first.
+        door.direct(&format!("ALTER ROLE modest NOINHERIT; GRANT {role} TO modest"));
+        let words = caveat().expect(role);
+        assert!(words.contains(&format!("is a member of {role} at")), "{words}");
+        door.direct(&format!("REVOKE {role} FROM modest"));
+    }
+    assert_eq!(caveat(), None);
+
+    // The door asks by itself while somebody is in.
+    door.direct("GRANT pg_read_all_data TO modest");
+    let client = Client::login(&door, "alice", &[]).unwrap();
+    let told = eventually("a look of the door", || door.alive.caveat());
+    assert!(told.message.contains("pg_read_all_data"), "{}", told.message);
+    drop(client);
 }

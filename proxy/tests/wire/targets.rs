@@ -67,6 +67,17 @@ fn sends(bytes: Vec<u8>) -> Lie {
     })
 }
 
+/// Lets the door in to a database in this encoding.
+fn encoded(encoding: &'static str) -> Lie {
+    lie(move |peer| {
+        peer.startup()?;
+        peer.scram(|end| end)?;
+        peer.welcome("15.4", "UTF8", encoding);
+        peer.backend("7");
+        Some(())
+    })
+}
+
 #[test]
 fn nothing_weaker_than_scram_is_given_and_nothing_said_is_repeated() {
     let (door, fake) = before_fake();
@@ -157,7 +168,7 @@ fn nothing_weaker_than_scram_is_given_and_nothing_said_is_repeated() {
             lie(|peer| {
                 peer.startup()?;
                 peer.scram(|end| end)?;
-                peer.welcome("14.9", "UTF8");
+                peer.welcome("14.9", "UTF8", "UTF8");
                 Some(())
             }),
         ),
@@ -167,10 +178,17 @@ fn nothing_weaker_than_scram_is_given_and_nothing_said_is_repeated() {
             lie(|peer| {
                 peer.startup()?;
                 peer.scram(|end| end)?;
-                peer.welcome("15.4", "LATIN1");
+                peer.welcome("15.4", "LATIN1", "UTF8");
                 Some(())
             }),
         ),
+        ("a database in another encoding", "encoded in LATIN1", encoded("LATIN1")),
+        (
+            "a database in any encoding",
+            "encoded in SQL_ASCII",
+            encoded("SQL_ASCII"),
+        ),
+        ("an encoding of its own kind", "encoded in 536;", encoded(CANARY)),
         (
             "a pooler",
             "a connection pooler stands before the target",
@@ -179,7 +197,7 @@ fn nothing_weaker_than_scram_is_given_and_nothing_said_is_repeated() {
                 peer.scram(|end| end)?;
                 // It is asked before it has said anything more, and so without a round trip of its own.
                 (peer.read()?.0 == b'F').then_some(())?;
-                peer.welcome("15.4", "UTF8");
+                peer.welcome("15.4", "UTF8", "UTF8");
                 peer.backend("8");
                 Some(())
             }),
@@ -208,6 +226,27 @@ fn nothing_weaker_than_scram_is_given_and_nothing_said_is_repeated() {
     fake.answers([message(b'I', b""), message(b'Z', b"I")].concat());
     let mut client = Client::login(&door, "alice", &[]).unwrap();
     assert_eq!(tags(&client.query("")), "IZ");
+}
+
+#[test]
+fn a_database_that_folds_names_otherwise_than_the_door_is_not_opened() {
+    let mut door = TestDoor::new(&Given::open(), SCHEMA);
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let database = format!("{}_{}", door.database, encoding.to_lowercase());
+        door.direct(&format!(
+            "CREATE DATABASE {database} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'"
+        ));
+        door.database = database;
+        let words = turned_away(&door);
+        assert!(words.contains("not encoded in UTF8"), "{words}");
+        door.recorded(encoding, |event| match event {
+            Event::LoginRefused(refused) if refused.detail.contains(encoding) => {
+                assert_eq!(refused.reason, Refusal::TargetUnavailable);
+                Some(())
+            }
+            _ => None,
+        });
+    }
 }
 
 #[test]

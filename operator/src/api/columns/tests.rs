@@ -146,6 +146,45 @@ async fn a_match_ends_with_the_rules_generation_and_a_copy_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rule_that_masks_a_primary_key_says_so_until_it_is_edited() {
+    let mut scenario = served().await;
+    let rule = serde_json::to_value(masking_rule("pii")).unwrap();
+    let conditions = |scenario: &Scenario| {
+        let path = "/apis/sallyport.dev/v1alpha1/namespaces/doors/maskingrules/pii";
+        scenario.api.get(path).unwrap()["status"]["conditions"].to_string()
+    };
+    let mut keys = matched(7);
+    keys.keys.insert(Named {
+        schema: "public".into(),
+        relation: "customers\n".into(),
+        column: Some("ssn".into()),
+    });
+    asked(&mut scenario, &told("uid-pii", keys.clone()), true)
+        .await
+        .unwrap();
+    scenario.apply_masking_rule(rule.clone()).await;
+    assert_eq!(
+        scenario.condition("maskingrules", "doors", "pii", "Advisory"),
+        ("True".into(), "PrimaryKeyMasked".into())
+    );
+    let said = conditions(&scenario);
+    assert!(said.contains(r"public.customers\\n.ssn in database accounts"), "{said}");
+    assert_eq!(scenario.condition("maskingrules", "doors", "pii", "Ready").0, "True");
+
+    let mut edited = rule;
+    edited["metadata"]["generation"] = json!(8);
+    edited["spec"]["match"]["detectors"] = json!(["CREDIT_CARD"]);
+    scenario.apply_masking_rule(edited.clone()).await;
+    scenario.look_at_connection("doors", "bank").await;
+    scenario.apply_masking_rule(edited).await;
+    let said = conditions(&scenario);
+    assert!(!said.contains("Advisory"), "{said}");
+    keys.matched.clear();
+    let stale = asked(&mut scenario, &told("uid-pii", keys), true).await;
+    assert_eq!(stale, Err(StatusCode::CONFLICT));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_door_speaks_for_the_rules_of_its_own_connection_only() {
     let mut scenario = served().await;
     for rule in ["uid-writes", "uid-of-somebody-else"] {

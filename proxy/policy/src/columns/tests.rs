@@ -61,6 +61,22 @@ fn an_earlier_generation_takes_nothing_away_and_adds_nothing() {
 }
 
 #[test]
+fn keys_of_tables_end_with_the_generation_that_masks_them() {
+    let mut told = matched(3, &[]);
+    told.keys.insert(named("public", "customers", Some("id")));
+    let mut columns = copied(id(20, 1));
+    assert!(!told.is_empty() && !columns.covers(&told));
+    columns.merge(&told);
+    assert!(columns.covers(&told) && columns.keys_under(3).eq(&told.keys));
+    assert_eq!(columns.keys_under(4).count(), 0);
+    assert_eq!(columns.under(4).keys_under(4).count(), 0);
+    columns.merge(&matched(4, &[id(10, 2)]));
+    assert!(columns.keys.is_empty() && !columns.covers(&told));
+    columns.merge(&told);
+    assert!(columns.keys.is_empty(), "an earlier generation adds nothing");
+}
+
+#[test]
 fn a_copy_that_is_matched_too_is_news() {
     let columns = matched(1, &[id(10, 2)]);
     assert!(!columns.covers(&copied(id(10, 2))), "it outlives the generation");

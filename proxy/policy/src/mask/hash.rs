@@ -7,6 +7,10 @@ use aws_lc_rs::hmac;
 
 /// Bytes of HMAC-SHA-256.
 pub(crate) const HASH_BYTES: usize = 32;
+/// What a key's id is the hash of. No text of PostgreSQL holds a NUL, so it is no value's hash.
+const ID: &[u8] = b"sallyport\0key id";
+/// Bytes of an id.
+const ID_BYTES: usize = 8;
 
 /// A key for [`Action::Hash`](super::action::Action::Hash): HMAC-SHA-256 (RFC 2104, FIPS 180-4).
 ///
@@ -22,6 +26,16 @@ impl HashKey {
     /// A key from secret bytes; `None` when they are fewer than [`HashKey::MIN_BYTES`].
     pub fn new(secret: &[u8]) -> Option<Self> {
         (secret.len() >= Self::MIN_BYTES).then(|| Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret))))
+    }
+
+    /// What tells the key from others in records, and tells nothing of it: 16 hexadecimal digits.
+    pub fn id(&self) -> String {
+        let mut id = Vec::new();
+        put_hex(
+            &mut id,
+            self.digest(ID).first_chunk::<ID_BYTES>().unwrap_or(&[0; ID_BYTES]),
+        );
+        id.into_iter().map(char::from).collect()
     }
 
     /// HMAC-SHA-256 over the canonical text of a value.
@@ -44,5 +58,18 @@ pub(crate) fn put_hex(out: &mut Vec<u8>, bytes: &[u8]) {
         for nibble in [b >> 4, b & 15] {
             out.push(HEX.get(usize::from(nibble)).copied().unwrap_or(b'0'));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_tell_keys_apart_and_stay() {
+        let id = |byte| HashKey::new(&[byte; 32]).unwrap().id();
+        assert_eq!((id(7), id(7).len()), (id(7), 16));
+        assert_ne!(id(7), id(8));
+        assert!(id(7).bytes().all(|b| b.is_ascii_hexdigit()));
     }
 }

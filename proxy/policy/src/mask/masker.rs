@@ -1,6 +1,6 @@
 //! The compiled rules of a policy, and what of them applies to one person.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -53,6 +53,15 @@ impl MaskSet {
             _ => None,
         });
         named.filter(|key| !self.keys.contains_key(key)).collect()
+    }
+
+    /// The ids of the keys that Hash rules hash by, by the rule's name.
+    pub fn key_ids(&self) -> BTreeMap<String, String> {
+        let hashing = self.rules.iter().filter_map(|rule| match &rule.action {
+            Action::Hash { key, .. } => Some((rule.name.clone(), self.keys.get(key)?.id())),
+            _ => None,
+        });
+        hashing.collect()
     }
 
     /// The masker of a person who is exempt from these rules.

@@ -128,3 +128,27 @@ async fn a_recorder_that_stays_away_is_told_while_the_door_stays_open() {
     assert_eq!(status.lacks[0].reason, Reason::RecorderUnavailable);
     assert!(status.shut.is_none() && stage.admits());
 }
+
+#[test]
+fn a_key_that_changes_is_on_record_as_a_revision_is() {
+    let in_force = |revision, key: &str| InForce {
+        revision,
+        hash_keys: BTreeMap::from([("accounts".to_owned(), key.to_owned())]),
+    };
+    let change = |told: Option<&InForce>, now: &InForce| {
+        let change = now.change(told, Digest::of(b"carrier"))?;
+        Some((change.from, change.to, change.hash_keys["accounts"].clone()))
+    };
+    let first = in_force(5, "a");
+    assert_eq!(change(None, &first), Some((None, 5, "a".to_owned())));
+    assert_eq!(change(Some(&first), &first), None);
+    assert_eq!(
+        change(Some(&first), &in_force(5, "b")),
+        Some((Some(5), 5, "b".to_owned())),
+        "the Secret changed"
+    );
+    assert_eq!(
+        change(Some(&first), &in_force(6, "b")),
+        Some((Some(5), 6, "b".to_owned()))
+    );
+}

@@ -108,7 +108,8 @@ pub(super) fn circumstances() -> String {
     )
 }
 
-/// Relations: OID, schema, name, kind, whether it has rules or triggers, the definition of a view, and whether it has rules.
+/// Relations: OID, schema, name, kind, whether it has rules or triggers, the definition of a view, whether it has rules, and the
+/// columns of its primary key.
 ///
 /// `{definition}` says how views are read; `{where}` restricts them.
 const RELATIONS: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, \
@@ -116,7 +117,9 @@ const RELATIONS: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, \
       OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid \
       AND r.rulename OPERATOR(pg_catalog.<>) '_RETURN'::pg_catalog.name)), {definition}, \
      EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid \
-      AND r.rulename OPERATOR(pg_catalog.<>) '_RETURN'::pg_catalog.name) \
+      AND r.rulename OPERATOR(pg_catalog.<>) '_RETURN'::pg_catalog.name), \
+     (SELECT k.indkey::pg_catalog.text FROM pg_catalog.pg_index k \
+      WHERE k.indrelid OPERATOR(pg_catalog.=) c.oid AND k.indisprimary LIMIT 1) \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
      WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,S,c}'::pg_catalog.\"char\"[]) {where}";
 

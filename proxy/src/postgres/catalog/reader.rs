@@ -118,6 +118,10 @@ pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
             active: text(row, 4) == "t",
             ruled: text(row, 6) == "t",
             guarded_by_code: false,
+            key: text(row, 7)
+                .split(' ')
+                .filter_map(|column| column.parse().ok())
+                .collect(),
         };
         by_oid.insert(oid, relation);
     }
@@ -267,7 +271,7 @@ mod tests {
     fn rows_become_relations_and_types() {
         let results = [
             vec![
-                row(&["10", "public", "t", "r", "t", "-"]),
+                row(&["10", "public", "t", "r", "t", "-", "f", "3 1"]),
                 row(&["11", "public", "v", "v", "f", " SELECT 1;"]),
             ],
             vec![row(&["10", "1", "a", "25", "-"]), row(&["10", "3", "b", "23", "a + 1"])],
@@ -294,8 +298,10 @@ mod tests {
         let read = read(&results).unwrap();
         let t = read.relations.iter().find(|relation| relation.oid == 10).unwrap();
         assert!(t.active && t.columns.len() == 2);
+        assert_eq!(t.key, [3, 1]);
         assert_eq!(t.columns[1].generated.as_deref(), Some("a + 1"));
         let v = read.relations.iter().find(|relation| relation.oid == 11).unwrap();
+        assert!(v.key.is_empty());
         assert_eq!((v.kind, v.parents.as_slice()), (RelationKind::View, &[10][..]));
         assert_eq!(read.types.get(&20000), Some(&Class::Text));
         assert_eq!(read.types.get(&20002), Some(&Class::Array(20001)));

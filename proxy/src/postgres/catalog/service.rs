@@ -382,6 +382,7 @@ impl Side {
         }
         let mut news = handed::unkept(&list, kept);
         handed::matched(&protected, kept, &list, &mut news);
+        handed::keys(&protected, kept, &self.snapshot, &mut news);
         self.telling.tell(columns, news, policy);
         let known = Arc::new(Known {
             snapshot: Arc::clone(&self.snapshot),

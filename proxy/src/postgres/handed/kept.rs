@@ -1,6 +1,7 @@
 //! What of this process's protection is kept beyond it, and what is not yet.
 
-use sallyport_policy::columns::ByRule;
+use sallyport_policy::catalog::{Catalog, ColumnId, Snapshot};
+use sallyport_policy::columns::{ByRule, MAX_KEYS, Named, TEMPORARY};
 use sallyport_policy::mask::ProtectedColumns;
 
 use super::{Entry, Place};
@@ -57,10 +58,40 @@ pub fn matched(protected: &ProtectedColumns, kept: &ByRule, handed: &[Entry], ne
     }
 }
 
+/// Adds to `news` what rules protect that is part of a primary key, up to as much as a warning needs.
+pub fn keys(protected: &ProtectedColumns, kept: &ByRule, snapshot: &Snapshot, news: &mut ByRule) {
+    for (id, rules) in protected.iter() {
+        let Some(key) = key_column(snapshot, id) else { continue };
+        for (rule, generation) in rules.iter().filter_map(|rule| protected.name_of(rule)) {
+            let told = || {
+                kept.get(rule)
+                    .into_iter()
+                    .flat_map(move |kept| kept.keys_under(generation))
+            };
+            let about_to_be = news.get(rule).map_or(0, |columns| columns.keys.len());
+            if told().all(|known| *known != key) && told().count() + about_to_be < MAX_KEYS {
+                let columns = news.entry(rule.to_owned()).or_default();
+                columns.generation = generation;
+                columns.keys.insert(key.clone());
+            }
+        }
+    }
+}
+
+/// The name of a column that is part of its table's primary key. A session's own tables are nobody else's affair.
+fn key_column(snapshot: &Snapshot, id: ColumnId) -> Option<Named> {
+    let relation = snapshot.relation(id.relation)?;
+    let column = relation.columns.iter().find(|column| column.attnum == id.column)?;
+    (relation.key.contains(&id.column) && !relation.schema.starts_with(TEMPORARY)).then(|| Named {
+        schema: relation.schema.clone(),
+        relation: relation.name.clone(),
+        column: Some(column.name.clone()),
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use sallyport_policy::catalog::ColumnId;
-    use sallyport_policy::columns::{Columns, Named};
+    use sallyport_policy::columns::Columns;
 
     use super::*;
 

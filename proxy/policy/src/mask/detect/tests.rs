@@ -202,6 +202,16 @@ fn names_and_aliases_are_found() {
 }
 
 #[test]
+fn whoever_writes_a_rule_is_told_of_every_detector() {
+    let definition = include_str!("../../../../../config/crd/maskingrules.yaml");
+    let told = definition.split("Built-in detectors by").nth(1).unwrap();
+    let told = told.split(" taken as").next().unwrap();
+    for detector in DETECTORS {
+        assert!(told.contains(detector.name), "{}", detector.name);
+    }
+}
+
+#[test]
 fn an_observed_hit_does_not_hide_what_lies_inside() {
     let text = b"+1 536-90-4399 12";
     let scanner = Scanner::new(&[(Kind::PhoneNumber, 0, false), (Kind::UsSsn, 1, true)], Vec::new());
