@@ -49,19 +49,7 @@ pub async fn ask(wire: &mut Wire<impl AsyncRead + AsyncWrite + Unpin>, sql: &str
     answered(wire).await
 }
 
-/// Calls a function without arguments by FunctionCall, which the target neither parses nor plans. Gives its text.
-///
-/// # Errors
-/// As [`ask`].
-pub async fn call(
-    wire: &mut Wire<impl AsyncRead + AsyncWrite + Unpin>,
-    function: u32,
-) -> Result<Option<String>, AskError> {
-    put_call(&mut wire.out, function);
-    called(wire).await
-}
-
-/// Appends such a call.
+/// Appends a call of a function without arguments by FunctionCall, which the target neither parses nor plans.
 pub fn put_call(out: &mut Vec<u8>, function: u32) {
     frame::put(out, b'F', |out| {
         out.extend_from_slice(&function.to_be_bytes());

@@ -26,6 +26,8 @@ pub struct Part {
     pub change: Option<Change>,
     /// Whether it is the door's own: then the client does not see the answer.
     pub own: bool,
+    /// Whether it is what has to hold for the rest to run.
+    pub precondition: bool,
 }
 
 /// A Query string under way.

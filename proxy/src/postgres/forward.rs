@@ -12,14 +12,22 @@ use super::frame;
 use super::judge::{Act, Plan, Step};
 use super::message::Transaction;
 use super::names::{Change, Stated};
+use super::precondition;
 use super::readonly::{self, Guard, Spliced};
 use super::refuse::{self, EXECUTE_FAILS_WITH, QUERY_FAILS_WITH};
 use super::relay::State;
 use super::unit::End;
 use crate::command::{Recorded, Refused};
 
-/// Appends a Query string, or what is certain to fail in its place.
-pub fn query(state: &mut State, plan: Plan, recorded: Option<Recorded>, bytes: &[u8], out: &mut Vec<u8>) {
+/// Appends a Query string, or what is certain to fail in its place. `position`: its precondition.
+pub fn query(
+    state: &mut State,
+    plan: Plan,
+    recorded: Option<Recorded>,
+    bytes: &[u8],
+    position: Option<&str>,
+    out: &mut Vec<u8>,
+) {
     let Some(Step { act, .. }) = plan.steps.into_iter().next() else {
         return;
     };
@@ -39,12 +47,17 @@ pub fn query(state: &mut State, plan: Plan, recorded: Option<Recorded>, bytes: &
         after: part.after,
         change: part.change,
         own: false,
+        precondition: false,
     });
     let parts: Vec<Part> = parts.collect();
     parts.iter().for_each(|part| state.starts(&part.view));
     let guarded: Vec<(&Stated, bool)> = parts.iter().map(|part| (&part.stated, part.is_guarded())).collect();
     let spliced = match parts.first() {
-        Some(first) => readonly::splice(&first.stated.text, &guarded, state.transaction == Transaction::Open),
+        Some(first) => {
+            let leading = position.map(|position| precondition::leading(state, position, out));
+            let explicit = state.transaction == Transaction::Open;
+            readonly::splice(&first.stated.text, &guarded, explicit, leading.as_deref())
+        }
         None => Ok(None),
     };
     match spliced {
@@ -52,7 +65,7 @@ pub fn query(state: &mut State, plan: Plan, recorded: Option<Recorded>, bytes: &
             state.expected.push(Expect::Query(Query::new(parts)));
             out.extend_from_slice(bytes);
         }
-        Ok(Some(spliced)) => guarded_query(state, parts, spliced, out),
+        Ok(Some(spliced)) => spliced_query(state, parts, spliced, position.is_some(), out),
         Err(readonly::Ambiguous) => {
             let owed = parts.into_iter().filter_map(|part| part.running);
             owed.for_each(|running| running.not_run(NotRun::SentWithRefused));
@@ -62,7 +75,8 @@ pub fn query(state: &mut State, plan: Plan, recorded: Option<Recorded>, bytes: &
 }
 
 /// A Query string with the door's own statements in it, whose answers the client does not see.
-fn guarded_query(state: &mut State, parts: Vec<Part>, spliced: Spliced, out: &mut Vec<u8>) {
+/// `led`: the first of them is the precondition.
+fn spliced_query(state: &mut State, parts: Vec<Part>, spliced: Spliced, led: bool, out: &mut Vec<u8>) {
     let Some((view, stated)) = parts.first().map(|part| (Rc::clone(&part.view), part.stated.clone())) else {
         return;
     };
@@ -73,6 +87,7 @@ fn guarded_query(state: &mut State, parts: Vec<Part>, spliced: Spliced, out: &mu
         after: After::default(),
         change: None,
         own: true,
+        precondition: false,
     };
     let mut clients = parts.into_iter();
     let all = spliced
@@ -80,6 +95,9 @@ fn guarded_query(state: &mut State, parts: Vec<Part>, spliced: Spliced, out: &mu
         .iter()
         .filter_map(|is_clients| if *is_clients { clients.next() } else { Some(own()) });
     let mut query = Query::new(all.collect::<Vec<_>>());
+    if let Some(first) = query.parts.front_mut() {
+        first.precondition = led;
+    }
     query.shifts = spliced.shifts;
     state.expected.push(Expect::Query(query));
     put_query(out, &spliced.text);

@@ -1,22 +1,22 @@
 //! A unit's precondition: it runs only where nothing was written since the catalog was read by which it was judged.
 //!
 //! The session's own backend checks it, in one flight with the unit: a statement goes in front that fails unless the
-//! write-ahead position is the one that was given. After an error in the extended protocol PostgreSQL passes over everything
-//! up to the next Sync (chapter "Message Flow", "Extended Query"), a Query string included, so a unit that was judged by what
-//! is not so any more does not run, and is judged again.
+//! position is the one that was given. What stands behind a failure does not run: the rest of a Query string, and in the
+//! extended protocol everything up to the next Sync (chapter "Message Flow", "Extended Query"). So a unit that was judged by
+//! what is not so any more is judged again.
 //!
 //! Outside a transaction only, where a failure undoes nothing; and only in front of what reads and writes rows: some of the
-//! rest has to stand first in its transaction. A Query string of one statement has none in front of it: since PostgreSQL 18
-//! what follows an Execute is in a block, which it would leave open.
+//! rest has to stand first in its transaction. In front of a Query string it is part of the string: since PostgreSQL 18 what
+//! follows an Execute is in a block, which a Query of one statement would leave open.
 
 use std::mem;
 
 use sallyport_audit::record::NotRun;
-use sallyport_policy::sql::{Script, Statement, Verb};
+use sallyport_policy::sql::{Statement, Verb};
 
 use super::ask::Answer;
 use super::catalog::POSITION;
-use super::expect::Expect;
+use super::expect::{Expect, Part};
 use super::frame;
 use super::message::Transaction;
 use super::names::Change;
@@ -32,6 +32,8 @@ const WORDS: &str = "the catalog is read again by sallyport";
 const MOVED: &str = "22P02";
 /// Class of errors by which somebody intervenes: they are meant for whatever runs.
 const INTERVENTION: &str = "57";
+/// OID of the parameter's type.
+const TEXT: u32 = 25;
 /// A longer unit is not kept to be judged again.
 const MAX_BYTES: usize = 64 * 1024;
 /// What may stand behind it.
@@ -42,6 +44,8 @@ const BEHIND: [Verb; 5] = [Verb::Select, Verb::Insert, Verb::Update, Verb::Delet
 pub struct Precondition {
     /// Whether the backend has the statement, and nobody can have put another in its place.
     pub prepared: bool,
+    /// Whether the unit under way has one.
+    pub sent: bool,
     /// Whether the unit was passed over.
     pub unmet: bool,
     /// Whether the target waits for a Sync that the unit does not have.
@@ -52,13 +56,6 @@ pub struct Precondition {
 #[must_use]
 pub fn may_precede(statement: &Statement) -> bool {
     statement.verbs.within(&BEHIND)
-}
-
-/// Whether a Query string ends its transaction behind one. PostgreSQL ends the block by itself where it would have made one
-/// for the string.
-#[must_use]
-pub fn is_ended_by(script: &Script) -> bool {
-    script.readings().all(|statements| statements.len() > 1)
 }
 
 /// Whether a unit of so many bytes may have one now: where a failure undoes nothing, and nothing else is under way.
@@ -78,21 +75,9 @@ pub fn is_touched_by(change: &Change) -> bool {
     }
 }
 
-/// Appends the precondition. Its unit has to follow at once.
+/// Appends the precondition of a pipeline, which has to follow at once.
 pub fn put(state: &mut State, position: &str, out: &mut Vec<u8>) {
-    if !mem::replace(&mut state.precondition.prepared, true) {
-        frame::put(out, b'C', |out| {
-            out.push(b'S');
-            frame::put_cstr(out, NAME);
-        });
-        frame::put(out, b'P', |out| {
-            frame::put_cstr(out, NAME);
-            frame::put_cstr(out, &statement());
-            out.extend_from_slice(&0u16.to_be_bytes());
-        });
-        state.expected.push(Expect::Precondition(b'3'));
-        state.expected.push(Expect::Precondition(b'1'));
-    }
+    prepare(state, out);
     // Outside a transaction nobody has an unnamed portal that this could replace.
     frame::put(out, b'B', |out| {
         frame::put_cstr(out, "");
@@ -109,12 +94,47 @@ pub fn put(state: &mut State, position: &str, out: &mut Vec<u8>) {
     state.expected.push(Expect::Precondition(b'C'));
 }
 
+/// Appends what the precondition of a Query string needs, and gives the statement that the string has to begin with.
+#[must_use]
+pub fn leading(state: &mut State, position: &str, out: &mut Vec<u8>) -> String {
+    prepare(state, out);
+    // No quote and no backslash stands in a position: see `is_plain`.
+    format!("EXECUTE \"{NAME}\"('{position}')")
+}
+
+/// Whether a position says nothing that would have to be escaped in a text.
+#[must_use]
+pub fn is_plain(position: &str) -> bool {
+    position
+        .bytes()
+        .all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'/' | b' ' | b':' | b','))
+}
+
+fn prepare(state: &mut State, out: &mut Vec<u8>) {
+    state.precondition.sent = true;
+    if mem::replace(&mut state.precondition.prepared, true) {
+        return;
+    }
+    frame::put(out, b'C', |out| {
+        out.push(b'S');
+        frame::put_cstr(out, NAME);
+    });
+    frame::put(out, b'P', |out| {
+        frame::put_cstr(out, NAME);
+        frame::put_cstr(out, &statement());
+        out.extend_from_slice(&1u16.to_be_bytes());
+        out.extend_from_slice(&TEXT.to_be_bytes());
+    });
+    state.expected.push(Expect::Precondition(b'3'));
+    state.expected.push(Expect::Precondition(b'1'));
+}
+
 /// Answers without a row. Neither the words nor the position are known when it is planned, so it fails when it runs. A cast
 /// would not do: a database may have one of its own from text to int4, which takes any words.
 fn statement() -> String {
     format!(
-        "SELECT WHERE pg_catalog.int4in(pg_catalog.textout(CASE WHEN {POSITION} OPERATOR(pg_catalog.=) \
-         $1::pg_catalog.pg_lsn THEN '0' ELSE '{WORDS}' END)) OPERATOR(pg_catalog.=) 1"
+        "SELECT WHERE pg_catalog.int4in(pg_catalog.textout(CASE WHEN {POSITION} OPERATOR(pg_catalog.=) $1 \
+         THEN '0' ELSE '{WORDS}' END)) OPERATOR(pg_catalog.=) 1"
     )
 }
 
@@ -123,11 +143,15 @@ fn statement() -> String {
 impl State {
     /// An error came. `true` where it was a precondition's own, and its unit is to be judged again.
     pub(super) fn unmet(&mut self, code: &str) -> bool {
-        if !matches!(self.expected.front(), Some(Expect::Precondition(_))) {
-            return false;
+        let leads = |part: &Part| part.precondition;
+        match self.expected.front() {
+            Some(Expect::Precondition(_)) => {
+                self.expected.drop_precondition();
+                self.precondition.resync = !self.expected.has_sync();
+            }
+            Some(Expect::Query(query)) if query.parts.front().is_some_and(leads) => {}
+            _ => return false,
         }
-        self.expected.drop_precondition();
-        self.precondition.resync = !self.expected.has_sync();
         // Where it failed otherwise, the statement may not be there.
         self.precondition.prepared = code == MOVED;
         if code.starts_with(INTERVENTION) {
@@ -168,18 +192,6 @@ mod tests {
         ] {
             let script = sallyport_policy::sql::parse(sql).unwrap();
             assert_eq!(script.readings().flatten().all(may_precede), may, "{sql}");
-        }
-    }
-
-    #[test]
-    fn a_single_statement_of_a_query_string_would_not_end_its_transaction() {
-        for (sql, ends) in [
-            ("select 1", false),
-            ("insert into t values (1);", false),
-            ("select 1;;", false),
-            ("insert into t values (1); select 1", true),
-        ] {
-            assert_eq!(is_ended_by(&sallyport_policy::sql::parse(sql).unwrap()), ends, "{sql}");
         }
     }
 }

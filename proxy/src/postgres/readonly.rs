@@ -180,19 +180,28 @@ fn put(sql: &str, state: &mut State, out: &mut Vec<u8>) {
 /// [`RESERVED`]: super::refuse::RESERVED
 const OWN: &str = "\u{1}sallyport read-only";
 
-/// The text of a Query string with its guards, or `None` where nothing of it is guarded.
+/// The text of a Query string with its guards, and with `leading` in front of everything; `None` where it is sent as it is.
 ///
 /// # Errors
 /// When it is not certain where a statement ends.
-pub fn splice(text: &str, parts: &[(&Stated, bool)], explicit: bool) -> Result<Option<Spliced>, Ambiguous> {
-    if !parts.iter().any(|(_, guarded)| *guarded) {
+pub fn splice(
+    text: &str,
+    parts: &[(&Stated, bool)],
+    explicit: bool,
+    leading: Option<&str>,
+) -> Result<Option<Spliced>, Ambiguous> {
+    let guarded = parts.iter().any(|(_, guarded)| *guarded);
+    if !guarded && leading.is_none() {
         return Ok(None);
     }
-    if parts.len() > 1 && parts.iter().any(|(stated, _)| stated.script.is_ambiguous()) {
+    if guarded && parts.len() > 1 && parts.iter().any(|(stated, _)| stated.script.is_ambiguous()) {
         return Err(Ambiguous);
     }
     let mut guard = Guard::new(explicit);
     let mut spliced = Spliced::default();
+    if let Some(leading) = leading {
+        spliced.insert(&format!("{leading}; "));
+    }
     let mut at = 0;
     for (index, (stated, guarded)) in parts.iter().enumerate() {
         // The first statement of a text begins where the text does: no reading puts it elsewhere.
@@ -257,7 +266,7 @@ mod tests {
             })
             .collect();
         let parts: Vec<_> = stated.iter().zip(guarded.iter().copied()).collect();
-        splice(text, &parts, explicit)
+        splice(text, &parts, explicit, None)
     }
 
     #[test]

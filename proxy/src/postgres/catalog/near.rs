@@ -21,9 +21,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::service::PATIENCE;
 use super::{Known, queries};
-use crate::postgres::ask::{AskError, ask, call, text};
+use crate::postgres::ask::{AskError, ask};
 use crate::postgres::dial::{Asking, DialError, Reached, dial};
 use crate::postgres::handed::{Entry, MAX_ENTRIES};
+use crate::postgres::precondition::is_plain;
 use crate::session::Target;
 
 /// Checks of one session that the side connection answers: short sessions are not worth a connection.
@@ -38,7 +39,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 const RECENT: Duration = Duration::from_secs(2);
 /// As the side connection's: nothing that is asked here waits for a lock.
 const SETTINGS: [(&str, &str); 2] = [("search_path", ""), ("statement_timeout", "15s")];
-/// A standby's question, which is planned once.
+/// The question, which is planned once.
 const NAME: &str = "sallyport_position";
 
 /// What was known last of a database, and at which write-ahead position. Shared by all threads.
@@ -96,13 +97,6 @@ struct Request {
     reply: oneshot::Sender<Option<String>>,
 }
 
-/// A connection and how its target is asked.
-struct Asked {
-    reached: Reached,
-    /// The function that says the position; `None` where the target was a standby, and may be promoted.
-    function: Option<u32>,
-}
-
 /// The database whose [`Latest`] this is, by its address: it lives as long as the connection.
 type Place = usize;
 
@@ -132,7 +126,8 @@ impl Latest {
     fn assumed(&self, revision: u64) -> Option<Assumed> {
         let latest = self.known.load();
         let (position, entries, known) = latest.as_deref()?;
-        let usable = !position.is_empty() && known.revision == revision && *entries == self.handed().len();
+        let usable =
+            !position.is_empty() && is_plain(position) && known.revision == revision && *entries == self.handed().len();
         let rests = usable && self.rest().may_be_assumed(Instant::now());
         rests.then(|| Assumed {
             position: position.clone(),
@@ -301,14 +296,14 @@ impl Drop for Connection {
 impl Connection {
     /// Answers until nobody asks any more, or it fails.
     async fn run(self, mut requests: mpsc::UnboundedReceiver<Request>) {
-        let mut asked = None;
+        let mut reached = None;
         while let Some(first) = requests.recv().await {
             // Everybody who asked before the question is sent may share the answer; who asks later waits for the next.
             let mut waiting = vec![first];
             while let Ok(more) = requests.try_recv() {
                 waiting.push(more);
             }
-            let position = tokio::time::timeout(PATIENCE, self.position(&mut asked, &waiting)).await;
+            let position = tokio::time::timeout(PATIENCE, self.position(&mut reached, &waiting)).await;
             let position = position.unwrap_or(Err(NearError::Slow));
             if let Err(error) = &position {
                 tracing::warn!(database = %self.database, %error, "no check near the sessions");
@@ -324,25 +319,20 @@ impl Connection {
         }
     }
 
-    async fn position(&self, asked: &mut Option<Asked>, waiting: &[Request]) -> Result<String, NearError> {
-        let Asked { reached, function } = match (asked, waiting.first()) {
-            (Some(asked), _) => asked,
+    async fn position(&self, reached: &mut Option<Reached>, waiting: &[Request]) -> Result<String, NearError> {
+        let reached = match (reached, waiting.first()) {
+            (Some(reached), _) => reached,
             (none, Some(request)) => none.insert(self.reach(&request.target).await?),
             (None, None) => return Err(NearError::Nobody),
         };
-        let position = match function {
-            Some(function) => call(&mut reached.wire, *function).await?,
-            None => {
-                let answer = ask(&mut reached.wire, &format!("EXECUTE {NAME}")).await?;
-                answer.into_iter().flatten().flatten().next().flatten()
-            }
-        };
+        let answer = ask(&mut reached.wire, &format!("EXECUTE {NAME}")).await?;
+        let position = answer.into_iter().flatten().flatten().next().flatten();
         position
             .filter(|position| !position.is_empty())
             .ok_or(NearError::Nothing)
     }
 
-    async fn reach(&self, target: &Target) -> Result<Asked, NearError> {
+    async fn reach(&self, target: &Target) -> Result<Reached, NearError> {
         let settings = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let asking = Asking {
             database: &self.database,
@@ -350,17 +340,9 @@ impl Connection {
             settings: &settings,
         };
         let mut reached = dial(target, &asking).await?;
-        let answer = ask(&mut reached.wire, queries::POSITION_FUNCTION).await?;
-        let row = answer.into_iter().flatten().next().unwrap_or_default();
-        let function = text(&row, 0).parse().ok().filter(|_| text(&row, 1) == "f");
-        if function.is_none() {
-            ask(
-                &mut reached.wire,
-                &format!("PREPARE {NAME} AS SELECT {}", queries::POSITION),
-            )
-            .await?;
-        }
-        Ok(Asked { reached, function })
+        let question = format!("PREPARE {NAME} AS SELECT {}", queries::POSITION);
+        ask(&mut reached.wire, &question).await?;
+        Ok(reached)
     }
 }
 

@@ -1,13 +1,14 @@
 //! The questions. Every name is qualified: a temporary table called pg_class would shadow the
 //! catalog, and an operator `=` of a schema before pg_catalog in the path would stand for PostgreSQL's own.
 
-/// Where the write-ahead log stands: while it has not moved, no catalog has changed.
+/// Where the write-ahead log stands, and whose work can be seen: while neither has moved, no catalog has changed. A commit is
+/// in the log before anybody sees it, for as long as it waits for the disk and for standbys. A standby has replayed a commit
+/// before it says so.
+///
+/// Nothing here is a cast, which a database may have of its own.
 pub const POSITION: &str = "(CASE WHEN pg_catalog.pg_is_in_recovery() \
-     THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END)";
-
-/// The function that says it at a primary, and whether this is a standby, which has another.
-pub(super) const POSITION_FUNCTION: &str = "SELECT 'pg_catalog.pg_current_wal_insert_lsn()'::pg_catalog.regprocedure::pg_catalog.oid, \
-     pg_catalog.pg_is_in_recovery()";
+     THEN pg_catalog.concat(pg_catalog.pg_last_wal_replay_lsn()) \
+     ELSE pg_catalog.concat(pg_catalog.pg_current_wal_insert_lsn(), ' ', pg_catalog.pg_current_snapshot()) END)";
 
 /// A digest over every row version that a snapshot is made of: it moves when any of them is replaced.
 ///

@@ -44,12 +44,9 @@ impl Unit {
         }
     }
 
-    /// Whether a transaction that a precondition began ends with it.
-    fn ends_what_precedes(&self) -> bool {
-        match self {
-            Self::Query(_, _, text) => precondition::is_ended_by(&text.script),
-            Self::Pipeline(_, _, end) => *end == End::Sync,
-        }
+    /// Whether its answer ends with ReadyForQuery, whatever came before it.
+    fn is_closed(&self) -> bool {
+        matches!(self, Self::Query(..) | Self::Pipeline(_, _, End::Sync))
     }
 }
 
@@ -102,8 +99,14 @@ impl Conversation {
         }
         self.answers(session).await?;
         if let Some(unit) = self.assuming.take() {
-            let unmet = std::mem::take(&mut self.state.precondition.unmet);
-            self.near.found(!unmet);
+            let precondition = &mut self.state.precondition;
+            let (sent, unmet) = (
+                std::mem::take(&mut precondition.sent),
+                std::mem::take(&mut precondition.unmet),
+            );
+            if sent {
+                self.near.found(!unmet);
+            }
             if unmet {
                 self.judged_anew(session, unit).await?;
                 self.answers(session).await?;
@@ -244,7 +247,7 @@ impl Conversation {
             return Ahead::Not;
         }
         let revision = session.open().policy.revision();
-        let behind = !needs.first && unit.ends_what_precedes();
+        let behind = !needs.first && unit.is_closed();
         let possible = behind && precondition::is_possible(&self.state, unit.len());
         let assumed = if possible { self.near.assume(revision) } else { None };
         let Some(guess) = self.near.guess(revision).cloned() else {
@@ -401,16 +404,22 @@ impl Conversation {
         plan
     }
 
-    /// `position`: where the target's log has to stand for the unit to run.
+    /// `position`: where the target has to stand for the unit to run.
     fn forward(&mut self, unit: Unit, plan: Plan, recorded: Option<Recorded>, position: Option<String>) {
         let out = &mut self.target.out;
-        if let Some(position) = &position {
+        if position.is_some() {
             self.state.fresh = Instant::now();
-            precondition::put(&mut self.state, position, out);
         }
         match &unit {
-            Unit::Query(bytes, ..) => forward::query(&mut self.state, plan, recorded, bytes, out),
-            Unit::Pipeline(bytes, _, end) => forward::pipeline(&mut self.state, plan, recorded, bytes, *end, out),
+            Unit::Query(bytes, ..) => {
+                forward::query(&mut self.state, plan, recorded, bytes, position.as_deref(), out);
+            }
+            Unit::Pipeline(bytes, _, end) => {
+                if let Some(position) = &position {
+                    precondition::put(&mut self.state, position, out);
+                }
+                forward::pipeline(&mut self.state, plan, recorded, bytes, *end, out);
+            }
         }
         self.assuming = position.map(|_| unit);
     }

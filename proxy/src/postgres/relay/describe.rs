@@ -44,6 +44,10 @@ pub(super) fn describe(
             Ok(Step::Taken)
         }
         (b'T', Some(Expect::DescribePortal { .. })) => portal(state, body, bytes, out),
+        // It answers with rows that have no columns, and with none of them.
+        (b'T', Some(Expect::Query(query))) if query.parts.front().is_some_and(|part| part.precondition) => {
+            Ok(Step::Taken)
+        }
         (b'T', Some(Expect::Query(query))) if query.plan.is_none() && !query.failed => rows(state, body, bytes, out),
         (tag, _) => Err(Broken::Unasked(tag)),
     }
