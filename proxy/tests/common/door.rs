@@ -355,7 +355,6 @@ impl TestDoor {
             sessions: alive.clone(),
             drain: drain.clone(),
         };
-        let address = format!("127.0.0.1:{}", free_port()).parse().unwrap();
         let (keep, doors) = watch::channel(Some(door));
         let listening = Listening {
             drain: drain.closed.clone(),
@@ -366,7 +365,17 @@ impl TestDoor {
         let shared = Shared::new(runtime.handle().clone());
         let heard = shared.hear();
         let make = move |door: &Door| Protocol::new(door.clone(), shared.clone());
-        let _threads = serve(&[Entrance { address, doors }], 1, &listening, make).unwrap();
+        // A port that was free may be somebody's by now.
+        let served = (0..10).find_map(|_| {
+            let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+            let doors = doors.clone();
+            match serve(&[Entrance { address, doors }], 1, &listening, make.clone()) {
+                Ok(threads) => Some((address, threads)),
+                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => None,
+                Err(error) => panic!("the door does not listen: {error}"),
+            }
+        });
+        let (address, _threads) = served.expect("a free port");
         Self {
             address,
             ca,
