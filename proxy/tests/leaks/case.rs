@@ -45,6 +45,9 @@ pub struct Case {
     /// Whether it changes the database, and so needs one of its own.
     #[serde(default)]
     pub fresh: bool,
+    /// Whether the number of its rows hangs on who else is connected.
+    #[serde(default)]
+    pub crowd: bool,
     /// By what the leak is seen without the door.
     #[serde(default)]
     pub seen: Seen,
