@@ -83,6 +83,18 @@ impl Recorded {
         self.running.pop_front()
     }
 
+    /// Takes back what was passed on and did not run.
+    pub fn give_back(&mut self, running: Vec<Running>) {
+        self.running.extend(running);
+    }
+
+    /// What it was judged by is no longer so: nothing of it ran.
+    pub fn take_back(self) {
+        for running in self.running {
+            running.not_run(NotRun::JudgedAgain);
+        }
+    }
+
     /// From which command on the unit is refused, and with what words.
     #[must_use]
     pub fn refused(&self) -> Option<&(usize, Refused)> {

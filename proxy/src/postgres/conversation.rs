@@ -29,7 +29,7 @@ use super::startup::CancelKey;
 use super::stream::TargetStream;
 use super::unit::Collector;
 use super::wire::Wire;
-use crate::command::Gone;
+use crate::command::{Gone, Recorded};
 use crate::drain::Drain;
 use crate::session::{Ended, Session, Target};
 
@@ -63,7 +63,7 @@ pub struct Conversation {
     /// Relations that only this session sees; with all others, after its own uncommitted DDL.
     own: learn::OwnRelations,
     /// The unit under way, if it runs only where the target finds what was assumed to be so.
-    assuming: Option<units::Unit>,
+    assuming: Option<(units::Unit, Recorded)>,
     /// Revision of the rules that the masker in use was made by.
     masked_by: u64,
     on_hold: Option<OnHold>,

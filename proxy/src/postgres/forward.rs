@@ -23,7 +23,7 @@ use crate::command::{Recorded, Refused};
 pub fn query(
     state: &mut State,
     plan: Plan,
-    recorded: Option<Recorded>,
+    recorded: &mut Option<Recorded>,
     bytes: &[u8],
     position: Option<&str>,
     out: &mut Vec<u8>,
@@ -31,7 +31,6 @@ pub fn query(
     let Some(Step { act, .. }) = plan.steps.into_iter().next() else {
         return;
     };
-    let mut recorded = recorded;
     if let Some((_, refused)) = recorded.as_ref().and_then(Recorded::refused) {
         return refuse_query(state, refuse::said(refused), out);
     }
@@ -127,7 +126,7 @@ pub fn refuse_query(state: &mut State, said: Said, out: &mut Vec<u8>) {
 pub fn pipeline(
     state: &mut State,
     plan: Plan,
-    mut recorded: Option<Recorded>,
+    recorded: &mut Option<Recorded>,
     bytes: &[u8],
     end: End,
     out: &mut Vec<u8>,

@@ -11,7 +11,6 @@
 
 use std::mem;
 
-use sallyport_audit::record::NotRun;
 use sallyport_policy::sql::{Statement, Verb};
 
 use super::ask::Answer;
@@ -21,6 +20,7 @@ use super::frame;
 use super::message::Transaction;
 use super::names::Change;
 use super::relay::State;
+use crate::command::Running;
 
 /// Name of the statement. It begins as [`RESERVED`] does, which is refused to clients.
 ///
@@ -40,7 +40,7 @@ const MAX_BYTES: usize = 64 * 1024;
 const BEHIND: [Verb; 5] = [Verb::Select, Verb::Insert, Verb::Update, Verb::Delete, Verb::Merge];
 
 /// What a session knows of its precondition's statement, and how the last one ended.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Precondition {
     /// Whether the backend has the statement, and nobody can have put another in its place.
     pub prepared: bool,
@@ -48,6 +48,8 @@ pub struct Precondition {
     pub sent: bool,
     /// Whether the unit was passed over.
     pub unmet: bool,
+    /// What owes the outcomes of what was passed over.
+    pub owed: Vec<Running>,
     /// Whether the target waits for a Sync that the unit does not have.
     pub resync: bool,
 }
@@ -158,9 +160,8 @@ impl State {
             return false;
         }
         let (skipped, synced) = self.expected.skip();
-        for running in skipped.into_iter().flat_map(Expect::into_running) {
-            running.not_run(NotRun::JudgedAgain);
-        }
+        let owed = skipped.into_iter().flat_map(Expect::into_running);
+        self.precondition.owed.extend(owed);
         if synced {
             self.expected.pop();
         }

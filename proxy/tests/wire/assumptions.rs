@@ -194,3 +194,34 @@ fn a_cast_of_users_that_takes_any_words_does_not_meet_the_check() {
         assert_ne!(value(&by_pipeline(&mut client, "select v from seen")), SSN);
     }
 }
+
+#[test]
+fn what_others_write_has_nothing_recorded_twice() {
+    for (send, expected) in [
+        (by_query as fn(&mut Client, &str) -> Vec<Message>, "TDCZ"),
+        (by_queries, "TDCTDCZ"),
+        (by_pipeline, "12TDCZ"),
+    ] {
+        let door = door();
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        let until = Instant::now() + PATIENCE;
+        while !door.server().log_of(&door.database).contains(FAILED) {
+            assert!(Instant::now() < until, "nothing is ever assumed");
+            for _ in 0..4 {
+                send(&mut client, "select v from seen");
+            }
+            door.direct("insert into log values ('theirs')");
+            let said = send(&mut client, "insert into log values ('ours') returning v");
+            assert_eq!(tags(&said), expected, "{said:?}");
+        }
+        // What comes last is on record last.
+        client.query("select 'the last'");
+        door.recorded("the last", |event| match event {
+            Event::Command(command) => command.text.contains("the last").then_some(()),
+            _ => None,
+        });
+        let again =
+            |event: &&Event| matches!(event, Event::Outcome(outcome) if outcome.why == Some(NotRun::JudgedAgain));
+        assert_eq!(door.events().iter().filter(again).count(), 0);
+    }
+}

@@ -98,7 +98,7 @@ impl Conversation {
             Found::Pipeline(heads, end) => self.pipeline(session, bytes, heads, end).await?,
         }
         self.answers(session).await?;
-        if let Some(unit) = self.assuming.take() {
+        if let Some((unit, recorded)) = self.assuming.take() {
             let precondition = &mut self.state.precondition;
             let (sent, unmet) = (
                 std::mem::take(&mut precondition.sent),
@@ -108,7 +108,7 @@ impl Conversation {
                 self.near.found(!unmet);
             }
             if unmet {
-                self.judged_anew(session, unit).await?;
+                self.again(session, unit, recorded).await?;
                 self.answers(session).await?;
             }
         }
@@ -188,7 +188,7 @@ impl Conversation {
 
     fn sync(&mut self) {
         let plan = Plan::default();
-        forward::pipeline(&mut self.state, plan, None, &[], End::Sync, &mut self.target.out);
+        forward::pipeline(&mut self.state, plan, &mut None, &[], End::Sync, &mut self.target.out);
     }
 
     /// Learns, understands, decides, records, forwards.
@@ -206,6 +206,33 @@ impl Conversation {
             }
             Ahead::Over(gone) => Err(gone.into()),
             Ahead::Not => self.judged_anew(session, unit).await,
+        }
+    }
+
+    /// Something was written since what a unit was judged by was read. Nearly always that was no catalog: then the verdict
+    /// holds, and the intent that is on record.
+    async fn again(&mut self, session: &mut Session, unit: Unit, mut recorded: Recorded) -> Result<(), Over> {
+        recorded.give_back(std::mem::take(&mut self.state.precondition.owed));
+        let revision = session.open().policy.revision();
+        let before = self.near.guess(revision).cloned();
+        let learnt = self.learn(session).await?;
+        let now = self.near.guess(revision);
+        let same = matches!((&before, now), (Some(before), Some(now)) if Arc::ptr_eq(before, now));
+        match learnt {
+            Ok(()) if same => {
+                let plan = self.understand(session, &unit);
+                self.forward(unit, plan, Some(recorded), None);
+                Ok(())
+            }
+            Ok(()) => {
+                recorded.take_back();
+                self.judged_by_known(session, unit).await
+            }
+            Err(error) => {
+                recorded.take_back();
+                self.refuse_all(&unit, &unreadable(&error));
+                Ok(())
+            }
         }
     }
 
@@ -405,23 +432,23 @@ impl Conversation {
     }
 
     /// `position`: where the target has to stand for the unit to run.
-    fn forward(&mut self, unit: Unit, plan: Plan, recorded: Option<Recorded>, position: Option<String>) {
+    fn forward(&mut self, unit: Unit, plan: Plan, mut recorded: Option<Recorded>, position: Option<String>) {
         let out = &mut self.target.out;
         if position.is_some() {
             self.state.fresh = Instant::now();
         }
         match &unit {
             Unit::Query(bytes, ..) => {
-                forward::query(&mut self.state, plan, recorded, bytes, position.as_deref(), out);
+                forward::query(&mut self.state, plan, &mut recorded, bytes, position.as_deref(), out);
             }
             Unit::Pipeline(bytes, _, end) => {
                 if let Some(position) = &position {
                     precondition::put(&mut self.state, position, out);
                 }
-                forward::pipeline(&mut self.state, plan, recorded, bytes, *end, out);
+                forward::pipeline(&mut self.state, plan, &mut recorded, bytes, *end, out);
             }
         }
-        self.assuming = position.map(|_| unit);
+        self.assuming = recorded.filter(|_| position.is_some()).map(|recorded| (unit, recorded));
     }
 
     fn refuse_all(&mut self, unit: &Unit, refused: &Refused) {
