@@ -3,7 +3,7 @@
 //! The session's own backend checks it, in one flight with the unit: a statement goes in front that fails unless the
 //! position is the one that was given. What stands behind a failure does not run: the rest of a Query string, and in the
 //! extended protocol everything up to the next Sync (chapter "Message Flow", "Extended Query"). So a unit that was judged by
-//! what is not so any more is judged again.
+//! what is not so any more is looked at again, and judged again where a catalog changed.
 //!
 //! Outside a transaction only, where a failure undoes nothing; and only in front of what reads and writes rows: some of the
 //! rest has to stand first in its transaction. In front of a Query string it is part of the string: since PostgreSQL 18 what

@@ -5,7 +5,7 @@
 //! on their thread that asks for nothing else; whatever else it finds is left to the database's side connection.
 //!
 //! Where a database rests, even that is too much: there a session assumes that nothing was written, and lets its own backend
-//! check that in front of the unit ([`precondition`]). An assumption that fails costs a unit judged twice and a line in the
+//! check that in front of the unit ([`precondition`]). An assumption that fails costs a unit sent twice and a line in the
 //! target's log, so after one the database is asked again for a while, longer each time.
 //!
 //! [`precondition`]: crate::postgres::precondition
