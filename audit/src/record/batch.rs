@@ -1,8 +1,12 @@
 //! Records on their way: serialised where they arise, numbered where they are sent.
 
-use super::{Event, Kind, MAX_ENTRY, Origin, SessionId, VERSION, Writer, split};
+use std::fmt::Write as _;
+
+use super::{Event, Header, Kind, MAX_ENTRY, Origin, SessionId, VERSION, Writer, split};
 use crate::time::Time;
 
+/// Most records fit into this; what is longer grows.
+const USUAL: usize = 1024;
 /// What a draft may weigh: the rest of an entry is for the writer's names (each bounded by Kubernetes).
 pub(super) const DRAFT_BUDGET: usize = MAX_ENTRY - 4 * 1024;
 
@@ -20,29 +24,36 @@ pub enum RecordError {
 /// A record but for its source: serialised once, by whoever states it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
-    /// `{"event":…,"session":…,`
-    head: String,
-    /// `,"time":…,"v":1}`
-    tail: String,
+    /// `{"event":…,"session":…,"source":` and `,"time":…,"v":1}`
+    text: String,
+    /// Where the second begins.
+    gap: usize,
     session: Option<SessionId>,
     kind: &'static str,
+    time: Time,
 }
 
 impl Draft {
     pub(super) fn new(time: Time, session: Option<&SessionId>, event: &Event) -> Result<Self, RecordError> {
-        let mut head = format!("{{\"event\":{}", serde_json::to_string(event)?);
+        let mut text = Vec::with_capacity(USUAL);
+        text.extend_from_slice(b"{\"event\":");
+        serde_json::to_writer(&mut text, event)?;
+        let mut text = String::from_utf8(text).map_err(serde::ser::Error::custom).map_err(RecordError::Json)?;
         if let Some(session) = session {
-            head.push_str(",\"session\":\"");
-            head.push_str(session.as_str());
-            head.push('"');
+            text.push_str(",\"session\":\"");
+            text.push_str(session.as_str());
+            text.push('"');
         }
-        head.push_str(",\"source\":");
-        let tail = format!(",\"time\":\"{time}\",\"v\":{VERSION}}}");
+        text.push_str(",\"source\":");
+        let gap = text.len();
+        // A String takes whatever is written to it.
+        let _ = write!(text, ",\"time\":\"{time}\",\"v\":{VERSION}}}");
         let draft = Self {
-            head,
-            tail,
+            text,
+            gap,
             session: session.cloned(),
             kind: event.kind(),
+            time,
         };
         if draft.len() > DRAFT_BUDGET {
             return Err(RecordError::TooLong(draft.kind));
@@ -54,7 +65,7 @@ impl Draft {
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a draft is never empty")]
     pub fn len(&self) -> usize {
-        self.head.len() + self.tail.len()
+        self.text.len()
     }
 
     /// The session it belongs to.
@@ -67,6 +78,18 @@ impl Draft {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         self.kind
+    }
+
+    /// What [`Header::parse`] reads from the entry that it becomes as this writer's record number `seq`.
+    #[must_use]
+    pub fn header(&self, origin: &Origin, seq: u64) -> Header {
+        Header {
+            kind: Kind::named(self.kind),
+            session: self.session.clone(),
+            source: origin.at(seq),
+            time: self.time,
+            v: VERSION,
+        }
     }
 
     /// Whether a volume still takes it that runs out of room for anything new; see [`Kind::closes`].
@@ -198,7 +221,8 @@ impl Seal {
     /// When the writer's names are so long that the entry does not fit.
     pub fn seal(&self, draft: &Draft, seq: u64) -> Result<Vec<u8>, RecordError> {
         let seq = seq.to_string();
-        let parts = [&draft.head, &self.before, &seq, self.after, &draft.tail];
+        let (head, tail) = draft.text.split_at_checked(draft.gap).unwrap_or_default();
+        let parts = [head, &self.before, &seq, self.after, tail];
         let leaf = parts.concat().into_bytes();
         if leaf.len() > MAX_ENTRY {
             return Err(RecordError::TooLong(draft.kind));

@@ -40,6 +40,10 @@ impl Kind {
     /// Somebody was turned away.
     pub const LOGIN_REFUSED: &str = "loginRefused";
 
+    pub(super) fn named(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
     /// Whether such a record ends something that is on record already: it is still taken when a volume runs out of room for
     /// anything new.
     #[must_use]

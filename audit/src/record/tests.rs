@@ -257,6 +257,7 @@ fn every_event_is_written_canonically_and_read_back() {
         );
         let header = Header::parse(&leaf).unwrap();
         assert_eq!((header.kind.as_str(), header.source.seq), (event.kind(), 41));
+        assert_eq!(draft.header(&origin, 41), header, "known without reading");
         kinds.insert(event.kind());
     }
     assert_eq!(kinds.len(), 20, "an example of each kind");

@@ -8,6 +8,7 @@ mod error;
 mod link;
 mod mailbox;
 mod queue;
+mod road;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -21,17 +22,14 @@ use std::time::{Duration, Instant};
 use sallyport_audit::record::{Batch, Instance, Origin, Writer};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
-use tokio_util::sync::CancellationToken;
 
 pub use error::EvidenceError;
 pub use link::{Durability, Limits, Link, TlsSource};
 pub use thread::thread;
 
 use crate::log::Log;
-use crate::server::{self, Door, Shared};
-
-/// Bytes in the pipe to a log in the same process.
-const PIPE: usize = 256 * 1024;
+use crate::server::Door;
+use road::Road;
 
 /// Proof that records were accepted with the sink's durability: on disk for [`Durability::BeforeExecution`], in the bounded
 /// queue for [`Durability::Async`]. Not `Clone`: one proof lets one thing happen.
@@ -117,14 +115,15 @@ impl Evidence {
     pub fn connect(link: Link, runtime: &Handle) -> Result<Self, EvidenceError> {
         Self::start(
             task::origin(&link)?,
-            task::tls(&link),
+            Road::Stream(road::tls(&link)),
             link.limits,
             link.durability,
             runtime,
         )
     }
 
-    /// The way to a log in the same process (the door without a cluster): the same protocol over a pipe, the same guarantees.
+    /// The way to a log in the same process (the door without a cluster): the same order, numbers and guarantees, without a
+    /// stream. `runtime` is blocked for each fdatasync.
     ///
     /// # Errors
     /// When the names cannot be written into records.
@@ -143,24 +142,12 @@ impl Evidence {
             pod,
             writer: Writer::Proxy,
         };
-        let shared = Shared::new(log, server::Limits::default(), CancellationToken::new());
-        let spawner = runtime.clone();
-        let dial: task::Dial = Arc::new(move || {
-            let (near, far) = tokio::io::duplex(PIPE);
-            let (door, shared) = (door.clone(), shared.clone());
-            spawner.spawn(async move {
-                if let Err(reason) = server::serve_stream(far, door, shared).await {
-                    tracing::warn!(%reason, "the way to the log in this process breaks");
-                }
-            });
-            Box::pin(async move { Ok(Box::new(near) as Box<dyn task::Stream>) })
-        });
-        Self::start(origin, dial, limits, durability, runtime)
+        Self::start(origin, Road::Here(log), limits, durability, runtime)
     }
 
     fn start(
         origin: Origin,
-        dial: task::Dial,
+        road: Road,
         limits: Limits,
         durability: Durability,
         runtime: &Handle,
@@ -174,7 +161,7 @@ impl Evidence {
             epoch: Instant::now(),
             closed: AtomicBool::new(false),
         });
-        task::spawn(origin, dial, messages, publish, Arc::clone(&gauge), runtime)?;
+        task::spawn(origin, road, messages, publish, Arc::clone(&gauge), runtime)?;
         Ok(Self {
             sinks: Arc::new([Sink {
                 queue,

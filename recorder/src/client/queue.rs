@@ -8,6 +8,7 @@ use sallyport_audit::wire::batch_room;
 use tokio::sync::oneshot;
 
 use super::EvidenceError;
+use crate::log::Checked;
 
 /// The room that a record's source takes, for sizing batches.
 const SOURCE: usize = 2048;
@@ -16,7 +17,7 @@ const SOURCE: usize = 2048;
 const MANY: usize = 256;
 
 /// Number of the first record, and the records.
-pub(super) type Numbered = (u64, Vec<Vec<u8>>);
+pub(super) type Numbered<T> = (u64, Vec<T>);
 
 pub(super) type Reply = oneshot::Sender<Result<(), EvidenceError>>;
 
@@ -143,14 +144,24 @@ impl Queue {
     }
 
     /// The next batch for the stream, as first number and records; `None` when everything is on it.
-    pub(super) fn next_batch(&mut self) -> Result<Option<Numbered>, RecordError> {
+    pub(super) fn next_batch(&mut self) -> Result<Option<Numbered<Vec<u8>>>, RecordError> {
+        self.next(|sealed, _, _| sealed)
+    }
+
+    /// The next batch for a log in this process, which need not be told what the records are.
+    pub(super) fn next_checked(&mut self) -> Result<Option<Numbered<Checked>>, RecordError> {
+        let origin = self.origin.clone();
+        self.next(|sealed, draft, seq| Checked::sealed(sealed, draft.header(&origin, seq)))
+    }
+
+    fn next<T>(&mut self, make: impl Fn(Vec<u8>, &Draft, u64) -> T) -> Result<Option<Numbered<T>>, RecordError> {
         let first = self.acked + self.sent as u64 + 1;
         let unsent = self.drafts.range(self.sent..);
         let count = batch_room(unsent.clone().map(|draft| draft.len() + SOURCE));
         let records: Vec<_> = (first..)
             .zip(unsent.take(count))
-            .map(|(seq, draft)| self.seal.seal(draft, seq))
-            .collect::<Result<_, _>>()?;
+            .map(|(seq, draft)| Ok(make(self.seal.seal(draft, seq)?, draft, seq)))
+            .collect::<Result<_, RecordError>>()?;
         if records.is_empty() {
             return Ok(None);
         }

@@ -1,32 +1,31 @@
 //! The task that owns the stream to one recorder.
 
 use std::collections::VecDeque;
-use std::future::Future;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sallyport_audit::checkpoint::Head;
 use sallyport_audit::note::VerifierKey;
 use sallyport_audit::permit::Permit;
-use sallyport_audit::record::{Instance, Origin, Writer};
+use sallyport_audit::record::{Instance, ObjectRef, Origin, PodRef, RecordError, Writer};
 use sallyport_audit::wire::{Ack, Batch, Frame, Hello, PROTOCOL, Refuse, Welcome};
-use tokio::io::{AsyncRead, AsyncWrite, WriteHalf};
+use tokio::io::WriteHalf;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::mailbox;
 use super::queue::{Queue, Released};
+use super::road::{Dial, Live, Road, Stream};
 use super::{EvidenceError, Gauge, Link, Message, State};
 use crate::frames::{FrameReader, StreamError, write};
+use crate::log::{Attached, Log, LogError};
 
 /// Batches on the stream at one time: the recorder gathers what arrives while it waits for its disk, so a few suffice.
 const IN_FLIGHT: usize = 4;
 /// How long records that nobody waits for are gathered: each batch costs the recorder an fdatasync, which is better spent
 /// together with the next one that somebody does wait for.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(20);
 const CONNECT: Duration = Duration::from_secs(5);
 const ALIVE: Duration = Duration::from_secs(3);
 /// A recorder that says nothing for this long, not even to a keep-alive, is gone.
@@ -34,17 +33,9 @@ const SILENCE: Duration = Duration::from_secs(12);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
 
-/// A stream to a recorder, however it is carried.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-type Dialling = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>>;
-/// Opens a stream.
-pub(super) type Dial = Arc<dyn Fn() -> Dialling + Send + Sync>;
-
 pub(super) fn spawn(
     origin: Origin,
-    dial: Dial,
+    road: Road,
     messages: mailbox::Receiver<Message>,
     state: watch::Sender<State>,
     gauge: Arc<Gauge>,
@@ -53,7 +44,7 @@ pub(super) fn spawn(
     let queue = Queue::new(origin)?;
     let task = Task {
         queue,
-        dial,
+        road,
         messages,
         state,
         gauge,
@@ -66,21 +57,6 @@ pub(super) fn spawn(
     };
     runtime.spawn(task.run());
     Ok(())
-}
-
-/// A stream over TCP and mutual TLS.
-pub(super) fn tls(link: &Link) -> Dial {
-    let (endpoint, server_name, source) = (link.endpoint.clone(), link.server_name.clone(), Arc::clone(&link.tls));
-    Arc::new(move || {
-        let (endpoint, server_name, config) = (endpoint.clone(), server_name.clone(), source());
-        Box::pin(async move {
-            let stream = tokio::net::TcpStream::connect(&endpoint).await?;
-            stream.set_nodelay(true)?;
-            let name = rustls_pki_types::ServerName::try_from(server_name).map_err(io::Error::other)?;
-            let stream = tokio_rustls::TlsConnector::from(config).connect(name, stream).await?;
-            Ok(Box::new(stream) as Box<dyn Stream>)
-        })
-    })
 }
 
 /// The names under which records of this process are written.
@@ -96,7 +72,7 @@ pub(super) fn origin(link: &Link) -> Result<Origin, EvidenceError> {
 
 struct Task {
     queue: Queue,
-    dial: Dial,
+    road: Road,
     messages: mailbox::Receiver<Message>,
     state: watch::Sender<State>,
     gauge: Arc<Gauge>,
@@ -113,11 +89,6 @@ struct Task {
     ages: VecDeque<(u64, std::time::Instant)>,
     closing: Option<oneshot::Sender<()>>,
 }
-
-type Live = (
-    FrameReader<tokio::io::ReadHalf<Box<dyn Stream>>>,
-    WriteHalf<Box<dyn Stream>>,
-);
 
 /// Why a stream is not used any longer.
 enum Break {
@@ -221,11 +192,29 @@ impl Task {
     }
 
     async fn connect(&mut self) -> Result<Live, Break> {
-        let stream = timeout(CONNECT, (self.dial)())
-            .await
-            .map_err(|_| Break::Problem("the recorder does not answer".to_owned()))??;
-        let (read, mut out) = tokio::io::split(stream);
-        let mut reader = FrameReader::new(read);
+        let live = match &self.road {
+            Road::Stream(dial) => {
+                let dial = Arc::clone(dial);
+                self.greet(dial).await?
+            }
+            Road::Here(log) => {
+                let log = log.clone();
+                self.enter(log).await?
+            }
+        };
+        if self.refusal.is_none() {
+            tracing::info!("records go to the recorder");
+        }
+        let tree_size = self.head.map_or(0, |head| head.size);
+        self.state.send_replace(State {
+            connected: self.refusal.is_none(),
+            problem: self.refusal.clone().unwrap_or_default(),
+            tree_size,
+        });
+        Ok(live)
+    }
+
+    fn names(&self) -> Result<(ObjectRef, Instance, PodRef), Break> {
         let Origin {
             connection,
             instance,
@@ -233,6 +222,17 @@ impl Task {
             ..
         } = self.queue.origin().clone();
         let connection = connection.ok_or_else(|| Break::Problem("a door without a Connection".to_owned()))?;
+        Ok((connection, instance, pod))
+    }
+
+    /// Opens a stream and greets the recorder at its end.
+    async fn greet(&mut self, dial: Dial) -> Result<Live, Break> {
+        let stream = timeout(CONNECT, dial())
+            .await
+            .map_err(|_| Break::Problem("the recorder does not answer".to_owned()))??;
+        let (read, mut out) = tokio::io::split(stream);
+        let mut reader = FrameReader::new(read);
+        let (connection, instance, pod) = self.names()?;
         let hello = Hello {
             connection,
             head: self.head,
@@ -249,16 +249,25 @@ impl Task {
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => return Err(Break::Problem("the recorder does not greet in time".to_owned())),
         }
-        if self.refusal.is_none() {
-            tracing::info!("records go to the recorder");
-        }
-        let tree_size = self.head.map_or(0, |head| head.size);
-        self.state.send_replace(State {
-            connected: self.refusal.is_none(),
-            problem: self.refusal.clone().unwrap_or_default(),
-            tree_size,
-        });
-        Ok((reader, out))
+        Ok(Live::Stream { reader, out })
+    }
+
+    /// Tells the log in this process of us.
+    async fn enter(&mut self, log: Log) -> Result<Live, Break> {
+        let (connection, instance, pod) = self.names()?;
+        let standing = log
+            .attach(instance.clone(), connection, pod, self.head, self.permit.clone())
+            .await
+            .map_err(|error| self.refused_by_log(error))?;
+        let attached = Attached::new(log, instance);
+        self.welcomed(Welcome {
+            acked: standing.acked,
+            fenced: standing.fenced,
+            head: standing.head,
+            permit: standing.permit,
+            vkey: attached.log.key().to_string(),
+        })?;
+        Ok(Live::Here(attached))
     }
 
     fn welcomed(&mut self, welcome: Welcome) -> Result<(), Break> {
@@ -323,6 +332,11 @@ impl Task {
         Ok(())
     }
 
+    fn refused_by_log(&mut self, error: LogError) -> Break {
+        let LogError { code, reason } = error;
+        self.refused(Refuse { code, reason })
+    }
+
     fn refused(&mut self, refuse: Refuse) -> Break {
         let Refuse { code, reason } = refuse;
         tracing::warn!(?code, %reason, "the recorder refuses");
@@ -348,7 +362,7 @@ impl Task {
     }
 
     /// Sends and hears until the stream breaks or everything is said.
-    async fn stream(&mut self, (mut reader, mut out): Live) -> Break {
+    async fn stream(&mut self, mut live: Live) -> Break {
         let mut alive = interval(ALIVE);
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
@@ -363,7 +377,7 @@ impl Task {
             }
             let open = !self.messages.is_closed();
             let due = !open || self.queue.is_urgent() || send_at.is_some_and(|at| at <= Instant::now());
-            if due && let Err(broke) = self.send(&mut out).await {
+            if due && let Err(broke) = self.send(&mut live).await {
                 return broke;
             }
             // With the stream full, the next acknowledgement is when there is room again.
@@ -374,8 +388,11 @@ impl Task {
             };
             self.messages.look_soon(send_at.is_some());
             if !open && self.queue.is_empty() {
-                // The other end may be gone already; it notices by itself.
-                let _ = write(&mut out, &[Frame::Bye]).await;
+                match &mut live {
+                    // The other end may be gone already; it notices by itself.
+                    Live::Stream { out, .. } => _ = write(out, &[Frame::Bye]).await,
+                    Live::Here(attached) => attached.goodbye = true,
+                }
                 return Break::Done;
             }
             let step = tokio::select! {
@@ -383,12 +400,15 @@ impl Task {
                     self.take(message);
                     Ok(())
                 }
-                frame = reader.next() => {
+                frame = live.next() => {
                     heard = Instant::now();
                     self.hear(frame)
                 }
                 () = tokio::time::sleep_until(send_at.unwrap_or(heard)), if send_at.is_some() => Ok(()),
-                _ = alive.tick() => self.keep_alive(&mut out, heard).await,
+                _ = alive.tick() => match &mut live {
+                    Live::Stream { out, .. } => self.keep_alive(out, heard).await,
+                    Live::Here(_) => Ok(()),
+                },
             };
             if let Err(broke) = step {
                 return broke;
@@ -396,10 +416,14 @@ impl Task {
         }
     }
 
-    async fn send(&mut self, out: &mut WriteHalf<Box<dyn Stream>>) -> Result<(), Break> {
+    async fn send(&mut self, live: &mut Live) -> Result<(), Break> {
         while self.queue.in_flight() < IN_FLIGHT && self.queue.has_unsent() {
-            match self.queue.next_batch() {
-                Ok(Some((first, records))) => {
+            match live {
+                Live::Stream { out, .. } => {
+                    let next = self.queue.next_batch();
+                    let Some((first, records)) = self.sealed(next)? else {
+                        break;
+                    };
                     let batch = Batch {
                         first,
                         head: self.head,
@@ -409,40 +433,34 @@ impl Task {
                         .await
                         .map_err(|_| StreamError::Silent)??;
                 }
-                Ok(None) => break,
-                Err(error) => {
-                    // One record that cannot be written down must not stop all others.
-                    self.queue.fail(|| EvidenceError::Refused(error.to_string()));
-                    let released = self.queue.renew(Instance::random()?)?;
-                    self.release(released);
-                    return Err(error.into());
+                Live::Here(attached) => {
+                    let next = self.queue.next_checked();
+                    let Some((_, records)) = self.sealed(next)? else { break };
+                    // What arrives while this thread waits for the disk goes together next time.
+                    let written = attached.log.append_here(records);
+                    let (up_to, size) = written.map_err(|error| self.refused_by_log(error))?;
+                    self.acknowledged(up_to, size)?;
                 }
             }
         }
         Ok(())
     }
 
+    fn sealed<T>(&mut self, next: Result<T, RecordError>) -> Result<T, Break> {
+        next.or_else(|error| {
+            // One record that cannot be written down must not stop all others.
+            self.queue.fail(|| EvidenceError::Refused(error.to_string()));
+            let released = self.queue.renew(Instance::random()?)?;
+            self.release(released);
+            Err(error.into())
+        })
+    }
+
     fn hear(&mut self, frame: Result<Frame, StreamError>) -> Result<(), Break> {
         match frame? {
             Frame::Ack(Ack { up_to, head }) => {
                 self.see(head)?;
-                let released = self
-                    .queue
-                    .ack(up_to)
-                    .ok_or(Break::Problem("the recorder acknowledges what was not sent".to_owned()))?;
-                self.release(released);
-                let again = released.anew && self.refusal.take().is_some();
-                if again {
-                    tracing::info!("records go to the recorder again");
-                }
-                self.state.send_if_modified(|state| {
-                    state.tree_size = head.size;
-                    if again {
-                        (state.connected, state.problem) = (true, String::new());
-                    }
-                    again
-                });
-                Ok(())
+                self.acknowledged(up_to, head.size)
             }
             Frame::KeepAlive => Ok(()),
             Frame::Refuse(refuse) => Err(self.refused(refuse)),
@@ -450,6 +468,27 @@ impl Task {
                 "the recorder sends what recorders do not send".to_owned(),
             )),
         }
+    }
+
+    /// Records up to this number are on disk, in a log of this size.
+    fn acknowledged(&mut self, up_to: u64, size: u64) -> Result<(), Break> {
+        let released = self
+            .queue
+            .ack(up_to)
+            .ok_or(Break::Problem("the recorder acknowledges what was not sent".to_owned()))?;
+        self.release(released);
+        let again = released.anew && self.refusal.take().is_some();
+        if again {
+            tracing::info!("records go to the recorder again");
+        }
+        self.state.send_if_modified(|state| {
+            state.tree_size = size;
+            if again {
+                (state.connected, state.problem) = (true, String::new());
+            }
+            again
+        });
+        Ok(())
     }
 
     /// Now and then: are we both here, and is the newest head genuine?

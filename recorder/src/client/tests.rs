@@ -6,8 +6,11 @@ use sallyport_runtime::PeerIdentity;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use tokio_util::sync::CancellationToken;
+
 use super::*;
 use crate::log::Config;
+use crate::server::{self, Shared};
 use crate::testing::{self, MemoryDisk, Pki, command, config, door, kinds, read, start};
 
 /// A recorder on a port of its own, to be stopped and started again on the same volume.

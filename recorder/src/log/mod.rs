@@ -12,6 +12,7 @@
 
 mod ages;
 mod ahead;
+mod attached;
 pub mod disk;
 mod doors;
 mod error;
@@ -28,8 +29,8 @@ mod tree;
 mod wal;
 mod writer;
 
-use std::sync::Arc;
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sallyport_audit::Digest;
@@ -41,6 +42,7 @@ use sallyport_audit::record::{Header, Instance, ObjectRef, PodRef};
 use sallyport_audit::wire::RefuseCode;
 use tokio::sync::{oneshot, watch};
 
+pub(crate) use attached::Attached;
 pub use error::{LogError, OpenError};
 
 use crate::metrics::LogMetrics;
@@ -89,6 +91,8 @@ pub struct Status {
 #[derive(Clone)]
 pub struct Log {
     commands: mpsc::Sender<writer::Command>,
+    /// The writer itself, until it ends: its thread's, but while somebody appends on their own.
+    writer: Arc<Mutex<Option<writer::Writer>>>,
     status: watch::Receiver<Status>,
     key: VerifierKey,
     boot: Instance,
@@ -141,6 +145,15 @@ impl Checked {
         })
     }
 
+    /// A record that this process has sealed itself, so that its form and its header are known.
+    pub(crate) fn sealed(bytes: Vec<u8>, header: Header) -> Self {
+        Self {
+            leaf: leaf_hash(&bytes),
+            bytes,
+            header,
+        }
+    }
+
     /// Whose record it is.
     #[must_use]
     pub fn header(&self) -> &Header {
@@ -167,6 +180,18 @@ impl Log {
             .commands
             .send(writer::Command::Append(writer::Submission { records, echo, reply }));
         answer
+    }
+
+    /// Brings records of one door to disk on the calling thread, which it blocks for an fdatasync: no other thread has to be
+    /// woken, and nobody signs a head that nobody reads. For a door in the same process. Gives the running number of its last
+    /// record on disk, and the log's size.
+    ///
+    /// # Errors
+    /// As [`Log::append`]'s answer.
+    pub(crate) fn append_here(&self, records: Vec<Checked>) -> Result<(u64, u64), LogError> {
+        // A writer that panicked is in no state to go on.
+        let mut writer = self.writer.lock().map_err(|_| LogError::stopping())?;
+        writer.as_mut().ok_or_else(LogError::stopping)?.append(records)
     }
 
     /// A stream of this door is up.

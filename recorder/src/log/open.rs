@@ -1,7 +1,7 @@
 //! Starting: read back what is on the volume, and refuse to go on from anything that is not whole.
 
-use std::sync::Arc;
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use sallyport_audit::checkpoint::{Checkpoint, origin};
@@ -20,7 +20,7 @@ use super::publish::CHECKPOINT;
 use super::state::State;
 use super::tree::Tree;
 use super::wal::{Found, Wal};
-use super::writer::{Pipes, Writer};
+use super::writer::{self, Pipes, Writer};
 use super::{Config, Log, Status, key, publish};
 
 /// What was read back.
@@ -53,15 +53,18 @@ pub(super) fn open(disk: Arc<dyn Disk>, config: Config) -> Result<Log, OpenError
         status,
     };
     let writer = Writer::new(Arc::clone(&disk), config, signer, boot.clone(), found, pipes)?;
+    let writer = Arc::new(Mutex::new(Some(writer)));
+    let desk = Arc::clone(&writer);
     let publisher_disk = Arc::clone(&disk);
     std::thread::Builder::new()
         .name("log-publisher".to_owned())
         .spawn(move || publish::run(&publisher_disk, &work, &report))?;
     std::thread::Builder::new()
         .name("log-writer".to_owned())
-        .spawn(move || writer.run(&inbox))?;
+        .spawn(move || writer::run(&desk, &inbox))?;
     Ok(Log {
         commands,
+        writer,
         status: watch,
         key,
         boot,

@@ -65,7 +65,9 @@ impl Tree {
                 index: index / WIDTH,
                 width: 256,
             };
-            let bytes = std::mem::take(&mut self.bundle);
+            // Its room is kept: the next one grows as long.
+            let bytes = self.bundle.clone();
+            self.bundle.clear();
             self.finish(tile, bytes);
         }
         self.carry(index, leaf);

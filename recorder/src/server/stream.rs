@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{Door, Shared};
 use crate::frames::{FrameReader, StreamError, write};
-use crate::log::{Checked, Log, LogError, Receipt};
+use crate::log::{Attached, Checked, LogError, Receipt};
 
 /// Batches of one stream that are read and not yet answered.
 const IN_FLIGHT: usize = 64;
@@ -28,19 +28,6 @@ enum Answer {
     Alive,
     /// Say why not, and end.
     Refuse(LogError),
-}
-
-/// Tells the log that the stream is gone, whatever ends it.
-struct Attached {
-    log: Log,
-    instance: Instance,
-    goodbye: bool,
-}
-
-impl Drop for Attached {
-    fn drop(&mut self) {
-        self.log.detach(self.instance.clone(), self.goodbye);
-    }
 }
 
 /// Serves one stream whose far end is known to be `door`. `Ok` is an orderly end (goodbye, or our own shutdown).
@@ -103,11 +90,7 @@ async fn greet(hello: Hello, door: &Door, shared: &Shared) -> Result<(Attached, 
         .log
         .attach(instance.clone(), connection, pod, head, permit)
         .await?;
-    let attached = Attached {
-        log: shared.log.clone(),
-        instance,
-        goodbye: false,
-    };
+    let attached = Attached::new(shared.log.clone(), instance);
     let vkey = shared.log.key().to_string();
     Ok((
         attached,

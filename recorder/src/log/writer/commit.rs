@@ -8,6 +8,7 @@ use sallyport_audit::wire::RefuseCode;
 use sallyport_audit::{Digest, Time};
 
 use super::{Group, Writer};
+use crate::log::doors::Undo;
 use crate::log::error::LogError;
 use crate::log::wal::AppendError;
 use crate::log::{Checked, Receipt};
@@ -19,19 +20,43 @@ impl Writer {
         if waiting.is_empty() {
             return;
         }
-        let result = if records.is_empty() {
-            Ok(())
-        } else {
-            self.write(&records)
-        };
-        if result.is_err() {
-            undo.into_iter().rev().for_each(|step| self.doors.undo(step));
-        }
+        let result = self.write_or_undo(&records, undo).map(|()| self.head());
         for (up_to, reply) in waiting {
-            let answer = result.clone().map(|()| Receipt { up_to, head: self.head });
+            let answer = result.clone().map(|head| Receipt { up_to, head });
             // The stream may be gone: the door will come back and be told what is here.
             let _ = reply.send(answer);
         }
+    }
+
+    /// As [`Log::append_here`].
+    ///
+    /// [`Log::append_here`]: crate::log::Log::append_here
+    pub(in crate::log) fn append(&mut self, records: Vec<Checked>) -> Result<(u64, u64), LogError> {
+        self.write_start();
+        let (up_to, records, undo) = self.admit(records, None)?;
+        self.write_or_undo(&records, undo)?;
+        Ok((up_to, self.tree.size()))
+    }
+
+    fn write_or_undo(&mut self, records: &[(Vec<u8>, Digest)], undo: Vec<Undo>) -> Result<(), LogError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let written = self.write(records);
+        if written.is_err() {
+            undo.into_iter().rev().for_each(|step| self.doors.undo(step));
+        }
+        written
+    }
+
+    /// The log's head now, signed when somebody asks for it.
+    pub(super) fn head(&mut self) -> Head {
+        let size = self.tree.size();
+        if self.signed.size != size {
+            let root = self.tree.frontier().root();
+            self.signed = Head::sign(self.signer.verifier().name(), size, root, &self.signer);
+        }
+        self.signed
     }
 
     pub(super) fn write(&mut self, records: &[(Vec<u8>, Digest)]) -> Result<(), LogError> {
@@ -60,9 +85,7 @@ impl Writer {
         for (record, leaf) in records {
             self.tree.push(record, *leaf);
         }
-        let (size, root) = (self.tree.size(), self.tree.frontier().root());
-        self.head = Head::sign(self.signer.verifier().name(), size, root, &self.signer);
-        self.heads.push(size, root);
+        self.heads.push(self.tree.size(), self.tree.frontier().root());
         self.problem = None;
         self.reserve
             .wrote(records.iter().map(|(record, _)| record.len() as u64).sum());

@@ -92,7 +92,8 @@ impl Writer {
             return Ok(());
         }
         // Nothing is appended while the fence is shut, so the head is still the one that was found.
-        if (permit.size, permit.root) != (self.head.size, self.head.root) {
+        let head = self.head();
+        if (permit.size, permit.root) != (head.size, head.root) {
             return refuse("the permit is for another state of the log");
         }
         tracing::info!(

@@ -6,8 +6,8 @@ mod reserve;
 mod retention;
 mod upkeep;
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sallyport_audit::Digest;
@@ -83,6 +83,8 @@ struct Group {
     waiting: Vec<(u64, oneshot::Sender<Result<Receipt, LogError>>)>,
 }
 
+type Admitted = (u64, Vec<(Vec<u8>, Digest)>, Vec<Undo>);
+
 pub(in crate::log) struct Writer {
     disk: Arc<dyn Disk>,
     config: Config,
@@ -94,7 +96,8 @@ pub(in crate::log) struct Writer {
     removal: Option<(u64, u64)>,
     wal: Wal,
     heads: Heads,
-    head: Head,
+    /// The newest head that was signed, see [`Writer::head`].
+    signed: Head,
     fence: Fence,
     /// The recorder's own name and numbers.
     instance: Instance,
@@ -123,6 +126,46 @@ pub(in crate::log) struct Pipes {
     pub(in crate::log) publications: Sender<Publication>,
     pub(in crate::log) reports: Receiver<Published>,
     pub(in crate::log) status: watch::Sender<Status>,
+}
+
+/// Serves until [`Command::Close`] or until no handle is left; then the writer is no more.
+pub(in crate::log) fn run(desk: &Mutex<Option<Writer>>, inbox: &Receiver<Command>) {
+    // Whoever appends on their own thread may panic there: nothing is written after that.
+    while let Some(tick) = at(desk, |writer| writer.next_look()) {
+        let command = inbox.recv_timeout(tick);
+        let goes_on = at(desk, |writer| {
+            let closing = match command {
+                Ok(command) => writer.serve(command, inbox),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => Some(("every handle is gone".to_owned(), None)),
+            };
+            if closing.is_none() {
+                writer.look_around_if_due(tick);
+            }
+            closing
+        });
+        let Some(None) = goes_on else {
+            end(desk, goes_on.flatten());
+            return;
+        };
+    }
+}
+
+fn at<T>(desk: &Mutex<Option<Writer>>, work: impl FnOnce(&mut Writer) -> T) -> Option<T> {
+    desk.lock().ok()?.as_mut().map(work)
+}
+
+type Closing = (String, Option<oneshot::Sender<()>>);
+
+fn end(desk: &Mutex<Option<Writer>>, closing: Option<Closing>) {
+    let Ok(mut writer) = desk.lock() else { return };
+    let Some((reason, reply)) = closing else { return };
+    if let Some(mut writer) = writer.take() {
+        writer.end(reason);
+    }
+    drop(writer);
+    // Whoever asked may have stopped waiting.
+    reply.map(|reply| reply.send(()));
 }
 
 impl Writer {
@@ -167,7 +210,7 @@ impl Writer {
             removal: None,
             wal,
             heads: Heads::default(),
-            head,
+            signed: head,
             fence,
             instance,
             own: 0,
@@ -187,34 +230,23 @@ impl Writer {
         })
     }
 
-    /// Serves until [`Command::Close`] or until no handle is left.
-    pub(in crate::log) fn run(mut self, inbox: &Receiver<Command>) {
-        let tick = self
-            .config
-            .checkpoint_every
-            .min(self.config.grace)
-            .max(Duration::from_millis(2))
-            / 2;
-        loop {
-            self.write_start();
-            // Somebody who waits for a publication is told at once.
-            let tick = if self.asked.is_empty() { tick } else { SOON };
-            let closing = match inbox.recv_timeout(tick) {
-                Ok(command) => self.serve(command, inbox),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => Some(("every handle is gone".to_owned(), None)),
-            };
-            if let Some((reason, reply)) = closing {
-                self.end(reason);
-                // Whoever asked may have stopped waiting.
-                reply.map(|reply: oneshot::Sender<()>| reply.send(()));
-                return;
-            }
-            // Looking around costs a walk over all doors: not at every group.
-            if self.last_look.is_none_or(|at| at.elapsed() >= tick) {
-                self.last_look = Some(Instant::now());
-                self.look_around();
-            }
+    /// How long to wait for a command until it is time to look around.
+    fn next_look(&mut self) -> Duration {
+        self.write_start();
+        // Somebody who waits for a publication is told at once.
+        if self.asked.is_empty() { self.tick() } else { SOON }
+    }
+
+    fn tick(&self) -> Duration {
+        let shortest = self.config.checkpoint_every.min(self.config.grace);
+        shortest.max(Duration::from_millis(2)) / 2
+    }
+
+    /// Looking around costs a walk over all doors: not at every group.
+    fn look_around_if_due(&mut self, tick: Duration) {
+        if self.last_look.is_none_or(|at| at.elapsed() >= tick) {
+            self.last_look = Some(Instant::now());
+            self.look_around();
         }
     }
 
@@ -229,7 +261,7 @@ impl Writer {
     }
 
     /// Takes a command and everything queued behind it; appends in a row go to disk together.
-    fn serve(&mut self, first: Command, inbox: &Receiver<Command>) -> Option<(String, Option<oneshot::Sender<()>>)> {
+    fn serve(&mut self, first: Command, inbox: &Receiver<Command>) -> Option<Closing> {
         let mut group = Group::default();
         let mut bytes = 0;
         let mut next = Some(first);
@@ -277,7 +309,7 @@ impl Writer {
                     Standing {
                         acked,
                         fenced,
-                        head: self.head,
+                        head: self.head(),
                         permit: self.fence.shown().map(str::to_owned),
                     }
                 });
@@ -340,25 +372,28 @@ impl Writer {
     /// Checks a submission and puts it into the group; one that is refused leaves no trace.
     fn stage(&mut self, submission: Submission, group: &mut Group) {
         let Submission { records, echo, reply } = submission;
-        let refused = self.refusal().map_or(Ok(()), Err);
-        let result = refused
-            .and_then(|()| echo.map_or(Ok(()), |head| self.check_echo(&head)))
-            .and_then(|()| self.room_for(&records))
-            .and_then(|()| self.take(records));
-        match result {
+        match self.admit(records, echo) {
             Ok((up_to, taken, undo)) => {
                 group.records.extend(taken);
                 group.undo.extend(undo);
                 group.waiting.push((up_to, reply));
             }
-            Err(error) => {
-                self.config.metrics.refused(error.code);
-                // The stream may be gone already.
-                let _ = reply.send(Err(error));
-            }
+            // The stream may be gone already.
+            Err(error) => _ = reply.send(Err(error)),
         }
     }
-    fn take(&mut self, records: Vec<Checked>) -> Result<(u64, Vec<(Vec<u8>, Digest)>, Vec<Undo>), LogError> {
+
+    /// The running number of a door's last record, what of its records is new, and how to take them back.
+    fn admit(&mut self, records: Vec<Checked>, echo: Option<Head>) -> Result<Admitted, LogError> {
+        let refused = self.refusal().map_or(Ok(()), Err);
+        let admitted = refused
+            .and_then(|()| echo.map_or(Ok(()), |head| self.check_echo(&head)))
+            .and_then(|()| self.room_for(&records))
+            .and_then(|()| self.take(records));
+        admitted.inspect_err(|error| self.config.metrics.refused(error.code))
+    }
+
+    fn take(&mut self, records: Vec<Checked>) -> Result<Admitted, LogError> {
         let (mut taken, mut undo, mut up_to) = (Vec::with_capacity(records.len()), Vec::new(), 0);
         for Checked { bytes, leaf, header } in records {
             up_to = header.source.seq;

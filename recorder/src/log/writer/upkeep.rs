@@ -85,7 +85,8 @@ impl Writer {
 
     /// Publishes what is on disk now, and tells its head when that is done.
     pub(super) fn publish_for(&mut self, reply: oneshot::Sender<Head>) {
-        self.asked.push((self.head, reply));
+        let head = self.head();
+        self.asked.push((head, reply));
         self.answer_asked();
         self.hear_publisher();
         self.publish_if_due();
