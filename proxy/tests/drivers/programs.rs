@@ -1,9 +1,13 @@
-//! PostgreSQL's own programs: psql, pg_dump, pgbench.
+//! PostgreSQL's own programs: psql, pg_dump, pg_restore, pgbench.
 
 use std::process::Command;
 
 use super::common::door::{Given, TestDoor};
+use super::common::postgres::server;
 use super::{SCHEMA, Way, alike};
+
+/// What dumps have beyond the list's schema.
+const DUMPED: &str = include_str!("../../../e2e/drivers/dumped.sql");
 
 #[test]
 #[ignore = "needs drivers: e2e/drivers/run"]
@@ -42,8 +46,8 @@ fn psql_describes() {
 #[test]
 #[ignore = "needs drivers: e2e/drivers/run"]
 fn pg_dump_dumps_the_same() {
-    let printed = alike(SCHEMA, dumped);
-    assert!(printed.len() >= 40, "{}", printed.len());
+    let printed = alike(&(SCHEMA.to_owned() + DUMPED), dumped);
+    assert!(printed.len() >= 2000, "{}", printed.len());
 }
 
 /// The dump as SQL.
@@ -59,6 +63,33 @@ fn dumped(way: &Way) -> String {
 fn supports_restrict() -> bool {
     let help = Command::new("pg_dump").arg("--help").output().unwrap();
     String::from_utf8_lossy(&help.stdout).contains("--restrict-key")
+}
+
+#[test]
+#[ignore = "needs drivers: e2e/drivers/run"]
+fn pg_restore_restores_the_same() {
+    let server = server();
+    let database = server.database(&(SCHEMA.to_owned() + DUMPED));
+    let ca = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(ca.path(), &server.ca).unwrap();
+    let source = Way::direct(&server, database, ca.path());
+    let archive = tempfile::NamedTempFile::new().unwrap();
+    let mut dump = Command::new("pg_dump");
+    dump.args(["--no-sync", "-Fc", "-d", &source.conninfo(), "-f"])
+        .arg(archive.path());
+    source.run(&mut dump);
+    let want: Vec<_> = dumped(&source).lines().map(str::to_owned).collect();
+    for how in ["--single-transaction", "--jobs=3"] {
+        let got = alike("", |way| {
+            let mut restore = Command::new("pg_restore");
+            restore
+                .args(["--exit-on-error", how, "-d", &way.conninfo()])
+                .arg(archive.path());
+            way.run(&mut restore);
+            dumped(way)
+        });
+        assert!(got == want, "{how}: {} lines, {} were dumped", got.len(), want.len());
+    }
 }
 
 #[test]
