@@ -212,6 +212,18 @@ fn pgx() {
     });
 }
 
+#[test]
+#[ignore = "needs drivers: e2e/drivers/run"]
+fn jdbc() {
+    let jars = home().join("jdbc");
+    let path = format!("{0}:{0}/*", jars.display());
+    notices_nothing(|way| {
+        let mut java = Command::new("java");
+        java.args(["-cp", &path, "WithJdbc"]).arg(checks().join("checks.json"));
+        way.run(&mut java).0
+    });
+}
+
 fn script(name: &str) -> Command {
     let mut command = Command::new(python());
     command.arg(checks().join(name));
