@@ -1,6 +1,6 @@
 //! Drivers do not notice: what they print of one list of checks is the same directly and through the door.
 //!
-//! `e2e/drivers/run` installs them; without it these tests are left out.
+//! `e2e/drivers/run` installs them; without it only the one that Cargo has is tried.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +14,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod programs;
+mod with_tokio_postgres;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -222,6 +223,11 @@ fn jdbc() {
         java.args(["-cp", &path, "WithJdbc"]).arg(checks().join("checks.json"));
         way.run(&mut java).0
     });
+}
+
+#[test]
+fn tokio_postgres() {
+    notices_nothing(with_tokio_postgres::run);
 }
 
 fn script(name: &str) -> Command {
