@@ -57,16 +57,41 @@ async function main() {
     await run(`again: ${statement}`, () => query({ text: statement, values: [], queryMode: "extended" }));
   }
 
-  const works = {
-    async several() {
-      return query("select 1 as a; select 'x' as b; insert into d_kinds values (70, 'seventy')");
+  // Each asks for everything at once, and all are answered before the next.
+  const together = (...texts) => Promise.allSettled(texts.map((text) => client.query(text)));
+  const refusal = (error) => {
+    if (!error.severity) throw error;
+    return [error.code, error.message, error.detail, error.constraint, error.table];
+  };
+  const count = async (where) => (await client.query(`select count(*) from d_kinds where ${where}`)).rows;
+
+  const steps = {
+    async batch() {
+      const each = Array.from({ length: 50 }, (_, i) => client.query("insert into d_bulk (id, name) values ($1, $2) returning id * 2 as n", [i, `n${i}`]));
+      return (await Promise.all(each)).map((result) => result.rows[0].n);
     },
-    async named() {
-      const one = await query({ name: "by-kind", text: "select name from d_items where kind = $1 order by id", values: [1] });
-      return [one, await query({ name: "by-kind", text: "select name from d_items where kind = $1 order by id", values: [2] })];
+    async batch_that_fails() {
+      const insert = (kind) => `insert into d_kinds values (${kind}, 'x')`;
+      const ended = await together(insert(100), insert(100), insert(101));
+      const whole = await client.query([102, 102].map(insert).join(";")).catch(refusal);
+      return [ended.map((end) => end.value?.rowCount ?? refusal(end.reason)), whole, await count("kind between 100 and 102")];
     },
-    async binary() {
-      return query({ text: "select id, name, price, at from d_items order by id", binary: true, rowMode: "array" });
+    async rolled_back() {
+      await client.query("begin isolation level serializable");
+      const level = (await client.query("show transaction_isolation")).rows;
+      await client.query("insert into d_kinds values (300, 'x')");
+      await client.query("rollback");
+      return [level, await count("kind = 300")];
+    },
+    async savepoints() {
+      await client.query("begin");
+      await client.query("insert into d_kinds values (200, 'kept')");
+      await client.query("savepoint a");
+      const refused = await client.query("insert into d_kinds values (200, 'x')").catch(refusal);
+      const aborted = await client.query("select 1").catch(refusal);
+      await client.query("rollback to a");
+      await client.query("commit");
+      return [refused, aborted, await count("kind = 200")];
     },
     async cursor() {
       await client.query("begin");
@@ -76,22 +101,36 @@ async function main() {
       await client.query("commit");
       return parts.map((rows) => rows.map((row) => row.i));
     },
-    async given_up_cursor() {
+    async cursor_given_up() {
       const cursor = client.query(new Cursor("select i from generate_series(1, 50) i"));
       const rows = await cursor.read(2);
       await cursor.close();
       return [rows, (await client.query("select 7 as n")).rows];
     },
-    async copies() {
+    async copy_in() {
       const lines = Array.from({ length: 3000 }, (_, i) => `${i}\tn${i}\t\\\\x00ff\n`);
       await pipeline(Readable.from(lines), client.query(copy.from("copy d_bulk from stdin")));
-      const parts = [];
-      for await (const part of client.query(copy.to("copy (select * from d_bulk order by id limit 1000) to stdout (format csv)"))) parts.push(part);
-      return [await query("select count(*), sum(id) from d_bulk"), Buffer.concat(parts).toString()];
+      return query("select count(*), sum(id) from d_bulk");
     },
-    async pipelined() {
-      const each = Array.from({ length: 40 }, (_, i) => client.query("select $1::int * 2 as n", [i]));
-      return (await Promise.all(each)).map((result) => result.rows[0].n);
+    async copy_out() {
+      const got = [];
+      for (const form of ["text", "csv", "binary"]) {
+        const parts = [];
+        const text = `copy (select * from d_bulk order by id, name, raw limit 1000) to stdout (format ${form})`;
+        for await (const part of client.query(copy.to(text))) parts.push(part);
+        got.push(Buffer.concat(parts).toString("latin1"));
+      }
+      return got;
+    },
+    async copy_that_fails() {
+      await pipeline(Readable.from(["1\nx\n"]), client.query(copy.from("copy d_bulk (id) from stdin")));
+    },
+    async copy_given_up() {
+      const half = client.query(copy.from("copy d_bulk (id) from stdin"));
+      const ended = new Promise((resolve) => half.once("error", (error) => resolve(error.message)));
+      half.write("1\n");
+      half.destroy(new Error("given up"));
+      return [await ended, (await client.query("select 7 as n")).rows];
     },
     async notified() {
       const heard = new Promise((resolve) => client.once("notification", (got) => resolve([got.channel, got.payload])));
@@ -107,7 +146,7 @@ async function main() {
         const text = "select 1 from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'";
         return (await other.query(text, [client.processID])).rowCount === 1;
       };
-      const slow = client.query("select pg_sleep(30)").catch((error) => [error.code, error.message]);
+      const slow = client.query("select pg_sleep(30)").catch(refusal);
       while (!(await sleeps()));
       // A connection of its own, which sends nothing but a CancelRequest.
       new Client(client.connectionParameters).cancel(client, client.activeQuery);
@@ -115,17 +154,32 @@ async function main() {
       await other.end();
       return got;
     },
-    async rolled_back() {
-      await client.query("begin isolation level serializable");
-      await client.query("insert into d_kinds values (300, 'x')");
-      await client.query("savepoint a");
-      const code = await client.query("insert into d_kinds values (300, 'x')").catch((error) => [error.code, error.constraint, error.table]);
-      await client.query("rollback to a");
-      await client.query("rollback");
-      return [code, await query("select count(*) from d_kinds where kind = 300")];
+    async prepared() {
+      const named = { name: "by-kind", text: "select name from d_items where kind = $1 order by id" };
+      const got = [];
+      for (let i = 0; i < 20; i++) got.push((await client.query({ ...named, values: [i % 3] })).rows);
+      await client.query("deallocate all");
+      return [got, await client.query({ ...named, values: [1] }).catch(refusal)];
+    },
+    async prepared_then_altered() {
+      const named = { name: "all-of-it", text: "select * from d_altered" };
+      await client.query("create table d_altered as select 1 as id");
+      const got = [];
+      for (let i = 0; i < 6; i++) got.push((await client.query(named)).rows);
+      await client.query("alter table d_altered add column more text default 'more'");
+      return [got, await client.query(named).catch(refusal), (await client.query(named.text)).rows];
     },
   };
-  for (const [name, work] of Object.entries(works)) await run(name, work);
+  const own = {
+    async several() {
+      return query("select 1 as a; select 'x' as b; insert into d_kinds values (70, 'seventy')");
+    },
+    async binary() {
+      return query({ text: "select id, name, price, at from d_items order by id", binary: true, rowMode: "array" });
+    },
+  };
+  for (const name of Object.keys(checks.steps)) await run(name, steps[name]);
+  for (const [name, work] of Object.entries(own)) await run(name, work);
   await run("after it all", () => query("select 1"));
   await client.end();
 }

@@ -33,7 +33,7 @@ const NEWEST: u32 = 0x0003_0002;
 const OLDEST: u32 = 0x0003_0000;
 /// Until a client has agreed on TLS and said what it wants. Nobody has to type anything for that.
 const OPENING: Duration = Duration::from_secs(10);
-/// How long a client that is turned away may take to read why.
+/// How long a client that is turned away, or that cancelled, may take to hear it.
 const GOODBYE: Duration = Duration::from_secs(3);
 /// What the client is told where it named no program.
 const APPLICATION: &str = "";
@@ -141,6 +141,8 @@ impl Postgres {
             }
             Ok(First::Cancel(key)) => {
                 self.cancel(&key).await;
+                // libpq takes an end without TLS's own goodbye for a cancel that failed.
+                Wire::new(tls).close(GOODBYE).await;
                 Ok(None)
             }
             Err(error) => {

@@ -1,6 +1,6 @@
 //! Drivers do not notice: what they print of one list of checks is the same directly and through the door.
 //!
-//! `e2e/drivers/run` installs them; without it these tests are left out.
+//! `e2e/drivers/run` installs them; without it only the one that Cargo has is tried.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,19 +13,46 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod programs;
+mod with_tokio_postgres;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
 use common::door::{Given, TestDoor};
-use common::postgres::{PASSWORD, ROLE};
+use common::postgres::{PASSWORD, Postgres, ROLE};
 use futures::future::BoxFuture;
 use sallyport_audit::Time;
 use sallyport_audit::record::{Person, Refusal, Token};
 use sallyport_proxy::door::{Identity, LoginRefused, Verifier};
 
 const SCHEMA: &str = include_str!("../../../e2e/drivers/schema.sql");
+
+/// The one list of ordinary work that all drivers do.
+#[derive(serde::Deserialize)]
+struct List {
+    /// Types and texts of values.
+    values: Vec<(String, String)>,
+    /// Statements, one after the other in one session.
+    statements: Vec<String>,
+    /// What no single statement is, each done as the driver does it, and in what it consists.
+    steps: BTreeMap<String, String>,
+}
+
+impl List {
+    fn read() -> Self {
+        serde_json::from_str(include_str!("../../../e2e/drivers/checks.json")).unwrap()
+    }
+
+    /// As drivers name in what they print.
+    fn names(&self) -> BTreeSet<String> {
+        let values = self.values.iter().map(|(kind, value)| format!("value {kind} {value}"));
+        let others = self.statements.iter().chain(self.steps.keys()).cloned();
+        values.chain(others).collect()
+    }
+}
 
 fn checks() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../e2e/drivers")
@@ -51,6 +78,17 @@ struct Way {
 }
 
 impl Way {
+    fn direct(server: &Postgres, database: String, ca: &Path) -> Self {
+        Self {
+            host: "localhost",
+            port: server.port,
+            user: ROLE,
+            password: PASSWORD,
+            database,
+            ca: ca.to_owned(),
+        }
+    }
+
     fn through(door: &TestDoor) -> Self {
         Self {
             host: "127.0.0.1",
@@ -96,33 +134,23 @@ impl Way {
     }
 }
 
-/// Runs what `command` makes on a fresh database directly and on another through the door; both must print the same.
-fn alike(command: impl Fn(&Way) -> Command, least: usize) {
+/// Does `work` on a fresh database directly and on another through the door; both must print the same, which is given by line.
+fn alike(schema: &str, work: impl Fn(&Way) -> String) -> Vec<String> {
     let (one, other) = (
-        TestDoor::new(&Given::open(), SCHEMA),
-        TestDoor::new(&Given::open(), SCHEMA),
+        TestDoor::new(&Given::open(), schema),
+        TestDoor::new(&Given::open(), schema),
     );
     let ca = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(ca.path(), &one.server().ca).unwrap();
-    let direct = Way {
-        host: "localhost",
-        port: one.server().port,
-        user: ROLE,
-        password: PASSWORD,
-        database: one.database.clone(),
-        ca: ca.path().to_owned(),
-    };
+    let direct = Way::direct(one.server(), one.database.clone(), ca.path());
     let through = Way::through(&other);
-    let (want, _) = direct.run(&mut command(&direct));
-    let (got, _) = through.run(&mut command(&through));
     // The databases differ in their names and in nothing else.
-    let (want, got) = (
-        want.replace(&direct.database, "DB"),
-        got.replace(&through.database, "DB"),
-    );
-    let (want, got): (Vec<_>, Vec<_>) = (want.lines().collect(), got.lines().collect());
-    assert!(want.len() >= least, "{want:?}");
-    let cut = |line: Option<&&str>| line.map(|line| line.chars().take(400).collect::<String>());
+    let printed = |way: &Way| -> Vec<String> {
+        let printed = work(way).replace(&way.database, "DB");
+        printed.lines().map(str::to_owned).collect()
+    };
+    let (want, got) = (printed(&direct), printed(&through));
+    let cut = |line: Option<&String>| line.map(|line| line.chars().take(400).collect::<String>());
     let differ: Vec<_> = (0..want.len().max(got.len()))
         .filter(|i| want.get(*i) != got.get(*i))
         .map(|i| format!("  direct  {:?}\n  through {:?}", cut(want.get(i)), cut(got.get(i))))
@@ -134,134 +162,78 @@ fn alike(command: impl Fn(&Way) -> Command, least: usize) {
         want.len(),
         differ.join("\n")
     );
+    want
+}
+
+/// A driver does the whole list, and nothing of it differs. It prints a line of JSON for each check, the check's name first.
+fn notices_nothing(work: impl Fn(&Way) -> String) {
+    let printed = alike(SCHEMA, work);
+    let name = |line: &String| {
+        let line: Vec<serde_json::Value> = serde_json::from_str(line).unwrap();
+        line[0].as_str().unwrap().to_owned()
+    };
+    let done: BTreeSet<_> = printed.iter().map(name).collect();
+    let left_out: Vec<_> = List::read()
+        .names()
+        .into_iter()
+        .filter(|name| !done.contains(name))
+        .collect();
+    assert!(left_out.is_empty(), "not done: {left_out:?}");
+}
+
+#[test]
+fn the_list_is_long_enough() {
+    assert!(List::read().names().len() >= 100);
 }
 
 #[test]
 #[ignore = "needs drivers: e2e/drivers/run"]
 fn psycopg() {
-    alike(|_| script("with_psycopg.py"), 150);
+    notices_nothing(|way| way.run(&mut script("with_psycopg.py")).0);
 }
 
 #[test]
 #[ignore = "needs drivers: e2e/drivers/run"]
 fn asyncpg() {
-    alike(|_| script("with_asyncpg.py"), 150);
+    notices_nothing(|way| way.run(&mut script("with_asyncpg.py")).0);
 }
 
 #[test]
 #[ignore = "needs drivers: e2e/drivers/run"]
 fn node_postgres() {
-    alike(
-        |_| {
-            let mut command = Command::new("node");
-            command.arg(checks().join("with_node.js"));
-            command
-        },
-        240,
-    );
+    notices_nothing(|way| way.run(Command::new("node").arg(checks().join("with_node.js"))).0);
 }
 
 #[test]
 #[ignore = "needs drivers: e2e/drivers/run"]
 fn pgx() {
-    alike(
-        |_| {
-            let mut command = Command::new(home().join("with_pgx"));
-            command.arg(checks().join("checks.json"));
-            command
-        },
-        240,
-    );
+    notices_nothing(|way| {
+        way.run(Command::new(home().join("with_pgx")).arg(checks().join("checks.json")))
+            .0
+    });
+}
+
+#[test]
+#[ignore = "needs drivers: e2e/drivers/run"]
+fn jdbc() {
+    let jars = home().join("jdbc");
+    let path = format!("{0}:{0}/*", jars.display());
+    notices_nothing(|way| {
+        let mut java = Command::new("java");
+        java.args(["-cp", &path, "WithJdbc"]).arg(checks().join("checks.json"));
+        way.run(&mut java).0
+    });
+}
+
+#[test]
+fn tokio_postgres() {
+    notices_nothing(with_tokio_postgres::run);
 }
 
 fn script(name: &str) -> Command {
     let mut command = Command::new(python());
     command.arg(checks().join(name));
     command
-}
-
-#[test]
-#[ignore = "needs drivers: e2e/drivers/run"]
-fn psql_describes() {
-    let lists = [
-        "\\d",
-        "\\d+ d_items",
-        "\\dt+ d_*",
-        "\\di",
-        "\\ds",
-        "\\dv",
-        "\\dn",
-        "\\df d_*",
-        "\\dT d_*",
-        "\\du sallyport",
-        "\\dp d_items",
-        "\\l+ template0",
-        "\\dx",
-        "\\d d_kinds",
-        "\\dd d_items",
-        "\\sf pg_catalog.upper",
-        "\\gdesc",
-        "\\echo done",
-    ];
-    alike(
-        |way| {
-            let mut psql = Command::new("psql");
-            psql.args(["-X", "-d", &way.conninfo()]);
-            for list in lists {
-                psql.args(["-c", list]);
-            }
-            psql
-        },
-        40,
-    );
-}
-
-#[test]
-#[ignore = "needs drivers: e2e/drivers/run"]
-fn pg_dump_dumps_the_same() {
-    alike(
-        |way| {
-            let mut dump = Command::new("pg_dump");
-            dump.args(["--no-sync", "--restrict-key=x", "-d", &way.conninfo()]);
-            if !supports_restrict() {
-                dump = Command::new("pg_dump");
-                dump.args(["--no-sync", "-d", &way.conninfo()]);
-            }
-            dump
-        },
-        40,
-    );
-}
-
-fn supports_restrict() -> bool {
-    let help = Command::new("pg_dump").arg("--help").output().unwrap();
-    String::from_utf8_lossy(&help.stdout).contains("--restrict-key")
-}
-
-#[test]
-#[ignore = "needs drivers: e2e/drivers/run"]
-fn pgbench_in_every_mode() {
-    let door = TestDoor::new(&Given::open(), "");
-    let way = Way::through(&door);
-    let bench = |args: &[&str]| {
-        let mut command = Command::new("pgbench");
-        let port = way.port.to_string();
-        command
-            .args(["-h", way.host, "-p", &port, "-U", way.user])
-            .args(args)
-            .arg(&way.database);
-        way.run(&mut command)
-    };
-    bench(&["-i", "-q", "-s", "1"]);
-    for mode in ["simple", "extended", "prepared"] {
-        let (out, _) = bench(&["-M", mode, "-c", "3", "-t", "20"]);
-        assert!(
-            out.contains("number of transactions actually processed: 60/60"),
-            "{mode}: {out}"
-        );
-    }
-    // Each run begins with an empty history.
-    assert_eq!(door.direct("select count(*) from pgbench_history"), "60");
 }
 
 /// A provider's people, and where it describes itself.

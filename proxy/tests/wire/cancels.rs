@@ -56,7 +56,7 @@ fn a_cancel_reaches_the_command_that_runs_and_no_other() {
             let mut stream = tls(&door, true, true).unwrap();
             stream.write_all(&request(hit.0, &hit.1)).unwrap();
             stream.flush().unwrap();
-            let _ = stream.read(&mut [0]);
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0, "TLS says goodbye");
         } else {
             plain(&door, &request(hit.0, &hit.1));
         }

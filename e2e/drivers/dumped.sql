@@ -1,0 +1,17 @@
+CREATE SCHEMA r_more;
+CREATE TYPE r_more.mood AS ENUM ('sad', 'glad');
+CREATE DOMAIN r_more.positive AS int CHECK (VALUE > 0);
+CREATE TABLE r_more.parts (id bigint GENERATED ALWAYS AS IDENTITY, day date NOT NULL, mood r_more.mood, size r_more.positive, doubled int GENERATED ALWAYS AS (size * 2) STORED, raw bytea, doc jsonb, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+CREATE TABLE r_more.parts_2026 PARTITION OF r_more.parts FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE TABLE r_more.parts_else PARTITION OF r_more.parts DEFAULT;
+INSERT INTO r_more.parts (day, mood, size, raw, doc) SELECT '2025-12-01'::date + i, 'glad', i, decode(md5(i::text), 'hex'), jsonb_build_object('tab', E'\t' || i, 'null', NULL) FROM generate_series(1, 2000) i;
+CREATE INDEX ON r_more.parts (mood, size) WHERE size > 10;
+CREATE VIEW r_more.seen AS SELECT id, mood FROM r_more.parts WHERE size < 5;
+CREATE MATERIALIZED VIEW r_more.counted AS SELECT mood, count(*) FROM r_more.parts GROUP BY mood;
+CREATE FUNCTION r_more.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.name := upper(NEW.name); RETURN NEW; END $$;
+CREATE TRIGGER touch BEFORE INSERT ON d_items FOR EACH ROW EXECUTE FUNCTION r_more.touch();
+CREATE RULE nothing AS ON DELETE TO d_kinds DO INSTEAD NOTHING;
+ALTER TABLE d_bulk ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON d_bulk USING (id > 0);
+GRANT SELECT ON d_items TO pg_monitor;
+COMMENT ON SCHEMA r_more IS 'what dumps have beyond the list';

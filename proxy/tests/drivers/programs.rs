@@ -1,0 +1,119 @@
+//! PostgreSQL's own programs: psql, pg_dump, pg_restore, pgbench.
+
+use std::process::Command;
+
+use super::common::door::{Given, TestDoor};
+use super::common::postgres::server;
+use super::{SCHEMA, Way, alike};
+
+/// What dumps have beyond the list's schema.
+const DUMPED: &str = include_str!("../../../e2e/drivers/dumped.sql");
+
+#[test]
+#[ignore = "needs drivers: e2e/drivers/run"]
+fn psql_describes() {
+    let lists = [
+        "\\d",
+        "\\d+ d_items",
+        "\\dt+ d_*",
+        "\\di",
+        "\\ds",
+        "\\dv",
+        "\\dn",
+        "\\df d_*",
+        "\\dT d_*",
+        "\\du sallyport",
+        "\\dp d_items",
+        "\\l+ template0",
+        "\\dx",
+        "\\d d_kinds",
+        "\\dd d_items",
+        "\\sf pg_catalog.upper",
+        "\\gdesc",
+        "\\echo done",
+    ];
+    let printed = alike(SCHEMA, |way| {
+        let mut psql = Command::new("psql");
+        psql.args(["-X", "-d", &way.conninfo()]);
+        for list in lists {
+            psql.args(["-c", list]);
+        }
+        way.run(&mut psql).0
+    });
+    assert!(printed.len() >= 40, "{printed:?}");
+}
+
+#[test]
+#[ignore = "needs drivers: e2e/drivers/run"]
+fn pg_dump_dumps_the_same() {
+    let printed = alike(&(SCHEMA.to_owned() + DUMPED), dumped);
+    assert!(printed.len() >= 2000, "{}", printed.len());
+}
+
+/// The dump as SQL.
+fn dumped(way: &Way) -> String {
+    let mut dump = Command::new("pg_dump");
+    dump.args(["--no-sync", "-d", &way.conninfo()]);
+    if supports_restrict() {
+        dump.arg("--restrict-key=x");
+    }
+    way.run(&mut dump).0
+}
+
+fn supports_restrict() -> bool {
+    let help = Command::new("pg_dump").arg("--help").output().unwrap();
+    String::from_utf8_lossy(&help.stdout).contains("--restrict-key")
+}
+
+#[test]
+#[ignore = "needs drivers: e2e/drivers/run"]
+fn pg_restore_restores_the_same() {
+    let server = server();
+    let database = server.database(&(SCHEMA.to_owned() + DUMPED));
+    let ca = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(ca.path(), &server.ca).unwrap();
+    let source = Way::direct(&server, database, ca.path());
+    let archive = tempfile::NamedTempFile::new().unwrap();
+    let mut dump = Command::new("pg_dump");
+    dump.args(["--no-sync", "-Fc", "-d", &source.conninfo(), "-f"])
+        .arg(archive.path());
+    source.run(&mut dump);
+    let want: Vec<_> = dumped(&source).lines().map(str::to_owned).collect();
+    for how in ["--single-transaction", "--jobs=3"] {
+        let got = alike("", |way| {
+            let mut restore = Command::new("pg_restore");
+            restore
+                .args(["--exit-on-error", how, "-d", &way.conninfo()])
+                .arg(archive.path());
+            way.run(&mut restore);
+            dumped(way)
+        });
+        assert!(got == want, "{how}: {} lines, {} were dumped", got.len(), want.len());
+    }
+}
+
+#[test]
+#[ignore = "needs drivers: e2e/drivers/run"]
+fn pgbench_in_every_mode() {
+    let door = TestDoor::new(&Given::open(), "");
+    let way = Way::through(&door);
+    let bench = |args: &[&str]| {
+        let mut command = Command::new("pgbench");
+        let port = way.port.to_string();
+        command
+            .args(["-h", way.host, "-p", &port, "-U", way.user])
+            .args(args)
+            .arg(&way.database);
+        way.run(&mut command)
+    };
+    bench(&["-i", "-q", "-s", "1"]);
+    for mode in ["simple", "extended", "prepared"] {
+        let (out, _) = bench(&["-M", mode, "-c", "3", "-t", "20"]);
+        assert!(
+            out.contains("number of transactions actually processed: 60/60"),
+            "{mode}: {out}"
+        );
+    }
+    // Each run begins with an empty history.
+    assert_eq!(door.direct("select count(*) from pgbench_history"), "60");
+}
