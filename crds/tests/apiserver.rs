@@ -208,6 +208,7 @@ data: {url: "https://argocd.example"}
 fn explains(server: &ApiServer) -> Result<()> {
     for (path, words) in [
         ("maskingrule.spec.match.patterns.maxLength", "longest text"),
+        ("maskingrule.spec.action.tokenize.tweak", "hashes"),
         ("connection.spec.target.tls.insecureReason", "in clear"),
         ("accessrequest.status.approvals.requestUID", "another"),
     ] {

@@ -22,7 +22,7 @@ use common::door::Given;
 use sallyport_audit::Time;
 use sallyport_policy::catalog::{Column, Relation, RelationKind, SearchPath, Snapshot};
 use sallyport_policy::mask::copy::{CopyFormat, CopyMasker};
-use sallyport_policy::mask::{ColumnInfo, Format, HashKeys, Masker, RowPlan, RuleSet, Source};
+use sallyport_policy::mask::{ColumnInfo, Format, Keys, Masker, RowPlan, RuleSet, Source};
 use sallyport_policy::{Policy, Subject, carrier, sql};
 use sallyport_proxy::door::Verifier;
 use sallyport_proxy::identity::{Identities, Pace};
@@ -284,7 +284,7 @@ fn maskers() -> Vec<Arc<Masker>> {
         serde_json::json!({"type": "Partial", "partial": {"keepLast": 4}}),
     ];
     let masker = |action: serde_json::Value| {
-        let policy = Policy::with_keys(&rules(action).carrier(1, 1), HashKeys::new()).unwrap();
+        let policy = Policy::with_keys(&rules(action).carrier(1, 1), Keys::default()).unwrap();
         policy.masker(&Subject::default())
     };
     actions.into_iter().map(masker).collect()
@@ -491,7 +491,7 @@ fn statements() {
     });
     let seeds: Vec<Vec<u8>> = cases.collect();
     assert!(seeds.len() > 500);
-    let policy = Policy::with_keys(&Given::cases().carrier(1, 1), HashKeys::new()).unwrap();
+    let policy = Policy::with_keys(&Given::cases().carrier(1, 1), Keys::default()).unwrap();
     let (subject, catalog) = (Subject::default(), catalog());
     let path = SearchPath::from_setting("public", "app", None).unwrap();
     fuzz(ROUNDS / 4, &seeds, |bytes, _| {

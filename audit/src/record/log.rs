@@ -45,7 +45,7 @@ pub struct Pruned {
     pub kept_secs: u64,
 }
 
-/// A door began to enforce another policy, or to hash by another key.
+/// A door began to enforce another policy, or to hash or make tokens by another key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyChange {
     /// SHA-256 of the carrier's payload.
@@ -58,4 +58,7 @@ pub struct PolicyChange {
     pub hash_keys: BTreeMap<String, String>,
     /// The revision now enforced.
     pub to: u64,
+    /// By which key each Tokenize rule encrypts, as `hash_keys`.
+    #[serde(default, rename = "tokenKeys", skip_serializing_if = "BTreeMap::is_empty")]
+    pub token_keys: BTreeMap<String, String>,
 }

@@ -220,6 +220,7 @@ pub(crate) fn every_event() -> Vec<Event> {
             from: Some(1),
             hash_keys: BTreeMap::from([("accounts".into(), "0123456789abcdef".into())]),
             to: 2,
+            token_keys: BTreeMap::from([("cards".into(), "fedcba9876543210".into())]),
         }),
     ]
 }

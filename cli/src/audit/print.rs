@@ -1,5 +1,7 @@
 //! A record in a line, for people. Text that somebody else composed is escaped: a terminal must not obey it.
 
+use std::collections::BTreeMap;
+
 use sallyport_audit::record::{
     Approver, Command, Event, Fate, LoginRefused, NotRun, Outcome, Person, PolicyChange, Record, RequestRef, RuleRef,
 };
@@ -118,11 +120,13 @@ pub fn what(event: &Event) -> String {
 }
 
 fn policy_change(change: &PolicyChange) -> String {
-    let keys = change.hash_keys.iter();
-    let keys: String = keys
-        .map(|(rule, key)| format!(", {} hashes by key {}", plain(rule), plain(key)))
-        .collect();
-    format!("policy revision {}{keys}", change.to)
+    let by = |keys: &BTreeMap<String, String>, does: &str| -> String {
+        let told = |(rule, key): (&String, &String)| format!(", {} {does} by key {}", plain(rule), plain(key));
+        keys.iter().map(told).collect()
+    };
+    let hashes = by(&change.hash_keys, "hashes");
+    let tokens = by(&change.token_keys, "makes tokens");
+    format!("policy revision {}{hashes}{tokens}", change.to)
 }
 
 fn login_refused(refused: &LoginRefused) -> String {

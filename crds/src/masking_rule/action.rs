@@ -93,24 +93,28 @@ pub struct Hash {
     pub length: i32,
 }
 
-/// Format-preserving encryption (NIST SP 800-38G, FF1).
+/// Format-preserving encryption (NIST SP 800-38G r1, FF1): the same value has the same token, and different values have different ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("self.keepFirst + self.keepLast <= 10").message("keepFirst + keepLast may be at most 10 (PCI DSS 3.4.1 shows first six and last four at most)"))]
 #[serde(rename_all = "camelCase")]
 pub struct Tokenize {
-    /// The key (16, 24 or 32 bytes).
+    /// The key of AES (16, 24 or 32 bytes as they are, such as `openssl rand 32` gives). Whoever has it can undo every token. It is rotated as that of a Hash rule.
     pub key_secret_ref: SecretKeyReference,
-    /// Which characters are encrypted; all others stay where they are.
+    /// Which characters are encrypted, each to any of them. Separators (space, hyphen, dot, slash, parentheses) stay where they are; a value that holds anything else is redacted. Numbers (int4, int8, whole numeric) need Digits and keep as many of them; other types are redacted.
     #[serde(default)]
     pub alphabet: Alphabet,
-    /// How many characters at the start stay as they are.
+    /// How many characters at the start stay as they are; separators do not count. Where fewer than a million values could stand in the place of the rest (five digits, three letters), the value is redacted.
     #[serde(default)]
     #[schemars(range(min = 0, max = 10))]
     pub keep_first: i32,
-    /// How many characters at the end stay as they are.
+    /// How many characters at the end stay as they are; separators do not count.
     #[serde(default)]
     #[schemars(range(min = 0, max = 10))]
     pub keep_last: i32,
+    /// Sets columns apart, for under another tweak the same value has another token. Without one, equal values have equal tokens in every column under the same key, alphabet and kept characters, so that they join as hashes do. It is no secret. Characters that stay are part of each value's tweak anyway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), pattern(r"^[^\x00-\x1f\x7f]*$"))]
+    pub tweak: Option<String>,
 }
 
 /// Alphabets of [`Tokenize`].
@@ -121,6 +125,10 @@ pub enum Alphabet {
     Digits,
     /// 0 to 9 and a to z.
     AlphanumericLower,
+    /// 0 to 9 and A to Z.
+    AlphanumericUpper,
+    /// 0 to 9, A to Z and a to z.
+    Alphanumeric,
 }
 
 /// Makes dates coarser.
@@ -138,6 +146,19 @@ pub enum DatePart {
     Month,
     /// The first day of the year.
     Year,
+}
+
+// === impl Action ===
+
+impl Action {
+    /// Where the key is that the action goes by, if it goes by one.
+    pub fn key_secret_ref(&self) -> Option<&SecretKeyReference> {
+        match self.kind {
+            ActionType::Hash => self.hash.as_ref().map(|hash| &hash.key_secret_ref),
+            ActionType::Tokenize => self.tokenize.as_ref().map(|tokenize| &tokenize.key_secret_ref),
+            _ => None,
+        }
+    }
 }
 
 fn mask_character() -> String {

@@ -209,7 +209,7 @@ impl Found {
 
     /// The Secrets that the Connection and its masking rules name.
     fn secret_names(&self) -> BTreeSet<String> {
-        let mut named: BTreeSet<String> = self.hash_keys().map(|key| key.name.clone()).collect();
+        let mut named: BTreeSet<String> = self.rule_keys().map(|key| key.name.clone()).collect();
         if let Ok(spec) = &self.spec {
             named.insert(spec.credentials_ref.name.clone());
             named.extend(
@@ -222,12 +222,12 @@ impl Found {
         named
     }
 
-    /// The keys of Hash rules in force, whether or not they select this Connection.
-    pub fn hash_keys(&self) -> impl Iterator<Item = &sallyport_crds::reference::SecretKeyReference> {
+    /// The keys of masking rules in force, whether or not they select this Connection.
+    pub fn rule_keys(&self) -> impl Iterator<Item = &sallyport_crds::reference::SecretKeyReference> {
         self.masking_rules
             .iter()
             .filter_map(|rule| rule.accepted.as_ref())
-            .filter_map(|(_, spec)| spec.action.hash.as_ref().map(|hash| &hash.key_secret_ref))
+            .filter_map(|(_, spec)| spec.action.key_secret_ref())
     }
 }
 

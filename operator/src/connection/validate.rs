@@ -7,10 +7,12 @@ mod certificates;
 
 use k8s_openapi::api::core::v1::Secret;
 use sallyport_crds::connection::{Protocol, RuleCounts};
+use sallyport_crds::masking_rule::ActionType;
 use sallyport_crds::{ConditionType, ConnectionSpec, Reason, names};
 use sallyport_policy::assemble::{Objects, assemble, close};
 use sallyport_policy::carrier::{CarriedConnection, Carrier, MAX_BYTES};
 use sallyport_policy::columns::target as target_name;
+use sallyport_policy::mask::{HashKey, TokenKey};
 use sallyport_policy::problem::{ObjectKind, Problem};
 
 use super::dereference::{Found, ca_config_map};
@@ -23,8 +25,6 @@ use crate::shared::conditions::Finding;
 const MAX_NAME: usize = 46;
 /// Room for the words that close a carrier, in bytes: one that is just small enough must be one that can be closed.
 const WORDS: usize = 8 * 1024;
-/// The shortest key of a Hash rule, in bytes.
-const MIN_HASH_KEY: usize = 32;
 
 /// What validation came to.
 pub struct Validated {
@@ -79,7 +79,7 @@ pub fn validate(found: &Found, settings: &Settings) -> Validated {
     let (mut carrier, problems) = assemble(&objects(found, spec, settings));
     let mut all: Vec<Problem> = CHECKS.iter().filter_map(|check| check(found, spec)).collect();
     all.extend(problems);
-    all.extend(hash_keys(found, &carrier));
+    all.extend(rule_keys(found, &carrier));
     all.extend(columns(found, &mut carrier));
     if let Err(compiled) = sallyport_policy::Policy::compile(&carrier) {
         all.extend(compiled);
@@ -107,7 +107,7 @@ pub fn validate(found: &Found, settings: &Settings) -> Validated {
     if let Some(first) = all.first() {
         close(&mut carrier, first);
     }
-    let plan = Plan::new(&found.place, &found.uid, spec, hash_secrets(&carrier));
+    let plan = Plan::new(&found.place, &found.uid, spec, key_secrets(&carrier));
     Validated {
         accepted: accepted(&all),
         rules: counts(&carrier),
@@ -171,7 +171,7 @@ fn held(found: &Found, accepted: Finding) -> Validated {
                 &found.place,
                 &found.uid,
                 &carrier.connection.spec,
-                hash_secrets(&carrier),
+                key_secrets(&carrier),
             ),
             carrier,
         }
@@ -332,37 +332,47 @@ fn columns(found: &Found, carrier: &mut Carrier) -> Vec<Problem> {
     problems
 }
 
-/// The Secrets with the keys of the Hash rules in a carrier.
-fn hash_secrets(carrier: &Carrier) -> Vec<String> {
+/// The Secrets with the keys of the rules in a carrier.
+fn key_secrets(carrier: &Carrier) -> Vec<String> {
     let keys = carrier.masking_rules.iter();
-    keys.filter_map(|rule| Some(rule.spec.action.hash.as_ref()?.key_secret_ref.name.clone()))
+    keys.filter_map(|rule| Some(rule.spec.action.key_secret_ref()?.name.clone()))
         .collect()
 }
 
-/// The keys of the Hash rules that apply.
-fn hash_keys(found: &Found, carrier: &Carrier) -> Vec<Problem> {
+/// The keys of the rules that apply.
+fn rule_keys(found: &Found, carrier: &Carrier) -> Vec<Problem> {
     let keys = carrier
         .masking_rules
         .iter()
-        .filter_map(|rule| Some((rule, &rule.spec.action.hash.as_ref()?.key_secret_ref)));
-    keys.filter_map(|(rule, key)| {
+        .filter_map(|rule| Some((rule, rule.spec.action.kind, rule.spec.action.key_secret_ref()?)));
+    keys.filter_map(|(rule, kind, key)| {
         let length = found
             .secrets
             .get(&key.name)
             .and_then(|secret| value(secret, &key.key))
             .map(<[u8]>::len);
-        let message = match length {
-            None => format!("Secret {} with the key {} does not exist", key.name, key.key),
-            Some(length) if length < MIN_HASH_KEY => format!(
-                "the key {} of Secret {} is shorter than {MIN_HASH_KEY} bytes",
+        let message = match (length, kind) {
+            (None, _) => format!("Secret {} with the key {} does not exist", key.name, key.key),
+            (Some(length), ActionType::Tokenize) if !TokenKey::BYTES.contains(&length) => format!(
+                "the key {} of Secret {} has {length} bytes: a key of AES has 16, 24 or 32",
                 key.key, key.name
             ),
-            Some(_) => return None,
+            (Some(length), ActionType::Hash) if length < HashKey::MIN_BYTES => format!(
+                "the key {} of Secret {} is shorter than {} bytes",
+                key.key,
+                key.name,
+                HashKey::MIN_BYTES
+            ),
+            _ => return None,
+        };
+        let field = match kind {
+            ActionType::Tokenize => "spec.action.tokenize.keySecretRef",
+            _ => "spec.action.hash.keySecretRef",
         };
         Some(Problem::new(
             ObjectKind::MaskingRule,
             &rule.name,
-            "spec.action.hash.keySecretRef",
+            field,
             Reason::SecretMissing,
             message,
         ))

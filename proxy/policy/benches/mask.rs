@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sallyport_policy::mask::action::Action;
 use sallyport_policy::mask::detect::DETECTORS;
-use sallyport_policy::mask::{ColumnInfo, Format, HashKeys, MaskSet, Masker, Profile, RowPlan, Rule, RuleSet, Source};
+use sallyport_policy::mask::{ColumnInfo, Format, Keys, MaskSet, Masker, Profile, RowPlan, Rule, RuleSet, Source};
 
 const RUNS: usize = 9;
 const RUN: Duration = Duration::from_millis(300);
@@ -124,7 +124,7 @@ fn masker(detectors: bool) -> Arc<Masker> {
         allow_writes: false,
         allow_equality: false,
     };
-    MaskSet::new(vec![rule], HashKeys::new()).masker(&RuleSet::default())
+    MaskSet::new(vec![rule], Keys::default()).masker(&RuleSet::default())
 }
 
 fn binary_plan() -> RowPlan {

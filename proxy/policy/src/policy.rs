@@ -13,7 +13,7 @@ use sallyport_crds::{ApprovalPolicySpec, MaskingRuleSpec, Reason, Subject as Nam
 use crate::carrier::{CarriedRule, Carrier};
 use crate::columns::ByRule;
 use crate::decide::{self, ApprovalPolicy, Command, Decision, Explanation};
-use crate::mask::{self, HashKeys, MaskSet, Masker, ProblemKind, RuleSet};
+use crate::mask::{self, Keys, MaskSet, Masker, ProblemKind, RuleSet};
 use crate::problem::{ObjectKind, Problem};
 use crate::subject::{Agent, Subject};
 
@@ -62,13 +62,13 @@ pub fn compile_approval_policy(carried: &CarriedRule<ApprovalPolicySpec>) -> Res
 // === impl Policy ===
 
 impl Policy {
-    /// Compiles a carrier, without the keys of Hash rules: those rules redact until [`Policy::with_keys`] brings them.
+    /// Compiles a carrier, without the keys of rules: Hash and Tokenize redact until [`Policy::with_keys`] brings them.
     pub fn compile(carrier: &Carrier) -> Result<Self, Vec<Problem>> {
-        Self::with_keys(carrier, HashKeys::new())
+        Self::with_keys(carrier, Keys::default())
     }
 
-    /// Compiles a carrier, with the keys that its Hash rules name (see [`Policy::keys_named`]).
-    pub fn with_keys(carrier: &Carrier, keys: HashKeys) -> Result<Self, Vec<Problem>> {
+    /// Compiles a carrier, with the keys that its rules name (see [`Policy::keys_named`]).
+    pub fn with_keys(carrier: &Carrier, keys: Keys) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let rules = all(&carrier.masking_rules, compile_masking_rule, &mut problems);
         let approvals = all(&carrier.approval_policies, compile_approval_policy, &mut problems);
@@ -177,16 +177,13 @@ impl Policy {
         named.find(|rule| !rule.observe).map(|rule| rule.name.as_str())
     }
 
-    /// The keys that Hash rules name, whether they were given or not.
+    /// The keys that Hash and Tokenize rules name, whether they were given or not.
     pub fn keys_named(carrier: &Carrier) -> Vec<SecretKeyReference> {
-        let hashes = carrier
-            .masking_rules
-            .iter()
-            .filter_map(|rule| rule.spec.action.hash.as_ref());
+        let rules = carrier.masking_rules.iter();
         let mut keys: Vec<SecretKeyReference> = Vec::new();
-        for hash in hashes {
-            if !keys.contains(&hash.key_secret_ref) {
-                keys.push(hash.key_secret_ref.clone());
+        for key in rules.filter_map(|rule| rule.spec.action.key_secret_ref()) {
+            if !keys.contains(key) {
+                keys.push(key.clone());
             }
         }
         keys
@@ -201,13 +198,13 @@ impl Policy {
     }
 }
 
-/// Hash keys are left out: what a rule hashes in a cell is redacted in a text all the same.
+/// Keys are left out: what a rule hashes or tokenizes in a cell is redacted in a text all the same.
 fn records(rules: &[mask::Rule]) -> Arc<Masker> {
     let mut rules = rules.to_vec();
     if !rules.iter().any(|rule| !rule.observe && !rule.detectors.is_empty()) {
         rules.push(mask::Rule::of_all_detectors());
     }
-    MaskSet::new(rules, HashKeys::new()).masker(&RuleSet::default())
+    MaskSet::new(rules, Keys::default()).masker(&RuleSet::default())
 }
 
 fn all<S, T>(

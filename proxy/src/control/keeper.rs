@@ -94,6 +94,8 @@ struct InForce {
     revision: u64,
     /// Ids of the keys of Hash rules: a Secret that changes makes other hashes under the same revision.
     hash_keys: BTreeMap<String, String>,
+    /// The same of Tokenize rules.
+    token_keys: BTreeMap<String, String>,
 }
 
 /// All that the enforced rules are made from: the same again changes nothing.
@@ -248,12 +250,14 @@ impl Keeper {
             Ok(Opening { open, lacks: more }) => {
                 lacks.extend(more);
                 tracing::info!(revision = open.revision, "policy in force");
-                let hash_keys = open.policy.masks().key_ids();
-                self.rule(Rules::Open(Arc::new(open)));
-                self.enforced(InForce {
+                let masks = open.policy.masks();
+                let in_force = InForce {
                     revision: carrier.revision,
-                    hash_keys,
-                });
+                    hash_keys: masks.hash_key_ids(),
+                    token_keys: masks.token_key_ids(),
+                };
+                self.rule(Rules::Open(Arc::new(open)));
+                self.enforced(in_force);
                 // Live sessions go on without a credential or certificate; nobody new can come in.
                 Status {
                     revision,
@@ -269,6 +273,7 @@ impl Keeper {
                     self.enforced(InForce {
                         revision: carrier.revision,
                         hash_keys: BTreeMap::new(),
+                        token_keys: BTreeMap::new(),
                     });
                 }
                 let shut = Some(lack.message.clone());
@@ -375,6 +380,7 @@ impl InForce {
             from: told.map(|told| told.revision),
             hash_keys: self.hash_keys.clone(),
             to: self.revision,
+            token_keys: self.token_keys.clone(),
         })
     }
 }

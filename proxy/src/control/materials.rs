@@ -1,4 +1,4 @@
-//! What Secrets give a door: the target's credential, the door's certificate, the binding key, keys of Hash rules.
+//! What Secrets give a door: the target's credential, the door's certificate, the binding key, keys of rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,10 +7,11 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use sallyport_crds::connection::{Protocol, TlsMode};
+use sallyport_crds::masking_rule::ActionType;
 use sallyport_crds::reference::SecretKeyReference;
 use sallyport_crds::{Reason, names};
 use sallyport_policy::carrier::Carrier;
-use sallyport_policy::mask::{HashKey, HashKeys};
+use sallyport_policy::mask::{HashKey, Keys, TokenKey};
 use sallyport_runtime::tls::{self, Current};
 
 use super::lack::Lack;
@@ -34,15 +35,13 @@ pub type Secrets = BTreeMap<String, Option<Arc<SecretObject>>>;
 /// Names of the Secrets that a carrier needs.
 pub fn needed(carrier: &Carrier) -> BTreeSet<String> {
     let connection = &carrier.connection;
-    let hash = hash_references(carrier)
-        .into_iter()
-        .map(|reference| reference.name.clone());
+    let keys = keyed(carrier).map(|(_, reference)| reference.name.clone());
     let fixed = [
         connection.spec.credentials_ref.name.clone(),
         certificate_name(carrier),
         names::binding_key(&connection.name),
     ];
-    fixed.into_iter().chain(hash).collect()
+    fixed.into_iter().chain(keys).collect()
 }
 
 /// The target's credential.
@@ -149,22 +148,30 @@ pub fn binding_key(carrier: &Carrier, secrets: &Secrets) -> Result<hmac::Key, La
     Ok(hmac::Key::new(hmac::HMAC_SHA256, key))
 }
 
-/// Keys of Hash rules.
+/// Keys of Hash and Tokenize rules.
 ///
 /// # Errors
-/// When one is missing or too short: values would otherwise have to be passed or guessed at.
-pub fn hash_keys(carrier: &Carrier, secrets: &Secrets) -> Result<HashKeys, Lack> {
-    let mut keys = HashKeys::new();
-    for reference in hash_references(carrier) {
+/// When one is missing or of a wrong length: values would otherwise have to be passed or guessed at.
+pub fn rule_keys(carrier: &Carrier, secrets: &Secrets) -> Result<Keys, Lack> {
+    let mut keys = Keys::default();
+    for (kind, reference) in keyed(carrier) {
         let SecretKeyReference { name, key } = reference;
         let bytes = find(secrets, name)?.field(name, key)?;
-        let short = || {
+        let unfit = |length: String| {
             Lack::new(
                 Reason::SecretMissing,
-                format!("Secret {name}: {key} must have at least {} bytes", HashKey::MIN_BYTES),
+                format!("Secret {name}: {key} must have {length} bytes"),
             )
         };
-        keys.insert(reference.clone(), HashKey::new(bytes).ok_or_else(short)?);
+        if kind == ActionType::Tokenize {
+            let aes = || unfit("16, 24 or 32".to_owned());
+            keys.token
+                .insert(reference.clone(), TokenKey::new(bytes).ok_or_else(aes)?);
+        } else {
+            let short = || unfit(format!("at least {}", HashKey::MIN_BYTES));
+            keys.hash
+                .insert(reference.clone(), HashKey::new(bytes).ok_or_else(short)?);
+        }
     }
     Ok(keys)
 }
@@ -251,10 +258,8 @@ fn certificate_name(carrier: &Carrier) -> String {
         .map_or_else(own, |reference| reference.name.clone())
 }
 
-fn hash_references(carrier: &Carrier) -> Vec<&SecretKeyReference> {
+/// The actions that go by a key, and where it is.
+fn keyed(carrier: &Carrier) -> impl Iterator<Item = (ActionType, &SecretKeyReference)> {
     let actions = carrier.masking_rules.iter().map(|rule| &rule.spec.action);
-    actions
-        .filter_map(|action| action.hash.as_ref())
-        .map(|hash| &hash.key_secret_ref)
-        .collect()
+    actions.filter_map(|action| Some((action.kind, action.key_secret_ref()?)))
 }

@@ -9,7 +9,7 @@ use sallyport_crds::audit_sink::CommandText;
 use sallyport_crds::connection::{CaBundle, TargetTls, TlsMode};
 use sallyport_policy::Policy;
 use sallyport_policy::carrier::Carrier;
-use sallyport_policy::mask::HashKeys;
+use sallyport_policy::mask::Keys;
 use sallyport_runtime::tls;
 
 use super::lack::Lack;
@@ -64,7 +64,7 @@ pub fn open(carrier: &Carrier, secrets: &Secrets, reach: Reach) -> Result<Openin
     }
     let connection = &carrier.connection;
     let binding_key = materials::binding_key(carrier, secrets)?;
-    let policy = compile(carrier, materials::hash_keys(carrier, secrets)?)?;
+    let policy = compile(carrier, materials::rule_keys(carrier, secrets)?)?;
     let mut lacks = Vec::new();
     let credential = materials::credential(carrier, secrets)
         .map(Arc::new)
@@ -91,7 +91,7 @@ pub fn open(carrier: &Carrier, secrets: &Secrets, reach: Reach) -> Result<Openin
     Ok(Opening { open, lacks })
 }
 
-fn compile(carrier: &Carrier, keys: HashKeys) -> Result<Policy, Lack> {
+fn compile(carrier: &Carrier, keys: Keys) -> Result<Policy, Lack> {
     Policy::with_keys(carrier, keys).map_err(|problems| {
         // The operator compiled the same carrier with the same code: only versions that differ can bring us here.
         let first = problems.first().map(ToString::to_string).unwrap_or_default();

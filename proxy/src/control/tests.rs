@@ -376,7 +376,7 @@ fn a_key_is_rotated_by_naming_another_beside_it() {
     let both = with(&secrets, "hash-key", &[], &[("key", old), ("next", new)]);
     let ids = |carrier: &Carrier, secrets: &Secrets| {
         let opened = opening::open(carrier, secrets, Reach::Cluster);
-        opened.map(|opened| opened.open.policy.masks().key_ids())
+        opened.map(|opened| opened.open.policy.masks().hash_key_ids())
     };
     let before = ids(&carrier, &both).unwrap();
     assert!(!before.is_empty(), "or this tests nothing");
@@ -400,6 +400,41 @@ fn a_key_is_rotated_by_naming_another_beside_it() {
         ids(&rotated, &with(&secrets, "hash-key", &[], &[("key", old)])).is_err(),
         "a door that does not have the new key yet shows no hashes by the old one under the new rule"
     );
+}
+
+#[test]
+fn a_key_of_tokens_has_to_be_one_of_aes() {
+    let (mut carrier, secrets) = sample();
+    let action =
+        serde_json::json!({"type": "Tokenize", "tokenize": {"keySecretRef": {"name": "token-key", "key": "key"}}});
+    carrier.masking_rules[0].spec.action = serde_json::from_value(action).unwrap();
+    assert!(materials::needed(&carrier).contains("token-key"));
+    let opened = |secrets: &Secrets| opening::open(&carrier, secrets, Reach::Cluster);
+    assert!(opened(&secrets).is_err(), "without the Secret");
+    for (length, fits) in [
+        (15, false),
+        (16, true),
+        (24, true),
+        (31, false),
+        (32, true),
+        (64, false),
+    ] {
+        let key = "k".repeat(length);
+        match opened(&with(&secrets, "token-key", &[], &[("key", key.as_str())])) {
+            Ok(opened) => {
+                let ids = opened.open.policy.masks().token_key_ids();
+                assert!(
+                    fits && ids.contains_key(&carrier.masking_rules[0].name),
+                    "{length}: {ids:?}"
+                );
+            }
+            Err(lack) => assert!(
+                !fits && lack.reason == Reason::SecretMissing && lack.message.contains("16, 24 or 32 bytes"),
+                "{length}: {}",
+                lack.message
+            ),
+        }
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use sallyport_audit::verify::{Trust, verify};
 use sallyport_policy::Policy;
 use sallyport_policy::carrier::Carrier;
 use sallyport_policy::columns::ByRule;
-use sallyport_policy::mask::HashKeys;
+use sallyport_policy::mask::Keys;
 use sallyport_proxy::door::{
     Approvals, Credential as TargetCredential, Door, Identity, LoginRefused, Open, Rules, Secret, Sessions,
     TargetTrust, Verifier,
@@ -129,6 +129,8 @@ pub struct Given {
     pub masked_records: bool,
     /// Columns that stay protected, by database.
     pub columns: BTreeMap<String, ByRule>,
+    /// Keys of MaskingRules.
+    pub keys: Keys,
 }
 
 impl Given {
@@ -141,6 +143,7 @@ impl Given {
             connection: json!({}),
             masked_records: false,
             columns: BTreeMap::new(),
+            keys: Keys::default(),
         }
     }
 
@@ -235,7 +238,7 @@ impl Given {
     /// The same for a server that another process started: its port and CA.
     pub fn rules_at(&self, revision: u64, port: u16, ca: &str) -> Rules {
         let carrier = self.carrier(revision, port);
-        let policy = Policy::with_keys(&carrier, HashKeys::new()).unwrap();
+        let policy = Policy::with_keys(&carrier, self.keys.clone()).unwrap();
         let mut roots = rustls::RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap())

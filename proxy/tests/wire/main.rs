@@ -28,6 +28,7 @@ mod replicas;
 mod shapes;
 mod strangers;
 mod targets;
+mod tokens;
 mod transactions;
 
 /// What the tests of this program work on.

@@ -248,6 +248,44 @@ async fn hash_rules_need_their_keys() {
 }
 
 #[tokio::test]
+async fn tokenize_rules_need_a_key_of_aes() {
+    let mut scenario = Scenario::furnished().await;
+    let mut rule = serde_json::to_value(masking_rule("tokens")).unwrap();
+    rule["spec"]["match"] = json!({ "columns": ["public.customers.card"] });
+    rule["spec"]["profile"] = json!("Standard");
+    rule["spec"]["action"] =
+        json!({ "type": "Tokenize", "tokenize": { "keySecretRef": { "name": "tokens", "key": "key" } } });
+    scenario.apply_masking_rule(rule).await;
+    scenario.apply_bank().await;
+    assert_eq!(scenario.bank("Accepted").1, "SecretMissing");
+    for (length, reason) in [
+        (64, "SecretMissing"),
+        (32, "Accepted"),
+        (20, "SecretMissing"),
+        (16, "Accepted"),
+    ] {
+        let key = serde_json::to_value(k8s_openapi::ByteString(vec![7; length])).unwrap();
+        scenario.api.put(
+            "/api/v1/namespaces/doors/secrets/tokens",
+            json!({ "metadata": { "name": "tokens" }, "data": { "key": key } }),
+        );
+        scenario.look_at_connection("doors", "bank").await;
+        assert_eq!(scenario.bank("Accepted").1, reason, "{length} bytes");
+    }
+    let role = scenario
+        .api
+        .get("/apis/rbac.authorization.k8s.io/v1/namespaces/doors/roles/door-bank")
+        .unwrap();
+    assert!(
+        role["rules"][0]["resourceNames"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("tokens")),
+        "{role}"
+    );
+}
+
+#[tokio::test]
 async fn the_targets_authorities_travel_in_the_carrier() {
     let mut scenario = Scenario::furnished().await;
     scenario.api.put(

@@ -1,6 +1,6 @@
 //! What happens to a value that a rule protects.
 
-use sallyport_crds::masking_rule::DatePart;
+use sallyport_crds::masking_rule::{Alphabet, DatePart};
 use sallyport_crds::reference::SecretKeyReference;
 
 /// The text that [`Action::Redact`] shows.
@@ -28,6 +28,9 @@ pub enum Action {
         /// Hexadecimal digits shown, 16 to 64.
         length: usize,
     },
+    /// Another value of the same format, see [`Tokens`]. Only for stored protected columns with unbroken lineage, as
+    /// [`Action::Hash`] and for the same reason; elsewhere [`Action::Redact`].
+    Tokenize(Tokens),
     /// A date becomes the first day of its month or year; NULL in types that are no dates. Only for stored protected columns with
     /// unbroken lineage, as [`Action::Hash`]; elsewhere [`Action::Redact`].
     Generalize(DatePart),
@@ -37,24 +40,27 @@ pub enum Action {
 
 impl Action {
     /// Place in the order of strength, 0 being the strongest: Null > Redact > Replace > Tokenize > Hash > Generalize >
-    /// Partial (KUBERNETES.md 3). Tokenize (3) has its place and is not implemented.
+    /// Partial (KUBERNETES.md 3).
     pub fn rank(&self) -> u8 {
         match self {
             Action::Null => 0,
             Action::Redact => 1,
             Action::Replace { .. } => 2,
+            Action::Tokenize(_) => 3,
             Action::Hash { .. } => 4,
             Action::Generalize(_) => 5,
             Action::Partial(_) => 6,
         }
     }
 
-    /// What it is on a protected column. On what an expression makes of one, Hash, Generalize and Partial redact: whoever
-    /// chooses the expression could be shown anything by it.
+    /// What it is on a protected column. On what an expression makes of one, Tokenize, Hash, Generalize and Partial redact:
+    /// whoever chooses the expression could be shown anything by it.
     #[must_use]
     pub fn on_column(&self, stored: bool) -> Self {
         match self {
-            Action::Hash { .. } | Action::Generalize(_) | Action::Partial(_) if !stored => Action::Redact,
+            Action::Tokenize(_) | Action::Hash { .. } | Action::Generalize(_) | Action::Partial(_) if !stored => {
+                Action::Redact
+            }
             action => action.clone(),
         }
     }
@@ -65,6 +71,7 @@ impl Action {
             Action::Null => "Null",
             Action::Redact => "Redact",
             Action::Replace { .. } => "Replace",
+            Action::Tokenize(_) => "Tokenize",
             Action::Hash { .. } => "Hash",
             Action::Generalize(_) => "Generalize",
             Action::Partial(_) => "Partial",
@@ -75,6 +82,24 @@ impl Action {
     pub fn stronger<'a>(&'a self, other: &'a Action) -> &'a Action {
         if other.rank() < self.rank() { other } else { self }
     }
+}
+
+/// Encrypts characters within their alphabet, and keeps some at either end.
+///
+/// Separators stay where they are and do not count, as for [`Partial`]. A value that holds anything else, or in the place of
+/// which fewer than a million could stand, is redacted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// Where the key is.
+    pub key: SecretKeyReference,
+    /// The characters that are encrypted.
+    pub alphabet: Alphabet,
+    /// Characters kept at the start.
+    pub keep_first: usize,
+    /// Characters kept at the end.
+    pub keep_last: usize,
+    /// Stands in front of each value's own tweak, which is what is kept of it.
+    pub tweak: String,
 }
 
 /// Keeps letters and digits at either end and hides the others.
@@ -117,7 +142,7 @@ impl Partial {
     }
 }
 
-fn is_separator(c: &[u8]) -> bool {
+pub(super) fn is_separator(c: &[u8]) -> bool {
     matches!(c, [b' ' | b'-' | b'.' | b'/' | b'(' | b')'])
 }
 
@@ -190,6 +215,13 @@ mod tests {
             Action::Null,
             Action::Redact,
             Action::Replace { with: String::new() },
+            Action::Tokenize(Tokens {
+                key: key.clone(),
+                alphabet: Alphabet::Digits,
+                keep_first: 0,
+                keep_last: 0,
+                tweak: String::new(),
+            }),
             Action::Hash { key, length: 32 },
             Action::Generalize(DatePart::Year),
             Action::Partial(Partial {

@@ -7,7 +7,7 @@ use super::look::{Look, decode_integer};
 use super::masker::Masker;
 use super::plan::{ColumnInfo, Format, Outcome, Source};
 use super::types::constant::{Hashing, Leaf, phrase, put_uuid};
-use super::types::{Class, Types, array, bytea, coarse, json, numeric};
+use super::types::{Class, Types, array, bytea, coarse, json, numeric, token};
 
 /// OID of bpchar, whose trailing blanks do not count.
 const BPCHAR: u32 = 1042;
@@ -142,6 +142,10 @@ impl ColumnPlan {
                 Some(())
             }
             Leaf::Coarse(part) => coarse::write(*part, class, self.format, value, out),
+            Leaf::Token(tokenizer) => token::write(tokenizer, class, self.format, value, out).or_else(|| {
+                out.extend_from_slice(&phrase(REDACTED, class, self.format)?);
+                Some(())
+            }),
             Leaf::Hash(hashing) => self.hash(hashing, class, value, out),
         };
         written.map_or(Outcome::Null, |()| Outcome::Written)

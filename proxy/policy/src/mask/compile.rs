@@ -3,11 +3,13 @@
 use sallyport_crds::Mode;
 use sallyport_crds::masking_rule::{Action as SpecAction, ActionType, MaskingRuleSpec, Match, Profile as SpecProfile};
 
-use super::action::{Action, Partial};
+use super::action::{Action, Partial, Tokens};
 use super::detect::pattern::Pattern;
 use super::detect::{DETECTORS, Kind};
 use super::resolve::ColumnGlob;
 use super::rule::{Profile, Rule};
+
+const KEPT: &str = "keepFirst and keepLast must be 0 to 10, and 10 at most together";
 
 /// One thing that keeps a rule from being accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -124,13 +126,10 @@ impl Problems {
                 Some(generalize) => Some(Action::Generalize(generalize.dates_to)),
                 None => self.missing("action.generalize"),
             },
-            ActionType::Tokenize => {
-                self.not_implemented(
-                    "action.type",
-                    "Tokenize is still to come: use Redact, Replace, Null, Partial, Hash or Generalize",
-                );
-                None
-            }
+            ActionType::Tokenize => match &spec.tokenize {
+                Some(tokenize) => self.tokens(tokenize).map(Action::Tokenize),
+                None => self.missing("action.tokenize"),
+            },
         }
     }
 
@@ -144,16 +143,13 @@ impl Problems {
         let mask = characters
             .next()
             .filter(|c| characters.next().is_none() && !c.is_control());
-        let keep = |n: i32| usize::try_from(n).ok().filter(|n| *n <= 10);
-        match (keep(spec.keep_first), keep(spec.keep_last), mask) {
-            (Some(keep_first), Some(keep_last), Some(mask)) if keep_first.saturating_add(keep_last) <= 10 => {
-                Some(Partial {
-                    keep_first,
-                    keep_last,
-                    mask,
-                })
-            }
-            (.., None) => {
+        match (kept(spec.keep_first, spec.keep_last), mask) {
+            (Some((keep_first, keep_last)), Some(mask)) => Some(Partial {
+                keep_first,
+                keep_last,
+                mask,
+            }),
+            (_, None) => {
                 self.invalid(
                     "action.partial.maskCharacter",
                     "must be exactly one character, not a control character",
@@ -161,13 +157,32 @@ impl Problems {
                 None
             }
             _ => {
-                self.invalid(
-                    "action.partial",
-                    "keepFirst and keepLast must be 0 to 10, and 10 at most together",
-                );
+                self.invalid("action.partial", KEPT);
                 None
             }
         }
+    }
+
+    fn tokens(&mut self, spec: &sallyport_crds::masking_rule::Tokenize) -> Option<Tokens> {
+        let tweak = spec.tweak.as_deref().unwrap_or_default();
+        if tweak.chars().count() > 64 || tweak.chars().any(char::is_control) {
+            self.invalid(
+                "action.tokenize.tweak",
+                "must be 64 characters at most, no control characters",
+            );
+            return None;
+        }
+        let Some((keep_first, keep_last)) = kept(spec.keep_first, spec.keep_last) else {
+            self.invalid("action.tokenize", KEPT);
+            return None;
+        };
+        Some(Tokens {
+            key: spec.key_secret_ref.clone(),
+            alphabet: spec.alphabet,
+            keep_first,
+            keep_last,
+            tweak: tweak.to_owned(),
+        })
     }
 
     fn hash(&mut self, spec: &sallyport_crds::masking_rule::Hash) -> Option<Action> {
@@ -230,6 +245,13 @@ impl Problems {
         }
         globs
     }
+}
+
+/// How many characters are kept at either end, if they may be.
+fn kept(first: i32, last: i32) -> Option<(usize, usize)> {
+    let keep = |n: i32| usize::try_from(n).ok().filter(|n| *n <= 10);
+    let (first, last) = (keep(first)?, keep(last)?);
+    (first.saturating_add(last) <= 10).then_some((first, last))
 }
 
 #[cfg(test)]

@@ -30,18 +30,12 @@ impl HashKey {
 
     /// What tells the key from others in records, and tells nothing of it: 16 hexadecimal digits.
     pub fn id(&self) -> String {
-        let mut id = Vec::new();
-        put_hex(
-            &mut id,
-            self.digest(ID).first_chunk::<ID_BYTES>().unwrap_or(&[0; ID_BYTES]),
-        );
-        id.into_iter().map(char::from).collect()
+        key_id(&self.0)
     }
 
     /// HMAC-SHA-256 over the canonical text of a value.
     pub(crate) fn digest(&self, value: &[u8]) -> [u8; HASH_BYTES] {
-        let tag = hmac::sign(&self.0, value);
-        tag.as_ref().first_chunk().copied().unwrap_or([0; HASH_BYTES])
+        digest(&self.0, value)
     }
 }
 
@@ -49,6 +43,21 @@ impl fmt::Debug for HashKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("HashKey(…)")
     }
+}
+
+/// See [`HashKey::id`].
+pub(super) fn key_id(key: &hmac::Key) -> String {
+    let mut id = Vec::new();
+    put_hex(
+        &mut id,
+        digest(key, ID).first_chunk::<ID_BYTES>().unwrap_or(&[0; ID_BYTES]),
+    );
+    id.into_iter().map(char::from).collect()
+}
+
+fn digest(key: &hmac::Key, value: &[u8]) -> [u8; HASH_BYTES] {
+    let tag = hmac::sign(key, value);
+    tag.as_ref().first_chunk().copied().unwrap_or([0; HASH_BYTES])
 }
 
 /// Appends lower-case hexadecimal.

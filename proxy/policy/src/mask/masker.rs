@@ -1,6 +1,6 @@
 //! The compiled rules of a policy, and what of them applies to one person.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,15 +10,12 @@ use super::action::Action;
 use super::count::{CountLabel, Counts, Slot};
 use super::detect::pattern::Pattern;
 use super::detect::{Kind, Scanner};
-use super::hash::HashKey;
+use super::keys::{Keyed, Keys};
 use super::plan::{ColumnInfo, RowPlan};
 use super::rule::{Profile, Rule, RuleId, RuleSet};
 use super::text::SpanAction;
 use super::types::Types;
 use super::types::constant::ValueAction;
-
-/// Hash keys by where they are kept.
-pub type HashKeys = HashMap<SecretKeyReference, HashKey>;
 
 /// Maskers kept, one for each set of exempt rules that was asked for; people differ in few ways.
 const CACHE: usize = 32;
@@ -26,14 +23,14 @@ const CACHE: usize = 32;
 /// All masking rules of one policy revision, with their keys.
 pub struct MaskSet {
     rules: Vec<Rule>,
-    keys: HashKeys,
+    keys: Keys,
     cache: Mutex<Vec<(RuleSet, Arc<Masker>)>>,
 }
 
 impl MaskSet {
     /// Takes compiled rules, whose index is from now on their [`RuleId`], and the keys they name. A rule whose key is
     /// missing redacts instead; see [`MaskSet::missing_keys`].
-    pub fn new(rules: Vec<Rule>, keys: HashKeys) -> Self {
+    pub fn new(rules: Vec<Rule>, keys: Keys) -> Self {
         Self {
             rules,
             keys,
@@ -48,20 +45,26 @@ impl MaskSet {
 
     /// The keys that rules name and [`MaskSet::new`] was not given.
     pub fn missing_keys(&self) -> Vec<&SecretKeyReference> {
-        let named = self.rules.iter().filter_map(|rule| match &rule.action {
-            Action::Hash { key, .. } => Some(key),
-            _ => None,
-        });
-        named.filter(|key| !self.keys.contains_key(key)).collect()
+        let rules = self.rules.iter();
+        rules.filter_map(|rule| self.keys.missing(&rule.action)).collect()
     }
 
     /// The ids of the keys that Hash rules hash by, by the rule's name.
-    pub fn key_ids(&self) -> BTreeMap<String, String> {
+    pub fn hash_key_ids(&self) -> BTreeMap<String, String> {
         let hashing = self.rules.iter().filter_map(|rule| match &rule.action {
-            Action::Hash { key, .. } => Some((rule.name.clone(), self.keys.get(key)?.id())),
+            Action::Hash { key, .. } => Some((rule.name.clone(), self.keys.hash.get(key)?.id())),
             _ => None,
         });
         hashing.collect()
+    }
+
+    /// The ids of the keys that Tokenize rules encrypt by, by the rule's name.
+    pub fn token_key_ids(&self) -> BTreeMap<String, String> {
+        let encrypting = self.rules.iter().filter_map(|rule| match &rule.action {
+            Action::Tokenize(tokens) => Some((rule.name.clone(), self.keys.token.get(&tokens.key)?.id())),
+            _ => None,
+        });
+        encrypting.collect()
     }
 
     /// The masker of a person who is exempt from these rules.
@@ -111,7 +114,7 @@ struct ColumnRule {
     slot: Slot,
     /// `None` in Observe.
     action: Option<Action>,
-    key: Option<HashKey>,
+    key: Option<Keyed>,
     strict: bool,
     /// Where the key is by whose hash values may be compared.
     equality: Option<SecretKeyReference>,
@@ -284,7 +287,7 @@ impl<'r> Builder<'r> {
         slot
     }
 
-    fn rule(&mut self, rule: &'r Rule, keys: &HashKeys) -> ColumnRule {
+    fn rule(&mut self, rule: &'r Rule, keys: &Keys) -> ColumnRule {
         let slot = self.label(&rule.name, "column".to_owned(), rule.observe);
         for kind in &rule.detectors {
             let slot = self.label(&rule.name, kind.name().to_owned(), rule.observe);
@@ -302,10 +305,7 @@ impl<'r> Builder<'r> {
                 slot,
             });
         }
-        let key = match &rule.action {
-            Action::Hash { key, .. } => keys.get(key).cloned(),
-            _ => None,
-        };
+        let key = keys.ready(&rule.action);
         let equality = match &rule.action {
             // Without its key the rule redacts, and shows nothing by which values are equal.
             Action::Hash { key: at, .. } if rule.allow_equality && key.is_some() => Some(at.clone()),

@@ -19,6 +19,7 @@ pub mod copy;
 pub mod count;
 pub mod detect;
 mod hash;
+mod keys;
 mod look;
 mod masker;
 pub mod plan;
@@ -27,6 +28,7 @@ pub mod rule;
 #[cfg(test)]
 mod testing;
 pub mod text;
+mod token;
 pub mod types;
 
 pub use action::REDACTED;
@@ -34,7 +36,9 @@ pub use compile::{ProblemKind, RuleProblem, compile};
 pub use copy::{CopyError, CopyFormat, CopyMasker};
 pub use count::{CountLabel, Counts};
 pub use hash::HashKey;
-pub use masker::{HashKeys, MaskSet, Masker};
+pub use keys::Keys;
+pub use masker::{MaskSet, Masker};
 pub use plan::{ColumnInfo, Format, Outcome, RowError, RowOutcome, RowPlan, Source};
 pub use resolve::{ColumnGlob, ProtectedColumns};
 pub use rule::{Profile, Rule, RuleId, RuleSet};
+pub use token::TokenKey;

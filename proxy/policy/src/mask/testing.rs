@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use sallyport_crds::masking_rule::Alphabet;
 use sallyport_crds::reference::SecretKeyReference;
 
-use super::action::Action;
+use super::action::{Action, Tokens};
 use super::detect::Kind;
 use super::plan::{ColumnInfo, Format, Source};
 use super::rule::{Profile, Rule, RuleSet};
-use super::{HashKey, HashKeys, MaskSet, Masker};
+use super::{HashKey, Keys, MaskSet, Masker, TokenKey};
 
 /// A rule that matches nothing yet.
 pub(super) fn rule(action: Action) -> Rule {
@@ -43,9 +44,23 @@ pub(super) fn key() -> SecretKeyReference {
     }
 }
 
+/// Tokens of this alphabet, nothing kept.
+pub(super) fn tokenize(alphabet: Alphabet) -> Action {
+    Action::Tokenize(Tokens {
+        key: key(),
+        alphabet,
+        keep_first: 0,
+        keep_last: 0,
+        tweak: String::new(),
+    })
+}
+
 /// The masker of these rules, for nobody exempt.
 pub(super) fn masker(rules: Vec<Rule>) -> Arc<Masker> {
-    let keys = HashKeys::from([(key(), HashKey::new(&[7; 32]).unwrap())]);
+    let keys = Keys {
+        hash: [(key(), HashKey::new(&[7; 32]).unwrap())].into(),
+        token: [(key(), TokenKey::new(&[7; 32]).unwrap())].into(),
+    };
     MaskSet::new(rules, keys).masker(&RuleSet::default())
 }
 

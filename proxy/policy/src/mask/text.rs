@@ -41,7 +41,9 @@ impl SpanAction {
         match action {
             Action::Null => Self::Null,
             // A hit may come from a literal or parameter: hashing it would hand out a dictionary (POSTGRES.md 17).
-            Action::Redact | Action::Hash { .. } | Action::Generalize(_) => Self::Fixed(REDACTED.into()),
+            Action::Redact | Action::Tokenize(_) | Action::Hash { .. } | Action::Generalize(_) => {
+                Self::Fixed(REDACTED.into())
+            }
             Action::Replace { with } => Self::Fixed(with.as_str().into()),
             Action::Partial(partial) => Self::Partial(*partial),
         }

@@ -134,6 +134,7 @@ fn a_key_that_changes_is_on_record_as_a_revision_is() {
     let in_force = |revision, key: &str| InForce {
         revision,
         hash_keys: BTreeMap::from([("accounts".to_owned(), key.to_owned())]),
+        token_keys: BTreeMap::new(),
     };
     let change = |told: Option<&InForce>, now: &InForce| {
         let change = now.change(told, Digest::of(b"carrier"))?;
@@ -151,4 +152,8 @@ fn a_key_that_changes_is_on_record_as_a_revision_is() {
         change(Some(&first), &in_force(6, "b")),
         Some((Some(5), 6, "b".to_owned()))
     );
+    let mut tokens = first.clone();
+    tokens.token_keys.insert("cards".to_owned(), "c".to_owned());
+    let told = tokens.change(Some(&first), Digest::of(b"carrier"));
+    assert_eq!(told.map(|change| change.token_keys), Some(tokens.token_keys));
 }

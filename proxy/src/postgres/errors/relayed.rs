@@ -119,14 +119,14 @@ fn severity(text: &[u8]) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use sallyport_policy::mask::{HashKeys, MaskSet, RuleSet};
+    use sallyport_policy::mask::{Keys, MaskSet, RuleSet};
 
     use super::*;
     use crate::postgres::errors::fields;
     use crate::postgres::frame::Body;
 
     fn masker() -> Arc<Masker> {
-        MaskSet::new(Vec::new(), HashKeys::new()).masker(&RuleSet::default())
+        MaskSet::new(Vec::new(), Keys::default()).masker(&RuleSet::default())
     }
 
     fn relay(guarded: bool, pairs: &[(u8, &str)]) -> Vec<(u8, String)> {

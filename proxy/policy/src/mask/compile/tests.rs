@@ -1,3 +1,4 @@
+use sallyport_crds::masking_rule::Alphabet;
 use serde_json::json;
 
 use super::*;
@@ -46,6 +47,25 @@ fn a_whole_rule() {
 }
 
 #[test]
+fn tokens_as_a_rule_says() {
+    let tokenize = json!({"keySecretRef": {"name": "k", "key": "k"}, "keepFirst": 6, "keepLast": 4, "tweak": "cards"});
+    let action = json!({"type": "Tokenize", "tokenize": tokenize});
+    let rule = compile("r", "u", 1, &spec(json!({"columns": ["a.b.c"]}), action)).unwrap();
+    let Action::Tokenize(tokens) = rule.action else {
+        panic!("{:?}", rule.action)
+    };
+    assert_eq!(
+        (
+            tokens.keep_first,
+            tokens.keep_last,
+            tokens.alphabet,
+            tokens.tweak.as_str()
+        ),
+        (6, 4, Alphabet::Digits, "cards")
+    );
+}
+
+#[test]
 fn every_fault_is_named_with_its_field() {
     let spec = spec(
         json!({
@@ -85,11 +105,6 @@ fn what_is_still_to_come_is_said_to_be() {
     let mut hashed = spec(columns.clone(), hash);
     (hashed.profile, hashed.allow_equality) = (None, true);
     assert!(compile("hide", "uid", 1, &hashed).is_ok_and(|rule| rule.allow_equality));
-    let tokenize = json!({"type": "Tokenize", "tokenize": {"keySecretRef": {"name": "k", "key": "k"}}});
-    assert_eq!(
-        problems(&spec(columns.clone(), tokenize)),
-        [("action.type".into(), ProblemKind::NotImplemented)]
-    );
     let generalize = json!({"type": "Generalize", "generalize": {"datesTo": "Year"}});
     assert!(compile("hide", "uid", 1, &spec(columns, generalize)).is_ok());
     let resources = json!({"resources": [{"resource": "secrets", "jsonPaths": [".data.*"]}]});
@@ -113,6 +128,17 @@ fn masks_that_show_too_much_are_refused() {
     ] {
         let spec = spec(ssn.clone(), json!({"type": "Partial", "partial": partial}));
         assert!(compile("r", "u", 1, &spec).is_err(), "{partial}");
+    }
+    for tokenize in [
+        json!({"keepFirst": 6, "keepLast": 5}),
+        json!({"keepFirst": -1}),
+        json!({"tweak": "a\nb"}),
+        json!({"tweak": "x".repeat(65)}),
+    ] {
+        let mut action = json!({"type": "Tokenize", "tokenize": tokenize});
+        action["tokenize"]["keySecretRef"] = json!({"name": "k", "key": "k"});
+        let spec = spec(ssn.clone(), action.clone());
+        assert!(compile("r", "u", 1, &spec).is_err(), "{action}");
     }
     let nul = json!({"type": "Replace", "replace": {"with": "a\u{0}"}});
     assert_eq!(

@@ -1,14 +1,15 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use sallyport_crds::masking_rule::Alphabet;
 use sallyport_crds::reference::SecretKeyReference;
 
 use super::*;
 use crate::mask::action::{Action, Partial};
 use crate::mask::detect::Kind;
 use crate::mask::rule::{Profile, Rule, RuleId};
-use crate::mask::testing::{column, detecting, key, masker, redacting, rule};
-use crate::mask::{HashKey, HashKeys, MaskSet};
+use crate::mask::testing::{column, detecting, key, masker, redacting, rule, tokenize};
+use crate::mask::{HashKey, Keys, MaskSet};
 
 fn row(fields: &[Option<&[u8]>]) -> Vec<u8> {
     let mut body = u16::try_from(fields.len()).unwrap().to_be_bytes().to_vec();
@@ -135,14 +136,14 @@ fn the_stronger_of_two_rules_counts_and_both_are_counted() {
         ["weak", "strong"]
     );
 
-    let exempt = MaskSet::new(rules, HashKeys::new()).masker(&RuleSet::one(1));
+    let exempt = MaskSet::new(rules, Keys::default()).masker(&RuleSet::one(1));
     let (_, out, _) = run(&text_plan(&exempt, &[Source::Column(both)]), &row(&[Some(b"secret")]));
     assert_eq!(out, row(&[Some(b"**cret")]));
 }
 
 #[test]
 fn exempt_from_all_rules_sees_everything() {
-    let set = MaskSet::new(vec![detecting(Action::Redact, &[Kind::UsSsn])], HashKeys::new());
+    let set = MaskSet::new(vec![detecting(Action::Redact, &[Kind::UsSsn])], Keys::default());
     let exempt = set.masker(&RuleSet::one(0));
     assert!(text_plan(&exempt, &[Source::Tainted(RuleSet::one(0)), Source::Unknown]).passes_all());
     assert!(!exempt.protects(&RuleSet::one(0)) && !exempt.has_detectors());
@@ -167,7 +168,11 @@ fn values_are_compared_where_their_hashes_are_shown_under_one_key() {
         rule(Action::Null),
     ];
     let known = |reference| (reference, HashKey::new(&[7; 32]).unwrap());
-    let set = MaskSet::new(rules.clone(), HashKeys::from([known(key()), known(elsewhere)]));
+    let keys = Keys {
+        hash: [known(key()), known(elsewhere)].into(),
+        ..Keys::default()
+    };
+    let set = MaskSet::new(rules.clone(), keys);
     let masker = set.masker(&RuleSet::default());
     let of = |ids: &[RuleId]| ids.iter().copied().collect::<RuleSet>();
     let cases: [(&[RuleId], &[RuleId], bool); 7] = [
@@ -183,7 +188,7 @@ fn values_are_compared_where_their_hashes_are_shown_under_one_key() {
     for (one, other, allowed) in cases {
         assert_eq!(masker.compares(&of(one), &of(other)), allowed, "{one:?} {other:?}");
     }
-    let without_keys = MaskSet::new(rules, HashKeys::new()).masker(&RuleSet::default());
+    let without_keys = MaskSet::new(rules, Keys::default()).masker(&RuleSet::default());
     assert!(!without_keys.compares(&of(&[0]), &of(&[0])));
 }
 
@@ -206,6 +211,7 @@ fn observed_rules_count_and_change_nothing() {
 #[test]
 fn what_is_not_the_stored_column_is_not_hashed_or_half_shown() {
     let actions = [
+        tokenize(Alphabet::Digits),
         Action::Hash {
             key: crate::mask::testing::key(),
             length: 32,
@@ -218,7 +224,7 @@ fn what_is_not_the_stored_column_is_not_hashed_or_half_shown() {
     ];
     for action in actions {
         let plan = text_plan(&masker(vec![rule(action)]), &[Source::Tainted(RuleSet::one(0))]);
-        let (_, out, _) = run(&plan, &row(&[Some(b"6")]));
+        let (_, out, _) = run(&plan, &row(&[Some(b"536904399")]));
         assert_eq!(out, row(&[Some(b"[REDACTED]")]));
     }
 }
@@ -238,17 +244,28 @@ fn an_array_that_is_made_by_an_expression_shows_not_even_its_length() {
 }
 
 #[test]
-fn without_its_key_a_hash_redacts() {
-    let set = MaskSet::new(
-        vec![rule(Action::Hash {
-            key: crate::mask::testing::key(),
-            length: 32,
-        })],
-        HashKeys::new(),
+fn without_its_key_a_hash_redacts_and_so_does_a_token() {
+    let hash = Action::Hash { key: key(), length: 32 };
+    for action in [hash, tokenize(Alphabet::Digits)] {
+        let set = MaskSet::new(vec![rule(action)], Keys::default());
+        assert_eq!(set.missing_keys(), [&key()]);
+        let plan = text_plan(&set.masker(&RuleSet::default()), &[Source::Column(RuleSet::one(0))]);
+        assert_eq!(run(&plan, &row(&[Some(b"536904399")])).1, row(&[Some(b"[REDACTED]")]));
+    }
+}
+
+#[test]
+fn where_rules_meet_a_token_is_stronger_than_a_hash() {
+    let hash = Action::Hash { key: key(), length: 32 };
+    let both: RuleSet = [0, 1].into_iter().collect();
+    let plan = text_plan(
+        &masker(vec![rule(hash), rule(tokenize(Alphabet::Digits))]),
+        &[Source::Column(both)],
     );
-    assert_eq!(set.missing_keys(), [&crate::mask::testing::key()]);
-    let plan = text_plan(&set.masker(&RuleSet::default()), &[Source::Column(RuleSet::one(0))]);
-    assert_eq!(run(&plan, &row(&[Some(b"secret")])).1, row(&[Some(b"[REDACTED]")]));
+    assert_eq!(
+        run(&plan, &row(&[Some(b"536-90-4399")])).1,
+        row(&[Some(b"806-03-2987")])
+    );
 }
 
 #[test]

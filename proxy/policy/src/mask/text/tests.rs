@@ -1,8 +1,10 @@
+use sallyport_crds::masking_rule::Alphabet;
+
 use super::*;
 use crate::mask::Rule;
 use crate::mask::detect::Kind;
 use crate::mask::detect::pattern::Pattern;
-use crate::mask::testing::{detecting, masker, redacting, rule};
+use crate::mask::testing::{detecting, masker, redacting, rule, tokenize};
 
 fn free(rules: Vec<Rule>, text: &str) -> String {
     let masker = masker(rules);
@@ -45,6 +47,7 @@ fn each_action_on_a_part() {
         (Action::Redact, "x [REDACTED] y"),
         (Action::Replace { with: "***".into() }, "x *** y"),
         (Action::Hash { key, length: 16 }, "x [REDACTED] y"),
+        (tokenize(Alphabet::Digits), "x [REDACTED] y"),
         (
             Action::Partial(Partial {
                 keep_first: 0,

@@ -5,21 +5,28 @@
 //! | Null    | NULL | NULL | NULL | NULL | NULL | NULL |
 //! | Redact  | `[REDACTED]` | the same as a JSON string, or XML text | its bytes | NULL | NULL | NULL |
 //! | Replace | the text | the text as a JSON string, or XML text | `\x…` or its bytes | if it is one | if it is one | if it is one (int2, int4, float4, float8, bool, date, timestamp, timestamptz, inet), else NULL |
+//! | Tokenize | its token, or `[REDACTED]` | as Redact | as Redact | NULL | its token, or NULL | int4: its token, or NULL; else NULL |
 //! | Hash    | hex digits | hex digits as a JSON string, or XML text | bytes of the HMAC | of its first 16 bytes | 63 bits of it | NULL |
 //! | Partial | as configured | NULL | NULL | NULL | NULL | NULL |
 //! | Generalize | NULL | NULL | NULL | NULL | NULL | date, timestamp, timestamptz: the first day of the month or year, else NULL |
 //!
 //! Arrays keep their shape; each element is masked as its own type says. Rows, ranges, `"char"` and types that are not
-//! built in are NULL under every action. A Hash of numeric needs nineteen digits before the point.
+//! built in are NULL under every action. A Hash of numeric needs nineteen digits before the point; a number has a token where it
+//! is whole and not negative, and the alphabet is Digits.
+
+use std::sync::Arc;
 
 use sallyport_crds::masking_rule::DatePart;
 
 use super::Class;
 use super::coarse;
 use super::numeric;
+use super::token;
 use crate::mask::action::{Action, Partial, REDACTED};
 use crate::mask::hash::HashKey;
+use crate::mask::keys::Keyed;
 use crate::mask::plan::Format;
+use crate::mask::token::Tokenizer;
 
 /// An action on a protected column, with its key.
 #[derive(Clone, Debug)]
@@ -27,6 +34,7 @@ pub(crate) enum ValueAction {
     Null,
     Redact,
     Replace(Box<str>),
+    Tokenize(Arc<Tokenizer>),
     Hash(Hashing),
     Generalize(DatePart),
     Partial(Partial),
@@ -46,6 +54,7 @@ pub(crate) enum Leaf {
     Null,
     /// The same bytes for every value, in the column's format.
     Fixed(Box<[u8]>),
+    Token(Arc<Tokenizer>),
     Hash(Hashing),
     Coarse(DatePart),
     Partial(Partial),
@@ -54,14 +63,15 @@ pub(crate) enum Leaf {
 // === impl ValueAction ===
 
 impl ValueAction {
-    /// `stored`: the value is the stored column itself. Otherwise, and without a key, hashing is redacting: whoever can
-    /// choose what is hashed can build the dictionary. A partial mask of an expression could be led to show anything
-    /// (`substr(ssn, i, 1)`), and so could a coarser date (`dob + i`): both are redacted too.
-    pub(crate) fn new(action: &Action, key: Option<&HashKey>, stored: bool) -> Self {
+    /// `stored`: the value is the stored column itself. Otherwise, and without a key, hashing is redacting, and so is making
+    /// tokens: whoever can choose what is hashed can build the dictionary. A partial mask of an expression could be led to show
+    /// anything (`substr(ssn, i, 1)`), and so could a coarser date (`dob + i`): both are redacted too.
+    pub(crate) fn new(action: &Action, key: Option<&Keyed>, stored: bool) -> Self {
         match (action, key) {
             (Action::Null, _) => Self::Null,
             (Action::Replace { with }, _) => Self::Replace(with.as_str().into()),
-            (Action::Hash { length, .. }, Some(key)) if stored => Self::Hash(Hashing {
+            (Action::Tokenize(_), Some(Keyed::Token(tokenizer))) if stored => Self::Tokenize(Arc::clone(tokenizer)),
+            (Action::Hash { length, .. }, Some(Keyed::Hash(key))) if stored => Self::Hash(Hashing {
                 key: key.clone(),
                 length: *length,
             }),
@@ -76,6 +86,7 @@ impl ValueAction {
             Self::Null => 0,
             Self::Redact => 1,
             Self::Replace(_) => 2,
+            Self::Tokenize(_) => 3,
             Self::Hash(_) => 4,
             Self::Generalize(_) => 5,
             Self::Partial(_) => 6,
@@ -92,7 +103,8 @@ impl ValueAction {
         let fixed = |bytes: Option<Vec<u8>>| bytes.map_or(Leaf::Null, |bytes| Leaf::Fixed(bytes.into()));
         match self {
             Self::Null => Leaf::Null,
-            Self::Redact => fixed(phrase(REDACTED, class, format)),
+            Self::Tokenize(tokenizer) if token::applies(tokenizer, class) => Leaf::Token(Arc::clone(tokenizer)),
+            Self::Redact | Self::Tokenize(_) => fixed(phrase(REDACTED, class, format)),
             Self::Replace(with) => fixed(phrase(with, class, format).or_else(|| literal(with, class, format))),
             Self::Hash(hashing) if hashes(class, modifier) => Leaf::Hash(hashing.clone()),
             Self::Generalize(part) if coarse::applies(class) => Leaf::Coarse(*part),

@@ -8,6 +8,7 @@ pub(crate) mod json;
 pub(crate) mod numeric;
 pub(crate) mod range;
 pub(crate) mod record;
+pub(crate) mod token;
 
 use std::collections::HashMap;
 

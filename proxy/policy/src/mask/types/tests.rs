@@ -1,12 +1,12 @@
 use proptest::prelude::*;
-use sallyport_crds::masking_rule::DatePart;
+use sallyport_crds::masking_rule::{Alphabet, DatePart};
 
 use super::*;
 use crate::mask::action::{Action, Partial};
 use crate::mask::detect::Kind;
 use crate::mask::plan::{Format, Source};
 use crate::mask::rule::RuleSet;
-use crate::mask::testing::{column, detecting, key, mask, masker, redacting, rule};
+use crate::mask::testing::{column, detecting, key, mask, masker, redacting, rule, tokenize};
 
 fn protected() -> Source {
     Source::Column(RuleSet::one(0))
@@ -110,6 +110,8 @@ fn an_action_gives_the_same_in_text_and_binary() {
         Action::Replace {
             with: "x, \"y\"".into(),
         },
+        tokenize(Alphabet::Digits),
+        tokenize(Alphabet::AlphanumericLower),
         Action::Hash { key: key(), length: 32 },
         Action::Partial(Partial {
             keep_first: 0,
@@ -141,6 +143,7 @@ fn an_action_gives_the_same_in_text_and_binary() {
 fn the_table_of_actions_and_types() {
     let replace = |with: &str| Action::Replace { with: with.into() };
     let hash = || Action::Hash { key: key(), length: 16 };
+    let token = || tokenize(Alphabet::Digits);
     let cases: Vec<(Action, u32, &str, Option<&str>)> = vec![
         (Action::Redact, 25, "Ada", Some("[REDACTED]")),
         (Action::Redact, 3802, "{}", Some("\"[REDACTED]\"")),
@@ -194,6 +197,32 @@ fn the_table_of_actions_and_types() {
         (replace("inf"), 701, "7", None),
         (hash(), 23, "7", None),
         (hash(), 1082, "1980-01-02", None),
+        (token(), 25, "536-90-4399", Some("806-03-2987")),
+        (token(), 1043, "536904399", Some("806032987")),
+        (token(), 1042, "536904399   ", Some("806032987   ")),
+        (token(), 25, "Ada", Some("[REDACTED]")),
+        (token(), 25, "12345", Some("[REDACTED]")),
+        (
+            token(),
+            1009,
+            "[2:4]={536-90-4399,NULL,x}",
+            Some("[2:4]={806-03-2987,NULL,[REDACTED]}"),
+        ),
+        (token(), 1007, "{1234567,NULL,7}", Some("{3906498,NULL,NULL}")),
+        (token(), 23, "536904399", Some("806032987")),
+        (token(), 20, "536904399", Some("806032987")),
+        (token(), 20, "-536904399", None),
+        (token(), 20, "123456", None),
+        (token(), 21, "12345", None),
+        (token(), 1700, "4111111111111111", Some("5277876380163294")),
+        (token(), 1700, "4111111111111111.00", Some("5277876380163294.00")),
+        (token(), 1700, "4111111111111111.50", None),
+        (token(), 1700, "NaN", None),
+        (token(), 701, "536904399", None),
+        (token(), 114, "\"536904399\"", Some("\"[REDACTED]\"")),
+        (token(), 17, "\\x00", Some("\\x5b52454441435445445d")),
+        (token(), 2950, "53690439-9000-4000-8000-000000000000", None),
+        (tokenize(Alphabet::AlphanumericLower), 20, "536904399", None),
     ];
     for (action, oid, value, want) in cases {
         let masker = masker(vec![rule(action.clone())]);
@@ -568,10 +597,11 @@ proptest! {
         let format = if binary { Format::Binary } else { Format::Text };
         let source = if unknown { Source::Unknown } else { Source::Plain };
         mask(&redacting(), column(oid, format, source), &value);
-        let hashing = masker(vec![rule(Action::Hash { key: key(), length: 32 })]);
-        let masked = mask(&hashing, column(oid, format, protected()), &value);
-        if let Some(masked) = masked && value.len() > 8 && !matches!(oid, 1009) {
-            prop_assert!(!masked.windows(value.len()).any(|w| w == value));
+        for action in [Action::Hash { key: key(), length: 32 }, tokenize(Alphabet::Alphanumeric)] {
+            let masked = mask(&masker(vec![rule(action)]), column(oid, format, protected()), &value);
+            if let Some(masked) = masked && value.len() > 8 && !matches!(oid, 1009) {
+                prop_assert!(!masked.windows(value.len()).any(|w| w == value));
+            }
         }
     }
 }
