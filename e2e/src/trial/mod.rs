@@ -10,13 +10,16 @@ mod cluster;
 mod columns;
 mod fault;
 mod gitops;
+mod glass;
 mod identity;
 mod life;
 mod load;
+mod login;
 mod pods;
 mod process;
 mod recorder;
 mod replicas;
+mod requests;
 mod rule;
 mod scrape;
 mod second_person;
@@ -47,10 +50,14 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 29] = [
+const TRIALS: [(&str, Trial); 30] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
+    (
+        "break-glass is loud, and locked until another person has reviewed it",
+        glass::reviewed,
+    ),
     (
         "a ServiceAccount's token opens its own door only",
         identity::service_account,
