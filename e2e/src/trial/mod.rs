@@ -3,6 +3,7 @@
 //! The story shows the product to a person; a trial tries to break it. Trials are independent: one that fails does not
 //! stop the others, and each begins by waiting until the door is open under the samples.
 
+mod agent;
 mod audience;
 mod canary;
 mod certificate;
@@ -23,6 +24,7 @@ mod requests;
 mod rule;
 mod scrape;
 mod second_person;
+mod subject;
 mod undo;
 mod volume;
 mod writers;
@@ -50,7 +52,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 30] = [
+const TRIALS: [(&str, Trial); 34] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -61,6 +63,22 @@ const TRIALS: [(&str, Trial); 30] = [
     (
         "a ServiceAccount's token opens its own door only",
         identity::service_account,
+    ),
+    (
+        "the sessions of a ServiceAccount that is deleted are over within a minute",
+        identity::account_deleted,
+    ),
+    (
+        "an agent's own token opens the door beside that of a person whom it may act for",
+        agent::pair,
+    ),
+    (
+        "a token that no client of people was given is an agent's",
+        agent::no_client_of_people,
+    ),
+    (
+        "who is taken out of the subjects is out within a second",
+        subject::taken_out,
     ),
     (
         "a person's token is good at the door or at the API server, never both",
