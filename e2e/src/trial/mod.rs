@@ -16,6 +16,7 @@ mod identity;
 mod life;
 mod load;
 mod login;
+mod past;
 mod pods;
 mod process;
 mod recorder;
@@ -52,7 +53,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 34] = [
+const TRIALS: [(&str, Trial); 35] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -88,6 +89,7 @@ const TRIALS: [(&str, Trial); 34] = [
         "an issuer that the admin did not name is not accepted",
         audience::rogue_issuer,
     ),
+    ("who comes past the doors is counted", past::counted),
     ("a replica that does not answer is not enforcing", rule::silent_replica),
     ("a cancel that reaches another replica", replicas::cancel_elsewhere),
     ("taking a label off shows nothing more", rule::label_taken_off),
