@@ -28,6 +28,7 @@ mod second_person;
 mod subject;
 mod undo;
 mod volume;
+mod webhook;
 mod writers;
 
 use std::time::{Duration, Instant};
@@ -53,13 +54,17 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 35] = [
+const TRIALS: [(&str, Trial); 36] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
     (
         "break-glass is loud, and locked until another person has reviewed it",
         glass::reviewed,
+    ),
+    (
+        "a webhook that fails at first hears of everything, signed",
+        webhook::told,
     ),
     (
         "a ServiceAccount's token opens its own door only",
