@@ -5,6 +5,7 @@
 
 mod agent;
 mod audience;
+mod authority;
 mod canary;
 mod certificate;
 mod cluster;
@@ -54,7 +55,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 36] = [
+const TRIALS: [(&str, Trial); 37] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -134,6 +135,10 @@ const TRIALS: [(&str, Trial); 36] = [
     (
         "the door's certificate rotates under load: no session notices",
         certificate::rotates,
+    ),
+    (
+        "the installation's own authorities are replaced under a session",
+        authority::replaced,
     ),
     (
         "no masked value stands in any log, record, object or metric",
