@@ -30,6 +30,7 @@ mod subject;
 mod undo;
 mod volume;
 mod webhook;
+mod window;
 mod writers;
 
 use std::time::{Duration, Instant};
@@ -55,10 +56,14 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 37] = [
+const TRIALS: [(&str, Trial); 38] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
+    (
+        "a window that is asked for beforehand is extended by another",
+        window::extended,
+    ),
     (
         "break-glass is loud, and locked until another person has reviewed it",
         glass::reviewed,
