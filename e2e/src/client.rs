@@ -12,9 +12,14 @@ use crate::run::{Output, Running, run};
 /// # Errors
 /// When there is no token.
 pub fn psql(demo: &Demo, user: User, statements: &[&str]) -> Result<Command> {
+    Ok(psql_by(demo, user, &demo.token(user)?, statements))
+}
+
+/// The same by a password of the caller's: a token that was had in another way, or two.
+pub fn psql_by(demo: &Demo, user: User, password: &str, statements: &[&str]) -> Command {
     let mut command = demo.command("psql");
     command
-        .env("PGPASSWORD", demo.token(user)?)
+        .env("PGPASSWORD", password)
         .env("PGUSER", user.0)
         // Less than a program may take: a connection that nobody answers says so.
         .env("PGCONNECT_TIMEOUT", "20")
@@ -22,7 +27,7 @@ pub fn psql(demo: &Demo, user: User, statements: &[&str]) -> Result<Command> {
     for statement in statements {
         command.args(["-c", statement]);
     }
-    Ok(command)
+    command
 }
 
 /// Runs psql through the door.

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::client::psql;
+use crate::client::psql_by;
 use crate::demo::{ALICE, CONNECTION, DOORS, Demo, User};
 use crate::narrator::Narrator;
 use crate::run::{Output, run};
@@ -105,6 +105,5 @@ fn at_the_api_server(demo: &Demo, token: &str) -> Result<Output> {
 }
 
 fn at_the_door(demo: &Demo, token: &str) -> Result<Output> {
-    let mut command = psql(demo, ALICE, &["SELECT 1"])?;
-    run(command.env("PGPASSWORD", token))
+    run(&mut psql_by(demo, ALICE, token, &["SELECT 1"]))
 }

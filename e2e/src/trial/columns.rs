@@ -72,7 +72,7 @@ fn copied(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
 }
 
 /// All Pods of the door go, and new ones serve.
-fn begin_anew(demo: &Demo) -> Result<()> {
+pub(super) fn begin_anew(demo: &Demo) -> Result<()> {
     let doors = "app.kubernetes.io/component=door,sallyport.dev/connection=bank";
     demo.admin(&["-n", DOORS, "delete", "pods", "--wait", "-l", doors])?;
     open(demo)

@@ -1,15 +1,20 @@
 //! Who is let in.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 
-use crate::demo::{CONNECTION, DOORS, Demo};
+use crate::client::{ask_directly, psql_by};
+use crate::demo::{CONNECTION, DOORS, Demo, User};
 use crate::narrator::Narrator;
-use crate::run::{Output, run};
+use crate::run::{Output, Running, run, wait_until};
 
+use super::SETTLE;
 use super::undo::Undo;
 
 /// The audience of the local cluster's API server, which nobody tells the operator.
 const API_SERVER: &str = "https://kubernetes.default.svc";
+const LONG: &str = "SELECT pg_sleep(120)";
 
 pub(super) fn service_account(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let _undo = Undo::by(
@@ -49,6 +54,37 @@ pub(super) fn service_account(demo: &Demo, narrator: &mut Narrator) -> Result<()
     )?;
     let stranger = ask_with(demo, &token(demo, "stranger", &[&own])?)?;
     narrator.check("an account that nobody named stays out", refused(&stranger))
+}
+
+pub(super) fn account_deleted(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let account = [
+        "-n",
+        DOORS,
+        "delete",
+        "serviceaccount",
+        "reporting",
+        "--ignore-not-found",
+    ];
+    let _undo = Undo::by(demo, &account);
+    // One that is left over has a uid of its own, which its tokens are bound to.
+    demo.admin(&account)?;
+    demo.admin(&["-n", DOORS, "create", "serviceaccount", "reporting"])?;
+    let own = token(demo, "reporting", &[&format!("sallyport://{DOORS}/{CONNECTION}")])?;
+    let mut session = Running::start(&mut psql_by(demo, User("reporting"), &own, &[LONG]))?;
+    wait_until(SETTLE, "its session works", || {
+        let seen = format!("SELECT count(*) FROM pg_stat_activity WHERE query = '{LONG}'");
+        Ok((ask_directly(demo, &seen)?.stdout.trim() == "1").then_some(()))
+    })?;
+    demo.admin(&account)?;
+    let deleted = Instant::now();
+    narrator.shows_text(&session.wait_for_line(SETTLE, |line| line.contains("FATAL"))?);
+    let took = deleted.elapsed();
+    session.finish(SETTLE)?;
+    narrator.check(
+        &format!("its session is over within a minute: {} s", took.as_secs()),
+        took <= Duration::from_secs(60),
+    )?;
+    narrator.check("and its token opens nothing any more", refused(&ask_with(demo, &own)?))
 }
 
 /// Turned away, in words.

@@ -3,25 +3,34 @@
 //! The story shows the product to a person; a trial tries to break it. Trials are independent: one that fails does not
 //! stop the others, and each begins by waiting until the door is open under the samples.
 
+mod agent;
 mod audience;
+mod authority;
 mod canary;
 mod certificate;
 mod cluster;
 mod columns;
 mod fault;
 mod gitops;
+mod glass;
 mod identity;
 mod life;
 mod load;
+mod login;
+mod past;
 mod pods;
 mod process;
 mod recorder;
 mod replicas;
+mod requests;
 mod rule;
 mod scrape;
 mod second_person;
+mod subject;
 mod undo;
 mod volume;
+mod webhook;
+mod window;
 mod writers;
 
 use std::time::{Duration, Instant};
@@ -47,13 +56,41 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 29] = [
+const TRIALS: [(&str, Trial); 38] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
     (
+        "a window that is asked for beforehand is extended by another",
+        window::extended,
+    ),
+    (
+        "break-glass is loud, and locked until another person has reviewed it",
+        glass::reviewed,
+    ),
+    (
+        "a webhook that fails at first hears of everything, signed",
+        webhook::told,
+    ),
+    (
         "a ServiceAccount's token opens its own door only",
         identity::service_account,
+    ),
+    (
+        "the sessions of a ServiceAccount that is deleted are over within a minute",
+        identity::account_deleted,
+    ),
+    (
+        "an agent's own token opens the door beside that of a person whom it may act for",
+        agent::pair,
+    ),
+    (
+        "a token that no client of people was given is an agent's",
+        agent::no_client_of_people,
+    ),
+    (
+        "who is taken out of the subjects is out within a second",
+        subject::taken_out,
     ),
     (
         "a person's token is good at the door or at the API server, never both",
@@ -63,6 +100,7 @@ const TRIALS: [(&str, Trial); 29] = [
         "an issuer that the admin did not name is not accepted",
         audience::rogue_issuer,
     ),
+    ("who comes past the doors is counted", past::counted),
     ("a replica that does not answer is not enforcing", rule::silent_replica),
     ("a cancel that reaches another replica", replicas::cancel_elsewhere),
     ("taking a label off shows nothing more", rule::label_taken_off),
@@ -102,6 +140,10 @@ const TRIALS: [(&str, Trial); 29] = [
     (
         "the door's certificate rotates under load: no session notices",
         certificate::rotates,
+    ),
+    (
+        "the installation's own authorities are replaced under a session",
+        authority::replaced,
     ),
     (
         "no masked value stands in any log, record, object or metric",

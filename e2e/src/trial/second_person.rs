@@ -5,10 +5,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::client::{ask, ask_directly, start};
-use crate::demo::{ALICE, BOB, CAROL, DOORS, Demo, User};
+use crate::demo::{ALICE, BOB, CAROL, DOORS, Demo};
 use crate::narrator::Narrator;
-use crate::run::{Output, run};
+use crate::run::run;
 
+use super::requests::answer;
 use super::undo::Undo;
 use super::{answers, becomes};
 
@@ -155,10 +156,6 @@ pub(super) fn named(said: &str) -> Result<String> {
         .and_then(|rest| rest.split_whitespace().next())
         .map(str::to_owned)
         .with_context(|| format!("no request is named in: {said}"))
-}
-
-fn answer(demo: &Demo, person: User, verb: &str, request: &str) -> Result<Output> {
-    run(&mut demo.kubectl_as(person, &["sallyport", verb, request, "-n", DOORS]))
 }
 
 /// How many people's approvals stand on the request.

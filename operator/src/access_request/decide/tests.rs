@@ -115,6 +115,23 @@ fn what_comes_after_the_end_of_time_does_not_count() {
 }
 
 #[test]
+fn the_clock_of_who_answers_decides_nothing() {
+    // A minute behind the operator's, a minute ahead of it, and after the request's end.
+    for ahead in [-60, 60, 2 * EXPIRES] {
+        let mut entry = answer("bob", "Approve");
+        entry["time"] = json!(at(2 + ahead).to_string());
+        let mut request = answered(1, &[entry]);
+        request.status = decide(&request, &found(1), at(2));
+        let conditions = &request.status.as_ref().unwrap().conditions;
+        let approved = conditions.iter().find(|one| one.type_ == "Approved").unwrap();
+        assert_eq!(approved.status, "True", "{ahead}");
+        assert_eq!(approved.last_transition_time.0, at(2), "{ahead}");
+        assert_eq!(state_of(&request, &found(1), EXPIRES - 1).0, "Approved", "{ahead}");
+        assert_eq!(state_of(&request, &found(1), EXPIRES).0, "Expired", "{ahead}");
+    }
+}
+
+#[test]
 fn what_was_approved_has_to_be_used_in_time() {
     let mut request = answered(1, &[answer("bob", "Approve")]);
     request.status = decide(&request, &found(1), at(2));

@@ -2,6 +2,7 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::json;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::*;
 
@@ -71,4 +72,19 @@ fn the_operators_own_certificate_names_the_operator() {
     let (certificate, _) = own(&Authority::make("test").unwrap()).unwrap();
     let der = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
     assert_eq!(PeerIdentity::of(&der).unwrap(), PeerIdentity::Operator);
+}
+
+#[test]
+fn a_certificate_is_good_where_the_clock_is_a_minute_behind() {
+    let authority = Authority::make("test").unwrap();
+    let (own, _) = own(&authority).unwrap();
+    for (what, pem) in [
+        ("the authority's", authority.certificate()),
+        ("the operator's", own.as_str()),
+    ] {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let (_, parsed) = X509Certificate::from_der(&der).unwrap();
+        let begins = parsed.validity().not_before.timestamp();
+        assert!(begins <= jiff::Timestamp::now().as_second() - 60, "{what}: {begins}");
+    }
 }

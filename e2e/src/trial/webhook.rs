@@ -1,0 +1,280 @@
+//! Notices: a webhook that fails at first hears of everything in the end, signed, and nobody waits for it.
+
+use std::collections::BTreeMap;
+use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::client::{psql, start};
+use crate::demo::{ALICE, BOB, CAROL, DOORS, Demo, SYSTEM};
+use crate::narrator::Narrator;
+use crate::run::{Output, Running, run, wait_until};
+
+use super::glass::{Glass, Reviewed};
+use super::requests::{answer, text};
+use super::second_person::named;
+use super::undo::Undo;
+use super::{SETTLE, Skipped, becomes, login, pods};
+
+/// Beside the samples: who wants to insert is refused, and the request is over soon when nobody answers it.
+const SHORT: &str = r#"
+apiVersion: sallyport.dev/v1alpha1
+kind: ApprovalPolicy
+metadata: {name: trial-short, namespace: doors}
+spec:
+  connectionSelector:
+    matchLabels: {data: customer}
+  subjects:
+    - {kind: Group, name: "oidc:engineers"}
+  rules:
+    - name: inserts-soon-over
+      match: {cel: "'insert' in command.verbs"}
+      action: RequireApproval
+      message: inserting needs another
+      approval:
+        approvers: [{kind: Group, name: "oidc:dba"}]
+        holdFor: 3s
+        expiresAfter: 3s
+        onHold: Refuse
+    - name: else
+      match: {any: true}
+      action: Allow
+"#;
+
+const SECRET: &str = "sallyport-notifications";
+/// The key by which the operator signs; nobody else has it.
+const SIGNING_KEY: &str = "trial-trial-trial-trial-trial-trial-trial";
+/// An authority and a certificate of it, for the address in `$1`, in the directory `$0`.
+const CERTIFICATES: &str = r#"
+set -euo pipefail
+cd "$0"
+make() {
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 2 \
+    -config <(printf '[req]\ndistinguished_name=dn\n[dn]\n') "$@" 2>/dev/null
+}
+make -keyout ca.key -out ca.crt -subj '/CN=Trial' -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign
+make -CA ca.crt -CAkey ca.key -keyout tls.key -out tls.crt -subj '/CN=webhook' -addext basicConstraints=critical,CA:FALSE \
+  -addext extendedKeyUsage=serverAuth -addext "subjectAltName=IP:$1"
+"#;
+
+/// A webhook that takes each notice at the third attempt.
+struct Webhook {
+    running: Running,
+    url: String,
+    home: PathBuf,
+}
+
+/// Notices by event and request, with every attempt.
+#[derive(Default)]
+struct Told(BTreeMap<(String, String), Vec<Value>>);
+
+pub(super) fn told(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    if !demo.is_local() {
+        bail!(Skipped("this cluster's webhooks are not the trial's to replace"));
+    }
+    let mut webhook = Webhook::start(demo)?;
+    let _secret = webhook.configured(demo)?;
+    let _policy = with_policy(demo)?;
+    let mut id = 7700;
+    wait_until(SETTLE, "the operator knows the webhook", || {
+        id += 1;
+        insert(demo, id)?;
+        let heard = webhook
+            .running
+            .wait_for_line(Duration::from_secs(1), |line| line.contains("notice"));
+        Ok(heard.ok().map(drop))
+    })?;
+    let _open = Reviewed::after(demo)?;
+    let wanted = happen(demo, narrator, id + 1)?;
+    let told = webhook.hears(&wanted)?;
+    for (event, name) in &wanted {
+        let attempts = told.attempts(event, name);
+        let each = |holds: &dyn Fn(&Value) -> bool| attempts.iter().all(holds);
+        let first = attempts.first().context("an attempt")?;
+        narrator.check(
+            &format!("{event} of {name} is sent again, signed each time, until it is taken"),
+            attempts.len() == 3
+                && each(&|one| one.get("signed") == Some(&Value::Bool(true)))
+                && each(&|one| one.get("notice") == first.get("notice") && one.get("said") == first.get("said")),
+        )?;
+    }
+    Ok(())
+}
+
+/// Somebody asks and is answered, goes ahead and is reviewed, asks and is not answered; gives what a webhook is to hear of it.
+fn happen(demo: &Demo, narrator: &mut Narrator, id: u32) -> Result<Vec<(String, String)>> {
+    let unanswered = named(&insert(demo, id)?.stderr)?;
+    let mut held = start(demo, ALICE, &["DELETE FROM accounts WHERE id = -7701"])?;
+    let approved = named(&held.wait_for_line(SETTLE, |line| line.contains("kubectl sallyport approve"))?)?;
+    answer(demo, BOB, "approve", &approved)?.ok()?;
+    let ended = held.finish(Duration::from_secs(30))?;
+    narrator.shows(&ended);
+    narrator.check(
+        "while the webhook takes nothing, what is approved runs",
+        ended.stdout.contains("DELETE 0"),
+    )?;
+    let glass = Glass::by(demo, BOB, login::token(demo, BOB)?);
+    let went = glass.delete(-7702)?;
+    narrator.check("and glass is broken", went.stdout.contains("DELETE 0"))?;
+    let used = glass.used()?;
+    answer(demo, CAROL, "review", &used)?.ok()?;
+    let all = [
+        ("Requested", &unanswered),
+        ("Expired", &unanswered),
+        ("Requested", &approved),
+        ("Approved", &approved),
+        ("BreakGlass", &used),
+        ("Reviewed", &used),
+    ];
+    Ok(all
+        .into_iter()
+        .map(|(event, name)| (event.to_owned(), name.clone()))
+        .collect())
+}
+
+/// Applies [`SHORT`] until it is enforced; it goes when the guard does.
+fn with_policy(demo: &Demo) -> Result<Undo<'_>> {
+    let file = demo.path("trial-short.yaml");
+    std::fs::write(&file, SHORT)?;
+    let undo = Undo::by(
+        demo,
+        &[
+            "-n",
+            DOORS,
+            "delete",
+            "approvalpolicy",
+            "trial-short",
+            "--ignore-not-found",
+        ],
+    );
+    demo.admin(&["apply", "--server-side", "-f", &file.to_string_lossy()])?;
+    std::fs::remove_file(&file)?;
+    becomes(demo, "approvalpolicy/trial-short", "Enforced", "True")?;
+    Ok(undo)
+}
+
+fn insert(demo: &Demo, id: u32) -> Result<Output> {
+    let statement = format!("INSERT INTO accounts VALUES ({id}, 1, 0)");
+    run(&mut psql(demo, ALICE, &[&statement])?)
+}
+
+// === impl Webhook ===
+
+impl Webhook {
+    /// Listens on this machine, where the operator's Pods reach it.
+    fn start(demo: &Demo) -> Result<Self> {
+        let operators = pods::found(demo, SYSTEM, "app.kubernetes.io/component=operator")?;
+        let operator = operators.first().context("the operator's Pods")?;
+        // Nothing is sent: it tells by which address of this machine that Pod is spoken to.
+        let towards = UdpSocket::bind("0.0.0.0:0")?;
+        towards.connect((operator.address.as_str(), 9))?;
+        let address = towards.local_addr()?.ip().to_string();
+        let home = demo.path("trial-webhook");
+        std::fs::create_dir_all(&home)?;
+        let mut certificates = demo.command("bash");
+        certificates.args(["-c", CERTIFICATES]).arg(&home).arg(&address);
+        run(&mut certificates)?.ok()?;
+        let mut server = demo.command("python3");
+        server
+            .arg(demo.repository().join("e2e/demo/webhook"))
+            .arg(&address)
+            .args([home.join("tls.crt"), home.join("tls.key")])
+            .arg(SIGNING_KEY);
+        let mut running = Running::start(&mut server)?;
+        let port = running.wait_for_line(SETTLE, |_| true)?;
+        let url = format!("https://{address}:{}/", port.trim());
+        Ok(Self { running, url, home })
+    }
+
+    /// Lets the operator tell it; until the guard goes.
+    fn configured<'a>(&self, demo: &'a Demo) -> Result<Undo<'a>> {
+        let file = self.home.join("notifications.yaml");
+        let authority = std::fs::read_to_string(self.home.join("ca.crt"))?;
+        let webhook = json!({
+            "name": "trial", "url": self.url, "key": SIGNING_KEY, "certificateAuthority": authority, "namespaces": [DOORS],
+        });
+        std::fs::write(&file, json!({ "webhooks": [webhook] }).to_string())?;
+        let delete = ["-n", SYSTEM, "delete", "secret", SECRET, "--ignore-not-found"];
+        demo.admin(&delete)?;
+        let undo = Undo::by(demo, &delete);
+        let from = format!("--from-file={}", file.display());
+        demo.admin(&["-n", SYSTEM, "create", "secret", "generic", SECRET, &from])?;
+        Ok(undo)
+    }
+
+    /// Waits until it has taken all of these.
+    fn hears(&mut self, wanted: &[(String, String)]) -> Result<Told> {
+        loop {
+            let told = Told::of(&self.running.wait_for_line(SETTLE, |_| true)?);
+            let taken = |(event, name): &(String, String)| {
+                let last = told.attempts(event, name).last();
+                last.and_then(|attempt| attempt.get("status")).and_then(Value::as_u64) == Some(200)
+            };
+            if wanted.iter().all(taken) {
+                return Ok(told);
+            }
+        }
+    }
+}
+
+impl Drop for Webhook {
+    fn drop(&mut self) {
+        let ended = self.running.interrupt();
+        if let Err(cause) = ended.and_then(|()| std::fs::remove_dir_all(&self.home).map_err(Into::into)) {
+            eprintln!("the trial's webhook is left: {cause:#}");
+        }
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    /// What the webhook said of each attempt, a line of JSON each; other lines are none.
+    fn of(said: &str) -> Self {
+        let mut told = Self::default();
+        let lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        for attempt in lines.filter(Value::is_object) {
+            let of = |path: &str| text(&attempt, path).to_owned();
+            let key = (of("/said/event"), of("/said/name"));
+            told.0.entry(key).or_default().push(attempt);
+        }
+        told
+    }
+
+    fn attempts(&self, event: &str, name: &str) -> &[Value] {
+        let key = (event.to_owned(), name.to_owned());
+        self.0.get(&key).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_those_of_one_notice() {
+        let line = |event: &str, attempt: u64| {
+            json!({"attempt": attempt, "said": {"event": event, "name": "bank-1"}}).to_string()
+        };
+        let said = [
+            "8443".into(),
+            line("Requested", 1),
+            line("Expired", 1),
+            line("Requested", 2),
+        ]
+        .join("\n");
+        let told = Told::of(&said);
+        let numbers = |event: &str| -> Vec<u64> {
+            let attempts = told.attempts(event, "bank-1").iter();
+            attempts
+                .filter_map(|attempt| attempt.get("attempt")?.as_u64())
+                .collect()
+        };
+        assert_eq!(numbers("Requested"), [1, 2]);
+        assert_eq!(numbers("Expired"), [1]);
+        assert!(told.attempts("Approved", "bank-1").is_empty());
+    }
+}

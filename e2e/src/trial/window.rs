@@ -1,0 +1,169 @@
+//! A window of time that is asked for beforehand, and extended by another request.
+
+use anyhow::{Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::client::{ask_directly, psql};
+use crate::demo::{ALICE, BOB, CAROL, CONNECTION, DOORS, Demo, User};
+use crate::narrator::Narrator;
+use crate::run::{Output, run, wait_until};
+
+use super::requests::{answer, shown, text};
+use super::second_person::named;
+use super::undo::{PutBack, Undo};
+use super::{SETTLE, Skipped, answers, becomes, records};
+
+/// Beside the samples: inserting needs a window of time. What the samples ask about, such as deleting, is left as it is.
+const WINDOW: &str = r#"
+apiVersion: sallyport.dev/v1alpha1
+kind: ApprovalPolicy
+metadata: {name: trial-window, namespace: doors}
+spec:
+  connectionSelector:
+    matchLabels: {data: customer}
+  subjects:
+    - {kind: Group, name: "oidc:engineers"}
+  rules:
+    - name: inserts-in-a-window
+      match: {cel: "'insert' in command.verbs"}
+      action: RequireApproval
+      message: inserting needs a window
+      approval:
+        approvers: [{kind: Group, name: "oidc:dba"}]
+        grant: {scope: Window, validFor: 2h}
+        onHold: Refuse
+    - name: else
+      match: {any: true}
+      action: Allow
+"#;
+
+pub(super) fn extended(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    if !demo.name_of(ALICE)?.starts_with("oidc:") {
+        bail!(Skipped("the API server does not know the identity provider"));
+    }
+    let _rows = PutBack(demo, "DELETE FROM accounts WHERE id BETWEEN 7601 AND 7699");
+    let file = demo.path("trial-window.yaml");
+    std::fs::write(&file, WINDOW)?;
+    let _policy = Undo::by(
+        demo,
+        &[
+            "-n",
+            DOORS,
+            "delete",
+            "approvalpolicy",
+            "trial-window",
+            "--ignore-not-found",
+        ],
+    );
+    demo.admin(&["apply", "--server-side", "-f", &file.to_string_lossy()])?;
+    std::fs::remove_file(&file)?;
+    becomes(demo, "approvalpolicy/trial-window", "Enforced", "True")?;
+    answers(demo)?;
+
+    let first = asked(demo, "1m")?;
+    let refusal = insert(demo, 7601)?;
+    narrator.shows(&refusal);
+    narrator.check(
+        "before anybody has answered, nothing is open",
+        !refusal.stdout.contains("INSERT"),
+    )?;
+    answer(demo, ALICE, "withdraw", &named(&refusal.stderr)?)?.ok()?;
+    let until = approved(demo, BOB, &first)?;
+    runs(demo, 7602)?;
+    narrator.check("what alice asked for beforehand opens a window", true)?;
+
+    let second = asked(demo, "1h")?;
+    let later = approved(demo, CAROL, &second)?;
+    narrator.shows_text(&format!("until {until}, then until {later}"));
+    // Both are RFC 3339 in UTC.
+    narrator.check("another request extends it", until < later)?;
+    runs(demo, 7603)?;
+    answer(demo, BOB, "revoke", &first)?.ok()?;
+    becomes(demo, &format!("accessrequest/{first}"), "Revoked", "True")?;
+    runs(demo, 7604)?;
+    narrator.check("with the first one over, the longer one is what alice works by", true)?;
+    answer(demo, BOB, "revoke", &second)?.ok()?;
+    let refusal = wait_until(SETTLE, "nothing is open any more", || {
+        let output = insert(demo, 7605)?;
+        Ok((!output.stdout.contains("INSERT")).then_some(output))
+    })?;
+    narrator.check("and with both over, nothing is open", true)?;
+    answer(demo, ALICE, "withdraw", &named(&refusal.stderr)?)?.ok()?;
+    on_record(demo, [&first, &second])?;
+    narrator.check("the record tells of each that it was approved, used and revoked", true)
+}
+
+/// Waits until the log tells what became of these requests.
+fn on_record(demo: &Demo, requests: [&str; 2]) -> Result<()> {
+    wait_until(SETTLE, "the log tells what became of the windows", || {
+        let records = records(demo)?;
+        let tells = |request: &str, kind: &str| {
+            let path = format!("/event/{kind}/request/name");
+            records.iter().any(|record| text(record, &path) == request)
+        };
+        let all = requests.iter().all(|request| {
+            let mut kinds = ["approved", "claimed", "revoked"].into_iter();
+            kinds.all(|kind| tells(request, kind))
+        });
+        Ok(all.then_some(()))
+    })
+}
+
+/// alice asks the API server herself; gives the request's name.
+fn asked(demo: &Demo, duration: &str) -> Result<String> {
+    let whoami = run(&mut demo.kubectl_as(ALICE, &["auth", "whoami", "-o", "json"]))?.ok()?;
+    let whoami: Value = serde_json::from_str(&whoami.stdout)?;
+    let connection = shown(demo, &format!("connection/{CONNECTION}"))?;
+    let tomorrow = run(demo.command("date").args(["-u", "-d", "1 day", "+%Y-%m-%dT%H:%M:%SZ"]))?.ok()?;
+    let request = json!({
+        "apiVersion": "sallyport.dev/v1alpha1",
+        "kind": "AccessRequest",
+        "metadata": {"generateName": "trial-window-", "namespace": DOORS},
+        "spec": {
+            "connection": {"name": CONNECTION, "uid": text(&connection, "/metadata/uid")},
+            "requester": {
+                "username": text(&whoami, "/status/userInfo/username"),
+                "issuer": text(&whoami, "/status/userInfo/extra/sallyport.dev~1issuer/0"),
+                "subject": text(&whoami, "/status/userInfo/uid"),
+            },
+            "scope": "Window",
+            "window": {"duration": duration},
+            "reason": "a trial's migration",
+            "expiresAt": tomorrow.stdout.trim(),
+        },
+    });
+    let file = demo.path("trial-window-request.json");
+    std::fs::write(&file, request.to_string())?;
+    let mut create = demo.kubectl_as(ALICE, &["create", "-o", "jsonpath={.metadata.name}", "-f"]);
+    let made = run(create.arg(&file))?.ok()?;
+    std::fs::remove_file(&file)?;
+    let name = made.stdout.trim().to_owned();
+    // Who may answer is written by the operator.
+    wait_until(SETTLE, "the operator says who may answer", || {
+        let request = shown(demo, &format!("accessrequest/{name}"))?;
+        Ok(request.pointer("/status/requirements/0").is_some().then_some(()))
+    })?;
+    Ok(name)
+}
+
+/// Lets somebody approve; gives until when the window is open.
+fn approved(demo: &Demo, person: User, request: &str) -> Result<String> {
+    answer(demo, person, "approve", request)?.ok()?;
+    let object = format!("accessrequest/{request}");
+    becomes(demo, &object, "Approved", "True")?;
+    let until = text(&shown(demo, &object)?, "/status/grantedUntil").to_owned();
+    ensure!(!until.is_empty(), "{request} does not say until when");
+    Ok(until)
+}
+
+/// Waits until alice may insert: doors hear of an approval a moment later.
+fn runs(demo: &Demo, id: u32) -> Result<()> {
+    wait_until(SETTLE, "alice inserts", || {
+        Ok(insert(demo, id)?.stdout.contains("INSERT 0 1").then_some(()))
+    })
+}
+
+fn insert(demo: &Demo, id: u32) -> Result<Output> {
+    let statement = format!("INSERT INTO accounts VALUES ({id}, 1, 0)");
+    run(&mut psql(demo, ALICE, &[&statement])?)
+}
