@@ -39,6 +39,12 @@ pub async fn run(flags: &Flags, args: Args, decision: Decision) -> Result<ExitCo
     }
     println!("{}", told(&request));
     let entry = entry(&client, &request, decision, args.reason).await?;
+    let now = jiff::Timestamp::now().as_second();
+    if let Some(most) = login_is_too_old(&request, &entry, now) {
+        bail!(
+            "the policy that asks for this counts approvals by people who logged in within {most}: log in again, then approve"
+        );
+    }
     // "add" at "-" fails where somebody else's patch would be lost: entries are never written over.
     let patch: json_patch::Patch = serde_json::from_value(serde_json::json!([
         {"op": "add", "path": "/status/approvals/-", "value": entry},
@@ -67,6 +73,15 @@ fn asks_for_a_reason(request: &AccessRequest, decision: Decision) -> bool {
         .and_then(|status| status.requirements.as_deref())
         .unwrap_or_default();
     !matches!(decision, Decision::Withdraw | Decision::Review) && requirements.iter().any(|one| one.reason_required)
+}
+
+/// The age that a policy asks for, if the author's login is known to be older: what the operator would not count stays unsaid.
+fn login_is_too_old(request: &AccessRequest, entry: &Answer, now: i64) -> Option<sallyport_crds::Duration> {
+    let logged_in = entry.auth_time.filter(|_| entry.decision == Decision::Approve)?;
+    let requirements = request.status.as_ref()?.requirements.as_deref()?;
+    let most = requirements.iter().filter_map(|one| one.max_login_age).min()?;
+    let age = u64::try_from(now.saturating_sub(logged_in)).unwrap_or(0);
+    (age > most.get().as_secs()).then_some(most)
 }
 
 /// A request in full, as an approver reads it.
@@ -114,11 +129,13 @@ fn asked_by(request: &AccessRequest) -> Vec<String> {
     let each = requirements.iter().map(|one| {
         let approvers: Vec<&str> = one.approvers.iter().map(|approver| approver.name.as_str()).collect();
         let (rule, required) = (&one.asked_by, one.required);
+        let login = one.max_login_age.map(|most| format!(", logged in within {most}"));
         format!(
-            "rule {}/{} asks {required} of {}",
+            "rule {}/{} asks {required} of {}{}",
             rule.policy,
             rule.rule,
-            approvers.join(", ")
+            approvers.join(", "),
+            login.unwrap_or_default()
         )
     });
     each.collect()
@@ -138,6 +155,7 @@ async fn entry(client: &Client, request: &AccessRequest, decision: Decision, rea
         digest: request.spec.command.as_ref().map(|command| command.digest.clone()),
         issuer: caller.issuer,
         subject: caller.subject,
+        auth_time: caller.auth_time,
         groups,
         reason,
         time: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(
@@ -196,7 +214,7 @@ mod tests {
             },
             "status": {"requirements": [{
                 "askedBy": {"policy": "changes", "uid": "u", "generation": 1, "rule": "deletes"}, "required": 2,
-                "approvers": [{"kind": "Group", "name": "oidc:dba"}, {"kind": "User", "name": "oidc:carol"}],
+                "approvers": [{"kind": "Group", "name": "oidc:dba"}, {"kind": "User", "name": "oidc:carol"}], "maxLoginAge": "10m",
             }]},
         }))
         .unwrap();
@@ -209,9 +227,46 @@ mod tests {
             "  | WHERE id = $1",
             "  | $1 = 7",
             "  because: ticket\\u{1b}[2K\\u{202e} 4711",
-            "  rule changes/deletes asks 2 of oidc:dba, oidc:carol",
+            "  rule changes/deletes asks 2 of oidc:dba, oidc:carol, logged in within 10m",
         ];
         assert_eq!(told(&request), wanted.join("\n"));
+    }
+
+    #[test]
+    fn who_logged_in_too_long_ago_is_told_before_it_is_lost() {
+        let request = |most: Option<&str>| -> AccessRequest {
+            serde_json::from_value(serde_json::json!({
+                "apiVersion": "sallyport.dev/v1alpha1", "kind": "AccessRequest", "metadata": {"name": "bank-1"},
+                "spec": {
+                    "connection": {"name": "bank", "uid": "u"}, "requester": {"username": "oidc:alice"},
+                    "scope": "Command", "expiresAt": "2026-11-24T10:00:00Z",
+                },
+                "status": {"requirements": [{
+                    "askedBy": {"policy": "p", "uid": "u", "generation": 1, "rule": "r"}, "required": 1,
+                    "approvers": [{"kind": "Group", "name": "oidc:dba"}], "maxLoginAge": most,
+                }]},
+            }))
+            .unwrap()
+        };
+        let entry = |decision: &str, logged_in: Option<i64>| -> Answer {
+            serde_json::from_value(serde_json::json!({
+                "user": "oidc:bob", "decision": decision, "requestUID": "u", "authTime": logged_in,
+            }))
+            .unwrap()
+        };
+        let cases = [
+            (Some("10m"), "Approve", Some(399), true),
+            (Some("10m"), "Approve", Some(400), false),
+            (Some("10m"), "Approve", Some(2_000), false),
+            (Some("10m"), "Deny", Some(399), false),
+            // What the API server does not know it says itself.
+            (Some("10m"), "Approve", None, false),
+            (None, "Approve", Some(0), false),
+        ];
+        for (most, decision, logged_in, refused) in cases {
+            let found = login_is_too_old(&request(most), &entry(decision, logged_in), 1_000);
+            assert_eq!(found.is_some(), refused, "{most:?} {decision} {logged_in:?}");
+        }
     }
 
     #[test]

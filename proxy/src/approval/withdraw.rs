@@ -69,6 +69,7 @@ async fn once(api: &Api<AccessRequest>, place: &Place, request: &RequestRef, rea
         digest: found.spec.command.as_ref().map(|command| command.digest.clone()),
         issuer: None,
         subject: None,
+        auth_time: None,
         groups: Vec::new(),
         reason: Some(reason.chars().take(256).collect()),
         time: None,

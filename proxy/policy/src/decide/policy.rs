@@ -212,6 +212,7 @@ impl Rule {
             approvers: approval.approvers.clone(),
             required: u32::try_from(approval.required).unwrap_or(1).max(1),
             reason_required: approval.reason_required,
+            max_login_age: approval.max_login_age,
             scope: approval.grant.scope,
             valid_for: approval.grant.valid_for.map(Into::into),
             hold_for: approval.hold_for.into(),
