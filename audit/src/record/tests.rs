@@ -43,6 +43,7 @@ pub(crate) fn start() -> SessionStart {
         agents: vec![Agent {
             issuer: Some("https://idp".into()),
             subject: "bot".into(),
+            username: Some("oidc:bot".into()),
         }],
         claims: Claims {
             application: Some("psql".into()),

@@ -200,7 +200,7 @@ fn again(
 
 fn subject(command: &Command, start: &SessionStart) -> Subject {
     let agent = |agent: &Agent| Acting {
-        username: agent.subject.clone(),
+        username: agent.name().to_owned(),
         issuer: agent.issuer.clone().unwrap_or_default(),
         subject: agent.subject.clone(),
         groups: Vec::new(),

@@ -220,6 +220,7 @@ async fn a_grant_fits_what_it_was_given_for(cluster: &Cluster, one: &Arc<Request
     with_agent.agents.push(sallyport_audit::record::Agent {
         issuer: None,
         subject: "agent".into(),
+        username: None,
     });
     let mut namesake = held.request.clone();
     namesake.uid = "made-again".into();

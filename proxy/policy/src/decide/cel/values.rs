@@ -22,7 +22,7 @@
 //! | `command.risk` | int | the documented score, 0 to 100 |
 //! | `identity.user` | string | user name, as `oidc:alice` |
 //! | `identity.groups` | list of strings | groups, as `oidc:engineers` |
-//! | `identity.agents` | list of strings | the agents that act for the person, nearest first: a ServiceAccount by its name, others by the `sub` of their token, a client that has the person's token by its id |
+//! | `identity.agents` | list of strings | the agents that act for the person, nearest first, by user name, as `oidc:robot`: from the agent's own token, or as the person's token says it (in `act`, by the issuer's own claim for names), else by `sub`; a client that has the person's token by its id |
 //! | `identity.issuer` | string | URL of the issuer |
 //! | `identity.email` | string | verified address; empty if there is none |
 //! | `connection.name`, `connection.namespace` | string | the Connection |
