@@ -159,6 +159,11 @@ impl ApprovalPolicy {
         self.subjects.is_empty() || subject.is_among(&self.subjects)
     }
 
+    /// Whether a rule of it looks at the values of bound parameters.
+    pub(crate) fn reads_parameters(&self) -> bool {
+        self.rules.iter().any(|rule| rule.reads(&["parameters"]))
+    }
+
     pub(super) fn rules(&self) -> &[Rule] {
         &self.rules
     }
