@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource as _};
+use sallyport_audit::record::Instance;
 use sallyport_crds::AccessRequest;
 use sallyport_crds::access_request::{Answer, Decision, Requirement};
 use sallyport_crds::subject::SubjectKind;
@@ -45,18 +46,11 @@ pub async fn run(flags: &Flags, args: Args, decision: Decision) -> Result<ExitCo
             "the policy that asks for this counts approvals by people who logged in within {most}: log in again, then approve"
         );
     }
-    // "add" at "-" fails where somebody else's patch would be lost: entries are never written over.
-    let patch: json_patch::Patch = serde_json::from_value(serde_json::json!([
-        {"op": "add", "path": "/status/approvals/-", "value": entry},
-    ]))?;
-    api.patch_status(
-        &args.name,
-        &PatchParams::default(),
-        &Patch::<AccessRequest>::Json(patch),
-    )
-    .await
-    .map_err(in_words)
-    .context("the API server refused")?;
+    client
+        .request::<AccessRequest>(patch(&namespace, &args.name, &entry)?)
+        .await
+        .map_err(in_words)
+        .context("the API server refused")?;
     println!(
         "accessrequest.sallyport.dev/{}: {} by {}",
         args.name,
@@ -64,6 +58,22 @@ pub async fn run(flags: &Flags, args: Args, decision: Decision) -> Result<ExitCo
         entry.user
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// What adds an entry. The API server files it in its own audit log under the id that stands in the entry.
+fn patch(namespace: &str, name: &str, entry: &Answer) -> Result<hyper::Request<Vec<u8>>> {
+    // "add" at "-" fails where somebody else's patch would be lost: entries are never written over.
+    let patch: json_patch::Patch = serde_json::from_value(serde_json::json!([
+        {"op": "add", "path": "/status/approvals/-", "value": entry},
+    ]))?;
+    let patch = Patch::<AccessRequest>::Json(patch);
+    let path = AccessRequest::url_path(&(), Some(namespace));
+    let mut request =
+        kube::core::Request::new(path).patch_subresource("status", name, &PatchParams::default(), &patch)?;
+    if let Some(id) = &entry.audit_id {
+        request.headers_mut().insert("audit-id", id.parse()?);
+    }
+    Ok(request)
 }
 
 /// Whether admission would refuse the answer without a reason: a verdict on a request, where some policy says so.
@@ -156,6 +166,7 @@ async fn entry(client: &Client, request: &AccessRequest, decision: Decision, rea
         issuer: caller.issuer,
         subject: caller.subject,
         auth_time: caller.auth_time,
+        audit_id: Some(Instance::random()?.to_string()),
         groups,
         reason,
         time: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(
@@ -230,6 +241,23 @@ mod tests {
             "  rule changes/deletes asks 2 of oidc:dba, oidc:carol, logged in within 10m",
         ];
         assert_eq!(told(&request), wanted.join("\n"));
+    }
+
+    #[test]
+    fn the_api_server_files_the_entry_under_the_id_that_stands_in_it() {
+        let entry: Answer = serde_json::from_value(serde_json::json!({
+            "user": "oidc:bob", "decision": "Approve", "requestUID": "u", "auditID": "id-1",
+        }))
+        .unwrap();
+        let request = patch("doors", "bank-1", &entry).unwrap();
+        assert_eq!(request.headers()["audit-id"], "id-1");
+        assert_eq!(
+            request.uri().path(),
+            "/apis/sallyport.dev/v1alpha1/namespaces/doors/accessrequests/bank-1/status"
+        );
+        let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap();
+        assert_eq!(body[0]["path"], "/status/approvals/-");
+        assert_eq!(body[0]["value"]["auditID"], "id-1");
     }
 
     #[test]

@@ -146,6 +146,10 @@ pub struct Answer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
+    /// The id that the author's client gave the API server for its audit log (header `Audit-ID`), so that both can be joined. Nobody compares it: the author says so.
+    #[serde(default, rename = "auditID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), pattern("^[0-9A-Za-z-]+$"))]
+    pub audit_id: Option<String>,
     /// When the author says it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<MicroTime>,

@@ -71,6 +71,7 @@ async fn once(api: &Api<AccessRequest>, place: &Place, request: &RequestRef, rea
         subject: None,
         auth_time: None,
         groups: Vec::new(),
+        audit_id: None,
         reason: Some(reason.chars().take(256).collect()),
         time: None,
     };
