@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource as _};
+use sallyport_audit::record::Instance;
 use sallyport_crds::AccessRequest;
 use sallyport_crds::access_request::{Answer, Decision, Requirement};
 use sallyport_crds::subject::SubjectKind;
@@ -39,18 +40,17 @@ pub async fn run(flags: &Flags, args: Args, decision: Decision) -> Result<ExitCo
     }
     println!("{}", told(&request));
     let entry = entry(&client, &request, decision, args.reason).await?;
-    // "add" at "-" fails where somebody else's patch would be lost: entries are never written over.
-    let patch: json_patch::Patch = serde_json::from_value(serde_json::json!([
-        {"op": "add", "path": "/status/approvals/-", "value": entry},
-    ]))?;
-    api.patch_status(
-        &args.name,
-        &PatchParams::default(),
-        &Patch::<AccessRequest>::Json(patch),
-    )
-    .await
-    .map_err(in_words)
-    .context("the API server refused")?;
+    let now = jiff::Timestamp::now().as_second();
+    if let Some(most) = login_is_too_old(&request, &entry, now) {
+        bail!(
+            "the policy that asks for this counts approvals by people who logged in within {most}: log in again, then approve"
+        );
+    }
+    client
+        .request::<AccessRequest>(patch(&namespace, &args.name, &entry)?)
+        .await
+        .map_err(in_words)
+        .context("the API server refused")?;
     println!(
         "accessrequest.sallyport.dev/{}: {} by {}",
         args.name,
@@ -60,6 +60,22 @@ pub async fn run(flags: &Flags, args: Args, decision: Decision) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
+/// What adds an entry. The API server files it in its own audit log under the id that stands in the entry.
+fn patch(namespace: &str, name: &str, entry: &Answer) -> Result<hyper::Request<Vec<u8>>> {
+    // "add" at "-" fails where somebody else's patch would be lost: entries are never written over.
+    let patch: json_patch::Patch = serde_json::from_value(serde_json::json!([
+        {"op": "add", "path": "/status/approvals/-", "value": entry},
+    ]))?;
+    let patch = Patch::<AccessRequest>::Json(patch);
+    let path = AccessRequest::url_path(&(), Some(namespace));
+    let mut request =
+        kube::core::Request::new(path).patch_subresource("status", name, &PatchParams::default(), &patch)?;
+    if let Some(id) = &entry.audit_id {
+        request.headers_mut().insert("audit-id", id.parse()?);
+    }
+    Ok(request)
+}
+
 /// Whether admission would refuse the answer without a reason: a verdict on a request, where some policy says so.
 fn asks_for_a_reason(request: &AccessRequest, decision: Decision) -> bool {
     let status = request.status.as_ref();
@@ -67,6 +83,15 @@ fn asks_for_a_reason(request: &AccessRequest, decision: Decision) -> bool {
         .and_then(|status| status.requirements.as_deref())
         .unwrap_or_default();
     !matches!(decision, Decision::Withdraw | Decision::Review) && requirements.iter().any(|one| one.reason_required)
+}
+
+/// The age that a policy asks for, if the author's login is known to be older: what the operator would not count stays unsaid.
+fn login_is_too_old(request: &AccessRequest, entry: &Answer, now: i64) -> Option<sallyport_crds::Duration> {
+    let logged_in = entry.auth_time.filter(|_| entry.decision == Decision::Approve)?;
+    let requirements = request.status.as_ref()?.requirements.as_deref()?;
+    let most = requirements.iter().filter_map(|one| one.max_login_age).min()?;
+    let age = u64::try_from(now.saturating_sub(logged_in)).unwrap_or(0);
+    (age > most.get().as_secs()).then_some(most)
 }
 
 /// A request in full, as an approver reads it.
@@ -114,11 +139,13 @@ fn asked_by(request: &AccessRequest) -> Vec<String> {
     let each = requirements.iter().map(|one| {
         let approvers: Vec<&str> = one.approvers.iter().map(|approver| approver.name.as_str()).collect();
         let (rule, required) = (&one.asked_by, one.required);
+        let login = one.max_login_age.map(|most| format!(", logged in within {most}"));
         format!(
-            "rule {}/{} asks {required} of {}",
+            "rule {}/{} asks {required} of {}{}",
             rule.policy,
             rule.rule,
-            approvers.join(", ")
+            approvers.join(", "),
+            login.unwrap_or_default()
         )
     });
     each.collect()
@@ -138,6 +165,8 @@ async fn entry(client: &Client, request: &AccessRequest, decision: Decision, rea
         digest: request.spec.command.as_ref().map(|command| command.digest.clone()),
         issuer: caller.issuer,
         subject: caller.subject,
+        auth_time: caller.auth_time,
+        audit_id: Some(Instance::random()?.to_string()),
         groups,
         reason,
         time: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(
@@ -196,7 +225,7 @@ mod tests {
             },
             "status": {"requirements": [{
                 "askedBy": {"policy": "changes", "uid": "u", "generation": 1, "rule": "deletes"}, "required": 2,
-                "approvers": [{"kind": "Group", "name": "oidc:dba"}, {"kind": "User", "name": "oidc:carol"}],
+                "approvers": [{"kind": "Group", "name": "oidc:dba"}, {"kind": "User", "name": "oidc:carol"}], "maxLoginAge": "10m",
             }]},
         }))
         .unwrap();
@@ -209,9 +238,63 @@ mod tests {
             "  | WHERE id = $1",
             "  | $1 = 7",
             "  because: ticket\\u{1b}[2K\\u{202e} 4711",
-            "  rule changes/deletes asks 2 of oidc:dba, oidc:carol",
+            "  rule changes/deletes asks 2 of oidc:dba, oidc:carol, logged in within 10m",
         ];
         assert_eq!(told(&request), wanted.join("\n"));
+    }
+
+    #[test]
+    fn the_api_server_files_the_entry_under_the_id_that_stands_in_it() {
+        let entry: Answer = serde_json::from_value(serde_json::json!({
+            "user": "oidc:bob", "decision": "Approve", "requestUID": "u", "auditID": "id-1",
+        }))
+        .unwrap();
+        let request = patch("doors", "bank-1", &entry).unwrap();
+        assert_eq!(request.headers()["audit-id"], "id-1");
+        assert_eq!(
+            request.uri().path(),
+            "/apis/sallyport.dev/v1alpha1/namespaces/doors/accessrequests/bank-1/status"
+        );
+        let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap();
+        assert_eq!(body[0]["path"], "/status/approvals/-");
+        assert_eq!(body[0]["value"]["auditID"], "id-1");
+    }
+
+    #[test]
+    fn who_logged_in_too_long_ago_is_told_before_it_is_lost() {
+        let request = |most: Option<&str>| -> AccessRequest {
+            serde_json::from_value(serde_json::json!({
+                "apiVersion": "sallyport.dev/v1alpha1", "kind": "AccessRequest", "metadata": {"name": "bank-1"},
+                "spec": {
+                    "connection": {"name": "bank", "uid": "u"}, "requester": {"username": "oidc:alice"},
+                    "scope": "Command", "expiresAt": "2026-11-24T10:00:00Z",
+                },
+                "status": {"requirements": [{
+                    "askedBy": {"policy": "p", "uid": "u", "generation": 1, "rule": "r"}, "required": 1,
+                    "approvers": [{"kind": "Group", "name": "oidc:dba"}], "maxLoginAge": most,
+                }]},
+            }))
+            .unwrap()
+        };
+        let entry = |decision: &str, logged_in: Option<i64>| -> Answer {
+            serde_json::from_value(serde_json::json!({
+                "user": "oidc:bob", "decision": decision, "requestUID": "u", "authTime": logged_in,
+            }))
+            .unwrap()
+        };
+        let cases = [
+            (Some("10m"), "Approve", Some(399), true),
+            (Some("10m"), "Approve", Some(400), false),
+            (Some("10m"), "Approve", Some(2_000), false),
+            (Some("10m"), "Deny", Some(399), false),
+            // What the API server does not know it says itself.
+            (Some("10m"), "Approve", None, false),
+            (None, "Approve", Some(0), false),
+        ];
+        for (most, decision, logged_in, refused) in cases {
+            let found = login_is_too_old(&request(most), &entry(decision, logged_in), 1_000);
+            assert_eq!(found.is_some(), refused, "{most:?} {decision} {logged_in:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
 use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
-use sallyport_crds::names::ISSUER_EXTRA;
+use sallyport_crds::names::{AUTH_TIME_EXTRA, ISSUER_EXTRA};
 
 /// What kubectl itself takes, under the same names.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -32,6 +32,8 @@ pub struct Caller {
     pub subject: Option<String>,
     /// The issuer, where the API server carries it.
     pub issuer: Option<String>,
+    /// When they logged in, in seconds since 1970, where the API server carries it.
+    pub auth_time: Option<i64>,
 }
 
 // === impl Flags ===
@@ -83,14 +85,16 @@ impl Caller {
             .status
             .and_then(|status| status.user_info)
             .context("the API server did not say who you are")?;
-        let issuer = extra
-            .and_then(|mut extra| extra.remove(ISSUER_EXTRA))
-            .and_then(|values| values.into_iter().next());
+        let mut extra = extra.unwrap_or_default();
+        let mut first = |key: &str| extra.remove(key).and_then(|values| values.into_iter().next());
+        let issuer = first(ISSUER_EXTRA);
+        let auth_time = first(AUTH_TIME_EXTRA).and_then(|seconds| seconds.parse().ok());
         Ok(Self {
             user: username.unwrap_or_default(),
             groups: groups.unwrap_or_default(),
             subject: uid.filter(|uid| !uid.is_empty()),
             issuer,
+            auth_time,
         })
     }
 }

@@ -114,6 +114,7 @@ pub enum RuleAction {
 #[x_kube(validation = Rule::new("duration(self.holdFor) <= duration(self.expiresAfter)").message("holdFor is longer than expiresAfter: nobody could approve any more while the client still waits").field_path(".holdFor"))]
 #[x_kube(validation = Rule::new("self.approvers.exists(a, a.kind == 'Group') || self.required <= self.approvers.size()").message("required asks for more people than approvers names").field_path(".required"))]
 #[x_kube(validation = Rule::new("!self.approvers.exists(a, a.kind == 'Group' && a.name.startsWith('system:'))").message("an approver is a person, or a ServiceAccount by name: groups of ServiceAccounts approve nothing").field_path(".approvers"))]
+#[x_kube(validation = Rule::new("!has(self.maxLoginAge) || !self.approvers.exists(a, a.kind == 'ServiceAccount')").message("a ServiceAccount never logs in: with maxLoginAge, name people and groups of people").field_path(".approvers"))]
 #[serde(rename_all = "camelCase")]
 pub struct Approval {
     /// Who may approve: people and groups as the API server knows them.
@@ -144,6 +145,10 @@ pub struct Approval {
     /// Whether an approval needs a reason.
     #[serde(default)]
     pub reason_required: bool,
+    /// Asks for approvers whose login is at most this old when they approve; the API server has to know when it was (`sallyport.dev/auth-time`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1m') && duration(self) <= duration('168h')").message("maxLoginAge must be between 1m and 168h"))]
+    pub max_login_age: Option<Duration>,
 }
 
 /// What an approval allows.

@@ -134,6 +134,8 @@ pub enum Reason {
     RevokedByPerson,
     /// Waiting for people.
     WaitingForApproval,
+    /// Somebody approved whose login is older than the policy asks for, or not known: the approval does not count.
+    LoginTooOld,
     /// Claimed by a proxy.
     ClaimedByProxy,
     /// The admission policy or its binding changed or does not refuse a forgery.

@@ -10,6 +10,8 @@ pub const SINK_LABEL: &str = "sallyport.dev/sink";
 pub const HOSTS_ANNOTATION: &str = "sallyport.dev/hosts";
 /// The key of `extra` by which the API server carries a person's issuer (`claimMappings.extra`).
 pub const ISSUER_EXTRA: &str = "sallyport.dev/issuer";
+/// The key of `extra` by which the API server carries when a person logged in (`auth_time`), in seconds since 1970.
+pub const AUTH_TIME_EXTRA: &str = "sallyport.dev/auth-time";
 /// Field manager of everything the operator applies.
 pub const FIELD_MANAGER: &str = "sallyport-operator";
 /// Audience of the ServiceAccount tokens by which Pods ask the operator for workload certificates.

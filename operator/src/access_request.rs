@@ -8,6 +8,7 @@ pub mod decide;
 pub mod dereference;
 pub mod findings;
 pub mod forgery;
+pub mod logins;
 pub mod requirements;
 pub mod span;
 pub mod sweep;

@@ -11,18 +11,14 @@
 
 mod common;
 
-use std::sync::{Arc, Barrier};
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use common::cluster::{Cluster, ISSUER, until};
-use common::door::{Given, TestDoor};
-use common::postgres::Postgres;
+use common::asking::{cluster, replica};
+use common::cluster::until;
+use common::door::Given;
 use common::psql::finish;
 use common::wire::{Client, tags};
-use sallyport_audit::record::{ObjectRef, PodRef};
-use sallyport_proxy::approval::Requests;
-use sallyport_proxy::control::{Contact, Place};
-use sallyport_proxy::door::Approvals;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -37,46 +33,6 @@ fn given(on_hold: &str, hold_for: &str) -> Given {
             {"name": "rest", "match": {"any": true}, "action": "Allow"},
         ]))
         .connection(json!({"limits": {"maxOpenRequestsPerPerson": 1000, "maxOpenRequests": 10000, "maxHeldBytes": 268_435_456}}))
-}
-
-/// A replica of the door, with its Pod's own way to the API server.
-fn replica(
-    cluster: &Cluster,
-    runtime: &Runtime,
-    given: &Given,
-    server: &Arc<Postgres>,
-    database: &str,
-    pod: &str,
-) -> (TestDoor, Arc<Requests>) {
-    let connection = &cluster.carrier.connection;
-    let place = Place {
-        connection: ObjectRef {
-            namespace: connection.namespace.clone(),
-            name: connection.name.clone(),
-            uid: connection.uid.clone(),
-        },
-        pod: PodRef {
-            name: pod.to_owned(),
-            uid: format!("{pod}-uid"),
-        },
-        keys: Vec::new(),
-    };
-    let client = runtime.block_on(cluster.door(pod));
-    let requests = {
-        let _guard = runtime.enter();
-        Requests::start(client, place, Arc::new(Contact::new()), runtime.handle())
-    };
-    requests.apply(&Arc::new(cluster.carrier.clone()));
-    let approvals: Arc<dyn Approvals> = requests.clone();
-    let door = TestDoor::asking(given, server.clone(), database.to_owned(), |_| approvals);
-    (door, requests)
-}
-
-fn cluster(given: &Given, server: &Postgres) -> Cluster {
-    sallyport_runtime::crypto::install();
-    let mut carrier = given.carrier(1, server.port);
-    carrier.settings.known_issuers = vec![ISSUER.to_owned()];
-    Cluster::start(carrier)
 }
 
 /// The request's name, out of a refusal's DETAIL.

@@ -11,6 +11,9 @@ pub type RequestRef = ObjectRef;
 /// One person's entry in `status.approvals`, as the API server authenticated it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approver {
+    /// The id of their answer in the API server's own audit log, as their client chose it and they say it.
+    #[serde(default, rename = "auditID", skip_serializing_if = "Option::is_none")]
+    pub audit_id: Option<String>,
     /// Their reason, where they gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

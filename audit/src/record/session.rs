@@ -16,7 +16,7 @@ pub struct Person {
     pub username: String,
 }
 
-/// One link of the chain of agents that act for the person, nearest first.
+/// One link of the chain of agents that act for the person, nearest first. Sameness is `(issuer, subject)`, never the name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
     /// The issuer that vouches for the agent.
@@ -24,6 +24,23 @@ pub struct Agent {
     pub issuer: Option<String>,
     /// The agent's `sub`.
     pub subject: String,
+    /// The name after prefixing, as the issuer's people have theirs; absent where nobody says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+}
+
+// === impl Agent ===
+
+impl Agent {
+    /// The name, or where there is none the subject.
+    pub fn name(&self) -> &str {
+        self.username.as_deref().unwrap_or(&self.subject)
+    }
+
+    /// Whether both are one agent, by whatever names.
+    pub fn is(&self, other: &Self) -> bool {
+        (&self.issuer, &self.subject) == (&other.issuer, &other.subject)
+    }
 }
 
 /// What is kept of the token; never the token.

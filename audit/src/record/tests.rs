@@ -43,6 +43,7 @@ pub(crate) fn start() -> SessionStart {
         agents: vec![Agent {
             issuer: Some("https://idp".into()),
             subject: "bot".into(),
+            username: Some("oidc:bot".into()),
         }],
         claims: Claims {
             application: Some("psql".into()),
@@ -110,6 +111,7 @@ pub(crate) fn command(text: &str) -> Command {
 /// Every kind of event with every field present: what is out of order anywhere shows here.
 pub(crate) fn every_event() -> Vec<Event> {
     let approver = || Approver {
+        audit_id: Some("0f1e2d3c4b5a69788796a5b4c3d2e1f0".into()),
         reason: Some("ok".into()),
         time: Some(Time::from_unix_secs(5)),
         uid: Some("u".into()),

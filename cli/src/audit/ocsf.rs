@@ -266,7 +266,7 @@ fn authorized(mut actor: Value, command: &Command) -> Value {
             json!({"decision": decision, "policy": policy})
         })
         .collect();
-    let agents: Vec<Value> = command.agents.iter().map(|agent| json!(agent.subject)).collect();
+    let agents: Vec<Value> = command.agents.iter().map(|agent| json!(agent.name())).collect();
     if let Value::Object(actor) = &mut actor {
         if !rules.is_empty() {
             actor.insert("authorizations".to_owned(), Value::Array(rules));

@@ -33,7 +33,7 @@ pub fn line(index: u64, record: &Record, person: Option<&Person>) -> String {
 pub fn what(event: &Event) -> String {
     match event {
         Event::SessionStart(start) => {
-            let agents: Vec<String> = start.agents.iter().map(|agent| plain(&agent.subject)).collect();
+            let agents: Vec<String> = start.agents.iter().map(|agent| plain(agent.name())).collect();
             let by = if agents.is_empty() {
                 String::new()
             } else {

@@ -113,6 +113,7 @@ pub fn outcome(number: u64, fate: Fate) -> Event {
 pub fn approved(number: u64) -> Event {
     Event::Approved(Approved {
         approvers: vec![Approver {
+            audit_id: None,
             reason: Some("ticket <4711>".into()),
             time: None,
             uid: None,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use sallyport_policy::Subject;
-use sallyport_policy::decide::{Explanation, Requirement, Verdict};
+use sallyport_policy::decide::{Explanation, Parameter, Requirement, Verdict};
 use sallyport_policy::subject::Agent;
 
 use super::judge::{Asked, Judged, Tables, action, judge, rules};
@@ -40,6 +40,9 @@ pub struct Args {
     /// The database.
     #[arg(long, default_value = "")]
     database: String,
+    /// What would be bound as its next parameter, as text. May be given several times.
+    #[arg(long = "parameter", value_name = "TEXT")]
+    parameters: Vec<String>,
     /// The text that would be sent.
     statement: String,
 }
@@ -79,12 +82,13 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
         .into_iter()
         .map(|Table(name, columns)| (name, columns))
         .collect();
+    let parameters: Vec<Parameter> = args.parameters.into_iter().map(Parameter::Text).collect();
     let asked = Asked {
         policy: &policy,
         subject: &subject,
         tables: &tables,
         database: &args.database,
-        parameters: 0,
+        parameters: &parameters,
         at: now,
     };
     if !policy.admits(&subject) {
@@ -266,7 +270,7 @@ mod tests {
             subject: &subject,
             tables: &Tables::new(),
             database: "bank",
-            parameters: 0,
+            parameters: &[],
             at: 0,
         };
         judge(&asked, text).unwrap().iter().map(told).collect()

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use sallyport_crds::approval_policy::RuleAction;
 use sallyport_policy::catalog::{Catalog as _, Column, Oid, Relation, SearchPath, Snapshot};
 use sallyport_policy::columns::ByRule;
-use sallyport_policy::decide::{Command, Decision, DeniedBy, Explanation, Verdict};
+use sallyport_policy::decide::{Command, Decision, DeniedBy, Explanation, Parameter, Verdict};
 use sallyport_policy::mask::{ProtectedColumns, RuleSet, Source};
 use sallyport_policy::sql::{self, Lineage, Statement};
 use sallyport_policy::{Policy, Subject};
@@ -29,8 +29,8 @@ pub struct Asked<'a> {
     pub tables: &'a Tables,
     /// The database.
     pub database: &'a str,
-    /// How many parameters are bound.
-    pub parameters: usize,
+    /// The parameters that are bound.
+    pub parameters: &'a [Parameter],
     /// The moment, in seconds since 1970.
     pub at: i64,
 }
@@ -94,7 +94,8 @@ fn statement(
     }
     asked.database.clone_into(&mut command.database);
     command.ambiguous = readings.len() > 1;
-    command.parameters = asked.parameters;
+    command.parameters = asked.parameters.len();
+    command.values = asked.parameters.to_vec();
     command.at = asked.at;
     Judged {
         decision: asked.policy.decide(asked.subject, &command),

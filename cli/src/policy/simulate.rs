@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use sallyport_audit::record::{Action, Agent, Command, Event, Record, SessionId, SessionStart};
+use sallyport_audit::record::{Action, Agent, Command, Encoding, Event, Param, Record, SessionId, SessionStart};
+use sallyport_policy::decide::Parameter;
 use sallyport_policy::subject::{Agent as Acting, login};
 use sallyport_policy::{Policy, Subject};
 
@@ -186,21 +187,31 @@ fn again(
     let subject = subject(command, start);
     // What its names meant then is in the record.
     let tables: Tables = command.tables.iter().map(|table| (table.clone(), Vec::new())).collect();
+    let parameters: Vec<Parameter> = command.params.iter().map(parameter).collect();
     let asked = Asked {
         policy,
         subject: &subject,
         tables: &tables,
         database: &start.claims.database.clone().unwrap_or_default(),
-        parameters: command.params.len(),
+        parameters: &parameters,
         at: record.time.unix_micros().div_euclid(1_000_000),
     };
     let judged = judge(&asked, &command.text).map_err(|error| format!("{error:#}"))?;
     strictest(&judged).map(told_now).ok_or_else(|| "it is empty".to_owned())
 }
 
+/// A value that is recorded cut, masked or in binary form is not the one that was sent.
+fn parameter(recorded: &Param) -> Parameter {
+    match recorded.encoding {
+        Encoding::Null => Parameter::Null,
+        Encoding::Text if recorded.bytes == recorded.value.len() as u64 => Parameter::Text(recorded.value.clone()),
+        Encoding::Text | Encoding::Hex | Encoding::Hidden => Parameter::Unreadable,
+    }
+}
+
 fn subject(command: &Command, start: &SessionStart) -> Subject {
     let agent = |agent: &Agent| Acting {
-        username: agent.subject.clone(),
+        username: agent.name().to_owned(),
         issuer: agent.issuer.clone().unwrap_or_default(),
         subject: agent.subject.clone(),
         groups: Vec::new(),

@@ -20,6 +20,7 @@ use anyhow::{Context, Result, bail};
 use sallyport_crds::Duration;
 use sallyport_crds::approval_policy::RuleAction;
 use sallyport_policy::Subject;
+use sallyport_policy::decide::Parameter;
 use sallyport_policy::subject::Agent;
 use serde::Deserialize;
 
@@ -54,13 +55,21 @@ struct Case {
     r#as: Person,
     statement: String,
     #[serde(default)]
-    parameters: usize,
+    parameters: Bound,
     #[serde(default)]
     database: String,
     /// When it is asked; now if left out.
     #[serde(default)]
     at: Option<jiff::Timestamp>,
     expect: Expected,
+}
+
+/// What is bound: the values as text (or null), or how many there are of which nobody says more.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Bound {
+    Count(usize),
+    Values(Vec<Option<String>>),
 }
 
 #[derive(Debug, Deserialize)]
@@ -168,12 +177,13 @@ fn failures(manifests: &Manifests, tables: &Tables, case: &Case) -> Result<Vec<S
     let policy = manifests.compile(&case.connection)?;
     let at = case.at.unwrap_or_else(jiff::Timestamp::now).as_second();
     let subject = subject(&case.r#as, at);
+    let parameters = case.parameters.parameters();
     let asked = Asked {
         policy: &policy,
         subject: &subject,
         tables,
         database: &case.database,
-        parameters: case.parameters,
+        parameters: &parameters,
         at,
     };
     let judged = judge(&asked, &case.statement)?;
@@ -211,6 +221,27 @@ fn failures(manifests: &Manifests, tables: &Tables, case: &Case) -> Result<Vec<S
     let risk = decisive.decision.risk;
     compare("risk", expected.risk.map(|risk| risk.to_string()), risk.to_string());
     Ok(failures)
+}
+
+// === impl Bound ===
+
+impl Bound {
+    fn parameters(&self) -> Vec<Parameter> {
+        match self {
+            Self::Count(count) => vec![Parameter::Unreadable; *count],
+            Self::Values(values) => {
+                let each = values.iter().cloned();
+                each.map(|value| value.map_or(Parameter::Null, Parameter::Text))
+                    .collect()
+            }
+        }
+    }
+}
+
+impl Default for Bound {
+    fn default() -> Self {
+        Self::Count(0)
+    }
 }
 
 fn subject(person: &Person, at: i64) -> Subject {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AdmissionIdentity, RuleIdentity};
-use crate::Subject;
+use crate::{Duration, Subject};
 
 /// State of an AccessRequest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -24,6 +24,11 @@ pub struct AccessRequestStatus {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["user".into(), "decision".into()]))]
     pub approvals: Option<Vec<Answer>>,
+    /// When the operator first saw approvals, where a policy asks that their authors had logged in recently; those who had not are told here to do so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["user".into()]))]
+    pub logins: Vec<Login>,
     /// Approved, Denied, Expired, Withdrawn, Revoked, Reviewed, Consumed, AdmissionChanged, Ready; derived by the operator, Consumed by the proxy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -70,6 +75,23 @@ pub struct Requirement {
     /// Whether an approval needs a reason.
     #[serde(default)]
     pub reason_required: bool,
+    /// How old the login of an approver may be when the operator first sees the approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_login_age: Option<Duration>,
+}
+
+/// An approver whose login has to be recent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Login {
+    /// The approver, as in the entry.
+    #[schemars(length(min = 1, max = 512))]
+    pub user: String,
+    /// When the operator first saw the approval, by its clock.
+    pub seen: Time,
+    /// The login was too old then, or nobody knows when it was: the approval was taken out, and counts once it is given again after a login.
+    #[serde(default)]
+    pub too_old: bool,
 }
 
 /// Kinds of answer.
@@ -112,6 +134,10 @@ pub struct Answer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub subject: Option<String>,
+    /// When the author logged in, in seconds since 1970 (`auth_time`), for policies that ask for a recent login; admission compares it with what the API server knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub auth_time: Option<i64>,
     /// The author's groups by which they are an approver; admission compares them with what the API server knows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), inner(length(max = 512)))]
@@ -120,6 +146,10 @@ pub struct Answer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
+    /// The id that the author's client gave the API server for its audit log (header `Audit-ID`), so that both can be joined. Nobody compares it: the author says so.
+    #[serde(default, rename = "auditID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), pattern("^[0-9A-Za-z-]+$"))]
+    pub audit_id: Option<String>,
     /// When the author says it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<MicroTime>,

@@ -3,7 +3,7 @@
 //! Everything runs on one machine and shares its processors, so absolute numbers say little: what is reported are ratios
 //! within one round, and processor time. Every peer takes its turn in every round, so that a machine that slows down slows
 //! all of them. [`stage`] builds the parts, the other modules measure;
-//! [`approval`] needs a whole cluster, and measures on that of `make demo`.
+//! [`approval`] and [`pending`] need a whole cluster, and measure on that of `make demo`.
 
 mod approval;
 mod bouncer;
@@ -11,6 +11,7 @@ mod door;
 mod issuer;
 mod load;
 mod memory;
+mod pending;
 mod points;
 mod process;
 mod report;

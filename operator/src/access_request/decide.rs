@@ -12,7 +12,7 @@ use sallyport_policy::tally::{Question, is_entitled, tally};
 use super::dereference::Found;
 use super::findings::{ENDS, Moment, findings};
 use super::requirements::requirements;
-use super::span;
+use super::{logins, span};
 use crate::shared::conditions::{Finding, Truth, merge};
 
 /// Conditions of the operator's own, apart from the ends and their sum.
@@ -31,13 +31,15 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
         None if request.spec.break_glass => kept(),
         wanted => wanted.clone().unwrap_or_default(),
     };
+    let seen = logins::seen(&before, &standing, now);
     let question = Question {
         namespace: request.metadata.namespace.as_deref().unwrap_or_default(),
         uid: request.metadata.uid.as_deref().unwrap_or_default(),
         spec: &request.spec,
         settings: &found.settings,
+        logins: &seen,
     };
-    let answers = answers(&question, &before, &standing);
+    let (answers, logins) = logins::take_out(&question, &standing, answers(&question, &before, &standing));
     let tally = tally(&question, &standing, &answers);
     let granted_until = before.granted_until.as_ref().map(|time| time.0);
     let target = found.connection.as_ref().map(|connection| {
@@ -49,6 +51,7 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
         before: &before.conditions,
         standing: &standing,
         tally: &tally,
+        logins: &logins,
         in_force: settled || wanted.is_some(),
         open_before: found.open_before,
         allowed: found
@@ -73,6 +76,7 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
         granted_until: granted_until.map(Time),
         requirements: Some(standing),
         approvals: Some(answers),
+        logins,
         conditions,
         admission: Some(before.admission.unwrap_or_else(|| AdmissionIdentity {
             digest: admission.digest.clone(),

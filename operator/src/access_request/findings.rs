@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use sallyport_crds::access_request::{AdmissionIdentity, Requirement};
+use sallyport_crds::access_request::{AdmissionIdentity, Login, Requirement};
 use sallyport_crds::approval_policy::GrantScope;
 use sallyport_crds::{AccessRequest, ConditionType, Reason, Subject, SubjectKind, condition};
 use sallyport_policy::tally::Tally;
@@ -34,6 +34,8 @@ pub struct Moment<'a> {
     pub standing: &'a [Requirement],
     /// What the answers come to.
     pub tally: &'a Tally,
+    /// What was found of approvers' logins.
+    pub logins: &'a [Login],
     /// Whether every rule that asks is in force.
     pub in_force: bool,
     /// Open requests that the same person made beforehand and earlier, and how many one person may have.
@@ -79,7 +81,7 @@ pub fn findings(moment: &Moment<'_>) -> Vec<Finding> {
 
 /// The reason that a condition of ours states.
 pub fn reason(condition: &Condition) -> Option<Reason> {
-    const REASONS: [Reason; 15] = [
+    const REASONS: [Reason; 16] = [
         Reason::ApprovedByPeople,
         Reason::DeniedByPerson,
         Reason::TimedOut,
@@ -90,6 +92,7 @@ pub fn reason(condition: &Condition) -> Option<Reason> {
         Reason::WithdrawnByRequester,
         Reason::RevokedByPerson,
         Reason::WaitingForApproval,
+        Reason::LoginTooOld,
         Reason::AwaitingReview,
         Reason::ReviewedByPerson,
         Reason::RequiredRuleMissing,
@@ -241,13 +244,29 @@ impl Moment<'_> {
         }
         if !self.tally.is_approved() {
             let words = format!("{} approvals", self.tally.progress());
-            return Finding::no(KIND, Reason::WaitingForApproval, words);
+            return match self.late() {
+                Some(late) => Finding::no(KIND, Reason::LoginTooOld, format!("{words}; {late}")),
+                None => Finding::no(KIND, Reason::WaitingForApproval, words),
+            };
         }
         if let Some(fault) = &self.admission.1.fault {
             return Finding::no(KIND, Reason::AdmissionNotTrusted, fault.clone());
         }
         let words = format!("approved by {}", self.tally.approvers.join(", "));
         Finding::yes(KIND, Reason::ApprovedByPeople, words)
+    }
+
+    /// Whose approval was not counted for the age of their login, and what they can do.
+    fn late(&self) -> Option<String> {
+        let late = self.logins.iter().filter(|login| login.too_old);
+        let late: Vec<&str> = late.map(|login| login.user.as_str()).collect();
+        let most = self.standing.iter().filter_map(|one| one.max_login_age).min()?;
+        (!late.is_empty()).then(|| {
+            format!(
+                "not counted: {}, whose login was older than {most} or is not known to the API server (auth_time); log in again, then approve again",
+                late.join(", ")
+            )
+        })
     }
 
     fn reviewed(&self) -> Finding {

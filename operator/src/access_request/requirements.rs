@@ -95,6 +95,7 @@ fn reviewers(spec: &AccessRequestSpec, policies: &[CarriedRule<ApprovalPolicySpe
             approvers: leave.reviewers.clone(),
             required: 1,
             reason_required: false,
+            max_login_age: None,
         })
     });
     each.collect::<Option<Vec<_>>>().filter(|all| !all.is_empty())
@@ -138,5 +139,6 @@ fn requirement(policy: &CarriedRule<ApprovalPolicySpec>, rule: &PolicyRule, appr
         approvers: approval.approvers.clone(),
         required: approval.required,
         reason_required: approval.reason_required,
+        max_login_age: approval.max_login_age,
     }
 }

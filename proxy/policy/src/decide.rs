@@ -24,7 +24,7 @@ mod unseen;
 mod verdict;
 
 pub use cel::{CelError, MAX_EXPRESSION};
-pub use command::{Command, MAX_HELD, MAX_SHOWN};
+pub use command::{Command, MAX_HELD, MAX_SHOWN, Parameter};
 
 pub(crate) use cel::ConnectionFacts;
 pub(crate) use judge::{Bench, decide, explain};

@@ -124,6 +124,11 @@ impl Policy {
         self.agents.iter().any(agrees)
     }
 
+    /// Whether some rule looks at the values of bound parameters: [`Command::values`] is read by nobody else.
+    pub fn reads_parameters(&self) -> bool {
+        self.approvals.iter().any(ApprovalPolicy::reads_parameters)
+    }
+
     /// The verdict.
     pub fn decide(&self, subject: &Subject, command: &Command) -> Decision {
         decide::decide(self.bench(), subject, command)

@@ -4,8 +4,9 @@
 //! count people, never names or groups: a person is (issuer, sub).
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use sallyport_crds::access_request::{AccessRequestSpec, Answer, Decision, Person, Requirement};
+use sallyport_crds::access_request::{AccessRequestSpec, Answer, Decision, Login, Person, Requirement};
 use sallyport_crds::names;
 use sallyport_crds::{Subject, SubjectKind};
 
@@ -23,6 +24,8 @@ pub struct Question<'a> {
     pub spec: &'a AccessRequestSpec,
     /// Issuers and declared names of the installation.
     pub settings: &'a ClusterSettings,
+    /// When the operator first saw approvals for which a recent login is asked.
+    pub logins: &'a [Login],
 }
 
 /// What the answers come to.
@@ -100,6 +103,14 @@ pub fn is_entitled(question: &Question<'_>, requirements: &[Requirement], answer
     }
 }
 
+/// Whether an approval that stands there counts for some requirement by everything but its author's login.
+pub fn is_late(question: &Question<'_>, requirements: &[Requirement], answer: &Answer) -> bool {
+    answer.decision == Decision::Approve
+        && requirements
+            .iter()
+            .any(|requirement| question.entitled(answer, requirement) && !question.is_recent(answer, requirement))
+}
+
 // === impl Tally ===
 
 impl Tally {
@@ -119,10 +130,29 @@ impl Tally {
 // === impl Question ===
 
 impl Question<'_> {
-    /// Whether an approval counts: by an entitled person, about this very command, with a reason where one is asked for.
+    /// Whether an approval counts: by an entitled person, about this very command, with a reason and after a login where they
+    /// are asked for.
     fn counts(&self, answer: &Answer, requirement: &Requirement) -> bool {
         let reasoned = answer.reason.as_deref().is_some_and(|reason| !reason.trim().is_empty());
-        self.entitled(answer, requirement) && (reasoned || !requirement.reason_required)
+        self.entitled(answer, requirement)
+            && (reasoned || !requirement.reason_required)
+            && self.is_recent(answer, requirement)
+    }
+
+    /// Whether the author's login was recent enough when the operator first saw the approval. One that nobody knows is not.
+    fn is_recent(&self, answer: &Answer, requirement: &Requirement) -> bool {
+        let Some(most) = requirement.max_login_age.map(Duration::from) else {
+            return true;
+        };
+        let seen = self
+            .logins
+            .iter()
+            .find(|login| login.user == answer.user && !login.too_old);
+        let (Some(logged_in), Some(seen)) = (answer.auth_time, seen) else {
+            return false;
+        };
+        let age = seen.seen.0.as_second().saturating_sub(logged_in);
+        age <= i64::try_from(most.as_secs()).unwrap_or(i64::MAX)
     }
 
     /// Whether the author is an approver of this requirement and not the asker under any of their names.

@@ -36,15 +36,15 @@ pub(super) fn check(
     if now > until(request, terms.valid_for) {
         return Err(gone("its time is over"));
     }
+    let status = request.status.as_ref();
     let question = Question {
         namespace: &carrier.connection.namespace,
         uid: request.metadata.uid.as_deref().unwrap_or_default(),
         spec: &request.spec,
         settings: &carrier.settings,
+        logins: status.map(|status| status.logins.as_slice()).unwrap_or_default(),
     };
-    let answers = request
-        .status
-        .as_ref()
+    let answers = status
         .and_then(|status| status.approvals.as_deref())
         .unwrap_or_default();
     let counted = tally(&question, &terms.requirements, answers);
@@ -168,6 +168,7 @@ fn terms(request: &AccessRequest, carrier: &Carrier) -> Option<Terms> {
             approvers: approval.approvers.clone(),
             required: approval.required,
             reason_required: approval.reason_required,
+            max_login_age: approval.max_login_age,
         });
     }
     (!terms.requirements.is_empty()).then_some(terms)

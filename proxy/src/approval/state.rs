@@ -58,6 +58,7 @@ pub(super) fn people(status: &AccessRequestStatus, decision: Decision) -> Vec<Ap
 
 pub(super) fn person(answer: &Answer) -> Approver {
     Approver {
+        audit_id: answer.audit_id.clone(),
         reason: answer.reason.clone(),
         time: answer
             .time

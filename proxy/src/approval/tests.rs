@@ -220,6 +220,7 @@ async fn a_grant_fits_what_it_was_given_for(cluster: &Cluster, one: &Arc<Request
     with_agent.agents.push(sallyport_audit::record::Agent {
         issuer: None,
         subject: "agent".into(),
+        username: None,
     });
     let mut namesake = held.request.clone();
     namesake.uid = "made-again".into();
@@ -275,6 +276,10 @@ async fn policy_counts_at_the_time_of_use(cluster: &Cluster, one: &Arc<Requests>
         .await
         .unwrap_err();
     assert!(others.to_string().contains("0/1"), "{others}");
+    let recent = claim(|rule| rule.approval.as_mut().unwrap().max_login_age = Some("10m".parse().unwrap()))
+        .await
+        .unwrap_err();
+    assert!(recent.to_string().contains("0/1"), "{recent}");
     let renamed = claim(|rule| rule.name = "another".into()).await.unwrap_err();
     assert!(
         renamed.to_string().contains("policy that asked for it changed"),

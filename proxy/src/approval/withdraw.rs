@@ -69,7 +69,9 @@ async fn once(api: &Api<AccessRequest>, place: &Place, request: &RequestRef, rea
         digest: found.spec.command.as_ref().map(|command| command.digest.clone()),
         issuer: None,
         subject: None,
+        auth_time: None,
         groups: Vec::new(),
+        audit_id: None,
         reason: Some(reason.chars().take(256).collect()),
         time: None,
     };

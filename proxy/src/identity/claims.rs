@@ -45,7 +45,7 @@ pub(super) fn identity(issuer: &Issuer, claims: &Claims, person: Person) -> Resu
         .and_then(Value::as_str)
         .filter(|address| verified && names::check(address).is_ok());
     Ok(Identity {
-        agents: agents(&person.issuer, claims)?,
+        agents: agents(issuer, claims)?,
         email: email.map(str::to_owned),
         token: token(claims),
         person,
@@ -68,6 +68,7 @@ pub(super) fn client(issuer: &Issuer, claims: &Claims) -> Result<Option<Agent>, 
     Ok((!human).then(|| Agent {
         issuer: Some(issuer.url.clone()),
         subject: client.to_owned(),
+        username: None,
     }))
 }
 
@@ -81,6 +82,7 @@ pub(super) fn may_act(issuer: &str, claims: &Claims) -> Option<Agent> {
     Some(Agent {
         issuer: Some(vouched.to_owned()),
         subject: actor.get("sub")?.as_str()?.to_owned(),
+        username: None,
     })
 }
 
@@ -146,7 +148,7 @@ fn prefixed(mapping: &ClaimSource, name: &str, what: &'static str) -> Result<Str
 }
 
 /// The chain of `act` claims (RFC 8693, 4.1): the outermost is the present actor, so nearest first.
-fn agents(issuer: &str, claims: &Claims) -> Result<Vec<Agent>, Refused> {
+fn agents(issuer: &Issuer, claims: &Claims) -> Result<Vec<Agent>, Refused> {
     let mut chain = Vec::new();
     let mut next = claims.get("act");
     while let Some(actor) = next {
@@ -155,7 +157,7 @@ fn agents(issuer: &str, claims: &Claims) -> Result<Vec<Agent>, Refused> {
         }
         let subject = actor.get("sub").and_then(Value::as_str).ok_or(Refused::Agents)?;
         let vouched = match actor.get("iss") {
-            None => issuer,
+            None => issuer.url.as_str(),
             Some(other) => other.as_str().ok_or(Refused::Agents)?,
         };
         if names::check(subject).is_err() || names::check(vouched).is_err() {
@@ -164,10 +166,18 @@ fn agents(issuer: &str, claims: &Claims) -> Result<Vec<Agent>, Refused> {
         chain.push(Agent {
             issuer: Some(vouched.to_owned()),
             subject: subject.to_owned(),
+            username: acting_name(issuer, vouched, actor),
         });
         next = actor.get("act");
     }
     Ok(chain)
+}
+
+/// The name that the issuer's own people get by the same claim, where the issuer says it of its own agent. How others make
+/// names of their claims is not this one's to say.
+fn acting_name(issuer: &Issuer, vouched: &str, actor: &Value) -> Option<String> {
+    let claims = actor.as_object().filter(|_| vouched == issuer.url)?;
+    username(&issuer.username, claims).ok()
 }
 
 fn text<'a>(claims: &'a Claims, name: &str) -> Result<&'a str, Refused> {

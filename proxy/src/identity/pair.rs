@@ -41,19 +41,25 @@ pub(super) fn joined(person: Known, agent: &Identity, rules: &[AgentRule]) -> Re
     if same || !agent.agents.is_empty() {
         return Err(Refused::Pair);
     }
+    let (subject, username) = (subject_of(agent), &agent.person.username);
     let acting = Agent {
         issuer: Some(agent.person.issuer.clone()),
-        subject: subject_of(agent).to_owned(),
+        subject: subject.to_owned(),
+        username: (subject != username).then(|| username.clone()),
     };
-    match identity.agents.first() {
-        Some(stated) if *stated == acting => Ok(identity),
-        Some(_) => Err(Refused::AgentNotAllowed),
-        None if may_act.as_ref() == Some(&acting) || is_listed(&identity, agent, rules) => {
+    match identity.agents.first_mut() {
+        // The agent's own token is what says its name; the person's may say none.
+        Some(stated) if stated.is(&acting) => *stated = acting,
+        Some(_) => return Err(Refused::AgentNotAllowed),
+        None => {
+            let permitted = may_act.is_some_and(|named| named.is(&acting)) || is_listed(&identity, agent, rules);
+            if !permitted {
+                return Err(Refused::AgentNotAllowed);
+            }
             identity.agents.push(acting);
-            Ok(identity)
         }
-        None => Err(Refused::AgentNotAllowed),
     }
+    Ok(identity)
 }
 
 /// Of a ServiceAccount its name, which is the `sub` of its tokens: by its uid, which the API server says of it, it would not
@@ -112,22 +118,26 @@ mod tests {
         }]))
         .unwrap();
         let (robot, bot) = (identity(ROBOT, "uid-of-robot"), identity("oidc:bot", "bot-1"));
-        for (agent, may_act, subject) in [
-            (&robot, None, ROBOT),
-            (&robot, Some(ROBOT), ROBOT),
-            (&bot, Some("bot-1"), "bot-1"),
+        for (agent, may_act, subject, name) in [
+            (&robot, None, ROBOT, ROBOT),
+            (&robot, Some(ROBOT), ROBOT, ROBOT),
+            (&bot, Some("bot-1"), "bot-1", "oidc:bot"),
         ] {
             let known = Known {
                 identity: identity("oidc:alice", "alice-1"),
                 may_act: may_act.map(|subject| Agent {
                     issuer: Some("https://issuer".into()),
                     subject: subject.to_owned(),
+                    username: None,
                 }),
                 client: None,
             };
             let rules: &[AgentRule] = if may_act.is_some() { &[] } else { &rules };
             let joined = joined(known, agent, rules).unwrap();
-            assert_eq!(joined.agents[0].subject, subject);
+            assert_eq!(
+                (joined.agents[0].subject.as_str(), joined.agents[0].name()),
+                (subject, name)
+            );
         }
     }
 }

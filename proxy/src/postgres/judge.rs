@@ -11,6 +11,7 @@ mod strict;
 mod types;
 mod understand;
 mod unfold;
+mod values;
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -70,7 +70,7 @@ pub enum Stir {
 /// The person as the rules know them.
 pub(super) fn subject(identity: &Identity) -> Subject {
     let agents = identity.agents.iter().map(|agent| sallyport_policy::subject::Agent {
-        username: agent.subject.clone(),
+        username: agent.name().to_owned(),
         issuer: agent.issuer.clone().unwrap_or_default(),
         subject: agent.subject.clone(),
         groups: Vec::new(),

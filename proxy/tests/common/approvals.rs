@@ -99,6 +99,7 @@ fn held(name: &str, request: &Request) -> Held {
 
 fn bob(reason: Option<String>) -> Approver {
     Approver {
+        audit_id: None,
         reason,
         time: None,
         uid: None,

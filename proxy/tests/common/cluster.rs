@@ -48,7 +48,7 @@ impl Cluster {
             "everybody",
             "--clusterrole=cluster-admin",
         ];
-        let users = [OPERATOR, DOOR, "oidc:bob", "oidc:carol"].map(|user| format!("--user={user}"));
+        let users = [OPERATOR, DOOR, "oidc:alice", "oidc:bob", "oidc:carol"].map(|user| format!("--user={user}"));
         let arguments: Vec<&str> = binding.into_iter().chain(users.iter().map(String::as_str)).collect();
         server.admin(&arguments, "").unwrap();
         server
@@ -58,7 +58,7 @@ impl Cluster {
     }
 
     /// A client that speaks as somebody, as the API server would have authenticated them.
-    async fn client(&self, user: &str, uid: &str, groups: &[&str], extra: &[(&str, &str)]) -> Client {
+    pub async fn client(&self, user: &str, uid: &str, groups: &[&str], extra: &[(&str, &str)]) -> Client {
         let kubeconfig = Kubeconfig::read_from(self.server.kubeconfig()).unwrap();
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
             .await
@@ -85,7 +85,8 @@ impl Cluster {
         self.client(DOOR, "door-uid", &["system:serviceaccounts"], &extra).await
     }
 
-    async fn requests(&self, client: Client) -> Api<AccessRequest> {
+    /// What somebody does with requests.
+    pub async fn requests(&self, client: Client) -> Api<AccessRequest> {
         Api::namespaced(client, "doors")
     }
 
@@ -114,7 +115,8 @@ impl Cluster {
             .unwrap();
     }
 
-    async fn operate(&self, name: &str, patch: Value) {
+    /// What the operator writes.
+    pub async fn operate(&self, name: &str, patch: Value) {
         let client = self.client(OPERATOR, "", &[], &[]).await;
         self.patch(client, name, patch).await;
     }

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod approvals;
+pub mod asking;
 pub mod cluster;
 pub mod columns;
 pub mod door;

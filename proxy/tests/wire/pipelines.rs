@@ -124,3 +124,47 @@ fn a_client_that_skips_describe_is_masked_all_the_same() {
     let values: Vec<_> = rows.map(|row| row.values()[1].clone().unwrap()).collect();
     assert_eq!(values, vec![b"[REDACTED]".to_vec(); 4]);
 }
+
+#[test]
+fn rules_are_asked_about_the_values_that_are_bound() {
+    let given = Given::open().policy(json!([
+        {"name": "some", "match": {"cel": "'delete' in command.verbs && command.parameters.all(p, p in ['7', '8'])"}, "action": "Allow"},
+        {"name": "others", "match": {"cel": "'delete' in command.verbs"}, "action": "Deny", "message": "7 and 8 are deleted"},
+        {"name": "rest", "match": {"any": true}, "action": "Allow"},
+    ]));
+    let door = TestDoor::new(&given, SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let sql = "delete from t where id = $1";
+    for (value, wanted) in [("7", "12CZ"), ("9", "1EZ"), (" 7", "1EZ"), ("8", "12CZ")] {
+        client.parse("", sql).bind("", "", &[value], 0).execute("", 0).sync();
+        let got = client.ready();
+        assert_eq!(tags(&got), wanted, "{value}");
+        if wanted == "1EZ" {
+            assert_eq!(got[1].field('M').as_deref(), Some("7 and 8 are deleted"), "{value}");
+        }
+    }
+    // In binary form by the type that the client states; of one that the target would infer nobody knows what it is.
+    for (types, wanted) in [(&[23][..], "12CZ"), (&[], "1EZ")] {
+        client.parse_typed("", sql, types).put(b'B', |out| {
+            put_cstr(out, "");
+            put_cstr(out, "");
+            out.extend([0, 1, 0, 1, 0, 1]);
+            out.extend([0, 0, 0, 4, 0, 0, 0, 7]);
+            out.extend([0, 0]);
+        });
+        client.execute("", 0).sync();
+        let got = client.ready();
+        assert_eq!(tags(&got), wanted, "{types:?}");
+        if wanted == "1EZ" {
+            let words = got[1].field('M').unwrap_or_default();
+            assert!(words.contains("a parameter cannot be read"), "{words}");
+        }
+    }
+    // What the rule does not hang on parameters for is as ever.
+    client
+        .parse("", "select $1")
+        .bind("", "", &["x"], 0)
+        .execute("", 0)
+        .sync();
+    assert_eq!(tags(&client.ready()), "12DCZ");
+}

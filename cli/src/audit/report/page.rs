@@ -352,7 +352,7 @@ fn session_of(page: &mut Page, session: &Session, room: &mut usize) {
             page.text(&format!("; groups {}", start.groups.join(", ")));
         }
         for agent in &start.agents {
-            page.text(&format!("; acted for by {}", agent.subject));
+            page.text(&format!("; acted for by {}", agent.name()));
         }
     }
     page.raw("</p>");

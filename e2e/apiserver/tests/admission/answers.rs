@@ -75,5 +75,8 @@ pub fn entry(who: &Identity, request: &Value) -> Value {
         entry["issuer"] = issuer.as_str().into();
         entry["subject"] = who.uid.as_str().into();
     }
+    if let Some((_, seconds)) = who.extra.iter().find(|(key, _)| key == "sallyport.dev/auth-time") {
+        entry["authTime"] = seconds.parse::<i64>().unwrap_or_default().into();
+    }
     entry
 }

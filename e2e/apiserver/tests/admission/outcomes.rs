@@ -75,6 +75,7 @@ fn every_field_is_guarded(stage: &Stage) -> Result<()> {
         "consumed",
         "grantedUntil",
         "left",
+        "logins",
         "observedGeneration",
         "progress",
         "requirements",

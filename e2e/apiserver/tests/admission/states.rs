@@ -22,6 +22,8 @@ pub fn prepare(stage: &mut Stage) -> Result<()> {
     let seniors = || requirement(1, &json!([{"kind": "Group", "name": "oidc:seniors"}]));
     let mut reasoned = dba();
     reasoned["reasonRequired"] = true.into();
+    let mut recent = dba();
+    recent["maxLoginAge"] = "10m".into();
     let named = requirement(
         1,
         &json!([
@@ -52,6 +54,7 @@ pub fn prepare(stage: &mut Stage) -> Result<()> {
         state("revoked", two(), &["bob", "carol"], &["Approved", "Revoked"]),
         state("changed", two(), &["bob"], &["AdmissionChanged"]),
         state("reasoned", Some(json!([reasoned])), &[], &[]),
+        state("recent", Some(json!([recent])), &[], &[]),
         state("named", Some(json!([named])), &[], &[]),
         state("listed", Some(json!([listed])), &[], &[]),
         state("agent", two(), &[], &[]),

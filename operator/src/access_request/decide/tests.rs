@@ -4,6 +4,7 @@ use super::*;
 use crate::testing::policy;
 
 mod glass;
+mod logins;
 mod ready;
 
 const EXPIRES: i64 = 1_000;

@@ -145,7 +145,13 @@ impl Expression {
         if let Some(answer) = question.as_ref().and_then(memo::Question::answer) {
             return Ok(answer);
         }
-        let answer = self.evaluate(facts)?;
+        let answer = self.evaluate(facts).map_err(|error| match error {
+            // Values that cannot be read are not there at all.
+            CelError::Failed(MISSING_KEY) if self.reads(&["parameters"]) => {
+                CelError::Failed(values::unread(facts.command).unwrap_or(MISSING_KEY))
+            }
+            error => error,
+        })?;
         if let Some(question) = question {
             question.keep(answer);
         }

@@ -18,6 +18,17 @@ pub const MAX_SHOWN: usize = 256;
 /// How a setting is called whose name cannot be seen.
 pub(super) const ANY_SETTING: &str = "*";
 
+/// The value of a bound parameter, as the rules see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parameter {
+    /// NULL.
+    Null,
+    /// The text that PostgreSQL reads it from, to the letter: of a number as of a name.
+    Text(String),
+    /// There is one, and nobody here can say what it is.
+    Unreadable,
+}
+
 /// One command, as the rules see it. Made from a statement by [`Command::of`]; the caller fills in what a parse tree does
 /// not know: resolved names, parameters, the session.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +68,9 @@ pub struct Command {
     pub in_transaction: bool,
     /// How many parameters are bound.
     pub parameters: usize,
+    /// Their values, where some rule asks for them (see [`Policy::reads_parameters`](crate::Policy::reads_parameters)). A rule
+    /// that reads them while they are not all here, or not readable, cannot be evaluated.
+    pub values: Vec<Parameter>,
     /// How long they are together, in bytes.
     pub parameter_bytes: usize,
     /// How many rows the target's statistics count in the tables whose rows it changes, or, where it changes none, in those

@@ -159,6 +159,11 @@ impl ApprovalPolicy {
         self.subjects.is_empty() || subject.is_among(&self.subjects)
     }
 
+    /// Whether a rule of it looks at the values of bound parameters.
+    pub(crate) fn reads_parameters(&self) -> bool {
+        self.rules.iter().any(|rule| rule.reads(&["parameters"]))
+    }
+
     pub(super) fn rules(&self) -> &[Rule] {
         &self.rules
     }
@@ -212,6 +217,7 @@ impl Rule {
             approvers: approval.approvers.clone(),
             required: u32::try_from(approval.required).unwrap_or(1).max(1),
             reason_required: approval.reason_required,
+            max_login_age: approval.max_login_age,
             scope: approval.grant.scope,
             valid_for: approval.grant.valid_for.map(Into::into),
             hold_for: approval.hold_for.into(),

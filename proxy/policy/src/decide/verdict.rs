@@ -89,6 +89,8 @@ pub struct Requirement {
     pub required: u32,
     /// Whether an approval needs a reason.
     pub reason_required: bool,
+    /// How old the login of an approver may be.
+    pub max_login_age: Option<sallyport_crds::Duration>,
     /// What an approval allows.
     pub scope: GrantScope,
     /// How long, for every scope but Command.
@@ -266,6 +268,7 @@ impl Requirement {
             approvers: self.approvers.clone(),
             required: i32::try_from(self.required).unwrap_or(i32::MAX),
             reason_required: self.reason_required,
+            max_login_age: self.max_login_age,
         }
     }
 }

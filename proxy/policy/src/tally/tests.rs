@@ -8,6 +8,7 @@ struct Case {
     spec: AccessRequestSpec,
     settings: ClusterSettings,
     requirements: Vec<Requirement>,
+    logins: Vec<Login>,
 }
 
 fn case(approvers: Value, required: i32) -> Case {
@@ -31,6 +32,7 @@ fn case(approvers: Value, required: i32) -> Case {
             ..ClusterSettings::default()
         },
         requirements: vec![serde_json::from_value(requirement).unwrap()],
+        logins: Vec::new(),
     }
 }
 
@@ -47,14 +49,18 @@ fn answer(user: &str, subject: &str, decision: &str) -> Answer {
 }
 
 impl Case {
-    fn tally(&self, answers: &[Answer]) -> Tally {
-        let question = Question {
+    fn question(&self) -> Question<'_> {
+        Question {
             namespace: "doors",
             uid: "r",
             spec: &self.spec,
             settings: &self.settings,
-        };
-        tally(&question, &self.requirements, answers)
+            logins: &self.logins,
+        }
+    }
+
+    fn tally(&self, answers: &[Answer]) -> Tally {
+        tally(&self.question(), &self.requirements, answers)
     }
 }
 
@@ -178,6 +184,42 @@ fn a_reason_that_is_asked_for_must_be_given() {
             "{reason:?}"
         );
     }
+}
+
+#[test]
+fn a_login_that_is_asked_for_was_recent_when_the_approval_was_first_seen() {
+    const SEEN: i64 = 1_764_000_600;
+    let mut case = case(group(), 1);
+    case.requirements[0].max_login_age = Some("10m".parse().unwrap());
+    let login = |user: &str, too_old: bool| -> Vec<Login> {
+        let seen = jiff::Timestamp::from_second(SEEN).unwrap().to_string();
+        serde_json::from_value(json!([{ "user": user, "seen": seen, "tooOld": too_old }])).unwrap()
+    };
+    let cases = [
+        ("recent", Some(SEEN - 600), login("oidc:bob", false), true),
+        ("a second too old", Some(SEEN - 601), login("oidc:bob", false), false),
+        (
+            "a provider's clock that is ahead",
+            Some(SEEN + 30),
+            login("oidc:bob", false),
+            true,
+        ),
+        ("not known", None, login("oidc:bob", false), false),
+        ("not seen by the operator yet", Some(SEEN), Vec::new(), false),
+        ("seen of somebody else", Some(SEEN), login("oidc:carol", false), false),
+        ("found too old", Some(SEEN), login("oidc:bob", true), false),
+    ];
+    for (what, logged_in, logins, counts) in cases {
+        case.logins = logins;
+        let mut bob = answer("oidc:bob", "sub-bob", "Approve");
+        bob.auth_time = logged_in;
+        let late = is_late(&case.question(), &case.requirements, &bob);
+        assert_eq!((case.tally(&[bob]).is_approved(), late), (counts, !counts), "{what}");
+    }
+    // Whoever says no need not log in again for it.
+    let deny = answer("oidc:bob", "sub-bob", "Deny");
+    assert!(!is_late(&case.question(), &case.requirements, &deny));
+    assert!(case.tally(&[deny]).denied.is_some());
 }
 
 #[test]

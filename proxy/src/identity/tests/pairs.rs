@@ -40,8 +40,12 @@ async fn two_tokens_prove_two_identities_and_not_consent() {
             .await
             .unwrap_or_else(|refused| panic!("{what}: {refused:?}"));
         assert_eq!(identity.person.username, "oidc:alice", "{what}");
-        let agents: Vec<_> = identity.agents.iter().map(|agent| agent.subject.as_str()).collect();
-        assert_eq!(agents, ["bot-1"], "{what}");
+        let agents: Vec<_> = identity
+            .agents
+            .iter()
+            .map(|agent| (agent.subject.as_str(), agent.name()))
+            .collect();
+        assert_eq!(agents, [("bot-1", "oidc:bot")], "{what}");
     }
     let foreign = json!({ "aud": "somebody-else" });
     let elsewhere = json!({ "may_act": { "sub": "bot-1", "iss": "https://other" } });
@@ -123,6 +127,48 @@ async fn two_tokens_prove_two_identities_and_not_consent() {
                 "{what}: on record is whose token it was"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn an_agent_has_the_name_that_its_issuer_says() {
+    let key = SigningKey::new("k1");
+    let provider = Provider::start(&[&key]).await;
+    let door = door(settings(&provider), eager());
+    for (what, act, name) in [
+        (
+            "by the claim that names people",
+            json!({ "preferred_username": "bot" }),
+            "oidc:bot",
+        ),
+        (
+            "of its own, in as many words",
+            json!({ "preferred_username": "bot", "iss": provider.url }),
+            "oidc:bot",
+        ),
+        ("not said", json!({}), "bot-1"),
+        ("no text", json!({ "preferred_username": 7 }), "bot-1"),
+        (
+            "a name that deceives",
+            json!({ "preferred_username": "b\u{202e}ot" }),
+            "bot-1",
+        ),
+        (
+            "another issuer's",
+            json!({ "preferred_username": "bot", "iss": "https://other" }),
+            "bot-1",
+        ),
+    ] {
+        let act = json!({ "act": with(&json!({ "sub": "bot-1" }), act) });
+        let token = key.sign(&with(&provider.claims(), act));
+        let identity = login(&door, &token)
+            .await
+            .unwrap_or_else(|refused| panic!("{what}: {refused:?}"));
+        assert_eq!(
+            (identity.agents[0].subject.as_str(), identity.agents[0].name()),
+            ("bot-1", name),
+            "{what}"
+        );
     }
 }
 

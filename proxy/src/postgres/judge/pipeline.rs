@@ -5,12 +5,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sallyport_audit::record::{MAX_PARAM, Param};
-use sallyport_policy::decide::Verdict;
+use sallyport_policy::decide::{DeniedBy, Parameter, Verdict};
 use sallyport_policy::mask::REDACTED;
 use sallyport_policy::sql::value_without_secrets;
 
 use super::types;
 use super::unfold::Unfolding;
+use super::values;
 use super::{Act, Context, Names, Plan, Portal, Step, understand};
 use crate::command::Asked;
 use crate::postgres::after::After;
@@ -178,16 +179,19 @@ impl Reader<'_> {
         understood.asked.command.parameters = stated.statement().map_or(0, |statement| {
             usize::try_from(statement.highest_param).unwrap_or(usize::MAX)
         });
-        let denied = understood.asked.refused.is_some()
-            || matches!(
-                self.context
-                    .policy
-                    .decide(self.context.subject, &understood.asked.command)
-                    .verdict,
-                Verdict::Deny(_)
-            );
+        let denied = understood.asked.refused.is_some() || self.denies(&understood.asked);
         let command = denied.then(|| self.ask(understood.asked));
         (command, Act::Parse(change))
+    }
+
+    /// Whether it is denied whatever will be bound. Where a rule asks for values, rules are asked at Bind.
+    fn denies(&self, asked: &Asked) -> bool {
+        let (policy, command) = (self.context.policy, &asked.command);
+        let Verdict::Deny(denial) = policy.decide(self.context.subject, command).verdict else {
+            return false;
+        };
+        let later = command.parameters > 0 && policy.reads_parameters();
+        !later || !matches!(denial.by, DeniedBy::Rule(_) | DeniedBy::NoRule)
     }
 
     fn ask(&mut self, asked: Asked) -> usize {
@@ -232,6 +236,10 @@ impl Reader<'_> {
             &self.unfolding,
         );
         parameters(bind, &prepared.types, &mut understood.asked);
+        if self.context.policy.reads_parameters() {
+            let settled = !(self.context.unsettled || self.unfolding.hidden);
+            understood.asked.command.values = read(bind, &prepared.types, settled);
+        }
         self.unfolding.add(self.context, &understood);
         let portal = portal(
             Rc::clone(&understood.view),
@@ -308,11 +316,7 @@ impl Reader<'_> {
 fn parameters(bind: &Bind<'_>, types: &[u32], asked: &mut Asked) {
     asked.types = types.iter().flat_map(|oid| oid.to_be_bytes()).collect();
     for (index, value) in bind.values.iter().enumerate() {
-        let binary = match bind.formats.as_slice() {
-            [] => false,
-            [all] => *all == 1,
-            each => each.get(index) == Some(&1),
-        };
+        let binary = is_binary(bind, index);
         let param = match value {
             None => Param::null(),
             Some(bytes) => match std::str::from_utf8(bytes) {
@@ -336,6 +340,21 @@ fn parameters(bind: &Bind<'_>, types: &[u32], asked: &mut Asked) {
         asked.exact.extend_from_slice(value.unwrap_or_default());
     }
     asked.command.parameters = bind.values.len();
+}
+
+fn is_binary(bind: &Bind<'_>, index: usize) -> bool {
+    match bind.formats.as_slice() {
+        [] => false,
+        [all] => *all == 1,
+        each => each.get(index) == Some(&1),
+    }
+}
+
+/// The parameters, for rules that ask for their values.
+fn read(bind: &Bind<'_>, types: &[u32], settled: bool) -> Vec<Parameter> {
+    let each = bind.values.iter().enumerate();
+    each.map(|(index, value)| values::value(*value, is_binary(bind, index), types.get(index).copied(), settled))
+        .collect()
 }
 
 /// Under another encoding than the door reads by, the byte behind another may close a literal or not.

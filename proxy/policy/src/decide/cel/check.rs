@@ -308,7 +308,10 @@ fn field_kind(expression: &Expr) -> Option<(String, &'static str)> {
         return None;
     };
     let kind = match (variable.as_str(), select.field.as_str()) {
-        ("command", "verbs" | "tables" | "written" | "columns" | "functions" | "hidden" | "settings") => "a list",
+        (
+            "command",
+            "verbs" | "tables" | "written" | "columns" | "functions" | "hidden" | "settings" | "parameters",
+        ) => "a list",
         ("command", "has_where" | "read_only" | "opaque" | "protected" | "in_transaction") => "true or false",
         ("command", "params_count" | "rows" | "risk") => "a number",
         ("command", _) => "a text",

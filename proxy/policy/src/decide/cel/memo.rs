@@ -36,8 +36,8 @@ impl Name {
 
     /// The expression and everything that it reads; `None` where that is not worth keeping.
     pub(super) fn question(&self, facts: &Facts<'_>, needs: &Needs) -> Option<Question> {
-        // Texts differ from one command to the next.
-        if needs.command.contains(&"text") {
+        // Texts differ from one command to the next, and so do values.
+        if needs.command.iter().any(|field| ["text", "parameters"].contains(field)) {
             return None;
         }
         let mut bytes = self.0.to_be_bytes().to_vec();

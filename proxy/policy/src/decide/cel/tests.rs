@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::decide::Command;
+use crate::decide::{Command, Parameter};
 use crate::sql::{self, Verb};
 use crate::subject::{Agent, Subject};
 
@@ -48,6 +48,9 @@ fn what_could_never_work_is_refused_when_the_rule_is_accepted() {
         "session['time'] == '22:00'",
         "session.hour['UTC'] == '22'",
         "session.source == 1",
+        "command.parameters == '7'",
+        "command.parameters[0] == '7'",
+        "command.parameters.all(p, p.startsWith('7'))",
     ];
     for source in bad {
         assert!(Expression::compile(source).is_err(), "{source}");
@@ -108,6 +111,7 @@ fn run(expression: &Expression) -> Result<bool, CelError> {
     command.database = "bank".into();
     command.columns = vec!["public.orders.id".into()];
     command.parameters = 1;
+    command.values = vec![Parameter::Text("7".into())];
     // A Thursday; 23:30 in Zürich.
     command.at = 1_785_447_000;
     let subject = Subject {
@@ -169,6 +173,12 @@ fn expressions_see_command_person_and_connection() {
         ("connection.labels.env == 'prod'", true),
         ("'team' in connection.labels && connection.labels['team'] == 'x'", false),
         ("has(connection.labels.team)", false),
+        (
+            "command.parameters == ['7'] && size(command.parameters) == command.params_count",
+            true,
+        ),
+        ("command.parameters.all(p, p != null && p.matches('^[0-9]+$'))", true),
+        ("'8' in command.parameters", false),
         ("sets.intersects(command.verbs, ['delete', 'drop'])", true),
         ("command.verbs.map(v, v + '!') == ['delete!']", true),
         ("command['risk'] > 10 ? true : false", true),
@@ -248,6 +258,50 @@ fn an_answer_is_kept_for_the_same_facts_only() {
             assert_eq!(first.run(facts), Ok(expected), "{:?}", command.tables);
             assert_eq!(second.run(facts), Ok(!expected), "{:?}", command.tables);
         }
+    }
+}
+
+#[test]
+fn values_that_nobody_can_read_are_no_values() {
+    let (subject, connection) = (Subject::default(), ConnectionFacts::default());
+    let text = |text: &str| Parameter::Text(text.to_owned());
+    let forbids = Expression::compile("'7' in command.parameters").unwrap();
+    let permits = Expression::compile("command.parameters.all(p, p in ['7', null])").unwrap();
+    let blind = Expression::compile("command.params_count > 0").unwrap();
+    let elsewhere = Expression::compile("command.database == 'ledger' && '7' in command.parameters").unwrap();
+    let unread = |why: &CelError| matches!(why, CelError::Failed(why) if why.contains("parameter"));
+    let cases = [
+        (1, vec![text("7")], Some((true, true))),
+        (1, vec![text(" 7")], Some((false, false))),
+        (2, vec![Parameter::Null, text("7")], Some((true, true))),
+        (2, vec![text("7"), Parameter::Unreadable], None),
+        // Not bound yet, or by a door that no rule asked for them.
+        (1, vec![], None),
+        (0, vec![], Some((false, true))),
+    ];
+    for (parameters, values, expected) in cases {
+        let command = Command {
+            parameters,
+            values,
+            ..Command::default()
+        };
+        let facts = Facts {
+            command: &command,
+            subject: &subject,
+            connection: &connection,
+            risk: 5,
+            beyond: Beyond::Nothing,
+        };
+        let answers = (forbids.run(facts), permits.run(facts));
+        match expected {
+            Some((forbidden, permitted)) => assert_eq!(answers, (Ok(forbidden), Ok(permitted)), "{command:?}"),
+            None => assert!(
+                answers.0.is_err_and(|why| unread(&why)) && answers.1.is_err_and(|why| unread(&why)),
+                "{command:?}"
+            ),
+        }
+        assert_eq!(blind.run(facts), Ok(parameters > 0));
+        assert_eq!(elsewhere.run(facts), Ok(false), "{command:?}");
     }
 }
 

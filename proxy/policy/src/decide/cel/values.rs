@@ -18,11 +18,12 @@
 //! | `command.protected` | bool | a protected column stands in it |
 //! | `command.in_transaction` | bool | a transaction is open |
 //! | `command.params_count` | int | how many parameters are bound |
+//! | `command.parameters` | list of strings and null | their values, `null` for NULL; empty also where the values stand in the text |
 //! | `command.rows` | int | rows that the target's statistics count in the tables that it changes (else: reads), whatever its condition; -1 if unknown |
 //! | `command.risk` | int | the documented score, 0 to 100 |
 //! | `identity.user` | string | user name, as `oidc:alice` |
 //! | `identity.groups` | list of strings | groups, as `oidc:engineers` |
-//! | `identity.agents` | list of strings | the agents that act for the person, nearest first: a ServiceAccount by its name, others by the `sub` of their token, a client that has the person's token by its id |
+//! | `identity.agents` | list of strings | the agents that act for the person, nearest first, by user name, as `oidc:robot`: from the agent's own token, or as the person's token says it (in `act`, by the issuer's own claim for names), else by `sub`; a client that has the person's token by its id |
 //! | `identity.issuer` | string | URL of the issuer |
 //! | `identity.email` | string | verified address; empty if there is none |
 //! | `connection.name`, `connection.namespace` | string | the Connection |
@@ -31,6 +32,12 @@
 //! | `session.time['ZONE']` | string | time of day in a zone (IANA), as `08:30`; texts of times compare as times do |
 //! | `session.weekday['ZONE']` | string | `Monday` to `Sunday` there |
 //! | `session.date['ZONE']` | string | date there, as `2026-12-24` |
+//!
+//! A parameter is the text that the client sends, to the letter: `'7'`, `' 7'` and `'07'` are three texts of one number. So say
+//! what may be, and not what may not: `size(command.parameters) == 1 && command.parameters.all(p, p in ['7', '8'])`. What is sent
+//! in binary form is read where the client states one of the types text, varchar, bpchar, name, int2, int4, int8, bool (`t`,
+//! `f`) and uuid for it. Where anything else is bound, or text beyond UTF-8, a rule whose answer hangs on `command.parameters`
+//! cannot be evaluated, and denies. Rules are asked about values when they are bound: until then the statement is only parsed.
 //!
 //! A command of which something is hidden is tried as whatever it may do as well (see [`unseen`](super::super::unseen)):
 //! with every verb that changes anything, without a WHERE, and with relations, columns, functions, and settings beyond those
@@ -44,11 +51,11 @@ use crate::sql::{Verb, Verbs};
 use crate::subject::Subject;
 
 use super::super::Command;
-use super::super::command::ANY_SETTING;
+use super::super::command::{ANY_SETTING, Parameter};
 use super::zone;
 
 /// Fields of `command`.
-pub(super) const COMMAND: [&str; 18] = [
+pub(super) const COMMAND: [&str; 19] = [
     "protocol",
     "text",
     "database",
@@ -65,6 +72,7 @@ pub(super) const COMMAND: [&str; 18] = [
     "protected",
     "in_transaction",
     "params_count",
+    "parameters",
     "rows",
     "risk",
 ];
@@ -102,6 +110,7 @@ enum Fact<'a> {
     Nothing,
     Text(&'a str),
     Texts(Vec<&'a str>),
+    Parameters(&'a [Parameter]),
     Labels(&'a BTreeMap<String, String>),
     /// By zone.
     Zoned(Vec<(&'a str, String)>),
@@ -187,8 +196,10 @@ impl Facts<'_> {
         ];
         for (variable, fields, make) in all {
             if !fields.is_empty() {
-                let map: HashMap<String, Value> =
-                    fields.iter().map(|field| ((*field).to_owned(), make(field))).collect();
+                // What needs them fails then, and what comes to its answer without them does not.
+                let unread = |field: &str| field == "parameters" && unread(self.command).is_some();
+                let there = fields.iter().filter(|field| !unread(field));
+                let map: HashMap<String, Value> = there.map(|field| ((*field).to_owned(), make(field))).collect();
                 context.add_variable_from_value(variable, map);
             }
         }
@@ -227,6 +238,7 @@ impl Facts<'_> {
             "protected" => Fact::Flag(command.protected),
             "in_transaction" => Fact::Flag(command.in_transaction),
             "params_count" => Fact::Number(number(command.parameters)),
+            "parameters" => Fact::Parameters(&command.values),
             "rows" => Fact::Number(command.rows.map_or(-1, |rows| i64::try_from(rows).unwrap_or(i64::MAX))),
             "risk" => Fact::Number(self.risk.into()),
             _ => Fact::Nothing,
@@ -289,6 +301,19 @@ impl Fact<'_> {
                 out.extend((texts.len() as u64).to_be_bytes());
                 texts.iter().for_each(|text| write_text(text, out));
             }
+            Self::Parameters(values) => {
+                out.extend((values.len() as u64).to_be_bytes());
+                for value in *values {
+                    match value {
+                        Parameter::Null => out.push(0),
+                        Parameter::Unreadable => out.push(1),
+                        Parameter::Text(text) => {
+                            out.push(2);
+                            write_text(text, out);
+                        }
+                    }
+                }
+            }
             Self::Labels(labels) => {
                 out.extend((labels.len() as u64).to_be_bytes());
                 labels
@@ -315,6 +340,13 @@ impl From<Fact<'_>> for Value {
             Fact::Nothing => Self::Null,
             Fact::Text(text) => text.into(),
             Fact::Texts(texts) => texts.into(),
+            Fact::Parameters(values) => {
+                let each = values.iter().map(|value| match value {
+                    Parameter::Text(text) => Self::from(text.as_str()),
+                    Parameter::Null | Parameter::Unreadable => Self::Null,
+                });
+                each.collect::<Vec<Self>>().into()
+            }
             Fact::Labels(labels) => {
                 let each = labels
                     .iter()
@@ -342,6 +374,15 @@ fn list(items: &[String]) -> Fact<'_> {
     Fact::Texts(items.iter().map(String::as_str).collect())
 }
 
+/// Why what reads parameters cannot be answered, if it cannot.
+pub(super) fn unread(command: &Command) -> Option<&'static str> {
+    if command.values.len() != command.parameters {
+        return Some("the values of its parameters are not known here");
+    }
+    let unreadable = command.values.contains(&Parameter::Unreadable);
+    unreadable.then_some("a parameter cannot be read: send it as text, or state a plain type for it")
+}
+
 /// Commands of several kinds, to try an expression on.
 pub(super) fn samples() -> [Command; 4] {
     let kinds: [(&[Verb], &[&str], &str, bool); 4] = [
@@ -360,12 +401,18 @@ pub(super) fn samples() -> [Command; 4] {
         (&[Verb::Set], &[], "set statement_timeout = 0", false),
         (&[], &[], "", false),
     ];
+    let bound = |verbs: &[Verb]| match verbs {
+        [Verb::Delete] => vec![Parameter::Text("7".to_owned()), Parameter::Null],
+        _ => Vec::new(),
+    };
     kinds.map(|(verbs, tables, text, has_where)| Command {
         protocol: "postgresql",
         text: text.into(),
         verbs: verbs.iter().copied().collect::<Verbs>(),
         tables: tables.iter().map(|table| (*table).to_owned()).collect(),
         has_where,
+        parameters: bound(verbs).len(),
+        values: bound(verbs),
         ..Command::default()
     })
 }

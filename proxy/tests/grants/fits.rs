@@ -1,0 +1,133 @@
+//! What a grant fits, and what it does not.
+
+use serde_json::json;
+
+use super::common::door::TestDoor;
+use super::common::wire::{Client, tags};
+use super::{SCHEMA, asks_bob};
+
+#[test]
+fn a_grant_for_one_target_does_not_fit_another_that_looks_the_same() {
+    let given = asks_bob(json!({"onHold": "Refuse"}));
+    let door = TestDoor::new(&given, SCHEMA);
+    let sql = "delete from acct where id = 1";
+    assert!(door.psql("alice", &[sql]).err.contains("request-1"));
+    door.people.approve("request-1");
+    // The same server by another name: all that stands in its catalog is equal.
+    let elsewhere = json!({"target": {"host": "localhost", "port": door.server().port,
+        "tls": {"mode": "VerifyFull", "serverName": "localhost"}}});
+    door.enforce(&given.connection(elsewhere), 2);
+    let printed = door.psql("alice", &[sql]);
+    assert!(printed.err.contains("request-2"), "{printed:?}");
+    assert_eq!(door.direct("select count(*) from acct"), "2");
+}
+
+#[test]
+fn a_grant_fits_one_command_under_one_set_of_circumstances() {
+    let door = TestDoor::new(&asks_bob(json!({"onHold": "Refuse"})), SCHEMA);
+    let sql = "delete from acct where id = 1";
+    let refused = door.psql("alice", &[sql]);
+    assert!(refused.err.contains("request-1"), "{refused:?}");
+    door.people.approve("request-1");
+    let with = |options: &str| format!("{} options='{options}'", door.conninfo("alice"));
+    let elsewhere = [
+        door.psql_with(&with("-c search_path=other"), &[sql]),
+        door.psql_with(&with("-c search_path=public,other"), &[sql]),
+        door.psql_with(&with("-c TimeZone=Asia/Tokyo"), &[sql]),
+        door.psql_with(&with("-c DateStyle=German"), &[sql]),
+        door.psql_with(&with("-c standard_conforming_strings=off"), &[sql]),
+        door.psql("alice", &["set transform_null_equals = on", sql]),
+        door.psql("alice", &["delete from acct where id = 2"]),
+        door.psql("alice", &["delete from acct where id =  1"]),
+        door.psql("alice", &["delete from acct where id = 1; select 1"]),
+        door.psql("bob", &[sql]),
+    ];
+    for (index, printed) in elsewhere.iter().enumerate() {
+        assert!(printed.err.contains("42501: this needs bob"), "{index}: {printed:?}");
+        assert!(!printed.err.contains("request-1 "), "{index}: {printed:?}");
+    }
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let mut bound = |value: &str| {
+        client
+            .parse("", "delete from acct where id = $1::int")
+            .bind("", "", &[value], 0);
+        client.execute("", 0).sync();
+        client.ready()
+    };
+    let first = bound("2");
+    let name = |detail: String| detail.split_whitespace().nth(1).unwrap().to_owned();
+    let asked = name(first.iter().find_map(|message| message.field('D')).unwrap());
+    door.people.approve(&asked);
+    assert_eq!(tags(&bound("3")), "1EZ", "another parameter");
+    assert_eq!(tags(&bound("2")), "12CZ", "the one that was approved");
+    assert_eq!(tags(&bound("2")), "1EZ", "and once");
+    assert_eq!(door.direct("select count(*) from acct"), "1");
+    let printed = door.psql("alice", &[sql]);
+    assert_eq!(printed.err, "", "the first is still good");
+    assert_eq!(door.direct("select count(*) from acct"), "0");
+}
+
+#[test]
+fn a_fingerprint_lets_parameters_vary_and_nothing_else() {
+    let grant = json!({"onHold": "Refuse", "grant": {"scope": "Fingerprint", "validFor": "1h"}});
+    let door = TestDoor::new(&asks_bob(grant), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let mut bound = |sql: &str, value: &str| {
+        client.parse("", sql).bind("", "", &[value], 0).execute("", 0).sync();
+        tags(&client.ready())
+    };
+    let sql = "update acct set n = 1 where id = $1::int";
+    assert_eq!(bound(sql, "1"), "1EZ");
+    door.people.approve("request-1");
+    assert_eq!(bound(sql, "1"), "12CZ");
+    assert_eq!(bound(sql, "2"), "12CZ");
+    assert_eq!(bound("update acct set n = 2 where id = $1::int", "1"), "1EZ");
+    door.direct("CREATE OR REPLACE FUNCTION inner_step(i int) RETURNS int LANGUAGE sql AS 'select 7'");
+    assert_eq!(bound(sql, "2"), "1EZ", "the code behind it is another");
+}
+
+#[test]
+fn a_grant_fits_the_types_that_parameters_were_stated_with() {
+    let schema = format!("{SCHEMA} CREATE FUNCTION pay(t text) RETURNS text LANGUAGE sql AS $$select 'all of it'$$;");
+    let grants = [
+        json!({"onHold": "Refuse"}),
+        json!({"onHold": "Refuse", "grant": {"scope": "Fingerprint", "validFor": "1h"}}),
+    ];
+    for grant in grants {
+        let door = TestDoor::new(&asks_bob(grant), &schema);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        let mut bound = |types: &[u32]| {
+            client.parse_typed("", "select pay($1)", types);
+            client.bind("", "", &["5"], 0).execute("", 0).sync();
+            tags(&client.ready())
+        };
+        assert_eq!(bound(&[23]), "1EZ");
+        assert_eq!(
+            door.people.request("request-1").ask.command.parameters,
+            ["$1::int4 = 5"]
+        );
+        door.people.approve("request-1");
+        assert_eq!(bound(&[25]), "1EZ", "another function of that name");
+        assert_eq!(bound(&[]), "1EZ", "whatever the server takes it for");
+        assert_eq!(bound(&[23]), "12DCZ", "the one that was approved");
+    }
+}
+
+#[test]
+fn a_grant_for_a_name_fits_what_had_that_name() {
+    let door = TestDoor::new(&asks_bob(json!({"onHold": "Refuse"})), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let mut executed = |id: u8| {
+        client.query("deallocate all");
+        client
+            .parse("p", &format!("delete from acct where id = {id}"))
+            .sync()
+            .ready();
+        tags(&client.query("execute p"))
+    };
+    assert_eq!(executed(1), "EZ");
+    door.people.approve("request-1");
+    assert_eq!(executed(2), "EZ", "another statement of that name");
+    assert_eq!(executed(1), "CZ", "the one that was approved");
+    assert_eq!(door.direct("select id from acct"), "2");
+}

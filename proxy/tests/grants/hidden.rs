@@ -1,0 +1,73 @@
+//! What nobody sees into gets what it may do.
+
+use serde_json::{Value, json};
+
+use super::SCHEMA;
+use super::common::door::{Given, TestDoor};
+use super::common::wire::{Client, tags};
+
+/// Code that deletes where no text says so.
+const HIDES: &str = "CREATE FUNCTION purge() RETURNS int LANGUAGE plpgsql AS $$begin delete from acct; return 1; end$$;
+    CREATE PROCEDURE purge_all() LANGUAGE plpgsql AS $$begin delete from acct; end$$;
+    CREATE VIEW purged AS SELECT purge() AS n;
+    CREATE FUNCTION purging() RETURNS trigger LANGUAGE plpgsql AS $$begin new.n = 2; return new; end$$;
+    CREATE TABLE inbox (n int);
+    CREATE TRIGGER purging BEFORE INSERT ON inbox FOR EACH ROW EXECUTE FUNCTION purging();";
+
+#[test]
+fn whatever_may_delete_gets_what_a_delete_gets() {
+    let given = |more: Value| {
+        let mut deletes =
+            json!({"name": "deletes", "match": {"cel": "'delete' in command.verbs"}, "message": "this needs bob"});
+        deletes
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        Given::open().policy(json!([deletes, {"name": "rest", "match": {"any": true}, "action": "Allow"}]))
+    };
+    let approval = json!({"approvers": [{"kind": "Group", "name": "oidc:dba"}], "onHold": "Refuse"});
+    let schema = format!("{SCHEMA} {HIDES}");
+    let held = TestDoor::new(
+        &given(json!({"action": "RequireApproval", "approval": approval})),
+        &schema,
+    );
+    let denied = TestDoor::new(&given(json!({"action": "Deny"})), &schema);
+    for door in [&held, &denied] {
+        for sql in [
+            "with gone as (delete from acct returning *) select count(*) from gone",
+            "explain analyze delete from acct",
+            "select 1; delete from acct; select 2",
+            "prepare p as delete from acct",
+            "do $$begin delete from acct; end$$",
+            "call purge_all()",
+            "select purge()",
+            "select n from purged",
+            "create trigger another before insert on inbox for each row execute function purging()",
+        ] {
+            let printed = door.psql("alice", &[sql]);
+            let refused = printed.err.contains("42501") && printed.err.contains("this needs bob");
+            assert!(refused, "{sql}: {printed:?}");
+        }
+        assert_eq!(door.direct("select count(*) from acct"), "2");
+        for sql in [
+            "insert into log values (1)",
+            "insert into inbox values (1)",
+            "select upper('a'), count(*) from pg_stat_activity",
+            "select count(*), pg_last_wal_replay_lsn() from information_schema.tables",
+        ] {
+            assert_eq!(door.psql("alice", &[sql]).err, "", "{sql}");
+        }
+    }
+
+    // Whoever was allowed to prepare a DELETE is not thereby allowed to run it.
+    let mut client = Client::login(&held, "alice", &[]).unwrap();
+    let before = held.people.count();
+    let prepare = "prepare p as delete from acct where true";
+    assert_eq!(tags(&client.query(prepare)), "EZ");
+    held.people.approve(&format!("request-{}", before + 1));
+    assert_eq!(tags(&client.query(prepare)), "CZ");
+    let said = client.query("execute p");
+    assert_eq!(said[0].field('C').as_deref(), Some("42501"));
+    assert_eq!(held.people.count(), before + 2, "it is a question of its own");
+    assert_eq!(held.direct("select count(*) from acct"), "2");
+}

@@ -1,0 +1,63 @@
+//! What was granted is taken back.
+
+use sallyport_audit::record::{EndCause, Event};
+use serde_json::json;
+
+use super::common::door::TestDoor;
+use super::common::eventually;
+use super::common::psql::finish;
+use super::common::wire::{Client, tags};
+use super::{SCHEMA, asks_bob};
+
+#[test]
+fn revoking_ends_what_was_allowed() {
+    let grant = json!({"onHold": "Refuse", "grant": {"scope": "Session", "validFor": "1h"}});
+    let door = TestDoor::new(&asks_bob(grant), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client.query("update acct set n = 1");
+    door.people.approve("request-1");
+    assert_eq!(tags(&client.query("begin")), "CZ");
+    assert_eq!(tags(&client.query("update acct set n = 1")), "CZ");
+    assert_eq!(
+        tags(&client.query("insert into acct values (3)")),
+        "CZ",
+        "whatever needs it in this session"
+    );
+    door.people
+        .revoke("request-1", "the grant was revoked by oidc:bob: wrong ticket");
+    let said = client.read();
+    assert_eq!(said.field('C').as_deref(), Some("57P01"));
+    assert!(
+        said.field('M').unwrap().contains("revoked by oidc:bob: wrong ticket"),
+        "{said:?}"
+    );
+    eventually("the rollback", || {
+        (door.direct("select count(*) from pg_stat_activity where state like 'idle in%'") == "0").then_some(())
+    });
+    assert_eq!(door.direct("select sum(n) from acct"), "0");
+    door.recorded("the revocation", |event| match event {
+        Event::Revoked(closed) if closed.request.name == "request-1" => Some(()),
+        _ => None,
+    });
+
+    let door = TestDoor::new(&asks_bob(json!({})), SCHEMA);
+    let running = door.psql_start("alice", &["select pay(1), pg_sleep(60)", "select 'lives on'"]);
+    let (name, _) = door.people.asked(1);
+    door.people.approve(&name);
+    eventually("it runs", || {
+        (door.direct("select count(*) from pg_stat_activity where query like 'select pay%' and state = 'active'")
+            == "1")
+            .then_some(())
+    });
+    door.people.revoke(&name, "the grant was revoked by oidc:bob");
+    let printed = finish(running);
+    assert!(printed.err.contains("57P01") && printed.out.is_empty(), "{printed:?}");
+    eventually("the target stopped", || {
+        (door.direct("select count(*) from pg_stat_activity where query like 'select pay%'") == "0").then_some(())
+    });
+    let cause = door.recorded("the end", |event| match event {
+        Event::SessionEnd(end) => Some(end.cause),
+        _ => None,
+    });
+    assert_eq!(cause, EndCause::Revoked);
+}
