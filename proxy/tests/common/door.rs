@@ -327,17 +327,7 @@ impl TestDoor {
             .build()
             .unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let log = log(directory.path(), &runtime);
-        let pod = PodRef {
-            name: "door".into(),
-            uid: "uid-pod".into(),
-        };
-        let speaker = sallyport_recorder::server::Door {
-            connection: bank(),
-            pod,
-        };
-        let (durability, limits) = (Durability::BeforeExecution, Limits::default());
-        let evidence = Evidence::local(log.clone(), speaker, durability, limits, runtime.handle()).unwrap();
+        let (log, evidence) = evidence(directory.path(), &runtime);
         let (rules, listening) = watch::channel(given.rules(1, &server));
         let (ca, tls) = certificate();
         let (people, drain) = (People::default(), Drain::default());
@@ -500,6 +490,22 @@ impl Drop for TestDoor {
         self.drain.begun.cancel();
         self.drain.closed.cancel();
     }
+}
+
+/// A log of a test's own, and a door's way to it.
+pub fn evidence(directory: &std::path::Path, runtime: &tokio::runtime::Runtime) -> (Log, Evidence) {
+    let log = log(directory, runtime);
+    let pod = PodRef {
+        name: "door".into(),
+        uid: "uid-pod".into(),
+    };
+    let speaker = sallyport_recorder::server::Door {
+        connection: bank(),
+        pod,
+    };
+    let (durability, limits) = (Durability::BeforeExecution, Limits::default());
+    let evidence = Evidence::local(log.clone(), speaker, durability, limits, runtime.handle()).unwrap();
+    (log, evidence)
 }
 
 fn log(directory: &std::path::Path, runtime: &tokio::runtime::Runtime) -> Log {
