@@ -85,6 +85,8 @@ fn what_is_still_to_come_is_said_to_be() {
     let mut hashed = spec(columns.clone(), hash);
     (hashed.profile, hashed.allow_equality) = (None, true);
     assert!(compile("hide", "uid", 1, &hashed).is_ok_and(|rule| rule.allow_equality));
+    hashed.allow_writes = true;
+    assert_eq!(problems(&hashed), [("allowWrites".into(), ProblemKind::Invalid)]);
     let tokenize = json!({"type": "Tokenize", "tokenize": {"keySecretRef": {"name": "k", "key": "k"}}});
     assert_eq!(
         problems(&spec(columns.clone(), tokenize)),
