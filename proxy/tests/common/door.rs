@@ -13,10 +13,11 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use sallyport_audit::Time;
 use sallyport_audit::record::{Event, ObjectRef, Person, PodRef, Record, Refusal, Token};
 use sallyport_audit::verify::{Trust, verify};
+use sallyport_crds::reference::SecretKeyReference;
 use sallyport_policy::Policy;
 use sallyport_policy::carrier::Carrier;
 use sallyport_policy::columns::ByRule;
-use sallyport_policy::mask::HashKeys;
+use sallyport_policy::mask::{HashKey, HashKeys};
 use sallyport_proxy::door::{
     Approvals, Credential as TargetCredential, Door, Identity, LoginRefused, Open, Rules, Secret, Sessions,
     TargetTrust, Verifier,
@@ -129,6 +130,8 @@ pub struct Given {
     pub masked_records: bool,
     /// Columns that stay protected, by database.
     pub columns: BTreeMap<String, ByRule>,
+    /// Keys that Hash rules name.
+    pub keys: HashKeys,
 }
 
 impl Given {
@@ -141,6 +144,7 @@ impl Given {
             connection: json!({}),
             masked_records: false,
             columns: BTreeMap::new(),
+            keys: HashKeys::new(),
         }
     }
 
@@ -160,6 +164,35 @@ impl Given {
                 json!({"match": columns, "profile": profile, "exemptSubjects": exempt}),
             )
             .mask("detectors", json!({"match": detectors, "exemptSubjects": exempt}))
+    }
+
+    /// Columns of two tables that are shown as hashes under one key and may be compared, one under another key, and one that
+    /// is redacted; all under Strict. `bob` sees everything.
+    pub fn cases_of_equality() -> Self {
+        let exempt = json!([{"kind": "Group", "name": "oidc:dba"}]);
+        let strict = |columns: &[&str], action: Value, equality: bool| {
+            json!({"match": {"columns": columns}, "profile": "Strict", "action": action, "allowEquality": equality,
+                "exemptSubjects": exempt})
+        };
+        let hash = |key: &str| json!({"type": "Hash", "hash": {"keySecretRef": {"name": "hash-key", "key": key}, "length": 32}});
+        let own = ["public.customers.ssn", "public.ledger.ssn", "public.ledger.ssn_num"];
+        let mut given = Self::open()
+            .mask("hashed", strict(&own, hash("own"), true))
+            .mask(
+                "hashed-otherwise",
+                strict(&["public.customers.ssn_num"], hash("another"), true),
+            )
+            .mask(
+                "redacted",
+                strict(&["public.customers.card"], json!({"type": "Redact"}), false),
+            );
+        let key = |key: &str, byte: u8| {
+            let name = "hash-key".to_owned();
+            let at = SecretKeyReference { name, key: key.into() };
+            (at, HashKey::new(&[byte; 32]).unwrap())
+        };
+        given.keys = HashKeys::from([key("own", 1), key("another", 2)]);
+        given
     }
 
     /// Adds a MaskingRule that redacts, if it says nothing else.
@@ -235,7 +268,7 @@ impl Given {
     /// The same for a server that another process started: its port and CA.
     pub fn rules_at(&self, revision: u64, port: u16, ca: &str) -> Rules {
         let carrier = self.carrier(revision, port);
-        let policy = Policy::with_keys(&carrier, HashKeys::new()).unwrap();
+        let policy = Policy::with_keys(&carrier, self.keys.clone()).unwrap();
         let mut roots = rustls::RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap())
