@@ -102,6 +102,9 @@ pub struct Relation {
     /// The columns of its primary key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<AttNum>,
+    /// Relations whose rows follow its own by a foreign key: CASCADE, SET NULL, SET DEFAULT.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub followers: Vec<Oid>,
 }
 
 /// Look-ups that verdicts and masks need. [`Snapshot`] is the one implementation outside tests.

@@ -147,8 +147,11 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, \
      WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,c}'::pg_catalog.\"char\"[]) {where} \
      ORDER BY a.attrelid, a.attnum";
 
-/// Children and parents.
-const PARENTS: &str = "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits";
+/// Children and parents (`i`), and relations whose rows follow those of another by a foreign key (`f`).
+const PARENTS: &str = "SELECT inhrelid, inhparent, 'i' FROM pg_catalog.pg_inherits \
+     UNION ALL SELECT conrelid, confrelid, 'f' FROM pg_catalog.pg_constraint WHERE contype OPERATOR(pg_catalog.=) 'f' \
+     AND (confdeltype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]) \
+     OR confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]))";
 
 /// Types that are not built in: OID, kind, category, base of a domain, element of an array, subtype of a range, name.
 const TYPES: &str = "SELECT t.oid, t.typtype, t.typcategory, t.typbasetype, t.typelem, \

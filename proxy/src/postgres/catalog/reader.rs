@@ -122,6 +122,7 @@ pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
                 .split(' ')
                 .filter_map(|column| column.parse().ok())
                 .collect(),
+            followers: Vec::new(),
         };
         by_oid.insert(oid, relation);
     }
@@ -137,9 +138,18 @@ pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
         });
     }
     for row in parents {
-        if let Some(relation) = by_oid.get_mut(&number(row, 0)?) {
-            relation.parents.push(number(row, 1)?);
+        let (one, other) = (number(row, 0)?, number(row, 1)?);
+        if text(row, 2) == "f" {
+            let followed = by_oid.get_mut(&other);
+            followed.into_iter().for_each(|relation| relation.followers.push(one));
+        } else if let Some(relation) = by_oid.get_mut(&one) {
+            relation.parents.push(other);
         }
+    }
+    // In one order, since catalogs are compared.
+    for relation in by_oid.values_mut() {
+        relation.followers.sort_unstable();
+        relation.followers.dedup();
     }
     let names: HashMap<Oid, &str> = types
         .iter()
@@ -275,7 +285,11 @@ mod tests {
                 row(&["11", "public", "v", "v", "f", " SELECT 1;"]),
             ],
             vec![row(&["10", "1", "a", "25", "-"]), row(&["10", "3", "b", "23", "a + 1"])],
-            vec![row(&["11", "10"])],
+            vec![
+                row(&["11", "10", "i"]),
+                row(&["11", "10", "f"]),
+                row(&["11", "10", "f"]),
+            ],
             vec![
                 row(&["20000", "d", "S", "20001", "0", "-", "d0"]),
                 row(&["20001", "d", "S", "25", "0", "-", "d1"]),
@@ -298,7 +312,7 @@ mod tests {
         let read = read(&results).unwrap();
         let t = read.relations.iter().find(|relation| relation.oid == 10).unwrap();
         assert!(t.active && t.columns.len() == 2);
-        assert_eq!(t.key, [3, 1]);
+        assert_eq!((t.key.as_slice(), t.followers.as_slice()), (&[3, 1][..], &[11][..]));
         assert_eq!(t.columns[1].generated.as_deref(), Some("a + 1"));
         let v = read.relations.iter().find(|relation| relation.oid == 11).unwrap();
         assert!(v.key.is_empty());

@@ -9,6 +9,9 @@ use super::scope::{Column, Doubt, Item, Rows, Scope, Table};
 use super::walker::Walker;
 use super::{Created, Flow, Lineage, Output};
 
+/// How far DROP and TRUNCATE go is numbered from RESTRICT on.
+const CASCADE: i64 = 2;
+
 impl Walker<'_> {
     /// The lineage of a whole statement.
     pub(super) fn statement(mut self, root: Node<'_>) -> Lineage {
@@ -61,6 +64,11 @@ impl Walker<'_> {
             "RefreshMatViewStmt" => {
                 self.everything_below(node);
                 self.refreshed(node);
+                Some(Rows::default())
+            }
+            "TruncateStmt" => {
+                self.everything_below(node);
+                self.truncated(node);
                 Some(Rows::default())
             }
             // Every table that was ever put in an order is put in it again.
@@ -158,6 +166,20 @@ impl Walker<'_> {
                 column: stored.attnum,
             };
             self.assign(id, &column.flow.clone().mixed());
+        }
+    }
+
+    /// TRUNCATE has triggers of its own; CASCADE runs those of everything that refers to what is emptied, whatever its foreign
+    /// keys say of rows that go.
+    fn truncated(&mut self, node: Node<'_>) {
+        for target in node.list("relations") {
+            let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
+            if let Some(relation) = self.catalog.resolve(&self.path, schema, target.text("relname")) {
+                self.note_writes(relation);
+            }
+        }
+        if node.int("behavior") == CASCADE {
+            self.opaque("triggers of what TRUNCATE CASCADE empties".to_owned());
         }
     }
 
