@@ -93,6 +93,10 @@ pub struct Relation {
     /// somebody's own: what a write to it does then cannot be seen.
     #[serde(default)]
     pub active: bool,
+    /// Whether an expression of it (a default, a check, an index, statistics, a partition key) has code of somebody's own, which
+    /// runs where the relation is looked after, too.
+    #[serde(default)]
+    pub computes: bool,
     /// Whether it has rules other than a view's own `_RETURN`: a write to it may answer with rows of its own.
     #[serde(default)]
     pub ruled: bool,

@@ -27,6 +27,7 @@ pub(super) fn digest() -> String {
         "pg_attrdef",
         "pg_constraint",
         "pg_policy",
+        "pg_statistic_ext",
     ];
     let mut each: Vec<String> = by_oid
         .iter()
@@ -176,7 +177,15 @@ const EXPRESSIONS: &str = "SELECT x.owner, x.way, x.expression, EXISTS (SELECT F
      FROM pg_catalog.pg_policy \
      UNION ALL SELECT indrelid, 'w', pg_catalog.concat_ws(', ', pg_catalog.pg_get_expr(indexprs, indrelid), \
      pg_catalog.pg_get_expr(indpred, indrelid)), 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, indexrelid \
-     FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL\
+     FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL \
+     UNION ALL SELECT stxrelid, 'w', pg_catalog.pg_get_expr(stxexprs, stxrelid), \
+     'pg_catalog.pg_statistic_ext'::pg_catalog.regclass::pg_catalog.oid, oid FROM pg_catalog.pg_statistic_ext \
+     WHERE stxexprs IS NOT NULL \
+     UNION ALL SELECT partrelid, 'w', pg_catalog.pg_get_expr(partexprs, partrelid), \
+     'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, partrelid FROM pg_catalog.pg_partitioned_table \
+     WHERE partexprs IS NOT NULL \
+     UNION ALL SELECT oid, 't', pg_catalog.pg_get_expr(typdefaultbin, 0::pg_catalog.oid), \
+     'pg_catalog.pg_type'::pg_catalog.regclass::pg_catalog.oid, oid FROM pg_catalog.pg_type WHERE typdefaultbin IS NOT NULL\
      ) x(owner, way, expression, class, object) \
      WHERE x.object OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND pg_catalog.strpos(x.expression, '(') OPERATOR(pg_catalog.>) 0";
 

@@ -109,6 +109,22 @@ impl Walker<'_> {
         active || ruled
     }
 
+    /// Notes code of users that runs where a relation is looked after, with its partitions and children: expressions are computed
+    /// anew.
+    pub(super) fn note_upkeep(&mut self, relation: &Relation) {
+        let catalog = self.catalog;
+        let (mut todo, mut seen) = (vec![relation.oid], HashSet::new());
+        while let Some(oid) = todo.pop() {
+            let Some(found) = catalog.relation(oid).filter(|_| seen.insert(oid)) else {
+                continue;
+            };
+            if found.computes {
+                self.opaque(format!("expressions of {}", found.qualified()));
+            }
+            todo.extend(catalog.children(oid));
+        }
+    }
+
     /// Notes code of users that runs where rows of others follow those of a relation, by foreign keys and as far as these lead.
     pub(super) fn note_followers(&mut self, relation: &Relation) {
         let catalog = self.catalog;

@@ -9,6 +9,14 @@ use super::scope::{Column, Doubt, Item, Rows, Scope, Table};
 use super::walker::Walker;
 use super::{Created, Flow, Lineage, Output};
 
+/// Statements that compute expressions of relations anew: of those that they name, else of any.
+const UPKEEP: [&str; 5] = [
+    "AlterTableStmt",
+    "ClusterStmt",
+    "RefreshMatViewStmt",
+    "ReindexStmt",
+    "VacuumStmt",
+];
 /// How far DROP and TRUNCATE go is numbered from RESTRICT on.
 const CASCADE: i64 = 2;
 
@@ -212,6 +220,8 @@ impl Walker<'_> {
 
     /// A statement of another kind returns no rows, but its errors may quote what it names: all of it counts as touched.
     fn everything_below(&mut self, node: Node<'_>) {
+        let upkeep = UPKEEP.contains(&node.kind());
+        let mut named = false;
         let mut todo = vec![node];
         while let Some(node) = todo.pop() {
             if !self.step() {
@@ -223,9 +233,21 @@ impl Walker<'_> {
                     let flow = self.rows_of(relation, false).all();
                     self.touch(&flow);
                     self.found.written.insert(relation.oid);
+                    if upkeep {
+                        self.note_upkeep(relation);
+                    }
+                    named = true;
                 }
             }
             todo.extend(node.children());
+        }
+        // All of them, or that of an index, which no catalog names here.
+        let catalog = self.catalog;
+        if upkeep
+            && !named
+            && let Some(relation) = catalog.relations().find(|relation| relation.computes)
+        {
+            self.note_upkeep(relation);
         }
     }
 }

@@ -210,6 +210,7 @@ fn triggers_run_where_rows_follow_others_and_where_tables_are_emptied() {
     (noted.parents, noted.active) = (vec![72], true);
     let notes = table(72, "item_notes", &["id", "item"]);
     let catalog = schema().with(vec![baskets, items, notes, noted]);
+    let of = |sql: &str| lineage(&parse(sql).unwrap().statements[0], &catalog, &path()).opaque;
     let behind: &[&str] = &["triggers of public.item_notes_1"];
     let cases: [(&str, &[&str]); 9] = [
         ("delete from baskets", behind),
@@ -232,12 +233,33 @@ fn triggers_run_where_rows_follow_others_and_where_tables_are_emptied() {
         ("truncate notes, audited", &["triggers of public.audited"]),
     ];
     for (sql, opaque) in cases {
-        let script = parse(sql).unwrap();
-        assert_eq!(
-            lineage(&script.statements[0], &catalog, &path()).opaque,
-            opaque,
-            "{sql}"
-        );
+        assert_eq!(of(sql), opaque, "{sql}");
+    }
+}
+
+#[test]
+fn expressions_are_computed_where_relations_are_looked_after() {
+    let mut indexed = table(75, "indexed_1", &["id"]);
+    (indexed.parents, indexed.computes) = (vec![74], true);
+    let catalog = schema().with(vec![table(74, "indexed", &["id"]), indexed]);
+    for (sql, computes) in [
+        ("analyze indexed", true),
+        ("vacuum full indexed_1", true),
+        ("vacuum", true),
+        ("reindex table indexed", true),
+        ("reindex index indexed_id", true),
+        ("alter table indexed alter id type text", true),
+        ("analyze notes", false),
+        ("lock table indexed", false),
+        ("drop table indexed", false),
+    ] {
+        let found = lineage(&parse(sql).unwrap().statements[0], &catalog, &path());
+        let behind: &[&str] = if computes {
+            &["expressions of public.indexed_1"]
+        } else {
+            &[]
+        };
+        assert_eq!(found.opaque, behind, "{sql}");
     }
 }
 
