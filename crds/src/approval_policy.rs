@@ -111,6 +111,7 @@ pub enum RuleAction {
 /// Who must approve and what is granted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("(self.grant.scope == 'Command') != has(self.grant.validFor)").message("grant.validFor is needed for every scope but Command, which is used once").field_path(".grant"))]
+#[x_kube(validation = Rule::new("!has(self.grant.parameters) || size(self.grant.parameters) == 0 || self.grant.scope == 'Fingerprint'").message("grant.parameters belongs to scope Fingerprint: elsewhere no parameter varies").field_path(".grant"))]
 #[x_kube(validation = Rule::new("duration(self.holdFor) <= duration(self.expiresAfter)").message("holdFor is longer than expiresAfter: nobody could approve any more while the client still waits").field_path(".holdFor"))]
 #[x_kube(validation = Rule::new("self.approvers.exists(a, a.kind == 'Group') || self.required <= self.approvers.size()").message("required asks for more people than approvers names").field_path(".required"))]
 #[x_kube(validation = Rule::new("!self.approvers.exists(a, a.kind == 'Group' && a.name.startsWith('system:'))").message("an approver is a person, or a ServiceAccount by name: groups of ServiceAccounts approve nothing").field_path(".approvers"))]
@@ -162,6 +163,27 @@ pub struct Grant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('168h')").message("validFor must be between 1s and 168h"))]
     pub valid_for: Option<Duration>,
+    /// Between which numbers bound parameters may vary, for scope Fingerprint: a command with another value there is asked about on its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub parameters: Vec<ParameterRange>,
+}
+
+/// Between which numbers one bound parameter may vary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("has(self.minimum) || has(self.maximum)").message("give minimum, maximum or both"))]
+#[x_kube(validation = Rule::new("!has(self.minimum) || !has(self.maximum) || self.minimum <= self.maximum").message("minimum is above maximum: no value would fit"))]
+#[serde(rename_all = "camelCase")]
+pub struct ParameterRange {
+    /// Which parameter: 1 is `$1`.
+    #[schemars(range(min = 1, max = 65535))]
+    pub position: i32,
+    /// The least number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum: Option<i64>,
+    /// The greatest number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maximum: Option<i64>,
 }
 
 /// Scope of a grant.

@@ -36,6 +36,7 @@ use crate::{Mode, RuleStatus, Subject};
 #[x_kube(validation = Rule::new("!self.allowWrites && !self.allowEquality || has(self.match.columns) && size(self.match.columns) > 0").message("allowWrites and allowEquality are about protected columns: name match.columns"))]
 #[x_kube(validation = Rule::new("!self.allowEquality || self.action.type == 'Hash'").message("allowEquality compares by keyed hash: it belongs to action type Hash"))]
 #[x_kube(validation = Rule::new("!self.allowEquality || !has(self.profile) || self.profile == 'Strict'").message("allowEquality belongs to profile Strict"))]
+#[x_kube(validation = Rule::new("!(self.allowEquality && self.allowWrites)").message("allowEquality and allowWrites exclude each other: whoever may write guesses into a column could compare others with them"))]
 #[x_kube(validation = Rule::new("!has(self.profile) || self.profile != 'Strict' || has(self.match.columns) && size(self.match.columns) > 0 || has(self.match.resources) && size(self.match.resources) > 0").message("profile Strict is about columns and resources: detectors and patterns alone cannot show anything to be safe"))]
 #[serde(rename_all = "camelCase")]
 pub struct MaskingRuleSpec {

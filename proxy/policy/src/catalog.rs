@@ -93,6 +93,10 @@ pub struct Relation {
     /// somebody's own: what a write to it does then cannot be seen.
     #[serde(default)]
     pub active: bool,
+    /// Whether an expression of it (a default, a check, an index, statistics, a partition key) has code of somebody's own, which
+    /// runs where the relation is looked after, too.
+    #[serde(default)]
+    pub computes: bool,
     /// Whether it has rules other than a view's own `_RETURN`: a write to it may answer with rows of its own.
     #[serde(default)]
     pub ruled: bool,
@@ -102,6 +106,9 @@ pub struct Relation {
     /// The columns of its primary key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<AttNum>,
+    /// Relations whose rows follow its own by a foreign key: CASCADE, SET NULL, SET DEFAULT.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub followers: Vec<Oid>,
 }
 
 /// Look-ups that verdicts and masks need. [`Snapshot`] is the one implementation outside tests.

@@ -19,6 +19,7 @@ mod cel;
 mod command;
 mod judge;
 mod policy;
+mod range;
 mod risk;
 mod unseen;
 mod verdict;
@@ -29,6 +30,7 @@ pub use command::{Command, MAX_HELD, MAX_SHOWN, Parameter};
 pub(crate) use cel::ConnectionFacts;
 pub(crate) use judge::{Bench, decide, explain};
 pub use policy::{ApprovalPolicy, compile};
+pub use range::{Number, Range};
 pub use risk::risk;
 pub use verdict::{Allowed, BreakGlass, Decision, Denial, DeniedBy, Explanation, Hold, Note, Requirement, Verdict};
 

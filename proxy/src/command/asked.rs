@@ -6,7 +6,7 @@ use aws_lc_rs::hmac;
 use sallyport_audit::record::Param;
 use sallyport_crds::access_request::CommandView;
 use sallyport_crds::approval_policy::GrantScope;
-use sallyport_policy::decide::{Command, Denial, Hold};
+use sallyport_policy::decide::{Command, Denial, Hold, Number, Range};
 use sallyport_policy::sql::{self, Cover, value_without_secrets, without_secrets};
 
 use super::Kind;
@@ -32,6 +32,8 @@ pub struct Asked {
     pub meaning: Vec<u8>,
     /// Exact bytes of the parameters, for the binding.
     pub exact: Vec<u8>,
+    /// Those of them that are numbers, for rules that say how far they may vary.
+    pub numbers: Vec<Option<Number>>,
     /// Types that the client states for them, for the binding: by them the target chooses what a name calls.
     pub types: Vec<u8>,
     /// Statements that it runs by their names, for the binding: another may have the name tomorrow.
@@ -108,7 +110,15 @@ pub(super) fn binding(
             }
         }
         GrantScope::Fingerprint => {
-            bytes.add(b"fingerprint").add(circumstances);
+            let ranges = hold.map(Hold::ranges).unwrap_or_default();
+            match ranges.is_empty() {
+                true => bytes.add(b"fingerprint"),
+                // A rule that lets them vary further grants nothing by what people said before.
+                false => bytes
+                    .add(b"fingerprint within ranges")
+                    .add(&ranges.iter().flat_map(Range::to_bytes).collect::<Vec<u8>>()),
+            };
+            bytes.add(circumstances);
             for one in asked {
                 match one.fingerprint() {
                     Some(fingerprint) => bytes
@@ -236,6 +246,7 @@ impl Asked {
             cover: Cover::default(),
             meaning: Vec::new(),
             exact: Vec::new(),
+            numbers: Vec::new(),
             types: Vec::new(),
             named: Vec::new(),
             refused: None,

@@ -213,6 +213,27 @@ impl Decided {
             .unwrap_or_default()
     }
 
+    /// Whether every parameter is where the rules that ask about its command let it vary.
+    pub(super) fn is_within_ranges(&self) -> bool {
+        self.commands.iter().all(|judged| match &judged.decision.verdict {
+            Verdict::Hold(hold) => hold.ranges().iter().all(|range| range.takes(&judged.asked.numbers)),
+            _ => true,
+        })
+    }
+
+    /// Lets who approves read how far parameters may vary then.
+    pub(super) fn show_ranges(&mut self) {
+        for judged in &mut self.commands {
+            if let Verdict::Hold(hold) = &judged.decision.verdict {
+                for range in hold.ranges() {
+                    if let Some(shown) = judged.asked.shown.get_mut(range.index()) {
+                        shown.push_str(&format!(" (may vary {range})"));
+                    }
+                }
+            }
+        }
+    }
+
     pub(super) fn asked(&self) -> Vec<Asked> {
         self.commands.iter().map(|judged| judged.asked.clone()).collect()
     }

@@ -75,8 +75,13 @@ fn question(session: &Session, unit: &mut Decided, hold: Hold, from: usize, want
     let scope = match hold.scope() {
         // Without a normal form, only the exact bytes can be granted.
         GrantScope::Fingerprint if asked.iter().all(|one| one.fingerprint().is_none()) => GrantScope::Command,
+        // What lies outside of the ranges is asked about on its own.
+        GrantScope::Fingerprint if !unit.is_within_ranges() => GrantScope::Command,
         scope => scope,
     };
+    if scope == GrantScope::Fingerprint {
+        unit.show_ranges();
+    }
     let circumstances = unit.circumstances.as_deref().unwrap_or_default();
     let digest = binding(session, scope, &asked, circumstances, Some(&hold));
     for judged in &mut unit.commands {

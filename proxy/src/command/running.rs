@@ -45,7 +45,9 @@ pub struct Running {
 // === impl Ledger ===
 
 impl Ledger {
-    pub(crate) fn new(evidence: Evidence, session: SessionId) -> Self {
+    /// For the outcomes of one session.
+    #[must_use]
+    pub fn new(evidence: Evidence, session: SessionId) -> Self {
         Self {
             evidence,
             session,

@@ -27,7 +27,7 @@ use super::catalog::Known;
 use super::copy::{CopyIn, CopyOut};
 use super::errors::{self, Reader};
 use super::expect::{Expect, Expected};
-use super::frame::{self, Body, FrameError, Head};
+use super::frame::{self, Body, FrameError, Head, stream_cap};
 use super::message::{self, Transaction};
 use super::names::Names;
 use super::precondition::Precondition;
@@ -36,7 +36,7 @@ use super::senders::Senders;
 use super::settings;
 use crate::command::{Ledger, Running};
 
-pub use large::{LARGE, Large, begin, go_on};
+pub use large::{LARGE, Large};
 pub use reported::Reported;
 
 /// A description that comes so long after the catalog was read may be of another definition: the target may have waited for
@@ -138,9 +138,20 @@ pub enum Broken {
     Ask(#[from] AskError),
 }
 
+/// How far what has arrived was passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// So many bytes are done with, at least one.
+    Done(usize),
+    /// More has to arrive.
+    Dry,
+    /// The catalog may be another than the one by which the next message would be masked: read it again, then go on.
+    Fresh,
+}
+
 /// What became of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+enum Step {
     /// It is done with.
     Taken,
     /// It names a relation that the catalog does not hold, or comes so late that the catalog may be another: read it again,
@@ -148,11 +159,30 @@ pub enum Step {
     Fresh,
 }
 
-/// Passes on one message of the target: `bytes` is the whole frame.
+/// Passes on the first message of what has arrived from the target, or what is there of one that is too large to be held.
 ///
 /// # Errors
 /// When the session has to end.
-pub fn relay(state: &mut State, head: Head, bytes: &[u8], out: &mut Vec<u8>) -> Result<Step, Broken> {
+pub fn pass(state: &mut State, arrived: &[u8], out: &mut Vec<u8>) -> Result<Passed, Broken> {
+    let done = |n: usize| if n == 0 { Passed::Dry } else { Passed::Done(n) };
+    if state.large.is_some() {
+        return large::go_on(state, arrived, out).map(done);
+    }
+    let Some(head) = frame::head(arrived, stream_cap)? else {
+        return Ok(Passed::Dry);
+    };
+    match arrived.get(..head.len) {
+        Some(bytes) => relay(state, head, bytes, out).map(|step| match step {
+            Step::Taken => Passed::Done(head.len),
+            Step::Fresh => Passed::Fresh,
+        }),
+        None if head.len <= LARGE => Ok(Passed::Dry),
+        None => large::begin(state, head, arrived, out).map(|begun| done(begun.unwrap_or_default())),
+    }
+}
+
+/// Passes on one message of the target: `bytes` is the whole frame.
+fn relay(state: &mut State, head: Head, bytes: &[u8], out: &mut Vec<u8>) -> Result<Step, Broken> {
     let body = Body::of(bytes);
     if matches!(head.tag, b'T' | b'H') && state.is_late() {
         return Ok(Step::Fresh);

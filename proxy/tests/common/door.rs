@@ -13,10 +13,11 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use sallyport_audit::Time;
 use sallyport_audit::record::{Event, ObjectRef, Person, PodRef, Record, Refusal, Token};
 use sallyport_audit::verify::{Trust, verify};
+use sallyport_crds::reference::SecretKeyReference;
 use sallyport_policy::Policy;
 use sallyport_policy::carrier::Carrier;
 use sallyport_policy::columns::ByRule;
-use sallyport_policy::mask::Keys;
+use sallyport_policy::mask::{HashKey, Keys};
 use sallyport_proxy::door::{
     Approvals, Credential as TargetCredential, Door, Identity, LoginRefused, Open, Rules, Secret, Sessions,
     TargetTrust, Verifier,
@@ -163,6 +164,35 @@ impl Given {
                 json!({"match": columns, "profile": profile, "exemptSubjects": exempt}),
             )
             .mask("detectors", json!({"match": detectors, "exemptSubjects": exempt}))
+    }
+
+    /// Columns of two tables that are shown as hashes under one key and may be compared, one under another key, and one that
+    /// is redacted; all under Strict. `bob` sees everything.
+    pub fn cases_of_equality() -> Self {
+        let exempt = json!([{"kind": "Group", "name": "oidc:dba"}]);
+        let strict = |columns: &[&str], action: Value, equality: bool| {
+            json!({"match": {"columns": columns}, "profile": "Strict", "action": action, "allowEquality": equality,
+                "exemptSubjects": exempt})
+        };
+        let hash = |key: &str| json!({"type": "Hash", "hash": {"keySecretRef": {"name": "hash-key", "key": key}, "length": 32}});
+        let own = ["public.customers.ssn", "public.ledger.ssn", "public.ledger.ssn_num"];
+        let mut given = Self::open()
+            .mask("hashed", strict(&own, hash("own"), true))
+            .mask(
+                "hashed-otherwise",
+                strict(&["public.customers.ssn_num"], hash("another"), true),
+            )
+            .mask(
+                "redacted",
+                strict(&["public.customers.card"], json!({"type": "Redact"}), false),
+            );
+        let key = |key: &str, byte: u8| {
+            let name = "hash-key".to_owned();
+            let at = SecretKeyReference { name, key: key.into() };
+            (at, HashKey::new(&[byte; 32]).unwrap())
+        };
+        given.keys.hash = [key("own", 1), key("another", 2)].into();
+        given
     }
 
     /// Adds a MaskingRule that redacts, if it says nothing else.
@@ -330,17 +360,7 @@ impl TestDoor {
             .build()
             .unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let log = log(directory.path(), &runtime);
-        let pod = PodRef {
-            name: "door".into(),
-            uid: "uid-pod".into(),
-        };
-        let speaker = sallyport_recorder::server::Door {
-            connection: bank(),
-            pod,
-        };
-        let (durability, limits) = (Durability::BeforeExecution, Limits::default());
-        let evidence = Evidence::local(log.clone(), speaker, durability, limits, runtime.handle()).unwrap();
+        let (log, evidence) = evidence(directory.path(), &runtime);
         let (rules, listening) = watch::channel(given.rules(1, &server));
         let (ca, tls) = certificate();
         let (people, drain) = (People::default(), Drain::default());
@@ -503,6 +523,22 @@ impl Drop for TestDoor {
         self.drain.begun.cancel();
         self.drain.closed.cancel();
     }
+}
+
+/// A log of a test's own, and a door's way to it.
+pub fn evidence(directory: &std::path::Path, runtime: &tokio::runtime::Runtime) -> (Log, Evidence) {
+    let log = log(directory, runtime);
+    let pod = PodRef {
+        name: "door".into(),
+        uid: "uid-pod".into(),
+    };
+    let speaker = sallyport_recorder::server::Door {
+        connection: bank(),
+        pod,
+    };
+    let (durability, limits) = (Durability::BeforeExecution, Limits::default());
+    let evidence = Evidence::local(log.clone(), speaker, durability, limits, runtime.handle()).unwrap();
+    (log, evidence)
 }
 
 fn log(directory: &std::path::Path, runtime: &tokio::runtime::Runtime) -> Log {

@@ -1,5 +1,6 @@
 //! What a grant fits, and what it does not.
 
+use sallyport_crds::approval_policy::GrantScope;
 use serde_json::json;
 
 use super::common::door::TestDoor;
@@ -84,6 +85,38 @@ fn a_fingerprint_lets_parameters_vary_and_nothing_else() {
     assert_eq!(bound("update acct set n = 2 where id = $1::int", "1"), "1EZ");
     door.direct("CREATE OR REPLACE FUNCTION inner_step(i int) RETURNS int LANGUAGE sql AS 'select 7'");
     assert_eq!(bound(sql, "2"), "1EZ", "the code behind it is another");
+}
+
+#[test]
+fn parameters_vary_within_what_the_rule_says() {
+    let parameters = json!([{"position": 1, "minimum": 1, "maximum": 2}]);
+    let grant = json!({"scope": "Fingerprint", "validFor": "1h", "parameters": parameters});
+    let door = TestDoor::new(&asks_bob(json!({"onHold": "Refuse", "grant": grant})), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let mut bound = |values: &[&str]| {
+        client.parse("", "update acct set n = $2::int where id = $1::int");
+        client.bind("", "", values, 0).execute("", 0).sync();
+        tags(&client.ready())
+    };
+    assert_eq!(bound(&["1", "7"]), "1EZ");
+    let shown = door.people.request("request-1").ask.command.parameters;
+    assert_eq!(shown, ["$1 = 1 (may vary from 1 to 2)", "$2 = 7"]);
+    door.people.approve("request-1");
+    assert_eq!(bound(&["1", "7"]), "12CZ");
+    assert_eq!(bound(&["2", "800"]), "12CZ", "the second varies as it likes");
+    assert_eq!(bound(&["3", "7"]), "1EZ");
+    let other = door.people.request("request-2").ask;
+    assert_eq!(
+        (other.scope, other.command.parameters[0].as_str()),
+        (GrantScope::Command, "$1 = 3")
+    );
+    for outside in ["0", "-1", "1.5", " 1", "0x1"] {
+        assert_eq!(bound(&[outside, "7"]), "1EZ", "{outside}");
+    }
+    door.people.approve("request-2");
+    assert_eq!(bound(&["3", "7"]), "12CZ", "what was asked about on its own");
+    assert_eq!(bound(&["3", "7"]), "1EZ", "and once");
+    assert_eq!(bound(&["2", "7"]), "12CZ", "the first is still good");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod case;
 #[path = "../common/mod.rs"]
 mod common;
 mod databases;
+mod equality;
 mod heard;
 mod interleaved;
 mod play;
@@ -30,6 +31,9 @@ use verdict::{is_answered_as, seen_to_leak};
 const CASES: &str = include_str!("cases.jsonl");
 /// Variants of each kind. Those that change the database need a fresh one for each try, and take minutes.
 const VARIANTS: &str = include_str!("variants.jsonl");
+
+/// Comparisons of columns that a rule lets be compared, and of what it does not.
+const EQUALITY: &str = include_str!("equality.jsonl");
 
 /// Which of the cases are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +56,14 @@ impl Which {
 }
 
 fn every_case(cases: &str, which: Which, major: u8, profile: &str) {
+    every_case_under(&Given::cases_under(profile), cases, which, major, profile);
+}
+
+fn every_case_under(given: &Given, cases: &str, which: Which, major: u8, profile: &str) {
     let server = common::postgres::server_of(major);
     let name = format!("{major}_{profile}_{which:?}_{}", cases.len());
     let databases = Databases::new(&server, &name.to_lowercase());
-    let door = TestDoor::before(&Given::cases_under(profile), server.clone(), "postgres".to_owned());
+    let door = TestDoor::before(given, server.clone(), "postgres".to_owned());
     let only = std::env::var("LEAKS_ONLY").ok();
     let mut faults = Vec::new();
     let mut tried = 0;
@@ -142,6 +150,16 @@ fn variants_strict_on_15() {
 #[test]
 fn variants_strict_on_18() {
     every_case(VARIANTS, Which::Quiet, 18, "Strict");
+}
+
+#[test]
+fn equality_on_15() {
+    every_case_under(&Given::cases_of_equality(), EQUALITY, Which::All, 15, "Strict");
+}
+
+#[test]
+fn equality_on_18() {
+    every_case_under(&Given::cases_of_equality(), EQUALITY, Which::All, 18, "Strict");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::problem::{ObjectKind, Problem};
 use crate::subject::Subject;
 
 use super::cel::{CelError, Expression, Facts};
+use super::range::Range;
 use super::verdict::Requirement;
 
 /// A compiled policy. Made by [`compile`] only, so what is in force has been accepted.
@@ -33,6 +34,8 @@ pub(super) struct Rule {
     pub(super) max_login_age: Option<u64>,
     pub(super) read_only: bool,
     approval: Option<Approval>,
+    /// Of what an approval grants.
+    ranges: Vec<Range>,
 }
 
 #[derive(Debug)]
@@ -116,6 +119,10 @@ fn compile_rule(rule: &PolicyRule) -> Result<Rule, (&'static str, String)> {
             "name at least one approver, and ask for at least one".to_owned(),
         ));
     }
+    let ranges = rule.approval.as_ref().map(|approval| Range::all(&approval.grant));
+    let ranges = ranges
+        .transpose()
+        .map_err(|words| (".approval.grant.parameters", words.to_owned()))?;
     Ok(Rule {
         name: rule.name.clone(),
         matches,
@@ -124,6 +131,7 @@ fn compile_rule(rule: &PolicyRule) -> Result<Rule, (&'static str, String)> {
         max_login_age: rule.max_login_age.map(|age| age.get().as_secs()),
         read_only: rule.read_only,
         approval: rule.approval.clone(),
+        ranges: ranges.unwrap_or_default(),
     })
 }
 
@@ -220,6 +228,7 @@ impl Rule {
             max_login_age: approval.max_login_age,
             scope: approval.grant.scope,
             valid_for: approval.grant.valid_for.map(Into::into),
+            ranges: self.ranges.clone(),
             hold_for: approval.hold_for.into(),
             expires_after: approval.expires_after.into(),
             max_hold_in_transaction: approval.max_hold_in_transaction.into(),

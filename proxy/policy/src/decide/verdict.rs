@@ -8,6 +8,7 @@ use sallyport_crds::approval_policy::{GrantScope, OnHold, RuleAction};
 use sallyport_crds::connection::AlwaysDenied;
 use sallyport_crds::{Subject as Named, SubjectKind};
 
+use super::range::Range;
 use crate::subject::Subject;
 
 /// The answer to one command, with what has to be recorded about it.
@@ -95,6 +96,8 @@ pub struct Requirement {
     pub scope: GrantScope,
     /// How long, for every scope but Command.
     pub valid_for: Option<Duration>,
+    /// Within what parameters may vary, for scope Fingerprint.
+    pub ranges: Vec<Range>,
     /// How long the command waits at the door.
     pub hold_for: Duration,
     /// How long the request can be decided.
@@ -215,6 +218,14 @@ impl Hold {
             .map(|one| one.expires_after)
             .min()
             .unwrap_or_default()
+    }
+
+    /// Within what parameters may vary: all that any requirement says, each once.
+    pub fn ranges(&self) -> Vec<Range> {
+        let mut ranges: Vec<Range> = self.requirements.iter().flat_map(|one| one.ranges.clone()).collect();
+        ranges.sort_unstable();
+        ranges.dedup();
+        ranges
     }
 
     /// The rules that ask.

@@ -46,6 +46,12 @@ pub fn compile(name: &str, uid: &str, generation: i64, spec: &MaskingRuleSpec) -
             "compares by keyed hash, and loosens profile Strict: it belongs to action type Hash under that profile",
         );
     }
+    if spec.allow_equality && spec.allow_writes {
+        problems.invalid(
+            "allowWrites",
+            "whoever may write guesses into a column could compare others with them: it does not go with allowEquality",
+        );
+    }
     let detectors = problems.detectors(&spec.matches);
     let patterns = problems.patterns(&spec.matches);
     let columns = problems.columns(&spec.matches);

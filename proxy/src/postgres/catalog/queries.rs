@@ -27,6 +27,8 @@ pub(super) fn digest() -> String {
         "pg_attrdef",
         "pg_constraint",
         "pg_policy",
+        "pg_statistic_ext",
+        "pg_opclass",
     ];
     let mut each: Vec<String> = by_oid
         .iter()
@@ -147,8 +149,11 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, \
      WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,c}'::pg_catalog.\"char\"[]) {where} \
      ORDER BY a.attrelid, a.attnum";
 
-/// Children and parents.
-const PARENTS: &str = "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits";
+/// Children and parents (`i`), and relations whose rows follow those of another by a foreign key (`f`).
+const PARENTS: &str = "SELECT inhrelid, inhparent, 'i' FROM pg_catalog.pg_inherits \
+     UNION ALL SELECT conrelid, confrelid, 'f' FROM pg_catalog.pg_constraint WHERE contype OPERATOR(pg_catalog.=) 'f' \
+     AND (confdeltype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]) \
+     OR confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]))";
 
 /// Types that are not built in: OID, kind, category, base of a domain, element of an array, subtype of a range, name.
 const TYPES: &str = "SELECT t.oid, t.typtype, t.typcategory, t.typbasetype, t.typelem, \
@@ -173,12 +178,20 @@ const EXPRESSIONS: &str = "SELECT x.owner, x.way, x.expression, EXISTS (SELECT F
      FROM pg_catalog.pg_policy \
      UNION ALL SELECT indrelid, 'w', pg_catalog.concat_ws(', ', pg_catalog.pg_get_expr(indexprs, indrelid), \
      pg_catalog.pg_get_expr(indpred, indrelid)), 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, indexrelid \
-     FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL\
+     FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL \
+     UNION ALL SELECT stxrelid, 'w', pg_catalog.pg_get_expr(stxexprs, stxrelid), \
+     'pg_catalog.pg_statistic_ext'::pg_catalog.regclass::pg_catalog.oid, oid FROM pg_catalog.pg_statistic_ext \
+     WHERE stxexprs IS NOT NULL \
+     UNION ALL SELECT partrelid, 'w', pg_catalog.pg_get_expr(partexprs, partrelid), \
+     'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, partrelid FROM pg_catalog.pg_partitioned_table \
+     WHERE partexprs IS NOT NULL \
+     UNION ALL SELECT oid, 't', pg_catalog.pg_get_expr(typdefaultbin, 0::pg_catalog.oid), \
+     'pg_catalog.pg_type'::pg_catalog.regclass::pg_catalog.oid, oid FROM pg_catalog.pg_type WHERE typdefaultbin IS NOT NULL\
      ) x(owner, way, expression, class, object) \
      WHERE x.object OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND pg_catalog.strpos(x.expression, '(') OPERATOR(pg_catalog.>) 0";
 
 /// What can be taken for PostgreSQL's own and is code of users: `f` a function, `o` an operator; and `t`, by OID, the types whose
-/// casts run such code.
+/// casts run such code, or whose order is made by it.
 ///
 /// Every function of users is named: which names count as PostgreSQL's own, this server's version does not say. Those of
 /// temporary schemas are left out, where PostgreSQL looks no function up by a name without a schema.
@@ -189,7 +202,11 @@ const NAMESAKES: &str = "SELECT 'f', f.proname, 0::pg_catalog.oid FROM pg_catalo
      WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND ({ours} OR NOT {extended}) \
      UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) c.castfunc, \
      LATERAL (VALUES (c.castsource), (c.casttarget)) unnest(t) \
-     WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours}";
+     WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours} \
+     UNION SELECT 't', '', o.opcintype FROM pg_catalog.pg_opclass o \
+     JOIN pg_catalog.pg_amproc a ON a.amprocfamily OPERATOR(pg_catalog.=) o.opcfamily \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) a.amproc \
+     WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours}";
 
 /// Functions `f` of users, in a language of users. An aggregate's language says nothing: it is in an extension, or a user's.
 const OURS: &str = "(f.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \

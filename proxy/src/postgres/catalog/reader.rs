@@ -116,12 +116,14 @@ pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
             definition: row.get(5).cloned().flatten(),
             parents: Vec::new(),
             active: text(row, 4) == "t",
+            computes: false,
             ruled: text(row, 6) == "t",
             guarded_by_code: false,
             key: text(row, 7)
                 .split(' ')
                 .filter_map(|column| column.parse().ok())
                 .collect(),
+            followers: Vec::new(),
         };
         by_oid.insert(oid, relation);
     }
@@ -137,9 +139,18 @@ pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
         });
     }
     for row in parents {
-        if let Some(relation) = by_oid.get_mut(&number(row, 0)?) {
-            relation.parents.push(number(row, 1)?);
+        let (one, other) = (number(row, 0)?, number(row, 1)?);
+        if text(row, 2) == "f" {
+            let followed = by_oid.get_mut(&other);
+            followed.into_iter().for_each(|relation| relation.followers.push(one));
+        } else if let Some(relation) = by_oid.get_mut(&one) {
+            relation.parents.push(other);
         }
+    }
+    // In one order, since catalogs are compared.
+    for relation in by_oid.values_mut() {
+        relation.followers.sort_unstable();
+        relation.followers.dedup();
     }
     let names: HashMap<Oid, &str> = types
         .iter()
@@ -148,14 +159,17 @@ pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
     let mut code = code(namesakes, &names)?;
     for row in expressions {
         let own = text(row, 3) == "t" || sql::is_opaque_expression(text(row, 2));
-        let owner = number(row, 0).filter(|_| own);
-        match (owner.and_then(|owner| by_oid.get_mut(&owner)), text(row, 1)) {
-            (Some(relation), "p") => relation.guarded_by_code = true,
-            (Some(relation), _) => relation.active = true,
-            (None, "t") => code
+        let Some(owner) = number(row, 0).filter(|_| own) else {
+            continue;
+        };
+        match (text(row, 1), by_oid.get_mut(&owner)) {
+            // A type and a relation may have one number.
+            ("t", _) => code
                 .types
-                .extend(owner.and_then(|owner| Some((owner, (*names.get(&owner)?).to_owned())))),
-            (None, _) => {}
+                .extend(names.get(&owner).map(|name| (owner, (*name).to_owned()))),
+            ("p", Some(relation)) => relation.guarded_by_code = true,
+            (_, Some(relation)) => (relation.active, relation.computes) = (true, true),
+            (_, None) => {}
         }
     }
     Some(Read {
@@ -273,9 +287,14 @@ mod tests {
             vec![
                 row(&["10", "public", "t", "r", "t", "-", "f", "3 1"]),
                 row(&["11", "public", "v", "v", "f", " SELECT 1;"]),
+                row(&["12", "public", "u", "r", "f", "-"]),
             ],
             vec![row(&["10", "1", "a", "25", "-"]), row(&["10", "3", "b", "23", "a + 1"])],
-            vec![row(&["11", "10"])],
+            vec![
+                row(&["11", "10", "i"]),
+                row(&["11", "10", "f"]),
+                row(&["11", "10", "f"]),
+            ],
             vec![
                 row(&["20000", "d", "S", "20001", "0", "-", "d0"]),
                 row(&["20001", "d", "S", "25", "0", "-", "d1"]),
@@ -284,6 +303,7 @@ mod tests {
             ],
             vec![
                 row(&["10", "w", "now()", "f"]),
+                row(&["12", "w", "public.h(x)", "t"]),
                 row(&["11", "p", "public.may()", "t"]),
                 row(&["20000", "t", "(VALUE > length('a'))", "f"]),
                 row(&["20001", "t", "(query_to_xml('select 1', true, true, '') IS NULL)", "f"]),
@@ -298,10 +318,12 @@ mod tests {
         let read = read(&results).unwrap();
         let t = read.relations.iter().find(|relation| relation.oid == 10).unwrap();
         assert!(t.active && t.columns.len() == 2);
-        assert_eq!(t.key, [3, 1]);
+        assert_eq!((t.key.as_slice(), t.followers.as_slice()), (&[3, 1][..], &[11][..]));
         assert_eq!(t.columns[1].generated.as_deref(), Some("a + 1"));
         let v = read.relations.iter().find(|relation| relation.oid == 11).unwrap();
         assert!(v.key.is_empty());
+        let u = read.relations.iter().find(|relation| relation.oid == 12).unwrap();
+        assert!(u.active && u.computes && !t.computes);
         assert_eq!((v.kind, v.parents.as_slice()), (RelationKind::View, &[10][..]));
         assert_eq!(read.types.get(&20000), Some(&Class::Text));
         assert_eq!(read.types.get(&20002), Some(&Class::Array(20001)));

@@ -11,9 +11,9 @@ use crate::drain::Drain;
 use crate::postgres::cancel::Cancellable;
 use crate::postgres::dial;
 use crate::postgres::errors::sqlstate;
-use crate::postgres::frame::{self, stream_cap};
+use crate::postgres::frame;
 use crate::postgres::pump::{Moved, Want, turn};
-use crate::postgres::relay::{self, LARGE, Step};
+use crate::postgres::relay;
 use crate::postgres::wire::FLUSH_AT;
 use crate::session::{Ended, Session};
 
@@ -103,32 +103,10 @@ impl Conversation {
             } else if self.client.pending() >= 4 * FLUSH_AT {
                 return Ok(Passed::Full);
             }
-            if self.state.large.is_some() {
-                let done = relay::go_on(&mut self.state, self.target.arrived(), &mut self.client.out)?;
-                self.target.consume(done);
-                if done == 0 {
-                    return Ok(Passed::Dry);
-                }
-                continue;
-            }
-            let arrived = self.target.arrived();
-            let broken = |error| Over::from(relay::Broken::from(error));
-            let Some(head) = frame::head(arrived, stream_cap).map_err(broken)? else {
-                return Ok(Passed::Dry);
-            };
-            let Some(bytes) = arrived.get(..head.len) else {
-                if head.len <= LARGE {
-                    return Ok(Passed::Dry);
-                }
-                let Some(done) = relay::begin(&mut self.state, head, arrived, &mut self.client.out)? else {
-                    return Ok(Passed::Dry);
-                };
-                self.target.consume(done);
-                continue;
-            };
-            match relay::relay(&mut self.state, head, bytes, &mut self.client.out)? {
-                Step::Taken => self.target.consume(head.len),
-                Step::Fresh => return Ok(Passed::Fresh),
+            match relay::pass(&mut self.state, self.target.arrived(), &mut self.client.out)? {
+                relay::Passed::Done(n) => self.target.consume(n),
+                relay::Passed::Dry => return Ok(Passed::Dry),
+                relay::Passed::Fresh => return Ok(Passed::Fresh),
             }
         }
     }

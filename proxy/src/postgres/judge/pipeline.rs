@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sallyport_audit::record::{MAX_PARAM, Param};
-use sallyport_policy::decide::{DeniedBy, Parameter, Verdict};
+use sallyport_policy::decide::{DeniedBy, Number, Parameter, Verdict};
 use sallyport_policy::mask::REDACTED;
 use sallyport_policy::sql::value_without_secrets;
 
@@ -333,6 +333,9 @@ fn parameters(bind: &Bind<'_>, types: &[u32], asked: &mut Asked) {
             .shown
             .push(format!("${}{} = {shown}", index + 1, types::shown(types.get(index))));
         asked.params.push(param);
+        asked
+            .numbers
+            .push(value.and_then(|bytes| number(bytes, binary, types.get(index))));
         asked.command.parameter_bytes += value.map_or(0, <[u8]>::len);
         asked.exact.push(u8::from(binary));
         let len = value.map_or(u64::MAX, |bytes| bytes.len() as u64);
@@ -355,6 +358,15 @@ fn read(bind: &Bind<'_>, types: &[u32], settled: bool) -> Vec<Parameter> {
     let each = bind.values.iter().enumerate();
     each.map(|(index, value)| values::value(*value, is_binary(bind, index), types.get(index).copied(), settled))
         .collect()
+}
+
+/// A parameter that is a number. Of which type a binary one is, the client has to state.
+fn number(bytes: &[u8], binary: bool, type_oid: Option<&u32>) -> Option<Number> {
+    if binary {
+        Number::from_binary(*type_oid?, bytes)
+    } else {
+        Number::from_text(std::str::from_utf8(bytes).ok()?)
+    }
 }
 
 /// Under another encoding than the door reads by, the byte behind another may close a literal or not.

@@ -39,7 +39,7 @@ pub struct Rest {
 ///
 /// # Errors
 /// When it cannot be passed, now or ever.
-pub fn begin(state: &mut State, head: Head, arrived: &[u8], out: &mut Vec<u8>) -> Result<Option<usize>, Broken> {
+pub(super) fn begin(state: &mut State, head: Head, arrived: &[u8], out: &mut Vec<u8>) -> Result<Option<usize>, Broken> {
     let body = head.len.saturating_sub(HEADER);
     let arrived = arrived.get(HEADER..).unwrap_or_default();
     let State { expected, counts, .. } = state;
@@ -75,7 +75,7 @@ pub fn begin(state: &mut State, head: Head, arrived: &[u8], out: &mut Vec<u8>) -
 ///
 /// # Errors
 /// When it is not what it has to be.
-pub fn go_on(state: &mut State, arrived: &[u8], out: &mut Vec<u8>) -> Result<usize, Broken> {
+pub(super) fn go_on(state: &mut State, arrived: &[u8], out: &mut Vec<u8>) -> Result<usize, Broken> {
     match state.large.take() {
         None => Ok(0),
         Some(Large::Row(mut rest)) => {

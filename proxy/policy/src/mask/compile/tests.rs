@@ -105,6 +105,8 @@ fn what_is_still_to_come_is_said_to_be() {
     let mut hashed = spec(columns.clone(), hash);
     (hashed.profile, hashed.allow_equality) = (None, true);
     assert!(compile("hide", "uid", 1, &hashed).is_ok_and(|rule| rule.allow_equality));
+    hashed.allow_writes = true;
+    assert_eq!(problems(&hashed), [("allowWrites".into(), ProblemKind::Invalid)]);
     let generalize = json!({"type": "Generalize", "generalize": {"datesTo": "Year"}});
     assert!(compile("hide", "uid", 1, &spec(columns, generalize)).is_ok());
     let resources = json!({"resources": [{"resource": "secrets", "jsonPaths": [".data.*"]}]});

@@ -130,7 +130,7 @@ fn headers_are_looked_at() {
 }
 
 fn binary_stream(rows: &[&[Option<&[u8]>]]) -> Vec<u8> {
-    let mut out = b"PGCOPY\n\xFF\r\n\0\0\0\0\0\0\0\0\x03ext".to_vec();
+    let mut out = b"PGCOPY\n\xFF\r\n\0\0\0\0\0\0\0\0\0".to_vec();
     for row in rows {
         out.extend_from_slice(&i16::try_from(row.len()).unwrap().to_be_bytes());
         for field in *row {
@@ -200,6 +200,23 @@ fn columns_that_pass_are_never_held() {
 }
 
 #[test]
+fn rows_said_to_have_no_columns_are_empty() {
+    let run = |format: CopyFormat, stream: &[u8]| run(redacting().plan(&[]), format, 100, &[stream]);
+    let refused = |got| Err(CopyError::Row(RowError::Columns { got, planned: 0 }));
+    for format in [CopyFormat::text(), CopyFormat::csv()] {
+        assert_eq!(run(format.clone(), b"\n\n"), Ok(b"\n\n".to_vec()));
+        assert_eq!(run(format.clone(), b"\nsecret\n"), refused(1));
+        assert_eq!(run(format, b"secret"), refused(1));
+    }
+    let empty = binary_stream(&[&[], &[]]);
+    assert_eq!(run(CopyFormat::Binary, &empty), Ok(empty));
+    assert_eq!(
+        run(CopyFormat::Binary, &binary_stream(&[&[Some(b"secret")]])),
+        refused(1)
+    );
+}
+
+#[test]
 fn a_message_that_ends_with_a_row_gives_that_row() {
     let plan = plan(Format::Text, Action::Redact);
     let mut masker = CopyMasker::new(plan.clone(), CopyFormat::csv());
@@ -234,9 +251,9 @@ fn hostile_streams_are_refused_for_good() {
     for (at, bytes) in [
         (12, vec![1]),
         (15, vec![0xFF; 4]),
-        (22, vec![0, 2]),
-        (22, vec![0xFF, 0xFE]),
-        (24, vec![0xFF, 0xFF, 0xFF, 0xFE]),
+        (19, vec![0, 2]),
+        (19, vec![0xFF, 0xFE]),
+        (21, vec![0xFF, 0xFF, 0xFF, 0xFE]),
     ] {
         let mut stream = good.clone();
         stream.splice(at..at + bytes.len(), bytes);
@@ -251,6 +268,18 @@ fn hostile_streams_are_refused_for_good() {
             "at {at}"
         );
     }
+    let mut extended = good.clone();
+    extended.splice(15..19, *b"\0\0\0\x06secret");
+    assert_eq!(
+        run(
+            plan(Format::Binary, Action::Redact),
+            CopyFormat::Binary,
+            100,
+            &[&extended]
+        ),
+        Err(CopyError::Malformed),
+        "what nobody looks into does not pass"
+    );
     assert!(
         run(
             plan(Format::Binary, Action::Redact),

@@ -84,7 +84,7 @@ impl Decoder {
     }
 
     fn field(&mut self, last: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Result<(), CopyError> {
-        if self.fields.passes() && !self.header {
+        if self.fields.passes() && !self.header || self.fields.is_empty_row(last) {
             out.extend_from_slice(last);
             return Ok(());
         }

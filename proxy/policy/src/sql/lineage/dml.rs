@@ -39,6 +39,10 @@ impl<'c> Walker<'c> {
             }
             _ => self.merge_into(node, target, &item, &mut scope, &mut given),
         }
+        let adds = node.is("InsertStmt") && node.node("on_conflict_clause").is_none();
+        if let Some(relation) = self.target_relation(target).filter(|_| !adds) {
+            self.note_followers(relation);
+        }
         self.returning(node, target, item, scope, &given)
     }
 

@@ -109,6 +109,42 @@ impl Walker<'_> {
         active || ruled
     }
 
+    /// Notes code of users that runs where a relation is looked after, with its partitions and children: expressions are computed
+    /// anew.
+    pub(super) fn note_upkeep(&mut self, relation: &Relation) {
+        let catalog = self.catalog;
+        let (mut todo, mut seen) = (vec![relation.oid], HashSet::new());
+        while let Some(oid) = todo.pop() {
+            let Some(found) = catalog.relation(oid).filter(|_| seen.insert(oid)) else {
+                continue;
+            };
+            if found.computes {
+                self.opaque(format!("expressions of {}", found.qualified()));
+            }
+            todo.extend(catalog.children(oid));
+        }
+    }
+
+    /// Notes code of users that runs where rows of others follow those of a relation, by foreign keys and as far as these lead.
+    pub(super) fn note_followers(&mut self, relation: &Relation) {
+        let catalog = self.catalog;
+        let mut todo = vec![(relation.oid, false)];
+        if relation.is_view() {
+            todo.extend(self.found.relations.iter().map(|oid| (*oid, false)));
+        }
+        let mut seen = HashSet::new();
+        while let Some((oid, follows)) = todo.pop() {
+            let Some(found) = catalog.relation(oid).filter(|_| seen.insert((oid, follows))) else {
+                continue;
+            };
+            if follows && (found.active || found.ruled) {
+                self.opaque(format!("triggers of {}", found.qualified()));
+            }
+            todo.extend(catalog.children(oid).iter().map(|child| (*child, follows)));
+            todo.extend(found.followers.iter().map(|follower| (*follower, true)));
+        }
+    }
+
     /// The rows of a relation of the catalog.
     pub(super) fn rows_of(&mut self, relation: &Relation, only: bool) -> Rows {
         self.found.relations.insert(relation.oid);

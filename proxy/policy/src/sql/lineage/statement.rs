@@ -9,6 +9,17 @@ use super::scope::{Column, Doubt, Item, Rows, Scope, Table};
 use super::walker::Walker;
 use super::{Created, Flow, Lineage, Output};
 
+/// Statements that compute expressions of relations anew: of those that they name, else of any.
+const UPKEEP: [&str; 5] = [
+    "AlterTableStmt",
+    "ClusterStmt",
+    "RefreshMatViewStmt",
+    "ReindexStmt",
+    "VacuumStmt",
+];
+/// How far DROP and TRUNCATE go is numbered from RESTRICT on.
+const CASCADE: i64 = 2;
+
 impl Walker<'_> {
     /// The lineage of a whole statement.
     pub(super) fn statement(mut self, root: Node<'_>) -> Lineage {
@@ -61,6 +72,11 @@ impl Walker<'_> {
             "RefreshMatViewStmt" => {
                 self.everything_below(node);
                 self.refreshed(node);
+                Some(Rows::default())
+            }
+            "TruncateStmt" => {
+                self.everything_below(node);
+                self.truncated(node);
                 Some(Rows::default())
             }
             // Every table that was ever put in an order is put in it again.
@@ -161,6 +177,20 @@ impl Walker<'_> {
         }
     }
 
+    /// TRUNCATE has triggers of its own; CASCADE runs those of everything that refers to what is emptied, whatever its foreign
+    /// keys say of rows that go.
+    fn truncated(&mut self, node: Node<'_>) {
+        for target in node.list("relations") {
+            let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
+            if let Some(relation) = self.catalog.resolve(&self.path, schema, target.text("relname")) {
+                self.note_writes(relation);
+            }
+        }
+        if node.int("behavior") == CASCADE {
+            self.opaque("triggers of what TRUNCATE CASCADE empties".to_owned());
+        }
+    }
+
     /// `ALTER COLUMN … TYPE … USING` moves values from column to column.
     fn column_types(&mut self, node: Node<'_>) {
         let Some(target) = node.node("relation").filter(|_| node.is("AlterTableStmt")) else {
@@ -190,6 +220,8 @@ impl Walker<'_> {
 
     /// A statement of another kind returns no rows, but its errors may quote what it names: all of it counts as touched.
     fn everything_below(&mut self, node: Node<'_>) {
+        let upkeep = UPKEEP.contains(&node.kind());
+        let mut named = false;
         let mut todo = vec![node];
         while let Some(node) = todo.pop() {
             if !self.step() {
@@ -201,9 +233,21 @@ impl Walker<'_> {
                     let flow = self.rows_of(relation, false).all();
                     self.touch(&flow);
                     self.found.written.insert(relation.oid);
+                    if upkeep {
+                        self.note_upkeep(relation);
+                    }
+                    named = true;
                 }
             }
             todo.extend(node.children());
+        }
+        // All of them, or that of an index, which no catalog names here.
+        let catalog = self.catalog;
+        if upkeep
+            && !named
+            && let Some(relation) = catalog.relations().find(|relation| relation.computes)
+        {
+            self.note_upkeep(relation);
         }
     }
 }

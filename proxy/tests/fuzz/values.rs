@@ -1,0 +1,169 @@
+//! Rows, COPY, and values of every type that has a decoder.
+
+use std::sync::Arc;
+
+use sallyport_policy::mask::copy::{CopyFormat, CopyMasker};
+use sallyport_policy::mask::{ColumnInfo, Format, Keys, Masker, Outcome, RowOutcome, RowPlan, RuleSet, Source};
+use sallyport_policy::{Policy, Subject};
+use sallyport_proxy::postgres::frame::Body;
+
+use super::answers::shows_canary;
+use super::common::door::Given;
+use super::dice::Dice;
+use super::{ROUNDS, corpus, fuzz};
+
+fn maskers() -> Vec<Arc<Masker>> {
+    let rules = |action: serde_json::Value| {
+        let columns = serde_json::json!({"columns": ["public.customers.ssn"]});
+        let detectors =
+            serde_json::json!({"detectors": ["US_SSN", "CREDIT_CARD", "EMAIL_ADDRESS", "IBAN_CODE", "PHONE_NUMBER"]});
+        Given::open()
+            .mask("columns", serde_json::json!({"match": columns, "action": action}))
+            .mask("detectors", serde_json::json!({"match": detectors, "action": action}))
+    };
+    let actions = [
+        serde_json::json!({"type": "Redact"}),
+        serde_json::json!({"type": "Null"}),
+        serde_json::json!({"type": "Partial", "partial": {"keepLast": 4}}),
+    ];
+    let masker = |action: serde_json::Value| {
+        let policy = Policy::with_keys(&rules(action).carrier(1, 1), Keys::default()).unwrap();
+        policy.masker(&Subject::default())
+    };
+    actions.into_iter().map(masker).collect()
+}
+
+/// Types with a decoder of their own, and some without.
+const TYPES: [u32; 34] = [
+    16, 17, 18, 19, 20, 21, 23, 25, 114, 142, 700, 701, 869, 1000, 1007, 1009, 1016, 1042, 1043, 1082, 1114, 1184,
+    1231, 1700, 2249, 2287, 2950, 3802, 3807, 3904, 3906, 4451, 600, 99_999,
+];
+
+fn plan(masker: &Arc<Masker>, count: usize, dice: &mut Dice, format: Option<Format>) -> RowPlan {
+    let mut column = |number: usize| ColumnInfo {
+        name: format!("c{number}"),
+        type_oid: *dice.pick(&TYPES),
+        type_modifier: -1,
+        format: format.unwrap_or(*dice.pick(&[Format::Text, Format::Binary])),
+        source: dice
+            .pick(&[
+                Source::Plain,
+                Source::Unknown,
+                Source::Column(RuleSet::one(0)),
+                Source::Tainted(RuleSet::one(0)),
+            ])
+            .clone(),
+        class: None,
+    };
+    let columns: Vec<_> = (0..count).map(&mut column).collect();
+    masker.plan(&columns)
+}
+
+#[test]
+fn rows_of_every_type() {
+    let maskers = maskers();
+    fuzz("rows", ROUNDS, &corpus::of("rows"), |bytes, dice| {
+        let masker = dice.pick(&maskers);
+        let plan = plan(masker, 3, dice, None);
+        let mut counts = plan.counts();
+        let mut out = b"before".to_vec();
+        let written = plan.row(bytes, &mut out, &mut counts);
+        assert!(out.starts_with(b"before"), "what stood there stays");
+        if !matches!(written, Ok(RowOutcome::Written)) {
+            assert_eq!(out, b"before");
+            return;
+        }
+        // What is sent is a row of as many columns.
+        let mut body = Body::new(&out[6..]);
+        assert_eq!(body.count(), Ok(3));
+        for _ in 0..3 {
+            body.value().unwrap();
+        }
+        body.end().unwrap();
+    });
+}
+
+/// An input is a type's OID, `b` or `t` for its format, and a value.
+#[test]
+fn values_of_their_types() {
+    let maskers = maskers();
+    let sources = [
+        Source::Plain,
+        Source::Unknown,
+        Source::Column(RuleSet::one(0)),
+        Source::Tainted(RuleSet::one(0)),
+    ];
+    fuzz("values", ROUNDS, &corpus::of("values"), |bytes, dice| {
+        let Some(([a, b, c, d, form], value)) = bytes.split_first_chunk::<5>() else {
+            return;
+        };
+        let masker = dice.pick(&maskers);
+        for source in &sources {
+            let column = ColumnInfo {
+                name: "c".to_owned(),
+                type_oid: u32::from_be_bytes([*a, *b, *c, *d]),
+                type_modifier: -1,
+                format: if *form == b'b' { Format::Binary } else { Format::Text },
+                source: source.clone(),
+                class: None,
+            };
+            let plan = masker.plan(&[column]);
+            let (mut out, mut counts) = (b"before".to_vec(), plan.counts());
+            let outcome = plan.field(0, value, &mut out, &mut counts).unwrap();
+            assert!(out.starts_with(b"before"), "what stood there stays");
+            assert!(outcome == Outcome::Written || out.len() == 6, "nothing else is written");
+            if matches!(source, Source::Tainted(_)) {
+                assert!(
+                    outcome != Outcome::Unchanged && !shows_canary(&out),
+                    "it is hidden whole"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn copy_streams() {
+    let maskers = maskers();
+    let formats = [
+        CopyFormat::text(),
+        CopyFormat::csv(),
+        CopyFormat::Binary,
+        CopyFormat::Csv {
+            delimiter: b';',
+            quote: b'6',
+            escape: b'\\',
+            null: b"NULL".to_vec(),
+            header: true,
+        },
+        CopyFormat::Text {
+            delimiter: b'|',
+            null: b"-".to_vec(),
+            header: true,
+        },
+    ];
+    fuzz("copy", ROUNDS, &corpus::of("copy"), |bytes, dice| {
+        let masker = dice.pick(&maskers);
+        let format = dice.pick(&formats).clone();
+        let form = if format == CopyFormat::Binary {
+            Format::Binary
+        } else {
+            Format::Text
+        };
+        let plan = plan(masker, 3, dice, Some(form));
+        let run = |dice: &mut Dice| {
+            let mut counts = plan.counts();
+            let mut copy = CopyMasker::with_max_field(plan.clone(), format.clone(), 64);
+            let (mut out, mut rest) = (Vec::new(), bytes);
+            while !rest.is_empty() {
+                let n = 1 + dice.below(rest.len());
+                if copy.push(&rest[..n], &mut out, &mut counts).is_err() {
+                    return None;
+                }
+                rest = &rest[n..];
+            }
+            copy.finish(&mut out, &mut counts).ok().map(|()| out)
+        };
+        assert_eq!(run(dice), run(dice), "where messages end means nothing");
+    });
+}
