@@ -17,7 +17,7 @@ use super::SCHEMA;
 use super::common::door::{Given, TestDoor};
 use super::common::wire::{Client, Message, tags};
 
-#[path = "../../src/identity/tests/provider.rs"]
+#[path = "../../../identity/src/tests/provider.rs"]
 mod provider;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -46,6 +46,7 @@ impl Stage {
             api_audiences: vec!["kubernetes".to_owned()],
             max_token_age: HOUR,
             agents: Vec::new(),
+            any_agent: false,
         });
         let server = super::common::postgres::server();
         let database = server.database(SCHEMA);
