@@ -9,6 +9,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use sallyport_audit::Time;
 use sallyport_audit::record::{Person, Refusal};
+use sallyport_crds::names::service_account_audience;
 use sallyport_policy::issuer::Issuer;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -94,15 +95,21 @@ impl Identities {
             .collect()
     }
 
-    /// As [`Verifier::verify`], with `audience` as the one by which a ServiceAccount's token counts: for whoever serves
-    /// several Connections by the same settings.
+    /// As [`Verifier::verify`], with a ServiceAccount's token counting by the audience of this Connection: for whoever serves
+    /// several by the same settings.
     ///
     /// # Errors
     /// When the token does not serve, or nobody can be asked about it.
-    pub async fn verify_for(&self, audience: String, token: &[u8], now: Time) -> Result<Identity, LoginRefused> {
+    pub async fn verify_at(
+        &self,
+        namespace: &str,
+        connection: &str,
+        token: &[u8],
+        now: Time,
+    ) -> Result<Identity, LoginRefused> {
         let active = self.now.load_full();
         let settings = Settings {
-            service_accounts: Some(audience),
+            service_accounts: Some(service_account_audience(namespace, connection)),
             ..active.settings.clone()
         };
         let keys = active.keys.clone();

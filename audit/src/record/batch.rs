@@ -213,6 +213,7 @@ impl Event {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::SessionStart(_) => "sessionStart",
+            Self::Attested(_) => "attested",
             Self::LoginRefused(_) => "loginRefused",
             Self::Command(_) => "command",
             Self::CommandPart(_) => "commandPart",

@@ -177,6 +177,12 @@ pub struct RecorderPod {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub tolerations: Vec<Toleration>,
+    /// Where it may connect beyond DNS, operator and API server; anywhere if left out.
+    #[serde(default, rename = "egressCIDRs", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 64)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(validation = Rule::new("self.all(range, isCIDR(range))").message("egressCIDRs holds what is no CIDR, such as 10.0.0.0/8"))]
+    pub egress_cidrs: Vec<String>,
 }
 
 fn yes() -> bool {

@@ -7,6 +7,7 @@
 mod error;
 mod link;
 mod mailbox;
+mod presents;
 mod queue;
 mod task;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sallyport_audit::record::{Batch, Instance, Origin, Writer};
+use sallyport_audit::wire::Present;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +29,7 @@ pub use error::EvidenceError;
 pub use link::{Durability, Limits, Link, TlsSource};
 pub use thread::thread;
 
+use crate::attest::People;
 use crate::log::Log;
 use crate::server::{self, Door, Shared};
 
@@ -104,6 +107,10 @@ enum Message {
         batch: Batch,
         reply: Option<oneshot::Sender<Result<(), EvidenceError>>>,
     },
+    Present {
+        present: Present,
+        reply: presents::Reply,
+    },
     Close {
         done: oneshot::Sender<()>,
     },
@@ -144,6 +151,8 @@ impl Evidence {
             writer: Writer::Proxy,
         };
         let shared = Shared::new(log, server::Limits::default(), CancellationToken::new());
+        // What a recorder found here would be the door's own word.
+        let shared = shared.attesting(People::SameProcess);
         let spawner = runtime.clone();
         let dial: task::Dial = Arc::new(move || {
             let (near, far) = tokio::io::duplex(PIPE);

@@ -18,6 +18,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::mailbox;
+use super::presents::Presents;
 use super::queue::{Queue, Released};
 use super::{EvidenceError, Gauge, Link, Message, State};
 use crate::frames::{FrameReader, StreamError, write};
@@ -61,6 +62,8 @@ pub(super) fn spawn(
         head: None,
         permit: None,
         refusal: None,
+        presents: Presents::default(),
+        tokens: false,
         ages: VecDeque::new(),
         closing: None,
     };
@@ -109,6 +112,10 @@ struct Task {
     /// Why the recorder's volume takes nothing, from its refusal until something new is on it: the recorder welcomes doors all the
     /// while, and takes what ends things.
     refusal: Option<String>,
+    /// Tokens that the recorder has said nothing of.
+    presents: Presents,
+    /// Whether the recorder of this stream wants them.
+    tokens: bool,
     /// When the batches in the queue were handed over, by their last record's number.
     ages: VecDeque<(u64, std::time::Instant)>,
     closing: Option<oneshot::Sender<()>>,
@@ -184,6 +191,10 @@ impl Task {
                 let released = self.queue.push(batch, reply);
                 self.ages.push_back((self.queue.last(), std::time::Instant::now()));
                 self.release(released);
+                Some(())
+            }
+            Some(Message::Present { present, reply }) => {
+                self.presents.push(present, reply);
                 Some(())
             }
             Some(Message::Close { done }) => {
@@ -267,6 +278,7 @@ impl Task {
             fenced,
             head,
             permit,
+            tokens,
             vkey,
         } = welcome;
         let key: VerifierKey = vkey.parse()?;
@@ -281,6 +293,8 @@ impl Task {
         self.see_permit(permit)?;
         self.see(head)?;
         self.key = Some(key);
+        self.tokens = tokens;
+        self.presents.begin(tokens);
         let cannot = || Break::Problem(format!("the recorder claims {acked} records of this instance"));
         if fenced {
             // Only our own fence forgets numbers; take what the recorder has before the new instance begins at one.
@@ -361,6 +375,9 @@ impl Task {
                     break;
                 }
             }
+            if let Err(broke) = self.present(&mut out).await {
+                return broke;
+            }
             let open = !self.messages.is_closed();
             let due = !open || self.queue.is_urgent() || send_at.is_some_and(|at| at <= Instant::now());
             if due && let Err(broke) = self.send(&mut out).await {
@@ -394,6 +411,20 @@ impl Task {
                 return broke;
             }
         }
+    }
+
+    /// Shows the recorder what waits to be shown.
+    async fn present(&mut self, out: &mut WriteHalf<Box<dyn Stream>>) -> Result<(), Break> {
+        if !self.tokens {
+            self.presents.pass();
+            return Ok(());
+        }
+        for present in self.presents.next() {
+            timeout(SILENCE, write(out, &[Frame::Present(present)]))
+                .await
+                .map_err(|_| StreamError::Silent)??;
+        }
+        Ok(())
     }
 
     async fn send(&mut self, out: &mut WriteHalf<Box<dyn Stream>>) -> Result<(), Break> {
@@ -445,6 +476,10 @@ impl Task {
                 Ok(())
             }
             Frame::KeepAlive => Ok(()),
+            Frame::Vouched(vouched) => {
+                self.presents.answer(vouched);
+                Ok(())
+            }
             Frame::Refuse(refuse) => Err(self.refused(refuse)),
             _ => Err(Break::Problem(
                 "the recorder sends what recorders do not send".to_owned(),

@@ -15,7 +15,12 @@ use crate::log::{Checked, Receipt};
 impl Writer {
     /// Brings a group to disk and answers.
     pub(super) fn commit(&mut self, group: Group) {
-        let Group { records, undo, waiting } = group;
+        let Group {
+            records,
+            own,
+            undo,
+            waiting,
+        } = group;
         if waiting.is_empty() {
             return;
         }
@@ -24,8 +29,9 @@ impl Writer {
         } else {
             self.write(&records)
         };
-        if result.is_err() {
-            undo.into_iter().rev().for_each(|step| self.doors.undo(step));
+        match &result {
+            Ok(()) => self.own += own,
+            Err(_) => undo.into_iter().rev().for_each(|step| self.doors.undo(step)),
         }
         for (up_to, reply) in waiting {
             let answer = result.clone().map(|()| Receipt { up_to, head: self.head });
@@ -77,6 +83,20 @@ impl Writer {
         session: Option<&SessionId>,
         event: Event,
     ) -> Result<(), LogError> {
+        let records = self.seal_own(connection, session, event, self.own)?;
+        self.write(&records)?;
+        self.own += records.len() as u64;
+        Ok(())
+    }
+
+    /// A record of the recorder itself, numbered after `own`; whoever brings it to disk counts it.
+    pub(super) fn seal_own(
+        &self,
+        connection: Option<ObjectRef>,
+        session: Option<&SessionId>,
+        event: Event,
+        own: u64,
+    ) -> Result<Vec<(Vec<u8>, Digest)>, LogError> {
         let defect = |error: sallyport_audit::record::RecordError| LogError::new(RefuseCode::Record, error.to_string());
         let batch = Batch::of(Time::now(), session, event).map_err(defect)?;
         let origin = Origin {
@@ -87,13 +107,11 @@ impl Writer {
         };
         let seal = Seal::new(&origin).map_err(defect)?;
         let mut records = Vec::new();
-        for (seq, draft) in (self.own + 1..).zip(batch.drafts()) {
+        for (seq, draft) in (own + 1..).zip(batch.drafts()) {
             let checked = Checked::new(seal.seal(draft, seq).map_err(defect)?)?;
             records.push((checked.bytes, checked.leaf));
         }
-        self.write(&records)?;
-        self.own += records.len() as u64;
-        Ok(())
+        Ok(records)
     }
 
     /// The record of this start, before any other.
