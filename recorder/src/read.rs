@@ -326,3 +326,55 @@ fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use sallyport_identity::Pace;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::runtime::Handle;
+
+    use super::*;
+    use crate::attest::Attestor;
+    use crate::testing;
+
+    /// Status and body of the answer.
+    async fn ask(people: &People, operator: bool, request: &str, body: &str) -> (u16, String) {
+        let log = testing::open(&Arc::default());
+        let (mut near, far) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(Reader::new(&log, people, operator).serve(far));
+        let length = body.len();
+        let head = format!("{request} HTTP/1.1\r\nhost: r\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+        near.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        near.read_to_string(&mut answer).await.unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        (status, body.to_owned())
+    }
+
+    #[tokio::test]
+    async fn only_the_operator_says_whose_tokens_count() {
+        const SAID: &str = r#"{"apiServerAudiences":["kubernetes"],"issuers":[],"later":1}"#;
+        let attestor = Arc::new(Attestor::new(Handle::current(), None, Pace::default()));
+        let people = People::Checked(Arc::clone(&attestor));
+        let told = async |people: &People| {
+            let (_, body) = ask(people, true, "GET /v1/checkpoint?from=0", "").await;
+            serde_json::from_str::<Grown>(&body).unwrap().issuers
+        };
+        assert_eq!(told(&people).await.as_deref(), Some(""));
+        assert_eq!(told(&People::Door).await, None, "as the first version answers");
+        let post = "POST /v1/issuers";
+        for (people, operator, body, status) in [
+            (&people, false, SAID, 405),
+            (&People::Door, true, SAID, 404),
+            (&people, true, "{", 400),
+        ] {
+            assert_eq!(ask(people, operator, post, body).await.0, status);
+            assert_eq!(attestor.trusts(), None);
+        }
+        assert_eq!(ask(&people, true, post, SAID).await.0, 200);
+        let digest = Digest::of(SAID.as_bytes());
+        assert_eq!(attestor.trusts(), Some(digest));
+        assert_eq!(told(&people).await, Some(digest.to_string()));
+    }
+}
