@@ -241,13 +241,7 @@ async fn look(context: &Context, ledger: &mut Ledger, asked: Asked) {
         answer,
     } = asked;
     let now = context.now();
-    if let (Ok(recorder), Ok(answer)) = (&recorder, &answer)
-        && let Some(trusted) = untold(answer, &context.issuers.load())
-        && let Err(error) = recorder.trust(trusted).await
-    {
-        // It gets no permit without: who came in before would be confirmed by nobody. The next round says it again.
-        return tracing::warn!(%error, sink.namespace, sink = sink.name, "a recorder was not told whose tokens count");
-    }
+    let answer = tell(&sink, &context.issuers.load_full(), &recorder, answer).await;
     let permit = answer
         .as_ref()
         .ok()
@@ -299,6 +293,27 @@ async fn look(context: &Context, ledger: &mut Ledger, asked: Asked) {
     }
     context.sights.set(&sink.uid, sight);
     context.queues.audit_sink(&sink.namespace, &sink.name);
+}
+
+/// Says whose tokens count where the recorder does not know. One that cannot be told is not available: it gets no permit, since
+/// it could confirm nobody.
+async fn tell(
+    sink: &ObjectRef,
+    issuers: &Issuers,
+    recorder: &Result<Recorder, AskError>,
+    answer: Result<Answer, AskError>,
+) -> Result<Answer, AskError> {
+    let answer = answer?;
+    if let (Some(trusted), Ok(recorder)) = (untold(&answer, issuers), recorder) {
+        recorder.trust(trusted).await?;
+        tracing::info!(
+            namespace = sink.namespace,
+            sink = sink.name,
+            issuers = issuers.issuers.len(),
+            "the recorder knows whose tokens count"
+        );
+    }
+    Ok(answer)
 }
 
 /// What a recorder is to be told of whose tokens count; none where it knows, or checks no tokens. No client.
