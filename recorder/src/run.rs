@@ -113,7 +113,7 @@ async fn people(args: &Args) -> People {
             None
         }
     };
-    let attestor = Attestor::new(Handle::current(), reviewer, Pace::default());
+    let attestor = Attestor::new(Handle::current(), reviewer, Pace::default()).requiring(args.tokens_required);
     People::Checked(Arc::new(attestor))
 }
 

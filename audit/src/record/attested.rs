@@ -24,14 +24,14 @@ pub struct Attested {
 pub enum Finding {
     /// The token proves the person, and the agents that act for them, whom the session's start states.
     Proved,
-    /// The door presented no token: it is of a version that presents none, the recorder was away or started anew in between,
-    /// or the door has none to present.
+    /// The door presented no token: it is of a version that presents none, its sink is one that waits for no recorder and this
+    /// one was away, or it has none to present.
     NotPresented,
     /// A token was presented, and the recorder has not been told whose tokens count.
     NotChecked,
     /// The recorder runs in the door's own process: its word would be the door's own.
     SameProcess,
-    /// The token does not prove whom the door states, and the recorder did not take the session.
+    /// No token proves whom the door states, and the recorder did not take the session.
     Refused,
 }
 

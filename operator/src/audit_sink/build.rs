@@ -14,6 +14,7 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use sallyport_crds::audit_sink::Unconfirmed;
 use sallyport_crds::names;
 
 use super::validate::Plan;
@@ -214,6 +215,9 @@ fn container(plan: &Plan, settings: &Settings) -> Container {
     ];
     if let Some(retention) = &plan.spec.retention {
         environment.push(pods::variable("SALLYPORT_RETENTION_DAYS", &retention.days.to_string()));
+    }
+    if plan.spec.unconfirmed == Unconfirmed::Refuse {
+        environment.push(pods::variable("SALLYPORT_TOKENS_REQUIRED", "true"));
     }
     environment.extend(pods::environment(settings));
     let mut mounts = pods::mounts();

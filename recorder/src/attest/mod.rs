@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 
 use crate::log::{Checked, Log, LogError};
 use crate::server::Door;
-use presented::Presented;
+use presented::{Found, Presented};
 use trusted::Issuers;
 
 /// Tokens that are checked at one time, over all doors.
@@ -46,6 +46,8 @@ pub struct Attestor {
     issuers: Issuers,
     presented: Presented,
     room: Semaphore,
+    /// Nobody comes in unproved.
+    required: bool,
 }
 
 // === impl People ===
@@ -87,7 +89,14 @@ impl Attestor {
             issuers: Issuers::new(runtime, reviewer, pace),
             presented: Presented::default(),
             room: Semaphore::new(AT_ONCE),
+            required: false,
         }
+    }
+
+    /// Takes no session that is not proved, if so (AuditSink `spec.unconfirmed`).
+    #[must_use]
+    pub fn requiring(self, required: bool) -> Self {
+        Self { required, ..self }
     }
 
     /// The operator says whose tokens count from now on.
@@ -141,6 +150,12 @@ impl Attestor {
     async fn find(&self, present: &Present, door: &Door) -> Result<Attested, Unproved> {
         let Some(issuers) = self.issuers.current() else {
             let detail = "the operator has not told the recorder whose tokens count";
+            if self.required {
+                return Err(Unproved {
+                    attested: Attested::saying(Finding::Refused, detail),
+                    later: true,
+                });
+            }
             return Ok(Attested::saying(Finding::NotChecked, detail));
         };
         let mut first = None;
@@ -183,7 +198,10 @@ impl Attestor {
             Ok(Event::SessionStart(start)) => who(&start.person, &start.agents),
             Err(HeaderError::Version(version)) => {
                 let detail = format!("the start is a record of version {version}, which this recorder cannot read");
-                return Ok(Attested::saying(Finding::NotChecked, detail));
+                return match self.required {
+                    true => Err(LogError::new(RefuseCode::Identity, detail)),
+                    false => Ok(Attested::saying(Finding::NotChecked, detail)),
+                };
             }
             Ok(_) | Err(HeaderError::Json(_)) => {
                 return Err(LogError::new(
@@ -192,18 +210,22 @@ impl Attestor {
                 ));
             }
         };
-        match self.presented.found(door, session, &stated) {
-            presented::Found::Nothing => Ok(Attested::new(Finding::NotPresented)),
-            presented::Found::Taken(attested) => Ok(attested),
-            presented::Found::Refused(untold) => {
-                let reason = "the door starts a session of somebody whom its token does not prove";
-                tracing::error!(connection = %door.connection.name, pod = %door.pod.name, %session, "{reason}");
-                if let Some(attested) = untold {
-                    log.attest(door.connection.clone(), attested);
-                }
-                Err(LogError::new(RefuseCode::Identity, reason))
+        let untold = match self.presented.found(door, session, &stated) {
+            Found::Taken(attested) => return Ok(attested),
+            Found::Nothing if !self.required => return Ok(Attested::new(Finding::NotPresented)),
+            Found::Nothing => {
+                let attested = Attested::saying(Finding::Refused, "no token was presented to the recorder");
+                let first = self.presented.remember(door, session, stated, &attested);
+                first.then_some(attested)
             }
+            Found::Refused(untold) => untold,
+        };
+        let reason = "the door starts a session of somebody whom no token proves";
+        tracing::error!(connection = %door.connection.name, pod = %door.pod.name, %session, "{reason}");
+        if let Some(attested) = untold {
+            log.attest(door.connection.clone(), attested);
         }
+        Err(LogError::new(RefuseCode::Identity, reason))
     }
 }
 

@@ -367,6 +367,36 @@ async fn a_door_that_presents_nothing_comes_in_and_is_told_of() {
 }
 
 #[tokio::test]
+async fn where_tokens_are_required_nobody_comes_in_without() {
+    let stage = Stage::new().await;
+    let mute = Attestor::new(Handle::current(), None, Pace::default()).requiring(true);
+    let stage = Stage {
+        attestor: Arc::new(mute),
+        ..stage
+    };
+    let pen = Pen::new(&door("a"));
+    for _ in 0..2 {
+        let mut peer = stage.door(&pen).await;
+        let answer = peer.record(1, pen.at(1, testing::start())).await;
+        assert!(is_refused(&answer, RefuseCode::Identity), "{answer:?}");
+    }
+    let attested = stage.attested().await;
+    assert_eq!(attested.len(), 1, "told once");
+    assert_eq!((&attested[0].0, attested[0].1.finding), (&None, Finding::Refused));
+    // Nor while the operator has said nothing.
+    let other = Pen::new(&door("a"));
+    let mut peer = stage.door(&other).await;
+    let refused = peer.present(&other, stage.alice(), Vec::new(), "any").await.unwrap();
+    assert!(refused.later && refused.reason.contains("operator"), "{refused:?}");
+    stage
+        .attestor
+        .trust(&trusted(vec![stage.provider.issuer()]), Digest::of(b"first"));
+    let third = Pen::new(&door("a"));
+    let token = stage.token(json!({}));
+    assert_eq!(peer.present(&third, stage.alice(), Vec::new(), &token).await, None);
+}
+
+#[tokio::test]
 async fn an_issuer_that_is_away_confirms_nobody_and_its_keys_serve_on() {
     let stage = Stage::new().await;
     let pen = Pen::new(&door("a"));

@@ -295,6 +295,9 @@ impl Task {
         self.key = Some(key);
         self.tokens = tokens;
         self.presents.begin(tokens);
+        if tokens {
+            self.queue.abandon_starts();
+        }
         let cannot = || Break::Problem(format!("the recorder claims {acked} records of this instance"));
         if fenced {
             // Only our own fence forgets numbers; take what the recorder has before the new instance begins at one.

@@ -386,6 +386,36 @@ async fn a_token_goes_ahead_of_its_session_to_a_recorder_that_checks_it() {
 }
 
 #[tokio::test]
+async fn a_start_that_a_new_recorder_was_shown_no_token_of_is_not_sent_to_it() {
+    for (people, goes_on) in [
+        (People::Door, true),
+        (
+            People::Checked(Arc::new(Attestor::new(Handle::current(), None, Pace::default()))),
+            false,
+        ),
+    ] {
+        let mut recorder = Recorder::new(config()).await;
+        recorder.people = people;
+        recorder.start().await;
+        let evidence = recorder.evidence();
+        let (session, before) = (SessionId::random().unwrap(), SessionId::random().unwrap());
+        for one_of in [&session, &before] {
+            evidence.present(present(one_of)).await.unwrap();
+        }
+        evidence.append(one(&before, start())).await.unwrap();
+        recorder.stop().await;
+        until("the stream to be gone", || !evidence.is_connected()).await;
+        let started = evidence.append(one(&session, start()));
+        let ran = evidence.append(one(&before, command(1, "x")));
+        recorder.start().await;
+        assert_eq!(started.await.is_ok(), goes_on);
+        ran.await.expect("who was in already goes on");
+        evidence.close(Duration::from_secs(10)).await;
+        recorder.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_recorder_that_takes_no_tokens_is_shown_none() {
     let mut recorder = Recorder::new(config()).await;
     recorder.start().await;
