@@ -114,6 +114,14 @@ impl Presents {
         next
     }
 
+    /// The recorder takes nothing of this door: whoever waits is told.
+    pub(super) fn fail(&mut self, error: impl Fn() -> EvidenceError) {
+        let asked = std::mem::take(&mut self.asked).into_values();
+        for (_, reply) in self.waiting.drain(..).chain(asked) {
+            let _ = reply.send(Err(error()));
+        }
+    }
+
     /// The recorder has said something of a token.
     pub(super) fn answer(&mut self, vouched: Vouched) {
         let Some((_, reply)) = self.asked.remove(&vouched.session) else {

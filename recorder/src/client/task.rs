@@ -344,6 +344,9 @@ impl Task {
         let Refuse { code, reason } = refuse;
         tracing::warn!(?code, %reason, "the recorder refuses");
         use sallyport_audit::wire::RefuseCode::{Busy, Fenced, Record, Sequence, Stopping, Storage};
+        if !matches!(code, Busy | Stopping | Fenced) {
+            self.presents.fail(|| EvidenceError::Refused(reason.clone()));
+        }
         match code {
             Busy | Stopping | Fenced => {}
             Record | Sequence => {
