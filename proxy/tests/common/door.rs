@@ -25,15 +25,18 @@ use sallyport_proxy::drain::Drain;
 use sallyport_proxy::listener::{Entrance, Shared as Listening, serve};
 use sallyport_proxy::peers::{self, Hear, Way, hear};
 use sallyport_proxy::postgres::{Postgres as Protocol, Shared};
+use sallyport_recorder::attest::People as Recorder;
 use sallyport_recorder::client::{Durability, Evidence, Limits};
 use sallyport_recorder::log::disk::Folder;
 use sallyport_recorder::log::{Config, Log};
 use sallyport_recorder::metrics::LogMetrics;
+use sallyport_recorder::server::{Limits as PortLimits, Shared as Port};
 use sallyport_runtime::vitals::Vitals;
 use sallyport_runtime::workload::Credential;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::approvals::People;
@@ -293,9 +296,7 @@ impl TestDoor {
 
     /// A door before a server.
     pub fn before(given: &Given, server: Arc<Postgres>, database: String) -> Self {
-        Self::with(given, server, database, Arc::new(Names), |people| {
-            Arc::new(people.clone())
-        })
+        Self::known_to(given, server, database, Arc::new(Names))
     }
 
     /// A door that asks others than the test's own people.
@@ -305,12 +306,32 @@ impl TestDoor {
         database: String,
         approvals: impl FnOnce(&People) -> Arc<dyn Approvals>,
     ) -> Self {
-        Self::with(given, server, database, Arc::new(Names), approvals)
+        Self::with(
+            given,
+            server,
+            database,
+            Arc::new(Names),
+            Recorder::SameProcess,
+            approvals,
+        )
     }
 
     /// A door at which somebody else says who people are.
     pub fn known_to(given: &Given, server: Arc<Postgres>, database: String, verifier: Arc<dyn Verifier>) -> Self {
-        Self::with(given, server, database, verifier, |people| Arc::new(people.clone()))
+        Self::confirmed_by(given, server, database, verifier, Recorder::SameProcess)
+    }
+
+    /// A door whose recorder says it, too.
+    pub fn confirmed_by(
+        given: &Given,
+        server: Arc<Postgres>,
+        database: String,
+        verifier: Arc<dyn Verifier>,
+        recorder: Recorder,
+    ) -> Self {
+        Self::with(given, server, database, verifier, recorder, |people| {
+            Arc::new(people.clone())
+        })
     }
 
     fn with(
@@ -318,6 +339,7 @@ impl TestDoor {
         server: Arc<Postgres>,
         database: String,
         verifier: Arc<dyn Verifier>,
+        recorder: Recorder,
         approvals: impl FnOnce(&People) -> Arc<dyn Approvals>,
     ) -> Self {
         sallyport_runtime::crypto::install();
@@ -337,7 +359,8 @@ impl TestDoor {
             pod,
         };
         let (durability, limits) = (Durability::BeforeExecution, Limits::default());
-        let evidence = Evidence::local(log.clone(), speaker, durability, limits, runtime.handle()).unwrap();
+        let port = Port::new(log.clone(), PortLimits::default(), CancellationToken::new()).attesting(recorder);
+        let evidence = Evidence::piped(port, speaker, durability, limits, runtime.handle()).unwrap();
         let (rules, listening) = watch::channel(given.rules(1, &server));
         let (ca, tls) = certificate();
         let (people, drain) = (People::default(), Drain::default());

@@ -142,6 +142,22 @@ impl Evidence {
         limits: Limits,
         runtime: &Handle,
     ) -> Result<Self, EvidenceError> {
+        let shared = Shared::new(log, server::Limits::default(), CancellationToken::new());
+        // What a recorder found here would be the door's own word.
+        Self::piped(shared.attesting(People::SameProcess), door, durability, limits, runtime)
+    }
+
+    /// The way to a port in the same process, over a pipe.
+    ///
+    /// # Errors
+    /// When the names cannot be written into records.
+    pub fn piped(
+        shared: Shared,
+        door: Door,
+        durability: Durability,
+        limits: Limits,
+        runtime: &Handle,
+    ) -> Result<Self, EvidenceError> {
         let instance = Instance::random().map_err(|error| EvidenceError::Setup(error.to_string()))?;
         let (connection, pod) = (Some(door.connection.clone()), door.pod.clone());
         let origin = Origin {
@@ -150,9 +166,6 @@ impl Evidence {
             pod,
             writer: Writer::Proxy,
         };
-        let shared = Shared::new(log, server::Limits::default(), CancellationToken::new());
-        // What a recorder found here would be the door's own word.
-        let shared = shared.attesting(People::SameProcess);
         let spawner = runtime.clone();
         let dial: task::Dial = Arc::new(move || {
             let (near, far) = tokio::io::duplex(PIPE);
