@@ -26,7 +26,7 @@ impl Evidence {
     /// version, or in this process, is asked nothing.
     ///
     /// The future fails with [`EvidenceError::Unvouched`] where a recorder does not take it, and with
-    /// [`EvidenceError::Unavailable`] where it says nothing within [`Limits::accept_within`]; records of a sink of
+    /// [`EvidenceError::Unavailable`] where it says nothing within [`super::Limits::accept_within`]. Records of a sink of
     /// [`Durability::Async`] do not wait for a recorder that is away, and neither does this: the log then tells that nobody
     /// confirmed the person.
     pub fn present(
