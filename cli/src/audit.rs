@@ -1,5 +1,6 @@
 //! `kubectl sallyport audit`: read the evidence log, and prove it.
 
+mod attested;
 mod export;
 mod fetch;
 mod filter;

@@ -151,6 +151,8 @@ fn without_evidence(error: EvidenceError) -> Settled {
         | EvidenceError::Full { .. }
         | EvidenceError::Lagging { .. }
         | EvidenceError::Refused(_)
+        // Said of sessions that start, not of commands.
+        | EvidenceError::Unvouched { .. }
         | EvidenceError::Record(_) => Settled::Refuse(Refused::new(
             Kind::NoEvidence,
             format!("nothing runs that cannot be recorded: {error}"),

@@ -6,7 +6,6 @@
 
 mod approvals;
 mod columns;
-mod identity;
 mod network;
 mod peers;
 mod rules;
@@ -23,10 +22,10 @@ use crate::drain::Drain;
 
 pub use approvals::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, HoldState, all_asked};
 pub use columns::{Columns, NotKept, ThisProcess};
-pub use identity::{Identity, LoginRefused, Verifier};
 pub use network::{Network, NetworkError};
 pub use peers::Peers;
 pub use rules::{Credential, Open, Rules, Secret, TargetTrust};
+pub use sallyport_identity::{Identity, LoginRefused, Verifier};
 pub use sessions::{Crowded, Sessions, Slot};
 
 /// One Connection's door, shared by all of its sessions.

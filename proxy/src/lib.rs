@@ -10,7 +10,6 @@ pub mod command;
 pub mod control;
 pub mod door;
 pub mod drain;
-pub mod identity;
 pub mod listener;
 pub mod manifests;
 pub mod metrics;
@@ -20,3 +19,5 @@ pub mod program;
 pub mod run;
 pub mod session;
 pub mod standing;
+
+pub use sallyport_identity as identity;

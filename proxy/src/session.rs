@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use sallyport_audit::Time;
 use sallyport_audit::record::{Batch, Claims, EndCause, Event, LoginRefused, Person, Refusal, SessionId, SessionStart};
+use sallyport_audit::wire::{Present, Token};
+use sallyport_recorder::client::EvidenceError;
 use tokio::net::TcpStream;
 
 use crate::door::{Credential, Door, Identity, Network, Open, Rules, Secret, TargetTrust};
@@ -209,6 +211,7 @@ async fn admit<P: Protocol>(
     if elsewhere.is_some() {
         metrics::get().token_elsewhere();
     }
+    present(door, &id, &identity, &token).await?;
     let start = SessionStart {
         agents: identity.agents.clone(),
         claims: protocol.claims(client),
@@ -222,21 +225,46 @@ async fn admit<P: Protocol>(
         token: identity.token.clone(),
         token_elsewhere: elsewhere.map(|address| address.to_string()),
     };
-    let no_evidence = |error: &dyn std::fmt::Display| {
-        Turned::new(Refusal::DoorShut, format!("the session cannot be recorded: {error}"))
-            .told("this door is shut: no evidence can be written")
-    };
     let batch =
-        Batch::of(Time::now(), Some(&id), Event::SessionStart(Box::new(start))).map_err(|error| no_evidence(&error))?;
+        Batch::of(Time::now(), Some(&id), Event::SessionStart(Box::new(start))).map_err(|error| unrecorded(&error))?;
     // From here on there is a start record, perhaps, and so there will be an end record, certainly.
     let end = End::new(door.evidence.clone(), id);
     match door.evidence.append(batch).await {
         Ok(_durable) => Ok(Admitted::new(door.clone(), open, identity, token, slot, end, target)),
         Err(error) => {
             end.close(EndCause::EvidenceLost);
-            Err(no_evidence(&error))
+            Err(unrecorded(&error))
         }
     }
+}
+
+/// Shows the token to the recorders, which check it by themselves: whom this door states is not taken on its word alone.
+async fn present(door: &Door, session: &SessionId, identity: &Identity, token: &Secret) -> Result<(), Turned> {
+    let refused = |reason, detail: String| Turned::new(reason, detail).by(identity);
+    let told = "the token was refused by the recorder, which checks it as well";
+    let Some(token) = Token::new(token.expose()) else {
+        return Err(refused(Refusal::BadToken, "what was presented is no text".to_owned()).told(told));
+    };
+    let present = Present {
+        agents: identity.agents.clone(),
+        person: identity.person.clone(),
+        session: session.clone(),
+        token,
+    };
+    match door.evidence.present(present).await {
+        Ok(()) => Ok(()),
+        Err(error @ EvidenceError::Unvouched { later: true, .. }) => {
+            let told = "the recorder cannot check the token now; try again";
+            Err(refused(Refusal::IssuerUnavailable, error.to_string()).told(told))
+        }
+        Err(error @ EvidenceError::Unvouched { .. }) => Err(refused(Refusal::BadToken, error.to_string()).told(told)),
+        Err(error) => Err(unrecorded(&error)),
+    }
+}
+
+fn unrecorded(error: &dyn std::fmt::Display) -> Turned {
+    Turned::new(Refusal::DoorShut, format!("the session cannot be recorded: {error}"))
+        .told("this door is shut: no evidence can be written")
 }
 
 /// Records a refused login. Nobody waits for it: there is nothing to hold back, and a flood must cost little.

@@ -29,6 +29,9 @@ pub struct Args {
     /// what it found on its volume. Without it nobody outside keeps this log's head.
     #[arg(long, env = "SALLYPORT_WITNESS_KEY")]
     pub witness_key: Option<VerifierKey>,
+    /// Takes no session whose token no door has shown. Only with --witness-key: nobody else says whose tokens count.
+    #[arg(long, env = "SALLYPORT_TOKENS_REQUIRED", requires = "witness_key")]
+    pub tokens_required: bool,
     /// After how many days records are removed from the volume; their hashes stay. For ever if left out.
     #[arg(long, env = "SALLYPORT_RETENTION_DAYS")]
     pub retention_days: Option<u32>,

@@ -7,6 +7,7 @@
 //! | `/tile/…` | hash tiles and entry bundles |
 //! | `/v1/checkpoint?from=SIZE` | [`Grown`] as JSON: a checkpoint of what is on disk now, key, and the consistency proof from SIZE records on |
 //! | `POST /v1/permit` | the operator's leave to write ([`sallyport_audit::permit`]); over mutual TLS only |
+//! | `POST /v1/issuers` | whose tokens count ([`Trusted`] as JSON), by the operator's word; over mutual TLS only |
 //!
 //! It is served twice: to the operator over mutual TLS, and on loopback, where only a port-forward through the API server
 //! reaches it, which has then authenticated and authorised the reader.
@@ -23,11 +24,13 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use sallyport_audit::Digest;
 use sallyport_audit::checkpoint::{Checkpoint, Head};
 use sallyport_audit::merkle::consistency_proof;
 use sallyport_audit::note::VerifierKey;
 use sallyport_audit::store::{Store, StoreError};
 use sallyport_audit::tiles::{Tile, TileHashes, read_tile};
+use sallyport_identity::Trusted;
 use sallyport_runtime::PeerIdentity;
 use sallyport_runtime::tls::Accept;
 use sallyport_runtime::workload::Credential;
@@ -38,6 +41,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::attest::People;
 use crate::log::{Log, Published};
 
 /// Readers at one time.
@@ -51,6 +55,8 @@ const CONNECTION_TIME: Duration = Duration::from_secs(600);
 const PUBLISHING: Duration = Duration::from_secs(3);
 /// The longest permit.
 const MAX_PERMIT: usize = 16 * 1024;
+/// Twice what Kubernetes keeps in one object, which the issuers come from: JSON escapes the lines of their CAs.
+const MAX_ISSUERS: usize = 2 * 1024 * 1024;
 
 /// What the operator polls for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +67,10 @@ pub struct Grown {
     pub checkpoint: String,
     /// Nothing is taken until the operator permits it.
     pub fenced: bool,
+    /// SHA-256 of what the operator last said of whose tokens count; empty before it has. Left out where the recorder checks
+    /// no tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuers: Option<String>,
     /// In words, why records are refused for now (a full volume).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -75,6 +85,7 @@ struct Reader {
     log: Log,
     published: Published,
     key: VerifierKey,
+    people: People,
     /// Whether the peer is the operator.
     operator: bool,
 }
@@ -87,17 +98,18 @@ pub async fn serve_tls(
     listener: TcpListener,
     credential: &Credential,
     log: &Log,
+    people: &People,
     end: CancellationToken,
 ) -> io::Result<()> {
     let operator: Accept = Arc::new(|identity| matches!(identity, PeerIdentity::Operator));
     let acceptor = TlsAcceptor::from(credential.server_config(operator, &[]).map_err(io::Error::other)?);
-    accept(listener, Some(acceptor), Reader::new(log, true), end).await;
+    accept(listener, Some(acceptor), Reader::new(log, people, true), end).await;
     Ok(())
 }
 
 /// Serves readers without TLS until `end`. For loopback only.
 pub async fn serve_loopback(listener: TcpListener, log: &Log, end: CancellationToken) {
-    accept(listener, None, Reader::new(log, false), end).await;
+    accept(listener, None, Reader::new(log, &People::Door, false), end).await;
 }
 
 async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, reader: Reader, end: CancellationToken) {
@@ -133,11 +145,12 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, reader: Reader,
 }
 
 impl Reader {
-    fn new(log: &Log, operator: bool) -> Self {
+    fn new(log: &Log, people: &People, operator: bool) -> Self {
         Self {
             log: log.clone(),
             published: log.published(),
             key: log.key().clone(),
+            people: people.clone(),
             operator,
         }
     }
@@ -158,6 +171,9 @@ impl Reader {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         if self.operator && *request.method() == Method::POST && request.uri().path() == "/v1/permit" {
             return self.permit(request.into_body()).await;
+        }
+        if self.operator && *request.method() == Method::POST && request.uri().path() == "/v1/issuers" {
+            return self.issuers(request.into_body()).await;
         }
         if *request.method() != Method::GET {
             return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
@@ -230,6 +246,27 @@ impl Reader {
         }
     }
 
+    async fn issuers(&self, body: Incoming) -> Response<Full<Bytes>> {
+        let People::Checked(attestor) = &self.people else {
+            return text(StatusCode::NOT_FOUND, "no tokens are checked here\n");
+        };
+        let Ok(body) = Limited::new(body, MAX_ISSUERS).collect().await else {
+            return text(StatusCode::PAYLOAD_TOO_LARGE, "issuers are fewer\n");
+        };
+        let body = body.to_bytes();
+        match serde_json::from_slice::<Trusted>(&body) {
+            Ok(trusted) => {
+                tracing::info!(issuers = trusted.issuers.len(), "the operator says whose tokens count");
+                attestor.trust(&trusted, Digest::of(&body));
+                text(StatusCode::OK, "their tokens count\n")
+            }
+            Err(error) => {
+                tracing::warn!(%error, "what the operator says of issuers cannot be read; those known stay");
+                text(StatusCode::BAD_REQUEST, "not a list of issuers\n")
+            }
+        }
+    }
+
     fn grown(&self, from: u64, now: Option<Head>) -> Result<Response<Full<Bytes>>, StoreError> {
         let note = match now {
             Some(head) => self
@@ -251,6 +288,12 @@ impl Reader {
             boot: self.log.boot().to_string(),
             checkpoint: note,
             fenced: status.fenced,
+            issuers: match &self.people {
+                People::Checked(attestor) => {
+                    Some(attestor.trusts().map_or_else(String::new, |digest| digest.to_string()))
+                }
+                People::Door | People::SameProcess => None,
+            },
             problem: status.broken.or(status.problem),
             proof,
             vkey: self.key.to_string(),
@@ -282,4 +325,56 @@ fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
     let mut response = response("text/plain; charset=utf-8", body.as_bytes().to_vec());
     *response.status_mut() = status;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use sallyport_identity::Pace;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::runtime::Handle;
+
+    use super::*;
+    use crate::attest::Attestor;
+    use crate::testing;
+
+    /// Status and body of the answer.
+    async fn ask(people: &People, operator: bool, request: &str, body: &str) -> (u16, String) {
+        let log = testing::open(&Arc::default());
+        let (mut near, far) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(Reader::new(&log, people, operator).serve(far));
+        let length = body.len();
+        let head = format!("{request} HTTP/1.1\r\nhost: r\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+        near.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        near.read_to_string(&mut answer).await.unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        (status, body.to_owned())
+    }
+
+    #[tokio::test]
+    async fn only_the_operator_says_whose_tokens_count() {
+        const SAID: &str = r#"{"apiServerAudiences":["kubernetes"],"issuers":[],"later":1}"#;
+        let attestor = Arc::new(Attestor::new(Handle::current(), None, Pace::default()));
+        let people = People::Checked(Arc::clone(&attestor));
+        let told = async |people: &People| {
+            let (_, body) = ask(people, true, "GET /v1/checkpoint?from=0", "").await;
+            serde_json::from_str::<Grown>(&body).unwrap().issuers
+        };
+        assert_eq!(told(&people).await.as_deref(), Some(""));
+        assert_eq!(told(&People::Door).await, None, "as the first version answers");
+        let post = "POST /v1/issuers";
+        for (people, operator, body, status) in [
+            (&people, false, SAID, 405),
+            (&People::Door, true, SAID, 404),
+            (&people, true, "{", 400),
+        ] {
+            assert_eq!(ask(people, operator, post, body).await.0, status);
+            assert_eq!(attestor.trusts(), None);
+        }
+        assert_eq!(ask(&people, true, post, SAID).await.0, 200);
+        let digest = Digest::of(SAID.as_bytes());
+        assert_eq!(attestor.trusts(), Some(digest));
+        assert_eq!(told(&people).await, Some(digest.to_string()));
+    }
 }

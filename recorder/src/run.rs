@@ -6,14 +6,17 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use prometheus::Registry;
 use sallyport_audit::record::{ObjectRef, PodRef};
+use sallyport_identity::{Pace, Reviewer};
 use sallyport_runtime::admin::{self, Probe};
 use sallyport_runtime::shutdown;
 use sallyport_runtime::workload::Credential;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
+use crate::attest::{Attestor, People};
 use crate::log::disk::Folder;
 use crate::log::{Config, Log, Status};
 use crate::metrics::LogMetrics;
@@ -46,6 +49,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (readers, stop_reading) = (log.clone(), end.clone());
     tokio::spawn(async move { read::serve_loopback(loopback, &readers, stop_reading).await });
 
+    let people = people(&args).await;
     let credential = credential(&args, &end).await?;
     let reading = TcpListener::bind(args.read_listen)
         .await
@@ -54,13 +58,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("evidence port {}", args.evidence_listen))?;
     let (operator, readers, stop_reading) = (credential.clone(), log.clone(), end.clone());
+    let trusting = people.clone();
     tokio::spawn(async move {
-        if let Err(error) = read::serve_tls(reading, &operator, &readers, stop_reading).await {
+        if let Err(error) = read::serve_tls(reading, &operator, &readers, &trusting, stop_reading).await {
             tracing::error!(%error, "the read port is not served");
         }
     });
     tracing::info!(origin = log.key().name(), "recording");
-    let mut shared = Shared::new(log.clone(), Limits::default(), end.clone());
+    let mut shared = Shared::new(log.clone(), Limits::default(), end.clone()).attesting(people);
     if let Some(namespaces) = args.sink_namespaces.clone() {
         shared = shared.only_from(namespaces);
     }
@@ -94,6 +99,22 @@ fn open(args: &Args, registry: &Registry) -> anyhow::Result<Log> {
         metrics: LogMetrics::new(registry)?,
     };
     Ok(Log::open(Arc::new(folder), config)?)
+}
+
+/// With an operator that says whose tokens count, the recorder checks them itself.
+async fn people(args: &Args) -> People {
+    if args.witness_key.is_none() {
+        return People::Door;
+    }
+    let reviewer = match kube::Client::try_default().await {
+        Ok(client) => Some(Arc::new(client) as Arc<dyn Reviewer>),
+        Err(error) => {
+            tracing::error!(%error, "no way to the API server: tokens of ServiceAccounts prove nobody here");
+            None
+        }
+    };
+    let attestor = Attestor::new(Handle::current(), reviewer, Pace::default()).requiring(args.tokens_required);
+    People::Checked(Arc::new(attestor))
 }
 
 async fn credential(args: &Args, end: &CancellationToken) -> anyhow::Result<Credential> {

@@ -38,7 +38,9 @@ impl Draft {
         let mut text = Vec::with_capacity(USUAL);
         text.extend_from_slice(b"{\"event\":");
         serde_json::to_writer(&mut text, event)?;
-        let mut text = String::from_utf8(text).map_err(serde::ser::Error::custom).map_err(RecordError::Json)?;
+        let mut text = String::from_utf8(text)
+            .map_err(serde::ser::Error::custom)
+            .map_err(RecordError::Json)?;
         if let Some(session) = session {
             text.push_str(",\"session\":\"");
             text.push_str(session.as_str());
@@ -237,6 +239,7 @@ impl Event {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::SessionStart(_) => "sessionStart",
+            Self::Attested(_) => "attested",
             Self::LoginRefused(_) => "loginRefused",
             Self::Command(_) => "command",
             Self::CommandPart(_) => "commandPart",

@@ -28,6 +28,8 @@ impl Kind {
     pub const SESSION_START: &str = "sessionStart";
     /// Closes one.
     pub const SESSION_END: &str = "sessionEnd";
+    /// What the recorder itself found of whom a door let in.
+    pub const ATTESTED: &str = "attested";
     /// An intent.
     pub const COMMAND: &str = "command";
     /// What came of a command; may arrive after its session was declared over.

@@ -9,6 +9,7 @@
 //! Struct fields are declared in the order of their JSON names, so that plain serialisation is already canonical; the
 //! tests of this module check every kind of event against [`crate::canonical::check`].
 
+mod attested;
 mod batch;
 mod command;
 mod header;
@@ -22,6 +23,7 @@ pub(crate) mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use attested::{Attested, Finding};
 pub use batch::{Batch, Draft, RecordError, Seal};
 pub use command::{
     Action, Command, CommandPart, Copied, Encoding, Fate, NotRun, Observed, Outcome, Param, RuleRef, TransactionEnd,
@@ -50,6 +52,8 @@ pub const MAX_PARAM: usize = 8 * 1024;
 pub enum Event {
     /// A person came in.
     SessionStart(Box<SessionStart>),
+    /// What the recorder itself found of whom a door let in.
+    Attested(Box<Attested>),
     /// Somebody was turned away.
     LoginRefused(Box<LoginRefused>),
     /// What the door intends to do with a command.

@@ -90,7 +90,8 @@ name!(SessionId);
 pub enum Writer {
     /// A door.
     Proxy,
-    /// The recorder itself: births and ends of logs, and ends of sessions whose door vanished.
+    /// The recorder itself: births and ends of logs, what it found of whom doors let in, and ends of sessions whose door
+    /// vanished.
     Recorder,
 }
 

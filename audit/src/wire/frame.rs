@@ -2,7 +2,10 @@
 
 use serde::de::DeserializeOwned;
 
-use super::{Ack, Batch, Hello, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_CONTROL_BYTES, Refuse, Welcome};
+use super::{
+    Ack, Batch, Hello, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_CONTROL_BYTES, MAX_PRESENT_BYTES, Present, Refuse,
+    Vouched, Welcome,
+};
 use crate::Digest;
 use crate::checkpoint::Head;
 use crate::record::MAX_ENTRY;
@@ -20,6 +23,8 @@ const ACK: u8 = 4;
 const REFUSE: u8 = 5;
 const KEEP_ALIVE: u8 = 6;
 const BYE: u8 = 7;
+const PRESENT: u8 = 8;
+const VOUCHED: u8 = 9;
 
 /// Bytes that are no frame. The stream ends: there is no way to find the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +62,10 @@ pub enum Frame {
     KeepAlive,
     /// Door to recorder, last: this instance is over.
     Bye,
+    /// Door to recorder: by which token a session is about to start.
+    Present(Present),
+    /// Recorder to door: whether it may.
+    Vouched(Vouched),
 }
 
 /// A frame's first five bytes, checked.
@@ -75,7 +84,8 @@ impl FrameHeader {
         let [a, b, c, d, kind] = bytes;
         let bound = match kind {
             BATCH => MAX_BATCH_BYTES,
-            HELLO | WELCOME | REFUSE => MAX_CONTROL_BYTES,
+            HELLO | WELCOME | REFUSE | VOUCHED => MAX_CONTROL_BYTES,
+            PRESENT => MAX_PRESENT_BYTES,
             ACK => 8 + HEAD_LEN,
             KEEP_ALIVE | BYE => 0,
             _ => return Err(WireError::Kind(kind)),
@@ -110,6 +120,8 @@ impl FrameHeader {
             ACK => ack(payload).map(Frame::Ack),
             KEEP_ALIVE => Some(Frame::KeepAlive),
             BYE => Some(Frame::Bye),
+            PRESENT => json(payload).map(Frame::Present),
+            VOUCHED => json(payload).map(Frame::Vouched),
             _ => None,
         }
         .ok_or(bad)
@@ -133,6 +145,8 @@ impl Frame {
             }
             Self::KeepAlive => KEEP_ALIVE,
             Self::Bye => BYE,
+            Self::Present(present) => put_json(out, present, PRESENT),
+            Self::Vouched(vouched) => put_json(out, vouched, VOUCHED),
         };
         let len = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
         if let Some(header) = out.get_mut(start..start + HEADER_LEN) {

@@ -4,6 +4,8 @@
 //! door                                   recorder
 //!   Hello {instance, names, head} ──▶
 //!                                  ◀── Welcome {log key, acked, fenced, head}   or Refuse
+//!   Present {session, who, token} ──▶             (where Welcome says that tokens are taken)
+//!                                  ◀── Vouched {session, or why not}             in any order
 //!   Batch {first, head, records}  ──▶
 //!   Batch …  (several in flight)  ──▶
 //!                                  ◀── Ack {up to, head}                         or Refuse, and the end
@@ -15,14 +17,20 @@
 //! an `Ack` means that every record up to its number is on disk. A door that comes back sends again what was not
 //! acknowledged, under the same numbers; the recorder drops what it has. A door echoes the newest head it has seen with every
 //! batch, and a recorder whose log does not contain that head (a volume rolled back) refuses.
+//!
+//! A token goes to the recorder before its session's start record does, so that statements of other sessions wait for nobody's
+//! identity provider; it is in no record and on no disk. A recorder of an earlier version says nothing of tokens in its
+//! Welcome and is sent none; a door of an earlier version does not read what it says.
 
 mod frame;
+mod present;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
 pub use frame::{Frame, FrameHeader, HEADER_LEN, WireError, batch_room};
+pub use present::{Present, Token, Unvouched, Vouched};
 
 use crate::checkpoint::Head;
 use crate::record::{Instance, ObjectRef, PodRef};
@@ -35,6 +43,8 @@ pub const ALPN: &[u8] = b"sallyport-evidence/1";
 pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Records in one `Batch`.
 pub const MAX_BATCH_RECORDS: usize = 8 * 1024;
+/// The longest `Present` frame: the longest that a client may present (65,535 bytes), and names.
+pub const MAX_PRESENT_BYTES: usize = 96 * 1024;
 /// The longest of every other frame.
 pub const MAX_CONTROL_BYTES: usize = 16 * 1024;
 
@@ -69,6 +79,9 @@ pub struct Welcome {
     /// The operator's permit by which this recorder writes; `None` where no operator is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permit: Option<String>,
+    /// The recorder checks tokens itself: it wants each session's before the session's start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tokens: bool,
     /// The log's public key (verifier key).
     pub vkey: String,
 }

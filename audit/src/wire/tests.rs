@@ -34,6 +34,7 @@ fn frames() -> Vec<Frame> {
             fenced: true,
             head: head(),
             permit: None,
+            tokens: true,
             vkey: "name+0+AA==".into(),
         }),
         Frame::Batch(Batch {
@@ -53,7 +54,29 @@ fn frames() -> Vec<Frame> {
         }),
         Frame::KeepAlive,
         Frame::Bye,
+        Frame::Present(present("a.b.c")),
+        Frame::Vouched(Vouched {
+            refused: None,
+            session: present("").session,
+        }),
+        Frame::Vouched(Vouched {
+            refused: Some(Unvouched {
+                later: true,
+                reason: "…".into(),
+            }),
+            session: present("").session,
+        }),
     ]
+}
+
+fn present(token: &str) -> Present {
+    let start = crate::record::tests::start();
+    Present {
+        agents: start.agents,
+        person: start.person,
+        session: crate::record::SessionId::parse(&"0f".repeat(16)).unwrap(),
+        token: Token::new(token.as_bytes()).unwrap(),
+    }
 }
 
 const MAX_ENTRY_LEN: usize = crate::record::MAX_ENTRY;
@@ -79,12 +102,41 @@ fn lengths_are_refused_before_anything_is_read() {
         (7, 2),
         (3, 0),
         (0, 1),
-        (8, 1),
+        (8, 97 * 1024),
+        (9, 17 * 1024),
+        (10, 1),
         (255, 1),
     ] {
         let [a, b, c, d] = len.to_be_bytes();
         assert!(FrameHeader::parse([a, b, c, d, kind]).is_err(), "{kind} {len}");
     }
+}
+
+#[test]
+fn a_token_is_in_its_frame_and_in_no_text() {
+    let frame = Frame::Present(present("header.claims.signature"));
+    assert!(!format!("{frame:?}").contains("claims.signature"), "{frame:?}");
+    assert!(present(&"x".repeat(65_535)).fits(), "the longest");
+    // What escapes to six times its length would end the stream for everybody.
+    assert!(!present(&"\u{b}".repeat(65_535)).fits());
+    assert_eq!(Token::new(&[0xff]), None);
+}
+
+#[test]
+fn what_the_first_version_says_at_the_start_of_a_stream_is_read() {
+    let hello = r#"{"connection":{"name":"bank","namespace":"doors","uid":"8c1f"},"instance":"0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f","pod":{"name":"p","uid":"u"},"version":1}"#;
+    assert!(serde_json::from_str::<Hello>(hello).is_ok());
+    let welcome = Welcome {
+        acked: 3,
+        fenced: false,
+        head: head(),
+        permit: None,
+        tokens: false,
+        vkey: "k".into(),
+    };
+    let text = serde_json::to_string(&welcome).unwrap();
+    assert!(!text.contains("tokens"), "as the first version wrote it: {text}");
+    assert_eq!(serde_json::from_str::<Welcome>(&text).unwrap(), welcome);
 }
 
 #[test]
@@ -102,7 +154,7 @@ fn a_full_batch_fits_its_bound() {
 
 proptest! {
     #[test]
-    fn no_bytes_panic(kind in 0_u8..9, payload in vec(any::<u8>(), 0..600)) {
+    fn no_bytes_panic(kind in 0_u8..11, payload in vec(any::<u8>(), 0..600)) {
         let len = u32::try_from(payload.len() + 1).unwrap().to_be_bytes();
         let header = [len[0], len[1], len[2], len[3], kind];
         if let Ok(frame) = FrameHeader::parse(header).and_then(|header| header.decode(&payload)) {

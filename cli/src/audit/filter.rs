@@ -43,6 +43,8 @@ impl People {
             }
             (Event::Command(command), _) => Some(command.person.clone()),
             (Event::LoginRefused(refused), _) => refused.person.clone(),
+            // Nobody came in: whose token it was is all there is.
+            (Event::Attested(attested), None) => attested.person.clone(),
             (Event::SessionEnd(_), Some(session)) => self.0.remove(session),
             // What came of a command may follow its session's end; then the session is all there is.
             (_, Some(session)) => self.0.get(session).cloned(),

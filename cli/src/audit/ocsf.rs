@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 
-use sallyport_audit::record::{Action, Command, Event, Fate, Outcome, Person, Record, SessionId};
+use sallyport_audit::record::{Action, Command, Event, Fate, Finding, Outcome, Person, Record, SessionId};
 use serde_json::{Map, Value, json};
 
 use super::filter::action;
@@ -129,6 +129,11 @@ impl Ocsf {
                 let activity = self.open.remove(&(session.clone(), outcome.command)).unwrap_or(4);
                 datastore(activity, 1, status(outcome))
             }
+            (Event::Attested(attested), _) => other(match attested.finding {
+                Finding::Proved | Finding::SameProcess => 1,
+                Finding::NotPresented | Finding::NotChecked => 3,
+                Finding::Refused => 4,
+            }),
             (Event::BreakGlass(_), _) => other(4),
             (Event::Denied(_) | Event::Revoked(_), _) => other(3),
             _ => other(1),

@@ -48,6 +48,7 @@ pub fn what(event: &Event) -> String {
                 plain(start.claims.database.as_deref().unwrap_or("-"))
             )
         }
+        Event::Attested(attested) => plain(&super::attested::words(attested)),
         Event::LoginRefused(refused) => login_refused(refused),
         Event::Command(command) => self::command(command),
         Event::CommandPart(part) => format!("command {} goes on (part {})", part.command, part.part),

@@ -8,6 +8,7 @@ use anyhow::Result;
 use sallyport_audit::store::Dir;
 use sallyport_audit::verify::{Report, Trust, Verdict, verify};
 
+use super::attested::Tally;
 use super::trust::{Copying, Flags, Known};
 use crate::cluster;
 
@@ -38,11 +39,12 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
         wait: Duration::from_secs(args.wait),
     };
     let known = args.from.resolve(cluster, copying).await?;
-    let report = prove(&known, |_, _| {})?;
+    let mut people = Tally::default();
+    let report = prove(&known, |_, leaf| people.take(leaf))?;
     if args.output == "json" {
-        println!("{}", json(&report, &known.from));
+        println!("{}", json(&report, &known.from, &people));
     } else {
-        print!("{}", text(&report, &known.from));
+        print!("{}{}", text(&report, &known.from), people.text());
         if let Some(dir) = &args.save {
             println!("copy kept in {}", dir.display());
         }
@@ -96,12 +98,13 @@ pub fn text(report: &Report, from: &str) -> String {
     out
 }
 
-fn json(report: &Report, from: &str) -> String {
+fn json(report: &Report, from: &str, people: &Tally) -> String {
     let verdict = report.verdict().to_string().to_lowercase();
     let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
     serde_json::json!({
         "verdict": verdict, "origin": report.origin, "records": report.records, "proven": report.proven,
         "unproven": report.unproven(), "provenBy": from, "findings": findings,
+        "sessions": people.sessions, "confirmedByRecorder": people.proved, "notTakenByRecorder": people.refused,
     })
     .to_string()
 }

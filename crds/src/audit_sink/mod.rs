@@ -37,6 +37,7 @@ use crate::Duration;
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[x_kube(validation = Rule::new("(self.durability == 'Async') == has(self.async)").message("durability Async needs async with maxRecords and maxLag, and no other durability takes it"))]
+#[x_kube(validation = Rule::new("self.unconfirmed == 'Record' || self.durability == 'BeforeExecution'").message("unconfirmed Refuse needs durability BeforeExecution"))]
 #[x_kube(validation = Rule::new("!has(self.destinations) || self.destinations.filter(d, has(d.nats) && d.nats.authoritative || has(d.kafka) && d.kafka.authoritative).size() <= 1").message("only one destination can be authoritative").field_path(".destinations"))]
 #[serde(rename_all = "camelCase")]
 pub struct AuditSinkSpec {
@@ -58,6 +59,9 @@ pub struct AuditSinkSpec {
     /// Exact (default), or Masked: detector hits in the command's text are masked in records too. Recognised credentials always are.
     #[serde(default)]
     pub command_text: CommandText,
+    /// Record (default), or Refuse: the recorder takes no session whose token no door has shown it.
+    #[serde(default)]
+    pub unconfirmed: Unconfirmed,
     /// Where the log is copied to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
@@ -124,6 +128,16 @@ pub enum CommandText {
     Masked,
 }
 
+/// What becomes of a session whose token the recorder was not shown, and so could not check itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Unconfirmed {
+    /// It is recorded, and that nobody but the door says who it was.
+    #[default]
+    Record,
+    /// It is not taken.
+    Refuse,
+}
+
 /// How long records are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -177,6 +191,12 @@ pub struct RecorderPod {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub tolerations: Vec<Toleration>,
+    /// Where it may connect beyond DNS, operator and API server; anywhere if left out.
+    #[serde(default, rename = "egressCIDRs", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 64)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(validation = Rule::new("self.all(range, isCIDR(range))").message("egressCIDRs holds what is no CIDR, such as 10.0.0.0/8"))]
+    pub egress_cidrs: Vec<String>,
 }
 
 fn yes() -> bool {

@@ -90,9 +90,11 @@ const RIGHTS: &[(&str, &str, &str, &str, bool)] = &[
         "",
         false,
     ),
-    // ServiceAccounts of doors ask whose token they were shown; those of elsewhere do not.
+    // ServiceAccounts of doors and recorders ask whose token they were shown; those of elsewhere do not.
     ("door", "create", "tokenreviews.authentication.k8s.io", "", true),
     ("door", "get", "secrets", "doors", false),
+    ("recorder", "create", "tokenreviews.authentication.k8s.io", "", true),
+    ("recorder", "get", "secrets", "evidence", false),
     ("stranger", "create", "tokenreviews.authentication.k8s.io", "", false),
     // People.
     (
@@ -164,6 +166,10 @@ fn may(server: &ApiServer, who: &str, verb: &str, resource: &str, namespace: &st
     let (user, groups) = match who {
         "operator" => (OPERATOR.to_owned(), group("sallyport-system")),
         "door" => ("system:serviceaccount:doors:door-bank".to_owned(), group("doors")),
+        "recorder" => (
+            "system:serviceaccount:evidence:recorder-evidence".to_owned(),
+            group("evidence"),
+        ),
         "stranger" => ("system:serviceaccount:default:default".to_owned(), group("default")),
         name => (name.to_owned(), Vec::new()),
     };

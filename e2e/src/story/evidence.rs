@@ -38,6 +38,12 @@ pub(super) fn verify(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
         proved.status.success(),
     )?;
 
+    let confirmed = "the recorder itself confirmed the person of ";
+    narrator.check(
+        "the recorder confirmed by itself whom the door let in",
+        proved.stdout.contains(confirmed) && !proved.stdout.contains(&format!("{confirmed}0 of ")),
+    )?;
+
     tamper(&copy).context("tampering with the copy")?;
     let mut refute = demo.kubectl(&["sallyport", "audit", "verify", "--sink", &sink, "--log", &copy_text]);
     narrator.types("auditor", &refute);

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::client::{ask_directly, psql};
+use crate::client::psql;
 use crate::demo::{ALICE, BOB, CAROL, CONNECTION, DOORS, Demo, User};
 use crate::narrator::Narrator;
 use crate::run::{Output, run, wait_until};

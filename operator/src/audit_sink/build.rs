@@ -14,13 +14,14 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use sallyport_crds::audit_sink::Unconfirmed;
 use sallyport_crds::names;
 
 use super::validate::Plan;
 use super::{EVIDENCE_PORT, READ_PORT};
 use crate::settings::Settings;
 use crate::shared::labels::{self, SINK_UID_LABEL};
-use crate::shared::network::{admin_from, dns, operator, pods_in_any, port};
+use crate::shared::network::{addresses, admin_from, any_port, api_server, dns, operator, pods_in_any, port};
 use crate::shared::pods;
 
 /// Where the recorder's volume is mounted.
@@ -29,7 +30,7 @@ const DATA: &str = "/var/lib/sallyport";
 /// Everything that the operator makes of an AuditSink.
 #[derive(Clone, Debug)]
 pub struct Children {
-    /// Who the recorder is to the operator. At the API server it has no right, and no token for it.
+    /// Who the recorder is to the operator. At the API server it may ask whose token it was shown, and nothing else.
     pub service_account: ServiceAccount,
     /// What doors, operator and readers dial.
     pub service: Service,
@@ -137,9 +138,21 @@ fn network_policy(plan: &Plan, settings: &Settings) -> NetworkPolicy {
                 },
                 admin_from(settings),
             ]),
-            egress: Some(vec![dns(), operator(settings)] as Vec<NetworkPolicyEgressRule>),
+            egress: Some(egress(plan, settings)),
         }),
     }
+}
+
+/// With whom it speaks by itself: the operator, and whoever says whose a token is.
+fn egress(plan: &Plan, settings: &Settings) -> Vec<NetworkPolicyEgressRule> {
+    let given = plan.spec.recorder.as_ref().map(|wanted| wanted.egress_cidrs.as_slice());
+    let given = given.unwrap_or_default();
+    let issuers = NetworkPolicyEgressRule {
+        // A policy cannot name DNS hosts, and identity providers may be anywhere.
+        to: (!given.is_empty()).then(|| addresses(given)),
+        ports: Some(vec![any_port("TCP")]),
+    };
+    vec![dns(), operator(settings), api_server(settings), issuers]
 }
 
 fn stateful_set(plan: &Plan, settings: &Settings) -> StatefulSet {
@@ -174,8 +187,8 @@ fn pod(plan: &Plan, settings: &Settings) -> PodSpec {
     let wanted = plan.spec.recorder.as_ref();
     PodSpec {
         service_account_name: Some(names::recorder(&plan.place.name)),
-        // The recorder speaks with doors, readers and the operator, never with the API server.
-        automount_service_account_token: Some(false),
+        // By it the API server is asked whose token a door has shown.
+        automount_service_account_token: Some(true),
         enable_service_links: Some(false),
         security_context: Some(pods::pod_security()),
         termination_grace_period_seconds: Some(30),
@@ -202,6 +215,9 @@ fn container(plan: &Plan, settings: &Settings) -> Container {
     ];
     if let Some(retention) = &plan.spec.retention {
         environment.push(pods::variable("SALLYPORT_RETENTION_DAYS", &retention.days.to_string()));
+    }
+    if plan.spec.unconfirmed == Unconfirmed::Refuse {
+        environment.push(pods::variable("SALLYPORT_TOKENS_REQUIRED", "true"));
     }
     environment.extend(pods::environment(settings));
     let mut mounts = pods::mounts();

@@ -36,7 +36,7 @@ pub struct Validated {
 /// One thing that is looked at.
 type Check = fn(&Found, &AuditSinkSpec) -> Option<(Reason, String)>;
 
-const CHECKS: [Check; 4] = [name, asynchronous, destinations, class];
+const CHECKS: [Check; 5] = [name, asynchronous, unconfirmed, destinations, class];
 
 /// Validates what was found.
 pub fn validate(found: &Found) -> Validated {
@@ -89,6 +89,14 @@ fn asynchronous(_: &Found, spec: &AuditSinkSpec) -> Option<(Reason, String)> {
             "spec.async belongs to durability Async, and is needed there".to_owned(),
         )
     })
+}
+
+/// Records that may be lost wait for no recorder, and who they let in neither.
+fn unconfirmed(_: &Found, spec: &AuditSinkSpec) -> Option<(Reason, String)> {
+    use sallyport_crds::audit_sink::{Durability, Unconfirmed};
+    let wrong = spec.unconfirmed == Unconfirmed::Refuse && spec.durability == Durability::Async;
+    let message = "spec.unconfirmed: Refuse needs durability BeforeExecution";
+    wrong.then(|| (Reason::Invalid, message.to_owned()))
 }
 
 fn destinations(_: &Found, spec: &AuditSinkSpec) -> Option<(Reason, String)> {

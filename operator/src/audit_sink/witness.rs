@@ -1,5 +1,6 @@
 //! The operator as a witness: asks each recorder for its newest checkpoint, believes it only where it is consistent with
-//! every one before, and lets a recorder that starts write only then.
+//! every one before, and lets a recorder that starts write only then. By the same way it says whose tokens count, which
+//! recorders check by themselves.
 
 mod ask;
 
@@ -11,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::{FutureExt, StreamExt};
 use kube::Resource;
+use sallyport_audit::Digest;
 use sallyport_audit::checkpoint::{Checkpoint, origin};
 use sallyport_audit::merkle::verify_consistency;
 use sallyport_audit::note::{Note, VerifierKey};
@@ -18,6 +20,7 @@ use sallyport_audit::permit::Permit;
 use sallyport_audit::record::{Instance, ObjectRef};
 use sallyport_crds::AuditSink;
 use sallyport_crds::audit_sink;
+use sallyport_policy::issuer::{Issuers, Trusted};
 use sallyport_runtime::workload::Credential;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -238,6 +241,7 @@ async fn look(context: &Context, ledger: &mut Ledger, asked: Asked) {
         answer,
     } = asked;
     let now = context.now();
+    let answer = tell(&sink, &context.issuers.load_full(), &recorder, answer).await;
     let permit = answer
         .as_ref()
         .ok()
@@ -289,6 +293,34 @@ async fn look(context: &Context, ledger: &mut Ledger, asked: Asked) {
     }
     context.sights.set(&sink.uid, sight);
     context.queues.audit_sink(&sink.namespace, &sink.name);
+}
+
+/// Says whose tokens count where the recorder does not know. One that cannot be told is not available: it gets no permit, since
+/// it could confirm nobody.
+async fn tell(
+    sink: &ObjectRef,
+    issuers: &Issuers,
+    recorder: &Result<Recorder, AskError>,
+    answer: Result<Answer, AskError>,
+) -> Result<Answer, AskError> {
+    let answer = answer?;
+    if let (Some(trusted), Ok(recorder)) = (untold(&answer, issuers), recorder) {
+        recorder.trust(trusted).await?;
+        tracing::info!(
+            namespace = sink.namespace,
+            sink = sink.name,
+            issuers = issuers.issuers.len(),
+            "the recorder knows whose tokens count"
+        );
+    }
+    Ok(answer)
+}
+
+/// What a recorder is to be told of whose tokens count; none where it knows, or checks no tokens. No client.
+pub fn untold(answer: &Answer, issuers: &Issuers) -> Option<String> {
+    let told = answer.issuers.as_ref()?;
+    let trusted = serde_json::to_string(&Trusted::from(issuers)).ok()?;
+    (*told != Digest::of(trusted.as_bytes()).to_string()).then_some(trusted)
 }
 
 /// The permit that a fenced recorder gets if its log is consistent. No client.
@@ -394,7 +426,7 @@ fn consistent(before: &Sight, answer: &Answer, origin: &str) -> Result<Checkpoin
         .decode(&known.root)
         .ok()
         .and_then(|root| root.try_into().ok())
-        .map(sallyport_audit::Digest::from_bytes);
+        .map(Digest::from_bytes);
     let known_root = known_root.ok_or("the checkpoint of before cannot be read")?;
     let proof = answer.proof()?;
     verify_consistency(known_size, &known_root, checkpoint.size, &checkpoint.root, &proof)

@@ -24,6 +24,14 @@ pub fn port(protocol: &str, number: i32) -> NetworkPolicyPort {
     }
 }
 
+/// Every port.
+pub fn any_port(protocol: &str) -> NetworkPolicyPort {
+    NetworkPolicyPort {
+        protocol: Some(protocol.to_owned()),
+        ..NetworkPolicyPort::default()
+    }
+}
+
 /// The admin port, from the operator's namespace and from namespaces that are labelled for monitoring.
 pub fn admin_from(settings: &Settings) -> NetworkPolicyIngressRule {
     NetworkPolicyIngressRule {

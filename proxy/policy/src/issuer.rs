@@ -62,6 +62,27 @@ impl Issuer {
     }
 }
 
+/// Whose tokens count anywhere in an installation: what the operator tells recorders, which check tokens by themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trusted {
+    /// Audiences that the API server itself accepts.
+    pub api_server_audiences: Vec<String>,
+    /// The issuers, as doors get them before a Connection narrows them.
+    pub issuers: Vec<Issuer>,
+}
+
+// === impl Trusted ===
+
+impl From<&Issuers> for Trusted {
+    fn from(issuers: &Issuers) -> Self {
+        Self {
+            api_server_audiences: issuers.api_server_audiences.clone(),
+            issuers: issuers.issuers.values().cloned().collect(),
+        }
+    }
+}
+
 /// A claim and what is put before its value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimSource {

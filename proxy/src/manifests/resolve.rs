@@ -1,5 +1,6 @@
 //! The same assembling and compiling as the operator's, over objects from files.
 
+use sallyport_crds::audit_sink::Unconfirmed;
 use sallyport_crds::connection::CaBundle;
 use sallyport_crds::{ApprovalPolicySpec, AuditSink, Connection, MaskingRuleSpec};
 use sallyport_policy::assemble::{self, Candidate, Present, SinkCandidate, assemble};
@@ -89,6 +90,7 @@ pub(super) fn carrier(objects: &Objects, connection: &Connection) -> Result<Carr
     carrier.revision = REVISION;
     faults.extend(problems.iter().chain(&found).map(ToString::to_string));
     faults.extend(objects.sinks.iter().filter_map(copied));
+    faults.extend(objects.sinks.iter().filter_map(confirmed));
     if faults.is_empty() { Ok(carrier) } else { Err(faults) }
 }
 
@@ -120,6 +122,14 @@ fn copied(sink: &AuditSink) -> Option<String> {
         "AuditSink {name}: spec.destinations is not implemented by this version: the log is kept in the state directory alone"
     );
     (!sink.spec.destinations.is_empty()).then_some(message)
+}
+
+/// Here the recorder is the door: whom it confirmed, nobody else would have.
+fn confirmed(sink: &AuditSink) -> Option<String> {
+    let name = sink.name_any();
+    let message =
+        format!("AuditSink {name}: spec.unconfirmed Refuse needs a recorder in a process of its own: make it Record");
+    (sink.spec.unconfirmed == Unconfirmed::Refuse).then_some(message)
 }
 
 fn sink(sink: &AuditSink) -> SinkCandidate {

@@ -179,7 +179,7 @@ async fn bounds_of_an_asynchronous_sink_count_here_too() {
 #[tokio::test]
 async fn every_mistake_is_said_at_once() {
     type Change = fn(&str, String) -> String;
-    let table: [(&str, Change, &str); 16] = [
+    let table: [(&str, Change, &str); 17] = [
         (
             "field that nobody knows",
             |_, t| {
@@ -239,6 +239,11 @@ async fn every_mistake_is_said_at_once() {
                 )
             },
             "spec.destinations is not implemented",
+        ),
+        (
+            "people whom only another process could confirm",
+            |_, t| t.replace("  commandText: Exact", "  commandText: Exact\n  unconfirmed: Refuse"),
+            "needs a recorder in a process of its own",
         ),
         (
             "sink for others",

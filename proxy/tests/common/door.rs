@@ -26,15 +26,18 @@ use sallyport_proxy::drain::Drain;
 use sallyport_proxy::listener::{Entrance, Shared as Listening, serve};
 use sallyport_proxy::peers::{self, Hear, Way, hear};
 use sallyport_proxy::postgres::{Postgres as Protocol, Shared};
+use sallyport_recorder::attest::People as Recorder;
 use sallyport_recorder::client::{Durability, Evidence, Limits};
 use sallyport_recorder::log::disk::Folder;
 use sallyport_recorder::log::{Config, Log};
 use sallyport_recorder::metrics::LogMetrics;
+use sallyport_recorder::server::{Limits as PortLimits, Shared as Port};
 use sallyport_runtime::vitals::Vitals;
 use sallyport_runtime::workload::Credential;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::approvals::People;
@@ -326,9 +329,7 @@ impl TestDoor {
 
     /// A door before a server.
     pub fn before(given: &Given, server: Arc<Postgres>, database: String) -> Self {
-        Self::with(given, server, database, Arc::new(Names), |people| {
-            Arc::new(people.clone())
-        })
+        Self::known_to(given, server, database, Arc::new(Names))
     }
 
     /// A door that asks others than the test's own people.
@@ -338,12 +339,32 @@ impl TestDoor {
         database: String,
         approvals: impl FnOnce(&People) -> Arc<dyn Approvals>,
     ) -> Self {
-        Self::with(given, server, database, Arc::new(Names), approvals)
+        Self::with(
+            given,
+            server,
+            database,
+            Arc::new(Names),
+            Recorder::SameProcess,
+            approvals,
+        )
     }
 
     /// A door at which somebody else says who people are.
     pub fn known_to(given: &Given, server: Arc<Postgres>, database: String, verifier: Arc<dyn Verifier>) -> Self {
-        Self::with(given, server, database, verifier, |people| Arc::new(people.clone()))
+        Self::confirmed_by(given, server, database, verifier, Recorder::SameProcess)
+    }
+
+    /// A door whose recorder says it, too.
+    pub fn confirmed_by(
+        given: &Given,
+        server: Arc<Postgres>,
+        database: String,
+        verifier: Arc<dyn Verifier>,
+        recorder: Recorder,
+    ) -> Self {
+        Self::with(given, server, database, verifier, recorder, |people| {
+            Arc::new(people.clone())
+        })
     }
 
     fn with(
@@ -351,6 +372,7 @@ impl TestDoor {
         server: Arc<Postgres>,
         database: String,
         verifier: Arc<dyn Verifier>,
+        recorder: Recorder,
         approvals: impl FnOnce(&People) -> Arc<dyn Approvals>,
     ) -> Self {
         sallyport_runtime::crypto::install();
@@ -360,7 +382,7 @@ impl TestDoor {
             .build()
             .unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let (log, evidence) = evidence(directory.path(), &runtime);
+        let (log, evidence) = evidence(directory.path(), &runtime, recorder);
         let (rules, listening) = watch::channel(given.rules(1, &server));
         let (ca, tls) = certificate();
         let (people, drain) = (People::default(), Drain::default());
@@ -526,7 +548,7 @@ impl Drop for TestDoor {
 }
 
 /// A log of a test's own, and a door's way to it.
-pub fn evidence(directory: &std::path::Path, runtime: &tokio::runtime::Runtime) -> (Log, Evidence) {
+pub fn evidence(directory: &std::path::Path, runtime: &tokio::runtime::Runtime, recorder: Recorder) -> (Log, Evidence) {
     let log = log(directory, runtime);
     let pod = PodRef {
         name: "door".into(),
@@ -537,8 +559,14 @@ pub fn evidence(directory: &std::path::Path, runtime: &tokio::runtime::Runtime) 
         pod,
     };
     let (durability, limits) = (Durability::BeforeExecution, Limits::default());
-    let evidence = Evidence::local(log.clone(), speaker, durability, limits, runtime.handle()).unwrap();
-    (log, evidence)
+    let evidence = match recorder {
+        Recorder::SameProcess => Evidence::local(log.clone(), speaker, durability, limits, runtime.handle()),
+        asked => {
+            let port = Port::new(log.clone(), PortLimits::default(), CancellationToken::new()).attesting(asked);
+            Evidence::piped(port, speaker, durability, limits, runtime.handle())
+        }
+    };
+    (log, evidence.unwrap())
 }
 
 fn log(directory: &std::path::Path, runtime: &tokio::runtime::Runtime) -> Log {

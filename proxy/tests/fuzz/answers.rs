@@ -21,6 +21,7 @@ use sallyport_proxy::postgres::names::{Change, Portal, Prepared, Stated};
 use sallyport_proxy::postgres::relay::{self, LARGE, Passed, State};
 use sallyport_proxy::postgres::rows::View;
 use sallyport_proxy::postgres::script;
+use sallyport_recorder::attest::People as Recorder;
 
 use super::common::door::{Given, evidence};
 use super::statements::catalog;
@@ -62,7 +63,7 @@ impl Stage {
             .build()
             .unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let (_, evidence) = evidence(directory.path(), &runtime);
+        let (_, evidence) = evidence(directory.path(), &runtime, Recorder::SameProcess);
         let policy = Policy::with_keys(&Given::cases().carrier(1, 1), Keys::default()).unwrap();
         let snapshot = catalog();
         let protected = ProtectedColumns::resolve(policy.masks().rules(), &snapshot, None, &ByRule::new());

@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use sallyport_audit::Time;
-use sallyport_audit::record::{EndCause, Event, Person, Refusal, Token};
+use sallyport_audit::record::{EndCause, Event, Finding, Person, Refusal, Token};
+use sallyport_audit::{Digest, Time};
 use sallyport_proxy::door::{Identity, LoginRefused, Verifier};
-use sallyport_proxy::identity::{Identities, Pace, Settings};
+use sallyport_proxy::identity::{Identities, Pace, Settings, Trusted};
+use sallyport_recorder::attest::{Attestor, People as Recorder};
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 
 use self::provider::{Provider, SigningKey, forged};
 use super::SCHEMA;
 use super::common::door::{Given, TestDoor};
 use super::common::wire::{Client, Message, tags};
 
-#[path = "../../src/identity/tests/provider.rs"]
+#[path = "../../../identity/src/tests/provider.rs"]
 mod provider;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -31,6 +33,10 @@ struct Stage {
 
 impl Stage {
     fn new(pace: Pace) -> Self {
+        Self::confirmed(pace, |_, _| Recorder::SameProcess)
+    }
+
+    fn confirmed(pace: Pace, recorder: impl FnOnce(&Provider, Handle) -> Recorder) -> Self {
         sallyport_runtime::crypto::install();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -46,10 +52,12 @@ impl Stage {
             api_audiences: vec!["kubernetes".to_owned()],
             max_token_age: HOUR,
             agents: Vec::new(),
+            any_agent: false,
         });
         let server = super::common::postgres::server();
         let database = server.database(SCHEMA);
-        let door = TestDoor::known_to(&Given::open(), server, database, Arc::new(identities));
+        let recorder = recorder(&provider, runtime.handle().clone());
+        let door = TestDoor::confirmed_by(&Given::open(), server, database, Arc::new(identities), recorder);
         Self {
             door,
             provider,
@@ -279,6 +287,61 @@ fn an_issuer_that_is_away_or_changes_its_keys() {
         _ => None,
     });
     drop(stage.runtime);
+}
+
+/// A recorder that was told whose tokens count.
+fn told(whose: fn(&Provider) -> Trusted) -> impl FnOnce(&Provider, Handle) -> Recorder {
+    move |provider, runtime| {
+        let attestor = Attestor::new(runtime, None, eager());
+        attestor.trust(&whose(provider), Digest::of(b"told"));
+        Recorder::Checked(Arc::new(attestor))
+    }
+}
+
+#[test]
+fn whom_the_recorder_does_not_find_in_the_token_comes_through_no_door() {
+    let found = |stage: &Stage| {
+        stage.door.recorded("what the recorder found", |event| match event {
+            Event::Attested(attested) => Some((attested.finding, attested.person.clone())),
+            _ => None,
+        })
+    };
+    let stage = Stage::confirmed(
+        eager(),
+        told(|provider| Trusted {
+            issuers: vec![provider.issuer()],
+            ..Trusted::default()
+        }),
+    );
+    let token = stage.key.sign(&stage.provider.claims());
+    assert_eq!(tags(&stage.enter(&token).unwrap().query("select 1")), "TDCZ");
+    let (finding, person) = found(&stage);
+    assert_eq!(
+        (finding, person.unwrap().username.as_str()),
+        (Finding::Proved, "oidc:alice")
+    );
+
+    // The door's own issuers are not those of the installation.
+    let stage = Stage::confirmed(eager(), told(|_| Trusted::default()));
+    let token = stage.key.sign(&stage.provider.claims());
+    let words = stage.enter(&token).err().expect("the recorder knows nobody").text();
+    assert!(words.contains("refused by the recorder"), "{words}");
+    assert_eq!(found(&stage).0, Finding::Refused);
+    stage.door.recorded("the refusal", |event| match event {
+        Event::LoginRefused(refused) => {
+            assert_eq!(refused.reason, Refusal::BadToken);
+            assert!(refused.detail.contains("issuer"), "{}", refused.detail);
+            Some(())
+        }
+        _ => None,
+    });
+    for record in stage.door.records() {
+        assert!(!matches!(record.event, Event::SessionStart(_)), "nobody came in");
+        assert!(
+            !format!("{record:?}").contains(&token[..40]),
+            "a token stands in a record"
+        );
+    }
 }
 
 /// A ServiceAccount whose token holds until it does not.

@@ -31,6 +31,14 @@ pub enum EvidenceError {
     /// The recorder refused the record, in its words (a full disk, a record that names another door…).
     #[error("the recorder refused: {0}")]
     Refused(String),
+    /// The recorder checks tokens itself, and does not take this one.
+    #[error("the recorder does not take the token: {reason}")]
+    Unvouched {
+        /// Nobody could be asked: a later try may pass.
+        later: bool,
+        /// In its words.
+        reason: String,
+    },
     /// The record cannot be written down.
     #[error(transparent)]
     Record(#[from] RecordError),

@@ -7,6 +7,7 @@
 mod error;
 mod link;
 mod mailbox;
+mod presents;
 mod queue;
 mod road;
 mod task;
@@ -20,6 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sallyport_audit::record::{Batch, Instance, Origin, Writer};
+use sallyport_audit::wire::Present;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
@@ -28,8 +30,11 @@ pub use link::{Durability, Limits, Link, TlsSource};
 pub use thread::thread;
 
 use crate::log::Log;
-use crate::server::Door;
+use crate::server::{self, Door, Shared};
 use road::Road;
+
+/// Bytes in the pipe to a port in the same process.
+const PIPE: usize = 256 * 1024;
 
 /// Proof that records were accepted with the sink's durability: on disk for [`Durability::BeforeExecution`], in the bounded
 /// queue for [`Durability::Async`]. Not `Clone`: one proof lets one thing happen.
@@ -102,6 +107,10 @@ enum Message {
         batch: Batch,
         reply: Option<oneshot::Sender<Result<(), EvidenceError>>>,
     },
+    Present {
+        present: Present,
+        reply: presents::Reply,
+    },
     Close {
         done: oneshot::Sender<()>,
     },
@@ -123,7 +132,7 @@ impl Evidence {
     }
 
     /// The way to a log in the same process (the door without a cluster): the same order, numbers and guarantees, without a
-    /// stream. `runtime` is blocked for each fdatasync.
+    /// stream. `runtime` is blocked for each fdatasync. What a recorder found of people here would be the door's own word.
     ///
     /// # Errors
     /// When the names cannot be written into records.
@@ -134,15 +143,43 @@ impl Evidence {
         limits: Limits,
         runtime: &Handle,
     ) -> Result<Self, EvidenceError> {
-        let instance = Instance::random().map_err(|error| EvidenceError::Setup(error.to_string()))?;
-        let (connection, pod) = (Some(door.connection.clone()), door.pod.clone());
-        let origin = Origin {
-            connection,
-            instance,
-            pod,
-            writer: Writer::Proxy,
-        };
-        Self::start(origin, Road::Here(log), limits, durability, runtime)
+        let origin = origin_of(&door)?;
+        Self::start(
+            origin,
+            Road::Here {
+                log,
+                door: Arc::new(door),
+            },
+            limits,
+            durability,
+            runtime,
+        )
+    }
+
+    /// The way to a port in the same process, over a pipe.
+    ///
+    /// # Errors
+    /// When the names cannot be written into records.
+    pub fn piped(
+        shared: Shared,
+        door: Door,
+        durability: Durability,
+        limits: Limits,
+        runtime: &Handle,
+    ) -> Result<Self, EvidenceError> {
+        let spawner = runtime.clone();
+        let origin = origin_of(&door)?;
+        let dial: road::Dial = Arc::new(move || {
+            let (near, far) = tokio::io::duplex(PIPE);
+            let (door, shared) = (door.clone(), shared.clone());
+            spawner.spawn(async move {
+                if let Err(reason) = server::serve_stream(far, door, shared).await {
+                    tracing::warn!(%reason, "the way to the log in this process breaks");
+                }
+            });
+            Box::pin(async move { Ok(Box::new(near) as Box<dyn road::Stream>) })
+        });
+        Self::start(origin, Road::Stream(dial), limits, durability, runtime)
     }
 
     fn start(
@@ -256,6 +293,16 @@ impl Evidence {
         // Past the time there is nothing to add: the recorder notices the broken stream by itself.
         let _ = tokio::time::timeout(within, all).await;
     }
+}
+
+fn origin_of(door: &Door) -> Result<Origin, EvidenceError> {
+    let instance = Instance::random().map_err(|error| EvidenceError::Setup(error.to_string()))?;
+    Ok(Origin {
+        connection: Some(door.connection.clone()),
+        instance,
+        pod: door.pod.clone(),
+        writer: Writer::Proxy,
+    })
 }
 
 /// What one sink owes to one append.

@@ -240,6 +240,22 @@ impl Queue {
         self.fail(error);
     }
 
+    /// Starts that were not acknowledged are not sent again: the recorder of the next stream may have started anew, and then
+    /// was shown no token of theirs. Whoever waits for one is told, and comes again. What nobody waits for goes on: it may be
+    /// lost otherwise, and the log tells that nobody confirmed it.
+    pub(super) fn abandon_starts(&mut self) {
+        let waiting = &self.waiting;
+        let waited = |number: u64| {
+            waiting
+                .iter()
+                .any(|waiter| (waiter.first..=waiter.last).contains(&number))
+        };
+        let starts = (self.acked + 1..)
+            .zip(&self.drafts)
+            .filter(|(number, draft)| draft.kind() == Kind::SESSION_START && waited(*number));
+        self.abandoned.extend(starts.map(|(number, _)| number));
+    }
+
     /// Takes abandoned records out, before the rest is sent with numbers that follow each other. Only while nothing is on a
     /// stream, and the recorder has said how far it came.
     fn drop_abandoned(&mut self, released: &mut Released) {

@@ -9,8 +9,10 @@ use sallyport_audit::wire::Frame;
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 
 use super::Link;
+use crate::attest::People;
 use crate::frames::{FrameReader, StreamError};
-use crate::log::{Attached, Log};
+use crate::log::{Attached, Checked, Log, LogError};
+use crate::server::Door;
 
 /// A stream to a recorder, however it is carried.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -25,7 +27,12 @@ pub(super) enum Road {
     /// Behind a recorder.
     Stream(Dial),
     /// In this process. Nothing is said that both know: no frames, no checks of what was just written, and one thread less.
-    Here(Log),
+    Here {
+        /// It.
+        log: Log,
+        /// Who writes to it.
+        door: Arc<Door>,
+    },
 }
 
 /// An open road.
@@ -38,7 +45,12 @@ pub(super) enum Live {
         out: WriteHalf<Box<dyn Stream>>,
     },
     /// The log knows of us.
-    Here(Attached),
+    Here {
+        /// Our hold on it.
+        attached: Attached,
+        /// Who we are.
+        door: Arc<Door>,
+    },
 }
 
 /// A stream over TCP and mutual TLS.
@@ -61,7 +73,16 @@ impl Live {
     pub(super) async fn next(&mut self) -> Result<Frame, StreamError> {
         match self {
             Self::Stream { reader, .. } => reader.next().await,
-            Self::Here(_) => std::future::pending().await,
+            Self::Here { .. } => std::future::pending().await,
         }
     }
+}
+
+/// Brings records to disk here, as a recorder would: with what it finds of people, which is the door's own word. Gives the
+/// running number of the last, and the log's size.
+pub(super) fn write_here(log: &Log, door: &Door, records: Vec<Checked>) -> Result<(u64, u64), LogError> {
+    let judged = records
+        .into_iter()
+        .map(|record| People::SameProcess.judge(record, door, log));
+    log.append_here(judged.collect::<Result<_, _>>()?)
 }

@@ -15,11 +15,13 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::mailbox;
+use super::presents::Presents;
 use super::queue::{Queue, Released};
-use super::road::{Dial, Live, Road, Stream};
+use super::road::{Dial, Live, Road, Stream, write_here};
 use super::{EvidenceError, Gauge, Link, Message, State};
 use crate::frames::{FrameReader, StreamError, write};
 use crate::log::{Attached, Log, LogError};
+use crate::server::Door;
 
 /// Batches on the stream at one time: the recorder gathers what arrives while it waits for its disk, so a few suffice.
 const IN_FLIGHT: usize = 4;
@@ -52,6 +54,8 @@ pub(super) fn spawn(
         head: None,
         permit: None,
         refusal: None,
+        presents: Presents::default(),
+        tokens: false,
         ages: VecDeque::new(),
         closing: None,
     };
@@ -85,6 +89,10 @@ struct Task {
     /// Why the recorder's volume takes nothing, from its refusal until something new is on it: the recorder welcomes doors all the
     /// while, and takes what ends things.
     refusal: Option<String>,
+    /// Tokens that the recorder has said nothing of.
+    presents: Presents,
+    /// Whether the recorder of this stream wants them.
+    tokens: bool,
     /// When the batches in the queue were handed over, by their last record's number.
     ages: VecDeque<(u64, std::time::Instant)>,
     closing: Option<oneshot::Sender<()>>,
@@ -157,6 +165,10 @@ impl Task {
                 self.release(released);
                 Some(())
             }
+            Some(Message::Present { present, reply }) => {
+                self.presents.push(present, reply);
+                Some(())
+            }
             Some(Message::Close { done }) => {
                 self.closing = Some(done);
                 self.messages.close();
@@ -197,9 +209,9 @@ impl Task {
                 let dial = Arc::clone(dial);
                 self.greet(dial).await?
             }
-            Road::Here(log) => {
-                let log = log.clone();
-                self.enter(log).await?
+            Road::Here { log, door } => {
+                let (log, door) = (log.clone(), Arc::clone(door));
+                self.enter(log, door).await?
             }
         };
         if self.refusal.is_none() {
@@ -253,7 +265,7 @@ impl Task {
     }
 
     /// Tells the log in this process of us.
-    async fn enter(&mut self, log: Log) -> Result<Live, Break> {
+    async fn enter(&mut self, log: Log, door: Arc<Door>) -> Result<Live, Break> {
         let (connection, instance, pod) = self.names()?;
         let standing = log
             .attach(instance.clone(), connection, pod, self.head, self.permit.clone())
@@ -265,9 +277,10 @@ impl Task {
             fenced: standing.fenced,
             head: standing.head,
             permit: standing.permit,
+            tokens: false,
             vkey: attached.log.key().to_string(),
         })?;
-        Ok(Live::Here(attached))
+        Ok(Live::Here { attached, door })
     }
 
     fn welcomed(&mut self, welcome: Welcome) -> Result<(), Break> {
@@ -276,6 +289,7 @@ impl Task {
             fenced,
             head,
             permit,
+            tokens,
             vkey,
         } = welcome;
         let key: VerifierKey = vkey.parse()?;
@@ -290,6 +304,11 @@ impl Task {
         self.see_permit(permit)?;
         self.see(head)?;
         self.key = Some(key);
+        self.tokens = tokens;
+        self.presents.begin(tokens);
+        if tokens {
+            self.queue.abandon_starts();
+        }
         let cannot = || Break::Problem(format!("the recorder claims {acked} records of this instance"));
         if fenced {
             // Only our own fence forgets numbers; take what the recorder has before the new instance begins at one.
@@ -341,6 +360,9 @@ impl Task {
         let Refuse { code, reason } = refuse;
         tracing::warn!(?code, %reason, "the recorder refuses");
         use sallyport_audit::wire::RefuseCode::{Busy, Fenced, Record, Sequence, Stopping, Storage};
+        if !matches!(code, Busy | Stopping | Fenced) {
+            self.presents.fail(|| EvidenceError::Refused(reason.clone()));
+        }
         match code {
             Busy | Stopping | Fenced => {}
             Record | Sequence => {
@@ -375,6 +397,9 @@ impl Task {
                     break;
                 }
             }
+            if let Err(broke) = self.present(&mut live).await {
+                return broke;
+            }
             let open = !self.messages.is_closed();
             let due = !open || self.queue.is_urgent() || send_at.is_some_and(|at| at <= Instant::now());
             if due && let Err(broke) = self.send(&mut live).await {
@@ -391,7 +416,7 @@ impl Task {
                 match &mut live {
                     // The other end may be gone already; it notices by itself.
                     Live::Stream { out, .. } => _ = write(out, &[Frame::Bye]).await,
-                    Live::Here(attached) => attached.goodbye = true,
+                    Live::Here { attached, .. } => attached.goodbye = true,
                 }
                 return Break::Done;
             }
@@ -407,13 +432,31 @@ impl Task {
                 () = tokio::time::sleep_until(send_at.unwrap_or(heard)), if send_at.is_some() => Ok(()),
                 _ = alive.tick() => match &mut live {
                     Live::Stream { out, .. } => self.keep_alive(out, heard).await,
-                    Live::Here(_) => Ok(()),
+                    Live::Here { .. } => Ok(()),
                 },
             };
             if let Err(broke) = step {
                 return broke;
             }
         }
+    }
+
+    /// Shows the recorder what waits to be shown.
+    async fn present(&mut self, live: &mut Live) -> Result<(), Break> {
+        let Live::Stream { out, .. } = live else {
+            self.presents.pass();
+            return Ok(());
+        };
+        if !self.tokens {
+            self.presents.pass();
+            return Ok(());
+        }
+        for present in self.presents.next() {
+            timeout(SILENCE, write(out, &[Frame::Present(present)]))
+                .await
+                .map_err(|_| StreamError::Silent)??;
+        }
+        Ok(())
     }
 
     async fn send(&mut self, live: &mut Live) -> Result<(), Break> {
@@ -433,11 +476,11 @@ impl Task {
                         .await
                         .map_err(|_| StreamError::Silent)??;
                 }
-                Live::Here(attached) => {
+                Live::Here { attached, door } => {
                     let next = self.queue.next_checked();
                     let Some((_, records)) = self.sealed(next)? else { break };
                     // What arrives while this thread waits for the disk goes together next time.
-                    let written = attached.log.append_here(records);
+                    let written = write_here(&attached.log, door, records);
                     let (up_to, size) = written.map_err(|error| self.refused_by_log(error))?;
                     self.acknowledged(up_to, size)?;
                 }
@@ -463,6 +506,10 @@ impl Task {
                 self.acknowledged(up_to, head.size)
             }
             Frame::KeepAlive => Ok(()),
+            Frame::Vouched(vouched) => {
+                self.presents.answer(vouched);
+                Ok(())
+            }
             Frame::Refuse(refuse) => Err(self.refused(refuse)),
             _ => Err(Break::Problem(
                 "the recorder sends what recorders do not send".to_owned(),

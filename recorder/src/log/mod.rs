@@ -38,7 +38,7 @@ use sallyport_audit::canonical;
 use sallyport_audit::checkpoint::Head;
 use sallyport_audit::merkle::leaf_hash;
 use sallyport_audit::note::VerifierKey;
-use sallyport_audit::record::{Header, Instance, ObjectRef, PodRef};
+use sallyport_audit::record::{Attested, Header, Instance, ObjectRef, PodRef};
 use sallyport_audit::wire::RefuseCode;
 use tokio::sync::{oneshot, watch};
 
@@ -105,6 +105,8 @@ pub struct Checked {
     bytes: Vec<u8>,
     leaf: Digest,
     header: Header,
+    /// What the recorder says right after it, in the same write.
+    beside: Option<Box<Attested>>,
 }
 
 /// What the log says of records on disk.
@@ -142,6 +144,7 @@ impl Checked {
             leaf: leaf_hash(&bytes),
             bytes,
             header,
+            beside: None,
         })
     }
 
@@ -151,6 +154,16 @@ impl Checked {
             leaf: leaf_hash(&bytes),
             bytes,
             header,
+            beside: None,
+        }
+    }
+
+    /// The record, with what the recorder itself found of it: both come to disk, or neither.
+    #[must_use]
+    pub fn with(self, attested: Attested) -> Self {
+        Self {
+            beside: Some(Box::new(attested)),
+            ..self
         }
     }
 
@@ -158,6 +171,12 @@ impl Checked {
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// The record itself.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -192,6 +211,15 @@ impl Log {
         // A writer that panicked is in no state to go on.
         let mut writer = self.writer.lock().map_err(|_| LogError::stopping())?;
         writer.as_mut().ok_or_else(LogError::stopping)?.append(records)
+    }
+
+    /// Says what the recorder found of somebody whom a door of this Connection wanted to let in, and whom it did not take.
+    pub fn attest(&self, connection: ObjectRef, attested: Attested) {
+        // Without a writer nothing is taken anyway.
+        let _ = self.commands.send(writer::Command::Attest {
+            connection,
+            attested: Box::new(attested),
+        });
     }
 
     /// A stream of this door is up.

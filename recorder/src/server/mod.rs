@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::attest::People;
 use crate::log::Log;
 
 pub use stream::serve_stream;
@@ -47,7 +48,7 @@ impl Default for Limits {
 }
 
 /// The far end of a stream, as its certificate says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Door {
     /// The Connection that it may speak for.
     pub connection: ObjectRef,
@@ -84,6 +85,8 @@ pub struct Shared {
     pub log: Log,
     /// Bounds.
     pub limits: Limits,
+    /// Who says whom a door lets in.
+    people: People,
     /// Namespaces whose Connections are taken; `None` for any.
     namespaces: Option<Arc<[String]>>,
     room: Arc<Semaphore>,
@@ -97,6 +100,7 @@ impl Shared {
         Self {
             log,
             limits,
+            people: People::Door,
             namespaces: None,
             room: Arc::new(Semaphore::new(limits.bytes.min(Semaphore::MAX_PERMITS))),
             end,
@@ -110,6 +114,12 @@ impl Shared {
             namespaces: Some(namespaces.into_iter().collect()),
             ..self
         }
+    }
+
+    /// Asks itself, too, whom doors let in.
+    #[must_use]
+    pub fn attesting(self, people: People) -> Self {
+        Self { people, ..self }
     }
 
     fn takes(&self, namespace: &str) -> bool {

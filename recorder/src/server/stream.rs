@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use sallyport_audit::checkpoint::Head;
-use sallyport_audit::record::{Instance, Writer};
-use sallyport_audit::wire::{Ack, Batch, Frame, Hello, PROTOCOL, Refuse, RefuseCode, Welcome};
+use sallyport_audit::record::{Instance, SessionId, Writer};
+use sallyport_audit::wire::{Ack, Batch, Frame, Hello, PROTOCOL, Present, Refuse, RefuseCode, Vouched, Welcome};
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::{Door, Shared};
+use crate::attest::People;
 use crate::frames::{FrameReader, StreamError, write};
 use crate::log::{Attached, Checked, LogError, Receipt};
 
@@ -26,6 +27,8 @@ enum Answer {
     },
     /// Say that we are here.
     Alive,
+    /// Say what a token proves.
+    Vouched(Vouched),
     /// Say why not, and end.
     Refuse(LogError),
 }
@@ -99,6 +102,7 @@ async fn greet(hello: Hello, door: &Door, shared: &Shared) -> Result<(Attached, 
             fenced: standing.fenced,
             head: standing.head,
             permit: standing.permit,
+            tokens: shared.people.wants_tokens(),
             vkey,
         },
     ))
@@ -151,11 +155,15 @@ async fn receive<R: AsyncRead + Unpin>(
             Err(_) => return Err(StreamError::Silent.to_string()),
         };
         let answer = match frame {
-            Frame::Batch(Batch { first, head, records }) => match check(first, records, instance, door) {
+            Frame::Batch(Batch { first, head, records }) => match check(first, records, instance, door, shared) {
                 Ok(records) => Answer::Pending {
                     answer: submit(shared, records, head),
                     room,
                 },
+                Err(error) => Answer::Refuse(error),
+            },
+            Frame::Present(present) => match look(present, door, shared, answers) {
+                Ok(()) => continue,
                 Err(error) => Answer::Refuse(error),
             },
             Frame::KeepAlive => Answer::Alive,
@@ -187,12 +195,40 @@ async fn next<R: AsyncRead + Unpin>(
     Ok((reader.body(header).await?, room))
 }
 
+/// Has a token looked at beside the stream, on which records wait for nobody.
+fn look(present: Present, door: &Door, shared: &Shared, answers: &mpsc::Sender<Answer>) -> Result<(), LogError> {
+    let People::Checked(attestor) = &shared.people else {
+        return Err(LogError::new(RefuseCode::Sequence, "no token is wanted here"));
+    };
+    // It is a name in memory and in answers: of a door's making it could be of any length.
+    if SessionId::parse(present.session.as_str()).is_none() {
+        return Err(LogError::new(RefuseCode::Record, "a token of no session"));
+    }
+    let (attestor, log, door) = (Arc::clone(attestor), shared.log.clone(), door.clone());
+    // A stream that ends waits for no issuer.
+    let answers = answers.downgrade();
+    tokio::spawn(async move {
+        let vouched = attestor.check(present, &door, &log).await;
+        if let Some(answers) = answers.upgrade() {
+            // A door that is gone asks again.
+            let _ = answers.send(Answer::Vouched(vouched)).await;
+        }
+    });
+    Ok(())
+}
+
 fn submit(shared: &Shared, records: Vec<Checked>, head: Option<Head>) -> oneshot::Receiver<Result<Receipt, LogError>> {
     shared.log.append(records, head)
 }
 
 /// A door speaks for itself only, in its own order.
-fn check(first: u64, records: Vec<Vec<u8>>, instance: &Instance, door: &Door) -> Result<Vec<Checked>, LogError> {
+fn check(
+    first: u64,
+    records: Vec<Vec<u8>>,
+    instance: &Instance,
+    door: &Door,
+    shared: &Shared,
+) -> Result<Vec<Checked>, LogError> {
     let mut checked = Vec::with_capacity(records.len());
     for (seq, record) in (first..).zip(records) {
         let record = Checked::new(record)?;
@@ -212,7 +248,7 @@ fn check(first: u64, records: Vec<Vec<u8>>, instance: &Instance, door: &Door) ->
                 "a record's number is not its place in the batch",
             ));
         }
-        checked.push(record);
+        checked.push(shared.people.judge(record, door, &shared.log)?);
     }
     Ok(checked)
 }
@@ -223,6 +259,7 @@ async fn answer<W: AsyncWrite + Unpin>(mut queue: mpsc::Receiver<Answer>, mut ou
     while let Some(item) = next.take() {
         let result = match item {
             Answer::Alive => Ok(Frame::KeepAlive),
+            Answer::Vouched(vouched) => Ok(Frame::Vouched(vouched)),
             Answer::Refuse(error) => Err(error),
             Answer::Pending { answer, room } => {
                 let mut result = answer.await.unwrap_or_else(|_| Err(LogError::stopping()));

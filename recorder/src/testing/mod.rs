@@ -81,7 +81,7 @@ pub(crate) fn start() -> Event {
     }))
 }
 
-fn person() -> Person {
+pub(crate) fn person() -> Person {
     Person {
         issuer: "https://idp".into(),
         subject: "1".into(),

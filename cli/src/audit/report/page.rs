@@ -5,6 +5,7 @@ use sallyport_audit::record::{Action, Fate};
 use sallyport_audit::verify::{Report, Verdict};
 
 use super::story::{Answer, Asked, Session, Story, Told};
+use crate::audit::attested::words;
 use crate::audit::filter::action;
 use crate::audit::print::{not_run, plain, word};
 
@@ -136,8 +137,10 @@ fn head(page: &mut Page, story: &Story, proof: &Proof<'_>) {
         let all = story.commands().flat_map(|(_, asked)| &asked.answers);
         all.filter(|answer| answer.kind == kind).count()
     };
-    let cards: [(&str, u64); 8] = [
+    let unconfirmed = story.sessions.iter().filter(|session| !session.confirmed());
+    let cards: [(&str, u64); 9] = [
         ("sessions", story.sessions.len() as u64),
+        ("by the door's word alone", unconfirmed.count() as u64),
         ("commands", story.commands().count() as u64),
         ("denied by rule", story.verdicts(Action::Deny) as u64),
         ("held for a second person", story.verdicts(Action::Hold) as u64),
@@ -355,6 +358,10 @@ fn session_of(page: &mut Page, session: &Session, room: &mut usize) {
             page.text(&format!("; acted for by {}", agent.name()));
         }
     }
+    page.text("; ").text(&match &session.attested {
+        Some(attested) => words(attested),
+        None => "not confirmed: the recorder checked no token".to_owned(),
+    });
     page.raw("</p>");
     if session.commands.is_empty() {
         page.raw("</details>");

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use sallyport_audit::Time;
 use sallyport_audit::record::{
-    Action, Approver, Command, EndCause, Event, LoginRefused, Outcome, Person, Record, RequestRef, SessionId,
-    SessionStart,
+    Action, Approver, Attested, Command, EndCause, Event, Finding, LoginRefused, Outcome, Person, Record, RequestRef,
+    SessionId, SessionStart, Writer,
 };
 
 /// Everything that was told.
@@ -39,6 +39,8 @@ pub struct Session {
     pub first: Told,
     pub person: Option<Person>,
     pub start: Option<SessionStart>,
+    /// What the recorder itself found of the person.
+    pub attested: Option<Attested>,
     pub end: Option<(Time, EndCause)>,
     pub commands: BTreeMap<u64, Asked>,
 }
@@ -74,6 +76,8 @@ impl Story {
         self.period = Some((from.min(told.time), to.max(told.time)));
         let kind = record.event.kind();
         match (record.session, record.event) {
+            // What a door says of itself confirms nothing.
+            (_, Event::Attested(_)) if record.source.writer != Writer::Recorder => {}
             (_, Event::LoginRefused(refused)) => self.refused.push((told, *refused)),
             (Some(session), event) => self.session(session, told, person).take(index, event, record.time),
             (None, event) if answered(&event).is_some() => self.later(told, kind, &event),
@@ -119,6 +123,7 @@ impl Story {
                 first: told,
                 person: None,
                 start: None,
+                attested: None,
                 end: None,
                 commands: BTreeMap::new(),
             });
@@ -186,6 +191,7 @@ impl Session {
         };
         match event {
             Event::SessionStart(start) => self.start = Some(*start),
+            Event::Attested(attested) => self.attested = Some(*attested),
             Event::SessionEnd(end) => self.end = Some((time, end.cause)),
             Event::Command(command) => {
                 let asked = self.commands.entry(command.command).or_default();
@@ -262,6 +268,12 @@ impl Session {
 
     fn answered(&mut self, command: u64, answer: Answer) {
         self.commands.entry(command).or_default().answers.push(answer);
+    }
+
+    /// Whether the person is more than the door's word.
+    pub fn confirmed(&self) -> bool {
+        let proved = |attested: &Attested| attested.finding == Finding::Proved;
+        self.attested.as_ref().is_some_and(proved)
     }
 
     /// The person's name.

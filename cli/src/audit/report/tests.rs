@@ -1,3 +1,4 @@
+use sallyport_audit::record::{Attested, Event, Finding, Writer};
 use sallyport_audit::verify::{Report, Verdict};
 
 use super::*;
@@ -9,7 +10,11 @@ fn page(report: &Report) -> String {
         let person = people.of(&record);
         story.tell(index, record, person);
     }
-    let proof = Proof {
+    page::render(&story, &words(report))
+}
+
+fn words(report: &Report) -> Proof<'_> {
+    Proof {
         report,
         from: "a checkpoint <of> the operator",
         key: "name+00+key".to_owned(),
@@ -17,8 +22,7 @@ fn page(report: &Report) -> String {
         checkpoint: "origin\n9\nroot\n\n\u{2014} origin c2ln\n".to_owned(),
         made: Time::from_unix_micros(0),
         asked: "all records".to_owned(),
-    };
-    page::render(&story, &proof)
+    }
 }
 
 fn proven() -> Report {
@@ -66,6 +70,32 @@ fn the_page_tells_who_did_what_and_is_closed_in_itself() {
         );
     }
     assert!(html.contains("default-src 'none'"));
+}
+
+#[test]
+fn whom_the_recorder_did_not_confirm_is_told() {
+    let told = |finding, writer| {
+        let mut story = Story::default();
+        let mut records = samples::history();
+        let found = Event::Attested(Box::new(Attested::saying(finding, "the issuer <is> away")));
+        let mut record = samples::record(1, records[0].session.as_ref().unwrap(), found);
+        record.source.writer = writer;
+        records.insert(1, record);
+        for (index, record) in (0..).zip(records) {
+            story.tell(index, record, None);
+        }
+        let report = proven();
+        page::render(&story, &words(&report))
+    };
+    let alone = "<b>0</b>by the door's word alone";
+    let proved = told(Finding::Proved, Writer::Recorder);
+    assert!(proved.contains(alone) && proved.contains("it proves the person"));
+    let unchecked = told(Finding::NotChecked, Writer::Recorder);
+    assert!(
+        !unchecked.contains(alone) && unchecked.contains("not confirmed by the recorder: the issuer &lt;is&gt; away")
+    );
+    let claimed = told(Finding::Proved, Writer::Proxy);
+    assert!(!claimed.contains(alone) && claimed.contains("the recorder checked no token"));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Talking to a recorder over mutual TLS: `GET /v1/checkpoint?from=SIZE` for its newest checkpoint, `POST /v1/permit` to let
-//! it write.
+//! it write, `POST /v1/issuers` to say whose tokens count.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,10 @@ pub struct Answer {
     /// It takes nothing until it gets a permit.
     #[serde(default)]
     pub fenced: bool,
+    /// SHA-256 of what it was last told of whose tokens count, empty where it was told nothing; none from a recorder that
+    /// checks no tokens.
+    #[serde(default)]
+    pub issuers: Option<String>,
     /// In words, why it takes no records for now.
     #[serde(default)]
     pub problem: Option<String>,
@@ -105,8 +109,20 @@ impl Recorder {
     /// # Errors
     /// When it does not take the permit.
     pub async fn permit(&self, note: String) -> Result<(), AskError> {
-        let url = format!("{}/permit", self.base);
-        let sent = self.client.post(url).body(note).send().await;
+        self.post("permit", note).await
+    }
+
+    /// Says whose tokens count ([`sallyport_policy::issuer::Trusted`] as JSON).
+    ///
+    /// # Errors
+    /// When it does not take that.
+    pub async fn trust(&self, trusted: String) -> Result<(), AskError> {
+        self.post("issuers", trusted).await
+    }
+
+    async fn post(&self, what: &str, body: String) -> Result<(), AskError> {
+        let url = format!("{}/{what}", self.base);
+        let sent = self.client.post(url).body(body).send().await;
         match sent.map_err(|_| AskError::Unreachable)?.status().as_u16() {
             200 => Ok(()),
             other => Err(AskError::Status(other)),
@@ -151,6 +167,7 @@ impl Answer {
         Self {
             boot: String::new(),
             fenced: false,
+            issuers: None,
             problem: None,
             checkpoint,
             vkey,

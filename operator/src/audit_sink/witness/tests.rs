@@ -184,6 +184,37 @@ fn who_writes_without_the_last_permit_is_found_out() {
     );
 }
 
+#[test]
+fn a_recorder_that_checks_tokens_is_told_whose_count_until_it_knows() {
+    let issuer = serde_json::json!({
+        "name": "keycloak", "url": "https://idp", "audiences": ["sallyport"], "username": { "claim": "email" },
+    });
+    let issuers = Issuers {
+        issuers: [("keycloak".to_owned(), serde_json::from_value(issuer).unwrap())].into(),
+        api_server_audiences: vec!["kubernetes".to_owned()],
+        ..Issuers::default()
+    };
+    let knowing = |issuers: Option<&str>| {
+        let mut answer = answer(&signer(), &["a"], &[]);
+        answer.issuers = issuers.map(str::to_owned);
+        answer
+    };
+    let said = untold(&knowing(Some("")), &issuers).expect("it was told nothing");
+    let trusted: Trusted = serde_json::from_str(&said).unwrap();
+    assert_eq!((trusted.issuers.len(), trusted.api_server_audiences.len()), (1, 1));
+    let digest = Digest::of(said.as_bytes()).to_string();
+    assert_eq!(untold(&knowing(Some(&digest)), &issuers), None);
+    assert!(
+        untold(&knowing(Some(&digest)), &Issuers::default()).is_some(),
+        "one fewer"
+    );
+    assert_eq!(
+        untold(&knowing(None), &issuers),
+        None,
+        "a recorder of an earlier version checks none"
+    );
+}
+
 const LEDGER: &str = "/api/v1/namespaces/sallyport-system/configmaps/sallyport-logs";
 const SINK: &str = "/apis/sallyport.dev/v1alpha1/namespaces/evidence/auditsinks/evidence";
 

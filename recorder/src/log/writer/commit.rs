@@ -16,11 +16,16 @@ use crate::log::{Checked, Receipt};
 impl Writer {
     /// Brings a group to disk and answers.
     pub(super) fn commit(&mut self, group: Group) {
-        let Group { records, undo, waiting } = group;
+        let Group {
+            records,
+            own,
+            undo,
+            waiting,
+        } = group;
         if waiting.is_empty() {
             return;
         }
-        let result = self.write_or_undo(&records, undo).map(|()| self.head());
+        let result = self.write_or_undo(&records, own, undo).map(|()| self.head());
         for (up_to, reply) in waiting {
             let answer = result.clone().map(|head| Receipt { up_to, head });
             // The stream may be gone: the door will come back and be told what is here.
@@ -33,18 +38,20 @@ impl Writer {
     /// [`Log::append_here`]: crate::log::Log::append_here
     pub(in crate::log) fn append(&mut self, records: Vec<Checked>) -> Result<(u64, u64), LogError> {
         self.write_start();
-        let (up_to, records, undo) = self.admit(records, None)?;
-        self.write_or_undo(&records, undo)?;
-        Ok((up_to, self.tree.size()))
+        let taken = self.admit(records, None, self.own)?;
+        self.write_or_undo(&taken.records, taken.own, taken.undo)?;
+        Ok((taken.up_to, self.tree.size()))
     }
 
-    fn write_or_undo(&mut self, records: &[(Vec<u8>, Digest)], undo: Vec<Undo>) -> Result<(), LogError> {
+    /// `own`: how many of the records are the recorder's.
+    fn write_or_undo(&mut self, records: &[(Vec<u8>, Digest)], own: u64, undo: Vec<Undo>) -> Result<(), LogError> {
         if records.is_empty() {
             return Ok(());
         }
         let written = self.write(records);
-        if written.is_err() {
-            undo.into_iter().rev().for_each(|step| self.doors.undo(step));
+        match &written {
+            Ok(()) => self.own += own,
+            Err(_) => undo.into_iter().rev().for_each(|step| self.doors.undo(step)),
         }
         written
     }
@@ -100,6 +107,20 @@ impl Writer {
         session: Option<&SessionId>,
         event: Event,
     ) -> Result<(), LogError> {
+        let records = self.seal_own(connection, session, event, self.own)?;
+        self.write(&records)?;
+        self.own += records.len() as u64;
+        Ok(())
+    }
+
+    /// A record of the recorder itself, numbered after `own`; whoever brings it to disk counts it.
+    pub(super) fn seal_own(
+        &self,
+        connection: Option<ObjectRef>,
+        session: Option<&SessionId>,
+        event: Event,
+        own: u64,
+    ) -> Result<Vec<(Vec<u8>, Digest)>, LogError> {
         let defect = |error: sallyport_audit::record::RecordError| LogError::new(RefuseCode::Record, error.to_string());
         let batch = Batch::of(Time::now(), session, event).map_err(defect)?;
         let origin = Origin {
@@ -110,13 +131,11 @@ impl Writer {
         };
         let seal = Seal::new(&origin).map_err(defect)?;
         let mut records = Vec::new();
-        for (seq, draft) in (self.own + 1..).zip(batch.drafts()) {
+        for (seq, draft) in (own + 1..).zip(batch.drafts()) {
             let checked = Checked::new(seal.seal(draft, seq).map_err(defect)?)?;
             records.push((checked.bytes, checked.leaf));
         }
-        self.write(&records)?;
-        self.own += records.len() as u64;
-        Ok(())
+        Ok(records)
     }
 
     /// The record of this start, before any other.

@@ -4,6 +4,7 @@ mod commit;
 mod fence;
 mod reserve;
 mod retention;
+mod stage;
 mod upkeep;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use sallyport_audit::Digest;
 use sallyport_audit::checkpoint::Head;
 use sallyport_audit::note::Signer;
-use sallyport_audit::record::{Instance, LogStart, ObjectRef, PodRef, Writer as Author};
+use sallyport_audit::record::{Attested, Instance, LogStart, ObjectRef, PodRef};
 use sallyport_audit::wire::RefuseCode;
 use tokio::sync::{oneshot, watch};
 
@@ -61,6 +62,11 @@ pub(in crate::log) enum Command {
         instance: Instance,
         goodbye: bool,
     },
+    /// Write down whom the recorder did not take.
+    Attest {
+        connection: ObjectRef,
+        attested: Box<Attested>,
+    },
     Close {
         reason: String,
         reply: oneshot::Sender<()>,
@@ -78,12 +84,12 @@ pub(in crate::log) struct Submission {
 #[derive(Default)]
 struct Group {
     records: Vec<(Vec<u8>, Digest)>,
+    /// How many of them are the recorder's own.
+    own: u64,
     undo: Vec<Undo>,
     /// Who waits, and up to which running number of theirs.
     waiting: Vec<(u64, oneshot::Sender<Result<Receipt, LogError>>)>,
 }
-
-type Admitted = (u64, Vec<(Vec<u8>, Digest)>, Vec<Undo>);
 
 pub(in crate::log) struct Writer {
     disk: Arc<dyn Disk>,
@@ -326,6 +332,7 @@ impl Writer {
                 // The operator asks again if it did not hear this.
                 let _ = reply.send(self.take_permit(note));
             }
+            Command::Attest { connection, attested } => self.attest(connection, attested),
             Command::Append(_) | Command::Close { .. } => {}
         }
     }
@@ -367,49 +374,5 @@ impl Writer {
             ));
         }
         None
-    }
-
-    /// Checks a submission and puts it into the group; one that is refused leaves no trace.
-    fn stage(&mut self, submission: Submission, group: &mut Group) {
-        let Submission { records, echo, reply } = submission;
-        match self.admit(records, echo) {
-            Ok((up_to, taken, undo)) => {
-                group.records.extend(taken);
-                group.undo.extend(undo);
-                group.waiting.push((up_to, reply));
-            }
-            // The stream may be gone already.
-            Err(error) => _ = reply.send(Err(error)),
-        }
-    }
-
-    /// The running number of a door's last record, what of its records is new, and how to take them back.
-    fn admit(&mut self, records: Vec<Checked>, echo: Option<Head>) -> Result<Admitted, LogError> {
-        let refused = self.refusal().map_or(Ok(()), Err);
-        let admitted = refused
-            .and_then(|()| echo.map_or(Ok(()), |head| self.check_echo(&head)))
-            .and_then(|()| self.room_for(&records))
-            .and_then(|()| self.take(records));
-        admitted.inspect_err(|error| self.config.metrics.refused(error.code))
-    }
-
-    fn take(&mut self, records: Vec<Checked>) -> Result<Admitted, LogError> {
-        let (mut taken, mut undo, mut up_to) = (Vec::with_capacity(records.len()), Vec::new(), 0);
-        for Checked { bytes, leaf, header } in records {
-            up_to = header.source.seq;
-            let (last, _) = self.doors.standing(&header.source.instance);
-            if up_to <= last && header.source.writer == Author::Proxy {
-                continue;
-            }
-            match self.doors.apply(&header, self.tree.size()) {
-                Ok(step) => undo.extend(step),
-                Err(error) => {
-                    undo.into_iter().rev().for_each(|step| self.doors.undo(step));
-                    return Err(error);
-                }
-            }
-            taken.push((bytes, leaf));
-        }
-        Ok((up_to, taken, undo))
     }
 }

@@ -4,8 +4,8 @@ use sallyport_audit::record::Agent;
 use sallyport_crds::connection::AgentRule;
 use sallyport_policy::{Subject, subject};
 
-use super::{Refused, serviceaccount};
-use crate::door::Identity;
+use super::{Refused, Settings, serviceaccount};
+use crate::Identity;
 
 /// What one token says.
 pub(super) struct Known {
@@ -33,7 +33,7 @@ impl Known {
 
 /// The person with the agent that acts for them, where somebody entitled says that it may: the person's token (`act`,
 /// `may_act`), or the Connection. Otherwise whoever steals a person's token could use it with an agent of their own.
-pub(super) fn joined(person: Known, agent: &Identity, rules: &[AgentRule]) -> Result<Identity, Refused> {
+pub(super) fn joined(person: Known, agent: &Identity, settings: &Settings) -> Result<Identity, Refused> {
     let Known {
         mut identity, may_act, ..
     } = person;
@@ -52,7 +52,8 @@ pub(super) fn joined(person: Known, agent: &Identity, rules: &[AgentRule]) -> Re
         Some(stated) if stated.is(&acting) => *stated = acting,
         Some(_) => return Err(Refused::AgentNotAllowed),
         None => {
-            let permitted = may_act.is_some_and(|named| named.is(&acting)) || is_listed(&identity, agent, rules);
+            let named = may_act.is_some_and(|named| named.is(&acting));
+            let permitted = named || settings.any_agent || is_listed(&identity, agent, &settings.agents);
             if !permitted {
                 return Err(Refused::AgentNotAllowed);
             }
@@ -132,8 +133,12 @@ mod tests {
                 }),
                 client: None,
             };
-            let rules: &[AgentRule] = if may_act.is_some() { &[] } else { &rules };
-            let joined = joined(known, agent, rules).unwrap();
+            let agents = if may_act.is_some() { Vec::new() } else { rules.clone() };
+            let settings = Settings {
+                agents,
+                ..Settings::default()
+            };
+            let joined = joined(known, agent, &settings).unwrap();
             assert_eq!(
                 (joined.agents[0].subject.as_str(), joined.agents[0].name()),
                 (subject, name)

@@ -44,7 +44,7 @@ pub(super) fn check(name: &str) -> Result<(), Fault> {
 }
 
 /// Characters that no name needs and that change how what stands around them is read.
-pub(crate) fn is_deceptive(c: char) -> bool {
+pub fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180E}'
@@ -53,7 +53,7 @@ pub(crate) fn is_deceptive(c: char) -> bool {
 }
 
 /// A text that somebody else composed, as a terminal may be given it.
-pub(crate) fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match is_deceptive(c) {

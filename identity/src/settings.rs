@@ -1,16 +1,16 @@
-//! Whose tokens count at one Connection.
+//! Whose tokens count: at one Connection, or anywhere.
 
 use std::time::Duration;
 
 use sallyport_crds::connection::AgentRule;
 use sallyport_crds::names;
 use sallyport_policy::carrier::Carrier;
-use sallyport_policy::issuer::Issuer;
+use sallyport_policy::issuer::{Issuer, Trusted};
 
-/// Whose tokens count at one Connection, resolved: nothing here refers to anything else.
+/// Whose tokens count, resolved: nothing here refers to anything else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// The identity providers that the Connection names, narrowed as it says.
+    /// The identity providers; those that a Connection names, narrowed as it says.
     pub issuers: Vec<Issuer>,
     /// The audience by which a ServiceAccount's token is a token for this Connection; `None` where none is taken.
     pub service_accounts: Option<String>,
@@ -21,6 +21,9 @@ pub struct Settings {
     pub max_token_age: Duration,
     /// Which agents with tokens of their own may act for whom.
     pub agents: Vec<AgentRule>,
+    /// Two tokens prove two identities here, and no more: whether the one may act for the other is asked elsewhere, by whoever
+    /// knows the Connection's rules.
+    pub any_agent: bool,
 }
 
 // === impl Settings ===
@@ -36,6 +39,19 @@ impl Settings {
             api_audiences: carrier.settings.api_server_audiences.clone(),
             max_token_age: connection.spec.limits.max_token_age.get(),
             agents: connection.spec.agents.clone(),
+            any_agent: false,
+        }
+    }
+
+    /// Whose tokens count anywhere in an installation, for whoever knows no Connection: what one narrows is not asked.
+    pub fn anywhere(trusted: &Trusted) -> Self {
+        Self {
+            issuers: trusted.issuers.clone(),
+            service_accounts: None,
+            api_audiences: trusted.api_server_audiences.clone(),
+            max_token_age: Duration::MAX,
+            agents: Vec::new(),
+            any_agent: true,
         }
     }
 }

@@ -14,7 +14,6 @@ use tokio::runtime::Handle;
 
 use self::provider::{Provider, SigningKey, forged};
 use super::*;
-use crate::door::{Identity, LoginRefused, Verifier};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -25,6 +24,7 @@ fn settings(provider: &Provider) -> Settings {
         api_audiences: vec!["kubernetes".to_owned()],
         max_token_age: HOUR,
         agents: Vec::new(),
+        any_agent: false,
     }
 }
 

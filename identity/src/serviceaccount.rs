@@ -12,10 +12,10 @@ use serde_json::Value;
 use super::claims::{self, Claims};
 use super::token::{check_age, check_api_audience};
 use super::{Refused, Settings};
-use crate::door::Identity;
+use crate::Identity;
 
 /// What every ServiceAccount's name begins with.
-pub(crate) const PREFIX: &str = "system:serviceaccount:";
+pub(super) const PREFIX: &str = "system:serviceaccount:";
 
 /// The API server's answer about a token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

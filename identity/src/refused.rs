@@ -3,7 +3,7 @@
 use sallyport_audit::record::{Person, Refusal};
 
 use super::names::Fault;
-use crate::door::LoginRefused;
+use crate::LoginRefused;
 
 /// Why a token does not serve. The text is for records and examiners and holds no part of the token but names of claims,
 /// keys' ids and algorithms; clients hear [`Refused::FOR_CLIENTS`] whatever it was, so that nobody can feel their way in.

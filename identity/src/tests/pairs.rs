@@ -209,3 +209,32 @@ async fn a_token_that_no_client_of_people_was_given_is_an_agents() {
     let refused = login(&listed, &nobodys).await.unwrap_err();
     assert_eq!(refused.detail, Refused::Claim("azp".to_owned()).to_string());
 }
+
+#[tokio::test]
+async fn whoever_knows_no_connection_takes_two_tokens_for_two_identities() {
+    let key = SigningKey::new("k1");
+    let provider = Provider::start(&[&key]).await;
+    let trusted = Trusted {
+        api_server_audiences: vec!["kubernetes".to_owned()],
+        issuers: vec![provider.issuer()],
+    };
+    let anywhere = door(Settings::anywhere(&trusted), eager());
+    let old = jiff::Timestamp::now().as_second() - 100 * 86_400;
+    let alice = key.sign(&with(&provider.claims(), json!({ "iat": old })));
+    let own = json!({ "sub": "bot-1", "preferred_username": "bot" });
+    let bot = |changes| key.sign(&with(&with(&provider.claims(), own.clone()), changes));
+    let pair = format!("{alice},{}", bot(json!({})));
+    let identity = login(&anywhere, &pair).await.unwrap();
+    let agents: Vec<_> = identity.agents.iter().map(|agent| agent.subject.as_str()).collect();
+    assert_eq!(
+        (identity.person.username.as_str(), agents),
+        ("oidc:alice", vec!["bot-1"])
+    );
+    // Both have to be what they claim.
+    let expired = bot(json!({ "exp": old }));
+    let refused = login(&anywhere, &format!("{alice},{expired}")).await.unwrap_err();
+    assert_eq!(refused.detail, Refused::Expired.to_string());
+    let api = key.sign(&with(&provider.claims(), json!({ "aud": ["sallyport", "kubernetes"] })));
+    let refused = login(&anywhere, &api).await.unwrap_err();
+    assert_eq!(refused.detail, Refused::ApiAudience.to_string());
+}

@@ -6,7 +6,7 @@ use sallyport_policy::issuer::{ClaimSource, Issuer};
 use serde_json::{Map, Value};
 
 use super::{Refused, names};
-use crate::door::Identity;
+use crate::Identity;
 
 /// Agents in one chain; an AccessRequest takes as many.
 pub(super) const MAX_AGENTS: usize = 8;

@@ -9,6 +9,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use sallyport_audit::Time;
 use sallyport_audit::record::{Person, Refusal};
+use sallyport_crds::names::service_account_audience;
 use sallyport_policy::issuer::Issuer;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,7 +19,7 @@ use super::pair::{self, Known};
 use super::settings::Settings;
 use super::token::{Unverified, check_claims};
 use super::{Refused, Review, Reviewer, claims, serviceaccount};
-use crate::door::{Identity, LoginRefused, Verifier};
+use crate::{Identity, LoginRefused, Verifier};
 
 /// A login waits at most this long for an issuer or the API server.
 const WITHIN: Duration = Duration::from_secs(12);
@@ -94,23 +95,52 @@ impl Identities {
             .collect()
     }
 
-    /// One token, or a person's and their agent's own.
-    async fn login(&self, presented: &[u8], now: Time) -> Result<Identity, Turned> {
+    /// As [`Verifier::verify`], with a ServiceAccount's token counting by the audience of this Connection: for whoever serves
+    /// several by the same settings.
+    ///
+    /// # Errors
+    /// When the token does not serve, or nobody can be asked about it.
+    pub async fn verify_at(
+        &self,
+        namespace: &str,
+        connection: &str,
+        token: &[u8],
+        now: Time,
+    ) -> Result<Identity, LoginRefused> {
         let active = self.now.load_full();
+        let settings = Settings {
+            service_accounts: Some(service_account_audience(namespace, connection)),
+            ..active.settings.clone()
+        };
+        let keys = active.keys.clone();
+        self.answer(&Active { settings, keys }, token, now).await
+    }
+
+    async fn answer(&self, active: &Active, token: &[u8], now: Time) -> Result<Identity, LoginRefused> {
+        let turned = match tokio::time::timeout(WITHIN, self.login(active, token, now)).await {
+            Ok(Ok(identity)) => return Ok(identity),
+            Ok(Err(turned)) => turned,
+            Err(_) => Refused::KeysUnavailable("it does not answer in time").into(),
+        };
+        Err(turned.refused.into_login(turned.person))
+    }
+
+    /// One token, or a person's and their agent's own.
+    async fn login(&self, active: &Active, presented: &[u8], now: Time) -> Result<Identity, Turned> {
         let mut tokens = presented.split(|byte| *byte == b',');
         let (person, agent) = (tokens.next().unwrap_or_default(), tokens.next());
         if tokens.next().is_some() {
             return Err(Refused::Pair.into());
         }
-        let person = self.identify(&active, person, now).await?;
+        let person = self.identify(active, person, now).await?;
         match agent {
             None => Ok(person.alone()),
             Some(agent) => {
                 let whose = person.identity.person.clone();
-                let agent = self.identify(&active, agent, now).await;
+                let agent = self.identify(active, agent, now).await;
                 agent
                     .map_err(|turned| turned.refused)
-                    .and_then(|agent| pair::joined(person, &agent.identity, &active.settings.agents))
+                    .and_then(|agent| pair::joined(person, &agent.identity, &active.settings))
                     // What is on record is whose token was used.
                     .map_err(|refused| Turned {
                         refused,
@@ -188,15 +218,7 @@ impl Identities {
 
 impl Verifier for Identities {
     fn verify<'a>(&'a self, token: &'a [u8], now: Time) -> BoxFuture<'a, Result<Identity, LoginRefused>> {
-        async move {
-            let turned = match tokio::time::timeout(WITHIN, self.login(token, now)).await {
-                Ok(Ok(identity)) => return Ok(identity),
-                Ok(Err(turned)) => turned,
-                Err(_) => Refused::KeysUnavailable("it does not answer in time").into(),
-            };
-            Err(turned.refused.into_login(turned.person))
-        }
-        .boxed()
+        async move { self.answer(&self.now.load_full(), token, now).await }.boxed()
     }
 
     fn still<'a>(&'a self, token: &'a [u8], _: &'a Person, now: Time) -> BoxFuture<'a, bool> {

@@ -1,0 +1,488 @@
+//! Doors that tell the truth and doors that do not, and an identity provider that is real in all but its people.
+
+#[allow(dead_code, reason = "tokens at the door need more of it")]
+#[path = "../../../identity/src/tests/provider.rs"]
+mod provider;
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use sallyport_audit::record::{Instance, SessionId};
+use sallyport_audit::wire::{Batch, Frame, Hello, PROTOCOL, Refuse, Token};
+use sallyport_identity::{Review, Reviewed};
+use serde_json::{Value, json};
+use tokio::io::{DuplexStream, ReadHalf, WriteHalf};
+use tokio_util::sync::CancellationToken;
+
+use self::provider::{Provider, SigningKey};
+use super::*;
+use crate::frames::{FrameReader, write};
+use crate::server::{Limits, Shared, serve_stream};
+use crate::testing::{self, MemoryDisk, Pen, command, door, read};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+struct Stage {
+    provider: Provider,
+    key: SigningKey,
+    attestor: Arc<Attestor>,
+    log: Log,
+}
+
+/// A door's stream, by hand.
+struct Peer {
+    reader: FrameReader<ReadHalf<DuplexStream>>,
+    out: WriteHalf<DuplexStream>,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        Self::reviewed_by(None).await
+    }
+
+    async fn reviewed_by(reviewer: Option<Arc<dyn Reviewer>>) -> Self {
+        let key = SigningKey::new("k1");
+        let provider = Provider::start(&[&key]).await;
+        let pace = Pace {
+            refresh: HOUR,
+            at_most: Duration::ZERO,
+            stale: HOUR,
+        };
+        let attestor = Attestor::new(Handle::current(), reviewer, pace);
+        attestor.trust(&trusted(vec![provider.issuer()]), Digest::of(b"first"));
+        Self {
+            provider,
+            key,
+            attestor: Arc::new(attestor),
+            log: testing::open(&Arc::new(MemoryDisk::default())),
+        }
+    }
+
+    /// A stream of this door, greeted.
+    async fn door(&self, pen: &Pen) -> Peer {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let people = People::Checked(Arc::clone(&self.attestor));
+        let shared = Shared::new(self.log.clone(), Limits::default(), CancellationToken::new()).attesting(people);
+        tokio::spawn(serve_stream(far, door("a"), shared));
+        let (read, out) = tokio::io::split(near);
+        let mut peer = Peer {
+            reader: FrameReader::new(read),
+            out,
+        };
+        peer.say(Frame::Hello(hello(&pen.origin.instance))).await;
+        let Frame::Welcome(welcome) = peer.hear().await else {
+            panic!("a welcome")
+        };
+        assert!(welcome.tokens, "tokens are wanted");
+        peer
+    }
+
+    fn token(&self, changes: Value) -> String {
+        let mut claims = self.provider.claims();
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        self.key.sign(&claims)
+    }
+
+    fn alice(&self) -> Person {
+        Person {
+            issuer: self.provider.url.clone(),
+            subject: "a-1".into(),
+            username: "oidc:alice".into(),
+        }
+    }
+
+    /// The log's records but for those of its start.
+    async fn records(&self) -> Vec<Record> {
+        self.log.publish().await.unwrap();
+        let records = read(&self.log);
+        records
+            .iter()
+            .skip(1)
+            .map(|leaf| Record::parse(leaf).unwrap())
+            .collect()
+    }
+
+    async fn attested(&self) -> Vec<(Option<SessionId>, Attested)> {
+        let records = self.records().await.into_iter();
+        let attested = records.filter_map(|record| match record.event {
+            Event::Attested(attested) => Some((record.session, *attested)),
+            _ => None,
+        });
+        attested.collect()
+    }
+}
+
+impl Peer {
+    async fn say(&mut self, frame: Frame) {
+        write(&mut self.out, &[frame]).await.unwrap();
+    }
+
+    async fn hear(&mut self) -> Frame {
+        self.reader.next().await.unwrap()
+    }
+
+    /// Presents a token; gives why it is not taken.
+    async fn present(&mut self, pen: &Pen, person: Person, agents: Vec<Agent>, token: &str) -> Option<Unvouched> {
+        let present = Present {
+            agents,
+            person,
+            session: pen.session.clone(),
+            token: Token::new(token.as_bytes()).unwrap(),
+        };
+        self.say(Frame::Present(present)).await;
+        match self.hear().await {
+            Frame::Vouched(vouched) => {
+                assert_eq!(vouched.session, pen.session);
+                vouched.refused
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn record(&mut self, first: u64, record: Vec<u8>) -> Frame {
+        let records = vec![record];
+        let head = None;
+        self.say(Frame::Batch(Batch { first, head, records })).await;
+        self.hear().await
+    }
+}
+
+fn hello(instance: &Instance) -> Hello {
+    let Door { connection, pod } = door("a");
+    Hello {
+        connection,
+        head: None,
+        instance: instance.clone(),
+        permit: None,
+        pod,
+        version: PROTOCOL,
+    }
+}
+
+fn trusted(issuers: Vec<sallyport_identity::Issuer>) -> Trusted {
+    Trusted {
+        api_server_audiences: vec!["kubernetes".to_owned()],
+        issuers,
+    }
+}
+
+fn start_of(person: Person, agents: Vec<Agent>) -> Event {
+    let Event::SessionStart(start) = testing::start() else {
+        panic!("a start")
+    };
+    Event::SessionStart(Box::new(sallyport_audit::record::SessionStart {
+        agents,
+        person,
+        ..*start
+    }))
+}
+
+fn is_refused(frame: &Frame, code: RefuseCode) -> bool {
+    matches!(frame, Frame::Refuse(Refuse { code: found, .. }) if *found == code)
+}
+
+#[tokio::test]
+async fn what_the_token_proves_is_told_right_after_the_start() {
+    let stage = Stage::new().await;
+    let mut pen = Pen::new(&door("a"));
+    let mut peer = stage.door(&pen).await;
+    let bot = Agent {
+        issuer: Some(stage.provider.url.clone()),
+        subject: "bot".into(),
+        username: None,
+    };
+    let token = stage.token(json!({ "act": { "sub": "bot" } }));
+    let agents = || vec![bot.clone()];
+    assert_eq!(peer.present(&pen, stage.alice(), agents(), &token).await, None);
+    let start = pen.write(start_of(stage.alice(), agents()));
+    assert!(matches!(peer.record(1, start.clone()).await, Frame::Ack(ack) if ack.up_to == 1));
+    assert!(matches!(
+        peer.record(2, pen.write(command(1, "x"))).await,
+        Frame::Ack(_)
+    ));
+    // A stream that broke before its answer came: nothing is told twice.
+    let mut again = stage.door(&pen).await;
+    assert!(matches!(again.record(1, start).await, Frame::Ack(_)));
+    let records = stage.records().await;
+    let kinds: Vec<_> = records.iter().map(|record| record.event.kind()).collect();
+    assert_eq!(kinds, ["sessionStart", "attested", "command"]);
+    let told = &records[1];
+    assert_eq!(
+        (&told.session, &told.source.connection),
+        (&records[0].session, &records[0].source.connection)
+    );
+    assert_eq!(
+        (told.source.writer, told.source.seq),
+        (sallyport_audit::record::Writer::Recorder, 2)
+    );
+    let expected = Attested {
+        person: Some(stage.alice()),
+        ..Attested::new(Finding::Proved)
+    };
+    assert_eq!(told.event, Event::Attested(Box::new(expected)));
+}
+
+#[tokio::test]
+async fn a_door_that_states_another_than_its_token_proves_is_refused() {
+    let stage = Stage::new().await;
+    let now = jiff::Timestamp::now().as_second();
+    let bob = || Person {
+        subject: "b-1".into(),
+        username: "oidc:bob".into(),
+        ..stage.alice()
+    };
+    let named = || Person {
+        username: "oidc:bob".into(),
+        ..stage.alice()
+    };
+    let bot = || {
+        vec![Agent {
+            issuer: None,
+            subject: "bot".into(),
+            username: None,
+        }]
+    };
+    let good = stage.token(json!({}));
+    let foreign = SigningKey::new("k1").sign(&stage.provider.claims());
+    let table = [
+        ("another person", bob(), Vec::new(), good.clone(), "proves oidc:alice"),
+        ("another name", named(), Vec::new(), good.clone(), "and not oidc:bob"),
+        (
+            "an agent of the door's making",
+            stage.alice(),
+            bot(),
+            good,
+            "another agent",
+        ),
+        (
+            "nobody's signature",
+            stage.alice(),
+            Vec::new(),
+            foreign,
+            "does not verify",
+        ),
+        (
+            "expired",
+            stage.alice(),
+            Vec::new(),
+            stage.token(json!({ "exp": now - 60 })),
+            "expired",
+        ),
+        (
+            "for somebody else",
+            stage.alice(),
+            Vec::new(),
+            stage.token(json!({ "aud": "other" })),
+            "aud",
+        ),
+        (
+            "for the API server too",
+            stage.alice(),
+            Vec::new(),
+            stage.token(json!({ "aud": ["sallyport", "kubernetes"] })),
+            "API server",
+        ),
+        (
+            "an issuer of the door's making",
+            stage.alice(),
+            Vec::new(),
+            stage.token(json!({ "iss": "https://rogue" })),
+            "issuer",
+        ),
+        (
+            "no token",
+            stage.alice(),
+            Vec::new(),
+            "postgres".to_owned(),
+            "not a signed",
+        ),
+    ];
+    for (count, (what, person, agents, token, words)) in (1..).zip(table) {
+        let mut pen = Pen::new(&door("a"));
+        let mut peer = stage.door(&pen).await;
+        let refused = peer.present(&pen, person.clone(), agents.clone(), &token).await;
+        let refused = refused.unwrap_or_else(|| panic!("{what} is taken"));
+        assert!(!refused.later && refused.reason.contains(words), "{what}: {refused:?}");
+        assert!(!refused.reason.contains(&token), "{what}");
+        // It goes on as if nothing had been said.
+        let answer = peer.record(1, pen.write(start_of(person, agents))).await;
+        assert!(is_refused(&answer, RefuseCode::Identity), "{what}: {answer:?}");
+        let attested = stage.attested().await;
+        assert_eq!(attested.len(), count, "{what}: told once");
+        let (session, last) = attested.last().unwrap();
+        assert_eq!((session, last.finding), (&None, Finding::Refused), "{what}");
+        assert_eq!(last.detail.as_ref(), Some(&refused.reason), "{what}");
+    }
+    let records = stage.records().await;
+    assert!(
+        records.iter().all(|record| record.event.kind() == "attested"),
+        "nobody came in"
+    );
+}
+
+#[tokio::test]
+async fn a_start_of_another_than_was_presented_is_refused_for_good() {
+    let stage = Stage::new().await;
+    let pen = Pen::new(&door("a"));
+    let token = stage.token(json!({}));
+    let mut peer = stage.door(&pen).await;
+    assert_eq!(peer.present(&pen, stage.alice(), Vec::new(), &token).await, None);
+    let bob = Person {
+        username: "oidc:bob".into(),
+        ..stage.alice()
+    };
+    let answer = peer.record(1, pen.at(1, start_of(bob, Vec::new()))).await;
+    assert!(is_refused(&answer, RefuseCode::Identity), "{answer:?}");
+    let mut again = stage.door(&pen).await;
+    let _ = again.present(&pen, stage.alice(), Vec::new(), &token).await;
+    let answer = again.record(1, pen.at(1, start_of(stage.alice(), Vec::new()))).await;
+    assert!(is_refused(&answer, RefuseCode::Identity), "{answer:?}");
+    let attested = stage.attested().await;
+    let told: Vec<_> = attested
+        .iter()
+        .map(|(_, one)| (one.finding, one.person.clone()))
+        .collect();
+    assert_eq!(told, [(Finding::Refused, Some(stage.alice()))]);
+}
+
+#[tokio::test]
+async fn a_door_that_presents_nothing_comes_in_and_is_told_of() {
+    let stage = Stage::new().await;
+    let mut pen = Pen::new(&door("a"));
+    let mut peer = stage.door(&pen).await;
+    assert!(matches!(
+        peer.record(1, pen.write(testing::start())).await,
+        Frame::Ack(_)
+    ));
+    let attested = stage.attested().await;
+    assert_eq!(
+        attested,
+        [(Some(pen.session.clone()), Attested::new(Finding::NotPresented))]
+    );
+    // It cannot say it for the recorder.
+    let forged = Event::Attested(Box::new(Attested::new(Finding::Proved)));
+    let answer = peer.record(2, pen.write(forged)).await;
+    assert!(is_refused(&answer, RefuseCode::Identity), "{answer:?}");
+}
+
+#[tokio::test]
+async fn where_tokens_are_required_nobody_comes_in_without() {
+    let stage = Stage::new().await;
+    let mute = Attestor::new(Handle::current(), None, Pace::default()).requiring(true);
+    let stage = Stage {
+        attestor: Arc::new(mute),
+        ..stage
+    };
+    let pen = Pen::new(&door("a"));
+    for _ in 0..2 {
+        let mut peer = stage.door(&pen).await;
+        let answer = peer.record(1, pen.at(1, testing::start())).await;
+        assert!(is_refused(&answer, RefuseCode::Identity), "{answer:?}");
+    }
+    let attested = stage.attested().await;
+    assert_eq!(attested.len(), 1, "told once");
+    assert_eq!((&attested[0].0, attested[0].1.finding), (&None, Finding::Refused));
+    // Nor while the operator has said nothing.
+    let other = Pen::new(&door("a"));
+    let mut peer = stage.door(&other).await;
+    let refused = peer.present(&other, stage.alice(), Vec::new(), "any").await.unwrap();
+    assert!(refused.later && refused.reason.contains("operator"), "{refused:?}");
+    stage
+        .attestor
+        .trust(&trusted(vec![stage.provider.issuer()]), Digest::of(b"first"));
+    let third = Pen::new(&door("a"));
+    let token = stage.token(json!({}));
+    assert_eq!(peer.present(&third, stage.alice(), Vec::new(), &token).await, None);
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_away_confirms_nobody_and_its_keys_serve_on() {
+    let stage = Stage::new().await;
+    let pen = Pen::new(&door("a"));
+    let mut peer = stage.door(&pen).await;
+    let token = stage.token(json!({}));
+    assert_eq!(peer.present(&pen, stage.alice(), Vec::new(), &token).await, None);
+    stage.provider.stop();
+    let known = Pen::new(&door("a"));
+    assert_eq!(peer.present(&known, stage.alice(), Vec::new(), &token).await, None);
+    // Keys that were never had cannot be asked for.
+    let mut moved = stage.provider.issuer();
+    moved.discovery_url = Some(format!("{}/elsewhere", stage.provider.url));
+    stage.attestor.trust(&trusted(vec![moved]), Digest::of(b"second"));
+    let unknown = Pen::new(&door("a"));
+    let refused = peer.present(&unknown, stage.alice(), Vec::new(), &token).await.unwrap();
+    assert!(refused.later && refused.reason.contains("keys"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn until_the_operator_has_spoken_nothing_is_checked() {
+    let stage = Stage {
+        attestor: Arc::new(Attestor::new(Handle::current(), None, Pace::default())),
+        ..Stage::new().await
+    };
+    assert_eq!(stage.attestor.trusts(), None);
+    let mut pen = Pen::new(&door("a"));
+    let mut peer = stage.door(&pen).await;
+    assert_eq!(peer.present(&pen, stage.alice(), Vec::new(), "any").await, None);
+    assert!(matches!(
+        peer.record(1, pen.write(start_of(stage.alice(), Vec::new()))).await,
+        Frame::Ack(_)
+    ));
+    assert_eq!(stage.attested().await[0].1.finding, Finding::NotChecked);
+}
+
+#[tokio::test]
+async fn an_issuer_under_two_names_is_asked_by_both() {
+    let stage = Stage::new().await;
+    let other = sallyport_identity::Issuer {
+        name: "partners".to_owned(),
+        audiences: vec!["partners".to_owned()],
+        ..stage.provider.issuer()
+    };
+    let both = trusted(vec![stage.provider.issuer(), other]);
+    stage.attestor.trust(&both, Digest::of(b"second"));
+    assert_eq!(stage.attestor.trusts(), Some(Digest::of(b"second")));
+    for (audience, taken) in [("sallyport", true), ("partners", true), ("others", false)] {
+        let pen = Pen::new(&door("a"));
+        let mut peer = stage.door(&pen).await;
+        let token = stage.token(json!({ "aud": audience }));
+        let refused = peer.present(&pen, stage.alice(), Vec::new(), &token).await;
+        assert_eq!(refused.is_none(), taken, "{audience}: {refused:?}");
+    }
+}
+
+struct ApiServer;
+
+impl Reviewer for ApiServer {
+    fn review(&self, _: String, audience: String) -> BoxFuture<'static, Review> {
+        let reviewed = Reviewed {
+            username: "system:serviceaccount:apps:batch".to_owned(),
+            uid: "uid-1".to_owned(),
+            groups: Vec::new(),
+            audiences: vec![audience],
+        };
+        futures::future::ready(Review::Genuine(reviewed)).boxed()
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_asked_about_by_the_connection_of_the_certificate() {
+    let stage = Stage::reviewed_by(Some(Arc::new(ApiServer))).await;
+    let batch = Person {
+        issuer: "https://kubernetes.default.svc".into(),
+        subject: "uid-1".into(),
+        username: "system:serviceaccount:apps:batch".into(),
+    };
+    for (audience, taken) in [("sallyport://doors/bank", true), ("sallyport://doors/shop", false)] {
+        let pen = Pen::new(&door("a"));
+        let mut peer = stage.door(&pen).await;
+        let token = stage.token(json!({
+            "iss": batch.issuer, "sub": "system:serviceaccount:apps:batch", "aud": [audience],
+        }));
+        let refused = peer.present(&pen, batch.clone(), Vec::new(), &token).await;
+        assert_eq!(refused.is_none(), taken, "{audience}: {refused:?}");
+    }
+}
