@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use sallyport_audit::record::{Batch, Instance, Origin, Writer};
+use sallyport_audit::record::{Batch, Origin};
 use sallyport_audit::wire::Present;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -123,7 +123,7 @@ impl Evidence {
     /// When the link's names cannot be written into records.
     pub fn connect(link: Link, runtime: &Handle) -> Result<Self, EvidenceError> {
         Self::start(
-            task::origin(&link)?,
+            task::origin(&link.connection, &link.pod)?,
             Road::Stream(road::tls(&link)),
             link.limits,
             link.durability,
@@ -143,7 +143,7 @@ impl Evidence {
         limits: Limits,
         runtime: &Handle,
     ) -> Result<Self, EvidenceError> {
-        let origin = origin_of(&door)?;
+        let origin = task::origin(&door.connection, &door.pod)?;
         Self::start(
             origin,
             Road::Here {
@@ -168,7 +168,7 @@ impl Evidence {
         runtime: &Handle,
     ) -> Result<Self, EvidenceError> {
         let spawner = runtime.clone();
-        let origin = origin_of(&door)?;
+        let origin = task::origin(&door.connection, &door.pod)?;
         let dial: road::Dial = Arc::new(move || {
             let (near, far) = tokio::io::duplex(PIPE);
             let (door, shared) = (door.clone(), shared.clone());
@@ -293,16 +293,6 @@ impl Evidence {
         // Past the time there is nothing to add: the recorder notices the broken stream by itself.
         let _ = tokio::time::timeout(within, all).await;
     }
-}
-
-fn origin_of(door: &Door) -> Result<Origin, EvidenceError> {
-    let instance = Instance::random().map_err(|error| EvidenceError::Setup(error.to_string()))?;
-    Ok(Origin {
-        connection: Some(door.connection.clone()),
-        instance,
-        pod: door.pod.clone(),
-        writer: Writer::Proxy,
-    })
 }
 
 /// What one sink owes to one append.

@@ -7,12 +7,10 @@ use sallyport_identity::{Pace, Trusted};
 use sallyport_runtime::PeerIdentity;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::attest::Attestor;
-use crate::attest::People;
+use crate::attest::{Attestor, People};
 use crate::log::Config;
 use crate::server::{self, Shared};
 use crate::testing::{self, MemoryDisk, Pki, command, config, door, kinds, read, start};
@@ -480,7 +478,6 @@ async fn a_full_volume_is_refused_in_words_and_goes_on_when_there_is_room() {
     evidence.append(one(&session, command(2, "y"))).await.unwrap();
     evidence.close(Duration::from_secs(10)).await;
     log.close("test").await;
-    // What was refused did not run, and is not sent again: outcomes must not wait behind it.
     // What was refused did not run, and is not sent again: outcomes must not wait behind it.
     assert_eq!(texts(&log), ["y"]);
 }

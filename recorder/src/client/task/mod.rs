@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sallyport_audit::checkpoint::Head;
 use sallyport_audit::note::VerifierKey;
-use sallyport_audit::record::{Instance, Origin, Writer};
+use sallyport_audit::record::{Instance, ObjectRef, Origin, PodRef, Writer};
 use sallyport_audit::wire::Refuse;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -19,7 +19,7 @@ use super::mailbox;
 use super::presents::Presents;
 use super::queue::{Queue, Released};
 use super::road::Road;
-use super::{EvidenceError, Gauge, Link, Message, State};
+use super::{EvidenceError, Gauge, Message, State};
 use crate::log::LogError;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -54,12 +54,12 @@ pub(super) fn spawn(
 }
 
 /// The names under which records of this process are written.
-pub(super) fn origin(link: &Link) -> Result<Origin, EvidenceError> {
+pub(super) fn origin(connection: &ObjectRef, pod: &PodRef) -> Result<Origin, EvidenceError> {
     let instance = Instance::random().map_err(|error| EvidenceError::Setup(error.to_string()))?;
     Ok(Origin {
-        connection: Some(link.connection.clone()),
+        connection: Some(connection.clone()),
         instance,
-        pod: link.pod.clone(),
+        pod: pod.clone(),
         writer: Writer::Proxy,
     })
 }

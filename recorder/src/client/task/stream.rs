@@ -91,9 +91,7 @@ impl Task {
             return Ok(());
         }
         for present in self.presents.next() {
-            timeout(SILENCE, write(out, &[Frame::Present(present)]))
-                .await
-                .map_err(|_| StreamError::Silent)??;
+            tell(out, Frame::Present(present)).await?;
         }
         Ok(())
     }
@@ -111,9 +109,7 @@ impl Task {
                         head: self.head,
                         records,
                     };
-                    timeout(SILENCE, write(out, &[Frame::Batch(batch)]))
-                        .await
-                        .map_err(|_| StreamError::Silent)??;
+                    tell(out, Frame::Batch(batch)).await?;
                 }
                 Live::Here { attached, door } => {
                     let next = self.queue.next_checked();
@@ -191,9 +187,14 @@ impl Task {
                 "the recorder's tree head is not signed by its key".to_owned(),
             ));
         }
-        timeout(SILENCE, write(out, &[Frame::KeepAlive]))
-            .await
-            .map_err(|_| StreamError::Silent)??;
-        Ok(())
+        tell(out, Frame::KeepAlive).await
     }
+}
+
+/// Sends a frame; a recorder that takes none for as long as it may be silent is gone, too.
+async fn tell(out: &mut WriteHalf<Box<dyn Stream>>, frame: Frame) -> Result<(), Break> {
+    timeout(SILENCE, write(out, &[frame]))
+        .await
+        .map_err(|_| StreamError::Silent)??;
+    Ok(())
 }
