@@ -10,6 +10,7 @@ mod mailbox;
 mod presents;
 mod queue;
 mod road;
+mod sink;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -17,8 +18,7 @@ mod thread;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sallyport_audit::record::{Batch, Origin};
 use sallyport_audit::wire::Present;
@@ -32,6 +32,7 @@ pub use thread::thread;
 use crate::log::Log;
 use crate::server::{self, Door, Shared};
 use road::Road;
+use sink::Sink;
 
 /// Bytes in the pipe to a port in the same process.
 const PIPE: usize = 256 * 1024;
@@ -77,28 +78,6 @@ pub struct Standing {
 #[derive(Clone)]
 pub struct Evidence {
     sinks: Arc<[Sink]>,
-}
-
-/// Shared by the handles of one sink and its task.
-#[derive(Debug)]
-struct Gauge {
-    /// Records in the queue, sent or not, that are not acknowledged.
-    records: AtomicU64,
-    /// Their bytes.
-    bytes: AtomicU64,
-    /// When the oldest of them was handed over, in microseconds since `epoch`; 0 while there is none.
-    oldest: AtomicU64,
-    epoch: Instant,
-    closed: AtomicBool,
-}
-
-#[derive(Clone)]
-struct Sink {
-    queue: mailbox::Sender<Message>,
-    gauge: Arc<Gauge>,
-    limits: Limits,
-    durability: Durability,
-    state: watch::Receiver<State>,
 }
 
 /// What a handle tells the task.
@@ -189,24 +168,9 @@ impl Evidence {
         durability: Durability,
         runtime: &Handle,
     ) -> Result<Self, EvidenceError> {
-        let (queue, messages) = mailbox::mailbox();
-        let (publish, state) = watch::channel(State::default());
-        let gauge = Arc::new(Gauge {
-            records: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            oldest: AtomicU64::new(0),
-            epoch: Instant::now(),
-            closed: AtomicBool::new(false),
-        });
-        task::spawn(origin, road, messages, publish, Arc::clone(&gauge), runtime)?;
+        let sink = Sink::start(origin, road, limits, durability, runtime)?;
         Ok(Self {
-            sinks: Arc::new([Sink {
-                queue,
-                gauge,
-                limits,
-                durability,
-                state,
-            }]),
+            sinks: Arc::new([sink]),
         })
     }
 
@@ -292,125 +256,5 @@ impl Evidence {
         let all = futures::future::join_all(goodbyes);
         // Past the time there is nothing to add: the recorder notices the broken stream by itself.
         let _ = tokio::time::timeout(within, all).await;
-    }
-}
-
-/// What one sink owes to one append.
-enum Wait {
-    Queued,
-    Reply {
-        reply: oneshot::Receiver<Result<(), EvidenceError>>,
-        within: Duration,
-    },
-}
-
-impl Wait {
-    async fn finish(self) -> Result<bool, EvidenceError> {
-        match self {
-            Self::Queued => Ok(false),
-            Self::Reply { reply, within } => match tokio::time::timeout(within, reply).await {
-                Ok(Ok(result)) => result.map(|()| true),
-                Ok(Err(_)) => Err(EvidenceError::Closed),
-                Err(_) => Err(EvidenceError::Unavailable { waited: within }),
-            },
-        }
-    }
-}
-
-impl Sink {
-    fn standing(&self) -> Standing {
-        Standing {
-            connected: self.state.borrow().connected,
-            records: self.gauge.records.load(Ordering::Relaxed),
-            oldest: self.gauge.age().unwrap_or_default(),
-        }
-    }
-
-    fn append(&self, batch: Batch) -> Result<Wait, EvidenceError> {
-        self.admit(&batch)?;
-        match self.durability {
-            Durability::Async => self.push(batch, None).map(|()| Wait::Queued),
-            Durability::BeforeExecution => {
-                let (send, reply) = oneshot::channel();
-                self.push(batch, Some(send))?;
-                Ok(Wait::Reply {
-                    reply,
-                    within: self.limits.accept_within,
-                })
-            }
-        }
-    }
-
-    fn send(&self, batch: Batch) -> Result<(), EvidenceError> {
-        self.admit(&batch)?;
-        self.push(batch, None)
-    }
-
-    /// Takes room in the queue. The bound is what "bounded lag" and bounded memory mean.
-    fn admit(&self, batch: &Batch) -> Result<(), EvidenceError> {
-        if self.gauge.closed.load(Ordering::Acquire) {
-            return Err(EvidenceError::Closed);
-        }
-        if self.durability == Durability::Async
-            && let Some(lag) = self.gauge.age().filter(|lag| *lag > self.limits.max_lag)
-        {
-            return Err(EvidenceError::Lagging { lag });
-        }
-        let (records, bytes) = (batch.len() as u64, batch.bytes() as u64);
-        let queued = self.gauge.records.fetch_add(records, Ordering::AcqRel) + records;
-        let weight = self.gauge.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes;
-        if queued > self.limits.max_records || weight > self.limits.max_bytes {
-            self.gauge.release(records, bytes);
-            return Err(EvidenceError::Full {
-                records: queued - records,
-            });
-        }
-        Ok(())
-    }
-
-    fn push(
-        &self,
-        batch: Batch,
-        reply: Option<oneshot::Sender<Result<(), EvidenceError>>>,
-    ) -> Result<(), EvidenceError> {
-        let urgent = reply.is_some();
-        if self.queue.send(Message::Append { batch, reply }, urgent) {
-            Ok(())
-        } else {
-            Err(EvidenceError::Closed)
-        }
-    }
-
-    fn close(&self) -> impl Future<Output = ()> + use<> {
-        self.gauge.closed.store(true, Ordering::Release);
-        let (done, wait) = oneshot::channel();
-        let sent = self.queue.send(Message::Close { done }, true);
-        async move {
-            if sent {
-                // A task that is gone has nothing left to say.
-                let _ = wait.await;
-            }
-        }
-    }
-}
-
-impl Gauge {
-    /// How long the oldest record is on its way.
-    fn age(&self) -> Option<Duration> {
-        let oldest = self.oldest.load(Ordering::Acquire);
-        (oldest > 0).then(|| self.epoch.elapsed().saturating_sub(Duration::from_micros(oldest)))
-    }
-
-    /// The oldest record was handed over now, or at `since`; `None` when there is none.
-    fn oldest(&self, since: Option<Instant>) {
-        let micros = since.map_or(0, |since| {
-            u64::try_from(since.saturating_duration_since(self.epoch).as_micros()).map_or(u64::MAX, |us| us.max(1))
-        });
-        self.oldest.store(micros, Ordering::Release);
-    }
-
-    fn release(&self, records: u64, bytes: u64) {
-        self.records.fetch_sub(records, Ordering::AcqRel);
-        self.bytes.fetch_sub(bytes, Ordering::AcqRel);
     }
 }

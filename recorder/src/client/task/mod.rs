@@ -19,7 +19,8 @@ use super::mailbox;
 use super::presents::Presents;
 use super::queue::{Queue, Released};
 use super::road::Road;
-use super::{EvidenceError, Gauge, Message, State};
+use super::sink::Gauge;
+use super::{EvidenceError, Message, State};
 use crate::log::LogError;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
