@@ -4,15 +4,13 @@
 //! once, and what is closed can say why.
 
 mod certificates;
+mod secrets;
 
-use k8s_openapi::api::core::v1::Secret;
 use sallyport_crds::connection::{Protocol, RuleCounts};
-use sallyport_crds::masking_rule::ActionType;
-use sallyport_crds::{ConditionType, ConnectionSpec, Reason, names};
+use sallyport_crds::{ConditionType, ConnectionSpec, Reason};
 use sallyport_policy::assemble::{Objects, assemble, close};
 use sallyport_policy::carrier::{CarriedConnection, Carrier, MAX_BYTES};
 use sallyport_policy::columns::target as target_name;
-use sallyport_policy::mask::{HashKey, TokenKey};
 use sallyport_policy::problem::{ObjectKind, Problem};
 
 use super::dereference::{Found, ca_config_map};
@@ -20,6 +18,7 @@ use super::plan::Plan;
 use crate::rule::validate::{namespace, schema};
 use crate::settings::Settings;
 use crate::shared::conditions::Finding;
+use secrets::{key_secrets, rule_keys};
 
 /// Names of children must be DNS labels of at most 63 characters: `door-`, the name, and what a Pod's name adds.
 const MAX_NAME: usize = 46;
@@ -51,9 +50,9 @@ type Check = fn(&Found, &ConnectionSpec) -> Option<Problem>;
 
 /// Checks of what the carrier itself does not tell. All are made, so that people see everything at once.
 const CHECKS: [Check; 6] = [
-    credentials,
+    secrets::credentials,
     certificates::shown_to_target,
-    host_permitted,
+    secrets::host_permitted,
     certificates::own,
     certificates::own_holds,
     target_authorities,
@@ -242,55 +241,6 @@ fn with_authorities(found: &Found, spec: &ConnectionSpec) -> ConnectionSpec {
     spec
 }
 
-fn credentials(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
-    let name = &spec.credentials_ref.name;
-    let field = "spec.credentialsRef";
-    let Some(secret) = found.secrets.get(name) else {
-        return Some(problem(
-            found,
-            field,
-            Reason::SecretMissing,
-            format!("Secret {name} does not exist"),
-        ));
-    };
-    // A certificate needs no password, and names the role itself unless the Secret does.
-    let needed = match value(secret, "tls.crt").or(value(secret, "tls.key")) {
-        None => ["username", "password"],
-        Some(_) => ["tls.crt", "tls.key"],
-    };
-    let missing = needed
-        .into_iter()
-        .find(|key| value(secret, key).is_none_or(<[u8]>::is_empty))?;
-    Some(problem(
-        found,
-        field,
-        Reason::SecretMissing,
-        format!("Secret {name} lacks the key {missing}"),
-    ))
-}
-
-/// Whoever may edit a Connection could else send any Secret of the namespace to a host of their own.
-fn host_permitted(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
-    let name = &spec.credentials_ref.name;
-    let annotations = found.secrets.get(name)?.metadata.annotations.as_ref();
-    let hosts = annotations
-        .and_then(|annotations| annotations.get(names::HOSTS_ANNOTATION))
-        .map(String::as_str)
-        .unwrap_or_default();
-    if hosts
-        .split(',')
-        .any(|host| host.trim().eq_ignore_ascii_case(&spec.target.host))
-    {
-        return None;
-    }
-    let message = format!(
-        "Secret {name} does not name {} in its annotation {}",
-        spec.target.host,
-        names::HOSTS_ANNOTATION
-    );
-    Some(problem(found, "spec.target.host", Reason::HostNotPermitted, message))
-}
-
 fn target_authorities(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
     let name = ca_config_map(spec)?;
     let resolved = with_authorities(found, spec);
@@ -330,58 +280,6 @@ fn columns(found: &Found, carrier: &mut Carrier) -> Vec<Problem> {
         }
     }
     problems
-}
-
-/// The Secrets with the keys of the rules in a carrier.
-fn key_secrets(carrier: &Carrier) -> Vec<String> {
-    let keys = carrier.masking_rules.iter();
-    keys.filter_map(|rule| Some(rule.spec.action.key_secret_ref()?.name.clone()))
-        .collect()
-}
-
-/// The keys of the rules that apply.
-fn rule_keys(found: &Found, carrier: &Carrier) -> Vec<Problem> {
-    let keys = carrier
-        .masking_rules
-        .iter()
-        .filter_map(|rule| Some((rule, rule.spec.action.kind, rule.spec.action.key_secret_ref()?)));
-    keys.filter_map(|(rule, kind, key)| {
-        let length = found
-            .secrets
-            .get(&key.name)
-            .and_then(|secret| value(secret, &key.key))
-            .map(<[u8]>::len);
-        let message = match (length, kind) {
-            (None, _) => format!("Secret {} with the key {} does not exist", key.name, key.key),
-            (Some(length), ActionType::Tokenize) if !TokenKey::BYTES.contains(&length) => format!(
-                "the key {} of Secret {} has {length} bytes: a key of AES has 16, 24 or 32",
-                key.key, key.name
-            ),
-            (Some(length), ActionType::Hash) if length < HashKey::MIN_BYTES => format!(
-                "the key {} of Secret {} is shorter than {} bytes",
-                key.key,
-                key.name,
-                HashKey::MIN_BYTES
-            ),
-            _ => return None,
-        };
-        let field = match kind {
-            ActionType::Tokenize => "spec.action.tokenize.keySecretRef",
-            _ => "spec.action.hash.keySecretRef",
-        };
-        Some(Problem::new(
-            ObjectKind::MaskingRule,
-            &rule.name,
-            field,
-            Reason::SecretMissing,
-            message,
-        ))
-    })
-    .collect()
-}
-
-fn value<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {
-    Some(secret.data.as_ref()?.get(key)?.0.as_slice())
 }
 
 fn problem(found: &Found, field: &str, reason: Reason, message: impl Into<String>) -> Problem {

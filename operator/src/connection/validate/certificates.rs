@@ -5,31 +5,19 @@ use sallyport_crds::{ConnectionSpec, Reason};
 use sallyport_policy::problem::Problem;
 use sallyport_runtime::tls::{Current, common_name};
 
-use super::{problem, value};
+use super::problem;
+use super::secrets::{missing, value};
 use crate::connection::certificate;
 use crate::connection::dereference::Found;
 
 /// The certificate that the door shows to clients, where the Connection names one.
 pub(super) fn own(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
     let name = &spec.certificate.secret_ref.as_ref()?.name;
-    let field = "spec.certificate.secretRef";
-    let Some(secret) = found.secrets.get(name) else {
-        return Some(problem(
-            found,
-            field,
-            Reason::SecretMissing,
-            format!("Secret {name} does not exist"),
-        ));
-    };
-    let missing = ["tls.crt", "tls.key"]
-        .into_iter()
-        .find(|key| value(secret, key).is_none())?;
-    Some(problem(
-        found,
-        field,
-        Reason::SecretMissing,
-        format!("Secret {name} lacks the key {missing}"),
-    ))
+    missing(found, "spec.certificate.secretRef", name, |secret| {
+        ["tls.crt", "tls.key"]
+            .into_iter()
+            .find(|key| value(secret, key).is_none())
+    })
 }
 
 /// A certificate that no client can take is a door that fails without saying why.
