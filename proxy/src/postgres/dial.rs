@@ -1,5 +1,8 @@
 //! Reaching the target: TLS with its name checked, SCRAM or a certificate of the door, and nothing weaker.
 
+mod backend;
+mod error;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::ask::{AskError, called, put_call};
+pub use error::DialError;
+
 use super::errors;
 use super::frame::{Body, FrameError};
 use super::held::Held;
@@ -30,8 +34,6 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const VERSIONS: std::ops::RangeInclusive<u32> = 15..=18;
 /// The longest message of a target before it has let the door in.
 const HANDSHAKE_CAP: usize = 16 * 1024;
-/// `pg_backend_pid`, by its OID, which no schema of a search path can stand before.
-const BACKEND_PID: u32 = 2026;
 
 /// What a target is asked for.
 #[derive(Clone, Debug)]
@@ -55,74 +57,6 @@ pub struct Reached {
     pub secret: Vec<u8>,
     /// What it reported, in order.
     pub parameters: Vec<(String, String)>,
-}
-
-/// Why a target cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum DialError {
-    /// Its name or address.
-    #[error("the target's name does not resolve to an address that may be dialled")]
-    Address,
-    /// No connection.
-    #[error("the target cannot be reached: {0}")]
-    Connect(std::io::Error),
-    /// Not in time.
-    #[error("the target did not answer within {} s", PATIENCE.as_secs())]
-    Slow,
-    /// It does not offer TLS.
-    #[error("the target offers no TLS")]
-    NoTls,
-    /// Its certificate does not stand.
-    #[error("the target's TLS does not stand: {0}")]
-    Tls(std::io::Error),
-    /// It asks for something weaker than SCRAM-SHA-256.
-    #[error("the target asks for {0}; only SCRAM-SHA-256 or a certificate is given")]
-    Weak(&'static str),
-    /// It asks for a password where the door has a certificate alone.
-    #[error(
-        "the target asks for a password and the door has a certificate alone; \
-         add password to its Secret, or let the target's pg_hba.conf say `cert`"
-    )]
-    NoPassword,
-    /// It left after it had seen the door's certificate.
-    #[error(
-        "the target left when it had seen the door's certificate, which most often means that it does not take it: {0}"
-    )]
-    Certificate(WireError),
-    /// SCRAM failed. What the target says about it is not repeated.
-    #[error("the target's SCRAM does not stand: it does not know the password, or not this one")]
-    Scram,
-    /// It refused, with this SQLSTATE. Its words may name the role and are not repeated.
-    #[error("the target refused the door: SQLSTATE {0}")]
-    Refused(String),
-    /// Its version.
-    #[error("the target runs PostgreSQL {0}; versions 15 to 18 are supported")]
-    Version(String),
-    /// It reports another encoding than asked for.
-    #[error("the target did not take client_encoding UTF8")]
-    Encoding,
-    /// The database keeps its text in another encoding: there the target folds and cuts names otherwise than the door does.
-    #[error(
-        "the target's database is encoded in {0}; only UTF8 is supported, since names in another encoding mean other columns \
-         to PostgreSQL than to this door; restore it into a database made WITH ENCODING 'UTF8'"
-    )]
-    ServerEncoding(String),
-    /// Another process answers than the one that it named. One that pools by transaction keeps no session, and no other that
-    /// hides its backends can be told from it.
-    #[error(
-        "a connection pooler stands before the target: what a session sets may be another's with the next transaction; \
-         point the Connection at PostgreSQL itself"
-    )]
-    Pooler,
-    /// The door's role may not ask which process serves it.
-    #[error(
-        "the door's role may not call pg_backend_pid at the target, which tells PostgreSQL from a connection pooler; \
-         GRANT EXECUTE ON FUNCTION pg_catalog.pg_backend_pid() to it"
-    )]
-    Unasked,
-    /// It broke the protocol.
-    #[error("the target broke the protocol: {0}")]
-    Wire(#[from] WireError),
 }
 
 /// Dials, within a bounded time.
@@ -255,7 +189,7 @@ async fn authenticate(wire: &mut Wire<TargetStream>, credential: &Credential, sh
             // AuthenticationOk counts only after the target has proven that it knows the password, too.
             0 if proven => return Ok(()),
             0 if shown && scram.is_none() => {
-                put_call(&mut wire.out, BACKEND_PID);
+                backend::ask(&mut wire.out);
                 return Ok(wire.flush().await.map_err(WireError::from)?);
             }
             0 => return Err(DialError::Weak("no proof at all")),
@@ -273,7 +207,7 @@ async fn authenticate(wire: &mut Wire<TargetStream>, credential: &Credential, sh
                 frontend::sasl_response(scram.message(), &mut reply).map_err(WireError::from)?;
                 wire.out.extend_from_slice(&reply.split());
                 // Answered together with the greeting: it costs no round trip of its own.
-                put_call(&mut wire.out, BACKEND_PID);
+                backend::ask(&mut wire.out);
             }
             12 if !proven => {
                 let scram = scram.as_mut().ok_or(WireError::from(FrameError::Malformed))?;
@@ -340,10 +274,7 @@ async fn settle(mut wire: Wire<TargetStream>) -> Result<Reached, DialError> {
                 let idle = message::ready(body).map_err(WireError::from)? == Transaction::Idle;
                 let (pid, secret) = key.filter(|_| idle).ok_or(WireError::from(FrameError::Malformed))?;
                 supported(&parameters)?;
-                let backend = called(&mut wire).await.map_err(unasked)?;
-                if backend.is_none_or(|backend| backend != pid.to_string()) {
-                    return Err(DialError::Pooler);
-                }
+                backend::answers(&mut wire, pid).await?;
                 return Ok(Reached {
                     wire,
                     pid,
@@ -353,14 +284,6 @@ async fn settle(mut wire: Wire<TargetStream>) -> Result<Reached, DialError> {
             }
             _ => {}
         }
-    }
-}
-
-/// Why nobody said which process serves the door: it has been let in, so that it is no login that was refused.
-fn unasked(error: AskError) -> DialError {
-    match error {
-        AskError::Refused(code) if code == errors::sqlstate::DENIED => DialError::Unasked,
-        other => other.into(),
     }
 }
 
@@ -405,34 +328,6 @@ fn supported(parameters: &[(String, String)]) -> Result<(), DialError> {
     Ok(())
 }
 
-// === impl DialError ===
-
-impl DialError {
-    /// Its kind, for a metric's label.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Address => "address",
-            Self::Connect(_) => "connect",
-            Self::Slow => "slow",
-            Self::NoTls | Self::Tls(_) => "tls",
-            Self::Weak(_) | Self::NoPassword | Self::Certificate(_) | Self::Scram | Self::Refused(_) => "login",
-            Self::Version(_) | Self::Encoding | Self::ServerEncoding(_) | Self::Pooler | Self::Unasked => "unsupported",
-            Self::Wire(_) => "protocol",
-        }
-    }
-}
-
-impl From<AskError> for DialError {
-    fn from(error: AskError) -> Self {
-        match error {
-            AskError::Wire(error) => Self::Wire(error),
-            AskError::Refused(code) => Self::Refused(code),
-            AskError::TooLarge => WireError::from(FrameError::Malformed).into(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -463,17 +358,5 @@ mod tests {
             assert_eq!(error.kind(), "unsupported");
             assert!(error.to_string().contains(told), "{error}");
         }
-    }
-
-    #[test]
-    fn who_may_not_ask_for_its_process_was_let_in() {
-        let error = |code: &str| unasked(AskError::Refused(code.to_owned()));
-        assert_eq!(error("42501").kind(), "unsupported");
-        assert!(
-            error("42501")
-                .to_string()
-                .contains("GRANT EXECUTE ON FUNCTION pg_catalog.pg_backend_pid()")
-        );
-        assert!(matches!(error("57P01"), DialError::Refused(_)));
     }
 }
