@@ -15,6 +15,8 @@ mod cancels;
 #[path = "../common/mod.rs"]
 mod common;
 mod copies;
+mod credentials;
+mod deaths;
 mod endings;
 mod fake;
 mod holds;
@@ -30,6 +32,7 @@ mod strangers;
 mod targets;
 mod tokens;
 mod transactions;
+mod violations;
 
 /// What the tests of this program work on.
 const SCHEMA: &str = "
