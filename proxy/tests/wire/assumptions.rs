@@ -16,6 +16,11 @@ const FAILED: &str = "the catalog is read again by sallyport";
 /// A disturbed database is left alone for a while, and tests beside this one disturb it.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How a client sends a statement, and the tags by which one row of it is answered.
+type Sender = (fn(&mut Client, &str) -> Vec<Message>, &'static str);
+
+const SENDERS: [Sender; 3] = [(by_query, "TDCZ"), (by_queries, "TDCTDCZ"), (by_pipeline, "12TDCZ")];
+
 fn door() -> TestDoor {
     let given = Given::open().mask("columns", json!({"match": {"columns": ["public.customers.ssn"]}}));
     TestDoor::new(&given, SCHEMA)
@@ -63,11 +68,7 @@ fn until_assumed(client: &mut Client) {
 
 #[test]
 fn what_was_assumed_and_is_not_so_runs_once_and_as_it_is_now() {
-    for (send, expected) in [
-        (by_query as fn(&mut Client, &str) -> Vec<Message>, "TDCZ"),
-        (by_queries, "TDCTDCZ"),
-        (by_pipeline, "12TDCZ"),
-    ] {
+    for (send, expected) in SENDERS {
         let door = door();
         let mut client = Client::login(&door, "alice", &[]).unwrap();
         let until = Instant::now() + PATIENCE;
@@ -152,11 +153,7 @@ fn a_session_that_forgets_its_statements_goes_on() {
 
 #[test]
 fn what_stands_behind_a_check_is_committed_when_it_is_answered() {
-    for send in [
-        by_query as fn(&mut Client, &str) -> Vec<Message>,
-        by_queries,
-        by_pipeline,
-    ] {
+    for (send, _) in SENDERS {
         let door = door();
         let mut client = Client::login(&door, "alice", &[]).unwrap();
         until_assumed(&mut client);
@@ -197,11 +194,7 @@ fn a_cast_of_users_that_takes_any_words_does_not_meet_the_check() {
 
 #[test]
 fn what_others_write_has_nothing_recorded_twice() {
-    for (send, expected) in [
-        (by_query as fn(&mut Client, &str) -> Vec<Message>, "TDCZ"),
-        (by_queries, "TDCTDCZ"),
-        (by_pipeline, "12TDCZ"),
-    ] {
+    for (send, expected) in SENDERS {
         let door = door();
         let mut client = Client::login(&door, "alice", &[]).unwrap();
         let until = Instant::now() + PATIENCE;
