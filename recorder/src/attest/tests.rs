@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use sallyport_audit::record::{Instance, SessionId};
-use sallyport_audit::wire::{Batch, Frame, Hello, PROTOCOL, Refuse, Token};
+use sallyport_audit::record::SessionId;
+use sallyport_audit::wire::{Batch, Frame, Refuse, Token};
 use sallyport_identity::{Review, Reviewed};
 use serde_json::{Value, json};
 use tokio::io::{DuplexStream, ReadHalf, WriteHalf};
@@ -19,7 +19,7 @@ use self::provider::{Provider, SigningKey};
 use super::*;
 use crate::frames::{FrameReader, write};
 use crate::server::{Limits, Shared, serve_stream};
-use crate::testing::{self, MemoryDisk, Pen, command, door, read};
+use crate::testing::{self, MemoryDisk, Pen, command, door, hello, read};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -147,18 +147,6 @@ impl Peer {
         let head = None;
         self.say(Frame::Batch(Batch { first, head, records })).await;
         self.hear().await
-    }
-}
-
-fn hello(instance: &Instance) -> Hello {
-    let Door { connection, pod } = door("a");
-    Hello {
-        connection,
-        head: None,
-        instance: instance.clone(),
-        permit: None,
-        pod,
-        version: PROTOCOL,
     }
 }
 

@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use sallyport_audit::record::Instance;
-use sallyport_audit::wire::{Batch, Frame, Hello, PROTOCOL, Refuse, RefuseCode};
+use sallyport_audit::wire::{Batch, Frame, Hello, Refuse, RefuseCode};
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 
 use super::*;
 use crate::frames::{FrameReader, write};
-use crate::testing::{self, MemoryDisk, Pen, block_on, command, door, start};
+use crate::testing::{self, MemoryDisk, Pen, block_on, command, door, hello, start};
 
 struct Peer {
     reader: FrameReader<tokio::io::ReadHalf<DuplexStream>>,
@@ -30,18 +30,6 @@ fn connect(limits: Limits) -> (Peer, Log) {
         },
         log,
     )
-}
-
-fn hello(instance: &Instance) -> Hello {
-    let Door { connection, pod } = door("a");
-    Hello {
-        connection,
-        head: None,
-        instance: instance.clone(),
-        permit: None,
-        pod,
-        version: PROTOCOL,
-    }
 }
 
 impl Peer {

@@ -13,6 +13,7 @@ use sallyport_audit::record::{
 };
 use sallyport_audit::store::Store;
 use sallyport_audit::tiles::{Kind, Tile, WIDTH, entries, read_tile};
+use sallyport_audit::wire::{Hello, PROTOCOL};
 use sallyport_audit::{Digest, Time};
 
 pub(crate) use disk::MemoryDisk;
@@ -43,6 +44,19 @@ pub(crate) fn door(pod: &str) -> Door {
             name: pod.into(),
             uid: format!("{pod}-uid"),
         },
+    }
+}
+
+/// How the door in the Pod `a` greets.
+pub(crate) fn hello(instance: &Instance) -> Hello {
+    let Door { connection, pod } = door("a");
+    Hello {
+        connection,
+        head: None,
+        instance: instance.clone(),
+        permit: None,
+        pod,
+        version: PROTOCOL,
     }
 }
 
