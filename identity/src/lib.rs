@@ -23,9 +23,10 @@ mod tests;
 
 pub use identity::{Identity, LoginRefused, Verifier};
 pub use keys::Pace;
-pub use names::{is_deceptive, visible};
+pub use names::visible;
 pub use refused::Refused;
 pub use sallyport_policy::issuer::{Issuer, Trusted};
+pub use sallyport_policy::subject::is_deceptive;
 pub use serviceaccount::{Review, Reviewed, Reviewer};
 pub use settings::Settings;
 pub use verifier::Identities;

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use sallyport_policy::subject::is_deceptive;
 use unicode_normalization::is_nfc;
 
 /// As long as the AccessRequest's schema takes them.
@@ -41,15 +42,6 @@ pub(super) fn check(name: &str) -> Result<(), Fault> {
         return Err(Fault::NotNormal);
     }
     Ok(())
-}
-
-/// Characters that no name needs and that change how what stands around them is read.
-pub fn is_deceptive(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180E}'
-            | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}'
-            | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
 /// A text that somebody else composed, as a terminal may be given it.

@@ -52,6 +52,15 @@ pub fn login<T>(username: &str, auth_time: Option<T>, issued: Option<T>) -> Opti
     }
 }
 
+/// Characters that no name needs and that change how what stands around them is read.
+pub fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180E}'
+            | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}'
+            | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
+}
+
 /// Whether `named`, as a rule writes it, means somebody of this name and these groups.
 fn means(named: &Named, username: &str, groups: &[String]) -> bool {
     match named.kind {
