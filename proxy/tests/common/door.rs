@@ -45,6 +45,7 @@ use super::columns::Replicas;
 use super::eventually;
 use super::postgres::{PASSWORD, Postgres, ROLE};
 use super::replicas::Others;
+use super::runtime;
 
 /// A door, its recorder, and what tests turn.
 pub struct TestDoor {
@@ -376,11 +377,7 @@ impl TestDoor {
         approvals: impl FnOnce(&People) -> Arc<dyn Approvals>,
     ) -> Self {
         sallyport_runtime::crypto::install();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = runtime();
         let directory = tempfile::tempdir().unwrap();
         let (log, evidence) = evidence(directory.path(), &runtime, recorder);
         let (rules, listening) = watch::channel(given.rules(1, &server));

@@ -15,6 +15,17 @@ pub mod wire;
 
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Runtime;
+
+/// One thread beside the test's own, on which doors, recorders and others run.
+pub fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
 /// Waits for a condition.
 pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();

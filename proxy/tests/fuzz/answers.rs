@@ -24,6 +24,7 @@ use sallyport_proxy::postgres::script;
 use sallyport_recorder::attest::People as Recorder;
 
 use super::common::door::{Given, evidence};
+use super::common::runtime;
 use super::statements::catalog;
 use super::{ROUNDS, corpus, fuzz};
 
@@ -57,11 +58,7 @@ type Relayed = (Vec<u8>, bool);
 impl Stage {
     fn new() -> Self {
         sallyport_runtime::crypto::install();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = runtime();
         let directory = tempfile::tempdir().unwrap();
         let (_, evidence) = evidence(directory.path(), &runtime, Recorder::SameProcess);
         let policy = Policy::with_keys(&Given::cases().carrier(1, 1), Keys::default()).unwrap();

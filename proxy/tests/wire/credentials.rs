@@ -13,6 +13,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::SCHEMA;
 use super::common::door::{Given, TestDoor};
 use super::common::postgres::{BOTH, CERTIFIED, PASSWORD, ROLE};
+use super::common::runtime;
 use super::common::wire::{Client, tags};
 use super::fake::Fake;
 use super::targets::turned_away;
@@ -144,11 +145,7 @@ fn who_ends_the_tls_between_door_and_target_cannot_pass_the_login_on() {
     let trusting = |pem: &str| Arc::new(sallyport_runtime::tls::client_config(roots(pem)).unwrap());
     let acceptor = TlsAcceptor::from(Arc::new(server));
     let connector = TlsConnector::from(trusting(&door.server().ca));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let (between, port) = (listener.local_addr().unwrap().port(), door.server().port);
     runtime.spawn(async move {

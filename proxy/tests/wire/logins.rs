@@ -38,11 +38,7 @@ impl Stage {
 
     fn confirmed(pace: Pace, recorder: impl FnOnce(&Provider, Handle) -> Recorder) -> Self {
         sallyport_runtime::crypto::install();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = super::common::runtime();
         let key = SigningKey::new("k1");
         let provider = runtime.block_on(Provider::start(&[&key]));
         let identities = Identities::new(runtime.handle().clone(), None, pace);

@@ -20,6 +20,7 @@ use super::SCHEMA;
 use super::cancels::{plain, request, sleeping};
 use super::common::door::{Given, TestDoor, bank};
 use super::common::replicas::{Authority, workload};
+use super::common::runtime;
 use super::common::wire::{Client, tags};
 
 /// A key as long as one may be.
@@ -82,14 +83,6 @@ fn tell(runtime: &Runtime, credential: &Credential, way: (&str, u16, Option<&str
     };
     let replicas = Replicas::new(credential, &bank(), way, runtime.handle().clone()).unwrap();
     runtime.block_on(replicas.cancel(KEY.to_vec()));
-}
-
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap()
 }
 
 #[test]
