@@ -12,7 +12,7 @@ use sallyport_audit::Time;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-use self::provider::{Provider, SigningKey, forged};
+use self::provider::{Provider, SigningKey, forged, with};
 use super::*;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -44,18 +44,6 @@ fn eager() -> Pace {
 
 async fn login(door: &Identities, token: &str) -> Result<Identity, LoginRefused> {
     door.verify(token.as_bytes(), Time::now()).await
-}
-
-/// `claims` with some of them replaced; null takes one away.
-fn with(claims: &Value, changes: Value) -> Value {
-    let mut claims = claims.clone();
-    for (name, value) in changes.as_object().unwrap() {
-        match value {
-            Value::Null => claims.as_object_mut().unwrap().remove(name),
-            value => claims.as_object_mut().unwrap().insert(name.clone(), value.clone()),
-        };
-    }
-    claims
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use sallyport_recorder::attest::{Attestor, People as Recorder};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-use self::provider::{Provider, SigningKey, forged};
+use self::provider::{Provider, SigningKey, forged, with};
 use super::SCHEMA;
 use super::common::door::{Given, TestDoor};
 use super::common::wire::{Client, Message, tags};
@@ -68,14 +68,7 @@ impl Stage {
     }
 
     fn claims(&self, changes: Value) -> Value {
-        let mut claims = self.provider.claims();
-        for (name, value) in changes.as_object().unwrap() {
-            match value {
-                Value::Null => claims.as_object_mut().unwrap().remove(name),
-                value => claims.as_object_mut().unwrap().insert(name.clone(), value.clone()),
-            };
-        }
-        claims
+        with(&self.provider.claims(), changes)
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::io::{DuplexStream, ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
-use self::provider::{Provider, SigningKey};
+use self::provider::{Provider, SigningKey, with};
 use super::*;
 use crate::frames::{FrameReader, write};
 use crate::server::{Limits, Shared, serve_stream};
@@ -79,11 +79,7 @@ impl Stage {
     }
 
     fn token(&self, changes: Value) -> String {
-        let mut claims = self.provider.claims();
-        for (name, value) in changes.as_object().unwrap() {
-            claims[name] = value.clone();
-        }
-        self.key.sign(&claims)
+        self.key.sign(&with(&self.provider.claims(), changes))
     }
 
     fn alice(&self) -> Person {
