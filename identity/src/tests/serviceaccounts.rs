@@ -30,21 +30,41 @@ impl Reviewer for SilentServer {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_api_server_that_says_nothing_keeps_nobody_waiting_behind_those_who_left() {
-    let key = SigningKey::new("sa");
+/// Claims of a token of the account `batch`.
+fn claims() -> Value {
     let now = jiff::Timestamp::now().as_second();
-    let claims = json!({
+    json!({
         "iss": "https://kubernetes.default.svc", "sub": "system:serviceaccount:apps:batch", "aud": ["sallyport://doors/bank"],
         "exp": now + 600, "iat": now - 5, "jti": "sa-1",
-    });
-    let door = Identities::new(Handle::current(), Some(Arc::new(SilentServer)), eager());
-    door.apply(Settings {
+    })
+}
+
+/// What the API server says of it.
+fn reviewed() -> Reviewed {
+    Reviewed {
+        username: "system:serviceaccount:apps:batch".to_owned(),
+        uid: "uid-1".to_owned(),
+        groups: vec!["system:serviceaccounts".to_owned()],
+        audiences: vec!["sallyport://doors/bank".to_owned()],
+    }
+}
+
+/// Accounts count, and nobody else.
+fn accounts() -> Settings {
+    Settings {
         service_accounts: Some("sallyport://doors/bank".to_owned()),
         api_audiences: vec!["https://kubernetes.default.svc".to_owned()],
         max_token_age: HOUR,
         ..Settings::default()
-    });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_says_nothing_keeps_nobody_waiting_behind_those_who_left() {
+    let key = SigningKey::new("sa");
+    let claims = claims();
+    let door = Identities::new(Handle::current(), Some(Arc::new(SilentServer)), eager());
+    door.apply(accounts());
     let token = key.sign(&claims);
     for _ in 0..3 {
         let many = futures::future::join_all((0..16).map(|_| login(&door, &token))).await;
@@ -61,15 +81,10 @@ async fn an_agents_account_is_asked_about_again_and_what_an_issuer_signed_is_not
     let (key, own) = (SigningKey::new("k1"), SigningKey::new("sa"));
     let provider = Provider::start(&[&key]).await;
     let now = jiff::Timestamp::now().as_second();
-    let claims = json!({
-        "iss": "https://kubernetes.default.svc", "sub": "system:serviceaccount:apps:batch", "aud": ["sallyport://doors/bank"],
-        "exp": now + 600, "iat": now - 5, "jti": "sa-1",
-    });
+    let claims = claims();
     let reviewed = Reviewed {
-        username: "system:serviceaccount:apps:batch".to_owned(),
-        uid: "uid-1".to_owned(),
         groups: Vec::new(),
-        audiences: vec!["sallyport://doors/bank".to_owned()],
+        ..reviewed()
     };
     let rule = json!([{
         "agent": { "kind": "ServiceAccount", "name": "batch", "namespace": "apps" },
@@ -105,17 +120,7 @@ async fn an_agents_account_is_asked_about_again_and_what_an_issuer_signed_is_not
 #[tokio::test]
 async fn service_accounts_are_the_api_servers_to_judge() {
     let key = SigningKey::new("sa");
-    let now = jiff::Timestamp::now().as_second();
-    let claims = json!({
-        "iss": "https://kubernetes.default.svc", "sub": "system:serviceaccount:apps:batch", "aud": ["sallyport://doors/bank"],
-        "exp": now + 600, "iat": now - 5, "jti": "sa-1",
-    });
-    let reviewed = Reviewed {
-        username: "system:serviceaccount:apps:batch".to_owned(),
-        uid: "uid-1".to_owned(),
-        groups: vec!["system:serviceaccounts".to_owned()],
-        audiences: vec!["sallyport://doors/bank".to_owned()],
-    };
+    let (claims, reviewed) = (claims(), reviewed());
     let asked = Arc::new(AtomicUsize::new(0));
     let door = |answer: Review| {
         let reviewer: Arc<dyn Reviewer> = Arc::new(ApiServer {
@@ -123,13 +128,7 @@ async fn service_accounts_are_the_api_servers_to_judge() {
             asked: Arc::clone(&asked),
         });
         let door = Identities::new(Handle::current(), Some(reviewer), eager());
-        let settings = Settings {
-            service_accounts: Some("sallyport://doors/bank".to_owned()),
-            api_audiences: vec!["https://kubernetes.default.svc".to_owned()],
-            max_token_age: HOUR,
-            ..Settings::default()
-        };
-        door.apply(settings);
+        door.apply(accounts());
         door
     };
     let genuine = door(Review::Genuine(reviewed.clone()));
