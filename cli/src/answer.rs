@@ -260,22 +260,27 @@ mod tests {
         assert_eq!(body[0]["value"]["auditID"], "id-1");
     }
 
+    /// A request that one of a group may answer, under this condition.
+    fn asking(condition: &str, value: serde_json::Value) -> AccessRequest {
+        let mut requirement = serde_json::json!({
+            "askedBy": {"policy": "p", "uid": "u", "generation": 1, "rule": "r"}, "required": 1,
+            "approvers": [{"kind": "Group", "name": "oidc:dba"}],
+        });
+        requirement[condition] = value;
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "sallyport.dev/v1alpha1", "kind": "AccessRequest", "metadata": {"name": "bank-1"},
+            "spec": {
+                "connection": {"name": "bank", "uid": "u"}, "requester": {"username": "oidc:alice"},
+                "scope": "Command", "expiresAt": "2026-11-24T10:00:00Z",
+            },
+            "status": {"requirements": [requirement]},
+        }))
+        .unwrap()
+    }
+
     #[test]
     fn who_logged_in_too_long_ago_is_told_before_it_is_lost() {
-        let request = |most: Option<&str>| -> AccessRequest {
-            serde_json::from_value(serde_json::json!({
-                "apiVersion": "sallyport.dev/v1alpha1", "kind": "AccessRequest", "metadata": {"name": "bank-1"},
-                "spec": {
-                    "connection": {"name": "bank", "uid": "u"}, "requester": {"username": "oidc:alice"},
-                    "scope": "Command", "expiresAt": "2026-11-24T10:00:00Z",
-                },
-                "status": {"requirements": [{
-                    "askedBy": {"policy": "p", "uid": "u", "generation": 1, "rule": "r"}, "required": 1,
-                    "approvers": [{"kind": "Group", "name": "oidc:dba"}], "maxLoginAge": most,
-                }]},
-            }))
-            .unwrap()
-        };
+        let request = |most: Option<&str>| asking("maxLoginAge", serde_json::json!(most));
         let entry = |decision: &str, logged_in: Option<i64>| -> Answer {
             serde_json::from_value(serde_json::json!({
                 "user": "oidc:bob", "decision": decision, "requestUID": "u", "authTime": logged_in,
@@ -299,20 +304,7 @@ mod tests {
 
     #[test]
     fn a_reason_is_asked_for_where_a_policy_says_so() {
-        let request = |required: bool| -> AccessRequest {
-            serde_json::from_value(serde_json::json!({
-                "apiVersion": "sallyport.dev/v1alpha1", "kind": "AccessRequest", "metadata": {"name": "bank-1"},
-                "spec": {
-                    "connection": {"name": "bank", "uid": "u"}, "requester": {"username": "oidc:alice"},
-                    "scope": "Command", "expiresAt": "2026-11-24T10:00:00Z",
-                },
-                "status": {"requirements": [{
-                    "askedBy": {"policy": "p", "uid": "u", "generation": 1, "rule": "r"}, "required": 1,
-                    "approvers": [{"kind": "Group", "name": "oidc:dba"}], "reasonRequired": required,
-                }]},
-            }))
-            .unwrap()
-        };
+        let request = |required: bool| asking("reasonRequired", serde_json::json!(required));
         for decision in [Decision::Approve, Decision::Deny, Decision::Revoke] {
             assert!(asks_for_a_reason(&request(true), decision), "{decision:?}");
             assert!(!asks_for_a_reason(&request(false), decision), "{decision:?}");
