@@ -6,6 +6,7 @@
 mod agent;
 mod audience;
 mod authority;
+mod beside;
 mod canary;
 mod certificate;
 mod cluster;

@@ -9,6 +9,7 @@ use crate::demo::{ALICE, BOB, CAROL, DOORS, Demo};
 use crate::narrator::Narrator;
 use crate::run::run;
 
+use super::beside::enforced;
 use super::requests::answer;
 use super::undo::Undo;
 use super::{answers, becomes};
@@ -119,21 +120,7 @@ pub(super) fn denied(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
 /// Applies [`TWO`] and waits until it is enforced; the rows and the policy go when the guard does.
 fn with_policy(demo: &Demo) -> Result<Undo<'_>> {
     ask_directly(demo, "DELETE FROM accounts WHERE id BETWEEN 7100 AND 7199")?.ok()?;
-    let file = demo.path("trial-two.yaml");
-    std::fs::write(&file, TWO)?;
-    demo.admin(&["apply", "--server-side", "-f", &file.to_string_lossy()])?;
-    let undo = Undo::by(
-        demo,
-        &[
-            "-n",
-            DOORS,
-            "delete",
-            "approvalpolicy",
-            "trial-two",
-            "--ignore-not-found",
-        ],
-    );
-    becomes(demo, "approvalpolicy/trial-two", "Enforced", "True")?;
+    let undo = enforced(demo, "trial-two", TWO)?;
     answers(demo)?;
     Ok(undo)
 }

@@ -8,16 +8,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::client::{psql, start};
+use crate::client::start;
 use crate::demo::{ALICE, BOB, CAROL, DOORS, Demo, SYSTEM};
 use crate::narrator::Narrator;
-use crate::run::{Output, Running, run, wait_until};
+use crate::run::{Running, run, wait_until};
 
+use super::beside::{enforced, insert};
 use super::glass::{Glass, Reviewed};
 use super::requests::{answer, text};
 use super::second_person::named;
 use super::undo::Undo;
-use super::{SETTLE, Skipped, becomes, login, pods};
+use super::{SETTLE, Skipped, login, pods};
 
 /// Beside the samples: who wants to insert is refused, and the request is over soon when nobody answers it.
 const SHORT: &str = r#"
@@ -77,7 +78,7 @@ pub(super) fn told(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     }
     let mut webhook = Webhook::start(demo)?;
     let _secret = webhook.configured(demo)?;
-    let _policy = with_policy(demo)?;
+    let _policy = enforced(demo, "trial-short", SHORT)?;
     let mut id = 7700;
     wait_until(SETTLE, "the operator knows the webhook", || {
         id += 1;
@@ -133,32 +134,6 @@ fn happen(demo: &Demo, narrator: &mut Narrator, id: u32) -> Result<Vec<(String, 
         .into_iter()
         .map(|(event, name)| (event.to_owned(), name.clone()))
         .collect())
-}
-
-/// Applies [`SHORT`] until it is enforced; it goes when the guard does.
-fn with_policy(demo: &Demo) -> Result<Undo<'_>> {
-    let file = demo.path("trial-short.yaml");
-    std::fs::write(&file, SHORT)?;
-    let undo = Undo::by(
-        demo,
-        &[
-            "-n",
-            DOORS,
-            "delete",
-            "approvalpolicy",
-            "trial-short",
-            "--ignore-not-found",
-        ],
-    );
-    demo.admin(&["apply", "--server-side", "-f", &file.to_string_lossy()])?;
-    std::fs::remove_file(&file)?;
-    becomes(demo, "approvalpolicy/trial-short", "Enforced", "True")?;
-    Ok(undo)
-}
-
-fn insert(demo: &Demo, id: u32) -> Result<Output> {
-    let statement = format!("INSERT INTO accounts VALUES ({id}, 1, 0)");
-    run(&mut psql(demo, ALICE, &[&statement])?)
 }
 
 // === impl Webhook ===

@@ -3,14 +3,14 @@
 use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::client::psql;
 use crate::demo::{ALICE, BOB, CAROL, CONNECTION, DOORS, Demo, User};
 use crate::narrator::Narrator;
-use crate::run::{Output, run, wait_until};
+use crate::run::{run, wait_until};
 
+use super::beside::{enforced, insert};
 use super::requests::{answer, shown, text};
 use super::second_person::named;
-use super::undo::{PutBack, Undo};
+use super::undo::PutBack;
 use super::{SETTLE, Skipped, answers, becomes, records};
 
 /// Beside the samples: inserting needs a window of time. What the samples ask about, such as deleting, is left as it is.
@@ -42,22 +42,7 @@ pub(super) fn extended(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
         bail!(Skipped("the API server does not know the identity provider"));
     }
     let _rows = PutBack(demo, "DELETE FROM accounts WHERE id BETWEEN 7601 AND 7699");
-    let file = demo.path("trial-window.yaml");
-    std::fs::write(&file, WINDOW)?;
-    let _policy = Undo::by(
-        demo,
-        &[
-            "-n",
-            DOORS,
-            "delete",
-            "approvalpolicy",
-            "trial-window",
-            "--ignore-not-found",
-        ],
-    );
-    demo.admin(&["apply", "--server-side", "-f", &file.to_string_lossy()])?;
-    std::fs::remove_file(&file)?;
-    becomes(demo, "approvalpolicy/trial-window", "Enforced", "True")?;
+    let _policy = enforced(demo, "trial-window", WINDOW)?;
     answers(demo)?;
 
     let first = asked(demo, "1m")?;
@@ -161,9 +146,4 @@ fn runs(demo: &Demo, id: u32) -> Result<()> {
     wait_until(SETTLE, "alice inserts", || {
         Ok(insert(demo, id)?.stdout.contains("INSERT 0 1").then_some(()))
     })
-}
-
-fn insert(demo: &Demo, id: u32) -> Result<Output> {
-    let statement = format!("INSERT INTO accounts VALUES ({id}, 1, 0)");
-    run(&mut psql(demo, ALICE, &[&statement])?)
 }
