@@ -7,14 +7,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::client::{ask, ask_directly, psql, start};
+use crate::client::{ask, psql};
 use crate::demo::{ALICE, CONNECTION, DOORS, Demo, EVIDENCE, SYSTEM};
 use crate::narrator::Narrator;
 use crate::run::{run, wait_until};
 
 use super::columns::begin_anew;
 use super::requests::{shown, text};
-use super::undo::{PutBack, Undo};
+use super::rule::edited;
+use super::session::asleep;
 use super::{SETTLE, SSN, Skipped, kill_recorder, open, pods};
 
 const SECRET: &str = "sallyport-operator-keys";
@@ -22,9 +23,6 @@ const SECRET: &str = "sallyport-operator-keys";
 const BOTH: [&str; 2] = ["workload", "door"];
 /// What is due at such a time is due now.
 const PAST: &str = "2026-01-01T00:00:00Z";
-const LONG: &str = "SELECT pg_sleep(602)";
-/// The session goes on with its next statement then.
-const WAKE: &str = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(602)'";
 
 /// The file by which the demo's clients know the door, which holds in the end what the Connection publishes.
 struct Bundle<'a>(&'a Demo);
@@ -60,12 +58,7 @@ fn trusted(demo: &Demo, narrator: &mut Narrator, bundle: &Bundle<'_>) -> Result<
 /// The next ones sign. Nothing is rolled, and who is in stays in.
 fn signs(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let (before, pods) = (keys(demo)?, pods::of_door(demo)?);
-    let session = start(demo, ALICE, &[LONG, "SELECT 'still here'"])?;
-    let asleep = PutBack(demo, WAKE);
-    wait_until(SETTLE, "the session runs", || {
-        let seen = format!("SELECT count(*) FROM pg_stat_activity WHERE query = '{LONG}'");
-        Ok((ask_directly(demo, &seen)?.stdout.trim() == "1").then_some(()))
-    })?;
+    let asleep = asleep(demo)?;
     due(demo, "-next.from")?;
     let after = another_leads(demo, "the next authorities sign", |keys| {
         let next = |kind: &&str| part(keys, kind, ".crt") == part(&before, kind, "-next.crt");
@@ -80,8 +73,7 @@ fn signs(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     })?;
     std::fs::remove_file(&next)?;
     narrator.check("doors show certificates that the next authority signed", true)?;
-    drop(asleep);
-    let ended = session.finish(SETTLE)?;
+    let ended = asleep.woken()?;
     narrator.shows(&ended);
     narrator.check(
         "a session from before goes on, and its statements are recorded",
@@ -96,15 +88,7 @@ fn signs(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
 
 /// Doors, whose certificates the old authority signed, still hear the operator and are heard.
 fn enforced(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
-    let edit = ["-n", DOORS, "patch", "maskingrule", "cards", "--type=json", "-p"];
-    let keeping = |last| format!(r#"[{{"op":"replace","path":"/spec/action/partial/keepLast","value":{last}}}]"#);
-    let (fewer, as_before) = (keeping(2), keeping(4));
-    let _undo = Undo::by(demo, &[&edit[..], &[&as_before]].concat());
-    demo.admin(&[&edit[..], &[&fewer]].concat())?;
-    wait_until(SETTLE, "an edit is enforced", || {
-        let output = ask(demo, ALICE, &["SELECT card FROM customers WHERE id = 1"])?;
-        Ok(output.stdout.contains("**************16").then_some(()))
-    })?;
+    let _undo = edited(demo)?;
     wait_until(SETTLE, "doors report that they enforce it", || {
         let rule = shown(demo, "maskingrule/cards")?;
         let conditions = rule.pointer("/status/conditions").and_then(Value::as_array);

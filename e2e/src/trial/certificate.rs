@@ -6,21 +6,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::client::{ask_directly, start};
-use crate::demo::{ALICE, CONNECTION, DOORS, Demo};
+use crate::demo::{CONNECTION, DOORS, Demo};
 use crate::narrator::Narrator;
 use crate::run::{Output, run, wait_until};
 
 use super::load::under_load;
 use super::pods::{self, Pod};
-use super::undo::{PutBack, Undo};
+use super::session::asleep;
+use super::undo::Undo;
 use super::{SETTLE, SSN};
 
 const ADDED: &str = "rotated.doors.example";
-/// Runs in a session from before for longer than everything here takes.
-const LONG: &str = "SELECT pg_sleep(600)";
-/// The session goes on with its next statement then. While it sleeps it enforces no newer policy, for which others wait.
-const WAKE: &str = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'";
 
 pub(super) fn rotates(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let (names, authority) = published(demo)?;
@@ -33,17 +29,11 @@ pub(super) fn rotates(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
             stranger.stderr.contains("does not match host name"),
         )?;
     }
-    let session = start(demo, ALICE, &[LONG, "SELECT 'still here'"])?;
-    let asleep = PutBack(demo, WAKE);
-    wait_until(SETTLE, "the session runs", || {
-        let seen = format!("SELECT count(*) FROM pg_stat_activity WHERE query = '{LONG}'");
-        Ok((ask_directly(demo, &seen)?.stdout.trim() == "1").then_some(()))
-    })?;
+    let asleep = asleep(demo)?;
     with_added_name(demo, narrator, &names, &before, &authority)?;
     all_show(demo, &before, false)?;
     narrator.check("with the name taken back, no Pod shows it any more", true)?;
-    drop(asleep);
-    let ended = session.finish(SETTLE)?;
+    let ended = asleep.woken()?;
     narrator.shows(&ended);
     narrator.check(
         "a session from before outlives both certificates",

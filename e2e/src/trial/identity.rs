@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::client::{ask_directly, psql_by};
+use crate::client::psql_by;
 use crate::demo::{CONNECTION, DOORS, Demo, User};
 use crate::narrator::Narrator;
-use crate::run::{Output, Running, run, wait_until};
+use crate::run::{Output, Running, run};
 
 use super::SETTLE;
+use super::session::at_work;
 use super::undo::Undo;
 
 /// The audience of the local cluster's API server, which nobody tells the operator.
@@ -71,10 +72,7 @@ pub(super) fn account_deleted(demo: &Demo, narrator: &mut Narrator) -> Result<()
     demo.admin(&["-n", DOORS, "create", "serviceaccount", "reporting"])?;
     let own = token(demo, "reporting", &[&format!("sallyport://{DOORS}/{CONNECTION}")])?;
     let mut session = Running::start(&mut psql_by(demo, User("reporting"), &own, &[LONG]))?;
-    wait_until(SETTLE, "its session works", || {
-        let seen = format!("SELECT count(*) FROM pg_stat_activity WHERE query = '{LONG}'");
-        Ok((ask_directly(demo, &seen)?.stdout.trim() == "1").then_some(()))
-    })?;
+    at_work(demo, LONG, 1)?;
     demo.admin(&account)?;
     let deleted = Instant::now();
     narrator.shows_text(&session.wait_for_line(SETTLE, |line| line.contains("FATAL"))?);

@@ -5,9 +5,11 @@ use anyhow::{Result, ensure};
 use crate::client::{ask, ask_directly, start};
 use crate::demo::{ALICE, DOORS, Demo, SYSTEM};
 use crate::narrator::Narrator;
-use crate::run::{run, wait_until};
+use crate::run::run;
 
 use super::load::under_load;
+use super::rule::edited;
+use super::session::at_work;
 use super::undo::Undo;
 use super::{SETTLE, answers};
 
@@ -59,15 +61,7 @@ pub(super) fn operator_rolled(demo: &Demo, narrator: &mut Narrator) -> Result<()
         Ok(())
     })?;
     narrator.check("no statement noticed that the operator was replaced", lost == 0)?;
-    let edit = ["-n", DOORS, "patch", "maskingrule", "cards", "--type=json", "-p"];
-    let keeping = |last| format!(r#"[{{"op":"replace","path":"/spec/action/partial/keepLast","value":{last}}}]"#);
-    let (fewer, as_before) = (keeping(2), keeping(4));
-    let _undo = Undo::by(demo, &[&edit[..], &[&as_before]].concat());
-    demo.admin(&[&edit[..], &[&fewer]].concat())?;
-    wait_until(SETTLE, "an edit is enforced", || {
-        let output = ask(demo, ALICE, &["SELECT card FROM customers WHERE id = 1"])?;
-        Ok(output.stdout.contains("**************16").then_some(()))
-    })?;
+    let _undo = edited(demo)?;
     narrator.check("an edit is enforced by the operator that took over", true)
 }
 
@@ -79,10 +73,7 @@ pub(super) fn credential_rotates(demo: &Demo, narrator: &mut Narrator) -> Result
     let _undo = Rotated { demo, before };
     let role = |password: &str| ask_directly(demo, &format!("ALTER ROLE sallyport PASSWORD '{password}'"))?.ok();
     let session = start(demo, ALICE, &["SELECT pg_sleep(8)", "SELECT 'still here'"])?;
-    wait_until(SETTLE, "the session runs", || {
-        let seen = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(8)'";
-        Ok((ask_directly(demo, seen)?.stdout.trim() == "1").then_some(()))
-    })?;
+    at_work(demo, "SELECT pg_sleep(8)", 1)?;
     role("rotated by a trial")?;
     let refusal = ask(demo, ALICE, &["SELECT 1"])?;
     narrator.shows(&refusal);

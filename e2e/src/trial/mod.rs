@@ -27,6 +27,7 @@ mod requests;
 mod rule;
 mod scrape;
 mod second_person;
+mod session;
 mod subject;
 mod undo;
 mod volume;

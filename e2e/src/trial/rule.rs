@@ -4,13 +4,28 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::demo::{CONNECTION, DOORS, Demo};
+use crate::client::ask;
+use crate::demo::{ALICE, CONNECTION, DOORS, Demo};
 use crate::narrator::Narrator;
-use crate::run::run;
+use crate::run::{run, wait_until};
 
 use super::process::Stopped;
 use super::undo::Undo;
-use super::{SSN, Skipped, becomes, condition, pods};
+use super::{SETTLE, SSN, Skipped, becomes, condition, pods};
+
+/// Edits a rule and waits until doors do as it says; it is as before when the guard goes.
+pub(super) fn edited(demo: &Demo) -> Result<Undo<'_>> {
+    let edit = ["-n", DOORS, "patch", "maskingrule", "cards", "--type=json", "-p"];
+    let keeping = |last| format!(r#"[{{"op":"replace","path":"/spec/action/partial/keepLast","value":{last}}}]"#);
+    let (fewer, as_before) = (keeping(2), keeping(4));
+    let undo = Undo::by(demo, &[&edit[..], &[&as_before]].concat());
+    demo.admin(&[&edit[..], &[&fewer]].concat())?;
+    wait_until(SETTLE, "an edit is enforced", || {
+        let output = ask(demo, ALICE, &["SELECT card FROM customers WHERE id = 1"])?;
+        Ok(output.stdout.contains("**************16").then_some(()))
+    })?;
+    Ok(undo)
+}
 
 pub(super) fn silent_replica(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let pod = pods::of_door(demo)?.into_iter().next().context("a Pod of the door")?;

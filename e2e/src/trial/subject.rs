@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::client::{ask, ask_directly};
+use crate::client::ask;
 use crate::demo::{ALICE, CONNECTION, DOORS, Demo};
 use crate::narrator::Narrator;
-use crate::run::{Running, wait_until};
+use crate::run::Running;
 
 use super::identity::refused;
 use super::requests::{shown, text};
+use super::session::at_work;
 use super::undo::Undo;
 use super::{SETTLE, answers, pods};
 
@@ -68,10 +69,7 @@ fn round(demo: &Demo, narrator: &mut Narrator, subjects: &[&Value], others: &[&V
     for pod in pods::of_door(demo)? {
         sessions.push(Running::start(&mut pods::psql(demo, &pod, LONG)?)?);
     }
-    wait_until(SETTLE, "the sessions work", || {
-        let seen = format!("SELECT count(*) FROM pg_stat_activity WHERE query = '{LONG}'");
-        Ok((ask_directly(demo, &seen)?.stdout.trim() == sessions.len().to_string()).then_some(()))
-    })?;
+    at_work(demo, LONG, sessions.len())?;
     let took = {
         let _undo = Undo::by(demo, &[&edit[..], &[&as_before]].concat());
         let sent = Instant::now();
