@@ -1,8 +1,11 @@
 use sallyport_audit::Digest;
+use sallyport_audit::checkpoint::Checkpoint;
 use sallyport_audit::merkle::{Frontier, leaf_hash};
 use sallyport_audit::note::Signer;
+use sallyport_policy::issuer::Trusted;
 
 use super::*;
+use crate::keys::Witness;
 
 const ORIGIN: &str = "sallyport.dev/log/evidence/main/uid";
 
