@@ -5,6 +5,7 @@
 //! tried on commands of several kinds. What goes wrong later all the same is an error, and an error never allows.
 
 mod check;
+mod fact;
 mod memo;
 mod plain;
 mod typo;
