@@ -8,8 +8,10 @@ pub mod asking;
 pub mod cluster;
 pub mod columns;
 pub mod door;
+pub mod given;
 pub mod postgres;
 pub mod psql;
+pub mod recorder;
 pub mod replicas;
 pub mod wire;
 

@@ -23,7 +23,8 @@ use sallyport_proxy::postgres::rows::View;
 use sallyport_proxy::postgres::script;
 use sallyport_recorder::attest::People as Recorder;
 
-use super::common::door::{Given, evidence};
+use super::common::door::Given;
+use super::common::recorder::evidence;
 use super::common::runtime;
 use super::statements::catalog;
 use super::{ROUNDS, corpus, fuzz};
