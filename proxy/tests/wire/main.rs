@@ -9,6 +9,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod accounts;
 mod alike;
 mod assumptions;
 mod cancels;
