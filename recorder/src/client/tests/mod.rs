@@ -1,16 +1,17 @@
+mod tokens;
+mod volumes;
+
 use std::net::SocketAddr;
 
+use sallyport_audit::Time;
 use sallyport_audit::record::{Event, Fate, Outcome, Record, SessionId};
-use sallyport_audit::wire::Token;
-use sallyport_audit::{Digest, Time};
-use sallyport_identity::{Pace, Trusted};
 use sallyport_runtime::PeerIdentity;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::attest::{Attestor, People};
+use crate::attest::People;
 use crate::log::Config;
 use crate::server::{self, Shared};
 use crate::testing::{self, MemoryDisk, Pki, command, config, door, kinds, read, start};
@@ -342,144 +343,10 @@ async fn a_door_that_was_away_for_too_long_goes_on_as_a_new_instance() {
     assert_eq!(kinds.iter().filter(|kind| **kind == "sessionEnd").count(), 2);
 }
 
-fn present(session: &SessionId) -> Present {
-    Present {
-        agents: Vec::new(),
-        person: testing::person(),
-        session: session.clone(),
-        token: Token::new(b"a.b.c").unwrap(),
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_token_goes_ahead_of_its_session_to_a_recorder_that_checks_it() {
-    let mut recorder = Recorder::new(config()).await;
-    let attestor = Arc::new(Attestor::new(Handle::current(), None, Pace::default()));
-    recorder.people = People::Checked(Arc::clone(&attestor));
-    let evidence = recorder.evidence();
-    let (session, other) = (SessionId::random().unwrap(), SessionId::random().unwrap());
-    // Nobody is there yet.
-    let presented = tokio::spawn(evidence.present(present(&session)));
-    recorder.start().await;
-    presented.await.unwrap().unwrap();
-    evidence.append(one(&session, start())).await.unwrap();
-    attestor.trust(&Trusted::default(), Digest::of(b"nobody's"));
-    let refused = evidence.present(present(&other)).await.unwrap_err();
-    assert!(
-        matches!(&refused, EvidenceError::Unvouched { later: false, reason } if reason.contains("not a signed")),
-        "{refused}"
-    );
-    // That ends nobody else's session.
-    evidence.append(one(&session, command(1, "x"))).await.unwrap();
-    evidence.send(one(&session, end())).unwrap();
-    evidence.close(Duration::from_secs(10)).await;
-    let log = recorder.stop().await;
-    assert_eq!(
-        kinds(&log)[1..],
-        [
-            "sessionStart",
-            "attested",
-            "attested",
-            "command",
-            "sessionEnd",
-            "logEnd"
-        ]
-    );
-}
-
-#[tokio::test]
-async fn a_start_that_a_new_recorder_was_shown_no_token_of_is_not_sent_to_it() {
-    for (people, goes_on) in [
-        (People::Door, true),
-        (
-            People::Checked(Arc::new(Attestor::new(Handle::current(), None, Pace::default()))),
-            false,
-        ),
-    ] {
-        let mut recorder = Recorder::new(config()).await;
-        recorder.people = people;
-        recorder.start().await;
-        let evidence = recorder.evidence();
-        let (session, before) = (SessionId::random().unwrap(), SessionId::random().unwrap());
-        for one_of in [&session, &before] {
-            evidence.present(present(one_of)).await.unwrap();
-        }
-        evidence.append(one(&before, start())).await.unwrap();
-        recorder.stop().await;
-        until("the stream to be gone", || !evidence.is_connected()).await;
-        let started = evidence.append(one(&session, start()));
-        let ran = evidence.append(one(&before, command(1, "x")));
-        recorder.start().await;
-        assert_eq!(started.await.is_ok(), goes_on);
-        ran.await.expect("who was in already goes on");
-        evidence.close(Duration::from_secs(10)).await;
-        recorder.stop().await;
-    }
-}
-
-#[tokio::test]
-async fn a_recorder_that_takes_no_tokens_is_shown_none() {
-    let mut recorder = Recorder::new(config()).await;
-    recorder.start().await;
-    let evidence = recorder.evidence();
-    let session = SessionId::random().unwrap();
-    evidence.present(present(&session)).await.unwrap();
-    evidence.append(one(&session, start())).await.unwrap();
-    evidence.send(one(&session, end())).unwrap();
-    evidence.close(Duration::from_secs(10)).await;
-    let log = recorder.stop().await;
-    assert_eq!(kinds(&log)[1..], ["sessionStart", "sessionEnd", "logEnd"]);
-    let log = testing::open(&Arc::default());
-    beside(&log).append(one(&session, start())).await.unwrap();
-    log.close("test").await;
-    assert!(
-        kinds(&log).contains(&"attested"),
-        "its own process says what it is worth"
-    );
-}
-
-#[tokio::test]
-async fn records_that_may_be_lost_wait_for_no_recorder_and_neither_do_their_tokens() {
-    let recorder = Recorder::new(config()).await;
-    let evidence = Evidence::connect(recorder.link(&door("a"), Durability::Async), &Handle::current()).unwrap();
-    let session = SessionId::random().unwrap();
-    evidence.present(present(&session)).await.unwrap();
-    let long = Present {
-        token: Token::new("\u{b}".repeat(65_535).as_bytes()).unwrap(),
-        ..present(&session)
-    };
-    let refused = evidence.present(long).await.unwrap_err();
-    assert!(
-        matches!(refused, EvidenceError::Unvouched { later: false, .. }),
-        "{refused}"
-    );
-}
-
 /// The way to a log in this process.
 fn beside(log: &Log) -> Evidence {
     let (durability, limits) = (Durability::BeforeExecution, Limits::default());
     Evidence::local(log.clone(), door("a"), durability, limits, &Handle::current()).unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_volume_is_refused_in_words_and_goes_on_when_there_is_room() {
-    let disk = Arc::new(MemoryDisk::default());
-    let log = testing::open(&disk);
-    let evidence = beside(&log);
-    let session = SessionId::random().unwrap();
-    evidence.append(one(&session, start())).await.unwrap();
-    disk.set_room(Some(10));
-    let error = evidence.append(one(&session, command(1, "x"))).await.unwrap_err();
-    assert!(
-        matches!(&error, EvidenceError::Refused(reason) if reason.contains("takes no more")),
-        "{error}"
-    );
-    disk.set_room(None);
-    evidence.append(one(&session, command(2, "y"))).await.unwrap();
-    evidence.close(Duration::from_secs(10)).await;
-    log.close("test").await;
-    // What was refused did not run, and is not sent again: outcomes must not wait behind it.
-    assert_eq!(texts(&log), ["y"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -497,50 +364,6 @@ async fn several_sinks_must_all_accept() {
         Evidence::all(&[]).append(one(&session, start())).await,
         Err(EvidenceError::Closed)
     ));
-}
-
-#[tokio::test]
-async fn what_ran_is_recorded_though_the_volume_has_no_room_for_anything_new() {
-    const MIB: u64 = 1024 * 1024;
-    let mut recorder = Recorder::new(config()).await;
-    let log = recorder.start().await;
-    let evidence = recorder.evidence();
-    let (session, other) = (SessionId::random().unwrap(), SessionId::random().unwrap());
-    evidence.append(one(&session, start())).await.unwrap();
-    evidence.append(one(&session, command(1, "ran"))).await.unwrap();
-    recorder.disk.set_volume(Some((0, 16 * MIB)));
-    until("the volume to be full", || log.status().borrow().problem.is_some()).await;
-    // Handed over before the outcome, and refused: the outcome does not wait behind them.
-    let intents = [
-        evidence.append(one(&other, start())),
-        evidence.append(one(&session, command(2, "refused"))),
-    ];
-    evidence.send(one(&session, outcome(1))).unwrap();
-    for intent in intents {
-        let refused = intent.await.unwrap_err();
-        assert!(refused.to_string().contains("the volume is full"), "{refused}");
-    }
-    until("the outcome to be recorded", || evidence.standings()[0].records == 0).await;
-    // The recorder has welcomed the door again and taken that: neither makes it one that takes records.
-    let state = evidence.states()[0].borrow().clone();
-    assert!(
-        !state.connected && state.problem.contains("the volume is full"),
-        "{state:?}"
-    );
-    assert!(!evidence.is_connected() && !evidence.standings()[0].connected);
-    recorder.disk.set_volume(None);
-    until("room", || log.status().borrow().problem.is_none()).await;
-    evidence.append(one(&session, command(3, "later"))).await.unwrap();
-    until("the recorder to be one that takes records", || evidence.is_connected()).await;
-    assert!(evidence.states()[0].borrow().problem.is_empty());
-    evidence.send(one(&session, end())).unwrap();
-    evidence.close(Duration::from_secs(10)).await;
-    let log = recorder.stop().await;
-    assert_eq!(
-        kinds(&log)[1..],
-        ["sessionStart", "command", "outcome", "command", "sessionEnd", "logEnd"]
-    );
-    assert_eq!(texts(&log), ["ran", "later"]);
 }
 
 #[tokio::test]
