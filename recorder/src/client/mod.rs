@@ -20,7 +20,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sallyport_audit::record::{Batch, Origin};
+use sallyport_audit::record::Batch;
 use sallyport_audit::wire::Present;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -101,13 +101,9 @@ impl Evidence {
     /// # Errors
     /// When the link's names cannot be written into records.
     pub fn connect(link: Link, runtime: &Handle) -> Result<Self, EvidenceError> {
-        Self::start(
-            task::origin(&link.connection, &link.pod)?,
-            Road::Stream(road::tls(&link)),
-            link.limits,
-            link.durability,
-            runtime,
-        )
+        let origin = task::origin(&link.connection, &link.pod)?;
+        let road = Road::Stream(road::tls(&link));
+        Sink::start(origin, road, link.limits, link.durability, runtime).map(Self::one)
     }
 
     /// The way to a log in the same process (the door without a cluster): the same order, numbers and guarantees, without a
@@ -123,16 +119,8 @@ impl Evidence {
         runtime: &Handle,
     ) -> Result<Self, EvidenceError> {
         let origin = task::origin(&door.connection, &door.pod)?;
-        Self::start(
-            origin,
-            Road::Here {
-                log,
-                door: Arc::new(door),
-            },
-            limits,
-            durability,
-            runtime,
-        )
+        let door = Arc::new(door);
+        Sink::start(origin, Road::Here { log, door }, limits, durability, runtime).map(Self::one)
     }
 
     /// The way to a port in the same process, over a pipe.
@@ -158,20 +146,13 @@ impl Evidence {
             });
             Box::pin(async move { Ok(Box::new(near) as Box<dyn road::Stream>) })
         });
-        Self::start(origin, Road::Stream(dial), limits, durability, runtime)
+        Sink::start(origin, Road::Stream(dial), limits, durability, runtime).map(Self::one)
     }
 
-    fn start(
-        origin: Origin,
-        road: Road,
-        limits: Limits,
-        durability: Durability,
-        runtime: &Handle,
-    ) -> Result<Self, EvidenceError> {
-        let sink = Sink::start(origin, road, limits, durability, runtime)?;
-        Ok(Self {
+    fn one(sink: Sink) -> Self {
+        Self {
             sinks: Arc::new([sink]),
-        })
+        }
     }
 
     /// One handle for several sinks, each of which must accept.
