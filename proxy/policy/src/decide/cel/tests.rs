@@ -140,6 +140,17 @@ fn run(expression: &Expression) -> Result<bool, CelError> {
     })
 }
 
+/// What is asked of a command with nothing hidden.
+fn facts<'a>(command: &'a Command, subject: &'a Subject, connection: &'a ConnectionFacts) -> Facts<'a> {
+    Facts {
+        command,
+        subject,
+        connection,
+        risk: 5,
+        beyond: Beyond::Nothing,
+    }
+}
+
 #[test]
 fn expressions_see_command_person_and_connection() {
     let cases = [
@@ -213,13 +224,7 @@ fn what_fails_at_run_time_is_an_error_without_values() {
     let script = sql::parse(text).unwrap();
     let command = Command::of(&script.statements[0], text);
     let (subject, connection) = (Subject::default(), ConnectionFacts::default());
-    let facts = Facts {
-        command: &command,
-        subject: &subject,
-        connection: &connection,
-        risk: 5,
-        beyond: Beyond::Nothing,
-    };
+    let facts = facts(&command, &subject, &connection);
     // The samples never get to the second half: their texts do not begin so.
     let expression = Expression::compile("command.text.startsWith(\"select 'sec\") && int(command.text) == 1").unwrap();
     let error = expression.run(facts).unwrap_err();
@@ -248,13 +253,7 @@ fn an_answer_is_kept_for_the_same_facts_only() {
     let (named, alike, other) = (command(&["a"]), command(&["ab"]), command(&["a", "b"]));
     for _ in 0..2 {
         for (command, expected) in [(&named, true), (&alike, false), (&other, true)] {
-            let facts = Facts {
-                command,
-                subject: &subject,
-                connection: &connection,
-                risk: 5,
-                beyond: Beyond::Nothing,
-            };
+            let facts = facts(command, &subject, &connection);
             assert_eq!(first.run(facts), Ok(expected), "{:?}", command.tables);
             assert_eq!(second.run(facts), Ok(!expected), "{:?}", command.tables);
         }
@@ -285,13 +284,7 @@ fn values_that_nobody_can_read_are_no_values() {
             values,
             ..Command::default()
         };
-        let facts = Facts {
-            command: &command,
-            subject: &subject,
-            connection: &connection,
-            risk: 5,
-            beyond: Beyond::Nothing,
-        };
+        let facts = facts(&command, &subject, &connection);
         let answers = (forbids.run(facts), permits.run(facts));
         match expected {
             Some((forbidden, permitted)) => assert_eq!(answers, (Ok(forbidden), Ok(permitted)), "{command:?}"),
@@ -316,13 +309,7 @@ fn no_two_sets_of_facts_are_written_alike() {
             written: owned(written),
             ..Command::default()
         };
-        let facts = Facts {
-            command: &command,
-            subject: &subject,
-            connection: &connection,
-            risk: 5,
-            beyond: Beyond::Nothing,
-        };
+        let facts = facts(&command, &subject, &connection);
         let mut out = Vec::new();
         facts.write_down(&expression.needs, &mut out);
         out
