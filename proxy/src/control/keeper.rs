@@ -3,6 +3,8 @@
 //! One task, one step at a time: every change of anything leads to the same look at everything, so there is no order of
 //! events to get wrong.
 
+mod in_force;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +14,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
 use sallyport_audit::Time;
 use sallyport_audit::digest::Digest;
-use sallyport_audit::record::{Batch, Event, PolicyChange};
+use sallyport_audit::record::{Batch, Event};
 use sallyport_crds::{Reason, names};
 use sallyport_policy::carrier::{CarriedSink, Carrier};
 use sallyport_recorder::client::Evidence;
@@ -33,6 +35,7 @@ use crate::approval::Requests;
 use crate::door::{Columns, Door, Peers, Rules, Sessions};
 use crate::drain::Drain;
 use crate::identity::{Identities, Settings};
+use in_force::InForce;
 
 /// Time passes without anybody saying so: the keeper looks again this often.
 const LOOK: Duration = Duration::from_secs(1);
@@ -86,16 +89,6 @@ struct Serving {
     sinks: Vec<CarriedSink>,
     evidence: Evidence,
     rules: watch::Sender<Rules>,
-}
-
-/// What a door's records have to say of what it enforces.
-#[derive(Clone, Debug, PartialEq)]
-struct InForce {
-    revision: u64,
-    /// Ids of the keys of Hash rules: a Secret that changes makes other hashes under the same revision.
-    hash_keys: BTreeMap<String, String>,
-    /// The same of Tokenize rules.
-    token_keys: BTreeMap<String, String>,
 }
 
 /// All that the enforced rules are made from: the same again changes nothing.
@@ -367,21 +360,6 @@ impl Keeper {
             *old = status;
             changed
         });
-    }
-}
-
-// === impl InForce ===
-
-impl InForce {
-    /// What is to be recorded where this comes after what was `told`; None: nothing.
-    fn change(&self, told: Option<&Self>, digest: Digest) -> Option<PolicyChange> {
-        (told != Some(self)).then(|| PolicyChange {
-            digest,
-            from: told.map(|told| told.revision),
-            hash_keys: self.hash_keys.clone(),
-            to: self.revision,
-            token_keys: self.token_keys.clone(),
-        })
     }
 }
 
