@@ -41,10 +41,13 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
     let known = args.from.resolve(cluster, copying).await?;
     let mut people = Tally::default();
     let report = prove(&known, |_, leaf| people.take(leaf))?;
+    // What a refuted log says of people is worth nothing.
+    let people = (report.verdict() != Verdict::Refuted).then_some(people);
     if args.output == "json" {
-        println!("{}", json(&report, &known.from, &people));
+        println!("{}", json(&report, &known.from, people));
     } else {
-        print!("{}{}", text(&report, &known.from), people.text());
+        let people = people.map(|people| people.text()).unwrap_or_default();
+        print!("{}{people}", text(&report, &known.from));
         if let Some(dir) = &args.save {
             println!("copy kept in {}", dir.display());
         }
@@ -98,13 +101,16 @@ pub fn text(report: &Report, from: &str) -> String {
     out
 }
 
-fn json(report: &Report, from: &str, people: &Tally) -> String {
+/// `people`: nothing is said of them where the log is refuted.
+fn json(report: &Report, from: &str, people: Option<Tally>) -> String {
     let verdict = report.verdict().to_string().to_lowercase();
     let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
     serde_json::json!({
         "verdict": verdict, "origin": report.origin, "records": report.records, "proven": report.proven,
         "unproven": report.unproven(), "provenBy": from, "findings": findings,
-        "sessions": people.sessions, "confirmedByRecorder": people.proved, "notTakenByRecorder": people.refused,
+        "sessions": people.map(|people| people.sessions),
+        "confirmedByRecorder": people.map(|people| people.proved),
+        "notTakenByRecorder": people.map(|people| people.refused),
     })
     .to_string()
 }

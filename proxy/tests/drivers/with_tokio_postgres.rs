@@ -14,6 +14,7 @@ use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_postgres::config::SslMode;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Config, Error, IsolationLevel, Row, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -327,11 +328,14 @@ fn refusal(error: &Error) -> Value {
     // Anything else is a driver that was disturbed, and no answer.
     let said = error.as_db_error().unwrap_or_else(|| panic!("{error:?}"));
     let position = said.position().map(|position| format!("{position:?}"));
+    // The driver numbers statements over all its connections, so the second of two ways has other names.
+    let numbered = said.code() == &SqlState::INVALID_SQL_STATEMENT_NAME;
+    let message = if numbered { "its name" } else { said.message() };
     json!([
         "error",
         said.severity(),
         said.code().code(),
-        said.message(),
+        message,
         said.detail(),
         said.hint(),
         position,

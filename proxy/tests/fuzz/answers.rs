@@ -278,11 +278,15 @@ fn streams_of_a_target() {
         let Some((kind, stream)) = bytes.split_first() else {
             return;
         };
-        let whole = stage.relayed(*kind, stream, &mut |left| left);
-        let single = stage.relayed(*kind, stream, &mut |_| 1);
-        let random = stage.relayed(*kind, stream, &mut |left| 1 + dice.below(left));
+        let mut heard = |piece: &mut dyn FnMut(usize) -> usize| {
+            let (out, broken) = stage.relayed(*kind, stream, piece);
+            (messages(&out), broken)
+        };
+        let whole = heard(&mut |left| left);
+        let single = heard(&mut |_| 1);
+        let random = heard(&mut |left| 1 + dice.below(left));
         assert!(whole == single && whole == random, "how bytes arrive means nothing");
-        for (tag, body) in messages(&whole.0) {
+        for (tag, body) in whole.0 {
             assert!(TAGS.contains(&tag), "{:?} is not for clients", char::from(tag));
             let value = matches!(tag, b'D' | b'd');
             let shown = kind.is_ascii_uppercase() && value && shows_canary(&body);
