@@ -292,6 +292,27 @@ fn after_a_failed_sync_nothing_is_acknowledged_until_a_restart() {
 }
 
 #[test]
+fn a_writer_that_panicked_is_gone_for_whoever_still_holds_the_log() {
+    for here in [false, true] {
+        let disk = Arc::new(MemoryDisk::default());
+        let log = open(&disk);
+        let mut pen = Pen::new(&door("a"));
+        submit(&log, &pen.write(start())).unwrap();
+        let status = log.status();
+        disk.defect();
+        if here {
+            // Whoever appends beside it may be the one who finds the defect, or comes too late.
+            let (log, records) = (log.clone(), checked(&pen.write(command(1, "x"))));
+            let written = std::thread::spawn(move || log.append_here(records).is_ok());
+            assert!(!written.join().unwrap_or(false));
+        }
+        wait_for("the end of the writer to be told", || status.has_changed().is_err());
+        let refused = log.append_here(checked(&pen.write(command(2, "y")))).unwrap_err();
+        assert_eq!(refused.code, RefuseCode::Stopping);
+    }
+}
+
+#[test]
 fn an_answer_waits_for_the_disk() {
     let disk = Arc::new(MemoryDisk::default());
     let log = open(&disk);
