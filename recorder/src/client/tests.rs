@@ -420,6 +420,36 @@ async fn a_start_that_a_new_recorder_was_shown_no_token_of_is_not_sent_to_it() {
 }
 
 #[tokio::test]
+async fn a_start_that_is_not_taken_stands_in_nobody_elses_way() {
+    let mut recorder = Recorder::new(config()).await;
+    let attestor = Attestor::new(Handle::current(), None, Pace::default());
+    recorder.people = People::Checked(Arc::new(attestor));
+    recorder.start().await;
+    let evidence = recorder.evidence();
+    let (session, other) = (SessionId::random().unwrap(), SessionId::random().unwrap());
+    for one_of in [&session, &other] {
+        evidence.present(present(one_of)).await.unwrap();
+    }
+    evidence.append(one(&session, start())).await.unwrap();
+    let Event::SessionStart(mut another) = start() else {
+        panic!("a start")
+    };
+    another.person.username = "oidc:bob".into();
+    let refused = evidence.append(one(&other, Event::SessionStart(another))).await;
+    let refused = refused.unwrap_err();
+    assert!(
+        matches!(&refused, EvidenceError::Refused(reason) if reason.contains("no token proves")),
+        "{refused}"
+    );
+    let ran = evidence.append(one(&session, command(1, "x"))).await;
+    ran.expect("who is in goes on");
+    let unknown = evidence.append(one(&other, command(1, "y"))).await.unwrap_err();
+    assert!(matches!(unknown, EvidenceError::SessionOver), "{unknown}");
+    evidence.close(Duration::from_secs(10)).await;
+    assert_eq!(texts(&recorder.stop().await), ["x"]);
+}
+
+#[tokio::test]
 async fn a_recorder_that_takes_no_tokens_is_shown_none() {
     let mut recorder = Recorder::new(config()).await;
     recorder.start().await;
