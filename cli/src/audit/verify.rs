@@ -105,6 +105,7 @@ fn json(report: &Report, from: &str, people: &Tally) -> String {
         "verdict": verdict, "origin": report.origin, "records": report.records, "proven": report.proven,
         "unproven": report.unproven(), "provenBy": from, "findings": findings,
         "sessions": people.sessions, "confirmedByRecorder": people.proved, "notTakenByRecorder": people.refused,
+        "commandsOfOthers": people.strangers,
     })
     .to_string()
 }
