@@ -107,6 +107,19 @@ fn repeats_are_passed_over_and_gaps_refused() {
 }
 
 #[test]
+fn an_instance_is_one_doors_and_nobody_elses() {
+    let log = open(&Arc::new(MemoryDisk::default()));
+    let mut pen = Pen::new(&door("a"));
+    submit(&log, &pen.write(start())).unwrap();
+    let attach = |pod: &str| {
+        let peer = door(pod);
+        block_on(log.attach(pen.origin.instance.clone(), peer.connection, peer.pod, None, None))
+    };
+    assert_eq!(attach("b").unwrap_err().code, RefuseCode::Identity);
+    assert_eq!(attach("a").unwrap().acked, 1);
+}
+
+#[test]
 fn records_belong_to_open_sessions() {
     let disk = Arc::new(MemoryDisk::default());
     let log = open(&disk);

@@ -319,7 +319,8 @@ impl Writer {
                 permit,
                 reply,
             } => {
-                let standing = self.may_attach(echo, permit).map(|()| {
+                let own = self.own_instance(&instance, &connection, &pod);
+                let standing = own.and_then(|()| self.may_attach(echo, permit)).map(|()| {
                     self.doors.attach(&instance, &connection, &pod, self.tree.size());
                     let (acked, fenced) = self.doors.standing(&instance);
                     Standing {
@@ -344,6 +345,16 @@ impl Writer {
             }
             Command::Attest { connection, attested } => self.attest(connection, attested),
             Command::Append(_) | Command::Close { .. } => {}
+        }
+    }
+
+    fn own_instance(&self, instance: &Instance, connection: &ObjectRef, pod: &PodRef) -> Result<(), LogError> {
+        match self.doors.is_of_another(instance, connection, pod) {
+            true => Err(LogError::new(
+                RefuseCode::Identity,
+                "the instance is one of another Connection or Pod",
+            )),
+            false => Ok(()),
         }
     }
 
