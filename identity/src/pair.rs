@@ -2,6 +2,7 @@
 
 use sallyport_audit::record::Agent;
 use sallyport_crds::connection::AgentRule;
+use sallyport_policy::issuer::Issuer;
 use sallyport_policy::{Subject, subject};
 
 use super::{Refused, Settings, serviceaccount};
@@ -28,6 +29,21 @@ impl Known {
             identity.agents.extend(client);
         }
         identity
+    }
+
+    /// Rules know an agent that nobody names by its `sub` or client id. Those are chosen where no issuer of ours looks (another
+    /// provider's `act`, a client that registers itself), and must not be the name of somebody else.
+    pub(super) fn checked(self, issuers: &[Issuer]) -> Result<Self, Refused> {
+        let prefixes = issuers.iter().map(|issuer| issuer.username.prefix.as_str());
+        let prefixes: Vec<&str> = prefixes.filter(|prefix| !prefix.is_empty()).collect();
+        let agents = self.identity.agents.iter().chain(&self.client);
+        let posing = agents
+            .filter(|agent| agent.username.is_none())
+            .find_map(|agent| prefixes.iter().find(|prefix| agent.subject.starts_with(**prefix)));
+        match posing {
+            Some(prefix) => Err(Refused::AgentName((*prefix).to_owned())),
+            None => Ok(self),
+        }
     }
 }
 

@@ -71,6 +71,11 @@ pub enum Refused {
         super::claims::MAX_AGENTS
     )]
     Agents,
+    /// An agent without a name, whose `sub` or client id could be taken for one.
+    #[error(
+        "an agent's sub or client id begins as the user names of an issuer do, with {0}: rules would take it for such a name"
+    )]
+    AgentName(String),
     /// More tokens than a person's and an agent's, or an agent's that is itself about a chain.
     #[error("present one token, or a person's and their agent's own with a comma between them")]
     Pair,

@@ -269,11 +269,12 @@ async fn oidc(
     check_claims(&signed, issuer, &settings.api_audiences, settings.max_token_age, now)
         .and_then(|()| claims::identity(issuer, &signed, person.clone()))
         .and_then(|identity| {
-            Ok(Known {
+            let known = Known {
                 identity,
                 may_act: claims::may_act(&issuer.url, &signed),
                 client: claims::client(issuer, &signed)?,
-            })
+            };
+            known.checked(&settings.issuers)
         })
         .map_err(|refused| Turned {
             refused,

@@ -1,12 +1,21 @@
 //! Whom the recorder itself confirmed: how many of those who came in, and in words.
 
-use sallyport_audit::record::{Attested, Event, Finding, Record, Writer};
+use std::collections::HashMap;
 
-/// How canonical records of the two kinds begin: all others need not be read.
-const BEGINNINGS: [&[u8]; 2] = [b"{\"event\":{\"sessionStart\":", b"{\"event\":{\"attested\":"];
+use sallyport_audit::record::{Agent, Attested, Event, Finding, Person, Record, SessionId, Writer};
+use serde::Deserialize;
+
+/// How canonical records of these kinds begin: all others need not be read.
+const BEGINNINGS: [&[u8]; 3] = [
+    b"{\"event\":{\"sessionStart\":",
+    b"{\"event\":{\"attested\":",
+    b"{\"event\":{\"sessionEnd\":",
+];
+/// The most frequent kind, of which only whose it is is read.
+const COMMAND: &[u8] = b"{\"event\":{\"command\":";
 
 /// Sessions of a log, by what its recorder found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Sessions that started.
     pub sessions: u64,
@@ -20,6 +29,29 @@ pub struct Tally {
     pub same_process: u64,
     /// Sessions that it did not take.
     pub refused: u64,
+    /// Commands of somebody else than their session's start states. A recorder compares starts with tokens, and not these.
+    pub strangers: u64,
+    /// Whom the starts of open sessions state.
+    open: HashMap<SessionId, (Person, Vec<Agent>)>,
+}
+
+/// Whose command it is.
+#[derive(Deserialize)]
+struct Said {
+    event: OfCommand,
+    session: SessionId,
+}
+
+#[derive(Deserialize)]
+struct OfCommand {
+    command: By,
+}
+
+#[derive(Deserialize)]
+struct By {
+    #[serde(default)]
+    agents: Vec<Agent>,
+    person: Person,
 }
 
 // === impl Tally ===
@@ -27,12 +59,25 @@ pub struct Tally {
 impl Tally {
     /// Takes the next record.
     pub fn take(&mut self, leaf: &[u8]) {
+        if leaf.starts_with(COMMAND) {
+            return self.command(leaf);
+        }
         if !BEGINNINGS.iter().any(|beginning| leaf.starts_with(beginning)) {
             return;
         }
         let Ok(record) = Record::parse(leaf) else { return };
         match record.event {
-            Event::SessionStart(_) => self.sessions += 1,
+            Event::SessionStart(start) => {
+                self.sessions += 1;
+                if let Some(session) = record.session {
+                    self.open.insert(session, (start.person, start.agents));
+                }
+            }
+            Event::SessionEnd(_) => {
+                if let Some(session) = record.session {
+                    self.open.remove(&session);
+                }
+            }
             // What a door says of itself confirms nothing.
             Event::Attested(attested) if record.source.writer == Writer::Recorder => {
                 *match attested.finding {
@@ -45,6 +90,16 @@ impl Tally {
             }
             _ => {}
         }
+    }
+
+    fn command(&mut self, leaf: &[u8]) {
+        let Ok(Said { event, session }) = serde_json::from_slice::<Said>(leaf) else {
+            return;
+        };
+        let By { agents, person } = event.command;
+        // Of a session whose start was removed with old records nothing is known.
+        let strange = self.open.get(&session).is_some_and(|known| *known != (person, agents));
+        self.strangers += u64::from(strange);
     }
 
     /// Sessions whose person is the door's word alone.
@@ -72,6 +127,12 @@ impl Tally {
             }
             out.push('\n');
         }
+        if self.strangers > 0 {
+            out += &format!(
+                "{} commands state somebody else than the start of their session: their door does not tell the truth\n",
+                self.strangers
+            );
+        }
         if self.refused > 0 {
             out += &format!(
                 "{} sessions it did not take: their tokens do not prove whom the door stated (audit show --kind attested)\n",
@@ -96,7 +157,7 @@ pub fn words(attested: &Attested) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sallyport_audit::record::SessionId;
+    use sallyport_audit::record::Action;
 
     use super::*;
     use crate::audit::samples;
@@ -121,6 +182,7 @@ mod tests {
         take(samples::end(), Writer::Proxy);
         tally.take(b"{\"event\":{\"sessionStart\":");
         assert_eq!((tally.sessions, tally.proved, tally.unconfirmed()), (4, 1, 3));
+        assert_eq!(tally.strangers, 0);
         let text = tally.text();
         assert!(
             text.contains("1 of 4 sessions; of 1 no token was presented; of 2 it checked none"),
@@ -128,5 +190,28 @@ mod tests {
         );
         assert!(text.contains("1 sessions it did not take"), "{text}");
         assert_eq!(Tally::default().text(), "");
+    }
+
+    #[test]
+    fn commands_of_somebody_else_than_came_in_are_told() {
+        let session = SessionId::parse(&"ab".repeat(16)).unwrap();
+        let command = |name: &str| samples::command(1, name, "select", Action::Allow, "select 1");
+        let mut tally = Tally::default();
+        let mut take = |event| {
+            let record = samples::record(1, &session, event);
+            tally.take(&serde_json::to_vec(&record).unwrap());
+        };
+        take(command("bob"));
+        take(samples::start("alice"));
+        take(command("alice"));
+        take(command("bob"));
+        take(samples::end());
+        take(command("bob"));
+        assert_eq!(tally.strangers, 1, "what was before and after is not known");
+        assert!(
+            tally.text().contains("1 commands state somebody else"),
+            "{}",
+            tally.text()
+        );
     }
 }

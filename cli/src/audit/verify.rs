@@ -111,6 +111,7 @@ fn json(report: &Report, from: &str, people: Option<Tally>) -> String {
         "sessions": people.map(|people| people.sessions),
         "confirmedByRecorder": people.map(|people| people.proved),
         "notTakenByRecorder": people.map(|people| people.refused),
+        "commandsOfOthers": people.map(|people| people.strangers),
     })
     .to_string()
 }

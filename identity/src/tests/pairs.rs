@@ -173,6 +173,38 @@ async fn an_agent_has_the_name_that_its_issuer_says() {
 }
 
 #[tokio::test]
+async fn an_agent_without_a_name_is_not_called_as_somebody_else_is() {
+    let key = SigningKey::new("k1");
+    let provider = Provider::start(&[&key]).await;
+    let mut told_apart = settings(&provider);
+    told_apart.issuers[0].human_clients = vec!["psql".to_owned()];
+    let door = door(told_apart, eager());
+    let act = |sub: &str, iss: &str| json!({ "azp": "psql", "act": { "sub": sub, "iss": iss } });
+    let named = json!({ "azp": "psql", "act": { "sub": "oidc:bot", "preferred_username": "other" } });
+    for (what, changes, taken) in [
+        ("another issuer's", act("oidc:bot", "https://other"), false),
+        ("of its own issuer", act("oidc:bot", &provider.url), false),
+        ("a client's", json!({ "azp": "oidc:bot" }), false),
+        (
+            "at the end of a chain",
+            json!({ "azp": "psql", "act": { "sub": "bot-1", "act": { "sub": "oidc:bot" } } }),
+            false,
+        ),
+        ("which has a name", named, true),
+        ("which is like no name", act("bot", "https://other"), true),
+    ] {
+        let token = key.sign(&with(&provider.claims(), changes));
+        match login(&door, &token).await {
+            Ok(identity) => assert!(taken && identity.agents[0].name() != "oidc:bot", "{what}: {identity:?}"),
+            Err(refused) => {
+                let expected = Refused::AgentName("oidc:".to_owned()).to_string();
+                assert!(!taken && refused.detail == expected, "{what}: {refused:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_no_client_of_people_was_given_is_an_agents() {
     let key = SigningKey::new("k1");
     let provider = Provider::start(&[&key]).await;

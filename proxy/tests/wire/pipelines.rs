@@ -125,14 +125,33 @@ fn a_client_that_skips_describe_is_masked_all_the_same() {
     assert_eq!(values, vec![b"[REDACTED]".to_vec(); 4]);
 }
 
-#[test]
-fn rules_are_asked_about_the_values_that_are_bound() {
-    let given = Given::open().policy(json!([
+fn some_deletes() -> Given {
+    Given::open().policy(json!([
         {"name": "some", "match": {"cel": "'delete' in command.verbs && command.parameters.all(p, p in ['7', '8'])"}, "action": "Allow"},
         {"name": "others", "match": {"cel": "'delete' in command.verbs"}, "action": "Deny", "message": "7 and 8 are deleted"},
         {"name": "rest", "match": {"any": true}, "action": "Allow"},
-    ]));
-    let door = TestDoor::new(&given, SCHEMA);
+    ]))
+}
+
+#[test]
+fn a_statement_that_waits_for_its_values_runs_no_code_before_they_come() {
+    let schema = format!(
+        "{SCHEMA} create table told (x text); create function tell(v text) returns bool language plpgsql security definer \
+         as $$begin insert into public.told values (v); return true; end$$; \
+         create domain telling as text check (public.tell(value));"
+    );
+    let door = TestDoor::new(&some_deletes(), &schema);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client
+        .parse("", "delete from t where id = $1 and '{a}'::telling[] is not null")
+        .sync();
+    assert_eq!(tags(&client.ready()), "EZ");
+    assert_eq!(door.direct("select count(*) from told"), "0");
+}
+
+#[test]
+fn rules_are_asked_about_the_values_that_are_bound() {
+    let door = TestDoor::new(&some_deletes(), SCHEMA);
     let mut client = Client::login(&door, "alice", &[]).unwrap();
     let sql = "delete from t where id = $1";
     for (value, wanted) in [("7", "12CZ"), ("9", "1EZ"), (" 7", "1EZ"), ("8", "12CZ")] {

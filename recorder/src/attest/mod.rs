@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 
 use crate::log::{Checked, Log, LogError};
 use crate::server::Door;
-use presented::{Found, Presented};
+use presented::{Found, Presented, Remembered};
 use trusted::Issuers;
 
 /// Tokens that are checked at one time, over all doors.
@@ -128,14 +128,17 @@ impl Attestor {
             Err(Unproved { attested, later }) => (attested, later),
         };
         let refused = (attested.finding == Finding::Refused).then(|| attested.detail.clone().unwrap_or_default());
-        if !self
-            .presented
-            .remember(door, &session, who(&present.person, &present.agents), &attested)
-        {
-            return no(
-                true,
-                "the recorder remembers as many tokens as it can; try again".to_owned(),
-            );
+        let who = who(&present.person, &present.agents);
+        match self.presented.remember(door, &session, who, &attested) {
+            Remembered::New => {}
+            // A door that shows it again and again gets one record.
+            Remembered::Refused => return no(true, "the session was refused before; log in again".to_owned()),
+            Remembered::TooMany => {
+                return no(
+                    true,
+                    "the recorder remembers as many tokens as it can; try again".to_owned(),
+                );
+            }
         }
         match refused {
             None => Vouched { refused: None, session },
@@ -216,7 +219,7 @@ impl Attestor {
             Found::Nothing => {
                 let attested = Attested::saying(Finding::Refused, "no token was presented to the recorder");
                 let first = self.presented.remember(door, session, stated, &attested);
-                first.then_some(attested)
+                (first == Remembered::New).then_some(attested)
             }
             Found::Refused(untold) => untold,
         };

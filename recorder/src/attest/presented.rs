@@ -33,6 +33,17 @@ struct Entry {
     told: bool,
 }
 
+/// What became of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remembered {
+    /// It counts.
+    New,
+    /// The session was refused before, which stays and was told.
+    Refused,
+    /// Nothing: the door has presented too many.
+    TooMany,
+}
+
 /// What is known of a session that starts.
 pub(super) enum Found {
     /// No token was presented.
@@ -46,17 +57,17 @@ pub(super) enum Found {
 // === impl Presented ===
 
 impl Presented {
-    /// Remembers what was found; `false` where a door has presented too many. What was once refused stays so.
-    pub(super) fn remember(&self, door: &Door, session: &SessionId, who: Digest, attested: &Attested) -> bool {
+    /// Remembers what was found, so that of each session it is told once.
+    pub(super) fn remember(&self, door: &Door, session: &SessionId, who: Digest, attested: &Attested) -> Remembered {
         let mut kept = self.lock();
         kept.sweep();
         let sessions = kept.doors.entry(door.clone()).or_default();
         let known = sessions.get(session);
         if known.is_some_and(|entry| entry.attested.finding == Finding::Refused) {
-            return true;
+            return Remembered::Refused;
         }
         if known.is_none() && sessions.len() >= OF_ONE_DOOR {
-            return false;
+            return Remembered::TooMany;
         }
         let entry = Entry {
             who,
@@ -65,7 +76,7 @@ impl Presented {
             told: attested.finding == Finding::Refused,
         };
         sessions.insert(session.clone(), entry);
-        true
+        Remembered::New
     }
 
     /// What was found of the session of `who` that starts. It stays: a start may come again.

@@ -84,6 +84,8 @@ impl Sink {
 
 impl Presents {
     pub(super) fn push(&mut self, present: Present, reply: Reply) {
+        // While the recorder is away nobody takes them: tokens of clients that left must not pile up.
+        self.waiting.retain(|(_, reply)| !reply.is_closed());
         self.waiting.push((present, reply));
     }
 
@@ -135,5 +137,35 @@ impl Presents {
             }),
         };
         let _ = reply.send(result);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sallyport_audit::wire::Token;
+
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn tokens_of_clients_that_left_do_not_pile_up() {
+        let mut presents = Presents::default();
+        let mut push = || {
+            let (reply, answer) = oneshot::channel();
+            let present = Present {
+                agents: Vec::new(),
+                person: testing::person(),
+                session: SessionId::random().unwrap(),
+                token: Token::new(b"a.b.c").unwrap(),
+            };
+            presents.push(present, reply);
+            answer
+        };
+        let stays = push();
+        for _ in 0..100 {
+            drop(push());
+        }
+        assert_eq!(presents.waiting.len(), 2, "who waits, and the last who left");
+        drop(stays);
     }
 }

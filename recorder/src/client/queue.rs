@@ -240,8 +240,8 @@ impl Queue {
         self.fail(error);
     }
 
-    /// Starts that were not acknowledged are not sent again: the recorder of the next stream may have started anew, and then
-    /// was shown no token of theirs. Whoever waits for one is told, and comes again. What nobody waits for goes on: it may be
+    /// Starts that were not acknowledged are not sent again: they may be what was refused, and the recorder of the next stream may
+    /// have started anew, and then was shown no token of theirs. Whoever waits for one is told, and comes again. What nobody waits for goes on: it may be
     /// lost otherwise, and the log tells that nobody confirmed it.
     pub(super) fn abandon_starts(&mut self) {
         let waiting = &self.waiting;

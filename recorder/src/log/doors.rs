@@ -178,6 +178,13 @@ impl Doors {
         }
     }
 
+    /// Whether it is an instance of another door: whoever took its numbers, or said its goodbye, would have records of that
+    /// door passed over.
+    pub(super) fn is_of_another(&self, instance: &Instance, connection: &ObjectRef, pod: &PodRef) -> bool {
+        let known = self.0.get(instance);
+        known.is_some_and(|door| (&door.connection, &door.pod) != (connection, pod))
+    }
+
     /// A stream of this door is up.
     pub(super) fn attach(&mut self, instance: &Instance, connection: &ObjectRef, pod: &PodRef, size: u64) {
         let door = self.0.entry(instance.clone()).or_insert_with(|| Door {

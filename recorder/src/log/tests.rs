@@ -107,6 +107,19 @@ fn repeats_are_passed_over_and_gaps_refused() {
 }
 
 #[test]
+fn an_instance_is_one_doors_and_nobody_elses() {
+    let log = open(&Arc::new(MemoryDisk::default()));
+    let mut pen = Pen::new(&door("a"));
+    submit(&log, &pen.write(start())).unwrap();
+    let attach = |pod: &str| {
+        let peer = door(pod);
+        block_on(log.attach(pen.origin.instance.clone(), peer.connection, peer.pod, None, None))
+    };
+    assert_eq!(attach("b").unwrap_err().code, RefuseCode::Identity);
+    assert_eq!(attach("a").unwrap().acked, 1);
+}
+
+#[test]
 fn records_belong_to_open_sessions() {
     let disk = Arc::new(MemoryDisk::default());
     let log = open(&disk);
@@ -289,6 +302,27 @@ fn after_a_failed_sync_nothing_is_acknowledged_until_a_restart() {
     let log = open(&restarted);
     assert_eq!(standing(&log, &pen, None).unwrap().acked, 1);
     submit(&log, &second).unwrap();
+}
+
+#[test]
+fn a_writer_that_panicked_is_gone_for_whoever_still_holds_the_log() {
+    for here in [false, true] {
+        let disk = Arc::new(MemoryDisk::default());
+        let log = open(&disk);
+        let mut pen = Pen::new(&door("a"));
+        submit(&log, &pen.write(start())).unwrap();
+        let status = log.status();
+        disk.defect();
+        if here {
+            // Whoever appends beside it may be the one who finds the defect, or comes too late.
+            let (log, records) = (log.clone(), checked(&pen.write(command(1, "x"))));
+            let written = std::thread::spawn(move || log.append_here(records).is_ok());
+            assert!(!written.join().unwrap_or(false));
+        }
+        wait_for("the end of the writer to be told", || status.has_changed().is_err());
+        let refused = log.append_here(checked(&pen.write(command(2, "y")))).unwrap_err();
+        assert_eq!(refused.code, RefuseCode::Stopping);
+    }
 }
 
 #[test]

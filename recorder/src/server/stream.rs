@@ -5,9 +5,11 @@ use std::sync::Arc;
 use futures::FutureExt;
 use sallyport_audit::checkpoint::Head;
 use sallyport_audit::record::{Instance, SessionId, Writer};
-use sallyport_audit::wire::{Ack, Batch, Frame, Hello, PROTOCOL, Present, Refuse, RefuseCode, Vouched, Welcome};
+use sallyport_audit::wire::{
+    Ack, Batch, Frame, Hello, PROTOCOL, Present, Refuse, RefuseCode, Unvouched, Vouched, Welcome,
+};
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::{Door, Shared};
@@ -17,6 +19,8 @@ use crate::log::{Attached, Checked, LogError, Receipt};
 
 /// Batches of one stream that are read and not yet answered.
 const IN_FLIGHT: usize = 64;
+/// Tokens of one stream that are looked at, or whose answer was not taken yet.
+const TOKENS: usize = 256;
 
 /// What the answering half is told.
 enum Answer {
@@ -148,6 +152,7 @@ async fn receive<R: AsyncRead + Unpin>(
     shared: &Shared,
 ) -> Result<(), String> {
     let gone = |_| "the answering half ended".to_owned();
+    let tokens = Arc::new(Semaphore::new(TOKENS));
     loop {
         let (frame, room) = match timeout(shared.limits.silence, next(reader, shared)).await {
             Ok(Ok(frame)) => frame,
@@ -162,8 +167,10 @@ async fn receive<R: AsyncRead + Unpin>(
                 },
                 Err(error) => Answer::Refuse(error),
             },
-            Frame::Present(present) => match look(present, door, shared, answers) {
-                Ok(()) => continue,
+            Frame::Present(present) => match look(present, &tokens, door, shared, answers) {
+                Ok(None) => continue,
+                // By the way that waits: a door that hears no answers is not read on.
+                Ok(Some(vouched)) => Answer::Vouched(vouched),
                 Err(error) => Answer::Refuse(error),
             },
             Frame::KeepAlive => Answer::Alive,
@@ -195,8 +202,14 @@ async fn next<R: AsyncRead + Unpin>(
     Ok((reader.body(header).await?, room))
 }
 
-/// Has a token looked at beside the stream, on which records wait for nobody.
-fn look(present: Present, door: &Door, shared: &Shared, answers: &mpsc::Sender<Answer>) -> Result<(), LogError> {
+/// Has a token looked at beside the stream, on which records wait for nobody. Gives the answer where there is no place for it.
+fn look(
+    present: Present,
+    tokens: &Arc<Semaphore>,
+    door: &Door,
+    shared: &Shared,
+    answers: &mpsc::Sender<Answer>,
+) -> Result<Option<Vouched>, LogError> {
     let People::Checked(attestor) = &shared.people else {
         return Err(LogError::new(RefuseCode::Sequence, "no token is wanted here"));
     };
@@ -204,6 +217,14 @@ fn look(present: Present, door: &Door, shared: &Shared, answers: &mpsc::Sender<A
     if SessionId::parse(present.session.as_str()).is_none() {
         return Err(LogError::new(RefuseCode::Record, "a token of no session"));
     }
+    let Ok(place) = Arc::clone(tokens).try_acquire_owned() else {
+        let refused = Some(Unvouched {
+            later: true,
+            reason: format!("{TOKENS} tokens of this door are looked at already; try again"),
+        });
+        let session = present.session;
+        return Ok(Some(Vouched { refused, session }));
+    };
     let (attestor, log, door) = (Arc::clone(attestor), shared.log.clone(), door.clone());
     // A stream that ends waits for no issuer.
     let answers = answers.downgrade();
@@ -213,8 +234,9 @@ fn look(present: Present, door: &Door, shared: &Shared, answers: &mpsc::Sender<A
             // A door that is gone asks again.
             let _ = answers.send(Answer::Vouched(vouched)).await;
         }
+        drop(place);
     });
-    Ok(())
+    Ok(None)
 }
 
 fn submit(shared: &Shared, records: Vec<Checked>, head: Option<Head>) -> oneshot::Receiver<Result<Receipt, LogError>> {

@@ -69,6 +69,16 @@ impl MemoryDisk {
         self.0.lock().unwrap().failing_sync = true;
     }
 
+    /// From now on whoever uses it panics.
+    pub(crate) fn defect(&self) {
+        let disk = self.clone();
+        let holder = std::thread::spawn(move || {
+            let _held = disk.0.lock().unwrap();
+            panic!("a defect, as the test wants it");
+        });
+        assert!(holder.join().is_err());
+    }
+
     pub(crate) fn slow_syncs(&self, by: Duration) {
         self.0.lock().unwrap().slow_sync = by;
     }

@@ -362,6 +362,9 @@ fn session_of(page: &mut Page, session: &Session, room: &mut usize) {
         Some(attested) => words(attested),
         None => "not confirmed: the recorder checked no token".to_owned(),
     });
+    if session.mixed {
+        page.text("; it has commands of somebody else, or began twice: its door does not tell the truth");
+    }
     page.raw("</p>");
     if session.commands.is_empty() {
         page.raw("</details>");

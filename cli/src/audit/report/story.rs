@@ -41,6 +41,8 @@ pub struct Session {
     pub start: Option<SessionStart>,
     /// What the recorder itself found of the person.
     pub attested: Option<Attested>,
+    /// It has commands of somebody else than its start states, or began twice: its door does not tell the truth.
+    pub mixed: bool,
     pub end: Option<(Time, EndCause)>,
     pub commands: BTreeMap<u64, Asked>,
 }
@@ -124,6 +126,7 @@ impl Story {
                 person: None,
                 start: None,
                 attested: None,
+                mixed: false,
                 end: None,
                 commands: BTreeMap::new(),
             });
@@ -190,10 +193,15 @@ impl Session {
             request: Some(request),
         };
         match event {
-            Event::SessionStart(start) => self.start = Some(*start),
+            Event::SessionStart(start) => {
+                self.mixed |= self.start.is_some();
+                self.start = Some(*start);
+            }
             Event::Attested(attested) => self.attested = Some(*attested),
             Event::SessionEnd(end) => self.end = Some((time, end.cause)),
             Event::Command(command) => {
+                let by = |start: &SessionStart| start.person == command.person && start.agents == command.agents;
+                self.mixed |= !self.start.as_ref().is_none_or(by);
                 let asked = self.commands.entry(command.command).or_default();
                 asked.told = Some(told);
                 asked.command = Some(*command);
@@ -273,7 +281,7 @@ impl Session {
     /// Whether the person is more than the door's word.
     pub fn confirmed(&self) -> bool {
         let proved = |attested: &Attested| attested.finding == Finding::Proved;
-        self.attested.as_ref().is_some_and(proved)
+        !self.mixed && self.attested.as_ref().is_some_and(proved)
     }
 
     /// The person's name.

@@ -1,4 +1,4 @@
-use sallyport_audit::record::{Attested, Event, Finding, Writer};
+use sallyport_audit::record::{Action, Attested, Event, Finding, Writer};
 use sallyport_audit::verify::{Report, Verdict};
 
 use super::*;
@@ -96,6 +96,34 @@ fn whom_the_recorder_did_not_confirm_is_told() {
     );
     let claimed = told(Finding::Proved, Writer::Proxy);
     assert!(!claimed.contains(alone) && claimed.contains("the recorder checked no token"));
+}
+
+#[test]
+fn a_session_that_is_several_peoples_is_nobodys_proved_one() {
+    let told = |second: Event| {
+        let mut story = Story::default();
+        let mut records = samples::history();
+        let session = records[0].session.clone().unwrap();
+        let found = Event::Attested(Box::new(Attested::new(Finding::Proved)));
+        let mut proved = samples::record(1, &session, found);
+        proved.source.writer = Writer::Recorder;
+        records.insert(1, proved);
+        records.insert(2, samples::record(1, &session, second));
+        for (index, record) in (0..).zip(records) {
+            story.tell(index, record, None);
+        }
+        let report = proven();
+        let html = page::render(&story, &words(&report));
+        assert_eq!(
+            html.contains("<b>0</b>by the door's word alone"),
+            !html.contains("began twice")
+        );
+        html.contains("began twice")
+    };
+    let command = |name: &str| samples::command(9, name, "select", Action::Allow, "select 9");
+    assert!(!told(command("alice")));
+    assert!(told(command("bob")));
+    assert!(told(samples::start("alice")));
 }
 
 #[test]

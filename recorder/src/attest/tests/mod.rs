@@ -306,6 +306,48 @@ async fn a_door_that_states_another_than_its_token_proves_is_refused() {
 }
 
 #[tokio::test]
+async fn a_door_that_shows_a_token_again_and_again_gets_one_record() {
+    let stage = Stage::new().await;
+    let pen = Pen::new(&door("a"));
+    let mut peer = stage.door(&pen).await;
+    let good = stage.token(json!({}));
+    for (count, token) in ["postgres", "postgres", good.as_str()].into_iter().enumerate() {
+        let refused = peer.present(&pen, stage.alice(), Vec::new(), token).await;
+        let refused = refused.expect("what was refused stays so");
+        assert_eq!(refused.reason.contains("refused before"), count > 0, "{refused:?}");
+    }
+    assert_eq!(stage.attested().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_door_that_hears_no_answers_is_not_read_on() {
+    let stage = Stage::new().await;
+    let pen = Pen::new(&door("a"));
+    let mut peer = stage.door(&pen).await;
+    let showing = async {
+        for _ in 0..10_000 {
+            let present = Present {
+                agents: Vec::new(),
+                person: stage.alice(),
+                session: SessionId::random().unwrap(),
+                token: Token::new(b"postgres").unwrap(),
+            };
+            peer.say(Frame::Present(present)).await;
+        }
+    };
+    let patience = async {
+        for _ in 0..100_000 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = showing => panic!("all of it is kept for a door that hears nothing"),
+        () = patience => {}
+    }
+}
+
+#[tokio::test]
 async fn a_start_of_another_than_was_presented_is_refused_for_good() {
     let stage = Stage::new().await;
     let pen = Pen::new(&door("a"));

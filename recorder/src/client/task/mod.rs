@@ -235,7 +235,11 @@ impl Task {
                 self.refusal = Some(reason.clone());
                 self.queue.abandon(|| EvidenceError::Refused(reason.clone()));
             }
-            _ => self.queue.fail(|| EvidenceError::Refused(reason.clone())),
+            _ => {
+                // A start that a recorder does not take it would not take again, and nothing that comes after it.
+                self.queue.abandon_starts();
+                self.queue.fail(|| EvidenceError::Refused(reason.clone()));
+            }
         }
         Break::Problem(reason)
     }

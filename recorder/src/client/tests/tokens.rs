@@ -119,3 +119,33 @@ async fn records_that_may_be_lost_wait_for_no_recorder_and_neither_do_their_toke
         "{refused}"
     );
 }
+
+#[tokio::test]
+async fn a_start_that_is_not_taken_stands_in_nobody_elses_way() {
+    let mut recorder = Recorder::new(config()).await;
+    let attestor = Attestor::new(Handle::current(), None, Pace::default());
+    recorder.people = People::Checked(Arc::new(attestor));
+    recorder.start().await;
+    let evidence = recorder.evidence();
+    let (session, other) = (SessionId::random().unwrap(), SessionId::random().unwrap());
+    for one_of in [&session, &other] {
+        evidence.present(present(one_of)).await.unwrap();
+    }
+    evidence.append(one(&session, start())).await.unwrap();
+    let Event::SessionStart(mut another) = start() else {
+        panic!("a start")
+    };
+    another.person.username = "oidc:bob".into();
+    let refused = evidence.append(one(&other, Event::SessionStart(another))).await;
+    let refused = refused.unwrap_err();
+    assert!(
+        matches!(&refused, EvidenceError::Refused(reason) if reason.contains("no token proves")),
+        "{refused}"
+    );
+    let ran = evidence.append(one(&session, command(1, "x"))).await;
+    ran.expect("who is in goes on");
+    let unknown = evidence.append(one(&other, command(1, "y"))).await.unwrap_err();
+    assert!(matches!(unknown, EvidenceError::SessionOver), "{unknown}");
+    evidence.close(Duration::from_secs(10)).await;
+    assert_eq!(texts(&recorder.stop().await), ["x"]);
+}

@@ -8,7 +8,7 @@ mod stage;
 mod upkeep;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sallyport_audit::Digest;
@@ -136,6 +136,7 @@ pub(in crate::log) struct Pipes {
 
 /// Serves until [`Command::Close`] or until no handle is left; then the writer is no more.
 pub(in crate::log) fn run(desk: &Mutex<Option<Writer>>, inbox: &Receiver<Command>) {
+    let _leaving = Leaving(desk);
     // Whoever appends on their own thread may panic there: nothing is written after that.
     while let Some(tick) = at(desk, |writer| writer.next_look()) {
         let command = inbox.recv_timeout(tick);
@@ -159,6 +160,15 @@ pub(in crate::log) fn run(desk: &Mutex<Option<Writer>>, inbox: &Receiver<Command
 
 fn at<T>(desk: &Mutex<Option<Writer>>, work: impl FnOnce(&mut Writer) -> T) -> Option<T> {
     desk.lock().ok()?.as_mut().map(work)
+}
+
+/// Takes the writer away when its thread ends, by a panic too: handles would keep it, and nobody would be told that it is gone.
+struct Leaving<'a>(&'a Mutex<Option<Writer>>);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
 }
 
 type Closing = (String, Option<oneshot::Sender<()>>);
@@ -309,7 +319,8 @@ impl Writer {
                 permit,
                 reply,
             } => {
-                let standing = self.may_attach(echo, permit).map(|()| {
+                let own = self.own_instance(&instance, &connection, &pod);
+                let standing = own.and_then(|()| self.may_attach(echo, permit)).map(|()| {
                     self.doors.attach(&instance, &connection, &pod, self.tree.size());
                     let (acked, fenced) = self.doors.standing(&instance);
                     Standing {
@@ -334,6 +345,16 @@ impl Writer {
             }
             Command::Attest { connection, attested } => self.attest(connection, attested),
             Command::Append(_) | Command::Close { .. } => {}
+        }
+    }
+
+    fn own_instance(&self, instance: &Instance, connection: &ObjectRef, pod: &PodRef) -> Result<(), LogError> {
+        match self.doors.is_of_another(instance, connection, pod) {
+            true => Err(LogError::new(
+                RefuseCode::Identity,
+                "the instance is one of another Connection or Pod",
+            )),
+            false => Ok(()),
         }
     }
 
