@@ -68,9 +68,14 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
 }
 
 fn print(request: &AccessRequest, all: bool) {
-    if all || state(request) == "Pending" {
+    if all || waits(request) {
         println!("{}", row(request, jiff::Timestamp::now()));
     }
+}
+
+/// Whether somebody else has something to say: what went ahead by break-glass waits for its review.
+fn waits(request: &AccessRequest) -> bool {
+    matches!(state(request), "Pending" | "BreakGlass")
 }
 
 fn state(request: &AccessRequest) -> &str {
@@ -140,5 +145,12 @@ mod tests {
         let deceiving = row(&request("bank\u{1b}[2K\r\u{202e}"), "2026-11-24T11:00:00Z");
         assert_eq!(deceiving[2], "bank\\u{1b}[2K\\r\\u{202e}");
         assert_eq!(deceiving[6], "-");
+        let in_state = |state: &str| {
+            let mut request = request("bank");
+            request.status.as_mut().unwrap().state = Some(state.to_owned());
+            waits(&request)
+        };
+        assert!(waits(&request("bank")) && in_state("BreakGlass"));
+        assert!(!in_state("Approved") && !in_state("Reviewed"));
     }
 }
