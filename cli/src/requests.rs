@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use kube::Api;
 use kube::api::ListParams;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -53,9 +53,15 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
         ])
     );
     if args.watch {
-        let mut changes = watcher(api, watcher::Config::default()).applied_objects().boxed();
-        while let Some(request) = changes.try_next().await? {
-            print(&request, args.all);
+        // Who may not list is told so; whoever may goes on watching when the API server comes back.
+        api.list(&ListParams::default().limit(1)).await?;
+        let changes = watcher(api, watcher::Config::default()).default_backoff();
+        let mut changes = changes.applied_objects().boxed();
+        while let Some(change) = changes.next().await {
+            match change {
+                Ok(request) => print(&request, args.all),
+                Err(error) => eprintln!("still watching: {error}"),
+            }
         }
         return Ok(ExitCode::SUCCESS);
     }
