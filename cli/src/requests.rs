@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use kube::Api;
 use kube::api::ListParams;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -11,6 +11,7 @@ use sallyport_crds::AccessRequest;
 
 use crate::answer::told;
 use crate::cluster::Flags;
+use crate::visible::visible;
 
 /// Flags of requests.
 #[derive(Debug, clap::Args)]
@@ -52,9 +53,15 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
         ])
     );
     if args.watch {
-        let mut changes = watcher(api, watcher::Config::default()).applied_objects().boxed();
-        while let Some(request) = changes.try_next().await? {
-            print(&request, args.all);
+        // Who may not list is told so; whoever may goes on watching when the API server comes back.
+        api.list(&ListParams::default().limit(1)).await?;
+        let changes = watcher(api, watcher::Config::default()).default_backoff();
+        let mut changes = changes.applied_objects().boxed();
+        while let Some(change) = changes.next().await {
+            match change {
+                Ok(request) => print(&request, args.all),
+                Err(error) => eprintln!("still watching: {error}"),
+            }
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -67,35 +74,89 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
 }
 
 fn print(request: &AccessRequest, all: bool) {
-    let status = request.status.clone().unwrap_or_default();
-    let state = status.state.unwrap_or_else(|| "Pending".to_owned());
-    if !all && state != "Pending" {
-        return;
+    if all || waits(request) {
+        println!("{}", row(request, jiff::Timestamp::now()));
     }
+}
+
+/// Whether somebody else has something to say: what went ahead by break-glass waits for its review.
+fn waits(request: &AccessRequest) -> bool {
+    matches!(state(request), "Pending" | "BreakGlass")
+}
+
+fn state(request: &AccessRequest) -> &str {
+    let state = request.status.as_ref().and_then(|status| status.state.as_deref());
+    state.unwrap_or("Pending")
+}
+
+fn row(request: &AccessRequest, now: jiff::Timestamp) -> String {
     let spec = &request.spec;
-    let left = spec.expires_at.0.duration_since(jiff::Timestamp::now()).as_secs();
+    let progress = request.status.as_ref().and_then(|status| status.progress.as_deref());
+    let left = spec.expires_at.0.duration_since(now).as_secs();
     let left = if left > 0 {
         format!("{}m{:02}s", left / 60, left % 60)
     } else {
         "-".to_owned()
     };
     let command = spec.command.as_ref();
-    println!(
-        "{}",
-        line([
-            request.metadata.name.as_deref().unwrap_or_default(),
-            &spec.requester.username,
-            &spec.connection.name,
-            &command.map_or_else(|| "-".to_owned(), |command| command.risk.to_string()),
-            &status.progress.unwrap_or_default(),
-            &state,
-            &left,
-            command.map_or("", |command| command.summary.as_str()),
-        ])
-    );
+    line([
+        request.metadata.name.as_deref().unwrap_or_default(),
+        &spec.requester.username,
+        &spec.connection.name,
+        &command.map_or_else(|| "-".to_owned(), |command| command.risk.to_string()),
+        progress.unwrap_or_default(),
+        state(request),
+        &left,
+        command.map_or("", |command| command.summary.as_str()),
+    ])
 }
 
 fn line(cells: [&str; 8]) -> String {
-    let [name, requester, connection, risk, approvals, state, left, command] = cells;
+    // People ask beforehand by objects of their own, whose texts the API server takes as they are.
+    let [name, requester, connection, risk, approvals, state, left, command] = cells.map(visible);
     format!("{name:<24} {requester:<16} {connection:<12} {risk:>4} {approvals:>9} {state:<10} {left:>8}  {command}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_says_what_waits_and_gives_a_terminal_nothing_to_obey() {
+        let request = |connection: &str| -> AccessRequest {
+            serde_json::from_value(serde_json::json!({
+                "apiVersion": "sallyport.dev/v1alpha1", "kind": "AccessRequest", "metadata": {"name": "bank-1"},
+                "spec": {
+                    "connection": {"name": connection, "uid": "u"}, "requester": {"username": "oidc:alice"}, "scope": "Command",
+                    "command": {
+                        "text": "DELETE FROM accounts", "summary": "DELETE FROM accounts", "digest": "d".repeat(64), "risk": 50,
+                    },
+                    "expiresAt": "2026-11-24T10:00:00Z",
+                },
+                "status": {"progress": "0/2"},
+            }))
+            .unwrap()
+        };
+        let row = |request: &AccessRequest, now: &str| -> Vec<String> {
+            row(request, now.parse().unwrap())
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect()
+        };
+        let waiting = row(&request("bank"), "2026-11-24T09:50:55Z").join(" ");
+        assert_eq!(
+            waiting,
+            "bank-1 oidc:alice bank 50 0/2 Pending 9m05s DELETE FROM accounts"
+        );
+        let deceiving = row(&request("bank\u{1b}[2K\r\u{202e}"), "2026-11-24T11:00:00Z");
+        assert_eq!(deceiving[2], "bank\\u{1b}[2K\\r\\u{202e}");
+        assert_eq!(deceiving[6], "-");
+        let in_state = |state: &str| {
+            let mut request = request("bank");
+            request.status.as_mut().unwrap().state = Some(state.to_owned());
+            waits(&request)
+        };
+        assert!(waits(&request("bank")) && in_state("BreakGlass"));
+        assert!(!in_state("Approved") && !in_state("Reviewed"));
+    }
 }

@@ -239,4 +239,14 @@ mod tests {
         assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
         assert!(error.to_string().contains(&free.to_string()), "{error}");
     }
+
+    #[tokio::test]
+    async fn a_client_that_waits_without_a_word_is_kept_alive() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (client, accepted) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let (stream, _) = accepted.unwrap();
+        prepare(&stream);
+        assert!(socket2::SockRef::from(&stream).keepalive().unwrap() && stream.nodelay().unwrap());
+        drop(client);
+    }
 }

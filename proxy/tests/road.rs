@@ -362,6 +362,30 @@ fn rules_know_how_many_rows_the_statistics_count() {
 }
 
 #[test]
+fn what_only_observes_changes_nothing_and_says_on_record_what_it_would_do() {
+    let watched = json!({"mode": "Observe", "match": {"columns": ["public.customers.name"]}});
+    let mut given = Given::cases().mask("watched", watched);
+    let never = json!([{"name": "never", "match": {"any": true}, "action": "Deny", "message": "no"}]);
+    given
+        .policies
+        .push(("watching", json!({"mode": "Observe", "rules": never})));
+    let door = TestDoor::new(&given, SCHEMA);
+    let printed = door.psql("alice", &["select ssn, name from customers where id=1"]);
+    assert_eq!(printed.out, "[REDACTED]|Ada", "{printed:?}");
+    let would = door.recorded("what it would decide", |event| match event {
+        Event::Command(command) => command.verdict.observed.first().cloned(),
+        _ => None,
+    });
+    assert_eq!((would.action, would.rule.rule.as_str()), (Action::Deny, "never"));
+    let masked = door.recorded("what it would mask", |event| match event {
+        Event::Outcome(outcome) => (!outcome.masked.is_empty()).then(|| outcome.masked.clone()),
+        _ => None,
+    });
+    let observed = |(rule, _): &(&String, &u64)| rule.starts_with("observed/watched/");
+    assert_eq!(masked.iter().filter(observed).count(), 1, "{masked:?}");
+}
+
+#[test]
 fn a_token_that_two_addresses_use_at_once_is_flagged() {
     let door = TestDoor::new(&Given::open(), SCHEMA);
     let first = Client::login(&door, "alice", &[]).unwrap();

@@ -108,10 +108,10 @@ fn json(report: &Report, from: &str, people: Option<Tally>) -> String {
     serde_json::json!({
         "verdict": verdict, "origin": report.origin, "records": report.records, "proven": report.proven,
         "unproven": report.unproven(), "provenBy": from, "findings": findings,
-        "sessions": people.map(|people| people.sessions),
-        "confirmedByRecorder": people.map(|people| people.proved),
-        "notTakenByRecorder": people.map(|people| people.refused),
-        "commandsOfOthers": people.map(|people| people.strangers),
+        "sessions": people.as_ref().map(|people| people.sessions),
+        "confirmedByRecorder": people.as_ref().map(|people| people.proved),
+        "notTakenByRecorder": people.as_ref().map(|people| people.refused),
+        "commandsOfOthers": people.as_ref().map(|people| people.strangers),
     })
     .to_string()
 }

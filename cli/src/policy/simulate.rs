@@ -14,6 +14,7 @@ use super::judge::{Asked, Judged, Tables, action, judge, rules, strictest};
 use super::manifests::Manifests;
 use crate::audit::{Copying, Flags as LogFlags, Reader, prove};
 use crate::cluster::Flags;
+use crate::visible::visible;
 
 /// Examples of one change that are shown.
 const EXAMPLES: usize = 3;
@@ -116,9 +117,8 @@ impl Found {
                         .map(|c| if c.is_control() { ' ' } else { c })
                         .take(100)
                         .collect();
-                    change
-                        .examples
-                        .push(format!("record {index}, {}: {text}", command.person.username));
+                    let example = format!("record {index}, {}: {text}", command.person.username);
+                    change.examples.push(visible(&example));
                 }
             }
             Err(why) => *self.passed_over.entry(why).or_default() += 1,

@@ -1,4 +1,4 @@
-//! The release door, from manifests, with the recorder inside: one process, three Connections.
+//! The release door, from manifests, with the recorder inside: one process, four Connections.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -13,12 +13,45 @@ use super::process::{Background, free_address, listening};
 use super::stage::{PASSWORD, ROLE};
 use super::target::Target;
 
-/// Connections: name, durability of their sink, whether detectors look at what no column rule covers.
-const CONNECTIONS: [(&str, &str, bool); 3] = [
-    ("durable", "BeforeExecution", false),
-    ("async", "Async", false),
-    ("detectors", "Async", true),
+/// A Connection.
+#[derive(Clone, Copy)]
+struct Kind {
+    name: &'static str,
+    /// Durability of its sink.
+    durability: &'static str,
+    /// Whether detectors look at what no column rule covers.
+    detectors: bool,
+    /// Whether rules ask for a second person, about what no line does.
+    asks: bool,
+}
+
+const ASYNC: Kind = Kind {
+    name: "async",
+    durability: "Async",
+    detectors: false,
+    asks: false,
+};
+const CONNECTIONS: [Kind; 4] = [
+    Kind {
+        name: "durable",
+        durability: "BeforeExecution",
+        ..ASYNC
+    },
+    ASYNC,
+    Kind {
+        name: "detectors",
+        detectors: true,
+        ..ASYNC
+    },
+    Kind {
+        name: "asks",
+        asks: true,
+        ..ASYNC
+    },
 ];
+
+/// Rules that ask for a second person, where some do.
+pub(super) const ASKED: u32 = 10;
 
 /// A running door.
 pub(super) struct Door {
@@ -34,8 +67,8 @@ impl Door {
         let (manifests, state) = (directory.join("manifests"), directory.join("state"));
         fs::create_dir(&manifests)?;
         let mut objects = common(directory, target, issuer)?;
-        for (name, durability, detectors) in CONNECTIONS {
-            objects.extend(connection(directory, target, name, durability, detectors)?);
+        for kind in CONNECTIONS {
+            objects.extend(connection(directory, target, kind)?);
         }
         let list: Vec<String> = objects.iter().map(Value::to_string).collect();
         // JSON is YAML.
@@ -43,7 +76,7 @@ impl Door {
         let mut addresses = Vec::new();
         let mut command = Command::new(program()?);
         command.arg("--manifests").arg(&manifests).arg("--state").arg(&state);
-        for (name, ..) in CONNECTIONS {
+        for Kind { name, .. } in CONNECTIONS {
             let address = free_address()?;
             command.arg("--listen").arg(format!("{name}={address}"));
             addresses.push((name, address));
@@ -116,7 +149,8 @@ fn object(kind: &str, name: &str, spec: Value) -> Value {
 }
 
 /// A Connection with its sink, three masked columns, and a policy whose rules all have to be looked at.
-fn connection(directory: &Path, target: &Target, name: &str, durability: &str, detectors: bool) -> Result<Vec<Value>> {
+fn connection(directory: &Path, target: &Target, kind: Kind) -> Result<Vec<Value>> {
+    let name = kind.name;
     let selector = json!({"matchLabels": {"door": name}});
     let (columns, detected, policy) = (
         format!("{name}-columns"),
@@ -127,7 +161,7 @@ fn connection(directory: &Path, target: &Target, name: &str, durability: &str, d
     let columns_of = |table: &str| ["ssn", "card", "iban"].map(|column| format!("public.{table}.{column}"));
     let masked = ["customers", "wide"].map(columns_of).concat();
     let mut objects = vec![
-        object("AuditSink", name, sink(durability)),
+        object("AuditSink", name, sink(kind.durability)),
         object(
             "MaskingRule",
             &columns,
@@ -139,10 +173,10 @@ fn connection(directory: &Path, target: &Target, name: &str, durability: &str, d
         object(
             "ApprovalPolicy",
             &policy,
-            json!({"connectionSelector": selector, "rules": policy_rules()}),
+            json!({"connectionSelector": selector, "rules": policy_rules(kind.asks)}),
         ),
     ];
-    if detectors {
+    if kind.detectors {
         rules.push(detected.clone());
         let kinds = [
             "US_SSN",
@@ -194,10 +228,19 @@ fn sink(durability: &str) -> Value {
     spec
 }
 
-fn policy_rules() -> Value {
-    json!([
-        {"name": "never-drop", "match": {"cel": "command.verbs.exists(v, v in ['drop', 'truncate', 'grant', 'revoke'])"}, "action": "Deny"},
-        {"name": "risky", "match": {"riskAtLeast": 80}, "action": "Deny"},
-        {"name": "everything-else", "match": {"any": true}, "action": "Allow"},
-    ])
+fn policy_rules(asks: bool) -> Value {
+    let mut rules = vec![
+        json!({"name": "never-drop", "match": {"cel": "command.verbs.exists(v, v in ['drop', 'truncate', 'grant', 'revoke'])"}, "action": "Deny"}),
+        json!({"name": "risky", "match": {"riskAtLeast": 80}, "action": "Deny"}),
+    ];
+    let asked = |table: u32| {
+        json!({
+            "name": format!("ask-{table}"), "action": "RequireApproval",
+            "match": {"cel": format!("!command.read_only && 'public.ledger_{table}' in command.written")},
+            "approval": {"approvers": [{"kind": "Group", "name": "oidc:dba"}]},
+        })
+    };
+    rules.extend((0..ASKED).filter(|_| asks).map(asked));
+    rules.push(json!({"name": "everything-else", "match": {"any": true}, "action": "Allow"}));
+    Value::Array(rules)
 }

@@ -36,6 +36,7 @@ pub fn run(file: &Path, wanted: &[String]) -> Result<()> {
     let mut report = Report::append(file, wanted)?;
     let stage = Stage::build()?;
     points::selects(&stage, &mut report)?;
+    points::beside_approvals(&stage, &mut report)?;
     points::writes(&stage, &mut report)?;
     rows::results(&stage, &mut report)?;
     stream::copy_out(&stage, &mut report)?;

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::door::ASKED;
 use super::load::{Load, Script, Turn, interleaved, ratios};
 use super::report::{Line, Report};
 use super::stage::Stage;
@@ -122,6 +123,45 @@ fn cost(report: &mut Report, bouncer: &[Turn], durable: &[Turn], lagging: &[Turn
         })?;
     }
     Ok(())
+}
+
+/// Point selects where rules ask for a second person about something else: what is allowed is to pay nothing for that.
+pub(super) fn beside_approvals(stage: &Stage, report: &mut Report) -> Result<()> {
+    let names = [
+        "pg/select1-c4-approvals/vs-without",
+        "pg/select1-c4-approvals/added-cpu-us",
+    ];
+    if !names.iter().any(|name| report.wants(name)) {
+        return Ok(());
+    }
+    let load = Load {
+        clients: 4,
+        mode: "simple",
+        script: SELECT,
+    };
+    let turns = interleaved(stage, load, &[stage.door("async")?, stage.door("asks")?], false)?;
+    let [without, asks] = turns.as_slice() else {
+        return Ok(());
+    };
+    let how = format!(
+        "pgbench -S -c 4, door (bounded lag) with {ASKED} rules that ask for a second person about other commands"
+    );
+    report.add(Line {
+        name: names[0],
+        unit: "ratio",
+        runs: ratios(asks, without),
+        what: &format!("{how}, statements a second over the same door without those rules in the same round"),
+    })?;
+    let added = asks
+        .iter()
+        .zip(without)
+        .map(|(asks, without)| asks.processor_us - without.processor_us);
+    report.add(Line {
+        name: names[1],
+        unit: "us",
+        runs: added.collect(),
+        what: &format!("{how}, processor time of the door a statement, less that without those rules"),
+    })
 }
 
 /// Point updates, at 4 clients and 64.

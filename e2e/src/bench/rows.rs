@@ -15,18 +15,21 @@ struct Shape {
     columns: &'static str,
     /// pgbench's query mode.
     mode: &'static str,
+    /// Whether values come in binary form: by a cursor, since pgbench asks for text alone.
+    binary: bool,
     /// The Connection.
     door: &'static str,
     what: &'static str,
 }
 
-const SHAPES: [Shape; 6] = [
+const SHAPES: [Shape; 7] = [
     Shape {
         name: "rows20x5-masked",
         rows: 20,
         table: "customers",
         columns: "id, name, ssn, card, iban",
         mode: "simple",
+        binary: false,
         door: "durable",
         what: "20 rows of 5 columns, three masked by column rules, durable",
     },
@@ -36,6 +39,7 @@ const SHAPES: [Shape; 6] = [
         table: "customers",
         columns: "id, name, ssn, card, iban",
         mode: "simple",
+        binary: false,
         door: "async",
         what: "20 rows of 5 columns, three masked by column rules, records with bounded lag",
     },
@@ -45,6 +49,7 @@ const SHAPES: [Shape; 6] = [
         table: "customers",
         columns: "id, name, ssn, card, iban",
         mode: "simple",
+        binary: false,
         door: "durable",
         what: "1000 rows of 5 columns, three masked by column rules, durable",
     },
@@ -54,6 +59,7 @@ const SHAPES: [Shape; 6] = [
         table: "customers",
         columns: "id, name, ssn, card, iban",
         mode: "simple",
+        binary: false,
         door: "detectors",
         what: "1000 rows of 5 columns, three masked by column rules and six detectors on the others, bounded lag",
     },
@@ -63,6 +69,7 @@ const SHAPES: [Shape; 6] = [
         table: "wide",
         columns: "*",
         mode: "simple",
+        binary: false,
         door: "durable",
         what: "20 rows of 200 columns, three masked by column rules, durable",
     },
@@ -72,8 +79,19 @@ const SHAPES: [Shape; 6] = [
         table: "customers",
         columns: "id, name, ssn, card, iban",
         mode: "prepared",
+        binary: false,
         door: "durable",
         what: "1000 rows of 5 columns by a prepared statement, three masked by column rules, durable",
+    },
+    Shape {
+        name: "rows1000x5-binary-masked",
+        rows: 1000,
+        table: "customers",
+        columns: "id, name, ssn, card, iban",
+        mode: "simple",
+        binary: true,
+        door: "durable",
+        what: "1000 rows of 5 columns in binary form by a cursor within one Query string, three masked by column rules, durable",
     },
 ];
 
@@ -86,13 +104,17 @@ pub(super) fn results(stage: &Stage, report: &mut Report) -> Result<()> {
             continue;
         }
         let last = if shape.table == "wide" { 1000 } else { CUSTOMERS } - shape.rows;
-        let sql = format!(
-            "\\set first random(1, {})\nSELECT {} FROM {} WHERE id >= :first AND id < :first + {};\n",
-            last.max(1),
-            shape.columns,
-            shape.table,
-            shape.rows
+        let select = format!(
+            "SELECT {} FROM {} WHERE id >= :first AND id < :first + {}",
+            shape.columns, shape.table, shape.rows
         );
+        let asked = if shape.binary {
+            // What `\;` joins is sent as one Query string.
+            format!("BEGIN \\; DECLARE c BINARY CURSOR FOR {select} \\; FETCH ALL FROM c \\; COMMIT")
+        } else {
+            select
+        };
+        let sql = format!("\\set first random(1, {})\n{asked};\n", last.max(1));
         let load = Load {
             clients: 4,
             mode: shape.mode,

@@ -7,9 +7,20 @@ use anyhow::{Context, Result};
 use crate::client::{ask, ask_directly, psql};
 use crate::demo::{ALICE, BOB, DOORS, Demo};
 use crate::narrator::Narrator;
-use crate::run::{Running, run};
+use crate::run::{Running, run, wait_until};
 
 const HOLD: Duration = Duration::from_secs(30);
+
+/// What `kubectl get accessrequests` answers whoever asks what waits.
+const COLUMNS: [&str; 7] = [
+    "REQUESTER",
+    "CONNECTION",
+    "COMMAND",
+    "RISK",
+    "APPROVALS",
+    "STATE",
+    "LEFT",
+];
 
 /// What `config/admission/request-answers.yaml` says to who answers their own request: another refusal proves nothing.
 const OWN_REQUEST: &str = "nobody answers their own request, under any name";
@@ -24,7 +35,16 @@ pub(super) fn held_delete(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     narrator.check("nothing was deleted yet", still_there.trim() == "1")?;
     let mut look = demo.kubectl_as(BOB, &["-n", DOORS, "get", "accessrequest", &request]);
     narrator.types("bob", &look);
-    narrator.shows(&run(&mut look)?.ok()?);
+    let listed = wait_until(HOLD, "the operator has said how it stands", || {
+        let listed = run(&mut look)?.ok()?;
+        Ok(listed.stdout.contains("Pending").then_some(listed))
+    })?;
+    narrator.shows(&listed);
+    let answers = |words: &[&str]| words.iter().all(|word| listed.stdout.contains(word));
+    narrator.check(
+        "the list says who asks, for what and where, how risky it is, how many agreed, and how long still",
+        answers(&COLUMNS) && answers(&["oidc:alice", " bank ", "DELETE FROM accounts", " 50 ", " 0/1 ", " <"]),
+    )?;
     let mut approve = demo.kubectl_as(
         BOB,
         &[

@@ -16,6 +16,28 @@ use super::undo::Undo;
 /// The audience of the local cluster's API server, which nobody tells the operator.
 const API_SERVER: &str = "https://kubernetes.default.svc";
 const LONG: &str = "SELECT pg_sleep(120)";
+const DELETE_ACCOUNT: [&str; 6] = [
+    "-n",
+    DOORS,
+    "delete",
+    "serviceaccount",
+    "reporting",
+    "--ignore-not-found",
+];
+/// A Pod of that account, which no node takes: what runs in it does not matter.
+const POD: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: reporting, namespace: doors}
+spec:
+  serviceAccountName: reporting
+  nodeSelector: {sallyport.dev/nowhere: 'true'}
+  securityContext: {runAsNonRoot: true, runAsUser: 65534, seccompProfile: {type: RuntimeDefault}}
+  containers:
+    - name: nothing
+      image: nowhere.invalid/nothing
+      securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+";
 
 pub(super) fn service_account(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let _undo = Undo::by(
@@ -37,7 +59,7 @@ pub(super) fn service_account(demo: &Demo, narrator: &mut Narrator) -> Result<()
             made.status.success() || made.stderr.contains("AlreadyExists"),
         )?;
     }
-    let own = format!("sallyport://{DOORS}/{CONNECTION}");
+    let own = own_audience();
     let answer = ask_with(demo, &token(demo, "reporting", &[&own])?)?;
     narrator.shows(&answer);
     narrator.check(
@@ -58,22 +80,47 @@ pub(super) fn service_account(demo: &Demo, narrator: &mut Narrator) -> Result<()
 }
 
 pub(super) fn account_deleted(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
-    let account = [
+    let _undo = made_anew(demo)?;
+    let own = token(demo, "reporting", &[&own_audience()])?;
+    over_within_a_minute(demo, narrator, &own, &DELETE_ACCOUNT)
+}
+
+pub(super) fn pod_deleted(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let _account = made_anew(demo)?;
+    let delete = ["-n", DOORS, "delete", "pod", "reporting", "--ignore-not-found"];
+    let _pod = Undo::by(demo, &delete);
+    demo.admin(&delete)?;
+    let file = demo.path("trial-pod.yaml");
+    std::fs::write(&file, POD)?;
+    demo.admin(&["create", "-f", &file.to_string_lossy()])?;
+    // As the kubelet has it made for what runs in the Pod.
+    let own = demo.admin(&[
         "-n",
         DOORS,
-        "delete",
-        "serviceaccount",
+        "create",
+        "token",
         "reporting",
-        "--ignore-not-found",
-    ];
-    let _undo = Undo::by(demo, &account);
-    // One that is left over has a uid of its own, which its tokens are bound to.
-    demo.admin(&account)?;
+        "--bound-object-kind=Pod",
+        "--bound-object-name=reporting",
+        "--audience",
+        &own_audience(),
+    ])?;
+    over_within_a_minute(demo, narrator, own.stdout.trim(), &delete)
+}
+
+/// A ServiceAccount that the samples admit. One that is left over has a uid of its own, which its tokens are bound to.
+fn made_anew(demo: &Demo) -> Result<Undo<'_>> {
+    let undo = Undo::by(demo, &DELETE_ACCOUNT);
+    demo.admin(&DELETE_ACCOUNT)?;
     demo.admin(&["-n", DOORS, "create", "serviceaccount", "reporting"])?;
-    let own = token(demo, "reporting", &[&format!("sallyport://{DOORS}/{CONNECTION}")])?;
-    let mut session = Running::start(&mut psql_by(demo, User("reporting"), &own, &[LONG]))?;
+    Ok(undo)
+}
+
+/// The session of a token ends once `delete` has taken away what the token stands for.
+fn over_within_a_minute(demo: &Demo, narrator: &mut Narrator, token: &str, delete: &[&str]) -> Result<()> {
+    let mut session = Running::start(&mut psql_by(demo, User("reporting"), token, &[LONG]))?;
     at_work(demo, LONG, 1)?;
-    demo.admin(&account)?;
+    demo.admin(delete)?;
     let deleted = Instant::now();
     narrator.shows_text(&session.wait_for_line(SETTLE, |line| line.contains("FATAL"))?);
     let took = deleted.elapsed();
@@ -82,12 +129,17 @@ pub(super) fn account_deleted(demo: &Demo, narrator: &mut Narrator) -> Result<()
         &format!("its session is over within a minute: {} s", took.as_secs()),
         took <= Duration::from_secs(60),
     )?;
-    narrator.check("and its token opens nothing any more", refused(&ask_with(demo, &own)?))
+    narrator.check("and its token opens nothing any more", refused(&ask_with(demo, token)?))
 }
 
 /// Turned away, in words.
 pub(super) fn refused(output: &Output) -> bool {
     !output.status.success() && output.stderr.contains("FATAL") && output.stdout.is_empty()
+}
+
+/// The audience of tokens for this door.
+fn own_audience() -> String {
+    format!("sallyport://{DOORS}/{CONNECTION}")
 }
 
 fn token(demo: &Demo, account: &str, audiences: &[&str]) -> Result<String> {

@@ -58,7 +58,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 38] = [
+const TRIALS: [(&str, Trial); 39] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -81,6 +81,10 @@ const TRIALS: [(&str, Trial); 38] = [
     (
         "the sessions of a ServiceAccount that is deleted are over within a minute",
         identity::account_deleted,
+    ),
+    (
+        "the sessions of a Pod that is deleted are over within a minute",
+        identity::pod_deleted,
     ),
     (
         "an agent's own token opens the door beside that of a person whom it may act for",

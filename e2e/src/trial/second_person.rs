@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::client::{ask, ask_directly, start};
 use crate::demo::{ALICE, BOB, CAROL, DOORS, Demo};
 use crate::narrator::Narrator;
-use crate::run::run;
+use crate::run::{Running, run};
 
 use super::beside::enforced;
 use super::requests::answer;
@@ -48,6 +48,11 @@ const STATEMENT: &str = "INSERT INTO accounts VALUES (7100, 1, 5)";
 
 pub(super) fn two_people(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let _undo = with_policy(demo)?;
+    let watching = Running::start(
+        demo.command("timeout")
+            .env("KUBECONFIG", demo.path("kubeconfig-bob"))
+            .args(["120", "kubectl", "sallyport", "requests", "-n", DOORS, "--watch"]),
+    )?;
     let request = refused_with_name(demo, narrator)?;
     let again = refused_with_name(demo, narrator)?;
     narrator.check("asking again meets the same request", request == again)?;
@@ -65,6 +70,16 @@ pub(super) fn two_people(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
         answer(demo, CAROL, "approve", &request)?.status.success(),
     )?;
     becomes(demo, &format!("accessrequest/{request}"), "Approved", "True")?;
+    watching.interrupt()?;
+    let listed = watching.finish(HOLD)?.stdout;
+    let told = |progress: &str| {
+        let mut lines = listed.lines();
+        lines.any(|line| line.starts_with(&request) && line.contains(progress))
+    };
+    narrator.check(
+        "bob, who watches what waits, saw it come and how it stood",
+        told("0/2") && told("1/2"),
+    )?;
     let ran = ask(demo, ALICE, &[STATEMENT])?;
     narrator.shows(&ran);
     narrator.check("with two the retry passes", ran.stdout.contains("INSERT 0 1"))?;

@@ -40,7 +40,7 @@ fn a_life_of_an_installation() -> Result<()> {
     scenes::without_admission_nothing_is_approved(&mut stage)
 }
 
-/// `SALLYPORT_CONNECTIONS=1000` makes a bench of it: the figures are printed, none is asserted.
+/// `SALLYPORT_CONNECTIONS=1000` makes a bench of it, as `make bench` does: the figures are printed, none is asserted.
 #[test]
 fn many_connections() -> Result<()> {
     let count = std::env::var("SALLYPORT_CONNECTIONS").map_or(Ok(40), |text| text.parse())?;

@@ -74,6 +74,7 @@ pub struct Conversation {
     orphaned: Option<Instant>,
     /// Whether the unit that comes continues one of which a part has run.
     partial: bool,
+    began: tokio::time::Instant,
     deadline: tokio::time::Instant,
     /// How often the token is checked again.
     verify_every: Option<Duration>,
@@ -157,6 +158,7 @@ impl Conversation {
             copy_rest: 0,
             orphaned: None,
             partial: false,
+            began: now,
             deadline: now + lasts,
             verify_every,
             verify_at: verify_every.map(|every| now + every),
@@ -211,6 +213,7 @@ impl Conversation {
             self.state.masker = session.open().policy.masker(session.subject());
             self.state.counts = self.state.masker.counts();
             self.masked_by = revision;
+            self.deadline = self.began + Duration::from(session.open().spec.limits.max_duration);
         }
         Ok(())
     }

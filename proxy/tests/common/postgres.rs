@@ -1,7 +1,7 @@
 //! A PostgreSQL server of its own, with TLS and SCRAM, gone when the last test that uses it ends.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -36,11 +36,20 @@ static SERVERS: Mutex<Vec<(u8, Weak<Postgres>)>> = Mutex::new(Vec::new());
 /// A server of the version that `SALLYPORT_POSTGRES` names, else of the newest that is installed; started if none of the
 /// running tests has one.
 pub fn server() -> Arc<Postgres> {
+    server_of(wanted())
+}
+
+/// The same for one test alone, which changes what holds for a whole server.
+pub fn server_alone() -> Arc<Postgres> {
+    Arc::new(Postgres::start(wanted()))
+}
+
+fn wanted() -> u8 {
     let named = std::env::var("SALLYPORT_POSTGRES").ok();
     let named = named.map(|major| major.parse().expect("SALLYPORT_POSTGRES is a major version"));
     let newest = || [18, 17, 16, 15].into_iter().find(|major| installed(*major).exists());
     let major = named.or_else(newest);
-    server_of(major.expect("install postgresql and postgresql-contrib"))
+    major.expect("install postgresql and postgresql-contrib")
 }
 
 /// The same of one version.
@@ -182,37 +191,41 @@ impl Postgres {
 
     /// Runs SQL directly, as the superuser, past any door; gives unaligned rows.
     pub fn sql(&self, database: &str, sql: &str) -> String {
-        checked("psql", &self.psql(database, sql))
+        checked("psql", &self.psql(database, sql).output().unwrap())
     }
 
-    fn psql(&self, database: &str, sql: &str) -> Output {
+    /// Begins the same, and does not wait for it.
+    pub fn sql_start(&self, database: &str, sql: &str) -> Child {
+        self.psql(database, sql).stdout(Stdio::null()).spawn().unwrap()
+    }
+
+    fn psql(&self, database: &str, sql: &str) -> Command {
         let socket = self.directory.path().display().to_string();
         let port = self.port.to_string();
-        Command::new("psql")
-            .args([
-                "-X",
-                "-q",
-                "-A",
-                "-t",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-h",
-                &socket,
-                "-p",
-                &port,
-                "-U",
-                "postgres",
-                "-d",
-                database,
-            ])
-            .args(["-c", sql])
-            .output()
-            .unwrap()
+        let mut psql = Command::new("psql");
+        psql.args([
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-h",
+            &socket,
+            "-p",
+            &port,
+            "-U",
+            "postgres",
+            "-d",
+            database,
+        ])
+        .args(["-c", sql]);
+        psql
     }
 
     /// The same, with errors and notices in what is given.
     pub fn sql_lossy(&self, database: &str, sql: &str) -> String {
-        let output = self.psql(database, sql);
+        let output = self.psql(database, sql).output().unwrap();
         format!(
             "{}{}",
             String::from_utf8_lossy(&output.stdout),

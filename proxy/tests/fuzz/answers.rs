@@ -278,7 +278,7 @@ fn streams_of_a_target() {
         let Some((kind, stream)) = bytes.split_first() else {
             return;
         };
-        let mut heard = |piece: &mut dyn FnMut(usize) -> usize| {
+        let heard = |piece: &mut dyn FnMut(usize) -> usize| {
             let (out, broken) = stage.relayed(*kind, stream, piece);
             (messages(&out), broken)
         };

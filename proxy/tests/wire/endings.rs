@@ -7,13 +7,17 @@ use rustls_pki_types::CertificateDer;
 use sallyport_audit::record::{EndCause, Event, Fate, Refusal};
 use sallyport_proxy::door::Rules;
 use sallyport_proxy::postgres::frame::put_cstr;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::SCHEMA;
 use super::common::door::{Given, TestDoor, certificate};
 use super::common::eventually;
 use super::common::wire::{Client, Message, tags, tls};
+
+/// How many sessions sleep at the target.
+const ASLEEP: &str =
+    "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()";
 
 /// Deleting needs bob.
 fn held_deletes() -> Given {
@@ -32,8 +36,54 @@ fn last_words(client: &mut Client) -> (String, String) {
     (last.field('C').unwrap(), last.field('M').unwrap())
 }
 
+fn over(words: &str) -> (String, String) {
+    ("57P01".to_owned(), words.to_owned())
+}
+
 fn shut_down() -> (String, String) {
-    ("57P01".to_owned(), "the door shuts down".to_owned())
+    over("the door shuts down")
+}
+
+#[test]
+fn a_session_ends_when_its_time_is_over_and_when_nobody_asks_for_anything() {
+    let limited = |limits: Value| TestDoor::new(&Given::open().connection(json!({"limits": limits})), SCHEMA);
+    let ends = |door: &TestDoor, cause: EndCause, times: usize| {
+        door.recorded_times(
+            "the ends",
+            times,
+            |event| matches!(event, Event::SessionEnd(end) if end.cause == cause),
+        );
+    };
+    let door = limited(json!({"idle": "2s"}));
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    // Who waits for an answer is not idle.
+    assert_eq!(tags(&client.query("select 1 from pg_sleep(3)")), "TDCZ");
+    assert_eq!(last_words(&mut client), over("the session was idle for too long"));
+    ends(&door, EndCause::Idle, 1);
+
+    let door = limited(json!({"maxDuration": "3s"}));
+    let login = || Client::login(&door, "alice", &[]).unwrap();
+    let (mut idle, mut working) = (login(), login());
+    working.put(b'Q', |out| put_cstr(out, "select pg_sleep(60)")).send();
+    eventually("the command to run", || (door.direct(ASLEEP) == "1").then_some(()));
+    for client in [&mut idle, &mut working] {
+        assert_eq!(last_words(client), over("the session's time is over"));
+    }
+    eventually("the target to be told", || (door.direct(ASLEEP) == "0").then_some(()));
+    ends(&door, EndCause::Expired, 2);
+}
+
+#[test]
+fn limits_that_become_narrower_hold_for_who_is_in() {
+    for (limits, words) in [
+        (json!({"idle": "100ms"}), "the session was idle for too long"),
+        (json!({"maxDuration": "100ms"}), "the session's time is over"),
+    ] {
+        let door = TestDoor::new(&Given::open(), SCHEMA);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        door.enforce(&Given::open().connection(json!({"limits": limits})), 2);
+        assert_eq!(last_words(&mut client), over(words));
+    }
 }
 
 #[test]
@@ -48,8 +98,7 @@ fn a_door_that_ends_is_polite_to_everybody() {
     running.put(b'Q', |out| put_cstr(out, "select pg_sleep(60)")).send();
     held.put(b'Q', |out| put_cstr(out, "delete from t")).send();
     let (request, _) = door.people.asked(1);
-    let asleep = "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()";
-    eventually("the command to run", || (door.direct(asleep) == "1").then_some(()));
+    eventually("the command to run", || (door.direct(ASLEEP) == "1").then_some(()));
 
     door.drain.begun.cancel();
     assert_eq!(last_words(&mut idle), shut_down());
@@ -74,12 +123,12 @@ fn a_door_that_ends_is_polite_to_everybody() {
 
     door.drain.closed.cancel();
     eventually("the port to close", || TcpStream::connect(door.address).err());
-    assert_eq!(door.direct(asleep), "1", "what runs goes on until the time is over");
+    assert_eq!(door.direct(ASLEEP), "1", "what runs goes on until the time is over");
 
     door.drain.over.cancel();
     assert_eq!(last_words(&mut stuck), shut_down());
     assert_eq!(last_words(&mut running), shut_down());
-    eventually("the target to be told", || (door.direct(asleep) == "0").then_some(()));
+    eventually("the target to be told", || (door.direct(ASLEEP) == "0").then_some(()));
     assert_eq!(
         door.direct("select string_agg(id::text, ',' order by id) from u"),
         "1,3"

@@ -29,6 +29,7 @@ mod pipelines;
 mod readings;
 mod replicas;
 mod shapes;
+mod standbys;
 mod strangers;
 mod targets;
 mod tokens;

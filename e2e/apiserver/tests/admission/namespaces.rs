@@ -88,15 +88,20 @@ fn furnish(stage: &Stage, table: &Table) -> Result<()> {
         "readable",
         "other-pod",
         "snapshots",
+        "groups",
     ] {
         stage.act("admin", &create, &table.objects[object].to_string())?;
     }
-    let snapshots = "crd/volumesnapshots.snapshot.storage.k8s.io";
-    stage.act(
-        "admin",
-        &["wait", "--for=condition=Established", snapshots, "--timeout=30s"],
-        "",
-    )?;
+    for kind in [
+        "crd/volumesnapshots.snapshot.storage.k8s.io",
+        "crd/volumegroupsnapshots.groupsnapshot.storage.k8s.io",
+    ] {
+        stage.act(
+            "admin",
+            &["wait", "--for=condition=Established", kind, "--timeout=30s"],
+            "",
+        )?;
+    }
     let mut of_somebody = table.objects["revision"].clone();
     merge(
         &mut of_somebody,

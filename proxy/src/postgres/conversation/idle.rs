@@ -13,9 +13,10 @@ use crate::session::{Ended, Session, Stir};
 impl Conversation {
     /// The next unit that the client sends, once it is whole.
     pub(super) async fn next_unit(&mut self, session: &mut Session) -> Result<Found, Over> {
-        let limits = &session.open().spec.limits;
-        let idle_at = tokio::time::Instant::now() + std::time::Duration::from(limits.idle);
+        let since = tokio::time::Instant::now();
         loop {
+            // Rules that come meanwhile may say less.
+            let idle_at = since + std::time::Duration::from(session.open().spec.limits.idle);
             self.drop_copy_rest();
             match self.collector.next(self.client.arrived()) {
                 Ok(Some(found)) => return Ok(found),

@@ -15,7 +15,7 @@ const MAX_DEPTH: usize = 48;
 const MAX_LOOPS: usize = 2;
 
 /// Functions that expressions may call. All of them are total, cheap and without side effects.
-const FUNCTIONS: [&str; 40] = [
+pub(super) const FUNCTIONS: [&str; 40] = [
     "size",
     "contains",
     "startsWith",

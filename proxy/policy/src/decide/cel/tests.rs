@@ -1,5 +1,7 @@
 //! Which expressions are accepted, and what they come to.
 
+mod page;
+
 use std::collections::BTreeMap;
 
 use super::*;
