@@ -9,13 +9,14 @@ pub(super) const DETECTOR: Detector = Detector {
     name: "DATE_OF_BIRTH",
     aliases: &[],
     score: 70,
-    validates: "A date of the years 1900 to 2099 as 1980-01-31, 01/31/1980, 31/01/1980, or with dots or hyphens, \
-                where `dob`, `born`, `birth` or the like names the column or JSON key or stands before it. Values of \
-                type date are left alone: protect their columns by name.",
-    min_bytes: 8,
+    validates: "A date of the years 1900 to 2099 as 1980-01-31, 19800131, 01/31/1980, 31/01/1980, 01/31/80, or with \
+                dots or hyphens, where `dob`, `born`, `birth` or the like, also in German, Dutch, French, Spanish, \
+                Italian or Portuguese, names the column or JSON key or stands before it. Values of type date are left \
+                alone: protect their columns by name.",
+    min_bytes: 6,
     find: Find::Group {
-        lengths: (1 << 1) | (1 << 2) | (1 << 4),
-        digits: 6,
+        lengths: (1 << 1) | (1 << 2) | (1 << 4) | (1 << 8),
+        digits: 4,
         find: birth,
     },
 };
@@ -24,25 +25,49 @@ const WORDS: &[&str] = &[
     "dob",
     "d.o.b",
     "birth",
-    "date of birth",
-    "date_of_birth",
-    "birth_date",
     "birthdate",
     "birthday",
+    "dateofbirth",
     "born",
+    "geb.",
+    "geboren",
+    "geburtsdatum",
+    "geboortedatum",
+    "né le",
+    "née le",
+    "naissance",
+    "nacimiento",
+    "nascita",
+    "nascimento",
 ];
 
 fn birth(run: &Run<'_>) -> Option<Span> {
-    let (parts, end) = parts(run.text, run.start)?;
+    let (parts, end) = compact(run).or_else(|| parts(run.text, run.start))?;
     let (year, months) = match parts {
         [(4, year), (_, month), (_, day)] => (year, [(month, day), (month, day)]),
         [(_, one), (_, other), (4, year)] => (year, [(one, other), (other, one)]),
+        // Of which century it is does not matter here.
+        [(1 | 2, one), (1 | 2, other), (2, year)] => (year.saturating_add(1900), [(one, other), (other, one)]),
         _ => return None,
     };
     let is_day = |(month, day): (u32, u32)| (1..=12).contains(&month) && (1..=31).contains(&day);
     let valid = (1900..=2099).contains(&year) && months.into_iter().any(is_day);
-    let alone = !is_word(run.before()) && run.before() != b'-' && !is_word(at(run.text, end));
+    let next = at(run.text, end.saturating_add(1));
+    let ends = match at(run.text, end) {
+        // A time or the time zone goes on behind a date of ISO 8601.
+        b'T' => next.is_ascii_digit(),
+        b'Z' => !is_word(next),
+        after => !is_word(after),
+    };
+    let alone = !is_word(run.before()) && run.before() != b'-' && ends;
     (valid && alone && run.has_context(WORDS)).then_some(Span { start: run.start, end })
+}
+
+/// Year, month and day without separators, as in messages of HL7, and where they end.
+fn compact(run: &Run<'_>) -> Option<([(usize, u32); 3], usize)> {
+    let first = run.groups().first().filter(|first| first.len == 8)?;
+    let parts = [(4, run.number(0, 4)), (2, run.number(4, 6)), (2, run.number(6, 8))];
+    Some((parts, first.end))
 }
 
 /// Three numbers with one separator, each with its digits, and where the last one ends.

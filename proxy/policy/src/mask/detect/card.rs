@@ -1,7 +1,9 @@
 //! Payment card numbers (primary account numbers, ISO/IEC 7812).
 
+use super::piece::{ahead, is_word};
 use super::run::Group;
 use super::{Detector, Find, Kind, Run, Span};
+use crate::mask::bytes::{at, cut};
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: Kind::CreditCard,
@@ -13,7 +15,7 @@ pub(super) const DETECTOR: Detector = Detector {
                 300-305, 3095, 36, 38-39 (14-19), JCB 3528-3589 (16-19), UnionPay 62 and 81 (16-19), Mir 2200-2204 \
                 (16-19), Maestro 5018, 5020, 5038, 5893, 6304, 6759, 6761-6763 (12-19). Digits bare, or in groups \
                 with the same separator (space, hyphen or dot) throughout, the first group of four or more. Not \
-                within a UUID, a longer hexadecimal token or a decimal fraction.",
+                within a UUID, a longer hexadecimal token (track 2 aside) or a decimal fraction.",
     min_bytes: 12,
     find: Find::Digits(card),
 };
@@ -30,9 +32,20 @@ fn card(run: &Run<'_>) -> Option<Span> {
         let taken = groups.get(..n)?;
         let length = taken.iter().map(|g| g.len).sum();
         let end = taken.last()?.end;
-        let valid = is_issued(run, length) && luhn(run.digits(length)) && !run.in_hex_token(end);
+        let valid =
+            is_issued(run, length) && luhn(run.digits(length)) && (!run.in_hex_token(end) || is_track(run, end));
         (valid && !(n == 1 && run.in_fraction(end))).then_some(Span { start: run.start, end })
     })
+}
+
+/// Whether the digits up to `end` begin a track 2 as chips write it (ISO/IEC 7813 in EMV's tag 57): a D, year and month
+/// of expiry and the service code go on, and the whole looks like a hash.
+fn is_track(run: &Run<'_>, end: usize) -> bool {
+    let expiry = end.saturating_add(1);
+    let digits = ahead(run.text, expiry, 7, |b| b.is_ascii_digit());
+    let month = cut(run.text, expiry.saturating_add(2), expiry.saturating_add(4));
+    let joined = matches!(at(run.text, end), b'D' | b'd') && !is_word(run.before());
+    joined && digits == 7 && matches!(month, [b'0', b'1'..=b'9'] | [b'1', b'0'..=b'2'])
 }
 
 /// How many groups from the first on are joined by one and the same separator.

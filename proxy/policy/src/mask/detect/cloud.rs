@@ -10,9 +10,9 @@ pub(super) const AWS: Detector = Detector {
     aliases: &["AWS_ACCESS_KEY"],
     score: 90,
     validates: "An access key: `AKIA` or `ASIA` and 16 capital letters or digits 2 to 7, standing alone. A secret \
-                key: 40 characters of base64 that are the value of `aws_secret_access_key`.",
+                key: 40 characters of base64 that are the value of `aws_secret_access_key` or `SecretAccessKey`.",
     min_bytes: 20,
-    find: Find::Signs(b"I=", aws),
+    find: Find::Signs(b"I=:", aws),
 };
 
 pub(super) const GCP: Detector = Detector {
@@ -30,10 +30,10 @@ pub(super) const AZURE: Detector = Detector {
     name: "AZURE_AUTH_TOKEN",
     aliases: &["AZURE_STORAGE_KEY"],
     score: 90,
-    validates: "The value of `AccountKey` or `SharedAccessKey` in a connection string: 43 to 88 characters of base64 \
-                whose length its padding makes a multiple of four.",
+    validates: "The value of `AccountKey` or `SharedAccessKey` in a connection string, JSON or YAML: 43 to 88 \
+                characters of base64 whose length its padding makes a multiple of four.",
     min_bytes: 54,
-    find: Find::Signs(b"=", azure),
+    find: Find::Signs(b"=:", azure),
 };
 
 const AWS_KEY: usize = 20;
@@ -41,7 +41,7 @@ const AWS_SECRET: usize = 40;
 const GCP_KEY: usize = 39;
 
 fn aws(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
-    if at(text, sign) == b'=' {
+    if at(text, sign) != b'I' {
         return aws_secret(text, sign);
     }
     let start = sign.checked_sub(2)?;
@@ -54,8 +54,8 @@ fn aws(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
     (matches!(kind, b"AKIA" | b"ASIA") && valid && stands_alone(text, span)).then_some(span)
 }
 
-fn aws_secret(text: &[u8], equals: usize) -> Option<Span> {
-    let start = value_of(text, equals, &[b"aws_secret_access_key", b"awssecretaccesskey"])?;
+fn aws_secret(text: &[u8], sign: usize) -> Option<Span> {
+    let start = value_of(text, sign, &[b"secret_access_key", b"secretaccesskey"])?;
     let length = ahead(text, start, AWS_SECRET.saturating_add(1), is_base64);
     (length == AWS_SECRET).then_some(Span {
         start,
@@ -72,8 +72,8 @@ fn gcp(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
     (valid && stands_alone(text, span)).then_some(span)
 }
 
-fn azure(text: &[u8], equals: usize, _: &Context<'_>) -> Option<Span> {
-    let start = value_of(text, equals, &[b"accountkey", b"sharedaccesskey"])?;
+fn azure(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
+    let start = value_of(text, sign, &[b"accountkey", b"sharedaccesskey"])?;
     let length = ahead(text, start, 89, is_base64);
     ((43..=88).contains(&length) && length.is_multiple_of(4)).then_some(Span {
         start,
@@ -81,11 +81,14 @@ fn azure(text: &[u8], equals: usize, _: &Context<'_>) -> Option<Span> {
     })
 }
 
-/// Where the value begins behind an equals sign, if one of these keys stands before it.
-fn value_of(text: &[u8], equals: usize, keys: &[&[u8]]) -> Option<usize> {
-    let blanks = behind(text, equals, 2, |b| b == b' ');
-    let key_end = equals.checked_sub(blanks)?;
+/// Where the value begins behind an equals sign or a colon (JSON, YAML), if one of these keys stands before it.
+fn value_of(text: &[u8], sign: usize, keys: &[&[u8]]) -> Option<usize> {
+    let key_end = sign.checked_sub(behind(text, sign, 2, is_quote_or_blank))?;
     keys.iter().find(|key| ends_with(text, key_end, key))?;
-    let from = equals.checked_add(1)?;
-    from.checked_add(ahead(text, from, 2, |b| matches!(b, b' ' | b'"' | b'\'')))
+    let from = sign.checked_add(1)?;
+    from.checked_add(ahead(text, from, 2, is_quote_or_blank))
+}
+
+fn is_quote_or_blank(b: u8) -> bool {
+    matches!(b, b' ' | b'"' | b'\'')
 }

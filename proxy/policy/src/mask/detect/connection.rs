@@ -21,9 +21,9 @@ pub(super) const PASSWORD: Detector = Detector {
     name: "PASSWORD",
     aliases: &[],
     score: 70,
-    validates: "The value of `password`, `passwd` or `pwd` in a connection string (`key=value` with blanks, \
-                semicolons or `&` between them) that also names a host, server, database or user. A placeholder such \
-                as `${…}`, `<…>` or `****` is none.",
+    validates: "The value of `password`, `passwd`, `pwd` or `PGPASSWORD` in a connection string (`key=value` with \
+                blanks, semicolons or `&` between them) that also names a host, server, database or user. A \
+                placeholder such as `${…}`, `<…>` or `****` is none.",
     min_bytes: 12,
     find: Find::Signs(b"=", password),
 };
@@ -33,7 +33,8 @@ const LONGEST: usize = 512;
 /// How far on either side the other keys of a connection string are looked for.
 const REACH: usize = 512;
 
-const KEYS: [&[u8]; 3] = [b"password", b"passwd", b"pwd"];
+/// The longer before those that it ends with.
+const KEYS: [&[u8]; 4] = [b"pgpassword", b"password", b"passwd", b"pwd"];
 const OTHERS: [&[u8]; 10] = [
     b"host",
     b"hostaddr",
@@ -80,13 +81,16 @@ fn password(text: &[u8], equals: usize, _: &Context<'_>) -> Option<Span> {
     }
     let from = equals.checked_add(1)?;
     let from = from.checked_add(ahead(text, from, 2, |b| b == b' '))?;
+    // Within a string of JSON the quotes themselves are escaped.
+    let escape = usize::from(at(text, from) == b'\\' && at(text, from.saturating_add(1)) == b'"');
+    let from = from.checked_add(escape)?;
     let quote = Some(at(text, from)).filter(|b| matches!(b, b'\'' | b'"'));
     let (start, length) = match quote {
         Some(quote) => {
             let start = from.checked_add(1)?;
             let rest = tail(text, start);
             let rest = rest.get(..LONGEST).unwrap_or(rest);
-            (start, memchr::memchr(quote, rest).unwrap_or(rest.len()))
+            (start, closing(rest, quote, escape))
         }
         None => {
             let ends = |b: u8| b.is_ascii_whitespace() || matches!(b, b';' | b'&' | b'"' | b'\'');
@@ -98,6 +102,14 @@ fn password(text: &[u8], equals: usize, _: &Context<'_>) -> Option<Span> {
     };
     let end = start.checked_add(length)?;
     (is_secret(cut(text, start, end)) && is_connection(text, key_start, end)).then_some(Span { start, end })
+}
+
+/// Where the password before its closing quote ends; an escaped quote is part of it, unless that is how it was opened.
+fn closing(rest: &[u8], quote: u8, escape: usize) -> usize {
+    memchr::memchr_iter(quote, rest)
+        .map(|place| (place, behind(rest, place, 1, |b| b == b'\\')))
+        .find(|(_, escaped)| *escaped == escape)
+        .map_or(rest.len(), |(place, _)| place.saturating_sub(escape))
 }
 
 /// Whether another key of a connection string stands near.

@@ -1,6 +1,6 @@
 //! Words that make a bare number mean something.
 
-use crate::mask::bytes::cut;
+use crate::mask::bytes::{at, cut};
 
 /// What is known about a cell besides its text: the column's name or a JSON key, in which detectors look for their
 /// context words (`ssn`, `phone`).
@@ -31,7 +31,7 @@ impl<'a> Context<'a> {
 /// How far before a number its context word may stand, in bytes.
 const REACH: usize = 40;
 
-/// Whether one of `words` (lower-case ASCII) stands in the label, or in the text shortly before `at`.
+/// Whether one of `words` (in lower case) stands in the label, or in the text shortly before `at`.
 pub(super) fn has_word(text: &[u8], at: usize, context: &Context<'_>, words: &[&str]) -> bool {
     let before = cut(text, at.saturating_sub(REACH), at);
     words
@@ -42,9 +42,16 @@ pub(super) fn has_word(text: &[u8], at: usize, context: &Context<'_>, words: &[&
 /// Case-insensitive search for a word that letters do not continue on either side.
 fn contains_word(text: &[u8], word: &[u8]) -> bool {
     text.windows(word.len()).enumerate().any(|(i, w)| {
-        let letter = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphabetic);
+        let end = i.saturating_add(word.len());
         w.eq_ignore_ascii_case(word)
-            && !letter(i.checked_sub(1).and_then(|p| text.get(p)))
-            && !letter(text.get(i.saturating_add(word.len())))
+            && !i.checked_sub(1).is_some_and(|before| is_joined(text, before))
+            && !is_joined(text, end.saturating_sub(1))
     })
+}
+
+/// Whether the bytes at `left` and after it are of one word: two letters, but not those at which `homePhone` is parted.
+fn is_joined(text: &[u8], left: usize) -> bool {
+    let (left, right) = (at(text, left), at(text, left.saturating_add(1)));
+    let parted = left.is_ascii_lowercase() && right.is_ascii_uppercase();
+    left.is_ascii_alphabetic() && right.is_ascii_alphabetic() && !parted
 }

@@ -41,6 +41,8 @@ const LICENSE_WORDS: &[&str] = &[
     "driver_license",
     "drivers license",
     "drivers_license",
+    "driverslicense",
+    "driverlicense",
     "driver's license",
     "driver's licence",
     "driving licence",

@@ -10,7 +10,7 @@ pub(super) const DETECTOR: Detector = Detector {
     score: 100,
     validates: "A country of the SWIFT registry, that country's exact length, and the check digits (ISO 7064 mod \
                 97-10). Upper or lower case; bare, or with single spaces or hyphens between groups. No letter or digit may stand \
-                directly before or after.",
+                directly before or after. Not within a UUID.",
     min_bytes: 15,
     find: Find::Digits(iban),
 };
@@ -52,7 +52,7 @@ fn iban(run: &Run<'_>) -> Option<Span> {
     let length = LENGTHS.get(index)?.1;
     let (remainder, end) = walk(run.text, start, length)?;
     let alone = !at(run.text, end).is_ascii_alphanumeric();
-    (remainder == 1 && alone).then_some(Span { start, end })
+    (remainder == 1 && alone && !run.in_uuid(end)).then_some(Span { start, end })
 }
 
 /// Reads `length` letters and digits from `start`, across single spaces and hyphens; the number that they form with the

@@ -2,8 +2,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::context::has_word;
 use super::hex::pair;
-use super::piece::{ahead, behind, is_word};
+use super::piece::{ahead, behind, ends_with, is_word};
 use super::{Context, Detector, Find, Kind, Span};
 use crate::mask::bytes::{at, cut};
 
@@ -14,8 +15,8 @@ pub(super) const IP: Detector = Detector {
     score: 70,
     validates: "IPv4: four numbers of 0 to 255 without leading zeros, dots between them, the first not 0; no letter, \
                 digit or dot directly before or after. IPv6 in any of its written forms (RFC 4291), `::` alone and \
-                `::1` left alone. A version (`v1.2.3.4`, `version 1.2.3.4`) is none. Values of type inet are left \
-                alone: protect their columns by name.",
+                `::1` left alone. A version (`v1.2.3.4`, `version 1.2.3.4`, all of a column `version`) is none. Values \
+                of type inet are left alone: protect their columns by name.",
     min_bytes: 7,
     find: Find::Signs(b".:", ip),
 };
@@ -36,9 +37,9 @@ pub(super) const MAC: Detector = Detector {
 const LONGEST: usize = 45;
 
 /// Offered every dot and colon: the first one of an address counts.
-fn ip(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
+fn ip(text: &[u8], sign: usize, context: &Context<'_>) -> Option<Span> {
     match at(text, sign) {
-        b'.' => ipv4(text, sign),
+        b'.' => ipv4(text, sign).filter(|span| !is_version(text, *span, context)),
         b':' => ipv6(text, sign),
         _ => None,
     }
@@ -48,7 +49,7 @@ fn ipv4(text: &[u8], dot: usize) -> Option<Span> {
     let part = |b: u8| b.is_ascii_digit() || b == b'.';
     let start = dot.checked_sub(behind(text, dot, 4, |b| b.is_ascii_digit()))?;
     let before = start.checked_sub(1).map_or(0, |i| at(text, i));
-    if start == dot || is_word(before) || matches!(before, b'.' | b'-' | b':') {
+    if start == dot || is_word(before) || matches!(before, b'.' | b'-') || ends_ipv6(text, start) {
         return None;
     }
     let length = ahead(text, start, 17, part);
@@ -59,9 +60,26 @@ fn ipv4(text: &[u8], dot: usize) -> Option<Span> {
     let end = start.checked_add(length)?;
     let address: Ipv4Addr = std::str::from_utf8(cut(text, start, end)).ok()?.parse().ok()?;
     let [first, ..] = address.octets();
-    let words = cut(text, start.saturating_sub(9), start);
-    let version = words.to_ascii_lowercase().ends_with(b"version ");
-    (first != 0 && !version && !is_word(at(text, end))).then_some(Span { start, end })
+    (first != 0 && !is_word(at(text, end))).then_some(Span { start, end })
+}
+
+/// Whether what begins at `start` goes on an IPv6 address. One colon ends a name (`IP:10.0.0.1`); an address has two.
+fn ends_ipv6(text: &[u8], start: usize) -> bool {
+    if start.checked_sub(1).is_none_or(|i| at(text, i) != b':') {
+        return false;
+    }
+    let length = behind(text, start, LONGEST, |b| b.is_ascii_hexdigit() || b == b':');
+    let before = cut(text, start.saturating_sub(length), start);
+    before.iter().filter(|b| **b == b':').count() > 1
+}
+
+/// Whether four numbers are a version: the word stands before them, or names the column that holds nothing else.
+fn is_version(text: &[u8], span: Span, context: &Context<'_>) -> bool {
+    let joint = behind(text, span.start, 4, |b| {
+        matches!(b, b' ' | b':' | b'=' | b'"' | b'\'' | b'(' | b'>')
+    });
+    let all = context.whole && (span.start, span.end) == (0, text.len());
+    ends_with(text, span.start.saturating_sub(joint), b"version") || (all && has_word(&[], 0, context, &["version"]))
 }
 
 fn ipv6(text: &[u8], colon: usize) -> Option<Span> {

@@ -24,7 +24,8 @@ pub(super) const ABA: Detector = Detector {
     aliases: &["US_BANK_ROUTING_MICR"],
     score: 100,
     validates: "Nine digits within 00-12, 21-32, 61-72 or 80 with the check digit (weights 3, 7, 1), where a word \
-                such as `routing`, `aba`, `account` or `wire` names the column or JSON key or stands before them.",
+                such as `routing`, `aba`, `account` or `wire`, or the transit symbol of a cheque, names the column or \
+                JSON key or stands before them.",
     min_bytes: 9,
     find: Find::Group {
         lengths: 1 << 9,
@@ -54,6 +55,8 @@ const ABA_WORDS: &[&str] = &[
     "account",
     "acct",
     "bank",
+    // The transit symbol of MICR E-13B, between two of which a cheque has the number.
+    "\u{2446}",
 ];
 
 fn ein(run: &Run<'_>) -> Option<Span> {

@@ -125,6 +125,17 @@ impl<'a> Run<'a> {
 
     /// Whether the bytes `self.start..end` lie within a longer hexadecimal token: a UUID, or a hash of 24 digits or more.
     pub(super) fn in_hex_token(&self, end: usize) -> bool {
+        let token = self.hex_token(end);
+        is_uuid(token) || (token.len() >= 24 && !token.contains(&b'-') && token.iter().any(u8::is_ascii_alphabetic))
+    }
+
+    /// Whether the bytes `self.start..end` lie within a UUID.
+    pub(super) fn in_uuid(&self, end: usize) -> bool {
+        is_uuid(self.hex_token(end))
+    }
+
+    /// The bytes `self.start..end` with the hexadecimal digits and hyphens around them.
+    fn hex_token(&self, end: usize) -> &[u8] {
         let hex = |b: u8| b.is_ascii_hexdigit() || b == b'-';
         let back = self
             .text
@@ -144,11 +155,13 @@ impl<'a> Run<'a> {
             .take_while(|b| hex(**b))
             .count();
         let (from, to) = (self.start.saturating_sub(back), end.saturating_add(forth));
-        let token = self.text.get(from..to).unwrap_or(&[]);
-        let dashes = |i: &usize| at(token, *i) == b'-';
-        (token.len() == 36 && [8, 13, 18, 23].iter().all(dashes))
-            || (token.len() >= 24 && !token.contains(&b'-') && token.iter().any(u8::is_ascii_alphabetic))
+        self.text.get(from..to).unwrap_or(&[])
     }
+}
+
+/// Whether hexadecimal digits and hyphens have the shape of a UUID (RFC 9562).
+fn is_uuid(token: &[u8]) -> bool {
+    token.len() == 36 && [8, 13, 18, 23].iter().all(|i| at(token, *i) == b'-')
 }
 
 /// The separator at `i`, and how many bytes it takes; (0, 0) when no group follows.

@@ -252,8 +252,11 @@ impl Scanner {
 fn may_be_short(text: &[u8], start: usize, length: usize) -> bool {
     let before = |n: usize| start.checked_sub(n).map_or(0, |i| at(text, i));
     let after = |n: usize| at(text, start.saturating_add(n));
+    let joint = after(length);
+    let again = [2, 3].iter().any(|n| after(length.saturating_add(*n)) == joint);
     matches!(before(1), b'+' | b'(')
-        || after(length) == b'/'
+        || joint == b'/'
+        || (matches!(joint, b'-' | b'.') && again)
         || (length == 2 && matches!(after(2), b'-' | b'.') && after(9).is_ascii_digit())
         || (length == 1 && at(text, start) == b'1')
         || (length == 2 && before(1).is_ascii_alphabetic() && before(2).is_ascii_alphabetic())

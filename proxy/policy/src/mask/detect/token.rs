@@ -23,7 +23,7 @@ pub(super) const SLACK: Detector = Detector {
     name: "SLACK_TOKEN",
     aliases: &[],
     score: 90,
-    validates: "`xox` with one of `abeoprs`, a hyphen, a number of 8 to 13 digits, and 20 characters or more in all.",
+    validates: "`xox` with one of `abceoprs`, a hyphen, a number of 8 to 13 digits, and 20 characters or more in all.",
     min_bytes: 20,
     find: Find::Group {
         lengths: 0b11_1111_0000_0000,
@@ -92,7 +92,7 @@ fn slack(run: &Run<'_>) -> Option<Span> {
         start,
         end: start.checked_add(length)?,
     };
-    (b"abeoprs".contains(kind) && length >= 20 && stands_alone(run.text, span)).then_some(span)
+    (b"abceoprs".contains(kind) && length >= 20 && stands_alone(run.text, span)).then_some(span)
 }
 
 /// Offered every underscore: the first of a key counts.
