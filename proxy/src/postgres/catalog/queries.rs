@@ -191,7 +191,7 @@ const EXPRESSIONS: &str = "SELECT x.owner, x.way, x.expression, EXISTS (SELECT F
      WHERE x.object OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND pg_catalog.strpos(x.expression, '(') OPERATOR(pg_catalog.>) 0";
 
 /// What can be taken for PostgreSQL's own and is code of users: `f` a function, `o` an operator; and `t`, by OID, the types whose
-/// casts run such code, or whose order is made by it.
+/// casts run such code, or whose order is made by it, or that a cast to text could mean: a check of theirs would tell of a value.
 ///
 /// Every function of users is named: which names count as PostgreSQL's own, this server's version does not say. Those of
 /// temporary schemas are left out, where PostgreSQL looks no function up by a name without a schema.
@@ -206,7 +206,9 @@ const NAMESAKES: &str = "SELECT 'f', f.proname, 0::pg_catalog.oid FROM pg_catalo
      UNION SELECT 't', '', o.opcintype FROM pg_catalog.pg_opclass o \
      JOIN pg_catalog.pg_amproc a ON a.amprocfamily OPERATOR(pg_catalog.=) o.opcfamily \
      JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) a.amproc \
-     WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours}";
+     WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours} \
+     UNION SELECT 't', '', y.oid FROM pg_catalog.pg_type y WHERE y.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
+     AND y.typname OPERATOR(pg_catalog.=) ANY ('{text,varchar}'::pg_catalog.name[])";
 
 /// Functions `f` of users, in a language of users. An aggregate's language says nothing: it is in an extension, or a user's.
 const OURS: &str = "(f.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \

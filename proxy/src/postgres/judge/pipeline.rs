@@ -23,6 +23,9 @@ use crate::postgres::refuse::RESERVED;
 use crate::postgres::rows::View;
 use crate::postgres::script;
 
+/// The longest name that PostgreSQL keeps, in bytes (`NAMEDATALEN` less one).
+const NAME_BYTES: usize = 63;
+
 /// One message of a pipeline, read.
 pub enum Sent<'a> {
     /// Parse, with its statement; the error where it does not parse.
@@ -108,6 +111,27 @@ pub fn pipeline(context: &Context<'_>, names: &mut Names, messages: Vec<(Head, S
     reader.plan
 }
 
+// === impl Sent ===
+
+impl<'a> Sent<'a> {
+    /// Whether PostgreSQL cuts a name in it, and takes it for another that begins alike.
+    fn has_cut_name(&self) -> bool {
+        self.names().into_iter().any(|name| name.len() > NAME_BYTES)
+    }
+
+    /// Names of statements and portals in it.
+    fn names(&self) -> [&'a str; 2] {
+        match self {
+            Self::Parse(parse, _) => [parse.statement, ""],
+            Self::Bind(bind) => [bind.portal, bind.statement],
+            Self::Describe(Named::Statement(name) | Named::Portal(name))
+            | Self::Close(Named::Statement(name) | Named::Portal(name)) => [*name, ""],
+            Self::Execute(execute) => [execute.portal, ""],
+            Self::Sync | Self::Flush => ["", ""],
+        }
+    }
+}
+
 struct Reader<'a> {
     context: &'a Context<'a>,
     names: &'a mut Names,
@@ -117,6 +141,11 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&mut self, message: Sent<'_>) -> (Option<usize>, Act) {
+        // Its meaning would be kept here under another name than there.
+        if message.has_cut_name() {
+            let words = format!("names of statements and portals have at most {NAME_BYTES} bytes: use a shorter one");
+            return (None, fail(sqlstate::UNSUPPORTED, words));
+        }
         match message {
             Sent::Parse(parse, stated) => self.parse(&parse, stated),
             Sent::Bind(bind) => self.bind(&bind),
@@ -391,4 +420,44 @@ fn no_statement(name: &str) -> Act {
 
 fn no_portal(name: &str) -> Act {
     fail(sqlstate::NO_PORTAL, format!("portal \"{name}\" does not exist"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_the_server_cuts_is_seen_in_every_message_that_has_one() {
+        let long = "a".repeat(NAME_BYTES + 1);
+        let bind = |portal, statement| {
+            Sent::Bind(Bind {
+                portal,
+                statement,
+                formats: Vec::new(),
+                values: Vec::new(),
+                result_formats: Vec::new(),
+            })
+        };
+        let parse = Parse {
+            statement: &long,
+            text: "",
+            types: Vec::new(),
+        };
+        let messages = [
+            Sent::Parse(parse, Ok(None)),
+            bind(&long, ""),
+            bind("", &long),
+            Sent::Describe(Named::Statement(&long)),
+            Sent::Describe(Named::Portal(&long)),
+            Sent::Execute(Execute {
+                portal: &long,
+                max_rows: 0,
+            }),
+            Sent::Close(Named::Statement(&long)),
+            Sent::Close(Named::Portal(&long)),
+        ];
+        assert!(messages.iter().all(Sent::has_cut_name));
+        assert!(!bind(long.get(1..).unwrap_or_default(), "s").has_cut_name());
+        assert!(!Sent::Sync.has_cut_name());
+    }
 }

@@ -4,6 +4,8 @@
 //! into, and whatever tells of values in another way (plans, statistics, activity, large objects) is refused to those for
 //! whom the rule is in force.
 
+use std::collections::BTreeSet;
+
 use sallyport_policy::catalog::{Catalog as _, ColumnId};
 use sallyport_policy::decide::DeniedBy;
 use sallyport_policy::mask::{RuleId, RuleSet};
@@ -126,11 +128,23 @@ fn definitions(context: &Context<'_>, statements: &[&Statement], lineage: &Linea
         // CLUSTER puts rows in the order of an index, and they are read in it.
         let defines = matches!(statement.verb, Verb::Create | Verb::Alter | Verb::Cluster)
             && lineage.created.as_ref().is_none_or(|created| !created.filled);
-        if defines && let Some(column) = lineage.written.iter().copied().find_map(protected) {
+        if defines && let Some(column) = with_children(context, &lineage.written).into_iter().find_map(protected) {
             let why = "definitions of its relation (checks, indexes, types) can tell of its values";
             column_refused(context, column, why, asked);
         }
     }
+}
+
+/// Relations with their children and partitions, whose rows a definition of a parent is tried against, too.
+fn with_children(context: &Context<'_>, relations: &BTreeSet<u32>) -> BTreeSet<u32> {
+    let mut found = BTreeSet::new();
+    let mut todo: Vec<u32> = relations.iter().copied().collect();
+    while let Some(oid) = todo.pop() {
+        if found.insert(oid) {
+            todo.extend(context.known.snapshot.children(oid));
+        }
+    }
+    found
 }
 
 /// Code that nobody can see into, and views that tell of other sessions.

@@ -147,9 +147,11 @@ impl<'c> Walker<'c> {
         } else {
             self.spill(target, &flow);
         }
-        // What is written to a view is written to what it shows.
-        if let Some(view) = self.target_relation(target).filter(|relation| relation.is_view()) {
-            let below = self.rows_of(view, false).named(name).unwrap_or_default();
+        // What is written to a view is written to what it shows, and what is written to a parent to its children.
+        let leads_on = |relation: &&Relation| relation.is_view() || !self.catalog.children(relation.oid).is_empty();
+        if let Some(relation) = self.target_relation(target).filter(leads_on) {
+            let rows = self.rows_of(relation, !target.flag("inh"));
+            let below = rows.named(name).unwrap_or_default();
             below.columns().iter().for_each(|id| self.assign(*id, &flow));
         }
         given.entry(name.into()).or_default().join(&flow);

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::catalog::ColumnId;
+use crate::catalog::{ColumnId, RelationKind};
 use crate::sql::tree::Node;
 
 use super::scope::{Column, Doubt, Item, Rows, Scope, Table};
@@ -17,6 +17,8 @@ const UPKEEP: [&str; 5] = [
     "ReindexStmt",
     "VacuumStmt",
 ];
+/// What ALTER DOMAIN does without a look at any value: a default, one NOT NULL or constraint less.
+const UNTRIED: [&str; 3] = ["T", "N", "X"];
 /// How far DROP and TRUNCATE go is numbered from RESTRICT on.
 const CASCADE: i64 = 2;
 
@@ -84,6 +86,15 @@ impl Walker<'_> {
                 self.lose_all("which tables are clustered");
                 Some(Rows::default())
             }
+            // A new check is tried against every value of the type, wherever it is stored.
+            "AlterDomainStmt" if !UNTRIED.contains(&node.text("subtype")) => {
+                self.lose_all("which columns are of this domain");
+                Some(Rows::default())
+            }
+            "AlterTableStmt" if self.is_composite(node) => {
+                self.lose_all("which tables are of this type");
+                Some(Rows::default())
+            }
             "CopyStmt" => Some(self.copy(node)),
             "ExecuteStmt" | "FetchStmt" | "CallStmt" | "VariableShowStmt" => {
                 self.expressions(node);
@@ -95,6 +106,15 @@ impl Walker<'_> {
                 Some(Rows::default())
             }
         }
+    }
+
+    /// Whether ALTER TYPE changes the fields of a row, and with them the columns of tables that are made of it.
+    fn is_composite(&self, node: Node<'_>) -> bool {
+        let resolved = node.node("relation").and_then(|target| {
+            let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
+            self.catalog.resolve(&self.path, schema, target.text("relname"))
+        });
+        resolved.is_some_and(|relation| relation.kind == RelationKind::CompositeType)
     }
 
     fn expressions(&mut self, node: Node<'_>) {
@@ -153,6 +173,10 @@ impl Walker<'_> {
             self.found.written.insert(relation.oid);
             self.note_writes(relation);
             ids.iter().for_each(|(_, id)| self.assign(*id, &Flow::clean()));
+            // Partitions take the rows.
+            let below = ids.iter().filter_map(|(name, _)| rows.named(name));
+            let below: Vec<ColumnId> = below.flat_map(|flow| flow.columns().to_vec()).collect();
+            below.iter().for_each(|id| self.assign(*id, &Flow::clean()));
             let scope = itself(target, rows);
             self.conditions(node.node("where_clause"), &scope);
             return Rows::default();

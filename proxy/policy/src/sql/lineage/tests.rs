@@ -49,6 +49,8 @@ pub(in crate::sql) fn schema() -> Snapshot {
         "SELECT id, ssn AS tax FROM public.customers;",
     );
     materialized.kind = RelationKind::MaterializedView;
+    let mut composite = table(14, "pair", &["a", "b"]);
+    composite.kind = RelationKind::CompositeType;
     let mut triggered = table(40, "audited", &["id", "note"]);
     triggered.active = true;
     let mut stats = table(
@@ -68,6 +70,7 @@ pub(in crate::sql) fn schema() -> Snapshot {
         table(11, "acct", &["id", "ssn"]),
         table(12, "orders", &["oid", "id", "total"]),
         table(13, "notes", &["id", "note"]),
+        composite,
         view(
             20,
             "v_cust",

@@ -72,6 +72,13 @@ fn assignments_and_copies_are_followed() {
             "13.1- 13.2~s",
         ),
         ("copy notes (note) from stdin", "13.2-"),
+        ("update events set payload = 'x'", "30.2- 31.2-"),
+        ("update only events set payload = 'x'", "30.2-"),
+        (
+            "merge into events e using notes n on n.id = e.id when matched then update set payload = 'x'",
+            "30.2- 31.2-",
+        ),
+        ("copy events (payload) from stdin", "30.2- 31.2-"),
         (
             "with w as (update notes set note = c.ssn from customers c returning 1) select 1",
             "13.2~s",
@@ -154,4 +161,19 @@ fn assignments_and_copies_are_followed() {
         ),
         "~s"
     );
+}
+
+#[test]
+fn what_is_tried_against_stored_values_that_no_name_tells_may_be_about_any() {
+    for (sql, any) in [
+        ("alter domain d add check (value <> 'x')", true),
+        ("alter domain d validate constraint k", true),
+        ("alter domain d set not null", true),
+        ("alter domain d set default 'x'", false),
+        ("alter domain d drop constraint k", false),
+        ("alter type pair alter attribute a type d cascade", true),
+        ("alter table notes alter note type d", false),
+    ] {
+        assert_eq!(trace(sql).any, any, "{sql}");
+    }
 }
