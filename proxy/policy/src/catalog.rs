@@ -63,7 +63,8 @@ pub struct Column {
     pub name: String,
     /// `pg_attribute.atttypid`.
     pub type_oid: Oid,
-    /// Expression of a generated column (`pg_get_expr`), which inherits the protection of what it is made from.
+    /// Names of the columns that a generated one is made from, as PostgreSQL prints them: it inherits their protection. An
+    /// expression does as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated: Option<String>,
 }

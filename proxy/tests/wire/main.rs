@@ -23,6 +23,7 @@ mod fake;
 mod holds;
 mod interleaved;
 mod large;
+mod locks;
 mod logins;
 mod lookout;
 mod pipelines;

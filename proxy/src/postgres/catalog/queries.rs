@@ -111,11 +111,17 @@ pub(super) fn circumstances() -> String {
     )
 }
 
+/// Relations that somebody else has locked, or waits to, so that reading what is defined over them would wait, too.
+const LOCKED: &str = "WITH locked AS MATERIALIZED (SELECT l.relation FROM pg_catalog.pg_locks l \
+     WHERE l.mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock' AND l.locktype OPERATOR(pg_catalog.=) 'relation' \
+     AND l.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid() AND l.database OPERATOR(pg_catalog.=) \
+     (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()))";
+
 /// Relations: OID, schema, name, kind, whether it has rules or triggers, the definition of a view, whether it has rules, and the
 /// columns of its primary key.
 ///
 /// `{definition}` says how views are read; `{where}` restricts them.
-const RELATIONS: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, \
+const RELATIONS: &str = "{locked} SELECT c.oid, n.nspname, c.relname, c.relkind, \
      (EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid OPERATOR(pg_catalog.=) c.oid AND NOT t.tgisinternal) \
       OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid \
       AND r.rulename OPERATOR(pg_catalog.<>) '_RETURN'::pg_catalog.name)), {definition}, \
@@ -126,9 +132,17 @@ const RELATIONS: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind, \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
      WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,S,c}'::pg_catalog.\"char\"[]) {where}";
 
+/// Whether reading the definition of view `c` waits for nobody.
+const UNLOCKED: &str = "NOT EXISTS (SELECT FROM locked WHERE locked.relation OPERATOR(pg_catalog.=) c.oid) \
+     AND NOT EXISTS (SELECT FROM locked JOIN pg_catalog.pg_depend d ON d.refobjid OPERATOR(pg_catalog.=) locked.relation \
+     JOIN pg_catalog.pg_rewrite r ON r.oid OPERATOR(pg_catalog.=) d.objid \
+     WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+     AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
+     AND r.ev_class OPERATOR(pg_catalog.=) c.oid)";
+
 /// Definitions of the system's own views are left out: what is behind them (statistics, activity) counts as unknown.
 const DEFINITION: &str = "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}'::pg_catalog.\"char\"[]) \
-     AND n.nspname OPERATOR(pg_catalog.<>) ALL ('{pg_catalog,information_schema}'::pg_catalog.name[]) \
+     AND n.nspname OPERATOR(pg_catalog.<>) ALL ('{pg_catalog,information_schema}'::pg_catalog.name[]) AND {unlocked} \
      THEN pg_catalog.pg_get_viewdef(c.oid) END";
 
 /// Definitions of the views that the session's own transaction made or replaced. Of others the shared catalog knows them.
@@ -137,15 +151,24 @@ const DEFINITION: &str = "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}
 const OWN_DEFINITION: &str = "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}'::pg_catalog.\"char\"[]) \
      AND EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid \
      AND least(pg_catalog.age(r.xmin), pg_catalog.age(c.xmin)) OPERATOR(pg_catalog.<=) \
-     pg_catalog.age(pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.xid)) \
+     pg_catalog.age(pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.xid)) AND {unlocked} \
      THEN pg_catalog.pg_get_viewdef(c.oid) END";
 
-/// Columns: relation, number, name, type, and the expression of a generated one.
+/// Columns: relation, number, name, type, and the columns that a generated one is made from. Its expression would wait for locks.
+/// Up to PostgreSQL 14 a generated column depended on others itself, since then its expression does.
 const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, \
-     CASE WHEN a.attgenerated OPERATOR(pg_catalog.<>) '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END \
+     CASE WHEN a.attgenerated OPERATOR(pg_catalog.<>) '' THEN pg_catalog.concat((\
+     SELECT pg_catalog.string_agg(pg_catalog.quote_ident(s.attname::pg_catalog.text), ', ') FROM pg_catalog.pg_depend d \
+     JOIN pg_catalog.pg_attribute s ON s.attrelid OPERATOR(pg_catalog.=) d.refobjid AND s.attnum OPERATOR(pg_catalog.=) d.refobjsubid \
+     WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+     AND d.refobjid OPERATOR(pg_catalog.=) a.attrelid AND s.attnum OPERATOR(pg_catalog.<>) a.attnum \
+     AND (d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::pg_catalog.regclass \
+     AND d.objid OPERATOR(pg_catalog.=) (SELECT e.oid FROM pg_catalog.pg_attrdef e \
+     WHERE e.adrelid OPERATOR(pg_catalog.=) a.attrelid AND e.adnum OPERATOR(pg_catalog.=) a.attnum) \
+     OR d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+     AND d.objid OPERATOR(pg_catalog.=) a.attrelid AND d.objsubid OPERATOR(pg_catalog.=) a.attnum))) END \
      FROM pg_catalog.pg_attribute a \
      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.attrelid \
-     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid OPERATOR(pg_catalog.=) a.attrelid AND d.adnum OPERATOR(pg_catalog.=) a.attnum \
      WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,c}'::pg_catalog.\"char\"[]) {where} \
      ORDER BY a.attrelid, a.attnum";
 
@@ -162,33 +185,36 @@ const TYPES: &str = "SELECT t.oid, t.typtype, t.typcategory, t.typbasetype, t.ty
      FROM pg_catalog.pg_type t WHERE t.oid OPERATOR(pg_catalog.>=) 16384";
 
 /// Expressions that run where no text names them: what they belong to, in what way (`w`: written, `p`: a policy for its rows,
-/// `t`: a domain), the expression, and whether it calls a function of users. pg_depend does not list PostgreSQL's own.
-const EXPRESSIONS: &str = "SELECT x.owner, x.way, x.expression, EXISTS (SELECT FROM pg_catalog.pg_depend d \
+/// `t`: a domain), the expression unless that would wait for a lock, whether it calls a function of users, and which version of
+/// which object it is. pg_depend does not list PostgreSQL's own.
+const EXPRESSIONS: &str = "{locked} SELECT x.owner, x.way, \
+     CASE WHEN NOT EXISTS (SELECT FROM locked WHERE locked.relation OPERATOR(pg_catalog.=) x.relation) THEN pg_catalog.concat_ws(', ', \
+     pg_catalog.pg_get_expr(x.one, x.relation), pg_catalog.pg_get_expr(x.other, x.relation)) END, EXISTS (SELECT FROM pg_catalog.pg_depend d \
      JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) d.refobjid WHERE d.classid OPERATOR(pg_catalog.=) x.class \
      AND d.objid OPERATOR(pg_catalog.=) x.object \
-     AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND {ours}) FROM (\
-     SELECT adrelid, 'w', pg_catalog.pg_get_expr(adbin, adrelid), 'pg_catalog.pg_attrdef'::pg_catalog.regclass::pg_catalog.oid, oid \
+     AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND {ours}), \
+     x.class, x.object, x.version::pg_catalog.text FROM (\
+     SELECT adrelid, 'w', adrelid, adbin, NULL::pg_catalog.pg_node_tree, 'pg_catalog.pg_attrdef'::pg_catalog.regclass::pg_catalog.oid, oid, xmin \
      FROM pg_catalog.pg_attrdef \
      UNION ALL SELECT CASE WHEN contypid OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN conrelid ELSE contypid END, \
-     CASE WHEN contypid OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN 'w' ELSE 't' END, pg_catalog.pg_get_expr(conbin, conrelid), \
-     'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid, oid FROM pg_catalog.pg_constraint \
+     CASE WHEN contypid OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN 'w' ELSE 't' END, conrelid, conbin, NULL::pg_catalog.pg_node_tree, \
+     'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid, oid, xmin FROM pg_catalog.pg_constraint \
      WHERE contype OPERATOR(pg_catalog.=) 'c' \
-     UNION ALL SELECT polrelid, 'p', pg_catalog.concat_ws(', ', pg_catalog.pg_get_expr(polqual, polrelid), \
-     pg_catalog.pg_get_expr(polwithcheck, polrelid)), 'pg_catalog.pg_policy'::pg_catalog.regclass::pg_catalog.oid, oid \
-     FROM pg_catalog.pg_policy \
-     UNION ALL SELECT indrelid, 'w', pg_catalog.concat_ws(', ', pg_catalog.pg_get_expr(indexprs, indrelid), \
-     pg_catalog.pg_get_expr(indpred, indrelid)), 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, indexrelid \
+     UNION ALL SELECT polrelid, 'p', polrelid, polqual, polwithcheck, 'pg_catalog.pg_policy'::pg_catalog.regclass::pg_catalog.oid, \
+     oid, xmin FROM pg_catalog.pg_policy \
+     UNION ALL SELECT indrelid, 'w', indrelid, indexprs, indpred, \
+     'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, indexrelid, xmin \
      FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL \
-     UNION ALL SELECT stxrelid, 'w', pg_catalog.pg_get_expr(stxexprs, stxrelid), \
-     'pg_catalog.pg_statistic_ext'::pg_catalog.regclass::pg_catalog.oid, oid FROM pg_catalog.pg_statistic_ext \
+     UNION ALL SELECT stxrelid, 'w', stxrelid, stxexprs, NULL::pg_catalog.pg_node_tree, \
+     'pg_catalog.pg_statistic_ext'::pg_catalog.regclass::pg_catalog.oid, oid, xmin FROM pg_catalog.pg_statistic_ext \
      WHERE stxexprs IS NOT NULL \
-     UNION ALL SELECT partrelid, 'w', pg_catalog.pg_get_expr(partexprs, partrelid), \
-     'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, partrelid FROM pg_catalog.pg_partitioned_table \
+     UNION ALL SELECT partrelid, 'w', partrelid, partexprs, NULL::pg_catalog.pg_node_tree, \
+     'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, partrelid, xmin FROM pg_catalog.pg_partitioned_table \
      WHERE partexprs IS NOT NULL \
-     UNION ALL SELECT oid, 't', pg_catalog.pg_get_expr(typdefaultbin, 0::pg_catalog.oid), \
-     'pg_catalog.pg_type'::pg_catalog.regclass::pg_catalog.oid, oid FROM pg_catalog.pg_type WHERE typdefaultbin IS NOT NULL\
-     ) x(owner, way, expression, class, object) \
-     WHERE x.object OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND pg_catalog.strpos(x.expression, '(') OPERATOR(pg_catalog.>) 0";
+     UNION ALL SELECT oid, 't', 0::pg_catalog.oid, typdefaultbin, NULL::pg_catalog.pg_node_tree, 'pg_catalog.pg_type'::pg_catalog.regclass::pg_catalog.oid, \
+     oid, xmin FROM pg_catalog.pg_type WHERE typdefaultbin IS NOT NULL\
+     ) x(owner, way, relation, one, other, class, object, version) \
+     WHERE x.object OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid";
 
 /// What can be taken for PostgreSQL's own and is code of users: `f` a function, `o` an operator; and `t`, by OID, the types whose
 /// casts run such code, or whose order is made by it, or that a cast to text could mean: a check of theirs would tell of a value.
@@ -247,10 +273,9 @@ const NO_RELATIONS: &str = "SELECT 0 LIMIT 0; SELECT 0 LIMIT 0";
 /// No parents, types and code: none that the shared catalog does not hold.
 const NOTHING_MORE: &str = "SELECT 0 LIMIT 0; SELECT 0 LIMIT 0; SELECT 0 LIMIT 0; SELECT 0 LIMIT 0";
 
-/// A whole catalog, as of one moment. `definitions`: whether views are read, too, which waits for locks on them.
-pub(super) fn snapshot(definitions: bool) -> String {
-    let relations = relations(if definitions { DEFINITION } else { "NULL" }, "");
-    let code = code();
+/// A whole catalog, as of one moment.
+pub(super) fn snapshot() -> String {
+    let (relations, code) = (relations(DEFINITION, ""), code());
     format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {relations}; {PARENTS}; {TYPES}; {code}; COMMIT")
 }
 
@@ -282,12 +307,19 @@ pub(super) fn own(depth: Depth) -> String {
 }
 
 fn code() -> String {
-    let filled = |text: &str| text.replace("{ours}", OURS).replace("{extended}", EXTENDED);
+    let filled = |text: &str| {
+        let text = text.replace("{locked}", LOCKED).replace("{ours}", OURS);
+        text.replace("{extended}", EXTENDED)
+    };
     format!("{}; {}", filled(EXPRESSIONS), filled(NAMESAKES))
 }
 
 fn relations(definition: &str, filter: &str) -> String {
-    let relations = RELATIONS.replace("{definition}", definition).replace("{where}", filter);
+    let definition = definition.replace("{unlocked}", UNLOCKED);
+    let relations = RELATIONS
+        .replace("{locked}", LOCKED)
+        .replace("{definition}", &definition);
+    let relations = relations.replace("{where}", filter);
     let columns = COLUMNS.replace("{where}", filter);
     format!("{relations}; {columns}")
 }
@@ -298,7 +330,7 @@ mod tests {
 
     #[test]
     fn every_function_of_users_is_named_and_none_that_no_name_finds() {
-        for asked in [snapshot(true), own(Depth::All)] {
+        for asked in [snapshot(), own(Depth::All)] {
             let functions = asked
                 .split("SELECT 'f'")
                 .nth(1)

@@ -18,7 +18,13 @@ pub(super) struct Read {
     pub(super) relations: Vec<Relation>,
     pub(super) types: HashMap<Oid, Class>,
     pub(super) code: Code,
+    pub(super) expressions: Expressions,
+    /// Whether a lock of somebody else held something back: it counts as unknown.
+    pub(super) lacking: bool,
 }
+
+/// Which expressions call what nobody can see into, by class and number of the object, with the version that was read.
+pub(super) type Expressions = HashMap<(Oid, Oid), (String, bool)>;
 
 /// What only the session's own backend knows.
 #[derive(Debug)]
@@ -60,7 +66,7 @@ pub fn read_own(results: &[Vec<Row>]) -> Option<Own> {
     let isolation = isolation.first().map(|row| text(row, 0)).unwrap_or_default();
     let schemas = path.iter().map(|row| text(row, 0).to_owned()).collect();
     let temp = temp.first().map(|row| text(row, 0).to_owned());
-    let read = read(rest)?;
+    let read = read(rest, &Expressions::new())?;
     Some(Own {
         temporary: temp.is_some(),
         current: isolation.starts_with("read "),
@@ -99,8 +105,9 @@ pub fn read_circumstances(results: &[Vec<Row>]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Reads the answer to [`queries::snapshot`], without its BEGIN and COMMIT, or the end of [`queries::own`].
-pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
+/// Reads the answer to [`queries::snapshot`], without its BEGIN and COMMIT, or the end of [`queries::own`]. `before` has what
+/// was read last of expressions, which may be locked now.
+pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
     let [relations, columns, parents, types, expressions, namesakes] = results else {
         return None;
     };
@@ -156,9 +163,21 @@ pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
         .iter()
         .filter_map(|row| Some((number(row, 0)?, text(row, 6))))
         .collect();
+    let mut lacking = by_oid.values().any(is_undefined);
     let mut code = code(namesakes, &names)?;
+    let mut read = Expressions::new();
     for row in expressions {
-        let own = text(row, 3) == "t" || sql::is_opaque_expression(text(row, 2));
+        let (object, version) = ((number(row, 4)?, number(row, 5)?), text(row, 6));
+        let known = match row.get(2).and_then(Option::as_deref) {
+            Some(expression) => Some(expression.contains('(') && sql::is_opaque_expression(expression)),
+            None => before
+                .get(&object)
+                .filter(|(then, _)| then == version)
+                .map(|(_, opaque)| *opaque),
+        };
+        lacking |= known.is_none();
+        read.extend(known.map(|opaque| (object, (version.to_owned(), opaque))));
+        let own = text(row, 3) == "t" || known.unwrap_or(true);
         let Some(owner) = number(row, 0).filter(|_| own) else {
             continue;
         };
@@ -176,7 +195,15 @@ pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
         relations: by_oid.into_values().collect(),
         types: classes(types)?,
         code,
+        expressions: read,
+        lacking,
     })
+}
+
+/// Whether it is a view of users whose definition could not be read.
+fn is_undefined(relation: &Relation) -> bool {
+    let view = matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView);
+    view && relation.definition.is_none() && !matches!(relation.schema.as_str(), "pg_catalog" | "information_schema")
 }
 
 fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code> {
@@ -302,11 +329,19 @@ mod tests {
                 row(&["20003", "c", "C", "0", "0", "-", "comp"]),
             ],
             vec![
-                row(&["10", "w", "now()", "f"]),
-                row(&["12", "w", "public.h(x)", "t"]),
-                row(&["11", "p", "public.may()", "t"]),
-                row(&["20000", "t", "(VALUE > length('a'))", "f"]),
-                row(&["20001", "t", "(query_to_xml('select 1', true, true, '') IS NULL)", "f"]),
+                row(&["10", "w", "now()", "f", "2604", "31", "7"]),
+                row(&["12", "w", "public.h(x)", "t", "2604", "32", "7"]),
+                row(&["11", "p", "public.may()", "t", "3256", "33", "7"]),
+                row(&["20000", "t", "(VALUE > length('a'))", "f", "2606", "34", "7"]),
+                row(&[
+                    "20001",
+                    "t",
+                    "(query_to_xml('select 1', true, true, '') IS NULL)",
+                    "f",
+                    "2606",
+                    "35",
+                    "7",
+                ]),
             ],
             vec![
                 row(&["f", "lower", "0"]),
@@ -315,7 +350,8 @@ mod tests {
                 row(&["t", "", "20003"]),
             ],
         ];
-        let read = read(&results).unwrap();
+        let read = read(&results, &Expressions::new()).unwrap();
+        assert!(!read.lacking);
         let t = read.relations.iter().find(|relation| relation.oid == 10).unwrap();
         assert!(t.active && t.columns.len() == 2);
         assert_eq!((t.key.as_slice(), t.followers.as_slice()), (&[3, 1][..], &[11][..]));
@@ -335,17 +371,49 @@ mod tests {
     }
 
     #[test]
+    fn what_is_locked_is_as_it_was_read_last_or_unknown() {
+        let results = |expression: &str, version: &str, definition: &str| {
+            [
+                vec![
+                    row(&["10", "public", "t", "r", "f", "-", "f", ""]),
+                    row(&["11", "public", "v", "v", "f", definition, "f", ""]),
+                    row(&["12", "pg_catalog", "pg_user", "v", "f", "-", "f", ""]),
+                ],
+                vec![],
+                vec![],
+                vec![],
+                vec![row(&["10", "w", expression, "f", "2604", "31", version])],
+                vec![],
+            ]
+        };
+        let computes = |read: &Read| read.relations.iter().any(|one| one.oid == 10 && one.computes);
+        let whole = read(&results("now()", "7", "SELECT 1"), &Expressions::new()).unwrap();
+        assert!(!whole.lacking && !computes(&whole));
+        let locked = read(&results("-", "7", "SELECT 1"), &whole.expressions).unwrap();
+        assert!(!locked.lacking && !computes(&locked), "it is the same version");
+        let again = read(&results("-", "7", "SELECT 1"), &locked.expressions).unwrap();
+        assert!(!again.lacking, "what was read before stays known");
+        let other = read(&results("-", "8", "SELECT 1"), &whole.expressions).unwrap();
+        assert!(other.lacking && computes(&other), "another version may call anything");
+        let view = read(&results("now()", "7", "-"), &whole.expressions).unwrap();
+        assert!(view.lacking, "a view without a definition");
+    }
+
+    #[test]
     fn answers_that_are_not_a_catalog_are_none() {
-        assert!(super::read(&[]).is_none());
+        assert!(super::read(&[], &Expressions::new()).is_none());
         assert!(
-            super::read(&[
-                vec![row(&["x", "", "", "", "", ""])],
-                vec![],
-                vec![],
-                vec![],
-                vec![],
-                vec![]
-            ])
+            super::read(
+                &[
+                    vec![row(&["x", "", "", "", "", ""])],
+                    vec![],
+                    vec![],
+                    vec![],
+                    vec![],
+                    vec![]
+                ],
+                &Expressions::new()
+            )
             .is_none()
         );
     }

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::near::{Latest, Near};
+use super::reader::Expressions;
 use super::telling::Telling;
 use super::{Known, queries, reader};
 use crate::door::Columns;
@@ -37,11 +38,13 @@ const DIGEST: &str = "sallyport_digest";
 /// How old the target's statistics may be: they change without anything else, and only inform.
 const COUNTED: Duration = Duration::from_secs(60);
 
-/// How soon a catalog is read again whose views could not be: waiting for their locks takes each time as long as it may.
+/// How soon a catalog is read again that was not read whole.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// What a lock cannot be had for.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// How often a catalog is asked for: a lock that was taken while it was read is left alone the next time.
+const TRIES: u32 = 3;
 
 /// Catalogs of the databases behind one door. Cloning shares them.
 #[derive(Clone)]
@@ -195,8 +198,9 @@ struct Side {
     reached: Option<Reached>,
     position: String,
     digest: Row,
-    /// Since when the snapshot lacks the definitions of views, which somebody's lock held back.
+    /// Since when the snapshot lacks what somebody's lock held back.
     lacking: Option<Instant>,
+    expressions: Expressions,
     snapshot: Arc<Snapshot>,
     types: Arc<HashMap<u32, sallyport_policy::mask::types::Class>>,
     rows: Arc<HashMap<u32, u64>>,
@@ -219,6 +223,7 @@ impl Side {
             position: String::new(),
             digest: Row::new(),
             lacking: None,
+            expressions: Expressions::new(),
             snapshot: Arc::default(),
             types: Arc::default(),
             rows: Arc::default(),
@@ -325,20 +330,13 @@ impl Side {
             self.position = position;
             return Ok(());
         }
-        self.lacking = None;
-        let results = match ask(&mut reached.wire, &queries::snapshot(true)).await {
-            // A view's definition waits for locks on what it names. Without it, the view's columns count as unknown.
-            Err(AskError::Refused(code)) if code == LOCK_NOT_AVAILABLE => {
-                ask(&mut reached.wire, "ROLLBACK").await?;
-                self.lacking = Some(Instant::now());
-                ask(&mut reached.wire, &queries::snapshot(false)).await?
-            }
-            other => other?,
-        };
+        let results = whole(reached).await?;
         let [_begin, results @ .., _commit] = results.as_slice() else {
             return Err(SideError::NoCatalog);
         };
-        let read = reader::read(results).ok_or(SideError::NoCatalog)?;
+        let read = reader::read(results, &self.expressions).ok_or(SideError::NoCatalog)?;
+        self.lacking = read.lacking.then(Instant::now);
+        self.expressions = read.expressions;
         self.snapshot = Arc::new(Snapshot::new(read.relations).with_code(read.code));
         self.types = Arc::new(read.types);
         self.version += 1;
@@ -407,6 +405,20 @@ enum SideError {
     NoCatalog,
     #[error("it took too long")]
     Slow,
+}
+
+/// The whole catalog.
+async fn whole(reached: &mut Reached) -> Result<Vec<Vec<Row>>, AskError> {
+    let mut tries = 1;
+    loop {
+        match ask(&mut reached.wire, &queries::snapshot()).await {
+            Err(AskError::Refused(code)) if code == LOCK_NOT_AVAILABLE && tries < TRIES => {
+                ask(&mut reached.wire, "ROLLBACK").await?;
+                tries += 1;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// The one row of a question with one row.

@@ -1,0 +1,97 @@
+//! Tables that somebody else has locked: reading how they compute would wait, and nobody else does.
+
+use sallyport_proxy::postgres::frame::put_cstr;
+use serde_json::json;
+
+use super::common::door::{Given, TestDoor};
+use super::common::wire::{Client, Message, tags};
+
+const SSN: &str = "536-90-4399";
+const SCHEMA: &str = "
+CREATE TABLE one (id int DEFAULT length('ab'), name text DEFAULT lower('NEW') CHECK (length(name) < 12),
+  twice int GENERATED ALWAYS AS (id * 2) STORED);
+CREATE TABLE other (LIKE one INCLUDING ALL);
+CREATE TABLE third (LIKE one INCLUDING ALL);
+CREATE TABLE customers (id int, ssn text, copied text GENERATED ALWAYS AS (id::text || ssn) STORED);
+INSERT INTO customers VALUES (1, '536-90-4399');
+CREATE VIEW seen AS SELECT reverse(ssn) AS v FROM customers;
+CREATE VIEW names AS SELECT name AS v FROM one;
+INSERT INTO one VALUES (1, 'Somebody');";
+
+fn door() -> TestDoor {
+    let columns = json!({"columns": ["public.customers.ssn", "public.one.name"]});
+    TestDoor::new(&Given::open().mask("columns", json!({"match": columns})), SCHEMA)
+}
+
+fn values(said: &[Message]) -> Vec<String> {
+    let rows = said.iter().filter(|message| message.tag == 'D');
+    let values = rows.flat_map(Message::values).flatten();
+    values
+        .map(|value| String::from_utf8_lossy(&value).into_owned())
+        .collect()
+}
+
+/// A session of somebody else that has locked a table.
+fn locking(door: &TestDoor, table: &str) -> Client {
+    let mut other = Client::direct(door.server(), &door.database, &[]).unwrap();
+    other.query("begin");
+    let locked = other.query(&format!("lock table {table} in access exclusive mode"));
+    assert_eq!(tags(&locked), "CZ");
+    other
+}
+
+#[test]
+fn who_needs_no_locked_table_waits_for_nobody_and_sees_no_less_masked() {
+    let door = door();
+    let mut other = locking(&door, "one");
+    // The first look at this catalog.
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    for sql in [
+        "select ssn from customers",
+        "select v from seen",
+        "select copied from customers",
+    ] {
+        let said = client.query(sql);
+        let values = values(&said);
+        assert_eq!((tags(&said).as_str(), values.len()), ("TDCZ", 1), "{sql}: {said:?}");
+        let reversed: String = SSN.chars().rev().collect();
+        assert!(
+            !values[0].contains(SSN) && !values[0].contains(&reversed),
+            "{sql}: {values:?}"
+        );
+    }
+    assert_eq!(tags(&client.query("insert into other values (default, default)")), "CZ");
+    // What is over the locked table could not be read, and is masked nevertheless once the lock is gone.
+    client.put(b'Q', |out| put_cstr(out, "select v from names")).send();
+    other.query("commit");
+    let said = client.ready();
+    assert_eq!(values(&said).len(), 1, "{said:?}");
+    assert_ne!(values(&said), ["Somebody"]);
+}
+
+#[test]
+fn sessions_that_each_lock_a_table_do_not_wait_for_each_other() {
+    let door = door();
+    let mut sessions = [
+        (Client::login(&door, "alice", &[]).unwrap(), "other"),
+        (Client::login(&door, "alice", &[]).unwrap(), "third"),
+    ];
+    for (client, table) in &mut sessions {
+        assert_eq!(tags(&client.query("begin")), "CZ");
+        assert_eq!(tags(&client.query(&format!("truncate {table}"))), "CZ");
+    }
+    for (client, table) in &mut sessions {
+        let copy = format!("copy {table} (id, name) from stdin");
+        client.put(b'Q', |out| put_cstr(out, &copy)).send();
+        assert_eq!(client.read().tag, 'G', "{table}");
+        client
+            .put(b'd', |out| out.extend(b"1\tNobody\n"))
+            .put(b'c', |_| {})
+            .send();
+        assert_eq!(tags(&client.ready()), "CZ", "{table}");
+        assert_eq!(tags(&client.query("commit")), "CZ", "{table}");
+    }
+    for table in ["other", "third"] {
+        assert_eq!(door.direct(&format!("select name from {table}")), "Nobody");
+    }
+}
