@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::Digest;
-use crate::merkle::{Subtrees, node_hash};
+use crate::merkle::{Subtrees, subtree_hash};
 use crate::store::{Store, StoreError};
 
 /// Hashes of a full tile and entries of a full bundle.
@@ -188,20 +188,8 @@ impl<S: Store> Subtrees for TileHashes<'_, S> {
         let first = index << height;
         let tile = self.tile(tile_level, first / WIDTH)?;
         let start = usize::try_from(first % WIDTH).unwrap_or(usize::MAX);
-        let mut row: Vec<Digest> = tile
-            .get(start..start.saturating_add(1 << height))
-            .ok_or_else(|| StoreError::Missing(format!("hash {index} of level {level}")))?
-            .to_vec();
-        while row.len() > 1 {
-            row = row
-                .as_chunks::<2>()
-                .0
-                .iter()
-                .map(|[left, right]| node_hash(left, right))
-                .collect();
-        }
-        row.first()
-            .copied()
+        let row = tile.get(start..start.saturating_add(1 << height));
+        row.and_then(|row| subtree_hash(row.to_vec()))
             .ok_or_else(|| StoreError::Missing(format!("hash {index} of level {level}")))
     }
 }

@@ -7,15 +7,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Client;
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
-use kube::{Client, Resource};
 use sallyport_crds::{MaskingRule, names};
 use sallyport_policy::carrier::CarrierError;
 use sallyport_policy::columns::{Columns, Kept};
 
 use crate::keys::Keys;
 use crate::shared::labels::{self, MANAGED_BY};
+use crate::shared::owner::owned_by;
 
 /// All lists, read once and written through.
 pub struct Lists {
@@ -152,14 +152,7 @@ fn config_map(owner: &Owner, version: Option<String>, bytes: &[u8]) -> ConfigMap
                 ("app.kubernetes.io/name", "sallyport"),
                 ("app.kubernetes.io/managed-by", MANAGED_BY),
             ])),
-            owner_references: Some(vec![OwnerReference {
-                api_version: MaskingRule::api_version(&()).into_owned(),
-                kind: MaskingRule::kind(&()).into_owned(),
-                name: owner.name.clone(),
-                uid: owner.uid.clone(),
-                controller: Some(true),
-                block_owner_deletion: None,
-            }]),
+            owner_references: Some(owned_by::<MaskingRule>(&owner.name, &owner.uid)),
             ..ObjectMeta::default()
         },
         // A signed list is JSON, so it is text.

@@ -5,5 +5,6 @@ pub mod backoff;
 pub mod conditions;
 pub mod labels;
 pub mod network;
+pub mod owner;
 pub mod pods;
 pub mod status;

@@ -44,11 +44,13 @@ const SLOW: &[f64] = &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86
 /// What can fail about a target; see `DialError::kind`.
 const TARGET_FAULTS: &[&str] = &["address", "connect", "slow", "tls", "login", "unsupported", "protocol"];
 
-fn gauge(name: &str, help: &str) -> IntGauge {
+/// A gauge of this program.
+pub(crate) fn gauge(name: &str, help: &str) -> IntGauge {
     named(IntGauge::with_opts(Opts::new(name, help)))
 }
 
-fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+/// Counters of this program, one for each value of the labels.
+pub(crate) fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     named(IntCounterVec::new(Opts::new(name, help), labels))
 }
 
@@ -66,12 +68,13 @@ fn from_zero(counters: IntCounterVec, labels: &[&str]) -> IntCounterVec {
     counters
 }
 
+/// What was made by a name and labels of our own.
 #[expect(
     clippy::expect_used,
-    reason = "names and labels are constants of this file, and a test makes them all"
+    reason = "names and labels are constants here and in `control::metrics`, and tests make them all"
 )]
-fn named<T>(made: prometheus::Result<T>) -> T {
-    made.expect("a metric of this file has a lawful name")
+pub(crate) fn named<T>(made: prometheus::Result<T>) -> T {
+    made.expect("a metric of ours has a lawful name")
 }
 
 // === impl Metrics ===

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use common::door::{Given, TestDoor};
 use common::eventually;
-use common::wire::{Client, Message, tags};
+use common::wire::{Client, Message, tags, value};
 use sallyport_audit::record::{Event, Fate, NotRun};
 use sallyport_policy::columns::{ByRule, MAX_KEYS};
 use sallyport_proxy::door::NotKept;
@@ -171,11 +171,7 @@ fn what_was_judged_by_a_catalog_that_proves_old_is_judged_anew() {
         &format!("{SCHEMA} CREATE VIEW seen AS SELECT id::text AS v FROM customers"),
     );
     let mut client = Client::login(&door, "alice", &[]).unwrap();
-    let mut seen = || {
-        let said = client.query("select v from seen");
-        let row = said.iter().find(|message| message.tag == 'D').expect("a row");
-        String::from_utf8_lossy(row.values()[0].as_deref().unwrap_or_default()).into_owned()
-    };
+    let mut seen = || value(&client.query("select v from seen"));
     // More often than a short session asks: from then on its own thread does.
     for _ in 0..12 {
         assert_eq!(seen(), "1");

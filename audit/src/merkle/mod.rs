@@ -42,6 +42,20 @@ pub fn empty_root() -> Digest {
     Digest::of(&[])
 }
 
+/// Hash of a complete subtree, from all hashes of one of its rows; `None` where there are none.
+#[must_use]
+pub fn subtree_hash(mut row: Vec<Digest>) -> Option<Digest> {
+    while row.len() > 1 {
+        row = row
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|[left, right]| node_hash(left, right))
+            .collect();
+    }
+    row.pop()
+}
+
 fn finish(context: Context) -> Digest {
     let mut out = [0; 32];
     out.copy_from_slice(context.finish().as_ref());

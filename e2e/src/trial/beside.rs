@@ -9,9 +9,36 @@ use crate::run::Output;
 use super::becomes;
 use super::undo::Undo;
 
-/// Applies an ApprovalPolicy of this name and waits until it is enforced; it goes when the guard does.
-pub(super) fn enforced<'a>(demo: &'a Demo, name: &str, policy: &str) -> Result<Undo<'a>> {
+/// Engineers who insert are refused until a database administrator has answered. What the samples ask about, such as
+/// deleting, is left as it is.
+const POLICY: &str = r#"
+apiVersion: sallyport.dev/v1alpha1
+kind: ApprovalPolicy
+metadata: {name: NAME, namespace: doors}
+spec:
+  connectionSelector:
+    matchLabels: {data: customer}
+  subjects:
+    - {kind: Group, name: "oidc:engineers"}
+  rules:
+    - name: inserts
+      match: {cel: "'insert' in command.verbs"}
+      action: RequireApproval
+      message: MESSAGE
+      approval: {approvers: [{kind: Group, name: "oidc:dba"}], onHold: Refuse, TERMS}
+    - name: else
+      match: {any: true}
+      action: Allow
+"#;
+
+/// Applies such a policy and waits until it is enforced; it goes when the guard does. `terms`: the fields of `approval` that
+/// this one has of its own, as YAML.
+pub(super) fn enforced<'a>(demo: &'a Demo, name: &str, message: &str, terms: &str) -> Result<Undo<'a>> {
     let file = demo.path(&format!("{name}.yaml"));
+    let policy = POLICY
+        .replace("NAME", name)
+        .replace("MESSAGE", message)
+        .replace("TERMS", terms);
     std::fs::write(&file, policy)?;
     let undo = Undo::by(
         demo,

@@ -16,33 +16,8 @@ use super::{answers, becomes};
 
 const HOLD: Duration = Duration::from_secs(30);
 
-/// Beside the samples: inserting into accounts needs two, and the client is refused at once.
-const TWO: &str = r#"
-apiVersion: sallyport.dev/v1alpha1
-kind: ApprovalPolicy
-metadata: {name: trial-two, namespace: doors}
-spec:
-  connectionSelector:
-    matchLabels: {data: customer}
-  subjects:
-    - {kind: Group, name: "oidc:engineers"}
-  rules:
-    - name: two-for-inserts
-      match: {cel: "'insert' in command.verbs"}
-      action: RequireApproval
-      message: inserting needs two
-      approval:
-        approvers: [{kind: Group, name: "oidc:dba"}]
-        required: 2
-        grant: {scope: Command}
-        holdFor: 10m
-        expiresAfter: 1h
-        maxHoldInTransaction: 60s
-        onHold: Refuse
-    - name: else
-      match: {any: true}
-      action: Allow
-"#;
+/// One statement needs two.
+const TWO: &str = "required: 2, grant: {scope: Command}, holdFor: 10m, expiresAfter: 1h, maxHoldInTransaction: 60s";
 
 const STATEMENT: &str = "INSERT INTO accounts VALUES (7100, 1, 5)";
 
@@ -135,7 +110,7 @@ pub(super) fn denied(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
 /// Applies [`TWO`] and waits until it is enforced; the rows and the policy go when the guard does.
 fn with_policy(demo: &Demo) -> Result<Undo<'_>> {
     ask_directly(demo, "DELETE FROM accounts WHERE id BETWEEN 7100 AND 7199")?.ok()?;
-    let undo = enforced(demo, "trial-two", TWO)?;
+    let undo = enforced(demo, "trial-two", "inserting needs two", TWO)?;
     answers(demo)?;
     Ok(undo)
 }

@@ -13,36 +13,15 @@ use super::second_person::named;
 use super::undo::PutBack;
 use super::{SETTLE, Skipped, answers, becomes, records};
 
-/// Beside the samples: inserting needs a window of time. What the samples ask about, such as deleting, is left as it is.
-const WINDOW: &str = r#"
-apiVersion: sallyport.dev/v1alpha1
-kind: ApprovalPolicy
-metadata: {name: trial-window, namespace: doors}
-spec:
-  connectionSelector:
-    matchLabels: {data: customer}
-  subjects:
-    - {kind: Group, name: "oidc:engineers"}
-  rules:
-    - name: inserts-in-a-window
-      match: {cel: "'insert' in command.verbs"}
-      action: RequireApproval
-      message: inserting needs a window
-      approval:
-        approvers: [{kind: Group, name: "oidc:dba"}]
-        grant: {scope: Window, validFor: 2h}
-        onHold: Refuse
-    - name: else
-      match: {any: true}
-      action: Allow
-"#;
+/// Somebody who was approved goes on inserting for a while.
+const WINDOW: &str = "grant: {scope: Window, validFor: 2h}";
 
 pub(super) fn extended(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     if !demo.name_of(ALICE)?.starts_with("oidc:") {
         bail!(Skipped("the API server does not know the identity provider"));
     }
     let _rows = PutBack(demo, "DELETE FROM accounts WHERE id BETWEEN 7601 AND 7699");
-    let _policy = enforced(demo, "trial-window", WINDOW)?;
+    let _policy = enforced(demo, "trial-window", "inserting needs a window", WINDOW)?;
     answers(demo)?;
 
     let first = asked(demo, "1m")?;

@@ -24,6 +24,9 @@ use crate::world::{World, find};
 
 /// How long a workload certificate is valid; holders renew at two thirds.
 const LIFETIME: Duration = Duration::from_secs(6 * 3_600);
+/// Workload certificates may act as server and as client, which door certificates may not.
+static USAGES: [ExtendedKeyUsagePurpose; 2] =
+    [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
 
@@ -57,13 +60,18 @@ pub async fn answer(context: &Context, token: &str, asked: &Request) -> Result<R
     })
 }
 
-/// Signs for an identity. Workload certificates may act as server and as client, which door certificates may not.
+/// Signs for an identity.
 fn sign(
     authority: &Authority,
     request: &CertificateSigningRequestParams,
     identity: &PeerIdentity,
 ) -> Result<String, AuthorityError> {
-    let leaf = Leaf {
+    authority.sign(&request.public_key, &leaf(identity))
+}
+
+/// What the certificate of an identity says.
+fn leaf(identity: &PeerIdentity) -> Leaf<'_> {
+    Leaf {
         common_name: match identity {
             PeerIdentity::Connection(workload) | PeerIdentity::Sink(workload) => &workload.pod,
             PeerIdentity::Operator => "sallyport-operator",
@@ -75,10 +83,9 @@ fn sign(
             .map(SanType::URI)
             .into_iter()
             .collect(),
-        usages: &[ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
+        usages: &USAGES,
         lifetime: LIFETIME,
-    };
-    authority.sign(&request.public_key, &leaf)
+    }
 }
 
 /// A key and certificate for the operator itself: (certificate PEM, key PEM).
@@ -86,18 +93,7 @@ fn sign(
 /// # Errors
 /// When it cannot be signed.
 pub fn own(authority: &Authority) -> Result<(String, String), AuthorityError> {
-    authority.issue(&Leaf {
-        common_name: "sallyport-operator",
-        names: PeerIdentity::Operator
-            .to_string()
-            .as_str()
-            .try_into()
-            .map(SanType::URI)
-            .into_iter()
-            .collect(),
-        usages: &[ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
-        lifetime: LIFETIME,
-    })
+    authority.issue(&leaf(&PeerIdentity::Operator))
 }
 
 /// How long before the operator's own certificate is replaced.

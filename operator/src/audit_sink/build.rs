@@ -12,16 +12,17 @@ use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use sallyport_crds::audit_sink::Unconfirmed;
-use sallyport_crds::names;
+use sallyport_crds::{AuditSink, names};
 
 use super::validate::Plan;
 use super::{EVIDENCE_PORT, READ_PORT};
 use crate::settings::Settings;
 use crate::shared::labels::{self, SINK_UID_LABEL};
 use crate::shared::network::{addresses, admin_from, any_port, api_server, dns, operator, pods_in_any, port};
+use crate::shared::owner::owned_by;
 use crate::shared::pods;
 
 /// Where the recorder's volume is mounted.
@@ -78,14 +79,7 @@ fn metadata(plan: &Plan, suffix: Option<&str>) -> ObjectMeta {
         name: Some(suffix.map_or_else(|| name.clone(), |suffix| format!("{name}-{suffix}"))),
         namespace: Some(plan.place.namespace.clone()),
         labels: Some(labels::recorder(&plan.place.name)),
-        owner_references: Some(vec![OwnerReference {
-            api_version: format!("{}/{}", sallyport_crds::GROUP, sallyport_crds::VERSION),
-            kind: "AuditSink".to_owned(),
-            name: plan.place.name.clone(),
-            uid: plan.uid.clone(),
-            controller: Some(true),
-            block_owner_deletion: None,
-        }]),
+        owner_references: Some(owned_by::<AuditSink>(&plan.place.name, &plan.uid)),
         ..ObjectMeta::default()
     }
 }

@@ -11,14 +11,15 @@ use k8s_openapi::api::core::v1::{Service, ServiceAccount, ServicePort, ServiceSp
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use sallyport_crds::connection::ServiceType;
-use sallyport_crds::names;
+use sallyport_crds::{Connection, names};
 
 use super::plan::Plan;
 use crate::settings::Settings;
 use crate::shared::labels;
+use crate::shared::owner::owned_by;
 
 /// The port on which every door of PostgreSQL listens; the Service's port is the user's.
 pub const DOOR_PORT: i32 = 5432;
@@ -74,15 +75,7 @@ pub fn metadata_named(plan: &Plan, name: String) -> ObjectMeta {
         name: Some(name),
         namespace: Some(plan.namespace.clone()),
         labels: Some(labels::door(&plan.name)),
-        owner_references: Some(vec![OwnerReference {
-            api_version: format!("{}/{}", sallyport_crds::GROUP, sallyport_crds::VERSION),
-            kind: "Connection".to_owned(),
-            name: plan.name.clone(),
-            uid: plan.uid.clone(),
-            controller: Some(true),
-            // `true` would need the right to set finalizers on Connections in every cluster that checks it.
-            block_owner_deletion: None,
-        }]),
+        owner_references: Some(owned_by::<Connection>(&plan.name, &plan.uid)),
         ..ObjectMeta::default()
     }
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
 
 use super::Rule;
 use crate::shared::labels::{self, MANAGED_BY};
+use crate::shared::owner::owned_by;
 
 /// On every kept specification: the kind of rule.
 pub const RULE_LABEL: &str = "sallyport.dev/rule-kind";
@@ -45,14 +45,7 @@ pub fn keep<R: Rule>(rule: &R) -> Option<ControllerRevision> {
                 ("app.kubernetes.io/managed-by", MANAGED_BY),
                 (RULE_LABEL, R::SLUG),
             ])),
-            owner_references: Some(vec![OwnerReference {
-                api_version: R::api_version(&()).into_owned(),
-                kind: R::kind(&()).into_owned(),
-                name: name.to_owned(),
-                uid: uid.to_owned(),
-                controller: Some(true),
-                block_owner_deletion: None,
-            }]),
+            owner_references: Some(owned_by::<R>(name, uid)),
             ..ObjectMeta::default()
         },
         revision: generation,

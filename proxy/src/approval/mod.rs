@@ -14,8 +14,6 @@ mod state;
 mod withdraw;
 
 #[cfg(test)]
-mod blind;
-#[cfg(test)]
 mod tests;
 
 pub use nowhere::NoCluster;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use prometheus::{Gauge, IntCounterVec, IntGauge, Opts, Registry};
 
 use super::status::Status;
+use crate::metrics::{counters, gauge, named};
 
 /// Every number of the control plane.
 pub struct Metrics {
@@ -23,19 +24,10 @@ pub fn get() -> &'static Metrics {
     METRICS.get_or_init(Metrics::new)
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "names and labels are constants of this file, and a test makes them all"
-)]
-fn named<T>(made: prometheus::Result<T>) -> T {
-    made.expect("a metric of this file has a lawful name")
-}
-
 // === impl Metrics ===
 
 impl Metrics {
     fn new() -> Self {
-        let gauge = |name, help| named(IntGauge::with_opts(Opts::new(name, help)));
         Self {
             revision: gauge(
                 "sallyport_proxy_policy_revision",
@@ -53,10 +45,11 @@ impl Metrics {
                 "sallyport_proxy_issuers_unavailable",
                 "Issuers of the Connection whose keys are not known: nobody of theirs can log in.",
             ),
-            reports: named(IntCounterVec::new(
-                Opts::new("sallyport_proxy_reports_total", "Reports to the operator, by outcome."),
+            reports: counters(
+                "sallyport_proxy_reports_total",
+                "Reports to the operator, by outcome.",
                 &["outcome"],
-            )),
+            ),
         }
     }
 

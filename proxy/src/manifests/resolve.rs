@@ -2,14 +2,15 @@
 
 use sallyport_crds::audit_sink::Unconfirmed;
 use sallyport_crds::connection::CaBundle;
-use sallyport_crds::{ApprovalPolicySpec, AuditSink, Connection, MaskingRuleSpec};
+use sallyport_crds::{AuditSink, Connection};
 use sallyport_policy::assemble::{self, Candidate, Present, SinkCandidate, assemble};
 use sallyport_policy::carrier::{CarriedConnection, CarriedRule, Carrier};
 use sallyport_policy::issuer::{AuthenticationConfiguration, Issuers, Names};
 use sallyport_policy::policy::{compile_approval_policy, compile_masking_rule};
 use sallyport_policy::problem::Problem;
+use sallyport_policy::selector::Selecting;
 
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 
 use super::objects::Objects;
 
@@ -28,47 +29,27 @@ pub(super) fn carrier(objects: &Objects, connection: &Connection) -> Result<Carr
         .iter()
         .filter(|rule| rule.namespace().as_ref() == Some(&namespace))
         .map(|rule| {
-            let carried = CarriedRule {
-                name: rule.name_any(),
-                uid: rule.uid().unwrap_or_default(),
-                generation: 1,
-                spec: rule.spec.clone(),
-            };
-            let present = Present {
-                selector: rule.spec.connection_selector.clone(),
-                mode: rule.spec.mode,
-            };
-            candidate::<MaskingRuleSpec>(
-                present,
-                compile_masking_rule(&carried).map(drop),
-                carried,
+            candidate(
+                rule,
+                &rule.spec,
+                |carried| compile_masking_rule(carried).map(drop),
                 &mut problems,
             )
-        });
-    let masking_rules = masking_rules.collect();
+        })
+        .collect();
     let approval_policies = objects
         .approval_policies
         .iter()
         .filter(|rule| rule.namespace().as_ref() == Some(&namespace))
         .map(|rule| {
-            let carried = CarriedRule {
-                name: rule.name_any(),
-                uid: rule.uid().unwrap_or_default(),
-                generation: 1,
-                spec: rule.spec.clone(),
-            };
-            let present = Present {
-                selector: rule.spec.connection_selector.clone(),
-                mode: rule.spec.mode,
-            };
-            candidate::<ApprovalPolicySpec>(
-                present,
-                compile_approval_policy(&carried).map(drop),
-                carried,
+            candidate(
+                rule,
+                &rule.spec,
+                |carried| compile_approval_policy(carried).map(drop),
                 &mut problems,
             )
-        });
-    let approval_policies = approval_policies.collect();
+        })
+        .collect();
     let all = assemble::Objects {
         connection: CarriedConnection {
             namespace,
@@ -94,13 +75,24 @@ pub(super) fn carrier(objects: &Objects, connection: &Connection) -> Result<Carr
     if faults.is_empty() { Ok(carrier) } else { Err(faults) }
 }
 
-fn candidate<S>(
-    present: Present,
-    compiled: Result<(), Vec<Problem>>,
-    carried: CarriedRule<S>,
+/// A rule with its specification, if that compiles; what is wrong with it joins the problems.
+fn candidate<K: ResourceExt, S: Selecting + Clone>(
+    rule: &K,
+    spec: &S,
+    compile: impl FnOnce(&CarriedRule<S>) -> Result<(), Vec<Problem>>,
     problems: &mut Vec<Problem>,
 ) -> Candidate<S> {
-    let accepted = match compiled {
+    let carried = CarriedRule {
+        name: rule.name_any(),
+        uid: rule.uid().unwrap_or_default(),
+        generation: 1,
+        spec: spec.clone(),
+    };
+    let present = Present {
+        selector: spec.selector().clone(),
+        mode: spec.mode(),
+    };
+    let accepted = match compile(&carried) {
         Ok(()) => Some((carried.generation, carried.spec)),
         Err(more) => {
             problems.extend(more);

@@ -4,9 +4,11 @@
 //! Nothing here decides, waits or sends. [`understand`] makes one [`Understood`] of one statement with its parameters;
 //! [`query`] and [`pipeline`] make of a unit the list of commands that are decided and the list of messages to forward.
 
+mod parameters;
 mod pipeline;
 mod query;
 mod remembered;
+mod sent;
 mod strict;
 mod types;
 mod understand;
@@ -29,8 +31,9 @@ use super::names::{Change, Names, Portal};
 use super::rows::View;
 use crate::command::Asked;
 
-pub use pipeline::{Sent, misread, pipeline, sent};
+pub use pipeline::{misread, pipeline};
 pub use query::query;
+pub use sent::{Sent, sent};
 pub use understand::{Understood, understand};
 
 /// By what a unit is understood.

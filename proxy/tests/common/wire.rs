@@ -276,6 +276,16 @@ impl Client {
         self.ready()
     }
 
+    /// A statement alone in a pipeline, and its answer.
+    pub fn pipeline(&mut self, sql: &str) -> Vec<Message> {
+        self.parse("", sql)
+            .bind("", "", &[], 0)
+            .describe(b'P', "")
+            .execute("", 0)
+            .sync();
+        self.ready()
+    }
+
     /// So many messages.
     pub fn some(&mut self, count: usize) -> Vec<Message> {
         (0..count).map(|_| self.read()).collect()
@@ -359,4 +369,11 @@ impl Client {
 /// The tags of messages, in order.
 pub fn tags(messages: &[Message]) -> String {
     messages.iter().map(|message| message.tag).collect()
+}
+
+/// The first value of an answer.
+pub fn value(said: &[Message]) -> String {
+    let row = said.iter().find(|message| message.tag == 'D');
+    let row = row.unwrap_or_else(|| panic!("no row: {said:?}"));
+    String::from_utf8_lossy(row.values()[0].as_deref().unwrap_or_default()).into_owned()
 }

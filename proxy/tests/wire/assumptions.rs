@@ -6,7 +6,7 @@ use sallyport_audit::record::{Event, NotRun};
 use serde_json::json;
 
 use super::common::door::{Given, TestDoor};
-use super::common::wire::{Client, Message, tags};
+use super::common::wire::{Client, Message, tags, value};
 
 const SSN: &str = "536-90-4399";
 const SCHEMA: &str = "CREATE TABLE customers (id int, ssn text); INSERT INTO customers VALUES (1, '536-90-4399');
@@ -19,36 +19,19 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How a client sends a statement, and the tags by which one row of it is answered.
 type Sender = (fn(&mut Client, &str) -> Vec<Message>, &'static str);
 
-const SENDERS: [Sender; 3] = [(by_query, "TDCZ"), (by_queries, "TDCTDCZ"), (by_pipeline, "12TDCZ")];
+const SENDERS: [Sender; 3] = [
+    (Client::query, "TDCZ"),
+    (by_queries, "TDCTDCZ"),
+    (Client::pipeline, "12TDCZ"),
+];
 
 fn door() -> TestDoor {
     let given = Given::open().mask("columns", json!({"match": {"columns": ["public.customers.ssn"]}}));
     TestDoor::new(&given, SCHEMA)
 }
 
-/// The first value of an answer.
-fn value(said: &[Message]) -> String {
-    let row = said.iter().find(|message| message.tag == 'D');
-    let row = row.unwrap_or_else(|| panic!("no row: {said:?}"));
-    String::from_utf8_lossy(row.values()[0].as_deref().unwrap_or_default()).into_owned()
-}
-
-fn by_query(client: &mut Client, sql: &str) -> Vec<Message> {
-    client.query(sql)
-}
-
 fn by_queries(client: &mut Client, sql: &str) -> Vec<Message> {
     client.query(&format!("{sql}; select 1"))
-}
-
-fn by_pipeline(client: &mut Client, sql: &str) -> Vec<Message> {
-    client
-        .parse("", sql)
-        .bind("", "", &[], 0)
-        .describe(b'P', "")
-        .execute("", 0)
-        .sync();
-    client.ready()
 }
 
 fn define(door: &TestDoor, column: &str) {
@@ -61,7 +44,7 @@ fn define(door: &TestDoor, column: &str) {
 fn until_assumed(client: &mut Client) {
     let until = Instant::now() + PATIENCE;
     let sql = "select count(*) from pg_prepared_statements where name ~ 'sallyport position'";
-    while value(&by_pipeline(client, sql)) != "1" {
+    while value(&client.pipeline(sql)) != "1" {
         assert!(Instant::now() < until, "nothing is ever assumed");
     }
 }
@@ -125,13 +108,9 @@ fn nobody_puts_another_statement_in_the_place_of_the_check() {
                 let said = client.query(sql);
                 assert_eq!(tags(&said), "CZ", "{sql}: {said:?}");
             }
-            assert_eq!(value(&by_pipeline(&mut client, "select v from seen")), "1");
+            assert_eq!(value(&client.pipeline("select v from seen")), "1");
             define(&door, "ssn");
-            assert_ne!(
-                value(&by_pipeline(&mut client, "select v from seen")),
-                SSN,
-                "{forgery:?}"
-            );
+            assert_ne!(value(&client.pipeline("select v from seen")), SSN, "{forgery:?}");
         }
     }
 }
@@ -143,11 +122,7 @@ fn a_session_that_forgets_its_statements_goes_on() {
     for forget in ["deallocate all", "discard all", "deallocate all; select 1"] {
         until_assumed(&mut client);
         client.query(forget);
-        assert_eq!(
-            value(&by_pipeline(&mut client, "select v from seen")),
-            "1",
-            "after {forget}"
-        );
+        assert_eq!(value(&client.pipeline("select v from seen")), "1", "after {forget}");
     }
 }
 
@@ -167,7 +142,7 @@ fn what_stands_behind_a_check_is_committed_when_it_is_answered() {
             assert_eq!(door.direct("select count(*) from log"), written.to_string());
             // What is written moves the log: the next one is assumed again after it was read.
             for _ in 0..2 {
-                by_pipeline(&mut client, "select v from seen");
+                client.pipeline("select v from seen");
             }
         }
     }
@@ -186,9 +161,9 @@ fn a_cast_of_users_that_takes_any_words_does_not_meet_the_check() {
         assert!(Instant::now() < until, "nothing that was assumed ever fails");
         define(&door, "id");
         until_assumed(&mut client);
-        assert_eq!(value(&by_pipeline(&mut client, "select v from seen")), "1");
+        assert_eq!(value(&client.pipeline("select v from seen")), "1");
         define(&door, "ssn");
-        assert_ne!(value(&by_pipeline(&mut client, "select v from seen")), SSN);
+        assert_ne!(value(&client.pipeline("select v from seen")), SSN);
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::common::door::{Given, TestDoor};
 use super::common::eventually;
 use super::common::postgres::server_alone;
-use super::common::wire::{Client, Message};
+use super::common::wire::{Client, Message, value};
 
 /// `seen` is the view in `public`, until there is one in the schema of the door's own role, which the path has first.
 const SCHEMA: &str = "CREATE TABLE customers (id int, ssn text); INSERT INTO customers VALUES (1, '536-90-4399');
@@ -18,23 +18,6 @@ const THEIRS: &str = "CREATE VIEW sallyport.seen AS SELECT ssn AS v FROM custome
 /// No description of its rows says where they come from.
 const ASKED: &str = "select reverse(v) from seen";
 const BACKWARDS: &str = "9934-09-635";
-
-/// The first value of an answer.
-fn value(said: &[Message]) -> String {
-    let row = said.iter().find(|message| message.tag == 'D');
-    let row = row.unwrap_or_else(|| panic!("no row: {said:?}"));
-    String::from_utf8_lossy(row.values()[0].as_deref().unwrap_or_default()).into_owned()
-}
-
-fn by_pipeline(client: &mut Client, sql: &str) -> Vec<Message> {
-    client
-        .parse("", sql)
-        .bind("", "", &[], 0)
-        .describe(b'P', "")
-        .execute("", 0)
-        .sync();
-    client.ready()
-}
 
 fn set(door: &TestDoor, setting: &str) {
     // ALTER SYSTEM stands in no transaction with anything else.
@@ -64,7 +47,7 @@ fn committed_unseen(door: &TestDoor) -> Child {
 fn checks(client: &mut Client) -> u64 {
     let sql = "select coalesce(sum(generic_plans + custom_plans), 0) from pg_prepared_statements \
                where name ~ 'sallyport position'";
-    value(&by_pipeline(client, sql)).parse().unwrap()
+    value(&client.pipeline(sql)).parse().unwrap()
 }
 
 #[test]
@@ -74,7 +57,7 @@ fn a_commit_that_waits_for_a_standby_is_noticed_when_it_is_seen() {
     let database = server.database(SCHEMA);
     let door = TestDoor::before(&given, server, database);
     let mut client = Client::login(&door, "alice", &[]).unwrap();
-    let senders: [fn(&mut Client, &str) -> Vec<Message>; 2] = [Client::query, by_pipeline];
+    let senders: [fn(&mut Client, &str) -> Vec<Message>; 2] = [Client::query, Client::pipeline];
     for send in senders {
         let mut theirs = committed_unseen(&door);
         let before = checks(&mut client);

@@ -89,6 +89,22 @@ pub(super) struct Vanished {
     pub(super) sessions: BTreeMap<SessionId, Began>,
 }
 
+impl Door {
+    /// One of which nothing is on record yet.
+    fn new(connection: &ObjectRef, pod: &PodRef, size: u64) -> Self {
+        Self {
+            connection: connection.clone(),
+            pod: pod.clone(),
+            last: 0,
+            sessions: BTreeMap::new(),
+            fenced: false,
+            seen: size,
+            streams: 0,
+            alone_since: None,
+        }
+    }
+}
+
 impl Doors {
     /// Number of the instance's last record, and whether it is fenced.
     pub(super) fn standing(&self, instance: &Instance) -> (u64, bool) {
@@ -124,16 +140,10 @@ impl Doors {
         }
         let change = change(known, header)?;
         let before = known.map(|door| door.last);
-        let door = self.0.entry(source.instance.clone()).or_insert_with(|| Door {
-            connection: connection.clone(),
-            pod: source.pod.clone(),
-            last: 0,
-            sessions: BTreeMap::new(),
-            fenced: false,
-            seen: size,
-            streams: 0,
-            alone_since: None,
-        });
+        let door = self
+            .0
+            .entry(source.instance.clone())
+            .or_insert_with(|| Door::new(connection, &source.pod, size));
         door.last = source.seq;
         door.seen = size;
         match &change {
@@ -187,16 +197,10 @@ impl Doors {
 
     /// A stream of this door is up.
     pub(super) fn attach(&mut self, instance: &Instance, connection: &ObjectRef, pod: &PodRef, size: u64) {
-        let door = self.0.entry(instance.clone()).or_insert_with(|| Door {
-            connection: connection.clone(),
-            pod: pod.clone(),
-            last: 0,
-            sessions: BTreeMap::new(),
-            fenced: false,
-            seen: size,
-            streams: 0,
-            alone_since: None,
-        });
+        let door = self
+            .0
+            .entry(instance.clone())
+            .or_insert_with(|| Door::new(connection, pod, size));
         door.streams += 1;
         door.alone_since = None;
     }

@@ -16,8 +16,6 @@ mod attached;
 pub mod disk;
 mod doors;
 mod error;
-#[cfg(test)]
-mod fence_tests;
 mod heads;
 mod key;
 mod open;

@@ -1,7 +1,7 @@
 //! The tree in memory: its right edge, and the tiles that are not full yet.
 
 use sallyport_audit::Digest;
-use sallyport_audit::merkle::{Frontier, node_hash};
+use sallyport_audit::merkle::{Frontier, empty_root, subtree_hash};
 use sallyport_audit::store::{Store, StoreError};
 use sallyport_audit::tiles::{Kind, Tile, TileHashes, WIDTH, hashes, push_entry, read_tile};
 
@@ -96,7 +96,7 @@ impl Tree {
                 },
                 bytes,
             );
-            hash = top(row);
+            hash = subtree_hash(row).unwrap_or_else(empty_root);
             index /= WIDTH;
         }
     }
@@ -136,17 +136,4 @@ impl Tree {
         }
         out
     }
-}
-
-/// The hash over a full tile.
-fn top(mut row: Vec<Digest>) -> Digest {
-    while row.len() > 1 {
-        row = row
-            .as_chunks::<2>()
-            .0
-            .iter()
-            .map(|[left, right]| node_hash(left, right))
-            .collect();
-    }
-    row.pop().unwrap_or_else(sallyport_audit::merkle::empty_root)
 }

@@ -1,33 +1,34 @@
 //! One unit from its first byte to the end of its answer.
 
+mod ahead;
+mod hand_on;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
 use sallyport_audit::Time;
 use sallyport_audit::record::EndCause;
-use sallyport_policy::columns::Told;
-use sallyport_policy::sql::{Statement, Verb};
+use sallyport_policy::sql::Statement;
 
 use super::desk::Held;
 use super::learn::needs_catalog;
 use super::token::Standing;
 use super::{Conversation, Over};
-use crate::command::{self, Decided, Gone, Kind, Reach, Recorded, Refused, Settled};
+use crate::command::{self, Decided, Kind, Reach, Recorded, Refused, Settled};
 use crate::postgres::catalog::CatalogError;
 use crate::postgres::errors::Said;
 use crate::postgres::forward;
 use crate::postgres::frame::{Body, Head};
-use crate::postgres::handed::{self, Entry, Place};
-use crate::postgres::judge::{self, Act, Context, Plan, Sent, Step};
+use crate::postgres::judge::{self, Context, Plan, Sent};
 use crate::postgres::message::{self, Transaction};
-use crate::postgres::names::Stated;
 use crate::postgres::precondition;
 use crate::postgres::refuse;
-use crate::postgres::rows::View;
 use crate::postgres::script::{self, Text};
 use crate::postgres::unit::{End, Found};
 use crate::session::Session;
+
+use ahead::Ahead;
 
 /// A unit, read: its bytes, and what they say by themselves.
 pub(super) enum Unit {
@@ -68,18 +69,6 @@ impl Needs {
     }
 }
 
-/// What came of judging a unit before its catalog was known to be fresh.
-enum Ahead {
-    /// It was, or the target checks that it is: the log stands at this position then. So the verdict holds.
-    Judged(Box<Plan>, Box<Decided>, Option<String>),
-    /// Its intent could not be recorded.
-    Refused(Refused),
-    /// The session is over.
-    Over(Gone),
-    /// It has to be judged by what is fresh.
-    Not,
-}
-
 impl Conversation {
     /// Takes one unit from the client and sees it to its end.
     pub(super) async fn unit(&mut self, session: &mut Session) -> Result<(), Over> {
@@ -99,18 +88,7 @@ impl Conversation {
         }
         self.answers(session).await?;
         if let Some((unit, recorded)) = self.assuming.take() {
-            let precondition = &mut self.state.precondition;
-            let (sent, unmet) = (
-                std::mem::take(&mut precondition.sent),
-                std::mem::take(&mut precondition.unmet),
-            );
-            if sent {
-                self.near.found(!unmet);
-            }
-            if unmet {
-                self.again(session, unit, recorded).await?;
-                self.answers(session).await?;
-            }
+            self.assumed(session, unit, recorded).await?;
         }
         if self.state.transaction == Transaction::Idle && !self.state.unsynced {
             session.settle_grants();
@@ -209,33 +187,6 @@ impl Conversation {
         }
     }
 
-    /// Something was written since what a unit was judged by was read. Nearly always that was no catalog: then the verdict
-    /// holds, and the intent that is on record.
-    async fn again(&mut self, session: &mut Session, unit: Unit, mut recorded: Recorded) -> Result<(), Over> {
-        recorded.give_back(std::mem::take(&mut self.state.precondition.owed));
-        let revision = session.open().policy.revision();
-        let before = self.near.guess(revision).cloned();
-        let learnt = self.learn(session).await?;
-        let now = self.near.guess(revision);
-        let same = matches!((&before, now), (Some(before), Some(now)) if Arc::ptr_eq(before, now));
-        match learnt {
-            Ok(()) if same => {
-                let plan = self.understand(session, &unit);
-                self.forward(unit, plan, Some(recorded), None);
-                Ok(())
-            }
-            Ok(()) => {
-                recorded.take_back();
-                self.judged_by_known(session, unit).await
-            }
-            Err(error) => {
-                recorded.take_back();
-                self.refuse_all(&unit, &unreadable(&error));
-                Ok(())
-            }
-        }
-    }
-
     /// The same, by what a check of the catalog gives that begins now.
     async fn judged_anew(&mut self, session: &mut Session, unit: Unit) -> Result<(), Over> {
         if let Err(error) = self.learn(session).await? {
@@ -264,56 +215,6 @@ impl Conversation {
         };
         let decided = command::decide(session, asked, reach, self.partial);
         (plan, decided)
-    }
-
-    /// Judges a unit by what the last check of the catalog gave, and makes its intent durable while the next check is under
-    /// way, or leaves that check to the target. Only what the catalog that proves fresh says goes further; nearly always that
-    /// is the same.
-    async fn judged_ahead(&mut self, session: &mut Session, unit: &Unit, needs: Needs) -> Ahead {
-        if self.state.stale.any() {
-            return Ahead::Not;
-        }
-        let revision = session.open().policy.revision();
-        let behind = !needs.first && unit.is_closed();
-        let possible = behind && precondition::is_possible(&self.state, unit.len());
-        let assumed = if possible { self.near.assume(revision) } else { None };
-        let Some(guess) = self.near.guess(revision).cloned() else {
-            return Ahead::Not;
-        };
-        self.state.strangers = false;
-        self.state.known = self.own.over(&guess, session, &self.database);
-        let (plan, mut decided) = self.judge(session, unit);
-        if decided.is_empty() {
-            return Ahead::Not;
-        }
-        // Whoever has to wait for a second person is asked about by what is fresh.
-        let assumed = assumed.filter(|_| decided.may_all_run());
-        let (shared, asked) = (&*session, Instant::now());
-        let fresh = async {
-            match &assumed {
-                Some(_) => true,
-                None => {
-                    let fresh = self
-                        .catalogs
-                        .fresh(&mut self.near, &self.dialled, &self.database, shared);
-                    fresh.await.is_ok_and(|known| Arc::ptr_eq(&known, &guess))
-                }
-            }
-        };
-        let (fresh, intended) = tokio::join!(fresh, command::intend(shared, &mut decided));
-        match intended {
-            Ok(()) => {}
-            Err(Settled::Refuse(refused)) => return Ahead::Refused(refused),
-            Err(Settled::Over(gone)) => return Ahead::Over(gone),
-            Err(Settled::Run(_)) => return Ahead::Not,
-        }
-        if fresh {
-            self.state.fresh = asked;
-            let position = assumed.map(|assumed| assumed.position);
-            return Ahead::Judged(Box::new(plan), Box::new(decided), position);
-        }
-        command::take_back(session, &decided);
-        Ahead::Not
     }
 
     async fn settle(
@@ -349,58 +250,6 @@ impl Conversation {
             Settled::Over(gone) => return Err(gone.into()),
         }
         Ok(())
-    }
-
-    /// Protects what the unit copies protected values to, before it runs: in this process at once, and at every other by the
-    /// operator. `refused`: the first command that does not run.
-    async fn hand_on(&mut self, session: &Session, plan: &Plan, refused: Option<usize>) -> Result<(), Refused> {
-        let entries = self.handed(plan, refused)?;
-        if entries.is_empty() {
-            return Ok(());
-        }
-        let shared: Vec<Entry> = entries.iter().filter(|entry| !entry.own).cloned().collect();
-        let news = handed::unkept(&shared, session.open().policy.columns(&self.database));
-        if !(self.own.hand_on(entries) && self.catalogs.hand_on(session, &self.database, shared)) {
-            return Err(not_handed_on());
-        }
-        if news.is_empty() {
-            return Ok(());
-        }
-        let told = Told {
-            database: self.database.clone(),
-            rules: news,
-        };
-        let kept = session.door().columns.keep(told).await;
-        kept.map_err(|error| Refused::new(Kind::Unavailable, error.to_string()))
-    }
-
-    /// Everywhere that the unit copies protected values to.
-    fn handed(&self, plan: &Plan, refused: Option<usize>) -> Result<Vec<Entry>, Refused> {
-        let mut entries: Vec<Entry> = Vec::new();
-        let (mut made, mut whole) = (false, true);
-        let mut look = |view: &View, stated: &Stated| {
-            let protected = &view.known.protected;
-            let alters = stated.readings().any(|statement| statement.verbs.contains(Verb::Alter));
-            let touches = view.nameless || view.lineages.iter().any(|one| !one.touched_rules(protected).is_empty());
-            // What is made under one name and renamed at once is never seen under the name that is noted.
-            whole &= !(made && alters && touches);
-            let more = handed::entries(view, self.path.as_ref());
-            made |= more.iter().any(|entry| matches!(entry.place, Place::Named(_)));
-            entries.extend(more);
-        };
-        let runs = |step: &&Step| !matches!((step.command, refused), (Some(command), Some(from)) if command >= from);
-        for step in plan.steps.iter().take_while(runs) {
-            match &step.act {
-                Act::Query(parts) => parts.iter().for_each(|part| look(&part.view, &part.stated)),
-                Act::Bind(_, portal) => {
-                    if let Some(stated) = &portal.stated {
-                        look(&portal.view, stated);
-                    }
-                }
-                _ => {}
-            }
-        }
-        if whole { Ok(entries) } else { Err(not_handed_on()) }
     }
 
     /// Understands a unit by what is known now.
@@ -461,11 +310,6 @@ impl Conversation {
             Unit::Pipeline(_, _, end) => forward::refuse_pipeline(&mut self.state, refused, *end, out),
         }
     }
-}
-
-fn not_handed_on() -> Refused {
-    let words = "protection could not be handed on to all that this copies to: send the statements one by one";
-    Refused::new(Kind::Denied, words)
 }
 
 fn unreadable(error: &CatalogError) -> Refused {

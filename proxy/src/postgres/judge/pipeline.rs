@@ -4,92 +4,21 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sallyport_audit::record::{MAX_PARAM, Param};
-use sallyport_policy::decide::{DeniedBy, Number, Parameter, Verdict};
-use sallyport_policy::mask::REDACTED;
-use sallyport_policy::sql::value_without_secrets;
+use sallyport_policy::decide::{DeniedBy, Verdict};
 
+use super::parameters::{parameters, read};
+use super::sent::{NAME_BYTES, Sent};
 use super::types;
 use super::unfold::Unfolding;
-use super::values;
 use super::{Act, Context, Names, Plan, Portal, Step, understand};
 use crate::command::Asked;
 use crate::postgres::after::After;
 use crate::postgres::errors::{Said, sqlstate};
-use crate::postgres::frame::{Body, FrameError, Head};
-use crate::postgres::message::{self, Bind, Execute, Named, Parse};
+use crate::postgres::frame::Head;
+use crate::postgres::message::{Bind, Execute, Named, Parse};
 use crate::postgres::names::{Change, Prepared, Stated};
 use crate::postgres::refuse::RESERVED;
 use crate::postgres::rows::View;
-use crate::postgres::script;
-
-/// The longest name that PostgreSQL keeps, in bytes (`NAMEDATALEN` less one).
-const NAME_BYTES: usize = 63;
-
-/// One message of a pipeline, read.
-pub enum Sent<'a> {
-    /// Parse, with its statement; the error where it does not parse.
-    Parse(Parse<'a>, Result<Option<Stated>, Box<Said>>),
-    /// Bind.
-    Bind(Bind<'a>),
-    /// Describe.
-    Describe(Named<'a>),
-    /// Execute.
-    Execute(Execute<'a>),
-    /// Close.
-    Close(Named<'a>),
-    /// Sync.
-    Sync,
-    /// Flush.
-    Flush,
-}
-
-/// Reads the messages of a pipeline.
-///
-/// # Errors
-/// When one is malformed: then nothing of the unit is used.
-pub fn sent<'a>(bytes: &'a [u8], heads: &[Head]) -> Result<Vec<(Head, Sent<'a>)>, FrameError> {
-    let mut at = 0;
-    let mut messages = Vec::with_capacity(heads.len());
-    for head in heads {
-        let frame = bytes.get(at..at + head.len).ok_or(FrameError::Malformed)?;
-        at += head.len;
-        let body = Body::of(frame);
-        let message = match head.tag {
-            b'P' => {
-                let parse = message::parse(body)?;
-                let stated = stated(parse.text);
-                Sent::Parse(parse, stated)
-            }
-            b'B' => Sent::Bind(message::bind(body)?),
-            b'D' => Sent::Describe(message::named(body)?),
-            b'E' => Sent::Execute(message::execute(body)?),
-            b'C' => Sent::Close(message::named(body)?),
-            b'S' => Sent::Sync,
-            b'H' => Sent::Flush,
-            tag => return Err(FrameError::Tag(tag)),
-        };
-        messages.push((*head, message));
-    }
-    Ok(messages)
-}
-
-/// The one statement of a text; none for an empty one.
-fn stated(text: &str) -> Result<Option<Stated>, Box<Said>> {
-    let text = script::read(text).map_err(|error| Box::new(script::said(&error)))?;
-    match text.script.statements.len() {
-        0 => Ok(None),
-        1 => Ok(Some(Stated {
-            text: text.text,
-            script: text.script,
-            index: 0,
-        })),
-        _ => {
-            let words = "cannot insert multiple commands into a prepared statement";
-            Err(Box::new(Said::error(sqlstate::SYNTAX, words)))
-        }
-    }
-}
 
 /// Understands a pipeline. Names that it changes are known to its later messages, until [`Names::settle`].
 pub fn pipeline(context: &Context<'_>, names: &mut Names, messages: Vec<(Head, Sent<'_>)>) -> Plan {
@@ -109,27 +38,6 @@ pub fn pipeline(context: &Context<'_>, names: &mut Names, messages: Vec<(Head, S
         }
     }
     reader.plan
-}
-
-// === impl Sent ===
-
-impl<'a> Sent<'a> {
-    /// Whether PostgreSQL cuts a name in it, and takes it for another that begins alike.
-    fn has_cut_name(&self) -> bool {
-        self.names().into_iter().any(|name| name.len() > NAME_BYTES)
-    }
-
-    /// Names of statements and portals in it.
-    fn names(&self) -> [&'a str; 2] {
-        match self {
-            Self::Parse(parse, _) => [parse.statement, ""],
-            Self::Bind(bind) => [bind.portal, bind.statement],
-            Self::Describe(Named::Statement(name) | Named::Portal(name))
-            | Self::Close(Named::Statement(name) | Named::Portal(name)) => [*name, ""],
-            Self::Execute(execute) => [execute.portal, ""],
-            Self::Sync | Self::Flush => ["", ""],
-        }
-    }
 }
 
 struct Reader<'a> {
@@ -343,63 +251,6 @@ impl Reader<'_> {
     }
 }
 
-/// The parameters, for the record, for an approver, and for the binding.
-fn parameters(bind: &Bind<'_>, types: &[u32], asked: &mut Asked) {
-    asked.types = types.iter().flat_map(|oid| oid.to_be_bytes()).collect();
-    for (index, value) in bind.values.iter().enumerate() {
-        let binary = is_binary(bind, index);
-        let param = match value {
-            None => Param::null(),
-            Some(bytes) => match std::str::from_utf8(bytes) {
-                Ok(text) if !binary => Param::text(&value_without_secrets(text), MAX_PARAM),
-                _ => Param::binary(bytes, MAX_PARAM),
-            },
-        };
-        let shown: &str = match value {
-            None => "NULL",
-            Some(_) if asked.cover.hides(index + 1) => REDACTED,
-            Some(_) => &param.value,
-        };
-        asked
-            .shown
-            .push(format!("${}{} = {shown}", index + 1, types::shown(types.get(index))));
-        asked.params.push(param);
-        asked
-            .numbers
-            .push(value.and_then(|bytes| number(bytes, binary, types.get(index))));
-        asked.command.parameter_bytes += value.map_or(0, <[u8]>::len);
-        asked.exact.push(u8::from(binary));
-        let len = value.map_or(u64::MAX, |bytes| bytes.len() as u64);
-        asked.exact.extend_from_slice(&len.to_be_bytes());
-        asked.exact.extend_from_slice(value.unwrap_or_default());
-    }
-    asked.command.parameters = bind.values.len();
-}
-
-fn is_binary(bind: &Bind<'_>, index: usize) -> bool {
-    match bind.formats.as_slice() {
-        [] => false,
-        [all] => *all == 1,
-        each => each.get(index) == Some(&1),
-    }
-}
-
-/// The parameters, for rules that ask for their values.
-fn read(bind: &Bind<'_>, types: &[u32], settled: bool) -> Vec<Parameter> {
-    let each = bind.values.iter().enumerate();
-    each.map(|(index, value)| values::value(*value, is_binary(bind, index), types.get(index).copied(), settled))
-        .collect()
-}
-
-/// A parameter that is a number. Of which type a binary one is, the client has to state.
-fn number(bytes: &[u8], binary: bool, type_oid: Option<&u32>) -> Option<Number> {
-    if binary {
-        Number::from_binary(*type_oid?, bytes)
-    } else {
-        Number::from_text(std::str::from_utf8(bytes).ok()?)
-    }
-}
-
 /// Under another encoding than the door reads by, the byte behind another may close a literal or not.
 pub fn misread() -> Said {
     let words = "text beyond ASCII behind code that may have changed the encoding is refused at this door";
@@ -420,44 +271,4 @@ fn no_statement(name: &str) -> Act {
 
 fn no_portal(name: &str) -> Act {
     fail(sqlstate::NO_PORTAL, format!("portal \"{name}\" does not exist"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_that_the_server_cuts_is_seen_in_every_message_that_has_one() {
-        let long = "a".repeat(NAME_BYTES + 1);
-        let bind = |portal, statement| {
-            Sent::Bind(Bind {
-                portal,
-                statement,
-                formats: Vec::new(),
-                values: Vec::new(),
-                result_formats: Vec::new(),
-            })
-        };
-        let parse = Parse {
-            statement: &long,
-            text: "",
-            types: Vec::new(),
-        };
-        let messages = [
-            Sent::Parse(parse, Ok(None)),
-            bind(&long, ""),
-            bind("", &long),
-            Sent::Describe(Named::Statement(&long)),
-            Sent::Describe(Named::Portal(&long)),
-            Sent::Execute(Execute {
-                portal: &long,
-                max_rows: 0,
-            }),
-            Sent::Close(Named::Statement(&long)),
-            Sent::Close(Named::Portal(&long)),
-        ];
-        assert!(messages.iter().all(Sent::has_cut_name));
-        assert!(!bind(long.get(1..).unwrap_or_default(), "s").has_cut_name());
-        assert!(!Sent::Sync.has_cut_name());
-    }
 }

@@ -1,9 +1,7 @@
 //! COPY in CSV format: a field may be quoted, and only within quotes does the escape character mean anything.
 
-use super::{CopyError, Fields};
-use crate::mask::bytes::{at, cut, tail};
-use crate::mask::count::Counts;
-use crate::mask::plan::Outcome;
+use super::lines::Syntax;
+use crate::mask::bytes::{at, tail};
 
 #[derive(Debug)]
 pub(super) struct Options {
@@ -14,13 +12,9 @@ pub(super) struct Options {
 }
 
 #[derive(Debug)]
-pub(super) struct Decoder {
-    fields: Fields,
+pub(super) struct Csv {
     options: Options,
-    header: bool,
     quoted: Quoted,
-    /// Bytes of the present row have come.
-    open: bool,
 }
 
 /// Where a byte stands. With an escape that is the quote itself, a doubled quote leaves and enters again: no state of its
@@ -33,51 +27,16 @@ enum Quoted {
     Escaped,
 }
 
-impl Decoder {
-    pub(super) fn new(fields: Fields, options: Options, header: bool) -> Self {
+impl Csv {
+    pub(super) fn new(options: Options) -> Self {
         Self {
-            fields,
             options,
-            header,
             quoted: Quoted::Outside,
-            open: false,
         }
     }
+}
 
-    pub(super) fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Result<(), CopyError> {
-        let mut start = 0usize;
-        while let Some(end) = self.field_end(chunk, start) {
-            let stop = at(chunk, end);
-            self.field(cut(chunk, start, end), out, counts)?;
-            out.push(stop);
-            // A delimiter may be any byte but a newline, so a newline always ends a row.
-            self.open = stop != b'\n';
-            if stop == b'\n' {
-                self.header = false;
-                self.fields.next_row()?;
-            } else {
-                self.fields.next_column()?;
-            }
-            start = end.saturating_add(1);
-        }
-        let rest = tail(chunk, start);
-        self.open |= !rest.is_empty();
-        if self.fields.passes() && !self.header {
-            out.extend_from_slice(rest);
-        } else {
-            self.fields.hold(rest);
-        }
-        Ok(())
-    }
-
-    pub(super) fn finish(&mut self, out: &mut Vec<u8>, counts: &mut Counts) -> Result<(), CopyError> {
-        if self.open {
-            self.field(&[], out, counts)?;
-            self.fields.next_row()?;
-        }
-        Ok(())
-    }
-
+impl Syntax for Csv {
     fn field_end(&mut self, chunk: &[u8], start: usize) -> Option<usize> {
         let Options {
             delimiter,
@@ -106,44 +65,16 @@ impl Decoder {
         }
     }
 
-    fn field(&mut self, last: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Result<(), CopyError> {
-        if self.fields.passes() && !self.header || self.fields.is_empty_row(last) {
-            out.extend_from_slice(last);
-            return Ok(());
-        }
-        let mut joined = Vec::new();
-        let mut masked = Vec::new();
-        let mut force = false;
-        let outcome = match self.fields.end(last, &mut joined) {
-            None => self.fields.mask_oversized(&mut masked, counts),
-            Some(raw) if raw == self.options.null && !self.header => {
-                out.extend_from_slice(raw);
-                return Ok(());
-            }
-            Some(raw) => {
-                force = raw.contains(&self.options.quote);
-                let decoded = force.then(|| self.options.unquote(raw));
-                let value = decoded.as_deref().unwrap_or(raw);
-                let outcome = if self.header {
-                    self.fields.mask_name(value, counts).map_or(Outcome::Unchanged, |name| {
-                        masked = name;
-                        Outcome::Written
-                    })
-                } else {
-                    self.fields.mask(value, &mut masked, counts)?
-                };
-                if outcome == Outcome::Unchanged {
-                    out.extend_from_slice(raw);
-                }
-                outcome
-            }
-        };
-        match outcome {
-            Outcome::Unchanged => {}
-            Outcome::Written => self.options.write(&masked, force, out),
-            Outcome::Null => out.extend_from_slice(&self.options.null),
-        }
-        Ok(())
+    fn null(&self) -> &[u8] {
+        &self.options.null
+    }
+
+    fn decode(&self, raw: &[u8]) -> Option<Vec<u8>> {
+        raw.contains(&self.options.quote).then(|| self.options.unquote(raw))
+    }
+
+    fn encode(&self, value: &[u8], encoded: bool, out: &mut Vec<u8>) {
+        self.options.write(value, encoded, out);
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod binary;
 mod csv;
+mod lines;
 mod text;
 
 use super::count::Counts;
@@ -67,8 +68,8 @@ pub struct CopyMasker {
 enum State {
     /// Nothing in the stream can change.
     Passing,
-    Text(text::Decoder),
-    Csv(csv::Decoder),
+    Text(lines::Decoder<text::Text>),
+    Csv(lines::Decoder<csv::Csv>),
     Binary(binary::Decoder),
     /// After an error nothing passes any more.
     Failed(CopyError),
@@ -130,23 +131,22 @@ impl CopyMasker {
                 delimiter,
                 null,
                 header,
-            } => State::Text(text::Decoder::new(fields, delimiter, null, header)),
+            } => State::Text(lines::Decoder::new(fields, text::Text::new(delimiter, null), header)),
             CopyFormat::Csv {
                 delimiter,
                 quote,
                 escape,
                 null,
                 header,
-            } => State::Csv(csv::Decoder::new(
-                fields,
-                csv::Options {
+            } => {
+                let options = csv::Options {
                     delimiter,
                     quote,
                     escape,
                     null,
-                },
-                header,
-            )),
+                };
+                State::Csv(lines::Decoder::new(fields, csv::Csv::new(options), header))
+            }
             CopyFormat::Binary => State::Binary(binary::Decoder::new(fields)),
         };
         Self { state }

@@ -1,69 +1,28 @@
 //! COPY in text format: fields end at the delimiter, rows at a newline; a backslash takes the meaning from what follows.
 
-use super::{CopyError, Fields};
+use super::lines::Syntax;
 use crate::mask::bytes::{at, cut, tail};
-use crate::mask::count::Counts;
-use crate::mask::plan::Outcome;
 use crate::mask::types::bytea::octal;
 
 #[derive(Debug)]
-pub(super) struct Decoder {
-    fields: Fields,
+pub(super) struct Text {
     delimiter: u8,
     null: Vec<u8>,
-    header: bool,
     /// The last byte was a backslash that is not itself escaped.
     escaped: bool,
-    /// Bytes of the present row have come.
-    open: bool,
 }
 
-impl Decoder {
-    pub(super) fn new(fields: Fields, delimiter: u8, null: Vec<u8>, header: bool) -> Self {
+impl Text {
+    pub(super) fn new(delimiter: u8, null: Vec<u8>) -> Self {
         Self {
-            fields,
             delimiter,
             null,
-            header,
             escaped: false,
-            open: false,
         }
     }
+}
 
-    pub(super) fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Result<(), CopyError> {
-        let mut start = 0usize;
-        while let Some(end) = self.field_end(chunk, start) {
-            let stop = at(chunk, end);
-            self.field(cut(chunk, start, end), out, counts)?;
-            out.push(stop);
-            self.open = stop != b'\n';
-            if stop == b'\n' {
-                self.header = false;
-                self.fields.next_row()?;
-            } else {
-                self.fields.next_column()?;
-            }
-            start = end.saturating_add(1);
-        }
-        let rest = tail(chunk, start);
-        self.open |= !rest.is_empty();
-        if self.fields.passes() && !self.header {
-            out.extend_from_slice(rest);
-        } else {
-            self.fields.hold(rest);
-        }
-        Ok(())
-    }
-
-    pub(super) fn finish(&mut self, out: &mut Vec<u8>, counts: &mut Counts) -> Result<(), CopyError> {
-        if self.open {
-            self.field(&[], out, counts)?;
-            self.fields.next_row()?;
-        }
-        Ok(())
-    }
-
-    /// Where the field that `start` lies in ends; keeps track of backslashes over chunks.
+impl Syntax for Text {
     fn field_end(&mut self, chunk: &[u8], start: usize) -> Option<usize> {
         let mut i = start;
         if self.escaped && i < chunk.len() {
@@ -83,42 +42,16 @@ impl Decoder {
         }
     }
 
-    fn field(&mut self, last: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Result<(), CopyError> {
-        if self.fields.passes() && !self.header || self.fields.is_empty_row(last) {
-            out.extend_from_slice(last);
-            return Ok(());
-        }
-        let mut joined = Vec::new();
-        let mut masked = Vec::new();
-        let outcome = match self.fields.end(last, &mut joined) {
-            None => self.fields.mask_oversized(&mut masked, counts),
-            Some(raw) if raw == self.null && !self.header => {
-                out.extend_from_slice(raw);
-                return Ok(());
-            }
-            Some(raw) => {
-                let decoded = raw.contains(&b'\\').then(|| unescape(raw));
-                let value = decoded.as_deref().unwrap_or(raw);
-                let outcome = if self.header {
-                    self.fields.mask_name(value, counts).map_or(Outcome::Unchanged, |name| {
-                        masked = name;
-                        Outcome::Written
-                    })
-                } else {
-                    self.fields.mask(value, &mut masked, counts)?
-                };
-                if outcome == Outcome::Unchanged {
-                    out.extend_from_slice(raw);
-                }
-                outcome
-            }
-        };
-        match outcome {
-            Outcome::Unchanged => {}
-            Outcome::Written => escape(&masked, self.delimiter, out),
-            Outcome::Null => out.extend_from_slice(&self.null),
-        }
-        Ok(())
+    fn null(&self) -> &[u8] {
+        &self.null
+    }
+
+    fn decode(&self, raw: &[u8]) -> Option<Vec<u8>> {
+        raw.contains(&b'\\').then(|| unescape(raw))
+    }
+
+    fn encode(&self, value: &[u8], _: bool, out: &mut Vec<u8>) {
+        escape(value, self.delimiter, out);
     }
 }
 

@@ -5,7 +5,6 @@ use sallyport_audit::permit::Permit;
 use sallyport_audit::record::{Event, Record};
 
 use super::*;
-use crate::testing::{MemoryDisk, Pen, block_on, checked, command, config, door, kinds, read, start, wait_for};
 
 /// An operator that lets whoever asks write.
 struct Operator(Signer);
@@ -38,10 +37,6 @@ impl Operator {
         }
         .sign(&self.0)
     }
-}
-
-fn submit(log: &Log, leaf: &[u8]) -> Result<Receipt, LogError> {
-    log.append(checked(leaf), None).blocking_recv().unwrap()
 }
 
 fn attach(log: &Log, pen: &Pen, permit: Option<String>) -> Result<Standing, LogError> {

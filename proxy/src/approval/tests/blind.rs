@@ -9,9 +9,9 @@ use sallyport_policy::carrier::Carrier;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
-use super::requests::BLIND;
-use super::tests::{DIGEST, alice, once, place, question};
-use super::{Requests, spec};
+use super::{DIGEST, alice, once, place, question};
+use crate::approval::requests::BLIND;
+use crate::approval::{Requests, spec};
 use crate::control::Contact;
 use crate::control::apiserver::ApiServer;
 use crate::door::{Approvals, ApprovalsError, Ask, Glass, HoldState};

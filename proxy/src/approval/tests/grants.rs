@@ -1,0 +1,193 @@
+//! Grants: claimed once or for as long as they last, by whom and for what they were given.
+
+use super::*;
+use crate::door::ApprovalsError;
+
+pub(super) async fn asked_approved_and_claimed_once(cluster: &Cluster, one: &Arc<Requests>, two: &Arc<Requests>) {
+    let mut held = one
+        .ask(question(&cluster.carrier, DIGEST, GrantScope::Command))
+        .await
+        .unwrap();
+    assert!(held.request.name.starts_with("bank-"), "{:?}", held.request);
+    assert_eq!(
+        *held.state.borrow(),
+        HoldState::Waiting {
+            progress: String::new()
+        }
+    );
+    let made = cluster.get(&held.request.name).await;
+    assert_eq!(made.spec.requester.subject, "alice-sub");
+    assert_eq!(cluster::labels(&made)["sallyport.dev/connection"], "bank");
+    let early = one.claim(&alice(), &once(DIGEST), &held.request).await.unwrap_err();
+    assert!(matches!(early, ApprovalsError::Gone(_)), "{early:?}");
+
+    // A retry joins the question that is there, at any replica.
+    until("the other replica sees it", || async {
+        !two.find(&alice(), &once(DIGEST)).is_empty()
+    })
+    .await;
+    assert_eq!(two.find(&alice(), &once(DIGEST))[0].request, held.request);
+    assert!(one.find(&mallory(), &once(DIGEST)).is_empty());
+
+    cluster.approve(&held.request.name).await;
+    let state = becomes(&mut held, |state| matches!(state, HoldState::Approved { .. })).await;
+    let HoldState::Approved { approvers } = state else {
+        unreachable!()
+    };
+    assert_eq!(
+        (approvers[0].username.as_str(), approvers[0].uid.as_deref()),
+        ("oidc:bob", Some("bob-sub"))
+    );
+
+    let (identity, request) = (alice(), held.request.clone());
+    let wanted = once(DIGEST);
+    let (first, second) = tokio::join!(
+        one.claim(&identity, &wanted, &request),
+        two.claim(&identity, &wanted, &request)
+    );
+    let (claimed, lost) = if first.is_ok() {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    let claim = claimed.expect("one of the two");
+    assert!(matches!(lost, Err(ApprovalsError::Gone(_))), "{lost:?}");
+    assert_eq!(claim.approvers[0].username, "oidc:bob");
+    let status = cluster.get(&request.name).await.status.unwrap();
+    assert_eq!(status.consumed.unwrap().nonce, claim.nonce);
+    assert!(
+        status
+            .conditions
+            .iter()
+            .any(|c| c.type_ == "Consumed" && c.status == "True")
+    );
+
+    assert!(
+        one.claim(&identity, &once(DIGEST), &request).await.is_err(),
+        "used is used"
+    );
+    until("nobody finds it any more", || async {
+        one.find(&alice(), &once(DIGEST)).is_empty() && two.find(&alice(), &once(DIGEST)).is_empty()
+    })
+    .await;
+}
+
+pub(super) async fn a_grant_fits_what_it_was_given_for(cluster: &Cluster, one: &Arc<Requests>) {
+    let held = one
+        .ask(question(&cluster.carrier, DIGEST, GrantScope::Command))
+        .await
+        .unwrap();
+    cluster.approve(&held.request.name).await;
+    let mut with_agent = alice();
+    with_agent.agents.push(sallyport_audit::record::Agent {
+        issuer: None,
+        subject: "agent".into(),
+        username: None,
+    });
+    let mut namesake = held.request.clone();
+    namesake.uid = "made-again".into();
+    // Of two rules that ask by now, the one that asked then; and the other, of a policy that came since.
+    let mut rules = question(&cluster.carrier, DIGEST, GrantScope::Command).asked_by;
+    let asks_as_ever = GrantSought {
+        asked_by: rules.clone(),
+        ..once(DIGEST)
+    };
+    rules.push(RuleIdentity {
+        policy: "seniors".into(),
+        uid: "uid-seniors".into(),
+        generation: 1,
+        rule: "deletes".into(),
+    });
+    let asks_more = GrantSought {
+        asked_by: rules,
+        ..once(DIGEST)
+    };
+    let refused = [
+        one.claim(&mallory(), &once(DIGEST), &held.request).await,
+        one.claim(&with_agent, &once(DIGEST), &held.request).await,
+        one.claim(&alice(), &once(&DIGEST.replace('0', "1")), &held.request)
+            .await,
+        one.claim(&alice(), &once(DIGEST), &namesake).await,
+        one.claim(&alice(), &asks_more, &held.request).await,
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Err(ApprovalsError::Gone(_))), "{refused:?}");
+    }
+    assert!(one.find(&alice(), &asks_more).is_empty(), "nobody was asked that");
+    one.claim(&alice(), &asks_as_ever, &held.request).await.unwrap();
+}
+
+pub(super) async fn policy_counts_at_the_time_of_use(cluster: &Cluster, one: &Arc<Requests>) {
+    let held = one
+        .ask(question(&cluster.carrier, DIGEST, GrantScope::Command))
+        .await
+        .unwrap();
+    cluster.approve(&held.request.name).await;
+    let claim = async |change: fn(&mut sallyport_crds::approval_policy::PolicyRule)| {
+        let mut carrier = cluster.carrier.clone();
+        let rules = &mut carrier.approval_policies[0].spec.rules;
+        change(rules.iter_mut().find(|rule| rule.name == "delete-needs-a-dba").unwrap());
+        one.apply(&Arc::new(carrier));
+        one.claim(&alice(), &once(DIGEST), &held.request).await
+    };
+    let two = claim(|rule| rule.approval.as_mut().unwrap().required = 2)
+        .await
+        .unwrap_err();
+    assert!(two.to_string().contains("1/2"), "{two}");
+    let others = claim(|rule| rule.approval.as_mut().unwrap().approvers[0].name = "oidc:others".into())
+        .await
+        .unwrap_err();
+    assert!(others.to_string().contains("0/1"), "{others}");
+    let recent = claim(|rule| rule.approval.as_mut().unwrap().max_login_age = Some("10m".parse().unwrap()))
+        .await
+        .unwrap_err();
+    assert!(recent.to_string().contains("0/1"), "{recent}");
+    let renamed = claim(|rule| rule.name = "another".into()).await.unwrap_err();
+    assert!(
+        renamed.to_string().contains("policy that asked for it changed"),
+        "{renamed}"
+    );
+    claim(|_| ()).await.unwrap();
+}
+
+pub(super) async fn what_lasts_is_used_again(cluster: &Cluster, one: &Arc<Requests>) {
+    let mut carrier = cluster.carrier.clone();
+    let rules = &mut carrier.approval_policies[0].spec.rules;
+    let approval = rules
+        .iter_mut()
+        .find(|rule| rule.name == "delete-needs-a-dba")
+        .unwrap()
+        .approval
+        .as_mut()
+        .unwrap();
+    approval.grant.valid_for = Some(sallyport_crds::Duration::from_secs(600));
+    one.apply(&Arc::new(carrier.clone()));
+    for (number, scope) in [GrantScope::Fingerprint, GrantScope::Session, GrantScope::Window]
+        .into_iter()
+        .enumerate()
+    {
+        let digest = DIGEST.replace('9', &number.to_string());
+        let held = one.ask(question(&cluster.carrier, &digest, scope)).await.unwrap();
+        let shown = cluster.get(&held.request.name).await.spec;
+        let reason = shown.reason.unwrap_or_default();
+        assert!(
+            shown.command.is_some() || reason.contains("DELETE FROM accounts WHERE id = 7"),
+            "{scope:?} is approved blind"
+        );
+        cluster.approve(&held.request.name).await;
+        for _ in 0..2 {
+            one.claim(&alice(), &once(&digest), &held.request)
+                .await
+                .unwrap_or_else(|error| panic!("{scope:?}: {error}"));
+        }
+        assert_eq!(cluster.get(&held.request.name).await.status.unwrap().consumed, None);
+        assert_eq!(one.find(&alice(), &once(&digest))[0].request, held.request);
+        // Revoked: the use after that is refused.
+        cluster.answer("carol", &held.request.name, "Revoke").await;
+        assert!(
+            one.claim(&alice(), &once(&digest), &held.request).await.is_err(),
+            "{scope:?}"
+        );
+    }
+    one.apply(&Arc::new(cluster.carrier.clone()));
+}

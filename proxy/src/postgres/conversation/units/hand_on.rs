@@ -1,0 +1,76 @@
+//! What a unit copies protected values to is protected before it runs.
+
+use sallyport_policy::columns::Told;
+use sallyport_policy::sql::Verb;
+
+use crate::command::{Kind, Refused};
+use crate::postgres::conversation::Conversation;
+use crate::postgres::handed::{self, Entry, Place};
+use crate::postgres::judge::{Act, Plan, Step};
+use crate::postgres::names::Stated;
+use crate::postgres::rows::View;
+use crate::session::Session;
+
+impl Conversation {
+    /// Protects what the unit copies protected values to, before it runs: in this process at once, and at every other by the
+    /// operator. `refused`: the first command that does not run.
+    pub(super) async fn hand_on(
+        &mut self,
+        session: &Session,
+        plan: &Plan,
+        refused: Option<usize>,
+    ) -> Result<(), Refused> {
+        let entries = self.handed(plan, refused)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let shared: Vec<Entry> = entries.iter().filter(|entry| !entry.own).cloned().collect();
+        let news = handed::unkept(&shared, session.open().policy.columns(&self.database));
+        if !(self.own.hand_on(entries) && self.catalogs.hand_on(session, &self.database, shared)) {
+            return Err(not_handed_on());
+        }
+        if news.is_empty() {
+            return Ok(());
+        }
+        let told = Told {
+            database: self.database.clone(),
+            rules: news,
+        };
+        let kept = session.door().columns.keep(told).await;
+        kept.map_err(|error| Refused::new(Kind::Unavailable, error.to_string()))
+    }
+
+    /// Everywhere that the unit copies protected values to.
+    fn handed(&self, plan: &Plan, refused: Option<usize>) -> Result<Vec<Entry>, Refused> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let (mut made, mut whole) = (false, true);
+        let mut look = |view: &View, stated: &Stated| {
+            let protected = &view.known.protected;
+            let alters = stated.readings().any(|statement| statement.verbs.contains(Verb::Alter));
+            let touches = view.nameless || view.lineages.iter().any(|one| !one.touched_rules(protected).is_empty());
+            // What is made under one name and renamed at once is never seen under the name that is noted.
+            whole &= !(made && alters && touches);
+            let more = handed::entries(view, self.path.as_ref());
+            made |= more.iter().any(|entry| matches!(entry.place, Place::Named(_)));
+            entries.extend(more);
+        };
+        let runs = |step: &&Step| !matches!((step.command, refused), (Some(command), Some(from)) if command >= from);
+        for step in plan.steps.iter().take_while(runs) {
+            match &step.act {
+                Act::Query(parts) => parts.iter().for_each(|part| look(&part.view, &part.stated)),
+                Act::Bind(_, portal) => {
+                    if let Some(stated) = &portal.stated {
+                        look(&portal.view, stated);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if whole { Ok(entries) } else { Err(not_handed_on()) }
+    }
+}
+
+fn not_handed_on() -> Refused {
+    let words = "protection could not be handed on to all that this copies to: send the statements one by one";
+    Refused::new(Kind::Denied, words)
+}
