@@ -5,7 +5,7 @@ pub mod api;
 pub mod golden;
 pub mod scenario;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sallyport_crds::{ApprovalPolicySpec, Connection, MaskingRule};
 use sallyport_policy::carrier::{CarriedConnection, CarriedRule, Carrier, ClusterSettings, FORMAT};
@@ -86,6 +86,15 @@ pub fn policy(name: &str, required: i32) -> CarriedRule<ApprovalPolicySpec> {
     }
 }
 
+/// The policy `writes` in its second generation: one approval lets the first parameter vary up to 100.
+pub fn ranged_policy() -> CarriedRule<ApprovalPolicySpec> {
+    let mut policy = policy("writes", 1);
+    let grant = json!({ "scope": "Fingerprint", "validFor": "1h", "parameters": [{ "position": 1, "maximum": 100 }] });
+    policy.generation = 2;
+    policy.spec.rules[0].approval.as_mut().unwrap().grant = serde_json::from_value(grant).unwrap();
+    policy
+}
+
 /// A carrier with the rules `pii` and `writes`.
 pub fn carrier() -> Carrier {
     let rule = masking_rule("pii");
@@ -111,6 +120,7 @@ pub fn carrier() -> Carrier {
         issuers: vec![],
         settings: ClusterSettings::default(),
         columns: BTreeMap::new(),
+        stricter: BTreeSet::new(),
         closed: None,
     }
 }

@@ -35,6 +35,9 @@ pub struct Report {
     /// The policy revision by which every statement is judged that begins from now on, whatever older ones run to their end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaded: Option<u64>,
+    /// The newest format of policies that the process reads, with all before it. The first, from a version that does not tell.
+    #[serde(default = "first")]
+    pub format: u32,
     /// Live sessions.
     pub sessions: u64,
     /// Why the door cannot admit, or what makes a promise advisory. Empty when all is well.
@@ -81,4 +84,22 @@ pub struct Problem {
 pub struct Answer {
     /// The revision that proxies are to run.
     pub wanted_revision: u64,
+}
+
+fn first() -> u32 {
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_does_not_tell_reads_the_first_format() {
+        let told = r#"{"instance":"i","pod":"a","connectionUid":"uid","revision":3,"sessions":0,"terminating":false}"#;
+        let report: Report = serde_json::from_str(told).unwrap();
+        assert_eq!(report.format, 1);
+        let again = serde_json::to_string(&Report { format: 2, ..report }).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&again).unwrap().format, 2);
+    }
 }

@@ -1,6 +1,6 @@
 //! Connections and their rules, compiled by the door's own compiler.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -173,6 +173,7 @@ impl Manifests {
             issuers: Vec::new(),
             settings: ClusterSettings::default(),
             columns: BTreeMap::new(),
+            stricter: BTreeSet::new(),
             closed: None,
         })
     }

@@ -15,20 +15,24 @@ use crate::enforce::programs::Program;
 /// Decides the next program, remembers it and gives the ConfigMap that carries it.
 ///
 /// The revision only grows: it goes beyond what was decided before, what the ConfigMap said, what the status said and what
-/// any door claims to run.
+/// any door claims to run. The format is the newest that all of its doors read, so that none is shut while an upgrade goes on.
 ///
 /// # Errors
 /// When it does not fit, which validation has ruled out.
 pub fn decide(plan: &Plan, found: &Found, carrier: &Carrier, context: &Context) -> Result<ConfigMap, CarrierError> {
     let before = context.programs.get(&plan.uid).or_else(|| found.program.clone());
     let floor = found.status_revision.max(context.fleet.highest_revision(&plan.uid));
-    let program = Program::next(before.as_ref(), carrier.clone(), floor);
+    let standing = before.as_ref().map(|before| before.carrier.format);
+    let mut carrier = carrier.clone();
+    carrier.lower(found.crew.format(standing, plan.spec.proxy.replicas));
+    let program = Program::next(before.as_ref(), carrier, floor);
     let bytes = sign(&program.carrier, context.keys.carrier.pair())?;
     if before.as_ref().map(|before| before.revision) != Some(program.revision) {
         tracing::info!(
             namespace = plan.namespace,
             connection = plan.name,
             revision = program.revision,
+            format = program.carrier.format,
             closed = program.carrier.closed.as_ref().map(|closed| closed.reason.as_str()),
             "new carrier"
         );
@@ -44,3 +48,6 @@ pub fn decide(plan: &Plan, found: &Found, carrier: &Carrier, context: &Context) 
         ..ConfigMap::default()
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,12 +5,14 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sallyport_crds::connection::{ConnectionStatus, ServiceType, TlsMode};
 use sallyport_crds::{ConditionType, ConnectionSpec, Reason, names};
+use sallyport_policy::carrier::FORMAT;
 
 use super::certificate;
 use super::dereference::Found;
 use super::plan::{Place, Plan};
 use super::validate::Validated;
 use crate::context::Context;
+use crate::enforce::programs::Program;
 use crate::guards;
 use crate::shared::conditions::{Finding, merge, ready};
 
@@ -38,7 +40,7 @@ pub fn status(
         program.as_ref().map(|program| program.ruled),
     );
     let replicas = found.spec.as_ref().map_or(0, |spec| spec.proxy.replicas);
-    let enforced = enforced(found, validated, ruled, replicas);
+    let enforced = enforced(found, validated, program.as_ref(), replicas);
     let known = enforced.is_some();
     let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let mut findings = vec![validated.accepted.clone()];
@@ -91,7 +93,7 @@ fn stood(old: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition], gene
 }
 
 /// Whether all processes run the present revision. What is not accepted is not enforced, though its doors be closed.
-fn enforced(found: &Found, validated: &Validated, revision: Option<u64>, replicas: i32) -> Option<Finding> {
+fn enforced(found: &Found, validated: &Validated, program: Option<&Program>, replicas: i32) -> Option<Finding> {
     const KIND: ConditionType = ConditionType::Enforced;
     let accepted = &validated.accepted;
     if !accepted.holds() {
@@ -104,10 +106,29 @@ fn enforced(found: &Found, validated: &Validated, revision: Option<u64>, replica
         };
         return Some(Finding::no(KIND, accepted.reason, message));
     }
-    match revision {
-        Some(revision) => found.crew.enforced(revision, replicas),
+    match program {
+        Some(program) => held_back(found, program).or_else(|| found.crew.enforced(program.ruled, replicas)),
         None => Some(Finding::no(KIND, Reason::Pending, "no policy was written yet")),
     }
+}
+
+/// Which processes keep policies from being enforced as they are written, since a carrier that they can read cannot say all.
+fn held_back(found: &Found, program: &Program) -> Option<Finding> {
+    let carrier = &program.carrier;
+    let policies = carrier.approval_policies.iter();
+    let stricter = policies.filter(|policy| carrier.stricter.contains(&policy.uid));
+    let names: Vec<&str> = stricter.map(|policy| policy.name.as_str()).take(5).collect();
+    let older = found.crew.older_than(FORMAT);
+    if names.is_empty() || older.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "these processes are of an older version or have not spoken yet: {}; until all read policies as this version does, what \
+         grant.parameters of ApprovalPolicy {} would let vary is asked about each time",
+        older.get(..5).unwrap_or(&older).join(", "),
+        names.join(", "),
+    );
+    Some(Finding::no(ConditionType::Enforced, Reason::WaitingForProxies, message))
 }
 
 /// What doors say of recorders that take none of their records: a door that refuses every command is not ready.

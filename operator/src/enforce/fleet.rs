@@ -32,6 +32,8 @@ pub struct Account {
     pub revision: Option<u64>,
     /// The revision by which it judges every statement from now on.
     pub loaded: Option<u64>,
+    /// The newest format of carriers that it reads.
+    pub format: u32,
     /// Sessions that it holds.
     pub sessions: u64,
     /// What it wants said in a condition.
@@ -104,6 +106,7 @@ impl Fleet {
             pod: peer.pod.clone(),
             revision: report.revision,
             loaded: report.loaded,
+            format: report.format,
             sessions: report.sessions,
             problems: report.problems.clone(),
             backends: report.backends.clone(),
@@ -196,6 +199,8 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
+    use sallyport_policy::carrier::FORMAT;
+
     use super::*;
 
     fn peer(connection: &str, pod: &str) -> Workload {
@@ -229,6 +234,7 @@ mod tests {
             connection_uid: connection.into(),
             revision: Some(1),
             loaded: Some(1),
+            format: FORMAT,
             sessions: 0,
             problems: Vec::new(),
             terminating: false,

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 pub struct Program {
     /// Its revision.
     pub revision: u64,
-    /// The first revision since which nothing but its columns is another: that one more column stays protected is no other
-    /// policy, and `Enforced` does not wait for what began before.
+    /// The first revision since which nothing but its columns and its format is another: that one more column stays protected,
+    /// or that all can be said in another format, is no other policy, and `Enforced` does not wait for what began before.
     pub ruled: u64,
     /// The carrier, revision included.
     pub carrier: Carrier,
@@ -56,7 +56,8 @@ impl Program {
         let since = since.collect();
         let same = |before: &&Self| {
             let mut other = before.carrier.clone();
-            (other.revision, other.columns) = (carrier.revision, carrier.columns.clone());
+            (other.revision, other.format) = (carrier.revision, carrier.format);
+            other.columns.clone_from(&carrier.columns);
             other == carrier
         };
         Self {
@@ -122,7 +123,7 @@ impl Programs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::carrier;
+    use crate::testing::{carrier, ranged_policy};
 
     #[test]
     fn the_same_carrier_keeps_its_revision() {
@@ -152,6 +153,34 @@ mod tests {
         more.masking_rules[0].generation += 1;
         let third = Program::next(Some(&second), more, 0);
         assert_eq!((third.revision, third.ruled), (3, 3));
+    }
+
+    #[test]
+    fn another_format_is_a_revision_and_another_policy_only_where_it_cannot_say_all() {
+        let first = Program::next(None, carrier(), 0);
+        let lowered = |mut carrier: Carrier| {
+            carrier.lower(1);
+            carrier
+        };
+        let second = Program::next(Some(&first), lowered(carrier()), 0);
+        assert_eq!((second.revision, second.ruled), (2, 1));
+        assert_eq!(Program::next(Some(&second), lowered(carrier()), 0), second);
+
+        let mut ranged = carrier();
+        ranged.approval_policies = vec![ranged_policy()];
+        let first = Program::next(None, ranged.clone(), 0);
+        let second = Program::next(Some(&first), lowered(ranged.clone()), 0);
+        assert_eq!((second.revision, second.ruled), (2, 2));
+        assert!(
+            !second.since.contains_key("uid-writes"),
+            "it is not enforced as written"
+        );
+        let third = Program::next(Some(&second), ranged, 0);
+        assert_eq!((third.revision, third.ruled), (3, 3));
+        assert_eq!(
+            (third.since["uid-writes"].revision, third.since["uid-pii"].revision),
+            (3, 1)
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::Pod;
 use sallyport_crds::connection::ProxyCounts;
 use sallyport_crds::{ConditionType, Reason};
+use sallyport_policy::carrier::{FIRST, FORMAT};
 use tokio::time::Instant;
 
 use super::fleet::Account;
@@ -20,6 +21,9 @@ pub struct Crew {
     pub processes: BTreeMap<String, Option<u64>>,
     /// For each of them: the revision by which it judges from now on, whatever its sessions run to their end.
     pub loaded: BTreeMap<String, Option<u64>>,
+    /// For each of them, and of those that are down and may come back: the newest format of carriers that it reads, by what it
+    /// last said; None where it was never heard.
+    pub formats: BTreeMap<String, Option<u32>>,
     /// Those that spoke once and are silent.
     pub silent: BTreeSet<String>,
     /// Whether one of them may only not have been heard yet, since the operator has just begun to listen.
@@ -37,6 +41,9 @@ pub fn crew(pods: &[&Pod], accounts: &BTreeMap<String, Account>, listened: bool,
         present.insert(uid);
         let account = accounts.get(uid);
         if !may_hold_sessions(pod) && account.is_none_or(|account| account.is_silent(now)) {
+            // One that crashes and starts again must not change the format each time.
+            crew.formats
+                .extend(account.map(|account| (name.clone(), Some(account.format))));
             continue;
         }
         crew.add(name, account, listened, now);
@@ -76,6 +83,29 @@ impl Crew {
             .insert(pod.to_owned(), speaking.and_then(|account| account.revision));
         self.loaded
             .insert(pod.to_owned(), speaking.and_then(|account| account.loaded));
+        self.formats
+            .insert(pod.to_owned(), account.map(|account| account.format));
+    }
+
+    /// The format in which all of them can read a carrier. One that was never heard reads what stands: anything newer may shut it.
+    pub fn format(&self, standing: Option<u32>, replicas: i32) -> u32 {
+        let standing = standing.unwrap_or(FORMAT);
+        let lowest = self.formats.values().map(|format| format.unwrap_or(standing)).min();
+        let wanted = match lowest {
+            Some(lowest) => lowest,
+            // Whoever comes next is of the operator's own version: its Deployment says so.
+            None if replicas == 0 => FORMAT,
+            None => standing,
+        };
+        wanted.clamp(FIRST, FORMAT)
+    }
+
+    /// Those that cannot read `format`, or have not said that they can.
+    pub fn older_than(&self, format: u32) -> Vec<&str> {
+        let each = self.formats.iter();
+        each.filter(|(_, reads)| reads.is_none_or(|reads| reads < format))
+            .map(|(pod, _)| pod.as_str())
+            .collect()
     }
 
     /// How many there are, and how many enforce at least `revision`.

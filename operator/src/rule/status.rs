@@ -156,6 +156,13 @@ fn enforced<R: Rule>(
             unknown = true;
             continue;
         }
+        let mut carriers = door.program.iter().map(|program| &program.carrier);
+        if carriers.any(|carrier| carrier.stricter.contains(&uid)) {
+            let message = format!(
+                "Connection {name} is stricter than this generation while processes of an older version run: see its Enforced"
+            );
+            return Some(Finding::no(KIND, Reason::WaitingForProxies, message));
+        }
         let since = door.program.as_ref().and_then(|program| program.since.get(&uid));
         let Some(since) = since.filter(|since| Some(since.generation) == generation) else {
             let message = format!("Connection {name} has not taken this generation yet");

@@ -12,7 +12,7 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::Event;
 use prometheus::Registry;
 use sallyport_crds::{AccessRequest, ApprovalPolicy, AuditSink, Connection, MaskingRule};
-use sallyport_policy::carrier::{Carrier, verify};
+use sallyport_policy::carrier::{Carrier, FORMAT, verify};
 use sallyport_policy::issuer::Issuers;
 use sallyport_runtime::peer::Workload;
 use sallyport_runtime::report::{Backends, Problem, Report};
@@ -330,7 +330,32 @@ impl Scenario {
         self.context.fleet.survey(tokio::time::Instant::now());
     }
 
+    /// A process of the release before reports a revision, and not which format it reads.
+    pub fn old_pod_says(&self, name: &str, revision: u64) {
+        let report = json!({
+            "instance": "i", "pod": name, "connectionUid": "uid-bank",
+            "revision": revision, "loaded": revision, "sessions": 0,
+        });
+        self.hear(name, &serde_json::from_value(report).unwrap());
+    }
+
     fn pod_reports(&self, name: &str, revision: u64, problems: Vec<Problem>, backends: Backends) {
+        let report = Report {
+            instance: "i".into(),
+            pod: name.into(),
+            connection_uid: "uid-bank".into(),
+            revision: Some(revision),
+            loaded: Some(revision),
+            format: FORMAT,
+            sessions: 0,
+            problems,
+            terminating: false,
+            backends: Some(backends),
+        };
+        self.hear(name, &report);
+    }
+
+    fn hear(&self, name: &str, report: &Report) {
         let peer = Workload {
             namespace: "doors".into(),
             name: "bank".into(),
@@ -338,18 +363,7 @@ impl Scenario {
             pod: name.into(),
             pod_uid: format!("uid-{name}"),
         };
-        let report = Report {
-            instance: "i".into(),
-            pod: name.into(),
-            connection_uid: "uid-bank".into(),
-            revision: Some(revision),
-            loaded: Some(revision),
-            sessions: 0,
-            problems,
-            terminating: false,
-            backends: Some(backends),
-        };
-        self.context.fleet.heard(&peer, &report);
+        self.context.fleet.heard(&peer, report);
     }
 
     fn path(&self, plural: &str, value: &Value) -> String {

@@ -3,7 +3,7 @@
 //! The operator does it with objects of the API server, `--manifests` with files; both get the same carrier. A problem never
 //! leaves a hole: the carrier that comes out is then closed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use sallyport_crds::connection::IssuerReference;
@@ -121,6 +121,7 @@ pub fn assemble(objects: &Objects<'_>) -> (Carrier, Vec<Problem>) {
             approver_mappings: objects.issuers.approver_mappings.clone(),
         },
         columns: BTreeMap::new(),
+        stricter: BTreeSet::new(),
         closed: None,
     };
     if let Some(first) = problems.first() {

@@ -3,9 +3,10 @@
 //! It travels in a ConfigMap that people with `edit` may write, so a door believes the signature and nothing else, and never
 //! goes back to a lower revision.
 
+mod older;
 mod sealed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sallyport_crds::audit_sink::{Asynchronous, CommandText, Durability};
 use sallyport_crds::{ApprovalPolicySpec, ConnectionSpec, MaskingRuleSpec, Reason};
@@ -17,8 +18,11 @@ use crate::issuer::{ApproverMapping, Issuer};
 pub use sealed::{CarrierError, SignedCarrier, payload_digest, sign, verify};
 pub(crate) use sealed::{seal, unseal};
 
-/// The format that this version writes. A door refuses formats that it does not know.
-pub const FORMAT: u32 = 1;
+/// The first format. Whoever does not say which formats it reads reads this one.
+pub const FIRST: u32 = 1;
+/// The newest format that this version reads and writes; it reads all before it, too. A door refuses formats that it does not
+/// know. 2: ranges of parameters in grants, which doors before it would pass over.
+pub const FORMAT: u32 = 2;
 /// The largest signed carrier, in bytes: a ConfigMap holds 1 MiB with its metadata.
 pub const MAX_BYTES: usize = 900 * 1024;
 
@@ -26,7 +30,7 @@ pub const MAX_BYTES: usize = 900 * 1024;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Carrier {
-    /// [`FORMAT`] of whoever wrote it.
+    /// The format that it is written in: [`FORMAT`], or an older one while some door reads no newer.
     pub format: u32,
     /// Grows with every change of the rest; a door never goes back.
     pub revision: u64,
@@ -46,6 +50,9 @@ pub struct Carrier {
     /// this field leaves it out, and protects what it finds itself.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, ByRule>,
+    /// Uids of the rules that are carried in a stricter reading, since the format cannot say all that is in them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub stricter: BTreeSet<String>,
     /// Set: the door admits nobody and ends live sessions, and says why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed: Option<Closed>,
@@ -133,7 +140,7 @@ pub struct Closed {
 // === impl Carrier ===
 
 impl Carrier {
-    /// Generations of all rules in force, by uid: what a door that runs this carrier enforces.
+    /// Generations of all rules in force as they are written, by uid: what a door that runs this carrier enforces.
     pub fn rules_in_force(&self) -> BTreeMap<String, i64> {
         let masking = self
             .masking_rules
@@ -145,6 +152,7 @@ impl Carrier {
                     .iter()
                     .map(|rule| (rule.uid.clone(), rule.generation)),
             )
+            .filter(|(uid, _)| !self.stricter.contains(uid))
             .collect()
     }
 }

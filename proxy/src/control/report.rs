@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sallyport_audit::record::Instance;
+use sallyport_policy::carrier::FORMAT;
 use sallyport_runtime::PeerIdentity;
 use sallyport_runtime::report::{ANSWER_AFTER, Answer, Backends, MAX_BACKENDS, PATH, Report};
 use sallyport_runtime::tls::TlsError;
@@ -86,6 +87,7 @@ impl Reporter {
             connection_uid: self.place.connection.uid.clone(),
             revision,
             loaded: status.revision,
+            format: FORMAT,
             sessions: u64::try_from(self.sessions.count()).unwrap_or(u64::MAX),
             problems: status
                 .lacks

@@ -9,7 +9,7 @@ use sallyport_audit::record::{ObjectRef, PodRef};
 use sallyport_crds::Reason;
 use sallyport_crds::connection::{CaBundle, TlsMode};
 use sallyport_crds::reference::ConfigMapKeyReference;
-use sallyport_policy::carrier::{Carrier, Closed, sign};
+use sallyport_policy::carrier::{Carrier, Closed, FIRST, FORMAT, sign};
 use tokio::time::Instant;
 
 use super::guard::{Guard, MAY_LAG};
@@ -117,6 +117,25 @@ fn revisions_never_go_back() {
         !taken.carrier.connection.spec.subjects.is_empty() && taken.odd.is_some(),
         "a revision means one content"
     );
+}
+
+#[test]
+fn older_formats_are_read_and_one_of_the_future_is_refused_by_name() {
+    let ours = key();
+    let signed = |format, revision| sign(&Carrier { format, ..at(revision) }, &ours).unwrap();
+    let mut guard = Guard::new(place(&at(1), &[&ours]));
+    let now = Instant::now();
+    guard.want(1);
+    // A door of the release before comes and goes: the format goes down and up, the revision only up.
+    for (revision, format) in (1..).zip([FIRST, FORMAT, FIRST, FORMAT]) {
+        let taken = guard.look(Some(&signed(format, revision)), now).ok().unwrap();
+        assert_eq!((taken.carrier.format, taken.carrier.revision), (format, revision));
+        assert_eq!(taken.odd, None);
+    }
+    let lack = guard.look(Some(&signed(FORMAT + 1, 5)), now).err().unwrap();
+    assert_eq!(lack.reason, Reason::Invalid);
+    let words = format!("format {}, which this version does not know", FORMAT + 1);
+    assert!(lack.message.contains(&words), "{}", lack.message);
 }
 
 #[test]

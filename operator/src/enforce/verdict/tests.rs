@@ -25,6 +25,7 @@ fn account(name: &str, revision: Option<u64>, at: Instant) -> (String, Account) 
         pod: name.to_owned(),
         revision,
         loaded: revision,
+        format: FORMAT,
         sessions: 0,
         problems: vec![],
         backends: None,
@@ -115,6 +116,60 @@ fn a_process_without_a_pod_counts_while_it_speaks() {
             .0,
         Truth::True
     );
+}
+
+fn reads(name: &str, format: u32, at: Instant) -> (String, Account) {
+    let (uid, mut account) = account(name, None, at);
+    account.format = format;
+    (uid, account)
+}
+
+#[test]
+fn the_format_is_one_that_all_can_read() {
+    let now = Instant::now();
+    let (a, b) = (|format| reads("a", format, now), |format| reads("b", format, now));
+    for (what, accounts, standing, expected) in [
+        ("one is older", vec![a(1), b(2)], Some(2), 1),
+        ("all read the newest", vec![a(2), b(2)], Some(1), 2),
+        ("newer than the operator", vec![a(3), b(3)], Some(1), FORMAT),
+        ("no format at all", vec![a(0), b(2)], Some(2), 1),
+        ("one was not heard, the older stands", vec![b(2)], Some(1), 1),
+        ("one was not heard, the newest stands", vec![b(2)], Some(2), 2),
+        ("one was not heard, nothing stands", vec![b(2)], None, 2),
+        ("nobody was heard, the older stands", vec![], Some(1), 1),
+        ("nobody was heard, nothing stands", vec![], None, FORMAT),
+    ] {
+        let (pods, accounts) = ([running("a"), running("b")], accounts.into_iter().collect());
+        let crew = crew(&pods.iter().collect::<Vec<_>>(), &accounts, true, now);
+        assert_eq!(crew.format(standing, 2), expected, "{what}");
+    }
+    let nobody = Crew::default();
+    assert_eq!((nobody.format(Some(1), 2), nobody.format(Some(1), 0)), (1, FORMAT));
+}
+
+#[test]
+fn who_is_older_counts_while_it_may_come_back() {
+    let start = Instant::now();
+    let later = start + Duration::from_secs(60);
+    let accounts = BTreeMap::from([reads("a", 1, start), reads("b", 2, later)]);
+    let with = |a: Option<Pod>| {
+        let pods: Vec<Pod> = a.into_iter().chain([running("b")]).collect();
+        crew(&pods.iter().collect::<Vec<_>>(), &accounts, true, later)
+    };
+    for (what, a) in [
+        ("silent", running("a")),
+        ("down", pod("a", json!({ "waiting": { "reason": "CrashLoopBackOff" } }))),
+    ] {
+        let crew = with(Some(a));
+        assert_eq!((crew.format(Some(2), 2), crew.older_than(2)), (1, vec!["a"]), "{what}");
+    }
+    let gone = with(None);
+    assert_eq!((gone.format(Some(1), 2), gone.older_than(2)), (2, vec![]));
+    // One that waits for its image and was never heard holds nobody back.
+    let starting = pod("c", json!({ "waiting": { "reason": "ContainerCreating" } }));
+    let pods = [starting, running("b")];
+    let crew = crew(&pods.iter().collect::<Vec<_>>(), &accounts, true, later);
+    assert_eq!(crew.format(Some(1), 2), 2);
 }
 
 #[test]

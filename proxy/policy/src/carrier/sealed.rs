@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Carrier, FORMAT, MAX_BYTES};
+use super::{Carrier, FIRST, FORMAT, MAX_BYTES};
 
 /// Put before the payload when it is signed, so that the key's signatures mean carriers and nothing else.
 const CONTEXT: &[u8] = b"sallyport carrier v1\n";
@@ -74,7 +74,7 @@ pub(crate) fn seal(context: &[u8], payload: &[u8], key: &Ed25519KeyPair) -> Resu
     }
 }
 
-/// Checks and reads a document of ours.
+/// Checks and reads a document of ours, of any format up to the newest one that is `known`.
 pub(crate) fn unseal<T: DeserializeOwned>(
     context: &[u8],
     bytes: &[u8],
@@ -99,7 +99,7 @@ pub(crate) fn unseal<T: DeserializeOwned>(
         return Err(CarrierError::Signature);
     }
     let Format { format } = serde_json::from_slice(&payload).map_err(|_| CarrierError::Unreadable)?;
-    if format != known {
+    if !(FIRST..=known).contains(&format) {
         return Err(CarrierError::Format(format));
     }
     serde_json::from_slice(&payload).map_err(|_| CarrierError::Unreadable)

@@ -98,6 +98,25 @@ fn what_the_first_version_of_the_format_carried_is_read_whole() {
 }
 
 #[test]
+fn every_format_up_to_the_newest_is_read() {
+    let (key, trusted) = key();
+    for format in FIRST..=FORMAT {
+        let mut carrier = carrier(&objects());
+        carrier.lower(format);
+        assert_eq!(carrier.format, format);
+        assert_eq!(verify(&sign(&carrier, &key).unwrap(), &trusted), Ok(carrier));
+    }
+    let none = Carrier {
+        format: 0,
+        ..carrier(&objects())
+    };
+    assert_eq!(
+        verify(&sign(&none, &key).unwrap(), &trusted),
+        Err(CarrierError::Format(0))
+    );
+}
+
+#[test]
 fn a_format_of_the_future_is_refused_by_name() {
     let (key, trusted) = key();
     let carrier = Carrier {
@@ -109,10 +128,10 @@ fn a_format_of_the_future_is_refused_by_name() {
         Err(CarrierError::Format(FORMAT + 1))
     );
     // Also where nothing in it looks as it does today.
-    let bytes = seal(CONTEXT, b"{\"format\":2,\"rules\":\"elsewhere\"}", &key).unwrap();
+    let bytes = seal(CONTEXT, b"{\"format\":3,\"rules\":\"elsewhere\"}", &key).unwrap();
     let error = verify(&bytes, &trusted).unwrap_err();
     assert!(
-        error.to_string().contains("format 2, which this version does not know"),
+        error.to_string().contains("format 3, which this version does not know"),
         "{error}"
     );
 }
