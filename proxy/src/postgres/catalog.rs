@@ -3,8 +3,10 @@
 //! One side connection for each database reads committed state. A session that needs to know asks; all that ask while a
 //! check is under way share the next one, so a check costs one round trip however many wait for it (as commits share a
 //! flush). A check compares the write-ahead position first: nothing written, nothing changed. Sessions that ask often compare
-//! it on their own thread (`near`).
+//! it on their own thread (`near`). Where something is written all the time, it looks at what the statement hangs on alone
+//! (`footprint`).
 
+mod footprint;
 mod near;
 mod queries;
 mod reader;
@@ -18,6 +20,7 @@ use sallyport_policy::catalog::{Catalog as _, ColumnId, Oid, SearchPath, Snapsho
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::mask::{Masker, ProtectedColumns};
 
+pub use footprint::Footprint;
 pub use near::{Assumed, Near};
 pub use queries::{Depth, POSITION};
 pub use reader::{Own, circumstances_query, own_query, read_circumstances, read_own};

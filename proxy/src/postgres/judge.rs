@@ -24,10 +24,10 @@ use sallyport_policy::catalog::SearchPath;
 use sallyport_policy::mask::Masker;
 
 use super::after::After;
-use super::catalog::Known;
+use super::catalog::{Footprint, Known};
 use super::errors::Said;
 use super::frame::Head;
-use super::names::{Change, Names, Portal};
+use super::names::{Change, Names, Portal, Stated};
 use super::rows::View;
 use crate::command::Asked;
 
@@ -68,6 +68,43 @@ pub struct Plan {
     pub asked: Vec<Asked>,
     /// Its messages, in order. A Query string is one.
     pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// What the meaning of the unit hangs on, where that is less than the whole catalog, by which it was understood.
+    #[must_use]
+    pub fn footprints(&self, known: &Arc<Known>) -> Vec<Arc<Footprint>> {
+        let of = |view: &View, stated: &Stated, after: &After| {
+            let shared = Arc::ptr_eq(&view.known, known);
+            shared.then(|| view.footprint(stated, after)).flatten()
+        };
+        let is_bound = |parsed: &Stated| {
+            let mut bound = self.steps.iter().filter_map(|step| step.act.bound());
+            bound.any(|stated| Arc::ptr_eq(&stated.script, &parsed.script) && stated.index == parsed.index)
+        };
+        let mut found = Vec::new();
+        for step in &self.steps {
+            let whole = match &step.act {
+                Act::Query(parts) => parts.iter().all(|part| {
+                    let footprint = of(&part.view, &part.stated, &part.after);
+                    footprint.map(|one| found.push(one)).is_some()
+                }),
+                Act::Bind(_, portal) => {
+                    let stated = portal.stated.as_ref();
+                    let footprint = stated.and_then(|stated| of(&portal.view, stated, &portal.after));
+                    footprint.map(|one| found.push(one)).is_some()
+                }
+                // What is parsed and not bound has been judged, too.
+                Act::Parse(Change::Prepare(_, prepared)) => prepared.stated.as_ref().is_none_or(is_bound),
+                _ => true,
+            };
+            if !whole {
+                return Vec::new();
+            }
+        }
+        found.dedup();
+        found
+    }
 }
 
 /// One message of a unit.
@@ -111,4 +148,14 @@ pub enum Act {
     Flush,
     /// Fails, as it would at the target: a text that does not parse, a name that does not exist.
     Fail(Box<Said>),
+}
+
+impl Act {
+    /// The statement that a Bind opens a portal of.
+    fn bound(&self) -> Option<&Stated> {
+        match self {
+            Self::Bind(_, portal) => portal.stated.as_ref(),
+            _ => None,
+        }
+    }
 }

@@ -23,7 +23,7 @@ use sallyport_policy::mask::{Counts, Masker, RowError};
 
 use super::after::Stale;
 use super::ask::{AskError, Row};
-use super::catalog::Known;
+use super::catalog::{Footprint, Known};
 use super::copy::{CopyIn, CopyOut};
 use super::errors::{self, Reader};
 use super::expect::{Expect, Expected};
@@ -318,6 +318,13 @@ impl State {
     fn is_late(&mut self) -> bool {
         let names = self.view().is_some_and(|view| view.names_relations());
         names && self.masker.acts() && self.fresh.elapsed() > LATE
+    }
+
+    /// What is about to be described late, and what its meaning hangs on.
+    pub fn late(&mut self) -> Option<(Rc<View>, Arc<Footprint>)> {
+        let view = self.view().filter(|_| self.is_late())?;
+        let footprint = view.known_footprint()?;
+        Some((view, footprint))
     }
 
     /// Whether words about the answer that is under way, or the transaction, may hold protected values.

@@ -3,17 +3,21 @@
 //! Three answers meet: where a column comes from (table OID and attribute number, as the target says), what flows into it
 //! (lineage over the statement's tree and the catalog), and what its values look like (detectors, in the plan itself).
 
-use std::collections::HashSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use sallyport_policy::catalog::{Catalog as _, ColumnId, Relation};
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::mask::{ColumnInfo, Format, Masker, RowPlan, RuleSet, Source};
+use sallyport_policy::sql::Statement;
 use sallyport_policy::sql::lineage::Lineage;
 
-use super::catalog::Known;
+use super::after::After;
+use super::catalog::{Footprint, Known};
 use super::handed::is_yet_to_be;
 use super::message::Field;
+use super::names::Stated;
 
 /// What is known of one statement's answer before it comes.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub struct View {
     /// Whether a protected column or code that nobody can see into stands anywhere in it: then its errors and notices say no
     /// more than their SQLSTATE does.
     pub guarded: bool,
+    /// What its meaning hangs on, once somebody asked.
+    footprint: OnceCell<Option<Arc<Footprint>>>,
 }
 
 /// A relation that the catalog, as it was read, does not hold.
@@ -51,6 +57,7 @@ impl View {
             nameless: false,
             hidden: true,
             guarded,
+            footprint: OnceCell::new(),
         }
     }
 
@@ -80,7 +87,43 @@ impl View {
             nameless: false,
             hidden,
             guarded,
+            footprint: OnceCell::new(),
         }
+    }
+
+    /// What the meaning of the statement hangs on; `None` where that is the whole catalog. `after` follows from it.
+    #[must_use]
+    pub fn footprint(&self, stated: &Stated, after: &After) -> Option<Arc<Footprint>> {
+        let found = self.footprint.get_or_init(|| self.trace(stated, after).map(Arc::new));
+        found.clone()
+    }
+
+    /// The same, if somebody asked before.
+    #[must_use]
+    pub fn known_footprint(&self) -> Option<Arc<Footprint>> {
+        self.footprint.get().cloned().flatten()
+    }
+
+    /// Only what does no more than read and write rows, and of which every name was followed, hangs on nothing but its names.
+    fn trace(&self, stated: &Stated, after: &After) -> Option<Footprint> {
+        let followed = |lineage: &Lineage| {
+            let lost = lineage.unresolved.len() + lineage.lost.len() + lineage.opaque.len() + lineage.spilled.len();
+            lost == 0 && lineage.created.is_none() && !lineage.ruled && !lineage.any
+        };
+        let alone = |statement: &Statement| {
+            statement.is_data() && statement.executes.is_empty() && statement.cursors.is_empty()
+        };
+        let traced = !self.nameless && !self.hidden && !self.lineages.is_empty();
+        let changes = after.stale.any() || after.moves || after.transaction.is_some();
+        if !traced || changes || !self.lineages.iter().all(followed) || !stated.readings().all(alone) {
+            return None;
+        }
+        let names: BTreeSet<&str> = stated.readings().flat_map(Statement::names).collect();
+        let reached = self
+            .lineages
+            .iter()
+            .flat_map(|lineage| lineage.relations.iter().copied());
+        Footprint::new(&names, reached, &self.known)
     }
 
     /// Whether it is about relations, or may be.

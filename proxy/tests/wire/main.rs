@@ -12,6 +12,7 @@
 mod accounts;
 mod alike;
 mod assumptions;
+mod busy;
 mod cancels;
 #[path = "../common/mod.rs"]
 mod common;

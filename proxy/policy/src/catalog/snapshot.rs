@@ -68,6 +68,12 @@ impl Snapshot {
         self.relations.is_empty()
     }
 
+    /// Relations of this name in any schema.
+    pub fn named_anywhere(&self, name: &str) -> impl Iterator<Item = &Relation> {
+        let indices = self.by_name.values().filter_map(move |names| names.get(name));
+        indices.filter_map(|index| self.relations.get(*index))
+    }
+
     fn named(&self, schema: &str, name: &str) -> Option<&Relation> {
         self.relations.get(*self.by_name.get(schema)?.get(name)?)
     }

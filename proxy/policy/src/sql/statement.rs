@@ -1,5 +1,6 @@
 //! A parsed text and its statements.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::denied::Denied;
@@ -155,8 +156,15 @@ impl Statement {
         fingerprint::of_tree(&self.tree)
     }
 
+    /// Every name in its tree, whatever it may be the name of: of a relation, column, function, operator, type or alias. Values
+    /// of constants are left out.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.tree.names()
+    }
+
     /// Whether it does no more than read and write rows.
-    pub(super) fn is_data(&self) -> bool {
+    pub fn is_data(&self) -> bool {
         self.root()
             .is_some_and(|root| DATA.contains(&root.kind()) && !root.has("into_clause"))
     }

@@ -5,6 +5,7 @@
 //! through their derived serialisation, into this one shape, and walks go over *all* fields: what nobody thought of is
 //! still visited. Fields with their default value (absent, zero, empty, false) are left out.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// One statement's tree. Nodes refer to each other by index.
@@ -54,6 +55,29 @@ impl Tree {
     /// How many nodes it has.
     pub(super) fn size(&self) -> usize {
         self.objects.len()
+    }
+
+    /// Every text but those of constants.
+    pub(super) fn names(&self) -> BTreeSet<&str> {
+        let (mut names, mut todo, mut seen) = (BTreeSet::new(), vec![&self.root], vec![false; self.objects.len()]);
+        while let Some(value) = todo.pop() {
+            match value {
+                Value::Text(text) => _ = names.insert(&**text),
+                Value::List(start, len) => todo.extend(self.list(*start, *len)),
+                Value::Object(_) => {
+                    let Some(node) = self.as_node(value) else { continue };
+                    let first = seen
+                        .get_mut(node.id as usize)
+                        .is_some_and(|seen| !std::mem::replace(seen, true));
+                    if first && !node.is("AConst") {
+                        todo.extend(node.fields().iter().map(|(_, value)| value));
+                    }
+                }
+                Value::Null | Value::Bool(_) | Value::Int(_) => {}
+            }
+        }
+        names.remove("");
+        names
     }
 
     /// All nodes, in no order that means anything.

@@ -12,6 +12,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,9 +20,10 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, oneshot};
 
+use super::footprint::{Footprint, Footprints};
 use super::service::PATIENCE;
 use super::{Known, queries};
-use crate::postgres::ask::{AskError, ask};
+use crate::postgres::ask::{AskError, Row, ask};
 use crate::postgres::dial::{Asking, DialError, Reached, dial};
 use crate::postgres::handed::{Entry, MAX_ENTRIES};
 use crate::postgres::precondition::is_plain;
@@ -37,8 +39,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(30);
 /// How long what was seen of a database is worth an assumption.
 const RECENT: Duration = Duration::from_secs(2);
-/// As the side connection's: nothing that is asked here waits for a lock.
-const SETTINGS: [(&str, &str); 2] = [("search_path", ""), ("statement_timeout", "15s")];
+/// As the side connection's: nothing that is asked here waits for a lock. What is asked for is few rows, whichever they are.
+const SETTINGS: [(&str, &str); 3] = [
+    ("search_path", ""),
+    ("statement_timeout", "15s"),
+    ("plan_cache_mode", "force_generic_plan"),
+];
 /// The question, which is planned once.
 const NAME: &str = "sallyport_position";
 
@@ -46,6 +52,7 @@ const NAME: &str = "sallyport_position";
 #[derive(Default)]
 pub(super) struct Latest {
     known: ArcSwapOption<(String, usize, Arc<Known>)>,
+    footprints: Mutex<Footprints>,
     /// Where protection went on to.
     handed: Mutex<Vec<Entry>>,
     connections: AtomicUsize,
@@ -94,7 +101,15 @@ enum Way {
 
 struct Request {
     target: Arc<Target>,
-    reply: oneshot::Sender<Option<String>>,
+    /// What may be looked at if something was written.
+    footprints: Vec<Arc<Footprint>>,
+    reply: oneshot::Sender<Option<Rc<Seen>>>,
+}
+
+/// What was seen of a database at one moment.
+struct Seen {
+    position: String,
+    footprints: HashMap<Arc<Footprint>, String>,
 }
 
 /// The database whose [`Latest`] this is, by its address: it lives as long as the connection.
@@ -120,6 +135,43 @@ impl Latest {
         let (known_at, entries, known) = latest.as_deref()?;
         let same = known_at == position && known.revision == revision && *entries == self.handed().len();
         same.then(|| Arc::clone(known))
+    }
+
+    /// What is known, if all of this has stayed as it was when that was read; `now` says how it is.
+    pub(super) fn by(
+        &self,
+        footprints: &[Arc<Footprint>],
+        now: &HashMap<Arc<Footprint>, String>,
+        revision: u64,
+    ) -> Option<Arc<Known>> {
+        let known = self.remembering(revision)?;
+        let kept = self.footprints();
+        let same = |footprint: &Arc<Footprint>| {
+            let was = kept.of(footprint, &known);
+            was.is_some() && was == now.get(footprint).map(String::as_str)
+        };
+        (!footprints.is_empty() && footprints.iter().all(same)).then_some(known)
+    }
+
+    /// Those of which it is known what they were when the catalog was read; all of them or none.
+    pub(super) fn remembered(&self, footprints: &[Arc<Footprint>], revision: u64) -> bool {
+        let Some(known) = self.remembering(revision) else {
+            return false;
+        };
+        let kept = self.footprints();
+        !footprints.is_empty() && footprints.iter().all(|one| kept.of(one, &known).is_some())
+    }
+
+    /// What is known, if it was read whole and for these rules, with all that was handed on.
+    fn remembering(&self, revision: u64) -> Option<Arc<Known>> {
+        let latest = self.known.load();
+        let (position, entries, known) = latest.as_deref()?;
+        let usable = !position.is_empty() && known.revision == revision && *entries == self.handed().len();
+        usable.then(|| Arc::clone(known))
+    }
+
+    pub(super) fn footprints(&self) -> MutexGuard<'_, Footprints> {
+        self.footprints.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is known, if it was read for these rules, and that may be assumed to be so still.
@@ -215,13 +267,14 @@ impl Near {
         self.last = Some(Arc::clone(known));
     }
 
-    /// What is known, if the write-ahead position, read after this call, says that it is fresh. `shared` finds what the
-    /// database's sessions share, which stays the same as long as this session lasts.
+    /// What is known, if the write-ahead position, read after this call, says that it is fresh, or all of these footprints do.
+    /// `shared` finds what the database's sessions share, which stays the same as long as this session lasts.
     pub(super) async fn fresh(
         &mut self,
         shared: impl FnOnce() -> Arc<Latest>,
         target: &Arc<Target>,
         database: &str,
+        footprints: &[Arc<Footprint>],
         revision: u64,
     ) -> Option<Arc<Known>> {
         let latest = self.latest.get_or_insert_with(shared);
@@ -234,8 +287,10 @@ impl Near {
         }
         let Way::Near(queue) = &self.way else { return None };
         let (reply, answer) = oneshot::channel();
+        let remembered = latest.remembered(footprints, revision);
         let request = Request {
             target: Arc::clone(target),
+            footprints: if remembered { footprints.to_vec() } else { Vec::new() },
             reply,
         };
         let asked = async {
@@ -244,7 +299,10 @@ impl Near {
             answer.await.ok()?
         };
         match asked.await {
-            Some(position) => latest.at(&position, revision),
+            Some(seen) => {
+                let at = latest.at(&seen.position, revision);
+                at.or_else(|| latest.by(footprints, &seen.footprints, revision))
+            }
             None => {
                 self.way = Way::Far;
                 None
@@ -303,33 +361,47 @@ impl Connection {
             while let Ok(more) = requests.try_recv() {
                 waiting.push(more);
             }
-            let position = tokio::time::timeout(PATIENCE, self.position(&mut reached, &waiting)).await;
-            let position = position.unwrap_or(Err(NearError::Slow));
-            if let Err(error) = &position {
+            let seen = tokio::time::timeout(PATIENCE, self.see(&mut reached, &waiting)).await;
+            let seen = seen.unwrap_or(Err(NearError::Slow));
+            if let Err(error) = &seen {
                 tracing::warn!(database = %self.database, %error, "no check near the sessions");
             }
-            let position = position.ok();
+            let seen = seen.ok().map(Rc::new);
             for request in waiting {
                 // Who does not wait any more does not mind.
-                let _ = request.reply.send(position.clone());
+                let _ = request.reply.send(seen.clone());
             }
-            if position.is_none() {
+            if seen.is_none() {
                 return;
             }
         }
     }
 
-    async fn position(&self, reached: &mut Option<Reached>, waiting: &[Request]) -> Result<String, NearError> {
+    async fn see(&self, reached: &mut Option<Reached>, waiting: &[Request]) -> Result<Seen, NearError> {
         let reached = match (reached, waiting.first()) {
             (Some(reached), _) => reached,
             (none, Some(request)) => none.insert(self.reach(&request.target).await?),
             (None, None) => return Err(NearError::Nobody),
         };
-        let answer = ask(&mut reached.wire, &format!("EXECUTE {NAME}")).await?;
-        let position = answer.into_iter().flatten().flatten().next().flatten();
-        position
-            .filter(|position| !position.is_empty())
-            .ok_or(NearError::Nothing)
+        let mut footprints: Vec<&Arc<Footprint>> = Vec::new();
+        for footprint in waiting.iter().flat_map(|request| &request.footprints) {
+            if !footprints.contains(&footprint) {
+                footprints.push(footprint);
+            }
+        }
+        let mut question = format!("EXECUTE {NAME}");
+        for footprint in &footprints {
+            question.push_str("; ");
+            question.push_str(footprint.question());
+        }
+        let answers = ask(&mut reached.wire, &question).await?;
+        let mut values = answers.into_iter().map(value);
+        let position = values.next().flatten().filter(|position| !position.is_empty());
+        let footprints = footprints.into_iter().map(Arc::clone).zip(values);
+        Ok(Seen {
+            position: position.ok_or(NearError::Nothing)?,
+            footprints: footprints.filter_map(|(one, value)| Some((one, value?))).collect(),
+        })
     }
 
     async fn reach(&self, target: &Target) -> Result<Reached, NearError> {
@@ -342,8 +414,14 @@ impl Connection {
         let mut reached = dial(target, &asking).await?;
         let question = format!("PREPARE {NAME} AS SELECT {}", queries::POSITION);
         ask(&mut reached.wire, &question).await?;
+        ask(&mut reached.wire, &queries::footprint_prepared()).await?;
         Ok(reached)
     }
+}
+
+/// The one value of a question with one row.
+pub(super) fn value(rows: Vec<Row>) -> Option<String> {
+    rows.into_iter().next()?.into_iter().next()?
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,10 @@
 //! The questions. Every name is qualified: a temporary table called pg_class would shadow the
 //! catalog, and an operator `=` of a schema before pg_catalog in the path would stand for PostgreSQL's own.
 
+use std::collections::BTreeSet;
+
+use sallyport_policy::catalog::Oid;
+
 /// Where the write-ahead log stands, and whose work can be seen: while neither has moved, no catalog has changed. A commit is
 /// in the log before anybody sees it, for as long as it waits for the disk and for standbys. A standby has replayed a commit
 /// before it says so.
@@ -62,6 +66,92 @@ fn digest_of(table: &str, key: &str, seed: &str) -> String {
          pg_catalog.sum(pg_catalog.hashint8extended({key}, pg_catalog.hashint8extended({seed}, \
          xmin::pg_catalog.text::pg_catalog.int8))) AS s FROM pg_catalog.{table}) d, \
          LATERAL (VALUES (d.n), (d.s)) AS pair(v))"
+    )
+}
+
+/// The name of the question for [`footprint`]s.
+const FOOTPRINT: &str = "sallyport_footprint";
+
+/// Prepares the question for the row versions that names ($1) and relations ($2) have in the catalogs of [`digest`], found by
+/// index. What is few, and no name leads to, is looked at whole: schemas, operators, casts, and checks of domains.
+pub(super) fn footprint_prepared() -> String {
+    let oid = "oid::pg_catalog.int8";
+    let types = "ANY (ARRAY(SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) ANY ($2) \
+         AND a.atttypid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid))";
+    let own = "ANY (ARRAY(SELECT o.oprcode::pg_catalog.oid FROM pg_catalog.pg_operator o \
+         WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid UNION ALL SELECT c.castfunc FROM pg_catalog.pg_cast c \
+         WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid))";
+    let by = |table: &str, column: &str, among: &str, key: &str, second: &str| {
+        let found = format!("{column} OPERATOR(pg_catalog.=) {among}");
+        (format!("{table} WHERE {found}"), key.to_owned(), second.to_owned())
+    };
+    let whole = |table: &str| {
+        (
+            format!("{table} {}", own_objects("oid")),
+            oid.to_owned(),
+            "0".to_owned(),
+        )
+    };
+    let number = "attnum::pg_catalog.int8";
+    let (child, parent) = ("inhrelid::pg_catalog.int8", "inhparent::pg_catalog.int8");
+    let of = |table: &str, column: &str| by(table, column, "ANY ($2)", oid, "0");
+    let looked_at = [
+        by("pg_class", "relname", "ANY ($1)", oid, "0"),
+        of("pg_class", "oid"),
+        by(
+            "pg_attribute",
+            "attrelid",
+            "ANY ($2)",
+            "attrelid::pg_catalog.int8",
+            number,
+        ),
+        by("pg_type", "typname", "ANY ($1)", oid, "0"),
+        by("pg_type", "oid", types, oid, "0"),
+        by("pg_proc", "proname", "ANY ($1)", oid, "0"),
+        by("pg_proc", "oid", own, oid, "0"),
+        of("pg_rewrite", "ev_class"),
+        of("pg_trigger", "tgrelid"),
+        of("pg_attrdef", "adrelid"),
+        of("pg_constraint", "conrelid"),
+        of("pg_policy", "polrelid"),
+        of("pg_statistic_ext", "stxrelid"),
+        by("pg_index", "indrelid", "ANY ($2)", "indexrelid::pg_catalog.int8", "0"),
+        by("pg_inherits", "inhrelid", "ANY ($2)", child, parent),
+        by("pg_inherits", "inhparent", "ANY ($2)", child, parent),
+        (
+            "pg_constraint WHERE contypid OPERATOR(pg_catalog.>) 0::pg_catalog.oid".to_owned(),
+            oid.to_owned(),
+            "0".to_owned(),
+        ),
+        whole("pg_namespace"),
+        whole("pg_operator"),
+        whole("pg_cast"),
+        whole("pg_opclass"),
+    ];
+    let each: Vec<String> = looked_at
+        .iter()
+        .zip(1..)
+        .map(|((rows, key, second), place)| {
+            format!("SELECT {place}::pg_catalog.int8, {key}, {second}::pg_catalog.int8, xmin FROM pg_catalog.{rows}")
+        })
+        .collect();
+    format!(
+        "PREPARE {FOOTPRINT}(pg_catalog.name[], pg_catalog.oid[]) AS SELECT pg_catalog.concat(pg_catalog.count(*), ' ', \
+         pg_catalog.sum(pg_catalog.hashint8extended(key, pg_catalog.hashint8extended(second, \
+         pg_catalog.hashint8extended(place, version::pg_catalog.text::pg_catalog.int8))))) \
+         FROM ({}) looked_at(place, key, second, version)",
+        each.join(" UNION ALL ")
+    )
+}
+
+/// The question for one footprint. No name has a quote or a backslash in it.
+pub(super) fn footprint(names: &BTreeSet<&str>, relations: &BTreeSet<Oid>) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    let relations: Vec<String> = relations.iter().map(Oid::to_string).collect();
+    format!(
+        "EXECUTE {FOOTPRINT}('{{{}}}', '{{{}}}')",
+        names.join(","),
+        relations.join(",")
     )
 }
 

@@ -10,7 +10,8 @@ use sallyport_policy::mask::ProtectedColumns;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-use super::near::{Latest, Near};
+use super::footprint::Footprint;
+use super::near::{Latest, Near, value};
 use super::reader::Expressions;
 use super::telling::Telling;
 use super::{Known, queries, reader};
@@ -26,10 +27,11 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// A side connection that nobody asks is given back after this.
 const IDLE: Duration = Duration::from_secs(300);
 /// Longer than any question takes; what waits for a lock of somebody else is given up.
-const SETTINGS: [(&str, &str); 3] = [
+const SETTINGS: [(&str, &str); 4] = [
     ("search_path", ""),
     ("statement_timeout", "15s"),
     ("lock_timeout", "500ms"),
+    ("plan_cache_mode", "force_generic_plan"),
 ];
 
 /// The digest as a question that is planned once.
@@ -81,6 +83,7 @@ struct Database {
 
 struct Request {
     target: Arc<Target>,
+    footprints: Vec<Arc<Footprint>>,
     policy: Arc<Policy>,
     columns: Arc<dyn Columns>,
     reply: oneshot::Sender<Result<Arc<Known>, CatalogError>>,
@@ -105,8 +108,9 @@ impl Catalogs {
         &self.senders
     }
 
-    /// The catalog of a database as it was committed at some moment after this call, with what the policy protects in it.
-    /// The target comes from a permit; `near` is the session's own.
+    /// The catalog of a database as it was committed at some moment after this call, with what the policy protects in it; or,
+    /// with `footprints`, one in which all of these are as they were at such a moment. The target comes from a permit; `near` is
+    /// the session's own.
     ///
     /// # Errors
     /// When it cannot be read in time.
@@ -116,8 +120,9 @@ impl Catalogs {
         target: &Arc<Target>,
         database: &str,
         session: &Session,
+        footprints: &[Arc<Footprint>],
     ) -> Result<Arc<Known>, CatalogError> {
-        let known = self.checked(near, target, database, session).await?;
+        let known = self.checked(near, target, database, session, footprints).await?;
         near.note(&known);
         Ok(known)
     }
@@ -128,16 +133,19 @@ impl Catalogs {
         target: &Arc<Target>,
         database: &str,
         session: &Session,
+        footprints: &[Arc<Footprint>],
     ) -> Result<Arc<Known>, CatalogError> {
         let open = session.open();
         let place = || self.database(Key::of(session, database));
         let revision = open.policy.revision();
-        if let Some(known) = near.fresh(|| place().latest, target, database, revision).await {
+        let checked = near.fresh(|| place().latest, target, database, footprints, revision);
+        if let Some(known) = checked.await {
             return Ok(known);
         }
         let (reply, answer) = oneshot::channel();
         let request = Request {
             target: Arc::clone(target),
+            footprints: footprints.to_vec(),
             policy: Arc::clone(&open.policy),
             columns: Arc::clone(&session.door().columns),
             reply,
@@ -257,26 +265,65 @@ impl Side {
     }
 
     async fn serve(&mut self, waiting: Vec<Request>) {
-        let Some(target) = waiting.first().map(|request| request.target.clone()) else {
+        let seen = self.see(&waiting).await;
+        let mut left = Vec::with_capacity(waiting.len());
+        for request in waiting {
+            match self.latest.by(&request.footprints, &seen, request.policy.revision()) {
+                // Who does not wait any more does not mind.
+                Some(known) => _ = request.reply.send(Ok(known)),
+                None => left.push(request),
+            }
+        }
+        let Some(target) = left.first().map(|request| request.target.clone()) else {
             return;
         };
+        let before = self.version;
         let mut checked = self.check(&target).await;
         if checked.is_err() {
             // A connection that was closed while it was idle looks like an error once.
             self.reached = None;
             checked = self.check(&target).await;
         }
-        for request in waiting {
+        // They were looked at before the catalog: where that is the one that was known, they were what they are in it.
+        let same = checked.is_ok() && self.version == before;
+        for request in left {
             let answer = match &checked {
                 Ok(()) => {
                     let known = self.known(&request.policy, &request.columns);
+                    if same {
+                        let each = request.footprints.iter().cloned();
+                        let read = each.filter_map(|one| Some((Arc::clone(&one), seen.get(&one)?.clone())));
+                        self.latest.footprints().keep(&known, read);
+                    }
                     Ok(known)
                 }
                 Err(error) => Err(error.clone()),
             };
-            // Who does not wait any more does not mind.
             let _ = request.reply.send(answer);
         }
+    }
+
+    /// What footprints are now. Nothing is lost where it cannot be told: then the whole catalog is looked at.
+    async fn see(&mut self, waiting: &[Request]) -> HashMap<Arc<Footprint>, String> {
+        let mut seen = HashMap::new();
+        let Some(reached) = &mut self.reached else { return seen };
+        for footprint in waiting.iter().flat_map(|request| &request.footprints) {
+            if seen.contains_key(footprint) {
+                continue;
+            }
+            let asked = tokio::time::timeout(PATIENCE, ask(&mut reached.wire, footprint.question())).await;
+            match asked {
+                Ok(Ok(answer)) => {
+                    let value = answer.into_iter().next().and_then(value);
+                    seen.extend(value.map(|value| (Arc::clone(footprint), value)));
+                }
+                Ok(Err(_)) | Err(_) => {
+                    self.reached = None;
+                    break;
+                }
+            }
+        }
+        seen
     }
 
     async fn check(&mut self, target: &Target) -> Result<(), CatalogError> {
@@ -307,6 +354,7 @@ impl Side {
                 self.position.clear();
                 // Planning it takes longer than the answer.
                 ask(&mut reached.wire, &format!("PREPARE {DIGEST} AS {}", queries::digest())).await?;
+                ask(&mut reached.wire, &queries::footprint_prepared()).await?;
                 none.insert(reached)
             }
         };

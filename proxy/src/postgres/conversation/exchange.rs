@@ -209,9 +209,23 @@ impl Conversation {
     }
 
     async fn freshen(&mut self, session: &mut Session) -> Result<(), Over> {
+        if let Some((view, footprint)) = self.state.late() {
+            let (near, footprints) = (&mut self.near, [footprint]);
+            let known = self
+                .catalogs
+                .fresh(near, &self.dialled, &self.database, session, &footprints)
+                .await;
+            if let Ok(known) = known
+                && Arc::ptr_eq(&known, &view.known)
+            {
+                self.state.known = known;
+                self.state.fresh = Instant::now();
+                return Ok(());
+            }
+        }
         let known = self
             .catalogs
-            .fresh(&mut self.near, &self.dialled, &self.database, session)
+            .fresh(&mut self.near, &self.dialled, &self.database, session, &[])
             .await;
         match known {
             Ok(known) => {

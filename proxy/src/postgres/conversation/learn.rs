@@ -12,7 +12,7 @@ use sallyport_policy::sql::Statement;
 
 use super::{Conversation, Over};
 use crate::postgres::after::Stale;
-use crate::postgres::catalog::{CatalogError, Depth, Known, Own, own_query, read_own};
+use crate::postgres::catalog::{CatalogError, Depth, Footprint, Known, Own, own_query, read_own};
 use crate::postgres::forward;
 use crate::postgres::handed::{self, Entry};
 use crate::postgres::message::Transaction;
@@ -45,6 +45,15 @@ pub(super) fn needs_catalog(statement: &Statement) -> bool {
 impl Conversation {
     /// Makes sure that what is known is fresh: read after the client sent its unit.
     pub(super) async fn learn(&mut self, session: &mut Session) -> Result<Result<(), CatalogError>, Over> {
+        self.learn_by(session, &[]).await
+    }
+
+    /// The same for a unit that hangs on these footprints alone, if there are any.
+    pub(super) async fn learn_by(
+        &mut self,
+        session: &mut Session,
+        footprints: &[Arc<Footprint>],
+    ) -> Result<Result<(), CatalogError>, Over> {
         self.state.strangers = false;
         if self.state.stale.any() {
             if self.state.unsynced || self.state.transaction == Transaction::Failed {
@@ -57,7 +66,7 @@ impl Conversation {
         let asked = Instant::now();
         match self
             .catalogs
-            .fresh(&mut self.near, &self.dialled, &self.database, session)
+            .fresh(&mut self.near, &self.dialled, &self.database, session, footprints)
             .await
         {
             Ok(known) => {

@@ -50,9 +50,10 @@ impl Conversation {
             match &assumed {
                 Some(_) => true,
                 None => {
+                    let footprints = plan.footprints(&guess);
                     let fresh = self
                         .catalogs
-                        .fresh(&mut self.near, &self.dialled, &self.database, shared);
+                        .fresh(&mut self.near, &self.dialled, &self.database, shared, &footprints);
                     fresh.await.is_ok_and(|known| Arc::ptr_eq(&known, &guess))
                 }
             }
@@ -96,12 +97,13 @@ impl Conversation {
         recorded.give_back(std::mem::take(&mut self.state.precondition.owed));
         let revision = session.open().policy.revision();
         let before = self.near.guess(revision).cloned();
-        let learnt = self.learn(session).await?;
+        let plan = self.understand(session, &unit);
+        let footprints = before.as_ref().map(|known| plan.footprints(known));
+        let learnt = self.learn_by(session, &footprints.unwrap_or_default()).await?;
         let now = self.near.guess(revision);
         let same = matches!((&before, now), (Some(before), Some(now)) if Arc::ptr_eq(before, now));
         match learnt {
             Ok(()) if same => {
-                let plan = self.understand(session, &unit);
                 self.forward(unit, plan, Some(recorded), None);
                 Ok(())
             }
