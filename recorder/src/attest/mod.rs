@@ -201,7 +201,7 @@ impl Attestor {
             Err(HeaderError::Version(version)) => {
                 let detail = format!("the start is a record of version {version}, which this recorder cannot read");
                 return match self.required {
-                    true => Err(LogError::new(RefuseCode::Identity, detail)),
+                    true => Err(LogError::new(RefuseCode::Identity, detail).of(session)),
                     false => Ok(Attested::saying(Finding::NotChecked, detail)),
                 };
             }
@@ -227,7 +227,7 @@ impl Attestor {
         if let Some(attested) = untold {
             log.attest(door.connection.clone(), attested);
         }
-        Err(LogError::new(RefuseCode::Identity, reason))
+        Err(LogError::new(RefuseCode::Identity, reason).of(session))
     }
 }
 

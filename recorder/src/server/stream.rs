@@ -336,6 +336,7 @@ async fn refuse<W: AsyncWrite + Unpin>(out: &mut W, error: &LogError, within: Du
     let frame = Frame::Refuse(Refuse {
         code: error.code,
         reason: error.reason.clone(),
+        session: error.session.clone(),
     });
     // A peer that is gone hears no reason.
     let _ = say(out, frame, within).await;
