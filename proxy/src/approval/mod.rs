@@ -16,6 +16,8 @@ mod withdraw;
 #[cfg(test)]
 mod blind;
 #[cfg(test)]
+mod skew;
+#[cfg(test)]
 mod tests;
 
 pub use nowhere::NoCluster;
