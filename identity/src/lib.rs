@@ -4,7 +4,7 @@
 //! Reading order: [`Verifier`] and [`Identity`] (what is asked and what is answered), [`Settings`] (whose tokens count),
 //! [`Identities`] (the way in), `token` (one OIDC token), `keys` and `fetch` (an issuer's rotating keys), `claims` and
 //! `names` (from claims to a name that the API server would give), `pair` (a person's token beside their agent's),
-//! `serviceaccount` (TokenReview), [`Refused`] (every way to fail).
+//! `serviceaccount` (TokenReview), [`Shares`] (that who asks much keeps nobody else from asking), [`Refused`] (every way to fail).
 
 mod claims;
 mod fetch;
@@ -15,6 +15,7 @@ mod pair;
 mod refused;
 mod serviceaccount;
 mod settings;
+mod shares;
 mod token;
 mod verifier;
 
@@ -29,4 +30,5 @@ pub use sallyport_policy::issuer::{Issuer, Trusted};
 pub use sallyport_policy::subject::is_deceptive;
 pub use serviceaccount::{Review, Reviewed, Reviewer};
 pub use settings::Settings;
+pub use shares::{Place, Shares};
 pub use verifier::Identities;

@@ -12,11 +12,12 @@ use sallyport_audit::record::{Person, Refusal};
 use sallyport_crds::names::service_account_audience;
 use sallyport_policy::issuer::Issuer;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::keys::{Keys, Pace};
 use super::pair::{self, Known};
 use super::settings::Settings;
+use super::shares::Shares;
 use super::token::{Unverified, check_claims};
 use super::{Refused, Review, Reviewer, claims, serviceaccount};
 use crate::{Identity, LoginRefused, Verifier};
@@ -24,7 +25,7 @@ use crate::{Identity, LoginRefused, Verifier};
 /// A login waits at most this long for an issuer or the API server.
 const WITHIN: Duration = Duration::from_secs(12);
 /// Questions to the API server at one time. Tokens come from strangers; the API server must not feel it.
-const REVIEWS: usize = 16;
+pub(super) const REVIEWS: usize = 16;
 
 /// Checks tokens against the settings of the moment; settings change with the policy, caches of keys stay.
 pub struct Identities {
@@ -33,12 +34,17 @@ pub struct Identities {
     runtime: Handle,
     reviewer: Option<Arc<dyn Reviewer>>,
     reviews: Arc<Semaphore>,
+    /// The same by the audience of the Connection, where several are served: each gets as many as if it were alone, and one
+    /// that takes them all leaves as many to others.
+    shares: Arc<Shares<String>>,
 }
 
 struct Active {
     settings: Settings,
     /// In the order of `settings.issuers`.
     keys: Vec<Arc<Keys>>,
+    /// Several Connections ask by the same settings.
+    shared: bool,
 }
 
 /// A refusal, and whom it met where that is known.
@@ -56,6 +62,7 @@ impl Identities {
         let now = ArcSwap::from_pointee(Active {
             settings: Settings::default(),
             keys: Vec::new(),
+            shared: false,
         });
         Self {
             now,
@@ -63,6 +70,7 @@ impl Identities {
             runtime,
             reviewer,
             reviews: Arc::new(Semaphore::new(REVIEWS)),
+            shares: Shares::new(2 * REVIEWS),
         }
     }
 
@@ -82,7 +90,11 @@ impl Identities {
             )
         });
         let keys = keys.collect();
-        self.now.store(Arc::new(Active { settings, keys }));
+        self.now.store(Arc::new(Active {
+            settings,
+            keys,
+            shared: false,
+        }));
     }
 
     /// Names of issuers whose keys are not known: nobody of theirs can come in now.
@@ -112,8 +124,12 @@ impl Identities {
             service_accounts: Some(service_account_audience(namespace, connection)),
             ..active.settings.clone()
         };
-        let keys = active.keys.clone();
-        self.answer(&Active { settings, keys }, token, now).await
+        let active = Active {
+            settings,
+            keys: active.keys.clone(),
+            shared: true,
+        };
+        self.answer(&active, token, now).await
     }
 
     async fn answer(&self, active: &Active, token: &[u8], now: Time) -> Result<Identity, LoginRefused> {
@@ -161,7 +177,7 @@ impl Identities {
         match (named, &active.settings.service_accounts) {
             (Some((issuer, keys)), _) => oidc(&token, issuer, keys, &active.settings, now).await,
             (None, Some(audience)) if serviceaccount::looks_like(&token.claims, audience) => {
-                let place = self.reviews.clone().try_acquire_owned().map_err(|_| Refused::Busy)?;
+                let place = self.place(active, audience)?;
                 Ok(Known {
                     identity: self.review(&token, audience, &active.settings, now, place).await?,
                     may_act: None,
@@ -185,9 +201,20 @@ impl Identities {
             let audience = audience.ok_or(Refused::UnknownIssuer)?;
             // Who is in already waits for a place: tokens of strangers must neither end a session nor keep it going.
             let place = self.reviews.clone().acquire_owned().await.map_err(|_| Refused::Busy)?;
-            self.review(&token, audience, &active.settings, now, place).await?;
+            self.review(&token, audience, &active.settings, now, Box::new(place))
+                .await?;
         }
         Ok(())
+    }
+
+    /// A place among the questions to the API server, until it is dropped.
+    fn place(&self, active: &Active, audience: &str) -> Result<Box<dyn Send>, Refused> {
+        if active.shared {
+            let place = self.shares.take(&audience.to_owned()).ok_or(Refused::Busy)?;
+            return Ok(Box::new(place));
+        }
+        let place = self.reviews.clone().try_acquire_owned().map_err(|_| Refused::Busy)?;
+        Ok(Box::new(place))
     }
 
     async fn review(
@@ -196,7 +223,7 @@ impl Identities {
         audience: &str,
         settings: &Settings,
         now: Time,
-        place: OwnedSemaphorePermit,
+        place: Box<dyn Send>,
     ) -> Result<Identity, Refused> {
         let reviewer = self
             .reviewer

@@ -33,7 +33,7 @@ pub use frame::{Frame, FrameHeader, HEADER_LEN, WireError, batch_room};
 pub use present::{Present, Token, Unvouched, Vouched};
 
 use crate::checkpoint::Head;
-use crate::record::{Instance, ObjectRef, PodRef};
+use crate::record::{Instance, ObjectRef, PodRef, SessionId};
 
 /// The protocol's version; a recorder refuses others in words.
 pub const PROTOCOL: u32 = 1;
@@ -128,6 +128,9 @@ pub struct Refuse {
     pub code: RefuseCode,
     /// For people.
     pub reason: String,
+    /// The session whose start is not taken, where that is why: it would not be taken the next time either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
 }
 
 /// Records in sequence.

@@ -51,6 +51,12 @@ fn frames() -> Vec<Frame> {
         Frame::Refuse(Refuse {
             code: RefuseCode::RolledBack,
             reason: "…".into(),
+            session: None,
+        }),
+        Frame::Refuse(Refuse {
+            code: RefuseCode::Identity,
+            reason: "…".into(),
+            session: Some(present("").session),
         }),
         Frame::KeepAlive,
         Frame::Bye,

@@ -1,13 +1,13 @@
 //! Each token is good at one place: for a door, or for the API server, from an issuer that the admin named.
 
-use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use anyhow::{Result, bail};
 
 use crate::client::psql_by;
 use crate::demo::{ALICE, CONNECTION, DOORS, Demo, User};
 use crate::narrator::Narrator;
 use crate::run::{Output, run};
 
+use super::kubeconfig::Kubeconfig;
 use super::undo::Undo;
 use super::{Skipped, becomes};
 
@@ -92,16 +92,8 @@ fn token_for_the_api_server(demo: &Demo, user: User) -> Result<String> {
 
 /// Who the API server says that is.
 fn at_the_api_server(demo: &Demo, token: &str) -> Result<Output> {
-    let shown = demo.admin(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"])?;
-    let mut config: Value = serde_json::from_str(&shown.stdout)?;
-    // The cluster as the admin knows it, with nothing of the admin's own.
-    *config.pointer_mut("/users/0/user").context("a user")? = json!({ "token": token });
-    let file = demo.path("trial-kubeconfig");
-    std::fs::write(&file, config.to_string())?;
-    let mut command = demo.command("kubectl");
-    let answer = run(command.env("KUBECONFIG", &file).args(["auth", "whoami"]));
-    std::fs::remove_file(&file)?;
-    answer
+    let whoever = Kubeconfig::of(demo, token)?;
+    run(&mut whoever.kubectl(demo, &["auth", "whoami"]))
 }
 
 fn at_the_door(demo: &Demo, token: &str) -> Result<Output> {

@@ -9,8 +9,13 @@ use crate::run::{LIMIT, Running, run};
 
 use super::Skipped;
 
-/// A token by which that person has logged in just now: `kubectl sallyport login` asks for it, and they say yes in a browser.
+/// A token for the door by which that person has logged in just now.
 pub(super) fn token(demo: &Demo, user: User) -> Result<String> {
+    token_of(demo, user, "sallyport")
+}
+
+/// The same of any client at the identity provider: `kubectl sallyport login` asks for it, and they say yes in a browser.
+pub(super) fn token_of(demo: &Demo, user: User, client: &str) -> Result<String> {
     if !demo.variable("SALLYPORT_FOREIGN").is_empty() {
         bail!(Skipped("this machine has no route to the identity provider"));
     }
@@ -21,13 +26,7 @@ pub(super) fn token(demo: &Demo, user: User) -> Result<String> {
         command
     };
     let authority = demo.variable("SALLYPORT_ISSUER_CA");
-    let mut login = Running::start(&mut sallyport(&[
-        "login",
-        "--client-id",
-        "sallyport",
-        "--ca",
-        authority,
-    ]))?;
+    let mut login = Running::start(&mut sallyport(&["login", "--client-id", client, "--ca", authority]))?;
     let said = login.wait_for_line(LIMIT, |line| line.starts_with("and compare the code"))?;
     let page = said.lines().find_map(|line| line.strip_prefix("open "));
     let page = page.with_context(|| format!("no page is named in: {said}"))?;

@@ -15,12 +15,14 @@ mod fault;
 mod gitops;
 mod glass;
 mod identity;
+mod kubeconfig;
 mod life;
 mod load;
 mod login;
 mod past;
 mod pods;
 mod process;
+mod recent;
 mod recorder;
 mod replicas;
 mod requests;
@@ -58,13 +60,17 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 39] = [
+const TRIALS: [(&str, Trial); 40] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
     (
         "a window that is asked for beforehand is extended by another",
         window::extended,
+    ),
+    (
+        "an approver whose login is too old is told so, logs in, and counts",
+        recent::approver,
     ),
     (
         "break-glass is loud, and locked until another person has reviewed it",

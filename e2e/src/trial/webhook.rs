@@ -1,4 +1,4 @@
-//! Notices: a webhook that fails at first hears of everything in the end, signed, and nobody waits for it.
+//! Notices: a webhook that fails at first hears of everything in the end, signed, in each shape, and nobody waits for it.
 
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
@@ -23,6 +23,16 @@ use super::{SETTLE, Skipped, login, pods};
 /// A request is over soon when nobody answers it.
 const SHORT: &str = "holdFor: 3s, expiresAfter: 3s";
 
+/// The shapes of notices: where each comes, and where in its body the lines for people stand.
+const SHAPES: [(&str, &str, Option<&str>); 3] = [
+    ("/", "Generic", None),
+    ("/slack", "Slack", Some("/said/blocks/0/text/text")),
+    (
+        "/teams",
+        "Teams",
+        Some("/said/attachments/0/content/body/0/inlines/0/text"),
+    ),
+];
 const SECRET: &str = "sallyport-notifications";
 /// The key by which the operator signs; nobody else has it.
 const SIGNING_KEY: &str = "trial-trial-trial-trial-trial-trial-trial";
@@ -46,7 +56,7 @@ struct Webhook {
     home: PathBuf,
 }
 
-/// Notices by event and request, with every attempt.
+/// Notices by where they came and their own id, with every attempt.
 #[derive(Default)]
 struct Told(BTreeMap<(String, String), Vec<Value>>);
 
@@ -69,18 +79,22 @@ pub(super) fn told(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let _open = Reviewed::after(demo)?;
     let wanted = happen(demo, narrator, id + 1)?;
     let told = webhook.hears(&wanted)?;
-    for (event, name) in &wanted {
-        let attempts = told.attempts(event, name);
-        let each = |holds: &dyn Fn(&Value) -> bool| attempts.iter().all(holds);
-        let first = attempts.first().context("an attempt")?;
-        narrator.check(
-            &format!("{event} of {name} is sent again, signed each time, until it is taken"),
-            attempts.len() == 3
-                && each(&|one| one.get("signed") == Some(&Value::Bool(true)))
-                && each(&|one| one.get("notice") == first.get("notice") && one.get("said") == first.get("said")),
-        )?;
-    }
-    Ok(())
+    let each = |(event, name): &(String, String)| -> Result<()> {
+        for (path, format, words) in SHAPES {
+            let attempts = told.attempts(path, event, name);
+            let each = |holds: &dyn Fn(&Value) -> bool| attempts.iter().all(holds);
+            let first = attempts.first().context("an attempt")?;
+            narrator.check(
+                &format!("{event} of {name} is sent again as {format}, signed each time, until it is taken"),
+                attempts.len() == 3
+                    && each(&|one| one.get("signed") == Some(&Value::Bool(true)))
+                    && each(&|one| one.get("said") == first.get("said"))
+                    && words.is_none_or(|words| text(first, words).contains(&format!("{DOORS}/{name}: "))),
+            )?;
+        }
+        Ok(())
+    };
+    wanted.iter().try_for_each(each)
 }
 
 /// Somebody asks and is answered, goes ahead and is reviewed, asks and is not answered; gives what a webhook is to hear of it.
@@ -138,7 +152,7 @@ impl Webhook {
             .arg(SIGNING_KEY);
         let mut running = Running::start(&mut server)?;
         let port = running.wait_for_line(SETTLE, |_| true)?;
-        let url = format!("https://{address}:{}/", port.trim());
+        let url = format!("https://{address}:{}", port.trim());
         Ok(Self { running, url, home })
     }
 
@@ -146,10 +160,13 @@ impl Webhook {
     fn configured<'a>(&self, demo: &'a Demo) -> Result<Undo<'a>> {
         let file = self.home.join("notifications.yaml");
         let authority = std::fs::read_to_string(self.home.join("ca.crt"))?;
-        let webhook = json!({
-            "name": "trial", "url": self.url, "key": SIGNING_KEY, "certificateAuthority": authority, "namespaces": [DOORS],
+        let webhooks = SHAPES.map(|(path, format, _)| {
+            json!({
+                "name": format, "url": format!("{}{path}", self.url), "format": format, "key": SIGNING_KEY,
+                "certificateAuthority": authority, "namespaces": [DOORS],
+            })
         });
-        std::fs::write(&file, json!({ "webhooks": [webhook] }).to_string())?;
+        std::fs::write(&file, json!({ "webhooks": webhooks }).to_string())?;
         let delete = ["-n", SYSTEM, "delete", "secret", SECRET, "--ignore-not-found"];
         demo.admin(&delete)?;
         let undo = Undo::by(demo, &delete);
@@ -158,13 +175,15 @@ impl Webhook {
         Ok(undo)
     }
 
-    /// Waits until it has taken all of these.
+    /// Waits until it has taken all of these, in every shape.
     fn hears(&mut self, wanted: &[(String, String)]) -> Result<Told> {
         loop {
             let told = Told::of(&self.running.wait_for_line(SETTLE, |_| true)?);
             let taken = |(event, name): &(String, String)| {
-                let last = told.attempts(event, name).last();
-                last.and_then(|attempt| attempt.get("status")).and_then(Value::as_u64) == Some(200)
+                SHAPES.iter().all(|(path, ..)| {
+                    let last = told.attempts(path, event, name).last();
+                    last.and_then(|attempt| attempt.get("status")).and_then(Value::as_u64) == Some(200)
+                })
             };
             if wanted.iter().all(taken) {
                 return Ok(told);
@@ -190,16 +209,20 @@ impl Told {
         let mut told = Self::default();
         let lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         for attempt in lines.filter(Value::is_object) {
-            let of = |path: &str| text(&attempt, path).to_owned();
-            let key = (of("/said/event"), of("/said/name"));
+            let key = (text(&attempt, "/path").to_owned(), text(&attempt, "/notice").to_owned());
             told.0.entry(key).or_default().push(attempt);
         }
         told
     }
 
-    fn attempts(&self, event: &str, name: &str) -> &[Value] {
-        let key = (event.to_owned(), name.to_owned());
-        self.0.get(&key).map(Vec::as_slice).unwrap_or_default()
+    /// Attempts at a path of what the notice itself tells that came as JSON.
+    fn attempts(&self, path: &str, event: &str, name: &str) -> &[Value] {
+        let mut all = self.0.values().flatten();
+        let told = all.find(|one| text(one, "/said/event") == event && text(one, "/said/name") == name);
+        let key = told.map(|one| (path.to_owned(), text(one, "/notice").to_owned()));
+        key.and_then(|key| self.0.get(&key))
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 }
 
@@ -209,25 +232,31 @@ mod tests {
 
     #[test]
     fn attempts_are_those_of_one_notice() {
-        let line = |event: &str, attempt: u64| {
-            json!({"attempt": attempt, "said": {"event": event, "name": "bank-1"}}).to_string()
+        let line = |path: &str, event: &str, attempt: u64| {
+            let said = match path {
+                "/" => json!({"event": event, "name": "bank-1"}),
+                _ => json!({"text": "in words"}),
+            };
+            json!({"path": path, "notice": format!("r-{event}"), "attempt": attempt, "said": said}).to_string()
         };
         let said = [
             "8443".into(),
-            line("Requested", 1),
-            line("Expired", 1),
-            line("Requested", 2),
+            line("/", "Requested", 1),
+            line("/slack", "Requested", 1),
+            line("/", "Expired", 1),
+            line("/", "Requested", 2),
         ]
         .join("\n");
         let told = Told::of(&said);
-        let numbers = |event: &str| -> Vec<u64> {
-            let attempts = told.attempts(event, "bank-1").iter();
+        let numbers = |path: &str, event: &str| -> Vec<u64> {
+            let attempts = told.attempts(path, event, "bank-1").iter();
             attempts
                 .filter_map(|attempt| attempt.get("attempt")?.as_u64())
                 .collect()
         };
-        assert_eq!(numbers("Requested"), [1, 2]);
-        assert_eq!(numbers("Expired"), [1]);
-        assert!(told.attempts("Approved", "bank-1").is_empty());
+        assert_eq!(numbers("/", "Requested"), [1, 2]);
+        assert_eq!(numbers("/slack", "Requested"), [1]);
+        assert_eq!(numbers("/", "Expired"), [1]);
+        assert!(told.attempts("/", "Approved", "bank-1").is_empty());
     }
 }

@@ -7,6 +7,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use sallyport_audit::record::Refusal;
 
+use super::super::verifier::REVIEWS;
 use super::*;
 
 struct ApiServer {
@@ -74,6 +75,24 @@ async fn an_api_server_that_says_nothing_keeps_nobody_waiting_behind_those_who_l
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_door_that_shows_many_tokens_keeps_those_of_no_other_waiting() {
+    let key = SigningKey::new("sa");
+    let recorder = Identities::new(Handle::current(), Some(Arc::new(SilentServer)), eager());
+    recorder.apply(accounts());
+    let shown_at = async |connection: &str| {
+        let audience = format!("sallyport://doors/{connection}");
+        let token = key.sign(&with(&claims(), json!({ "aud": audience })));
+        let shown = recorder.verify_at("doors", connection, token.as_bytes(), Time::now());
+        shown.await.unwrap_err().detail
+    };
+    let flood = futures::future::join_all((0..2 * REVIEWS).map(|_| shown_at("bank")));
+    let (flood, other) = tokio::join!(flood, shown_at("shop"));
+    let busy = Refused::Busy.to_string();
+    assert_eq!(flood.iter().filter(|detail| **detail == busy).count(), REVIEWS);
+    assert_ne!(other, busy, "the API server is asked about it");
 }
 
 #[tokio::test]

@@ -233,7 +233,7 @@ async fn look(context: &Context, ledger: &mut Ledger, asked: Asked) {
         answer,
     } = asked;
     let now = context.now();
-    let answer = tell(&sink, &context.issuers.load_full(), &recorder, answer).await;
+    let answer = tell(&sink, &before, &context.issuers.load_full(), &recorder, answer).await;
     let permit = answer
         .as_ref()
         .ok()
@@ -287,17 +287,22 @@ async fn look(context: &Context, ledger: &mut Ledger, asked: Asked) {
     context.queues.audit_sink(&sink.namespace, &sink.name);
 }
 
-/// Says whose tokens count where the recorder does not know. One that cannot be told is not available: it gets no permit, since
-/// it could confirm nobody.
+/// Says whose tokens count where the recorder does not know. One that cannot be told is not available, nor is one that then
+/// states something else: it gets no permit, since it could confirm nobody, or others.
 async fn tell(
     sink: &ObjectRef,
+    before: &Sight,
     issuers: &Issuers,
     recorder: &Result<Recorder, AskError>,
     answer: Result<Answer, AskError>,
 ) -> Result<Answer, AskError> {
-    let answer = answer?;
+    let mut answer = answer?;
     if let (Some(trusted), Ok(recorder)) = (untold(&answer, issuers), recorder) {
         recorder.trust(trusted).await?;
+        answer = recorder.ask(before.size()).await?;
+        if untold(&answer, issuers).is_some() {
+            return Err(AskError::Untold);
+        }
         tracing::info!(
             namespace = sink.namespace,
             sink = sink.name,

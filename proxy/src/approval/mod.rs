@@ -14,6 +14,8 @@ mod state;
 mod withdraw;
 
 #[cfg(test)]
+mod skew;
+#[cfg(test)]
 mod tests;
 
 pub use nowhere::NoCluster;

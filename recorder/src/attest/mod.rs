@@ -15,17 +15,16 @@ use std::sync::Arc;
 use sallyport_audit::record::{Agent, Attested, Event, Finding, HeaderError, Kind, Person, Record, Refusal};
 use sallyport_audit::wire::{Present, RefuseCode, Unvouched, Vouched};
 use sallyport_audit::{Digest, Time};
-use sallyport_identity::{Identity, Pace, Reviewer, Trusted};
+use sallyport_identity::{Identity, Pace, Reviewer, Shares, Trusted};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 
 use crate::log::{Checked, Log, LogError};
 use crate::server::Door;
 use presented::{Found, Presented, Remembered};
 use trusted::Issuers;
 
-/// Tokens that are checked at one time, over all doors.
-const AT_ONCE: usize = 256;
+/// Tokens that are checked at one time, over all doors: one that takes all it gets leaves half of them to others.
+const AT_ONCE: usize = 512;
 /// As much of a name that only a door states.
 const NAME: usize = 256;
 
@@ -45,7 +44,7 @@ pub enum People {
 pub struct Attestor {
     issuers: Issuers,
     presented: Presented,
-    room: Semaphore,
+    room: Arc<Shares<Door>>,
     /// Nobody comes in unproved.
     required: bool,
 }
@@ -88,7 +87,7 @@ impl Attestor {
         Self {
             issuers: Issuers::new(runtime, reviewer, pace),
             presented: Presented::default(),
-            room: Semaphore::new(AT_ONCE),
+            room: Shares::new(AT_ONCE),
             required: false,
         }
     }
@@ -117,7 +116,7 @@ impl Attestor {
             refused: Some(Unvouched { later, reason }),
             session: session.clone(),
         };
-        let Ok(_place) = self.room.try_acquire() else {
+        let Some(_place) = self.room.take(door) else {
             return no(
                 true,
                 "the recorder checks as many tokens as it can; try again".to_owned(),
@@ -202,7 +201,7 @@ impl Attestor {
             Err(HeaderError::Version(version)) => {
                 let detail = format!("the start is a record of version {version}, which this recorder cannot read");
                 return match self.required {
-                    true => Err(LogError::new(RefuseCode::Identity, detail)),
+                    true => Err(LogError::new(RefuseCode::Identity, detail).of(session)),
                     false => Ok(Attested::saying(Finding::NotChecked, detail)),
                 };
             }
@@ -228,7 +227,7 @@ impl Attestor {
         if let Some(attested) = untold {
             log.attest(door.connection.clone(), attested);
         }
-        Err(LogError::new(RefuseCode::Identity, reason))
+        Err(LogError::new(RefuseCode::Identity, reason).of(session))
     }
 }
 

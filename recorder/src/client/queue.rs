@@ -84,6 +84,11 @@ impl Queue {
         &self.origin
     }
 
+    /// The sessions that have begun and not ended.
+    pub(super) fn sessions(&self) -> &BTreeSet<SessionId> {
+        &self.sessions
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.drafts.is_empty()
     }
@@ -256,6 +261,15 @@ impl Queue {
         self.abandoned.extend(starts.map(|(number, _)| number));
     }
 
+    /// The recorder will never take this session: its start is not sent again, or nothing of any other session would come after
+    /// it. Gives whether the session still goes on.
+    pub(super) fn abandon_session(&mut self, session: &SessionId) -> bool {
+        let mut numbered = (self.acked + 1..).zip(&self.drafts);
+        let start = numbered.find(|(_, draft)| draft.kind() == Kind::SESSION_START && draft.session() == Some(session));
+        self.abandoned.extend(start.map(|(number, _)| number));
+        start.is_some() && self.sessions.contains(session)
+    }
+
     /// Takes abandoned records out, before the rest is sent with numbers that follow each other. Only while nothing is on a
     /// stream, and the recorder has said how far it came.
     fn drop_abandoned(&mut self, released: &mut Released) {
@@ -268,7 +282,9 @@ impl Queue {
         let drafts = std::mem::take(&mut self.drafts);
         for (number, draft) in (self.acked + 1..).zip(drafts) {
             let session = draft.session();
-            let unheard = session.is_some_and(|session| never_began.contains(session));
+            // What came of something that ran is taken without its session, too.
+            let came_of = matches!(draft.kind(), Kind::OUTCOME | Kind::TRANSACTION_END);
+            let unheard = !came_of && session.is_some_and(|session| never_began.contains(session));
             if !unheard && !abandoned.contains(&number) {
                 self.drafts.push_back(draft);
                 continue;

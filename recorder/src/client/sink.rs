@@ -1,11 +1,12 @@
 //! The way into one log: what it takes is bounded, in number, bytes and age.
 
+use std::collections::BTreeSet;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sallyport_audit::record::{Batch, Origin};
+use sallyport_audit::record::{Batch, Kind, Origin, SessionId};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
@@ -23,6 +24,9 @@ pub(super) struct Gauge {
     oldest: AtomicU64,
     epoch: Instant,
     closed: AtomicBool,
+    /// Sessions of which nothing is taken any more, until their own ends come by. Whoever waits for no answer learns it here:
+    /// what they do next would run unrecorded.
+    over: Mutex<BTreeSet<SessionId>>,
 }
 
 /// The way into one log.
@@ -74,6 +78,7 @@ impl Sink {
             oldest: AtomicU64::new(0),
             epoch: Instant::now(),
             closed: AtomicBool::new(false),
+            over: Mutex::default(),
         });
         task::spawn(origin, road, messages, publish, Arc::clone(&gauge), runtime)?;
         Ok(Self {
@@ -96,6 +101,10 @@ impl Sink {
     pub(super) fn append(&self, batch: Batch) -> Result<Wait, EvidenceError> {
         self.admit(&batch)?;
         match self.durability {
+            Durability::Async if self.gauge.is_over(&batch) => {
+                self.gauge.release(batch.len() as u64, batch.bytes() as u64);
+                Err(EvidenceError::SessionOver)
+            }
             Durability::Async => self.push(batch, None).map(|()| Wait::Queued),
             Durability::BeforeExecution => {
                 let (send, reply) = oneshot::channel();
@@ -174,6 +183,33 @@ impl Gauge {
             u64::try_from(since.saturating_duration_since(self.epoch).as_micros()).map_or(u64::MAX, |us| us.max(1))
         });
         self.oldest.store(micros, Ordering::Release);
+    }
+
+    /// Nothing of these sessions is taken any more.
+    pub(super) fn end<'a>(&self, sessions: impl IntoIterator<Item = &'a SessionId>) {
+        self.over().extend(sessions.into_iter().cloned());
+    }
+
+    /// The ends of sessions come by: nothing more is asked of them.
+    pub(super) fn forget(&self, batch: &Batch) {
+        let ends = batch.drafts().iter().filter(|draft| draft.kind() == Kind::SESSION_END);
+        for session in ends.filter_map(|draft| draft.session()) {
+            self.over().remove(session);
+        }
+    }
+
+    fn is_over(&self, batch: &Batch) -> bool {
+        let over = self.over();
+        !over.is_empty()
+            && batch
+                .drafts()
+                .iter()
+                .filter_map(|draft| draft.session())
+                .any(|one| over.contains(one))
+    }
+
+    fn over(&self) -> MutexGuard<'_, BTreeSet<SessionId>> {
+        self.over.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn release(&self, records: u64, bytes: u64) {

@@ -3,7 +3,7 @@
 use std::io;
 
 use sallyport_audit::note::NoteError;
-use sallyport_audit::record::{HeaderError, RecordError};
+use sallyport_audit::record::{HeaderError, RecordError, SessionId};
 use sallyport_audit::store::StoreError;
 use sallyport_audit::wire::RefuseCode;
 
@@ -48,6 +48,8 @@ pub struct LogError {
     pub code: RefuseCode,
     /// For people.
     pub reason: String,
+    /// The session that will never be taken, where that is why.
+    pub session: Option<SessionId>,
 }
 
 impl LogError {
@@ -55,6 +57,15 @@ impl LogError {
         Self {
             code,
             reason: reason.into(),
+            session: None,
+        }
+    }
+
+    /// Said of the start of this session.
+    pub(crate) fn of(self, session: &SessionId) -> Self {
+        Self {
+            session: Some(session.clone()),
+            ..self
         }
     }
 

@@ -1,5 +1,6 @@
 //! The evidence port: doors come by mutual TLS, each able to speak for its own Connection and Pod only.
 
+mod room;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sallyport_audit::record::{ObjectRef, PodRef};
+use sallyport_identity::Shares;
 use sallyport_runtime::PeerIdentity;
 use sallyport_runtime::tls::Accept;
 use sallyport_runtime::workload::Credential;
@@ -20,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::attest::People;
 use crate::log::Log;
+use room::Room;
 
 pub use stream::serve_stream;
 
@@ -30,10 +33,13 @@ pub struct Limits {
     pub streams: usize,
     /// From accept to the door's Hello.
     pub handshake: Duration,
-    /// A stream on which nothing is heard for this long is dead. Doors send keep-alives far more often.
+    /// A stream on which nothing is heard for this long is dead, and so is one that takes no answer for this long. Doors send
+    /// keep-alives far more often.
     pub silence: Duration,
     /// Bytes of batches that are read and not yet on disk, over all streams.
     pub bytes: usize,
+    /// As many of them are of one door, which has four batches on its way at most.
+    pub bytes_of_one: usize,
 }
 
 impl Default for Limits {
@@ -43,6 +49,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(10),
             silence: Duration::from_secs(15),
             bytes: 256 * 1024 * 1024,
+            bytes_of_one: 32 * 1024 * 1024,
         }
     }
 }
@@ -89,7 +96,9 @@ pub struct Shared {
     people: People,
     /// Namespaces whose Connections are taken; `None` for any.
     namespaces: Option<Arc<[String]>>,
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
+    /// Streams by door: one that opens many leaves some to others.
+    seats: Arc<Shares<Door>>,
     end: CancellationToken,
 }
 
@@ -102,7 +111,8 @@ impl Shared {
             limits,
             people: People::Door,
             namespaces: None,
-            room: Arc::new(Semaphore::new(limits.bytes.min(Semaphore::MAX_PERMITS))),
+            room: Arc::new(Room::new(limits)),
+            seats: Shares::new(limits.streams),
             end,
         }
     }

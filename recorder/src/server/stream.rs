@@ -1,6 +1,7 @@
 //! One door's stream, from Hello to the end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use sallyport_audit::checkpoint::Head;
@@ -9,9 +10,10 @@ use sallyport_audit::wire::{
     Ack, Batch, Frame, Hello, PROTOCOL, Present, Refuse, RefuseCode, Unvouched, Vouched, Welcome,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::room::{Own, Taken};
 use super::{Door, Shared};
 use crate::attest::People;
 use crate::frames::{FrameReader, StreamError, write};
@@ -21,13 +23,15 @@ use crate::log::{Attached, Checked, LogError, Receipt};
 const IN_FLIGHT: usize = 64;
 /// Tokens of one stream that are looked at, or whose answer was not taken yet.
 const TOKENS: usize = 256;
+/// Why a stream ends whose door reads nothing.
+const UNTAKEN: &str = "the door takes no answers";
 
 /// What the answering half is told.
 enum Answer {
     /// Records on their way to disk.
     Pending {
         answer: oneshot::Receiver<Result<Receipt, LogError>>,
-        room: OwnedSemaphorePermit,
+        room: Taken,
     },
     /// Say that we are here.
     Alive,
@@ -47,7 +51,12 @@ where
 {
     let (read, mut out) = tokio::io::split(stream);
     let mut reader = FrameReader::new(read);
+    let seat = shared.seats.take(&door);
     let greeted = match timeout(shared.limits.handshake, reader.next()).await {
+        Ok(Ok(Frame::Hello(_))) if seat.is_none() => Err(LogError::new(
+            RefuseCode::Busy,
+            "this door has as many streams as the recorder leaves to one",
+        )),
         Ok(Ok(Frame::Hello(hello))) => greet(hello, &door, &shared).await,
         Ok(Ok(_)) => Err(LogError::new(RefuseCode::Sequence, "a stream begins with Hello")),
         Ok(Err(error)) => return Err(error.to_string()),
@@ -56,13 +65,11 @@ where
     let (attached, welcome) = match greeted {
         Ok(greeted) => greeted,
         Err(error) => {
-            refuse(&mut out, &error).await;
+            refuse(&mut out, &error, shared.limits.handshake).await;
             return Err(error.reason);
         }
     };
-    write(&mut out, &[Frame::Welcome(welcome)])
-        .await
-        .map_err(|error| error.to_string())?;
+    say(&mut out, Frame::Welcome(welcome), shared.limits.handshake).await?;
     relay(reader, out, attached, &door, &shared).await
 }
 
@@ -124,7 +131,7 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (answers, queue) = mpsc::channel(IN_FLIGHT);
-    let answering = tokio::spawn(answer(queue, out));
+    let mut answering = tokio::spawn(answer(queue, out, shared.limits.silence));
     let ended = tokio::select! {
         ended = receive(&mut reader, &answers, &attached.instance, door, shared) => ended,
         () = answers.closed() => Err("the answering half ended".to_owned()),
@@ -135,7 +142,14 @@ where
         }
     };
     drop(answers);
-    let answered = answering.await.unwrap_or_else(|error| Err(error.to_string()));
+    let answered = match timeout(shared.limits.silence, &mut answering).await {
+        Ok(answered) => answered.unwrap_or_else(|error| Err(error.to_string())),
+        Err(_) => {
+            // What it was not told, it asks about on its next stream.
+            answering.abort();
+            Err(UNTAKEN.to_owned())
+        }
+    };
     attached.goodbye = ended.is_ok() && answered.is_ok();
     match ended {
         Err(_) if shared.end.is_cancelled() => Ok(()),
@@ -153,8 +167,9 @@ async fn receive<R: AsyncRead + Unpin>(
 ) -> Result<(), String> {
     let gone = |_| "the answering half ended".to_owned();
     let tokens = Arc::new(Semaphore::new(TOKENS));
+    let own = shared.room.of(door);
     loop {
-        let (frame, room) = match timeout(shared.limits.silence, next(reader, shared)).await {
+        let (frame, room) = match timeout(shared.limits.silence, next(reader, &own)).await {
             Ok(Ok(frame)) => frame,
             Ok(Err(error)) => return Err(error.to_string()),
             Err(_) => return Err(StreamError::Silent.to_string()),
@@ -189,16 +204,9 @@ async fn receive<R: AsyncRead + Unpin>(
 }
 
 /// The next frame, with room for its bytes taken before they are read.
-async fn next<R: AsyncRead + Unpin>(
-    reader: &mut FrameReader<R>,
-    shared: &Shared,
-) -> Result<(Frame, OwnedSemaphorePermit), StreamError> {
+async fn next<R: AsyncRead + Unpin>(reader: &mut FrameReader<R>, own: &Own) -> Result<(Frame, Taken), StreamError> {
     let header = reader.header().await?;
-    let bytes = u32::try_from(header.payload_len()).unwrap_or(u32::MAX);
-    let room = Arc::clone(&shared.room)
-        .acquire_many_owned(bytes)
-        .await
-        .map_err(|_| StreamError::Ended)?;
+    let room = own.take(header.payload_len()).await.map_err(|_| StreamError::Ended)?;
     Ok((reader.body(header).await?, room))
 }
 
@@ -275,8 +283,13 @@ fn check(
     Ok(checked)
 }
 
-/// Answers in the order of the batches; acknowledgements that are ready together become one.
-async fn answer<W: AsyncWrite + Unpin>(mut queue: mpsc::Receiver<Answer>, mut out: W) -> Result<(), String> {
+/// Answers in the order of the batches; acknowledgements that are ready together become one. A door takes each `within` that
+/// time: what waits behind it keeps room that others need.
+async fn answer<W: AsyncWrite + Unpin>(
+    mut queue: mpsc::Receiver<Answer>,
+    mut out: W,
+    within: Duration,
+) -> Result<(), String> {
     let mut next = queue.recv().await;
     while let Some(item) = next.take() {
         let result = match item {
@@ -299,9 +312,9 @@ async fn answer<W: AsyncWrite + Unpin>(mut queue: mpsc::Receiver<Answer>, mut ou
             }
         };
         match result {
-            Ok(frame) => write(&mut out, &[frame]).await.map_err(|error| error.to_string())?,
+            Ok(frame) => say(&mut out, frame, within).await?,
             Err(error) => {
-                refuse(&mut out, &error).await;
+                refuse(&mut out, &error, within).await;
                 return Err(error.reason);
             }
         }
@@ -312,12 +325,20 @@ async fn answer<W: AsyncWrite + Unpin>(mut queue: mpsc::Receiver<Answer>, mut ou
     Ok(())
 }
 
-async fn refuse<W: AsyncWrite + Unpin>(out: &mut W, error: &LogError) {
+async fn say<W: AsyncWrite + Unpin>(out: &mut W, frame: Frame, within: Duration) -> Result<(), String> {
+    match timeout(within, write(out, &[frame])).await {
+        Ok(said) => said.map_err(|error| error.to_string()),
+        Err(_) => Err(UNTAKEN.to_owned()),
+    }
+}
+
+async fn refuse<W: AsyncWrite + Unpin>(out: &mut W, error: &LogError, within: Duration) {
     let frame = Frame::Refuse(Refuse {
         code: error.code,
         reason: error.reason.clone(),
+        session: error.session.clone(),
     });
     // A peer that is gone hears no reason.
-    let _ = write(out, &[frame]).await;
-    let _ = tokio::io::AsyncWriteExt::shutdown(out).await;
+    let _ = say(out, frame, within).await;
+    let _ = timeout(within, tokio::io::AsyncWriteExt::shutdown(out)).await;
 }

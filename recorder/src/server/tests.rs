@@ -16,23 +16,40 @@ struct Peer {
     served: JoinHandle<Result<(), String>>,
 }
 
-fn connect(limits: Limits) -> (Peer, Log) {
+fn shared(limits: Limits) -> Shared {
     let log = testing::open(&Arc::new(MemoryDisk::default()));
-    let (near, far) = tokio::io::duplex(64 * 1024);
-    let shared = Shared::new(log.clone(), limits, CancellationToken::new());
-    let served = tokio::spawn(serve_stream(far, door("a"), shared));
-    let (read, out) = tokio::io::split(near);
-    (
-        Peer {
-            reader: FrameReader::new(read),
-            out,
-            served,
-        },
-        log,
-    )
+    Shared::new(log, limits, CancellationToken::new())
+}
+
+fn connect(limits: Limits) -> (Peer, Log) {
+    let shared = shared(limits);
+    (Peer::of(door("a"), &shared), shared.log)
 }
 
 impl Peer {
+    fn of(door: Door, shared: &Shared) -> Self {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let served = tokio::spawn(serve_stream(far, door, shared.clone()));
+        let (read, out) = tokio::io::split(near);
+        Self {
+            reader: FrameReader::new(read),
+            out,
+            served,
+        }
+    }
+
+    /// Of this Pod of the door, greeted.
+    async fn greeted(pod: &str, pen: &Pen, shared: &Shared) -> Self {
+        let mut peer = Self::of(door(pod), shared);
+        peer.say(Frame::Hello(Hello {
+            pod: door(pod).pod,
+            ..hello(&pen.origin.instance)
+        }))
+        .await;
+        assert!(matches!(peer.hear().await, Frame::Welcome(_)));
+        peer
+    }
+
     async fn say(&mut self, frame: Frame) {
         write(&mut self.out, &[frame]).await.unwrap();
     }
@@ -133,6 +150,59 @@ async fn nobody_is_waited_for_without_end() {
     peer.say(Frame::Hello(hello(&Instance::random().unwrap()))).await;
     peer.hear().await;
     assert!(peer.served.await.unwrap().unwrap_err().contains("too long"));
+}
+
+#[tokio::test]
+async fn a_door_that_reads_nothing_is_not_waited_for() {
+    let (mut peer, _log) = connect(Limits {
+        silence: Duration::from_millis(50),
+        ..Limits::default()
+    });
+    peer.say(Frame::Hello(hello(&Instance::random().unwrap()))).await;
+    let speaking = async { while write(&mut peer.out, &[Frame::KeepAlive]).await.is_ok() {} };
+    let ended = tokio::time::timeout(Duration::from_secs(20), speaking).await;
+    ended.expect("it is answered for ever");
+    assert!(peer.served.await.unwrap().unwrap_err().contains("takes no answers"));
+}
+
+#[tokio::test]
+async fn a_door_that_announces_much_keeps_no_other_waiting() {
+    const HALF: u32 = 64 * 1024;
+    let shared = shared(Limits {
+        bytes: 2 * HALF as usize,
+        bytes_of_one: HALF as usize,
+        ..Limits::default()
+    });
+    let mut announced = Vec::new();
+    for _ in 0..2 {
+        let mut peer = Peer::greeted("a", &Pen::new(&door("a")), &shared).await;
+        // A batch of which only the header ever comes.
+        let [a, b, c, d] = (HALF + 1).to_be_bytes();
+        peer.out.write_all(&[a, b, c, d, 3]).await.unwrap();
+        announced.push(peer);
+    }
+    let mut pen = Pen::new(&door("b"));
+    let mut other = Peer::greeted("b", &pen, &shared).await;
+    let (first, head) = (1, None);
+    let records = vec![pen.write(start())];
+    other.say(Frame::Batch(Batch { first, head, records })).await;
+    let answer = tokio::time::timeout(Duration::from_secs(10), other.hear()).await;
+    assert!(matches!(&answer, Ok(Frame::Ack(ack)) if ack.up_to == 1), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_door_that_opens_many_streams_leaves_some_to_others() {
+    let shared = shared(Limits {
+        streams: 4,
+        ..Limits::default()
+    });
+    let pen = Pen::new(&door("a"));
+    let _one = Peer::greeted("a", &pen, &shared).await;
+    let _other = Peer::greeted("a", &pen, &shared).await;
+    let mut third = Peer::of(door("a"), &shared);
+    third.say(Frame::Hello(hello(&pen.origin.instance))).await;
+    assert_eq!(third.refused().await, RefuseCode::Busy);
+    Peer::greeted("b", &Pen::new(&door("b")), &shared).await;
 }
 
 #[tokio::test]

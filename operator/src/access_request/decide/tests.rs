@@ -6,6 +6,7 @@ use crate::testing::policy;
 mod glass;
 mod logins;
 mod ready;
+mod skew;
 
 const EXPIRES: i64 = 1_000;
 

@@ -64,6 +64,11 @@ pub enum AskError {
     /// An answer that cannot be read.
     #[error("the recorder's answer cannot be read")]
     Unreadable,
+    /// It takes what it is told, and knows something else.
+    #[error(
+        "the recorder was told whose tokens count and states something else: see that it runs the operator's image, and restart it"
+    )]
+    Untold,
     /// TLS cannot be configured.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -71,8 +76,8 @@ pub enum AskError {
 
 /// The way to the recorder of one sink. Only a peer whose certificate names this very sink is believed.
 pub struct Recorder {
-    client: reqwest::Client,
-    base: String,
+    pub(super) client: reqwest::Client,
+    pub(super) base: String,
 }
 
 impl Recorder {

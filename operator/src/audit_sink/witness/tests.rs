@@ -3,6 +3,8 @@ use sallyport_audit::checkpoint::Checkpoint;
 use sallyport_audit::merkle::{Frontier, leaf_hash};
 use sallyport_audit::note::Signer;
 use sallyport_policy::issuer::Trusted;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use super::*;
 use crate::keys::Witness;
@@ -187,16 +189,21 @@ fn who_writes_without_the_last_permit_is_found_out() {
     );
 }
 
-#[test]
-fn a_recorder_that_checks_tokens_is_told_whose_count_until_it_knows() {
+/// One issuer that the admin names.
+fn keycloak() -> Issuers {
     let issuer = serde_json::json!({
         "name": "keycloak", "url": "https://idp", "audiences": ["sallyport"], "username": { "claim": "email" },
     });
-    let issuers = Issuers {
+    Issuers {
         issuers: [("keycloak".to_owned(), serde_json::from_value(issuer).unwrap())].into(),
         api_server_audiences: vec!["kubernetes".to_owned()],
         ..Issuers::default()
-    };
+    }
+}
+
+#[test]
+fn a_recorder_that_checks_tokens_is_told_whose_count_until_it_knows() {
+    let issuers = keycloak();
     let knowing = |issuers: Option<&str>| {
         let mut answer = answer(&signer(), &["a"], &[]);
         answer.issuers = issuers.map(str::to_owned);
@@ -215,6 +222,72 @@ fn a_recorder_that_checks_tokens_is_told_whose_count_until_it_knows() {
         untold(&knowing(None), &issuers),
         None,
         "a recorder of an earlier version checks none"
+    );
+}
+
+/// The way to a recorder that takes whatever it is told, and states this of whose tokens count.
+async fn stating(issuers: String) -> Recorder {
+    sallyport_runtime::crypto::install();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}/v1", listener.local_addr().unwrap());
+    let is_whole = |got: &[u8]| {
+        let text = String::from_utf8_lossy(got).to_lowercase();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            return false;
+        };
+        let mut lengths = head.lines().filter_map(|line| line.strip_prefix("content-length: "));
+        lengths
+            .next()
+            .is_none_or(|length| body.len() >= length.parse::<usize>().unwrap())
+    };
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut got = Vec::new();
+            while !is_whole(&got) {
+                assert_ne!(stream.read_buf(&mut got).await.unwrap(), 0, "the request is not whole");
+            }
+            let body = serde_json::json!({ "checkpoint": "", "vkey": "", "issuers": issuers }).to_string();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        }
+    });
+    let config = sallyport_runtime::tls::client_config(rustls::RootCertStore::empty()).unwrap();
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(config)
+        .build()
+        .unwrap();
+    Recorder { client, base }
+}
+
+#[tokio::test]
+async fn a_recorder_that_is_told_and_states_something_else_is_not_available() {
+    let (issuers, before) = (keycloak(), Sight::default());
+    let sink = ObjectRef {
+        namespace: "evidence".to_owned(),
+        name: "main".to_owned(),
+        uid: "uid".to_owned(),
+    };
+    let asked = || {
+        let mut answer = answer(&signer(), &["a"], &[]);
+        answer.issuers = Some(String::new());
+        answer
+    };
+    let right = Digest::of(untold(&asked(), &issuers).unwrap().as_bytes()).to_string();
+    let told = async |states: &str| {
+        let recorder = Ok(stating(states.to_owned()).await);
+        tell(&sink, &before, &issuers, &recorder, Ok(asked())).await
+    };
+    assert_eq!(told(&right).await.unwrap().issuers, Some(right));
+    let refused = told(&Digest::of(b"something else").to_string()).await;
+    let witness = Witness::make().unwrap();
+    let sight = judge(&before, refused, ORIGIN, &witness, jiff::Timestamp::UNIX_EPOCH);
+    assert!(
+        matches!(&sight.outcome, Outcome::Unavailable(why) if why.contains("states something else")),
+        "{:?}",
+        sight.outcome
     );
 }
 

@@ -77,6 +77,38 @@ impl Reviewer for ApiServer {
 }
 
 #[tokio::test]
+async fn a_door_that_shows_many_tokens_keeps_no_other_from_showing_theirs() {
+    let stage = Stage::new().await;
+    // It takes connections and says nothing.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = sallyport_identity::Issuer {
+        name: "silent".to_owned(),
+        url: format!("https://{}", listener.local_addr().unwrap()),
+        ..stage.provider.issuer()
+    };
+    let waits = stage.token(json!({ "iss": silent.url }));
+    let both = trusted(vec![stage.provider.issuer(), silent]);
+    stage.attestor.trust(&both, Digest::of(b"second"));
+    let shown = |at: &'static str, token: &str| {
+        let (attestor, log) = (Arc::clone(&stage.attestor), stage.log.clone());
+        let present = Present {
+            agents: Vec::new(),
+            person: stage.alice(),
+            session: SessionId::random().unwrap(),
+            token: Token::new(token.as_bytes()).unwrap(),
+        };
+        async move { attestor.check(present, &door(at), &log).await.refused }
+    };
+    let mut flood: Vec<_> = (0..AT_ONCE).map(|_| Box::pin(shown("a", &waits))).collect();
+    let turned: Vec<_> = flood
+        .iter_mut()
+        .filter_map(|one| one.now_or_never().flatten())
+        .collect();
+    assert!(turned.len() == AT_ONCE / 2 && turned.iter().all(|refused| refused.later));
+    assert_eq!(shown("b", &stage.token(json!({}))).await, None, "it is checked");
+}
+
+#[tokio::test]
 async fn an_account_is_asked_about_by_the_connection_of_the_certificate() {
     let stage = Stage::reviewed_by(Some(Arc::new(ApiServer))).await;
     let batch = Person {

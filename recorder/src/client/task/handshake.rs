@@ -131,8 +131,7 @@ impl Task {
             let released = self.queue.resume(acked).ok_or_else(cannot)?;
             self.release(released);
             tracing::error!("the recorder declared this door's sessions over; going on as a new instance");
-            let released = self.queue.renew(Instance::random()?)?;
-            self.release(released);
+            self.renew()?;
             return Err(Break::Problem("beginning a new instance".to_owned()));
         }
         let released = self.queue.resume(acked).ok_or_else(cannot)?;

@@ -151,6 +151,7 @@ impl Task {
     fn take(&mut self, message: Option<Message>) -> Option<()> {
         match message {
             Some(Message::Append { batch, reply }) => {
+                self.gauge.forget(&batch);
                 let released = self.queue.push(batch, reply);
                 self.ages.push_back((self.queue.last(), std::time::Instant::now()));
                 self.release(released);
@@ -175,6 +176,14 @@ impl Task {
 
     fn goes_on(&self) -> Option<()> {
         (!self.queue.is_empty()).then_some(())
+    }
+
+    /// Goes on as a new instance, in which the sessions of the old one are over.
+    fn renew(&mut self) -> Result<(), Break> {
+        self.gauge.end(self.queue.sessions());
+        let released = self.queue.renew(Instance::random()?)?;
+        self.release(released);
+        Ok(())
     }
 
     fn release(&mut self, released: Released) {
@@ -209,12 +218,12 @@ impl Task {
     }
 
     fn refused_by_log(&mut self, error: LogError) -> Break {
-        let LogError { code, reason } = error;
-        self.refused(Refuse { code, reason })
+        let LogError { code, reason, session } = error;
+        self.refused(Refuse { code, reason, session })
     }
 
     fn refused(&mut self, refuse: Refuse) -> Break {
-        let Refuse { code, reason } = refuse;
+        let Refuse { code, reason, session } = refuse;
         tracing::warn!(?code, %reason, "the recorder refuses");
         use sallyport_audit::wire::RefuseCode::{Busy, Fenced, Record, Sequence, Stopping, Storage};
         if !matches!(code, Busy | Stopping | Fenced) {
@@ -225,10 +234,8 @@ impl Task {
             Record | Sequence => {
                 self.queue.fail(|| EvidenceError::Refused(reason.clone()));
                 // The same records would be refused for ever: a defect of ours, which must not silence the door.
-                if let Ok(instance) = Instance::random()
-                    && let Ok(released) = self.queue.renew(instance)
-                {
-                    self.release(released);
+                if let Err(Break::Problem(problem)) = self.renew() {
+                    tracing::error!(%problem, "no new instance can be begun");
                 }
             }
             Storage => {
@@ -238,6 +245,12 @@ impl Task {
             _ => {
                 // A start that a recorder does not take it would not take again, and nothing that comes after it.
                 self.queue.abandon_starts();
+                if let Some(session) = session {
+                    tracing::error!(%session, "the recorder will never take this session: it is over");
+                    if self.queue.abandon_session(&session) {
+                        self.gauge.end([&session]);
+                    }
+                }
                 self.queue.fail(|| EvidenceError::Refused(reason.clone()));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sallyport_audit::record::{Instance, RecordError};
+use sallyport_audit::record::RecordError;
 use sallyport_audit::wire::{Ack, Batch, Frame};
 use tokio::io::WriteHalf;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -128,8 +128,7 @@ impl Task {
         next.or_else(|error| {
             // One record that cannot be written down must not stop all others.
             self.queue.fail(|| EvidenceError::Refused(error.to_string()));
-            let released = self.queue.renew(Instance::random()?)?;
-            self.release(released);
+            self.renew()?;
             Err(error.into())
         })
     }

@@ -343,6 +343,42 @@ async fn a_door_that_was_away_for_too_long_goes_on_as_a_new_instance() {
     assert_eq!(kinds.iter().filter(|kind| **kind == "sessionEnd").count(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_was_declared_over_runs_nothing_where_records_may_be_lost_either() {
+    let quick = Config {
+        grace: Duration::from_millis(50),
+        ..config()
+    };
+    let mut recorder = Recorder::new(quick).await;
+    recorder.start().await;
+    let evidence = Evidence::connect(recorder.link(&door("a"), Durability::Async), &Handle::current()).unwrap();
+    let session = SessionId::random().unwrap();
+    for event in [start(), command(1, "before")] {
+        evidence.append(one(&session, event)).await.unwrap();
+    }
+    until("delivery", || evidence.standings()[0].records == 0).await;
+    recorder.stop().await;
+    until("the stream to be gone", || !evidence.is_connected()).await;
+    let log = Log::open(recorder.disk.clone(), recorder.config.clone()).unwrap();
+    until("the end record", || {
+        log.status().borrow().sessions == 0 && log.status().borrow().size > 5
+    })
+    .await;
+    log.close("test").await;
+    recorder.start().await;
+    until("the stream to be back", || evidence.is_connected()).await;
+    // It waits for no answer, and has to hear of its end all the same.
+    let late = evidence.append(one(&session, command(2, "late"))).await;
+    assert!(matches!(late, Err(EvidenceError::SessionOver)), "{late:?}");
+    evidence.send(one(&session, end())).unwrap();
+    let next = SessionId::random().unwrap();
+    for event in [start(), command(1, "next"), end()] {
+        evidence.append(one(&next, event)).await.unwrap();
+    }
+    evidence.close(Duration::from_secs(10)).await;
+    assert_eq!(texts(&recorder.stop().await), ["before", "next"]);
+}
+
 /// The way to a log in this process.
 fn beside(log: &Log) -> Evidence {
     let (durability, limits) = (Durability::BeforeExecution, Limits::default());

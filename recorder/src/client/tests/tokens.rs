@@ -121,6 +121,38 @@ async fn records_that_may_be_lost_wait_for_no_recorder_and_neither_do_their_toke
 }
 
 #[tokio::test]
+async fn what_began_before_the_recorder_became_strict_stands_in_nobody_elses_way() {
+    let mut recorder = Recorder::new(config()).await;
+    let attestor = || Attestor::new(Handle::current(), None, Pace::default());
+    recorder.people = People::Checked(Arc::new(attestor()));
+    recorder.start().await;
+    let evidence = Evidence::connect(recorder.link(&door("a"), Durability::Async), &Handle::current()).unwrap();
+    let (known, unknown) = (SessionId::random().unwrap(), SessionId::random().unwrap());
+    evidence.present(present(&known)).await.unwrap();
+    evidence.append(one(&known, start())).await.unwrap();
+    until("delivery", || evidence.standings()[0].records == 0).await;
+    recorder.stop().await;
+    until("the stream to be gone", || !evidence.is_connected()).await;
+    for event in [start(), command(1, "nobody's"), outcome(1)] {
+        evidence.append(one(&unknown, event)).await.unwrap();
+    }
+    evidence.append(one(&known, command(1, "x"))).await.unwrap();
+    // The sink is edited: `unconfirmed: Refuse`, with a durability that the ways of before do not have.
+    recorder.people = People::Checked(Arc::new(attestor().requiring(true)));
+    recorder.start().await;
+    until("delivery", || evidence.standings()[0].records == 0).await;
+    let more = evidence.append(one(&unknown, command(2, "more"))).await;
+    assert!(matches!(more, Err(EvidenceError::SessionOver)), "{more:?}");
+    evidence.append(one(&known, command(2, "y"))).await.unwrap();
+    evidence.close(Duration::from_secs(10)).await;
+    let log = recorder.stop().await;
+    assert_eq!(texts(&log), ["x", "y"]);
+    let told = kinds(&log);
+    let times = |kind: &str| told.iter().filter(|told| **told == kind).count();
+    assert_eq!((times("outcome"), times("attested")), (1, 2), "{told:?}");
+}
+
+#[tokio::test]
 async fn a_start_that_is_not_taken_stands_in_nobody_elses_way() {
     let mut recorder = Recorder::new(config()).await;
     let attestor = Attestor::new(Handle::current(), None, Pace::default());
