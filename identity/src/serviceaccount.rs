@@ -10,7 +10,7 @@ use sallyport_audit::record::Person;
 use serde_json::Value;
 
 use super::claims::{self, Claims};
-use super::token::{check_age, check_api_audience};
+use super::token::{check_api_audience, check_times};
 use super::{Refused, Settings};
 use crate::Identity;
 
@@ -114,7 +114,7 @@ pub(super) fn identity(
         return Err(Refused::NotReviewed);
     }
     check_api_audience(claims, &settings.api_audiences)?;
-    check_age(claims, settings.max_token_age, now)?;
+    check_times(claims, settings.max_token_age, now)?;
     let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default().to_owned();
     let person = Person {
         issuer,

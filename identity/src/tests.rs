@@ -95,8 +95,9 @@ async fn claims_that_do_not_serve() {
         (json!({ "exp": now - 31 }), Refused::Expired),
         (json!({ "exp": null }), Refused::Claim("exp".to_owned())),
         (json!({ "exp": "soon" }), Refused::Claim("exp".to_owned())),
-        (json!({ "nbf": now + 60 }), Refused::NotYetValid),
-        (json!({ "iat": now + 60 }), Refused::NotYetValid),
+        (json!({ "nbf": now + 300 }), Refused::NotYetValid),
+        (json!({ "iat": now + 300 }), Refused::NotYetValid),
+        (json!({ "nbf": "soon" }), Refused::Claim("nbf".to_owned())),
         (json!({ "iat": now - 3_700 }), Refused::TooOld),
         (json!({ "iat": null }), Refused::Claim("iat".to_owned())),
         (json!({ "aud": "other" }), Refused::Audience),
@@ -148,6 +149,33 @@ async fn claims_that_do_not_serve() {
     )
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn the_issuers_clock_may_be_a_minute_ahead() {
+    let key = SigningKey::new("k1");
+    let provider = Provider::start(&[&key]).await;
+    let door = door(settings(&provider), eager());
+    let now = jiff::Timestamp::now().as_second();
+    let (soon, old) = (Some(Refused::NotYetValid), Some(Refused::TooOld));
+    let table = [
+        (json!({ "iat": now + 59, "nbf": now + 59 }), None),
+        (json!({ "iat": now + 61 }), soon.clone()),
+        (json!({ "nbf": now + 61 }), soon.clone()),
+        (json!({ "iat": now + 61, "nbf": now }), soon),
+        // How old a token may be is another matter.
+        (json!({ "iat": now - 3_629 }), None),
+        (json!({ "iat": now - 3_631 }), old),
+    ];
+    for (change, refused) in table {
+        let token = key.sign(&with(&provider.claims(), change.clone()));
+        let answer = door.verify(token.as_bytes(), Time::from_unix_secs(now)).await;
+        let (said, wanted) = (
+            answer.err().map(|error| error.detail),
+            refused.map(|refused| refused.to_string()),
+        );
+        assert_eq!(said, wanted, "{change}");
+    }
 }
 
 #[tokio::test]

@@ -16,8 +16,10 @@ use super::claims::{Claims, seconds};
 
 /// The longest token that is looked at: PostgreSQL's own limit for a password message, and more than any provider mints.
 pub(super) const MAX_TOKEN: usize = 65_535;
-/// Clocks may differ by this much.
+/// How long a token counts beyond its end, or beyond the age that is allowed: clocks differ, and logins take their time.
 const LEEWAY: Duration = Duration::from_secs(30);
+/// How far an issuer's clock may be ahead of ours. It makes no token live longer: `exp` was counted by the same clock.
+const AHEAD: Duration = Duration::from_secs(60);
 /// What is ever taken. No symmetric algorithm: whoever knows the public key could mint.
 const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::RS256,
@@ -78,13 +80,13 @@ impl<'a> Unverified<'a> {
         self.claims.get("iss").and_then(Value::as_str)
     }
 
-    /// Verifies the signature with one of `keys`, and issuer, audience and times. Gives the claims as signed.
+    /// Verifies the signature with one of `keys`, and issuer, audience and end. Gives the claims as signed; [`check_times`] is
+    /// still to come.
     pub(super) fn verify(&self, issuer: &Issuer, keys: &[DecodingKey]) -> Result<Claims, Refused> {
         let mut validation = Validation::new(self.algorithm);
         validation.set_required_spec_claims(&["iss", "aud", "exp", "sub"]);
         validation.set_issuer(&[&issuer.url]);
         validation.set_audience(&issuer.audiences);
-        validation.validate_nbf = true;
         validation.leeway = LEEWAY.as_secs();
         let mut last = Refused::UnknownKey;
         for key in keys {
@@ -110,7 +112,7 @@ pub(super) fn check_claims(
     now: Time,
 ) -> Result<(), Refused> {
     check_api_audience(claims, api_audiences)?;
-    check_age(claims, max_age, now)?;
+    check_times(claims, max_age, now)?;
     for (claim, value) in &issuer.required_claims {
         if claims.get(claim).and_then(Value::as_str) != Some(value) {
             return Err(Refused::RequiredValue(claim.clone()));
@@ -134,12 +136,16 @@ pub(super) fn check_api_audience(claims: &Claims, api_audiences: &[String]) -> R
     if found { Err(Refused::ApiAudience) } else { Ok(()) }
 }
 
-/// `iat` must be there, not in the future and not too long ago.
-pub(super) fn check_age(claims: &Claims, max_age: Duration, now: Time) -> Result<(), Refused> {
-    let issued = seconds(claims, "iat").ok_or_else(|| Refused::Claim("iat".to_owned()))?;
-    let age = now.unix_micros().div_euclid(1_000_000).saturating_sub(issued);
+/// `iat` must be there, not in the future and not too long ago; `nbf`, if it is there, not in the future.
+pub(super) fn check_times(claims: &Claims, max_age: Duration, now: Time) -> Result<(), Refused> {
+    let since = |name: &str| -> Result<i64, Refused> {
+        let time = seconds(claims, name).ok_or_else(|| Refused::Claim(name.to_owned()))?;
+        Ok(now.unix_micros().div_euclid(1_000_000).saturating_sub(time))
+    };
     let limit = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
-    if age < -limit(LEEWAY) {
+    let age = since("iat")?;
+    let valid = if claims.contains_key("nbf") { since("nbf")? } else { age };
+    if age.min(valid) < -limit(AHEAD) {
         return Err(Refused::NotYetValid);
     }
     if age > limit(max_age).saturating_add(limit(LEEWAY)) {
@@ -177,7 +183,6 @@ fn reason(kind: &ErrorKind) -> Refused {
     match kind {
         ErrorKind::InvalidSignature => Refused::Signature,
         ErrorKind::ExpiredSignature => Refused::Expired,
-        ErrorKind::ImmatureSignature => Refused::NotYetValid,
         ErrorKind::InvalidAudience => Refused::Audience,
         ErrorKind::InvalidIssuer => Refused::UnknownIssuer,
         ErrorKind::MissingRequiredClaim(claim) => Refused::Claim(claim.clone()),

@@ -1,5 +1,7 @@
 //! `audit export`: records for other programs.
 
+use std::borrow::Cow;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -12,6 +14,7 @@ use super::reader::Reader;
 use super::trust::{Copying, Flags};
 use super::verify;
 use crate::cluster;
+use crate::visible::visible;
 
 /// Flags of `audit export`.
 #[derive(Clone, Debug, clap::Args)]
@@ -20,8 +23,9 @@ pub struct Args {
     from: Flags,
     #[command(flatten)]
     filter: Filter,
-    /// JSON: the records themselves, one a line. CSV: one row a record, with the columns that a spreadsheet wants. OCSF: one
-    /// event of OCSF 1.3.0 a line, as SIEMs ingest it.
+    /// JSON: the records themselves, one a line. CSV: one row a record, with the columns that a spreadsheet wants; a
+    /// cell that it would take for a formula has a quote in front, and a terminal is shown control characters as escapes. OCSF:
+    /// one event of OCSF 1.3.0 a line, as SIEMs ingest it.
     #[arg(long, value_parser = ["json", "csv", "ocsf"], default_value = "json")]
     format: String,
 }
@@ -59,7 +63,8 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
         }
     })?;
     reader.finish()?;
-    lines.iter().for_each(|line| println!("{line}"));
+    let obeyed = csv && std::io::stdout().is_terminal();
+    lines.iter().for_each(|line| println!("{}", shown(line, obeyed)));
     eprint!("{}", verify::text(&report, &known.from));
     Ok(if report.verdict() == Verdict::Refuted {
         verify::exit(&report)
@@ -154,6 +159,11 @@ fn details(event: &Event) -> [String; 10] {
     cells
 }
 
+/// A line as it is, unless a terminal would have what stands in it `obeyed`: JSON escapes ESC and its like, CSV has no way to.
+fn shown(line: &str, obeyed: bool) -> Cow<'_, str> {
+    if obeyed { visible(line).into() } else { line.into() }
+}
+
 /// RFC 4180; a cell that a spreadsheet would take for a formula gets a quote in front.
 fn quote(cell: &str) -> String {
     let guarded = match cell.chars().next() {
@@ -169,7 +179,7 @@ fn quote(cell: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quote;
+    use super::{quote, shown};
 
     #[test]
     fn cells_stay_cells() {
@@ -182,5 +192,12 @@ mod tests {
         ] {
             assert_eq!(quote(cell), quoted);
         }
+    }
+
+    #[test]
+    fn a_terminal_obeys_nothing_and_a_file_gets_every_byte() {
+        let line = quote("select '\u{1b}]0;x\u{7}\u{9b}2J\u{202e}',\n1");
+        assert_eq!(shown(&line, false), line);
+        assert_eq!(shown(&line, true), r#""select '\u{1b}]0;x\u{7}\u{9b}2J\u{202e}',\n1""#);
     }
 }

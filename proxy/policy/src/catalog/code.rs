@@ -15,7 +15,7 @@ pub struct Code {
     pub functions: BTreeSet<String>,
     /// Names of operators.
     pub operators: BTreeSet<String>,
-    /// Types whose casts, checks, defaults or order run code, with their names.
+    /// Types whose casts, checks, defaults or order run code, and all that hold one of them, with their names.
     pub types: BTreeMap<Oid, String>,
 }
 

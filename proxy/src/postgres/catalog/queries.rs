@@ -268,10 +268,11 @@ const PARENTS: &str = "SELECT inhrelid, inhparent, 'i' FROM pg_catalog.pg_inheri
      AND (confdeltype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]) \
      OR confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]))";
 
-/// Types that are not built in: OID, kind, category, base of a domain, element of an array, subtype of a range, name.
+/// Types that are not built in: OID, kind, category, base of a domain, element of an array, subtype of a range, name, and the
+/// relation that has the columns of a composite one.
 const TYPES: &str = "SELECT t.oid, t.typtype, t.typcategory, t.typbasetype, t.typelem, \
      (SELECT r.rngsubtype FROM pg_catalog.pg_range r \
-      WHERE r.rngtypid OPERATOR(pg_catalog.=) t.oid OR r.rngmultitypid OPERATOR(pg_catalog.=) t.oid LIMIT 1), t.typname \
+      WHERE r.rngtypid OPERATOR(pg_catalog.=) t.oid OR r.rngmultitypid OPERATOR(pg_catalog.=) t.oid LIMIT 1), t.typname, t.typrelid \
      FROM pg_catalog.pg_type t WHERE t.oid OPERATOR(pg_catalog.>=) 16384";
 
 /// Expressions that run where no text names them: what they belong to, in what way (`w`: written, `p`: a policy for its rows,

@@ -191,6 +191,9 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
             (_, None) => {}
         }
     }
+    if !code.types.is_empty() {
+        spread(&mut code, &names, &parts(types, &by_oid));
+    }
     Some(Read {
         relations: by_oid.into_values().collect(),
         types: classes(types)?,
@@ -224,6 +227,38 @@ fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code> {
         }
     }
     Some(code)
+}
+
+/// What each type is made of, with the type: the base of a domain, the element of an array, the subtype of a range, and the
+/// types of a composite's columns.
+fn parts(types: &[Row], relations: &HashMap<Oid, Relation>) -> Vec<(Oid, Oid)> {
+    let parts = types.iter().filter_map(|row| {
+        let whole = number(row, 0)?;
+        let single = [3, 4, 5].into_iter().filter_map(move |column| number(row, column));
+        let relation = number(row, 7).and_then(|relation| relations.get(&relation));
+        let columns = relation.into_iter().flat_map(|relation| &relation.columns);
+        let parts = single.chain(columns.map(|column| column.type_oid));
+        Some(parts.map(move |part| (part, whole)))
+    });
+    parts.flatten().collect()
+}
+
+/// A cast to what holds a type casts to that type, too, and compares by it: what holds a type with code has the code.
+fn spread(code: &mut Code, names: &HashMap<Oid, &str>, parts: &[(Oid, Oid)]) {
+    let mut holders: HashMap<Oid, Vec<Oid>> = HashMap::new();
+    // PostgreSQL's own types are listed nowhere, and have no code of users.
+    for (part, whole) in parts.iter().filter(|(part, _)| names.contains_key(part)) {
+        holders.entry(*part).or_default().push(*whole);
+    }
+    let mut todo: Vec<Oid> = code.types.keys().copied().collect();
+    while let Some(part) = todo.pop() {
+        // Taken out, since types may hold one another: a table has a column of arrays of its own rows.
+        for whole in holders.remove(&part).unwrap_or_default() {
+            code.types
+                .extend(names.get(&whole).map(|name| (whole, (*name).to_owned())));
+            todo.push(whole);
+        }
+    }
 }
 
 /// Reads the answer to [`queries::STATISTICS`].
@@ -367,7 +402,44 @@ mod tests {
         assert!(v.guarded_by_code && !t.guarded_by_code);
         assert!(read.code.functions.contains("lower") && read.code.operators.contains("+"));
         let types: Vec<_> = read.code.types.values().collect();
-        assert_eq!(types, ["d1", "comp"]);
+        assert_eq!(types, ["d0", "d1", "_d1", "comp"]);
+    }
+
+    #[test]
+    fn what_holds_a_type_with_code_has_the_code() {
+        let mut results = vec![
+            vec![
+                row(&["30", "public", "pair", "c", "f", "-"]),
+                row(&["31", "public", "t", "r", "f", "-"]),
+                row(&["32", "public", "plain", "c", "f", "-"]),
+            ],
+            vec![
+                row(&["30", "1", "a", "25", "-"]),
+                row(&["30", "2", "b", "20000", "-"]),
+                row(&["31", "1", "pairs", "20002", "-"]),
+                row(&["31", "2", "own", "20004", "-"]),
+                row(&["32", "1", "a", "25", "-"]),
+            ],
+            vec![],
+            vec![
+                row(&["20000", "d", "S", "25", "0", "-", "checked", "0"]),
+                row(&["20001", "c", "C", "0", "0", "-", "pair", "30"]),
+                row(&["20002", "b", "A", "0", "20001", "-", "_pair", "0"]),
+                row(&["20003", "c", "C", "0", "0", "-", "t", "31"]),
+                row(&["20004", "b", "A", "0", "20003", "-", "_t", "0"]),
+                row(&["20005", "d", "C", "20001", "0", "-", "over_pair", "0"]),
+                row(&["20006", "r", "R", "0", "0", "20000", "checked_range", "0"]),
+                row(&["20007", "m", "R", "0", "0", "20000", "checked_multirange", "0"]),
+                row(&["20008", "c", "C", "0", "0", "-", "plain", "32"]),
+                row(&["20009", "b", "A", "0", "20008", "-", "_plain", "0"]),
+            ],
+            vec![row(&["20000", "t", "public.h(VALUE)", "t"])],
+            vec![],
+        ];
+        let noted = |results: &[Vec<Row>]| -> Vec<Oid> { read(results).unwrap().code.types.into_keys().collect() };
+        assert_eq!(noted(&results), (20_000..=20_007).collect::<Vec<Oid>>());
+        results[4].clear();
+        assert!(noted(&results).is_empty());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Dates of birth: dates where a word says whose they are.
 
+use super::month;
 use super::piece::{ahead, is_word};
 use super::{Detector, Find, Kind, Run, Span};
 use crate::mask::bytes::{at, cut};
@@ -10,7 +11,8 @@ pub(super) const DETECTOR: Detector = Detector {
     aliases: &[],
     score: 70,
     validates: "A date of the years 1900 to 2099 as 1980-01-31, 19800131, 01/31/1980, 31/01/1980, 01/31/80, or with \
-                dots or hyphens, where `dob`, `born`, `birth` or the like, also in German, Dutch, French, Spanish, \
+                dots or hyphens, or with the month in words (`31 January 1980`, `January 31st, 1980`, `31JAN1980`; also in \
+                the languages below), where `dob`, `born`, `birth` or the like, also in German, Dutch, French, Spanish, \
                 Italian or Portuguese, names the column or JSON key or stands before it. Values of type date are left \
                 alone: protect their columns by name.",
     min_bytes: 6,
@@ -42,6 +44,19 @@ const WORDS: &[&str] = &[
 ];
 
 fn birth(run: &Run<'_>) -> Option<Span> {
+    let span = numeric(run).or_else(|| worded(run))?;
+    run.has_context(WORDS).then_some(span)
+}
+
+/// The year is the last part: the others stand before it.
+fn worded(run: &Run<'_>) -> Option<Span> {
+    let year = run.groups().first().filter(|first| first.len == 4)?;
+    let valid = is_year(run.number(0, 4)) && !is_word(at(run.text, year.end));
+    let start = month::before_year(run.text, run.start).filter(|_| valid)?;
+    Some(Span { start, end: year.end })
+}
+
+fn numeric(run: &Run<'_>) -> Option<Span> {
     let (parts, end) = compact(run).or_else(|| parts(run.text, run.start))?;
     let (year, months) = match parts {
         [(4, year), (_, month), (_, day)] => (year, [(month, day), (month, day)]),
@@ -51,7 +66,7 @@ fn birth(run: &Run<'_>) -> Option<Span> {
         _ => return None,
     };
     let is_day = |(month, day): (u32, u32)| (1..=12).contains(&month) && (1..=31).contains(&day);
-    let valid = (1900..=2099).contains(&year) && months.into_iter().any(is_day);
+    let valid = is_year(year) && months.into_iter().any(is_day);
     let next = at(run.text, end.saturating_add(1));
     let ends = match at(run.text, end) {
         // A time or the time zone goes on behind a date of ISO 8601.
@@ -60,7 +75,11 @@ fn birth(run: &Run<'_>) -> Option<Span> {
         after => !is_word(after),
     };
     let alone = !is_word(run.before()) && run.before() != b'-' && ends;
-    (valid && alone && run.has_context(WORDS)).then_some(Span { start: run.start, end })
+    (valid && alone).then_some(Span { start: run.start, end })
+}
+
+fn is_year(year: u32) -> bool {
+    (1900..=2099).contains(&year)
 }
 
 /// Year, month and day without separators, as in messages of HL7, and where they end.

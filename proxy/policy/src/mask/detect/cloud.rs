@@ -1,6 +1,7 @@
 //! Keys of clouds: Amazon Web Services, Google Cloud, Azure.
 
 use super::piece::{ahead, behind, ends_with, is_base64, is_token, stands_alone};
+use super::sas;
 use super::{Context, Detector, Find, Kind, Span};
 use crate::mask::bytes::{at, cut};
 
@@ -20,9 +21,10 @@ pub(super) const GCP: Detector = Detector {
     name: "GCP_API_KEY",
     aliases: &[],
     score: 90,
-    validates: "`AIza` and 35 letters, digits, hyphens or underscores, standing alone.",
-    min_bytes: 39,
-    find: Find::Signs(b"I", gcp),
+    validates: "An API key: `AIza` and 35 letters, digits, hyphens or underscores, standing alone. The secret of an OAuth \
+                client: `GOCSPX-` and 28 of them.",
+    min_bytes: 35,
+    find: Find::Signs(b"IX", gcp),
 };
 
 pub(super) const AZURE: Detector = Detector {
@@ -31,14 +33,17 @@ pub(super) const AZURE: Detector = Detector {
     aliases: &["AZURE_STORAGE_KEY"],
     score: 90,
     validates: "The value of `AccountKey` or `SharedAccessKey` in a connection string, JSON or YAML: 43 to 88 \
-                characters of base64 whose length its padding makes a multiple of four.",
-    min_bytes: 54,
+                characters of base64 whose length its padding makes a multiple of four. The value of `sig` in the URL \
+                or token of a shared access signature, beside `sv`, `se` or `skn`: 43 characters of base64, \
+                percent-encoded or not, and what fills them up.",
+    min_bytes: 51,
     find: Find::Signs(b"=:", azure),
 };
 
 const AWS_KEY: usize = 20;
 const AWS_SECRET: usize = 40;
 const GCP_KEY: usize = 39;
+const OAUTH_SECRET: usize = 35;
 
 fn aws(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
     if at(text, sign) != b'I' {
@@ -63,17 +68,24 @@ fn aws_secret(text: &[u8], sign: usize) -> Option<Span> {
     })
 }
 
+/// Offered every I, of which that of `AIza` counts, and every X: that of `GOCSPX-` counts.
 fn gcp(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
-    let start = sign.checked_sub(1)?;
-    let end = start.checked_add(GCP_KEY)?;
+    let (prefix, before, length) = match at(text, sign) {
+        b'X' => (b"GOCSPX-".as_slice(), 5, OAUTH_SECRET),
+        _ => (b"AIza".as_slice(), 1, GCP_KEY),
+    };
+    let start = sign.checked_sub(before)?;
+    let end = start.checked_add(length)?;
     let key = cut(text, start, end);
-    let valid = key.starts_with(b"AIza") && key.iter().all(|b| is_token(*b)) && !is_token(at(text, end));
+    let valid = key.starts_with(prefix) && key.iter().all(|b| is_token(*b)) && !is_token(at(text, end));
     let span = Span { start, end };
     (valid && stands_alone(text, span)).then_some(span)
 }
 
 fn azure(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
-    let start = value_of(text, sign, &[b"accountkey", b"sharedaccesskey"])?;
+    let Some(start) = value_of(text, sign, &[b"accountkey", b"sharedaccesskey"]) else {
+        return sas::signature(text, sign);
+    };
     let length = ahead(text, start, 89, is_base64);
     ((43..=88).contains(&length) && length.is_multiple_of(4)).then_some(Span {
         start,

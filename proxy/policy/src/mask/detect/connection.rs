@@ -12,7 +12,7 @@ pub(super) const URL: Detector = Detector {
     validates: "`scheme://user:password@host` (RFC 3986): a scheme of 2 to 20 letters, digits, `+`, `-` or `.`, a \
                 user that may be empty, a password that may not. User and password are the hit; a placeholder such as \
                 `${…}`, `<…>` or `****` is none.",
-    min_bytes: 9,
+    min_bytes: 8,
     find: Find::Signs(b":", url),
 };
 
@@ -24,7 +24,7 @@ pub(super) const PASSWORD: Detector = Detector {
     validates: "The value of `password`, `passwd`, `pwd` or `PGPASSWORD` in a connection string (`key=value` with \
                 blanks, semicolons or `&` between them) that also names a host, server, database or user. A \
                 placeholder such as `${…}`, `<…>` or `****` is none.",
-    min_bytes: 12,
+    min_bytes: 9,
     find: Find::Signs(b"=", password),
 };
 

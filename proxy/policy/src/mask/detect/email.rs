@@ -1,7 +1,8 @@
 //! E-mail addresses.
 
+use super::hex::pair;
 use super::{Detector, Find, Kind, Span};
-use crate::mask::bytes::{cut, tail};
+use crate::mask::bytes::{at, cut, tail};
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: Kind::EmailAddress,
@@ -10,26 +11,49 @@ pub(super) const DETECTOR: Detector = Detector {
     score: 90,
     validates: "`local@domain`: local part of 1 to 64 letters, digits, `._%+-&'` or non-ASCII bytes; domain of two \
                 labels or more, each of 1 to 63 letters, digits, hyphens or non-ASCII bytes, the last of two or more and \
-                not of digits alone.",
+                not of digits alone. `%40` counts as `@`, as URLs have it.",
     min_bytes: 6,
     find: Find::At(email),
 };
 
-fn email(text: &[u8], at: usize) -> Option<Span> {
-    let before = cut(text, 0, at);
+/// How URLs and forms write `@` (RFC 3986, 2.1).
+const ENCODED: &[u8] = b"%40";
+
+/// Offered every `@` and every percent sign: that of `%40` counts.
+fn email(text: &[u8], sign: usize) -> Option<Span> {
+    let encoded = at(text, sign) == b'%';
+    let domain_at = sign.saturating_add(if encoded { ENCODED.len() } else { 1 });
+    if encoded && cut(text, sign, domain_at) != ENCODED {
+        return None;
+    }
+    let before = cut(text, 0, sign);
     let local = before.iter().rev().take(64).take_while(|b| is_local(**b)).count();
+    let local_at = sign.saturating_sub(local);
+    let local_at = if encoded {
+        after_delimiter(text, local_at, sign)
+    } else {
+        local_at
+    };
     // A quote or dot at the start belongs to the text around the address.
-    let quoted = cut(text, at.saturating_sub(local), at)
+    let quoted = cut(text, local_at, sign)
         .iter()
         .take_while(|b| matches!(b, b'\'' | b'.' | b'&'))
         .count();
-    let start = at.saturating_sub(local).saturating_add(quoted);
-    let domain_at = at.saturating_add(1);
+    let start = local_at.saturating_add(quoted);
     let domain = domain(tail(text, domain_at))?;
-    (start < at).then_some(Span {
+    (start < sign).then_some(Span {
         start,
         end: domain_at.saturating_add(domain),
     })
+}
+
+/// Where a local part begins that stands between `from` and `to`: what is encoded around it (`%3D`, `%2F`) is made of the same
+/// bytes.
+fn after_delimiter(text: &[u8], from: usize, to: usize) -> usize {
+    memchr::memrchr_iter(b'%', cut(text, from, to))
+        .map(|place| from.saturating_add(place).saturating_add(1))
+        .find(|digits| pair(cut(text, *digits, digits.saturating_add(2))).is_some_and(|b| !is_local(b)))
+        .map_or(from, |digits| digits.saturating_add(2))
 }
 
 fn is_local(b: u8) -> bool {

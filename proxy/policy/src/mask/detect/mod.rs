@@ -17,6 +17,7 @@ mod fold;
 pub(crate) mod hex;
 mod iban;
 mod medical;
+mod month;
 mod network;
 pub mod pattern;
 mod pem;
@@ -24,7 +25,9 @@ mod phone;
 mod piece;
 mod routing;
 mod run;
+mod sas;
 mod scanner;
+mod slack;
 mod ssn;
 mod summary;
 mod swift;
@@ -81,15 +84,15 @@ pub enum Kind {
     UsNpi,
     /// Key of Amazon Web Services.
     AwsCredentials,
-    /// API key of Google Cloud.
+    /// API key of Google Cloud, or secret of an OAuth client.
     GcpApiKey,
-    /// Access key of Azure.
+    /// Access key of Azure, or signature made with one.
     AzureAuthToken,
     /// Token of GitHub.
     GithubToken,
-    /// Token of Slack.
+    /// Token or webhook of Slack.
     SlackToken,
-    /// Secret key of Stripe.
+    /// Secret key of Stripe, or of its webhooks.
     StripeApiKey,
     /// JSON Web Token.
     JsonWebToken,
@@ -111,7 +114,7 @@ pub struct Detector {
     pub score: u8,
     /// What is checked before a text counts as a hit.
     pub validates: &'static str,
-    /// Fewest bytes of a hit.
+    /// Fewest bytes of a text that a hit is in.
     min_bytes: usize,
     find: Find,
 }
@@ -134,7 +137,7 @@ enum Find {
         /// The finder.
         find: FindDigits,
     },
-    /// At each `@`.
+    /// At each `@`, and at each percent sign, by which one may be written.
     At(FindAt),
     /// At each of these bytes, which [`Summary`](summary::Summary) has to tell of.
     Signs(&'static [u8], FindSign),
@@ -173,7 +176,7 @@ pub const DETECTORS: &[Detector] = &[
     cloud::GCP,
     cloud::AZURE,
     token::GITHUB,
-    token::SLACK,
+    slack::DETECTOR,
     token::STRIPE,
     token::JWT,
     pem::DETECTOR,

@@ -17,7 +17,8 @@ pub(super) const IP: Detector = Detector {
                 digit or dot directly before or after. IPv6 in any of its written forms (RFC 4291), `::` alone and \
                 `::1` left alone. A version (`v1.2.3.4`, `version 1.2.3.4`, all of a column `version`) is none. Values \
                 of type inet are left alone: protect their columns by name.",
-    min_bytes: 7,
+    // `::2` and its like are no machine's.
+    min_bytes: 5,
     find: Find::Signs(b".:", ip),
 };
 

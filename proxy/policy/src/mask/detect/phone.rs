@@ -1,5 +1,6 @@
-//! Telephone numbers: international ones with a plus sign, and those of the North American Numbering Plan.
+//! Telephone numbers: international ones with a plus sign or 00, and those of the North American Numbering Plan.
 
+use super::piece::is_word;
 use super::run::Group;
 use super::{Detector, Find, Kind, Run, Span};
 use crate::mask::bytes::at;
@@ -10,10 +11,12 @@ pub(super) const DETECTOR: Detector = Detector {
     aliases: &[],
     score: 70,
     validates: "International (E.164): a plus sign that no letter or digit precedes, an assigned country code, 8 to 15 \
-                digits with single separators. North American: 3-3-4 with separators or the area code in \
-                parentheses, with or without a leading 1; area code and exchange begin with 2-9 and are not N11. Ten \
-                bare digits count only where a word such as `phone`, `tel`, `mobile` or `fax` names the column or JSON \
-                key or stands before them. National formats of other countries are not recognised without it.",
+                digits with single separators. The same with `00` for the plus sign, where blanks or parentheses part \
+                the country code from two groups or more, or from one that makes ten digits with it; written in another \
+                way, only with a word as below. North American: 3-3-4 with separators or the area code in parentheses, \
+                with or without a leading 1; area code and exchange begin with 2-9 and are not N11. Ten bare digits \
+                count only where a word such as `phone`, `tel`, `mobile` or `fax` names the column or JSON key or \
+                stands before them. National formats of other countries are not recognised without it.",
     min_bytes: 9,
     find: Find::Digits(phone),
 };
@@ -22,6 +25,10 @@ const WORDS: &[&str] = &[
     "phone",
     "telephone",
     "tel",
+    "telefon",
+    "telefono",
+    "teléfono",
+    "téléphone",
     "mobile",
     "cell",
     "cellphone",
@@ -37,7 +44,7 @@ fn phone(run: &Run<'_>) -> Option<Span> {
     match run.before() {
         b'+' => international(run),
         b'(' if at(run.text, run.start.wrapping_sub(2)) == b'+' => international(run),
-        _ => north_american(run),
+        _ => north_american(run).or_else(|| dialled(run)),
     }
 }
 
@@ -49,27 +56,60 @@ fn international(run: &Run<'_>) -> Option<Span> {
     {
         return None;
     }
-    // As many whole groups as still make a number: what follows it may be another one.
-    let mut length = 0usize;
-    let mut taken: Option<(usize, &Group)> = None;
+    let (_, last) = whole(run, 0)?;
+    Some(Span {
+        start: plus,
+        end: last.end,
+    })
+}
+
+/// With 00 for the plus sign, as most countries dial it. Numbers with zeros in front have the shape, too.
+fn dialled(run: &Run<'_>) -> Option<Span> {
+    if run.digits(2) != [0, 0] || is_word(run.before()) {
+        return None;
+    }
+    let (length, last) = whole(run, 2)?;
+    let alone = !is_word(at(run.text, last.end));
+    (alone && (run.has_context(WORDS) || is_written_out(run, length, last))).then_some(Span {
+        start: run.start,
+        end: last.end,
+    })
+}
+
+/// Whether no other number is written as what begins with 00 and has so many digits after that.
+fn is_written_out(run: &Run<'_>, length: usize, last: &Group) -> bool {
+    let (Some(code), Some(first)) = (country_code(run, 2), run.groups().first()) else {
+        return false;
+    };
+    let before = |n: usize| run.start.checked_sub(n).map_or(0, |i| at(run.text, i));
+    let continues = matches!(before(1), b'-' | b'.' | b':') || (before(1) == b' ' && before(2).is_ascii_digit());
+    let parted = run.groups().iter().all(|group| !matches!(group.separator, b'-' | b'.'));
+    let enough = run.groups().len() >= 3 || length >= 10;
+    // Rows of numbers of four digits have a zero there; telephone numbers of Italy alone keep it.
+    let next = code.saturating_add(2);
+    let zero = run.number(next, next.saturating_add(1)) == 0 && first.separator != b'(' && run.number(2, 4) != 39;
+    first.len == next && last.separator == 0 && parted && enough && !continues && !zero
+}
+
+/// As many whole groups as still make a number, after `skip` digits that are none of it: what follows may be another one. Gives
+/// its digits and its last group.
+fn whole<'r>(run: &'r Run<'_>, skip: usize) -> Option<(usize, &'r Group)> {
+    let american = run.number(skip, skip.saturating_add(1)) == 1;
+    let (mut digits, mut taken) = (0usize, None);
     for group in run.groups() {
-        length = length.saturating_add(group.len);
+        digits = digits.saturating_add(group.len);
+        let length = digits.saturating_sub(skip);
         if length > 15 {
             break;
         }
         taken = Some((length, group));
-        if length == 11 && run.number(0, 1) == 1 {
+        if length == 11 && american {
             break;
         }
     }
-    let (length, last) = taken?;
-    let plausible = match run.number(0, 1) {
-        1 => length == 11 && is_nanp(run, 1),
-        _ => length >= 8 && is_country_code(run),
-    };
-    plausible.then_some(Span {
-        start: plus,
-        end: last.end,
+    taken.filter(|(length, _)| match american {
+        true => *length == 11 && is_nanp(run, skip.saturating_add(1)),
+        false => *length >= 8 && country_code(run, skip).is_some(),
     })
 }
 
@@ -123,12 +163,19 @@ fn is_nanp(run: &Run<'_>, skip: usize) -> bool {
     code(0) && code(3)
 }
 
-/// Country codes that the ITU has assigned (E.164), apart from 1: by one, two or three digits.
-fn is_country_code(run: &Run<'_>) -> bool {
-    let (one, two, three) = (run.number(0, 1), run.number(0, 2), run.number(0, 3));
-    one == 7
-        || matches!(two, 20 | 27 | 30..=34 | 36 | 39..=41 | 43..=49 | 51..=58 | 60..=66 | 81 | 82 | 84 | 86 | 90..=95 | 98)
-        || matches!(three, 211..=213 | 216 | 218 | 220..=269 | 290 | 291 | 297..=299 | 350..=359 | 370..=389 | 420 | 421
+/// How many digits the country code after `skip` others has, if the ITU has assigned it (E.164).
+fn country_code(run: &Run<'_>, skip: usize) -> Option<usize> {
+    let code = |digits: usize| run.number(skip, skip.saturating_add(digits));
+    let (one, two, three) = (code(1), code(2), code(3));
+    if matches!(one, 1 | 7) {
+        return Some(1);
+    }
+    if matches!(two, 20 | 27 | 30..=34 | 36 | 39..=41 | 43..=49 | 51..=58 | 60..=66 | 81 | 82 | 84 | 86 | 90..=95 | 98)
+    {
+        return Some(2);
+    }
+    matches!(three, 211..=213 | 216 | 218 | 220..=269 | 290 | 291 | 297..=299 | 350..=359 | 370..=389 | 420 | 421
             | 423 | 500..=509 | 590..=599 | 670 | 672..=692 | 800 | 808 | 850 | 852 | 853 | 855 | 856 | 870 | 878
             | 880..=883 | 886 | 888 | 960..=968 | 970..=977 | 979 | 992..=998)
+    .then_some(3)
 }

@@ -5,7 +5,7 @@ use regex::bytes::RegexSet;
 use super::hex::hex_runs;
 use super::pattern::{self, Pattern};
 use super::summary::{Summary, next_digit};
-use super::{Context, DETECTORS, Find, FindAt, FindDigits, FindSign, Kind, Run, Span, fold};
+use super::{Context, DETECTORS, Detector, Find, FindAt, FindDigits, FindSign, Kind, Run, Span, fold};
 use crate::mask::bytes::{at, tail};
 
 /// Bytes `start..end` of a text that detector or pattern `entry` recognised.
@@ -35,7 +35,8 @@ pub(crate) struct Scanner {
     /// With the lengths of the first group, as bits.
     digits: Vec<Active<(u32, FindDigits)>>,
     ats: Vec<Active<FindAt>>,
-    signs: Vec<Active<(&'static [u8], FindSign)>>,
+    /// With the fewest bytes that a text with a hit has.
+    signs: Vec<Active<(&'static [u8], usize, FindSign)>>,
     /// Those of the signs that are also offered a value as a whole.
     named: Vec<Active<FindSign>>,
     has_iban: bool,
@@ -57,7 +58,7 @@ impl Scanner {
             let Some((kind, entry, enforced)) = kinds.iter().copied().find(|(k, ..)| *k == detector.kind) else {
                 continue;
             };
-            scanner.add(&detector.find, entry, enforced);
+            scanner.add(detector, entry, enforced);
             scanner.has_iban |= kind == Kind::IbanCode;
             scanner.min_bytes = scanner.min_bytes.min(detector.min_bytes);
         }
@@ -69,8 +70,8 @@ impl Scanner {
         scanner
     }
 
-    fn add(&mut self, find: &Find, entry: u16, enforced: bool) {
-        match *find {
+    fn add(&mut self, detector: &Detector, entry: u16, enforced: bool) {
+        match detector.find {
             Find::Digits(find) => {
                 self.min_digits = self.min_digits.min(DIGITS);
                 let find = (u32::MAX, find);
@@ -83,12 +84,12 @@ impl Scanner {
             }
             Find::At(find) => self.ats.push(Active { entry, enforced, find }),
             Find::Signs(signs, find) => {
-                let find = (signs, find);
+                let find = (signs, detector.min_bytes, find);
                 self.signs.push(Active { entry, enforced, find });
             }
             Find::Named(signs, find) => {
                 self.named.push(Active { entry, enforced, find });
-                let find = (signs, find);
+                let find = (signs, detector.min_bytes, find);
                 self.signs.push(Active { entry, enforced, find });
             }
         }
@@ -161,7 +162,11 @@ impl Scanner {
             hits.extend(found.map(|Span { start, end }| Hit { start, end, entry }));
         };
         for active in &self.signs {
-            let (signs, find) = active.find;
+            let (signs, min_bytes, find) = active.find;
+            // Most cells are shorter than any key or token.
+            if text.len() < min_bytes {
+                continue;
+            }
             for sign in signs.iter().filter(|sign| summary.may_hold(**sign)) {
                 memchr::memchr_iter(*sign, text).for_each(|at| note(active.entry, find(text, at, &context)));
             }
@@ -200,7 +205,7 @@ impl Scanner {
     }
 
     fn scan_ats(&self, text: &[u8], hits: &mut Vec<Hit>) {
-        for position in memchr::memchr_iter(b'@', text) {
+        for position in memchr::memchr2_iter(b'@', b'%', text) {
             for active in &self.ats {
                 if let Some(span) = (active.find)(text, position) {
                     hits.push(Hit {
@@ -248,7 +253,7 @@ impl Scanner {
 }
 
 /// Whether a number that a detector knows can begin with a group of one or two digits: an IBAN after its country, an
-/// international number after its plus sign, a North American one with a leading 1, an employer's (2-7), and a date.
+/// international number after its plus sign or with 00, a North American one with a leading 1, an employer's (2-7), and a date.
 fn may_be_short(text: &[u8], start: usize, length: usize) -> bool {
     let before = |n: usize| start.checked_sub(n).map_or(0, |i| at(text, i));
     let after = |n: usize| at(text, start.saturating_add(n));
@@ -259,5 +264,6 @@ fn may_be_short(text: &[u8], start: usize, length: usize) -> bool {
         || (matches!(joint, b'-' | b'.') && again)
         || (length == 2 && matches!(after(2), b'-' | b'.') && after(9).is_ascii_digit())
         || (length == 1 && at(text, start) == b'1')
+        || (length == 2 && joint == b' ' && at(text, start) == b'0' && after(1) == b'0')
         || (length == 2 && before(1).is_ascii_alphabetic() && before(2).is_ascii_alphabetic())
 }

@@ -6,6 +6,7 @@ use crate::mask::bytes::tail;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Summary {
     pub(super) digits: usize,
+    /// `@`, or a percent sign that may write it.
     pub(super) at: bool,
     pub(super) backslash: bool,
     pub(super) non_ascii: bool,
@@ -18,9 +19,9 @@ pub(super) struct Summary {
 /// Hyphens of the shortest hit that is found by them.
 const HYPHENS: usize = 5;
 
-/// What one byte adds to a sum of eight counters of eight bits: digits, `@`, backslashes, bytes outside of ASCII, dots, colons
-/// and equals signs, signs that are rare, hyphens. Cells are short, and there one addition per byte beats a vector that has to
-/// be filled and folded.
+/// What one byte adds to a sum of eight counters of eight bits: digits, `@` and `%`, backslashes, bytes outside of ASCII, dots,
+/// colons and equals signs, signs that are rare, hyphens. Cells are short, and there one addition per byte beats a vector that
+/// has to be filled and folded.
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 const CLASSES: [u64; 256] = {
     let mut table = [0; 256];
@@ -28,7 +29,7 @@ const CLASSES: [u64; 256] = {
     while b < 256 {
         table[b] = match b as u8 {
             b'0'..=b'9' => 1,
-            b'@' => 1 << 8,
+            b'@' | b'%' => 1 << 8,
             b'\\' => 1 << 16,
             0x80.. => 1 << 24,
             b'.' => 1 << 32,
@@ -77,6 +78,8 @@ impl Summary {
             b':' | b'=' => self.colon,
             b'_' | b'I' | b'J' => self.rare,
             b'-' => self.hyphens >= HYPHENS,
+            // Whoever looks for these looks for a hyphen soon after: most texts have none.
+            b'x' | b'X' => self.hyphens > 0,
             _ => true,
         }
     }

@@ -108,6 +108,7 @@ fn recognises() {
         ("+49 30 901820", &["PHONE_NUMBER:+49 30 901820"]),
         ("tel:+442079460958", &["PHONE_NUMBER:+442079460958"]),
         ("call 4155550132 today", &["PHONE_NUMBER:4155550132"]),
+        ("0049 30 901820", &["PHONE_NUMBER:0049 30 901820"]),
     ];
     for (text, want) in cases {
         assert_eq!(hits(text, ""), *want, "{text}");
@@ -242,6 +243,15 @@ fn tricky() -> impl Strategy<Value = Vec<u8>> {
         Just("10.0.0.1".as_bytes().to_vec()),
         Just("BIC DEUTDEFF".as_bytes().to_vec()),
         Just("born 1980-01-31".as_bytes().to_vec()),
+        Just("born 31. März 1980".as_bytes().to_vec()),
+        Just("a%3Db%40c.de".as_bytes().to_vec()),
+        Just("0049 30 901820".as_bytes().to_vec()),
+        Just("xoxe.xoxp-1-".as_bytes().to_vec()),
+        Just("xapp-1-A0EXAMPLE-12345678-".as_bytes().to_vec()),
+        Just("hooks.slack.com/services/T0EXAMPLE/".as_bytes().to_vec()),
+        Just("sv=1&sig=".as_bytes().to_vec()),
+        Just("whsec_".as_bytes().to_vec()),
+        Just("GOCSPX-".as_bytes().to_vec()),
         Just("\u{200B}".as_bytes().to_vec()),
         Just("\u{FF11}".as_bytes().to_vec()),
         "[0-9]{1,22}".prop_map(String::into_bytes),

@@ -1,10 +1,10 @@
-//! Tokens of services: GitHub, Slack, Stripe, and JSON Web Tokens of anybody.
+//! Tokens of services: GitHub, Stripe, and JSON Web Tokens of anybody.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::piece::{ahead, is_token, is_word, stands_alone};
-use super::{Context, Detector, Find, Kind, Run, Span};
+use super::piece::{ahead, is_base64, is_token, is_word, stands_alone};
+use super::{Context, Detector, Find, Kind, Span};
 use crate::mask::bytes::{at, cut};
 
 pub(super) const GITHUB: Detector = Detector {
@@ -18,27 +18,13 @@ pub(super) const GITHUB: Detector = Detector {
     find: Find::Signs(b"_", github),
 };
 
-pub(super) const SLACK: Detector = Detector {
-    kind: Kind::SlackToken,
-    name: "SLACK_TOKEN",
-    aliases: &[],
-    score: 90,
-    validates: "`xox` with one of `abceoprs`, a hyphen, a number of 8 to 13 digits, and 20 characters or more in all.",
-    min_bytes: 20,
-    find: Find::Group {
-        lengths: 0b11_1111_0000_0000,
-        digits: 8,
-        find: slack,
-    },
-};
-
 pub(super) const STRIPE: Detector = Detector {
     kind: Kind::StripeApiKey,
     name: "STRIPE_API_KEY",
     aliases: &[],
     score: 90,
-    validates: "`sk_` or `rk_`, `live_` or `test_`, and 16 letters and digits or more; standing alone. Publishable \
-                keys are public.",
+    validates: "`sk_` or `rk_`, `live_` or `test_`, and 16 letters and digits or more; `whsec_` and 32 characters of \
+                base64 or more, which others who send webhooks have, too; standing alone. Publishable keys are public.",
     min_bytes: 24,
     find: Find::Signs(b"_", stripe),
 };
@@ -82,32 +68,30 @@ fn github(text: &[u8], low_line: usize, _: &Context<'_>) -> Option<Span> {
     stands_alone(text, span).then_some(span)
 }
 
-fn slack(run: &Run<'_>) -> Option<Span> {
-    let start = run.start.checked_sub(5)?;
-    let [b'x', b'o', b'x', kind, b'-'] = cut(run.text, start, run.start) else {
-        return None;
-    };
-    let length = ahead(run.text, start, 256, is_token);
-    let span = Span {
-        start,
-        end: start.checked_add(length)?,
-    };
-    (b"abceoprs".contains(kind) && length >= 20 && stands_alone(run.text, span)).then_some(span)
-}
-
 /// Offered every underscore: the first of a key counts.
 fn stripe(text: &[u8], low_line: usize, _: &Context<'_>) -> Option<Span> {
+    let span = api_key(text, low_line).or_else(|| webhook_secret(text, low_line))?;
+    stands_alone(text, span).then_some(span)
+}
+
+fn api_key(text: &[u8], low_line: usize) -> Option<Span> {
     let start = low_line.checked_sub(2)?;
     let kind = cut(text, start, low_line);
     let from = low_line.checked_add(6)?;
     let mode = cut(text, low_line, from);
     let length = ahead(text, from, 256, |b| b.is_ascii_alphanumeric());
     let valid = matches!(kind, b"sk" | b"rk") && matches!(mode, b"_live_" | b"_test_") && length >= 16;
-    let span = Span {
-        start,
-        end: from.checked_add(length)?,
-    };
-    (valid && stands_alone(text, span)).then_some(span)
+    let end = from.checked_add(length)?;
+    valid.then_some(Span { start, end })
+}
+
+fn webhook_secret(text: &[u8], low_line: usize) -> Option<Span> {
+    let start = low_line.checked_sub(5)?;
+    let from = low_line.checked_add(1)?;
+    let named = cut(text, start, from) == b"whsec_";
+    let length = if named { ahead(text, from, 256, is_base64) } else { 0 };
+    let end = from.checked_add(length)?;
+    (length >= 32).then_some(Span { start, end })
 }
 
 /// Offered every J: `{"` is `eyJ` in base64.

@@ -1,0 +1,112 @@
+//! Tokens and webhooks of Slack.
+
+use super::piece::{ahead, is_token, stands_alone};
+use super::{Context, Detector, Find, Kind, Span};
+use crate::mask::bytes::{at, cut, tail};
+
+pub(super) const DETECTOR: Detector = Detector {
+    kind: Kind::SlackToken,
+    name: "SLACK_TOKEN",
+    aliases: &[],
+    score: 90,
+    validates: "`xox` with one of `abceoprs`, a hyphen, a number of 8 to 13 digits, and 20 characters or more in all. An \
+                app's: `xapp-`, a version, the app, a number of 8 to 13 digits, and 32 letters and digits or more. One \
+                that is rotated: `xoxe-`, `xoxe.xoxb-` or `xoxe.xoxp-`, a version, and 64 letters and digits or more. A \
+                webhook: `hooks.slack.com`, `services`, `workflows` or `triggers`, a team, and 20 letters and digits or \
+                more that are not all the same. All of them stand alone.",
+    min_bytes: 20,
+    find: Find::Signs(b"x.", slack),
+};
+
+/// The longest token or path that is looked at.
+const LONGEST: usize = 512;
+/// That of everybody, and that of the government of the United States.
+const HOSTS: [&[u8]; 2] = [b".slack.com/", b".slack-gov.com/"];
+
+/// Offered every x, of which the first of a token counts, and every dot: the first of a webhook's host counts.
+fn slack(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
+    let span = match at(text, sign) {
+        b'.' => webhook(text, sign)?,
+        _ => Span {
+            start: sign,
+            end: token(text, sign)?,
+        },
+    };
+    stands_alone(text, span).then_some(span)
+}
+
+/// Where the token ends that begins at `start`.
+fn token(text: &[u8], start: usize) -> Option<usize> {
+    let from = start.checked_add(5)?;
+    match cut(text, start, from) {
+        b"xapp-" => app(text, from),
+        b"xoxe-" => numbered(text, from).or_else(|| rotated(text, from)),
+        b"xoxe." => {
+            let version_at = from.checked_add(5)?;
+            matches!(cut(text, from, version_at), b"xoxb-" | b"xoxp-").then_some(())?;
+            rotated(text, version_at)
+        }
+        [b'x', b'o', b'x', kind, b'-'] if b"abceoprs".contains(kind) => numbered(text, from),
+        _ => None,
+    }
+}
+
+/// The number of a team or a bot, and what follows it.
+fn numbered(text: &[u8], from: usize) -> Option<usize> {
+    let digits = ahead(text, from, 14, |b| b.is_ascii_digit());
+    let length = ahead(text, from, LONGEST, is_token);
+    let end = from.checked_add(length)?;
+    ((8..=13).contains(&digits) && length >= 15).then_some(end)
+}
+
+/// A version and a secret.
+fn rotated(text: &[u8], from: usize) -> Option<usize> {
+    let secret_at = from.checked_add(2)?;
+    let [b'0'..=b'9', b'-'] = cut(text, from, secret_at) else {
+        return None;
+    };
+    let length = ahead(text, secret_at, LONGEST, |b| b.is_ascii_alphanumeric());
+    let end = secret_at.checked_add(length)?;
+    (length >= 64).then_some(end)
+}
+
+/// A version, an app, a number and a secret.
+fn app(text: &[u8], from: usize) -> Option<usize> {
+    let end = from.checked_add(ahead(text, from, LONGEST, is_token))?;
+    let mut parts = cut(text, from, end).split(|b| *b == b'-');
+    let [b'0'..=b'9'] = parts.next()? else {
+        return None;
+    };
+    let (app, number, secret) = (parts.next()?, parts.next()?, parts.next()?);
+    let valid = app.starts_with(b"A")
+        && (9..=12).contains(&app.len())
+        && app.iter().all(|b| is_id(*b))
+        && (8..=13).contains(&number.len())
+        && number.iter().all(u8::is_ascii_digit)
+        && secret.len() >= 32
+        && secret.iter().all(u8::is_ascii_alphanumeric);
+    (valid && parts.next().is_none()).then_some(end)
+}
+
+/// Whoever has the URL may write to a channel. Documents show one whose secret is a row of the same letter.
+fn webhook(text: &[u8], dot: usize) -> Option<Span> {
+    let start = dot.checked_sub(5).filter(|start| cut(text, *start, dot) == b"hooks")?;
+    let host = HOSTS.iter().find(|host| tail(text, dot).starts_with(host))?;
+    let path_at = dot.checked_add(host.len())?;
+    let length = ahead(text, path_at, LONGEST, |b| b.is_ascii_alphanumeric() || b == b'/');
+    let end = path_at.checked_add(length)?;
+    let mut parts = cut(text, path_at, end).split(|b| *b == b'/');
+    let (kind, team, secret) = (parts.next()?, parts.next()?, parts.next_back()?);
+    let valid = matches!(kind, b"services" | b"workflows" | b"triggers")
+        && matches!(team.first(), Some(b'T' | b'E'))
+        && team.len() >= 8
+        && team.iter().all(|b| is_id(*b))
+        && secret.len() >= 20
+        && secret.iter().any(|b| Some(b) != secret.first());
+    valid.then_some(Span { start, end })
+}
+
+/// What ids of teams and apps are made of.
+fn is_id(b: u8) -> bool {
+    b.is_ascii_uppercase() || b.is_ascii_digit()
+}
