@@ -16,30 +16,6 @@ use super::second_person::named;
 use super::undo::PutBack;
 use super::{SETTLE, Skipped, answers, becomes, login};
 
-/// Beside the samples: inserting needs somebody who logged in just now.
-const RECENT: &str = r#"
-apiVersion: sallyport.dev/v1alpha1
-kind: ApprovalPolicy
-metadata: {name: trial-recent, namespace: doors}
-spec:
-  connectionSelector:
-    matchLabels: {data: customer}
-  subjects:
-    - {kind: Group, name: "oidc:engineers"}
-  rules:
-    - name: inserts-by-who-just-logged-in
-      match: {cel: "'insert' in command.verbs"}
-      action: RequireApproval
-      message: inserting needs somebody who logged in just now
-      approval:
-        approvers: [{kind: Group, name: "oidc:dba"}]
-        maxLoginAge: 1m
-        onHold: Refuse
-    - name: else
-      match: {any: true}
-      action: Allow
-"#;
-
 const ROW: u32 = 7901;
 
 pub(super) fn approver(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
@@ -47,7 +23,8 @@ pub(super) fn approver(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
         bail!(Skipped("the API server does not know the identity provider"));
     }
     let _row = PutBack(demo, "DELETE FROM accounts WHERE id = 7901");
-    let _policy = enforced(demo, "trial-recent", RECENT)?;
+    let message = "inserting needs somebody who logged in just now";
+    let _policy = enforced(demo, "trial-recent", message, "maxLoginAge: 1m")?;
     answers(demo)?;
     let request = named(&insert(demo, ROW)?.stderr)?;
     let object = format!("accessrequest/{request}");
