@@ -433,10 +433,17 @@ mod tests {
                 row(&["20008", "c", "C", "0", "0", "-", "plain", "32"]),
                 row(&["20009", "b", "A", "0", "20008", "-", "_plain", "0"]),
             ],
-            vec![row(&["20000", "t", "public.h(VALUE)", "t"])],
+            vec![row(&["20000", "t", "public.h(VALUE)", "t", "2606", "31", "7"])],
             vec![],
         ];
-        let noted = |results: &[Vec<Row>]| -> Vec<Oid> { read(results).unwrap().code.types.into_keys().collect() };
+        let noted = |results: &[Vec<Row>]| -> Vec<Oid> {
+            read(results, &Expressions::new())
+                .unwrap()
+                .code
+                .types
+                .into_keys()
+                .collect()
+        };
         assert_eq!(noted(&results), (20_000..=20_007).collect::<Vec<Oid>>());
         results[4].clear();
         assert!(noted(&results).is_empty());
