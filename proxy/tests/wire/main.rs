@@ -13,6 +13,7 @@ mod accounts;
 mod alike;
 mod assumptions;
 mod cancels;
+mod catalogs;
 #[path = "../common/mod.rs"]
 mod common;
 mod copies;

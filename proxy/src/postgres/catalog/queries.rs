@@ -163,32 +163,39 @@ const TYPES: &str = "SELECT t.oid, t.typtype, t.typcategory, t.typbasetype, t.ty
 
 /// Expressions that run where no text names them: what they belong to, in what way (`w`: written, `p`: a policy for its rows,
 /// `t`: a domain), the expression, and whether it calls a function of users. pg_depend does not list PostgreSQL's own.
+///
+/// `[tree, relation]` is the text of an expression ([`with_calls`]). A default names no column, so its text needs no relation.
 const EXPRESSIONS: &str = "SELECT x.owner, x.way, x.expression, EXISTS (SELECT FROM pg_catalog.pg_depend d \
      JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) d.refobjid WHERE d.classid OPERATOR(pg_catalog.=) x.class \
      AND d.objid OPERATOR(pg_catalog.=) x.object \
      AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND {ours}) FROM (\
-     SELECT adrelid, 'w', pg_catalog.pg_get_expr(adbin, adrelid), 'pg_catalog.pg_attrdef'::pg_catalog.regclass::pg_catalog.oid, oid \
-     FROM pg_catalog.pg_attrdef \
+     SELECT adrelid, 'w', [adbin, CASE WHEN attgenerated OPERATOR(pg_catalog.=) '' THEN 0::pg_catalog.oid ELSE adrelid END], \
+     'pg_catalog.pg_attrdef'::pg_catalog.regclass::pg_catalog.oid, oid FROM pg_catalog.pg_attrdef LEFT JOIN pg_catalog.pg_attribute \
+     ON attrelid OPERATOR(pg_catalog.=) adrelid AND attnum OPERATOR(pg_catalog.=) adnum \
      UNION ALL SELECT CASE WHEN contypid OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN conrelid ELSE contypid END, \
-     CASE WHEN contypid OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN 'w' ELSE 't' END, pg_catalog.pg_get_expr(conbin, conrelid), \
+     CASE WHEN contypid OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN 'w' ELSE 't' END, [conbin, conrelid], \
      'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid, oid FROM pg_catalog.pg_constraint \
      WHERE contype OPERATOR(pg_catalog.=) 'c' \
-     UNION ALL SELECT polrelid, 'p', pg_catalog.concat_ws(', ', pg_catalog.pg_get_expr(polqual, polrelid), \
-     pg_catalog.pg_get_expr(polwithcheck, polrelid)), 'pg_catalog.pg_policy'::pg_catalog.regclass::pg_catalog.oid, oid \
+     UNION ALL SELECT polrelid, 'p', pg_catalog.concat_ws(', ', [polqual, polrelid], \
+     [polwithcheck, polrelid]), 'pg_catalog.pg_policy'::pg_catalog.regclass::pg_catalog.oid, oid \
      FROM pg_catalog.pg_policy \
-     UNION ALL SELECT indrelid, 'w', pg_catalog.concat_ws(', ', pg_catalog.pg_get_expr(indexprs, indrelid), \
-     pg_catalog.pg_get_expr(indpred, indrelid)), 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, indexrelid \
+     UNION ALL SELECT indrelid, 'w', pg_catalog.concat_ws(', ', [indexprs, indrelid], \
+     [indpred, indrelid]), 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, indexrelid \
      FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL \
-     UNION ALL SELECT stxrelid, 'w', pg_catalog.pg_get_expr(stxexprs, stxrelid), \
+     UNION ALL SELECT stxrelid, 'w', [stxexprs, stxrelid], \
      'pg_catalog.pg_statistic_ext'::pg_catalog.regclass::pg_catalog.oid, oid FROM pg_catalog.pg_statistic_ext \
      WHERE stxexprs IS NOT NULL \
-     UNION ALL SELECT partrelid, 'w', pg_catalog.pg_get_expr(partexprs, partrelid), \
+     UNION ALL SELECT partrelid, 'w', [partexprs, partrelid], \
      'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, partrelid FROM pg_catalog.pg_partitioned_table \
      WHERE partexprs IS NOT NULL \
-     UNION ALL SELECT oid, 't', pg_catalog.pg_get_expr(typdefaultbin, 0::pg_catalog.oid), \
+     UNION ALL SELECT oid, 't', [typdefaultbin, 0::pg_catalog.oid], \
      'pg_catalog.pg_type'::pg_catalog.regclass::pg_catalog.oid, oid FROM pg_catalog.pg_type WHERE typdefaultbin IS NOT NULL\
      ) x(owner, way, expression, class, object) \
      WHERE x.object OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND pg_catalog.strpos(x.expression, '(') OPERATOR(pg_catalog.>) 0";
+
+/// Nodes of an expression's tree that call no function by its name, as PostgreSQL 15 and later call them. What is not listed may.
+const QUIET: &str = "CONST|VAR|OPEXPR|BOOLEXPR|NULLTEST|BOOLEANTEST|RELABELTYPE|SCALARARRAYOPEXPR|ARRAY|ARRAYEXPR|ARRAYCOERCEEXPR|\
+     CASETESTEXPR|COERCETODOMAINVALUE";
 
 /// What can be taken for PostgreSQL's own and is code of users: `f` a function, `o` an operator; and `t`, by OID, the types whose
 /// casts run such code, or whose order is made by it, or that a cast to text could mean: a check of theirs would tell of a value.
@@ -283,7 +290,25 @@ pub(super) fn own(depth: Depth) -> String {
 
 fn code() -> String {
     let filled = |text: &str| text.replace("{ours}", OURS).replace("{extended}", EXTENDED);
-    format!("{}; {}", filled(EXPRESSIONS), filled(NAMESAKES))
+    format!("{}; {}", filled(&with_calls(EXPRESSIONS)), filled(NAMESAKES))
+}
+
+/// Writes out each `[tree, relation]`: the expression's text, or NULL where its tree holds nothing that could call a function.
+///
+/// Within a relation, the text of one expression costs the square of the number of columns, and a table with a check for each
+/// of them more than anybody waits for.
+fn with_calls(text: &str) -> String {
+    let mut pieces = text.split('[');
+    let mut written = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (expression, rest) = piece.split_once(']').unwrap_or((piece, ""));
+        let tree = expression.split(',').next().unwrap_or_default();
+        written += &format!(
+            "CASE WHEN {tree}::pg_catalog.text OPERATOR(pg_catalog.~) '[{{](?!({QUIET}) )' \
+             THEN pg_catalog.pg_get_expr({expression}) END{rest}"
+        );
+    }
+    written
 }
 
 fn relations(definition: &str, filter: &str) -> String {
