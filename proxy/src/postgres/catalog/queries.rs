@@ -248,15 +248,25 @@ const AS_IT_WAS: &str = "ROLLBACK TO SAVEPOINT sallyport_catalog; RELEASE SAVEPO
 /// What belongs to the session's temporary schema.
 const OWN_TEMP: &str = "AND pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()";
 
+/// What was not made when the database was ([`own_objects`]): most databases hold more of the system's own, which stays as it is.
+const OWN_RELATIONS: &str = "AND c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid";
+/// What was.
+const BUILT_IN: &str = "AND c.oid OPERATOR(pg_catalog.<) 16384::pg_catalog.oid";
+
 /// No relations and no columns.
 const NO_RELATIONS: &str = "SELECT 0 LIMIT 0; SELECT 0 LIMIT 0";
 
 /// No parents, types and code: none that the shared catalog does not hold.
 const NOTHING_MORE: &str = "SELECT 0 LIMIT 0; SELECT 0 LIMIT 0; SELECT 0 LIMIT 0; SELECT 0 LIMIT 0";
 
-/// A whole catalog, as of one moment. `definitions`: whether views are read, too, which waits for locks on them.
+/// The relations and columns that a server has of its own.
+pub(super) fn built_in() -> String {
+    relations(DEFINITION, BUILT_IN)
+}
+
+/// All the rest of a catalog, as of one moment. `definitions`: whether views are read, too, which waits for locks on them.
 pub(super) fn snapshot(definitions: bool) -> String {
-    let relations = relations(if definitions { DEFINITION } else { "NULL" }, "");
+    let relations = relations(if definitions { DEFINITION } else { "NULL" }, OWN_RELATIONS);
     let code = code();
     format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {relations}; {PARENTS}; {TYPES}; {code}; COMMIT")
 }
@@ -268,7 +278,7 @@ pub enum Depth {
     Names,
     /// And the relations of the temporary schema.
     Temporary,
-    /// And all relations: after uncommitted DDL of its own.
+    /// And all relations but the system's own: after uncommitted DDL of its own.
     All,
 }
 
@@ -281,7 +291,7 @@ pub(super) fn own(depth: Depth) -> String {
         Depth::Temporary => format!("{}; {NOTHING_MORE}", relations("NULL", OWN_TEMP)),
         Depth::All => format!(
             "{QUALIFIED}; {}; {PARENTS}; {TYPES}; {}; {AS_IT_WAS}",
-            relations(OWN_DEFINITION, ""),
+            relations(OWN_DEFINITION, OWN_RELATIONS),
             code()
         ),
     };

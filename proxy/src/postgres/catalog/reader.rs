@@ -32,7 +32,7 @@ pub struct Own {
     pub current: bool,
     /// Statements prepared by SQL, by name.
     pub prepared: Vec<(String, String)>,
-    /// Relations: the temporary ones, or all.
+    /// Relations: the temporary ones, or all but the system's own.
     pub relations: Vec<Relation>,
     /// Types that are not built in.
     pub types: HashMap<Oid, Class>,
@@ -97,6 +97,14 @@ pub fn read_circumstances(results: &[Vec<Row>]) -> Option<Vec<u8>> {
         }
     }
     Some(bytes)
+}
+
+/// Reads the answer to [`queries::built_in`].
+pub(super) fn read_built_in(results: Vec<Vec<Row>>) -> Option<Vec<Relation>> {
+    let [relations, columns] = <[_; 2]>::try_from(results).ok()?;
+    let nothing = Vec::new;
+    let read = read(&[relations, columns, nothing(), nothing(), nothing(), nothing()])?;
+    Some(read.relations)
 }
 
 /// Reads the answer to [`queries::snapshot`], without its BEGIN and COMMIT, or the end of [`queries::own`].

@@ -26,7 +26,7 @@ pub(super) struct OwnRelations {
     relations: Vec<Relation>,
     types: HashMap<Oid, Class>,
     code: Code,
-    /// Whether they are all relations there are: after uncommitted DDL of its own.
+    /// Whether they are all relations there are but the system's own: after uncommitted DDL of its own.
     all: bool,
     /// The shared catalog from before they were asked for, if they are all.
     beside: Option<Arc<Snapshot>>,
@@ -197,6 +197,8 @@ impl OwnRelations {
             }
         }
         let snapshot = if self.all {
+            let system = shared.snapshot.relations().filter(|relation| relation.is_built_in());
+            relations.extend(system.cloned());
             Snapshot::new(relations).with_code(self.code.clone())
         } else {
             shared.snapshot.with(relations)
