@@ -29,6 +29,7 @@ mod lookout;
 mod pipelines;
 mod readings;
 mod replicas;
+mod saved;
 mod shapes;
 mod standbys;
 mod strangers;

@@ -9,6 +9,7 @@ use sallyport_policy::decide::{DeniedBy, Number, Parameter, Verdict};
 use sallyport_policy::mask::REDACTED;
 use sallyport_policy::sql::value_without_secrets;
 
+use super::put_back::put_back;
 use super::types;
 use super::unfold::Unfolding;
 use super::values;
@@ -267,6 +268,9 @@ impl Reader<'_> {
             &self.unfolding,
         );
         parameters(bind, &prepared.types, &mut understood.asked);
+        put_back(self.context, &mut understood.asked, |shown| {
+            bind.values.iter().flatten().any(|value| shown.find(value).is_some())
+        });
         if self.context.policy.reads_parameters() {
             let settled = !(self.context.unsettled || self.unfolding.hidden);
             understood.asked.command.values = read(bind, &prepared.types, settled);
