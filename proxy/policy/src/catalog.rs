@@ -109,6 +109,9 @@ pub struct Relation {
     /// Relations whose rows follow its own by a foreign key: CASCADE, SET NULL, SET DEFAULT.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub followers: Vec<Oid>,
+    /// Names of its constraints and unique indexes, which errors name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<String>,
 }
 
 /// Look-ups that verdicts and masks need. [`Snapshot`] is the one implementation outside tests.

@@ -89,3 +89,15 @@ fn what_ran_between_two_flights_makes_names_unknown() {
     let refused = got.iter().find(|message| message.tag == 'E').expect("a refusal");
     assert!(refused.field('M').unwrap().contains("not known here"), "{got:?}");
 }
+
+#[test]
+fn a_violation_names_its_constraint_and_no_value() {
+    let door = door();
+    door.direct("alter table secrets add primary key (id)");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let got = client.query("insert into secrets values (1, 'x', 'p')");
+    let said = got.iter().find(|message| message.tag == 'E').expect("a violation");
+    assert_eq!(said.field('C').as_deref(), Some("23505"), "{got:?}");
+    assert_eq!(said.field('n').as_deref(), Some("secrets_pkey"), "{got:?}");
+    assert_eq!(said.field('D'), None, "{got:?}");
+}

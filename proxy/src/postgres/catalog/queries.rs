@@ -149,9 +149,15 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, \
      WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,c}'::pg_catalog.\"char\"[]) {where} \
      ORDER BY a.attrelid, a.attnum";
 
-/// Children and parents (`i`), and relations whose rows follow those of another by a foreign key (`f`).
-const PARENTS: &str = "SELECT inhrelid, inhparent, 'i' FROM pg_catalog.pg_inherits \
-     UNION ALL SELECT conrelid, confrelid, 'f' FROM pg_catalog.pg_constraint WHERE contype OPERATOR(pg_catalog.=) 'f' \
+/// Children and parents (`i`), relations whose rows follow those of another by a foreign key (`f`), and the constraints and unique
+/// indexes of relations, by their names (`c`).
+const PARENTS: &str = "SELECT inhrelid, inhparent, 'i', NULL FROM pg_catalog.pg_inherits \
+     UNION ALL SELECT conrelid, 0::pg_catalog.oid, 'c', conname FROM pg_catalog.pg_constraint \
+     WHERE conrelid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
+     UNION ALL SELECT i.indrelid, 0::pg_catalog.oid, 'c', c.relname FROM pg_catalog.pg_index i \
+     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid \
+     WHERE i.indisunique AND i.indrelid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
+     UNION ALL SELECT conrelid, confrelid, 'f', NULL FROM pg_catalog.pg_constraint WHERE contype OPERATOR(pg_catalog.=) 'f' \
      AND (confdeltype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]) \
      OR confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]))";
 

@@ -132,6 +132,7 @@ pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
                 .filter_map(|column| column.parse().ok())
                 .collect(),
             followers: Vec::new(),
+            constraints: Vec::new(),
         };
         by_oid.insert(oid, relation);
     }
@@ -148,17 +149,22 @@ pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
     }
     for row in parents {
         let (one, other) = (number(row, 0)?, number(row, 1)?);
-        if text(row, 2) == "f" {
-            let followed = by_oid.get_mut(&other);
-            followed.into_iter().for_each(|relation| relation.followers.push(one));
-        } else if let Some(relation) = by_oid.get_mut(&one) {
-            relation.parents.push(other);
+        let followed = text(row, 2) == "f";
+        let Some(relation) = by_oid.get_mut(if followed { &other } else { &one }) else {
+            continue;
+        };
+        match text(row, 2) {
+            "f" => relation.followers.push(one),
+            "c" => relation.constraints.push(text(row, 3).to_owned()),
+            _ => relation.parents.push(other),
         }
     }
     // In one order, since catalogs are compared.
     for relation in by_oid.values_mut() {
         relation.followers.sort_unstable();
         relation.followers.dedup();
+        relation.constraints.sort_unstable();
+        relation.constraints.dedup();
     }
     let names: HashMap<Oid, &str> = types
         .iter()
@@ -299,9 +305,12 @@ mod tests {
             ],
             vec![row(&["10", "1", "a", "25", "-"]), row(&["10", "3", "b", "23", "a + 1"])],
             vec![
-                row(&["11", "10", "i"]),
-                row(&["11", "10", "f"]),
-                row(&["11", "10", "f"]),
+                row(&["11", "10", "i", "-"]),
+                row(&["11", "10", "f", "-"]),
+                row(&["11", "10", "f", "-"]),
+                row(&["10", "0", "c", "t_pkey"]),
+                row(&["10", "0", "c", "t_a_check"]),
+                row(&["10", "0", "c", "t_pkey"]),
             ],
             vec![
                 row(&["20000", "d", "S", "20001", "0", "-", "d0"]),
@@ -327,6 +336,7 @@ mod tests {
         let t = read.relations.iter().find(|relation| relation.oid == 10).unwrap();
         assert!(t.active && t.columns.len() == 2);
         assert_eq!((t.key.as_slice(), t.followers.as_slice()), (&[3, 1][..], &[11][..]));
+        assert_eq!(t.constraints, ["t_a_check", "t_pkey"]);
         assert_eq!(t.columns[1].generated.as_deref(), Some("a + 1"));
         let v = read.relations.iter().find(|relation| relation.oid == 11).unwrap();
         assert!(v.key.is_empty());
