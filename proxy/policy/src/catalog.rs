@@ -110,6 +110,9 @@ pub struct Relation {
     /// Relations whose rows follow its own by a foreign key: CASCADE, SET NULL, SET DEFAULT.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub followers: Vec<Oid>,
+    /// Names of its constraints and unique indexes, which errors name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<String>,
 }
 
 /// Look-ups that verdicts and masks need. [`Snapshot`] is the one implementation outside tests.
@@ -143,9 +146,14 @@ impl Relation {
         format!("{}.{}", self.schema, self.name)
     }
 
+    /// Whether it was made when the database was. Nobody but a superuser changes such a relation while a server runs.
+    pub fn is_built_in(&self) -> bool {
+        self.oid < FIRST_NORMAL
+    }
+
     /// Whether it is PostgreSQL's own: made when the database was, in a schema that holds nothing else.
     pub fn is_system(&self) -> bool {
-        self.oid < FIRST_NORMAL && matches!(self.schema.as_str(), "pg_catalog" | "information_schema")
+        self.is_built_in() && matches!(self.schema.as_str(), "pg_catalog" | "information_schema")
     }
 
     /// Whether reading it runs its [`definition`](Self::definition).

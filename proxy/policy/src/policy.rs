@@ -182,6 +182,16 @@ impl Policy {
         named.find(|rule| !rule.observe).map(|rule| rule.name.as_str())
     }
 
+    /// The texts that the person is shown in the place of what is found in values, each behind the name of its rule.
+    pub fn shown_to(&self, subject: &Subject) -> Vec<(&str, &str)> {
+        let exempt = self.exempt(subject);
+        let rules = (0..).zip(self.masks.rules());
+        let acting = rules.filter(|(id, rule)| !rule.observe && !exempt.contains(*id));
+        acting
+            .filter_map(|(_, rule)| Some((rule.name.as_str(), rule.shown()?)))
+            .collect()
+    }
+
     /// The keys that Hash and Tokenize rules name, whether they were given or not.
     pub fn keys_named(carrier: &Carrier) -> Vec<SecretKeyReference> {
         let rules = carrier.masking_rules.iter();

@@ -224,6 +224,7 @@ fn forward(
             after,
             change,
         } => {
+            state.executed = true;
             // A portal that was suspended goes on as it began.
             guard.put_before(portal.read_only.get(), state, out);
             guard.executed(portal.stated.as_ref());

@@ -6,6 +6,7 @@
 
 mod parameters;
 mod pipeline;
+mod put_back;
 mod query;
 mod remembered;
 mod sent;

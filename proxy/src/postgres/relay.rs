@@ -66,6 +66,8 @@ pub struct State {
     pub skipping: bool,
     /// Messages were sent after the last ReadyForQuery that are not followed by a Sync yet.
     pub unsynced: bool,
+    /// An Execute was sent since the session's own backend was last asked.
+    pub executed: bool,
     /// A COPY from the client is under way.
     pub copy_in: Option<CopyIn>,
     /// A COPY to the client is under way.
@@ -293,6 +295,7 @@ impl State {
             number: None,
             skipping: false,
             unsynced: false,
+            executed: false,
             copy_in: None,
             copy_out: None,
             large: None,

@@ -14,6 +14,7 @@ mod alike;
 mod assumptions;
 mod busy;
 mod cancels;
+mod catalogs;
 #[path = "../common/mod.rs"]
 mod common;
 mod copies;
@@ -30,6 +31,7 @@ mod lookout;
 mod pipelines;
 mod readings;
 mod replicas;
+mod saved;
 mod shapes;
 mod standbys;
 mod strangers;

@@ -1,6 +1,6 @@
 //! A masking rule, resolved: what the compiler of objects hands to this module.
 
-use super::action::Action;
+use super::action::{Action, REDACTED};
 use super::detect::pattern::Pattern;
 use super::detect::{DETECTORS, Kind};
 use super::resolve::ColumnGlob;
@@ -48,6 +48,9 @@ pub enum Profile {
     Strict,
 }
 
+/// A text that is as long as this is in no value by chance.
+const TELLING: usize = 6;
+
 /// A sorted set of rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RuleSet(Vec<RuleId>);
@@ -69,6 +72,17 @@ impl Rule {
             allow_writes: false,
             allow_equality: false,
         }
+    }
+
+    /// The text that stands in the place of what detectors and patterns find, where it tells that it does.
+    pub fn shown(&self) -> Option<&str> {
+        let finds = !(self.detectors.is_empty() && self.patterns.is_empty());
+        let text = match &self.action {
+            Action::Replace { with } => with.as_str(),
+            Action::Null | Action::Partial(_) => return None,
+            Action::Redact | Action::Tokenize(_) | Action::Hash { .. } | Action::Generalize(_) => REDACTED,
+        };
+        (finds && text.len() >= TELLING).then_some(text)
     }
 }
 

@@ -75,6 +75,34 @@ fn exempt_people_and_writes() {
 }
 
 #[test]
+fn what_a_person_is_shown_in_the_place_of_a_value_is_known() {
+    let mut carrier = carrier(&objects());
+    carrier.masking_rules[0].spec.exempt_subjects =
+        vec![serde_json::from_value(json!({ "kind": "Group", "name": "oidc:dba" })).unwrap()];
+    let (alice, bob) = (person("oidc:alice", "oidc:engineers"), person("oidc:bob", "oidc:dba"));
+    let policy = Policy::compile(&carrier).unwrap();
+    assert_eq!(policy.shown_to(&alice), [("pii", "[REDACTED]")]);
+    assert!(policy.shown_to(&bob).is_empty());
+    for (action, shown) in [
+        (
+            json!({"type": "Replace", "replace": {"with": "###-##-####"}}),
+            Some("###-##-####"),
+        ),
+        // It stands in many a value.
+        (json!({"type": "Replace", "replace": {"with": "#"}}), None),
+        (json!({"type": "Null"}), None),
+    ] {
+        carrier.masking_rules[0].spec.action = serde_json::from_value(action).unwrap();
+        let policy = Policy::compile(&carrier).unwrap();
+        let texts: Vec<_> = policy.shown_to(&alice).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(texts, Vec::from_iter(shown));
+    }
+    carrier.masking_rules[0].spec.action = serde_json::from_value(json!({"type": "Redact"})).unwrap();
+    carrier.masking_rules[0].spec.mode = sallyport_crds::Mode::Observe;
+    assert!(Policy::compile(&carrier).unwrap().shown_to(&alice).is_empty());
+}
+
+#[test]
 fn agents_act_only_where_the_connection_says_so() {
     let mut carrier = carrier(&objects());
     carrier.connection.spec.agents = vec![

@@ -38,7 +38,9 @@ const OTHER_STATES: [(&str, &str); 8] = [
 impl SyntaxError {
     /// The refusal of a text that is longer than this door reads.
     pub(super) fn too_large(limit: usize) -> Self {
-        let message = format!("statement text is longer than {limit} bytes: send it in parts, or load rows with COPY");
+        let message = format!(
+            "statement text is longer than {limit} bytes: bind its values as parameters, send it in parts, or load rows with COPY"
+        );
         Self {
             sqlstate: TOO_LARGE,
             message,

@@ -262,9 +262,15 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, \
      WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,c}'::pg_catalog.\"char\"[]) {where} \
      ORDER BY a.attrelid, a.attnum";
 
-/// Children and parents (`i`), and relations whose rows follow those of another by a foreign key (`f`).
-const PARENTS: &str = "SELECT inhrelid, inhparent, 'i' FROM pg_catalog.pg_inherits \
-     UNION ALL SELECT conrelid, confrelid, 'f' FROM pg_catalog.pg_constraint WHERE contype OPERATOR(pg_catalog.=) 'f' \
+/// Children and parents (`i`), relations whose rows follow those of another by a foreign key (`f`), and the constraints and unique
+/// indexes of relations, by their names (`c`).
+const PARENTS: &str = "SELECT inhrelid, inhparent, 'i', NULL FROM pg_catalog.pg_inherits \
+     UNION ALL SELECT conrelid, 0::pg_catalog.oid, 'c', conname FROM pg_catalog.pg_constraint \
+     WHERE conrelid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
+     UNION ALL SELECT i.indrelid, 0::pg_catalog.oid, 'c', c.relname FROM pg_catalog.pg_index i \
+     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid \
+     WHERE i.indisunique AND i.indrelid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
+     UNION ALL SELECT conrelid, confrelid, 'f', NULL FROM pg_catalog.pg_constraint WHERE contype OPERATOR(pg_catalog.=) 'f' \
      AND (confdeltype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]) \
      OR confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]))";
 
@@ -278,15 +284,22 @@ const TYPES: &str = "SELECT t.oid, t.typtype, t.typcategory, t.typbasetype, t.ty
 /// Expressions that run where no text names them: what they belong to, in what way (`w`: written, `p`: a policy for its rows,
 /// `t`: a domain), the expression unless that would wait for a lock, whether it calls a function of users, and which version of
 /// which object it is. pg_depend does not list PostgreSQL's own.
+///
+/// Within a relation, the text of one expression costs the square of the number of columns, and a table with a check for each of
+/// them more than anybody waits for: trees that hold nothing that could call a function are left alone. A default names no column,
+/// so its text needs no relation.
 const EXPRESSIONS: &str = "{locked} SELECT x.owner, x.way, \
-     CASE WHEN NOT EXISTS (SELECT FROM locked WHERE locked.relation OPERATOR(pg_catalog.=) x.relation) THEN pg_catalog.concat_ws(', ', \
+     CASE WHEN pg_catalog.concat(x.one, x.other) OPERATOR(pg_catalog.!~) '[{](?!({quiet}) )' THEN '' \
+     WHEN NOT EXISTS (SELECT FROM locked WHERE locked.relation OPERATOR(pg_catalog.=) x.relation) THEN pg_catalog.concat_ws(', ', \
      pg_catalog.pg_get_expr(x.one, x.relation), pg_catalog.pg_get_expr(x.other, x.relation)) END, EXISTS (SELECT FROM pg_catalog.pg_depend d \
      JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) d.refobjid WHERE d.classid OPERATOR(pg_catalog.=) x.class \
      AND d.objid OPERATOR(pg_catalog.=) x.object \
      AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND {ours}), \
      x.class, x.object, x.version::pg_catalog.text FROM (\
-     SELECT adrelid, 'w', adrelid, adbin, NULL::pg_catalog.pg_node_tree, 'pg_catalog.pg_attrdef'::pg_catalog.regclass::pg_catalog.oid, oid, xmin \
-     FROM pg_catalog.pg_attrdef \
+     SELECT adrelid, 'w', CASE WHEN attgenerated OPERATOR(pg_catalog.=) '' THEN 0::pg_catalog.oid ELSE adrelid END, adbin, \
+     NULL::pg_catalog.pg_node_tree, 'pg_catalog.pg_attrdef'::pg_catalog.regclass::pg_catalog.oid, e.oid, e.xmin \
+     FROM pg_catalog.pg_attrdef e LEFT JOIN pg_catalog.pg_attribute ON attrelid OPERATOR(pg_catalog.=) adrelid \
+     AND attnum OPERATOR(pg_catalog.=) adnum \
      UNION ALL SELECT CASE WHEN contypid OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN conrelid ELSE contypid END, \
      CASE WHEN contypid OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN 'w' ELSE 't' END, conrelid, conbin, NULL::pg_catalog.pg_node_tree, \
      'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid, oid, xmin FROM pg_catalog.pg_constraint \
@@ -306,6 +319,10 @@ const EXPRESSIONS: &str = "{locked} SELECT x.owner, x.way, \
      oid, xmin FROM pg_catalog.pg_type WHERE typdefaultbin IS NOT NULL\
      ) x(owner, way, relation, one, other, class, object, version) \
      WHERE x.object OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid";
+
+/// Nodes of an expression's tree that call no function by its name, as PostgreSQL 15 and later call them. What is not listed may.
+const QUIET: &str = "CONST|VAR|OPEXPR|BOOLEXPR|NULLTEST|BOOLEANTEST|RELABELTYPE|SCALARARRAYOPEXPR|ARRAY|ARRAYEXPR|ARRAYCOERCEEXPR|\
+     CASETESTEXPR|COERCETODOMAINVALUE";
 
 /// What can be taken for PostgreSQL's own and is code of users: `f` a function, `o` an operator; and `t`, by OID, the types whose
 /// casts run such code, or whose order is made by it, or that a cast to text could mean: a check of theirs would tell of a value.
@@ -358,15 +375,25 @@ const AS_IT_WAS: &str = "ROLLBACK TO SAVEPOINT sallyport_catalog; RELEASE SAVEPO
 /// What belongs to the session's temporary schema.
 const OWN_TEMP: &str = "AND pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()";
 
+/// What was not made when the database was ([`own_objects`]): most databases hold more of the system's own, which stays as it is.
+const OWN_RELATIONS: &str = "AND c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid";
+/// What was.
+const BUILT_IN: &str = "AND c.oid OPERATOR(pg_catalog.<) 16384::pg_catalog.oid";
+
 /// No relations and no columns.
 const NO_RELATIONS: &str = "SELECT 0 LIMIT 0; SELECT 0 LIMIT 0";
 
 /// No parents, types and code: none that the shared catalog does not hold.
 const NOTHING_MORE: &str = "SELECT 0 LIMIT 0; SELECT 0 LIMIT 0; SELECT 0 LIMIT 0; SELECT 0 LIMIT 0";
 
-/// A whole catalog, as of one moment.
+/// The relations and columns that a server has of its own.
+pub(super) fn built_in() -> String {
+    relations(DEFINITION, BUILT_IN)
+}
+
+/// All the rest of a catalog, as of one moment.
 pub(super) fn snapshot() -> String {
-    let (relations, code) = (relations(DEFINITION, ""), code());
+    let (relations, code) = (relations(DEFINITION, OWN_RELATIONS), code());
     format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {relations}; {PARENTS}; {TYPES}; {code}; COMMIT")
 }
 
@@ -377,7 +404,7 @@ pub enum Depth {
     Names,
     /// And the relations of the temporary schema.
     Temporary,
-    /// And all relations: after uncommitted DDL of its own.
+    /// And all relations but the system's own: after uncommitted DDL of its own.
     All,
 }
 
@@ -390,7 +417,7 @@ pub(super) fn own(depth: Depth) -> String {
         Depth::Temporary => format!("{}; {NOTHING_MORE}", relations("NULL", OWN_TEMP)),
         Depth::All => format!(
             "{QUALIFIED}; {}; {PARENTS}; {TYPES}; {}; {AS_IT_WAS}",
-            relations(OWN_DEFINITION, ""),
+            relations(OWN_DEFINITION, OWN_RELATIONS),
             code()
         ),
     };
@@ -400,7 +427,7 @@ pub(super) fn own(depth: Depth) -> String {
 fn code() -> String {
     let filled = |text: &str| {
         let text = text.replace("{locked}", LOCKED).replace("{ours}", OURS);
-        text.replace("{extended}", EXTENDED)
+        text.replace("{extended}", EXTENDED).replace("{quiet}", QUIET)
     };
     format!("{}; {}", filled(EXPRESSIONS), filled(NAMESAKES))
 }

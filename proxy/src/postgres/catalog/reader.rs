@@ -38,7 +38,7 @@ pub struct Own {
     pub current: bool,
     /// Statements prepared by SQL, by name.
     pub prepared: Vec<(String, String)>,
-    /// Relations: the temporary ones, or all.
+    /// Relations: the temporary ones, or all but the system's own.
     pub relations: Vec<Relation>,
     /// Types that are not built in.
     pub types: HashMap<Oid, Class>,
@@ -105,6 +105,14 @@ pub fn read_circumstances(results: &[Vec<Row>]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// Reads the answer to [`queries::built_in`].
+pub(super) fn read_built_in(results: Vec<Vec<Row>>) -> Option<Vec<Relation>> {
+    let [relations, columns] = <[_; 2]>::try_from(results).ok()?;
+    let nothing = Vec::new;
+    let results = [relations, columns, nothing(), nothing(), nothing(), nothing()];
+    Some(read(&results, &Expressions::new())?.relations)
+}
+
 /// Reads the answer to [`queries::snapshot`], without its BEGIN and COMMIT, or the end of [`queries::own`]. `before` has what
 /// was read last of expressions, which may be locked now.
 pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
@@ -131,6 +139,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
                 .filter_map(|column| column.parse().ok())
                 .collect(),
             followers: Vec::new(),
+            constraints: Vec::new(),
         };
         by_oid.insert(oid, relation);
     }
@@ -147,17 +156,22 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
     }
     for row in parents {
         let (one, other) = (number(row, 0)?, number(row, 1)?);
-        if text(row, 2) == "f" {
-            let followed = by_oid.get_mut(&other);
-            followed.into_iter().for_each(|relation| relation.followers.push(one));
-        } else if let Some(relation) = by_oid.get_mut(&one) {
-            relation.parents.push(other);
+        let followed = text(row, 2) == "f";
+        let Some(relation) = by_oid.get_mut(if followed { &other } else { &one }) else {
+            continue;
+        };
+        match text(row, 2) {
+            "f" => relation.followers.push(one),
+            "c" => relation.constraints.push(text(row, 3).to_owned()),
+            _ => relation.parents.push(other),
         }
     }
     // In one order, since catalogs are compared.
     for relation in by_oid.values_mut() {
         relation.followers.sort_unstable();
         relation.followers.dedup();
+        relation.constraints.sort_unstable();
+        relation.constraints.dedup();
     }
     let names: HashMap<Oid, &str> = types
         .iter()
@@ -353,9 +367,12 @@ mod tests {
             ],
             vec![row(&["10", "1", "a", "25", "-"]), row(&["10", "3", "b", "23", "a + 1"])],
             vec![
-                row(&["11", "10", "i"]),
-                row(&["11", "10", "f"]),
-                row(&["11", "10", "f"]),
+                row(&["11", "10", "i", "-"]),
+                row(&["11", "10", "f", "-"]),
+                row(&["11", "10", "f", "-"]),
+                row(&["10", "0", "c", "t_pkey"]),
+                row(&["10", "0", "c", "t_a_check"]),
+                row(&["10", "0", "c", "t_pkey"]),
             ],
             vec![
                 row(&["20000", "d", "S", "20001", "0", "-", "d0"]),
@@ -390,6 +407,7 @@ mod tests {
         let t = read.relations.iter().find(|relation| relation.oid == 10).unwrap();
         assert!(t.active && t.columns.len() == 2);
         assert_eq!((t.key.as_slice(), t.followers.as_slice()), (&[3, 1][..], &[11][..]));
+        assert_eq!(t.constraints, ["t_a_check", "t_pkey"]);
         assert_eq!(t.columns[1].generated.as_deref(), Some("a + 1"));
         let v = read.relations.iter().find(|relation| relation.oid == 11).unwrap();
         assert!(v.key.is_empty());

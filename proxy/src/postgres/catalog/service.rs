@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sallyport_policy::Policy;
-use sallyport_policy::catalog::Snapshot;
+use sallyport_policy::catalog::{Relation, Snapshot};
 use sallyport_policy::mask::ProtectedColumns;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -206,6 +206,8 @@ struct Side {
     reached: Option<Reached>,
     position: String,
     digest: Row,
+    /// The relations that the server has of its own.
+    built_in: Vec<Relation>,
     /// Since when the snapshot lacks what somebody's lock held back.
     lacking: Option<Instant>,
     expressions: Expressions,
@@ -230,6 +232,7 @@ impl Side {
             reached: None,
             position: String::new(),
             digest: Row::new(),
+            built_in: Vec::new(),
             lacking: None,
             expressions: Expressions::new(),
             snapshot: Arc::default(),
@@ -352,6 +355,8 @@ impl Side {
                 let mut reached = dial(target, &asking).await?;
                 // Another server may answer now, whose log stands where that of the last one stood.
                 self.position.clear();
+                let built_in = ask(&mut reached.wire, &queries::built_in()).await?;
+                self.built_in = reader::read_built_in(built_in).ok_or(SideError::NoCatalog)?;
                 // Planning it takes longer than the answer.
                 ask(&mut reached.wire, &format!("PREPARE {DIGEST} AS {}", queries::digest())).await?;
                 ask(&mut reached.wire, &queries::footprint_prepared()).await?;
@@ -382,9 +387,10 @@ impl Side {
         let [_begin, results @ .., _commit] = results.as_slice() else {
             return Err(SideError::NoCatalog);
         };
-        let read = reader::read(results, &self.expressions).ok_or(SideError::NoCatalog)?;
+        let mut read = reader::read(results, &self.expressions).ok_or(SideError::NoCatalog)?;
         self.lacking = read.lacking.then(Instant::now);
         self.expressions = read.expressions;
+        read.relations.extend(self.built_in.iter().cloned());
         self.snapshot = Arc::new(Snapshot::new(read.relations).with_code(read.code));
         self.types = Arc::new(read.types);
         self.version += 1;

@@ -26,8 +26,10 @@ pub(super) struct OwnRelations {
     relations: Vec<Relation>,
     types: HashMap<Oid, Class>,
     code: Code,
-    /// Whether they are all relations there are: after uncommitted DDL of its own.
+    /// Whether they are all relations there are but the system's own: after uncommitted DDL of its own.
     all: bool,
+    /// The shared catalog from before they were asked for, if they are all.
+    beside: Option<Arc<Snapshot>>,
     /// Where this session's statements copied protected values to.
     handed: Vec<Entry>,
 }
@@ -55,13 +57,10 @@ impl Conversation {
         footprints: &[Arc<Footprint>],
     ) -> Result<Result<(), CatalogError>, Over> {
         self.state.strangers = false;
-        if self.state.stale.any() {
-            if self.state.unsynced || self.state.transaction == Transaction::Failed {
-                // Nothing can be asked now. Names are not known, and so nothing that they could mean is safe.
-                self.path = None;
-            } else {
-                self.ask_own(session).await?;
-            }
+        let amid = self.state.unsynced || self.state.transaction == Transaction::Failed;
+        // Until the transaction that defines ends, more may change without being seen.
+        if !amid && (self.state.stale.any() || self.own.all) {
+            self.ask_own(session).await?;
         }
         let asked = Instant::now();
         match self
@@ -70,6 +69,10 @@ impl Conversation {
             .await
         {
             Ok(known) => {
+                // Nothing can be asked now. Where names are not known, nothing that they could mean is safe.
+                if amid && !self.still_holds(&known) {
+                    self.path = None;
+                }
                 self.state.known = self.own.over(&known, session, &self.database);
                 self.state.fresh = asked;
                 Ok(Ok(()))
@@ -78,9 +81,21 @@ impl Conversation {
         }
     }
 
+    /// Whether what the session's own backend said last is still so: nothing ran in it since then, and nobody else changed what
+    /// it sees.
+    fn still_holds(&self, shared: &Known) -> bool {
+        let same = |before: &Arc<Snapshot>| Arc::ptr_eq(before, &shared.snapshot);
+        let alone = self.state.transaction == Transaction::Open && !self.state.executed;
+        !self.state.stale.any() && (!self.own.all || alone && self.own.beside.as_ref().is_some_and(same))
+    }
+
     /// Asks the session's own backend, between units.
     async fn ask_own(&mut self, session: &mut Session) -> Result<(), Over> {
         let uncommitted = self.state.transaction == Transaction::Open && self.state.changed.relations;
+        let beside = match uncommitted {
+            true => self.shared_snapshot(session).await,
+            false => None,
+        };
         let mut own = self
             .own_at(session, if uncommitted { Depth::All } else { Depth::Names })
             .await?;
@@ -92,18 +107,25 @@ impl Conversation {
             return Ok(());
         };
         let names = self.state.stale.names;
-        // Until the transaction ends, more may change without being seen.
-        self.state.stale = Stale {
-            relations: uncommitted,
-            ..Stale::default()
-        };
+        self.state.stale = Stale::default();
+        self.state.executed = false;
         let current = own.current;
         self.take_own(own, names, uncommitted);
+        self.own.beside = beside;
         if uncommitted && !current {
             // Its catalogs are as old as its transaction, while the target looks names up as they are now.
             self.path = None;
         }
         Ok(())
+    }
+
+    /// Asked for before the session's own backend is: what others do from then on is either seen by both or told by the next.
+    async fn shared_snapshot(&mut self, session: &Session) -> Option<Arc<Snapshot>> {
+        let known = self
+            .catalogs
+            .fresh(&mut self.near, &self.dialled, &self.database, session, &[])
+            .await;
+        Some(Arc::clone(&known.ok()?.snapshot))
     }
 
     async fn own_at(&mut self, session: &mut Session, depth: Depth) -> Result<Option<Own>, Over> {
@@ -121,6 +143,7 @@ impl Conversation {
             types: own.types,
             code: own.code,
             all,
+            beside: None,
             handed: std::mem::take(&mut self.own.handed),
         };
         if names {
@@ -164,6 +187,11 @@ impl OwnRelations {
         self.relations.is_empty() && !self.all
     }
 
+    /// Whether uncommitted DDL of the session's own is seen.
+    pub(super) fn is_all(&self) -> bool {
+        self.all
+    }
+
     /// The shared catalog with what only this session sees laid over it.
     pub(super) fn over(&mut self, shared: &Arc<Known>, session: &Session, database: &str) -> Arc<Known> {
         if self.is_nothing() {
@@ -178,6 +206,8 @@ impl OwnRelations {
             }
         }
         let snapshot = if self.all {
+            let system = shared.snapshot.relations().filter(|relation| relation.is_built_in());
+            relations.extend(system.cloned());
             Snapshot::new(relations).with_code(self.code.clone())
         } else {
             shared.snapshot.with(relations)

@@ -76,28 +76,30 @@ impl Reader<'_> {
             }
             b'P' | b'p' | b'L' => None,
             b'M' if self.guarded => Some(Cow::Owned(fixed(state).into_bytes())),
-            b's' | b't' | b'c' if self.guarded => self.names(all, field).then_some(Cow::Borrowed(field.text)),
+            b's' | b't' | b'c' | b'n' if self.guarded => self.names(all, field).then_some(Cow::Borrowed(field.text)),
             _ if self.guarded => None,
             _ => Some(self.masker.free_bytes(field.text, counts)),
         }
     }
 
-    /// Whether the catalog knows the schema, table or column that an error names: code can put any text there.
+    /// Whether the catalog knows the schema, table, column or constraint that an error names: code can put any text there.
     fn names(&self, all: &[Field<'_>], field: &Field<'_>) -> bool {
         let text = |code: u8| {
             let field = all.iter().find(|field| field.code == code)?;
             std::str::from_utf8(field.text).ok()
         };
-        let (Some(schema), Some(table)) = (text(b's'), text(b't')) else {
+        let (Some(schema), Some(table), Some(named)) = (text(b's'), text(b't'), text(field.code)) else {
             return false;
         };
-        let relation = self
-            .catalog
-            .relations()
-            .find(|relation| relation.schema == schema && relation.name == table);
-        match (relation, field.code) {
-            (Some(relation), b'c') => text(b'c').is_some_and(|column| relation.column(column).is_some()),
-            (relation, _) => relation.is_some(),
+        let mut relations = self.catalog.relations();
+        let Some(relation) = relations.find(|relation| relation.schema == schema && relation.name == table) else {
+            return false;
+        };
+        match field.code {
+            b'c' => relation.column(named).is_some(),
+            // Programs tell by it what to tell their users.
+            b'n' => relation.constraints.iter().any(|known| known == named),
+            _ => true,
         }
     }
 }
@@ -119,6 +121,7 @@ fn severity(text: &[u8]) -> bool {
 mod tests {
     use std::sync::Arc;
 
+    use sallyport_policy::catalog::Relation;
     use sallyport_policy::mask::{Keys, MaskSet, RuleSet};
 
     use super::*;
@@ -130,6 +133,10 @@ mod tests {
     }
 
     fn relay(guarded: bool, pairs: &[(u8, &str)]) -> Vec<(u8, String)> {
+        relay_knowing(&Snapshot::default(), guarded, pairs)
+    }
+
+    fn relay_knowing(catalog: &Snapshot, guarded: bool, pairs: &[(u8, &str)]) -> Vec<(u8, String)> {
         let mut body = Vec::new();
         for (code, text) in pairs {
             body.push(*code);
@@ -137,10 +144,9 @@ mod tests {
         }
         body.push(0);
         let masker = masker();
-        let catalog = Snapshot::default();
         let reader = Reader {
             masker: &masker,
-            catalog: &catalog,
+            catalog,
             guarded,
         };
         let mut out = Vec::new();
@@ -170,6 +176,30 @@ mod tests {
         assert_eq!(got.iter().map(|(code, _)| *code).collect::<Vec<_>>(), b"SVCMP");
         let got = relay(false, &error);
         assert_eq!(got.len(), error.len() - 1, "only the door's own mark goes");
+    }
+
+    #[test]
+    fn names_that_the_catalog_knows_are_shown_with_what_they_belong_to() {
+        let relation = |name: &str, constraint: &str| Relation {
+            oid: u32::try_from(name.len()).unwrap(),
+            schema: "public".to_owned(),
+            name: name.to_owned(),
+            constraints: vec![constraint.to_owned()],
+            ..Relation::default()
+        };
+        let catalog = Snapshot::new(vec![
+            relation("people", "people_pkey"),
+            relation("accounts", "accounts_pkey"),
+        ]);
+        let shown = |table: &str, constraint: &str| {
+            let error = [(b'C', "23505"), (b's', "public"), (b't', table), (b'n', constraint)];
+            let got = relay_knowing(&catalog, true, &error);
+            String::from_utf8(got.into_iter().map(|(code, _)| code).collect()).unwrap()
+        };
+        assert_eq!(shown("people", "people_pkey"), "Cstn");
+        assert_eq!(shown("people", "accounts_pkey"), "Cst");
+        assert_eq!(shown("people", "Ada"), "Cst");
+        assert_eq!(shown("Ada", "people_pkey"), "C");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sallyport_policy::decide::{DeniedBy, Verdict};
 
 use super::parameters::{parameters, read};
+use super::put_back::put_back;
 use super::sent::{NAME_BYTES, Sent};
 use super::types;
 use super::unfold::Unfolding;
@@ -175,6 +176,9 @@ impl Reader<'_> {
             &self.unfolding,
         );
         parameters(bind, &prepared.types, &mut understood.asked);
+        put_back(self.context, &mut understood.asked, |shown| {
+            bind.values.iter().flatten().any(|value| shown.find(value).is_some())
+        });
         if self.context.policy.reads_parameters() {
             let settled = !(self.context.unsettled || self.unfolding.hidden);
             understood.asked.command.values = read(bind, &prepared.types, settled);

@@ -9,6 +9,7 @@ use sallyport_policy::decide::{Command, Denial, DeniedBy};
 use sallyport_policy::sql::lineage::Lineage;
 use sallyport_policy::sql::{Cover, Effect, Statement, Verb, lineage};
 
+use super::put_back::put_back;
 use super::unfold::Unfolding;
 use super::{Context, remembered, strict};
 use crate::command::{Asked, Kind, Rejection};
@@ -38,6 +39,16 @@ pub struct Understood {
 
 /// Understands one statement. `before`: what earlier statements of the same unit change.
 pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, before: &Unfolding) -> Understood {
+    let mut understood = meant(context, names, stated, before);
+    let text = stated.statement().map(|statement| statement.text(&stated.text));
+    // What was understood of another text that means the same does not say what stands in this one.
+    put_back(context, &mut understood.asked, |shown| {
+        text.is_some_and(|text| shown.find(text.as_bytes()).is_some())
+    });
+    understood
+}
+
+fn meant(context: &Context<'_>, names: &Names, stated: &Stated, before: &Unfolding) -> Understood {
     if !context.shared || !before.is_nothing() {
         return understand_anew(context, names, stated, before);
     }

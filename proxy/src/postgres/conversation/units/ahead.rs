@@ -27,7 +27,7 @@ impl Conversation {
     /// way, or leaves that check to the target. Only what the catalog that proves fresh says goes further; nearly always that
     /// is the same.
     pub(super) async fn judged_ahead(&mut self, session: &mut Session, unit: &Unit, needs: Needs) -> Ahead {
-        if self.state.stale.any() {
+        if self.state.stale.any() || self.own.is_all() {
             return Ahead::Not;
         }
         let revision = session.open().policy.revision();

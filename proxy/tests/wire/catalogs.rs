@@ -1,0 +1,103 @@
+//! What a catalog holds, and when it can be asked, keeps nobody from their work.
+
+use serde_json::json;
+
+use super::SCHEMA;
+use super::common::door::{Given, TestDoor};
+use super::common::wire::{Client, tags};
+
+fn door() -> TestDoor {
+    let columns = json!({"match": {"columns": ["public.secrets.ssn"]}});
+    let door = TestDoor::new(&Given::open().mask("columns", columns), SCHEMA);
+    door.direct("insert into secrets values (1, '536-90-4399', 'p')");
+    door
+}
+
+/// Parse and Describe in one flight, as drivers that prepare everything send them; what comes back.
+fn prepare(client: &mut Client, sql: &str) -> String {
+    client.parse("", sql).describe(b'S', "").put(b'H', |_| {}).send();
+    tags(&client.some(3))
+}
+
+#[test]
+fn a_table_with_as_many_columns_as_there_may_be_shuts_nobody_out() {
+    let door = door();
+    let columns: Vec<String> = (0..1600)
+        .map(|n| format!("c{n} int default {n} check (c{n} >= 0)"))
+        .collect();
+    door.direct(&format!("create table wide ({})", columns.join(", ")));
+    let printed = door.psql(
+        "alice",
+        &[
+            "select count(*) from t",
+            "insert into wide (c7) values (1) returning c1599",
+        ],
+    );
+    assert_eq!((printed.code, printed.out.contains("1599")), (0, true), "{printed:?}");
+}
+
+#[test]
+fn a_statement_in_two_flights_is_known_amid_a_transactions_own_definitions() {
+    let door = door();
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client.query("begin");
+    for sql in [
+        "create table made (id int, note text)",
+        "create table more (id int)",
+        "insert into made values (1, 'x')",
+    ] {
+        assert_eq!(prepare(&mut client, sql), "1tn", "{sql}");
+        client.bind("", "", &[], 0).execute("", 0).sync();
+        let got = client.ready();
+        assert_eq!(tags(&got), "2CZ", "{sql} {got:?}");
+    }
+    assert_eq!(prepare(&mut client, "select ssn, note from secrets, made"), "1tT");
+    client.bind("", "", &[], 0).execute("", 0).sync();
+    let row = client.ready()[1].values();
+    let shown = row[0].as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+    assert!(!shown.contains("536"), "{shown}");
+    assert_eq!(row[1].as_deref(), Some(&b"x"[..]), "what no rule protects is shown");
+
+    // What others define between the flights, the session's own backend was not asked about.
+    assert_eq!(prepare(&mut client, "insert into made values (2, 'y')"), "1tn");
+    door.direct("create table elsewhere (id int)");
+    client.bind("", "", &[], 0).execute("", 0).sync();
+    let got = client.ready();
+    assert_eq!(tags(&got), "EZ", "{got:?}");
+    assert!(got[0].field('M').unwrap().contains("not known here"), "{got:?}");
+}
+
+#[test]
+fn what_ran_between_two_flights_makes_names_unknown() {
+    let door = door();
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client.query("begin");
+    client.query("create table made (id int, note text)");
+    client
+        .parse("", "create table made_later (id int)")
+        .bind("", "", &[], 0)
+        .execute("", 0)
+        .put(b'H', |_| {})
+        .send();
+    assert_eq!(tags(&client.some(3)), "12C");
+    client
+        .parse("", "insert into made values (1, 'x')")
+        .bind("", "", &[], 0)
+        .execute("", 0)
+        .sync();
+    let got = client.ready();
+    let refused = got.iter().find(|message| message.tag == 'E').expect("a refusal");
+    assert!(refused.field('M').unwrap().contains("not known here"), "{got:?}");
+}
+
+#[test]
+fn a_violation_names_its_constraint_and_no_value() {
+    let door = door();
+    door.direct("alter table secrets add primary key (id)");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let got = client.query("insert into secrets values (1, 'x', 'p')");
+    let said = got.iter().find(|message| message.tag == 'E').expect("a violation");
+    assert_eq!(said.field('C').as_deref(), Some("23505"), "{got:?}");
+    assert_eq!(said.field('n').as_deref(), Some("secrets_pkey"), "{got:?}");
+    assert_eq!(said.field('D'), None, "{got:?}");
+}
