@@ -172,6 +172,7 @@ pub(super) fn read(results: &[Vec<Row>]) -> Option<Read> {
             (_, None) => {}
         }
     }
+    spread(&mut code, types, &by_oid);
     Some(Read {
         relations: by_oid.into_values().collect(),
         types: classes(types)?,
@@ -189,6 +190,10 @@ fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code> {
             "o" => {
                 code.operators.insert(text(row, 1).to_owned());
             }
+            "c" => {
+                let name = Some(text(row, 1)).filter(|name| sql::safety(None, name) != sql::Safety::Safe);
+                code.fields.extend(name.map(str::to_owned));
+            }
             // PostgreSQL's own types are not listed: what is cast to and from a user's type names that one.
             _ => {
                 let oid = number(row, 2)?;
@@ -197,6 +202,26 @@ fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code> {
         }
     }
     Some(code)
+}
+
+/// What is made of a type that runs code runs it, too: domains over it, arrays, ranges and rows of it.
+fn spread(code: &mut Code, types: &[Row], relations: &HashMap<Oid, Relation>) {
+    loop {
+        let runs = |oid: Oid| code.types.contains_key(&oid);
+        let made = types.iter().filter_map(|row| {
+            let oid = number(row, 0).filter(|oid| !runs(*oid))?;
+            let of = (3..=5).filter_map(|at| number(row, at));
+            let fields = number(row, 7).and_then(|relation| relations.get(&relation));
+            let fields = fields.into_iter().flat_map(|relation| &relation.columns);
+            let mut parts = of.chain(fields.map(|field| field.type_oid));
+            parts.any(runs).then(|| (oid, text(row, 6).to_owned()))
+        });
+        let made: Vec<(Oid, String)> = made.collect();
+        if made.is_empty() {
+            return;
+        }
+        code.types.extend(made);
+    }
 }
 
 /// Reads the answer to [`queries::STATISTICS`].
@@ -289,7 +314,11 @@ mod tests {
                 row(&["11", "public", "v", "v", "f", " SELECT 1;"]),
                 row(&["12", "public", "u", "r", "f", "-"]),
             ],
-            vec![row(&["10", "1", "a", "25", "-"]), row(&["10", "3", "b", "23", "a + 1"])],
+            vec![
+                row(&["10", "1", "a", "25", "-"]),
+                row(&["10", "3", "b", "23", "a + 1"]),
+                row(&["10", "4", "c", "20002", "-"]),
+            ],
             vec![
                 row(&["11", "10", "i"]),
                 row(&["11", "10", "f"]),
@@ -300,24 +329,28 @@ mod tests {
                 row(&["20001", "d", "S", "25", "0", "-", "d1"]),
                 row(&["20002", "b", "A", "0", "20001", "-", "_d1"]),
                 row(&["20003", "c", "C", "0", "0", "-", "comp"]),
+                row(&["20004", "c", "C", "0", "0", "-", "t", "10"]),
+                row(&["20005", "r", "R", "0", "0", "20001", "r1"]),
+                row(&["20006", "d", "S", "25", "0", "-", "plain"]),
             ],
             vec![
                 row(&["10", "w", "now()", "f"]),
                 row(&["12", "w", "public.h(x)", "t"]),
                 row(&["11", "p", "public.may()", "t"]),
-                row(&["20000", "t", "(VALUE > length('a'))", "f"]),
                 row(&["20001", "t", "(query_to_xml('select 1', true, true, '') IS NULL)", "f"]),
             ],
             vec![
                 row(&["f", "lower", "0"]),
                 row(&["o", "+", "0"]),
+                row(&["c", "lower", "0"]),
+                row(&["c", "ts_stat", "0"]),
                 row(&["t", "", "23"]),
                 row(&["t", "", "20003"]),
             ],
         ];
         let read = read(&results).unwrap();
         let t = read.relations.iter().find(|relation| relation.oid == 10).unwrap();
-        assert!(t.active && t.columns.len() == 2);
+        assert!(t.active && t.columns.len() == 3);
         assert_eq!((t.key.as_slice(), t.followers.as_slice()), (&[3, 1][..], &[11][..]));
         assert_eq!(t.columns[1].generated.as_deref(), Some("a + 1"));
         let v = read.relations.iter().find(|relation| relation.oid == 11).unwrap();
@@ -330,8 +363,12 @@ mod tests {
         assert_eq!(read.types.get(&20003), Some(&Class::Record));
         assert!(v.guarded_by_code && !t.guarded_by_code);
         assert!(read.code.functions.contains("lower") && read.code.operators.contains("+"));
+        assert!(
+            read.code.fields.iter().eq(["ts_stat"]),
+            "what is vouched for may be called"
+        );
         let types: Vec<_> = read.code.types.values().collect();
-        assert_eq!(types, ["d1", "comp"]);
+        assert_eq!(types, ["d0", "d1", "_d1", "comp", "t", "r1"]);
     }
 
     #[test]

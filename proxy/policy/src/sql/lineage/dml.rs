@@ -60,12 +60,12 @@ impl<'c> Walker<'c> {
                 Rows::lost()
             }
         });
-        let name = target
-            .node("alias")
-            .map_or(target.text("relname"), |alias| alias.text("aliasname"));
+        let alias = target.node("alias");
+        let name = alias.map_or(target.text("relname"), |alias| alias.text("aliasname"));
+        let unaliased = self.target_relation(target).filter(|_| alias.is_none());
         Item::of(Table {
             alias: name.into(),
-            schema: None,
+            relation: unaliased.map(|relation| relation.oid),
             rows,
             stored: self.target_relation(target).is_some_and(|relation| !relation.is_view()),
         })
@@ -98,7 +98,7 @@ impl<'c> Walker<'c> {
         let proposed = Rc::new(self.with_derived(target, with_given(item, given), given));
         inner.item.tables.push(Table {
             alias: "excluded".into(),
-            schema: None,
+            relation: None,
             rows: proposed,
             stored: false,
         });
@@ -244,7 +244,7 @@ impl<'c> Walker<'c> {
         let stored = first.is_some_and(|table| table.stored);
         let mut visible = Item::of(Table {
             alias: own,
-            schema: None,
+            relation: first.and_then(|table| table.relation),
             rows: Rc::clone(&rows),
             stored,
         });
@@ -270,7 +270,7 @@ impl<'c> Walker<'c> {
         for name in names {
             let table = Table {
                 alias: name.into(),
-                schema: None,
+                relation: None,
                 rows: Rc::clone(&rows),
                 stored,
             };

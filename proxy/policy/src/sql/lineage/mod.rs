@@ -23,7 +23,7 @@ mod walker;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{Catalog, ColumnId, Oid, SearchPath};
+use crate::catalog::{Catalog, ColumnId, Oid, Relation, SearchPath};
 use crate::mask::{ProtectedColumns, RuleSet, Source};
 
 use super::Statement;
@@ -121,6 +121,11 @@ pub fn lineage(statement: &Statement, catalog: &dyn Catalog, path: &SearchPath) 
     }
 }
 
+/// Follows the values of all rows of a relation: those of a view through its definition, as it reads now.
+pub fn of_relation(relation: &Relation, catalog: &dyn Catalog) -> Lineage {
+    walker::Walker::new(catalog, &SearchPath::system()).whole(relation)
+}
+
 // === impl Lineage ===
 
 impl Lineage {
@@ -133,6 +138,27 @@ impl Lineage {
                 .map_or_else(|| self.everything(), |output| output.flow.clone()),
             _ => self.everything(),
         }
+    }
+
+    /// Takes in what another statement does that is run as a part of this one. Its rows are what becomes of them here.
+    pub fn absorb(&mut self, other: Self) {
+        self.touched.extend(other.touched);
+        self.elsewhere.extend(other.elsewhere);
+        self.asked.extend(other.asked);
+        self.compared.extend(other.compared);
+        self.worked.extend(other.worked);
+        self.sunk.extend(other.sunk);
+        for (column, flow) in other.assigned {
+            self.assigned.entry(column).or_default().join(&flow);
+        }
+        self.spilled.extend(other.spilled);
+        self.relations.extend(other.relations);
+        self.written.extend(other.written);
+        self.unresolved.extend(other.unresolved);
+        self.lost.extend(other.lost);
+        self.opaque.extend(other.opaque);
+        self.ruled |= other.ruled;
+        self.any |= other.any;
     }
 
     /// Everything that the statement touches, and more that is not known.
