@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::catalog::{Catalog, ColumnId, Relation};
+use crate::catalog::{Catalog, ColumnId, Relation, RelationKind};
 use crate::sql::tree::Node;
 
 use super::Flow;
@@ -43,6 +43,9 @@ impl<'c> Walker<'c> {
         if let Some(relation) = self.target_relation(target).filter(|_| !adds) {
             self.note_followers(relation);
         }
+        if matches!(node.kind(), "UpdateStmt" | "MergeStmt") {
+            self.note_moves(target);
+        }
         self.returning(node, target, item, scope, &given)
     }
 
@@ -69,6 +72,25 @@ impl<'c> Walker<'c> {
             rows,
             stored: self.target_relation(target).is_some_and(|relation| !relation.is_view()),
         })
+    }
+
+    /// Another partition takes a row whose key is changed, with all that is in it.
+    fn note_moves(&mut self, target: Node<'_>) {
+        let catalog: &'c dyn Catalog = self.catalog;
+        let Some(relation) = self.target_relation(target) else {
+            return;
+        };
+        let mut tables = vec![relation.oid];
+        if relation.is_view() {
+            tables.extend(&self.found.relations);
+        }
+        let partitioned = tables.into_iter().filter_map(|oid| catalog.relation(oid));
+        for table in partitioned.filter(|table| table.kind == RelationKind::PartitionedTable) {
+            let rows = self.rows_of(table, false);
+            self.found
+                .moved
+                .extend(rows.columns.into_iter().map(|column| column.flow));
+        }
     }
 
     fn target_relation(&self, target: Node<'_>) -> Option<&'c Relation> {

@@ -52,6 +52,8 @@ pub struct Lineage {
     pub sunk: BTreeSet<ColumnId>,
     /// Columns that are assigned, with what flows into them. A value from the client flows from nowhere.
     pub assigned: BTreeMap<ColumnId, Flow>,
+    /// Columns among which rows may be moved as they are: those of one name in all partitions of a table.
+    pub moved: Vec<Flow>,
     /// The relation that the statement makes, with its columns: whatever protects their sources must go on to them.
     pub created: Option<Created>,
     /// What is written into relations that the catalog does not know.
@@ -151,6 +153,7 @@ impl Lineage {
         for (column, flow) in other.assigned {
             self.assigned.entry(column).or_default().join(&flow);
         }
+        self.moved.extend(other.moved);
         self.spilled.extend(other.spilled);
         self.relations.extend(other.relations);
         self.written.extend(other.written);
@@ -214,7 +217,20 @@ impl Lineage {
             .assigned
             .iter()
             .map(|(column, flow)| (*column, rules_of(flow, protected)));
-        each.filter(|(_, rules)| !rules.is_empty()).collect()
+        let written = each.filter(|(_, rules)| !rules.is_empty());
+        written.chain(self.moved_on(protected)).collect()
+    }
+
+    /// Columns that rows may be moved into whose values other rules protect where they are now, with those rules.
+    pub fn moved_on<'a>(&'a self, protected: &'a ProtectedColumns) -> impl Iterator<Item = (ColumnId, RuleSet)> + 'a {
+        self.moved.iter().flat_map(move |flow| {
+            let rules = rules_of(flow, protected);
+            flow.columns().iter().filter_map(move |column| {
+                let own = protected.rules_of(*column);
+                let new = rules.iter().any(|rule| own.is_none_or(|own| !own.contains(rule)));
+                new.then(|| (*column, rules.clone()))
+            })
+        })
     }
 }
 
