@@ -9,11 +9,11 @@ mod kept;
 
 use std::sync::Arc;
 
-use sallyport_policy::catalog::{Catalog, ColumnId, Oid, SearchPath, Snapshot};
+use sallyport_policy::catalog::{Catalog, ColumnId, Oid, RelationKind, SearchPath, Snapshot};
 use sallyport_policy::columns::{ANY, Named, TEMPORARY};
 use sallyport_policy::mask::ProtectedColumns;
 use sallyport_policy::sql::Lineage;
-use sallyport_policy::sql::lineage::{Created, rules_of};
+use sallyport_policy::sql::lineage::{Created, of_relation, rules_of};
 
 use super::catalog::Known;
 use super::rows::View;
@@ -169,6 +169,25 @@ pub fn apply(entries: &[Entry], protected: &mut ProtectedColumns, snapshot: &Sna
         protected.spread(snapshot);
     }
     learned
+}
+
+/// Protects what materialised views hold, as far as their definitions tell now: their rows stay what they are when a view that
+/// they were read through is replaced.
+pub fn materialised(protected: &mut ProtectedColumns, snapshot: &Snapshot) {
+    let views = snapshot
+        .relations()
+        .filter(|relation| relation.kind == RelationKind::MaterializedView);
+    for relation in views {
+        let lineage = of_relation(relation, snapshot);
+        for (column, output) in relation.columns.iter().zip(lineage.outputs.iter().flatten()) {
+            let id = ColumnId {
+                relation: relation.oid,
+                column: column.attnum,
+            };
+            let rules = rules_of(&output.flow, protected);
+            protected.add(id, &rules);
+        }
+    }
 }
 
 /// The catalog after a statement of the same unit, as far as it can be told before it runs: what it makes, and what it

@@ -13,6 +13,9 @@ use super::Oid;
 pub struct Code {
     /// Names of all functions and aggregates: one that this PostgreSQL does not have, a later one may.
     pub functions: BTreeSet<String>,
+    /// Names of functions for which one argument is enough and nobody vouches, whoever made them: what looks like a field
+    /// may be a call.
+    pub fields: BTreeSet<String>,
     /// Names of operators.
     pub operators: BTreeSet<String>,
     /// Types whose casts, checks, defaults or order run code, and all that hold one of them, with their names.

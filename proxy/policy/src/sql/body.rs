@@ -282,6 +282,8 @@ fn calls(words: &[Word<'_>], reading: Backslash, found: &mut Vec<Denied>) {
         }
         if called || made_of(words, at) {
             found.extend(denied::function(&[name]));
+        } else if at.checked_sub(1).and_then(|at| words.get(at)) == Some(&Word::Sign('.')) {
+            found.extend(denied::field(name));
         }
     }
 }

@@ -101,6 +101,18 @@ const PREFIXES: [(&str, AlwaysDenied); 8] = [
     ("binary_upgrade_", AlwaysDenied::UntrustedFunctions),
 ];
 
+/// Functions of large objects for which one argument is enough. Columns may be called by other names that begin as theirs.
+const LARGE_OBJECT_FIELDS: [&str; 8] = [
+    "lo_close",
+    "lo_creat",
+    "lo_create",
+    "lo_get",
+    "lo_import",
+    "lo_tell",
+    "lo_tell64",
+    "lo_unlink",
+];
+
 // === impl Denied ===
 
 impl Denied {
@@ -170,6 +182,9 @@ pub(super) fn of(node: Node<'_>, setting: Option<&str>) -> Option<Denied> {
             Denied::new(Class::ServerFiles, "a FOREIGN TABLE on files of the server")
         }
         "FuncCall" => return function(&node.names("funcname")).or_else(|| set_config(node, setting)),
+        // `(x).f` and `x.f` call f by x, where x has no field of that name.
+        "AIndirection" => return node.names("indirection").into_iter().find_map(field),
+        "ColumnRef" if node.count("fields") > 1 => return node.names("fields").into_iter().skip(1).find_map(field),
         // What is made of a function calls it under another name.
         "TypeName" => return function(&node.names("names")),
         "ObjectWithArgs" => return function(&node.names("objname")),
@@ -185,6 +200,12 @@ pub(super) fn function(name: &[&str]) -> Option<Denied> {
     let exact = FUNCTIONS.iter().find(|(denied, _)| denied == name);
     let found = exact.or_else(|| PREFIXES.iter().find(|(prefix, _)| name.starts_with(prefix)));
     found.map(|(_, class)| Denied::new(*class, format!("function {name}")))
+}
+
+/// What is always refused about a field, which may be a call of the function of its name.
+pub(super) fn field(name: &str) -> Option<Denied> {
+    let ordinary = name.starts_with("lo_") && !LARGE_OBJECT_FIELDS.contains(&name);
+    function(&[name]).filter(|_| !ordinary)
 }
 
 /// Whether bodies in this language can be read.

@@ -113,6 +113,10 @@ impl<'a> Walk<'a> {
             "SortBy" => self.operator(&node.names("use_op")),
             "ParamRef" => self.param(node),
             "LockingClause" => self.facts.locks = true,
+            "AIndirection" => self.fields(&node.names("indirection")),
+            "ColumnRef" if node.count("fields") > 1 => {
+                self.fields(node.names("fields").get(1..).unwrap_or_default());
+            }
             "CurrentOfExpr" => self.facts.cursors.push(node.text("cursor_name").to_owned()),
             "RangeTableSample" => self.sample(node),
             _ => self.statement(node),
@@ -219,6 +223,15 @@ impl<'a> Walk<'a> {
             self.facts.settings.push(config_setting(node, setting));
         }
         self.facts.add_function(FunctionRef { schema, name });
+    }
+
+    /// What looks like a field may be a call of a function with an effect.
+    fn fields(&mut self, names: &[&str]) {
+        for name in names {
+            if let Safety::Effect(verb) = safety(None, name) {
+                self.facts.verbs.insert(verb);
+            }
+        }
     }
 
     fn operator(&mut self, names: &[&str]) {

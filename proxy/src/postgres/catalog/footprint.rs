@@ -58,7 +58,12 @@ impl Footprint {
             }
             let relation = known.snapshot.relation(oid)?;
             let looked_at = relation.columns.iter().all(|column| is_plain(column.type_oid, known));
-            if relations.len() > MAX_RELATIONS || relation.kind == RelationKind::CompositeType || !looked_at {
+            // What a materialised view holds hangs on all that it is made from.
+            let elsewhere = matches!(
+                relation.kind,
+                RelationKind::CompositeType | RelationKind::MaterializedView
+            );
+            if relations.len() > MAX_RELATIONS || elsewhere || !looked_at {
                 return None;
             }
             todo.extend(relation.parents.iter().chain(&relation.followers));

@@ -282,8 +282,8 @@ const TYPES: &str = "SELECT t.oid, t.typtype, t.typcategory, t.typbasetype, t.ty
      FROM pg_catalog.pg_type t WHERE t.oid OPERATOR(pg_catalog.>=) 16384";
 
 /// Expressions that run where no text names them: what they belong to, in what way (`w`: written, `p`: a policy for its rows,
-/// `t`: a domain), the expression unless that would wait for a lock, whether it calls a function of users, and which version of
-/// which object it is. pg_depend does not list PostgreSQL's own.
+/// `t`: a domain), the expression unless that would wait for a lock, whether it calls a function or an operator of users,
+/// and which version of which object it is. pg_depend does not list PostgreSQL's own.
 ///
 /// Within a relation, the text of one expression costs the square of the number of columns, and a table with a check for each of
 /// them more than anybody waits for: trees that hold nothing that could call a function are left alone. A default names no column,
@@ -294,7 +294,11 @@ const EXPRESSIONS: &str = "{locked} SELECT x.owner, x.way, \
      pg_catalog.pg_get_expr(x.one, x.relation), pg_catalog.pg_get_expr(x.other, x.relation)) END, EXISTS (SELECT FROM pg_catalog.pg_depend d \
      JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) d.refobjid WHERE d.classid OPERATOR(pg_catalog.=) x.class \
      AND d.objid OPERATOR(pg_catalog.=) x.object \
-     AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND {ours}), \
+     AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND {ours}) \
+     OR EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_operator p ON p.oid OPERATOR(pg_catalog.=) d.refobjid \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode WHERE d.classid OPERATOR(pg_catalog.=) x.class \
+     AND d.objid OPERATOR(pg_catalog.=) x.object \
+     AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass AND ({ours} OR NOT {extended})), \
      x.class, x.object, x.version::pg_catalog.text FROM (\
      SELECT adrelid, 'w', CASE WHEN attgenerated OPERATOR(pg_catalog.=) '' THEN 0::pg_catalog.oid ELSE adrelid END, adbin, \
      NULL::pg_catalog.pg_node_tree, 'pg_catalog.pg_attrdef'::pg_catalog.regclass::pg_catalog.oid, e.oid, e.xmin \
@@ -325,7 +329,8 @@ const QUIET: &str = "CONST|VAR|OPEXPR|BOOLEXPR|NULLTEST|BOOLEANTEST|RELABELTYPE|
      CASETESTEXPR|COERCETODOMAINVALUE";
 
 /// What can be taken for PostgreSQL's own and is code of users: `f` a function, `o` an operator; and `t`, by OID, the types whose
-/// casts run such code, or whose order is made by it, or that a cast to text could mean: a check of theirs would tell of a value.
+/// casts run such code, or whose order or distances are made by it, or that a cast to text could mean: a check of theirs would
+/// tell of a value. `c` is whatever may be called by one value, as if it were a field: none that takes `cstring` or `internal`.
 ///
 /// Every function of users is named: which names count as PostgreSQL's own, this server's version does not say. Those of
 /// temporary schemas are left out, where PostgreSQL looks no function up by a name without a schema.
@@ -341,6 +346,17 @@ const NAMESAKES: &str = "SELECT 'f', f.proname, 0::pg_catalog.oid FROM pg_catalo
      JOIN pg_catalog.pg_amproc a ON a.amprocfamily OPERATOR(pg_catalog.=) o.opcfamily \
      JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) a.amproc \
      WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours} \
+     UNION SELECT 't', '', o.opcintype FROM pg_catalog.pg_opclass o \
+     JOIN pg_catalog.pg_amop m ON m.amopfamily OPERATOR(pg_catalog.=) o.opcfamily \
+     JOIN pg_catalog.pg_operator p ON p.oid OPERATOR(pg_catalog.=) m.amopopr \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode \
+     WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours} \
+     UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_range r JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) r.rngsubdiff, \
+     LATERAL (VALUES (r.rngtypid), (r.rngmultitypid)) unnest(t) WHERE {ours} \
+     UNION SELECT 'c', f.proname, 0::pg_catalog.oid FROM pg_catalog.pg_proc f WHERE f.prokind OPERATOR(pg_catalog.=) 'f' \
+     AND f.pronargs OPERATOR(pg_catalog.>) 0::pg_catalog.int2 \
+     AND (f.pronargs OPERATOR(pg_catalog.-) f.pronargdefaults) OPERATOR(pg_catalog.<=) 1::pg_catalog.int2 \
+     AND f.proargtypes[0] OPERATOR(pg_catalog.<>) ALL ('{2275,2281}'::pg_catalog.oid[]) \
      UNION SELECT 't', '', y.oid FROM pg_catalog.pg_type y WHERE y.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
      AND y.typname OPERATOR(pg_catalog.=) ANY ('{text,varchar}'::pg_catalog.name[])";
 

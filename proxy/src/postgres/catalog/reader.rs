@@ -233,6 +233,10 @@ fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code> {
             "o" => {
                 code.operators.insert(text(row, 1).to_owned());
             }
+            "c" => {
+                let name = Some(text(row, 1)).filter(|name| sql::safety(None, name) != sql::Safety::Safe);
+                code.fields.extend(name.map(str::to_owned));
+            }
             // PostgreSQL's own types are not listed: what is cast to and from a user's type names that one.
             _ => {
                 let oid = number(row, 2)?;
@@ -365,7 +369,11 @@ mod tests {
                 row(&["11", "public", "v", "v", "f", " SELECT 1;"]),
                 row(&["12", "public", "u", "r", "f", "-"]),
             ],
-            vec![row(&["10", "1", "a", "25", "-"]), row(&["10", "3", "b", "23", "a + 1"])],
+            vec![
+                row(&["10", "1", "a", "25", "-"]),
+                row(&["10", "3", "b", "23", "a + 1"]),
+                row(&["10", "4", "c", "20002", "-"]),
+            ],
             vec![
                 row(&["11", "10", "i", "-"]),
                 row(&["11", "10", "f", "-"]),
@@ -379,6 +387,9 @@ mod tests {
                 row(&["20001", "d", "S", "25", "0", "-", "d1"]),
                 row(&["20002", "b", "A", "0", "20001", "-", "_d1"]),
                 row(&["20003", "c", "C", "0", "0", "-", "comp"]),
+                row(&["20004", "c", "C", "0", "0", "-", "t", "10"]),
+                row(&["20005", "r", "R", "0", "0", "20001", "r1"]),
+                row(&["20006", "d", "S", "25", "0", "-", "plain"]),
             ],
             vec![
                 row(&["10", "w", "now()", "f", "2604", "31", "7"]),
@@ -398,6 +409,8 @@ mod tests {
             vec![
                 row(&["f", "lower", "0"]),
                 row(&["o", "+", "0"]),
+                row(&["c", "lower", "0"]),
+                row(&["c", "ts_stat", "0"]),
                 row(&["t", "", "23"]),
                 row(&["t", "", "20003"]),
             ],
@@ -405,7 +418,7 @@ mod tests {
         let read = read(&results, &Expressions::new()).unwrap();
         assert!(!read.lacking);
         let t = read.relations.iter().find(|relation| relation.oid == 10).unwrap();
-        assert!(t.active && t.columns.len() == 2);
+        assert!(t.active && t.columns.len() == 3);
         assert_eq!((t.key.as_slice(), t.followers.as_slice()), (&[3, 1][..], &[11][..]));
         assert_eq!(t.constraints, ["t_a_check", "t_pkey"]);
         assert_eq!(t.columns[1].generated.as_deref(), Some("a + 1"));
@@ -419,8 +432,12 @@ mod tests {
         assert_eq!(read.types.get(&20003), Some(&Class::Record));
         assert!(v.guarded_by_code && !t.guarded_by_code);
         assert!(read.code.functions.contains("lower") && read.code.operators.contains("+"));
+        assert!(
+            read.code.fields.iter().eq(["ts_stat"]),
+            "what is vouched for may be called"
+        );
         let types: Vec<_> = read.code.types.values().collect();
-        assert_eq!(types, ["d0", "d1", "_d1", "comp"]);
+        assert_eq!(types, ["d0", "d1", "_d1", "comp", "t", "r1"]);
     }
 
     #[test]

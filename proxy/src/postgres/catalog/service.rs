@@ -432,6 +432,10 @@ impl Side {
                 list.push(entry);
             }
         }
+        // While a lock keeps definitions from being read, every view seems to hold everything.
+        if self.lacking.is_none() {
+            handed::materialised(&mut protected, &self.snapshot);
+        }
         let mut news = handed::unkept(&list, kept);
         handed::matched(&protected, kept, &list, &mut news);
         handed::keys(&protected, kept, &self.snapshot, &mut news);

@@ -14,7 +14,7 @@ use super::{Conversation, Over};
 use crate::postgres::after::Stale;
 use crate::postgres::catalog::{CatalogError, Depth, Footprint, Known, Own, own_query, read_own};
 use crate::postgres::forward;
-use crate::postgres::handed::{self, Entry};
+use crate::postgres::handed::{self, Entry, Place};
 use crate::postgres::message::Transaction;
 use crate::postgres::names::{Prepared, Stated};
 use crate::postgres::script;
@@ -32,6 +32,8 @@ pub(super) struct OwnRelations {
     beside: Option<Arc<Snapshot>>,
     /// Where this session's statements copied protected values to.
     handed: Vec<Entry>,
+    /// What of it was found by number and is not handed on yet: the name that was noted may be gone once others see it.
+    learned: Vec<Entry>,
 }
 
 /// Whether what a statement means depends on the catalog.
@@ -145,6 +147,7 @@ impl Conversation {
             all,
             beside: None,
             handed: std::mem::take(&mut self.own.handed),
+            learned: std::mem::take(&mut self.own.learned),
         };
         if names {
             let listed = own.prepared.into_iter().filter_map(|(name, text)| {
@@ -182,6 +185,16 @@ impl OwnRelations {
         self.handed.len() <= handed::MAX_ENTRIES
     }
 
+    /// What was found by number since this was asked for the last time.
+    pub(super) fn learned(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.learned)
+    }
+
+    /// Whether protected values went to anything by its name.
+    pub(super) fn names_any(&self) -> bool {
+        self.handed.iter().any(|entry| matches!(entry.place, Place::Named(_)))
+    }
+
     /// Whether what this session sees is what all see.
     pub(super) fn is_nothing(&self) -> bool {
         self.relations.is_empty() && !self.all
@@ -217,6 +230,7 @@ impl OwnRelations {
         let mut protected = ProtectedColumns::resolve(policy.masks().rules(), &snapshot, Some(&shared.protected), kept);
         for entry in handed::apply(&self.handed, &mut protected, &snapshot) {
             if !self.handed.contains(&entry) {
+                self.learned.push(entry.clone());
                 self.handed.push(entry);
             }
         }

@@ -73,6 +73,11 @@ fn values(context: &Context<'_>, lineage: &Lineage, asked: &mut Asked) {
             asked,
         );
     }
+    for (column, rules) in lineage.moved_on(&context.known.protected) {
+        let name = column_name(context, column).unwrap_or_default();
+        let words = format!("rows that move to another partition would take protected values to {name}");
+        rule_refused(context, context.masker.strict_rule(&rules), words, asked);
+    }
     for column in lineage.assigned.keys() {
         let rules = context.known.protected.rules_of(*column);
         if rules.is_some_and(|rules| context.policy.forbids_writes(context.subject, rules).is_some()) {

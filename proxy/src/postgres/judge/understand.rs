@@ -175,11 +175,7 @@ fn with_named(
         if answers {
             answering.push(traced);
         } else {
-            own.touched.extend(&traced.touched);
-            own.relations.extend(&traced.relations);
-            own.written.extend(&traced.written);
-            own.opaque.extend(traced.opaque);
-            own.unresolved.extend(traced.unresolved);
+            own.absorb(traced);
         }
     }
     if answering.is_empty() { vec![own] } else { answering }

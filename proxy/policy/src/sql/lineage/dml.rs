@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::catalog::{Catalog, ColumnId, Relation};
+use crate::catalog::{Catalog, ColumnId, Relation, RelationKind};
 use crate::sql::tree::Node;
 
 use super::Flow;
@@ -43,6 +43,9 @@ impl<'c> Walker<'c> {
         if let Some(relation) = self.target_relation(target).filter(|_| !adds) {
             self.note_followers(relation);
         }
+        if matches!(node.kind(), "UpdateStmt" | "MergeStmt") {
+            self.note_moves(target);
+        }
         self.returning(node, target, item, scope, &given)
     }
 
@@ -60,15 +63,34 @@ impl<'c> Walker<'c> {
                 Rows::lost()
             }
         });
-        let name = target
-            .node("alias")
-            .map_or(target.text("relname"), |alias| alias.text("aliasname"));
+        let alias = target.node("alias");
+        let name = alias.map_or(target.text("relname"), |alias| alias.text("aliasname"));
+        let unaliased = self.target_relation(target).filter(|_| alias.is_none());
         Item::of(Table {
             alias: name.into(),
-            schema: None,
+            relation: unaliased.map(|relation| relation.oid),
             rows,
             stored: self.target_relation(target).is_some_and(|relation| !relation.is_view()),
         })
+    }
+
+    /// Another partition takes a row whose key is changed, with all that is in it.
+    fn note_moves(&mut self, target: Node<'_>) {
+        let catalog: &'c dyn Catalog = self.catalog;
+        let Some(relation) = self.target_relation(target) else {
+            return;
+        };
+        let mut tables = vec![relation.oid];
+        if relation.is_view() {
+            tables.extend(&self.found.relations);
+        }
+        let partitioned = tables.into_iter().filter_map(|oid| catalog.relation(oid));
+        for table in partitioned.filter(|table| table.kind == RelationKind::PartitionedTable) {
+            let rows = self.rows_of(table, false);
+            self.found
+                .moved
+                .extend(rows.columns.into_iter().map(|column| column.flow));
+        }
     }
 
     fn target_relation(&self, target: Node<'_>) -> Option<&'c Relation> {
@@ -98,7 +120,7 @@ impl<'c> Walker<'c> {
         let proposed = Rc::new(self.with_derived(target, with_given(item, given), given));
         inner.item.tables.push(Table {
             alias: "excluded".into(),
-            schema: None,
+            relation: None,
             rows: proposed,
             stored: false,
         });
@@ -244,7 +266,7 @@ impl<'c> Walker<'c> {
         let stored = first.is_some_and(|table| table.stored);
         let mut visible = Item::of(Table {
             alias: own,
-            schema: None,
+            relation: first.and_then(|table| table.relation),
             rows: Rc::clone(&rows),
             stored,
         });
@@ -270,7 +292,7 @@ impl<'c> Walker<'c> {
         for name in names {
             let table = Table {
                 alias: name.into(),
-                schema: None,
+                relation: None,
                 rows: Rc::clone(&rows),
                 stored,
             };

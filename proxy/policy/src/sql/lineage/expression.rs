@@ -6,7 +6,7 @@ use crate::sql::pinned::{AEXPR_OP, AND_EXPR, is_equality};
 use crate::sql::tree::Node;
 
 use super::Flow;
-use super::scope::{Rows, Scope};
+use super::scope::{Rows, Scope, Table};
 use super::walker::Walker;
 
 const EXISTS: i64 = 1;
@@ -45,7 +45,7 @@ impl Walker<'_> {
             "FuncCall" => {
                 let mut flow = self.below(node, scope);
                 flow.unknown |= self.is_opaque_call(node);
-                self.sink(node, &flow);
+                self.sink(&node.names("funcname"), &flow);
                 match node.names("funcname")[..] {
                     ["pg_catalog", SYSTEM_USER] => flow.join(&self.as_a_name(SYSTEM_USER, scope)),
                     // Also what the grammar makes of `JSON_OBJECT(…)`.
@@ -75,6 +75,11 @@ impl Walker<'_> {
                 flow
             }
             "TypeCast" => self.cast(node, scope),
+            "TypeName" => {
+                let mut flow = self.below(node, scope);
+                flow.unknown |= self.is_type_of_users(node);
+                flow
+            }
             kind => {
                 let mut flow = self.below(node, scope);
                 flow.unknown |= self.is_call_of_users(spelled_out(kind));
@@ -86,7 +91,7 @@ impl Walker<'_> {
     /// What a word of the grammar is to a server that does not know it: a column or a table of that name, if there is one.
     fn as_a_name(&mut self, word: &str, scope: &Scope<'_>) -> Flow {
         let named = scope.column(word);
-        let row = || scope.table(None, word).map(|table| table.rows.all());
+        let row = || scope.table(word).map(|table| table.rows.all());
         let flow = named.or_else(row).unwrap_or_default();
         self.touch(&flow);
         flow.mixed()
@@ -102,14 +107,19 @@ impl Walker<'_> {
         true
     }
 
+    /// Whether code of users runs where something becomes this type; notes it then.
+    pub(super) fn is_type_of_users(&mut self, node: Node<'_>) -> bool {
+        let name = node.names("names").last().copied();
+        let Some(name) = name.filter(|name| self.catalog.code().has_type(name)) else {
+            return false;
+        };
+        self.runs(format!("type {name}"));
+        true
+    }
+
     /// A stored column may be cast to text and still be shown as it stands.
     fn cast(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Flow {
         let mut flow = self.below(node, scope);
-        let named = node.node("type_name").and_then(|to| to.names("names").last().copied());
-        if let Some(name) = named.filter(|name| self.catalog.code().has_type(name)) {
-            self.runs(format!("type {name}"));
-            flow.unknown = true;
-        }
         let is_column = node.node("arg").is_some_and(|arg| arg.is("ColumnRef"));
         let to_text = node.node("type_name").is_some_and(|to| {
             matches!(
@@ -126,9 +136,8 @@ impl Walker<'_> {
     }
 
     /// A function with an effect beyond the statement takes the values along.
-    fn sink(&mut self, node: Node<'_>, flow: &Flow) {
-        let names = node.names("funcname");
-        let effect = qualified(&names).map(|(schema, name)| safety(schema.as_deref(), &name));
+    fn sink(&mut self, names: &[&str], flow: &Flow) {
+        let effect = qualified(names).map(|(schema, name)| safety(schema.as_deref(), &name));
         // The seed comes out again in what `random` gives.
         let seeds = names.last() == Some(&"setseed");
         if seeds || matches!(effect, Some(Safety::Effect(_))) {
@@ -224,7 +233,7 @@ impl Walker<'_> {
         let star = node.list("fields").any(|field| field.is("AStar"));
         let flow = match (names.as_slice(), star) {
             (names, true) => self.star(names, scope).all(),
-            ([name], false) => scope.column(name).unwrap_or_else(|| self.whole_row(None, name, scope)),
+            ([name], false) => scope.column(name).unwrap_or_else(|| self.whole_row(name, scope)),
             ([table, column], false) => self.qualified_column(None, table, column, scope),
             ([.., schema, table, column], false) => self.qualified_column(Some(schema), table, column, scope),
             ([], false) => self.lose("a column without a name"),
@@ -237,8 +246,8 @@ impl Walker<'_> {
     pub(super) fn star(&mut self, names: &[&str], scope: &Scope<'_>) -> Rows {
         let table = match names {
             [] => return scope.item.rows.clone(),
-            [table] => scope.table(None, table),
-            [.., schema, table] => scope.table(Some(schema), table),
+            [table] => scope.table(table),
+            [.., schema, table] => self.table(Some(schema), table, scope),
         };
         match table {
             Some(table) => (*table.rows).clone(),
@@ -246,21 +255,34 @@ impl Walker<'_> {
         }
     }
 
-    fn whole_row(&mut self, schema: Option<&str>, name: &str, scope: &Scope<'_>) -> Flow {
-        match scope.table(schema, name) {
+    /// The table that a qualification means: PostgreSQL looks a name with a schema up by the relation that it is.
+    fn table<'s>(&self, schema: Option<&str>, name: &str, scope: &'s Scope<'_>) -> Option<&'s Table> {
+        match schema {
+            Some(_) => scope.relation(self.catalog.resolve(&self.path, schema, name)?.oid),
+            None => scope.table(name),
+        }
+    }
+
+    fn whole_row(&mut self, name: &str, scope: &Scope<'_>) -> Flow {
+        match scope.table(name) {
             Some(table) => table.rows.all().mixed(),
             None => self.lose(name),
         }
     }
 
     fn qualified_column(&mut self, schema: Option<&str>, table: &str, column: &str, scope: &Scope<'_>) -> Flow {
-        let Some(found) = scope.table(schema, table) else {
+        let Some(found) = self.table(schema, table, scope) else {
             return self.lose(&format!("{table}.{column}"));
         };
-        if let Some(flow) = found.column(column) {
+        if let Some(mut flow) = found.column(column) {
+            if !found.has(column) {
+                flow.unknown = true;
+                self.field(column, &flow);
+            }
             return flow;
         }
         let mut flow = found.rows.all();
+        self.sink(&[column], &flow);
         flow.unknown |= self.safety(None, column) != Safety::Safe;
         if flow.unknown {
             self.runs(format!("function {column}"));
@@ -275,11 +297,21 @@ impl Walker<'_> {
             return flow;
         }
         let mut flow = self.below(node, scope);
-        // A field that no whole row has may be a function again.
-        if !node.names("indirection").is_empty() {
+        for name in node.names("indirection") {
             flow.unknown = true;
+            self.field(name, &flow);
         }
         flow
+    }
+
+    /// A field that no whole row has may be a function again: `(x).f` is `f(x)` if x has no field f. Definitions of views write
+    /// no call so.
+    fn field(&mut self, name: &str, value: &Flow) {
+        let code = self.catalog.code();
+        if self.views.is_empty() && (code.fields.contains(name) || code.functions.contains(name)) {
+            self.runs(format!("function {name}"));
+        }
+        self.sink(&[name], value);
     }
 
     fn field_of_row(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Option<Flow> {
@@ -304,6 +336,6 @@ impl Walker<'_> {
         if scope.column(name).is_some() {
             return None;
         }
-        scope.table(None, name).map(|table| (*table.rows).clone())
+        scope.table(name).map(|table| (*table.rows).clone())
     }
 }

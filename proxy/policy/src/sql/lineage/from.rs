@@ -122,8 +122,8 @@ impl Walker<'_> {
         let rows = self.relation(schema, name, !node.flag("inh"));
         let found = self.catalog.resolve(&self.path, schema, name);
         let mut item = aliased(node, name, rows, found.is_some_and(|relation| !relation.is_view()));
-        if let (Some(schema), Some(table), None) = (schema, item.tables.first_mut(), node.node("alias")) {
-            table.schema = Some(schema.into());
+        if let (Some(table), None) = (item.tables.first_mut(), node.node("alias")) {
+            table.relation = found.map(|relation| relation.oid);
         }
         item
     }
@@ -164,7 +164,10 @@ impl Walker<'_> {
     }
 
     fn function_rows(&mut self, call: Node<'_>, definitions: &[Node<'_>], scope: &Scope<'_>) -> Rows {
-        let flow = self.expression(call, scope).mixed();
+        let mut flow = self.expression(call, scope).mixed();
+        for definition in definitions {
+            flow.join(&self.below(*definition, scope));
+        }
         self.work(&flow);
         let column = |name: &str| Column::named(name, flow.clone());
         if !definitions.is_empty() {
@@ -265,7 +268,7 @@ impl Walker<'_> {
             });
             both.tables.push(Table {
                 alias: alias.text("aliasname").into(),
-                schema: None,
+                relation: None,
                 rows,
                 stored: false,
             });
@@ -317,7 +320,7 @@ fn aliased(node: Node<'_>, name: &str, mut rows: Rows, stored: bool) -> Item {
     let alias = alias.map_or(name, |alias| alias.text("aliasname"));
     Item::of(Table {
         alias: alias.into(),
-        schema: None,
+        relation: None,
         rows: Rc::new(rows),
         stored,
     })

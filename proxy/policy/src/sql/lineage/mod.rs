@@ -23,7 +23,7 @@ mod walker;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{Catalog, ColumnId, Oid, SearchPath};
+use crate::catalog::{Catalog, ColumnId, Oid, Relation, SearchPath};
 use crate::mask::{ProtectedColumns, RuleSet, Source};
 
 use super::Statement;
@@ -52,6 +52,8 @@ pub struct Lineage {
     pub sunk: BTreeSet<ColumnId>,
     /// Columns that are assigned, with what flows into them. A value from the client flows from nowhere.
     pub assigned: BTreeMap<ColumnId, Flow>,
+    /// Columns among which rows may be moved as they are: those of one name in all partitions of a table.
+    pub moved: Vec<Flow>,
     /// The relation that the statement makes, with its columns: whatever protects their sources must go on to them.
     pub created: Option<Created>,
     /// What is written into relations that the catalog does not know.
@@ -121,6 +123,11 @@ pub fn lineage(statement: &Statement, catalog: &dyn Catalog, path: &SearchPath) 
     }
 }
 
+/// Follows the values of all rows of a relation: those of a view through its definition, as it reads now.
+pub fn of_relation(relation: &Relation, catalog: &dyn Catalog) -> Lineage {
+    walker::Walker::new(catalog, &SearchPath::system()).whole(relation)
+}
+
 // === impl Lineage ===
 
 impl Lineage {
@@ -133,6 +140,28 @@ impl Lineage {
                 .map_or_else(|| self.everything(), |output| output.flow.clone()),
             _ => self.everything(),
         }
+    }
+
+    /// Takes in what another statement does that is run as a part of this one. Its rows are what becomes of them here.
+    pub fn absorb(&mut self, other: Self) {
+        self.touched.extend(other.touched);
+        self.elsewhere.extend(other.elsewhere);
+        self.asked.extend(other.asked);
+        self.compared.extend(other.compared);
+        self.worked.extend(other.worked);
+        self.sunk.extend(other.sunk);
+        for (column, flow) in other.assigned {
+            self.assigned.entry(column).or_default().join(&flow);
+        }
+        self.moved.extend(other.moved);
+        self.spilled.extend(other.spilled);
+        self.relations.extend(other.relations);
+        self.written.extend(other.written);
+        self.unresolved.extend(other.unresolved);
+        self.lost.extend(other.lost);
+        self.opaque.extend(other.opaque);
+        self.ruled |= other.ruled;
+        self.any |= other.any;
     }
 
     /// Everything that the statement touches, and more that is not known.
@@ -188,7 +217,20 @@ impl Lineage {
             .assigned
             .iter()
             .map(|(column, flow)| (*column, rules_of(flow, protected)));
-        each.filter(|(_, rules)| !rules.is_empty()).collect()
+        let written = each.filter(|(_, rules)| !rules.is_empty());
+        written.chain(self.moved_on(protected)).collect()
+    }
+
+    /// Columns that rows may be moved into whose values other rules protect where they are now, with those rules.
+    pub fn moved_on<'a>(&'a self, protected: &'a ProtectedColumns) -> impl Iterator<Item = (ColumnId, RuleSet)> + 'a {
+        self.moved.iter().flat_map(move |flow| {
+            let rules = rules_of(flow, protected);
+            flow.columns().iter().filter_map(move |column| {
+                let own = protected.rules_of(*column);
+                let new = rules.iter().any(|rule| own.is_none_or(|own| !own.contains(rule)));
+                new.then(|| (*column, rules.clone()))
+            })
+        })
     }
 }
 

@@ -65,20 +65,22 @@ impl Walker<'_> {
     }
 
     /// Whether reading a relation runs code of users: in a policy for its rows, or in what its columns become.
-    fn runs_code(&mut self, relation: &Relation) -> bool {
+    pub(super) fn runs_code(&mut self, relation: &Relation) -> bool {
         if relation.guarded_by_code {
             self.opaque(format!("policies of {}", relation.qualified()));
         }
-        let types = &self.catalog.code().types;
-        let typed = !types.is_empty()
-            && relation
-                .columns
-                .iter()
-                .any(|column| types.contains_key(&column.type_oid));
+        let typed = self.is_typed(relation);
         if typed {
             self.opaque(format!("types of {}", relation.qualified()));
         }
         relation.guarded_by_code || typed
+    }
+
+    /// Whether a column of a relation is of a type that runs code of users.
+    pub(super) fn is_typed(&self, relation: &Relation) -> bool {
+        let types = &self.catalog.code().types;
+        let mut columns = relation.columns.iter();
+        !types.is_empty() && columns.any(|column| types.contains_key(&column.type_oid))
     }
 
     /// Whether a write to a relation runs code of users, which is noted: its own, that of its partitions and children, or that

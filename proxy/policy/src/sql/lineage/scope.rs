@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use crate::catalog::Oid;
+
 use super::Flow;
 
 /// A column of a row source.
@@ -34,8 +36,8 @@ pub(super) struct Rows {
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     pub(super) alias: Rc<str>,
-    /// Schema, if the relation was not given an alias.
-    pub(super) schema: Option<Rc<str>>,
+    /// The relation, if it was not given an alias: a name with a schema means that, whatever others are called.
+    pub(super) relation: Option<Oid>,
     pub(super) rows: Rc<Rows>,
     /// Whether it has system columns (`ctid`, `tableoid`).
     pub(super) stored: bool,
@@ -182,8 +184,13 @@ impl Rows {
 // === impl Table ===
 
 impl Table {
-    fn is_called(&self, schema: Option<&str>, name: &str) -> bool {
-        &*self.alias == name && schema.is_none_or(|schema| self.schema.as_deref().is_none_or(|own| own == schema))
+    /// Whether a column is certainly called so.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.is_system_column(name) || self.rows.columns.iter().any(|column| &*column.name == name)
+    }
+
+    fn is_system_column(&self, name: &str) -> bool {
+        self.stored && SYSTEM_COLUMNS.contains(&name)
     }
 
     /// What `table.name` is: a column, a system column, or, if neither, `None`.
@@ -191,7 +198,7 @@ impl Table {
         if let Some(flow) = self.rows.named(name) {
             return Some(flow);
         }
-        if self.stored && SYSTEM_COLUMNS.contains(&name) {
+        if self.is_system_column(name) {
             return Some(Flow::clean());
         }
         // A function in disguise works on the whole row.
@@ -242,7 +249,7 @@ impl<'p> Scope<'p> {
             Flow::clean()
         } else if let Some(unnamed) = self.item.rows.unnamed() {
             // The alias of something whose columns are not known is no column of it, but the whole of it.
-            match self.item.tables.iter().rev().find(|table| table.is_called(None, name)) {
+            match self.item.tables.iter().rev().find(|table| &*table.alias == name) {
                 Some(table) => table.rows.all(),
                 None => unnamed,
             }
@@ -256,15 +263,19 @@ impl<'p> Scope<'p> {
         Some(own.mixed())
     }
 
-    /// The table that a qualification means.
-    pub(super) fn table(&self, schema: Option<&str>, name: &str) -> Option<&Table> {
-        let own = self
-            .item
-            .tables
-            .iter()
-            .rev()
-            .find(|table| table.is_called(schema, name));
-        own.or_else(|| self.parent.and_then(|parent| parent.table(schema, name)))
+    /// The table that a name without a schema means.
+    pub(super) fn table(&self, name: &str) -> Option<&Table> {
+        self.nearest(&|table| &*table.alias == name)
+    }
+
+    /// The table that is this relation by no other name.
+    pub(super) fn relation(&self, oid: Oid) -> Option<&Table> {
+        self.nearest(&|table| table.relation == Some(oid))
+    }
+
+    fn nearest(&self, is: &dyn Fn(&Table) -> bool) -> Option<&Table> {
+        let own = self.item.tables.iter().rev().find(|table| is(table));
+        own.or_else(|| self.parent.and_then(|parent| parent.nearest(is)))
     }
 
     /// The common table expression of a name.

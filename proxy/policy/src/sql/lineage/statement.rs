@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::catalog::{ColumnId, RelationKind};
+use crate::catalog::{ColumnId, Relation, RelationKind};
 use crate::sql::tree::Node;
 
 use super::scope::{Column, Doubt, Item, Rows, Scope, Table};
@@ -17,6 +17,8 @@ const UPKEEP: [&str; 5] = [
     "ReindexStmt",
     "VacuumStmt",
 ];
+/// Definitions by whose conditions and queries rows are chosen later, where nobody is asked about them.
+const CHOOSING: [&str; 3] = ["AlterPolicyStmt", "CreatePolicyStmt", "RuleStmt"];
 /// What ALTER DOMAIN does without a look at any value: a default, one NOT NULL or constraint less.
 const UNTRIED: [&str; 3] = ["T", "N", "X"];
 /// How far DROP and TRUNCATE go is numbered from RESTRICT on.
@@ -31,6 +33,15 @@ impl Walker<'_> {
             self.touch(&rows.all());
         }
         self.found.outputs = rows.and_then(|rows| outputs(&rows));
+        self.settle();
+        self.found
+    }
+
+    /// The lineage of all rows of a relation.
+    pub(super) fn whole(mut self, relation: &Relation) -> Lineage {
+        let rows = self.rows_of(relation, false);
+        self.touch(&rows.all());
+        self.found.outputs = outputs(&rows);
         self.settle();
         self.found
     }
@@ -59,6 +70,8 @@ impl Walker<'_> {
                 self.create(query("view"), &node.names("aliases"), rows, true)
             }
             "PrepareStmt" | "DeclareCursorStmt" => {
+                node.list("argtypes")
+                    .for_each(|argument| _ = self.is_type_of_users(argument));
                 // The statement itself returns nothing; its query's rows come later, by EXECUTE or FETCH.
                 query("query").and_then(|query| self.outputs(query))
             }
@@ -177,7 +190,7 @@ impl Walker<'_> {
             let below = ids.iter().filter_map(|(name, _)| rows.named(name));
             let below: Vec<ColumnId> = below.flat_map(|flow| flow.columns().to_vec()).collect();
             below.iter().for_each(|id| self.assign(*id, &Flow::clean()));
-            let scope = itself(target, rows);
+            let scope = itself(relation, rows);
             self.conditions(node.node("where_clause"), &scope);
             return Rows::default();
         }
@@ -225,7 +238,7 @@ impl Walker<'_> {
             return;
         };
         let rows = self.rows_of(relation, false);
-        let scope = itself(target, rows);
+        let scope = itself(relation, rows);
         for command in node.list("cmds") {
             let using = command
                 .node("def")
@@ -244,7 +257,7 @@ impl Walker<'_> {
 
     /// A statement of another kind returns no rows, but its errors may quote what it names: all of it counts as touched.
     fn everything_below(&mut self, node: Node<'_>) {
-        let upkeep = UPKEEP.contains(&node.kind());
+        let (upkeep, chooses) = (UPKEEP.contains(&node.kind()), CHOOSING.contains(&node.kind()));
         let mut named = false;
         let mut todo = vec![node];
         while let Some(node) = todo.pop() {
@@ -256,6 +269,9 @@ impl Walker<'_> {
                 if let Some(relation) = self.catalog.resolve(&self.path, schema, node.text("relname")) {
                     let flow = self.rows_of(relation, false).all();
                     self.touch(&flow);
+                    if chooses {
+                        self.aside(&flow);
+                    }
                     self.found.written.insert(relation.oid);
                     if upkeep {
                         self.note_upkeep(relation);
@@ -263,24 +279,29 @@ impl Walker<'_> {
                     named = true;
                 }
             }
+            // Rows that are there become it.
+            if upkeep && node.is("TypeName") {
+                self.is_type_of_users(node);
+            }
             todo.extend(node.children());
         }
         // All of them, or that of an index, which no catalog names here.
         let catalog = self.catalog;
         if upkeep
             && !named
-            && let Some(relation) = catalog.relations().find(|relation| relation.computes)
+            && let Some(relation) = catalog.relations().find(|one| one.computes || self.is_typed(one))
         {
             self.note_upkeep(relation);
+            self.runs_code(relation);
         }
     }
 }
 
 /// A relation that expressions are about, with its own name before its columns or without.
-fn itself(target: Node<'_>, rows: Rows) -> Scope<'static> {
+fn itself(relation: &Relation, rows: Rows) -> Scope<'static> {
     let item = Item::of(Table {
-        alias: target.text("relname").into(),
-        schema: None,
+        alias: relation.name.as_str().into(),
+        relation: Some(relation.oid),
         rows: Rc::new(rows),
         stored: true,
     });

@@ -15,6 +15,9 @@ use super::{Flow, Lineage, Spilled};
 const FUEL: usize = 200_000;
 const PER_NODE: usize = 4;
 
+/// Functions that are given the name of a type, and try whether a value is of it.
+const TRIES: [&str; 2] = ["pg_input_is_valid", "pg_input_error_info"];
+
 /// A walk over one statement and the views it reads.
 pub(super) struct Walker<'c> {
     pub(super) catalog: &'c dyn Catalog,
@@ -178,9 +181,12 @@ impl<'c> Walker<'c> {
 
     /// What can be said of a function by its name. Definitions of views name everything but PostgreSQL's own with a schema.
     pub(super) fn safety(&self, schema: Option<&str>, name: &str) -> Safety {
-        let overloaded = || self.views.is_empty() && self.catalog.code().functions.contains(name);
+        let code = self.catalog.code();
+        let overloaded = || self.views.is_empty() && code.functions.contains(name);
         match schema {
             None if overloaded() => Safety::Opaque,
+            // The type that a value is tried against may run code.
+            _ if TRIES.contains(&name) && !code.types.is_empty() => Safety::Opaque,
             schema => safety(schema, name),
         }
     }

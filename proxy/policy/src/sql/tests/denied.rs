@@ -105,6 +105,19 @@ fn always_denied() {
             ("select lo_get(1)", "ServerFileFunctions"),
             ("select loread(1, 2)", "ServerFileFunctions"),
             ("select 1 where pg_read_file('x') is null", "ServerFileFunctions"),
+            // What looks like a field is a call by one value.
+            ("select ('x'::text).pg_read_file", "ServerFileFunctions"),
+            ("select (t.x).pg_ls_dir from t", "ServerFileFunctions"),
+            (
+                "select x.pg_read_binary_file from cast('x' as text) x",
+                "ServerFileFunctions",
+            ),
+            ("select (1::oid).lo_get", "ServerFileFunctions"),
+            ("select (1).pg_terminate_backend", "SignalBackends"),
+            (
+                "select l.lo_orderkey, (l.x).lo_custkey, pg_read_file from lineorder l",
+                "",
+            ),
             ("values (pg_read_file('x'))", "ServerFileFunctions"),
             ("select pg_terminate_backend(1)", "SignalBackends"),
             ("select pg_cancel_backend(pid) from pg_stat_activity", "SignalBackends"),
@@ -240,6 +253,7 @@ fn bodies_are_looked_into() {
             "SignalBackends",
         ),
         (r#"begin perform "pg_cancel_backend"(1); end"#, "SignalBackends"),
+        ("begin perform ('x'::text).pg_read_file; end", "ServerFileFunctions"),
         (
             r#"begin perform U&"pg_cancel!005fbackend" uescape '!' (1); end"#,
             "UntrustedFunctions",

@@ -20,7 +20,8 @@ impl Conversation {
         plan: &Plan,
         refused: Option<usize>,
     ) -> Result<(), Refused> {
-        let entries = self.handed(plan, refused)?;
+        let mut entries = self.handed(plan, refused)?;
+        entries.extend(self.own.learned());
         if entries.is_empty() {
             return Ok(());
         }
@@ -43,7 +44,8 @@ impl Conversation {
     /// Everywhere that the unit copies protected values to.
     fn handed(&self, plan: &Plan, refused: Option<usize>) -> Result<Vec<Entry>, Refused> {
         let mut entries: Vec<Entry> = Vec::new();
-        let (mut made, mut whole) = (false, true);
+        // Where names cannot be asked for, what was made before may be renamed as what is made here.
+        let (mut made, mut whole) = (self.path.is_none() && self.own.names_any(), true);
         let mut look = |view: &View, stated: &Stated| {
             let protected = &view.known.protected;
             let alters = stated.readings().any(|statement| statement.verbs.contains(Verb::Alter));

@@ -93,6 +93,12 @@ fn touched_columns_and_relations_are_closed_over_views() {
     let found = trace("alter table customers add check (ssn <> '')");
     assert_eq!(letters(&found.touched), "sn");
     assert!(found.written.contains(&10));
+    for sql in [
+        "create policy p on acct using (exists (select from v_cust where tax_ref like '5%'))",
+        "create rule r as on insert to notes do also select 1 from v_cust where tax_ref like '5%'",
+    ] {
+        assert_eq!(letters(&trace(sql).asked), "s", "{sql}");
+    }
     let found = trace("select payload from events");
     assert!(found.relations.contains(&31));
     assert!(found.outputs.unwrap()[0].flow.columns().contains(&ColumnId {
@@ -115,6 +121,29 @@ fn touched_columns_and_relations_are_closed_over_views() {
         trace("insert into audited values (1)").opaque,
         ["triggers of public.audited"]
     );
+}
+
+#[test]
+fn what_a_part_asks_the_whole_asks() {
+    let mut whole = trace("create table t as execute p");
+    whole.absorb(trace(
+        "select most_common_vals from pg_stats, customers where ssn like '5%' and ssn_num + 1 > 0",
+    ));
+    assert_eq!(letters(&whole.asked), "sn");
+    assert!(whole.everything().any, "values of any column came along");
+    let mut whole = trace("explain analyze execute p");
+    whole.absorb(trace("insert into notes (note) select ssn from customers"));
+    let copied = whole.assigned.values().flat_map(|flow| flow.columns());
+    assert_eq!(letters(copied), "s");
+}
+
+#[test]
+fn rows_of_a_materialised_view_are_followed_through_its_definition() {
+    let catalog = schema();
+    let found = of_relation(catalog.relation(24).unwrap(), &catalog);
+    let outputs = found.outputs.unwrap();
+    let held: Vec<_> = outputs.iter().map(|output| letters(output.flow.columns())).collect();
+    assert_eq!(held, ["", "s"]);
 }
 
 #[test]
@@ -153,6 +182,19 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
         ("select case id when 1 then 2 end from customers", "operator ="),
         ("select 1 from customers where id between 1 and 2", "operator BETWEEN"),
         ("select 1::money2", "type money2"),
+        ("select * from json_to_record('{}') as t(x money2)", "type money2"),
+        (
+            "select * from xmltable('/a' passing xml '<a/>' columns x money2 path '.')",
+            "type money2",
+        ),
+        ("prepare p (money2) as select $1", "type money2"),
+        ("alter table notes alter note type money2", "type money2"),
+        ("select pg_input_is_valid('a', 'money2')", "function pg_input_is_valid"),
+        ("vacuum", "types of public.orders"),
+        // What looks like a field is a call by one value.
+        ("select (upper(name)).reverse from customers", "function reverse"),
+        ("select ('select 1'::text).ts_stat", "function ts_stat"),
+        ("select x.ts_stat from cast('select 1' as text) x", "function ts_stat"),
         ("select id from orders", "types of public.orders"),
         // What the grammar spells out is a call like any other to a server that is older.
         ("select json('1')", "function json"),
@@ -187,6 +229,7 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
         ]
         .map(str::to_owned)
         .into(),
+        fields: ["ts_stat".to_owned()].into(),
         operators: ["+".to_owned(), "=".to_owned()].into(),
         types: [(900, "money2".to_owned())].into(),
     });

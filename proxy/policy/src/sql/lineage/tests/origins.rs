@@ -11,6 +11,23 @@ fn columns_keep_their_origin() {
         ("select customers.ssn from customers", "=s"),
         ("select public.customers.ssn from public.customers", "=s"),
         ("select bank.public.customers.ssn from public.customers", "=s"),
+        (
+            "delete from public.customers where public.customers.id = 1 returning public.customers.ssn",
+            "=s",
+        ),
+        // A name with a schema is no alias, however near one is.
+        (
+            "select (select public.customers.ssn from acct as customers limit 1) from public.customers",
+            "~s",
+        ),
+        (
+            "with customers as (select 'a' as ssn) select (select public.customers.ssn from customers) from public.customers",
+            "~s",
+        ),
+        (
+            "select (select public.acct.ssn from customers as acct limit 1) from public.acct",
+            "-",
+        ),
         ("select name, ssn, id from customers", "- =s -"),
         ("select * from customers", "- - =s - =n - - - -"),
         ("select c.* from customers c", "- - =s - =n - - - -"),

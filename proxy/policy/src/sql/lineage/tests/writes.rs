@@ -177,3 +177,37 @@ fn what_is_tried_against_stored_values_that_no_name_tells_may_be_about_any() {
         assert_eq!(trace(sql).any, any, "{sql}");
     }
 }
+
+#[test]
+fn rows_that_move_take_their_values_to_other_partitions() {
+    let mut parted = table(80, "ledger", &["k", "x"]);
+    parted.kind = RelationKind::PartitionedTable;
+    let part = |oid, name| Relation {
+        parents: vec![80],
+        ..table(oid, name, &["k", "x"])
+    };
+    let shown = view(83, "v_ledger", &["k"], "SELECT k FROM public.ledger;");
+    let catalog = schema().with(vec![parted, part(81, "ledger_1"), part(82, "ledger_2"), shown]);
+    let mut protected = ProtectedColumns::default();
+    let held = ColumnId {
+        relation: 81,
+        column: 2,
+    };
+    protected.add(held, &RuleSet::one(0));
+    let reached = |sql: &str, protected: &ProtectedColumns| -> Vec<Oid> {
+        let found = lineage(&parse(sql).unwrap().statements[0], &catalog, &path());
+        let moved = found.passed_on(protected);
+        moved.iter().map(|(column, _)| column.relation).collect()
+    };
+    for sql in [
+        "update ledger set k = 2",
+        "update v_ledger set k = 2",
+        "merge into ledger using acct a on a.id = k when matched then update set k = 2",
+    ] {
+        assert_eq!(reached(sql, &protected), [80, 82], "{sql}");
+    }
+    assert!(reached("insert into ledger values (1)", &protected).is_empty());
+    protected.add(ColumnId { relation: 80, ..held }, &RuleSet::one(0));
+    protected.spread(&catalog);
+    assert!(reached("update ledger set k = 2", &protected).is_empty());
+}
