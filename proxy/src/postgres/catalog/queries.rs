@@ -342,6 +342,10 @@ const NAMESAKES: &str = "SELECT 'f', f.proname, 0::pg_catalog.oid FROM pg_catalo
      UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) c.castfunc, \
      LATERAL (VALUES (c.castsource), (c.casttarget)) unnest(t) \
      WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours} \
+     UNION SELECT 't', y.typname, y.oid FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) c.castfunc \
+     JOIN pg_catalog.pg_type y ON y.oid OPERATOR(pg_catalog.=) c.castsource OR y.oid OPERATOR(pg_catalog.=) c.casttarget \
+     WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours} \
+     AND c.castsource OPERATOR(pg_catalog.<) 16384::pg_catalog.oid AND c.casttarget OPERATOR(pg_catalog.<) 16384::pg_catalog.oid \
      UNION SELECT 't', '', o.opcintype FROM pg_catalog.pg_opclass o \
      JOIN pg_catalog.pg_amproc a ON a.amprocfamily OPERATOR(pg_catalog.=) o.opcfamily \
      JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) a.amproc \

@@ -237,10 +237,13 @@ fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code> {
                 let name = Some(text(row, 1)).filter(|name| sql::safety(None, name) != sql::Safety::Safe);
                 code.fields.extend(name.map(str::to_owned));
             }
-            // PostgreSQL's own types are not listed: what is cast to and from a user's type names that one.
+            // PostgreSQL's own types are not listed: what is cast to and from a user's type names that one. Where both are its own
+            // the row has their names.
             _ => {
                 let oid = number(row, 2)?;
-                code.types.extend(names.get(&oid).map(|name| (oid, (*name).to_owned())));
+                let named = Some(text(row, 1)).filter(|name| !name.is_empty());
+                let name = named.or_else(|| names.get(&oid).copied());
+                code.types.extend(name.map(|name| (oid, name.to_owned())));
             }
         }
     }
@@ -412,6 +415,7 @@ mod tests {
                 row(&["c", "lower", "0"]),
                 row(&["c", "ts_stat", "0"]),
                 row(&["t", "", "23"]),
+                row(&["t", "int8", "20"]),
                 row(&["t", "", "20003"]),
             ],
         ];
@@ -437,7 +441,7 @@ mod tests {
             "what is vouched for may be called"
         );
         let types: Vec<_> = read.code.types.values().collect();
-        assert_eq!(types, ["d0", "d1", "_d1", "comp", "t", "r1"]);
+        assert_eq!(types, ["int8", "d0", "d1", "_d1", "comp", "t", "r1"]);
     }
 
     #[test]

@@ -276,8 +276,7 @@ impl Walker<'_> {
         };
         if let Some(mut flow) = found.column(column) {
             if !found.has(column) {
-                flow.unknown = true;
-                self.field(column, &flow);
+                flow.unknown |= self.field(column, &flow);
             }
             return flow;
         }
@@ -298,20 +297,22 @@ impl Walker<'_> {
         }
         let mut flow = self.below(node, scope);
         for name in node.names("indirection") {
-            flow.unknown = true;
             self.field(name, &flow);
+            flow.unknown = true;
         }
         flow
     }
 
-    /// A field that no whole row has may be a function again: `(x).f` is `f(x)` if x has no field f. Definitions of views write
-    /// no call so.
-    fn field(&mut self, name: &str, value: &Flow) {
+    /// Whether a field that no whole row has may be a function again, which is noted: `(x).f` is `f(x)` if x has no field f.
+    /// Definitions of views write no call so.
+    fn field(&mut self, name: &str, value: &Flow) -> bool {
+        self.sink(&[name], value);
         let code = self.catalog.code();
-        if self.views.is_empty() && (code.fields.contains(name) || code.functions.contains(name)) {
+        let calls = self.views.is_empty() && (code.fields.contains(name) || code.functions.contains(name));
+        if calls {
             self.runs(format!("function {name}"));
         }
-        self.sink(&[name], value);
+        calls
     }
 
     fn field_of_row(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Option<Flow> {

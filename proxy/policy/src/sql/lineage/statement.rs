@@ -81,6 +81,7 @@ impl Walker<'_> {
             }
             "CreateStmt" => {
                 self.everything_below(node);
+                self.parted(node);
                 self.found.created = empty(node);
                 Some(Rows::default())
             }
@@ -211,6 +212,16 @@ impl Walker<'_> {
                 column: stored.attnum,
             };
             self.assign(id, &column.flow.clone().mixed());
+        }
+    }
+
+    /// Rows of a default partition are tried against what a new one takes.
+    fn parted(&mut self, node: Node<'_>) {
+        for parent in node.list("inh_relations").filter(|_| node.has("partbound")) {
+            let schema = Some(parent.text("schemaname")).filter(|schema| !schema.is_empty());
+            if let Some(relation) = self.catalog.resolve(&self.path, schema, parent.text("relname")) {
+                self.note_upkeep(relation);
+            }
         }
     }
 

@@ -292,6 +292,8 @@ fn expressions_are_computed_where_relations_are_looked_after() {
         ("reindex table indexed", true),
         ("reindex index indexed_id", true),
         ("alter table indexed alter id type text", true),
+        ("create table indexed_2 partition of indexed default", true),
+        ("create table indexed_2 () inherits (indexed)", false),
         ("analyze notes", false),
         ("lock table indexed", false),
         ("drop table indexed", false),
