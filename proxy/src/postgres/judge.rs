@@ -52,6 +52,8 @@ pub struct Context<'a> {
     pub path: Option<&'a SearchPath>,
     /// The database.
     pub database: &'a str,
+    /// The door's own role there.
+    pub role: &'a str,
     /// Whether code ran since the target last said its settings that may have changed how it reads text.
     pub unsettled: bool,
     /// Whether a transaction is open.

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::SCHEMA;
 use super::common::door::{Given, TestDoor};
+use super::common::postgres::ROLE;
 use super::common::wire::{Client, tags};
 use sallyport_proxy::postgres::frame::put_cstr;
 
@@ -104,6 +105,24 @@ fn what_a_door_does_not_do_is_refused_in_words() {
     client.parse("\u{1}sallyport", "select 1").sync();
     assert_eq!(client.ready()[0].field('C').as_deref(), Some("54000"));
     assert_eq!(tags(&client.query("select 1")), "TDCZ");
+}
+
+#[test]
+fn the_doors_own_role_may_be_set_and_no_other() {
+    let door = TestDoor::new(&Given::open(), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    for (sql, refused) in [
+        (format!("set role '{ROLE}'"), false),
+        (format!("set role {ROLE}"), false),
+        ("set role none".to_owned(), false),
+        ("set role postgres".to_owned(), true),
+        (format!("set session authorization {ROLE}"), true),
+        (format!("alter database {} set role = {ROLE}", door.database), true),
+        (format!("select set_config('role', '{ROLE}', false)"), true),
+    ] {
+        let got = client.query(&sql);
+        assert_eq!(tags(&got).contains('E'), refused, "{sql} {got:?}");
+    }
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub struct Denied {
     pub class: AlwaysDenied,
     /// What in the statement it is, such as `ALTER ROLE` or `function pg_read_file`.
     pub what: String,
+    /// The role that a SET ROLE names in so many words: to set the door's own changes nothing.
+    pub role: Option<String>,
 }
 
 /// Languages whose bodies can be read, and so searched for what is refused here. `c` and `internal` are code of the server
@@ -120,6 +122,7 @@ impl Denied {
         Self {
             class,
             what: what.into(),
+            role: None,
         }
     }
 
@@ -154,7 +157,13 @@ pub(super) fn of(node: Node<'_>, setting: Option<&str>) -> Option<Denied> {
         "DropRoleStmt" => Denied::new(Class::Roles, "DROP ROLE"),
         "GrantRoleStmt" => Denied::new(Class::Roles, "GRANT or REVOKE of a role"),
         "RenameStmt" if node.int("rename_type") == OBJECT_ROLE => Denied::new(Class::Roles, "ALTER ROLE"),
-        "VariableSetStmt" => return role_setting(node.text("name"), node.int("kind") == VALUE && !is_none(node)),
+        "VariableSetStmt" => {
+            let denied = role_setting(node.text("name"), node.int("kind") == VALUE && !is_none(node))?;
+            Denied {
+                role: named_role(node),
+                ..denied
+            }
+        }
         "AlterSystemStmt" => Denied::new(Class::AlterSystem, "ALTER SYSTEM"),
         "LoadStmt" => Denied::new(Class::Load, "LOAD"),
         "CopyStmt" if node.flag("is_program") => Denied::new(Class::ServerFiles, "COPY with PROGRAM"),
@@ -244,6 +253,16 @@ fn is_none(node: Node<'_>) -> bool {
         && node
             .list("args")
             .all(|arg| arg.literal().is_some_and(|role| role.eq_ignore_ascii_case("none")))
+}
+
+/// The role of a SET ROLE.
+fn named_role(node: Node<'_>) -> Option<String> {
+    let mut given = node.list("args");
+    let (role, None) = (given.next()?, given.next()) else {
+        return None;
+    };
+    let sets = node.text("name").eq_ignore_ascii_case("role");
+    role.literal().filter(|_| sets).map(str::to_owned)
 }
 
 /// What is always refused about a setting. `sets`: whether it gets a value of somebody's choice.

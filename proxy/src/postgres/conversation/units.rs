@@ -262,6 +262,7 @@ impl Conversation {
             known: &self.state.known,
             path: self.path.as_ref(),
             database: &self.database,
+            role: &self.dialled.credential.username,
             unsettled: self.is_unsettled(),
             in_transaction: self.state.transaction != Transaction::Idle || self.state.unsynced,
             at: Time::now().unix_micros().div_euclid(1_000_000),

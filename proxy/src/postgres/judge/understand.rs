@@ -40,6 +40,13 @@ pub struct Understood {
 /// Understands one statement. `before`: what earlier statements of the same unit change.
 pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, before: &Unfolding) -> Understood {
     let mut understood = meant(context, names, stated, before);
+    let command = &mut understood.asked.command;
+    // Tools that put back the role that they found set the one that it is. A definition would set it for others.
+    if command.verbs.within(&[Verb::Set]) {
+        command
+            .denied
+            .retain(|denied| denied.role.as_deref() != Some(context.role));
+    }
     let text = stated.statement().map(|statement| statement.text(&stated.text));
     // What was understood of another text that means the same does not say what stands in this one.
     put_back(context, &mut understood.asked, |shown| {

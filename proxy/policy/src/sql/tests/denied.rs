@@ -223,6 +223,22 @@ fn reasons_name_what_it_is() {
 }
 
 #[test]
+fn the_role_of_a_set_role_is_told_where_it_stands_in_so_many_words() {
+    for (sql, role) in [
+        ("set role Bob", Some("bob")),
+        ("set role 'Bob'", Some("Bob")),
+        ("set local role to bob", Some("bob")),
+        ("set session authorization bob", None),
+        ("select set_config('role', 'bob', false)", None),
+        ("do $$ begin set role bob; end $$", None),
+    ] {
+        let statement = one(sql);
+        let roles: Vec<_> = statement.denied.iter().map(|denied| denied.role.as_deref()).collect();
+        assert_eq!(roles, [role], "{sql}");
+    }
+}
+
+#[test]
 fn bodies_are_looked_into() {
     let fn_of = |language: &str, body: &str| {
         let statement = one(&format!(
