@@ -36,10 +36,10 @@ const OTHER_STATES: [(&str, &str); 8] = [
 // === impl SyntaxError ===
 
 impl SyntaxError {
-    /// The refusal of a text that is longer than this door reads.
-    pub(super) fn too_large(limit: usize) -> Self {
+    /// The refusal of a text that is longer than this door reads. `what`: which of its bytes count.
+    pub(super) fn too_large(limit: usize, what: &str) -> Self {
         let message = format!(
-            "statement text is longer than {limit} bytes: bind its values as parameters, send it in parts, or load rows with COPY"
+            "statement text is longer than {limit} bytes{what}: bind its values as parameters, send it in parts, or load rows with COPY"
         );
         Self {
             sqlstate: TOO_LARGE,

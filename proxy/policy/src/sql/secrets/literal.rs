@@ -87,32 +87,33 @@ impl<'t> Literal<'t> {
     }
 }
 
-/// Cuts a text, whose plain literals are read in one of the two ways.
-#[must_use]
-pub fn pieces(text: &str, reading: Backslash) -> Vec<Piece<'_>> {
-    let mut pieces = Vec::new();
-    // Where code began that is not yet in `pieces`; how far everything is read.
-    let (mut code, mut at) = (0, 0);
-    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-        let before = text.get(code..at).unwrap_or_default();
-        let (piece, len) = match special(before, rest, reading) {
-            Some(found) => found,
-            None => {
+/// Cuts a text, whose plain literals are read in one of the two ways, piece by piece: all of them together are many times as
+/// long as a text that is made of nothing else.
+pub fn pieces(text: &str, reading: Backslash) -> impl Iterator<Item = Piece<'_>> {
+    // Where code began that was not given yet; how far everything is read; what follows the code that was given last.
+    let (mut code, mut at, mut next) = (0, 0, None);
+    std::iter::from_fn(move || {
+        if let Some(piece) = next.take() {
+            return Some(piece);
+        }
+        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+            let before = text.get(code..at).unwrap_or_default();
+            let Some((piece, len)) = special(before, rest, reading) else {
                 at += plain(rest);
                 continue;
+            };
+            at += len;
+            code = at;
+            if before.is_empty() {
+                return Some(piece);
             }
-        };
-        if !before.is_empty() {
-            pieces.push(Piece::Code(before));
+            next = Some(piece);
+            return Some(Piece::Code(before));
         }
-        pieces.push(piece);
-        at += len;
-        code = at;
-    }
-    if let Some(rest) = text.get(code..).filter(|rest| !rest.is_empty()) {
-        pieces.push(Piece::Code(rest));
-    }
-    pieces
+        let rest = text.get(code..).filter(|rest| !rest.is_empty());
+        code = text.len();
+        rest.map(Piece::Code)
+    })
 }
 
 /// The comment or literal that a text begins with, and its length.
@@ -233,7 +234,7 @@ mod tests {
     /// The texts of all literals.
     fn literals(text: &str) -> Vec<String> {
         let pieces = pieces(text, Backslash::Literal);
-        let literals = pieces.iter().filter_map(|piece| match piece {
+        let literals = pieces.filter_map(|piece| match piece {
             Piece::Literal(literal) => Some(literal.text().into_owned()),
             _ => None,
         });
@@ -271,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_backslash_hides_a_quote_where_it_escapes() {
-        let read = |reading| pieces("'a\\' b'", reading).len();
+        let read = |reading| pieces("'a\\' b'", reading).count();
         assert_eq!(read(Backslash::Literal), 3);
         assert_eq!(read(Backslash::Escape), 1);
     }
@@ -290,11 +291,9 @@ mod tests {
             "U&'x",
             "--",
         ] {
-            let pieces = pieces(text, Backslash::Literal);
-            let whole: String = pieces
-                .iter()
+            let whole: String = pieces(text, Backslash::Literal)
                 .map(|piece| match piece {
-                    Piece::Code(part) | Piece::Comment(part) => (*part).to_owned(),
+                    Piece::Code(part) | Piece::Comment(part) => part.to_owned(),
                     Piece::Literal(literal) => format!("{}{}{}", literal.open, literal.body, literal.close),
                 })
                 .collect();

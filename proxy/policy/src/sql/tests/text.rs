@@ -56,10 +56,39 @@ fn refusals_are_postgresqls_own() {
 
 #[test]
 fn a_text_beyond_the_limit_is_refused() {
-    let fits = format!("select '{}'", "x".repeat(MAX_TEXT - 9));
-    assert_eq!(fits.len(), MAX_TEXT);
+    let fits = format!("select '{}'", "x".repeat(MAX_WHOLE - 9));
+    assert_eq!(fits.len(), MAX_WHOLE);
     assert_eq!(parse(&fits).unwrap().statements.len(), 1);
     assert_eq!(parse(&format!("{fits} ")).unwrap_err().sqlstate, "54000");
+    let fits = format!("select 1{}", " ".repeat(MAX_TEXT - 8));
+    assert_eq!(parse(&fits).unwrap().statements.len(), 1);
+    assert_eq!(parse(&format!("{fits} ")).unwrap_err().sqlstate, "54000");
+}
+
+#[test]
+fn what_stands_in_quotes_counts_for_nothing_but_the_whole() {
+    let long = "x".repeat(MAX_TEXT);
+    for (text, fits) in [
+        (format!("insert into t values (1, '{long}'), (2, '{long}')"), true),
+        (
+            format!("update t set doc = E'{{\\\"a\\\": \\\"{long}\\\"}}' where id = 1"),
+            true,
+        ),
+        // Whatever the setting: as code under one of the two it is too much.
+        (format!("select '\\', '{long}'"), false),
+        (format!("select '\\' || '{long}' || '\\'"), false),
+        (format!("select '\\\\' || '{long}'"), true),
+        (format!("select \"{long}\""), false),
+        (format!("select 1 /* {long} */"), false),
+        (format!("select $${long}$$"), false),
+        (format!("select '{long}"), false),
+    ] {
+        let start = text.get(..30).unwrap_or_default();
+        match parse(&text) {
+            Ok(script) => assert!(fits && script.statements.len() == 1, "{start}"),
+            Err(error) => assert!(!fits && error.sqlstate == "54000", "{start}: {}", error.sqlstate),
+        }
+    }
 }
 
 #[test]
