@@ -71,12 +71,12 @@ impl SyntaxError {
                     position,
                 }
             }
-            // The tree is read with a bounded depth, some 45 nested expressions.
+            // The tree is read by recursion, which is bounded: what overflowed the stack would end the door for everybody.
             Error::Decode(_) => Self {
                 sqlstate: TOO_COMPLEX,
-                message:
-                    "statement is nested too deeply to be judged: split it, or bracket long operator chains in pairs"
-                        .to_owned(),
+                message: "statement is nested too deeply to be judged (some 45 operators or joins in a chain, 90 branches of a \
+                          UNION): bracket the chain in pairs, as in (a || b) || (c || d), use concat(), or send it in parts"
+                    .to_owned(),
                 position: None,
             },
             Error::Conversion(_) => Self {

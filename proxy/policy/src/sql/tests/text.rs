@@ -125,9 +125,45 @@ fn depth_is_bounded_and_ends_in_an_error() {
         }
     }
     let chain = format!("select 1{}", "+1".repeat(200));
-    assert_eq!(parse(&chain).unwrap_err().sqlstate, "54001");
+    let error = parse(&chain).unwrap_err();
+    assert_eq!(error.sqlstate, "54001");
+    assert!(error.message.contains("in pairs"), "{error}");
     let flat = format!("select 1 from t where {}", vec!["a = 1"; 2_000].join(" or "));
     assert!(one(&flat).is_read());
+}
+
+/// What the refusal of a chain advises.
+#[test]
+fn a_chain_that_is_bracketed_in_pairs_is_read() {
+    for (start, link, between, after) in [
+        ("select ", "'x'", " || ", ""),
+        ("", "select 1", " union ", ""),
+        ("select 1 from ", "a", " join ", " on true"),
+    ] {
+        let mut parts = vec![link.to_owned(); 200];
+        assert_eq!(
+            parse(&format!("{start}{}", chained(&parts, between, after)))
+                .unwrap_err()
+                .sqlstate,
+            "54001"
+        );
+        while parts.len() > 1 {
+            let pair = |pair: &[String]| format!("({})", chained(pair, between, after));
+            parts = parts.chunks(2).map(pair).collect();
+        }
+        assert_eq!(
+            parse(&format!("{start}{}", parts.concat())).unwrap().statements.len(),
+            1,
+            "{link}"
+        );
+    }
+}
+
+/// Parts in a row, each but the first with what goes before it and after it.
+fn chained(parts: &[String], between: &str, after: &str) -> String {
+    let (first, rest) = parts.split_first().unwrap();
+    let rest: String = rest.iter().map(|part| format!("{between}{part}{after}")).collect();
+    format!("{first}{rest}")
 }
 
 #[test]
