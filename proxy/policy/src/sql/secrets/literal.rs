@@ -6,6 +6,9 @@ use std::borrow::Cow;
 
 use crate::sql::parser::Backslash;
 
+/// What ends a comment to PostgreSQL, each on its own: what is behind it runs.
+const NEWLINE: [char; 2] = ['\n', '\r'];
+
 /// One piece of a text. The pieces, put together, are the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'t> {
@@ -119,14 +122,15 @@ pub fn pieces(text: &str, reading: Backslash) -> impl Iterator<Item = Piece<'_>>
 /// The comment or literal that a text begins with, and its length.
 fn special<'t>(before: &str, rest: &'t str, reading: Backslash) -> Option<(Piece<'t>, usize)> {
     if rest.starts_with("--") {
-        let len = rest.find('\n').map_or(rest.len(), |end| end + 1);
+        let len = rest.find(NEWLINE).map_or(rest.len(), |end| end + 1);
         return Some((Piece::Comment(rest.get(..len)?), len));
     }
     if rest.starts_with("/*") {
         let len = block(rest);
         return Some((Piece::Comment(rest.get(..len)?), len));
     }
-    let within_word = before.chars().next_back().is_some_and(is_word);
+    // A name may hold dollars, too.
+    let within_word = before.chars().next_back().is_some_and(|c| is_word(c) || c == '$');
     let open = match rest.as_bytes() {
         [b'\'', ..] => 1,
         [b'e' | b'E' | b'n' | b'N' | b'b' | b'B' | b'x' | b'X', b'\'', ..] if !within_word => 2,
@@ -162,7 +166,7 @@ fn dollar(rest: &str) -> Option<(Piece<'_>, usize)> {
 
 /// Where the quote stands that closes a literal whose body begins at `from`; the end of the text where there is none.
 fn quoted(text: &str, from: usize, reading: Backslash) -> usize {
-    let plain = text.starts_with('\'') && reading == Backslash::Escape;
+    let plain = text.starts_with(['\'', 'n', 'N']) && reading == Backslash::Escape;
     let escapes = plain || text.starts_with(['e', 'E']);
     let bytes = text.as_bytes();
     let mut at = from;
@@ -187,7 +191,7 @@ fn continued(text: &str) -> Option<usize> {
     loop {
         let rest = text.get(at..)?;
         if rest.starts_with("--") {
-            at += rest.find('\n')?;
+            at += rest.find(NEWLINE)?;
             continue;
         }
         match rest.as_bytes().first()? {
@@ -259,6 +263,9 @@ mod tests {
             ("'ca' -- so\n'nary'", vec!["canary"]),
             ("'ca' 'nary'", vec!["ca", "nary"]),
             ("'ca' /*\n*/ 'nary'", vec!["ca", "nary"]),
+            ("'ca' -- so\r'nary'", vec!["canary"]),
+            ("-- it's\r'x' -- 'y'\r\n'z'", vec!["x", "z"]),
+            ("a$e'b\\' 'c'", vec!["b\\", "c"]),
             ("-- it's\n'x' /* it's /* 'y' */ 'z' */ 'w'", vec!["x", "w"]),
             ("\"it's\" 'x' \"a\"\"'b\"", vec!["x"]),
             ("'open", vec!["open"]),
@@ -272,9 +279,10 @@ mod tests {
 
     #[test]
     fn a_backslash_hides_a_quote_where_it_escapes() {
-        let read = |reading| pieces("'a\\' b'", reading).count();
-        assert_eq!(read(Backslash::Literal), 3);
-        assert_eq!(read(Backslash::Escape), 1);
+        for text in ["'a\\' b'", "n'a\\' b'"] {
+            assert_eq!(pieces(text, Backslash::Literal).count(), 3, "{text}");
+            assert_eq!(pieces(text, Backslash::Escape).count(), 1, "{text}");
+        }
     }
 
     #[test]
