@@ -15,8 +15,7 @@ pub struct NoCluster;
 
 impl NoCluster {
     fn refusal<T: Send + 'static>() -> BoxFuture<'static, Result<T, ApprovalsError>> {
-        let words = "this door runs without a cluster (--manifests), so nobody can be asked";
-        futures::future::ready(Err(ApprovalsError::Unavailable(words.to_owned()))).boxed()
+        futures::future::ready(Err(ApprovalsError::NoCluster)).boxed()
     }
 }
 

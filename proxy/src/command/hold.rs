@@ -210,6 +210,20 @@ async fn still_fits<D: Desk>(
     Ok(allowed && known && digest == question.sought.digest)
 }
 
+/// How a question that cannot be asked, or a grant that cannot be used, is refused.
+fn kind(error: &ApprovalsError) -> Kind {
+    match error {
+        ApprovalsError::Unavailable(_) => Kind::Unavailable,
+        // Nothing of this passes by itself: people have to answer or change something first.
+        ApprovalsError::NoCluster
+        | ApprovalsError::Refused(_)
+        | ApprovalsError::TooMany { .. }
+        | ApprovalsError::Crowded { .. }
+        | ApprovalsError::TooMuch { .. }
+        | ApprovalsError::Gone(_) => Kind::NotApproved,
+    }
+}
+
 fn changed(request: &RequestRef) -> Refused {
     Refused::new(
         Kind::Denied,
@@ -247,7 +261,7 @@ async fn ask<D: Desk>(
     let held = match held {
         Ok(held) => held,
         Err(error) => {
-            let refused = Refused::new(Kind::Unavailable, format!("this needs an approval, and {error}"));
+            let refused = Refused::new(kind(&error), format!("this needs an approval, and {error}"));
             return record(session, unit, Vec::new(), Some((question.from, refused))).await;
         }
     };

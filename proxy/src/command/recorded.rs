@@ -41,11 +41,11 @@ pub enum Kind {
     Unknown,
     /// A second person has to say yes first.
     Pending,
-    /// A second person said no, or nobody said anything in time.
+    /// A second person said no, nobody said anything in time, or the question was not taken.
     NotApproved,
     /// The asker took it back.
     Withdrawn,
-    /// Nobody can be asked now.
+    /// Somebody or something that has to be asked is away: it may pass when it is sent again.
     Unavailable,
     /// Evidence cannot be written.
     NoEvidence,

@@ -117,9 +117,12 @@ pub struct Claim {
 /// Why a question cannot be asked, or a grant not be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApprovalsError {
-    /// There is no cluster, or the API server is away.
+    /// The API server is away.
     #[error("approvals are not available: {0}")]
     Unavailable(String),
+    /// There is no cluster.
+    #[error("this door runs without a cluster (--manifests), so nobody can be asked")]
+    NoCluster,
     /// The API server refused the object, in its words.
     #[error("the request was refused: {0}")]
     Refused(String),

@@ -32,7 +32,7 @@ pub mod sqlstate {
     pub const UNSUPPORTED: &str = "0A000";
     /// The protocol was broken.
     pub const PROTOCOL: &str = "08P01";
-    /// The door or the target is not there.
+    /// The door, the target or whoever has to be asked is not there now.
     pub const UNAVAILABLE: &str = "57P03";
     /// The session ends.
     pub const SHUTDOWN: &str = "57P01";

@@ -36,7 +36,9 @@ pub fn put_failing_execute(out: &mut Vec<u8>) {
 #[must_use]
 pub fn said(refused: &Refused) -> Said {
     let code = match refused.kind {
-        Kind::Denied | Kind::Pending | Kind::NotApproved | Kind::Unavailable => sqlstate::DENIED,
+        Kind::Denied | Kind::Pending | Kind::NotApproved => sqlstate::DENIED,
+        // Drivers count class 57 as the server's state, this one as a state that passes, and 42501 as one that nothing mends.
+        Kind::Unavailable => sqlstate::UNAVAILABLE,
         Kind::Setting => sqlstate::BAD_SETTING,
         Kind::Unknown => sqlstate::NO_STATEMENT,
         Kind::Withdrawn => sqlstate::CANCELED,
@@ -46,5 +48,23 @@ pub fn said(refused: &Refused) -> Said {
         detail: refused.detail.clone(),
         hint: refused.hint.clone(),
         ..Said::error(code, refused.message.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_no_denial() {
+        for (kind, code) in [
+            (Kind::Denied, "42501"),
+            (Kind::Pending, "42501"),
+            (Kind::NotApproved, "42501"),
+            (Kind::Unavailable, "57P03"),
+            (Kind::NoEvidence, "58030"),
+        ] {
+            assert_eq!(said(&Refused::new(kind, "words")).code, code, "{kind:?}");
+        }
     }
 }

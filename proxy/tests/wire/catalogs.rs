@@ -101,3 +101,36 @@ fn a_violation_names_its_constraint_and_no_value() {
     assert_eq!(said.field('n').as_deref(), Some("secrets_pkey"), "{got:?}");
     assert_eq!(said.field('D'), None, "{got:?}");
 }
+
+#[test]
+fn a_catalog_that_cannot_be_read_is_no_denial_and_the_next_try_runs() {
+    let door = door();
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    assert_eq!(tags(&client.query("select count(*) from t")), "TDCZ");
+    let allow = |allowed: bool| {
+        let sql = format!("alter database {} with allow_connections {allowed}", door.database);
+        door.server().sql("postgres", &sql)
+    };
+    allow(false);
+    // They are waited for: one that still ends could answer.
+    door.server().sql(
+        "postgres",
+        &format!(
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity
+             where datname = '{}' and application_name = 'sallyport catalog'",
+            door.database
+        ),
+    );
+    let got = client.query("select count(*) from t");
+    assert_eq!(tags(&got), "EZ", "{got:?}");
+    assert_eq!(got[0].field('C').as_deref(), Some("57P03"), "{got:?}");
+    assert!(
+        got[0]
+            .field('M')
+            .unwrap()
+            .contains("the target's catalog cannot be read"),
+        "{got:?}"
+    );
+    allow(true);
+    assert_eq!(tags(&client.query("select count(*) from t")), "TDCZ");
+}

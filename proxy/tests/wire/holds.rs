@@ -183,3 +183,60 @@ fn what_changes_while_a_grant_is_claimed_is_not_what_was_approved() {
         }
     }
 }
+
+/// People whom nobody can ask.
+struct Unasked {
+    people: People,
+    why: ApprovalsError,
+}
+
+impl Approvals for Unasked {
+    fn find(&self, identity: &Identity, sought: &GrantSought) -> Vec<Held> {
+        self.people.find(identity, sought)
+    }
+
+    fn glass(&self, identity: &Identity, asked_by: &[RuleIdentity]) -> Glass {
+        self.people.glass(identity, asked_by)
+    }
+
+    fn ask(&self, _: Ask) -> BoxFuture<'_, Result<Held, ApprovalsError>> {
+        let why = self.why.clone();
+        Box::pin(async { Err(why) })
+    }
+
+    fn claim<'a>(
+        &'a self,
+        identity: &'a Identity,
+        sought: &'a GrantSought,
+        request: &'a RequestRef,
+    ) -> BoxFuture<'a, Result<Claim, ApprovalsError>> {
+        self.people.claim(identity, sought, request)
+    }
+
+    fn withdraw(&self, request: &RequestRef, reason: &str) {
+        self.people.withdraw(request, reason);
+    }
+}
+
+#[test]
+fn only_a_question_that_nobody_takes_now_is_worth_another_try() {
+    let server = super::common::postgres::server();
+    for (why, code) in [
+        (ApprovalsError::Unavailable("the API server is away".into()), "57P03"),
+        (ApprovalsError::NoCluster, "42501"),
+        (ApprovalsError::TooMany { open: 3 }, "42501"),
+    ] {
+        let words = why.to_string();
+        let database = server.database(SCHEMA);
+        let door = TestDoor::asking(&held_deletes(), Arc::clone(&server), database, |people| {
+            let people = people.clone();
+            Arc::new(Unasked { people, why })
+        });
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        let got = client.query("delete from t");
+        assert_eq!(tags(&got), "EZ", "{got:?}");
+        assert_eq!(got[0].field('C').as_deref(), Some(code), "{got:?}");
+        assert!(got[0].field('M').unwrap().contains(&words), "{got:?}");
+        assert_eq!(door.direct("select count(*) from t"), "20");
+    }
+}

@@ -36,10 +36,10 @@ const OTHER_STATES: [(&str, &str); 8] = [
 // === impl SyntaxError ===
 
 impl SyntaxError {
-    /// The refusal of a text that is longer than this door reads.
-    pub(super) fn too_large(limit: usize) -> Self {
+    /// The refusal of a text that is longer than this door reads. `what`: which of its bytes count.
+    pub(super) fn too_large(limit: usize, what: &str) -> Self {
         let message = format!(
-            "statement text is longer than {limit} bytes: bind its values as parameters, send it in parts, or load rows with COPY"
+            "statement text is longer than {limit} bytes{what}: bind its values as parameters, send it in parts, or load rows with COPY"
         );
         Self {
             sqlstate: TOO_LARGE,
@@ -71,12 +71,12 @@ impl SyntaxError {
                     position,
                 }
             }
-            // The tree is read with a bounded depth, some 45 nested expressions.
+            // The tree is read by recursion, which is bounded: what overflowed the stack would end the door for everybody.
             Error::Decode(_) => Self {
                 sqlstate: TOO_COMPLEX,
-                message:
-                    "statement is nested too deeply to be judged: split it, or bracket long operator chains in pairs"
-                        .to_owned(),
+                message: "statement is nested too deeply to be judged (some 45 operators or joins in a chain, 90 branches of a \
+                          UNION): bracket the chain in pairs, as in (a || b) || (c || d), use concat(), or send it in parts"
+                    .to_owned(),
                 position: None,
             },
             Error::Conversion(_) => Self {

@@ -16,6 +16,7 @@ mod error;
 mod facts;
 mod fingerprint;
 mod functions;
+mod length;
 pub mod lineage;
 mod names;
 mod parser;
@@ -42,8 +43,11 @@ pub use verb::{Verb, Verbs};
 
 use parser::Backslash;
 
-/// The longest text that is parsed, in bytes. Parsing takes about a second per MiB in the worst shapes.
+/// The most bytes of a text outside of its quoted literals: they make its tree. Parsing takes about a second per MiB of them in
+/// the worst shapes.
 pub const MAX_TEXT: usize = 1 << 20;
+/// The longest text, literals included: these are one node each, and are read, searched, copied and recorded whole.
+pub const MAX_WHOLE: usize = 8 << 20;
 
 /// Whether an expression, as `pg_get_expr` writes it under an empty path, runs what nobody can see into. Functions of other
 /// schemas are left to whoever knows what they are written in.
@@ -65,9 +69,7 @@ pub fn is_opaque_expression(expression: &str) -> bool {
 /// holds at the server cannot be known in a pipeline. So such a text is read both ways, and where the two trees differ both
 /// are kept ([`Script::readings`]): the worse verdict holds. If only one reading parses, the server would refuse the other.
 pub fn parse(text: &str) -> Result<Script, SyntaxError> {
-    if text.len() > MAX_TEXT {
-        return Err(SyntaxError::too_large(MAX_TEXT));
-    }
+    check_length(text)?;
     let literal = read(text, Backslash::Literal);
     if memchr::memchr(b'\\', text.as_bytes()).is_none() {
         return literal.map(|statements| Script::new(statements, None));
@@ -81,6 +83,18 @@ pub fn parse(text: &str) -> Result<Script, SyntaxError> {
         (Ok(only), Err(_)) | (Err(_), Ok(only)) => Ok(Script::new(only, None)),
         (Err(error), Err(_)) => Err(error),
     }
+}
+
+/// Nobody knows yet which reading is the server's: the one with more outside of literals counts.
+fn check_length(text: &str) -> Result<(), SyntaxError> {
+    if text.len() > MAX_WHOLE {
+        return Err(SyntaxError::too_large(MAX_WHOLE, ""));
+    }
+    let outside = |reading| length::outside_literals(text, reading) > MAX_TEXT;
+    if text.len() > MAX_TEXT && [Backslash::Literal, Backslash::Escape].into_iter().any(outside) {
+        return Err(SyntaxError::too_large(MAX_TEXT, " outside of its quoted values"));
+    }
+    Ok(())
 }
 
 fn read(text: &str, reading: Backslash) -> Result<Vec<Statement>, SyntaxError> {

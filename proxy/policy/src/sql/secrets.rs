@@ -72,7 +72,7 @@ fn hide(text: &str, depth: usize) -> Cow<'_, str> {
     let mut hidden = String::with_capacity(text.len());
     // Code since the last literal, without comments.
     let mut before = String::new();
-    let mut pieces = pieces(text, Backslash::Literal).into_iter().peekable();
+    let mut pieces = pieces(text, Backslash::Literal).peekable();
     while let Some(piece) = pieces.next() {
         match piece {
             Piece::Code(code) => {

@@ -9,8 +9,8 @@ use sallyport_audit::Time;
 use sallyport_audit::record::{self, Event};
 use sallyport_crds::approval_policy::GrantScope;
 
-use super::{Question, request};
-use crate::command::{Decided, Kind, Recorded, Refused, Stopped, record};
+use super::{Question, kind, request};
+use crate::command::{Decided, Recorded, Refused, Stopped, record};
 use crate::door::{Glass, Held};
 use crate::metrics;
 use crate::session::{Grant, Session};
@@ -69,7 +69,7 @@ pub(super) async fn go_ahead(
     let held = match held {
         Ok(held) => held,
         Err(error) => {
-            let refused = Refused::new(Kind::Unavailable, format!("glass cannot be broken: {error}"));
+            let refused = Refused::new(kind(&error), format!("glass cannot be broken: {error}"));
             return record(session, unit, Vec::new(), Some((question.from, refused))).await;
         }
     };

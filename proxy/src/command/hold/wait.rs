@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sallyport_audit::record::{self, Approver, Closed, Event};
 
 use super::desk::{Desk, Gone, Waiting};
-use super::{Question, changed, claim, claimed, look_again, still_fits};
+use super::{Question, changed, claim, claimed, kind, look_again, still_fits};
 use crate::command::{Decided, Kind, Recorded, Refused, Stopped, append_after};
 use crate::door::{Held, HoldState, all_asked};
 use crate::identity::visible;
@@ -207,7 +207,7 @@ async fn run_approved<D: Desk>(
     let claim = match claim(session, &question.sought, &request).await {
         Ok(claim) => claim,
         Err(error) => {
-            let refused = Refused::new(Kind::Unavailable, error.to_string())
+            let refused = Refused::new(kind(&error), error.to_string())
                 .detail(format!("AccessRequest {} was approved and not used.", request.name));
             return refuse(session, unit, from, refused, approved).await;
         }

@@ -6,6 +6,9 @@ use std::borrow::Cow;
 
 use crate::sql::parser::Backslash;
 
+/// What ends a comment to PostgreSQL, each on its own: what is behind it runs.
+const NEWLINE: [char; 2] = ['\n', '\r'];
+
 /// One piece of a text. The pieces, put together, are the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'t> {
@@ -87,45 +90,47 @@ impl<'t> Literal<'t> {
     }
 }
 
-/// Cuts a text, whose plain literals are read in one of the two ways.
-#[must_use]
-pub fn pieces(text: &str, reading: Backslash) -> Vec<Piece<'_>> {
-    let mut pieces = Vec::new();
-    // Where code began that is not yet in `pieces`; how far everything is read.
-    let (mut code, mut at) = (0, 0);
-    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-        let before = text.get(code..at).unwrap_or_default();
-        let (piece, len) = match special(before, rest, reading) {
-            Some(found) => found,
-            None => {
+/// Cuts a text, whose plain literals are read in one of the two ways, piece by piece: all of them together are many times as
+/// long as a text that is made of nothing else.
+pub fn pieces(text: &str, reading: Backslash) -> impl Iterator<Item = Piece<'_>> {
+    // Where code began that was not given yet; how far everything is read; what follows the code that was given last.
+    let (mut code, mut at, mut next) = (0, 0, None);
+    std::iter::from_fn(move || {
+        if let Some(piece) = next.take() {
+            return Some(piece);
+        }
+        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+            let before = text.get(code..at).unwrap_or_default();
+            let Some((piece, len)) = special(before, rest, reading) else {
                 at += plain(rest);
                 continue;
+            };
+            at += len;
+            code = at;
+            if before.is_empty() {
+                return Some(piece);
             }
-        };
-        if !before.is_empty() {
-            pieces.push(Piece::Code(before));
+            next = Some(piece);
+            return Some(Piece::Code(before));
         }
-        pieces.push(piece);
-        at += len;
-        code = at;
-    }
-    if let Some(rest) = text.get(code..).filter(|rest| !rest.is_empty()) {
-        pieces.push(Piece::Code(rest));
-    }
-    pieces
+        let rest = text.get(code..).filter(|rest| !rest.is_empty());
+        code = text.len();
+        rest.map(Piece::Code)
+    })
 }
 
 /// The comment or literal that a text begins with, and its length.
 fn special<'t>(before: &str, rest: &'t str, reading: Backslash) -> Option<(Piece<'t>, usize)> {
     if rest.starts_with("--") {
-        let len = rest.find('\n').map_or(rest.len(), |end| end + 1);
+        let len = rest.find(NEWLINE).map_or(rest.len(), |end| end + 1);
         return Some((Piece::Comment(rest.get(..len)?), len));
     }
     if rest.starts_with("/*") {
         let len = block(rest);
         return Some((Piece::Comment(rest.get(..len)?), len));
     }
-    let within_word = before.chars().next_back().is_some_and(is_word);
+    // A name may hold dollars, too.
+    let within_word = before.chars().next_back().is_some_and(|c| is_word(c) || c == '$');
     let open = match rest.as_bytes() {
         [b'\'', ..] => 1,
         [b'e' | b'E' | b'n' | b'N' | b'b' | b'B' | b'x' | b'X', b'\'', ..] if !within_word => 2,
@@ -161,7 +166,7 @@ fn dollar(rest: &str) -> Option<(Piece<'_>, usize)> {
 
 /// Where the quote stands that closes a literal whose body begins at `from`; the end of the text where there is none.
 fn quoted(text: &str, from: usize, reading: Backslash) -> usize {
-    let plain = text.starts_with('\'') && reading == Backslash::Escape;
+    let plain = text.starts_with(['\'', 'n', 'N']) && reading == Backslash::Escape;
     let escapes = plain || text.starts_with(['e', 'E']);
     let bytes = text.as_bytes();
     let mut at = from;
@@ -186,7 +191,7 @@ fn continued(text: &str) -> Option<usize> {
     loop {
         let rest = text.get(at..)?;
         if rest.starts_with("--") {
-            at += rest.find('\n')?;
+            at += rest.find(NEWLINE)?;
             continue;
         }
         match rest.as_bytes().first()? {
@@ -233,7 +238,7 @@ mod tests {
     /// The texts of all literals.
     fn literals(text: &str) -> Vec<String> {
         let pieces = pieces(text, Backslash::Literal);
-        let literals = pieces.iter().filter_map(|piece| match piece {
+        let literals = pieces.filter_map(|piece| match piece {
             Piece::Literal(literal) => Some(literal.text().into_owned()),
             _ => None,
         });
@@ -258,6 +263,9 @@ mod tests {
             ("'ca' -- so\n'nary'", vec!["canary"]),
             ("'ca' 'nary'", vec!["ca", "nary"]),
             ("'ca' /*\n*/ 'nary'", vec!["ca", "nary"]),
+            ("'ca' -- so\r'nary'", vec!["canary"]),
+            ("-- it's\r'x' -- 'y'\r\n'z'", vec!["x", "z"]),
+            ("a$e'b\\' 'c'", vec!["b\\", "c"]),
             ("-- it's\n'x' /* it's /* 'y' */ 'z' */ 'w'", vec!["x", "w"]),
             ("\"it's\" 'x' \"a\"\"'b\"", vec!["x"]),
             ("'open", vec!["open"]),
@@ -271,9 +279,10 @@ mod tests {
 
     #[test]
     fn a_backslash_hides_a_quote_where_it_escapes() {
-        let read = |reading| pieces("'a\\' b'", reading).len();
-        assert_eq!(read(Backslash::Literal), 3);
-        assert_eq!(read(Backslash::Escape), 1);
+        for text in ["'a\\' b'", "n'a\\' b'"] {
+            assert_eq!(pieces(text, Backslash::Literal).count(), 3, "{text}");
+            assert_eq!(pieces(text, Backslash::Escape).count(), 1, "{text}");
+        }
     }
 
     #[test]
@@ -290,11 +299,9 @@ mod tests {
             "U&'x",
             "--",
         ] {
-            let pieces = pieces(text, Backslash::Literal);
-            let whole: String = pieces
-                .iter()
+            let whole: String = pieces(text, Backslash::Literal)
                 .map(|piece| match piece {
-                    Piece::Code(part) | Piece::Comment(part) => (*part).to_owned(),
+                    Piece::Code(part) | Piece::Comment(part) => part.to_owned(),
                     Piece::Literal(literal) => format!("{}{}{}", literal.open, literal.body, literal.close),
                 })
                 .collect();

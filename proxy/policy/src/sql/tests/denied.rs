@@ -275,6 +275,12 @@ fn bodies_are_looked_into() {
             "UntrustedFunctions",
         ),
         ("begin alter /* a */ role app password 'x'; end", "Roles"),
+        // A comment ends there, and no literal of escapes begins there.
+        ("begin -- a\r alter role app superuser; end", "Roles"),
+        (
+            r"begin x := a$e '\'; y := f$e'\'; alter role app superuser; z := 'x'; end",
+            "Roles",
+        ),
         ("<<l>> alter user app password 'x';", "Roles"),
         ("begin if true then set role admin; end if; end", "SessionAuthorization"),
         ("begin set local role to 'admin'; end", "SessionAuthorization"),

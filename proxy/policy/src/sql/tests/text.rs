@@ -56,10 +56,39 @@ fn refusals_are_postgresqls_own() {
 
 #[test]
 fn a_text_beyond_the_limit_is_refused() {
-    let fits = format!("select '{}'", "x".repeat(MAX_TEXT - 9));
-    assert_eq!(fits.len(), MAX_TEXT);
+    let fits = format!("select '{}'", "x".repeat(MAX_WHOLE - 9));
+    assert_eq!(fits.len(), MAX_WHOLE);
     assert_eq!(parse(&fits).unwrap().statements.len(), 1);
     assert_eq!(parse(&format!("{fits} ")).unwrap_err().sqlstate, "54000");
+    let fits = format!("select 1{}", " ".repeat(MAX_TEXT - 8));
+    assert_eq!(parse(&fits).unwrap().statements.len(), 1);
+    assert_eq!(parse(&format!("{fits} ")).unwrap_err().sqlstate, "54000");
+}
+
+#[test]
+fn what_stands_in_quotes_counts_for_nothing_but_the_whole() {
+    let long = "x".repeat(MAX_TEXT);
+    for (text, fits) in [
+        (format!("insert into t values (1, '{long}'), (2, '{long}')"), true),
+        (
+            format!("update t set doc = E'{{\\\"a\\\": \\\"{long}\\\"}}' where id = 1"),
+            true,
+        ),
+        // Whatever the setting: as code under one of the two it is too much.
+        (format!("select '\\', '{long}'"), false),
+        (format!("select '\\' || '{long}' || '\\'"), false),
+        (format!("select '\\\\' || '{long}'"), true),
+        (format!("select \"{long}\""), false),
+        (format!("select 1 /* {long} */"), false),
+        (format!("select $${long}$$"), false),
+        (format!("select '{long}"), false),
+    ] {
+        let start = text.get(..30).unwrap_or_default();
+        match parse(&text) {
+            Ok(script) => assert!(fits && script.statements.len() == 1, "{start}"),
+            Err(error) => assert!(!fits && error.sqlstate == "54000", "{start}: {}", error.sqlstate),
+        }
+    }
 }
 
 #[test]
@@ -96,9 +125,45 @@ fn depth_is_bounded_and_ends_in_an_error() {
         }
     }
     let chain = format!("select 1{}", "+1".repeat(200));
-    assert_eq!(parse(&chain).unwrap_err().sqlstate, "54001");
+    let error = parse(&chain).unwrap_err();
+    assert_eq!(error.sqlstate, "54001");
+    assert!(error.message.contains("in pairs"), "{error}");
     let flat = format!("select 1 from t where {}", vec!["a = 1"; 2_000].join(" or "));
     assert!(one(&flat).is_read());
+}
+
+/// What the refusal of a chain advises.
+#[test]
+fn a_chain_that_is_bracketed_in_pairs_is_read() {
+    for (start, link, between, after) in [
+        ("select ", "'x'", " || ", ""),
+        ("", "select 1", " union ", ""),
+        ("select 1 from ", "a", " join ", " on true"),
+    ] {
+        let mut parts = vec![link.to_owned(); 200];
+        assert_eq!(
+            parse(&format!("{start}{}", chained(&parts, between, after)))
+                .unwrap_err()
+                .sqlstate,
+            "54001"
+        );
+        while parts.len() > 1 {
+            let pair = |pair: &[String]| format!("({})", chained(pair, between, after));
+            parts = parts.chunks(2).map(pair).collect();
+        }
+        assert_eq!(
+            parse(&format!("{start}{}", parts.concat())).unwrap().statements.len(),
+            1,
+            "{link}"
+        );
+    }
+}
+
+/// Parts in a row, each but the first with what goes before it and after it.
+fn chained(parts: &[String], between: &str, after: &str) -> String {
+    let (first, rest) = parts.split_first().unwrap();
+    let rest: String = rest.iter().map(|part| format!("{between}{part}{after}")).collect();
+    format!("{first}{rest}")
 }
 
 #[test]

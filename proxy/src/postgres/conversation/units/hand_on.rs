@@ -4,6 +4,7 @@ use sallyport_policy::columns::Told;
 use sallyport_policy::sql::Verb;
 
 use crate::command::{Kind, Refused};
+use crate::door::NotKept;
 use crate::postgres::conversation::Conversation;
 use crate::postgres::handed::{self, Entry, Place};
 use crate::postgres::judge::{Act, Plan, Step};
@@ -38,7 +39,13 @@ impl Conversation {
             rules: news,
         };
         let kept = session.door().columns.keep(told).await;
-        kept.map_err(|error| Refused::new(Kind::Unavailable, error.to_string()))
+        kept.map_err(|error| {
+            let kind = match error {
+                NotKept::Away => Kind::Unavailable,
+                NotKept::Full => Kind::Denied,
+            };
+            Refused::new(kind, error.to_string())
+        })
     }
 
     /// Everywhere that the unit copies protected values to.
