@@ -233,6 +233,12 @@ fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code> {
             "o" => {
                 code.operators.insert(text(row, 1).to_owned());
             }
+            "F" => {
+                code.system_functions.insert(text(row, 1).to_owned());
+            }
+            "O" => {
+                code.system_operators.insert(text(row, 1).to_owned());
+            }
             "c" => {
                 let name = Some(text(row, 1)).filter(|name| sql::safety(None, name) != sql::Safety::Safe);
                 code.fields.extend(name.map(str::to_owned));
@@ -412,6 +418,8 @@ mod tests {
             vec![
                 row(&["f", "lower", "0"]),
                 row(&["o", "+", "0"]),
+                row(&["F", "upper", "0"]),
+                row(&["O", "-", "0"]),
                 row(&["c", "lower", "0"]),
                 row(&["c", "ts_stat", "0"]),
                 row(&["t", "", "23"]),
@@ -436,6 +444,7 @@ mod tests {
         assert_eq!(read.types.get(&20003), Some(&Class::Record));
         assert!(v.guarded_by_code && !t.guarded_by_code);
         assert!(read.code.functions.contains("lower") && read.code.operators.contains("+"));
+        assert!(read.code.system_functions.iter().eq(["upper"]) && read.code.system_operators.iter().eq(["-"]));
         assert!(
             read.code.fields.iter().eq(["ts_stat"]),
             "what is vouched for may be called"
