@@ -262,8 +262,8 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, \
      WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,c}'::pg_catalog.\"char\"[]) {where} \
      ORDER BY a.attrelid, a.attnum";
 
-/// Children and parents (`i`), relations whose rows follow those of another by a foreign key (`f`), and the constraints and unique
-/// indexes of relations, by their names (`c`).
+/// Children and parents (`i`), relations whose rows follow those of another by a foreign key (`f`), the columns by which they do
+/// when a key is updated (`u`), and the constraints and unique indexes of relations, by their names (`c`).
 const PARENTS: &str = "SELECT inhrelid, inhparent, 'i', NULL FROM pg_catalog.pg_inherits \
      UNION ALL SELECT conrelid, 0::pg_catalog.oid, 'c', conname FROM pg_catalog.pg_constraint \
      WHERE conrelid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
@@ -272,7 +272,10 @@ const PARENTS: &str = "SELECT inhrelid, inhparent, 'i', NULL FROM pg_catalog.pg_
      WHERE i.indisunique AND i.indrelid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
      UNION ALL SELECT conrelid, confrelid, 'f', NULL FROM pg_catalog.pg_constraint WHERE contype OPERATOR(pg_catalog.=) 'f' \
      AND (confdeltype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]) \
-     OR confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]))";
+     OR confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[])) \
+     UNION ALL SELECT conrelid, confrelid, 'u', pg_catalog.concat(follower, ' ', key) FROM pg_catalog.pg_constraint, \
+     LATERAL ROWS FROM (pg_catalog.unnest(conkey), pg_catalog.unnest(confkey)) pair(follower, key) \
+     WHERE contype OPERATOR(pg_catalog.=) 'f' AND confupdtype OPERATOR(pg_catalog.=) 'c'";
 
 /// Types that are not built in: OID, kind, category, base of a domain, element of an array, subtype of a range, name, and the
 /// relation that has the columns of a composite one.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sallyport_policy::catalog::{AttNum, Code, Column, Oid, Relation, RelationKind, SearchPath};
+use sallyport_policy::catalog::{AttNum, Code, Column, ColumnId, Oid, Relation, RelationKind, SearchPath};
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::sql;
 
@@ -139,6 +139,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
                 .filter_map(|column| column.parse().ok())
                 .collect(),
             followers: Vec::new(),
+            carried: Vec::new(),
             constraints: Vec::new(),
         };
         by_oid.insert(oid, relation);
@@ -156,12 +157,19 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
     }
     for row in parents {
         let (one, other) = (number(row, 0)?, number(row, 1)?);
-        let followed = text(row, 2) == "f";
+        let followed = matches!(text(row, 2), "f" | "u");
         let Some(relation) = by_oid.get_mut(if followed { &other } else { &one }) else {
             continue;
         };
         match text(row, 2) {
             "f" => relation.followers.push(one),
+            "u" => {
+                let (follower, key) = text(row, 3).split_once(' ')?;
+                let column = follower.parse().ok()?;
+                relation
+                    .carried
+                    .push((key.parse().ok()?, ColumnId { relation: one, column }));
+            }
             "c" => relation.constraints.push(text(row, 3).to_owned()),
             _ => relation.parents.push(other),
         }
@@ -170,6 +178,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
     for relation in by_oid.values_mut() {
         relation.followers.sort_unstable();
         relation.followers.dedup();
+        relation.carried.sort_unstable();
         relation.constraints.sort_unstable();
         relation.constraints.dedup();
     }
@@ -387,6 +396,7 @@ mod tests {
                 row(&["11", "10", "i", "-"]),
                 row(&["11", "10", "f", "-"]),
                 row(&["11", "10", "f", "-"]),
+                row(&["11", "10", "u", "2 3"]),
                 row(&["10", "0", "c", "t_pkey"]),
                 row(&["10", "0", "c", "t_a_check"]),
                 row(&["10", "0", "c", "t_pkey"]),
@@ -432,6 +442,11 @@ mod tests {
         let t = read.relations.iter().find(|relation| relation.oid == 10).unwrap();
         assert!(t.active && t.columns.len() == 3);
         assert_eq!((t.key.as_slice(), t.followers.as_slice()), (&[3, 1][..], &[11][..]));
+        let carried = ColumnId {
+            relation: 11,
+            column: 2,
+        };
+        assert_eq!(t.carried, [(3, carried)]);
         assert_eq!(t.constraints, ["t_a_check", "t_pkey"]);
         assert_eq!(t.columns[1].generated.as_deref(), Some("a + 1"));
         let v = read.relations.iter().find(|relation| relation.oid == 11).unwrap();
