@@ -286,7 +286,7 @@ const TYPES: &str = "SELECT t.oid, t.typtype, t.typcategory, t.typbasetype, t.ty
 
 /// Expressions that run where no text names them: what they belong to, in what way (`w`: written, `p`: a policy for its rows,
 /// `t`: a domain), the expression unless that would wait for a lock, whether it calls a function or an operator of users,
-/// and which version of which object it is. pg_depend does not list PostgreSQL's own.
+/// which version of which object it is, and the types that it names or casts to. pg_depend does not list PostgreSQL's own.
 ///
 /// Within a relation, the text of one expression costs the square of the number of columns, and a table with a check for each of
 /// them more than anybody waits for: trees that hold nothing that could call a function are left alone. A default names no column,
@@ -302,7 +302,10 @@ const EXPRESSIONS: &str = "{locked} SELECT x.owner, x.way, \
      JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode WHERE d.classid OPERATOR(pg_catalog.=) x.class \
      AND d.objid OPERATOR(pg_catalog.=) x.object \
      AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass AND ({ours} OR NOT {extended})), \
-     x.class, x.object, x.version::pg_catalog.text FROM (\
+     x.class, x.object, x.version::pg_catalog.text, \
+     (SELECT pg_catalog.string_agg(pg_catalog.concat(d.refobjid), ' ') FROM pg_catalog.pg_depend d \
+     WHERE d.classid OPERATOR(pg_catalog.=) x.class AND d.objid OPERATOR(pg_catalog.=) x.object \
+     AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass) FROM (\
      SELECT adrelid, 'w', CASE WHEN attgenerated OPERATOR(pg_catalog.=) '' THEN 0::pg_catalog.oid ELSE adrelid END, adbin, \
      NULL::pg_catalog.pg_node_tree, 'pg_catalog.pg_attrdef'::pg_catalog.regclass::pg_catalog.oid, e.oid, e.xmin \
      FROM pg_catalog.pg_attrdef e LEFT JOIN pg_catalog.pg_attribute ON attrelid OPERATOR(pg_catalog.=) adrelid \

@@ -188,7 +188,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
         .collect();
     let mut lacking = by_oid.values().any(is_undefined);
     let mut code = code(namesakes, &names)?;
-    let mut read = Expressions::new();
+    let (mut read, mut quiet) = (Expressions::new(), Vec::new());
     for row in expressions {
         let (object, version) = ((number(row, 4)?, number(row, 5)?), text(row, 6));
         let known = match row.get(2).and_then(Option::as_deref) {
@@ -200,22 +200,24 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
         };
         lacking |= known.is_none();
         read.extend(known.map(|opaque| (object, (version.to_owned(), opaque))));
-        let own = text(row, 3) == "t" || known.unwrap_or(true);
-        let Some(owner) = number(row, 0).filter(|_| own) else {
-            continue;
-        };
-        match (text(row, 1), by_oid.get_mut(&owner)) {
-            // A type and a relation may have one number.
-            ("t", _) => code
-                .types
-                .extend(names.get(&owner).map(|name| (owner, (*name).to_owned()))),
-            ("p", Some(relation)) => relation.guarded_by_code = true,
-            (_, Some(relation)) => (relation.active, relation.computes) = (true, true),
-            (_, None) => {}
+        match text(row, 3) == "t" || known.unwrap_or(true) {
+            true => runs(row, &names, &mut by_oid, &mut code),
+            false => quiet.push(row),
         }
     }
     if !code.types.is_empty() {
-        spread(&mut code, &names, &parts(types, &by_oid));
+        let parts = parts(types, &by_oid);
+        spread(&mut code, &names, &parts);
+        // A cast runs what its type runs. Where it stands in the check of a domain, that is one more such type.
+        loop {
+            let (casting, others): (Vec<&Row>, Vec<&Row>) = quiet.into_iter().partition(|row| casts(row, &code));
+            if casting.is_empty() {
+                break;
+            }
+            quiet = others;
+            casting.iter().for_each(|row| runs(row, &names, &mut by_oid, &mut code));
+            spread(&mut code, &names, &parts);
+        }
     }
     Some(Read {
         relations: by_oid.into_values().collect(),
@@ -224,6 +226,26 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
         expressions: read,
         lacking,
     })
+}
+
+/// Notes what an expression that runs code belongs to.
+fn runs(row: &Row, names: &HashMap<Oid, &str>, relations: &mut HashMap<Oid, Relation>, code: &mut Code) {
+    let Some(owner) = number(row, 0) else { return };
+    match (text(row, 1), relations.get_mut(&owner)) {
+        // A type and a relation may have one number.
+        ("t", _) => code
+            .types
+            .extend(names.get(&owner).map(|name| (owner, (*name).to_owned()))),
+        ("p", Some(relation)) => relation.guarded_by_code = true,
+        (_, Some(relation)) => (relation.active, relation.computes) = (true, true),
+        (_, None) => {}
+    }
+}
+
+/// Whether an expression names a type with code.
+fn casts(row: &Row, code: &Code) -> bool {
+    let mut types = text(row, 7).split(' ').filter_map(|oid| oid.parse().ok());
+    types.any(|oid: Oid| code.types.contains_key(&oid))
 }
 
 /// Whether it is a view of users whose definition could not be read.
@@ -510,6 +532,64 @@ mod tests {
         assert_eq!(noted(&results), (20_000..=20_007).collect::<Vec<Oid>>());
         results[4].clear();
         assert!(noted(&results).is_empty());
+    }
+
+    #[test]
+    fn a_cast_to_a_type_with_code_runs_it() {
+        let mut results = vec![
+            vec![
+                row(&["30", "public", "defaulted", "r", "f", "-"]),
+                row(&["31", "public", "policed", "r", "f", "-"]),
+                row(&["32", "public", "plain", "r", "f", "-"]),
+            ],
+            vec![],
+            vec![],
+            vec![
+                row(&["20000", "d", "S", "25", "0", "-", "checked", "0"]),
+                row(&["20001", "b", "A", "0", "20000", "-", "_checked", "0"]),
+                row(&["20002", "d", "S", "25", "0", "-", "trying", "0"]),
+                row(&["20003", "d", "S", "25", "0", "-", "plain", "0"]),
+            ],
+            vec![
+                row(&["30", "w", "'a'::public.trying", "f", "2604", "31", "7", "20002"]),
+                row(&[
+                    "31",
+                    "p",
+                    "(x = ANY ('{a}'::public.checked[]))",
+                    "f",
+                    "3256",
+                    "32",
+                    "7",
+                    "20001",
+                ]),
+                row(&["32", "w", "'a'::public.plain", "f", "2604", "33", "7", "20003"]),
+                row(&[
+                    "20002",
+                    "t",
+                    "((VALUE)::public.checked IS NOT NULL)",
+                    "f",
+                    "2606",
+                    "34",
+                    "7",
+                    "20002 20000",
+                ]),
+                row(&["20003", "t", "(VALUE > 'a'::text)", "f", "2606", "35", "7", "20003"]),
+                row(&["20000", "t", "public.h(VALUE)", "t", "2606", "36", "7", "20000"]),
+            ],
+            vec![],
+        ];
+        let noted = |results: &[Vec<Row>]| {
+            let read = read(results, &Expressions::new()).unwrap();
+            let is = |oid| read.relations.iter().find(|one| one.oid == oid).unwrap();
+            let (defaulted, plain) = (is(30), is(32));
+            assert!(!plain.active);
+            assert_eq!(defaulted.active, defaulted.computes);
+            let types: Vec<Oid> = read.code.types.keys().copied().collect();
+            (defaulted.active, is(31).guarded_by_code, types)
+        };
+        assert_eq!(noted(&results), (true, true, vec![20_000, 20_001, 20_002]));
+        results[4].pop();
+        assert_eq!(noted(&results), (false, false, vec![]));
     }
 
     #[test]
