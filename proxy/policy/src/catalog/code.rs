@@ -25,6 +25,8 @@ pub struct Code {
     pub system_operators: BTreeSet<String>,
     /// Types whose casts, checks, defaults or order run code, and all that hold one of them, with their names.
     pub types: BTreeMap<Oid, String>,
+    /// Names of event triggers that are enabled: they run at whatever defines anything.
+    pub event_triggers: BTreeSet<String>,
 }
 
 // === impl Code ===

@@ -199,6 +199,21 @@ impl fmt::Display for Verb {
 
 // === impl Verbs ===
 
+/// What event triggers fire on.
+const FIRING: [Verb; 11] = [
+    Verb::Create,
+    Verb::Alter,
+    Verb::Drop,
+    Verb::Grant,
+    Verb::Revoke,
+    Verb::Refresh,
+    Verb::Comment,
+    Verb::SecurityLabel,
+    Verb::Reindex,
+    Verb::Import,
+    Verb::Reassign,
+];
+
 impl Verbs {
     /// The set of one verb.
     pub const fn one(verb: Verb) -> Self {
@@ -233,6 +248,11 @@ impl Verbs {
     /// Whether any verb of this set is among `those`.
     pub fn any(self, those: &[Verb]) -> bool {
         those.iter().any(|verb| self.contains(*verb))
+    }
+
+    /// Whether event triggers may fire.
+    pub fn fire(self) -> bool {
+        self.any(&FIRING)
     }
 
     /// The verbs in order of declaration.

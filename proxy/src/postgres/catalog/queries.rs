@@ -33,6 +33,7 @@ pub(super) fn digest() -> String {
         "pg_policy",
         "pg_statistic_ext",
         "pg_opclass",
+        "pg_event_trigger",
     ];
     let mut each: Vec<String> = by_oid
         .iter()
@@ -335,7 +336,7 @@ const QUIET: &str = "CONST|VAR|OPEXPR|BOOLEXPR|NULLTEST|BOOLEANTEST|RELABELTYPE|
      CASETESTEXPR|COERCETODOMAINVALUE";
 
 /// What can be taken for PostgreSQL's own and is code of users: `f` a function, `o` an operator, `F` and `O` those in pg_catalog;
-/// and `t`, by OID, the types whose
+/// `e` an event trigger; and `t`, by OID, the types whose
 /// casts run such code, or whose order or distances are made by it, or that a cast to text could mean: a check of theirs would
 /// tell of a value. `c` is whatever may be called by one value, as if it were a field: none that takes `cstring` or `internal`.
 ///
@@ -346,6 +347,10 @@ const NAMESAKES: &str = "SELECT 'f', f.proname, 0::pg_catalog.oid FROM pg_catalo
      AND pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_temp_')) \
      UNION SELECT 'F', f.proname, 0::pg_catalog.oid FROM pg_catalog.pg_proc f WHERE {ours} \
      AND f.pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace \
+     UNION SELECT 'e', e.evtname, 0::pg_catalog.oid FROM pg_catalog.pg_event_trigger e \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) e.evtfoid \
+     WHERE e.evtenabled OPERATOR(pg_catalog.<>) 'D'::pg_catalog.\"char\" \
+     AND e.evtevent OPERATOR(pg_catalog.<>) 'login'::pg_catalog.name AND {ours} \
      UNION SELECT kind.letter, p.oprname, 0::pg_catalog.oid FROM pg_catalog.pg_operator p \
      JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode \
      JOIN (VALUES ('o'), ('O')) kind(letter) ON kind.letter OPERATOR(pg_catalog.=) 'o'::pg_catalog.text \

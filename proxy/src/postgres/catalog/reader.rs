@@ -264,6 +264,9 @@ fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code> {
             "o" => {
                 code.operators.insert(text(row, 1).to_owned());
             }
+            "e" => {
+                code.event_triggers.insert(text(row, 1).to_owned());
+            }
             "F" => {
                 code.system_functions.insert(text(row, 1).to_owned());
             }
@@ -450,6 +453,7 @@ mod tests {
             vec![
                 row(&["f", "lower", "0"]),
                 row(&["o", "+", "0"]),
+                row(&["e", "watch", "0"]),
                 row(&["F", "upper", "0"]),
                 row(&["O", "-", "0"]),
                 row(&["c", "lower", "0"]),
@@ -481,6 +485,7 @@ mod tests {
         assert_eq!(read.types.get(&20003), Some(&Class::Record));
         assert!(v.guarded_by_code && !t.guarded_by_code);
         assert!(read.code.functions.contains("lower") && read.code.operators.contains("+"));
+        assert!(read.code.event_triggers.iter().eq(["watch"]));
         assert!(read.code.system_functions.iter().eq(["upper"]) && read.code.system_operators.iter().eq(["-"]));
         assert!(
             read.code.fields.iter().eq(["ts_stat"]),

@@ -273,6 +273,35 @@ fn what_somebody_made_in_pg_catalog_is_not_postgresqls_own() {
 }
 
 #[test]
+fn event_triggers_run_where_anything_is_defined() {
+    let catalog = schema().with_code(Code {
+        event_triggers: ["watch".to_owned()].into(),
+        ..Code::default()
+    });
+    for (sql, fires) in [
+        ("create table t (id int)", true),
+        ("create temp table t (id int)", true),
+        ("create schema s", true),
+        ("select id into t from notes", true),
+        ("create table t as select id from notes", true),
+        ("alter table notes add a int", true),
+        ("drop table notes", true),
+        ("grant select on notes to a", true),
+        ("revoke select on notes from a", true),
+        ("comment on table notes is 'a'", true),
+        ("refresh materialized view m_cust", true),
+        ("select id from notes", false),
+        ("insert into notes values (1)", false),
+        ("truncate notes", false),
+        ("set work_mem = '1MB'", false),
+    ] {
+        let found = lineage(&parse(sql).unwrap().statements[0], &catalog, &path());
+        let told = found.opaque.contains(&"event trigger watch".to_owned());
+        assert_eq!(told, fires, "{sql}");
+    }
+}
+
+#[test]
 fn triggers_run_where_rows_follow_others_and_where_tables_are_emptied() {
     let mut baskets = table(70, "baskets", &["id"]);
     let mut items = table(71, "items", &["id", "basket"]);
