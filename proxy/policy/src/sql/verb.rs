@@ -127,6 +127,21 @@ verbs! {
     Utility = "utility",
 }
 
+/// What event triggers fire on.
+const FIRING: [Verb; 11] = [
+    Verb::Create,
+    Verb::Alter,
+    Verb::Drop,
+    Verb::Grant,
+    Verb::Revoke,
+    Verb::Refresh,
+    Verb::Comment,
+    Verb::SecurityLabel,
+    Verb::Reindex,
+    Verb::Import,
+    Verb::Reassign,
+];
+
 /// A set of [`Verb`]s.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Verbs(u64);
@@ -198,21 +213,6 @@ impl fmt::Display for Verb {
 }
 
 // === impl Verbs ===
-
-/// What event triggers fire on.
-const FIRING: [Verb; 11] = [
-    Verb::Create,
-    Verb::Alter,
-    Verb::Drop,
-    Verb::Grant,
-    Verb::Revoke,
-    Verb::Refresh,
-    Verb::Comment,
-    Verb::SecurityLabel,
-    Verb::Reindex,
-    Verb::Import,
-    Verb::Reassign,
-];
 
 impl Verbs {
     /// The set of one verb.
