@@ -110,6 +110,9 @@ pub struct Relation {
     /// Relations whose rows follow its own by a foreign key: CASCADE, SET NULL, SET DEFAULT.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub followers: Vec<Oid>,
+    /// Columns of others that get what is written to its own, by foreign keys ON UPDATE CASCADE.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub carried: Vec<(AttNum, ColumnId)>,
     /// Names of its constraints and unique indexes, which errors name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constraints: Vec<String>,

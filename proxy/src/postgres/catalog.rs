@@ -20,7 +20,7 @@ use sallyport_policy::catalog::{Catalog as _, ColumnId, Oid, SearchPath, Snapsho
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::mask::{Masker, ProtectedColumns};
 
-pub use footprint::Footprint;
+pub use footprint::{FIRST_NORMAL, Footprint, is_plain};
 pub use near::{Assumed, Near};
 pub use queries::{Depth, POSITION};
 pub use reader::{Own, circumstances_query, own_query, read_circumstances, read_own};

@@ -51,7 +51,12 @@ pub fn entries(view: &View, path: Option<&SearchPath>) -> Vec<Entry> {
     let known = &view.known;
     let mut found = Vec::new();
     for lineage in &view.lineages {
-        for (column, rules) in lineage.passed_on(&known.protected) {
+        let passed_on = lineage.passed_on(&known.protected).into_iter();
+        let reached = passed_on.flat_map(|(column, rules)| {
+            let all = written_with(column, &known.snapshot).into_iter();
+            all.map(move |column| (column, rules.clone()))
+        });
+        for (column, rules) in reached {
             let own = known
                 .snapshot
                 .relation(column.relation)
@@ -86,6 +91,21 @@ pub fn entries(view: &View, path: Option<&SearchPath>) -> Vec<Entry> {
 #[must_use]
 pub fn is_yet_to_be(oid: Oid) -> bool {
     oid > YET_TO_BE
+}
+
+/// A column with all that foreign keys write to where it is written to. They may be gone when the catalog is read again.
+fn written_with(column: ColumnId, snapshot: &Snapshot) -> Vec<ColumnId> {
+    let (mut found, mut todo) = (vec![column], vec![column]);
+    while let Some(id) = todo.pop() {
+        let carried = snapshot.relation(id.relation).into_iter();
+        for (from, to) in carried.flat_map(|relation| &relation.carried) {
+            if *from == id.column && !found.contains(to) {
+                found.push(*to);
+                todo.push(*to);
+            }
+        }
+    }
+    found
 }
 
 /// A column by number; by name where its relation is yet to be made.
@@ -253,4 +273,27 @@ fn with(known: &Known, snapshot: Snapshot, protected: ProtectedColumns) -> Arc<K
         rows: Arc::clone(&known.rows),
         revision: known.revision,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use sallyport_policy::catalog::Relation;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_written_with_all_that_refer_to_it() {
+        let id = |relation, column| ColumnId { relation, column };
+        let relation = |oid, carried: &[(i16, ColumnId)]| Relation {
+            oid,
+            carried: carried.to_vec(),
+            ..Relation::default()
+        };
+        let snapshot = Snapshot::new(vec![
+            relation(10, &[(1, id(11, 2)), (2, id(12, 1))]),
+            relation(11, &[(2, id(12, 3)), (2, id(10, 1))]),
+        ]);
+        assert_eq!(written_with(id(10, 1), &snapshot), [id(10, 1), id(11, 2), id(12, 3)]);
+        assert_eq!(written_with(id(10, 3), &snapshot), [id(10, 3)]);
+    }
 }

@@ -35,6 +35,7 @@ use crate::command::Asked;
 pub use pipeline::{misread, pipeline};
 pub use query::query;
 pub use sent::{Sent, sent};
+pub use types::any_of_users;
 pub use understand::{Understood, understand};
 
 /// By what a unit is understood.

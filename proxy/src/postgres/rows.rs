@@ -104,6 +104,11 @@ impl View {
         self.footprint.get().cloned().flatten()
     }
 
+    /// Says that the meaning of the statement hangs on more than its names.
+    pub fn hang_on_all(&mut self) {
+        self.footprint = OnceCell::from(None);
+    }
+
     /// Only what does no more than read and write rows, and of which every name was followed, hangs on nothing but its names.
     fn trace(&self, stated: &Stated, after: &After) -> Option<Footprint> {
         let followed = |lineage: &Lineage| {

@@ -18,8 +18,15 @@ pub struct Code {
     pub fields: BTreeSet<String>,
     /// Names of operators.
     pub operators: BTreeSet<String>,
+    /// Names of those functions, and of those operators, that somebody made in pg_catalog: there a name is not PostgreSQL's own
+    /// even with that schema before it.
+    pub system_functions: BTreeSet<String>,
+    /// See [`Code::system_functions`].
+    pub system_operators: BTreeSet<String>,
     /// Types whose casts, checks, defaults or order run code, and all that hold one of them, with their names.
     pub types: BTreeMap<Oid, String>,
+    /// Names of event triggers that are enabled: they run at whatever defines anything.
+    pub event_triggers: BTreeSet<String>,
 }
 
 // === impl Code ===

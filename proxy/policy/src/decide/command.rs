@@ -209,10 +209,11 @@ impl Command {
     /// only tell, and what comes with writing to a table. Triggers and their like are there by the hand of whoever owns the
     /// schema, on tables that everybody writes to, and whoever makes one is judged for that.
     pub fn hidden(&self) -> Vec<&str> {
-        const KNOWN: [&str; 8] = [
+        const KNOWN: [&str; 9] = [
             "view ",
             "system function ",
             "triggers of ",
+            "event trigger ",
             "expressions of ",
             "rules of ",
             "policies of ",

@@ -92,8 +92,9 @@ impl ProtectedColumns {
     /// What `rules` protect in `catalog`, together with what `before` holds under the same generations and what is kept for
     /// them beyond this process.
     ///
-    /// Protection goes on to the same column of children and partitions, and to generated columns made from it. Views and
-    /// materialised views are for lineage; what it finds for a materialised view comes in by [`ProtectedColumns::add`].
+    /// Protection goes on to the same column of children and partitions, to generated columns made from it, and to columns that
+    /// refer to it ON UPDATE CASCADE. Views and materialised views are for lineage; what it finds for a materialised view comes
+    /// in by [`ProtectedColumns::add`].
     pub fn resolve(rules: &[Rule], catalog: &dyn Catalog, before: Option<&ProtectedColumns>, kept: &ByRule) -> Self {
         let mut found = Self {
             rules: rules.iter().map(|rule| (rule.uid.clone(), rule.generation)).collect(),
@@ -155,7 +156,7 @@ impl ProtectedColumns {
         !rules.is_empty() && self.columns.entry(column).or_default().extend(rules)
     }
 
-    /// Hands protection on to children and generated columns until nothing changes.
+    /// Hands protection on to children, generated columns and columns that foreign keys write to until nothing changes.
     pub fn spread(&mut self, catalog: &dyn Catalog) {
         let mut todo: Vec<ColumnId> = self.columns.keys().copied().collect();
         while let Some(id) = todo.pop() {
@@ -183,7 +184,9 @@ impl ProtectedColumns {
                     column: attnum,
                 })
             });
-            let reached: Vec<ColumnId> = generated.chain(children).collect();
+            let carried = relation.carried.iter().filter(|(from, _)| *from == id.column);
+            let carried = carried.map(|(_, to)| *to);
+            let reached: Vec<ColumnId> = generated.chain(children).chain(carried).collect();
             todo.extend(reached.into_iter().filter(|reached| self.add(*reached, &rules)));
         }
     }

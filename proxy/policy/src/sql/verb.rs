@@ -127,6 +127,21 @@ verbs! {
     Utility = "utility",
 }
 
+/// What event triggers fire on.
+const FIRING: [Verb; 11] = [
+    Verb::Create,
+    Verb::Alter,
+    Verb::Drop,
+    Verb::Grant,
+    Verb::Revoke,
+    Verb::Refresh,
+    Verb::Comment,
+    Verb::SecurityLabel,
+    Verb::Reindex,
+    Verb::Import,
+    Verb::Reassign,
+];
+
 /// A set of [`Verb`]s.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Verbs(u64);
@@ -233,6 +248,11 @@ impl Verbs {
     /// Whether any verb of this set is among `those`.
     pub fn any(self, those: &[Verb]) -> bool {
         those.iter().any(|verb| self.contains(*verb))
+    }
+
+    /// Whether event triggers may fire.
+    pub fn fire(self) -> bool {
+        self.any(&FIRING)
     }
 
     /// The verbs in order of declaration.

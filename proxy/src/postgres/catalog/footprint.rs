@@ -22,7 +22,7 @@ const MAX_KEPT: usize = 1_024;
 /// How long what was remembered counts: row counts of tables, which only inform, are as old.
 const KEPT: Duration = Duration::from_secs(60);
 /// The first OID that is given to anything but the system's own.
-const FIRST_NORMAL: Oid = 16384;
+pub const FIRST_NORMAL: Oid = 16384;
 
 /// Row versions that the meaning of a statement hangs on, as the question for them.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -78,8 +78,9 @@ impl Footprint {
     }
 }
 
-/// Whether a column's type has no parts that are defined elsewhere.
-fn is_plain(type_oid: Oid, known: &Known) -> bool {
+/// Whether a type has no parts that are defined elsewhere.
+#[must_use]
+pub fn is_plain(type_oid: Oid, known: &Known) -> bool {
     if type_oid < FIRST_NORMAL {
         return true;
     }

@@ -33,6 +33,7 @@ pub(super) fn digest() -> String {
         "pg_policy",
         "pg_statistic_ext",
         "pg_opclass",
+        "pg_event_trigger",
     ];
     let mut each: Vec<String> = by_oid
         .iter()
@@ -262,8 +263,8 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, \
      WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,c}'::pg_catalog.\"char\"[]) {where} \
      ORDER BY a.attrelid, a.attnum";
 
-/// Children and parents (`i`), relations whose rows follow those of another by a foreign key (`f`), and the constraints and unique
-/// indexes of relations, by their names (`c`).
+/// Children and parents (`i`), relations whose rows follow those of another by a foreign key (`f`), the columns by which they do
+/// when a key is updated (`u`), and the constraints and unique indexes of relations, by their names (`c`).
 const PARENTS: &str = "SELECT inhrelid, inhparent, 'i', NULL FROM pg_catalog.pg_inherits \
      UNION ALL SELECT conrelid, 0::pg_catalog.oid, 'c', conname FROM pg_catalog.pg_constraint \
      WHERE conrelid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
@@ -272,7 +273,10 @@ const PARENTS: &str = "SELECT inhrelid, inhparent, 'i', NULL FROM pg_catalog.pg_
      WHERE i.indisunique AND i.indrelid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
      UNION ALL SELECT conrelid, confrelid, 'f', NULL FROM pg_catalog.pg_constraint WHERE contype OPERATOR(pg_catalog.=) 'f' \
      AND (confdeltype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]) \
-     OR confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]))";
+     OR confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[])) \
+     UNION ALL SELECT conrelid, confrelid, 'u', pg_catalog.concat(follower, ' ', key) FROM pg_catalog.pg_constraint, \
+     LATERAL ROWS FROM (pg_catalog.unnest(conkey), pg_catalog.unnest(confkey)) pair(follower, key) \
+     WHERE contype OPERATOR(pg_catalog.=) 'f' AND confupdtype OPERATOR(pg_catalog.=) 'c'";
 
 /// Types that are not built in: OID, kind, category, base of a domain, element of an array, subtype of a range, name, and the
 /// relation that has the columns of a composite one.
@@ -283,7 +287,7 @@ const TYPES: &str = "SELECT t.oid, t.typtype, t.typcategory, t.typbasetype, t.ty
 
 /// Expressions that run where no text names them: what they belong to, in what way (`w`: written, `p`: a policy for its rows,
 /// `t`: a domain), the expression unless that would wait for a lock, whether it calls a function or an operator of users,
-/// and which version of which object it is. pg_depend does not list PostgreSQL's own.
+/// which version of which object it is, and the types that it names or casts to. pg_depend does not list PostgreSQL's own.
 ///
 /// Within a relation, the text of one expression costs the square of the number of columns, and a table with a check for each of
 /// them more than anybody waits for: trees that hold nothing that could call a function are left alone. A default names no column,
@@ -299,7 +303,10 @@ const EXPRESSIONS: &str = "{locked} SELECT x.owner, x.way, \
      JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode WHERE d.classid OPERATOR(pg_catalog.=) x.class \
      AND d.objid OPERATOR(pg_catalog.=) x.object \
      AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass AND ({ours} OR NOT {extended})), \
-     x.class, x.object, x.version::pg_catalog.text FROM (\
+     x.class, x.object, x.version::pg_catalog.text, \
+     (SELECT pg_catalog.string_agg(pg_catalog.concat(d.refobjid), ' ') FROM pg_catalog.pg_depend d \
+     WHERE d.classid OPERATOR(pg_catalog.=) x.class AND d.objid OPERATOR(pg_catalog.=) x.object \
+     AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass) FROM (\
      SELECT adrelid, 'w', CASE WHEN attgenerated OPERATOR(pg_catalog.=) '' THEN 0::pg_catalog.oid ELSE adrelid END, adbin, \
      NULL::pg_catalog.pg_node_tree, 'pg_catalog.pg_attrdef'::pg_catalog.regclass::pg_catalog.oid, e.oid, e.xmin \
      FROM pg_catalog.pg_attrdef e LEFT JOIN pg_catalog.pg_attribute ON attrelid OPERATOR(pg_catalog.=) adrelid \
@@ -328,16 +335,26 @@ const EXPRESSIONS: &str = "{locked} SELECT x.owner, x.way, \
 const QUIET: &str = "CONST|VAR|OPEXPR|BOOLEXPR|NULLTEST|BOOLEANTEST|RELABELTYPE|SCALARARRAYOPEXPR|ARRAY|ARRAYEXPR|ARRAYCOERCEEXPR|\
      CASETESTEXPR|COERCETODOMAINVALUE";
 
-/// What can be taken for PostgreSQL's own and is code of users: `f` a function, `o` an operator; and `t`, by OID, the types whose
-/// casts run such code, or whose order or distances are made by it, or that a cast to text could mean: a check of theirs would
-/// tell of a value. `c` is whatever may be called by one value, as if it were a field: none that takes `cstring` or `internal`.
+/// What can be taken for PostgreSQL's own and is code of users: `f` a function, `o` an operator, `F` and `O` those in pg_catalog,
+/// `e` an event trigger; and `t`, by OID, the types whose casts run such code, or whose order or distances are made by it, or that a
+/// cast to text could mean: a check of theirs would tell of a value. `c` is whatever may be called by one value, as if it were a
+/// field: none that takes `cstring` or `internal`.
 ///
 /// Every function of users is named: which names count as PostgreSQL's own, this server's version does not say. Those of
 /// temporary schemas are left out, where PostgreSQL looks no function up by a name without a schema.
 const NAMESAKES: &str = "SELECT 'f', f.proname, 0::pg_catalog.oid FROM pg_catalog.pg_proc f WHERE {ours} \
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.oid OPERATOR(pg_catalog.=) f.pronamespace \
      AND pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_temp_')) \
-     UNION SELECT 'o', p.oprname, 0::pg_catalog.oid FROM pg_catalog.pg_operator p JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode \
+     UNION SELECT 'F', f.proname, 0::pg_catalog.oid FROM pg_catalog.pg_proc f WHERE {ours} \
+     AND f.pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace \
+     UNION SELECT 'e', e.evtname, 0::pg_catalog.oid FROM pg_catalog.pg_event_trigger e \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) e.evtfoid \
+     WHERE e.evtenabled OPERATOR(pg_catalog.<>) 'D'::pg_catalog.\"char\" \
+     AND e.evtevent OPERATOR(pg_catalog.<>) 'login'::pg_catalog.name AND {ours} \
+     UNION SELECT kind.letter, p.oprname, 0::pg_catalog.oid FROM pg_catalog.pg_operator p \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode \
+     JOIN (VALUES ('o'), ('O')) kind(letter) ON kind.letter OPERATOR(pg_catalog.=) 'o'::pg_catalog.text \
+     OR p.oprnamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace \
      WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND ({ours} OR NOT {extended}) \
      UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) c.castfunc, \
      LATERAL (VALUES (c.castsource), (c.casttarget)) unnest(t) \

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sallyport_policy::catalog::{AttNum, Code, Column, Oid, Relation, RelationKind, SearchPath};
+use sallyport_policy::catalog::{AttNum, Code, Column, ColumnId, Oid, Relation, RelationKind, SearchPath};
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::sql;
 
@@ -139,6 +139,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
                 .filter_map(|column| column.parse().ok())
                 .collect(),
             followers: Vec::new(),
+            carried: Vec::new(),
             constraints: Vec::new(),
         };
         by_oid.insert(oid, relation);
@@ -156,12 +157,19 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
     }
     for row in parents {
         let (one, other) = (number(row, 0)?, number(row, 1)?);
-        let followed = text(row, 2) == "f";
+        let followed = matches!(text(row, 2), "f" | "u");
         let Some(relation) = by_oid.get_mut(if followed { &other } else { &one }) else {
             continue;
         };
         match text(row, 2) {
             "f" => relation.followers.push(one),
+            "u" => {
+                let (follower, key) = text(row, 3).split_once(' ')?;
+                let column = follower.parse().ok()?;
+                relation
+                    .carried
+                    .push((key.parse().ok()?, ColumnId { relation: one, column }));
+            }
             "c" => relation.constraints.push(text(row, 3).to_owned()),
             _ => relation.parents.push(other),
         }
@@ -170,6 +178,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
     for relation in by_oid.values_mut() {
         relation.followers.sort_unstable();
         relation.followers.dedup();
+        relation.carried.sort_unstable();
         relation.constraints.sort_unstable();
         relation.constraints.dedup();
     }
@@ -179,7 +188,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
         .collect();
     let mut lacking = by_oid.values().any(is_undefined);
     let mut code = code(namesakes, &names)?;
-    let mut read = Expressions::new();
+    let (mut read, mut quiet) = (Expressions::new(), Vec::new());
     for row in expressions {
         let (object, version) = ((number(row, 4)?, number(row, 5)?), text(row, 6));
         let known = match row.get(2).and_then(Option::as_deref) {
@@ -191,22 +200,24 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
         };
         lacking |= known.is_none();
         read.extend(known.map(|opaque| (object, (version.to_owned(), opaque))));
-        let own = text(row, 3) == "t" || known.unwrap_or(true);
-        let Some(owner) = number(row, 0).filter(|_| own) else {
-            continue;
-        };
-        match (text(row, 1), by_oid.get_mut(&owner)) {
-            // A type and a relation may have one number.
-            ("t", _) => code
-                .types
-                .extend(names.get(&owner).map(|name| (owner, (*name).to_owned()))),
-            ("p", Some(relation)) => relation.guarded_by_code = true,
-            (_, Some(relation)) => (relation.active, relation.computes) = (true, true),
-            (_, None) => {}
+        match text(row, 3) == "t" || known.unwrap_or(true) {
+            true => runs(row, &names, &mut by_oid, &mut code),
+            false => quiet.push(row),
         }
     }
     if !code.types.is_empty() {
-        spread(&mut code, &names, &parts(types, &by_oid));
+        let parts = parts(types, &by_oid);
+        spread(&mut code, &names, &parts);
+        // A cast runs what its type runs. Where it stands in the check of a domain, that is one more such type.
+        loop {
+            let (casting, others): (Vec<&Row>, Vec<&Row>) = quiet.into_iter().partition(|row| casts(row, &code));
+            if casting.is_empty() {
+                break;
+            }
+            quiet = others;
+            casting.iter().for_each(|row| runs(row, &names, &mut by_oid, &mut code));
+            spread(&mut code, &names, &parts);
+        }
     }
     Some(Read {
         relations: by_oid.into_values().collect(),
@@ -215,6 +226,26 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
         expressions: read,
         lacking,
     })
+}
+
+/// Notes what an expression that runs code belongs to.
+fn runs(row: &Row, names: &HashMap<Oid, &str>, relations: &mut HashMap<Oid, Relation>, code: &mut Code) {
+    let Some(owner) = number(row, 0) else { return };
+    match (text(row, 1), relations.get_mut(&owner)) {
+        // A type and a relation may have one number.
+        ("t", _) => code
+            .types
+            .extend(names.get(&owner).map(|name| (owner, (*name).to_owned()))),
+        ("p", Some(relation)) => relation.guarded_by_code = true,
+        (_, Some(relation)) => (relation.active, relation.computes) = (true, true),
+        (_, None) => {}
+    }
+}
+
+/// Whether an expression names a type with code.
+fn casts(row: &Row, code: &Code) -> bool {
+    let mut types = text(row, 7).split(' ').filter_map(|oid| oid.parse().ok());
+    types.any(|oid: Oid| code.types.contains_key(&oid))
 }
 
 /// Whether it is a view of users whose definition could not be read.
@@ -232,6 +263,15 @@ fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code> {
             }
             "o" => {
                 code.operators.insert(text(row, 1).to_owned());
+            }
+            "e" => {
+                code.event_triggers.insert(text(row, 1).to_owned());
+            }
+            "F" => {
+                code.system_functions.insert(text(row, 1).to_owned());
+            }
+            "O" => {
+                code.system_operators.insert(text(row, 1).to_owned());
             }
             "c" => {
                 let name = Some(text(row, 1)).filter(|name| sql::safety(None, name) != sql::Safety::Safe);
@@ -381,6 +421,7 @@ mod tests {
                 row(&["11", "10", "i", "-"]),
                 row(&["11", "10", "f", "-"]),
                 row(&["11", "10", "f", "-"]),
+                row(&["11", "10", "u", "2 3"]),
                 row(&["10", "0", "c", "t_pkey"]),
                 row(&["10", "0", "c", "t_a_check"]),
                 row(&["10", "0", "c", "t_pkey"]),
@@ -412,6 +453,9 @@ mod tests {
             vec![
                 row(&["f", "lower", "0"]),
                 row(&["o", "+", "0"]),
+                row(&["e", "watch", "0"]),
+                row(&["F", "upper", "0"]),
+                row(&["O", "-", "0"]),
                 row(&["c", "lower", "0"]),
                 row(&["c", "ts_stat", "0"]),
                 row(&["t", "", "23"]),
@@ -424,6 +468,11 @@ mod tests {
         let t = read.relations.iter().find(|relation| relation.oid == 10).unwrap();
         assert!(t.active && t.columns.len() == 3);
         assert_eq!((t.key.as_slice(), t.followers.as_slice()), (&[3, 1][..], &[11][..]));
+        let carried = ColumnId {
+            relation: 11,
+            column: 2,
+        };
+        assert_eq!(t.carried, [(3, carried)]);
         assert_eq!(t.constraints, ["t_a_check", "t_pkey"]);
         assert_eq!(t.columns[1].generated.as_deref(), Some("a + 1"));
         let v = read.relations.iter().find(|relation| relation.oid == 11).unwrap();
@@ -436,6 +485,8 @@ mod tests {
         assert_eq!(read.types.get(&20003), Some(&Class::Record));
         assert!(v.guarded_by_code && !t.guarded_by_code);
         assert!(read.code.functions.contains("lower") && read.code.operators.contains("+"));
+        assert!(read.code.event_triggers.iter().eq(["watch"]));
+        assert!(read.code.system_functions.iter().eq(["upper"]) && read.code.system_operators.iter().eq(["-"]));
         assert!(
             read.code.fields.iter().eq(["ts_stat"]),
             "what is vouched for may be called"
@@ -486,6 +537,64 @@ mod tests {
         assert_eq!(noted(&results), (20_000..=20_007).collect::<Vec<Oid>>());
         results[4].clear();
         assert!(noted(&results).is_empty());
+    }
+
+    #[test]
+    fn a_cast_to_a_type_with_code_runs_it() {
+        let mut results = vec![
+            vec![
+                row(&["30", "public", "defaulted", "r", "f", "-"]),
+                row(&["31", "public", "policed", "r", "f", "-"]),
+                row(&["32", "public", "plain", "r", "f", "-"]),
+            ],
+            vec![],
+            vec![],
+            vec![
+                row(&["20000", "d", "S", "25", "0", "-", "checked", "0"]),
+                row(&["20001", "b", "A", "0", "20000", "-", "_checked", "0"]),
+                row(&["20002", "d", "S", "25", "0", "-", "trying", "0"]),
+                row(&["20003", "d", "S", "25", "0", "-", "plain", "0"]),
+            ],
+            vec![
+                row(&["30", "w", "'a'::public.trying", "f", "2604", "31", "7", "20002"]),
+                row(&[
+                    "31",
+                    "p",
+                    "(x = ANY ('{a}'::public.checked[]))",
+                    "f",
+                    "3256",
+                    "32",
+                    "7",
+                    "20001",
+                ]),
+                row(&["32", "w", "'a'::public.plain", "f", "2604", "33", "7", "20003"]),
+                row(&[
+                    "20002",
+                    "t",
+                    "((VALUE)::public.checked IS NOT NULL)",
+                    "f",
+                    "2606",
+                    "34",
+                    "7",
+                    "20002 20000",
+                ]),
+                row(&["20003", "t", "(VALUE > 'a'::text)", "f", "2606", "35", "7", "20003"]),
+                row(&["20000", "t", "public.h(VALUE)", "t", "2606", "36", "7", "20000"]),
+            ],
+            vec![],
+        ];
+        let noted = |results: &[Vec<Row>]| {
+            let read = read(results, &Expressions::new()).unwrap();
+            let is = |oid| read.relations.iter().find(|one| one.oid == oid).unwrap();
+            let (defaulted, plain) = (is(30), is(32));
+            assert!(!plain.active);
+            assert_eq!(defaulted.active, defaulted.computes);
+            let types: Vec<Oid> = read.code.types.keys().copied().collect();
+            (defaulted.active, is(31).guarded_by_code, types)
+        };
+        assert_eq!(noted(&results), (true, true, vec![20_000, 20_001, 20_002]));
+        results[4].pop();
+        assert_eq!(noted(&results), (false, false, vec![]));
     }
 
     #[test]

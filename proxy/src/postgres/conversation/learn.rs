@@ -41,6 +41,7 @@ pub(super) fn needs_catalog(statement: &Statement) -> bool {
     !statement.relations.is_empty()
         || !statement.functions.is_empty()
         || statement.operates
+        || statement.verbs.fire()
         || !statement.opaque.is_empty()
         || !statement.executes.is_empty()
         || !statement.cursors.is_empty()

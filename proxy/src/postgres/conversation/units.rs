@@ -144,11 +144,17 @@ impl Conversation {
         let mut needs = Needs::default();
         for (_, message) in judge::sent(&bytes, &heads).map_err(Over::client_broke)? {
             match message {
-                Sent::Parse(_, Ok(Some(stated))) => needs.add(stated.readings()),
+                Sent::Parse(parse, Ok(Some(stated))) => {
+                    needs.add(stated.readings());
+                    needs.catalog |= judge::any_of_users(&parse.types);
+                }
                 Sent::Bind(bind) => {
                     let prepared = self.state.names.statement(bind.statement);
-                    if let Some(stated) = prepared.as_ref().and_then(|prepared| prepared.stated.as_ref()) {
+                    if let Some(prepared) = prepared
+                        && let Some(stated) = &prepared.stated
+                    {
                         needs.add(stated.readings());
+                        needs.catalog |= judge::any_of_users(&prepared.types);
                     }
                 }
                 _ => {}

@@ -112,6 +112,7 @@ impl Reader<'_> {
             &self.unfolding.context(self.context),
             self.names,
             &stated,
+            types::stated(&parse.types),
             &self.unfolding,
         );
         understood.asked.command.parameters = stated.statement().map_or(0, |statement| {
@@ -173,6 +174,7 @@ impl Reader<'_> {
             &self.unfolding.context(self.context),
             self.names,
             stated,
+            &prepared.types,
             &self.unfolding,
         );
         parameters(bind, &prepared.types, &mut understood.asked);

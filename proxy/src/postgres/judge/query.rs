@@ -24,7 +24,7 @@ pub fn query(context: &Context<'_>, names: &mut Names, head: Head, text: &Text) 
             script: text.script.clone(),
             index,
         };
-        let mut understood = understand(&unfolding.context(context), names, &stated, &unfolding);
+        let mut understood = understand(&unfolding.context(context), names, &stated, &[], &unfolding);
         unfolding.add(context, &understood);
         if let Some(change) = &understood.change {
             names.expect(change.clone());

@@ -1,4 +1,9 @@
-//! Types that a client states for its parameters: by them the target chooses among functions of one name.
+//! Types that a client states for its parameters: by them the target chooses among functions of one name, and a value that is
+//! bound becomes one, by code of users perhaps.
+
+use sallyport_policy::catalog::{Catalog as _, Code};
+
+use crate::postgres::catalog::{FIRST_NORMAL, Known, is_plain};
 
 /// PostgreSQL's own types that drivers state, by OID.
 const NAMES: [(u32, &str); 20] = [
@@ -30,6 +35,25 @@ pub(super) fn stated(types: &[u32]) -> &[u32] {
     types.get(..said).unwrap_or_default()
 }
 
+/// Whether users made one of them: what becoming one runs, the catalog says.
+pub fn any_of_users(types: &[u32]) -> bool {
+    types.iter().any(|oid| *oid >= FIRST_NORMAL)
+}
+
+/// Whether more hangs on one of them than the statement's names do: code that runs, or parts that are defined elsewhere.
+pub(super) fn any_hangs_on_more(types: &[u32], known: &Known) -> bool {
+    let code = &known.snapshot.code().types;
+    types.iter().any(|oid| code.contains_key(oid) || !is_plain(*oid, known))
+}
+
+/// Those whose code runs when a value is bound, as what cannot be seen into.
+pub(super) fn opaque(types: &[u32], code: &Code) -> impl Iterator<Item = String> {
+    types
+        .iter()
+        .filter_map(|oid| code.types.get(oid))
+        .map(|name| format!("type {name}"))
+}
+
 /// How an approver reads the type of one parameter; nothing where the client leaves it to the server.
 pub(super) fn shown(oid: Option<&u32>) -> String {
     match oid {
@@ -43,7 +67,44 @@ pub(super) fn shown(oid: Option<&u32>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+    use std::sync::Arc;
+
+    use sallyport_policy::catalog::Snapshot;
+    use sallyport_policy::mask::types::Class;
+
     use super::*;
+
+    #[test]
+    fn a_stated_type_may_hang_on_more_than_its_number() {
+        let code = Code {
+            types: [(20_000, "checked".to_owned())].into(),
+            ..Code::default()
+        };
+        let known = Known {
+            snapshot: Arc::new(Snapshot::new(Vec::new()).with_code(code.clone())),
+            types: Arc::new(HashMap::from([
+                (20_000, Class::Text),
+                (20_001, Class::Text),
+                (20_002, Class::Record),
+            ])),
+            ..Known::default()
+        };
+        let named: Vec<String> = opaque(&[23, 20_000, 20_001], &code).collect();
+        assert_eq!(named, ["type checked"]);
+        let cases: [(&[u32], bool, bool); 6] = [
+            (&[], false, false),
+            (&[0, 23], false, false),
+            (&[0, 20_000], true, true),
+            (&[20_001], false, true),
+            (&[20_002], true, true),
+            (&[20_003], true, true),
+        ];
+        for (stated, hangs, of_users) in cases {
+            assert_eq!(any_hangs_on_more(stated, &known), hangs, "{stated:?}");
+            assert_eq!(any_of_users(stated), of_users, "{stated:?}");
+        }
+    }
 
     #[test]
     fn what_is_left_to_the_server_says_nothing() {

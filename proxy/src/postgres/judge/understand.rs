@@ -11,7 +11,7 @@ use sallyport_policy::sql::{Cover, Effect, Statement, Verb, lineage};
 
 use super::put_back::put_back;
 use super::unfold::Unfolding;
-use super::{Context, remembered, strict};
+use super::{Context, remembered, strict, types};
 use crate::command::{Asked, Kind, Rejection};
 use crate::postgres::after::{self, After};
 use crate::postgres::handed;
@@ -37,9 +37,16 @@ pub struct Understood {
     pub change: Option<Change>,
 }
 
-/// Understands one statement. `before`: what earlier statements of the same unit change.
-pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, before: &Unfolding) -> Understood {
-    let mut understood = meant(context, names, stated, before);
+/// Understands one statement. `types`: those that the client states for its parameters. `before`: what earlier statements of the
+/// same unit change.
+pub fn understand(
+    context: &Context<'_>,
+    names: &Names,
+    stated: &Stated,
+    types: &[u32],
+    before: &Unfolding,
+) -> Understood {
+    let mut understood = meant(context, names, stated, types, before);
     let command = &mut understood.asked.command;
     // Tools that put back the role that they found set the one that it is. A definition would set it for others.
     if command.verbs.within(&[Verb::Set]) {
@@ -55,23 +62,30 @@ pub fn understand(context: &Context<'_>, names: &Names, stated: &Stated, before:
     understood
 }
 
-fn meant(context: &Context<'_>, names: &Names, stated: &Stated, before: &Unfolding) -> Understood {
-    if !context.shared || !before.is_nothing() {
-        return understand_anew(context, names, stated, before);
+fn meant(context: &Context<'_>, names: &Names, stated: &Stated, types: &[u32], before: &Unfolding) -> Understood {
+    // What is remembered is what the text means, whatever is stated beside it.
+    if !context.shared || !before.is_nothing() || types::any_hangs_on_more(types, context.known) {
+        return understand_anew(context, names, stated, types, before);
     }
     remembered::find(context, stated).unwrap_or_else(|| {
-        let understood = understand_anew(context, names, stated, before);
+        let understood = understand_anew(context, names, stated, types, before);
         remembered::keep(context, stated, &understood);
         understood
     })
 }
 
-fn understand_anew(context: &Context<'_>, names: &Names, stated: &Stated, before: &Unfolding) -> Understood {
+fn understand_anew(
+    context: &Context<'_>,
+    names: &Names,
+    stated: &Stated,
+    types: &[u32],
+    before: &Unfolding,
+) -> Understood {
     let definitions = before.definitions;
     let mut asked = Asked::new(command(context, stated));
     let (mut lineages, mut lost) = (Vec::new(), false);
     for statement in stated.readings() {
-        let own = trace(context, statement, definitions, &mut asked.command);
+        let own = trace(context, statement, types, definitions, &mut asked.command);
         let others = others(names, statement, &mut asked);
         others.iter().for_each(|other| other.name(&mut asked.named));
         lost |= others.iter().any(|other| other.is_lost(context));
@@ -105,6 +119,9 @@ fn understand_anew(context: &Context<'_>, names: &Names, stated: &Stated, before
     };
     view.hidden |= !asked.command.opaque.is_empty();
     view.guarded |= context.masker.acts() && view.hidden;
+    if types::any_hangs_on_more(types, context.known) {
+        view.hang_on_all();
+    }
     let view = Rc::new(view);
     Understood {
         asked,
@@ -130,9 +147,17 @@ fn command(context: &Context<'_>, stated: &Stated) -> Command {
     command
 }
 
-/// Follows the values of a statement, and puts what its names mean into the command.
-fn trace(context: &Context<'_>, statement: &Statement, definitions: bool, command: &mut Command) -> Lineage {
-    let traced = lineage(statement, &*context.known.snapshot, context.path.unwrap_or(&SYSTEM));
+/// Follows the values of a statement, and puts what its names mean into the command, with what its parameters run.
+fn trace(
+    context: &Context<'_>,
+    statement: &Statement,
+    types: &[u32],
+    definitions: bool,
+    command: &mut Command,
+) -> Lineage {
+    let mut traced = lineage(statement, &*context.known.snapshot, context.path.unwrap_or(&SYSTEM));
+    let hidden = types::opaque(types, context.known.snapshot.code());
+    traced.opaque.extend(hidden);
     resolve(context, statement, traced, definitions, command)
 }
 
@@ -225,7 +250,7 @@ impl Other {
         let Some(view) = &self.declared else {
             let traced = self.stated.readings().map(|reading| {
                 command.absorb(reading);
-                trace(context, reading, definitions, command)
+                trace(context, reading, &self.types, definitions, command)
             });
             return traced.collect();
         };

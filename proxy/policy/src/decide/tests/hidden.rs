@@ -114,6 +114,18 @@ fn postgresqls_own_functions_and_views_hide_nothing() {
 }
 
 #[test]
+fn triggers_are_judged_where_they_are_made() {
+    let policies = [then_allow(&[deletes("Deny")])];
+    for (sql, what) in [
+        ("insert into t values (1)", "triggers of public.t"),
+        ("create table v (a int)", "event trigger watch"),
+    ] {
+        let asked = with_opaque(sql, what);
+        assert_eq!(say(&judge(&policies, &alice(), &asked)), "allow p/rest", "{what}");
+    }
+}
+
+#[test]
 fn the_code_of_a_view_hides_as_much_as_its_text_would() {
     let policies = [then_allow(&[deletes("Deny")])];
     for (sql, what, expected) in [

@@ -111,6 +111,20 @@ fn children_and_generated_columns_inherit() {
 }
 
 #[test]
+fn columns_that_foreign_keys_write_to_inherit() {
+    let mut keys = relation(10, "keys", &["id", "ssn"]);
+    keys.carried = vec![(2, id(11, 1)), (1, id(13, 1))];
+    let mut visits = relation(11, "visits", &["patient", "day"]);
+    visits.carried = vec![(1, id(12, 2))];
+    let bills = relation(12, "bills", &["id", "patient"]);
+    let catalog = Snapshot::new(vec![keys, visits, bills, relation(13, "notes", &["key"])]);
+    let found = ProtectedColumns::resolve(&[rule("u", 1, "public.keys.ssn")], &catalog, None, &ByRule::new());
+    let mut columns: Vec<ColumnId> = found.iter().map(|(column, _)| column).collect();
+    columns.sort();
+    assert_eq!(columns, [id(10, 2), id(11, 1), id(12, 2)]);
+}
+
+#[test]
 fn what_is_kept_counts_for_its_rule_and_generation_whatever_it_is_called() {
     let mut columns = crate::columns::Columns {
         generation: 3,

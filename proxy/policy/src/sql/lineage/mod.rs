@@ -114,13 +114,20 @@ pub struct Created {
 
 /// Follows the values of a statement through a catalog, names being read under `path`.
 pub fn lineage(statement: &Statement, catalog: &dyn Catalog, path: &SearchPath) -> Lineage {
-    match statement.root() {
+    let mut found = match statement.root() {
         Some(root) => walker::Walker::new(catalog, path).statement(root),
         None => Lineage {
             outputs: Some(Vec::new()),
             ..Lineage::default()
         },
+    };
+    if statement.verbs.fire() {
+        let triggers = catalog.code().event_triggers.iter();
+        found
+            .opaque
+            .extend(triggers.map(|name| format!("event trigger {name}")));
     }
+    found
 }
 
 /// Follows the values of all rows of a relation: those of a view through its definition, as it reads now.

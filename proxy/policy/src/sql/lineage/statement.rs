@@ -80,7 +80,12 @@ impl Walker<'_> {
                 Some(plan())
             }
             "CreateStmt" => {
-                self.everything_below(node);
+                // Of a relation that is called as the new one, nothing is read or changed.
+                let target = node.node("relation").map(Node::id);
+                let named = node.children().into_iter();
+                named
+                    .filter(|child| Some(child.id()) != target)
+                    .for_each(|child| self.everything_below(child));
                 self.parted(node);
                 self.found.created = empty(node);
                 Some(Rows::default())

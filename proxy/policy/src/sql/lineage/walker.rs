@@ -179,26 +179,37 @@ impl<'c> Walker<'c> {
         }
     }
 
-    /// What can be said of a function by its name. Definitions of views name everything but PostgreSQL's own with a schema.
+    /// What can be said of a function by its name. Definitions of views name everything but what is in pg_catalog with a schema.
     pub(super) fn safety(&self, schema: Option<&str>, name: &str) -> Safety {
         let code = self.catalog.code();
-        let overloaded = || self.views.is_empty() && code.functions.contains(name);
-        match schema {
-            None if overloaded() => Safety::Opaque,
-            // The type that a value is tried against may run code.
-            _ if TRIES.contains(&name) && !code.types.is_empty() => Safety::Opaque,
-            schema => safety(schema, name),
+        let namesakes = match self.is_bare(schema) {
+            true => &code.functions,
+            false => &code.system_functions,
+        };
+        // The type that a value is tried against may run code.
+        let tries = TRIES.contains(&name) && !code.types.is_empty();
+        match tries || namesakes.contains(name) {
+            true => Safety::Opaque,
+            false => safety(schema, name),
         }
     }
 
     /// Whether an operator may run code of users. Words such as IN and BETWEEN stand for operators that they do not name.
     pub(super) fn is_opaque_operator(&self, schema: Option<&str>, name: &str) -> bool {
-        let named = &self.catalog.code().operators;
-        let own = schema.is_some() || !self.views.is_empty() || named.is_empty();
+        let code = self.catalog.code();
+        let namesakes = match self.is_bare(schema) {
+            true => &code.operators,
+            false => &code.system_operators,
+        };
         match name.contains(|c: char| c.is_ascii_uppercase()) {
-            true => !own,
-            false => !is_own_operator(schema, name) || !own && named.contains(name),
+            true => !namesakes.is_empty(),
+            false => !is_own_operator(schema, name) || namesakes.contains(name),
         }
+    }
+
+    /// Whether a name may mean what is in any schema.
+    fn is_bare(&self, schema: Option<&str>) -> bool {
+        schema.is_none() && self.views.is_empty()
     }
 
     /// Notes a relation that the catalog does not know. Where a view names it, it is there all the same.

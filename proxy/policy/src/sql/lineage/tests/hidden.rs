@@ -232,6 +232,7 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
         fields: ["ts_stat".to_owned()].into(),
         operators: ["+".to_owned(), "=".to_owned()].into(),
         types: [(900, "money2".to_owned())].into(),
+        ..Code::default()
     });
     for (sql, opaque) in behind {
         assert_eq!(trace(&catalog, sql), [opaque], "{sql}");
@@ -242,6 +243,62 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
         trace(&catalog, "select y from v_deep").is_empty(),
         "views name theirs with a schema"
     );
+}
+
+#[test]
+fn what_somebody_made_in_pg_catalog_is_not_postgresqls_own() {
+    let others = view(60, "v_upper", &["a"], "SELECT upper(name) AS a FROM public.customers;");
+    let asks = view(61, "v_more", &["a"], "SELECT (id > 1) AS a FROM public.customers;");
+    let plain = schema().with(vec![others, asks]);
+    let catalog = plain.clone().with_code(Code {
+        functions: ["upper".to_owned(), "lower".to_owned()].into(),
+        operators: [">".to_owned(), "<".to_owned()].into(),
+        system_functions: ["upper".to_owned()].into(),
+        system_operators: [">".to_owned()].into(),
+        ..Code::default()
+    });
+    let of = |catalog: &Snapshot, sql: &str| lineage(&parse(sql).unwrap().statements[0], catalog, &path()).opaque;
+    for (sql, hidden) in [
+        ("select pg_catalog.upper(name) from customers", true),
+        ("select upper(name) from customers", true),
+        ("select a from v_upper", true),
+        ("select pg_catalog.lower(name) from customers", false),
+        ("select id operator(pg_catalog.>) 1 from customers", true),
+        ("select a from v_more", true),
+        ("select id operator(pg_catalog.<) 1 from customers", false),
+    ] {
+        assert_eq!(!of(&catalog, sql).is_empty(), hidden, "{sql}");
+        assert!(of(&plain, sql).is_empty(), "{sql}");
+    }
+}
+
+#[test]
+fn event_triggers_run_where_anything_is_defined() {
+    let catalog = schema().with_code(Code {
+        event_triggers: ["watch".to_owned()].into(),
+        ..Code::default()
+    });
+    for (sql, fires) in [
+        ("create table t (id int)", true),
+        ("create temp table t (id int)", true),
+        ("create schema s", true),
+        ("select id into t from notes", true),
+        ("create table t as select id from notes", true),
+        ("alter table notes add a int", true),
+        ("drop table notes", true),
+        ("grant select on notes to a", true),
+        ("revoke select on notes from a", true),
+        ("comment on table notes is 'a'", true),
+        ("refresh materialized view m_cust", true),
+        ("select id from notes", false),
+        ("insert into notes values (1)", false),
+        ("truncate notes", false),
+        ("set work_mem = '1MB'", false),
+    ] {
+        let found = lineage(&parse(sql).unwrap().statements[0], &catalog, &path());
+        let told = found.opaque.contains(&"event trigger watch".to_owned());
+        assert_eq!(told, fires, "{sql}");
+    }
 }
 
 #[test]

@@ -164,6 +164,21 @@ fn assignments_and_copies_are_followed() {
 }
 
 #[test]
+fn a_table_that_is_made_is_none_that_is_called_like_it() {
+    for (sql, touches) in [
+        ("create temp table customers (id int, ssn text)", false),
+        ("create temp table customers (like customers)", true),
+        ("create temp table customers () inherits (customers)", true),
+        ("create table notes_2 (id int references customers)", true),
+        ("alter table customers add a int", true),
+    ] {
+        let found = trace(sql);
+        assert_eq!(!found.written.is_empty(), touches, "{sql}");
+        assert_eq!(!found.touched.is_empty(), touches, "{sql}");
+    }
+}
+
+#[test]
 fn what_is_tried_against_stored_values_that_no_name_tells_may_be_about_any() {
     for (sql, any) in [
         ("alter domain d add check (value <> 'x')", true),
