@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sallyport_policy::catalog::{Catalog as _, Code, Oid, Relation, Snapshot};
+use sallyport_policy::columns::TEMPORARY;
 use sallyport_policy::mask::ProtectedColumns;
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::sql::Statement;
@@ -20,7 +21,7 @@ use crate::postgres::names::{Prepared, Stated};
 use crate::postgres::script;
 use crate::session::Session;
 
-/// Relations that only this session sees.
+/// Relations that only this session sees, or has to know.
 #[derive(Default)]
 pub(super) struct OwnRelations {
     relations: Vec<Relation>,
@@ -34,6 +35,8 @@ pub(super) struct OwnRelations {
     handed: Vec<Entry>,
     /// What of it was found by number and is not handed on yet: the name that was noted may be gone once others see it.
     learned: Vec<Entry>,
+    /// What was protected last: of temporary tables nobody else knows what they were called before.
+    protected: Option<Arc<ProtectedColumns>>,
 }
 
 /// Whether what a statement means depends on the catalog.
@@ -148,6 +151,7 @@ impl Conversation {
             beside: None,
             handed: std::mem::take(&mut self.own.handed),
             learned: std::mem::take(&mut self.own.learned),
+            protected: self.own.protected.take(),
         };
         if names {
             let listed = own.prepared.into_iter().filter_map(|(name, text)| {
@@ -226,8 +230,11 @@ impl OwnRelations {
             shared.snapshot.with(relations)
         };
         let policy = &session.open().policy;
-        let kept = policy.columns(database);
-        let mut protected = ProtectedColumns::resolve(policy.masks().rules(), &snapshot, Some(&shared.protected), kept);
+        let (rules, kept) = (policy.masks().rules(), policy.columns(database));
+        let mut protected = ProtectedColumns::resolve(rules, &snapshot, Some(&shared.protected), kept);
+        if let Some(before) = &self.protected {
+            protected.carry(before, rules, &snapshot, |one| one.schema.starts_with(TEMPORARY));
+        }
         for entry in handed::apply(&self.handed, &mut protected, &snapshot) {
             if !self.handed.contains(&entry) {
                 self.learned.push(entry.clone());
@@ -236,10 +243,12 @@ impl OwnRelations {
         }
         let mut types = (*shared.types).clone();
         types.extend(self.types.iter().map(|(oid, class)| (*oid, *class)));
+        let protected = Arc::new(protected);
+        self.protected = Some(Arc::clone(&protected));
         Arc::new(Known {
             snapshot: Arc::new(snapshot),
             types: Arc::new(types),
-            protected: Arc::new(protected),
+            protected,
             rows: Arc::clone(&shared.rows),
             revision: shared.revision,
         })
