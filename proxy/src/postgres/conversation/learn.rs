@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sallyport_policy::Policy;
 use sallyport_policy::catalog::{Catalog as _, Code, Oid, Relation, Snapshot};
 use sallyport_policy::columns::TEMPORARY;
 use sallyport_policy::mask::ProtectedColumns;
@@ -37,6 +38,16 @@ pub(super) struct OwnRelations {
     learned: Vec<Entry>,
     /// What was protected last: of temporary tables nobody else knows what they were called before.
     protected: Option<Arc<ProtectedColumns>>,
+    /// What [`OwnRelations::over`] found last.
+    laid: Option<Laid>,
+}
+
+/// What is laid over a shared catalog, and all that it hangs on beside the relations themselves.
+struct Laid {
+    shared: Arc<Known>,
+    entries: usize,
+    revision: u64,
+    known: Arc<Known>,
 }
 
 /// Whether what a statement means depends on the catalog.
@@ -152,6 +163,7 @@ impl Conversation {
             handed: std::mem::take(&mut self.own.handed),
             learned: std::mem::take(&mut self.own.learned),
             protected: self.own.protected.take(),
+            laid: None,
         };
         if names {
             let listed = own.prepared.into_iter().filter_map(|(name, text)| {
@@ -214,6 +226,25 @@ impl OwnRelations {
         if self.is_nothing() {
             return Arc::clone(shared);
         }
+        let policy = &session.open().policy;
+        // A copy of a large catalog takes longer than many a statement, and each is judged by one.
+        let same = |laid: &&Laid| {
+            Arc::ptr_eq(&laid.shared, shared) && laid.entries == self.handed.len() && laid.revision == policy.revision()
+        };
+        if let Some(laid) = self.laid.as_ref().filter(same) {
+            return Arc::clone(&laid.known);
+        }
+        let known = Arc::new(self.lay(shared, policy, database));
+        self.laid = Some(Laid {
+            shared: Arc::clone(shared),
+            entries: self.handed.len(),
+            revision: policy.revision(),
+            known: Arc::clone(&known),
+        });
+        known
+    }
+
+    fn lay(&mut self, shared: &Known, policy: &Policy, database: &str) -> Known {
         let mut relations = self.relations.clone();
         for relation in &mut relations {
             if relation.definition.is_none()
@@ -229,7 +260,6 @@ impl OwnRelations {
         } else {
             shared.snapshot.with(relations)
         };
-        let policy = &session.open().policy;
         let (rules, kept) = (policy.masks().rules(), policy.columns(database));
         let mut protected = ProtectedColumns::resolve(rules, &snapshot, Some(&shared.protected), kept);
         if let Some(before) = &self.protected {
@@ -245,12 +275,12 @@ impl OwnRelations {
         types.extend(self.types.iter().map(|(oid, class)| (*oid, *class)));
         let protected = Arc::new(protected);
         self.protected = Some(Arc::clone(&protected));
-        Arc::new(Known {
+        Known {
             snapshot: Arc::new(snapshot),
             types: Arc::new(types),
             protected,
             rows: Arc::clone(&shared.rows),
             revision: shared.revision,
-        })
+        }
     }
 }
