@@ -36,6 +36,7 @@ mod shapes;
 mod standbys;
 mod strangers;
 mod targets;
+mod temporary;
 mod tokens;
 mod transactions;
 mod violations;

@@ -191,6 +191,16 @@ impl ProtectedColumns {
         }
     }
 
+    /// Adds what `before` holds of these relations under the same generations of `rules`.
+    pub fn carry(&mut self, before: &Self, rules: &[Rule], catalog: &dyn Catalog, of: impl Fn(&Relation) -> bool) {
+        for (column, set) in before.carried_over(rules) {
+            if catalog.relation(column.relation).is_some_and(&of) {
+                self.add(column, &set);
+            }
+        }
+        self.spread(catalog);
+    }
+
     fn carried_over(&self, rules: &[Rule]) -> HashMap<ColumnId, RuleSet> {
         let renumber = |id: RuleId| {
             let (uid, generation) = self.rules.get(usize::from(id))?;

@@ -1,6 +1,8 @@
 //! The questions. Every name is qualified: a temporary table called pg_class would shadow the
 //! catalog, and an operator `=` of a schema before pg_catalog in the path would stand for PostgreSQL's own.
 
+mod temporary;
+
 use std::collections::BTreeSet;
 
 use sallyport_policy::catalog::Oid;
@@ -17,7 +19,8 @@ pub const POSITION: &str = "(CASE WHEN pg_catalog.pg_is_in_recovery() \
 /// A digest over every row version that a snapshot is made of: it moves when any of them is replaced.
 ///
 /// Rows of the system's own objects are left out, which keeps it cheap: their columns and types cannot change while a server
-/// runs, and what their views are defined as counts as unknown in any case.
+/// runs, and what their views are defined as counts as unknown in any case. So are those of [temporary tables](temporary) that
+/// are their session's own matter.
 pub(super) fn digest() -> String {
     let by_oid = [
         "pg_class",
@@ -39,11 +42,11 @@ pub(super) fn digest() -> String {
         .iter()
         .map(|table| {
             let key = "oid::pg_catalog.int8";
-            digest_of(&format!("{table} {}", own_objects("oid")), key, "0")
+            digest_of(&digested(table, "oid"), key, "0")
         })
         .collect();
     each.push(digest_of(
-        &format!("pg_attribute {}", own_objects("attrelid")),
+        &digested("pg_attribute", "attrelid"),
         "attrelid::pg_catalog.int8",
         "attnum::pg_catalog.int8",
     ));
@@ -52,7 +55,12 @@ pub(super) fn digest() -> String {
         "inhrelid::pg_catalog.int8",
         "inhparent::pg_catalog.int8",
     ));
-    format!("SELECT {}", each.join(", "))
+    format!("{} SELECT {}", temporary::known_to_one(), each.join(", "))
+}
+
+/// The rows of a catalog that count.
+fn digested(table: &str, column: &str) -> String {
+    format!("{table} {} {}", own_objects(column), temporary::besides(table))
 }
 
 /// Not the system's own: the first OID that is given to anything else.
@@ -430,8 +438,9 @@ pub(super) fn built_in() -> String {
 
 /// All the rest of a catalog, as of one moment.
 pub(super) fn snapshot() -> String {
-    let (relations, code) = (relations(DEFINITION, OWN_RELATIONS), code());
-    format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {relations}; {PARENTS}; {TYPES}; {code}; COMMIT")
+    let shared = format!("{OWN_RELATIONS} {}", temporary::shared_relations());
+    let (relations, types, code) = (relations(DEFINITION, &shared), temporary::shared_types(), code());
+    format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {relations}; {PARENTS}; {TYPES} {types}; {code}; COMMIT")
 }
 
 /// How much a session's own backend is asked.
@@ -439,7 +448,7 @@ pub(super) fn snapshot() -> String {
 pub enum Depth {
     /// Path, temporary schema, statements prepared by SQL. Enough where there is no temporary schema.
     Names,
-    /// And the relations of the temporary schema.
+    /// And the relations of the temporary schema, with what belongs to them.
     Temporary,
     /// And all relations but the system's own: after uncommitted DDL of its own.
     All,
@@ -451,7 +460,7 @@ pub(super) fn own(depth: Depth) -> String {
         // Planning a question about relations takes longer than all the rest.
         Depth::Names => format!("{NO_RELATIONS}; {NOTHING_MORE}"),
         // What is committed, the shared catalog knows the definition of.
-        Depth::Temporary => format!("{}; {NOTHING_MORE}", relations("NULL", OWN_TEMP)),
+        Depth::Temporary => format!("{}; {}", relations("NULL", OWN_TEMP), temporary::more()),
         Depth::All => format!(
             "{QUALIFIED}; {}; {PARENTS}; {TYPES}; {}; {AS_IT_WAS}",
             relations(OWN_DEFINITION, OWN_RELATIONS),
@@ -462,11 +471,12 @@ pub(super) fn own(depth: Depth) -> String {
 }
 
 fn code() -> String {
-    let filled = |text: &str| {
-        let text = text.replace("{locked}", LOCKED).replace("{ours}", OURS);
-        text.replace("{extended}", EXTENDED).replace("{quiet}", QUIET)
-    };
     format!("{}; {}", filled(EXPRESSIONS), filled(NAMESAKES))
+}
+
+fn filled(text: &str) -> String {
+    let text = text.replace("{locked}", LOCKED).replace("{ours}", OURS);
+    text.replace("{extended}", EXTENDED).replace("{quiet}", QUIET)
 }
 
 fn relations(definition: &str, filter: &str) -> String {

@@ -190,6 +190,10 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
     let mut code = code(namesakes, &names)?;
     let (mut read, mut quiet) = (Expressions::new(), Vec::new());
     for row in expressions {
+        // A lock on what is not here holds nothing back.
+        if text(row, 1) != "t" && number(row, 0).is_none_or(|owner| !by_oid.contains_key(&owner)) {
+            continue;
+        }
         let (object, version) = ((number(row, 4)?, number(row, 5)?), text(row, 6));
         let known = match row.get(2).and_then(Option::as_deref) {
             Some(expression) => Some(expression.contains('(') && sql::is_opaque_expression(expression)),
@@ -624,6 +628,10 @@ mod tests {
         assert!(other.lacking && computes(&other), "another version may call anything");
         let view = read(&results("now()", "7", "-"), &whole.expressions).unwrap();
         assert!(view.lacking, "a view without a definition");
+        let mut elsewhere = results("now()", "7", "SELECT 1");
+        elsewhere[4].push(row(&["99", "w", "-", "f", "2604", "32", "7"]));
+        let elsewhere = read(&elsewhere, &Expressions::new()).unwrap();
+        assert!(!elsewhere.lacking, "a relation that is not here");
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sallyport_policy::Policy;
 use sallyport_policy::catalog::{Catalog as _, Code, Oid, Relation, Snapshot};
+use sallyport_policy::columns::TEMPORARY;
 use sallyport_policy::mask::ProtectedColumns;
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::sql::Statement;
@@ -20,7 +22,7 @@ use crate::postgres::names::{Prepared, Stated};
 use crate::postgres::script;
 use crate::session::Session;
 
-/// Relations that only this session sees.
+/// Relations that only this session sees, or has to know.
 #[derive(Default)]
 pub(super) struct OwnRelations {
     relations: Vec<Relation>,
@@ -34,6 +36,18 @@ pub(super) struct OwnRelations {
     handed: Vec<Entry>,
     /// What of it was found by number and is not handed on yet: the name that was noted may be gone once others see it.
     learned: Vec<Entry>,
+    /// What was protected last: of temporary tables nobody else knows what they were called before.
+    protected: Option<Arc<ProtectedColumns>>,
+    /// What [`OwnRelations::over`] found last.
+    laid: Option<Laid>,
+}
+
+/// What is laid over a shared catalog, and all that it hangs on beside the relations themselves.
+struct Laid {
+    shared: Arc<Known>,
+    entries: usize,
+    revision: u64,
+    known: Arc<Known>,
 }
 
 /// Whether what a statement means depends on the catalog.
@@ -149,6 +163,8 @@ impl Conversation {
             beside: None,
             handed: std::mem::take(&mut self.own.handed),
             learned: std::mem::take(&mut self.own.learned),
+            protected: self.own.protected.take(),
+            laid: None,
         };
         if names {
             let listed = own.prepared.into_iter().filter_map(|(name, text)| {
@@ -211,6 +227,25 @@ impl OwnRelations {
         if self.is_nothing() {
             return Arc::clone(shared);
         }
+        let policy = &session.open().policy;
+        // A copy of a large catalog takes longer than many a statement, and each is judged by one.
+        let same = |laid: &&Laid| {
+            Arc::ptr_eq(&laid.shared, shared) && laid.entries == self.handed.len() && laid.revision == policy.revision()
+        };
+        if let Some(laid) = self.laid.as_ref().filter(same) {
+            return Arc::clone(&laid.known);
+        }
+        let known = Arc::new(self.lay(shared, policy, database));
+        self.laid = Some(Laid {
+            shared: Arc::clone(shared),
+            entries: self.handed.len(),
+            revision: policy.revision(),
+            known: Arc::clone(&known),
+        });
+        known
+    }
+
+    fn lay(&mut self, shared: &Known, policy: &Policy, database: &str) -> Known {
         let mut relations = self.relations.clone();
         for relation in &mut relations {
             if relation.definition.is_none()
@@ -226,9 +261,11 @@ impl OwnRelations {
         } else {
             shared.snapshot.with(relations)
         };
-        let policy = &session.open().policy;
-        let kept = policy.columns(database);
-        let mut protected = ProtectedColumns::resolve(policy.masks().rules(), &snapshot, Some(&shared.protected), kept);
+        let (rules, kept) = (policy.masks().rules(), policy.columns(database));
+        let mut protected = ProtectedColumns::resolve(rules, &snapshot, Some(&shared.protected), kept);
+        if let Some(before) = &self.protected {
+            protected.carry(before, rules, &snapshot, |one| one.schema.starts_with(TEMPORARY));
+        }
         for entry in handed::apply(&self.handed, &mut protected, &snapshot) {
             if !self.handed.contains(&entry) {
                 self.learned.push(entry.clone());
@@ -237,12 +274,14 @@ impl OwnRelations {
         }
         let mut types = (*shared.types).clone();
         types.extend(self.types.iter().map(|(oid, class)| (*oid, *class)));
-        Arc::new(Known {
+        let protected = Arc::new(protected);
+        self.protected = Some(Arc::clone(&protected));
+        Known {
             snapshot: Arc::new(snapshot),
             types: Arc::new(types),
-            protected: Arc::new(protected),
+            protected,
             rows: Arc::clone(&shared.rows),
             revision: shared.revision,
-        })
+        }
     }
 }

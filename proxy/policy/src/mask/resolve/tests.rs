@@ -95,6 +95,26 @@ fn protection_survives_a_rename_and_ends_with_the_generation() {
 }
 
 #[test]
+fn what_is_carried_is_of_the_relations_that_are_meant_and_of_the_generation() {
+    let named = |first: &str, second: &str| {
+        Snapshot::new(vec![
+            relation(10, "own", &["id", first]),
+            relation(11, "shared", &["id", second]),
+        ])
+    };
+    let rules = [rule("u1", 3, "public.*.ssn")];
+    let before = ProtectedColumns::resolve(&rules, &named("ssn", "ssn"), None, &ByRule::new());
+    let after = named("harmless", "harmless");
+    for (generation, wanted) in [(3, vec![id(10, 2)]), (4, vec![])] {
+        let rules = [rule("u0", 1, "public.other.x"), rule("u1", generation, "public.*.ssn")];
+        let mut found = ProtectedColumns::resolve(&rules, &after, None, &ByRule::new());
+        found.carry(&before, &rules, &after, |one| one.name == "own");
+        let columns: Vec<ColumnId> = found.iter().map(|(column, _)| column).collect();
+        assert_eq!(columns, wanted);
+    }
+}
+
+#[test]
 fn children_and_generated_columns_inherit() {
     let mut parent = relation(10, "customers", &["id", "ssn", "last4", "twice"]);
     parent.columns[2].generated = Some("\"right\"(ssn, 4)".into());
