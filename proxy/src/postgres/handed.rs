@@ -147,6 +147,7 @@ fn made(known: &Known, lineage: &Lineage, created: &Created, path: Option<&Searc
                 add(Some(&column.name), rules);
             }
         }
+        None if !created.filled => {}
         None => add(None, known.protected.uids(&lineage.touched_rules(&known.protected))),
     }
 }
@@ -165,6 +166,13 @@ pub fn schema_of(created: &Created, path: Option<&SearchPath>) -> String {
         lawful.cloned().unwrap_or_default()
     };
     created.schema.clone().unwrap_or_else(first)
+}
+
+/// Whether something of this name is where a relation is to be made.
+#[must_use]
+pub fn is_there(created: &Created, snapshot: &Snapshot, path: Option<&SearchPath>) -> bool {
+    let schema = schema_of(created, path);
+    path.is_some_and(|path| snapshot.resolve(path, Some(&schema), &created.name).is_some())
 }
 
 /// Protects what the entries name. Gives entries by number for the names that the catalog knows.
@@ -221,6 +229,8 @@ pub fn after(view: &View, path: Option<&SearchPath>) -> Option<(Arc<Known>, Opti
     }
     let known = &view.known;
     let (mut snapshot, mut path) = ((*known.snapshot).clone(), path.cloned());
+    // A table that is there is not made again: IF NOT EXISTS leaves it as it is.
+    let created = created.filter(|created| created.view || !is_there(created, &snapshot, path.as_ref()));
     if let Some((created, columns)) = created.and_then(|created| Some((created, created.columns.as_ref()?))) {
         let schema = schema_of(created, path.as_ref());
         // No catalog gives out OIDs from the top.

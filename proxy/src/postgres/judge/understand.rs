@@ -14,6 +14,7 @@ use super::unfold::Unfolding;
 use super::{Context, remembered, strict, types};
 use crate::command::{Asked, Kind, Rejection};
 use crate::postgres::after::{self, After};
+use crate::postgres::catalog::Known;
 use crate::postgres::handed;
 use crate::postgres::names::{Change, Names, Stated};
 use crate::postgres::rows::View;
@@ -350,7 +351,8 @@ fn is_nameless(
     let named = stated.readings().any(|statement| !statement.relations.is_empty());
     // What an earlier statement wrote protected values to is not in the catalog, and may be what is named here.
     let spilled = before.spilled && lineages.iter().any(|lineage| !lineage.unresolved.is_empty());
-    let lost = context.path.is_none() || before.shaken || spilled;
+    let uncovered = before.undone && has_namesakes(context, stated);
+    let lost = context.path.is_none() || before.shaken || spilled || uncovered;
     let moved = before.moved || before.hidden && has_namesakes(context, stated);
     if context.known.protected.is_empty() || !named || !(lost || moved) {
         return context.path.is_none() && named;
@@ -372,21 +374,12 @@ fn may_copy(stated: &Stated, lineages: &[Lineage]) -> bool {
 }
 
 /// Whether a name without a schema could mean another relation, with protected values, if code changed how names are looked
-/// up.
+/// up, or if what it means were gone.
 fn has_namesakes(context: &Context<'_>, stated: &Stated) -> bool {
     let catalog = &context.known.snapshot;
     let here = |name: &str| {
         let path = context.path?;
         Some(catalog.resolve(path, None, name)?.oid)
-    };
-    let telling = |relation: &Relation| {
-        let protected = |attnum| {
-            context.known.protected.contains(ColumnId {
-                relation: relation.oid,
-                column: attnum,
-            })
-        };
-        relation.definition.is_some() || relation.columns.iter().any(|column| protected(column.attnum))
     };
     let mut bare = stated
         .readings()
@@ -395,8 +388,19 @@ fn has_namesakes(context: &Context<'_>, stated: &Stated) -> bool {
     bare.any(|written| {
         let meant = here(&written.name);
         let mut others = catalog.relations().filter(|one| one.name == written.name);
-        others.any(|one| Some(one.oid) != meant && one.schema != "pg_catalog" && telling(one))
+        others.any(|one| Some(one.oid) != meant && one.schema != "pg_catalog" && is_telling(one, context.known))
     })
+}
+
+/// Whether protected values may be in a relation, or behind it.
+pub(super) fn is_telling(relation: &Relation, known: &Known) -> bool {
+    let protected = |attnum| {
+        known.protected.contains(ColumnId {
+            relation: relation.oid,
+            column: attnum,
+        })
+    };
+    relation.definition.is_some() || relation.columns.iter().any(|column| protected(column.attnum))
 }
 
 /// A value that is left in a setting, a notification, a sequence or a lock comes out where no mask follows.

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use sallyport_policy::catalog::SearchPath;
-use sallyport_policy::sql::Verb;
+use sallyport_policy::sql::lineage::Created;
+use sallyport_policy::sql::{Transaction, Verb, Verbs};
 
+use super::understand::is_telling;
 use super::{Context, Understood};
 use crate::postgres::catalog::Known;
 use crate::postgres::handed;
@@ -24,6 +26,8 @@ pub struct Unfolding {
     pub hidden: bool,
     /// Whether protected values went to where the catalog does not reach yet.
     pub spilled: bool,
+    /// Whether something may be gone, or go by another name, and leave its own to what was behind it.
+    pub undone: bool,
 }
 
 // === impl Unfolding ===
@@ -31,7 +35,8 @@ pub struct Unfolding {
 impl Unfolding {
     /// Whether nothing came before that changes what anything means.
     pub fn is_nothing(&self) -> bool {
-        self.now.is_none() && !(self.definitions || self.shaken || self.moved || self.hidden || self.spilled)
+        let changed = self.definitions || self.shaken || self.moved || self.hidden || self.spilled || self.undone;
+        self.now.is_none() && !changed
     }
 
     /// The context of the next statement.
@@ -58,7 +63,7 @@ impl Unfolding {
         let protected = &view.known.protected;
         self.spilled |= view.lineages.iter().any(|lineage| {
             let made = lineage.created.as_ref();
-            let unseen = made.is_some_and(|created| !created.view && created.columns.is_none());
+            let unseen = made.is_some_and(|created| created.filled && !created.view && created.columns.is_none());
             !lineage.spilled.is_empty() || unseen && !lineage.touched_rules(protected).is_empty()
         });
         self.shaken |= alters
@@ -66,9 +71,112 @@ impl Unfolding {
                 .lineages
                 .iter()
                 .any(|lineage| !lineage.touched_rules(protected).is_empty());
+        // What all sessions see is committed, and stays however a transaction ends.
+        let own = !context.shared || self.now.is_some();
+        let transaction = understood.after.transaction.as_ref().filter(|_| own);
+        self.undone |= may_undo(understood.asked.command.verbs, transaction);
         let path = self.now.as_ref().map_or(context.path, |(_, path)| path.as_ref());
+        let mut made = view.lineages.iter().filter_map(|lineage| lineage.created.as_ref());
+        self.shaken |= made.any(|created| created.columns.is_none() && shadows(created, &view.known, path));
         if let Some(next) = handed::after(view, path) {
             self.now = Some(next);
+        }
+    }
+}
+
+/// Whether a relation that is made takes a name away from one that protected values may be in.
+fn shadows(created: &Created, known: &Known, path: Option<&SearchPath>) -> bool {
+    let mut namesakes = known.snapshot.named_anywhere(&created.name);
+    let replaces = created.view || !handed::is_there(created, &known.snapshot, path);
+    replaces && namesakes.any(|one| is_telling(one, known))
+}
+
+/// Whether something that was there may be gone, or go by another name.
+fn may_undo(verbs: Verbs, transaction: Option<&Transaction>) -> bool {
+    let ends = transaction.is_some_and(|one| !matches!(one, Transaction::Begin | Transaction::Savepoint(_)));
+    ends || verbs.any(&[Verb::Alter, Verb::Drop, Verb::Discard])
+}
+
+#[cfg(test)]
+mod tests {
+    use sallyport_policy::catalog::{Column, ColumnId, Relation, Snapshot};
+    use sallyport_policy::mask::{ProtectedColumns, RuleSet};
+    use sallyport_policy::sql::{lineage, parse};
+
+    use super::*;
+
+    fn known() -> Known {
+        let relation = |oid, name: &str| Relation {
+            oid,
+            schema: "public".to_owned(),
+            name: name.to_owned(),
+            columns: vec![Column {
+                attnum: 1,
+                name: "ssn".to_owned(),
+                type_oid: 25,
+                generated: None,
+            }],
+            ..Relation::default()
+        };
+        let view = Relation {
+            definition: Some("SELECT ssn FROM public.customers;".to_owned()),
+            ..relation(20_002, "v_cust")
+        };
+        let snapshot = Snapshot::new(vec![relation(20_000, "customers"), relation(20_001, "notes"), view]);
+        let mut protected = ProtectedColumns::default();
+        let ssn = ColumnId {
+            relation: 20_000,
+            column: 1,
+        };
+        protected.add(ssn, &RuleSet::one(0));
+        Known {
+            snapshot: Arc::new(snapshot),
+            protected: Arc::new(protected),
+            ..Known::default()
+        }
+    }
+
+    #[test]
+    fn a_name_is_taken_from_what_tells_only_by_what_is_made_anew() {
+        let (known, path) = (known(), SearchPath::effective(vec!["public".to_owned()], None));
+        for (sql, taken) in [
+            ("create temp table customers (ssn text)", true),
+            ("create temp table customers (like notes)", true),
+            ("create temp table if not exists customers (ssn text)", true),
+            ("create table other.customers as select 1 as ssn", true),
+            ("create temp table v_cust (ssn text)", true),
+            ("create or replace view v_cust as select 'a' as ssn", true),
+            ("create table if not exists customers (ssn text)", false),
+            ("create table if not exists customers as select 'a' as ssn", false),
+            ("create temp table notes (ssn text)", false),
+            ("create temp table t (ssn text)", false),
+        ] {
+            let script = parse(sql).unwrap();
+            let made = lineage(&script.statements[0], &*known.snapshot, &path).created.unwrap();
+            assert_eq!(shadows(&made, &known, Some(&path)), taken, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_is_there_may_be_undone() {
+        for (sql, undoes) in [
+            ("rollback", true),
+            ("rollback to s", true),
+            ("commit", true),
+            ("drop table customers", true),
+            ("alter table customers rename to c", true),
+            ("discard temp", true),
+            ("begin", false),
+            ("savepoint s", false),
+            ("insert into customers values ('a')", false),
+        ] {
+            let script = parse(sql).unwrap();
+            let statement = &script.statements[0];
+            let transaction = match &statement.effect {
+                sallyport_policy::sql::Effect::Transaction(transaction) => Some(transaction),
+                _ => None,
+            };
+            assert_eq!(may_undo(statement.verbs, transaction), undoes, "{sql}");
         }
     }
 }

@@ -336,13 +336,26 @@ fn is_temporary(relation: Node<'_>) -> bool {
     relation.text("relpersistence") == "t" || relation.text("schemaname") == "pg_temp"
 }
 
-/// The table that a CREATE TABLE makes, where the text says all of its columns and that it was not there before.
+/// The table that a CREATE TABLE makes.
 fn empty(node: Node<'_>) -> Option<Created> {
+    let relation = node.node("relation")?;
+    let schema = Some(relation.text("schemaname")).filter(|schema| !schema.is_empty());
+    Some(Created {
+        schema: schema.map(str::to_owned),
+        name: relation.text("relname").to_owned(),
+        temporary: is_temporary(relation),
+        view: false,
+        filled: false,
+        columns: said(node),
+    })
+}
+
+/// Its columns, where the text says all of them and that it was not there before.
+fn said(node: Node<'_>) -> Option<Vec<Output>> {
     let others = ["inh_relations", "partbound", "of_typename"];
     if node.flag("if_not_exists") || others.iter().any(|field| node.has(field)) {
         return None;
     }
-    let relation = node.node("relation")?;
     let mut columns = Vec::new();
     for element in node.list("table_elts") {
         match element.kind() {
@@ -354,15 +367,7 @@ fn empty(node: Node<'_>) -> Option<Created> {
             _ => return None,
         }
     }
-    let schema = Some(relation.text("schemaname")).filter(|schema| !schema.is_empty());
-    Some(Created {
-        schema: schema.map(str::to_owned),
-        name: relation.text("relname").to_owned(),
-        temporary: is_temporary(relation),
-        view: false,
-        filled: false,
-        columns: Some(columns),
-    })
+    Some(columns)
 }
 
 /// `SELECT … INTO` of a set operation stands in its first part.
