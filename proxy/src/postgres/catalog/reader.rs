@@ -459,7 +459,7 @@ mod tests {
                 row(&["o", "+", "0"]),
                 row(&["e", "watch", "0"]),
                 row(&["F", "upper", "0"]),
-                row(&["O", "-", "0"]),
+                row(&["O", "@", "0"]),
                 row(&["c", "lower", "0"]),
                 row(&["c", "ts_stat", "0"]),
                 row(&["t", "", "23"]),
@@ -490,7 +490,7 @@ mod tests {
         assert!(v.guarded_by_code && !t.guarded_by_code);
         assert!(read.code.functions.contains("lower") && read.code.operators.contains("+"));
         assert!(read.code.event_triggers.iter().eq(["watch"]));
-        assert!(read.code.system_functions.iter().eq(["upper"]) && read.code.system_operators.iter().eq(["-"]));
+        assert!(read.code.system_functions.iter().eq(["upper"]) && read.code.system_operators.iter().eq(["@"]));
         assert!(
             read.code.fields.iter().eq(["ts_stat"]),
             "what is vouched for may be called"

@@ -264,7 +264,7 @@ mod tests {
             ("'ca' 'nary'", vec!["ca", "nary"]),
             ("'ca' /*\n*/ 'nary'", vec!["ca", "nary"]),
             ("'ca' -- so\r'nary'", vec!["canary"]),
-            ("-- it's\r'x' -- 'y'\r\n'z'", vec!["x", "z"]),
+            ("-- it's\r'x' -- 'y'\r\n'z'", vec!["xz"]),
             ("a$e'b\\' 'c'", vec!["b\\", "c"]),
             ("-- it's\n'x' /* it's /* 'y' */ 'z' */ 'w'", vec!["x", "w"]),
             ("\"it's\" 'x' \"a\"\"'b\"", vec!["x"]),
