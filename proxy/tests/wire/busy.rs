@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::common::door::{Given, TestDoor};
 use super::common::eventually;
+use super::common::postgres::server_alone;
 use super::common::wire::{Client, Message, value};
 
 const SSN: &str = "536-90-4399";
@@ -83,7 +84,14 @@ impl Drop for Writer {
 
 fn door() -> TestDoor {
     let columns = json!({"columns": ["public.customers.ssn", "public.child.note", "app.later.note"]});
-    TestDoor::new(&Given::open().mask("columns", json!({"match": columns})), SCHEMA)
+    // Of its own: tests beside this one wait for a server at rest.
+    let server = server_alone();
+    let database = server.database(SCHEMA);
+    TestDoor::before(
+        &Given::open().mask("columns", json!({"match": columns})),
+        server,
+        database,
+    )
 }
 
 /// Whether a check looked at a footprint a moment ago.

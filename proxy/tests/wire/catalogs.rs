@@ -21,6 +21,7 @@ fn prepare(client: &mut Client, sql: &str) -> String {
 
 #[test]
 fn a_table_with_as_many_columns_as_there_may_be_shuts_nobody_out() {
+    let _alone = super::large::alone();
     let door = door();
     let columns: Vec<String> = (0..1600)
         .map(|n| format!("c{n} int default {n} check (c{n} >= 0)"))

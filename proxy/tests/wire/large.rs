@@ -18,10 +18,10 @@ fn resident() -> usize {
 
 const BIG: usize = 150_000_000;
 
-/// One at a time: memory is measured of the whole process.
+/// One at a time: memory is measured of the whole process, and so is what others take much of.
 static ALONE: Mutex<()> = Mutex::new(());
 
-fn alone() -> MutexGuard<'static, ()> {
+pub(super) fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

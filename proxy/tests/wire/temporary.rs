@@ -27,7 +27,7 @@ const WORK: [&str; 8] = [
 ];
 
 /// What is made of protected values, and how it is read.
-const COPIES: [(&[&str], &str); 7] = [
+const COPIES: [(&[&str], &str); 6] = [
     (
         &["create temp table a1 as select reverse(ssn) as v from customers"],
         "select v from a1",
@@ -46,13 +46,6 @@ const COPIES: [(&[&str], &str); 7] = [
             "insert into a3 select reverse(ssn) from customers",
         ],
         "select note from parent",
-    ),
-    (
-        &[
-            "create temp table a4 as select reverse(ssn) as v from customers",
-            "create function pg_temp.f4() returns text language sql as 'select v from a4'",
-        ],
-        "select pg_temp.f4()",
     ),
     (
         &[
@@ -114,7 +107,8 @@ fn temporary_tables_have_nobodys_catalog_read_again() {
     }
     assert_eq!(readings(&door), before);
     door.direct("create table others_see (id int)");
-    read("after");
+    // What a COPY hangs on is not looked at by itself.
+    other.query("copy plain to stdout");
     assert!(readings(&door) > before, "what others see is read");
 }
 
