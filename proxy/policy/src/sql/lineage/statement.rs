@@ -63,7 +63,11 @@ impl Walker<'_> {
                     .and_then(|query| self.outputs(query))
                     .unwrap_or_else(Rows::lost);
                 let into = query("into")?;
-                self.create(into.node("rel"), &into.names("col_names"), rows, false)
+                let returned = self.create(into.node("rel"), &into.names("col_names"), rows, false);
+                if let Some(created) = &mut self.found.created {
+                    created.if_absent = node.flag("if_not_exists");
+                }
+                returned
             }
             "ViewStmt" => {
                 let rows = query("query").map_or_else(Rows::lost, |query| self.query(query, &Scope::default()));
@@ -152,6 +156,7 @@ impl Walker<'_> {
             temporary: is_temporary(relation),
             view,
             filled: true,
+            if_absent: false,
             columns: outputs(&rows).filter(|_| rows.columns.iter().all(|column| column.doubt == Doubt::None)),
         });
         Some(Rows::default())
@@ -346,6 +351,7 @@ fn empty(node: Node<'_>) -> Option<Created> {
         temporary: is_temporary(relation),
         view: false,
         filled: false,
+        if_absent: node.flag("if_not_exists"),
         columns: said(node),
     })
 }
