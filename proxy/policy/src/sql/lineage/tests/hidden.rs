@@ -93,6 +93,8 @@ fn touched_columns_and_relations_are_closed_over_views() {
     let found = trace("alter table customers add check (ssn <> '')");
     assert_eq!(letters(&found.touched), "sn");
     assert!(found.written.contains(&10));
+    assert!(letters(&trace("alter schema public rename to private").touched).contains('s'));
+    assert_eq!(letters(&trace("alter schema private rename to public").touched), "");
     for sql in [
         "create policy p on acct using (exists (select from v_cust where tax_ref like '5%'))",
         "create rule r as on insert to notes do also select 1 from v_cust where tax_ref like '5%'",
