@@ -229,8 +229,8 @@ pub fn after(view: &View, path: Option<&SearchPath>) -> Option<(Arc<Known>, Opti
     }
     let known = &view.known;
     let (mut snapshot, mut path) = ((*known.snapshot).clone(), path.cloned());
-    // A table that is there is not made again: IF NOT EXISTS leaves it as it is.
-    let created = created.filter(|created| created.view || !is_there(created, &snapshot, path.as_ref()));
+    // IF NOT EXISTS leaves a table that is there as it is. Without it nothing runs behind this, or that table is gone by now.
+    let created = created.filter(|created| !(created.if_absent && is_there(created, &snapshot, path.as_ref())));
     if let Some((created, columns)) = created.and_then(|created| Some((created, created.columns.as_ref()?))) {
         let schema = schema_of(created, path.as_ref());
         // No catalog gives out OIDs from the top.
@@ -287,9 +287,46 @@ fn with(known: &Known, snapshot: Snapshot, protected: ProtectedColumns) -> Arc<K
 
 #[cfg(test)]
 mod tests {
-    use sallyport_policy::catalog::Relation;
+    use sallyport_policy::catalog::{Column, Relation};
+    use sallyport_policy::mask::{Keys, MaskSet, RuleSet};
+    use sallyport_policy::sql::{lineage, parse};
 
     use super::*;
+
+    #[test]
+    fn what_is_made_takes_the_place_of_what_was_called_so() {
+        let path = SearchPath::effective(vec!["public".to_owned()], None);
+        let notes = Relation {
+            oid: 20_000,
+            schema: "public".to_owned(),
+            name: "notes".to_owned(),
+            columns: vec![Column {
+                attnum: 1,
+                name: "old".to_owned(),
+                type_oid: 25,
+                generated: None,
+            }],
+            ..Relation::default()
+        };
+        let known = Arc::new(Known {
+            snapshot: Arc::new(Snapshot::new(vec![notes])),
+            ..Known::default()
+        });
+        for (sql, column) in [
+            ("create table notes as select 'a' as fresh", "fresh"),
+            ("create table notes (fresh text)", "fresh"),
+            ("create table if not exists notes as select 'a' as fresh", "old"),
+            ("create table if not exists notes (fresh text)", "old"),
+        ] {
+            let script = parse(sql).unwrap();
+            let lineages = vec![lineage(&script.statements[0], &*known.snapshot, &path)];
+            let masker = MaskSet::new(Vec::new(), Keys::default()).masker(&RuleSet::default());
+            let view = View::of(masker, Arc::clone(&known), lineages);
+            let (now, _) = after(&view, Some(&path)).unwrap();
+            let found = now.snapshot.resolve(&path, None, "notes").unwrap();
+            assert_eq!(found.columns[0].name, column, "{sql}");
+        }
+    }
 
     #[test]
     fn a_key_is_written_with_all_that_refer_to_it() {

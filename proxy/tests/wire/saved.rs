@@ -47,7 +47,7 @@ fn what_a_detector_shows_is_not_written_over_what_it_hides() {
     for sql in [
         "insert into u values (2, '[REDACTED]')",
         "select * from u where name = '[REDACTED]'",
-        "update u set name = 'Bob' where id = 2",
+        "update u as \"[REDACTED]\" set /* [REDACTED] */ name = 'Bob' where id = 2",
     ] {
         let got = client.query(sql);
         assert!(got.iter().all(|message| message.tag != 'E'), "{sql} {got:?}");

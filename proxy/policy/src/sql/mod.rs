@@ -42,6 +42,7 @@ pub use statement::{Script, Statement};
 pub use verb::{Verb, Verbs};
 
 use parser::Backslash;
+use secrets::{Piece, pieces};
 
 /// The most bytes of a text outside of its quoted literals: they make its tree. Parsing takes about a second per MiB of them in
 /// the worst shapes.
@@ -61,6 +62,13 @@ pub fn is_opaque_expression(expression: &str) -> bool {
     };
     let mut readings = script.readings().flatten();
     readings.any(|statement| statement.functions.iter().any(own))
+}
+
+/// Whether a string literal of a text holds something, whichever way its backslashes are read.
+pub fn any_literal(text: &str, holds: impl Fn(&str) -> bool) -> bool {
+    let is_one = |piece: Piece<'_>| matches!(piece, Piece::Literal(literal) if holds(&literal.text()));
+    let mut readings = [Backslash::Literal, Backslash::Escape].into_iter();
+    readings.any(|reading| pieces(text, reading).any(&is_one))
 }
 
 /// Reads a text of any number of statements.

@@ -9,7 +9,7 @@ use super::understand::reject;
 use crate::command::{Asked, Kind};
 
 /// What stands in the place of a value that was read is no value: a program that saves whole rows would write it over the one
-/// that it was not shown. `holds`: whether that stands in the statement's text, or in its parameters.
+/// that it was not shown. `holds`: whether that stands in the statement's literals, or in its parameters.
 pub(super) fn put_back(context: &Context<'_>, asked: &mut Asked, holds: impl Fn(&memmem::Finder<'_>) -> bool) {
     if !(context.masker.has_detectors() && asked.command.verbs.any(&[Verb::Update, Verb::Merge])) {
         return;

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use sallyport_policy::catalog::{Catalog as _, ColumnId, Oid, Relation, SearchPath};
 use sallyport_policy::decide::{Command, Denial, DeniedBy};
 use sallyport_policy::sql::lineage::Lineage;
-use sallyport_policy::sql::{Cover, Effect, Statement, Verb, lineage};
+use sallyport_policy::sql::{Cover, Effect, Statement, Verb, any_literal, lineage};
 
 use super::put_back::put_back;
 use super::unfold::Unfolding;
@@ -58,7 +58,9 @@ pub fn understand(
     let text = stated.statement().map(|statement| statement.text(&stated.text));
     // What was understood of another text that means the same does not say what stands in this one.
     put_back(context, &mut understood.asked, |shown| {
-        text.is_some_and(|text| shown.find(text.as_bytes()).is_some())
+        let holds = |part: &str| shown.find(part.as_bytes()).is_some();
+        // Names and comments are not written anywhere, and a mask may show a word.
+        text.is_some_and(|text| holds(text) && any_literal(text, holds))
     });
     understood
 }

@@ -1,15 +1,19 @@
 //! What the statements of a unit mean to those after them, before any of them ran.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sallyport_policy::catalog::SearchPath;
 use sallyport_policy::sql::lineage::Created;
-use sallyport_policy::sql::{Transaction, Verb, Verbs};
+use sallyport_policy::sql::{Statement, Transaction, Verb, Verbs};
 
 use super::understand::is_telling;
 use super::{Context, Understood};
 use crate::postgres::catalog::Known;
 use crate::postgres::handed;
+
+/// What takes things away, or their names.
+const UNDOING: [Verb; 3] = [Verb::Alter, Verb::Drop, Verb::Discard];
 
 /// The catalog as it unfolds along a unit.
 #[derive(Default)]
@@ -28,6 +32,8 @@ pub struct Unfolding {
     pub spilled: bool,
     /// Whether something may be gone, or go by another name, and leave its own to what was behind it.
     pub undone: bool,
+    /// Names in the statements that say so.
+    gone: BTreeSet<String>,
 }
 
 // === impl Unfolding ===
@@ -75,12 +81,32 @@ impl Unfolding {
         let own = !context.shared || self.now.is_some();
         let transaction = understood.after.transaction.as_ref().filter(|_| own);
         self.undone |= may_undo(understood.asked.command.verbs, transaction);
+        let readings = understood.stated.readings();
+        let undoing = readings.filter(|statement| statement.verbs.any(&UNDOING));
+        self.gone.extend(undoing.flat_map(Statement::names).map(str::to_owned));
         let path = self.now.as_ref().map_or(context.path, |(_, path)| path.as_ref());
         let mut made = view.lineages.iter().filter_map(|lineage| lineage.created.as_ref());
-        self.shaken |= made.any(|created| created.columns.is_none() && shadows(created, &view.known, path));
+        let lost = made.any(|created| {
+            let known = &view.known;
+            let taken = created.columns.is_none() && shadows(created, known, path);
+            taken || self.may_replace(created, known, path, context.shared)
+        });
+        self.shaken |= lost;
         if let Some(next) = handed::after(view, path) {
             self.now = Some(next);
         }
+    }
+
+    /// Whether a relation that is made may stand where the catalog holds another, with columns that nobody knows.
+    fn may_replace(&self, created: &Created, known: &Known, path: Option<&SearchPath>, shared: bool) -> bool {
+        let named = |name: &str| self.gone.contains(name);
+        let own = created.temporary || !shared;
+        let gone = || own || named(&created.name) || named(&handed::schema_of(created, path));
+        let unknown = match created.if_absent {
+            true => self.undone && gone(),
+            false => !created.view && created.columns.is_none(),
+        };
+        unknown && handed::is_there(created, &known.snapshot, path)
     }
 }
 
@@ -94,7 +120,7 @@ fn shadows(created: &Created, known: &Known, path: Option<&SearchPath>) -> bool 
 /// Whether something that was there may be gone, or go by another name.
 fn may_undo(verbs: Verbs, transaction: Option<&Transaction>) -> bool {
     let ends = transaction.is_some_and(|one| !matches!(one, Transaction::Begin | Transaction::Savepoint(_)));
-    ends || verbs.any(&[Verb::Alter, Verb::Drop, Verb::Discard])
+    ends || verbs.any(&UNDOING)
 }
 
 #[cfg(test)]
@@ -154,6 +180,31 @@ mod tests {
             let script = parse(sql).unwrap();
             let made = lineage(&script.statements[0], &*known.snapshot, &path).created.unwrap();
             assert_eq!(shadows(&made, &known, Some(&path)), taken, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_where_another_was_may_have_other_columns() {
+        let (known, path) = (known(), SearchPath::effective(vec!["public".to_owned()], None));
+        for (sql, gone, another) in [
+            ("create table notes (like customers)", "notes", true),
+            ("create table notes (x text)", "notes", false),
+            ("create table notes as select 'a' as x", "notes", false),
+            ("create table if not exists notes as select 'a' as x", "notes", true),
+            ("create table if not exists notes (x text)", "notes", true),
+            ("create table if not exists notes (x text)", "public", true),
+            ("create table if not exists notes (x text)", "t", false),
+            ("create table if not exists t (x text)", "t", false),
+        ] {
+            let script = parse(sql).unwrap();
+            let made = lineage(&script.statements[0], &*known.snapshot, &path).created.unwrap();
+            let before = Unfolding {
+                undone: true,
+                gone: [gone.to_owned()].into(),
+                ..Unfolding::default()
+            };
+            assert_eq!(before.may_replace(&made, &known, Some(&path), true), another, "{sql}");
+            assert!(!made.if_absent || !Unfolding::default().may_replace(&made, &known, Some(&path), true));
         }
     }
 

@@ -109,12 +109,22 @@ impl Walker<'_> {
 
     /// Whether code of users runs where something becomes this type; notes it then.
     pub(super) fn is_type_of_users(&mut self, node: Node<'_>) -> bool {
-        let name = node.names("names").last().copied();
-        let Some(name) = name.filter(|name| self.catalog.code().has_type(name)) else {
-            return false;
-        };
-        self.runs(format!("type {name}"));
-        true
+        node.names("names").last().is_some_and(|name| self.is_cast(name))
+    }
+
+    /// Whether what is cast to a type of this name runs code of users; notes it then.
+    fn is_cast(&mut self, name: &str) -> bool {
+        let runs = self.catalog.code().has_type(name);
+        if runs {
+            self.runs(format!("type {name}"));
+        }
+        runs
+    }
+
+    /// The same for what is written as a call or a field: PostgreSQL prefers a cast of a literal to functions that it would have to
+    /// choose from. Definitions of views write casts as such.
+    fn is_called_cast(&mut self, name: &str) -> bool {
+        self.views.is_empty() && self.is_cast(name)
     }
 
     /// A stored column may be cast to text and still be shown as it stands.
@@ -186,8 +196,9 @@ impl Walker<'_> {
         let Some((schema, name)) = qualified(&names) else {
             return false;
         };
+        let casts = schema.as_deref() != Some("pg_catalog") && self.is_called_cast(&name);
         let whose = match self.safety(schema.as_deref(), &name) {
-            Safety::Safe | Safety::Effect(_) => return false,
+            Safety::Safe | Safety::Effect(_) => return casts,
             Safety::Telling => "system function",
             Safety::Opaque => "function",
         };
@@ -312,7 +323,7 @@ impl Walker<'_> {
         if calls {
             self.runs(format!("function {name}"));
         }
-        calls
+        self.is_called_cast(name) || calls
     }
 
     fn field_of_row(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Option<Flow> {

@@ -108,6 +108,8 @@ pub struct Created {
     pub view: bool,
     /// Whether it is made from a query; else it is empty.
     pub filled: bool,
+    /// Whether it is made only where nothing of its name is there.
+    pub if_absent: bool,
     /// Its columns; `None` if they cannot be known.
     pub columns: Option<Vec<Output>>,
 }

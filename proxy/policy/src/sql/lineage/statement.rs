@@ -7,7 +7,7 @@ use crate::sql::tree::Node;
 
 use super::scope::{Column, Doubt, Item, Rows, Scope, Table};
 use super::walker::Walker;
-use super::{Created, Flow, Lineage, Output};
+use super::{Created, Flow, Lineage, Output, of_relation};
 
 /// Statements that compute expressions of relations anew: of those that they name, else of any.
 const UPKEEP: [&str; 5] = [
@@ -21,6 +21,8 @@ const UPKEEP: [&str; 5] = [
 const CHOOSING: [&str; 3] = ["AlterPolicyStmt", "CreatePolicyStmt", "RuleStmt"];
 /// What ALTER DOMAIN does without a look at any value: a default, one NOT NULL or constraint less.
 const UNTRIED: [&str; 3] = ["T", "N", "X"];
+/// How the grammar numbers schemas among what is renamed.
+const OBJECT_SCHEMA: i64 = 37;
 /// How far DROP and TRUNCATE go is numbered from RESTRICT on.
 const CASCADE: i64 = 2;
 
@@ -63,7 +65,11 @@ impl Walker<'_> {
                     .and_then(|query| self.outputs(query))
                     .unwrap_or_else(Rows::lost);
                 let into = query("into")?;
-                self.create(into.node("rel"), &into.names("col_names"), rows, false)
+                let returned = self.create(into.node("rel"), &into.names("col_names"), rows, false);
+                if let Some(created) = &mut self.found.created {
+                    created.if_absent = node.flag("if_not_exists");
+                }
+                returned
             }
             "ViewStmt" => {
                 let rows = query("query").map_or_else(Rows::lost, |query| self.query(query, &Scope::default()));
@@ -122,8 +128,20 @@ impl Walker<'_> {
             _ => {
                 self.everything_below(node);
                 self.column_types(node);
+                self.schema_renamed(node);
                 Some(Rows::default())
             }
+        }
+    }
+
+    /// All that is in a schema goes by another name with it, which may have been that of another schema. None of it is read.
+    fn schema_renamed(&mut self, node: Node<'_>) {
+        if !(node.is("RenameStmt") && node.int("rename_type") == OBJECT_SCHEMA) {
+            return;
+        }
+        let (catalog, schema) = (self.catalog, node.text("subname"));
+        for relation in catalog.relations().filter(|one| one.schema == schema) {
+            self.found.touched.extend(of_relation(relation, catalog).touched);
         }
     }
 
@@ -152,6 +170,7 @@ impl Walker<'_> {
             temporary: is_temporary(relation),
             view,
             filled: true,
+            if_absent: false,
             columns: outputs(&rows).filter(|_| rows.columns.iter().all(|column| column.doubt == Doubt::None)),
         });
         Some(Rows::default())
@@ -346,6 +365,7 @@ fn empty(node: Node<'_>) -> Option<Created> {
         temporary: is_temporary(relation),
         view: false,
         filled: false,
+        if_absent: node.flag("if_not_exists"),
         columns: said(node),
     })
 }

@@ -14,6 +14,22 @@ fn a_text_falls_into_statements() {
 }
 
 #[test]
+fn what_literals_hold_is_told_from_names_and_comments() {
+    for (text, holds) in [
+        ("update t set a = 'hidden'", true),
+        ("update t set a = E'it\\'s hidden'", true),
+        ("update t set a = 'it\\'s hidden'", true),
+        ("update t set a = $x$hidden$x$", true),
+        ("update t set a = '', b = 'it''s hidden'", true),
+        ("update t set hidden = true", false),
+        ("update t set \"hidden\" = 'a' -- hidden", false),
+        ("/* 'hidden' */ update t set a = 'b'", false),
+    ] {
+        assert_eq!(any_literal(text, |literal| literal.contains("hidden")), holds, "{text}");
+    }
+}
+
+#[test]
 fn refusals_are_postgresqls_own() {
     let cases = [
         ("selec 1", "42601", "syntax error at or near \"selec\"", Some(1)),

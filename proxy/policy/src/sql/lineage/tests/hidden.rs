@@ -93,6 +93,8 @@ fn touched_columns_and_relations_are_closed_over_views() {
     let found = trace("alter table customers add check (ssn <> '')");
     assert_eq!(letters(&found.touched), "sn");
     assert!(found.written.contains(&10));
+    assert!(letters(&trace("alter schema public rename to private").touched).contains('s'));
+    assert_eq!(letters(&trace("alter schema private rename to public").touched), "");
     for sql in [
         "create policy p on acct using (exists (select from v_cust where tax_ref like '5%'))",
         "create rule r as on insert to notes do also select 1 from v_cust where tax_ref like '5%'",
@@ -182,6 +184,10 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
         ("select case id when 1 then 2 end from customers", "operator ="),
         ("select 1 from customers where id between 1 and 2", "operator BETWEEN"),
         ("select 1::money2", "type money2"),
+        ("select ('1').money2", "type money2"),
+        ("select (id).initcap from customers", "type initcap"),
+        ("select initcap('a')", "type initcap"),
+        ("select * from initcap('a')", "type initcap"),
         ("select * from json_to_record('{}') as t(x money2)", "type money2"),
         (
             "select * from xmltable('/a' passing xml '<a/>' columns x money2 path '.')",
@@ -231,7 +237,7 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
         .into(),
         fields: ["ts_stat".to_owned()].into(),
         operators: ["+".to_owned(), "=".to_owned()].into(),
-        types: [(900, "money2".to_owned())].into(),
+        types: [(900, "money2".to_owned()), (901, "initcap".to_owned())].into(),
         ..Code::default()
     });
     for (sql, opaque) in behind {
