@@ -210,10 +210,11 @@ pub(super) fn circumstances() -> String {
     )
 }
 
-/// Relations that somebody else has locked, or waits to, so that reading what is defined over them would wait, too.
+/// Relations that somebody else has locked, or waits to, so that reading what is defined over them would wait, too. The locks of
+/// a prepared transaction are no backend's, and last until somebody ends it.
 const LOCKED: &str = "WITH locked AS MATERIALIZED (SELECT l.relation FROM pg_catalog.pg_locks l \
      WHERE l.mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock' AND l.locktype OPERATOR(pg_catalog.=) 'relation' \
-     AND l.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid() AND l.database OPERATOR(pg_catalog.=) \
+     AND (l.pid IS NULL OR l.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()) AND l.database OPERATOR(pg_catalog.=) \
      (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()))";
 
 /// Relations: OID, schema, name, kind, whether it has rules or triggers, the definition of a view, whether it has rules, and the
@@ -504,6 +505,14 @@ mod tests {
             // What a newer PostgreSQL has, users of an older one may have made.
             assert!(!functions.contains("o.proname"), "{functions}");
             assert!(functions.contains("'pg_temp_'"), "{functions}");
+        }
+    }
+
+    #[test]
+    fn what_a_prepared_transaction_locks_is_left_alone() {
+        for asked in [snapshot(), own(Depth::All)] {
+            assert_eq!(asked.matches("pg_locks l").count(), 2, "{asked}");
+            assert_eq!(asked.matches("(l.pid IS NULL OR l.pid ").count(), 2, "{asked}");
         }
     }
 }
