@@ -232,13 +232,24 @@ const RELATIONS: &str = "{locked} SELECT c.oid, n.nspname, c.relname, c.relkind,
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
      WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,S,c}'::pg_catalog.\"char\"[]) {where}";
 
-/// Whether reading the definition of view `c` waits for nobody.
+/// Whether reading the definition of view `c` waits for nobody. It also looks up the rows that types and functions in it have the
+/// columns of.
 const UNLOCKED: &str = "NOT EXISTS (SELECT FROM locked WHERE locked.relation OPERATOR(pg_catalog.=) c.oid) \
      AND NOT EXISTS (SELECT FROM locked JOIN pg_catalog.pg_depend d ON d.refobjid OPERATOR(pg_catalog.=) locked.relation \
      JOIN pg_catalog.pg_rewrite r ON r.oid OPERATOR(pg_catalog.=) d.objid \
      WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
      AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
-     AND r.ev_class OPERATOR(pg_catalog.=) c.oid)";
+     AND r.ev_class OPERATOR(pg_catalog.=) c.oid) \
+     AND (NOT EXISTS (SELECT FROM locked) OR NOT EXISTS (SELECT FROM pg_catalog.pg_rewrite r \
+     JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
+     AND d.objid OPERATOR(pg_catalog.=) r.oid \
+     LEFT JOIN pg_catalog.pg_proc f ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
+     AND f.oid OPERATOR(pg_catalog.=) d.refobjid \
+     JOIN pg_catalog.pg_type y ON y.oid OPERATOR(pg_catalog.=) (CASE \
+     WHEN d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass THEN d.refobjid ELSE f.prorettype END) \
+     LEFT JOIN pg_catalog.pg_type e ON e.oid OPERATOR(pg_catalog.=) y.typelem \
+     JOIN locked ON locked.relation OPERATOR(pg_catalog.=) y.typrelid OR locked.relation OPERATOR(pg_catalog.=) e.typrelid \
+     WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid))";
 
 /// Definitions of the system's own views are left out: what is behind them (statistics, activity) counts as unknown.
 const DEFINITION: &str = "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}'::pg_catalog.\"char\"[]) \
