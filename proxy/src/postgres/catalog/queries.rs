@@ -258,12 +258,12 @@ const DEFINITION: &str = "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}
 
 /// Definitions of the views that the session's own transaction made or replaced. Of others the shared catalog knows them.
 /// A subtransaction's number is its own, and greater than that of the transaction that it is part of: what is at most as
-/// old as that may be its work.
+/// old as that may be its work. What of it cannot be read is empty, which is no definition: the one that others see is another.
 const OWN_DEFINITION: &str = "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}'::pg_catalog.\"char\"[]) \
      AND EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid \
      AND least(pg_catalog.age(r.xmin), pg_catalog.age(c.xmin)) OPERATOR(pg_catalog.<=) \
-     pg_catalog.age(pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.xid)) AND {unlocked} \
-     THEN pg_catalog.pg_get_viewdef(c.oid) END";
+     pg_catalog.age(pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.xid)) \
+     THEN CASE WHEN {unlocked} THEN pg_catalog.pg_get_viewdef(c.oid) ELSE '' END END";
 
 /// Columns: relation, number, name, type, and the columns that a generated one is made from. Its expression would wait for locks.
 /// Up to PostgreSQL 14 a generated column depended on others itself, since then its expression does.
