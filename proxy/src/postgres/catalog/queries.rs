@@ -256,14 +256,26 @@ const DEFINITION: &str = "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}
      AND n.nspname OPERATOR(pg_catalog.<>) ALL ('{pg_catalog,information_schema}'::pg_catalog.name[]) AND {unlocked} \
      THEN pg_catalog.pg_get_viewdef(c.oid) END";
 
-/// Definitions of the views that the session's own transaction made or replaced. Of others the shared catalog knows them.
-/// A subtransaction's number is its own, and greater than that of the transaction that it is part of: what is at most as
-/// old as that may be its work. What of it cannot be read is empty, which is no definition: the one that others see is another.
+/// Definitions of the views that the session's own transaction made or replaced, or that read what it gave another name. Of
+/// others the shared catalog knows them. A subtransaction's number is its own, and greater than that of the transaction that it
+/// is part of: what is at most as old as that may be its work. What of it cannot be read is empty, which is no definition: the
+/// one that others see is another.
 const OWN_DEFINITION: &str = "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}'::pg_catalog.\"char\"[]) \
-     AND EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid \
-     AND least(pg_catalog.age(r.xmin), pg_catalog.age(c.xmin)) OPERATOR(pg_catalog.<=) \
-     pg_catalog.age(pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.xid)) \
+     AND (EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid \
+     AND least(pg_catalog.age(r.xmin), pg_catalog.age(c.xmin)) OPERATOR(pg_catalog.<=) {transaction}) \
+     OR c.oid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT r.ev_class FROM pg_catalog.pg_depend d \
+     JOIN pg_catalog.pg_rewrite r ON r.oid OPERATOR(pg_catalog.=) d.objid \
+     WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
+     AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+     AND d.refobjid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT k.oid FROM pg_catalog.pg_class k \
+     JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) k.relnamespace \
+     WHERE least(pg_catalog.age(k.xmin), pg_catalog.age(s.xmin)) OPERATOR(pg_catalog.<=) {transaction} \
+     UNION ALL SELECT a.attrelid FROM pg_catalog.pg_attribute a \
+     WHERE pg_catalog.age(a.xmin) OPERATOR(pg_catalog.<=) {transaction}))))) \
      THEN CASE WHEN {unlocked} THEN pg_catalog.pg_get_viewdef(c.oid) ELSE '' END END";
+
+/// How old the session's own transaction is.
+const TRANSACTION: &str = "pg_catalog.age(pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.xid)";
 
 /// Columns: relation, number, name, type, and the columns that a generated one is made from. Its expression would wait for locks.
 /// Up to PostgreSQL 14 a generated column depended on others itself, since then its expression does.
@@ -492,7 +504,9 @@ fn filled(text: &str) -> String {
 }
 
 fn relations(definition: &str, filter: &str) -> String {
-    let definition = definition.replace("{unlocked}", UNLOCKED);
+    let definition = definition
+        .replace("{unlocked}", UNLOCKED)
+        .replace("{transaction}", TRANSACTION);
     let relations = RELATIONS
         .replace("{locked}", LOCKED)
         .replace("{definition}", &definition);
