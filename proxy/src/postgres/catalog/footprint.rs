@@ -81,7 +81,7 @@ impl Footprint {
 
     /// Adds it to those that a unit hangs on; `false` where looking at the whole catalog is sooner done.
     #[must_use]
-    pub fn is_added(self: &Arc<Self>, all: &mut Vec<Arc<Self>>) -> bool {
+    pub fn added_to(self: &Arc<Self>, all: &mut Vec<Arc<Self>>) -> bool {
         if !all.contains(self) {
             all.push(Arc::clone(self));
         }
@@ -240,9 +240,9 @@ mod tests {
     fn a_unit_that_hangs_on_many_hangs_on_the_whole_catalog() {
         let one = |number: usize| Arc::new(Footprint(number.to_string()));
         let mut all = Vec::new();
-        assert!((0..MAX_ASKED).all(|number| one(number).is_added(&mut all)));
-        assert!(one(0).is_added(&mut all), "what is there is asked for once");
-        assert!(!one(MAX_ASKED).is_added(&mut all));
+        assert!((0..MAX_ASKED).all(|number| one(number).added_to(&mut all)));
+        assert!(one(0).added_to(&mut all), "what is there is asked for once");
+        assert!(!one(MAX_ASKED).added_to(&mut all));
     }
 
     #[test]
