@@ -23,7 +23,7 @@ use sallyport_policy::mask::{Masker, ProtectedColumns};
 pub use footprint::{FIRST_NORMAL, Footprint, is_plain};
 pub use near::{Assumed, Near};
 pub use queries::{Depth, POSITION};
-pub use reader::{Own, circumstances_query, own_query, read_circumstances, read_own};
+pub use reader::{Casting, Own, circumstances_query, own_query, read_circumstances, read_own};
 pub use service::{CatalogError, Catalogs};
 
 /// A database's catalog at one moment.

@@ -91,12 +91,12 @@ impl Plan {
             let whole = match &step.act {
                 Act::Query(parts) => parts.iter().all(|part| {
                     let footprint = of(&part.view, &part.stated, &part.after);
-                    footprint.map(|one| found.push(one)).is_some()
+                    footprint.is_some_and(|one| one.added_to(&mut found))
                 }),
                 Act::Bind(_, portal) => {
                     let stated = portal.stated.as_ref();
                     let footprint = stated.and_then(|stated| of(&portal.view, stated, &portal.after));
-                    footprint.map(|one| found.push(one)).is_some()
+                    footprint.is_some_and(|one| one.added_to(&mut found))
                 }
                 // What is parsed and not bound has been judged, too.
                 Act::Parse(Change::Prepare(_, prepared)) => prepared.stated.as_ref().is_none_or(is_bound),
@@ -106,7 +106,6 @@ impl Plan {
                 return Vec::new();
             }
         }
-        found.dedup();
         found
     }
 }

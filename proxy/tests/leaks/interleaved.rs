@@ -66,6 +66,22 @@ fn a_view_that_is_replaced_while_its_lock_is_waited_for_is_masked() {
 }
 
 #[test]
+fn a_view_of_the_sessions_own_is_not_what_others_see_while_somebody_waits_for_its_table() {
+    let door = door("Standard");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    said(&client.query("begin"));
+    said(&client.query("create or replace view v as select id, ssn as x from customers"));
+    let mut other = beside(&door, &["begin"]);
+    send(&mut other, "lock table customers in access exclusive mode");
+    somebody_waits(&door);
+    let answer = client.query("select id, reverse(x) from v");
+    let answer: String = answer.iter().map(Message::text).collect();
+    assert!(!answer.contains(DISGUISED), "{answer}");
+    client.query("rollback");
+    said(&other.ready());
+}
+
+#[test]
 fn a_relation_that_comes_first_while_a_lock_is_waited_for_is_masked() {
     let door = door("Standard");
     let mut client = Client::login(&door, "alice", &[]).unwrap();

@@ -16,6 +16,9 @@ CREATE TABLE customers (id int, ssn text, copied text GENERATED ALWAYS AS (id::t
 INSERT INTO customers VALUES (1, '536-90-4399');
 CREATE VIEW seen AS SELECT reverse(ssn) AS v FROM customers;
 CREATE VIEW names AS SELECT name AS v FROM one;
+CREATE FUNCTION listed() RETURNS SETOF one LANGUAGE sql AS 'SELECT * FROM one';
+CREATE VIEW counted AS SELECT count(*) AS n FROM listed();
+CREATE VIEW made AS SELECT ROW(1, 'a', 2)::one AS v, ARRAY[ROW(1, 'a', 2)]::one[] AS more;
 INSERT INTO one VALUES (1, 'Somebody');";
 
 fn door() -> TestDoor {
@@ -67,6 +70,17 @@ fn who_needs_no_locked_table_waits_for_nobody_and_sees_no_less_masked() {
     let said = client.ready();
     assert_eq!(values(&said).len(), 1, "{said:?}");
     assert_ne!(values(&said), ["Somebody"]);
+}
+
+#[test]
+fn a_transaction_that_is_prepared_and_left_holds_up_nobody() {
+    let door = door();
+    let mut other = locking(&door, "one");
+    assert_eq!(tags(&other.query("prepare transaction 'left'")), "CZ");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let said = client.query("select copied from customers");
+    assert_eq!(tags(&other.query("rollback prepared 'left'")), "CZ");
+    assert_eq!((tags(&said).as_str(), values(&said).len()), ("TDCZ", 1), "{said:?}");
 }
 
 #[test]

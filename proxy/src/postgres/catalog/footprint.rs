@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sallyport_policy::catalog::{Catalog as _, Oid, RelationKind};
+use sallyport_policy::catalog::{Catalog as _, Oid, Relation, RelationKind};
 use sallyport_policy::mask::types::Class;
 
 use super::{Known, queries};
@@ -17,6 +17,8 @@ use super::{Known, queries};
 /// Names and relations that are looked at one by one. Beyond, the whole catalog is.
 const MAX_NAMES: usize = 256;
 const MAX_RELATIONS: usize = 256;
+/// Footprints that are asked for one by one for a unit. Others wait for the answers.
+const MAX_ASKED: usize = 16;
 /// Statements whose footprints are remembered under one catalog.
 const MAX_KEPT: usize = 1_024;
 /// How long what was remembered counts: row counts of tables, which only inform, are as old.
@@ -51,6 +53,9 @@ impl Footprint {
         }
         let namesakes = names.iter().flat_map(|name| known.snapshot.named_anywhere(name));
         let mut todo: Vec<Oid> = reached.chain(namesakes.map(|relation| relation.oid)).collect();
+        // What is protected in a key is protected in what foreign keys write it to.
+        let each = known.snapshot.relations();
+        let carriers: Vec<&Relation> = each.filter(|one| !one.carried.is_empty()).collect();
         let mut relations = BTreeSet::new();
         while let Some(oid) = todo.pop() {
             if oid < FIRST_NORMAL || !relations.insert(oid) {
@@ -68,8 +73,19 @@ impl Footprint {
             }
             todo.extend(relation.parents.iter().chain(&relation.followers));
             todo.extend(known.snapshot.children(oid));
+            let writes = |one: &&&Relation| one.carried.iter().any(|(_, to)| to.relation == oid);
+            todo.extend(carriers.iter().filter(writes).map(|one| one.oid));
         }
         Some(Self(queries::footprint(&names, &relations)))
+    }
+
+    /// Adds it to those that a unit hangs on; `false` where looking at the whole catalog is sooner done.
+    #[must_use]
+    pub fn added_to(self: &Arc<Self>, all: &mut Vec<Arc<Self>>) -> bool {
+        if !all.contains(self) {
+            all.push(Arc::clone(self));
+        }
+        all.len() <= MAX_ASKED
     }
 
     /// The question, for a connection that it was [prepared](queries::footprint_prepared) on. One row with one text.
@@ -86,6 +102,15 @@ pub fn is_plain(type_oid: Oid, known: &Known) -> bool {
     }
     match known.class(type_oid) {
         Some(Class::Array(element)) => element < FIRST_NORMAL || known.class(element) == Some(Class::Label),
+        Some(Class::Range(part) | Class::Multirange(part)) => {
+            let has_parts = |class| {
+                matches!(
+                    class,
+                    Class::Record | Class::Array(_) | Class::Range(_) | Class::Multirange(_)
+                )
+            };
+            part < FIRST_NORMAL || known.class(part).is_some_and(|class| !has_parts(class))
+        }
         Some(class) => !matches!(class, Class::Record),
         None => false,
     }
@@ -118,7 +143,7 @@ impl Footprints {
 
 #[cfg(test)]
 mod tests {
-    use sallyport_policy::catalog::{Column, Relation, Snapshot};
+    use sallyport_policy::catalog::{Column, ColumnId, Snapshot};
 
     use super::*;
 
@@ -144,8 +169,14 @@ mod tests {
                 relation(20_002, "public", "child", 23, &[20_000]),
                 relation(20_003, "public", "odd", 30_000, &[]),
                 relation(20_004, "public", "rows", 30_001, &[]),
+                relation(20_005, "public", "ranges", 30_002, &[]),
+                relation(20_006, "public", "spans", 30_003, &[]),
             ])),
-            types: Arc::new(HashMap::from([(30_001, Class::Record)])),
+            types: Arc::new(HashMap::from([
+                (30_001, Class::Record),
+                (30_002, Class::Range(30_001)),
+                (30_003, Class::Multirange(1082)),
+            ])),
             ..Known::default()
         }
     }
@@ -171,14 +202,47 @@ mod tests {
     }
 
     #[test]
+    fn what_a_foreign_key_writes_to_hangs_on_the_key() {
+        let mut known = known();
+        let key = Relation {
+            carried: vec![(
+                1,
+                ColumnId {
+                    relation: 20_002,
+                    column: 1,
+                },
+            )],
+            ..known.snapshot.relation(20_001).unwrap().clone()
+        };
+        known.snapshot = Arc::new(known.snapshot.with(vec![key]));
+        let of = |reached: Oid| Footprint::new(&BTreeSet::from(["x"]), std::iter::once(reached), &known).unwrap();
+        assert!(
+            of(20_002).0.contains("20001"),
+            "a column that is renamed may be protected then"
+        );
+        assert!(!of(20_001).0.contains("20002"), "what it is written to has no say");
+    }
+
+    #[test]
     fn what_would_not_all_be_looked_at_has_none() {
         assert!(of(&["it's"], &[]).is_none(), "a name that would end the literal");
         assert!(of(&["\\"], &[]).is_none());
         assert!(of(&["odd"], &[]).is_none(), "a type that nobody knows");
         assert!(of(&["rows"], &[]).is_none(), "a type with columns of its own");
+        assert!(of(&["ranges"], &[]).is_none(), "one of ranges of it");
+        assert!(of(&["spans"], &[]).is_some());
         assert!(of(&[], &[20_009]).is_none(), "a relation that nobody knows");
         let many: Vec<String> = (0..=MAX_NAMES).map(|n| format!("n{n}")).collect();
         assert!(of(&many.iter().map(String::as_str).collect::<Vec<_>>(), &[]).is_none());
+    }
+
+    #[test]
+    fn a_unit_that_hangs_on_many_hangs_on_the_whole_catalog() {
+        let one = |number: usize| Arc::new(Footprint(number.to_string()));
+        let mut all = Vec::new();
+        assert!((0..MAX_ASKED).all(|number| one(number).added_to(&mut all)));
+        assert!(one(0).added_to(&mut all), "what is there is asked for once");
+        assert!(!one(MAX_ASKED).added_to(&mut all));
     }
 
     #[test]

@@ -210,10 +210,11 @@ pub(super) fn circumstances() -> String {
     )
 }
 
-/// Relations that somebody else has locked, or waits to, so that reading what is defined over them would wait, too.
+/// Relations that somebody else has locked, or waits to, so that reading what is defined over them would wait, too. The locks of
+/// a prepared transaction are no backend's, and last until somebody ends it.
 const LOCKED: &str = "WITH locked AS MATERIALIZED (SELECT l.relation FROM pg_catalog.pg_locks l \
      WHERE l.mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock' AND l.locktype OPERATOR(pg_catalog.=) 'relation' \
-     AND l.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid() AND l.database OPERATOR(pg_catalog.=) \
+     AND (l.pid IS NULL OR l.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()) AND l.database OPERATOR(pg_catalog.=) \
      (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()))";
 
 /// Relations: OID, schema, name, kind, whether it has rules or triggers, the definition of a view, whether it has rules, and the
@@ -231,27 +232,50 @@ const RELATIONS: &str = "{locked} SELECT c.oid, n.nspname, c.relname, c.relkind,
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
      WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,S,c}'::pg_catalog.\"char\"[]) {where}";
 
-/// Whether reading the definition of view `c` waits for nobody.
+/// Whether reading the definition of view `c` waits for nobody. It also looks up the rows that types and functions in it have the
+/// columns of.
 const UNLOCKED: &str = "NOT EXISTS (SELECT FROM locked WHERE locked.relation OPERATOR(pg_catalog.=) c.oid) \
      AND NOT EXISTS (SELECT FROM locked JOIN pg_catalog.pg_depend d ON d.refobjid OPERATOR(pg_catalog.=) locked.relation \
      JOIN pg_catalog.pg_rewrite r ON r.oid OPERATOR(pg_catalog.=) d.objid \
      WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
      AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
-     AND r.ev_class OPERATOR(pg_catalog.=) c.oid)";
+     AND r.ev_class OPERATOR(pg_catalog.=) c.oid) \
+     AND (NOT EXISTS (SELECT FROM locked) OR NOT EXISTS (SELECT FROM pg_catalog.pg_rewrite r \
+     JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
+     AND d.objid OPERATOR(pg_catalog.=) r.oid \
+     LEFT JOIN pg_catalog.pg_proc f ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
+     AND f.oid OPERATOR(pg_catalog.=) d.refobjid \
+     JOIN pg_catalog.pg_type y ON y.oid OPERATOR(pg_catalog.=) (CASE \
+     WHEN d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass THEN d.refobjid ELSE f.prorettype END) \
+     LEFT JOIN pg_catalog.pg_type e ON e.oid OPERATOR(pg_catalog.=) y.typelem \
+     JOIN locked ON locked.relation OPERATOR(pg_catalog.=) y.typrelid OR locked.relation OPERATOR(pg_catalog.=) e.typrelid \
+     WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid))";
 
 /// Definitions of the system's own views are left out: what is behind them (statistics, activity) counts as unknown.
 const DEFINITION: &str = "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}'::pg_catalog.\"char\"[]) \
      AND n.nspname OPERATOR(pg_catalog.<>) ALL ('{pg_catalog,information_schema}'::pg_catalog.name[]) AND {unlocked} \
      THEN pg_catalog.pg_get_viewdef(c.oid) END";
 
-/// Definitions of the views that the session's own transaction made or replaced. Of others the shared catalog knows them.
-/// A subtransaction's number is its own, and greater than that of the transaction that it is part of: what is at most as
-/// old as that may be its work.
+/// Definitions of the views that the session's own transaction made or replaced, or that read what it gave another name. Of
+/// others the shared catalog knows them. A subtransaction's number is its own, and greater than that of the transaction that it
+/// is part of: what is at most as old as that may be its work. What of it cannot be read is empty, which is no definition: the
+/// one that others see is another.
 const OWN_DEFINITION: &str = "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}'::pg_catalog.\"char\"[]) \
-     AND EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid \
-     AND least(pg_catalog.age(r.xmin), pg_catalog.age(c.xmin)) OPERATOR(pg_catalog.<=) \
-     pg_catalog.age(pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.xid)) AND {unlocked} \
-     THEN pg_catalog.pg_get_viewdef(c.oid) END";
+     AND (EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid \
+     AND least(pg_catalog.age(r.xmin), pg_catalog.age(c.xmin)) OPERATOR(pg_catalog.<=) {transaction}) \
+     OR c.oid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT r.ev_class FROM pg_catalog.pg_depend d \
+     JOIN pg_catalog.pg_rewrite r ON r.oid OPERATOR(pg_catalog.=) d.objid \
+     WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
+     AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+     AND d.refobjid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT k.oid FROM pg_catalog.pg_class k \
+     JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) k.relnamespace \
+     WHERE least(pg_catalog.age(k.xmin), pg_catalog.age(s.xmin)) OPERATOR(pg_catalog.<=) {transaction} \
+     UNION ALL SELECT a.attrelid FROM pg_catalog.pg_attribute a \
+     WHERE pg_catalog.age(a.xmin) OPERATOR(pg_catalog.<=) {transaction}))))) \
+     THEN CASE WHEN {unlocked} THEN pg_catalog.pg_get_viewdef(c.oid) ELSE '' END END";
+
+/// How old the session's own transaction is.
+const TRANSACTION: &str = "pg_catalog.age(pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.xid)";
 
 /// Columns: relation, number, name, type, and the columns that a generated one is made from. Its expression would wait for locks.
 /// Up to PostgreSQL 14 a generated column depended on others itself, since then its expression does.
@@ -480,7 +504,9 @@ fn filled(text: &str) -> String {
 }
 
 fn relations(definition: &str, filter: &str) -> String {
-    let definition = definition.replace("{unlocked}", UNLOCKED);
+    let definition = definition
+        .replace("{unlocked}", UNLOCKED)
+        .replace("{transaction}", TRANSACTION);
     let relations = RELATIONS
         .replace("{locked}", LOCKED)
         .replace("{definition}", &definition);
@@ -504,6 +530,14 @@ mod tests {
             // What a newer PostgreSQL has, users of an older one may have made.
             assert!(!functions.contains("o.proname"), "{functions}");
             assert!(functions.contains("'pg_temp_'"), "{functions}");
+        }
+    }
+
+    #[test]
+    fn what_a_prepared_transaction_locks_is_left_alone() {
+        for asked in [snapshot(), own(Depth::All)] {
+            assert_eq!(asked.matches("pg_locks l").count(), 2, "{asked}");
+            assert_eq!(asked.matches("(l.pid IS NULL OR l.pid ").count(), 2, "{asked}");
         }
     }
 }

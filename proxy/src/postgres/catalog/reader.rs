@@ -44,6 +44,43 @@ pub struct Own {
     pub types: HashMap<Oid, Class>,
     /// Code under names of PostgreSQL's own, where all relations were asked for.
     pub code: Code,
+    /// What runs code if a type of users does: where only temporary relations were asked for, the shared catalog knows that.
+    pub casting: Vec<Casting>,
+}
+
+/// An expression that names types of users: it runs what they run.
+#[derive(Debug)]
+pub struct Casting {
+    relation: Oid,
+    /// Whether it is a policy for rows.
+    guards: bool,
+    types: Vec<Oid>,
+}
+
+// === impl Casting ===
+
+impl Casting {
+    fn of(row: &Row) -> Option<Self> {
+        let types: Vec<Oid> = types_of(row).collect();
+        (!types.is_empty() && text(row, 1) != "t").then_some(Self {
+            relation: number(row, 0)?,
+            guards: text(row, 1) == "p",
+            types,
+        })
+    }
+
+    /// Notes on its relation that it runs code, if it does.
+    pub fn note(&self, relations: &mut [Relation], code: &Code) {
+        if !self.types.iter().any(|oid| code.types.contains_key(oid)) {
+            return;
+        }
+        for relation in relations.iter_mut().filter(|one| one.oid == self.relation) {
+            match self.guards {
+                true => relation.guarded_by_code = true,
+                false => (relation.active, relation.computes) = (true, true),
+            }
+        }
+    }
 }
 
 /// The question that [`read_own`] understands the answer of.
@@ -67,7 +104,11 @@ pub fn read_own(results: &[Vec<Row>]) -> Option<Own> {
     let schemas = path.iter().map(|row| text(row, 0).to_owned()).collect();
     let temp = temp.first().map(|row| text(row, 0).to_owned());
     let read = read(rest, &Expressions::new())?;
+    let [_relations, _columns, _parents, _types, expressions, _code] = rest else {
+        return None;
+    };
     Some(Own {
+        casting: expressions.iter().filter_map(Casting::of).collect(),
         temporary: temp.is_some(),
         current: isolation.starts_with("read "),
         path: SearchPath::effective(schemas, temp),
@@ -248,8 +289,12 @@ fn runs(row: &Row, names: &HashMap<Oid, &str>, relations: &mut HashMap<Oid, Rela
 
 /// Whether an expression names a type with code.
 fn casts(row: &Row, code: &Code) -> bool {
-    let mut types = text(row, 7).split(' ').filter_map(|oid| oid.parse().ok());
-    types.any(|oid: Oid| code.types.contains_key(&oid))
+    types_of(row).any(|oid| code.types.contains_key(&oid))
+}
+
+/// The types of users that an expression names.
+fn types_of(row: &Row) -> impl Iterator<Item = Oid> {
+    text(row, 7).split(' ').filter_map(|oid| oid.parse().ok())
 }
 
 /// Whether it is a view of users whose definition could not be read.
@@ -599,6 +644,47 @@ mod tests {
         assert_eq!(noted(&results), (true, true, vec![20_000, 20_001, 20_002]));
         results[4].pop();
         assert_eq!(noted(&results), (false, false, vec![]));
+    }
+
+    #[test]
+    fn an_own_expression_casts_to_what_the_shared_catalog_knows() {
+        let expressions = vec![
+            row(&["30", "w", "'a'::public.checked", "f", "2604", "31", "7", "20000 20009"]),
+            row(&[
+                "31",
+                "p",
+                "('a'::public.checked IS NULL)",
+                "f",
+                "3256",
+                "32",
+                "7",
+                "20000",
+            ]),
+            row(&["32", "w", "'a'::public.plain", "f", "2604", "33", "7", "20009"]),
+            row(&["32", "w", "'a'::text", "f", "2604", "34", "7", "-"]),
+        ];
+        let relations = vec![
+            row(&["30", "pg_temp_3", "defaulted", "r", "f", "-"]),
+            row(&["31", "pg_temp_3", "policed", "r", "f", "-"]),
+            row(&["32", "pg_temp_3", "plain", "r", "f", "-"]),
+        ];
+        let nothing = Vec::new;
+        let asked = [nothing(), nothing(), nothing(), nothing()].into_iter();
+        let more = [relations, nothing(), nothing(), nothing(), expressions, nothing()];
+        let own = read_own(&asked.chain(more).collect::<Vec<_>>()).unwrap();
+        assert!(own.relations.iter().all(|one| !one.active && !one.guarded_by_code));
+        let code = Code {
+            types: [(20_000, "checked".to_owned())].into(),
+            ..Code::default()
+        };
+        let mut relations = own.relations;
+        for casting in &own.casting {
+            casting.note(&mut relations, &code);
+        }
+        let is = |oid| relations.iter().find(|one| one.oid == oid).unwrap();
+        assert!(is(30).active && is(30).computes && !is(30).guarded_by_code);
+        assert!(is(31).guarded_by_code && !is(31).active);
+        assert!(!is(32).active && !is(32).guarded_by_code);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use sallyport_policy::sql::Statement;
 
 use super::{Conversation, Over};
 use crate::postgres::after::Stale;
-use crate::postgres::catalog::{CatalogError, Depth, Footprint, Known, Own, own_query, read_own};
+use crate::postgres::catalog::{Casting, CatalogError, Depth, Footprint, Known, Own, own_query, read_own};
 use crate::postgres::forward;
 use crate::postgres::handed::{self, Entry, Place};
 use crate::postgres::message::Transaction;
@@ -28,6 +28,7 @@ pub(super) struct OwnRelations {
     relations: Vec<Relation>,
     types: HashMap<Oid, Class>,
     code: Code,
+    casting: Vec<Casting>,
     /// Whether they are all relations there are but the system's own: after uncommitted DDL of its own.
     all: bool,
     /// The shared catalog from before they were asked for, if they are all.
@@ -159,6 +160,7 @@ impl Conversation {
             relations: own.relations,
             types: own.types,
             code: own.code,
+            casting: own.casting,
             all,
             beside: None,
             handed: std::mem::take(&mut self.own.handed),
@@ -253,6 +255,10 @@ impl OwnRelations {
             {
                 relation.definition.clone_from(&known.definition);
             }
+        }
+        // All relations were read with the code of their types.
+        for casting in self.casting.iter().filter(|_| !self.all) {
+            casting.note(&mut relations, shared.snapshot.code());
         }
         let snapshot = if self.all {
             let system = shared.snapshot.relations().filter(|relation| relation.is_built_in());
