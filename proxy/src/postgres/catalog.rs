@@ -37,6 +37,8 @@ pub struct Known {
     pub protected: Arc<ProtectedColumns>,
     /// How many rows the target's statistics count in tables; those that were never analysed are left out.
     pub rows: Arc<HashMap<Oid, u64>>,
+    /// A digest of the schemas: how a session's names are looked up hangs on them, beside its own settings.
+    pub schemas: Arc<str>,
     /// Revision of the rules by which `protected` was found.
     pub revision: u64,
 }

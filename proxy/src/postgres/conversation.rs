@@ -60,6 +60,8 @@ pub struct Conversation {
     near: Near,
     /// How unqualified names are looked up, as far as it is known.
     path: Option<SearchPath>,
+    /// The schemas that there were when it was asked for; see [`Known::schemas`](super::catalog::Known::schemas).
+    schemas: Arc<str>,
     /// Relations that only this session sees; with all others, after its own uncommitted DDL.
     own: learn::OwnRelations,
     /// The unit under way, if it runs only where the target finds what was assumed to be so.
@@ -150,6 +152,7 @@ impl Conversation {
             catalogs,
             near: Near::default(),
             path: None,
+            schemas: Arc::default(),
             own: learn::OwnRelations::default(),
             assuming: None,
             masked_by: session.open().revision,

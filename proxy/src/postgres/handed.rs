@@ -281,6 +281,7 @@ fn with(known: &Known, snapshot: Snapshot, protected: ProtectedColumns) -> Arc<K
         types: Arc::clone(&known.types),
         protected: Arc::new(protected),
         rows: Arc::clone(&known.rows),
+        schemas: Arc::clone(&known.schemas),
         revision: known.revision,
     })
 }

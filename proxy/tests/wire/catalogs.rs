@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::SCHEMA;
 use super::common::door::{Given, TestDoor};
-use super::common::wire::{Client, tags};
+use super::common::wire::{Client, Message, tags, value};
 
 fn door() -> TestDoor {
     let columns = json!({"match": {"columns": ["public.secrets.ssn"]}});
@@ -134,4 +134,26 @@ fn a_catalog_that_cannot_be_read_is_no_denial_and_the_next_try_runs() {
     );
     allow(true);
     assert_eq!(tags(&client.query("select count(*) from t")), "TDCZ");
+}
+
+#[test]
+fn a_schema_that_comes_into_the_path_is_noticed() {
+    let columns = json!({"match": {"columns": ["later.people.note"]}});
+    let schema = "create table people (note text); insert into people values ('nobody')";
+    let senders: [fn(&mut Client, &str) -> Vec<Message>; 2] = [Client::query, Client::pipeline];
+    for send in senders {
+        let door = TestDoor::new(&Given::open().mask("columns", columns.clone()), schema);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        client.query("set search_path = later, public");
+        let sql = "select reverse(note) from people";
+        for _ in 0..20 {
+            assert_eq!(value(&send(&mut client, sql)), "ydobon");
+        }
+        door.direct(
+            "begin; create schema later; grant usage on schema later to public; create table later.people (note text);
+             insert into later.people values ('owes Tom'); grant select on later.people to public; commit",
+        );
+        let shown = value(&send(&mut client, sql));
+        assert!(shown != "ydobon" && !shown.contains("moT"), "{shown}");
+    }
 }

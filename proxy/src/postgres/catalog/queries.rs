@@ -21,11 +21,13 @@ pub const POSITION: &str = "(CASE WHEN pg_catalog.pg_is_in_recovery() \
 /// Rows of the system's own objects are left out, which keeps it cheap: their columns and types cannot change while a server
 /// runs, and what their views are defined as counts as unknown in any case. So are those of [temporary tables](temporary) that
 /// are their session's own matter.
+///
+/// The first column is that of schemas alone.
 pub(super) fn digest() -> String {
     let by_oid = [
+        "pg_namespace",
         "pg_class",
         "pg_rewrite",
-        "pg_namespace",
         "pg_type",
         "pg_trigger",
         "pg_proc",

@@ -445,6 +445,7 @@ impl Side {
             types: Arc::clone(&self.types),
             protected: Arc::new(protected),
             rows: Arc::clone(&self.rows),
+            schemas: text(&self.digest, 0).into(),
             revision: policy.revision(),
         });
         self.latest.publish(self.published(), list.len(), &known);

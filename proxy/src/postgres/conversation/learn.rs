@@ -77,7 +77,7 @@ impl Conversation {
         self.state.strangers = false;
         let amid = self.state.unsynced || self.state.transaction == Transaction::Failed;
         // Until the transaction that defines ends, more may change without being seen.
-        if !amid && (self.state.stale.any() || self.own.all) {
+        if !amid && !self.schemas.is_empty() && (self.state.stale.any() || self.own.all) {
             self.ask_own(session).await?;
         }
         let asked = Instant::now();
@@ -87,9 +87,15 @@ impl Conversation {
             .await
         {
             Ok(known) => {
-                // Nothing can be asked now. Where names are not known, nothing that they could mean is safe.
-                if amid && !self.still_holds(&known) {
+                // Somebody made a schema of the path, or gave a right to one.
+                let moved = self.schemas != known.schemas;
+                if amid && (moved || !self.still_holds(&known)) {
+                    // Nothing can be asked now. Where names are not known, nothing that they could mean is safe.
                     self.path = None;
+                } else if moved {
+                    self.schemas = Arc::clone(&known.schemas);
+                    self.state.stale.path = true;
+                    self.ask_own(session).await?;
                 }
                 self.state.known = self.own.over(&known, session, &self.database);
                 self.state.fresh = asked;
@@ -287,6 +293,7 @@ impl OwnRelations {
             types: Arc::new(types),
             protected,
             rows: Arc::clone(&shared.rows),
+            schemas: Arc::clone(&shared.schemas),
             revision: shared.revision,
         }
     }

@@ -37,6 +37,9 @@ impl Conversation {
         let Some(guess) = self.near.guess(revision).cloned() else {
             return Ahead::Not;
         };
+        if guess.schemas != self.schemas {
+            return Ahead::Not;
+        }
         self.state.strangers = false;
         self.state.known = self.own.over(&guess, session, &self.database);
         let (plan, mut decided) = self.judge(session, unit);
