@@ -151,17 +151,17 @@ fn what_stands_behind_a_check_is_committed_when_it_is_answered() {
 #[test]
 fn a_cast_of_users_that_takes_any_words_does_not_meet_the_check() {
     let door = door();
-    door.direct(
-        "CREATE FUNCTION lax(text) RETURNS int4 LANGUAGE sql IMMUTABLE AS 'select 0';
-         CREATE CAST (text AS int4) WITH FUNCTION lax(text)",
-    );
+    door.direct("CREATE FUNCTION lax(text) RETURNS int4 LANGUAGE sql IMMUTABLE AS 'select 0'");
     let mut client = Client::login(&door, "alice", &[]).unwrap();
     let until = Instant::now() + PATIENCE;
     while !door.server().log_of(&door.database).contains(FAILED) {
         assert!(Instant::now() < until, "nothing that was assumed ever fails");
+        // Where it is known, whatever could be cast is code that nobody can see into, and nothing is assumed.
+        door.direct("DROP CAST IF EXISTS (text AS int4)");
         define(&door, "id");
         until_assumed(&mut client);
         assert_eq!(value(&client.pipeline("select v from seen")), "1");
+        door.direct("CREATE CAST (text AS int4) WITH FUNCTION lax(text)");
         define(&door, "ssn");
         assert_ne!(value(&client.pipeline("select v from seen")), SSN);
     }
