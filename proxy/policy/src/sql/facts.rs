@@ -227,6 +227,8 @@ impl<'a> Walk<'a> {
 
     /// What looks like a field may be a call of a function with an effect.
     fn fields(&mut self, names: &[&str]) {
+        // Or a cast to a type of users.
+        self.facts.operates |= !names.is_empty();
         for name in names {
             if let Safety::Effect(verb) = safety(None, name) {
                 self.facts.verbs.insert(verb);
