@@ -363,8 +363,8 @@ impl Facts {
     }
 }
 
-/// What applies operators and casts.
-const OPERATING: [&str; 4] = ["AExpr", "TypeCast", "SubLink", "CaseExpr"];
+/// What applies operators and casts. Whatever states a type makes values of it: a cast, and a column of XMLTABLE or JSON_TABLE.
+const OPERATING: [&str; 4] = ["AExpr", "TypeName", "SubLink", "CaseExpr"];
 
 /// Object types that belong to a relation: column, policy, rule, constraint of a table, trigger.
 const PARTS_OF_RELATIONS: [i64; 5] = [7, 29, 36, 41, 45];

@@ -240,3 +240,17 @@ fn the_format_of_a_copy_is_known() {
         assert_eq!(one(sql).effect, Effect::Copy { direction, format }, "{sql}");
     }
 }
+
+#[test]
+fn whatever_a_type_of_users_may_run_in_asks_for_the_catalog() {
+    for (sql, operates) in [
+        ("select 'a'::d", true),
+        ("select ('a').d", true),
+        ("select x from xmltable('/a' passing '<a/>' columns x d path '.')", true),
+        ("select json_value('1', '$' returning d)", true),
+        ("select 1 in (2)", true),
+        ("select 'a', null, $1", false),
+    ] {
+        assert_eq!(one(sql).operates, operates, "{sql}");
+    }
+}
