@@ -1,0 +1,131 @@
+//! What a session's own backend says.
+
+use std::collections::HashMap;
+
+use sallyport_policy::catalog::{Code, Oid, Relation, SearchPath};
+use sallyport_policy::mask::types::Class;
+
+use super::code::types_of;
+use super::{Expressions, READ, number, read};
+use crate::postgres::ask::{Row, text};
+use crate::postgres::catalog::queries::{self, Depth};
+
+/// What only the session's own backend knows.
+#[derive(Debug)]
+pub struct Own {
+    /// How unqualified names are looked up now.
+    pub path: SearchPath,
+    /// Whether there is a temporary schema.
+    pub temporary: bool,
+    /// Whether each statement sees what was committed before it. If not, catalogs are read as they were when the
+    /// transaction began, and names are looked up as they are.
+    pub current: bool,
+    /// Statements prepared by SQL, by name.
+    pub prepared: Vec<(String, String)>,
+    /// Relations: the temporary ones, or all but the system's own.
+    pub relations: Vec<Relation>,
+    /// Types that are not built in.
+    pub types: HashMap<Oid, Class>,
+    /// Code under names of PostgreSQL's own, where all relations were asked for.
+    pub code: Code,
+    /// What runs code if a type of users does: where only temporary relations were asked for, the shared catalog knows that.
+    pub casting: Vec<Casting>,
+}
+
+/// An expression that names types of users: it runs what they run.
+#[derive(Debug)]
+pub struct Casting {
+    relation: Oid,
+    /// Whether it is a policy for rows.
+    guards: bool,
+    types: Vec<Oid>,
+}
+
+// === impl Casting ===
+
+impl Casting {
+    fn of(row: &Row) -> Option<Self> {
+        let types: Vec<Oid> = types_of(row).collect();
+        (!types.is_empty() && text(row, 1) != "t").then_some(Self {
+            relation: number(row, 0)?,
+            guards: text(row, 1) == "p",
+            types,
+        })
+    }
+
+    /// Notes on its relation that it runs code, if it does.
+    pub fn note(&self, relations: &mut [Relation], code: &Code) {
+        if !self.types.iter().any(|oid| code.types.contains_key(oid)) {
+            return;
+        }
+        for relation in relations.iter_mut().filter(|one| one.oid == self.relation) {
+            match self.guards {
+                true => relation.guarded_by_code = true,
+                false => (relation.active, relation.computes) = (true, true),
+            }
+        }
+    }
+}
+
+/// The question that [`read_own`] understands the answer of.
+#[must_use]
+pub fn own_query(depth: Depth) -> String {
+    queries::own(depth)
+}
+
+/// Reads the answer to [`own_query`].
+#[must_use]
+pub fn read_own(results: &[Vec<Row>]) -> Option<Own> {
+    let [path, temp, prepared, isolation, rest @ ..] = results else {
+        return None;
+    };
+    // With all relations there are two statements before them, and two after.
+    let rest = match rest {
+        [_savepoint, _path, inner @ .., _back, _release] if inner.len() == READ => inner,
+        whole => whole,
+    };
+    let isolation = isolation.first().map(|row| text(row, 0)).unwrap_or_default();
+    let schemas = path.iter().map(|row| text(row, 0).to_owned()).collect();
+    let temp = temp.first().map(|row| text(row, 0).to_owned());
+    let read = read(rest, &Expressions::new())?;
+    let [_relations, _columns, _parents, _types, expressions, _code] = rest else {
+        return None;
+    };
+    Some(Own {
+        casting: expressions.iter().filter_map(Casting::of).collect(),
+        temporary: temp.is_some(),
+        current: isolation.starts_with("read "),
+        path: SearchPath::effective(schemas, temp),
+        prepared: prepared
+            .iter()
+            .map(|row| (text(row, 0).to_owned(), text(row, 1).to_owned()))
+            .collect(),
+        relations: read.relations,
+        types: read.types,
+        code: read.code,
+    })
+}
+
+/// The question that [`read_circumstances`] understands the answer of.
+#[must_use]
+pub fn circumstances_query() -> String {
+    queries::circumstances()
+}
+
+/// Reads the answer to [`circumstances_query`] as bytes that are equal where nothing has changed.
+#[must_use]
+pub fn read_circumstances(results: &[Vec<Row>]) -> Option<Vec<u8>> {
+    let [rows] = results else { return None };
+    let [row] = rows.as_slice() else { return None };
+    let mut bytes = Vec::new();
+    for value in row {
+        match value {
+            Some(value) => {
+                bytes.extend_from_slice(&(value.len() as u64).to_be_bytes());
+                bytes.extend_from_slice(value.as_bytes());
+            }
+            None => bytes.extend_from_slice(&u64::MAX.to_be_bytes()),
+        }
+    }
+    Some(bytes)
+}
