@@ -11,6 +11,7 @@ mod near;
 mod queries;
 mod reader;
 mod service;
+mod side;
 mod telling;
 
 use std::collections::HashMap;

@@ -1,11 +1,13 @@
 //! The questions. Every name is qualified: a temporary table called pg_class would shadow the
 //! catalog, and an operator `=` of a schema before pg_catalog in the path would stand for PostgreSQL's own.
 
+mod code;
 mod temporary;
+mod versions;
 
-use std::collections::BTreeSet;
-
-use sallyport_policy::catalog::Oid;
+use self::code::{EXPRESSIONS, code, filled};
+use self::versions::digest_of;
+pub(super) use self::versions::{digest, footprint, footprint_prepared};
 
 /// Where the write-ahead log stands, and whose work can be seen: while neither has moved, no catalog has changed. A commit is
 /// in the log before anybody sees it, for as long as it waits for the disk and for standbys. A standby has replayed a commit
@@ -15,156 +17,6 @@ use sallyport_policy::catalog::Oid;
 pub const POSITION: &str = "(CASE WHEN pg_catalog.pg_is_in_recovery() \
      THEN pg_catalog.concat(pg_catalog.pg_last_wal_replay_lsn()) \
      ELSE pg_catalog.concat(pg_catalog.pg_current_wal_insert_lsn(), ' ', pg_catalog.pg_current_snapshot()) END)";
-
-/// A digest over every row version that a snapshot is made of: it moves when any of them is replaced.
-///
-/// Rows of the system's own objects are left out, which keeps it cheap: their columns and types cannot change while a server
-/// runs, and what their views are defined as counts as unknown in any case. So are those of [temporary tables](temporary) that
-/// are their session's own matter.
-///
-/// The first column is that of schemas alone.
-pub(super) fn digest() -> String {
-    let by_oid = [
-        "pg_namespace",
-        "pg_class",
-        "pg_rewrite",
-        "pg_type",
-        "pg_trigger",
-        "pg_proc",
-        "pg_operator",
-        "pg_cast",
-        "pg_attrdef",
-        "pg_constraint",
-        "pg_policy",
-        "pg_statistic_ext",
-        "pg_opclass",
-        "pg_event_trigger",
-    ];
-    let mut each: Vec<String> = by_oid
-        .iter()
-        .map(|table| {
-            let key = "oid::pg_catalog.int8";
-            digest_of(&digested(table, "oid"), key, "0")
-        })
-        .collect();
-    each.push(digest_of(
-        &digested("pg_attribute", "attrelid"),
-        "attrelid::pg_catalog.int8",
-        "attnum::pg_catalog.int8",
-    ));
-    each.push(digest_of(
-        "pg_inherits",
-        "inhrelid::pg_catalog.int8",
-        "inhparent::pg_catalog.int8",
-    ));
-    format!("{} SELECT {}", temporary::known_to_one(), each.join(", "))
-}
-
-/// The rows of a catalog that count.
-fn digested(table: &str, column: &str) -> String {
-    format!("{table} {} {}", own_objects(column), temporary::besides(table))
-}
-
-/// Not the system's own: the first OID that is given to anything else.
-fn own_objects(column: &str) -> String {
-    format!("WHERE {column} OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid")
-}
-
-/// Number and sum of hashes over the rows of one catalog; a row version is its key and the transaction that wrote it.
-fn digest_of(table: &str, key: &str, seed: &str) -> String {
-    format!(
-        "(SELECT pg_catalog.array_agg(v)::pg_catalog.text FROM (SELECT pg_catalog.count(*)::pg_catalog.numeric AS n, \
-         pg_catalog.sum(pg_catalog.hashint8extended({key}, pg_catalog.hashint8extended({seed}, \
-         xmin::pg_catalog.text::pg_catalog.int8))) AS s FROM pg_catalog.{table}) d, \
-         LATERAL (VALUES (d.n), (d.s)) AS pair(v))"
-    )
-}
-
-/// The name of the question for [`footprint`]s.
-const FOOTPRINT: &str = "sallyport_footprint";
-
-/// Prepares the question for the row versions that names ($1) and relations ($2) have in the catalogs of [`digest`], found by
-/// index. What is few, and no name leads to, is looked at whole: schemas, operators, casts, and checks of domains.
-pub(super) fn footprint_prepared() -> String {
-    let oid = "oid::pg_catalog.int8";
-    let types = "ANY (ARRAY(SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) ANY ($2) \
-         AND a.atttypid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid))";
-    let own = "ANY (ARRAY(SELECT o.oprcode::pg_catalog.oid FROM pg_catalog.pg_operator o \
-         WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid UNION ALL SELECT c.castfunc FROM pg_catalog.pg_cast c \
-         WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid))";
-    let by = |table: &str, column: &str, among: &str, key: &str, second: &str| {
-        let found = format!("{column} OPERATOR(pg_catalog.=) {among}");
-        (format!("{table} WHERE {found}"), key.to_owned(), second.to_owned())
-    };
-    let whole = |table: &str| {
-        (
-            format!("{table} {}", own_objects("oid")),
-            oid.to_owned(),
-            "0".to_owned(),
-        )
-    };
-    let number = "attnum::pg_catalog.int8";
-    let (child, parent) = ("inhrelid::pg_catalog.int8", "inhparent::pg_catalog.int8");
-    let of = |table: &str, column: &str| by(table, column, "ANY ($2)", oid, "0");
-    let looked_at = [
-        by("pg_class", "relname", "ANY ($1)", oid, "0"),
-        of("pg_class", "oid"),
-        by(
-            "pg_attribute",
-            "attrelid",
-            "ANY ($2)",
-            "attrelid::pg_catalog.int8",
-            number,
-        ),
-        by("pg_type", "typname", "ANY ($1)", oid, "0"),
-        by("pg_type", "oid", types, oid, "0"),
-        by("pg_proc", "proname", "ANY ($1)", oid, "0"),
-        by("pg_proc", "oid", own, oid, "0"),
-        of("pg_rewrite", "ev_class"),
-        of("pg_trigger", "tgrelid"),
-        of("pg_attrdef", "adrelid"),
-        of("pg_constraint", "conrelid"),
-        of("pg_policy", "polrelid"),
-        of("pg_statistic_ext", "stxrelid"),
-        by("pg_index", "indrelid", "ANY ($2)", "indexrelid::pg_catalog.int8", "0"),
-        by("pg_inherits", "inhrelid", "ANY ($2)", child, parent),
-        by("pg_inherits", "inhparent", "ANY ($2)", child, parent),
-        (
-            "pg_constraint WHERE contypid OPERATOR(pg_catalog.>) 0::pg_catalog.oid".to_owned(),
-            oid.to_owned(),
-            "0".to_owned(),
-        ),
-        whole("pg_namespace"),
-        whole("pg_operator"),
-        whole("pg_cast"),
-        whole("pg_opclass"),
-    ];
-    let each: Vec<String> = looked_at
-        .iter()
-        .zip(1..)
-        .map(|((rows, key, second), place)| {
-            format!("SELECT {place}::pg_catalog.int8, {key}, {second}::pg_catalog.int8, xmin FROM pg_catalog.{rows}")
-        })
-        .collect();
-    format!(
-        "PREPARE {FOOTPRINT}(pg_catalog.name[], pg_catalog.oid[]) AS SELECT pg_catalog.concat(pg_catalog.count(*), ' ', \
-         pg_catalog.sum(pg_catalog.hashint8extended(key, pg_catalog.hashint8extended(second, \
-         pg_catalog.hashint8extended(place, version::pg_catalog.text::pg_catalog.int8))))) \
-         FROM ({}) looked_at(place, key, second, version)",
-        each.join(" UNION ALL ")
-    )
-}
-
-/// The question for one footprint. No name has a quote or a backslash in it.
-pub(super) fn footprint(names: &BTreeSet<&str>, relations: &BTreeSet<Oid>) -> String {
-    let names: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
-    let relations: Vec<String> = relations.iter().map(Oid::to_string).collect();
-    format!(
-        "EXECUTE {FOOTPRINT}('{{{}}}', '{{{}}}')",
-        names.join(","),
-        relations.join(",")
-    )
-}
 
 /// What decides, beside a statement's own text and names, what the target would do: role, settings by which text and
 /// values are read, and a digest over all code that it could call. Code may call other code, so all of it counts.
@@ -319,115 +171,6 @@ const TYPES: &str = "SELECT t.oid, t.typtype, t.typcategory, t.typbasetype, t.ty
       WHERE r.rngtypid OPERATOR(pg_catalog.=) t.oid OR r.rngmultitypid OPERATOR(pg_catalog.=) t.oid LIMIT 1), t.typname, t.typrelid \
      FROM pg_catalog.pg_type t WHERE t.oid OPERATOR(pg_catalog.>=) 16384";
 
-/// Expressions that run where no text names them: what they belong to, in what way (`w`: written, `p`: a policy for its rows,
-/// `t`: a domain), the expression unless that would wait for a lock, whether it calls a function or an operator of users,
-/// which version of which object it is, and the types that it names or casts to. pg_depend does not list PostgreSQL's own.
-///
-/// Within a relation, the text of one expression costs the square of the number of columns, and a table with a check for each of
-/// them more than anybody waits for: trees that hold nothing that could call a function are left alone. A default names no column,
-/// so its text needs no relation.
-const EXPRESSIONS: &str = "{locked} SELECT x.owner, x.way, \
-     CASE WHEN pg_catalog.concat(x.one, x.other) OPERATOR(pg_catalog.!~) '[{](?!({quiet}) )' THEN '' \
-     WHEN NOT EXISTS (SELECT FROM locked WHERE locked.relation OPERATOR(pg_catalog.=) x.relation) THEN pg_catalog.concat_ws(', ', \
-     pg_catalog.pg_get_expr(x.one, x.relation), pg_catalog.pg_get_expr(x.other, x.relation)) END, EXISTS (SELECT FROM pg_catalog.pg_depend d \
-     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) d.refobjid WHERE d.classid OPERATOR(pg_catalog.=) x.class \
-     AND d.objid OPERATOR(pg_catalog.=) x.object \
-     AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND {ours}) \
-     OR EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_operator p ON p.oid OPERATOR(pg_catalog.=) d.refobjid \
-     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode WHERE d.classid OPERATOR(pg_catalog.=) x.class \
-     AND d.objid OPERATOR(pg_catalog.=) x.object \
-     AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass AND ({ours} OR NOT {extended})), \
-     x.class, x.object, x.version::pg_catalog.text, \
-     (SELECT pg_catalog.string_agg(pg_catalog.concat(d.refobjid), ' ') FROM pg_catalog.pg_depend d \
-     WHERE d.classid OPERATOR(pg_catalog.=) x.class AND d.objid OPERATOR(pg_catalog.=) x.object \
-     AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass) FROM (\
-     SELECT adrelid, 'w', CASE WHEN attgenerated OPERATOR(pg_catalog.=) '' THEN 0::pg_catalog.oid ELSE adrelid END, adbin, \
-     NULL::pg_catalog.pg_node_tree, 'pg_catalog.pg_attrdef'::pg_catalog.regclass::pg_catalog.oid, e.oid, e.xmin \
-     FROM pg_catalog.pg_attrdef e LEFT JOIN pg_catalog.pg_attribute ON attrelid OPERATOR(pg_catalog.=) adrelid \
-     AND attnum OPERATOR(pg_catalog.=) adnum \
-     UNION ALL SELECT CASE WHEN contypid OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN conrelid ELSE contypid END, \
-     CASE WHEN contypid OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN 'w' ELSE 't' END, conrelid, conbin, NULL::pg_catalog.pg_node_tree, \
-     'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid, oid, xmin FROM pg_catalog.pg_constraint \
-     WHERE contype OPERATOR(pg_catalog.=) 'c' \
-     UNION ALL SELECT polrelid, 'p', polrelid, polqual, polwithcheck, 'pg_catalog.pg_policy'::pg_catalog.regclass::pg_catalog.oid, \
-     oid, xmin FROM pg_catalog.pg_policy \
-     UNION ALL SELECT indrelid, 'w', indrelid, indexprs, indpred, \
-     'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, indexrelid, xmin \
-     FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL \
-     UNION ALL SELECT stxrelid, 'w', stxrelid, stxexprs, NULL::pg_catalog.pg_node_tree, \
-     'pg_catalog.pg_statistic_ext'::pg_catalog.regclass::pg_catalog.oid, oid, xmin FROM pg_catalog.pg_statistic_ext \
-     WHERE stxexprs IS NOT NULL \
-     UNION ALL SELECT partrelid, 'w', partrelid, partexprs, NULL::pg_catalog.pg_node_tree, \
-     'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, partrelid, xmin FROM pg_catalog.pg_partitioned_table \
-     WHERE partexprs IS NOT NULL \
-     UNION ALL SELECT oid, 't', 0::pg_catalog.oid, typdefaultbin, NULL::pg_catalog.pg_node_tree, 'pg_catalog.pg_type'::pg_catalog.regclass::pg_catalog.oid, \
-     oid, xmin FROM pg_catalog.pg_type WHERE typdefaultbin IS NOT NULL\
-     ) x(owner, way, relation, one, other, class, object, version) \
-     WHERE x.object OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid";
-
-/// Nodes of an expression's tree that call no function by its name, as PostgreSQL 15 and later call them. What is not listed may.
-const QUIET: &str = "CONST|VAR|OPEXPR|BOOLEXPR|NULLTEST|BOOLEANTEST|RELABELTYPE|SCALARARRAYOPEXPR|ARRAY|ARRAYEXPR|ARRAYCOERCEEXPR|\
-     CASETESTEXPR|COERCETODOMAINVALUE";
-
-/// What can be taken for PostgreSQL's own and is code of users: `f` a function, `o` an operator, `F` and `O` those in pg_catalog,
-/// `e` an event trigger; and `t`, by OID, the types whose casts run such code, or whose order or distances are made by it, or that a
-/// cast to text could mean: a check of theirs would tell of a value. `c` is whatever may be called by one value, as if it were a
-/// field: none that takes `cstring` or `internal`.
-///
-/// Every function of users is named: which names count as PostgreSQL's own, this server's version does not say. Those of
-/// temporary schemas are left out, where PostgreSQL looks no function up by a name without a schema.
-const NAMESAKES: &str = "SELECT 'f', f.proname, 0::pg_catalog.oid FROM pg_catalog.pg_proc f WHERE {ours} \
-     AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.oid OPERATOR(pg_catalog.=) f.pronamespace \
-     AND pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_temp_')) \
-     UNION SELECT 'F', f.proname, 0::pg_catalog.oid FROM pg_catalog.pg_proc f WHERE {ours} \
-     AND f.pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace \
-     UNION SELECT 'e', e.evtname, 0::pg_catalog.oid FROM pg_catalog.pg_event_trigger e \
-     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) e.evtfoid \
-     WHERE e.evtenabled OPERATOR(pg_catalog.<>) 'D'::pg_catalog.\"char\" \
-     AND e.evtevent OPERATOR(pg_catalog.<>) 'login'::pg_catalog.name AND {ours} \
-     UNION SELECT kind.letter, p.oprname, 0::pg_catalog.oid FROM pg_catalog.pg_operator p \
-     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode \
-     JOIN (VALUES ('o'), ('O')) kind(letter) ON kind.letter OPERATOR(pg_catalog.=) 'o'::pg_catalog.text \
-     OR p.oprnamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace \
-     WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND ({ours} OR NOT {extended}) \
-     UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) c.castfunc, \
-     LATERAL (VALUES (c.castsource), (c.casttarget)) unnest(t) \
-     WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours} \
-     UNION SELECT 't', y.typname, y.oid FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) c.castfunc \
-     JOIN pg_catalog.pg_type y ON y.oid OPERATOR(pg_catalog.=) c.castsource OR y.oid OPERATOR(pg_catalog.=) c.casttarget \
-     WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours} \
-     AND c.castsource OPERATOR(pg_catalog.<) 16384::pg_catalog.oid AND c.casttarget OPERATOR(pg_catalog.<) 16384::pg_catalog.oid \
-     UNION SELECT 't', '', o.opcintype FROM pg_catalog.pg_opclass o \
-     JOIN pg_catalog.pg_amproc a ON a.amprocfamily OPERATOR(pg_catalog.=) o.opcfamily \
-     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) a.amproc \
-     WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours} \
-     UNION SELECT 't', '', o.opcintype FROM pg_catalog.pg_opclass o \
-     JOIN pg_catalog.pg_amop m ON m.amopfamily OPERATOR(pg_catalog.=) o.opcfamily \
-     JOIN pg_catalog.pg_operator p ON p.oid OPERATOR(pg_catalog.=) m.amopopr \
-     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode \
-     WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours} \
-     UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_range r JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) r.rngsubdiff, \
-     LATERAL (VALUES (r.rngtypid), (r.rngmultitypid)) unnest(t) WHERE {ours} \
-     UNION SELECT 'c', f.proname, 0::pg_catalog.oid FROM pg_catalog.pg_proc f WHERE f.prokind OPERATOR(pg_catalog.=) 'f' \
-     AND f.pronargs OPERATOR(pg_catalog.>) 0::pg_catalog.int2 \
-     AND (f.pronargs OPERATOR(pg_catalog.-) f.pronargdefaults) OPERATOR(pg_catalog.<=) 1::pg_catalog.int2 \
-     AND f.proargtypes[0] OPERATOR(pg_catalog.<>) ALL ('{2275,2281}'::pg_catalog.oid[]) \
-     UNION SELECT 't', '', y.oid FROM pg_catalog.pg_type y WHERE y.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
-     AND y.typname OPERATOR(pg_catalog.=) ANY ('{text,varchar}'::pg_catalog.name[])";
-
-/// Functions `f` of users, in a language of users. An aggregate's language says nothing: it is in an extension, or a user's.
-const OURS: &str = "(f.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
-     AND NOT EXISTS (SELECT FROM pg_catalog.pg_language l WHERE l.oid OPERATOR(pg_catalog.=) f.prolang \
-     AND l.lanname OPERATOR(pg_catalog.=) ANY ('{c,internal}'::pg_catalog.name[]) AND f.prokind OPERATOR(pg_catalog.<>) 'a') \
-     AND NOT (f.prokind OPERATOR(pg_catalog.=) 'a' AND EXISTS (SELECT FROM pg_catalog.pg_depend e \
-     WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND e.objid OPERATOR(pg_catalog.=) f.oid \
-     AND e.deptype OPERATOR(pg_catalog.=) 'e')))";
-
-/// Whether an operator `p` came with an extension: what else an extension has in C may be anything under its name.
-const EXTENDED: &str = "EXISTS (SELECT FROM pg_catalog.pg_depend e \
-     WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass AND e.objid OPERATOR(pg_catalog.=) p.oid \
-     AND e.deptype OPERATOR(pg_catalog.=) 'e')";
-
 /// Rows that the target's statistics count. ANALYZE changes them in place, so that the digest does not move with them.
 pub(super) const STATISTICS: &str = "SELECT oid, reltuples::pg_catalog.int8 FROM pg_catalog.pg_class \
      WHERE relkind OPERATOR(pg_catalog.=) ANY ('{r,m,f}'::pg_catalog.\"char\"[]) \
@@ -446,7 +189,7 @@ const AS_IT_WAS: &str = "ROLLBACK TO SAVEPOINT sallyport_catalog; RELEASE SAVEPO
 /// What belongs to the session's temporary schema.
 const OWN_TEMP: &str = "AND pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()";
 
-/// What was not made when the database was ([`own_objects`]): most databases hold more of the system's own, which stays as it is.
+/// What was not made when the database was (as `versions::own_objects` says): most databases hold more of the system's own, which stays as it is.
 const OWN_RELATIONS: &str = "AND c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid";
 /// What was.
 const BUILT_IN: &str = "AND c.oid OPERATOR(pg_catalog.<) 16384::pg_catalog.oid";
@@ -494,15 +237,6 @@ pub(super) fn own(depth: Depth) -> String {
         ),
     };
     format!("{PATH}; {TEMP}; {PREPARED}; {ISOLATION}; {more}")
-}
-
-fn code() -> String {
-    format!("{}; {}", filled(EXPRESSIONS), filled(NAMESAKES))
-}
-
-fn filled(text: &str) -> String {
-    let text = text.replace("{locked}", LOCKED).replace("{ours}", OURS);
-    text.replace("{extended}", EXTENDED).replace("{quiet}", QUIET)
 }
 
 fn relations(definition: &str, filter: &str) -> String {

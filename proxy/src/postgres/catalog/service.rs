@@ -1,53 +1,22 @@
-//! The side connections.
+//! The catalogs behind one door, by database.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use sallyport_policy::Policy;
-use sallyport_policy::catalog::{Relation, Snapshot};
-use sallyport_policy::mask::ProtectedColumns;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use super::Known;
 use super::footprint::Footprint;
-use super::near::{Latest, Near, value};
-use super::reader::Expressions;
-use super::telling::Telling;
-use super::{Known, queries, reader};
-use crate::door::Columns;
-use crate::postgres::ask::{AskError, Row, ask, text};
-use crate::postgres::dial::{Asking, DialError, Reached, dial};
-use crate::postgres::handed::{self, Entry, MAX_ENTRIES};
+use super::near::{Latest, Near};
+use super::side::{Request, Side};
+use crate::postgres::handed::Entry;
 use crate::postgres::senders::Senders;
 use crate::session::{Session, Target};
 
 /// How long an answer may take: beyond it, a session is told that the catalog cannot be read.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
-/// A side connection that nobody asks is given back after this.
-const IDLE: Duration = Duration::from_secs(300);
-/// Longer than any question takes; what waits for a lock of somebody else is given up.
-const SETTINGS: [(&str, &str); 4] = [
-    ("search_path", ""),
-    ("statement_timeout", "15s"),
-    ("lock_timeout", "500ms"),
-    ("plan_cache_mode", "force_generic_plan"),
-];
-
-/// The digest as a question that is planned once.
-const DIGEST: &str = "sallyport_digest";
-
-/// How old the target's statistics may be: they change without anything else, and only inform.
-const COUNTED: Duration = Duration::from_secs(60);
-
-/// How soon a catalog is read again that was not read whole.
-const AGAIN: Duration = Duration::from_secs(5);
-
-/// What a lock cannot be had for.
-const LOCK_NOT_AVAILABLE: &str = "55P03";
-/// How often a catalog is asked for: a lock that was taken while it was read is left alone the next time.
-const TRIES: u32 = 3;
-
 /// Catalogs of the databases behind one door. Cloning shares them.
 #[derive(Clone)]
 pub struct Catalogs {
@@ -79,14 +48,6 @@ struct Key {
 struct Database {
     queue: mpsc::UnboundedSender<Request>,
     latest: Arc<Latest>,
-}
-
-struct Request {
-    target: Arc<Target>,
-    footprints: Vec<Arc<Footprint>>,
-    policy: Arc<Policy>,
-    columns: Arc<dyn Columns>,
-    reply: oneshot::Sender<Result<Arc<Known>, CatalogError>>,
 }
 
 // === impl Catalogs ===
@@ -198,291 +159,6 @@ impl Key {
             database: database.to_owned(),
         }
     }
-}
-
-/// One database's side connection and what it read last.
-struct Side {
-    database: String,
-    reached: Option<Reached>,
-    position: String,
-    digest: Row,
-    /// The relations that the server has of its own.
-    built_in: Vec<Relation>,
-    /// Since when the snapshot lacks what somebody's lock held back.
-    lacking: Option<Instant>,
-    expressions: Expressions,
-    snapshot: Arc<Snapshot>,
-    types: Arc<HashMap<u32, sallyport_policy::mask::types::Class>>,
-    rows: Arc<HashMap<u32, u64>>,
-    /// When `rows` were read.
-    counted: Option<Instant>,
-    /// Counts changes of `snapshot` and `rows`.
-    version: u64,
-    /// What it found last: at which version, with how many entries of what was handed on.
-    known: Option<(u64, usize, Arc<Known>)>,
-    latest: Arc<Latest>,
-    telling: Telling,
-}
-
-impl Side {
-    fn new(database: String, latest: Arc<Latest>, runtime: &Handle) -> Self {
-        Self {
-            telling: Telling::start(database.clone(), runtime),
-            database,
-            reached: None,
-            position: String::new(),
-            digest: Row::new(),
-            built_in: Vec::new(),
-            lacking: None,
-            expressions: Expressions::new(),
-            snapshot: Arc::default(),
-            types: Arc::default(),
-            rows: Arc::default(),
-            counted: None,
-            version: 0,
-            known: None,
-            latest,
-        }
-    }
-
-    async fn run(mut self, mut requests: mpsc::UnboundedReceiver<Request>) {
-        loop {
-            let first = match tokio::time::timeout(IDLE, requests.recv()).await {
-                Ok(Some(first)) => first,
-                Ok(None) => return,
-                Err(_) => {
-                    self.reached = None;
-                    match requests.recv().await {
-                        Some(first) => first,
-                        None => return,
-                    }
-                }
-            };
-            // Everybody who asked before the check begins may share it; who asks later waits for the next.
-            let mut waiting = vec![first];
-            while let Ok(more) = requests.try_recv() {
-                waiting.push(more);
-            }
-            self.serve(waiting).await;
-        }
-    }
-
-    async fn serve(&mut self, waiting: Vec<Request>) {
-        let seen = self.see(&waiting).await;
-        let mut left = Vec::with_capacity(waiting.len());
-        for request in waiting {
-            match self.latest.by(&request.footprints, &seen, request.policy.revision()) {
-                // Who does not wait any more does not mind.
-                Some(known) => _ = request.reply.send(Ok(known)),
-                None => left.push(request),
-            }
-        }
-        let Some(target) = left.first().map(|request| request.target.clone()) else {
-            return;
-        };
-        let before = self.version;
-        let mut checked = self.check(&target).await;
-        if checked.is_err() {
-            // A connection that was closed while it was idle looks like an error once.
-            self.reached = None;
-            checked = self.check(&target).await;
-        }
-        // They were looked at before the catalog: where that is the one that was known, they were what they are in it.
-        let same = checked.is_ok() && self.version == before;
-        for request in left {
-            let answer = match &checked {
-                Ok(()) => {
-                    let known = self.known(&request.policy, &request.columns);
-                    if same {
-                        let each = request.footprints.iter().cloned();
-                        let read = each.filter_map(|one| Some((Arc::clone(&one), seen.get(&one)?.clone())));
-                        self.latest.footprints().keep(&known, read);
-                    }
-                    Ok(known)
-                }
-                Err(error) => Err(error.clone()),
-            };
-            let _ = request.reply.send(answer);
-        }
-    }
-
-    /// What footprints are now. Nothing is lost where it cannot be told: then the whole catalog is looked at.
-    async fn see(&mut self, waiting: &[Request]) -> HashMap<Arc<Footprint>, String> {
-        let mut seen = HashMap::new();
-        let Some(reached) = &mut self.reached else { return seen };
-        for footprint in waiting.iter().flat_map(|request| &request.footprints) {
-            if seen.contains_key(footprint) {
-                continue;
-            }
-            let asked = tokio::time::timeout(PATIENCE, ask(&mut reached.wire, footprint.question())).await;
-            match asked {
-                Ok(Ok(answer)) => {
-                    let value = answer.into_iter().next().and_then(value);
-                    seen.extend(value.map(|value| (Arc::clone(footprint), value)));
-                }
-                Ok(Err(_)) | Err(_) => {
-                    self.reached = None;
-                    break;
-                }
-            }
-        }
-        seen
-    }
-
-    async fn check(&mut self, target: &Target) -> Result<(), CatalogError> {
-        // A target that is gone without a word must not hold up those who come when it is back.
-        let result = match tokio::time::timeout(PATIENCE, self.refresh(target)).await {
-            Ok(result) => result,
-            Err(_) => Err(SideError::Slow),
-        };
-        result.map_err(|error| {
-            self.reached = None;
-            tracing::warn!(database = %self.database, %error, "the catalog cannot be read");
-            CatalogError::Unreadable(error.to_string())
-        })
-    }
-
-    async fn refresh(&mut self, target: &Target) -> Result<(), SideError> {
-        let reached = match &mut self.reached {
-            Some(reached) => reached,
-            none => {
-                let settings = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
-                let asking = Asking {
-                    database: &self.database,
-                    application: "sallyport catalog",
-                    settings: &settings,
-                };
-                let mut reached = dial(target, &asking).await?;
-                // Another server may answer now, whose log stands where that of the last one stood.
-                self.position.clear();
-                let built_in = ask(&mut reached.wire, &queries::built_in()).await?;
-                self.built_in = reader::read_built_in(built_in).ok_or(SideError::NoCatalog)?;
-                // Planning it takes longer than the answer.
-                ask(&mut reached.wire, &format!("PREPARE {DIGEST} AS {}", queries::digest())).await?;
-                ask(&mut reached.wire, &queries::footprint_prepared()).await?;
-                none.insert(reached)
-            }
-        };
-        // The position is read before the catalog, so what is written in between makes the next check look again.
-        let position = single(ask(&mut reached.wire, &format!("SELECT {}", queries::POSITION)).await?);
-        let position = text(&position, 0).to_owned();
-        let complete = self.lacking.is_none_or(|since| since.elapsed() < AGAIN);
-        if !position.is_empty() && position == self.position && complete {
-            return Ok(());
-        }
-        if self.counted.is_none_or(|at| at.elapsed() >= COUNTED) {
-            let rows = reader::statistics(&ask(&mut reached.wire, queries::STATISTICS).await?);
-            self.counted = Some(Instant::now());
-            if rows != *self.rows {
-                self.rows = Arc::new(rows);
-                self.version += 1;
-            }
-        }
-        let digest = single(ask(&mut reached.wire, &format!("EXECUTE {DIGEST}")).await?);
-        if !digest.is_empty() && digest == self.digest && complete {
-            self.position = position;
-            return Ok(());
-        }
-        let results = whole(reached).await?;
-        let [_begin, results @ .., _commit] = results.as_slice() else {
-            return Err(SideError::NoCatalog);
-        };
-        let mut read = reader::read(results, &self.expressions).ok_or(SideError::NoCatalog)?;
-        self.lacking = read.lacking.then(Instant::now);
-        self.expressions = read.expressions;
-        read.relations.extend(self.built_in.iter().cloned());
-        self.snapshot = Arc::new(Snapshot::new(read.relations).with_code(read.code));
-        self.types = Arc::new(read.types);
-        self.version += 1;
-        self.position = position;
-        self.digest = digest;
-        Ok(())
-    }
-
-    /// The position at which sessions may take what is known without asking here.
-    fn published(&self) -> &str {
-        match self.lacking {
-            Some(_) => "",
-            None => &self.position,
-        }
-    }
-
-    /// What a policy protects in the present snapshot, resolved once for each revision and snapshot.
-    fn known(&mut self, policy: &Arc<Policy>, columns: &Arc<dyn Columns>) -> Arc<Known> {
-        let latest = Arc::clone(&self.latest);
-        let mut list = latest.handed();
-        if let Some((version, entries, known)) = &self.known
-            && *version == self.version
-            && *entries == list.len()
-            && known.revision == policy.revision()
-        {
-            self.latest.publish(self.published(), list.len(), known);
-            return Arc::clone(known);
-        }
-        let kept = policy.columns(&self.database);
-        for entry in handed::entries_of(kept) {
-            if !list.contains(&entry) {
-                list.push(entry);
-            }
-        }
-        let before = self.known.as_ref().map(|(_, _, known)| &*known.protected);
-        let mut protected = ProtectedColumns::resolve(policy.masks().rules(), &*self.snapshot, before, kept);
-        for entry in handed::apply(&list, &mut protected, &self.snapshot) {
-            if list.len() < MAX_ENTRIES && !list.contains(&entry) {
-                list.push(entry);
-            }
-        }
-        // While a lock keeps definitions from being read, every view seems to hold everything.
-        if self.lacking.is_none() {
-            handed::materialised(&mut protected, &self.snapshot);
-        }
-        let mut news = handed::unkept(&list, kept);
-        handed::matched(&protected, kept, &list, &mut news);
-        handed::keys(&protected, kept, &self.snapshot, &mut news);
-        self.telling.tell(columns, news, policy);
-        let known = Arc::new(Known {
-            snapshot: Arc::clone(&self.snapshot),
-            types: Arc::clone(&self.types),
-            protected: Arc::new(protected),
-            rows: Arc::clone(&self.rows),
-            schemas: text(&self.digest, 0).into(),
-            revision: policy.revision(),
-        });
-        self.latest.publish(self.published(), list.len(), &known);
-        self.known = Some((self.version, list.len(), Arc::clone(&known)));
-        known
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum SideError {
-    #[error(transparent)]
-    Dial(#[from] DialError),
-    #[error(transparent)]
-    Ask(#[from] AskError),
-    #[error("the target's answer is no catalog")]
-    NoCatalog,
-    #[error("it took too long")]
-    Slow,
-}
-
-/// The whole catalog.
-async fn whole(reached: &mut Reached) -> Result<Vec<Vec<Row>>, AskError> {
-    let mut tries = 1;
-    loop {
-        match ask(&mut reached.wire, &queries::snapshot()).await {
-            Err(AskError::Refused(code)) if code == LOCK_NOT_AVAILABLE && tries < TRIES => {
-                ask(&mut reached.wire, "ROLLBACK").await?;
-                tries += 1;
-            }
-            other => return other,
-        }
-    }
-}
-
-/// The one row of a question with one row.
-fn single(results: Vec<Vec<Row>>) -> Row {
-    results.into_iter().flatten().next().unwrap_or_default()
 }
 
 #[cfg(test)]

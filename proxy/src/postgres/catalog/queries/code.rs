@@ -1,0 +1,121 @@
+//! Code of users that no text names, or that has a name of PostgreSQL's own.
+
+use super::LOCKED;
+
+/// Expressions that run where no text names them: what they belong to, in what way (`w`: written, `p`: a policy for its rows,
+/// `t`: a domain), the expression unless that would wait for a lock, whether it calls a function or an operator of users,
+/// which version of which object it is, and the types that it names or casts to. pg_depend does not list PostgreSQL's own.
+///
+/// Within a relation, the text of one expression costs the square of the number of columns, and a table with a check for each of
+/// them more than anybody waits for: trees that hold nothing that could call a function are left alone. A default names no column,
+/// so its text needs no relation.
+pub(super) const EXPRESSIONS: &str = "{locked} SELECT x.owner, x.way, \
+     CASE WHEN pg_catalog.concat(x.one, x.other) OPERATOR(pg_catalog.!~) '[{](?!({quiet}) )' THEN '' \
+     WHEN NOT EXISTS (SELECT FROM locked WHERE locked.relation OPERATOR(pg_catalog.=) x.relation) THEN pg_catalog.concat_ws(', ', \
+     pg_catalog.pg_get_expr(x.one, x.relation), pg_catalog.pg_get_expr(x.other, x.relation)) END, EXISTS (SELECT FROM pg_catalog.pg_depend d \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) d.refobjid WHERE d.classid OPERATOR(pg_catalog.=) x.class \
+     AND d.objid OPERATOR(pg_catalog.=) x.object \
+     AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND {ours}) \
+     OR EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_operator p ON p.oid OPERATOR(pg_catalog.=) d.refobjid \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode WHERE d.classid OPERATOR(pg_catalog.=) x.class \
+     AND d.objid OPERATOR(pg_catalog.=) x.object \
+     AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass AND ({ours} OR NOT {extended})), \
+     x.class, x.object, x.version::pg_catalog.text, \
+     (SELECT pg_catalog.string_agg(pg_catalog.concat(d.refobjid), ' ') FROM pg_catalog.pg_depend d \
+     WHERE d.classid OPERATOR(pg_catalog.=) x.class AND d.objid OPERATOR(pg_catalog.=) x.object \
+     AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass) FROM (\
+     SELECT adrelid, 'w', CASE WHEN attgenerated OPERATOR(pg_catalog.=) '' THEN 0::pg_catalog.oid ELSE adrelid END, adbin, \
+     NULL::pg_catalog.pg_node_tree, 'pg_catalog.pg_attrdef'::pg_catalog.regclass::pg_catalog.oid, e.oid, e.xmin \
+     FROM pg_catalog.pg_attrdef e LEFT JOIN pg_catalog.pg_attribute ON attrelid OPERATOR(pg_catalog.=) adrelid \
+     AND attnum OPERATOR(pg_catalog.=) adnum \
+     UNION ALL SELECT CASE WHEN contypid OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN conrelid ELSE contypid END, \
+     CASE WHEN contypid OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN 'w' ELSE 't' END, conrelid, conbin, NULL::pg_catalog.pg_node_tree, \
+     'pg_catalog.pg_constraint'::pg_catalog.regclass::pg_catalog.oid, oid, xmin FROM pg_catalog.pg_constraint \
+     WHERE contype OPERATOR(pg_catalog.=) 'c' \
+     UNION ALL SELECT polrelid, 'p', polrelid, polqual, polwithcheck, 'pg_catalog.pg_policy'::pg_catalog.regclass::pg_catalog.oid, \
+     oid, xmin FROM pg_catalog.pg_policy \
+     UNION ALL SELECT indrelid, 'w', indrelid, indexprs, indpred, \
+     'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, indexrelid, xmin \
+     FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL \
+     UNION ALL SELECT stxrelid, 'w', stxrelid, stxexprs, NULL::pg_catalog.pg_node_tree, \
+     'pg_catalog.pg_statistic_ext'::pg_catalog.regclass::pg_catalog.oid, oid, xmin FROM pg_catalog.pg_statistic_ext \
+     WHERE stxexprs IS NOT NULL \
+     UNION ALL SELECT partrelid, 'w', partrelid, partexprs, NULL::pg_catalog.pg_node_tree, \
+     'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, partrelid, xmin FROM pg_catalog.pg_partitioned_table \
+     WHERE partexprs IS NOT NULL \
+     UNION ALL SELECT oid, 't', 0::pg_catalog.oid, typdefaultbin, NULL::pg_catalog.pg_node_tree, 'pg_catalog.pg_type'::pg_catalog.regclass::pg_catalog.oid, \
+     oid, xmin FROM pg_catalog.pg_type WHERE typdefaultbin IS NOT NULL\
+     ) x(owner, way, relation, one, other, class, object, version) \
+     WHERE x.object OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid";
+
+/// Nodes of an expression's tree that call no function by its name, as PostgreSQL 15 and later call them. What is not listed may.
+const QUIET: &str = "CONST|VAR|OPEXPR|BOOLEXPR|NULLTEST|BOOLEANTEST|RELABELTYPE|SCALARARRAYOPEXPR|ARRAY|ARRAYEXPR|ARRAYCOERCEEXPR|\
+     CASETESTEXPR|COERCETODOMAINVALUE";
+
+/// What can be taken for PostgreSQL's own and is code of users: `f` a function, `o` an operator, `F` and `O` those in pg_catalog,
+/// `e` an event trigger; and `t`, by OID, the types whose casts run such code, or whose order or distances are made by it, or that a
+/// cast to text could mean: a check of theirs would tell of a value. `c` is whatever may be called by one value, as if it were a
+/// field: none that takes `cstring` or `internal`.
+///
+/// Every function of users is named: which names count as PostgreSQL's own, this server's version does not say. Those of
+/// temporary schemas are left out, where PostgreSQL looks no function up by a name without a schema.
+const NAMESAKES: &str = "SELECT 'f', f.proname, 0::pg_catalog.oid FROM pg_catalog.pg_proc f WHERE {ours} \
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.oid OPERATOR(pg_catalog.=) f.pronamespace \
+     AND pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_temp_')) \
+     UNION SELECT 'F', f.proname, 0::pg_catalog.oid FROM pg_catalog.pg_proc f WHERE {ours} \
+     AND f.pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace \
+     UNION SELECT 'e', e.evtname, 0::pg_catalog.oid FROM pg_catalog.pg_event_trigger e \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) e.evtfoid \
+     WHERE e.evtenabled OPERATOR(pg_catalog.<>) 'D'::pg_catalog.\"char\" \
+     AND e.evtevent OPERATOR(pg_catalog.<>) 'login'::pg_catalog.name AND {ours} \
+     UNION SELECT kind.letter, p.oprname, 0::pg_catalog.oid FROM pg_catalog.pg_operator p \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode \
+     JOIN (VALUES ('o'), ('O')) kind(letter) ON kind.letter OPERATOR(pg_catalog.=) 'o'::pg_catalog.text \
+     OR p.oprnamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace \
+     WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND ({ours} OR NOT {extended}) \
+     UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) c.castfunc, \
+     LATERAL (VALUES (c.castsource), (c.casttarget)) unnest(t) \
+     WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours} \
+     UNION SELECT 't', y.typname, y.oid FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) c.castfunc \
+     JOIN pg_catalog.pg_type y ON y.oid OPERATOR(pg_catalog.=) c.castsource OR y.oid OPERATOR(pg_catalog.=) c.casttarget \
+     WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours} \
+     AND c.castsource OPERATOR(pg_catalog.<) 16384::pg_catalog.oid AND c.casttarget OPERATOR(pg_catalog.<) 16384::pg_catalog.oid \
+     UNION SELECT 't', '', o.opcintype FROM pg_catalog.pg_opclass o \
+     JOIN pg_catalog.pg_amproc a ON a.amprocfamily OPERATOR(pg_catalog.=) o.opcfamily \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) a.amproc \
+     WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours} \
+     UNION SELECT 't', '', o.opcintype FROM pg_catalog.pg_opclass o \
+     JOIN pg_catalog.pg_amop m ON m.amopfamily OPERATOR(pg_catalog.=) o.opcfamily \
+     JOIN pg_catalog.pg_operator p ON p.oid OPERATOR(pg_catalog.=) m.amopopr \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode \
+     WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours} \
+     UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_range r JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) r.rngsubdiff, \
+     LATERAL (VALUES (r.rngtypid), (r.rngmultitypid)) unnest(t) WHERE {ours} \
+     UNION SELECT 'c', f.proname, 0::pg_catalog.oid FROM pg_catalog.pg_proc f WHERE f.prokind OPERATOR(pg_catalog.=) 'f' \
+     AND f.pronargs OPERATOR(pg_catalog.>) 0::pg_catalog.int2 \
+     AND (f.pronargs OPERATOR(pg_catalog.-) f.pronargdefaults) OPERATOR(pg_catalog.<=) 1::pg_catalog.int2 \
+     AND f.proargtypes[0] OPERATOR(pg_catalog.<>) ALL ('{2275,2281}'::pg_catalog.oid[]) \
+     UNION SELECT 't', '', y.oid FROM pg_catalog.pg_type y WHERE y.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
+     AND y.typname OPERATOR(pg_catalog.=) ANY ('{text,varchar}'::pg_catalog.name[])";
+
+/// Functions `f` of users, in a language of users. An aggregate's language says nothing: it is in an extension, or a user's.
+const OURS: &str = "(f.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_language l WHERE l.oid OPERATOR(pg_catalog.=) f.prolang \
+     AND l.lanname OPERATOR(pg_catalog.=) ANY ('{c,internal}'::pg_catalog.name[]) AND f.prokind OPERATOR(pg_catalog.<>) 'a') \
+     AND NOT (f.prokind OPERATOR(pg_catalog.=) 'a' AND EXISTS (SELECT FROM pg_catalog.pg_depend e \
+     WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND e.objid OPERATOR(pg_catalog.=) f.oid \
+     AND e.deptype OPERATOR(pg_catalog.=) 'e')))";
+
+/// Whether an operator `p` came with an extension: what else an extension has in C may be anything under its name.
+const EXTENDED: &str = "EXISTS (SELECT FROM pg_catalog.pg_depend e \
+     WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass AND e.objid OPERATOR(pg_catalog.=) p.oid \
+     AND e.deptype OPERATOR(pg_catalog.=) 'e')";
+
+pub(super) fn code() -> String {
+    format!("{}; {}", filled(EXPRESSIONS), filled(NAMESAKES))
+}
+
+pub(super) fn filled(text: &str) -> String {
+    let text = text.replace("{locked}", LOCKED).replace("{ours}", OURS);
+    text.replace("{extended}", EXTENDED).replace("{quiet}", QUIET)
+}
