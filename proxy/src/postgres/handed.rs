@@ -9,11 +9,11 @@ mod kept;
 
 use std::sync::Arc;
 
-use sallyport_policy::catalog::{Catalog, ColumnId, Oid, RelationKind, SearchPath, Snapshot};
+use sallyport_policy::catalog::{AttNum, Catalog, Column, ColumnId, Oid, Relation, RelationKind, SearchPath, Snapshot};
 use sallyport_policy::columns::{ANY, Named, TEMPORARY};
 use sallyport_policy::mask::ProtectedColumns;
 use sallyport_policy::sql::Lineage;
-use sallyport_policy::sql::lineage::{Created, of_relation, rules_of};
+use sallyport_policy::sql::lineage::{Created, Output, of_relation, rules_of};
 
 use super::catalog::Known;
 use super::rows::View;
@@ -228,38 +228,21 @@ pub fn after(view: &View, path: Option<&SearchPath>) -> Option<(Arc<Known>, Opti
         return None;
     }
     let known = &view.known;
-    let (mut snapshot, mut path) = ((*known.snapshot).clone(), path.cloned());
+    let (mut snapshot, mut path) = (Arc::clone(&known.snapshot), path.cloned());
+    let mut protected = Arc::clone(&known.protected);
     // IF NOT EXISTS leaves a table that is there as it is. Without it nothing runs behind this, or that table is gone by now.
     let created = created.filter(|created| !(created.if_absent && is_there(created, &snapshot, path.as_ref())));
     if let Some((created, columns)) = created.and_then(|created| Some((created, created.columns.as_ref()?))) {
         let schema = schema_of(created, path.as_ref());
-        // No catalog gives out OIDs from the top.
-        let oid = (0..u32::MAX).rev().find(|oid| snapshot.relation(*oid).is_none())?;
-        let columns = columns
-            .iter()
-            .zip(1..)
-            .map(|(output, attnum)| sallyport_policy::catalog::Column {
-                attnum,
-                name: output.name.clone(),
-                type_oid: 0,
-                generated: None,
-            });
-        let relation = sallyport_policy::catalog::Relation {
-            oid,
-            schema: schema.clone(),
-            name: created.name.clone(),
-            columns: columns.collect(),
-            ..Default::default()
-        };
-        let mut protected = (*known.protected).clone();
-        for (output, attnum) in created.columns.iter().flatten().zip(1..) {
-            let id = ColumnId {
-                relation: oid,
-                column: attnum,
-            };
-            protected.add(id, &rules_of(&output.flow, &known.protected));
+        let (relation, now) = making(&snapshot, created, columns, &schema)?;
+        snapshot = Arc::new(now);
+        for (output, column) in columns.iter().zip(1..=AttNum::MAX) {
+            let rules = rules_of(&output.flow, &known.protected);
+            // A copy of all that is protected is large, and most of what is made holds nothing of it.
+            if !rules.is_empty() {
+                Arc::make_mut(&mut protected).add(ColumnId { relation, column }, &rules);
+            }
         }
-        snapshot = snapshot.with(vec![relation]);
         // A session's first temporary table brings a schema, which is looked into before all others.
         if created.temporary {
             path = path.map(|path| {
@@ -267,19 +250,34 @@ pub fn after(view: &View, path: Option<&SearchPath>) -> Option<(Arc<Known>, Opti
                 SearchPath::effective(schemas.collect(), None)
             });
         }
-        apply(&entries, &mut protected, &snapshot);
-        return Some((with(known, snapshot, protected), path));
     }
-    let mut protected = (*known.protected).clone();
-    apply(&entries, &mut protected, &snapshot);
+    if !entries.is_empty() {
+        apply(&entries, Arc::make_mut(&mut protected), &snapshot);
+    }
     Some((with(known, snapshot, protected), path))
 }
 
-fn with(known: &Known, snapshot: Snapshot, protected: ProtectedColumns) -> Arc<Known> {
+/// The catalog after a relation was made with these columns, and the OID that it has there.
+fn making(snapshot: &Snapshot, created: &Created, columns: &[Output], schema: &str) -> Option<(Oid, Snapshot)> {
+    let columns = columns.iter().zip(1..=AttNum::MAX).map(|(output, attnum)| Column {
+        attnum,
+        name: output.name.clone(),
+        type_oid: 0,
+        generated: None,
+    });
+    snapshot.making(Relation {
+        schema: schema.to_owned(),
+        name: created.name.clone(),
+        columns: columns.collect(),
+        ..Relation::default()
+    })
+}
+
+fn with(known: &Known, snapshot: Arc<Snapshot>, protected: Arc<ProtectedColumns>) -> Arc<Known> {
     Arc::new(Known {
-        snapshot: Arc::new(snapshot),
+        snapshot,
         types: Arc::clone(&known.types),
-        protected: Arc::new(protected),
+        protected,
         rows: Arc::clone(&known.rows),
         schemas: Arc::clone(&known.schemas),
         revision: known.revision,
@@ -288,7 +286,6 @@ fn with(known: &Known, snapshot: Snapshot, protected: ProtectedColumns) -> Arc<K
 
 #[cfg(test)]
 mod tests {
-    use sallyport_policy::catalog::{Column, Relation};
     use sallyport_policy::mask::{Keys, MaskSet, RuleSet};
     use sallyport_policy::sql::{lineage, parse};
 

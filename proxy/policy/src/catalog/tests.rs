@@ -71,3 +71,29 @@ fn children_and_serde_round_trip() {
     assert_eq!(own.len(), catalog.len());
     assert_eq!(own.relation(10).map(|r| r.name.as_str()), Some("renamed"));
 }
+
+#[test]
+fn what_is_made_hides_what_was_called_so_and_leaves_others_as_they_were() {
+    let before = snapshot();
+    let make = |catalog: &Snapshot, name: &str| catalog.making(relation(0, "public", name)).unwrap();
+    let (first, once) = make(&before, "t");
+    let (last, twice) = make(&make(&once, "more").1, "t");
+    let path = SearchPath::from_setting("public", "app", None).unwrap();
+    let meant = |catalog: &Snapshot| catalog.resolve(&path, None, "t").unwrap().oid;
+    assert_eq!(meant(&before), 10);
+    assert_eq!((meant(&once), meant(&twice)), (first, last));
+    assert_eq!((before.len(), once.len(), twice.len()), (6, 7, 9));
+    for catalog in [&once, &twice] {
+        let oids: Vec<Oid> = catalog.relations().map(|relation| relation.oid).collect();
+        assert!(oids.is_sorted());
+        assert!(
+            oids.iter()
+                .all(|oid| catalog.relation(*oid).is_some_and(|one| one.oid == *oid))
+        );
+    }
+    let mut namesakes: Vec<Oid> = twice.named_anywhere("t").map(|relation| relation.oid).collect();
+    namesakes.sort_unstable();
+    assert_eq!(namesakes, [10, 12, 15, last, first], "hidden ones may be seen again");
+    assert_eq!(twice.children(13), [14]);
+    assert_eq!(twice.with(vec![relation(10, "public", "u")]).len(), 9);
+}

@@ -10,7 +10,7 @@ use sallyport_policy::sql::lineage::Lineage;
 use sallyport_policy::sql::{Cover, Effect, Statement, Verb, any_literal, lineage};
 
 use super::put_back::put_back;
-use super::unfold::Unfolding;
+use super::unfold::{MAX_MADE, Unfolding};
 use super::{Context, remembered, strict, types};
 use crate::command::{Asked, Kind, Rejection};
 use crate::postgres::after::{self, After};
@@ -96,6 +96,7 @@ fn understand_anew(
         encoding(statement, &mut asked);
     }
     writes(context, stated, &lineages, &mut asked);
+    crowd(&lineages, before, &mut asked);
     sinks(context, &lineages, &mut asked);
     settings(context, &lineages, &mut asked);
     let statements: Vec<&Statement> = stated.readings().collect();
@@ -389,7 +390,7 @@ fn has_namesakes(context: &Context<'_>, stated: &Stated) -> bool {
         .filter(|relation| relation.schema.is_none());
     bare.any(|written| {
         let meant = here(&written.name);
-        let mut others = catalog.relations().filter(|one| one.name == written.name);
+        let mut others = catalog.named_anywhere(&written.name);
         others.any(|one| Some(one.oid) != meant && one.schema != "pg_catalog" && is_telling(one, context.known))
     })
 }
@@ -403,6 +404,15 @@ pub(super) fn is_telling(relation: &Relation, known: &Known) -> bool {
         })
     };
     relation.definition.is_some() || relation.columns.iter().any(|column| protected(column.attnum))
+}
+
+/// What a unit makes beyond its limit, statements behind it would take for something else.
+fn crowd(lineages: &[Lineage], before: &Unfolding, asked: &mut Asked) {
+    if before.is_full() && lineages.iter().any(|lineage| lineage.created.is_some()) {
+        let words =
+            format!("a unit makes at most {MAX_MADE} tables and views at this door: send the statements in several");
+        reject(asked, Kind::Denied, DeniedBy::Limit, words);
+    }
 }
 
 /// A value that is left in a setting, a notification, a sequence or a lock comes out where no mask follows.

@@ -12,6 +12,9 @@ use super::{Context, Understood};
 use crate::postgres::catalog::Known;
 use crate::postgres::handed;
 
+/// Relations that a unit may make: every name behind them is looked for among them.
+pub const MAX_MADE: usize = 1_000;
+
 /// What takes things away, or their names.
 const UNDOING: [Verb; 3] = [Verb::Alter, Verb::Drop, Verb::Discard];
 
@@ -34,6 +37,8 @@ pub struct Unfolding {
     pub undone: bool,
     /// Names in the statements that say so.
     gone: BTreeSet<String>,
+    /// How many statements made a relation.
+    made: usize,
 }
 
 // === impl Unfolding ===
@@ -43,6 +48,11 @@ impl Unfolding {
     pub fn is_nothing(&self) -> bool {
         let changed = self.definitions || self.shaken || self.moved || self.hidden || self.spilled || self.undone;
         self.now.is_none() && !changed
+    }
+
+    /// Whether no more relations can be made that statements behind them know.
+    pub fn is_full(&self) -> bool {
+        self.made >= MAX_MADE
     }
 
     /// The context of the next statement.
@@ -86,6 +96,7 @@ impl Unfolding {
         self.gone.extend(undoing.flat_map(Statement::names).map(str::to_owned));
         let path = self.now.as_ref().map_or(context.path, |(_, path)| path.as_ref());
         let mut made = view.lineages.iter().filter_map(|lineage| lineage.created.as_ref());
+        self.made += usize::from(made.clone().next().is_some());
         let lost = made.any(|created| {
             let known = &view.known;
             let taken = created.columns.is_none() && shadows(created, known, path);
