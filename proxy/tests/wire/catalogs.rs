@@ -157,3 +157,50 @@ fn a_schema_that_comes_into_the_path_is_noticed() {
         assert!(shown != "ydobon" && !shown.contains("moT"), "{shown}");
     }
 }
+
+#[test]
+fn a_schema_that_leaves_the_path_is_noticed_if_it_is_public_too() {
+    let columns = json!({"match": {"columns": ["later.people.note"]}});
+    let schema = "create table people (note text); insert into people values ('nobody');
+         create schema later; grant usage on schema later to public; create table later.people (note text);
+         insert into later.people values ('owes Tom'); grant select on later.people to public";
+    let senders: [fn(&mut Client, &str) -> Vec<Message>; 2] = [Client::query, Client::pipeline];
+    for send in senders {
+        let door = TestDoor::new(&Given::open().mask("columns", columns.clone()), schema);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        client.query("set search_path = public, later");
+        let sql = "select reverse(note) from people";
+        for _ in 0..20 {
+            assert_eq!(value(&send(&mut client, sql)), "ydobon");
+        }
+        door.direct("alter schema public rename to before");
+        let shown = value(&send(&mut client, sql));
+        assert!(shown != "ydobon" && !shown.contains("moT"), "{shown}");
+    }
+}
+
+#[test]
+fn a_unit_that_makes_many_knows_the_last_and_one_that_makes_too_many_is_refused_whole() {
+    let door = door();
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let making = |name: &str, count: usize| {
+        let each: Vec<String> = (1..=count)
+            .map(|n| format!("create table {name}_{n} (id int)"))
+            .collect();
+        each.join("; ")
+    };
+    let most = making("made", 999);
+    let got = client.query(&format!(
+        "{most}; create table last (ssn text); insert into last select ssn from secrets; select reverse(ssn) from last"
+    ));
+    assert_eq!(tags(&got), format!("{}TDCZ", "C".repeat(1001)));
+    let shown = value(&got);
+    assert!(!shown.contains("9934-09-635"), "{shown}");
+    let got = client.query(&making("more", 1001));
+    assert_eq!(tags(&got), "EZ", "{got:?}");
+    assert!(got[0].field('M').unwrap().contains("at most 1000 tables"), "{got:?}");
+    assert_eq!(
+        door.direct("select count(*) from pg_class where relname ~ '^more_'"),
+        "0"
+    );
+}

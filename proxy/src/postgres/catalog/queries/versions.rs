@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use sallyport_policy::catalog::Oid;
 
 use super::temporary;
+use crate::postgres::catalog::FIRST_NORMAL;
 
 /// A digest over every row version that a snapshot is made of: it moves when any of them is replaced.
 ///
@@ -52,12 +53,14 @@ pub(in crate::postgres::catalog) fn digest() -> String {
 
 /// The rows of a catalog that count.
 fn digested(table: &str, column: &str) -> String {
-    format!("{table} {} {}", own_objects(column), temporary::besides(table))
+    format!("{table} {} {}", own_objects(table, column), temporary::besides(table))
 }
 
-/// Not the system's own: the first OID that is given to anything else.
-fn own_objects(column: &str) -> String {
-    format!("WHERE {column} OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid")
+/// Not the system's own: the first OID that is given to anything else. Of schemas all, since "public" has a number below, and its
+/// owner may call it something else.
+fn own_objects(table: &str, column: &str) -> String {
+    let first = if table == "pg_namespace" { 0 } else { FIRST_NORMAL };
+    format!("WHERE {column} OPERATOR(pg_catalog.>=) {first}::pg_catalog.oid")
 }
 
 /// Number and sum of hashes over the rows of one catalog; a row version is its key and the transaction that wrote it.
@@ -88,7 +91,7 @@ pub(in crate::postgres::catalog) fn footprint_prepared() -> String {
     };
     let whole = |table: &str| {
         (
-            format!("{table} {}", own_objects("oid")),
+            format!("{table} {}", own_objects(table, "oid")),
             oid.to_owned(),
             "0".to_owned(),
         )
