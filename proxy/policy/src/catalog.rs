@@ -159,6 +159,12 @@ impl Relation {
         self.is_built_in() && matches!(self.schema.as_str(), "pg_catalog" | "information_schema")
     }
 
+    /// Whether it is a view of users, or a materialised one, whose definition could not be read.
+    pub fn is_undefined(&self) -> bool {
+        let view = matches!(self.kind, RelationKind::View | RelationKind::MaterializedView);
+        view && self.definition.is_none() && !matches!(self.schema.as_str(), "pg_catalog" | "information_schema")
+    }
+
     /// Whether reading it runs its [`definition`](Self::definition).
     pub fn is_view(&self) -> bool {
         self.kind == RelationKind::View

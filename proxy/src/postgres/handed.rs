@@ -200,13 +200,18 @@ pub fn apply(entries: &[Entry], protected: &mut ProtectedColumns, snapshot: &Sna
 }
 
 /// Protects what materialised views hold, as far as their definitions tell now: their rows stay what they are when a view that
-/// they were read through is replaced.
+/// they were read through is replaced. What is read through a view whose definition a lock keeps from being read is left for later:
+/// it seems to be everything, and would stay that.
 pub fn materialised(protected: &mut ProtectedColumns, snapshot: &Snapshot) {
     let views = snapshot
         .relations()
         .filter(|relation| relation.kind == RelationKind::MaterializedView);
     for relation in views {
         let lineage = of_relation(relation, snapshot);
+        let mut through = lineage.relations.iter().filter_map(|oid| snapshot.relation(*oid));
+        if through.any(Relation::is_undefined) {
+            continue;
+        }
         for (column, output) in relation.columns.iter().zip(lineage.outputs.iter().flatten()) {
             let id = ColumnId {
                 relation: relation.oid,
@@ -324,6 +329,46 @@ mod tests {
             let found = now.snapshot.resolve(&path, None, "notes").unwrap();
             assert_eq!(found.columns[0].name, column, "{sql}");
         }
+    }
+
+    #[test]
+    fn what_is_read_through_a_view_that_nobody_knows_is_left_for_later() {
+        let relation = |oid, name: &str, kind, definition: Option<&str>| Relation {
+            oid,
+            schema: "public".to_owned(),
+            name: name.to_owned(),
+            kind,
+            columns: vec![Column {
+                attnum: 1,
+                name: "ssn".to_owned(),
+                type_oid: 25,
+                generated: None,
+            }],
+            definition: definition.map(str::to_owned),
+            ..Relation::default()
+        };
+        let snapshot = Snapshot::new(vec![
+            relation(20_000, "customers", RelationKind::Table, None),
+            relation(20_001, "locked", RelationKind::View, None),
+            relation(
+                20_002,
+                "through",
+                RelationKind::MaterializedView,
+                Some(" SELECT locked.ssn FROM public.locked;"),
+            ),
+            relation(
+                20_003,
+                "known",
+                RelationKind::MaterializedView,
+                Some(" SELECT customers.ssn FROM public.customers;"),
+            ),
+        ]);
+        let of = |relation| ColumnId { relation, column: 1 };
+        let mut protected = ProtectedColumns::default();
+        protected.add(of(20_000), &RuleSet::one(0));
+        materialised(&mut protected, &snapshot);
+        assert!(protected.contains(of(20_003)));
+        assert!(!protected.contains(of(20_002)), "it would be protected for good");
     }
 
     #[test]

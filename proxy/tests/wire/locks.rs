@@ -109,3 +109,23 @@ fn sessions_that_each_lock_a_table_do_not_wait_for_each_other() {
         assert_eq!(door.direct(&format!("select name from {table}")), "Nobody");
     }
 }
+
+#[test]
+fn what_was_read_before_a_lock_is_known_while_it_lasts() {
+    let door = door();
+    door.direct("create materialized view held as select 'plain' || id as v from one");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let shown = |client: &mut Client| values(&client.query("select v from held"));
+    for number in 0..4 {
+        door.direct(&format!("create table unrelated_{number} (id int)"));
+        assert_eq!(shown(&mut client), ["plain1"]);
+    }
+    let mut other = locking(&door, "one");
+    door.direct("create table unrelated (id int)");
+    assert_eq!(shown(&mut client), ["plain1"], "its definition is what it was");
+    other.query("alter table one rename column id to number");
+    door.direct("create table more (id int)");
+    assert_eq!(shown(&mut client), ["plain1"], "nothing of that is committed");
+    other.query("commit");
+    assert_eq!(shown(&mut client), ["plain1"]);
+}

@@ -20,6 +20,7 @@ mod common;
 mod copies;
 mod credentials;
 mod deaths;
+mod definitions;
 mod endings;
 mod fake;
 mod holds;

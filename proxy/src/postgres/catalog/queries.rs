@@ -2,10 +2,13 @@
 //! catalog, and an operator `=` of a schema before pg_catalog in the path would stand for PostgreSQL's own.
 
 mod code;
+mod since;
 mod temporary;
 mod versions;
 
 use self::code::{EXPRESSIONS, code, filled};
+pub(super) use self::since::{ENDED, Since};
+use self::since::{is_changed, is_moved};
 use self::versions::digest_of;
 pub(super) use self::versions::{digest, footprint, footprint_prepared};
 
@@ -71,18 +74,18 @@ const LOCKED: &str = "WITH locked AS MATERIALIZED (SELECT l.relation FROM pg_cat
      AND (l.pid IS NULL OR l.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()) AND l.database OPERATOR(pg_catalog.=) \
      (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()))";
 
-/// Relations: OID, schema, name, kind, whether it has rules or triggers, the definition of a view, whether it has rules, and the
-/// columns of its primary key.
+/// Relations: OID, schema, name, kind, whether it has rules or triggers, the definition of a view, whether it has rules, the
+/// columns of its primary key, and whether columns and definition are left out because they are known.
 ///
 /// `{definition}` says how views are read; `{where}` restricts them.
-const RELATIONS: &str = "{locked} SELECT c.oid, n.nspname, c.relname, c.relkind, \
+const RELATIONS: &str = "{locked}{since} SELECT c.oid, n.nspname, c.relname, c.relkind, \
      (EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid OPERATOR(pg_catalog.=) c.oid AND NOT t.tgisinternal) \
       OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid \
       AND r.rulename OPERATOR(pg_catalog.<>) '_RETURN'::pg_catalog.name)), {definition}, \
      EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid \
       AND r.rulename OPERATOR(pg_catalog.<>) '_RETURN'::pg_catalog.name), \
      (SELECT k.indkey::pg_catalog.text FROM pg_catalog.pg_index k \
-      WHERE k.indrelid OPERATOR(pg_catalog.=) c.oid AND k.indisprimary LIMIT 1) \
+      WHERE k.indrelid OPERATOR(pg_catalog.=) c.oid AND k.indisprimary LIMIT 1), NOT {changed}, NOT {moved} \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
      WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,S,c}'::pg_catalog.\"char\"[]) {where}";
 
@@ -107,7 +110,7 @@ const UNLOCKED: &str = "NOT EXISTS (SELECT FROM locked WHERE locked.relation OPE
 
 /// Definitions of the system's own views are left out: what is behind them (statistics, activity) counts as unknown.
 const DEFINITION: &str = "CASE WHEN c.relkind OPERATOR(pg_catalog.=) ANY ('{v,m}'::pg_catalog.\"char\"[]) \
-     AND n.nspname OPERATOR(pg_catalog.<>) ALL ('{pg_catalog,information_schema}'::pg_catalog.name[]) AND {unlocked} \
+     AND n.nspname OPERATOR(pg_catalog.<>) ALL ('{pg_catalog,information_schema}'::pg_catalog.name[]) AND {moved} AND {unlocked} \
      THEN pg_catalog.pg_get_viewdef(c.oid) END";
 
 /// Definitions of the views that the session's own transaction made or replaced, or that read what it gave another name. Of
@@ -133,7 +136,7 @@ const TRANSACTION: &str = "pg_catalog.age(pg_catalog.pg_current_xact_id_if_assig
 
 /// Columns: relation, number, name, type, and the columns that a generated one is made from. Its expression would wait for locks.
 /// Up to PostgreSQL 14 a generated column depended on others itself, since then its expression does.
-const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, \
+const COLUMNS: &str = "{since}SELECT a.attrelid, a.attnum, a.attname, a.atttypid, \
      CASE WHEN a.attgenerated OPERATOR(pg_catalog.<>) '' THEN pg_catalog.concat((\
      SELECT pg_catalog.string_agg(pg_catalog.quote_ident(s.attname::pg_catalog.text), ', ') FROM pg_catalog.pg_depend d \
      JOIN pg_catalog.pg_attribute s ON s.attrelid OPERATOR(pg_catalog.=) d.refobjid AND s.attnum OPERATOR(pg_catalog.=) d.refobjsubid \
@@ -146,7 +149,7 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attnum, a.attname, a.atttypid, \
      AND d.objid OPERATOR(pg_catalog.=) a.attrelid AND d.objsubid OPERATOR(pg_catalog.=) a.attnum))) END \
      FROM pg_catalog.pg_attribute a \
      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.attrelid \
-     WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,c}'::pg_catalog.\"char\"[]) {where} \
+     WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,c}'::pg_catalog.\"char\"[]) AND {changed} {where} \
      ORDER BY a.attrelid, a.attnum";
 
 /// Children and parents (`i`), relations whose rows follow those of another by a foreign key (`f`), the columns by which they do
@@ -202,13 +205,14 @@ const NOTHING_MORE: &str = "SELECT 0 LIMIT 0; SELECT 0 LIMIT 0; SELECT 0 LIMIT 0
 
 /// The relations and columns that a server has of its own.
 pub(super) fn built_in() -> String {
-    relations(DEFINITION, BUILT_IN)
+    relations(DEFINITION, BUILT_IN, None)
 }
 
-/// All the rest of a catalog, as of one moment.
-pub(super) fn snapshot() -> String {
+/// All the rest of a catalog, as of one moment, or what of it is not known from before.
+pub(super) fn snapshot(since: Option<&Since>) -> String {
     let shared = format!("{OWN_RELATIONS} {}", temporary::shared_relations());
-    let (relations, types, code) = (relations(DEFINITION, &shared), temporary::shared_types(), code());
+    let relations = relations(DEFINITION, &shared, since);
+    let (types, code) = (temporary::shared_types(), code());
     format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {relations}; {PARENTS}; {TYPES} {types}; {code}; COMMIT")
 }
 
@@ -229,26 +233,33 @@ pub(super) fn own(depth: Depth) -> String {
         // Planning a question about relations takes longer than all the rest.
         Depth::Names => format!("{NO_RELATIONS}; {NOTHING_MORE}"),
         // What is committed, the shared catalog knows the definition of.
-        Depth::Temporary => format!("{}; {}", relations("NULL", OWN_TEMP), temporary::more()),
+        Depth::Temporary => format!("{}; {}", relations("NULL", OWN_TEMP, None), temporary::more()),
         Depth::All => format!(
             "{QUALIFIED}; {}; {PARENTS}; {TYPES}; {}; {AS_IT_WAS}",
-            relations(OWN_DEFINITION, OWN_RELATIONS),
+            relations(OWN_DEFINITION, OWN_RELATIONS, None),
             code()
         ),
     };
     format!("{PATH}; {TEMP}; {PREPARED}; {ISOLATION}; {more}")
 }
 
-fn relations(definition: &str, filter: &str) -> String {
+fn relations(definition: &str, filter: &str, since: Option<&Since>) -> String {
+    let (parts, changed) = since.map_or_else(Default::default, |since| {
+        (format!(", {}", since.parts()), format!("WITH {} ", since.changed()))
+    });
+    let known = |text: &str| {
+        let text = text.replace("{changed}", is_changed(since));
+        text.replace("{moved}", is_moved(since)).replace("{where}", filter)
+    };
     let definition = definition
         .replace("{unlocked}", UNLOCKED)
         .replace("{transaction}", TRANSACTION);
     let relations = RELATIONS
         .replace("{locked}", LOCKED)
+        .replace("{since}", &parts)
         .replace("{definition}", &definition);
-    let relations = relations.replace("{where}", filter);
-    let columns = COLUMNS.replace("{where}", filter);
-    format!("{relations}; {columns}")
+    let columns = COLUMNS.replace("{since}", &changed);
+    format!("{}; {}", known(&relations), known(&columns))
 }
 
 #[cfg(test)]
@@ -257,7 +268,7 @@ mod tests {
 
     #[test]
     fn every_function_of_users_is_named_and_none_that_no_name_finds() {
-        for asked in [snapshot(), own(Depth::All)] {
+        for asked in [snapshot(None), own(Depth::All)] {
             let functions = asked
                 .split("SELECT 'f'")
                 .nth(1)
@@ -271,7 +282,7 @@ mod tests {
 
     #[test]
     fn what_a_prepared_transaction_locks_is_left_alone() {
-        for asked in [snapshot(), own(Depth::All)] {
+        for asked in [snapshot(None), own(Depth::All)] {
             assert_eq!(asked.matches("pg_locks l").count(), 2, "{asked}");
             assert_eq!(asked.matches("(l.pid IS NULL OR l.pid ").count(), 2, "{asked}");
         }

@@ -8,7 +8,7 @@ mod types;
 
 use std::collections::HashMap;
 
-use sallyport_policy::catalog::{AttNum, Code, Column, ColumnId, Oid, Relation, RelationKind};
+use sallyport_policy::catalog::{AttNum, Catalog as _, Code, Column, ColumnId, Oid, Relation, RelationKind, Snapshot};
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::sql;
 
@@ -40,25 +40,34 @@ pub(super) fn read_built_in(results: Vec<Vec<Row>>) -> Option<Vec<Relation>> {
     let [relations, columns] = <[_; 2]>::try_from(results).ok()?;
     let nothing = Vec::new;
     let results = [relations, columns, nothing(), nothing(), nothing(), nothing()];
-    Some(read(&results, &Expressions::new())?.relations)
+    Some(read(&results, &Expressions::new(), &Snapshot::default())?.relations)
 }
 
 /// Reads the answer to [`super::queries::snapshot`], without its BEGIN and COMMIT, or the end of [`super::queries::own`]. `before` has what
-/// was read last of expressions, which may be locked now.
-pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
+/// was read last of expressions, which may be locked now, and `last` the columns and definitions that are left out.
+pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) -> Option<Read> {
     let [relations, columns, parents, types, expressions, namesakes] = results else {
         return None;
     };
     let mut by_oid: HashMap<Oid, Relation> = HashMap::new();
     for row in relations {
         let oid = number(row, 0)?;
+        // What is said to be known and is not makes the whole catalog be read again.
+        let columns = match text(row, 8) {
+            "t" => last.relation(oid)?.columns.clone(),
+            _ => Vec::new(),
+        };
+        let definition = match text(row, 9) {
+            "t" => last.relation(oid)?.definition.clone(),
+            _ => row.get(5).cloned().flatten(),
+        };
         let relation = Relation {
             oid,
             schema: text(row, 1).to_owned(),
             name: text(row, 2).to_owned(),
             kind: kind(text(row, 3)),
-            columns: Vec::new(),
-            definition: row.get(5).cloned().flatten(),
+            columns,
+            definition,
             parents: Vec::new(),
             active: text(row, 4) == "t",
             computes: false,
@@ -116,7 +125,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
         .iter()
         .filter_map(|row| Some((number(row, 0)?, text(row, 6))))
         .collect();
-    let mut lacking = by_oid.values().any(is_undefined);
+    let mut lacking = by_oid.values().any(Relation::is_undefined);
     let mut code = code(namesakes, &names)?;
     let (mut read, mut quiet) = (Expressions::new(), Vec::new());
     for row in expressions {
@@ -160,12 +169,6 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
         expressions: read,
         lacking,
     })
-}
-
-/// Whether it is a view of users whose definition could not be read.
-fn is_undefined(relation: &Relation) -> bool {
-    let view = matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView);
-    view && relation.definition.is_none() && !matches!(relation.schema.as_str(), "pg_catalog" | "information_schema")
 }
 
 /// Reads the answer to [`super::queries::STATISTICS`].

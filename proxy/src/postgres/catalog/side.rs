@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sallyport_policy::Policy;
-use sallyport_policy::catalog::{Relation, Snapshot};
+use sallyport_policy::catalog::{Catalog as _, Relation, Snapshot};
 use sallyport_policy::mask::ProtectedColumns;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::footprint::Footprint;
 use super::near::{Latest, value};
+use super::queries::Since;
 use super::reader::Expressions;
 use super::service::{CatalogError, PATIENCE};
 use super::telling::Telling;
@@ -67,6 +68,7 @@ pub(super) struct Side {
     lacking: Option<Instant>,
     expressions: Expressions,
     snapshot: Arc<Snapshot>,
+    ended: Ended,
     types: Arc<HashMap<u32, sallyport_policy::mask::types::Class>>,
     rows: Arc<HashMap<u32, u64>>,
     /// When `rows` were read.
@@ -77,6 +79,29 @@ pub(super) struct Side {
     known: Option<(u64, usize, Arc<Known>)>,
     latest: Arc<Latest>,
     telling: Telling,
+}
+
+/// What [`queries::ENDED`] said in front of the last two questions for the catalog, on this connection. What the last one brought
+/// could be told by names that a commit had just changed, so what is known has to be as old as the one before.
+#[derive(Default)]
+struct Ended {
+    last: Option<u32>,
+    before: Option<u32>,
+}
+
+impl Ended {
+    /// What the next question leaves out, where this was read last.
+    fn since(&self, last: &Snapshot) -> Option<Since> {
+        let undefined = last.relations().filter(|one| one.is_undefined()).map(|one| one.oid);
+        self.before.map(|ended| Since {
+            ended,
+            undefined: undefined.collect(),
+        })
+    }
+
+    fn follow(&mut self, now: Option<u32>) {
+        self.before = std::mem::replace(&mut self.last, now);
+    }
 }
 
 impl Side {
@@ -91,6 +116,7 @@ impl Side {
             lacking: None,
             expressions: Expressions::new(),
             snapshot: Arc::default(),
+            ended: Ended::default(),
             types: Arc::default(),
             rows: Arc::default(),
             counted: None,
@@ -208,8 +234,10 @@ impl Side {
                     settings: &settings,
                 };
                 let mut reached = dial(target, &asking).await?;
-                // Another server may answer now, whose log stands where that of the last one stood.
+                // Another server may answer now, whose log stands where that of the last one stood, and whose rows have the same
+                // numbers.
                 self.position.clear();
+                (self.ended, self.expressions) = (Ended::default(), Expressions::new());
                 let built_in = ask(&mut reached.wire, &queries::built_in()).await?;
                 self.built_in = reader::read_built_in(built_in).ok_or(SideError::NoCatalog)?;
                 // Planning it takes longer than the answer.
@@ -219,8 +247,9 @@ impl Side {
             }
         };
         // The position is read before the catalog, so what is written in between makes the next check look again.
-        let position = single(ask(&mut reached.wire, &format!("SELECT {}", queries::POSITION)).await?);
-        let position = text(&position, 0).to_owned();
+        let question = format!("SELECT {}, {}", queries::POSITION, queries::ENDED);
+        let moment = single(ask(&mut reached.wire, &question).await?);
+        let (position, ended) = (text(&moment, 0).to_owned(), text(&moment, 1).parse().ok());
         let complete = self.lacking.is_none_or(|since| since.elapsed() < AGAIN);
         if !position.is_empty() && position == self.position && complete {
             return Ok(());
@@ -238,11 +267,13 @@ impl Side {
             self.position = position;
             return Ok(());
         }
-        let results = whole(reached).await?;
+        let since = self.ended.since(&self.snapshot);
+        let results = whole(reached, since.as_ref()).await?;
         let [_begin, results @ .., _commit] = results.as_slice() else {
             return Err(SideError::NoCatalog);
         };
-        let mut read = reader::read(results, &self.expressions).ok_or(SideError::NoCatalog)?;
+        let mut read = reader::read(results, &self.expressions, &self.snapshot).ok_or(SideError::NoCatalog)?;
+        self.ended.follow(ended);
         self.lacking = read.lacking.then(Instant::now);
         self.expressions = read.expressions;
         read.relations.extend(self.built_in.iter().cloned());
@@ -287,10 +318,7 @@ impl Side {
                 list.push(entry);
             }
         }
-        // While a lock keeps definitions from being read, every view seems to hold everything.
-        if self.lacking.is_none() {
-            handed::materialised(&mut protected, &self.snapshot);
-        }
+        handed::materialised(&mut protected, &self.snapshot);
         let mut news = handed::unkept(&list, kept);
         handed::matched(&protected, kept, &list, &mut news);
         handed::keys(&protected, kept, &self.snapshot, &mut news);
@@ -321,11 +349,12 @@ enum SideError {
     Slow,
 }
 
-/// The whole catalog.
-async fn whole(reached: &mut Reached) -> Result<Vec<Vec<Row>>, AskError> {
+/// The whole catalog, or what of it is not known.
+async fn whole(reached: &mut Reached, since: Option<&Since>) -> Result<Vec<Vec<Row>>, AskError> {
+    let question = queries::snapshot(since);
     let mut tries = 1;
     loop {
-        match ask(&mut reached.wire, &queries::snapshot()).await {
+        match ask(&mut reached.wire, &question).await {
             Err(AskError::Refused(code)) if code == LOCK_NOT_AVAILABLE && tries < TRIES => {
                 ask(&mut reached.wire, "ROLLBACK").await?;
                 tries += 1;

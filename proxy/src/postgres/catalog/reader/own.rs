@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sallyport_policy::catalog::{Code, Oid, Relation, SearchPath};
+use sallyport_policy::catalog::{Code, Oid, Relation, SearchPath, Snapshot};
 use sallyport_policy::mask::types::Class;
 
 use super::code::types_of;
@@ -87,7 +87,7 @@ pub fn read_own(results: &[Vec<Row>]) -> Option<Own> {
     let isolation = isolation.first().map(|row| text(row, 0)).unwrap_or_default();
     let schemas = path.iter().map(|row| text(row, 0).to_owned()).collect();
     let temp = temp.first().map(|row| text(row, 0).to_owned());
-    let read = read(rest, &Expressions::new())?;
+    let read = read(rest, &Expressions::new(), &Snapshot::default())?;
     let [_relations, _columns, _parents, _types, expressions, _code] = rest else {
         return None;
     };

@@ -68,7 +68,7 @@ fn rows_become_relations_and_types() {
             row(&["t", "", "20003"]),
         ],
     ];
-    let read = read(&results, &Expressions::new()).unwrap();
+    let read = read(&results, &Expressions::new(), &Snapshot::default()).unwrap();
     assert!(!read.lacking);
     let t = read.relations.iter().find(|relation| relation.oid == 10).unwrap();
     assert!(t.active && t.columns.len() == 3);
@@ -132,7 +132,7 @@ fn what_holds_a_type_with_code_has_the_code() {
         vec![],
     ];
     let noted = |results: &[Vec<Row>]| -> Vec<Oid> {
-        read(results, &Expressions::new())
+        read(results, &Expressions::new(), &Snapshot::default())
             .unwrap()
             .code
             .types
@@ -158,7 +158,10 @@ fn a_cast_of_users_between_types_of_postgresqls_own_counts_for_domains_over_them
         vec![],
         vec![row(&["t", "int8", "20"])],
     ];
-    let noted = read(&results, &Expressions::new()).unwrap().code.types;
+    let noted = read(&results, &Expressions::new(), &Snapshot::default())
+        .unwrap()
+        .code
+        .types;
     assert_eq!(noted.into_values().collect::<Vec<_>>(), ["int8", "amount", "_amount"]);
 }
 
@@ -207,7 +210,7 @@ fn a_cast_to_a_type_with_code_runs_it() {
         vec![],
     ];
     let noted = |results: &[Vec<Row>]| {
-        let read = read(results, &Expressions::new()).unwrap();
+        let read = read(results, &Expressions::new(), &Snapshot::default()).unwrap();
         let is = |oid| read.relations.iter().find(|one| one.oid == oid).unwrap();
         let (defaulted, plain) = (is(30), is(32));
         assert!(!plain.active);
@@ -278,25 +281,77 @@ fn what_is_locked_is_as_it_was_read_last_or_unknown() {
         ]
     };
     let computes = |read: &Read| read.relations.iter().any(|one| one.oid == 10 && one.computes);
-    let whole = read(&results("now()", "7", "SELECT 1"), &Expressions::new()).unwrap();
+    let whole = read(
+        &results("now()", "7", "SELECT 1"),
+        &Expressions::new(),
+        &Snapshot::default(),
+    )
+    .unwrap();
     assert!(!whole.lacking && !computes(&whole));
-    let locked = read(&results("-", "7", "SELECT 1"), &whole.expressions).unwrap();
+    let locked = read(&results("-", "7", "SELECT 1"), &whole.expressions, &Snapshot::default()).unwrap();
     assert!(!locked.lacking && !computes(&locked), "it is the same version");
-    let again = read(&results("-", "7", "SELECT 1"), &locked.expressions).unwrap();
+    let again = read(
+        &results("-", "7", "SELECT 1"),
+        &locked.expressions,
+        &Snapshot::default(),
+    )
+    .unwrap();
     assert!(!again.lacking, "what was read before stays known");
-    let other = read(&results("-", "8", "SELECT 1"), &whole.expressions).unwrap();
+    let other = read(&results("-", "8", "SELECT 1"), &whole.expressions, &Snapshot::default()).unwrap();
     assert!(other.lacking && computes(&other), "another version may call anything");
-    let view = read(&results("now()", "7", "-"), &whole.expressions).unwrap();
+    let view = read(&results("now()", "7", "-"), &whole.expressions, &Snapshot::default()).unwrap();
     assert!(view.lacking, "a view without a definition");
     let mut elsewhere = results("now()", "7", "SELECT 1");
     elsewhere[4].push(row(&["99", "w", "-", "f", "2604", "32", "7"]));
-    let elsewhere = read(&elsewhere, &Expressions::new()).unwrap();
+    let elsewhere = read(&elsewhere, &Expressions::new(), &Snapshot::default()).unwrap();
     assert!(!elsewhere.lacking, "a relation that is not here");
 }
 
 #[test]
+fn what_is_left_out_is_as_it_was_read_last_or_nothing_is_read() {
+    let results = |columns: &str, definition: &str| {
+        let views = [
+            row(&["10", "public", "v", "v", "f", "-", "f", "-", columns, definition]),
+            row(&["11", "public", "w", "v", "f", "SELECT 2", "f", "-", "f", "f"]),
+        ];
+        let of_new = row(&["11", "1", "n", "25", "-"]);
+        [views.to_vec(), vec![of_new], vec![], vec![], vec![], vec![]]
+    };
+    let was = Column {
+        attnum: 1,
+        name: "id".to_owned(),
+        type_oid: 23,
+        generated: None,
+    };
+    let last = Snapshot::new(vec![Relation {
+        oid: 10,
+        columns: vec![was.clone()],
+        definition: Some("SELECT 1".to_owned()),
+        ..Relation::default()
+    }]);
+    let read = |columns: &str, definition: &str, last: &Snapshot| {
+        read(&results(columns, definition), &Expressions::new(), last)
+    };
+    let found = |read: &Read, oid| {
+        let one = read.relations.iter().find(|one| one.oid == oid).unwrap();
+        (one.name.clone(), one.columns.clone(), one.definition.clone())
+    };
+    let all = read("t", "t", &last).unwrap();
+    assert_eq!(
+        found(&all, 10),
+        ("v".into(), vec![was.clone()], Some("SELECT 1".into()))
+    );
+    assert_eq!(found(&all, 11).2.as_deref(), Some("SELECT 2"));
+    assert!(!all.lacking);
+    let other = read("t", "f", &last).unwrap();
+    assert!(other.lacking && found(&other, 10) == ("v".into(), vec![was], None));
+    assert!(read("t", "t", &Snapshot::default()).is_none(), "nothing was read of it");
+    assert!(read("f", "t", &Snapshot::default()).is_none());
+}
+
+#[test]
 fn answers_that_are_not_a_catalog_are_none() {
-    assert!(super::read(&[], &Expressions::new()).is_none());
+    assert!(super::read(&[], &Expressions::new(), &Snapshot::default()).is_none());
     assert!(
         super::read(
             &[
@@ -307,7 +362,8 @@ fn answers_that_are_not_a_catalog_are_none() {
                 vec![],
                 vec![]
             ],
-            &Expressions::new()
+            &Expressions::new(),
+            &Snapshot::default()
         )
         .is_none()
     );
