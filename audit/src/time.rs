@@ -1,5 +1,6 @@
 //! Points in time, as records state them: UTC with microseconds, RFC 3339.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,10 +8,16 @@ use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// Microseconds are what `fdatasync` and a network hop can tell apart; a fixed width keeps records canonical.
-const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+/// Prints the second, behind which microseconds stand.
+const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
 
-/// A UTC instant with microsecond precision, written `2026-11-23T21:34:05.000001Z`.
+thread_local! {
+    /// The second that was printed last: a door writes thousands of records in one.
+    static SECOND: RefCell<(i64, String)> = RefCell::default();
+}
+
+/// A UTC instant with microsecond precision, written `2026-11-23T21:34:05.000001Z`. Microseconds are what `fdatasync` and a
+/// network hop can tell apart; a fixed width keeps records canonical.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(Timestamp);
 
@@ -52,7 +59,17 @@ impl Time {
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&PRINTER.timestamp_to_string(&self.0))
+        let micros = self.unix_micros();
+        let (second, rest) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
+        SECOND.with_borrow_mut(|(last, text)| {
+            if text.is_empty() || *last != second {
+                *text = PRINTER.timestamp_to_string(&Self::from_unix_secs(second).0);
+                // The next one may be of the same second, and then says it in the same way.
+                text.truncate(text.len().saturating_sub(1));
+                *last = second;
+            }
+            write!(f, "{text}.{rest:06}Z")
+        })
     }
 }
 
@@ -95,6 +112,9 @@ mod tests {
             (0, "1970-01-01T00:00:00.000000Z"),
             (1_000_001, "1970-01-01T00:00:01.000001Z"),
             (1_795_469_645_120_000, "2026-11-23T21:34:05.120000Z"),
+            (1_795_469_645_120_001, "2026-11-23T21:34:05.120001Z"),
+            (1_795_469_646_999_999, "2026-11-23T21:34:06.999999Z"),
+            (-1, "1969-12-31T23:59:59.999999Z"),
         ] {
             let time = Time::from_unix_micros(micros);
             assert_eq!(time.to_string(), text);

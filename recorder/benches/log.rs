@@ -73,9 +73,9 @@ impl Door {
             .await
             .map_err(|error| anyhow::anyhow!(error.reason))?;
         let seal = Seal::new(&Origin {
-            connection: Some(connection),
+            connection: Some(connection.into()),
             instance,
-            pod,
+            pod: pod.into(),
             writer: Writer::Proxy,
         })?;
         Ok(Self { log, seal, sent: 0 })

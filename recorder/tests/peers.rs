@@ -77,9 +77,9 @@ async fn written(root: &Path, witness: &Signer) -> (String, PathBuf) {
     log.permit(permit.sign(witness)).await.unwrap();
     let instance = Instance::random().unwrap();
     let seal = Seal::new(&Origin {
-        connection: Some(object("bank")),
+        connection: Some(object("bank").into()),
         instance,
-        pod: pod(),
+        pod: pod().into(),
         writer: Writer::Proxy,
     })
     .unwrap();

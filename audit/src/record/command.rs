@@ -1,6 +1,7 @@
 //! Records about one command: what was asked, what was decided, what came of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -167,7 +168,7 @@ pub struct Command {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub parts: u32,
     /// The person.
-    pub person: Person,
+    pub person: Arc<Person>,
     /// The grant that a later run uses, when it is not the first attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestRef>,

@@ -1,5 +1,6 @@
 //! The part of a record that a recorder reads: enough to know whose it is, whatever the event holds.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{IgnoredAny, MapAccess, Visitor};
@@ -21,7 +22,7 @@ pub enum HeaderError {
 
 /// The kind of an event, by its JSON name. Open, so that a recorder takes kinds that a newer door knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kind(String);
+pub struct Kind(Cow<'static, str>);
 
 impl Kind {
     /// Opens a session.
@@ -42,8 +43,8 @@ impl Kind {
     /// Somebody was turned away.
     pub const LOGIN_REFUSED: &str = "loginRefused";
 
-    pub(super) fn named(name: &str) -> Self {
-        Self(name.to_owned())
+    pub(super) fn named(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
     }
 
     /// Whether such a record ends something that is on record already: it is still taken when a volume runs out of room for
@@ -90,7 +91,7 @@ impl<'de> Deserialize<'de> for Kind {
                 };
                 match map.next_key::<IgnoredAny>()? {
                     Some(_) => Err(serde::de::Error::custom("an event of two kinds")),
-                    None => Ok(Kind(kind)),
+                    None => Ok(Kind(Cow::Owned(kind))),
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Who wrote a record, and its running number.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
@@ -30,22 +31,22 @@ pub struct PodRef {
 /// One start of one process: 128 random bits in hex. Running numbers count within it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Instance(String);
+pub struct Instance(Arc<str>);
 
 /// One session at a door: 128 random bits in hex.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct SessionId(String);
+pub struct SessionId(Arc<str>);
 
 /// The system's source of randomness failed; nothing that needs an unguessable name may go on.
 #[derive(Debug, thiserror::Error)]
 #[error("the system's random number generator failed")]
 pub struct RandomError;
 
-fn random_name() -> Result<String, RandomError> {
+fn random_name() -> Result<Arc<str>, RandomError> {
     let mut bytes = [0; 16];
     rand::fill(&mut bytes).map_err(|_| RandomError)?;
-    Ok(hex(&bytes))
+    Ok(hex(&bytes).into())
 }
 
 macro_rules! name {
@@ -63,7 +64,7 @@ macro_rules! name {
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-                (text.len() == 32 && text.bytes().all(hex)).then(|| Self(text.to_owned()))
+                (text.len() == 32 && text.bytes().all(hex)).then(|| Self(text.into()))
             }
 
             /// The name itself.
@@ -99,11 +100,11 @@ pub enum Writer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The Connection that a door serves; `None` where a recorder speaks of its log.
-    pub connection: Option<ObjectRef>,
+    pub connection: Option<Arc<ObjectRef>>,
     /// This start of the process.
     pub instance: Instance,
     /// The process's Pod.
-    pub pod: PodRef,
+    pub pod: Arc<PodRef>,
     /// Which program.
     pub writer: Writer,
 }
@@ -114,11 +115,11 @@ pub struct Origin {
 pub struct Source {
     /// The Connection that the record is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connection: Option<ObjectRef>,
+    pub connection: Option<Arc<ObjectRef>>,
     /// The start of the process that wrote it.
     pub instance: Instance,
     /// Its Pod.
-    pub pod: PodRef,
+    pub pod: Arc<PodRef>,
     /// Running number within `instance`, from 1.
     pub seq: u64,
     /// Which program stated it.

@@ -23,9 +23,9 @@ pub(crate) fn pod() -> PodRef {
 
 pub(crate) fn source_of(instance: &Instance) -> Origin {
     Origin {
-        connection: Some(connection()),
+        connection: Some(connection().into()),
         instance: instance.clone(),
-        pod: pod(),
+        pod: pod().into(),
         writer: Writer::Proxy,
     }
 }

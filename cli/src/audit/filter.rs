@@ -79,7 +79,7 @@ impl Filter {
 
     /// Whether a record is wanted.
     pub fn takes(&self, record: &Record, person: Option<&Person>) -> bool {
-        let connection = record.source.connection.as_ref();
+        let connection = record.source.connection.as_deref();
         let is = |wanted: &Option<String>, found: &dyn Fn(&str) -> bool| wanted.as_deref().is_none_or(found);
         is(&self.person, &|name| {
             person.is_some_and(|person| person.username == name)

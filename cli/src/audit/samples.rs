@@ -29,12 +29,13 @@ pub fn record(seq: u64, session: &SessionId, event: Event) -> Record {
         event,
         session: Some(session.clone()),
         source: Source {
-            connection: Some(object("bank")),
+            connection: Some(object("bank").into()),
             instance: Instance::parse("0123456789abcdef0123456789abcdef").unwrap(),
             pod: PodRef {
                 name: "door".into(),
                 uid: "1".into(),
-            },
+            }
+            .into(),
             seq,
             writer: Writer::Proxy,
         },

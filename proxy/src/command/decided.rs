@@ -1,5 +1,6 @@
 //! The verdict on one unit.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use sallyport_audit::digest::Digest;
@@ -259,7 +260,7 @@ impl Decided {
             digest: Digest::of(text.as_bytes()),
             params: session.recorded_params(&judged.asked),
             parts: 0,
-            person: identity.person.clone(),
+            person: Arc::clone(session.person()),
             request: judged.request.clone(),
             tables: judged.asked.command.tables.clone(),
             tables_omitted: 0,

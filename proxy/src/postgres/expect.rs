@@ -36,7 +36,7 @@ pub struct Query {
     /// Its statements that have not answered yet.
     pub parts: VecDeque<Part>,
     /// The plan for the rows of the first of them, once they were described.
-    pub plan: Option<RowPlan>,
+    pub plan: Option<Rc<RowPlan>>,
     /// Whether it failed: nothing but ReadyForQuery follows.
     pub failed: bool,
     /// What the door put into the text; see [`unshifted`](super::readonly::unshifted).

@@ -53,7 +53,7 @@ pub struct Portal {
     /// What follows when it ran.
     pub after: After,
     /// Its rows' plan, once they were described.
-    pub plan: RefCell<Option<RowPlan>>,
+    pub plan: RefCell<Option<Rc<RowPlan>>>,
     /// What owes its outcome; taken when it is complete.
     pub running: RefCell<Option<Running>>,
     /// Whether a rule runs it read-only, also when it is resumed in a later unit.

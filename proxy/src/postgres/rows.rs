@@ -3,8 +3,9 @@
 //! Three answers meet: where a column comes from (table OID and attribute number, as the target says), what flows into it
 //! (lineage over the statement's tree and the catalog), and what its values look like (detectors, in the plan itself).
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeSet, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use sallyport_policy::catalog::{Catalog as _, ColumnId, Relation};
@@ -37,6 +38,18 @@ pub struct View {
     pub guarded: bool,
     /// What its meaning hangs on, once somebody asked.
     footprint: OnceCell<Option<Arc<Footprint>>>,
+    /// The plan that was made last: what is asked again is nearly always described again in the same way.
+    last: RefCell<Option<Planned>>,
+}
+
+/// A plan, and what it was made of.
+#[derive(Debug)]
+struct Planned {
+    known: Arc<Known>,
+    /// The RowDescription.
+    description: Vec<u8>,
+    formats: Option<Vec<i16>>,
+    plan: Rc<RowPlan>,
 }
 
 /// A relation that the catalog, as it was read, does not hold.
@@ -58,6 +71,7 @@ impl View {
             hidden: true,
             guarded,
             footprint: OnceCell::new(),
+            last: RefCell::default(),
         }
     }
 
@@ -88,6 +102,7 @@ impl View {
             hidden,
             guarded,
             footprint: OnceCell::new(),
+            last: RefCell::default(),
         }
     }
 
@@ -204,6 +219,34 @@ impl View {
         let stray =
             |field: &Field<'_>| field.table != 0 && !read(field.table) && (self.known.has(field.table) || complete());
         !self.lineages.is_empty() && fields.iter().any(stray)
+    }
+
+    /// As [`View::plan`], which is made once for a description: `fields` are read from it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn planned(
+        &self,
+        known: &Arc<Known>,
+        description: &[u8],
+        fields: &[Field<'_>],
+        formats: Option<&[i16]>,
+    ) -> Result<Rc<RowPlan>, Stranger> {
+        if let Some(last) = &*self.last.borrow()
+            && Arc::ptr_eq(&last.known, known)
+            && last.description == description
+            && last.formats.as_deref() == formats
+        {
+            return Ok(Rc::clone(&last.plan));
+        }
+        let plan = Rc::new(self.plan(known, fields, formats)?);
+        *self.last.borrow_mut() = Some(Planned {
+            known: Arc::clone(known),
+            description: description.to_vec(),
+            formats: formats.map(<[i16]>::to_vec),
+            plan: Rc::clone(&plan),
+        });
+        Ok(plan)
     }
 
     /// The plan for rows with these fields. `formats` are those of Bind; without them, the description's own count.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sallyport_audit::Time;
-use sallyport_audit::record::{Batch, Closed, Encoding, EndCause, Event, Param, SessionId};
+use sallyport_audit::record::{Batch, Closed, Encoding, EndCause, Event, Param, Person, SessionId};
 use sallyport_policy::Subject;
 use sallyport_policy::sql::without_secrets;
 use tokio::sync::watch;
@@ -35,6 +35,8 @@ pub struct Session {
     pulse: watch::Receiver<Rules>,
     grants: Grants,
     open: Arc<Open>,
+    /// The person of `identity`, as records share it.
+    person: Arc<Person>,
     identity: Identity,
     token: Arc<Secret>,
     slot: Slot,
@@ -113,6 +115,7 @@ impl Admitted {
             grants: Grants::default(),
             rules,
             open,
+            person: Arc::new(identity.person.clone()),
             identity,
             token: Arc::new(token),
             slot,
@@ -157,6 +160,12 @@ impl Session {
     #[must_use]
     pub fn started(&self) -> Instant {
         self.end.started()
+    }
+
+    /// The person, as every record of theirs states them.
+    #[must_use]
+    pub fn person(&self) -> &Arc<Person> {
+        &self.person
     }
 
     /// Who it is.

@@ -263,8 +263,8 @@ fn check(
     for (seq, record) in (first..).zip(records) {
         let record = Checked::new(record)?;
         let source = &record.header().source;
-        let own = source.connection.as_ref() == Some(&door.connection)
-            && source.pod == door.pod
+        let own = source.connection.as_deref() == Some(&door.connection)
+            && *source.pod == door.pod
             && source.writer == Writer::Proxy;
         if !own {
             return Err(LogError::new(

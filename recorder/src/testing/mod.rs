@@ -111,7 +111,7 @@ pub(crate) fn command(number: u64, text: &str) -> Event {
         digest: Digest::of(text.as_bytes()),
         params: Vec::new(),
         parts: 0,
-        person: person(),
+        person: person().into(),
         request: None,
         tables: Vec::new(),
         tables_omitted: 0,
@@ -148,9 +148,9 @@ pub(crate) struct Pen {
 impl Pen {
     pub(crate) fn new(door: &Door) -> Self {
         let origin = Origin {
-            connection: Some(door.connection.clone()),
+            connection: Some(door.connection.clone().into()),
             instance: Instance::random().unwrap(),
-            pod: door.pod.clone(),
+            pod: door.pod.clone().into(),
             writer: Writer::Proxy,
         };
         Self {

@@ -1,12 +1,14 @@
 //! The search path, as PostgreSQL reads it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 /// Schemas in the order in which an unqualified relation name is looked up, implicit ones included.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SearchPath {
-    schemas: Vec<String>,
-    temp: Option<String>,
+    schemas: Arc<[String]>,
+    temp: Option<Arc<str>>,
 }
 
 /// The alias by which everybody calls their own temporary schema.
@@ -21,7 +23,10 @@ impl SearchPath {
     /// From the answer of `pg_catalog.current_schemas(true)`: effective order, implicit schemas included.
     /// `temp` is the session's own temporary schema (`pg_temp_N`), if it has one.
     pub fn effective(schemas: Vec<String>, temp: Option<String>) -> Self {
-        Self { schemas, temp }
+        Self {
+            schemas: schemas.into(),
+            temp: temp.map(Arc::from),
+        }
     }
 
     /// From the text of the setting `search_path`, the current role and the session's temporary schema, by PostgreSQL's
@@ -50,15 +55,15 @@ impl SearchPath {
             schemas.insert(0, temp.to_owned());
         }
         Some(Self {
-            schemas,
-            temp: temp.map(str::to_owned),
+            schemas: schemas.into(),
+            temp: temp.map(Arc::from),
         })
     }
 
     /// The path under which stored definitions are read: `pg_catalog` alone.
     pub fn system() -> Self {
         Self {
-            schemas: vec![SYSTEM.to_owned()],
+            schemas: [SYSTEM.to_owned()].into(),
             temp: None,
         }
     }

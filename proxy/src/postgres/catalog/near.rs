@@ -51,7 +51,7 @@ const NAME: &str = "sallyport_position";
 /// What was known last of a database, and at which write-ahead position. Shared by all threads.
 #[derive(Default)]
 pub(super) struct Latest {
-    known: ArcSwapOption<(String, usize, Arc<Known>)>,
+    known: ArcSwapOption<(Arc<str>, usize, Arc<Known>)>,
     footprints: Mutex<Footprints>,
     /// Where protection went on to.
     handed: Mutex<Vec<Entry>>,
@@ -72,7 +72,7 @@ struct Rest {
 /// What is assumed of a database, and where the write-ahead log stands if that is so.
 pub struct Assumed {
     /// The position.
-    pub position: String,
+    pub position: Arc<str>,
     /// The catalog as it was read there.
     pub known: Arc<Known>,
 }
@@ -125,7 +125,7 @@ impl Latest {
     /// `entries`: how many of what was handed on are in it.
     pub(super) fn publish(&self, position: &str, entries: usize, known: &Arc<Known>) {
         self.known
-            .store(Some(Arc::new((position.to_owned(), entries, Arc::clone(known)))));
+            .store(Some(Arc::new((position.into(), entries, Arc::clone(known)))));
         self.rest().see(Instant::now());
     }
 
@@ -133,7 +133,7 @@ impl Latest {
     fn at(&self, position: &str, revision: u64) -> Option<Arc<Known>> {
         let latest = self.known.load();
         let (known_at, entries, known) = latest.as_deref()?;
-        let same = known_at == position && known.revision == revision && *entries == self.handed().len();
+        let same = **known_at == *position && known.revision == revision && *entries == self.handed().len();
         same.then(|| Arc::clone(known))
     }
 
@@ -182,7 +182,7 @@ impl Latest {
             !position.is_empty() && is_plain(position) && known.revision == revision && *entries == self.handed().len();
         let rests = usable && self.rest().may_be_assumed(Instant::now());
         rests.then(|| Assumed {
-            position: position.clone(),
+            position: Arc::clone(position),
             known: Arc::clone(known),
         })
     }

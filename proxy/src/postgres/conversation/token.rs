@@ -17,7 +17,7 @@ use crate::session::Session;
 pub(super) struct Standing {
     verifier: Arc<dyn Verifier>,
     token: Arc<Secret>,
-    person: Person,
+    person: Arc<Person>,
 }
 
 // === impl Standing ===
@@ -27,7 +27,7 @@ impl Standing {
         Self {
             verifier: Arc::clone(&session.door().verifier),
             token: Arc::clone(session.token()),
-            person: session.identity().person.clone(),
+            person: Arc::clone(session.person()),
         }
     }
 

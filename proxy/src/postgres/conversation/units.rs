@@ -229,7 +229,7 @@ impl Conversation {
         unit: Unit,
         mut plan: Plan,
         decided: Decided,
-        position: Option<String>,
+        position: Option<Arc<str>>,
     ) -> Result<(), Over> {
         let drain = session.door().drain.begun.clone();
         let standing = Standing::of(session);
@@ -288,7 +288,7 @@ impl Conversation {
     }
 
     /// `position`: where the target has to stand for the unit to run.
-    fn forward(&mut self, unit: Unit, plan: Plan, mut recorded: Option<Recorded>, position: Option<String>) {
+    fn forward(&mut self, unit: Unit, plan: Plan, mut recorded: Option<Recorded>, position: Option<Arc<str>>) {
         let out = &mut self.target.out;
         if position.is_some() {
             self.state.fresh = Instant::now();

@@ -30,7 +30,7 @@ pub(super) fn describe(
             Ok(Step::Taken)
         }
         (b'n', Some(Expect::DescribePortal { portal, own })) => {
-            *portal.plan.borrow_mut() = Some(portal.view.masker.plan(&[]));
+            *portal.plan.borrow_mut() = Some(Rc::new(portal.view.masker.plan(&[])));
             if !*own {
                 out.extend_from_slice(bytes);
             }
@@ -71,9 +71,9 @@ fn portal(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) ->
     };
     let formats = Some(portal.formats.as_slice());
     let view = as_it_holds(&portal.view, &state.known);
-    let plan = match view.plan(&state.known, &fields, formats) {
+    let plan = match view.planned(&state.known, bytes, &fields, formats) {
         Ok(plan) => plan,
-        Err(_) if state.strangers => view.plan_with_strangers(&state.known, &fields, formats),
+        Err(_) if state.strangers => Rc::new(view.plan_with_strangers(&state.known, &fields, formats)),
         Err(_) => return Ok(Step::Fresh),
     };
     *portal.plan.borrow_mut() = Some(plan);
@@ -93,9 +93,9 @@ fn rows(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) -> R
     // Rows of a statement that nobody sent.
     let part = query.parts.front().ok_or(Broken::Unasked(b'T'))?;
     let view = as_it_holds(&part.view, &state.known);
-    let plan = match view.plan(&state.known, &fields, None) {
+    let plan = match view.planned(&state.known, bytes, &fields, None) {
         Ok(plan) => plan,
-        Err(_) if state.strangers => view.plan_with_strangers(&state.known, &fields, None),
+        Err(_) if state.strangers => Rc::new(view.plan_with_strangers(&state.known, &fields, None)),
         Err(_) => return Ok(Step::Fresh),
     };
     query.plan = Some(plan);

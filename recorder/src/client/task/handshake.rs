@@ -50,7 +50,7 @@ impl Task {
             ..
         } = self.queue.origin().clone();
         let connection = connection.ok_or_else(|| Break::Problem("a door without a Connection".to_owned()))?;
-        Ok((connection, instance, pod))
+        Ok((Arc::unwrap_or_clone(connection), instance, Arc::unwrap_or_clone(pod)))
     }
 
     /// Opens a stream and greets the recorder at its end.

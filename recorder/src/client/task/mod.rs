@@ -58,9 +58,9 @@ pub(super) fn spawn(
 pub(super) fn origin(connection: &ObjectRef, pod: &PodRef) -> Result<Origin, EvidenceError> {
     let instance = Instance::random().map_err(|error| EvidenceError::Setup(error.to_string()))?;
     Ok(Origin {
-        connection: Some(connection.clone()),
+        connection: Some(Arc::new(connection.clone())),
         instance,
-        pod: pod.clone(),
+        pod: Arc::new(pod.clone()),
         writer: Writer::Proxy,
     })
 }

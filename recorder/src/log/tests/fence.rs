@@ -40,7 +40,10 @@ impl Operator {
 }
 
 fn attach(log: &Log, pen: &Pen, permit: Option<String>) -> Result<Standing, LogError> {
-    let (connection, pod) = (pen.origin.connection.clone().unwrap(), pen.origin.pod.clone());
+    let (connection, pod) = (
+        pen.origin.connection.as_deref().cloned().unwrap(),
+        (*pen.origin.pod).clone(),
+    );
     block_on(log.attach(pen.origin.instance.clone(), connection, pod, None, permit))
 }
 

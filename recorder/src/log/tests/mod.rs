@@ -23,6 +23,9 @@ fn close(log: &Log) {
 }
 
 fn standing(log: &Log, pen: &Pen, echo: Option<Head>) -> Result<Standing, LogError> {
-    let (connection, pod) = (pen.origin.connection.clone().unwrap(), pen.origin.pod.clone());
+    let (connection, pod) = (
+        pen.origin.connection.as_deref().cloned().unwrap(),
+        (*pen.origin.pod).clone(),
+    );
     block_on(log.attach(pen.origin.instance.clone(), connection, pod, echo, None))
 }

@@ -1,5 +1,6 @@
 //! From a group to the disk: the only place that appends to the tree.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use sallyport_audit::checkpoint::Head;
@@ -107,7 +108,7 @@ impl Writer {
         session: Option<&SessionId>,
         event: Event,
     ) -> Result<(), LogError> {
-        let records = self.seal_own(connection, session, event, self.own)?;
+        let records = self.seal_own(connection.map(Arc::new), session, event, self.own)?;
         self.write(&records)?;
         self.own += records.len() as u64;
         Ok(())
@@ -116,7 +117,7 @@ impl Writer {
     /// A record of the recorder itself, numbered after `own`; whoever brings it to disk counts it.
     pub(super) fn seal_own(
         &self,
-        connection: Option<ObjectRef>,
+        connection: Option<Arc<ObjectRef>>,
         session: Option<&SessionId>,
         event: Event,
         own: u64,
@@ -126,7 +127,7 @@ impl Writer {
         let origin = Origin {
             connection,
             instance: self.instance.clone(),
-            pod: self.config.pod.clone(),
+            pod: Arc::new(self.config.pod.clone()),
             writer: Author::Recorder,
         };
         let seal = Seal::new(&origin).map_err(defect)?;

@@ -13,7 +13,7 @@ use crate::session::Session;
 /// What came of judging a unit before its catalog was known to be fresh.
 pub(super) enum Ahead {
     /// It was, or the target checks that it is: the log stands at this position then. So the verdict holds.
-    Judged(Box<Plan>, Box<Decided>, Option<String>),
+    Judged(Box<Plan>, Box<Decided>, Option<Arc<str>>),
     /// Its intent could not be recorded.
     Refused(Refused),
     /// The session is over.
