@@ -93,20 +93,28 @@ fn action(verdict: &Verdict) -> Action {
     }
 }
 
-/// Judges what was asked once more, under the present rules: after a wait, before the claim. Numbers stay.
+/// Judges what was asked once more, under the present rules: after a wait, before the claim. Numbers stay. Where something is
+/// denied by now the verdicts stay, too: they are on record as they were, and each that was no denial owes an outcome.
 pub(super) fn again(session: &Session, decided: &mut Decided, asked: Vec<Asked>) -> bool {
     if asked.len() != decided.commands.len() {
         return false;
     }
-    for (judged, asked) in decided.commands.iter_mut().zip(asked) {
-        judged.decision = session.open().policy.decide(session.subject(), &asked.command);
-        judged.asked = asked;
+    let judged = asked.into_iter().map(|asked| {
+        let decision = session.open().policy.decide(session.subject(), &asked.command);
+        (decision, asked)
+    });
+    let judged: Vec<(Decision, Asked)> = judged.collect();
+    let denied =
+        |(decision, asked): &(Decision, Asked)| matches!(decision.verdict, Verdict::Deny(_)) || asked.refused.is_some();
+    if judged.iter().any(denied) {
+        return false;
+    }
+    for (command, (decision, asked)) in decided.commands.iter_mut().zip(judged) {
+        command.decision = decision;
+        command.asked = asked;
     }
     decided.revision = session.open().revision;
-    decided
-        .commands
-        .iter()
-        .all(|judged| !matches!(judged.decision.verdict, Verdict::Deny(_)) && judged.asked.refused.is_none())
+    true
 }
 
 // === impl Decided ===

@@ -1,9 +1,17 @@
 //! What changes while a command waits.
 
-use serde_json::json;
+use std::sync::{Arc, OnceLock};
 
-use super::common::door::TestDoor;
+use sallyport_audit::record::{Event, Fate};
+use sallyport_proxy::door::Rules;
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::common;
+use super::common::approvals::Meanwhile;
+use super::common::door::{Given, TestDoor};
 use super::common::psql::finish;
+use super::common::wire::{Client, tags};
 use super::{SCHEMA, asks_bob};
 
 #[test]
@@ -71,14 +79,9 @@ fn what_changes_while_a_command_waits_is_not_what_was_approved() {
     }
 }
 
-#[test]
-fn a_policy_that_comes_while_a_command_waits_is_asked_as_well() {
-    let given = asks_bob(json!({}));
-    let door = TestDoor::new(&given, SCHEMA);
-    let held = door.psql_start("alice", &["delete from acct where id = 1"]);
-    let (name, _) = door.people.asked(1);
-    let mut stricter = given;
-    stricter.policies.push((
+/// Deleting needs somebody of the seniors, too.
+fn asks_seniors(mut given: Given) -> Given {
+    given.policies.push((
         "seniors",
         json!({"rules": [
             {"name": "deletes", "match": {"cel": "'delete' in command.verbs"}, "action": "RequireApproval",
@@ -86,11 +89,106 @@ fn a_policy_that_comes_while_a_command_waits_is_asked_as_well() {
             {"name": "rest", "match": {"any": true}, "action": "Allow"},
         ]}),
     ));
-    door.enforce(&stricter, 2);
+    given
+}
+
+#[test]
+fn a_policy_that_comes_while_a_command_waits_is_asked_as_well() {
+    let given = asks_bob(json!({}));
+    let door = TestDoor::new(&given, SCHEMA);
+    let held = door.psql_start("alice", &["delete from acct where id = 1"]);
+    let (name, _) = door.people.asked(1);
+    door.enforce(&asks_seniors(given), 2);
     door.people.approve(&name);
     let printed = finish(held);
     assert!(printed.err.contains("another rule asks for an approval"), "{printed:?}");
     assert_eq!(door.direct("select count(*) from acct"), "2");
+}
+
+#[test]
+fn a_policy_that_comes_while_a_grant_is_claimed_is_asked_as_well() {
+    let sql = "delete from acct where id = 1";
+    let server = common::postgres::server();
+    for on_hold in ["Wait", "Refuse"] {
+        let given = asks_bob(json!({"onHold": on_hold}));
+        let stricter = asks_seniors(given.clone()).rules(2, &server);
+        let comes = Arc::new(OnceLock::<watch::Sender<Rules>>::new());
+        let rules = Arc::clone(&comes);
+        let happens = Box::new(move || {
+            rules.get().unwrap().send_replace(stricter.clone());
+        });
+        let database = server.database(SCHEMA);
+        let door = TestDoor::asking(&given, Arc::clone(&server), database, |people| {
+            let people = people.clone();
+            Arc::new(Meanwhile { people, happens })
+        });
+        assert!(comes.set(door.rules.clone()).is_ok());
+        let asked = door.psql_start("alice", &[sql]);
+        let (name, _) = door.people.asked(1);
+        let printed = if on_hold == "Wait" {
+            door.people.approve(&name);
+            finish(asked)
+        } else {
+            finish(asked);
+            door.people.approve(&name);
+            door.psql("alice", &[sql])
+        };
+        assert!(
+            printed.err.contains("another rule asks for an approval"),
+            "{on_hold}: {printed:?}"
+        );
+        assert_eq!(door.direct("select count(*) from acct"), "2", "{on_hold}");
+    }
+}
+
+#[test]
+fn what_is_forbidden_while_it_waits_has_its_outcome_on_record() {
+    let door = TestDoor::new(&asks_bob(json!({})), SCHEMA);
+    let held = door.psql_start("alice", &["delete from acct where id = 1"]);
+    let (name, _) = door.people.asked(1);
+    door.enforce(
+        &Given::open().policy(json!([{"name": "no", "match": {"any": true}, "action": "Deny"}])),
+        2,
+    );
+    door.people.approve(&name);
+    let printed = finish(held);
+    assert!(
+        printed.err.contains("what the command means has changed"),
+        "{printed:?}"
+    );
+    door.recorded_times(
+        "one outcome",
+        1,
+        |event| matches!(event, Event::Outcome(outcome) if outcome.fate == Fate::NotRun),
+    );
+    assert_eq!(door.direct("select count(*) from acct"), "2");
+}
+
+#[test]
+fn nothing_of_a_pipeline_runs_by_a_verdict_from_before_the_wait() {
+    let given = asks_bob(json!({}));
+    let door = TestDoor::new(&given, SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    for sql in ["select n from acct", "delete from acct where id = 1"] {
+        client.parse("", sql).bind("", "", &[], 0).execute("", 0);
+    }
+    client.sync();
+    let (name, _) = door.people.asked(1);
+    // What was let through as it came is forbidden by now.
+    door.enforce(
+        &Given::open().policy(json!([{"name": "no", "match": {"any": true}, "action": "Deny"}])),
+        2,
+    );
+    door.people.deny(&name, "not today");
+    let got = client.ready();
+    assert!(!tags(&got).contains('D'), "no row: {got:?}");
+    let refused = got.iter().find(|message| message.tag == 'E').unwrap();
+    assert!(refused.field('M').unwrap().contains("not today"), "{refused:?}");
+    door.recorded_times(
+        "neither ran",
+        2,
+        |event| matches!(event, Event::Outcome(outcome) if outcome.fate == Fate::NotRun),
+    );
 }
 
 #[test]
