@@ -94,6 +94,7 @@ fn question(session: &Session, unit: &mut Decided, hold: Hold, from: usize, want
             digest,
             scope,
             asked_by: hold.asked_by(),
+            target: session.target().to_owned(),
         },
         mode: wanted.unwrap_or_else(|| hold.on_hold()),
         hold,
