@@ -58,6 +58,12 @@ pub struct Portal {
     pub running: RefCell<Option<Running>>,
     /// Whether a rule runs it read-only, also when it is resumed in a later unit.
     pub read_only: Cell<bool>,
+    /// Revision of the rules that it was judged by.
+    pub revision: u64,
+    /// Whether it was let through by an approval, or without one that it needs.
+    pub held: Cell<bool>,
+    /// Whether it was executed: its rows come to their end as they began.
+    pub begun: Cell<bool>,
 }
 
 /// One change of names.
@@ -225,6 +231,13 @@ impl Names {
             })
             .ok()
         })
+    }
+
+    /// The oldest rules by which a portal that was executed may still give rows.
+    #[must_use]
+    pub fn oldest_begun(&self) -> Option<u64> {
+        let begun = |portal: &&Rc<Portal>| portal.begun.get() && portal.running.borrow().is_some();
+        self.portals.values().filter(begun).map(|portal| portal.revision).min()
     }
 
     /// A Query string takes the unnamed statement and portal away.

@@ -165,6 +165,35 @@ fn what_is_forbidden_while_it_waits_has_its_outcome_on_record() {
 }
 
 #[test]
+fn what_was_approved_runs_at_once_or_not_at_all() {
+    let door = TestDoor::new(&asks_bob(json!({})), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client.query("begin");
+    client.parse("", "select pay(1)").bind("p", "", &[], 0).sync();
+    let (name, _) = door.people.asked(1);
+    door.people.approve(&name);
+    assert!(tags(&client.ready()).ends_with("12Z"));
+    // Nothing was executed yet, and it is looked at no more: its code could be replaced at leisure.
+    door.direct("CREATE OR REPLACE FUNCTION inner_step(i int) RETURNS int LANGUAGE sql AS 'select 1000'");
+    client.execute("p", 0).sync();
+    let got = client.ready();
+    assert_eq!(tags(&got), "EZ", "{got:?}");
+    let words = got[0].field('M').unwrap();
+    assert!(words.contains("runs at once or not at all"), "{words}");
+    client.query("rollback");
+
+    // In one unit it runs, and is read to its end in others.
+    client.query("begin");
+    client.parse("", "select id, 'pay' from acct");
+    client.bind("p", "", &[], 0).execute("p", 1).sync();
+    let (name, _) = door.people.asked(2);
+    door.people.approve(&name);
+    assert!(tags(&client.ready()).ends_with("12DsZ"));
+    client.execute("p", 0).sync();
+    assert_eq!(tags(&client.ready()), "DCZ");
+}
+
+#[test]
 fn nothing_of_a_pipeline_runs_by_a_verdict_from_before_the_wait() {
     let given = asks_bob(json!({}));
     let door = TestDoor::new(&given, SCHEMA);
