@@ -229,7 +229,10 @@ fn a_portal_that_was_bound_under_other_rules_does_not_begin_and_one_that_has_beg
     let got = client.ready();
     assert_eq!(tags(&got), "EZ", "{got:?}");
     let words = got[0].field('M').unwrap();
-    assert!(words.contains("changed since this portal was bound"), "{words}");
+    assert!(
+        words.contains("the rules changed since this portal was bound"),
+        "{words}"
+    );
     client.query("rollback");
     eventually("nothing of the older rules", || {
         (door.alive.oldest_revision() == Some(2)).then_some(())

@@ -157,7 +157,7 @@ impl Reader<'_> {
                 plan: RefCell::default(),
                 running: RefCell::default(),
                 read_only: Cell::new(false),
-                revision: self.context.policy.revision(),
+                judged: self.context.now(),
                 held: Cell::new(false),
                 begun: Cell::new(false),
             })
@@ -200,8 +200,8 @@ impl Reader<'_> {
         (Some(command), Act::Bind(bind.portal.to_owned(), portal))
     }
 
-    /// Why a portal of an earlier unit may not begin now. Execute is judged by nobody, Bind was; so rules that came between would
-    /// be asked nothing, and what was looked at before an approval was used could be replaced at leisure.
+    /// Why a portal of an earlier unit may not begin now. Execute is judged by nobody, Bind was; so rules that came between, and
+    /// those about the time, would be asked nothing, and what was looked at before an approval was used could be replaced at leisure.
     fn late(&self, portal: &Portal) -> Option<Act> {
         if portal.begun.get() || portal.stated.is_none() {
             return None;
@@ -210,8 +210,8 @@ impl Reader<'_> {
             let words = "what needed an approval runs at once or not at all: send Bind and Execute without Sync or Flush between them";
             return Some(fail(sqlstate::DENIED, words));
         }
-        let words = "the rules of this connection changed since this portal was bound: bind it again";
-        (portal.revision != self.context.policy.revision()).then(|| fail(sqlstate::DENIED, words))
+        let words = "the rules changed since this portal was bound, or that was more than a minute ago: bind it again";
+        (!portal.judged.is_as_good_as(self.context.now())).then(|| fail(sqlstate::DENIED, words))
     }
 
     /// A cursor that SQL declared is a portal, too; its rows come by FETCH, which is judged by itself.
@@ -231,7 +231,7 @@ impl Reader<'_> {
             plan: RefCell::default(),
             running: RefCell::default(),
             read_only: Cell::new(false),
-            revision: self.context.policy.revision(),
+            judged: self.context.now(),
             held: Cell::new(false),
             begun: Cell::new(false),
         }))
