@@ -7,6 +7,7 @@ use sallyport_audit::record::{self, Action, Event, Observed, RuleRef};
 use sallyport_crds::access_request::RuleIdentity;
 use sallyport_crds::approval_policy::{GrantScope, RuleAction};
 use sallyport_policy::decide::{Decision, DeniedBy, Hold, MAX_HELD, MAX_SHOWN, Verdict};
+use sallyport_policy::sql::Verb;
 use sallyport_recorder::client::Durable;
 
 use super::asked::binding;
@@ -143,6 +144,7 @@ impl Decided {
             None if self.partial => Gate::Shut(self.from(first), partial_hold()),
             None if self.size() > MAX_HELD => Gate::Shut(self.from(first), too_long()),
             None if self.parameters() > MAX_SHOWN => Gate::Shut(self.from(first), too_many()),
+            None if self.lingers() => Gate::Shut(self.from(first), lingering()),
             None => Gate::Ask(first),
             Some(denied) => {
                 let words = self.commands.get(denied).and_then(Judged::denial);
@@ -164,6 +166,15 @@ impl Decided {
 
     fn size(&self) -> usize {
         self.commands.iter().map(|judged| judged.asked.command.size()).sum()
+    }
+
+    /// Whether somebody would be asked about code that runs later: a cursor's rows are made as they are fetched.
+    fn lingers(&self) -> bool {
+        self.commands.iter().any(|judged| {
+            let command = &judged.asked.command;
+            let held = matches!(judged.decision.verdict, Verdict::Hold(_));
+            held && command.verbs.contains(Verb::Declare) && !command.hidden().is_empty()
+        })
     }
 
     /// Numbers of the commands that are not denied: each owes an outcome once it is on record.
@@ -344,6 +355,14 @@ fn too_many() -> Refused {
         "this needs an approval and binds more than {MAX_SHOWN} parameters, more than an approver is shown: send fewer at once"
     );
     Refused::new(Kind::Denied, words)
+}
+
+fn lingering() -> Refused {
+    Refused::new(
+        Kind::Denied,
+        "this needs an approval and calls code that a cursor would run as it is fetched from, when the code may be another",
+    )
+    .hint("Run the query itself, without DECLARE; in psql: \\unset FETCH_COUNT")
 }
 
 // === impl Judged ===
