@@ -192,6 +192,9 @@ async fn misfit<D: Desk>(
     desk: &mut D,
     last: bool,
 ) -> Result<Option<Refused>, Stopped> {
+    if last {
+        desk.ready(session).await;
+    }
     if question.is_about_commands() {
         unit.circumstances = desk.circumstances(session).await.map_err(Stopped::Gone)?;
     }

@@ -79,6 +79,27 @@ fn what_changes_while_a_command_waits_is_not_what_was_approved() {
     }
 }
 
+#[test]
+fn what_changes_while_other_replicas_are_told_of_a_copy_is_not_what_was_approved() {
+    let given = asks_bob(json!({})).mask("numbers", json!({"match": {"columns": ["public.acct.n"]}}));
+    let door = TestDoor::new(&given, &format!("{SCHEMA} CREATE TABLE copied (n int);"));
+    let (server, database) = (door.shared_server(), door.database.clone());
+    door.replicas.meanwhile(move || {
+        let replaced = "CREATE OR REPLACE FUNCTION inner_step(i int) RETURNS int LANGUAGE sql AS 'select 1'";
+        server.sql(&database, replaced);
+    });
+    let held = door.psql_start("alice", &["insert into copied select n from acct where pay(id) = 1"]);
+    let (name, _) = door.people.asked(1);
+    door.people.approve(&name);
+    let printed = finish(held);
+    assert!(
+        printed.err.contains("what the command means has changed"),
+        "{printed:?}"
+    );
+    assert!(!door.replicas.kept().is_empty(), "they were told");
+    assert_eq!(door.direct("select count(*) from copied"), "0");
+}
+
 /// Deleting needs somebody of the seniors, too.
 fn asks_seniors(mut given: Given) -> Given {
     given.policies.push((
