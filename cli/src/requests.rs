@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use kube::Api;
 use kube::api::ListParams;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -55,8 +55,7 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
     if args.watch {
         // Who may not list is told so; whoever may goes on watching when the API server comes back.
         api.list(&ListParams::default().limit(1)).await?;
-        let changes = watcher(api, watcher::Config::default()).default_backoff();
-        let mut changes = changes.applied_objects().boxed();
+        let mut changes = changes(api).boxed();
         while let Some(change) = changes.next().await {
             match change {
                 Ok(request) => print(&request, args.all),
@@ -71,6 +70,13 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
         print(request, args.all);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Requests as they are and as they change, without end: an API server that went away is an error, and asked again.
+fn changes(api: Api<AccessRequest>) -> impl Stream<Item = watcher::Result<AccessRequest>> {
+    watcher(api, watcher::Config::default())
+        .default_backoff()
+        .applied_objects()
 }
 
 fn print(request: &AccessRequest, all: bool) {
@@ -119,7 +125,77 @@ fn line(cells: [&str; 8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// An API server with one request that ends with the first watch, or tells that watch of another one.
+    async fn serve(listener: TcpListener, news: Option<Value>) {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                assert_ne!(stream.read_buf(&mut head).await.unwrap(), 0, "the request is not whole");
+            }
+            let watches = String::from_utf8(head).unwrap().contains("watch=true");
+            let list = json!({
+                "apiVersion": "sallyport.dev/v1alpha1", "kind": "AccessRequestList",
+                "metadata": {"resourceVersion": "1"}, "items": [named("bank-1")],
+            });
+            let body = match (watches, &news) {
+                (false, _) => list.to_string(),
+                (true, Some(news)) => format!("{}\n", json!({"type": "ADDED", "object": news})),
+                (true, None) => String::new(),
+            };
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
+            stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap();
+            if watches && news.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn named(name: &str) -> Value {
+        json!({
+            "apiVersion": "sallyport.dev/v1alpha1", "kind": "AccessRequest",
+            "metadata": {"name": name, "namespace": "doors", "uid": name, "resourceVersion": "2"},
+            "spec": {
+                "connection": {"name": "bank", "uid": "u"}, "requester": {"username": "oidc:alice"}, "scope": "Window",
+                "window": {"duration": "1h"}, "reason": "migration", "expiresAt": "2026-11-24T10:00:00Z",
+            },
+        })
+    }
+
+    #[tokio::test]
+    async fn who_watches_is_told_what_comes_after_the_api_server_was_away() {
+        sallyport_runtime::crypto::install();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = kube::Config::new(format!("http://{address}").parse().unwrap());
+        let client = kube::Client::try_from(config).unwrap();
+        let mut changes = changes(Api::namespaced(client, "doors")).boxed();
+        let name = |request: AccessRequest| request.metadata.name.unwrap();
+        let serving = tokio::spawn(serve(listener, None));
+        assert_eq!(name(changes.next().await.unwrap().unwrap()), "bank-1");
+        let away = changes.next().await.unwrap();
+        assert!(away.is_err(), "it is away: {away:?}");
+        serving.await.unwrap();
+
+        let back = TcpListener::bind(address).await.unwrap();
+        tokio::spawn(serve(back, Some(named("bank-2"))));
+        let came = async {
+            loop {
+                if let Ok(request) = changes.next().await.unwrap() {
+                    return name(request);
+                }
+            }
+        };
+        let came = tokio::time::timeout(std::time::Duration::from_secs(60), came).await;
+        assert_eq!(came.unwrap(), "bank-2");
+    }
 
     #[test]
     fn a_row_says_what_waits_and_gives_a_terminal_nothing_to_obey() {

@@ -42,6 +42,7 @@ pub async fn reconcile(object: Arc<Guarded<AccessRequest>>, context: Arc<Context
     }
     let found = dereference::dereference(request, &context);
     let now = context.now();
+    context.notifier.catch_up(request, now);
     if sweep::is_due(request, &found, context.settings.keep_finished_seconds, now) {
         delete(request, &context).await?;
         return Ok(Action::await_change());

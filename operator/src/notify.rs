@@ -7,19 +7,33 @@ pub mod hook;
 pub mod notice;
 pub mod webhooks;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use prometheus::IntCounterVec;
+use sallyport_crds::AccessRequest;
 
 use hook::Hook;
-use notice::Notice;
+use notice::{Notice, recent};
+
+/// How long a notice is tried, roughly: what came about within this time before a process began may have been on its way when
+/// the one before it ended.
+const ON_ITS_WAY: Duration = Duration::from_secs(15 * 60);
+/// How far the clock of the process before may have been ahead.
+const SKEW: Duration = Duration::from_secs(60);
 
 /// Tells the webhooks of the moment.
 pub struct Notifier {
     hooks: Arc<ArcSwap<Vec<Arc<Hook>>>>,
     /// By outcome: `delivered`, `failed`, `dropped`.
     outcomes: IntCounterVec,
+    /// When this process began to tell.
+    began: Timestamp,
+    /// Ids of what it told in its first quarter of an hour.
+    told: Mutex<HashSet<String>>,
 }
 
 // === impl Notifier ===
@@ -34,6 +48,8 @@ impl Notifier {
         Self {
             hooks: Arc::default(),
             outcomes,
+            began: Timestamp::now(),
+            told: Mutex::default(),
         }
     }
 
@@ -46,6 +62,9 @@ impl Notifier {
     /// what finds none is dropped and counted.
     pub fn tell(&self, notices: Vec<Notice>) {
         let hooks = self.hooks.load();
+        if !hooks.is_empty() && !self.is_settled(Timestamp::now()) {
+            self.told().extend(notices.iter().map(Notice::id));
+        }
         for notice in notices.into_iter().map(Arc::new) {
             for hook in hooks.iter().filter(|hook| hook.wants(&notice)) {
                 let count = |outcome: &str| self.outcomes.with_label_values(&[outcome]).inc();
@@ -67,6 +86,38 @@ impl Notifier {
                 });
             }
         }
+    }
+
+    /// Tells again what the process before this one may not have delivered; receivers know by the id what they have.
+    pub fn catch_up(&self, request: &AccessRequest, now: Timestamp) {
+        self.tell(self.missed(request, now));
+    }
+
+    /// What is on the request and came about so shortly before this process began that it may not have been delivered.
+    fn missed(&self, request: &AccessRequest, now: Timestamp) -> Vec<Notice> {
+        if self.is_settled(now) {
+            self.told().clear();
+            return Vec::new();
+        }
+        // Nobody wants to be told, or the file that says who was not read yet.
+        if self.hooks.load().is_empty() {
+            return Vec::new();
+        }
+        let since = self.began.checked_sub(ON_ITS_WAY).unwrap_or(Timestamp::MIN);
+        let until = self.began.checked_add(SKEW).unwrap_or(Timestamp::MAX);
+        let mut missed = recent(request, since..=until, now);
+        let told = self.told();
+        missed.retain(|notice| !told.contains(&notice.id()));
+        missed
+    }
+
+    /// Whether nothing is told again any more.
+    fn is_settled(&self, now: Timestamp) -> bool {
+        self.began.checked_add(ON_ITS_WAY).is_ok_and(|end| end < now)
+    }
+
+    fn told(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -19,7 +19,7 @@ use sallyport_audit::wire::{Present, Token};
 use sallyport_recorder::client::EvidenceError;
 use tokio::net::TcpStream;
 
-use crate::door::{Credential, Door, Identity, Network, Open, Rules, Secret, TargetTrust};
+use crate::door::{Credential, Door, Identity, Network, Open, Rules, Secret, Slot, TargetTrust};
 use crate::metrics;
 
 pub use admitted::{Admitted, Ended, Permit, Session, Stir};
@@ -207,11 +207,12 @@ async fn admit<P: Protocol>(
         .enter(&identity.person, open.revision, max, own)
         .map_err(|crowded| refused(Refusal::Limit, &crowded.to_string()))?;
     let id = SessionId::random().map_err(|error| refused(Refusal::DoorShut, &error.to_string()))?;
-    let elsewhere = slot.came_by(token.expose(), peer.ip());
+    let here = slot.came_by(token.expose(), peer.ip());
+    let (presented, elsewhere) = tokio::join!(present(door, &id, &identity, &token), elsewhere(door, &slot, here));
     if elsewhere.is_some() {
         metrics::get().token_elsewhere();
     }
-    present(door, &id, &identity, &token).await?;
+    presented?;
     let start = SessionStart {
         agents: identity.agents.clone(),
         claims: protocol.claims(client),
@@ -235,6 +236,15 @@ async fn admit<P: Protocol>(
             end.close(EndCause::EvidenceLost);
             Err(unrecorded(&error))
         }
+    }
+}
+
+/// Another address by which the token is in use: at this process, or else at another replica, which clients are led to by their
+/// address.
+async fn elsewhere(door: &Door, slot: &Slot, here: Option<IpAddr>) -> Option<IpAddr> {
+    match (here, slot.token()) {
+        (None, Some((token, from))) => door.peers.elsewhere(token, from).await,
+        _ => here,
     }
 }
 

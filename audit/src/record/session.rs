@@ -104,7 +104,7 @@ pub struct SessionStart {
     /// What is kept of the token.
     #[serde(default)]
     pub token: Token,
-    /// Another address by which the same token was in use at this door's process at that moment.
+    /// Another address by which the same token was in use at this door at that moment, as far as its replicas answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_elsewhere: Option<String>,
 }

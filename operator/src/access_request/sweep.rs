@@ -3,27 +3,46 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sallyport_crds::{AccessRequest, ConditionType, condition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use sallyport_crds::{AccessRequest, ConditionType, Reason, condition};
 
 use super::decide::ends;
 use super::dereference::Found;
 use super::span::next_step;
 
+/// What people ask beforehand and take back, or beyond what they may have open, is kept for so long, in seconds: nothing else bounds
+/// how much of it one person makes.
+const KEEP_UNASKED: i64 = 600;
+
 /// Whether the request is to be deleted: its Connection is gone, or it was over for long enough. A use of break-glass that
 /// nobody has reviewed stays, or who may delete Connections could make it unseen.
 pub fn is_due(request: &AccessRequest, found: &Found, keep_seconds: i64, now: Timestamp) -> bool {
     let orphaned = found.seen && found.connection.is_none() && !awaits_review(request);
+    let keep_seconds = kept_for(request, keep_seconds);
     orphaned || over_since(request).is_some_and(|since| now.as_second() - since.as_second() >= keep_seconds)
 }
 
 /// When something may happen without a change of any object.
 pub fn next_look(request: &AccessRequest, keep_seconds: i64, now: Timestamp) -> Duration {
     let at = match over_since(request) {
-        Some(since) => since.as_second().saturating_add(keep_seconds),
+        Some(since) => since.as_second().saturating_add(kept_for(request, keep_seconds)),
         None => request.spec.expires_at.0.as_second().saturating_add(1),
     };
     let over = Duration::from_secs(u64::try_from(at - now.as_second()).unwrap_or(0).max(1));
     next_step(request, now).map_or(over, |step| step.min(over))
+}
+
+fn kept_for(request: &AccessRequest, keep_seconds: i64) -> i64 {
+    let conditions = request.status.as_ref().map(|status| status.conditions.as_slice());
+    let unasked = |one: &Condition| {
+        let quota = one.type_ == ConditionType::Expired.as_str() && one.reason == Reason::QuotaExceeded.as_str();
+        one.status == "True" && (quota || one.type_ == ConditionType::Withdrawn.as_str())
+    };
+    let beforehand = request.spec.session.is_none();
+    match beforehand && conditions.unwrap_or_default().iter().any(unasked) {
+        true => keep_seconds.min(KEEP_UNASKED),
+        false => keep_seconds,
+    }
 }
 
 fn awaits_review(request: &AccessRequest) -> bool {

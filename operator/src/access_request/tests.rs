@@ -64,6 +64,30 @@ async fn from_the_question_to_the_approval() {
 }
 
 #[tokio::test]
+async fn events_tell_of_the_question_and_its_answer_on_request_and_connection() {
+    let mut scenario = asked().await;
+    scenario.look_at_request("bank-1").await.unwrap();
+    people_answer(&scenario, "bob");
+    scenario.look_at_request("bank-1").await.unwrap();
+    let events = scenario.api.list("/apis/events.k8s.io/v1/namespaces/doors/events");
+    for (kind, name) in [("AccessRequest", "bank-1"), ("Connection", "bank")] {
+        for (reason, words) in [
+            ("WaitingForApproval", "oidc:alice: 0/1 approvals"),
+            ("ApprovedByPeople", "oidc:alice: approved by oidc:bob"),
+        ] {
+            let told = events.iter().any(|event| {
+                let about = &event["regarding"];
+                about["kind"] == kind
+                    && about["name"] == name
+                    && event["reason"] == reason
+                    && event["note"].as_str().is_some_and(|note| note.ends_with(words))
+            });
+            assert!(told, "{reason} on {kind} {name}: {events:#?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_guard_that_was_weakened_in_place_closes_approvals() {
     let mut scenario = asked().await;
     let seen = admission::seen("sallyport-request-answers", |policy, _| {

@@ -1,5 +1,7 @@
 //! What is told of a request, and in which shape.
 
+use std::ops::RangeInclusive;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
@@ -99,13 +101,9 @@ pub fn notices(
     status: &AccessRequestStatus,
     now: Timestamp,
 ) -> Vec<Notice> {
-    let asked = match request.spec.break_glass {
-        true => What::BreakGlass,
-        false => What::Requested,
-    };
     let mut all = Vec::new();
     if before.is_empty() {
-        all.push(notice(request, status, asked, None, now));
+        all.push(notice(request, status, asked(request), None, now));
     }
     for (kind, what) in ANSWERS {
         if condition::is_true(&status.conditions, kind) && !condition::is_true(before, kind) {
@@ -113,6 +111,38 @@ pub fn notices(
         }
     }
     all
+}
+
+/// What stands on a request and came about within a time. A question that was answered is told no more, a use of break-glass
+/// is.
+pub fn recent(request: &AccessRequest, within: RangeInclusive<Timestamp>, now: Timestamp) -> Vec<Notice> {
+    // Of a request that was never looked at all is new, and told as such.
+    let Some(status) = request.status.as_ref().filter(|status| !status.conditions.is_empty()) else {
+        return Vec::new();
+    };
+    let made = request.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let answered = ANSWERS
+        .iter()
+        .any(|(kind, _)| condition::is_true(&status.conditions, *kind));
+    let mut all = Vec::new();
+    if made.is_some_and(|made| within.contains(&made)) && (request.spec.break_glass || !answered) {
+        all.push(notice(request, status, asked(request), None, now));
+    }
+    for (kind, what) in ANSWERS {
+        let mut stated = status.conditions.iter();
+        let holds = |one: &Condition| one.type_ == kind.as_str() && one.status == "True";
+        if stated.any(|one| holds(one) && within.contains(&one.last_transition_time.0)) {
+            all.push(notice(request, status, what, Some(kind), now));
+        }
+    }
+    all
+}
+
+fn asked(request: &AccessRequest) -> What {
+    match request.spec.break_glass {
+        true => What::BreakGlass,
+        false => What::Requested,
+    }
 }
 
 fn notice(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use prometheus::Registry;
 use sallyport_crds::AccessRequest;
 use serde_json::{Value, json};
@@ -201,6 +201,65 @@ fn everything_that_becomes_of_a_request_is_told_once() {
     let mut glass = request("DELETE", status("Reviewed", "False"));
     glass.spec.break_glass = true;
     assert_eq!(events(&glass, &[]), [What::BreakGlass]);
+}
+
+#[tokio::test]
+async fn what_the_process_before_may_not_have_delivered_is_told_again_and_once() {
+    let metrics = Metrics::new(&Registry::new()).unwrap();
+    let notifier = Notifier::new(metrics.notifications.clone());
+    let began = jiff::Timestamp::now();
+    let ago = |minutes: i64| jiff::SignedDuration::from_mins(-minutes);
+    let at = |kind: &str, truth: &str, made: i64, said: i64| {
+        let mut request = request("DELETE", status(kind, truth));
+        request.metadata.creation_timestamp = Some(Time(began + ago(made)));
+        request.status.as_mut().unwrap().conditions[0].last_transition_time = Time(began + ago(said));
+        request
+    };
+    let missed = |request: &AccessRequest, now: jiff::Timestamp| -> Vec<What> {
+        let missed = notifier.missed(request, now);
+        missed.into_iter().map(|notice| notice.event).collect()
+    };
+    let waits = at("Approved", "False", 5, 5);
+    assert!(missed(&waits, began).is_empty(), "there is nobody to tell yet");
+    // It is on its way for ever, which nobody waits for.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    notifier
+        .hooks()
+        .store(Arc::new(vec![Arc::new(hook(&url, Format::Generic))]));
+    assert_eq!(missed(&waits, began), [What::Requested]);
+    assert_eq!(
+        missed(&at("Approved", "True", 5, 5), began),
+        [What::Approved],
+        "it waits no more"
+    );
+    assert_eq!(missed(&at("Denied", "True", 60, 5), began), [What::Denied]);
+    assert!(
+        missed(&at("Denied", "True", 60, 16), began).is_empty(),
+        "it was delivered, or given up"
+    );
+    let mut glass = at("Expired", "True", 5, 1);
+    glass.spec.break_glass = true;
+    assert_eq!(missed(&glass, began), [What::BreakGlass, What::Expired]);
+    let mut new = waits.clone();
+    new.status = None;
+    assert!(
+        missed(&new, began).is_empty(),
+        "it was never looked at, and is told as what is new"
+    );
+
+    assert!(
+        missed(&at("Denied", "True", 5, -2), began).is_empty(),
+        "this process says so itself"
+    );
+
+    notifier.catch_up(&waits, began);
+    assert!(missed(&waits, began).is_empty(), "once");
+    let later = began + jiff::SignedDuration::from_mins(16);
+    assert!(
+        missed(&glass, later).is_empty(),
+        "by then it was delivered, or given up"
+    );
 }
 
 #[test]

@@ -13,6 +13,9 @@ use sallyport_crds::{Subject, SubjectKind};
 use crate::carrier::ClusterSettings;
 use crate::issuer::ApproverMapping;
 
+/// What names of ServiceAccounts begin with.
+const ACCOUNTS: &str = "system:serviceaccount:";
+
 /// What the tally is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
@@ -59,16 +62,13 @@ pub fn tally(question: &Question<'_>, requirements: &[Requirement], answers: &[A
     let mut tally = Tally::default();
     let mut names = BTreeSet::new();
     for requirement in requirements {
-        let people: BTreeSet<Who> = answers
+        let counted: Vec<&Answer> = answers
             .iter()
             .filter(|answer| answer.decision == Decision::Approve && question.counts(answer, requirement))
-            .map(|answer| {
-                names.insert(answer.user.clone());
-                question.who(answer)
-            })
             .collect();
+        names.extend(counted.iter().map(|answer| answer.user.clone()));
         tally.approvals.push((
-            people.len(),
+            question.people(&counted),
             usize::try_from(requirement.required).unwrap_or(usize::MAX).max(1),
         ));
     }
@@ -192,9 +192,33 @@ impl Question<'_> {
     }
 
     fn is_asker(&self, answer: &Answer, who: &Who) -> bool {
+        let alike = |person: &Person| match who {
+            Who::Name(name) => local(name) == local(&person.username),
+            Who::Person { .. } => false,
+        };
         std::iter::once(&self.spec.requester)
             .chain(&self.spec.agents)
-            .any(|person| self.is_same(person, answer, who))
+            .any(|person| self.is_same(person, answer, who) || alike(person))
+    }
+
+    /// How many people gave these answers. A name that no issuer vouches for and that ends as another's is taken for theirs, as
+    /// admission takes it: `bob` by certificate is no second person beside `oidc:bob`.
+    fn people(&self, answers: &[&Answer]) -> usize {
+        let mut people = BTreeSet::new();
+        let mut vouched = Vec::new();
+        for answer in answers {
+            people.insert(match self.who(answer) {
+                Who::Name(name) => Who::Name(local(&name).to_owned()),
+                person @ Who::Person { .. } => {
+                    vouched.push(Who::Name(local(&answer.user).to_owned()));
+                    person
+                }
+            });
+        }
+        for name in &vouched {
+            people.remove(name);
+        }
+        people.len()
     }
 
     fn is_same(&self, person: &Person, answer: &Answer, who: &Who) -> bool {
@@ -231,8 +255,16 @@ impl Question<'_> {
     }
 }
 
+/// A name without what stands for its issuer; of an account all of it, since it is no person.
+fn local(name: &str) -> &str {
+    match name.rsplit_once(':') {
+        Some((_, local)) if !name.starts_with(ACCOUNTS) => local,
+        _ => name,
+    }
+}
+
 fn service_account(namespace: &str, name: &str) -> String {
-    format!("system:serviceaccount:{namespace}:{name}")
+    format!("{ACCOUNTS}{namespace}:{name}")
 }
 
 #[cfg(test)]

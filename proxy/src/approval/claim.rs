@@ -175,12 +175,13 @@ fn terms(request: &AccessRequest, carrier: &Carrier) -> Option<Terms> {
 }
 
 /// When the grant ends: a single use with the request itself, what lasts with the time that the policy gives, counted from
-/// the approval.
+/// the approval, and no later than the operator said then: who approved was not asked for longer.
 fn until(request: &AccessRequest, valid_for: Option<Duration>) -> jiff::Timestamp {
     if request.spec.scope == GrantScope::Command {
         return request.spec.expires_at.0;
     }
     let conditions = request.status.iter().flat_map(|status| &status.conditions);
+    let said = request.status.as_ref().and_then(|status| status.granted_until.as_ref());
     let approved = conditions
         .filter(|condition| condition.type_ == ConditionType::Approved.as_str())
         .map(|condition| condition.last_transition_time.0)
@@ -191,9 +192,10 @@ fn until(request: &AccessRequest, valid_for: Option<Duration>) -> jiff::Timestam
         (Some(one), None) | (None, Some(one)) => one,
         (None, None) => Duration::ZERO,
     };
-    approved
+    let until = approved
         .and_then(|at| at.checked_add(span).ok())
-        .unwrap_or(jiff::Timestamp::MIN)
+        .unwrap_or(jiff::Timestamp::MIN);
+    said.map_or(until, |said| said.0.min(until))
 }
 
 /// How long a use of break-glass may last by these rules; `None` where one of them permits none.

@@ -59,8 +59,8 @@ fn made(ask: Ask, carrier: &Carrier, window: Option<sallyport_crds::Duration>) -
     request
 }
 
-/// What bob approved when things began, and whether a door whose clock shows `now` may use it.
-fn may_use(request: &AccessRequest, carrier: &Carrier, over: bool, now: Timestamp) -> bool {
+/// What bob approved when things began; `over`: the operator has said that it is over.
+fn approved(request: &AccessRequest, over: bool) -> AccessRequest {
     let mut request = request.clone();
     let digest = request.spec.command.as_ref().map(|command| &command.digest);
     let bob = json!({
@@ -74,7 +74,12 @@ fn may_use(request: &AccessRequest, carrier: &Carrier, over: bool, now: Timestam
         conditions,
         ..AccessRequestStatus::default()
     });
-    claim::check(&request, carrier, now).is_ok()
+    request
+}
+
+/// Whether a door whose clock shows `now` may use that.
+fn may_use(request: &AccessRequest, carrier: &Carrier, over: bool, now: Timestamp) -> bool {
+    claim::check(&approved(request, over), carrier, now).is_ok()
 }
 
 #[test]
@@ -91,6 +96,20 @@ fn what_lasts_ends_by_the_operators_word_or_by_the_doors_clock() {
             assert_eq!(may_use(&request, &carrier, false, now), usable, "{case}");
             assert!(!may_use(&request, &carrier, true, now), "over: {case}");
         }
+    }
+}
+
+#[test]
+fn what_was_granted_for_a_minute_is_no_longer_good_where_the_policy_gives_an_hour_by_now() {
+    let mut carrier = sample().0;
+    let rules = &mut carrier.approval_policies[0].spec.rules;
+    let rule = rules.iter_mut().find(|rule| rule.name == "delete-needs-a-dba").unwrap();
+    rule.approval.as_mut().unwrap().grant.valid_for = Some(sallyport_crds::Duration::from_secs(3_600));
+    for scope in [GrantScope::Fingerprint, GrantScope::Session] {
+        let mut request = approved(&made(question(&carrier, DIGEST, scope), &carrier, None), false);
+        request.status.as_mut().unwrap().granted_until = Some(Time(after(60)));
+        assert!(claim::check(&request, &carrier, after(59)).is_ok(), "{scope:?}");
+        assert!(claim::check(&request, &carrier, after(61)).is_err(), "{scope:?}");
     }
 }
 

@@ -95,7 +95,8 @@ fn is_through(request: &AccessRequest, identity: &Identity) -> bool {
 
 /// Whether a grant of the request fits: this person, this chain of agents, this digest. A request about one command states
 /// the digest, which approvers read and answer to, and was asked by every rule that asks now; one that a door made for more
-/// carries it in a label; one that the person asked for beforehand covers the rules that the operator wrote into it.
+/// carries it in a label; one that the person asked for beforehand covers the rules and the target that the operator wrote into
+/// it.
 pub(super) fn fits(request: &AccessRequest, identity: &Identity, sought: &GrantSought) -> bool {
     if request.spec.break_glass || !is_by(request, identity) || !is_through(request, identity) {
         return false;
@@ -111,7 +112,9 @@ pub(super) fn fits(request: &AccessRequest, identity: &Identity, sought: &GrantS
                 .and_then(|labels| labels.get(GRANT_LABEL))
                 == Some(&grant(&sought.digest))
         }
-        (None, None) => sought.scope == GrantScope::Window && covers(request, &sought.asked_by),
+        (None, None) => {
+            sought.scope == GrantScope::Window && covers(request, &sought.asked_by) && leads_to(request, &sought.target)
+        }
     }
 }
 
@@ -123,6 +126,13 @@ fn covers(request: &AccessRequest, asked_by: &[RuleIdentity]) -> bool {
         .and_then(|status| status.requirements.as_deref());
     let among = |rule: &RuleIdentity| judged.unwrap_or_default().iter().any(|one| one.asked_by == *rule);
     !asked_by.is_empty() && asked_by.iter().all(among)
+}
+
+/// Whether the window was asked for while the Connection led to this target. The operator ends it where that changes, and may be
+/// later than a session; one that was there before stays at its own.
+fn leads_to(request: &AccessRequest, target: &str) -> bool {
+    let status = request.status.as_ref();
+    status.and_then(|status| status.target.as_deref()) == Some(target)
 }
 
 fn grant(digest: &str) -> String {

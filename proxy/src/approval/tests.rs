@@ -81,6 +81,7 @@ fn sought(digest: &str, scope: GrantScope) -> GrantSought {
         digest: digest.into(),
         scope,
         asked_by: Vec::new(),
+        target: "postgres.bank.svc:5432".into(),
     }
 }
 

@@ -16,6 +16,30 @@ use crate::session::Session;
 /// How much of one parameter is shown, in bytes.
 const MAX_PARAMETER: usize = 4 * 1024;
 
+/// Functions that take a value for a statement, a relation, a file or a setting: with another value they do another thing. Of
+/// `dblink` and `crosstab` whatever begins so.
+const READS_VALUES: [&str; 19] = [
+    "connectby",
+    "cursor_to_xml",
+    "cursor_to_xmlschema",
+    "lo_export",
+    "lo_import",
+    "pg_ls_dir",
+    "pg_read_binary_file",
+    "pg_read_file",
+    "query_to_xml",
+    "query_to_xml_and_xmlschema",
+    "query_to_xmlschema",
+    "schema_to_xml",
+    "schema_to_xml_and_xmlschema",
+    "set_config",
+    "table_to_xml",
+    "table_to_xml_and_xmlschema",
+    "ts_rewrite",
+    "ts_stat",
+    "xpath_table",
+];
+
 /// One command: everything that deciding, recording and asking need to know of it.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
@@ -201,6 +225,12 @@ pub(super) fn view(session: &Session, asked: &[Asked], digest: String, risk: u8)
     }
 }
 
+/// `name`: as the text writes it.
+fn reads_values(name: &str) -> bool {
+    let name = name.rsplit_once('.').map_or(name, |(_, name)| name);
+    READS_VALUES.contains(&name) || ["dblink", "crosstab"].iter().any(|begin| name.starts_with(begin))
+}
+
 fn add<'a>(list: &mut Vec<String>, more: impl Iterator<Item = &'a str>, limit: usize) {
     for name in more {
         if list.len() < limit && !list.iter().any(|known| known == name) {
@@ -260,10 +290,11 @@ impl Asked {
     }
 
     /// The normal form in which only parameters vary, where there is one. Only who asks for an approval needs it. A text with
-    /// two readings has none: what is a comment in one may be a condition in the other.
+    /// two readings has none: what is a comment in one may be a condition in the other. Nor has one that hands a value to what
+    /// reads it as a statement: who approved it with one said nothing of all others.
     #[must_use]
     pub fn fingerprint(&self) -> Option<sql::Digest> {
-        if self.command.ambiguous {
+        if self.command.ambiguous || self.command.functions.iter().any(|name| reads_values(name)) {
             return None;
         }
         let script = sql::parse(&self.command.text).ok()?;
@@ -306,6 +337,28 @@ mod tests {
         ] {
             let shown = escaped(&format!("a{hidden}b"), true);
             assert_eq!(shown, format!("a{}b", hidden.escape_unicode()), "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_read_as_a_statement_is_none_that_may_vary() {
+        let fingerprint = |text: &str, function: &str| {
+            let command = Command {
+                text: text.into(),
+                functions: vec![function.to_owned()],
+                ..Command::default()
+            };
+            Asked::new(command).fingerprint()
+        };
+        assert!(fingerprint("select lower($1)", "lower").is_some());
+        for name in [
+            "query_to_xml",
+            "pg_catalog.query_to_xml",
+            "ext.dblink_exec",
+            "crosstab4",
+            "set_config",
+        ] {
+            assert!(fingerprint(&format!("select {name}($1)"), name).is_none(), "{name}");
         }
     }
 

@@ -8,6 +8,7 @@ use sallyport_audit::record::{self, Action, Event, Observed, RuleRef};
 use sallyport_crds::access_request::RuleIdentity;
 use sallyport_crds::approval_policy::{GrantScope, RuleAction};
 use sallyport_policy::decide::{Decision, DeniedBy, Hold, MAX_HELD, MAX_SHOWN, Verdict};
+use sallyport_policy::sql::Verb;
 use sallyport_recorder::client::Durable;
 
 use super::asked::binding;
@@ -94,20 +95,28 @@ fn action(verdict: &Verdict) -> Action {
     }
 }
 
-/// Judges what was asked once more, under the present rules: after a wait, before the claim. Numbers stay.
+/// Judges what was asked once more, under the present rules: after a wait, before the claim. Numbers stay. Where something is
+/// denied by now the verdicts stay, too: they are on record as they were, and each that was no denial owes an outcome.
 pub(super) fn again(session: &Session, decided: &mut Decided, asked: Vec<Asked>) -> bool {
     if asked.len() != decided.commands.len() {
         return false;
     }
-    for (judged, asked) in decided.commands.iter_mut().zip(asked) {
-        judged.decision = session.open().policy.decide(session.subject(), &asked.command);
-        judged.asked = asked;
+    let judged = asked.into_iter().map(|asked| {
+        let decision = session.open().policy.decide(session.subject(), &asked.command);
+        (decision, asked)
+    });
+    let judged: Vec<(Decision, Asked)> = judged.collect();
+    let denied =
+        |(decision, asked): &(Decision, Asked)| matches!(decision.verdict, Verdict::Deny(_)) || asked.refused.is_some();
+    if judged.iter().any(denied) {
+        return false;
+    }
+    for (command, (decision, asked)) in decided.commands.iter_mut().zip(judged) {
+        command.decision = decision;
+        command.asked = asked;
     }
     decided.revision = session.open().revision;
-    decided
-        .commands
-        .iter()
-        .all(|judged| !matches!(judged.decision.verdict, Verdict::Deny(_)) && judged.asked.refused.is_none())
+    true
 }
 
 // === impl Decided ===
@@ -136,6 +145,7 @@ impl Decided {
             None if self.partial => Gate::Shut(self.from(first), partial_hold()),
             None if self.size() > MAX_HELD => Gate::Shut(self.from(first), too_long()),
             None if self.parameters() > MAX_SHOWN => Gate::Shut(self.from(first), too_many()),
+            None if self.lingers() => Gate::Shut(self.from(first), lingering()),
             None => Gate::Ask(first),
             Some(denied) => {
                 let words = self.commands.get(denied).and_then(Judged::denial);
@@ -157,6 +167,15 @@ impl Decided {
 
     fn size(&self) -> usize {
         self.commands.iter().map(|judged| judged.asked.command.size()).sum()
+    }
+
+    /// Whether somebody would be asked about code that runs later: a cursor's rows are made as they are fetched.
+    fn lingers(&self) -> bool {
+        self.commands.iter().any(|judged| {
+            let command = &judged.asked.command;
+            let held = matches!(judged.decision.verdict, Verdict::Hold(_));
+            held && command.verbs.contains(Verb::Declare) && !command.hidden().is_empty()
+        })
     }
 
     /// Numbers of the commands that are not denied: each owes an outcome once it is on record.
@@ -337,6 +356,14 @@ fn too_many() -> Refused {
         "this needs an approval and binds more than {MAX_SHOWN} parameters, more than an approver is shown: send fewer at once"
     );
     Refused::new(Kind::Denied, words)
+}
+
+fn lingering() -> Refused {
+    Refused::new(
+        Kind::Denied,
+        "this needs an approval and calls code that a cursor would run as it is fetched from, when the code may be another",
+    )
+    .hint("Run the query itself, without DECLARE; in psql: \\unset FETCH_COUNT")
 }
 
 // === impl Judged ===

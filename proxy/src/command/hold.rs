@@ -16,7 +16,7 @@ use sallyport_recorder::client::Durable;
 
 use super::asked::{binding, view};
 use super::{Decided, Kind, Recorded, Refused, Stopped, append, append_after, decided, record};
-use crate::door::{ApprovalsError, Ask, Claim, GrantSought, Held, HoldState};
+use crate::door::{ApprovalsError, Ask, Claim, GrantSought, Held, HoldState, all_asked};
 use crate::session::{Grant, Session};
 
 pub use desk::{Desk, Gone, Waiting};
@@ -94,6 +94,7 @@ fn question(session: &Session, unit: &mut Decided, hold: Hold, from: usize, want
             digest,
             scope,
             asked_by: hold.asked_by(),
+            target: session.target().to_owned(),
         },
         mode: wanted.unwrap_or_else(|| hold.on_hold()),
         hold,
@@ -166,7 +167,7 @@ async fn granted<D: Desk>(
 }
 
 /// The last look before a unit runs by a grant: while that was claimed and recorded, others had time to give its names
-/// another meaning. What has changed does not run, though the grant is spent.
+/// another meaning, and a rule that asks for more to come. What has changed does not run, though the grant is spent.
 async fn look_again<D: Desk>(
     session: &mut Session,
     mut unit: Decided,
@@ -175,19 +176,25 @@ async fn look_again<D: Desk>(
     durable: Durable,
     desk: &mut D,
 ) -> Result<Recorded, Stopped> {
-    let fits = still_fits(session, &mut unit, question, desk, true).await?;
-    let refused = (!fits).then(|| (question.from, changed(request)));
+    let misfit = misfit(session, &mut unit, question, request, desk, true).await?;
+    // What stood before the question was judged with it, and is no more fit to run.
+    let refused = misfit.map(|refused| (0, refused));
     Ok(Recorded::new(session, unit, refused, durable))
 }
 
-/// Whether the unit, understood once more, may run and is what was asked about. `last`: nothing but running it follows.
-async fn still_fits<D: Desk>(
+/// Why the unit, understood and judged once more, may not run by what was granted; `None` where it may. `last`: nothing but
+/// running it follows.
+async fn misfit<D: Desk>(
     session: &mut Session,
     unit: &mut Decided,
     question: &Question,
+    request: &RequestRef,
     desk: &mut D,
     last: bool,
-) -> Result<bool, Stopped> {
+) -> Result<Option<Refused>, Stopped> {
+    if last {
+        desk.ready(session).await;
+    }
     if question.is_about_commands() {
         unit.circumstances = desk.circumstances(session).await.map_err(Stopped::Gone)?;
     }
@@ -207,7 +214,12 @@ async fn still_fits<D: Desk>(
         circumstances,
         Some(&question.hold),
     );
-    Ok(allowed && known && digest == question.sought.digest)
+    if !allowed || !known || digest != question.sought.digest {
+        return Ok(Some(changed(request)));
+    }
+    // The digest of a command says nothing of rules, and who answered was asked by those of then.
+    let asked = all_asked(&unit.hold().asked_by(), &question.sought.asked_by);
+    Ok((!asked).then(|| another_asks(request)))
 }
 
 /// How a question that cannot be asked, or a grant that cannot be used, is refused.
@@ -228,6 +240,14 @@ fn changed(request: &RequestRef) -> Refused {
     Refused::new(
         Kind::Denied,
         "what the command means has changed while it waited: the approval is not for this",
+    )
+    .detail(format!("AccessRequest {} was approved and not used.", request.name))
+}
+
+fn another_asks(request: &RequestRef) -> Refused {
+    Refused::new(
+        Kind::Denied,
+        "another rule asks for an approval since this one was asked for: send it again",
     )
     .detail(format!("AccessRequest {} was approved and not used.", request.name))
 }

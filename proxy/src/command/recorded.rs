@@ -63,7 +63,8 @@ impl Recorded {
         let from = refused.as_ref().map_or(usize::MAX, |(from, _)| *from);
         let mut running = VecDeque::new();
         for (index, judged) in decided.commands.iter().enumerate() {
-            let owed = Running::new(session, judged.number, judged.decision.verdict.read_only());
+            let mut owed = Running::new(session, judged.number, judged.decision.verdict.read_only());
+            owed.held = matches!(judged.decision.verdict, Verdict::Hold(_));
             match &judged.decision.verdict {
                 _ if index < from => running.push_back(owed),
                 // A denied command's own record says all; what merely stood beside it never ran.

@@ -38,6 +38,8 @@ pub struct Running {
     pub transaction: Option<u64>,
     /// Whether a rule wants it run read-only.
     pub read_only: bool,
+    /// Whether a rule asks for an approval of it.
+    pub held: bool,
     masked: BTreeMap<String, u64>,
     paid: bool,
 }
@@ -89,6 +91,7 @@ impl Running {
             ledger: session.ledger().clone(),
             command,
             read_only,
+            held: false,
             started: Instant::now(),
             rows: 0,
             bytes: 0,

@@ -133,7 +133,7 @@ pub async fn start(flags: &Flags, heard: Hear, drain: Drain, vitals: &Vitals) ->
             Ok(columns) => Arc::new(columns),
             Err(error) => return tracing::error!(%error, "no way to the operator; the door stays shut"),
         };
-        let peers = match ear.open(&place.connection, &credential, hearing) {
+        let peers = match ear.open(&place.connection, &credential, sessions.clone(), hearing) {
             Ok(peers) => Arc::new(peers),
             Err(error) => return tracing::error!(%error, "no way to other replicas; the door stays shut"),
         };

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
 use super::{Flags, StartError};
+use crate::door::Sessions;
 use crate::peers::{Hear, Replicas, Way, hear};
 
 /// The port on which other replicas will be heard, once there is a certificate.
@@ -40,10 +41,11 @@ impl Ear {
         self,
         connection: &ObjectRef,
         credential: &Credential,
+        sessions: Sessions,
         part: Part,
     ) -> Result<Replicas, TlsError> {
         let replicas = Replicas::new(credential, connection, self.way, Handle::current())?;
-        let hearing = hear(self.listener, credential, connection, self.heard)?;
+        let hearing = hear(self.listener, credential, connection, self.heard, sessions)?;
         tokio::spawn(async move {
             let _part = part;
             hearing.await;

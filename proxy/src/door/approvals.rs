@@ -41,6 +41,8 @@ pub struct GrantSought {
     pub scope: GrantScope,
     /// Which policies and rules ask.
     pub asked_by: Vec<RuleIdentity>,
+    /// Host and port of the session's target.
+    pub target: String,
 }
 
 /// Whether every rule that asks `now` is among those that asked `then`, when people answered. In which generation does not

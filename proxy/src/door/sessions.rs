@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sallyport_audit::Digest;
 use sallyport_audit::record::Person;
 use sallyport_runtime::report::Backends;
 
@@ -112,6 +113,12 @@ impl Sessions {
         self.lock().seen.clone()
     }
 
+    /// Another address than `from` by which a token, by its hash, is in use at this moment.
+    #[must_use]
+    pub fn elsewhere(&self, token: &Digest, from: IpAddr) -> Option<IpAddr> {
+        self.tokens.elsewhere(token, from)
+    }
+
     /// Sessions alive.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -143,6 +150,12 @@ impl Slot {
         let (using, other) = self.sessions.tokens.using(token, from);
         self.token = Some(using);
         other
+    }
+
+    /// The hash of the session's token and the address that it came from, where they were stated.
+    #[must_use]
+    pub fn token(&self) -> Option<(Digest, IpAddr)> {
+        self.token.as_ref().map(|token| (token.token(), token.address()))
     }
 
     /// The address that the session came from, where it was stated.

@@ -25,6 +25,11 @@ impl Use {
     pub(super) fn address(&self) -> IpAddr {
         self.from
     }
+
+    /// The hash of the token.
+    pub(super) fn token(&self) -> Digest {
+        self.token
+    }
 }
 
 // === impl Tokens ===
@@ -42,6 +47,13 @@ impl Tokens {
         drop(all);
         let tokens = self.clone();
         (Use { tokens, token, from }, other)
+    }
+
+    /// Another address by which a token is in use at this moment.
+    pub(super) fn elsewhere(&self, token: &Digest, from: IpAddr) -> Option<IpAddr> {
+        let from = from.to_canonical();
+        let all = self.lock();
+        all.get(token)?.iter().find(|one| **one != from).copied()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Vec<IpAddr>>> {
@@ -80,6 +92,9 @@ mod tests {
         assert_eq!(other, Some(home));
         assert_eq!(tokens.using(b"u", cafe).1, None, "another token");
         assert_eq!(tokens.using(b"t", home).1, Some(cafe));
+        let asked = |token: &[u8], from| tokens.elsewhere(&Digest::of(token), from);
+        assert_eq!((asked(b"t", cafe), asked(b"t", home)), (Some(home), Some(cafe)));
+        assert_eq!(asked(b"u", home), None, "it is over");
         drop((first, second));
         assert_eq!(tokens.using(b"t", cafe).1, None, "nobody else is left");
         drop(third);

@@ -10,8 +10,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use super::frame::{self, FrameError};
+use super::frame::{self, FrameError, Said};
 use super::{PATIENCE, of};
+use crate::door::Sessions;
 
 /// Replicas that are heard at one time; more are closed at once.
 const AT_ONCE: usize = 64;
@@ -21,8 +22,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Looks a cancel up by the key that it carries. It must not tell other replicas.
 pub type Hear = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
-/// Hears replicas of `connection` for as long as the returned future is polled. A drain ends nothing here: while a door
-/// drains its sessions can be cancelled through other replicas alone.
+/// Hears replicas of `connection` for as long as the returned future is polled; `heard` looks for what they cancel, and
+/// `sessions` tell by which tokens they came. A drain ends nothing here: while a door drains its sessions can be cancelled
+/// through other replicas alone.
 ///
 /// # Errors
 /// When TLS cannot be configured.
@@ -31,6 +33,7 @@ pub fn hear(
     credential: &Credential,
     connection: &ObjectRef,
     heard: Hear,
+    sessions: Sessions,
 ) -> Result<impl Future<Output = ()> + Send + use<>, TlsError> {
     let acceptor = TlsAcceptor::from(credential.server_config(of(connection), &[])?);
     let slots = Arc::new(Semaphore::new(AT_ONCE));
@@ -45,12 +48,12 @@ pub fn hear(
                 tracing::debug!(%peer, "too many replicas at once; closed");
                 continue;
             };
-            let (acceptor, heard) = (acceptor.clone(), Arc::clone(&heard));
+            let (acceptor, heard, sessions) = (acceptor.clone(), Arc::clone(&heard), sessions.clone());
             tokio::spawn(async move {
-                match tokio::time::timeout(PATIENCE, one(stream, &acceptor, &heard)).await {
+                match tokio::time::timeout(PATIENCE, one(stream, &acceptor, &heard, &sessions)).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::debug!(%peer, %error, "no cancel of another replica"),
-                    Err(_) => tracing::debug!(%peer, "another replica's cancel took too long"),
+                    Ok(Err(error)) => tracing::debug!(%peer, %error, "nothing that another replica says"),
+                    Err(_) => tracing::debug!(%peer, "another replica took too long to say something"),
                 }
                 drop(slot);
             });
@@ -58,9 +61,13 @@ pub fn hear(
     })
 }
 
-async fn one(stream: TcpStream, acceptor: &TlsAcceptor, heard: &Hear) -> Result<(), FrameError> {
+async fn one(stream: TcpStream, acceptor: &TlsAcceptor, heard: &Hear, sessions: &Sessions) -> Result<(), FrameError> {
     let mut tls = acceptor.accept(stream).await?;
-    let key = frame::read(&mut tls).await?;
-    heard(&key);
-    frame::answer(&mut tls).await
+    match frame::read(&mut tls).await? {
+        Said::Cancel(key) => {
+            heard(&key);
+            frame::answer(&mut tls).await
+        }
+        Said::Token(token, from) => frame::found(&mut tls, sessions.elsewhere(&token, from)).await,
+    }
 }

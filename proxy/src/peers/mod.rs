@@ -1,10 +1,11 @@
-//! What replicas of one door tell each other: the cancels that they do not know.
+//! What replicas of one door tell each other: the cancels that they do not know, and tokens that somebody came in by.
 //!
 //! A cancel is a connection of its own and may reach any replica, the session is at one. Whoever does not know the key tells
-//! the others, each of whom looks and tells nobody. Both ends show workload certificates, and only replicas of the same
-//! Connection are taken: a key is the right to stop somebody's statement.
+//! the others, each of whom looks and tells nobody. A token that two addresses use at once is likely to be at two replicas, since
+//! clients go by their address; whoever lets somebody in asks the others for it, by its hash. Both ends show workload
+//! certificates, and only replicas of the same Connection are taken: a key is the right to stop somebody's statement.
 //!
-//! Reading order: `frame` (the one message), [`Replicas`] (who tells), [`hear`] (who is told).
+//! Reading order: `frame` (the messages), [`Replicas`] (who tells), [`hear`] (who is told).
 
 mod frame;
 mod hear;

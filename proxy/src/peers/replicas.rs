@@ -1,11 +1,14 @@
-//! Telling other replicas.
+//! Telling and asking other replicas.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use futures::future::{BoxFuture, join_all};
+use futures::stream::FuturesUnordered;
 use rustls_pki_types::ServerName;
+use sallyport_audit::Digest;
 use sallyport_audit::record::ObjectRef;
 use sallyport_runtime::tls::TlsError;
 use sallyport_runtime::workload::Credential;
@@ -15,6 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::frame::{self, FrameError};
 use super::{PATIENCE, of};
@@ -22,6 +26,11 @@ use crate::door::Peers;
 
 /// Cancels that are told at one time; more are dropped. Anybody may send cancels that nobody knows.
 const AT_ONCE: usize = 16;
+/// Tokens that are asked about at one time; who comes in beside them is not asked about. The places at which others hear are for
+/// cancels first.
+const ASKED_AT_ONCE: usize = 4;
+/// Somebody waits to come in while others are asked about their token.
+const SOON: Duration = Duration::from_millis(500);
 /// Replicas that are told; a Connection has at most so many, and one more while they are replaced.
 const MOST: usize = 65;
 /// A look at who they are serves for this long, however many cancels come.
@@ -42,6 +51,7 @@ pub struct Way {
 pub struct Replicas {
     others: Arc<Others>,
     slots: Arc<Semaphore>,
+    asking: Arc<Semaphore>,
     runtime: Handle,
 }
 
@@ -67,6 +77,7 @@ impl Replicas {
                 known: Mutex::default(),
             }),
             slots: Arc::new(Semaphore::new(AT_ONCE)),
+            asking: Arc::new(Semaphore::new(ASKED_AT_ONCE)),
             runtime,
         })
     }
@@ -88,6 +99,19 @@ impl Peers for Replicas {
         Box::pin(async move {
             let _ = told.await;
         })
+    }
+
+    fn elsewhere(&self, token: Digest, from: IpAddr) -> BoxFuture<'static, Option<IpAddr>> {
+        let Ok(slot) = Arc::clone(&self.asking).try_acquire_owned() else {
+            return Box::pin(std::future::ready(None));
+        };
+        let others = Arc::clone(&self.others);
+        let asked = self.runtime.spawn(async move {
+            let found = tokio::time::timeout(SOON, others.ask(&token, from)).await;
+            drop(slot);
+            found.ok().flatten()
+        });
+        Box::pin(async move { asked.await.ok().flatten() })
     }
 }
 
@@ -111,14 +135,42 @@ impl Others {
         join_all(told).await;
     }
 
+    /// The first address that one of them gives.
+    async fn ask(&self, token: &Digest, from: IpAddr) -> Option<IpAddr> {
+        let message = frame::question(token, from);
+        let asked = self.addresses().await.into_iter().map(|address| {
+            let message = &message;
+            async move {
+                let finding = async { frame::finding(&mut self.say(address, message).await?).await };
+                // One that is gone, starts, or is of a version that knows no tokens has nothing to say.
+                finding.await.unwrap_or_else(|error| {
+                    tracing::debug!(%address, %error, "a replica did not say whether it knows a token");
+                    None
+                })
+            }
+        });
+        let mut answers = asked.collect::<FuturesUnordered<_>>();
+        while let Some(answer) = answers.next().await {
+            if answer.is_some() {
+                return answer;
+            }
+        }
+        None
+    }
+
     async fn one(&self, address: SocketAddr, message: &[u8]) -> Result<(), FrameError> {
+        frame::answered(&mut self.say(address, message).await?).await
+    }
+
+    /// Says something to one of them; its answer comes on the stream.
+    async fn say(&self, address: SocketAddr, message: &[u8]) -> Result<TlsStream<TcpStream>, FrameError> {
         let tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;
         // Who answers is known by the name in their certificate, which is no host's.
         let mut tls = self.tls.connect(ServerName::from(address.ip()), tcp).await?;
         tls.write_all(message).await?;
         tls.flush().await?;
-        frame::answered(&mut tls).await
+        Ok(tls)
     }
 
     async fn addresses(&self) -> Vec<SocketAddr> {

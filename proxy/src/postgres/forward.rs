@@ -208,6 +208,7 @@ fn forward(
                 let running = recorded.and_then(Recorded::next_running);
                 let read_only = running.as_ref().is_some_and(|running| running.read_only);
                 portal.read_only.set(read_only && readonly::runs_code(stated));
+                portal.held.set(running.as_ref().is_some_and(|running| running.held));
                 *portal.running.borrow_mut() = running;
             }
             guard.put_before(portal.read_only.get(), state, out);
@@ -225,6 +226,7 @@ fn forward(
             change,
         } => {
             state.executed = true;
+            portal.begun.set(true);
             // A portal that was suspended goes on as it began.
             guard.put_before(portal.read_only.get(), state, out);
             guard.executed(portal.stated.as_ref());

@@ -28,7 +28,7 @@ use super::after::After;
 use super::catalog::{Footprint, Known};
 use super::errors::Said;
 use super::frame::Head;
-use super::names::{Change, Names, Portal, Stated};
+use super::names::{Change, Moment, Names, Portal, Stated};
 use super::rows::View;
 use crate::command::Asked;
 
@@ -63,6 +63,17 @@ pub struct Context<'a> {
     pub at: i64,
     /// Whether the catalog is what all sessions see, so that what is understood by it serves others.
     pub shared: bool,
+}
+
+impl Context<'_> {
+    /// Under which rules something is judged by it, and when.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        Moment {
+            revision: self.policy.revision(),
+            at: self.at,
+        }
+    }
 }
 
 /// A unit, understood.

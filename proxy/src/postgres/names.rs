@@ -18,6 +18,8 @@ use crate::command::Running;
 
 /// Names that a session may have in use: beyond it, new ones are refused.
 pub const MAX_NAMES: usize = 10_000;
+/// A portal that was bound is executed within so many seconds, or bound again.
+const BEGINS_WITHIN: i64 = 60;
 
 /// One statement of a text, with all its readings at hand.
 #[derive(Clone, Debug)]
@@ -58,6 +60,21 @@ pub struct Portal {
     pub running: RefCell<Option<Running>>,
     /// Whether a rule runs it read-only, also when it is resumed in a later unit.
     pub read_only: Cell<bool>,
+    /// When it was judged.
+    pub judged: Moment,
+    /// Whether it was let through by an approval, or without one that it needs.
+    pub held: Cell<bool>,
+    /// Whether it was executed: its rows come to their end as they began.
+    pub begun: Cell<bool>,
+}
+
+/// Under which rules something is judged, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Their revision.
+    pub revision: u64,
+    /// In seconds since 1970.
+    pub at: i64,
 }
 
 /// One change of names.
@@ -102,6 +119,17 @@ impl Stated {
         self.script
             .readings()
             .filter_map(|statements| statements.get(self.index))
+    }
+}
+
+// === impl Moment ===
+
+impl Moment {
+    /// Whether what was judged then would be judged so now: by the same rules, which may ask for the time of day and for how long
+    /// ago somebody logged in.
+    #[must_use]
+    pub fn is_as_good_as(self, now: Self) -> bool {
+        self.revision == now.revision && now.at.saturating_sub(self.at) <= BEGINS_WITHIN
     }
 }
 
@@ -227,6 +255,17 @@ impl Names {
         })
     }
 
+    /// The oldest rules by which a portal that was executed may still give rows.
+    #[must_use]
+    pub fn oldest_begun(&self) -> Option<u64> {
+        let begun = |portal: &&Rc<Portal>| portal.begun.get() && portal.running.borrow().is_some();
+        self.portals
+            .values()
+            .filter(begun)
+            .map(|portal| portal.judged.revision)
+            .min()
+    }
+
     /// A Query string takes the unnamed statement and portal away.
     pub fn query_ran(&mut self) {
         self.statements.remove("");
@@ -267,6 +306,21 @@ mod tests {
         names
             .statement(name)
             .and_then(|prepared| prepared.stated.as_ref().map(|stated| stated.text.to_string()))
+    }
+
+    #[test]
+    fn what_was_judged_a_minute_ago_is_judged_otherwise_by_now() {
+        let then = Moment { revision: 7, at: 1_000 };
+        for (revision, at, good) in [
+            (7, 1_000, true),
+            (7, 1_060, true),
+            (7, 1_061, false),
+            (7, 999, true),
+            (8, 1_000, false),
+            (6, 1_000, false),
+        ] {
+            assert_eq!(then.is_as_good_as(Moment { revision, at }), good, "{revision} at {at}");
+        }
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub struct Session {
     ledger: Ledger,
     units: u64,
     transactions: u64,
+    /// The oldest rules by which something of it is still under way.
+    under_way: Option<u64>,
 }
 
 /// Why a session may not go on.
@@ -125,6 +127,7 @@ impl Admitted {
             ledger,
             units: 0,
             transactions: 0,
+            under_way: None,
         };
         Self {
             session,
@@ -269,9 +272,20 @@ impl Session {
             return Err(Ended::Revoked);
         }
         let new = open.revision != self.open.revision;
-        self.slot.enforces(open.revision);
         self.open = open;
+        self.slot.enforces(self.enforced());
         Ok(new)
+    }
+
+    /// States the oldest rules by which something that began between units may still give rows; `None` where nothing is open.
+    pub fn under_way(&mut self, revision: Option<u64>) {
+        self.under_way = revision;
+        self.slot.enforces(self.enforced());
+    }
+
+    fn enforced(&self) -> u64 {
+        let newest = self.open.revision;
+        self.under_way.map_or(newest, |oldest| oldest.min(newest))
     }
 
     /// Waits until the rules change or a grant in use is taken back. May be cancelled.

@@ -199,3 +199,39 @@ impl Approvals for People {
         }
     }
 }
+
+/// People behind an API server that is slow to take a claim: something happens meanwhile.
+pub struct Meanwhile {
+    /// Them.
+    pub people: People,
+    /// What happens.
+    pub happens: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Approvals for Meanwhile {
+    fn find(&self, identity: &Identity, sought: &GrantSought) -> Vec<Held> {
+        self.people.find(identity, sought)
+    }
+
+    fn glass(&self, identity: &Identity, asked_by: &[RuleIdentity]) -> Glass {
+        self.people.glass(identity, asked_by)
+    }
+
+    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Held, ApprovalsError>> {
+        self.people.ask(ask)
+    }
+
+    fn claim<'a>(
+        &'a self,
+        identity: &'a Identity,
+        sought: &'a GrantSought,
+        request: &'a RequestRef,
+    ) -> BoxFuture<'a, Result<Claim, ApprovalsError>> {
+        (self.happens)();
+        self.people.claim(identity, sought, request)
+    }
+
+    fn withdraw(&self, request: &RequestRef, reason: &str) {
+        self.people.withdraw(request, reason);
+    }
+}

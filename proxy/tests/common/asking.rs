@@ -84,7 +84,9 @@ pub async fn window(cluster: &Cluster, duration: &str, rule: &str) -> String {
         "askedBy": { "policy": policy.name, "uid": policy.uid, "generation": policy.generation, "rule": rule },
         "required": 1, "approvers": [{ "kind": "Group", "name": "oidc:dba" }],
     });
-    let status = json!({ "requirements": [requirement], "approvals": [], "conditions": [], "progress": "0/1" });
+    let target = &cluster.carrier.connection.spec.target;
+    let target = format!("{}:{}", target.host, target.port);
+    let status = json!({ "requirements": [requirement], "approvals": [], "conditions": [], "progress": "0/1", "target": target });
     cluster
         .operate(&name, json!([{ "op": "add", "path": "/status", "value": status }]))
         .await;
@@ -95,6 +97,17 @@ pub async fn window(cluster: &Cluster, duration: &str, rule: &str) -> String {
 pub async fn approve(cluster: &Cluster, name: &str) {
     cluster.answer("bob", name, "Approve").await;
     cluster.derive(name, "Approved").await;
+}
+
+/// It was asked while the Connection led elsewhere.
+pub async fn asked_of_another_target(cluster: &Cluster, name: &str) {
+    let path = "/status/target";
+    cluster
+        .operate(
+            name,
+            json!([{ "op": "replace", "path": path, "value": "clone.bank.svc:5432" }]),
+        )
+        .await;
 }
 
 /// What was approved just now was approved this long ago.

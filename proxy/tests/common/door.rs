@@ -239,7 +239,14 @@ impl TestDoor {
     pub fn hears(&self, credential: &Credential) -> u16 {
         let listener = self.runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let hearing = hear(listener, credential, &bank(), Arc::clone(&self.heard)).unwrap();
+        let hearing = hear(
+            listener,
+            credential,
+            &bank(),
+            Arc::clone(&self.heard),
+            self.alive.clone(),
+        )
+        .unwrap();
         self.runtime.spawn(hearing);
         port
     }

@@ -1,5 +1,6 @@
 //! Replicas of a door that hear each other over real TLS, and what their certificates say.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -7,6 +8,7 @@ use futures::future::BoxFuture;
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
+use sallyport_audit::Digest;
 use sallyport_audit::record::ObjectRef;
 use sallyport_proxy::door::Peers;
 use sallyport_runtime::PeerIdentity;
@@ -95,6 +97,13 @@ impl Peers for Others {
         match &*self.0.way.lock().unwrap() {
             Some(way) => way.cancel(key),
             None => Box::pin(std::future::ready(())),
+        }
+    }
+
+    fn elsewhere(&self, token: Digest, from: IpAddr) -> BoxFuture<'static, Option<IpAddr>> {
+        match &*self.0.way.lock().unwrap() {
+            Some(way) => way.elsewhere(token, from),
+            None => Box::pin(std::future::ready(None)),
         }
     }
 }

@@ -52,3 +52,22 @@ fn where_nobody_else_could_approve_it_is_refused_at_once() {
     door.people.approve(&name);
     assert_eq!(finish(bob).err.matches("ERROR").count(), 0, "alice can approve for bob");
 }
+
+#[test]
+fn nobody_is_asked_about_code_that_a_cursor_would_run_later() {
+    let door = TestDoor::new(&asks_bob(json!({"onHold": "Refuse"})), SCHEMA);
+    for sql in [
+        "begin; declare c cursor for select pay(1)",
+        "begin; declare c cursor with hold for select pay(id) from acct; commit",
+    ] {
+        let printed = door.psql("alice", &[sql]);
+        assert!(
+            printed.err.contains("a cursor would run as it is fetched from"),
+            "{sql}: {printed:?}"
+        );
+        assert!(printed.err.contains("FETCH_COUNT"), "{printed:?}");
+    }
+    assert_eq!(door.people.count(), 0);
+    let plain = door.psql("alice", &["begin; declare c cursor for select id as pay from payable"]);
+    assert!(plain.err.contains("request-1"), "{plain:?}");
+}

@@ -1,9 +1,17 @@
 //! What changes while a command waits.
 
-use serde_json::json;
+use std::sync::{Arc, OnceLock};
 
-use super::common::door::TestDoor;
+use sallyport_audit::record::{Event, Fate};
+use sallyport_proxy::door::Rules;
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::common;
+use super::common::approvals::Meanwhile;
+use super::common::door::{Given, TestDoor};
 use super::common::psql::finish;
+use super::common::wire::{Client, tags};
 use super::{SCHEMA, asks_bob};
 
 #[test]
@@ -72,13 +80,29 @@ fn what_changes_while_a_command_waits_is_not_what_was_approved() {
 }
 
 #[test]
-fn a_policy_that_comes_while_a_command_waits_is_asked_as_well() {
-    let given = asks_bob(json!({}));
-    let door = TestDoor::new(&given, SCHEMA);
-    let held = door.psql_start("alice", &["delete from acct where id = 1"]);
+fn what_changes_while_other_replicas_are_told_of_a_copy_is_not_what_was_approved() {
+    let given = asks_bob(json!({})).mask("numbers", json!({"match": {"columns": ["public.acct.n"]}}));
+    let door = TestDoor::new(&given, &format!("{SCHEMA} CREATE TABLE copied (n int);"));
+    let (server, database) = (door.shared_server(), door.database.clone());
+    door.replicas.meanwhile(move || {
+        let replaced = "CREATE OR REPLACE FUNCTION inner_step(i int) RETURNS int LANGUAGE sql AS 'select 1'";
+        server.sql(&database, replaced);
+    });
+    let held = door.psql_start("alice", &["insert into copied select n from acct where pay(id) = 1"]);
     let (name, _) = door.people.asked(1);
-    let mut stricter = given;
-    stricter.policies.push((
+    door.people.approve(&name);
+    let printed = finish(held);
+    assert!(
+        printed.err.contains("what the command means has changed"),
+        "{printed:?}"
+    );
+    assert!(!door.replicas.kept().is_empty(), "they were told");
+    assert_eq!(door.direct("select count(*) from copied"), "0");
+}
+
+/// Deleting needs somebody of the seniors, too.
+fn asks_seniors(mut given: Given) -> Given {
+    given.policies.push((
         "seniors",
         json!({"rules": [
             {"name": "deletes", "match": {"cel": "'delete' in command.verbs"}, "action": "RequireApproval",
@@ -86,11 +110,135 @@ fn a_policy_that_comes_while_a_command_waits_is_asked_as_well() {
             {"name": "rest", "match": {"any": true}, "action": "Allow"},
         ]}),
     ));
-    door.enforce(&stricter, 2);
+    given
+}
+
+#[test]
+fn a_policy_that_comes_while_a_command_waits_is_asked_as_well() {
+    let given = asks_bob(json!({}));
+    let door = TestDoor::new(&given, SCHEMA);
+    let held = door.psql_start("alice", &["delete from acct where id = 1"]);
+    let (name, _) = door.people.asked(1);
+    door.enforce(&asks_seniors(given), 2);
     door.people.approve(&name);
     let printed = finish(held);
     assert!(printed.err.contains("another rule asks for an approval"), "{printed:?}");
     assert_eq!(door.direct("select count(*) from acct"), "2");
+}
+
+#[test]
+fn a_policy_that_comes_while_a_grant_is_claimed_is_asked_as_well() {
+    let sql = "delete from acct where id = 1";
+    let server = common::postgres::server();
+    for on_hold in ["Wait", "Refuse"] {
+        let given = asks_bob(json!({"onHold": on_hold}));
+        let stricter = asks_seniors(given.clone()).rules(2, &server);
+        let comes = Arc::new(OnceLock::<watch::Sender<Rules>>::new());
+        let rules = Arc::clone(&comes);
+        let happens = Box::new(move || {
+            rules.get().unwrap().send_replace(stricter.clone());
+        });
+        let database = server.database(SCHEMA);
+        let door = TestDoor::asking(&given, Arc::clone(&server), database, |people| {
+            let people = people.clone();
+            Arc::new(Meanwhile { people, happens })
+        });
+        assert!(comes.set(door.rules.clone()).is_ok());
+        let asked = door.psql_start("alice", &[sql]);
+        let (name, _) = door.people.asked(1);
+        let printed = if on_hold == "Wait" {
+            door.people.approve(&name);
+            finish(asked)
+        } else {
+            finish(asked);
+            door.people.approve(&name);
+            door.psql("alice", &[sql])
+        };
+        assert!(
+            printed.err.contains("another rule asks for an approval"),
+            "{on_hold}: {printed:?}"
+        );
+        assert_eq!(door.direct("select count(*) from acct"), "2", "{on_hold}");
+    }
+}
+
+#[test]
+fn what_is_forbidden_while_it_waits_has_its_outcome_on_record() {
+    let door = TestDoor::new(&asks_bob(json!({})), SCHEMA);
+    let held = door.psql_start("alice", &["delete from acct where id = 1"]);
+    let (name, _) = door.people.asked(1);
+    door.enforce(
+        &Given::open().policy(json!([{"name": "no", "match": {"any": true}, "action": "Deny"}])),
+        2,
+    );
+    door.people.approve(&name);
+    let printed = finish(held);
+    assert!(
+        printed.err.contains("what the command means has changed"),
+        "{printed:?}"
+    );
+    door.recorded_times(
+        "one outcome",
+        1,
+        |event| matches!(event, Event::Outcome(outcome) if outcome.fate == Fate::NotRun),
+    );
+    assert_eq!(door.direct("select count(*) from acct"), "2");
+}
+
+#[test]
+fn what_was_approved_runs_at_once_or_not_at_all() {
+    let door = TestDoor::new(&asks_bob(json!({})), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client.query("begin");
+    client.parse("", "select pay(1)").bind("p", "", &[], 0).sync();
+    let (name, _) = door.people.asked(1);
+    door.people.approve(&name);
+    assert!(tags(&client.ready()).ends_with("12Z"));
+    // Nothing was executed yet, and it is looked at no more: its code could be replaced at leisure.
+    door.direct("CREATE OR REPLACE FUNCTION inner_step(i int) RETURNS int LANGUAGE sql AS 'select 1000'");
+    client.execute("p", 0).sync();
+    let got = client.ready();
+    assert_eq!(tags(&got), "EZ", "{got:?}");
+    let words = got[0].field('M').unwrap();
+    assert!(words.contains("runs at once or not at all"), "{words}");
+    client.query("rollback");
+
+    // In one unit it runs, and is read to its end in others.
+    client.query("begin");
+    client.parse("", "select id, 'pay' from acct");
+    client.bind("p", "", &[], 0).execute("p", 1).sync();
+    let (name, _) = door.people.asked(2);
+    door.people.approve(&name);
+    assert!(tags(&client.ready()).ends_with("12DsZ"));
+    client.execute("p", 0).sync();
+    assert_eq!(tags(&client.ready()), "DCZ");
+}
+
+#[test]
+fn nothing_of_a_pipeline_runs_by_a_verdict_from_before_the_wait() {
+    let given = asks_bob(json!({}));
+    let door = TestDoor::new(&given, SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    for sql in ["select n from acct", "delete from acct where id = 1"] {
+        client.parse("", sql).bind("", "", &[], 0).execute("", 0);
+    }
+    client.sync();
+    let (name, _) = door.people.asked(1);
+    // What was let through as it came is forbidden by now.
+    door.enforce(
+        &Given::open().policy(json!([{"name": "no", "match": {"any": true}, "action": "Deny"}])),
+        2,
+    );
+    door.people.deny(&name, "not today");
+    let got = client.ready();
+    assert!(!tags(&got).contains('D'), "no row: {got:?}");
+    let refused = got.iter().find(|message| message.tag == 'E').unwrap();
+    assert!(refused.field('M').unwrap().contains("not today"), "{refused:?}");
+    door.recorded_times(
+        "neither ran",
+        2,
+        |event| matches!(event, Event::Outcome(outcome) if outcome.fate == Fate::NotRun),
+    );
 }
 
 #[test]

@@ -52,6 +52,9 @@ fn a_window_begins_with_its_approval_and_a_longer_one_extends_it() {
     runtime.block_on(asking::age(&cluster, &long, 61));
     passes(2);
     assert_eq!(door.direct("select count(*) from acct"), "0");
+    // A session's target counts, whatever the operator has said so far.
+    runtime.block_on(asking::asked_of_another_target(&cluster, &long));
+    refused(1);
     let used = door.events().into_iter().filter_map(|event| match event {
         Event::Claimed(claimed) => Some(claimed.request.name),
         _ => None,

@@ -9,7 +9,7 @@ use sallyport_proxy::door::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantS
 use serde_json::json;
 
 use super::SCHEMA;
-use super::common::approvals::People;
+use super::common::approvals::{Meanwhile, People};
 use super::common::door::{Given, TestDoor};
 use super::common::eventually;
 use super::common::psql::finish;
@@ -106,40 +106,6 @@ fn a_hold_in_a_transaction_ends_before_its_locks_stop_others_for_long() {
     assert!(notice.ends_with(": 10 min left"), "{notice}");
     door.people.approve("request-2");
     assert_eq!(tags(&client.ready()), "CZ");
-}
-
-/// People behind an API server that is slow to take a claim: something happens meanwhile.
-struct Meanwhile {
-    people: People,
-    happens: Box<dyn Fn() + Send + Sync>,
-}
-
-impl Approvals for Meanwhile {
-    fn find(&self, identity: &Identity, sought: &GrantSought) -> Vec<Held> {
-        self.people.find(identity, sought)
-    }
-
-    fn glass(&self, identity: &Identity, asked_by: &[RuleIdentity]) -> Glass {
-        self.people.glass(identity, asked_by)
-    }
-
-    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Held, ApprovalsError>> {
-        self.people.ask(ask)
-    }
-
-    fn claim<'a>(
-        &'a self,
-        identity: &'a Identity,
-        sought: &'a GrantSought,
-        request: &'a RequestRef,
-    ) -> BoxFuture<'a, Result<Claim, ApprovalsError>> {
-        (self.happens)();
-        self.people.claim(identity, sought, request)
-    }
-
-    fn withdraw(&self, request: &RequestRef, reason: &str) {
-        self.people.withdraw(request, reason);
-    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::SCHEMA;
 use super::common::door::{Given, TestDoor};
+use super::common::eventually;
 use super::common::postgres::ROLE;
 use super::common::wire::{Client, tags};
 use sallyport_proxy::postgres::frame::put_cstr;
@@ -205,4 +206,35 @@ fn rules_are_asked_about_the_values_that_are_bound() {
         .execute("", 0)
         .sync();
     assert_eq!(tags(&client.ready()), "12DCZ");
+}
+
+#[test]
+fn a_portal_that_was_bound_under_other_rules_does_not_begin_and_one_that_has_begun_says_so() {
+    let door = TestDoor::new(&Given::open(), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client.query("begin");
+    client.parse("s", "select id from t");
+    client
+        .bind("p", "s", &[], 0)
+        .bind("q", "s", &[], 0)
+        .execute("q", 1)
+        .sync();
+    assert_eq!(tags(&client.ready()), "122DsZ");
+    door.enforce(&Given::open(), 2);
+    assert_eq!(tags(&client.query("select 1")), "TDCZ");
+    assert_eq!(door.alive.oldest_revision(), Some(1), "more rows may come under it");
+    client.execute("q", 2).sync();
+    assert_eq!(tags(&client.ready()), "DDsZ", "it goes on as it began");
+    client.execute("p", 1).sync();
+    let got = client.ready();
+    assert_eq!(tags(&got), "EZ", "{got:?}");
+    let words = got[0].field('M').unwrap();
+    assert!(
+        words.contains("the rules changed since this portal was bound"),
+        "{words}"
+    );
+    client.query("rollback");
+    eventually("nothing of the older rules", || {
+        (door.alive.oldest_revision() == Some(2)).then_some(())
+    });
 }

@@ -1,4 +1,4 @@
-//! Cancels that reach another replica than the one that holds the session.
+//! Cancels that reach another replica than the one that holds the session, and tokens that are in use there.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rustls::{ClientConnection, StreamOwned};
 use rustls_pki_types::ServerName;
-use sallyport_audit::record::ObjectRef;
-use sallyport_proxy::door::Peers;
+use sallyport_audit::record::{Event, ObjectRef};
+use sallyport_proxy::door::{Peers, Sessions};
 use sallyport_proxy::peers::{Replicas, Way, hear};
 use sallyport_proxy::postgres::frame::put_cstr;
 use sallyport_runtime::PeerIdentity;
@@ -20,8 +20,8 @@ use super::SCHEMA;
 use super::cancels::{plain, request, sleeping};
 use super::common::door::{Given, TestDoor, bank};
 use super::common::replicas::{Authority, workload};
-use super::common::runtime;
 use super::common::wire::{Client, tags};
+use super::common::{eventually, runtime};
 
 /// A key as long as one may be.
 const KEY: [u8; 260] = [7; 260];
@@ -58,6 +58,35 @@ fn a_cancel_at_another_replica_reaches_the_command() {
     assert_eq!(one.others.told(), 0, "what another replica says is passed on to nobody");
 }
 
+#[test]
+fn a_token_that_is_in_use_at_another_replica_is_flagged() {
+    let one = TestDoor::new(&Given::open(), SCHEMA);
+    let two = TestDoor::before(&Given::open(), one.shared_server(), one.database.clone());
+    let authority = Authority::new();
+    let port = one.hears(&authority.replica(&bank()));
+    two.tells(&authority.replica(&bank()), port);
+    let last = |door: &TestDoor| {
+        let starts = door.events().into_iter().filter_map(|event| match event {
+            Event::SessionStart(start) => Some(start.token_elsewhere),
+            _ => None,
+        });
+        starts.last().flatten()
+    };
+    let first = Client::login(&one, "alice", &[]).unwrap();
+    assert_eq!(last(&one), None);
+    // Nobody waits for a replica that is slow to answer.
+    let other = eventually("the other address", || {
+        drop(Client::login_from(&two, "alice", "127.0.0.2").unwrap());
+        last(&two)
+    });
+    assert_eq!(other, "127.0.0.1");
+
+    let here = Client::login(&one, "bob", &[]).unwrap();
+    let there = Client::login(&two, "bob", &[]).unwrap();
+    assert_eq!(last(&two), None, "it is the same address");
+    drop((first, here, there));
+}
+
 /// One who hears, under a certificate, and what was heard.
 fn listener(runtime: &Runtime, credential: &Credential) -> (u16, Arc<Mutex<Vec<Vec<u8>>>>) {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -69,6 +98,7 @@ fn listener(runtime: &Runtime, credential: &Credential) -> (u16, Arc<Mutex<Vec<V
         credential,
         &bank(),
         Arc::new(move |key: &[u8]| keys.lock().unwrap().push(key.to_vec())),
+        Sessions::default(),
     );
     runtime.spawn(hearing.unwrap());
     (port, heard)
@@ -132,7 +162,7 @@ fn what_is_no_cancel_is_not_heard_and_nobody_waits_for_ever() {
         ("half of a key", &whole[..100]),
         ("a key that is too long", &long),
         ("a key that is too short", &[1, 0, 7, 7, 7, 7, 7, 7, 7, 7]),
-        ("another version", &[2, 0, 8, 7, 7, 7, 7, 7, 7, 7, 7]),
+        ("another version", &[3, 0, 8, 7, 7, 7, 7, 7, 7, 7, 7]),
     ];
     let said = |bytes: &[u8]| {
         let tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();

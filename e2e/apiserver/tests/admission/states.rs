@@ -57,6 +57,13 @@ pub fn prepare(stage: &mut Stage) -> Result<()> {
         state("recent", Some(json!([recent])), &[], &[]),
         state("named", Some(json!([named])), &[], &[]),
         state("listed", Some(json!([listed])), &[], &[]),
+        state("listed-half", Some(json!([listed])), &["bob"], &[]),
+        state(
+            "listed-by-certificate",
+            Some(json!([listed])),
+            &["bob-certificate"],
+            &[],
+        ),
         state("agent", two(), &[], &[]),
         state("agent-account", Some(json!([named])), &[], &[]),
         state("several", Some(json!([dba(), seniors()])), &[], &[]),

@@ -116,6 +116,34 @@ fn a_name_without_a_person_counts_where_the_policy_names_it() {
 }
 
 #[test]
+fn a_name_that_nobody_vouches_for_is_no_second_person_beside_its_namesake() {
+    let certificate = |user: &str| {
+        let mut answer = answer(user, "", "Approve");
+        (answer.issuer, answer.subject) = (None, None);
+        answer
+    };
+    let approvers = json!([
+        { "kind": "Group", "name": "oidc:dba" }, { "kind": "User", "name": "bob" }, { "kind": "User", "name": "corp:bob" },
+        { "kind": "User", "name": "alice" }, { "kind": "ServiceAccount", "name": "bob", "namespace": "ci" },
+    ]);
+    let case = case(approvers, 2);
+    let bob = answer("oidc:bob", "sub-bob", "Approve");
+    let count = |answers: &[Answer]| case.tally(answers).approvals[0].0;
+    assert_eq!(count(&[bob.clone(), certificate("bob")]), 1, "in either order");
+    assert_eq!(count(&[certificate("bob"), bob.clone()]), 1, "in either order");
+    assert_eq!(
+        count(&[certificate("bob"), certificate("corp:bob")]),
+        1,
+        "two names of nobody's"
+    );
+    assert_eq!(count(&[certificate("alice")]), 0, "the asker's own");
+    let carol = answer("oidc:carol", "sub-carol", "Approve");
+    assert_eq!(count(&[certificate("bob"), carol]), 2);
+    let account = certificate("system:serviceaccount:ci:bob");
+    assert_eq!(count(&[bob, account]), 2, "an account is no person of that name");
+}
+
+#[test]
 fn an_account_that_acts_for_the_asker_does_not_count() {
     const ROBOT: &str = "system:serviceaccount:ci:robot";
     let mut robot = answer(ROBOT, "", "Approve");

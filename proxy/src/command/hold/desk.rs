@@ -28,6 +28,10 @@ pub trait Desk {
     /// code that it may call. `None` where that cannot be known now; then nobody is asked.
     fn circumstances(&mut self, session: &mut Session) -> impl Future<Output = Result<Option<Vec<u8>>, Gone>>;
 
+    /// Does what has to be done before it may run and takes long: the last look comes after that. What fails here is done again,
+    /// and said, when it is about to run.
+    fn ready(&mut self, session: &mut Session) -> impl Future<Output = ()>;
+
     /// Understands the unit once more, with fresh knowledge: what a name means may have changed while it waited.
     fn again(&mut self, session: &mut Session) -> impl Future<Output = Result<Vec<Asked>, Gone>>;
 

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use sallyport_audit::record::{self, Approver, Closed, Event};
 
 use super::desk::{Desk, Gone, Waiting};
-use super::{Question, changed, claim, claimed, kind, look_again, still_fits};
+use super::{Question, claim, claimed, kind, look_again, misfit};
 use crate::command::{Decided, Kind, Recorded, Refused, Stopped, append_after};
-use crate::door::{Held, HoldState, all_asked};
+use crate::door::{Held, HoldState};
 use crate::identity::visible;
 use crate::metrics;
 use crate::session::{Grant, Session, Stir};
@@ -69,13 +69,13 @@ pub(super) async fn wait<D: Desk>(
                     request: request.clone(),
                 })
             };
-            refuse(session, unit, question.from, refused, event).await
+            refuse(session, unit, refused, event).await
         }
         Answer::TimeUp => {
             session.door().approvals.withdraw(&request, "nobody answered in time");
             let refused = Refused::new(Kind::NotApproved, "nobody approved it in time")
                 .detail(format!("AccessRequest {} was withdrawn.", request.name));
-            refuse(session, unit, question.from, refused, |command| {
+            refuse(session, unit, refused, |command| {
                 Event::Expired(Closed {
                     command,
                     ..close("nobody answered in time")
@@ -86,7 +86,7 @@ pub(super) async fn wait<D: Desk>(
         Answer::Closed(reason) => {
             let refused = Refused::new(Kind::NotApproved, format!("the request is closed: {reason}"))
                 .detail(format!("AccessRequest {} is closed.", request.name));
-            refuse(session, unit, question.from, refused, |command| {
+            refuse(session, unit, refused, |command| {
                 Event::Withdrawn(Closed {
                     command,
                     ..close(&reason)
@@ -105,7 +105,7 @@ pub(super) async fn wait<D: Desk>(
                     ..close(reason)
                 })
             };
-            match (refuse(session, unit, question.from, refused, event).await, gone) {
+            match (refuse(session, unit, refused, event).await, gone) {
                 (result, Gone::Cancelled) => result,
                 (_, gone) => Err(Stopped::Gone(gone)),
             }
@@ -183,7 +183,7 @@ async fn run_approved<D: Desk>(
     waited_us: u64,
     desk: &mut D,
 ) -> Result<Recorded, Stopped> {
-    let (from, request) = (question.from, held.request.clone());
+    let request = held.request.clone();
     let approved = |command| {
         Event::Approved(record::Approved {
             approvers: approvers.clone(),
@@ -192,24 +192,15 @@ async fn run_approved<D: Desk>(
             waited_us,
         })
     };
-    if !still_fits(session, &mut unit, &question, desk, false).await? {
-        return refuse(session, unit, from, changed(&request), approved).await;
-    }
-    // The digest of a command says nothing of rules, and who answered was asked by those of then.
-    if !all_asked(&unit.hold().asked_by(), &question.sought.asked_by) {
-        let refused = Refused::new(
-            Kind::Denied,
-            "another rule asks for an approval since this one was asked for: send it again",
-        )
-        .detail(format!("AccessRequest {} was approved and not used.", request.name));
-        return refuse(session, unit, from, refused, approved).await;
+    if let Some(refused) = misfit(session, &mut unit, &question, &request, desk, false).await? {
+        return refuse(session, unit, refused, approved).await;
     }
     let claim = match claim(session, &question.sought, &request).await {
         Ok(claim) => claim,
         Err(error) => {
             let refused = Refused::new(kind(&error), error.to_string())
                 .detail(format!("AccessRequest {} was approved and not used.", request.name));
-            return refuse(session, unit, from, refused, approved).await;
+            return refuse(session, unit, refused, approved).await;
         }
     };
     session.lean_on(Grant::new(&claim.request, question.hold.scope(), held.state));
@@ -222,15 +213,15 @@ async fn run_approved<D: Desk>(
     look_again(session, unit, &question, &request, durable, desk).await
 }
 
-/// Records what became of the question; nothing of the unit from `from` on runs.
+/// Records what became of the question. Nothing of the unit runs, nor what stood before the question: its verdict is as old
+/// as the wait, under rules and names that may be others by now.
 async fn refuse(
     session: &Session,
     unit: Decided,
-    from: usize,
     refused: Refused,
     event: impl Fn(u64) -> Event,
 ) -> Result<Recorded, Stopped> {
     let events = unit.held_numbers().map(event).collect();
     let durable = append_after(session, &unit, events).await?;
-    Ok(Recorded::new(session, unit, Some((from, refused)), durable))
+    Ok(Recorded::new(session, unit, Some((0, refused)), durable))
 }

@@ -96,6 +96,11 @@ impl Desk for Held<'_> {
         Ok(answer.as_deref().and_then(read_circumstances))
     }
 
+    async fn ready(&mut self, session: &mut Session) {
+        // Other replicas are told of copies, and have seconds for it.
+        let _ = self.conversation.hand_on(session, self.plan, None).await;
+    }
+
     async fn again(&mut self, session: &mut Session) -> Result<Vec<Asked>, Gone> {
         self.understood(session, false).await
     }

@@ -90,6 +90,7 @@ impl Conversation {
         if let Some((unit, recorded)) = self.assuming.take() {
             self.assumed(session, unit, recorded).await?;
         }
+        session.under_way(self.state.names.oldest_begun());
         if self.state.transaction == Transaction::Idle && !self.state.unsynced {
             session.settle_grants();
         }

@@ -157,6 +157,9 @@ impl Reader<'_> {
                 plan: RefCell::default(),
                 running: RefCell::default(),
                 read_only: Cell::new(false),
+                judged: self.context.now(),
+                held: Cell::new(false),
+                begun: Cell::new(false),
             })
         };
         let Some(stated) = &prepared.stated else {
@@ -197,6 +200,20 @@ impl Reader<'_> {
         (Some(command), Act::Bind(bind.portal.to_owned(), portal))
     }
 
+    /// Why a portal of an earlier unit may not begin now. Execute is judged by nobody, Bind was; so rules that came between, and
+    /// those about the time, would be asked nothing, and what was looked at before an approval was used could be replaced at leisure.
+    fn late(&self, portal: &Portal) -> Option<Act> {
+        if portal.begun.get() || portal.stated.is_none() {
+            return None;
+        }
+        if portal.held.get() {
+            let words = "what needed an approval runs at once or not at all: send Bind and Execute without Sync or Flush between them";
+            return Some(fail(sqlstate::DENIED, words));
+        }
+        let words = "the rules changed since this portal was bound, or that was more than a minute ago: bind it again";
+        (!portal.judged.is_as_good_as(self.context.now())).then(|| fail(sqlstate::DENIED, words))
+    }
+
     /// A cursor that SQL declared is a portal, too; its rows come by FETCH, which is judged by itself.
     fn describe_portal(&self, name: &str) -> Act {
         if let Some(portal) = self.names.portal(name) {
@@ -214,6 +231,9 @@ impl Reader<'_> {
             plan: RefCell::default(),
             running: RefCell::default(),
             read_only: Cell::new(false),
+            judged: self.context.now(),
+            held: Cell::new(false),
+            begun: Cell::new(false),
         }))
     }
 
@@ -231,6 +251,9 @@ impl Reader<'_> {
         let Some(portal) = self.names.portal(execute.portal) else {
             return no_portal(execute.portal);
         };
+        if let Some(late) = self.late(&portal) {
+            return late;
+        }
         let described = portal.plan.borrow().is_some()
             || self.plan.steps.iter().any(|step| match &step.act {
                 Act::DescribePortal(known) => Rc::ptr_eq(known, &portal),

@@ -15,7 +15,7 @@ use crate::session::Session;
 impl Conversation {
     /// Protects what the unit copies protected values to, before it runs: in this process at once, and at every other by the
     /// operator. `refused`: the first command that does not run.
-    pub(super) async fn hand_on(
+    pub(in crate::postgres::conversation) async fn hand_on(
         &mut self,
         session: &Session,
         plan: &Plan,
