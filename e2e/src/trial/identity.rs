@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::client::psql_by;
+use crate::client::{ask_directly, psql_by};
 use crate::demo::{CONNECTION, DOORS, Demo, User};
 use crate::narrator::Narrator;
-use crate::run::{Output, Running, run};
+use crate::run::{Output, Running, run, wait_until};
 
 use super::SETTLE;
 use super::session::at_work;
@@ -15,7 +15,11 @@ use super::undo::Undo;
 
 /// The audience of the local cluster's API server, which nobody tells the operator.
 const API_SERVER: &str = "https://kubernetes.default.svc";
-const LONG: &str = "SELECT pg_sleep(120)";
+/// Longer than both are waited for.
+const LONG: &str = "SELECT pg_sleep(240)";
+/// How many of them began some seconds ago.
+const BEGAN: &str = "SELECT count(*) FROM pg_stat_activity \
+     WHERE query = 'SELECT pg_sleep(240)' AND backend_start < now() - interval '5 s'";
 const DELETE_ACCOUNT: [&str; 6] = [
     "-n",
     DOORS,
@@ -24,6 +28,7 @@ const DELETE_ACCOUNT: [&str; 6] = [
     "reporting",
     "--ignore-not-found",
 ];
+const DELETE_POD: [&str; 6] = ["-n", DOORS, "delete", "pod", "reporting", "--ignore-not-found"];
 /// A Pod of that account, which no node takes: what runs in it does not matter.
 const POD: &str = "
 apiVersion: v1
@@ -79,22 +84,39 @@ pub(super) fn service_account(demo: &Demo, narrator: &mut Narrator) -> Result<()
     narrator.check("an account that nobody named stays out", refused(&stranger))
 }
 
-pub(super) fn account_deleted(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
-    let _undo = made_anew(demo)?;
+/// Whether what a token stands for is still there is asked in each session when it has lasted a minute. The one that begins some
+/// seconds later is asked about as much later, so that one minute serves for both.
+pub(super) fn deleted(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let _account = made_anew(demo)?;
+    let (_pod, bound) = pod(demo)?;
+    let of_pod = begun(demo, &bound, 1)?;
+    demo.admin(&DELETE_POD)?;
+    let gone = Instant::now();
+    wait_until(SETTLE, "the Pod's session has lasted some seconds", || {
+        Ok((ask_directly(demo, BEGAN)?.stdout.trim() == "1").then_some(()))
+    })?;
     let own = token(demo, "reporting", &[&own_audience()])?;
-    over_within_a_minute(demo, narrator, &own, &DELETE_ACCOUNT)
+    let of_account = begun(demo, &own, 2)?;
+    over_within_a_minute(narrator, "the Pod's", of_pod, gone)?;
+    at_work(demo, LONG, 1)?;
+    narrator.check("while that of its account goes on", true)?;
+    demo.admin(&DELETE_ACCOUNT)?;
+    over_within_a_minute(narrator, "the account's", of_account, Instant::now())?;
+    narrator.check(
+        "and neither token opens anything any more",
+        refused(&ask_with(demo, &bound)?) && refused(&ask_with(demo, &own)?),
+    )
 }
 
-pub(super) fn pod_deleted(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
-    let _account = made_anew(demo)?;
-    let delete = ["-n", DOORS, "delete", "pod", "reporting", "--ignore-not-found"];
-    let _pod = Undo::by(demo, &delete);
-    demo.admin(&delete)?;
+/// The Pod, and a token that is bound to it.
+fn pod(demo: &Demo) -> Result<(Undo<'_>, String)> {
+    let undo = Undo::by(demo, &DELETE_POD);
+    demo.admin(&DELETE_POD)?;
     let file = demo.path("trial-pod.yaml");
     std::fs::write(&file, POD)?;
     demo.admin(&["create", "-f", &file.to_string_lossy()])?;
     // As the kubelet has it made for what runs in the Pod.
-    let own = demo.admin(&[
+    let bound = demo.admin(&[
         "-n",
         DOORS,
         "create",
@@ -105,7 +127,7 @@ pub(super) fn pod_deleted(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
         "--audience",
         &own_audience(),
     ])?;
-    over_within_a_minute(demo, narrator, own.stdout.trim(), &delete)
+    Ok((undo, bound.stdout.trim().to_owned()))
 }
 
 /// A ServiceAccount that the samples admit. One that is left over has a uid of its own, which its tokens are bound to.
@@ -116,20 +138,22 @@ fn made_anew(demo: &Demo) -> Result<Undo<'_>> {
     Ok(undo)
 }
 
-/// The session of a token ends once `delete` has taken away what the token stands for.
-fn over_within_a_minute(demo: &Demo, narrator: &mut Narrator, token: &str, delete: &[&str]) -> Result<()> {
-    let mut session = Running::start(&mut psql_by(demo, User("reporting"), token, &[LONG]))?;
-    at_work(demo, LONG, 1)?;
-    demo.admin(delete)?;
-    let deleted = Instant::now();
+/// A session by a token; with it, as many are at work.
+fn begun(demo: &Demo, token: &str, sessions: usize) -> Result<Running> {
+    let session = Running::start(&mut psql_by(demo, User("reporting"), token, &[LONG]))?;
+    at_work(demo, LONG, sessions)?;
+    Ok(session)
+}
+
+/// The session ends in words, soon after what its token stands for was gone.
+fn over_within_a_minute(narrator: &mut Narrator, whose: &str, mut session: Running, gone: Instant) -> Result<()> {
     narrator.shows_text(&session.wait_for_line(SETTLE, |line| line.contains("FATAL"))?);
-    let took = deleted.elapsed();
+    let took = gone.elapsed();
     session.finish(SETTLE)?;
     narrator.check(
-        &format!("its session is over within a minute: {} s", took.as_secs()),
+        &format!("{whose} session is over within a minute: {} s", took.as_secs()),
         took <= Duration::from_secs(60),
-    )?;
-    narrator.check("and its token opens nothing any more", refused(&ask_with(demo, token)?))
+    )
 }
 
 /// Turned away, in words.

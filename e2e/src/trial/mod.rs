@@ -60,7 +60,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 40] = [
+const TRIALS: [(&str, Trial); 39] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -85,12 +85,8 @@ const TRIALS: [(&str, Trial); 40] = [
         identity::service_account,
     ),
     (
-        "the sessions of a ServiceAccount that is deleted are over within a minute",
-        identity::account_deleted,
-    ),
-    (
-        "the sessions of a Pod that is deleted are over within a minute",
-        identity::pod_deleted,
+        "the sessions of a Pod and of a ServiceAccount that are deleted are over within a minute",
+        identity::deleted,
     ),
     (
         "an agent's own token opens the door beside that of a person whom it may act for",

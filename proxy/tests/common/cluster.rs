@@ -1,6 +1,7 @@
 //! A real API server with our definitions and admission, and everybody who speaks to it: the door, the operator, approvers.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
@@ -19,6 +20,8 @@ const DOOR: &str = "system:serviceaccount:doors:door-bank";
 /// The API server, and the policy that everybody has.
 pub struct Cluster {
     server: ApiServer,
+    /// By whom they speak as: a handshake for each request would take longer than the request.
+    clients: Mutex<BTreeMap<String, Client>>,
     /// The policy.
     pub carrier: Carrier,
 }
@@ -54,11 +57,20 @@ impl Cluster {
         server
             .admin(&["apply", "--server-side", "-k", &config("admission")], "")
             .unwrap();
-        Self { server, carrier }
+        Self {
+            server,
+            clients: Mutex::default(),
+            carrier,
+        }
     }
 
-    /// A client that speaks as somebody, as the API server would have authenticated them.
+    /// A client that speaks as somebody, as the API server would have authenticated them. It lives on the runtime that asked for it
+    /// first.
     pub async fn client(&self, user: &str, uid: &str, groups: &[&str], extra: &[(&str, &str)]) -> Client {
+        let who = format!("{user} {uid} {groups:?} {extra:?}");
+        if let Some(known) = self.clients.lock().unwrap().get(&who) {
+            return known.clone();
+        }
         let kubeconfig = Kubeconfig::read_from(self.server.kubeconfig()).unwrap();
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
             .await
@@ -72,7 +84,9 @@ impl Cluster {
         extra
             .iter()
             .for_each(|(key, value)| header(&format!("Impersonate-Extra-{}", key.replace('/', "%2f")), value));
-        Client::try_from(config).unwrap()
+        let client = Client::try_from(config).unwrap();
+        self.clients.lock().unwrap().insert(who, client.clone());
+        client
     }
 
     /// The door, from one of its Pods.

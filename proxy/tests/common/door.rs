@@ -27,11 +27,10 @@ pub use super::given::Given;
 
 use super::approvals::People;
 use super::columns::Replicas;
-use super::eventually;
 use super::postgres::Postgres;
 use super::recorder::evidence;
 use super::replicas::Others;
-use super::runtime;
+use super::{eventually, runtime, scratch};
 
 /// A door, its recorder, and what tests turn.
 pub struct TestDoor {
@@ -174,7 +173,7 @@ impl TestDoor {
     ) -> Self {
         sallyport_runtime::crypto::install();
         let runtime = runtime();
-        let directory = tempfile::tempdir().unwrap();
+        let directory = scratch();
         let (log, evidence) = evidence(directory.path(), &runtime, recorder);
         let (rules, listening) = watch::channel(given.rules(1, &server));
         let (ca, tls) = certificate();

@@ -15,9 +15,24 @@ pub mod recorder;
 pub mod replicas;
 pub mod wire;
 
+use std::process::Command;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
+
+/// Files in memory, on Linux.
+const MEMORY: &str = "/dev/shm";
+/// Whether there is plenty of it; a container may have next to none. In MiB.
+static IS_ROOMY: LazyLock<bool> = LazyLock::new(|| {
+    let free = Command::new("df")
+        .args(["--output=avail", "--block-size=1M", MEMORY])
+        .output();
+    let free = free.ok().and_then(|said| String::from_utf8(said.stdout).ok());
+    let free = free.and_then(|said| said.lines().nth(1)?.trim().parse().ok());
+    free.is_some_and(|free: u64| free >= 1024)
+});
 
 /// One thread beside the test's own, on which doors, recorders and others run.
 pub fn runtime() -> Runtime {
@@ -26,6 +41,17 @@ pub fn runtime() -> Runtime {
         .enable_all()
         .build()
         .unwrap()
+}
+
+/// A directory for the log of a door in this process. Every session waits for it several times, and whether a disk holds what it was
+/// given is for the tests of evidence, which have volumes.
+pub fn scratch() -> TempDir {
+    let directory = if *IS_ROOMY {
+        tempfile::tempdir_in(MEMORY)
+    } else {
+        tempfile::tempdir()
+    };
+    directory.unwrap()
 }
 
 /// Waits for a condition.

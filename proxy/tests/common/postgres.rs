@@ -1,5 +1,6 @@
 //! A PostgreSQL server of its own, with TLS and SCRAM, gone when the last test that uses it ends.
 
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -165,6 +166,15 @@ impl Postgres {
     /// What the server itself has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
+    /// The same from a byte on.
+    pub fn log_from(&self, byte: u64) -> String {
+        let mut log = std::fs::File::open(self.directory.path().join("log")).unwrap();
+        log.seek(SeekFrom::Start(byte)).unwrap();
+        let mut text = String::new();
+        log.read_to_string(&mut text).unwrap();
+        text
     }
 
     /// What it has logged of one database.

@@ -1,6 +1,7 @@
 //! Real processes: a door, the recorder's program, PostgreSQL. The first two are this test binary started again, so that they
 //! can be killed as processes are.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -53,7 +54,12 @@ pub struct Stage {
     loopback: SocketAddr,
     running: BTreeMap<&'static str, Child>,
     trust: Option<Trust>,
+    /// By mark: how far PostgreSQL's log was read, and what stood there.
+    executed: RefCell<BTreeMap<&'static str, (u64, Executed)>>,
 }
+
+/// Statements, and how often each was sent.
+pub type Executed = Arc<BTreeMap<String, usize>>;
 
 impl Stage {
     /// A fresh database, a fresh volume; nothing runs yet. Statements wait `accept` for the recorder.
@@ -80,6 +86,7 @@ impl Stage {
             loopback: local(),
             running: BTreeMap::new(),
             trust: None,
+            executed: RefCell::default(),
         }
     }
 
@@ -194,17 +201,23 @@ impl Stage {
             .unwrap()
     }
 
-    /// How often PostgreSQL was sent each statement that holds `mark`, by its own log: the text from the mark on, up to a quote.
-    pub fn executed(&self, mark: &str) -> BTreeMap<String, usize> {
-        let mut found = BTreeMap::new();
-        for line in self.server.log().lines() {
+    /// How often PostgreSQL was sent each statement that holds `mark`, by its own log: the text from the mark on, up to a quote. It
+    /// is asked for again and again while the log grows, so only what is new there is read.
+    pub fn executed(&self, mark: &'static str) -> Executed {
+        let mut executed = self.executed.borrow_mut();
+        let (read, found) = executed.entry(mark).or_default();
+        let log = self.server.log_from(*read);
+        // The last line may not stand there whole.
+        let lines = log.rfind('\n').map_or("", |end| &log[..=end]);
+        *read += lines.len() as u64;
+        for line in lines.lines() {
             let told = line.contains("statement: ") || line.contains("execute ");
             let text = line.split_once(mark).and_then(|(_, rest)| rest.split_once('\''));
             if let (true, Some((rest, _))) = (told, text) {
-                *found.entry(format!("{mark}{rest}")).or_default() += 1;
+                *Arc::make_mut(found).entry(format!("{mark}{rest}")).or_default() += 1;
             }
         }
-        found
+        Arc::clone(found)
     }
 
     /// Waits until every session is over, ends what runs, and reads the log as an outsider.

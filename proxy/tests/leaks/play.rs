@@ -32,10 +32,7 @@ impl Stage<'_> {
             self.server.sql(self.database, &self.fill(sql));
         }
         self.exempt(case);
-        let mut beside = Client::direct(self.server, self.database, &[]).unwrap();
-        for sql in &case.beside {
-            beside.query(&self.fill(sql));
-        }
+        let _beside = (!case.beside.is_empty()).then(|| self.beside(case));
         let mut heard = Heard::default();
         let mut listener = (!case.listener.is_empty()).then(|| self.client("alice", &[]).unwrap());
         if let Some(listener) = &mut listener {
@@ -79,6 +76,15 @@ impl Stage<'_> {
             let failed = answer.iter().find(|message| message.tag == 'E');
             assert!(failed.is_none(), "{}: {sql}: {:?}", case.id, failed.map(Message::text));
         }
+    }
+
+    /// Somebody past the door, who stays for as long as the session is kept.
+    fn beside(&self, case: &Case) -> Client {
+        let mut beside = Client::direct(self.server, self.database, &[]).unwrap();
+        for sql in &case.beside {
+            beside.query(&self.fill(sql));
+        }
+        beside
     }
 
     fn fill(&self, text: &str) -> String {

@@ -9,6 +9,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod absent;
 mod accounts;
 mod alike;
 mod assumptions;

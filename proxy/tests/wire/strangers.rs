@@ -12,15 +12,15 @@ use super::common::door::{Given, TestDoor};
 use super::common::wire::{Client, startup, tags, tls};
 use sallyport_proxy::postgres::frame::put_cstr;
 
-fn code(code: u32) -> Vec<u8> {
+pub fn code(code: u32) -> Vec<u8> {
     [8u32.to_be_bytes(), code.to_be_bytes()].concat()
 }
 
-const SSL: u32 = 80_877_103;
+pub const SSL: u32 = 80_877_103;
 const GSSENC: u32 = 80_877_104;
 const CANCEL: u32 = 80_877_102;
 
-fn rest(mut stream: impl Read) -> Vec<u8> {
+pub fn rest(mut stream: impl Read) -> Vec<u8> {
     let mut all = Vec::new();
     // A reset is as good as an end: bytes may be left unread on purpose.
     if let Err(error) = stream.read_to_end(&mut all) {
@@ -33,13 +33,13 @@ fn rest(mut stream: impl Read) -> Vec<u8> {
     all
 }
 
-fn tcp(door: &TestDoor) -> TcpStream {
+pub fn tcp(door: &TestDoor) -> TcpStream {
     let stream = TcpStream::connect(door.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream
 }
 
-fn shown(bytes: &[u8]) -> String {
+pub fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -374,38 +374,6 @@ fn frames_that_are_none_end_the_session_in_words_and_nothing_of_them_runs() {
     let whole = [&parse[..], &bind, &message(b'E', b"\0\0\0\0\0"), &message(b'S', b"")].concat();
     whole.iter().for_each(|byte| client.raw(&[*byte]));
     assert_eq!(tags(&client.ready()), "12CZ");
-}
-
-#[test]
-fn nobody_is_waited_for_without_end() {
-    let door = TestDoor::new(&Given::open(), SCHEMA);
-    let hello = startup(0x3_0000, &[("user", "alice")]);
-    let mut silent = tcp(&door);
-    let mut slow = tcp(&door);
-    slow.write_all(&code(SSL)).unwrap();
-    // The beginning of a ClientHello that announces 512 bytes.
-    slow.write_all(&[0x16, 3, 1, 2, 0, 1, 0]).unwrap();
-    let mut halfway = tls(&door, true, true).unwrap();
-    halfway.write_all(&hello[..9]).unwrap();
-    halfway.flush().unwrap();
-    // It is asked for its token, and has none to give.
-    let mut mute = tls(&door, true, true).unwrap();
-    mute.write_all(&hello).unwrap();
-    mute.flush().unwrap();
-    mute.sock.set_read_timeout(Some(Duration::from_secs(90))).unwrap();
-    assert_eq!(shown(&rest(&mut silent)), "");
-    assert_eq!(shown(&rest(&mut slow)), "S");
-    assert_eq!(shown(&rest(&mut halfway)), "");
-    door.recorded_times(
-        "three that took too long",
-        3,
-        |event| matches!(event, Event::LoginRefused(refused) if refused.detail == "TLS and startup took too long"),
-    );
-    assert_eq!(rest(&mut mute), [b'R', 0, 0, 0, 8, 0, 0, 0, 3]);
-    door.recorded("one that took longer", |event| match event {
-        Event::LoginRefused(refused) => (refused.detail == "the handshake took too long").then_some(()),
-        _ => None,
-    });
 }
 
 #[test]
