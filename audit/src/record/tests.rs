@@ -86,7 +86,7 @@ pub(crate) fn command(text: &str) -> Command {
             Param::binary(&[1, 2, 3], 2),
         ],
         parts: 0,
-        person: person(),
+        person: person().into(),
         request: Some(connection()),
         tables: vec!["public.customers".into()],
         tables_omitted: 2,

@@ -41,7 +41,7 @@ impl People {
                 self.0.insert(session.clone(), start.person.clone());
                 Some(start.person.clone())
             }
-            (Event::Command(command), _) => Some(command.person.clone()),
+            (Event::Command(command), _) => Some(Person::clone(&command.person)),
             (Event::LoginRefused(refused), _) => refused.person.clone(),
             // Nobody came in: whose token it was is all there is.
             (Event::Attested(attested), None) => attested.person.clone(),

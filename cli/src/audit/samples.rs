@@ -72,7 +72,7 @@ pub fn command(number: u64, name: &str, verb: &str, action: Action, text: &str) 
         digest: Digest::of(text.as_bytes()),
         params: Vec::new(),
         parts: 0,
-        person: person(name),
+        person: person(name).into(),
         request: None,
         tables: vec!["public.customers".into()],
         tables_omitted: 0,

@@ -279,8 +279,10 @@ impl Session {
 
     /// States the oldest rules by which something that began between units may still give rows; `None` where nothing is open.
     pub fn under_way(&mut self, revision: Option<u64>) {
-        self.under_way = revision;
-        self.slot.enforces(self.enforced());
+        if self.under_way != revision {
+            self.under_way = revision;
+            self.slot.enforces(self.enforced());
+        }
     }
 
     fn enforced(&self) -> u64 {

@@ -17,7 +17,7 @@ use sallyport_proxy::postgres::catalog::Known;
 use sallyport_proxy::postgres::errors::{Said, sqlstate};
 use sallyport_proxy::postgres::expect::{Expect, Part, Query};
 use sallyport_proxy::postgres::frame::{self, HEADER, put};
-use sallyport_proxy::postgres::names::{Change, Portal, Prepared, Stated};
+use sallyport_proxy::postgres::names::{Change, Moment, Portal, Prepared, Stated};
 use sallyport_proxy::postgres::relay::{self, LARGE, Passed, State};
 use sallyport_proxy::postgres::rows::View;
 use sallyport_proxy::postgres::script;
@@ -125,6 +125,9 @@ impl Stage {
             plan: RefCell::new(None),
             running: RefCell::new(None),
             read_only: Cell::new(false),
+            judged: Moment { revision: 1, at: 0 },
+            held: Cell::new(false),
+            begun: Cell::new(false),
         })
     }
 

@@ -200,7 +200,7 @@ impl Session {
             Event::Attested(attested) => self.attested = Some(*attested),
             Event::SessionEnd(end) => self.end = Some((time, end.cause)),
             Event::Command(command) => {
-                let by = |start: &SessionStart| start.person == command.person && start.agents == command.agents;
+                let by = |start: &SessionStart| start.person == *command.person && start.agents == command.agents;
                 self.mixed |= !self.start.as_ref().is_none_or(by);
                 let asked = self.commands.entry(command.command).or_default();
                 asked.told = Some(told);
