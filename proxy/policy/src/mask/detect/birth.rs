@@ -11,8 +11,8 @@ pub(super) const DETECTOR: Detector = Detector {
     aliases: &[],
     score: 70,
     validates: "A date of the years 1900 to 2099 as 1980-01-31, 19800131, 01/31/1980, 31/01/1980, 01/31/80, or with \
-                dots or hyphens, or with the month in words (`31 January 1980`, `January 31st, 1980`, `31JAN1980`; also in \
-                the languages below), where `dob`, `born`, `birth` or the like, also in German, Dutch, French, Spanish, \
+                dots or hyphens, or with the month in words (`31 January 1980`, `January 31st, 1980`, `31JAN1980`, \
+                `31-JAN-80`; also in the languages below), where `dob`, `born`, `birth` or the like, also in German, Dutch, French, Spanish, \
                 Italian or Portuguese, names the column or JSON key or stands before it. Values of type date are left \
                 alone: protect their columns by name.",
     min_bytes: 6,
@@ -44,7 +44,7 @@ const WORDS: &[&str] = &[
 ];
 
 fn birth(run: &Run<'_>) -> Option<Span> {
-    let span = numeric(run).or_else(|| worded(run))?;
+    let span = numeric(run).or_else(|| worded(run)).or_else(|| short(run))?;
     run.has_context(WORDS).then_some(span)
 }
 
@@ -54,6 +54,14 @@ fn worded(run: &Run<'_>) -> Option<Span> {
     let valid = is_year(run.number(0, 4)) && !is_word(at(run.text, year.end));
     let start = month::before_year(run.text, run.start).filter(|_| valid)?;
     Some(Span { start, end: year.end })
+}
+
+/// A year of two digits does not tell a date: it is looked for from its day on.
+fn short(run: &Run<'_>) -> Option<Span> {
+    let day = run.groups().first().filter(|first| first.len <= 2)?;
+    let valid = (1..=31).contains(&run.number(0, day.len)) && !is_word(run.before()) && run.before() != b'-';
+    let end = month::short(run.text, day.end).filter(|_| valid)?;
+    Some(Span { start: run.start, end })
 }
 
 fn numeric(run: &Run<'_>) -> Option<Span> {

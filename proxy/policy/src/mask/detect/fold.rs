@@ -1,8 +1,11 @@
-//! Digits and separators in disguise: characters that read the same, and characters that do not show at all.
+//! Digits and separators in disguise: characters that read the same, characters that do not show at all, and what URLs and
+//! forms encode.
 
+use super::hex::pair;
 use super::scanner::Hit;
+use crate::mask::bytes::{at, tail};
 
-/// A text with look-alikes replaced by ASCII and invisible characters left out.
+/// A text with look-alikes replaced by ASCII and invisible characters left out, or with what was encoded decoded.
 pub(super) struct Folded {
     pub(super) text: Vec<u8>,
     /// Where each byte of `text` came from; one more at the end.
@@ -57,6 +60,38 @@ pub(super) fn fold(text: &[u8]) -> Option<Folded> {
     }
     folded.origin.push(text.len());
     changed.then_some(folded)
+}
+
+/// A text as it was before it was percent-encoded (RFC 3986, 2.1), however often; `None` where nothing in it is encoded.
+pub(super) fn decoded(text: &[u8]) -> Option<Folded> {
+    memchr::memchr_iter(b'%', text).find(|place| encoded(tail(text, *place)).is_some())?;
+    let mut folded = Folded {
+        text: Vec::with_capacity(text.len()),
+        origin: Vec::with_capacity(text.len()),
+    };
+    let mut place = 0usize;
+    while place < text.len() {
+        let (byte, length) = encoded(tail(text, place)).unwrap_or((at(text, place), 1));
+        folded.text.push(byte);
+        folded.origin.push(place);
+        place = place.saturating_add(length);
+    }
+    folded.origin.push(text.len());
+    Some(folded)
+}
+
+/// The character of ASCII that is encoded at the start of a text, and the length of that: `%40`, or `%2540` where the percent
+/// sign was encoded once more. No detector hangs on others, and `%DB_NAME%` is no encoding.
+fn encoded(text: &[u8]) -> Option<(u8, usize)> {
+    let mut digits = text.strip_prefix(b"%")?;
+    while let Some(again) = digits.strip_prefix(b"25")
+        && again.get(..2).and_then(pair).is_some()
+    {
+        digits = again;
+    }
+    let byte = digits.get(..2).and_then(pair).filter(|b| matches!(b, b' '..=b'~'))?;
+    let length = text.len().saturating_sub(digits.len()).saturating_add(2);
+    Some((byte, length))
 }
 
 enum Folding {

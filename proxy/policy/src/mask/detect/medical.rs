@@ -23,7 +23,7 @@ pub(super) const RECORD: Detector = Detector {
     name: "MEDICAL_RECORD_NUMBER",
     aliases: &[],
     score: 70,
-    validates: "Five to ten bare digits where `mrn`, `medical record`, `patient id` or the like names the column or \
+    validates: "Five to ten bare digits where `mrn`, `medical record`, `patient id`, `chart no` or the like names the column or \
                 JSON key or stands before them. Every hospital numbers in its own way: there is nothing else to \
                 check.",
     min_bytes: 5,
@@ -50,6 +50,9 @@ const RECORD_WORDS: &[&str] = &[
     "patient no",
     "patient number",
     "patient_number",
+    "chart no",
+    "chart number",
+    "chart_number",
 ];
 
 fn npi(run: &Run<'_>) -> Option<Span> {

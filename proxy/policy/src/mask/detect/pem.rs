@@ -1,7 +1,8 @@
-//! Private keys in PEM (RFC 7468) and in the armor of OpenPGP (RFC 9580, 6.2).
+//! Private keys in PEM (RFC 7468), in the armor of OpenPGP (RFC 9580, 6.2) and as PuTTY keeps them.
 
+use super::piece::ahead;
 use super::{Context, Detector, Find, Kind, Span};
-use crate::mask::bytes::{cut, tail};
+use crate::mask::bytes::{at, cut, tail};
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: Kind::PemPrivateKey,
@@ -9,9 +10,10 @@ pub(super) const DETECTOR: Detector = Detector {
     aliases: &["ENCRYPTION_KEY"],
     score: 100,
     validates: "From `-----BEGIN … PRIVATE KEY-----` or `-----BEGIN PGP PRIVATE KEY BLOCK-----` to the line that ends it \
-                or, where that does not come, 16 KiB. Certificates and public keys are public.",
+                or, where that does not come, 16 KiB. In a file of PuTTY from `Private-Lines:` and a number to \
+                `Private-MAC`. Certificates and public keys are public.",
     min_bytes: 27,
-    find: Find::Signs(b"I", key),
+    find: Find::Signs(b"I-", key),
 };
 
 const BEGIN: &[u8] = b"-----BEGIN ";
@@ -20,11 +22,37 @@ const LABEL: &[u8] = b"PRIVATE KEY";
 const LABEL_ENDS: [&[u8]; 2] = [b"-----", b" BLOCK-----"];
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
+/// What the key follows in a file of PuTTY, before and after its hyphen, and what follows the key.
+const PUTTY: (&[u8], &[u8]) = (b"Private", b"-Lines: ");
+const PUTTY_END: &[u8] = b"Private-MAC";
 /// The longest key that is looked for: RSA of 16,384 bits has 13 KiB.
 const BODY: usize = 16 * 1024;
 
-/// Offered every I: that of BEGIN counts.
-fn key(text: &[u8], letter: usize, _: &Context<'_>) -> Option<Span> {
+/// Offered every I, of which that of BEGIN counts, and every hyphen: that of PuTTY's `Private-Lines` counts.
+fn key(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
+    match at(text, sign) {
+        b'-' => putty(text, sign),
+        _ => pem(text, sign),
+    }
+}
+
+fn putty(text: &[u8], hyphen: usize) -> Option<Span> {
+    let start = hyphen.checked_sub(PUTTY.0.len())?;
+    let count_at = hyphen.checked_add(PUTTY.1.len())?;
+    let named = cut(text, start, hyphen) == PUTTY.0 && cut(text, hyphen, count_at) == PUTTY.1;
+    let alone = start.checked_sub(1).is_none_or(|i| at(text, i) != b'-');
+    let counted = ahead(text, count_at, 1, |b| b.is_ascii_digit()) == 1;
+    if !(named && alone && counted) {
+        return None;
+    }
+    let body = tail(text, count_at);
+    let body = body.get(..BODY).unwrap_or(body);
+    let length = memchr::memmem::find(body, PUTTY_END).unwrap_or(body.len());
+    let end = count_at.checked_add(length)?;
+    Some(Span { start, end })
+}
+
+fn pem(text: &[u8], letter: usize) -> Option<Span> {
     let start = letter.checked_sub(8)?;
     let label_at = start.checked_add(BEGIN.len())?;
     if cut(text, start, label_at) != BEGIN {

@@ -1,4 +1,5 @@
-//! Telephone numbers: international ones with a plus sign or 00, and those of the North American Numbering Plan.
+//! Telephone numbers: international ones with a plus sign or 00, those of the North American Numbering Plan, and those that
+//! other countries write with a zero in front.
 
 use super::piece::is_word;
 use super::run::Group;
@@ -16,7 +17,8 @@ pub(super) const DETECTOR: Detector = Detector {
                 way, only with a word as below. North American: 3-3-4 with separators or the area code in parentheses, \
                 with or without a leading 1; area code and exchange begin with 2-9 and are not N11. Ten bare digits \
                 count only where a word such as `phone`, `tel`, `mobile` or `fax` names the column or JSON key or \
-                stands before them. National formats of other countries are not recognised without it.",
+                stands before them. The same word is needed for numbers of other countries as they are dialled there: a \
+                zero and no second one, 9 to 12 digits in all, with single separators; no date.",
     min_bytes: 9,
     find: Find::Digits(phone),
 };
@@ -44,7 +46,7 @@ fn phone(run: &Run<'_>) -> Option<Span> {
     match run.before() {
         b'+' => international(run),
         b'(' if at(run.text, run.start.wrapping_sub(2)) == b'+' => international(run),
-        _ => north_american(run).or_else(|| dialled(run)),
+        _ => north_american(run).or_else(|| dialled(run)).or_else(|| national(run)),
     }
 }
 
@@ -72,6 +74,23 @@ fn dialled(run: &Run<'_>) -> Option<Span> {
     let alone = !is_word(at(run.text, last.end));
     (alone && (run.has_context(WORDS) || is_written_out(run, length, last))).then_some(Span {
         start: run.start,
+        end: last.end,
+    })
+}
+
+/// With a zero in front, as most countries dial their own numbers.
+fn national(run: &Run<'_>) -> Option<Span> {
+    let groups = run.groups();
+    let digits: usize = groups.iter().map(|group| group.len).sum();
+    let last = groups.last().filter(|last| last.separator == 0)?;
+    let dialled = matches!(run.digits(2), [0, 1..=9]) && (9..=12).contains(&digits);
+    let date = matches!(groups, [day, month, year, ..] if (day.len, month.len, year.len) == (2, 2, 4));
+    let before = |n: usize| run.start.checked_sub(n).map_or(0, |i| at(run.text, i));
+    let continues = matches!(before(1), b'-' | b'.' | b':') && before(2).is_ascii_digit();
+    let alone = !is_word(before(1)) && !continues && !is_word(at(run.text, last.end));
+    let opened = usize::from(before(1) == b'(');
+    (dialled && !date && alone && run.has_context(WORDS)).then_some(Span {
+        start: run.start.saturating_sub(opened),
         end: last.end,
     })
 }

@@ -43,6 +43,8 @@ const EIN_WORDS: &[&str] = &[
     "tax id",
     "tax_id",
     "taxid",
+    "tin",
+    "taxpayer",
 ];
 const ABA_WORDS: &[&str] = &[
     "routing",

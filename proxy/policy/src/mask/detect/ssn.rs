@@ -36,6 +36,8 @@ const SSN_WORDS: &[&str] = &[
     "tax id",
     "tax_id",
     "taxid",
+    "tin",
+    "taxpayer",
 ];
 const ITIN_WORDS: &[&str] = &["itin", "tin", "taxpayer", "tax id", "tax_id", "taxid", "ssn"];
 
