@@ -18,7 +18,8 @@ pub(super) const DETECTOR: Detector = Detector {
                 with or without a leading 1; area code and exchange begin with 2-9 and are not N11. Ten bare digits \
                 count only where a word such as `phone`, `tel`, `mobile` or `fax` names the column or JSON key or \
                 stands before them. The same word is needed for numbers of other countries as they are dialled there: a \
-                zero and no second one, 9 to 12 digits in all, with single separators; no date.",
+                zero and no second one, 9 to 12 digits in all, with single separators; no date. In a column or under a \
+                key of such a name also 11 to 15 digits with an assigned country code and nothing else.",
     min_bytes: 9,
     find: Find::Digits(phone),
 };
@@ -46,7 +47,10 @@ fn phone(run: &Run<'_>) -> Option<Span> {
     match run.before() {
         b'+' => international(run),
         b'(' if at(run.text, run.start.wrapping_sub(2)) == b'+' => international(run),
-        _ => north_american(run).or_else(|| dialled(run)).or_else(|| national(run)),
+        _ => north_american(run)
+            .or_else(|| dialled(run))
+            .or_else(|| national(run))
+            .or_else(|| bare(run)),
     }
 }
 
@@ -92,6 +96,16 @@ fn national(run: &Run<'_>) -> Option<Span> {
     (dialled && !date && alone && run.has_context(WORDS)).then_some(Span {
         start: run.start.saturating_sub(opened),
         end: last.end,
+    })
+}
+
+/// International without a sign, as telephone systems keep them: all of a value.
+fn bare(run: &Run<'_>) -> Option<Span> {
+    let first = run.groups().first().filter(|_| run.is_whole())?;
+    let assigned = country_code(run, 0).is_some() && run.number(0, 1) != 1;
+    ((11..=15).contains(&first.len) && assigned && run.has_context(WORDS)).then_some(Span {
+        start: run.start,
+        end: first.end,
     })
 }
 

@@ -31,6 +31,8 @@ const SSN_WORDS: &[&str] = &[
     "ss#",
     "social security",
     "social_security",
+    "soc sec",
+    "soc. sec",
     "socialsecurity",
     "social",
     "tax id",
