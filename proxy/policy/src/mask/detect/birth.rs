@@ -12,9 +12,9 @@ pub(super) const DETECTOR: Detector = Detector {
     score: 70,
     validates: "A date of the years 1900 to 2099 as 1980-01-31, 19800131, 01/31/1980, 31/01/1980, 01/31/80, or with \
                 dots or hyphens, or with the month in words (`31 January 1980`, `January 31st, 1980`, `31JAN1980`, \
-                `31-JAN-80`; also in the languages below), where `dob`, `born`, `birth` or the like, also in German, Dutch, French, Spanish, \
-                Italian or Portuguese, names the column or JSON key or stands before it. Values of type date are left \
-                alone: protect their columns by name.",
+                `31-JAN-80`; also in the languages below), where `dob`, `born`, `birth` or the like, also in German, \
+                Dutch, French, Spanish, Italian or Portuguese, names the column or JSON key or stands before it. Values \
+                of type date are left alone: protect their columns by name.",
     min_bytes: 6,
     find: Find::Group {
         lengths: (1 << 1) | (1 << 2) | (1 << 4) | (1 << 8),

@@ -36,8 +36,8 @@ pub(super) const AZURE: Detector = Detector {
     validates: "The value of `AccountKey` or `SharedAccessKey` in a connection string, JSON or YAML: 43 to 88 \
                 characters of base64 whose length its padding makes a multiple of four. The value of `sig` in the URL \
                 or token of a shared access signature, beside `sv`, `se` or `skn`: 43 characters of base64, \
-                percent-encoded or not, and what fills them up. The secret of an application: three characters, a digit, \
-                `Q~` and 31 to 34 characters, standing alone.",
+                percent-encoded or not, and what fills them up. The secret of an application: three characters, a \
+                digit, `Q~` and 31 to 34 characters, standing alone.",
     min_bytes: 37,
     find: Find::Signs(b"=:~", azure),
 };

@@ -24,9 +24,9 @@ pub(super) const DRIVER_LICENSE: Detector = Detector {
     name: "US_DRIVER_LICENSE",
     aliases: &["US_DRIVERS_LICENSE_NUMBER"],
     score: 70,
-    validates: "Up to two letters and 6 to 14 digits, hyphens between them, or nine digits in threes, where `driver's \
-                license`, `licence`, `dl` or the like names the column or JSON key or stands before them. The States' own \
-                shapes are not told apart.",
+    validates: "Up to two letters and 6 to 14 digits, hyphens between them, or nine digits in threes, where \
+                `driver's license`, `licence`, `dl` or the like names the column or JSON key or stands before them. The \
+                States' own shapes are not told apart.",
     min_bytes: 6,
     find: Find::Group {
         lengths: 0b111_1111_1111_1000,

@@ -23,9 +23,9 @@ pub(super) const RECORD: Detector = Detector {
     name: "MEDICAL_RECORD_NUMBER",
     aliases: &[],
     score: 70,
-    validates: "Five to ten bare digits where `mrn`, `medical record`, `patient id`, `chart no` or the like names the column or \
-                JSON key or stands before them. Every hospital numbers in its own way: there is nothing else to \
-                check.",
+    validates: "Five to ten bare digits where `mrn`, `medical record`, `patient id`, `chart no` or the like names the \
+                column or JSON key or stands before them. Every hospital numbers in its own way: there is nothing else \
+                to check.",
     min_bytes: 5,
     find: Find::Group {
         lengths: 0b111_1110_0000,
