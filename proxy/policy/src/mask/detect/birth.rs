@@ -10,6 +10,7 @@ pub(super) const DETECTOR: Detector = Detector {
     name: "DATE_OF_BIRTH",
     aliases: &[],
     score: 70,
+    words: WORDS,
     validates: "A date of the years 1900 to 2099 as 1980-01-31, 19800131, 01/31/1980, 31/01/1980, 01/31/80, or with \
                 dots or hyphens, or with the month in words (`31 January 1980`, `January 31st, 1980`, `31JAN1980`, \
                 `31-JAN-80`; also in the languages below), where `dob`, `born`, `birth` or the like, also in German, \

@@ -10,6 +10,7 @@ pub(super) const AWS: Detector = Detector {
     name: "AWS_CREDENTIALS",
     aliases: &["AWS_ACCESS_KEY"],
     score: 90,
+    words: &[],
     validates: "An access key: `AKIA` or `ASIA` and 16 capital letters or digits 2 to 7, standing alone. A secret \
                 key: 40 characters of base64, not hexadecimal digits alone, that are the value of `secret_access_key`, \
                 `SecretAccessKey`, `secret_key` or `SecretKey`, blanks and escaped quotes between them or not.",
@@ -22,6 +23,7 @@ pub(super) const GCP: Detector = Detector {
     name: "GCP_API_KEY",
     aliases: &[],
     score: 90,
+    words: &[],
     validates: "An API key: `AIza` and 35 letters, digits, hyphens or underscores, standing alone. The secret of an OAuth \
                 client: `GOCSPX-` and 28 of them.",
     min_bytes: 35,
@@ -33,6 +35,7 @@ pub(super) const AZURE: Detector = Detector {
     name: "AZURE_AUTH_TOKEN",
     aliases: &["AZURE_STORAGE_KEY"],
     score: 90,
+    words: &[],
     validates: "The value of `AccountKey` or `SharedAccessKey` in a connection string, JSON or YAML: 43 to 88 \
                 characters of base64 whose length its padding makes a multiple of four. The value of `sig` in the URL \
                 or token of a shared access signature, beside `sv`, `se` or `skn`: 43 characters of base64, \

@@ -9,6 +9,7 @@ pub(super) const URL: Detector = Detector {
     name: "URL_WITH_CREDENTIALS",
     aliases: &["BASIC_AUTH_URL"],
     score: 90,
+    words: &[],
     validates: "`scheme://user:password@host` (RFC 3986): a scheme of 2 to 20 letters, digits, `+`, `-` or `.`, a \
                 user that may be empty, a password that may not. User and password are the hit; a placeholder such as \
                 `${…}`, `$NAME`, `%s`, `<…>` or `****` is none.",
@@ -21,6 +22,7 @@ pub(super) const PASSWORD: Detector = Detector {
     name: "PASSWORD",
     aliases: &[],
     score: 70,
+    words: &[],
     validates: "The value of `password`, `passwd`, `pwd` or `PGPASSWORD` in a connection string (`key=value` with \
                 blanks, semicolons or `&` between them) that also names a host, server, database or user. A \
                 placeholder such as `${…}`, `$NAME`, `%s`, `<…>` or `****` is none.",

@@ -9,6 +9,7 @@ pub(super) const PASSPORT: Detector = Detector {
     name: "US_PASSPORT",
     aliases: &[],
     score: 70,
+    words: PASSPORT_WORDS,
     validates: "Nine digits, or one letter and eight, where `passport` or `travel document` names the column or JSON \
                 key or stands before them.",
     min_bytes: 9,
@@ -24,6 +25,7 @@ pub(super) const DRIVER_LICENSE: Detector = Detector {
     name: "US_DRIVER_LICENSE",
     aliases: &["US_DRIVERS_LICENSE_NUMBER"],
     score: 70,
+    words: LICENSE_WORDS,
     validates: "Up to two letters and 6 to 14 digits, hyphens between them, or nine digits in threes, where \
                 `driver's license`, `licence`, `dl` or the like names the column or JSON key or stands before them. The \
                 States' own shapes are not told apart.",

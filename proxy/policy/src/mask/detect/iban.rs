@@ -8,6 +8,7 @@ pub(super) const DETECTOR: Detector = Detector {
     name: "IBAN_CODE",
     aliases: &[],
     score: 100,
+    words: &[],
     validates: "A country of the SWIFT registry, that country's exact length, and the check digits (ISO 7064 mod \
                 97-10). Upper or lower case; bare, or with single spaces or hyphens between groups. No letter or digit may stand \
                 directly before or after. Not within a UUID.",

@@ -8,6 +8,7 @@ pub(super) const NPI: Detector = Detector {
     name: "US_NPI",
     aliases: &["US_HEALTHCARE_NPI"],
     score: 100,
+    words: NPI_WORDS,
     validates: "Ten digits, the first 1 or 2, with the check digit of ISO/IEC 7812 over 80840 and them, where a word \
                 such as `npi` or `provider` names the column or JSON key or stands before them.",
     min_bytes: 10,
@@ -23,6 +24,7 @@ pub(super) const RECORD: Detector = Detector {
     name: "MEDICAL_RECORD_NUMBER",
     aliases: &[],
     score: 70,
+    words: RECORD_WORDS,
     validates: "Five to ten bare digits where `mrn`, `medical record`, `patient id`, `chart no` or the like names the \
                 column or JSON key or stands before them. Every hospital numbers in its own way: there is nothing else \
                 to check.",

@@ -9,6 +9,7 @@ pub(super) const DETECTOR: Detector = Detector {
     name: "PEM_PRIVATE_KEY",
     aliases: &["ENCRYPTION_KEY"],
     score: 100,
+    words: &[],
     validates: "From `-----BEGIN … PRIVATE KEY-----` or `-----BEGIN PGP PRIVATE KEY BLOCK-----` to the line that ends it \
                 or, where that does not come, 16 KiB. In a file of PuTTY from `Private-Lines:` and a number to \
                 `Private-MAC`. Certificates and public keys are public.",

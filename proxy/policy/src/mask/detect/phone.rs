@@ -11,6 +11,7 @@ pub(super) const DETECTOR: Detector = Detector {
     name: "PHONE_NUMBER",
     aliases: &[],
     score: 70,
+    words: WORDS,
     validates: "International (E.164): a plus sign that no letter or digit precedes, an assigned country code, 8 to 15 \
                 digits with single separators. The same with `00` for the plus sign, where blanks or parentheses part \
                 the country code from two groups or more, or from one that makes ten digits with it; written in another \

@@ -9,6 +9,7 @@ pub(super) const DETECTOR: Detector = Detector {
     name: "SLACK_TOKEN",
     aliases: &[],
     score: 90,
+    words: &[],
     validates: "`xox` with one of `abceoprs`, a hyphen, a number of 8 to 13 digits, and 20 characters or more in all. An \
                 app's: `xapp-`, a version, the app, a number of 8 to 13 digits, and 32 letters and digits or more. One \
                 that is rotated: `xoxe-`, `xoxe.xoxb-` or `xoxe.xoxp-`, a version, and 64 letters and digits or more. The \

@@ -10,6 +10,7 @@ pub(super) const DETECTOR: Detector = Detector {
     name: "SWIFT_CODE",
     aliases: &["BIC"],
     score: 90,
+    words: WORDS,
     validates: "Six capital letters, the last two a country of ISO 3166, and two or five capital letters or digits, \
                 standing alone: where `bic` or `swift` names the column or JSON key and the code is the whole value, \
                 or `BIC` or `SWIFT` in capitals stands shortly before it, or either word in any case in the key that a \
