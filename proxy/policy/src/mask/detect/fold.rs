@@ -118,9 +118,24 @@ fn ascii(c: char) -> Folding {
         | '\u{FEFF}' => Folding::Gone,
         '\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => Folding::To(b' '),
         '\u{2010}'..='\u{2015}' | '\u{2043}' | '\u{2212}' | '\u{FE58}' | '\u{FE63}' => Folding::To(b'-'),
-        '\u{660}'..='\u{669}' => digit(0x660),
-        '\u{6F0}'..='\u{6F9}' => digit(0x6F0),
-        '\u{966}'..='\u{96F}' => digit(0x966),
+        // Arabic, Persian, Thai, Lao, Tibetan, Burmese, Khmer.
+        '\u{660}'..='\u{669}'
+        | '\u{6F0}'..='\u{6F9}'
+        | '\u{E50}'..='\u{E59}'
+        | '\u{ED0}'..='\u{ED9}'
+        | '\u{F20}'..='\u{F29}'
+        | '\u{1040}'..='\u{1049}'
+        | '\u{17E0}'..='\u{17E9}' => digit(u32::from(c) & !0xF),
+        // Devanagari, Bengali, Gurmukhi, Gujarati, Odia, Tamil, Telugu, Kannada, Malayalam.
+        '\u{966}'..='\u{96F}'
+        | '\u{9E6}'..='\u{9EF}'
+        | '\u{A66}'..='\u{A6F}'
+        | '\u{AE6}'..='\u{AEF}'
+        | '\u{B66}'..='\u{B6F}'
+        | '\u{BE6}'..='\u{BEF}'
+        | '\u{C66}'..='\u{C6F}'
+        | '\u{CE6}'..='\u{CEF}'
+        | '\u{D66}'..='\u{D6F}' => digit((u32::from(c) & !0xF) | 6),
         // Fullwidth forms stand in the order of ASCII.
         '\u{FF01}'..='\u{FF5E}' => u8::try_from(u32::from(c).wrapping_sub(0xFEE0)).map_or(Folding::Same, Folding::To),
         _ => Folding::Same,

@@ -269,4 +269,5 @@ fn may_be_short(text: &[u8], start: usize, length: usize) -> bool {
         || (length == 2 && joint == b' ' && at(text, start) == b'0')
         || month::short(text, start.saturating_add(length)).is_some()
         || (length == 2 && before(1).is_ascii_alphabetic() && before(2).is_ascii_alphabetic())
+        || (length == 2 && joint == b' ' && before(1) == b' ' && before(2).is_ascii_uppercase())
 }
