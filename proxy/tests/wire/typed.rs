@@ -118,6 +118,25 @@ fn shaped() -> String {
     arrays.map(same).collect::<Vec<_>>().join(" and ")
 }
 
+/// Bind of the unnamed statement, each parameter and each result in its own format.
+fn bind(client: &mut Client, values: &[Option<Vec<u8>>], formats: &[i16], results: &[i16]) {
+    let count = |n: usize| u16::try_from(n).unwrap().to_be_bytes();
+    client.put(b'B', |out| {
+        out.extend([0, 0]);
+        out.extend(count(formats.len()));
+        out.extend(formats.iter().flat_map(|format| format.to_be_bytes()));
+        out.extend(count(values.len()));
+        for value in values {
+            let length = value.as_ref().map_or(-1, |value| i32::try_from(value.len()).unwrap());
+            out.extend(length.to_be_bytes());
+            out.extend(value.iter().flatten());
+        }
+        out.extend(count(results.len()));
+        out.extend(results.iter().flat_map(|format| format.to_be_bytes()));
+    });
+    client.execute("", 0).sync();
+}
+
 #[test]
 fn what_masks_make_of_a_type_is_taken_for_one_by_postgresql_in_every_format() {
     let door = TestDoor::new(&Given::open(), &schema());
@@ -125,6 +144,8 @@ fn what_masks_make_of_a_type_is_taken_for_one_by_postgresql_in_every_format() {
         "select count(*), count(distinct b::text), bool_and({}), bool_or(b::text = t::text) from back b, typed t",
         shaped()
     );
+    let places: Vec<_> = (1..=TYPED.len()).map(|n| format!("${n}")).collect();
+    let insert = format!("insert into back values ({})", places.join(", "));
     for (revision, action) in (2..).zip(actions()) {
         door.enforce(&given(&action), revision);
         // Text has the session's time zone, binary none.
@@ -149,7 +170,22 @@ fn what_masks_make_of_a_type_is_taken_for_one_by_postgresql_in_every_format() {
                 .find_map(|message| message.field('M').zip(message.field('W')));
             assert_eq!(tags(&said), "CZ", "{action} {format}: {words:?}");
         }
-        assert_eq!(door.direct(&check), "3|1|t|f", "{action}");
+        // Rows, with every column in either format.
+        for turn in [0, 1] {
+            let formats: Vec<i16> = (turn..).take(TYPED.len()).map(|i| i % 2).collect();
+            client.parse("", "select * from typed");
+            bind(&mut client, &[], &[], &formats);
+            let got = client.ready();
+            let row = got.iter().find(|message| message.tag == 'D').expect("a row").values();
+            server.parse("", &insert);
+            bind(&mut server, &row, &formats, &[]);
+            let said = server.ready();
+            let words = said
+                .iter()
+                .find_map(|message| message.field('M').zip(message.field('W')));
+            assert_eq!(tags(&said), "12CZ", "{action} {turn}: {words:?}");
+        }
+        assert_eq!(door.direct(&check), "5|1|t|f", "{action}");
         door.direct("truncate back");
     }
 }
