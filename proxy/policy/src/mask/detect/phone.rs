@@ -1,10 +1,10 @@
 //! Telephone numbers: international ones with a plus sign or 00, those of the North American Numbering Plan, and those that
 //! other countries write with a zero in front.
 
-use super::piece::is_word;
+use super::piece::{ahead, behind, is_word};
 use super::run::Group;
 use super::{Detector, Find, Kind, Run, Span};
-use crate::mask::bytes::at;
+use crate::mask::bytes::{at, cut};
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: Kind::PhoneNumber,
@@ -19,7 +19,8 @@ pub(super) const DETECTOR: Detector = Detector {
                 with or without a leading 1; area code and exchange begin with 2-9 and are not N11. Ten bare digits \
                 count only where a word such as `phone`, `tel`, `mobile` or `fax` names the column or JSON key or \
                 stands before them. The same word is needed for numbers of other countries as they are dialled there: a \
-                zero and no second one, 9 to 12 digits in all, with single separators; no date. In a column or under a \
+                zero and no second one, 9 to 12 digits in all, with single separators; no date. A slash may part the \
+                first three to six of them from the others. In a column or under a \
                 key of such a name also 11 to 15 digits with an assigned country code and nothing else.",
     min_bytes: 9,
     find: Find::Digits(phone),
@@ -51,6 +52,7 @@ fn phone(run: &Run<'_>) -> Option<Span> {
         _ => north_american(run)
             .or_else(|| dialled(run))
             .or_else(|| national(run))
+            .or_else(|| slashed(run))
             .or_else(|| bare(run)),
     }
 }
@@ -98,6 +100,23 @@ fn national(run: &Run<'_>) -> Option<Span> {
         start: run.start.saturating_sub(opened),
         end: last.end,
     })
+}
+
+/// National, with a slash behind the area code, as in Germany and Austria.
+fn slashed(run: &Run<'_>) -> Option<Span> {
+    let area = run.groups().first().filter(|area| (3..=6).contains(&area.len))?;
+    let slash = area.end.checked_add(ahead(run.text, area.end, 1, |b| b == b' '))?;
+    let from = slash.checked_add(1)?;
+    let from = from.checked_add(ahead(run.text, from, 1, |b| b == b' '))?;
+    let length = ahead(run.text, from, 20, |b| b.is_ascii_digit() || matches!(b, b' ' | b'-'));
+    let rest = cut(run.text, from, from.checked_add(length)?);
+    let blanks = behind(rest, rest.len(), rest.len(), |b| !b.is_ascii_digit());
+    let end = from.checked_add(rest.len().checked_sub(blanks)?)?;
+    let digits = cut(run.text, from, end).iter().filter(|b| b.is_ascii_digit()).count();
+    let written = at(run.text, slash) == b'/' && at(run.text, from).is_ascii_digit();
+    let dialled = matches!(run.digits(2), [0, 1..=9]) && (9..=12).contains(&area.len.saturating_add(digits));
+    let alone = !is_word(run.before()) && !is_word(at(run.text, end)) && at(run.text, end) != b'/';
+    (written && dialled && alone && run.has_context(WORDS)).then_some(Span { start: run.start, end })
 }
 
 /// International without a sign, as telephone systems keep them: all of a value.
