@@ -27,6 +27,9 @@ pub(super) const DETECTOR: Detector = Detector {
 const WORDS: &[&str] = &[
     "dob",
     "d.o.b",
+    "d/o/b",
+    "bday",
+    "brth_dt",
     "birth",
     "birthdate",
     "birthday",
@@ -40,6 +43,9 @@ const WORDS: &[&str] = &[
     "née le",
     "naissance",
     "nacimiento",
+    "fecha de nac",
+    "fecha_nac",
+    "fec_nac",
     "nascita",
     "nascimento",
 ];

@@ -23,7 +23,7 @@ pub(super) const PASSWORD: Detector = Detector {
     aliases: &[],
     score: 70,
     words: &[],
-    validates: "The value of `password`, `passwd`, `pwd` or `PGPASSWORD` in a connection string (`key=value` with \
+    validates: "The value of `password`, `passwd`, `pass`, `pwd` or `PGPASSWORD` in a connection string (`key=value` with \
                 blanks, semicolons or `&` between them) that also names a host, server, database or user. A \
                 placeholder such as `${…}`, `$NAME`, `%s`, `<…>` or `****` is none.",
     min_bytes: 9,
@@ -36,7 +36,7 @@ const LONGEST: usize = 512;
 const REACH: usize = 512;
 
 /// The longer before those that it ends with.
-const KEYS: [&[u8]; 4] = [b"pgpassword", b"password", b"passwd", b"pwd"];
+const KEYS: [&[u8]; 5] = [b"pgpassword", b"password", b"passwd", b"pass", b"pwd"];
 const OTHERS: [&[u8]; 10] = [
     b"host",
     b"hostaddr",

@@ -1,5 +1,6 @@
 //! International Bank Account Numbers (ISO 13616).
 
+use super::piece::ends_with;
 use super::{Detector, Find, Kind, Run, Span};
 use crate::mask::bytes::{at, cut};
 
@@ -11,8 +12,8 @@ pub(super) const DETECTOR: Detector = Detector {
     words: &[],
     validates: "A country of the SWIFT registry, that country's exact length, and the check digits (ISO 7064 mod \
                 97-10). Upper or lower case; bare, or with single spaces or hyphens between groups, and a space behind \
-                the country where that is in capitals. No letter or digit may stand directly before or after. Not within \
-                a UUID.",
+                the country where that is in capitals. No letter or digit but `IBAN` may stand directly before, none \
+                after. Not within a UUID.",
     min_bytes: 15,
     find: Find::Digits(iban),
 };
@@ -49,10 +50,10 @@ fn iban(run: &Run<'_>) -> Option<Span> {
         at(run.text, start).to_ascii_uppercase(),
         at(run.text, start.saturating_add(1)).to_ascii_uppercase(),
     ];
-    if start
+    let stuck = start
         .checked_sub(1)
-        .is_some_and(|i| at(run.text, i).is_ascii_alphanumeric())
-    {
+        .is_some_and(|i| at(run.text, i).is_ascii_alphanumeric());
+    if stuck && !ends_with(run.text, start, b"iban") {
         return None;
     }
     let index = LENGTHS.binary_search_by_key(&&country, |(country, _)| country).ok()?;

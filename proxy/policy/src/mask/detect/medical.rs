@@ -55,6 +55,13 @@ const RECORD_WORDS: &[&str] = &[
     "chart no",
     "chart number",
     "chart_number",
+    "med rec",
+    "medrec",
+    "pt id",
+    "pt_id",
+    "hospital no",
+    "hospital number",
+    "hospital_number",
 ];
 
 fn npi(run: &Run<'_>) -> Option<Span> {

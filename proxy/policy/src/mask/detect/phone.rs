@@ -43,6 +43,20 @@ const WORDS: &[&str] = &[
     "phonenumber",
     "msisdn",
     "sms",
+    "ph",
+    "contact no",
+    "contact_no",
+    "contact number",
+    "contact_number",
+    "whatsapp",
+    "mob",
+    "mobil",
+    "handy",
+    "tél",
+    "portable",
+    "móvil",
+    "movil",
+    "celular",
 ];
 
 fn phone(run: &Run<'_>) -> Option<Span> {

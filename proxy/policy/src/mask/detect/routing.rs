@@ -46,7 +46,12 @@ const EIN_WORDS: &[&str] = &[
     "tax_id",
     "taxid",
     "tin",
+    "ftin",
     "taxpayer",
+    "fed id",
+    "fed_id",
+    "federal id",
+    "federal_id",
 ];
 const ABA_WORDS: &[&str] = &[
     "routing",

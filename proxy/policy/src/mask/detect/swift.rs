@@ -14,7 +14,8 @@ pub(super) const DETECTOR: Detector = Detector {
     validates: "Six capital letters, the last two a country of ISO 3166, and two or five capital letters or digits, \
                 standing alone: where `bic` or `swift` names the column or JSON key and the code is the whole value, \
                 or `BIC` or `SWIFT` in capitals stands shortly before it, or either word in any case in the key that a \
-                colon or an equals sign ends before it. Without those words eight capital letters are a word.",
+                colon or an equals sign ends before it, or one of the tags `:51A:` to `:58A:`. Without all that eight \
+                capital letters are a word.",
     min_bytes: 8,
     find: Find::Named(b"I:=", code),
 };
@@ -24,7 +25,14 @@ const REACH: usize = 24;
 /// How much of a key is looked at.
 const KEY: usize = 24;
 
-const WORDS: &[&str] = &["bic", "swift", "bic_code", "swift_code", "swift_bic"];
+const WORDS: &[&str] = &[
+    "bic",
+    "swift",
+    "bic_code",
+    "swift_code",
+    "swift_bic",
+    "bank_identifier_code",
+];
 
 /// ISO 3166-1, two letters each, and Kosovo as banks write it.
 const COUNTRIES: &str = "ADAEAFAGAIALAMAOAQARASATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMBNBOBQBRBSBTBVBWBYBZCACCCDCFCGCHCICK\
@@ -68,7 +76,14 @@ fn keyed(text: &[u8], sign: usize) -> Option<Span> {
     let label = cut(text, key_end.checked_sub(key)?, key_end);
     let from = sign.checked_add(1)?;
     let start = from.checked_add(ahead(text, from, 2, is_quote_or_blank))?;
-    at_place(text, start).filter(|_| has_word(&[], 0, &Context::value(label), WORDS))
+    let named = has_word(&[], 0, &Context::value(label), WORDS);
+    at_place(text, start).filter(|_| named || is_party(text, sign))
+}
+
+/// Whether a colon ends the tag of a bank in a message of SWIFT: `:57A:` and the like, with option A.
+fn is_party(text: &[u8], sign: usize) -> bool {
+    let tag = cut(text, sign.saturating_sub(4), sign);
+    at(text, sign) == b':' && matches!(tag, [b':', b'5', b'1'..=b'8', b'A'])
 }
 
 fn is_quote_or_blank(b: u8) -> bool {
