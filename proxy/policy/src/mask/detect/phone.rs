@@ -102,9 +102,18 @@ fn dialled(run: &Run<'_>) -> Option<Span> {
 /// With a zero in front, as most countries dial their own numbers.
 fn national(run: &Run<'_>) -> Option<Span> {
     let groups = run.groups();
-    let digits: usize = groups.iter().map(|group| group.len).sum();
-    let last = groups.last().filter(|last| last.separator == 0)?;
-    let dialled = matches!(run.digits(2), [0, 1..=9]) && (9..=12).contains(&digits);
+    // What follows behind a space may be another number; a hyphen or a dot goes on with the same.
+    let mut digits = 0usize;
+    let fits = |group: &&Group| {
+        digits = digits.saturating_add(group.len);
+        digits <= 12
+    };
+    let taken = groups.get(..groups.iter().take_while(fits).count())?;
+    let last = taken
+        .last()
+        .filter(|last| taken.len() == groups.len() || !matches!(last.separator, b'-' | b'.'))?;
+    let written: usize = taken.iter().map(|group| group.len).sum();
+    let dialled = matches!(run.digits(2), [0, 1..=9]) && written >= 9;
     let date = matches!(groups, [day, month, year, ..] if (day.len, month.len, year.len) == (2, 2, 4));
     let before = |n: usize| run.start.checked_sub(n).map_or(0, |i| at(run.text, i));
     let continues = matches!(before(1), b'-' | b'.' | b':') && before(2).is_ascii_digit();
