@@ -29,7 +29,7 @@ crds: ## write config/crd from the types
 demo: ## the story, on a real cluster, step by step; leaves everything running
 	@e2e/demo/run
 
-test: ## the tests, on the local cluster; SALLYPORT_NIGHTLY=1 adds two that take half an hour
+test: ## the tests, on the local cluster; SALLYPORT_NIGHTLY=1 adds three that take half an hour
 	@e2e/test
 
 bench: ## ratios against a direct connection and PgBouncer, in one run: a table, and target/bench/report.jsonl

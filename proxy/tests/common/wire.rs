@@ -340,6 +340,11 @@ impl Client {
 
     /// The head of one message, and its body read and thrown away.
     pub fn skim(&mut self) -> std::io::Result<(char, usize)> {
+        self.pour(|_| {})
+    }
+
+    /// The head of one message, and its body handed on as it arrives.
+    pub fn pour(&mut self, mut take: impl FnMut(&[u8])) -> std::io::Result<(char, usize)> {
         let mut head = [0; 5];
         self.stream.read_exact(&mut head)?;
         let len = u32::from_be_bytes(*head[1..].first_chunk().unwrap()) as usize - 4;
@@ -348,6 +353,7 @@ impl Client {
         while left > 0 {
             let n = left.min(piece.len());
             self.stream.read_exact(&mut piece[..n])?;
+            take(&piece[..n]);
             left -= n;
         }
         Ok((head[0] as char, len))

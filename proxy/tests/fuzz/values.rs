@@ -2,35 +2,49 @@
 
 use std::sync::Arc;
 
+use sallyport_crds::reference::SecretKeyReference;
 use sallyport_policy::mask::copy::{CopyFormat, CopyMasker};
-use sallyport_policy::mask::{ColumnInfo, Format, Keys, Masker, Outcome, RowOutcome, RowPlan, RuleSet, Source};
+use sallyport_policy::mask::detect::DETECTORS;
+use sallyport_policy::mask::{
+    ColumnInfo, Format, HashKey, Masker, Outcome, RowOutcome, RowPlan, RuleSet, Source, TokenKey,
+};
 use sallyport_policy::{Policy, Subject};
 use sallyport_proxy::postgres::frame::Body;
+use serde_json::{Value, json};
 
 use super::answers::shows_canary;
 use super::common::door::Given;
 use super::dice::Dice;
 use super::{ROUNDS, corpus, fuzz};
 
+/// All detectors, and every action on a column.
 fn maskers() -> Vec<Arc<Masker>> {
-    let rules = |action: serde_json::Value| {
-        let columns = serde_json::json!({"columns": ["public.customers.ssn"]});
-        let detectors =
-            serde_json::json!({"detectors": ["US_SSN", "CREDIT_CARD", "EMAIL_ADDRESS", "IBAN_CODE", "PHONE_NUMBER"]});
-        Given::open()
-            .mask("columns", serde_json::json!({"match": columns, "action": action}))
-            .mask("detectors", serde_json::json!({"match": detectors, "action": action}))
-    };
-    let actions = [
-        serde_json::json!({"type": "Redact"}),
-        serde_json::json!({"type": "Null"}),
-        serde_json::json!({"type": "Partial", "partial": {"keepLast": 4}}),
-    ];
-    let masker = |action: serde_json::Value| {
-        let policy = Policy::with_keys(&rules(action).carrier(1, 1), Keys::default()).unwrap();
+    let (redact, null, partial) = (
+        json!({"type": "Redact"}),
+        json!({"type": "Null"}),
+        json!({"type": "Partial", "partial": {"keepLast": 4}}),
+    );
+    let key: SecretKeyReference = serde_json::from_value(json!({"name": "keys", "key": "key"})).unwrap();
+    let masker = |column: &Value, found: &Value| {
+        let columns = json!({"columns": ["public.customers.ssn"]});
+        let detectors: Vec<_> = DETECTORS.iter().map(|detector| detector.name).collect();
+        let mut given = Given::open()
+            .mask("columns", json!({"match": columns, "action": column}))
+            .mask("detectors", json!({"match": {"detectors": detectors}, "action": found}));
+        given.keys.hash.insert(key.clone(), HashKey::new(&[1; 32]).unwrap());
+        given.keys.token.insert(key.clone(), TokenKey::new(&[2; 32]).unwrap());
+        let policy = Policy::with_keys(&given.carrier(1, 1), given.keys).unwrap();
         policy.masker(&Subject::default())
     };
-    actions.into_iter().map(masker).collect()
+    let others = [
+        json!({"type": "Replace", "replace": {"with": "7"}}),
+        json!({"type": "Hash", "hash": {"keySecretRef": key}}),
+        json!({"type": "Tokenize", "tokenize": {"keySecretRef": key}}),
+        json!({"type": "Generalize", "generalize": {"datesTo": "Month"}}),
+    ];
+    let same = [&redact, &null, &partial].map(|action| masker(action, action));
+    let others = others.iter().map(|action| masker(action, &redact));
+    same.into_iter().chain(others).collect()
 }
 
 /// Types with a decoder of their own, and some without.

@@ -61,6 +61,90 @@ fn a_field_of_any_size_passes_through_in_flat_memory() {
     assert!(grown < BIG / 2, "{grown} bytes more than before");
 }
 
+/// About the longest field that there is: PostgreSQL makes no text, and no row, of more than a gibibyte.
+const GIGABYTE: usize = 1_000_000_000;
+
+/// So many digits in their order, and whatever stands before and behind them.
+struct Digits {
+    row: Vec<u8>,
+    before: usize,
+    came: usize,
+    others: Vec<u8>,
+    most: usize,
+}
+
+impl Digits {
+    fn behind(before: usize) -> Self {
+        Self {
+            row: b"0123456789".repeat(8_000),
+            before,
+            came: 0,
+            others: Vec::new(),
+            most: 0,
+        }
+    }
+
+    fn take(&mut self, piece: &[u8]) {
+        let early = if self.came == 0 {
+            self.before - self.others.len()
+        } else {
+            0
+        };
+        let (before, rest) = piece.split_at(early.min(piece.len()));
+        let (own, behind) = rest.split_at(rest.len().min(GIGABYTE - self.came));
+        let from = self.came % 10;
+        assert!(own == &self.row[from..from + own.len()], "from {} on", self.came);
+        self.came += own.len();
+        self.others.extend_from_slice(before);
+        self.others.extend_from_slice(behind);
+        self.most = self.most.max(resident());
+    }
+}
+
+#[test]
+#[ignore = "takes minutes, and the server three gigabytes: SALLYPORT_NIGHTLY=1 make test"]
+fn a_field_of_a_gigabyte_comes_as_it_is_in_flat_memory() {
+    let _alone = alone();
+    let columns = json!({"match": {"columns": ["public.secrets.ssn"]}});
+    let door = TestDoor::new(&Given::open().mask("columns", columns), SCHEMA);
+    door.direct("insert into secrets values (1, '536-90-4399', 'p')");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client.query("select 1");
+    let before = resident();
+    let (long, length) = (
+        format!("repeat('0123456789', {})", GIGABYTE / 10),
+        u32::try_from(GIGABYTE).unwrap().to_be_bytes(),
+    );
+    let masked = [&b"\0\x02\0\0\0\x0a[REDACTED]"[..], &length].concat();
+    let mut most = 0;
+    for (columns, others) in [
+        (long.clone(), [&b"\0\x01"[..], &length].concat()),
+        (format!("ssn, {long}"), masked),
+    ] {
+        client
+            .put(b'Q', |out| put_cstr(out, &format!("select {columns} from secrets")))
+            .send();
+        assert_eq!(client.read().tag, 'T');
+        let mut digits = Digits::behind(others.len());
+        let (tag, len) = client.pour(|piece| digits.take(piece)).unwrap();
+        assert_eq!((tag, len, digits.came), ('D', others.len() + GIGABYTE, GIGABYTE));
+        assert_eq!(digits.others, others);
+        most = most.max(digits.most);
+        assert_eq!(tags(&client.ready()), "CZ");
+    }
+    client
+        .put(b'Q', |out| put_cstr(out, &format!("copy (select {long}) to stdout")))
+        .send();
+    assert_eq!(client.read().tag, 'H');
+    let mut digits = Digits::behind(0);
+    while client.pour(|piece| digits.take(piece)).unwrap().0 == 'd' {}
+    assert_eq!((digits.came, digits.others.as_slice()), (GIGABYTE, &b"\n"[..]));
+    most = most.max(digits.most);
+    assert_eq!(tags(&client.ready()), "CZ");
+    let grown = most.saturating_sub(before);
+    assert!(grown < 32 * 1024 * 1024, "{grown} bytes more than before");
+}
+
 #[test]
 fn what_has_to_be_looked_at_is_held_up_to_a_bound_and_refused_in_words_beyond() {
     let _alone = alone();

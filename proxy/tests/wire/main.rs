@@ -41,6 +41,7 @@ mod targets;
 mod temporary;
 mod tokens;
 mod transactions;
+mod typed;
 mod violations;
 
 /// What the tests of this program work on.

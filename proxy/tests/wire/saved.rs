@@ -13,6 +13,7 @@ fn what_a_detector_shows_is_not_written_over_what_it_hides() {
     let found = json!({"match": {"detectors": ["US_SSN"]}});
     let door = TestDoor::new(&Given::open().mask("anywhere", found), SCHEMA);
     door.direct(&format!("insert into u values (1, '{STORED}')"));
+    door.direct("create sequence numbers start 3");
     let mut client = Client::login(&door, "alice", &[]).unwrap();
     let read = client.query("select name from u")[1].values();
     assert_eq!(read[0].as_deref(), Some(&b"[REDACTED]"[..]), "or this tests nothing");
@@ -48,12 +49,21 @@ fn what_a_detector_shows_is_not_written_over_what_it_hides() {
         "insert into u values (2, '[REDACTED]')",
         "select * from u where name = '[REDACTED]'",
         "update u as \"[REDACTED]\" set /* [REDACTED] */ name = 'Bob' where id = 2",
+        "insert into u values (nextval('numbers'), '[REDACTED]')",
+        // Who finds what an earlier program wrote mends it.
+        "update u set name = 'Cyd' where name = '[REDACTED]'",
     ] {
         let got = client.query(sql);
         assert!(got.iter().all(|message| message.tag != 'E'), "{sql} {got:?}");
     }
+    client
+        .parse("", "update u set name = $1 where id = $2 and name is distinct from $3")
+        .bind("", "", &["Dot", "1", "[REDACTED]"], 0)
+        .execute("", 0)
+        .sync();
+    assert_eq!(tags(&client.ready()), "12CZ");
     assert_eq!(
         door.direct("select string_agg(name, ' ' order by id) from u"),
-        "Ann Bob"
+        "Dot Bob Cyd"
     );
 }

@@ -27,6 +27,7 @@ mod shape;
 mod statement;
 mod tree;
 mod verb;
+mod written;
 
 pub use cover::Cover;
 pub use denied::Denied;
@@ -40,6 +41,7 @@ pub use secrets::{value_without_secrets, without_secrets};
 pub use shape::Shapes;
 pub use statement::{Script, Statement};
 pub use verb::{Verb, Verbs};
+pub use written::Given;
 
 use parser::Backslash;
 use secrets::{Piece, pieces};

@@ -11,6 +11,7 @@ use super::names::{FunctionRef, RelationRef};
 use super::parser::Raw;
 use super::tree::{Node, Tree};
 use super::verb::{Verb, Verbs};
+use super::written::{self, Given};
 
 /// A parsed text. Immutable: share it as `Arc<Script>`.
 #[derive(Debug)]
@@ -167,6 +168,17 @@ impl Statement {
     pub fn is_data(&self) -> bool {
         self.root()
             .is_some_and(|root| DATA.contains(&root.kind()) && !root.has("into_clause"))
+    }
+
+    /// Whether something that it is given may be written over what a row holds: what stands in a condition only chooses rows,
+    /// and a new row takes no other's place. `seen`: nothing runs that its names do not tell, such as a rule or a trigger. Of
+    /// what does more than read and write rows everything counts.
+    pub fn overwrites(&self, seen: bool, is_meant: impl Fn(Given<'_>) -> bool) -> bool {
+        let root = self.root().filter(|_| self.is_data() && self.opaque.is_empty());
+        root.is_none_or(|root| {
+            let replaces = !seen || self.tree.nodes().any(written::replaces);
+            replaces && written::holds(root, &is_meant)
+        })
     }
 
     /// The statement's text.

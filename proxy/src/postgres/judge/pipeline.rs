@@ -4,7 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use memchr::memmem::Finder;
 use sallyport_policy::decide::{DeniedBy, Verdict};
+use sallyport_policy::sql::Given;
 
 use super::parameters::{parameters, read};
 use super::put_back::put_back;
@@ -181,9 +183,17 @@ impl Reader<'_> {
             &self.unfolding,
         );
         parameters(bind, &prepared.types, &mut understood.asked);
-        put_back(self.context, &mut understood.asked, |shown| {
-            bind.values.iter().flatten().any(|value| shown.find(value).is_some())
-        });
+        let held = |shown: &Finder<'_>, number: u32| {
+            let mut numbered = (1_u32..).zip(bind.values.iter().copied());
+            numbered.any(|(place, value)| place == number && value.is_some_and(|value| shown.find(value).is_some()))
+        };
+        put_back(
+            self.context,
+            stated,
+            &mut understood.asked,
+            |shown| bind.values.iter().flatten().any(|value| shown.find(value).is_some()),
+            |shown, given| matches!(given, Given::Parameter(number) if held(shown, number)),
+        );
         if self.context.policy.reads_parameters() {
             let settled = !(self.context.unsettled || self.unfolding.hidden);
             understood.asked.command.values = read(bind, &prepared.types, settled);

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use sallyport_policy::catalog::{Catalog as _, ColumnId, Oid, Relation, SearchPath};
 use sallyport_policy::decide::{Command, Denial, DeniedBy};
 use sallyport_policy::sql::lineage::Lineage;
-use sallyport_policy::sql::{Cover, Effect, Statement, Verb, any_literal, lineage};
+use sallyport_policy::sql::{Cover, Effect, Given, Statement, Verb, any_literal, lineage};
 
 use super::put_back::put_back;
 use super::unfold::{MAX_MADE, Unfolding};
@@ -57,11 +57,17 @@ pub fn understand(
     }
     let text = stated.statement().map(|statement| statement.text(&stated.text));
     // What was understood of another text that means the same does not say what stands in this one.
-    put_back(context, &mut understood.asked, |shown| {
-        let holds = |part: &str| shown.find(part.as_bytes()).is_some();
-        // Names and comments are not written anywhere, and a mask may show a word.
-        text.is_some_and(|text| holds(text) && any_literal(text, holds))
-    });
+    put_back(
+        context,
+        stated,
+        &mut understood.asked,
+        |shown| {
+            let holds = |part: &str| shown.find(part.as_bytes()).is_some();
+            // Names and comments are not written anywhere, and a mask may show a word.
+            text.is_some_and(|text| holds(text) && any_literal(text, holds))
+        },
+        |shown, given| matches!(given, Given::Text(text) if shown.find(text.as_bytes()).is_some()),
+    );
     understood
 }
 

@@ -10,11 +10,12 @@ pub(super) const DETECTOR: Detector = Detector {
     name: "DATE_OF_BIRTH",
     aliases: &[],
     score: 70,
+    words: WORDS,
     validates: "A date of the years 1900 to 2099 as 1980-01-31, 19800131, 01/31/1980, 31/01/1980, 01/31/80, or with \
-                dots or hyphens, or with the month in words (`31 January 1980`, `January 31st, 1980`, `31JAN1980`; also in \
-                the languages below), where `dob`, `born`, `birth` or the like, also in German, Dutch, French, Spanish, \
-                Italian or Portuguese, names the column or JSON key or stands before it. Values of type date are left \
-                alone: protect their columns by name.",
+                dots or hyphens, or with the month in words (`31 January 1980`, `January 31st, 1980`, `31JAN1980`, \
+                `31-JAN-80`; also in the languages below), where `dob`, `born`, `birth` or the like, also in German, \
+                Dutch, French, Spanish, Italian or Portuguese, names the column or JSON key or stands before it. Values \
+                of type date are left alone: protect their columns by name.",
     min_bytes: 6,
     find: Find::Group {
         lengths: (1 << 1) | (1 << 2) | (1 << 4) | (1 << 8),
@@ -26,6 +27,9 @@ pub(super) const DETECTOR: Detector = Detector {
 const WORDS: &[&str] = &[
     "dob",
     "d.o.b",
+    "d/o/b",
+    "bday",
+    "brth_dt",
     "birth",
     "birthdate",
     "birthday",
@@ -39,12 +43,15 @@ const WORDS: &[&str] = &[
     "née le",
     "naissance",
     "nacimiento",
+    "fecha de nac",
+    "fecha_nac",
+    "fec_nac",
     "nascita",
     "nascimento",
 ];
 
 fn birth(run: &Run<'_>) -> Option<Span> {
-    let span = numeric(run).or_else(|| worded(run))?;
+    let span = numeric(run).or_else(|| worded(run)).or_else(|| short(run))?;
     run.has_context(WORDS).then_some(span)
 }
 
@@ -54,6 +61,14 @@ fn worded(run: &Run<'_>) -> Option<Span> {
     let valid = is_year(run.number(0, 4)) && !is_word(at(run.text, year.end));
     let start = month::before_year(run.text, run.start).filter(|_| valid)?;
     Some(Span { start, end: year.end })
+}
+
+/// A year of two digits does not tell a date: it is looked for from its day on.
+fn short(run: &Run<'_>) -> Option<Span> {
+    let day = run.groups().first().filter(|first| first.len <= 2)?;
+    let valid = (1..=31).contains(&run.number(0, day.len)) && !is_word(run.before()) && run.before() != b'-';
+    let end = month::short(run.text, day.end).filter(|_| valid)?;
+    Some(Span { start: run.start, end })
 }
 
 fn numeric(run: &Run<'_>) -> Option<Span> {

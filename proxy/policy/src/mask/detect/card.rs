@@ -10,6 +10,7 @@ pub(super) const DETECTOR: Detector = Detector {
     name: "CREDIT_CARD",
     aliases: &["CREDIT_CARD_NUMBER"],
     score: 100,
+    words: &[],
     validates: "Luhn check digit, and an issuer's prefix with one of its lengths: Visa 4 (13, 16, 19), Mastercard \
                 51-55 and 2221-2720 (16), American Express 34 and 37 (15), Discover 6011, 644-649, 65 (16-19), Diners \
                 300-305, 3095, 36, 38-39 (14-19), JCB 3528-3589 (16-19), UnionPay 62 and 81 (16-19), Mir 2200-2204 \

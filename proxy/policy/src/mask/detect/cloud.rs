@@ -10,8 +10,10 @@ pub(super) const AWS: Detector = Detector {
     name: "AWS_CREDENTIALS",
     aliases: &["AWS_ACCESS_KEY"],
     score: 90,
+    words: &[],
     validates: "An access key: `AKIA` or `ASIA` and 16 capital letters or digits 2 to 7, standing alone. A secret \
-                key: 40 characters of base64 that are the value of `aws_secret_access_key` or `SecretAccessKey`.",
+                key: 40 characters of base64, not hexadecimal digits alone, that are the value of `secret_access_key`, \
+                `SecretAccessKey`, `secret_key` or `SecretKey`, blanks and escaped quotes between them or not.",
     min_bytes: 20,
     find: Find::Signs(b"I=:", aws),
 };
@@ -21,6 +23,7 @@ pub(super) const GCP: Detector = Detector {
     name: "GCP_API_KEY",
     aliases: &[],
     score: 90,
+    words: &[],
     validates: "An API key: `AIza` and 35 letters, digits, hyphens or underscores, standing alone. The secret of an OAuth \
                 client: `GOCSPX-` and 28 of them.",
     min_bytes: 35,
@@ -32,18 +35,22 @@ pub(super) const AZURE: Detector = Detector {
     name: "AZURE_AUTH_TOKEN",
     aliases: &["AZURE_STORAGE_KEY"],
     score: 90,
+    words: &[],
     validates: "The value of `AccountKey` or `SharedAccessKey` in a connection string, JSON or YAML: 43 to 88 \
                 characters of base64 whose length its padding makes a multiple of four. The value of `sig` in the URL \
                 or token of a shared access signature, beside `sv`, `se` or `skn`: 43 characters of base64, \
-                percent-encoded or not, and what fills them up.",
-    min_bytes: 51,
-    find: Find::Signs(b"=:", azure),
+                percent-encoded or not, and what fills them up. The secret of an application: three characters, a \
+                digit, `Q~` and 31 to 34 characters, standing alone.",
+    min_bytes: 37,
+    find: Find::Signs(b"=:~", azure),
 };
 
 const AWS_KEY: usize = 20;
 const AWS_SECRET: usize = 40;
 const GCP_KEY: usize = 39;
 const OAUTH_SECRET: usize = 35;
+/// How much may stand between a key, its sign and its value.
+const BETWEEN: usize = 24;
 
 fn aws(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
     if at(text, sign) != b'I' {
@@ -60,12 +67,16 @@ fn aws(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
 }
 
 fn aws_secret(text: &[u8], sign: usize) -> Option<Span> {
-    let start = value_of(text, sign, &[b"secret_access_key", b"secretaccesskey"])?;
-    let length = ahead(text, start, AWS_SECRET.saturating_add(1), is_base64);
-    (length == AWS_SECRET).then_some(Span {
-        start,
-        end: start.checked_add(length)?,
-    })
+    let start = value_of(
+        text,
+        sign,
+        &[b"secret_access_key", b"secretaccesskey", b"secret_key", b"secretkey"],
+    )?;
+    let end = start.checked_add(ahead(text, start, AWS_SECRET.saturating_add(1), is_base64))?;
+    let secret = cut(text, start, end);
+    // Other programs sign by a hash under such a name.
+    let hash = secret.iter().all(u8::is_ascii_hexdigit);
+    (secret.len() == AWS_SECRET && !hash).then_some(Span { start, end })
 }
 
 /// Offered every I, of which that of `AIza` counts, and every X: that of `GOCSPX-` counts.
@@ -83,6 +94,9 @@ fn gcp(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
 }
 
 fn azure(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
+    if at(text, sign) == b'~' {
+        return azure_secret(text, sign);
+    }
     let Some(start) = value_of(text, sign, &[b"accountkey", b"sharedaccesskey"]) else {
         return sas::signature(text, sign);
     };
@@ -93,14 +107,37 @@ fn azure(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
     })
 }
 
-/// Where the value begins behind an equals sign or a colon (JSON, YAML), if one of these keys stands before it.
-fn value_of(text: &[u8], sign: usize, keys: &[&[u8]]) -> Option<usize> {
-    let key_end = sign.checked_sub(behind(text, sign, 2, is_quote_or_blank))?;
-    keys.iter().find(|key| ends_with(text, key_end, key))?;
-    let from = sign.checked_add(1)?;
-    from.checked_add(ahead(text, from, 2, is_quote_or_blank))
+/// What Entra ID gives an application to log in by.
+fn azure_secret(text: &[u8], tilde: usize) -> Option<Span> {
+    let start = tilde.checked_sub(5)?;
+    let [first @ .., b'0'..=b'9', b'Q'] = cut(text, start, tilde) else {
+        return None;
+    };
+    let from = tilde.checked_add(1)?;
+    let length = ahead(text, from, 35, is_secret);
+    // A full stop may end the sentence.
+    let stop = usize::from(at(text, from.saturating_add(length).saturating_sub(1)) == b'.');
+    let length = length.saturating_sub(stop);
+    let end = from.checked_add(length)?;
+    let alone = start.checked_sub(1).is_none_or(|i| !is_secret(at(text, i)));
+    (first.iter().all(|b| is_secret(*b)) && (31..=34).contains(&length) && alone && !is_token(at(text, end)))
+        .then_some(Span { start, end })
 }
 
-fn is_quote_or_blank(b: u8) -> bool {
-    matches!(b, b' ' | b'"' | b'\'')
+/// What such a secret is made of.
+fn is_secret(b: u8) -> bool {
+    is_token(b) || matches!(b, b'.' | b'~')
+}
+
+/// Where the value begins behind an equals sign or a colon (JSON, YAML), if one of these keys stands before it.
+fn value_of(text: &[u8], sign: usize, keys: &[&[u8]]) -> Option<usize> {
+    let key_end = sign.checked_sub(behind(text, sign, BETWEEN, is_between))?;
+    keys.iter().find(|key| ends_with(text, key_end, key))?;
+    let from = sign.checked_add(1)?;
+    from.checked_add(ahead(text, from, BETWEEN, is_between))
+}
+
+/// Quotes, which are escaped where JSON stands in JSON, and blanks, by which settings are written in columns.
+fn is_between(b: u8) -> bool {
+    matches!(b, b' ' | b'\t' | b'"' | b'\'' | b'\\')
 }

@@ -1,6 +1,6 @@
 //! Credentials in what programs connect by: URLs and connection strings.
 
-use super::piece::{ahead, behind, ends_with};
+use super::piece::{ahead, behind, ends_with, is_word};
 use super::{Context, Detector, Find, Kind, Span};
 use crate::mask::bytes::{at, cut, tail};
 
@@ -9,9 +9,10 @@ pub(super) const URL: Detector = Detector {
     name: "URL_WITH_CREDENTIALS",
     aliases: &["BASIC_AUTH_URL"],
     score: 90,
+    words: &[],
     validates: "`scheme://user:password@host` (RFC 3986): a scheme of 2 to 20 letters, digits, `+`, `-` or `.`, a \
                 user that may be empty, a password that may not. User and password are the hit; a placeholder such as \
-                `${…}`, `<…>` or `****` is none.",
+                `${…}`, `$NAME`, `%s`, `<…>` or `****` is none.",
     min_bytes: 8,
     find: Find::Signs(b":", url),
 };
@@ -21,9 +22,10 @@ pub(super) const PASSWORD: Detector = Detector {
     name: "PASSWORD",
     aliases: &[],
     score: 70,
-    validates: "The value of `password`, `passwd`, `pwd` or `PGPASSWORD` in a connection string (`key=value` with \
+    words: &[],
+    validates: "The value of `password`, `passwd`, `pass`, `pwd` or `PGPASSWORD` in a connection string (`key=value` with \
                 blanks, semicolons or `&` between them) that also names a host, server, database or user. A \
-                placeholder such as `${…}`, `<…>` or `****` is none.",
+                placeholder such as `${…}`, `$NAME`, `%s`, `<…>` or `****` is none.",
     min_bytes: 9,
     find: Find::Signs(b"=", password),
 };
@@ -34,7 +36,7 @@ const LONGEST: usize = 512;
 const REACH: usize = 512;
 
 /// The longer before those that it ends with.
-const KEYS: [&[u8]; 4] = [b"pgpassword", b"password", b"passwd", b"pwd"];
+const KEYS: [&[u8]; 5] = [b"pgpassword", b"password", b"passwd", b"pass", b"pwd"];
 const OTHERS: [&[u8]; 10] = [
     b"host",
     b"hostaddr",
@@ -125,7 +127,23 @@ fn is_connection(text: &[u8], start: usize, end: usize) -> bool {
 
 /// Whether a password is one, not what stands for it.
 fn is_secret(password: &[u8]) -> bool {
-    let placeholder = matches!(password.first(), Some(b'$' | b'<' | b'{' | b'%'))
-        || password.iter().all(|b| matches!(b, b'*' | b'x' | b'X' | b'.'));
-    !password.is_empty() && !placeholder
+    let hidden = password.iter().all(|b| matches!(b, b'*' | b'x' | b'X' | b'.'));
+    !password.is_empty() && !hidden && !is_placeholder(password)
+}
+
+/// Passwords may begin with the same signs: a name is of one case, and what is to be formatted is short or closed.
+fn is_placeholder(password: &[u8]) -> bool {
+    match password {
+        [b'<' | b'{', ..] | [b'$', b'{' | b'(', ..] => true,
+        [b'$', name @ ..] => {
+            let length = ahead(name, 0, name.len(), is_word);
+            let (name, rest) = name.split_at(length);
+            let upper = name.iter().all(|b| !b.is_ascii_lowercase());
+            let lower = name.iter().all(|b| b.is_ascii_lowercase() || *b == b'_');
+            (upper || lower) && matches!(rest.first(), None | Some(b',' | b')' | b'.' | b'\\'))
+        }
+        [b'%', b'(', ..] | [b'%', _] => true,
+        [b'%', name @ .., b'%'] => name.iter().all(|b| is_word(*b)),
+        _ => false,
+    }
 }

@@ -1,8 +1,9 @@
 //! Precision and recall of each detector over the labelled corpus, `corpus.txt`.
 //!
-//! `cargo test -p sallyport-policy corpus -- --nocapture` prints the report.
+//! Every run of the test prints the report.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
 use super::*;
 
@@ -118,7 +119,9 @@ fn detectors_are_right_on_the_corpus() {
     for detector in DETECTORS {
         let score = scores.get(&detector.kind);
         let score = score.unwrap_or_else(|| panic!("{} has no lines in the corpus", detector.name));
-        println!(
+        // Past the harness, which keeps to itself what a test that passes prints.
+        let _ = writeln!(
+            std::io::stdout(),
             "{:24} precision {:.3} recall {:.3} ({} finds, {} look-alikes)",
             detector.name,
             score.precision(),

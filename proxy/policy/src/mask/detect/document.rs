@@ -9,6 +9,7 @@ pub(super) const PASSPORT: Detector = Detector {
     name: "US_PASSPORT",
     aliases: &[],
     score: 70,
+    words: PASSPORT_WORDS,
     validates: "Nine digits, or one letter and eight, where `passport` or `travel document` names the column or JSON \
                 key or stands before them.",
     min_bytes: 9,
@@ -24,9 +25,10 @@ pub(super) const DRIVER_LICENSE: Detector = Detector {
     name: "US_DRIVER_LICENSE",
     aliases: &["US_DRIVERS_LICENSE_NUMBER"],
     score: 70,
-    validates: "Up to two letters and 6 to 14 digits, hyphens between them, where `driver's license`, `licence`, `dl` \
-                or the like names the column or JSON key or stands before them. The States' own shapes are not told \
-                apart.",
+    words: LICENSE_WORDS,
+    validates: "Up to two letters and 6 to 14 digits, hyphens between them, or nine digits in threes, where \
+                `driver's license`, `licence`, `dl` or the like names the column or JSON key or stands before them. The \
+                States' own shapes are not told apart.",
     min_bytes: 6,
     find: Find::Group {
         lengths: 0b111_1111_1111_1000,
@@ -45,9 +47,16 @@ const LICENSE_WORDS: &[&str] = &[
     "driverlicense",
     "driver's license",
     "driver's licence",
+    "driver’s license",
+    "driver’s licence",
+    "operator license",
+    "operator's license",
     "driving licence",
     "driving_licence",
     "driver_licence",
+    "driver lic",
+    "drivers lic",
+    "driver's lic",
     "dl",
     "dln",
 ];
@@ -66,6 +75,10 @@ fn passport(run: &Run<'_>) -> Option<Span> {
 fn license(run: &Run<'_>) -> Option<Span> {
     let groups = run.groups();
     let joined = groups.iter().take_while(|group| group.separator == b'-').count();
+    // As New York prints them.
+    let threes =
+        matches!(groups, [a, b, c, ..] if (a.len, b.len, c.len) == (3, 3, 3) && [a.separator, b.separator] == *b"  ");
+    let joined = if threes { 2 } else { joined };
     let taken = groups.get(..joined.saturating_add(1).min(groups.len()))?;
     let digits: usize = taken.iter().map(|group| group.len).sum();
     let (start, end) = (letters(run)?, taken.last()?.end);

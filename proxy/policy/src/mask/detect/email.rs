@@ -9,6 +9,7 @@ pub(super) const DETECTOR: Detector = Detector {
     name: "EMAIL_ADDRESS",
     aliases: &[],
     score: 90,
+    words: &[],
     validates: "`local@domain`: local part of 1 to 64 letters, digits, `._%+-&'` or non-ASCII bytes; domain of two \
                 labels or more, each of 1 to 63 letters, digits, hyphens or non-ASCII bytes, the last of two or more and \
                 not of digits alone. `%40` counts as `@`, as URLs have it.",

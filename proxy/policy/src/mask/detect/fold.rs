@@ -1,8 +1,11 @@
-//! Digits and separators in disguise: characters that read the same, and characters that do not show at all.
+//! Digits and separators in disguise: characters that read the same, characters that do not show at all, and what URLs and
+//! forms encode.
 
+use super::hex::pair;
 use super::scanner::Hit;
+use crate::mask::bytes::{at, tail};
 
-/// A text with look-alikes replaced by ASCII and invisible characters left out.
+/// A text with look-alikes replaced by ASCII and invisible characters left out, or with what was encoded decoded.
 pub(super) struct Folded {
     pub(super) text: Vec<u8>,
     /// Where each byte of `text` came from; one more at the end.
@@ -59,6 +62,38 @@ pub(super) fn fold(text: &[u8]) -> Option<Folded> {
     changed.then_some(folded)
 }
 
+/// A text as it was before it was percent-encoded (RFC 3986, 2.1), however often; `None` where nothing in it is encoded.
+pub(super) fn decoded(text: &[u8]) -> Option<Folded> {
+    memchr::memchr_iter(b'%', text).find(|place| encoded(tail(text, *place)).is_some())?;
+    let mut folded = Folded {
+        text: Vec::with_capacity(text.len()),
+        origin: Vec::with_capacity(text.len()),
+    };
+    let mut place = 0usize;
+    while place < text.len() {
+        let (byte, length) = encoded(tail(text, place)).unwrap_or((at(text, place), 1));
+        folded.text.push(byte);
+        folded.origin.push(place);
+        place = place.saturating_add(length);
+    }
+    folded.origin.push(text.len());
+    Some(folded)
+}
+
+/// The character of ASCII that is encoded at the start of a text, and the length of that: `%40`, or `%2540` where the percent
+/// sign was encoded once more. No detector hangs on others, and `%DB_NAME%` is no encoding.
+fn encoded(text: &[u8]) -> Option<(u8, usize)> {
+    let mut digits = text.strip_prefix(b"%")?;
+    while let Some(again) = digits.strip_prefix(b"25")
+        && again.get(..2).and_then(pair).is_some()
+    {
+        digits = again;
+    }
+    let byte = digits.get(..2).and_then(pair).filter(|b| matches!(b, b' '..=b'~'))?;
+    let length = text.len().saturating_sub(digits.len()).saturating_add(2);
+    Some((byte, length))
+}
+
 enum Folding {
     Same,
     To(u8),
@@ -83,9 +118,24 @@ fn ascii(c: char) -> Folding {
         | '\u{FEFF}' => Folding::Gone,
         '\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => Folding::To(b' '),
         '\u{2010}'..='\u{2015}' | '\u{2043}' | '\u{2212}' | '\u{FE58}' | '\u{FE63}' => Folding::To(b'-'),
-        '\u{660}'..='\u{669}' => digit(0x660),
-        '\u{6F0}'..='\u{6F9}' => digit(0x6F0),
-        '\u{966}'..='\u{96F}' => digit(0x966),
+        // Arabic, Persian, Thai, Lao, Tibetan, Burmese, Khmer.
+        '\u{660}'..='\u{669}'
+        | '\u{6F0}'..='\u{6F9}'
+        | '\u{E50}'..='\u{E59}'
+        | '\u{ED0}'..='\u{ED9}'
+        | '\u{F20}'..='\u{F29}'
+        | '\u{1040}'..='\u{1049}'
+        | '\u{17E0}'..='\u{17E9}' => digit(u32::from(c) & !0xF),
+        // Devanagari, Bengali, Gurmukhi, Gujarati, Odia, Tamil, Telugu, Kannada, Malayalam.
+        '\u{966}'..='\u{96F}'
+        | '\u{9E6}'..='\u{9EF}'
+        | '\u{A66}'..='\u{A6F}'
+        | '\u{AE6}'..='\u{AEF}'
+        | '\u{B66}'..='\u{B6F}'
+        | '\u{BE6}'..='\u{BEF}'
+        | '\u{C66}'..='\u{C6F}'
+        | '\u{CE6}'..='\u{CEF}'
+        | '\u{D66}'..='\u{D6F}' => digit((u32::from(c) & !0xF) | 6),
         // Fullwidth forms stand in the order of ASCII.
         '\u{FF01}'..='\u{FF5E}' => u8::try_from(u32::from(c).wrapping_sub(0xFEE0)).map_or(Folding::Same, Folding::To),
         _ => Folding::Same,

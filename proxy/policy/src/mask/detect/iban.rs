@@ -1,16 +1,19 @@
 //! International Bank Account Numbers (ISO 13616).
 
+use super::piece::ends_with;
 use super::{Detector, Find, Kind, Run, Span};
-use crate::mask::bytes::at;
+use crate::mask::bytes::{at, cut};
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: Kind::IbanCode,
     name: "IBAN_CODE",
     aliases: &[],
     score: 100,
+    words: &[],
     validates: "A country of the SWIFT registry, that country's exact length, and the check digits (ISO 7064 mod \
-                97-10). Upper or lower case; bare, or with single spaces or hyphens between groups. No letter or digit may stand \
-                directly before or after. Not within a UUID.",
+                97-10). Upper or lower case; bare, or with single spaces or hyphens between groups, and a space behind \
+                the country where that is in capitals. No letter or digit but `IBAN` may stand directly before, none \
+                after. Not within a UUID.",
     min_bytes: 15,
     find: Find::Digits(iban),
 };
@@ -32,20 +35,25 @@ const LENGTHS: &[(&[u8; 2], usize)] = &[
     (b"YE", 30),
 ];
 
-/// Tried at the check digits: the two letters of the country stand before them.
+/// Tried at the check digits: the two letters of the country stand before them, some part them by a space.
 fn iban(run: &Run<'_>) -> Option<Span> {
-    let start = run
-        .start
-        .checked_sub(2)
-        .filter(|_| run.before().is_ascii_alphabetic())?;
+    let capitals = |start: usize| {
+        cut(run.text, start, start.saturating_add(2))
+            .iter()
+            .all(u8::is_ascii_uppercase)
+    };
+    let start = match run.before() {
+        b' ' => run.start.checked_sub(3).filter(|start| capitals(*start))?,
+        before => run.start.checked_sub(2).filter(|_| before.is_ascii_alphabetic())?,
+    };
     let country = [
         at(run.text, start).to_ascii_uppercase(),
         at(run.text, start.saturating_add(1)).to_ascii_uppercase(),
     ];
-    if start
+    let stuck = start
         .checked_sub(1)
-        .is_some_and(|i| at(run.text, i).is_ascii_alphanumeric())
-    {
+        .is_some_and(|i| at(run.text, i).is_ascii_alphanumeric());
+    if stuck && !ends_with(run.text, start, b"iban") {
         return None;
     }
     let index = LENGTHS.binary_search_by_key(&&country, |(country, _)| country).ok()?;
@@ -65,7 +73,7 @@ fn walk(text: &[u8], start: usize, length: usize) -> Option<(u64, usize)> {
             c @ (b'A'..=b'Z' | b'a'..=b'z') if !(2..4).contains(&seen) => {
                 u64::from(c.to_ascii_uppercase().wrapping_sub(b'A')).wrapping_add(10)
             }
-            b' ' | b'-' if seen > 2 && at(text, i.saturating_add(1)).is_ascii_alphanumeric() => {
+            b' ' | b'-' if seen > 1 && at(text, i.saturating_add(1)).is_ascii_alphanumeric() => {
                 i = i.saturating_add(1);
                 continue;
             }

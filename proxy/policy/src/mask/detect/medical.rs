@@ -8,6 +8,7 @@ pub(super) const NPI: Detector = Detector {
     name: "US_NPI",
     aliases: &["US_HEALTHCARE_NPI"],
     score: 100,
+    words: NPI_WORDS,
     validates: "Ten digits, the first 1 or 2, with the check digit of ISO/IEC 7812 over 80840 and them, where a word \
                 such as `npi` or `provider` names the column or JSON key or stands before them.",
     min_bytes: 10,
@@ -23,9 +24,10 @@ pub(super) const RECORD: Detector = Detector {
     name: "MEDICAL_RECORD_NUMBER",
     aliases: &[],
     score: 70,
-    validates: "Five to ten bare digits where `mrn`, `medical record`, `patient id` or the like names the column or \
-                JSON key or stands before them. Every hospital numbers in its own way: there is nothing else to \
-                check.",
+    words: RECORD_WORDS,
+    validates: "Five to ten bare digits where `mrn`, `medical record`, `patient id`, `chart no` or the like names the \
+                column or JSON key or stands before them. Every hospital numbers in its own way: there is nothing else \
+                to check.",
     min_bytes: 5,
     find: Find::Group {
         lengths: 0b111_1110_0000,
@@ -50,6 +52,16 @@ const RECORD_WORDS: &[&str] = &[
     "patient no",
     "patient number",
     "patient_number",
+    "chart no",
+    "chart number",
+    "chart_number",
+    "med rec",
+    "medrec",
+    "pt id",
+    "pt_id",
+    "hospital no",
+    "hospital number",
+    "hospital_number",
 ];
 
 fn npi(run: &Run<'_>) -> Option<Span> {

@@ -112,6 +112,8 @@ pub struct Detector {
     /// How sure a hit is, 0 to 100: 100 has a check digit that one in a hundred random texts or fewer passes, 90 a
     /// distinctive shape with range checks, 70 a shape that other numbers can have.
     pub score: u8,
+    /// Context words: one of them names the column or JSON key, or stands before a number that means nothing by itself.
+    pub words: &'static [&'static str],
     /// What is checked before a text counts as a hit.
     pub validates: &'static str,
     /// Fewest bytes of a text that a hit is in.

@@ -31,6 +31,21 @@ pub(super) fn before_year(text: &[u8], year: usize) -> Option<usize> {
     day_first(text, end).or_else(|| month_first(text, end))
 }
 
+/// Where a date ends whose day ends at `day`: three letters of a month and two digits of a year, with the same sign or none
+/// between all of them. So Oracle writes dates (`31-JAN-80`).
+pub(super) fn short(text: &[u8], day: usize) -> Option<usize> {
+    let joint = at(text, day);
+    let width = usize::from(matches!(joint, b' ' | b'-' | b'.' | b'/'));
+    let month = day.checked_add(width)?;
+    let month_end = month.checked_add(3)?;
+    let year = month_end.checked_add(width)?;
+    let end = year.checked_add(2)?;
+    let joined = width == 0 || at(text, month_end) == joint;
+    let years = cut(text, year, end);
+    let is_year = years.len() == 2 && years.iter().all(u8::is_ascii_digit) && !is_word(at(text, end));
+    (joined && is_year && is_month(cut(text, month, month_end))).then_some(end)
+}
+
 fn day_first(text: &[u8], end: usize) -> Option<usize> {
     let month = month(text, preposition(text, end))?;
     let day = day(text, preposition(text, joint(text, month)))?;
@@ -47,9 +62,12 @@ fn month_first(text: &[u8], end: usize) -> Option<usize> {
 /// Where the word begins that ends at `end`, if it is a month.
 fn month(text: &[u8], end: usize) -> Option<usize> {
     let start = end.checked_sub(behind(text, end, 16, |b| b.is_ascii_alphabetic() || !b.is_ascii()))?;
-    let word = cut(text, start, end);
+    is_month(cut(text, start, end)).then_some(start)
+}
+
+fn is_month(word: &[u8]) -> bool {
     let letters = || word.iter().filter(|b| b.is_ascii()).map(u8::to_ascii_lowercase);
-    MONTHS.iter().any(|month| letters().eq(month.bytes())).then_some(start)
+    MONTHS.iter().any(|month| letters().eq(month.bytes()))
 }
 
 /// Where the day of a month begins that ends at `end`.

@@ -13,6 +13,7 @@ pub(super) const IP: Detector = Detector {
     name: "IP_ADDRESS",
     aliases: &[],
     score: 70,
+    words: &[],
     validates: "IPv4: four numbers of 0 to 255 without leading zeros, dots between them, the first not 0; no letter, \
                 digit or dot directly before or after. IPv6 in any of its written forms (RFC 4291), `::` alone and \
                 `::1` left alone. A version (`v1.2.3.4`, `version 1.2.3.4`, all of a column `version`) is none. Values \
@@ -27,6 +28,7 @@ pub(super) const MAC: Detector = Detector {
     name: "MAC_ADDRESS",
     aliases: &[],
     score: 90,
+    words: &[],
     validates: "Six pairs of hexadecimal digits with the same colon or hyphen between them, or three groups of four \
                 with dots, not all of them 0 or all of them F; no letter, digit, colon or hyphen directly before or \
                 after.",

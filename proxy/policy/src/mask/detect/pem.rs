@@ -1,17 +1,24 @@
-//! Private keys in PEM (RFC 7468) and in the armor of OpenPGP (RFC 9580, 6.2).
+//! Private keys in PEM (RFC 7468), also in base64, in the armor of OpenPGP (RFC 9580, 6.2) and as PuTTY keeps them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::piece::{ahead, is_base64};
 use super::{Context, Detector, Find, Kind, Span};
-use crate::mask::bytes::{cut, tail};
+use crate::mask::bytes::{at, cut, tail};
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: Kind::PemPrivateKey,
     name: "PEM_PRIVATE_KEY",
     aliases: &["ENCRYPTION_KEY"],
     score: 100,
+    words: &[],
     validates: "From `-----BEGIN … PRIVATE KEY-----` or `-----BEGIN PGP PRIVATE KEY BLOCK-----` to the line that ends it \
-                or, where that does not come, 16 KiB. Certificates and public keys are public.",
+                or, where that does not come, 16 KiB. In a file of PuTTY from `Private-Lines:` and a number to \
+                `Private-MAC`. The same in base64, as a Secret of Kubernetes has it. Certificates and public keys are \
+                public.",
     min_bytes: 27,
-    find: Find::Signs(b"I", key),
+    find: Find::Signs(b"I-J", key),
 };
 
 const BEGIN: &[u8] = b"-----BEGIN ";
@@ -20,11 +27,59 @@ const LABEL: &[u8] = b"PRIVATE KEY";
 const LABEL_ENDS: [&[u8]; 2] = [b"-----", b" BLOCK-----"];
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
+/// What the key follows in a file of PuTTY, before and after its hyphen, and what follows the key.
+const PUTTY: (&[u8], &[u8]) = (b"Private", b"-Lines: ");
+const PUTTY_END: &[u8] = b"Private-MAC";
+/// How BEGIN and what stands before it begin in base64, and where the I is in what that decodes to.
+const ENCODED: &[u8] = b"LS0tLS1CRUdJ";
+const ENCODED_LETTER: usize = 8;
+/// The longest key in base64.
+const ENCODED_BODY: usize = 24 * 1024;
 /// The longest key that is looked for: RSA of 16,384 bits has 13 KiB.
 const BODY: usize = 16 * 1024;
 
-/// Offered every I: that of BEGIN counts.
-fn key(text: &[u8], letter: usize, _: &Context<'_>) -> Option<Span> {
+/// Offered every I, of which that of BEGIN counts, every hyphen, of which that of PuTTY's `Private-Lines` counts, and every J:
+/// that of BEGIN in base64 counts.
+fn key(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
+    match at(text, sign) {
+        b'-' => putty(text, sign),
+        b'J' => encoded(text, sign),
+        _ => pem(text, sign),
+    }
+}
+
+fn putty(text: &[u8], hyphen: usize) -> Option<Span> {
+    let start = hyphen.checked_sub(PUTTY.0.len())?;
+    let count_at = hyphen.checked_add(PUTTY.1.len())?;
+    let named = cut(text, start, hyphen) == PUTTY.0 && cut(text, hyphen, count_at) == PUTTY.1;
+    let alone = start.checked_sub(1).is_none_or(|i| at(text, i) != b'-');
+    let counted = ahead(text, count_at, 1, |b| b.is_ascii_digit()) == 1;
+    if !(named && alone && counted) {
+        return None;
+    }
+    let body = tail(text, count_at);
+    let body = body.get(..BODY).unwrap_or(body);
+    let length = memchr::memmem::find(body, PUTTY_END).unwrap_or(body.len());
+    let end = count_at.checked_add(length)?;
+    Some(Span { start, end })
+}
+
+fn encoded(text: &[u8], letter: usize) -> Option<Span> {
+    let from = letter.checked_add(1)?;
+    let start = from.checked_sub(ENCODED.len())?;
+    if cut(text, start, from) != ENCODED {
+        return None;
+    }
+    let length = ahead(text, start, ENCODED_BODY, is_base64);
+    let end = start.checked_add(length)?;
+    // Enough for the first line of every kind of key.
+    let first = cut(text, start, start.checked_add(length.min(64) & !3)?);
+    let decoded = STANDARD.decode(first).ok()?;
+    pem(&decoded, ENCODED_LETTER)?;
+    Some(Span { start, end })
+}
+
+fn pem(text: &[u8], letter: usize) -> Option<Span> {
     let start = letter.checked_sub(8)?;
     let label_at = start.checked_add(BEGIN.len())?;
     if cut(text, start, label_at) != BEGIN {

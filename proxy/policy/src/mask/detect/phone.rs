@@ -1,22 +1,27 @@
-//! Telephone numbers: international ones with a plus sign or 00, and those of the North American Numbering Plan.
+//! Telephone numbers: international ones with a plus sign or 00, those of the North American Numbering Plan, and those that
+//! other countries write with a zero in front.
 
-use super::piece::is_word;
+use super::piece::{ahead, behind, is_word};
 use super::run::Group;
 use super::{Detector, Find, Kind, Run, Span};
-use crate::mask::bytes::at;
+use crate::mask::bytes::{at, cut};
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: Kind::PhoneNumber,
     name: "PHONE_NUMBER",
     aliases: &[],
     score: 70,
+    words: WORDS,
     validates: "International (E.164): a plus sign that no letter or digit precedes, an assigned country code, 8 to 15 \
                 digits with single separators. The same with `00` for the plus sign, where blanks or parentheses part \
                 the country code from two groups or more, or from one that makes ten digits with it; written in another \
                 way, only with a word as below. North American: 3-3-4 with separators or the area code in parentheses, \
                 with or without a leading 1; area code and exchange begin with 2-9 and are not N11. Ten bare digits \
                 count only where a word such as `phone`, `tel`, `mobile` or `fax` names the column or JSON key or \
-                stands before them. National formats of other countries are not recognised without it.",
+                stands before them. The same word is needed for numbers of other countries as they are dialled there: a \
+                zero and no second one, 9 to 12 digits in all, with single separators; no date. A slash may part the \
+                first three to six of them from the others. In a column or under a \
+                key of such a name also 11 to 15 digits with an assigned country code and nothing else.",
     min_bytes: 9,
     find: Find::Digits(phone),
 };
@@ -38,13 +43,31 @@ const WORDS: &[&str] = &[
     "phonenumber",
     "msisdn",
     "sms",
+    "ph",
+    "contact no",
+    "contact_no",
+    "contact number",
+    "contact_number",
+    "whatsapp",
+    "mob",
+    "mobil",
+    "handy",
+    "tél",
+    "portable",
+    "móvil",
+    "movil",
+    "celular",
 ];
 
 fn phone(run: &Run<'_>) -> Option<Span> {
     match run.before() {
         b'+' => international(run),
         b'(' if at(run.text, run.start.wrapping_sub(2)) == b'+' => international(run),
-        _ => north_american(run).or_else(|| dialled(run)),
+        _ => north_american(run)
+            .or_else(|| dialled(run))
+            .or_else(|| national(run))
+            .or_else(|| slashed(run))
+            .or_else(|| bare(run)),
     }
 }
 
@@ -73,6 +96,59 @@ fn dialled(run: &Run<'_>) -> Option<Span> {
     (alone && (run.has_context(WORDS) || is_written_out(run, length, last))).then_some(Span {
         start: run.start,
         end: last.end,
+    })
+}
+
+/// With a zero in front, as most countries dial their own numbers.
+fn national(run: &Run<'_>) -> Option<Span> {
+    let groups = run.groups();
+    // What follows behind a space may be another number; a hyphen or a dot goes on with the same.
+    let mut digits = 0usize;
+    let fits = |group: &&Group| {
+        digits = digits.saturating_add(group.len);
+        digits <= 12
+    };
+    let taken = groups.get(..groups.iter().take_while(fits).count())?;
+    let last = taken
+        .last()
+        .filter(|last| taken.len() == groups.len() || !matches!(last.separator, b'-' | b'.'))?;
+    let written: usize = taken.iter().map(|group| group.len).sum();
+    let dialled = matches!(run.digits(2), [0, 1..=9]) && written >= 9;
+    let date = matches!(groups, [day, month, year, ..] if (day.len, month.len, year.len) == (2, 2, 4));
+    let before = |n: usize| run.start.checked_sub(n).map_or(0, |i| at(run.text, i));
+    let continues = matches!(before(1), b'-' | b'.' | b':') && before(2).is_ascii_digit();
+    let alone = !is_word(before(1)) && !continues && !is_word(at(run.text, last.end));
+    let opened = usize::from(before(1) == b'(');
+    (dialled && !date && alone && run.has_context(WORDS)).then_some(Span {
+        start: run.start.saturating_sub(opened),
+        end: last.end,
+    })
+}
+
+/// National, with a slash behind the area code, as in Germany and Austria.
+fn slashed(run: &Run<'_>) -> Option<Span> {
+    let area = run.groups().first().filter(|area| (3..=6).contains(&area.len))?;
+    let slash = area.end.checked_add(ahead(run.text, area.end, 1, |b| b == b' '))?;
+    let from = slash.checked_add(1)?;
+    let from = from.checked_add(ahead(run.text, from, 1, |b| b == b' '))?;
+    let length = ahead(run.text, from, 20, |b| b.is_ascii_digit() || matches!(b, b' ' | b'-'));
+    let rest = cut(run.text, from, from.checked_add(length)?);
+    let blanks = behind(rest, rest.len(), rest.len(), |b| !b.is_ascii_digit());
+    let end = from.checked_add(rest.len().checked_sub(blanks)?)?;
+    let digits = cut(run.text, from, end).iter().filter(|b| b.is_ascii_digit()).count();
+    let written = at(run.text, slash) == b'/' && at(run.text, from).is_ascii_digit();
+    let dialled = matches!(run.digits(2), [0, 1..=9]) && (9..=12).contains(&area.len.saturating_add(digits));
+    let alone = !is_word(run.before()) && !is_word(at(run.text, end)) && at(run.text, end) != b'/';
+    (written && dialled && alone && run.has_context(WORDS)).then_some(Span { start: run.start, end })
+}
+
+/// International without a sign, as telephone systems keep them: all of a value.
+fn bare(run: &Run<'_>) -> Option<Span> {
+    let first = run.groups().first().filter(|_| run.is_whole())?;
+    let assigned = country_code(run, 0).is_some() && run.number(0, 1) != 1;
+    ((11..=15).contains(&first.len) && assigned && run.has_context(WORDS)).then_some(Span {
+        start: run.start,
+        end: first.end,
     })
 }
 

@@ -8,6 +8,7 @@ pub(super) const EIN: Detector = Detector {
     name: "US_EIN",
     aliases: &["US_EMPLOYER_IDENTIFICATION_NUMBER"],
     score: 70,
+    words: EIN_WORDS,
     validates: "Nine digits, as 2-7 with a hyphen or bare, whose first two the IRS assigns, where a word such as \
                 `ein`, `employer` or `tax id` names the column or JSON key or stands before them.",
     min_bytes: 9,
@@ -23,6 +24,7 @@ pub(super) const ABA: Detector = Detector {
     name: "ABA_ROUTING_NUMBER",
     aliases: &["US_BANK_ROUTING_MICR"],
     score: 100,
+    words: ABA_WORDS,
     validates: "Nine digits within 00-12, 21-32, 61-72 or 80 with the check digit (weights 3, 7, 1), where a word \
                 such as `routing`, `aba`, `account` or `wire`, or the transit symbol of a cheque, names the column or \
                 JSON key or stands before them.",
@@ -43,6 +45,13 @@ const EIN_WORDS: &[&str] = &[
     "tax id",
     "tax_id",
     "taxid",
+    "tin",
+    "ftin",
+    "taxpayer",
+    "fed id",
+    "fed_id",
+    "federal id",
+    "federal_id",
 ];
 const ABA_WORDS: &[&str] = &[
     "routing",

@@ -16,7 +16,7 @@ pub(super) struct Group {
     pub(super) len: usize,
     /// Byte after its last digit.
     pub(super) end: usize,
-    /// Separator to the next group: one of ` -.`, `)` for `) ` and the like, `(` for ` (`; 0 when none follows.
+    /// Separator to the next group: one of ` -.`, `)` for `) ` and the like, `(` for `(` and ` (`; 0 when none follows.
     pub(super) separator: u8,
 }
 
@@ -112,15 +112,16 @@ impl<'a> Run<'a> {
         has_word(self.text, self.start, &self.context, words)
     }
 
-    /// Whether the bytes `self.start..end` are part of a decimal fraction, such as the tail of `3.14159265`.
+    /// Whether the bytes `self.start..end` are part of a decimal fraction, such as the tail of `3.14159265`. A comma parts
+    /// values where another one follows, or more than a digit stands before it.
     pub(super) fn in_fraction(&self, end: usize) -> bool {
-        let point = |b: u8| b == b'.' || b == b',';
-        let digit_before = self
-            .start
-            .checked_sub(2)
-            .is_some_and(|i| at(self.text, i).is_ascii_digit());
-        (point(self.before()) && digit_before)
-            || (at(self.text, end) == b'.' && at(self.text, end.saturating_add(1)).is_ascii_digit())
+        let before = |n: usize| self.start.checked_sub(n).map_or(0, |i| at(self.text, i));
+        let behind_point = match before(1) {
+            b'.' => before(2).is_ascii_digit(),
+            b',' => before(2).is_ascii_digit() && !before(3).is_ascii_digit() && at(self.text, end) != b',',
+            _ => false,
+        };
+        behind_point || (at(self.text, end) == b'.' && at(self.text, end.saturating_add(1)).is_ascii_digit())
     }
 
     /// Whether the bytes `self.start..end` lie within a longer hexadecimal token: a UUID, or a hash of 24 digits or more.
@@ -171,6 +172,7 @@ fn separator(text: &[u8], i: usize) -> (u8, usize) {
         (c @ (b' ' | b'-' | b'.' | b')'), d) if d.is_ascii_digit() => (c, 1),
         (b')', b' ' | b'-' | b'.') if ahead(2).is_ascii_digit() => (b')', 2),
         (b' ' | b'-', b'(') if ahead(2).is_ascii_digit() => (b'(', 2),
+        (b'(', d) if d.is_ascii_digit() => (b'(', 1),
         _ => (0, 0),
     }
 }

@@ -5,7 +5,7 @@ use regex::bytes::RegexSet;
 use super::hex::hex_runs;
 use super::pattern::{self, Pattern};
 use super::summary::{Summary, next_digit};
-use super::{Context, DETECTORS, Detector, Find, FindAt, FindDigits, FindSign, Kind, Run, Span, fold};
+use super::{Context, DETECTORS, Detector, Find, FindAt, FindDigits, FindSign, Kind, Run, Span, fold, month};
 use crate::mask::bytes::{at, tail};
 
 /// Bytes `start..end` of a text that detector or pattern `entry` recognised.
@@ -124,12 +124,13 @@ impl Scanner {
     fn scan_all(&self, text: &[u8], context: Context<'_>, hits: &mut Vec<Hit>) {
         let summary = Summary::of(text);
         self.scan_plain(text, context, &summary, hits);
-        if summary.non_ascii
-            && let Some(folded) = fold::fold(text)
-        {
+        let folded = summary.non_ascii.then(|| fold::fold(text)).flatten();
+        // Percent signs are counted with `@`.
+        let decoded = summary.at.then(|| fold::decoded(text)).flatten();
+        for other in [folded, decoded].into_iter().flatten() {
             let mut inner = Vec::new();
-            self.scan_plain(&folded.text, context, &Summary::of(&folded.text), &mut inner);
-            hits.extend(inner.into_iter().map(|hit| folded.place(hit)));
+            self.scan_plain(&other.text, context, &Summary::of(&other.text), &mut inner);
+            hits.extend(inner.into_iter().map(|hit| other.place(hit)));
         }
         // Eighteen hexadecimal digits make the nine bytes of the shortest number.
         if summary.backslash && text.len() >= 18 {
@@ -253,7 +254,8 @@ impl Scanner {
 }
 
 /// Whether a number that a detector knows can begin with a group of one or two digits: an IBAN after its country, an
-/// international number after its plus sign or with 00, a North American one with a leading 1, an employer's (2-7), and a date.
+/// international number after its plus sign or with 00, a national one with 0, a North American one with a leading 1, an
+/// employer's (2-7), and a date.
 fn may_be_short(text: &[u8], start: usize, length: usize) -> bool {
     let before = |n: usize| start.checked_sub(n).map_or(0, |i| at(text, i));
     let after = |n: usize| at(text, start.saturating_add(n));
@@ -264,6 +266,8 @@ fn may_be_short(text: &[u8], start: usize, length: usize) -> bool {
         || (matches!(joint, b'-' | b'.') && again)
         || (length == 2 && matches!(after(2), b'-' | b'.') && after(9).is_ascii_digit())
         || (length == 1 && at(text, start) == b'1')
-        || (length == 2 && joint == b' ' && at(text, start) == b'0' && after(1) == b'0')
+        || (length == 2 && joint == b' ' && at(text, start) == b'0')
+        || month::short(text, start.saturating_add(length)).is_some()
         || (length == 2 && before(1).is_ascii_alphabetic() && before(2).is_ascii_alphabetic())
+        || (length == 2 && joint == b' ' && before(1) == b' ' && before(2).is_ascii_uppercase())
 }

@@ -1,6 +1,6 @@
 //! Tokens and webhooks of Slack.
 
-use super::piece::{ahead, is_token, stands_alone};
+use super::piece::{ahead, is_base64, is_token, stands_alone};
 use super::{Context, Detector, Find, Kind, Span};
 use crate::mask::bytes::{at, cut, tail};
 
@@ -9,9 +9,11 @@ pub(super) const DETECTOR: Detector = Detector {
     name: "SLACK_TOKEN",
     aliases: &[],
     score: 90,
+    words: &[],
     validates: "`xox` with one of `abceoprs`, a hyphen, a number of 8 to 13 digits, and 20 characters or more in all. An \
                 app's: `xapp-`, a version, the app, a number of 8 to 13 digits, and 32 letters and digits or more. One \
-                that is rotated: `xoxe-`, `xoxe.xoxb-` or `xoxe.xoxp-`, a version, and 64 letters and digits or more. A \
+                that is rotated: `xoxe-`, `xoxe.xoxb-` or `xoxe.xoxp-`, a version, and 64 letters and digits or more. The \
+                cookie beside `xoxc`: `xoxd-` and 40 characters of base64 or more, percent-encoded or not. A \
                 webhook: `hooks.slack.com`, `services`, `workflows` or `triggers`, a team, and 20 letters and digits or \
                 more that are not all the same. All of them stand alone.",
     min_bytes: 20,
@@ -19,7 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
 };
 
 /// The longest token or path that is looked at.
-const LONGEST: usize = 512;
+const LONGEST: usize = 2_048;
 /// That of everybody, and that of the government of the United States.
 const HOSTS: [&[u8]; 2] = [b".slack.com/", b".slack-gov.com/"];
 
@@ -40,6 +42,7 @@ fn token(text: &[u8], start: usize) -> Option<usize> {
     let from = start.checked_add(5)?;
     match cut(text, start, from) {
         b"xapp-" => app(text, from),
+        b"xoxd-" => cookie(text, from),
         b"xoxe-" => numbered(text, from).or_else(|| rotated(text, from)),
         b"xoxe." => {
             let version_at = from.checked_add(5)?;
@@ -57,6 +60,14 @@ fn numbered(text: &[u8], from: usize) -> Option<usize> {
     let length = ahead(text, from, LONGEST, is_token);
     let end = from.checked_add(length)?;
     ((8..=13).contains(&digits) && length >= 15).then_some(end)
+}
+
+/// What a browser's session is known by. Documents show rows of the same letter.
+fn cookie(text: &[u8], from: usize) -> Option<usize> {
+    let end = from.checked_add(ahead(text, from, LONGEST, |b| is_base64(b) || b == b'%'))?;
+    let secret = cut(text, from, end);
+    let telling = secret.iter().any(|b| Some(b) != secret.first());
+    (secret.len() >= 40 && telling).then_some(end)
 }
 
 /// A version and a secret.

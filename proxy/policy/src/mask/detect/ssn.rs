@@ -7,6 +7,7 @@ pub(super) const SSN: Detector = Detector {
     name: "US_SSN",
     aliases: &["US_SOCIAL_SECURITY_NUMBER"],
     score: 90,
+    words: SSN_WORDS,
     validates: "Nine digits as 3-2-4 with the same separator (hyphen, space or dot) twice; area not 000, 666 or 9xx, \
                 group not 00, serial not 0000. Nine bare digits count where they are the whole value, or where a word \
                 such as `ssn` or `social security` names the column or JSON key or stands before them; elsewhere they \
@@ -20,6 +21,7 @@ pub(super) const ITIN: Detector = Detector {
     name: "US_ITIN",
     aliases: &["US_INDIVIDUAL_TAXPAYER_IDENTIFICATION_NUMBER"],
     score: 90,
+    words: ITIN_WORDS,
     validates: "Nine digits as 3-2-4, written as a US_SSN would be; the first digit 9, the fourth and fifth within \
                 50-65, 70-88, 90-92 or 94-99. Bare digits as for US_SSN, with the words `itin`, `tin`, `taxpayer`.",
     min_bytes: 9,
@@ -31,11 +33,20 @@ const SSN_WORDS: &[&str] = &[
     "ss#",
     "social security",
     "social_security",
+    "soc sec",
+    "soc. sec",
+    "soc_sec",
+    "socsec",
+    "s.s.n",
     "socialsecurity",
     "social",
     "tax id",
     "tax_id",
     "taxid",
+    "tax identification",
+    "tax_identification",
+    "tin",
+    "taxpayer",
 ];
 const ITIN_WORDS: &[&str] = &["itin", "tin", "taxpayer", "tax id", "tax_id", "taxid", "ssn"];
 

@@ -34,7 +34,7 @@ const CLASSES: [u64; 256] = {
             0x80.. => 1 << 24,
             b'.' => 1 << 32,
             b':' | b'=' => 1 << 40,
-            b'_' | b'I' | b'J' => 1 << 48,
+            b'_' | b'I' | b'J' | b'~' => 1 << 48,
             b'-' => 1 << 56,
             _ => 0,
         };
@@ -76,7 +76,7 @@ impl Summary {
         match sign {
             b'.' => self.dot,
             b':' | b'=' => self.colon,
-            b'_' | b'I' | b'J' => self.rare,
+            b'_' | b'I' | b'J' | b'~' => self.rare,
             b'-' => self.hyphens >= HYPHENS,
             // Whoever looks for these looks for a hyphen soon after: most texts have none.
             b'x' | b'X' => self.hyphens > 0,

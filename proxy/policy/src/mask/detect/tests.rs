@@ -213,6 +213,30 @@ fn whoever_writes_a_rule_is_told_of_every_detector() {
 }
 
 #[test]
+fn the_page_says_what_each_detector_is() {
+    let page = include_str!("../../../../../docs/detectors.md");
+    let quoted = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    for detector in DETECTORS {
+        let (mut taken, mut words) = (String::new(), String::new());
+        if !detector.aliases.is_empty() {
+            taken = format!(" Also taken: {}.", quoted(detector.aliases));
+        }
+        if !detector.words.is_empty() {
+            words = format!("\nWords: {}.\n", quoted(detector.words));
+        }
+        let (name, score, validates) = (detector.name, detector.score, detector.validates);
+        let told = format!("## {name}\n\nScore {score}.{taken}\n\n{validates}\n{words}");
+        assert!(page.contains(&told), "docs/detectors.md lacks\n{told}");
+    }
+}
+
+#[test]
 fn an_observed_hit_does_not_hide_what_lies_inside() {
     let text = b"+1 536-90-4399 12";
     let scanner = Scanner::new(&[(Kind::PhoneNumber, 0, false), (Kind::UsSsn, 1, true)], Vec::new());
@@ -252,6 +276,14 @@ fn tricky() -> impl Strategy<Value = Vec<u8>> {
         Just("sv=1&sig=".as_bytes().to_vec()),
         Just("whsec_".as_bytes().to_vec()),
         Just("GOCSPX-".as_bytes().to_vec()),
+        Just("4111%201111%2D1111".as_bytes().to_vec()),
+        Just("%2525".as_bytes().to_vec()),
+        Just("born 31-JAN-80".as_bytes().to_vec()),
+        Just("phone 030 901820".as_bytes().to_vec()),
+        Just("swift: DEUTDEFF".as_bytes().to_vec()),
+        Just("abc8Q~".as_bytes().to_vec()),
+        Just("-a-a-Private-Lines: 1".as_bytes().to_vec()),
+        Just("xoxd-".as_bytes().to_vec()),
         Just("\u{200B}".as_bytes().to_vec()),
         Just("\u{FF11}".as_bytes().to_vec()),
         "[0-9]{1,22}".prop_map(String::into_bytes),

@@ -12,6 +12,7 @@ pub(super) const GITHUB: Detector = Detector {
     name: "GITHUB_TOKEN",
     aliases: &[],
     score: 90,
+    words: &[],
     validates: "`ghp_`, `gho_`, `ghu_`, `ghs_` or `ghr_` and 36 letters and digits, or `github_pat_`, 22 of them, an \
                 underscore and 59 more; standing alone.",
     min_bytes: 40,
@@ -23,6 +24,7 @@ pub(super) const STRIPE: Detector = Detector {
     name: "STRIPE_API_KEY",
     aliases: &[],
     score: 90,
+    words: &[],
     validates: "`sk_` or `rk_`, `live_` or `test_`, and 16 letters and digits or more; `whsec_` and 32 characters of \
                 base64 or more, which others who send webhooks have, too; standing alone. Publishable keys are public.",
     min_bytes: 24,
@@ -34,6 +36,7 @@ pub(super) const JWT: Detector = Detector {
     name: "JSON_WEB_TOKEN",
     aliases: &["JWT"],
     score: 100,
+    words: &[],
     validates: "Three parts of base64url with dots between them (RFC 7519; the last may be empty), the first a JSON \
                 object with `alg`.",
     min_bytes: 20,

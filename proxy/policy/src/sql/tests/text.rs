@@ -30,6 +30,68 @@ fn what_literals_hold_is_told_from_names_and_comments() {
 }
 
 #[test]
+fn what_may_be_written_over_a_row_is_told_from_what_chooses_rows() {
+    for (text, overwrites) in [
+        ("update t set a = 'hidden' where b = 1", true),
+        ("update t set a = 'b' where a = 'hidden'", false),
+        ("update t set a = 'b' where a like '%hidden%' or a = $9", false),
+        ("update t set a = $9 where a = 'x'", true),
+        ("update t set (a, b) = ('x', n'of hidden'::varchar)", true),
+        ("update t set a = case when a = 'hidden' then 'b' else a end", true),
+        (
+            "update t set a = s.a from (select 'hidden' as a) s where t.b = s.b",
+            true,
+        ),
+        (
+            "update t set a = s.a from (select a from u where a = 'hidden') s",
+            false,
+        ),
+        ("update t set a = 'b' from u join v on u.a = 'hidden'", true),
+        ("update t set a = 'b' where f('hidden')", true),
+        ("delete from t where a = 'hidden'", false),
+        (
+            "with w as (update t set a = 'hidden' returning b) select * from w",
+            true,
+        ),
+        (
+            "with w as (update t set a = 'b' returning b) select * from w where b = 'hidden'",
+            false,
+        ),
+        ("with w as (insert into t values ('hidden')) update t set a = 'b'", true),
+        ("insert into t values (nextval('s'), 'hidden')", false),
+        ("insert into t values ('hidden') on conflict do nothing", false),
+        (
+            "insert into t values ('hidden') on conflict (a) do update set b = 1",
+            true,
+        ),
+        (
+            "insert into t values (1) on conflict (a) do update set b = 1 where t.b = 'hidden'",
+            false,
+        ),
+        ("select setval('s', 1), 'hidden'", false),
+        (
+            "merge into t using u on t.b = 'hidden' when matched and u.b = 'hidden' then update set a = 'b'",
+            false,
+        ),
+        (
+            "merge into t using u on t.b = u.b when matched then update set a = 'hidden'",
+            true,
+        ),
+        ("prepare p as update t set a = 'b' where a = 'hidden'", true),
+        ("explain analyze update t set a = 'b' where a = 'hidden'", true),
+    ] {
+        let is_meant = |given: Given<'_>| match given {
+            Given::Text(text) => text.contains("hidden"),
+            Given::Parameter(number) => number == 9,
+        };
+        assert_eq!(one(text).overwrites(true, is_meant), overwrites, "{text}");
+    }
+    // Where rules and triggers run, a row that is added may be another's end.
+    let added = one("insert into t values ('hidden')");
+    assert!(added.overwrites(false, |given| given == Given::Text("hidden")));
+}
+
+#[test]
 fn refusals_are_postgresqls_own() {
     let cases = [
         ("selec 1", "42601", "syntax error at or near \"selec\"", Some(1)),

@@ -1,0 +1,191 @@
+//! Masks of every type, as PostgreSQL itself reads them: what stands in the place of a value is one of its type, the same in
+//! every format.
+
+use sallyport_crds::reference::SecretKeyReference;
+use sallyport_policy::mask::{HashKey, TokenKey};
+use serde_json::{Value, json};
+
+use super::common::door::{Given, TestDoor};
+use super::common::wire::{Client, Message, tags};
+use sallyport_proxy::postgres::frame::put_cstr;
+
+/// Types and a value of each.
+const TYPED: &[(&str, &str)] = &[
+    ("text", "536-90-4399"),
+    ("varchar", "Ada"),
+    ("bpchar", "Ada  "),
+    ("name", "ada"),
+    ("\"char\"", "x"),
+    ("word", "Ada"),
+    ("mood", "low"),
+    ("pair", "(1,Ada)"),
+    ("json", "{\"a\": [1, null]}"),
+    ("jsonb", "{\"a\": 1}"),
+    ("int2", "-7"),
+    ("int4", "7"),
+    ("int8", "536904399"),
+    ("float4", "1.5"),
+    ("float8", "-1.5"),
+    ("numeric", "4111111111111111"),
+    ("numeric(10,2)", "12.34"),
+    ("money", "12.34"),
+    ("bool", "t"),
+    ("date", "1980-01-31"),
+    ("time", "12:34:56"),
+    ("timetz", "12:34:56+02"),
+    ("timestamp", "1980-01-31 12:34:56"),
+    ("timestamptz", "1980-01-31 12:34:56+00"),
+    ("interval", "1 mon 2 days"),
+    ("uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+    ("bytea", "\\x00ff10"),
+    ("inet", "10.0.0.1"),
+    ("cidr", "10.0.0.0/8"),
+    ("macaddr", "08:00:2b:01:02:03"),
+    ("bit(4)", "1010"),
+    ("varbit", "101"),
+    ("point", "(1,2)"),
+    ("oid", "42"),
+    ("regclass", "pg_class"),
+    ("tsvector", "'a':1"),
+    ("int4range", "[1,10)"),
+    ("tstzrange", "[1980-01-31 00:00:00+00,infinity)"),
+    ("int4multirange", "{[1,3),[5,7)}"),
+    ("text[]", "{a,NULL,\"b c\"}"),
+    ("word[]", "{a,b}"),
+    ("int8[]", "{{1,2},{3,4}}"),
+    ("numeric[]", "[0:1]={1.50,NULL}"),
+    ("jsonb[]", "{\"1\"}"),
+    ("bytea[]", "{\"\\\\x00ff\"}"),
+    ("date[]", "{1980-01-31,NULL}"),
+    ("uuid[]", "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}"),
+];
+
+const FORMATS: [&str; 3] = ["text", "csv", "binary"];
+
+fn key() -> SecretKeyReference {
+    serde_json::from_value(json!({"name": "keys", "key": "key"})).unwrap()
+}
+
+fn actions() -> Vec<Value> {
+    let replace = |with: &str| json!({"type": "Replace", "replace": {"with": with}});
+    vec![
+        json!({"type": "Null"}),
+        json!({"type": "Redact"}),
+        replace("hidden"),
+        replace("42"),
+        replace("true"),
+        replace("2000-01-01"),
+        replace("00000000-0000-0000-0000-000000000000"),
+        json!({"type": "Partial", "partial": {"keepFirst": 1, "keepLast": 1}}),
+        json!({"type": "Hash", "hash": {"keySecretRef": key()}}),
+        json!({"type": "Tokenize", "tokenize": {"keySecretRef": key()}}),
+        json!({"type": "Generalize", "generalize": {"datesTo": "Month"}}),
+        json!({"type": "Generalize", "generalize": {"datesTo": "Year"}}),
+    ]
+}
+
+fn given(action: &Value) -> Given {
+    let mut given = Given::open().mask(
+        "typed",
+        json!({"match": {"columns": ["public.typed.*"]}, "action": action}),
+    );
+    given.keys.hash.insert(key(), HashKey::new(&[1; 32]).unwrap());
+    given.keys.token.insert(key(), TokenKey::new(&[2; 32]).unwrap());
+    given
+}
+
+fn schema() -> String {
+    let columns: Vec<_> = (0..)
+        .zip(TYPED)
+        .map(|(i, (kind, _)): (usize, _)| format!("c{i} {kind}"))
+        .collect();
+    let values: Vec<_> = TYPED
+        .iter()
+        .map(|(kind, value)| format!("'{}'::{kind}", value.replace('\'', "''")))
+        .collect();
+    format!(
+        "CREATE TYPE mood AS ENUM ('low', 'high'); CREATE TYPE pair AS (a int, b text); CREATE DOMAIN word AS text;
+        CREATE TABLE typed ({}); INSERT INTO typed VALUES ({}); CREATE TABLE back (LIKE typed);",
+        columns.join(", "),
+        values.join(", ")
+    )
+}
+
+/// Whether arrays that came back have the bounds that they had.
+fn shaped() -> String {
+    let arrays = (0..).zip(TYPED).filter(|(_, (kind, _))| kind.ends_with("[]"));
+    let same = |(i, _): (usize, _)| format!("array_dims(b.c{i}) is not distinct from array_dims(t.c{i})");
+    arrays.map(same).collect::<Vec<_>>().join(" and ")
+}
+
+/// Bind of the unnamed statement, each parameter and each result in its own format.
+fn bind(client: &mut Client, values: &[Option<Vec<u8>>], formats: &[i16], results: &[i16]) {
+    let count = |n: usize| u16::try_from(n).unwrap().to_be_bytes();
+    client.put(b'B', |out| {
+        out.extend([0, 0]);
+        out.extend(count(formats.len()));
+        out.extend(formats.iter().flat_map(|format| format.to_be_bytes()));
+        out.extend(count(values.len()));
+        for value in values {
+            let length = value.as_ref().map_or(-1, |value| i32::try_from(value.len()).unwrap());
+            out.extend(length.to_be_bytes());
+            out.extend(value.iter().flatten());
+        }
+        out.extend(count(results.len()));
+        out.extend(results.iter().flat_map(|format| format.to_be_bytes()));
+    });
+    client.execute("", 0).sync();
+}
+
+#[test]
+fn what_masks_make_of_a_type_is_taken_for_one_by_postgresql_in_every_format() {
+    let door = TestDoor::new(&Given::open(), &schema());
+    let check = format!(
+        "select count(*), count(distinct b::text), bool_and({}), bool_or(b::text = t::text) from back b, typed t",
+        shaped()
+    );
+    let places: Vec<_> = (1..=TYPED.len()).map(|n| format!("${n}")).collect();
+    let insert = format!("insert into back values ({})", places.join(", "));
+    for (revision, action) in (2..).zip(actions()) {
+        door.enforce(&given(&action), revision);
+        // Text has the session's time zone, binary none.
+        let mut client = Client::login(&door, "alice", &[("timezone", "UTC")]).unwrap();
+        let mut server = Client::direct(door.server(), &door.database, &[]).unwrap();
+        for format in FORMATS {
+            let got = client.query(&format!("copy typed to stdout (format {format})"));
+            let taken = |message: &&Message| message.tag == 'd';
+            let data: Vec<u8> = got
+                .iter()
+                .filter(taken)
+                .flat_map(|message| message.body.clone())
+                .collect();
+            assert!(!data.is_empty(), "{action} {format}: {got:?}");
+            let back = format!("copy back from stdin (format {format})");
+            server.put(b'Q', |out| put_cstr(out, &back)).send();
+            assert_eq!(server.read().tag, 'G');
+            server.put(b'd', |out| out.extend(data)).put(b'c', |_| {}).send();
+            let said = server.ready();
+            let words = said
+                .iter()
+                .find_map(|message| message.field('M').zip(message.field('W')));
+            assert_eq!(tags(&said), "CZ", "{action} {format}: {words:?}");
+        }
+        // Rows, with every column in either format.
+        for turn in [0, 1] {
+            let formats: Vec<i16> = (turn..).take(TYPED.len()).map(|i| i % 2).collect();
+            client.parse("", "select * from typed");
+            bind(&mut client, &[], &[], &formats);
+            let got = client.ready();
+            let row = got.iter().find(|message| message.tag == 'D').expect("a row").values();
+            server.parse("", &insert);
+            bind(&mut server, &row, &formats, &[]);
+            let said = server.ready();
+            let words = said
+                .iter()
+                .find_map(|message| message.field('M').zip(message.field('W')));
+            assert_eq!(tags(&said), "12CZ", "{action} {turn}: {words:?}");
+        }
+        assert_eq!(door.direct(&check), "5|1|t|f", "{action}");
+        door.direct("truncate back");
+    }
+}
