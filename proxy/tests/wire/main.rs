@@ -28,6 +28,7 @@ mod large;
 mod locks;
 mod logins;
 mod lookout;
+mod notifications;
 mod pipelines;
 mod readings;
 mod replicas;
