@@ -8,7 +8,7 @@ mod types;
 
 use std::collections::HashMap;
 
-use sallyport_policy::catalog::{AttNum, Code, Column, ColumnId, Oid, Relation, RelationKind};
+use sallyport_policy::catalog::{AttNum, Code, Column, ColumnId, Events, Follower, Oid, Relation, RelationKind};
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::sql;
 
@@ -52,6 +52,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
     let mut by_oid: HashMap<Oid, Relation> = HashMap::new();
     for row in relations {
         let oid = number(row, 0)?;
+        let fires = text(row, 8).parse().ok().map(Events::of_type);
         let relation = Relation {
             oid,
             schema: text(row, 1).to_owned(),
@@ -60,7 +61,9 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
             columns: Vec::new(),
             definition: row.get(5).cloned().flatten(),
             parents: Vec::new(),
-            active: text(row, 4) == "t",
+            // Triggers whose type was not told may fire on anything.
+            active: text(row, 6) == "t" || text(row, 4) == "t" && fires.is_none(),
+            fires: fires.unwrap_or_default(),
             computes: false,
             ruled: text(row, 6) == "t",
             guarded_by_code: false,
@@ -92,7 +95,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions) -> Option<Read> {
             continue;
         };
         match text(row, 2) {
-            "f" => relation.followers.push(one),
+            "f" => relation.followers.push(Follower::of(one, text(row, 3))),
             "u" => {
                 let (follower, key) = text(row, 3).split_once(' ')?;
                 let column = follower.parse().ok()?;
