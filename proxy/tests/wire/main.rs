@@ -40,6 +40,7 @@ mod targets;
 mod temporary;
 mod tokens;
 mod transactions;
+mod triggers;
 mod violations;
 
 /// What the tests of this program work on.
