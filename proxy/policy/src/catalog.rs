@@ -5,10 +5,12 @@
 //! never means safe: lineage answers `Unknown` for whatever hangs on it.
 
 mod code;
+mod events;
 mod path;
 mod snapshot;
 
 pub use code::Code;
+pub use events::{Events, Follower};
 pub use path::SearchPath;
 pub use snapshot::Snapshot;
 
@@ -90,10 +92,13 @@ pub struct Relation {
     /// Partitioned table or inheritance parents (`pg_inherits`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<Oid>,
-    /// Whether it has rules other than a view's own `_RETURN`, triggers, or a default, check or index with code of
-    /// somebody's own: what a write to it does then cannot be seen.
+    /// Whether it has rules other than a view's own `_RETURN`, or a default, check or index with code of somebody's own: what any
+    /// write to it does then cannot be seen.
     #[serde(default)]
     pub active: bool,
+    /// What its triggers fire on: what such a write does then cannot be seen either.
+    #[serde(default)]
+    pub fires: Events,
     /// Whether an expression of it (a default, a check, an index, statistics, a partition key) has code of somebody's own, which
     /// runs where the relation is looked after, too.
     #[serde(default)]
@@ -109,7 +114,7 @@ pub struct Relation {
     pub key: Vec<AttNum>,
     /// Relations whose rows follow its own by a foreign key: CASCADE, SET NULL, SET DEFAULT.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub followers: Vec<Oid>,
+    pub followers: Vec<Follower>,
     /// Columns of others that get what is written to its own, by foreign keys ON UPDATE CASCADE.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub carried: Vec<(AttNum, ColumnId)>,
@@ -163,6 +168,11 @@ impl Relation {
     pub fn is_undefined(&self) -> bool {
         let view = matches!(self.kind, RelationKind::View | RelationKind::MaterializedView);
         view && self.definition.is_none() && !matches!(self.schema.as_str(), "pg_catalog" | "information_schema")
+    }
+
+    /// Whether code of users runs where this happens to its rows.
+    pub fn runs_at(&self, events: Events) -> bool {
+        self.active || self.fires.meets(events)
     }
 
     /// Whether reading it runs its [`definition`](Self::definition).

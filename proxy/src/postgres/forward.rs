@@ -113,7 +113,7 @@ fn ambiguous() -> Said {
 /// A Query string that is refused: one that fails goes in its place.
 pub fn refuse_query(state: &mut State, said: Said, out: &mut Vec<u8>) {
     refuse::put_failing_query(out);
-    let said = Box::new(said);
+    let said = Box::new(refuse::amid(state.transaction, said));
     state.expected.push(Expect::Refusal {
         said,
         code: QUERY_FAILS_WITH,
@@ -168,7 +168,7 @@ fn refuses(step: &Step, refused: Option<&(usize, Refused)>) -> Option<Said> {
 
 fn refuse_rest(state: &mut State, said: Said, out: &mut Vec<u8>) {
     refuse::put_failing_execute(out);
-    let said = Box::new(said);
+    let said = Box::new(refuse::amid(state.transaction, said));
     state.expected.push(Expect::Refusal {
         said,
         code: EXECUTE_FAILS_WITH,

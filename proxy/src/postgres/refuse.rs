@@ -6,6 +6,7 @@
 
 use super::errors::{Said, sqlstate};
 use super::frame;
+use super::message::Transaction;
 use crate::command::{Kind, Refused};
 
 /// A Query string that no version of the grammar takes.
@@ -51,9 +52,29 @@ pub fn said(refused: &Refused) -> Said {
     }
 }
 
+/// A refusal as it is said in this state of a transaction. One that failed can be asked nothing, so that more is refused there,
+/// and what it was refused for is not what the person has to mend.
+#[must_use]
+pub fn amid(transaction: Transaction, said: Said) -> Said {
+    if transaction == Transaction::Failed && said.hint.is_none() {
+        return said.hint("The transaction failed before and takes nothing but ROLLBACK: send that first.");
+    }
+    said
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_transaction_that_failed_before_is_told_of() {
+        let said = Said::error(sqlstate::DENIED, "words");
+        assert_eq!(amid(Transaction::Open, said.clone()), said);
+        let told = amid(Transaction::Failed, said.clone()).hint.unwrap();
+        assert!(told.contains("ROLLBACK"), "{told}");
+        let hinted = said.hint("another");
+        assert_eq!(amid(Transaction::Failed, hinted.clone()), hinted);
+    }
 
     #[test]
     fn what_passes_by_itself_is_no_denial() {

@@ -6,6 +6,7 @@
 //! [`RowPlan`]: sallyport_policy::mask::RowPlan
 //! [`CopyMasker`]: sallyport_policy::mask::copy::CopyMasker
 
+mod channels;
 mod complete;
 mod describe;
 mod large;
@@ -36,6 +37,7 @@ use super::senders::Senders;
 use super::settings;
 use crate::command::{Ledger, Running};
 
+pub use channels::Channels;
 pub use large::{LARGE, Large};
 pub use reported::Reported;
 
@@ -100,6 +102,8 @@ pub struct State {
     pub fresh: Instant,
     /// What the client knows of its settings.
     pub reported: Reported,
+    /// Channels that the client itself named.
+    pub channels: Channels,
     /// Sessions whose notifications may hold anything.
     pub senders: Senders,
     /// The backend's process number.
@@ -257,11 +261,9 @@ fn aside(state: &mut State, tag: u8, body: Body<'_>, out: &mut Vec<u8>) -> Resul
         _ => {
             let (pid, channel, payload) = message::notification(body)?;
             let hides = state.masker.acts() && state.senders.is_noted(pid);
-            let (channel, payload) = if hides {
-                (REDACTED, REDACTED)
-            } else {
-                (channel, payload)
-            };
+            let tells = !hides || state.channels.knows(channel);
+            let channel = if tells { channel } else { REDACTED };
+            let payload = if hides { REDACTED } else { payload };
             let channel = state.masker.free_text(channel, &mut state.counts);
             let payload = state.masker.free_text(payload, &mut state.counts);
             frame::put(out, b'A', |out| {
@@ -311,6 +313,7 @@ impl State {
             unpinned: false,
             fresh: Instant::now(),
             reported: Reported::default(),
+            channels: Channels::default(),
             senders: Senders::default(),
             pid: 0,
             precondition: Precondition::default(),

@@ -15,6 +15,7 @@ const ALLOWED: &[&str] = &[
     "default_transaction_deferrable",
     "default_transaction_isolation",
     "default_transaction_read_only",
+    "effective_cache_size",
     "enable_bitmapscan",
     "enable_hashjoin",
     "enable_indexscan",
@@ -23,16 +24,23 @@ const ALLOWED: &[&str] = &[
     "enable_seqscan",
     "enable_sort",
     "extra_float_digits",
+    "from_collapse_limit",
     "geqo",
     "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
     "intervalstyle",
     "jit",
+    "join_collapse_limit",
     "lock_timeout",
+    "max_parallel_workers_per_gather",
     "plan_cache_mode",
+    "random_page_cost",
     "search_path",
     "standard_conforming_strings",
     "statement_timeout",
+    "synchronous_commit",
     "timezone",
+    "transaction_timeout",
     "work_mem",
 ];
 
@@ -192,11 +200,16 @@ fn setting(key: &str, value: &str, wanted: &mut Wanted) -> Result<(), StartupErr
             wanted.settings.push((name, value.to_owned()));
             Ok(())
         }
-        _ => Err(refuse(format!(
-            "setting \"{}\" cannot be chosen at startup through this door",
-            shown(key)
-        ))),
+        _ => Err(out_of_reach(key)),
     }
+}
+
+fn out_of_reach(key: &str) -> StartupError {
+    let key = shown(key);
+    let words = format!("setting \"{key}\" cannot be chosen at startup through this door");
+    let said = Said::fatal(sqlstate::BAD_SETTING, words);
+    said.hint("Leave it out, and SET it once you are in: that is judged as any statement is.")
+        .into()
 }
 
 /// `options`: `-c name=value` and `--name=value`, separated by blanks, a backslash before what is meant literally.
@@ -261,7 +274,7 @@ mod tests {
 
     #[test]
     fn what_would_weaken_the_door_is_refused_in_words() {
-        let cases: [(&str, &str, Option<&str>); 21] = [
+        let cases: [(&str, &str, Option<&str>); 23] = [
             ("options", "-c sallyport.login=oauth", None),
             ("options", "-c sallyport.login=kerberos", Some("oauth")),
             ("options", r"-c sallyport.break_glass=the\ branch\ is\ down", None),
@@ -277,6 +290,8 @@ mod tests {
             ("role", "postgres", Some("role")),
             ("session_authorization", "postgres", Some("cannot be chosen")),
             ("DateStyle", "ISO", None),
+            ("options", "-c idle_session_timeout=5min", None),
+            ("options", "-c log_statement=none", Some("cannot be chosen")),
             ("options", "-c role=postgres", Some("cannot be chosen")),
             ("options", "-crole=postgres", Some("cannot be chosen")),
             ("options", "--client-encoding=LATIN1", Some("UTF8")),

@@ -30,6 +30,7 @@ mod large;
 mod locks;
 mod logins;
 mod lookout;
+mod notifications;
 mod pipelines;
 mod readings;
 mod replicas;
@@ -41,6 +42,7 @@ mod targets;
 mod temporary;
 mod tokens;
 mod transactions;
+mod triggers;
 mod typed;
 mod violations;
 

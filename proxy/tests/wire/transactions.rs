@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sallyport_audit::record::{Event, TransactionFate};
 use sallyport_proxy::door::Rules;
 use sallyport_proxy::postgres::frame::put_cstr;
+use serde_json::json;
 
 use super::SCHEMA;
 use super::common::door::{Given, TestDoor};
@@ -320,4 +321,23 @@ fn a_constraint_that_is_checked_at_the_end_fails_what_was_executed() {
         );
         assert_eq!(door.direct("select count(*) from d"), "0", "{units:?}");
     }
+}
+
+#[test]
+fn a_refusal_in_a_failed_transaction_says_how_to_leave_it() {
+    let hidden = json!({"match": {"columns": ["public.secrets.ssn"]}});
+    let door = TestDoor::new(&Given::open().mask("columns", hidden), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let mut told = |unit: &[&str]| {
+        for sql in unit {
+            client.query(sql);
+        }
+        let got = client.query("update secrets set ssn = 'x'");
+        let refused = got.iter().find(|message| message.tag == 'E').expect("a refusal");
+        assert_eq!(refused.field('C').as_deref(), Some("42501"), "{got:?}");
+        refused.field('H').is_some_and(|hint| hint.contains("ROLLBACK"))
+    };
+    assert!(!told(&[]));
+    assert!(told(&["begin", "select 1 / 0"]));
+    assert!(!told(&["rollback"]));
 }

@@ -53,6 +53,11 @@ pub enum Effect {
         /// How they are written.
         format: CopyFormat,
     },
+    /// `LISTEN`: notifications of this channel come from now on.
+    Listen {
+        /// Name of the channel, as PostgreSQL cuts it.
+        channel: String,
+    },
     /// `DISCARD ALL`, which forgets everything, or a lesser one.
     Discard {
         /// `DISCARD ALL`.
@@ -165,6 +170,9 @@ pub(super) fn of(node: Node<'_>) -> Effect {
                 CopyDirection::Out
             },
             format: copy_format(node),
+        },
+        "ListenStmt" => Effect::Listen {
+            channel: node.text("conditionname").to_owned(),
         },
         "DiscardStmt" => Effect::Discard {
             all: node.int("target") == DISCARD_ALL,

@@ -71,7 +71,8 @@ impl Footprint {
             if relations.len() > MAX_RELATIONS || elsewhere || !looked_at {
                 return None;
             }
-            todo.extend(relation.parents.iter().chain(&relation.followers));
+            let followers = relation.followers.iter().map(|follower| &follower.relation);
+            todo.extend(relation.parents.iter().chain(followers));
             todo.extend(known.snapshot.children(oid));
             let writes = |one: &&&Relation| one.carried.iter().any(|(_, to)| to.relation == oid);
             todo.extend(carriers.iter().filter(writes).map(|one| one.oid));

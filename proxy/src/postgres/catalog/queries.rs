@@ -75,7 +75,8 @@ const LOCKED: &str = "WITH locked AS MATERIALIZED (SELECT l.relation FROM pg_cat
      (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()))";
 
 /// Relations: OID, schema, name, kind, whether it has rules or triggers, the definition of a view, whether it has rules, the
-/// columns of its primary key, and whether columns and definition are left out because they are known.
+/// columns of its primary key, the types of its triggers as one, and whether columns and definition are left out because they are
+/// known.
 ///
 /// `{definition}` says how views are read; `{where}` restricts them.
 const RELATIONS: &str = "{locked}{since} SELECT c.oid, n.nspname, c.relname, c.relkind, \
@@ -85,7 +86,9 @@ const RELATIONS: &str = "{locked}{since} SELECT c.oid, n.nspname, c.relname, c.r
      EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid \
       AND r.rulename OPERATOR(pg_catalog.<>) '_RETURN'::pg_catalog.name), \
      (SELECT k.indkey::pg_catalog.text FROM pg_catalog.pg_index k \
-      WHERE k.indrelid OPERATOR(pg_catalog.=) c.oid AND k.indisprimary LIMIT 1), NOT {changed}, NOT {moved} \
+      WHERE k.indrelid OPERATOR(pg_catalog.=) c.oid AND k.indisprimary LIMIT 1), \
+     (SELECT pg_catalog.bit_or(t.tgtype) FROM pg_catalog.pg_trigger t \
+      WHERE t.tgrelid OPERATOR(pg_catalog.=) c.oid AND NOT t.tgisinternal), NOT {changed}, NOT {moved} \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
      WHERE c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,S,c}'::pg_catalog.\"char\"[]) {where}";
 
@@ -152,15 +155,15 @@ const COLUMNS: &str = "{since}SELECT a.attrelid, a.attnum, a.attname, a.atttypid
      WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,m,f,c}'::pg_catalog.\"char\"[]) AND {changed} {where} \
      ORDER BY a.attrelid, a.attnum";
 
-/// Children and parents (`i`), relations whose rows follow those of another by a foreign key (`f`), the columns by which they do
-/// when a key is updated (`u`), and the constraints and unique indexes of relations, by their names (`c`).
+/// Children and parents (`i`), relations whose rows follow those of another by a foreign key (`f`, with what it does), the columns
+/// by which they do when a key is updated (`u`), and the constraints and unique indexes of relations, by their names (`c`).
 const PARENTS: &str = "SELECT inhrelid, inhparent, 'i', NULL FROM pg_catalog.pg_inherits \
      UNION ALL SELECT conrelid, 0::pg_catalog.oid, 'c', conname FROM pg_catalog.pg_constraint \
      WHERE conrelid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
      UNION ALL SELECT i.indrelid, 0::pg_catalog.oid, 'c', c.relname FROM pg_catalog.pg_index i \
      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid \
      WHERE i.indisunique AND i.indrelid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
-     UNION ALL SELECT conrelid, confrelid, 'f', NULL FROM pg_catalog.pg_constraint WHERE contype OPERATOR(pg_catalog.=) 'f' \
+     UNION ALL SELECT conrelid, confrelid, 'f', pg_catalog.concat(confdeltype, confupdtype) FROM pg_catalog.pg_constraint WHERE contype OPERATOR(pg_catalog.=) 'f' \
      AND (confdeltype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]) \
      OR confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[])) \
      UNION ALL SELECT conrelid, confrelid, 'u', pg_catalog.concat(follower, ' ', key) FROM pg_catalog.pg_constraint, \

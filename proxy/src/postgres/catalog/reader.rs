@@ -8,7 +8,9 @@ mod types;
 
 use std::collections::HashMap;
 
-use sallyport_policy::catalog::{AttNum, Catalog as _, Code, Column, ColumnId, Oid, Relation, RelationKind, Snapshot};
+use sallyport_policy::catalog::{
+    AttNum, Catalog as _, Code, Column, ColumnId, Events, Follower, Oid, Relation, RelationKind, Snapshot,
+};
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::sql;
 
@@ -53,14 +55,15 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) 
     for row in relations {
         let oid = number(row, 0)?;
         // What is said to be known and is not makes the whole catalog be read again.
-        let columns = match text(row, 8) {
+        let columns = match text(row, 9) {
             "t" => last.relation(oid)?.columns.clone(),
             _ => Vec::new(),
         };
-        let definition = match text(row, 9) {
+        let definition = match text(row, 10) {
             "t" => last.relation(oid)?.definition.clone(),
             _ => row.get(5).cloned().flatten(),
         };
+        let fires = text(row, 8).parse().ok().map(Events::of_type);
         let relation = Relation {
             oid,
             schema: text(row, 1).to_owned(),
@@ -69,7 +72,9 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) 
             columns,
             definition,
             parents: Vec::new(),
-            active: text(row, 4) == "t",
+            // Triggers whose type was not told may fire on anything.
+            active: text(row, 6) == "t" || text(row, 4) == "t" && fires.is_none(),
+            fires: fires.unwrap_or_default(),
             computes: false,
             ruled: text(row, 6) == "t",
             guarded_by_code: false,
@@ -101,7 +106,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) 
             continue;
         };
         match text(row, 2) {
-            "f" => relation.followers.push(one),
+            "f" => relation.followers.push(Follower::of(one, text(row, 3))),
             "u" => {
                 let (follower, key) = text(row, 3).split_once(' ')?;
                 let column = follower.parse().ok()?;

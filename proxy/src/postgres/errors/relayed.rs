@@ -21,6 +21,31 @@ static STATES: LazyLock<HashMap<&'static str, String>> = LazyLock::new(|| {
 /// What stands for a SQLSTATE that PostgreSQL does not have: raise_exception. Five digits of a value fit into one.
 const FOREIGN: &str = "P0001";
 
+/// What PostgreSQL says in the same words whatever is stored. People search for them, and programs tell by them what to do.
+const CONSTANT: [(&str, &str); 12] = [
+    ("21000", "ON CONFLICT DO UPDATE command cannot affect row a second time"),
+    (
+        "21000",
+        "more than one row returned by a subquery used as an expression",
+    ),
+    ("22012", "division by zero"),
+    (
+        "25P02",
+        "current transaction is aborted, commands ignored until end of transaction block",
+    ),
+    ("40001", "could not serialize access due to concurrent delete"),
+    ("40001", "could not serialize access due to concurrent update"),
+    (
+        "40001",
+        "could not serialize access due to read/write dependencies among transactions",
+    ),
+    ("40P01", "deadlock detected"),
+    ("55P03", "canceling statement due to lock timeout"),
+    ("57014", "canceling statement due to statement timeout"),
+    ("57014", "canceling statement due to user request"),
+    ("57P01", "terminating connection due to administrator command"),
+];
+
 /// By what an error is read.
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
@@ -75,10 +100,36 @@ impl Reader<'_> {
                 (field.code == b'P' || !self.guarded).then_some(Cow::Borrowed(field.text))
             }
             b'P' | b'p' | b'L' => None,
-            b'M' if self.guarded => Some(Cow::Owned(fixed(state).into_bytes())),
+            b'M' if self.guarded => Some(Cow::Owned(self.words(state, all, field.text).into_bytes())),
             b's' | b't' | b'c' | b'n' if self.guarded => self.names(all, field).then_some(Cow::Borrowed(field.text)),
             _ if self.guarded => None,
             _ => Some(self.masker.free_bytes(field.text, counts)),
+        }
+    }
+
+    /// The words for a SQLSTATE when the target's own may hold a value.
+    fn words(&self, state: &str, all: &[Field<'_>], said: &[u8]) -> String {
+        let mut constant = CONSTANT.iter();
+        if let Some((_, words)) = constant.find(|(code, words)| *code == state && words.as_bytes() == said) {
+            return (*words).to_owned();
+        }
+        let (name, place) = (STATES.get(state).map_or("error", String::as_str), self.place(all));
+        format!("{name}{place} (the target's words are withheld: they may hold a protected value)")
+    }
+
+    /// Where it happened, as far as the catalog knows the names: most programs show the message alone.
+    fn place(&self, all: &[Field<'_>]) -> String {
+        let known = |code: u8| {
+            let field = all.iter().find(|field| field.code == code)?;
+            std::str::from_utf8(field.text).ok().filter(|_| self.names(all, field))
+        };
+        let (Some(schema), Some(table)) = (known(b's'), known(b't')) else {
+            return String::new();
+        };
+        match (known(b'n'), known(b'c')) {
+            (Some(constraint), _) => format!(" of constraint \"{constraint}\" on {schema}.{table}"),
+            (None, Some(column)) => format!(" in column \"{column}\" of {schema}.{table}"),
+            (None, None) => format!(" on {schema}.{table}"),
         }
     }
 
@@ -104,12 +155,6 @@ impl Reader<'_> {
     }
 }
 
-/// The words for a SQLSTATE when the target's own may hold a value.
-fn fixed(state: &str) -> String {
-    let name = STATES.get(state).map_or("error", String::as_str);
-    format!("{name} (the target's words are withheld: they may hold a protected value)")
-}
-
 fn severity(text: &[u8]) -> bool {
     matches!(
         text,
@@ -121,7 +166,7 @@ fn severity(text: &[u8]) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use sallyport_policy::catalog::Relation;
+    use sallyport_policy::catalog::{Column, Relation};
     use sallyport_policy::mask::{Keys, MaskSet, RuleSet};
 
     use super::*;
@@ -200,6 +245,58 @@ mod tests {
         assert_eq!(shown("people", "accounts_pkey"), "Cst");
         assert_eq!(shown("people", "Ada"), "Cst");
         assert_eq!(shown("Ada", "people_pkey"), "C");
+    }
+
+    #[test]
+    fn the_message_says_where_as_far_as_the_catalog_knows_it() {
+        let column = Column {
+            attnum: 1,
+            name: "name".to_owned(),
+            type_oid: 25,
+            generated: None,
+        };
+        let catalog = Snapshot::new(vec![Relation {
+            schema: "public".to_owned(),
+            name: "people".to_owned(),
+            columns: vec![column],
+            constraints: vec!["people_pkey".to_owned()],
+            ..Relation::default()
+        }]);
+        for (table, code, named, place) in [
+            (
+                "people",
+                b'n',
+                "people_pkey",
+                " of constraint \"people_pkey\" on public.people",
+            ),
+            ("people", b'c', "name", " in column \"name\" of public.people"),
+            ("people", b'n', "Ada", " on public.people"),
+            ("Ada", b'n', "people_pkey", ""),
+        ] {
+            let error = [
+                (b'C', "23505"),
+                (b'M', "Ada"),
+                (b's', "public"),
+                (b't', table),
+                (code, named),
+            ];
+            let got = relay_knowing(&catalog, true, &error);
+            let words =
+                format!("unique violation{place} (the target's words are withheld: they may hold a protected value)");
+            assert!(got.contains(&(b'M', words)), "{got:?}");
+        }
+    }
+
+    #[test]
+    fn words_that_are_always_the_same_are_kept() {
+        let said = |code: &str, words: &str| {
+            let got = relay(true, &[(b'C', code), (b'M', words)]);
+            got.iter().any(|(field, text)| *field == b'M' && text == words)
+        };
+        assert!(said("57014", "canceling statement due to statement timeout"));
+        assert!(!said("57014", "canceling statement due to statement timeout of Ada"));
+        assert!(!said("P0001", "canceling statement due to statement timeout"));
+        assert!(CONSTANT.iter().all(|(code, words)| is_known(code) && said(code, words)));
     }
 
     #[test]

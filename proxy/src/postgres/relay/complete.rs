@@ -69,6 +69,7 @@ pub(super) fn command(
                     return Ok(());
                 }
                 state.reported.stated(&part.stated);
+                state.channels.stated(&part.stated);
                 state.completed(part.running, &part.after, part.change, text);
             } else if tag == b'C' {
                 return Err(Broken::Unasked(tag));
@@ -78,6 +79,7 @@ pub(super) fn command(
             if let Some(Expect::Execute { portal, after, change }) = state.expected.pop() {
                 if let Some(stated) = &portal.stated {
                     state.reported.stated(stated);
+                    state.channels.stated(stated);
                 }
                 let running = portal.running.borrow_mut().take();
                 state.commits |= after.commits;

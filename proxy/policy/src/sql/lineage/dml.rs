@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::catalog::{Catalog, ColumnId, Relation, RelationKind};
+use crate::catalog::{Catalog, ColumnId, Events, Relation, RelationKind};
 use crate::sql::tree::Node;
 
 use super::Flow;
@@ -24,7 +24,7 @@ impl<'c> Walker<'c> {
         let Some(target) = node.node("relation") else {
             return Rows::lost();
         };
-        let item = self.target(target);
+        let item = self.target(target, events(node));
         let mut given = Given::new();
         match node.kind() {
             "InsertStmt" => self.insert(node, target, &item, &scope, &mut given),
@@ -39,9 +39,8 @@ impl<'c> Walker<'c> {
             }
             _ => self.merge_into(node, target, &item, &mut scope, &mut given),
         }
-        let adds = node.is("InsertStmt") && node.node("on_conflict_clause").is_none();
-        if let Some(relation) = self.target_relation(target).filter(|_| !adds) {
-            self.note_followers(relation);
+        if let Some(relation) = self.target_relation(target) {
+            self.note_followers(relation, events(node));
         }
         if matches!(node.kind(), "UpdateStmt" | "MergeStmt") {
             self.note_moves(target);
@@ -50,12 +49,12 @@ impl<'c> Walker<'c> {
     }
 
     /// The target as a table. A common table expression of the same name is not meant.
-    fn target(&mut self, target: Node<'_>) -> Item {
+    fn target(&mut self, target: Node<'_>, events: Events) -> Item {
         let rows = Rc::new(match self.target_relation(target) {
             Some(relation) => {
                 self.found.written.insert(relation.oid);
                 let rows = self.rows_of(relation, !target.flag("inh"));
-                self.note_writes(relation);
+                self.note_writes(relation, events);
                 rows
             }
             None => {
@@ -235,12 +234,12 @@ impl<'c> Walker<'c> {
     }
 
     /// The target's rows as they are once the statement wrote them.
-    fn written_rows(&mut self, target: Node<'_>, item: &Item, given: &Given) -> Rows {
+    fn written_rows(&mut self, target: Node<'_>, events: Events, item: &Item, given: &Given) -> Rows {
         let mut rows = self.with_derived(target, with_given(item, given), given);
         // A trigger can put anything into a row on its way.
         if self
             .target_relation(target)
-            .is_some_and(|relation| self.note_writes(relation))
+            .is_some_and(|relation| self.note_writes(relation, events))
         {
             rows.columns.iter_mut().for_each(|column| {
                 column.flow.unknown = true;
@@ -260,7 +259,7 @@ impl<'c> Walker<'c> {
         let Some(clause) = node.node("returning_clause") else {
             return Rows::default();
         };
-        let rows = Rc::new(self.written_rows(target, &item, given));
+        let rows = Rc::new(self.written_rows(target, events(node), &item, given));
         let first = item.tables.first();
         let own = first.map_or_else(|| "".into(), |table| Rc::clone(&table.alias));
         let stored = first.is_some_and(|table| table.stored);
@@ -301,6 +300,17 @@ impl<'c> Walker<'c> {
         }
         scope.item = visible;
         self.targets(clause.list("exprs"), &scope)
+    }
+}
+
+/// What a statement does to rows of its target.
+fn events(node: Node<'_>) -> Events {
+    match node.kind() {
+        "InsertStmt" if node.node("on_conflict_clause").is_none() => Events::INSERT,
+        "InsertStmt" => Events::INSERT.and(Events::UPDATE),
+        "UpdateStmt" => Events::UPDATE,
+        "DeleteStmt" => Events::DELETE,
+        _ => Events::ROWS,
     }
 }
 

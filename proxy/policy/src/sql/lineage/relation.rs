@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use crate::catalog::{Column as Stored, ColumnId, Relation, RelationKind, SearchPath};
+use crate::catalog::{Column as Stored, ColumnId, Events, Relation, RelationKind, SearchPath};
 use crate::sql::parser::{self, Backslash};
 
 use super::Flow;
@@ -85,8 +85,9 @@ impl Walker<'_> {
 
     /// Whether a write to a relation runs code of users, which is noted: its own, that of its partitions and children, or that
     /// of what a view writes to.
-    pub(super) fn note_writes(&mut self, relation: &Relation) -> bool {
-        let (mut active, mut ruled) = (relation.active, relation.ruled);
+    pub(super) fn note_writes(&mut self, relation: &Relation, events: Events) -> bool {
+        let events = with_moves(relation, events);
+        let (mut active, mut ruled) = (relation.runs_at(events), relation.ruled);
         let catalog = self.catalog;
         let mut todo = vec![relation.oid];
         if relation.is_view() {
@@ -97,7 +98,7 @@ impl Walker<'_> {
         while let Some(oid) = todo.pop() {
             if seen.insert(oid) {
                 let found = catalog.relation(oid);
-                active |= found.is_some_and(|found| found.active);
+                active |= found.is_some_and(|found| found.runs_at(events));
                 ruled |= found.is_some_and(|found| found.ruled);
                 todo.extend(catalog.children(oid));
             }
@@ -128,22 +129,26 @@ impl Walker<'_> {
     }
 
     /// Notes code of users that runs where rows of others follow those of a relation, by foreign keys and as far as these lead.
-    pub(super) fn note_followers(&mut self, relation: &Relation) {
+    pub(super) fn note_followers(&mut self, relation: &Relation, events: Events) {
         let catalog = self.catalog;
-        let mut todo = vec![(relation.oid, false)];
+        let events = with_moves(relation, events);
+        let mut todo = vec![(relation.oid, events, false)];
         if relation.is_view() {
-            todo.extend(self.found.relations.iter().map(|oid| (*oid, false)));
+            todo.extend(self.found.relations.iter().map(|oid| (*oid, events, false)));
         }
         let mut seen = HashSet::new();
-        while let Some((oid, follows)) = todo.pop() {
-            let Some(found) = catalog.relation(oid).filter(|_| seen.insert((oid, follows))) else {
+        while let Some((oid, events, follows)) = todo.pop() {
+            let Some(found) = catalog.relation(oid).filter(|_| seen.insert((oid, events, follows))) else {
                 continue;
             };
-            if follows && (found.active || found.ruled) {
+            let events = with_moves(found, events);
+            if follows && (found.runs_at(events) || found.ruled) {
                 self.opaque(format!("triggers of {}", found.qualified()));
             }
-            todo.extend(catalog.children(oid).iter().map(|child| (*child, follows)));
-            todo.extend(found.followers.iter().map(|follower| (*follower, true)));
+            todo.extend(catalog.children(oid).iter().map(|child| (*child, events, follows)));
+            let followers = found.followers.iter();
+            let followers = followers.map(|follower| (follower.relation, follower.follows(events), true));
+            todo.extend(followers.filter(|(_, events, _)| *events != Events::NONE));
         }
     }
 
@@ -280,6 +285,16 @@ impl Walker<'_> {
         self.path = outside;
         self.touch(&rows.all());
         rows
+    }
+}
+
+/// A row whose key is changed leaves one partition and comes to another. A view may write to a partitioned table.
+fn with_moves(relation: &Relation, events: Events) -> Events {
+    let moves = matches!(relation.kind, RelationKind::PartitionedTable | RelationKind::View);
+    if moves && events.meets(Events::UPDATE) {
+        events.and(Events::ROWS)
+    } else {
+        events
     }
 }
 

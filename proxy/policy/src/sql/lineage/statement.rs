@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::catalog::{ColumnId, Relation, RelationKind};
+use crate::catalog::{ColumnId, Events, Relation, RelationKind};
 use crate::sql::tree::Node;
 
 use super::scope::{Column, Doubt, Item, Rows, Scope, Table};
@@ -209,7 +209,7 @@ impl Walker<'_> {
             .collect();
         if node.flag("is_from") {
             self.found.written.insert(relation.oid);
-            self.note_writes(relation);
+            self.note_writes(relation, Events::INSERT);
             ids.iter().for_each(|(_, id)| self.assign(*id, &Flow::clean()));
             // Partitions take the rows.
             let below = ids.iter().filter_map(|(name, _)| rows.named(name));
@@ -255,7 +255,7 @@ impl Walker<'_> {
         for target in node.list("relations") {
             let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
             if let Some(relation) = self.catalog.resolve(&self.path, schema, target.text("relname")) {
-                self.note_writes(relation);
+                self.note_writes(relation, Events::TRUNCATE);
             }
         }
         if node.int("behavior") == CASCADE {

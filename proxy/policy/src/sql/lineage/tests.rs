@@ -6,6 +6,7 @@
 
 mod hidden;
 mod origins;
+mod triggers;
 mod writes;
 
 use crate::catalog::{Column as Stored, Relation, RelationKind, Snapshot};

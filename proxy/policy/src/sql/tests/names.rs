@@ -159,6 +159,7 @@ fn effects_on_the_session() {
         ),
         ("close c", E::Close { name: Some("c".into()) }),
         ("close all", E::Close { name: None }),
+        ("listen Jobs", E::Listen { channel: "jobs".into() }),
         ("discard all", E::Discard { all: true }),
         ("discard temp", E::Discard { all: false }),
     ];

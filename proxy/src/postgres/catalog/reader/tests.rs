@@ -16,6 +16,8 @@ fn rows_become_relations_and_types() {
             row(&["10", "public", "t", "r", "t", "-", "f", "3 1"]),
             row(&["11", "public", "v", "v", "f", " SELECT 1;"]),
             row(&["12", "public", "u", "r", "f", "-"]),
+            row(&["13", "public", "stamped", "r", "t", "-", "f", "-", "19"]),
+            row(&["14", "public", "ruled", "r", "t", "-", "t", "-", "19"]),
         ],
         vec![
             row(&["10", "1", "a", "25", "-"]),
@@ -24,8 +26,8 @@ fn rows_become_relations_and_types() {
         ],
         vec![
             row(&["11", "10", "i", "-"]),
-            row(&["11", "10", "f", "-"]),
-            row(&["11", "10", "f", "-"]),
+            row(&["11", "10", "f", "ca"]),
+            row(&["11", "10", "f", "ca"]),
             row(&["11", "10", "u", "2 3"]),
             row(&["10", "0", "c", "t_pkey"]),
             row(&["10", "0", "c", "t_a_check"]),
@@ -72,7 +74,13 @@ fn rows_become_relations_and_types() {
     assert!(!read.lacking);
     let t = read.relations.iter().find(|relation| relation.oid == 10).unwrap();
     assert!(t.active && t.columns.len() == 3);
-    assert_eq!((t.key.as_slice(), t.followers.as_slice()), (&[3, 1][..], &[11][..]));
+    assert_eq!(
+        (t.key.as_slice(), t.followers.as_slice()),
+        (&[3, 1][..], &[Follower::of(11, "ca")][..])
+    );
+    let of = |oid| read.relations.iter().find(|relation| relation.oid == oid).unwrap();
+    assert_eq!((of(13).active, of(13).fires), (false, Events::UPDATE));
+    assert_eq!((of(14).active, of(14).ruled), (true, true));
     let carried = ColumnId {
         relation: 11,
         column: 2,
@@ -311,8 +319,8 @@ fn what_is_locked_is_as_it_was_read_last_or_unknown() {
 fn what_is_left_out_is_as_it_was_read_last_or_nothing_is_read() {
     let results = |columns: &str, definition: &str| {
         let views = [
-            row(&["10", "public", "v", "v", "f", "-", "f", "-", columns, definition]),
-            row(&["11", "public", "w", "v", "f", "SELECT 2", "f", "-", "f", "f"]),
+            row(&["10", "public", "v", "v", "f", "-", "f", "-", "-", columns, definition]),
+            row(&["11", "public", "w", "v", "f", "SELECT 2", "f", "-", "-", "f", "f"]),
         ];
         let of_new = row(&["11", "1", "n", "25", "-"]);
         [views.to_vec(), vec![of_new], vec![], vec![], vec![], vec![]]

@@ -308,42 +308,6 @@ fn event_triggers_run_where_anything_is_defined() {
 }
 
 #[test]
-fn triggers_run_where_rows_follow_others_and_where_tables_are_emptied() {
-    let mut baskets = table(70, "baskets", &["id"]);
-    let mut items = table(71, "items", &["id", "basket"]);
-    let mut noted = table(73, "item_notes_1", &["id", "item"]);
-    (baskets.followers, items.followers) = (vec![71], vec![72]);
-    (noted.parents, noted.active) = (vec![72], true);
-    let notes = table(72, "item_notes", &["id", "item"]);
-    let catalog = schema().with(vec![baskets, items, notes, noted]);
-    let of = |sql: &str| lineage(&parse(sql).unwrap().statements[0], &catalog, &path()).opaque;
-    let behind: &[&str] = &["triggers of public.item_notes_1"];
-    let cases: [(&str, &[&str]); 9] = [
-        ("delete from baskets", behind),
-        ("update baskets set id = 2", behind),
-        (
-            "insert into baskets values (1) on conflict (id) do update set id = 2",
-            behind,
-        ),
-        (
-            "merge into baskets b using acct a on a.id = b.id when matched then delete",
-            behind,
-        ),
-        ("with gone as (delete from items returning id) select 1", behind),
-        ("insert into baskets values (1)", &[]),
-        ("truncate baskets", &[]),
-        (
-            "truncate baskets cascade",
-            &["triggers of what TRUNCATE CASCADE empties"],
-        ),
-        ("truncate notes, audited", &["triggers of public.audited"]),
-    ];
-    for (sql, opaque) in cases {
-        assert_eq!(of(sql), opaque, "{sql}");
-    }
-}
-
-#[test]
 fn expressions_are_computed_where_relations_are_looked_after() {
     let mut indexed = table(75, "indexed_1", &["id"]);
     (indexed.parents, indexed.computes) = (vec![74], true);
