@@ -8,7 +8,7 @@ use crate::sql::tree::Node;
 
 use super::Flow;
 use super::label;
-use super::scope::{Column, Item, Rows, Scope, Table};
+use super::scope::{Column, Doubt, Item, Rows, Scope, Table};
 use super::walker::Walker;
 
 /// Functions that return a set of one column, which is called as they are, or as their alias is.
@@ -286,7 +286,9 @@ impl Walker<'_> {
 
     fn shared_names(&mut self, node: Node<'_>, left: &Rows, right: &Rows) -> Vec<Rc<str>> {
         if node.flag("is_natural") {
-            let common = left.columns.iter().filter(|column| right.named(&column.name).is_some());
+            // What may be a row shares its fields, if anything, and not the name from its alias.
+            let certain = |column: &&Column| left.has(&column.name) && right.has(&column.name);
+            let common = left.columns.iter().filter(certain);
             return common.map(|column| Rc::clone(&column.name)).collect();
         }
         node.names("using_clause").into_iter().map(Rc::from).collect()
@@ -305,7 +307,12 @@ impl Walker<'_> {
             flow.join(&other);
             self.touch(&flow);
             self.compare(&one, &other);
-            merged.push(Column::named(Rc::clone(name), flow));
+            let mut column = Column::named(Rc::clone(name), flow);
+            // A row may have other fields beside the one that is shared.
+            if left.may_be_row(name) || right.may_be_row(name) {
+                column.doubt = Doubt::Name;
+            }
+            merged.push(column);
         }
         merged
     }

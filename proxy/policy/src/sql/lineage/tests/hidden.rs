@@ -451,6 +451,50 @@ fn what_hides_a_name_does_not_hide_what_it_means() {
             "select reverse(ssn) from cast((select c from customers c limit 1) as customers) u",
             "~sn",
         ),
+        // A table is meant by its name where the column that may be called so, here or outside, is not there.
+        (
+            "select (select c::text from customers c limit 1) from pg_get_keywords()",
+            "~sn",
+        ),
+        (
+            "select (select c::text from pg_get_keywords() limit 1) from customers c",
+            "~sn",
+        ),
+        (
+            "select (select (c).ssn from customers c limit 1) from jsonb_populate_record(null::acct, '{}') p",
+            "~sn?",
+        ),
+        // And the column, where it is there, whatever table has its name.
+        (
+            "select id from jsonb_populate_record(null::pair, (select to_jsonb(c) from customers c)) p, acct as a where a is null",
+            "-",
+        ),
+        (
+            "select a::text from jsonb_populate_record(null::pair, (select jsonb_build_object('a', ssn) from customers)) p, orders as a",
+            "~s",
+        ),
+        // An array's alias is the name of its elements only where these are no rows.
+        (
+            "select (select unnest from unnest((select array_agg(a) from acct a)) z) from customers unnest",
+            "~sn",
+        ),
+        (
+            "select (select u from unnest((select array_agg(a) from acct a)) u) from (select ssn as u from customers) q",
+            "~s",
+        ),
+        (
+            "select (select u from cast(null as acct) u) from (select ssn as u from customers) q",
+            "~s",
+        ),
+        (
+            "select (select a from unnest((select array_agg(row(1, ssn)::pair) from customers)) id join orders using (id)) from (select 1 as a) q",
+            "~s",
+        ),
+        (
+            "select (select ssn from unnest((select array_agg(a) from acct a)) u(k) natural full join unnest((select array_agg(c) from customers c)) w(k)) from acct",
+            "~sn",
+        ),
+        ("select (select t from unnest(array[1]) u(t)) from customers t", "-"),
         // An alias list counts from the first column of the function.
         (
             "select reverse(h) from (pg_get_keywords() k cross join customers) as j(a, b, c, d, e, f, g, h)",
