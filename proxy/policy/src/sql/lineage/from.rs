@@ -231,13 +231,6 @@ impl Walker<'_> {
         if !merged.is_empty() && self.operator(&["="]) {
             merged.iter_mut().for_each(|column| column.flow.unknown = true);
         }
-        // Columns that are not known may be shared, by which those that are known are compared.
-        if node.flag("is_natural") && (left.rows.unnamed().is_some() || right.rows.unnamed().is_some()) {
-            let mut compared = left.rows.all();
-            compared.join(&right.rows.all());
-            self.touch(&compared);
-            self.aside(&compared);
-        }
         let keep = |rows: &Rows| {
             let own = rows
                 .columns
@@ -258,6 +251,19 @@ impl Walker<'_> {
         };
         for open in [&left.rows.open, &right.rows.open].into_iter().flatten() {
             both.rows.open.get_or_insert_with(Flow::clean).join(open);
+        }
+        // Columns that are not known may be shared: those that are known are compared with them, or are one with them, at
+        // another place.
+        if node.flag("is_natural") && (left.rows.unnamed().is_some() || right.rows.unnamed().is_some()) {
+            let mut any = left.rows.all();
+            any.join(&right.rows.all());
+            self.touch(&any);
+            self.aside(&any);
+            for column in &mut both.rows.columns {
+                column.flow.join(&any);
+                column.flow.bare = false;
+            }
+            both.rows.open = Some(any);
         }
         both.tables = left.tables;
         both.tables.extend(right.tables);
@@ -310,7 +316,7 @@ impl Walker<'_> {
             let mut column = Column::named(Rc::clone(name), flow);
             // A row may have other fields beside the one that is shared.
             if left.may_be_row(name) || right.may_be_row(name) {
-                column.doubt = Doubt::Name;
+                column.doubt = Doubt::Width;
             }
             merged.push(column);
         }

@@ -495,6 +495,15 @@ fn what_hides_a_name_does_not_hide_what_it_means() {
             "~sn",
         ),
         ("select (select t from unnest(array[1]) u(t)) from customers t", "-"),
+        // What NATURAL shares with columns that are not known is one with them, and comes first.
+        (
+            "select id from orders natural full join jsonb_populate_record(null::pair, (select jsonb_build_object('id', ssn) from customers)) p",
+            "~s",
+        ),
+        (
+            "select o.id from orders o natural full join jsonb_populate_record(null::pair, (select jsonb_build_object('id', ssn) from customers)) p",
+            "-",
+        ),
         // An alias list counts from the first column of the function.
         (
             "select reverse(h) from (pg_get_keywords() k cross join customers) as j(a, b, c, d, e, f, g, h)",
@@ -522,6 +531,9 @@ fn what_hides_a_name_does_not_hide_what_it_means() {
     ]);
     let found = trace("select 1 from customers where exists (select from pg_get_keywords() where ssn like '5%')");
     assert_eq!(letters(&found.elsewhere), "s");
+    let found =
+        trace("select * from customers natural join unnest((select array_agg(row(ssn, 1)::pair) from customers)) u");
+    assert_eq!(found.outputs, None);
     let found = trace("select id from customers natural join jsonb_populate_recordset(null::acct, '[]') p");
     assert_eq!(letters(&found.elsewhere), "sn");
     assert_eq!(trace("select nosuch from customers").lost, ["nosuch"]);
