@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::sql::functions::{Safety, safety};
+use crate::sql::functions::Safety;
 use crate::sql::names::qualified;
 use crate::sql::tree::Node;
 
@@ -198,7 +198,8 @@ impl Walker<'_> {
         }
         // The elements of an array may be rows.
         if known && name == "unnest" && call.count("args") == 1 {
-            return one(match call.list("args").all(is_array_of_texts) {
+            let texts = call.list("args").all(|argument| self.is_array_of_texts(argument));
+            return one(match texts {
                 true => column(&name),
                 false => Column::row(name, flow.clone()),
             });
@@ -290,6 +291,15 @@ impl Walker<'_> {
         }
     }
 
+    /// Whether an expression is an array whose elements are certainly no rows.
+    fn is_array_of_texts(&self, node: Node<'_>) -> bool {
+        let names = node.names("funcname");
+        node.is("FuncCall")
+            && qualified(&names).is_some_and(|(schema, name)| {
+                self.safety(schema.as_deref(), &name) == Safety::Safe && TEXT_ARRAYS.contains(&name.as_str())
+            })
+    }
+
     fn shared_names(&mut self, node: Node<'_>, left: &Rows, right: &Rows) -> Vec<Rc<str>> {
         if node.flag("is_natural") {
             // What may be a row shares its fields, if anything, and not the name from its alias.
@@ -337,15 +347,6 @@ fn aliased(node: Node<'_>, name: &str, mut rows: Rows, stored: bool) -> Item {
         rows: Rc::new(rows),
         stored,
     })
-}
-
-/// Whether an expression is an array whose elements are certainly no rows.
-fn is_array_of_texts(node: Node<'_>) -> bool {
-    let names = node.names("funcname");
-    node.is("FuncCall")
-        && qualified(&names).is_some_and(|(schema, name)| {
-            safety(schema.as_deref(), &name) == Safety::Safe && TEXT_ARRAYS.contains(&name.as_str())
-        })
 }
 
 /// Column names of XMLTABLE and JSON_TABLE, nested ones included, in order.

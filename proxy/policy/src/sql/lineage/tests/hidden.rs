@@ -149,6 +149,18 @@ fn rows_of_a_materialised_view_are_followed_through_its_definition() {
 }
 
 #[test]
+fn an_array_that_a_namesake_makes_may_be_of_rows() {
+    let catalog = schema().with_code(Code {
+        functions: ["string_to_array".to_owned()].into(),
+        ..Code::default()
+    });
+    let sql = "select (select u from unnest(string_to_array('a', 1)) u) from (select ssn as u from customers) q";
+    let script = parse(sql).unwrap();
+    let flow = lineage(&script.statements[0], &catalog, &path()).flow(0, 1);
+    assert_eq!(show(&flow), "~s?");
+}
+
+#[test]
 fn errors_may_quote_what_policies_for_rows_look_at() {
     let mut policed = table(61, "rows", &["id"]);
     policed.guards = vec![20, 61];
