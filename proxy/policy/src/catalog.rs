@@ -109,6 +109,9 @@ pub struct Relation {
     /// Whether a policy for its rows runs code of somebody's own, which reading it does, too.
     #[serde(default)]
     pub guarded_by_code: bool,
+    /// Relations that policies for its rows look at, itself among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<Oid>,
     /// The columns of its primary key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<AttNum>,

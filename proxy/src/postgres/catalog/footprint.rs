@@ -68,11 +68,19 @@ impl Footprint {
                 relation.kind,
                 RelationKind::CompositeType | RelationKind::MaterializedView
             );
+            // And what its policies look at, on all that a view among it reads.
+            let viewed = |oid: &Oid| {
+                known
+                    .snapshot
+                    .relation(*oid)
+                    .is_none_or(|guard| guard.definition.is_some())
+            };
+            let elsewhere = elsewhere || relation.guards.iter().any(viewed);
             if relations.len() > MAX_RELATIONS || elsewhere || !looked_at {
                 return None;
             }
             let followers = relation.followers.iter().map(|follower| &follower.relation);
-            todo.extend(relation.parents.iter().chain(followers));
+            todo.extend(relation.parents.iter().chain(followers).chain(&relation.guards));
             todo.extend(known.snapshot.children(oid));
             let writes = |one: &&&Relation| one.carried.iter().any(|(_, to)| to.relation == oid);
             todo.extend(carriers.iter().filter(writes).map(|one| one.oid));
@@ -222,6 +230,29 @@ mod tests {
             "a column that is renamed may be protected then"
         );
         assert!(!of(20_001).0.contains("20002"), "what it is written to has no say");
+    }
+
+    #[test]
+    fn what_policies_look_at_hangs_on_the_relation() {
+        let guarded_by = |guard: Relation| {
+            let mut known = known();
+            let guarded = Relation {
+                guards: vec![guard.oid],
+                ..known.snapshot.relation(20_006).unwrap().clone()
+            };
+            known.snapshot = Arc::new(known.snapshot.with(vec![guarded, guard]));
+            Footprint::new(&BTreeSet::from(["x"]), std::iter::once(20_006), &known)
+        };
+        let table = Relation {
+            oid: 20_007,
+            ..Relation::default()
+        };
+        let view = Relation {
+            definition: Some("SELECT 1".to_owned()),
+            ..table.clone()
+        };
+        assert!(guarded_by(table).unwrap().0.contains("20007"));
+        assert!(guarded_by(view).is_none(), "what it reads is not looked at");
     }
 
     #[test]

@@ -156,13 +156,17 @@ const COLUMNS: &str = "{since}SELECT a.attrelid, a.attnum, a.attname, a.atttypid
      ORDER BY a.attrelid, a.attnum";
 
 /// Children and parents (`i`), relations whose rows follow those of another by a foreign key (`f`, with what it does), the columns
-/// by which they do when a key is updated (`u`), and the constraints and unique indexes of relations, by their names (`c`).
+/// by which they do when a key is updated (`u`), the constraints and unique indexes of relations, by their names (`c`), and what the
+/// policies for a relation's rows look at (`g`): of a row as a whole pg_depend names no columns.
 const PARENTS: &str = "SELECT inhrelid, inhparent, 'i', NULL FROM pg_catalog.pg_inherits \
      UNION ALL SELECT conrelid, 0::pg_catalog.oid, 'c', conname FROM pg_catalog.pg_constraint \
      WHERE conrelid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
      UNION ALL SELECT i.indrelid, 0::pg_catalog.oid, 'c', c.relname FROM pg_catalog.pg_index i \
      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid \
      WHERE i.indisunique AND i.indrelid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
+     UNION ALL SELECT p.polrelid, d.refobjid, 'g', NULL FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_depend d \
+     ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) p.oid \
+     WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
      UNION ALL SELECT conrelid, confrelid, 'f', pg_catalog.concat(confdeltype, confupdtype) FROM pg_catalog.pg_constraint WHERE contype OPERATOR(pg_catalog.=) 'f' \
      AND (confdeltype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[]) \
      OR confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.\"char\"[])) \

@@ -78,6 +78,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) 
             computes: false,
             ruled: text(row, 6) == "t",
             guarded_by_code: false,
+            guards: Vec::new(),
             key: text(row, 7)
                 .split(' ')
                 .filter_map(|column| column.parse().ok())
@@ -114,6 +115,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) 
                     .carried
                     .push((key.parse().ok()?, ColumnId { relation: one, column }));
             }
+            "g" => relation.guards.push(other),
             "c" => relation.constraints.push(text(row, 3).to_owned()),
             _ => relation.parents.push(other),
         }
@@ -122,6 +124,8 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) 
     for relation in by_oid.values_mut() {
         relation.followers.sort_unstable();
         relation.followers.dedup();
+        relation.guards.sort_unstable();
+        relation.guards.dedup();
         relation.carried.sort_unstable();
         relation.constraints.sort_unstable();
         relation.constraints.dedup();

@@ -11,6 +11,10 @@ use super::walker::Walker;
 
 const EXISTS: i64 = 1;
 
+/// Functions without a verb that keep what they are given: a seed comes out again in what `random` gives, statistics in the
+/// catalogs of relations and columns.
+const KEEPS: [&str; 3] = ["setseed", "pg_restore_attribute_stats", "pg_restore_relation_stats"];
+
 /// A word of the grammar since PostgreSQL 16, before that a name like any other.
 const SYSTEM_USER: &str = "system_user";
 
@@ -148,9 +152,8 @@ impl Walker<'_> {
     /// A function with an effect beyond the statement takes the values along.
     fn sink(&mut self, names: &[&str], flow: &Flow) {
         let effect = qualified(names).map(|(schema, name)| safety(schema.as_deref(), &name));
-        // The seed comes out again in what `random` gives.
-        let seeds = names.last() == Some(&"setseed");
-        if seeds || matches!(effect, Some(Safety::Effect(_))) {
+        let keeps = names.last().is_some_and(|name| KEEPS.contains(name));
+        if keeps || matches!(effect, Some(Safety::Effect(_))) {
             self.found.sunk.extend(flow.columns().iter().copied());
         }
     }

@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use crate::sql::functions::{Safety, safety};
+use crate::sql::functions::Safety;
 use crate::sql::names::qualified;
 use crate::sql::tree::Node;
 
 use super::Flow;
 use super::label;
-use super::scope::{Column, Item, Rows, Scope, Table};
+use super::scope::{Column, Doubt, Item, Rows, Scope, Table};
 use super::walker::Walker;
 
 /// Functions that return a set of one column, which is called as they are, or as their alias is.
@@ -198,7 +198,8 @@ impl Walker<'_> {
         }
         // The elements of an array may be rows.
         if known && name == "unnest" && call.count("args") == 1 {
-            return one(match call.list("args").all(is_array_of_texts) {
+            let texts = call.list("args").all(|argument| self.is_array_of_texts(argument));
+            return one(match texts {
                 true => column(&name),
                 false => Column::row(name, flow.clone()),
             });
@@ -231,13 +232,6 @@ impl Walker<'_> {
         if !merged.is_empty() && self.operator(&["="]) {
             merged.iter_mut().for_each(|column| column.flow.unknown = true);
         }
-        // Columns that are not known may be shared, by which those that are known are compared.
-        if node.flag("is_natural") && (left.rows.unnamed().is_some() || right.rows.unnamed().is_some()) {
-            let mut compared = left.rows.all();
-            compared.join(&right.rows.all());
-            self.touch(&compared);
-            self.aside(&compared);
-        }
         let keep = |rows: &Rows| {
             let own = rows
                 .columns
@@ -258,6 +252,19 @@ impl Walker<'_> {
         };
         for open in [&left.rows.open, &right.rows.open].into_iter().flatten() {
             both.rows.open.get_or_insert_with(Flow::clean).join(open);
+        }
+        // Columns that are not known may be shared: those that are known are compared with them, or are one with them, at
+        // another place.
+        if node.flag("is_natural") && (left.rows.unnamed().is_some() || right.rows.unnamed().is_some()) {
+            let mut any = left.rows.all();
+            any.join(&right.rows.all());
+            self.touch(&any);
+            self.aside(&any);
+            for column in &mut both.rows.columns {
+                column.flow.join(&any);
+                column.flow.bare = false;
+            }
+            both.rows.open = Some(any);
         }
         both.tables = left.tables;
         both.tables.extend(right.tables);
@@ -284,9 +291,20 @@ impl Walker<'_> {
         }
     }
 
+    /// Whether an expression is an array whose elements are certainly no rows.
+    fn is_array_of_texts(&self, node: Node<'_>) -> bool {
+        let names = node.names("funcname");
+        node.is("FuncCall")
+            && qualified(&names).is_some_and(|(schema, name)| {
+                self.safety(schema.as_deref(), &name) == Safety::Safe && TEXT_ARRAYS.contains(&name.as_str())
+            })
+    }
+
     fn shared_names(&mut self, node: Node<'_>, left: &Rows, right: &Rows) -> Vec<Rc<str>> {
         if node.flag("is_natural") {
-            let common = left.columns.iter().filter(|column| right.named(&column.name).is_some());
+            // What may be a row shares its fields, if anything, and not the name from its alias.
+            let certain = |column: &&Column| left.has(&column.name) && right.has(&column.name);
+            let common = left.columns.iter().filter(certain);
             return common.map(|column| Rc::clone(&column.name)).collect();
         }
         node.names("using_clause").into_iter().map(Rc::from).collect()
@@ -305,7 +323,12 @@ impl Walker<'_> {
             flow.join(&other);
             self.touch(&flow);
             self.compare(&one, &other);
-            merged.push(Column::named(Rc::clone(name), flow));
+            let mut column = Column::named(Rc::clone(name), flow);
+            // A row may have other fields beside the one that is shared.
+            if left.may_be_row(name) || right.may_be_row(name) {
+                column.doubt = Doubt::Width;
+            }
+            merged.push(column);
         }
         merged
     }
@@ -324,15 +347,6 @@ fn aliased(node: Node<'_>, name: &str, mut rows: Rows, stored: bool) -> Item {
         rows: Rc::new(rows),
         stored,
     })
-}
-
-/// Whether an expression is an array whose elements are certainly no rows.
-fn is_array_of_texts(node: Node<'_>) -> bool {
-    let names = node.names("funcname");
-    node.is("FuncCall")
-        && qualified(&names).is_some_and(|(schema, name)| {
-            safety(schema.as_deref(), &name) == Safety::Safe && TEXT_ARRAYS.contains(&name.as_str())
-        })
 }
 
 /// Column names of XMLTABLE and JSON_TABLE, nested ones included, in order.

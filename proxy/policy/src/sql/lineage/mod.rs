@@ -38,6 +38,8 @@ pub struct Lineage {
     pub outputs: Option<Vec<Output>>,
     /// Every column that stands anywhere in the statement, views that it reads included.
     pub touched: BTreeSet<ColumnId>,
+    /// Columns that policies for the rows of what is reached may look at. Nothing of them comes out, and errors may quote it.
+    pub guarding: BTreeSet<ColumnId>,
     /// Columns that stand elsewhere than in an output: conditions, order, grouping. Each is an oracle about its values.
     pub elsewhere: BTreeSet<ColumnId>,
     /// Those of them that stand there in any other way than being [`compared`](Self::compared).
@@ -154,6 +156,7 @@ impl Lineage {
     /// Takes in what another statement does that is run as a part of this one. Its rows are what becomes of them here.
     pub fn absorb(&mut self, other: Self) {
         self.touched.extend(other.touched);
+        self.guarding.extend(other.guarding);
         self.elsewhere.extend(other.elsewhere);
         self.asked.extend(other.asked);
         self.compared.extend(other.compared);
@@ -196,10 +199,10 @@ impl Lineage {
         }
     }
 
-    /// The rules that protect anything that the statement touches: its errors must not quote values.
+    /// The rules that protect anything that the statement touches, or has policies look at: its errors must not quote values.
     pub fn touched_rules(&self, protected: &ProtectedColumns) -> RuleSet {
         let mut rules = RuleSet::default();
-        for column in &self.touched {
+        for column in self.touched.iter().chain(&self.guarding) {
             if let Some(more) = protected.rules_of(*column) {
                 rules.extend(more);
             }

@@ -76,6 +76,33 @@ impl Walker<'_> {
         relation.guarded_by_code || typed
     }
 
+    /// Notes what the policies for a relation's rows look at. It is not what the text asks for.
+    fn note_guards(&mut self, relation: &Relation) {
+        if relation.guards.is_empty() || !self.guarded.insert(relation.oid) {
+            return;
+        }
+        let catalog = self.catalog;
+        let reached = self.found.relations.clone();
+        let touched = std::mem::take(&mut self.found.touched);
+        let (mut todo, mut seen) = (relation.guards.clone(), HashSet::new());
+        while let Some(oid) = todo.pop() {
+            // What is behind the system's own are no columns that a rule names.
+            let guard = catalog.relation(oid).filter(|guard| !guard.is_system());
+            let Some(guard) = guard.filter(|_| seen.insert(oid)) else {
+                continue;
+            };
+            // It may have policies itself.
+            if self.guarded.insert(oid) {
+                todo.extend(&guard.guards);
+            }
+            let all = self.rows_of(guard, false).all();
+            self.touch(&all);
+        }
+        let looked_at = std::mem::replace(&mut self.found.touched, touched);
+        self.found.guarding.extend(looked_at);
+        self.found.relations = reached;
+    }
+
     /// Whether a column of a relation is of a type that runs code of users.
     pub(super) fn is_typed(&self, relation: &Relation) -> bool {
         let types = &self.catalog.code().types;
@@ -156,6 +183,7 @@ impl Walker<'_> {
     pub(super) fn rows_of(&mut self, relation: &Relation, only: bool) -> Rows {
         self.found.relations.insert(relation.oid);
         let guarded = self.runs_code(relation);
+        self.note_guards(relation);
         let below = match relation.kind {
             RelationKind::View | RelationKind::MaterializedView => Some(self.view(relation)),
             _ => None,

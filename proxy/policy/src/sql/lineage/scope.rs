@@ -20,6 +20,8 @@ pub(super) enum Doubt {
     None,
     /// What it is called.
     Name,
+    /// Where it stands: what is before it may be a row.
+    Place,
     /// Whether it is one: it may be a row, and its fields stand in its place.
     Width,
 }
@@ -83,6 +85,14 @@ impl Column {
         }
     }
 
+    /// A column whose name is certain, and which of the columns it is not.
+    fn placed(name: &str, flow: Flow) -> Self {
+        Self {
+            doubt: Doubt::Place,
+            ..Self::named(name, flow)
+        }
+    }
+
     /// One column of this name, or the fields of a row.
     pub(super) fn row(name: impl Into<Rc<str>>, flow: Flow) -> Self {
         Self {
@@ -118,12 +128,26 @@ impl Rows {
         flow
     }
 
-    /// The column of a name. Of several, all: PostgreSQL refuses an ambiguous name.
+    /// Whether a column is certainly called so.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let mut named = self.columns.iter().filter(|column| &*column.name == name);
+        named.any(|column| matches!(column.doubt, Doubt::None | Doubt::Place))
+    }
+
+    /// Whether a column is called so that may be the first field of a row, with others behind it.
+    pub(super) fn may_be_row(&self, name: &str) -> bool {
+        let mut named = self.columns.iter().filter(|column| &*column.name == name);
+        named.any(|column| column.doubt >= Doubt::Place)
+    }
+
+    /// The column of a name. Of several, all: PostgreSQL refuses an ambiguous name. A name that only what may be a row has from
+    /// its alias may be that of a field of another such row.
     pub(super) fn named(&self, name: &str) -> Option<Flow> {
         let mut found = self.columns.iter().filter(|column| &*column.name == name);
         let mut flow = found.next()?.flow.clone();
-        for other in found {
-            flow.join(&other.flow);
+        let doubtful = self.unnamed().filter(|_| !self.has(name));
+        for other in found.map(|column| &column.flow).chain(&doubtful) {
+            flow.join(other);
             flow.bare = false;
         }
         Some(flow)
@@ -146,7 +170,7 @@ impl Rows {
 
     /// Whether it is not known which place any column has.
     pub(super) fn is_shifted(&self) -> bool {
-        self.open.is_some() || self.columns.iter().any(|column| column.doubt == Doubt::Width)
+        self.open.is_some() || self.columns.iter().any(|column| column.doubt >= Doubt::Place)
     }
 
     /// Gives the columns other names, from the first on.
@@ -158,8 +182,8 @@ impl Rows {
                     column.name = name.into();
                     column.doubt = Doubt::None;
                 }
-                (Some(column), Some(all)) => *column = Column::row(name, all.clone()),
-                (None, Some(all)) => self.columns.push(Column::row(name, all.clone())),
+                (Some(column), Some(all)) => *column = Column::placed(name, all.clone()),
+                (None, Some(all)) => self.columns.push(Column::placed(name, all.clone())),
                 (None, None) => {}
             }
         }
@@ -186,7 +210,7 @@ impl Rows {
 impl Table {
     /// Whether a column is certainly called so.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.is_system_column(name) || self.rows.columns.iter().any(|column| &*column.name == name)
+        self.is_system_column(name) || self.rows.has(name)
     }
 
     fn is_system_column(&self, name: &str) -> bool {
@@ -239,20 +263,29 @@ impl<'p> Scope<'p> {
         }
     }
 
-    /// What an unqualified column name means.
+    /// What an unqualified name means: a column, or where none is certainly called so, maybe the row of a table.
     pub(super) fn column(&self, name: &str) -> Option<Flow> {
-        if let Some(flow) = self.item.rows.named(name) {
-            return Some(flow);
+        let mut found = self.column_or_doubt(name)?;
+        if !self.has(name)
+            && let Some(table) = self.table(name)
+        {
+            found.join(&table.rows.all());
+            found = found.mixed();
         }
-        let outer = self.parent.and_then(|parent| parent.column(name));
+        Some(found)
+    }
+
+    /// What it means as a column.
+    fn column_or_doubt(&self, name: &str) -> Option<Flow> {
+        let rows = &self.item.rows;
+        if rows.has(name) {
+            return rows.named(name);
+        }
+        let outer = self.parent.and_then(|parent| parent.column_or_doubt(name));
         let mut own = if SYSTEM_COLUMNS.contains(&name) && self.item.tables.iter().any(|table| table.stored) {
             Flow::clean()
-        } else if let Some(unnamed) = self.item.rows.unnamed() {
-            // The alias of something whose columns are not known is no column of it, but the whole of it.
-            match self.item.tables.iter().rev().find(|table| &*table.alias == name) {
-                Some(table) => table.rows.all(),
-                None => unnamed,
-            }
+        } else if let Some(unnamed) = rows.unnamed() {
+            unnamed
         } else {
             return outer;
         };
@@ -261,6 +294,11 @@ impl<'p> Scope<'p> {
             own.join(&outer);
         }
         Some(own.mixed())
+    }
+
+    /// Whether a column, here or outside, is certainly called so: it goes before any table's row.
+    fn has(&self, name: &str) -> bool {
+        self.item.rows.has(name) || self.parent.is_some_and(|parent| parent.has(name))
     }
 
     /// The table that a name without a schema means.

@@ -421,7 +421,7 @@ fn plan() -> Rows {
 
 fn outputs(rows: &Rows) -> Option<Vec<Output>> {
     // A row of no fields would move what comes after it, if another has two.
-    let rows_of_rows = rows.columns.iter().filter(|column| column.doubt == Doubt::Width);
+    let rows_of_rows = rows.columns.iter().filter(|column| column.doubt >= Doubt::Place);
     if rows.open.is_some() || rows_of_rows.count() > 1 {
         return None;
     }

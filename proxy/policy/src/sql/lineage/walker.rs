@@ -1,6 +1,6 @@
 //! What a walk over one statement carries along.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::catalog::{Catalog, ColumnId, Oid, Relation, SearchPath};
@@ -27,6 +27,8 @@ pub(super) struct Walker<'c> {
     /// Views that are being read just now, outermost first.
     pub(super) views: Vec<Oid>,
     pub(super) known_views: HashMap<Oid, Rc<Rows>>,
+    /// Relations whose policies have been looked at.
+    pub(super) guarded: HashSet<Oid>,
     fuel: usize,
 }
 
@@ -40,6 +42,7 @@ impl<'c> Walker<'c> {
             found: Lineage::default(),
             views: Vec::new(),
             known_views: HashMap::new(),
+            guarded: HashSet::new(),
             fuel: FUEL,
         }
     }

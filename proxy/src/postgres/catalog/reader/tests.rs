@@ -29,6 +29,9 @@ fn rows_become_relations_and_types() {
             row(&["11", "10", "f", "ca"]),
             row(&["11", "10", "f", "ca"]),
             row(&["11", "10", "u", "2 3"]),
+            row(&["10", "12", "g", "-"]),
+            row(&["10", "10", "g", "-"]),
+            row(&["10", "12", "g", "-"]),
             row(&["10", "0", "c", "t_pkey"]),
             row(&["10", "0", "c", "t_a_check"]),
             row(&["10", "0", "c", "t_pkey"]),
@@ -86,6 +89,7 @@ fn rows_become_relations_and_types() {
         column: 2,
     };
     assert_eq!(t.carried, [(3, carried)]);
+    assert_eq!(t.guards, [10, 12]);
     assert_eq!(t.constraints, ["t_a_check", "t_pkey"]);
     assert_eq!(t.columns[1].generated.as_deref(), Some("a + 1"));
     let v = read.relations.iter().find(|relation| relation.oid == 11).unwrap();

@@ -149,6 +149,42 @@ fn rows_of_a_materialised_view_are_followed_through_its_definition() {
 }
 
 #[test]
+fn an_array_that_a_namesake_makes_may_be_of_rows() {
+    let catalog = schema().with_code(Code {
+        functions: ["string_to_array".to_owned()].into(),
+        ..Code::default()
+    });
+    let sql = "select (select u from unnest(string_to_array('a', 1)) u) from (select ssn as u from customers) q";
+    let script = parse(sql).unwrap();
+    let flow = lineage(&script.statements[0], &catalog, &path()).flow(0, 1);
+    assert_eq!(show(&flow), "~s?");
+}
+
+#[test]
+fn errors_may_quote_what_policies_for_rows_look_at() {
+    let mut policed = table(61, "rows", &["id"]);
+    policed.guards = vec![20, 61];
+    let mut chained = table(62, "others", &["id"]);
+    chained.guards = vec![61, 62];
+    let above = view(63, "v_others", &["id"], "SELECT id FROM public.others;");
+    let catalog = schema().with(vec![policed, chained, above]);
+    for (sql, quoted) in [
+        ("select id from rows", "s"),
+        ("select count(*) from others", "s"),
+        ("select id from v_others", "s"),
+        ("insert into rows values (1)", "s"),
+        ("copy rows to stdout", "s"),
+        ("select id from orders", ""),
+    ] {
+        let script = parse(sql).unwrap();
+        let found = lineage(&script.statements[0], &catalog, &path());
+        assert_eq!(letters(&found.guarding), quoted, "{sql}");
+        assert_eq!(letters(&found.touched), "", "{sql}");
+        assert!(!found.relations.contains(&20), "{sql}");
+    }
+}
+
+#[test]
 fn code_of_users_runs_behind_names_of_postgresqls_own() {
     let mut typed = table(60, "orders", &["id", "total"]);
     typed.columns[1].type_oid = 900;
@@ -415,6 +451,59 @@ fn what_hides_a_name_does_not_hide_what_it_means() {
             "select reverse(ssn) from cast((select c from customers c limit 1) as customers) u",
             "~sn",
         ),
+        // A table is meant by its name where the column that may be called so, here or outside, is not there.
+        (
+            "select (select c::text from customers c limit 1) from pg_get_keywords()",
+            "~sn",
+        ),
+        (
+            "select (select c::text from pg_get_keywords() limit 1) from customers c",
+            "~sn",
+        ),
+        (
+            "select (select (c).ssn from customers c limit 1) from jsonb_populate_record(null::acct, '{}') p",
+            "~sn?",
+        ),
+        // And the column, where it is there, whatever table has its name.
+        (
+            "select id from jsonb_populate_record(null::pair, (select to_jsonb(c) from customers c)) p, acct as a where a is null",
+            "-",
+        ),
+        (
+            "select a::text from jsonb_populate_record(null::pair, (select jsonb_build_object('a', ssn) from customers)) p, orders as a",
+            "~s",
+        ),
+        // An array's alias is the name of its elements only where these are no rows.
+        (
+            "select (select unnest from unnest((select array_agg(a) from acct a)) z) from customers unnest",
+            "~sn",
+        ),
+        (
+            "select (select u from unnest((select array_agg(a) from acct a)) u) from (select ssn as u from customers) q",
+            "~s",
+        ),
+        (
+            "select (select u from cast(null as acct) u) from (select ssn as u from customers) q",
+            "~s",
+        ),
+        (
+            "select (select a from unnest((select array_agg(row(1, ssn)::pair) from customers)) id join orders using (id)) from (select 1 as a) q",
+            "~s",
+        ),
+        (
+            "select (select ssn from unnest((select array_agg(a) from acct a)) u(k) natural full join unnest((select array_agg(c) from customers c)) w(k)) from acct",
+            "~sn",
+        ),
+        ("select (select t from unnest(array[1]) u(t)) from customers t", "-"),
+        // What NATURAL shares with columns that are not known is one with them, and comes first.
+        (
+            "select id from orders natural full join jsonb_populate_record(null::pair, (select jsonb_build_object('id', ssn) from customers)) p",
+            "~s",
+        ),
+        (
+            "select o.id from orders o natural full join jsonb_populate_record(null::pair, (select jsonb_build_object('id', ssn) from customers)) p",
+            "-",
+        ),
         // An alias list counts from the first column of the function.
         (
             "select reverse(h) from (pg_get_keywords() k cross join customers) as j(a, b, c, d, e, f, g, h)",
@@ -442,6 +531,9 @@ fn what_hides_a_name_does_not_hide_what_it_means() {
     ]);
     let found = trace("select 1 from customers where exists (select from pg_get_keywords() where ssn like '5%')");
     assert_eq!(letters(&found.elsewhere), "s");
+    let found =
+        trace("select * from customers natural join unnest((select array_agg(row(ssn, 1)::pair) from customers)) u");
+    assert_eq!(found.outputs, None);
     let found = trace("select id from customers natural join jsonb_populate_recordset(null::acct, '[]') p");
     assert_eq!(letters(&found.elsewhere), "sn");
     assert_eq!(trace("select nosuch from customers").lost, ["nosuch"]);
