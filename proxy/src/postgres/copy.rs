@@ -136,8 +136,8 @@ fn plan(view: &View, formats: &[i16]) -> RowPlan {
             class: view.known.class(type_oid),
         }
     };
-    view.masker
-        .plan(&formats.iter().enumerate().map(column).collect::<Vec<_>>())
+    let columns: Vec<_> = formats.iter().enumerate().map(column).collect();
+    view.masker.plan_with(&columns, &view.known.types)
 }
 
 /// Name and type of the stored column that a column of the stream is.
