@@ -10,11 +10,9 @@
 
 mod common;
 
-use std::sync::{Arc, Mutex};
-
 use common::door::{Given, TestDoor};
 use common::eventually;
-use common::wire::{Client, Message, tags, value};
+use common::wire::{Client, Message, value};
 use sallyport_audit::record::{Event, Fate, NotRun};
 use sallyport_policy::columns::{ByRule, MAX_KEYS};
 use sallyport_proxy::door::NotKept;
@@ -221,7 +219,7 @@ fn what_changes_while_other_replicas_are_told_is_masked_by_what_it_has_become() 
 }
 
 #[test]
-fn what_a_held_statement_names_cannot_change_between_the_last_look_and_its_run() {
+fn what_changes_while_others_are_told_of_what_was_approved_is_not_what_was_approved() {
     let approval = json!({"approvers": [{"kind": "Group", "name": "oidc:dba"}]});
     let given = masked().policy(json!([
         {"name": "asked", "match": {"cel": "'insert' in command.verbs"}, "action": "RequireApproval", "approval": approval},
@@ -245,19 +243,24 @@ fn what_a_held_statement_names_cannot_change_between_the_last_look_and_its_run()
             client.put(b'Q', |out| put_cstr(out, sql)).send();
         }
         let (request, _) = door.people.asked(1);
-        // Others are told of the copy once all else is done, just before it runs.
-        let heard = Arc::new(Mutex::new(String::new()));
-        let (server, database, hears) = (door.shared_server(), door.database.clone(), Arc::clone(&heard));
+        // Others are told of the copy before the last look at it, and have seconds for that.
+        let (server, database) = (door.shared_server(), door.database.clone());
         door.replicas.meanwhile(move || {
-            let change = "SET lock_timeout = '300ms'; CREATE OR REPLACE VIEW payable AS SELECT id FROM customers";
-            hears.lock().unwrap().push_str(&server.sql_lossy(&database, change));
+            server.sql(&database, "CREATE OR REPLACE VIEW payable AS SELECT id FROM customers");
         });
         door.people.approve(&request);
         let got = client.ready();
-        assert!(tags(&got).ends_with("CZ"), "{piped}: {got:?}");
-        let heard = heard.lock().unwrap().clone();
-        assert!(heard.contains("lock timeout"), "{piped}: {heard}");
-        assert_eq!(door.direct("select count(*) from notes"), "1", "{piped}");
+        let words = got
+            .iter()
+            .find_map(|message| message.field('M').filter(|_| message.tag == 'E'));
+        let changed = "what the command means has changed while it waited: the approval is not for this";
+        assert_eq!(words.as_deref(), Some(changed), "{piped}");
+        assert_eq!(door.direct("select count(*) from notes"), "0", "{piped}");
+        assert_eq!(
+            door.direct("select count(*) from payable"),
+            "2",
+            "or this tests nothing"
+        );
     }
 }
 
