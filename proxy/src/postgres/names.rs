@@ -66,6 +66,8 @@ pub struct Portal {
     pub held: Cell<bool>,
     /// Whether it was executed: its rows come to their end as they began.
     pub begun: Cell<bool>,
+    /// Whether the target passed over it before it began: it is on record as not run, and is not run any more.
+    pub over: Cell<bool>,
 }
 
 /// Under which rules something is judged, and when.
