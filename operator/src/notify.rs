@@ -99,7 +99,7 @@ impl Notifier {
             self.told().clear();
             return Vec::new();
         }
-        // Nobody wants to be told, or the file that says who was not read yet.
+        // Nobody wants to be told.
         if self.hooks.load().is_empty() {
             return Vec::new();
         }

@@ -34,12 +34,14 @@ pub fn next_look(request: &AccessRequest, keep_seconds: i64, now: Timestamp) -> 
 
 fn kept_for(request: &AccessRequest, keep_seconds: i64) -> i64 {
     let conditions = request.status.as_ref().map(|status| status.conditions.as_slice());
+    let conditions = conditions.unwrap_or_default();
     let unasked = |one: &Condition| {
         let quota = one.type_ == ConditionType::Expired.as_str() && one.reason == Reason::QuotaExceeded.as_str();
         one.status == "True" && (quota || one.type_ == ConditionType::Withdrawn.as_str())
     };
-    let beforehand = request.spec.session.is_none();
-    match beforehand && conditions.unwrap_or_default().iter().any(unasked) {
+    // What was granted may have been used: who takes it back then does not hurry it out of sight.
+    let beforehand = request.spec.session.is_none() && !condition::is_true(conditions, ConditionType::Approved);
+    match beforehand && conditions.iter().any(unasked) {
         true => keep_seconds.min(KEEP_UNASKED),
         false => keep_seconds,
     }

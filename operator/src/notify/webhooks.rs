@@ -46,18 +46,26 @@ pub struct Webhook {
     pub namespaces: Vec<String>,
 }
 
-/// Reads the file in `directory` again and again until `end`, and stores what can be told.
-pub async fn follow(directory: PathBuf, hooks: Arc<ArcSwap<Vec<Arc<Hook>>>>, end: CancellationToken) {
-    let mut last = None;
-    loop {
-        let read = read(&directory);
-        if last.as_ref() != Some(&read) {
-            hooks.store(Arc::new(ready(read.as_ref())));
-            last = Some(read);
-        }
-        tokio::select! {
-            () = end.cancelled() => return,
-            () = tokio::time::sleep(PERIOD) => {}
+/// Reads the file in `directory`, and again and again until `end` while the returned future is polled; stores what can be told.
+/// Whom to tell is known before anything is looked at: what the process before did not deliver is told with the first look.
+pub fn follow(
+    directory: PathBuf,
+    hooks: Arc<ArcSwap<Vec<Arc<Hook>>>>,
+    end: CancellationToken,
+) -> impl Future<Output = ()> + Send {
+    let mut last = read(&directory);
+    hooks.store(Arc::new(ready(last.as_ref())));
+    async move {
+        loop {
+            tokio::select! {
+                () = end.cancelled() => return,
+                () = tokio::time::sleep(PERIOD) => {}
+            }
+            let read = read(&directory);
+            if last != read {
+                hooks.store(Arc::new(ready(read.as_ref())));
+                last = read;
+            }
         }
     }
 }
@@ -117,6 +125,24 @@ mod tests {
         let formats: Vec<Format> = read.webhooks.iter().map(|one| one.format).collect();
         assert_eq!(formats, [Format::Generic, Format::Slack, Format::Teams]);
         assert_eq!(read.webhooks[0].namespaces, ["doors"]);
+    }
+
+    #[tokio::test]
+    async fn whom_to_tell_is_known_before_anything_is_looked_at() {
+        sallyport_runtime::crypto::install();
+        let directory = tempfile::tempdir().unwrap();
+        let text = format!(
+            "webhooks: [{{name: a, url: 'https://hooks.example', key: {}}}]",
+            "k".repeat(MIN_KEY)
+        );
+        std::fs::write(directory.path().join(FILE), text).unwrap();
+        let hooks = Arc::default();
+        let _following = follow(
+            directory.path().to_owned(),
+            Arc::clone(&hooks),
+            CancellationToken::new(),
+        );
+        assert_eq!(hooks.load().len(), 1);
     }
 
     #[test]

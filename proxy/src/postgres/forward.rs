@@ -226,7 +226,6 @@ fn forward(
             change,
         } => {
             state.executed = true;
-            portal.begun.set(true);
             // A portal that was suspended goes on as it began.
             guard.put_before(portal.read_only.get(), state, out);
             guard.executed(portal.stated.as_ref());

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sallyport_policy::mask::RowPlan;
-use sallyport_policy::sql::{Script, Statement};
+use sallyport_policy::sql::{Effect, Script, Statement};
 
 use super::after::After;
 use super::rows::View;
@@ -66,6 +66,8 @@ pub struct Portal {
     pub held: Cell<bool>,
     /// Whether it was executed: its rows come to their end as they began.
     pub begun: Cell<bool>,
+    /// Whether the target passed over it before it began: it is on record as not run, and is not run any more.
+    pub over: Cell<bool>,
 }
 
 /// Under which rules something is judged, and when.
@@ -236,9 +238,12 @@ impl Names {
         }
     }
 
-    /// A transaction ended: its portals are gone. Cursors that outlive it (WITH HOLD) stay known; of the others the target
-    /// itself says that they do not exist. Gives what owes outcomes of portals that were never run to their end.
+    /// A transaction ended: its portals are gone, and its cursors but those that outlive it (WITH HOLD). Each holds the catalog that
+    /// it was declared under, and programs that never close them call each by another name. Gives what owes outcomes of portals that
+    /// were never run to their end.
     pub fn transaction_ended(&mut self) -> Vec<Running> {
+        let outlives = |one: &Statement| matches!(one.effect, Effect::Declare { hold: true, .. });
+        self.cursors.retain(|_, (stated, _)| stated.readings().any(outlives));
         let portals = self.portals.drain();
         portals
             .filter_map(|(_, portal)| portal.running.borrow_mut().take())
@@ -287,6 +292,8 @@ fn of_portal(portal: &Rc<Portal>) -> Option<(Stated, Rc<View>)> {
 
 #[cfg(test)]
 mod tests {
+    use sallyport_policy::mask::{Keys, MaskSet, RuleSet};
+
     use super::*;
 
     fn prepared(text: &str) -> Rc<Prepared> {
@@ -336,5 +343,21 @@ mod tests {
         names.reread(vec![("q".into(), prepared("select 3"))]);
         assert_eq!(text(&names, "p"), None);
         assert_eq!(text(&names, "q").as_deref(), Some("select 3"));
+    }
+
+    #[test]
+    fn of_cursors_only_those_that_are_held_outlive_their_transaction() {
+        let masker = MaskSet::new(Vec::new(), Keys::default()).masker(&RuleSet::default());
+        let view = Rc::new(View::unknown(masker, Arc::default()));
+        let mut names = Names::default();
+        for (name, sql) in [
+            ("gone", "declare gone cursor for select 1"),
+            ("held", "declare held cursor with hold for select 1"),
+        ] {
+            let stated = prepared(sql).stated.clone().unwrap();
+            names.apply(Change::Declare(name.into(), stated, Rc::clone(&view)));
+        }
+        names.transaction_ended();
+        assert!(names.cursor("gone").is_none() && names.cursor("held").is_some());
     }
 }

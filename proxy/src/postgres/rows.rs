@@ -6,7 +6,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use sallyport_policy::catalog::{Catalog as _, ColumnId, Relation};
 use sallyport_policy::mask::types::Class;
@@ -19,6 +19,9 @@ use super::catalog::{Footprint, Known};
 use super::handed::is_yet_to_be;
 use super::message::Field;
 use super::names::Stated;
+
+/// A description up to this many bytes, of some hundred columns, is kept with its plan: a session may have thousands of statements.
+const MAX_KEPT: usize = 16 * 1024;
 
 /// What is known of one statement's answer before it comes.
 #[derive(Debug)]
@@ -45,7 +48,8 @@ pub struct View {
 /// A plan, and what it was made of.
 #[derive(Debug)]
 struct Planned {
-    known: Arc<Known>,
+    /// Not held: an old catalog is large.
+    known: Weak<Known>,
     /// The RowDescription.
     description: Vec<u8>,
     formats: Option<Vec<i16>>,
@@ -233,19 +237,21 @@ impl View {
         formats: Option<&[i16]>,
     ) -> Result<Rc<RowPlan>, Stranger> {
         if let Some(last) = &*self.last.borrow()
-            && Arc::ptr_eq(&last.known, known)
+            && std::ptr::eq(last.known.as_ptr(), Arc::as_ptr(known))
             && last.description == description
             && last.formats.as_deref() == formats
         {
             return Ok(Rc::clone(&last.plan));
         }
         let plan = Rc::new(self.plan(known, fields, formats)?);
-        *self.last.borrow_mut() = Some(Planned {
-            known: Arc::clone(known),
-            description: description.to_vec(),
-            formats: formats.map(<[i16]>::to_vec),
-            plan: Rc::clone(&plan),
-        });
+        if description.len() <= MAX_KEPT {
+            *self.last.borrow_mut() = Some(Planned {
+                known: Arc::downgrade(known),
+                description: description.to_vec(),
+                formats: formats.map(<[i16]>::to_vec),
+                plan: Rc::clone(&plan),
+            });
+        }
         Ok(plan)
     }
 
@@ -368,6 +374,7 @@ fn joined(one: Source, other: Source) -> Source {
         _ => Source::Unknown,
     }
 }
+
 /// Whether a statement writes rows in which a protected column stands, whichever columns it names: an error about one quotes
 /// all of it. A write to a view or a partitioned table goes to what is below.
 fn writes_protected(lineage: &Lineage, masker: &Masker, known: &Known) -> bool {
@@ -386,3 +393,6 @@ fn writes_protected(lineage: &Lineage, masker: &Masker, known: &Known) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests;

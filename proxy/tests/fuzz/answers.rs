@@ -128,6 +128,7 @@ impl Stage {
             judged: Moment { revision: 1, at: 0 },
             held: Cell::new(false),
             begun: Cell::new(false),
+            over: Cell::new(false),
         })
     }
 

@@ -1,5 +1,6 @@
 //! What the door refuses, amid what it does not.
 
+use sallyport_audit::record::{Event, Fate};
 use serde_json::json;
 
 use super::SCHEMA;
@@ -237,4 +238,29 @@ fn a_portal_that_was_bound_under_other_rules_does_not_begin_and_one_that_has_beg
     eventually("nothing of the older rules", || {
         (door.alive.oldest_revision() == Some(2)).then_some(())
     });
+}
+
+#[test]
+fn a_portal_that_is_on_record_as_not_run_does_not_run_later() {
+    let door = TestDoor::new(&Given::open(), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client.query("begin");
+    client.parse("", "delete from t").bind("p", "", &[], 0).sync();
+    assert_eq!(tags(&client.ready()), "12Z");
+    client.query("savepoint s");
+    client.parse("", "select 1 / 0").bind("", "", &[], 0).execute("", 0);
+    client.execute("p", 0).sync();
+    assert!(tags(&client.ready()).ends_with("EZ"));
+    door.recorded_times(
+        "it was passed over",
+        1,
+        |event| matches!(event, Event::Outcome(outcome) if outcome.fate == Fate::NotRun),
+    );
+    // The target has it still.
+    client.query("rollback to s");
+    client.execute("p", 0).sync();
+    let got = client.ready();
+    assert_eq!(tags(&got), "EZ", "{got:?}");
+    assert!(got[0].field('M').unwrap().contains("bind it again"), "{got:?}");
+    client.query("rollback");
 }

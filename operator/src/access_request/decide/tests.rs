@@ -427,4 +427,14 @@ fn what_is_asked_beforehand_in_vain_does_not_pile_up() {
         let look = sweep::next_look(&asked, 3_600, at(1_000)).as_secs();
         assert_eq!(look, u64::try_from(kept).unwrap(), "{kind} {reason}");
     }
+    // It may have been used before it was taken back.
+    let mut granted = of("Withdrawn", "WithdrawnByRequester", Value::Null);
+    let approved = json!({
+        "type": "Approved", "status": "True", "reason": "ApprovedByPeople", "message": "",
+        "lastTransitionTime": at(900).to_string(),
+    });
+    let conditions = &mut granted.status.as_mut().unwrap().conditions;
+    conditions.push(serde_json::from_value(approved).unwrap());
+    let due = |after: i64| sweep::is_due(&granted, &unseen, 3_600, at(1_000 + after));
+    assert!(!due(3_599) && due(3_600));
 }

@@ -85,21 +85,18 @@ pub(super) struct Side {
 /// could be told by names that a commit had just changed, so what is known has to be as old as the one before.
 #[derive(Default)]
 struct Ended {
-    last: Option<u32>,
-    before: Option<u32>,
+    last: Option<u64>,
+    before: Option<u64>,
 }
 
 impl Ended {
-    /// What the next question leaves out, where this was read last.
-    fn since(&self, last: &Snapshot) -> Option<Since> {
+    /// What the next question leaves out, where this was read last. `next`: the first transaction that has no number yet.
+    fn since(&self, next: Option<u64>, last: &Snapshot) -> Option<Since> {
         let undefined = last.relations().filter(|one| one.is_undefined()).map(|one| one.oid);
-        self.before.map(|ended| Since {
-            ended,
-            undefined: undefined.collect(),
-        })
+        Since::new(self.before?, next?, undefined.collect())
     }
 
-    fn follow(&mut self, now: Option<u32>) {
+    fn follow(&mut self, now: Option<u64>) {
         self.before = std::mem::replace(&mut self.last, now);
     }
 }
@@ -249,7 +246,8 @@ impl Side {
         // The position is read before the catalog, so what is written in between makes the next check look again.
         let question = format!("SELECT {}, {}", queries::POSITION, queries::ENDED);
         let moment = single(ask(&mut reached.wire, &question).await?);
-        let (position, ended) = (text(&moment, 0).to_owned(), text(&moment, 1).parse().ok());
+        let position = text(&moment, 0).to_owned();
+        let [ended, next] = [1, 2].map(|column| text(&moment, column).parse().ok());
         let complete = self.lacking.is_none_or(|since| since.elapsed() < AGAIN);
         if !position.is_empty() && position == self.position && complete {
             return Ok(());
@@ -267,7 +265,7 @@ impl Side {
             self.position = position;
             return Ok(());
         }
-        let since = self.ended.since(&self.snapshot);
+        let since = self.ended.since(next, &self.snapshot);
         let results = whole(reached, since.as_ref()).await?;
         let [_begin, results @ .., _commit] = results.as_slice() else {
             return Err(SideError::NoCatalog);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use sallyport_policy::catalog::{Catalog, Snapshot};
+use sallyport_policy::catalog::Snapshot;
 use sallyport_policy::mask::{Counts, Masker};
 
 use super::{Field, OWN};
@@ -142,8 +142,8 @@ impl Reader<'_> {
         let (Some(schema), Some(table), Some(named)) = (text(b's'), text(b't'), text(field.code)) else {
             return false;
         };
-        let mut relations = self.catalog.relations();
-        let Some(relation) = relations.find(|relation| relation.schema == schema && relation.name == table) else {
+        let mut relations = self.catalog.named_anywhere(table);
+        let Some(relation) = relations.find(|relation| relation.schema == schema) else {
             return false;
         };
         match field.code {

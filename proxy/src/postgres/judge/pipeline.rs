@@ -162,6 +162,7 @@ impl Reader<'_> {
                 judged: self.context.now(),
                 held: Cell::new(false),
                 begun: Cell::new(false),
+                over: Cell::new(false),
             })
         };
         let Some(stated) = &prepared.stated else {
@@ -216,6 +217,11 @@ impl Reader<'_> {
         if portal.begun.get() || portal.stated.is_none() {
             return None;
         }
+        if portal.over.get() {
+            let words =
+                "an earlier command failed before this portal was executed, so it counts as not run: bind it again";
+            return Some(fail(sqlstate::DENIED, words));
+        }
         if portal.held.get() {
             let words = "what needed an approval runs at once or not at all: send Bind and Execute without Sync or Flush between them";
             return Some(fail(sqlstate::DENIED, words));
@@ -244,6 +250,7 @@ impl Reader<'_> {
             judged: self.context.now(),
             held: Cell::new(false),
             begun: Cell::new(false),
+            over: Cell::new(false),
         }))
     }
 

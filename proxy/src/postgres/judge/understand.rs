@@ -9,12 +9,12 @@ use sallyport_policy::decide::{Command, Denial, DeniedBy};
 use sallyport_policy::sql::lineage::Lineage;
 use sallyport_policy::sql::{Cover, Effect, Given, Statement, Verb, any_literal, lineage};
 
+use super::nameless::is_nameless;
 use super::put_back::put_back;
 use super::unfold::{MAX_MADE, Unfolding};
 use super::{Context, remembered, strict, types};
 use crate::command::{Asked, Kind, Rejection};
 use crate::postgres::after::{self, After};
-use crate::postgres::catalog::Known;
 use crate::postgres::handed;
 use crate::postgres::names::{Change, Names, Stated};
 use crate::postgres::rows::View;
@@ -347,69 +347,6 @@ pub(super) fn reject(asked: &mut Asked, kind: Kind, by: DeniedBy, reason: String
         kind,
         denial: Denial { by, reason },
     });
-}
-
-/// Whether it cannot be known what the names of a statement mean. Then nothing may be copied: nobody would know what.
-fn is_nameless(
-    context: &Context<'_>,
-    stated: &Stated,
-    lineages: &[Lineage],
-    before: &Unfolding,
-    asked: &mut Asked,
-) -> bool {
-    let named = stated.readings().any(|statement| !statement.relations.is_empty());
-    // What an earlier statement wrote protected values to is not in the catalog, and may be what is named here.
-    let spilled = before.spilled && lineages.iter().any(|lineage| !lineage.unresolved.is_empty());
-    let uncovered = before.undone && has_namesakes(context, stated);
-    let lost = context.path.is_none() || before.shaken || spilled || uncovered;
-    let moved = before.moved || before.hidden && has_namesakes(context, stated);
-    if context.known.protected.is_empty() || !named || !(lost || moved) {
-        return context.path.is_none() && named;
-    }
-    strict::nameless(context, asked);
-    if lost && may_copy(stated, lineages) {
-        let words = "what its names mean is not known here, behind changes of the same unit: send it on its own";
-        reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
-    }
-    true
-}
-
-/// Whether a statement may move values from one place to another. An ALTER does only where it computes something.
-fn may_copy(stated: &Stated, lineages: &[Lineage]) -> bool {
-    let copies = [Verb::Insert, Verb::Update, Verb::Merge, Verb::Create];
-    let alters = stated.readings().any(|statement| statement.verbs.contains(Verb::Alter));
-    let computes = |lineage: &Lineage| !lineage.assigned.is_empty() || !lineage.opaque.is_empty();
-    stated.readings().any(|statement| statement.verbs.any(&copies)) || alters && lineages.iter().any(computes)
-}
-
-/// Whether a name without a schema could mean another relation, with protected values, if code changed how names are looked
-/// up, or if what it means were gone.
-fn has_namesakes(context: &Context<'_>, stated: &Stated) -> bool {
-    let catalog = &context.known.snapshot;
-    let here = |name: &str| {
-        let path = context.path?;
-        Some(catalog.resolve(path, None, name)?.oid)
-    };
-    let mut bare = stated
-        .readings()
-        .flat_map(|statement| statement.relations.iter())
-        .filter(|relation| relation.schema.is_none());
-    bare.any(|written| {
-        let meant = here(&written.name);
-        let mut others = catalog.named_anywhere(&written.name);
-        others.any(|one| Some(one.oid) != meant && one.schema != "pg_catalog" && is_telling(one, context.known))
-    })
-}
-
-/// Whether protected values may be in a relation, or behind it.
-pub(super) fn is_telling(relation: &Relation, known: &Known) -> bool {
-    let protected = |attnum| {
-        known.protected.contains(ColumnId {
-            relation: relation.oid,
-            column: attnum,
-        })
-    };
-    relation.definition.is_some() || relation.columns.iter().any(|column| protected(column.attnum))
 }
 
 /// What a unit makes beyond its limit, statements behind it would take for something else.

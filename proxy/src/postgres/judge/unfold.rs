@@ -7,7 +7,7 @@ use sallyport_policy::catalog::SearchPath;
 use sallyport_policy::sql::lineage::Created;
 use sallyport_policy::sql::{Statement, Transaction, Verb, Verbs};
 
-use super::understand::is_telling;
+use super::nameless::is_telling;
 use super::{Context, Understood};
 use crate::postgres::catalog::Known;
 use crate::postgres::handed;

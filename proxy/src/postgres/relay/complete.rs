@@ -81,6 +81,7 @@ pub(super) fn command(
                     state.reported.stated(stated);
                     state.channels.stated(stated);
                 }
+                portal.begun.set(true);
                 let running = portal.running.borrow_mut().take();
                 state.commits |= after.commits;
                 state.completed(running, &after, change, text);
@@ -88,7 +89,9 @@ pub(super) fn command(
         }
         // Its outcome is owed until the portal is complete, closed, or gone with its transaction.
         (b's', Some(Expect::Execute { .. })) => {
-            state.expected.pop();
+            if let Some(Expect::Execute { portal, .. }) = state.expected.pop() {
+                portal.begun.set(true);
+            }
         }
         _ => return Err(Broken::Unasked(tag)),
     }
@@ -297,10 +300,14 @@ impl State {
                     let running = portal.running.borrow_mut().take();
                     self.failed(running, index == 0, code);
                 }
+                // What began before goes on or ends with its transaction, and owes its outcome until then.
+                Expect::Execute { portal, .. } if index > 0 && portal.begun.get() => {}
                 Expect::Execute { portal, after, .. } => {
                     if index == 0 {
                         self.commits |= after.commits;
                         self.ran(&after);
+                    } else {
+                        portal.over.set(true);
                     }
                     let running = portal.running.borrow_mut().take();
                     self.failed(running, index == 0, code);

@@ -35,6 +35,8 @@ const ENCODED: &[u8] = b"LS0tLS1CRUdJ";
 const ENCODED_LETTER: usize = 8;
 /// The longest key in base64.
 const ENCODED_BODY: usize = 24 * 1024;
+/// How long lines of base64 are, 64 (RFC 7468) or 76 (RFC 2045).
+const LINES: [usize; 2] = [64, 76];
 /// The longest key that is looked for: RSA of 16,384 bits has 13 KiB.
 const BODY: usize = 16 * 1024;
 
@@ -70,12 +72,27 @@ fn encoded(text: &[u8], letter: usize) -> Option<Span> {
     if cut(text, start, from) != ENCODED {
         return None;
     }
-    let length = ahead(text, start, ENCODED_BODY, is_base64);
-    let end = start.checked_add(length)?;
     // Enough for the first line of every kind of key.
-    let first = cut(text, start, start.checked_add(length.min(64) & !3)?);
-    let decoded = STANDARD.decode(first).ok()?;
+    let first = ahead(text, start, 64, is_base64) & !3;
+    let decoded = STANDARD.decode(cut(text, start, start.checked_add(first)?)).ok()?;
     pem(&decoded, ENCODED_LETTER)?;
+    // Another one is offered by itself: a text that is full of them is read once.
+    let body = tail(text, from);
+    let body = body.get(..ENCODED_BODY).unwrap_or(body);
+    let body = memchr::memmem::find(body, ENCODED).unwrap_or(body.len());
+    let text = cut(text, 0, from.checked_add(body)?);
+    let length = ahead(text, start, text.len(), is_base64);
+    let mut end = start.checked_add(length)?;
+    // Programs break what they encode into lines of one length, of which only the last is shorter.
+    let mut whole = LINES.contains(&length);
+    while whole {
+        let breaks = ahead(text, end, 2, |b| matches!(b, b'\r' | b'\n'));
+        let line = ahead(text, end.checked_add(breaks)?, length, is_base64);
+        whole = breaks > 0 && line == length;
+        if breaks > 0 && line > 0 {
+            end = end.checked_add(breaks)?.checked_add(line)?;
+        }
+    }
     Some(Span { start, end })
 }
 

@@ -82,13 +82,15 @@ impl Walker<'_> {
             return;
         }
         let catalog = self.catalog;
-        let reached = self.found.relations.clone();
+        // What stands behind a view counts where the text names it, too: it is read again there.
+        let (reached, known_views) = (self.found.relations.clone(), self.known_views.clone());
         let touched = std::mem::take(&mut self.found.touched);
         let (mut todo, mut seen) = (relation.guards.clone(), HashSet::new());
         while let Some(oid) = todo.pop() {
-            // What is behind the system's own are no columns that a rule names.
-            let guard = catalog.relation(oid).filter(|guard| !guard.is_system());
-            let Some(guard) = guard.filter(|_| seen.insert(oid)) else {
+            // What is behind the system's own are no columns that a rule names, and what a view looks at that is being read just
+            // now is noted by that.
+            let looks = |guard: &&Relation| !guard.is_system() && !self.views.contains(&oid);
+            let Some(guard) = catalog.relation(oid).filter(looks).filter(|_| seen.insert(oid)) else {
                 continue;
             };
             // It may have policies itself.
@@ -100,7 +102,7 @@ impl Walker<'_> {
         }
         let looked_at = std::mem::replace(&mut self.found.touched, touched);
         self.found.guarding.extend(looked_at);
-        self.found.relations = reached;
+        (self.found.relations, self.known_views) = (reached, known_views);
     }
 
     /// Whether a column of a relation is of a type that runs code of users.

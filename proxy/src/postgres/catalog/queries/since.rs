@@ -13,16 +13,19 @@ use sallyport_policy::catalog::Oid;
 /// What is known from before.
 #[derive(Debug)]
 pub(in crate::postgres::catalog) struct Since {
-    /// Transactions with a lower number had ended before it was read.
-    pub(in crate::postgres::catalog) ended: u32,
+    /// Transactions with a lower number had ended before it was read. Half of the number, as rows hold it.
+    ended: u32,
     /// Views whose definitions could not be read.
-    pub(in crate::postgres::catalog) undefined: Vec<Oid>,
+    undefined: Vec<Oid>,
 }
 
-/// The number below which all transactions have ended. It is asked for in front of the catalog, in a transaction of its own: a
-/// backend learns at the beginning of one that names have changed.
-pub(in crate::postgres::catalog) const ENDED: &str =
-    "pg_catalog.xid(pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()))";
+/// The number below which all transactions have ended, and the first that none has got. They are asked for in front of the
+/// catalog, in a transaction of their own: a backend learns at the beginning of one that names have changed.
+pub(in crate::postgres::catalog) const ENDED: &str = "pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()), \
+     pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())";
+
+/// Ages of this many transactions and more tell too little: of two halves of numbers it is known within 2^31 which is older.
+const TOLD_APART: u64 = 1 << 30;
 
 /// Relations that are new, or have another row or column, or a column that is computed otherwise. Temporary ones always count: one
 /// that was left out before may be shared by now, without a new row of its own.
@@ -45,6 +48,14 @@ const MOVED: &str = "SELECT changed.oid FROM changed \
 // === impl Since ===
 
 impl Since {
+    /// What is known of a catalog that was read when all transactions below `ended` had ended, now that `next` is the first number
+    /// that none has got; `None` where that is so long ago that rows do not tell whether they are newer.
+    pub(in crate::postgres::catalog) fn new(ended: u64, next: u64, undefined: Vec<Oid>) -> Option<Self> {
+        let gone = next.checked_sub(ended)?;
+        let ended = u32::try_from(ended & u64::from(u32::MAX)).ok()?;
+        (gone < TOLD_APART).then_some(Self { ended, undefined })
+    }
+
     /// Further parts of a WITH that [`is_changed`] and [`is_moved`] hang on.
     pub(super) fn parts(&self) -> String {
         let undefined: Vec<String> = self.undefined.iter().map(Oid::to_string).collect();
@@ -87,11 +98,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_read_a_billion_transactions_ago_is_read_again() {
+        let half = |ended: u64, next: u64| Since::new(ended, next, Vec::new()).map(|since| since.ended);
+        let round = 1 << 32;
+        assert_eq!(half(4_711, 4_711), Some(4_711));
+        assert_eq!(half(round + 4_711, round + 4_712), Some(4_711));
+        assert_eq!(half(round - 1, round + 3), Some(u32::MAX));
+        assert_eq!(half(4_711, 4_711 + TOLD_APART - 1), Some(4_711));
+        for next in [4_711 + TOLD_APART, 4_711 + round / 2, 4_711 + round + 1, 4_710] {
+            assert_eq!(half(4_711, next), None, "{next}");
+        }
+    }
+
+    #[test]
     fn what_is_known_is_left_out_and_nothing_without_it() {
-        let since = Since {
-            ended: 4_711,
-            undefined: vec![20_000, 20_001],
-        };
+        let since = Since::new(4_711, 4_800, vec![20_000, 20_001]).unwrap();
         let (whole, rest) = (snapshot(None), snapshot(Some(&since)));
         assert!(!whole.contains("changed") && !whole.contains("moved"), "{whole}");
         assert_eq!(rest.matches("changed(oid) AS MATERIALIZED").count(), 2, "{rest}");

@@ -161,30 +161,6 @@ fn an_array_that_a_namesake_makes_may_be_of_rows() {
 }
 
 #[test]
-fn errors_may_quote_what_policies_for_rows_look_at() {
-    let mut policed = table(61, "rows", &["id"]);
-    policed.guards = vec![20, 61];
-    let mut chained = table(62, "others", &["id"]);
-    chained.guards = vec![61, 62];
-    let above = view(63, "v_others", &["id"], "SELECT id FROM public.others;");
-    let catalog = schema().with(vec![policed, chained, above]);
-    for (sql, quoted) in [
-        ("select id from rows", "s"),
-        ("select count(*) from others", "s"),
-        ("select id from v_others", "s"),
-        ("insert into rows values (1)", "s"),
-        ("copy rows to stdout", "s"),
-        ("select id from orders", ""),
-    ] {
-        let script = parse(sql).unwrap();
-        let found = lineage(&script.statements[0], &catalog, &path());
-        assert_eq!(letters(&found.guarding), quoted, "{sql}");
-        assert_eq!(letters(&found.touched), "", "{sql}");
-        assert!(!found.relations.contains(&20), "{sql}");
-    }
-}
-
-#[test]
 fn code_of_users_runs_behind_names_of_postgresqls_own() {
     let mut typed = table(60, "orders", &["id", "total"]);
     typed.columns[1].type_oid = 900;
