@@ -28,6 +28,7 @@ use crate::mask::{ProtectedColumns, RuleSet, Source};
 
 use super::Statement;
 
+pub(in crate::sql) use expression::spelled_out;
 pub use flow::Flow;
 
 /// Where everything in one statement comes from and goes to.
