@@ -4,6 +4,7 @@ use super::body;
 use super::denied::{self, Denied};
 use super::effect::{self, Setting};
 use super::functions::{Safety, is_own_operator, safety};
+use super::lineage::spelled_out;
 use super::names::{Access, FunctionRef, RelationRef, qualified};
 use super::pinned;
 use super::tree::Node;
@@ -104,7 +105,7 @@ impl<'a> Walk<'a> {
             self.facts.denied.push(denied);
         }
         self.facts.denied.extend(body::denied(node, self.depth));
-        self.facts.operates |= OPERATING.contains(&node.kind());
+        self.facts.operates |= OPERATING.contains(&node.kind()) || !spelled_out(node.kind()).is_empty();
         match node.kind() {
             "RangeVar" => self.relation(node, parent),
             "FuncCall" => self.function(node, setting),
@@ -364,7 +365,8 @@ impl Facts {
 }
 
 /// What applies operators and casts. Whatever states a type makes values of it: a cast, and a column of XMLTABLE or JSON_TABLE.
-const OPERATING: [&str; 4] = ["AExpr", "TypeName", "SubLink", "CaseExpr"];
+/// USING and NATURAL compare by `=`.
+const OPERATING: [&str; 5] = ["AExpr", "TypeName", "SubLink", "CaseExpr", "JoinExpr"];
 
 /// Object types that belong to a relation: column, policy, rule, constraint of a table, trigger.
 const PARTS_OF_RELATIONS: [i64; 5] = [7, 29, 36, 41, 45];

@@ -54,7 +54,7 @@ pub struct Statement {
     pub has_where: bool,
     /// Whether it locks rows (`FOR UPDATE` and its like).
     pub locks_rows: bool,
-    /// Whether it applies operators or casts, which may be of users.
+    /// Whether it applies operators or casts, or calls what the grammar spells out, which may be of users.
     pub operates: bool,
     /// Whether it is an EXPLAIN that runs what it explains.
     pub explain_analyze: bool,

@@ -20,7 +20,7 @@ const SYSTEM_USER: &str = "system_user";
 
 /// Functions that the grammar spells out, by the kind of node that it makes of them. To a server older than the grammar they
 /// are calls of whatever is called so.
-fn spelled_out(kind: &str) -> &'static [&'static str] {
+pub(in crate::sql) fn spelled_out(kind: &str) -> &'static [&'static str] {
     match kind {
         "JsonParseExpr" => &["json"],
         "JsonScalarExpr" => &["json_scalar"],

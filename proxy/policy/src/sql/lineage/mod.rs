@@ -28,6 +28,7 @@ use crate::mask::{ProtectedColumns, RuleSet, Source};
 
 use super::Statement;
 
+pub(in crate::sql) use expression::spelled_out;
 pub use flow::Flow;
 
 /// Where everything in one statement comes from and goes to.
@@ -38,7 +39,8 @@ pub struct Lineage {
     pub outputs: Option<Vec<Output>>,
     /// Every column that stands anywhere in the statement, views that it reads included.
     pub touched: BTreeSet<ColumnId>,
-    /// Columns that policies for the rows of what is reached may look at. Nothing of them comes out, and errors may quote it.
+    /// Columns that policies for the rows of what is reached may look at, and those of rows that follow what is written. Nothing of
+    /// them comes out, and errors may quote it.
     pub guarding: BTreeSet<ColumnId>,
     /// Columns that stand elsewhere than in an output: conditions, order, grouping. Each is an oracle about its values.
     pub elsewhere: BTreeSet<ColumnId>,
@@ -199,7 +201,8 @@ impl Lineage {
         }
     }
 
-    /// The rules that protect anything that the statement touches, or has policies look at: its errors must not quote values.
+    /// The rules that protect anything that the statement touches, or has policies look at or rows follow: its errors must not quote
+    /// values.
     pub fn touched_rules(&self, protected: &ProtectedColumns) -> RuleSet {
         let mut rules = RuleSet::default();
         for column in self.touched.iter().chain(&self.guarding) {

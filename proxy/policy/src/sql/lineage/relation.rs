@@ -157,7 +157,8 @@ impl Walker<'_> {
         }
     }
 
-    /// Notes code of users that runs where rows of others follow those of a relation, by foreign keys and as far as these lead.
+    /// Notes code of users that runs where rows of others follow those of a relation, by foreign keys and as far as these lead, and
+    /// that errors may quote these rows.
     pub(super) fn note_followers(&mut self, relation: &Relation, events: Events) {
         let catalog = self.catalog;
         let events = with_moves(relation, events);
@@ -173,6 +174,14 @@ impl Walker<'_> {
             let events = with_moves(found, events);
             if follows && (found.runs_at(events) || found.ruled) {
                 self.opaque(format!("triggers of {}", found.qualified()));
+            }
+            if follows {
+                // Checks and expressions are tried against the rows that follow.
+                let columns = found.columns.iter().map(|column| ColumnId {
+                    relation: oid,
+                    column: column.attnum,
+                });
+                self.found.guarding.extend(columns);
             }
             todo.extend(catalog.children(oid).iter().map(|child| (*child, events, follows)));
             let followers = found.followers.iter();

@@ -243,13 +243,25 @@ fn the_format_of_a_copy_is_known() {
 }
 
 #[test]
-fn whatever_a_type_of_users_may_run_in_asks_for_the_catalog() {
+fn whatever_code_of_users_may_run_in_asks_for_the_catalog() {
     for (sql, operates) in [
         ("select 'a'::d", true),
         ("select ('a').d", true),
         ("select x from xmltable('/a' passing '<a/>' columns x d path '.')", true),
         ("select json_value('1', '$' returning d)", true),
         ("select 1 in (2)", true),
+        (
+            "select * from (values ('a')) a(k) join (values ('b')) b(k) using (k)",
+            true,
+        ),
+        (
+            "select * from (values ('a')) a(k) natural join (values ('b')) b(k)",
+            true,
+        ),
+        ("select merge_action()", true),
+        ("select json_array()", true),
+        ("select json_scalar('a')", true),
+        ("select json_arrayagg('a')", true),
         ("select 'a', null, $1", false),
     ] {
         assert_eq!(one(sql).operates, operates, "{sql}");

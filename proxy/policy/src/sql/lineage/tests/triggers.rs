@@ -98,3 +98,32 @@ fn triggers_run_at_what_they_fire_on() {
         assert!(runs.is_some() || clean, "{sql}");
     }
 }
+
+#[test]
+fn errors_may_quote_rows_that_follow_others() {
+    let mut banks = table(87, "banks", &["id"]);
+    banks.followers = vec![Follower::of(86, "ca")];
+    let mut branches = table(86, "branches", &["id"]);
+    branches.followers = vec![Follower::of(10, "nc")];
+    let catalog = schema().with(vec![banks, branches]);
+    for (sql, quoted) in [
+        ("update branches set id = 2", "sn"),
+        ("delete from branches", "sn"),
+        (
+            "insert into branches values (1) on conflict (id) do update set id = 2",
+            "sn",
+        ),
+        (
+            "with gone as (delete from banks returning id) select id from gone",
+            "sn",
+        ),
+        ("update banks set id = 2", ""),
+        ("insert into branches values (1)", ""),
+        ("select id from branches", ""),
+    ] {
+        let found = lineage(&parse(sql).unwrap().statements[0], &catalog, &path());
+        assert_eq!(letters(&found.guarding), quoted, "{sql}");
+        assert_eq!(letters(&found.touched), "", "{sql}");
+        assert!(!found.relations.contains(&10), "{sql}");
+    }
+}
