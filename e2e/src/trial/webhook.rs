@@ -84,12 +84,16 @@ pub(super) fn told(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
             let attempts = told.attempts(path, event, name);
             let each = |holds: &dyn Fn(&Value) -> bool| attempts.iter().all(holds);
             let first = attempts.first().context("an attempt")?;
+            let taken = attempts.len() == 3
+                && each(&|one| one.get("signed") == Some(&Value::Bool(true)))
+                && each(&|one| one.get("said") == first.get("said"))
+                && words.is_none_or(|words| text(first, words).contains(&format!("{DOORS}/{name}: ")));
+            if !taken {
+                eprintln!("{attempts:?}");
+            }
             narrator.check(
                 &format!("{event} of {name} is sent again as {format}, signed each time, until it is taken"),
-                attempts.len() == 3
-                    && each(&|one| one.get("signed") == Some(&Value::Bool(true)))
-                    && each(&|one| one.get("said") == first.get("said"))
-                    && words.is_none_or(|words| text(first, words).contains(&format!("{DOORS}/{name}: "))),
+                taken,
             )?;
         }
         Ok(())
