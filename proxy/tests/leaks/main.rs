@@ -90,7 +90,7 @@ fn every_case_under(given: &[(&'static str, Given)], cases: &str, which: Which, 
     let name = format!("{major}_{which:?}_{}", cases.len());
     let databases = Databases::new(&server, &name.to_lowercase());
     let doors = given.iter().map(|(profile, given)| Judged {
-        profile: *profile,
+        profile,
         door: TestDoor::before(given, server.clone(), "postgres".to_owned()),
     });
     let doors: Vec<Judged> = doors.collect();
