@@ -7,6 +7,7 @@
 //! (`footprint`).
 
 mod footprint;
+mod latest;
 mod near;
 mod queries;
 mod reader;
@@ -22,7 +23,8 @@ use sallyport_policy::mask::types::Class;
 use sallyport_policy::mask::{Masker, ProtectedColumns};
 
 pub use footprint::{FIRST_NORMAL, Footprint, is_plain};
-pub use near::{Assumed, Near};
+pub use latest::Assumed;
+pub use near::Near;
 pub use queries::{Depth, POSITION};
 pub use reader::{Casting, Own, circumstances_query, own_query, read_circumstances, read_own};
 pub use service::{CatalogError, Catalogs};

@@ -25,14 +25,20 @@ pub(super) fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[test]
-fn a_field_of_any_size_passes_through_in_flat_memory() {
-    let _alone = alone();
+/// A door that masks one column of a row, and a client whose session has settled.
+fn stage() -> (TestDoor, Client) {
     let columns = json!({"match": {"columns": ["public.secrets.ssn"]}});
     let door = TestDoor::new(&Given::open().mask("columns", columns), SCHEMA);
     door.direct("insert into secrets values (1, '536-90-4399', 'p')");
     let mut client = Client::login(&door, "alice", &[]).unwrap();
     client.query("select 1");
+    (door, client)
+}
+
+#[test]
+fn a_field_of_any_size_passes_through_in_flat_memory() {
+    let _alone = alone();
+    let (_door, mut client) = stage();
     let before = resident();
     let mut most = 0;
     // As it is, behind a masked column, and by the extended protocol without a Describe.
@@ -105,11 +111,7 @@ impl Digits {
 #[ignore = "takes minutes, and the server three gigabytes: SALLYPORT_NIGHTLY=1 make test"]
 fn a_field_of_a_gigabyte_comes_as_it_is_in_flat_memory() {
     let _alone = alone();
-    let columns = json!({"match": {"columns": ["public.secrets.ssn"]}});
-    let door = TestDoor::new(&Given::open().mask("columns", columns), SCHEMA);
-    door.direct("insert into secrets values (1, '536-90-4399', 'p')");
-    let mut client = Client::login(&door, "alice", &[]).unwrap();
-    client.query("select 1");
+    let (_door, mut client) = stage();
     let before = resident();
     let (long, length) = (
         format!("repeat('0123456789', {})", GIGABYTE / 10),

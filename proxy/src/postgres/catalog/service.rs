@@ -9,7 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Known;
 use super::footprint::Footprint;
-use super::near::{Latest, Near};
+use super::latest::Latest;
+use super::near::Near;
 use super::side::{Request, Side};
 use crate::postgres::handed::Entry;
 use crate::postgres::senders::Senders;

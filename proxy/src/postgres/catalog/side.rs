@@ -11,7 +11,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::footprint::Footprint;
-use super::near::{Latest, value};
+use super::latest::Latest;
+use super::near::value;
 use super::queries::Since;
 use super::reader::Expressions;
 use super::service::{CatalogError, PATIENCE};
