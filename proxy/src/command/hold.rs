@@ -111,7 +111,8 @@ fn is_about_commands(scope: GrantScope) -> bool {
 fn unknowable() -> Refused {
     Refused::new(
         Kind::Denied,
-        "this needs an approval, and what it would do cannot be known in the middle of a pipeline or of a failed transaction",
+        "this needs an approval, and what it would do cannot be known in the middle of a pipeline, of a failed transaction \
+         or of one that imported a snapshot",
     )
     .hint("End the transaction or send Sync, then send it again.")
 }

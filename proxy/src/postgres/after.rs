@@ -29,6 +29,8 @@ pub struct After {
     pub stale: Stale,
     /// Whether it sets how names are looked up.
     pub moves: bool,
+    /// Whether its transaction sees from here on what another saw before.
+    pub imports: bool,
     /// Whether it may end a pipeline's own transaction by itself, either way.
     pub commits: bool,
 }
@@ -41,6 +43,10 @@ const COMMITS: [Verb; 5] = [Verb::Call, Verb::Do, Verb::Vacuum, Verb::Reindex, V
 
 /// How a command calls a setting whose name cannot be read.
 const ANY_SETTING: &str = "*";
+
+/// How PostgreSQL's grammar calls what SET TRANSACTION SNAPSHOT sets. Nothing else imports one: functions run too late for it, and
+/// the transactions that a procedure begins end with its unit.
+const SNAPSHOT: &str = "transaction snapshot";
 
 /// How PostgreSQL writes a view's call that changes a setting.
 const SETS: &str = "set_config(";
@@ -71,6 +77,7 @@ impl After {
                 names: opaque,
             },
             moves,
+            imports: command.settings.iter().any(|name| name == SNAPSHOT),
             commits: command.verbs.any(&COMMITS),
         };
         for statement in readings {
@@ -152,6 +159,21 @@ pub fn change(stated: &Stated, view: &Rc<View>) -> Option<Change> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_imported_snapshot_is_noticed() {
+        for (sql, want) in [
+            ("set transaction snapshot '00000003-0000001B-1'", true),
+            ("SET LOCAL TRANSACTION SNAPSHOT '00000003-0000001B-1'", true),
+            ("set transaction isolation level repeatable read, read only", false),
+            ("select pg_export_snapshot()", false),
+        ] {
+            let script = sallyport_policy::sql::parse(sql).unwrap();
+            let command = Command::of(&script.statements[0], sql);
+            let after = After::of(script.statements.iter(), &command);
+            assert_eq!((after.imports, after.stale), (want, Stale::default()), "{sql}");
+        }
+    }
 
     #[test]
     fn what_may_commit_is_known_before_it_is_answered() {

@@ -60,6 +60,8 @@ pub struct State {
     pub stale: Stale,
     /// What statements of the open transaction may have changed: its end, or a savepoint's, may undo it.
     pub changed: Stale,
+    /// Whether the open transaction may see what was so before this session's last one ended.
+    pub imported: bool,
     /// As the last ReadyForQuery said.
     pub transaction: Transaction,
     /// Number of the open transaction in the records.
@@ -293,6 +295,7 @@ impl State {
                 ..Stale::default()
             },
             changed: Stale::default(),
+            imported: false,
             transaction: Transaction::Idle,
             number: None,
             skipping: false,

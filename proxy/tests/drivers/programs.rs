@@ -54,14 +54,34 @@ fn pg_dump_dumps_the_same() {
 fn dumped(way: &Way) -> String {
     let mut dump = Command::new("pg_dump");
     dump.args(["--no-sync", "-d", &way.conninfo()]);
-    if supports_restrict() {
+    if supports_restrict("pg_dump") {
         dump.arg("--restrict-key=x");
     }
     way.run(&mut dump).0
 }
 
-fn supports_restrict() -> bool {
-    let help = Command::new("pg_dump").arg("--help").output().unwrap();
+#[test]
+#[ignore = "needs drivers: e2e/drivers/run"]
+fn pg_dump_dumps_the_same_by_several_sessions() {
+    let printed = alike(&(SCHEMA.to_owned() + DUMPED), |way| {
+        let home = tempfile::tempdir().unwrap();
+        let archive = home.path().join("archive");
+        let mut dump = Command::new("pg_dump");
+        dump.args(["--no-sync", "-Fd", "--jobs=2", "-d", &way.conninfo(), "-f"])
+            .arg(&archive);
+        way.run(&mut dump);
+        let mut restore = Command::new("pg_restore");
+        restore.arg("--file=-").arg(&archive);
+        if supports_restrict("pg_restore") {
+            restore.arg("--restrict-key=x");
+        }
+        way.run(&mut restore).0
+    });
+    assert!(printed.len() >= 2000, "{}", printed.len());
+}
+
+fn supports_restrict(program: &str) -> bool {
+    let help = Command::new(program).arg("--help").output().unwrap();
     String::from_utf8_lossy(&help.stdout).contains("--restrict-key")
 }
 

@@ -19,6 +19,7 @@ mod databases;
 mod equality;
 mod faults;
 mod heard;
+mod imported;
 mod interleaved;
 mod play;
 mod verdict;

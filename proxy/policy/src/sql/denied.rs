@@ -56,7 +56,7 @@ const OBJECT_ROLE: i64 = 34;
 const VALUE: i64 = 1;
 
 /// Functions by exact name.
-const FUNCTIONS: [(&str, AlwaysDenied); 32] = [
+const FUNCTIONS: [(&str, AlwaysDenied); 31] = [
     ("loread", AlwaysDenied::ServerFileFunctions),
     ("lowrite", AlwaysDenied::ServerFileFunctions),
     ("pg_stat_file", AlwaysDenied::ServerFileFunctions),
@@ -66,7 +66,6 @@ const FUNCTIONS: [(&str, AlwaysDenied); 32] = [
     ("pg_hba_file_rules", AlwaysDenied::ServerFileFunctions),
     ("pg_ident_file_mappings", AlwaysDenied::ServerFileFunctions),
     ("pg_show_all_file_settings", AlwaysDenied::ServerFileFunctions),
-    ("pg_export_snapshot", AlwaysDenied::ServerFileFunctions),
     ("pg_cancel_backend", AlwaysDenied::SignalBackends),
     ("pg_terminate_backend", AlwaysDenied::SignalBackends),
     ("pg_reload_conf", AlwaysDenied::SignalBackends),

@@ -84,7 +84,9 @@ impl Desk for Held<'_> {
 
     async fn circumstances(&mut self, session: &mut Session) -> Result<Option<Vec<u8>>, Gone> {
         let conversation = &mut *self.conversation;
-        if conversation.state.unsynced || conversation.state.transaction == Transaction::Failed {
+        let amid = conversation.state.unsynced || conversation.state.transaction == Transaction::Failed;
+        // What code was when another's snapshot was taken is not what would run.
+        if amid || conversation.state.imported {
             return Ok(None);
         }
         let out = &mut conversation.target.out;

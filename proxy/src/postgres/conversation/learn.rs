@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sallyport_policy::Policy;
-use sallyport_policy::catalog::{Catalog as _, Code, Oid, Relation, Snapshot};
+use sallyport_policy::catalog::{Catalog as _, Code, Oid, Relation, SearchPath, Snapshot};
 use sallyport_policy::columns::TEMPORARY;
 use sallyport_policy::mask::ProtectedColumns;
 use sallyport_policy::mask::types::Class;
@@ -116,27 +116,38 @@ impl Conversation {
     /// Asks the session's own backend, between units.
     async fn ask_own(&mut self, session: &mut Session) -> Result<(), Over> {
         let uncommitted = self.state.transaction == Transaction::Open && self.state.changed.relations;
-        let beside = match uncommitted {
+        let imported = self.state.imported;
+        let whole = uncommitted && !imported;
+        let beside = match whole {
             true => self.shared_snapshot(session).await,
             false => None,
         };
         let mut own = self
-            .own_at(session, if uncommitted { Depth::All } else { Depth::Names })
+            .own_at(session, if whole { Depth::All } else { Depth::Names })
             .await?;
-        if !uncommitted && own.as_ref().is_some_and(|own| own.temporary) {
+        if !uncommitted && !imported && own.as_ref().is_some_and(|own| own.temporary) {
             own = self.own_at(session, Depth::Temporary).await?;
         }
-        let Some(own) = own else {
+        let Some(mut own) = own else {
             self.path = None;
             return Ok(());
         };
-        let names = self.state.stale.names;
+        if std::mem::take(&mut self.state.stale.names) {
+            self.take_names(std::mem::take(&mut own.prepared));
+        }
+        if imported && (uncommitted || has_temporary(&own.path)) {
+            // The snapshot may be older than relations that only this session has: read by it, they would not be there, while
+            // the target finds them. What was known of them is kept, and asked for again once the transaction is over.
+            self.path = None;
+            self.state.stale.path = true;
+            return Ok(());
+        }
         self.state.stale = Stale::default();
         self.state.executed = false;
         let current = own.current;
-        self.take_own(own, names, uncommitted);
+        self.take_own(own, whole);
         self.own.beside = beside;
-        if uncommitted && !current {
+        if whole && !current {
             // Its catalogs are as old as its transaction, while the target looks names up as they are now.
             self.path = None;
         }
@@ -160,7 +171,7 @@ impl Conversation {
         Ok(answer.as_deref().and_then(read_own))
     }
 
-    fn take_own(&mut self, own: Own, names: bool, all: bool) {
+    fn take_own(&mut self, own: Own, all: bool) {
         self.path = Some(own.path);
         self.own = OwnRelations {
             relations: own.relations,
@@ -174,27 +185,34 @@ impl Conversation {
             protected: self.own.protected.take(),
             laid: None,
         };
-        if names {
-            let listed = own.prepared.into_iter().filter_map(|(name, text)| {
-                // What is listed is the whole PREPARE.
-                let text = script::read(&text).ok()?;
-                let stated = Stated {
-                    text: text.text,
-                    script: text.script,
-                    index: 0,
-                };
-                Some((
-                    name,
-                    Rc::new(Prepared {
-                        stated: Some(stated),
-                        by_sql: true,
-                        types: Vec::new(),
-                    }),
-                ))
-            });
-            self.state.names.reread(listed.collect());
-        }
     }
+
+    /// Statements prepared by SQL, as the backend lists them.
+    fn take_names(&mut self, prepared: Vec<(String, String)>) {
+        let listed = prepared.into_iter().filter_map(|(name, text)| {
+            // What is listed is the whole PREPARE.
+            let text = script::read(&text).ok()?;
+            let stated = Stated {
+                text: text.text,
+                script: text.script,
+                index: 0,
+            };
+            Some((
+                name,
+                Rc::new(Prepared {
+                    stated: Some(stated),
+                    by_sql: true,
+                    types: Vec::new(),
+                }),
+            ))
+        });
+        self.state.names.reread(listed.collect());
+    }
+}
+
+/// Whether the session has a schema of its own. The path is told by what is there, whatever the transaction sees.
+fn has_temporary(path: &SearchPath) -> bool {
+    path.schemas().iter().any(|schema| schema.starts_with(TEMPORARY))
 }
 
 // === impl OwnRelations ===

@@ -217,6 +217,7 @@ pub(super) fn ready(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut V
     let erred = mem::take(&mut state.erred);
     if transaction == Transaction::Idle {
         state.guarded = false;
+        state.imported = false;
         let changed = mem::take(&mut state.changed);
         state.stale.add(changed);
         for mut running in state.names.transaction_ended() {
@@ -269,6 +270,7 @@ impl State {
     fn ran(&mut self, after: &After) {
         self.stale.add(after.stale);
         self.changed.add(after.stale);
+        self.imported |= after.imports;
         // Code that nobody sees into may put another statement in the place of the door's.
         self.precondition.prepared &= !after.stale.names;
     }

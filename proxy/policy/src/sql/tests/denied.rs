@@ -100,6 +100,9 @@ fn always_denied() {
             ("select pg_catalog.pg_read_binary_file('x')", "ServerFileFunctions"),
             ("select * from pg_ls_dir('/')", "ServerFileFunctions"),
             ("select pg_ls_waldir()", "ServerFileFunctions"),
+            // Dumps in several sessions see by it.
+            ("select pg_catalog.pg_export_snapshot()", ""),
+            ("set transaction snapshot '00000003-0000001B-1'", ""),
             ("select pg_stat_file('x')", "ServerFileFunctions"),
             ("select lo_import('/etc/passwd')", "ServerFileFunctions"),
             ("select lo_get(1)", "ServerFileFunctions"),
