@@ -1,22 +1,21 @@
 //! Asking a second person.
 //!
 //! Reading order: [`hold`] finds what was granted before, breaks glass where that is asked for, or asks; `wait` waits for
-//! the answer; `desk` is what a protocol supplies.
+//! the answer; `question` is what they are asked; `desk` is what a protocol supplies.
 
 mod desk;
 mod glass;
+mod question;
 mod wait;
 
-use sallyport_audit::Time;
 use sallyport_audit::record::{self, Claimed, Event, RequestRef};
-use sallyport_crds::SubjectKind;
-use sallyport_crds::approval_policy::{GrantScope, OnHold};
-use sallyport_policy::decide::Hold;
+use sallyport_crds::approval_policy::OnHold;
 use sallyport_recorder::client::Durable;
 
-use super::asked::{binding, view};
+use self::question::{Question, is_about_commands, question, request};
+use super::asked::binding;
 use super::{Decided, Kind, Recorded, Refused, Stopped, append, append_after, decided, record};
-use crate::door::{ApprovalsError, Ask, Claim, GrantSought, Held, HoldState, all_asked};
+use crate::door::{ApprovalsError, Claim, GrantSought, Held, HoldState, all_asked};
 use crate::session::{Grant, Session};
 
 pub use desk::{Desk, Gone, Waiting};
@@ -57,55 +56,6 @@ pub(super) async fn hold<D: Desk>(
         }
     }
     ask(session, unit, question, desk, waiting).await
-}
-
-/// One question to second people.
-struct Question {
-    hold: Hold,
-    sought: GrantSought,
-    mode: OnHold,
-    /// From which command on the unit is refused if they say no.
-    from: usize,
-    /// What the asker is told beside the rules' own messages.
-    notes: Vec<String>,
-}
-
-fn question(session: &Session, unit: &mut Decided, hold: Hold, from: usize, wanted: Option<OnHold>) -> Question {
-    let asked = unit.asked();
-    let scope = match hold.scope() {
-        // Without a normal form, only the exact bytes can be granted.
-        GrantScope::Fingerprint if asked.iter().all(|one| one.fingerprint().is_none()) => GrantScope::Command,
-        // What lies outside of the ranges is asked about on its own.
-        GrantScope::Fingerprint if !unit.is_within_ranges() => GrantScope::Command,
-        scope => scope,
-    };
-    if scope == GrantScope::Fingerprint {
-        unit.show_ranges();
-    }
-    let circumstances = unit.circumstances.as_deref().unwrap_or_default();
-    let digest = binding(session, scope, &asked, circumstances, Some(&hold));
-    for judged in &mut unit.commands {
-        if judged.binding.is_some() {
-            judged.binding = Some(digest.clone());
-        }
-    }
-    Question {
-        sought: GrantSought {
-            digest,
-            scope,
-            asked_by: hold.asked_by(),
-            target: session.target().to_owned(),
-        },
-        mode: wanted.unwrap_or_else(|| hold.on_hold()),
-        hold,
-        from,
-        notes: Vec::new(),
-    }
-}
-
-/// What lasts is for what the rules ask about, whatever a command means.
-fn is_about_commands(scope: GrantScope) -> bool {
-    matches!(scope, GrantScope::Command | GrantScope::Fingerprint)
 }
 
 fn unknowable() -> Refused {
@@ -319,34 +269,6 @@ async fn ask<D: Desk>(
     wait::wait(session, unit, question, held, desk).await
 }
 
-/// The question as an object. `break_glass`: why, and for how long.
-fn request(
-    session: &Session,
-    unit: &Decided,
-    question: &Question,
-    break_glass: Option<(String, std::time::Duration)>,
-) -> Ask {
-    let after = match &break_glass {
-        Some((_, duration)) => *duration,
-        None => question.hold.expires_after(),
-    };
-    let after = i64::try_from(after.as_micros()).unwrap_or(i64::MAX);
-    let scope = match break_glass {
-        Some(_) => GrantScope::Window,
-        None => question.sought.scope,
-    };
-    Ask {
-        identity: session.identity().clone(),
-        session: session.id().clone(),
-        scope,
-        command: view(session, &unit.asked(), question.sought.digest.clone(), unit.risk()),
-        asked_by: question.sought.asked_by.clone(),
-        expires: Time::from_unix_micros(Time::now().unix_micros().saturating_add(after)),
-        on_hold: question.mode,
-        break_glass,
-    }
-}
-
 fn come_again(request: &RequestRef, question: &Question) -> Refused {
     let message = question
         .reasons()
@@ -365,41 +287,6 @@ fn come_again(request: &RequestRef, question: &Question) -> Refused {
         "Try again once it is approved: kubectl sallyport approve {} -n {}",
         request.name, request.namespace
     ))
-}
-
-// === impl Question ===
-
-impl Question {
-    fn is_about_commands(&self) -> bool {
-        is_about_commands(self.sought.scope)
-    }
-
-    /// Who can approve, in words.
-    fn needs(&self) -> Vec<String> {
-        let each = self.hold.requirements.iter().map(|one| {
-            let approvers: Vec<String> = one
-                .approvers
-                .iter()
-                .map(|approver| match approver.kind {
-                    SubjectKind::User => approver.name.clone(),
-                    SubjectKind::Group => format!("group {}", approver.name),
-                    SubjectKind::ServiceAccount => format!("ServiceAccount {}", approver.name),
-                })
-                .collect();
-            format!("{} of {}", one.required, approvers.join(", "))
-        });
-        each.collect()
-    }
-
-    /// Why a second person is asked, in the rules' own words, and what else the asker should know.
-    fn reasons(&self) -> Vec<String> {
-        let messages = self
-            .hold
-            .requirements
-            .iter()
-            .filter_map(|requirement| requirement.message.clone());
-        messages.chain(self.notes.iter().cloned()).collect()
-    }
 }
 
 // === impl Decided ===
