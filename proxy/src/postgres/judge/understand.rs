@@ -9,13 +9,13 @@ use sallyport_policy::decide::{Command, Denial, DeniedBy};
 use sallyport_policy::sql::lineage::Lineage;
 use sallyport_policy::sql::{Cover, Effect, Given, Statement, Verb, any_literal, lineage};
 
+use super::named::{others, with_named};
 use super::nameless::is_nameless;
 use super::put_back::put_back;
 use super::unfold::{MAX_MADE, Unfolding};
 use super::{Context, remembered, strict, types};
 use crate::command::{Asked, Kind, Rejection};
 use crate::postgres::after::{self, After};
-use crate::postgres::handed;
 use crate::postgres::names::{Change, Names, Stated};
 use crate::postgres::rows::View;
 use crate::postgres::settings::is_utf8;
@@ -158,7 +158,7 @@ fn command(context: &Context<'_>, stated: &Stated) -> Command {
 }
 
 /// Follows the values of a statement, and puts what its names mean into the command, with what its parameters run.
-fn trace(
+pub(super) fn trace(
     context: &Context<'_>,
     statement: &Statement,
     types: &[u32],
@@ -172,7 +172,7 @@ fn trace(
 }
 
 /// Puts what a statement's names mean into the command.
-fn resolve(
+pub(super) fn resolve(
     context: &Context<'_>,
     statement: &Statement,
     mut traced: Lineage,
@@ -196,126 +196,6 @@ fn resolve(
         command.read_only = read_only && command.opaque.is_empty();
     }
     traced
-}
-
-/// What EXECUTE and FETCH name is judged as if it stood there. The rows of EXECUTE and FETCH are those of what they name;
-/// an EXPLAIN of one returns a plan. Gives what the answer comes from.
-fn with_named(
-    context: &Context<'_>,
-    statement: &Statement,
-    mut own: Lineage,
-    others: &[Other],
-    definitions: bool,
-    asked: &mut Asked,
-) -> Vec<Lineage> {
-    let answers = matches!(statement.effect, Effect::Execute { .. } | Effect::Fetch { .. });
-    let mut answering = Vec::new();
-    for traced in others
-        .iter()
-        .flat_map(|other| other.follow(context, definitions, &mut asked.command))
-    {
-        if answers {
-            answering.push(traced);
-        } else {
-            own.absorb(traced);
-        }
-    }
-    if answering.is_empty() { vec![own] } else { answering }
-}
-
-/// A statement that EXECUTE or FETCH names.
-struct Other {
-    stated: Stated,
-    /// See [`Prepared::types`](crate::postgres::names::Prepared::types).
-    types: Vec<u32>,
-    /// How it was understood where the cursor was declared: what its names mean was settled there.
-    declared: Option<Rc<View>>,
-}
-
-impl Other {
-    /// Whether what its names meant is not known, or no more.
-    fn is_lost(&self, context: &Context<'_>) -> bool {
-        let unknown = |oid: &Oid| handed::is_yet_to_be(*oid) || context.known.snapshot.relation(*oid).is_none();
-        self.declared.as_ref().is_some_and(|view| {
-            let mut relations = view.lineages.iter().flat_map(|lineage| lineage.relations.iter());
-            view.nameless || relations.any(unknown)
-        })
-    }
-
-    /// Appends what it is, for the binding of the command that names it.
-    fn name(&self, bytes: &mut Vec<u8>) {
-        let text = self
-            .stated
-            .statement()
-            .map(|statement| statement.text(&self.stated.text));
-        let text = text.unwrap_or_default();
-        bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
-        bytes.extend_from_slice(text.as_bytes());
-        bytes.extend_from_slice(&(self.types.len() as u64).to_be_bytes());
-        bytes.extend(self.types.iter().flat_map(|oid| oid.to_be_bytes()));
-    }
-
-    /// Where its values come from, by each reading; what it does goes into the command.
-    fn follow(&self, context: &Context<'_>, definitions: bool, command: &mut Command) -> Vec<Lineage> {
-        let Some(view) = &self.declared else {
-            let traced = self.stated.readings().map(|reading| {
-                command.absorb(reading);
-                trace(context, reading, &self.types, definitions, command)
-            });
-            return traced.collect();
-        };
-        self.stated.readings().for_each(|reading| command.absorb(reading));
-        let Some(statement) = self.stated.statement() else {
-            return Vec::new();
-        };
-        let kept = view.lineages.iter().cloned();
-        kept.map(|lineage| resolve(context, statement, lineage, definitions, command))
-            .collect()
-    }
-}
-
-/// The statements that EXECUTE and FETCH name.
-fn others(names: &Names, statement: &Statement, asked: &mut Asked) -> Vec<Other> {
-    let mut others = Vec::new();
-    for name in &statement.executes {
-        match names.statement(name) {
-            Some(prepared) => {
-                let Some(stated) = prepared.stated.clone() else {
-                    continue;
-                };
-                // PostgreSQL would do it, at a moment that its answer does not tell.
-                if stated
-                    .readings()
-                    .any(|statement| matches!(statement.effect, Effect::Transaction(_)))
-                {
-                    let words =
-                        "transactions are begun and ended by BEGIN, COMMIT and their like at this door, not by EXECUTE";
-                    reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
-                }
-                others.push(Other {
-                    stated,
-                    types: prepared.types.clone(),
-                    declared: None,
-                });
-            }
-            None => {
-                let words =
-                    format!("prepared statement \"{name}\" does not exist, or was not prepared through this door");
-                reject(asked, Kind::Unknown, DeniedBy::Limit, words);
-            }
-        }
-    }
-    for name in &statement.cursors {
-        match names.cursor(name) {
-            Some((stated, view)) => others.push(Other {
-                stated,
-                types: Vec::new(),
-                declared: Some(view),
-            }),
-            None => asked.command.opaque.push(format!("cursor {name}")),
-        }
-    }
-    others
 }
 
 fn encoding(statement: &Statement, asked: &mut Asked) {
