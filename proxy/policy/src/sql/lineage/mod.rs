@@ -19,6 +19,7 @@ mod query;
 mod relation;
 mod scope;
 mod statement;
+mod utility;
 mod walker;
 
 use std::collections::{BTreeMap, BTreeSet};

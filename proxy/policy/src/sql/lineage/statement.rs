@@ -2,29 +2,15 @@
 
 use std::rc::Rc;
 
-use crate::catalog::{ColumnId, Events, Relation, RelationKind};
+use crate::catalog::{ColumnId, Events, Relation};
 use crate::sql::tree::Node;
 
 use super::scope::{Column, Doubt, Item, Rows, Scope, Table};
 use super::walker::Walker;
-use super::{Created, Flow, Lineage, Output, of_relation};
+use super::{Created, Flow, Lineage, Output};
 
-/// Statements that compute expressions of relations anew: of those that they name, else of any.
-const UPKEEP: [&str; 5] = [
-    "AlterTableStmt",
-    "ClusterStmt",
-    "RefreshMatViewStmt",
-    "ReindexStmt",
-    "VacuumStmt",
-];
-/// Definitions by whose conditions and queries rows are chosen later, where nobody is asked about them.
-const CHOOSING: [&str; 3] = ["AlterPolicyStmt", "CreatePolicyStmt", "RuleStmt"];
 /// What ALTER DOMAIN does without a look at any value: a default, one NOT NULL or constraint less.
 const UNTRIED: [&str; 3] = ["T", "N", "X"];
-/// How the grammar numbers schemas among what is renamed.
-const OBJECT_SCHEMA: i64 = 37;
-/// How far DROP and TRUNCATE go is numbered from RESTRICT on.
-const CASCADE: i64 = 2;
 
 impl Walker<'_> {
     /// The lineage of a whole statement.
@@ -134,26 +120,6 @@ impl Walker<'_> {
         }
     }
 
-    /// All that is in a schema goes by another name with it, which may have been that of another schema. None of it is read.
-    fn schema_renamed(&mut self, node: Node<'_>) {
-        if !(node.is("RenameStmt") && node.int("rename_type") == OBJECT_SCHEMA) {
-            return;
-        }
-        let (catalog, schema) = (self.catalog, node.text("subname"));
-        for relation in catalog.relations().filter(|one| one.schema == schema) {
-            self.found.touched.extend(of_relation(relation, catalog).touched);
-        }
-    }
-
-    /// Whether ALTER TYPE changes the fields of a row, and with them the columns of tables that are made of it.
-    fn is_composite(&self, node: Node<'_>) -> bool {
-        let resolved = node.node("relation").and_then(|target| {
-            let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
-            self.catalog.resolve(&self.path, schema, target.text("relname"))
-        });
-        resolved.is_some_and(|relation| relation.kind == RelationKind::CompositeType)
-    }
-
     fn expressions(&mut self, node: Node<'_>) {
         let flow = self.below(node, &Scope::default());
         self.touch(&flow);
@@ -221,119 +187,10 @@ impl Walker<'_> {
         }
         copied(&rows, &named, &ids)
     }
-
-    /// REFRESH copies what the view's query gives now, which its name need not have meant when it was made.
-    fn refreshed(&mut self, node: Node<'_>) {
-        let Some(target) = node.node("relation") else { return };
-        let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
-        let Some(relation) = self.catalog.resolve(&self.path, schema, target.text("relname")) else {
-            return;
-        };
-        let rows = self.rows_of(relation, false);
-        for (stored, column) in relation.columns.iter().zip(&rows.columns) {
-            let id = ColumnId {
-                relation: relation.oid,
-                column: stored.attnum,
-            };
-            self.assign(id, &column.flow.clone().mixed());
-        }
-    }
-
-    /// Rows of a default partition are tried against what a new one takes.
-    fn parted(&mut self, node: Node<'_>) {
-        for parent in node.list("inh_relations").filter(|_| node.has("partbound")) {
-            let schema = Some(parent.text("schemaname")).filter(|schema| !schema.is_empty());
-            if let Some(relation) = self.catalog.resolve(&self.path, schema, parent.text("relname")) {
-                self.note_upkeep(relation);
-            }
-        }
-    }
-
-    /// TRUNCATE has triggers of its own; CASCADE runs those of everything that refers to what is emptied, whatever its foreign
-    /// keys say of rows that go.
-    fn truncated(&mut self, node: Node<'_>) {
-        for target in node.list("relations") {
-            let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
-            if let Some(relation) = self.catalog.resolve(&self.path, schema, target.text("relname")) {
-                self.note_writes(relation, Events::TRUNCATE);
-            }
-        }
-        if node.int("behavior") == CASCADE {
-            self.opaque("triggers of what TRUNCATE CASCADE empties".to_owned());
-        }
-    }
-
-    /// `ALTER COLUMN … TYPE … USING` moves values from column to column.
-    fn column_types(&mut self, node: Node<'_>) {
-        let Some(target) = node.node("relation").filter(|_| node.is("AlterTableStmt")) else {
-            return;
-        };
-        let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
-        let Some(relation) = self.catalog.resolve(&self.path, schema, target.text("relname")) else {
-            return;
-        };
-        let rows = self.rows_of(relation, false);
-        let scope = itself(relation, rows);
-        for command in node.list("cmds") {
-            let using = command
-                .node("def")
-                .and_then(|definition| definition.node("raw_default"));
-            let (Some(using), Some(column)) = (using, relation.column(command.text("name"))) else {
-                continue;
-            };
-            let flow = self.expression(using, &scope);
-            let id = ColumnId {
-                relation: relation.oid,
-                column: column.attnum,
-            };
-            self.assign(id, &flow);
-        }
-    }
-
-    /// A statement of another kind returns no rows, but its errors may quote what it names: all of it counts as touched.
-    fn everything_below(&mut self, node: Node<'_>) {
-        let (upkeep, chooses) = (UPKEEP.contains(&node.kind()), CHOOSING.contains(&node.kind()));
-        let mut named = false;
-        let mut todo = vec![node];
-        while let Some(node) = todo.pop() {
-            if !self.step() {
-                return;
-            }
-            if node.is("RangeVar") {
-                let schema = Some(node.text("schemaname")).filter(|schema| !schema.is_empty());
-                if let Some(relation) = self.catalog.resolve(&self.path, schema, node.text("relname")) {
-                    let flow = self.rows_of(relation, false).all();
-                    self.touch(&flow);
-                    if chooses {
-                        self.aside(&flow);
-                    }
-                    self.found.written.insert(relation.oid);
-                    if upkeep {
-                        self.note_upkeep(relation);
-                    }
-                    named = true;
-                }
-            }
-            // Rows that are there become it.
-            if upkeep && node.is("TypeName") {
-                self.is_type_of_users(node);
-            }
-            todo.extend(node.children());
-        }
-        // All of them, or that of an index, which no catalog names here.
-        let catalog = self.catalog;
-        if upkeep
-            && !named
-            && let Some(relation) = catalog.relations().find(|one| one.computes || self.is_typed(one))
-        {
-            self.note_upkeep(relation);
-            self.runs_code(relation);
-        }
-    }
 }
 
 /// A relation that expressions are about, with its own name before its columns or without.
-fn itself(relation: &Relation, rows: Rows) -> Scope<'static> {
+pub(super) fn itself(relation: &Relation, rows: Rows) -> Scope<'static> {
     let item = Item::of(Table {
         alias: relation.name.as_str().into(),
         relation: Some(relation.oid),
