@@ -1,4 +1,5 @@
-//! Deleting in other orders than the careful one: no door that stays open by it, nothing left, nobody stuck.
+//! Withdrawing and deleting, in the careful order and in others: no door that stays open by it, nothing left but evidence, nobody
+//! stuck.
 
 use anyhow::{Result, ensure};
 
@@ -6,6 +7,58 @@ use crate::scenes::{BANK, CHILDREN, RECORDER, RULES, closed};
 use crate::stage::Stage;
 
 const SINK: &str = "auditsink/evidence";
+
+pub fn a_namespace_that_is_withdrawn_keeps_evidence_alone(stage: &Stage) -> Result<()> {
+    let label = |namespace: &str, value: &str| stage.kubectl(&["label", "namespace", namespace, value, "--overwrite"]);
+    for (namespace, children, what) in [("doors", CHILDREN, BANK), ("evidence", RECORDER, "auditsink/evidence")] {
+        label(namespace, "sallyport.dev/enabled-")?;
+        stage.until_condition(namespace, what, "Accepted", "False", "NamespaceNotEnabled")?;
+        for child in children {
+            stage.until(&format!("{child} goes"), || Ok(!stage.exists(namespace, child)?))?;
+        }
+    }
+    ensure!(
+        stage.exists("doors", "secret/bank-credentials")?,
+        "what is not ours went too"
+    );
+    ensure!(stage.exists("evidence", "persistentvolumeclaims")?, "the log went");
+    for namespace in ["evidence", "doors"] {
+        label(namespace, "sallyport.dev/enabled=true")?;
+    }
+    stage.until_condition("doors", BANK, "Enforced", "True", "ScaledToZero")?;
+    ensure!(
+        stage.exists("doors", "deployment/door-bank")?,
+        "the door did not come back"
+    );
+    Ok(())
+}
+
+pub fn deleting_leaves_nothing_but_evidence(stage: &Stage) -> Result<()> {
+    let refused = stage
+        .server
+        .run(None, &["-n", "evidence", "delete", "auditsink", "evidence"], "")?;
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    ensure!(!refused.status.success(), "a sink that serves a Connection was deleted");
+    ensure!(words.contains("evidence"), "{words}");
+    stage.kubectl(&["-n", "doors", "delete", "maskingrules,approvalpolicies", "--all"])?;
+    stage.kubectl(&["-n", "doors", "delete", "connection", "bank"])?;
+    for child in CHILDREN {
+        stage.until(&format!("{child} goes"), || Ok(!stage.exists("doors", child)?))?;
+    }
+    stage.until("kept specifications go", || {
+        Ok(!stage.exists("doors", "controllerrevisions")?)
+    })?;
+    stage.until("the sink serves nobody", || {
+        let status = stage.get("evidence", "auditsink/evidence")?;
+        Ok(status["status"]["connections"] == 0)
+    })?;
+    stage.kubectl(&["-n", "evidence", "delete", "auditsink", "evidence"])?;
+    for child in RECORDER {
+        stage.until(&format!("{child} goes"), || Ok(!stage.exists("evidence", child)?))?;
+    }
+    ensure!(stage.exists("evidence", "persistentvolumeclaims")?, "the log went");
+    Ok(())
+}
 
 /// Begins where nothing but namespaces is left, and ends with everything back.
 pub fn in_any_order(stage: &Stage) -> Result<()> {

@@ -7,6 +7,7 @@
 )]
 
 mod deleting;
+mod guards;
 mod issuers;
 mod many;
 mod scenes;
@@ -29,15 +30,15 @@ fn a_life_of_an_installation() -> Result<()> {
     scenes::a_bad_object_stops_no_other(&stage)?;
     scenes::a_rule_that_does_not_compile_closes_what_it_selects(&stage)?;
     scenes::older_definitions_hold_what_was_accepted(&stage)?;
-    scenes::a_volume_grows_by_its_claim(&stage)?;
+    volumes::a_volume_grows_by_its_claim(&stage)?;
     volumes::a_volume_that_goes_with_its_claim_is_told(&stage)?;
     scenes::an_api_server_that_was_away_is_seen_again(&stage)?;
     scenes::another_leads_when_the_first_is_killed(&mut stage)?;
-    scenes::a_guard_that_is_weakened_is_noticed(&stage)?;
-    scenes::a_namespace_that_is_withdrawn_keeps_evidence_alone(&stage)?;
-    scenes::deleting_leaves_nothing_but_evidence(&stage)?;
+    guards::a_guard_that_is_weakened_is_noticed(&stage)?;
+    deleting::a_namespace_that_is_withdrawn_keeps_evidence_alone(&stage)?;
+    deleting::deleting_leaves_nothing_but_evidence(&stage)?;
     deleting::in_any_order(&stage)?;
-    scenes::without_admission_nothing_is_approved(&mut stage)
+    guards::without_admission_nothing_is_approved(&mut stage)
 }
 
 /// `SALLYPORT_CONNECTIONS=1000` makes a bench of it, as `make bench` does: the figures are printed, none is asserted.

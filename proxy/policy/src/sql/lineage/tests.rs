@@ -4,6 +4,7 @@
 //! `-` (clean), with `?` behind if something unknown flows in and `!` if anything may; `*` is a result of unknown width,
 //! followed by what each of its columns may hold.
 
+mod code;
 mod guards;
 mod hidden;
 mod origins;
