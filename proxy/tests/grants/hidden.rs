@@ -101,7 +101,10 @@ fn a_rule_about_a_table_speaks_whichever_way_it_is_written() {
         &["grant select on all tables in schema public to public"],
         &["set search_path = spare", "reset search_path; update kept set id = 2"],
         &["begin; set search_path = spare", "rollback; update kept set id = 2"],
-        &["set search_path = spare, public", "drop table spare.kept; update kept set id = 2"],
+        &[
+            "set search_path = spare, public",
+            "drop table spare.kept; update kept set id = 2",
+        ],
     ];
     for way in ways {
         let printed = door.psql("alice", way);

@@ -420,11 +420,17 @@ fn what_reaches_further_than_it_says_is_tried_by_name_alone() {
         ("drop owned by app", "comment on table a is 'a'"),
         ("reassign owned by app to web", "alter table a owner to web"),
         ("alter schema a rename to b", "alter table a rename to b"),
-        ("grant select on all tables in schema a to app", "grant select on a to app"),
+        (
+            "grant select on all tables in schema a to app",
+            "grant select on a to app",
+        ),
         ("alter table a drop column x cascade", "alter table a drop column x"),
         ("alter type e rename value 'a' to 'b'", "alter type e add value 'b'"),
         ("alter type t drop attribute x", "alter type t owner to web"),
-        ("alter table all in tablespace a set tablespace b", "alter table a set tablespace b"),
+        (
+            "alter table all in tablespace a set tablespace b",
+            "alter table a set tablespace b",
+        ),
     ] {
         assert_eq!(strictest(&policies, further), "deny by rule p/kept", "{further}");
         assert_eq!(strictest(&policies, not), "allow p/rest", "{not}");

@@ -236,7 +236,10 @@ fn a_write_reaches_what_is_below_behind_and_after_it() {
     let again = view(84, "v_again", &["id"], "SELECT id FROM public.v_part WHERE id > 1;");
     let mut heads = table(85, "heads", &["id", "n"]);
     heads.followers = vec![Follower::of(82, "cc")];
-    let own = ColumnId { relation: 82, column: 1 };
+    let own = ColumnId {
+        relation: 82,
+        column: 1,
+    };
     heads.carried = vec![(1, own)];
     let mut others = table(86, "others", &["id", "n"]);
     others.followers = vec![Follower::of(82, "na")];
