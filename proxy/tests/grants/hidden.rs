@@ -71,3 +71,52 @@ fn whatever_may_delete_gets_what_a_delete_gets() {
     assert_eq!(held.people.count(), before + 2, "it is a question of its own");
     assert_eq!(held.direct("select count(*) from acct"), "2");
 }
+
+/// A table, and all the ways to it that do not name it.
+const WAYS: &str = "CREATE TABLE heads (id int PRIMARY KEY, n int);
+    CREATE TABLE whole (id int, head int REFERENCES heads ON UPDATE CASCADE ON DELETE CASCADE) PARTITION BY RANGE (id);
+    CREATE TABLE kept PARTITION OF whole FOR VALUES FROM (0) TO (100);
+    INSERT INTO heads VALUES (1, 1); INSERT INTO whole VALUES (1, 1);
+    CREATE VIEW shown AS SELECT id, head FROM kept;
+    CREATE VIEW shown_again AS SELECT id FROM shown;
+    CREATE SCHEMA spare; CREATE TABLE spare.kept (id int, head int);";
+
+#[test]
+fn a_rule_about_a_table_speaks_whichever_way_it_is_written() {
+    let kept = json!({"name": "kept", "match": {"cel": "'public.kept' in command.written"}, "action": "Deny", "message": "it is kept"});
+    let given = Given::open().policy(json!([kept, {"name": "rest", "match": {"any": true}, "action": "Allow"}]));
+    let door = TestDoor::new(&given, &format!("{SCHEMA} {WAYS}"));
+    let ways: &[&[&str]] = &[
+        &["update whole set id = 2"],
+        &["insert into whole values (2, 1)"],
+        &["update shown set id = 2"],
+        &["delete from shown_again"],
+        &["delete from heads"],
+        &["update heads set id = 2"],
+        &["truncate heads cascade"],
+        &["drop table whole"],
+        &["drop schema public cascade"],
+        &["drop owned by current_user"],
+        &["alter schema public rename to spare_2"],
+        &["grant select on all tables in schema public to public"],
+        &["set search_path = spare", "reset search_path; update kept set id = 2"],
+        &["begin; set search_path = spare", "rollback; update kept set id = 2"],
+        &[
+            "set search_path = spare, public",
+            "drop table spare.kept; update kept set id = 2",
+        ],
+    ];
+    for way in ways {
+        let printed = door.psql("alice", way);
+        let refused = printed.err.contains("42501") && printed.err.contains("it is kept");
+        assert!(refused, "{way:?}: {printed:?}");
+    }
+    for sql in [
+        "update heads set n = 2",
+        "select id from shown",
+        "insert into spare.kept values (1, 1)",
+    ] {
+        assert_eq!(door.psql("alice", &[sql]).err, "", "{sql}");
+    }
+    assert_eq!(door.direct("select id, head from kept"), "1|1");
+}

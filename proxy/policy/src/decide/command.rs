@@ -43,7 +43,8 @@ pub struct Command {
     pub verbs: Verbs,
     /// Relations that it touches, after [`Command::resolve`] as `schema.table`, closed over views, rules and partitions.
     pub tables: Vec<String>,
-    /// Those of them that it writes or changes.
+    /// Those of them that it writes or changes, closed over what a view writes to, partitions, children, and rows that follow by
+    /// foreign keys.
     pub written: Vec<String>,
     /// Columns that it names, resolved, as `schema.table.column`.
     pub columns: Vec<String>,
@@ -52,6 +53,9 @@ pub struct Command {
     /// What nobody can see into (see [`Statement::opaque`]); also a name that could not be resolved. Of what is here,
     /// [`Command::hidden`] may change something.
     pub opaque: Vec<String>,
+    /// What relations it reaches that neither its text nor the catalog tells: what CASCADE takes along, or what a name means
+    /// that an earlier statement of its unit may have changed.
+    pub beyond: Option<&'static str>,
     /// Reasons to refuse it whatever the rules say.
     pub denied: Vec<Denied>,
     /// Settings that it changes; `*` for one whose name cannot be seen.
@@ -107,6 +111,7 @@ impl Command {
         };
         self.verbs.extend(other.verbs);
         self.denied.extend(other.denied.iter().cloned());
+        self.beyond = self.beyond.or(other.beyond);
         self.opaque.extend(other.opaque.iter().cloned());
         self.functions.extend(other.functions.iter().map(ToString::to_string));
         for relation in &other.relations {
@@ -136,6 +141,7 @@ impl Command {
         path: &SearchPath,
         protected: &ProtectedColumns,
     ) {
+        let mut named = lineage.written.clone();
         for written in &statement.relations {
             let found = catalog.resolve(path, written.schema.as_deref(), &written.name);
             let Some(relation) = found else {
@@ -147,6 +153,7 @@ impl Command {
             replace(&mut self.tables, &written.to_string(), relation.qualified());
             if written.access != Access::Read {
                 replace(&mut self.written, &written.to_string(), relation.qualified());
+                named.insert(relation.oid);
             }
         }
         let name = |oid: &Oid| catalog.relation(*oid).map(Relation::qualified);
@@ -155,11 +162,14 @@ impl Command {
             .iter()
             .filter_map(name)
             .for_each(|name| push(&mut self.tables, name));
-        lineage
-            .written
+        for name in lineage
+            .reached(&named, statement.verbs, catalog)
             .iter()
             .filter_map(name)
-            .for_each(|name| push(&mut self.written, name));
+        {
+            push(&mut self.tables, name.clone());
+            push(&mut self.written, name);
+        }
         for id in &lineage.touched {
             let Some(relation) = catalog.relation(id.relation) else {
                 continue;

@@ -17,6 +17,8 @@
 //! answers in every reading, nobody allows. An expression that asks more of a name than the texts that stand in it can answer
 //! counts as one that matches in some readings.
 //!
+//! What reaches relations that nobody can tell ([`Command::beyond`]) is tried in the same readings, with its own verbs alone.
+//!
 //! Who writes a rule for hidden code says so: one that names `command.opaque` or `command.hidden` and matches the command as
 //! it is seen is the last word, whatever the code does. What runs read-only is tried as what reads: the target itself refuses
 //! what it writes.
@@ -73,6 +75,9 @@ const MAY_DO: [Verb; 34] = [
 /// What is left of that in a read-only transaction, which the target itself holds to.
 const MAY_READ: [Verb; 1] = [Verb::Select];
 
+/// What is done to relations that nobody can tell is what the text says.
+const MAY_DO_NO_MORE: [Verb; 0] = [];
+
 /// More rows than a rule counts, and few enough to be reckoned with.
 const ALL_ROWS: u64 = u32::MAX as u64;
 
@@ -100,15 +105,19 @@ impl Unseen {
     /// `None` where nothing is hidden. `read_only`: it is to run in a read-only transaction, which a procedure or a DO block
     /// may be able to end.
     pub(super) fn of(command: &Command, read_only: bool) -> Option<Self> {
-        let what = (*command.hidden().first()?).to_owned();
-        let may: &[Verb] = match read_only && !command.verbs.any(&[Verb::Call, Verb::Do]) {
-            true => &MAY_READ,
-            false => &MAY_DO,
+        let code = command.hidden().first().map(|what| (*what).to_owned());
+        let what = code.clone().or_else(|| command.beyond.map(str::to_owned))?;
+        let may: &[Verb] = match &code {
+            None => &MAY_DO_NO_MORE,
+            Some(_) if read_only && !command.verbs.any(&[Verb::Call, Verb::Do]) => &MAY_READ,
+            Some(_) => &MAY_DO,
         };
         let mut worst = command.clone();
-        worst.verbs.extend(may.iter().copied().collect());
-        worst.has_where = false;
-        worst.read_only = false;
+        if code.is_some() {
+            worst.verbs.extend(may.iter().copied().collect());
+            worst.has_where = false;
+            worst.read_only = false;
+        }
         worst.protected = true;
         worst.rows = Some(ALL_ROWS);
         Some(Self {

@@ -1,5 +1,6 @@
 //! The walk over every node of a statement.
 
+use super::beyond;
 use super::body;
 use super::denied::{self, Denied};
 use super::effect::{self, Setting};
@@ -25,6 +26,7 @@ pub(super) struct Facts {
     pub(super) locks: bool,
     pub(super) operates: bool,
     pub(super) runs_explained: bool,
+    pub(super) beyond: Option<&'static str>,
     pub(super) changes: usize,
     pub(super) changes_with_where: usize,
 }
@@ -126,6 +128,7 @@ impl<'a> Walk<'a> {
 
     fn statement(&mut self, node: Node<'a>) {
         let facts = &mut self.facts;
+        facts.beyond = facts.beyond.or_else(|| beyond::of(node));
         match node.kind() {
             "SelectStmt" if node.has("into_clause") => facts.verbs.insert(Verb::Create),
             "UpdateStmt" | "DeleteStmt" => facts.change(is_selective(node, "where_clause")),
@@ -169,6 +172,19 @@ impl<'a> Walk<'a> {
                 facts
                     .opaque
                     .push(format!("function {}", node.names("funcname").join(".")));
+            }
+            // It will run wherever a value of the type is, whatever the text says there.
+            "CreateCastStmt" => node
+                .node("func")
+                .into_iter()
+                .for_each(|func| facts.runs(&func.names("objname"))),
+            "CreateRangeStmt" => {
+                let differs = |param: &Node<'_>| param.text("defname") == "subtype_diff";
+                let functions = node
+                    .list("params")
+                    .filter(differs)
+                    .filter_map(|param| param.node("arg"));
+                functions.for_each(|func| facts.runs(&func.names("names")));
             }
             "DropStmt" | "CommentStmt" | "SecLabelStmt" | "AlterObjectDependsStmt" => facts.objects(node),
             _ => {}
@@ -348,6 +364,14 @@ impl Facts {
                     access: Access::Define,
                 });
             }
+        }
+    }
+
+    /// A function that is made part of something.
+    fn runs(&mut self, names: &[&str]) {
+        let Some((schema, name)) = qualified(names) else { return };
+        if safety(schema.as_deref(), &name) != Safety::Safe {
+            self.opaque.push(format!("function {}", names.join(".")));
         }
     }
 

@@ -8,6 +8,7 @@
 //! Scripts are immutable and may be shared and cached by text; verdicts on them may not, since the same bytes mean other
 //! things under another search path, role or policy.
 
+mod beyond;
 mod body;
 mod cover;
 mod denied;

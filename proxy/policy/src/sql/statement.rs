@@ -58,6 +58,8 @@ pub struct Statement {
     pub operates: bool,
     /// Whether it is an EXPLAIN that runs what it explains.
     pub explain_analyze: bool,
+    /// What it reaches that it does not name: what CASCADE takes along, all that is in a schema or that a role owns.
+    pub beyond: Option<&'static str>,
     tree: Tree,
 }
 
@@ -132,6 +134,7 @@ impl Statement {
             locks_rows: facts.locks,
             operates: facts.operates,
             explain_analyze: facts.runs_explained,
+            beyond: facts.beyond,
             range,
             tree: raw.tree,
         })

@@ -2,8 +2,8 @@
 
 use sallyport_policy::catalog::{Catalog as _, ColumnId, Relation};
 use sallyport_policy::decide::DeniedBy;
-use sallyport_policy::sql::Verb;
 use sallyport_policy::sql::lineage::Lineage;
+use sallyport_policy::sql::{Statement, Verb};
 
 use super::understand::reject;
 use super::unfold::Unfolding;
@@ -12,21 +12,26 @@ use crate::command::{Asked, Kind};
 use crate::postgres::catalog::Known;
 use crate::postgres::names::Stated;
 
-/// Whether it cannot be known what the names of a statement mean. Then nothing may be copied: nobody would know what.
+/// Whether it cannot be known what the names of a statement mean, or of those that it executes. Then nothing may be copied: nobody
+/// would know what. `stated`: that statement, and those.
 pub(super) fn is_nameless(
     context: &Context<'_>,
-    stated: &Stated,
+    stated: &[Stated],
     lineages: &[Lineage],
     before: &Unfolding,
     asked: &mut Asked,
 ) -> bool {
-    let named = stated.readings().any(|statement| !statement.relations.is_empty());
+    let named = readings(stated).any(|statement| !statement.relations.is_empty());
+    let looked_up = before.moved || before.hidden || before.left;
+    if (looked_up || before.undone) && may_mean_another(context, stated, |_| true) {
+        // Rules may be about the other, whatever protects it.
+        asked.command.beyond = Some("what its names mean behind earlier statements of its unit");
+    }
     // What an earlier statement wrote protected values to is not in the catalog, and may be what is named here.
     let spilled = before.spilled && lineages.iter().any(|lineage| !lineage.unresolved.is_empty());
-    let uncovered = before.undone && has_namesakes(context, stated);
+    let uncovered = (looked_up || before.undone) && has_namesakes(context, stated);
     let lost = context.path.is_none() || before.shaken || spilled || uncovered;
-    let moved = before.moved || before.hidden && has_namesakes(context, stated);
-    if context.known.protected.is_empty() || !named || !(lost || moved) {
+    if context.known.protected.is_empty() || !named || !(lost || before.moved) {
         return context.path.is_none() && named;
     }
     strict::nameless(context, asked);
@@ -37,30 +42,38 @@ pub(super) fn is_nameless(
     true
 }
 
+fn readings(stated: &[Stated]) -> impl Iterator<Item = &Statement> {
+    stated.iter().flat_map(Stated::readings)
+}
+
 /// Whether a statement may move values from one place to another. An ALTER does only where it computes something.
-fn may_copy(stated: &Stated, lineages: &[Lineage]) -> bool {
+fn may_copy(stated: &[Stated], lineages: &[Lineage]) -> bool {
     let copies = [Verb::Insert, Verb::Update, Verb::Merge, Verb::Create];
-    let alters = stated.readings().any(|statement| statement.verbs.contains(Verb::Alter));
+    let alters = readings(stated).any(|statement| statement.verbs.contains(Verb::Alter));
     let computes = |lineage: &Lineage| !lineage.assigned.is_empty() || !lineage.opaque.is_empty();
-    stated.readings().any(|statement| statement.verbs.any(&copies)) || alters && lineages.iter().any(computes)
+    readings(stated).any(|statement| statement.verbs.any(&copies)) || alters && lineages.iter().any(computes)
 }
 
 /// Whether a name without a schema could mean another relation, with protected values, if code changed how names are looked
 /// up, or if what it means were gone.
-fn has_namesakes(context: &Context<'_>, stated: &Stated) -> bool {
+fn has_namesakes(context: &Context<'_>, stated: &[Stated]) -> bool {
+    may_mean_another(context, stated, |one| is_telling(one, context.known))
+}
+
+/// The same of other relations that `counts` says count.
+fn may_mean_another(context: &Context<'_>, stated: &[Stated], counts: impl Fn(&Relation) -> bool) -> bool {
     let catalog = &context.known.snapshot;
     let here = |name: &str| {
         let path = context.path?;
         Some(catalog.resolve(path, None, name)?.oid)
     };
-    let mut bare = stated
-        .readings()
+    let mut bare = readings(stated)
         .flat_map(|statement| statement.relations.iter())
         .filter(|relation| relation.schema.is_none());
     bare.any(|written| {
         let meant = here(&written.name);
         let mut others = catalog.named_anywhere(&written.name);
-        others.any(|one| Some(one.oid) != meant && one.schema != "pg_catalog" && is_telling(one, context.known))
+        others.any(|one| Some(one.oid) != meant && one.schema != "pg_catalog" && counts(one))
     })
 }
 

@@ -93,11 +93,15 @@ fn understand_anew(
     let definitions = before.definitions;
     let mut asked = Asked::new(command(context, stated));
     let (mut lineages, mut lost) = (Vec::new(), false);
+    // What EXECUTE names looks its own names up when it runs; a cursor did where it was declared.
+    let mut looking_up = vec![stated.clone()];
     for statement in stated.readings() {
         let own = trace(context, statement, types, definitions, &mut asked.command);
         let others = others(names, statement, &mut asked);
         others.iter().for_each(|other| other.name(&mut asked.named));
         lost |= others.iter().any(|other| other.is_lost(context));
+        let executed = others.iter().filter(|other| other.declared.is_none());
+        looking_up.extend(executed.map(|other| other.stated.clone()));
         lineages.extend(with_named(context, statement, own, &others, definitions, &mut asked));
         encoding(statement, &mut asked);
     }
@@ -110,7 +114,7 @@ fn understand_anew(
     if lost {
         strict::nameless(context, &mut asked);
     }
-    let nameless = is_nameless(context, stated, &lineages, before, &mut asked) || lost;
+    let nameless = is_nameless(context, &looking_up, &lineages, before, &mut asked) || lost;
     let mut after = After::of(stated.readings(), &asked.command);
     after.read_through(&lineages, &context.known.snapshot);
     asked.cover = Cover::of(

@@ -31,6 +31,8 @@ pub struct Unfolding {
     pub moved: bool,
     /// Whether code ran that nobody can see into: names may be looked up in another way from here on.
     pub hidden: bool,
+    /// Whether a transaction ended: what it set of how names are looked up may be as it was before.
+    pub left: bool,
     /// Whether protected values went to where the catalog does not reach yet.
     pub spilled: bool,
     /// Whether something may be gone, or go by another name, and leave its own to what was behind it.
@@ -46,7 +48,8 @@ pub struct Unfolding {
 impl Unfolding {
     /// Whether nothing came before that changes what anything means.
     pub fn is_nothing(&self) -> bool {
-        let changed = self.definitions || self.shaken || self.moved || self.hidden || self.spilled || self.undone;
+        let names = self.moved || self.hidden || self.left || self.undone;
+        let changed = self.definitions || self.shaken || self.spilled || names;
         self.now.is_none() && !changed
     }
 
@@ -75,6 +78,7 @@ impl Unfolding {
         let alters = readings.any(|statement| statement.verbs.contains(Verb::Alter));
         self.moved |= understood.after.moves;
         self.hidden |= stale.names;
+        self.left |= understood.after.transaction.as_ref().is_some_and(ends);
         let view = &understood.view;
         let protected = &view.known.protected;
         self.spilled |= view.lineages.iter().any(|lineage| {
@@ -130,8 +134,12 @@ fn shadows(created: &Created, known: &Known, path: Option<&SearchPath>) -> bool 
 
 /// Whether something that was there may be gone, or go by another name.
 fn may_undo(verbs: Verbs, transaction: Option<&Transaction>) -> bool {
-    let ends = transaction.is_some_and(|one| !matches!(one, Transaction::Begin | Transaction::Savepoint(_)));
-    ends || verbs.any(&UNDOING)
+    transaction.is_some_and(ends) || verbs.any(&UNDOING)
+}
+
+/// Whether a transaction ends, or a part of one.
+fn ends(transaction: &Transaction) -> bool {
+    !matches!(transaction, Transaction::Begin | Transaction::Savepoint(_))
 }
 
 #[cfg(test)]

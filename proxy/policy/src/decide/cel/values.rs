@@ -7,7 +7,7 @@
 //! | `command.database` | string | the database |
 //! | `command.verbs` | list of strings | what it does, at any depth: `select`, `delete`, `copy_to`, … |
 //! | `command.tables` | list of strings | relations it touches, as `schema.table`, closed over views and partitions |
-//! | `command.written` | list of strings | those of them that it writes or changes |
+//! | `command.written` | list of strings | those of them that it writes or changes, closed over what a view writes to, partitions, children, and rows that follow by foreign keys |
 //! | `command.columns` | list of strings | columns it names, as `schema.table.column` |
 //! | `command.functions` | list of strings | functions it calls, as written |
 //! | `command.settings` | list of strings | settings it changes; `*` for one that cannot be seen |
@@ -41,7 +41,8 @@
 //!
 //! A command of which something is hidden is tried as whatever it may do as well (see [`unseen`](super::super::unseen)):
 //! with every verb that changes anything, without a WHERE, and with relations, columns, functions, and settings beyond those
-//! that it names, of which `*.*`, `*.*.*`, `*`, and `*` are one each.
+//! that it names, of which `*.*`, `*.*.*`, `*`, and `*` are one each. What reaches relations that nobody can tell (CASCADE, a
+//! whole schema, names that an earlier statement of the unit may have changed) is tried with such names alone.
 
 use std::collections::{BTreeMap, HashMap};
 

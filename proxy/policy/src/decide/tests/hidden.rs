@@ -408,3 +408,48 @@ fn observing_says_what_hidden_code_would_get() {
         [("any".to_owned(), RuleAction::Allow)]
     );
 }
+
+#[test]
+fn what_reaches_further_than_it_says_is_tried_by_name_alone() {
+    let kept = rule("kept", "'public.kept' in command.written", "Deny");
+    let policies = [then_allow(&[kept, deletes("Deny")])];
+    for (further, not) in [
+        ("drop table a cascade", "drop table a"),
+        ("drop type e cascade", "drop type e"),
+        ("truncate a cascade", "truncate a"),
+        ("drop owned by app", "comment on table a is 'a'"),
+        ("reassign owned by app to web", "alter table a owner to web"),
+        ("alter schema a rename to b", "alter table a rename to b"),
+        (
+            "grant select on all tables in schema a to app",
+            "grant select on a to app",
+        ),
+        ("alter table a drop column x cascade", "alter table a drop column x"),
+        ("alter type e rename value 'a' to 'b'", "alter type e add value 'b'"),
+        ("alter type t drop attribute x", "alter type t owner to web"),
+        (
+            "alter table all in tablespace a set tablespace b",
+            "alter table a set tablespace b",
+        ),
+    ] {
+        assert_eq!(strictest(&policies, further), "deny by rule p/kept", "{further}");
+        assert_eq!(strictest(&policies, not), "allow p/rest", "{not}");
+    }
+}
+
+#[test]
+fn whoever_makes_a_function_part_of_a_type_is_asked_about_it() {
+    let policies = [then_allow(&[deletes("RequireApproval")])];
+    for sql in [
+        "create cast (t as bool) with function purge(t) as implicit",
+        "create type r as range (subtype = int, subtype_diff = purge)",
+    ] {
+        assert_eq!(strictest(&policies, sql), "hold p/deletes", "{sql}");
+    }
+    for sql in [
+        "create cast (t as text) with inout",
+        "create type r as range (subtype = float8, subtype_diff = float8mi)",
+    ] {
+        assert_eq!(strictest(&policies, sql), "allow p/rest", "{sql}");
+    }
+}

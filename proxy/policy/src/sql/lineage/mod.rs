@@ -16,6 +16,7 @@ mod flow;
 mod from;
 mod label;
 mod query;
+mod reach;
 mod relation;
 mod scope;
 mod statement;

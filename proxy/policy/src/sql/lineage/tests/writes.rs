@@ -1,6 +1,7 @@
 //! What is written, and what that gives back.
 
 use super::*;
+use crate::catalog::Follower;
 
 #[test]
 fn returning_gives_back_the_table_and_what_was_written() {
@@ -225,4 +226,47 @@ fn rows_that_move_take_their_values_to_other_partitions() {
     protected.add(ColumnId { relation: 80, ..held }, &RuleSet::one(0));
     protected.spread(&catalog);
     assert!(reached("update ledger set k = 2", &protected).is_empty());
+}
+
+#[test]
+fn a_write_reaches_what_is_below_behind_and_after_it() {
+    let (mut parted, mut part) = (table(81, "parted", &["id"]), table(82, "parted_1", &["id"]));
+    (parted.kind, part.parents) = (RelationKind::PartitionedTable, vec![81]);
+    let shown = view(83, "v_part", &["id"], "SELECT id FROM public.parted_1;");
+    let again = view(84, "v_again", &["id"], "SELECT id FROM public.v_part WHERE id > 1;");
+    let mut heads = table(85, "heads", &["id", "n"]);
+    heads.followers = vec![Follower::of(82, "cc")];
+    let own = ColumnId {
+        relation: 82,
+        column: 1,
+    };
+    heads.carried = vec![(1, own)];
+    let mut others = table(86, "others", &["id", "n"]);
+    others.followers = vec![Follower::of(82, "na")];
+    let catalog = schema().with(vec![parted, part, shown, again, heads, others]);
+    let cases: [(&str, &[Oid]); 16] = [
+        ("update parted set id = 1", &[81, 82]),
+        ("insert into parted values (1)", &[81, 82]),
+        ("truncate parted", &[81, 82]),
+        ("alter table parted add x int", &[81, 82]),
+        ("grant select on parted to app", &[81]),
+        ("update v_part set id = 1", &[82, 83]),
+        ("insert into v_again values (1)", &[82, 83, 84]),
+        ("grant select on v_part to app", &[83]),
+        ("delete from heads", &[82, 85]),
+        ("update heads set id = 2", &[82, 85]),
+        ("update heads set n = 2", &[85]),
+        ("insert into heads values (1, 1)", &[85]),
+        ("delete from others", &[82, 86]),
+        ("update others set id = 2", &[86]),
+        ("update events set payload = 'x'", &[30, 31]),
+        ("insert into events values (1, 'x')", &[30]),
+    ];
+    for (sql, reached) in cases {
+        let script = parse(sql).unwrap();
+        let statement = &script.statements[0];
+        let found = lineage(statement, &catalog, &path());
+        let all = found.reached(&found.written, statement.verbs, &catalog);
+        assert!(all.iter().eq(reached), "{sql}: {all:?}");
+    }
 }

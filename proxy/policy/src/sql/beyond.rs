@@ -1,0 +1,28 @@
+//! What a statement reaches that it does not name: what hangs on something, is in a schema, or belongs to a role.
+
+use super::tree::Node;
+
+/// How far something goes is numbered from RESTRICT on.
+const CASCADE: i64 = 2;
+/// What GRANT is about is numbered from a single object on.
+const ALL_IN_SCHEMA: i64 = 2;
+/// Kinds of objects, as the grammar numbers them.
+const SCHEMA: i64 = 37;
+const TYPE: i64 = 50;
+
+/// What of one node reaches further than its words, for the person.
+pub(super) fn of(node: Node<'_>) -> Option<&'static str> {
+    Some(match node.kind() {
+        "DropStmt" | "TruncateStmt" | "RenameStmt" | "AlterTableCmd" if node.int("behavior") == CASCADE => {
+            "what CASCADE takes along"
+        }
+        "DropOwnedStmt" | "ReassignOwnedStmt" => "what the role owns",
+        "RenameStmt" if node.int("rename_type") == SCHEMA => "what is in the schema",
+        "GrantStmt" if node.int("targtype") == ALL_IN_SCHEMA => "what is in the schema",
+        "AlterTableMoveAllStmt" => "what is in the tablespace",
+        // Rows of every table that holds such values read otherwise from here on.
+        "AlterEnumStmt" if !node.text("old_val").is_empty() => "what holds values of the type",
+        "AlterTableStmt" if node.int("objtype") == TYPE => "what holds values of the type",
+        _ => return None,
+    })
+}
