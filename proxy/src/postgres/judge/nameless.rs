@@ -3,7 +3,7 @@
 use sallyport_policy::catalog::{Catalog as _, ColumnId, Relation};
 use sallyport_policy::decide::DeniedBy;
 use sallyport_policy::sql::Verb;
-use sallyport_policy::sql::lineage::Lineage;
+use sallyport_policy::sql::lineage::{Flow, Lineage, rules_of};
 
 use super::understand::reject;
 use super::unfold::Unfolding;
@@ -20,6 +20,7 @@ pub(super) fn is_nameless(
     before: &Unfolding,
     asked: &mut Asked,
 ) -> bool {
+    strays(context, lineages, before, asked);
     let named = stated.readings().any(|statement| !statement.relations.is_empty());
     // What an earlier statement wrote protected values to is not in the catalog, and may be what is named here.
     let spilled = before.spilled && lineages.iter().any(|lineage| !lineage.unresolved.is_empty());
@@ -35,6 +36,27 @@ pub(super) fn is_nameless(
         reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
     }
     true
+}
+
+/// Refuses to copy protected values behind what may have led the copy to where the catalog does not see it go. Protection would
+/// stay behind: a view, a key or a parent may be gone again when the catalog is read next.
+fn strays(context: &Context<'_>, lineages: &[Lineage], before: &Unfolding, asked: &mut Asked) {
+    let protected = &context.known.protected;
+    let carries = |flow: &Flow| !rules_of(flow, protected).is_empty();
+    let hands_on = |lineage: &Lineage| {
+        !lineage.passed_on(protected).is_empty() || lineage.spilled.iter().any(|spilled| carries(&spilled.flow))
+    };
+    // Where names may mean others, any value may be protected.
+    let fills = |lineage: &Lineage| {
+        let filled = |flow: &Flow| flow.any || !flow.columns().is_empty();
+        lineage.assigned.values().any(filled) || !lineage.spilled.is_empty()
+    };
+    let led = (before.rerouted || before.hidden) && lineages.iter().any(hands_on);
+    let lost = before.moved && !protected.is_empty() && lineages.iter().any(fills);
+    if led || lost {
+        let words = "where its values go is not known here, behind changes of the same unit: send it on its own";
+        reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
+    }
 }
 
 /// Whether a statement may move values from one place to another. An ALTER does only where it computes something.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sallyport_policy::catalog::SearchPath;
-use sallyport_policy::sql::lineage::Created;
+use sallyport_policy::sql::lineage::{Created, Lineage};
 use sallyport_policy::sql::{Statement, Transaction, Verb, Verbs};
 
 use super::nameless::is_telling;
@@ -35,6 +35,8 @@ pub struct Unfolding {
     pub spilled: bool,
     /// Whether something may be gone, or go by another name, and leave its own to what was behind it.
     pub undone: bool,
+    /// Whether what is written goes elsewhere, or elsewhere too, than the catalog says: through a view, to a child, along a key.
+    pub rerouted: bool,
     /// Names in the statements that say so.
     gone: BTreeSet<String>,
     /// How many statements made a relation.
@@ -47,7 +49,7 @@ impl Unfolding {
     /// Whether nothing came before that changes what anything means.
     pub fn is_nothing(&self) -> bool {
         let changed = self.definitions || self.shaken || self.moved || self.hidden || self.spilled || self.undone;
-        self.now.is_none() && !changed
+        self.now.is_none() && !changed && !self.rerouted
     }
 
     /// Whether no more relations can be made that statements behind them know.
@@ -87,6 +89,11 @@ impl Unfolding {
                 .lineages
                 .iter()
                 .any(|lineage| !lineage.touched_rules(protected).is_empty());
+        let makes = |lineage: &Lineage| {
+            let made = lineage.created.as_ref();
+            made.is_some_and(|created| created.view || created.columns.is_none())
+        };
+        self.rerouted |= alters || view.lineages.iter().any(makes);
         // What all sessions see is committed, and stays however a transaction ends.
         let own = !context.shared || self.now.is_some();
         let transaction = understood.after.transaction.as_ref().filter(|_| own);

@@ -23,6 +23,9 @@ const CHOOSING: [&str; 3] = ["AlterPolicyStmt", "CreatePolicyStmt", "RuleStmt"];
 const UNTRIED: [&str; 3] = ["T", "N", "X"];
 /// How the grammar numbers schemas among what is renamed.
 const OBJECT_SCHEMA: i64 = 37;
+/// How the grammar numbers `ALTER COLUMN … SET EXPRESSION` and `DROP EXPRESSION`.
+const SET_EXPRESSION: i64 = 7;
+const DROP_EXPRESSION: i64 = 8;
 /// How far DROP and TRUNCATE go is numbered from RESTRICT on.
 const CASCADE: i64 = 2;
 
@@ -263,30 +266,46 @@ impl Walker<'_> {
         }
     }
 
-    /// `ALTER COLUMN … TYPE … USING` moves values from column to column.
+    /// `ALTER COLUMN … TYPE … USING` moves values from column to column. So does an expression that is set; a column that loses its
+    /// expression keeps what that made of others, and nothing in the catalog tells any more.
     fn column_types(&mut self, node: Node<'_>) {
         let Some(target) = node.node("relation").filter(|_| node.is("AlterTableStmt")) else {
             return;
         };
+        let commands: Vec<Node<'_>> = node.list("cmds").filter(|command| fills(*command)).collect();
+        if commands.is_empty() {
+            return;
+        }
         let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
         let Some(relation) = self.catalog.resolve(&self.path, schema, target.text("relname")) else {
+            // Behind a change of names it may be any.
+            let name = target.text("relname");
+            self.unresolved(name.to_owned());
+            let flow = self.lose(name);
+            self.spill(target, &flow);
             return;
         };
         let rows = self.rows_of(relation, false);
+        let all = rows.all();
         let scope = itself(relation, rows);
-        for command in node.list("cmds") {
-            let using = command
-                .node("def")
-                .and_then(|definition| definition.node("raw_default"));
-            let (Some(using), Some(column)) = (using, relation.column(command.text("name"))) else {
+        for command in commands {
+            let name = command.text("name");
+            let expression = command.node("def").and_then(|def| match command.int("subtype") {
+                SET_EXPRESSION => Some(def),
+                _ => def.node("raw_default"),
+            });
+            let flow = match expression {
+                Some(expression) => self.expression(expression, &scope),
+                None => scope.column(name).unwrap_or_else(|| all.clone()),
+            };
+            // Where it is not there, it came, or was called so, earlier in the same unit.
+            if relation.column(name).is_none() {
+                self.spill(target, &flow);
                 continue;
-            };
-            let flow = self.expression(using, &scope);
-            let id = ColumnId {
-                relation: relation.oid,
-                column: column.attnum,
-            };
-            self.assign(id, &flow);
+            }
+            // Those of children, too.
+            let filled = scope.column(name).unwrap_or_default();
+            filled.columns().iter().for_each(|id| self.assign(*id, &flow));
         }
     }
 
@@ -351,6 +370,21 @@ fn is_generated(constraint: Node<'_>) -> bool {
     constraint.has("generated_when") && constraint.has("raw_expr")
 }
 
+/// A foreign key by which what is written to another table is written here, too.
+fn is_carried(constraint: Node<'_>) -> bool {
+    constraint.text("fk_upd_action") == "c"
+}
+
+fn is_filled(constraint: Node<'_>) -> bool {
+    is_generated(constraint) || is_carried(constraint)
+}
+
+/// A command of ALTER TABLE that fills a column from others, or has it keep what was made of them.
+fn fills(command: Node<'_>) -> bool {
+    matches!(command.int("subtype"), SET_EXPRESSION | DROP_EXPRESSION)
+        || command.node("def").is_some_and(|def| def.has("raw_default"))
+}
+
 fn is_temporary(relation: Node<'_>) -> bool {
     relation.text("relpersistence") == "t" || relation.text("schemaname") == "pg_temp"
 }
@@ -370,7 +404,7 @@ fn empty(node: Node<'_>) -> Option<Created> {
     })
 }
 
-/// Its columns, where the text says all of them and that it was not there before.
+/// Its columns, where the text says all of them, that it was not there before, and that nothing writes to them but who names them.
 fn said(node: Node<'_>) -> Option<Vec<Output>> {
     let others = ["inh_relations", "partbound", "of_typename"];
     if node.flag("if_not_exists") || others.iter().any(|field| node.has(field)) {
@@ -379,11 +413,11 @@ fn said(node: Node<'_>) -> Option<Vec<Output>> {
     let mut columns = Vec::new();
     for element in node.list("table_elts") {
         match element.kind() {
-            "ColumnDef" if element.list("constraints").all(|one| !is_generated(one)) => columns.push(Output {
+            "ColumnDef" if !element.list("constraints").any(is_filled) => columns.push(Output {
                 name: element.text("colname").to_owned(),
                 flow: Flow::clean(),
             }),
-            "Constraint" => {}
+            "Constraint" if !is_carried(element) => {}
             _ => return None,
         }
     }
