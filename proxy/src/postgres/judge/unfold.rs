@@ -37,6 +37,10 @@ pub struct Unfolding {
     pub undone: bool,
     /// Whether what is written goes elsewhere, or elsewhere too, than the catalog says: through a view, to a child, along a key.
     pub rerouted: bool,
+    /// Whether code was made or goes by another name: it may be what any name calls.
+    pub coded: bool,
+    /// Whether anything was altered: what runs unseen behind a table may be other code from here on.
+    pub altered: bool,
     /// Names in the statements that say so.
     gone: BTreeSet<String>,
     /// How many statements made a relation.
@@ -49,7 +53,7 @@ impl Unfolding {
     /// Whether nothing came before that changes what anything means.
     pub fn is_nothing(&self) -> bool {
         let changed = self.definitions || self.shaken || self.moved || self.hidden || self.spilled || self.undone;
-        self.now.is_none() && !changed && !self.rerouted
+        self.now.is_none() && !changed && !(self.rerouted || self.coded || self.altered)
     }
 
     /// Whether no more relations can be made that statements behind them know.
@@ -94,6 +98,8 @@ impl Unfolding {
             made.is_some_and(|created| created.view || created.columns.is_none())
         };
         self.rerouted |= alters || view.lineages.iter().any(makes);
+        self.altered |= alters;
+        self.coded |= understood.stated.readings().any(Statement::makes_code);
         // What all sessions see is committed, and stays however a transaction ends.
         let own = !context.shared || self.now.is_some();
         let transaction = understood.after.transaction.as_ref().filter(|_| own);
