@@ -43,20 +43,30 @@ pub(super) fn is_nameless(
 fn strays(context: &Context<'_>, lineages: &[Lineage], before: &Unfolding, asked: &mut Asked) {
     let protected = &context.known.protected;
     let carries = |flow: &Flow| !rules_of(flow, protected).is_empty();
+    // Where names may mean others, any value may be protected.
+    let holds = |flow: &Flow| flow.any || !flow.columns().is_empty();
     let hands_on = |lineage: &Lineage| {
         !lineage.passed_on(protected).is_empty() || lineage.spilled.iter().any(|spilled| carries(&spilled.flow))
     };
-    // Where names may mean others, any value may be protected.
     let fills = |lineage: &Lineage| {
-        let filled = |flow: &Flow| flow.any || !flow.columns().is_empty();
-        lineage.assigned.values().any(filled) || !lineage.spilled.is_empty()
+        lineage.assigned.values().any(holds) || !lineage.spilled.is_empty() || makes(lineage, &holds)
     };
-    let led = (before.rerouted || before.hidden) && lineages.iter().any(hands_on);
+    let led = before.rerouted && lineages.iter().any(hands_on);
+    let unseen = before.hidden && lineages.iter().any(|one| hands_on(one) || makes(one, &carries));
     let lost = before.moved && !protected.is_empty() && lineages.iter().any(fills);
-    if led || lost {
+    if led || unseen || lost {
         let words = "where its values go is not known here, behind changes of the same unit: send it on its own";
         reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
     }
+}
+
+/// Whether a statement makes a table of values of which one is so, or may be.
+fn makes(lineage: &Lineage, is_so: &dyn Fn(&Flow) -> bool) -> bool {
+    let filled = lineage.created.as_ref().filter(|made| made.filled && !made.view);
+    filled.is_some_and(|made| {
+        let columns = made.columns.as_ref();
+        columns.is_none_or(|columns| columns.iter().any(|column| is_so(&column.flow)))
+    })
 }
 
 /// Whether a statement may move values from one place to another. An ALTER does only where it computes something.
