@@ -63,6 +63,15 @@ pub fn entries(view: &View, path: Option<&SearchPath>) -> Vec<Entry> {
                 .is_some_and(|relation| relation.schema.starts_with(TEMPORARY));
             let rules = known.protected.uids(&rules);
             let place = place(known, column);
+            if let Place::Named(named) = &place
+                && !own
+            {
+                found.push(Entry {
+                    place: Place::Named(of_session(named)),
+                    rules: rules.clone(),
+                    own: true,
+                });
+            }
             found.push(Entry { place, rules, own });
         }
         for spilled in &lineage.spilled {
@@ -125,18 +134,31 @@ fn place(known: &Known, id: ColumnId) -> Place {
     }
 }
 
+/// The same in the session's own schema. A path may begin with that in so many words, and then tables are made there; what is told
+/// of a path does not tell it.
+fn of_session(named: &Named) -> Named {
+    Named {
+        schema: TEMPORARY.to_owned(),
+        ..named.clone()
+    }
+}
+
 fn made(known: &Known, lineage: &Lineage, created: &Created, path: Option<&SearchPath>, found: &mut Vec<Entry>) {
-    let schema = schema_of(created, path);
+    let mut schemas = vec![schema_of(created, path)];
+    // As in `of_session`.
+    if created.schema.is_none() && !created.temporary {
+        schemas.push(TEMPORARY.to_owned());
+    }
     let mut add = |column: Option<&str>, rules: Vec<String>| {
-        if !rules.is_empty() {
+        for schema in schemas.iter().filter(|_| !rules.is_empty()) {
             found.push(Entry {
                 place: Place::Named(Named {
                     schema: schema.clone(),
                     relation: created.name.clone(),
                     column: column.map(str::to_owned),
                 }),
-                rules,
-                own: created.temporary,
+                rules: rules.clone(),
+                own: schema == TEMPORARY,
             });
         }
     };

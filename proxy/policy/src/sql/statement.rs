@@ -63,6 +63,28 @@ pub struct Statement {
     tree: Tree,
 }
 
+/// Statements that make or replace code that other statements run, by name or unseen.
+const CODE: [&str; 18] = [
+    "AlterDomainStmt",
+    "AlterEventTrigStmt",
+    "AlterExtensionContentsStmt",
+    "AlterExtensionStmt",
+    "AlterFunctionStmt",
+    "AlterOpFamilyStmt",
+    "AlterPolicyStmt",
+    "CreateCastStmt",
+    "CreateDomainStmt",
+    "CreateEventTrigStmt",
+    "CreateExtensionStmt",
+    "CreateFunctionStmt",
+    "CreateOpClassStmt",
+    "CreatePolicyStmt",
+    "CreateRangeStmt",
+    "CreateTrigStmt",
+    "DefineStmt",
+    "RuleStmt",
+];
+
 /// Structures whose statements may be granted by fingerprint.
 const DATA: [&str; 5] = ["SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"];
 
@@ -171,6 +193,15 @@ impl Statement {
     pub fn is_data(&self) -> bool {
         self.root()
             .is_some_and(|root| DATA.contains(&root.kind()) && !root.has("into_clause"))
+    }
+
+    /// Whether it makes code or gives it another name: what a name calls, and what a table runs, is something else behind it.
+    pub fn makes_code(&self) -> bool {
+        self.root().is_some_and(|root| match root.kind() {
+            "AlterObjectSchemaStmt" | "RenameStmt" => !root.has("relation"),
+            "CreateSchemaStmt" => root.has("schema_elts"),
+            kind => CODE.contains(&kind),
+        })
     }
 
     /// Whether something that it is given may be written over what a row holds: what stands in a condition only chooses rows,

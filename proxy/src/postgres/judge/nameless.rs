@@ -2,7 +2,7 @@
 
 use sallyport_policy::catalog::{Catalog as _, ColumnId, Relation};
 use sallyport_policy::decide::DeniedBy;
-use sallyport_policy::sql::lineage::Lineage;
+use sallyport_policy::sql::lineage::{Flow, Lineage, rules_of};
 use sallyport_policy::sql::{Statement, Verb};
 
 use super::understand::reject;
@@ -21,6 +21,7 @@ pub(super) fn is_nameless(
     before: &Unfolding,
     asked: &mut Asked,
 ) -> bool {
+    strays(context, lineages, before, asked);
     let named = readings(stated).any(|statement| !statement.relations.is_empty());
     let looked_up = before.moved || before.hidden || before.left;
     if (looked_up || before.undone) && may_mean_another(context, stated, |_| true) {
@@ -44,6 +45,37 @@ pub(super) fn is_nameless(
 
 fn readings(stated: &[Stated]) -> impl Iterator<Item = &Statement> {
     stated.iter().flat_map(Stated::readings)
+}
+
+/// Refuses to copy protected values behind what may have led the copy to where the catalog does not see it go. Protection would
+/// stay behind: a view, a key or a parent may be gone again when the catalog is read next.
+fn strays(context: &Context<'_>, lineages: &[Lineage], before: &Unfolding, asked: &mut Asked) {
+    let protected = &context.known.protected;
+    let carries = |flow: &Flow| !rules_of(flow, protected).is_empty();
+    // Where names may mean others, any value may be protected.
+    let holds = |flow: &Flow| flow.any || !flow.columns().is_empty();
+    let hands_on = |lineage: &Lineage| {
+        !lineage.passed_on(protected).is_empty() || lineage.spilled.iter().any(|spilled| carries(&spilled.flow))
+    };
+    let fills = |lineage: &Lineage| {
+        lineage.assigned.values().any(holds) || !lineage.spilled.is_empty() || makes(lineage, &holds)
+    };
+    let led = before.rerouted && lineages.iter().any(hands_on);
+    let unseen = before.hidden && lineages.iter().any(|one| hands_on(one) || makes(one, &carries));
+    let lost = before.moved && !protected.is_empty() && lineages.iter().any(fills);
+    if led || unseen || lost {
+        let words = "where its values go is not known here, behind changes of the same unit: send it on its own";
+        reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
+    }
+}
+
+/// Whether a statement makes a table of values of which one is so, or may be.
+fn makes(lineage: &Lineage, is_so: &dyn Fn(&Flow) -> bool) -> bool {
+    let filled = lineage.created.as_ref().filter(|made| made.filled && !made.view);
+    filled.is_some_and(|made| {
+        let columns = made.columns.as_ref();
+        columns.is_none_or(|columns| columns.iter().any(|column| is_so(&column.flow)))
+    })
 }
 
 /// Whether a statement may move values from one place to another. An ALTER does only where it computes something.

@@ -20,6 +20,17 @@ use crate::postgres::names::{Change, Names, Stated};
 use crate::postgres::rows::View;
 use crate::postgres::settings::is_utf8;
 
+/// Verbs of what computes values, and so may call code.
+const RUNS: [Verb; 7] = [
+    Verb::Select,
+    Verb::Insert,
+    Verb::Update,
+    Verb::Delete,
+    Verb::Merge,
+    Verb::CopyFrom,
+    Verb::CopyTo,
+];
+
 /// How names are looked up where nobody knows.
 static SYSTEM: LazyLock<SearchPath> = LazyLock::new(SearchPath::system);
 
@@ -105,6 +116,7 @@ fn understand_anew(
         lineages.extend(with_named(context, statement, own, &others, definitions, &mut asked));
         encoding(statement, &mut asked);
     }
+    fresh_code(context, stated, before, &mut asked);
     writes(context, stated, &lineages, &mut asked);
     crowd(&lineages, before, &mut asked);
     sinks(context, &lineages, &mut asked);
@@ -231,6 +243,23 @@ pub(super) fn reject(asked: &mut Asked, kind: Kind, by: DeniedBy, reason: String
         kind,
         denial: Denial { by, reason },
     });
+}
+
+/// Code that was made earlier in the same unit may be what any name calls, or run behind any table: no catalog knows it yet.
+fn fresh_code(context: &Context<'_>, stated: &Stated, before: &Unfolding, asked: &mut Asked) {
+    let runs = stated
+        .readings()
+        .any(|statement| statement.verbs.any(&RUNS) || !statement.executes.is_empty());
+    let defines = stated
+        .readings()
+        .any(|statement| statement.verbs.any(&[Verb::Create, Verb::Alter]));
+    if before.coded && runs {
+        asked.command.opaque.push("code of the same unit".to_owned());
+        asked.command.read_only = false;
+    }
+    if (before.coded || before.altered) && (runs || defines) {
+        strict::nameless(context, asked);
+    }
 }
 
 /// What a unit makes beyond its limit, statements behind it would take for something else.

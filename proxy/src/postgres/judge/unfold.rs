@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sallyport_policy::catalog::SearchPath;
-use sallyport_policy::sql::lineage::Created;
+use sallyport_policy::sql::lineage::{Created, Lineage};
 use sallyport_policy::sql::{Statement, Transaction, Verb, Verbs};
 
 use super::nameless::is_telling;
@@ -37,6 +37,12 @@ pub struct Unfolding {
     pub spilled: bool,
     /// Whether something may be gone, or go by another name, and leave its own to what was behind it.
     pub undone: bool,
+    /// Whether what is written goes elsewhere, or elsewhere too, than the catalog says: through a view, to a child, along a key.
+    pub rerouted: bool,
+    /// Whether code was made or goes by another name: it may be what any name calls.
+    pub coded: bool,
+    /// Whether anything was altered: what runs unseen behind a table may be other code from here on.
+    pub altered: bool,
     /// Names in the statements that say so.
     gone: BTreeSet<String>,
     /// How many statements made a relation.
@@ -50,7 +56,7 @@ impl Unfolding {
     pub fn is_nothing(&self) -> bool {
         let names = self.moved || self.hidden || self.left || self.undone;
         let changed = self.definitions || self.shaken || self.spilled || names;
-        self.now.is_none() && !changed
+        self.now.is_none() && !changed && !(self.rerouted || self.coded || self.altered)
     }
 
     /// Whether no more relations can be made that statements behind them know.
@@ -91,6 +97,13 @@ impl Unfolding {
                 .lineages
                 .iter()
                 .any(|lineage| !lineage.touched_rules(protected).is_empty());
+        let makes = |lineage: &Lineage| {
+            let made = lineage.created.as_ref();
+            made.is_some_and(|created| created.view || created.columns.is_none())
+        };
+        self.rerouted |= alters || view.lineages.iter().any(makes);
+        self.altered |= alters;
+        self.coded |= understood.stated.readings().any(Statement::makes_code);
         // What all sessions see is committed, and stays however a transaction ends.
         let own = !context.shared || self.now.is_some();
         let transaction = understood.after.transaction.as_ref().filter(|_| own);

@@ -45,7 +45,8 @@ impl Walker<'_> {
                     changed = true;
                 }
             }
-            if !changed || round > MAX_ROUNDS {
+            // The first round reads beginnings only, which may well look like the nothing that it began with.
+            if (round > 0 && !changed) || round > MAX_ROUNDS {
                 return;
             }
         }

@@ -206,6 +206,10 @@ fn output(node: Node<'_>, rows: &Rows) -> Option<Flow> {
         "AConst" => {
             let number = node.node("val").filter(|value| value.is("Integer"))?.int("ival");
             let index = usize::try_from(number).ok()?.checked_sub(1)?;
+            // Where rows stand in the place of columns, any may have this number.
+            if rows.is_shifted() {
+                return Some(rows.all());
+            }
             rows.columns.get(index).map(|column| column.flow.clone())
         }
         _ => None,

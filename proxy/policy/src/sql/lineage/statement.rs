@@ -208,6 +208,15 @@ fn is_generated(constraint: Node<'_>) -> bool {
     constraint.has("generated_when") && constraint.has("raw_expr")
 }
 
+/// A foreign key by which what is written to another table is written here, too.
+fn is_carried(constraint: Node<'_>) -> bool {
+    constraint.text("fk_upd_action") == "c"
+}
+
+fn is_filled(constraint: Node<'_>) -> bool {
+    is_generated(constraint) || is_carried(constraint)
+}
+
 fn is_temporary(relation: Node<'_>) -> bool {
     relation.text("relpersistence") == "t" || relation.text("schemaname") == "pg_temp"
 }
@@ -227,7 +236,7 @@ fn empty(node: Node<'_>) -> Option<Created> {
     })
 }
 
-/// Its columns, where the text says all of them and that it was not there before.
+/// Its columns, where the text says all of them, that it was not there before, and that nothing writes to them but who names them.
 fn said(node: Node<'_>) -> Option<Vec<Output>> {
     let others = ["inh_relations", "partbound", "of_typename"];
     if node.flag("if_not_exists") || others.iter().any(|field| node.has(field)) {
@@ -236,11 +245,11 @@ fn said(node: Node<'_>) -> Option<Vec<Output>> {
     let mut columns = Vec::new();
     for element in node.list("table_elts") {
         match element.kind() {
-            "ColumnDef" if element.list("constraints").all(|one| !is_generated(one)) => columns.push(Output {
+            "ColumnDef" if !element.list("constraints").any(is_filled) => columns.push(Output {
                 name: element.text("colname").to_owned(),
                 flow: Flow::clean(),
             }),
-            "Constraint" => {}
+            "Constraint" if !is_carried(element) => {}
             _ => return None,
         }
     }

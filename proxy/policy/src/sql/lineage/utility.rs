@@ -19,6 +19,9 @@ const UPKEEP: [&str; 5] = [
 const CHOOSING: [&str; 3] = ["AlterPolicyStmt", "CreatePolicyStmt", "RuleStmt"];
 /// How the grammar numbers schemas among what is renamed.
 const OBJECT_SCHEMA: i64 = 37;
+/// How the grammar numbers `ALTER COLUMN … SET EXPRESSION` and `DROP EXPRESSION`.
+const SET_EXPRESSION: i64 = 7;
+const DROP_EXPRESSION: i64 = 8;
 /// How far DROP and TRUNCATE go is numbered from RESTRICT on.
 const CASCADE: i64 = 2;
 
@@ -64,30 +67,46 @@ impl Walker<'_> {
         }
     }
 
-    /// `ALTER COLUMN … TYPE … USING` moves values from column to column.
+    /// `ALTER COLUMN … TYPE … USING` moves values from column to column. So does an expression that is set; a column that loses its
+    /// expression keeps what that made of others, and nothing in the catalog tells any more.
     pub(super) fn column_types(&mut self, node: Node<'_>) {
         let Some(target) = node.node("relation").filter(|_| node.is("AlterTableStmt")) else {
             return;
         };
+        let commands: Vec<Node<'_>> = node.list("cmds").filter(|command| fills(*command)).collect();
+        if commands.is_empty() {
+            return;
+        }
         let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
         let Some(relation) = self.catalog.resolve(&self.path, schema, target.text("relname")) else {
+            // Behind a change of names it may be any.
+            let name = target.text("relname");
+            self.unresolved(name.to_owned());
+            let flow = self.lose(name);
+            self.spill(target, &flow);
             return;
         };
         let rows = self.rows_of(relation, false);
+        let all = rows.all();
         let scope = itself(relation, rows);
-        for command in node.list("cmds") {
-            let using = command
-                .node("def")
-                .and_then(|definition| definition.node("raw_default"));
-            let (Some(using), Some(column)) = (using, relation.column(command.text("name"))) else {
+        for command in commands {
+            let name = command.text("name");
+            let expression = command.node("def").and_then(|def| match command.int("subtype") {
+                SET_EXPRESSION => Some(def),
+                _ => def.node("raw_default"),
+            });
+            let flow = match expression {
+                Some(expression) => self.expression(expression, &scope),
+                None => scope.column(name).unwrap_or_else(|| all.clone()),
+            };
+            // Where it is not there, it came, or was called so, earlier in the same unit.
+            if relation.column(name).is_none() {
+                self.spill(target, &flow);
                 continue;
-            };
-            let flow = self.expression(using, &scope);
-            let id = ColumnId {
-                relation: relation.oid,
-                column: column.attnum,
-            };
-            self.assign(id, &flow);
+            }
+            // Those of children, too.
+            let filled = scope.column(name).unwrap_or_default();
+            filled.columns().iter().for_each(|id| self.assign(*id, &flow));
         }
     }
 
@@ -151,4 +170,10 @@ impl Walker<'_> {
         });
         resolved.is_some_and(|relation| relation.kind == RelationKind::CompositeType)
     }
+}
+
+/// A command of ALTER TABLE that fills a column from others, or has it keep what was made of them.
+fn fills(command: Node<'_>) -> bool {
+    matches!(command.int("subtype"), SET_EXPRESSION | DROP_EXPRESSION)
+        || command.node("def").is_some_and(|def| def.has("raw_default"))
 }

@@ -198,3 +198,26 @@ fn reads_are_told_from_what_may_write() {
         |statement| statement.is_read().to_string(),
     );
 }
+
+#[test]
+fn what_makes_code_is_known_by_its_kind() {
+    for (sql, makes) in [
+        ("create function f() returns int language sql as 'select 1'", true),
+        (
+            "create operator === (leftarg = int, rightarg = int, function = f)",
+            true,
+        ),
+        ("create aggregate a (int) (sfunc = f, stype = int)", true),
+        ("create trigger t before insert on notes execute function f()", true),
+        ("alter function s.f() set schema public", true),
+        ("alter function g() rename to f", true),
+        ("alter schema s rename to public", true),
+        ("alter table notes rename to others", false),
+        ("alter table notes set schema s", false),
+        ("create schema s", false),
+        ("create table t (a int)", false),
+        ("select f()", false),
+    ] {
+        assert_eq!(parse(sql).unwrap().statements[0].makes_code(), makes, "{sql}");
+    }
+}

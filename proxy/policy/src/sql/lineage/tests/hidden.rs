@@ -307,6 +307,15 @@ fn what_hides_a_name_does_not_hide_what_it_means() {
     ]);
     let found = trace("select 1 from customers where exists (select from pg_get_keywords() where ssn like '5%')");
     assert_eq!(letters(&found.elsewhere), "s");
+    // Which column has a number cannot be told where others stand before it.
+    for sql in [
+        "select id from (select u.*, c.ssn, c.id from unnest(array[1], array[2]) u, customers c order by 3) s",
+        "select id from (select distinct on (3) u.*, c.ssn, c.id from unnest(array[1], array[2]) u, customers c) s",
+        "select n from (select u.*, c.ssn, count(*) n from unnest(array[1], array[2]) u, customers c group by rollup (1, 2, 3)) s",
+        "select id from (select u.*, c.id, c.ssn from unnest(array[row(1, 2)]::pair[]) u, customers c order by 4) s",
+    ] {
+        assert!(letters(&trace(sql).elsewhere).contains('s'), "{sql}");
+    }
     let found =
         trace("select * from customers natural join unnest((select array_agg(row(ssn, 1)::pair) from customers)) u");
     assert_eq!(found.outputs, None);

@@ -223,6 +223,11 @@ fn sets_joins_and_recursion() {
             "with recursive t(a, b, c) as (select name, name, ssn from customers union all select b, c, c from t) select a from t",
             "~s",
         ),
+        // What begins as nothing is known of is read to its end, too.
+        (
+            "with recursive r as (select u.* from unnest(array['a'], array['b']) u union all select ssn, name from customers) select t.a from r as t(a, b)",
+            "~s",
+        ),
         (
             "with recursive a as (select * from b), b as (select ssn from customers) select * from a",
             "=s",

@@ -80,6 +80,14 @@ fn assignments_and_copies_are_followed() {
             "30.2- 31.2-",
         ),
         ("copy events (payload) from stdin", "30.2- 31.2-"),
+        ("alter table customers alter name type text using ssn", "10.2=s"),
+        (
+            "alter table customers alter name set expression as (upper(ssn))",
+            "10.2~s",
+        ),
+        ("alter table customers alter ssn drop expression", "10.3=s"),
+        ("alter table customers alter name set default 'x'", ""),
+        ("alter table events alter payload drop expression", "30.2- 31.2-"),
         (
             "with w as (update notes set note = c.ssn from customers c returning 1) select 1",
             "13.2~s",
@@ -105,9 +113,13 @@ fn assignments_and_copies_are_followed() {
         ),
         ("update nosuch set a = c.ssn from customers c", "nosuch~s"),
         ("insert into nosuch values (1, 'x')", ""),
+        ("alter table customers alter nosuch type text using ssn", "customers~s"),
+        ("alter table customers alter nosuch drop expression", "customers~sn"),
     ] {
         assert_eq!(spilled(sql), expected, "{sql}");
     }
+    let found = trace("alter table nosuch alter a drop expression");
+    assert!(found.spilled.iter().any(|one| one.flow.any), "{:?}", found.spilled);
     let empty = |sql: &str| {
         let created = trace(sql).created?;
         assert!(!created.filled, "{sql}");
@@ -129,6 +141,11 @@ fn assignments_and_copies_are_followed() {
         ("create table t (like customers)", None),
         (
             "create table t (a text, b text generated always as (md5(a)) stored)",
+            None,
+        ),
+        ("create table t (c text references customers on update cascade)", None),
+        (
+            "create table t (c text, foreign key (c) references customers on update cascade)",
             None,
         ),
         ("create table t () inherits (customers)", None),
