@@ -53,14 +53,14 @@ const QUIET: &str = "CONST|VAR|OPEXPR|BOOLEXPR|NULLTEST|BOOLEANTEST|RELABELTYPE|
      CASETESTEXPR|COERCETODOMAINVALUE";
 
 /// What can be taken for PostgreSQL's own and is code of users: `f` a function, `o` an operator, `F` and `O` those in pg_catalog,
-/// `e` an event trigger; and `t`, by OID, the types whose casts run such code, or whose order or distances are made by it, or that a
+/// `k` a function of a known extension, `e` an event trigger; and `t`, by OID, the types whose casts run such code, or whose order or distances are made by it, or that a
 /// cast to text could mean: a check of theirs would tell of a value. `c` is whatever may be called by one value, as if it were a
 /// field: none that takes `cstring` or `internal`.
 ///
 /// Every function of users is named: which names count as PostgreSQL's own, this server's version does not say. Those of
 /// temporary schemas are left out, where PostgreSQL looks no function up by a name without a schema.
-const NAMESAKES: &str = "SELECT 'f', f.proname, 0::pg_catalog.oid FROM pg_catalog.pg_proc f WHERE {ours} \
-     AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.oid OPERATOR(pg_catalog.=) f.pronamespace \
+const NAMESAKES: &str = "SELECT CASE WHEN {known} THEN 'k' ELSE 'f' END, f.proname, 0::pg_catalog.oid \
+     FROM pg_catalog.pg_proc f WHERE {ours} AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.oid OPERATOR(pg_catalog.=) f.pronamespace \
      AND pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_temp_')) \
      UNION SELECT 'F', f.proname, 0::pg_catalog.oid FROM pg_catalog.pg_proc f WHERE {ours} \
      AND f.pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace \
@@ -106,6 +106,17 @@ const OURS: &str = "(f.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
      WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND e.objid OPERATOR(pg_catalog.=) f.oid \
      AND e.deptype OPERATOR(pg_catalog.=) 'e')))";
 
+/// Whether a function `f` came with an extension whose functions in SQL do what PostgreSQL's own of their names do: citext has
+/// `replace`, `split_part` and others for its type, and without this every call of those would be code that nobody can see
+/// into. Such a function belongs to a superuser: whoever else adds one to the extension, or replaces one, is its owner.
+const KNOWN: &str = "(EXISTS (SELECT FROM pg_catalog.pg_depend e JOIN pg_catalog.pg_extension x ON x.oid OPERATOR(pg_catalog.=) e.refobjid \
+     WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND e.objid OPERATOR(pg_catalog.=) f.oid \
+     AND e.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass \
+     AND e.deptype OPERATOR(pg_catalog.=) 'e' AND x.extname OPERATOR(pg_catalog.=) 'citext'::pg_catalog.name) \
+     AND EXISTS (SELECT FROM pg_catalog.pg_language l WHERE l.oid OPERATOR(pg_catalog.=) f.prolang \
+     AND l.lanname OPERATOR(pg_catalog.=) 'sql'::pg_catalog.name) \
+     AND EXISTS (SELECT FROM pg_catalog.pg_roles o WHERE o.oid OPERATOR(pg_catalog.=) f.proowner AND o.rolsuper))";
+
 /// Whether an operator `p` came with an extension: what else an extension has in C may be anything under its name.
 const EXTENDED: &str = "EXISTS (SELECT FROM pg_catalog.pg_depend e \
      WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass AND e.objid OPERATOR(pg_catalog.=) p.oid \
@@ -116,6 +127,9 @@ pub(super) fn code() -> String {
 }
 
 pub(super) fn filled(text: &str) -> String {
-    let text = text.replace("{locked}", LOCKED).replace("{ours}", OURS);
+    let text = text
+        .replace("{locked}", LOCKED)
+        .replace("{ours}", OURS)
+        .replace("{known}", KNOWN);
     text.replace("{extended}", EXTENDED).replace("{quiet}", QUIET)
 }

@@ -8,14 +8,18 @@ use sallyport_policy::sql;
 use super::number;
 use crate::postgres::ask::{Row, text};
 
+/// Operators that functions of known extensions apply by their bare names.
+const KNOWN_APPLY: [&str; 2] = ["=", "||"];
+
 /// What can be taken for PostgreSQL's own and is code of users, by the answer to the question for namesakes. `names`: those of types.
 pub(super) fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code> {
-    let mut code = Code::default();
+    let (mut code, mut known) = (Code::default(), Vec::new());
     for row in namesakes {
         match text(row, 0) {
             "f" => {
                 code.functions.insert(text(row, 1).to_owned());
             }
+            "k" => known.push(text(row, 1).to_owned()),
             "o" => {
                 code.operators.insert(text(row, 1).to_owned());
             }
@@ -41,6 +45,10 @@ pub(super) fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code
                 code.types.extend(name.map(|name| (oid, name.to_owned())));
             }
         }
+    }
+    // They apply operators, which are looked up along the path.
+    if KNOWN_APPLY.iter().any(|name| code.operators.contains(*name)) {
+        code.functions.extend(known);
     }
     Some(code)
 }

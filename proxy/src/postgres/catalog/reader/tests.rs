@@ -113,6 +113,23 @@ fn rows_become_relations_and_types() {
 }
 
 #[test]
+fn functions_of_known_extensions_are_vouched_for_unless_users_have_the_operators_in_them() {
+    let functions = |operator: &str| {
+        let namesakes = vec![
+            row(&["k", "replace", "0"]),
+            row(&["f", "lower", "0"]),
+            row(&["o", operator, "0"]),
+        ];
+        let results = [vec![], vec![], vec![], vec![], vec![], namesakes];
+        let read = read(&results, &Expressions::new(), &Snapshot::default()).unwrap();
+        read.code.functions.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(functions("+"), ["lower"]);
+    assert_eq!(functions("="), ["lower", "replace"]);
+    assert_eq!(functions("||"), ["lower", "replace"]);
+}
+
+#[test]
 fn what_holds_a_type_with_code_has_the_code() {
     let mut results = vec![
         vec![
