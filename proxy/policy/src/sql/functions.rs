@@ -39,14 +39,12 @@ static OPERATORS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 const SYSTEM: &str = "pg_catalog";
 
 /// Functions of pg_catalog that only tell (PostgreSQL 15 to 18): of the server, of sessions, of catalogs.
-const TELLING: [&str; 50] = [
+const TELLING: [&str; 43] = [
     "current_query",
     "pg_available_extension_versions",
     "pg_available_extensions",
     "pg_available_wal_summaries",
-    "pg_collation_actual_version",
     "pg_column_toast_chunk_id",
-    "pg_conf_load_time",
     "pg_config",
     "pg_control_checkpoint",
     "pg_control_init",
@@ -56,7 +54,6 @@ const TELLING: [&str; 50] = [
     "pg_current_wal_flush_lsn",
     "pg_current_wal_insert_lsn",
     "pg_cursor",
-    "pg_database_collation_actual_version",
     "pg_extension_update_paths",
     "pg_get_aios",
     "pg_get_backend_memory_contexts",
@@ -69,12 +66,10 @@ const TELLING: [&str; 50] = [
     "pg_get_shmem_allocations",
     "pg_get_shmem_allocations_numa",
     "pg_get_wait_events",
-    "pg_is_wal_replay_paused",
     "pg_isolation_test_session_is_blocked",
     "pg_last_committed_xact",
     "pg_last_wal_receive_lsn",
     "pg_last_wal_replay_lsn",
-    "pg_last_xact_replay_timestamp",
     "pg_listening_channels",
     "pg_lock_status",
     "pg_mcv_list_items",
@@ -85,10 +80,8 @@ const TELLING: [&str; 50] = [
     "pg_stat_have_stats",
     "pg_stat_clear_snapshot",
     "pg_tablespace_databases",
-    "pg_tablespace_location",
     "pg_xact_commit_timestamp",
     "pg_xact_commit_timestamp_origin",
-    "row_security_active",
     "to_regtypemod",
 ];
 

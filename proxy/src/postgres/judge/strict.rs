@@ -27,6 +27,9 @@ const TELLING_VIEWS: [&str; 8] = [
     "pg_backend_",
 ];
 
+/// Those of them that tell how connections are protected, and nothing else: clients ask as they come in.
+const TRANSPORT_VIEWS: [&str; 2] = ["pg_stat_gssapi", "pg_stat_ssl"];
+
 /// Refuses a statement that profile Strict does not let through.
 pub(super) fn refuse(context: &Context<'_>, statements: &[&Statement], lineages: &[Lineage], asked: &mut Asked) {
     if !context.masker.is_strict() {
@@ -179,7 +182,9 @@ fn is_harmless(what: &str) -> bool {
     }
     match what.strip_prefix("view ") {
         Some(view) => match view.strip_prefix("pg_catalog.") {
-            Some(name) => !TELLING_VIEWS.iter().any(|telling| name.starts_with(telling)),
+            Some(name) => {
+                TRANSPORT_VIEWS.contains(&name) || !TELLING_VIEWS.iter().any(|telling| name.starts_with(telling))
+            }
             // No other schema's name can stand for it: views of users that cannot be read are lost, and refused as such.
             None => view.starts_with("information_schema."),
         },
