@@ -204,6 +204,12 @@ impl Statement {
         })
     }
 
+    /// Whether it makes places that names may lead to from here on, or of which no text says the columns.
+    pub fn makes_places(&self) -> bool {
+        let places = ["CreateForeignTableStmt", "CreateSchemaStmt", "ImportForeignSchemaStmt"];
+        self.root().is_some_and(|root| places.contains(&root.kind()))
+    }
+
     /// Whether something that it is given may be written over what a row holds: what stands in a condition only chooses rows,
     /// and a new row takes no other's place. `seen`: nothing runs that its names do not tell, such as a rule or a trigger. Of
     /// what does more than read and write rows everything counts.

@@ -31,7 +31,8 @@ pub(super) fn is_nameless(
     // What an earlier statement wrote protected values to is not in the catalog, and may be what is named here.
     let spilled = before.spilled && lineages.iter().any(|lineage| !lineage.unresolved.is_empty());
     let uncovered = (looked_up || before.undone) && has_namesakes(context, stated);
-    let lost = context.path.is_none() || before.shaken || spilled || uncovered;
+    let mixed = before.altered && mixes(context, stated);
+    let lost = context.path.is_none() || before.shaken || spilled || uncovered || mixed;
     if context.known.protected.is_empty() || !named || !(lost || before.moved) {
         return context.path.is_none() && named;
     }
@@ -60,10 +61,10 @@ fn strays(context: &Context<'_>, lineages: &[Lineage], before: &Unfolding, asked
     let fills = |lineage: &Lineage| {
         lineage.assigned.values().any(holds) || !lineage.spilled.is_empty() || makes(lineage, &holds)
     };
-    let led = before.rerouted && lineages.iter().any(hands_on);
-    let unseen = before.hidden && lineages.iter().any(|one| hands_on(one) || makes(one, &carries));
+    let astray = before.rerouted || before.hidden;
+    let led = astray && lineages.iter().any(|one| hands_on(one) || makes(one, &carries));
     let lost = before.moved && !protected.is_empty() && lineages.iter().any(fills);
-    if led || unseen || lost {
+    if led || lost {
         let words = "where its values go is not known here, behind changes of the same unit: send it on its own";
         reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
     }
@@ -107,6 +108,18 @@ fn may_mean_another(context: &Context<'_>, stated: &[Stated], counts: impl Fn(&R
         let mut others = catalog.named_anywhere(&written.name);
         others.any(|one| Some(one.oid) != meant && one.schema != "pg_catalog" && counts(one))
     })
+}
+
+/// Whether a statement names relations of several names, one of which may hold protected values: a column that another has lost, or
+/// got under another name, is looked for there, and what a star gives is not what it was.
+fn mixes(context: &Context<'_>, stated: &[Stated]) -> bool {
+    let named = || readings(stated).flat_map(|statement| statement.relations.iter());
+    let telling = |name: &str| {
+        let mut namesakes = context.known.snapshot.named_anywhere(name);
+        namesakes.any(|one| is_telling(one, context.known))
+    };
+    let first = named().next().map(|relation| &relation.name);
+    named().any(|relation| Some(&relation.name) != first) && named().any(|relation| telling(&relation.name))
 }
 
 /// Whether protected values may be in a relation, or behind it.

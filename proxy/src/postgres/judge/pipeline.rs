@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use memchr::memmem::Finder;
 use sallyport_policy::decide::{DeniedBy, Verdict};
-use sallyport_policy::sql::Given;
+use sallyport_policy::sql::{Given, Statement};
 
 use super::parameters::{parameters, read};
 use super::put_back::put_back;
@@ -30,6 +30,9 @@ pub fn pipeline(context: &Context<'_>, names: &mut Names, messages: Vec<(Head, S
         names,
         plan: Plan::default(),
         unfolding: Unfolding::default(),
+        waiting: Vec::new(),
+        ran: Vec::new(),
+        overtaken: Vec::new(),
     };
     for (head, message) in messages {
         let (command, act) = reader.read(message);
@@ -48,6 +51,12 @@ struct Reader<'a> {
     names: &'a mut Names,
     plan: Plan,
     unfolding: Unfolding,
+    /// Portals of this unit that may change what names mean, once they are executed.
+    waiting: Vec<Rc<Portal>>,
+    /// Portals that this unit executes.
+    ran: Vec<Rc<Portal>>,
+    /// Portals of this unit that waited when another ran that may change what names mean.
+    overtaken: Vec<Rc<Portal>>,
 }
 
 impl Reader<'_> {
@@ -176,6 +185,8 @@ impl Reader<'_> {
                 .expect(Change::Bind(bind.portal.to_owned(), Rc::clone(&portal)));
             return (None, Act::Bind(bind.portal.to_owned(), portal));
         };
+        // Names are looked up at Bind, and what was bound before has not run by then, or never does.
+        self.unfolding.shaken |= !self.waiting.is_empty();
         let mut understood = understand(
             &self.unfolding.context(self.context),
             self.names,
@@ -205,6 +216,9 @@ impl Reader<'_> {
             Some(stated.clone()),
             understood.after.clone(),
         );
+        if may_define(&portal) {
+            self.waiting.push(Rc::clone(&portal));
+        }
         self.names
             .expect(Change::Bind(bind.portal.to_owned(), Rc::clone(&portal)));
         let command = self.ask(understood.asked);
@@ -228,6 +242,29 @@ impl Reader<'_> {
         }
         let words = "the rules changed since this portal was bound, or that was more than a minute ago: bind it again";
         (!portal.judged.is_as_good_as(self.context.now())).then(|| fail(sqlstate::DENIED, words))
+    }
+
+    /// Why a portal may not begin behind what may have changed its names: those of a utility are looked up when it runs, and it was
+    /// understood, and what it copies to protected, where it was bound.
+    fn out_of_turn(&self, portal: &Rc<Portal>) -> Option<Act> {
+        let is_in = |list: &[Rc<Portal>]| list.iter().any(|one| Rc::ptr_eq(one, portal));
+        let begun = portal.begun.get() || is_in(&self.ran);
+        let in_turn = is_in(&self.waiting) && !is_in(&self.overtaken);
+        let words = "its names are looked up when it runs, and other commands may have changed them since it was bound: bind it again, and execute it at once";
+        (!begun && !in_turn && looks_up_late(portal)).then(|| fail(sqlstate::DENIED, words))
+    }
+
+    /// Takes note of a portal that is executed.
+    fn run(&mut self, portal: &Rc<Portal>) {
+        let waited = self.waiting.len();
+        self.waiting.retain(|one| !Rc::ptr_eq(one, portal));
+        // What was bound in another unit was understood there.
+        self.unfolding.shaken |= may_define(portal) && self.waiting.len() == waited;
+        let after = &portal.after;
+        if may_define(portal) || after.moves || after.stale.any() {
+            self.overtaken.extend(self.waiting.iter().cloned());
+        }
+        self.ran.push(Rc::clone(portal));
     }
 
     /// A cursor that SQL declared is a portal, too; its rows come by FETCH, which is judged by itself.
@@ -268,9 +305,10 @@ impl Reader<'_> {
         let Some(portal) = self.names.portal(execute.portal) else {
             return no_portal(execute.portal);
         };
-        if let Some(late) = self.late(&portal) {
+        if let Some(late) = self.late(&portal).or_else(|| self.out_of_turn(&portal)) {
             return late;
         }
+        self.run(&portal);
         let described = portal.plan.borrow().is_some()
             || self.plan.steps.iter().any(|step| match &step.act {
                 Act::DescribePortal(known) => Rc::ptr_eq(known, &portal),
@@ -295,6 +333,18 @@ impl Reader<'_> {
             change,
         }
     }
+}
+
+/// Whether a portal may change what names mean.
+fn may_define(portal: &Portal) -> bool {
+    let stated = portal.stated.as_ref();
+    stated.is_some_and(|stated| !stated.readings().all(Statement::is_data))
+}
+
+/// Whether a portal is a utility about relations.
+fn looks_up_late(portal: &Portal) -> bool {
+    let late = |one: &Statement| !one.is_data() && !(one.relations.is_empty() && one.executes.is_empty());
+    portal.stated.as_ref().is_some_and(|stated| stated.readings().any(late))
 }
 
 /// Under another encoding than the door reads by, the byte behind another may close a literal or not.

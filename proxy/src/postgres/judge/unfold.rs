@@ -102,6 +102,7 @@ impl Unfolding {
             made.is_some_and(|created| created.view || created.columns.is_none())
         };
         self.rerouted |= alters || view.lineages.iter().any(makes);
+        self.rerouted |= understood.stated.readings().any(Statement::makes_places);
         self.altered |= alters;
         self.coded |= understood.stated.readings().any(Statement::makes_code);
         // What all sessions see is committed, and stays however a transaction ends.
