@@ -16,11 +16,11 @@ use crate::postgres::rows::View;
 
 /// A statement that EXECUTE or FETCH names.
 pub(super) struct Other {
-    stated: Stated,
+    pub(super) stated: Stated,
     /// See [`Prepared::types`](crate::postgres::names::Prepared::types).
     types: Vec<u32>,
     /// How it was understood where the cursor was declared: what its names mean was settled there.
-    declared: Option<Rc<View>>,
+    pub(super) declared: Option<Rc<View>>,
 }
 
 impl Other {
