@@ -8,7 +8,7 @@ export CARGO_TARGET_DIR ?= $(SALLYPORT_CACHE)/target
 
 include e2e/cluster/cluster.mk
 
-.PHONY: help check build test bench demo crds tools
+.PHONY: help check build test bench profile demo crds tools
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -21,7 +21,7 @@ check: tools ## format, lints, unit tests
 	cargo test --workspace --lib --bins --quiet
 
 build: tools ## the programs, optimised
-	cargo build --release --workspace --bins
+	RUSTFLAGS="$$(e2e/profile/flags) $$RUSTFLAGS" cargo build --release --workspace --bins
 
 crds: ## write config/crd from the types
 	cargo run --quiet -p sallyport-crds --bin crdgen
@@ -31,6 +31,9 @@ demo: ## the story, on a real cluster, step by step; leaves everything running
 
 test: ## the tests, on the local cluster; SALLYPORT_NIGHTLY=1 adds three that take half an hour
 	@e2e/test
+
+profile: ## record anew what the optimised build is optimised for
+	@e2e/profile/record
 
 bench: ## ratios against a direct connection and PgBouncer, in one run: a table, and target/bench/report.jsonl
 	@e2e/measure $(ONLY)
