@@ -80,12 +80,12 @@ fn assignments_and_copies_are_followed() {
             "30.2- 31.2-",
         ),
         ("copy events (payload) from stdin", "30.2- 31.2-"),
-        ("alter table customers alter name type text using ssn", "10.2=s"),
+        ("alter table customers alter name type text using ssn", "10.2~s"),
         (
             "alter table customers alter name set expression as (upper(ssn))",
             "10.2~s",
         ),
-        ("alter table customers alter ssn drop expression", "10.3=s"),
+        ("alter table customers alter ssn drop expression", "10.3~s"),
         ("alter table customers alter name set default 'x'", ""),
         ("alter table events alter payload drop expression", "30.2- 31.2-"),
         (
