@@ -53,9 +53,9 @@ const QUIET: &str = "CONST|VAR|OPEXPR|BOOLEXPR|NULLTEST|BOOLEANTEST|RELABELTYPE|
      CASETESTEXPR|COERCETODOMAINVALUE";
 
 /// What can be taken for PostgreSQL's own and is code of users: `f` a function, `o` an operator, `F` and `O` those in pg_catalog,
-/// `k` a function of a known extension, `e` an event trigger; and `t`, by OID, the types whose casts run such code, or whose order or distances are made by it, or that a
-/// cast to text could mean: a check of theirs would tell of a value. `c` is whatever may be called by one value, as if it were a
-/// field: none that takes `cstring` or `internal`.
+/// `k` a function of a known extension, `e` an event trigger; and `t`, by OID, the types whose casts run such code, or whose order or
+/// distances are made by it, or that a cast to text could mean: a check of theirs would tell of a value. `c` is whatever may be
+/// called by one value, as if it were a field: none that takes `cstring` or `internal`.
 ///
 /// Every function of users is named: which names count as PostgreSQL's own, this server's version does not say. Those of
 /// temporary schemas are left out, where PostgreSQL looks no function up by a name without a schema.
