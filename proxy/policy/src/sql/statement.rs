@@ -210,6 +210,11 @@ impl Statement {
         self.root().is_some_and(|root| places.contains(&root.kind()))
     }
 
+    /// Whether it has one statement do another, too: what is written behind it goes elsewhere as well.
+    pub fn makes_rule(&self) -> bool {
+        self.root().is_some_and(|root| root.is("RuleStmt"))
+    }
+
     /// Whether something that it is given may be written over what a row holds: what stands in a condition only chooses rows,
     /// and a new row takes no other's place. `seen`: nothing runs that its names do not tell, such as a rule or a trigger. Of
     /// what does more than read and write rows everything counts.

@@ -21,7 +21,7 @@ pub(super) fn is_nameless(
     before: &Unfolding,
     asked: &mut Asked,
 ) -> bool {
-    strays(context, lineages, before, asked);
+    strays(context, stated, lineages, before, asked);
     let named = readings(stated).any(|statement| !statement.relations.is_empty());
     let looked_up = before.moved || before.hidden || before.left;
     if (looked_up || before.undone) && may_mean_another(context, stated, |_| true) {
@@ -50,7 +50,7 @@ fn readings(stated: &[Stated]) -> impl Iterator<Item = &Statement> {
 
 /// Refuses to copy protected values behind what may have led the copy to where the catalog does not see it go. Protection would
 /// stay behind: a view, a key or a parent may be gone again when the catalog is read next.
-fn strays(context: &Context<'_>, lineages: &[Lineage], before: &Unfolding, asked: &mut Asked) {
+fn strays(context: &Context<'_>, stated: &[Stated], lineages: &[Lineage], before: &Unfolding, asked: &mut Asked) {
     let protected = &context.known.protected;
     let carries = |flow: &Flow| !rules_of(flow, protected).is_empty();
     // Where names may mean others, any value may be protected.
@@ -61,10 +61,14 @@ fn strays(context: &Context<'_>, lineages: &[Lineage], before: &Unfolding, asked
     let fills = |lineage: &Lineage| {
         lineage.assigned.values().any(holds) || !lineage.spilled.is_empty() || makes(lineage, &holds)
     };
-    let astray = before.rerouted || before.hidden;
-    let led = astray && lineages.iter().any(|one| hands_on(one) || makes(one, &carries));
+    let makes_so = |one: &Lineage| makes(one, &carries);
+    let displaced = before.placed || before.hidden || before.altered;
+    let led =
+        (displaced || before.rerouted) && lineages.iter().any(hands_on) || displaced && lineages.iter().any(makes_so);
     let lost = before.moved && !protected.is_empty() && lineages.iter().any(fills);
-    if led || lost {
+    // What stood in front of another of its name may be gone.
+    let behind = before.undone && may_mean_another(context, stated, |_| true) && lineages.iter().any(hands_on);
+    if led || behind || lost {
         let words = "where its values go is not known here, behind changes of the same unit: send it on its own";
         reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
     }

@@ -39,6 +39,8 @@ pub struct Unfolding {
     pub undone: bool,
     /// Whether what is written goes elsewhere, or elsewhere too, than the catalog says: through a view, to a child, along a key.
     pub rerouted: bool,
+    /// Whether a place was made that a name without a schema may lead to.
+    pub placed: bool,
     /// Whether code was made or goes by another name: it may be what any name calls.
     pub coded: bool,
     /// Whether anything was altered: what runs unseen behind a table may be other code from here on.
@@ -56,7 +58,7 @@ impl Unfolding {
     pub fn is_nothing(&self) -> bool {
         let names = self.moved || self.hidden || self.left || self.undone;
         let changed = self.definitions || self.shaken || self.spilled || names;
-        self.now.is_none() && !changed && !(self.rerouted || self.coded || self.altered)
+        self.now.is_none() && !changed && !(self.rerouted || self.placed || self.coded || self.altered)
     }
 
     /// Whether no more relations can be made that statements behind them know.
@@ -102,13 +104,15 @@ impl Unfolding {
             made.is_some_and(|created| created.view || created.columns.is_none())
         };
         self.rerouted |= alters || view.lineages.iter().any(makes);
-        self.rerouted |= understood.stated.readings().any(Statement::makes_places);
+        let places = understood.stated.readings().any(Statement::makes_places);
+        self.placed |= places;
+        self.shaken |= understood.stated.readings().any(Statement::makes_rule);
         self.altered |= alters;
         self.coded |= understood.stated.readings().any(Statement::makes_code);
         // What all sessions see is committed, and stays however a transaction ends.
         let own = !context.shared || self.now.is_some();
         let transaction = understood.after.transaction.as_ref().filter(|_| own);
-        self.undone |= may_undo(understood.asked.command.verbs, transaction);
+        self.undone |= places || may_undo(understood.asked.command.verbs, transaction);
         let readings = understood.stated.readings();
         let undoing = readings.filter(|statement| statement.verbs.any(&UNDOING));
         self.gone.extend(undoing.flat_map(Statement::names).map(str::to_owned));
