@@ -343,7 +343,7 @@ fn may_define(portal: &Portal) -> bool {
 
 /// Whether a portal is a utility about relations.
 fn looks_up_late(portal: &Portal) -> bool {
-    let late = |one: &Statement| !one.is_data() && !(one.relations.is_empty() && one.executes.is_empty());
+    let late = |one: &Statement| !(one.is_data() || one.relations.is_empty() && one.executes.is_empty());
     portal.stated.as_ref().is_some_and(|stated| stated.readings().any(late))
 }
 
