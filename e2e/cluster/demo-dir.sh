@@ -55,8 +55,7 @@ write_demo_dir() {
   install_script "$CLUSTER_DIR/demo/token" "$dir/token" "$dir"
   install_script "$CLUSTER_DIR/demo/exec-credential" "$dir/bin/exec-credential" "$dir"
   printf '#!/usr/bin/env bash\nSALLYPORT_CLUSTER_NUMBER=%s exec "%s/ctr" "$@"\n' "$CLUSTER_NUMBER" "$CLUSTER_DIR" >"$dir/bin/ctr"
-  printf '#!/usr/bin/env bash\nexec nsenter --net="/run/netns/%s" "$@"\n' "$NETNS" >"$dir/bin/in-node"
-  chmod +x "$dir/bin/ctr" "$dir/bin/in-node"
+  chmod +x "$dir/bin/ctr"
   admin_kubeconfig "$dir" <"$ADMIN_KUBECONFIG"
   install -m 644 "$STATE/pki/identity.crt" "$dir/ca/keycloak.pem"
   for user in "${DEMO_USERS[@]}"; do user_kubeconfig "$user" "$dir"; done

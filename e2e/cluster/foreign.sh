@@ -47,7 +47,7 @@ write_foreign_demo_dir() {
   local dir=$1 before
   mkdir -p "$dir/bin" "$dir/ca"
   chmod 700 "$dir"
-  rm -f "$dir/bin/ctr" "$dir/bin/in-node" "$dir/bin/exec-credential"
+  rm -f "$dir/bin/ctr" "$dir/bin/exec-credential"
   ln -sfn "$2" "$dir/bin/kubectl"
   before=$(cat "$dir/kubeconfig-admin" 2>/dev/null || true)
   "$2" config view --raw --minify --flatten --output json | admin_kubeconfig "$dir"

@@ -11,7 +11,6 @@ mod canary;
 mod certificate;
 mod cluster;
 mod columns;
-mod elsewhere;
 mod fault;
 mod gitops;
 mod glass;
@@ -61,7 +60,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 40] = [
+const TRIALS: [(&str, Trial); 39] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -112,10 +111,6 @@ const TRIALS: [(&str, Trial); 40] = [
     ("who comes past the doors is counted", past::counted),
     ("a replica that does not answer is not enforcing", rule::silent_replica),
     ("a cancel that reaches another replica", replicas::cancel_elsewhere),
-    (
-        "a token that is used from two addresses at two replicas is told of",
-        elsewhere::flagged,
-    ),
     ("taking a label off shows nothing more", rule::label_taken_off),
     ("losing a required rule closes the door", rule::required_rule_lost),
     ("what was applied shows no drift", gitops::no_drift),

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 
 use crate::demo::{ALICE, DOORS, Demo};
@@ -47,40 +47,11 @@ pub(super) fn of_door(demo: &Demo) -> Result<Vec<Pod>> {
 
 /// psql as alice at that Pod itself.
 pub(super) fn psql(demo: &Demo, pod: &Pod, statement: &str) -> Result<Command> {
-    Ok(psql_by(demo, pod, &demo.token(ALICE)?, statement))
-}
-
-/// The same by a token of the caller's.
-pub(super) fn psql_by(demo: &Demo, pod: &Pod, token: &str, statement: &str) -> Command {
-    let mut command = crate::client::psql_by(demo, ALICE, token, &[statement]);
+    let mut command = crate::client::psql(demo, ALICE, &[statement])?;
     command
         .env("PGHOST", "door-bank.doors.svc")
         .env("PGHOSTADDR", &pod.address);
-    command
-}
-
-/// What all Pods of the door have counted by that metric, whatever its labels.
-pub(super) fn counted(demo: &Demo, metric: &str) -> Result<u64> {
-    let mut sum = 0;
-    for pod in of_door(demo)? {
-        let mut curl = demo.command("curl");
-        curl.args([
-            "-sf",
-            "--max-time",
-            "5",
-            &format!("http://{}:9090/metrics", pod.address),
-        ]);
-        let metrics = run(&mut curl)?.ok()?.stdout;
-        let counts = metrics
-            .lines()
-            .filter(|line| line.split(['{', ' ']).next() == Some(metric));
-        for value in counts.filter_map(|line| line.rsplit(' ').next()) {
-            sum += value
-                .parse::<u64>()
-                .with_context(|| format!("{value:?} is no number of times"))?;
-        }
-    }
-    Ok(sum)
+    Ok(command)
 }
 
 /// Waits until every Pod of the door refuses in words, and at no moment on the way there shows a number; gives the last refusal.
