@@ -133,9 +133,6 @@ impl Denied {
             AlwaysDenied::AlterSystem => "settings of the whole server are out of reach through this door",
             AlwaysDenied::Load => "libraries cannot be loaded into the server through this door",
             AlwaysDenied::ServerFiles => "files and programs of the server are out of reach through this door",
-            AlwaysDenied::ServerFileFunctions if self.what.ends_with("pg_export_snapshot") => {
-                "sessions of this door do not share a snapshot (pg_dump: leave out --jobs)"
-            }
             AlwaysDenied::ServerFileFunctions => {
                 "files and large objects of the server are out of reach through this door"
             }
