@@ -21,6 +21,10 @@ use crate::door::{Credential, Secret};
 pub const BINDING_FIELD: &str = "binding";
 /// Shortest binding key, in bytes.
 const BINDING_MIN: usize = 32;
+/// Bytes of one TLS record to a PostgreSQL client, at most. PostgreSQL writes no longer ones (its send buffer), and libpq counts on
+/// that: it makes room for so many bytes and takes one record; what is left of a longer one stays in OpenSSL, where whoever waits
+/// at the socket (pgbench, asynchronous callers) never learns of it.
+const RECORD_MAX: usize = 8 * 1024;
 
 /// One Secret, read. Its `Debug` shows no value.
 #[derive(Clone, PartialEq, Eq)]
@@ -127,9 +131,11 @@ pub fn tls(carrier: &Carrier, secrets: &Secrets) -> Result<Arc<rustls::ServerCon
         Protocol::Kubernetes => &[b"h2", b"http/1.1"],
         Protocol::Ssh => &[],
     };
-    tls::server_config(Arc::new(current), alpn)
-        .map(Arc::new)
-        .map_err(unusable)
+    let mut config = tls::server_config(Arc::new(current), alpn).map_err(unusable)?;
+    if carrier.connection.spec.protocol == Protocol::PostgreSQL {
+        config.max_fragment_size = Some(RECORD_MAX);
+    }
+    Ok(Arc::new(config))
 }
 
 /// The key that binds AccessRequests to exact bytes.

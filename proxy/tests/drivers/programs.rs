@@ -118,10 +118,10 @@ fn pgbench_in_every_mode() {
     let door = TestDoor::new(&Given::open(), "");
     let way = Way::through(&door);
     let bench = |args: &[&str]| {
-        let mut command = Command::new("pgbench");
+        let mut command = Command::new("timeout");
         let port = way.port.to_string();
         command
-            .args(["-h", way.host, "-p", &port, "-U", way.user])
+            .args(["60", "pgbench", "-h", way.host, "-p", &port, "-U", way.user])
             .args(args)
             .arg(&way.database);
         way.run(&mut command)
@@ -136,4 +136,13 @@ fn pgbench_in_every_mode() {
     }
     // Each run begins with an empty history.
     assert_eq!(door.direct("select count(*) from pgbench_history"), "60");
+    // It waits at its sockets: of a TLS record longer than libpq makes room for, the rest would lie in OpenSSL unseen.
+    let script = tempfile::NamedTempFile::new().unwrap();
+    let answers = "select repeat('x', n) from generate_series(1, 200) n;\nselect repeat('x', 100000);\n";
+    std::fs::write(script.path(), answers).unwrap();
+    let (out, _) = bench(&["-n", "-t", "20", "-f", script.path().to_str().unwrap()]);
+    assert!(
+        out.contains("number of transactions actually processed: 20/20"),
+        "{out}"
+    );
 }
