@@ -98,13 +98,14 @@ const NAMESAKES: &str = "SELECT CASE WHEN {known} THEN 'k' ELSE 'f' END, f.prona
      UNION SELECT 't', '', y.oid FROM pg_catalog.pg_type y WHERE y.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
      AND y.typname OPERATOR(pg_catalog.=) ANY ('{text,varchar}'::pg_catalog.name[])";
 
-/// Functions `f` of users, in a language of users. An aggregate's language says nothing: it is in an extension, or a user's.
+/// Functions `f` of users, in a language of users. An aggregate's language says nothing: it came with an extension, or is a user's.
 const OURS: &str = "(f.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_language l WHERE l.oid OPERATOR(pg_catalog.=) f.prolang \
      AND l.lanname OPERATOR(pg_catalog.=) ANY ('{c,internal}'::pg_catalog.name[]) AND f.prokind OPERATOR(pg_catalog.<>) 'a') \
      AND NOT (f.prokind OPERATOR(pg_catalog.=) 'a' AND EXISTS (SELECT FROM pg_catalog.pg_depend e \
      WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND e.objid OPERATOR(pg_catalog.=) f.oid \
-     AND e.deptype OPERATOR(pg_catalog.=) 'e')))";
+     AND e.deptype OPERATOR(pg_catalog.=) 'e') AND EXISTS (SELECT FROM pg_catalog.pg_roles o \
+     WHERE o.oid OPERATOR(pg_catalog.=) f.proowner AND o.rolsuper)))";
 
 /// Whether a function `f` came with an extension whose functions in SQL do what PostgreSQL's own of their names do: citext has
 /// `replace`, `split_part` and others for its type, and without this every call of those would be code that nobody can see
@@ -117,10 +118,12 @@ const KNOWN: &str = "(EXISTS (SELECT FROM pg_catalog.pg_depend e JOIN pg_catalog
      AND l.lanname OPERATOR(pg_catalog.=) 'sql'::pg_catalog.name) \
      AND EXISTS (SELECT FROM pg_catalog.pg_roles o WHERE o.oid OPERATOR(pg_catalog.=) f.proowner AND o.rolsuper))";
 
-/// Whether an operator `p` came with an extension: what else an extension has in C may be anything under its name.
-const EXTENDED: &str = "EXISTS (SELECT FROM pg_catalog.pg_depend e \
+/// Whether an operator `p` came with an extension: what else an extension has in C may be anything under its name. One that
+/// somebody else than a superuser has is one that they added: it may apply any function of PostgreSQL's own.
+const EXTENDED: &str = "(EXISTS (SELECT FROM pg_catalog.pg_depend e \
      WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass AND e.objid OPERATOR(pg_catalog.=) p.oid \
-     AND e.deptype OPERATOR(pg_catalog.=) 'e')";
+     AND e.deptype OPERATOR(pg_catalog.=) 'e') AND EXISTS (SELECT FROM pg_catalog.pg_roles o \
+     WHERE o.oid OPERATOR(pg_catalog.=) p.oprowner AND o.rolsuper))";
 
 pub(super) fn code() -> String {
     format!("{}; {}", filled(EXPRESSIONS), filled(NAMESAKES))
