@@ -7,7 +7,7 @@ use super::common::door::{Given, TestDoor};
 use super::common::wire::{Client, tags};
 
 /// Code that deletes where no text says so.
-const HIDES: &str = "CREATE EXTENSION citext; CREATE FUNCTION purge() RETURNS int LANGUAGE plpgsql AS $$begin delete from acct; return 1; end$$;
+const HIDES: &str = "CREATE EXTENSION citext; CREATE EXTENSION pg_trgm; CREATE FUNCTION purge() RETURNS int LANGUAGE plpgsql AS $$begin delete from acct; return 1; end$$;
     CREATE PROCEDURE purge_all() LANGUAGE plpgsql AS $$begin delete from acct; end$$;
     CREATE VIEW purged AS SELECT purge() AS n;
     CREATE FUNCTION purging() RETURNS trigger LANGUAGE plpgsql AS $$begin new.n = 2; return new; end$$;
@@ -41,6 +41,7 @@ fn whatever_may_delete_gets_what_a_delete_gets() {
             "do $$begin delete from acct; end$$",
             "call purge_all()",
             "select purge()",
+            "select set_limit(0.4)",
             "alter function purge() rename to version; select version()",
             "select n from purged",
             "create trigger another before insert on inbox for each row execute function purging()",
@@ -56,6 +57,7 @@ fn whatever_may_delete_gets_what_a_delete_gets() {
             "select upper('a'), count(*) from pg_stat_activity",
             "select count(*), pg_last_wal_replay_lsn() from information_schema.tables",
             "select replace('a', 'b', 'c'), split_part('a b'::citext, ' ', 1), regexp_replace('a', 'b', 'c')",
+            "select similarity('a', 'b'), public.word_similarity('a', 'b'), 'a' <<% 'b', show_limit()",
         ] {
             assert_eq!(door.psql("alice", &[sql]).err, "", "{sql}");
         }

@@ -18,6 +18,11 @@ pub struct Code {
     pub fields: BTreeSet<String>,
     /// Names of operators.
     pub operators: BTreeSet<String>,
+    /// Names of functions that came with an extension of which is known [what it does](crate::sql::EXTENSIONS), and that nobody else
+    /// has a function by: PostgreSQL itself at most one that can be vouched for by its name.
+    pub known_functions: BTreeSet<String>,
+    /// Names of operators that run such functions, and that nobody else has an operator by, but PostgreSQL itself.
+    pub known_operators: BTreeSet<String>,
     /// Names of those functions, and of those operators, that somebody made in pg_catalog: there a name is not PostgreSQL's own
     /// even with that schema before it.
     pub system_functions: BTreeSet<String>,
@@ -36,4 +41,19 @@ impl Code {
     pub fn has_type(&self, name: &str) -> bool {
         self.types.values().any(|known| known == name)
     }
+
+    /// Whether a function by this name can only be one of a known extension. What is in temporary schemas is not
+    /// looked up by a name alone, and so was not looked for.
+    pub fn vouches_for_function(&self, schema: Option<&str>, name: &str) -> bool {
+        !is_temporary(schema) && self.known_functions.contains(name)
+    }
+
+    /// The same for an operator.
+    pub fn vouches_for_operator(&self, schema: Option<&str>, name: &str) -> bool {
+        !is_temporary(schema) && self.known_operators.contains(name)
+    }
+}
+
+fn is_temporary(schema: Option<&str>) -> bool {
+    schema.is_some_and(|schema| schema.starts_with("pg_temp"))
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::catalog::{Catalog, Oid, Relation, RelationKind, SearchPath};
+use crate::catalog::{Catalog, Code, Oid, Relation, RelationKind, SearchPath};
 use crate::mask::ProtectedColumns;
 use crate::sql::{Access, Denied, Lineage, Statement, Verb, Verbs};
 
@@ -64,6 +64,8 @@ pub struct Command {
     pub has_where: bool,
     /// See [`Statement::is_read`].
     pub read_only: bool,
+    /// Whether nothing in it is seen to write or to lock rows, whatever hides.
+    pub reads: bool,
     /// Whether a protected column stands anywhere in it.
     pub protected: bool,
     /// Whether the text reads differently under the two settings of `standard_conforming_strings`.
@@ -93,6 +95,7 @@ impl Command {
             protocol: "postgresql",
             text: statement.text(script).into(),
             read_only: true,
+            reads: true,
             ..Self::default()
         };
         command.absorb(statement);
@@ -127,6 +130,7 @@ impl Command {
             );
         }
         self.read_only &= other.is_read();
+        self.reads &= other.reads();
     }
 
     /// Puts resolved names in the place of written ones, by the lineage of a statement and the catalog it was made with, and
@@ -141,6 +145,7 @@ impl Command {
         path: &SearchPath,
         protected: &ProtectedColumns,
     ) {
+        self.vouch(statement, catalog.code());
         let mut named = lineage.written.clone();
         for written in &statement.relations {
             let found = catalog.resolve(path, written.schema.as_deref(), &written.name);
@@ -184,6 +189,35 @@ impl Command {
             .for_each(|what| push(&mut self.opaque, what.clone()));
         self.protected |= !lineage.touched_rules(protected).is_empty();
         self.read_only &= self.opaque.is_empty();
+    }
+
+    /// Drops what was opaque by its name, and is known by the extension that it came with. What makes code is left as it is: it
+    /// names functions in other places than calls.
+    fn vouch(&mut self, statement: &Statement, code: &Code) {
+        if statement.opaque.is_empty() || statement.makes_code() {
+            return;
+        }
+        let (mut known, mut strange) = (BTreeSet::new(), BTreeSet::new());
+        for called in &statement.functions {
+            let (schema, name) = (called.schema.as_deref(), called.name.as_str());
+            for (kind, vouched) in [
+                ("function", code.vouches_for_function(schema, name)),
+                ("operator", code.vouches_for_operator(schema, name)),
+            ] {
+                // Two names may be written alike, if one has a dot in it.
+                let named = if vouched { &mut known } else { &mut strange };
+                named.insert(format!("{kind} {called}"));
+            }
+        }
+        if !known.is_empty() {
+            self.keep_opaque(|what| !known.contains(what) || strange.contains(what));
+        }
+    }
+
+    /// Drops of what is opaque all but what holds.
+    pub fn keep_opaque(&mut self, holds: impl Fn(&str) -> bool) {
+        self.opaque.retain(|what| holds(what));
+        self.read_only = self.reads && self.opaque.is_empty();
     }
 
     /// Adds how many rows the target's statistics (`counted`, by OID) know in the tables of a statement. A condition may

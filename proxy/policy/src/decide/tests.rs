@@ -14,6 +14,7 @@ use crate::sql::parse;
 use crate::subject::Subject;
 
 mod hidden;
+mod known;
 
 fn carried(name: &str, spec: Value) -> CarriedRule<ApprovalPolicySpec> {
     let mut all = json!({ "connectionSelector": { "matchLabels": { "a": "b" } } });

@@ -165,7 +165,12 @@ impl Statement {
     /// Whether nothing in the tree writes, locks rows or hides. A hidden write (trigger, rule, function of a view) is still
     /// possible and fails in PostgreSQL itself if the statement is run in a read-only transaction.
     pub fn is_read(&self) -> bool {
-        self.verbs.within(&READING) && self.opaque.is_empty() && !self.locks_rows
+        self.reads() && self.opaque.is_empty()
+    }
+
+    /// The same, whatever hides.
+    pub(crate) fn reads(&self) -> bool {
+        self.verbs.within(&READING) && !self.locks_rows
     }
 
     /// Digest of the normal form in which only the values of bound parameters may vary. `None` for statements that are

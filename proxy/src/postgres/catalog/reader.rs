@@ -1,6 +1,7 @@
 //! From rows to a snapshot.
 
 mod code;
+mod known;
 mod own;
 #[cfg(test)]
 mod tests;

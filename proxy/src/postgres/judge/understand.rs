@@ -196,7 +196,6 @@ pub(super) fn resolve(
     command: &mut Command,
 ) -> Lineage {
     let (catalog, path) = (&*context.known.snapshot, context.path.unwrap_or(&SYSTEM));
-    let read_only = command.read_only;
     command.resolve(statement, &traced, catalog, path, &context.known.protected);
     command.expect(&traced, catalog, &context.known.rows);
     // A relation that a fresh catalog does not hold does not exist, and the target will say so; unless it is made on the
@@ -208,8 +207,7 @@ pub(super) fn resolve(
             .iter()
             .map(|name| format!("relation {name}"))
             .collect();
-        command.opaque.retain(|what| !strangers.contains(what));
-        command.read_only = read_only && command.opaque.is_empty();
+        command.keep_opaque(|what| !strangers.iter().any(|stranger| stranger == what));
     }
     traced
 }

@@ -191,9 +191,10 @@ impl<'c> Walker<'c> {
         };
         // The type that a value is tried against may run code.
         let tries = TRIES.contains(&name) && !code.types.is_empty();
-        match tries || namesakes.contains(name) {
-            true => Safety::Opaque,
-            false => safety(schema, name),
+        match safety(schema, name) {
+            _ if tries || namesakes.contains(name) => Safety::Opaque,
+            Safety::Opaque if code.vouches_for_function(schema, name) => Safety::Safe,
+            by_name => by_name,
         }
     }
 
@@ -206,7 +207,8 @@ impl<'c> Walker<'c> {
         };
         match name.contains(|c: char| c.is_ascii_uppercase()) {
             true => !namesakes.is_empty(),
-            false => !is_own_operator(schema, name) || namesakes.contains(name),
+            false if namesakes.contains(name) => true,
+            false => !is_own_operator(schema, name) && !code.vouches_for_operator(schema, name),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Code of users that no text names, or that has a name of PostgreSQL's own.
 
+use sallyport_policy::sql::EXTENSIONS;
+
 use super::LOCKED;
 
 /// Expressions that run where no text names them: what they belong to, in what way (`w`: written, `p`: a policy for its rows,
@@ -53,15 +55,26 @@ const QUIET: &str = "CONST|VAR|OPEXPR|BOOLEXPR|NULLTEST|BOOLEANTEST|RELABELTYPE|
      CASETESTEXPR|COERCETODOMAINVALUE";
 
 /// What can be taken for PostgreSQL's own and is code of users: `f` a function, `o` an operator, `F` and `O` those in pg_catalog,
-/// `k` a function of a known extension, `e` an event trigger; and `t`, by OID, the types whose casts run such code, or whose order or
-/// distances are made by it, or that a cast to text could mean: a check of theirs would tell of a value. `c` is whatever may be
-/// called by one value, as if it were a field: none that takes `cstring` or `internal`.
+/// `e` an event trigger; and `t`, by OID, the types whose casts run such code, or whose order or distances are made by it, or that a
+/// cast to text could mean: a check of theirs would tell of a value. `c` is whatever may be called by one value, as if it were a
+/// field: none that takes `cstring` or `internal`.
+///
+/// What is known: `v` a function of a [known extension](EXTENSIONS), `k` one whose body names operators that are looked up when it
+/// runs, `w` an operator that runs one. `x`, by OID, is any other function by the name of one, `y` any other operator.
 ///
 /// Every function of users is named: which names count as PostgreSQL's own, this server's version does not say. Those of
 /// temporary schemas are left out, where PostgreSQL looks no function up by a name without a schema.
-const NAMESAKES: &str = "SELECT CASE WHEN {known} THEN 'k' ELSE 'f' END, f.proname, 0::pg_catalog.oid \
+const NAMESAKES: &str = "WITH known(oid, name, named) AS MATERIALIZED ({known}) SELECT 'f', f.proname, 0::pg_catalog.oid \
      FROM pg_catalog.pg_proc f WHERE {ours} AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.oid OPERATOR(pg_catalog.=) f.pronamespace \
      AND pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_temp_')) \
+     AND NOT f.oid OPERATOR(pg_catalog.=) ANY (SELECT known.oid FROM known) \
+     UNION SELECT CASE WHEN known.named THEN 'k' ELSE 'v' END, known.name, 0::pg_catalog.oid FROM known \
+     UNION SELECT 'x', f.proname, f.oid FROM pg_catalog.pg_proc f WHERE NOT {ours} \
+     AND f.proname OPERATOR(pg_catalog.=) ANY (SELECT known.name FROM known) \
+     AND NOT f.oid OPERATOR(pg_catalog.=) ANY (SELECT known.oid FROM known) \
+     UNION SELECT CASE WHEN {extended} AND p.oprcode::pg_catalog.oid OPERATOR(pg_catalog.=) ANY (SELECT known.oid FROM known \
+     WHERE NOT known.named) THEN 'w' ELSE 'y' END, p.oprname, 0::pg_catalog.oid FROM pg_catalog.pg_operator p \
+     WHERE p.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
      UNION SELECT 'F', f.proname, 0::pg_catalog.oid FROM pg_catalog.pg_proc f WHERE {ours} \
      AND f.pronamespace OPERATOR(pg_catalog.=) 'pg_catalog'::pg_catalog.regnamespace \
      UNION SELECT 'e', e.evtname, 0::pg_catalog.oid FROM pg_catalog.pg_event_trigger e \
@@ -98,29 +111,43 @@ const NAMESAKES: &str = "SELECT CASE WHEN {known} THEN 'k' ELSE 'f' END, f.prona
      UNION SELECT 't', '', y.oid FROM pg_catalog.pg_type y WHERE y.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
      AND y.typname OPERATOR(pg_catalog.=) ANY ('{text,varchar}'::pg_catalog.name[])";
 
-/// Functions `f` of users, in a language of users. An aggregate's language says nothing: it is in an extension, or a user's.
+/// Functions `f` of users, in a language of users. An aggregate's language says nothing: it came with an extension, or is a user's.
 const OURS: &str = "(f.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_language l WHERE l.oid OPERATOR(pg_catalog.=) f.prolang \
      AND l.lanname OPERATOR(pg_catalog.=) ANY ('{c,internal}'::pg_catalog.name[]) AND f.prokind OPERATOR(pg_catalog.<>) 'a') \
      AND NOT (f.prokind OPERATOR(pg_catalog.=) 'a' AND EXISTS (SELECT FROM pg_catalog.pg_depend e \
      WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND e.objid OPERATOR(pg_catalog.=) f.oid \
-     AND e.deptype OPERATOR(pg_catalog.=) 'e')))";
+     AND e.deptype OPERATOR(pg_catalog.=) 'e') AND EXISTS (SELECT FROM pg_catalog.pg_roles o \
+     WHERE o.oid OPERATOR(pg_catalog.=) f.proowner AND o.rolsuper)))";
 
-/// Whether a function `f` came with an extension whose functions in SQL do what PostgreSQL's own of their names do: citext has
-/// `replace`, `split_part` and others for its type, and without this every call of those would be code that nobody can see
-/// into. Such a function belongs to a superuser: whoever else adds one to the extension, or replaces one, is its owner.
-const KNOWN: &str = "(EXISTS (SELECT FROM pg_catalog.pg_depend e JOIN pg_catalog.pg_extension x ON x.oid OPERATOR(pg_catalog.=) e.refobjid \
-     WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND e.objid OPERATOR(pg_catalog.=) f.oid \
+/// Functions that came with a [known extension](EXTENSIONS) and that a text can call (none takes `internal`), with their names, and
+/// whether what stands in the body is looked up when they run: so it is in citext's `replace`, `split_part` and others before
+/// PostgreSQL 18, which are code like any other without this.
+///
+/// Whoever made the extension may not be a superuser, and may add to it what they own; its own script runs as one. So what counts
+/// belongs to a superuser: who else replaces, renames or adds a function is its owner. And nobody else makes one in C.
+const KNOWN: &str = "SELECT f.oid, f.proname, l.lanname OPERATOR(pg_catalog.=) 'sql'::pg_catalog.name AND f.prosqlbody IS NULL \
+     FROM (VALUES {extensions}) v(extension, library, besides) \
+     JOIN pg_catalog.pg_extension x ON x.extname OPERATOR(pg_catalog.=) v.extension \
+     JOIN pg_catalog.pg_depend e ON e.refobjid OPERATOR(pg_catalog.=) x.oid AND e.deptype OPERATOR(pg_catalog.=) 'e' \
      AND e.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass \
-     AND e.deptype OPERATOR(pg_catalog.=) 'e' AND x.extname OPERATOR(pg_catalog.=) 'citext'::pg_catalog.name) \
-     AND EXISTS (SELECT FROM pg_catalog.pg_language l WHERE l.oid OPERATOR(pg_catalog.=) f.prolang \
-     AND l.lanname OPERATOR(pg_catalog.=) 'sql'::pg_catalog.name) \
-     AND EXISTS (SELECT FROM pg_catalog.pg_roles o WHERE o.oid OPERATOR(pg_catalog.=) f.proowner AND o.rolsuper))";
+     AND e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) e.objid \
+     JOIN pg_catalog.pg_language l ON l.oid OPERATOR(pg_catalog.=) f.prolang \
+     JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) f.proowner AND o.rolsuper \
+     WHERE f.proname OPERATOR(pg_catalog.<>) ALL (v.besides) \
+     AND 2281::pg_catalog.oid OPERATOR(pg_catalog.<>) ALL (f.proargtypes) \
+     AND (l.lanname OPERATOR(pg_catalog.=) 'c'::pg_catalog.name AND f.probin OPERATOR(pg_catalog.=) v.library \
+     OR l.lanname OPERATOR(pg_catalog.=) 'internal'::pg_catalog.name \
+     OR l.lanname OPERATOR(pg_catalog.=) 'sql'::pg_catalog.name \
+     AND (f.prosqlbody IS NOT NULL OR x.extname OPERATOR(pg_catalog.=) 'citext'::pg_catalog.name))";
 
-/// Whether an operator `p` came with an extension: what else an extension has in C may be anything under its name.
-const EXTENDED: &str = "EXISTS (SELECT FROM pg_catalog.pg_depend e \
+/// Whether an operator `p` came with an extension: what else an extension has in C may be anything under its name. One that
+/// somebody else than a superuser has is one that they added: it may apply any function of PostgreSQL's own.
+const EXTENDED: &str = "(EXISTS (SELECT FROM pg_catalog.pg_depend e \
      WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass AND e.objid OPERATOR(pg_catalog.=) p.oid \
-     AND e.deptype OPERATOR(pg_catalog.=) 'e')";
+     AND e.deptype OPERATOR(pg_catalog.=) 'e') AND EXISTS (SELECT FROM pg_catalog.pg_roles o \
+     WHERE o.oid OPERATOR(pg_catalog.=) p.oprowner AND o.rolsuper))";
 
 pub(super) fn code() -> String {
     format!("{}; {}", filled(EXPRESSIONS), filled(NAMESAKES))
@@ -130,6 +157,20 @@ pub(super) fn filled(text: &str) -> String {
     let text = text
         .replace("{locked}", LOCKED)
         .replace("{ours}", OURS)
-        .replace("{known}", KNOWN);
+        .replace("{known}", KNOWN)
+        .replace("{extensions}", &extensions());
     text.replace("{extended}", EXTENDED).replace("{quiet}", QUIET)
+}
+
+/// The rows of [`EXTENSIONS`], none of which has a quote in it.
+fn extensions() -> String {
+    let each = EXTENSIONS.map(|extension| {
+        format!(
+            "('{}'::pg_catalog.name, '{}'::pg_catalog.text, '{{{}}}'::pg_catalog.name[])",
+            extension.name,
+            extension.library,
+            extension.besides.join(",")
+        )
+    });
+    each.join(", ")
 }

@@ -5,21 +5,21 @@ use std::collections::HashMap;
 use sallyport_policy::catalog::{Code, Oid, Relation};
 use sallyport_policy::sql;
 
+use super::known::Vouched;
 use super::number;
 use crate::postgres::ask::{Row, text};
 
-/// Operators that functions of known extensions apply by their bare names.
-const KNOWN_APPLY: [&str; 2] = ["=", "||"];
-
 /// What can be taken for PostgreSQL's own and is code of users, by the answer to the question for namesakes. `names`: those of types.
 pub(super) fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code> {
-    let (mut code, mut known) = (Code::default(), Vec::new());
+    let (mut code, mut known) = (Code::default(), Vouched::default());
     for row in namesakes {
+        if known.takes(row)? {
+            continue;
+        }
         match text(row, 0) {
             "f" => {
                 code.functions.insert(text(row, 1).to_owned());
             }
-            "k" => known.push(text(row, 1).to_owned()),
             "o" => {
                 code.operators.insert(text(row, 1).to_owned());
             }
@@ -46,10 +46,7 @@ pub(super) fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code
             }
         }
     }
-    // They apply operators, which are looked up along the path.
-    if KNOWN_APPLY.iter().any(|name| code.operators.contains(*name)) {
-        code.functions.extend(known);
-    }
+    known.vouch(&mut code);
     Some(code)
 }
 

@@ -201,3 +201,43 @@ fn expressions_are_computed_where_relations_are_looked_after() {
         assert_eq!(found.opaque, behind, "{sql}");
     }
 }
+
+#[test]
+fn values_flow_through_what_came_with_known_extensions_as_through_postgresqls_own() {
+    let uses = view(
+        60,
+        "v_alike",
+        &["a", "b"],
+        "SELECT ext.similarity(ssn, 'a') AS a, (name OPERATOR(ext.%>) 'a') AS b FROM public.customers;",
+    );
+    let known = Code {
+        known_functions: ["similarity".to_owned(), "skeys".to_owned()].into(),
+        known_operators: ["%>".to_owned()].into(),
+        ..Code::default()
+    };
+    let plain = schema().with(vec![uses]);
+    let catalog = plain.clone().with_code(known);
+    let of = |catalog: &Snapshot, sql: &str| lineage(&parse(sql).unwrap().statements[0], catalog, &path());
+    for (sql, flow) in [
+        ("select similarity(ssn, 'a') from customers", "~s"),
+        ("select similarity(name, 'a') from customers", "-"),
+        ("select ext.similarity(name, 'a') from customers", "-"),
+        ("select c.skeys from customers c", "~sn"),
+        ("select ssn %> 'a' from customers", "~s"),
+        ("select name operator(ext.%>) ssn from customers", "~s"),
+        ("select k from customers c, skeys(c) k", "~sn"),
+        ("select a from v_alike", "~s"),
+        ("select b from v_alike", "-"),
+    ] {
+        let found = of(&catalog, sql);
+        assert_eq!(
+            (show(&found.flow(0, 1)), found.opaque),
+            (flow.to_owned(), vec![]),
+            "{sql}"
+        );
+        assert!(!of(&plain, sql).opaque.is_empty(), "{sql}");
+    }
+    let asked = of(&catalog, "select 1 from customers where similarity(ssn, 'a') > 0.5");
+    assert_eq!(letters(&asked.asked), "s");
+    assert!(!of(&catalog, "select pg_temp.similarity('a', 'b')").opaque.is_empty());
+}

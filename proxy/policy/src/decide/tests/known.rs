@@ -1,0 +1,61 @@
+//! What is opaque by its name is judged as what it is, where the catalog knows the extension that it came with.
+
+use super::*;
+use crate::catalog::{Code, SearchPath, Snapshot};
+use crate::mask::ProtectedColumns;
+use crate::sql::lineage;
+
+/// A command on a database with pg_trgm.
+fn resolved(sql: &str) -> Command {
+    let catalog = Snapshot::default().with_code(Code {
+        known_functions: ["similarity".to_owned()].into(),
+        known_operators: ["%>".to_owned()].into(),
+        ..Code::default()
+    });
+    let script = parse(sql).unwrap();
+    let (statement, path) = (&script.statements[0], SearchPath::system());
+    let mut command = Command::of(statement, sql);
+    assert!(!command.opaque.is_empty() && !command.read_only, "{sql}");
+    let lineage = lineage(statement, &catalog, &path);
+    command.resolve(statement, &lineage, &catalog, &path, &ProtectedColumns::default());
+    command
+}
+
+#[test]
+fn functions_and_operators_of_known_extensions_hide_nothing() {
+    for sql in [
+        "select similarity('a', 'b')",
+        "select public.similarity('a', 'b') > 0.5",
+        "select 'a' %> 'b'",
+        "select 'a' operator(public.%>) 'b' from similarity('a', 'b')",
+    ] {
+        let command = resolved(sql);
+        assert_eq!((command.hidden(), command.read_only), (vec![], true), "{sql}");
+    }
+    let locks = resolved("select similarity('a', 'b') for update");
+    assert_eq!((locks.hidden(), locks.read_only), (vec![], false));
+}
+
+#[test]
+fn what_else_is_called_hides_as_before() {
+    for (sql, hidden) in [
+        ("select similarity('a', set_limit('1'))", "function set_limit"),
+        ("select pg_temp.similarity('a', 'b')", "function pg_temp.similarity"),
+        ("select pg_temp_3.similarity('a', 'b')", "function pg_temp_3.similarity"),
+        ("select similarity('a', 'b'), \"%>\"('a')", "function %>"),
+        ("select 'a' <% similarity('a', 'b')", "operator <%"),
+        // Written alike, one of them has a dot in its name.
+        (
+            "select public.similarity('a', 'b'), \"public.similarity\"('a')",
+            "function public.similarity",
+        ),
+        (
+            "create trigger t before insert on u for each row execute function similarity()",
+            "function similarity",
+        ),
+    ] {
+        let command = resolved(sql);
+        let found = command.hidden();
+        assert!(found.contains(&hidden) && !command.read_only, "{sql}: {found:?}");
+    }
+}
