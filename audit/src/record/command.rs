@@ -215,7 +215,7 @@ pub enum Fate {
     /// It never ran; [`Outcome::why`] says why.
     #[serde(alias = "skipped")]
     NotRun,
-    /// The target vanished while it ran.
+    /// The target vanished, or the session ended, while it ran.
     Unknown,
 }
 
