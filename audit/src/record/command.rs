@@ -215,7 +215,7 @@ pub enum Fate {
     /// It never ran; [`Outcome::why`] says why.
     #[serde(alias = "skipped")]
     NotRun,
-    /// The target vanished while it ran.
+    /// The target vanished, or the session ended, while it ran.
     Unknown,
 }
 
@@ -231,6 +231,8 @@ pub enum NotRun {
     NotRecordedInTime,
     /// The target's catalog changed while it was recorded: what its names mean was judged again, as another command.
     JudgedAgain,
+    /// Its client bound it to a portal and never had that executed: the target planned it, and no more.
+    NeverExecuted,
 }
 
 /// What COPY moved.
@@ -260,7 +262,7 @@ pub struct Outcome {
     /// Masked fields by rule or detector.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub masked: BTreeMap<String, u64>,
-    /// Rows returned or affected.
+    /// Rows that were returned or affected; of what failed or broke off, those that the client got.
     pub rows: u64,
     /// The target's error code.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -196,6 +196,7 @@ pub fn not_run(why: Option<NotRun>) -> &'static str {
         Some(NotRun::EarlierFailed) => ": an earlier command of the same unit failed",
         Some(NotRun::NotRecordedInTime) => ": it could not be recorded in time, and was refused",
         Some(NotRun::JudgedAgain) => ": the target's catalog changed meanwhile, and it was judged again",
+        Some(NotRun::NeverExecuted) => ": its client bound it and never had it executed",
         None => "",
     }
 }

@@ -61,8 +61,8 @@ pub(super) async fn hold<D: Desk>(
 fn unknowable() -> Refused {
     Refused::new(
         Kind::Denied,
-        "this needs an approval, and what it would do cannot be known in the middle of a pipeline, of a failed transaction \
-         or of one that imported a snapshot",
+        "this needs an approval, and what it would do cannot be known in the middle of a pipeline or of a failed transaction, \
+         or while the target's catalog cannot be read",
     )
     .hint("End the transaction or send Sync, then send it again.")
 }

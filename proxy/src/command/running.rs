@@ -28,8 +28,10 @@ pub struct Running {
     ledger: Ledger,
     command: u64,
     started: Instant,
-    /// Rows returned or affected.
-    pub rows: u64,
+    /// Rows returned or affected, as far as answers are complete.
+    rows: u64,
+    /// Rows that the client got of an answer that is not.
+    streamed: u64,
     /// Bytes of result sent to the client.
     pub bytes: u64,
     /// What COPY moved.
@@ -40,6 +42,8 @@ pub struct Running {
     pub read_only: bool,
     /// Whether a rule asks for an approval of it.
     pub held: bool,
+    /// Whether it is bound to a portal, and nothing was sent that may run it.
+    pub bound: bool,
     masked: BTreeMap<String, u64>,
     paid: bool,
 }
@@ -92,14 +96,27 @@ impl Running {
             command,
             read_only,
             held: false,
+            bound: false,
             started: Instant::now(),
             rows: 0,
+            streamed: 0,
             bytes: 0,
             copied: None,
             transaction: None,
             masked: BTreeMap::new(),
             paid: false,
         }
+    }
+
+    /// A row went to the client, in so many bytes.
+    pub fn row(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.streamed += 1;
+    }
+
+    /// An answer, or a piece of one, is complete. `counted`: rows as the target states them, which it does not do for each piece.
+    pub fn answered(&mut self, counted: u64) {
+        self.rows += counted.max(std::mem::take(&mut self.streamed));
     }
 
     /// Adds what was masked, and clears the counters.
@@ -139,6 +156,13 @@ impl Running {
 
     fn pay(&mut self, fate: Fate, sqlstate: Option<String>, why: Option<NotRun>) {
         self.paid = true;
+        // What broke off: the client has these rows.
+        self.answered(0);
+        // However a portal goes away, and whoever is gone: what nobody had executed did not run.
+        let (fate, why) = match fate {
+            Fate::Executed | Fate::Unknown if self.bound => (Fate::NotRun, Some(NotRun::NeverExecuted)),
+            fate => (fate, why),
+        };
         let took = self.started.elapsed();
         metrics::get().outcome(fate, took);
         self.ledger.write(Event::Outcome(Outcome {

@@ -174,10 +174,23 @@ impl Expected {
         self.queue.retain(|expect| !matches!(expect, Expect::Precondition(_)));
     }
 
+    /// Portals whose Bind is not answered, by name.
+    pub fn bound(&self) -> impl Iterator<Item = (&str, &Rc<Portal>)> {
+        self.queue.iter().filter_map(|expect| match expect {
+            Expect::Bind(Change::Bind(name, portal)) => Some((name.as_str(), portal)),
+            _ => None,
+        })
+    }
+
     /// Whether a Sync was sent that is not answered.
     #[must_use]
     pub fn has_sync(&self) -> bool {
         self.queue.iter().any(|expect| matches!(expect, Expect::Sync))
+    }
+
+    /// Nothing of it is answered any more. Gives what owes the outcomes.
+    pub fn give_up(&mut self) -> Vec<Running> {
+        self.queue.drain(..).flat_map(Expect::into_running).collect()
     }
 
     /// Whether nothing is owed.

@@ -49,7 +49,10 @@ pub fn query(
         precondition: false,
     });
     let parts: Vec<Part> = parts.collect();
-    parts.iter().for_each(|part| state.starts(&part.view));
+    for part in &parts {
+        state.starts(&part.view);
+        may_run_bound(state, &part.stated, &part.after);
+    }
     let guarded: Vec<(&Stated, bool)> = parts.iter().map(|part| (&part.stated, part.is_guarded())).collect();
     let spliced = match parts.first() {
         Some(first) => {
@@ -205,7 +208,11 @@ fn forward(
         Act::Bind(name, portal) => {
             state.starts(&portal.view);
             if let Some(stated) = &portal.stated {
-                let running = recorded.and_then(Recorded::next_running);
+                may_run_bound(state, stated, &portal.after);
+                let mut running = recorded.and_then(Recorded::next_running);
+                if let Some(running) = &mut running {
+                    running.bound = true;
+                }
                 let read_only = running.as_ref().is_some_and(|running| running.read_only);
                 portal.read_only.set(read_only && readonly::runs_code(stated));
                 portal.held.set(running.as_ref().is_some_and(|running| running.held));
@@ -226,6 +233,10 @@ fn forward(
             change,
         } => {
             state.executed = true;
+            portal.runs();
+            if let Some(stated) = &portal.stated {
+                may_run_bound(state, stated, &after);
+            }
             // A portal that was suspended goes on as it began.
             guard.put_before(portal.read_only.get(), state, out);
             guard.executed(portal.stated.as_ref());
@@ -247,6 +258,25 @@ fn forward(
     };
     out.extend_from_slice(frame);
     state.expected.push(expect);
+}
+
+/// Takes note of a statement that is about to be sent and may run what others bound: FETCH does, and so may code that nobody sees
+/// into, even while it is planned.
+fn may_run_bound(state: &State, stated: &Stated, after: &After) {
+    let unseen = after.stale.names || stated.readings().any(|one| !one.executes.is_empty());
+    let names = |name: &str| {
+        stated
+            .readings()
+            .any(|one| one.cursors.iter().any(|cursor| cursor == name))
+    };
+    if !unseen && stated.readings().all(|one| one.cursors.is_empty()) {
+        return;
+    }
+    for (name, portal) in state.names.portals().chain(state.expected.bound()) {
+        if unseen || names(name) {
+            portal.runs();
+        }
+    }
 }
 
 /// Appends a question of the door's own.

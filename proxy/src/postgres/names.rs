@@ -107,6 +107,22 @@ pub struct Names {
     pending: Vec<Change>,
 }
 
+// === impl Portal ===
+
+impl Portal {
+    /// Something is sent that runs it, or may.
+    pub fn runs(&self) {
+        if let Some(running) = self.running.borrow_mut().as_mut() {
+            running.bound = false;
+        }
+    }
+
+    /// What owes its outcome, unless that is paid.
+    fn owed(&self) -> Option<Running> {
+        self.running.borrow_mut().take()
+    }
+}
+
 // === impl Stated ===
 
 impl Stated {
@@ -166,12 +182,6 @@ impl Names {
         self.portals.get(name).cloned()
     }
 
-    /// The portal of a name as it is, whatever a unit asks for.
-    #[must_use]
-    pub fn current_portal(&self, name: &str) -> Option<Rc<Portal>> {
-        self.portals.get(name).cloned()
-    }
-
     /// The query of a cursor and how its rows are masked, pending changes included.
     #[must_use]
     pub fn cursor(&self, name: &str) -> Option<(Stated, Rc<View>)> {
@@ -206,8 +216,14 @@ impl Names {
         self.pending.clear();
     }
 
-    /// A change happened.
-    pub fn apply(&mut self, change: Change) {
+    /// Open portals, by name.
+    pub fn portals(&self) -> impl Iterator<Item = (&str, &Rc<Portal>)> {
+        self.portals.iter().map(|(name, portal)| (name.as_str(), portal))
+    }
+
+    /// A change happened. Gives what owes outcomes of portals that it took away.
+    pub fn apply(&mut self, change: Change) -> Vec<Running> {
+        let mut gone: Vec<Rc<Portal>> = Vec::new();
         match change {
             Change::Prepare(name, prepared) => {
                 self.statements.insert(name, prepared);
@@ -217,25 +233,28 @@ impl Names {
             }
             Change::Deallocate(None) => self.statements.retain(|name, _| name.is_empty()),
             Change::Bind(name, portal) => {
-                self.portals.insert(name, portal);
+                gone.extend(self.portals.insert(name, portal));
             }
             Change::ClosePortal(name) | Change::CloseCursor(Some(name)) => {
-                self.portals.remove(&name);
+                gone.extend(self.portals.remove(&name));
                 self.cursors.remove(&name);
             }
             Change::Declare(name, stated, view) => {
                 self.cursors.insert(name, (stated, view));
             }
             Change::CloseCursor(None) => {
-                self.portals.retain(|name, _| name.is_empty());
+                let unnamed = self.portals.remove_entry("");
+                gone.extend(self.portals.drain().map(|(_, portal)| portal));
+                self.portals.extend(unnamed);
                 self.cursors.clear();
             }
             Change::Discard => {
                 self.statements.clear();
-                self.portals.clear();
+                gone.extend(self.portals.drain().map(|(_, portal)| portal));
                 self.cursors.clear();
             }
         }
+        gone.iter().filter_map(|portal| portal.owed()).collect()
     }
 
     /// A transaction ended: its portals are gone, and its cursors but those that outlive it (WITH HOLD). Each holds the catalog that
@@ -244,10 +263,7 @@ impl Names {
     pub fn transaction_ended(&mut self) -> Vec<Running> {
         let outlives = |one: &Statement| matches!(one.effect, Effect::Declare { hold: true, .. });
         self.cursors.retain(|_, (stated, _)| stated.readings().any(outlives));
-        let portals = self.portals.drain();
-        portals
-            .filter_map(|(_, portal)| portal.running.borrow_mut().take())
-            .collect()
+        self.portals.drain().filter_map(|(_, portal)| portal.owed()).collect()
     }
 
     /// What owes outcomes of open portals, where no number says yet which transaction they are part of.
@@ -271,10 +287,10 @@ impl Names {
             .min()
     }
 
-    /// A Query string takes the unnamed statement and portal away.
-    pub fn query_ran(&mut self) {
+    /// A Query string takes the unnamed statement and portal away. Gives what owes the outcome of that.
+    pub fn query_ran(&mut self) -> Option<Running> {
         self.statements.remove("");
-        self.portals.remove("");
+        self.portals.remove("")?.owed()
     }
 
     /// The statements that SQL prepared, as the target itself lists them: after code that nobody could see into. Whatever

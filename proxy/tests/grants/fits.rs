@@ -69,6 +69,23 @@ fn a_grant_fits_one_command_under_one_set_of_circumstances() {
 }
 
 #[test]
+fn a_grant_fits_whatever_snapshot_the_code_is_seen_by_as_long_as_it_is_the_same() {
+    let door = TestDoor::new(&asks_bob(json!({"onHold": "Refuse"})), SCHEMA);
+    let sql = "delete from acct where id = 1";
+    let older = [
+        "begin isolation level repeatable read",
+        "select n from acct",
+        sql,
+        "commit",
+    ];
+    assert!(door.psql("alice", &[sql]).err.contains("request-1"));
+    door.people.approve("request-1");
+    let printed = door.psql("alice", &older);
+    assert!(!printed.err.contains("42501"), "{printed:?}");
+    assert_eq!(door.direct("select count(*) from acct"), "1");
+}
+
+#[test]
 fn a_fingerprint_lets_parameters_vary_and_nothing_else() {
     let grant = json!({"onHold": "Refuse", "grant": {"scope": "Fingerprint", "validFor": "1h"}});
     let door = TestDoor::new(&asks_bob(grant), SCHEMA);

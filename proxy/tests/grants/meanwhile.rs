@@ -11,7 +11,7 @@ use super::common;
 use super::common::approvals::Meanwhile;
 use super::common::door::{Given, TestDoor};
 use super::common::psql::finish;
-use super::common::wire::{Client, tags};
+use super::common::wire::{Client, tags, value};
 use super::{SCHEMA, asks_bob};
 
 #[test]
@@ -76,6 +76,84 @@ fn what_changes_while_a_command_waits_is_not_what_was_approved() {
             "{sql} / {meanwhile}: {printed:?}"
         );
         assert_eq!(door.direct("select count(*) from log"), "0", "{meanwhile}");
+    }
+}
+
+/// What is sent so that a statement comes when its transaction has its snapshot.
+fn behind(begin: &[&'static str], sql: &'static str) -> Vec<&'static str> {
+    let mut sent = begin.to_vec();
+    sent.extend(["select n from acct", sql]);
+    sent
+}
+
+#[test]
+fn code_that_is_replaced_behind_the_snapshot_of_a_transaction_that_waits_is_not_what_was_approved() {
+    let replaced = "CREATE OR REPLACE FUNCTION inner_step(i int) RETURNS int LANGUAGE sql AS 'select 1000'";
+    let begins: [&[&str]; 3] = [
+        &["begin isolation level repeatable read"],
+        &["begin", "set transaction isolation level serializable"],
+        &["set default_transaction_isolation = 'repeatable read'", "begin"],
+    ];
+    for begin in begins {
+        let door = TestDoor::new(&asks_bob(json!({})), SCHEMA);
+        let mut direct = Client::direct(door.server(), &door.database, &[]).unwrap();
+        for sql in behind(begin, "select 1") {
+            direct.query(sql);
+        }
+        let unchanged = door.psql_start("alice", &behind(begin, "select pay(1)"));
+        let (name, _) = door.people.asked(1);
+        door.people.approve(&name);
+        let printed = finish(unchanged);
+        assert_eq!(
+            (printed.out.lines().last(), printed.err.contains("42501")),
+            (Some("1"), false),
+            "{begin:?}: {printed:?}"
+        );
+
+        let held = door.psql_start("alice", &behind(begin, "select pay(1)"));
+        let (name, _) = door.people.asked(2);
+        door.direct(replaced);
+        door.people.approve(&name);
+        let printed = finish(held);
+        assert!(
+            printed
+                .err
+                .contains("what the command means has changed while it waited"),
+            "{begin:?}: {printed:?}"
+        );
+        assert_eq!(value(&direct.query("select pay(1)")), "1000", "or this tests nothing");
+    }
+}
+
+#[test]
+fn code_that_is_replaced_behind_an_imported_snapshot_is_not_what_was_approved() {
+    let replaced = "CREATE OR REPLACE FUNCTION pay(i int) RETURNS int LANGUAGE sql AS 'select 1000'";
+    let door = TestDoor::new(&asks_bob(json!({})), SCHEMA);
+    let mut exporter = Client::direct(door.server(), &door.database, &[]).unwrap();
+    exporter.query("begin isolation level repeatable read");
+    let snapshot = value(&exporter.query("select pg_export_snapshot()"));
+    // It is older than what everybody sees by now.
+    door.direct("CREATE FUNCTION later() RETURNS int LANGUAGE sql AS 'select 1'");
+    let imports = format!("set transaction snapshot '{snapshot}'");
+    let sent = [
+        "begin isolation level repeatable read",
+        imports.as_str(),
+        "select pay(1)",
+    ];
+    for (asked, meanwhile, passes) in [(1, "select 1", true), (2, replaced, false)] {
+        let held = door.psql_start("alice", &sent);
+        let (name, _) = door.people.asked(asked);
+        door.direct(meanwhile);
+        door.people.approve(&name);
+        let printed = finish(held);
+        let refused = printed
+            .err
+            .contains("what the command means has changed while it waited");
+        assert_eq!(
+            (printed.out.lines().last() == Some("1"), refused),
+            (passes, !passes),
+            "{printed:?}"
+        );
     }
 }
 

@@ -35,7 +35,7 @@ fn of_a_target_that_dies_nobody_says_what_came_of_it() {
     // What it answers before it dies in the last of these, and what is on record.
     let cases: [(&[&str], Vec<Vec<u8>>, &str, &str, &str); 4] = [
         (&["select 1"], vec![vec![]], "E", "Unknown - 0", "select -"),
-        (&["select 1"], vec![row], "TDE", "Unknown - 0", "select -"),
+        (&["select 1"], vec![row], "TDE", "Unknown - 1", "select -"),
         (
             &["begin", "select 1", "select 2"],
             vec![begun.clone(), read.clone(), vec![]],

@@ -32,6 +32,7 @@ mod logins;
 mod lookout;
 mod notifications;
 mod pipelines;
+mod portals;
 mod readings;
 mod replicas;
 mod saved;

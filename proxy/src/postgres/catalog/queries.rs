@@ -22,7 +22,7 @@ pub const POSITION: &str = "(CASE WHEN pg_catalog.pg_is_in_recovery() \
      ELSE pg_catalog.concat(pg_catalog.pg_current_wal_insert_lsn(), ' ', pg_catalog.pg_current_snapshot()) END)";
 
 /// What decides, beside a statement's own text and names, what the target would do: role, settings by which text and
-/// values are read, and a digest over all code that it could call. Code may call other code, so all of it counts.
+/// values are read, and [the code](code_digest) that it could call, as the session's transaction sees it. How it sees comes first.
 pub(super) fn circumstances() -> String {
     let settings = [
         "role",
@@ -44,6 +44,15 @@ pub(super) fn circumstances() -> String {
         .iter()
         .map(|name| format!("pg_catalog.current_setting('{name}', true)"))
         .collect();
+    format!(
+        "{ISOLATION}; SELECT current_user::pg_catalog.text, session_user::pg_catalog.text, {}; {}",
+        settings.join(", "),
+        code_digest()
+    )
+}
+
+/// A digest over all code that a statement could call. Code may call other code, so all of it counts.
+pub(super) fn code_digest() -> String {
     let code = [
         "pg_proc",
         "pg_operator",
@@ -60,11 +69,7 @@ pub(super) fn circumstances() -> String {
         .iter()
         .map(|table| digest_of(table, "oid::pg_catalog.int8", "0"))
         .collect();
-    format!(
-        "SELECT current_user::pg_catalog.text, session_user::pg_catalog.text, {}, {}",
-        settings.join(", "),
-        code.join(", ")
-    )
+    format!("SELECT {}", code.join(", "))
 }
 
 /// Relations that somebody else has locked, or waits to, so that reading what is defined over them would wait, too. The locks of

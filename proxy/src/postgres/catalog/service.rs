@@ -11,7 +11,8 @@ use super::Known;
 use super::footprint::Footprint;
 use super::latest::Latest;
 use super::near::Near;
-use super::side::{Request, Side};
+use super::side::{Request, Side, Told};
+use crate::postgres::ask::Row;
 use crate::postgres::handed::Entry;
 use crate::postgres::senders::Senders;
 use crate::session::{Session, Target};
@@ -84,36 +85,45 @@ impl Catalogs {
         session: &Session,
         footprints: &[Arc<Footprint>],
     ) -> Result<Arc<Known>, CatalogError> {
-        let known = self.checked(near, target, database, session, footprints).await?;
+        let shared = || self.database(Key::of(session, database)).latest;
+        let revision = session.open().policy.revision();
+        let checked = near.fresh(shared, target, database, footprints, revision);
+        let known = match checked.await {
+            Some(known) => known,
+            None => self.told(target, database, session, footprints, false).await?.known,
+        };
         near.note(&known);
         Ok(known)
     }
 
-    async fn checked(
+    /// A digest of the code in a database as it was committed at some moment after this call.
+    ///
+    /// # Errors
+    /// When it cannot be read in time.
+    pub async fn code(&self, target: &Arc<Target>, database: &str, session: &Session) -> Result<Row, CatalogError> {
+        Ok(self.told(target, database, session, &[], true).await?.code)
+    }
+
+    async fn told(
         &self,
-        near: &mut Near,
         target: &Arc<Target>,
         database: &str,
         session: &Session,
         footprints: &[Arc<Footprint>],
-    ) -> Result<Arc<Known>, CatalogError> {
+        code: bool,
+    ) -> Result<Told, CatalogError> {
         let open = session.open();
-        let place = || self.database(Key::of(session, database));
-        let revision = open.policy.revision();
-        let checked = near.fresh(|| place().latest, target, database, footprints, revision);
-        if let Some(known) = checked.await {
-            return Ok(known);
-        }
         let (reply, answer) = oneshot::channel();
         let request = Request {
             target: Arc::clone(target),
             footprints: footprints.to_vec(),
             policy: Arc::clone(&open.policy),
             columns: Arc::clone(&session.door().columns),
+            code,
             reply,
         };
         // A side connection that has ended drops the question, which the answer shows.
-        let _ = place().queue.send(request);
+        let _ = self.database(Key::of(session, database)).queue.send(request);
         match tokio::time::timeout(PATIENCE, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(CatalogError::Unreadable("the side connection ended".to_owned())),

@@ -54,7 +54,16 @@ pub(super) struct Request {
     pub(super) footprints: Vec<Arc<Footprint>>,
     pub(super) policy: Arc<Policy>,
     pub(super) columns: Arc<dyn Columns>,
-    pub(super) reply: oneshot::Sender<Result<Arc<Known>, CatalogError>>,
+    /// Whether it asks for the code as well.
+    pub(super) code: bool,
+    pub(super) reply: oneshot::Sender<Result<Told, CatalogError>>,
+}
+
+/// What it is told.
+pub(super) struct Told {
+    pub(super) known: Arc<Known>,
+    /// A digest of the code that everybody sees, if it asked for that.
+    pub(super) code: Row,
 }
 
 /// One database's side connection and what it read last.
@@ -152,32 +161,37 @@ impl Side {
         for request in waiting {
             match self.latest.by(&request.footprints, &seen, request.policy.revision()) {
                 // Who does not wait any more does not mind.
-                Some(known) => _ = request.reply.send(Ok(known)),
+                Some(known) => {
+                    let code = Row::new();
+                    let _ = request.reply.send(Ok(Told { known, code }));
+                }
                 None => left.push(request),
             }
         }
+        let code = left.iter().any(|request| request.code);
         let Some(target) = left.first().map(|request| request.target.clone()) else {
             return;
         };
         let before = self.version;
-        let mut checked = self.check(&target).await;
+        let mut checked = self.check(&target, code).await;
         if checked.is_err() {
             // A connection that was closed while it was idle looks like an error once.
             self.reached = None;
-            checked = self.check(&target).await;
+            checked = self.check(&target, code).await;
         }
         // They were looked at before the catalog: where that is the one that was known, they were what they are in it.
         let same = checked.is_ok() && self.version == before;
         for request in left {
             let answer = match &checked {
-                Ok(()) => {
+                Ok(code) => {
                     let known = self.known(&request.policy, &request.columns);
                     if same {
                         let each = request.footprints.iter().cloned();
                         let read = each.filter_map(|one| Some((Arc::clone(&one), seen.get(&one)?.clone())));
                         self.latest.footprints().keep(&known, read);
                     }
-                    Ok(known)
+                    let code = code.clone();
+                    Ok(Told { known, code })
                 }
                 Err(error) => Err(error.clone()),
             };
@@ -208,9 +222,10 @@ impl Side {
         seen
     }
 
-    async fn check(&mut self, target: &Target) -> Result<(), CatalogError> {
+    /// Makes sure that what is known is fresh. Gives a digest of the `code`, if that is wanted.
+    async fn check(&mut self, target: &Target, code: bool) -> Result<Row, CatalogError> {
         // A target that is gone without a word must not hold up those who come when it is back.
-        let result = match tokio::time::timeout(PATIENCE, self.refresh(target)).await {
+        let result = match tokio::time::timeout(PATIENCE, self.look(target, code)).await {
             Ok(result) => result,
             Err(_) => Err(SideError::Slow),
         };
@@ -219,6 +234,14 @@ impl Side {
             tracing::warn!(database = %self.database, %error, "the catalog cannot be read");
             CatalogError::Unreadable(error.to_string())
         })
+    }
+
+    async fn look(&mut self, target: &Target, code: bool) -> Result<Row, SideError> {
+        self.refresh(target).await?;
+        match &mut self.reached {
+            Some(reached) if code => Ok(single(ask(&mut reached.wire, &queries::code_digest()).await?)),
+            _ => Ok(Row::new()),
+        }
     }
 
     async fn refresh(&mut self, target: &Target) -> Result<(), SideError> {

@@ -84,9 +84,7 @@ impl Desk for Held<'_> {
 
     async fn circumstances(&mut self, session: &mut Session) -> Result<Option<Vec<u8>>, Gone> {
         let conversation = &mut *self.conversation;
-        let amid = conversation.state.unsynced || conversation.state.transaction == Transaction::Failed;
-        // What code was when another's snapshot was taken is not what would run.
-        if amid || conversation.state.imported {
+        if conversation.state.unsynced || conversation.state.transaction == Transaction::Failed {
             return Ok(None);
         }
         let out = &mut conversation.target.out;
@@ -95,7 +93,16 @@ impl Desk for Held<'_> {
             return Err(Gone::Target);
         }
         let answer = conversation.state.answered.take().and_then(Result::ok);
-        Ok(answer.as_deref().and_then(read_circumstances))
+        let Some(own) = answer.as_deref().and_then(read_circumstances) else {
+            return Ok(None);
+        };
+        if own.current {
+            return Ok(Some(own.bytes(None)));
+        }
+        let code = conversation
+            .catalogs
+            .code(&conversation.dialled, &conversation.database, session);
+        Ok(code.await.ok().map(|code| own.bytes(Some(&code))))
     }
 
     async fn ready(&mut self, session: &mut Session) {

@@ -30,7 +30,6 @@ pub(super) fn simple(state: &mut State, tag: u8, bytes: &[u8], out: &mut Vec<u8>
         | (b'3', Some(Expect::Close(change))) => change,
         _ => return Err(Broken::Unasked(tag)),
     };
-    state.replaced(&change);
     state.apply(change);
     out.extend_from_slice(bytes);
     Ok(())
@@ -55,7 +54,7 @@ pub(super) fn command(
     let copied = state.copy_in.take().map(|copy| copy.tally.copied());
     let n = rows(text);
     state.with_running(|running, counts| {
-        running.rows += n;
+        running.answered(n);
         if copied.is_some() {
             running.copied = copied;
         }
@@ -202,7 +201,7 @@ fn moved_position(state: &mut State, fields: &[errors::Field<'_>]) -> Option<Str
 pub(super) fn ready(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
     let transaction = message::ready(body)?;
     match state.expected.pop() {
-        Some(Expect::Query(Query { parts, failed, .. })) if failed || parts.is_empty() => state.names.query_ran(),
+        Some(Expect::Query(Query { parts, failed, .. })) if failed || parts.is_empty() => state.query_ran(),
         Some(
             Expect::Refusal {
                 query: true, met: true, ..
@@ -261,9 +260,19 @@ impl State {
         }
     }
 
+    /// A change happened. A portal that it took away is complete, as far as it ever will be.
     fn apply(&mut self, change: Change) {
         self.precondition.prepared &= !precondition::is_touched_by(&change);
-        self.names.apply(change);
+        for running in self.names.apply(change) {
+            self.pay(running, None);
+        }
+    }
+
+    /// A Query string is over, and took the unnamed portal away.
+    fn query_ran(&mut self) {
+        if let Some(running) = self.names.query_ran() {
+            self.pay(running, None);
+        }
     }
 
     /// A statement ran, or began to: what it may have changed has to be looked up again.
@@ -328,19 +337,6 @@ impl State {
             running.finish(Fate::Failed, Some(code.to_owned()));
         } else {
             running.not_run(NotRun::EarlierFailed);
-        }
-    }
-
-    /// A portal that a change takes away is complete, as far as it ever will be.
-    fn replaced(&mut self, change: &Change) {
-        let name = match change {
-            Change::Bind(name, _) | Change::ClosePortal(name) => name,
-            _ => return,
-        };
-        if let Some(portal) = self.names.current_portal(name)
-            && let Some(running) = portal.running.borrow_mut().take()
-        {
-            self.pay(running, None);
         }
     }
 }

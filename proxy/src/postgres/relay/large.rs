@@ -66,7 +66,7 @@ pub(super) fn begin(state: &mut State, head: Head, arrived: &[u8], out: &mut Vec
         };
     };
     let sent = (HEADER + used + rest.bytes) as u64;
-    state.with_running(|running, _| running.bytes += sent);
+    state.with_running(|running, _| running.row(sent));
     state.large = (rest.bytes > 0).then_some(Large::Row(rest));
     Ok(Some(HEADER + used))
 }

@@ -32,7 +32,7 @@ pub(super) fn data_row(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mu
         }
     }
     let sent = (out.len() - start) as u64;
-    state.with_running(|running, _| running.bytes += sent);
+    state.with_running(|running, _| running.row(sent));
     Ok(())
 }
 

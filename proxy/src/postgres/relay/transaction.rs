@@ -102,9 +102,16 @@ impl State {
         } else {
             TransactionFate::RolledBack
         };
-        match self.number.take() {
+        let number = self.number.take();
+        match number {
             Some(number) => self.ledger.transaction(number, fate),
             None => self.end_unopened(fate),
+        }
+        // Of what is not answered nobody knows what came. Of a portal that waits to be read further all is known.
+        drop(self.expected.give_up());
+        for mut running in self.names.transaction_ended() {
+            running.transaction = running.transaction.or(number);
+            running.finish(Fate::Executed, None);
         }
     }
 

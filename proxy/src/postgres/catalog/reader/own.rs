@@ -41,6 +41,16 @@ pub struct Casting {
     types: Vec<Oid>,
 }
 
+/// What decides at the target what a statement would do, beside itself.
+#[derive(Debug)]
+pub struct Circumstances {
+    /// Whether the session's transaction sees the code that it would call: see [`Own::current`].
+    pub current: bool,
+    settings: Row,
+    /// A digest of the code that it sees.
+    code: Row,
+}
+
 // === impl Casting ===
 
 impl Casting {
@@ -84,7 +94,6 @@ pub fn read_own(results: &[Vec<Row>]) -> Option<Own> {
         [_savepoint, _path, inner @ .., _back, _release] if inner.len() == READ => inner,
         whole => whole,
     };
-    let isolation = isolation.first().map(|row| text(row, 0)).unwrap_or_default();
     let schemas = path.iter().map(|row| text(row, 0).to_owned()).collect();
     let temp = temp.first().map(|row| text(row, 0).to_owned());
     let read = read(rest, &Expressions::new(), &Snapshot::default())?;
@@ -94,7 +103,7 @@ pub fn read_own(results: &[Vec<Row>]) -> Option<Own> {
     Some(Own {
         casting: expressions.iter().filter_map(Casting::of).collect(),
         temporary: temp.is_some(),
-        current: isolation.starts_with("read "),
+        current: isolation.first().is_some_and(sees_all),
         path: SearchPath::effective(schemas, temp),
         prepared: prepared
             .iter()
@@ -112,12 +121,27 @@ pub fn circumstances_query() -> String {
     queries::circumstances()
 }
 
-/// Reads the answer to [`circumstances_query`] as bytes that are equal where nothing has changed.
+/// Reads the answer to [`circumstances_query`].
 #[must_use]
-pub fn read_circumstances(results: &[Vec<Row>]) -> Option<Vec<u8>> {
-    let [rows] = results else { return None };
-    let [row] = rows.as_slice() else { return None };
-    let mut bytes = Vec::new();
+pub fn read_circumstances(results: &[Vec<Row>]) -> Option<Circumstances> {
+    let rows: Vec<&Row> = results.iter().flatten().collect();
+    let [isolation, settings, code] = rows.as_slice() else {
+        return None;
+    };
+    Some(Circumstances {
+        current: sees_all(isolation),
+        settings: (*settings).clone(),
+        code: (*code).clone(),
+    })
+}
+
+/// Whether each statement of a transaction sees what was committed before it, by its isolation.
+fn sees_all(isolation: &Row) -> bool {
+    text(isolation, 0).starts_with("read ")
+}
+
+/// Appends a row so that no other row gives the same bytes.
+fn put_row(bytes: &mut Vec<u8>, row: &Row) {
     for value in row {
         match value {
             Some(value) => {
@@ -127,5 +151,50 @@ pub fn read_circumstances(results: &[Vec<Row>]) -> Option<Vec<u8>> {
             None => bytes.extend_from_slice(&u64::MAX.to_be_bytes()),
         }
     }
-    Some(bytes)
+}
+
+// === impl Circumstances ===
+
+impl Circumstances {
+    /// Bytes that are equal where nothing has changed. `committed`: a digest of the code as everybody sees it, where the session's
+    /// transaction does not. It is called there all the same, but for what that transaction defined itself.
+    #[must_use]
+    pub fn bytes(&self, committed: Option<&Row>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        put_row(&mut bytes, &self.settings);
+        put_row(&mut bytes, &self.code);
+        if let Some(committed) = committed.filter(|code| **code != self.code) {
+            put_row(&mut bytes, committed);
+        }
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(isolation: &str, code: &str) -> Circumstances {
+        let row = |value: &str| vec![vec![Some(value.to_owned())]];
+        read_circumstances(&[row(isolation), row("role"), row(code)]).unwrap()
+    }
+
+    #[test]
+    fn code_that_everybody_sees_counts_beside_what_a_transaction_sees() {
+        for (isolation, current) in [
+            ("read committed", true),
+            ("read uncommitted", true),
+            ("repeatable read", false),
+            ("serializable", false),
+        ] {
+            assert_eq!(seen(isolation, "old").current, current, "{isolation}");
+        }
+        let row = |value: &str| vec![Some(value.to_owned())];
+        let by = |code: &str, committed: Option<&str>| seen("", code).bytes(committed.map(row).as_ref());
+        assert_eq!(by("old", Some("old")), by("old", None), "whatever it is seen by");
+        assert_ne!(by("old", Some("new")), by("old", None));
+        assert_ne!(by("old", Some("new")), by("new", None));
+        assert_ne!(by("old", Some("new")), by("old", Some("newer")));
+        assert_ne!(by("old", Some("new")), by("new", Some("old")));
+    }
 }
