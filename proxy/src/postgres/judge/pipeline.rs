@@ -347,7 +347,7 @@ impl Reader<'_> {
 /// Whether a portal may change what names mean.
 fn may_define(portal: &Portal) -> bool {
     let stated = portal.stated.as_ref();
-    stated.is_some_and(|stated| !stated.readings().all(Statement::is_data))
+    stated.is_some_and(|stated| !stated.is_data())
 }
 
 /// Whether a portal is a utility about relations.
