@@ -21,7 +21,7 @@ pub struct Metrics {
     pub leader: IntGauge,
     /// Problems in the issuers' configuration.
     pub issuer_problems: IntGauge,
-    /// Issuers whose names people can often change themselves.
+    /// What should be looked at in the issuers' configuration.
     pub issuer_warnings: IntGauge,
     /// Forgeries that the operator tried (`outcome` refused, passed).
     pub forgeries: IntCounterVec,
@@ -105,7 +105,7 @@ impl Metrics {
             )?,
             issuer_warnings: gauge(
                 &prefix("issuer_warnings"),
-                "Issuers of the configuration whose names people can often change at the provider.",
+                "Warnings about issuers: names that people can often change at the provider, agents that the API server does not tell from people.",
             )?,
             forgeries: counter(
                 &prefix("forgeries_total"),
