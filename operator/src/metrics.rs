@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// Counters and gauges of the operator.
 #[derive(Clone)]
@@ -25,6 +25,9 @@ pub struct Metrics {
     pub issuer_warnings: IntGauge,
     /// Forgeries that the operator tried (`outcome` refused, passed).
     pub forgeries: IntCounterVec,
+    /// Requests that were closed since admission objects changed while they were open. It begins at 0, and counts a change that was
+    /// taken back before anybody scraped.
+    pub closed_by_admission: IntCounter,
     /// 1 while the admission objects that guard approvals cannot be trusted.
     pub admission_faults: IntGauge,
     /// Admission objects that ship with this version (`state` whole, changed, missing).
@@ -71,6 +74,11 @@ impl Metrics {
         )?;
         registry.register(Box::new(durations.clone()))?;
         let prefix = |name: &str| format!("sallyport_operator_{name}");
+        let closed_by_admission = IntCounter::new(
+            prefix("requests_closed_by_admission_total"),
+            "Requests that were closed since admission objects changed while they were open.",
+        )?;
+        registry.register(Box::new(closed_by_admission.clone()))?;
         Ok(Self {
             durations,
             reconciles: counter(
@@ -112,6 +120,7 @@ impl Metrics {
                 "Forgeries that the operator tried and admission must refuse, by outcome.",
                 &["outcome"],
             )?,
+            closed_by_admission,
             admission_faults: gauge(
                 &prefix("admission_faults"),
                 "1 while the admission objects that guard approvals are missing, not as they ship, or let a forgery pass.",
