@@ -150,7 +150,7 @@ pub enum Reason {
     GrantOver,
     /// Asked for longer, or for more at one time, than is allowed.
     QuotaExceeded,
-    /// Apart from the asker there are too few approvers.
+    /// There are too few approvers, apart from the asker where somebody asks.
     NobodyElse,
     /// The Connection was sent elsewhere since it was asked.
     TargetChanged,
