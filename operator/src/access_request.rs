@@ -89,15 +89,20 @@ async fn write(
         .as_ref()
         .map(|status| status.conditions.clone())
         .unwrap_or_default();
+    let changed = |conditions: &[_]| condition::is_true(conditions, ConditionType::AdmissionChanged);
+    let closed_by_admission = changed(&status.conditions) && !changed(&before);
     let findings = decide::told(request, &status);
     let notices = notices(request, &before, &status, context.now());
-    let changed = AccessRequest {
+    let written = AccessRequest {
         status: Some(status),
         ..request.clone()
     };
     let api = Api::<AccessRequest>::namespaced(context.client.clone(), namespace);
-    match api.replace_status(name, &PostParams::default(), &changed).await {
+    match api.replace_status(name, &PostParams::default(), &written).await {
         Ok(_) => {
+            if closed_by_admission {
+                context.metrics.closed_by_admission.inc();
+            }
             context.notifier.tell(notices);
             context.tell(request, &before, &findings).await;
             if let Some(connection) = connection {

@@ -50,6 +50,7 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
         request,
         before: &before.conditions,
         standing: &standing,
+        settings: &found.settings,
         tally: &tally,
         logins: &logins,
         in_force: settled || wanted.is_some(),

@@ -58,16 +58,11 @@ pub fn dereference(request: &AccessRequest, context: &Context) -> Found {
         }
         _ => Vec::new(),
     };
-    let issuers = context.issuers.load();
     Found {
         connection,
         seen: matches!(access, Access::Open(_)),
         policies,
-        settings: ClusterSettings {
-            known_issuers: issuers.issuers.values().map(|issuer| issuer.url.clone()).collect(),
-            approver_mappings: issuers.approver_mappings.clone(),
-            ..ClusterSettings::default()
-        },
+        settings: context.people(),
         open_before: open_before(request, context),
         admission: context.admission.load(),
     }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use sallyport_crds::access_request::{AdmissionIdentity, Login, Requirement};
+use sallyport_crds::access_request::{AdmissionIdentity, Login, Person, Requirement};
 use sallyport_crds::approval_policy::GrantScope;
-use sallyport_crds::{AccessRequest, ConditionType, Reason, Subject, SubjectKind, condition};
-use sallyport_policy::tally::Tally;
+use sallyport_crds::{AccessRequest, ConditionType, Reason, condition};
+use sallyport_policy::carrier::ClusterSettings;
+use sallyport_policy::tally::{Tally, others};
 
 use super::admission::Seen;
 use crate::shared::conditions::{Finding, ready};
@@ -32,6 +33,8 @@ pub struct Moment<'a> {
     pub before: &'a [Condition],
     /// Who may answer.
     pub standing: &'a [Requirement],
+    /// By which names people are the same.
+    pub settings: &'a ClusterSettings,
     /// What the answers come to.
     pub tally: &'a Tally,
     /// What was found of approvers' logins.
@@ -160,23 +163,21 @@ impl Moment<'_> {
         Some(Finding::yes(ConditionType::Expired, Reason::TargetChanged, words))
     }
 
-    /// What nobody could ever approve is told at once, not when its time is over. Who is in a group only the identity provider
-    /// knows, so a group always leaves somebody.
+    /// The first requirement that too few others than the asker could meet.
+    fn unmet(&self) -> Option<&Requirement> {
+        let spec = &self.request.spec;
+        let own: Vec<Person> = std::iter::once(&spec.requester).chain(&spec.agents).cloned().collect();
+        self.standing.iter().find(|one| {
+            let wanted = usize::try_from(one.required).unwrap_or(usize::MAX);
+            others(&one.approvers, &own, self.settings).is_some_and(|others| others < wanted)
+        })
+    }
+
+    /// What nobody could ever approve is told at once, not when its time is over. What has happened waits for a reviewer all the
+    /// same: the policy may still name one.
     fn nobody_else(&self) -> Option<Finding> {
         let spec = &self.request.spec;
-        let own = |subject: &Subject| {
-            let name = match (subject.kind, &subject.namespace) {
-                (SubjectKind::ServiceAccount, Some(home)) => format!("system:serviceaccount:{home}:{}", subject.name),
-                _ => subject.name.clone(),
-            };
-            spec.requester.username == name || spec.agents.iter().any(|agent| agent.username == name)
-        };
-        let too_few = |one: &&Requirement| {
-            let others = one.approvers.iter().filter(|approver| !own(approver)).count();
-            let grouped = one.approvers.iter().any(|approver| approver.kind == SubjectKind::Group);
-            !grouped && others < usize::try_from(one.required).unwrap_or(usize::MAX)
-        };
-        let alone = self.standing.iter().find(too_few).filter(|_| !spec.break_glass)?;
+        let alone = self.unmet().filter(|_| !spec.break_glass)?;
         let words = format!(
             "nobody could approve this: apart from {}, rule {} names too few approvers",
             spec.requester.username, alone.asked_by.rule
@@ -278,7 +279,14 @@ impl Moment<'_> {
             return found;
         }
         let why = self.request.spec.reason.as_deref().unwrap_or_default();
-        let words = format!("went ahead without approval ({why}); to be reviewed by another person");
+        let nobody = self.unmet().map(|alone| {
+            let policy = &alone.asked_by.policy;
+            format!(", whom ApprovalPolicy {policy} does not name: add one to its breakGlass.reviewers")
+        });
+        let words = format!(
+            "went ahead without approval ({why}); to be reviewed by another person{}",
+            nobody.unwrap_or_default()
+        );
         Finding::no(KIND, Reason::AwaitingReview, words)
     }
 

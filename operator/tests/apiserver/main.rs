@@ -10,6 +10,7 @@ mod deleting;
 mod guards;
 mod issuers;
 mod many;
+mod requests;
 mod scenes;
 mod stage;
 mod volumes;
@@ -34,6 +35,8 @@ fn a_life_of_an_installation() -> Result<()> {
     volumes::a_volume_that_goes_with_its_claim_is_told(&stage)?;
     scenes::an_api_server_that_was_away_is_seen_again(&stage)?;
     scenes::another_leads_when_the_first_is_killed(&mut stage)?;
+    requests::a_request_outlives_its_operators(&mut stage)?;
+    requests::what_was_asked_before_admission_changed_is_over(&stage)?;
     guards::a_guard_that_is_weakened_is_noticed(&stage)?;
     deleting::a_namespace_that_is_withdrawn_keeps_evidence_alone(&stage)?;
     deleting::deleting_leaves_nothing_but_evidence(&stage)?;

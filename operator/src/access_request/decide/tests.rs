@@ -362,6 +362,10 @@ fn what_nobody_else_could_approve_is_over_at_once() {
     assert_eq!(reason, "NobodyElse");
     assert!(message.contains("apart from oidc:alice, rule delete"), "{message}");
     assert!(asked(json!([alice, bob]), 2).is_some());
+    // By certificate they are the same people.
+    let user = |name: &str| json!({"kind": "User", "name": name});
+    assert!(asked(json!([alice, user("alice")]), 1).is_some());
+    assert!(asked(json!([bob, user("bob")]), 2).is_some());
     assert_eq!(asked(json!([alice, bob]), 1), None);
     assert_eq!(asked(json!([alice, {"kind": "Group", "name": "oidc:dba"}]), 2), None);
 }
