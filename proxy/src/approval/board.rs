@@ -8,6 +8,7 @@ use kube::ResourceExt as _;
 use sallyport_audit::Time;
 use sallyport_audit::record::RequestRef;
 use sallyport_crds::AccessRequest;
+use sallyport_crds::approval_policy::OnHold;
 use sallyport_crds::condition::{ConditionType, is_true};
 use tokio::sync::{Notify, watch};
 
@@ -225,9 +226,12 @@ impl fmt::Debug for Board {
 }
 
 fn held(entry: &Entry) -> Option<Held> {
+    let spec = &entry.request.spec;
     Some(Held {
         request: reference(&entry.request)?,
-        expires: Some(Time::from_unix_micros(entry.request.spec.expires_at.0.as_microsecond())),
+        expires: Some(Time::from_unix_micros(spec.expires_at.0.as_microsecond())),
+        // What is asked beforehand outlives every session.
+        on_hold: spec.session.as_ref().map_or(OnHold::Refuse, |session| session.on_hold),
         state: entry.state.subscribe(),
     })
 }

@@ -147,6 +147,7 @@ impl Approvals for Requests {
                 .map(|held| Held {
                     request: held.request,
                     expires: held.expires,
+                    on_hold: held.on_hold,
                     state: watch::channel(HoldState::Unavailable(error.to_string())).1,
                 })
                 .collect(),

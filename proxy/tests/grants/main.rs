@@ -17,6 +17,7 @@ mod glass;
 mod hidden;
 mod meanwhile;
 mod revoked;
+mod waits;
 mod windows;
 
 use common::door::Given;
