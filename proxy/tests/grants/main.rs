@@ -15,6 +15,7 @@ mod common;
 mod fits;
 mod glass;
 mod hidden;
+mod logins;
 mod meanwhile;
 mod revoked;
 mod waits;
