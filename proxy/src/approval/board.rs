@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kube::ResourceExt as _;
 use sallyport_audit::Time;
 use sallyport_audit::record::RequestRef;
-use sallyport_crds::AccessRequest;
 use sallyport_crds::approval_policy::OnHold;
 use sallyport_crds::condition::{ConditionType, is_true};
+use sallyport_crds::{AccessRequest, AccessRequestStatus};
 use tokio::sync::{Notify, watch};
 
 use super::answers::Answered;
@@ -198,6 +198,15 @@ impl Board {
             .count()
     }
 
+    /// How many requests that are over, of which nothing came and which are still here, fit.
+    pub(super) fn in_vain(&self, fits: impl Fn(&AccessRequest) -> bool) -> usize {
+        let in_vain = |request: &AccessRequest| request.status.as_ref().is_some_and(AccessRequestStatus::is_in_vain);
+        self.lock()
+            .values()
+            .filter(|entry| in_vain(&entry.request) && fits(&entry.request))
+            .count()
+    }
+
     /// Bytes of commands and parameters in requests that can still come to something.
     pub(super) fn held_bytes(&self) -> usize {
         let entries = self.lock();
@@ -276,7 +285,6 @@ mod tests {
     use std::time::Duration;
 
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time as MetaTime};
-    use sallyport_crds::access_request::AccessRequestStatus;
     use sallyport_crds::approval_policy::GrantScope;
 
     use super::super::tests::{DIGEST, alice, once, place, question};

@@ -184,6 +184,7 @@ fn kind(error: &ApprovalsError) -> Kind {
         ApprovalsError::NoCluster
         | ApprovalsError::Refused(_)
         | ApprovalsError::TooMany { .. }
+        | ApprovalsError::TooOften { .. }
         | ApprovalsError::Crowded { .. }
         | ApprovalsError::TooMuch { .. }
         | ApprovalsError::Gone(_) => Kind::NotApproved,

@@ -136,6 +136,14 @@ pub enum ApprovalsError {
         /// How many.
         open: usize,
     },
+    /// The person asked and took back, or let time run out, as often as the Connection allows for now.
+    #[error(
+        "{in_vain} requests of yours were taken back or ran out of time a short while ago; try again in some minutes"
+    )]
+    TooOften {
+        /// How many.
+        in_vain: usize,
+    },
     /// The Connection has as many open requests as it allows.
     #[error(
         "{open} requests are open on this connection already, of all people together; wait until some are answered"
