@@ -29,7 +29,7 @@ use crate::door::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Hel
 /// Grants pause when the watch has been silent for this long: a revocation could not be seen.
 pub(super) const BLIND: Duration = Duration::from_secs(60);
 /// One question to the API server.
-const WITHIN: Duration = Duration::from_secs(15);
+pub(super) const WITHIN: Duration = Duration::from_secs(15);
 /// For each question that a person may have open, as many may have come to nothing a short while ago: the operator deletes them
 /// after ten minutes, and a loop that asks and takes back is stopped before they fill the cluster.
 const IN_VAIN: i32 = 5;

@@ -6,6 +6,7 @@ mod cluster;
 mod grants;
 mod questions;
 mod unheard;
+mod withdrawals;
 
 use std::sync::Arc;
 use std::time::Duration;
