@@ -44,6 +44,7 @@ fn found(required: i32) -> Found {
             digest: "one".into(),
             ..Default::default()
         })),
+        asker_gone: false,
     }
 }
 
@@ -396,4 +397,16 @@ fn what_is_asked_beforehand_has_bounds() {
     held.spec.session =
         serde_json::from_value(json!({"id": "s", "pod": "p", "podUid": "u", "onHold": "Wait"})).unwrap();
     assert_eq!(end(&held, &found(1)), None, "a door's own are bounded by the door");
+}
+
+#[test]
+fn what_was_denied_was_not_withdrawn_when_its_asker_is_gone() {
+    let mut denied = answered(1, &[answer("bob", "Deny")]);
+    denied.spec.session =
+        serde_json::from_value(json!({"id": "s", "pod": "p", "podUid": "u", "onHold": "Wait"})).unwrap();
+    let gone = Found {
+        asker_gone: true,
+        ..found(1)
+    };
+    assert_eq!(state_of(&denied, &gone, 2).0, "Denied");
 }
