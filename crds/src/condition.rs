@@ -132,6 +132,8 @@ pub enum Reason {
     TimedOut,
     /// The asker withdrew.
     WithdrawnByRequester,
+    /// The door at which the asker waited is gone, and nobody waits any more.
+    AskerGone,
     /// Somebody entitled revoked.
     RevokedByPerson,
     /// Waiting for people.

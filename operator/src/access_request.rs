@@ -1,9 +1,11 @@
-//! AccessRequest: who may answer ([`requirements`]), what the answers come to ([`decide`]), and when it goes ([`sweep`]).
+//! AccessRequest: who may answer ([`requirements`]), what the answers come to ([`decide`]), whether anybody waits for them
+//! ([`asker`]), and when it goes ([`sweep`]).
 //!
 //! The spec never changes; entries are written by people and checked by admission. The operator writes the rest, by update
 //! with resourceVersion, so that an answer that arrives meanwhile is never lost.
 
 pub mod admission;
+pub mod asker;
 pub mod decide;
 pub mod dereference;
 pub mod findings;
@@ -40,7 +42,8 @@ pub async fn reconcile(object: Arc<Guarded<AccessRequest>>, context: Arc<Context
     if request.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    let found = dereference::dereference(request, &context);
+    let mut found = dereference::dereference(request, &context);
+    found.asker_gone = asker::is_gone(request, &context).await;
     let now = context.now();
     context.notifier.catch_up(request, now);
     if sweep::is_due(request, &found, context.settings.keep_finished_seconds, now) {

@@ -62,6 +62,7 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
         granted_until: granted_until.or_else(|| span::glass_until(request)),
         admission: (before.admission.as_ref(), admission),
         target: (before.target.as_deref(), target.as_deref()),
+        asker_gone: found.asker_gone,
         now,
     };
     let findings = findings(&moment);

@@ -51,6 +51,8 @@ pub struct Moment<'a> {
     pub admission: (Option<&'a AdmissionIdentity>, &'a Seen),
     /// The target when the operator first looked, and now; None where there is no Connection.
     pub target: (Option<&'a str>, Option<&'a str>),
+    /// Whether the asker waited at a door that is gone.
+    pub asker_gone: bool,
     /// By the operator's clock.
     pub now: Timestamp,
 }
@@ -84,7 +86,7 @@ pub fn findings(moment: &Moment<'_>) -> Vec<Finding> {
 
 /// The reason that a condition of ours states.
 pub fn reason(condition: &Condition) -> Option<Reason> {
-    const REASONS: [Reason; 16] = [
+    const REASONS: [Reason; 17] = [
         Reason::ApprovedByPeople,
         Reason::DeniedByPerson,
         Reason::TimedOut,
@@ -93,6 +95,7 @@ pub fn reason(condition: &Condition) -> Option<Reason> {
         Reason::NobodyElse,
         Reason::TargetChanged,
         Reason::WithdrawnByRequester,
+        Reason::AskerGone,
         Reason::RevokedByPerson,
         Reason::WaitingForApproval,
         Reason::LoginTooOld,
@@ -125,6 +128,7 @@ impl Moment<'_> {
             })
             .or_else(|| self.by(&self.tally.denied, ConditionType::Denied, Reason::DeniedByPerson))
             .or_else(|| self.revoked())
+            .or_else(|| self.nobody_waits())
             .or_else(|| self.target_changed())
             .or_else(|| self.nobody_else())
             .or_else(|| self.over_quota())
@@ -139,6 +143,16 @@ impl Moment<'_> {
 
     fn revoked(&self) -> Option<Finding> {
         self.by(&self.tally.revoked, ConditionType::Revoked, Reason::RevokedByPerson)
+    }
+
+    /// What is approved after that would be there for the next who asks, without anybody at the prompt who meant it.
+    fn nobody_waits(&self) -> Option<Finding> {
+        let session = self.request.spec.session.as_ref().filter(|_| self.asker_gone)?;
+        let words = format!(
+            "nobody waits any more: the door's process in Pod {} is gone",
+            session.pod
+        );
+        Some(Finding::yes(ConditionType::Withdrawn, Reason::AskerGone, words))
     }
 
     /// What was asked under other admission objects may have been answered under none.

@@ -6,6 +6,7 @@
     reason = "JSON that is not as expected fails the test, as it should"
 )]
 
+mod askers;
 mod deleting;
 mod guards;
 mod issuers;
@@ -29,6 +30,7 @@ fn a_life_of_an_installation() -> Result<()> {
     scenes::losing_a_rule_closes(&stage)?;
     issuers::none_but_the_admins_count(&stage)?;
     scenes::a_bad_object_stops_no_other(&stage)?;
+    askers::a_question_ends_with_its_asker(&stage)?;
     scenes::a_rule_that_does_not_compile_closes_what_it_selects(&stage)?;
     scenes::older_definitions_hold_what_was_accepted(&stage)?;
     volumes::a_volume_grows_by_its_claim(&stage)?;
