@@ -5,6 +5,7 @@ use crate::access_request::sweep;
 use crate::testing::policy;
 
 mod glass;
+mod lasting;
 mod logins;
 mod ready;
 mod skew;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use sallyport_crds::access_request::{Requirement as StatusRequirement, RuleIdentity};
+use sallyport_crds::access_request::RuleIdentity;
 use sallyport_crds::approval_policy::{GrantScope, OnHold, RuleAction};
 use sallyport_crds::connection::AlwaysDenied;
 use sallyport_crds::{Subject as Named, SubjectKind};
@@ -270,17 +270,6 @@ impl Requirement {
             .iter()
             .filter(|one| one.kind != SubjectKind::User || !own(&one.name));
         others.count() < usize::try_from(self.required).unwrap_or(usize::MAX)
-    }
-
-    /// As it stands in `status.requirements` of an AccessRequest.
-    pub fn to_status(&self) -> StatusRequirement {
-        StatusRequirement {
-            asked_by: self.asked_by.clone(),
-            approvers: self.approvers.clone(),
-            required: i32::try_from(self.required).unwrap_or(i32::MAX),
-            reason_required: self.reason_required,
-            max_login_age: self.max_login_age,
-        }
     }
 }
 
