@@ -174,6 +174,29 @@ fn catalog(asked: &Asked<'_>, statements: &[&Statement]) -> Snapshot {
     Snapshot::new(relations.collect())
 }
 
+/// Why somebody would not come in with their agents, in words; `None` where they would. What tokens say stands in no manifest.
+/// `named`: the person's own names all the agents.
+pub fn kept_out(policy: &Policy, subject: &Subject, named: bool) -> Option<String> {
+    let who = &subject.username;
+    if !policy.admits(subject) {
+        let words = "would not come in: spec.subjects of the Connection names neither them nor a group of theirs";
+        return Some(format!("{who} {words}"));
+    }
+    // One agent may come with a token of its own; a chain is only ever what a token says.
+    let listed = match subject.agents.as_slice() {
+        [] => true,
+        [agent] => policy.may_act_for(agent, subject),
+        _ => false,
+    };
+    let agents: Vec<&str> = subject.agents.iter().map(|agent| agent.username.as_str()).collect();
+    (!listed && !named).then(|| {
+        format!(
+            "{who} would not come in through {}, unless by a token that says so itself (act, may_act): spec.agents of the Connection does not",
+            agents.join(", ")
+        )
+    })
+}
+
 /// What a verdict does, in the word that manifests use.
 pub fn action(verdict: &Verdict) -> RuleAction {
     match verdict {
