@@ -94,6 +94,7 @@ fn explained(manifests: &Manifests, args: Args) -> Result<String> {
         policy: &policy,
         subject: &subject,
         tables: &tables,
+        recorded: None,
         database: &args.database,
         parameters: &parameters,
         at: now,

@@ -190,6 +190,7 @@ fn compared(manifests: &Manifests, tables: &Tables, case: &Case) -> Result<(Vec<
         policy: &policy,
         subject: &subject,
         tables,
+        recorded: None,
         database: &case.database,
         parameters: &parameters,
         at,
