@@ -2,7 +2,7 @@
 //!
 //! One pass over a cell: a branch-free summary (digits, `@`, backslash, non-ASCII, some signs) decides which scanners run at
 //! all; then hand-written scanners are offered each run of digits, each `@` and each sign that they ask for. What one of them
-//! looks at from there is bounded, so all of it is linear in the cell's length.
+//! looks at from there is bounded, so all of it is linear in the cell's length. So are [patterns](pattern) of one's own.
 //!
 //! A new detector is one file with a [`Detector`] constant, a [`Kind`] and a line in [`DETECTORS`].
 
@@ -41,7 +41,7 @@ mod tests;
 
 pub use context::Context;
 use run::Run;
-pub(crate) use scanner::{Hit, Scanner};
+pub(crate) use scanner::{Hit, Own, Scanner};
 
 /// A built-in detector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
