@@ -125,7 +125,7 @@ fn a_text_that_a_pattern_would_take_too_long_for_is_hidden_whole() {
         keep_last: 4,
         mask: '*',
     });
-    let text = format!("{} ssn 536-90-4399", "7".repeat(1 << 20));
+    let text = format!("{} ssn 536-90-4399", "7".repeat(1 << 16));
     assert_eq!(free(vec![digits(false, Action::Redact)], &text), "[REDACTED]");
     assert_eq!(free(vec![digits(false, partial.clone())], &text), "[REDACTED]");
     let own = Action::Replace { with: "N".into() };

@@ -16,8 +16,10 @@ use regex_automata::{Anchored, Input};
 use super::{PatternError, SIZE_LIMIT, last_line};
 
 /// Memory of one counted search, in bytes.
-const CACHE_SIZE: usize = 1 << 20;
-/// Steps that a text of these many bytes may take besides two for each byte: sixteen for each, within these bounds.
+const CACHE_SIZE: usize = 4 << 20;
+/// How often that may be full: then a step costs as much as the pattern is large, and the text is given up, too.
+const CACHE_CLEARS: usize = 16;
+/// Steps that a text may take besides two for each byte: sixteen for each, within these bounds.
 const SPARE: usize = 16;
 const LEAST_SPARE: usize = 4 << 10;
 const MOST_SPARE: usize = 16 << 20;
@@ -50,10 +52,14 @@ impl Search {
                 regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
                 error => PatternError::Syntax(last_line(&error)),
             })?;
+        let bounded = DFA::config()
+            .cache_capacity(CACHE_SIZE)
+            .skip_cache_capacity_check(true)
+            .minimum_cache_clear_count(Some(CACHE_CLEARS));
         let counted = lazy::Regex::builder()
             .syntax(syntax::Config::new().utf8(false))
             .thompson(thompson::Config::new().utf8(false))
-            .dfa(DFA::config().cache_capacity(CACHE_SIZE).skip_cache_capacity_check(true))
+            .dfa(bounded)
             .build(source)
             .map_err(|_| PatternError::TooLarge)?;
         Ok(Self {
@@ -89,7 +95,10 @@ impl Search {
         let cached = self.caches.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut cache = cached.unwrap_or_else(|| self.counted.create_cache());
         let result = self.rest(&mut cache, text, from, &mut steps, found);
-        self.caches.lock().unwrap_or_else(PoisonError::into_inner).push(cache);
+        // How often it was full is counted for each text.
+        if cache.forward().clear_count() == 0 && cache.reverse().clear_count() == 0 {
+            self.caches.lock().unwrap_or_else(PoisonError::into_inner).push(cache);
+        }
         result
     }
 
