@@ -118,7 +118,7 @@ pub struct Tokenize {
 }
 
 /// Alphabets of [`Tokenize`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Alphabet {
     /// 0 to 9.
     #[default]
@@ -140,7 +140,7 @@ pub struct Generalize {
 }
 
 /// What [`Generalize`] leaves of a date.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum DatePart {
     /// The first day of the month.
     Month,

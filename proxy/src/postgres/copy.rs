@@ -9,11 +9,15 @@ use sallyport_policy::mask::{ColumnInfo, Format, RowPlan, Source};
 use sallyport_policy::sql::{self, Effect};
 
 use super::errors::Said;
+use super::frame;
 use super::names::Stated;
 use super::rows::View;
 
 /// Text: what a column of a COPY is taken for when nothing better is known.
 const TEXT: u32 = 25;
+
+/// The longest field that is looked at: as long as a row may be.
+const MAX_FIELD: usize = frame::TARGET_CAP;
 
 /// Bytes of a COPY, counted and hashed as the client gets or sends them.
 pub struct Tally {
@@ -39,6 +43,21 @@ pub struct CopyIn {
     pub open: bool,
     /// Whether it was asked for by the extended protocol, where the target answers only when it is asked to.
     pub extended: bool,
+}
+
+// === impl CopyOut ===
+
+impl CopyOut {
+    /// What is said behind the last row where values did not come as everywhere else, since they were too long.
+    #[must_use]
+    pub fn too_long(&self) -> Option<Said> {
+        let count = Some(self.masker.too_long()).filter(|count| *count > 0)?;
+        let words = format!(
+            "{count} fields of this COPY are longer than {} MiB, too long to be looked at, and hidden",
+            MAX_FIELD >> 20
+        );
+        Some(Said::warning(words).hint("Where no rule looks at a column, its values pass whatever their length."))
+    }
 }
 
 // === impl CopyIn ===
@@ -99,7 +118,8 @@ pub fn out(view: &View, stated: Option<&Stated>, formats: &[i16]) -> Option<Copy
     let Effect::Copy { format, .. } = &statement.effect else {
         return None;
     };
-    let plan = plan(view, formats);
+    let options = options(format)?;
+    let plan = plan(view, formats, options.null_is_certain());
     let warning = (plan.hidden() > 0).then(|| {
         let words = format!(
             "{} of {} columns of this COPY are masked for you",
@@ -109,17 +129,22 @@ pub fn out(view: &View, stated: Option<&Stated>, formats: &[i16]) -> Option<Copy
         Said::warning(words).hint("What is restored from it holds masks in place of values.")
     });
     Some(CopyOut {
-        masker: CopyMasker::new(plan, options(format)?),
+        masker: CopyMasker::new(plan, options, MAX_FIELD),
         tally: Tally::new(),
         warning,
     })
 }
 
-/// The columns of a COPY: where each comes from by lineage, its type from the catalog where it is a stored one.
-fn plan(view: &View, formats: &[i16]) -> RowPlan {
+/// The columns of a COPY: where each comes from by lineage, its type from the catalog where it is a stored one. Where NULL reads
+/// as a value of the client's choosing, a column is an expression: its hash, its token or what stays of it would be that of a
+/// guess, and a mask that only the guess escapes would tell where it is right.
+fn plan(view: &View, formats: &[i16], null_is_certain: bool) -> RowPlan {
     let column = |(index, format): (usize, &i16)| {
         let (name, type_oid) = stored(view, index, formats.len()).unwrap_or((String::new(), TEXT));
-        let source = view.flows(index, formats.len());
+        let source = match view.flows(index, formats.len()) {
+            Source::Column(rules) if !null_is_certain => Source::Tainted(rules),
+            source => source,
+        };
         let format = if *format == 1 { Format::Binary } else { Format::Text };
         // A binary value of a guessed type cannot be decoded; unknown is what it is.
         let guessed = name.is_empty() && format == Format::Binary;
@@ -167,15 +192,11 @@ fn options(format: &sql::CopyFormat) -> Option<CopyFormat> {
     };
     let null = |default: &str| format.null.clone().unwrap_or_else(|| default.to_owned()).into_bytes();
     match format.format.as_str() {
-        "text" => {
-            let delimiter = byte(&format.delimiter, b'\t')?;
-            Some(CopyFormat::Text {
-                delimiter,
-                // A NULL of the client's choosing could stand for a value; then it is masked as one.
-                null: b"\\N".to_vec(),
-                header: format.header,
-            })
-        }
+        "text" => Some(CopyFormat::Text {
+            delimiter: byte(&format.delimiter, b'\t')?,
+            null: null("\\N"),
+            header: format.header,
+        }),
         "csv" => {
             let quote = byte(&format.quote, b'"')?;
             Some(CopyFormat::Csv {
@@ -209,6 +230,8 @@ mod tests {
         assert_eq!(with("copy t to stdout (format binary)"), Some(CopyFormat::Binary));
         assert_eq!(with("copy t to stdout (format csv, delimiter 'ab')"), None);
         assert_eq!(with("copy t to stdout (format arrow)"), None);
+        let text = with("copy t to stdout (null 'x')").unwrap();
+        assert!(matches!(text, CopyFormat::Text { null, .. } if null == b"x"));
         let csv = with("copy t to stdout (format csv, quote '6', header)").unwrap();
         assert!(matches!(
             csv,

@@ -167,7 +167,7 @@ fn copy_streams() {
         let plan = plan(masker, 3, dice, Some(form));
         let run = |dice: &mut Dice| {
             let mut counts = plan.counts();
-            let mut copy = CopyMasker::with_max_field(plan.clone(), format.clone(), 64);
+            let mut copy = CopyMasker::new(plan.clone(), format.clone(), 64);
             let (mut out, mut rest) = (Vec::new(), bytes);
             while !rest.is_empty() {
                 let n = 1 + dice.below(rest.len());

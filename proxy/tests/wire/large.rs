@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::SCHEMA;
 use super::common::door::{Given, TestDoor};
-use super::common::wire::{Client, tags};
+use super::common::wire::{Client, Message, tags};
 use sallyport_proxy::postgres::frame::put_cstr;
 
 /// Resident bytes of this process, door and client both.
@@ -165,19 +165,28 @@ fn what_has_to_be_looked_at_is_held_up_to_a_bound_and_refused_in_words_beyond() 
     assert!(words.contains("more than 64 MiB"), "{words}");
     // Rows of a COPY are looked at as they come, and what is too long of a field is hidden.
     let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let data = |got: &[Message]| -> usize {
+        let data = got.iter().filter(|message| message.tag == 'd');
+        data.map(|message| message.body.len()).sum()
+    };
     client
         .put(b'Q', |out| {
             put_cstr(out, "copy (select repeat('x', 70000000), 7) to stdout")
         })
         .send();
     let got = client.ready();
+    assert_eq!(tags(&got).replace('d', ""), "HcNCZ");
+    assert!(data(&got) < 1_000, "{}", data(&got));
+    let said = got.iter().find(|message| message.tag == 'N').unwrap();
+    assert!(
+        said.field('M').unwrap().contains("longer than 64 MiB"),
+        "{}",
+        said.text()
+    );
+    // What a row may hold, a field of a COPY may hold.
+    let got = client.query("copy (select repeat('x', 1400000)) to stdout");
     assert_eq!(tags(&got).replace('d', ""), "HcCZ");
-    let sent: usize = got
-        .iter()
-        .filter(|message| message.tag == 'd')
-        .map(|message| message.body.len())
-        .sum();
-    assert!(sent < 1_000, "{sent}");
+    assert_eq!(data(&got), 1_400_001);
 }
 
 #[test]

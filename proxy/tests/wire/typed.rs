@@ -85,10 +85,8 @@ fn actions() -> Vec<Value> {
 }
 
 fn given(action: &Value) -> Given {
-    let mut given = Given::open().mask(
-        "typed",
-        json!({"match": {"columns": ["public.typed.*"]}, "action": action}),
-    );
+    let columns = ["public.typed.*", "public.guessed.ssn"];
+    let mut given = Given::open().mask("typed", json!({"match": {"columns": columns}, "action": action}));
     given.keys.hash.insert(key(), HashKey::new(&[1; 32]).unwrap());
     given.keys.token.insert(key(), TokenKey::new(&[2; 32]).unwrap());
     given
@@ -105,7 +103,9 @@ fn schema() -> String {
         .collect();
     format!(
         "CREATE TYPE mood AS ENUM ('low', 'high'); CREATE TYPE pair AS (a int, b text); CREATE DOMAIN word AS text;
-        CREATE TABLE typed ({}); INSERT INTO typed VALUES ({}); CREATE TABLE back (LIKE typed);",
+        CREATE TABLE typed ({}); INSERT INTO typed VALUES ({}); CREATE TABLE back (LIKE typed);
+        CREATE TABLE guessed (ssn text);
+        INSERT INTO guessed VALUES (NULL), ('536-90-4399'), ('219-09-9999');",
         columns.join(", "),
         values.join(", ")
     )
@@ -137,6 +137,30 @@ fn bind(client: &mut Client, values: &[Option<Vec<u8>>], formats: &[i16], result
     client.execute("", 0).sync();
 }
 
+/// The data of a COPY, as it arrived.
+fn data(answer: &[Message]) -> Vec<u8> {
+    let pieces = answer.iter().filter(|message| message.tag == 'd');
+    pieces.flat_map(|message| message.body.clone()).collect()
+}
+
+/// What the server says to what the door's COPY with these options gave.
+fn over(client: &mut Client, server: &mut Client, options: &str) -> Vec<Message> {
+    let data = data(&client.query(&format!("copy typed to stdout ({options})")));
+    assert!(!data.is_empty(), "{options}");
+    server
+        .put(b'Q', |out| put_cstr(out, &format!("copy back from stdin ({options})")))
+        .send();
+    assert_eq!(server.read().tag, 'G');
+    server.put(b'd', |out| out.extend(data)).put(b'c', |_| {}).send();
+    server.ready()
+}
+
+/// Message and place of the first error.
+fn words(said: &[Message]) -> Option<(String, String)> {
+    said.iter()
+        .find_map(|message| message.field('M').zip(message.field('W')))
+}
+
 #[test]
 fn what_masks_make_of_a_type_is_taken_for_one_by_postgresql_in_every_format() {
     let door = TestDoor::new(&Given::open(), &schema());
@@ -152,22 +176,8 @@ fn what_masks_make_of_a_type_is_taken_for_one_by_postgresql_in_every_format() {
         let mut client = Client::login(&door, "alice", &[("timezone", "UTC")]).unwrap();
         let mut server = Client::direct(door.server(), &door.database, &[]).unwrap();
         for format in FORMATS {
-            let got = client.query(&format!("copy typed to stdout (format {format})"));
-            let taken = |message: &&Message| message.tag == 'd';
-            let data: Vec<u8> = got
-                .iter()
-                .filter(taken)
-                .flat_map(|message| message.body.clone())
-                .collect();
-            assert!(!data.is_empty(), "{action} {format}: {got:?}");
-            let back = format!("copy back from stdin (format {format})");
-            server.put(b'Q', |out| put_cstr(out, &back)).send();
-            assert_eq!(server.read().tag, 'G');
-            server.put(b'd', |out| out.extend(data)).put(b'c', |_| {}).send();
-            let said = server.ready();
-            let words = said
-                .iter()
-                .find_map(|message| message.field('M').zip(message.field('W')));
+            let said = over(&mut client, &mut server, &format!("format {format}"));
+            let words = words(&said);
             assert_eq!(tags(&said), "CZ", "{action} {format}: {words:?}");
         }
         // Rows, with every column in either format.
@@ -180,13 +190,36 @@ fn what_masks_make_of_a_type_is_taken_for_one_by_postgresql_in_every_format() {
             server.parse("", &insert);
             bind(&mut server, &row, &formats, &[]);
             let said = server.ready();
-            let words = said
-                .iter()
-                .find_map(|message| message.field('M').zip(message.field('W')));
+            let words = words(&said);
             assert_eq!(tags(&said), "12CZ", "{action} {turn}: {words:?}");
         }
         let rows = || door.direct("select distinct b::text from back b");
         assert_eq!(door.direct(&check), "5|1|t|f", "{action}: {}", rows());
         door.direct("truncate back");
+    }
+}
+
+#[test]
+fn a_null_of_the_clients_choosing_is_null_and_tells_nothing_of_values() {
+    let door = TestDoor::new(&Given::open(), &schema());
+    for (revision, action) in (2..).zip(actions()) {
+        door.enforce(&given(&action), revision);
+        let mut client = Client::login(&door, "alice", &[("timezone", "UTC")]).unwrap();
+        let mut server = Client::direct(door.server(), &door.database, &[]).unwrap();
+        // The value of the column "char" reads so, too.
+        let said = over(&mut client, &mut server, "null 'x'");
+        let words = words(&said);
+        assert_eq!(tags(&said), "CZ", "{action}: {words:?}");
+        let check = "select count(*), bool_or(b::text = t::text) from back b, typed t";
+        assert_eq!(door.direct(check), "1|f", "{action}");
+        if action["type"] == "Null" {
+            assert_eq!(door.direct("select b is null from back b"), "t");
+        }
+        door.direct("truncate back");
+        // Neither where the guess is right, nor what the mask of it would be.
+        let got = data(&client.query("copy guessed to stdout (null '536-90-4399')"));
+        let lines: Vec<_> = got.split_inclusive(|byte| *byte == b'\n').collect();
+        assert_eq!(lines.len(), 3, "{action}");
+        assert!(lines.iter().all(|line| *line == lines[0]), "{action}: {got:?}");
     }
 }

@@ -1,12 +1,15 @@
 //! What happens to a value that a rule protects.
 
+use std::cmp::Ordering;
+
 use sallyport_crds::masking_rule::{Alphabet, DatePart};
 use sallyport_crds::reference::SecretKeyReference;
 
 /// The text that [`Action::Redact`] shows.
 pub const REDACTED: &str = "[REDACTED]";
 
-/// What is shown instead of a value.
+/// What is shown instead of a value. The stronger of two is the lesser: by [`Action::rank`], and of two of one kind the one that
+/// shows less, so that it is never the rules' names that decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// NULL. In text that has no NULL (a message, a part of a longer value) the same as [`Action::Redact`].
@@ -53,8 +56,9 @@ impl Action {
         }
     }
 
-    /// What it is on a protected column. On what an expression makes of one, Tokenize, Hash, Generalize and Partial redact:
-    /// whoever chooses the expression could be shown anything by it.
+    /// What it is on a protected column. On what an expression makes of one, Tokenize, Hash, Generalize and Partial redact: who
+    /// chooses what is hashed or encrypted can build the dictionary, and a partial mask (`substr(ssn, i, 1)`) or a coarser date
+    /// (`dob + i`) could be led to show anything.
     #[must_use]
     pub fn on_column(&self, stored: bool) -> Self {
         match self {
@@ -77,10 +81,32 @@ impl Action {
             Action::Partial(_) => "Partial",
         }
     }
+}
 
-    /// The stronger of two; of two equally strong ones the first.
-    pub fn stronger<'a>(&'a self, other: &'a Action) -> &'a Action {
-        if other.rank() < self.rank() { other } else { self }
+impl Ord for Action {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let alike = match (self, other) {
+            (Action::Replace { with: one }, Action::Replace { with: other }) => one.cmp(other),
+            (Action::Tokenize(one), Action::Tokenize(other)) => one.cmp(other),
+            (
+                Action::Hash { key: one, length },
+                Action::Hash {
+                    key: other,
+                    length: more,
+                },
+            ) => (length, one).cmp(&(more, other)),
+            // A year says less than a month.
+            (Action::Generalize(one), Action::Generalize(other)) => other.cmp(one),
+            (Action::Partial(one), Action::Partial(other)) => one.cmp(other),
+            _ => Ordering::Equal,
+        };
+        self.rank().cmp(&other.rank()).then(alike)
+    }
+}
+
+impl PartialOrd for Action {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -116,7 +142,40 @@ pub struct Partial {
     pub mask: char,
 }
 
+impl Tokens {
+    /// By what is kept; the rest makes it an order.
+    fn order(&self) -> impl Ord {
+        let Self {
+            key,
+            alphabet,
+            keep_first,
+            keep_last,
+            tweak,
+        } = self;
+        let kept = keep_first.saturating_add(*keep_last);
+        (kept, keep_first, alphabet, key, tweak)
+    }
+}
+
+impl Ord for Tokens {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.order().cmp(&other.order())
+    }
+}
+
+impl PartialOrd for Tokens {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl Partial {
+    /// By what is kept; the rest makes it an order.
+    fn order(self) -> impl Ord {
+        let kept = self.keep_first.saturating_add(self.keep_last);
+        (kept, self.keep_first, self.mask)
+    }
+
     /// Appends the masked form of `value`.
     ///
     /// Bytes that are not UTF-8 are each taken for one character.
@@ -139,6 +198,18 @@ impl Partial {
             out.extend_from_slice(if keep { c } else { mask });
             seen = seen.saturating_add(1);
         }
+    }
+}
+
+impl Ord for Partial {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.order().cmp(&other.order())
+    }
+}
+
+impl PartialOrd for Partial {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -206,34 +277,51 @@ mod tests {
     }
 
     #[test]
-    fn order_is_the_published_one() {
+    fn the_stronger_is_the_lesser() {
         let key = SecretKeyReference {
             name: "keys".into(),
             key: "a".into(),
         };
-        let order = [
-            Action::Null,
-            Action::Redact,
-            Action::Replace { with: String::new() },
+        let replace = |with: &str| Action::Replace { with: with.into() };
+        let tokens = |keep_first, keep_last| {
             Action::Tokenize(Tokens {
                 key: key.clone(),
                 alphabet: Alphabet::Digits,
-                keep_first: 0,
-                keep_last: 0,
+                keep_first,
+                keep_last,
                 tweak: String::new(),
-            }),
-            Action::Hash { key, length: 32 },
-            Action::Generalize(DatePart::Year),
+            })
+        };
+        let hash = |length| Action::Hash {
+            key: key.clone(),
+            length,
+        };
+        let partial = |keep_first, keep_last| {
             Action::Partial(Partial {
-                keep_first: 0,
-                keep_last: 4,
+                keep_first,
+                keep_last,
                 mask: '*',
-            }),
+            })
+        };
+        let order = [
+            Action::Null,
+            Action::Redact,
+            replace("a"),
+            replace("b"),
+            tokens(0, 0),
+            tokens(0, 4),
+            tokens(6, 4),
+            hash(16),
+            hash(32),
+            Action::Generalize(DatePart::Year),
+            Action::Generalize(DatePart::Month),
+            partial(0, 4),
+            partial(4, 0),
+            partial(0, 10),
         ];
         for (i, a) in order.iter().enumerate() {
-            for b in order.iter().skip(i) {
-                assert_eq!(a.stronger(b), a);
-                assert_eq!(b.stronger(a), a);
+            for (j, b) in order.iter().enumerate() {
+                assert_eq!(a.cmp(b), i.cmp(&j), "{a:?} {b:?}");
             }
         }
     }

@@ -9,7 +9,7 @@ use sallyport_crds::reference::SecretKeyReference;
 use super::action::Action;
 use super::count::{CountLabel, Counts, Slot};
 use super::detect::pattern::Pattern;
-use super::detect::{Kind, Scanner};
+use super::detect::{Kind, Own, Scanner};
 use super::keys::{Keyed, Keys};
 use super::plan::{ColumnInfo, RowPlan};
 use super::rule::{Profile, Rule, RuleId, RuleSet};
@@ -112,7 +112,7 @@ pub struct Masker {
 #[derive(Clone)]
 struct ColumnRule {
     slot: Slot,
-    /// `None` in Observe.
+    /// `None` in Observe; Redact where its key is missing.
     action: Option<Action>,
     key: Option<Keyed>,
     strict: bool,
@@ -137,6 +137,19 @@ pub(super) struct ColumnVerdict {
     pub(super) slots: Vec<Slot>,
     /// Some acting rule is Strict.
     pub(super) strict: bool,
+}
+
+// === impl Entry ===
+
+impl Entry {
+    /// One more rule that wants it; `None` for the action of one that observes.
+    fn add(&mut self, slot: Slot, action: Option<SpanAction>) {
+        self.slots.push(slot);
+        self.action = match (self.action.take(), action) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
 }
 
 // === impl Masker ===
@@ -234,16 +247,17 @@ impl Masker {
     /// What happens to a column that these rules protect. `stored`: it is the stored column itself, not an expression.
     pub(super) fn column(&self, rules: &RuleSet, stored: bool) -> ColumnVerdict {
         let mut verdict = ColumnVerdict::default();
+        let mut strongest: Option<(Action, &ColumnRule)> = None;
         for rule in self.rules(rules) {
             verdict.slots.push(rule.slot);
             let Some(action) = &rule.action else { continue };
             verdict.strict |= rule.strict;
-            let action = ValueAction::new(action, rule.key.as_ref(), stored);
-            verdict.action = Some(match verdict.action.take() {
-                Some(other) => other.stronger(action),
-                None => action,
-            });
+            let action = action.on_column(stored);
+            if strongest.as_ref().is_none_or(|(other, _)| action < *other) {
+                strongest = Some((action, rule));
+            }
         }
+        verdict.action = strongest.map(|(action, rule)| ValueAction::new(&action, rule.key.as_ref()));
         verdict
     }
 }
@@ -311,7 +325,9 @@ impl<'r> Builder<'r> {
             Action::Hash { key: at, .. } if rule.allow_equality && key.is_some() => Some(at.clone()),
             _ => None,
         };
-        let action = (!rule.observe).then(|| rule.action.clone());
+        let keyless = key.is_none() && matches!(rule.action, Action::Hash { .. } | Action::Tokenize(_));
+        let action = if keyless { Action::Redact } else { rule.action.clone() };
+        let action = (!rule.observe).then_some(action);
         let strict = rule.profile == Profile::Strict && action.is_some() && !rule.columns.is_empty();
         ColumnRule {
             slot,
@@ -341,24 +357,26 @@ impl<'r> Builder<'r> {
                     }
                 },
                 Looked::Pattern(pattern) if patterns => {
-                    own.push((fresh, pattern.clone()));
+                    own.push(Own {
+                        pattern: pattern.clone(),
+                        entry: fresh,
+                        whole: fresh.saturating_add(1),
+                    });
                     fresh
                 }
                 Looked::Pattern(_) => continue,
             };
+            let action = (!wanted.rule.observe).then(|| SpanAction::new(&wanted.rule.action));
             if entry == fresh {
                 self.entries.push(Entry::default());
             }
-            let Some(entry) = self.entries.get_mut(usize::from(entry)) else {
-                continue;
-            };
-            entry.slots.push(wanted.slot);
-            if !wanted.rule.observe {
-                let action = SpanAction::new(&wanted.rule.action);
-                entry.action = Some(match entry.action.take() {
-                    Some(other) => other.stronger(action),
-                    None => action,
-                });
+            if let Some(entry) = self.entries.get_mut(usize::from(entry)) {
+                entry.add(wanted.slot, action.clone());
+            }
+            if matches!(wanted.what, Looked::Pattern(_)) {
+                let mut whole = Entry::default();
+                whole.add(wanted.slot, action.map(SpanAction::whole));
+                self.entries.push(whole);
             }
         }
         Scanner::new(&kinds, own)

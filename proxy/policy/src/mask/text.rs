@@ -10,13 +10,15 @@ use super::detect::{Context, Hit, Scanner};
 use super::masker::Masker;
 use super::plan::Outcome;
 
-/// What happens to the part of a text that a detector recognised.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What happens to the part of a text that a detector recognised. The stronger of two is the lesser, as of [`Action`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SpanAction {
     /// The whole value becomes NULL.
     Null,
+    /// [`REDACTED`] stands instead.
+    Redact,
     /// A fixed text stands instead.
-    Fixed(Box<str>),
+    Replace(Box<str>),
     /// Some characters stay.
     Partial(Partial),
 }
@@ -41,26 +43,18 @@ impl SpanAction {
         match action {
             Action::Null => Self::Null,
             // A hit may come from a literal or parameter: hashing it would hand out a dictionary (POSTGRES.md 17).
-            Action::Redact | Action::Tokenize(_) | Action::Hash { .. } | Action::Generalize(_) => {
-                Self::Fixed(REDACTED.into())
-            }
-            Action::Replace { with } => Self::Fixed(with.as_str().into()),
+            Action::Redact | Action::Tokenize(_) | Action::Hash { .. } | Action::Generalize(_) => Self::Redact,
+            Action::Replace { with } => Self::Replace(with.as_str().into()),
             Action::Partial(partial) => Self::Partial(*partial),
         }
     }
 
-    fn rank(&self) -> u8 {
+    /// What happens to a text in which there are hits at places that nobody knows: nothing of it stays.
+    pub(super) fn whole(self) -> Self {
         match self {
-            Self::Null => 0,
-            Self::Fixed(text) if **text == *REDACTED => 1,
-            Self::Fixed(_) => 2,
-            Self::Partial(_) => 3,
+            Self::Partial(_) => Self::Redact,
+            action => action,
         }
-    }
-
-    /// The stronger of two; of two equally strong ones the first.
-    pub(super) fn stronger(self, other: Self) -> Self {
-        if other.rank() < self.rank() { other } else { self }
     }
 }
 
@@ -156,9 +150,7 @@ impl Masker {
             // Overlapping hits are one, under the strongest of their actions.
             while let Some((other, stronger)) = acting.next_if(|(other, _)| other.start < end) {
                 end = end.max(other.end);
-                if stronger.rank() < action.rank() {
-                    action = stronger;
-                }
+                action = action.min(stronger);
             }
             out.extend_from_slice(cut(text, done, hit.start));
             if !write_span(action, cut(text, hit.start, end), surroundings, out) {
@@ -179,8 +171,8 @@ fn write_span(action: &SpanAction, hit: &[u8], surroundings: Surroundings, out: 
     match action {
         SpanAction::Null if surroundings == Surroundings::Message => out.extend_from_slice(REDACTED.as_bytes()),
         SpanAction::Null => return false,
-        SpanAction::Fixed(text) if fits(text, surroundings) => out.extend_from_slice(text.as_bytes()),
-        SpanAction::Fixed(_) => out.extend_from_slice(REDACTED.as_bytes()),
+        SpanAction::Replace(text) if fits(text, surroundings) => out.extend_from_slice(text.as_bytes()),
+        SpanAction::Redact | SpanAction::Replace(_) => out.extend_from_slice(REDACTED.as_bytes()),
         SpanAction::Partial(partial) => {
             let start = out.len();
             partial.write(hit, out);

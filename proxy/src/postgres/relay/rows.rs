@@ -5,7 +5,7 @@ use sallyport_policy::mask::{Counts, RowOutcome};
 
 use super::describe::as_it_holds;
 use super::{Broken, State};
-use crate::postgres::copy::{self, CopyIn};
+use crate::postgres::copy::{self, CopyIn, CopyOut};
 use crate::postgres::expect::Expect;
 use crate::postgres::frame::{self, Body, HEADER};
 use crate::postgres::message;
@@ -85,9 +85,13 @@ pub(super) fn copy_out(
         (b'd', Some(_)) => copy_data(state, body.rest(), out)?,
         (b'c', Some(_)) => {
             put_copied(state, out, |masker, out, counts| masker.finish(out, counts))?;
-            let copied = state.copy_out.take().map(|copy| copy.tally.copied());
-            state.with_running(|running, _| running.copied = copied);
+            let copy = state.copy_out.take();
             out.extend_from_slice(bytes);
+            if let Some(warning) = copy.as_ref().and_then(CopyOut::too_long) {
+                warning.put(out);
+            }
+            let copied = copy.map(|copy| copy.tally.copied());
+            state.with_running(|running, _| running.copied = copied);
         }
         (tag, _) => return Err(Broken::Unasked(tag)),
     }

@@ -69,6 +69,11 @@ impl Syntax for Csv {
         &self.options.null
     }
 
+    fn is_null(&self, raw: &[u8]) -> bool {
+        // A value that reads the same is quoted.
+        raw == self.options.null
+    }
+
     fn decode(&self, raw: &[u8]) -> Option<Vec<u8>> {
         raw.contains(&self.options.quote).then(|| self.options.unquote(raw))
     }

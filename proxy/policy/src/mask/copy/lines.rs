@@ -11,6 +11,8 @@ pub(super) trait Syntax {
     fn field_end(&mut self, chunk: &[u8], start: usize) -> Option<usize>;
     /// How NULL is written.
     fn null(&self) -> &[u8];
+    /// Whether this can be nothing but NULL.
+    fn is_null(&self, raw: &[u8]) -> bool;
     /// The value of a field, where it is not written as it is.
     fn decode(&self, raw: &[u8]) -> Option<Vec<u8>>;
     /// Writes a value in the place of another; `encoded`: whether that one was not written as it is.
@@ -34,6 +36,10 @@ impl<S: Syntax> Decoder<S> {
             header,
             open: false,
         }
+    }
+
+    pub(super) fn fields(&self) -> &Fields {
+        &self.fields
     }
 
     pub(super) fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Result<(), CopyError> {
@@ -80,7 +86,7 @@ impl<S: Syntax> Decoder<S> {
         let mut encoded = false;
         let outcome = match self.fields.end(last, &mut joined) {
             None => self.fields.mask_oversized(&mut masked, counts),
-            Some(raw) if raw == self.syntax.null() && !self.header => {
+            Some(raw) if self.syntax.is_null(raw) && !self.header => {
                 out.extend_from_slice(raw);
                 return Ok(());
             }

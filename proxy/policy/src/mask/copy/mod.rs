@@ -4,8 +4,8 @@
 //! stream (`65366-90-43996` is an SSN quoted with 6). So every stream is decoded as the server encoded it, each field is
 //! masked as the same value in a DataRow would be, and what changed is encoded again.
 //!
-//! Memory: one field of a column that is looked at, at most [`MAX_FIELD`] bytes of it. A longer one is hidden whole.
-//! Columns that pass are never held.
+//! Memory: one field of a column that is looked at, up to a bound. A longer one is hidden whole, and counted. Columns that pass
+//! are never held.
 
 mod binary;
 mod csv;
@@ -15,9 +15,6 @@ mod text;
 use super::count::Counts;
 use super::plan::{Outcome, RowError, RowPlan};
 
-/// Longest field, in encoded bytes, that is looked at. A longer one in a column that is looked at is hidden whole.
-pub const MAX_FIELD: usize = 1 << 20;
-
 /// How a stream is encoded, from the COPY statement's options with PostgreSQL's defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CopyFormat {
@@ -25,7 +22,7 @@ pub enum CopyFormat {
     Text {
         /// `DELIMITER`; a tab by default.
         delimiter: u8,
-        /// `NULL`; `\N` by default.
+        /// `NULL`; `\N` by default. See [`CopyFormat::null_is_certain`].
         null: Vec<u8>,
         /// `HEADER`: the first line holds column names.
         header: bool,
@@ -98,6 +95,16 @@ impl CopyFormat {
         }
     }
 
+    /// Whether what reads as NULL is NULL. Under `FORMAT text` with a NULL of the client's choosing a value may be written in the
+    /// same way: then both are masked as that value, and the stream shows `coalesce(ssn, 'x')`, an expression, in the place of
+    /// the column.
+    pub fn null_is_certain(&self) -> bool {
+        match self {
+            Self::Text { delimiter, null, .. } => text::is_no_value(null, *delimiter),
+            Self::Csv { .. } | Self::Binary => true,
+        }
+    }
+
     fn has_header(&self) -> bool {
         matches!(self, Self::Text { header: true, .. } | Self::Csv { header: true, .. })
     }
@@ -107,12 +114,8 @@ impl CopyFormat {
 
 impl CopyMasker {
     /// A masker for a stream whose columns `plan` describes: formats `Text` for text and CSV, `Binary` for binary.
-    pub fn new(plan: RowPlan, format: CopyFormat) -> Self {
-        Self::with_max_field(plan, format, MAX_FIELD)
-    }
-
-    /// The same with another bound than [`MAX_FIELD`].
-    pub fn with_max_field(plan: RowPlan, format: CopyFormat, max_field: usize) -> Self {
+    /// `max_field`: the longest field, in encoded bytes, that is looked at.
+    pub fn new(plan: RowPlan, format: CopyFormat, max_field: usize) -> Self {
         // A header shows names of columns, and those can be made of values.
         let names = format.has_header() && plan.masker().has_detectors();
         // That there are no columns is the target's word: then rows have to be empty.
@@ -124,6 +127,7 @@ impl CopyMasker {
             column: 0,
             held: Vec::new(),
             oversized: false,
+            too_long: 0,
             max_field,
         };
         let state = match format {
@@ -168,6 +172,16 @@ impl CopyMasker {
         result.inspect_err(|error| self.state = State::Failed(*error))
     }
 
+    /// Fields so far that were too long to be looked at, and were hidden whole.
+    pub fn too_long(&self) -> u64 {
+        match &self.state {
+            State::Passing | State::Failed(_) => 0,
+            State::Text(decoder) => decoder.fields().too_long,
+            State::Csv(decoder) => decoder.fields().too_long,
+            State::Binary(decoder) => decoder.fields().too_long,
+        }
+    }
+
     /// To be called at CopyDone: appends what was held back.
     pub fn finish(&mut self, out: &mut Vec<u8>, counts: &mut Counts) -> Result<(), CopyError> {
         match &mut self.state {
@@ -190,6 +204,8 @@ struct Fields {
     held: Vec<u8>,
     /// More than `max_field` bytes came: the field is thrown away as it arrives.
     oversized: bool,
+    /// So many fields were.
+    too_long: u64,
     max_field: usize,
 }
 
@@ -261,7 +277,8 @@ impl Fields {
         Ok(self.plan.field(self.column, value, out, counts)?)
     }
 
-    fn mask_oversized(&self, out: &mut Vec<u8>, counts: &mut Counts) -> Outcome {
+    fn mask_oversized(&mut self, out: &mut Vec<u8>, counts: &mut Counts) -> Outcome {
+        self.too_long = self.too_long.saturating_add(1);
         self.plan.oversized(self.column, out, counts)
     }
 

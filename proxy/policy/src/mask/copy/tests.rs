@@ -16,7 +16,7 @@ fn plan(format: Format, action: Action) -> RowPlan {
 
 fn run(plan: RowPlan, format: CopyFormat, max: usize, chunks: &[&[u8]]) -> Result<Vec<u8>, CopyError> {
     let mut counts = plan.counts();
-    let mut masker = CopyMasker::with_max_field(plan, format, max);
+    let mut masker = CopyMasker::new(plan, format, max);
     let mut out = Vec::new();
     for chunk in chunks {
         masker.push(chunk, &mut out, &mut counts)?;
@@ -45,10 +45,30 @@ fn text_format() {
         null: b"-".to_vec(),
         header: false,
     };
+    // A hyphen may be a value, too: one that is hidden is not told from the others by it.
     assert_eq!(
-        text(odd, Action::Redact, "1Esecr\\EtEx\n2E-E-\n"),
-        "1E[R\\EDACT\\ED]Ex\n2E-E-\n"
+        text(odd.clone(), Action::Redact, "1Esecr\\EtEx\n2E-E-\n"),
+        "1E[R\\EDACT\\ED]Ex\n2E[R\\EDACT\\ED]E-\n"
     );
+    // NULL is written as the client reads it.
+    assert_eq!(text(odd, Action::Null, "1EsecretEx\n2E-E-\n"), "1E-Ex\n2E-E-\n");
+    // What no value is written as is NULL.
+    for (null, want) in [
+        ("\\N", "\\N"),
+        ("\\0", "\\0"),
+        ("\\\\N", "[REDACTED]"),
+        ("", "[REDACTED]"),
+    ] {
+        let format = CopyFormat::Text {
+            delimiter: b'\t',
+            null: null.into(),
+            header: false,
+        };
+        assert_eq!(
+            text(format, Action::Redact, &format!("1\t{null}\tx\n")),
+            format!("1\t{want}\tx\n")
+        );
+    }
 }
 
 #[test]
@@ -187,13 +207,24 @@ fn fields_too_long_to_look_at_are_hidden() {
 }
 
 #[test]
+fn fields_too_long_to_look_at_are_counted() {
+    let long = "x".repeat(100);
+    let row = format!("{long}\t1\ty\n{long}\t{long}\ty\n");
+    let plan = plan(Format::Text, Action::Redact);
+    let mut counts = plan.counts();
+    let mut masker = CopyMasker::new(plan, CopyFormat::text(), 50);
+    masker.push(row.as_bytes(), &mut Vec::new(), &mut counts).unwrap();
+    assert_eq!(masker.too_long(), 3);
+}
+
+#[test]
 fn columns_that_pass_are_never_held() {
     let columns = [
         column(23, Format::Text, Source::Plain),
         column(25, Format::Text, Source::Plain),
     ];
     let plan = redacting().plan(&columns);
-    let mut masker = CopyMasker::with_max_field(plan.clone(), CopyFormat::text(), 8);
+    let mut masker = CopyMasker::new(plan.clone(), CopyFormat::text(), 8);
     let (mut out, mut counts) = (Vec::new(), plan.counts());
     masker.push(&[b'7'; 1000], &mut out, &mut counts).unwrap();
     assert_eq!(out.len(), 1000);
@@ -219,7 +250,7 @@ fn rows_said_to_have_no_columns_are_empty() {
 #[test]
 fn a_message_that_ends_with_a_row_gives_that_row() {
     let plan = plan(Format::Text, Action::Redact);
-    let mut masker = CopyMasker::new(plan.clone(), CopyFormat::csv());
+    let mut masker = CopyMasker::new(plan.clone(), CopyFormat::csv(), 4096);
     let mut counts = plan.counts();
     for row in ["1,secret,x\n", "2,\"a\nb\",\"x\"\n"] {
         let mut out = Vec::new();
@@ -292,7 +323,7 @@ fn hostile_streams_are_refused_for_good() {
 
     let plan = plan(Format::Text, Action::Redact);
     let (mut out, mut counts) = (Vec::new(), plan.counts());
-    let mut masker = CopyMasker::new(plan, CopyFormat::text());
+    let mut masker = CopyMasker::new(plan, CopyFormat::text(), 4096);
     assert_eq!(masker.push(b"a\tb\n", &mut out, &mut counts), Err(few));
     out.clear();
     assert_eq!(masker.push(b"a\tb\tc\n", &mut out, &mut counts), Err(few));

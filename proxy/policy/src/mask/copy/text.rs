@@ -8,6 +8,8 @@ use crate::mask::types::bytea::octal;
 pub(super) struct Text {
     delimiter: u8,
     null: Vec<u8>,
+    /// No value is written as NULL is.
+    certain: bool,
     /// The last byte was a backslash that is not itself escaped.
     escaped: bool,
 }
@@ -16,6 +18,7 @@ impl Text {
     pub(super) fn new(delimiter: u8, null: Vec<u8>) -> Self {
         Self {
             delimiter,
+            certain: is_no_value(&null, delimiter),
             null,
             escaped: false,
         }
@@ -46,6 +49,10 @@ impl Syntax for Text {
         &self.null
     }
 
+    fn is_null(&self, raw: &[u8]) -> bool {
+        self.certain && raw == self.null
+    }
+
     fn decode(&self, raw: &[u8]) -> Option<Vec<u8>> {
         raw.contains(&b'\\').then(|| unescape(raw))
     }
@@ -53,6 +60,13 @@ impl Syntax for Text {
     fn encode(&self, value: &[u8], _: bool, out: &mut Vec<u8>) {
         escape(value, self.delimiter, out);
     }
+}
+
+/// Whether no value is written like this.
+pub(super) fn is_no_value(raw: &[u8], delimiter: u8) -> bool {
+    let mut written = Vec::new();
+    escape(&unescape(raw), delimiter, &mut written);
+    written != raw
 }
 
 /// Letters that stand for control characters after a backslash.

@@ -2,7 +2,7 @@
 //!
 //! One pass over a cell: a branch-free summary (digits, `@`, backslash, non-ASCII, some signs) decides which scanners run at
 //! all; then hand-written scanners are offered each run of digits, each `@` and each sign that they ask for. What one of them
-//! looks at from there is bounded, so all of it is linear in the cell's length.
+//! looks at from there is bounded, so all of it is linear in the cell's length. So are [patterns](pattern) of one's own.
 //!
 //! A new detector is one file with a [`Detector`] constant, a [`Kind`] and a line in [`DETECTORS`].
 
@@ -41,7 +41,7 @@ mod tests;
 
 pub use context::Context;
 use run::Run;
-pub(crate) use scanner::{Hit, Scanner};
+pub(crate) use scanner::{Hit, Own, Scanner};
 
 /// A built-in detector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -107,7 +107,7 @@ pub struct Detector {
     pub kind: Kind,
     /// Name, as Presidio calls the entity.
     pub name: &'static str,
-    /// Other names taken for it: Google's infoTypes.
+    /// Other names taken for it: Google's infoTypes, and what others call it.
     pub aliases: &'static [&'static str],
     /// How sure a hit is, 0 to 100: 100 has a check digit that one in a hundred random texts or fewer passes, 90 a
     /// distinctive shape with range checks, 70 a shape that other numbers can have.
@@ -187,7 +187,7 @@ pub const DETECTORS: &[Detector] = &[
 // === impl Kind ===
 
 impl Kind {
-    /// The detector of a Presidio entity name or a Google infoType name.
+    /// The detector of a Presidio entity name, or of another name that is taken for it.
     pub fn from_name(name: &str) -> Option<Self> {
         DETECTORS
             .iter()

@@ -5,16 +5,29 @@
 //! what they read differently (`\d`, `\w`, `\s`, `\b` are ASCII in RE2) is translated to RE2's meaning.
 
 mod screen;
+mod search;
 
-use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use std::sync::Arc;
+
+use regex::bytes::{RegexSet, RegexSetBuilder};
+use search::Search;
+pub(super) use search::Spent;
 
 /// Upper bound on a compiled pattern, in bytes; counted repeats of classes grow quickly.
 const SIZE_LIMIT: usize = 1 << 20;
 /// The same for all patterns of a masker together.
 const SET_SIZE_LIMIT: usize = 16 << 20;
 
-/// A word, an abbreviation and a year: what recognises each of them recognises nearly every value.
-const ORDINARY: [&str; 3] = ["paid", "ABCD", "2026"];
+/// Texts that have nothing in common but that they are short, or long: what recognises something in all texts of a row
+/// recognises it in nearly every value of that length.
+static ORDINARY: [[&str; 3]; 2] = [
+    ["paid", "ABCD", "2026"],
+    [
+        "the customer asked for a second invoice",
+        "NEW YORK OFFICE ACCOUNTS RECEIVABLE",
+        "2026-11-28 07:16:16.123456+00",
+    ],
+];
 
 /// A pattern that can be run, in time linear in the text.
 #[derive(Clone, Debug)]
@@ -22,7 +35,7 @@ pub struct Pattern {
     name: String,
     /// The translated text.
     source: String,
-    regex: Regex,
+    search: Arc<Search>,
     max_length: usize,
 }
 
@@ -38,12 +51,12 @@ pub enum PatternError {
     /// It matches the empty text, and so everywhere.
     #[error("regex matches the empty text: make at least one part of it mandatory")]
     Empty,
-    /// It matches ordinary words and numbers alike.
+    /// It matches ordinary texts and numbers alike: these, for example.
     #[error(
         "regex matches nearly every value ({} among them): say what the values have in common, or protect columns by name",
-        ORDINARY.join(", ")
+        .0.join(", ")
     )]
-    Everything,
+    Everything(&'static [&'static str; 3]),
     /// Every match is longer than `maxLength`.
     #[error("regex matches at least {shortest} bytes, but maxLength is {max_length}")]
     TooShort {
@@ -60,8 +73,8 @@ pub enum PatternError {
 // === impl Pattern ===
 
 impl Pattern {
-    /// Screens and compiles a pattern. `max_length` bounds, in bytes, how much of a stream is held back for it; within a
-    /// value, which is always looked at whole, longer matches are masked too.
+    /// Screens and compiles a pattern. `max_length` is the longest match, in bytes, that a rule counts on; within a value,
+    /// which is always looked at whole, longer matches are masked too.
     pub fn compile(name: &str, regex: &str, max_length: usize) -> Result<Self, PatternError> {
         let source = screen::translate(regex)?;
         let shortest = shortest_match(&source)?;
@@ -71,20 +84,17 @@ impl Pattern {
         if shortest > max_length {
             return Err(PatternError::TooShort { shortest, max_length });
         }
-        let regex = RegexBuilder::new(&source)
-            .size_limit(SIZE_LIMIT)
-            .build()
-            .map_err(|error| match error {
-                regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
-                error => PatternError::Syntax(last_line(&error)),
-            })?;
-        if ORDINARY.iter().all(|text| regex.is_match(text.as_bytes())) {
-            return Err(PatternError::Everything);
+        let search = Search::new(&source)?;
+        if let Some(texts) = ORDINARY
+            .iter()
+            .find(|texts| search.match_all(texts.as_slice(), shortest))
+        {
+            return Err(PatternError::Everything(texts));
         }
         Ok(Self {
             name: name.to_owned(),
             source,
-            regex,
+            search: Arc::new(search),
             max_length,
         })
     }
@@ -94,17 +104,15 @@ impl Pattern {
         &self.name
     }
 
-    /// The longest match, in bytes, that a stream is held back for.
+    /// The longest match, in bytes, that a rule counts on.
     pub fn max_length(&self) -> usize {
         self.max_length
     }
 
-    /// Start and end of each match.
-    pub(super) fn find<'t>(&'t self, text: &'t [u8]) -> impl Iterator<Item = (usize, usize)> + 't {
-        self.regex
-            .find_iter(text)
-            .map(|m| (m.start(), m.end()))
-            .filter(|(start, end)| start < end)
+    /// Tells `found` start and end of each match. An error: to find them all would take more time than a text of this length
+    /// may, and all of it has to be hidden.
+    pub(super) fn find(&self, text: &[u8], mut found: impl FnMut(usize, usize)) -> Result<(), Spent> {
+        self.search.all(text, &mut found)
     }
 }
 

@@ -3,7 +3,7 @@
 use regex::bytes::RegexSet;
 
 use super::hex::hex_runs;
-use super::pattern::{self, Pattern};
+use super::pattern::{self, Pattern, Spent};
 use super::summary::{Signs, Summary, next_digit};
 use super::{Context, DETECTORS, Detector, Find, FindAt, FindDigits, FindSign, Kind, Run, Span, fold, month};
 use crate::mask::bytes::{at, tail};
@@ -37,6 +37,16 @@ struct Sign {
     finders: Vec<(usize, Active<FindSign>)>,
 }
 
+/// A pattern as a scanner runs it.
+#[derive(Clone, Debug)]
+pub(crate) struct Own {
+    pub(crate) pattern: Pattern,
+    /// The number of its matches.
+    pub(crate) entry: u16,
+    /// The number of a text that is a hit as a whole, since to find all matches in it would take too long.
+    pub(crate) whole: u16,
+}
+
 /// Fewest digits in a cell where every run of them is looked at.
 const DIGITS: usize = 8;
 
@@ -53,13 +63,13 @@ pub(crate) struct Scanner {
     has_iban: bool,
     min_digits: usize,
     min_bytes: usize,
-    patterns: Vec<(u16, Pattern)>,
+    patterns: Vec<Own>,
     set: Option<RegexSet>,
 }
 
 impl Scanner {
     /// A scanner for `kinds` (with entry number, and whether some rule acts on it) and `patterns`.
-    pub(crate) fn new(kinds: &[(Kind, u16, bool)], patterns: Vec<(u16, Pattern)>) -> Self {
+    pub(crate) fn new(kinds: &[(Kind, u16, bool)], patterns: Vec<Own>) -> Self {
         let mut scanner = Self {
             min_digits: usize::MAX,
             min_bytes: usize::MAX,
@@ -75,7 +85,7 @@ impl Scanner {
         }
         if !patterns.is_empty() {
             scanner.min_bytes = 1;
-            scanner.set = pattern::set(patterns.iter().map(|(_, p)| p));
+            scanner.set = pattern::set(patterns.iter().map(|own| &own.pattern));
         }
         scanner.patterns = patterns;
         scanner
@@ -241,20 +251,32 @@ impl Scanner {
     }
 
     fn scan_patterns(&self, text: &[u8], hits: &mut Vec<Hit>) {
-        let mut scan = |entry: u16, pattern: &Pattern| {
-            hits.extend(pattern.find(text).map(|(start, end)| Hit { start, end, entry }));
+        let mut scan = |own: &Own| {
+            let mark = hits.len();
+            let entry = own.entry;
+            let found = own
+                .pattern
+                .find(text, |start, end| hits.push(Hit { start, end, entry }));
+            if found == Err(Spent) {
+                hits.truncate(mark);
+                hits.push(Hit {
+                    start: 0,
+                    end: text.len(),
+                    entry: own.whole,
+                });
+            }
         };
         match &self.set {
             // One search for all patterns says which of them match; only those are run for their places. Each is run by
             // itself, since a combined search would let a match of one hide an overlapping match of another.
             Some(set) => {
                 for i in &set.matches(text) {
-                    if let Some((entry, pattern)) = self.patterns.get(i) {
-                        scan(*entry, pattern);
+                    if let Some(own) = self.patterns.get(i) {
+                        scan(own);
                     }
                 }
             }
-            None => self.patterns.iter().for_each(|(entry, pattern)| scan(*entry, pattern)),
+            None => self.patterns.iter().for_each(scan),
         }
     }
 

@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use sallyport_crds::masking_rule::Alphabet;
+use sallyport_crds::masking_rule::{Alphabet, DatePart};
 use sallyport_crds::reference::SecretKeyReference;
 
 use super::*;
 use crate::mask::action::{Action, Partial};
 use crate::mask::detect::Kind;
 use crate::mask::rule::{Profile, Rule, RuleId};
-use crate::mask::testing::{column, detecting, key, masker, redacting, rule, tokenize};
+use crate::mask::testing::{column, detecting, key, mask, masker, redacting, rule, tokenize};
 use crate::mask::{HashKey, Keys, MaskSet};
 
 fn row(fields: &[Option<&[u8]>]) -> Vec<u8> {
@@ -139,6 +139,41 @@ fn the_stronger_of_two_rules_counts_and_both_are_counted() {
     let exempt = MaskSet::new(rules, Keys::default()).masker(&RuleSet::one(1));
     let (_, out, _) = run(&text_plan(&exempt, &[Source::Column(both)]), &row(&[Some(b"secret")]));
     assert_eq!(out, row(&[Some(b"**cret")]));
+}
+
+#[test]
+fn of_two_actions_of_one_kind_the_stronger_counts_whatever_the_order_of_the_rules() {
+    let keep = |keep_last| {
+        Action::Partial(Partial {
+            keep_first: 0,
+            keep_last,
+            mask: '*',
+        })
+    };
+    let hash = |length| Action::Hash { key: key(), length };
+    let replace = |with: &str| Action::Replace { with: with.into() };
+    let (month, year) = (Action::Generalize(DatePart::Month), Action::Generalize(DatePart::Year));
+    let (text, date) = (25, 1082);
+    for (oid, value, strong, weak) in [
+        (text, "536-90-4399", keep(4), keep(8)),
+        (text, "536-90-4399", hash(16), hash(32)),
+        (text, "536-90-4399", replace("A"), replace("B")),
+        (date, "1980-05-17", year, month),
+    ] {
+        let both: RuleSet = [0, 1].into_iter().collect();
+        let shown = |actions: Vec<&Action>| {
+            let rules = actions.into_iter().map(|action| rule(action.clone())).collect();
+            mask(
+                &masker(rules),
+                column(oid, Format::Text, Source::Column(both.clone())),
+                value.as_bytes(),
+            )
+        };
+        let want = shown(vec![&strong, &strong]);
+        assert_ne!(want, shown(vec![&weak, &weak]), "{value}");
+        assert_eq!(want, shown(vec![&strong, &weak]), "{value}");
+        assert_eq!(want, shown(vec![&weak, &strong]), "{value}");
+    }
 }
 
 #[test]

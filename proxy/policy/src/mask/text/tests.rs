@@ -95,6 +95,48 @@ fn overlapping_hits_are_one_under_the_stronger_action() {
 }
 
 #[test]
+fn of_two_actions_of_one_kind_the_stronger_counts_whatever_the_order_of_the_rules() {
+    let replace = |with: &str| Action::Replace { with: with.into() };
+    let keep = |keep_last| {
+        Action::Partial(Partial {
+            keep_first: 0,
+            keep_last,
+            mask: '*',
+        })
+    };
+    for (strong, weak, want) in [(keep(2), keep(4), "***-**-**99"), (replace("A"), replace("B"), "A")] {
+        for actions in [[&strong, &weak], [&weak, &strong]] {
+            let rules = |kinds: &[Kind]| actions.map(|action| detecting(action.clone(), kinds)).to_vec();
+            assert_eq!(free(rules(&[Kind::UsSsn]), "536-90-4399"), want);
+            let own = actions.map(|action| pattern("p", "[0-9]{3}-[0-9]{2}-[0-9]{4}", action.clone()));
+            assert_eq!(free(own.to_vec(), "536-90-4399"), want);
+        }
+    }
+}
+
+#[test]
+fn a_text_that_a_pattern_would_take_too_long_for_is_hidden_whole() {
+    let digits = |observe, action| Rule {
+        observe,
+        ..pattern("digits", "[0-9]+X|[0-9]", action)
+    };
+    let partial = Action::Partial(Partial {
+        keep_first: 0,
+        keep_last: 4,
+        mask: '*',
+    });
+    let text = format!("{} ssn 536-90-4399", "7".repeat(1 << 16));
+    assert_eq!(free(vec![digits(false, Action::Redact)], &text), "[REDACTED]");
+    assert_eq!(free(vec![digits(false, partial.clone())], &text), "[REDACTED]");
+    let own = Action::Replace { with: "N".into() };
+    assert_eq!(free(vec![digits(false, own.clone())], &text), "N");
+    // What only observes hides nothing, and other rules act as ever.
+    let both = vec![digits(true, own), detecting(Action::Redact, &[Kind::UsSsn])];
+    assert_eq!(free(both, &text), text.replace("536-90-4399", "[REDACTED]"));
+    assert_eq!(free(vec![digits(false, partial)], "77"), "**");
+}
+
+#[test]
 fn several_patterns_are_all_found() {
     let rules = (0..20)
         .map(|i| pattern(&format!("p{i}"), &format!("K{i}-[a-z]+"), Action::Redact))

@@ -63,39 +63,20 @@ pub(crate) enum Leaf {
 // === impl ValueAction ===
 
 impl ValueAction {
-    /// `stored`: the value is the stored column itself. Otherwise, and without a key, hashing is redacting, and so is making
-    /// tokens: whoever can choose what is hashed can build the dictionary. A partial mask of an expression could be led to show
-    /// anything (`substr(ssn, i, 1)`), and so could a coarser date (`dob + i`): both are redacted too.
-    pub(crate) fn new(action: &Action, key: Option<&Keyed>, stored: bool) -> Self {
+    /// An action with its key; without one, hashing is redacting, and so is making tokens.
+    pub(crate) fn new(action: &Action, key: Option<&Keyed>) -> Self {
         match (action, key) {
             (Action::Null, _) => Self::Null,
             (Action::Replace { with }, _) => Self::Replace(with.as_str().into()),
-            (Action::Tokenize(_), Some(Keyed::Token(tokenizer))) if stored => Self::Tokenize(Arc::clone(tokenizer)),
-            (Action::Hash { length, .. }, Some(Keyed::Hash(key))) if stored => Self::Hash(Hashing {
+            (Action::Tokenize(_), Some(Keyed::Token(tokenizer))) => Self::Tokenize(Arc::clone(tokenizer)),
+            (Action::Hash { length, .. }, Some(Keyed::Hash(key))) => Self::Hash(Hashing {
                 key: key.clone(),
                 length: *length,
             }),
-            (Action::Generalize(part), _) if stored => Self::Generalize(*part),
-            (Action::Partial(partial), _) if stored => Self::Partial(*partial),
+            (Action::Generalize(part), _) => Self::Generalize(*part),
+            (Action::Partial(partial), _) => Self::Partial(*partial),
             _ => Self::Redact,
         }
-    }
-
-    fn rank(&self) -> u8 {
-        match self {
-            Self::Null => 0,
-            Self::Redact => 1,
-            Self::Replace(_) => 2,
-            Self::Tokenize(_) => 3,
-            Self::Hash(_) => 4,
-            Self::Generalize(_) => 5,
-            Self::Partial(_) => 6,
-        }
-    }
-
-    /// The stronger of two; of two equally strong ones the first.
-    pub(crate) fn stronger(self, other: Self) -> Self {
-        if other.rank() < self.rank() { other } else { self }
     }
 
     /// The table above, for a class that is not an array's.

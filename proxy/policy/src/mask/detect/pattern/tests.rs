@@ -1,10 +1,12 @@
 use super::*;
 
 fn spans(pattern: &str, text: &str) -> Vec<(usize, usize)> {
-    Pattern::compile("p", pattern, 4096)
-        .unwrap()
-        .find(text.as_bytes())
-        .collect()
+    let mut spans = Vec::new();
+    let pattern = Pattern::compile("p", pattern, 4096).unwrap();
+    pattern
+        .find(text.as_bytes(), |start, end| spans.push((start, end)))
+        .unwrap();
+    spans
 }
 
 #[test]
@@ -80,14 +82,31 @@ fn refuses_what_would_match_everywhere_or_nothing() {
             "{pattern}"
         );
     }
-    for pattern in [".", r"\S+", r"\w{3,}", "[A-Za-z0-9]{4}", r"[a-z]+|[0-9]+|[A-Z]+"] {
-        assert_eq!(
-            Pattern::compile("p", pattern, 10).unwrap_err(),
-            PatternError::Everything,
-            "{pattern}"
-        );
+    for pattern in [
+        ".",
+        r"\S+",
+        r"\w{3,}",
+        "[A-Za-z0-9]{4}",
+        r"[a-z]+|[0-9]+|[A-Z]+",
+        ".{5,}",
+        ".{300,}",
+        r"\S{5,}",
+        r"\S{6,}",
+        r"\w{6,}",
+        "(?s).{9}",
+        "[ -~]{40}",
+    ] {
+        let got = Pattern::compile("p", pattern, 4096).unwrap_err();
+        assert!(matches!(got, PatternError::Everything(_)), "{pattern}: {got}");
     }
-    for pattern in [r"\d+", "[A-Z]{4}", "[A-Za-z0-9]{22}", r"\bC-\w+"] {
+    for pattern in [
+        r"\d+",
+        "[A-Z]{4}",
+        "[A-Za-z0-9]{22}",
+        r"\bC-\w+",
+        "[A-Z]{2}[0-9]{6}",
+        "(?:[a-z]+ ){5}",
+    ] {
         assert!(Pattern::compile("p", pattern, 64).is_ok(), "{pattern}");
     }
     assert!(matches!(
@@ -108,6 +127,8 @@ fn refuses_what_grows_too_large() {
 fn errors_say_what_to_do() {
     let error = Pattern::compile("p", "(a", 10).unwrap_err().to_string();
     assert!(error.contains("unclosed group"), "{error}");
+    let error = Pattern::compile("p", r"\S{6,}", 10).unwrap_err().to_string();
+    assert!(error.contains("RECEIVABLE"), "{error}");
     let error = Pattern::compile("p", "[a&&b]", 10).unwrap_err().to_string();
     assert!(error.contains("RE2"), "{error}");
 }
