@@ -305,7 +305,7 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
     said.put(&mut wire.out);
-    wire.dismiss(GOODBYE).await;
+    wire.dismiss(0, GOODBYE).await;
 }
 
 /// Says why a startup goes no further, to whoever may still listen.
