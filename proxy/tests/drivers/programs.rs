@@ -52,12 +52,31 @@ fn pg_dump_dumps_the_same() {
 
 /// The dump as SQL.
 fn dumped(way: &Way) -> String {
+    way.run(&mut dump(way)).0
+}
+
+fn dump(way: &Way) -> Command {
     let mut dump = Command::new("pg_dump");
     dump.args(["--no-sync", "-d", &way.conninfo()]);
     if supports_restrict("pg_dump") {
         dump.arg("--restrict-key=x");
     }
-    way.run(&mut dump).0
+    dump
+}
+
+#[test]
+#[ignore = "needs drivers: e2e/drivers/run"]
+fn a_large_object_stops_pg_dump_in_words_that_say_how_to_go_on_without() {
+    let schema = SCHEMA.to_owned() + "SELECT lo_from_bytea(0, 'anything');";
+    let door = TestDoor::new(&Given::open(), &schema);
+    let output = dump(&Way::through(&door)).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    for words in ["could not open large object", "fast path are refused", "pg_dump -B"] {
+        assert!(told.contains(words), "{told}");
+    }
+    let printed = alike(&schema, |way| way.run(dump(way).arg("-B")).0);
+    assert!(printed.len() >= 50, "{}", printed.len());
 }
 
 #[test]
