@@ -2,45 +2,137 @@
 
 use std::process::Command;
 
+use serde_json::json;
+
 use super::common::door::{Given, TestDoor};
 use super::common::postgres::server;
-use super::{SCHEMA, Way, alike};
+use super::{SCHEMA, Way, alike, alike_under};
 
 /// What dumps have beyond the list's schema.
 const DUMPED: &str = include_str!("../../../e2e/drivers/dumped.sql");
 
+/// psql's commands that describe. Of what a server holds for all its databases, and other tests change meanwhile, one only, and
+/// no sizes (`\db+`).
+const DESCRIBES: [&str; 89] = [
+    r"\d",
+    r"\d+ d_items",
+    r"\d d_kinds",
+    r"\d+ r_more.*",
+    r"\dS pg_class",
+    r"\da",
+    r"\daS max",
+    r"\dA",
+    r"\dA+",
+    r"\dAc btree int4",
+    r"\dAc+ btree int4",
+    r"\dAf btree int4",
+    r"\dAf+ btree int4",
+    r"\dAo btree float_ops",
+    r"\dAo+ btree float_ops",
+    r"\dAp btree float_ops",
+    r"\dAp+ btree float_ops",
+    r"\db",
+    r"\dc",
+    r"\dc+",
+    r"\dconfig work_mem",
+    r"\dconfig+ work_mem",
+    r"\dC",
+    r"\dC+ int4",
+    r"\dd",
+    r"\dd d_items",
+    r"\dD",
+    r"\dD+ r_more.*",
+    r"\ddp",
+    r"\dE",
+    r"\dE+",
+    r"\des",
+    r"\des+",
+    r"\det",
+    r"\det+",
+    r"\deu",
+    r"\deu+",
+    r"\dew",
+    r"\dew+",
+    r"\df r_more.*",
+    r"\df+ r_more.*",
+    r"\dfa",
+    r"\dfn r_more.*",
+    r"\dfp",
+    r"\dft r_more.*",
+    r"\dfw",
+    r"\dF",
+    r"\dF+ english",
+    r"\dFd",
+    r"\dFd+ simple",
+    r"\dFp+",
+    r"\dFt+ simple",
+    r"\dg sallyport",
+    r"\di",
+    r"\di+ r_more.*",
+    r"\dl",
+    r"\dL+",
+    r"\dm r_more.*",
+    r"\dm+ r_more.*",
+    r"\dn",
+    r"\dn+",
+    r"\do",
+    r"\doS+ =",
+    r"\dO",
+    r"\dO+",
+    r"\dp",
+    r"\dp d_items",
+    r"\dP",
+    r"\dPt r_more.*",
+    r"\dPi+ r_more.*",
+    r"\drds sallyport",
+    r"\dRp",
+    r"\dRp+",
+    r"\dRs",
+    r"\dRs+",
+    r"\ds",
+    r"\ds+ d_*",
+    r"\dt",
+    r"\dt+ d_*",
+    r"\dT r_more.*",
+    r"\dT+ r_more.*",
+    r"\du+ sallyport",
+    r"\dv",
+    r"\dv+ r_more.*",
+    r"\dx",
+    r"\dx+",
+    r"\dX",
+    r"\dy",
+    r"\z",
+];
+
+/// What else says what there is.
+const SHOWS: [&str; 8] = [
+    r"\l+ template0",
+    r"\lo_list",
+    r"\sf pg_catalog.upper(text)",
+    r"\sf+ r_more.touch",
+    r"\sv r_more.seen",
+    r"\sv+ r_more.seen",
+    r"\gdesc",
+    r"\echo done",
+];
+
 #[test]
 #[ignore = "needs drivers: e2e/drivers/run"]
 fn psql_describes() {
-    let lists = [
-        "\\d",
-        "\\d+ d_items",
-        "\\dt+ d_*",
-        "\\di",
-        "\\ds",
-        "\\dv",
-        "\\dn",
-        "\\df d_*",
-        "\\dT d_*",
-        "\\du sallyport",
-        "\\dp d_items",
-        "\\l+ template0",
-        "\\dx",
-        "\\d d_kinds",
-        "\\dd d_items",
-        "\\sf pg_catalog.upper",
-        "\\gdesc",
-        "\\echo done",
-    ];
-    let printed = alike(SCHEMA, |way| {
-        let mut psql = Command::new("psql");
-        psql.args(["-X", "-d", &way.conninfo()]);
-        for list in lists {
-            psql.args(["-c", list]);
-        }
-        way.run(&mut psql).0
-    });
-    assert!(printed.len() >= 40, "{printed:?}");
+    // The second time with all columns hidden, under the profile that refuses what it cannot follow.
+    let columns = json!({"match": {"columns": ["public.*.*", "r_more.*.*"]}, "profile": "Strict"});
+    for given in [Given::open(), Given::open().mask("everything", columns)] {
+        let printed = alike_under(&given, &(SCHEMA.to_owned() + DUMPED), |way| {
+            let mut psql = Command::new("psql");
+            psql.args(["-X", "-d", &way.conninfo()]);
+            for command in DESCRIBES.iter().chain(&SHOWS) {
+                psql.args(["-c", command]);
+            }
+            way.run(&mut psql).0
+        });
+        assert!(printed.len() >= 1000, "{}", printed.len());
+    }
 }
 
 #[test]
