@@ -152,7 +152,7 @@ fn csv_in_any_dress_is_read_back_as_what_a_select_shows() {
         found += usize::from(a(&shown) != a(&stored));
     }
     assert!(
-        compared >= 100 && found >= 50,
+        compared >= 100 && found >= 30,
         "{compared} rounds, {found} in which a detector found something"
     );
 }
