@@ -1,4 +1,4 @@
-//! pgbench against one peer.
+//! pgbench against one peer, or what stands in for it.
 
 use std::fs;
 use std::path::Path;
@@ -36,7 +36,13 @@ pub(super) enum Script<'a> {
     Builtin(&'a str),
     /// SQL.
     Own(&'a str),
+    /// One statement whose $1 is a number from 1 to the last: prepared once, its results in binary form, which pgbench does not
+    /// ask for.
+    Binary(&'a str, u32),
 }
+
+/// What runs [`Script::Binary`].
+const BINARY: &str = include_str!("binary.py");
 
 /// What came of one turn.
 #[derive(Clone, Copy, Debug)]
@@ -90,24 +96,31 @@ pub(super) fn ratios(over: &[Turn], under: &[Turn]) -> Vec<f64> {
 fn run(stage: &Stage, load: Load<'_>, peer: &Peer, seconds: u32, latencies: bool) -> Result<Turn> {
     let directory = stage.directory.path().join("pgbench");
     fs::create_dir_all(&directory)?;
-    let mut command = Command::new(stage.server.pgbench());
-    command
-        .current_dir(&directory)
-        .env("PGPASSWORD", &peer.password)
-        .args(["-n", "-M", load.mode, "-c", &load.clients.to_string()])
-        .args(["-j", &load.clients.min(2).to_string(), "-T", &seconds.to_string()]);
-    if latencies {
-        command.arg("-l");
-    }
-    match load.script {
-        Script::Builtin(name) => command.args(["-s", &super::server::SCALE.to_string(), "-b", name]),
+    let mut command = match load.script {
+        Script::Builtin(name) => {
+            let mut pgbench = pgbench(stage, load, seconds, latencies);
+            pgbench
+                .args(["-s", &super::server::SCALE.to_string(), "-b", name])
+                .arg(&peer.conninfo);
+            pgbench
+        }
         Script::Own(sql) => {
             fs::write(directory.join("script.sql"), sql)?;
-            command.args(["-f", "script.sql"])
+            let mut pgbench = pgbench(stage, load, seconds, latencies);
+            pgbench.args(["-f", "script.sql"]).arg(&peer.conninfo);
+            pgbench
+        }
+        Script::Binary(sql, last) => {
+            fs::write(directory.join("binary.py"), BINARY)?;
+            let mut python = Command::new("python3");
+            python
+                .args(["binary.py", &peer.conninfo, sql])
+                .args([last, load.clients, seconds].map(|number| number.to_string()));
+            python
         }
     };
     let before = peer.pid.map(processor).transpose()?;
-    let said = done(command.arg(&peer.conninfo))?;
+    let said = done(command.current_dir(&directory).env("PGPASSWORD", &peer.password))?;
     let after = peer.pid.map(processor).transpose()?;
     let figure = |label: &str| -> Result<f64> {
         let line = said.lines().find_map(|line| line.trim().strip_prefix(label));
@@ -125,6 +138,17 @@ fn run(stage: &Stage, load: Load<'_>, peer: &Peer, seconds: u32, latencies: bool
         median_us: if latencies { logged(&directory)? } else { 0.0 },
         processor_us: used * 1e6 / transactions.max(1.0),
     })
+}
+
+fn pgbench(stage: &Stage, load: Load<'_>, seconds: u32, latencies: bool) -> Command {
+    let mut command = Command::new(stage.server.pgbench());
+    command
+        .args(["-n", "-M", load.mode, "-c", &load.clients.to_string()])
+        .args(["-j", &load.clients.min(2).to_string(), "-T", &seconds.to_string()]);
+    if latencies {
+        command.arg("-l");
+    }
+    command
 }
 
 /// The median of pgbench's log of single transactions, which is removed.

@@ -1,4 +1,4 @@
-//! Results of several rows, three columns of each masked.
+//! Results of several rows, two or three columns of each masked.
 
 use anyhow::Result;
 
@@ -15,7 +15,7 @@ struct Shape {
     columns: &'static str,
     /// pgbench's query mode.
     mode: &'static str,
-    /// Whether values come in binary form: by a cursor, since pgbench asks for text alone.
+    /// Whether values come in binary form.
     binary: bool,
     /// The Connection.
     door: &'static str,
@@ -71,7 +71,7 @@ const SHAPES: [Shape; 7] = [
         mode: "simple",
         binary: false,
         door: "durable",
-        what: "20 rows of 200 columns, three masked by column rules, durable",
+        what: "20 rows of 200 columns, two masked by column rules, durable",
     },
     Shape {
         name: "rows1000x5-prepared-masked",
@@ -88,10 +88,10 @@ const SHAPES: [Shape; 7] = [
         rows: 1000,
         table: "customers",
         columns: "id, name, ssn, card, iban",
-        mode: "simple",
+        mode: "prepared",
         binary: true,
         door: "durable",
-        what: "1000 rows of 5 columns in binary form by a cursor within one Query string, three masked by column rules, durable",
+        what: "1000 rows of 5 columns in binary form by a prepared statement, three masked by column rules, durable",
     },
 ];
 
@@ -103,22 +103,24 @@ pub(super) fn results(stage: &Stage, report: &mut Report) -> Result<()> {
         if !names.iter().any(|what| report.wants(&name(what))) {
             continue;
         }
-        let last = if shape.table == "wide" { 1000 } else { CUSTOMERS } - shape.rows;
-        let select = format!(
-            "SELECT {} FROM {} WHERE id >= :first AND id < :first + {}",
-            shape.columns, shape.table, shape.rows
-        );
-        let asked = if shape.binary {
-            // What `\;` joins is sent as one Query string.
-            format!("BEGIN \\; DECLARE c BINARY CURSOR FOR {select} \\; FETCH ALL FROM c \\; COMMIT")
-        } else {
-            select
+        let rows = if shape.table == "wide" { 1000 } else { CUSTOMERS };
+        let last = (rows - shape.rows).max(1);
+        let select = |first: &str| {
+            format!(
+                "SELECT {} FROM {} WHERE id >= {first} AND id < {first} + {}",
+                shape.columns, shape.table, shape.rows
+            )
         };
-        let sql = format!("\\set first random(1, {})\n{asked};\n", last.max(1));
+        let own = format!("\\set first random(1, {last})\n{};\n", select(":first"));
+        let bound = select("$1");
         let load = Load {
             clients: 4,
             mode: shape.mode,
-            script: Script::Own(&sql),
+            script: if shape.binary {
+                Script::Binary(&bound, last)
+            } else {
+                Script::Own(&own)
+            },
         };
         let turns = interleaved(
             stage,
@@ -129,7 +131,12 @@ pub(super) fn results(stage: &Stage, report: &mut Report) -> Result<()> {
         let [direct, bouncer, door] = turns.as_slice() else {
             continue;
         };
-        let how = format!("pgbench -c 4, {}, results a second", shape.what);
+        let client = if shape.binary {
+            "libpq, 4 clients"
+        } else {
+            "pgbench -c 4"
+        };
+        let how = format!("{client}, {}, results a second", shape.what);
         let what = format!("{how}, over PgBouncer unmasked in the same round");
         report.add(Line {
             name: &name("vs-pgbouncer"),
@@ -145,7 +152,7 @@ pub(super) fn results(stage: &Stage, report: &mut Report) -> Result<()> {
             what: &what,
         })?;
         let per_row = door.iter().map(|turn| turn.processor_us / f64::from(shape.rows));
-        let what = format!("pgbench -c 4, {}, processor time of the door, a row", shape.what);
+        let what = format!("{client}, {}, processor time of the door, a row", shape.what);
         report.add(Line {
             name: &name("proxy-cpu-us-a-row"),
             unit: "us",

@@ -9,13 +9,15 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::load::{Peer, rounds};
 use super::process::{forget_peak, memory};
-use super::report::{Line, Report};
+use super::report::{Line, Report, median};
 use super::stage::Stage;
 
 /// Ten thousand customers, this many times: about a gigabyte.
 const TIMES: u32 = 1_300;
-/// What the slow client reads before it reads at full speed, in bytes.
-const SLOWLY: u64 = 32 * 1024 * 1024;
+/// How long the slow client rests after each 64 KiB: it reads 32 MiB/s at most, several times less than the door gives.
+const REST: Duration = Duration::from_millis(2);
+/// What the door may take for a slow client, in KiB: two buffers, and what its threads take for other things.
+const MOST: f64 = 2_048.0;
 
 fn copy(times: u32) -> String {
     format!("COPY (SELECT c.* FROM customers c CROSS JOIN generate_series(1, {times})) TO STDOUT")
@@ -33,15 +35,15 @@ pub(super) fn copy_out(stage: &Stage, report: &mut Report) -> Result<()> {
     }
     let (door, direct, pid) = (stage.door("durable")?, stage.direct(), stage.door.process.pid());
     // What a first session makes once for all is not counted.
-    read(&door, 1, 0)?;
+    read(&door, 1, Duration::ZERO)?;
     let (mut speeds, mut ratios, mut peaks) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds().0.min(3) {
         forget_peak(pid)?;
         let before = memory(pid, "VmRSS")?;
-        let own = read(&door, TIMES, 0)?;
+        let own = read(&door, TIMES, Duration::ZERO)?;
         peaks.push(memory(pid, "VmHWM")? - before);
         // Masked values are shorter: what counts is how long the same rows take.
-        let straight = read(&direct, TIMES, 0)?;
+        let straight = read(&direct, TIMES, Duration::ZERO)?;
         #[expect(clippy::cast_precision_loss, reason = "a throughput, not an account")]
         speeds.push(straight.bytes as f64 / own.took.as_secs_f64() / 1e6);
         ratios.push(straight.took.as_secs_f64() / own.took.as_secs_f64());
@@ -75,23 +77,30 @@ pub(super) fn slow_client(stage: &Stage, report: &mut Report) -> Result<()> {
     }
     let (door, pid) = (stage.door("durable")?, stage.door.process.pid());
     // What a first session makes once for all is not counted.
-    read(&door, 1, 0)?;
+    read(&door, 1, Duration::ZERO)?;
     let mut peaks = Vec::new();
     for _ in 0..rounds().0.min(2) {
         forget_peak(pid)?;
         let before = memory(pid, "VmRSS")?;
-        let got = read(&door, TIMES, SLOWLY)?;
+        let got = read(&door, TIMES, REST)?;
         ensure!(got.bytes > 500_000_000, "only {} bytes came", got.bytes);
         peaks.push(memory(pid, "VmHWM")? - before);
     }
-    let what = "COPY of 13 million masked rows (1 GB before masking) to a client that reads 32 MiB at 16 MiB/s, then the rest at \
-                full speed: peak of the door's resident memory less what it was before";
+    let usual = median(&peaks);
+    let what = "COPY of 13 million masked rows (1 GB before masking) to a client that reads 32 MiB/s at most: peak of the door's \
+                resident memory less what it was before";
     report.add(Line {
         name,
         unit: "KiB",
         runs: peaks,
         what,
-    })
+    })?;
+    // Written down first: a bench that fails says by how much.
+    ensure!(
+        usual <= MOST,
+        "a slow client costs {usual} KiB of the door, {MOST} at most were promised"
+    );
+    Ok(())
 }
 
 struct Got {
@@ -99,7 +108,7 @@ struct Got {
     took: Duration,
 }
 
-fn read(peer: &Peer, times: u32, slowly: u64) -> Result<Got> {
+fn read(peer: &Peer, times: u32, rest: Duration) -> Result<Got> {
     let began = Instant::now();
     let mut child = Command::new("psql")
         .env("PGPASSWORD", &peer.password)
@@ -115,8 +124,8 @@ fn read(peer: &Peer, times: u32, slowly: u64) -> Result<Got> {
             break;
         }
         bytes += n as u64;
-        if bytes < slowly {
-            thread::sleep(Duration::from_millis(4));
+        if !rest.is_zero() {
+            thread::sleep(rest);
         }
     }
     ensure!(child.wait()?.success(), "psql failed");

@@ -109,6 +109,8 @@ pub struct Beginning {
 struct Over {
     cause: EndCause,
     said: Option<Said>,
+    /// Bytes of the message that ends it, where it stands first of what has arrived and most of it is still to come.
+    announced: usize,
 }
 
 // === impl Conversation ===
@@ -192,7 +194,7 @@ impl Conversation {
         let heard = over.cause == EndCause::ProtocolViolation;
         let goodbye = async {
             if heard {
-                self.client.dismiss(GOODBYE).await;
+                self.client.dismiss(over.announced, GOODBYE).await;
             } else {
                 self.client.close(GOODBYE).await;
             }
@@ -226,33 +228,41 @@ impl Conversation {
 
 impl Over {
     fn quietly(cause: EndCause) -> Self {
-        Self { cause, said: None }
+        Self {
+            cause,
+            said: None,
+            announced: 0,
+        }
     }
 
     fn saying(cause: EndCause, code: &'static str, words: &str) -> Self {
         Self {
             cause,
             said: Some(Said::fatal(code, words)),
+            announced: 0,
         }
     }
 
+    /// What cannot be taken stands first of what has arrived.
     fn client_broke(error: FrameError) -> Self {
         let violation = EndCause::ProtocolViolation;
-        match error {
-            FrameError::Length { tag, length }
-                if frame::client_cap(tag) == Some(frame::CLIENT_CAP) && length as usize > frame::CLIENT_CAP =>
-            {
-                let words = format!(
+        let FrameError::Length { tag, length } = error else {
+            let words = format!("the client broke the protocol: {error}");
+            return Self::saying(violation, sqlstate::PROTOCOL, &words);
+        };
+        let (code, words) = match frame::client_cap(tag) {
+            Some(frame::CLIENT_CAP) if length as usize > frame::CLIENT_CAP => (
+                sqlstate::LIMIT,
+                format!(
                     "a message of {length} bytes is longer than this door takes ({} MiB)",
                     frame::CLIENT_CAP >> 20
-                );
-                Self::saying(violation, sqlstate::LIMIT, &words)
-            }
-            error => Self::saying(
-                violation,
-                sqlstate::PROTOCOL,
-                &format!("the client broke the protocol: {error}"),
+                ),
             ),
+            _ => (sqlstate::PROTOCOL, format!("the client broke the protocol: {error}")),
+        };
+        Self {
+            announced: 1 + length as usize,
+            ..Self::saying(violation, code, &words)
         }
     }
 

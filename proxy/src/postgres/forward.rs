@@ -316,7 +316,10 @@ pub fn own_sync(state: &mut State, out: &mut Vec<u8>) {
 pub fn no_fast_path() -> Said {
     Said::error(
         sqlstate::UNSUPPORTED,
-        "function calls by the fast path are refused at this door",
+        "function calls by the fast path are refused at this door, and large objects with them",
     )
-    .hint("Call the function in a SELECT.")
+    .hint(
+        "Call the function in a SELECT. Large objects are refused there, too, unless the Connection opens them: \
+         pg_dump -B leaves them out.",
+    )
 }

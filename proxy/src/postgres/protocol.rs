@@ -290,13 +290,14 @@ fn greet(reached: &Reached, cancellable: &Cancellable, out: &mut Vec<u8>) {
     auth::put(out, &ReadyForQuery::new(TransactionStatus::Idle));
 }
 
-/// NegotiateProtocolVersion: the newest minor version below what was asked for, and no option that was not known (those
-/// are refused).
+/// NegotiateProtocolVersion: the newest minor version that is not above what was asked for, and the options that are not known.
 fn negotiate(startup: &Startup, out: &mut Vec<u8>) {
     let version = if startup.minor == Minor::V2 { NEWEST } else { OLDEST };
     frame::put(out, b'v', |out| {
         out.extend_from_slice(&version.to_be_bytes());
-        out.extend_from_slice(&0u32.to_be_bytes());
+        let unknown = &startup.wanted.unknown;
+        out.extend_from_slice(&u32::try_from(unknown.len()).unwrap_or(u32::MAX).to_be_bytes());
+        unknown.iter().for_each(|name| frame::put_cstr(out, name));
     });
 }
 
@@ -305,7 +306,7 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
     said.put(&mut wire.out);
-    wire.dismiss(GOODBYE).await;
+    wire.dismiss(0, GOODBYE).await;
 }
 
 /// Says why a startup goes no further, to whoever may still listen.

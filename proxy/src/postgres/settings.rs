@@ -82,6 +82,8 @@ pub struct Wanted {
     pub on_hold: Option<OnHold>,
     /// Why it would go ahead without waiting, where policy permits that.
     pub break_glass: Option<String>,
+    /// Options of the protocol, none of which is known here: it is told so, and goes on without.
+    pub unknown: Vec<String>,
 }
 
 /// Reads the parameters of a startup message.
@@ -104,9 +106,7 @@ pub(super) fn wanted(mut body: Body<'_>) -> Result<Wanted, StartupError> {
             "client_encoding" => encoding(value)?,
             "replication" => replication(value)?,
             "options" => options(value, &mut wanted)?,
-            _ if key.starts_with("_pq_.") => {
-                return Err(refuse(format!("protocol option \"{key}\" is not known at this door")));
-            }
+            _ if key.starts_with("_pq_.") => wanted.unknown.push(key.to_owned()),
             _ => setting(key, value, &mut wanted)?,
         }
     }
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn what_would_weaken_the_door_is_refused_in_words() {
-        let cases: [(&str, &str, Option<&str>); 23] = [
+        let cases: [(&str, &str, Option<&str>); 24] = [
             ("options", "-c sallyport.login=oauth", None),
             ("options", "-c sallyport.login=kerberos", Some("oauth")),
             ("options", r"-c sallyport.break_glass=the\ branch\ is\ down", None),
@@ -286,7 +286,8 @@ mod tests {
             ("replication", "true", Some("replication")),
             ("replication", "database", Some("replication")),
             ("replication", "off", None),
-            ("_pq_.x", "1", Some("protocol option")),
+            ("_pq_.x", "1", None),
+            ("options", "-c _pq_.x=1", Some("cannot be chosen")),
             ("role", "postgres", Some("role")),
             ("session_authorization", "postgres", Some("cannot be chosen")),
             ("DateStyle", "ISO", None),

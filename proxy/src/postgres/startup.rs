@@ -128,7 +128,7 @@ pub async fn open(stream: &mut TcpStream) -> Result<Opening, StartupError> {
 /// Reads the startup message inside TLS.
 ///
 /// # Errors
-/// Old versions, replication, unknown options and settings that would weaken the door are refused in words.
+/// Old versions, replication and settings that would weaken the door are refused in words.
 pub async fn first(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Result<First, StartupError> {
     let packet = packet(stream).await?;
     read(&packet)
@@ -152,7 +152,7 @@ pub fn read(packet: &[u8]) -> Result<First, StartupError> {
             let wanted = settings::wanted(body)?;
             Ok(First::Startup(Startup {
                 minor,
-                negotiate,
+                negotiate: negotiate || !wanted.unknown.is_empty(),
                 wanted,
             }))
         }

@@ -82,6 +82,12 @@ impl Collector {
         }
     }
 
+    /// Bytes of whole messages whose unit is not: what could not be taken stands behind them.
+    #[must_use]
+    pub fn begun(&self) -> usize {
+        self.at
+    }
+
     fn pipeline(&mut self, end: End) -> Found {
         self.at = 0;
         Found::Pipeline(std::mem::take(&mut self.heads), end)

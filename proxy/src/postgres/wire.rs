@@ -16,6 +16,9 @@ const CHUNK: usize = 64 * 1024;
 /// What a buffer of a quiet session keeps.
 const RESTING: usize = 4 * 1024;
 
+/// How long a peer that is turned away may go on sending a message that it announced.
+const SENDING: Duration = Duration::from_secs(60);
+
 /// Where output is handed to the socket even though more is to come: it bounds what a slow reader costs.
 pub const FLUSH_AT: usize = 64 * 1024;
 
@@ -203,18 +206,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// As [`Wire::close`], and goes on taking what the peer still sends until it closes too: an end with bytes left unread is
-    /// a reset, which takes the last words from whoever has not read them yet.
-    pub async fn dismiss(mut self, within: Duration) {
+    /// a reset, which takes the last words from whoever has not read them yet. Of a message of `announced` bytes that stands
+    /// first in the input, all is taken before the stream ends: libpq reads while it sends, and whoever finds the end in the
+    /// middle of a message gives up without a look at the words before it. `within` is how long the peer may be silent.
+    pub async fn dismiss(mut self, announced: usize, within: Duration) {
+        let mut owed = announced.saturating_sub(self.input.len());
+        let message = async {
+            while owed > 0 {
+                match tokio::time::timeout(within, self.drop_some()).await {
+                    Ok(Ok(n)) if n > 0 => owed = owed.saturating_sub(n),
+                    _ => break,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(SENDING, message).await;
         let goodbye = async {
             self.flush().await?;
             self.stream.shutdown().await?;
-            self.input.clear();
-            while self.fill().await? {
-                self.input.clear();
-            }
+            while self.drop_some().await? > 0 {}
             io::Result::Ok(())
         };
         let _ = tokio::time::timeout(within, goodbye).await;
+    }
+
+    /// Sends while it reads what the peer sends and drops it; gives how many bytes came, none at the end of the stream.
+    async fn drop_some(&mut self) -> io::Result<usize> {
+        self.input.clear();
+        poll_fn(|cx| {
+            // Whoever is still sending may not read before it is done: neither waits for the other.
+            if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
+                return Poll::Ready(Err(error));
+            }
+            self.poll_fill(cx).map_ok(|_| self.input.len())
+        })
+        .await
     }
 
     /// Sends what is left and says goodbye, for at most `within`; whatever fails then no longer matters.
@@ -224,5 +249,66 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             self.stream.shutdown().await
         };
         let _ = tokio::time::timeout(within, goodbye).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_secs(5);
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_comes_behind_the_whole_of_a_message_that_is_too_long() {
+        let (mut peer, stream) = duplex(64);
+        let mut wire = Wire::new(stream);
+        peer.write_all(b"Qabcd").await.unwrap();
+        assert!(wire.fill().await.unwrap());
+        // More than the stream takes at once: it goes out while the message comes in.
+        wire.out.extend_from_slice(&[7; 100]);
+        let message = async {
+            // Slower than anybody may be silent, and never silent for so long.
+            for _ in 0..10 {
+                tokio::time::sleep(WITHIN / 2).await;
+                peer.write_all(&[0; 50]).await.unwrap();
+            }
+            let mut words = [0; 100];
+            peer.read_exact(&mut words).await.unwrap();
+            let end = tokio::time::timeout(WITHIN / 2, peer.read(&mut [0])).await;
+            assert!(end.is_err(), "the last byte of the message is still to come");
+            peer.write_all(&[0]).await.unwrap();
+            assert_eq!(peer.read(&mut [0]).await.unwrap(), 0);
+            drop(peer);
+        };
+        tokio::join!(wire.dismiss(5 + 500 + 1, WITHIN), message);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_waited_for_longer_than_they_may_be_silent() {
+        let (mut peer, stream) = duplex(64);
+        let mut wire = Wire::new(stream);
+        wire.out.extend_from_slice(b"words");
+        let began = tokio::time::Instant::now();
+        let read = async {
+            let mut words = Vec::new();
+            peer.read_to_end(&mut words).await.unwrap();
+            assert_eq!(words, b"words");
+            drop(peer);
+        };
+        tokio::join!(wire.dismiss(1 << 30, WITHIN), read);
+        assert!((WITHIN..WITHIN * 2).contains(&began.elapsed()), "{:?}", began.elapsed());
+
+        // Nor is one who sends a byte now and then listened to for ever.
+        let (mut peer, stream) = duplex(64);
+        let began = tokio::time::Instant::now();
+        let trickle = async {
+            while peer.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(WITHIN / 2).await;
+            }
+        };
+        tokio::join!(Wire::new(stream).dismiss(1 << 30, WITHIN), trickle);
+        assert!(began.elapsed() <= SENDING + WITHIN * 2, "{:?}", began.elapsed());
     }
 }

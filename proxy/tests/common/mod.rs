@@ -7,6 +7,7 @@ pub mod approvals;
 pub mod asking;
 pub mod cluster;
 pub mod columns;
+pub mod dice;
 pub mod door;
 pub mod given;
 pub mod postgres;

@@ -136,10 +136,12 @@ impl Way {
 
 /// Does `work` on a fresh database directly and on another through the door; both must print the same, which is given by line.
 fn alike(schema: &str, work: impl Fn(&Way) -> String) -> Vec<String> {
-    let (one, other) = (
-        TestDoor::new(&Given::open(), schema),
-        TestDoor::new(&Given::open(), schema),
-    );
+    alike_under(&Given::open(), schema, work)
+}
+
+/// The same where the door enforces rules.
+fn alike_under(given: &Given, schema: &str, work: impl Fn(&Way) -> String) -> Vec<String> {
+    let (one, other) = (TestDoor::new(given, schema), TestDoor::new(given, schema));
     let ca = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(ca.path(), &one.server().ca).unwrap();
     let direct = Way::direct(one.server(), one.database.clone(), ca.path());

@@ -6,14 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sallyport_audit::record::SessionId;
-use sallyport_policy::catalog::SearchPath;
-use sallyport_policy::columns::ByRule;
-use sallyport_policy::mask::{Keys, Masker, ProtectedColumns};
-use sallyport_policy::{Policy, Subject, sql};
+use sallyport_policy::sql;
 use sallyport_proxy::command::Ledger;
 use sallyport_proxy::postgres::after::After;
 use sallyport_proxy::postgres::ask::Answer;
-use sallyport_proxy::postgres::catalog::Known;
 use sallyport_proxy::postgres::errors::{Said, sqlstate};
 use sallyport_proxy::postgres::expect::{Expect, Part, Query};
 use sallyport_proxy::postgres::frame::{self, HEADER, put};
@@ -26,7 +22,7 @@ use sallyport_recorder::attest::People as Recorder;
 use super::common::door::Given;
 use super::common::recorder::evidence;
 use super::common::runtime;
-use super::statements::catalog;
+use super::statements::Knowledge;
 use super::{ROUNDS, corpus, fuzz};
 
 /// What stands for a protected value.
@@ -43,11 +39,9 @@ pub fn shows_canary(bytes: &[u8]) -> bool {
     bytes.windows(CANARY.len()).any(|window| window == CANARY)
 }
 
-/// A door's knowledge of one database.
+/// A door's knowledge of one database, and a log.
 struct Stage {
-    masker: Arc<Masker>,
-    known: Arc<Known>,
-    path: SearchPath,
+    knowledge: Knowledge,
     ledger: Ledger,
     _runtime: tokio::runtime::Runtime,
     _directory: tempfile::TempDir,
@@ -62,17 +56,8 @@ impl Stage {
         let runtime = runtime();
         let directory = tempfile::tempdir().unwrap();
         let (_, evidence) = evidence(directory.path(), &runtime, Recorder::SameProcess);
-        let policy = Policy::with_keys(&Given::cases().carrier(1, 1), Keys::default()).unwrap();
-        let snapshot = catalog();
-        let protected = ProtectedColumns::resolve(policy.masks().rules(), &snapshot, None, &ByRule::new());
         Self {
-            masker: policy.masker(&Subject::default()),
-            known: Arc::new(Known {
-                snapshot: Arc::new(snapshot),
-                protected: Arc::new(protected),
-                ..Known::default()
-            }),
-            path: SearchPath::from_setting("public", "app", None).unwrap(),
+            knowledge: Knowledge::under(&Given::cases()),
             ledger: Ledger::new(evidence, SessionId::random().unwrap()),
             _runtime: runtime,
             _directory: directory,
@@ -92,13 +77,13 @@ impl Stage {
     }
 
     fn view(&self, stated: &Stated, lost: bool) -> Rc<View> {
-        let (masker, known) = (Arc::clone(&self.masker), Arc::clone(&self.known));
+        let (masker, known) = (Arc::clone(&self.knowledge.masker), Arc::clone(&self.knowledge.known));
         if lost {
             return Rc::new(View::nameless(masker, known));
         }
         let lineages = stated
             .readings()
-            .map(|statement| sql::lineage(statement, &*self.known.snapshot, &self.path));
+            .map(|statement| sql::lineage(statement, &*self.knowledge.known.snapshot, &self.knowledge.path));
         Rc::new(View::of(masker, known, lineages.collect()))
     }
 
@@ -209,8 +194,8 @@ impl Stage {
     /// Relays a stream that arrives in pieces: `piece` says how many of so many bytes come next. A capital names the same as
     /// its small letter, with names that may mean anything.
     fn relayed(&self, kind: u8, stream: &[u8], piece: &mut dyn FnMut(usize) -> usize) -> Relayed {
-        let mut state = State::new(Arc::clone(&self.masker), self.ledger.clone());
-        state.known = Arc::clone(&self.known);
+        let mut state = State::new(Arc::clone(&self.knowledge.masker), self.ledger.clone());
+        state.known = Arc::clone(&self.knowledge.known);
         state.pid = PID;
         let lost = kind.is_ascii_uppercase();
         if lost {

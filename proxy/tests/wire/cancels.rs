@@ -2,12 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use super::SCHEMA;
 use super::common::door::{Given, TestDoor};
 use super::common::eventually;
 use super::common::wire::{Client, tags, tls};
+use super::fake::{Peer, message, said};
+use super::targets::{before_fake, turned_away};
 use sallyport_proxy::postgres::frame::put_cstr;
 
 /// A CancelRequest.
@@ -112,4 +115,63 @@ fn a_pipeline_is_cancelled_up_to_its_sync() {
     );
     assert_eq!(door.direct("select count(*) from u"), "0");
     assert_eq!(tags(&client.query("select 1")), "TDCZ");
+}
+
+/// The key of a target that keeps to no old length: the door hands back what it was given.
+#[test]
+fn a_target_has_back_a_secret_of_any_length_that_the_protocol_allows() {
+    let (door, fake) = before_fake();
+    for length in [4, 32, 255, 256] {
+        let secret: Vec<u8> = (0..length).map(|i| u8::try_from(i % 251).unwrap()).collect();
+        let (cancels, own) = (Arc::new(Mutex::new(Vec::new())), secret.clone());
+        let arrived = Arc::clone(&cancels);
+        let (began, begins) = mpsc::channel();
+        let session = move |peer: &mut Peer| {
+            let packet = peer.startup()?;
+            if let Some(key) = packet.strip_prefix(&80_877_102u32.to_be_bytes()) {
+                arrived.lock().unwrap().push(key.to_vec());
+                return Some(());
+            }
+            peer.scram(|end| end)?;
+            peer.welcome_by(("15.4", "UTF8", "UTF8"), &own);
+            peer.backend("7");
+            while peer.read()? != (b'Q', b"select 7\0".to_vec()) {}
+            began.send(()).ok()?;
+            eventually("a cancel", || (!arrived.lock().unwrap().is_empty()).then_some(()));
+            let fields = [
+                (b'S', "ERROR"),
+                (b'V', "ERROR"),
+                (b'C', "57014"),
+                (b'M', "canceling statement"),
+            ];
+            peer.send(&[said(b'E', &fields), message(b'Z', b"I")].concat());
+            peer.until_closed();
+            Some(())
+        };
+        fake.does(move |peer| {
+            let _ = session(peer);
+        });
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        client.put(b'Q', |out| put_cstr(out, "select 7")).send();
+        begins.recv_timeout(Duration::from_secs(20)).unwrap();
+        plain(&door, &request(client.key.0, &client.key.1));
+        let got = client.ready();
+        assert_eq!(
+            (tags(&got).as_str(), got[0].field('C').as_deref()),
+            ("EZ", Some("57014")),
+            "{length}"
+        );
+        let want = [&7i32.to_be_bytes()[..], &secret].concat();
+        assert_eq!(*cancels.lock().unwrap(), [want], "{length}");
+    }
+    for length in [3, 257] {
+        fake.does(move |peer| {
+            let Some(()) = peer.startup().and_then(|_| peer.scram(|end| end)) else {
+                return;
+            };
+            peer.welcome_by(("15.4", "UTF8", "UTF8"), &vec![1; length]);
+            peer.until_closed();
+        });
+        turned_away(&door);
+    }
 }

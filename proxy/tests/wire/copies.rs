@@ -36,7 +36,7 @@ fn of(bytes: &[u8]) -> Option<Copied> {
 }
 
 /// The data of a COPY, as it arrived.
-fn data(answer: &[Message]) -> Vec<u8> {
+pub fn data(answer: &[Message]) -> Vec<u8> {
     let pieces = answer.iter().filter(|message| message.tag == 'd');
     pieces.flat_map(|message| message.body.clone()).collect()
 }

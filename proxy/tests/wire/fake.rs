@@ -138,6 +138,11 @@ impl Peer {
 
     /// AuthenticationOk and what follows it.
     pub fn welcome(&mut self, version: &str, client_encoding: &str, server_encoding: &str) {
+        self.welcome_by((version, client_encoding, server_encoding), &[1, 2, 3, 4]);
+    }
+
+    /// The same with a secret for cancels.
+    pub fn welcome_by(&mut self, (version, client_encoding, server_encoding): (&str, &str, &str), secret: &[u8]) {
         self.message(b'R', &0u32.to_be_bytes());
         for (name, value) in [
             ("server_version", version),
@@ -146,7 +151,7 @@ impl Peer {
         ] {
             self.message(b'S', format!("{name}\0{value}\0").as_bytes());
         }
-        self.message(b'K', &[0, 0, 0, 7, 1, 2, 3, 4]);
+        self.message(b'K', &[&[0, 0, 0, 7][..], secret].concat());
         self.message(b'Z', b"I");
     }
 

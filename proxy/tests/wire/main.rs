@@ -20,6 +20,7 @@ mod catalogs;
 mod common;
 mod copies;
 mod credentials;
+mod csv;
 mod deaths;
 mod definitions;
 mod endings;

@@ -157,11 +157,6 @@ fn startups_inside_tls_are_taken_or_refused_in_words() {
             "replication connections are refused",
         ),
         (
-            "an option of the protocol",
-            with(&[("user", "alice"), ("_pq_.shiny", "1")]),
-            "protocol option",
-        ),
-        (
             "another role",
             with(&[("user", "alice"), ("options", "-c role=postgres")]),
             "cannot be chosen at startup",
@@ -203,19 +198,29 @@ fn startups_inside_tls_are_taken_or_refused_in_words() {
 }
 
 #[test]
-fn versions_are_negotiated() {
+fn versions_and_options_of_the_protocol_are_negotiated() {
     let door = TestDoor::new(&Given::open(), SCHEMA);
-    for (asked, answered, secret) in [
-        (0x3_0000, None, 4),
-        (0x3_0001, Some(0x3_0000u32), 4),
-        (0x3_0002, None, 32),
-        (0x3_0003, Some(0x3_0002), 32),
-        (0x3_270f, Some(0x3_0002), 32),
+    let options: &[(&str, &str)] = &[("_pq_.shiny", "1"), ("geqo", "off"), ("_pq_.", "")];
+    let none: &[(&str, &str)] = &[];
+    for (asked, more, answered, secret) in [
+        (0x3_0000, none, None, 4),
+        (0x3_0001, none, Some(0x3_0000u32), 4),
+        (0x3_0002, none, None, 32),
+        (0x3_0003, none, Some(0x3_0002), 32),
+        (0x3_270f, none, Some(0x3_0002), 32),
+        (0x3_0000, options, Some(0x3_0000), 4),
+        (0x3_0002, options, Some(0x3_0002), 32),
+        (0x3_270f, options, Some(0x3_0002), 32),
     ] {
         let stream = Box::new(tls(&door, true, true).unwrap());
-        let (mut client, before) = Client::login_on(stream, ("alice", &door.database), asked, &[]).unwrap();
+        let (mut client, before) = Client::login_on(stream, ("alice", &door.database), asked, more).unwrap();
         let negotiated = before.iter().find(|message| message.tag == 'v');
-        let wanted = answered.map(|version| [version.to_be_bytes(), [0; 4]].concat());
+        let unknown: &[u8] = if more.is_empty() {
+            &[0; 4]
+        } else {
+            b"\0\0\0\x02_pq_.shiny\0_pq_.\0"
+        };
+        let wanted = answered.map(|version| [&version.to_be_bytes()[..], unknown].concat());
         assert_eq!(negotiated.map(|message| message.body.clone()), wanted, "{asked:x}");
         assert_eq!(client.key.1.len(), secret, "{asked:x}");
         assert_eq!(tags(&client.query("select 1")), "TDCZ");

@@ -22,7 +22,10 @@ impl Conversation {
                 Ok(Some(found)) => return Ok(found),
                 Ok(None) if self.orphaned.is_some() => return Err(Over::quietly(EndCause::ClientLost)),
                 Ok(None) => {}
-                Err(error) => return Err(Over::client_broke(error)),
+                Err(error) => {
+                    self.client.consume(self.collector.begun());
+                    return Err(Over::client_broke(error));
+                }
             }
             self.client.rest();
             self.target.rest();
