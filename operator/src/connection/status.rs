@@ -177,12 +177,13 @@ fn in_clear(spec: &ConnectionSpec) -> Option<String> {
 }
 
 /// Reasons that have a name in `Advisory`, the gravest first.
-const ADVICE: [Reason; 6] = [
+const ADVICE: [Reason; 7] = [
     Reason::TargetRoleTooStrong,
     Reason::AdmissionNotTrusted,
     Reason::ConnectionsPastDoors,
     Reason::TargetNotEncrypted,
     Reason::RecorderUnavailable,
+    Reason::ApiServerUnavailable,
     Reason::IssuerUnavailable,
 ];
 

@@ -17,8 +17,6 @@ pub struct Status {
     pub shut: Option<String>,
     /// What is missing or odd.
     pub lacks: Vec<Lack>,
-    /// Whether the API server has not answered for longer than it should.
-    pub away: bool,
 }
 
 /// "Can admit under a known policy, and is not draining". The recorder and the API server do not count: without them the
