@@ -129,6 +129,10 @@ async fn answer<D: Desk>(
     began: Instant,
 ) -> Answer {
     let patience = question.hold.wait(desk.in_transaction());
+    let patience = match desk.target_waits(session).await {
+        Ok(waits) => waits.map_or(patience, |waits| patience.min(waits)),
+        Err(gone) => return Answer::Gone(gone),
+    };
     let mut first = true;
     loop {
         let state = held.state.borrow_and_update().clone();
