@@ -256,6 +256,7 @@ impl Keeper {
                     revision,
                     shut: lacks.first().map(|lack| lack.message.clone()),
                     lacks,
+                    ..Status::default()
                 }
             }
             Err(lack) => {
@@ -275,6 +276,7 @@ impl Keeper {
                     revision: revision.filter(|_| carrier.closed.is_some()),
                     shut,
                     lacks,
+                    ..Status::default()
                 }
             }
         }
@@ -342,9 +344,9 @@ impl Keeper {
         }
         self.applied = None;
         self.tell(Status {
-            revision: None,
             shut: Some(lack.message.clone()),
             lacks: vec![lack],
+            ..Status::default()
         });
     }
 
@@ -354,6 +356,10 @@ impl Keeper {
         if away.max(self.parts.requests.unseen()) > BLIND {
             status.lacks.push(away::apiserver());
         }
+        status.digest = status
+            .revision
+            .and_then(|_| self.guard.digest())
+            .map(Digest::from_bytes);
         self.parts.metrics.stand(&status, away);
         self.parts.status.send_if_modified(|old| {
             let changed = *old != status;

@@ -20,6 +20,8 @@ const LIMIT: Duration = Duration::from_secs(300);
 struct Stage {
     server: ApiServer,
     status: watch::Receiver<Status>,
+    /// Digest of the policy that stands there.
+    digest: Option<Digest>,
     metrics: &'static Metrics,
     doors: watch::Receiver<Option<Door>>,
     /// The operator's word, which counts as long as somebody may take it back.
@@ -35,6 +37,7 @@ impl Stage {
         let (key, server) = (key(), ApiServer::default());
         let namespace = format!("/api/v1/namespaces/{}", carrier.connection.namespace);
         let signed = String::from_utf8(sallyport_policy::carrier::sign(&carrier, &key).unwrap()).unwrap();
+        let digest = sallyport_policy::carrier::payload_digest(signed.as_bytes()).map(Digest::from_bytes);
         let name = names::carrier(&carrier.connection.name);
         server.put(
             &format!("{namespace}/configmaps/{name}"),
@@ -73,6 +76,7 @@ impl Stage {
         Self {
             server,
             status,
+            digest,
             metrics,
             doors,
             _operator: operator,
@@ -101,8 +105,9 @@ fn credential() -> Credential {
 #[tokio::test(start_paused = true)]
 async fn a_policy_that_nobody_can_renew_is_in_force_for_policy_grace_and_no_longer() {
     let mut stage = Stage::open(GRACE);
-    stage.until("the door opens", |status| status.shut.is_none()).await;
+    let status = stage.until("the door opens", |status| status.shut.is_none()).await;
     assert!(stage.admits());
+    assert!(status.digest.is_some() && status.digest == stage.digest);
     let shut = timeout(3 * GRACE, stage.status.wait_for(|status| status.shut.is_some()));
     assert!(shut.await.is_err(), "an API server that answers is not away");
 
@@ -113,7 +118,7 @@ async fn a_policy_that_nobody_can_renew_is_in_force_for_policy_grace_and_no_long
     // It may have answered last a beat before.
     assert!(after > GRACE / 2 && after <= GRACE + 2 * LOOK, "{after:?}");
     assert!(status.shut.unwrap().contains("policyGrace"));
-    assert!(status.revision.is_none() && !stage.admits());
+    assert!((status.revision, status.digest) == (None, None) && !stage.admits());
 
     stage.server.is_silent(false);
     let status = stage
