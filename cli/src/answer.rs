@@ -35,8 +35,9 @@ pub async fn run(flags: &Flags, args: Args, decision: Decision) -> Result<ExitCo
         .await
         .map_err(in_words)
         .with_context(|| format!("AccessRequest {} in namespace {namespace}", args.name))?;
-    if args.reason.is_none() && asks_for_a_reason(&request, decision) {
-        bail!("the policy that asks for this wants a reason: say why with --reason, the asker will see it");
+    let reasoned = args.reason.as_deref().is_some_and(|reason| !reason.trim().is_empty());
+    if !reasoned && asks_for_a_reason(&request, decision) {
+        bail!("this answer needs a reason: say why with --reason, the asker will see it");
     }
     println!("{}", told(&request));
     let entry = entry(&client, &request, decision, args.reason).await?;
@@ -76,13 +77,17 @@ fn patch(namespace: &str, name: &str, entry: &Answer) -> Result<hyper::Request<V
     Ok(request)
 }
 
-/// Whether admission would refuse the answer without a reason: a verdict on a request, where some policy says so.
+/// Whether admission would refuse the answer without a reason: a no, and any other verdict on a request where some policy says so.
 fn asks_for_a_reason(request: &AccessRequest, decision: Decision) -> bool {
     let status = request.status.as_ref();
     let requirements = status
         .and_then(|status| status.requirements.as_deref())
         .unwrap_or_default();
-    !matches!(decision, Decision::Withdraw | Decision::Review) && requirements.iter().any(|one| one.reason_required)
+    match decision {
+        Decision::Deny => true,
+        Decision::Approve | Decision::Revoke => requirements.iter().any(|one| one.reason_required),
+        Decision::Withdraw | Decision::Review => false,
+    }
 }
 
 /// The age that a policy asks for, if the author's login is known to be older: what the operator would not count stays unsaid.
@@ -303,9 +308,11 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_asked_for_where_a_policy_says_so() {
+    fn a_reason_is_asked_for_where_a_policy_says_so_and_of_every_no() {
         let request = |required: bool| asking("reasonRequired", serde_json::json!(required));
-        for decision in [Decision::Approve, Decision::Deny, Decision::Revoke] {
+        assert!(asks_for_a_reason(&request(true), Decision::Deny));
+        assert!(asks_for_a_reason(&request(false), Decision::Deny));
+        for decision in [Decision::Approve, Decision::Revoke] {
             assert!(asks_for_a_reason(&request(true), decision), "{decision:?}");
             assert!(!asks_for_a_reason(&request(false), decision), "{decision:?}");
         }

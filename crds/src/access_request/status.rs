@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AdmissionIdentity, RuleIdentity};
+use crate::condition::{ConditionType, is_true};
 use crate::{Duration, Subject};
 
 /// State of an AccessRequest.
@@ -167,4 +168,19 @@ pub struct Claim {
     pub pod: String,
     /// When, by the proxy's clock.
     pub time: MicroTime,
+}
+
+// === impl AccessRequestStatus ===
+
+impl AccessRequestStatus {
+    /// Whether the request is over and nothing came of it: nobody but the asker said anything, and nothing was granted. Nothing but
+    /// quotas bounds how much of it one person makes.
+    #[must_use]
+    pub fn is_in_vain(&self) -> bool {
+        let is = |kind| is_true(&self.conditions, kind);
+        let mut answers = self.approvals.iter().flatten();
+        let over = is(ConditionType::Withdrawn) || is(ConditionType::Expired);
+        let granted = is(ConditionType::Approved) || self.granted_until.is_some() || self.consumed.is_some();
+        over && !granted && answers.all(|answer| answer.decision == Decision::Withdraw)
+    }
 }

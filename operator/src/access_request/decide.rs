@@ -50,6 +50,7 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
         request,
         before: &before.conditions,
         standing: &standing,
+        settings: &found.settings,
         tally: &tally,
         logins: &logins,
         in_force: settled || wanted.is_some(),
@@ -61,6 +62,7 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
         granted_until: granted_until.or_else(|| span::glass_until(request)),
         admission: (before.admission.as_ref(), admission),
         target: (before.target.as_deref(), target.as_deref()),
+        asker_gone: found.asker_gone,
         now,
     };
     let findings = findings(&moment);

@@ -10,7 +10,7 @@ use sallyport_crds::connection::{AgentRule, AlwaysDenied};
 use sallyport_crds::reference::SecretKeyReference;
 use sallyport_crds::{ApprovalPolicySpec, MaskingRuleSpec, Reason, Subject as Named};
 
-use crate::carrier::{CarriedRule, Carrier};
+use crate::carrier::{CarriedRule, Carrier, ClusterSettings};
 use crate::columns::ByRule;
 use crate::decide::{self, ApprovalPolicy, Command, Decision, Explanation};
 use crate::mask::{self, Keys, MaskSet, Masker, ProblemKind, RuleSet};
@@ -25,6 +25,7 @@ pub struct Policy {
     agents: Vec<AgentRule>,
     open: Vec<AlwaysDenied>,
     connection: decide::ConnectionFacts,
+    settings: ClusterSettings,
     approvals: Vec<ApprovalPolicy>,
     masks: MaskSet,
     /// For the command texts of sinks that want them masked.
@@ -90,6 +91,7 @@ impl Policy {
                 namespace: carrier.connection.namespace.clone(),
                 labels: carrier.connection.labels.clone(),
             },
+            settings: carrier.settings.clone(),
             approvals,
             exemptions: carrier
                 .masking_rules
@@ -209,6 +211,7 @@ impl Policy {
             policies: &self.approvals,
             open: &self.open,
             connection: &self.connection,
+            settings: &self.settings,
         }
     }
 }

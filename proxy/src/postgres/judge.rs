@@ -4,6 +4,7 @@
 //! Nothing here decides, waits or sends. [`understand`] makes one [`Understood`] of one statement with its parameters;
 //! [`query`] and [`pipeline`] make of a unit the list of commands that are decided and the list of messages to forward.
 
+mod hazard;
 mod named;
 mod nameless;
 mod parameters;

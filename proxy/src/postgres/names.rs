@@ -138,6 +138,12 @@ impl Stated {
             .readings()
             .filter_map(|statements| statements.get(self.index))
     }
+
+    /// Whether it does no more than read and write rows, whichever way it is read.
+    #[must_use]
+    pub fn is_data(&self) -> bool {
+        self.readings().all(Statement::is_data)
+    }
 }
 
 // === impl Moment ===

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use super::judge::Bench;
 use super::*;
-use crate::carrier::CarriedRule;
+use crate::carrier::{CarriedRule, ClusterSettings};
 use crate::sql::parse;
 use crate::subject::Subject;
 
+mod alone;
 mod hidden;
 mod known;
 
@@ -59,6 +60,7 @@ fn judge(policies: &[ApprovalPolicy], subject: &Subject, command: &Command) -> D
             policies,
             open: &[],
             connection: &connection,
+            settings: &ClusterSettings::default(),
         },
         subject,
         command,
@@ -368,6 +370,7 @@ fn what_is_always_denied_can_be_opened_and_is_then_judged() {
                 policies: &policies,
                 open,
                 connection: &connection,
+                settings: &ClusterSettings::default(),
             },
             &alice(),
             &asked,

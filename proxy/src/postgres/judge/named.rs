@@ -11,7 +11,7 @@ use super::Context;
 use super::understand::{reject, resolve, trace};
 use crate::command::{Asked, Kind};
 use crate::postgres::handed;
-use crate::postgres::names::{Names, Stated};
+use crate::postgres::names::{Names, Portal, Stated};
 use crate::postgres::rows::View;
 
 /// A statement that EXECUTE or FETCH names.
@@ -74,13 +74,9 @@ pub(super) fn others(names: &Names, statement: &Statement, asked: &mut Asked) ->
                 let Some(stated) = prepared.stated.clone() else {
                     continue;
                 };
-                // PostgreSQL would do it, at a moment that its answer does not tell.
-                if stated
-                    .readings()
-                    .any(|statement| matches!(statement.effect, Effect::Transaction(_)))
-                {
-                    let words =
-                        "transactions are begun and ended by BEGIN, COMMIT and their like at this door, not by EXECUTE";
+                // PostgreSQL would do it, and its answer says nothing of what that changes: names, columns, a transaction.
+                if !prepared.by_sql && !stated.is_data() {
+                    let words = "what PREPARE does not prepare (transactions, definitions, settings, names) is run by its own text at this door, not by EXECUTE";
                     reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
                 }
                 others.push(Other {
@@ -97,6 +93,12 @@ pub(super) fn others(names: &Names, statement: &Statement, asked: &mut Asked) ->
         }
     }
     for name in &statement.cursors {
+        // What it names is looked up when it runs, which may be now, and was understood where it was bound.
+        let looks_up_late = |portal: &Portal| portal.stated.as_ref().is_some_and(|stated| !stated.is_data());
+        if names.portal(name).is_some_and(|portal| looks_up_late(&portal)) {
+            let words = "a portal that does more than read and write rows is run by Execute at this door, not by FETCH";
+            reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
+        }
         match names.cursor(name) {
             Some((stated, view)) => others.push(Other {
                 stated,

@@ -3,8 +3,9 @@
 use sallyport_policy::catalog::{Catalog as _, ColumnId, Relation};
 use sallyport_policy::decide::DeniedBy;
 use sallyport_policy::sql::lineage::{Flow, Lineage, rules_of};
-use sallyport_policy::sql::{Statement, Verb};
+use sallyport_policy::sql::{RelationRef, Statement, Verb};
 
+use super::hazard::Hazard;
 use super::understand::reject;
 use super::unfold::Unfolding;
 use super::{Context, strict};
@@ -22,30 +23,34 @@ pub(super) fn is_nameless(
     asked: &mut Asked,
 ) -> bool {
     strays(context, stated, lineages, before, asked);
-    let named = readings(stated).any(|statement| !statement.relations.is_empty());
-    let looked_up = before.moved || before.hidden || before.left;
-    if (looked_up || before.undone) && may_mean_another(context, stated, |_| true) {
+    let others = before.has(Hazard::Names);
+    if others && may_mean_another(context, stated, |_| true) {
         // Rules may be about the other, whatever protects it.
         asked.command.beyond = Some("what its names mean behind earlier statements of its unit");
     }
-    // What an earlier statement wrote protected values to is not in the catalog, and may be what is named here.
-    let spilled = before.spilled && lineages.iter().any(|lineage| !lineage.unresolved.is_empty());
-    let uncovered = (looked_up || before.undone) && has_namesakes(context, stated);
-    let mixed = before.altered && mixes(context, stated);
-    let lost = context.path.is_none() || before.shaken || spilled || uncovered || mixed;
-    if context.known.protected.is_empty() || !named || !(lost || before.moved) {
+    let lost = context.path.is_none()
+        || before.has(Hazard::Meaning)
+        || before.has(Hazard::Strangers) && lineages.iter().any(|lineage| !lineage.unresolved.is_empty())
+        || before.has(Hazard::Columns) && mixes(context, stated)
+        || others && may_mean_another(context, stated, |one| is_telling(one, context.known));
+    let named = relations(stated).next().is_some();
+    if context.known.protected.is_empty() || !named || !(lost || before.has(Hazard::Path)) {
         return context.path.is_none() && named;
     }
     strict::nameless(context, asked);
     if lost && may_copy(stated, lineages) {
-        let words = "what its names mean is not known here, behind changes of the same unit: send it on its own";
-        reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
+        reject(asked, Kind::Denied, DeniedBy::Limit, strict::NAMELESS.to_owned());
     }
     true
 }
 
 fn readings(stated: &[Stated]) -> impl Iterator<Item = &Statement> {
     stated.iter().flat_map(Stated::readings)
+}
+
+/// The relations that statements name.
+fn relations(stated: &[Stated]) -> impl Iterator<Item = &RelationRef> {
+    readings(stated).flat_map(|statement| &statement.relations)
 }
 
 /// Refuses to copy protected values behind what may have led the copy to where the catalog does not see it go. Protection would
@@ -62,13 +67,11 @@ fn strays(context: &Context<'_>, stated: &[Stated], lineages: &[Lineage], before
         lineage.assigned.values().any(holds) || !lineage.spilled.is_empty() || makes(lineage, &holds)
     };
     let makes_so = |one: &Lineage| makes(one, &carries);
-    let displaced = before.placed || before.hidden || before.altered;
-    let led =
-        (displaced || before.rerouted) && lineages.iter().any(hands_on) || displaced && lineages.iter().any(makes_so);
-    let lost = before.moved && !protected.is_empty() && lineages.iter().any(fills);
-    // What stood in front of another of its name may be gone.
-    let behind = before.undone && may_mean_another(context, stated, |_| true) && lineages.iter().any(hands_on);
-    if led || behind || lost {
+    let lost = before.has(Hazard::Path) && !protected.is_empty() && lineages.iter().any(fills);
+    let gone = before.has(Hazard::Gone) && may_mean_another(context, stated, |_| true);
+    let astray = (before.has(Hazard::Ways) || gone) && lineages.iter().any(hands_on);
+    let misplaced = before.has(Hazard::Places) && lineages.iter().any(makes_so);
+    if lost || astray || misplaced {
         let words = "where its values go is not known here, behind changes of the same unit: send it on its own";
         reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
     }
@@ -91,22 +94,15 @@ fn may_copy(stated: &[Stated], lineages: &[Lineage]) -> bool {
     readings(stated).any(|statement| statement.verbs.any(&copies)) || alters && lineages.iter().any(computes)
 }
 
-/// Whether a name without a schema could mean another relation, with protected values, if code changed how names are looked
-/// up, or if what it means were gone.
-fn has_namesakes(context: &Context<'_>, stated: &[Stated]) -> bool {
-    may_mean_another(context, stated, |one| is_telling(one, context.known))
-}
-
-/// The same of other relations that `counts` says count.
+/// Whether a name without a schema could mean another relation that `counts`, if code changed how names are looked up, or if what
+/// it means were gone.
 fn may_mean_another(context: &Context<'_>, stated: &[Stated], counts: impl Fn(&Relation) -> bool) -> bool {
     let catalog = &context.known.snapshot;
     let here = |name: &str| {
         let path = context.path?;
         Some(catalog.resolve(path, None, name)?.oid)
     };
-    let mut bare = readings(stated)
-        .flat_map(|statement| statement.relations.iter())
-        .filter(|relation| relation.schema.is_none());
+    let mut bare = relations(stated).filter(|relation| relation.schema.is_none());
     bare.any(|written| {
         let meant = here(&written.name);
         let mut others = catalog.named_anywhere(&written.name);
@@ -117,17 +113,19 @@ fn may_mean_another(context: &Context<'_>, stated: &[Stated], counts: impl Fn(&R
 /// Whether a statement names relations of several names, one of which may hold protected values: a column that another has lost, or
 /// got under another name, is looked for there, and what a star gives is not what it was.
 fn mixes(context: &Context<'_>, stated: &[Stated]) -> bool {
-    let named = || readings(stated).flat_map(|statement| statement.relations.iter());
-    let telling = |name: &str| {
-        let mut namesakes = context.known.snapshot.named_anywhere(name);
-        namesakes.any(|one| is_telling(one, context.known))
-    };
-    let first = named().next().map(|relation| &relation.name);
-    named().any(|relation| Some(&relation.name) != first) && named().any(|relation| telling(&relation.name))
+    let mut names = relations(stated).map(|relation| &relation.name);
+    let first = names.next();
+    names.any(|name| Some(name) != first) && relations(stated).any(|relation| tells(&relation.name, context.known))
+}
+
+/// Whether protected values may be in any relation of a name, or behind it.
+pub(super) fn tells(name: &str, known: &Known) -> bool {
+    let mut namesakes = known.snapshot.named_anywhere(name);
+    namesakes.any(|one| is_telling(one, known))
 }
 
 /// Whether protected values may be in a relation, or behind it.
-pub(super) fn is_telling(relation: &Relation, known: &Known) -> bool {
+fn is_telling(relation: &Relation, known: &Known) -> bool {
     let protected = |attnum| {
         known.protected.contains(ColumnId {
             relation: relation.oid,

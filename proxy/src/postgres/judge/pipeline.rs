@@ -8,6 +8,7 @@ use memchr::memmem::Finder;
 use sallyport_policy::decide::{DeniedBy, Verdict};
 use sallyport_policy::sql::{Given, Statement};
 
+use super::hazard::Hazard;
 use super::parameters::{parameters, read};
 use super::put_back::put_back;
 use super::sent::{NAME_BYTES, Sent};
@@ -85,10 +86,15 @@ impl Reader<'_> {
         }
     }
 
+    /// Whether bytes are text here as they are at the target.
+    fn is_settled(&self) -> bool {
+        !(self.context.unsettled || self.unfolding.has(Hazard::Encoding))
+    }
+
     /// Parse takes locks and runs the input functions of literals, no more: it is refused where a Bind of it would be, and
     /// leaves a record only then.
     fn parse(&mut self, parse: &Parse<'_>, stated: Result<Option<Stated>, Box<Said>>) -> (Option<usize>, Act) {
-        if (self.context.unsettled || self.unfolding.hidden) && !parse.text.is_ascii() {
+        if !self.is_settled() && !parse.text.is_ascii() {
             return (None, Act::Fail(Box::new(misread())));
         }
         let stated = match stated {
@@ -186,7 +192,9 @@ impl Reader<'_> {
             return (None, Act::Bind(bind.portal.to_owned(), portal));
         };
         // Names are looked up at Bind, and what was bound before has not run by then, or never does.
-        self.unfolding.shaken |= !self.waiting.is_empty();
+        if !self.waiting.is_empty() {
+            self.unfolding.raise(Hazard::Meaning);
+        }
         let mut understood = understand(
             &self.unfolding.context(self.context),
             self.names,
@@ -207,8 +215,7 @@ impl Reader<'_> {
             |shown, given| matches!(given, Given::Parameter(number) if held(shown, number)),
         );
         if self.context.policy.reads_parameters() {
-            let settled = !(self.context.unsettled || self.unfolding.hidden);
-            understood.asked.command.values = read(bind, &prepared.types, settled);
+            understood.asked.command.values = read(bind, &prepared.types, self.is_settled());
         }
         self.unfolding.add(self.context, &understood);
         let portal = portal(
@@ -259,7 +266,9 @@ impl Reader<'_> {
         let waited = self.waiting.len();
         self.waiting.retain(|one| !Rc::ptr_eq(one, portal));
         // What was bound in another unit was understood there.
-        self.unfolding.shaken |= may_define(portal) && self.waiting.len() == waited;
+        if may_define(portal) && self.waiting.len() == waited {
+            self.unfolding.raise(Hazard::Meaning);
+        }
         let after = &portal.after;
         if may_define(portal) || after.moves || after.stale.any() {
             self.overtaken.extend(self.waiting.iter().cloned());
@@ -338,7 +347,7 @@ impl Reader<'_> {
 /// Whether a portal may change what names mean.
 fn may_define(portal: &Portal) -> bool {
     let stated = portal.stated.as_ref();
-    stated.is_some_and(|stated| !stated.readings().all(Statement::is_data))
+    stated.is_some_and(|stated| !stated.is_data())
 }
 
 /// Whether a portal is a utility about relations.

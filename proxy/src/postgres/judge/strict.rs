@@ -30,6 +30,10 @@ const TELLING_VIEWS: [&str; 8] = [
 /// Those of them that tell how connections are protected, and nothing else: clients ask as they come in.
 const TRANSPORT_VIEWS: [&str; 2] = ["pg_stat_gssapi", "pg_stat_ssl"];
 
+/// Why a statement is refused whose names may mean anything.
+pub(super) const NAMELESS: &str =
+    "what its names mean is not known here, behind changes of the same unit: send it on its own";
+
 /// Refuses a statement that profile Strict does not let through.
 pub(super) fn refuse(context: &Context<'_>, statements: &[&Statement], lineages: &[Lineage], asked: &mut Asked) {
     if !context.masker.is_strict() {
@@ -110,8 +114,7 @@ fn may_be_compared(context: &Context<'_>, (one, other): &(Vec<ColumnId>, Vec<Col
 /// Where it is not known what names mean, none can be shown to be safe.
 pub(super) fn nameless(context: &Context<'_>, asked: &mut Asked) {
     if context.masker.is_strict() {
-        let words = "what its names mean is not known here, behind changes of the same unit: send it on its own";
-        rule_refused(context, any_rule(context), words.to_owned(), asked);
+        rule_refused(context, any_rule(context), NAMELESS.to_owned(), asked);
     }
 }
 

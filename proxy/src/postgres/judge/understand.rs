@@ -9,6 +9,7 @@ use sallyport_policy::decide::{Command, Denial, DeniedBy};
 use sallyport_policy::sql::lineage::Lineage;
 use sallyport_policy::sql::{Cover, Effect, Given, Statement, Verb, any_literal, lineage};
 
+use super::hazard::Hazard;
 use super::named::{others, with_named};
 use super::nameless::is_nameless;
 use super::put_back::put_back;
@@ -101,7 +102,7 @@ fn understand_anew(
     types: &[u32],
     before: &Unfolding,
 ) -> Understood {
-    let definitions = before.definitions;
+    let definitions = before.has(Hazard::Relations);
     let mut asked = Asked::new(command(context, stated));
     let (mut lineages, mut lost) = (Vec::new(), false);
     // What EXECUTE names looks its own names up when it runs; a cursor did where it was declared.
@@ -251,11 +252,11 @@ fn fresh_code(context: &Context<'_>, stated: &Stated, before: &Unfolding, asked:
     let defines = stated
         .readings()
         .any(|statement| statement.verbs.any(&[Verb::Create, Verb::Alter]));
-    if before.coded && runs {
+    if before.has(Hazard::Calls) && runs {
         asked.command.opaque.push("code of the same unit".to_owned());
         asked.command.read_only = false;
     }
-    if (before.coded || before.altered) && (runs || defines) {
+    if before.has(Hazard::Code) && (runs || defines) {
         strict::nameless(context, asked);
     }
 }

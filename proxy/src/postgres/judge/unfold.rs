@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sallyport_policy::catalog::SearchPath;
-use sallyport_policy::sql::lineage::{Created, Lineage};
-use sallyport_policy::sql::{Statement, Transaction, Verb, Verbs};
+use sallyport_policy::sql::Statement;
+use sallyport_policy::sql::lineage::Created;
 
-use super::nameless::is_telling;
+use super::hazard::{Hazard, UNDOING, raised};
+use super::nameless::tells;
 use super::{Context, Understood};
 use crate::postgres::catalog::Known;
 use crate::postgres::handed;
@@ -15,37 +16,14 @@ use crate::postgres::handed;
 /// Relations that a unit may make: every name behind them is looked for among them.
 pub const MAX_MADE: usize = 1_000;
 
-/// What takes things away, or their names.
-const UNDOING: [Verb; 3] = [Verb::Alter, Verb::Drop, Verb::Discard];
-
 /// The catalog as it unfolds along a unit.
 #[derive(Default)]
 pub struct Unfolding {
     /// The catalog and the path after what was made so far.
     now: Option<(Arc<Known>, Option<SearchPath>)>,
-    /// Whether relations may be there that no catalog holds yet.
-    pub definitions: bool,
-    /// Whether a relation with protected columns was altered: names mean something else from here on.
-    pub shaken: bool,
-    /// Whether names are looked up in another way from here on.
-    pub moved: bool,
-    /// Whether code ran that nobody can see into: names may be looked up in another way from here on.
-    pub hidden: bool,
-    /// Whether a transaction ended: what it set of how names are looked up may be as it was before.
-    pub left: bool,
-    /// Whether protected values went to where the catalog does not reach yet.
-    pub spilled: bool,
-    /// Whether something may be gone, or go by another name, and leave its own to what was behind it.
-    pub undone: bool,
-    /// Whether what is written goes elsewhere, or elsewhere too, than the catalog says: through a view, to a child, along a key.
-    pub rerouted: bool,
-    /// Whether a place was made that a name without a schema may lead to.
-    pub placed: bool,
-    /// Whether code was made or goes by another name: it may be what any name calls.
-    pub coded: bool,
-    /// Whether anything was altered: what runs unseen behind a table may be other code from here on.
-    pub altered: bool,
-    /// Names in the statements that say so.
+    /// What may no longer be as they tell.
+    hazards: BTreeSet<Hazard>,
+    /// Names in the statements that took something away, or its name.
     gone: BTreeSet<String>,
     /// How many statements made a relation.
     made: usize,
@@ -56,9 +34,17 @@ pub struct Unfolding {
 impl Unfolding {
     /// Whether nothing came before that changes what anything means.
     pub fn is_nothing(&self) -> bool {
-        let names = self.moved || self.hidden || self.left || self.undone;
-        let changed = self.definitions || self.shaken || self.spilled || names;
-        self.now.is_none() && !changed && !(self.rerouted || self.placed || self.coded || self.altered)
+        self.now.is_none() && self.hazards.is_empty()
+    }
+
+    /// Whether something may no longer be as the catalog and the path tell.
+    pub fn has(&self, hazard: Hazard) -> bool {
+        self.hazards.contains(&hazard)
+    }
+
+    /// Takes note that something may no longer be so.
+    pub fn raise(&mut self, hazard: Hazard) {
+        self.hazards.insert(hazard);
     }
 
     /// Whether no more relations can be made that statements behind them know.
@@ -80,51 +66,23 @@ impl Unfolding {
 
     /// Takes note of a statement that will have run before the next.
     pub fn add(&mut self, context: &Context<'_>, understood: &Understood) {
-        let stale = understood.after.stale;
-        self.definitions |= stale.relations || stale.path;
-        let mut readings = understood.stated.readings();
-        let alters = readings.any(|statement| statement.verbs.contains(Verb::Alter));
-        self.moved |= understood.after.moves;
-        self.hidden |= stale.names;
-        self.left |= understood.after.transaction.as_ref().is_some_and(ends);
-        let view = &understood.view;
-        let protected = &view.known.protected;
-        self.spilled |= view.lineages.iter().any(|lineage| {
-            let made = lineage.created.as_ref();
-            let unseen = made.is_some_and(|created| created.filled && !created.view && created.columns.is_none());
-            !lineage.spilled.is_empty() || unseen && !lineage.touched_rules(protected).is_empty()
-        });
-        self.shaken |= alters
-            && view
-                .lineages
-                .iter()
-                .any(|lineage| !lineage.touched_rules(protected).is_empty());
-        let makes = |lineage: &Lineage| {
-            let made = lineage.created.as_ref();
-            made.is_some_and(|created| created.view || created.columns.is_none())
-        };
-        self.rerouted |= alters || view.lineages.iter().any(makes);
-        let places = understood.stated.readings().any(Statement::makes_places);
-        self.placed |= places;
-        self.shaken |= understood.stated.readings().any(Statement::makes_rule);
-        self.altered |= alters;
-        self.coded |= understood.stated.readings().any(Statement::makes_code);
         // What all sessions see is committed, and stays however a transaction ends.
         let own = !context.shared || self.now.is_some();
-        let transaction = understood.after.transaction.as_ref().filter(|_| own);
-        self.undone |= places || may_undo(understood.asked.command.verbs, transaction);
+        self.hazards.extend(raised(understood, own));
         let readings = understood.stated.readings();
         let undoing = readings.filter(|statement| statement.verbs.any(&UNDOING));
         self.gone.extend(undoing.flat_map(Statement::names).map(str::to_owned));
+        let (view, known) = (&understood.view, &understood.view.known);
         let path = self.now.as_ref().map_or(context.path, |(_, path)| path.as_ref());
         let mut made = view.lineages.iter().filter_map(|lineage| lineage.created.as_ref());
         self.made += usize::from(made.clone().next().is_some());
         let lost = made.any(|created| {
-            let known = &view.known;
             let taken = created.columns.is_none() && shadows(created, known, path);
             taken || self.may_replace(created, known, path, context.shared)
         });
-        self.shaken |= lost;
+        if lost {
+            self.hazards.insert(Hazard::Meaning);
+        }
         if let Some(next) = handed::after(view, path) {
             self.now = Some(next);
         }
@@ -136,7 +94,7 @@ impl Unfolding {
         let own = created.temporary || !shared;
         let gone = || own || named(&created.name) || named(&handed::schema_of(created, path));
         let unknown = match created.if_absent {
-            true => self.undone && gone(),
+            true => self.has(Hazard::Gone) && gone(),
             false => !created.view && created.columns.is_none(),
         };
         unknown && handed::is_there(created, &known.snapshot, path)
@@ -145,30 +103,20 @@ impl Unfolding {
 
 /// Whether a relation that is made takes a name away from one that protected values may be in.
 fn shadows(created: &Created, known: &Known, path: Option<&SearchPath>) -> bool {
-    let mut namesakes = known.snapshot.named_anywhere(&created.name);
     let replaces = created.view || !handed::is_there(created, &known.snapshot, path);
-    replaces && namesakes.any(|one| is_telling(one, known))
-}
-
-/// Whether something that was there may be gone, or go by another name.
-fn may_undo(verbs: Verbs, transaction: Option<&Transaction>) -> bool {
-    transaction.is_some_and(ends) || verbs.any(&UNDOING)
-}
-
-/// Whether a transaction ends, or a part of one.
-fn ends(transaction: &Transaction) -> bool {
-    !matches!(transaction, Transaction::Begin | Transaction::Savepoint(_))
+    replaces && tells(&created.name, known)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use sallyport_policy::catalog::{Column, ColumnId, Relation, Snapshot};
     use sallyport_policy::mask::{ProtectedColumns, RuleSet};
     use sallyport_policy::sql::{lineage, parse};
 
     use super::*;
 
-    fn known() -> Known {
+    /// A catalog with a protected column, a table that has none, and a view.
+    pub fn known() -> Known {
         let relation = |oid, name: &str| Relation {
             oid,
             schema: "public".to_owned(),
@@ -236,35 +184,12 @@ mod tests {
             let script = parse(sql).unwrap();
             let made = lineage(&script.statements[0], &*known.snapshot, &path).created.unwrap();
             let before = Unfolding {
-                undone: true,
+                hazards: [Hazard::Gone].into(),
                 gone: [gone.to_owned()].into(),
                 ..Unfolding::default()
             };
             assert_eq!(before.may_replace(&made, &known, Some(&path), true), another, "{sql}");
             assert!(!made.if_absent || !Unfolding::default().may_replace(&made, &known, Some(&path), true));
-        }
-    }
-
-    #[test]
-    fn what_is_there_may_be_undone() {
-        for (sql, undoes) in [
-            ("rollback", true),
-            ("rollback to s", true),
-            ("commit", true),
-            ("drop table customers", true),
-            ("alter table customers rename to c", true),
-            ("discard temp", true),
-            ("begin", false),
-            ("savepoint s", false),
-            ("insert into customers values ('a')", false),
-        ] {
-            let script = parse(sql).unwrap();
-            let statement = &script.statements[0];
-            let transaction = match &statement.effect {
-                sallyport_policy::sql::Effect::Transaction(transaction) => Some(transaction),
-                _ => None,
-            };
-            assert_eq!(may_undo(statement.verbs, transaction), undoes, "{sql}");
         }
     }
 }

@@ -1,0 +1,214 @@
+//! What the statements of a unit may have changed by the time that those behind them run.
+
+use sallyport_policy::sql::lineage::Lineage;
+use sallyport_policy::sql::{Statement, Transaction, Verb, Verbs};
+
+use self::Hazard::{Calls, Code, Columns, Encoding, Gone, Meaning, Names, Path, Places, Relations, Strangers, Ways};
+use super::Understood;
+
+/// What takes things away, or their names.
+pub(super) const UNDOING: [Verb; 3] = [Verb::Alter, Verb::Drop, Verb::Discard];
+
+/// What may no longer be as the catalog and the session's settings tell, with the attack that works where nobody asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hazard {
+    /// Which relations there are. What is copied into one that was made a moment ago, or read from it, would pass for a mistake
+    /// that the target answers with an error.
+    Relations,
+    /// How bytes are read as text. Under another encoding a quote is a part of a character, and a statement stands behind it that
+    /// nobody judged.
+    Encoding,
+    /// Which relation a name without a schema means. A protected one answers to the name of another that stood before it.
+    Names,
+    /// By which path names are looked up, of which nothing is known. Any name may lead to protected values, and what is made to hold
+    /// some is made where no rule looks for it.
+    Path,
+    /// Whether what a name means is still there. A copy into a table that was made in front of another of its name goes to that other
+    /// one once the first is dropped or rolled back, and IF NOT EXISTS makes one that was thought to be there.
+    Gone,
+    /// What any name means. A protected column goes by the name of a harmless one, and what is written to one table is written to
+    /// another, too.
+    Meaning,
+    /// What is in a relation that no catalog holds. Protected values went to one, and are read from there as if they were nobody's.
+    Strangers,
+    /// Which relation of several a column belongs to. The name of one that was dropped is looked for in a protected relation, and a
+    /// star gives other columns than it did.
+    Columns,
+    /// Where a table is made. It is filled with protected values in a place that the catalog does not see, and they stay there
+    /// without protection.
+    Places,
+    /// Where rows go that are written. Through a view, to a child or along a key, copies reach columns that no rule protects.
+    Ways,
+    /// What a function's name calls. Code that was made a moment ago goes by a name that is known to do no harm.
+    Calls,
+    /// What code runs, be it by name or behind a table. A trigger, a policy or a default hands on values that no text names.
+    Code,
+}
+
+/// What a statement may have changed once it ran: one row for each kind of statement. `own`: whether the end of a transaction may
+/// take back what the statements of this one did.
+pub(super) fn raised(understood: &Understood, own: bool) -> impl Iterator<Item = Hazard> {
+    let (after, lineages) = (&understood.after, &understood.view.lineages);
+    let protected = &understood.view.known.protected;
+    let states = |is_so: fn(&Statement) -> bool| understood.stated.readings().any(is_so);
+    let alters = states(|statement| statement.verbs.contains(Verb::Alter));
+    let ends = after.transaction.as_ref().filter(|transaction| ends(transaction));
+    let undoes = may_undo(understood.asked.command.verbs, ends.filter(|_| own));
+    let touches = |lineage: &Lineage| !lineage.touched_rules(protected).is_empty();
+    // Values are written through a view, and to whatever a table is made of that the text does not show.
+    let leads_on = |lineage: &Lineage| {
+        let made = lineage.created.as_ref();
+        made.is_some_and(|created| created.view || created.columns.is_none())
+    };
+    let spills = |lineage: &Lineage| {
+        let made = lineage.created.as_ref();
+        let unseen = made.is_some_and(|created| created.filled && !created.view && created.columns.is_none());
+        !lineage.spilled.is_empty() || unseen && touches(lineage)
+    };
+    let rows: [(bool, &'static [Hazard]); 12] = [
+        (after.stale.any(), &[Relations]),
+        (after.stale.names, &[Encoding, Names, Places, Ways]),
+        (after.moves, &[Names, Path]),
+        (ends.is_some(), &[Names]),
+        (undoes, &[Names, Gone]),
+        (alters, &[Columns, Places, Ways, Code]),
+        (alters && lineages.iter().any(touches), &[Meaning]),
+        (states(Statement::makes_places), &[Names, Gone, Places, Ways]),
+        (states(Statement::makes_rule), &[Meaning]),
+        (states(Statement::makes_code), &[Calls, Code]),
+        (lineages.iter().any(leads_on), &[Ways]),
+        (lineages.iter().any(spills), &[Strangers]),
+    ];
+    let raised = rows.into_iter().filter(|(so, _)| *so);
+    raised.flat_map(|(_, hazards)| hazards.iter().copied())
+}
+
+/// Whether something that was there may be gone, or go by another name.
+fn may_undo(verbs: Verbs, transaction: Option<&Transaction>) -> bool {
+    transaction.is_some_and(ends) || verbs.any(&UNDOING)
+}
+
+/// Whether a transaction ends, or a part of one.
+fn ends(transaction: &Transaction) -> bool {
+    !matches!(transaction, Transaction::Begin | Transaction::Savepoint(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::rc::Rc;
+    use std::sync::Arc;
+
+    use sallyport_policy::catalog::SearchPath;
+    use sallyport_policy::decide::Command;
+    use sallyport_policy::mask::{Keys, MaskSet, RuleSet};
+    use sallyport_policy::sql::{lineage, parse};
+
+    use super::super::unfold::tests::known;
+    use super::*;
+    use crate::command::Asked;
+    use crate::postgres::after::After;
+    use crate::postgres::names::Stated;
+    use crate::postgres::rows::View;
+
+    fn understood(sql: &str) -> Understood {
+        let (known, path) = (
+            Arc::new(known()),
+            SearchPath::effective(vec!["public".to_owned()], None),
+        );
+        let script = Arc::new(parse(sql).unwrap());
+        let statement = &script.statements[0];
+        let traced = lineage(statement, &*known.snapshot, &path);
+        let mut command = Command::of(statement, sql);
+        command.resolve(statement, &traced, &*known.snapshot, &path, &known.protected);
+        let after = After::of(script.statements.iter(), &command);
+        let masker = MaskSet::new(Vec::new(), Keys::default()).masker(&RuleSet::default());
+        Understood {
+            asked: Asked::new(command),
+            view: Rc::new(View::of(masker, known, vec![traced])),
+            stated: Stated {
+                text: sql.into(),
+                script: Arc::clone(&script),
+                index: 0,
+            },
+            after,
+            change: None,
+        }
+    }
+
+    fn changes(sql: &str, own: bool) -> Vec<Hazard> {
+        let found: BTreeSet<Hazard> = raised(&understood(sql), own).collect();
+        found.into_iter().collect()
+    }
+
+    #[test]
+    fn each_kind_of_statement_changes_what_it_may_change() {
+        let cases: [(&str, &[Hazard]); 18] = [
+            ("select ssn from customers", &[]),
+            ("insert into notes values ('a')", &[]),
+            ("begin", &[]),
+            ("savepoint s", &[]),
+            ("rollback to s", &[Names, Gone]),
+            ("set search_path = evil", &[Relations, Names, Path]),
+            ("select unseen()", &[Relations, Encoding, Names, Places, Ways]),
+            ("discard temp", &[Relations, Names, Gone]),
+            ("drop table notes", &[Relations, Names, Gone]),
+            (
+                "alter table notes drop ssn",
+                &[Relations, Names, Gone, Columns, Places, Ways, Code],
+            ),
+            (
+                "alter table customers rename ssn to x",
+                &[Relations, Names, Gone, Meaning, Columns, Places, Ways, Code],
+            ),
+            ("create schema s", &[Relations, Names, Gone, Places, Ways]),
+            (
+                "create function f() returns int language sql as 'select 1'",
+                &[Relations, Calls, Code],
+            ),
+            (
+                "create rule r as on insert to notes do also select 1",
+                &[Relations, Meaning, Calls, Code],
+            ),
+            ("create view v as select 1 as x", &[Relations, Ways]),
+            ("create table t as select ssn from customers", &[Relations]),
+            ("create table t (like customers)", &[Relations, Ways]),
+            (
+                "insert into t select ssn from customers",
+                &[Relations, Encoding, Names, Strangers, Places, Ways],
+            ),
+        ];
+        for (sql, hazards) in cases {
+            assert_eq!(changes(sql, true), hazards, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_all_sessions_see_stays_however_a_transaction_ends() {
+        assert_eq!(changes("rollback", false), [Names]);
+        assert_eq!(changes("drop table notes", false), [Relations, Names, Gone]);
+    }
+
+    #[test]
+    fn what_is_there_may_be_undone() {
+        for (sql, undoes) in [
+            ("rollback", true),
+            ("rollback to s", true),
+            ("commit", true),
+            ("drop table customers", true),
+            ("alter table customers rename to c", true),
+            ("discard temp", true),
+            ("begin", false),
+            ("savepoint s", false),
+            ("insert into customers values ('a')", false),
+        ] {
+            let script = parse(sql).unwrap();
+            let statement = &script.statements[0];
+            let transaction = match &statement.effect {
+                sallyport_policy::sql::Effect::Transaction(transaction) => Some(transaction),
+                _ => None,
+            };
+            assert_eq!(may_undo(statement.verbs, transaction), undoes, "{sql}");
+        }
+    }
+}
