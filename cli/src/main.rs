@@ -6,6 +6,7 @@ mod cluster;
 mod login;
 mod policy;
 mod requests;
+mod told;
 mod visible;
 
 use std::process::ExitCode;

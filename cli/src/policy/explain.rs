@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use sallyport_crds::subject::some_of;
 use sallyport_policy::Subject;
 use sallyport_policy::decide::{Explanation, Parameter, Requirement, Verdict};
 use sallyport_policy::subject::Agent;
 
-use super::judge::{Asked, Judged, Tables, action, judge, rules};
+use super::judge::{Asked, Judged, Tables, action, judge, kept_out, rules};
 use super::manifests::Manifests;
 use crate::cluster::Flags;
 
@@ -67,6 +68,12 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
             Manifests::of_cluster(&client, home).await?
         }
     };
+    print!("{}", explained(&manifests, args)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What it says, under these objects.
+fn explained(manifests: &Manifests, args: Args) -> Result<String> {
     let policy = manifests.compile(&args.connection)?;
     let now = jiff::Timestamp::now().as_second();
     let subject = Subject {
@@ -87,20 +94,18 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
         policy: &policy,
         subject: &subject,
         tables: &tables,
+        recorded: None,
         database: &args.database,
         parameters: &parameters,
         at: now,
     };
-    if !policy.admits(&subject) {
-        println!(
-            "{} would not come in: spec.subjects of the Connection names neither them nor a group of theirs\n",
-            subject.username
-        );
-    }
+    let mut out = kept_out(&policy, &subject, false)
+        .map(|why| why + "\n\n")
+        .unwrap_or_default();
     for one in judge(&asked, &args.statement)? {
-        print!("{}", told(&one));
+        out += &told(&one);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(out)
 }
 
 fn agent(name: String) -> Agent {
@@ -218,18 +223,11 @@ fn consequences(verdict: &Verdict) -> String {
 }
 
 fn needs(requirement: &Requirement) -> String {
-    let approvers: Vec<String> = requirement
-        .approvers
-        .iter()
-        .map(|approver| format!("{:?} {}", approver.kind, approver.name))
-        .collect();
-    let message = requirement.message.as_deref().map(|message| format!(" ({message})"));
-    format!(
-        "{} of {}{}",
-        requirement.required,
-        approvers.join(", "),
-        message.unwrap_or_default()
-    )
+    let who = some_of(requirement.required, &requirement.approvers);
+    match &requirement.message {
+        Some(message) => format!("{who} ({message})"),
+        None => who,
+    }
 }
 
 fn list(names: &[impl AsRef<str>]) -> String {
@@ -254,37 +252,50 @@ impl std::str::FromStr for Table {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
     const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples");
 
-    fn explained(user: &str, group: &str, text: &str) -> String {
-        let policy = Manifests::read(DIRECTORY.as_ref()).unwrap().compile("bank").unwrap();
-        let subject = Subject {
-            username: user.into(),
-            groups: vec![group.into()],
-            ..Subject::default()
-        };
-        let asked = Asked {
-            policy: &policy,
-            subject: &subject,
-            tables: &Tables::new(),
-            database: "bank",
-            parameters: &[],
-            at: 0,
-        };
-        judge(&asked, text).unwrap().iter().map(told).collect()
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// What the command says that is typed so.
+    fn typed(directory: &str, line: &[&str]) -> String {
+        let line = Line::try_parse_from([&["explain"][..], line].concat()).unwrap();
+        explained(&Manifests::read(directory.as_ref()).unwrap(), line.args).unwrap()
+    }
+
+    fn said(user: &str, group: &str, text: &str) -> String {
+        typed(
+            DIRECTORY,
+            &[
+                "--connection",
+                "bank",
+                "--as",
+                user,
+                "--as-group",
+                group,
+                "--database",
+                "bank",
+                text,
+            ],
+        )
     }
 
     #[test]
     fn the_samples_are_explained() {
-        let alice = |text| explained("oidc:alice", "oidc:engineers", text);
+        let alice = |text| said("oidc:alice", "oidc:engineers", text);
         let delete = alice("DELETE FROM accounts WHERE id = 7");
         for words in [
             "does: delete; touches: public.accounts; risk 50",
             "never-drop does not, delete-needs-a-dba matches",
             "verdict: RequireApproval by changes/delete-needs-a-dba",
-            "needs 1 of Group oidc:dba (deleting needs a database administrator)",
+            "needs 1 of group oidc:dba (deleting needs a database administrator)",
             "waits up to 600s",
         ] {
             assert!(delete.contains(words), "{words}: {delete}");
@@ -313,10 +324,51 @@ mod tests {
         ] {
             assert!(hidden.contains(words), "{words}: {hidden}");
         }
-        let stranger = explained("oidc:mallory", "none", "SELECT 1");
+        let stranger = said("oidc:mallory", "none", "SELECT 1");
         assert!(
             stranger.contains("not about this person") && stranger.contains("verdict: Deny"),
             "{stranger}"
         );
+        assert!(
+            stranger.starts_with("oidc:mallory would not come in: spec.subjects"),
+            "{stranger}"
+        );
+    }
+
+    #[test]
+    fn an_agent_that_may_not_act_is_said_to_be_kept_out() {
+        const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/reference");
+        const ASSISTANT: &str = "system:serviceaccount:agents:assistant";
+        let through = |user: &str, agents: &[&str]| {
+            let mut line = vec![
+                "--connection",
+                "doors/ledger",
+                "--as",
+                user,
+                "--as-group",
+                "oidc:engineers",
+            ];
+            agents.iter().for_each(|agent| line.extend(["--agent", *agent]));
+            line.push("SELECT 1");
+            typed(REFERENCE, &line)
+        };
+        let cases: [(&str, &[&str], bool); 6] = [
+            ("oidc:alice", &[], false),
+            ("oidc:alice", &[ASSISTANT], false),
+            ("oidc:carol", &["oidc:copilot"], false),
+            ("oidc:alice", &["oidc:copilot"], true),
+            ("oidc:alice", &["oidc:stranger"], true),
+            // Each of them alone may; a chain is only ever what a token says.
+            ("oidc:carol", &[ASSISTANT, "oidc:copilot"], true),
+        ];
+        for (user, agents, out) in cases {
+            let told = through(user, agents);
+            let words = format!(
+                "{user} would not come in through {}, unless by a token",
+                agents.join(", ")
+            );
+            assert_eq!(told.starts_with(&words), out, "{user} {agents:?}: {told}");
+            assert_eq!(told.contains("would not come in"), out, "{user} {agents:?}: {told}");
+        }
     }
 }

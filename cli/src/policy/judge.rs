@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use sallyport_crds::approval_policy::RuleAction;
 use sallyport_policy::catalog::{Catalog as _, Column, Oid, Relation, SearchPath, Snapshot};
 use sallyport_policy::columns::ByRule;
@@ -27,6 +27,8 @@ pub struct Asked<'a> {
     pub subject: &'a Subject,
     /// What is known of the target.
     pub tables: &'a Tables,
+    /// What a door said that it touches, as `schema.table`: what it names is among that.
+    pub recorded: Option<&'a [String]>,
     /// The database.
     pub database: &'a str,
     /// The parameters that are bound.
@@ -48,13 +50,50 @@ pub struct Judged {
     pub masked: Vec<(String, Vec<String>)>,
 }
 
+// === impl Asked ===
+
+impl Asked<'_> {
+    /// Schemas in which a relation of this name was recorded.
+    fn recorded_as<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
+        let parts = self
+            .recorded
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|table| table.split_once('.'));
+        parts.filter(move |(_, table)| *table == name).map(|(schema, _)| schema)
+    }
+
+    /// Where names without a schema are looked up: in schemas of which something was recorded, then in `public`.
+    fn path(&self) -> SearchPath {
+        let mut schemas = vec!["pg_catalog".to_owned()];
+        let recorded = self.recorded.unwrap_or_default().iter();
+        let recorded = recorded
+            .filter_map(|table| table.split_once('.'))
+            .map(|(schema, _)| schema);
+        for schema in recorded.chain(["public"]) {
+            if !schemas.iter().any(|known| known == schema) {
+                schemas.push(schema.to_owned());
+            }
+        }
+        SearchPath::effective(schemas, None)
+    }
+}
+
 /// Judges every statement of a text.
 ///
 /// # Errors
-/// PostgreSQL's own words where it does not parse.
+/// PostgreSQL's own words where it does not parse; that a name cannot be told apart among the recorded ones.
 pub fn judge(asked: &Asked<'_>, text: &str) -> Result<Vec<Judged>> {
     let script = sql::parse(text).map_err(|error| anyhow!("it does not parse: {}", error.message))?;
     let all: Vec<&Statement> = script.readings().flatten().collect();
+    let names = all.iter().flat_map(|statement| &statement.relations);
+    let mut bare = names.filter(|relation| relation.schema.is_none());
+    if let Some(twice) = bare.find(|relation| asked.recorded_as(&relation.name).count() > 1) {
+        bail!(
+            "the record names {} in several schemas, and the text in none",
+            twice.name
+        );
+    }
     let catalog = catalog(asked, &all);
     let protected = ProtectedColumns::resolve(asked.policy.masks().rules(), &catalog, None, &ByRule::new());
     let mut judged = Vec::new();
@@ -72,7 +111,7 @@ fn statement(
     catalog: &Snapshot,
     protected: &ProtectedColumns,
 ) -> Judged {
-    let path = SearchPath::effective(vec!["pg_catalog".to_owned(), "public".to_owned()], None);
+    let path = asked.path();
     let mut command = Command::default();
     let mut masked = Vec::new();
     for (number, reading) in readings.iter().enumerate() {
@@ -97,6 +136,9 @@ fn statement(
     command.parameters = asked.parameters.len();
     command.values = asked.parameters.to_vec();
     command.at = asked.at;
+    if let Some(recorded) = asked.recorded {
+        command.tables = recorded.to_vec();
+    }
     Judged {
         decision: asked.policy.decide(asked.subject, &command),
         explanations: asked.policy.explain(asked.subject, &command),
@@ -138,12 +180,17 @@ fn columns(asked: &Asked<'_>, lineage: &Lineage, protected: &ProtectedColumns) -
 /// What is declared, what masking rules name in full, and what the statements name.
 fn catalog(asked: &Asked<'_>, statements: &[&Statement]) -> Snapshot {
     let mut tables = asked.tables.clone();
+    for table in asked.recorded.unwrap_or_default() {
+        tables.entry(table.clone()).or_default();
+    }
     for rule in asked.policy.masks().rules() {
         for glob in &rule.columns {
             let glob = glob.to_string();
             // A table that is declared has the columns that are declared.
             let partly = |(table, _): &(&str, &str)| !glob.contains('*') && !asked.tables.contains_key(*table);
-            if let Some((table, column)) = glob.rsplit_once('.').filter(partly) {
+            // What was not touched then is not what a name means.
+            let touched = |(table, _): &(&str, &str)| asked.recorded.is_none() || tables.contains_key(*table);
+            if let Some((table, column)) = glob.rsplit_once('.').filter(partly).filter(touched) {
                 let columns = tables.entry(table.to_owned()).or_default();
                 if !columns.iter().any(|known| known == column) {
                     columns.push(column.to_owned());
@@ -152,7 +199,11 @@ fn catalog(asked: &Asked<'_>, statements: &[&Statement]) -> Snapshot {
         }
     }
     for relation in statements.iter().flat_map(|statement| &statement.relations) {
-        let schema = relation.schema.as_deref().unwrap_or("public");
+        let schema = match &relation.schema {
+            Some(schema) => schema.as_str(),
+            None if asked.recorded_as(&relation.name).next().is_some() => continue,
+            None => "public",
+        };
         tables.entry(format!("{schema}.{}", relation.name)).or_default();
     }
     let relations = (FIRST..).zip(&tables).filter_map(|(oid, (name, columns))| {
@@ -172,6 +223,29 @@ fn catalog(asked: &Asked<'_>, statements: &[&Statement]) -> Snapshot {
         })
     });
     Snapshot::new(relations.collect())
+}
+
+/// Why somebody would not come in with their agents, in words; `None` where they would. What tokens say stands in no manifest.
+/// `named`: the person's own names all the agents.
+pub fn kept_out(policy: &Policy, subject: &Subject, named: bool) -> Option<String> {
+    let who = &subject.username;
+    if !policy.admits(subject) {
+        let words = "would not come in: spec.subjects of the Connection names neither them nor a group of theirs";
+        return Some(format!("{who} {words}"));
+    }
+    // One agent may come with a token of its own; a chain is only ever what a token says.
+    let listed = match subject.agents.as_slice() {
+        [] => true,
+        [agent] => policy.may_act_for(agent, subject),
+        _ => false,
+    };
+    let agents: Vec<&str> = subject.agents.iter().map(|agent| agent.username.as_str()).collect();
+    (!listed && !named).then(|| {
+        format!(
+            "{who} would not come in through {}, unless by a token that says so itself (act, may_act): spec.agents of the Connection does not",
+            agents.join(", ")
+        )
+    })
 }
 
 /// What a verdict does, in the word that manifests use.

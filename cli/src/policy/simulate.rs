@@ -1,29 +1,41 @@
 //! `simulate`: what would proposed manifests have said to what people really ran?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use sallyport_audit::record::{Action, Agent, Command, Encoding, Event, Param, Record, SessionId, SessionStart};
-use sallyport_policy::decide::Parameter;
+use sallyport_policy::decide::{self, Parameter, risk};
 use sallyport_policy::subject::{Agent as Acting, login};
 use sallyport_policy::{Policy, Subject};
 
-use super::judge::{Asked, Judged, Tables, action, judge, rules, strictest};
+use super::judge::{Asked, Tables, action, judge, rules, strictest};
 use super::manifests::Manifests;
-use crate::audit::{Copying, Flags as LogFlags, Reader, prove};
+use crate::audit::{Copying, Flags as LogFlags, Period, Reader, prove};
 use crate::cluster::Flags;
 use crate::visible::visible;
 
 /// Examples of one change that are shown.
 const EXAMPLES: usize = 3;
 
+/// What rules can ask about a command that has tables, and no record tells.
+const UNRECORDED: [&str; 3] = ["rows", "columns", "in_transaction"];
+
+/// What a door may have seen in a command that its text does not show: something that only tells, and something that may do
+/// anything.
+const UNSEEN: [&str; 2] = ["triggers of what it touches", "code behind what it touches"];
+
+/// From so many rows on the risk counts them.
+const MANY_ROWS: u64 = 1_000;
+
 /// Flags of simulate.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     log: LogFlags,
+    #[command(flatten)]
+    period: Period,
     /// Directory with the proposed manifests.
     #[arg(long, value_name = "DIR")]
     manifests: PathBuf,
@@ -66,7 +78,7 @@ pub async fn run(cluster: &Flags, args: Args) -> Result<ExitCode> {
             (Event::SessionEnd(_), Some(session)) => {
                 sessions.remove(session);
             }
-            (Event::Command(command), session) => {
+            (Event::Command(command), session) if args.period.holds(record.time) => {
                 let start = session.as_ref().and_then(|session| sessions.get(session));
                 let Some(connection) = &record.source.connection else {
                     return;
@@ -161,11 +173,6 @@ fn told_then(command: &Command) -> String {
     said(word, &by)
 }
 
-fn told_now(judged: &Judged) -> String {
-    let verdict = &judged.decision.verdict;
-    said(&format!("{:?}", action(verdict)), &rules(verdict))
-}
-
 fn said(word: &str, by: &[String]) -> String {
     match by {
         [] => format!("{word} by no rule"),
@@ -185,19 +192,77 @@ fn again(
     }
     let start = start.ok_or("the session's start is not in the log")?;
     let subject = subject(command, start);
-    // What its names meant then is in the record.
-    let tables: Tables = command.tables.iter().map(|table| (table.clone(), Vec::new())).collect();
+    if command.tables_omitted > 0 {
+        return Err("it touches more tables than one record holds".to_owned());
+    }
+    if let Some(field) = UNRECORDED.into_iter().find(|field| policy.reads(field))
+        && !command.tables.is_empty()
+    {
+        return Err(format!("a rule looks at command.{field}, which the log does not hold"));
+    }
     let parameters: Vec<Parameter> = command.params.iter().map(parameter).collect();
     let asked = Asked {
         policy,
         subject: &subject,
-        tables: &tables,
+        tables: &Tables::new(),
+        // What its names meant then is in the record.
+        recorded: Some(&command.tables),
         database: &start.claims.database.clone().unwrap_or_default(),
         parameters: &parameters,
         at: record.time.unix_micros().div_euclid(1_000_000),
     };
     let judged = judge(&asked, &command.text).map_err(|error| format!("{error:#}"))?;
-    strictest(&judged).map(told_now).ok_or_else(|| "it is empty".to_owned())
+    let seen = &strictest(&judged).ok_or("it is empty")?.command;
+    let told_now = |command: &decide::Command| {
+        let verdict = policy.decide(&subject, command).verdict;
+        said(&format!("{:?}", action(&verdict)), &rules(&verdict))
+    };
+    let possible = possible(seen, command.verdict.risk);
+    let verdicts: BTreeSet<String> = possible.iter().map(told_now).collect();
+    let mut verdicts = verdicts.into_iter();
+    match (verdicts.next(), verdicts.next()) {
+        (Some(verdict), None) => Ok(verdict),
+        (None, _) if !policy.reads("risk") => Ok(told_now(seen)),
+        (None, _) => Err("a rule looks at the risk, and that of then does not come of what the log holds".to_owned()),
+        (Some(_), Some(_)) => Err("it hangs on what the door saw then and the log does not hold".to_owned()),
+    }
+}
+
+/// Everything that a command may have been to the door, as far as the log tells: how many rows the statistics counted, what could
+/// not be seen into and what is written by way of a view or a partition is not recorded, and the risk that came of it is.
+fn possible(seen: &decide::Command, recorded: u8) -> Vec<decide::Command> {
+    // What its own text hides is known; code beside that changes nothing.
+    let unseen: &[&str] = if seen.opaque.is_empty() { &UNSEEN } else { &[] };
+    let counted: &[Option<u64>] = match seen.tables.is_empty() {
+        true => &[None],
+        false => &[None, Some(MANY_ROWS)],
+    };
+    let mut all = Vec::new();
+    for &rows in counted {
+        for opaque in std::iter::once(None).chain(unseen.iter().map(Some)) {
+            for written in [&seen.written, &seen.tables] {
+                // What changes nothing changes nothing by way of a view.
+                let written = if seen.written.is_empty() {
+                    &seen.written
+                } else {
+                    written
+                };
+                let mut command = decide::Command {
+                    rows,
+                    written: written.clone(),
+                    ..seen.clone()
+                };
+                if let Some(what) = opaque {
+                    command.opaque.push((*what).to_owned());
+                    command.read_only = false;
+                }
+                if risk(&command) == recorded {
+                    all.push(command);
+                }
+            }
+        }
+    }
+    all
 }
 
 /// A value that is recorded cut, masked or in binary form is not the one that was sent.
@@ -234,52 +299,4 @@ fn subject(command: &Command, start: &SessionStart) -> Subject {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::audit::samples;
-
-    const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples");
-
-    #[test]
-    fn verdicts_that_would_change_are_grouped_and_others_are_not_listed() {
-        let manifests = Manifests::read(DIRECTORY.as_ref()).unwrap();
-        let policy = manifests.compile("doors/bank").map_err(|error| format!("{error:#}"));
-        let session = SessionId::random().unwrap();
-        let Event::SessionStart(start) = samples::start("alice") else {
-            panic!("no start")
-        };
-        let start: SessionStart = *start;
-        let mut found = Found::default();
-        let mut ran = |action: Action, rule: &str, text: &str, start: Option<&SessionStart>| {
-            let mut event = samples::command(1, "alice", "delete", action, text);
-            let Event::Command(command) = &mut event else {
-                panic!("no command")
-            };
-            command.verdict.rules[0].rule = rule.into();
-            let command = (**command).clone();
-            let record = samples::record(7, &session, event);
-            found.take(7, &record, &command, start, &policy);
-        };
-        let delete = "DELETE FROM accounts WHERE id = 7";
-        ran(Action::Allow, "everything-else", "SELECT 1", Some(&start));
-        ran(Action::Hold, "delete-needs-a-dba", delete, Some(&start));
-        ran(Action::Allow, "everything-else", delete, Some(&start));
-        ran(
-            Action::Allow,
-            "everything-else",
-            "DELETE FROM accounts\nWHERE id = 8",
-            Some(&start),
-        );
-        ran(Action::Allow, "everything-else", delete, None);
-        let told = found.told();
-        assert_eq!(
-            told,
-            "4 commands judged again, 2 would get another verdict\n\n\
-             2 times: Allow by changes/everything-else\n  \
-             would be: RequireApproval by changes/delete-needs-a-dba\n    \
-             record 7, oidc:alice: DELETE FROM accounts WHERE id = 7\n    \
-             record 7, oidc:alice: DELETE FROM accounts WHERE id = 8\n\n\
-             1 could not be judged again: the session's start is not in the log\n"
-        );
-    }
-}
+mod tests;

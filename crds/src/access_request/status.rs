@@ -79,6 +79,9 @@ pub struct Requirement {
     /// How old the login of an approver may be when the operator first sees the approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_login_age: Option<Duration>,
+    /// How long an approval holds by this rule, for every scope but Command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_for: Option<Duration>,
 }
 
 /// An approver whose login has to be recent.

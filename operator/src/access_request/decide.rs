@@ -69,7 +69,7 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
     let mut conditions = merge(&before.conditions, &findings, request.metadata.generation, &Time(now));
     // The door's claim is the door's to write.
     conditions.extend(before.conditions.iter().filter(|one| !is_ours(one)).cloned());
-    let granted_until = granted_until.or_else(|| span::granted_until(request, &conditions, &found.policies));
+    let granted_until = granted_until.or_else(|| span::granted_until(request, &conditions, &standing));
     Some(AccessRequestStatus {
         observed_generation: request.metadata.generation,
         state: Some(state(request, &conditions).to_owned()),

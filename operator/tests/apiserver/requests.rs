@@ -28,7 +28,7 @@ pub fn a_request_outlives_its_operators(stage: &mut Stage) -> Result<()> {
         EVERYTHING,
         "--clusterrole=cluster-admin",
     ];
-    stage.kubectl(X.concat())?;
+    stage.kubectl(&[&bind[..], &[group.as_str()]].concat())?;
     from_the_question_to_the_end_of_the_grant(stage)?;
     its_time_goes_on(stage)?;
     what_has_happened_is_reviewed(stage)?;

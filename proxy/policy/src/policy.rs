@@ -128,7 +128,12 @@ impl Policy {
 
     /// Whether some rule looks at the values of bound parameters: [`Command::values`] is read by nobody else.
     pub fn reads_parameters(&self) -> bool {
-        self.approvals.iter().any(ApprovalPolicy::reads_parameters)
+        self.reads("parameters")
+    }
+
+    /// Whether the answer of some rule may hang on this field of `command`.
+    pub fn reads(&self, field: &str) -> bool {
+        self.approvals.iter().any(|policy| policy.reads(field))
     }
 
     /// The verdict.

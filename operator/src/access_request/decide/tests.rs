@@ -4,6 +4,7 @@ use super::*;
 use crate::testing::policy;
 
 mod glass;
+mod lasting;
 mod logins;
 mod ready;
 mod skew;

@@ -299,7 +299,7 @@ fn a_hold_carries_what_every_policy_asks_for() {
     assert_eq!(hold.valid_for().map(seconds), Some(600));
     assert_eq!((seconds(hold.wait(false)), seconds(hold.wait(true))), (300, 20));
     assert_eq!(seconds(hold.expires_after()), 3_600);
-    assert!(hold.requirements[1].to_status().reason_required);
+    assert!(hold.requirements[1].reason_required);
     assert_eq!(decision.risk, 80);
 }
 

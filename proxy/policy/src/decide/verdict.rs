@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use sallyport_crds::Subject as Named;
-use sallyport_crds::access_request::{Person, Requirement as StatusRequirement, RuleIdentity};
+use sallyport_crds::access_request::{Person, RuleIdentity};
 use sallyport_crds::approval_policy::{GrantScope, OnHold, RuleAction};
 use sallyport_crds::connection::AlwaysDenied;
 
@@ -263,17 +263,6 @@ impl Requirement {
     pub(super) fn asks_only(&self, own: &[Person], settings: &ClusterSettings) -> bool {
         let wanted = usize::try_from(self.required).unwrap_or(usize::MAX);
         others(&self.approvers, own, settings).is_some_and(|others| others < wanted)
-    }
-
-    /// As it stands in `status.requirements` of an AccessRequest.
-    pub fn to_status(&self) -> StatusRequirement {
-        StatusRequirement {
-            asked_by: self.asked_by.clone(),
-            approvers: self.approvers.clone(),
-            required: i32::try_from(self.required).unwrap_or(i32::MAX),
-            reason_required: self.reason_required,
-            max_login_age: self.max_login_age,
-        }
     }
 }
 
