@@ -106,6 +106,9 @@ pub enum Reason {
     TargetRoleTooStrong,
     /// The keys of an issuer cannot be fetched: nobody of theirs can log in.
     IssuerUnavailable,
+    /// The API server has not answered a door for a minute: what is known stays in force, nothing can be approved, running
+    /// grants pause, and after `limits.policyGrace` the door admits nobody.
+    ApiServerUnavailable,
     /// The way to the target is not encrypted, as its specification says.
     TargetNotEncrypted,
     /// Connections at the target that did not come through a door.

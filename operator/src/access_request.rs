@@ -23,6 +23,7 @@ use kube::api::{Api, DeleteParams, PostParams, Preconditions};
 use kube::runtime::controller::Action;
 use sallyport_crds::{AccessRequest, AccessRequestStatus, ConditionType, Connection, condition};
 
+use self::admission::Seen;
 use crate::context::{Context, Error};
 use crate::notify::notice::notices;
 use crate::shared::conditions::Finding;
@@ -56,8 +57,20 @@ pub async fn reconcile(object: Arc<Guarded<AccessRequest>>, context: Arc<Context
     // Before anything is granted, admission has to show its teeth; if it has none, the same look finds nothing approved.
     if grants(request, &status) {
         context.forgery(forgery::answer(&context.client, request).await?);
-        let found = dereference::dereference(request, &context);
-        match decide::decide(request, &found, now) {
+    }
+    // And it has to be what it was when this was asked: who switched it off for a moment, to answer or to claim, may be ahead of
+    // the operator's watch.
+    if grants(request, &status) || is_used(&status) {
+        let digest = admission::digest_now(&context.client).await?;
+        let mut fresh = dereference::dereference(request, &context);
+        fresh.asker_gone = found.asker_gone;
+        fresh.admission = fresh.admission.map(|seen| {
+            Arc::new(Seen {
+                digest,
+                ..Seen::clone(&seen)
+            })
+        });
+        match decide::decide(request, &fresh, now) {
             Some(again) => status = again,
             None => return Ok(Action::requeue(RESYNC)),
         }
@@ -75,6 +88,11 @@ fn grants(request: &AccessRequest, status: &AccessRequestStatus) -> bool {
     let approved = |conditions: &[_]| condition::is_true(conditions, ConditionType::Approved);
     let before = request.status.as_ref().map(|status| status.conditions.as_slice());
     approved(&status.conditions) && !approved(before.unwrap_or_default())
+}
+
+/// Whether a grant was claimed, and nothing has ended it since.
+fn is_used(status: &AccessRequestStatus) -> bool {
+    status.consumed.is_some() && decide::ends(&status.conditions).next().is_none()
 }
 
 /// Writes a status. If somebody answered meanwhile, theirs stands and the watch brings us back.

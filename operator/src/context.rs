@@ -1,6 +1,6 @@
 //! What reconcilers work with, and how they fail.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -150,7 +150,17 @@ impl Context {
             .flatten()
             .map(AsRef::as_ref)
             .collect();
-        crew(&own, &self.fleet.accounts(uid), self.fleet.has_listened(now), now)
+        let mut accounts = self.fleet.accounts(uid);
+        let mut astray = BTreeSet::new();
+        if let Some((revision, digest)) = self.programs.content(uid) {
+            let strays = accounts.values_mut();
+            for account in strays.filter(|account| account.is_astray(revision, &digest)) {
+                (account.revision, account.loaded) = (None, None);
+                astray.insert(account.pod.clone());
+            }
+        }
+        let crew = crew(&own, &accounts, self.fleet.has_listened(now), now);
+        Crew { astray, ..crew }
     }
 
     /// Tells by Events what changed since `before`. An Event that cannot be written is logged and forgotten.

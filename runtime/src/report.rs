@@ -35,6 +35,10 @@ pub struct Report {
     /// The policy revision by which every statement is judged that begins from now on, whatever older ones run to their end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaded: Option<u64>,
+    /// SHA-256 of the payload of the policy that is loaded, in hexadecimal: a revision that two leaders wrote may stand for two
+    /// policies. None from a version that does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// The newest format of policies that the process reads, with all before it. The first, from a version that does not tell.
     #[serde(default = "first")]
     pub format: u32,
@@ -98,7 +102,7 @@ mod tests {
     fn a_version_that_does_not_tell_reads_the_first_format() {
         let told = r#"{"instance":"i","pod":"a","connectionUid":"uid","revision":3,"sessions":0,"terminating":false}"#;
         let report: Report = serde_json::from_str(told).unwrap();
-        assert_eq!(report.format, 1);
+        assert_eq!((report.format, &report.digest), (1, &None));
         let again = serde_json::to_string(&Report { format: 2, ..report }).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&again).unwrap().format, 2);
     }

@@ -59,7 +59,7 @@ pub struct AuditSinkSpec {
     /// Exact (default), or Masked: detector hits in the command's text are masked in records too. Recognised credentials always are.
     #[serde(default)]
     pub command_text: CommandText,
-    /// Record (default), or Refuse: the recorder takes no session whose token no door has shown it.
+    /// Record (default): a session whose token no door has shown the recorder is taken and marked as known by the door's word alone, so a broken door can invent people. Refuse: it is not taken.
     #[serde(default)]
     pub unconfirmed: Unconfirmed,
     /// Where the log is copied to.
@@ -131,10 +131,10 @@ pub enum CommandText {
 /// What becomes of a session whose token the recorder was not shown, and so could not check itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Unconfirmed {
-    /// It is recorded, and that nobody but the door says who it was.
+    /// It is recorded, and that nobody but the door says who it was: one that is broken into can invent people.
     #[default]
     Record,
-    /// It is not taken.
+    /// It is not taken: who is in the log was proved to the recorder.
     Refuse,
 }
 

@@ -12,7 +12,8 @@ use crate::run::{Output, Running, run, wait_until};
 use super::undo::Undo;
 use super::{SETTLE, Skipped, becomes};
 
-/// A second door to the same bank, whose evidence goes to a volume of 16 MiB.
+/// A second door to the same bank, whose evidence goes to a volume of 16 MiB, and whose recorder takes nobody by the door's word
+/// alone.
 const SMALL: &str = r#"
 apiVersion: sallyport.dev/v1alpha1
 kind: AuditSink
@@ -22,6 +23,7 @@ spec:
   storage: {size: 16Mi, storageClassName: local-small}
   durability: BeforeExecution
   commandText: Exact
+  unconfirmed: Refuse
 ---
 apiVersion: sallyport.dev/v1alpha1
 kind: Connection
@@ -142,7 +144,34 @@ pub(super) fn full(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     )?;
     let proved = demo.admin(&["sallyport", "audit", "verify", "--sink", "evidence/trial-small"])?;
     narrator.shows(&proved);
-    narrator.check("what was recorded is proved", proved.stdout.contains("PROVEN"))
+    narrator.check("what was recorded is proved", proved.stdout.contains("PROVEN"))?;
+    narrator.check(
+        "and so is everybody who came in: nobody is there by the door's word alone",
+        all_confirmed(&proved.stdout),
+    )
+}
+
+/// Whether `audit verify` says that the recorder itself confirmed the person of as many sessions as there are.
+fn all_confirmed(verified: &str) -> bool {
+    let words = "the recorder itself confirmed the person of ";
+    let told = verified.lines().find_map(|line| line.trim().strip_prefix(words));
+    let counts = told
+        .and_then(|told| told.strip_suffix(" sessions"))
+        .and_then(|counts| counts.split_once(" of "));
+    counts.is_some_and(|(confirmed, all)| confirmed == all && all != "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::all_confirmed;
+
+    #[test]
+    fn nobody_is_left_out() {
+        let line = |counts: &str| format!("PROVEN\nthe recorder itself confirmed the person of {counts}\n");
+        assert!(all_confirmed(&line("3 of 3 sessions")));
+        assert!(!all_confirmed(&line("2 of 3 sessions; of 1 no token was presented")));
+        assert!(!all_confirmed("PROVEN\n"));
+    }
 }
 
 fn psql(demo: &Demo) -> Result<std::process::Command> {

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
-use kube::api::Api;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Api, ListParams};
 use kube::runtime::reflector::Store;
 use kube::runtime::reflector::store::store;
 use kube::runtime::watcher::Config;
@@ -114,23 +115,48 @@ pub fn see(
     policies: &[Arc<ValidatingAdmissionPolicy>],
     bindings: &[Arc<ValidatingAdmissionPolicyBinding>],
 ) -> Seen {
-    let mut parts: Vec<String> = policies
-        .iter()
-        .map(|policy| part("policy", policy.meta()))
-        .chain(bindings.iter().map(|binding| part("binding", binding.meta())))
-        .filter(|part| part.contains(" sallyport-"))
-        .collect();
-    parts.sort();
     let standing = guards::compare(shipped, policies, bindings);
     let faults = standing.faults.iter();
     Seen {
-        digest: Digest::of(parts.join("\n").as_bytes()).to_string(),
+        digest: digest(
+            policies.iter().map(|policy| policy.meta()),
+            bindings.iter().map(|binding| binding.meta()),
+        ),
         fault: guards::words(faults.filter(|fault| fault.name.starts_with(OF_REQUESTS))),
         guards: standing,
     }
 }
 
-fn part(kind: &str, meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> String {
+/// The digest of what the API server has at this moment: a watch shows it a moment later.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn digest_now(client: &Client) -> Result<String, kube::Error> {
+    let policies = Api::<ValidatingAdmissionPolicy>::all(client.clone());
+    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(client.clone());
+    let all = ListParams::default();
+    let (policies, bindings) = (policies.list_metadata(&all).await?, bindings.list_metadata(&all).await?);
+    Ok(digest(
+        policies.items.iter().map(|policy| &policy.metadata),
+        bindings.items.iter().map(|binding| &binding.metadata),
+    ))
+}
+
+/// Over uid and generation of ours: what was changed and changed back is another.
+fn digest<'a>(
+    policies: impl Iterator<Item = &'a ObjectMeta>,
+    bindings: impl Iterator<Item = &'a ObjectMeta>,
+) -> String {
+    let policies = policies.map(|meta| part("policy", meta));
+    let mut parts: Vec<String> = policies
+        .chain(bindings.map(|meta| part("binding", meta)))
+        .filter(|part| part.contains(" sallyport-"))
+        .collect();
+    parts.sort();
+    Digest::of(parts.join("\n").as_bytes()).to_string()
+}
+
+fn part(kind: &str, meta: &ObjectMeta) -> String {
     format!(
         "{kind} {} {} {}",
         meta.name.as_deref().unwrap_or_default(),

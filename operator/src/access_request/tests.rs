@@ -109,6 +109,45 @@ async fn a_guard_that_was_weakened_in_place_closes_approvals() {
     assert!(said.contains(words), "{said}");
 }
 
+/// Somebody switches admission off and on again, ahead of the operator's watch.
+fn flip_admission(scenario: &Scenario) {
+    let binding = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/sallyport-request-answers";
+    let metadata = json!({ "name": "sallyport-request-answers", "uid": "b", "generation": 3 });
+    scenario.api.put(binding, json!({ "metadata": metadata }));
+}
+
+#[tokio::test]
+async fn an_answer_that_passed_while_admission_was_off_for_a_moment_approves_nothing() {
+    let mut scenario = asked().await;
+    scenario.look_at_request("bank-1").await.unwrap();
+    flip_admission(&scenario);
+    people_answer(&scenario, "bob");
+    scenario.look_at_request("bank-1").await.unwrap();
+    assert_eq!(state(&scenario), "AdmissionChanged");
+    let approved = scenario.condition("accessrequests", "doors", "bank-1", "Approved");
+    assert_eq!(approved.0, "False");
+}
+
+#[tokio::test]
+async fn what_was_claimed_while_admission_was_off_for_a_moment_is_closed() {
+    let mut scenario = asked().await;
+    scenario.look_at_request("bank-1").await.unwrap();
+    people_answer(&scenario, "bob");
+    scenario.look_at_request("bank-1").await.unwrap();
+    let claim = |scenario: &Scenario| {
+        let mut object = scenario.api.get(PATH).unwrap();
+        object["status"]["consumed"] =
+            json!({ "nonce": "n", "pod": "door-bank-0", "time": "2026-11-28T00:00:00.000000Z" });
+        scenario.api.put(PATH, object);
+    };
+    claim(&scenario);
+    scenario.look_at_request("bank-1").await.unwrap();
+    assert_eq!(state(&scenario), "Approved", "it is as it was");
+    flip_admission(&scenario);
+    scenario.look_at_request("bank-1").await.unwrap();
+    assert_eq!(state(&scenario), "AdmissionChanged");
+}
+
 #[tokio::test]
 async fn an_answer_that_arrives_meanwhile_is_not_lost() {
     let mut scenario = asked().await;

@@ -177,13 +177,14 @@ fn in_clear(spec: &ConnectionSpec) -> Option<String> {
 }
 
 /// Reasons that have a name in `Advisory`, the gravest first.
-const ADVICE: [Reason; 7] = [
+const ADVICE: [Reason; 8] = [
     Reason::TargetRoleTooStrong,
     Reason::AdmissionNotTrusted,
     Reason::AgentsNotMarked,
     Reason::ConnectionsPastDoors,
     Reason::TargetNotEncrypted,
     Reason::RecorderUnavailable,
+    Reason::ApiServerUnavailable,
     Reason::IssuerUnavailable,
 ];
 

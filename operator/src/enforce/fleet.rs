@@ -32,6 +32,8 @@ pub struct Account {
     pub revision: Option<u64>,
     /// The revision by which it judges every statement from now on.
     pub loaded: Option<u64>,
+    /// Digest of what it read under that revision; None where its version does not tell.
+    pub digest: Option<String>,
     /// The newest format of carriers that it reads.
     pub format: u32,
     /// Sessions that it holds.
@@ -106,6 +108,7 @@ impl Fleet {
             pod: peer.pod.clone(),
             revision: report.revision,
             loaded: report.loaded,
+            digest: report.digest.clone(),
             format: report.format,
             sessions: report.sessions,
             problems: report.problems.clone(),
@@ -191,6 +194,12 @@ impl Account {
         }
     }
 
+    /// Whether the process read something else under this revision: a leader that was cut off and did not know may have written
+    /// under it, too.
+    pub fn is_astray(&self, revision: u64, digest: &str) -> bool {
+        self.loaded == Some(revision) && self.digest.as_deref().is_some_and(|own| own != digest)
+    }
+
     /// Whether the process was silent for too long.
     pub fn is_silent(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.at) >= SILENT_AFTER
@@ -234,6 +243,7 @@ mod tests {
             connection_uid: connection.into(),
             revision: Some(1),
             loaded: Some(1),
+            digest: None,
             format: FORMAT,
             sessions: 0,
             problems: Vec::new(),

@@ -16,6 +16,8 @@ pub struct Program {
     pub ruled: u64,
     /// The carrier, revision included.
     pub carrier: Carrier,
+    /// SHA-256 of it as it is signed, in hexadecimal; None before that.
+    pub digest: Option<String>,
     /// For each rule in it, by uid: the generation, and the first revision that held this generation.
     pub since: BTreeMap<String, Since>,
 }
@@ -65,6 +67,7 @@ impl Program {
             ruled: before.filter(same).map_or(carrier.revision, |before| before.ruled),
             since,
             carrier,
+            digest: None,
         }
     }
 
@@ -88,6 +91,15 @@ impl Programs {
     /// What the doors of a Connection are to run.
     pub fn get(&self, uid: &str) -> Option<Program> {
         self.with(|programs| programs.get(uid).and_then(|sender| sender.borrow().clone()))
+    }
+
+    /// Revision and digest of what the doors of a Connection are to run.
+    pub fn content(&self, uid: &str) -> Option<(u64, String)> {
+        self.with(|programs| {
+            let program = programs.get(uid)?.borrow();
+            let program = program.as_ref()?;
+            Some((program.revision, program.digest.clone()?))
+        })
     }
 
     /// Sets what the doors of a Connection are to run, and wakes those that wait for it.

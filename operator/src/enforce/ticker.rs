@@ -50,7 +50,8 @@ fn look(context: &Context, known: &mut HashMap<String, u64>) {
         enforcing += i64::from(counts.enforcing);
         behind += i64::from(counts.total - counts.enforcing);
         let mut hasher = DefaultHasher::new();
-        (revision, &crew.processes, &crew.formats, &crew.silent, crew.unheard).hash(&mut hasher);
+        (revision, &crew.processes, &crew.formats).hash(&mut hasher);
+        (&crew.astray, &crew.silent, crew.unheard).hash(&mut hasher);
         for account in context.fleet.accounts(uid).values() {
             account.problems.hash(&mut hasher);
         }

@@ -24,6 +24,8 @@ pub struct Crew {
     /// For each of them, and of those that are down and may come back: the newest format of carriers that it reads, by what it
     /// last said; None where it was never heard.
     pub formats: BTreeMap<String, Option<u32>>,
+    /// Those that read something else under the revision that is wanted.
+    pub astray: BTreeSet<String>,
     /// Those that spoke once and are silent.
     pub silent: BTreeSet<String>,
     /// Whether one of them may only not have been heard yet, since the operator has just begun to listen.

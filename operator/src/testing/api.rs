@@ -23,6 +23,9 @@ struct State {
     version: u64,
 }
 
+/// What the operator lists by itself.
+const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1/";
+
 impl ApiServer {
     /// A client of this server.
     pub fn client(&self) -> Client {
@@ -100,10 +103,19 @@ impl State {
             return refused(StatusCode::FORBIDDEN);
         }
         match *method {
-            Method::GET => self.objects.get(path).map_or_else(
-                || refused(StatusCode::NOT_FOUND),
-                |found| (StatusCode::OK, found.clone()),
-            ),
+            Method::GET => match self.objects.get(path) {
+                Some(found) => (StatusCode::OK, found.clone()),
+                None if path.starts_with(ADMISSION) => {
+                    let inside = |object: &str| object.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+                    let found = self.objects.iter().filter(|(object, _)| inside(object));
+                    let items: Vec<&Value> = found.map(|(_, object)| object).collect();
+                    (
+                        StatusCode::OK,
+                        json!({ "apiVersion": "v1", "kind": "List", "metadata": {}, "items": items }),
+                    )
+                }
+                None => refused(StatusCode::NOT_FOUND),
+            },
             Method::POST => {
                 let path = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap_or("generated"));
                 if self.objects.contains_key(&path) {

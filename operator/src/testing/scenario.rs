@@ -11,8 +11,9 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::Event;
 use prometheus::Registry;
+use sallyport_audit::digest::Digest;
 use sallyport_crds::{AccessRequest, ApprovalPolicy, AuditSink, Connection, MaskingRule};
-use sallyport_policy::carrier::{Carrier, FORMAT, verify};
+use sallyport_policy::carrier::{Carrier, FORMAT, payload_digest, verify};
 use sallyport_policy::issuer::Issuers;
 use sallyport_runtime::peer::Workload;
 use sallyport_runtime::report::{Backends, Problem, Report};
@@ -53,10 +54,11 @@ pub struct Scenario {
     access_requests: Writer<Guarded<AccessRequest>>,
 }
 
+/// Nothing is there, and nothing is wrong with it.
 fn seen_admission() -> Admission {
     let admission = Admission::default();
     admission.store(Seen {
-        digest: "admission".into(),
+        digest: Digest::of(b"").to_string(),
         ..Seen::default()
     });
     admission
@@ -296,12 +298,20 @@ impl Scenario {
 
     /// The carrier of `doors/bank`, as a door would read it.
     pub fn carrier(&self) -> Carrier {
-        let map = self
-            .api
-            .get("/api/v1/namespaces/doors/configmaps/door-bank-policy")
-            .unwrap();
-        let text = map["data"]["carrier.json"].as_str().unwrap();
-        verify(text.as_bytes(), &[self.context.keys.carrier.public().to_vec()]).unwrap()
+        let keys = [self.context.keys.carrier.public().to_vec()];
+        verify(self.carried().as_bytes(), &keys).unwrap()
+    }
+
+    /// The digest of that carrier.
+    pub fn digest(&self) -> String {
+        let digest = payload_digest(self.carried().as_bytes()).unwrap();
+        Digest::from_bytes(digest).to_string()
+    }
+
+    fn carried(&self) -> String {
+        let path = "/api/v1/namespaces/doors/configmaps/door-bank-policy";
+        let map = self.api.get(path).unwrap();
+        map["data"]["carrier.json"].as_str().unwrap().to_owned()
     }
 
     /// A Pod of the door runs.
@@ -339,18 +349,23 @@ impl Scenario {
         self.hear(name, &serde_json::from_value(report).unwrap());
     }
 
+    /// A process of the bank's door reports a revision, and the digest of what it read under it.
+    pub fn pod_reads(&self, name: &str, revision: u64, digest: &str) {
+        let digest = Some(digest.to_owned());
+        self.hear(
+            name,
+            &Report {
+                digest,
+                ..report(name, revision)
+            },
+        );
+    }
+
     fn pod_reports(&self, name: &str, revision: u64, problems: Vec<Problem>, backends: Backends) {
         let report = Report {
-            instance: "i".into(),
-            pod: name.into(),
-            connection_uid: "uid-bank".into(),
-            revision: Some(revision),
-            loaded: Some(revision),
-            format: FORMAT,
-            sessions: 0,
             problems,
-            terminating: false,
             backends: Some(backends),
+            ..report(name, revision)
         };
         self.hear(name, &report);
     }
@@ -434,4 +449,21 @@ fn issuers() -> Issuers {
         &serde_json::from_value(names).unwrap(),
     )
     .0
+}
+
+/// What a process of the bank's door reports in the simplest case.
+fn report(name: &str, revision: u64) -> Report {
+    Report {
+        instance: "i".into(),
+        pod: name.into(),
+        connection_uid: "uid-bank".into(),
+        revision: Some(revision),
+        loaded: Some(revision),
+        digest: None,
+        format: FORMAT,
+        sessions: 0,
+        problems: Vec::new(),
+        terminating: false,
+        backends: Some(Backends::default()),
+    }
 }

@@ -63,7 +63,7 @@ pub(super) fn check(
     Ok(answers.iter().filter(counts).map(state::person).collect())
 }
 
-/// Spends a grant of scope Command. Only the claimant whose nonce is read back goes on.
+/// Spends a grant of scope Command. Only the claimant whose nonce is read back goes on, and not where it was revoked meanwhile.
 pub(super) async fn spend(
     api: &Api<AccessRequest>,
     place: &Place,
@@ -90,10 +90,11 @@ pub(super) async fn spend(
             .as_ref()
             .and_then(|status| status.consumed.as_ref())
             .is_some_and(|claim| claim.nonce == nonce);
-        return if ours {
-            Ok(approvers)
-        } else {
-            Err(gone("another process used it"))
+        // Meanwhile the operator may have found that it should not have been granted, as when admission was off for a moment.
+        return match state::of(&after) {
+            HoldState::Revoked(why) => Err(ApprovalsError::Gone(why)),
+            _ if ours => Ok(approvers),
+            _ => Err(gone("another process used it")),
         };
     }
     Err(gone("it changes too often to be claimed"))

@@ -19,4 +19,5 @@ mod skew;
 mod tests;
 
 pub use nowhere::NoCluster;
+pub(crate) use requests::BLIND;
 pub use requests::Requests;

@@ -27,7 +27,7 @@ use crate::control::{Contact, Place};
 use crate::door::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, HoldState, Identity, all_asked};
 
 /// Grants pause when the watch has been silent for this long: a revocation could not be seen.
-pub(super) const BLIND: Duration = Duration::from_secs(60);
+pub(crate) const BLIND: Duration = Duration::from_secs(60);
 /// One question to the API server.
 pub(super) const WITHIN: Duration = Duration::from_secs(15);
 /// For each question that a person may have open, as many may have come to nothing a short while ago: the operator deletes them
@@ -97,8 +97,14 @@ impl Requests {
         self.board.count(|_| true)
     }
 
+    /// How long ago the API server last showed what requests there are.
+    #[must_use]
+    pub fn unseen(&self) -> Duration {
+        self.watched.away()
+    }
+
     fn seeing(&self) -> Result<Arc<Carrier>, ApprovalsError> {
-        if self.watched.away() > BLIND {
+        if self.unseen() > BLIND {
             return Err(ApprovalsError::Unavailable(
                 "the API server does not show requests, so nothing can be approved".to_owned(),
             ));

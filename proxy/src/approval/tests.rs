@@ -137,6 +137,7 @@ async fn the_life_of_a_question() {
     grants::asked_approved_and_claimed_once(&cluster, &one, &two).await;
     grants::a_grant_fits_what_it_was_given_for(&cluster, &one).await;
     grants::policy_counts_at_the_time_of_use(&cluster, &one).await;
+    grants::what_is_ended_while_it_is_claimed_is_not_used(&cluster).await;
     grants::what_lasts_is_used_again(&cluster, &one).await;
     questions::answers_and_ends_are_seen(&cluster, &one).await;
     questions::withdrawn_by_the_door(&cluster, &one).await;

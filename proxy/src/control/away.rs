@@ -33,6 +33,13 @@ pub(super) fn issuers(names: &str) -> Lack {
     Lack::new(Reason::IssuerUnavailable, message)
 }
 
+/// The API server is away.
+pub(super) fn apiserver() -> Lack {
+    let message = "the API server does not answer a door: its known policy stays in force until limits.policyGrace is over, \
+                   nothing can be approved there, and running grants pause";
+    Lack::new(Reason::ApiServerUnavailable, message)
+}
+
 /// The recorders of these sinks are away.
 pub(super) fn recorders(sinks: &str) -> Lack {
     let message = format!(

@@ -27,11 +27,12 @@ use super::contact::Contact;
 use super::guard::{Guard, Taken};
 use super::lack::Lack;
 use super::materials::{self, SecretObject, Secrets};
+use super::metrics::Metrics;
 use super::opening::{self, Opening, Reach};
 use super::status::Status;
 use super::watch::{Seen, Watched};
-use super::{Place, evidence, metrics};
-use crate::approval::Requests;
+use super::{Place, evidence};
+use crate::approval::{BLIND, Requests};
 use crate::door::{Columns, Door, Peers, Rules, Sessions};
 use crate::drain::Drain;
 use crate::identity::{Identities, Settings};
@@ -39,8 +40,6 @@ use in_force::InForce;
 
 /// Time passes without anybody saying so: the keeper looks again this often.
 const LOOK: Duration = Duration::from_secs(1);
-/// The API server is said to be away after this long.
-const AWAY: Duration = Duration::from_secs(45);
 
 /// A carrier as it stands in its ConfigMap.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +64,7 @@ pub(super) struct Parts {
     pub(super) wanted: watch::Receiver<Option<u64>>,
     pub(super) doors: watch::Sender<Option<Door>>,
     pub(super) status: watch::Sender<Status>,
+    pub(super) metrics: &'static Metrics,
 }
 
 pub(super) struct Keeper {
@@ -168,7 +168,7 @@ impl Keeper {
         let grace = carrier.connection.spec.limits.policy_grace.get();
         if away > grace {
             return self.shut(Lack::new(
-                Reason::NotReady,
+                Reason::ApiServerUnavailable,
                 "the API server has been away for longer than policyGrace",
             ));
         }
@@ -187,7 +187,7 @@ impl Keeper {
         let mut status = self.standing.clone();
         status.lacks.extend(odd);
         let keyless = self.parts.identities.unavailable();
-        metrics::get().issuers(keyless.len());
+        self.parts.metrics.issuers(keyless.len());
         let keyless: Vec<_> = keyless
             .into_iter()
             .map(|name| Missed { name, late: away::LATE })
@@ -256,7 +256,7 @@ impl Keeper {
                     revision,
                     shut: lacks.first().map(|lack| lack.message.clone()),
                     lacks,
-                    away: false,
+                    ..Status::default()
                 }
             }
             Err(lack) => {
@@ -276,7 +276,7 @@ impl Keeper {
                     revision: revision.filter(|_| carrier.closed.is_some()),
                     shut,
                     lacks,
-                    away: false,
+                    ..Status::default()
                 }
             }
         }
@@ -344,17 +344,23 @@ impl Keeper {
         }
         self.applied = None;
         self.tell(Status {
-            revision: None,
             shut: Some(lack.message.clone()),
             lacks: vec![lack],
-            away: false,
+            ..Status::default()
         });
     }
 
     fn tell(&self, mut status: Status) {
         let away = self.parts.contact.away();
-        status.away = away > AWAY;
-        metrics::get().stand(&status, away);
+        // That the carrier is shown says nothing of requests, and grants pause without those.
+        if away.max(self.parts.requests.unseen()) > BLIND {
+            status.lacks.push(away::apiserver());
+        }
+        status.digest = status
+            .revision
+            .and_then(|_| self.guard.digest())
+            .map(Digest::from_bytes);
+        self.parts.metrics.stand(&status, away);
         self.parts.status.send_if_modified(|old| {
             let changed = *old != status;
             *old = status;

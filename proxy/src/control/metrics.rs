@@ -27,7 +27,7 @@ pub fn get() -> &'static Metrics {
 // === impl Metrics ===
 
 impl Metrics {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             revision: gauge(
                 "sallyport_proxy_policy_revision",
@@ -74,6 +74,12 @@ impl Metrics {
         );
         self.open.set(i64::from(status.shut.is_none()));
         self.away.set(away.as_secs_f64());
+    }
+
+    /// How long ago the API server answered last, as it is shown.
+    #[cfg(test)]
+    pub(super) fn silence(&self) -> f64 {
+        self.away.get()
     }
 
     pub(super) fn issuers(&self, unavailable: usize) {

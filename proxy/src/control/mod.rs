@@ -156,6 +156,7 @@ pub async fn start(flags: &Flags, heard: Hear, drain: Drain, vitals: &Vitals) ->
             wanted,
             doors: publish_doors,
             status: publish_status,
+            metrics: metrics::get(),
         };
         keeper::Keeper::new(parts).run().await;
     });

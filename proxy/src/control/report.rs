@@ -87,6 +87,7 @@ impl Reporter {
             connection_uid: self.place.connection.uid.clone(),
             revision,
             loaded: status.revision,
+            digest: status.digest.map(|digest| digest.to_string()),
             format: FORMAT,
             sessions: u64::try_from(self.sessions.count()).unwrap_or(u64::MAX),
             problems: status

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sallyport_audit::digest::Digest;
 use sallyport_runtime::admin::Probe;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -13,12 +14,12 @@ use super::lack::Lack;
 pub struct Status {
     /// The revision that is loaded: enforced for whatever comes in now. None where the door is shut for want of one.
     pub revision: Option<u64>,
+    /// Digest of what was read under that revision.
+    pub digest: Option<Digest>,
     /// Why nobody new can be admitted; None where somebody can.
     pub shut: Option<String>,
     /// What is missing or odd.
     pub lacks: Vec<Lack>,
-    /// Whether the API server has not answered for longer than it should.
-    pub away: bool,
 }
 
 /// "Can admit under a known policy, and is not draining". The recorder and the API server do not count: without them the

@@ -9,7 +9,7 @@ use sallyport_audit::record::{ObjectRef, PodRef};
 use sallyport_crds::Reason;
 use sallyport_crds::connection::{CaBundle, TlsMode};
 use sallyport_crds::reference::ConfigMapKeyReference;
-use sallyport_policy::carrier::{Carrier, Closed, FIRST, FORMAT, sign};
+use sallyport_policy::carrier::{Carrier, Closed, FIRST, FORMAT, payload_digest, sign};
 use tokio::time::Instant;
 
 use super::guard::{Guard, MAY_LAG};
@@ -117,6 +117,7 @@ fn revisions_never_go_back() {
         !taken.carrier.connection.spec.subjects.is_empty() && taken.odd.is_some(),
         "a revision means one content"
     );
+    assert_eq!(guard.digest(), payload_digest(&signed(5)), "and that is told");
 }
 
 #[test]

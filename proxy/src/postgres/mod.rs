@@ -38,6 +38,7 @@ pub mod settings;
 pub mod showing;
 pub mod startup;
 pub mod stream;
+pub mod timeouts;
 pub mod unit;
 pub mod wire;
 

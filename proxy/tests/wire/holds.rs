@@ -18,9 +18,14 @@ use sallyport_proxy::postgres::frame::put_cstr;
 
 /// Deleting needs bob, who is waited for ten minutes, and one second in a transaction.
 fn held_deletes() -> Given {
+    held_deletes_for("1s")
+}
+
+/// Deleting needs bob, who is waited for ten minutes, and so long in a transaction.
+fn held_deletes_for(in_transaction: &str) -> Given {
     let approval = json!({
         "approvers": [{"kind": "Group", "name": "oidc:dba"}],
-        "holdFor": "10m", "expiresAfter": "1h", "maxHoldInTransaction": "1s",
+        "holdFor": "10m", "expiresAfter": "1h", "maxHoldInTransaction": in_transaction,
     });
     Given::open().policy(json!([
         {"name": "asked", "match": {"cel": "'delete' in command.verbs"}, "action": "RequireApproval",
@@ -106,6 +111,48 @@ fn a_hold_in_a_transaction_ends_before_its_locks_stop_others_for_long() {
     assert!(notice.ends_with(": 10 min left"), "{notice}");
     door.people.approve("request-2");
     assert_eq!(tags(&client.ready()), "CZ");
+}
+
+#[test]
+fn a_hold_in_a_transaction_ends_before_the_target_would_end_the_session() {
+    let door = TestDoor::new(&held_deletes_for("60s"), SCHEMA);
+    for setting in ["idle_in_transaction_session_timeout", "transaction_timeout"] {
+        let known = format!("select count(*) from pg_settings where name = '{setting}'");
+        if door.direct(&known) == "0" {
+            // PostgreSQL has it since version 17.
+            assert_eq!(setting, "transaction_timeout");
+            continue;
+        }
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        client.query(&format!("set {setting} = '4s'"));
+        client.query("begin");
+        let got = client.query("delete from t");
+        let notice = got[0].field('M').unwrap();
+        assert!(
+            got[0].tag == 'N' && notice.ends_with(": 2 s left"),
+            "{setting}: {notice}"
+        );
+        let refused = &got[got.len() - 2];
+        assert_eq!(
+            refused.field('M').as_deref(),
+            Some("nobody approved it in time"),
+            "{setting}"
+        );
+        assert_eq!(got.last().unwrap().body, b"E", "{setting}: the session lives");
+        client.query("rollback");
+        assert_eq!(tags(&client.query("select 1")), "TDCZ", "{setting}");
+
+        // The last SET counts, also that of the transaction itself; what sets no end leaves the policy's.
+        client.query("begin");
+        client.query(&format!("set {setting} = 0"));
+        client.put(b'Q', |out| put_cstr(out, "delete from t")).send();
+        let notice = client.read().field('M').unwrap();
+        assert!(notice.ends_with(": 60 s left"), "{setting}: {notice}");
+        let (request, _) = door.people.asked(1);
+        door.people.approve(&request);
+        assert!(tags(&client.ready()).ends_with("CZ"), "{setting}");
+        client.query("rollback");
+    }
 }
 
 #[test]

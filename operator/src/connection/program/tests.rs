@@ -119,3 +119,39 @@ async fn what_an_older_format_says_whole_is_enforced_all_along() {
     assert_eq!(look(&mut scenario).await, (1, 2));
     assert_eq!(scenario.bank("Enforced"), ("True".into(), "Enforced".into()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_revision_under_which_a_door_read_something_else_does_not_count_and_is_written_anew() {
+    let mut scenario = served().await;
+    assert_eq!(look(&mut scenario).await, (FORMAT, 1));
+    let written = scenario.digest();
+    for pod in ["a", "b"] {
+        scenario.pod_reads(pod, 1, &written);
+    }
+    let enforced = |scenario: &Scenario| scenario.bank("Enforced").0;
+    // Another operator, twice: what it found it writes to the byte, and then it knows what it wrote.
+    scenario.context.programs.retain(|_| false);
+    for _ in 0..2 {
+        assert_eq!(look(&mut scenario).await, (FORMAT, 1));
+        assert_eq!(
+            (enforced(&scenario), scenario.digest()),
+            ("True".into(), written.clone())
+        );
+    }
+
+    // A leader that was cut off wrote under the same revision, and a door that had just begun read that.
+    scenario.pod_reads("b", 1, &"0".repeat(64));
+    assert_eq!(look(&mut scenario).await, (FORMAT, 2));
+    assert_eq!(enforced(&scenario), "False");
+    scenario.pod_reads("a", 2, &scenario.digest());
+    assert_eq!(look(&mut scenario).await, (FORMAT, 2));
+    assert_eq!(enforced(&scenario), "False", "it is the same policy, but not there");
+    scenario.pod_reads("b", 2, &scenario.digest());
+    assert_eq!(look(&mut scenario).await, (FORMAT, 2));
+    assert_eq!(enforced(&scenario), "True");
+
+    // A process of the release before counts by its revision.
+    scenario.pod_says("b", 2);
+    assert_eq!(look(&mut scenario).await, (FORMAT, 2));
+    assert_eq!(enforced(&scenario), "True");
+}

@@ -322,6 +322,43 @@ async fn a_door_whose_records_go_nowhere_is_not_ready() {
     assert_eq!(scenario.bank("Ready"), ("True".into(), "Ready".into()));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_door_that_alone_lost_the_api_server_says_so_and_stays_ready() {
+    let mut scenario = served().await;
+    tokio::time::advance(Duration::from_secs(6)).await;
+    let mut bank = serde_json::to_value(crate::testing::connection()).unwrap();
+    bank["spec"]["proxy"]["replicas"] = json!(0);
+    scenario.apply_connection(bank).await;
+    let revision = scenario.carrier().revision;
+    for pod in ["a", "b"] {
+        scenario.pod_runs(pod);
+        scenario.pod_says(pod, revision);
+    }
+    let problem = Problem {
+        reason: "ApiServerUnavailable".into(),
+        message: "the API server does not answer a door".into(),
+    };
+    scenario.pod_complains("a", revision, vec![problem.clone()]);
+    scenario.look_at_connection("doors", "bank").await;
+    assert_eq!(
+        scenario.bank("Advisory"),
+        ("True".into(), "ApiServerUnavailable".into())
+    );
+    assert_eq!(scenario.bank("Enforced").0, "True", "it still reports what it enforces");
+    assert_eq!(scenario.bank("Ready"), ("True".into(), "Ready".into()));
+    let path = "/apis/sallyport.dev/v1alpha1/namespaces/doors/connections/bank";
+    let conditions = |scenario: &Scenario| scenario.api.get(path).unwrap()["status"]["conditions"].to_string();
+    assert!(
+        conditions(&scenario).contains(&problem.message),
+        "{}",
+        conditions(&scenario)
+    );
+
+    scenario.pod_says("a", revision);
+    scenario.look_at_connection("doors", "bank").await;
+    assert!(!conditions(&scenario).contains("Advisory"), "{}", conditions(&scenario));
+}
+
 #[tokio::test]
 async fn what_admission_no_longer_guards_is_said_while_the_door_stays_open() {
     let mut scenario = served().await;

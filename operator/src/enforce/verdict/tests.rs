@@ -25,6 +25,7 @@ fn account(name: &str, revision: Option<u64>, at: Instant) -> (String, Account) 
         pod: name.to_owned(),
         revision,
         loaded: revision,
+        digest: None,
         format: FORMAT,
         sessions: 0,
         problems: vec![],

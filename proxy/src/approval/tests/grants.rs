@@ -1,5 +1,11 @@
 //! Grants: claimed once or for as long as they last, by whom and for what they were given.
 
+use kube::Client;
+use kube::api::{Patch, PatchParams};
+use kube::client::Body;
+use sallyport_crds::AccessRequest;
+use serde_json::json;
+
 use super::*;
 use crate::door::ApprovalsError;
 
@@ -190,4 +196,52 @@ pub(super) async fn what_lasts_is_used_again(cluster: &Cluster, one: &Arc<Reques
         );
     }
     one.apply(&Arc::new(cluster.carrier.clone()));
+}
+
+/// Who switched admission off for a moment claims at once: what the operator says until the claim is read back counts.
+pub(super) async fn what_is_ended_while_it_is_claimed_is_not_used(cluster: &Cluster) {
+    let operator = "system:serviceaccount:sallyport-system:sallyport-operator";
+    let operator = cluster.client(operator, "", &[], &[]).await;
+    let (door, requests) = (cluster.door("door-bank-0").await, cluster.requests(operator).await);
+    let serve = move |request: http::Request<Body>| {
+        let (door, requests) = (door.clone(), requests.clone());
+        async move {
+            let claimed = (*request.method() == http::Method::PATCH).then(|| {
+                let object = request.uri().path().trim_end_matches("/status");
+                object.rsplit('/').next().unwrap().to_owned()
+            });
+            let answer = door.send(request).await?;
+            if let Some(name) = claimed {
+                let condition = json!({
+                    "type": "AdmissionChanged", "status": "True", "reason": "AdmissionNotTrusted", "message": "changed",
+                    "lastTransitionTime": "2026-11-28T00:00:00Z",
+                });
+                let patch = json!([{ "op": "add", "path": "/status/conditions/-", "value": condition }]);
+                let patch = Patch::<AccessRequest>::Json(serde_json::from_value(patch).unwrap());
+                requests.patch_status(&name, &PatchParams::default(), &patch).await?;
+            }
+            Ok::<_, kube::Error>(answer)
+        }
+    };
+    let door = Requests::start(
+        Client::new(tower::service_fn(serve), "doors"),
+        place(&cluster.carrier, "door-bank-0"),
+        Arc::new(Contact::new()),
+        &Handle::current(),
+    );
+    door.apply(&Arc::new(cluster.carrier.clone()));
+    let digest = "ab".repeat(32);
+    let mut held = door
+        .ask(question(&cluster.carrier, &digest, GrantScope::Command))
+        .await
+        .unwrap();
+    cluster.approve(&held.request.name).await;
+    becomes(&mut held, |state| matches!(state, HoldState::Approved { .. })).await;
+    let refused = door.claim(&alice(), &once(&digest), &held.request).await.unwrap_err();
+    let ApprovalsError::Gone(why) = &refused else {
+        panic!("{refused:?}")
+    };
+    assert!(why.contains("admission changed"), "{why}");
+    let status = cluster.get(&held.request.name).await.status.unwrap();
+    assert!(status.consumed.is_some(), "it was claimed, and is spent");
 }

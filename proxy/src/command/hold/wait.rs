@@ -38,9 +38,13 @@ pub(super) async fn wait<D: Desk>(
 ) -> Result<Recorded, Stopped> {
     let holding = metrics::get().holding();
     let began = Instant::now();
-    let patience = question.hold.wait(desk.in_transaction());
-    let first = first(&question, &held, patience);
-    let answer = answer(first, &mut held, desk, async || may_not_go_on(session).await).await;
+    let answer = match patience(session, &question, desk).await {
+        Ok(patience) => {
+            let first = first(&question, &held, patience);
+            answer(first, &mut held, desk, async || may_not_go_on(session).await).await
+        }
+        Err(gone) => Answer::Gone(gone),
+    };
     drop(holding);
     let request = held.request.clone();
     let close = |command, reason: &str| Closed {
@@ -162,6 +166,13 @@ fn first(question: &Question, held: &Held, patience: Duration) -> Waiting {
         left: patience,
         first: true,
     }
+}
+
+/// How long the asker may wait: as the policy says, and no longer than the target lets an open transaction wait.
+async fn patience<D: Desk>(session: &mut Session, question: &Question, desk: &mut D) -> Result<Duration, Gone> {
+    let ours = question.hold.wait(desk.in_transaction());
+    let target = desk.target_waits(session).await?;
+    Ok(target.map_or(ours, |theirs| ours.min(theirs)))
 }
 
 /// Waits until the session has to look at something; why it may not go on, if it may not.

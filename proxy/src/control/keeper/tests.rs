@@ -3,6 +3,7 @@
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::control::apiserver::ApiServer;
@@ -19,20 +20,24 @@ const LIMIT: Duration = Duration::from_secs(300);
 struct Stage {
     server: ApiServer,
     status: watch::Receiver<Status>,
+    /// Digest of the policy that stands there.
+    digest: Option<Digest>,
+    metrics: &'static Metrics,
     doors: watch::Receiver<Option<Door>>,
     /// The operator's word, which counts as long as somebody may take it back.
     _operator: watch::Sender<Option<u64>>,
 }
 
 impl Stage {
-    fn open() -> Self {
+    fn open(grace: Duration) -> Self {
         let (mut carrier, secrets) = sample();
         carrier.revision = 5;
         carrier.issuers.clear();
-        carrier.connection.spec.limits.policy_grace = sallyport_crds::Duration::from_secs(GRACE.as_secs());
+        carrier.connection.spec.limits.policy_grace = sallyport_crds::Duration::from_secs(grace.as_secs());
         let (key, server) = (key(), ApiServer::default());
         let namespace = format!("/api/v1/namespaces/{}", carrier.connection.namespace);
         let signed = String::from_utf8(sallyport_policy::carrier::sign(&carrier, &key).unwrap()).unwrap();
+        let digest = sallyport_policy::carrier::payload_digest(signed.as_bytes()).map(Digest::from_bytes);
         let name = names::carrier(&carrier.connection.name);
         server.put(
             &format!("{namespace}/configmaps/{name}"),
@@ -50,7 +55,9 @@ impl Stage {
             shut,
             ..Status::default()
         });
+        let metrics: &'static Metrics = Box::leak(Box::new(Metrics::new()));
         let parts = Parts {
+            metrics,
             requests: Requests::start(client.clone(), place.clone(), Arc::clone(&contact), &runtime),
             identities: Arc::new(Identities::new(runtime, None, Pace::default())),
             columns: Arc::new(ThisProcess),
@@ -69,6 +76,8 @@ impl Stage {
         Self {
             server,
             status,
+            digest,
+            metrics,
             doors,
             _operator: operator,
         }
@@ -95,9 +104,10 @@ fn credential() -> Credential {
 
 #[tokio::test(start_paused = true)]
 async fn a_policy_that_nobody_can_renew_is_in_force_for_policy_grace_and_no_longer() {
-    let mut stage = Stage::open();
-    stage.until("the door opens", |status| status.shut.is_none()).await;
+    let mut stage = Stage::open(GRACE);
+    let status = stage.until("the door opens", |status| status.shut.is_none()).await;
     assert!(stage.admits());
+    assert!(status.digest.is_some() && status.digest == stage.digest);
     let shut = timeout(3 * GRACE, stage.status.wait_for(|status| status.shut.is_some()));
     assert!(shut.await.is_err(), "an API server that answers is not away");
 
@@ -108,7 +118,7 @@ async fn a_policy_that_nobody_can_renew_is_in_force_for_policy_grace_and_no_long
     // It may have answered last a beat before.
     assert!(after > GRACE / 2 && after <= GRACE + 2 * LOOK, "{after:?}");
     assert!(status.shut.unwrap().contains("policyGrace"));
-    assert!(status.away && status.revision.is_none() && !stage.admits());
+    assert!((status.revision, status.digest) == (None, None) && !stage.admits());
 
     stage.server.is_silent(false);
     let status = stage
@@ -119,7 +129,7 @@ async fn a_policy_that_nobody_can_renew_is_in_force_for_policy_grace_and_no_long
 
 #[tokio::test(start_paused = true)]
 async fn a_recorder_that_stays_away_is_told_while_the_door_stays_open() {
-    let mut stage = Stage::open();
+    let mut stage = Stage::open(GRACE);
     let status = stage.until("the door opens", |status| status.shut.is_none()).await;
     assert!(status.lacks.is_empty(), "it may be on its way: {:?}", status.lacks);
     let status = stage
@@ -127,6 +137,33 @@ async fn a_recorder_that_stays_away_is_told_while_the_door_stays_open() {
         .await;
     assert_eq!(status.lacks[0].reason, Reason::RecorderUnavailable);
     assert!(status.shut.is_none() && stage.admits());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_stays_away_is_told_while_the_door_stays_open() {
+    let mut stage = Stage::open(10 * BLIND);
+    let probe = crate::control::readiness(stage.status.clone(), CancellationToken::new());
+    let misses = |status: &Status| {
+        let mut reasons = status.lacks.iter().map(|lack| lack.reason);
+        reasons.any(|reason| reason == Reason::ApiServerUnavailable)
+    };
+    stage.until("the door opens", |status| status.shut.is_none()).await;
+    let missed = timeout(3 * BLIND, stage.status.wait_for(misses));
+    assert!(missed.await.is_err(), "it answers");
+    assert!(stage.metrics.silence() < BLIND.as_secs_f64() / 2.0);
+
+    stage.server.is_silent(true);
+    let gone = Instant::now();
+    let status = stage.until("the API server is missed", misses).await;
+    let after = gone.elapsed();
+    // It may have answered last a beat before.
+    assert!(after > BLIND / 2 && after <= BLIND + 2 * LOOK, "{after:?}");
+    assert!(stage.metrics.silence() > BLIND.as_secs_f64() / 2.0);
+    assert!(status.shut.is_none() && status.revision == Some(5) && stage.admits());
+    assert_eq!(probe(), Ok(()), "a Service without endpoints says nothing to anybody");
+
+    stage.server.is_silent(false);
+    stage.until("it is back", |status| !misses(status)).await;
 }
 
 #[test]

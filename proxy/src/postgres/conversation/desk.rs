@@ -1,5 +1,7 @@
 //! A held unit: the client is told, watched, and asked nothing.
 
+use std::time::Duration;
+
 use sallyport_crds::approval_policy::OnHold;
 
 use super::{AHEAD, Conversation};
@@ -10,6 +12,7 @@ use crate::postgres::hold;
 use crate::postgres::judge::Plan;
 use crate::postgres::message::Transaction;
 use crate::postgres::pump::{Moved, Want, turn};
+use crate::postgres::timeouts;
 use crate::postgres::unit::Found;
 use crate::session::Session;
 
@@ -37,6 +40,26 @@ impl Desk for Held<'_> {
 
     fn in_transaction(&self) -> bool {
         self.conversation.state.transaction != Transaction::Idle || self.conversation.state.unsynced
+    }
+
+    async fn target_waits(&mut self, session: &mut Session) -> Result<Option<Duration>, Gone> {
+        let conversation = &mut *self.conversation;
+        if conversation.state.unsynced || conversation.state.transaction != Transaction::Open {
+            return Ok(None);
+        }
+        forward::own(
+            &mut conversation.state,
+            timeouts::QUESTION,
+            &mut conversation.target.out,
+        );
+        if Box::pin(conversation.answers(session)).await.is_err() {
+            return Err(Gone::Target);
+        }
+        match conversation.state.answered.take() {
+            Some(Ok(answer)) => Ok(timeouts::left(&answer)),
+            // That fails where somebody intervenes, and the transaction with it: nothing is left to wait for.
+            _ => Err(Gone::Cancelled),
+        }
     }
 
     fn tell(&mut self, lines: &Waiting) {

@@ -27,6 +27,10 @@ impl Desk for Screen {
         false
     }
 
+    async fn target_waits(&mut self, _: &mut Session) -> Result<Option<Duration>, Gone> {
+        Ok(None)
+    }
+
     fn tell(&mut self, lines: &Waiting) {
         let word = if lines.first { "first" } else { "again" };
         let left = (lines.left + Duration::from_millis(500)).as_secs();
