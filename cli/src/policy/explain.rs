@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use sallyport_policy::Subject;
 use sallyport_policy::decide::{Explanation, Parameter, Requirement, Verdict};
 use sallyport_policy::subject::Agent;
+use sallyport_policy::{Policy, Subject};
 
-use super::judge::{Asked, Judged, Tables, action, judge, rules};
+use super::judge::{Asked, Judged, Tables, action, deciders, judge};
 use super::manifests::Manifests;
 use crate::cluster::Flags;
 
@@ -100,6 +100,7 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
     for one in judge(&asked, &args.statement)? {
         print!("{}", told(&one));
     }
+    print!("{}", contested(&policy, &subject));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -118,6 +119,7 @@ fn told(judged: &Judged) -> String {
         decision,
         explanations,
         masked,
+        provided,
     } = judged;
     let mut out = String::new();
     let verbs: Vec<&str> = command.verbs.iter().map(|verb| verb.name()).collect();
@@ -135,13 +137,22 @@ fn told(judged: &Judged) -> String {
     for explanation in explanations {
         let _ = writeln!(out, "  {}", policy(explanation));
     }
-    let by = rules(&decision.verdict);
+    let by = deciders(&decision.verdict);
     let by = if by.is_empty() {
         String::new()
     } else {
         format!(" by {}", by.join(", "))
     };
-    let _ = writeln!(out, "  verdict: {:?}{by}", action(&decision.verdict));
+    // What is found otherwise may have a door refuse, and no more than that.
+    let hangs_on: &[String] = match decision.verdict {
+        Verdict::Deny(_) => &[],
+        Verdict::Allow(_) | Verdict::Hold(_) => provided,
+    };
+    let that = if hangs_on.is_empty() { "" } else { ", provided that" };
+    let _ = writeln!(out, "  verdict: {:?}{by}{that}", action(&decision.verdict));
+    for one in hangs_on {
+        let _ = writeln!(out, "    {one}");
+    }
     let _ = write!(out, "{}", consequences(&decision.verdict));
     for (column, rules) in masked {
         let _ = writeln!(out, "  column {column} is masked by {}", winner(rules));
@@ -150,7 +161,21 @@ fn told(judged: &Judged) -> String {
     out
 }
 
-/// The rule that acts on a column, and those that it wins over.
+/// What rules disagree about wherever they find it.
+fn contested(policy: &Policy, subject: &Subject) -> String {
+    let mut out = String::new();
+    for one in policy.masks().contested(&policy.exempt(subject)) {
+        let rules = one
+            .rules
+            .iter()
+            .map(|(name, action)| format!("{name} ({})", action.name()));
+        let rules: Vec<String> = rules.collect();
+        let _ = writeln!(out, "{} in any value is masked by {}", one.what, winner(&rules));
+    }
+    out
+}
+
+/// The rule that acts on something, and those that it wins over.
 fn winner(rules: &[String]) -> String {
     match rules {
         [first, others @ ..] if !others.is_empty() => format!("{first}, which wins over {}", others.join(", ")),
@@ -251,6 +276,9 @@ impl std::str::FromStr for Table {
         Ok(Self(name.to_owned(), columns.split(',').map(str::to_owned).collect()))
     }
 }
+
+#[cfg(test)]
+mod masked;
 
 #[cfg(test)]
 mod tests {

@@ -1,23 +1,17 @@
-//! One text, judged as a door would judge it, without a target: names mean what is declared, or a table of schema `public`.
-
-use std::collections::BTreeMap;
+//! One text, judged as a door would judge it, without a target: names mean what they seem to.
 
 use anyhow::{Result, anyhow};
 use sallyport_crds::approval_policy::RuleAction;
-use sallyport_policy::catalog::{Catalog as _, Column, Oid, Relation, SearchPath, Snapshot};
+use sallyport_policy::catalog::{SearchPath, Snapshot};
 use sallyport_policy::columns::ByRule;
-use sallyport_policy::decide::{Command, Decision, DeniedBy, Explanation, Parameter, Verdict};
+use sallyport_policy::decide::{Command, Decision, Denial, DeniedBy, Explanation, Parameter, Verdict};
+use sallyport_policy::guard::Guard;
 use sallyport_policy::mask::{ProtectedColumns, RuleSet, Source};
 use sallyport_policy::sql::{self, Lineage, Statement};
 use sallyport_policy::{Policy, Subject};
 
-/// PostgreSQL's `text`.
-const TEXT: Oid = 25;
-/// OIDs of users' own relations begin here.
-const FIRST: Oid = 16_384;
-
-/// What is known of a target: columns by `schema.table`.
-pub type Tables = BTreeMap<String, Vec<String>>;
+pub use super::target::Tables;
+use super::target::{catalog, taken_for_tables};
 
 /// Everything but the text.
 pub struct Asked<'a> {
@@ -46,6 +40,8 @@ pub struct Judged {
     /// Output columns that are masked for this person, each with the rules that protect it and what each would do: the one
     /// that acts first.
     pub masked: Vec<(String, Vec<String>)>,
+    /// What the verdict hangs on beside what is known here, in words: a door that finds it otherwise may be stricter.
+    pub provided: Vec<String>,
 }
 
 /// Judges every statement of a text.
@@ -55,12 +51,15 @@ pub struct Judged {
 pub fn judge(asked: &Asked<'_>, text: &str) -> Result<Vec<Judged>> {
     let script = sql::parse(text).map_err(|error| anyhow!("it does not parse: {}", error.message))?;
     let all: Vec<&Statement> = script.readings().flatten().collect();
-    let catalog = catalog(asked, &all);
+    let catalog = catalog(asked.policy, asked.tables, &all);
     let protected = ProtectedColumns::resolve(asked.policy.masks().rules(), &catalog, None, &ByRule::new());
     let mut judged = Vec::new();
     for index in 0..script.statements.len() {
         let readings: Vec<&Statement> = script.readings().filter_map(|reading| reading.get(index)).collect();
-        judged.push(statement(asked, text, &readings, &catalog, &protected));
+        let mut one = statement(asked, text, &readings, &catalog, &protected);
+        let earlier = script.readings().filter_map(|reading| reading.get(..index)).flatten();
+        one.provided = provided(asked, &readings, &earlier.collect::<Vec<_>>());
+        judged.push(one);
     }
     Ok(judged)
 }
@@ -75,34 +74,62 @@ fn statement(
     let path = SearchPath::effective(vec!["pg_catalog".to_owned(), "public".to_owned()], None);
     let mut command = Command::default();
     let mut masked = Vec::new();
+    let mut lineages = Vec::new();
     for (number, reading) in readings.iter().enumerate() {
         match number {
             0 => command = Command::of(reading, text),
             _ => command.absorb(reading),
         }
-        let mut lineage = sql::lineage(reading, catalog, &path);
-        // Of a table whose columns nobody declared, `t.c` is a column and not a call of c(t).
-        if catalog.relations().any(|relation| relation.columns.is_empty()) {
-            lineage
-                .opaque
-                .retain(|what| !what.starts_with("function ") || reading.opaque.contains(what));
-        }
+        let lineage = sql::lineage(reading, catalog, &path);
         command.resolve(reading, &lineage, catalog, &path, protected);
         if masked.is_empty() {
             masked = columns(asked, &lineage, protected);
         }
+        lineages.push(lineage);
     }
     asked.database.clone_into(&mut command.database);
     command.ambiguous = readings.len() > 1;
     command.parameters = asked.parameters.len();
     command.values = asked.parameters.to_vec();
     command.at = asked.at;
+    let masker = asked.policy.masker(asked.subject);
+    let guard = Guard {
+        policy: asked.policy,
+        subject: asked.subject,
+        masker: &masker,
+        catalog,
+        protected,
+    };
+    let mut decision = asked.policy.decide(asked.subject, &command);
+    if let Some(denial) = refused(guard, asked, readings, &lineages, &command) {
+        decision.verdict = Verdict::Deny(denial);
+    }
     Judged {
-        decision: asked.policy.decide(asked.subject, &command),
+        decision,
         explanations: asked.policy.explain(asked.subject, &command),
         command,
         masked,
+        provided: Vec::new(),
     }
+}
+
+/// What masking rules refuse, whatever policies say.
+fn refused(
+    guard: Guard<'_>,
+    asked: &Asked<'_>,
+    readings: &[&Statement],
+    lineages: &[Lineage],
+    command: &Command,
+) -> Option<Denial> {
+    let bound = asked.parameters.iter().map(|parameter| match parameter {
+        Parameter::Text(text) => Some(text.as_bytes()),
+        Parameter::Null | Parameter::Unreadable => None,
+    });
+    let bound: Vec<Option<&[u8]>> = bound.collect();
+    guard
+        .refusal(readings, lineages, &command.opaque)
+        .or_else(|| guard.put_back(readings, &command.text, command))
+        .or_else(|| guard.bound_back(readings, &bound, command))
 }
 
 /// Output columns that some rule masks for the person.
@@ -135,43 +162,29 @@ fn columns(asked: &Asked<'_>, lineage: &Lineage, protected: &ProtectedColumns) -
     masked
 }
 
-/// What is declared, what masking rules name in full, and what the statements name.
-fn catalog(asked: &Asked<'_>, statements: &[&Statement]) -> Snapshot {
-    let mut tables = asked.tables.clone();
-    for rule in asked.policy.masks().rules() {
-        for glob in &rule.columns {
-            let glob = glob.to_string();
-            // A table that is declared has the columns that are declared.
-            let partly = |(table, _): &(&str, &str)| !glob.contains('*') && !asked.tables.contains_key(*table);
-            if let Some((table, column)) = glob.rsplit_once('.').filter(partly) {
-                let columns = tables.entry(table.to_owned()).or_default();
-                if !columns.iter().any(|known| known == column) {
-                    columns.push(column.to_owned());
-                }
-            }
-        }
+/// What the answer hangs on that only a door could look up, in words.
+fn provided(asked: &Asked<'_>, readings: &[&Statement], earlier: &[&Statement]) -> Vec<String> {
+    let mut provided = Vec::new();
+    for (table, declared) in taken_for_tables(asked.tables, readings) {
+        let columns = if declared {
+            ""
+        } else {
+            ", with no columns but those that are named here and by rules"
+        };
+        provided.push(format!(
+            "{table} is a table and no view, without triggers, rules, row policies and partitions{columns}"
+        ));
     }
-    for relation in statements.iter().flat_map(|statement| &statement.relations) {
-        let schema = relation.schema.as_deref().unwrap_or("public");
-        tables.entry(format!("{schema}.{}", relation.name)).or_default();
+    if readings
+        .iter()
+        .any(|one| !(one.executes.is_empty() && one.cursors.is_empty()))
+    {
+        provided.push("what it executes or fetches from, which is judged as well, gets no stricter verdict".to_owned());
     }
-    let relations = (FIRST..).zip(&tables).filter_map(|(oid, (name, columns))| {
-        let (schema, name) = name.split_once('.')?;
-        let columns = (1..).zip(columns).map(|(attnum, name)| Column {
-            attnum,
-            name: name.clone(),
-            type_oid: TEXT,
-            generated: None,
-        });
-        Some(Relation {
-            oid,
-            schema: schema.to_owned(),
-            name: name.to_owned(),
-            columns: columns.collect(),
-            ..Relation::default()
-        })
-    });
-    Snapshot::new(relations.collect())
+    if !earlier.iter().all(|one| one.is_data() && one.opaque.is_empty()) {
+        provided.push("it is sent on its own: what stands before it may change what its names mean".to_owned());
+    }
+    provided
 }
 
 /// What a verdict does, in the word that manifests use.
@@ -183,7 +196,19 @@ pub fn action(verdict: &Verdict) -> RuleAction {
     }
 }
 
-/// The rules that decided, as `policy/rule`, sorted; empty where no rule matches or the door itself refuses.
+/// The rules that decided, as `policy/rule`, or by its name the masking rule that refuses; sorted, and empty where no rule matches or
+/// the door itself refuses.
+pub fn deciders(verdict: &Verdict) -> Vec<String> {
+    match verdict {
+        Verdict::Deny(Denial {
+            by: DeniedBy::Mask(rule),
+            ..
+        }) => vec![rule.clone()],
+        verdict => rules(verdict),
+    }
+}
+
+/// The rules of approval policies that decided, as `policy/rule`, sorted; empty where none did.
 pub fn rules(verdict: &Verdict) -> Vec<String> {
     let identities: Vec<_> = match verdict {
         Verdict::Allow(allowed) => allowed.by.iter().collect(),
@@ -206,3 +231,6 @@ pub fn rules(verdict: &Verdict) -> Vec<String> {
 pub fn strictest(judged: &[Judged]) -> Option<&Judged> {
     judged.iter().rev().max_by_key(|one| action(&one.decision.verdict))
 }
+
+#[cfg(test)]
+pub(super) mod tests;

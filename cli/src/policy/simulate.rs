@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use sallyport_audit::record::{Action, Agent, Command, Encoding, Event, Param, Record, SessionId, SessionStart};
-use sallyport_policy::decide::Parameter;
+use sallyport_policy::decide::{Parameter, Verdict};
 use sallyport_policy::subject::{Agent as Acting, login};
 use sallyport_policy::{Policy, Subject};
 
-use super::judge::{Asked, Judged, Tables, action, judge, rules, strictest};
+use super::judge::{Asked, Tables, action, deciders, judge, rules, strictest};
 use super::manifests::Manifests;
 use crate::audit::{Copying, Flags as LogFlags, Reader, prove};
 use crate::cluster::Flags;
@@ -102,12 +102,15 @@ impl Found {
         policy: &Result<Policy, String>,
     ) {
         match again(record, command, start, policy) {
-            Ok(now) => {
+            Ok(verdict) => {
                 self.judged += 1;
                 let then = told_then(command);
-                if then == now {
+                let word = format!("{:?}", action(&verdict));
+                // That a masking rule refuses is on record by its words alone.
+                if then == said(&word, &rules(&verdict)) {
                     return;
                 }
+                let now = said(&word, &deciders(&verdict));
                 let change = self.changes.entry((then, now)).or_default();
                 change.count += 1;
                 if change.examples.len() < EXAMPLES {
@@ -138,6 +141,9 @@ impl Found {
                 .iter()
                 .for_each(|example| out += &format!("    {example}\n"));
         }
+        if !self.changes.is_empty() {
+            out += "\nWhat is named is taken for tables, without views, triggers, rules, row policies and partitions: a door that finds\nothers may be stricter.\n";
+        }
         for (why, count) in &self.passed_over {
             out += &format!("\n{count} could not be judged again: {why}\n");
         }
@@ -161,11 +167,6 @@ fn told_then(command: &Command) -> String {
     said(word, &by)
 }
 
-fn told_now(judged: &Judged) -> String {
-    let verdict = &judged.decision.verdict;
-    said(&format!("{:?}", action(verdict)), &rules(verdict))
-}
-
 fn said(word: &str, by: &[String]) -> String {
     match by {
         [] => format!("{word} by no rule"),
@@ -178,13 +179,18 @@ fn again(
     command: &Command,
     start: Option<&SessionStart>,
     policy: &Result<Policy, String>,
-) -> Result<String, String> {
+) -> Result<Verdict, String> {
     let policy = policy.as_ref().map_err(Clone::clone)?;
     if command.parts > 0 {
         return Err("the text is longer than one record".to_owned());
     }
     let start = start.ok_or("the session's start is not in the log")?;
     let subject = subject(command, start);
+    let changes = command.verbs.iter().any(|verb| verb == "update" || verb == "merge");
+    let mut shown = policy.shown_to(&subject).into_iter();
+    if changes && shown.any(|(_, shown)| command.text.contains(shown)) {
+        return Err("its text holds what masks show, and the record may have put it there".to_owned());
+    }
     // What its names meant then is in the record.
     let tables: Tables = command.tables.iter().map(|table| (table.clone(), Vec::new())).collect();
     let parameters: Vec<Parameter> = command.params.iter().map(parameter).collect();
@@ -197,7 +203,8 @@ fn again(
         at: record.time.unix_micros().div_euclid(1_000_000),
     };
     let judged = judge(&asked, &command.text).map_err(|error| format!("{error:#}"))?;
-    strictest(&judged).map(told_now).ok_or_else(|| "it is empty".to_owned())
+    let strictest = strictest(&judged).ok_or("it is empty")?;
+    Ok(strictest.decision.verdict.clone())
 }
 
 /// A value that is recorded cut, masked or in binary form is not the one that was sent.
@@ -279,7 +286,49 @@ mod tests {
              would be: RequireApproval by changes/delete-needs-a-dba\n    \
              record 7, oidc:alice: DELETE FROM accounts WHERE id = 7\n    \
              record 7, oidc:alice: DELETE FROM accounts WHERE id = 8\n\n\
+             What is named is taken for tables, without views, triggers, rules, row policies and partitions: a door that finds\n\
+             others may be stricter.\n\n\
              1 could not be judged again: the session's start is not in the log\n"
         );
+    }
+    #[test]
+    fn what_a_mask_refuses_changes_and_what_a_record_masks_is_passed_over() {
+        let manifests = Manifests::read(DIRECTORY.as_ref()).unwrap();
+        let policy = manifests.compile("doors/bank").map_err(|error| format!("{error:#}"));
+        let session = SessionId::random().unwrap();
+        let Event::SessionStart(start) = samples::start("alice") else {
+            panic!("no start")
+        };
+        let start: SessionStart = *start;
+        let mut found = Found::default();
+        let mut ran = |action: Action, rules: &[&str], text: &str| {
+            let mut event = samples::command(1, "alice", "update", action, text);
+            let Event::Command(command) = &mut event else {
+                panic!("no command")
+            };
+            command.verdict.rules.truncate(rules.len());
+            for (known, rule) in command.verdict.rules.iter_mut().zip(rules) {
+                known.rule = (*rule).into();
+            }
+            let command = (**command).clone();
+            let record = samples::record(7, &session, event);
+            found.take(7, &record, &command, Some(&start), &policy);
+        };
+        let update = "UPDATE customers SET ssn = 'x' WHERE id = 7";
+        ran(Action::Allow, &["everything-else"], update);
+        ran(Action::Deny, &[], update);
+        ran(
+            Action::Allow,
+            &["everything-else"],
+            "UPDATE customers SET name = '[REDACTED]' WHERE id = 7",
+        );
+        let told = found.told();
+        for words in [
+            "2 commands judged again, 1 would get another verdict\n",
+            "1 times: Allow by changes/everything-else\n  would be: Deny by customer-numbers\n",
+            "1 could not be judged again: its text holds what masks show",
+        ] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
     }
 }

@@ -24,7 +24,7 @@ use sallyport_policy::decide::Parameter;
 use sallyport_policy::subject::Agent;
 use serde::Deserialize;
 
-use super::judge::{Asked, Tables, action, judge, rules, strictest};
+use super::judge::{Asked, Tables, action, deciders, judge, strictest};
 use super::manifests::Manifests;
 
 /// Flags of test.
@@ -98,7 +98,7 @@ struct Person {
 struct Expected {
     #[serde(default)]
     verdict: Option<RuleAction>,
-    /// `policy/rule`, one of those that decided; empty text for none.
+    /// `policy/rule`, one of those that decided, or the name of the MaskingRule that refuses; empty text for none.
     #[serde(default)]
     rule: Option<String>,
     /// Output columns that are masked, all of them.
@@ -201,7 +201,7 @@ fn failures(manifests: &Manifests, tables: &Tables, case: &Case) -> Result<Vec<S
         expected.verdict.map(|wanted| format!("{wanted:?}")),
         format!("{:?}", action(verdict)),
     );
-    let by = rules(verdict);
+    let by = deciders(verdict);
     let wanted = expected.rule.clone().filter(|wanted| !by.contains(wanted));
     compare("rule", wanted, by.join(", "));
     let masked = |mut names: Vec<String>| {

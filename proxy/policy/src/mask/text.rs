@@ -38,14 +38,11 @@ pub(super) enum Surroundings {
 
 impl SpanAction {
     pub(super) fn new(action: &Action) -> Self {
-        match action {
+        match action.on_part() {
             Action::Null => Self::Null,
-            // A hit may come from a literal or parameter: hashing it would hand out a dictionary (POSTGRES.md 17).
-            Action::Redact | Action::Tokenize(_) | Action::Hash { .. } | Action::Generalize(_) => {
-                Self::Fixed(REDACTED.into())
-            }
-            Action::Replace { with } => Self::Fixed(with.as_str().into()),
-            Action::Partial(partial) => Self::Partial(*partial),
+            Action::Replace { with } => Self::Fixed(with.into()),
+            Action::Partial(partial) => Self::Partial(partial),
+            _ => Self::Fixed(REDACTED.into()),
         }
     }
 

@@ -10,6 +10,7 @@
 
 mod beyond;
 mod body;
+mod columns;
 mod cover;
 mod denied;
 mod effect;

@@ -94,6 +94,11 @@ impl Pattern {
         &self.name
     }
 
+    /// Whether it finds the same as another.
+    pub(in crate::mask) fn is_same(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+
     /// The longest match, in bytes, that a stream is held back for.
     pub fn max_length(&self) -> usize {
         self.max_length
