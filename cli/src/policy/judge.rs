@@ -59,6 +59,10 @@ pub fn judge(asked: &Asked<'_>, text: &str) -> Result<Vec<Judged>> {
         let mut one = statement(asked, text, &readings, &catalog, &protected);
         let earlier = script.readings().filter_map(|reading| reading.get(..index)).flatten();
         one.provided = provided(asked, &readings, &earlier.collect::<Vec<_>>());
+        let denied = matches!(one.decision.verdict, Verdict::Deny(_));
+        if let Some(words) = script.uncounted().filter(|_| !denied) {
+            one.decision.verdict = Verdict::Deny(limit(words));
+        }
         judged.push(one);
     }
     Ok(judged)
@@ -113,7 +117,7 @@ fn statement(
     }
 }
 
-/// What masking rules refuse, whatever policies say.
+/// What is refused whatever policies say: by masking rules, and by the door itself.
 fn refused(
     guard: Guard<'_>,
     asked: &Asked<'_>,
@@ -126,10 +130,19 @@ fn refused(
         Parameter::Null | Parameter::Unreadable => None,
     });
     let bound: Vec<Option<&[u8]>> = bound.collect();
-    guard
-        .refusal(readings, lineages, &command.opaque)
+    let encoding = readings.iter().find_map(|reading| sql::other_encoding(reading));
+    encoding
+        .map(limit)
+        .or_else(|| guard.refusal(readings, lineages, &command.opaque))
         .or_else(|| guard.put_back(readings, &command.text, command))
         .or_else(|| guard.bound_back(readings, &bound, command))
+}
+
+fn limit(words: &str) -> Denial {
+    Denial {
+        by: DeniedBy::Limit,
+        reason: words.to_owned(),
+    }
 }
 
 /// Output columns that some rule masks for the person.

@@ -84,6 +84,10 @@ fn what_a_masking_rule_refuses_at_the_door_is_refused_here() {
         ("SELECT reverse(c::text) FROM customers c", ALLOWED, REFUSED),
         ("SELECT query FROM pg_stat_activity", ALLOWED, REFUSED),
         ("SELECT relname FROM pg_class", ALLOWED, ALLOWED),
+        ("SET client_encoding = 'UTF-8'", ALLOWED, ALLOWED),
+        ("SET client_encoding = latin1", "Deny ", "Deny "),
+        // One statement or two, as standard_conforming_strings says.
+        (r"SELECT 'a\'; SELECT 1 --'", "Deny ", "Deny "),
         // A pattern of names fits whatever the text calls so.
         (
             "UPDATE accounts SET email = 'a@b.example' WHERE id = 7",

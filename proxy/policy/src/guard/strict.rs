@@ -34,12 +34,12 @@ impl Guard<'_> {
         if !self.masker.is_strict() {
             return None;
         }
-        let mut refused = lineages.iter().filter_map(|lineage| {
+        let refused = lineages.iter().find_map(|lineage| {
             self.lost(lineage)
                 .or_else(|| self.values(lineage))
                 .or_else(|| self.definitions(statements, lineage))
         });
-        refused.next().or_else(|| self.hidden(lineages, opaque))
+        refused.or_else(|| self.hidden(lineages, opaque))
     }
 
     /// Names that could not be followed may mean any column that the statement reaches.

@@ -127,6 +127,16 @@ impl Script {
     pub fn is_ambiguous(&self) -> bool {
         self.other.is_some()
     }
+
+    /// Why a text is refused of which one reading has more statements than another: nobody would judge those.
+    #[must_use]
+    pub fn uncounted(&self) -> Option<&'static str> {
+        let mut readings = self.readings();
+        let uneven = readings.any(|statements| statements.len() != self.statements.len());
+        uneven.then_some(
+            "how many statements this is depends on standard_conforming_strings: write literals with a backslash as E'…'",
+        )
+    }
 }
 
 // === impl Statement ===

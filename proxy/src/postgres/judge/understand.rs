@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use sallyport_policy::catalog::{Catalog as _, Oid, SearchPath};
 use sallyport_policy::decide::{Command, Denial, DeniedBy};
 use sallyport_policy::sql::lineage::Lineage;
-use sallyport_policy::sql::{Cover, Effect, Statement, Verb, lineage};
+use sallyport_policy::sql::{Cover, Statement, Verb, lineage, other_encoding};
 
 use super::hazard::Hazard;
 use super::named::{others, with_named};
@@ -18,7 +18,6 @@ use crate::command::{Asked, Kind, Rejection};
 use crate::postgres::after::{self, After};
 use crate::postgres::names::{Change, Names, Stated};
 use crate::postgres::rows::View;
-use crate::postgres::settings::is_utf8;
 
 /// Verbs of what computes values, and so may call code.
 const RUNS: [Verb; 7] = [
@@ -206,26 +205,8 @@ pub(super) fn resolve(
 }
 
 fn encoding(statement: &Statement, asked: &mut Asked) {
-    for setting in &statement.settings {
-        let name = setting.name.as_deref().unwrap_or_default();
-        if name == "client_encoding" && !setting.value.as_deref().is_none_or(is_utf8) {
-            reject(
-                asked,
-                Kind::Setting,
-                DeniedBy::Limit,
-                "client_encoding stays UTF8 at this door".to_owned(),
-            );
-        }
-    }
-    if let Effect::Copy { format, .. } = &statement.effect
-        && !format.encoding.as_deref().is_none_or(is_utf8)
-    {
-        reject(
-            asked,
-            Kind::Setting,
-            DeniedBy::Limit,
-            "COPY in another encoding than UTF8 is refused at this door".to_owned(),
-        );
+    if let Some(words) = other_encoding(statement) {
+        reject(asked, Kind::Setting, DeniedBy::Limit, words.to_owned());
     }
 }
 
