@@ -11,7 +11,7 @@ use sallyport_crds::access_request::{Answer, Decision, Requirement};
 use sallyport_crds::subject::SubjectKind;
 
 use crate::cluster::{Caller, Flags};
-use crate::visible::visible;
+use crate::told::{requirements, told};
 
 /// Flags of approve, deny, revoke, withdraw and review.
 #[derive(Debug, clap::Args)]
@@ -35,8 +35,9 @@ pub async fn run(flags: &Flags, args: Args, decision: Decision) -> Result<ExitCo
         .await
         .map_err(in_words)
         .with_context(|| format!("AccessRequest {} in namespace {namespace}", args.name))?;
-    if args.reason.is_none() && asks_for_a_reason(&request, decision) {
-        bail!("the policy that asks for this wants a reason: say why with --reason, the asker will see it");
+    let reasoned = args.reason.as_deref().is_some_and(|reason| !reason.trim().is_empty());
+    if !reasoned && asks_for_a_reason(&request, decision) {
+        bail!("this answer needs a reason: say why with --reason, the asker will see it");
     }
     println!("{}", told(&request));
     let entry = entry(&client, &request, decision, args.reason).await?;
@@ -76,88 +77,26 @@ fn patch(namespace: &str, name: &str, entry: &Answer) -> Result<hyper::Request<V
     Ok(request)
 }
 
-/// Whether admission would refuse the answer without a reason: a verdict on a request, where some policy says so.
+/// Whether admission would refuse the answer without a reason: a no, and any other verdict on a request where some policy says so.
 fn asks_for_a_reason(request: &AccessRequest, decision: Decision) -> bool {
-    let status = request.status.as_ref();
-    let requirements = status
-        .and_then(|status| status.requirements.as_deref())
-        .unwrap_or_default();
-    !matches!(decision, Decision::Withdraw | Decision::Review) && requirements.iter().any(|one| one.reason_required)
+    match decision {
+        Decision::Deny => true,
+        Decision::Approve | Decision::Revoke => requirements(request).iter().any(|one| one.reason_required),
+        Decision::Withdraw | Decision::Review => false,
+    }
 }
 
 /// The age that a policy asks for, if the author's login is known to be older: what the operator would not count stays unsaid.
 fn login_is_too_old(request: &AccessRequest, entry: &Answer, now: i64) -> Option<sallyport_crds::Duration> {
     let logged_in = entry.auth_time.filter(|_| entry.decision == Decision::Approve)?;
-    let requirements = request.status.as_ref()?.requirements.as_deref()?;
-    let most = requirements.iter().filter_map(|one| one.max_login_age).min()?;
+    let most = requirements(request).iter().filter_map(|one| one.max_login_age).min()?;
     let age = u64::try_from(now.saturating_sub(logged_in)).unwrap_or(0);
     (age > most.get().as_secs()).then_some(most)
 }
 
-/// A request in full, as an approver reads it.
-pub fn told(request: &AccessRequest) -> String {
-    let spec = &request.spec;
-    let mut lines = vec![format!(
-        "{} asks for {:?} on connection {}",
-        spec.requester.username, spec.scope, spec.connection.name
-    )];
-    let agents = spec.agents.iter();
-    lines.extend(agents.map(|agent| format!("  through the agent {}", agent.username)));
-    if let Some(command) = &spec.command {
-        lines.push(format!(
-            "  risk {}, verbs {}, tables {}",
-            command.risk,
-            command.verbs.join(" "),
-            command.tables.join(" ")
-        ));
-        let rows = command.rows.into_iter();
-        lines.extend(
-            rows.map(|rows| format!("  the target's statistics count {rows} rows there, whatever its conditions")),
-        );
-        lines.extend(
-            command
-                .text
-                .lines()
-                .map(|line| format!("  | {}", line.replace('\t', "    "))),
-        );
-        let parameters = command.parameters.iter().enumerate();
-        lines.extend(parameters.map(|(at, parameter)| format!("  | ${} = {parameter}", at + 1)));
-    }
-    let reason = spec.reason.iter();
-    lines.extend(reason.map(|reason| format!("  because: {reason}")));
-    lines.extend(asked_by(request).iter().map(|rule| format!("  {rule}")));
-    // Doors escape what they show; what people asked for by themselves, and why somebody broke glass, is as they wrote it.
-    lines.iter().map(|line| visible(line)).collect::<Vec<_>>().join("\n")
-}
-
-/// Which rules ask, and whom: a line for each.
-fn asked_by(request: &AccessRequest) -> Vec<String> {
-    let status = request.status.as_ref();
-    let requirements = status
-        .and_then(|status| status.requirements.as_deref())
-        .unwrap_or_default();
-    let each = requirements.iter().map(|one| {
-        let approvers: Vec<&str> = one.approvers.iter().map(|approver| approver.name.as_str()).collect();
-        let (rule, required) = (&one.asked_by, one.required);
-        let login = one.max_login_age.map(|most| format!(", logged in within {most}"));
-        format!(
-            "rule {}/{} asks {required} of {}{}",
-            rule.policy,
-            rule.rule,
-            approvers.join(", "),
-            login.unwrap_or_default()
-        )
-    });
-    each.collect()
-}
-
 async fn entry(client: &Client, request: &AccessRequest, decision: Decision, reason: Option<String>) -> Result<Answer> {
     let caller = Caller::of(client).await?;
-    let requirements = request
-        .status
-        .as_ref()
-        .and_then(|status| status.requirements.as_deref());
-    let groups = entitling_groups(requirements.unwrap_or_default(), &caller.groups);
+    let groups = entitling_groups(requirements(request), &caller.groups);
     Ok(Answer {
         user: caller.user,
         decision,
@@ -209,39 +148,6 @@ fn past(decision: Decision) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_approver_reads_all_of_it() {
-        let request: AccessRequest = serde_json::from_value(serde_json::json!({
-            "apiVersion": "sallyport.dev/v1alpha1", "kind": "AccessRequest", "metadata": {"name": "bank-1"},
-            "spec": {
-                "connection": {"name": "bank", "uid": "u"}, "requester": {"username": "oidc:alice"},
-                "agents": [{"username": "oidc:bot"}], "scope": "Command", "reason": "ticket\u{1b}[2K\u{202e} 4711",
-                "command": {
-                    "text": "DELETE FROM accounts\nWHERE id = $1", "summary": "DELETE FROM accounts", "digest": "d".repeat(64),
-                    "risk": 50, "rows": 120, "verbs": ["delete"], "tables": ["public.accounts"], "parameters": ["7"],
-                },
-                "expiresAt": "2026-11-24T10:00:00Z",
-            },
-            "status": {"requirements": [{
-                "askedBy": {"policy": "changes", "uid": "u", "generation": 1, "rule": "deletes"}, "required": 2,
-                "approvers": [{"kind": "Group", "name": "oidc:dba"}, {"kind": "User", "name": "oidc:carol"}], "maxLoginAge": "10m",
-            }]},
-        }))
-        .unwrap();
-        let wanted = [
-            "oidc:alice asks for Command on connection bank",
-            "  through the agent oidc:bot",
-            "  risk 50, verbs delete, tables public.accounts",
-            "  the target's statistics count 120 rows there, whatever its conditions",
-            "  | DELETE FROM accounts",
-            "  | WHERE id = $1",
-            "  | $1 = 7",
-            "  because: ticket\\u{1b}[2K\\u{202e} 4711",
-            "  rule changes/deletes asks 2 of oidc:dba, oidc:carol, logged in within 10m",
-        ];
-        assert_eq!(told(&request), wanted.join("\n"));
-    }
 
     #[test]
     fn the_api_server_files_the_entry_under_the_id_that_stands_in_it() {
@@ -303,9 +209,11 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_asked_for_where_a_policy_says_so() {
+    fn a_reason_is_asked_for_where_a_policy_says_so_and_of_every_no() {
         let request = |required: bool| asking("reasonRequired", serde_json::json!(required));
-        for decision in [Decision::Approve, Decision::Deny, Decision::Revoke] {
+        assert!(asks_for_a_reason(&request(true), Decision::Deny));
+        assert!(asks_for_a_reason(&request(false), Decision::Deny));
+        for decision in [Decision::Approve, Decision::Revoke] {
             assert!(asks_for_a_reason(&request(true), decision), "{decision:?}");
             assert!(!asks_for_a_reason(&request(false), decision), "{decision:?}");
         }

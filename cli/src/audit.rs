@@ -16,6 +16,7 @@ mod sink;
 mod trust;
 mod verify;
 
+pub use filter::Period;
 pub use reader::Reader;
 pub use trust::{Copying, Flags};
 pub use verify::prove;

@@ -6,6 +6,7 @@ mod cluster;
 mod login;
 mod policy;
 mod requests;
+mod told;
 mod visible;
 
 use std::process::ExitCode;
@@ -33,7 +34,7 @@ enum Command {
     Requests(requests::Args),
     /// Say yes to a request. The API server says who you are; the asker never counts.
     Approve(answer::Args),
-    /// Say no to a request.
+    /// Say no to a request, and why (`--reason`).
     Deny(answer::Args),
     /// End what a request granted, at once.
     Revoke(answer::Args),

@@ -9,8 +9,8 @@ use kube::api::ListParams;
 use kube::runtime::{WatchStreamExt, watcher};
 use sallyport_crds::AccessRequest;
 
-use crate::answer::told;
 use crate::cluster::Flags;
+use crate::told::{state, told};
 use crate::visible::visible;
 
 /// Flags of requests.
@@ -88,11 +88,6 @@ fn print(request: &AccessRequest, all: bool) {
 /// Whether somebody else has something to say: what went ahead by break-glass waits for its review.
 fn waits(request: &AccessRequest) -> bool {
     matches!(state(request), "Pending" | "BreakGlass")
-}
-
-fn state(request: &AccessRequest) -> &str {
-    let state = request.status.as_ref().and_then(|status| status.state.as_deref());
-    state.unwrap_or("Pending")
 }
 
 fn row(request: &AccessRequest, now: jiff::Timestamp) -> String {

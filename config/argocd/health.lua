@@ -14,6 +14,7 @@ local by_reason = {
   ClaimedByProxy = "Healthy",
   GrantOver = "Healthy",
   WithdrawnByRequester = "Healthy",
+  AskerGone = "Healthy",
 }
 
 local hs = { status = "Progressing", message = "the operator has not looked at this generation yet" }

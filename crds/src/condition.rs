@@ -70,6 +70,8 @@ pub enum Reason {
     CertificateExpiresSoon,
     /// People can often change the claim themselves from which an issuer's names are made.
     EditableName,
+    /// Doors tell agents from people, and the API server does not: an agent with a person's token could approve.
+    AgentsNotMarked,
     /// The credentials' Secret does not name the target's host.
     HostNotPermitted,
     /// An issuer that is named is not in the operator's configuration.
@@ -130,6 +132,8 @@ pub enum Reason {
     TimedOut,
     /// The asker withdrew.
     WithdrawnByRequester,
+    /// The door at which the asker waited is gone, and nobody waits any more.
+    AskerGone,
     /// Somebody entitled revoked.
     RevokedByPerson,
     /// Waiting for people.
@@ -148,7 +152,7 @@ pub enum Reason {
     GrantOver,
     /// Asked for longer, or for more at one time, than is allowed.
     QuotaExceeded,
-    /// Apart from the asker there are too few approvers.
+    /// There are too few approvers, apart from the asker where somebody asks.
     NobodyElse,
     /// The Connection was sent elsewhere since it was asked.
     TargetChanged,

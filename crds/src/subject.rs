@@ -1,5 +1,7 @@
 //! Who: subjects as in RBAC.
 
+use std::fmt;
+
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,4 +35,48 @@ pub struct Subject {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), pattern("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub namespace: Option<String>,
+}
+
+/// How many of whom, as people read it: `2 of group oidc:dba, oidc:carol`.
+pub fn some_of(required: impl fmt::Display, subjects: &[Subject]) -> String {
+    let names: Vec<String> = subjects.iter().map(ToString::to_string).collect();
+    format!("{required} of {}", names.join(", "))
+}
+
+// === impl Subject ===
+
+impl fmt::Display for Subject {
+    /// As people read it: a person by the bare name, anybody else with what they are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.name;
+        match (self.kind, &self.namespace) {
+            (SubjectKind::User, _) => f.write_str(name),
+            (SubjectKind::Group, _) => write!(f, "group {name}"),
+            // Two namespaces may hold accounts of one name.
+            (SubjectKind::ServiceAccount, Some(namespace)) => write!(f, "ServiceAccount {namespace}/{name}"),
+            (SubjectKind::ServiceAccount, None) => write!(f, "ServiceAccount {name}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_read_who_is_meant_and_accounts_of_one_name_apart() {
+        let subject = |kind: SubjectKind, namespace: Option<&str>, name: &str| Subject {
+            kind,
+            name: name.into(),
+            namespace: namespace.map(Into::into),
+        };
+        let all = [
+            subject(SubjectKind::Group, None, "oidc:dba"),
+            subject(SubjectKind::User, None, "oidc:carol"),
+            subject(SubjectKind::ServiceAccount, Some("ci"), "robot"),
+            subject(SubjectKind::ServiceAccount, Some("lab"), "robot"),
+        ];
+        let words = "2 of group oidc:dba, oidc:carol, ServiceAccount ci/robot, ServiceAccount lab/robot";
+        assert_eq!(some_of(2, &all), words);
+    }
 }

@@ -11,7 +11,7 @@ use sallyport_crds::{ConditionType, Reason};
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/argocd/health.lua");
 
 /// What `Ready=False` comes to. Everything else is Degraded.
-const BY_REASON: [(Reason, &str); 8] = [
+const BY_REASON: [(Reason, &str); 9] = [
     (Reason::Pending, "Progressing"),
     (Reason::Progressing, "Progressing"),
     (Reason::WaitingForProxies, "Progressing"),
@@ -20,6 +20,7 @@ const BY_REASON: [(Reason, &str); 8] = [
     (Reason::ClaimedByProxy, "Healthy"),
     (Reason::GrantOver, "Healthy"),
     (Reason::WithdrawnByRequester, "Healthy"),
+    (Reason::AskerGone, "Healthy"),
 ];
 
 /// What Argo CD takes from a script; anything else becomes Unknown.

@@ -1,9 +1,11 @@
-//! AccessRequest: who may answer ([`requirements`]), what the answers come to ([`decide`]), and when it goes ([`sweep`]).
+//! AccessRequest: who may answer ([`requirements`]), what the answers come to ([`decide`]), whether anybody waits for them
+//! ([`asker`]), and when it goes ([`sweep`]).
 //!
 //! The spec never changes; entries are written by people and checked by admission. The operator writes the rest, by update
 //! with resourceVersion, so that an answer that arrives meanwhile is never lost.
 
 pub mod admission;
+pub mod asker;
 pub mod decide;
 pub mod dereference;
 pub mod findings;
@@ -40,7 +42,8 @@ pub async fn reconcile(object: Arc<Guarded<AccessRequest>>, context: Arc<Context
     if request.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    let found = dereference::dereference(request, &context);
+    let mut found = dereference::dereference(request, &context);
+    found.asker_gone = asker::is_gone(request, &context).await;
     let now = context.now();
     context.notifier.catch_up(request, now);
     if sweep::is_due(request, &found, context.settings.keep_finished_seconds, now) {
@@ -89,15 +92,20 @@ async fn write(
         .as_ref()
         .map(|status| status.conditions.clone())
         .unwrap_or_default();
+    let changed = |conditions: &[_]| condition::is_true(conditions, ConditionType::AdmissionChanged);
+    let closed_by_admission = changed(&status.conditions) && !changed(&before);
     let findings = decide::told(request, &status);
     let notices = notices(request, &before, &status, context.now());
-    let changed = AccessRequest {
+    let written = AccessRequest {
         status: Some(status),
         ..request.clone()
     };
     let api = Api::<AccessRequest>::namespaced(context.client.clone(), namespace);
-    match api.replace_status(name, &PostParams::default(), &changed).await {
+    match api.replace_status(name, &PostParams::default(), &written).await {
         Ok(_) => {
+            if closed_by_admission {
+                context.metrics.closed_by_admission.inc();
+            }
             context.notifier.tell(notices);
             context.tell(request, &before, &findings).await;
             if let Some(connection) = connection {

@@ -11,7 +11,7 @@ use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Client, Resource, ResourceExt};
 use sallyport_crds::names::CONNECTION_LABEL;
 use sallyport_crds::{ConditionType, Connection, Reason};
-use sallyport_policy::carrier::CarrierError;
+use sallyport_policy::carrier::{CarrierError, ClusterSettings};
 use sallyport_policy::issuer::Issuers;
 use tokio::time::Instant;
 
@@ -96,6 +96,16 @@ impl Context {
     /// The time of day, for what is written into objects.
     pub fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    /// By which names people are the same, as far as doors have to know it too.
+    pub fn people(&self) -> ClusterSettings {
+        let issuers = self.issuers.load();
+        ClusterSettings {
+            known_issuers: issuers.issuers.values().map(|issuer| issuer.url.clone()).collect(),
+            approver_mappings: issuers.approver_mappings.clone(),
+            ..ClusterSettings::default()
+        }
     }
 
     /// Takes note of a forgery that was tried: one that passed closes approvals.

@@ -154,6 +154,7 @@ jwt:
         assert_eq!(keycloak.audiences, ["sallyport"]);
         assert_eq!(keycloak.human_clients, ["kubectl", "sallyport"]);
         assert!(keycloak.discovery_url.is_some() && keycloak.required_claims.len() == 1);
+        assert!(read.issuers.agents_unmarked.is_empty(), "{:?}", read.issuers.warnings);
         assert_eq!(
             read.issuers.api_server_audiences,
             ["https://kubernetes.default.svc", "kubernetes"]

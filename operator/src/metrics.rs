@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// Counters and gauges of the operator.
 #[derive(Clone)]
@@ -21,10 +21,13 @@ pub struct Metrics {
     pub leader: IntGauge,
     /// Problems in the issuers' configuration.
     pub issuer_problems: IntGauge,
-    /// Issuers whose names people can often change themselves.
+    /// What should be looked at in the issuers' configuration.
     pub issuer_warnings: IntGauge,
     /// Forgeries that the operator tried (`outcome` refused, passed).
     pub forgeries: IntCounterVec,
+    /// Requests that were closed since admission objects changed while they were open. It begins at 0, and counts a change that was
+    /// taken back before anybody scraped.
+    pub closed_by_admission: IntCounter,
     /// 1 while the admission objects that guard approvals cannot be trusted.
     pub admission_faults: IntGauge,
     /// Admission objects that ship with this version (`state` whole, changed, missing).
@@ -71,6 +74,11 @@ impl Metrics {
         )?;
         registry.register(Box::new(durations.clone()))?;
         let prefix = |name: &str| format!("sallyport_operator_{name}");
+        let closed_by_admission = IntCounter::new(
+            prefix("requests_closed_by_admission_total"),
+            "Requests that were closed since admission objects changed while they were open.",
+        )?;
+        registry.register(Box::new(closed_by_admission.clone()))?;
         Ok(Self {
             durations,
             reconciles: counter(
@@ -105,13 +113,14 @@ impl Metrics {
             )?,
             issuer_warnings: gauge(
                 &prefix("issuer_warnings"),
-                "Issuers of the configuration whose names people can often change at the provider.",
+                "Warnings about issuers: names that people can often change at the provider, agents that the API server does not tell from people.",
             )?,
             forgeries: counter(
                 &prefix("forgeries_total"),
                 "Forgeries that the operator tried and admission must refuse, by outcome.",
                 &["outcome"],
             )?,
+            closed_by_admission,
             admission_faults: gauge(
                 &prefix("admission_faults"),
                 "1 while the admission objects that guard approvals are missing, not as they ship, or let a forgery pass.",

@@ -15,11 +15,13 @@ use std::fmt::Debug;
 use k8s_openapi::NamespaceResourceScope;
 use kube::Resource;
 use sallyport_crds::RuleStatus;
-use sallyport_policy::carrier::CarriedRule;
+use sallyport_policy::carrier::{CarriedRule, ClusterSettings};
 use sallyport_policy::problem::Problem;
 use sallyport_policy::selector::Selecting;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::shared::conditions::Finding;
 
 /// One of the two kinds of rule.
 pub trait Rule:
@@ -42,4 +44,9 @@ pub trait Rule:
     /// # Errors
     /// Everything that is wrong, by field.
     fn compile(rule: &CarriedRule<Self::Spec>) -> Result<(), Vec<Problem>>;
+
+    /// What its author should look at, though the door can run it.
+    fn advice(_spec: &Self::Spec, _people: &ClusterSettings) -> Option<Finding> {
+        None
+    }
 }

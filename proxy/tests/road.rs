@@ -12,7 +12,7 @@
 mod common;
 
 use common::door::{Given, TestDoor};
-use common::psql::finish;
+use common::psql::{finish, interrupt};
 use common::wire::Client;
 use sallyport_audit::record::{Action, EndCause, Event, Fate, Refusal, TransactionFate};
 use serde_json::json;
@@ -226,12 +226,7 @@ fn a_denied_or_cancelled_hold_runs_nothing() {
 
     let held = door.psql_start("alice", &["delete from acct", "select 6"]);
     let (name, _) = door.people.asked(2);
-    // Ctrl-C: psql sends a CancelRequest of its own.
-    let interrupt = std::process::Command::new("kill")
-        .args(["-INT", &held.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(interrupt.success());
+    interrupt(&held);
     let printed = finish(held);
     assert!(printed.err.contains("57014"), "{printed:?}");
     let reason = common::eventually("the withdrawal", || door.people.request(&name).withdrawn);

@@ -6,6 +6,17 @@ use anyhow::{Context, Result};
 use sallyport_audit::Time;
 use sallyport_audit::record::{Action, Event, Person, Record, SessionId};
 
+/// From when to when; all of the log if neither is given.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Period {
+    /// Records from this time on: RFC 3339, or a duration back from now (90s, 15m, 8h, 30d).
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<Time>,
+    /// Records before this time, given likewise.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Option<Time>,
+}
+
 /// Which records are wanted; all that are given must hold.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Filter {
@@ -18,9 +29,8 @@ pub struct Filter {
     /// Records of this session.
     #[arg(long, value_name = "ID")]
     session: Option<String>,
-    /// Records from this time on: RFC 3339, or a duration back from now (90s, 15m, 8h, 30d).
-    #[arg(long, value_name = "TIME", value_parser = since)]
-    since: Option<Time>,
+    #[command(flatten)]
+    period: Period,
     /// Commands with this verdict.
     #[arg(long, value_parser = ["allow", "deny", "hold"])]
     verdict: Option<String>,
@@ -53,6 +63,13 @@ impl People {
     }
 }
 
+impl Period {
+    /// Whether a time lies in it.
+    pub fn holds(&self, time: Time) -> bool {
+        self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time < until)
+    }
+}
+
 impl Filter {
     /// What was asked for, in words.
     pub fn words(&self) -> String {
@@ -66,7 +83,8 @@ impl Filter {
         for (name, value) in named {
             words.extend(value.as_ref().map(|value| format!("{name} {value}")));
         }
-        words.extend(self.since.map(|since| format!("since {since}")));
+        words.extend(self.period.since.map(|since| format!("since {since}")));
+        words.extend(self.period.until.map(|until| format!("until {until}")));
         if !self.kind.is_empty() {
             words.push(format!("kinds {}", self.kind.join(", ")));
         }
@@ -90,7 +108,7 @@ impl Filter {
         }) && is(
             &self.verdict,
             &|verdict| matches!(&record.event, Event::Command(command) if action(command.verdict.action) == verdict),
-        ) && self.since.is_none_or(|since| record.time >= since)
+        ) && self.period.holds(record.time)
             && (self.kind.is_empty() || self.kind.iter().any(|kind| kind == record.event.kind()))
     }
 }
@@ -104,7 +122,8 @@ pub fn action(action: Action) -> &'static str {
     }
 }
 
-fn since(text: &str) -> Result<Time> {
+/// A time, or one so long ago.
+fn moment(text: &str) -> Result<Time> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }
@@ -128,13 +147,29 @@ mod tests {
     #[test]
     fn reads_times_and_durations() {
         assert_eq!(
-            since("2026-11-23T21:00:00Z").unwrap().to_string(),
+            moment("2026-11-23T21:00:00Z").unwrap().to_string(),
             "2026-11-23T21:00:00.000000Z"
         );
-        let hour = Time::now().unix_micros() - since("1h").unwrap().unix_micros();
+        let hour = Time::now().unix_micros() - moment("1h").unwrap().unix_micros();
         assert!((3_599_000_000..3_601_000_000).contains(&hour));
         for bad in ["", "h", "1w", "-", "yesterday", "1.5h"] {
-            assert!(since(bad).is_err(), "{bad}");
+            assert!(moment(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_period_begins_with_its_first_moment_and_ends_before_its_last() {
+        let at = |second: i64| Time::from_unix_micros(second * 1_000_000);
+        let held = |since: Option<i64>, until: Option<i64>| -> Vec<i64> {
+            let period = Period {
+                since: since.map(at),
+                until: until.map(at),
+            };
+            (0..5).filter(|second| period.holds(at(*second))).collect()
+        };
+        assert_eq!(held(None, None), [0, 1, 2, 3, 4]);
+        assert_eq!(held(Some(2), None), [2, 3, 4]);
+        assert_eq!(held(None, Some(2)), [0, 1]);
+        assert_eq!(held(Some(1), Some(3)), [1, 2]);
     }
 }

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use sallyport_crds::subject::some_of;
 use sallyport_policy::decide::{Explanation, Parameter, Requirement, Verdict};
 use sallyport_policy::subject::Agent;
 use sallyport_policy::{Policy, Subject};
 
-use super::judge::{Asked, Judged, Tables, action, deciders, judge};
+use super::judge::{Asked, Judged, Tables, action, deciders, judge, kept_out};
 use super::manifests::Manifests;
 use crate::cluster::Flags;
 
@@ -67,6 +68,12 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
             Manifests::of_cluster(&client, home).await?
         }
     };
+    print!("{}", explained(&manifests, args)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What it says, under these objects.
+fn explained(manifests: &Manifests, args: Args) -> Result<String> {
     let policy = manifests.compile(&args.connection)?;
     let now = jiff::Timestamp::now().as_second();
     let subject = Subject {
@@ -87,21 +94,19 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
         policy: &policy,
         subject: &subject,
         tables: &tables,
+        recorded: None,
         database: &args.database,
         parameters: &parameters,
         at: now,
     };
-    if !policy.admits(&subject) {
-        println!(
-            "{} would not come in: spec.subjects of the Connection names neither them nor a group of theirs\n",
-            subject.username
-        );
-    }
+    let mut out = kept_out(&policy, &subject, false)
+        .map(|why| why + "\n\n")
+        .unwrap_or_default();
     for one in judge(&asked, &args.statement)? {
-        print!("{}", told(&one));
+        out += &told(&one);
     }
-    print!("{}", contested(&policy, &subject));
-    Ok(ExitCode::SUCCESS)
+    out += &contested(&policy, &subject);
+    Ok(out)
 }
 
 fn agent(name: String) -> Agent {
@@ -120,6 +125,7 @@ fn told(judged: &Judged) -> String {
         explanations,
         masked,
         provided,
+        ..
     } = judged;
     let mut out = String::new();
     let verbs: Vec<&str> = command.verbs.iter().map(|verb| verb.name()).collect();
@@ -243,18 +249,11 @@ fn consequences(verdict: &Verdict) -> String {
 }
 
 fn needs(requirement: &Requirement) -> String {
-    let approvers: Vec<String> = requirement
-        .approvers
-        .iter()
-        .map(|approver| format!("{:?} {}", approver.kind, approver.name))
-        .collect();
-    let message = requirement.message.as_deref().map(|message| format!(" ({message})"));
-    format!(
-        "{} of {}{}",
-        requirement.required,
-        approvers.join(", "),
-        message.unwrap_or_default()
-    )
+    let who = some_of(requirement.required, &requirement.approvers);
+    match &requirement.message {
+        Some(message) => format!("{who} ({message})"),
+        None => who,
+    }
 }
 
 fn list(names: &[impl AsRef<str>]) -> String {
@@ -279,72 +278,5 @@ impl std::str::FromStr for Table {
 
 #[cfg(test)]
 mod masked;
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples");
-
-    fn explained(user: &str, group: &str, text: &str) -> String {
-        let policy = Manifests::read(DIRECTORY.as_ref()).unwrap().compile("bank").unwrap();
-        let subject = Subject {
-            username: user.into(),
-            groups: vec![group.into()],
-            ..Subject::default()
-        };
-        let asked = Asked {
-            policy: &policy,
-            subject: &subject,
-            tables: &Tables::new(),
-            database: "bank",
-            parameters: &[],
-            at: 0,
-        };
-        judge(&asked, text).unwrap().iter().map(told).collect()
-    }
-
-    #[test]
-    fn the_samples_are_explained() {
-        let alice = |text| explained("oidc:alice", "oidc:engineers", text);
-        let delete = alice("DELETE FROM accounts WHERE id = 7");
-        for words in [
-            "does: delete; touches: public.accounts; risk 50",
-            "never-drop does not, delete-needs-a-dba matches",
-            "verdict: RequireApproval by changes/delete-needs-a-dba",
-            "needs 1 of Group oidc:dba (deleting needs a database administrator)",
-            "waits up to 600s",
-        ] {
-            assert!(delete.contains(words), "{words}: {delete}");
-        }
-        let drop = alice("DROP TABLE customers");
-        assert!(drop.contains("verdict: Deny by changes/never-drop"), "{drop}");
-        assert!(drop.contains("because: drop, truncate"), "{drop}");
-        let read = alice("SELECT ssn AS harmless FROM customers");
-        assert!(
-            read.contains("verdict: Allow") && read.contains("column harmless is masked by"),
-            "{read}"
-        );
-        let both = alice("SELECT card, card || dob AS both FROM customers");
-        for words in [
-            "column card is masked by cards (Partial)\n",
-            "column both is masked by birth-dates (Null), which wins over cards (Redact)\n",
-        ] {
-            assert!(both.contains(words), "{words}: {both}");
-        }
-        let hidden = alice("SELECT public.purge()");
-        for words in [
-            "cannot be seen into: function public.purge",
-            "everything-else matches; for what cannot be seen into: never-drop, delete-needs-a-dba, risky-needs-two",
-            "verdict: Deny by changes/never-drop",
-            "because: function public.purge cannot be seen into, and may do what rule never-drop is about: drop, truncate",
-        ] {
-            assert!(hidden.contains(words), "{words}: {hidden}");
-        }
-        let stranger = explained("oidc:mallory", "none", "SELECT 1");
-        assert!(
-            stranger.contains("not about this person") && stranger.contains("verdict: Deny"),
-            "{stranger}"
-        );
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! One text, judged as a door would judge it, without a target: names mean what they seem to.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use sallyport_crds::approval_policy::RuleAction;
 use sallyport_policy::catalog::{SearchPath, Snapshot};
 use sallyport_policy::columns::ByRule;
@@ -11,7 +11,7 @@ use sallyport_policy::sql::{self, Lineage, Statement};
 use sallyport_policy::{Policy, Subject};
 
 pub use super::target::Tables;
-use super::target::{catalog, taken_for_tables};
+use super::target::Target;
 
 /// Everything but the text.
 pub struct Asked<'a> {
@@ -21,6 +21,8 @@ pub struct Asked<'a> {
     pub subject: &'a Subject,
     /// What is known of the target.
     pub tables: &'a Tables,
+    /// What a door said that it touches, as `schema.table`: what it names is among that.
+    pub recorded: Option<&'a [String]>,
     /// The database.
     pub database: &'a str,
     /// The parameters that are bound.
@@ -40,18 +42,42 @@ pub struct Judged {
     /// Output columns that are masked for this person, each with the rules that protect it and what each would do: the one
     /// that acts first.
     pub masked: Vec<(String, Vec<String>)>,
+    /// What is refused whatever policies say: the verdict then.
+    pub refused: Option<Denial>,
+    /// What is refused if something is behind it that cannot be seen into and that the text does not tell.
+    pub refused_unseen: Option<Denial>,
     /// What the verdict hangs on beside what is known here, in words: a door that finds it otherwise may be stricter.
     pub provided: Vec<String>,
+}
+
+// === impl Asked ===
+
+impl Asked<'_> {
+    fn target(&self) -> Target<'_> {
+        Target {
+            declared: self.tables,
+            recorded: self.recorded,
+        }
+    }
 }
 
 /// Judges every statement of a text.
 ///
 /// # Errors
-/// PostgreSQL's own words where it does not parse.
+/// PostgreSQL's own words where it does not parse; that a name cannot be told apart among the recorded ones.
 pub fn judge(asked: &Asked<'_>, text: &str) -> Result<Vec<Judged>> {
     let script = sql::parse(text).map_err(|error| anyhow!("it does not parse: {}", error.message))?;
     let all: Vec<&Statement> = script.readings().flatten().collect();
-    let catalog = catalog(asked.policy, asked.tables, &all);
+    let names = all.iter().flat_map(|statement| &statement.relations);
+    let mut bare = names.filter(|relation| relation.schema.is_none());
+    let target = asked.target();
+    if let Some(twice) = bare.find(|relation| target.recorded_as(&relation.name).count() > 1) {
+        bail!(
+            "the record names {} in several schemas, and the text in none",
+            twice.name
+        );
+    }
+    let catalog = target.catalog(asked.policy, &all);
     let protected = ProtectedColumns::resolve(asked.policy.masks().rules(), &catalog, None, &ByRule::new());
     let mut judged = Vec::new();
     for index in 0..script.statements.len() {
@@ -59,9 +85,9 @@ pub fn judge(asked: &Asked<'_>, text: &str) -> Result<Vec<Judged>> {
         let mut one = statement(asked, text, &readings, &catalog, &protected);
         let earlier = script.readings().filter_map(|reading| reading.get(..index)).flatten();
         one.provided = provided(asked, &readings, &earlier.collect::<Vec<_>>());
-        let denied = matches!(one.decision.verdict, Verdict::Deny(_));
-        if let Some(words) = script.uncounted().filter(|_| !denied) {
-            one.decision.verdict = Verdict::Deny(limit(words));
+        one.refused = one.refused.or_else(|| script.uncounted().map(limit));
+        if let Some(denial) = &one.refused {
+            one.decision.verdict = Verdict::Deny(denial.clone());
         }
         judged.push(one);
     }
@@ -75,7 +101,7 @@ fn statement(
     catalog: &Snapshot,
     protected: &ProtectedColumns,
 ) -> Judged {
-    let path = SearchPath::effective(vec!["pg_catalog".to_owned(), "public".to_owned()], None);
+    let path = asked.target().path();
     let mut command = Command::default();
     let mut masked = Vec::new();
     let mut lineages = Vec::new();
@@ -96,6 +122,9 @@ fn statement(
     command.parameters = asked.parameters.len();
     command.values = asked.parameters.to_vec();
     command.at = asked.at;
+    if let Some(recorded) = asked.recorded {
+        command.tables = recorded.to_vec();
+    }
     let masker = asked.policy.masker(asked.subject);
     let guard = Guard {
         policy: asked.policy,
@@ -104,13 +133,13 @@ fn statement(
         catalog,
         protected,
     };
-    let mut decision = asked.policy.decide(asked.subject, &command);
-    if let Some(denial) = refused(guard, asked, readings, &lineages, &command) {
-        decision.verdict = Verdict::Deny(denial);
-    }
+    let mut more = command.clone();
+    more.opaque.push("code that the text does not tell".to_owned());
     Judged {
-        decision,
+        decision: asked.policy.decide(asked.subject, &command),
         explanations: asked.policy.explain(asked.subject, &command),
+        refused: refused(guard, asked, readings, &lineages, &command),
+        refused_unseen: refused(guard, asked, readings, &lineages, &more),
         command,
         masked,
         provided: Vec::new(),
@@ -178,7 +207,7 @@ fn columns(asked: &Asked<'_>, lineage: &Lineage, protected: &ProtectedColumns) -
 /// What the answer hangs on that only a door could look up, in words.
 fn provided(asked: &Asked<'_>, readings: &[&Statement], earlier: &[&Statement]) -> Vec<String> {
     let mut provided = Vec::new();
-    for (table, declared) in taken_for_tables(asked.tables, readings) {
+    for (table, declared) in asked.target().taken_for_tables(readings) {
         let columns = if declared {
             ""
         } else {
@@ -198,6 +227,29 @@ fn provided(asked: &Asked<'_>, readings: &[&Statement], earlier: &[&Statement]) 
         provided.push("it is sent on its own: what stands before it may change what its names mean".to_owned());
     }
     provided
+}
+
+/// Why somebody would not come in with their agents, in words; `None` where they would. What tokens say stands in no manifest.
+/// `named`: the person's own names all the agents.
+pub fn kept_out(policy: &Policy, subject: &Subject, named: bool) -> Option<String> {
+    let who = &subject.username;
+    if !policy.admits(subject) {
+        let words = "would not come in: spec.subjects of the Connection names neither them nor a group of theirs";
+        return Some(format!("{who} {words}"));
+    }
+    // One agent may come with a token of its own; a chain is only ever what a token says.
+    let listed = match subject.agents.as_slice() {
+        [] => true,
+        [agent] => policy.may_act_for(agent, subject),
+        _ => false,
+    };
+    let agents: Vec<&str> = subject.agents.iter().map(|agent| agent.username.as_str()).collect();
+    (!listed && !named).then(|| {
+        format!(
+            "{who} would not come in through {}, unless by a token that says so itself (act, may_act): spec.agents of the Connection does not",
+            agents.join(", ")
+        )
+    })
 }
 
 /// What a verdict does, in the word that manifests use.

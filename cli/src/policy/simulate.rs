@@ -1,29 +1,41 @@
 //! `simulate`: what would proposed manifests have said to what people really ran?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use sallyport_audit::record::{Action, Agent, Command, Encoding, Event, Param, Record, SessionId, SessionStart};
-use sallyport_policy::decide::{Parameter, Verdict};
+use sallyport_policy::decide::{self, Parameter, Verdict, risk};
 use sallyport_policy::subject::{Agent as Acting, login};
 use sallyport_policy::{Policy, Subject};
 
 use super::judge::{Asked, Tables, action, deciders, judge, rules, strictest};
 use super::manifests::Manifests;
-use crate::audit::{Copying, Flags as LogFlags, Reader, prove};
+use crate::audit::{Copying, Flags as LogFlags, Period, Reader, prove};
 use crate::cluster::Flags;
 use crate::visible::visible;
 
 /// Examples of one change that are shown.
 const EXAMPLES: usize = 3;
 
+/// What rules can ask about a command that has tables, and no record tells.
+const UNRECORDED: [&str; 3] = ["rows", "columns", "in_transaction"];
+
+/// What a door may have seen in a command that its text does not show: something that only tells, and something that may do
+/// anything.
+const UNSEEN: [&str; 2] = ["triggers of what it touches", "code behind what it touches"];
+
+/// From so many rows on the risk counts them.
+const MANY_ROWS: u64 = 1_000;
+
 /// Flags of simulate.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     log: LogFlags,
+    #[command(flatten)]
+    period: Period,
     /// Directory with the proposed manifests.
     #[arg(long, value_name = "DIR")]
     manifests: PathBuf,
@@ -66,7 +78,7 @@ pub async fn run(cluster: &Flags, args: Args) -> Result<ExitCode> {
             (Event::SessionEnd(_), Some(session)) => {
                 sessions.remove(session);
             }
-            (Event::Command(command), session) => {
+            (Event::Command(command), session) if args.period.holds(record.time) => {
                 let start = session.as_ref().and_then(|session| sessions.get(session));
                 let Some(connection) = &record.source.connection else {
                     return;
@@ -102,15 +114,12 @@ impl Found {
         policy: &Result<Policy, String>,
     ) {
         match again(record, command, start, policy) {
-            Ok(verdict) => {
+            Ok((recorded, now)) => {
                 self.judged += 1;
                 let then = told_then(command);
-                let word = format!("{:?}", action(&verdict));
-                // That a masking rule refuses is on record by its words alone.
-                if then == said(&word, &rules(&verdict)) {
+                if then == recorded {
                     return;
                 }
-                let now = said(&word, &deciders(&verdict));
                 let change = self.changes.entry((then, now)).or_default();
                 change.count += 1;
                 if change.examples.len() < EXAMPLES {
@@ -140,9 +149,6 @@ impl Found {
                 .examples
                 .iter()
                 .for_each(|example| out += &format!("    {example}\n"));
-        }
-        if !self.changes.is_empty() {
-            out += "\nWhat is named is taken for tables, without views, triggers, rules, row policies and partitions: a door that finds\nothers may be stricter.\n";
         }
         for (why, count) in &self.passed_over {
             out += &format!("\n{count} could not be judged again: {why}\n");
@@ -174,37 +180,105 @@ fn said(word: &str, by: &[String]) -> String {
     }
 }
 
+/// What it would get, as a record tells it, and as people read it.
 fn again(
     record: &Record,
     command: &Command,
     start: Option<&SessionStart>,
     policy: &Result<Policy, String>,
-) -> Result<Verdict, String> {
+) -> Result<(String, String), String> {
     let policy = policy.as_ref().map_err(Clone::clone)?;
     if command.parts > 0 {
         return Err("the text is longer than one record".to_owned());
     }
     let start = start.ok_or("the session's start is not in the log")?;
     let subject = subject(command, start);
+    if command.tables_omitted > 0 {
+        return Err("it touches more tables than one record holds".to_owned());
+    }
+    if let Some(field) = UNRECORDED.into_iter().find(|field| policy.reads(field))
+        && !command.tables.is_empty()
+    {
+        return Err(format!("a rule looks at command.{field}, which the log does not hold"));
+    }
     let changes = command.verbs.iter().any(|verb| verb == "update" || verb == "merge");
     let mut shown = policy.shown_to(&subject).into_iter();
     if changes && shown.any(|(_, shown)| command.text.contains(shown)) {
         return Err("its text holds what masks show, and the record may have put it there".to_owned());
     }
-    // What its names meant then is in the record.
-    let tables: Tables = command.tables.iter().map(|table| (table.clone(), Vec::new())).collect();
     let parameters: Vec<Parameter> = command.params.iter().map(parameter).collect();
     let asked = Asked {
         policy,
         subject: &subject,
-        tables: &tables,
+        tables: &Tables::new(),
+        // What its names meant then is in the record.
+        recorded: Some(&command.tables),
         database: &start.claims.database.clone().unwrap_or_default(),
         parameters: &parameters,
         at: record.time.unix_micros().div_euclid(1_000_000),
     };
     let judged = judge(&asked, &command.text).map_err(|error| format!("{error:#}"))?;
-    let strictest = strictest(&judged).ok_or("it is empty")?;
-    Ok(strictest.decision.verdict.clone())
+    let one = strictest(&judged).ok_or("it is empty")?;
+    let seen = &one.command;
+    let told_now = |command: &decide::Command| {
+        let refused = match command.opaque.len() > seen.opaque.len() {
+            true => &one.refused_unseen,
+            false => &one.refused,
+        };
+        let verdict = match refused {
+            Some(denial) => Verdict::Deny(denial.clone()),
+            None => policy.decide(&subject, command).verdict,
+        };
+        let word = format!("{:?}", action(&verdict));
+        // That a masking rule refuses is on record by its words alone.
+        (said(&word, &rules(&verdict)), said(&word, &deciders(&verdict)))
+    };
+    let possible = possible(seen, command.verdict.risk);
+    let verdicts: BTreeSet<(String, String)> = possible.iter().map(told_now).collect();
+    let mut verdicts = verdicts.into_iter();
+    match (verdicts.next(), verdicts.next()) {
+        (Some(verdict), None) => Ok(verdict),
+        (None, _) if !policy.reads("risk") => Ok(told_now(seen)),
+        (None, _) => Err("a rule looks at the risk, and that of then does not come of what the log holds".to_owned()),
+        (Some(_), Some(_)) => Err("it hangs on what the door saw then and the log does not hold".to_owned()),
+    }
+}
+
+/// Everything that a command may have been to the door, as far as the log tells: how many rows the statistics counted, what could
+/// not be seen into and what is written by way of a view or a partition is not recorded, and the risk that came of it is.
+fn possible(seen: &decide::Command, recorded: u8) -> Vec<decide::Command> {
+    // What its own text hides is known; code beside that changes nothing.
+    let unseen: &[&str] = if seen.opaque.is_empty() { &UNSEEN } else { &[] };
+    let counted: &[Option<u64>] = match seen.tables.is_empty() {
+        true => &[None],
+        false => &[None, Some(MANY_ROWS)],
+    };
+    let mut all = Vec::new();
+    for &rows in counted {
+        for opaque in std::iter::once(None).chain(unseen.iter().map(Some)) {
+            for written in [&seen.written, &seen.tables] {
+                // What changes nothing changes nothing by way of a view.
+                let written = if seen.written.is_empty() {
+                    &seen.written
+                } else {
+                    written
+                };
+                let mut command = decide::Command {
+                    rows,
+                    written: written.clone(),
+                    ..seen.clone()
+                };
+                if let Some(what) = opaque {
+                    command.opaque.push((*what).to_owned());
+                    command.read_only = false;
+                }
+                if risk(&command) == recorded {
+                    all.push(command);
+                }
+            }
+        }
+    }
+    all
 }
 
 /// A value that is recorded cut, masked or in binary form is not the one that was sent.
@@ -241,94 +315,4 @@ fn subject(command: &Command, start: &SessionStart) -> Subject {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::audit::samples;
-
-    const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples");
-
-    #[test]
-    fn verdicts_that_would_change_are_grouped_and_others_are_not_listed() {
-        let manifests = Manifests::read(DIRECTORY.as_ref()).unwrap();
-        let policy = manifests.compile("doors/bank").map_err(|error| format!("{error:#}"));
-        let session = SessionId::random().unwrap();
-        let Event::SessionStart(start) = samples::start("alice") else {
-            panic!("no start")
-        };
-        let start: SessionStart = *start;
-        let mut found = Found::default();
-        let mut ran = |action: Action, rule: &str, text: &str, start: Option<&SessionStart>| {
-            let mut event = samples::command(1, "alice", "delete", action, text);
-            let Event::Command(command) = &mut event else {
-                panic!("no command")
-            };
-            command.verdict.rules[0].rule = rule.into();
-            let command = (**command).clone();
-            let record = samples::record(7, &session, event);
-            found.take(7, &record, &command, start, &policy);
-        };
-        let delete = "DELETE FROM accounts WHERE id = 7";
-        ran(Action::Allow, "everything-else", "SELECT 1", Some(&start));
-        ran(Action::Hold, "delete-needs-a-dba", delete, Some(&start));
-        ran(Action::Allow, "everything-else", delete, Some(&start));
-        ran(
-            Action::Allow,
-            "everything-else",
-            "DELETE FROM accounts\nWHERE id = 8",
-            Some(&start),
-        );
-        ran(Action::Allow, "everything-else", delete, None);
-        let told = found.told();
-        assert_eq!(
-            told,
-            "4 commands judged again, 2 would get another verdict\n\n\
-             2 times: Allow by changes/everything-else\n  \
-             would be: RequireApproval by changes/delete-needs-a-dba\n    \
-             record 7, oidc:alice: DELETE FROM accounts WHERE id = 7\n    \
-             record 7, oidc:alice: DELETE FROM accounts WHERE id = 8\n\n\
-             What is named is taken for tables, without views, triggers, rules, row policies and partitions: a door that finds\n\
-             others may be stricter.\n\n\
-             1 could not be judged again: the session's start is not in the log\n"
-        );
-    }
-    #[test]
-    fn what_a_mask_refuses_changes_and_what_a_record_masks_is_passed_over() {
-        let manifests = Manifests::read(DIRECTORY.as_ref()).unwrap();
-        let policy = manifests.compile("doors/bank").map_err(|error| format!("{error:#}"));
-        let session = SessionId::random().unwrap();
-        let Event::SessionStart(start) = samples::start("alice") else {
-            panic!("no start")
-        };
-        let start: SessionStart = *start;
-        let mut found = Found::default();
-        let mut ran = |action: Action, rules: &[&str], text: &str| {
-            let mut event = samples::command(1, "alice", "update", action, text);
-            let Event::Command(command) = &mut event else {
-                panic!("no command")
-            };
-            command.verdict.rules.truncate(rules.len());
-            for (known, rule) in command.verdict.rules.iter_mut().zip(rules) {
-                known.rule = (*rule).into();
-            }
-            let command = (**command).clone();
-            let record = samples::record(7, &session, event);
-            found.take(7, &record, &command, Some(&start), &policy);
-        };
-        let update = "UPDATE customers SET ssn = 'x' WHERE id = 7";
-        ran(Action::Allow, &["everything-else"], update);
-        ran(Action::Deny, &[], update);
-        ran(
-            Action::Allow,
-            &["everything-else"],
-            "UPDATE customers SET name = '[REDACTED]' WHERE id = 7",
-        );
-        let told = found.told();
-        for words in [
-            "2 commands judged again, 1 would get another verdict\n",
-            "1 times: Allow by changes/everything-else\n  would be: Deny by customer-numbers\n",
-            "1 could not be judged again: its text holds what masks show",
-        ] {
-            assert!(told.contains(words), "{words}: {told}");
-        }
-    }
-}
+mod tests;

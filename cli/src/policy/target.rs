@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sallyport_policy::Policy;
-use sallyport_policy::catalog::{Column, Oid, Relation, RelationKind, Snapshot};
+use sallyport_policy::catalog::{Column, Oid, Relation, RelationKind, SearchPath, Snapshot};
 use sallyport_policy::sql::{RelationRef, Statement};
 
 /// What is declared of a target: columns by `schema.table`. Of a table without columns none are known.
@@ -71,68 +71,106 @@ const STATISTICS: [(&str, &str); 5] = [
     ("pg_stats_ext_exprs", "most_common_vals"),
 ];
 
-/// The catalog, as far as the rules and the statements tell of it.
-pub fn catalog(policy: &Policy, declared: &Tables, statements: &[&Statement]) -> Snapshot {
-    let mut tables: Tables = declared.clone();
-    let named: BTreeSet<&str> = statements.iter().flat_map(|one| one.column_names()).collect();
-    for relation in statements.iter().flat_map(|statement| &statement.relations) {
-        tables.entry(place(relation, declared)).or_default();
-    }
-    for (table, columns) in tables.iter_mut().filter(|(table, _)| !is_declared(declared, table)) {
-        columns.extend(named.iter().map(|name| (*name).to_owned()));
-        let system = table.strip_prefix("pg_catalog.");
-        let statistics = STATISTICS.iter().filter(|(name, _)| system == Some(*name));
-        columns.extend(statistics.map(|(_, column)| (*column).to_owned()));
-    }
-    // What a rule names is there. Of a pattern it is not known where: no text names the table that stands for it.
-    let rules = policy.masks().rules().iter();
-    let globs: Vec<String> = rules.flat_map(|rule| &rule.columns).map(ToString::to_string).collect();
-    for (table, column) in globs.iter().filter_map(|glob| glob.rsplit_once('.')) {
-        if !is_declared(declared, table) {
-            tables.entry(table.to_owned()).or_default().push(column.to_owned());
-        }
-    }
-    let (system, own): (Vec<_>, Vec<_>) = tables
-        .iter()
-        .filter_map(|(name, columns)| Some((name.split_once('.')?, columns)))
-        .partition(|((schema, _), _)| SYSTEM.contains(schema));
-    let numbered = (1..).zip(system).chain((FIRST..).zip(own));
-    let relations = numbered.map(|(oid, ((schema, name), columns))| relation(oid, schema, name, columns));
-    Snapshot::new(relations.collect())
+/// What is known of a target.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// What is declared.
+    pub declared: &'a Tables,
+    /// What a door said that the text touches, as `schema.table`: what it names is among that.
+    pub recorded: Option<&'a [String]>,
 }
 
-/// Which relations of users a statement names that are taken for tables, and whether their columns are declared.
-pub fn taken_for_tables(declared: &Tables, statements: &[&Statement]) -> BTreeMap<String, bool> {
-    let relations = statements.iter().flat_map(|statement| &statement.relations);
-    let places = relations.map(|relation| place(relation, declared));
-    let own = places.filter(|place| !SYSTEM.iter().any(|schema| is_in(place, schema)));
-    own.map(|place| {
-        let known = is_declared(declared, &place);
-        (place, known)
-    })
-    .collect()
+// === impl Target ===
+
+impl<'a> Target<'a> {
+    /// The catalog, as far as the rules and the statements tell of it.
+    pub fn catalog(&self, policy: &Policy, statements: &[&Statement]) -> Snapshot {
+        let mut tables = self.declared.clone();
+        let named: BTreeSet<&str> = statements.iter().flat_map(|one| one.column_names()).collect();
+        let relations = statements.iter().flat_map(|statement| &statement.relations);
+        let places = relations.map(|relation| self.place(relation));
+        for place in places.chain(self.recorded.unwrap_or_default().iter().cloned()) {
+            tables.entry(place).or_default();
+        }
+        for (table, columns) in tables.iter_mut().filter(|(table, _)| !self.is_declared(table)) {
+            columns.extend(named.iter().map(|name| (*name).to_owned()));
+            let system = table.strip_prefix("pg_catalog.");
+            let statistics = STATISTICS.iter().filter(|(name, _)| system == Some(*name));
+            columns.extend(statistics.map(|(_, column)| (*column).to_owned()));
+        }
+        // What a rule names is there. Of a pattern it is not known where: no text names the table that stands for it.
+        let rules = policy.masks().rules().iter();
+        let globs: Vec<String> = rules.flat_map(|rule| &rule.columns).map(ToString::to_string).collect();
+        for (table, column) in globs.iter().filter_map(|glob| glob.rsplit_once('.')) {
+            if !self.is_declared(table) {
+                tables.entry(table.to_owned()).or_default().push(column.to_owned());
+            }
+        }
+        let (system, own): (Vec<_>, Vec<_>) = tables
+            .iter()
+            .filter_map(|(name, columns)| Some((name.split_once('.')?, columns)))
+            .partition(|((schema, _), _)| SYSTEM.contains(schema));
+        let numbered = (1..).zip(system).chain((FIRST..).zip(own));
+        let relations = numbered.map(|(oid, ((schema, name), columns))| relation(oid, schema, name, columns));
+        Snapshot::new(relations.collect())
+    }
+
+    /// Where names without a schema are looked up: in schemas of which something was recorded, then in `public`.
+    pub fn path(&self) -> SearchPath {
+        let mut schemas = vec!["pg_catalog".to_owned()];
+        let recorded = self.recorded.unwrap_or_default().iter();
+        let recorded = recorded
+            .filter_map(|table| table.split_once('.'))
+            .map(|(schema, _)| schema);
+        for schema in recorded.chain(["public"]) {
+            if !schemas.iter().any(|known| known == schema) {
+                schemas.push(schema.to_owned());
+            }
+        }
+        SearchPath::effective(schemas, None)
+    }
+
+    /// Schemas in which a relation of this name was recorded.
+    pub fn recorded_as<'s>(&self, name: &'s str) -> impl Iterator<Item = &'a str> + use<'a, 's> {
+        let parts = self
+            .recorded
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|table| table.split_once('.'));
+        parts.filter(move |(_, table)| *table == name).map(|(schema, _)| schema)
+    }
+
+    /// Which relations of users a statement names that are taken for tables, and whether their columns are declared.
+    pub fn taken_for_tables(&self, statements: &[&Statement]) -> BTreeMap<String, bool> {
+        let relations = statements.iter().flat_map(|statement| &statement.relations);
+        let places = relations.map(|relation| self.place(relation));
+        let own = places.filter(|place| !SYSTEM.iter().any(|schema| is_in(place, schema)));
+        let known = own.map(|place| (self.is_declared(&place), place));
+        known.map(|(known, place)| (place, known)).collect()
+    }
+
+    /// Whether its columns are.
+    fn is_declared(&self, table: &str) -> bool {
+        self.declared.get(table).is_some_and(|columns| !columns.is_empty())
+    }
+
+    /// Where a name seems to lead, as `schema.table`.
+    fn place(&self, relation: &RelationRef) -> String {
+        let name = &relation.name;
+        let public = format!("public.{name}");
+        match (&relation.schema, self.recorded_as(name).next()) {
+            (Some(schema), _) => format!("{schema}.{name}"),
+            (None, Some(schema)) => format!("{schema}.{name}"),
+            // The view of an extension is no view of PostgreSQL's own.
+            (None, None) if !name.starts_with("pg_") || name.starts_with("pg_stat_statements") => public,
+            (None, None) if self.declared.contains_key(&public) => public,
+            (None, None) => format!("pg_catalog.{name}"),
+        }
+    }
 }
 
 fn is_in(place: &str, schema: &str) -> bool {
     place.split_once('.').is_some_and(|(own, _)| own == schema)
-}
-
-/// Whether its columns are.
-fn is_declared(declared: &Tables, table: &str) -> bool {
-    declared.get(table).is_some_and(|columns| !columns.is_empty())
-}
-
-/// Where a name seems to lead, as `schema.table`.
-fn place(relation: &RelationRef, declared: &Tables) -> String {
-    let name = &relation.name;
-    let public = format!("public.{name}");
-    match &relation.schema {
-        Some(schema) => format!("{schema}.{name}"),
-        // The view of an extension is no view of PostgreSQL's own.
-        None if !name.starts_with("pg_") || name.starts_with("pg_stat_statements") => public,
-        None if declared.contains_key(&public) => public,
-        None => format!("pg_catalog.{name}"),
-    }
 }
 
 fn relation(oid: Oid, schema: &str, name: &str, columns: &[String]) -> Relation {

@@ -24,7 +24,7 @@ use sallyport_policy::decide::Parameter;
 use sallyport_policy::subject::Agent;
 use serde::Deserialize;
 
-use super::judge::{Asked, Tables, action, deciders, judge, strictest};
+use super::judge::{Asked, Tables, action, deciders, judge, kept_out, strictest};
 use super::manifests::Manifests;
 
 /// Flags of test.
@@ -84,6 +84,9 @@ struct Person {
     issuer: String,
     #[serde(default)]
     email: Option<String>,
+    /// Whether their own token names the agents (`act`, `may_act`): then nobody asks `spec.agents` of the Connection.
+    #[serde(default)]
+    token_names_agents: bool,
     /// How long ago they logged in; just now if left out.
     #[serde(default)]
     login_age: Option<Duration>,
@@ -118,6 +121,8 @@ struct Tried {
     name: String,
     /// What is otherwise than expected.
     failures: Vec<String>,
+    /// Why what was tried would never be asked, where the case does not say itself whether it would.
+    note: Option<String>,
 }
 
 /// Tries all cases. Exit status 1 if any is otherwise than expected.
@@ -131,6 +136,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let word = if one.failures.is_empty() { "ok  " } else { "FAIL" };
         println!("{word}  {}: {}", one.file, one.name);
         one.failures.iter().for_each(|failure| println!("      {failure}"));
+        one.note.iter().for_each(|note| println!("      {note}"));
     }
     println!("{} cases, {failed} failed", tried.len());
     if let Some(file) = &args.junit {
@@ -153,9 +159,9 @@ fn try_all(manifests: &Manifests) -> Result<Vec<Tried>> {
         let cases: Cases =
             serde_json::from_value(document.clone()).with_context(|| format!("cases in {}", path.display()))?;
         for case in &cases.cases {
-            let failures = match failures(manifests, &cases.tables, case) {
-                Ok(failures) => failures,
-                Err(error) => vec![format!("{error:#}")],
+            let (failures, note) = match compared(manifests, &cases.tables, case) {
+                Ok(compared) => compared,
+                Err(error) => (vec![format!("{error:#}")], None),
             };
             tried.push(Tried {
                 file: path
@@ -164,6 +170,7 @@ fn try_all(manifests: &Manifests) -> Result<Vec<Tried>> {
                     .unwrap_or_default(),
                 name: case.name.clone(),
                 failures,
+                note,
             });
         }
     }
@@ -173,7 +180,8 @@ fn try_all(manifests: &Manifests) -> Result<Vec<Tried>> {
     Ok(tried)
 }
 
-fn failures(manifests: &Manifests, tables: &Tables, case: &Case) -> Result<Vec<String>> {
+/// What is otherwise than expected, and why it would never be asked.
+fn compared(manifests: &Manifests, tables: &Tables, case: &Case) -> Result<(Vec<String>, Option<String>)> {
     let policy = manifests.compile(&case.connection)?;
     let at = case.at.unwrap_or_else(jiff::Timestamp::now).as_second();
     let subject = subject(&case.r#as, at);
@@ -182,6 +190,7 @@ fn failures(manifests: &Manifests, tables: &Tables, case: &Case) -> Result<Vec<S
         policy: &policy,
         subject: &subject,
         tables,
+        recorded: None,
         database: &case.database,
         parameters: &parameters,
         at,
@@ -217,10 +226,12 @@ fn failures(manifests: &Manifests, tables: &Tables, case: &Case) -> Result<Vec<S
     compare("masked", expected.masked.clone().map(masked), masked(got));
     let flag = |flag: bool| flag.to_string();
     compare("readOnly", expected.read_only.map(flag), flag(verdict.read_only()));
-    compare("admitted", expected.admitted.map(flag), flag(policy.admits(&subject)));
+    let kept_out = kept_out(&policy, &subject, case.r#as.token_names_agents);
+    compare("admitted", expected.admitted.map(flag), flag(kept_out.is_none()));
     let risk = decisive.decision.risk;
     compare("risk", expected.risk.map(|risk| risk.to_string()), risk.to_string());
-    Ok(failures)
+    let note = kept_out.filter(|_| expected.admitted.is_none());
+    Ok((failures, note))
 }
 
 // === impl Bound ===
@@ -310,90 +321,4 @@ fn escaped(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples");
-
-    fn tried(cases: &str) -> Vec<Tried> {
-        let mut manifests = Manifests::read(SAMPLES.as_ref()).unwrap();
-        manifests
-            .others
-            .push(("more.yaml".into(), serde_saphyr::from_str(cases).unwrap()));
-        try_all(&manifests).unwrap()
-    }
-
-    #[test]
-    fn the_library_does_what_it_says() {
-        let library = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/library");
-        let tried = try_all(&Manifests::read(library.as_ref()).unwrap()).unwrap();
-        assert!(tried.len() >= 30, "{}", tried.len());
-        for one in tried {
-            assert!(one.failures.is_empty(), "{} {}: {:?}", one.file, one.name, one.failures);
-        }
-    }
-
-    #[test]
-    fn the_reference_compiles() {
-        let reference = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/reference");
-        let manifests = Manifests::read(reference.as_ref()).unwrap();
-        for connection in ["doors/ledger", "doors/laboratory"] {
-            if let Err(error) = manifests.compile(connection) {
-                panic!("{connection}: {error:#}");
-            }
-        }
-    }
-
-    #[test]
-    fn cases_say_what_the_samples_do() {
-        let cases = r#"
-            tables: {public.customers: [id, name, ssn]}
-            cases:
-              - name: right
-                connection: doors/bank
-                as: {user: "oidc:alice", groups: ["oidc:engineers"]}
-                statement: SELECT 1; DELETE FROM accounts WHERE id = 7
-                expect: {verdict: RequireApproval, rule: changes/delete-needs-a-dba, masked: [], admitted: true, risk: 50}
-              - name: masked
-                connection: bank
-                as: {user: "oidc:alice", groups: ["oidc:engineers"]}
-                statement: SELECT * FROM customers
-                expect: {verdict: Allow, masked: [ssn]}
-              - name: a column of a table that nobody declared is no call
-                connection: bank
-                as: {user: "oidc:alice", groups: ["oidc:engineers"]}
-                statement: SELECT a.balance FROM accounts a
-                expect: {verdict: Allow}
-              - name: wrong & <loud>
-                connection: bank
-                as: {user: "oidc:mallory"}
-                statement: SELECT 1
-                expect: {verdict: Allow, rule: changes/everything-else, admitted: true}
-              - name: broken
-                connection: bank
-                as: {user: "oidc:alice"}
-                statement: SELEC
-                expect: {}
-              - {name: nowhere, connection: none, as: {user: x}, statement: SELECT 1, expect: {}}
-        "#;
-        let all = tried(cases);
-        let more: Vec<_> = all.iter().filter(|one| one.file == "more.yaml").collect();
-        let counts: Vec<usize> = more.iter().map(|one| one.failures.len()).collect();
-        assert_eq!(
-            counts,
-            [0, 0, 0, 3, 1, 1],
-            "{:?}",
-            more.iter().map(|one| &one.failures).collect::<Vec<_>>()
-        );
-        assert_eq!(more[3].failures[0], "verdict: wanted Allow, got Deny");
-        let xml = junit(&all);
-        assert!(
-            xml.contains("name=\"wrong &amp; &lt;loud&gt;\"><failure message=\"verdict: wanted Allow"),
-            "{xml}"
-        );
-        assert!(
-            xml.contains(&format!("tests=\"{}\" failures=\"3\"", all.len())),
-            "{xml}"
-        );
-    }
-}
+mod tests;

@@ -120,7 +120,7 @@ pub struct CommandView {
     /// The first line or so, for `kubectl get`.
     #[schemars(length(max = 80))]
     pub summary: String,
-    /// Bound parameters, each cut at 4 KiB.
+    /// Bound parameters in words, such as `$1 = 7`, each cut at 4 KiB.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), inner(length(max = 5_000)))]
     pub parameters: Vec<String>,

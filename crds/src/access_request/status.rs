@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{AdmissionIdentity, RuleIdentity};
+use crate::condition::{ConditionType, is_true};
 use crate::{Duration, Subject};
 
 /// State of an AccessRequest.
@@ -78,6 +79,9 @@ pub struct Requirement {
     /// How old the login of an approver may be when the operator first sees the approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_login_age: Option<Duration>,
+    /// How long an approval holds by this rule, for every scope but Command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_for: Option<Duration>,
 }
 
 /// An approver whose login has to be recent.
@@ -167,4 +171,19 @@ pub struct Claim {
     pub pod: String,
     /// When, by the proxy's clock.
     pub time: MicroTime,
+}
+
+// === impl AccessRequestStatus ===
+
+impl AccessRequestStatus {
+    /// Whether the request is over and nothing came of it: nobody but the asker said anything, and nothing was granted. Nothing but
+    /// quotas bounds how much of it one person makes.
+    #[must_use]
+    pub fn is_in_vain(&self) -> bool {
+        let is = |kind| is_true(&self.conditions, kind);
+        let mut answers = self.approvals.iter().flatten();
+        let over = is(ConditionType::Withdrawn) || is(ConditionType::Expired);
+        let granted = is(ConditionType::Approved) || self.granted_until.is_some() || self.consumed.is_some();
+        over && !granted && answers.all(|answer| answer.decision == Decision::Withdraw)
+    }
 }

@@ -109,6 +109,24 @@ impl ApiServer {
         Ok(child.wait_with_output()?)
     }
 
+    /// Runs a line of shell as somebody: `kubectl` in it is a kubectl that speaks to this server as them.
+    ///
+    /// # Errors
+    ///
+    /// When no shell can be run. What the line itself comes to is an [`Output`].
+    pub fn shell(&self, identity: &Identity, line: &str) -> Result<Output> {
+        let quoted = |argument: &String| format!("'{}'", argument.replace('\'', r"'\''"));
+        let as_them: Vec<String> = identity.arguments().iter().map(quoted).collect();
+        let kubectl = format!(r#"kubectl() {{ "$KUBECTL" {} "$@"; }}"#, as_them.join(" "));
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &format!("{kubectl}\n{line}")])
+            .env("KUBECTL", &self.kubectl)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .stdin(Stdio::null());
+        shell.output().context("sh cannot be started")
+    }
+
     /// What stands under a path of the API, to the administrator; None where nothing does. For what is asked again and again: kubectl
     /// takes many times as long to start.
     ///

@@ -50,6 +50,7 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
         request,
         before: &before.conditions,
         standing: &standing,
+        settings: &found.settings,
         tally: &tally,
         logins: &logins,
         in_force: settled || wanted.is_some(),
@@ -61,13 +62,14 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
         granted_until: granted_until.or_else(|| span::glass_until(request)),
         admission: (before.admission.as_ref(), admission),
         target: (before.target.as_deref(), target.as_deref()),
+        asker_gone: found.asker_gone,
         now,
     };
     let findings = findings(&moment);
     let mut conditions = merge(&before.conditions, &findings, request.metadata.generation, &Time(now));
     // The door's claim is the door's to write.
     conditions.extend(before.conditions.iter().filter(|one| !is_ours(one)).cloned());
-    let granted_until = granted_until.or_else(|| span::granted_until(request, &conditions, &found.policies));
+    let granted_until = granted_until.or_else(|| span::granted_until(request, &conditions, &standing));
     Some(AccessRequestStatus {
         observed_generation: request.metadata.generation,
         state: Some(state(request, &conditions).to_owned()),

@@ -27,6 +27,8 @@ pub struct Found {
     pub open_before: usize,
     /// The admission objects, once they were seen.
     pub admission: Option<Arc<Seen>>,
+    /// Whether the asker waited at a door that is gone. No store says that for certain: whoever asks the API server fills it in.
+    pub asker_gone: bool,
 }
 
 /// Looks everything up.
@@ -58,18 +60,14 @@ pub fn dereference(request: &AccessRequest, context: &Context) -> Found {
         }
         _ => Vec::new(),
     };
-    let issuers = context.issuers.load();
     Found {
         connection,
         seen: matches!(access, Access::Open(_)),
         policies,
-        settings: ClusterSettings {
-            known_issuers: issuers.issuers.values().map(|issuer| issuer.url.clone()).collect(),
-            approver_mappings: issuers.approver_mappings.clone(),
-            ..ClusterSettings::default()
-        },
+        settings: context.people(),
         open_before: open_before(request, context),
         admission: context.admission.load(),
+        asker_gone: false,
     }
 }
 

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use sallyport_crds::access_request::{AdmissionIdentity, Login, Requirement};
+use sallyport_crds::access_request::{AdmissionIdentity, Login, Person, Requirement};
 use sallyport_crds::approval_policy::GrantScope;
-use sallyport_crds::{AccessRequest, ConditionType, Reason, Subject, SubjectKind, condition};
-use sallyport_policy::tally::Tally;
+use sallyport_crds::{AccessRequest, ConditionType, Reason, condition};
+use sallyport_policy::carrier::ClusterSettings;
+use sallyport_policy::tally::{Tally, others};
 
 use super::admission::Seen;
 use crate::shared::conditions::{Finding, ready};
@@ -32,6 +33,8 @@ pub struct Moment<'a> {
     pub before: &'a [Condition],
     /// Who may answer.
     pub standing: &'a [Requirement],
+    /// By which names people are the same.
+    pub settings: &'a ClusterSettings,
     /// What the answers come to.
     pub tally: &'a Tally,
     /// What was found of approvers' logins.
@@ -48,6 +51,8 @@ pub struct Moment<'a> {
     pub admission: (Option<&'a AdmissionIdentity>, &'a Seen),
     /// The target when the operator first looked, and now; None where there is no Connection.
     pub target: (Option<&'a str>, Option<&'a str>),
+    /// Whether the asker waited at a door that is gone.
+    pub asker_gone: bool,
     /// By the operator's clock.
     pub now: Timestamp,
 }
@@ -81,7 +86,7 @@ pub fn findings(moment: &Moment<'_>) -> Vec<Finding> {
 
 /// The reason that a condition of ours states.
 pub fn reason(condition: &Condition) -> Option<Reason> {
-    const REASONS: [Reason; 16] = [
+    const REASONS: [Reason; 17] = [
         Reason::ApprovedByPeople,
         Reason::DeniedByPerson,
         Reason::TimedOut,
@@ -90,6 +95,7 @@ pub fn reason(condition: &Condition) -> Option<Reason> {
         Reason::NobodyElse,
         Reason::TargetChanged,
         Reason::WithdrawnByRequester,
+        Reason::AskerGone,
         Reason::RevokedByPerson,
         Reason::WaitingForApproval,
         Reason::LoginTooOld,
@@ -122,6 +128,7 @@ impl Moment<'_> {
             })
             .or_else(|| self.by(&self.tally.denied, ConditionType::Denied, Reason::DeniedByPerson))
             .or_else(|| self.revoked())
+            .or_else(|| self.nobody_waits())
             .or_else(|| self.target_changed())
             .or_else(|| self.nobody_else())
             .or_else(|| self.over_quota())
@@ -136,6 +143,16 @@ impl Moment<'_> {
 
     fn revoked(&self) -> Option<Finding> {
         self.by(&self.tally.revoked, ConditionType::Revoked, Reason::RevokedByPerson)
+    }
+
+    /// What is approved after that would be there for the next who asks, without anybody at the prompt who meant it.
+    fn nobody_waits(&self) -> Option<Finding> {
+        let session = self.request.spec.session.as_ref().filter(|_| self.asker_gone)?;
+        let words = format!(
+            "nobody waits any more: the door's process in Pod {} is gone",
+            session.pod
+        );
+        Some(Finding::yes(ConditionType::Withdrawn, Reason::AskerGone, words))
     }
 
     /// What was asked under other admission objects may have been answered under none.
@@ -160,23 +177,21 @@ impl Moment<'_> {
         Some(Finding::yes(ConditionType::Expired, Reason::TargetChanged, words))
     }
 
-    /// What nobody could ever approve is told at once, not when its time is over. Who is in a group only the identity provider
-    /// knows, so a group always leaves somebody.
+    /// The first requirement that too few others than the asker could meet.
+    fn unmet(&self) -> Option<&Requirement> {
+        let spec = &self.request.spec;
+        let own: Vec<Person> = std::iter::once(&spec.requester).chain(&spec.agents).cloned().collect();
+        self.standing.iter().find(|one| {
+            let wanted = usize::try_from(one.required).unwrap_or(usize::MAX);
+            others(&one.approvers, &own, self.settings).is_some_and(|others| others < wanted)
+        })
+    }
+
+    /// What nobody could ever approve is told at once, not when its time is over. What has happened waits for a reviewer all the
+    /// same: the policy may still name one.
     fn nobody_else(&self) -> Option<Finding> {
         let spec = &self.request.spec;
-        let own = |subject: &Subject| {
-            let name = match (subject.kind, &subject.namespace) {
-                (SubjectKind::ServiceAccount, Some(home)) => format!("system:serviceaccount:{home}:{}", subject.name),
-                _ => subject.name.clone(),
-            };
-            spec.requester.username == name || spec.agents.iter().any(|agent| agent.username == name)
-        };
-        let too_few = |one: &&Requirement| {
-            let others = one.approvers.iter().filter(|approver| !own(approver)).count();
-            let grouped = one.approvers.iter().any(|approver| approver.kind == SubjectKind::Group);
-            !grouped && others < usize::try_from(one.required).unwrap_or(usize::MAX)
-        };
-        let alone = self.standing.iter().find(too_few).filter(|_| !spec.break_glass)?;
+        let alone = self.unmet().filter(|_| !spec.break_glass)?;
         let words = format!(
             "nobody could approve this: apart from {}, rule {} names too few approvers",
             spec.requester.username, alone.asked_by.rule
@@ -278,7 +293,14 @@ impl Moment<'_> {
             return found;
         }
         let why = self.request.spec.reason.as_deref().unwrap_or_default();
-        let words = format!("went ahead without approval ({why}); to be reviewed by another person");
+        let nobody = self.unmet().map(|alone| {
+            let policy = &alone.asked_by.policy;
+            format!(", whom ApprovalPolicy {policy} does not name: add one to its breakGlass.reviewers")
+        });
+        let words = format!(
+            "went ahead without approval ({why}); to be reviewed by another person{}",
+            nobody.unwrap_or_default()
+        );
         Finding::no(KIND, Reason::AwaitingReview, words)
     }
 

@@ -1,7 +1,5 @@
 //! Who may answer a request: written from the policies in force, never from what the request says of itself.
 
-use std::time::Duration;
-
 use sallyport_crds::access_request::{AccessRequestSpec, Requirement, RuleIdentity};
 use sallyport_crds::approval_policy::{Approval, GrantScope, PolicyRule, RuleAction};
 use sallyport_crds::{ApprovalPolicySpec, Mode, Subject, SubjectKind};
@@ -68,20 +66,6 @@ fn stated(spec: &AccessRequestSpec, policies: &[CarriedRule<ApprovalPolicySpec>]
     spec.asked_by.iter().map(|asked| named(asked, policies)).collect()
 }
 
-/// How long a grant lasts by the rules that ask for it: the shortest of their times.
-pub fn valid_for(spec: &AccessRequestSpec, policies: &[CarriedRule<ApprovalPolicySpec>]) -> Option<Duration> {
-    let all = match spec.session {
-        Some(_) => spec.asked_by.clone(),
-        None => windows(policies).into_iter().map(|one| one.asked_by).collect(),
-    };
-    let each = all.iter().filter_map(|asked| {
-        let policy = policies.iter().find(|policy| policy.uid == asked.uid)?;
-        let rule = policy.spec.rules.iter().find(|rule| rule.name == asked.rule)?;
-        rule.approval.as_ref()?.grant.valid_for
-    });
-    each.map(|time| time.get()).min()
-}
-
 /// Who reviews a use of break-glass: every policy that asked says for itself.
 fn reviewers(spec: &AccessRequestSpec, policies: &[CarriedRule<ApprovalPolicySpec>]) -> Option<Vec<Requirement>> {
     let each = spec.asked_by.iter().map(|asked| {
@@ -96,6 +80,8 @@ fn reviewers(spec: &AccessRequestSpec, policies: &[CarriedRule<ApprovalPolicySpe
             required: 1,
             reason_required: false,
             max_login_age: None,
+            // A use lasts as long as its own window, from the moment that the glass was broken.
+            valid_for: None,
         })
     });
     each.collect::<Option<Vec<_>>>().filter(|all| !all.is_empty())
@@ -140,5 +126,6 @@ fn requirement(policy: &CarriedRule<ApprovalPolicySpec>, rule: &PolicyRule, appr
         required: approval.required,
         reason_required: approval.reason_required,
         max_login_age: approval.max_login_age,
+        valid_for: approval.grant.valid_for,
     }
 }

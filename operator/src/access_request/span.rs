@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use sallyport_crds::access_request::Requirement;
 use sallyport_crds::approval_policy::GrantScope;
-use sallyport_crds::{AccessRequest, ApprovalPolicySpec, ConditionType, condition};
-use sallyport_policy::carrier::CarriedRule;
+use sallyport_crds::{AccessRequest, ConditionType, condition};
 
 use super::decide::ends;
-use super::requirements::valid_for;
 
 /// What is left, in steps: each is written once, so that a thousand requests do not mean a thousand writes a minute.
 const STEPS: [(i64, &str); 8] = [
@@ -30,12 +29,9 @@ pub fn glass_until(request: &AccessRequest) -> Option<Timestamp> {
     began.0.checked_add(window.duration.get()).ok()
 }
 
-/// When a grant that lasts ends: its time counts from the approval.
-pub fn granted_until(
-    request: &AccessRequest,
-    conditions: &[Condition],
-    policies: &[CarriedRule<ApprovalPolicySpec>],
-) -> Option<Timestamp> {
+/// When a grant that lasts ends: its time counts from the approval, and is the shortest that approvers read in `standing` and in
+/// the window that is asked for.
+pub fn granted_until(request: &AccessRequest, conditions: &[Condition], standing: &[Requirement]) -> Option<Timestamp> {
     if request.spec.break_glass {
         return glass_until(request);
     }
@@ -45,9 +41,10 @@ pub fn granted_until(
     let approved = conditions
         .iter()
         .find(|one| one.type_ == ConditionType::Approved.as_str() && one.status == "True")?;
-    let window = request.spec.window.as_ref().map(|window| window.duration.get());
-    let span = valid_for(&request.spec, policies).into_iter().chain(window).min()?;
-    approved.last_transition_time.0.checked_add(span).ok()
+    let window = request.spec.window.as_ref().map(|window| window.duration);
+    let given = standing.iter().filter_map(|one| one.valid_for);
+    let span = given.chain(window).min()?;
+    approved.last_transition_time.0.checked_add(span.get()).ok()
 }
 
 /// Until when something may still happen; None once nothing can.

@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use sallyport_crds::{AccessRequest, ConditionType, Reason, condition};
+use sallyport_crds::{AccessRequest, AccessRequestStatus, ConditionType, condition};
 
 use super::decide::ends;
 use super::dereference::Found;
 use super::span::next_step;
 
-/// What people ask beforehand and take back, or beyond what they may have open, is kept for so long, in seconds: nothing else bounds
-/// how much of it one person makes.
-const KEEP_UNASKED: i64 = 600;
+/// What is over and nothing came of is kept for so long, in seconds: a loop that asks and takes back must not fill the cluster.
+const KEEP_IN_VAIN: i64 = 600;
 
 /// Whether the request is to be deleted: its Connection is gone, or it was over for long enough. A use of break-glass that
 /// nobody has reviewed stays, or who may delete Connections could make it unseen.
@@ -33,16 +31,9 @@ pub fn next_look(request: &AccessRequest, keep_seconds: i64, now: Timestamp) -> 
 }
 
 fn kept_for(request: &AccessRequest, keep_seconds: i64) -> i64 {
-    let conditions = request.status.as_ref().map(|status| status.conditions.as_slice());
-    let conditions = conditions.unwrap_or_default();
-    let unasked = |one: &Condition| {
-        let quota = one.type_ == ConditionType::Expired.as_str() && one.reason == Reason::QuotaExceeded.as_str();
-        one.status == "True" && (quota || one.type_ == ConditionType::Withdrawn.as_str())
-    };
-    // What was granted may have been used: who takes it back then does not hurry it out of sight.
-    let beforehand = request.spec.session.is_none() && !condition::is_true(conditions, ConditionType::Approved);
-    match beforehand && conditions.iter().any(unasked) {
-        true => keep_seconds.min(KEEP_UNASKED),
+    let in_vain = request.status.as_ref().is_some_and(AccessRequestStatus::is_in_vain);
+    match in_vain && !request.spec.break_glass {
+        true => keep_seconds.min(KEEP_IN_VAIN),
         false => keep_seconds,
     }
 }

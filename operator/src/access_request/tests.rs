@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use crate::testing::admission;
 use crate::testing::scenario::Scenario;
 
+mod askers;
+
 const PATH: &str = "/apis/sallyport.dev/v1alpha1/namespaces/doors/accessrequests/bank-1";
 
 fn request(expires: &str) -> Value {

@@ -26,6 +26,9 @@ pub const DOOR_PORT: i32 = 5432;
 /// The port on which the replicas of a door hear each other; as the door's program has it by itself.
 const PEER_PORT: i32 = 7446;
 
+/// The container of a door's Pod that is the door.
+pub const DOOR_CONTAINER: &str = "proxy";
+
 /// Everything that the operator makes of a Connection, secrets and carrier apart.
 #[derive(Clone, Debug)]
 pub struct Children {

@@ -177,9 +177,10 @@ fn in_clear(spec: &ConnectionSpec) -> Option<String> {
 }
 
 /// Reasons that have a name in `Advisory`, the gravest first.
-const ADVICE: [Reason; 6] = [
+const ADVICE: [Reason; 7] = [
     Reason::TargetRoleTooStrong,
     Reason::AdmissionNotTrusted,
+    Reason::AgentsNotMarked,
     Reason::ConnectionsPastDoors,
     Reason::TargetNotEncrypted,
     Reason::RecorderUnavailable,
@@ -187,7 +188,7 @@ const ADVICE: [Reason; 6] = [
 ];
 
 /// What doors want said, such as a role at the target that makes masks advisory; who is there past all doors; what crosses the
-/// network in clear; what becomes wrong by itself; whose names are only as good as the provider's checks; and what admission no longer guards.
+/// network in clear; what becomes wrong by itself; whose names are only as good as the provider's checks; whose agents could approve; and what admission no longer guards.
 fn advisory(found: &Found, context: &Context) -> Option<Finding> {
     let known = |told: &str| ADVICE.into_iter().find(|reason| reason.as_str() == told);
     let problems = found.problems.iter();
@@ -204,6 +205,7 @@ fn advisory(found: &Found, context: &Context) -> Option<Finding> {
     said.extend(clear.map(|message| (Reason::TargetNotEncrypted, message)));
     said.extend(expire_soon(found).map(|message| (Reason::CertificateExpiresSoon, message)));
     said.extend(editable_names(found).map(|message| (Reason::EditableName, message)));
+    said.extend(unmarked_agents(found).map(|message| (Reason::AgentsNotMarked, message)));
     said.extend(unguarded(context).map(|message| (Reason::AdmissionNotTrusted, message)));
     let first = said.first()?.0;
     let told = |grave: &Reason| {
@@ -250,6 +252,12 @@ fn expires_soon(found: &Found, name: &str) -> Option<String> {
 fn editable_names(found: &Found) -> impl Iterator<Item = String> {
     let named = found.spec.iter().flat_map(|spec| &spec.identity.issuers);
     named.filter_map(|named| found.issuers.issuers.get(&named.name)?.warning())
+}
+
+/// The issuers that the Connection names of which the API server does not tell agents from people.
+fn unmarked_agents(found: &Found) -> impl Iterator<Item = String> {
+    let named = found.spec.iter().flat_map(|spec| &spec.identity.issuers);
+    named.filter_map(|named| found.issuers.agents_unmarked.get(&named.name).cloned())
 }
 
 /// The admission objects that are not as they ship.

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 use sallyport_crds::approval_policy::GrantScope;
-use sallyport_crds::{AccessRequest, AccessRequestStatus, ConditionType, SubjectKind, condition};
+use sallyport_crds::subject::some_of;
+use sallyport_crds::{AccessRequest, AccessRequestStatus, ConditionType, condition};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -156,14 +157,7 @@ fn notice(
     let command = spec.command.as_ref();
     let stated = kind.and_then(|kind| status.conditions.iter().find(|one| one.type_ == kind.as_str()));
     let requirements = status.requirements.as_deref().unwrap_or_default();
-    let needs = requirements.iter().map(|one| {
-        let names = one.approvers.iter().map(|approver| match approver.kind {
-            SubjectKind::User => approver.name.clone(),
-            SubjectKind::Group => format!("group {}", approver.name),
-            SubjectKind::ServiceAccount => format!("ServiceAccount {}", approver.name),
-        });
-        format!("{} of {}", one.required, names.collect::<Vec<_>>().join(", "))
-    });
+    let needs = requirements.iter().map(|one| some_of(one.required, &one.approvers));
     Notice {
         event,
         time: now.to_string(),

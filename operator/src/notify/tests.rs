@@ -107,7 +107,7 @@ fn status(kind: &str, truth: &str) -> Value {
         "lastTransitionTime": "2026-01-01T00:00:00Z"});
     json!({"conditions": [stated], "requirements": [{
         "askedBy": {"policy": "p", "uid": "u", "generation": 1, "rule": "r"}, "required": 1,
-        "approvers": [{"kind": "Group", "name": "oidc:dba"}],
+        "approvers": [{"kind": "Group", "name": "oidc:dba"}, {"kind": "ServiceAccount", "namespace": "ci", "name": "robot"}],
     }]})
 }
 
@@ -284,7 +284,7 @@ fn what_somebody_typed_is_no_markup() {
     for part in [
         "Approval is asked for doors/bank-1: oidc:alice on connection bank",
         "risk 80",
-        "It takes 1 of group oidc:dba: kubectl sallyport approve bank-1 -n doors",
+        "It takes 1 of group oidc:dba, ServiceAccount ci/robot: kubectl sallyport approve bank-1 -n doors",
     ] {
         assert!(words.contains(part), "{words}");
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::Resource;
 use sallyport_crds::Connection;
+use sallyport_policy::carrier::ClusterSettings;
 use tokio::time::Instant;
 
 use super::Rule;
@@ -29,6 +30,8 @@ pub struct Found<R: Rule> {
     pub revisions: Vec<Arc<ControllerRevision>>,
     /// The Connections of the namespace that have doors.
     pub doors: Vec<Door>,
+    /// By which names people are the same.
+    pub people: ClusterSettings,
 }
 
 /// How the operator stands to the namespace, without what is in it.
@@ -83,6 +86,7 @@ pub fn dereference<R: Rule>(object: &Guarded<R>, context: &Context) -> Found<R> 
         schema: context.schema.fault(),
         revisions,
         doors,
+        people: context.people(),
     }
 }
 

@@ -56,6 +56,8 @@ pub fn status<R: Rule>(
     }
     let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
     findings.extend(masked_keys(found, &doors));
+    let rule = found.rule.as_ref().ok();
+    findings.extend(rule.and_then(|rule| R::advice(rule.spec(), &found.people)));
     let mut conditions = merge(old, &findings, generation, now);
     if !known {
         // What stood there is the better answer for the first seconds, if it is about this generation.

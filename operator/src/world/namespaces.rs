@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::Api;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::store::{Writer, store};
@@ -194,6 +194,10 @@ impl Observer for RoomEyes {
         let (queues, world) = (&self.eyes.queues, &self.eyes.world);
         if let Some(connection) = labels.get(CONNECTION_LABEL) {
             queues.connection(&self.namespace, connection);
+            // Somebody may wait there for an answer, or have waited.
+            if K::kind(&()) == Pod::kind(&()) {
+                queues.access_requests_of(world, &self.namespace);
+            }
         }
         if let Some(sink) = labels.get(SINK_LABEL) {
             queues.audit_sink(&self.namespace, sink);

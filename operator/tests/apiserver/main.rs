@@ -6,10 +6,12 @@
     reason = "JSON that is not as expected fails the test, as it should"
 )]
 
+mod askers;
 mod deleting;
 mod guards;
 mod issuers;
 mod many;
+mod requests;
 mod scenes;
 mod stage;
 mod volumes;
@@ -28,12 +30,15 @@ fn a_life_of_an_installation() -> Result<()> {
     scenes::losing_a_rule_closes(&stage)?;
     issuers::none_but_the_admins_count(&stage)?;
     scenes::a_bad_object_stops_no_other(&stage)?;
+    askers::a_question_ends_with_its_asker(&stage)?;
     scenes::a_rule_that_does_not_compile_closes_what_it_selects(&stage)?;
     scenes::older_definitions_hold_what_was_accepted(&stage)?;
     volumes::a_volume_grows_by_its_claim(&stage)?;
     volumes::a_volume_that_goes_with_its_claim_is_told(&stage)?;
     scenes::an_api_server_that_was_away_is_seen_again(&stage)?;
     scenes::another_leads_when_the_first_is_killed(&mut stage)?;
+    requests::a_request_outlives_its_operators(&mut stage)?;
+    requests::what_was_asked_before_admission_changed_is_over(&stage)?;
     guards::a_guard_that_is_weakened_is_noticed(&stage)?;
     deleting::a_namespace_that_is_withdrawn_keeps_evidence_alone(&stage)?;
     deleting::deleting_leaves_nothing_but_evidence(&stage)?;

@@ -265,7 +265,9 @@ impl Drop for Operator {
 fn path(namespace: &str, what: &str) -> Option<String> {
     let (kind, name) = what.split_once('/')?;
     let group = match kind {
-        "connection" | "maskingrule" | "approvalpolicy" | "auditsink" => "apis/sallyport.dev/v1alpha1",
+        "connection" | "maskingrule" | "approvalpolicy" | "auditsink" | "accessrequest" => {
+            "apis/sallyport.dev/v1alpha1"
+        }
         "deployment" | "statefulset" => "apis/apps/v1",
         "service" | "serviceaccount" | "configmap" | "secret" => "api/v1",
         "role" | "rolebinding" => "apis/rbac.authorization.k8s.io/v1",

@@ -15,6 +15,9 @@ pub use configuration::{AuthenticationConfiguration, ConfigurationError, Configu
 /// Claims that people can usually edit at their provider: a name made of one is only as good as the provider's checks.
 const EDITABLE: [&str; 4] = ["preferred_username", "name", "nickname", "upn"];
 
+/// The extra by which the API server's AuthenticationConfiguration says that a token is in an agent's hands.
+const AGENT: &str = "sallyport.dev/agent";
+
 /// An issuer, resolved: nobody after this asks whether something was set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -117,6 +120,27 @@ pub struct Issuers {
     pub api_server_audiences: Vec<String>,
     /// Declared names of approvers.
     pub approver_mappings: Vec<ApproverMapping>,
-    /// What the admin should know, such as names that users can change at the provider.
+    /// By short name, issuers of which doors tell agents from people (`human_clients`) and the API server does not; and what the
+    /// admin should do.
+    pub agents_unmarked: BTreeMap<String, String>,
+    /// What the admin should know: that, and names that users can change at the provider.
     pub warnings: Vec<String>,
+}
+
+// === impl Issuers ===
+
+impl Issuers {
+    /// Notes that the API server marks no token of this issuer as an agent's.
+    fn blind_to_agents(&mut self, issuer: &Issuer) {
+        if issuer.human_clients.is_empty() {
+            return;
+        }
+        let warning = format!(
+            "issuer {}: doors tell agents from people (humanClients) and the API server does not, so an agent with a person's token \
+             could approve; map the extra {AGENT} in authentication.yaml, as config/reference/issuers does, and restart the API server by it",
+            issuer.name
+        );
+        self.warnings.push(warning.clone());
+        self.agents_unmarked.insert(issuer.name.clone(), warning);
+    }
 }

@@ -10,7 +10,7 @@ use sallyport_crds::connection::{AgentRule, AlwaysDenied};
 use sallyport_crds::reference::SecretKeyReference;
 use sallyport_crds::{ApprovalPolicySpec, MaskingRuleSpec, Reason, Subject as Named};
 
-use crate::carrier::{CarriedRule, Carrier};
+use crate::carrier::{CarriedRule, Carrier, ClusterSettings};
 use crate::columns::ByRule;
 use crate::decide::{self, ApprovalPolicy, Command, Decision, Explanation};
 use crate::mask::{self, Keys, MaskSet, Masker, ProblemKind, RuleSet};
@@ -25,6 +25,7 @@ pub struct Policy {
     agents: Vec<AgentRule>,
     open: Vec<AlwaysDenied>,
     connection: decide::ConnectionFacts,
+    settings: ClusterSettings,
     approvals: Vec<ApprovalPolicy>,
     masks: MaskSet,
     /// For the command texts of sinks that want them masked.
@@ -90,6 +91,7 @@ impl Policy {
                 namespace: carrier.connection.namespace.clone(),
                 labels: carrier.connection.labels.clone(),
             },
+            settings: carrier.settings.clone(),
             approvals,
             exemptions: carrier
                 .masking_rules
@@ -126,7 +128,12 @@ impl Policy {
 
     /// Whether some rule looks at the values of bound parameters: [`Command::values`] is read by nobody else.
     pub fn reads_parameters(&self) -> bool {
-        self.approvals.iter().any(ApprovalPolicy::reads_parameters)
+        self.reads("parameters")
+    }
+
+    /// Whether the answer of some rule may hang on this field of `command`.
+    pub fn reads(&self, field: &str) -> bool {
+        self.approvals.iter().any(|policy| policy.reads(field))
     }
 
     /// The verdict.
@@ -209,6 +216,7 @@ impl Policy {
             policies: &self.approvals,
             open: &self.open,
             connection: &self.connection,
+            settings: &self.settings,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Who asks: a person, the agents that act for them, and the subjects of rules that they match.
 
+use sallyport_crds::access_request::Person;
 use sallyport_crds::{Subject as Named, SubjectKind};
 
 /// A person whose token was checked at this door.
@@ -80,6 +81,20 @@ impl Subject {
     /// Whether the person is one of those that a rule names. Agents do not count: they act under the person's rights.
     pub fn is_among(&self, named: &[Named]) -> bool {
         named.iter().any(|one| means(one, &self.username, &self.groups))
+    }
+
+    /// The person, and the agents, as an AccessRequest names who asks.
+    pub(crate) fn people(&self) -> Vec<Person> {
+        let person = |username: &str, issuer: &str, subject: &str| Person {
+            username: username.to_owned(),
+            groups: Vec::new(),
+            issuer: issuer.to_owned(),
+            subject: subject.to_owned(),
+        };
+        let agents = self.agents.iter();
+        std::iter::once(person(&self.username, &self.issuer, &self.subject))
+            .chain(agents.map(|agent| person(&agent.username, &agent.issuer, &agent.subject)))
+            .collect()
     }
 
     /// Whether the login is at most `seconds` old at the moment `now` (seconds since 1970).

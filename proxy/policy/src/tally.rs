@@ -3,6 +3,8 @@
 //! The operator derives conditions with this, and the door counts again with its own policy before it claims a grant. Both
 //! count people, never names or groups: a person is (issuer, sub).
 
+mod others;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use sallyport_crds::{Subject, SubjectKind};
 
 use crate::carrier::ClusterSettings;
 use crate::issuer::ApproverMapping;
+
+pub use others::others;
 
 /// What names of ServiceAccounts begin with.
 const ACCOUNTS: &str = "system:serviceaccount:";
@@ -246,8 +250,7 @@ impl Question<'_> {
     }
 
     fn mapping(&self, answer: &Answer) -> Option<&ApproverMapping> {
-        let mut all = self.settings.approver_mappings.iter();
-        all.find(|mapping| mapping.username == answer.user)
+        declared(self.settings, &answer.user)
     }
 
     fn is_known(&self, issuer: &str) -> bool {
@@ -261,6 +264,12 @@ fn local(name: &str) -> &str {
         Some((_, local)) if !name.starts_with(ACCOUNTS) => local,
         _ => name,
     }
+}
+
+/// Whose an API server's name is by the admin's word.
+fn declared<'a>(settings: &'a ClusterSettings, name: &str) -> Option<&'a ApproverMapping> {
+    let mut all = settings.approver_mappings.iter();
+    all.find(|mapping| mapping.username == name)
 }
 
 fn service_account(namespace: &str, name: &str) -> String {

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kube::ResourceExt as _;
 use sallyport_audit::Time;
 use sallyport_audit::record::RequestRef;
-use sallyport_crds::AccessRequest;
+use sallyport_crds::approval_policy::OnHold;
 use sallyport_crds::condition::{ConditionType, is_true};
+use sallyport_crds::{AccessRequest, AccessRequestStatus};
 use tokio::sync::{Notify, watch};
 
 use super::answers::Answered;
@@ -197,6 +198,15 @@ impl Board {
             .count()
     }
 
+    /// How many requests that are over, of which nothing came and which are still here, fit.
+    pub(super) fn in_vain(&self, fits: impl Fn(&AccessRequest) -> bool) -> usize {
+        let in_vain = |request: &AccessRequest| request.status.as_ref().is_some_and(AccessRequestStatus::is_in_vain);
+        self.lock()
+            .values()
+            .filter(|entry| in_vain(&entry.request) && fits(&entry.request))
+            .count()
+    }
+
     /// Bytes of commands and parameters in requests that can still come to something.
     pub(super) fn held_bytes(&self) -> usize {
         let entries = self.lock();
@@ -225,9 +235,12 @@ impl fmt::Debug for Board {
 }
 
 fn held(entry: &Entry) -> Option<Held> {
+    let spec = &entry.request.spec;
     Some(Held {
         request: reference(&entry.request)?,
-        expires: Some(Time::from_unix_micros(entry.request.spec.expires_at.0.as_microsecond())),
+        expires: Some(Time::from_unix_micros(spec.expires_at.0.as_microsecond())),
+        // What is asked beforehand outlives every session.
+        on_hold: spec.session.as_ref().map_or(OnHold::Refuse, |session| session.on_hold),
         state: entry.state.subscribe(),
     })
 }
@@ -272,7 +285,6 @@ mod tests {
     use std::time::Duration;
 
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time as MetaTime};
-    use sallyport_crds::access_request::AccessRequestStatus;
     use sallyport_crds::approval_policy::GrantScope;
 
     use super::super::tests::{DIGEST, alice, once, place, question};

@@ -169,6 +169,7 @@ fn terms(request: &AccessRequest, carrier: &Carrier) -> Option<Terms> {
             required: approval.required,
             reason_required: approval.reason_required,
             max_login_age: approval.max_login_age,
+            valid_for: approval.grant.valid_for,
         });
     }
     (!terms.requirements.is_empty()).then_some(terms)

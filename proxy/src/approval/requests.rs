@@ -29,7 +29,10 @@ use crate::door::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Hel
 /// Grants pause when the watch has been silent for this long: a revocation could not be seen.
 pub(super) const BLIND: Duration = Duration::from_secs(60);
 /// One question to the API server.
-const WITHIN: Duration = Duration::from_secs(15);
+pub(super) const WITHIN: Duration = Duration::from_secs(15);
+/// For each question that a person may have open, as many may have come to nothing a short while ago: the operator deletes them
+/// after ten minutes, and a loop that asks and takes back is stopped before they fill the cluster.
+const IN_VAIN: i32 = 5;
 
 /// AccessRequests of one Connection.
 pub struct Requests {
@@ -109,11 +112,14 @@ impl Requests {
     fn check_quota(&self, carrier: &Carrier, ask: &Ask) -> Result<(), ApprovalsError> {
         let limits = &carrier.connection.spec.limits;
         let reached = |number: usize, allowed: i32| number >= usize::try_from(allowed).unwrap_or(0);
-        let open = self
-            .board
-            .count(|request| spec::is_by(request, &ask.identity) && !request.spec.break_glass);
+        let own = |request: &AccessRequest| spec::is_by(request, &ask.identity) && !request.spec.break_glass;
+        let open = self.board.count(own);
         if reached(open, limits.max_open_requests_per_person) {
             return Err(ApprovalsError::TooMany { open });
+        }
+        let in_vain = self.board.in_vain(own);
+        if reached(in_vain, limits.max_open_requests_per_person.saturating_mul(IN_VAIN)) {
+            return Err(ApprovalsError::TooOften { in_vain });
         }
         let open = self.board.count(|request| !request.spec.break_glass);
         if reached(open, limits.max_open_requests) {
@@ -147,6 +153,7 @@ impl Approvals for Requests {
                 .map(|held| Held {
                     request: held.request,
                     expires: held.expires,
+                    on_hold: held.on_hold,
                     state: watch::channel(HoldState::Unavailable(error.to_string())).1,
                 })
                 .collect(),

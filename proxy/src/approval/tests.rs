@@ -6,6 +6,7 @@ mod cluster;
 mod grants;
 mod questions;
 mod unheard;
+mod withdrawals;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,6 +141,7 @@ async fn the_life_of_a_question() {
     questions::answers_and_ends_are_seen(&cluster, &one).await;
     questions::withdrawn_by_the_door(&cluster, &one).await;
     questions::a_flood_stops_the_one_who_floods(&cluster, &one).await;
+    questions::a_loop_of_asking_and_taking_back_ends(&cluster, &one).await;
 }
 
 #[tokio::test]

@@ -9,15 +9,18 @@ use sallyport_crds::access_request::{AccessRequest, Answer, Decision};
 use sallyport_crds::names;
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
+use super::requests::WITHIN;
 use super::{claim, state};
 use crate::control::Place;
 
 /// Withdrawals that may wait. Past that a request is left to expire.
 const QUEUE: usize = 1_024;
 /// The operator has to write `status.approvals` before anybody can add to it; so a withdrawal that comes at once may fail.
-const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(500);
+/// Pauses grow to this. An API server may be away for long, and who looks at its requests then finds what nobody waits for.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// Starts the one task that withdraws.
 pub(super) fn start(
@@ -35,16 +38,16 @@ pub(super) fn start(
     queue
 }
 
+/// Tries until the request is withdrawn or over: as long as it lives, somebody may approve it.
 async fn deliver(api: &Api<AccessRequest>, place: &Place, request: &RequestRef, reason: &str) {
     let mut pause = PAUSE;
-    for _ in 0..TRIES {
-        match once(api, place, request, reason).await {
-            Ok(()) => return,
-            Err(()) => tokio::time::sleep(pause).await,
+    while !matches!(timeout(WITHIN, once(api, place, request, reason)).await, Ok(Ok(()))) {
+        if pause < LONGEST && pause * 2 >= LONGEST {
+            tracing::warn!(request = %request.name, "the request cannot be withdrawn yet; it is tried again while it lives");
         }
-        pause *= 2;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST);
     }
-    tracing::warn!(request = %request.name, "the request could not be withdrawn; it will expire");
 }
 
 /// One attempt; Ok also where there is nothing to withdraw any more.

@@ -40,7 +40,10 @@ pub(super) async fn hold<D: Desk>(
     let mut waiting = None;
     for held in known.into_iter().filter(is_open) {
         if !is_approved(&held) {
-            waiting.get_or_insert(held);
+            // What another session waits for is taken back with that one's patience, and is no question to join.
+            if held.on_hold == OnHold::Refuse {
+                waiting.get_or_insert(held);
+            }
             continue;
         }
         intend(session, &mut unit, &held.request).await?;
@@ -181,6 +184,7 @@ fn kind(error: &ApprovalsError) -> Kind {
         ApprovalsError::NoCluster
         | ApprovalsError::Refused(_)
         | ApprovalsError::TooMany { .. }
+        | ApprovalsError::TooOften { .. }
         | ApprovalsError::Crowded { .. }
         | ApprovalsError::TooMuch { .. }
         | ApprovalsError::Gone(_) => Kind::NotApproved,
@@ -259,14 +263,20 @@ async fn ask<D: Desk>(
     match recorded {
         Ok(durable) => unit.intent = Some(durable),
         Err(error) => {
-            session
-                .door()
-                .approvals
-                .withdraw(&held.request, "the question could not be recorded");
+            give_up(session, &held, "the question could not be recorded");
             return Err(error.into());
         }
     }
     wait::wait(session, unit, question, held, desk).await
+}
+
+/// Takes back what only this session waits for; `false`: the asker comes again for it, and it stays open.
+fn give_up(session: &Session, held: &Held, reason: &str) -> bool {
+    let own = held.on_hold == OnHold::Wait;
+    if own {
+        session.door().approvals.withdraw(&held.request, reason);
+    }
+    own
 }
 
 fn come_again(request: &RequestRef, question: &Question) -> Refused {

@@ -73,6 +73,8 @@ pub struct Held {
     pub request: RequestRef,
     /// When it can no longer be answered; `None` where that is not known.
     pub expires: Option<Time>,
+    /// Whether one session waits for it, and it ends with that one's patience; or the asker comes again for it, and it stays open.
+    pub on_hold: OnHold,
     /// How it stands; the first value is there at once. When the sender is dropped, it counts as [`HoldState::Unavailable`].
     pub state: watch::Receiver<HoldState>,
 }
@@ -134,6 +136,14 @@ pub enum ApprovalsError {
         /// How many.
         open: usize,
     },
+    /// The person asked and took back, or let time run out, as often as the Connection allows for now.
+    #[error(
+        "{in_vain} requests of yours were taken back or ran out of time a short while ago; try again in some minutes"
+    )]
+    TooOften {
+        /// How many.
+        in_vain: usize,
+    },
     /// The Connection has as many open requests as it allows.
     #[error(
         "{open} requests are open on this connection already, of all people together; wait until some are answered"
@@ -162,8 +172,8 @@ pub enum ApprovalsError {
 pub trait Approvals: Send + Sync {
     /// Grants that fit: requests of this person and agent chain on this Connection with this digest that are approved and
     /// not spent, and windows that the person asked for beforehand and that cover the rules that ask. Answers from the
-    /// watch, without a round trip. After them requests that wait, so that a retry joins the question that is already
-    /// there instead of asking it twice: their state is `Waiting`. The newest of each come first.
+    /// watch, without a round trip. After them requests that wait: their state is `Waiting`. A retry joins the question for which
+    /// the asker comes again ([`Held::on_hold`]) instead of asking it twice. The newest of each come first.
     fn find(&self, identity: &Identity, sought: &GrantSought) -> Vec<Held>;
 
     /// How a person stands to breaking glass where these rules ask: a use that is under way is one for rules whose reviewers

@@ -5,6 +5,10 @@ use std::time::Duration;
 use super::errors::Said;
 use crate::command::Waiting;
 
+/// What adds an approval without the plugin, for a shell: whatever the entry has to say is asked of the API server. The values stand
+/// between quotes, where the text of a template and of YAML mean the same.
+const LINE: &str = r#"kubectl patch accessrequest NAME -n NAMESPACE --subresource=status --type=json -p "[{op: add, path: /status/approvals/-, value: {decision: Approve, $(kubectl get accessrequest NAME -n NAMESPACE -o go-template='requestUID: {{printf "%q" .metadata.uid}}, {{with .spec.command}}digest: {{printf "%q" .digest}}, {{end}}')$(kubectl auth whoami -o go-template='{{with .status.userInfo}}user: {{printf "%q" .username}}, {{with .uid}}subject: {{printf "%q" .}}, {{end}}{{with .extra}}{{with index . "sallyport.dev/issuer"}}issuer: {{printf "%q" (index . 0)}}, {{end}}{{with index . "sallyport.dev/auth-time"}}authTime: {{index . 0}}, {{end}}{{end}}groups: [{{range .groups}}{{printf "%q" .}}, {{end}}]{{end}}')}}]""#;
+
 /// The NOTICE that says what is waited for, and what an approver has to type.
 #[must_use]
 pub fn notice(waiting: &Waiting) -> Said {
@@ -43,8 +47,8 @@ pub fn notice(waiting: &Waiting) -> Said {
     said = said.detail(detail);
     said.hint(format!(
         "An approver types: kubectl sallyport approve {name} -n {namespace}\n\
-         or, without the plugin, adds an entry to status.approvals: kubectl get accessrequest {name} -n {namespace} -o yaml; \
-         kubectl patch accessrequest {name} -n {namespace} --subresource=status --type=json -p '[{{\"op\":\"add\",\"path\":\"/status/approvals/-\",\"value\":{{…}}}}]'"
+         or, without the plugin, after a look at kubectl get accessrequest {name} -n {namespace} -o yaml:\n{}",
+        LINE.replace("NAMESPACE", namespace).replace("NAME", name)
     ))
 }
 
@@ -84,13 +88,24 @@ mod tests {
                 .unwrap()
                 .contains("It takes 1 of group oidc:dba.\n")
         );
+        let hint = said.hint.unwrap();
+        assert!(hint.contains("kubectl sallyport approve bank-7f3 -n doors\n"), "{hint}");
+        let line = hint.lines().next_back().unwrap();
         assert!(
-            said.hint
-                .unwrap()
-                .contains("kubectl sallyport approve bank-7f3 -n doors\n")
+            line.starts_with("kubectl patch accessrequest bank-7f3 -n doors --subresource=status --type=json -p "),
+            "{line}"
         );
+        let left = ["NAME", "…"].iter().any(|blank| line.contains(blank));
+        assert!(!left, "something is left to fill in: {line}");
         waiting.first = false;
         waiting.progress = "1/2".into();
         assert!(notice(&waiting).message.contains("1/2"));
+    }
+
+    /// What the page says is run against a real API server (e2e/apiserver/tests/admission/line.rs).
+    #[test]
+    fn the_line_is_the_one_of_the_page() {
+        let page = include_str!("../../../docs/approvals.md");
+        assert!(page.lines().any(|line| line == LINE), "{LINE}");
     }
 }

@@ -93,6 +93,7 @@ fn held(name: &str, request: &Request) -> Held {
     Held {
         request: reference(name),
         expires: Some(request.ask.expires),
+        on_hold: request.ask.on_hold,
         state: request.state.subscribe(),
     }
 }
@@ -146,7 +147,7 @@ impl Approvals for People {
         let (state, watching) = watch::channel(HoldState::Waiting {
             progress: String::new(),
         });
-        let expires = Some(ask.expires);
+        let (expires, on_hold) = (Some(ask.expires), ask.on_hold);
         requests.insert(
             name.clone(),
             Request {
@@ -161,6 +162,7 @@ impl Approvals for People {
             Ok(Held {
                 request: reference(&name),
                 expires,
+                on_hold,
                 state: watching,
             })
         })

@@ -53,6 +53,12 @@ impl TestDoor {
     }
 }
 
+/// Ctrl-C: psql sends a CancelRequest of its own.
+pub fn interrupt(child: &Child) {
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupted.unwrap().success());
+}
+
 /// Waits for psql.
 pub fn finish(child: Child) -> Printed {
     let output = child.wait_with_output().unwrap();

@@ -15,6 +15,24 @@ fn an_approver_reads_how_many_rows_the_statistics_count() {
 }
 
 #[test]
+fn who_waits_reads_who_can_approve_and_by_which_line() {
+    let approvers = json!([
+        {"kind": "Group", "name": "oidc:dba"}, {"kind": "ServiceAccount", "namespace": "ci", "name": "robot"},
+    ]);
+    let door = TestDoor::new(&asks_bob(json!({"approvers": approvers})), SCHEMA);
+    let held = door.psql_start("alice", &["delete from acct where id = 1"]);
+    let (name, _) = door.people.asked(1);
+    door.people.approve(&name);
+    let printed = finish(held);
+    for words in [
+        "It takes 1 of group oidc:dba, ServiceAccount ci/robot.\n",
+        &format!("kubectl patch accessrequest {name} -n doors --subresource=status --type=json -p \"[{{op: add, "),
+    ] {
+        assert!(printed.err.contains(words), "{words}: {printed:?}");
+    }
+}
+
+#[test]
 fn nobody_is_asked_about_parameters_that_are_not_shown() {
     let door = TestDoor::new(&asks_bob(json!({"onHold": "Refuse"})), SCHEMA);
     let mut client = Client::login(&door, "alice", &[]).unwrap();

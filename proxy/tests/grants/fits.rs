@@ -3,7 +3,7 @@
 use sallyport_crds::approval_policy::GrantScope;
 use serde_json::json;
 
-use super::common::door::TestDoor;
+use super::common::door::{Given, TestDoor};
 use super::common::wire::{Client, tags};
 use super::{SCHEMA, asks_bob};
 
@@ -180,4 +180,56 @@ fn a_grant_for_a_name_fits_what_had_that_name() {
     assert_eq!(executed(2), "EZ", "another statement of that name");
     assert_eq!(executed(1), "CZ", "the one that was approved");
     assert_eq!(door.direct("select id from acct"), "2");
+}
+
+#[test]
+fn a_session_grant_is_for_that_session() {
+    let grant = json!({"onHold": "Refuse", "grant": {"scope": "Session", "validFor": "1h"}});
+    let door = TestDoor::new(&asks_bob(grant), SCHEMA);
+    let mut one = Client::login(&door, "alice", &[]).unwrap();
+    let mut two = Client::login(&door, "alice", &[]).unwrap();
+    assert_eq!(tags(&one.query("update acct set n = 1")), "EZ");
+    door.people.approve("request-1");
+    assert_eq!(tags(&one.query("update acct set n = 2")), "CZ");
+    let refused = two.query("update acct set n = 3");
+    assert_eq!(tags(&refused), "EZ", "her other session");
+    assert!(refused[0].field('D').unwrap().contains("request-2"), "{refused:?}");
+    assert_eq!(tags(&one.query("insert into acct values (3)")), "CZ");
+    let again = door.psql("alice", &["update acct set n = 4"]);
+    assert!(again.err.contains("request-3"), "one that begins later: {again:?}");
+    assert_eq!(door.direct("select max(n) from acct"), "2");
+}
+
+#[test]
+fn what_lasts_is_for_the_rules_that_asked() {
+    for scope in ["Session", "Window"] {
+        let rule = |name: &str, verb: &str| {
+            json!({"name": name, "match": {"cel": format!("'{verb}' in command.verbs")}, "action": "RequireApproval",
+                "approval": {"approvers": [{"kind": "Group", "name": "oidc:dba"}], "onHold": "Refuse",
+                    "grant": {"scope": scope, "validFor": "1h"}}})
+        };
+        let rest = json!({"name": "rest", "match": {"any": true}, "action": "Allow"});
+        let given = Given::open().policy(json!([rule("updates", "update"), rule("deletes", "delete"), rest]));
+        let door = TestDoor::new(&given, SCHEMA);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        assert_eq!(tags(&client.query("update acct set n = 1")), "EZ");
+        door.people.approve("request-1");
+        assert_eq!(tags(&client.query("update acct set n = n + 1")), "CZ", "{scope}");
+        let refused = client.query("delete from acct where id = 1");
+        assert_eq!(tags(&refused), "EZ", "{scope}: another rule");
+        assert!(
+            refused[0].field('D').unwrap().contains("request-2"),
+            "{scope}: {refused:?}"
+        );
+        let both = client.query("update acct set n = 7; delete from acct where id = 1");
+        assert_eq!(tags(&both), "EZ", "{scope}: beside another rule");
+        door.people.approve("request-2");
+        assert_eq!(tags(&client.query("delete from acct where id = 1")), "CZ", "{scope}");
+        assert_eq!(
+            tags(&client.query("update acct set n = n + 1")),
+            "CZ",
+            "{scope}: the first is still good"
+        );
+        assert_eq!(door.direct("select n from acct"), "2", "{scope}");
+    }
 }

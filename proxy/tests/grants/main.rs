@@ -15,8 +15,10 @@ mod common;
 mod fits;
 mod glass;
 mod hidden;
+mod logins;
 mod meanwhile;
 mod revoked;
+mod waits;
 mod windows;
 
 use common::door::Given;

@@ -191,6 +191,7 @@ fn only_a_question_that_nobody_takes_now_is_worth_another_try() {
         (ApprovalsError::Unavailable("the API server is away".into()), "57P03"),
         (ApprovalsError::NoCluster, "42501"),
         (ApprovalsError::TooMany { open: 3 }, "42501"),
+        (ApprovalsError::TooOften { in_vain: 15 }, "42501"),
     ] {
         let words = why.to_string();
         let database = server.database(SCHEMA);

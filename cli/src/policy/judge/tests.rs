@@ -46,6 +46,7 @@ pub(in crate::policy) fn judged(
         policy,
         subject: &subject,
         tables: &tables.collect(),
+        recorded: None,
         database: "bank",
         parameters,
         at: 0,

@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod line;
 mod namespaces;
 mod outcomes;
 mod requests;
@@ -27,6 +28,7 @@ fn the_api_server_refuses_every_forgery() -> Result<()> {
     states::prepare(&mut stage)?;
     requests::try_all(&mut stage)?;
     answers::try_all(&mut stage)?;
+    line::try_all(&mut stage)?;
     outcomes::try_all(&mut stage)?;
     roads::try_all(&mut stage)?;
     namespaces::try_all(&mut stage)?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -10,7 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+pub const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const TABLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/admission");
 
 /// Where the tables play.
@@ -116,12 +117,13 @@ impl Stage {
     /// What the API server says to kubectl run as somebody: what it printed, or the words of the refusal.
     pub fn outcome(&self, who: &str, arguments: &[&str], input: &str) -> Result<Result<String, String>> {
         let identity = self.identity(who)?;
-        let output = self.server.run(Some(&identity), arguments, input)?;
-        Ok(if output.status.success() {
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-        } else {
-            Err(String::from_utf8_lossy(&output.stderr).into_owned())
-        })
+        Ok(said(&self.server.run(Some(&identity), arguments, input)?))
+    }
+
+    /// What the API server says to a line of shell run as somebody, likewise.
+    pub fn shell(&self, who: &str, line: &str) -> Result<Result<String, String>> {
+        let identity = self.identity(who)?;
+        Ok(said(&self.server.shell(&identity, line)?))
     }
 
     /// Does something for real, which must succeed.
@@ -166,6 +168,15 @@ impl Stage {
 
     pub fn tried(&self) -> usize {
         self.tried
+    }
+}
+
+/// What was printed, or the words of the refusal.
+fn said(output: &Output) -> Result<String, String> {
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 }
 

@@ -1,13 +1,14 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::access_request::sweep;
 use crate::testing::policy;
 
 mod glass;
+mod lasting;
 mod logins;
 mod ready;
 mod skew;
+mod vain;
 
 const EXPIRES: i64 = 1_000;
 
@@ -44,6 +45,7 @@ fn found(required: i32) -> Found {
             digest: "one".into(),
             ..Default::default()
         })),
+        asker_gone: false,
     }
 }
 
@@ -362,6 +364,10 @@ fn what_nobody_else_could_approve_is_over_at_once() {
     assert_eq!(reason, "NobodyElse");
     assert!(message.contains("apart from oidc:alice, rule delete"), "{message}");
     assert!(asked(json!([alice, bob]), 2).is_some());
+    // By certificate they are the same people.
+    let user = |name: &str| json!({"kind": "User", "name": name});
+    assert!(asked(json!([alice, user("alice")]), 1).is_some());
+    assert!(asked(json!([bob, user("bob")]), 2).is_some());
     assert_eq!(asked(json!([alice, bob]), 1), None);
     assert_eq!(asked(json!([alice, {"kind": "Group", "name": "oidc:dba"}]), 2), None);
 }
@@ -399,42 +405,13 @@ fn what_is_asked_beforehand_has_bounds() {
 }
 
 #[test]
-fn what_is_asked_beforehand_in_vain_does_not_pile_up() {
-    let of = |kind: &str, reason: &str, session: Value| {
-        let mut asked = window(7_200);
-        asked.spec.session = serde_json::from_value(session).unwrap();
-        let ended = json!({ "conditions": [{
-            "type": kind, "status": "True", "reason": reason, "message": "", "lastTransitionTime": at(1_000).to_string(),
-        }]});
-        asked.status = serde_json::from_value(ended).unwrap();
-        asked
-    };
-    let door = json!({"id": "s", "pod": "p", "podUid": "u", "onHold": "Wait"});
-    let unseen = Found {
-        seen: false,
+fn what_was_denied_was_not_withdrawn_when_its_asker_is_gone() {
+    let mut denied = answered(1, &[answer("bob", "Deny")]);
+    denied.spec.session =
+        serde_json::from_value(json!({"id": "s", "pod": "p", "podUid": "u", "onHold": "Wait"})).unwrap();
+    let gone = Found {
+        asker_gone: true,
         ..found(1)
     };
-    for (kind, reason, session, kept) in [
-        ("Expired", "QuotaExceeded", Value::Null, 600),
-        ("Withdrawn", "WithdrawnByRequester", Value::Null, 600),
-        ("Denied", "DeniedByPerson", Value::Null, 3_600),
-        ("Expired", "TimedOut", Value::Null, 3_600),
-        ("Withdrawn", "WithdrawnByRequester", door, 3_600),
-    ] {
-        let asked = of(kind, reason, session);
-        let due = |after: i64| sweep::is_due(&asked, &unseen, 3_600, at(1_000 + after));
-        assert!(!due(kept - 1) && due(kept), "{kind} {reason}");
-        let look = sweep::next_look(&asked, 3_600, at(1_000)).as_secs();
-        assert_eq!(look, u64::try_from(kept).unwrap(), "{kind} {reason}");
-    }
-    // It may have been used before it was taken back.
-    let mut granted = of("Withdrawn", "WithdrawnByRequester", Value::Null);
-    let approved = json!({
-        "type": "Approved", "status": "True", "reason": "ApprovedByPeople", "message": "",
-        "lastTransitionTime": at(900).to_string(),
-    });
-    let conditions = &mut granted.status.as_mut().unwrap().conditions;
-    conditions.push(serde_json::from_value(approved).unwrap());
-    let due = |after: i64| sweep::is_due(&granted, &unseen, 3_600, at(1_000 + after));
-    assert!(!due(3_599) && due(3_600));
+    assert_eq!(state_of(&denied, &gone, 2).0, "Denied");
 }

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use sallyport_crds::names;
 
-use super::{DOOR_PORT, PEER_PORT, metadata, selector};
+use super::{DOOR_CONTAINER, DOOR_PORT, PEER_PORT, metadata, selector};
 use crate::connection::plan::Plan;
 use crate::settings::Settings;
 use crate::shared::{labels, pods};
@@ -67,7 +67,7 @@ fn container(plan: &Plan, settings: &Settings) -> Container {
     ];
     environment.extend(pods::environment(settings));
     Container {
-        name: "proxy".to_owned(),
+        name: DOOR_CONTAINER.to_owned(),
         image: Some(settings.image.clone()),
         image_pull_policy: Some(settings.image_pull_policy.clone()),
         command: Some(vec!["sallyport-proxy".to_owned()]),

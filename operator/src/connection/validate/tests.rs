@@ -419,3 +419,22 @@ async fn names_that_people_can_change_are_an_advice_on_the_connection() {
     assert_eq!(scenario.bank("Accepted").0, "True");
     assert_eq!(scenario.bank("Advisory"), ("True".into(), "EditableName".into()));
 }
+
+#[tokio::test]
+async fn agents_that_the_api_server_takes_for_people_are_an_advice_on_the_connection() {
+    for (issuer, told) in [("keycloak", true), ("another", false)] {
+        let mut scenario = Scenario::furnished().await;
+        let mut issuers = sallyport_policy::issuer::Issuers::clone(&scenario.context.issuers.load());
+        issuers.agents_unmarked.insert(issuer.into(), "map the extra".into());
+        scenario.context.issuers.store(std::sync::Arc::new(issuers));
+        scenario.apply_bank().await;
+        assert_eq!(scenario.bank("Accepted").0, "True");
+        let path = "/apis/sallyport.dev/v1alpha1/namespaces/doors/connections/bank";
+        let said = scenario.api.get(path).unwrap()["status"]["conditions"].to_string();
+        assert_eq!(
+            said.contains("AgentsNotMarked") && said.contains("map the extra"),
+            told,
+            "{said}"
+        );
+    }
+}

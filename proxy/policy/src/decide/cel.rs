@@ -135,9 +135,10 @@ impl Expression {
         self.needs.seeks_names()
     }
 
-    /// Whether it reads any of these fields of `command`.
+    /// Whether it reads any of these fields of `command`, by whatever name.
     pub(super) fn reads(&self, fields: &[&str]) -> bool {
-        self.needs.command.iter().any(|field| fields.contains(field))
+        let mut read = self.needs.command.iter();
+        read.any(|field| fields.contains(field) || fields.contains(&values::meant(field)))
     }
 
     /// Runs it. Anything but true or false is an error.

@@ -1,10 +1,12 @@
 //! Asks every policy and keeps the most restrictive answer.
 
-use sallyport_crds::access_request::RuleIdentity;
+use sallyport_crds::access_request::{Person, RuleIdentity};
 use sallyport_crds::approval_policy::RuleAction;
 use sallyport_crds::connection::AlwaysDenied;
 
+use crate::carrier::ClusterSettings;
 use crate::subject::Subject;
+use crate::tally::others;
 
 use super::cel::{Beyond, ConnectionFacts, Facts};
 use super::policy::{ApprovalPolicy, Rule};
@@ -21,6 +23,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) policies: &'a [ApprovalPolicy],
     pub(crate) open: &'a [AlwaysDenied],
     pub(crate) connection: &'a ConnectionFacts,
+    /// By which names people are the same.
+    pub(crate) settings: &'a ClusterSettings,
 }
 
 impl<'a> Bench<'a> {
@@ -83,7 +87,7 @@ pub(crate) fn decide(bench: Bench<'_>, subject: &Subject, command: &Command) -> 
     }
     let verdict = match before_rules(bench.open, command) {
         Some(denial) => Verdict::Deny(denial),
-        None => answers.verdict(subject, bench.policies, command),
+        None => answers.verdict(bench, subject, command),
     };
     Decision {
         verdict,
@@ -294,8 +298,12 @@ impl Answers {
         self.allowed.retain(|rule| !asks(rule));
     }
 
-    fn verdict(&mut self, subject: &Subject, policies: &[ApprovalPolicy], command: &Command) -> Verdict {
+    fn verdict(&mut self, bench: Bench<'_>, subject: &Subject, command: &Command) -> Verdict {
         let (allowed, required) = (std::mem::take(&mut self.allowed), std::mem::take(&mut self.required));
+        let own = match required.is_empty() {
+            true => Vec::new(),
+            false => subject.people(),
+        };
         match (self.denial.take(), required.is_empty(), allowed.is_empty()) {
             (Some(denial), ..) => Verdict::Deny(denial),
             (None, true, true) => Verdict::Deny(Denial {
@@ -318,7 +326,7 @@ impl Answers {
                     "this needs approval, and more than {MAX_SHOWN} parameters cannot be shown to an approver: bind fewer at once"
                 ),
             }),
-            (None, false, _) if let Some(alone) = required.iter().find(|one| one.asks_only(subject)) => {
+            (None, false, _) if let Some(alone) = required.iter().find(|one| one.asks_only(&own, bench.settings)) => {
                 Verdict::Deny(Denial {
                     by: DeniedBy::Rule(alone.asked_by.clone()),
                     reason: format!(
@@ -328,7 +336,7 @@ impl Answers {
                 })
             }
             (None, false, _) => Verdict::Hold(Hold {
-                break_glass: break_glass(&required, policies, subject, command),
+                break_glass: break_glass(&required, bench, (subject, own.as_slice()), command),
                 requirements: required,
                 allowed_by: allowed,
                 read_only: self.read_only,
@@ -337,11 +345,12 @@ impl Answers {
     }
 }
 
-/// Breaking glass needs the leave of every policy that asks for approval, and a login as fresh as each of them wants.
+/// Breaking glass needs the leave of every policy that asks for approval, a login as fresh as each of them wants, and somebody
+/// else to review it: what nobody could review would stay locked.
 fn break_glass(
     required: &[Requirement],
-    policies: &[ApprovalPolicy],
-    subject: &Subject,
+    bench: Bench<'_>,
+    (subject, own): (&Subject, &[Person]),
     command: &Command,
 ) -> Option<BreakGlass> {
     // An agent never goes ahead by itself.
@@ -350,11 +359,15 @@ fn break_glass(
     }
     let mut granted: Option<BreakGlass> = None;
     for requirement in required {
-        let policy = policies
+        let policy = bench
+            .policies
             .iter()
             .find(|policy| policy.name() == requirement.asked_by.policy)?;
         let leave = policy.break_glass.as_ref()?;
         if !subject.is_among(&leave.subjects) || !subject.is_fresh(leave.max_login_age.get().as_secs(), command.at) {
+            return None;
+        }
+        if others(&leave.reviewers, own, bench.settings) == Some(0) {
             return None;
         }
         let max_duration = leave.max_duration.get();

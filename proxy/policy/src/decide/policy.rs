@@ -167,9 +167,9 @@ impl ApprovalPolicy {
         self.subjects.is_empty() || subject.is_among(&self.subjects)
     }
 
-    /// Whether a rule of it looks at the values of bound parameters.
-    pub(crate) fn reads_parameters(&self) -> bool {
-        self.rules.iter().any(|rule| rule.reads(&["parameters"]))
+    /// Whether the answer of a rule of it may hang on this field of `command`.
+    pub(crate) fn reads(&self, field: &str) -> bool {
+        self.rules.iter().any(|rule| rule.reads(&[field]))
     }
 
     pub(super) fn rules(&self) -> &[Rule] {

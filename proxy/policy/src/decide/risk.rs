@@ -24,6 +24,8 @@
 //! | 10 | the target's statistics count 1,000 rows or more in the tables whose rows it changes |
 //! | 10 | its text reads differently under the two settings of standard_conforming_strings |
 
+use std::cmp::Reverse;
+
 use crate::sql::{Verb, Verbs};
 
 use super::Command;
@@ -55,7 +57,12 @@ pub fn risk(command: &Command) -> u8 {
 
 fn highest(verbs: Verbs) -> u8 {
     // Nothing known is not harmless.
-    verbs.iter().map(score).max().unwrap_or(50)
+    gravest(verbs).map_or(50, score)
+}
+
+/// The verb with the highest score, of equals the first.
+pub(super) fn gravest(verbs: Verbs) -> Option<Verb> {
+    verbs.iter().min_by_key(|verb| Reverse(score(*verb)))
 }
 
 fn score(verb: Verb) -> u8 {

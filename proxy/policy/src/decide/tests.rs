@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use super::judge::Bench;
 use super::*;
-use crate::carrier::CarriedRule;
+use crate::carrier::{CarriedRule, ClusterSettings};
 use crate::sql::parse;
 use crate::subject::Subject;
 
+mod alone;
 mod hidden;
 mod known;
 
@@ -59,6 +60,7 @@ fn judge(policies: &[ApprovalPolicy], subject: &Subject, command: &Command) -> D
             policies,
             open: &[],
             connection: &connection,
+            settings: &ClusterSettings::default(),
         },
         subject,
         command,
@@ -297,7 +299,7 @@ fn a_hold_carries_what_every_policy_asks_for() {
     assert_eq!(hold.valid_for().map(seconds), Some(600));
     assert_eq!((seconds(hold.wait(false)), seconds(hold.wait(true))), (300, 20));
     assert_eq!(seconds(hold.expires_after()), 3_600);
-    assert!(hold.requirements[1].to_status().reason_required);
+    assert!(hold.requirements[1].reason_required);
     assert_eq!(decision.risk, 80);
 }
 
@@ -368,6 +370,7 @@ fn what_is_always_denied_can_be_opened_and_is_then_judged() {
                 policies: &policies,
                 open,
                 connection: &connection,
+                settings: &ClusterSettings::default(),
             },
             &alice(),
             &asked,

@@ -25,7 +25,7 @@
 
 use sallyport_crds::approval_policy::RuleAction;
 
-use crate::sql::Verb;
+use crate::sql::{Verb, Verbs};
 
 use super::cel::{Beyond, CelError, Facts};
 use super::judge::{Says, speak};
@@ -185,16 +185,21 @@ impl Unseen {
             true => &[false, true],
             false => &[false],
         };
+        // The gravest of the verbs that are seen must not stand before one that is hidden.
+        let apart = rule.reads(&["verb"]).then(Verbs::default);
         let mut one = self.worst.clone();
         self.may.iter().any(|verb| {
-            one.verbs = command.verbs;
-            one.verbs.insert(*verb);
-            conditions.iter().any(|has_where| {
-                one.has_where = *has_where;
-                differs(Facts {
-                    command: &one,
-                    risk: risk(&one),
-                    ..seen
+            let mut beside = std::iter::once(command.verbs).chain(apart);
+            beside.any(|verbs| {
+                one.verbs = verbs;
+                one.verbs.insert(*verb);
+                conditions.iter().any(|has_where| {
+                    one.has_where = *has_where;
+                    differs(Facts {
+                        command: &one,
+                        risk: risk(&one),
+                        ..seen
+                    })
                 })
             })
         })

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use sallyport_crds::access_request::{Requirement as StatusRequirement, RuleIdentity};
+use sallyport_crds::Subject as Named;
+use sallyport_crds::access_request::{Person, RuleIdentity};
 use sallyport_crds::approval_policy::{GrantScope, OnHold, RuleAction};
 use sallyport_crds::connection::AlwaysDenied;
-use sallyport_crds::{Subject as Named, SubjectKind};
 
 use super::range::Range;
-use crate::subject::Subject;
+use crate::carrier::ClusterSettings;
+use crate::tally::others;
 
 /// The answer to one command, with what has to be recorded about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -258,29 +259,10 @@ impl BreakGlass {
 // === impl Requirement ===
 
 impl Requirement {
-    /// Whether fewer people than it wants are left once the asker and their agents are taken out. Who is in a group only
-    /// the identity provider knows, so a group always leaves somebody.
-    pub(super) fn asks_only(&self, subject: &Subject) -> bool {
-        let own = |name: &str| name == subject.username || subject.agents.iter().any(|agent| agent.username == name);
-        if self.approvers.iter().any(|one| one.kind == SubjectKind::Group) {
-            return false;
-        }
-        let others = self
-            .approvers
-            .iter()
-            .filter(|one| one.kind != SubjectKind::User || !own(&one.name));
-        others.count() < usize::try_from(self.required).unwrap_or(usize::MAX)
-    }
-
-    /// As it stands in `status.requirements` of an AccessRequest.
-    pub fn to_status(&self) -> StatusRequirement {
-        StatusRequirement {
-            asked_by: self.asked_by.clone(),
-            approvers: self.approvers.clone(),
-            required: i32::try_from(self.required).unwrap_or(i32::MAX),
-            reason_required: self.reason_required,
-            max_login_age: self.max_login_age,
-        }
+    /// Whether fewer people than it wants are left once the asker and their agents are taken out.
+    pub(super) fn asks_only(&self, own: &[Person], settings: &ClusterSettings) -> bool {
+        let wanted = usize::try_from(self.required).unwrap_or(usize::MAX);
+        others(&self.approvers, own, settings).is_some_and(|others| others < wanted)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{ApproverMapping, ClaimSource, Issuer, Issuers};
+use super::{AGENT, ApproverMapping, ClaimSource, Issuer, Issuers};
 
 /// `AuthenticationConfiguration` of `apiserver.config.k8s.io`, as far as doors understand it. What they do not
 /// understand is refused, never skipped: it might be what keeps somebody out.
@@ -61,15 +61,14 @@ struct ClaimMappings {
     groups: Option<Mapping>,
     uid: Option<Mapping>,
     /// What the API server carries beside the name: a door knows issuer and `sub` from the token itself.
-    #[serde(default, rename = "extra")]
-    _extra: Vec<ExtraMapping>,
+    #[serde(default)]
+    extra: Vec<ExtraMapping>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ExtraMapping {
-    #[serde(rename = "key")]
-    _key: String,
+    key: String,
     #[serde(rename = "valueExpression")]
     _value_expression: String,
 }
@@ -220,9 +219,15 @@ impl Issuers {
             };
             match find(&named.url)
                 .ok_or_else(not_configured)
-                .and_then(|jwt| resolved.read(named, jwt, names.configuration_for))
+                .and_then(|jwt| Ok((jwt, resolved.read(named, jwt, names.configuration_for)?)))
             {
-                Ok(issuer) => resolved.add(issuer, &mut errors),
+                Ok((jwt, issuer)) => {
+                    // Of another file than the API server's nothing is known.
+                    if names.configuration_for == ConfigurationFor::ApiServer && !jwt.claim_mappings.mark_agents() {
+                        resolved.blind_to_agents(&issuer);
+                    }
+                    resolved.add(issuer, &mut errors);
+                }
                 Err(error) => errors.push(error),
             }
         }
@@ -315,6 +320,15 @@ impl Issuers {
             self.issuers.remove(&name);
             errors.push(ConfigurationError::Twice(name));
         }
+    }
+}
+
+// === impl ClaimMappings ===
+
+impl ClaimMappings {
+    /// Whether admission is told of tokens that are in an agent's hands.
+    fn mark_agents(&self) -> bool {
+        self.extra.iter().any(|mapping| mapping.key == AGENT)
     }
 }
 

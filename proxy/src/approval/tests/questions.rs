@@ -107,3 +107,36 @@ pub(super) async fn a_flood_stops_the_one_who_floods(cluster: &Cluster, one: &Ar
     assert!(matches!(much, ApprovalsError::TooMuch { .. }), "{much:?}");
     assert!(limited(|_| ()).await.is_ok());
 }
+
+pub(super) async fn a_loop_of_asking_and_taking_back_ends(cluster: &Cluster, one: &Arc<Requests>) {
+    let mut carrier = cluster.carrier.clone();
+    carrier.connection.spec.limits.max_open_requests_per_person = 1;
+    one.apply(&Arc::new(carrier));
+    let mut dave = question(&cluster.carrier, DIGEST, GrantScope::Command);
+    dave.identity.person.subject = "dave-sub".into();
+    let mut in_vain = Vec::new();
+    let refused = loop {
+        dave.command.digest = format!("{:064x}", 1_000 + in_vain.len());
+        let held = match one.ask(dave.clone()).await {
+            Ok(held) => held,
+            Err(refused) => break refused,
+        };
+        // He cancels, or nobody answers in time.
+        let end = if in_vain.len() % 2 == 0 { "Withdrawn" } else { "Expired" };
+        cluster.require(&held.request.name).await;
+        cluster.derive(&held.request.name, end).await;
+        until("it is over", || async {
+            one.find(&dave.identity, &once(&dave.command.digest)).is_empty()
+        })
+        .await;
+        in_vain.push(held.request.name);
+        assert!(in_vain.len() <= 5, "no limit");
+    };
+    assert_eq!(refused, ApprovalsError::TooOften { in_vain: 5 });
+    let mut erin = dave.clone();
+    erin.identity.person.subject = "erin-sub".into();
+    assert!(one.ask(erin).await.is_ok(), "others are not stopped");
+    // What the operator deletes in its time counts no more.
+    cluster.delete(&in_vain[0]).await;
+    until("one more is taken", || async { one.ask(dave.clone()).await.is_ok() }).await;
+}

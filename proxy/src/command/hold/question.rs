@@ -1,8 +1,8 @@
 //! What second people are asked.
 
 use sallyport_audit::Time;
-use sallyport_crds::SubjectKind;
 use sallyport_crds::approval_policy::{GrantScope, OnHold};
+use sallyport_crds::subject::some_of;
 use sallyport_policy::decide::Hold;
 
 use crate::command::Decided;
@@ -103,19 +103,8 @@ impl Question {
 
     /// Who can approve, in words.
     pub(super) fn needs(&self) -> Vec<String> {
-        let each = self.hold.requirements.iter().map(|one| {
-            let approvers: Vec<String> = one
-                .approvers
-                .iter()
-                .map(|approver| match approver.kind {
-                    SubjectKind::User => approver.name.clone(),
-                    SubjectKind::Group => format!("group {}", approver.name),
-                    SubjectKind::ServiceAccount => format!("ServiceAccount {}", approver.name),
-                })
-                .collect();
-            format!("{} of {}", one.required, approvers.join(", "))
-        });
-        each.collect()
+        let each = self.hold.requirements.iter();
+        each.map(|one| some_of(one.required, &one.approvers)).collect()
     }
 
     /// Why a second person is asked, in the rules' own words, and what else the asker should know.

@@ -1,12 +1,13 @@
 //! Waiting for an answer, and what follows from it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sallyport_audit::record::{self, Approver, Closed, Event};
+use tokio::time::Instant;
 
 use super::desk::{Desk, Gone, Waiting};
-use super::{Question, claim, claimed, kind, look_again, misfit};
-use crate::command::{Decided, Kind, Recorded, Refused, Stopped, append_after};
+use super::{Question, claim, claimed, give_up, kind, look_again, misfit};
+use crate::command::{Decided, Kind, Recorded, Refused, Stopped, append_after, record};
 use crate::door::{Held, HoldState};
 use crate::identity::visible;
 use crate::metrics;
@@ -19,7 +20,10 @@ const REMINDER: Duration = Duration::from_secs(60);
 enum Answer {
     Approved(Vec<Approver>),
     Denied(Vec<Approver>),
+    /// The question's own time is over.
+    Expired,
     Closed(String),
+    /// The asker's patience is.
     TimeUp,
     Gone(Gone),
 }
@@ -34,52 +38,26 @@ pub(super) async fn wait<D: Desk>(
 ) -> Result<Recorded, Stopped> {
     let holding = metrics::get().holding();
     let began = Instant::now();
-    let answer = answer(session, &question, &mut held, desk, began).await;
+    let patience = question.hold.wait(desk.in_transaction());
+    let first = first(&question, &held, patience);
+    let answer = answer(first, &mut held, desk, async || may_not_go_on(session).await).await;
     drop(holding);
-    let Held {
-        request,
-        expires,
-        state,
-    } = held;
-    let close = |reason: &str| Closed {
-        command: 0,
+    let request = held.request.clone();
+    let close = |command, reason: &str| Closed {
+        command,
         reason: reason.to_owned(),
         request: request.clone(),
     };
     match answer {
         Answer::Approved(approvers) => {
             let waited_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-            let held = Held {
-                request,
-                expires,
-                state,
-            };
             run_approved(session, unit, question, held, approvers, waited_us, desk).await
         }
-        Answer::Denied(deniers) => {
-            let words = deniers
-                .first()
-                .map_or_else(|| "the request was denied".to_owned(), denied_words);
-            let refused =
-                Refused::new(Kind::NotApproved, words).detail(format!("AccessRequest {} was denied.", request.name));
-            let event = |command| {
-                Event::Denied(record::Denied {
-                    command,
-                    deniers: deniers.clone(),
-                    request: request.clone(),
-                })
-            };
-            refuse(session, unit, refused, event).await
-        }
-        Answer::TimeUp => {
-            session.door().approvals.withdraw(&request, "nobody answered in time");
-            let refused = Refused::new(Kind::NotApproved, "nobody approved it in time")
-                .detail(format!("AccessRequest {} was withdrawn.", request.name));
+        Answer::Denied(deniers) => refuse_denied(session, unit, &held, &deniers).await,
+        Answer::Expired => {
+            let refused = in_vain().detail(format!("AccessRequest {} has expired.", request.name));
             refuse(session, unit, refused, |command| {
-                Event::Expired(Closed {
-                    command,
-                    ..close("nobody answered in time")
-                })
+                Event::Expired(close(command, "nobody answered in time"))
             })
             .await
         }
@@ -87,30 +65,83 @@ pub(super) async fn wait<D: Desk>(
             let refused = Refused::new(Kind::NotApproved, format!("the request is closed: {reason}"))
                 .detail(format!("AccessRequest {} is closed.", request.name));
             refuse(session, unit, refused, |command| {
-                Event::Withdrawn(Closed {
-                    command,
-                    ..close(&reason)
-                })
+                Event::Withdrawn(close(command, &reason))
             })
             .await
         }
+        Answer::TimeUp => {
+            leave(
+                session,
+                unit,
+                &held,
+                in_vain(),
+                "nobody answered in time",
+                Event::Expired,
+            )
+            .await
+        }
         Answer::Gone(gone) => {
-            let reason = gone.words();
-            session.door().approvals.withdraw(&request, reason);
-            let refused = Refused::new(Kind::Withdrawn, "canceling statement due to user request")
-                .detail(format!("AccessRequest {} was withdrawn.", request.name));
-            let event = |command| {
-                Event::Withdrawn(Closed {
-                    command,
-                    ..close(reason)
-                })
-            };
-            match (refuse(session, unit, refused, event).await, gone) {
-                (result, Gone::Cancelled) => result,
-                (_, gone) => Err(Stopped::Gone(gone)),
+            let refused = Refused::new(Kind::Withdrawn, "canceling statement due to user request");
+            let left = leave(session, unit, &held, refused, gone.words(), Event::Withdrawn).await;
+            match gone {
+                Gone::Cancelled => left,
+                gone => Err(Stopped::Gone(gone)),
             }
         }
     }
+}
+
+fn in_vain() -> Refused {
+    Refused::new(Kind::NotApproved, "nobody approved it in time")
+}
+
+/// The asker waits no longer. A question of their own ends with that; one for which somebody comes again is none of this
+/// session's to end, and nothing became of it.
+async fn leave(
+    session: &mut Session,
+    unit: Decided,
+    held: &Held,
+    refused: Refused,
+    reason: &str,
+    ended: fn(Closed) -> Event,
+) -> Result<Recorded, Stopped> {
+    let name = &held.request.name;
+    if !give_up(session, held, reason) {
+        let refused = refused.detail(format!(
+            "AccessRequest {name} stays open: it is asked for who comes again."
+        ));
+        return record(session, unit, Vec::new(), Some((0, refused))).await;
+    }
+    let refused = refused.detail(format!("AccessRequest {name} was withdrawn."));
+    refuse(session, unit, refused, |command| {
+        ended(Closed {
+            command,
+            reason: reason.to_owned(),
+            request: held.request.clone(),
+        })
+    })
+    .await
+}
+
+async fn refuse_denied(
+    session: &Session,
+    unit: Decided,
+    held: &Held,
+    deniers: &[Approver],
+) -> Result<Recorded, Stopped> {
+    let words = deniers
+        .first()
+        .map_or_else(|| "the request was denied".to_owned(), denied_words);
+    let refused =
+        Refused::new(Kind::NotApproved, words).detail(format!("AccessRequest {} was denied.", held.request.name));
+    refuse(session, unit, refused, |command| {
+        Event::Denied(record::Denied {
+            command,
+            deniers: deniers.to_vec(),
+            request: held.request.clone(),
+        })
+    })
+    .await
 }
 
 fn denied_words(denier: &Approver) -> String {
@@ -120,53 +151,63 @@ fn denied_words(denier: &Approver) -> String {
     }
 }
 
-/// Waits for one of: an answer, the end of patience, a client that leaves, rules under which the session may not go on.
+/// The first word to the asker.
+fn first(question: &Question, held: &Held, patience: Duration) -> Waiting {
+    Waiting {
+        namespace: held.request.namespace.clone(),
+        name: held.request.name.clone(),
+        progress: String::new(),
+        reasons: question.reasons(),
+        needs: question.needs(),
+        left: patience,
+        first: true,
+    }
+}
+
+/// Waits until the session has to look at something; why it may not go on, if it may not.
+async fn may_not_go_on(session: &mut Session) -> Option<Gone> {
+    match session.stirred().await {
+        Stir::Rules => session.refresh().is_err().then_some(Gone::Revoked),
+        Stir::Revoked(_) => Some(Gone::GrantRevoked),
+    }
+}
+
+/// Waits for one of: an answer, the end of patience, a client that leaves, rules under which the session may not go on. The asker
+/// is told at once, whenever the question stands otherwise, and each [`REMINDER`] how long is left.
 async fn answer<D: Desk>(
-    session: &mut Session,
-    question: &Question,
+    first: Waiting,
     held: &mut Held,
     desk: &mut D,
-    began: Instant,
+    mut may_not_go_on: impl AsyncFnMut() -> Option<Gone>,
 ) -> Answer {
-    let patience = question.hold.wait(desk.in_transaction());
-    let mut first = true;
+    let (began, patience) = (Instant::now(), first.left);
+    let mut lines = first;
     loop {
         let state = held.state.borrow_and_update().clone();
-        let progress = match state {
+        lines.progress = match state {
             HoldState::Waiting { progress } => progress,
             HoldState::Approved { approvers } => return Answer::Approved(approvers),
             HoldState::Denied { deniers } => return Answer::Denied(deniers),
-            HoldState::Expired => return Answer::TimeUp,
+            HoldState::Expired => return Answer::Expired,
             HoldState::Closed(why) | HoldState::Revoked(why) | HoldState::Unavailable(why) => {
                 return Answer::Closed(why);
             }
         };
-        let left = patience.saturating_sub(began.elapsed());
-        if left.is_zero() {
+        lines.left = patience.saturating_sub(began.elapsed());
+        if lines.left.is_zero() {
             return Answer::TimeUp;
         }
-        desk.tell(&Waiting {
-            namespace: held.request.namespace.clone(),
-            name: held.request.name.clone(),
-            progress,
-            reasons: question.reasons(),
-            needs: question.needs(),
-            left,
-            first,
-        });
-        first = false;
+        desk.tell(&lines);
+        lines.first = false;
         tokio::select! {
             biased;
             gone = desk.gone() => return Answer::Gone(gone),
             changed = held.state.changed() => if changed.is_err() {
                 return Answer::Closed("the door can no longer see the request".to_owned());
             },
-            () = tokio::time::sleep(left.min(REMINDER)) => {}
-            stir = session.stirred() => match stir {
-                Stir::Rules => if session.refresh().is_err() {
-                    return Answer::Gone(Gone::Revoked);
-                },
-                Stir::Revoked(_) => return Answer::Gone(Gone::GrantRevoked),
+            () = tokio::time::sleep(lines.left.min(REMINDER)) => {}
+            gone = may_not_go_on() => if let Some(gone) = gone {
+                return Answer::Gone(gone);
             },
         }
     }
@@ -225,3 +266,6 @@ async fn refuse(
     let durable = append_after(session, &unit, events).await?;
     Ok(Recorded::new(session, unit, Some((0, refused)), durable))
 }
+
+#[cfg(test)]
+mod tests;

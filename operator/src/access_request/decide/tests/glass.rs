@@ -27,6 +27,25 @@ pub(super) fn found_glass() -> Found {
 }
 
 #[test]
+fn a_use_that_nobody_else_is_named_to_review_says_so() {
+    let told = |reviewers: Value| {
+        let mut found = found_glass();
+        let leave = found.policies[0].spec.break_glass.as_mut().unwrap();
+        leave.reviewers = serde_json::from_value(reviewers).unwrap();
+        let conditions = decide(&glass(), &found, at(1)).unwrap().conditions;
+        assert!(
+            conditions.iter().all(|one| one.type_ != "Expired"),
+            "it stays to be reviewed"
+        );
+        let reviewed = conditions.into_iter().find(|one| one.type_ == "Reviewed").unwrap();
+        reviewed.message.contains("whom ApprovalPolicy writes does not name")
+    };
+    let user = |name: &str| json!({ "kind": "User", "name": name });
+    assert!(told(json!([user("oidc:alice"), user("alice")])));
+    assert!(!told(json!([user("oidc:alice"), user("oidc:bob")])));
+}
+
+#[test]
 fn a_use_of_break_glass_waits_for_its_review() {
     let mut found = found_glass();
     let mut request = glass();

@@ -310,9 +310,11 @@ fn field_kind(expression: &Expr) -> Option<(String, &'static str)> {
     let kind = match (variable.as_str(), select.field.as_str()) {
         (
             "command",
-            "verbs" | "tables" | "written" | "columns" | "functions" | "hidden" | "settings" | "parameters",
+            "verbs" | "tables" | "written" | "writes" | "columns" | "functions" | "hidden" | "settings" | "parameters",
         ) => "a list",
-        ("command", "has_where" | "read_only" | "opaque" | "protected" | "in_transaction") => "true or false",
+        ("command", "has_where" | "hasWhere" | "read_only" | "opaque" | "protected" | "in_transaction") => {
+            "true or false"
+        }
         ("command", "params_count" | "rows" | "risk") => "a number",
         ("command", _) => "a text",
         ("identity", "groups" | "agents") => "a list",

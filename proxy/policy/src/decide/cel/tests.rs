@@ -30,6 +30,9 @@ fn what_could_never_work_is_refused_when_the_rule_is_accepted() {
         "command.verbs == 'delete'",
         "'delete' == command.verbs",
         "command.has_where == 'false'",
+        "command.hasWhere == 'false'",
+        "command.writes == 'orders'",
+        "command.verb == ['delete']",
         "command.risk != '50'",
         "command.text == 1",
         "command.risk > 'a'",
@@ -88,8 +91,16 @@ fn a_typing_error_is_told_with_its_place_and_the_name_that_was_meant() {
             "`command.tabels` (character 16) does not exist; did you mean `command.tables`? There are",
         ),
         (
-            "command.hasWhere",
-            "`command.hasWhere` (character 9) does not exist; did you mean `command.has_where`? There are",
+            "command.readOnly",
+            "`command.readOnly` (character 9) does not exist; did you mean `command.read_only`? There are",
+        ),
+        (
+            "command.haswhere",
+            "`command.haswhere` (character 9) does not exist; did you mean `command.has_where`? There are",
+        ),
+        (
+            "command.vreb == 'delete'",
+            "`command.vreb` (character 9) does not exist; did you mean `command.verb`? There are",
         ),
         (
             "identity.nonsense == ''",
@@ -166,6 +177,10 @@ fn expressions_see_command_person_and_connection() {
         ("command.tables.exists(t, t.startsWith('payroll.'))", false),
         ("command.columns.exists(c, c.endsWith('.id'))", true),
         ("command.has_where && !command.read_only", true),
+        (
+            "command.verb == 'delete' && command.writes == ['orders'] && command.hasWhere",
+            true,
+        ),
         ("!command.opaque && !command.protected && !command.in_transaction", true),
         (
             "command.risk == 50 && command.params_count == 1 && command.rows == -1",

@@ -26,7 +26,7 @@ pub(super) fn place(source: &str, variable: Option<&str>, name: &str) -> Option<
     found.map(|(word, _)| word.at)
 }
 
-/// The known name that is nearest, if any is near. Case and underscores do not count: `hasWhere` means `has_where`.
+/// The known name that is nearest, if any is near. Case and underscores do not count: `readOnly` means `read_only`.
 pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let plain = |name: &str| -> Vec<char> {
         let letters = name.chars().filter(|letter| *letter != '_');
@@ -112,11 +112,11 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_suggested_and_no_far_one() {
-        let known = ["verbs", "tables", "has_where", "rows", "risk"];
+        let known = ["verbs", "tables", "read_only", "rows", "risk"];
         for (name, meant) in [
             ("tabels", Some("tables")),
             ("verb", Some("verbs")),
-            ("hasWhere", Some("has_where")),
+            ("readOnly", Some("read_only")),
             ("rsik", Some("risk")),
             ("nonsense", None),
             ("x", None),

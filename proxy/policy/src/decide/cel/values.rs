@@ -6,12 +6,15 @@
 //! | `command.text` | string | the exact text |
 //! | `command.database` | string | the database |
 //! | `command.verbs` | list of strings | what it does, at any depth: `select`, `delete`, `copy_to`, … |
+//! | `command.verb` | string | of its verbs the one with the highest score, of equals the first in `command.verbs`; empty if there is none |
 //! | `command.tables` | list of strings | relations it touches, as `schema.table`, closed over views and partitions |
 //! | `command.written` | list of strings | those of them that it writes or changes, closed over what a view writes to, partitions, children, and rows that follow by foreign keys |
+//! | `command.writes` | list of strings | the same as `command.written` |
 //! | `command.columns` | list of strings | columns it names, as `schema.table.column` |
 //! | `command.functions` | list of strings | functions it calls, as written |
 //! | `command.settings` | list of strings | settings it changes; `*` for one that cannot be seen |
 //! | `command.has_where` | bool | every change in it chooses rows; without changes: the query does |
+//! | `command.hasWhere` | bool | the same as `command.has_where` |
 //! | `command.read_only` | bool | nothing in its tree writes, locks rows or hides |
 //! | `command.opaque` | bool | something in it cannot be seen into |
 //! | `command.hidden` | list of strings | what of that may do anything: `function app.close`, `a procedure`, `a DO block`, … |
@@ -53,21 +56,25 @@ use crate::subject::Subject;
 
 use super::super::Command;
 use super::super::command::{ANY_SETTING, Parameter};
+use super::super::risk::gravest;
 use super::fact::Fact;
 use super::zone;
 
 /// Fields of `command`.
-pub(super) const COMMAND: [&str; 19] = [
+pub(super) const COMMAND: [&str; 22] = [
     "protocol",
     "text",
     "database",
     "verbs",
+    "verb",
     "tables",
     "written",
+    "writes",
     "columns",
     "functions",
     "settings",
     "has_where",
+    "hasWhere",
     "read_only",
     "opaque",
     "hidden",
@@ -79,7 +86,7 @@ pub(super) const COMMAND: [&str; 19] = [
     "risk",
 ];
 /// Those of them that are lists of names.
-pub(super) const NAMES: [&str; 5] = ["tables", "written", "columns", "functions", "settings"];
+pub(super) const NAMES: [&str; 6] = ["tables", "written", "writes", "columns", "functions", "settings"];
 /// Fields of `identity`.
 pub(super) const IDENTITY: [&str; 5] = ["user", "groups", "agents", "issuer", "email"];
 /// Fields of `connection`.
@@ -88,6 +95,16 @@ pub(super) const CONNECTION: [&str; 3] = ["name", "namespace", "labels"];
 pub(super) const SESSION: [&str; 4] = ["source", "time", "weekday", "date"];
 /// Those of them that are asked in a zone.
 pub(super) const ZONED: [&str; 3] = ["time", "weekday", "date"];
+
+/// What a field is another name for, or is made of: whose answer hangs on the one hangs on the other.
+pub(super) fn meant(field: &str) -> &str {
+    match field {
+        "verb" => "verbs",
+        "writes" => "written",
+        "hasWhere" => "has_where",
+        other => other,
+    }
+}
 
 /// What is known of the Connection.
 #[derive(Clone, Debug, Default)]
@@ -210,7 +227,10 @@ impl Facts<'_> {
     fn command_field<'f>(&'f self, field: &str, needs: &'f Needs) -> Fact<'f> {
         let command = self.command;
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        match field {
+        if field == "verb" {
+            return Fact::Text(gravest(command.verbs).map_or("", Verb::name));
+        }
+        match meant(field) {
             "protocol" => Fact::Text(command.protocol),
             "text" => Fact::Text(&command.text),
             "database" => Fact::Text(&command.database),

@@ -251,6 +251,12 @@ fn the_strictest_of_all_that_it_may_do_holds() {
             "hold p/asked",
         ),
         ("'delete' in command.verbs && command.has_where", "hold p/asked"),
+        ("'delete' in command.verbs && command.hasWhere", "hold p/asked"),
+        ("command.verb == 'delete'", "hold p/asked"),
+        ("command.verb == 'delete' && command.hasWhere", "hold p/asked"),
+        ("command.verb == 'vacuum'", "allow p/rest"),
+        ("command.writes.exists(t, t == 'public.ledger')", "hold p/asked"),
+        ("command.writes.exists(t, t.matches('^public[.]'))", "hold p/asked"),
         (
             "'utility' in command.verbs && 'checkpoint' in command.verbs && 'discard' in command.verbs",
             "hold p/asked",
@@ -286,6 +292,9 @@ fn the_strictest_of_all_that_it_may_do_holds() {
             "{cel}"
         );
     }
+    // That CALL has a higher score than INSERT hides no INSERT.
+    let inserts = [then_allow(&[rule("asked", "command.verb == 'insert'", hold)])];
+    assert_eq!(strictest(&inserts, "call purge()"), "hold p/asked");
 }
 
 #[test]

@@ -100,6 +100,28 @@ fn clients_of_people_are_told_apart_where_they_are_listed() {
 }
 
 #[test]
+fn an_api_server_that_takes_agents_for_people_is_told() {
+    let named = |clients: serde_json::Value| json!({ "issuers": [{ "name": "idp", "url": "https://idp", "audiences": ["sallyport"], "humanClients": clients }] });
+    let mut marking = jwt();
+    let extra = marking["claimMappings"]["extra"].as_array_mut().unwrap();
+    extra.push(json!({ "key": "sallyport.dev/agent", "valueExpression": "has(claims.act) ? 'agent' : ''" }));
+    let mut for_doors = named(json!(["kubectl"]));
+    for_doors["configurationFor"] = json!("Doors");
+    for (what, jwt, names, told) in [
+        ("not marked", jwt(), named(json!(["kubectl"])), true),
+        ("marked", marking, named(json!(["kubectl"])), false),
+        ("nobody is told apart", jwt(), named(json!([])), false),
+        ("another file than the API server's", jwt(), for_doors, false),
+    ] {
+        let (issuers, errors) = resolve(jwt, names);
+        assert_eq!(errors, [], "{what}");
+        assert_eq!(issuers.agents_unmarked.contains_key("idp"), told, "{what}");
+        let warned = issuers.warnings.iter().any(|one| one.contains("sallyport.dev/agent"));
+        assert_eq!(warned, told, "{what}: {:?}", issuers.warnings);
+    }
+}
+
+#[test]
 fn a_name_given_twice_stands_for_nobody() {
     let one = json!({ "name": "idp", "url": "https://idp", "audiences": ["sallyport"] });
     let (issuers, errors) = resolve(jwt(), json!({ "issuers": [one.clone(), one] }));

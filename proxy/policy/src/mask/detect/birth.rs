@@ -52,14 +52,15 @@ const WORDS: &[&str] = &[
 
 fn birth(run: &Run<'_>) -> Option<Span> {
     let span = numeric(run).or_else(|| worded(run)).or_else(|| short(run))?;
-    run.has_context(WORDS).then_some(span)
+    run.has_context(Kind::DateOfBirth).then_some(span)
 }
 
 /// The year is the last part: the others stand before it.
 fn worded(run: &Run<'_>) -> Option<Span> {
     let year = run.groups().first().filter(|first| first.len == 4)?;
     let valid = is_year(run.number(0, 4)) && !is_word(at(run.text, year.end));
-    let start = month::before_year(run.text, run.start).filter(|_| valid)?;
+    valid.then_some(())?;
+    let start = month::before_year(run.text, run.start)?;
     Some(Span { start, end: year.end })
 }
 
@@ -67,7 +68,8 @@ fn worded(run: &Run<'_>) -> Option<Span> {
 fn short(run: &Run<'_>) -> Option<Span> {
     let day = run.groups().first().filter(|first| first.len <= 2)?;
     let valid = (1..=31).contains(&run.number(0, day.len)) && !is_word(run.before()) && run.before() != b'-';
-    let end = month::short(run.text, day.end).filter(|_| valid)?;
+    valid.then_some(())?;
+    let end = month::short(run.text, day.end)?;
     Some(Span { start: run.start, end })
 }
 
@@ -111,10 +113,11 @@ fn parts(text: &[u8], start: usize) -> Option<([(usize, u32); 3], usize)> {
     for (index, part) in parts.iter_mut().enumerate() {
         let length = ahead(text, from, 5, |b| b.is_ascii_digit());
         let end = from.checked_add(length)?;
-        let digits = std::str::from_utf8(cut(text, from, end)).ok()?;
+        matches!(length, 1 | 2 | 4).then_some(())?;
+        let digits = cut(text, from, end).iter().map(|b| u32::from(b.wrapping_sub(b'0')));
         *part = (
             length,
-            digits.parse::<u32>().ok().filter(|_| matches!(length, 1 | 2 | 4))?,
+            digits.fold(0_u32, |n, digit| n.wrapping_mul(10).wrapping_add(digit)),
         );
         if index == 2 {
             return Some((parts, end));

@@ -1,5 +1,10 @@
 //! Words that make a bare number mean something.
 
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
+use super::{DETECTORS, Kind};
 use crate::mask::bytes::{at, cut};
 
 /// What is known about a cell besides its text: the column's name or a JSON key, in which detectors look for their
@@ -31,22 +36,71 @@ impl<'a> Context<'a> {
 /// How far before a number its context word may stand, in bytes.
 const REACH: usize = 40;
 
-/// Whether one of `words` (in lower case) stands in the label, or in the text shortly before `at`.
-pub(super) fn has_word(text: &[u8], at: usize, context: &Context<'_>, words: &[&str]) -> bool {
-    let before = cut(text, at.saturating_sub(REACH), at);
-    words
-        .iter()
-        .any(|w| contains_word(context.label, w.as_bytes()) || contains_word(before, w.as_bytes()))
+/// Which detectors have one of their words somewhere: a bit for each [`Kind`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Named(u32);
+
+/// All words of all detectors, looked for at once, and whose each of them is.
+static WORDS: LazyLock<Option<(AhoCorasick, Vec<Named>)>> = LazyLock::new(|| {
+    let words = || {
+        DETECTORS
+            .iter()
+            .flat_map(|one| one.words.iter().map(|word| (one.kind, *word)))
+    };
+    let automaton = AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(words().map(|(_, word)| word));
+    Some((automaton.ok()?, words().map(|(kind, _)| Named::of(kind)).collect()))
+});
+
+// === impl Named ===
+
+impl Named {
+    fn of(kind: Kind) -> Self {
+        Self(1_u32.wrapping_shl(kind as u32))
+    }
+
+    /// Whose words stand in the label, or in the text shortly before `at`.
+    pub(super) fn near(text: &[u8], at: usize, context: &Context<'_>) -> Self {
+        let before = Self::within(cut(text, at.saturating_sub(REACH), at));
+        Self(Self::within(context.label).0 | before.0)
+    }
+
+    /// Whose words stand in a text.
+    pub(super) fn within(text: &[u8]) -> Self {
+        // Without the automaton, which is built of constants, every number counts as named: too much is hidden, not too little.
+        let Some((automaton, owners)) = WORDS.as_ref() else {
+            return Self(u32::MAX);
+        };
+        let mut found = Self::default();
+        if text.len() >= automaton.min_pattern_len() {
+            for word in automaton.find_overlapping_iter(text) {
+                let owner = owners.get(word.pattern().as_usize()).map_or(u32::MAX, |owner| owner.0);
+                if found.0 & owner != owner && stands_alone(text, word.start(), word.end()) {
+                    found.0 |= owner;
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether those of one detector are among them.
+    pub(super) fn has(self, kind: Kind) -> bool {
+        self.0 & Self::of(kind).0 != 0
+    }
 }
 
-/// Case-insensitive search for a word that letters do not continue on either side.
-fn contains_word(text: &[u8], word: &[u8]) -> bool {
-    text.windows(word.len()).enumerate().any(|(i, w)| {
-        let end = i.saturating_add(word.len());
-        w.eq_ignore_ascii_case(word)
-            && !i.checked_sub(1).is_some_and(|before| is_joined(text, before))
-            && !is_joined(text, end.saturating_sub(1))
+/// Whether a word (in lower case) stands in a label.
+pub(super) fn names(label: &[u8], word: &[u8]) -> bool {
+    label.windows(word.len()).enumerate().any(|(start, there)| {
+        there.eq_ignore_ascii_case(word) && stands_alone(label, start, start.saturating_add(word.len()))
     })
+}
+
+/// Whether letters go on neither before a word nor after it.
+fn stands_alone(text: &[u8], start: usize, end: usize) -> bool {
+    !start.checked_sub(1).is_some_and(|before| is_joined(text, before)) && !is_joined(text, end.saturating_sub(1))
 }
 
 /// Whether the bytes at `left` and after it are of one word: two letters, but not those at which `homePhone` is parted.

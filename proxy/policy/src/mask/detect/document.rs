@@ -69,7 +69,7 @@ fn passport(run: &Run<'_>) -> Option<Span> {
     let start = letters(run)?;
     let shaped = matches!((run.start.saturating_sub(start), first.len), (0, 9) | (1, 8));
     let alone = shaped && !is_word(at(run.text, first.end));
-    (alone && run.has_context(PASSPORT_WORDS)).then_some(Span { start, end: first.end })
+    (alone && run.has_context(Kind::UsPassport)).then_some(Span { start, end: first.end })
 }
 
 fn license(run: &Run<'_>) -> Option<Span> {
@@ -81,9 +81,11 @@ fn license(run: &Run<'_>) -> Option<Span> {
     let joined = if threes { 2 } else { joined };
     let taken = groups.get(..joined.saturating_add(1).min(groups.len()))?;
     let digits: usize = taken.iter().map(|group| group.len).sum();
+    if !(6..=14).contains(&digits) {
+        return None;
+    }
     let (start, end) = (letters(run)?, taken.last()?.end);
-    let shaped = (6..=14).contains(&digits) && !is_word(at(run.text, end));
-    (shaped && run.has_context(LICENSE_WORDS)).then_some(Span { start, end })
+    (!is_word(at(run.text, end)) && run.has_context(Kind::UsDriverLicense)).then_some(Span { start, end })
 }
 
 /// Where the letters begin that stick to the digits: two at most, and nothing else before them.

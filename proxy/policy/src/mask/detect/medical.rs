@@ -69,7 +69,7 @@ fn npi(run: &Run<'_>) -> Option<Span> {
     let mut digits = ISSUER.to_vec();
     digits.extend_from_slice(run.digits(10));
     let valid = matches!(run.number(0, 1), 1 | 2) && luhn(&digits) && !run.in_fraction(first.end);
-    (valid && run.has_context(NPI_WORDS)).then_some(Span {
+    (valid && run.has_context(Kind::UsNpi)).then_some(Span {
         start: run.start,
         end: first.end,
     })
@@ -79,7 +79,7 @@ fn record(run: &Run<'_>) -> Option<Span> {
     let first = run.groups().first()?;
     // A date or a telephone number goes on behind a hyphen.
     let alone = !matches!(first.separator, b'-' | b'.') && run.before() != b'-' && !run.in_fraction(first.end);
-    (alone && run.has_context(RECORD_WORDS)).then_some(Span {
+    (alone && run.has_context(Kind::MedicalRecordNumber)).then_some(Span {
         start: run.start,
         end: first.end,
     })

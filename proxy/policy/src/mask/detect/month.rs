@@ -66,8 +66,19 @@ fn month(text: &[u8], end: usize) -> Option<usize> {
 }
 
 fn is_month(word: &[u8]) -> bool {
-    let letters = || word.iter().filter(|b| b.is_ascii()).map(u8::to_ascii_lowercase);
-    MONTHS.iter().any(|month| letters().eq(month.bytes()))
+    // None of them is longer.
+    let mut lower = [0; 12];
+    let letters = word.iter().filter(|b| b.is_ascii());
+    let mut length = 0_usize;
+    for letter in letters {
+        let Some(slot) = lower.get_mut(length) else {
+            return false;
+        };
+        *slot = letter.to_ascii_lowercase();
+        length = length.saturating_add(1);
+    }
+    let lower = cut(&lower, 0, length);
+    MONTHS.iter().any(|month| month.as_bytes() == lower)
 }
 
 /// Where the day of a month begins that ends at `end`.

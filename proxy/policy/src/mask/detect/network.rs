@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::context::has_word;
+use super::context::names;
 use super::hex::pair;
 use super::piece::{ahead, behind, ends_with, is_word};
 use super::{Context, Detector, Find, Kind, Span};
@@ -82,7 +82,7 @@ fn is_version(text: &[u8], span: Span, context: &Context<'_>) -> bool {
         matches!(b, b' ' | b':' | b'=' | b'"' | b'\'' | b'(' | b'>')
     });
     let all = context.whole && (span.start, span.end) == (0, text.len());
-    ends_with(text, span.start.saturating_sub(joint), b"version") || (all && has_word(&[], 0, context, &["version"]))
+    ends_with(text, span.start.saturating_sub(joint), b"version") || (all && names(context.label, b"version"))
 }
 
 fn ipv6(text: &[u8], colon: usize) -> Option<Span> {

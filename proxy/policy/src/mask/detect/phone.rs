@@ -93,7 +93,7 @@ fn dialled(run: &Run<'_>) -> Option<Span> {
     }
     let (length, last) = whole(run, 2)?;
     let alone = !is_word(at(run.text, last.end));
-    (alone && (run.has_context(WORDS) || is_written_out(run, length, last))).then_some(Span {
+    (alone && (run.has_context(Kind::PhoneNumber) || is_written_out(run, length, last))).then_some(Span {
         start: run.start,
         end: last.end,
     })
@@ -101,6 +101,7 @@ fn dialled(run: &Run<'_>) -> Option<Span> {
 
 /// With a zero in front, as most countries dial their own numbers.
 fn national(run: &Run<'_>) -> Option<Span> {
+    is_dialled(run).then_some(())?;
     let groups = run.groups();
     // What follows behind a space may be another number; a hyphen or a dot goes on with the same.
     let mut digits = 0usize;
@@ -113,20 +114,25 @@ fn national(run: &Run<'_>) -> Option<Span> {
         .last()
         .filter(|last| taken.len() == groups.len() || !matches!(last.separator, b'-' | b'.'))?;
     let written: usize = taken.iter().map(|group| group.len).sum();
-    let dialled = matches!(run.digits(2), [0, 1..=9]) && written >= 9;
     let date = matches!(groups, [day, month, year, ..] if (day.len, month.len, year.len) == (2, 2, 4));
     let before = |n: usize| run.start.checked_sub(n).map_or(0, |i| at(run.text, i));
     let continues = matches!(before(1), b'-' | b'.' | b':') && before(2).is_ascii_digit();
     let alone = !is_word(before(1)) && !continues && !is_word(at(run.text, last.end));
     let opened = usize::from(before(1) == b'(');
-    (dialled && !date && alone && run.has_context(WORDS)).then_some(Span {
+    (written >= 9 && !date && alone && run.has_context(Kind::PhoneNumber)).then_some(Span {
         start: run.start.saturating_sub(opened),
         end: last.end,
     })
 }
 
+/// Whether it begins with one zero, as what is dialled within a country does.
+fn is_dialled(run: &Run<'_>) -> bool {
+    matches!(run.digits(2), [0, 1..=9])
+}
+
 /// National, with a slash behind the area code, as in Germany and Austria.
 fn slashed(run: &Run<'_>) -> Option<Span> {
+    is_dialled(run).then_some(())?;
     let area = run.groups().first().filter(|area| (3..=6).contains(&area.len))?;
     let slash = area.end.checked_add(ahead(run.text, area.end, 1, |b| b == b' '))?;
     let from = slash.checked_add(1)?;
@@ -137,16 +143,16 @@ fn slashed(run: &Run<'_>) -> Option<Span> {
     let end = from.checked_add(rest.len().checked_sub(blanks)?)?;
     let digits = cut(run.text, from, end).iter().filter(|b| b.is_ascii_digit()).count();
     let written = at(run.text, slash) == b'/' && at(run.text, from).is_ascii_digit();
-    let dialled = matches!(run.digits(2), [0, 1..=9]) && (9..=12).contains(&area.len.saturating_add(digits));
+    let enough = (9..=12).contains(&area.len.saturating_add(digits));
     let alone = !is_word(run.before()) && !is_word(at(run.text, end)) && at(run.text, end) != b'/';
-    (written && dialled && alone && run.has_context(WORDS)).then_some(Span { start: run.start, end })
+    (written && enough && alone && run.has_context(Kind::PhoneNumber)).then_some(Span { start: run.start, end })
 }
 
 /// International without a sign, as telephone systems keep them: all of a value.
 fn bare(run: &Run<'_>) -> Option<Span> {
-    let first = run.groups().first().filter(|_| run.is_whole())?;
+    let first = run.groups().first().filter(|first| (11..=15).contains(&first.len))?;
     let assigned = country_code(run, 0).is_some() && run.number(0, 1) != 1;
-    ((11..=15).contains(&first.len) && assigned && run.has_context(WORDS)).then_some(Span {
+    (assigned && run.is_whole() && run.has_context(Kind::PhoneNumber)).then_some(Span {
         start: run.start,
         end: first.end,
     })
@@ -199,10 +205,12 @@ fn north_american(run: &Run<'_>) -> Option<Span> {
     let digits = 10usize.saturating_add(skip);
     let end = match groups {
         [all, ..] if all.len == digits => {
-            return (is_nanp(run, skip) && !run.in_fraction(all.end) && run.has_context(WORDS)).then_some(Span {
-                start: run.start,
-                end: all.end,
-            });
+            return (is_nanp(run, skip) && !run.in_fraction(all.end) && run.has_context(Kind::PhoneNumber)).then_some(
+                Span {
+                    start: run.start,
+                    end: all.end,
+                },
+            );
         }
         [_, a, b, c, ..] if skip == 1 && (a.len, b.len, c.len) == (3, 3, 4) => c.end,
         [_, a, b, ..] if skip == 1 && (a.len, a.separator, b.len) == (3, b')', 7) => b.end,

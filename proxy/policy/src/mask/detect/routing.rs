@@ -79,7 +79,7 @@ fn ein(run: &Run<'_>) -> Option<Span> {
         run.number(0, 2),
         1..=6 | 10..=16 | 20..=27 | 30..=48 | 50..=68 | 71..=77 | 80..=88 | 90..=95 | 98 | 99
     );
-    (assigned && !goes_on && run.has_context(EIN_WORDS)).then_some(Span { start: run.start, end })
+    (assigned && !goes_on && run.has_context(Kind::UsEin)).then_some(Span { start: run.start, end })
 }
 
 fn aba(run: &Run<'_>) -> Option<Span> {
@@ -91,7 +91,7 @@ fn aba(run: &Run<'_>) -> Option<Span> {
         .map(|(digit, weight)| u32::from(*digit).wrapping_mul(weight))
         .sum();
     let issued = matches!(run.number(0, 2), 0..=12 | 21..=32 | 61..=72 | 80) && sum != 0 && sum.is_multiple_of(10);
-    let alone = !run.in_fraction(first.end) && run.has_context(ABA_WORDS);
+    let alone = !run.in_fraction(first.end) && run.has_context(Kind::AbaRoutingNumber);
     (issued && alone).then_some(Span {
         start: run.start,
         end: first.end,

@@ -1,7 +1,9 @@
 //! A run of digits with the groups that follow it: the shape that number detectors judge.
 
-use super::Context;
-use super::context::has_word;
+use std::cell::OnceCell;
+
+use super::context::Named;
+use super::{Context, Kind};
 use crate::mask::bytes::at;
 
 /// Most digits that are collected: one more than the longest number that any detector knows (a card has 19).
@@ -30,6 +32,8 @@ pub(super) struct Run<'a> {
     total: usize,
     groups: [Group; MAX_GROUPS],
     count: usize,
+    /// Whose words stand near, once somebody has asked.
+    named: OnceCell<Named>,
 }
 
 impl<'a> Run<'a> {
@@ -43,6 +47,7 @@ impl<'a> Run<'a> {
             total: 0,
             groups: [Group::default(); MAX_GROUPS],
             count: 0,
+            named: OnceCell::new(),
         };
         let mut next = start;
         while run.count < MAX_GROUPS {
@@ -107,9 +112,10 @@ impl<'a> Run<'a> {
             && self.text.get(end..).is_some_and(|b| b.trim_ascii().is_empty())
     }
 
-    /// Whether one of the words stands in the label or shortly before the run.
-    pub(super) fn has_context(&self, words: &[&str]) -> bool {
-        has_word(self.text, self.start, &self.context, words)
+    /// Whether one of a detector's words stands in the label or shortly before the run.
+    pub(super) fn has_context(&self, of: Kind) -> bool {
+        let near = || Named::near(self.text, self.start, &self.context);
+        self.named.get_or_init(near).has(of)
     }
 
     /// Whether the bytes `self.start..end` are part of a decimal fraction, such as the tail of `3.14159265`. A comma parts

@@ -4,7 +4,7 @@ use regex::bytes::RegexSet;
 
 use super::hex::hex_runs;
 use super::pattern::{self, Pattern};
-use super::summary::{Summary, next_digit};
+use super::summary::{Signs, Summary, next_digit};
 use super::{Context, DETECTORS, Detector, Find, FindAt, FindDigits, FindSign, Kind, Run, Span, fold, month};
 use crate::mask::bytes::{at, tail};
 
@@ -26,17 +26,28 @@ struct Active<F> {
     find: F,
 }
 
+/// Lengths of a first group that are told apart.
+const LENGTHS: usize = 32;
+
+/// Who is offered the text at each place of one sign, with the fewest bytes that a text with a hit has.
+#[derive(Debug)]
+struct Sign {
+    sign: u8,
+    group: Signs,
+    finders: Vec<(usize, Active<FindSign>)>,
+}
+
 /// Fewest digits in a cell where every run of them is looked at.
 const DIGITS: usize = 8;
 
 /// Detectors and patterns that are on.
 #[derive(Debug, Default)]
 pub(crate) struct Scanner {
-    /// With the lengths of the first group, as bits.
-    digits: Vec<Active<(u32, FindDigits)>>,
+    /// By the length of the first group; what is longer than the last of them comes under that.
+    digits: [Vec<Active<FindDigits>>; LENGTHS],
     ats: Vec<Active<FindAt>>,
-    /// With the fewest bytes that a text with a hit has.
-    signs: Vec<Active<(&'static [u8], usize, FindSign)>>,
+    /// By the sign.
+    signs: Vec<Sign>,
     /// Those of the signs that are also offered a value as a whole.
     named: Vec<Active<FindSign>>,
     has_iban: bool,
@@ -72,45 +83,59 @@ impl Scanner {
 
     fn add(&mut self, detector: &Detector, entry: u16, enforced: bool) {
         match detector.find {
-            Find::Digits(find) => {
-                self.min_digits = self.min_digits.min(DIGITS);
-                let find = (u32::MAX, find);
-                self.digits.push(Active { entry, enforced, find });
-            }
-            Find::Group { lengths, digits, find } => {
-                self.min_digits = self.min_digits.min(digits);
-                let find = (lengths, find);
-                self.digits.push(Active { entry, enforced, find });
-            }
+            Find::Digits(find) => self.add_digits(u32::MAX, DIGITS, Active { entry, enforced, find }),
+            Find::Group { lengths, digits, find } => self.add_digits(lengths, digits, Active { entry, enforced, find }),
             Find::At(find) => self.ats.push(Active { entry, enforced, find }),
-            Find::Signs(signs, find) => {
-                let find = (signs, detector.min_bytes, find);
-                self.signs.push(Active { entry, enforced, find });
-            }
+            Find::Signs(signs, find) => self.add_signs(signs, detector.min_bytes, Active { entry, enforced, find }),
             Find::Named(signs, find) => {
                 self.named.push(Active { entry, enforced, find });
-                let find = (signs, detector.min_bytes, find);
-                self.signs.push(Active { entry, enforced, find });
+                self.add_signs(signs, detector.min_bytes, Active { entry, enforced, find });
             }
         }
     }
 
+    fn add_digits(&mut self, lengths: u32, digits: usize, active: Active<FindDigits>) {
+        self.min_digits = self.min_digits.min(digits);
+        for (length, finders) in self.digits.iter_mut().enumerate() {
+            if lengths >> length & 1 == 1 {
+                finders.push(active);
+            }
+        }
+    }
+
+    fn add_signs(&mut self, signs: &[u8], min_bytes: usize, active: Active<FindSign>) {
+        for sign in signs {
+            let finder = (min_bytes, active);
+            match self.signs.iter_mut().find(|known| known.sign == *sign) {
+                Some(known) => known.finders.push(finder),
+                None => self.signs.push(Sign {
+                    sign: *sign,
+                    group: Signs::of(*sign),
+                    finders: vec![finder],
+                }),
+            }
+        }
+    }
+
+    fn has_digits(&self) -> bool {
+        self.min_digits < usize::MAX
+    }
+
     /// Whether nothing is looked for.
     pub(crate) fn is_empty(&self) -> bool {
-        self.digits.is_empty() && self.ats.is_empty() && self.signs.is_empty() && self.patterns.is_empty()
+        !self.has_digits() && self.ats.is_empty() && self.signs.is_empty() && self.patterns.is_empty()
     }
 
     /// Whether nothing in `text` can be a hit, not even in disguise: a quick look before a costly walk.
     pub(crate) fn is_quiet(&self, text: &[u8]) -> bool {
         let summary = Summary::of(text);
-        let mut signs = self.signs.iter().flat_map(|active| active.find.0);
         self.patterns.is_empty()
             && self.named.is_empty()
             && summary.digits < 2
             && !summary.at
             && !summary.backslash
             && !summary.non_ascii
-            && !signs.any(|sign| summary.may_hold(*sign))
+            && !self.signs.iter().any(|sign| summary.may_hold(sign.group))
     }
 
     /// Appends all hits in `text`, in order of their start. Hits may overlap.
@@ -124,13 +149,15 @@ impl Scanner {
     fn scan_all(&self, text: &[u8], context: Context<'_>, hits: &mut Vec<Hit>) {
         let summary = Summary::of(text);
         self.scan_plain(text, context, &summary, hits);
-        let folded = summary.non_ascii.then(|| fold::fold(text)).flatten();
         // Percent signs are counted with `@`.
-        let decoded = summary.at.then(|| fold::decoded(text)).flatten();
-        for other in [folded, decoded].into_iter().flatten() {
-            let mut inner = Vec::new();
-            self.scan_plain(&other.text, context, &Summary::of(&other.text), &mut inner);
-            hits.extend(inner.into_iter().map(|hit| other.place(hit)));
+        if summary.non_ascii || summary.at {
+            let folded = summary.non_ascii.then(|| fold::fold(text)).flatten();
+            let decoded = summary.at.then(|| fold::decoded(text)).flatten();
+            for other in [folded, decoded].into_iter().flatten() {
+                let mut inner = Vec::new();
+                self.scan_plain(&other.text, context, &Summary::of(&other.text), &mut inner);
+                hits.extend(inner.into_iter().map(|hit| other.place(hit)));
+            }
         }
         // Eighteen hexadecimal digits make the nine bytes of the shortest number.
         if summary.backslash && text.len() >= 18 {
@@ -144,7 +171,7 @@ impl Scanner {
 
     fn scan_plain(&self, text: &[u8], context: Context<'_>, summary: &Summary, hits: &mut Vec<Hit>) {
         let numbers = summary.digits >= self.min_digits || (self.has_iban && summary.digits >= 2 && text.len() >= 15);
-        if numbers && !self.digits.is_empty() {
+        if numbers && self.has_digits() {
             self.scan_digits(text, context, hits);
         }
         if summary.at && !self.ats.is_empty() {
@@ -162,14 +189,12 @@ impl Scanner {
         let mut note = |entry: u16, found: Option<Span>| {
             hits.extend(found.map(|Span { start, end }| Hit { start, end, entry }));
         };
-        for active in &self.signs {
-            let (signs, min_bytes, find) = active.find;
-            // Most cells are shorter than any key or token.
-            if text.len() < min_bytes {
-                continue;
-            }
-            for sign in signs.iter().filter(|sign| summary.may_hold(**sign)) {
-                memchr::memchr_iter(*sign, text).for_each(|at| note(active.entry, find(text, at, &context)));
+        for sign in self.signs.iter().filter(|sign| summary.may_hold(sign.group)) {
+            for at in memchr::memchr_iter(sign.sign, text) {
+                // Most cells are shorter than any key or token.
+                for (_, active) in sign.finders.iter().filter(|(least, _)| *least <= text.len()) {
+                    note(active.entry, (active.find)(text, at, &context));
+                }
             }
         }
         for active in self.named.iter().filter(|_| context.whole) {
@@ -186,12 +211,8 @@ impl Scanner {
                 continue;
             }
             let run = Run::read(text, start, context);
-            for active in &self.digits {
-                let (lengths, find) = active.find;
-                if lengths & (1_u32 << length.min(31)) == 0 {
-                    continue;
-                }
-                if let Some(span) = find(&run) {
+            for active in self.digits.get(length.min(LENGTHS - 1)).into_iter().flatten() {
+                if let Some(span) = (active.find)(&run) {
                     hits.push(Hit {
                         start: span.start,
                         end: span.end,

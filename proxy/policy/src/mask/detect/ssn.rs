@@ -51,26 +51,26 @@ const SSN_WORDS: &[&str] = &[
 const ITIN_WORDS: &[&str] = &["itin", "tin", "taxpayer", "tax id", "tax_id", "taxid", "ssn"];
 
 fn ssn(run: &Run<'_>) -> Option<Span> {
-    let end = nine(run, SSN_WORDS)?;
+    let end = nine(run, Kind::UsSsn)?;
     let (area, group, serial) = (run.number(0, 3), run.number(3, 5), run.number(5, 9));
     let issued = area != 0 && area != 666 && area < 900 && group != 0 && serial != 0;
     issued.then_some(Span { start: run.start, end })
 }
 
 fn itin(run: &Run<'_>) -> Option<Span> {
-    let end = nine(run, ITIN_WORDS)?;
+    let end = nine(run, Kind::UsItin)?;
     let issued = run.number(0, 3) >= 900 && matches!(run.number(3, 5), 50..=65 | 70..=88 | 90..=92 | 94..=99);
     issued.then_some(Span { start: run.start, end })
 }
 
 /// Where nine digits written as 3-2-4, or bare with a reason to believe them, end.
-fn nine(run: &Run<'_>, words: &[&str]) -> Option<usize> {
+fn nine(run: &Run<'_>, kind: Kind) -> Option<usize> {
     match run.groups() {
         [a, b, c, ..] if (a.len, b.len, c.len) == (3, 2, 4) => {
             (a.separator == b.separator && matches!(a.separator, b'-' | b' ' | b'.')).then_some(c.end)
         }
         [a, ..] if a.len == 9 => {
-            let believed = run.is_whole() || (!run.in_fraction(a.end) && run.has_context(words));
+            let believed = run.is_whole() || (!run.in_fraction(a.end) && run.has_context(kind));
             believed.then_some(a.end)
         }
         _ => None,

@@ -10,11 +10,15 @@ pub(super) struct Summary {
     pub(super) at: bool,
     pub(super) backslash: bool,
     pub(super) non_ascii: bool,
-    dot: bool,
-    colon: bool,
-    rare: bool,
-    hyphens: usize,
+    signs: Signs,
 }
+
+/// Which of the signs that detectors ask for are there, often enough for a hit: a bit for each group of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Signs(u8);
+
+/// No group: such a sign may always be there.
+const UNTOLD: u8 = 1 << 7;
 
 /// Hyphens of the shortest hit that is found by them.
 const HYPHENS: usize = 5;
@@ -47,6 +51,7 @@ impl Summary {
     #[inline]
     pub(super) fn of(text: &[u8]) -> Self {
         let mut all = Self::default();
+        let (mut dot, mut colon, mut rare, mut hyphen_count) = (false, false, false, 0_usize);
         // Fewer than 256, so that no counter overflows into the next.
         for chunk in text.chunks(252) {
             let (pairs, rest) = chunk.as_chunks::<2>();
@@ -58,30 +63,45 @@ impl Summary {
             let sum = rest
                 .iter()
                 .fold(even.wrapping_add(odd), |sum, b| sum.wrapping_add(class(*b)));
-            let [digits, at, backslash, high, dots, colons, rare, hyphens] = sum.to_le_bytes();
+            let [digits, at, backslash, high, dots, colons, rares, hyphens] = sum.to_le_bytes();
             all.digits = all.digits.saturating_add(usize::from(digits));
             all.at |= at != 0;
             all.backslash |= backslash != 0;
             all.non_ascii |= high != 0;
-            all.dot |= dots != 0;
-            all.colon |= colons != 0;
-            all.rare |= rare != 0;
-            all.hyphens = all.hyphens.saturating_add(usize::from(hyphens));
+            dot |= dots != 0;
+            colon |= colons != 0;
+            rare |= rares != 0;
+            hyphen_count = hyphen_count.saturating_add(usize::from(hyphens));
         }
+        let there = [dot, colon, rare, hyphen_count > 0, hyphen_count >= HYPHENS];
+        let bits = there
+            .iter()
+            .rev()
+            .fold(0_u8, |bits, there| (bits << 1) | u8::from(*there));
+        all.signs = Signs(UNTOLD | bits);
         all
     }
 
-    /// Whether a sign may be there, often enough for a hit.
-    pub(super) fn may_hold(&self, sign: u8) -> bool {
-        match sign {
-            b'.' => self.dot,
-            b':' | b'=' => self.colon,
-            b'_' | b'I' | b'J' | b'~' => self.rare,
-            b'-' => self.hyphens >= HYPHENS,
+    /// Whether a sign of these groups may be there.
+    pub(super) fn may_hold(&self, signs: Signs) -> bool {
+        self.signs.0 & signs.0 != 0
+    }
+}
+
+// === impl Signs ===
+
+impl Signs {
+    /// The group of a sign, as [`CLASSES`] counts them.
+    pub(super) fn of(sign: u8) -> Self {
+        Self(match sign {
+            b'.' => 1,
+            b':' | b'=' => 1 << 1,
+            b'_' | b'I' | b'J' | b'~' => 1 << 2,
             // Whoever looks for these looks for a hyphen soon after: most texts have none.
-            b'x' | b'X' => self.hyphens > 0,
-            _ => true,
-        }
+            b'x' | b'X' => 1 << 3,
+            b'-' => 1 << 4,
+            _ => UNTOLD,
+        })
     }
 }
 

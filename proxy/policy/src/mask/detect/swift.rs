@@ -1,6 +1,6 @@
 //! Business Identifier Codes (ISO 9362), which banks call SWIFT codes.
 
-use super::context::has_word;
+use super::context::Named;
 use super::piece::{ahead, behind, is_word, stands_alone};
 use super::{Context, Detector, Find, Kind, Span};
 use crate::mask::bytes::{at, cut, tail};
@@ -76,8 +76,8 @@ fn keyed(text: &[u8], sign: usize) -> Option<Span> {
     let label = cut(text, key_end.checked_sub(key)?, key_end);
     let from = sign.checked_add(1)?;
     let start = from.checked_add(ahead(text, from, 2, is_quote_or_blank))?;
-    let named = has_word(&[], 0, &Context::value(label), WORDS);
-    at_place(text, start).filter(|_| named || is_party(text, sign))
+    let span = at_place(text, start)?;
+    (is_party(text, sign) || Named::within(label).has(Kind::SwiftCode)).then_some(span)
 }
 
 /// Whether a colon ends the tag of a bank in a message of SWIFT: `:57A:` and the like, with option A.
@@ -94,7 +94,7 @@ fn whole(text: &[u8], context: &Context<'_>) -> Option<Span> {
     let start = text.len().checked_sub(text.trim_ascii_start().len())?;
     let span = at_place(text, start)?;
     let alone = tail(text, span.end).trim_ascii().is_empty();
-    (alone && has_word(&[], 0, context, WORDS)).then_some(span)
+    (alone && Named::within(context.label).has(Kind::SwiftCode)).then_some(span)
 }
 
 fn at_place(text: &[u8], start: usize) -> Option<Span> {
@@ -103,10 +103,11 @@ fn at_place(text: &[u8], start: usize) -> Option<Span> {
         start,
         end: start.checked_add(length)?,
     };
-    let country = cut(text, start.checked_add(4)?, start.checked_add(6)?);
-    let letters = cut(text, start, start.checked_add(6)?)
-        .iter()
-        .all(u8::is_ascii_uppercase);
-    let known = COUNTRIES.as_bytes().chunks_exact(2).any(|known| known == country);
-    (matches!(length, 8 | 11) && letters && known && stands_alone(text, span)).then_some(span)
+    if !matches!(length, 8 | 11) || !stands_alone(text, span) {
+        return None;
+    }
+    let letters = cut(text, start, start.checked_add(6)?);
+    let country = letters.get(4..)?;
+    let known = || COUNTRIES.as_bytes().chunks_exact(2).any(|known| known == country);
+    (letters.iter().all(u8::is_ascii_uppercase) && known()).then_some(span)
 }
