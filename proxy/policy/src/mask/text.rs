@@ -38,11 +38,14 @@ pub(super) enum Surroundings {
 
 impl SpanAction {
     pub(super) fn new(action: &Action) -> Self {
-        match action.on_part() {
+        match action {
             Action::Null => Self::Null,
-            Action::Replace { with } => Self::Fixed(with.into()),
-            Action::Partial(partial) => Self::Partial(partial),
-            _ => Self::Fixed(REDACTED.into()),
+            // A hit may come from a literal or parameter: hashing it would hand out a dictionary (POSTGRES.md 17).
+            Action::Redact | Action::Tokenize(_) | Action::Hash { .. } | Action::Generalize(_) => {
+                Self::Fixed(REDACTED.into())
+            }
+            Action::Replace { with } => Self::Fixed(with.as_str().into()),
+            Action::Partial(partial) => Self::Partial(*partial),
         }
     }
 

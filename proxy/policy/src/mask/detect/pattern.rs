@@ -89,14 +89,14 @@ impl Pattern {
         })
     }
 
-    /// The pattern's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Whether it finds the same as another.
     pub(in crate::mask) fn is_same(&self, other: &Self) -> bool {
         self.source == other.source
+    }
+
+    /// The pattern's name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The longest match, in bytes, that a stream is held back for.
