@@ -46,6 +46,8 @@ pub struct Judged {
     pub refused: Option<Denial>,
     /// What is refused if something is behind it that cannot be seen into and that the text does not tell.
     pub refused_unseen: Option<Denial>,
+    /// Whether the door recorded more tables than it names: those behind a view, partitions, rows that follow.
+    pub reaches_more: bool,
     /// What the verdict hangs on beside what is known here, in words: a door that finds it otherwise may be stricter.
     pub provided: Vec<String>,
 }
@@ -122,7 +124,9 @@ fn statement(
     command.parameters = asked.parameters.len();
     command.values = asked.parameters.to_vec();
     command.at = asked.at;
-    if let Some(recorded) = asked.recorded {
+    let recorded = asked.recorded.unwrap_or_default();
+    let reaches_more = recorded.iter().any(|table| !command.tables.contains(table));
+    if asked.recorded.is_some() {
         command.tables = recorded.to_vec();
     }
     let masker = asked.policy.masker(asked.subject);
@@ -142,6 +146,7 @@ fn statement(
         refused_unseen: refused(guard, asked, readings, &lineages, &more),
         command,
         masked,
+        reaches_more,
         provided: Vec::new(),
     }
 }

@@ -193,18 +193,8 @@ fn again(
     }
     let start = start.ok_or("the session's start is not in the log")?;
     let subject = subject(command, start);
-    if command.tables_omitted > 0 {
-        return Err("it touches more tables than one record holds".to_owned());
-    }
-    if let Some(field) = UNRECORDED.into_iter().find(|field| policy.reads(field))
-        && !command.tables.is_empty()
-    {
-        return Err(format!("a rule looks at command.{field}, which the log does not hold"));
-    }
-    let changes = command.verbs.iter().any(|verb| verb == "update" || verb == "merge");
-    let mut shown = policy.shown_to(&subject).into_iter();
-    if changes && shown.any(|(_, shown)| command.text.contains(shown)) {
-        return Err("its text holds what masks show, and the record may have put it there".to_owned());
+    if let Some(why) = withheld(policy, &subject, command) {
+        return Err(why);
     }
     let parameters: Vec<Parameter> = command.params.iter().map(parameter).collect();
     let asked = Asked {
@@ -220,6 +210,13 @@ fn again(
     let judged = judge(&asked, &command.text).map_err(|error| format!("{error:#}"))?;
     let one = strictest(&judged).ok_or("it is empty")?;
     let seen = &one.command;
+    let masker = policy.masker(&subject);
+    let refuses = masker.is_strict() || overwrites(command) && masker.acts();
+    if refuses && one.reaches_more && one.refused.is_none() {
+        return Err(
+            "it reaches tables by way of others, where masking rules may refuse what the log does not hold".to_owned(),
+        );
+    }
     let told_now = |command: &decide::Command| {
         let refused = match command.opaque.len() > seen.opaque.len() {
             true => &one.refused_unseen,
@@ -242,6 +239,26 @@ fn again(
         (None, _) => Err("a rule looks at the risk, and that of then does not come of what the log holds".to_owned()),
         (Some(_), Some(_)) => Err("it hangs on what the door saw then and the log does not hold".to_owned()),
     }
+}
+
+/// Why the log does not hold what the verdict on a command hangs on.
+fn withheld(policy: &Policy, subject: &Subject, command: &Command) -> Option<String> {
+    if command.tables_omitted > 0 {
+        return Some("it touches more tables than one record holds".to_owned());
+    }
+    if let Some(field) = UNRECORDED.into_iter().find(|field| policy.reads(field))
+        && !command.tables.is_empty()
+    {
+        return Some(format!("a rule looks at command.{field}, which the log does not hold"));
+    }
+    let mut shown = policy.shown_to(subject).into_iter();
+    let masked = overwrites(command) && shown.any(|(_, shown)| command.text.contains(shown));
+    masked.then(|| "its text holds what masks show, and the record may have put it there".to_owned())
+}
+
+/// Whether it changes rows that are there, so that what is masked could be overwritten.
+fn overwrites(command: &Command) -> bool {
+    command.verbs.iter().any(|verb| verb == "update" || verb == "merge")
 }
 
 /// Everything that a command may have been to the door, as far as the log tells: how many rows the statistics counted, what could

@@ -228,7 +228,7 @@ fn what_a_mask_refuses_changes_and_what_a_record_may_have_masked_is_passed_over(
     };
     let start: SessionStart = *start;
     let mut found = Found::default();
-    let mut ran = |action: Action, text: &str| {
+    let mut ran = |action: Action, text: &str, tables: &[&str]| {
         let mut event = samples::command(1, "alice", "update", action, text);
         let Event::Command(command) = &mut event else {
             panic!("no command")
@@ -239,19 +239,25 @@ fn what_a_mask_refuses_changes_and_what_a_record_may_have_masked_is_passed_over(
         }
         // An UPDATE, of a protected column.
         command.verdict.risk = 50;
+        command.tables = tables.iter().map(|table| (*table).to_owned()).collect();
         let command = (**command).clone();
         let record = samples::record(7, &session, event);
         found.take(7, &record, &command, Some(&start), &policy);
     };
     let update = "UPDATE customers SET ssn = 'x' WHERE id = 7";
-    ran(Action::Allow, update);
-    ran(Action::Deny, update);
-    ran(Action::Allow, "UPDATE customers SET name = '[REDACTED]' WHERE id = 7");
+    let customers = ["public.customers"];
+    ran(Action::Allow, update, &customers);
+    ran(Action::Deny, update, &customers);
+    let back = "UPDATE customers SET name = '[REDACTED]' WHERE id = 7";
+    ran(Action::Allow, back, &customers);
+    let view = ["public.people", "public.customers"];
+    ran(Action::Allow, "UPDATE people SET tax_ref = 'x' WHERE id = 7", &view);
     let told = found.told();
     for words in [
         "2 commands judged again, 1 would get another verdict\n",
         "1 times: Allow by changes/everything-else\n  would be: Deny by customer-numbers\n",
         "1 could not be judged again: its text holds what masks show",
+        "1 could not be judged again: it reaches tables by way of others",
     ] {
         assert!(told.contains(words), "{words}: {told}");
     }
