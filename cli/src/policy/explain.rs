@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use sallyport_crds::subject::some_of;
-use sallyport_policy::Subject;
 use sallyport_policy::decide::{Explanation, Parameter, Requirement, Verdict};
 use sallyport_policy::subject::Agent;
+use sallyport_policy::{Policy, Subject};
 
-use super::judge::{Asked, Judged, Tables, action, judge, kept_out, rules};
+use super::judge::{Asked, Judged, Tables, action, deciders, judge, kept_out};
 use super::manifests::Manifests;
 use crate::cluster::Flags;
 
@@ -105,6 +105,7 @@ fn explained(manifests: &Manifests, args: Args) -> Result<String> {
     for one in judge(&asked, &args.statement)? {
         out += &told(&one);
     }
+    out += &contested(&policy, &subject);
     Ok(out)
 }
 
@@ -123,6 +124,8 @@ fn told(judged: &Judged) -> String {
         decision,
         explanations,
         masked,
+        provided,
+        ..
     } = judged;
     let mut out = String::new();
     let verbs: Vec<&str> = command.verbs.iter().map(|verb| verb.name()).collect();
@@ -140,13 +143,22 @@ fn told(judged: &Judged) -> String {
     for explanation in explanations {
         let _ = writeln!(out, "  {}", policy(explanation));
     }
-    let by = rules(&decision.verdict);
+    let by = deciders(&decision.verdict);
     let by = if by.is_empty() {
         String::new()
     } else {
         format!(" by {}", by.join(", "))
     };
-    let _ = writeln!(out, "  verdict: {:?}{by}", action(&decision.verdict));
+    // What is found otherwise may have a door refuse, and no more than that.
+    let hangs_on: &[String] = match decision.verdict {
+        Verdict::Deny(_) => &[],
+        Verdict::Allow(_) | Verdict::Hold(_) => provided,
+    };
+    let that = if hangs_on.is_empty() { "" } else { ", provided that" };
+    let _ = writeln!(out, "  verdict: {:?}{by}{that}", action(&decision.verdict));
+    for one in hangs_on {
+        let _ = writeln!(out, "    {one}");
+    }
     let _ = write!(out, "{}", consequences(&decision.verdict));
     for (column, rules) in masked {
         let _ = writeln!(out, "  column {column} is masked by {}", winner(rules));
@@ -155,7 +167,21 @@ fn told(judged: &Judged) -> String {
     out
 }
 
-/// The rule that acts on a column, and those that it wins over.
+/// What rules disagree about wherever they find it.
+fn contested(policy: &Policy, subject: &Subject) -> String {
+    let mut out = String::new();
+    for one in policy.masks().contested(&policy.exempt(subject)) {
+        let rules = one
+            .rules
+            .iter()
+            .map(|(name, action)| format!("{name} ({})", action.name()));
+        let rules: Vec<String> = rules.collect();
+        let _ = writeln!(out, "{} in any value is masked by {}", one.what, winner(&rules));
+    }
+    out
+}
+
+/// The rule that acts on something, and those that it wins over.
 fn winner(rules: &[String]) -> String {
     match rules {
         [first, others @ ..] if !others.is_empty() => format!("{first}, which wins over {}", others.join(", ")),
@@ -251,124 +277,6 @@ impl std::str::FromStr for Table {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser as _;
-
-    use super::*;
-
-    const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples");
-
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
-
-    /// What the command says that is typed so.
-    fn typed(directory: &str, line: &[&str]) -> String {
-        let line = Line::try_parse_from([&["explain"][..], line].concat()).unwrap();
-        explained(&Manifests::read(directory.as_ref()).unwrap(), line.args).unwrap()
-    }
-
-    fn said(user: &str, group: &str, text: &str) -> String {
-        typed(
-            DIRECTORY,
-            &[
-                "--connection",
-                "bank",
-                "--as",
-                user,
-                "--as-group",
-                group,
-                "--database",
-                "bank",
-                text,
-            ],
-        )
-    }
-
-    #[test]
-    fn the_samples_are_explained() {
-        let alice = |text| said("oidc:alice", "oidc:engineers", text);
-        let delete = alice("DELETE FROM accounts WHERE id = 7");
-        for words in [
-            "does: delete; touches: public.accounts; risk 50",
-            "never-drop does not, delete-needs-a-dba matches",
-            "verdict: RequireApproval by changes/delete-needs-a-dba",
-            "needs 1 of group oidc:dba (deleting needs a database administrator)",
-            "waits up to 600s",
-        ] {
-            assert!(delete.contains(words), "{words}: {delete}");
-        }
-        let drop = alice("DROP TABLE customers");
-        assert!(drop.contains("verdict: Deny by changes/never-drop"), "{drop}");
-        assert!(drop.contains("because: drop, truncate"), "{drop}");
-        let read = alice("SELECT ssn AS harmless FROM customers");
-        assert!(
-            read.contains("verdict: Allow") && read.contains("column harmless is masked by"),
-            "{read}"
-        );
-        let both = alice("SELECT card, card || dob AS both FROM customers");
-        for words in [
-            "column card is masked by cards (Partial)\n",
-            "column both is masked by birth-dates (Null), which wins over cards (Redact)\n",
-        ] {
-            assert!(both.contains(words), "{words}: {both}");
-        }
-        let hidden = alice("SELECT public.purge()");
-        for words in [
-            "cannot be seen into: function public.purge",
-            "everything-else matches; for what cannot be seen into: never-drop, delete-needs-a-dba, risky-needs-two",
-            "verdict: Deny by changes/never-drop",
-            "because: function public.purge cannot be seen into, and may do what rule never-drop is about: drop, truncate",
-        ] {
-            assert!(hidden.contains(words), "{words}: {hidden}");
-        }
-        let stranger = said("oidc:mallory", "none", "SELECT 1");
-        assert!(
-            stranger.contains("not about this person") && stranger.contains("verdict: Deny"),
-            "{stranger}"
-        );
-        assert!(
-            stranger.starts_with("oidc:mallory would not come in: spec.subjects"),
-            "{stranger}"
-        );
-    }
-
-    #[test]
-    fn an_agent_that_may_not_act_is_said_to_be_kept_out() {
-        const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/reference");
-        const ASSISTANT: &str = "system:serviceaccount:agents:assistant";
-        let through = |user: &str, agents: &[&str]| {
-            let mut line = vec![
-                "--connection",
-                "doors/ledger",
-                "--as",
-                user,
-                "--as-group",
-                "oidc:engineers",
-            ];
-            agents.iter().for_each(|agent| line.extend(["--agent", *agent]));
-            line.push("SELECT 1");
-            typed(REFERENCE, &line)
-        };
-        let cases: [(&str, &[&str], bool); 6] = [
-            ("oidc:alice", &[], false),
-            ("oidc:alice", &[ASSISTANT], false),
-            ("oidc:carol", &["oidc:copilot"], false),
-            ("oidc:alice", &["oidc:copilot"], true),
-            ("oidc:alice", &["oidc:stranger"], true),
-            // Each of them alone may; a chain is only ever what a token says.
-            ("oidc:carol", &[ASSISTANT, "oidc:copilot"], true),
-        ];
-        for (user, agents, out) in cases {
-            let told = through(user, agents);
-            let words = format!(
-                "{user} would not come in through {}, unless by a token",
-                agents.join(", ")
-            );
-            assert_eq!(told.starts_with(&words), out, "{user} {agents:?}: {told}");
-            assert_eq!(told.contains("would not come in"), out, "{user} {agents:?}: {told}");
-        }
-    }
-}
+mod masked;
+#[cfg(test)]
+mod tests;

@@ -1,23 +1,17 @@
-//! One text, judged as a door would judge it, without a target: names mean what is declared, or a table of schema `public`.
-
-use std::collections::BTreeMap;
+//! One text, judged as a door would judge it, without a target: names mean what they seem to.
 
 use anyhow::{Result, anyhow, bail};
 use sallyport_crds::approval_policy::RuleAction;
-use sallyport_policy::catalog::{Catalog as _, Column, Oid, Relation, SearchPath, Snapshot};
+use sallyport_policy::catalog::{SearchPath, Snapshot};
 use sallyport_policy::columns::ByRule;
-use sallyport_policy::decide::{Command, Decision, DeniedBy, Explanation, Parameter, Verdict};
+use sallyport_policy::decide::{Command, Decision, Denial, DeniedBy, Explanation, Parameter, Verdict};
+use sallyport_policy::guard::Guard;
 use sallyport_policy::mask::{ProtectedColumns, RuleSet, Source};
 use sallyport_policy::sql::{self, Lineage, Statement};
 use sallyport_policy::{Policy, Subject};
 
-/// PostgreSQL's `text`.
-const TEXT: Oid = 25;
-/// OIDs of users' own relations begin here.
-const FIRST: Oid = 16_384;
-
-/// What is known of a target: columns by `schema.table`.
-pub type Tables = BTreeMap<String, Vec<String>>;
+pub use super::target::Tables;
+use super::target::Target;
 
 /// Everything but the text.
 pub struct Asked<'a> {
@@ -48,34 +42,24 @@ pub struct Judged {
     /// Output columns that are masked for this person, each with the rules that protect it and what each would do: the one
     /// that acts first.
     pub masked: Vec<(String, Vec<String>)>,
+    /// What is refused whatever policies say: the verdict then.
+    pub refused: Option<Denial>,
+    /// What is refused if something is behind it that cannot be seen into and that the text does not tell.
+    pub refused_unseen: Option<Denial>,
+    /// Whether the door recorded more tables than it names: those behind a view, partitions, rows that follow.
+    pub reaches_more: bool,
+    /// What the verdict hangs on beside what is known here, in words: a door that finds it otherwise may be stricter.
+    pub provided: Vec<String>,
 }
 
 // === impl Asked ===
 
 impl Asked<'_> {
-    /// Schemas in which a relation of this name was recorded.
-    fn recorded_as<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
-        let parts = self
-            .recorded
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|table| table.split_once('.'));
-        parts.filter(move |(_, table)| *table == name).map(|(schema, _)| schema)
-    }
-
-    /// Where names without a schema are looked up: in schemas of which something was recorded, then in `public`.
-    fn path(&self) -> SearchPath {
-        let mut schemas = vec!["pg_catalog".to_owned()];
-        let recorded = self.recorded.unwrap_or_default().iter();
-        let recorded = recorded
-            .filter_map(|table| table.split_once('.'))
-            .map(|(schema, _)| schema);
-        for schema in recorded.chain(["public"]) {
-            if !schemas.iter().any(|known| known == schema) {
-                schemas.push(schema.to_owned());
-            }
+    fn target(&self) -> Target<'_> {
+        Target {
+            declared: self.tables,
+            recorded: self.recorded,
         }
-        SearchPath::effective(schemas, None)
     }
 }
 
@@ -88,18 +72,26 @@ pub fn judge(asked: &Asked<'_>, text: &str) -> Result<Vec<Judged>> {
     let all: Vec<&Statement> = script.readings().flatten().collect();
     let names = all.iter().flat_map(|statement| &statement.relations);
     let mut bare = names.filter(|relation| relation.schema.is_none());
-    if let Some(twice) = bare.find(|relation| asked.recorded_as(&relation.name).count() > 1) {
+    let target = asked.target();
+    if let Some(twice) = bare.find(|relation| target.recorded_as(&relation.name).count() > 1) {
         bail!(
             "the record names {} in several schemas, and the text in none",
             twice.name
         );
     }
-    let catalog = catalog(asked, &all);
+    let catalog = target.catalog(asked.policy, &all);
     let protected = ProtectedColumns::resolve(asked.policy.masks().rules(), &catalog, None, &ByRule::new());
     let mut judged = Vec::new();
     for index in 0..script.statements.len() {
         let readings: Vec<&Statement> = script.readings().filter_map(|reading| reading.get(index)).collect();
-        judged.push(statement(asked, text, &readings, &catalog, &protected));
+        let mut one = statement(asked, text, &readings, &catalog, &protected);
+        let earlier = script.readings().filter_map(|reading| reading.get(..index)).flatten();
+        one.provided = provided(asked, &readings, &earlier.collect::<Vec<_>>());
+        one.refused = one.refused.or_else(|| script.uncounted().map(limit));
+        if let Some(denial) = &one.refused {
+            one.decision.verdict = Verdict::Deny(denial.clone());
+        }
+        judged.push(one);
     }
     Ok(judged)
 }
@@ -111,39 +103,79 @@ fn statement(
     catalog: &Snapshot,
     protected: &ProtectedColumns,
 ) -> Judged {
-    let path = asked.path();
+    let path = asked.target().path();
     let mut command = Command::default();
     let mut masked = Vec::new();
+    let mut lineages = Vec::new();
     for (number, reading) in readings.iter().enumerate() {
         match number {
             0 => command = Command::of(reading, text),
             _ => command.absorb(reading),
         }
-        let mut lineage = sql::lineage(reading, catalog, &path);
-        // Of a table whose columns nobody declared, `t.c` is a column and not a call of c(t).
-        if catalog.relations().any(|relation| relation.columns.is_empty()) {
-            lineage
-                .opaque
-                .retain(|what| !what.starts_with("function ") || reading.opaque.contains(what));
-        }
+        let lineage = sql::lineage(reading, catalog, &path);
         command.resolve(reading, &lineage, catalog, &path, protected);
         if masked.is_empty() {
             masked = columns(asked, &lineage, protected);
         }
+        lineages.push(lineage);
     }
     asked.database.clone_into(&mut command.database);
     command.ambiguous = readings.len() > 1;
     command.parameters = asked.parameters.len();
     command.values = asked.parameters.to_vec();
     command.at = asked.at;
-    if let Some(recorded) = asked.recorded {
+    let recorded = asked.recorded.unwrap_or_default();
+    let reaches_more = recorded.iter().any(|table| !command.tables.contains(table));
+    if asked.recorded.is_some() {
         command.tables = recorded.to_vec();
     }
+    let masker = asked.policy.masker(asked.subject);
+    let guard = Guard {
+        policy: asked.policy,
+        subject: asked.subject,
+        masker: &masker,
+        catalog,
+        protected,
+    };
+    let mut more = command.clone();
+    more.opaque.push("code that the text does not tell".to_owned());
     Judged {
         decision: asked.policy.decide(asked.subject, &command),
         explanations: asked.policy.explain(asked.subject, &command),
+        refused: refused(guard, asked, readings, &lineages, &command),
+        refused_unseen: refused(guard, asked, readings, &lineages, &more),
         command,
         masked,
+        reaches_more,
+        provided: Vec::new(),
+    }
+}
+
+/// What is refused whatever policies say: by masking rules, and by the door itself.
+fn refused(
+    guard: Guard<'_>,
+    asked: &Asked<'_>,
+    readings: &[&Statement],
+    lineages: &[Lineage],
+    command: &Command,
+) -> Option<Denial> {
+    let bound = asked.parameters.iter().map(|parameter| match parameter {
+        Parameter::Text(text) => Some(text.as_bytes()),
+        Parameter::Null | Parameter::Unreadable => None,
+    });
+    let bound: Vec<Option<&[u8]>> = bound.collect();
+    let encoding = readings.iter().find_map(|reading| sql::other_encoding(reading));
+    encoding
+        .map(limit)
+        .or_else(|| guard.refusal(readings, lineages, &command.opaque))
+        .or_else(|| guard.put_back(readings, &command.text, command))
+        .or_else(|| guard.bound_back(readings, &bound, command))
+}
+
+fn limit(words: &str) -> Denial {
+    Denial {
+        by: DeniedBy::Limit,
+        reason: words.to_owned(),
     }
 }
 
@@ -177,52 +209,29 @@ fn columns(asked: &Asked<'_>, lineage: &Lineage, protected: &ProtectedColumns) -
     masked
 }
 
-/// What is declared, what masking rules name in full, and what the statements name.
-fn catalog(asked: &Asked<'_>, statements: &[&Statement]) -> Snapshot {
-    let mut tables = asked.tables.clone();
-    for table in asked.recorded.unwrap_or_default() {
-        tables.entry(table.clone()).or_default();
-    }
-    for rule in asked.policy.masks().rules() {
-        for glob in &rule.columns {
-            let glob = glob.to_string();
-            // A table that is declared has the columns that are declared.
-            let partly = |(table, _): &(&str, &str)| !glob.contains('*') && !asked.tables.contains_key(*table);
-            // What was not touched then is not what a name means.
-            let touched = |(table, _): &(&str, &str)| asked.recorded.is_none() || tables.contains_key(*table);
-            if let Some((table, column)) = glob.rsplit_once('.').filter(partly).filter(touched) {
-                let columns = tables.entry(table.to_owned()).or_default();
-                if !columns.iter().any(|known| known == column) {
-                    columns.push(column.to_owned());
-                }
-            }
-        }
-    }
-    for relation in statements.iter().flat_map(|statement| &statement.relations) {
-        let schema = match &relation.schema {
-            Some(schema) => schema.as_str(),
-            None if asked.recorded_as(&relation.name).next().is_some() => continue,
-            None => "public",
+/// What the answer hangs on that only a door could look up, in words.
+fn provided(asked: &Asked<'_>, readings: &[&Statement], earlier: &[&Statement]) -> Vec<String> {
+    let mut provided = Vec::new();
+    for (table, declared) in asked.target().taken_for_tables(readings) {
+        let columns = if declared {
+            ""
+        } else {
+            ", with no columns but those that are named here and by rules"
         };
-        tables.entry(format!("{schema}.{}", relation.name)).or_default();
+        provided.push(format!(
+            "{table} is a table and no view, without triggers, rules, row policies and partitions{columns}"
+        ));
     }
-    let relations = (FIRST..).zip(&tables).filter_map(|(oid, (name, columns))| {
-        let (schema, name) = name.split_once('.')?;
-        let columns = (1..).zip(columns).map(|(attnum, name)| Column {
-            attnum,
-            name: name.clone(),
-            type_oid: TEXT,
-            generated: None,
-        });
-        Some(Relation {
-            oid,
-            schema: schema.to_owned(),
-            name: name.to_owned(),
-            columns: columns.collect(),
-            ..Relation::default()
-        })
-    });
-    Snapshot::new(relations.collect())
+    if readings
+        .iter()
+        .any(|one| !(one.executes.is_empty() && one.cursors.is_empty()))
+    {
+        provided.push("what it executes or fetches from, which is judged as well, gets no stricter verdict".to_owned());
+    }
+    if !earlier.iter().all(|one| one.is_data() && one.opaque.is_empty()) {
+        provided.push("it is sent on its own: what stands before it may change what its names mean".to_owned());
+    }
+    provided
 }
 
 /// Why somebody would not come in with their agents, in words; `None` where they would. What tokens say stands in no manifest.
@@ -257,7 +266,19 @@ pub fn action(verdict: &Verdict) -> RuleAction {
     }
 }
 
-/// The rules that decided, as `policy/rule`, sorted; empty where no rule matches or the door itself refuses.
+/// The rules that decided, as `policy/rule`, or by its name the masking rule that refuses; sorted, and empty where no rule matches or
+/// the door itself refuses.
+pub fn deciders(verdict: &Verdict) -> Vec<String> {
+    match verdict {
+        Verdict::Deny(Denial {
+            by: DeniedBy::Mask(rule),
+            ..
+        }) => vec![rule.clone()],
+        verdict => rules(verdict),
+    }
+}
+
+/// The rules of approval policies that decided, as `policy/rule`, sorted; empty where none did.
 pub fn rules(verdict: &Verdict) -> Vec<String> {
     let identities: Vec<_> = match verdict {
         Verdict::Allow(allowed) => allowed.by.iter().collect(),
@@ -280,3 +301,6 @@ pub fn rules(verdict: &Verdict) -> Vec<String> {
 pub fn strictest(judged: &[Judged]) -> Option<&Judged> {
     judged.iter().rev().max_by_key(|one| action(&one.decision.verdict))
 }
+
+#[cfg(test)]
+pub(super) mod tests;

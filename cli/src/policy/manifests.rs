@@ -9,6 +9,7 @@ use kube::{Api, Client, ResourceExt as _};
 use sallyport_crds::{ApprovalPolicy, Connection, MaskingRule};
 use sallyport_policy::Policy;
 use sallyport_policy::carrier::{CarriedConnection, CarriedRule, Carrier, ClusterSettings, FORMAT};
+use sallyport_policy::mask::{HashKey, Keys};
 use sallyport_policy::selector::selects;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -117,7 +118,16 @@ impl Manifests {
             bail!("several Connections are called {name}: name the namespace too");
         }
         let carrier = self.carrier(connection)?;
-        Policy::compile(&carrier).map_err(|problems| {
+        // No value is masked here, but that there is a key is what some verdicts hang on.
+        let stands_for = |key| Some((key, HashKey::new(&[0; HashKey::MIN_BYTES])?));
+        let keys = Keys {
+            hash: Policy::keys_named(&carrier)
+                .into_iter()
+                .filter_map(stands_for)
+                .collect(),
+            ..Keys::default()
+        };
+        Policy::with_keys(&carrier, keys).map_err(|problems| {
             let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("{}", words.join("\n"))
         })

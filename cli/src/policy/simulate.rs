@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use sallyport_audit::record::{Action, Agent, Command, Encoding, Event, Param, Record, SessionId, SessionStart};
-use sallyport_policy::decide::{self, Parameter, risk};
+use sallyport_policy::decide::{self, Parameter, Verdict, risk};
 use sallyport_policy::subject::{Agent as Acting, login};
 use sallyport_policy::{Policy, Subject};
 
-use super::judge::{Asked, Tables, action, judge, rules, strictest};
+use super::judge::{Asked, Tables, action, deciders, judge, rules, strictest};
 use super::manifests::Manifests;
 use crate::audit::{Copying, Flags as LogFlags, Period, Reader, prove};
 use crate::cluster::Flags;
@@ -114,10 +114,10 @@ impl Found {
         policy: &Result<Policy, String>,
     ) {
         match again(record, command, start, policy) {
-            Ok(now) => {
+            Ok((recorded, now)) => {
                 self.judged += 1;
                 let then = told_then(command);
-                if then == now {
+                if then == recorded {
                     return;
                 }
                 let change = self.changes.entry((then, now)).or_default();
@@ -180,25 +180,21 @@ fn said(word: &str, by: &[String]) -> String {
     }
 }
 
+/// What it would get, as a record tells it, and as people read it.
 fn again(
     record: &Record,
     command: &Command,
     start: Option<&SessionStart>,
     policy: &Result<Policy, String>,
-) -> Result<String, String> {
+) -> Result<(String, String), String> {
     let policy = policy.as_ref().map_err(Clone::clone)?;
     if command.parts > 0 {
         return Err("the text is longer than one record".to_owned());
     }
     let start = start.ok_or("the session's start is not in the log")?;
     let subject = subject(command, start);
-    if command.tables_omitted > 0 {
-        return Err("it touches more tables than one record holds".to_owned());
-    }
-    if let Some(field) = UNRECORDED.into_iter().find(|field| policy.reads(field))
-        && !command.tables.is_empty()
-    {
-        return Err(format!("a rule looks at command.{field}, which the log does not hold"));
+    if let Some(why) = withheld(policy, &subject, command) {
+        return Err(why);
     }
     let parameters: Vec<Parameter> = command.params.iter().map(parameter).collect();
     let asked = Asked {
@@ -212,13 +208,30 @@ fn again(
         at: record.time.unix_micros().div_euclid(1_000_000),
     };
     let judged = judge(&asked, &command.text).map_err(|error| format!("{error:#}"))?;
-    let seen = &strictest(&judged).ok_or("it is empty")?.command;
+    let one = strictest(&judged).ok_or("it is empty")?;
+    let seen = &one.command;
+    let masker = policy.masker(&subject);
+    let refuses = masker.is_strict() || overwrites(command) && masker.acts();
+    if refuses && one.reaches_more && one.refused.is_none() {
+        return Err(
+            "it reaches tables by way of others, where masking rules may refuse what the log does not hold".to_owned(),
+        );
+    }
     let told_now = |command: &decide::Command| {
-        let verdict = policy.decide(&subject, command).verdict;
-        said(&format!("{:?}", action(&verdict)), &rules(&verdict))
+        let refused = match command.opaque.len() > seen.opaque.len() {
+            true => &one.refused_unseen,
+            false => &one.refused,
+        };
+        let verdict = match refused {
+            Some(denial) => Verdict::Deny(denial.clone()),
+            None => policy.decide(&subject, command).verdict,
+        };
+        let word = format!("{:?}", action(&verdict));
+        // That a masking rule refuses is on record by its words alone.
+        (said(&word, &rules(&verdict)), said(&word, &deciders(&verdict)))
     };
     let possible = possible(seen, command.verdict.risk);
-    let verdicts: BTreeSet<String> = possible.iter().map(told_now).collect();
+    let verdicts: BTreeSet<(String, String)> = possible.iter().map(told_now).collect();
     let mut verdicts = verdicts.into_iter();
     match (verdicts.next(), verdicts.next()) {
         (Some(verdict), None) => Ok(verdict),
@@ -226,6 +239,26 @@ fn again(
         (None, _) => Err("a rule looks at the risk, and that of then does not come of what the log holds".to_owned()),
         (Some(_), Some(_)) => Err("it hangs on what the door saw then and the log does not hold".to_owned()),
     }
+}
+
+/// Why the log does not hold what the verdict on a command hangs on.
+fn withheld(policy: &Policy, subject: &Subject, command: &Command) -> Option<String> {
+    if command.tables_omitted > 0 {
+        return Some("it touches more tables than one record holds".to_owned());
+    }
+    if let Some(field) = UNRECORDED.into_iter().find(|field| policy.reads(field))
+        && !command.tables.is_empty()
+    {
+        return Some(format!("a rule looks at command.{field}, which the log does not hold"));
+    }
+    let mut shown = policy.shown_to(subject).into_iter();
+    let masked = overwrites(command) && shown.any(|(_, shown)| command.text.contains(shown));
+    masked.then(|| "its text holds what masks show, and the record may have put it there".to_owned())
+}
+
+/// Whether it changes rows that are there, so that what is masked could be overwritten.
+fn overwrites(command: &Command) -> bool {
+    command.verbs.iter().any(|verb| verb == "update" || verb == "merge")
 }
 
 /// Everything that a command may have been to the door, as far as the log tells: how many rows the statistics counted, what could

@@ -24,7 +24,7 @@ use sallyport_policy::decide::Parameter;
 use sallyport_policy::subject::Agent;
 use serde::Deserialize;
 
-use super::judge::{Asked, Tables, action, judge, kept_out, rules, strictest};
+use super::judge::{Asked, Tables, action, deciders, judge, kept_out, strictest};
 use super::manifests::Manifests;
 
 /// Flags of test.
@@ -101,7 +101,7 @@ struct Person {
 struct Expected {
     #[serde(default)]
     verdict: Option<RuleAction>,
-    /// `policy/rule`, one of those that decided; empty text for none.
+    /// `policy/rule`, one of those that decided, or the name of the MaskingRule that refuses; empty text for none.
     #[serde(default)]
     rule: Option<String>,
     /// Output columns that are masked, all of them.
@@ -210,7 +210,7 @@ fn compared(manifests: &Manifests, tables: &Tables, case: &Case) -> Result<(Vec<
         expected.verdict.map(|wanted| format!("{wanted:?}")),
         format!("{:?}", action(verdict)),
     );
-    let by = rules(verdict);
+    let by = deciders(verdict);
     let wanted = expected.rule.clone().filter(|wanted| !by.contains(wanted));
     compare("rule", wanted, by.join(", "));
     let masked = |mut names: Vec<String>| {

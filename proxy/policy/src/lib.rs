@@ -8,6 +8,7 @@ pub mod carrier;
 pub mod catalog;
 pub mod columns;
 pub mod decide;
+pub mod guard;
 pub mod issuer;
 pub mod mask;
 pub mod policy;

@@ -9,7 +9,6 @@ mod named;
 mod nameless;
 mod parameters;
 mod pipeline;
-mod put_back;
 mod query;
 mod remembered;
 mod sent;
@@ -25,6 +24,7 @@ use std::sync::Arc;
 use sallyport_policy::Policy;
 use sallyport_policy::Subject;
 use sallyport_policy::catalog::SearchPath;
+use sallyport_policy::guard::Guard;
 use sallyport_policy::mask::Masker;
 
 use super::after::After;
@@ -75,6 +75,17 @@ impl Context<'_> {
         Moment {
             revision: self.policy.revision(),
             at: self.at,
+        }
+    }
+
+    /// By what masking rules refuse.
+    fn guard(&self) -> Guard<'_> {
+        Guard {
+            policy: self.policy,
+            subject: self.subject,
+            masker: self.masker,
+            catalog: &*self.known.snapshot,
+            protected: &self.known.protected,
         }
     }
 }

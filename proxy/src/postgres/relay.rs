@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use sallyport_policy::mask::action::REDACTED;
 use sallyport_policy::mask::copy::CopyError;
 use sallyport_policy::mask::{Counts, Masker, RowError};
+use sallyport_policy::sql::is_utf8;
 
 use super::after::Stale;
 use super::ask::{AskError, Row};
@@ -34,7 +35,6 @@ use super::names::Names;
 use super::precondition::Precondition;
 use super::rows::View;
 use super::senders::Senders;
-use super::settings;
 use crate::command::{Ledger, Running};
 
 pub use channels::Channels;
@@ -245,7 +245,7 @@ fn aside(state: &mut State, tag: u8, body: Body<'_>, out: &mut Vec<u8>) -> Resul
         }
         b'S' => {
             let (name, value) = message::parameter_status(body)?;
-            if name == "client_encoding" && !settings::is_utf8(value) {
+            if name == "client_encoding" && !is_utf8(value) {
                 return Err(Broken::Encoding);
             }
             let guarded = state.is_guarded();

@@ -1,6 +1,7 @@
 //! What a client asks for in its startup message, and which of it a door lets through.
 
 use sallyport_crds::approval_policy::OnHold;
+use sallyport_policy::sql::is_utf8;
 
 use super::errors::{Said, sqlstate};
 use super::frame::Body;
@@ -137,17 +138,6 @@ fn encoding(value: &str) -> Result<(), StartupError> {
         "client_encoding \"{}\" is refused: this door speaks UTF8",
         shown(value)
     )))
-}
-
-/// The names that PostgreSQL takes for UTF-8, which ignores case and punctuation.
-#[must_use]
-pub fn is_utf8(encoding: &str) -> bool {
-    let name: String = encoding
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    matches!(name.as_str(), "utf8" | "unicode")
 }
 
 fn replication(value: &str) -> Result<(), StartupError> {

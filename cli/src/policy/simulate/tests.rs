@@ -109,7 +109,8 @@ fn replayed(cel: &str, text: &str, tables: &[&str], risk: u8, omitted: u32) -> R
     command.verdict.risk = risk;
     let command = (**command).clone();
     let record = samples::record(7, &SessionId::random().unwrap(), event);
-    again(&record, &command, Some(&start), &denies(cel))
+    let verdict = again(&record, &command, Some(&start), &denies(cel));
+    verdict.map(|(recorded, _)| recorded)
 }
 
 const DENIED: Result<&str, &str> = Ok("Deny by pay/asked");
@@ -214,5 +215,50 @@ fn what_the_log_does_not_hold_decides_nothing() {
         let tables: &[&str] = if text == UPDATE { &["payroll.salaries"] } else { &[] };
         let found = replayed(cel, text, tables, risk, 0);
         assert!(is(&found, wanted), "{cel}, {text}, {risk}: {found:?}");
+    }
+}
+
+#[test]
+fn what_a_mask_refuses_changes_and_what_a_record_may_have_masked_is_passed_over() {
+    let manifests = Manifests::read(DIRECTORY.as_ref()).unwrap();
+    let policy = manifests.compile("doors/bank").map_err(|error| format!("{error:#}"));
+    let session = SessionId::random().unwrap();
+    let Event::SessionStart(start) = samples::start("alice") else {
+        panic!("no start")
+    };
+    let start: SessionStart = *start;
+    let mut found = Found::default();
+    let mut ran = |action: Action, text: &str, tables: &[&str]| {
+        let mut event = samples::command(1, "alice", "update", action, text);
+        let Event::Command(command) = &mut event else {
+            panic!("no command")
+        };
+        match action {
+            Action::Deny => command.verdict.rules.clear(),
+            _ => command.verdict.rules[0].rule = "everything-else".into(),
+        }
+        // An UPDATE, of a protected column.
+        command.verdict.risk = 50;
+        command.tables = tables.iter().map(|table| (*table).to_owned()).collect();
+        let command = (**command).clone();
+        let record = samples::record(7, &session, event);
+        found.take(7, &record, &command, Some(&start), &policy);
+    };
+    let update = "UPDATE customers SET ssn = 'x' WHERE id = 7";
+    let customers = ["public.customers"];
+    ran(Action::Allow, update, &customers);
+    ran(Action::Deny, update, &customers);
+    let back = "UPDATE customers SET name = '[REDACTED]' WHERE id = 7";
+    ran(Action::Allow, back, &customers);
+    let view = ["public.people", "public.customers"];
+    ran(Action::Allow, "UPDATE people SET tax_ref = 'x' WHERE id = 7", &view);
+    let told = found.told();
+    for words in [
+        "2 commands judged again, 1 would get another verdict\n",
+        "1 times: Allow by changes/everything-else\n  would be: Deny by customer-numbers\n",
+        "1 could not be judged again: its text holds what masks show",
+        "1 could not be judged again: it reaches tables by way of others",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
     }
 }

@@ -69,6 +69,16 @@ impl Action {
         }
     }
 
+    /// What it is on a part of a value that a detector or pattern finds: it may come from a literal or parameter, and a token or hash
+    /// of that would hand out a dictionary (POSTGRES.md 17).
+    #[must_use]
+    pub fn on_part(&self) -> Self {
+        match self {
+            Action::Tokenize(_) | Action::Hash { .. } | Action::Generalize(_) => Action::Redact,
+            action => action.clone(),
+        }
+    }
+
     /// Its name in a manifest.
     pub fn name(&self) -> &'static str {
         match self {

@@ -15,6 +15,7 @@ pub mod action;
 mod bytes;
 mod column;
 pub mod compile;
+mod contested;
 pub mod copy;
 pub mod count;
 pub mod detect;
@@ -33,6 +34,7 @@ pub mod types;
 
 pub use action::REDACTED;
 pub use compile::{ProblemKind, RuleProblem, compile};
+pub use contested::Contested;
 pub use copy::{CopyError, CopyFormat, CopyMasker};
 pub use count::{CountLabel, Counts};
 pub use hash::HashKey;

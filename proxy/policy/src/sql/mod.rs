@@ -10,9 +10,11 @@
 
 mod beyond;
 mod body;
+mod columns;
 mod cover;
 mod denied;
 mod effect;
+mod encoding;
 mod error;
 mod extensions;
 mod facts;
@@ -34,6 +36,7 @@ mod written;
 pub use cover::Cover;
 pub use denied::Denied;
 pub use effect::{CopyDirection, CopyFormat, Effect, Setting, Transaction};
+pub use encoding::{is_utf8, other_encoding};
 pub use error::SyntaxError;
 pub use extensions::{EXTENSIONS, Extension};
 pub use fingerprint::Digest;

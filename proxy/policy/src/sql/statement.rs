@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::columns;
 use super::denied::Denied;
 use super::effect::{self, Effect, Setting};
 use super::facts;
@@ -126,6 +127,16 @@ impl Script {
     pub fn is_ambiguous(&self) -> bool {
         self.other.is_some()
     }
+
+    /// Why a text is refused of which one reading has more statements than another: nobody would judge those.
+    #[must_use]
+    pub fn uncounted(&self) -> Option<&'static str> {
+        let mut readings = self.readings();
+        let uneven = readings.any(|statements| statements.len() != self.statements.len());
+        uneven.then_some(
+            "how many statements this is depends on standard_conforming_strings: write literals with a backslash as E'…'",
+        )
+    }
 }
 
 // === impl Statement ===
@@ -192,6 +203,13 @@ impl Statement {
     #[must_use]
     pub fn names(&self) -> BTreeSet<&str> {
         self.tree.names()
+    }
+
+    /// Names in it that are those of columns, whichever relation has them: what it refers to, assigns, copies or defines. One that
+    /// stands alone and is that of a relation or an alias, too, is taken for its whole row.
+    #[must_use]
+    pub fn column_names(&self) -> BTreeSet<&str> {
+        columns::names(&self.tree)
     }
 
     /// Whether it does no more than read and write rows.

@@ -4,15 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use memchr::memmem::Finder;
 use sallyport_policy::decide::{DeniedBy, Verdict};
-use sallyport_policy::sql::{Given, Statement};
+use sallyport_policy::sql::Statement;
 
 use super::hazard::Hazard;
 use super::parameters::{parameters, read};
-use super::put_back::put_back;
 use super::sent::{NAME_BYTES, Sent};
 use super::types;
+use super::understand::refuse;
 use super::unfold::Unfolding;
 use super::{Act, Context, Names, Plan, Portal, Step, understand};
 use crate::command::Asked;
@@ -203,17 +202,10 @@ impl Reader<'_> {
             &self.unfolding,
         );
         parameters(bind, &prepared.types, &mut understood.asked);
-        let held = |shown: &Finder<'_>, number: u32| {
-            let mut numbered = (1_u32..).zip(bind.values.iter().copied());
-            numbered.any(|(place, value)| place == number && value.is_some_and(|value| shown.find(value).is_some()))
-        };
-        put_back(
-            self.context,
-            stated,
-            &mut understood.asked,
-            |shown| bind.values.iter().flatten().any(|value| shown.find(value).is_some()),
-            |shown, given| matches!(given, Given::Parameter(number) if held(shown, number)),
-        );
+        let readings: Vec<&Statement> = stated.readings().collect();
+        let asked = &mut understood.asked;
+        let back = self.context.guard().bound_back(&readings, &bind.values, &asked.command);
+        refuse(asked, back);
         if self.context.policy.reads_parameters() {
             understood.asked.command.values = read(bind, &prepared.types, self.is_settled());
         }

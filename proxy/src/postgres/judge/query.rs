@@ -1,12 +1,11 @@
 //! A Query string: all of its statements, judged whole.
 
 use sallyport_policy::decide::DeniedBy;
-use sallyport_policy::sql::Script;
 
 use super::understand::reject;
 use super::unfold::Unfolding;
 use super::{Act, Context, Plan, Step, understand};
-use crate::command::{Asked, Kind};
+use crate::command::Kind;
 use crate::postgres::frame::Head;
 use crate::postgres::names::{Names, Stated};
 use crate::postgres::script::Text;
@@ -17,7 +16,7 @@ pub fn query(context: &Context<'_>, names: &mut Names, head: Head, text: &Text) 
     let mut plan = Plan::default();
     let mut parts = Vec::new();
     let mut unfolding = Unfolding::default();
-    let uneven = is_uneven(&text.script);
+    let uncounted = text.script.uncounted();
     for index in 0..text.script.statements.len() {
         let stated = Stated {
             text: text.text.clone(),
@@ -30,8 +29,8 @@ pub fn query(context: &Context<'_>, names: &mut Names, head: Head, text: &Text) 
             names.expect(change.clone());
         }
         let mut asked = std::mem::take(&mut understood.asked);
-        if uneven {
-            uncounted(&mut asked);
+        if let Some(words) = uncounted {
+            reject(&mut asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
         }
         plan.asked.push(asked);
         parts.push(understood);
@@ -43,16 +42,4 @@ pub fn query(context: &Context<'_>, names: &mut Names, head: Head, text: &Text) 
         act: Act::Query(parts),
     });
     plan
-}
-
-/// Whether one reading of a text has more statements than another: nobody would judge those.
-fn is_uneven(script: &Script) -> bool {
-    let mut readings = script.readings();
-    readings.any(|statements| statements.len() != script.statements.len())
-}
-
-fn uncounted(asked: &mut Asked) {
-    let words =
-        "how many statements this is depends on standard_conforming_strings: write literals with a backslash as E'…'";
-    reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
 }

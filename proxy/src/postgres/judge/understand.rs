@@ -4,22 +4,20 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
-use sallyport_policy::catalog::{Catalog as _, ColumnId, Oid, Relation, SearchPath};
+use sallyport_policy::catalog::{Catalog as _, Oid, SearchPath};
 use sallyport_policy::decide::{Command, Denial, DeniedBy};
 use sallyport_policy::sql::lineage::Lineage;
-use sallyport_policy::sql::{Cover, Effect, Given, Statement, Verb, any_literal, lineage};
+use sallyport_policy::sql::{Cover, Statement, Verb, lineage, other_encoding};
 
 use super::hazard::Hazard;
 use super::named::{others, with_named};
 use super::nameless::is_nameless;
-use super::put_back::put_back;
 use super::unfold::{MAX_MADE, Unfolding};
 use super::{Context, remembered, strict, types};
 use crate::command::{Asked, Kind, Rejection};
 use crate::postgres::after::{self, After};
 use crate::postgres::names::{Change, Names, Stated};
 use crate::postgres::rows::View;
-use crate::postgres::settings::is_utf8;
 
 /// Verbs of what computes values, and so may call code.
 const RUNS: [Verb; 7] = [
@@ -69,17 +67,12 @@ pub fn understand(
     }
     let text = stated.statement().map(|statement| statement.text(&stated.text));
     // What was understood of another text that means the same does not say what stands in this one.
-    put_back(
-        context,
-        stated,
-        &mut understood.asked,
-        |shown| {
-            let holds = |part: &str| shown.find(part.as_bytes()).is_some();
-            // Names and comments are not written anywhere, and a mask may show a word.
-            text.is_some_and(|text| holds(text) && any_literal(text, holds))
-        },
-        |shown, given| matches!(given, Given::Text(text) if shown.find(text.as_bytes()).is_some()),
-    );
+    let readings: Vec<&Statement> = stated.readings().collect();
+    let asked = &mut understood.asked;
+    let back = context
+        .guard()
+        .put_back(&readings, text.unwrap_or_default(), &asked.command);
+    refuse(asked, back);
     understood
 }
 
@@ -118,12 +111,10 @@ fn understand_anew(
         encoding(statement, &mut asked);
     }
     fresh_code(context, stated, before, &mut asked);
-    writes(context, stated, &lineages, &mut asked);
     crowd(&lineages, before, &mut asked);
-    sinks(context, &lineages, &mut asked);
-    settings(context, &lineages, &mut asked);
     let statements: Vec<&Statement> = stated.readings().collect();
-    strict::refuse(context, &statements, &lineages, &mut asked);
+    let refused = context.guard().refusal(&statements, &lineages, &asked.command.opaque);
+    refuse(&mut asked, refused);
     if lost {
         strict::nameless(context, &mut asked);
     }
@@ -214,26 +205,8 @@ pub(super) fn resolve(
 }
 
 fn encoding(statement: &Statement, asked: &mut Asked) {
-    for setting in &statement.settings {
-        let name = setting.name.as_deref().unwrap_or_default();
-        if name == "client_encoding" && !setting.value.as_deref().is_none_or(is_utf8) {
-            reject(
-                asked,
-                Kind::Setting,
-                DeniedBy::Limit,
-                "client_encoding stays UTF8 at this door".to_owned(),
-            );
-        }
-    }
-    if let Effect::Copy { format, .. } = &statement.effect
-        && !format.encoding.as_deref().is_none_or(is_utf8)
-    {
-        reject(
-            asked,
-            Kind::Setting,
-            DeniedBy::Limit,
-            "COPY in another encoding than UTF8 is refused at this door".to_owned(),
-        );
+    if let Some(words) = other_encoding(statement) {
+        reject(asked, Kind::Setting, DeniedBy::Limit, words.to_owned());
     }
 }
 
@@ -242,6 +215,13 @@ pub(super) fn reject(asked: &mut Asked, kind: Kind, by: DeniedBy, reason: String
         kind,
         denial: Denial { by, reason },
     });
+}
+
+/// Refuses what masking rules do.
+pub(super) fn refuse(asked: &mut Asked, denial: Option<Denial>) {
+    if let Some(denial) = denial {
+        reject(asked, Kind::Denied, denial.by, denial.reason);
+    }
 }
 
 /// Code that was made earlier in the same unit may be what any name calls, or run behind any table: no catalog knows it yet.
@@ -268,66 +248,6 @@ fn crowd(lineages: &[Lineage], before: &Unfolding, asked: &mut Asked) {
             format!("a unit makes at most {MAX_MADE} tables and views at this door: send the statements in several");
         reject(asked, Kind::Denied, DeniedBy::Limit, words);
     }
-}
-
-/// A value that is left in a setting, a notification, a sequence or a lock comes out where no mask follows.
-fn sinks(context: &Context<'_>, lineages: &[Lineage], asked: &mut Asked) {
-    for column in lineages.iter().flat_map(|lineage| lineage.sunk.iter()) {
-        if context.known.protected.contains(*column) {
-            let name = column_name(context, *column).unwrap_or_default();
-            let words =
-                format!("column {name} is protected, and a function would leave its values where no mask follows");
-            reject(asked, Kind::Denied, DeniedBy::Limit, words);
-        }
-    }
-}
-
-/// `pg_settings` sets by UPDATE what SET sets, role and encoding among it, and no name of a setting stands in the text.
-fn settings(context: &Context<'_>, lineages: &[Lineage], asked: &mut Asked) {
-    let named = |oid: &Oid| {
-        let relation = context.known.snapshot.relation(*oid);
-        relation.is_some_and(|one| one.is_system() && one.name == "pg_settings")
-    };
-    let through = |oid: &Oid| context.known.snapshot.relation(*oid).is_some_and(Relation::is_view);
-    let sets = |lineage: &Lineage| {
-        lineage.written.iter().any(named) || lineage.written.iter().any(through) && lineage.relations.iter().any(named)
-    };
-    if lineages.iter().any(sets) {
-        let words = "settings are changed by SET or set_config at this door, not through pg_settings".to_owned();
-        reject(asked, Kind::Denied, DeniedBy::Limit, words);
-    }
-}
-
-/// Who may not see a column may not overwrite it: masked values that are written back destroy data.
-fn writes(context: &Context<'_>, stated: &Stated, lineages: &[Lineage], asked: &mut Asked) {
-    let overwrites = stated
-        .readings()
-        .any(|statement| statement.verbs.any(&[Verb::Update, Verb::Merge]));
-    if !overwrites {
-        return;
-    }
-    for lineage in lineages {
-        for (column, rules) in lineage.assigned_protected(&context.known.protected) {
-            if let Some(rule) = context.policy.forbids_writes(context.subject, rules) {
-                let name = column_name(context, column).unwrap_or_default();
-                let words =
-                    format!("column {name} is masked for you, and who may not see a value may not overwrite it");
-                reject(asked, Kind::Denied, DeniedBy::Mask(rule.to_owned()), words);
-            }
-        }
-    }
-}
-
-pub(super) fn column_name(context: &Context<'_>, id: ColumnId) -> Option<String> {
-    let relation = context.known.snapshot.relation(id.relation)?;
-    let column = relation.columns.iter().find(|column| column.attnum == id.column)?;
-    // A session's own schema has a number that says nothing to anybody.
-    let schema = if relation.schema.starts_with("pg_temp_") {
-        "pg_temp"
-    } else {
-        &relation.schema
-    };
-    Some(format!("{schema}.{}.{}", relation.name, column.name))
 }
 
 /// What else the meaning of the text hangs on: which relations its names are, what views are defined as, how names are

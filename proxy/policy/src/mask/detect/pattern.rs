@@ -99,6 +99,11 @@ impl Pattern {
         })
     }
 
+    /// Whether it finds the same as another.
+    pub(in crate::mask) fn is_same(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+
     /// The pattern's name.
     pub fn name(&self) -> &str {
         &self.name

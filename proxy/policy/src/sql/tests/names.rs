@@ -267,3 +267,31 @@ fn whatever_code_of_users_may_run_in_asks_for_the_catalog() {
         assert_eq!(one(sql).operates, operates, "{sql}");
     }
 }
+
+#[test]
+fn columns_are_told_from_whole_rows_and_aliases() {
+    for (sql, expected) in [
+        (
+            "select a.x, y as z, (b).f, c, lower(d) from a join c using (u)",
+            "b d f u x y",
+        ),
+        ("select a.*, * from s.a", ""),
+        ("select r from s.a r", ""),
+        (
+            "insert into a (x) values (1) on conflict (k) do update set y = excluded.z returning w",
+            "k w x y z",
+        ),
+        ("update a set x = 1 where y = 2", "x y"),
+        ("copy a (x, y) to stdout", "x y"),
+        (
+            "merge into a using b on a.k = b.k when matched then update set x = b.y \
+             when not matched then insert (z) values (1)",
+            "k x y z",
+        ),
+        ("alter table a alter column x type int", "x"),
+    ] {
+        let script = parse(sql).unwrap();
+        let names: Vec<&str> = script.statements[0].column_names().into_iter().collect();
+        assert_eq!(names.join(" "), expected, "{sql}");
+    }
+}

@@ -1,0 +1,129 @@
+//! What masking rules refuse of a statement, whatever approval policies say to it: values that would leave by a way that no mask
+//! follows, or that somebody would write over without seeing them.
+//!
+//! Like the verdict it is data in, data out: the door asks with the target's catalog, and whoever explains a policy without a
+//! target with the catalog that names seem to mean.
+
+mod put_back;
+mod strict;
+
+use crate::Policy;
+use crate::catalog::{Catalog, ColumnId, Oid, Relation};
+use crate::decide::{Denial, DeniedBy};
+use crate::mask::{Masker, ProtectedColumns, RuleId};
+use crate::sql::{Lineage, Statement, Verb};
+use crate::subject::Subject;
+
+/// Everything that a refusal by masking rules hangs on, apart from the statement.
+#[derive(Clone, Copy)]
+pub struct Guard<'a> {
+    /// The rules.
+    pub policy: &'a Policy,
+    /// The person.
+    pub subject: &'a Subject,
+    /// The person's masker.
+    pub masker: &'a Masker,
+    /// The catalog.
+    pub catalog: &'a dyn Catalog,
+    /// What the rules protect in it.
+    pub protected: &'a ProtectedColumns,
+}
+
+// === impl Guard ===
+
+impl Guard<'_> {
+    /// Why a statement is refused, if it is. `statements`: each reading of it; `lineages`: where the values of each go, and of what
+    /// it runs by name; `opaque`: what in it cannot be seen into.
+    #[must_use]
+    pub fn refusal(&self, statements: &[&Statement], lineages: &[Lineage], opaque: &[String]) -> Option<Denial> {
+        self.overwritten(statements, lineages)
+            .or_else(|| self.sunk(lineages))
+            .or_else(|| self.settings(lineages))
+            .or_else(|| self.strict(statements, lineages, opaque))
+    }
+
+    /// Why a statement is refused of which it is not known what its names mean (`words` says why): under Strict, none of them can be
+    /// shown to be safe.
+    #[must_use]
+    pub fn nameless(&self, words: &str) -> Option<Denial> {
+        self.by_rule(self.any_strict_rule(), words.to_owned())
+    }
+
+    /// Who may not see a column may not overwrite it: masked values that are written back destroy data.
+    fn overwritten(&self, statements: &[&Statement], lineages: &[Lineage]) -> Option<Denial> {
+        let overwrites = |statement: &&Statement| statement.verbs.any(&[Verb::Update, Verb::Merge]);
+        if !statements.iter().any(overwrites) {
+            return None;
+        }
+        let mut assigned = lineages
+            .iter()
+            .flat_map(|lineage| lineage.assigned_protected(self.protected));
+        assigned.find_map(|(column, rules)| {
+            let rule = self.policy.forbids_writes(self.subject, rules)?;
+            let name = self.column_name(column);
+            let reason = format!("column {name} is masked for you, and who may not see a value may not overwrite it");
+            Some(Denial {
+                by: DeniedBy::Mask(rule.to_owned()),
+                reason,
+            })
+        })
+    }
+
+    /// A value that is left in a setting, a notification, a sequence or a lock comes out where no mask follows.
+    fn sunk(&self, lineages: &[Lineage]) -> Option<Denial> {
+        let mut sunk = lineages.iter().flat_map(|lineage| lineage.sunk.iter());
+        let column = sunk.find(|column| self.protected.contains(**column))?;
+        let name = self.column_name(*column);
+        Some(limit(format!(
+            "column {name} is protected, and a function would leave its values where no mask follows"
+        )))
+    }
+
+    /// `pg_settings` sets by UPDATE what SET sets, role and encoding among it, and no name of a setting stands in the text.
+    fn settings(&self, lineages: &[Lineage]) -> Option<Denial> {
+        let named = |oid: &Oid| {
+            let relation = self.catalog.relation(*oid);
+            relation.is_some_and(|one| one.is_system() && one.name == "pg_settings")
+        };
+        let through = |oid: &Oid| self.catalog.relation(*oid).is_some_and(Relation::is_view);
+        let sets = |lineage: &Lineage| {
+            lineage.written.iter().any(named)
+                || lineage.written.iter().any(through) && lineage.relations.iter().any(named)
+        };
+        let words = "settings are changed by SET or set_config at this door, not through pg_settings";
+        lineages.iter().any(sets).then(|| limit(words.to_owned()))
+    }
+
+    /// A column as the person reads it.
+    fn column_name(&self, id: ColumnId) -> String {
+        let column = self.catalog.relation(id.relation).and_then(|relation| {
+            let column = relation.columns.iter().find(|column| column.attnum == id.column)?;
+            // A session's own schema has a number that says nothing to anybody.
+            let schema = if relation.schema.starts_with("pg_temp_") {
+                "pg_temp"
+            } else {
+                &relation.schema
+            };
+            Some(format!("{schema}.{}.{}", relation.name, column.name))
+        });
+        column.unwrap_or_default()
+    }
+
+    fn by_rule(&self, rule: Option<RuleId>, reason: String) -> Option<Denial> {
+        let rule = self.policy.masks().rules().get(usize::from(rule?))?;
+        Some(Denial {
+            by: DeniedBy::Mask(rule.name.clone()),
+            reason,
+        })
+    }
+}
+
+fn limit(reason: String) -> Denial {
+    Denial {
+        by: DeniedBy::Limit,
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests;

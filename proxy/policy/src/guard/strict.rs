@@ -1,0 +1,211 @@
+//! Profile Strict: what cannot be shown to be safe is refused, with the reason.
+//!
+//! A protected column may stand as bare output, optionally cast to text. Whatever else touches it, code that nobody can see
+//! into, and whatever tells of values in another way (plans, statistics, activity, large objects) is refused to those for
+//! whom the rule is in force.
+
+use std::collections::BTreeSet;
+
+use crate::catalog::{ColumnId, Oid};
+use crate::decide::Denial;
+use crate::mask::{RuleId, RuleSet};
+use crate::sql::{Lineage, Statement, Verb};
+
+use super::Guard;
+
+/// System views that tell of other sessions and of values, by how their names begin.
+const TELLING_VIEWS: [&str; 8] = [
+    "pg_stat",
+    "pg_prepared_",
+    "pg_cursors",
+    "pg_replication_",
+    "pg_hba_",
+    "pg_ident_",
+    "pg_file_",
+    "pg_backend_",
+];
+
+/// Those of them that tell how connections are protected, and nothing else: clients ask as they come in.
+const TRANSPORT_VIEWS: [&str; 2] = ["pg_stat_gssapi", "pg_stat_ssl"];
+
+impl Guard<'_> {
+    /// Why profile Strict does not let a statement through.
+    pub(super) fn strict(&self, statements: &[&Statement], lineages: &[Lineage], opaque: &[String]) -> Option<Denial> {
+        if !self.masker.is_strict() {
+            return None;
+        }
+        let refused = lineages.iter().find_map(|lineage| {
+            self.lost(lineage)
+                .or_else(|| self.values(lineage))
+                .or_else(|| self.definitions(statements, lineage))
+        });
+        refused.or_else(|| self.hidden(lineages, opaque))
+    }
+
+    /// Names that could not be followed may mean any column that the statement reaches.
+    fn lost(&self, lineage: &Lineage) -> Option<Denial> {
+        let name = lineage.lost.first()?;
+        let touched = lineage.touched.iter().find_map(|column| self.strict_rule(*column));
+        let rule = touched.or_else(|| lineage.any.then(|| self.any_strict_rule()).flatten());
+        let words = format!("what {name} means cannot be told here, and it could be a protected column");
+        self.by_rule(rule, words)
+    }
+
+    /// Columns that stand where more than their mask can be learned.
+    fn values(&self, lineage: &Lineage) -> Option<Denial> {
+        self.learned(lineage)
+            .or_else(|| self.copied(lineage))
+            .or_else(|| self.moved(lineage))
+            .or_else(|| self.guessed(lineage))
+            .or_else(|| self.told_by_statistics(lineage))
+    }
+
+    /// What a condition or an expression tells of.
+    fn learned(&self, lineage: &Lineage) -> Option<Denial> {
+        let why = "it stands in a condition or an expression, by which its values could be learned";
+        let worked = lineage.asked.union(&lineage.worked).chain(&lineage.sunk);
+        let compared = lineage.compared.iter().filter(|sides| !self.may_be_compared(sides));
+        let compared = compared.flat_map(|(one, other)| one.iter().chain(other));
+        worked
+            .chain(compared)
+            .find_map(|column| self.column_refused(*column, why))
+    }
+
+    fn copied(&self, lineage: &Lineage) -> Option<Denial> {
+        let copied = lineage.assigned.values().flat_map(|flow| flow.columns().iter());
+        let made = lineage.created.iter().filter(|created| !created.view);
+        let made = made
+            .flat_map(|created| created.columns.iter().flatten())
+            .flat_map(|output| output.flow.columns());
+        let why = "it would be copied to where the rule does not name it";
+        copied.chain(made).find_map(|column| self.column_refused(*column, why))
+    }
+
+    fn moved(&self, lineage: &Lineage) -> Option<Denial> {
+        lineage.moved_on(self.protected).find_map(|(column, rules)| {
+            let name = self.column_name(column);
+            let words = format!("rows that move to another partition would take protected values to {name}");
+            self.by_rule(self.masker.strict_rule(&rules), words)
+        })
+    }
+
+    /// A value of one's own choice tells by its mask which others are the same.
+    fn guessed(&self, lineage: &Lineage) -> Option<Denial> {
+        let forbidden = |column: &&ColumnId| {
+            let rules = self.protected.rules_of(**column);
+            rules.is_some_and(|rules| self.policy.forbids_writes(self.subject, rules).is_some())
+        };
+        let why = "who may not see its values may not write them";
+        let mut assigned = lineage.assigned.keys().filter(forbidden);
+        assigned.find_map(|column| self.column_refused(*column, why))
+    }
+
+    fn told_by_statistics(&self, lineage: &Lineage) -> Option<Denial> {
+        let rule = lineage.any.then(|| self.any_strict_rule()).flatten();
+        let words = "statistics of the planner hold values of protected columns";
+        self.by_rule(rule, words.to_owned())
+    }
+
+    /// Whether all that a comparison of columns tells is what their keyed hashes tell, and the rules of both allow it. A column that
+    /// nobody protects may hold guesses.
+    fn may_be_compared(&self, (one, other): &(Vec<ColumnId>, Vec<ColumnId>)) -> bool {
+        let rules = |side: &[ColumnId]| {
+            let mut rules = RuleSet::default();
+            let each = side.iter().filter_map(|column| self.protected.rules_of(*column));
+            each.for_each(|more| _ = rules.extend(more));
+            rules
+        };
+        self.masker.compares(&rules(one), &rules(other))
+    }
+
+    /// Plans and definitions about relations with protected columns.
+    fn definitions(&self, statements: &[&Statement], lineage: &Lineage) -> Option<Denial> {
+        let protected = |relation: Oid| {
+            let mut columns = self.catalog.relation(relation)?.columns.iter();
+            columns.find_map(|column| {
+                let id = ColumnId {
+                    relation,
+                    column: column.attnum,
+                };
+                self.strict_rule(id).map(|_| id)
+            })
+        };
+        statements.iter().find_map(|statement| {
+            if statement.verbs.contains(Verb::Explain)
+                && let Some(column) = lineage.relations.iter().copied().find_map(protected)
+            {
+                return self.column_refused(column, "a plan tells of its values");
+            }
+            // CLUSTER puts rows in the order of an index, and they are read in it.
+            let defines = matches!(statement.verb, Verb::Create | Verb::Alter | Verb::Cluster)
+                && lineage.created.as_ref().is_none_or(|created| !created.filled);
+            let defined = defines.then(|| self.with_children(&lineage.written))?;
+            let column = defined.into_iter().find_map(protected)?;
+            let why = "definitions of its relation (checks, indexes, types) can tell of its values";
+            self.column_refused(column, why)
+        })
+    }
+
+    /// Relations with their children and partitions, whose rows a definition of a parent is tried against, too.
+    fn with_children(&self, relations: &BTreeSet<Oid>) -> BTreeSet<Oid> {
+        let mut found = BTreeSet::new();
+        let mut todo: Vec<Oid> = relations.iter().copied().collect();
+        while let Some(oid) = todo.pop() {
+            if found.insert(oid) {
+                todo.extend(self.catalog.children(oid));
+            }
+        }
+        found
+    }
+
+    /// Code that nobody can see into, and views that tell of other sessions.
+    fn hidden(&self, lineages: &[Lineage], opaque: &[String]) -> Option<Denial> {
+        let large = lineages.iter().flat_map(|lineage| lineage.relations.iter()).any(|oid| {
+            let relation = self.catalog.relation(*oid);
+            relation.is_some_and(|one| one.schema == "pg_catalog" && one.name == "pg_largeobject")
+        });
+        let what: &str = match large {
+            true => "pg_largeobject",
+            false => opaque.iter().find(|what| !is_harmless(what))?,
+        };
+        let words = format!("{what} cannot be seen into, and could answer with protected values or copy them");
+        self.by_rule(self.any_strict_rule(), words)
+    }
+
+    fn strict_rule(&self, column: ColumnId) -> Option<RuleId> {
+        self.masker.strict_rule(self.protected.rules_of(column)?)
+    }
+
+    pub(super) fn any_strict_rule(&self) -> Option<RuleId> {
+        let mut protected = self.protected.iter();
+        protected.find_map(|(_, rules)| self.masker.strict_rule(rules))
+    }
+
+    fn column_refused(&self, column: ColumnId, why: &str) -> Option<Denial> {
+        let rule = self.strict_rule(column)?;
+        let name = self.column_name(column);
+        self.by_rule(
+            Some(rule),
+            format!("column {name} is protected by profile Strict: {why}"),
+        )
+    }
+}
+
+/// A trigger is not: where nothing comes back, it can still leave values where no rule looks for them, and whoever may replace
+/// its function has it do so.
+fn is_harmless(what: &str) -> bool {
+    // Made earlier in the same unit; detectors look at what comes out of it.
+    if what.starts_with("relation ") {
+        return true;
+    }
+    match what.strip_prefix("view ") {
+        Some(view) => match view.strip_prefix("pg_catalog.") {
+            Some(name) => {
+                TRANSPORT_VIEWS.contains(&name) || !TELLING_VIEWS.iter().any(|telling| name.starts_with(telling))
+            }
+            // No other schema's name can stand for it: views of users that cannot be read are lost, and refused as such.
+            None => view.starts_with("information_schema."),
+        },
+        None => false,
+    }
+}

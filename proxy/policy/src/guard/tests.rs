@@ -1,0 +1,233 @@
+use serde_json::json;
+
+use super::*;
+use crate::assemble::tests::{carrier, objects};
+use crate::catalog::{Column, Events, SearchPath, Snapshot};
+use crate::columns::ByRule;
+use crate::decide::Command;
+use crate::sql::{lineage, parse};
+
+fn table(oid: Oid, name: &str, columns: &[&str]) -> Relation {
+    let columns = (1..).zip(columns).map(|(attnum, name)| Column {
+        attnum,
+        name: (*name).to_owned(),
+        type_oid: 25,
+        generated: None,
+    });
+    Relation {
+        oid,
+        schema: "public".into(),
+        name: name.into(),
+        columns: columns.collect(),
+        ..Relation::default()
+    }
+}
+
+/// A policy whose rule protects `customers.ssn`, with more said of it.
+fn policy(more: serde_json::Value) -> Policy {
+    let mut spec = json!({
+        "connectionSelector": { "matchLabels": { "data": "pii" } },
+        "match": { "columns": ["public.customers.ssn"], "detectors": ["US_SSN"] },
+        "action": { "type": "Redact" },
+        "profile": "Standard",
+        "exemptSubjects": [{ "kind": "Group", "name": "oidc:dba" }],
+    });
+    let more = more.as_object().unwrap().clone();
+    spec.as_object_mut().unwrap().extend(more);
+    let mut carrier = carrier(&objects());
+    carrier.masking_rules[0].spec = serde_json::from_value(spec).unwrap();
+    Policy::compile(&carrier).unwrap()
+}
+
+fn refused(policy: &Policy, group: &str, sql: &str, values: &[Option<&[u8]>]) -> Option<String> {
+    let settings = Relation {
+        schema: "pg_catalog".into(),
+        ..table(20, "pg_settings", &["name", "setting"])
+    };
+    let audited = Relation {
+        fires: Events::UPDATE,
+        ..table(20_002, "audited", &["id"])
+    };
+    let catalog = Snapshot::new(vec![
+        table(20_000, "customers", &["id", "name", "ssn"]),
+        table(20_001, "notes", &["id", "note"]),
+        audited,
+        settings,
+    ]);
+    let path = SearchPath::effective(vec!["pg_catalog".to_owned(), "public".to_owned()], None);
+    let protected = ProtectedColumns::resolve(policy.masks().rules(), &catalog, None, &ByRule::new());
+    let subject = Subject {
+        username: "oidc:alice".into(),
+        groups: vec![group.into()],
+        ..Subject::default()
+    };
+    let script = parse(sql).unwrap();
+    let statement = &script.statements[0];
+    let traced = lineage(statement, &catalog, &path);
+    let mut command = Command::of(statement, sql);
+    command.resolve(statement, &traced, &catalog, &path, &protected);
+    let masker = policy.masker(&subject);
+    let guard = Guard {
+        policy,
+        subject: &subject,
+        masker: &masker,
+        catalog: &catalog,
+        protected: &protected,
+    };
+    let denial = guard
+        .refusal(&[statement], &[traced], &command.opaque)
+        .or_else(|| guard.put_back(&[statement], sql, &command))
+        .or_else(|| guard.bound_back(&[statement], values, &command))?;
+    let by = match denial.by {
+        DeniedBy::Mask(rule) => rule,
+        by => by.to_string(),
+    };
+    Some(format!("{by}: {}", denial.reason))
+}
+
+/// Begins a refusal of each statement under Standard, and under Strict; empty where there is none.
+const CASES: [(&str, &str, &str); 16] = [
+    ("select ssn, name from customers", "", ""),
+    ("select ssn::text from customers", "", ""),
+    (
+        "select reverse(ssn) from customers",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: it stands in a condition",
+    ),
+    (
+        "select name from customers where ssn = '1'",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: it stands in a condition",
+    ),
+    (
+        "update customers set ssn = '1' where id = 7",
+        "pii: column public.customers.ssn is masked for you",
+        "pii: column public.customers.ssn is masked for you",
+    ),
+    (
+        "insert into customers (id, ssn) values (7, '1')",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: who may not see its values",
+    ),
+    (
+        "copy customers (ssn) from stdin",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: who may not see its values",
+    ),
+    ("copy customers to stdout", "", ""),
+    (
+        "insert into notes (note) select ssn from customers",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: it would be copied",
+    ),
+    (
+        "create table copies as select ssn from customers",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: it would be copied",
+    ),
+    (
+        "explain select name from customers",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: a plan tells",
+    ),
+    (
+        "alter table customers add check (id > 0)",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    ("select unseen()", "", "pii: function unseen cannot be seen into"),
+    (
+        "update audited set id = 8 where id = 7",
+        "",
+        "pii: triggers of public.audited cannot be seen into",
+    ),
+    (
+        "select set_config('app.x', ssn, false) from customers",
+        "the door's limits: column public.customers.ssn is protected, and a function",
+        "the door's limits: column public.customers.ssn is protected, and a function",
+    ),
+    (
+        "update pg_settings set setting = 'x' where name = 'role'",
+        "the door's limits: settings are changed by SET",
+        "the door's limits: settings are changed by SET",
+    ),
+];
+
+#[test]
+fn each_profile_refuses_what_it_says() {
+    let (standard, strict) = (policy(json!({})), policy(json!({ "profile": "Strict" })));
+    for (sql, by_standard, by_strict) in CASES {
+        for (policy, begins) in [(&standard, by_standard), (&strict, by_strict)] {
+            let found = refused(policy, "oidc:engineers", sql, &[]).unwrap_or_default();
+            let same = found.starts_with(begins) && found.is_empty() == begins.is_empty();
+            assert!(same, "{sql}: wanted {begins:?}, got {found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_rule_refuses_nothing_to_whom_it_exempts_or_where_it_observes() {
+    let strict = policy(json!({ "profile": "Strict" }));
+    let observed = policy(json!({ "profile": "Strict", "mode": "Observe" }));
+    let by_mask = CASES.iter().filter(|(.., begins)| begins.starts_with("pii"));
+    for (sql, ..) in by_mask {
+        assert_eq!(refused(&strict, "oidc:dba", sql, &[]), None, "{sql}");
+        assert_eq!(refused(&observed, "oidc:engineers", sql, &[]), None, "{sql}");
+    }
+}
+
+#[test]
+fn who_is_allowed_to_write_may_overwrite() {
+    let policy = policy(json!({ "allowWrites": true }));
+    let sql = "update customers set ssn = '1' where id = 7";
+    assert_eq!(refused(&policy, "oidc:engineers", sql, &[]), None);
+}
+
+#[test]
+fn masked_values_do_not_come_back() {
+    let policy = policy(json!({}));
+    let back = "pii: [REDACTED] stands for values that are hidden from you";
+    let given: [(&str, &[Option<&[u8]>], &str); 6] = [
+        ("update notes set note = 'is [REDACTED]' where id = 7", &[], back),
+        ("update notes set note = 'x' where note = '[REDACTED]'", &[], ""),
+        ("insert into notes (note) values ('[REDACTED]')", &[], ""),
+        (
+            "update notes set note = $1 where id = $2",
+            &[Some(b"[REDACTED]"), Some(b"7")],
+            back,
+        ),
+        (
+            "update notes set note = $1 where note = $2",
+            &[Some(b"x"), Some(b"[REDACTED]")],
+            "",
+        ),
+        ("update notes set note = $1 where id = 7", &[None], ""),
+    ];
+    for (sql, values, begins) in given {
+        let found = refused(&policy, "oidc:engineers", sql, values).unwrap_or_default();
+        let same = found.starts_with(begins) && found.is_empty() == begins.is_empty();
+        assert!(same, "{sql}: {found:?}");
+    }
+}
+
+#[test]
+fn under_strict_names_that_may_mean_anything_are_refused() {
+    for (profile, refuses) in [("Standard", false), ("Strict", true)] {
+        let policy = policy(json!({ "profile": profile }));
+        let catalog = Snapshot::new(vec![table(20_000, "customers", &["id", "ssn"])]);
+        let protected = ProtectedColumns::resolve(policy.masks().rules(), &catalog, None, &ByRule::new());
+        let subject = Subject::default();
+        let masker = policy.masker(&subject);
+        let guard = Guard {
+            policy: &policy,
+            subject: &subject,
+            masker: &masker,
+            catalog: &catalog,
+            protected: &protected,
+        };
+        let denial = guard.nameless("nobody knows");
+        let by = denial.map(|denial| (denial.by, denial.reason));
+        let wanted = (DeniedBy::Mask("pii".to_owned()), "nobody knows".to_owned());
+        assert_eq!(by, refuses.then_some(wanted), "{profile}");
+    }
+}
