@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow, bail};
 use sallyport_crds::approval_policy::RuleAction;
-use sallyport_policy::catalog::{SearchPath, Snapshot};
+use sallyport_policy::catalog::Snapshot;
 use sallyport_policy::columns::ByRule;
 use sallyport_policy::decide::{Command, Decision, Denial, DeniedBy, Explanation, Parameter, Verdict};
 use sallyport_policy::guard::Guard;
@@ -190,8 +190,8 @@ fn columns(asked: &Asked<'_>, lineage: &Lineage, protected: &ProtectedColumns) -
             .filter(|rule| !rule.observe)
             .map(|rule| (rule.action.on_column(stored), &rule.name))
             .collect();
-        // Of equally strong ones the first acts.
-        rules.sort_by_key(|(action, _)| action.rank());
+        // The stronger first.
+        rules.sort_by(|one, other| one.0.cmp(&other.0));
         let told = rules.iter().map(|(action, name)| format!("{name} ({})", action.name()));
         told.collect()
     };

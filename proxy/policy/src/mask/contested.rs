@@ -54,8 +54,8 @@ fn contested(what: &str, acting: &[&Rule], wants: impl Fn(&Rule) -> bool) -> Opt
     if rules.iter().all(|(_, action)| action == first) {
         return None;
     }
-    // Of equally strong ones the first acts.
-    rules.sort_by_key(|(_, action)| action.rank());
+    // The stronger first.
+    rules.sort_by(|one, other| one.1.cmp(&other.1));
     Some(Contested {
         what: what.to_owned(),
         rules,
