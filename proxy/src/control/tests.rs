@@ -96,8 +96,9 @@ fn revisions_never_go_back() {
         "a fresh process has no memory: the operator says what counts"
     );
     assert!(guard.look(Some(&signed(4)), now).is_ok());
+    let fifth = signed(5);
     assert_eq!(
-        guard.look(Some(&signed(5)), now).ok().unwrap().carrier.revision,
+        guard.look(Some(&fifth), now).ok().unwrap().carrier.revision,
         5,
         "ahead of the operator's word is fine"
     );
@@ -117,7 +118,7 @@ fn revisions_never_go_back() {
         !taken.carrier.connection.spec.subjects.is_empty() && taken.odd.is_some(),
         "a revision means one content"
     );
-    assert_eq!(guard.digest(), payload_digest(&signed(5)), "and that is told");
+    assert_eq!(guard.digest(), payload_digest(&fifth), "and that is told");
 }
 
 #[test]
