@@ -17,7 +17,7 @@ use crate::postgres::handed;
 pub const MAX_MADE: usize = 1_000;
 
 /// The catalog as it unfolds along a unit.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Unfolding {
     /// The catalog and the path after what was made so far.
     now: Option<(Arc<Known>, Option<SearchPath>)>,
@@ -45,6 +45,13 @@ impl Unfolding {
     /// Takes note that something may no longer be so.
     pub fn raise(&mut self, hazard: Hazard) {
         self.hazards.insert(hazard);
+    }
+
+    /// The same, where something else may no longer be so.
+    pub fn with(&self, hazard: Hazard) -> Self {
+        let mut other = self.clone();
+        other.raise(hazard);
+        other
     }
 
     /// Whether no more relations can be made that statements behind them know.
