@@ -72,7 +72,7 @@ fn strays(context: &Context<'_>, stated: &[Stated], lineages: &[Lineage], before
     let astray = (before.has(Hazard::Ways) || gone) && lineages.iter().any(hands_on);
     let misplaced = before.has(Hazard::Places) && lineages.iter().any(makes_so);
     if lost || astray || misplaced {
-        let words = "where its values go is not known here, behind changes of the same unit, or since it was prepared: send it on its own, and prepare it anew";
+        let words = "where its values go is not known here, behind changes of the same unit or since it was prepared: send it on its own, prepared anew";
         reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
     }
 }

@@ -31,8 +31,7 @@ const TELLING_VIEWS: [&str; 8] = [
 const TRANSPORT_VIEWS: [&str; 2] = ["pg_stat_gssapi", "pg_stat_ssl"];
 
 /// Why a statement is refused whose names may mean anything.
-pub(super) const NAMELESS: &str =
-    "what its names mean is not known here, behind changes of the same unit, or since it was prepared: send it on its own, and prepare it anew";
+pub(super) const NAMELESS: &str = "what its names mean is not known here, behind changes of the same unit or since it was prepared: send it on its own, prepared anew";
 
 /// Refuses a statement that profile Strict does not let through.
 pub(super) fn refuse(context: &Context<'_>, statements: &[&Statement], lineages: &[Lineage], asked: &mut Asked) {
