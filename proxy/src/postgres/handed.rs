@@ -296,7 +296,7 @@ pub fn after(view: &View, path: Option<&SearchPath>) -> Option<(Arc<Known>, Opti
 #[must_use]
 pub fn is_unplaced(created: &Created, path: Option<&SearchPath>) -> bool {
     let numbered = |schema: &String| schema != TEMPORARY && schema.starts_with(TEMPORARY);
-    created.temporary && !path.is_some_and(|path| path.schemas().iter().any(numbered))
+    created.temporary && path.is_none_or(|path| !path.schemas().iter().any(numbered))
 }
 
 /// The catalog after a relation was made with these columns, and the OID that it has there.
