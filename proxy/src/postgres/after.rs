@@ -145,6 +145,7 @@ pub fn change(stated: &Stated, view: &Rc<View>) -> Option<Change> {
                 stated: Some(stated.clone()),
                 by_sql: true,
                 types: Vec::new(),
+                meant: super::meant::Meant::default(),
             };
             Some(Change::Prepare(name.clone(), std::rc::Rc::new(prepared)))
         }

@@ -260,7 +260,11 @@ pub fn after(view: &View, path: Option<&SearchPath>) -> Option<(Arc<Known>, Opti
     // IF NOT EXISTS leaves a table that is there as it is. Without it nothing runs behind this, or that table is gone by now.
     let created = created.filter(|created| !(created.if_absent && is_there(created, &snapshot, path.as_ref())));
     if let Some((created, columns)) = created.and_then(|created| Some((created, created.columns.as_ref()?))) {
-        let schema = schema_of(created, path.as_ref());
+        let schema = match (&path, created.temporary) {
+            // It has a number, where the session has it.
+            (Some(path), true) => path.schema(TEMPORARY).to_owned(),
+            (path, _) => schema_of(created, path.as_ref()),
+        };
         let (relation, now) = making(&snapshot, created, columns, &schema)?;
         snapshot = Arc::new(now);
         for (output, column) in columns.iter().zip(1..=AttNum::MAX) {
@@ -270,9 +274,12 @@ pub fn after(view: &View, path: Option<&SearchPath>) -> Option<(Arc<Known>, Opti
                 Arc::make_mut(&mut protected).add(ColumnId { relation, column }, &rules);
             }
         }
-        // A session's first temporary table brings a schema, which is looked into before all others.
-        if created.temporary {
+        // A session's first temporary table brings a schema, which is looked into before all others unless the setting names it.
+        if is_unplaced(created, path.as_ref()) {
             path = path.map(|path| {
+                if path.schemas().contains(&schema) {
+                    return path;
+                }
                 let schemas = std::iter::once(schema).chain(path.schemas().iter().cloned());
                 SearchPath::effective(schemas.collect(), None)
             });
@@ -282,6 +289,14 @@ pub fn after(view: &View, path: Option<&SearchPath>) -> Option<(Arc<Known>, Opti
         apply(&entries, Arc::make_mut(&mut protected), &snapshot);
     }
     Some((with(known, snapshot, protected), path))
+}
+
+/// Whether a relation is the session's own, in a schema that the session does not have yet. Where in its path that will stand
+/// depends on a setting, which may name it.
+#[must_use]
+pub fn is_unplaced(created: &Created, path: Option<&SearchPath>) -> bool {
+    let numbered = |schema: &String| schema != TEMPORARY && schema.starts_with(TEMPORARY);
+    created.temporary && path.is_none_or(|path| !path.schemas().iter().any(numbered))
 }
 
 /// The catalog after a relation was made with these columns, and the OID that it has there.

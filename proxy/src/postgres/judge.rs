@@ -5,6 +5,7 @@
 //! [`query`] and [`pipeline`] make of a unit the list of commands that are decided and the list of messages to forward.
 
 mod hazard;
+mod kept;
 mod named;
 mod nameless;
 mod parameters;

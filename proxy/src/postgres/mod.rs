@@ -20,6 +20,7 @@ pub mod held;
 pub mod hold;
 pub mod judge;
 pub mod lookout;
+pub mod meant;
 pub mod message;
 pub mod names;
 pub mod oauthbearer;

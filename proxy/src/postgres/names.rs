@@ -13,6 +13,7 @@ use sallyport_policy::mask::RowPlan;
 use sallyport_policy::sql::{Effect, Script, Statement};
 
 use super::after::After;
+use super::meant::Meant;
 use super::rows::View;
 use crate::command::Running;
 
@@ -42,6 +43,8 @@ pub struct Prepared {
     /// Types that Parse states for its parameters, by OID; 0, or none, where it leaves one to the server. Those that SQL
     /// states stand in its text.
     pub types: Vec<u32>,
+    /// What its names meant.
+    pub meant: Meant,
 }
 
 /// A statement with its parameters, ready to be executed.
@@ -328,6 +331,7 @@ mod tests {
             }),
             by_sql: true,
             types: Vec::new(),
+            meant: Meant::default(),
         })
     }
 

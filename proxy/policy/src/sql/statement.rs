@@ -117,6 +117,21 @@ impl Script {
         std::iter::once(self.statements.as_slice()).chain(self.other.as_deref())
     }
 
+    /// Which of its statements prepares one of this name, where it is the only one, however the text is read.
+    pub fn preparing(&self, name: &str) -> Option<usize> {
+        let prepares = |one: &Statement| matches!(&one.effect, Effect::Prepare { name: known } if known == name);
+        let mut only = None;
+        for statements in self.readings() {
+            let mut found = statements.iter().enumerate().filter(|(_, one)| prepares(one));
+            let (index, _) = found.next()?;
+            if found.next().is_some() || only.is_some_and(|known| known != index) {
+                return None;
+            }
+            only = Some(index);
+        }
+        only
+    }
+
     /// Nodes of all its trees: what it takes to keep it.
     pub fn size(&self) -> usize {
         let each = self.readings().flatten();

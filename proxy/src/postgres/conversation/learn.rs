@@ -17,6 +17,7 @@ use crate::postgres::after::Stale;
 use crate::postgres::catalog::{Casting, CatalogError, Depth, Footprint, Known, Own, own_query, read_own};
 use crate::postgres::forward;
 use crate::postgres::handed::{self, Entry, Place};
+use crate::postgres::meant::Meant;
 use crate::postgres::message::Transaction;
 use crate::postgres::names::{Prepared, Stated};
 use crate::postgres::script;
@@ -187,15 +188,15 @@ impl Conversation {
         };
     }
 
-    /// Statements prepared by SQL, as the backend lists them.
+    /// Statements prepared by SQL, as the backend lists them: each by the whole text that was sent, or that code ran, with all that stands
+    /// beside it there. Of a text that prepares several of one name nobody knows which it is.
     fn take_names(&mut self, prepared: Vec<(String, String)>) {
         let listed = prepared.into_iter().filter_map(|(name, text)| {
-            // What is listed is the whole PREPARE.
             let text = script::read(&text).ok()?;
             let stated = Stated {
+                index: text.script.preparing(&name)?,
                 text: text.text,
                 script: text.script,
-                index: 0,
             };
             Some((
                 name,
@@ -203,6 +204,7 @@ impl Conversation {
                     stated: Some(stated),
                     by_sql: true,
                     types: Vec::new(),
+                    meant: Meant::lost(),
                 }),
             ))
         });

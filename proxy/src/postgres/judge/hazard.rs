@@ -20,6 +20,9 @@ pub enum Hazard {
     Encoding,
     /// Which relation a name without a schema means. A protected one answers to the name of another that stood before it.
     Names,
+    /// Which relation the target goes on to use for a statement that was prepared. One that is made since stands before it, and the
+    /// catalog tells of that one.
+    Kept,
     /// By which path names are looked up, of which nothing is known. Any name may lead to protected values, and what is made to hold
     /// some is made where no rule looks for it.
     Path,

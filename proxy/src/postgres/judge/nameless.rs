@@ -23,10 +23,10 @@ pub(super) fn is_nameless(
     asked: &mut Asked,
 ) -> bool {
     strays(context, stated, lineages, before, asked);
-    let others = before.has(Hazard::Names);
+    let others = before.has(Hazard::Names) || before.has(Hazard::Kept);
     if others && may_mean_another(context, stated, |_| true) {
         // Rules may be about the other, whatever protects it.
-        asked.command.beyond = Some("what its names mean behind earlier statements of its unit");
+        asked.command.beyond = Some("what its names mean behind earlier statements");
     }
     let lost = context.path.is_none()
         || before.has(Hazard::Meaning)
@@ -68,11 +68,11 @@ fn strays(context: &Context<'_>, stated: &[Stated], lineages: &[Lineage], before
     };
     let makes_so = |one: &Lineage| makes(one, &carries);
     let lost = before.has(Hazard::Path) && !protected.is_empty() && lineages.iter().any(fills);
-    let gone = before.has(Hazard::Gone) && may_mean_another(context, stated, |_| true);
+    let gone = (before.has(Hazard::Gone) || before.has(Hazard::Kept)) && may_mean_another(context, stated, |_| true);
     let astray = (before.has(Hazard::Ways) || gone) && lineages.iter().any(hands_on);
     let misplaced = before.has(Hazard::Places) && lineages.iter().any(makes_so);
     if lost || astray || misplaced {
-        let words = "where its values go is not known here, behind changes of the same unit: send it on its own";
+        let words = "where its values go is not known here, behind changes of the same unit or since it was prepared: send it on its own, prepared anew";
         reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
     }
 }

@@ -8,6 +8,7 @@ use sallyport_policy::decide::{DeniedBy, Verdict};
 use sallyport_policy::sql::Statement;
 
 use super::hazard::Hazard;
+use super::kept::looks_up;
 use super::parameters::{parameters, read};
 use super::sent::{NAME_BYTES, Sent};
 use super::types;
@@ -18,6 +19,7 @@ use crate::command::Asked;
 use crate::postgres::after::After;
 use crate::postgres::errors::{Said, sqlstate};
 use crate::postgres::frame::Head;
+use crate::postgres::meant::Meant;
 use crate::postgres::message::{Bind, Execute, Named, Parse};
 use crate::postgres::names::{Change, Prepared, Stated};
 use crate::postgres::refuse::RESERVED;
@@ -112,14 +114,15 @@ impl Reader<'_> {
                 ),
             );
         }
-        let change = Change::Prepare(
-            parse.statement.to_owned(),
-            Rc::new(Prepared {
-                stated: stated.clone(),
-                by_sql: false,
-                types: types::stated(&parse.types).to_vec(),
-            }),
-        );
+        let prepared = Rc::new(Prepared {
+            stated: stated.clone(),
+            by_sql: false,
+            types: types::stated(&parse.types).to_vec(),
+            meant: Meant::default(),
+        });
+        let unfolded = self.unfolding.context(self.context);
+        looks_up(&unfolded, &prepared, &self.unfolding);
+        let change = Change::Prepare(parse.statement.to_owned(), prepared);
         self.names.expect(change.clone());
         let Some(stated) = stated else {
             return (None, Act::Parse(change));
@@ -194,13 +197,11 @@ impl Reader<'_> {
         if !self.waiting.is_empty() {
             self.unfolding.raise(Hazard::Meaning);
         }
-        let mut understood = understand(
-            &self.unfolding.context(self.context),
-            self.names,
-            stated,
-            &prepared.types,
-            &self.unfolding,
-        );
+        let unfolded = self.unfolding.context(self.context);
+        let keeps = looks_up(&unfolded, &prepared, &self.unfolding);
+        let kept = keeps.then(|| self.unfolding.with(Hazard::Kept));
+        let before = kept.as_ref().unwrap_or(&self.unfolding);
+        let mut understood = understand(&unfolded, self.names, stated, &prepared.types, before);
         parameters(bind, &prepared.types, &mut understood.asked);
         let readings: Vec<&Statement> = stated.readings().collect();
         let asked = &mut understood.asked;
@@ -294,7 +295,9 @@ impl Reader<'_> {
 
     fn describe_statement(&self, name: &str) -> Act {
         match self.names.statement(name) {
-            Some(_) => {
+            Some(prepared) => {
+                // The target looks names up to describe what they give.
+                looks_up(&self.unfolding.context(self.context), &prepared, &self.unfolding);
                 let view = View::unknown(Arc::clone(self.context.masker), Arc::clone(self.context.known));
                 Act::DescribeStatement(Rc::new(view))
             }

@@ -5,8 +5,7 @@ use super::understand::refuse;
 use crate::command::Asked;
 
 /// Why a statement is refused whose names may mean anything.
-pub(super) const NAMELESS: &str =
-    "what its names mean is not known here, behind changes of the same unit: send it on its own";
+pub(super) const NAMELESS: &str = "what its names mean is not known here, behind changes of the same unit or since it was prepared: send it on its own, prepared anew";
 
 /// Where it is not known what names mean, none can be shown to be safe.
 pub(super) fn nameless(context: &Context<'_>, asked: &mut Asked) {

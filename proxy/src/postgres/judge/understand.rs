@@ -10,6 +10,7 @@ use sallyport_policy::sql::lineage::Lineage;
 use sallyport_policy::sql::{Cover, Statement, Verb, lineage, other_encoding};
 
 use super::hazard::Hazard;
+use super::kept::{any_looks_up, prepares};
 use super::named::{others, with_named};
 use super::nameless::is_nameless;
 use super::unfold::{MAX_MADE, Unfolding};
@@ -57,7 +58,10 @@ pub fn understand(
     types: &[u32],
     before: &Unfolding,
 ) -> Understood {
+    let kept = any_looks_up(context, names, stated, before).then(|| before.with(Hazard::Kept));
+    let before = kept.as_ref().unwrap_or(before);
     let mut understood = meant(context, names, stated, types, before);
+    prepares(context, understood.change.as_ref(), before);
     let command = &mut understood.asked.command;
     // Tools that put back the role that they found set the one that it is. A definition would set it for others.
     if command.verbs.within(&[Verb::Set]) {

@@ -17,7 +17,7 @@ use crate::postgres::handed;
 pub const MAX_MADE: usize = 1_000;
 
 /// The catalog as it unfolds along a unit.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Unfolding {
     /// The catalog and the path after what was made so far.
     now: Option<(Arc<Known>, Option<SearchPath>)>,
@@ -45,6 +45,13 @@ impl Unfolding {
     /// Takes note that something may no longer be so.
     pub fn raise(&mut self, hazard: Hazard) {
         self.hazards.insert(hazard);
+    }
+
+    /// The same, where something else may no longer be so.
+    pub fn with(&self, hazard: Hazard) -> Self {
+        let mut other = self.clone();
+        other.raise(hazard);
+        other
     }
 
     /// Whether no more relations can be made that statements behind them know.
@@ -76,6 +83,12 @@ impl Unfolding {
         let path = self.now.as_ref().map_or(context.path, |(_, path)| path.as_ref());
         let mut made = view.lineages.iter().filter_map(|lineage| lineage.created.as_ref());
         self.made += usize::from(made.clone().next().is_some());
+        let shared = |created: &Created| known.snapshot.named_anywhere(&created.name).next().is_some();
+        // The path may name the session's own schema behind that of the other.
+        let behind = |created: &Created| handed::is_unplaced(created, path) && shared(created);
+        if made.clone().any(behind) {
+            self.hazards.extend([Hazard::Names, Hazard::Gone]);
+        }
         let lost = made.any(|created| {
             let taken = created.columns.is_none() && shadows(created, known, path);
             taken || self.may_replace(created, known, path, context.shared)

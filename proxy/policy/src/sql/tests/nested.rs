@@ -186,3 +186,16 @@ fn statements_are_found_in_statements() {
         assert_eq!(one(sql).explain_analyze, runs, "{sql}");
     }
 }
+
+#[test]
+fn of_a_text_that_prepares_the_statement_of_a_name_is_found_where_it_is_the_only_one() {
+    for (sql, found) in [
+        ("prepare p as select 1", Some(0)),
+        ("select 1; prepare q as select 2; prepare p as select 3", Some(2)),
+        ("prepare p as select 1; deallocate p; prepare p as select 2", None),
+        ("prepare \"P\" as select 1", None),
+        ("select 'prepare p as select 1'", None),
+    ] {
+        assert_eq!(parse(sql).unwrap().preparing("p"), found, "{sql}");
+    }
+}
