@@ -13,6 +13,7 @@ use sallyport_proxy::postgres::ask::Answer;
 use sallyport_proxy::postgres::errors::{Said, sqlstate};
 use sallyport_proxy::postgres::expect::{Expect, Part, Query};
 use sallyport_proxy::postgres::frame::{self, HEADER, put};
+use sallyport_proxy::postgres::meant::Meant;
 use sallyport_proxy::postgres::names::{Change, Moment, Portal, Prepared, Stated};
 use sallyport_proxy::postgres::relay::{self, LARGE, Passed, State};
 use sallyport_proxy::postgres::rows::View;
@@ -238,6 +239,7 @@ fn prepared(text: &str) -> Expect {
         stated: Some(Stage::stated(text).remove(0)),
         by_sql: false,
         types: Vec::new(),
+        meant: Meant::default(),
     };
     Expect::Parse(Change::Prepare(String::new(), Rc::new(prepared)))
 }
