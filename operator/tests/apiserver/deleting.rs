@@ -3,10 +3,15 @@
 
 use anyhow::{Result, ensure};
 
-use crate::scenes::{BANK, CHILDREN, RECORDER, RULES, closed};
+use crate::scenes::{BANK, CHILDREN, RECORDER, RULES, carrier, closed};
 use crate::stage::Stage;
 
-const SINK: &str = "auditsink/evidence";
+pub const SINK: &str = "auditsink/evidence";
+/// What the controller speaks as that empties namespaces.
+const NAMESPACE_CONTROLLER: &[&str] = &[
+    "--as=system:serviceaccount:kube-system:namespace-controller",
+    "--as-group=system:masters",
+];
 
 pub fn a_namespace_that_is_withdrawn_keeps_evidence_alone(stage: &Stage) -> Result<()> {
     let label = |namespace: &str, value: &str| stage.kubectl(&["label", "namespace", namespace, value, "--overwrite"]);
@@ -64,6 +69,9 @@ pub fn deleting_leaves_nothing_but_evidence(stage: &Stage) -> Result<()> {
 pub fn in_any_order(stage: &Stage) -> Result<()> {
     a_connection_before_its_rules(stage)?;
     a_sink_before_its_connection(stage)?;
+    a_secret_and_rules_after_their_sink(stage)?;
+    the_operators_rights_before_all(stage)?;
+    the_namespace_of_the_evidence(stage)?;
     a_namespace_with_all_that_is_in_it(stage)
 }
 
@@ -72,14 +80,14 @@ fn apply(stage: &Stage) -> Result<()> {
     stage.until_condition("doors", BANK, "Enforced", "True", "ScaledToZero")
 }
 
-fn gone(stage: &Stage, namespace: &str, children: &[&str]) -> Result<()> {
+pub fn gone(stage: &Stage, namespace: &str, children: &[&str]) -> Result<()> {
     for child in children {
         stage.until(&format!("{child} goes"), || Ok(!stage.exists(namespace, child)?))?;
     }
     Ok(())
 }
 
-fn serves(stage: &Stage, connections: u32) -> Result<()> {
+pub fn serves(stage: &Stage, connections: u32) -> Result<()> {
     stage.until(&format!("the sink serves {connections}"), || {
         Ok(stage.get("evidence", SINK)?["status"]["connections"] == connections)
     })
@@ -101,17 +109,104 @@ fn a_connection_before_its_rules(stage: &Stage) -> Result<()> {
     serves(stage, 0)
 }
 
-/// Only whoever takes a whole namespace away gets past admission.
+/// The sink that serves a door: only whoever takes a whole namespace away gets past admission.
+pub fn delete_as_its_namespace(stage: &Stage) -> Result<()> {
+    stage.kubectl(
+        &[
+            &["-n", "evidence", "delete", "auditsink", "evidence"][..],
+            NAMESPACE_CONTROLLER,
+        ]
+        .concat(),
+    )?;
+    Ok(())
+}
+
 fn a_sink_before_its_connection(stage: &Stage) -> Result<()> {
     apply(stage)?;
     serves(stage, 1)?;
-    let controller = "--as=system:serviceaccount:kube-system:namespace-controller";
-    let delete = ["-n", "evidence", "delete", "auditsink", "evidence"];
-    stage.kubectl(&[&delete[..], &[controller, "--as-group=system:masters"]].concat())?;
+    delete_as_its_namespace(stage)?;
     stage.until_condition("doors", BANK, "Accepted", "False", "SinkNotAvailable")?;
     closed(stage, "SinkNotAvailable")?;
     gone(stage, "evidence", RECORDER)?;
     stage.kubectl(&["-n", "doors", "delete", "connection", "bank"])?;
+    gone(stage, "doors", CHILDREN)
+}
+
+/// What a door needs goes piece by piece, the log first: it is shut from the first on.
+fn a_secret_and_rules_after_their_sink(stage: &Stage) -> Result<()> {
+    apply(stage)?;
+    serves(stage, 1)?;
+    delete_as_its_namespace(stage)?;
+    stage.until_condition("doors", BANK, "Accepted", "False", "SinkNotAvailable")?;
+    let pieces: [&[&str]; 3] = [
+        &["secret", "bank-credentials"],
+        &["maskingrules", "--all"],
+        &["approvalpolicies", "--all"],
+    ];
+    for what in pieces {
+        stage.kubectl(&[&["-n", "doors", "delete"][..], what].concat())?;
+        let carrier = carrier(stage)?;
+        ensure!(
+            carrier["closed"].is_object(),
+            "without {what:?} the door is open: {carrier}"
+        );
+    }
+    gone(stage, "evidence", RECORDER)?;
+    stage.kubectl(&["-n", "doors", "delete", "connection", "bank"])?;
+    gone(stage, "doors", CHILDREN)?;
+    gone(stage, "doors", &["controllerrevisions"])?;
+    stage.furnish()
+}
+
+/// Nothing of ours holds on to what the operator may no longer touch.
+fn the_operators_rights_before_all(stage: &Stage) -> Result<()> {
+    apply(stage)?;
+    stage.kubectl(&["-n", "doors", "delete", "rolebinding", "sallyport-operator"])?;
+    stage.kubectl(&["-n", "doors", "delete", "connection", "bank"])?;
+    gone(stage, "doors", CHILDREN)?;
+    stage.kubectl(&["-n", "doors", "delete", "maskingrules,approvalpolicies", "--all"])?;
+    // With its rights back it goes on by itself.
+    stage.furnish()?;
+    serves(stage, 0)?;
+    apply(stage)
+}
+
+/// While a door is live that writes there.
+fn the_namespace_of_the_evidence(stage: &Stage) -> Result<()> {
+    serves(stage, 1)?;
+    stage.kubectl(&["delete", "namespace", "evidence", "--wait=false"])?;
+    stage.until_condition("doors", BANK, "Accepted", "False", "SinkNotAvailable")?;
+    closed(stage, "SinkNotAvailable")?;
+    stage.until("the namespace goes", || {
+        let claims = stage.kubectl(&["-n", "evidence", "get", "persistentvolumeclaims", "-o", "name"])?;
+        for claim in claims.lines() {
+            // No controller runs here that would let go of a claim that no Pod uses. It may be gone by now.
+            let patch = [
+                "-n",
+                "evidence",
+                "patch",
+                claim,
+                "--type=merge",
+                "-p",
+                r#"{"metadata":{"finalizers":null}}"#,
+            ];
+            stage
+                .server
+                .run(None, &[&patch[..], NAMESPACE_CONTROLLER].concat(), "")?;
+        }
+        let found = stage.kubectl(&["get", "namespace", "evidence", "--ignore-not-found", "-o", "name"])?;
+        Ok(found.trim().is_empty())
+    })?;
+    for child in CHILDREN {
+        ensure!(
+            stage.exists("doors", child)?,
+            "{child} went with a namespace that is not its own"
+        );
+    }
+    stage.furnish()?;
+    apply(stage)?;
+    stage.kubectl(&["-n", "doors", "delete", "connection", "bank"])?;
+    stage.kubectl(&["-n", "doors", "delete", "maskingrules,approvalpolicies", "--all"])?;
     gone(stage, "doors", CHILDREN)
 }
 

@@ -11,6 +11,7 @@ mod deleting;
 mod guards;
 mod issuers;
 mod many;
+mod namesakes;
 mod requests;
 mod scenes;
 mod stage;
@@ -23,11 +24,14 @@ use stage::Stage;
 #[test]
 fn a_life_of_an_installation() -> Result<()> {
     let mut stage = Stage::open()?;
+    namesakes::a_log_was_seen(&stage)?;
     stage.start("operator-1")?;
     scenes::what_is_applied_is_made(&stage)?;
     scenes::applying_again_changes_nothing(&stage)?;
     scenes::a_restart_writes_nothing(&mut stage)?;
     scenes::losing_a_rule_closes(&stage)?;
+    namesakes::a_rule_of_another_namespace_selects_nobody(&stage)?;
+    namesakes::a_log_has_ended_whose_sink_is_gone(&stage)?;
     issuers::none_but_the_admins_count(&stage)?;
     scenes::a_bad_object_stops_no_other(&stage)?;
     askers::a_question_ends_with_its_asker(&stage)?;
@@ -42,6 +46,7 @@ fn a_life_of_an_installation() -> Result<()> {
     guards::a_guard_that_is_weakened_is_noticed(&stage)?;
     deleting::a_namespace_that_is_withdrawn_keeps_evidence_alone(&stage)?;
     deleting::deleting_leaves_nothing_but_evidence(&stage)?;
+    namesakes::a_sink_that_is_made_again_has_a_log_of_its_own(&stage)?;
     deleting::in_any_order(&stage)?;
     guards::without_admission_nothing_is_approved(&mut stage)
 }

@@ -206,7 +206,8 @@ pub fn closed(stage: &Stage, reason: &str) -> Result<()> {
     Ok(())
 }
 
-fn carrier(stage: &Stage) -> Result<Value> {
+/// What the bank's doors read.
+pub fn carrier(stage: &Stage) -> Result<Value> {
     carrier_of(stage, "bank")
 }
 

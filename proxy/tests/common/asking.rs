@@ -16,15 +16,8 @@ use super::cluster::{Cluster, ISSUER};
 use super::door::{Given, TestDoor, bank};
 use super::postgres::Postgres;
 
-/// A replica of the door, with its Pod's own way to the API server.
-pub fn replica(
-    cluster: &Cluster,
-    runtime: &Runtime,
-    given: &Given,
-    server: &Arc<Postgres>,
-    database: &str,
-    pod: &str,
-) -> (TestDoor, Arc<Requests>) {
+/// What a Pod of the door has of the API server.
+pub fn requests(cluster: &Cluster, runtime: &Runtime, pod: &str) -> Arc<Requests> {
     let connection = &cluster.carrier.connection;
     let place = Place {
         connection: ObjectRef {
@@ -44,6 +37,19 @@ pub fn replica(
         Requests::start(client, place, Arc::new(Contact::new()), runtime.handle())
     };
     requests.apply(&Arc::new(cluster.carrier.clone()));
+    requests
+}
+
+/// A replica of the door, with its Pod's own way to the API server.
+pub fn replica(
+    cluster: &Cluster,
+    runtime: &Runtime,
+    given: &Given,
+    server: &Arc<Postgres>,
+    database: &str,
+    pod: &str,
+) -> (TestDoor, Arc<Requests>) {
+    let requests = requests(cluster, runtime, pod);
     let approvals: Arc<dyn Approvals> = requests.clone();
     let door = TestDoor::asking(given, server.clone(), database.to_owned(), |_| approvals);
     (door, requests)

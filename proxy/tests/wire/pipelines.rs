@@ -8,6 +8,7 @@ use super::common::door::{Given, TestDoor};
 use super::common::eventually;
 use super::common::postgres::ROLE;
 use super::common::wire::{Client, tags};
+use super::transactions::came;
 use sallyport_proxy::postgres::frame::put_cstr;
 
 fn no_deletes() -> Given {
@@ -264,4 +265,52 @@ fn a_portal_that_is_on_record_as_not_run_does_not_run_later() {
     assert_eq!(tags(&got), "EZ", "{got:?}");
     assert!(got[0].field('M').unwrap().contains("bind it again"), "{got:?}");
     client.query("rollback");
+}
+
+#[test]
+fn several_executes_of_one_bind_are_one_command_with_one_outcome() {
+    let door = TestDoor::new(&Given::open(), SCHEMA);
+    let told = |place: usize| {
+        let came = came(&door, place);
+        let numbers = |event: &Event| match event {
+            Event::Command(command) if command.text.contains("from t") => Some(command.command),
+            _ => None,
+        };
+        let intents: Vec<u64> = door.events().iter().filter_map(numbers).collect();
+        (came, intents.len())
+    };
+    // Within one pipeline.
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client.parse("", "select id from t").bind("p", "", &[], 0);
+    client.execute("p", 2).execute("p", 3).execute("p", 0).sync();
+    let rows = |count: usize| "D".repeat(count);
+    let wanted = format!("12{}s{}s{}CZ", rows(2), rows(3), rows(15));
+    assert_eq!(tags(&client.ready()), wanted);
+    drop(client);
+    assert_eq!(told(0), ("Executed - 20".to_owned(), 1));
+    // Over several, with another command between two of them.
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client.query("begin");
+    client.parse("", "select id from t").bind("p", "", &[], 0);
+    client.execute("p", 2).sync();
+    assert_eq!(tags(&client.ready()), "12DDsZ");
+    client.query("select 1");
+    client.execute("p", 3).sync();
+    assert_eq!(tags(&client.ready()), "DDDsZ");
+    client.execute("p", 0).sync();
+    assert_eq!(tags(&client.ready()), format!("{}CZ", rows(15)));
+    client.query("commit");
+    drop(client);
+    let (came, intents) = told(1);
+    assert_eq!(intents, 2, "one more than before");
+    assert_eq!(came, "Executed - 0, Executed - 1, Executed - 20, Executed - 0");
+    // Two Binds are two, of the same statement and under the same name.
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client.parse("", "select id from t");
+    client.bind("", "", &[], 0).execute("", 0);
+    client.bind("", "", &[], 0).execute("", 0).sync();
+    let got = tags(&client.ready());
+    assert_eq!(got, format!("12{0}C2{0}CZ", rows(20)));
+    drop(client);
+    assert_eq!(told(2), ("Executed - 20, Executed - 20".to_owned(), 4));
 }

@@ -1,12 +1,14 @@
 //! Targets that are down, weak or not themselves: nobody gets in, a clear error in words, nothing of theirs let through.
 
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use sallyport_audit::record::{Event, Refusal};
 
 use super::SCHEMA;
-use super::common::door::{Given, TestDoor};
-use super::common::postgres::PASSWORD;
+use super::common::door::{Given, TestDoor, free_port};
+use super::common::eventually;
+use super::common::postgres::{PASSWORD, ROLE};
 use super::common::wire::{Client, Message, tags};
 use super::fake::{CANARY, Fake, Peer, message, said};
 
@@ -308,4 +310,77 @@ fn a_target_that_says_nothing_is_not_waited_for_without_end() {
     fake.does(|peer| peer.until_closed());
     let words = turned_away(&door);
     assert!(words.contains("target"), "{words}");
+}
+
+/// A PgBouncer before the server of a door, and its port.
+struct PgBouncer(Child, u16, tempfile::TempDir);
+
+impl PgBouncer {
+    fn start(door: &TestDoor, mode: &str) -> Self {
+        let (directory, port) = (tempfile::tempdir().unwrap(), free_port());
+        let (ini, users) = (directory.path().join("ini"), directory.path().join("users"));
+        let socket = door.server().socket();
+        let text = format!(
+            "[databases]\n* = host={} port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
+             auth_type = scram-sha-256\nauth_file = {}\npool_mode = {mode}\n\
+             ignore_startup_parameters = extra_float_digits, search_path, options\n",
+            socket.parent().unwrap().display(),
+            door.server().port,
+            users.display(),
+        );
+        std::fs::write(&ini, text).unwrap();
+        std::fs::write(&users, format!("\"{ROLE}\" \"{PASSWORD}\"\n")).unwrap();
+        // It does not run as root; as anybody, it reads these by the user that it gives itself up to.
+        let mut command = Command::new("pgbouncer");
+        if std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0 {
+            let given = Command::new("chown")
+                .args(["-R", "postgres"])
+                .arg(directory.path())
+                .status();
+            assert!(given.unwrap().success());
+            command.args(["-u", "postgres"]);
+        }
+        let child = command.arg("-q").arg(ini).stdout(Stdio::null()).spawn();
+        Self(child.expect("install pgbouncer"), port, directory)
+    }
+}
+
+impl Drop for PgBouncer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_real_pooler_is_refused_however_it_pools() {
+    for mode in ["session", "transaction"] {
+        let door = TestDoor::new(&Given::open(), SCHEMA);
+        let pooler = PgBouncer::start(&door, mode);
+        let past = format!(
+            "host=127.0.0.1 port={} dbname={} user={ROLE} password={PASSWORD} sslmode=disable",
+            pooler.1, door.database
+        );
+        // It lets the door's role in to the database: whoever is turned away is so by the door.
+        eventually("the pooler to answer", || {
+            (door.psql_with(&past, &["select count(*) from t"]).out == "20").then_some(())
+        });
+        door.change(|open| {
+            open.spec.target.port = i32::from(pooler.1);
+            open.trust = None;
+        });
+        turned_away(&door);
+        door.recorded(mode, |event| match event {
+            Event::LoginRefused(refused) => {
+                let detail = &refused.detail;
+                assert!(
+                    detail.contains("a connection pooler stands before the target"),
+                    "{mode}: {detail}"
+                );
+                assert_eq!(refused.reason, Refusal::TargetUnavailable);
+                Some(())
+            }
+            _ => None,
+        });
+    }
 }

@@ -25,6 +25,20 @@ struct Inner {
     /// Syncs fail from now on.
     failing_sync: bool,
     slow_sync: Duration,
+    /// Changes that are still made; then the power is gone.
+    changes: Option<usize>,
+}
+
+impl Inner {
+    /// Whether there is power for one more change.
+    fn change(&mut self) -> io::Result<()> {
+        match self.changes {
+            Some(0) => return Err(ErrorKind::Other.into()),
+            Some(left) => self.changes = Some(left - 1),
+            None => {}
+        }
+        Ok(())
+    }
 }
 
 /// See the module.
@@ -83,6 +97,11 @@ impl MemoryDisk {
         self.0.lock().unwrap().slow_sync = by;
     }
 
+    /// The power goes after this many more changes: of names, of bytes, of what is durable.
+    pub(crate) fn cut_after(&self, changes: usize) {
+        self.0.lock().unwrap().changes = Some(changes);
+    }
+
     /// Names of all files, and their bytes.
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let inner = self.0.lock().unwrap();
@@ -118,6 +137,7 @@ impl Disk for MemoryDisk {
         let at = match inner.names.get(path) {
             Some(at) => *at,
             None => {
+                inner.change()?;
                 inner.inodes.push(Inode::default());
                 let at = inner.inodes.len() - 1;
                 inner.names.insert(path.to_owned(), at);
@@ -147,13 +167,16 @@ impl Disk for MemoryDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut inner = self.0.lock().unwrap();
+        inner.change()?;
         let at = inner.names.remove(from).ok_or(ErrorKind::NotFound)?;
         inner.names.insert(to.to_owned(), at);
         Ok(())
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
-        self.0.lock().unwrap().names.remove(path);
+        let mut inner = self.0.lock().unwrap();
+        inner.change()?;
+        inner.names.remove(path);
         Ok(())
     }
 
@@ -164,6 +187,7 @@ impl Disk for MemoryDisk {
     fn sync_dir(&self, path: &str) -> io::Result<()> {
         let inside = |name: &str| name.rsplit_once('/').map_or("", |(folder, _)| folder) == path;
         let mut inner = self.0.lock().unwrap();
+        inner.change()?;
         inner.durable_names.retain(|name, _| !inside(name));
         let now: Vec<_> = inner
             .names
@@ -179,6 +203,7 @@ impl Disk for MemoryDisk {
 impl DiskFile for MemoryFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut inner = self.disk.0.lock().unwrap();
+        inner.change()?;
         let room = inner.room.unwrap_or(usize::MAX).min(bytes.len());
         inner.room = inner.room.map(|left| left - room);
         // A full disk takes what fits.
@@ -193,10 +218,11 @@ impl DiskFile for MemoryFile {
     fn sync(&mut self) -> io::Result<()> {
         // The data that counts is that of the beginning: what arrives during a slow sync waits for the next.
         let (data, slow) = {
-            let inner = self.disk.0.lock().unwrap();
+            let mut inner = self.disk.0.lock().unwrap();
             if inner.failing_sync {
                 return Err(ErrorKind::Other.into());
             }
+            inner.change()?;
             (inner.inodes[self.at].data.clone(), inner.slow_sync)
         };
         std::thread::sleep(slow);
@@ -206,6 +232,7 @@ impl DiskFile for MemoryFile {
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
         let mut inner = self.disk.0.lock().unwrap();
+        inner.change()?;
         let data = &mut inner.inodes[self.at].data;
         data.resize(usize::try_from(len).unwrap(), 0);
         Ok(())

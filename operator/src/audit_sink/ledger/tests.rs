@@ -45,3 +45,53 @@ async fn what_was_read_once_is_not_read_again() {
     );
     assert_eq!(ledger.entry("uid-sink").unwrap().verifier_key.as_deref(), Some("key"));
 }
+
+/// What the ledger holds of the log, as it is stored.
+fn kept(scenario: &Scenario) -> Entry {
+    let map = scenario.api.get(PATH).unwrap();
+    serde_json::from_str(map["data"]["uid-sink"].as_str().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_log_whose_sink_is_gone_has_ended_once_and_stays_known() {
+    let scenario = Scenario::new();
+    stored(&scenario, ENTRY);
+    let client = &scenario.context.client;
+    let [first, later]: [Timestamp; 2] = ["2026-11-02T00:00:00Z", "2026-11-03T00:00:00Z"].map(|at| at.parse().unwrap());
+    let present = |uid: &str| BTreeSet::from([uid.to_owned()]);
+    let mut ledger = Ledger::open(client, "sallyport-system").await.unwrap();
+    ledger.ended(client, &present("uid-sink"), first).await.unwrap();
+    assert_eq!(kept(&scenario).ended, None);
+
+    // A sink that was made again under the same name has another log.
+    ledger.ended(client, &present("uid-namesake"), first).await.unwrap();
+    let ended = kept(&scenario);
+    assert_eq!(ended.ended, Some(first));
+    assert_eq!(
+        (ended.name.as_str(), ended.verifier_key.as_deref()),
+        ("evidence", Some("key"))
+    );
+    assert_eq!(ledger.entry("uid-sink"), Some(&ended));
+
+    // The end stays where it was, for the next operator, too.
+    ledger.ended(client, &BTreeSet::new(), later).await.unwrap();
+    let mut next = Ledger::open(client, "sallyport-system").await.unwrap();
+    next.ended(client, &BTreeSet::new(), later).await.unwrap();
+    assert_eq!(kept(&scenario), ended);
+}
+
+#[tokio::test]
+async fn an_end_that_cannot_be_noted_is_not_taken_for_noted() {
+    let scenario = Scenario::new();
+    stored(&scenario, ENTRY);
+    let client = &scenario.context.client;
+    let mut ledger = Ledger::open(client, "sallyport-system").await.unwrap();
+    scenario.api.forbid(PATH);
+    let ended = ledger.ended(client, &BTreeSet::new(), Timestamp::UNIX_EPOCH).await;
+    assert!(ended.is_err(), "{ended:?}");
+    assert_eq!(
+        ledger.entry("uid-sink").unwrap().ended,
+        None,
+        "the next round tries again"
+    );
+}
