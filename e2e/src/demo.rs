@@ -84,7 +84,15 @@ impl Demo {
     /// # Errors
     /// When the identity provider gives none.
     pub fn token(&self, user: User) -> Result<String> {
-        let output = run(Command::new(self.path("token")).arg(user.0))?.ok()?;
+        self.token_by(user, "sallyport")
+    }
+
+    /// The same, given to that client of the realm.
+    ///
+    /// # Errors
+    /// When the identity provider gives none.
+    pub fn token_by(&self, user: User, client: &str) -> Result<String> {
+        let output = run(Command::new(self.path("token")).args([user.0, client]))?.ok()?;
         Ok(output.stdout.trim().to_owned())
     }
 

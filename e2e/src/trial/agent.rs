@@ -19,16 +19,16 @@ use super::undo::Undo;
 use super::{SETTLE, SSN, Skipped, records};
 
 /// A program that has a token of its own.
-const AGENT: User = User("agent");
+pub(super) const AGENT: User = User("agent");
 /// The door's name for it.
-const USERNAME: &str = "oidc:service-account-sallyport-agent";
+pub(super) const USERNAME: &str = "oidc:service-account-sallyport-agent";
 /// Needs a second person; nothing is deleted.
-const DELETE: &str = "DELETE FROM accounts WHERE id = -7501";
+pub(super) const DELETE: &str = "DELETE FROM accounts WHERE id = -7501";
 /// The client that people's tokens were given to.
 const CLIENT: &str = "sallyport";
 
 /// What one login is known again by in the log.
-fn mark(what: &str) -> String {
+pub(super) fn mark(what: &str) -> String {
     format!("{what}-{}", std::process::id())
 }
 
@@ -169,7 +169,7 @@ fn becomes_agents(demo: &Demo, agents: bool, asked: &mut BTreeSet<String>) -> Re
 }
 
 /// Whether somebody came in under that mark, with that agent nearest to the door, for alice.
-fn came(records: &[Value], application: &str, agent: &str) -> bool {
+pub(super) fn came(records: &[Value], application: &str, agent: &str) -> bool {
     records.iter().any(|record| {
         text(record, "/event/sessionStart/claims/application") == application
             && text(record, "/event/sessionStart/person/username") == "oidc:alice"
@@ -178,7 +178,7 @@ fn came(records: &[Value], application: &str, agent: &str) -> bool {
 }
 
 /// psql by that password; what waits for a second person is refused.
-fn login(demo: &Demo, user: User, password: &str, what: &str, statement: &str) -> Result<Output> {
+pub(super) fn login(demo: &Demo, user: User, password: &str, what: &str, statement: &str) -> Result<Output> {
     let mut command = psql_by(demo, user, password, &[statement]);
     command
         .env("PGAPPNAME", mark(what))
@@ -187,7 +187,7 @@ fn login(demo: &Demo, user: User, password: &str, what: &str, statement: &str) -
 }
 
 /// What a token says.
-fn claim(token: &str, name: &str) -> Result<String> {
+pub(super) fn claim(token: &str, name: &str) -> Result<String> {
     let payload = token.split('.').nth(1).context("a token has three parts")?;
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload)?)?;
     let value = claims.get(name).and_then(Value::as_str);

@@ -1,15 +1,15 @@
 //! Each token is good at one place: for a door, or for the API server, from an issuer that the admin named.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::client::psql_by;
-use crate::demo::{ALICE, CONNECTION, DOORS, Demo, User};
+use crate::demo::{ALICE, CONNECTION, DOORS, Demo};
 use crate::narrator::Narrator;
 use crate::run::{Output, run};
 
 use super::kubeconfig::Kubeconfig;
 use super::undo::Undo;
-use super::{Skipped, becomes};
+use super::{api_knows_people, becomes};
 
 /// Whose issuer nobody but its author knows.
 const ROGUE: &str = r#"
@@ -32,10 +32,8 @@ spec:
 "#;
 
 pub(super) fn elsewhere(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
-    if !demo.name_of(ALICE)?.starts_with("oidc:") {
-        bail!(Skipped("the API server does not know the identity provider"));
-    }
-    let (door, api) = (demo.token(ALICE)?, token_for_the_api_server(demo, ALICE)?);
+    api_knows_people(demo)?;
+    let (door, api) = (demo.token(ALICE)?, demo.token_by(ALICE, "kubernetes")?);
     let answer = at_the_api_server(demo, &api)?;
     narrator.shows(&answer);
     narrator.check(
@@ -79,15 +77,6 @@ pub(super) fn rogue_issuer(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
 
 fn unauthorized(answer: &Output) -> bool {
     !answer.status.success() && answer.stderr.contains("Unauthorized")
-}
-
-fn token_for_the_api_server(demo: &Demo, user: User) -> Result<String> {
-    let mut command = std::process::Command::new(demo.path("token"));
-    Ok(run(command.args([user.0, "kubernetes"]))?
-        .ok()?
-        .stdout
-        .trim()
-        .to_owned())
 }
 
 /// Who the API server says that is.

@@ -1,4 +1,4 @@
-//! Policies beside the samples, by which inserting asks somebody.
+//! Policies beside the samples, which say what engineers need to insert.
 
 use anyhow::Result;
 
@@ -9,8 +9,7 @@ use crate::run::Output;
 use super::becomes;
 use super::undo::Undo;
 
-/// Engineers who insert are refused until a database administrator has answered. What the samples ask about, such as
-/// deleting, is left as it is.
+/// What the samples ask about, such as deleting, is left as it is.
 const POLICY: &str = r#"
 apiVersion: sallyport.dev/v1alpha1
 kind: ApprovalPolicy
@@ -21,25 +20,25 @@ spec:
   subjects:
     - {kind: Group, name: "oidc:engineers"}
   rules:
-    - name: inserts
-      match: {cel: "'insert' in command.verbs"}
-      action: RequireApproval
-      message: MESSAGE
-      approval: {approvers: [{kind: Group, name: "oidc:dba"}], onHold: Refuse, TERMS}
+    - {name: inserts, match: {cel: "'insert' in command.verbs"}, SAYS}
     - name: else
       match: {any: true}
       action: Allow
 "#;
 
-/// Applies such a policy and waits until it is enforced; it goes when the guard does. `terms`: the fields of `approval` that
-/// this one has of its own, as YAML.
+/// Engineers who insert are refused until a database administrator has answered. `terms`: the fields of `approval` that this
+/// policy has of its own, as YAML.
 pub(super) fn enforced<'a>(demo: &'a Demo, name: &str, message: &str, terms: &str) -> Result<Undo<'a>> {
+    let approval = format!(r#"{{approvers: [{{kind: Group, name: "oidc:dba"}}], onHold: Refuse, {terms}}}"#);
+    let says = format!("action: RequireApproval, message: {message}, approval: {approval}");
+    ruled(demo, name, &says)
+}
+
+/// Applies such a policy and waits until it is enforced; it goes when the guard does. `says`: the fields of its rule about
+/// inserting, as YAML.
+pub(super) fn ruled<'a>(demo: &'a Demo, name: &str, says: &str) -> Result<Undo<'a>> {
     let file = demo.path(&format!("{name}.yaml"));
-    let policy = POLICY
-        .replace("NAME", name)
-        .replace("MESSAGE", message)
-        .replace("TERMS", terms);
-    std::fs::write(&file, policy)?;
+    std::fs::write(&file, POLICY.replace("NAME", name).replace("SAYS", says))?;
     let undo = Undo::by(
         demo,
         &["-n", DOORS, "delete", "approvalpolicy", name, "--ignore-not-found"],

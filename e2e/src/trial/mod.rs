@@ -3,6 +3,7 @@
 //! The story shows the product to a person; a trial tries to break it. Trials are independent: one that fails does not
 //! stop the others, and each begins by waiting until the door is open under the samples.
 
+mod account;
 mod agent;
 mod audience;
 mod authority;
@@ -11,7 +12,9 @@ mod canary;
 mod certificate;
 mod cluster;
 mod columns;
+mod delegate;
 mod fault;
+mod forged;
 mod gitops;
 mod glass;
 mod identity;
@@ -22,10 +25,12 @@ mod login;
 mod past;
 mod pods;
 mod process;
+mod read;
 mod recent;
 mod recorder;
 mod replicas;
 mod requests;
+mod revoked;
 mod rule;
 mod scrape;
 mod second_person;
@@ -39,10 +44,10 @@ mod writers;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::client::ask;
-use crate::demo::{ALICE, CONNECTION, DOORS, Demo, EVIDENCE};
+use crate::demo::{ALICE, BOB, CONNECTION, DOORS, Demo, EVIDENCE};
 use crate::narrator::Narrator;
 use crate::run::{Output, wait_until};
 
@@ -60,7 +65,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 39] = [
+const TRIALS: [(&str, Trial); 47] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -72,6 +77,27 @@ const TRIALS: [(&str, Trial); 39] = [
         "an approver whose login is too old is told so, logs in, and counts",
         recent::approver,
     ),
+    (
+        "who inserts by a login that has grown too old is told to log in again",
+        recent::asker,
+    ),
+    (
+        "forgeries by people's own tokens are refused, each in its own words",
+        forged::by_people,
+    ),
+    (
+        "a ServiceAccount that a policy names approves, and no other one",
+        account::approver,
+    ),
+    (
+        "a grant that is revoked cuts the statement that runs by it",
+        revoked::while_it_runs,
+    ),
+    (
+        "what an approver reads gives a terminal nothing to obey",
+        read::nothing_to_obey,
+    ),
+    ("what no approver could read whole is refused in words", read::too_long),
     (
         "break-glass is loud, and locked until another person has reviewed it",
         glass::reviewed,
@@ -95,6 +121,14 @@ const TRIALS: [(&str, Trial); 39] = [
     (
         "a token that no client of people was given is an agent's",
         agent::no_client_of_people,
+    ),
+    (
+        "a person's token that says who acts for them opens the door for both",
+        delegate::said_by_the_token,
+    ),
+    (
+        "a person's token in an agent's hands answers nothing at the API server",
+        delegate::answers_nothing,
     ),
     (
         "who is taken out of the subjects is out within a second",
@@ -195,6 +229,15 @@ pub fn try_all(demo: &Demo, filter: &str) -> usize {
 /// On the cluster that `make` builds everything can be tried: there, what was not tried has failed.
 fn may_skip(demo: &Demo, cause: &anyhow::Error) -> bool {
     cause.is::<Skipped>() && !demo.is_local()
+}
+
+/// What people do at the API server by their own tokens is tried where it knows the identity provider.
+fn api_knows_people(demo: &Demo) -> Result<()> {
+    ensure!(
+        demo.name_of(BOB)?.starts_with("oidc:"),
+        Skipped("the API server does not know the identity provider")
+    );
+    Ok(())
 }
 
 /// Waits until the door is open under the samples.

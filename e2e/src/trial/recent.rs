@@ -1,37 +1,35 @@
-//! Approvers who have to have logged in recently.
+//! Who has to have logged in recently: approvers, and people who go ahead by themselves.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, bail};
-use serde_json::{Value, json};
+use anyhow::Result;
+use serde_json::json;
 
-use crate::demo::{BOB, DOORS, Demo};
+use crate::client::psql_by;
+use crate::demo::{ALICE, BOB, DOORS, Demo};
 use crate::narrator::Narrator;
 use crate::run::{run, wait_until};
 
-use super::beside::{enforced, insert};
+use super::beside::{enforced, insert, ruled};
 use super::kubeconfig::Kubeconfig;
-use super::requests::{answer, shown, text};
+use super::requests::{Known, answer, answerable, known, shown, text};
 use super::second_person::named;
 use super::undo::PutBack;
-use super::{SETTLE, Skipped, answers, becomes, login};
+use super::{SETTLE, answers, api_knows_people, becomes, login};
 
 const ROW: u32 = 7901;
+/// What an asker is told first.
+const TOO_OLD: &str = "rule inserts asks for a login at most 10 s old";
 
 pub(super) fn approver(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
-    if !demo.name_of(BOB)?.starts_with("oidc:") {
-        bail!(Skipped("the API server does not know the identity provider"));
-    }
+    api_knows_people(demo)?;
     let _row = PutBack(demo, "DELETE FROM accounts WHERE id = 7901");
     let message = "inserting needs somebody who logged in just now";
     let _policy = enforced(demo, "trial-recent", message, "maxLoginAge: 1m")?;
     answers(demo)?;
     let request = named(&insert(demo, ROW)?.stderr)?;
     let object = format!("accessrequest/{request}");
-    wait_until(SETTLE, "the operator says who may answer", || {
-        let request = shown(demo, &object)?;
-        Ok(request.pointer("/status/requirements/0").is_some().then_some(()))
-    })?;
+    answerable(demo, &request)?;
 
     let refusal = answer(demo, BOB, "approve", &request)?;
     narrator.shows(&refusal);
@@ -65,18 +63,46 @@ pub(super) fn approver(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     narrator.check("and alice inserts", true)
 }
 
+pub(super) fn asker(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let _rows = PutBack(demo, "DELETE FROM accounts WHERE id BETWEEN 7911 AND 7919");
+    let _policy = ruled(demo, "trial-step-up", "action: Allow, maxLoginAge: 10s")?;
+    answers(demo)?;
+    let unknown = insert(demo, 7911)?;
+    narrator.shows(&unknown);
+    narrator.check(
+        "a token that does not say when alice logged in inserts nothing, in words",
+        !unknown.stdout.contains("INSERT")
+            && unknown.stderr.contains(&format!(
+                "{TOO_OLD}: your token does not say when you logged in (auth_time)"
+            )),
+    )?;
+    let session = [
+        "INSERT INTO accounts VALUES (7912, 1, 0)",
+        "SELECT pg_sleep(10)",
+        "INSERT INTO accounts VALUES (7913, 1, 0)",
+        "SELECT 'still here'",
+    ];
+    let aged = run(&mut psql_by(demo, ALICE, &login::token(demo, ALICE)?, &session))?;
+    narrator.shows(&aged);
+    narrator.check(
+        "alice, who logged in just now, inserts, and ten seconds later no more",
+        aged.stdout.matches("INSERT 0 1").count() == 1,
+    )?;
+    narrator.check(
+        "her session, which goes on, tells her to log in again",
+        aged.stderr.contains(&format!("{TOO_OLD}: log in again")) && aged.stdout.contains("still here"),
+    )
+}
+
 /// bob's approval as the API server would take it an hour after his login: a minute is the least that a policy may ask for, and
 /// a trial does not wait for it, so the admin says when it was.
 fn approve_by_an_old_login(demo: &Demo, object: &str) -> Result<()> {
-    let whoami = run(&mut demo.kubectl_as(BOB, &["auth", "whoami", "-o", "json"]))?.ok()?;
-    let whoami: Value = serde_json::from_str(&whoami.stdout)?;
-    let (user, subject) = (
-        text(&whoami, "/status/userInfo/username"),
-        text(&whoami, "/status/userInfo/uid"),
-    );
-    let issuer = text(&whoami, "/status/userInfo/extra/sallyport.dev~1issuer/0");
-    let groups = whoami.pointer("/status/userInfo/groups").and_then(Value::as_array);
-    let groups = groups.into_iter().flatten().filter_map(Value::as_str);
+    let Known {
+        user,
+        subject,
+        issuer,
+        groups,
+    } = known(demo, BOB)?;
     let then = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() - 3_600;
     let asked = shown(demo, object)?;
     let entry = json!({
@@ -95,7 +121,7 @@ fn approve_by_an_old_login(demo: &Demo, object: &str) -> Result<()> {
         &patch,
     ]);
     bob.args([format!("--as={user}"), format!("--as-uid={subject}")]);
-    bob.args(groups.map(|group| format!("--as-group={group}")));
+    bob.args(groups.iter().map(|group| format!("--as-group={group}")));
     bob.arg(format!("--as-user-extra=sallyport.dev/issuer={issuer}"));
     bob.arg(format!("--as-user-extra=sallyport.dev/auth-time={then}"));
     run(&mut bob)?.ok().map(drop)

@@ -113,6 +113,11 @@ fn happen(demo: &Demo, narrator: &mut Narrator, id: u32) -> Result<Vec<(String, 
         "while the webhook takes nothing, what is approved runs",
         ended.stdout.contains("DELETE 0"),
     )?;
+    let mut held = start(demo, ALICE, &["DELETE FROM accounts WHERE id = -7703"])?;
+    let denied = named(&held.wait_for_line(SETTLE, |line| line.contains("kubectl sallyport approve"))?)?;
+    answer(demo, BOB, "deny", &denied)?.ok()?;
+    let ended = held.finish(Duration::from_secs(30))?;
+    narrator.check("and what is denied does not", !ended.stdout.contains("DELETE"))?;
     let glass = Glass::by(demo, BOB, login::token(demo, BOB)?);
     let went = glass.delete(-7702)?;
     narrator.check("and glass is broken", went.stdout.contains("DELETE 0"))?;
@@ -123,6 +128,8 @@ fn happen(demo: &Demo, narrator: &mut Narrator, id: u32) -> Result<Vec<(String, 
         ("Expired", &unanswered),
         ("Requested", &approved),
         ("Approved", &approved),
+        ("Requested", &denied),
+        ("Denied", &denied),
         ("BreakGlass", &used),
         ("Reviewed", &used),
     ];

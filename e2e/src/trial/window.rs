@@ -1,25 +1,23 @@
 //! A window of time that is asked for beforehand, and extended by another request.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use crate::demo::{ALICE, BOB, CAROL, CONNECTION, DOORS, Demo, User};
 use crate::narrator::Narrator;
-use crate::run::{run, wait_until};
+use crate::run::{Output, run, wait_until};
 
 use super::beside::{enforced, insert};
-use super::requests::{answer, shown, text};
+use super::requests::{Known, answer, answerable, known, shown, text};
 use super::second_person::named;
 use super::undo::PutBack;
-use super::{SETTLE, Skipped, answers, becomes, records};
+use super::{SETTLE, answers, api_knows_people, becomes, records};
 
 /// Somebody who was approved goes on inserting for a while.
 const WINDOW: &str = "grant: {scope: Window, validFor: 2h}";
 
 pub(super) fn extended(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
-    if !demo.name_of(ALICE)?.starts_with("oidc:") {
-        bail!(Skipped("the API server does not know the identity provider"));
-    }
+    api_knows_people(demo)?;
     let _rows = PutBack(demo, "DELETE FROM accounts WHERE id BETWEEN 7601 AND 7699");
     let _policy = enforced(demo, "trial-window", "inserting needs a window", WINDOW)?;
     answers(demo)?;
@@ -74,39 +72,41 @@ fn on_record(demo: &Demo, requests: [&str; 2]) -> Result<()> {
 
 /// alice asks the API server herself; gives the request's name.
 fn asked(demo: &Demo, duration: &str) -> Result<String> {
-    let whoami = run(&mut demo.kubectl_as(ALICE, &["auth", "whoami", "-o", "json"]))?.ok()?;
-    let whoami: Value = serde_json::from_str(&whoami.stdout)?;
+    let made = created(demo, ALICE, &of(demo, &known(demo, ALICE)?, duration)?)?.ok()?;
+    let name = made.stdout.trim().to_owned();
+    answerable(demo, &name)?;
+    Ok(name)
+}
+
+/// A window as that person would ask for it.
+pub(super) fn of(demo: &Demo, person: &Known, duration: &str) -> Result<Value> {
     let connection = shown(demo, &format!("connection/{CONNECTION}"))?;
     let tomorrow = run(demo.command("date").args(["-u", "-d", "1 day", "+%Y-%m-%dT%H:%M:%SZ"]))?.ok()?;
-    let request = json!({
+    Ok(json!({
         "apiVersion": "sallyport.dev/v1alpha1",
         "kind": "AccessRequest",
         "metadata": {"generateName": "trial-window-", "namespace": DOORS},
         "spec": {
             "connection": {"name": CONNECTION, "uid": text(&connection, "/metadata/uid")},
             "requester": {
-                "username": text(&whoami, "/status/userInfo/username"),
-                "issuer": text(&whoami, "/status/userInfo/extra/sallyport.dev~1issuer/0"),
-                "subject": text(&whoami, "/status/userInfo/uid"),
+                "username": person.user, "issuer": person.issuer, "subject": person.subject,
             },
             "scope": "Window",
             "window": {"duration": duration},
             "reason": "a trial's migration",
             "expiresAt": tomorrow.stdout.trim(),
         },
-    });
+    }))
+}
+
+/// Somebody creates a request; its name is what they are told.
+pub(super) fn created(demo: &Demo, person: User, request: &Value) -> Result<Output> {
     let file = demo.path("trial-window-request.json");
     std::fs::write(&file, request.to_string())?;
-    let mut create = demo.kubectl_as(ALICE, &["create", "-o", "jsonpath={.metadata.name}", "-f"]);
-    let made = run(create.arg(&file))?.ok()?;
+    let mut create = demo.kubectl_as(person, &["create", "-o", "jsonpath={.metadata.name}", "-f"]);
+    let made = run(create.arg(&file))?;
     std::fs::remove_file(&file)?;
-    let name = made.stdout.trim().to_owned();
-    // Who may answer is written by the operator.
-    wait_until(SETTLE, "the operator says who may answer", || {
-        let request = shown(demo, &format!("accessrequest/{name}"))?;
-        Ok(request.pointer("/status/requirements/0").is_some().then_some(()))
-    })?;
-    Ok(name)
+    Ok(made)
 }
 
 /// Lets somebody approve; gives until when the window is open.
