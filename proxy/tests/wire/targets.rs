@@ -313,7 +313,11 @@ fn a_target_that_says_nothing_is_not_waited_for_without_end() {
 }
 
 /// A PgBouncer before the server of a door, and its port.
-struct PgBouncer(Child, u16, tempfile::TempDir);
+struct PgBouncer {
+    child: Child,
+    port: u16,
+    _directory: tempfile::TempDir,
+}
 
 impl PgBouncer {
     fn start(door: &TestDoor, mode: &str) -> Self {
@@ -330,7 +334,7 @@ impl PgBouncer {
         );
         std::fs::write(&ini, text).unwrap();
         std::fs::write(&users, format!("\"{ROLE}\" \"{PASSWORD}\"\n")).unwrap();
-        // It does not run as root; as anybody, it reads these by the user that it gives itself up to.
+        // It does not run as root, and reads these as whom it then is.
         let mut command = Command::new("pgbouncer");
         if std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0 {
             let given = Command::new("chown")
@@ -341,14 +345,18 @@ impl PgBouncer {
             command.args(["-u", "postgres"]);
         }
         let child = command.arg("-q").arg(ini).stdout(Stdio::null()).spawn();
-        Self(child.expect("install pgbouncer"), port, directory)
+        Self {
+            child: child.expect("install pgbouncer"),
+            port,
+            _directory: directory,
+        }
     }
 }
 
 impl Drop for PgBouncer {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -359,14 +367,14 @@ fn a_real_pooler_is_refused_however_it_pools() {
         let pooler = PgBouncer::start(&door, mode);
         let past = format!(
             "host=127.0.0.1 port={} dbname={} user={ROLE} password={PASSWORD} sslmode=disable",
-            pooler.1, door.database
+            pooler.port, door.database
         );
         // It lets the door's role in to the database: whoever is turned away is so by the door.
         eventually("the pooler to answer", || {
             (door.psql_with(&past, &["select count(*) from t"]).out == "20").then_some(())
         });
         door.change(|open| {
-            open.spec.target.port = i32::from(pooler.1);
+            open.spec.target.port = i32::from(pooler.port);
             open.trust = None;
         });
         turned_away(&door);
