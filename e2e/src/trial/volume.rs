@@ -161,19 +161,6 @@ fn all_confirmed(verified: &str) -> bool {
     counts.is_some_and(|(confirmed, all)| confirmed == all && all != "0")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::all_confirmed;
-
-    #[test]
-    fn nobody_is_left_out() {
-        let line = |counts: &str| format!("PROVEN\nthe recorder itself confirmed the person of {counts}\n");
-        assert!(all_confirmed(&line("3 of 3 sessions")));
-        assert!(!all_confirmed(&line("2 of 3 sessions; of 1 no token was presented")));
-        assert!(!all_confirmed("PROVEN\n"));
-    }
-}
-
 fn psql(demo: &Demo) -> Result<std::process::Command> {
     let path = "jsonpath={.spec.clusterIP}";
     let address = demo
@@ -188,4 +175,17 @@ fn ask(demo: &Demo, statement: &str) -> Result<Output> {
     let mut command = psql(demo)?;
     command.args(["-c", statement]);
     run(&mut command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::all_confirmed;
+
+    #[test]
+    fn nobody_is_left_out() {
+        let line = |counts: &str| format!("PROVEN\nthe recorder itself confirmed the person of {counts}\n");
+        assert!(all_confirmed(&line("3 of 3 sessions")));
+        assert!(!all_confirmed(&line("2 of 3 sessions; of 1 no token was presented")));
+        assert!(!all_confirmed("PROVEN\n"));
+    }
 }

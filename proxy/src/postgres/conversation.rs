@@ -108,7 +108,7 @@ pub struct Beginning {
 #[derive(Debug)]
 struct Over {
     cause: EndCause,
-    said: Option<Said>,
+    said: Option<Box<Said>>,
     /// Bytes of the message that ends it, where it stands first of what has arrived and most of it is still to come.
     announced: usize,
 }
@@ -238,7 +238,7 @@ impl Over {
     fn saying(cause: EndCause, code: &'static str, words: &str) -> Self {
         Self {
             cause,
-            said: Some(Said::fatal(code, words)),
+            said: Some(Box::new(Said::fatal(code, words))),
             announced: 0,
         }
     }
