@@ -78,14 +78,15 @@ pub(super) fn asker(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     )?;
     let session = [
         "INSERT INTO accounts VALUES (7912, 1, 0)",
-        "SELECT pg_sleep(10)",
+        // Ages are whole seconds, and ten of them are not too many.
+        "SELECT pg_sleep(12)",
         "INSERT INTO accounts VALUES (7913, 1, 0)",
         "SELECT 'still here'",
     ];
     let aged = run(&mut psql_by(demo, ALICE, &login::token(demo, ALICE)?, &session))?;
     narrator.shows(&aged);
     narrator.check(
-        "alice, who logged in just now, inserts, and ten seconds later no more",
+        "alice, who logged in just now, inserts, and twelve seconds later no more",
         aged.stdout.matches("INSERT 0 1").count() == 1,
     )?;
     narrator.check(

@@ -13,8 +13,8 @@ use super::frame::{self, FrameError, Head};
 
 /// What one read takes at most.
 const CHUNK: usize = 64 * 1024;
-/// What a buffer of a quiet session keeps.
-const RESTING: usize = 4 * 1024;
+/// What a buffer of a quiet session keeps: most statements, and the answers to most of them, are shorter.
+const RESTING: usize = 2 * 1024;
 
 /// How long a peer that is turned away may go on sending a message that it announced.
 const SENDING: Duration = Duration::from_secs(60);
@@ -33,6 +33,8 @@ pub struct Wire<S> {
     sent: usize,
     /// Whether the stream has taken bytes that it may still hold back.
     dirty: bool,
+    /// Whether the last read took all the room that there was: more is on its way.
+    full: bool,
 }
 
 /// The peer is gone or speaks another language.
@@ -61,6 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             out: Vec::new(),
             sent: 0,
             dirty: false,
+            full: false,
         }
     }
 
@@ -108,15 +111,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if self.input.capacity() - self.input.len() < RESTING / 2 {
             // The buffer grows by what has arrived, never by what a length announces.
-            let more = if self.input.is_empty() {
+            let more = if self.input.is_empty() && !self.full {
                 RESTING
             } else {
                 CHUNK.max(self.input.len())
             };
             self.input.reserve(more);
         }
-        let read = pin!(self.stream.read_buf(&mut self.input));
-        read.poll(cx).map_ok(|n| n > 0)
+        let room = self.input.capacity() - self.input.len();
+        let read = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(cx))?;
+        self.full = read == room;
+        Poll::Ready(Ok(read > 0))
     }
 
     /// Waits until the first frame is there whole.
