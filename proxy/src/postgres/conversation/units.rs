@@ -21,7 +21,7 @@ use crate::postgres::errors::Said;
 use crate::postgres::forward;
 use crate::postgres::frame::{Body, Head};
 use crate::postgres::judge::{self, Context, Plan, Sent};
-use crate::postgres::message::{self, Transaction};
+use crate::postgres::message::{self, Named, Transaction};
 use crate::postgres::precondition;
 use crate::postgres::refuse;
 use crate::postgres::script::{self, Text};
@@ -144,21 +144,23 @@ impl Conversation {
         }
         let mut needs = Needs::default();
         for (_, message) in judge::sent(&bytes, &heads).map_err(Over::client_broke)? {
-            match message {
+            let name = match message {
                 Sent::Parse(parse, Ok(Some(stated))) => {
                     needs.add(stated.readings());
                     needs.catalog |= judge::any_of_users(&parse.types);
+                    continue;
                 }
-                Sent::Bind(bind) => {
-                    let prepared = self.state.names.statement(bind.statement);
-                    if let Some(prepared) = prepared
-                        && let Some(stated) = &prepared.stated
-                    {
-                        needs.add(stated.readings());
-                        needs.catalog |= judge::any_of_users(&prepared.types);
-                    }
-                }
-                _ => {}
+                Sent::Bind(bind) => bind.statement,
+                // The target looks names up for that, too, and goes on with what it found.
+                Sent::Describe(Named::Statement(name)) => name,
+                _ => continue,
+            };
+            let prepared = self.state.names.statement(name);
+            if let Some(prepared) = prepared
+                && let Some(stated) = &prepared.stated
+            {
+                needs.add(stated.readings());
+                needs.catalog |= judge::any_of_users(&prepared.types);
             }
         }
         let result = self.judged(session, Unit::Pipeline(bytes, heads, end), needs).await;
