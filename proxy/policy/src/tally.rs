@@ -19,6 +19,8 @@ pub use others::others;
 
 /// What names of ServiceAccounts begin with.
 const ACCOUNTS: &str = "system:serviceaccount:";
+/// What ends that part of a name which stands for its issuer: `oidc:`, `https://idp#`, `corp/`, `CORP\`. Admission knows the same.
+const SEPARATORS: [char; 5] = [':', '/', '#', '|', '\\'];
 
 /// What the tally is about.
 #[derive(Clone, Copy, Debug)]
@@ -183,7 +185,9 @@ impl Question<'_> {
             }
             SubjectKind::ServiceAccount => {
                 let namespace = subject.namespace.as_deref().unwrap_or_default();
-                answer.user == service_account(namespace, &subject.name)
+                // Whom an issuer vouches for is no account, whatever the name.
+                answer.issuer.as_deref().unwrap_or_default().is_empty()
+                    && answer.user == service_account(namespace, &subject.name)
             }
         }
     }
@@ -212,9 +216,9 @@ impl Question<'_> {
         let mut vouched = Vec::new();
         for answer in answers {
             people.insert(match self.who(answer) {
-                Who::Name(name) => Who::Name(local(&name).to_owned()),
+                Who::Name(name) => Who::Name(local(&name)),
                 person @ Who::Person { .. } => {
-                    vouched.push(Who::Name(local(&answer.user).to_owned()));
+                    vouched.push(Who::Name(local(&answer.user)));
                     person
                 }
             });
@@ -258,12 +262,21 @@ impl Question<'_> {
     }
 }
 
-/// A name without what stands for its issuer; of an account all of it, since it is no person.
-fn local(name: &str) -> &str {
-    match name.rsplit_once(':') {
-        Some((_, local)) if !name.starts_with(ACCOUNTS) => local,
-        _ => name,
+/// A name without what stands for its issuer and without its domain, in small letters, as admission takes it: providers fold case,
+/// and certificates do not. Of an account all of it, since it is no person.
+fn local(name: &str) -> String {
+    if name.starts_with(ACCOUNTS) {
+        return name.to_owned();
     }
+    let last = name.rsplit(is_separator).next().unwrap_or_default();
+    match last.split('@').next() {
+        Some(local) if !local.is_empty() => local.to_ascii_lowercase(),
+        _ => name.to_owned(),
+    }
+}
+
+fn is_separator(c: char) -> bool {
+    SEPARATORS.contains(&c)
 }
 
 /// Whose an API server's name is by the admin's word.

@@ -15,6 +15,9 @@ pub fn try_all(stage: &mut Stage) -> Result<()> {
     let forged = entry(&stage.identity("bob")?, &request);
     by_patches(stage, &forged)?;
     by_whole_objects(stage, &request, &forged)?;
+    by_the_collection(stage)?;
+    by_field_managers(stage)?;
+    not_by_metadata(stage)?;
     not_by_the_main_resource(stage, &forged)?;
     not_by_creating(stage, &forged)?;
     not_by_a_namesake(stage, &request)
@@ -88,6 +91,136 @@ fn by_whole_objects(stage: &mut Stage, request: &Value, forged: &Value) -> Resul
         &emptied.to_string(),
         Some("written by the operator alone"),
     )
+}
+
+/// What is asked of all requests at once is asked of each; and no other road leads to one.
+fn by_the_collection(stage: &mut Stage) -> Result<()> {
+    const ALL: &str = "/apis/sallyport.dev/v1alpha1/namespaces/doors/accessrequests";
+    let all = format!("{ALL}?dryRun=All");
+    let outcome = stage.outcome("admin", &["delete", "--raw", &all], "")?;
+    stage.score(
+        "deleting the collection",
+        outcome,
+        Some("requests are evidence of a question"),
+    );
+    for road in ["finalizers", "approval"] {
+        let road = format!("{ALL}/waiting/{road}?dryRun=All");
+        let outcome = stage.outcome("admin", &["replace", "--raw", &road, "-f", "-"], "{}")?;
+        stage.score(&format!("by {road}"), outcome, Some("NotFound"));
+    }
+    Ok(())
+}
+
+/// Whose a field is to server-side apply decides nothing: an entry is its author's.
+fn by_field_managers(stage: &mut Stage) -> Result<()> {
+    let applied = |name: &str, entry: &Value| {
+        json!({
+            "apiVersion": "sallyport.dev/v1alpha1", "kind": "AccessRequest",
+            "metadata": {"name": name, "namespace": "doors"}, "status": {"approvals": [entry]}
+        })
+        .to_string()
+    };
+    let by = |manager: &'static str| {
+        [
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--subresource=status",
+            manager,
+            "-f",
+            "-",
+        ]
+    };
+    let (own, shared) = (by("--field-manager=carol"), by("--field-manager=kubectl"));
+    let half = stage.states.get("half").context("no request")?.clone();
+    let carol = entry(&stage.identity("carol")?, &half);
+    stage.try_case("carol applies hers", "carol", &own, &applied("half", &carol), None)?;
+    let mut edited = entry(&stage.identity("bob")?, &half);
+    edited["reason"] = "so that it is his no more".into();
+    for (who, manager) in [("mallory", &own), ("bob", &shared), ("admin", &shared)] {
+        stage.try_case(
+            &format!("{who} takes bob's entry over by force"),
+            who,
+            manager,
+            &applied("half", &edited),
+            Some("never changed or removed"),
+        )?;
+    }
+    // Who applies by the manager of somebody else lets go of what that one applied.
+    let window = stage.states.get("window").context("no request")?.clone();
+    let bob = entry(&stage.identity("bob")?, &window);
+    stage.act("bob", &shared, &applied("window", &bob))?;
+    let carol = entry(&stage.identity("carol")?, &window);
+    stage.try_case(
+        "carol applies by the manager that bob applied by",
+        "carol",
+        &shared,
+        &applied("window", &carol),
+        Some("never changed or removed"),
+    )
+}
+
+/// Labels, owners and finalizers are not written by the way of status, and when a request was made is written by nobody: what is
+/// past admission for a moment is found by it.
+fn not_by_metadata(stage: &mut Stage) -> Result<()> {
+    const LONG_AGO: &str = "2001-01-01T00:00:00Z";
+    let before = stage.states.get("half").context("no request")?["metadata"].clone();
+    let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "other-uid"});
+    let levers = json!({"metadata": {
+        "labels": {"a": "b"}, "ownerReferences": [owner], "finalizers": ["example.org/forever"],
+        "annotations": {"a": "b"}, "creationTimestamp": LONG_AGO,
+    }});
+    let made = json!({"metadata": {"creationTimestamp": LONG_AGO}});
+    for (who, road, patch) in [
+        ("mallory", "--subresource=status", &levers),
+        ("operator", "--subresource=status", &levers),
+        ("mallory", "--output=json", &made),
+        ("admin", "--output=json", &made),
+    ] {
+        let patch = patch.to_string();
+        let arguments = [
+            "-n",
+            "doors",
+            "patch",
+            "ar",
+            "half",
+            road,
+            "--type=merge",
+            "--dry-run=server",
+            "-o",
+            "json",
+            "-p",
+            &patch,
+        ];
+        match stage.outcome(who, &arguments, "")? {
+            Ok(printed) => {
+                let after: Value = serde_json::from_str(&printed)?;
+                for field in [
+                    "labels",
+                    "ownerReferences",
+                    "finalizers",
+                    "annotations",
+                    "creationTimestamp",
+                ] {
+                    let (then, now) = (&before[field], &after["metadata"][field]);
+                    ensure!(then == now, "{who} wrote {field} by {road}: {now}");
+                }
+            }
+            Err(words) => ensure!(words.contains("immutable"), "{who} by {road}: {words}"),
+        }
+    }
+    let mut manifest = held();
+    manifest["metadata"]["creationTimestamp"] = "2100-01-01T00:00:00Z".into();
+    manifest["metadata"]["uid"] = "connection-uid".into();
+    let arguments = ["create", "--dry-run=server", "-o", "json", "-f", "-"];
+    let made: Value = serde_json::from_str(&stage.act("door", &arguments, &manifest.to_string())?)?;
+    for field in ["creationTimestamp", "uid"] {
+        ensure!(
+            made["metadata"][field] != manifest["metadata"][field],
+            "the asker chose {field}: {made}"
+        );
+    }
+    Ok(())
 }
 
 /// The main resource carries no status: what stands there is dropped.

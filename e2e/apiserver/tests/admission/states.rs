@@ -36,6 +36,12 @@ pub fn prepare(stage: &mut Stage) -> Result<()> {
         1,
         &json!([{"kind": "Group", "name": "oidc:dba"}, {"kind": "User", "name": "bob"}]),
     );
+    // Names that bob has by certificates and by a login without subject.
+    let user = |name: &str| json!({"kind": "User", "name": name});
+    let spelled = requirement(
+        2,
+        &json!([{"kind": "Group", "name": "oidc:dba"}, user("BOB"), user("bob@bank.example"), user("corp#bob")]),
+    );
     let state = |name, requirements, approvers, conditions| State {
         name,
         requirements,
@@ -62,6 +68,13 @@ pub fn prepare(stage: &mut Stage) -> Result<()> {
             "listed-by-certificate",
             Some(json!([listed])),
             &["bob-certificate"],
+            &[],
+        ),
+        state("spelled", Some(json!([spelled])), &["bob"], &[]),
+        state(
+            "spelled-by-certificate",
+            Some(json!([spelled])),
+            &["bob-in-capitals"],
             &[],
         ),
         state("agent", two(), &[], &[]),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sallyport_crds::access_request::Person;
 use sallyport_crds::{Subject, SubjectKind};
 
-use super::{Who, declared, local, service_account};
+use super::{Who, declared, is_separator, local, service_account};
 use crate::carrier::ClusterSettings;
 
 /// How many people `approvers` name at most, once the asker and their agents (`own`) are taken out, as
@@ -37,19 +37,21 @@ impl List<'_> {
         let mapping = declared(self.settings, name);
         self.own.iter().any(|person| {
             let declared = mapping.is_some_and(|it| it.issuer == person.issuer && it.subject == person.subject);
-            person.username == name || declared || self.is_bare(name) && local(&person.username) == name
+            person.username == name || declared || self.is_bare(name) && local(&person.username) == local(name)
         })
     }
 
     /// Whether the list names the person by an issuer's name, too.
     fn is_said_twice(&self, name: &str, named: &BTreeSet<String>) -> bool {
-        self.is_bare(name) && named.iter().any(|other| other != name && local(other) == name)
+        let same = |other: &String| !self.is_bare(other) && local(other) == local(name);
+        self.is_bare(name) && named.iter().any(same)
     }
 
     /// Whether no issuer gives this name and nobody declares whose it is: then it counts as its namesake's. Of several issuers
-    /// one might give names without a prefix.
+    /// one might give names without a prefix, and an address may be what one goes by.
     fn is_bare(&self, name: &str) -> bool {
-        !name.contains(':') && self.settings.known_issuers.len() < 2 && declared(self.settings, name).is_none()
+        let is_plain = !name.contains(|c: char| is_separator(c) || c == '@');
+        is_plain && self.settings.known_issuers.len() < 2 && declared(self.settings, name).is_none()
     }
 
     fn who(&self, name: &str) -> Who {
@@ -58,6 +60,7 @@ impl List<'_> {
                 issuer: mapping.issuer.clone(),
                 subject: mapping.subject.clone(),
             },
+            None if self.is_bare(name) => Who::Name(local(name)),
             None => Who::Name(name.to_owned()),
         }
     }
@@ -117,6 +120,7 @@ mod tests {
         for (what, approvers, expected) in [
             ("by the issuer's name", users(&["oidc:alice"]), 0),
             ("by a certificate of the same name", users(&["oidc:alice", "alice"]), 0),
+            ("by certificates in other spellings", users(&["Alice", "ALICE"]), 0),
             (
                 "by a name that the admin declares",
                 users(&["oidc:alice", "cn-alice"]),
@@ -138,6 +142,8 @@ mod tests {
         for (what, names, expected) in [
             ("one name twice", &["oidc:bob", "oidc:bob"], 1),
             ("by certificate too", &["oidc:bob", "bob"], 1),
+            ("by certificates in several spellings", &["bob", "BOB"], 1),
+            ("by certificate in capitals", &["https://idp#bob", "BOB"], 1),
             ("declared twice", &["cn-bob", "robert"], 1),
             ("two people", &["oidc:bob", "oidc:carol"], 2),
             // Only bob's token tells which subject he is.

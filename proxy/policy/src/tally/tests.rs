@@ -144,6 +144,60 @@ fn a_name_that_nobody_vouches_for_is_no_second_person_beside_its_namesake() {
 }
 
 #[test]
+fn a_name_that_nobody_vouches_for_is_its_namesake_in_every_spelling() {
+    let spelled = |user: &str, issuer: Option<&str>| {
+        let mut answer = answer(user, "", "Approve");
+        (answer.issuer, answer.subject) = (issuer.map(str::to_owned), None);
+        answer
+    };
+    let names = |name: &str| -> Vec<String> {
+        let capitals = name.to_ascii_uppercase();
+        vec![
+            format!("{name}@bank.example"),
+            format!("https://idp#{name}"),
+            format!("corp/{name}"),
+            format!("CORP\\{capitals}"),
+            format!("corp|{name}@bank.example"),
+            capitals,
+        ]
+    };
+    let all: Vec<Value> = [names("bob"), names("alice")]
+        .concat()
+        .iter()
+        .map(|name| json!({ "kind": "User", "name": name }))
+        .chain([json!({ "kind": "Group", "name": "oidc:dba" })])
+        .collect();
+    let case = case(Value::Array(all), 2);
+    let count = |answers: &[Answer]| case.tally(answers).approvals[0].0;
+    let bob = answer("oidc:bob", "sub-bob", "Approve");
+    // An issuer without a subject vouches for nobody.
+    for issuer in [None, Some(IDP)] {
+        for name in names("bob") {
+            assert_eq!(count(&[bob.clone(), spelled(&name, issuer)]), 1, "{name}");
+            assert_eq!(count(&[spelled("BOB", None), spelled(&name, issuer)]), 1, "{name}");
+        }
+        for name in names("alice") {
+            assert_eq!(count(&[spelled(&name, issuer)]), 0, "the asker's own: {name}");
+        }
+    }
+    let carol = answer("oidc:carol", "sub-carol", "Approve");
+    assert_eq!(count(&[spelled("BOB", None), carol]), 2);
+}
+
+#[test]
+fn whom_an_issuer_vouches_for_is_no_account() {
+    let account = "system:serviceaccount:ci:robot";
+    let case = case(
+        json!([{ "kind": "ServiceAccount", "name": "robot", "namespace": "ci" }]),
+        1,
+    );
+    let mut robot = answer(account, "sub-mallory", "Approve");
+    assert!(!case.tally(std::slice::from_ref(&robot)).is_approved());
+    (robot.issuer, robot.subject) = (None, None);
+    assert!(case.tally(&[robot]).is_approved());
+}
+
+#[test]
 fn an_account_that_acts_for_the_asker_does_not_count() {
     const ROBOT: &str = "system:serviceaccount:ci:robot";
     let mut robot = answer(ROBOT, "", "Approve");
