@@ -12,6 +12,7 @@ pub mod findings;
 pub mod forgery;
 pub mod logins;
 pub mod requirements;
+pub mod since;
 pub mod span;
 pub mod sweep;
 
@@ -23,7 +24,6 @@ use kube::api::{Api, DeleteParams, PostParams, Preconditions};
 use kube::runtime::controller::Action;
 use sallyport_crds::{AccessRequest, AccessRequestStatus, ConditionType, Connection, condition};
 
-use self::admission::Seen;
 use crate::context::{Context, Error};
 use crate::notify::notice::notices;
 use crate::shared::conditions::Finding;
@@ -64,12 +64,7 @@ pub async fn reconcile(object: Arc<Guarded<AccessRequest>>, context: Arc<Context
         let digest = admission::digest_now(&context.client).await?;
         let mut fresh = dereference::dereference(request, &context);
         fresh.asker_gone = found.asker_gone;
-        fresh.admission = fresh.admission.map(|seen| {
-            Arc::new(Seen {
-                digest,
-                ..Seen::clone(&seen)
-            })
-        });
+        fresh.admission = fresh.admission.map(|seen| Arc::new(seen.at(digest)));
         match decide::decide(request, &fresh, now) {
             Some(again) => status = again,
             None => return Ok(Action::requeue(RESYNC)),

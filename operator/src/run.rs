@@ -18,6 +18,7 @@ use sallyport_runtime::{admin, shutdown};
 use tokio_util::sync::CancellationToken;
 
 use crate::access_request::admission::Admission;
+use crate::access_request::since;
 use crate::args::Args;
 use crate::audiences::{Audiences, OwnToken};
 use crate::audit_sink::ledger::Ledger;
@@ -149,7 +150,7 @@ async fn begin(
         .await
         .context("the API server does not list our kinds: are the CRDs installed and the ClusterRole bound?")??;
 
-    follow_admission(&context, lead).await?;
+    follow_admission(&context, vitals, lead).await?;
     follow_schema(&context, lead);
     let credential = own_credential(&context.keys, lead)?;
     let leading = Arc::new(AtomicBool::new(false));
@@ -307,12 +308,16 @@ fn spawn_api(
 }
 
 /// A change of the admission objects concerns every request that is open, and what Connections say of their guards.
-async fn follow_admission(context: &Arc<Context>, lead: &CancellationToken) -> anyhow::Result<()> {
+async fn follow_admission(context: &Arc<Context>, vitals: &Vitals, lead: &CancellationToken) -> anyhow::Result<()> {
     let own_name = shipped::own_name(&context.client).await.context(
         "the operator's own name at the API server cannot be asked: is the ClusterRole of this version bound?",
     )?;
     let shipped = Arc::new(Shipped::read(&own_name, &context.settings.image)?);
     let (admission, client) = (context.admission.clone(), context.client.clone());
+    let mark = since::open(&client, &context.settings.namespace).await;
+    admission.mark(mark.context("since when admission stands")?);
+    let noting = since::keep(context.clone(), lead.clone());
+    tokio::spawn(vitals.keep("noting since when admission stands", lead.clone(), noting));
     let (context, lead) = (context.clone(), lead.clone());
     let changed = move || {
         context.queues.all_access_requests(&context.world);

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ListParams};
@@ -13,13 +15,19 @@ use kube::runtime::reflector::store::store;
 use kube::runtime::watcher::Config;
 use kube::{Client, Resource};
 use sallyport_audit::digest::Digest;
+use tokio::sync::Notify;
 
+use super::since::Mark;
 use crate::guards::shipped::Shipped;
 use crate::guards::{self, Standing};
 use crate::world::watch::follow;
 
 /// How the names of those begin that guard AccessRequests.
 const OF_REQUESTS: &str = "sallyport-request-";
+/// So long API servers may still go by what was there before: they look every second, and may hear of it late.
+const TAKEN_UP: Duration = Duration::from_secs(5);
+/// While what is there is not on record yet.
+const UNNOTED: &str = "the admission objects changed a moment ago, and it is not noted yet when";
 
 /// The admission objects at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,13 +38,34 @@ pub struct Seen {
     pub fault: Option<String>,
     /// How all of them stand, those among them that approvals do not hang on.
     pub guards: Standing,
+    /// Since when every API server goes by them, by the API server's clock. What was made before may have been written to while
+    /// others stood there.
+    pub in_force: Option<Timestamp>,
 }
 
-/// The admission objects, as the watch last showed them; empty until both kinds were listed.
+/// The admission objects, as the watch last showed them; empty until both kinds were listed, and until it is known since when they
+/// stand.
 #[derive(Clone, Debug, Default)]
 pub struct Admission {
     seen: Arc<ArcSwapOption<Seen>>,
+    mark: Arc<ArcSwapOption<Mark>>,
     forged: Arc<AtomicBool>,
+    moved: Arc<Notify>,
+}
+
+// === impl Seen ===
+
+impl Seen {
+    /// The same, where the API server has the objects of `digest` at this moment: the watch may be behind.
+    #[must_use]
+    pub fn at(&self, digest: String) -> Self {
+        let behind = digest != self.digest;
+        Self {
+            digest,
+            fault: self.fault.clone().or_else(|| behind.then(|| UNNOTED.to_owned())),
+            ..self.clone()
+        }
+    }
 }
 
 // === impl Admission ===
@@ -44,14 +73,19 @@ pub struct Admission {
 impl Admission {
     /// What is known, if anything is.
     pub fn load(&self) -> Option<Arc<Seen>> {
-        let seen = self.seen.load_full()?;
-        if seen.fault.is_none() && self.forged.load(Ordering::Acquire) {
-            return Some(Arc::new(Seen {
-                fault: Some("admission did not refuse a forgery that the operator tried".to_owned()),
-                ..Seen::clone(&seen)
-            }));
-        }
-        Some(seen)
+        let (seen, mark) = (self.seen.load_full()?, self.mark.load_full()?);
+        let fault = match &seen.fault {
+            Some(fault) => Some(fault.clone()),
+            None if self.forged.load(Ordering::Acquire) => {
+                Some("admission did not refuse a forgery that the operator tried".to_owned())
+            }
+            None => (mark.digest != seen.digest).then(|| UNNOTED.to_owned()),
+        };
+        Some(Arc::new(Seen {
+            fault,
+            in_force: mark.since.checked_add(TAKEN_UP).ok(),
+            ..Seen::clone(&seen)
+        }))
     }
 
     /// Notes whether a forgery passed. `true` if that is news.
@@ -62,6 +96,24 @@ impl Admission {
     /// States what is seen.
     pub fn store(&self, seen: Seen) {
         self.seen.store(Some(Arc::new(seen)));
+        self.moved.notify_one();
+    }
+
+    /// States since when something stands.
+    pub fn mark(&self, mark: Mark) {
+        self.mark.store(Some(Arc::new(mark)));
+    }
+
+    /// The digest of what is seen and of which it is not noted since when it stands.
+    pub fn unnoted(&self) -> Option<String> {
+        let digest = self.seen.load_full()?.digest.clone();
+        let noted = self.mark.load_full().is_some_and(|mark| mark.digest == digest);
+        (!noted).then_some(digest)
+    }
+
+    /// Waits until something else is seen.
+    pub async fn moved(&self) {
+        self.moved.notified().await;
     }
 
     /// Watches them for as long as it is polled, and calls `changed` when they are others.
@@ -124,6 +176,7 @@ pub fn see(
         ),
         fault: guards::words(faults.filter(|fault| fault.name.starts_with(OF_REQUESTS))),
         guards: standing,
+        in_force: None,
     }
 }
 
@@ -200,6 +253,35 @@ mod tests {
         let (policies, bindings) = objects("", |_, _| ());
         assert!(see(&shipped(), &policies, &bindings[1..]).fault.is_some());
         assert!(see(&shipped(), &policies[1..], &bindings).fault.is_some());
+    }
+
+    #[test]
+    fn nothing_is_trusted_until_it_is_noted_since_when_it_stands() {
+        let admission = Admission::default();
+        let seen = seen("", |_, _| ());
+        admission.store(seen.clone());
+        assert_eq!(admission.load(), None);
+        assert_eq!(admission.unnoted(), Some(seen.digest.clone()));
+        let since = "2026-11-28T10:00:00Z".parse().unwrap();
+        admission.mark(Mark {
+            digest: "older".into(),
+            since,
+        });
+        assert_eq!(admission.load().unwrap().fault.as_deref(), Some(UNNOTED));
+        assert_eq!(admission.unnoted(), Some(seen.digest.clone()));
+        admission.mark(Mark {
+            digest: seen.digest,
+            since,
+        });
+        let known = admission.load().unwrap();
+        assert_eq!((known.fault.clone(), admission.unnoted()), (None, None));
+        assert_eq!(known.in_force.unwrap().to_string(), "2026-11-28T10:00:05Z");
+        assert_eq!(known.at(known.digest.clone()).fault, None);
+        let ahead = known.at("other".into());
+        assert_eq!(
+            (ahead.digest.as_str(), ahead.fault.as_deref()),
+            ("other", Some(UNNOTED))
+        );
     }
 
     #[test]

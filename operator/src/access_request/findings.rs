@@ -155,11 +155,14 @@ impl Moment<'_> {
         Some(Finding::yes(ConditionType::Withdrawn, Reason::AskerGone, words))
     }
 
-    /// What was asked under other admission objects may have been answered under none.
+    /// What was asked under other admission objects may have been answered under none. Whoever was past them for a moment could also
+    /// write what the status notes of them, and take an end away; when a request was made is written by nobody.
     fn admission_changed(&self) -> Option<Finding> {
         let (then, now) = self.admission;
-        let then = then?;
-        (then.digest != now.digest).then(|| {
+        let made = self.request.metadata.creation_timestamp.as_ref().map(|made| made.0);
+        let noted = then.is_some_and(|then| then.digest != now.digest);
+        let before = made.zip(now.in_force).is_some_and(|(made, since)| made <= since);
+        (noted || before).then(|| {
             let words = "admission policies or their bindings changed since this was asked: ask again";
             Finding::yes(ConditionType::AdmissionChanged, Reason::AdmissionNotTrusted, words)
         })

@@ -1,7 +1,10 @@
 //! Scenarios: a request is looked at while people answer it.
 
+use jiff::Timestamp;
+use sallyport_audit::digest::Digest;
 use serde_json::{Value, json};
 
+use super::since::Mark;
 use crate::testing::admission;
 use crate::testing::scenario::Scenario;
 
@@ -126,6 +129,48 @@ async fn an_answer_that_passed_while_admission_was_off_for_a_moment_approves_not
     assert_eq!(state(&scenario), "AdmissionChanged");
     let approved = scenario.condition("accessrequests", "doors", "bank-1", "Approved");
     assert_eq!(approved.0, "False");
+}
+
+/// Who was past admission for a moment wrote what a status says of it, too.
+fn forget_admission(scenario: &Scenario) {
+    let mut object = scenario.api.get(PATH).unwrap();
+    object["status"].as_object_mut().unwrap().remove("admission");
+    scenario.api.put(PATH, object);
+}
+
+#[tokio::test]
+async fn what_was_made_before_admission_changed_is_over_whatever_its_status_says() {
+    // An API server takes up what changed within seconds.
+    for (since, after) in [(1, "AdmissionChanged"), (-5, "AdmissionChanged"), (-6, "Approved")] {
+        let now = Timestamp::now().as_second();
+        let at = |seconds: i64| Timestamp::from_second(now + seconds).unwrap();
+        let mut scenario = asked().await;
+        let mut made = request(&at(3_600).to_string());
+        made["metadata"]["creationTimestamp"] = json!(at(0).to_string());
+        scenario.keep("accessrequests", made);
+        scenario.look_at_request("bank-1").await.unwrap();
+        assert_eq!(state(&scenario), "Pending", "{since}");
+        scenario.context.admission.mark(Mark {
+            digest: Digest::of(b"").to_string(),
+            since: at(since),
+        });
+        forget_admission(&scenario);
+        people_answer(&scenario, "bob");
+        scenario.look_at_request("bank-1").await.unwrap();
+        assert_eq!(state(&scenario), after, "{since}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_watch_has_not_shown_yet_approves_nothing() {
+    let mut scenario = asked().await;
+    scenario.look_at_request("bank-1").await.unwrap();
+    flip_admission(&scenario);
+    forget_admission(&scenario);
+    people_answer(&scenario, "bob");
+    scenario.look_at_request("bank-1").await.unwrap();
+    let approved = scenario.condition("accessrequests", "doors", "bank-1", "Approved");
+    assert_eq!(approved, ("False".into(), "AdmissionNotTrusted".into()));
 }
 
 #[tokio::test]

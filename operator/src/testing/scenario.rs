@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::DeserializeGuard;
@@ -22,6 +23,7 @@ use serde_json::{Value, json};
 
 use super::api::ApiServer;
 use crate::access_request::admission::{Admission, Seen};
+use crate::access_request::since::Mark;
 use crate::columns::Lists;
 use crate::context::{Context, Error};
 use crate::enforce::{Fleet, Programs};
@@ -57,8 +59,13 @@ pub struct Scenario {
 /// Nothing is there, and nothing is wrong with it.
 fn seen_admission() -> Admission {
     let admission = Admission::default();
+    let digest = Digest::of(b"").to_string();
+    admission.mark(Mark {
+        digest: digest.clone(),
+        since: Timestamp::UNIX_EPOCH,
+    });
     admission.store(Seen {
-        digest: Digest::of(b"").to_string(),
+        digest,
         ..Seen::default()
     });
     admission

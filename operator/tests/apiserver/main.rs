@@ -43,6 +43,7 @@ fn a_life_of_an_installation() -> Result<()> {
     scenes::another_leads_when_the_first_is_killed(&mut stage)?;
     requests::a_request_outlives_its_operators(&mut stage)?;
     requests::what_was_asked_before_admission_changed_is_over(&stage)?;
+    requests::a_status_that_was_rewritten_is_no_witness(&mut stage)?;
     guards::a_guard_that_is_weakened_is_noticed(&stage)?;
     deleting::a_namespace_that_is_withdrawn_keeps_evidence_alone(&stage)?;
     deleting::deleting_leaves_nothing_but_evidence(&stage)?;

@@ -18,6 +18,8 @@ const EVERYTHING: &str = "everything";
 const NEVER: &str = "2100-01-01T00:00:00Z";
 /// How long one waits for its end here.
 const SOON: i64 = 15;
+/// So many seconds after admission changed, what is asked then is not taken for what was asked before.
+const IN_FORCE: i64 = 7;
 
 /// Each step is done while nobody leads: the one who follows has only the object to go by.
 pub fn a_request_outlives_its_operators(stage: &mut Stage) -> Result<()> {
@@ -118,6 +120,7 @@ pub fn what_was_asked_before_admission_changed_is_over(stage: &Stage) -> Result<
     let operator = stage.operator()?;
     let closed = || operator.metric("sallyport_operator_requests_closed_by_admission_total");
     let before = closed()?.context("nothing counts what is closed")?;
+    it_is_in_force(stage)?;
     ask(stage, "forged", &json!({}))?;
     comes_to(stage, "forged", "Pending", Some("0/2"))?;
     answers_are("Audit", stage)?;
@@ -152,6 +155,7 @@ pub fn what_was_asked_before_admission_changed_is_over(stage: &Stage) -> Result<
     stage.until_condition("doors", "accessrequest/forged", "Ready", "False", "AdmissionNotTrusted")?;
     is_told(stage, "forged", "AdmissionNotTrusted")?;
     // Changed, and put back at once.
+    it_is_in_force(stage)?;
     ask(stage, "at-once", &json!({}))?;
     comes_to(stage, "at-once", "Pending", Some("0/2"))?;
     answers_are("Audit", stage)?;
@@ -159,6 +163,7 @@ pub fn what_was_asked_before_admission_changed_is_over(stage: &Stage) -> Result<
     comes_to(stage, "at-once", "AdmissionChanged", Some("0/2"))?;
     stage.until("each is counted once", || Ok(closed()? == Some(before + 2.0)))?;
     // What is asked afterwards is decided as ever.
+    it_is_in_force(stage)?;
     ask(stage, "afterwards", &json!({}))?;
     comes_to(stage, "afterwards", "Pending", Some("0/2"))?;
     stage.until("forgeries are refused", || {
@@ -167,6 +172,52 @@ pub fn what_was_asked_before_admission_changed_is_over(stage: &Stage) -> Result<
     answer(stage, "bob", "afterwards", "Approve")?;
     answer(stage, "carol", "afterwards", "Approve")?;
     comes_to(stage, "afterwards", "Approved", Some("2/2"))
+}
+
+/// A forger who is past admission writes more than an answer: what the operator noted of admission is gone, and so is every end that
+/// it said. That it was made before is left.
+pub fn a_status_that_was_rewritten_is_no_witness(stage: &mut Stage) -> Result<()> {
+    ask(stage, "rewritten", &json!({}))?;
+    comes_to(stage, "rewritten", "Pending", Some("0/2"))?;
+    succeed(stage, "after-the-forgery", |stage| {
+        let entries = [
+            entry(stage, "bob", "rewritten", "Approve")?,
+            entry(stage, "carol", "rewritten", "Approve")?,
+        ];
+        let forged = json!({"status": {"admission": null, "approvals": entries, "conditions": []}}).to_string();
+        let status = [
+            "-n",
+            "doors",
+            "patch",
+            "accessrequest",
+            "rewritten",
+            "--subresource=status",
+        ];
+        let patch = [&status[..], &["--type=merge", "-p", forged.as_str()]].concat();
+        outcomes_are("Audit", stage)?;
+        answers_are("Audit", stage)?;
+        stage.until("the forgery passes", || {
+            Ok(stage.server.run(Some(&person("mallory")), &patch, "")?.status.success())
+        })?;
+        outcomes_are("Deny", stage)?;
+        answers_are("Deny", stage)?;
+        stage.until("forgeries are refused", || {
+            let try_out = ["--dry-run=server"];
+            Ok(!forge(stage, "dave", "rewritten", &try_out)?.status.success())
+        })
+    })?;
+    comes_to(stage, "rewritten", "AdmissionChanged", Some("2/2"))?;
+    is_told(stage, "rewritten", "AdmissionNotTrusted")?;
+    ensure!(told(stage, "rewritten", "ApprovedByPeople")? == 0, "it was approved");
+    Ok(())
+}
+
+/// What is asked while an API server may still go by what was there before is over as well: waits until none does.
+fn it_is_in_force(stage: &Stage) -> Result<()> {
+    let then = Timestamp::now().as_second();
+    stage.until("admission has been in force for long enough", || {
+        Ok(Timestamp::now().as_second() > then + IN_FORCE)
+    })
 }
 
 /// Kills whoever leads, lets something happen, and lets another lead.
@@ -188,9 +239,18 @@ fn succeed(stage: &mut Stage, name: &str, meanwhile: impl FnOnce(&Stage) -> Resu
 
 /// What happens to what `sallyport-request-answers` refuses.
 fn answers_are(action: &str, stage: &Stage) -> Result<()> {
+    guards_do(action, "answers", stage)
+}
+
+/// What happens to what `sallyport-request-outcome` refuses.
+fn outcomes_are(action: &str, stage: &Stage) -> Result<()> {
+    guards_do(action, "outcome", stage)
+}
+
+fn guards_do(action: &str, of: &str, stage: &Stage) -> Result<()> {
     let patch = json!({"spec": {"validationActions": [action]}}).to_string();
-    let binding = "validatingadmissionpolicybinding/sallyport-request-answers";
-    stage.kubectl(&["patch", binding, "--type=merge", "-p", &patch])?;
+    let binding = format!("validatingadmissionpolicybinding/sallyport-request-{of}");
+    stage.kubectl(&["patch", &binding, "--type=merge", "-p", &patch])?;
     Ok(())
 }
 

@@ -72,8 +72,8 @@ pub(super) fn person(answer: &Answer) -> Approver {
 fn revoked(status: &AccessRequestStatus) -> String {
     match people(status, Decision::Revoke).first() {
         Some(by) => match &by.reason {
-            Some(reason) => format!("the grant was revoked by {}: {}", by.username, visible(reason)),
-            None => format!("the grant was revoked by {}", by.username),
+            Some(reason) => format!("the grant was revoked by {}: {}", visible(&by.username), visible(reason)),
+            None => format!("the grant was revoked by {}", visible(&by.username)),
         },
         None => "the grant was revoked".to_owned(),
     }
