@@ -21,6 +21,7 @@ use sallyport_recorder::client::Evidence;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
+use super::behind::Behind;
 use super::board::Board;
 use super::{answers, claim, pulse, spec, withdraw};
 use crate::control::{Contact, Place};
@@ -45,6 +46,7 @@ pub struct Requests {
     carrier: ArcSwapOption<Carrier>,
     evidence: Arc<ArcSwapOption<Evidence>>,
     withdrawals: mpsc::Sender<(RequestRef, String)>,
+    behind: Arc<Behind>,
 }
 
 // === impl Requests ===
@@ -58,9 +60,10 @@ impl Requests {
         // Of its own: that the carrier is still shown says nothing about this watch.
         let watched = Arc::new(Contact::new());
         let contacts = [contact, Arc::clone(&watched)];
-        runtime.spawn(follow(api.clone(), Arc::clone(&board), contacts));
-        runtime.spawn(pulse::keep(Arc::clone(&watched), api.clone(), Arc::clone(&board)));
         let withdrawals = withdraw::start(api.clone(), place.clone(), runtime);
+        let behind = Arc::new(Behind::new(place.pod.uid.clone(), withdrawals.clone()));
+        runtime.spawn(follow(api.clone(), Arc::clone(&board), contacts, Arc::clone(&behind)));
+        runtime.spawn(pulse::keep(Arc::clone(&watched), api.clone(), Arc::clone(&board)));
         let evidence = Arc::new(ArcSwapOption::empty());
         runtime.spawn(answers::tell(
             Arc::clone(&board),
@@ -78,6 +81,7 @@ impl Requests {
             carrier,
             evidence,
             withdrawals,
+            behind,
         })
     }
 
@@ -191,6 +195,7 @@ impl Approvals for Requests {
                 }
             };
             let waits = ask.on_hold == OnHold::Wait && ask.break_glass.is_none();
+            self.behind.asks(ask.session.to_string());
             let request = spec::request(ask, &self.place, window);
             let (api, board) = (self.api.clone(), Arc::clone(&self.board));
             let create = async move {
@@ -264,7 +269,7 @@ impl fmt::Debug for Requests {
 }
 
 /// Keeps the board as the API server shows it.
-async fn follow(api: Api<AccessRequest>, board: Arc<Board>, contacts: [Arc<Contact>; 2]) {
+async fn follow(api: Api<AccessRequest>, board: Arc<Board>, contacts: [Arc<Contact>; 2], behind: Arc<Behind>) {
     let mut events = Box::pin(watch_all(api, watcher::Config::default()).default_backoff());
     // Those that were here before the list and that the list has not shown.
     let mut missing = HashSet::new();
@@ -282,7 +287,10 @@ async fn follow(api: Api<AccessRequest>, board: Arc<Board>, contacts: [Arc<Conta
                 missing.remove(&request.uid().unwrap_or_default());
                 board.show(request);
             }
-            Event::InitDone => missing.drain().for_each(|uid| board.remove(&uid)),
+            Event::InitDone => {
+                missing.drain().for_each(|uid| board.remove(&uid));
+                behind.listed(&board);
+            }
             Event::Apply(request) => drop(board.show(request)),
             Event::Delete(request) => board.remove(&request.uid().unwrap_or_default()),
         }

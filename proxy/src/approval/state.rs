@@ -72,7 +72,11 @@ pub(super) fn person(answer: &Answer) -> Approver {
 fn revoked(status: &AccessRequestStatus) -> String {
     match people(status, Decision::Revoke).first() {
         Some(by) => match &by.reason {
-            Some(reason) => format!("the grant was revoked by {}: {}", visible(&by.username), visible(reason)),
+            Some(reason) => format!(
+                "the grant was revoked by {}: {}",
+                visible(&by.username),
+                visible(reason)
+            ),
             None => format!("the grant was revoked by {}", visible(&by.username)),
         },
         None => "the grant was revoked".to_owned(),

@@ -1,5 +1,6 @@
 //! Questions, answers and claims on a real API server, with the admission that ships.
 
+mod behind;
 mod blind;
 #[path = "../../tests/common/cluster.rs"]
 mod cluster;
