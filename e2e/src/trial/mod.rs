@@ -14,6 +14,7 @@ mod cluster;
 mod columns;
 mod delegate;
 mod fault;
+mod flipped;
 mod forged;
 mod gitops;
 mod glass;
@@ -65,7 +66,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 47] = [
+const TRIALS: [(&str, Trial); 48] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -84,6 +85,10 @@ const TRIALS: [(&str, Trial); 47] = [
     (
         "forgeries by people's own tokens are refused, each in its own words",
         forged::by_people,
+    ),
+    (
+        "who waits while admission is off for a moment is refused, and nobody can answer",
+        flipped::while_somebody_waits,
     ),
     (
         "a ServiceAccount that a policy names approves, and no other one",
