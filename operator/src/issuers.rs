@@ -160,6 +160,7 @@ jwt:
             ["https://kubernetes.default.svc", "kubernetes"]
         );
         assert_eq!(read.issuers.approver_mappings.len(), 1);
+        assert!(read.issuers.approver_max_login_age.is_some());
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub fn dereference(request: &AccessRequest, context: &Context) -> Found {
         .and_then(|guarded| guarded.0.as_ref().ok().cloned())
         .filter(|connection| connection.metadata.uid.as_deref() == Some(&wanted.uid));
     let access = context.world.access(&namespace);
+    let issuers = context.issuers.load();
     let policies = match (&access, &connection) {
         (Access::Open(room), Some(connection)) => {
             let revisions = room.revisions.state();
@@ -46,7 +47,8 @@ pub fn dereference(request: &AccessRequest, context: &Context) -> Found {
             let each = in_force.iter().filter_map(|guarded| {
                 let meta = guarded.meta();
                 let uid = meta.uid.clone()?;
-                let kept = revision::in_force::<ApprovalPolicy>(&revisions, &uid)?;
+                let mut kept = revision::in_force::<ApprovalPolicy>(&revisions, &uid)?;
+                issuers.ask_for_logins(&mut kept.spec);
                 let name = meta.name.clone()?;
                 Some(CarriedRule {
                     name,

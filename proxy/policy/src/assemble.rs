@@ -90,7 +90,7 @@ pub fn assemble(objects: &Objects<'_>) -> (Carrier, Vec<Problem>) {
             .unwrap_or_default(),
         &mut problems,
     );
-    let approval_policies = chosen.rules(
+    let mut approval_policies = chosen.rules(
         ObjectKind::ApprovalPolicy,
         &objects.approval_policies,
         &requires.approval_policies,
@@ -99,6 +99,9 @@ pub fn assemble(objects: &Objects<'_>) -> (Carrier, Vec<Problem>) {
             .unwrap_or_default(),
         &mut problems,
     );
+    for policy in &mut approval_policies {
+        objects.issuers.ask_for_logins(&mut policy.spec);
+    }
     let sinks = chosen.sinks(&objects.sinks, &mut problems);
     let issuers = chosen.issuers(objects.issuers, &mut problems);
     let mut carrier = Carrier {

@@ -8,6 +8,7 @@ mod configuration;
 
 use std::collections::BTreeMap;
 
+use sallyport_crds::{ApprovalPolicySpec, Duration, SubjectKind};
 use serde::{Deserialize, Serialize};
 
 pub use configuration::{AuthenticationConfiguration, ConfigurationError, ConfigurationFor, Named, Names};
@@ -120,6 +121,8 @@ pub struct Issuers {
     pub api_server_audiences: Vec<String>,
     /// Declared names of approvers.
     pub approver_mappings: Vec<ApproverMapping>,
+    /// How old the login of an approver may be, whatever policies say.
+    pub approver_max_login_age: Option<Duration>,
     /// By short name, issuers of which doors tell agents from people (`human_clients`) and the API server does not; and what the
     /// admin should do.
     pub agents_unmarked: BTreeMap<String, String>,
@@ -130,6 +133,23 @@ pub struct Issuers {
 // === impl Issuers ===
 
 impl Issuers {
+    /// Has a policy ask for approvers who logged in as recently as the installation wants it, where its author does not ask for more.
+    /// ServiceAccounts never log in: who names one among approvers means it.
+    pub fn ask_for_logins(&self, policy: &mut ApprovalPolicySpec) {
+        let Some(most) = self.approver_max_login_age else {
+            return;
+        };
+        for approval in policy.rules.iter_mut().filter_map(|rule| rule.approval.as_mut()) {
+            if approval
+                .approvers
+                .iter()
+                .all(|one| one.kind != SubjectKind::ServiceAccount)
+            {
+                approval.max_login_age = Some(approval.max_login_age.map_or(most, |own| own.min(most)));
+            }
+        }
+    }
+
     /// Notes that the API server marks no token of this issuer as an agent's.
     fn blind_to_agents(&mut self, issuer: &Issuer) {
         if issuer.human_clients.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sallyport_crds::Duration;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -109,6 +110,9 @@ pub struct Names {
     /// Whose names are those that no issuer gave.
     #[serde(default)]
     pub approver_mappings: Vec<ApproverMapping>,
+    /// How old the login of an approver may be, also where a policy does not ask.
+    #[serde(default)]
+    pub approver_max_login_age: Option<Duration>,
 }
 
 /// Whose file the configuration is.
@@ -200,6 +204,7 @@ impl Issuers {
         let mut resolved = Self {
             api_server_audiences: names.api_server_audiences.clone(),
             approver_mappings: names.approver_mappings.clone(),
+            approver_max_login_age: names.approver_max_login_age,
             ..Self::default()
         };
         let find = |url: &str| configuration.jwt.iter().find(|jwt| jwt.issuer.url == url);

@@ -100,6 +100,39 @@ fn clients_of_people_are_told_apart_where_they_are_listed() {
 }
 
 #[test]
+fn the_admin_asks_for_recent_logins_where_policies_do_not() {
+    let rule = |own: Option<&str>, approver: serde_json::Value| {
+        let mut approval = json!({ "approvers": [{ "kind": "Group", "name": "oidc:dba" }, approver] });
+        if let Some(own) = own {
+            approval["maxLoginAge"] = own.into();
+        }
+        json!({ "name": "writes", "match": { "any": true }, "action": "RequireApproval", "approval": approval })
+    };
+    let carol = json!({ "kind": "User", "name": "oidc:carol" });
+    let robot = json!({ "kind": "ServiceAccount", "name": "robot", "namespace": "ci" });
+    let policy = json!({
+        "connectionSelector": {},
+        "rules": [
+            rule(None, carol.clone()), rule(Some("10m"), carol.clone()), rule(Some("24h"), carol), rule(None, robot),
+            { "name": "else", "match": { "any": true }, "action": "Allow" },
+        ],
+    });
+    let ages = |names: serde_json::Value| -> Vec<Option<String>> {
+        let mut policy: sallyport_crds::ApprovalPolicySpec = serde_json::from_value(policy.clone()).unwrap();
+        resolve(jwt(), names).0.ask_for_logins(&mut policy);
+        let each = policy.rules.into_iter().filter_map(|rule| rule.approval);
+        each.map(|approval| approval.max_login_age.map(|age| age.to_string()))
+            .collect()
+    };
+    let said = |ages: [Option<&str>; 4]| ages.map(|age| age.map(str::to_owned)).to_vec();
+    assert_eq!(ages(json!({})), said([None, Some("10m"), Some("24h"), None]));
+    assert_eq!(
+        ages(json!({ "approverMaxLoginAge": "8h" })),
+        said([Some("8h"), Some("10m"), Some("8h"), None])
+    );
+}
+
+#[test]
 fn an_api_server_that_takes_agents_for_people_is_told() {
     let named = |clients: serde_json::Value| json!({ "issuers": [{ "name": "idp", "url": "https://idp", "audiences": ["sallyport"], "humanClients": clients }] });
     let mut marking = jwt();
