@@ -55,14 +55,23 @@ pub struct Issuer {
 // === impl Issuer ===
 
 impl Issuer {
-    /// What the admin should know of it: a name that people can change at the provider is only as good as its checks.
+    /// What the admin should know of it: a name that people can change at the provider is only as good as its checks, and one without
+    /// a prefix may be an account's. Doors refuse that, the API server does not.
     pub fn warning(&self) -> Option<String> {
-        EDITABLE.contains(&self.username.claim.as_str()).then(|| {
+        let (name, claim) = (&self.name, &self.username.claim);
+        let editable = EDITABLE.contains(&claim.as_str()).then(|| {
             format!(
-                "issuer {}: people can often change the claim {} themselves; make sure that the provider does not let them",
-                self.name, self.username.claim
+                "issuer {name}: people can often change the claim {claim} themselves; make sure that the provider does not let them"
             )
-        })
+        });
+        let bare = self.username.prefix.is_empty().then(|| {
+            format!(
+                "issuer {name}: names get no prefix, so that the API server takes whom the provider calls system:serviceaccount:… for that \
+                 account; give claimMappings.username a prefix that ends in a colon"
+            )
+        });
+        let said: Vec<String> = editable.into_iter().chain(bare).collect();
+        (!said.is_empty()).then(|| said.join("; "))
     }
 }
 

@@ -100,6 +100,25 @@ fn clients_of_people_are_told_apart_where_they_are_listed() {
 }
 
 #[test]
+fn names_that_could_be_an_accounts_are_told() {
+    let names = json!({ "issuers": [{ "name": "idp", "url": "https://idp", "audiences": ["sallyport"] }] });
+    let cases: [(&str, &str, &[&str]); 3] = [
+        ("email", "oidc:", &[]),
+        ("email", "", &["names get no prefix"]),
+        ("upn", "", &["claim upn themselves", "names get no prefix"]),
+    ];
+    for (claim, prefix, words) in cases {
+        let mut jwt = jwt();
+        jwt["claimMappings"]["username"] = json!({ "claim": claim, "prefix": prefix });
+        let warnings = resolve(jwt, names.clone()).0.warnings;
+        assert_eq!(warnings.is_empty(), words.is_empty(), "{claim} {prefix}: {warnings:?}");
+        for word in words {
+            assert!(warnings.concat().contains(word), "{claim} {prefix}: {warnings:?}");
+        }
+    }
+}
+
+#[test]
 fn the_admin_asks_for_recent_logins_where_policies_do_not() {
     let rule = |own: Option<&str>, approver: serde_json::Value| {
         let mut approval = json!({ "approvers": [{ "kind": "Group", "name": "oidc:dba" }, approver] });
