@@ -15,9 +15,10 @@ pub enum ConditionType {
     Enforced,
     /// The sum of the others. AccessRequest: what was asked for may be used, or a break-glass use was reviewed.
     Ready,
-    /// Policy or sink of the past still holds because the present object is not accepted.
+    /// Something of the past still holds: a rule whose present object is not accepted, a volume that has not grown.
     Degraded,
-    /// A peer or a right makes a promise of ours advisory (for example a superuser role at the target).
+    /// All runs as specified, and something people should know goes with it: a superuser role at the target, for example, makes
+    /// masks advisory.
     Advisory,
     /// AccessRequest: as many distinct people as asked for have approved.
     Approved,
@@ -161,7 +162,7 @@ pub enum Reason {
     TargetChanged,
 }
 
-/// How one rule stands on one Connection or one Connection under one rule.
+/// State of a MaskingRule or an ApprovalPolicy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RuleStatus {

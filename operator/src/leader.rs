@@ -1,6 +1,9 @@
 //! Leader election by a Lease: one process writes; others stand by.
 //!
-//! Whoever leads and cannot renew ends its process before another may lead, so that two never write at one time.
+//! Whoever leads and cannot renew writes nothing more ([`fence`]) and ends its process before another may lead, so that two never
+//! write at one time. All of it is counted from when a renewal went out: the API server may have taken it at once and answered late.
+
+pub mod fence;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,15 +16,18 @@ use kube::api::{Api, ObjectMeta, PostParams};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::fence::Lead;
 use crate::shared::labels;
 
 /// A Lease that was not renewed for this long may be taken.
 const DURATION: Duration = Duration::from_secs(15);
-/// Whoever leads and could not renew for this long stops.
+/// Whoever leads and could not renew for this long writes nothing more, and stops. What was sent before has the rest of
+/// [`DURATION`] to arrive.
 const GIVE_UP: Duration = Duration::from_secs(10);
 /// How often the Lease is looked at.
 const PERIOD: Duration = Duration::from_secs(2);
-const REQUEST: Duration = Duration::from_secs(5);
+/// One look takes no longer: one that begins just before [`GIVE_UP`] ends before [`DURATION`].
+const REQUEST: Duration = Duration::from_secs(4);
 
 /// A process whose last answer is older is not ready.
 const AWAY: Duration = Duration::from_secs(30);
@@ -38,6 +44,7 @@ pub struct Candidate {
     /// The Lease as it was last seen, and since when it has looked like that. Clocks of others are never compared.
     seen: Option<(LeaseSpec, Instant)>,
     heard: Heard,
+    lead: Lead,
 }
 
 /// The Lease was lost.
@@ -81,7 +88,13 @@ impl Candidate {
             identity: identity.to_owned(),
             seen: None,
             heard,
+            lead: Lead::default(),
         }
+    }
+
+    /// Whether this process leads, for whoever writes.
+    pub fn lead(&self) -> Lead {
+        self.lead.clone()
     }
 
     /// Waits until this process leads. False: `end` came first.
@@ -109,21 +122,27 @@ impl Candidate {
     /// # Errors
     /// When it is lost.
     pub async fn hold(&mut self, end: &CancellationToken) -> Result<(), Lost> {
-        let mut renewed = Instant::now();
+        let held = self.renew(end).await;
+        // Nothing is written any more when the next one begins.
+        self.lead.over();
+        if held.is_ok() {
+            self.release().await;
+        }
+        held
+    }
+
+    async fn renew(&mut self, end: &CancellationToken) -> Result<(), Lost> {
         loop {
             tokio::select! {
-                () = end.cancelled() => {
-                    self.release().await;
-                    return Ok(());
-                }
+                () = end.cancelled() => return Ok(()),
                 () = tokio::time::sleep(PERIOD) => {}
             }
             match self.attempt().await {
-                Ok(true) => renewed = Instant::now(),
+                Ok(true) => {}
                 Ok(false) => return Err(Lost),
                 Err(error) => tracing::warn!(%error, "the Lease could not be renewed"),
             }
-            if renewed.elapsed() >= GIVE_UP {
+            if !self.lead.holds() {
                 return Err(Lost);
             }
         }
@@ -131,10 +150,14 @@ impl Candidate {
 
     /// Takes or renews the Lease if that is ours to do. False: somebody else leads.
     async fn attempt(&mut self) -> Result<bool, kube::Error> {
+        let sent = Instant::now();
         let limited = tokio::time::timeout(REQUEST, self.try_once()).await;
         let answer =
             limited.unwrap_or_else(|_| Err(kube::Error::Service("the API server did not answer in time".into())))?;
         self.heard.now();
+        if answer {
+            self.lead.renewed(sent);
+        }
         Ok(answer)
     }
 

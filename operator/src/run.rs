@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access_request::admission::Admission;
 use crate::access_request::since;
+use crate::api::server::Leading;
 use crate::args::Args;
 use crate::audiences::{Audiences, OwnToken};
 use crate::audit_sink::ledger::Ledger;
@@ -30,6 +31,7 @@ use crate::enforce::{Fleet, Programs, ticker};
 use crate::guards::shipped::{self, Shipped};
 use crate::issuers::Files;
 use crate::keys::{Keys, rotation, store};
+use crate::leader::fence::fenced;
 use crate::leader::{Candidate, Heard};
 use crate::metrics::Metrics;
 use crate::notify::{self, Notifier};
@@ -73,29 +75,39 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     }
     tracing::info!("leading");
     metrics.leader.set(1);
+    // From here on nothing is written but by this client.
+    let client = fenced(client, candidate.lead());
+    let begun = Arc::new(AtomicBool::new(false));
+    let leading: Leading = {
+        let (begun, lead) = (begun.clone(), candidate.lead());
+        Arc::new(move || begun.load(Ordering::Acquire) && lead.holds())
+    };
     let lead = end.child_token();
-    let keys = keys(&secrets, &vitals, (&lead, &end)).await?;
-    let settings = settings(&args, &keys)?;
-    let audiences = audiences(&client, own_token, &vitals, &lead).await?;
-    let files = Files::new(&args.issuers, audiences);
-    let begun = begin(&args, &client, files, keys, settings, metrics.clone(), (&vitals, &lead)).await?;
-    if let Some(address) = pod_ip {
-        let port = args.api_address.port();
-        endpoint::publish(&client, &namespace, &service, address, port)
-            .await
-            .context("the EndpointSlice of the Service")?;
-    }
-    begun.leading.store(true, Ordering::Release);
-    let held = candidate.hold(&end).await;
-    begun.leading.store(false, Ordering::Release);
+    let work = async {
+        let secrets = Api::<Secret>::namespaced(client.clone(), &namespace);
+        let keys = keys(&secrets, &vitals, (&lead, &end)).await?;
+        let settings = settings(&args, &keys)?;
+        let audiences = audiences(&client, own_token, &vitals, &lead).await?;
+        let files = Files::new(&args.issuers, audiences);
+        let parts = (&vitals, &lead, leading);
+        begin(&args, &client, files, keys, settings, metrics.clone(), parts).await?;
+        if let Some(address) = pod_ip {
+            let port = args.api_address.port();
+            endpoint::publish(&client, &namespace, &service, address, port)
+                .await
+                .context("the EndpointSlice of the Service")?;
+        }
+        begun.store(true, Ordering::Release);
+        anyhow::Ok(())
+    };
+    // The Lease is renewed while everything is read, too, which may take longer than it lasts.
+    let held = tokio::select! {
+        held = candidate.hold(&end) => held.map_err(anyhow::Error::from),
+        Err(failed) = work => Err(failed),
+    };
     metrics.leader.set(0);
     lead.cancel();
-    held.map_err(Into::into)
-}
-
-/// What was begun.
-struct Begun {
-    leading: Arc<AtomicBool>,
+    held
 }
 
 /// Begins to see and to reconcile.
@@ -106,8 +118,8 @@ async fn begin(
     keys: Arc<Keys>,
     settings: Settings,
     metrics: Metrics,
-    (vitals, lead): (&Vitals, &CancellationToken),
-) -> anyhow::Result<Begun> {
+    (vitals, lead, leading): (&Vitals, &CancellationToken, Leading),
+) -> anyhow::Result<()> {
     let (queues, receivers) = queues();
     let applier = Arc::new(Applier::new(client.clone()));
     let issuers: Arc<ArcSwap<Issuers>> = Arc::default();
@@ -153,8 +165,7 @@ async fn begin(
     follow_admission(&context, vitals, lead).await?;
     follow_schema(&context, lead);
     let credential = own_credential(&context.keys, lead)?;
-    let leading = Arc::new(AtomicBool::new(false));
-    spawn_api(args, &credential, &context, &leading, lead);
+    spawn_api(args, &credential, &context, leading, lead);
     spawn_issuers(files, &context, issuers, lead);
     let ledger = Ledger::open(client, &args.namespace)
         .await
@@ -177,7 +188,7 @@ async fn begin(
     tokio::spawn(vitals.keep("trying forgeries", lead.clone(), forging));
     spawn_reconcilers(&context, receivers, vitals, lead);
     context.queues.everything(&context.world);
-    Ok(Begun { leading })
+    Ok(())
 }
 
 /// The keys as they are now that this process leads, and no other writes them; replaced authorities end it by `end`.
@@ -284,20 +295,8 @@ fn spawn_reconcilers(context: &Arc<Context>, receivers: Receivers, vitals: &Vita
     )));
 }
 
-fn spawn_api(
-    args: &Args,
-    credential: &Credential,
-    context: &Arc<Context>,
-    leading: &Arc<AtomicBool>,
-    lead: &CancellationToken,
-) {
-    let (address, credential, context, leading, lead) = (
-        args.api_address,
-        credential.clone(),
-        context.clone(),
-        leading.clone(),
-        lead.clone(),
-    );
+fn spawn_api(args: &Args, credential: &Credential, context: &Arc<Context>, leading: Leading, lead: &CancellationToken) {
+    let (address, credential, context, lead) = (args.api_address, credential.clone(), context.clone(), lead.clone());
     tokio::spawn(async move {
         if let Err(error) = api::server::serve(address, &credential, context, leading, lead).await {
             // Without the API no door gets a certificate: better to start over than to look alive.

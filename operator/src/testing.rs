@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod api;
 pub mod golden;
+pub mod network;
 pub mod scenario;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -56,7 +56,7 @@ pub struct AuditSinkSpec {
     /// How far Async may lag; for durability Async.
     #[serde(default, rename = "async", skip_serializing_if = "Option::is_none")]
     pub asynchronous: Option<Asynchronous>,
-    /// Exact (default), or Masked: detector hits in the command's text are masked in records too. Recognised credentials always are.
+    /// Exact (default), or Masked: detector hits in the command's text are masked in records too. Recognised credentials always are. Where a Connection has several sinks and one says Masked, texts are masked for all of them.
     #[serde(default)]
     pub command_text: CommandText,
     /// Record (default): a session whose token no door has shown the recorder is taken and marked as known by the door's word alone, so a broken door can invent people. Refuse: it is not taken.

@@ -37,7 +37,7 @@ pub struct Proxy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub priority_class_name: Option<String>,
-    /// Where the Pods may connect to beyond DNS, recorder and API server; anywhere if left out.
+    /// Where the Pods may connect to beyond DNS, API server, operator, recorders and each other. The target and the identity providers have to be in it. Anywhere if left out.
     #[serde(default, rename = "egressCIDRs", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 64)))]
     #[x_kube(merge_strategy = ListMerge::Set)]

@@ -12,7 +12,7 @@ pub struct ConnectionStatus {
     /// The generation that the conditions speak of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Accepted, Programmed, Enforced, Ready, Degraded, Advisory.
+    /// Accepted, Programmed, Enforced, Ready; Advisory where it applies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

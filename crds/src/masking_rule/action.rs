@@ -34,7 +34,7 @@ pub enum ActionType {
 #[x_kube(validation = Rule::new("(self.type == 'Generalize') == has(self.generalize)").message("generalize belongs to type Generalize"))]
 #[serde(rename_all = "camelCase")]
 pub struct Action {
-    /// Redact, Replace, Null, Partial, Hash, Tokenize or Generalize.
+    /// Redact, Replace, Null, Partial, Hash, Tokenize or Generalize. Hash, Tokenize and Generalize are for protected columns as they are stored; what a detector or pattern finds is redacted instead. So is what an expression makes of a protected column, by Partial too.
     #[serde(rename = "type")]
     pub kind: ActionType,
     /// For type Replace.
@@ -67,11 +67,11 @@ pub struct Replace {
 #[x_kube(validation = Rule::new("self.keepFirst + self.keepLast <= 10").message("keepFirst + keepLast may be at most 10 (PCI DSS 3.4.1 shows first six and last four at most)"))]
 #[serde(rename_all = "camelCase")]
 pub struct Partial {
-    /// How many characters at the start stay readable. A value that is not longer than what stays is masked whole.
+    /// How many characters at the start stay readable. Separators (space, hyphen, dot, slash, parentheses) do not count and stay. A value that is not longer than what stays is masked whole.
     #[serde(default)]
     #[schemars(range(min = 0, max = 10))]
     pub keep_first: i32,
-    /// How many characters at the end stay readable.
+    /// How many characters at the end stay readable; separators do not count.
     #[serde(default)]
     #[schemars(range(min = 0, max = 10))]
     pub keep_last: i32,
@@ -100,7 +100,7 @@ pub struct Hash {
 pub struct Tokenize {
     /// The key of AES (16, 24 or 32 bytes as they are, such as `openssl rand 32` gives). Whoever has it can undo every token. It is rotated as that of a Hash rule.
     pub key_secret_ref: SecretKeyReference,
-    /// Which characters are encrypted, each to any of them. Separators (space, hyphen, dot, slash, parentheses) stay where they are; a value that holds anything else is redacted. Numbers (int4, int8, whole numeric) need Digits and keep as many of them; other types are redacted.
+    /// Which characters are encrypted, each to any of them. Separators (space, hyphen, dot, slash, parentheses) stay where they are; a value that holds anything else, or more than 128 to encrypt, is redacted. Numbers (int4, int8, whole numeric) need Digits and keep as many of them; other types are redacted.
     #[serde(default)]
     pub alphabet: Alphabet,
     /// How many characters at the start stay as they are; separators do not count. Where fewer than a million values could stand in the place of the rest (five digits, three letters), the value is redacted.

@@ -103,7 +103,7 @@ pub struct Match {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub resources: Vec<ResourceMatch>,
-    /// Lets detectors look at integer columns too. Off by default: an order number is too easily a card number.
+    /// Lets detectors and patterns look at integer columns too. Off by default: an order number is too easily a card number.
     #[serde(default)]
     pub integers: bool,
 }
@@ -121,7 +121,7 @@ pub struct Pattern {
     #[x_kube(validation = Rule::new("!''.matches(self)").message("regex matches the empty text: it would mask everything"))]
     #[schemars(length(min = 1, max = 1024))]
     pub regex: String,
-    /// The longest text, in bytes, that the pattern can match. Bounds how much a stream has to be held back.
+    /// The longest match, in bytes, that the rule counts on. A regex whose every match is longer is refused, and a partial mask has to keep fewer characters than this. Values are looked at whole, and longer matches are masked too.
     #[schemars(range(min = 1, max = 4096))]
     pub max_length: i32,
 }

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -31,11 +30,14 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEADERS: Duration = Duration::from_secs(30);
 const BODY: Duration = Duration::from_secs(10);
 
+/// Whether this process leads, and all that answers are made of is there.
+pub type Leading = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// What requests are answered from.
 #[derive(Clone)]
 pub struct Api {
     context: Arc<Context>,
-    leading: Arc<AtomicBool>,
+    leading: Leading,
 }
 
 /// Why a request is refused: a status and a word for the log. Callers get the status alone.
@@ -50,7 +52,7 @@ pub async fn serve(
     address: SocketAddr,
     credential: &Credential,
     context: Arc<Context>,
-    leading: Arc<AtomicBool>,
+    leading: Leading,
     end: CancellationToken,
 ) -> anyhow::Result<()> {
     let accept = Arc::new(|peer: &PeerIdentity| matches!(peer, PeerIdentity::Connection(_) | PeerIdentity::Sink(_)));
@@ -122,7 +124,7 @@ impl Api {
         if request.method() != Method::POST {
             return Err(Refused(StatusCode::METHOD_NOT_ALLOWED, "POST only"));
         }
-        if !self.leading.load(Ordering::Acquire) {
+        if !(self.leading)() {
             return Err(Refused(StatusCode::SERVICE_UNAVAILABLE, "another process leads"));
         }
         match request.uri().path() {

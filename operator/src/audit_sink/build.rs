@@ -8,9 +8,7 @@ use k8s_openapi::api::core::v1::{
     Container, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSpec, PodTemplateSpec, Service, ServiceAccount,
     ServicePort, ServiceSpec, VolumeMount, VolumeResourceRequirements,
 };
-use k8s_openapi::api::networking::v1::{
-    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicySpec,
-};
+use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicySpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -21,7 +19,7 @@ use super::validate::Plan;
 use super::{EVIDENCE_PORT, READ_PORT};
 use crate::settings::Settings;
 use crate::shared::labels::{self, SINK_UID_LABEL};
-use crate::shared::network::{addresses, admin_from, any_port, api_server, dns, operator, pods_in_any, port};
+use crate::shared::network;
 use crate::shared::owner::owned_by;
 use crate::shared::pods;
 
@@ -114,24 +112,18 @@ fn service(plan: &Plan, headless: Option<&str>) -> Service {
 }
 
 fn network_policy(plan: &Plan, settings: &Settings) -> NetworkPolicy {
-    let doors = pods_in_any(&plan.spec.namespaces, "app.kubernetes.io/name", "sallyport-proxy");
+    // People read on the Pod's loopback, by port-forward: what comes over the network is doors and the operator.
+    let let_in = [
+        network::ingress(network::doors(&plan.spec.namespaces), EVIDENCE_PORT),
+        network::ingress(vec![network::operator(settings)], READ_PORT),
+        network::admin_from(settings),
+    ];
     NetworkPolicy {
         metadata: metadata(plan, None),
         spec: Some(NetworkPolicySpec {
-            pod_selector: Some(selector(plan)),
+            pod_selector: Some(network::pod_of(&plan.place.name)),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
-            ingress: Some(vec![
-                NetworkPolicyIngressRule {
-                    from: Some(doors),
-                    ports: Some(vec![port("TCP", EVIDENCE_PORT)]),
-                },
-                // Readers show a certificate or a right; where they come from says nothing.
-                NetworkPolicyIngressRule {
-                    from: None,
-                    ports: Some(vec![port("TCP", READ_PORT)]),
-                },
-                admin_from(settings),
-            ]),
+            ingress: Some(let_in.into_iter().flatten().collect()),
             egress: Some(egress(plan, settings)),
         }),
     }
@@ -143,10 +135,16 @@ fn egress(plan: &Plan, settings: &Settings) -> Vec<NetworkPolicyEgressRule> {
     let given = given.unwrap_or_default();
     let issuers = NetworkPolicyEgressRule {
         // A policy cannot name DNS hosts, and identity providers may be anywhere.
-        to: (!given.is_empty()).then(|| addresses(given)),
-        ports: Some(vec![any_port("TCP")]),
+        to: (!given.is_empty()).then(|| network::addresses(given)),
+        ports: Some(vec![network::any_port("TCP")]),
     };
-    vec![dns(), operator(settings), api_server(settings), issuers]
+    let rules = [
+        Some(network::dns()),
+        network::operator_api(settings),
+        Some(network::api_server(settings)),
+        Some(issuers),
+    ];
+    rules.into_iter().flatten().collect()
 }
 
 fn stateful_set(plan: &Plan, settings: &Settings) -> StatefulSet {

@@ -1,16 +1,63 @@
 use super::*;
+use crate::testing::api::ApiServer;
+
+/// A candidate whose API server is `client`'s.
+fn candidate_of(client: Client, identity: &str) -> Candidate {
+    Candidate::new(client, "sallyport-system", "lease", identity, Heard::default())
+}
 
 fn candidate(identity: &str) -> Candidate {
     let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {
         Err::<http::Response<kube::client::Body>, std::io::Error>(std::io::Error::other("nobody is asked"))
     });
-    Candidate::new(
-        Client::new(service, "sallyport-system"),
-        "sallyport-system",
-        "lease",
-        identity,
-        Heard::default(),
-    )
+    candidate_of(Client::new(service, "sallyport-system"), identity)
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_cannot_renew_stops_before_another_may_lead() {
+    let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
+        std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>()
+    });
+    let mut candidate = candidate_of(Client::new(silent, "sallyport-system"), "a");
+    let (lead, sent) = (candidate.lead(), Instant::now());
+    lead.renewed(sent);
+    assert!(candidate.hold(&CancellationToken::new()).await.is_err());
+    assert!(
+        sent.elapsed() >= GIVE_UP && sent.elapsed() < DURATION,
+        "{:?}",
+        sent.elapsed()
+    );
+    assert!(!lead.holds());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_was_stopped_and_lost_the_lease_does_not_lead_again() {
+    let server = ApiServer::default();
+    let end = CancellationToken::new();
+    let (mut one, mut two) = (candidate_of(server.client(), "a"), candidate_of(server.client(), "b"));
+    assert!(one.win(&end).await);
+    assert!(one.lead().holds());
+    // Nobody renews: the first one is stopped. The second one waits until the Lease has stood still for long enough.
+    assert!(two.win(&end).await);
+    assert!(!one.lead().holds(), "it writes nothing from before that on");
+    assert!(two.lead().holds());
+    assert!(one.hold(&end).await.is_err());
+    assert!(!one.lead().holds());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_is_given_back_is_free_and_nothing_is_written_after_it() {
+    let server = ApiServer::default();
+    let end = CancellationToken::new();
+    let (mut one, mut two) = (candidate_of(server.client(), "a"), candidate_of(server.client(), "b"));
+    assert!(one.win(&end).await);
+    let over = CancellationToken::new();
+    over.cancel();
+    assert!(one.hold(&over).await.is_ok());
+    assert!(!one.lead().holds());
+    let freed = Instant::now();
+    assert!(two.win(&end).await);
+    assert!(freed.elapsed() < PERIOD, "nobody waits for it");
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,15 +13,21 @@ pub const MANAGED_BY: &str = "sallyport-operator";
 pub const SINK_UID_LABEL: &str = "sallyport.dev/sink-uid";
 /// Selects everything the operator made.
 pub const MANAGED_SELECTOR: &str = "app.kubernetes.io/managed-by=sallyport-operator";
-/// Namespaces with this label may scrape admin ports, beside the operator's own.
+/// Namespaces with this label may scrape admin ports.
 pub const MONITORING_LABEL: &str = "sallyport.dev/monitoring";
 
 /// Labels of the operator's own objects.
 pub fn operator() -> Labels {
+    let mut labels = operator_selector();
+    labels.insert("app.kubernetes.io/managed-by".to_owned(), MANAGED_BY.to_owned());
+    labels
+}
+
+/// Labels by which the operator's own Pods are selected, as config/operator has them.
+pub fn operator_selector() -> Labels {
     labels([
         ("app.kubernetes.io/name", "sallyport"),
         ("app.kubernetes.io/component", "operator"),
-        ("app.kubernetes.io/managed-by", MANAGED_BY),
     ])
 }
 

@@ -10,6 +10,7 @@ mod askers;
 mod deleting;
 mod guards;
 mod issuers;
+mod leading;
 mod many;
 mod namesakes;
 mod requests;
@@ -40,7 +41,7 @@ fn a_life_of_an_installation() -> Result<()> {
     volumes::a_volume_grows_by_its_claim(&stage)?;
     volumes::a_volume_that_goes_with_its_claim_is_told(&stage)?;
     scenes::an_api_server_that_was_away_is_seen_again(&stage)?;
-    scenes::another_leads_when_the_first_is_killed(&mut stage)?;
+    leading::another_leads_when_the_first_is_stopped(&mut stage)?;
     requests::a_request_outlives_its_operators(&mut stage)?;
     requests::what_was_asked_before_admission_changed_is_over(&stage)?;
     requests::a_status_that_was_rewritten_is_no_witness(&mut stage)?;

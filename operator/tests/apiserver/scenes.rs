@@ -358,29 +358,3 @@ fn port(stage: &Stage) -> Result<String> {
     let (_, rest) = text.split_once("https://127.0.0.1:").context("no server")?;
     Ok(rest.chars().take_while(char::is_ascii_digit).collect())
 }
-
-pub fn another_leads_when_the_first_is_killed(stage: &mut Stage) -> Result<()> {
-    stage.start("operator-3")?;
-    let standby = stage.operator()?;
-    stage.until("the second stands by", || {
-        Ok(standby.metric("sallyport_operator_leader")? == Some(0.0))
-    })?;
-    stage.operators.first_mut().context("no operator")?.kill()?;
-    let leader = stage.operator()?;
-    stage.until("the second leads", || {
-        Ok(leader.metric("sallyport_operator_leader")? == Some(1.0))
-    })?;
-    stage.operators.remove(0);
-    let patch = r#"{"spec": {"action": {"partial": {"keepLast": 4}}}}"#;
-    stage.kubectl(&[
-        "-n",
-        "doors",
-        "patch",
-        "maskingrule",
-        "cards",
-        "--type=merge",
-        "-p",
-        patch,
-    ])?;
-    stage.until_condition("doors", "maskingrule/cards", "Enforced", "True", "Enforced")
-}

@@ -240,10 +240,24 @@ impl Operator {
 
     /// Ends it as the kubelet would, and waits.
     pub fn end(&mut self) -> Result<()> {
-        let id = self.child.id().to_string();
-        ensure!(Command::new("kill").args(["-TERM", &id]).status()?.success(), "kill");
+        self.signal("-TERM")?;
         self.child.wait()?;
         Ok(())
+    }
+
+    /// Sends it a signal, such as `-STOP`.
+    pub fn signal(&self, which: &str) -> Result<()> {
+        let id = self.child.id().to_string();
+        ensure!(
+            Command::new("kill").args([which, &id]).status()?.success(),
+            "kill {which}"
+        );
+        Ok(())
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
     }
 
     /// Ends it without a word.

@@ -156,6 +156,33 @@ fn a_hold_in_a_transaction_ends_before_the_target_would_end_the_session() {
 }
 
 #[test]
+fn a_hold_outside_of_a_transaction_ends_before_the_target_would_end_the_session() {
+    let door = TestDoor::new(&held_deletes(), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client.query("set idle_session_timeout = '4s'");
+    // What the target counts in transactions and statements alone says nothing here.
+    client.query("set idle_in_transaction_session_timeout = '1s'");
+    client.query("set statement_timeout = '1s'");
+    let got = client.query("delete from t");
+    let notice = got[0].field('M').unwrap();
+    assert!(got[0].tag == 'N' && notice.ends_with(": 2 s left"), "{notice}");
+    let refused = &got[got.len() - 2];
+    assert_eq!(refused.field('M').as_deref(), Some("nobody approved it in time"));
+    assert_eq!(got.last().unwrap().body, b"I");
+    assert_eq!(tags(&client.query("select 1")), "TDCZ", "the session lives");
+    assert_eq!(door.direct("select count(*) from t"), "20");
+
+    client.query("set idle_session_timeout = 0");
+    client.query("set statement_timeout = 0");
+    client.put(b'Q', |out| put_cstr(out, "delete from t")).send();
+    let notice = client.read().field('M').unwrap();
+    assert!(notice.ends_with(": 10 min left"), "{notice}");
+    let (request, _) = door.people.asked(2);
+    door.people.approve(&request);
+    assert!(tags(&client.ready()).ends_with("CZ"));
+}
+
+#[test]
 fn what_changes_while_a_grant_is_claimed_is_not_what_was_approved() {
     let changes = [
         "CREATE OR REPLACE VIEW payable AS SELECT id FROM t",

@@ -18,8 +18,8 @@ pub trait Desk {
     /// Whether the session has a transaction open, whose locks stop others while it waits.
     fn in_transaction(&self) -> bool;
 
-    /// How long the target at most lets the open transaction wait for people, before it ends the session; `None` where nothing
-    /// is open, it sets no end, or it cannot be asked now.
+    /// How long the target at most lets the session or its open transaction wait for people, before it ends the session; `None`
+    /// where it sets no end, or cannot be asked now.
     fn target_waits(&mut self, session: &mut Session) -> impl Future<Output = Result<Option<Duration>, Gone>>;
 
     /// Puts lines on the client's screen: they are sent while [`Desk::gone`] waits.

@@ -170,7 +170,7 @@ fn first(question: &Question, held: &Held, patience: Duration) -> Waiting {
     }
 }
 
-/// How long the asker may wait: as the policy says, and no longer than the target lets an open transaction wait.
+/// How long the asker may wait: as the policy says, and no longer than the target lets the session wait.
 async fn patience<D: Desk>(session: &mut Session, question: &Question, desk: &mut D) -> Result<Duration, Gone> {
     let ours = question.hold.wait(desk.in_transaction());
     let target = desk.target_waits(session).await?;

@@ -44,9 +44,10 @@ impl Desk for Held<'_> {
 
     async fn target_waits(&mut self, session: &mut Session) -> Result<Option<Duration>, Gone> {
         let conversation = &mut *self.conversation;
-        if conversation.state.unsynced || conversation.state.transaction != Transaction::Open {
+        if conversation.state.unsynced || conversation.state.transaction == Transaction::Failed {
             return Ok(None);
         }
+        let in_transaction = conversation.state.transaction == Transaction::Open;
         forward::own(
             &mut conversation.state,
             timeouts::QUESTION,
@@ -56,8 +57,8 @@ impl Desk for Held<'_> {
             return Err(Gone::Target);
         }
         match conversation.state.answered.take() {
-            Some(Ok(answer)) => Ok(timeouts::left(&answer)),
-            // That fails where somebody intervenes, and the transaction with it: nothing is left to wait for.
+            Some(Ok(answer)) => Ok(timeouts::left(&answer, in_transaction)),
+            // That fails where somebody intervenes, and an open transaction with it: nothing is left to wait for.
             _ => Err(Gone::Cancelled),
         }
     }
