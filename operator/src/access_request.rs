@@ -78,11 +78,13 @@ pub async fn reconcile(object: Arc<Guarded<AccessRequest>>, context: Arc<Context
     ))
 }
 
-/// Whether the status says for the first time that the request is approved.
+/// Whether the status says for the first time that people said yes: that the request is approved, or reviewed.
 fn grants(request: &AccessRequest, status: &AccessRequestStatus) -> bool {
-    let approved = |conditions: &[_]| condition::is_true(conditions, ConditionType::Approved);
     let before = request.status.as_ref().map(|status| status.conditions.as_slice());
-    approved(&status.conditions) && !approved(before.unwrap_or_default())
+    let (before, after) = (before.unwrap_or_default(), status.conditions.as_slice());
+    [ConditionType::Approved, ConditionType::Reviewed]
+        .into_iter()
+        .any(|kind| condition::is_true(after, kind) && !condition::is_true(before, kind))
 }
 
 /// Whether a grant was claimed, and nothing has ended it since.

@@ -56,6 +56,12 @@ pub struct Admission {
 // === impl Seen ===
 
 impl Seen {
+    /// Whether an answer that is first seen now was let through by what ships: nothing is wrong with it, and every API server goes by it.
+    #[must_use]
+    pub fn vouches(&self, now: Timestamp) -> bool {
+        self.fault.is_none() && self.in_force.is_none_or(|since| now > since)
+    }
+
     /// The same, where the API server has the objects of `digest` at this moment: the watch may be behind.
     #[must_use]
     pub fn at(&self, digest: String) -> Self {

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use sallyport_crds::access_request::{AccessRequestStatus, AdmissionIdentity, Answer, Requirement};
+use sallyport_crds::access_request::{AccessRequestStatus, AdmissionIdentity, Answer, Decision, Requirement};
 use sallyport_crds::{AccessRequest, ConditionType, condition};
 use sallyport_policy::tally::{Question, is_entitled, tally};
 
@@ -39,7 +39,13 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
         settings: &found.settings,
         logins: &seen,
     };
-    let (answers, logins) = logins::take_out(&question, &standing, answers(&question, &before, &standing));
+    let mut heard = answers(&question, &before, &standing);
+    // What was asked before admission changed can still be reviewed. So a review that came while it changed has to come again: by
+    // whom it was cannot be known.
+    if !condition::is_true(&before.conditions, ConditionType::Reviewed) && !admission.vouches(now) {
+        heard.retain(|answer| answer.decision != Decision::Review);
+    }
+    let (answers, logins) = logins::take_out(&question, &standing, heard);
     let tally = tally(&question, &standing, &answers);
     let granted_until = before.granted_until.as_ref().map(|time| time.0);
     let target = found.connection.as_ref().map(|connection| {

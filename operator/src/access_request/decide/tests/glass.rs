@@ -46,6 +46,35 @@ fn a_use_that_nobody_else_is_named_to_review_says_so() {
 }
 
 #[test]
+fn a_review_that_came_while_admission_changed_has_to_come_again() {
+    let found = found_glass();
+    let mut used = glass();
+    used.status = decide(&used, &found, at(1));
+    let bob = serde_json::from_value(answer("bob", "Review")).unwrap();
+    used.status.as_mut().unwrap().approvals = Some(vec![bob]);
+    let under = |fault: Option<&str>, in_force: i64| Found {
+        admission: Some(std::sync::Arc::new(crate::access_request::admission::Seen {
+            digest: "one".into(),
+            fault: fault.map(str::to_owned),
+            in_force: Some(at(in_force)),
+            ..Default::default()
+        })),
+        ..found_glass()
+    };
+    for (fault, in_force, counts) in [(None, 100, false), (None, 99, true), (Some("no binding"), 0, false)] {
+        let status = decide(&used, &under(fault, in_force), at(100)).unwrap();
+        let reviewed = condition::is_true(&status.conditions, ConditionType::Reviewed);
+        let left = status.approvals.unwrap().len();
+        assert_eq!((reviewed, left), (counts, usize::from(counts)), "{fault:?} {in_force}");
+    }
+    // What was reviewed before that stays so.
+    used.status = decide(&used, &found, at(2));
+    let status = decide(&used, &under(Some("no binding"), 100), at(100)).unwrap();
+    assert!(condition::is_true(&status.conditions, ConditionType::Reviewed));
+    assert_eq!(status.approvals.unwrap().len(), 1);
+}
+
+#[test]
 fn a_use_of_break_glass_waits_for_its_review() {
     let mut found = found_glass();
     let mut request = glass();
