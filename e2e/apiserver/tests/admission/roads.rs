@@ -15,6 +15,7 @@ pub fn try_all(stage: &mut Stage) -> Result<()> {
     let forged = entry(&stage.identity("bob")?, &request);
     by_patches(stage, &forged)?;
     by_whole_objects(stage, &request, &forged)?;
+    by_size(stage, &request, &forged)?;
     by_the_collection(stage)?;
     by_field_managers(stage)?;
     not_by_metadata(stage)?;
@@ -91,6 +92,26 @@ fn by_whole_objects(stage: &mut Stage, request: &Value, forged: &Value) -> Resul
         &emptied.to_string(),
         Some("written by the operator alone"),
     )
+}
+
+/// Lists that are longer than any honest one are no lists of ours: admission is not worn out by them.
+fn by_size(stage: &mut Stage, request: &Value, forged: &Value) -> Result<()> {
+    let many = |count: usize, made: &dyn Fn(usize) -> Value| (0..count).map(made).collect::<Vec<Value>>();
+    let replace = ["replace", "--subresource=status", "-f", "-"];
+    let mut whole = request.clone();
+    whole["status"]["approvals"] = many(65, &|number| {
+        let mut entry = forged.clone();
+        entry["user"] = format!("oidc:bob{number}").into();
+        entry
+    })
+    .into();
+    let words = Some("must have at most 64 items");
+    stage.try_case("too many entries", "mallory", &replace, &whole.to_string(), words)?;
+    let mut entry = entry(&stage.identity("bob")?, request);
+    entry["groups"] = many(257, &|number| format!("oidc:group{number}").into()).into();
+    whole["status"]["approvals"] = json!([entry]);
+    let words = Some("must have at most 256 items");
+    stage.try_case("too many groups", "bob", &replace, &whole.to_string(), words)
 }
 
 /// What is asked of all requests at once is asked of each; and no other road leads to one.
