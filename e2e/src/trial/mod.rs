@@ -37,6 +37,7 @@ mod second_person;
 mod session;
 mod subject;
 mod undo;
+mod upgrade;
 mod volume;
 mod webhook;
 mod window;
@@ -65,7 +66,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 47] = [
+const TRIALS: [(&str, Trial); 48] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -176,6 +177,10 @@ const TRIALS: [(&str, Trial); 47] = [
     (
         "an upgrade of the operator under load loses nothing",
         life::operator_rolled,
+    ),
+    (
+        "an upgrade to another image and back under load loses and doubles nothing",
+        upgrade::there_and_back,
     ),
     ("a node is drained under load: one replica stays", life::node_drained),
     ("the target's credential rotates", life::credential_rotates),
