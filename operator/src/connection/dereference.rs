@@ -203,8 +203,14 @@ impl Found {
     /// The program that an operator before this one wrote. Only what our key signed counts: others can write ConfigMaps.
     fn carried(&self, map: &ConfigMap, context: &Context) -> Option<Program> {
         let text = map.data.as_ref()?.get(names::CARRIER_KEY)?;
-        let carrier = verify(text.as_bytes(), &[context.keys.carrier.public().to_vec()]).ok()?;
-        (carrier.connection.uid == self.uid).then(|| Program::found(carrier))
+        match verify(text.as_bytes(), &[context.keys.carrier.public().to_vec()]) {
+            Ok(carrier) => (carrier.connection.uid == self.uid).then(|| Program::found(carrier)),
+            Err(error) => {
+                let Place { namespace, name } = &self.place;
+                tracing::warn!(namespace, connection = name, %error, "the policy that stands cannot be gone on from");
+                None
+            }
+        }
     }
 
     /// The Secrets that the Connection and its masking rules name.
