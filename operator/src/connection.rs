@@ -44,11 +44,6 @@ const SOON: Duration = Duration::from_secs(1);
 /// # Errors
 /// When the API server refuses or does not answer.
 pub async fn reconcile(object: Arc<Guarded<Connection>>, context: Arc<Context>) -> Result<Action, Error> {
-    let meta = object.meta();
-    if meta.deletion_timestamp.is_some() {
-        // The garbage collector takes the children by their owner.
-        return Ok(Action::await_change());
-    }
     let found = dereference::dereference(&object, &context).await?;
     let validated = validate::validate(&found, &context.settings);
     if let Some(door) = &validated.door {
@@ -56,8 +51,13 @@ pub async fn reconcile(object: Arc<Guarded<Connection>>, context: Arc<Context>) 
         apply(door, &children, &found, &context).await?;
     }
     let before = object.0.as_ref().ok().and_then(|connection| connection.status.as_ref());
-    let withdrawn = found.access == AccessKind::NotEnabled && before.is_some_and(|before| before.address.is_some());
-    if withdrawn {
+    let ends = match found.access {
+        AccessKind::NotEnabled => true,
+        AccessKind::NotReadable => false,
+        AccessKind::Open => found.deleting,
+    };
+    let stands = found.deployment.is_some() || before.is_some_and(|before| before.address.is_some());
+    if ends && stands {
         withdraw(&found, &context).await?;
     }
     let written = status::status(&found, &validated, before, &context, &Time(context.now()));
@@ -76,7 +76,7 @@ pub async fn reconcile(object: Arc<Guarded<Connection>>, context: Arc<Context>) 
     }))
 }
 
-/// The namespace is no longer opted in: the door goes. What others made of the same names stays.
+/// The namespace is no longer opted in, or the Connection is being deleted: the door goes. What others made of the same names stays.
 async fn withdraw(found: &Found, context: &Context) -> Result<(), Error> {
     let (applier, namespace, uid) = (&context.applier, &found.place.namespace, &found.uid);
     let (name, door) = (&found.place.name, names::door(&found.place.name));

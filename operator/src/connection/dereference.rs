@@ -43,6 +43,8 @@ pub struct Found {
     pub uid: String,
     /// Its `metadata.generation`.
     pub generation: Option<i64>,
+    /// Whether it is being deleted: somebody's finalizer holds it.
+    pub deleting: bool,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its specification, or why it does not decode.
@@ -99,6 +101,7 @@ pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Res
         access: AccessKind::NotEnabled,
         schema: context.schema.fault(),
         generation: meta.generation,
+        deleting: meta.deletion_timestamp.is_some(),
         labels: meta.labels.clone().unwrap_or_default(),
         spec: object
             .0
