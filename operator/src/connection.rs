@@ -26,6 +26,7 @@ use sallyport_crds::names;
 use crate::context::{Context, Error};
 use crate::rule::dereference::AccessKind;
 use crate::shared;
+use crate::shared::owner::is_owned;
 use crate::world::Guarded;
 use build::Children;
 use dereference::Found;
@@ -124,7 +125,8 @@ async fn apply(door: &Door, children: &Children, found: &Found, context: &Contex
 
 /// The Secrets that the operator makes: made where they are missing, renewed where they are old.
 async fn secrets(plan: &Plan, service: Option<&Service>, found: &Found, context: &Context) -> Result<(), Error> {
-    if found.binding_key.is_none() {
+    let own = |secret: &&Secret| is_owned(*secret, &plan.uid);
+    if found.binding_key.as_ref().filter(own).is_none() {
         context.applier.apply(&certificate::binding_key(plan)?).await?;
     }
     if plan.spec.certificate.secret_ref.is_some() {
@@ -135,7 +137,8 @@ async fn secrets(plan: &Plan, service: Option<&Service>, found: &Found, context:
             .await?);
     }
     let wanted = certificate::wanted(plan, service, &context.settings);
-    if !certificate::is_good(found.door_certificate.as_ref(), &wanted, &context.keys, context.now()) {
+    let present = found.door_certificate.as_ref().filter(own);
+    if !certificate::is_good(present, &wanted, &context.keys, context.now()) {
         context
             .applier
             .apply(&certificate::issue(plan, &wanted, &context.keys)?)
