@@ -13,6 +13,7 @@ mod certificate;
 mod cluster;
 mod columns;
 mod delegate;
+mod ends;
 mod fault;
 mod forged;
 mod gitops;
@@ -66,7 +67,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 48] = [
+const TRIALS: [(&str, Trial); 50] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -153,6 +154,11 @@ const TRIALS: [(&str, Trial); 48] = [
         "a door that is pruned goes whole, and comes back when it is applied",
         gitops::pruned_and_made_again,
     ),
+    (
+        "a door that is deleted past its children, or while a finalizer holds it, shuts",
+        ends::carelessly,
+    ),
+    ("a sink that goes while its door is used shuts it", ends::its_sink_first),
     (
         "columns stay protected when all that knew them are gone",
         columns::outlive_the_door,
