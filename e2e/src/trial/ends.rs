@@ -108,11 +108,15 @@ pub(super) fn its_sink_first(demo: &Demo, narrator: &mut Narrator) -> Result<()>
 
     let session = entered(demo, &opened(demo, narrator, &file)?)?;
     let ask = ["-n", EVIDENCE, "delete", "--dry-run=server", "auditsink/trial-ends"];
-    let refusal = run(&mut demo.kubectl(&ask))?;
+    // It is told a moment later that it serves.
+    let refusal = wait_until(SETTLE, "admission keeps a sink that serves", || {
+        let output = run(&mut demo.kubectl(&ask))?;
+        Ok((!output.status.success()).then_some(output))
+    })?;
     narrator.shows(&refusal);
     narrator.check(
         "nobody deletes a sink that serves",
-        !refusal.status.success() && refusal.stderr.contains("the sink serves 1 Connections"),
+        refusal.stderr.contains("the sink serves 1 Connections"),
     )?;
     demo.admin(&WITHOUT_ASKING)?;
     narrator.shows_text(&becomes(demo, ENDS, "Accepted", "False SinkNotAvailable")?);
