@@ -1,8 +1,8 @@
 //! The write-ahead file: what "on disk" means until tiles hold the records.
 //!
-//! A segment is a header (magic with the format in it, number of its first record) and frames: 16-bit length, first eight bytes of the record's leaf
-//! hash as a checksum, record. A length of zero or a checksum that does not fit ends a segment. Only the newest segment may
-//! end that way before its last byte: there a crash cut an append that nobody was told about.
+//! A segment is a header (magic with the format in it, number of its first record) and frames: 16-bit length, first eight
+//! bytes of the record's leaf hash as a checksum, record. A length of zero or a checksum that does not fit ends a segment.
+//! Only the newest segment may end that way before its last byte: there a crash cut an append that nobody was told about.
 
 use std::io;
 
