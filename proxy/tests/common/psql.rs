@@ -1,5 +1,6 @@
 //! Debian's psql through a door.
 
+use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
 
 use super::door::TestDoor;
@@ -57,6 +58,22 @@ impl TestDoor {
 pub fn interrupt(child: &Child) {
     let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(interrupted.unwrap().success());
+}
+
+/// Reads what psql prints on its error stream until that holds all of `words`, and not a byte more.
+///
+/// Who is approved before its notice was written is told nothing: a test that reads the notice waits for it first.
+pub fn told(child: &mut Child, words: &[&str]) -> String {
+    let stream = child.stderr.as_mut().unwrap();
+    let mut read = Vec::new();
+    while !words.iter().all(|words| String::from_utf8_lossy(&read).contains(words)) {
+        let mut byte = [0];
+        if stream.read(&mut byte).unwrap() == 0 {
+            panic!("psql ended without {words:?}: {}", String::from_utf8_lossy(&read));
+        }
+        read.push(byte[0]);
+    }
+    String::from_utf8(read).unwrap()
 }
 
 /// Waits for psql.
