@@ -34,6 +34,9 @@ pub enum NoteError {
     /// A line of that key which does not verify.
     #[error("the signature of {0} does not verify")]
     Forged(String),
+    /// One of a later version.
+    #[error("it is of version {0}, which this version does not know")]
+    Version(u64),
     /// The signing key does not work.
     #[error("the signing key is unusable")]
     Signing,

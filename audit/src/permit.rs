@@ -25,6 +25,10 @@ use crate::record::Instance;
 
 /// The first line: no log may have this as its origin, so that no permit is ever read as a checkpoint.
 const TITLE: &str = "sallyport.dev/permit/v1";
+/// What the first line of every version begins with.
+const EVERY: &str = "sallyport.dev/permit/v";
+/// In which line the epoch stands, in every version.
+const EPOCH: usize = 5;
 
 /// Leave for one start of one recorder to append to one log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,17 +63,25 @@ impl Permit {
     /// Reads a permit that `key` signed.
     ///
     /// # Errors
-    /// When it is none, or not signed by that key.
+    /// When it is none, of a later version, or not signed by that key.
     pub fn open(note: &str, key: &VerifierKey) -> Result<Self, NoteError> {
         let note = Note::parse(note)?;
         note.verify(key)?;
-        Self::parse(note.text()).ok_or(NoteError::Malformed("not a permit"))
+        Self::parse(note.text()).ok_or(match version(note.text()) {
+            Some(later @ 2..) => NoteError::Version(later),
+            _ => NoteError::Malformed("not a permit"),
+        })
     }
 
-    /// The epoch that a permit states, unverified: enough to tell which of two is the later.
+    /// The epoch that a permit states, unverified: enough to tell which of two is the later. A door tells it of versions after
+    /// this one, too, which only recorders have to understand: it must not take a newer recorder for one that was replaced.
     #[must_use]
     pub fn stated_epoch(note: &str) -> Option<u64> {
-        Self::parse(Note::parse(note).ok()?.text()).map(|permit| permit.epoch)
+        let note = Note::parse(note).ok()?;
+        match version(note.text())? {
+            1 => Self::parse(note.text()).map(|permit| permit.epoch),
+            _ => number(note.text().split_terminator('\n').nth(EPOCH)?),
+        }
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -89,6 +101,11 @@ impl Permit {
         };
         (title == TITLE && !permit.origin.is_empty() && lines.next().is_none()).then_some(permit)
     }
+}
+
+/// The version of a permit, by its first line.
+fn version(text: &str) -> Option<u64> {
+    number(text.split_terminator('\n').next()?.strip_prefix(EVERY)?).filter(|version| *version > 0)
 }
 
 /// A number with one spelling.
@@ -143,6 +160,21 @@ mod tests {
             root: Digest::of(b""),
         };
         assert!(Permit::open(&checkpoint.sign(&witness), witness.verifier()).is_err());
+    }
+
+    #[test]
+    fn a_permit_of_a_later_version_lets_nobody_write_and_tells_its_epoch() {
+        let (witness, _) = Signer::generate("operator").unwrap();
+        let note = Note::parse(&permit().sign(&witness)).unwrap();
+        let later = witness.sign_note(&format!("{}more\n", note.text().replace("/v1\n", "/v2\n")));
+        let error = Permit::open(&later, witness.verifier()).unwrap_err();
+        assert_eq!(error, NoteError::Version(2), "{error}");
+        assert_eq!(Permit::stated_epoch(&later), Some(3));
+        for none in ["/v0\n", "/v02\n", "/v\n", "/w2\n"] {
+            let other = witness.sign_note(&note.text().replace("/v1\n", none));
+            assert_eq!(Permit::stated_epoch(&other), None, "{none:?}");
+            assert!(Permit::open(&other, witness.verifier()).is_err(), "{none:?}");
+        }
     }
 
     #[test]

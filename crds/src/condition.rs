@@ -49,6 +49,8 @@ pub enum Reason {
     Invalid,
     /// The namespace was not opted in.
     NamespaceNotEnabled,
+    /// The object is being deleted, or is gone: it has no door, whatever finalizer still holds it.
+    Deleted,
     /// A rule that the Connection requires does not exist.
     RequiredRuleMissing,
     /// A rule that the Connection requires is not accepted.

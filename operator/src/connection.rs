@@ -18,7 +18,6 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::Resource;
 use kube::runtime::controller::Action;
 use sallyport_crds::Connection;
 use sallyport_crds::names;
@@ -26,6 +25,7 @@ use sallyport_crds::names;
 use crate::context::{Context, Error};
 use crate::rule::dereference::AccessKind;
 use crate::shared;
+use crate::shared::owner::is_owned;
 use crate::world::Guarded;
 use build::Children;
 use dereference::Found;
@@ -44,11 +44,6 @@ const SOON: Duration = Duration::from_secs(1);
 /// # Errors
 /// When the API server refuses or does not answer.
 pub async fn reconcile(object: Arc<Guarded<Connection>>, context: Arc<Context>) -> Result<Action, Error> {
-    let meta = object.meta();
-    if meta.deletion_timestamp.is_some() {
-        // The garbage collector takes the children by their owner.
-        return Ok(Action::await_change());
-    }
     let found = dereference::dereference(&object, &context).await?;
     let validated = validate::validate(&found, &context.settings);
     if let Some(door) = &validated.door {
@@ -56,8 +51,13 @@ pub async fn reconcile(object: Arc<Guarded<Connection>>, context: Arc<Context>) 
         apply(door, &children, &found, &context).await?;
     }
     let before = object.0.as_ref().ok().and_then(|connection| connection.status.as_ref());
-    let withdrawn = found.access == AccessKind::NotEnabled && before.is_some_and(|before| before.address.is_some());
-    if withdrawn {
+    let ends = match found.access {
+        AccessKind::NotEnabled => true,
+        AccessKind::NotReadable => false,
+        AccessKind::Open => found.deleting,
+    };
+    let stands = found.deployment.is_some() || before.is_some_and(|before| before.address.is_some());
+    if ends && stands {
         withdraw(&found, &context).await?;
     }
     let written = status::status(&found, &validated, before, &context, &Time(context.now()));
@@ -76,7 +76,7 @@ pub async fn reconcile(object: Arc<Guarded<Connection>>, context: Arc<Context>) 
     }))
 }
 
-/// The namespace is no longer opted in: the door goes. What others made of the same names stays.
+/// The namespace is no longer opted in, or the Connection is being deleted: the door goes. What others made of the same names stays.
 async fn withdraw(found: &Found, context: &Context) -> Result<(), Error> {
     let (applier, namespace, uid) = (&context.applier, &found.place.namespace, &found.uid);
     let (name, door) = (&found.place.name, names::door(&found.place.name));
@@ -124,7 +124,8 @@ async fn apply(door: &Door, children: &Children, found: &Found, context: &Contex
 
 /// The Secrets that the operator makes: made where they are missing, renewed where they are old.
 async fn secrets(plan: &Plan, service: Option<&Service>, found: &Found, context: &Context) -> Result<(), Error> {
-    if found.binding_key.is_none() {
+    let own = |secret: &&Secret| is_owned(*secret, &plan.uid);
+    if found.binding_key.as_ref().filter(own).is_none() {
         context.applier.apply(&certificate::binding_key(plan)?).await?;
     }
     if plan.spec.certificate.secret_ref.is_some() {
@@ -135,7 +136,8 @@ async fn secrets(plan: &Plan, service: Option<&Service>, found: &Found, context:
             .await?);
     }
     let wanted = certificate::wanted(plan, service, &context.settings);
-    if !certificate::is_good(found.door_certificate.as_ref(), &wanted, &context.keys, context.now()) {
+    let present = found.door_certificate.as_ref().filter(own);
+    if !certificate::is_good(present, &wanted, &context.keys, context.now()) {
         context
             .applier
             .apply(&certificate::issue(plan, &wanted, &context.keys)?)

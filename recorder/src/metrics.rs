@@ -97,6 +97,7 @@ impl LogMetrics {
             RefuseCode::Storage => "storage",
             RefuseCode::Busy => "busy",
             RefuseCode::Stopping => "stopping",
+            RefuseCode::Other => "other",
         };
         self.refused.with_label_values(&[code]).inc();
     }

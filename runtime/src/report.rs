@@ -106,4 +106,13 @@ mod tests {
         let again = serde_json::to_string(&Report { format: 2, ..report }).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&again).unwrap().format, 2);
     }
+
+    #[test]
+    fn what_a_later_version_tells_besides_is_passed_over() {
+        let told = r#"{"instance":"i","pod":"a","connectionUid":"uid","sessions":0,"format":9,"backends":{"later":1},"later":[1]}"#;
+        let report: Report = serde_json::from_str(told).unwrap();
+        assert_eq!((report.format, report.revision), (9, None));
+        let answer: Answer = serde_json::from_str(r#"{"wantedRevision":4,"later":{}}"#).unwrap();
+        assert_eq!(answer.wanted_revision, 4);
+    }
 }

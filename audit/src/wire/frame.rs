@@ -30,7 +30,7 @@ const VOUCHED: u8 = 9;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// A kind that this version does not know.
-    #[error("a frame of unknown kind {0}")]
+    #[error("a frame of kind {0}, which this version does not know")]
     Kind(u8),
     /// A length beyond the kind's bound, or below one.
     #[error("a frame of kind {kind} with {len} bytes")]

@@ -35,7 +35,7 @@ pub use present::{Present, Token, Unvouched, Vouched};
 use crate::checkpoint::Head;
 use crate::record::{Instance, ObjectRef, PodRef, SessionId};
 
-/// The protocol's version; a recorder refuses others in words.
+/// The protocol's version; a recorder refuses others in words. What either side may leave unread does not raise it.
 pub const PROTOCOL: u32 = 1;
 /// ALPN name of the stream, so that it can never be taken for another service's.
 pub const ALPN: &[u8] = b"sallyport-evidence/1";
@@ -111,6 +111,9 @@ pub enum RefuseCode {
     Busy,
     /// The recorder stops. Another try will pass.
     Stopping,
+    /// One of a newer recorder, of which this version knows the reason in words alone.
+    #[serde(other)]
+    Other,
 }
 
 impl RefuseCode {

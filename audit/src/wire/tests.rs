@@ -145,6 +145,34 @@ fn what_the_first_version_says_at_the_start_of_a_stream_is_read() {
     assert_eq!(serde_json::from_str::<Welcome>(&text).unwrap(), welcome);
 }
 
+/// What each frame of words would be of a version that has more to say.
+fn grown(frame: &Frame) -> Vec<u8> {
+    let bytes = frame.to_bytes();
+    let (header, payload) = bytes.split_first_chunk::<HEADER_LEN>().unwrap();
+    let mut words: serde_json::Value = serde_json::from_slice(payload).unwrap();
+    words["ofALaterVersion"] = serde_json::json!({ "more": [1] });
+    let payload = words.to_string().into_bytes();
+    let len = u32::try_from(payload.len() + 1).unwrap().to_be_bytes();
+    [&len[..], &header[4..], &payload].concat()
+}
+
+#[test]
+fn what_a_later_version_adds_is_passed_over() {
+    let binary = |frame: &Frame| matches!(frame, Frame::Batch(_) | Frame::Ack(_) | Frame::KeepAlive | Frame::Bye);
+    let words: Vec<_> = frames().into_iter().filter(|frame| !binary(frame)).collect();
+    assert_eq!(words.len(), 7);
+    for frame in words {
+        assert_eq!(decode(&grown(&frame)), Ok(frame));
+    }
+    // Its reasons for a refusal are heard by the words, and nothing is given up for them.
+    let told = r#"{"code":"ofALaterVersion","reason":"in words"}"#;
+    let refuse: Refuse = serde_json::from_str(told).unwrap();
+    assert_eq!((refuse.code, refuse.reason.as_str()), (RefuseCode::Other, "in words"));
+    assert!(!refuse.code.may_pass_later());
+    // What it says in frames of its own ends the stream.
+    assert_eq!(FrameHeader::parse([0, 0, 0, 1, 10]), Err(WireError::Kind(10)));
+}
+
 #[test]
 fn a_full_batch_fits_its_bound() {
     let records: Vec<Vec<u8>> = (0..10_000).map(|_| vec![7; 600]).collect();

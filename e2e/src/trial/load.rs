@@ -1,6 +1,8 @@
 //! Under load: restarts and rollouts while many write, then the books are compared.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -11,13 +13,15 @@ use crate::narrator::Narrator;
 use crate::run::wait_until;
 
 use super::undo::Undo;
-use super::writers::{self, Told, Writer};
+use super::writers::{self, Pace, Told, Writer, statement};
 use super::{SETTLE, answers, kill_recorder, records};
 
 /// Writers at a time.
 const WRITERS: usize = 4;
 /// Rows that each writer inserts, one statement a row.
 const ROWS: usize = 150;
+/// More rows than a writer comes to that goes on until it is enough.
+const MORE_ROWS: usize = 10_000;
 
 pub(super) fn rollout(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let _undo = Undo::by_samples(demo);
@@ -74,7 +78,7 @@ pub(super) fn recorder_restarts(demo: &Demo, narrator: &mut Narrator) -> Result<
     narrator.check("statements waited, and all of them ran", refused == 0)
 }
 
-/// Writers insert numbered rows through the door while `disturb` runs; then what the target holds, what the writers
+/// Writers insert numbered rows through the door while `disturb` runs; then what the target holds and logs, what the writers
 /// were told and what the log says must agree. Gives how many rows were refused or never answered.
 pub(super) fn under_load(
     demo: &Demo,
@@ -82,31 +86,11 @@ pub(super) fn under_load(
     mark: &str,
     disturb: impl FnOnce() -> Result<()>,
 ) -> Result<usize> {
-    let mark = format!("{mark}-{}", std::process::id());
-    ask_directly(
-        demo,
-        "CREATE TABLE IF NOT EXISTS trial_load (mark text, n int); GRANT ALL ON trial_load TO sallyport",
-    )?
-    .ok()?;
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|writer| Writer::start(demo, &mark, writer * ROWS..(writer + 1) * ROWS))
-        .collect();
-    disturb()?;
-    let mut told = Told::default();
-    for writer in writers {
-        told.add(writer.finish().context("a writer")?);
-    }
-    answers(demo)?;
-    let rows = rows(demo, &mark)?;
-    let log = wait_until(SETTLE, "each answer's record is in the log", || {
-        let log = Log::of(&records(demo)?, &mark);
-        Ok(told.acknowledged.is_subset(&log.executed()).then_some(log))
-    })?;
-    let lost = WRITERS * ROWS - told.acknowledged.len();
-    narrator.shows_text(&told.said());
-    for (what, faults) in faults(&rows, &told, &log) {
-        narrator.check(&format!("{what}: {}", faults.len()), faults.is_empty())?;
-    }
+    let pace = Pace {
+        session: ROWS,
+        pause: 0.02,
+    };
+    let told = compared(demo, narrator, mark, ROWS, pace, |_| disturb())?;
     narrator.check(
         &format!(
             "all {} rows were tried; {} were acknowledged, in {} sessions",
@@ -116,11 +100,102 @@ pub(super) fn under_load(
         ),
         told.tried == WRITERS * ROWS,
     )?;
+    let lost = WRITERS * ROWS - told.acknowledged.len();
     narrator.check(
         &format!("{lost} had no answer, at most one for each session that was cut, and none was refused"),
-        lost <= told.sessions.saturating_sub(WRITERS),
+        lost <= told.cut,
     )?;
     Ok(lost)
+}
+
+/// The same in many short sessions, as programs without a pool come, from before `disturb` begins until it is over.
+pub(super) fn throughout(
+    demo: &Demo,
+    narrator: &mut Narrator,
+    mark: &str,
+    disturb: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let pace = Pace {
+        session: 10,
+        pause: 0.1,
+    };
+    let told = compared(demo, narrator, mark, MORE_ROWS, pace, |enough| {
+        let disturbed = disturb();
+        enough.store(true, Ordering::Relaxed);
+        disturbed
+    })?;
+    narrator.check(
+        &format!(
+            "{} rows were tried all the while, in {} sessions; {} were acknowledged",
+            told.tried,
+            told.sessions,
+            told.acknowledged.len()
+        ),
+        told.sessions > WRITERS && told.tried < WRITERS * MORE_ROWS,
+    )?;
+    let refused = told.refused.len();
+    let unanswered = told.tried - told.acknowledged.len() - refused;
+    narrator.check(
+        &format!(
+            "{refused} were refused in words, {unanswered} had no answer: at most one for each session that was cut"
+        ),
+        unanswered <= told.cut,
+    )?;
+    narrator.shows_text(&told.turned_away.iter().cloned().collect::<Vec<_>>().join("\n"));
+    narrator.check(
+        &format!(
+            "{} logins had no session and were tried again, each told why at once",
+            told.logins_again
+        ),
+        told.turned_away.iter().all(|words| is_an_answer(words)),
+    )
+}
+
+/// Whether that is why there was no session, and not that nobody answered in time.
+fn is_an_answer(words: &str) -> bool {
+    !words.trim().is_empty() && !words.contains("timeout expired")
+}
+
+/// Writers go through their rows while `disturb` runs, which may tell them that it is enough; then the books are compared.
+fn compared(
+    demo: &Demo,
+    narrator: &mut Narrator,
+    mark: &str,
+    each: usize,
+    pace: Pace,
+    disturb: impl FnOnce(&AtomicBool) -> Result<()>,
+) -> Result<Told> {
+    let mark = format!("{mark}-{}", std::process::id());
+    ask_directly(
+        demo,
+        "CREATE TABLE IF NOT EXISTS trial_load (mark text, n int); GRANT ALL ON trial_load TO sallyport",
+    )?
+    .ok()?;
+    let enough = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| Writer::start(demo, &mark, writer * each..(writer + 1) * each, pace, &enough))
+        .collect();
+    let disturbed = disturb(&enough);
+    let mut told = Told::default();
+    for writer in writers {
+        told.add(writer.finish().context("a writer")?);
+    }
+    disturbed?;
+    answers(demo)?;
+    let (rows, logged) = (rows(demo, &mark)?, logged(&target_log(demo)?, &mark));
+    let log = wait_until(SETTLE, "each answer's record is in the log", || {
+        let log = Log::of(&records(demo)?, &mark);
+        Ok(told.acknowledged.is_subset(&log.executed()).then_some(log))
+    })?;
+    narrator.shows_text(&told.said());
+    narrator.check(
+        &format!("the target's own log tells of {} statements", logged.len()),
+        !logged.is_empty(),
+    )?;
+    for (what, faults) in faults(WRITERS * each, &rows, &logged, &told, &log) {
+        narrator.check(&format!("{what}: {}", faults.len()), faults.is_empty())?;
+    }
+    Ok(told)
 }
 
 /// What the target holds: each row, and how often.
@@ -135,12 +210,36 @@ fn rows(demo: &Demo, mark: &str) -> Result<BTreeMap<usize, usize>> {
     Ok(rows)
 }
 
-/// Every way in which the three can disagree, with the rows that do.
-fn faults(rows: &BTreeMap<usize, usize>, told: &Told, log: &Log) -> [(&'static str, Vec<usize>); 6] {
-    let those = |wrong: &dyn Fn(&usize) -> bool| (0..WRITERS * ROWS).filter(wrong).collect::<Vec<_>>();
+/// What the target wrote of its own accord lately: each statement before it ran.
+fn target_log(demo: &Demo) -> Result<String> {
+    let said = demo.admin(&["-n", "bank", "logs", "deployment/postgres", "--since=10m"])?;
+    Ok(said.stdout)
+}
+
+/// The rows of one mark of which a log of the target tells. It may tell of one twice: a unit that has to be judged anew is sent
+/// again, and did not run the first time.
+fn logged(log: &str, mark: &str) -> BTreeSet<usize> {
+    let before = statement(mark, 0).replace("0);", "");
+    let rows = log.split(before.as_str()).skip(1);
+    rows.filter_map(|rest| rest.split_once(')')?.0.parse().ok()).collect()
+}
+
+/// Every way in which they can disagree over the first `all` rows, with the rows that do.
+fn faults(
+    all: usize,
+    rows: &BTreeMap<usize, usize>,
+    logged: &BTreeSet<usize>,
+    told: &Told,
+    log: &Log,
+) -> [(&'static str, Vec<usize>); 7] {
+    let those = |wrong: &dyn Fn(&usize) -> bool| (0..all).filter(wrong).collect::<Vec<_>>();
     let (executed, held) = (log.executed(), |n: &usize| rows.get(n).copied().unwrap_or_default());
     [
         ("executed without a record", those(&|n| held(n) > log.intents(*n))),
+        (
+            "sent to the target, says its own log, without a record",
+            those(&|n| logged.contains(n) && log.intents(*n) == 0),
+        ),
         ("written twice", those(&|n| held(n) > 1)),
         ("recorded twice", those(&|n| log.intents(*n) > 1)),
         (
@@ -227,7 +326,13 @@ mod tests {
     }
 
     fn wrong(rows: &[(usize, usize)], told: &Told, log: &Log) -> Vec<&'static str> {
-        let faults = faults(&rows.iter().copied().collect(), told, log);
+        wrong_beside(&[], rows, told, log)
+    }
+
+    /// Beside a log of the target that tells of these.
+    fn wrong_beside(logged: &[usize], rows: &[(usize, usize)], told: &Told, log: &Log) -> Vec<&'static str> {
+        let (rows, logged) = (rows.iter().copied().collect(), logged.iter().copied().collect());
+        let faults = faults(10, &rows, &logged, told, log);
         faults
             .iter()
             .filter(|(_, rows)| !rows.is_empty())
@@ -259,5 +364,32 @@ mod tests {
             wrong(&[(4, 1)], &refused, &kept),
             ["refused in words and there all the same"]
         );
+        assert_eq!(wrong_beside(&[4, 4], &[(4, 1)], &told(&[4]), &kept), [""; 0]);
+        assert_eq!(
+            wrong_beside(&[4, 5], &[(4, 1)], &told(&[4]), &kept),
+            ["sent to the target, says its own log, without a record"]
+        );
+    }
+
+    #[test]
+    fn a_log_of_the_target_tells_of_rows_wherever_they_stand_in_a_line() {
+        let log = format!(
+            "LOG:  statement: {}\nLOG:  statement: SELECT 1; {}\nLOG:  statement: {}\nLOG:  statement: {}",
+            statement("m", 7),
+            statement("m", 12),
+            statement("other", 3),
+            "INSERT INTO trial_load VALUES ('m', n);",
+        );
+        assert_eq!(logged(&log, "m"), BTreeSet::from([7, 12]));
+        assert!(logged("", "m").is_empty());
+    }
+
+    #[test]
+    fn that_nobody_answered_is_no_answer() {
+        assert!(is_an_answer("FATAL:  the door is about to end; connect again"));
+        assert!(!is_an_answer(
+            "connection to server at \"10.0.0.1\" failed: timeout expired"
+        ));
+        assert!(!is_an_answer("\n"));
     }
 }

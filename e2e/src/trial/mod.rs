@@ -13,6 +13,7 @@ mod certificate;
 mod cluster;
 mod columns;
 mod delegate;
+mod ends;
 mod fault;
 mod flipped;
 mod forged;
@@ -38,6 +39,7 @@ mod second_person;
 mod session;
 mod subject;
 mod undo;
+mod upgrade;
 mod volume;
 mod webhook;
 mod window;
@@ -66,7 +68,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 48] = [
+const TRIALS: [(&str, Trial); 51] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
@@ -158,6 +160,11 @@ const TRIALS: [(&str, Trial); 48] = [
         gitops::pruned_and_made_again,
     ),
     (
+        "a door that is deleted past its children, or while a finalizer holds it, shuts",
+        ends::carelessly,
+    ),
+    ("a sink that goes while its door is used shuts it", ends::its_sink_first),
+    (
         "columns stay protected when all that knew them are gone",
         columns::outlive_the_door,
     ),
@@ -181,6 +188,10 @@ const TRIALS: [(&str, Trial); 48] = [
     (
         "an upgrade of the operator under load loses nothing",
         life::operator_rolled,
+    ),
+    (
+        "an upgrade to another image and back under load loses and doubles nothing",
+        upgrade::there_and_back,
     ),
     ("a node is drained under load: one replica stays", life::node_drained),
     ("the target's credential rotates", life::credential_rotates),

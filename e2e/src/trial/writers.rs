@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -27,7 +29,22 @@ pub(super) struct Told {
     pub(super) tried: usize,
     /// Sessions that sent at least one.
     pub(super) sessions: usize,
+    /// Those of them whose connection was lost.
+    pub(super) cut: usize,
+    /// Logins that had no session, and were tried again.
+    pub(super) logins_again: usize,
+    /// What these were told.
+    pub(super) turned_away: BTreeSet<String>,
     words: BTreeSet<String>,
+}
+
+/// How a writer goes through its rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// So many are written in one session, unless it is cut.
+    pub(super) session: usize,
+    /// Seconds between two rows.
+    pub(super) pause: f32,
 }
 
 /// A writer at work.
@@ -49,13 +66,13 @@ pub(super) fn row(text: &str, mark: &str) -> Option<usize> {
 // === impl Writer ===
 
 impl Writer {
-    /// Starts to write these rows.
-    pub(super) fn start(demo: &Demo, mark: &str, rows: Range<usize>) -> Self {
-        let (demo, mark) = (demo.clone(), mark.to_owned());
-        Self(std::thread::spawn(move || write(&demo, &mark, rows)))
+    /// Starts to write these rows: all of them, or until the end of the session in which it is `enough`.
+    pub(super) fn start(demo: &Demo, mark: &str, rows: Range<usize>, pace: Pace, enough: &Arc<AtomicBool>) -> Self {
+        let (demo, mark, enough) = (demo.clone(), mark.to_owned(), Arc::clone(enough));
+        Self(std::thread::spawn(move || write(&demo, &mark, rows, pace, &enough)))
     }
 
-    /// Waits until every row was tried.
+    /// Waits until it is at its end.
     ///
     /// # Errors
     /// When that takes too long.
@@ -64,12 +81,13 @@ impl Writer {
     }
 }
 
-fn write(demo: &Demo, mark: &str, rows: Range<usize>) -> Result<Told> {
+fn write(demo: &Demo, mark: &str, rows: Range<usize>, pace: Pace, enough: &AtomicBool) -> Result<Told> {
     let (mut told, mut next) = (Told::default(), rows.start);
     wait_until(LIMIT, "a writer comes to its end", || {
         let file = demo.path(&format!("trial-load-{}.sql", rows.start));
-        let statements: String = (next..rows.end)
-            .map(|n| format!("{}\nSELECT pg_sleep(0.02);\n", statement(mark, n)))
+        let pause = pace.pause;
+        let statements: String = (next..rows.end.min(next + pace.session))
+            .map(|n| format!("{}\nSELECT pg_sleep({pause});\n", statement(mark, n)))
             .collect();
         std::fs::write(&file, statements)?;
         let mut command = psql(demo, ALICE, &[])?;
@@ -80,7 +98,8 @@ fn write(demo: &Demo, mark: &str, rows: Range<usize>) -> Result<Told> {
         let lost = ended.status.code() == Some(CONNECTION_LOST);
         ensure!(lost || ended.status.success(), "{}: {}", ended.status, ended.stderr);
         // A session that was never had is tried again, as one that was cut.
-        Ok((next == rows.end).then_some(()))
+        let over = next == rows.end || (!lost && enough.load(Ordering::Relaxed));
+        Ok(over.then_some(()))
     })?;
     Ok(told)
 }
@@ -104,6 +123,11 @@ impl Told {
             .iter()
             .filter(|n| Some(*n) != lost && !self.acknowledged.contains(n));
         self.refused.extend(answered);
+        if sent.is_empty() {
+            self.logins_again += 1;
+            self.turned_away.insert(ended.stderr.trim().to_owned());
+        }
+        self.cut += usize::from(lost.is_some());
         self.words.extend(ended.stderr.lines().map(str::to_owned));
         self.tried += sent.len();
         self.sessions += usize::from(!sent.is_empty());
@@ -115,8 +139,11 @@ impl Told {
         self.acknowledged.extend(other.acknowledged);
         self.refused.extend(other.refused);
         self.words.extend(other.words);
+        self.turned_away.extend(other.turned_away);
         self.tried += other.tried;
         self.sessions += other.sessions;
+        self.cut += other.cut;
+        self.logins_again += other.logins_again;
     }
 
     /// What was said besides answers.
@@ -149,8 +176,20 @@ mod tests {
             assert_eq!(told.hear("m", &ended), 3);
             assert_eq!(told.acknowledged, BTreeSet::from([1]));
             assert_eq!(told.refused, BTreeSet::from_iter(refused), "exit status {code}");
-            assert_eq!(told.sessions, 1);
+            assert_eq!(
+                (told.sessions, told.cut, told.logins_again),
+                (1, usize::from(code == 2), 0)
+            );
         }
+        let mut told = Told::default();
+        let turned_away = Output {
+            status: ExitStatus::from_raw(2 << 8),
+            stdout: String::new(),
+            stderr: "FATAL:  no\n".to_owned(),
+        };
+        assert_eq!(told.hear("m", &turned_away), 0);
+        assert_eq!((told.sessions, told.cut, told.logins_again), (0, 0, 1));
+        assert_eq!(told.turned_away, BTreeSet::from(["FATAL:  no".to_owned()]));
         assert_eq!(row(&statement("m", 17), "m"), Some(17));
         assert_eq!(row(&statement("other", 17), "m"), None);
     }

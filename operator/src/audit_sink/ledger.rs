@@ -107,7 +107,7 @@ impl Ledger {
     pub fn fault(&self, uid: &str) -> Option<String> {
         self.unreadable.contains(uid).then(|| {
             format!(
-                "what was seen of the log cannot be read: mend the entry {uid} of ConfigMap {CONFIG_MAP} in namespace {}, or take it away so that the checkpoint in this status counts",
+                "what was seen of the log cannot be read: run the operator that wrote it; else mend the entry {uid} of ConfigMap {CONFIG_MAP} in namespace {}, or take it away so that the checkpoint in this status counts",
                 self.namespace
             )
         })

@@ -43,6 +43,8 @@ pub struct Found {
     pub uid: String,
     /// Its `metadata.generation`.
     pub generation: Option<i64>,
+    /// Whether it is being deleted: somebody's finalizer holds it.
+    pub deleting: bool,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its specification, or why it does not decode.
@@ -99,6 +101,7 @@ pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Res
         access: AccessKind::NotEnabled,
         schema: context.schema.fault(),
         generation: meta.generation,
+        deleting: meta.deletion_timestamp.is_some(),
         labels: meta.labels.clone().unwrap_or_default(),
         spec: object
             .0
@@ -203,8 +206,14 @@ impl Found {
     /// The program that an operator before this one wrote. Only what our key signed counts: others can write ConfigMaps.
     fn carried(&self, map: &ConfigMap, context: &Context) -> Option<Program> {
         let text = map.data.as_ref()?.get(names::CARRIER_KEY)?;
-        let carrier = verify(text.as_bytes(), &[context.keys.carrier.public().to_vec()]).ok()?;
-        (carrier.connection.uid == self.uid).then(|| Program::found(carrier))
+        match verify(text.as_bytes(), &[context.keys.carrier.public().to_vec()]) {
+            Ok(carrier) => (carrier.connection.uid == self.uid).then(|| Program::found(carrier)),
+            Err(error) => {
+                let Place { namespace, name } = &self.place;
+                tracing::warn!(namespace, connection = name, %error, "the policy that stands cannot be gone on from");
+                None
+            }
+        }
     }
 
     /// The Secrets that the Connection and its masking rules name.

@@ -60,7 +60,7 @@ const CHECKS: [Check; 6] = [
 
 /// Validates what was found.
 pub fn validate(found: &Found, settings: &Settings) -> Validated {
-    if let Some(accepted) = namespace(found.access) {
+    if let Some(accepted) = namespace(found.access).or_else(|| deleted(found)) {
         return Validated {
             accepted,
             problems: Vec::new(),
@@ -113,6 +113,14 @@ pub fn validate(found: &Found, settings: &Settings) -> Validated {
         door: Some(Door { plan, carrier }),
         problems: all,
     }
+}
+
+/// Until a finalizer lets go of it the garbage collector leaves its children alone, and nobody would look after its door.
+fn deleted(found: &Found) -> Option<Finding> {
+    found.deleting.then(|| {
+        let message = "it is being deleted: there is no door, whatever finalizer still holds the object";
+        Finding::no(ConditionType::Accepted, Reason::Deleted, message)
+    })
 }
 
 /// Whether a door of this version can stand for the protocol.

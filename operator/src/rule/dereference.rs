@@ -28,7 +28,7 @@ pub struct Found<R: Rule> {
     pub schema: Option<Arc<String>>,
     /// All kept specifications of the namespace.
     pub revisions: Vec<Arc<ControllerRevision>>,
-    /// The Connections of the namespace that have doors.
+    /// The Connections of the namespace that have doors; not those that are being deleted.
     pub doors: Vec<Door>,
     /// By which names people are the same.
     pub people: ClusterSettings,
@@ -69,6 +69,7 @@ pub fn dereference<R: Rule>(object: &Guarded<R>, context: &Context) -> Found<R> 
         .iter()
         .filter_map(|guarded| guarded.0.as_ref().ok())
         .filter(|connection| connection::validate::is_implemented(connection.spec.protocol))
+        .filter(|connection| connection.metadata.deletion_timestamp.is_none())
         .map(|connection| Door {
             program: connection
                 .metadata

@@ -13,6 +13,8 @@ use sallyport_crds::names::FIELD_MANAGER;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::owner::is_owned;
+
 /// What a child must be able to do.
 pub trait Child:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + Debug
@@ -76,11 +78,7 @@ impl Applier {
         let Some(found) = api.get_metadata_opt(name).await? else {
             return Ok(());
         };
-        let ours = found
-            .owner_references()
-            .iter()
-            .any(|reference| reference.uid == owner && reference.controller == Some(true));
-        if !ours {
+        if !is_owned(&found, owner) {
             return Ok(());
         }
         let params = DeleteParams {

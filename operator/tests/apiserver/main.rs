@@ -13,6 +13,7 @@ mod issuers;
 mod leading;
 mod many;
 mod namesakes;
+mod orders;
 mod requests;
 mod scenes;
 mod stage;
@@ -50,6 +51,7 @@ fn a_life_of_an_installation() -> Result<()> {
     deleting::deleting_leaves_nothing_but_evidence(&stage)?;
     namesakes::a_sink_that_is_made_again_has_a_log_of_its_own(&stage)?;
     deleting::in_any_order(&stage)?;
+    orders::that_nobody_means(&mut stage)?;
     guards::without_admission_nothing_is_approved(&mut stage)
 }
 

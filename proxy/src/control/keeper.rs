@@ -4,6 +4,7 @@
 //! events to get wrong.
 
 mod in_force;
+mod raw;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,22 +32,17 @@ use super::metrics::Metrics;
 use super::opening::{self, Opening, Reach};
 use super::status::Status;
 use super::watch::{Seen, Watched};
+use super::word::Word;
 use super::{Place, evidence};
 use crate::approval::{BLIND, Requests};
 use crate::door::{Columns, Door, Peers, Rules, Sessions};
 use crate::drain::Drain;
 use crate::identity::{Identities, Settings};
 use in_force::InForce;
+use raw::Raw;
 
 /// Time passes without anybody saying so: the keeper looks again this often.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// A carrier as it stands in its ConfigMap.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Raw {
-    pub(super) version: Option<String>,
-    pub(super) bytes: Option<Arc<[u8]>>,
-}
 
 /// What a keeper is made of.
 pub(super) struct Parts {
@@ -60,8 +56,8 @@ pub(super) struct Parts {
     pub(super) peers: Arc<dyn Peers>,
     pub(super) sessions: Sessions,
     pub(super) drain: Drain,
-    /// What the operator said it wants.
-    pub(super) wanted: watch::Receiver<Option<u64>>,
+    /// What the operator said.
+    pub(super) word: watch::Receiver<Word>,
     pub(super) doors: watch::Sender<Option<Door>>,
     pub(super) status: watch::Sender<Status>,
     pub(super) metrics: &'static Metrics,
@@ -108,7 +104,7 @@ impl Keeper {
         let carrier = Arc::new(Watched::start(
             api.clone(),
             &name,
-            raw,
+            raw::of,
             Arc::clone(&parts.contact),
             Arc::clone(&changed),
         ));
@@ -136,21 +132,28 @@ impl Keeper {
 
     /// Looks until the process ends.
     pub(super) async fn run(mut self) {
-        let mut wanted = self.parts.wanted.clone();
+        let mut word = self.parts.word.clone();
         let mut ticks = tokio::time::interval(LOOK);
         loop {
             tokio::select! {
                 () = self.changed.notified() => {}
                 _ = ticks.tick() => {}
-                Ok(()) = wanted.changed() => {}
+                Ok(()) = word.changed() => {}
             }
             self.look(Instant::now());
         }
     }
 
     fn look(&mut self, now: Instant) {
-        if let Some(revision) = *self.parts.wanted.borrow() {
+        let word = *self.parts.word.borrow();
+        if let Some(revision) = word.revision {
             self.guard.want(revision);
+        }
+        if word.gone {
+            return self.shut(Lack::new(
+                Reason::Deleted,
+                "the Connection was deleted: the operator knows it no more",
+            ));
         }
         match self.carrier.get() {
             Seen::Unknown => self.shut(Lack::new(Reason::Pending, "the policy was not read yet")),
@@ -377,17 +380,6 @@ impl Serving {
         let states = self.evidence.states();
         let states = states.iter().map(|state| state.borrow().clone());
         evidence::unreached(&self.sinks, states)
-    }
-}
-
-fn raw(map: ConfigMap) -> Raw {
-    let bytes = map
-        .data
-        .and_then(|mut data| data.remove(names::CARRIER_KEY))
-        .map(|text| Arc::from(text.into_bytes()));
-    Raw {
-        version: map.metadata.resource_version,
-        bytes,
     }
 }
 

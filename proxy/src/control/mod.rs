@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`Flags`] and [`Place`] (which Connection), `guard` (which carrier counts), `materials` (what Secrets
 //! give), `opening` (from both to what a door enforces), `keeper` (the one task that looks at all of it), `evidence` (ways
-//! to recorders), `report` (what the operator hears), `columns` (what it keeps), `peers` (the other replicas),
+//! to recorders), `report` (what the operator hears, and its `word`), `columns` (what it keeps), `peers` (the other replicas),
 //! [`Status`] (how the door stands).
 
 #[cfg(test)]
@@ -22,6 +22,7 @@ mod place;
 mod report;
 mod status;
 mod watch;
+mod word;
 
 #[cfg(test)]
 mod tests;
@@ -119,7 +120,7 @@ pub async fn start(flags: &Flags, heard: Hear, drain: Drain, vitals: &Vitals) ->
             Pace::default(),
         ));
         let requests = Requests::start(client.clone(), place.clone(), Arc::clone(&contact), &runtime);
-        let (tell_wanted, wanted) = tokio::sync::watch::channel(None);
+        let (tell, word) = tokio::sync::watch::channel(word::Word::default());
         let sessions = Sessions::default();
         let reporter = report::Reporter {
             place: place.clone(),
@@ -127,7 +128,7 @@ pub async fn start(flags: &Flags, heard: Hear, drain: Drain, vitals: &Vitals) ->
             sessions: sessions.clone(),
             status: seen,
             drain: drain.begun.clone(),
-            wanted: tell_wanted,
+            word: tell,
         };
         let columns = match columns::Operator::new(&operator_url, &credential, runtime) {
             Ok(columns) => Arc::new(columns),
@@ -153,7 +154,7 @@ pub async fn start(flags: &Flags, heard: Hear, drain: Drain, vitals: &Vitals) ->
             peers,
             sessions,
             drain,
-            wanted,
+            word,
             doors: publish_doors,
             status: publish_status,
             metrics: metrics::get(),

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lack::Lack;
 use super::status::Status;
+use super::word::Word;
 use super::{Place, metrics};
 use crate::door::Sessions;
 use crate::postgres::held;
@@ -33,7 +34,16 @@ pub(super) struct Reporter {
     pub(super) status: watch::Receiver<Status>,
     pub(super) drain: CancellationToken,
     /// Where the operator's answers go.
-    pub(super) wanted: watch::Sender<Option<u64>>,
+    pub(super) word: watch::Sender<Word>,
+}
+
+/// Why a report was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Untaken {
+    /// The operator answered that there is no such Connection.
+    Gone,
+    /// It did not answer, or could not.
+    Silent,
 }
 
 // === impl Reporter ===
@@ -59,13 +69,21 @@ impl Reporter {
                 None => continue,
                 Some(Ok(answer)) => {
                     silent = self.said(silent, false);
-                    self.wanted
-                        .send_if_modified(|old| old.replace(answer.wanted_revision) != Some(answer.wanted_revision));
+                    self.heard(Word {
+                        revision: Some(answer.wanted_revision),
+                        gone: false,
+                    });
                     if Some(answer.wanted_revision) == report.revision {
                         continue;
                     }
                 }
-                Some(Err(())) => silent = self.said(silent, true),
+                Some(Err(untaken)) => {
+                    silent = self.said(silent, true);
+                    if untaken == Untaken::Gone {
+                        let said = *self.word.borrow();
+                        self.heard(Word { gone: true, ..said });
+                    }
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
@@ -115,6 +133,10 @@ impl Reporter {
         backends
     }
 
+    fn heard(&self, word: Word) {
+        self.word.send_if_modified(|old| std::mem::replace(old, word) != word);
+    }
+
     fn said(&self, was_silent: bool, is_silent: bool) -> bool {
         metrics::get().reported(!is_silent);
         if was_silent != is_silent {
@@ -141,10 +163,14 @@ pub(super) fn client(credential: &Credential, patience: Duration) -> Result<reqw
         .map_err(|_| TlsError::NoCertificate)
 }
 
-async fn post(client: &reqwest::Client, url: &str, report: &Report) -> Result<Answer, ()> {
-    let response = client.post(url).json(report).send().await.map_err(|_| ())?;
-    if !response.status().is_success() || response.content_length().is_none_or(|length| length > MAX_ANSWER) {
-        return Err(());
+async fn post(client: &reqwest::Client, url: &str, report: &Report) -> Result<Answer, Untaken> {
+    let silent = |_| Untaken::Silent;
+    let response = client.post(url).json(report).send().await.map_err(silent)?;
+    if response.status() == reqwest::StatusCode::GONE {
+        return Err(Untaken::Gone);
     }
-    response.json().await.map_err(|_| ())
+    if !response.status().is_success() || response.content_length().is_none_or(|length| length > MAX_ANSWER) {
+        return Err(Untaken::Silent);
+    }
+    response.json().await.map_err(silent)
 }

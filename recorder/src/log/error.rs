@@ -21,6 +21,16 @@ pub enum OpenError {
         /// What was expected.
         wanted: String,
     },
+    /// A recorder of a newer version wrote it. Nothing is lost: that one goes on with it.
+    #[error(
+        "{file} on the volume has format {format}, which this version does not know: run the recorder that wrote it; nothing was changed"
+    )]
+    Newer {
+        /// Which file.
+        file: String,
+        /// Its format.
+        format: u32,
+    },
     /// Files that contradict each other: something was lost or changed behind the recorder's back.
     #[error(
         "the log on the volume is damaged: {0}; verify it against the checkpoint kept outside before anything else"

@@ -11,6 +11,8 @@ use super::doors::Doors;
 use super::error::OpenError;
 
 const FILE: &str = "state.json";
+/// The format that is written. What an earlier version may leave unread does not raise it.
+const FORMAT: u32 = 1;
 
 /// The doors as they stood after `size` records.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -26,20 +28,44 @@ impl State {
         let Some(bytes) = disk.read(FILE)? else {
             return Ok(Self::default());
         };
-        serde_json::from_slice(&bytes).map_err(|error| OpenError::Damaged(format!("{FILE}: {error}")))
+        let damaged = |error: serde_json::Error| OpenError::Damaged(format!("{FILE}: {error}"));
+        // Before anything else is read: another version's state need not look like ours.
+        let Formatted { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if format > FORMAT {
+            let file = FILE.to_owned();
+            return Err(OpenError::Newer { file, format });
+        }
+        serde_json::from_slice(&bytes).map_err(damaged)
     }
 
     pub(super) fn to_bytes(size: u64, doors: &Doors, ages: &Ages) -> io::Result<Vec<u8>> {
         #[derive(Serialize)]
         struct Borrowed<'a> {
+            format: u32,
             size: u64,
             doors: &'a Doors,
             ages: &'a Ages,
         }
-        Ok(serde_json::to_vec(&Borrowed { size, doors, ages })?)
+        Ok(serde_json::to_vec(&Borrowed {
+            format: FORMAT,
+            size,
+            doors,
+            ages,
+        })?)
     }
 
     pub(super) fn store(disk: &dyn Disk, bytes: &[u8]) -> io::Result<()> {
         put(disk, FILE, bytes)
     }
+}
+
+/// What stands in a state of any version; the first said nothing of it.
+#[derive(Deserialize)]
+struct Formatted {
+    #[serde(default = "first")]
+    format: u32,
+}
+
+fn first() -> u32 {
+    1
 }

@@ -1,8 +1,8 @@
 //! The write-ahead file: what "on disk" means until tiles hold the records.
 //!
-//! A segment is a header (magic, number of its first record) and frames: 16-bit length, first eight bytes of the record's leaf
-//! hash as a checksum, record. A length of zero or a checksum that does not fit ends a segment. Only the newest segment may
-//! end that way before its last byte: there a crash cut an append that nobody was told about.
+//! A segment is a header (magic with the format in it, number of its first record) and frames: 16-bit length, first eight
+//! bytes of the record's leaf hash as a checksum, record. A length of zero or a checksum that does not fit ends a segment.
+//! Only the newest segment may end that way before its last byte: there a crash cut an append that nobody was told about.
 
 use std::io;
 
@@ -13,6 +13,8 @@ use super::disk::{Disk, DiskFile};
 use super::error::OpenError;
 
 const MAGIC: &[u8; 8] = b"SPWAL\x01\r\n";
+/// The format that stands in the magic.
+const FORMAT: u8 = 1;
 const HEADER: usize = 16;
 const CHECKSUM: usize = 8;
 /// A new segment is begun past this size, on a volume that is large enough.
@@ -198,6 +200,14 @@ fn read(first: u64, bytes: &[u8], each: &mut impl FnMut(Found) -> Result<(), Ope
     let Some((header, mut rest)) = bytes.split_first_chunk::<HEADER>() else {
         return Ok(Read { len: 0, next: first });
     };
+    if let [b'S', b'P', b'W', b'A', b'L', format, b'\r', b'\n', ..] = *header
+        && format > FORMAT
+    {
+        return Err(OpenError::Newer {
+            file: name(first),
+            format: format.into(),
+        });
+    }
     if *header != head(first) {
         return Err(OpenError::Damaged(format!(
             "write-ahead segment {} has a wrong header",

@@ -7,7 +7,7 @@ use futures::FutureExt;
 use sallyport_audit::checkpoint::Head;
 use sallyport_audit::record::{Instance, SessionId, Writer};
 use sallyport_audit::wire::{
-    Ack, Batch, Frame, Hello, PROTOCOL, Present, Refuse, RefuseCode, Unvouched, Vouched, Welcome,
+    Ack, Batch, Frame, Hello, PROTOCOL, Present, Refuse, RefuseCode, Unvouched, Vouched, Welcome, WireError,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -25,6 +25,8 @@ const IN_FLIGHT: usize = 64;
 const TOKENS: usize = 256;
 /// Why a stream ends whose door reads nothing.
 const UNTAKEN: &str = "the door takes no answers";
+/// What helps where the two do not speak the same.
+const ONE_IMAGE: &str = "run doors and recorders from one image";
 
 /// What the answering half is told.
 enum Answer {
@@ -59,6 +61,7 @@ where
         )),
         Ok(Ok(Frame::Hello(hello))) => greet(hello, &door, &shared).await,
         Ok(Ok(_)) => Err(LogError::new(RefuseCode::Sequence, "a stream begins with Hello")),
+        Ok(Err(StreamError::Wire(error @ WireError::Kind(_)))) => Err(of_another_version(&error)),
         Ok(Err(error)) => return Err(error.to_string()),
         Err(_) => return Err("no Hello in time".to_owned()),
     };
@@ -85,7 +88,7 @@ async fn greet(hello: Hello, door: &Door, shared: &Shared) -> Result<(Attached, 
     if version != PROTOCOL {
         return Err(LogError::new(
             RefuseCode::Version,
-            format!("protocol {version} is not spoken here, but {PROTOCOL}"),
+            format!("protocol {version} is not spoken here, but {PROTOCOL}: {ONE_IMAGE}"),
         ));
     }
     if connection != door.connection || pod != door.pod {
@@ -171,6 +174,13 @@ async fn receive<R: AsyncRead + Unpin>(
     loop {
         let (frame, room) = match timeout(shared.limits.silence, next(reader, &own)).await {
             Ok(Ok(frame)) => frame,
+            Ok(Err(StreamError::Wire(error @ WireError::Kind(_)))) => {
+                answers
+                    .send(Answer::Refuse(of_another_version(&error)))
+                    .await
+                    .map_err(gone)?;
+                return Err(error.to_string());
+            }
             Ok(Err(error)) => return Err(error.to_string()),
             Err(_) => return Err(StreamError::Silent.to_string()),
         };
@@ -201,6 +211,11 @@ async fn receive<R: AsyncRead + Unpin>(
             return Err("the door's records were refused".to_owned());
         }
     }
+}
+
+/// A door whose frames cannot be read is told what to do about it: it may be ours, and newer.
+fn of_another_version(error: &WireError) -> LogError {
+    LogError::new(RefuseCode::Version, format!("{error}: {ONE_IMAGE}"))
 }
 
 /// The next frame, with room for its bytes taken before they are read.

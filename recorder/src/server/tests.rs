@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use sallyport_audit::record::Instance;
-use sallyport_audit::wire::{Batch, Frame, Hello, Refuse, RefuseCode};
+use sallyport_audit::wire::{Batch, Frame, Hello, PROTOCOL, Refuse, RefuseCode};
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 
@@ -58,12 +58,16 @@ impl Peer {
         self.reader.next().await.unwrap()
     }
 
-    async fn refused(mut self) -> RefuseCode {
-        let Frame::Refuse(Refuse { code, .. }) = self.hear().await else {
+    async fn refused(self) -> RefuseCode {
+        self.refusal().await.code
+    }
+
+    async fn refusal(mut self) -> Refuse {
+        let Frame::Refuse(refuse) = self.hear().await else {
             panic!("a refusal")
         };
         assert!(self.served.await.unwrap().is_err(), "the stream ends");
-        code
+        refuse
     }
 }
 
@@ -119,6 +123,46 @@ async fn batches_are_acknowledged_in_order_and_foreign_ones_end_the_stream() {
     let stranger = Pen::new(&door("b"));
     peer.say(batch(4, stranger.at(4, command(3, "z")))).await;
     assert_eq!(peer.refused().await, RefuseCode::Identity);
+}
+
+#[tokio::test]
+async fn a_newer_door_is_told_in_words_and_what_is_on_record_of_it_stays() {
+    /// A frame of a kind that this version does not know.
+    const NEWER: &[u8] = &[0, 0, 0, 2, 10, 1];
+    let shared = shared(Limits::default());
+    let mut pen = Pen::new(&door("a"));
+    let told = |refuse: &Refuse, words: &str| {
+        let reason = &refuse.reason;
+        assert_eq!(refuse.code, RefuseCode::Version, "{reason}");
+        assert!(reason.contains(words) && reason.contains("from one image"), "{reason}");
+    };
+
+    let mut peer = Peer::of(door("a"), &shared);
+    peer.say(Frame::Hello(Hello {
+        version: PROTOCOL + 1,
+        ..hello(&pen.origin.instance)
+    }))
+    .await;
+    told(&peer.refusal().await, &format!("protocol {}", PROTOCOL + 1));
+
+    let mut peer = Peer::of(door("a"), &shared);
+    peer.out.write_all(NEWER).await.unwrap();
+    told(&peer.refusal().await, "kind 10");
+
+    let mut peer = Peer::greeted("a", &pen, &shared).await;
+    let (first, head) = (1, None);
+    let records = vec![pen.write(start())];
+    peer.say(Frame::Batch(Batch { first, head, records })).await;
+    peer.out.write_all(NEWER).await.unwrap();
+    assert!(matches!(peer.hear().await, Frame::Ack(ack) if ack.up_to == 1));
+    told(&peer.refusal().await, "kind 10");
+
+    let mut again = Peer::of(door("a"), &shared);
+    again.say(Frame::Hello(hello(&pen.origin.instance))).await;
+    let Frame::Welcome(welcome) = again.hear().await else {
+        panic!("a welcome")
+    };
+    assert_eq!((welcome.acked, welcome.fenced), (1, false));
 }
 
 #[tokio::test]

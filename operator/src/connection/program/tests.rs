@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sallyport_crds::approval_policy::Grant;
-use sallyport_policy::carrier::FORMAT;
+use sallyport_policy::carrier::{Carrier, FORMAT, sign};
 use serde_json::{Value, json};
 use tokio::time::{Instant, advance};
 
@@ -154,4 +154,25 @@ async fn a_revision_under_which_a_door_read_something_else_does_not_count_and_is
     scenario.pod_says("b", 2);
     assert_eq!(look(&mut scenario).await, (FORMAT, 2));
     assert_eq!(enforced(&scenario), "True");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_was_put_back_writes_what_it_knows_over_what_it_cannot_read() {
+    const PATH: &str = "/api/v1/namespaces/doors/configmaps/door-bank-policy";
+    let mut scenario = served().await;
+    assert_eq!(look(&mut scenario).await, (FORMAT, 1));
+
+    // A newer one led for a while, and its doors are still there.
+    let newer = Carrier {
+        format: FORMAT + 1,
+        revision: 7,
+        ..scenario.carrier()
+    };
+    let signed = sign(&newer, scenario.context.keys.carrier.pair()).unwrap();
+    let mut map = scenario.api.get(PATH).unwrap();
+    map["data"]["carrier.json"] = json!(String::from_utf8(signed).unwrap());
+    scenario.api.put(PATH, map);
+    scenario.context.programs.retain(|_| false);
+    scenario.pod_says("newer", 7);
+    assert_eq!(look(&mut scenario).await, (FORMAT, 8), "no door goes back");
 }

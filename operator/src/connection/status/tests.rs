@@ -1,5 +1,7 @@
 //! Scenarios: what a Connection's status says while its doors come, change and fall silent.
 
+mod deleted;
+
 use std::time::Duration;
 
 use sallyport_runtime::report::{Backends, Problem};

@@ -25,7 +25,7 @@ struct Stage {
     metrics: &'static Metrics,
     doors: watch::Receiver<Option<Door>>,
     /// The operator's word, which counts as long as somebody may take it back.
-    _operator: watch::Sender<Option<u64>>,
+    operator: watch::Sender<Word>,
 }
 
 impl Stage {
@@ -48,7 +48,10 @@ impl Stage {
         }
         let (client, runtime, contact) = (server.client(), Handle::current(), Arc::new(Contact::new()));
         let place = place(&carrier, &[&key]);
-        let (operator, wanted) = watch::channel(Some(carrier.revision));
+        let (operator, word) = watch::channel(Word {
+            revision: Some(carrier.revision),
+            gone: false,
+        });
         let (publish_doors, doors) = watch::channel(None);
         let shut = Some("nothing was looked at yet".to_owned());
         let (publish_status, status) = watch::channel(Status {
@@ -70,7 +73,7 @@ impl Stage {
             place,
             client,
             contact,
-            wanted,
+            word,
         };
         tokio::spawn(Keeper::new(parts).run());
         Self {
@@ -79,7 +82,7 @@ impl Stage {
             digest,
             metrics,
             doors,
-            _operator: operator,
+            operator,
         }
     }
 
@@ -100,6 +103,24 @@ fn credential() -> Credential {
     let own = rcgen::generate_simple_self_signed(vec!["door".to_owned()]).unwrap();
     let (chain, key) = (own.cert.pem(), own.signing_key.serialize_pem());
     Credential::from_pem(chain.as_bytes(), key.as_bytes(), chain.as_bytes()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_the_operator_knows_no_more_has_no_door_whatever_is_left_of_it() {
+    let mut stage = Stage::open(GRACE);
+    stage.until("the door opens", |status| status.shut.is_none()).await;
+    assert!(stage.admits());
+    stage.operator.send_modify(|word| word.gone = true);
+    let status = stage.until("the door shuts", |status| status.shut.is_some()).await;
+    assert!(status.shut.unwrap().contains("was deleted"));
+    assert_eq!((status.revision, status.lacks[0].reason), (None, Reason::Deleted));
+    assert!(!stage.admits());
+    // An operator that spoke too soon takes it back.
+    stage.operator.send_modify(|word| word.gone = false);
+    stage
+        .until("the door opens again", |status| status.shut.is_none())
+        .await;
+    assert!(stage.admits());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,5 @@
 mod tokens;
+mod versions;
 mod volumes;
 
 use std::net::SocketAddr;

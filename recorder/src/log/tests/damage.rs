@@ -70,6 +70,48 @@ fn a_volume_that_was_rolled_back_is_noticed_by_a_surviving_door() {
 }
 
 #[test]
+fn what_a_newer_recorder_wrote_is_told_by_its_format_and_left_as_it_is() {
+    let disk = Arc::new(MemoryDisk::default());
+    let log = open(&disk);
+    let mut pen = Pen::new(&door("a"));
+    submit(&log, &pen.write(start())).unwrap();
+    for n in 1..300 {
+        submit(&log, &pen.write(command(n, "x"))).unwrap();
+    }
+    close(&log);
+    let segment = disk.files().into_keys().find(|name| name.starts_with("wal/")).unwrap();
+    let written = |bytes: &mut Vec<u8>, from: &str, to: &str| {
+        let text = String::from_utf8(std::mem::take(bytes)).unwrap();
+        assert!(text.contains(from), "{text}");
+        *bytes = text.replacen(from, to, 1).into_bytes();
+    };
+    let told = |file: &str, change: &dyn Fn(&mut Vec<u8>)| {
+        let copy = Arc::new(disk.crash(255));
+        copy.tamper(file, change);
+        let before = copy.files();
+        let error = Log::open(copy.clone(), config()).map(drop).unwrap_err();
+        assert!(
+            matches!(&error, OpenError::Newer { file: newer, format: 2 } if newer == file),
+            "{error}"
+        );
+        let words = error.to_string();
+        assert!(
+            words.contains("format 2, which this version does not know") && words.contains("run the recorder"),
+            "{words}"
+        );
+        assert_eq!(copy.files(), before, "{file}");
+    };
+    told(&segment, &|bytes| bytes[5] = 2);
+    told("state.json", &|bytes| written(bytes, "\"format\":1", "\"format\":2"));
+    // A state of the first version, which said nothing of its format, is read; so is what a later one added.
+    for (from, to) in [("\"format\":1,", ""), ("\"format\":1,", "\"format\":1,\"more\":[1],")] {
+        let copy = Arc::new(disk.crash(255));
+        copy.tamper("state.json", |bytes| written(bytes, from, to));
+        close(&open(&copy));
+    }
+}
+
+#[test]
 fn a_volume_that_is_not_whole_is_not_opened() {
     let disk = Arc::new(MemoryDisk::default());
     let log = open(&disk);

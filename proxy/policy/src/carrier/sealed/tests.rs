@@ -134,6 +134,25 @@ fn a_format_of_the_future_is_refused_by_name() {
         error.to_string().contains("format 3, which this version does not know"),
         "{error}"
     );
+    let kept = Kept {
+        format: crate::columns::FORMAT + 1,
+        ..Kept::new("uid-pii")
+    };
+    assert_eq!(
+        Kept::verify(&kept.sign(&key).unwrap(), "uid-pii", &trusted),
+        Err(CarrierError::Format(crate::columns::FORMAT + 1))
+    );
+}
+
+#[test]
+fn what_a_later_version_adds_to_a_known_format_is_passed_over() {
+    let (key, trusted) = key();
+    let carrier = carrier(&objects());
+    let mut more = serde_json::to_value(&carrier).unwrap();
+    more["ofALaterVersion"] = Value::from(1);
+    more["connection"]["ofALaterVersion"] = Value::from(1);
+    let bytes = seal(CONTEXT, more.to_string().as_bytes(), &key).unwrap();
+    assert_eq!(verify(&bytes, &trusted), Ok(carrier));
 }
 
 #[test]
