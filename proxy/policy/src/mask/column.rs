@@ -2,6 +2,7 @@
 
 use super::action::REDACTED;
 use super::count::{Counts, Slot};
+use super::detect::Label;
 use super::hash::put_hex;
 use super::look::{Look, decode_integer};
 use super::masker::Masker;
@@ -15,7 +16,7 @@ const BPCHAR: u32 = 1042;
 /// The treatment of one column, decided once per RowDescription.
 #[derive(Debug)]
 pub(super) struct ColumnPlan {
-    name: Box<[u8]>,
+    label: Label,
     type_oid: u32,
     class: Class,
     /// The class of an array's elements; else the same.
@@ -60,7 +61,7 @@ impl ColumnPlan {
             None => Treatment::Pass,
         };
         Self {
-            name: info.name.as_bytes().into(),
+            label: Label::new(&info.name),
             type_oid: info.type_oid,
             class,
             leaf_class,
@@ -99,7 +100,7 @@ impl ColumnPlan {
                 let look = Look {
                     masker,
                     types,
-                    label: &self.name,
+                    label: &self.label,
                     trusted: *trusted,
                     depth: 0,
                 };

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::count::Counts;
-use super::detect::Context;
+use super::detect::{Context, Label};
 use super::masker::Masker;
 use super::plan::{Format, Outcome};
 use super::text::Surroundings;
@@ -20,7 +20,7 @@ pub(super) struct Look<'a> {
     pub(super) masker: &'a Masker,
     pub(super) types: &'a Types,
     /// The column's name.
-    pub(super) label: &'a [u8],
+    pub(super) label: &'a Label,
     /// Nothing protected can be in the values: what cannot be decoded may pass, and integers are left alone. Behind opaque
     /// code they may be anything, so a whole number is looked at there.
     pub(super) trusted: bool,
@@ -91,10 +91,7 @@ impl<'a> Look<'a> {
     fn text(&self, value: &[u8], around: Surroundings, out: &mut Vec<u8>, counts: &mut Counts) -> Outcome {
         // In a row's or an unknown type's text, a number between commas may be an integer of its own.
         let whole = around != Surroundings::Literal || !self.trusted;
-        let context = Context {
-            label: self.label,
-            whole,
-        };
+        let context = Context::of(self.label, whole);
         self.masker
             .rewrite_text(&self.masker.text, value, context, around, out, counts)
     }
@@ -103,7 +100,7 @@ impl<'a> Look<'a> {
     fn whole(&self, value: &[u8], counts: &mut Counts) -> Outcome {
         null_if(
             self.masker
-                .finds(&self.masker.text, value, Context::value(self.label), counts),
+                .finds(&self.masker.text, value, Context::of(self.label, true), counts),
         )
     }
 
@@ -111,10 +108,7 @@ impl<'a> Look<'a> {
         if self.masker.text.is_quiet(value) {
             return Outcome::Unchanged;
         }
-        let context = Context {
-            label: self.label,
-            whole: !self.trusted,
-        };
+        let context = Context::of(self.label, !self.trusted);
         json::rewrite(self.masker, value, context, out, counts)
     }
 
@@ -138,17 +132,13 @@ impl<'a> Look<'a> {
             return Some(Outcome::Unchanged);
         };
         let text = numeric::without_trailing_zeros(&text).as_bytes();
-        let label = self.label;
         let told = self
             .masker
-            .finds(&self.masker.integer, text, Context { label, whole: true }, counts);
+            .finds(&self.masker.integer, text, Context::of(self.label, true), counts);
         // Integers are left alone unless a rule says otherwise or they come out of opaque code; a numeric is looked at for
         // what has a check digit, or a name that says what it is.
         let looked = class == Class::Numeric || !self.trusted;
-        let context = Context {
-            label,
-            whole: !self.trusted,
-        };
+        let context = Context::of(self.label, !self.trusted);
         let found = looked && self.masker.finds(&self.masker.numeric, text, context, counts);
         Some(null_if(found || told))
     }

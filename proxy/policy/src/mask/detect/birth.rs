@@ -17,9 +17,11 @@ pub(super) const DETECTOR: Detector = Detector {
                 Dutch, French, Spanish, Italian or Portuguese, names the column or JSON key or stands before it. Values \
                 of type date are left alone: protect their columns by name.",
     min_bytes: 6,
-    find: Find::Group {
+    find: Find::Digits {
         lengths: (1 << 1) | (1 << 2) | (1 << 4) | (1 << 8),
-        digits: 4,
+        least: 1,
+        cell: 4,
+        needs_word: true,
         find: birth,
     },
 };

@@ -18,7 +18,13 @@ pub(super) const DETECTOR: Detector = Detector {
                 with the same separator (space, hyphen or dot) throughout, the first group of four or more. Not \
                 within a UUID, a longer hexadecimal token (track 2 aside) or a decimal fraction.",
     min_bytes: 12,
-    find: Find::Digits(card),
+    find: Find::Digits {
+        lengths: u32::MAX << 4,
+        least: 12,
+        cell: 12,
+        needs_word: false,
+        find: card,
+    },
 };
 
 fn card(run: &Run<'_>) -> Option<Span> {

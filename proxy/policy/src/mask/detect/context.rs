@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::Anchored;
+use aho_corasick::automaton::Automaton as _;
+use aho_corasick::dfa::DFA;
 
 use super::{DETECTORS, Kind};
 use crate::mask::bytes::{at, cut};
@@ -12,23 +14,65 @@ use crate::mask::bytes::{at, cut};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Context<'a> {
     /// The name; empty when there is none.
-    pub label: &'a [u8],
+    pub(crate) label: &'a [u8],
     /// The text is a value of its own (a field, an array element, a JSON string), not prose: a number that fills it
     /// counts as more than the same number within a sentence.
-    pub whole: bool,
+    pub(crate) whole: bool,
+    /// Whose words stand in the name, where that is known already.
+    named: Option<Named>,
 }
 
 impl<'a> Context<'a> {
+    /// Text under this name, which is a value of its own or not.
+    pub fn new(label: &'a [u8], whole: bool) -> Self {
+        Self {
+            label,
+            whole,
+            named: None,
+        }
+    }
+
     /// A value of its own under this name.
     pub fn value(label: &'a [u8]) -> Self {
-        Self { label, whole: true }
+        Self::new(label, true)
     }
 
     /// Text without a name, in which a number that fills it means nothing more.
     pub fn prose() -> Self {
+        Self::new(&[], false)
+    }
+
+    /// Text of a column, or of what is within its values.
+    pub(crate) fn of(label: &'a Label, whole: bool) -> Self {
         Self {
-            label: &[],
-            whole: false,
+            label: &label.name,
+            whole,
+            named: Some(label.named),
+        }
+    }
+
+    /// Whether one of a detector's words stands in the name.
+    pub(super) fn names(&self, kind: Kind) -> bool {
+        self.named().has(kind)
+    }
+
+    fn named(&self) -> Named {
+        self.named.unwrap_or_else(|| Named::within(self.label))
+    }
+}
+
+/// A column's name, in which words are looked for once and not for each value.
+#[derive(Debug)]
+pub(crate) struct Label {
+    name: Box<[u8]>,
+    named: Named,
+}
+
+impl Label {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.as_bytes().into(),
+            named: Named::within(name.as_bytes()),
         }
     }
 }
@@ -41,15 +85,14 @@ const REACH: usize = 40;
 pub(super) struct Named(u32);
 
 /// All words of all detectors, looked for at once, and whose each of them is.
-static WORDS: LazyLock<Option<(AhoCorasick, Vec<Named>)>> = LazyLock::new(|| {
+static WORDS: LazyLock<Option<(DFA, Vec<Named>)>> = LazyLock::new(|| {
     let words = || {
         DETECTORS
             .iter()
             .flat_map(|one| one.words.iter().map(|word| (one.kind, *word)))
     };
-    let automaton = AhoCorasick::builder()
+    let automaton = DFA::builder()
         .ascii_case_insensitive(true)
-        .kind(Some(AhoCorasickKind::DFA))
         .build(words().map(|(_, word)| word));
     Some((automaton.ok()?, words().map(|(kind, _)| Named::of(kind)).collect()))
 });
@@ -64,7 +107,7 @@ impl Named {
     /// Whose words stand in the label, or in the text shortly before `at`.
     pub(super) fn near(text: &[u8], at: usize, context: &Context<'_>) -> Self {
         let before = Self::within(cut(text, at.saturating_sub(REACH), at));
-        Self(Self::within(context.label).0 | before.0)
+        Self(context.named().0 | before.0)
     }
 
     /// Whose words stand in a text.
@@ -74,10 +117,21 @@ impl Named {
             return Self(u32::MAX);
         };
         let mut found = Self::default();
-        if text.len() >= automaton.min_pattern_len() {
-            for word in automaton.find_overlapping_iter(text) {
-                let owner = owners.get(word.pattern().as_usize()).map_or(u32::MAX, |owner| owner.0);
-                if found.0 & owner != owner && stands_alone(text, word.start(), word.end()) {
+        let Ok(mut state) = automaton.start_state(Anchored::No) else {
+            return Self(u32::MAX);
+        };
+        // State by state: an iterator over all matches costs three times as much, and there are few of them.
+        for (place, b) in text.iter().enumerate() {
+            state = automaton.next_state(Anchored::No, state, *b);
+            if !automaton.is_special(state) || !automaton.is_match(state) {
+                continue;
+            }
+            let end = place.saturating_add(1);
+            for index in 0..automaton.match_len(state) {
+                let word = automaton.match_pattern(state, index);
+                let owner = owners.get(word.as_usize()).map_or(u32::MAX, |owner| owner.0);
+                let start = end.saturating_sub(automaton.pattern_len(word));
+                if found.0 & owner != owner && stands_alone(text, start, end) {
                     found.0 |= owner;
                 }
             }

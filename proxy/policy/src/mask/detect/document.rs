@@ -13,9 +13,11 @@ pub(super) const PASSPORT: Detector = Detector {
     validates: "Nine digits, or one letter and eight, where `passport` or `travel document` names the column or JSON \
                 key or stands before them.",
     min_bytes: 9,
-    find: Find::Group {
+    find: Find::Digits {
         lengths: (1 << 8) | (1 << 9),
-        digits: 8,
+        least: 8,
+        cell: 8,
+        needs_word: true,
         find: passport,
     },
 };
@@ -30,9 +32,11 @@ pub(super) const DRIVER_LICENSE: Detector = Detector {
                 `driver's license`, `licence`, `dl` or the like names the column or JSON key or stands before them. The \
                 States' own shapes are not told apart.",
     min_bytes: 6,
-    find: Find::Group {
+    find: Find::Digits {
         lengths: 0b111_1111_1111_1000,
-        digits: 6,
+        least: 6,
+        cell: 6,
+        needs_word: true,
         find: license,
     },
 };

@@ -17,6 +17,30 @@ pub(super) const DETECTOR: Detector = Detector {
     find: Find::At(email),
 };
 
+/// Bytes that are local parts made of.
+const LOCAL: u8 = 1;
+/// Bytes that domains are made of.
+const DOMAIN: u8 = 1 << 1;
+/// Of those, what a top-level domain is not made of alone.
+const NUMERIC: u8 = 1 << 2;
+
+/// Of which of these classes a byte is.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+const CLASSES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut b = 0;
+    while b < 256 {
+        table[b] = match b as u8 {
+            b'0'..=b'9' | b'-' => LOCAL | DOMAIN | NUMERIC,
+            b'A'..=b'Z' | b'a'..=b'z' | 0x80.. => LOCAL | DOMAIN,
+            b'.' | b'_' | b'%' | b'+' | b'&' | b'\'' => LOCAL,
+            _ => 0,
+        };
+        b += 1;
+    }
+    table
+};
+
 /// How URLs and forms write `@` (RFC 3986, 2.1).
 const ENCODED: &[u8] = b"%40";
 
@@ -58,34 +82,36 @@ fn after_delimiter(text: &[u8], from: usize, to: usize) -> usize {
 }
 
 fn is_local(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'%' | b'+' | b'-' | b'&' | b'\'') || b >= 0x80
+    class(b) & LOCAL != 0
+}
+
+#[inline]
+#[expect(clippy::indexing_slicing, reason = "the table has an entry for every byte")]
+fn class(b: u8) -> u8 {
+    CLASSES[usize::from(b)]
 }
 
 /// Length of the longest prefix that is a domain name with two labels or more.
 fn domain(text: &[u8]) -> Option<usize> {
-    let (mut end, mut label, mut labels, mut best) = (0usize, 0usize, 0usize, None);
-    let mut numeric = true;
-    for b in text.iter().take(256).chain(std::iter::once(&0)) {
-        match b {
-            b if b.is_ascii_alphanumeric() || *b >= 0x80 || *b == b'-' => {
-                label = label.saturating_add(1);
-                numeric &= b.is_ascii_digit() || *b == b'-';
-            }
-            _ => {
-                if label == 0 || label > 63 {
-                    break;
-                }
-                labels = labels.saturating_add(1);
-                if labels >= 2 && label >= 2 && !numeric {
-                    best = Some(end);
-                }
-                if *b != b'.' {
-                    break;
-                }
-                (label, numeric) = (0, true);
-            }
+    let text = text.get(..256).unwrap_or(text);
+    let (mut start, mut best) = (0usize, None);
+    loop {
+        let classes = tail(text, start).iter().map(|b| class(*b));
+        let (mut length, mut all) = (0usize, u8::MAX);
+        for class in classes.take_while(|class| class & DOMAIN != 0) {
+            length = length.saturating_add(1);
+            all &= class;
         }
-        end = end.saturating_add(1);
+        let end = start.saturating_add(length);
+        if !(1..=63).contains(&length) {
+            return best;
+        }
+        if start > 0 && length >= 2 && all & NUMERIC == 0 {
+            best = Some(end);
+        }
+        if at(text, end) != b'.' {
+            return best;
+        }
+        start = end.saturating_add(1);
     }
-    best
 }

@@ -15,7 +15,13 @@ pub(super) const DETECTOR: Detector = Detector {
                 the country where that is in capitals. No letter or digit but `IBAN` may stand directly before, none \
                 after. Not within a UUID.",
     min_bytes: 15,
-    find: Find::Digits(iban),
+    find: Find::Digits {
+        lengths: u32::MAX,
+        least: 0,
+        cell: 8,
+        needs_word: false,
+        find: iban,
+    },
 };
 
 /// Country and length, sorted by country.
@@ -34,6 +40,30 @@ const LENGTHS: &[(&[u8; 2], usize)] = &[
     (b"SV", 28), (b"TL", 23), (b"TN", 24), (b"TR", 26), (b"UA", 29), (b"VA", 22), (b"VG", 24), (b"XK", 20),
     (b"YE", 30),
 ];
+
+/// What a letter or digit counts in the number that is divided; [`NONE`] for others.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+const VALUES: [u8; 256] = {
+    let mut table = [NONE; 256];
+    let mut b = 0;
+    while b < 256 {
+        table[b] = match b as u8 {
+            d @ b'0'..=b'9' => d - b'0',
+            c @ (b'A'..=b'Z' | b'a'..=b'z') => c.to_ascii_uppercase() - b'A' + 10,
+            _ => NONE,
+        };
+        b += 1;
+    }
+    table
+};
+
+const NONE: u8 = u8::MAX;
+
+#[inline]
+#[expect(clippy::indexing_slicing, reason = "the table has an entry for every byte")]
+fn value_of(b: u8) -> u8 {
+    VALUES[usize::from(b)]
+}
 
 /// Tried at the check digits: the two letters of the country stand before them, some part them by a space.
 fn iban(run: &Run<'_>) -> Option<Span> {
@@ -68,12 +98,11 @@ fn iban(run: &Run<'_>) -> Option<Span> {
 fn walk(text: &[u8], start: usize, length: usize) -> Option<(u64, usize)> {
     let (mut number, mut head, mut seen, mut i) = (0u64, 0u64, 0usize, start);
     while seen < length {
-        let value = match at(text, i) {
-            d @ b'0'..=b'9' => u64::from(d.wrapping_sub(b'0')),
-            c @ (b'A'..=b'Z' | b'a'..=b'z') if !(2..4).contains(&seen) => {
-                u64::from(c.to_ascii_uppercase().wrapping_sub(b'A')).wrapping_add(10)
-            }
-            b' ' | b'-' if seen > 1 && at(text, i.saturating_add(1)).is_ascii_alphanumeric() => {
+        let b = at(text, i);
+        let value = match value_of(b) {
+            digit @ 0..=9 => u64::from(digit),
+            letter if letter != NONE && !(2..4).contains(&seen) => u64::from(letter),
+            _ if matches!(b, b' ' | b'-') && seen > 1 && value_of(at(text, i.saturating_add(1))) != NONE => {
                 i = i.saturating_add(1);
                 continue;
             }

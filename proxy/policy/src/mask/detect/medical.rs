@@ -12,9 +12,11 @@ pub(super) const NPI: Detector = Detector {
     validates: "Ten digits, the first 1 or 2, with the check digit of ISO/IEC 7812 over 80840 and them, where a word \
                 such as `npi` or `provider` names the column or JSON key or stands before them.",
     min_bytes: 10,
-    find: Find::Group {
+    find: Find::Digits {
         lengths: 1 << 10,
-        digits: 10,
+        least: 10,
+        cell: 10,
+        needs_word: true,
         find: npi,
     },
 };
@@ -29,9 +31,11 @@ pub(super) const RECORD: Detector = Detector {
                 column or JSON key or stands before them. Every hospital numbers in its own way: there is nothing else \
                 to check.",
     min_bytes: 5,
-    find: Find::Group {
+    find: Find::Digits {
         lengths: 0b111_1110_0000,
-        digits: 5,
+        least: 5,
+        cell: 5,
+        needs_word: true,
         find: record,
     },
 };

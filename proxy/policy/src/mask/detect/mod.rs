@@ -11,6 +11,7 @@ mod card;
 mod cloud;
 mod connection;
 mod context;
+mod digits;
 mod document;
 mod email;
 mod fold;
@@ -40,6 +41,7 @@ mod corpus;
 mod tests;
 
 pub use context::Context;
+pub(crate) use context::Label;
 use run::Run;
 pub(crate) use scanner::{Hit, Own, Scanner};
 
@@ -128,14 +130,16 @@ type FindSign = fn(&[u8], usize, &Context<'_>) -> Option<Span>;
 /// Where a detector is offered the text.
 #[derive(Debug)]
 enum Find {
-    /// At the start of each run of ASCII digits.
-    Digits(FindDigits),
-    /// The same where the first group has one of these lengths, and the cell at least so many digits.
-    Group {
-        /// Lengths, as bits.
+    /// At the start of each run of ASCII digits that can be a hit.
+    Digits {
+        /// Lengths of the run's first group, as bits; the last of them stands for what is longer, too.
         lengths: u32,
-        /// Digits of the shortest hit.
-        digits: usize,
+        /// Fewest digits of the run; 0 where it may have more than [`Run`] reads.
+        least: usize,
+        /// Fewest digits of the cell: what is no part of the run, such as an earlier month, may belong to the hit.
+        cell: usize,
+        /// Nothing is a hit unless one of the detector's words names it.
+        needs_word: bool,
         /// The finder.
         find: FindDigits,
     },

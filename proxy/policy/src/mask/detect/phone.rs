@@ -23,7 +23,13 @@ pub(super) const DETECTOR: Detector = Detector {
                 first three to six of them from the others. In a column or under a \
                 key of such a name also 11 to 15 digits with an assigned country code and nothing else.",
     min_bytes: 9,
-    find: Find::Digits(phone),
+    find: Find::Digits {
+        lengths: u32::MAX,
+        least: 3,
+        cell: 8,
+        needs_word: false,
+        find: phone,
+    },
 };
 
 const WORDS: &[&str] = &[
@@ -63,11 +69,9 @@ fn phone(run: &Run<'_>) -> Option<Span> {
     match run.before() {
         b'+' => international(run),
         b'(' if at(run.text, run.start.wrapping_sub(2)) == b'+' => international(run),
-        _ => north_american(run)
-            .or_else(|| dialled(run))
-            .or_else(|| national(run))
-            .or_else(|| slashed(run))
-            .or_else(|| bare(run)),
+        // No country's code begins with a zero, nor does an area's in North America.
+        _ if run.number(0, 1) == 0 => dialled(run).or_else(|| national(run)).or_else(|| slashed(run)),
+        _ => north_american(run).or_else(|| bare(run)),
     }
 }
 

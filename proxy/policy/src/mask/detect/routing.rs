@@ -12,9 +12,11 @@ pub(super) const EIN: Detector = Detector {
     validates: "Nine digits, as 2-7 with a hyphen or bare, whose first two the IRS assigns, where a word such as \
                 `ein`, `employer` or `tax id` names the column or JSON key or stands before them.",
     min_bytes: 9,
-    find: Find::Group {
+    find: Find::Digits {
         lengths: (1 << 2) | (1 << 9),
-        digits: 9,
+        least: 9,
+        cell: 9,
+        needs_word: true,
         find: ein,
     },
 };
@@ -29,9 +31,11 @@ pub(super) const ABA: Detector = Detector {
                 such as `routing`, `aba`, `account` or `wire`, or the transit symbol of a cheque, names the column or \
                 JSON key or stands before them.",
     min_bytes: 9,
-    find: Find::Group {
+    find: Find::Digits {
         lengths: 1 << 9,
-        digits: 9,
+        least: 9,
+        cell: 9,
+        needs_word: true,
         find: aba,
     },
 };

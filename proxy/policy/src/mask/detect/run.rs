@@ -3,13 +3,17 @@
 use std::cell::OnceCell;
 
 use super::context::Named;
-use super::{Context, Kind};
-use crate::mask::bytes::at;
+use super::digits::Word;
+use super::{Context, Kind, digits};
+use crate::mask::bytes::{at, tail};
 
 /// Most digits that are collected: one more than the longest number that any detector knows (a card has 19).
 const MAX_DIGITS: usize = 20;
 /// Most groups: a card of 19 digits in fives and fours has five, a phone number rarely more than seven.
 const MAX_GROUPS: usize = 8;
+
+/// Bytes before a run in which words are looked for at once.
+const NEAR: usize = 8;
 
 /// Digits that belong together, and what stands after them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,7 +32,8 @@ pub(super) struct Run<'a> {
     pub(super) text: &'a [u8],
     pub(super) start: usize,
     context: Context<'a>,
-    digits: [u8; MAX_DIGITS],
+    /// Eight at a time are written; behind the last one they are 0.
+    digits: [u8; MAX_DIGITS + 8],
     total: usize,
     groups: [Group; MAX_GROUPS],
     count: usize,
@@ -37,48 +42,49 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Reads the run whose first digit is at `start`.
-    pub(super) fn read(text: &'a [u8], start: usize, context: Context<'a>) -> Self {
+    /// Reads the run whose first digit is at `start`, and whose first group has so many.
+    #[inline]
+    pub(super) fn read(text: &'a [u8], start: usize, length: usize, context: Context<'a>) -> Self {
         let mut run = Self {
             text,
             start,
             context,
-            digits: [0; MAX_DIGITS],
+            digits: [0; MAX_DIGITS + 8],
             total: 0,
             groups: [Group::default(); MAX_GROUPS],
             count: 0,
             named: OnceCell::new(),
         };
-        let mut next = start;
-        while run.count < MAX_GROUPS {
-            let Some((group, after)) = run.read_group(next) else {
-                break;
-            };
-            if let Some(slot) = run.groups.get_mut(run.count) {
-                *slot = group;
+        let (mut from, mut len) = (start, length);
+        // A number with more digits than any detector knows is not cut into one that they know.
+        while run.total.saturating_add(len) <= MAX_DIGITS
+            && let Some(slot) = run.groups.get_mut(run.count)
+        {
+            for done in (0..len).step_by(8) {
+                let numbers = Word::first(tail(text, from.saturating_add(done))).numbers(len.saturating_sub(done));
+                let room = run.digits.get_mut(run.total.saturating_add(done)..);
+                if let Some(room) = room.and_then(<[u8]>::first_chunk_mut) {
+                    *room = numbers;
+                }
             }
+            let end = from.saturating_add(len);
+            let (separator, width) = separator(text, end);
+            *slot = Group { len, end, separator };
+            run.total = run.total.saturating_add(len);
             run.count = run.count.saturating_add(1);
-            if group.separator == 0 {
+            if separator == 0 {
                 break;
             }
-            next = after;
+            from = end.saturating_add(width);
+            let rest = tail(text, from);
+            len = digits::count(rest.get(..=MAX_DIGITS).unwrap_or(rest));
         }
         run
     }
 
-    /// One group from `from` on, and where the next one starts. `None` when it does not fit: a number with more digits
-    /// than any detector knows is not cut into one that they know.
-    fn read_group(&mut self, from: usize) -> Option<(Group, usize)> {
-        let (mut i, mut total) = (from, self.total);
-        while at(self.text, i).is_ascii_digit() {
-            *self.digits.get_mut(total)? = at(self.text, i).wrapping_sub(b'0');
-            total = total.saturating_add(1);
-            i = i.saturating_add(1);
-        }
-        let len = total.saturating_sub(self.total);
-        self.total = total;
-        let (separator, width) = separator(self.text, i);
-        Some((Group { len, end: i, separator }, i.saturating_add(width)))
+    /// Digits of all groups.
+    pub(super) fn total(&self) -> usize {
+        self.total
     }
 
     /// The groups in order.
@@ -116,6 +122,11 @@ impl<'a> Run<'a> {
     pub(super) fn has_context(&self, of: Kind) -> bool {
         let near = || Named::near(self.text, self.start, &self.context);
         self.named.get_or_init(near).has(of)
+    }
+
+    /// Whether it takes no long look to see that [`Run::has_context`] would say no.
+    pub(super) fn lacks_context(&self, of: Kind) -> bool {
+        (self.start <= NEAR || self.named.get().is_some()) && !self.has_context(of)
     }
 
     /// Whether the bytes `self.start..end` are part of a decimal fraction, such as the tail of `3.14159265`. A comma parts
@@ -174,6 +185,9 @@ fn is_uuid(token: &[u8]) -> bool {
 /// The separator at `i`, and how many bytes it takes; (0, 0) when no group follows.
 fn separator(text: &[u8], i: usize) -> (u8, usize) {
     let ahead = |n: usize| at(text, i.saturating_add(n));
+    if !matches!(ahead(0), b' ' | b'-' | b'.' | b')' | b'(') {
+        return (0, 0);
+    }
     match (ahead(0), ahead(1)) {
         (c @ (b' ' | b'-' | b'.' | b')'), d) if d.is_ascii_digit() => (c, 1),
         (b')', b' ' | b'-' | b'.') if ahead(2).is_ascii_digit() => (b')', 2),

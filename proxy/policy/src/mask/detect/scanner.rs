@@ -4,8 +4,8 @@ use regex::bytes::RegexSet;
 
 use super::hex::hex_runs;
 use super::pattern::{self, Pattern, Spent};
-use super::summary::{Signs, Summary, next_digit};
-use super::{Context, DETECTORS, Detector, Find, FindAt, FindDigits, FindSign, Kind, Run, Span, fold, month};
+use super::summary::{Signs, Summary};
+use super::{Context, DETECTORS, Detector, Find, FindAt, FindDigits, FindSign, Kind, Run, Span, digits, fold, month};
 use crate::mask::bytes::{at, tail};
 
 /// Bytes `start..end` of a text that detector or pattern `entry` recognised.
@@ -24,6 +24,16 @@ struct Active<F> {
     /// Some rule acts on its hits; otherwise they are only counted, and must not hide what lies inside them.
     enforced: bool,
     find: F,
+}
+
+/// A finder of numbers.
+#[derive(Clone, Copy, Debug)]
+struct Number {
+    /// Fewest digits of a run that it is offered.
+    least: usize,
+    /// By whose words a hit has to be named.
+    word_of: Option<Kind>,
+    active: Active<FindDigits>,
 }
 
 /// Lengths of a first group that are told apart.
@@ -47,17 +57,16 @@ pub(crate) struct Own {
     pub(crate) whole: u16,
 }
 
-/// Fewest digits in a cell where every run of them is looked at.
-const DIGITS: usize = 8;
-
 /// Detectors and patterns that are on.
 #[derive(Debug, Default)]
 pub(crate) struct Scanner {
     /// By the length of the first group; what is longer than the last of them comes under that.
-    digits: [Vec<Active<FindDigits>>; LENGTHS],
+    digits: [Vec<Number>; LENGTHS],
     ats: Vec<Active<FindAt>>,
     /// By the sign.
     signs: Vec<Sign>,
+    /// All of their groups.
+    groups: Signs,
     /// Those of the signs that are also offered a value as a whole.
     named: Vec<Active<FindSign>>,
     has_iban: bool,
@@ -93,8 +102,21 @@ impl Scanner {
 
     fn add(&mut self, detector: &Detector, entry: u16, enforced: bool) {
         match detector.find {
-            Find::Digits(find) => self.add_digits(u32::MAX, DIGITS, Active { entry, enforced, find }),
-            Find::Group { lengths, digits, find } => self.add_digits(lengths, digits, Active { entry, enforced, find }),
+            Find::Digits {
+                lengths,
+                least,
+                cell,
+                needs_word,
+                find,
+            } => {
+                self.min_digits = self.min_digits.min(cell);
+                let number = Number {
+                    least,
+                    word_of: needs_word.then_some(detector.kind),
+                    active: Active { entry, enforced, find },
+                };
+                self.add_digits(lengths, number);
+            }
             Find::At(find) => self.ats.push(Active { entry, enforced, find }),
             Find::Signs(signs, find) => self.add_signs(signs, detector.min_bytes, Active { entry, enforced, find }),
             Find::Named(signs, find) => {
@@ -104,17 +126,17 @@ impl Scanner {
         }
     }
 
-    fn add_digits(&mut self, lengths: u32, digits: usize, active: Active<FindDigits>) {
-        self.min_digits = self.min_digits.min(digits);
+    fn add_digits(&mut self, lengths: u32, number: Number) {
         for (length, finders) in self.digits.iter_mut().enumerate() {
             if lengths >> length & 1 == 1 {
-                finders.push(active);
+                finders.push(number);
             }
         }
     }
 
     fn add_signs(&mut self, signs: &[u8], min_bytes: usize, active: Active<FindSign>) {
         for sign in signs {
+            self.groups = self.groups.or(Signs::of(*sign));
             let finder = (min_bytes, active);
             match self.signs.iter_mut().find(|known| known.sign == *sign) {
                 Some(known) => known.finders.push(finder),
@@ -142,10 +164,7 @@ impl Scanner {
         self.patterns.is_empty()
             && self.named.is_empty()
             && summary.digits < 2
-            && !summary.at
-            && !summary.backslash
-            && !summary.non_ascii
-            && !self.signs.iter().any(|sign| summary.may_hold(sign.group))
+            && !summary.may_hold(Signs::AT.or(Signs::BACKSLASH).or(Signs::NON_ASCII).or(self.groups))
     }
 
     /// Appends all hits in `text`, in order of their start. Hits may overlap.
@@ -160,9 +179,12 @@ impl Scanner {
         let summary = Summary::of(text);
         self.scan_plain(text, context, &summary, hits);
         // Percent signs are counted with `@`.
-        if summary.non_ascii || summary.at {
-            let folded = summary.non_ascii.then(|| fold::fold(text)).flatten();
-            let decoded = summary.at.then(|| fold::decoded(text)).flatten();
+        if summary.may_hold(Signs::NON_ASCII.or(Signs::AT)) {
+            let of = |class: Signs, other: fn(&[u8]) -> Option<fold::Folded>| {
+                summary.may_hold(class).then(|| other(text)).flatten()
+            };
+            let folded = of(Signs::NON_ASCII, fold::fold);
+            let decoded = of(Signs::AT, fold::decoded);
             for other in [folded, decoded].into_iter().flatten() {
                 let mut inner = Vec::new();
                 self.scan_plain(&other.text, context, &Summary::of(&other.text), &mut inner);
@@ -170,7 +192,7 @@ impl Scanner {
             }
         }
         // Eighteen hexadecimal digits make the nine bytes of the shortest number.
-        if summary.backslash && text.len() >= 18 {
+        if text.len() >= 18 && summary.may_hold(Signs::BACKSLASH) {
             self.scan_hex(text, context, hits);
         }
         if hits.len() > 1 {
@@ -184,11 +206,15 @@ impl Scanner {
         if numbers && self.has_digits() {
             self.scan_digits(text, context, hits);
         }
-        if summary.at && !self.ats.is_empty() {
+        if summary.may_hold(Signs::AT) {
             self.scan_ats(text, hits);
         }
-        if !self.signs.is_empty() {
+        if summary.may_hold(self.groups) {
             self.scan_signs(text, context, summary, hits);
+        }
+        for active in self.named.iter().filter(|_| context.whole) {
+            let found = (active.find)(text, text.len(), &context);
+            hits.extend(found.map(|span| active.hit(span)));
         }
         if !self.patterns.is_empty() {
             self.scan_patterns(text, hits);
@@ -196,38 +222,33 @@ impl Scanner {
     }
 
     fn scan_signs(&self, text: &[u8], context: Context<'_>, summary: &Summary, hits: &mut Vec<Hit>) {
-        let mut note = |entry: u16, found: Option<Span>| {
-            hits.extend(found.map(|Span { start, end }| Hit { start, end, entry }));
-        };
         for sign in self.signs.iter().filter(|sign| summary.may_hold(sign.group)) {
             for at in memchr::memchr_iter(sign.sign, text) {
                 // Most cells are shorter than any key or token.
                 for (_, active) in sign.finders.iter().filter(|(least, _)| *least <= text.len()) {
-                    note(active.entry, (active.find)(text, at, &context));
+                    let found = (active.find)(text, at, &context);
+                    hits.extend(found.map(|span| active.hit(span)));
                 }
             }
-        }
-        for active in self.named.iter().filter(|_| context.whole) {
-            note(active.entry, (active.find)(text, text.len(), &context));
         }
     }
 
     fn scan_digits(&self, text: &[u8], context: Context<'_>, hits: &mut Vec<Hit>) {
         let mut from = 0usize;
-        while let Some(start) = next_digit(text, from) {
-            let length = tail(text, start).iter().take_while(|b| b.is_ascii_digit()).count();
+        while let Some(start) = digits::next(text, from) {
+            let length = digits::count(tail(text, start));
             from = start.saturating_add(length);
             if length < 3 && !may_be_short(text, start, length) {
                 continue;
             }
-            let run = Run::read(text, start, context);
-            for active in self.digits.get(length.min(LENGTHS - 1)).into_iter().flatten() {
+            let run = Run::read(text, start, length, context);
+            for number in self.digits.get(length.min(LENGTHS - 1)).into_iter().flatten() {
+                let active = &number.active;
+                if run.total() < number.least || number.word_of.is_some_and(|kind| run.lacks_context(kind)) {
+                    continue;
+                }
                 if let Some(span) = (active.find)(&run) {
-                    hits.push(Hit {
-                        start: span.start,
-                        end: span.end,
-                        entry: active.entry,
-                    });
+                    hits.push(active.hit(span));
                     if active.enforced {
                         from = from.max(span.end);
                     }
@@ -239,13 +260,8 @@ impl Scanner {
     fn scan_ats(&self, text: &[u8], hits: &mut Vec<Hit>) {
         for position in memchr::memchr2_iter(b'@', b'%', text) {
             for active in &self.ats {
-                if let Some(span) = (active.find)(text, position) {
-                    hits.push(Hit {
-                        start: span.start,
-                        end: span.end,
-                        entry: active.entry,
-                    });
-                }
+                let found = (active.find)(text, position);
+                hits.extend(found.map(|span| active.hit(span)));
             }
         }
     }
@@ -292,6 +308,18 @@ impl Scanner {
                 end: run.end,
                 ..hit
             }));
+        }
+    }
+}
+
+// === impl Active ===
+
+impl<F> Active<F> {
+    fn hit(&self, Span { start, end }: Span) -> Hit {
+        Hit {
+            start,
+            end,
+            entry: self.entry,
         }
     }
 }

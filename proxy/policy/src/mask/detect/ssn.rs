@@ -13,7 +13,13 @@ pub(super) const SSN: Detector = Detector {
                 such as `ssn` or `social security` names the column or JSON key or stands before them; elsewhere they \
                 are taken for an order number.",
     min_bytes: 9,
-    find: Find::Digits(ssn),
+    find: Find::Digits {
+        lengths: (1 << 3) | (1 << 9),
+        least: 9,
+        cell: 9,
+        needs_word: false,
+        find: ssn,
+    },
 };
 
 pub(super) const ITIN: Detector = Detector {
@@ -25,7 +31,13 @@ pub(super) const ITIN: Detector = Detector {
     validates: "Nine digits as 3-2-4, written as a US_SSN would be; the first digit 9, the fourth and fifth within \
                 50-65, 70-88, 90-92 or 94-99. Bare digits as for US_SSN, with the words `itin`, `tin`, `taxpayer`.",
     min_bytes: 9,
-    find: Find::Digits(itin),
+    find: Find::Digits {
+        lengths: (1 << 3) | (1 << 9),
+        least: 9,
+        cell: 9,
+        needs_word: false,
+        find: itin,
+    },
 };
 
 const SSN_WORDS: &[&str] = &[

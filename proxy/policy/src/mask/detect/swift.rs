@@ -3,7 +3,7 @@
 use super::context::Named;
 use super::piece::{ahead, behind, is_word, stands_alone};
 use super::{Context, Detector, Find, Kind, Span};
-use crate::mask::bytes::{at, cut, tail};
+use crate::mask::bytes::{at, cut};
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: Kind::SwiftCode,
@@ -91,10 +91,12 @@ fn is_quote_or_blank(b: u8) -> bool {
 }
 
 fn whole(text: &[u8], context: &Context<'_>) -> Option<Span> {
+    let value = text.trim_ascii();
+    if !matches!(value.len(), 8 | 11) || !context.names(Kind::SwiftCode) {
+        return None;
+    }
     let start = text.len().checked_sub(text.trim_ascii_start().len())?;
-    let span = at_place(text, start)?;
-    let alone = tail(text, span.end).trim_ascii().is_empty();
-    (alone && Named::within(context.label).has(Kind::SwiftCode)).then_some(span)
+    at_place(text, start).filter(|span| span.end == start.saturating_add(value.len()))
 }
 
 fn at_place(text: &[u8], start: usize) -> Option<Span> {

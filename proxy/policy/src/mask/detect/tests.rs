@@ -331,7 +331,7 @@ proptest! {
     fn any_bytes_give_hits_within_bounds_and_in_order(text in tricky(), whole: bool) {
         let mut hits = Vec::new();
         let every: Vec<Kind> = DETECTORS.iter().map(|detector| detector.kind).collect();
-        scanner(&every).scan(&text, Context { label: b"ssn phone mrn dl bic npi ein", whole }, &mut hits);
+        scanner(&every).scan(&text, Context::new(b"ssn phone mrn dl bic npi ein", whole), &mut hits);
         for hit in &hits {
             prop_assert!(hit.start < hit.end && hit.end <= text.len());
         }

@@ -105,10 +105,7 @@ impl Walk<'_> {
     fn number(&mut self, start: usize, end: usize) {
         let number = cut(self.text, start, end);
         let mut masked = Vec::new();
-        let context = Context {
-            label: &self.label,
-            whole: self.whole,
-        };
+        let context = Context::new(&self.label, self.whole);
         let (scanner, around) = (&self.masker.numeric, Surroundings::Value);
         let outcome = self
             .masker
