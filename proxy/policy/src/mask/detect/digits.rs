@@ -13,12 +13,19 @@ pub(super) struct Word(u64);
 // === impl Word ===
 
 impl Word {
-    /// The bytes at the start of a text; 0, which is no digit, behind its end.
+    /// The bytes from `from` on; 0, which is no digit, behind the end.
     #[inline]
-    pub(super) fn first(text: &[u8]) -> Self {
-        Self(match text.first_chunk() {
-            Some(bytes) => u64::from_le_bytes(*bytes),
-            None => text.iter().rev().fold(0, |word, b| (word << 8) | u64::from(*b)),
+    pub(super) fn at(text: &[u8], from: usize) -> Self {
+        let rest = tail(text, from);
+        Self(match (rest.first_chunk(), text.last_chunk()) {
+            (Some(bytes), _) => u64::from_le_bytes(*bytes),
+            // The last eight, of which some stand before.
+            (None, Some(bytes)) => {
+                let before = (8_usize.saturating_sub(rest.len())).saturating_mul(8);
+                let before = u32::try_from(before).unwrap_or(u32::MAX);
+                u64::from_le_bytes(*bytes).checked_shr(before).unwrap_or(0)
+            }
+            (None, None) => rest.iter().rev().fold(0, |word, b| (word << 8) | u64::from(*b)),
         })
     }
 
@@ -52,16 +59,16 @@ impl Word {
     }
 }
 
-/// How many digits stand at the start of a text.
+/// How many digits stand at `from`, as far as `most` of them and a few more.
 #[inline]
-pub(super) fn count(text: &[u8]) -> usize {
-    let mut rest = text;
+pub(super) fn count(text: &[u8], from: usize, most: usize) -> usize {
+    let mut count = 0_usize;
     loop {
-        let digits = Word::first(rest).digits();
-        if digits < 8 {
-            return text.len().saturating_sub(rest.len()).saturating_add(digits);
+        let digits = Word::at(text, from.saturating_add(count)).digits();
+        count = count.saturating_add(digits);
+        if digits < 8 || count > most {
+            return count;
         }
-        rest = tail(rest, 8);
     }
 }
 
@@ -70,7 +77,7 @@ pub(super) fn count(text: &[u8]) -> usize {
 pub(super) fn next(text: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     while at < text.len() {
-        if let Some(skip) = Word::first(tail(text, at)).first_digit() {
+        if let Some(skip) = Word::at(text, at).first_digit() {
             return Some(at.saturating_add(skip));
         }
         at = at.saturating_add(8);
@@ -89,14 +96,14 @@ mod tests {
         fn digits_are_counted_and_found_as_one_by_one(text in "[/0-9:\u{0}a\u{e9}\u{39}]{0,40}", from in 0..45_usize) {
             let text = text.as_bytes();
             let rest = tail(text, from);
-            prop_assert_eq!(count(rest), rest.iter().take_while(|b| b.is_ascii_digit()).count());
+            prop_assert_eq!(count(text, from, usize::MAX), rest.iter().take_while(|b| b.is_ascii_digit()).count());
             prop_assert_eq!(next(text, from), rest.iter().position(u8::is_ascii_digit).map(|skip| from + skip));
         }
 
         #[test]
         fn numbers_are_those_of_the_digits(digits in "[0-9]{1,8}", after in "[a-z0-9]{0,8}") {
             let text = format!("{digits}{after}");
-            let numbers = Word::first(text.as_bytes()).numbers(digits.len());
+            let numbers = Word::at(text.as_bytes(), 0).numbers(digits.len());
             let mut expected = [0; 8];
             for (slot, b) in expected.iter_mut().zip(digits.bytes()) {
                 *slot = b - b'0';

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use super::context::Named;
 use super::digits::Word;
 use super::{Context, Kind, digits};
-use crate::mask::bytes::{at, tail};
+use crate::mask::bytes::at;
 
 /// Most digits that are collected: one more than the longest number that any detector knows (a card has 19).
 const MAX_DIGITS: usize = 20;
@@ -61,7 +61,7 @@ impl<'a> Run<'a> {
             && let Some(slot) = run.groups.get_mut(run.count)
         {
             for done in (0..len).step_by(8) {
-                let numbers = Word::first(tail(text, from.saturating_add(done))).numbers(len.saturating_sub(done));
+                let numbers = Word::at(text, from.saturating_add(done)).numbers(len.saturating_sub(done));
                 let room = run.digits.get_mut(run.total.saturating_add(done)..);
                 if let Some(room) = room.and_then(<[u8]>::first_chunk_mut) {
                     *room = numbers;
@@ -76,8 +76,7 @@ impl<'a> Run<'a> {
                 break;
             }
             from = end.saturating_add(width);
-            let rest = tail(text, from);
-            len = digits::count(rest.get(..=MAX_DIGITS).unwrap_or(rest));
+            len = digits::count(text, from, MAX_DIGITS);
         }
         run
     }

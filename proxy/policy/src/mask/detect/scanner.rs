@@ -236,7 +236,7 @@ impl Scanner {
     fn scan_digits(&self, text: &[u8], context: Context<'_>, hits: &mut Vec<Hit>) {
         let mut from = 0usize;
         while let Some(start) = digits::next(text, from) {
-            let length = digits::count(tail(text, start));
+            let length = digits::count(text, start, usize::MAX);
             from = start.saturating_add(length);
             if length < 3 && !may_be_short(text, start, length) {
                 continue;
