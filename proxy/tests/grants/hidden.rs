@@ -103,6 +103,15 @@ fn a_rule_about_a_table_speaks_whichever_way_it_is_written() {
         &["drop owned by current_user"],
         &["alter schema public rename to spare_2"],
         &["grant select on all tables in schema public to public"],
+        &["create view made as select * from kept; update made set id = 2"],
+        &[
+            "create temp view made as select * from shown_again; create view again as select * from made; delete from again",
+        ],
+        &[
+            "create view made as select 1 as id",
+            "create or replace view made as select id from kept; delete from made",
+        ],
+        &["vacuum"],
         &["set search_path = spare", "reset search_path; update kept set id = 2"],
         &["begin; set search_path = spare", "rollback; update kept set id = 2"],
         &[
@@ -119,8 +128,34 @@ fn a_rule_about_a_table_speaks_whichever_way_it_is_written() {
         "update heads set n = 2",
         "select id from shown",
         "insert into spare.kept values (1, 1)",
+        "create view another as select * from spare.kept; delete from another; drop view another",
     ] {
         assert_eq!(door.psql("alice", &[sql]).err, "", "{sql}");
     }
     assert_eq!(door.direct("select id, head from kept"), "1|1");
+}
+
+#[test]
+fn what_a_unit_joins_is_reached_by_what_stands_behind_in_it() {
+    let cel = "'public.kept' in command.written && 'delete' in command.verbs";
+    let kept = json!({"name": "kept", "match": {"cel": cel}, "action": "Deny", "message": "it is kept"});
+    let given = Given::open().policy(json!([kept, {"name": "rest", "match": {"any": true}, "action": "Allow"}]));
+    let schema = "CREATE TABLE kept (id int PRIMARY KEY); INSERT INTO kept VALUES (1); CREATE TABLE free (id int)";
+    let door = TestDoor::new(&given, schema);
+    for sql in [
+        "create table parent (id int not null); alter table kept inherit parent; delete from parent",
+        "create table head (id int primary key); insert into head values (1); alter table kept add foreign key (id) references head on delete cascade; delete from head",
+        "create table whole (id int primary key) partition by range (id); alter table whole attach partition kept for values from (0) to (9); delete from whole",
+    ] {
+        let printed = door.psql("alice", &[sql]);
+        let refused = printed.err.contains("42501") && printed.err.contains("it is kept");
+        assert!(refused, "{sql}: {printed:?}");
+    }
+    for sql in [
+        "alter table free add n int; delete from free",
+        "create table head (id int primary key); alter table free add foreign key (id) references head; insert into head values (1)",
+    ] {
+        assert_eq!(door.psql("alice", &[sql]).err, "", "{sql}");
+    }
+    assert_eq!(door.direct("select count(*) from kept"), "1");
 }

@@ -168,9 +168,10 @@ impl Conversation {
         result
     }
 
-    /// Whether code ran since the target last said its settings, which it does at ReadyForQuery.
+    /// Whether something ran that may have changed how text is read since the target last said its settings, which it does at
+    /// ReadyForQuery.
     fn is_unsettled(&self) -> bool {
-        self.state.unsynced && self.state.stale.names
+        self.state.unsynced && self.state.stale.encoding
     }
 
     fn sync(&mut self) {

@@ -113,6 +113,13 @@ fn understand_anew(
         looking_up.extend(executed.map(|other| other.stated.clone()));
         lineages.extend(with_named(context, statement, own, &others, definitions, &mut asked));
         encoding(statement, &mut asked);
+        // Code that nobody sees into may have prepared what it executes.
+        let named = others.iter().flat_map(|other| other.stated.readings());
+        named.for_each(|named| encoding(named, &mut asked));
+    }
+    if before.carries_on(&asked.command) {
+        let beyond = "what hangs on its tables behind earlier statements";
+        asked.command.beyond = asked.command.beyond.or(Some(beyond));
     }
     fresh_code(context, stated, before, &mut asked);
     crowd(&lineages, before, &mut asked);
