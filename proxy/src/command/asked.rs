@@ -291,14 +291,16 @@ impl Asked {
 
     /// The normal form in which only parameters vary, where there is one. Only who asks for an approval needs it. A text with
     /// two readings has none: what is a comment in one may be a condition in the other. Nor has one that hands a value to what
-    /// reads it as a statement: who approved it with one said nothing of all others.
+    /// reads it as a statement: who approved it with one said nothing of all others. Nor has one that changes the row where a
+    /// cursor stands: which rows these are says the cursor's query.
     #[must_use]
     pub fn fingerprint(&self) -> Option<sql::Digest> {
         if self.command.ambiguous || self.command.functions.iter().any(|name| reads_values(name)) {
             return None;
         }
         let script = sql::parse(&self.command.text).ok()?;
-        script.statements.first()?.fingerprint()
+        let statement = script.statements.first()?;
+        statement.fingerprint().filter(|_| statement.cursors.is_empty())
     }
 
     /// Its text without what stands against protected columns.
@@ -360,6 +362,8 @@ mod tests {
         ] {
             assert!(fingerprint(&format!("select {name}($1)"), name).is_none(), "{name}");
         }
+        assert!(fingerprint("delete from t where id = $1", "lower").is_some());
+        assert!(fingerprint("delete from t where current of c", "lower").is_none());
     }
 
     #[test]

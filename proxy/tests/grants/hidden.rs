@@ -140,11 +140,16 @@ fn what_a_unit_joins_is_reached_by_what_stands_behind_in_it() {
     let cel = "'public.kept' in command.written && 'delete' in command.verbs";
     let kept = json!({"name": "kept", "match": {"cel": cel}, "action": "Deny", "message": "it is kept"});
     let given = Given::open().policy(json!([kept, {"name": "rest", "match": {"any": true}, "action": "Allow"}]));
-    let schema = "CREATE TABLE kept (id int PRIMARY KEY); INSERT INTO kept VALUES (1); CREATE TABLE free (id int)";
+    let schema = "CREATE TABLE kept (id int PRIMARY KEY); INSERT INTO kept VALUES (1); CREATE TABLE free (id int);
+        CREATE VIEW shown AS SELECT id FROM kept; CREATE VIEW plain AS SELECT id FROM free;
+        CREATE SCHEMA spare; CREATE VIEW spare.plain AS SELECT id FROM kept;";
     let door = TestDoor::new(&given, schema);
     for sql in [
         "create table parent (id int not null); alter table kept inherit parent; delete from parent",
         "create table head (id int primary key); insert into head values (1); alter table kept add foreign key (id) references head on delete cascade; delete from head",
+        "alter view plain rename to away; alter view shown rename to plain; delete from plain",
+        "drop view plain; alter view shown rename to plain; delete from public.plain",
+        "alter view public.plain rename to away; alter view spare.plain set schema public; delete from public.plain",
         "create table whole (id int primary key) partition by range (id); alter table whole attach partition kept for values from (0) to (9); delete from whole",
     ] {
         let printed = door.psql("alice", &[sql]);
@@ -153,6 +158,7 @@ fn what_a_unit_joins_is_reached_by_what_stands_behind_in_it() {
     }
     for sql in [
         "alter table free add n int; delete from free",
+        "alter table free rename column n to m; delete from free where m = 1",
         "create table head (id int primary key); alter table free add foreign key (id) references head; insert into head values (1)",
     ] {
         assert_eq!(door.psql("alice", &[sql]).err, "", "{sql}");

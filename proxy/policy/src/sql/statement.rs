@@ -242,6 +242,20 @@ impl Statement {
         })
     }
 
+    /// Names that mean other relations behind it: of one that gets another name or schema, that name and the new one.
+    #[must_use]
+    pub fn renames(&self) -> Vec<&str> {
+        let Some(root) = self.root() else { return Vec::new() };
+        let whole = match root.kind() {
+            // What has a name within a relation is a column or the like.
+            "RenameStmt" => root.text("subname").is_empty(),
+            kind => kind == "AlterObjectSchemaStmt",
+        };
+        let relation = root.node("relation").filter(|_| whole).into_iter();
+        let names = relation.flat_map(|relation| [relation.text("relname"), root.text("newname")]);
+        names.filter(|name| !name.is_empty()).collect()
+    }
+
     /// Whether it makes places that names may lead to from here on, or of which no text says the columns.
     pub fn makes_places(&self) -> bool {
         let places = ["CreateForeignTableStmt", "CreateSchemaStmt", "ImportForeignSchemaStmt"];

@@ -40,6 +40,8 @@ pub struct Unfolding {
     /// Relations, as rules name them, that were made to hang together with others, by a parent, a key or a rule, or that are read
     /// through what nobody knows.
     joined: BTreeSet<String>,
+    /// Names that were taken from relations, or given to them: the catalog tells of those that had them before.
+    renamed: BTreeSet<String>,
     /// How many statements made a relation.
     made: usize,
 }
@@ -49,7 +51,12 @@ pub struct Unfolding {
 impl Unfolding {
     /// Whether nothing came before that changes what anything means.
     pub fn is_nothing(&self) -> bool {
-        self.now.is_none() && self.hazards.is_empty() && self.joined.is_empty()
+        self.now.is_none() && self.hazards.is_empty() && self.joined.is_empty() && self.renamed.is_empty()
+    }
+
+    /// Whether a relation of this name may be another than the catalog tells.
+    pub fn has_renamed(&self, name: &str) -> bool {
+        self.renamed.contains(name)
     }
 
     /// Whether what a command does goes on to others than the catalog tells.
@@ -99,6 +106,8 @@ impl Unfolding {
         let readings = understood.stated.readings();
         let undoing = readings.filter(|statement| statement.verbs.any(&UNDOING));
         self.gone.extend(undoing.flat_map(Statement::names).map(str::to_owned));
+        let renamed = understood.stated.readings().flat_map(Statement::renames);
+        self.renamed.extend(renamed.map(str::to_owned));
         let (view, known) = (&understood.view, &understood.view.known);
         let path = self.now.as_ref().map_or(context.path, |(_, path)| path.as_ref());
         let mut made = view.lineages.iter().filter_map(|lineage| lineage.created.as_ref());

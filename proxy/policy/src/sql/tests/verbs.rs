@@ -234,6 +234,24 @@ fn reads_are_told_from_what_may_write() {
 }
 
 #[test]
+fn names_that_mean_others_are_told() {
+    let cases: [(&str, &[&str]); 9] = [
+        ("alter table s.a rename to b", &["a", "b"]),
+        ("alter view if exists a rename to b", &["a", "b"]),
+        ("alter table a set schema s", &["a"]),
+        ("alter table a rename column x to y", &[]),
+        ("alter table a rename constraint x to y", &[]),
+        ("alter trigger x on a rename to y", &[]),
+        ("alter function a() rename to b", &[]),
+        ("alter table a add x int", &[]),
+        ("create table a (x int)", &[]),
+    ];
+    for (sql, names) in cases {
+        assert_eq!(parse(sql).unwrap().statements[0].renames(), names, "{sql}");
+    }
+}
+
+#[test]
 fn what_makes_code_is_known_by_its_kind() {
     for (sql, makes) in [
         ("create function f() returns int language sql as 'select 1'", true),
