@@ -12,6 +12,7 @@ const HIDES: &str = "CREATE EXTENSION citext; CREATE EXTENSION pg_trgm; CREATE F
     CREATE VIEW purged AS SELECT purge() AS n;
     CREATE FUNCTION purging() RETURNS trigger LANGUAGE plpgsql AS $$begin new.n = 2; return new; end$$;
     CREATE TABLE inbox (n int);
+    CREATE TABLE ruled (n int); CREATE RULE also AS ON INSERT TO ruled DO ALSO DELETE FROM acct;
     CREATE TRIGGER purging BEFORE INSERT ON inbox FOR EACH ROW EXECUTE FUNCTION purging();";
 
 #[test]
@@ -44,6 +45,7 @@ fn whatever_may_delete_gets_what_a_delete_gets() {
             "select set_limit(0.4)",
             "alter function purge() rename to version; select version()",
             "select n from purged",
+            "insert into ruled values (1)",
             "create trigger another before insert on inbox for each row execute function purging()",
         ] {
             let printed = door.psql("alice", &[sql]);
