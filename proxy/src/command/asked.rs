@@ -64,6 +64,8 @@ pub struct Asked {
     pub named: Vec<u8>,
     /// Refused by the protocol itself, whatever the rules say.
     pub refused: Option<Rejection>,
+    /// Why it cannot be held to reading: a rule that would have it run read-only denies it.
+    pub unguarded: Option<&'static str>,
 }
 
 /// A refusal that the protocol itself comes to.
@@ -280,6 +282,7 @@ impl Asked {
             types: Vec::new(),
             named: Vec::new(),
             refused: None,
+            unguarded: None,
         }
     }
 
