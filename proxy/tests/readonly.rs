@@ -206,3 +206,34 @@ fn what_was_approved_runs_as_the_rule_says() {
     assert!(printed.err.contains("25006"), "{printed:?}");
     assert_eq!(door.direct("select count(*) from marks"), "0");
 }
+
+#[test]
+fn what_would_outlive_its_read_only_transaction_is_refused() {
+    let late = "CREATE PROCEDURE late() LANGUAGE plpgsql AS $$begin commit; insert into marks values (8); end$$;";
+    let door = TestDoor::new(&reads_are_guarded(), &format!("{SCHEMA} {late}"));
+    let printed = door.psql(
+        "alice",
+        &["begin", "declare c cursor with hold for select mark(9)", "commit"],
+    );
+    assert!(
+        printed.err.contains("42501") && printed.err.contains("WITH HOLD"),
+        "{printed:?}"
+    );
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    for sql in ["call late()", "do $$begin commit; insert into marks values (8); end$$"] {
+        let said = client.pipeline(sql);
+        let error = said.iter().find(|message| message.tag == 'E').unwrap();
+        assert_eq!(error.field('C').as_deref(), Some("42501"), "{sql}");
+        assert!(error.field('M').unwrap().contains("send BEGIN first"), "{sql}");
+    }
+    client.query("begin");
+    let said = client.pipeline("call late()");
+    let error = said.iter().find(|message| message.tag == 'E').unwrap();
+    assert_eq!(error.field('C').as_deref(), Some("2D000"), "PostgreSQL's own word");
+    client.query("rollback");
+    assert_eq!(door.direct("select count(*) from marks"), "0");
+
+    let kept = ["begin", "declare c cursor with hold for select 1", "commit", "fetch c"];
+    let printed = door.psql("alice", &kept);
+    assert_eq!((printed.out.as_str(), printed.err.as_str()), ("1", ""));
+}

@@ -121,6 +121,10 @@ pub struct Relation {
     /// Columns of others that get what is written to its own, by foreign keys ON UPDATE CASCADE.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub carried: Vec<(AttNum, ColumnId)>,
+    /// What the query of a view reads that is being made and has no definition to be read yet: what is done to the view's rows is
+    /// done to rows of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub behind: Vec<Oid>,
     /// Names of its constraints and unique indexes, which errors name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constraints: Vec<String>,

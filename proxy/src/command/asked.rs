@@ -64,6 +64,8 @@ pub struct Asked {
     pub named: Vec<u8>,
     /// Refused by the protocol itself, whatever the rules say.
     pub refused: Option<Rejection>,
+    /// Why it cannot be held to reading: a rule that would have it run read-only denies it.
+    pub unguarded: Option<&'static str>,
 }
 
 /// A refusal that the protocol itself comes to.
@@ -280,6 +282,7 @@ impl Asked {
             types: Vec::new(),
             named: Vec::new(),
             refused: None,
+            unguarded: None,
         }
     }
 
@@ -291,14 +294,16 @@ impl Asked {
 
     /// The normal form in which only parameters vary, where there is one. Only who asks for an approval needs it. A text with
     /// two readings has none: what is a comment in one may be a condition in the other. Nor has one that hands a value to what
-    /// reads it as a statement: who approved it with one said nothing of all others.
+    /// reads it as a statement: who approved it with one said nothing of all others. Nor has one that changes the row where a
+    /// cursor stands: which rows these are says the cursor's query.
     #[must_use]
     pub fn fingerprint(&self) -> Option<sql::Digest> {
         if self.command.ambiguous || self.command.functions.iter().any(|name| reads_values(name)) {
             return None;
         }
         let script = sql::parse(&self.command.text).ok()?;
-        script.statements.first()?.fingerprint()
+        let statement = script.statements.first()?;
+        statement.fingerprint().filter(|_| statement.cursors.is_empty())
     }
 
     /// Its text without what stands against protected columns.
@@ -360,6 +365,8 @@ mod tests {
         ] {
             assert!(fingerprint(&format!("select {name}($1)"), name).is_none(), "{name}");
         }
+        assert!(fingerprint("delete from t where id = $1", "lower").is_some());
+        assert!(fingerprint("delete from t where current of c", "lower").is_none());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use sallyport_audit::digest::Digest;
 use sallyport_audit::record::{self, Action, Event, Observed, RuleRef};
 use sallyport_crds::access_request::RuleIdentity;
 use sallyport_crds::approval_policy::{GrantScope, RuleAction};
-use sallyport_policy::decide::{Decision, DeniedBy, Hold, MAX_HELD, MAX_SHOWN, Verdict};
+use sallyport_policy::decide::{Decision, Denial, DeniedBy, Hold, MAX_HELD, MAX_SHOWN, Verdict};
 use sallyport_policy::sql::Verb;
 use sallyport_recorder::client::Durable;
 
@@ -71,7 +71,7 @@ pub fn decide(session: &mut Session, asked: Vec<Asked>, reach: Reach, partial: b
 
 fn judge(session: &mut Session, asked: Asked) -> Judged {
     let number = session.next_command();
-    let mut decision = session.open().policy.decide(session.subject(), &asked.command);
+    let mut decision = verdict(session, &asked);
     if let Some(rejection) = &asked.refused {
         decision.verdict = Verdict::Deny(rejection.denial.clone());
     }
@@ -85,6 +85,18 @@ fn judge(session: &mut Session, asked: Asked) -> Judged {
         binding,
         request: None,
     }
+}
+
+/// What the rules say to a command. What one of them would run read-only, and cannot be, is denied.
+fn verdict(session: &Session, asked: &Asked) -> Decision {
+    let mut decision = session.open().policy.decide(session.subject(), &asked.command);
+    if let Some(words) = asked.unguarded.filter(|_| decision.verdict.read_only()) {
+        decision.verdict = Verdict::Deny(Denial {
+            by: DeniedBy::Limit,
+            reason: words.to_owned(),
+        });
+    }
+    decision
 }
 
 fn action(verdict: &Verdict) -> Action {
@@ -102,7 +114,7 @@ pub(super) fn again(session: &Session, decided: &mut Decided, asked: Vec<Asked>)
         return false;
     }
     let judged = asked.into_iter().map(|asked| {
-        let decision = session.open().policy.decide(session.subject(), &asked.command);
+        let decision = verdict(session, &asked);
         (decision, asked)
     });
     let judged: Vec<(Decision, Asked)> = judged.collect();

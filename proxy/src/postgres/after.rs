@@ -18,6 +18,8 @@ pub struct Stale {
     pub relations: bool,
     /// What names of prepared statements mean.
     pub names: bool,
+    /// How bytes are read as text.
+    pub encoding: bool,
 }
 
 /// What follows from one statement that ran.
@@ -65,6 +67,7 @@ impl After {
             )
         };
         let moves = command.settings.iter().any(sets);
+        let any = command.settings.iter().any(|name| name == ANY_SETTING);
         let mut after = Self {
             transaction: None,
             stale: Stale {
@@ -75,6 +78,8 @@ impl After {
                         .any(&[Verb::Reset, Verb::Discard, Verb::Create, Verb::Drop]),
                 relations: opaque || command.verbs.any(&DEFINES),
                 names: opaque,
+                // RESET ALL gives back the encoding that the door asked for.
+                encoding: opaque || any && !command.verbs.contains(Verb::Reset),
             },
             moves,
             imports: command.settings.iter().any(|name| name == SNAPSHOT),
@@ -108,6 +113,7 @@ impl After {
         });
         self.moves |= sets;
         self.stale.path |= sets;
+        self.stale.encoding |= sets;
     }
 }
 
@@ -123,7 +129,7 @@ impl Stale {
     /// Whether anything is.
     #[must_use]
     pub fn any(self) -> bool {
-        self.path || self.relations || self.names
+        self.path || self.relations || self.names || self.encoding
     }
 
     /// Adds what else is.
@@ -131,6 +137,7 @@ impl Stale {
         self.path |= other.path;
         self.relations |= other.relations;
         self.names |= other.names;
+        self.encoding |= other.encoding;
     }
 }
 
@@ -173,6 +180,22 @@ mod tests {
             let command = Command::of(&script.statements[0], sql);
             let after = After::of(script.statements.iter(), &command);
             assert_eq!((after.imports, after.stale), (want, Stale::default()), "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_may_change_the_encoding_is_noticed() {
+        for (sql, may) in [
+            ("select set_config('a' || 'b', 'SJIS', false)", true),
+            ("select unseen()", true),
+            ("select set_config('work_mem', '1MB', false)", false),
+            ("set client_encoding = 'UTF8'", false),
+            ("reset all", false),
+        ] {
+            let script = sallyport_policy::sql::parse(sql).unwrap();
+            let command = Command::of(&script.statements[0], sql);
+            let after = After::of(script.statements.iter(), &command);
+            assert_eq!(after.stale.encoding, may, "{sql}");
         }
     }
 

@@ -250,7 +250,8 @@ pub fn materialised(protected: &mut ProtectedColumns, snapshot: &Snapshot) {
 #[must_use]
 pub fn after(view: &View, path: Option<&SearchPath>) -> Option<(Arc<Known>, Option<SearchPath>)> {
     let entries = entries(view, path);
-    let created = view.lineages.iter().find_map(|lineage| lineage.created.as_ref());
+    let making_it = view.lineages.iter().find(|lineage| lineage.created.is_some());
+    let created = making_it.and_then(|lineage| lineage.created.as_ref());
     if entries.is_empty() && created.is_none() {
         return None;
     }
@@ -265,7 +266,9 @@ pub fn after(view: &View, path: Option<&SearchPath>) -> Option<(Arc<Known>, Opti
             (Some(path), true) => path.schema(TEMPORARY).to_owned(),
             (path, _) => schema_of(created, path.as_ref()),
         };
-        let (relation, now) = making(&snapshot, created, columns, &schema)?;
+        let read = making_it.filter(|_| created.view).into_iter();
+        let behind = read.flat_map(|lineage| lineage.relations.iter().copied());
+        let (relation, now) = making(&snapshot, created, columns, &schema, behind.collect())?;
         snapshot = Arc::new(now);
         for (output, column) in columns.iter().zip(1..=AttNum::MAX) {
             let rules = rules_of(&output.flow, &known.protected);
@@ -299,8 +302,14 @@ pub fn is_unplaced(created: &Created, path: Option<&SearchPath>) -> bool {
     created.temporary && path.is_none_or(|path| !path.schemas().iter().any(numbered))
 }
 
-/// The catalog after a relation was made with these columns, and the OID that it has there.
-fn making(snapshot: &Snapshot, created: &Created, columns: &[Output], schema: &str) -> Option<(Oid, Snapshot)> {
+/// The catalog after a relation was made with these columns, and the OID that it has there. `behind`: what a view reads.
+fn making(
+    snapshot: &Snapshot,
+    created: &Created,
+    columns: &[Output],
+    schema: &str,
+    behind: Vec<Oid>,
+) -> Option<(Oid, Snapshot)> {
     let columns = columns.iter().zip(1..=AttNum::MAX).map(|(output, attnum)| Column {
         attnum,
         name: output.name.clone(),
@@ -311,6 +320,7 @@ fn making(snapshot: &Snapshot, created: &Created, columns: &[Output], schema: &s
         schema: schema.to_owned(),
         name: created.name.clone(),
         columns: columns.collect(),
+        behind,
         ..Relation::default()
     })
 }

@@ -63,6 +63,8 @@ pub struct Context<'a> {
     pub unsettled: bool,
     /// Whether a transaction is open.
     pub in_transaction: bool,
+    /// Whether one is that somebody opened in so many words, as far as the target has said.
+    pub opened: bool,
     /// The moment, in seconds since 1970.
     pub at: i64,
     /// Whether the catalog is what all sessions see, so that what is understood by it serves others.

@@ -5,6 +5,10 @@
 //! is a savepoint, released after the run, which gives the transaction its right to write back. Nothing is put in front of
 //! statements that run no code of a user, such as BEGIN and SET TRANSACTION.
 //!
+//! What could outlive it is denied before: see [`Asked::unguarded`].
+//!
+//! [`Asked::unguarded`]: crate::command::Asked::unguarded
+//!
 //! `nextval` and `FOR UPDATE` are refused in it by PostgreSQL, `pg_notify` is not, nor what code does elsewhere (dblink).
 
 use sallyport_policy::sql::{Effect, Transaction as Control, Verb};

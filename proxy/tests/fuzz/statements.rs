@@ -82,6 +82,7 @@ impl Knowledge {
             database,
             role: "sallyport",
             unsettled: false,
+            opened: false,
             in_transaction: false,
             at: 0,
             shared: true,

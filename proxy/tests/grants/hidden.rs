@@ -12,6 +12,7 @@ const HIDES: &str = "CREATE EXTENSION citext; CREATE EXTENSION pg_trgm; CREATE F
     CREATE VIEW purged AS SELECT purge() AS n;
     CREATE FUNCTION purging() RETURNS trigger LANGUAGE plpgsql AS $$begin new.n = 2; return new; end$$;
     CREATE TABLE inbox (n int);
+    CREATE TABLE ruled (n int); CREATE RULE also AS ON INSERT TO ruled DO ALSO DELETE FROM acct;
     CREATE TRIGGER purging BEFORE INSERT ON inbox FOR EACH ROW EXECUTE FUNCTION purging();";
 
 #[test]
@@ -44,6 +45,7 @@ fn whatever_may_delete_gets_what_a_delete_gets() {
             "select set_limit(0.4)",
             "alter function purge() rename to version; select version()",
             "select n from purged",
+            "insert into ruled values (1)",
             "create trigger another before insert on inbox for each row execute function purging()",
         ] {
             let printed = door.psql("alice", &[sql]);
@@ -103,6 +105,15 @@ fn a_rule_about_a_table_speaks_whichever_way_it_is_written() {
         &["drop owned by current_user"],
         &["alter schema public rename to spare_2"],
         &["grant select on all tables in schema public to public"],
+        &["create view made as select * from kept; update made set id = 2"],
+        &[
+            "create temp view made as select * from shown_again; create view again as select * from made; delete from again",
+        ],
+        &[
+            "create view made as select 1 as id",
+            "create or replace view made as select id from kept; delete from made",
+        ],
+        &["vacuum"],
         &["set search_path = spare", "reset search_path; update kept set id = 2"],
         &["begin; set search_path = spare", "rollback; update kept set id = 2"],
         &[
@@ -119,8 +130,40 @@ fn a_rule_about_a_table_speaks_whichever_way_it_is_written() {
         "update heads set n = 2",
         "select id from shown",
         "insert into spare.kept values (1, 1)",
+        "create view another as select * from spare.kept; delete from another; drop view another",
     ] {
         assert_eq!(door.psql("alice", &[sql]).err, "", "{sql}");
     }
     assert_eq!(door.direct("select id, head from kept"), "1|1");
+}
+
+#[test]
+fn what_a_unit_joins_is_reached_by_what_stands_behind_in_it() {
+    let cel = "'public.kept' in command.written && 'delete' in command.verbs";
+    let kept = json!({"name": "kept", "match": {"cel": cel}, "action": "Deny", "message": "it is kept"});
+    let given = Given::open().policy(json!([kept, {"name": "rest", "match": {"any": true}, "action": "Allow"}]));
+    let schema = "CREATE TABLE kept (id int PRIMARY KEY); INSERT INTO kept VALUES (1); CREATE TABLE free (id int);
+        CREATE VIEW shown AS SELECT id FROM kept; CREATE VIEW plain AS SELECT id FROM free;
+        CREATE SCHEMA spare; CREATE VIEW spare.plain AS SELECT id FROM kept;";
+    let door = TestDoor::new(&given, schema);
+    for sql in [
+        "create table parent (id int not null); alter table kept inherit parent; delete from parent",
+        "create table head (id int primary key); insert into head values (1); alter table kept add foreign key (id) references head on delete cascade; delete from head",
+        "alter view plain rename to away; alter view shown rename to plain; delete from plain",
+        "drop view plain; alter view shown rename to plain; delete from public.plain",
+        "alter view public.plain rename to away; alter view spare.plain set schema public; delete from public.plain",
+        "create table whole (id int primary key) partition by range (id); alter table whole attach partition kept for values from (0) to (9); delete from whole",
+    ] {
+        let printed = door.psql("alice", &[sql]);
+        let refused = printed.err.contains("42501") && printed.err.contains("it is kept");
+        assert!(refused, "{sql}: {printed:?}");
+    }
+    for sql in [
+        "alter table free add n int; delete from free",
+        "alter table free rename column n to m; delete from free where m = 1",
+        "create table head (id int primary key); alter table free add foreign key (id) references head; insert into head values (1)",
+    ] {
+        assert_eq!(door.psql("alice", &[sql]).err, "", "{sql}");
+    }
+    assert_eq!(door.direct("select count(*) from kept"), "1");
 }

@@ -53,3 +53,40 @@ fn a_grant_by_fingerprint_fits_both_readings() {
     assert_eq!(delete("and id = 1"), "CZ", "the one that was approved");
     assert_eq!(door.direct("select count(*) from acct"), "2");
 }
+
+#[test]
+fn text_is_read_as_the_target_reads_it() {
+    let given = Given::open().policy(json!([
+        {"name": "never-delete", "match": {"cel": "'delete' in command.verbs"}, "action": "Deny"},
+        {"name": "rest", "match": {"any": true}, "action": "Allow"},
+    ]));
+    let door = TestDoor::new(&given, SCHEMA);
+    door.direct("CREATE VIEW turns AS SELECT set_config('client_encoding', 'SJIS', false) AS s");
+    // In SJIS the last byte of the letter and the backslash are one character, so that the quote closes the literal.
+    let delete =
+        "with a as (select E'\u{c1}\\'), d as (delete from t where id = 1 returning 1) select 1 --')  select 1";
+    for (turn, value, want) in [
+        ("select set_config('client_encoding', 'SJ' || 'IS', false)", None, "EZ"),
+        ("select set_config('client_encoding', $1, false)", Some("SJIS"), "EZ"),
+        ("select s from turns", None, "12DCEZ"),
+    ] {
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        let values: Vec<&str> = value.into_iter().collect();
+        client.parse("", turn).bind("", "", &values, 0).execute("", 0);
+        client.parse("", delete).bind("", "", &[], 0).execute("", 0);
+        client.sync();
+        assert_eq!(tags(&client.ready()), want, "{turn}");
+        assert_eq!(door.direct("select count(*) from t"), "20", "{turn}");
+        assert_eq!(tags(&client.query("select 1")), "TDCZ", "the session lives on");
+    }
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let prepares = "prepare p (text) as select set_config('client_encoding', $1, false)";
+    assert_eq!(client.query(prepares)[0].field('C').as_deref(), Some("22023"));
+    for sql in [
+        "set client_encoding to default",
+        "select set_config('client_encoding', 'utf-8', false)",
+        "reset all",
+    ] {
+        assert!(!tags(&client.query(sql)).contains('E'), "{sql}");
+    }
+}

@@ -1,4 +1,4 @@
-//! What a statement reaches that it does not name: what hangs on something, is in a schema, or belongs to a role.
+//! What a statement reaches that it does not name: what hangs on something, is in a schema or the database, or belongs to a role.
 
 use super::tree::Node;
 
@@ -20,6 +20,8 @@ pub(super) fn of(node: Node<'_>) -> Option<&'static str> {
         "RenameStmt" if node.int("rename_type") == SCHEMA => "what is in the schema",
         "GrantStmt" if node.int("targtype") == ALL_IN_SCHEMA => "what is in the schema",
         "AlterTableMoveAllStmt" => "what is in the tablespace",
+        "ReindexStmt" | "ClusterStmt" if !node.has("relation") => "what is in the database",
+        "VacuumStmt" if node.count("rels") == 0 => "what is in the database",
         // Rows of every table that holds such values read otherwise from here on.
         "AlterEnumStmt" if !node.text("old_val").is_empty() => "what holds values of the type",
         "AlterTableStmt" if node.int("objtype") == TYPE => "what holds values of the type",

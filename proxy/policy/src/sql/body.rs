@@ -12,6 +12,7 @@ use sallyport_crds::connection::AlwaysDenied;
 use super::MAX_TEXT;
 use super::denied::{self, Denied};
 use super::facts;
+use super::functions::runs_texts;
 use super::parser::{self, Backslash};
 use super::secrets::{Literal, Piece, pieces};
 use super::tree::Node;
@@ -69,6 +70,21 @@ pub(super) fn denied(node: Node<'_>, depth: usize) -> Vec<Denied> {
     once
 }
 
+/// What is always refused within the texts that a call has run, as far as they stand there as literals.
+pub(super) fn denied_in_call(call: Node<'_>, depth: usize) -> Vec<Denied> {
+    let mut found = Vec::new();
+    if call.names("funcname").last().is_some_and(|name| runs_texts(name)) {
+        let within = Within { depth: depth + 1 };
+        for argument in call.list("args") {
+            let named = argument.node("arg").filter(|_| argument.is("NamedArgExpr"));
+            if let Some(text) = named.unwrap_or(argument).literal() {
+                within.sql(text, &mut found);
+            }
+        }
+    }
+    found
+}
+
 /// Where a body stands.
 #[derive(Clone, Copy)]
 struct Within {
@@ -120,7 +136,8 @@ impl Within {
         for statement in statements(words) {
             of_statement(statement, found);
             calls(statement, reading, found);
-            let holds = executes || matches!(name(statement, 0), "create" | "do");
+            let runs = executes || statement.iter().filter_map(Word::name).any(runs_texts);
+            let holds = runs || matches!(name(statement, 0), "create" | "do");
             for literal in statement.iter().filter(|_| holds).filter_map(Word::literal) {
                 let inner = Self { depth: self.depth + 1 };
                 inner.readings(&value(literal, reading), found);

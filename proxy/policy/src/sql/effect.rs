@@ -131,6 +131,8 @@ pub struct Setting {
     pub name: Option<String>,
     /// The value, if it is a list of literals; `None` for the default and for what cannot be seen.
     pub value: Option<String>,
+    /// Whether the value is computed or bound, and so cannot be seen.
+    pub computed: bool,
     /// Whether it ends with the transaction.
     pub local: bool,
 }
@@ -241,12 +243,14 @@ pub(super) fn is_on(option: Node<'_>) -> bool {
 pub(super) fn setting(node: Node<'_>) -> Setting {
     let name = Some(node.text("name").to_ascii_lowercase()).filter(|name| !name.is_empty());
     let values: Option<Vec<String>> = node.list("args").map(constant).collect();
+    let computed = values.is_none();
     let value = values
         .filter(|values| !values.is_empty())
         .map(|values| values.join(", "));
     Setting {
         name,
         value,
+        computed,
         local: node.flag("is_local"),
     }
 }

@@ -18,7 +18,9 @@ pub fn is_utf8(encoding: &str) -> bool {
 pub fn other_encoding(statement: &Statement) -> Option<&'static str> {
     let sets = statement.settings.iter().any(|setting| {
         let name = setting.name.as_deref().unwrap_or_default();
-        name == "client_encoding" && !setting.value.as_deref().is_none_or(is_utf8)
+        // What is computed may be any: with a quote that is a part of a character there, the rest of a literal runs.
+        let stays = !setting.computed && setting.value.as_deref().is_none_or(is_utf8);
+        name == "client_encoding" && !stays
     });
     if sets {
         return Some("client_encoding stays UTF8 at this door");

@@ -2,6 +2,7 @@
 
 use super::beyond;
 use super::body;
+use super::choice::{gives_its_rows, is_selective, is_upsert, updates};
 use super::denied::{self, Denied};
 use super::effect::{self, Setting};
 use super::functions::{Safety, is_own_operator, safety};
@@ -33,7 +34,6 @@ pub(super) struct Facts {
 
 /// Values of enumerations in the grammar, by the names they have there.
 mod code {
-    pub(super) const ONCONFLICT_UPDATE: i64 = 3;
     pub(super) const CMD_UPDATE: i64 = 3;
     pub(super) const CMD_INSERT: i64 = 4;
     pub(super) const CMD_DELETE: i64 = 5;
@@ -110,7 +110,10 @@ impl<'a> Walk<'a> {
         self.facts.operates |= OPERATING.contains(&node.kind()) || !spelled_out(node.kind()).is_empty();
         match node.kind() {
             "RangeVar" => self.relation(node, parent),
-            "FuncCall" => self.function(node, setting),
+            "FuncCall" => {
+                self.facts.denied.extend(body::denied_in_call(node, self.depth));
+                self.function(node, setting);
+            }
             "AExpr" => self.operator(&node.names("name")),
             "SubLink" => self.operator(&node.names("oper_name")),
             "SortBy" => self.operator(&node.names("use_op")),
@@ -133,7 +136,8 @@ impl<'a> Walk<'a> {
             "SelectStmt" if node.has("into_clause") => facts.verbs.insert(Verb::Create),
             "UpdateStmt" | "DeleteStmt" => facts.change(is_selective(node, "where_clause")),
             "MergeStmt" => facts.change(is_selective(node, "join_condition")),
-            "OnConflictClause" if node.int("action") == code::ONCONFLICT_UPDATE => facts.verbs.insert(Verb::Update),
+            "InsertStmt" if is_upsert(node) => facts.change(gives_its_rows(node)),
+            "OnConflictClause" if updates(node) => facts.verbs.insert(Verb::Update),
             "MergeWhenClause" => facts.merge_action(node.int("command_type")),
             "CopyStmt" => facts.verbs.insert(if node.flag("is_from") {
                 Verb::CopyFrom
@@ -298,14 +302,6 @@ fn access(parent: Node<'_>, relation: Node<'_>) -> Access {
     }
 }
 
-/// Whether a condition depends on anything: `WHERE true` and `WHERE 1 = 1` choose nothing.
-fn is_selective(node: Node<'_>, field: &str) -> bool {
-    fn depends(node: Node<'_>) -> bool {
-        matches!(node.kind(), "ColumnRef" | "CurrentOfExpr" | "SubLink") || node.children().into_iter().any(depends)
-    }
-    node.node(field).is_some_and(depends)
-}
-
 fn transaction_verb(kind: i64) -> Verb {
     match kind {
         1 | 2 => Verb::Begin,
@@ -319,9 +315,11 @@ fn transaction_verb(kind: i64) -> Verb {
 fn config_setting(node: Node<'_>, name: Option<&str>) -> Setting {
     let args: Vec<Node<'_>> = node.list("args").collect();
     let literal = |at: usize| args.get(at).and_then(|arg| arg.literal()).map(str::to_owned);
+    let value = literal(1);
     Setting {
         name: name.map(str::to_ascii_lowercase),
-        value: literal(1),
+        computed: value.is_none(),
+        value,
         local: false,
     }
 }

@@ -92,6 +92,22 @@ const COUNTERS: &str = "pg_stat_get_";
 /// its array, and only a superuser may replace it.
 const EXPANDS: (&str, &str) = ("information_schema", "_pg_expandarray");
 
+/// Functions that run a text which they are given. Of [`RUN_WHATEVER_BEGINS`] all do that begin so.
+const RUN_TEXTS: [&str; 5] = [
+    "query_to_xml",
+    "query_to_xml_and_xmlschema",
+    "query_to_xmlschema",
+    "ts_rewrite",
+    "ts_stat",
+];
+/// See [`RUN_TEXTS`].
+const RUN_WHATEVER_BEGINS: [&str; 2] = ["crosstab", "dblink"];
+
+/// Whether a function runs a text that it is given. Schemas do not matter, as where calls are refused.
+pub(super) fn runs_texts(name: &str) -> bool {
+    RUN_TEXTS.contains(&name) || RUN_WHATEVER_BEGINS.iter().any(|begins| name.starts_with(begins))
+}
+
 /// What can be said of a function, by schema (if written) and name.
 pub fn safety(schema: Option<&str>, name: &str) -> Safety {
     if schema.is_some_and(|schema| (schema, name) == EXPANDS) {

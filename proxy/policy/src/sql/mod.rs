@@ -10,6 +10,7 @@
 
 mod beyond;
 mod body;
+mod choice;
 mod columns;
 mod cover;
 mod denied;

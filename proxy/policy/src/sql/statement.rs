@@ -51,7 +51,7 @@ pub struct Statement {
     /// The highest number of a bound parameter (`$n`); 0 if there is none.
     pub highest_param: u32,
     /// Whether every UPDATE, DELETE and MERGE in it chooses rows by a condition, or, where there is none of them, the
-    /// query has a WHERE. A condition without a column in it chooses nothing.
+    /// query has a WHERE. A condition without a column in it chooses nothing. Rows that an upsert writes out are chosen.
     pub has_where: bool,
     /// Whether it locks rows (`FOR UPDATE` and its like).
     pub locks_rows: bool,
@@ -240,6 +240,20 @@ impl Statement {
             "CreateSchemaStmt" => root.has("schema_elts"),
             kind => CODE.contains(&kind),
         })
+    }
+
+    /// Names that mean other relations behind it: of one that gets another name or schema, that name and the new one.
+    #[must_use]
+    pub fn renames(&self) -> Vec<&str> {
+        let Some(root) = self.root() else { return Vec::new() };
+        let whole = match root.kind() {
+            // What has a name within a relation is a column or the like.
+            "RenameStmt" => root.text("subname").is_empty(),
+            kind => kind == "AlterObjectSchemaStmt",
+        };
+        let relation = root.node("relation").filter(|_| whole).into_iter();
+        let names = relation.flat_map(|relation| [relation.text("relname"), root.text("newname")]);
+        names.filter(|name| !name.is_empty()).collect()
     }
 
     /// Whether it makes places that names may lead to from here on, or of which no text says the columns.

@@ -86,6 +86,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) 
                 .collect(),
             followers: Vec::new(),
             carried: Vec::new(),
+            behind: Vec::new(),
             constraints: Vec::new(),
         };
         by_oid.insert(oid, relation);

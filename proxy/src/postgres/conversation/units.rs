@@ -168,9 +168,10 @@ impl Conversation {
         result
     }
 
-    /// Whether code ran since the target last said its settings, which it does at ReadyForQuery.
+    /// Whether something ran that may have changed how text is read since the target last said its settings, which it does at
+    /// ReadyForQuery.
     fn is_unsettled(&self) -> bool {
-        self.state.unsynced && self.state.stale.names
+        self.state.unsynced && self.state.stale.encoding
     }
 
     fn sync(&mut self) {
@@ -274,6 +275,7 @@ impl Conversation {
             role: &self.dialled.credential.username,
             unsettled: self.is_unsettled(),
             in_transaction: self.state.transaction != Transaction::Idle || self.state.unsynced,
+            opened: self.state.transaction != Transaction::Idle,
             at: Time::now().unix_micros().div_euclid(1_000_000),
             shared: self.own.is_nothing(),
         };

@@ -68,9 +68,10 @@ pub(super) fn raised(understood: &Understood, own: bool) -> impl Iterator<Item =
         let unseen = made.is_some_and(|created| created.filled && !created.view && created.columns.is_none());
         !lineage.spilled.is_empty() || unseen && touches(lineage)
     };
-    let rows: [(bool, &'static [Hazard]); 12] = [
+    let rows: [(bool, &'static [Hazard]); 13] = [
         (after.stale.any(), &[Relations]),
-        (after.stale.names, &[Encoding, Names, Places, Ways]),
+        (after.stale.names, &[Names, Places, Ways]),
+        (after.stale.encoding, &[Encoding]),
         (after.moves, &[Names, Path]),
         (ends.is_some(), &[Names]),
         (undoes, &[Names, Gone]),
@@ -146,8 +147,12 @@ mod tests {
 
     #[test]
     fn each_kind_of_statement_changes_what_it_may_change() {
-        let cases: [(&str, &[Hazard]); 18] = [
+        let cases: [(&str, &[Hazard]); 19] = [
             ("select ssn from customers", &[]),
+            (
+                "select set_config('a' || 'b', 'x', false)",
+                &[Relations, Encoding, Names, Path],
+            ),
             ("insert into notes values ('a')", &[]),
             ("begin", &[]),
             ("savepoint s", &[]),

@@ -24,7 +24,8 @@ pub(super) fn is_nameless(
 ) -> bool {
     strays(context, stated, lineages, before, asked);
     let others = before.has(Hazard::Names) || before.has(Hazard::Kept);
-    if others && may_mean_another(context, stated, |_| true) {
+    let renamed = relations(stated).any(|one| before.has_renamed(&one.name));
+    if renamed || others && may_mean_another(context, stated, |_| true) {
         // Rules may be about the other, whatever protects it.
         asked.command.beyond = Some("what its names mean behind earlier statements");
     }

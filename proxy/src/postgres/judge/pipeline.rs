@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sallyport_policy::decide::{DeniedBy, Verdict};
-use sallyport_policy::sql::Statement;
+use sallyport_policy::sql::{Statement, Transaction, Verb};
 
 use super::hazard::Hazard;
 use super::kept::looks_up;
@@ -32,6 +32,7 @@ pub fn pipeline(context: &Context<'_>, names: &mut Names, messages: Vec<(Head, S
         names,
         plan: Plan::default(),
         unfolding: Unfolding::default(),
+        opened: context.opened,
         waiting: Vec::new(),
         ran: Vec::new(),
         overtaken: Vec::new(),
@@ -53,6 +54,8 @@ struct Reader<'a> {
     names: &'a mut Names,
     plan: Plan,
     unfolding: Unfolding,
+    /// Whether a transaction is open that somebody opened in so many words.
+    opened: bool,
     /// Portals of this unit that may change what names mean, once they are executed.
     waiting: Vec<Rc<Portal>>,
     /// Portals that this unit executes.
@@ -207,6 +210,12 @@ impl Reader<'_> {
         let asked = &mut understood.asked;
         let back = self.context.guard().bound_back(&readings, &bind.values, &asked.command);
         refuse(asked, back);
+        // PostgreSQL 15 has it commit a pipeline's own transaction, and what it does then is no longer read-only.
+        if !self.opened && asked.command.verbs.any(&[Verb::Call, Verb::Do]) {
+            asked.unguarded = Some(
+                "a rule runs this read-only, and a procedure or a DO block could end the transaction for that: send BEGIN first",
+            );
+        }
         if self.context.policy.reads_parameters() {
             understood.asked.command.values = read(bind, &prepared.types, self.is_settled());
         }
@@ -265,6 +274,12 @@ impl Reader<'_> {
         let after = &portal.after;
         if may_define(portal) || after.moves || after.stale.any() {
             self.overtaken.extend(self.waiting.iter().cloned());
+        }
+        match &after.transaction {
+            Some(Transaction::Begin) => self.opened = true,
+            Some(Transaction::Commit { chain } | Transaction::Rollback { chain }) => self.opened = *chain,
+            Some(Transaction::Prepare) => self.opened = false,
+            _ => {}
         }
         self.ran.push(Rc::clone(portal));
     }

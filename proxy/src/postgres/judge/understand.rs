@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use sallyport_policy::catalog::{Catalog as _, Oid, SearchPath};
 use sallyport_policy::decide::{Command, Denial, DeniedBy};
 use sallyport_policy::sql::lineage::Lineage;
-use sallyport_policy::sql::{Cover, Statement, Verb, lineage, other_encoding};
+use sallyport_policy::sql::{Cover, Effect, Statement, Verb, lineage, other_encoding};
 
 use super::hazard::Hazard;
 use super::kept::{any_looks_up, prepares};
@@ -69,6 +69,13 @@ pub fn understand(
             .denied
             .retain(|denied| denied.role.as_deref() != Some(context.role));
     }
+    // The target reads the rest of its rows when the transaction commits, behind any savepoint.
+    let is_kept = |statement: &Statement| matches!(statement.effect, Effect::Declare { hold: true, .. });
+    if stated.readings().any(is_kept) && !(command.reads && command.hidden().is_empty()) {
+        understood.asked.unguarded = Some(
+            "a rule runs this read-only, and a cursor WITH HOLD would call its code when the transaction commits: leave WITH HOLD away",
+        );
+    }
     let text = stated.statement().map(|statement| statement.text(&stated.text));
     // What was understood of another text that means the same does not say what stands in this one.
     let readings: Vec<&Statement> = stated.readings().collect();
@@ -113,6 +120,13 @@ fn understand_anew(
         looking_up.extend(executed.map(|other| other.stated.clone()));
         lineages.extend(with_named(context, statement, own, &others, definitions, &mut asked));
         encoding(statement, &mut asked);
+        // Code that nobody sees into may have prepared what it executes.
+        let named = others.iter().flat_map(|other| other.stated.readings());
+        named.for_each(|named| encoding(named, &mut asked));
+    }
+    if before.carries_on(&asked.command) {
+        let beyond = "what hangs on its tables behind earlier statements";
+        asked.command.beyond = asked.command.beyond.or(Some(beyond));
     }
     fresh_code(context, stated, before, &mut asked);
     crowd(&lineages, before, &mut asked);

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sallyport_policy::catalog::SearchPath;
-use sallyport_policy::sql::Statement;
+use sallyport_policy::decide::Command;
 use sallyport_policy::sql::lineage::Created;
+use sallyport_policy::sql::{Statement, Verb};
 
 use super::hazard::{Hazard, UNDOING, raised};
 use super::nameless::tells;
@@ -16,6 +17,17 @@ use crate::postgres::handed;
 /// Relations that a unit may make: every name behind them is looked for among them.
 pub const MAX_MADE: usize = 1_000;
 
+/// What happens to partitions, children, and rows that follow by a key, as it does to what is named.
+const FOLLOWED: [Verb; 7] = [
+    Verb::Insert,
+    Verb::Update,
+    Verb::Delete,
+    Verb::Merge,
+    Verb::CopyFrom,
+    Verb::Truncate,
+    Verb::Drop,
+];
+
 /// The catalog as it unfolds along a unit.
 #[derive(Clone, Default)]
 pub struct Unfolding {
@@ -25,6 +37,11 @@ pub struct Unfolding {
     hazards: BTreeSet<Hazard>,
     /// Names in the statements that took something away, or its name.
     gone: BTreeSet<String>,
+    /// Relations, as rules name them, that were made to hang together with others, by a parent, a key or a rule, or that are read
+    /// through what nobody knows.
+    joined: BTreeSet<String>,
+    /// Names that were taken from relations, or given to them: the catalog tells of those that had them before.
+    renamed: BTreeSet<String>,
     /// How many statements made a relation.
     made: usize,
 }
@@ -34,7 +51,17 @@ pub struct Unfolding {
 impl Unfolding {
     /// Whether nothing came before that changes what anything means.
     pub fn is_nothing(&self) -> bool {
-        self.now.is_none() && self.hazards.is_empty()
+        self.now.is_none() && self.hazards.is_empty() && self.joined.is_empty() && self.renamed.is_empty()
+    }
+
+    /// Whether a relation of this name may be another than the catalog tells.
+    pub fn has_renamed(&self, name: &str) -> bool {
+        self.renamed.contains(name)
+    }
+
+    /// Whether what a command does goes on to others than the catalog tells.
+    pub fn carries_on(&self, command: &Command) -> bool {
+        command.verbs.any(&FOLLOWED) && command.written.iter().any(|name| self.joined.contains(name))
     }
 
     /// Whether something may no longer be as the catalog and the path tell.
@@ -79,6 +106,8 @@ impl Unfolding {
         let readings = understood.stated.readings();
         let undoing = readings.filter(|statement| statement.verbs.any(&UNDOING));
         self.gone.extend(undoing.flat_map(Statement::names).map(str::to_owned));
+        let renamed = understood.stated.readings().flat_map(Statement::renames);
+        self.renamed.extend(renamed.map(str::to_owned));
         let (view, known) = (&understood.view, &understood.view.known);
         let path = self.now.as_ref().map_or(context.path, |(_, path)| path.as_ref());
         let mut made = view.lineages.iter().filter_map(|lineage| lineage.created.as_ref());
@@ -95,6 +124,9 @@ impl Unfolding {
         });
         if lost {
             self.hazards.insert(Hazard::Meaning);
+        }
+        if lost || understood.stated.readings().any(joins) {
+            self.joined.extend(understood.asked.command.tables.iter().cloned());
         }
         if let Some(next) = handed::after(view, path) {
             self.now = Some(next);
@@ -118,6 +150,14 @@ impl Unfolding {
 fn shadows(created: &Created, known: &Known, path: Option<&SearchPath>) -> bool {
     let replaces = created.view || !handed::is_there(created, &known.snapshot, path);
     replaces && tells(&created.name, known)
+}
+
+/// Whether a statement may make one relation a parent of another, or have the rows of one follow those of another.
+fn joins(statement: &Statement) -> bool {
+    let mut named = statement.relations.iter().map(|one| (&one.schema, &one.name));
+    let first = named.next();
+    let several = named.any(|one| Some(one) != first);
+    statement.makes_rule() || several && statement.verbs.contains(Verb::Alter)
 }
 
 #[cfg(test)]

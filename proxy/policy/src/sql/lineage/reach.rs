@@ -40,7 +40,12 @@ impl Lineage {
             if events == Events::NONE {
                 continue;
             }
-            todo.extend(written_through(found, catalog).map(|table| (table, events, false)));
+            let through = written_through(found, catalog).into_iter();
+            todo.extend(
+                through
+                    .chain(found.behind.iter().copied())
+                    .map(|table| (table, events, false)),
+            );
             for follower in &found.followers {
                 let keeps = is_named && !self.updates_key(found, follower);
                 let follows = follower.follows(if keeps { without_update(events) } else { events });

@@ -123,6 +123,7 @@ impl Walker<'_> {
             // What the view reads has been followed; a write goes to one of them.
             todo.extend(&self.found.relations);
         }
+        todo.extend(&relation.behind);
         let mut seen = HashSet::new();
         while let Some(oid) = todo.pop() {
             if seen.insert(oid) {
@@ -166,6 +167,7 @@ impl Walker<'_> {
         if relation.is_view() {
             todo.extend(self.found.relations.iter().map(|oid| (*oid, events, false)));
         }
+        todo.extend(relation.behind.iter().map(|oid| (*oid, events, false)));
         let mut seen = HashSet::new();
         while let Some((oid, events, follows)) = todo.pop() {
             let Some(found) = catalog.relation(oid).filter(|_| seen.insert((oid, events, follows))) else {
@@ -193,6 +195,7 @@ impl Walker<'_> {
     /// The rows of a relation of the catalog.
     pub(super) fn rows_of(&mut self, relation: &Relation, only: bool) -> Rows {
         self.found.relations.insert(relation.oid);
+        self.found.relations.extend(&relation.behind);
         let guarded = self.runs_code(relation);
         self.note_guards(relation);
         let below = match relation.kind {
@@ -329,7 +332,8 @@ impl Walker<'_> {
 
 /// A row whose key is changed leaves one partition and comes to another. A view may write to a partitioned table.
 fn with_moves(relation: &Relation, events: Events) -> Events {
-    let moves = matches!(relation.kind, RelationKind::PartitionedTable | RelationKind::View);
+    let stands_for_others = relation.is_view() || !relation.behind.is_empty();
+    let moves = relation.kind == RelationKind::PartitionedTable || stands_for_others;
     if moves && events.meets(Events::UPDATE) {
         events.and(Events::ROWS)
     } else {

@@ -196,6 +196,25 @@ fn always_denied() {
                 "create trigger e after insert on t execute function pg_reload_conf()",
                 "SignalBackends",
             ),
+            (
+                "select query_to_xml('select pg_read_file(''x'')', true, false, '')",
+                "ServerFileFunctions",
+            ),
+            (
+                "select query_to_xml(query => 'select set_config(''role'', ''x'', false)', nulls => true, tableforest => false, targetns => '')",
+                "SessionAuthorization",
+            ),
+            (
+                "select * from ts_stat($$select to_tsvector(pg_read_file('x'))$$)",
+                "ServerFileFunctions",
+            ),
+            ("select dblink_exec('host=x', 'alter role bob superuser')", "Roles"),
+            (
+                "do $$ begin perform query_to_xml('select pg_read_file(''x'')', true, false, ''); end $$",
+                "ServerFileFunctions",
+            ),
+            ("select query_to_xml('select 1', true, false, '')", ""),
+            ("select log_message('alter role bob superuser')", ""),
             ("explain analyze select pg_read_file('x')", "ServerFileFunctions"),
             ("prepare p as select pg_read_file('x')", "ServerFileFunctions"),
             (

@@ -149,11 +149,45 @@ fn conditions_that_choose_nothing_do_not_count() {
             ("delete from t where id = 1", "true"),
             ("delete from t where id = $1", "true"),
             ("delete from t where current of c", "true"),
-            ("delete from t where exists (select 1 from u)", "true"),
+            ("delete from t where exists (select 1 from u)", "false"),
+            ("delete from t where (select true)", "false"),
+            ("delete from t where 1 in (select 1)", "false"),
+            ("delete from t where exists (select 1 from u where u.id = t.id)", "true"),
+            ("delete from t where id in (select 1)", "true"),
             ("delete from t", "false"),
             ("delete from t where true", "false"),
             ("delete from t where 1 = 1 or 'a' = 'b'", "false"),
+            ("delete from t where id = 1 or true", "false"),
+            ("delete from t where $1 is null or id = $1", "false"),
+            ("delete from t where id = 1 or id = 2", "true"),
+            ("delete from t where true and not (id = 1)", "true"),
+            ("delete from t where id = id", "false"),
+            ("delete from t where t.a = t.b", "true"),
             ("update t set a = 1 where $1", "false"),
+            (
+                "insert into t values (1, 2), (3, 4) on conflict (a) do update set b = excluded.b",
+                "true",
+            ),
+            (
+                "insert into t default values on conflict (a) do update set b = 1",
+                "true",
+            ),
+            (
+                "insert into t select * from t on conflict (a) do update set b = 1",
+                "false",
+            ),
+            (
+                "insert into t select * from u where u.a = 1 on conflict (a) do update set b = 1",
+                "true",
+            ),
+            (
+                "insert into t select * from u on conflict (a) do update set b = 1 where t.b = 2",
+                "true",
+            ),
+            (
+                "with u as (delete from t) insert into t values (1) on conflict (a) do update set b = 1",
+                "false",
+            ),
             ("with d as (delete from t) delete from u where id = 1", "false"),
             ("with d as (delete from t where a) delete from u where id = 1", "true"),
             ("with d as (delete from t) select * from d where x = 1", "false"),
@@ -197,6 +231,24 @@ fn reads_are_told_from_what_may_write() {
         ],
         |statement| statement.is_read().to_string(),
     );
+}
+
+#[test]
+fn names_that_mean_others_are_told() {
+    let cases: [(&str, &[&str]); 9] = [
+        ("alter table s.a rename to b", &["a", "b"]),
+        ("alter view if exists a rename to b", &["a", "b"]),
+        ("alter table a set schema s", &["a"]),
+        ("alter table a rename column x to y", &[]),
+        ("alter table a rename constraint x to y", &[]),
+        ("alter trigger x on a rename to y", &[]),
+        ("alter function a() rename to b", &[]),
+        ("alter table a add x int", &[]),
+        ("create table a (x int)", &[]),
+    ];
+    for (sql, names) in cases {
+        assert_eq!(parse(sql).unwrap().statements[0].renames(), names, "{sql}");
+    }
 }
 
 #[test]
