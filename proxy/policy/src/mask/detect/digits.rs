@@ -1,4 +1,4 @@
-//! Digits found eight bytes at a time.
+//! Digits found eight bytes at a time. No sum is near overflow: all are places in a text, or a few bytes behind its end.
 
 use crate::mask::bytes::tail;
 
@@ -21,7 +21,7 @@ impl Word {
             (Some(bytes), _) => u64::from_le_bytes(*bytes),
             // The last eight, of which some stand before.
             (None, Some(bytes)) => {
-                let before = (8_usize.saturating_sub(rest.len())).saturating_mul(8);
+                let before = (8_usize.wrapping_sub(rest.len())).wrapping_mul(8);
                 let before = u32::try_from(before).unwrap_or(u32::MAX);
                 u64::from_le_bytes(*bytes).checked_shr(before).unwrap_or(0)
             }
@@ -53,7 +53,7 @@ impl Word {
     /// The first `count` bytes as numbers 0 to 9, if they are digits; the others are 0.
     #[inline]
     pub(super) fn numbers(self, count: usize) -> [u8; 8] {
-        let bits = u32::try_from(count.saturating_mul(8)).unwrap_or(u32::MAX);
+        let bits = u32::try_from(count.wrapping_mul(8)).unwrap_or(u32::MAX);
         let taken = !u64::MAX.checked_shl(bits).unwrap_or(0);
         ((self.0 ^ ZEROS) & taken).to_le_bytes()
     }
@@ -64,8 +64,8 @@ impl Word {
 pub(super) fn count(text: &[u8], from: usize, most: usize) -> usize {
     let mut count = 0_usize;
     loop {
-        let digits = Word::at(text, from.saturating_add(count)).digits();
-        count = count.saturating_add(digits);
+        let digits = Word::at(text, from.wrapping_add(count)).digits();
+        count = count.wrapping_add(digits);
         if digits < 8 || count > most {
             return count;
         }
@@ -78,9 +78,9 @@ pub(super) fn next(text: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     while at < text.len() {
         if let Some(skip) = Word::at(text, at).first_digit() {
-            return Some(at.saturating_add(skip));
+            return Some(at.wrapping_add(skip));
         }
-        at = at.saturating_add(8);
+        at = at.wrapping_add(8);
     }
     None
 }

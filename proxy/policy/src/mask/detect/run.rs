@@ -56,26 +56,27 @@ impl<'a> Run<'a> {
             named: OnceCell::new(),
         };
         let (mut from, mut len) = (start, length);
-        // A number with more digits than any detector knows is not cut into one that they know.
-        while run.total.saturating_add(len) <= MAX_DIGITS
+        // A number with more digits than any detector knows is not cut into one that they know. No sum is near overflow: all of
+        // them are places in the text, or a few bytes behind it, and what lies outside is absent.
+        while run.total.wrapping_add(len) <= MAX_DIGITS
             && let Some(slot) = run.groups.get_mut(run.count)
         {
             for done in (0..len).step_by(8) {
-                let numbers = Word::at(text, from.saturating_add(done)).numbers(len.saturating_sub(done));
-                let room = run.digits.get_mut(run.total.saturating_add(done)..);
+                let numbers = Word::at(text, from.wrapping_add(done)).numbers(len.wrapping_sub(done));
+                let room = run.digits.get_mut(run.total.wrapping_add(done)..);
                 if let Some(room) = room.and_then(<[u8]>::first_chunk_mut) {
                     *room = numbers;
                 }
             }
-            let end = from.saturating_add(len);
+            let end = from.wrapping_add(len);
             let (separator, width) = separator(text, end);
             *slot = Group { len, end, separator };
-            run.total = run.total.saturating_add(len);
-            run.count = run.count.saturating_add(1);
+            run.total = run.total.wrapping_add(len);
+            run.count = run.count.wrapping_add(1);
             if separator == 0 {
                 break;
             }
-            from = end.saturating_add(width);
+            from = end.wrapping_add(width);
             len = digits::count(text, from, MAX_DIGITS);
         }
         run
@@ -183,7 +184,7 @@ fn is_uuid(token: &[u8]) -> bool {
 
 /// The separator at `i`, and how many bytes it takes; (0, 0) when no group follows.
 fn separator(text: &[u8], i: usize) -> (u8, usize) {
-    let ahead = |n: usize| at(text, i.saturating_add(n));
+    let ahead = |n: usize| at(text, i.wrapping_add(n));
     if !matches!(ahead(0), b' ' | b'-' | b'.' | b')' | b'(') {
         return (0, 0);
     }

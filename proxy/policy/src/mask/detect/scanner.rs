@@ -6,7 +6,7 @@ use super::hex::hex_runs;
 use super::pattern::{self, Pattern, Spent};
 use super::summary::{Signs, Summary};
 use super::{Context, DETECTORS, Detector, Find, FindAt, FindDigits, FindSign, Kind, Run, Span, digits, fold, month};
-use crate::mask::bytes::{at, tail};
+use crate::mask::bytes::at;
 
 /// Bytes `start..end` of a text that detector or pattern `entry` recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,7 +237,7 @@ impl Scanner {
         let mut from = 0usize;
         while let Some(start) = digits::next(text, from) {
             let length = digits::count(text, start, usize::MAX);
-            from = start.saturating_add(length);
+            from = start.wrapping_add(length);
             if length < 3 && !may_be_short(text, start, length) {
                 continue;
             }
@@ -329,16 +329,16 @@ impl<F> Active<F> {
 /// employer's (2-7), and a date.
 fn may_be_short(text: &[u8], start: usize, length: usize) -> bool {
     let before = |n: usize| start.checked_sub(n).map_or(0, |i| at(text, i));
-    let after = |n: usize| at(text, start.saturating_add(n));
+    let after = |n: usize| at(text, start.wrapping_add(n));
     let joint = after(length);
-    let again = [2, 3].iter().any(|n| after(length.saturating_add(*n)) == joint);
+    let again = [2, 3].iter().any(|n| after(length.wrapping_add(*n)) == joint);
     matches!(before(1), b'+' | b'(')
         || joint == b'/'
         || (matches!(joint, b'-' | b'.') && again)
         || (length == 2 && matches!(after(2), b'-' | b'.') && after(9).is_ascii_digit())
         || (length == 1 && at(text, start) == b'1')
         || (length == 2 && joint == b' ' && at(text, start) == b'0')
-        || month::short(text, start.saturating_add(length)).is_some()
+        || month::short(text, start.wrapping_add(length)).is_some()
         || (length == 2 && before(1).is_ascii_alphabetic() && before(2).is_ascii_alphabetic())
         || (length == 2 && joint == b' ' && before(1) == b' ' && before(2).is_ascii_uppercase())
 }
