@@ -244,8 +244,8 @@ impl Reader<'_> {
         (!portal.judged.is_as_good_as(self.context.now())).then(|| fail(sqlstate::DENIED, words))
     }
 
-    /// Why a portal may not begin behind what may have changed its names: those of a utility are looked up when it runs, and it was
-    /// understood, and what it copies to protected, where it was bound.
+    /// Why a portal may not begin behind what may have changed its names: those of a utility are looked up when it runs, a FETCH's
+    /// cursor as well, and it was understood, and what it copies to protected, where it was bound.
     fn out_of_turn(&self, portal: &Rc<Portal>) -> Option<Act> {
         let is_in = |list: &[Rc<Portal>]| list.iter().any(|one| Rc::ptr_eq(one, portal));
         let begun = portal.begun.get() || is_in(&self.ran);
@@ -307,6 +307,10 @@ impl Reader<'_> {
 
     fn execute(&mut self, execute: &Execute<'_>) -> Act {
         let Some(portal) = self.names.portal(execute.portal) else {
+            if self.names.cursor(execute.portal).is_some() {
+                let words = "rows of a cursor that DECLARE opened come by FETCH at this door";
+                return fail(sqlstate::DENIED, words);
+            }
             return no_portal(execute.portal);
         };
         if let Some(late) = self.late(&portal).or_else(|| self.out_of_turn(&portal)) {
@@ -345,9 +349,10 @@ fn may_define(portal: &Portal) -> bool {
     stated.is_some_and(|stated| !stated.is_data())
 }
 
-/// Whether a portal is a utility about relations.
+/// Whether a portal is a utility about relations, prepared statements or cursors.
 fn looks_up_late(portal: &Portal) -> bool {
-    let late = |one: &Statement| !(one.is_data() || one.relations.is_empty() && one.executes.is_empty());
+    let names = |one: &Statement| !(one.relations.is_empty() && one.executes.is_empty() && one.cursors.is_empty());
+    let late = |one: &Statement| !one.is_data() && names(one);
     portal.stated.as_ref().is_some_and(|stated| stated.readings().any(late))
 }
 
