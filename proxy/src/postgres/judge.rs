@@ -67,6 +67,8 @@ pub struct Context<'a> {
     pub at: i64,
     /// Whether the catalog is what all sessions see, so that what is understood by it serves others.
     pub shared: bool,
+    /// Whether it holds what the open transaction made or changed, which may be taken back.
+    pub uncommitted: bool,
 }
 
 impl Context<'_> {

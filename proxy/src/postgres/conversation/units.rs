@@ -276,6 +276,7 @@ impl Conversation {
             in_transaction: self.state.transaction != Transaction::Idle || self.state.unsynced,
             at: Time::now().unix_micros().div_euclid(1_000_000),
             shared: self.own.is_nothing(),
+            uncommitted: self.own.is_all(),
         };
         let names = &mut self.state.names;
         let plan = match unit {

@@ -24,12 +24,14 @@ pub(super) fn is_nameless(
 ) -> bool {
     strays(context, stated, lineages, before, asked);
     let others = before.has(Hazard::Names) || before.has(Hazard::Kept);
-    if others && may_mean_another(context, stated, |_| true) {
+    let undone = before.has(Hazard::Undone) && relations(stated).next().is_some();
+    if undone || others && may_mean_another(context, stated, |_| true) {
         // Rules may be about the other, whatever protects it.
         asked.command.beyond = Some("what its names mean behind earlier statements");
     }
     let lost = context.path.is_none()
         || before.has(Hazard::Meaning)
+        || undone
         || before.has(Hazard::Strangers) && lineages.iter().any(|lineage| !lineage.unresolved.is_empty())
         || before.has(Hazard::Columns) && mixes(context, stated)
         || others && may_mean_another(context, stated, |one| is_telling(one, context.known));

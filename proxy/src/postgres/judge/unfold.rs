@@ -75,7 +75,8 @@ impl Unfolding {
     pub fn add(&mut self, context: &Context<'_>, understood: &Understood) {
         // What all sessions see is committed, and stays however a transaction ends.
         let own = !context.shared || self.now.is_some();
-        self.hazards.extend(raised(understood, own));
+        let uncommitted = context.uncommitted || self.now.is_some();
+        self.hazards.extend(raised(understood, own, uncommitted));
         let readings = understood.stated.readings();
         let undoing = readings.filter(|statement| statement.verbs.any(&UNDOING));
         self.gone.extend(undoing.flat_map(Statement::names).map(str::to_owned));
