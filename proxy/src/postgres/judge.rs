@@ -40,7 +40,7 @@ pub use pipeline::{misread, pipeline};
 pub use query::query;
 pub use sent::{Sent, sent};
 pub use types::any_of_users;
-pub use understand::{Understood, understand};
+pub use understand::{Understood, understand, understand_alone};
 
 /// By what a unit is understood.
 #[derive(Clone, Copy)]

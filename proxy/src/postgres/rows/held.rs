@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use sallyport_policy::catalog::{Catalog as _, Oid, Relation, Snapshot};
+use sallyport_policy::sql::lineage::{Flow, Lineage};
 
 use super::View;
 use crate::postgres::catalog::Known;
@@ -31,8 +32,20 @@ impl View {
         })
     }
 
+    /// Whether it copies stored values to where they are stored, too.
+    #[must_use]
+    pub fn copies(&self) -> bool {
+        let holds = |flow: &Flow| flow.any || !flow.columns().is_empty();
+        let copies = |lineage: &Lineage| {
+            let filled = lineage.created.as_ref().is_some_and(|made| made.filled && !made.view);
+            filled || !lineage.spilled.is_empty() || lineage.assigned.values().any(holds)
+        };
+        self.lineages.iter().any(copies)
+    }
+
     /// Whether what its names mean reads as what it was understood by.
-    fn reads_alike(&self, now: &Known) -> bool {
+    #[must_use]
+    pub fn reads_alike(&self, now: &Known) -> bool {
         let (then, now) = (&self.known.snapshot, &now.snapshot);
         let relations = || {
             self.lineages
