@@ -54,7 +54,7 @@ pub enum Hazard {
 }
 
 /// What is no longer known where a transaction's work is taken back, or that of another is there of a sudden.
-const ALL_AT_ONCE: &[Hazard] = &[Relations, Names, Gone, Undone, Columns, Places, Ways, Calls, Code];
+pub(super) const ALL_AT_ONCE: &[Hazard] = &[Relations, Names, Gone, Undone, Columns, Places, Ways, Calls, Code];
 
 /// What a statement may have changed once it ran: one row for each kind of statement. `own`: whether the end of a transaction may
 /// take back what the statements of this one did. `uncommitted`: whether what they did to the catalog is in what it is judged by.

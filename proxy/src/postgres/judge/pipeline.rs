@@ -258,9 +258,9 @@ impl Reader<'_> {
     fn run(&mut self, portal: &Rc<Portal>) {
         let waited = self.waiting.len();
         self.waiting.retain(|one| !Rc::ptr_eq(one, portal));
-        // What was bound in another unit was understood there.
+        // What was bound in another unit was understood there, and whatever it changes is not in this one's catalog: code that it makes, too.
         if may_define(portal) && self.waiting.len() == waited {
-            self.unfolding.raise(Hazard::Meaning);
+            self.unfolding.raise_all();
         }
         let after = &portal.after;
         if may_define(portal) || after.moves || after.stale.any() {

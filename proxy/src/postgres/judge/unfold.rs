@@ -7,7 +7,7 @@ use sallyport_policy::catalog::SearchPath;
 use sallyport_policy::sql::Statement;
 use sallyport_policy::sql::lineage::Created;
 
-use super::hazard::{Hazard, UNDOING, raised};
+use super::hazard::{ALL_AT_ONCE, Hazard, UNDOING, raised};
 use super::nameless::tells;
 use super::{Context, Understood};
 use crate::postgres::catalog::Known;
@@ -45,6 +45,12 @@ impl Unfolding {
     /// Takes note that something may no longer be so.
     pub fn raise(&mut self, hazard: Hazard) {
         self.hazards.insert(hazard);
+    }
+
+    /// Takes note that nothing is known any more but the text itself.
+    pub fn raise_all(&mut self) {
+        self.raise(Hazard::Meaning);
+        self.hazards.extend(ALL_AT_ONCE.iter().copied());
     }
 
     /// The same, where something else may no longer be so.
