@@ -256,17 +256,23 @@ impl Reader<'_> {
 
     /// Takes note of a portal that is executed.
     fn run(&mut self, portal: &Rc<Portal>) {
-        let waited = self.waiting.len();
         self.waiting.retain(|one| !Rc::ptr_eq(one, portal));
-        // What was bound in another unit was understood there, and whatever it changes is not in this one's catalog: code that it makes, too.
-        if may_define(portal) && self.waiting.len() == waited {
-            self.unfolding.raise_all();
-        }
         let after = &portal.after;
         if may_define(portal) || after.moves || after.stale.any() {
+            // What was bound in another unit was understood there, and whatever it changes is not in this one's catalog: the path,
+            // and code that it makes, too.
+            if !self.is_bound_here(portal) {
+                self.unfolding.raise_all();
+            }
             self.overtaken.extend(self.waiting.iter().cloned());
         }
         self.ran.push(Rc::clone(portal));
+    }
+
+    /// Whether a portal was bound in this unit: then what it changes was taken note of.
+    fn is_bound_here(&self, portal: &Rc<Portal>) -> bool {
+        let mut steps = self.plan.steps.iter();
+        steps.any(|step| matches!(&step.act, Act::Bind(_, bound) if Rc::ptr_eq(bound, portal)))
     }
 
     /// A cursor that SQL declared is a portal, too; its rows come by FETCH, which is judged by itself.
