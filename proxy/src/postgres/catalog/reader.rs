@@ -64,10 +64,8 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) 
             "t" => last.relation(oid)?.definition.clone(),
             _ => row.get(5).cloned().flatten(),
         };
-        let version = match row.get(11).cloned().flatten() {
-            Some(version) => version,
-            None => last.relation(oid).map(|one| one.version.clone()).unwrap_or_default(),
-        };
+        let kept = || last.relation(oid).map(|one| one.version.clone());
+        let version = row.get(11).cloned().flatten().or_else(kept).unwrap_or_default();
         let fires = text(row, 8).parse().ok().map(Events::of_type);
         let relation = Relation {
             oid,
