@@ -128,6 +128,9 @@ pub struct Relation {
     /// Names of its constraints and unique indexes, which errors name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constraints: Vec<String>,
+    /// Which row versions its columns and its rules have: what was changed, and changed back, has others. Empty where nobody asked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
 }
 
 /// Look-ups that verdicts and masks need. [`Snapshot`] is the one implementation outside tests.

@@ -18,7 +18,7 @@ mod telling;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sallyport_policy::catalog::{Catalog as _, ColumnId, Oid, SearchPath, Snapshot};
+use sallyport_policy::catalog::{Catalog as _, ColumnId, Oid, Relation, SearchPath, Snapshot};
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::mask::{Masker, ProtectedColumns};
 
@@ -76,6 +76,18 @@ impl Known {
         });
         ids.filter_map(|id| self.protected.rules_of(id))
             .any(|rules| masker.protects(rules))
+    }
+
+    /// Whether protected values may be in a relation, or behind it.
+    #[must_use]
+    pub fn is_telling(&self, relation: &Relation) -> bool {
+        let protected = |attnum| {
+            self.protected.contains(ColumnId {
+                relation: relation.oid,
+                column: attnum,
+            })
+        };
+        relation.definition.is_some() || relation.columns.iter().any(|column| protected(column.attnum))
     }
 
     /// What the catalog says about a type that is not built in.

@@ -5,6 +5,7 @@
 //! stay protected whatever they are called later. The list is the process's own and counts at once; that other replicas
 //! protect the same, and this one after a restart, is the operator's part ([`kept`]).
 
+mod any;
 mod kept;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use sallyport_policy::sql::lineage::{Created, Output, of_relation, rules_of};
 use super::catalog::Known;
 use super::rows::View;
 
+pub use any::entries_of_any;
 pub use kept::{entries_of, keys, matched, unkept};
 
 /// OIDs above this are given to relations that a unit is about to make; PostgreSQL begins at the other end.

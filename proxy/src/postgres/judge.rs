@@ -40,7 +40,7 @@ pub use pipeline::{misread, pipeline};
 pub use query::query;
 pub use sent::{Sent, sent};
 pub use types::any_of_users;
-pub use understand::{Understood, understand};
+pub use understand::{Understood, understand, understand_alone};
 
 /// By what a unit is understood.
 #[derive(Clone, Copy)]
@@ -69,6 +69,8 @@ pub struct Context<'a> {
     pub at: i64,
     /// Whether the catalog is what all sessions see, so that what is understood by it serves others.
     pub shared: bool,
+    /// Whether it holds what the open transaction made or changed, which may be taken back.
+    pub uncommitted: bool,
 }
 
 impl Context<'_> {

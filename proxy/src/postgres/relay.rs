@@ -10,13 +10,14 @@ mod channels;
 mod complete;
 mod describe;
 mod large;
+mod late;
 mod reported;
 mod rows;
 mod transaction;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sallyport_policy::mask::action::REDACTED;
 use sallyport_policy::mask::copy::CopyError;
@@ -25,7 +26,7 @@ use sallyport_policy::sql::is_utf8;
 
 use super::after::Stale;
 use super::ask::{AskError, Row};
-use super::catalog::{Footprint, Known};
+use super::catalog::Known;
 use super::copy::{CopyIn, CopyOut};
 use super::errors::{self, Reader};
 use super::expect::{Expect, Expected};
@@ -40,11 +41,6 @@ use crate::command::{Ledger, Running};
 pub use channels::Channels;
 pub use large::{LARGE, Large};
 pub use reported::Reported;
-
-/// A description that comes so long after the catalog was read may be of another definition: the target may have waited for
-/// a lock, the door for its evidence. Reading the catalog again then costs little beside it; what is answered at once pays
-/// nothing.
-const LATE: Duration = Duration::from_millis(5);
 
 /// What a session is in the middle of, apart from its sockets.
 pub struct State {
@@ -192,7 +188,12 @@ pub fn pass(state: &mut State, arrived: &[u8], out: &mut Vec<u8>) -> Result<Pass
 /// Passes on one message of the target: `bytes` is the whole frame.
 fn relay(state: &mut State, head: Head, bytes: &[u8], out: &mut Vec<u8>) -> Result<Step, Broken> {
     let body = Body::of(bytes);
-    if matches!(head.tag, b'T' | b'H') && state.is_late() {
+    let late = match head.tag {
+        b'T' | b'H' => state.is_late(),
+        b'C' => state.copies_late(),
+        _ => false,
+    };
+    if late {
         return Ok(Step::Fresh);
     }
     if let Some(Expect::Own(_)) = state.expected.front() {
@@ -321,19 +322,6 @@ impl State {
             pid: 0,
             precondition: Precondition::default(),
         }
-    }
-
-    /// Whether what is about to be described may have been looked up long after the catalog was read.
-    fn is_late(&mut self) -> bool {
-        let names = self.view().is_some_and(|view| view.names_relations());
-        names && self.masker.acts() && self.fresh.elapsed() > LATE
-    }
-
-    /// What is about to be described late, and what its meaning hangs on.
-    pub fn late(&mut self) -> Option<(Rc<View>, Arc<Footprint>)> {
-        let view = self.view().filter(|_| self.is_late())?;
-        let footprint = view.known_footprint()?;
-        Some((view, footprint))
     }
 
     /// Whether words about the answer that is under way, or the transaction, may hold protected values.

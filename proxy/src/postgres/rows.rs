@@ -3,12 +3,14 @@
 //! Three answers meet: where a column comes from (table OID and attribute number, as the target says), what flows into it
 //! (lineage over the statement's tree and the catalog), and what its values look like (detectors, in the plan itself).
 
+mod held;
+
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
-use sallyport_policy::catalog::{Catalog as _, ColumnId, Relation};
+use sallyport_policy::catalog::{Catalog as _, ColumnId};
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::mask::{ColumnInfo, Format, Masker, RowPlan, RuleSet, Source};
 use sallyport_policy::sql::Statement;
@@ -178,37 +180,6 @@ impl View {
     #[must_use]
     pub fn lost(&self) -> Self {
         Self::nameless(Arc::clone(&self.masker), Arc::clone(&self.known))
-    }
-
-    /// Whether what its names mean is still what it was understood by: `now` was read once the target had looked them up.
-    /// A statement that waits for a lock is answered by what was committed meanwhile.
-    #[must_use]
-    pub fn holds(&self, now: &Known) -> bool {
-        let (then, now) = (&self.known.snapshot, &now.snapshot);
-        if Arc::ptr_eq(then, now) {
-            return true;
-        }
-        let relations = || {
-            self.lineages
-                .iter()
-                .flat_map(|lineage| lineage.relations.iter().copied())
-        };
-        let same = |oid: u32| then.relation(oid) == now.relation(oid) && then.children(oid) == now.children(oid);
-        if !relations().all(|oid| is_yet_to_be(oid) || same(oid)) {
-            return false;
-        }
-        let mut names: HashSet<&str> = relations()
-            .filter_map(|oid| then.relation(oid))
-            .map(|relation| relation.name.as_str())
-            .collect();
-        let unresolved = self.lineages.iter().flat_map(|lineage| lineage.unresolved.iter());
-        names.extend(unresolved.map(|name| name.rsplit_once('.').map_or(name.as_str(), |(_, last)| last)));
-        let came = |one: &Relation| {
-            let before = then.relation(one.oid);
-            before.is_none_or(|before| before.schema != one.schema || before.name != one.name)
-        };
-        !now.relations()
-            .any(|one| names.contains(one.name.as_str()) && came(one))
     }
 
     /// Whether a field comes from a relation that none of its names was taken for.

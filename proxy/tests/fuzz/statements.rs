@@ -86,6 +86,7 @@ impl Knowledge {
             in_transaction: false,
             at: 0,
             shared: true,
+            uncommitted: false,
         };
         let mut names = Names::default();
         let plan = understand(&context, &mut names);

@@ -64,6 +64,8 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) 
             "t" => last.relation(oid)?.definition.clone(),
             _ => row.get(5).cloned().flatten(),
         };
+        let kept = || last.relation(oid).map(|one| one.version.clone());
+        let version = row.get(11).cloned().flatten().or_else(kept).unwrap_or_default();
         let fires = text(row, 8).parse().ok().map(Events::of_type);
         let relation = Relation {
             oid,
@@ -88,6 +90,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) 
             carried: Vec::new(),
             behind: Vec::new(),
             constraints: Vec::new(),
+            version,
         };
         by_oid.insert(oid, relation);
     }

@@ -69,7 +69,12 @@ impl Conversation {
             }
             match passed {
                 Passed::Full => self.flush_client(session).await?,
-                Passed::Fresh => self.freshen(session).await?,
+                Passed::Fresh => {
+                    self.freshen(session).await?;
+                    let protected = self.hand_on_late(session).await;
+                    protected.map_err(|refused| unreadable(&refused.message))?;
+                    self.state.fresh = Instant::now();
+                }
                 Passed::Dry if self.state.expected.is_empty() => return Ok(()),
                 Passed::Dry => {
                     self.copy_from_client()?;
@@ -235,11 +240,16 @@ impl Conversation {
                 self.state.fresh = Instant::now();
                 Ok(())
             }
-            Err(error) => Err(Over::saying(
-                EndCause::TargetLost,
-                sqlstate::UNAVAILABLE,
-                &format!("rows cannot be masked: {error}"),
-            )),
+            Err(error) => Err(unreadable(&error.to_string())),
         }
     }
+}
+
+/// Without a catalog nothing is passed on, and nothing stays unprotected without a word.
+fn unreadable(why: &str) -> Over {
+    Over::saying(
+        EndCause::TargetLost,
+        sqlstate::UNAVAILABLE,
+        &format!("rows cannot be masked: {why}"),
+    )
 }

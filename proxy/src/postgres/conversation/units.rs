@@ -264,9 +264,25 @@ impl Conversation {
 
     /// Understands a unit by what is known now.
     pub(super) fn understand(&mut self, session: &Session, unit: &Unit) -> Plan {
-        let open = Arc::clone(session.open());
-        let context = Context {
-            policy: &open.policy,
+        let mut names = std::mem::take(&mut self.state.names);
+        let context = self.context(session);
+        let plan = match unit {
+            Unit::Query(_, head, text) => judge::query(&context, &mut names, *head, text),
+            Unit::Pipeline(bytes, heads, _) => match judge::sent(bytes, heads) {
+                Ok(messages) => judge::pipeline(&context, &mut names, messages),
+                // Read once before, so this does not happen; an empty plan forwards nothing.
+                Err(_) => Plan::default(),
+            },
+        };
+        names.settle();
+        self.state.names = names;
+        plan
+    }
+
+    /// By what is known now.
+    fn context<'a>(&'a self, session: &'a Session) -> Context<'a> {
+        Context {
+            policy: &session.open().policy,
             subject: session.subject(),
             masker: &self.state.masker,
             known: &self.state.known,
@@ -278,18 +294,8 @@ impl Conversation {
             opened: self.state.transaction != Transaction::Idle,
             at: Time::now().unix_micros().div_euclid(1_000_000),
             shared: self.own.is_nothing(),
-        };
-        let names = &mut self.state.names;
-        let plan = match unit {
-            Unit::Query(_, head, text) => judge::query(&context, names, *head, text),
-            Unit::Pipeline(bytes, heads, _) => match judge::sent(bytes, heads) {
-                Ok(messages) => judge::pipeline(&context, names, messages),
-                // Read once before, so this does not happen; an empty plan forwards nothing.
-                Err(_) => Plan::default(),
-            },
-        };
-        names.settle();
-        plan
+            uncommitted: self.own.is_all(),
+        }
     }
 
     /// `position`: where the target has to stand for the unit to run.

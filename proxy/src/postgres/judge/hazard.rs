@@ -3,7 +3,9 @@
 use sallyport_policy::sql::lineage::Lineage;
 use sallyport_policy::sql::{Statement, Transaction, Verb, Verbs};
 
-use self::Hazard::{Calls, Code, Columns, Encoding, Gone, Meaning, Names, Path, Places, Relations, Strangers, Ways};
+use self::Hazard::{
+    Calls, Code, Columns, Encoding, Gone, Meaning, Names, Path, Places, Relations, Strangers, Undone, Ways,
+};
 use super::Understood;
 
 /// What takes things away, or their names.
@@ -32,6 +34,9 @@ pub enum Hazard {
     /// What any name means. A protected column goes by the name of a harmless one, and what is written to one table is written to
     /// another, too.
     Meaning,
+    /// Whether the catalog, which holds what the open transaction did, is what the target finds. A view that was replaced by a harmless
+    /// one is what it was once that is rolled back, and one that was dropped stands before another of its name.
+    Undone,
     /// What is in a relation that no catalog holds. Protected values went to one, and are read from there as if they were nobody's.
     Strangers,
     /// Which relation of several a column belongs to. The name of one that was dropped is looked for in a protected relation, and a
@@ -48,15 +53,20 @@ pub enum Hazard {
     Code,
 }
 
+/// What is no longer known where a transaction's work is taken back, or that of another is there of a sudden.
+pub(super) const ALL_AT_ONCE: &[Hazard] = &[Relations, Names, Gone, Undone, Columns, Places, Ways, Calls, Code];
+
 /// What a statement may have changed once it ran: one row for each kind of statement. `own`: whether the end of a transaction may
-/// take back what the statements of this one did.
-pub(super) fn raised(understood: &Understood, own: bool) -> impl Iterator<Item = Hazard> {
+/// take back what the statements of this one did. `uncommitted`: whether what they did to the catalog is in what it is judged by.
+pub(super) fn raised(understood: &Understood, own: bool, uncommitted: bool) -> impl Iterator<Item = Hazard> {
     let (after, lineages) = (&understood.after, &understood.view.lineages);
     let protected = &understood.view.known.protected;
     let states = |is_so: fn(&Statement) -> bool| understood.stated.readings().any(is_so);
     let alters = states(|statement| statement.verbs.contains(Verb::Alter));
     let ends = after.transaction.as_ref().filter(|transaction| ends(transaction));
     let undoes = may_undo(understood.asked.command.verbs, ends.filter(|_| own));
+    let leaves = after.transaction.as_ref().is_some_and(takes_back) || after.commits && after.stale.names;
+    let appears = matches!(after.transaction, Some(Transaction::CommitPrepared));
     let touches = |lineage: &Lineage| !lineage.touched_rules(protected).is_empty();
     // Values are written through a view, and to whatever a table is made of that the text does not show.
     let leads_on = |lineage: &Lineage| {
@@ -75,6 +85,7 @@ pub(super) fn raised(understood: &Understood, own: bool) -> impl Iterator<Item =
         (after.moves, &[Names, Path]),
         (ends.is_some(), &[Names]),
         (undoes, &[Names, Gone]),
+        (appears || leaves && uncommitted, ALL_AT_ONCE),
         (alters, &[Columns, Places, Ways, Code]),
         (alters && lineages.iter().any(touches), &[Meaning]),
         (states(Statement::makes_places), &[Names, Gone, Places, Ways]),
@@ -90,6 +101,15 @@ pub(super) fn raised(understood: &Understood, own: bool) -> impl Iterator<Item =
 /// Whether something that was there may be gone, or go by another name.
 fn may_undo(verbs: Verbs, transaction: Option<&Transaction>) -> bool {
     transaction.is_some_and(ends) || verbs.any(&UNDOING)
+}
+
+/// Whether what a transaction did is not there behind this: it is taken back, or left for others to commit. Code that ends
+/// transactions may do it unseen.
+fn takes_back(transaction: &Transaction) -> bool {
+    matches!(
+        transaction,
+        Transaction::Rollback { .. } | Transaction::RollbackTo(_) | Transaction::Prepare
+    )
 }
 
 /// Whether a transaction ends, or a part of one.
@@ -141,7 +161,7 @@ mod tests {
     }
 
     fn changes(sql: &str, own: bool) -> Vec<Hazard> {
-        let found: BTreeSet<Hazard> = raised(&understood(sql), own).collect();
+        let found: BTreeSet<Hazard> = raised(&understood(sql), own, false).collect();
         found.into_iter().collect()
     }
 
@@ -195,6 +215,30 @@ mod tests {
     fn what_all_sessions_see_stays_however_a_transaction_ends() {
         assert_eq!(changes("rollback", false), [Names]);
         assert_eq!(changes("drop table notes", false), [Relations, Names, Gone]);
+    }
+
+    #[test]
+    fn what_the_transaction_did_is_gone_where_it_is_taken_back() {
+        for (sql, uncommitted, undone) in [
+            ("rollback", true, true),
+            ("rollback and chain", true, true),
+            ("rollback to s", true, true),
+            ("prepare transaction 'x'", true, true),
+            ("do 'begin rollback; end'", true, true),
+            ("rollback", false, false),
+            ("rollback to s", false, false),
+            ("do 'begin rollback; end'", false, false),
+            ("commit", true, false),
+            ("release s", true, false),
+            ("begin", true, false),
+            ("select ssn from customers", true, false),
+            ("commit prepared 'x'", false, true),
+            ("rollback prepared 'x'", true, false),
+        ] {
+            let understood = understood(sql);
+            let mut hazards = raised(&understood, uncommitted, uncommitted);
+            assert_eq!(hazards.any(|hazard| hazard == Undone), undone, "{sql}");
+        }
     }
 
     #[test]

@@ -6,7 +6,13 @@ use super::unfold::Unfolding;
 use crate::postgres::names::{Change, Names, Prepared, Stated};
 
 /// Behind these nobody knows what the target finds.
-const UNSURE: [Hazard; 4] = [Hazard::Names, Hazard::Path, Hazard::Meaning, Hazard::Kept];
+const UNSURE: [Hazard; 5] = [
+    Hazard::Names,
+    Hazard::Path,
+    Hazard::Meaning,
+    Hazard::Undone,
+    Hazard::Kept,
+];
 
 /// Takes note that the target may look the names of a prepared statement up behind `before`. Whether it may go on with others.
 pub(super) fn looks_up(context: &Context<'_>, prepared: &Prepared, before: &Unfolding) -> bool {

@@ -1,6 +1,6 @@
 //! Names of which nobody knows what they mean, behind what an earlier statement or code changed.
 
-use sallyport_policy::catalog::{Catalog as _, ColumnId, Relation};
+use sallyport_policy::catalog::{Catalog as _, Relation};
 use sallyport_policy::decide::DeniedBy;
 use sallyport_policy::sql::lineage::{Flow, Lineage, rules_of};
 use sallyport_policy::sql::{RelationRef, Statement, Verb};
@@ -25,15 +25,17 @@ pub(super) fn is_nameless(
     strays(context, stated, lineages, before, asked);
     let others = before.has(Hazard::Names) || before.has(Hazard::Kept);
     let renamed = relations(stated).any(|one| before.has_renamed(&one.name));
-    if renamed || others && may_mean_another(context, stated, |_| true) {
+    let undone = before.has(Hazard::Undone) && relations(stated).next().is_some();
+    if renamed || undone || others && may_mean_another(context, stated, |_| true) {
         // Rules may be about the other, whatever protects it.
         asked.command.beyond = Some("what its names mean behind earlier statements");
     }
     let lost = context.path.is_none()
         || before.has(Hazard::Meaning)
+        || undone
         || before.has(Hazard::Strangers) && lineages.iter().any(|lineage| !lineage.unresolved.is_empty())
         || before.has(Hazard::Columns) && mixes(context, stated)
-        || others && may_mean_another(context, stated, |one| is_telling(one, context.known));
+        || others && may_mean_another(context, stated, |one| context.known.is_telling(one));
     let named = relations(stated).next().is_some();
     if context.known.protected.is_empty() || !named || !(lost || before.has(Hazard::Path)) {
         return context.path.is_none() && named;
@@ -122,16 +124,5 @@ fn mixes(context: &Context<'_>, stated: &[Stated]) -> bool {
 /// Whether protected values may be in any relation of a name, or behind it.
 pub(super) fn tells(name: &str, known: &Known) -> bool {
     let mut namesakes = known.snapshot.named_anywhere(name);
-    namesakes.any(|one| is_telling(one, known))
-}
-
-/// Whether protected values may be in a relation, or behind it.
-fn is_telling(relation: &Relation, known: &Known) -> bool {
-    let protected = |attnum| {
-        known.protected.contains(ColumnId {
-            relation: relation.oid,
-            column: attnum,
-        })
-    };
-    relation.definition.is_some() || relation.columns.iter().any(|column| protected(column.attnum))
+    namesakes.any(|one| known.is_telling(one))
 }

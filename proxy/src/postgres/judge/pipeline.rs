@@ -253,8 +253,8 @@ impl Reader<'_> {
         (!portal.judged.is_as_good_as(self.context.now())).then(|| fail(sqlstate::DENIED, words))
     }
 
-    /// Why a portal may not begin behind what may have changed its names: those of a utility are looked up when it runs, and it was
-    /// understood, and what it copies to protected, where it was bound.
+    /// Why a portal may not begin behind what may have changed its names: those of a utility are looked up when it runs, a FETCH's
+    /// cursor as well, and it was understood, and what it copies to protected, where it was bound.
     fn out_of_turn(&self, portal: &Rc<Portal>) -> Option<Act> {
         let is_in = |list: &[Rc<Portal>]| list.iter().any(|one| Rc::ptr_eq(one, portal));
         let begun = portal.begun.get() || is_in(&self.ran);
@@ -265,14 +265,14 @@ impl Reader<'_> {
 
     /// Takes note of a portal that is executed.
     fn run(&mut self, portal: &Rc<Portal>) {
-        let waited = self.waiting.len();
         self.waiting.retain(|one| !Rc::ptr_eq(one, portal));
-        // What was bound in another unit was understood there.
-        if may_define(portal) && self.waiting.len() == waited {
-            self.unfolding.raise(Hazard::Meaning);
-        }
         let after = &portal.after;
         if may_define(portal) || after.moves || after.stale.any() {
+            // What was bound in another unit was understood there, and whatever it changes is not in this one's catalog: the path,
+            // and code that it makes, too.
+            if !self.is_bound_here(portal) {
+                self.unfolding.raise_all();
+            }
             self.overtaken.extend(self.waiting.iter().cloned());
         }
         match &after.transaction {
@@ -282,6 +282,12 @@ impl Reader<'_> {
             _ => {}
         }
         self.ran.push(Rc::clone(portal));
+    }
+
+    /// Whether a portal was bound in this unit: then what it changes was taken note of.
+    fn is_bound_here(&self, portal: &Rc<Portal>) -> bool {
+        let mut steps = self.plan.steps.iter();
+        steps.any(|step| matches!(&step.act, Act::Bind(_, bound) if Rc::ptr_eq(bound, portal)))
     }
 
     /// A cursor that SQL declared is a portal, too; its rows come by FETCH, which is judged by itself.
@@ -322,6 +328,10 @@ impl Reader<'_> {
 
     fn execute(&mut self, execute: &Execute<'_>) -> Act {
         let Some(portal) = self.names.portal(execute.portal) else {
+            if self.names.cursor(execute.portal).is_some() {
+                let words = "rows of a cursor that DECLARE opened come by FETCH at this door";
+                return fail(sqlstate::DENIED, words);
+            }
             return no_portal(execute.portal);
         };
         if let Some(late) = self.late(&portal).or_else(|| self.out_of_turn(&portal)) {
@@ -360,9 +370,10 @@ fn may_define(portal: &Portal) -> bool {
     stated.is_some_and(|stated| !stated.is_data())
 }
 
-/// Whether a portal is a utility about relations.
+/// Whether a portal is a utility about relations, prepared statements or cursors.
 fn looks_up_late(portal: &Portal) -> bool {
-    let late = |one: &Statement| !(one.is_data() || one.relations.is_empty() && one.executes.is_empty());
+    let names = |one: &Statement| !(one.relations.is_empty() && one.executes.is_empty() && one.cursors.is_empty());
+    let late = |one: &Statement| !one.is_data() && names(one);
     portal.stated.as_ref().is_some_and(|stated| stated.readings().any(late))
 }
 

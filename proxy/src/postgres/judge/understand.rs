@@ -49,6 +49,11 @@ pub struct Understood {
     pub change: Option<Change>,
 }
 
+/// Understands one statement as if it were sent by itself.
+pub fn understand_alone(context: &Context<'_>, names: &Names, stated: &Stated) -> Understood {
+    understand_anew(context, names, stated, &[], &Unfolding::default())
+}
+
 /// Understands one statement. `types`: those that the client states for its parameters. `before`: what earlier statements of the
 /// same unit change.
 pub fn understand(

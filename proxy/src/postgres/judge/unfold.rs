@@ -8,7 +8,7 @@ use sallyport_policy::decide::Command;
 use sallyport_policy::sql::lineage::Created;
 use sallyport_policy::sql::{Statement, Verb};
 
-use super::hazard::{Hazard, UNDOING, raised};
+use super::hazard::{ALL_AT_ONCE, Hazard, UNDOING, raised};
 use super::nameless::tells;
 use super::{Context, Understood};
 use crate::postgres::catalog::Known;
@@ -74,6 +74,13 @@ impl Unfolding {
         self.hazards.insert(hazard);
     }
 
+    /// Takes note that nothing is known any more but the text itself.
+    pub fn raise_all(&mut self) {
+        self.hazards.extend(ALL_AT_ONCE.iter().copied());
+        self.hazards
+            .extend([Hazard::Meaning, Hazard::Path, Hazard::Encoding, Hazard::Strangers]);
+    }
+
     /// The same, where something else may no longer be so.
     pub fn with(&self, hazard: Hazard) -> Self {
         let mut other = self.clone();
@@ -102,7 +109,8 @@ impl Unfolding {
     pub fn add(&mut self, context: &Context<'_>, understood: &Understood) {
         // What all sessions see is committed, and stays however a transaction ends.
         let own = !context.shared || self.now.is_some();
-        self.hazards.extend(raised(understood, own));
+        let uncommitted = context.uncommitted || self.now.is_some();
+        self.hazards.extend(raised(understood, own, uncommitted));
         let readings = understood.stated.readings();
         let undoing = readings.filter(|statement| statement.verbs.any(&UNDOING));
         self.gone.extend(undoing.flat_map(Statement::names).map(str::to_owned));

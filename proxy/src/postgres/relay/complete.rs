@@ -88,8 +88,11 @@ pub(super) fn command(
         }
         // Its outcome is owed until the portal is complete, closed, or gone with its transaction.
         (b's', Some(Expect::Execute { .. })) => {
-            if let Some(Expect::Execute { portal, .. }) = state.expected.pop() {
+            if let Some(Expect::Execute { portal, after, .. }) = state.expected.pop() {
                 portal.begun.set(true);
+                // What the rows so far changed is changed, though more are to come.
+                state.commits |= after.commits;
+                state.ran(&after);
             }
         }
         _ => return Err(Broken::Unasked(tag)),

@@ -7,7 +7,7 @@ use crate::command::{Kind, Refused};
 use crate::door::NotKept;
 use crate::postgres::conversation::Conversation;
 use crate::postgres::handed::{self, Entry, Place};
-use crate::postgres::judge::{Act, Plan, Step};
+use crate::postgres::judge::{self, Act, Plan, Step};
 use crate::postgres::names::Stated;
 use crate::postgres::rows::View;
 use crate::session::Session;
@@ -23,6 +23,28 @@ impl Conversation {
     ) -> Result<(), Refused> {
         let mut entries = self.handed(plan, refused)?;
         entries.extend(self.own.learned());
+        self.protect(session, entries).await
+    }
+
+    /// The same for a command that the target has done, where its names meant something else by the time that it was: values were
+    /// copied that it was not known to copy.
+    pub(in crate::postgres::conversation) async fn hand_on_late(&mut self, session: &Session) -> Result<(), Refused> {
+        let Some((view, stated)) = self.state.copied() else {
+            return Ok(());
+        };
+        if view.holds(&self.state.known) {
+            return Ok(());
+        }
+        let now = judge::understand_alone(&self.context(session), &self.state.names, &stated);
+        let mut entries = handed::entries(&now.view, self.path.as_ref());
+        // What it was in between nobody knows.
+        if now.view.nameless || view.reads_alike(&self.state.known) {
+            entries.extend(handed::entries_of_any(&view, self.path.as_ref()));
+        }
+        self.protect(session, entries).await
+    }
+
+    async fn protect(&mut self, session: &Session, entries: Vec<Entry>) -> Result<(), Refused> {
         if entries.is_empty() {
             return Ok(());
         }

@@ -1,0 +1,52 @@
+//! What comes so long after the catalog was read that the target may have looked names up in another.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::State;
+use crate::postgres::catalog::Footprint;
+use crate::postgres::expect::Expect;
+use crate::postgres::names::Stated;
+use crate::postgres::rows::View;
+
+/// A description that comes so long after the catalog was read may be of another definition: the target may have waited for
+/// a lock, the door for its evidence. Reading the catalog again then costs little beside it; what is answered at once pays
+/// nothing.
+const LATE: Duration = Duration::from_millis(5);
+
+// === impl State ===
+
+impl State {
+    /// Whether what is about to be described may have been looked up long after the catalog was read.
+    pub(super) fn is_late(&mut self) -> bool {
+        let names = self.view().is_some_and(|view| view.names_relations());
+        names && self.masker.acts() && self.fresh.elapsed() > LATE
+    }
+
+    /// The same for what is about to be told complete, where it copied values: they may be others than those that protection went
+    /// on with.
+    pub(super) fn copies_late(&mut self) -> bool {
+        self.fresh.elapsed() > LATE && self.copied().is_some()
+    }
+
+    /// What is about to be described late, and what its meaning hangs on.
+    pub fn late(&mut self) -> Option<(Rc<View>, Arc<Footprint>)> {
+        let view = self.view().filter(|_| self.is_late())?;
+        let footprint = view.known_footprint()?;
+        Some((view, footprint))
+    }
+
+    /// The command that is under way, if it copies values: how it was understood, and what it says.
+    pub fn copied(&mut self) -> Option<(Rc<View>, Stated)> {
+        let (view, stated) = match self.expected.front()? {
+            Expect::Query(query) => {
+                let part = query.parts.front()?;
+                (&part.view, &part.stated)
+            }
+            Expect::Execute { portal, .. } => (&portal.view, portal.stated.as_ref()?),
+            _ => return None,
+        };
+        view.copies().then(|| (Rc::clone(view), stated.clone()))
+    }
+}
