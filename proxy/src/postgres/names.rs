@@ -4,6 +4,8 @@
 //! and by DECLARE. Changes that a unit asks for are seen by the rest of the unit at once, and become true when the target
 //! says that they happened.
 
+mod room;
+
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -17,8 +19,6 @@ use super::meant::Meant;
 use super::rows::View;
 use crate::command::Running;
 
-/// Names that a session may have in use: beyond it, new ones are refused.
-pub const MAX_NAMES: usize = 10_000;
 /// A portal that was bound is executed within so many seconds, or bound again.
 const BEGINS_WITHIN: i64 = 60;
 
@@ -107,7 +107,11 @@ pub struct Names {
     statements: HashMap<String, Rc<Prepared>>,
     portals: HashMap<String, Rc<Portal>>,
     cursors: HashMap<String, (Stated, Rc<View>)>,
+    /// What is held by these names weighs so much.
+    weight: usize,
     pending: Vec<Change>,
+    /// What the pending changes would add.
+    pending_weight: usize,
 }
 
 // === impl Portal ===
@@ -209,20 +213,16 @@ impl Names {
         self.cursors.get(name).cloned().or_else(portal)
     }
 
-    /// Whether another name may come into use.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.statements.len() + self.portals.len() + self.cursors.len() + self.pending.len() < MAX_NAMES
-    }
-
     /// Notes a change that a unit asks for.
     pub fn expect(&mut self, change: Change) {
+        self.pending_weight += change.weight();
         self.pending.push(change);
     }
 
     /// Forgets what a unit asked for: from now on only what happened counts.
     pub fn settle(&mut self) {
         self.pending.clear();
+        self.pending_weight = 0;
     }
 
     /// Open portals, by name.
@@ -233,12 +233,17 @@ impl Names {
     /// A change happened. Gives what owes outcomes of portals that it took away.
     pub fn apply(&mut self, change: Change) -> Vec<Running> {
         let mut gone: Vec<Rc<Portal>> = Vec::new();
+        let all = matches!(
+            change,
+            Change::Deallocate(None) | Change::CloseCursor(None) | Change::Discard
+        );
+        let (more, mut less) = (change.weight(), 0);
         match change {
             Change::Prepare(name, prepared) => {
-                self.statements.insert(name, prepared);
+                less += self.statements.insert(name, prepared).map_or(0, |old| old.weight());
             }
             Change::Deallocate(Some(name)) => {
-                self.statements.remove(&name);
+                less += self.statements.remove(&name).map_or(0, |old| old.weight());
             }
             Change::Deallocate(None) => self.statements.retain(|name, _| name.is_empty()),
             Change::Bind(name, portal) => {
@@ -246,10 +251,11 @@ impl Names {
             }
             Change::ClosePortal(name) | Change::CloseCursor(Some(name)) => {
                 gone.extend(self.portals.remove(&name));
-                self.cursors.remove(&name);
+                less += self.cursors.remove(&name).map_or(0, |(stated, _)| stated.weight());
             }
             Change::Declare(name, stated, view) => {
-                self.cursors.insert(name, (stated, view));
+                let old = self.cursors.insert(name, (stated, view));
+                less += old.map_or(0, |(stated, _)| stated.weight());
             }
             Change::CloseCursor(None) => {
                 let unnamed = self.portals.remove_entry("");
@@ -263,6 +269,12 @@ impl Names {
                 self.cursors.clear();
             }
         }
+        if all {
+            self.weigh();
+        } else {
+            less += gone.iter().map(|portal| portal.weight()).sum::<usize>();
+            self.weight = (self.weight + more).saturating_sub(less);
+        }
         gone.iter().filter_map(|portal| portal.owed()).collect()
     }
 
@@ -271,8 +283,20 @@ impl Names {
     /// were never run to their end.
     pub fn transaction_ended(&mut self) -> Vec<Running> {
         let outlives = |one: &Statement| matches!(one.effect, Effect::Declare { hold: true, .. });
-        self.cursors.retain(|_, (stated, _)| stated.readings().any(outlives));
-        self.portals.drain().filter_map(|(_, portal)| portal.owed()).collect()
+        let mut less = 0;
+        self.cursors.retain(|_, (stated, _)| {
+            let stays = stated.readings().any(outlives);
+            less += if stays { 0 } else { stated.weight() };
+            stays
+        });
+        let gone = self.portals.drain().map(|(_, portal)| portal);
+        let owed = gone.filter_map(|portal| {
+            less += portal.weight();
+            portal.owed()
+        });
+        let owed = owed.collect();
+        self.weight = self.weight.saturating_sub(less);
+        owed
     }
 
     /// What owes outcomes of open portals, where no number says yet which transaction they are part of.
@@ -298,8 +322,11 @@ impl Names {
 
     /// A Query string takes the unnamed statement and portal away. Gives what owes the outcome of that.
     pub fn query_ran(&mut self) -> Option<Running> {
-        self.statements.remove("");
-        self.portals.remove("")?.owed()
+        let statement = self.statements.remove("");
+        let portal = self.portals.remove("");
+        let less = statement.map_or(0, |one| one.weight()) + portal.as_ref().map_or(0, |one| one.weight());
+        self.weight = self.weight.saturating_sub(less);
+        portal?.owed()
     }
 
     /// The statements that SQL prepared, as the target itself lists them: after code that nobody could see into. Whatever
@@ -307,6 +334,7 @@ impl Names {
     pub fn reread(&mut self, listed: Vec<(String, Rc<Prepared>)>) {
         self.statements.retain(|_, prepared| !prepared.by_sql);
         self.statements.extend(listed);
+        self.weigh();
     }
 }
 
@@ -316,74 +344,4 @@ fn of_portal(portal: &Rc<Portal>) -> Option<(Stated, Rc<View>)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use sallyport_policy::mask::{Keys, MaskSet, RuleSet};
-
-    use super::*;
-
-    fn prepared(text: &str) -> Rc<Prepared> {
-        let script = Arc::new(sallyport_policy::sql::parse(text).unwrap());
-        Rc::new(Prepared {
-            stated: Some(Stated {
-                text: text.into(),
-                script,
-                index: 0,
-            }),
-            by_sql: true,
-            types: Vec::new(),
-            meant: Meant::default(),
-        })
-    }
-
-    fn text(names: &Names, name: &str) -> Option<String> {
-        names
-            .statement(name)
-            .and_then(|prepared| prepared.stated.as_ref().map(|stated| stated.text.to_string()))
-    }
-
-    #[test]
-    fn what_was_judged_a_minute_ago_is_judged_otherwise_by_now() {
-        let then = Moment { revision: 7, at: 1_000 };
-        for (revision, at, good) in [
-            (7, 1_000, true),
-            (7, 1_060, true),
-            (7, 1_061, false),
-            (7, 999, true),
-            (8, 1_000, false),
-            (6, 1_000, false),
-        ] {
-            assert_eq!(then.is_as_good_as(Moment { revision, at }), good, "{revision} at {at}");
-        }
-    }
-
-    #[test]
-    fn a_unit_sees_its_own_changes_and_the_session_those_that_happened() {
-        let mut names = Names::default();
-        names.apply(Change::Prepare("p".into(), prepared("select 1")));
-        names.expect(Change::Deallocate(None));
-        assert_eq!(text(&names, "p"), None);
-        names.expect(Change::Prepare("p".into(), prepared("select 2")));
-        assert_eq!(text(&names, "p").as_deref(), Some("select 2"));
-        names.settle();
-        assert_eq!(text(&names, "p").as_deref(), Some("select 1"));
-        names.reread(vec![("q".into(), prepared("select 3"))]);
-        assert_eq!(text(&names, "p"), None);
-        assert_eq!(text(&names, "q").as_deref(), Some("select 3"));
-    }
-
-    #[test]
-    fn of_cursors_only_those_that_are_held_outlive_their_transaction() {
-        let masker = MaskSet::new(Vec::new(), Keys::default()).masker(&RuleSet::default());
-        let view = Rc::new(View::unknown(masker, Arc::default()));
-        let mut names = Names::default();
-        for (name, sql) in [
-            ("gone", "declare gone cursor for select 1"),
-            ("held", "declare held cursor with hold for select 1"),
-        ] {
-            let stated = prepared(sql).stated.clone().unwrap();
-            names.apply(Change::Declare(name.into(), stated, Rc::clone(&view)));
-        }
-        names.transaction_ended();
-        assert!(names.cursor("gone").is_none() && names.cursor("held").is_some());
-    }
-}
+mod tests;

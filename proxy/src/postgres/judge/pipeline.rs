@@ -12,7 +12,7 @@ use super::kept::looks_up;
 use super::parameters::{parameters, read};
 use super::sent::{NAME_BYTES, Sent};
 use super::types;
-use super::understand::refuse;
+use super::understand::{FULL, refuse};
 use super::unfold::Unfolding;
 use super::{Act, Context, Names, Plan, Portal, Step, understand};
 use crate::command::Asked;
@@ -106,13 +106,7 @@ impl Reader<'_> {
             return (None, fail(sqlstate::LIMIT, "this name is the door's own"));
         }
         if !self.names.has_room() {
-            return (
-                None,
-                fail(
-                    sqlstate::LIMIT,
-                    "too many prepared statements and portals are open in this session",
-                ),
-            );
+            return (None, fail(sqlstate::LIMIT, FULL));
         }
         let prepared = Rc::new(Prepared {
             stated: stated.clone(),
@@ -211,6 +205,10 @@ impl Reader<'_> {
             understood.asked.command.values = read(bind, &prepared.types, self.is_settled());
         }
         self.unfolding.add(self.context, &understood);
+        // To bind is to plan, which computes what is said to be constant: that may be code.
+        if understood.view.hidden && stated.is_data() {
+            self.overtaken.extend(self.waiting.iter().cloned());
+        }
         let portal = portal(
             Rc::clone(&understood.view),
             Some(stated.clone()),
