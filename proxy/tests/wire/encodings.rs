@@ -112,3 +112,25 @@ fn a_copy_alone_shows_what_nobody_protects() {
         .collect();
     assert_eq!(data, "表\t[REDACTED]\tt\nﾂ表\t[REDACTED]\t絹\n");
 }
+
+#[test]
+fn a_text_in_no_utf8_is_an_error_and_no_end() {
+    let door = TestDoor::new(&Given::open(), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    query(&mut client, "begin; insert into kept values ('x')");
+    heard(&mut client);
+    client.raw(b"Q\0\0\0\x0fselect '\xff'\0");
+    let got = heard(&mut client);
+    assert_eq!(got[0].field('C').as_deref(), Some("22021"), "{got:?}");
+    assert_eq!(
+        got.last().map(|message| message.body.as_slice()),
+        Some(&b"E"[..]),
+        "{got:?}"
+    );
+    query(&mut client, "rollback; select 'still here'");
+    assert!(
+        heard(&mut client)
+            .iter()
+            .any(|message| message.text().contains("still here"))
+    );
+}

@@ -355,6 +355,11 @@ pub fn misread() -> Said {
     Said::error(sqlstate::LIMIT, words).hint("Send Sync first: then the server says its settings.")
 }
 
+/// A text whose bytes are no UTF-8: it is refused as PostgreSQL refuses it, but for the bytes, which are not said.
+pub fn misencoded() -> Said {
+    Said::error(sqlstate::MISENCODED, "invalid byte sequence for encoding \"UTF8\"")
+}
+
 fn fail(code: &'static str, words: impl Into<String>) -> Act {
     Act::Fail(Box::new(Said::error(code, words)))
 }
