@@ -14,6 +14,7 @@ use std::sync::Arc;
 use sallyport_policy::mask::RowPlan;
 use sallyport_policy::sql::{Effect, Script, Statement};
 
+use self::room::Held;
 use super::after::After;
 use super::meant::Meant;
 use super::rows::View;
@@ -107,11 +108,11 @@ pub struct Names {
     statements: HashMap<String, Rc<Prepared>>,
     portals: HashMap<String, Rc<Portal>>,
     cursors: HashMap<String, (Stated, Rc<View>)>,
-    /// What is held by these names weighs so much.
-    weight: usize,
+    /// What these names hold.
+    held: Held,
     pending: Vec<Change>,
     /// What the pending changes would add.
-    pending_weight: usize,
+    wanted: Held,
 }
 
 // === impl Portal ===
@@ -215,14 +216,14 @@ impl Names {
 
     /// Notes a change that a unit asks for.
     pub fn expect(&mut self, change: Change) {
-        self.pending_weight += change.weight();
+        self.wanted.add(change.stated());
         self.pending.push(change);
     }
 
     /// Forgets what a unit asked for: from now on only what happened counts.
     pub fn settle(&mut self) {
         self.pending.clear();
-        self.pending_weight = 0;
+        self.wanted = Held::default();
     }
 
     /// Open portals, by name.
@@ -237,13 +238,15 @@ impl Names {
             change,
             Change::Deallocate(None) | Change::CloseCursor(None) | Change::Discard
         );
-        let (more, mut less) = (change.weight(), 0);
+        self.held.add(change.stated());
         match change {
             Change::Prepare(name, prepared) => {
-                less += self.statements.insert(name, prepared).map_or(0, |old| old.weight());
+                let old = self.statements.insert(name, prepared);
+                self.held.take(old.as_ref().and_then(|old| old.stated.as_ref()));
             }
             Change::Deallocate(Some(name)) => {
-                less += self.statements.remove(&name).map_or(0, |old| old.weight());
+                let old = self.statements.remove(&name);
+                self.held.take(old.as_ref().and_then(|old| old.stated.as_ref()));
             }
             Change::Deallocate(None) => self.statements.retain(|name, _| name.is_empty()),
             Change::Bind(name, portal) => {
@@ -251,11 +254,12 @@ impl Names {
             }
             Change::ClosePortal(name) | Change::CloseCursor(Some(name)) => {
                 gone.extend(self.portals.remove(&name));
-                less += self.cursors.remove(&name).map_or(0, |(stated, _)| stated.weight());
+                let old = self.cursors.remove(&name);
+                self.held.take(old.as_ref().map(|(stated, _)| stated));
             }
             Change::Declare(name, stated, view) => {
                 let old = self.cursors.insert(name, (stated, view));
-                less += old.map_or(0, |(stated, _)| stated.weight());
+                self.held.take(old.as_ref().map(|(stated, _)| stated));
             }
             Change::CloseCursor(None) => {
                 let unnamed = self.portals.remove_entry("");
@@ -272,8 +276,7 @@ impl Names {
         if all {
             self.weigh();
         } else {
-            less += gone.iter().map(|portal| portal.weight()).sum::<usize>();
-            self.weight = (self.weight + more).saturating_sub(less);
+            gone.iter().for_each(|portal| self.held.take(portal.stated.as_ref()));
         }
         gone.iter().filter_map(|portal| portal.owed()).collect()
     }
@@ -283,20 +286,17 @@ impl Names {
     /// were never run to their end.
     pub fn transaction_ended(&mut self) -> Vec<Running> {
         let outlives = |one: &Statement| matches!(one.effect, Effect::Declare { hold: true, .. });
-        let mut less = 0;
         self.cursors.retain(|_, (stated, _)| {
             let stays = stated.readings().any(outlives);
-            less += if stays { 0 } else { stated.weight() };
+            self.held.take(Some(&*stated).filter(|_| !stays));
             stays
         });
         let gone = self.portals.drain().map(|(_, portal)| portal);
         let owed = gone.filter_map(|portal| {
-            less += portal.weight();
+            self.held.take(portal.stated.as_ref());
             portal.owed()
         });
-        let owed = owed.collect();
-        self.weight = self.weight.saturating_sub(less);
-        owed
+        owed.collect()
     }
 
     /// What owes outcomes of open portals, where no number says yet which transaction they are part of.
@@ -324,8 +324,8 @@ impl Names {
     pub fn query_ran(&mut self) -> Option<Running> {
         let statement = self.statements.remove("");
         let portal = self.portals.remove("");
-        let less = statement.map_or(0, |one| one.weight()) + portal.as_ref().map_or(0, |one| one.weight());
-        self.weight = self.weight.saturating_sub(less);
+        self.held.take(statement.as_ref().and_then(|one| one.stated.as_ref()));
+        self.held.take(portal.as_ref().and_then(|one| one.stated.as_ref()));
         portal?.owed()
     }
 

@@ -95,7 +95,9 @@ pub(super) fn keep(context: &Context<'_>, stated: &Stated, understood: &Understo
             databases.insert(context.database.to_owned(), database);
         }
         if let Some(database) = databases.get_mut(context.database) {
-            database.keep(Circumstances::of(context, stated), understood.clone(), weight);
+            // Statements of one text share it.
+            let share = weight / stated.script.statements.len().max(1);
+            database.keep(Circumstances::of(context, stated), understood.clone(), share);
         }
     });
 }

@@ -1,7 +1,12 @@
 //! How much a session may hold by its names: a statement stays as long as its name does, or a portal of it, and its tree takes
 //! many times the bytes of its text.
 
-use super::{Change, Names, Portal, Prepared, Stated};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sallyport_policy::sql::Script;
+
+use super::{Change, Names, Stated};
 
 /// Names that a session may have in use: beyond it, new ones are refused.
 const MAX_NAMES: usize = 10_000;
@@ -10,30 +15,21 @@ const MAX_WEIGHT: usize = 400_000;
 /// A text weighs as much as a node of its tree for so many of its bytes.
 const BYTES_OF_A_NODE: usize = 128;
 
+/// Scripts that are held: by whom how often, and what each weighs. Whoever keeps one statement of a text keeps all of it, and
+/// its statements, and portals of them, share it.
+#[derive(Default)]
+pub(super) struct Held {
+    scripts: HashMap<*const Script, (usize, usize)>,
+    weight: usize,
+}
+
 // === impl Stated ===
 
 impl Stated {
-    /// What it takes to keep it, in nodes of trees. Whoever keeps one statement of a text keeps all of it.
+    /// What it takes to keep its text and the trees of that, in nodes of trees.
     #[must_use]
     pub fn weight(&self) -> usize {
         self.script.size() + self.text.len() / BYTES_OF_A_NODE
-    }
-}
-
-// === impl Prepared ===
-
-impl Prepared {
-    pub(super) fn weight(&self) -> usize {
-        self.stated.as_ref().map_or(0, Stated::weight)
-    }
-}
-
-// === impl Portal ===
-
-impl Portal {
-    /// A portal keeps its statement, though another may have taken the name of that.
-    pub(super) fn weight(&self) -> usize {
-        self.stated.as_ref().map_or(0, Stated::weight)
     }
 }
 
@@ -43,16 +39,46 @@ impl Change {
     /// Whether another name comes into use by it.
     #[must_use]
     pub fn opens(&self) -> bool {
-        matches!(self, Self::Prepare(..) | Self::Bind(..) | Self::Declare(..))
+        self.stated().is_some()
     }
 
-    /// What it adds to what a session holds.
-    pub(super) fn weight(&self) -> usize {
+    /// The statement that is held by the name that it makes.
+    pub(super) fn stated(&self) -> Option<&Stated> {
         match self {
-            Self::Prepare(_, prepared) => prepared.weight(),
-            Self::Bind(_, portal) => portal.weight(),
-            Self::Declare(_, stated, _) => stated.weight(),
-            _ => 0,
+            Self::Prepare(_, prepared) => prepared.stated.as_ref(),
+            Self::Bind(_, portal) => portal.stated.as_ref(),
+            Self::Declare(_, stated, _) => Some(stated),
+            _ => None,
+        }
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    /// One more holds the script of this statement.
+    pub(super) fn add(&mut self, stated: Option<&Stated>) {
+        let Some(stated) = stated else { return };
+        let (holders, weight) = self.scripts.entry(Arc::as_ptr(&stated.script)).or_default();
+        if *holders == 0 {
+            *weight = stated.weight();
+            self.weight += *weight;
+        }
+        *holders += 1;
+    }
+
+    /// One less holds it.
+    pub(super) fn take(&mut self, stated: Option<&Stated>) {
+        let Some(script) = stated.map(|stated| Arc::as_ptr(&stated.script)) else {
+            return;
+        };
+        let Some((holders, weight)) = self.scripts.get_mut(&script) else {
+            return;
+        };
+        *holders -= 1;
+        if *holders == 0 {
+            self.weight -= *weight;
+            self.scripts.remove(&script);
         }
     }
 }
@@ -60,78 +86,103 @@ impl Change {
 // === impl Names ===
 
 impl Names {
-    /// Whether another name may come into use. A single statement may weigh what it likes: its text has a limit of its own.
+    /// Whether another name may come into use. A single text may weigh what it likes: it has a limit of its own.
     #[must_use]
     pub fn has_room(&self) -> bool {
         let count = self.statements.len() + self.portals.len() + self.cursors.len() + self.pending.len();
-        count < MAX_NAMES && self.weight + self.pending_weight < MAX_WEIGHT
+        count < MAX_NAMES && self.held.weight + self.wanted.weight < MAX_WEIGHT
     }
 
     /// Weighs anew what is held.
     pub(super) fn weigh(&mut self) {
-        let statements = self.statements.values().map(|prepared| prepared.weight());
-        let portals = self.portals.values().map(|portal| portal.weight());
-        let cursors = self.cursors.values().map(|(stated, _)| stated.weight());
-        self.weight = statements.chain(portals).chain(cursors).sum();
+        self.held = Held::default();
+        for prepared in self.statements.values() {
+            self.held.add(prepared.stated.as_ref());
+        }
+        for portal in self.portals.values() {
+            self.held.add(portal.stated.as_ref());
+        }
+        for (stated, _) in self.cursors.values() {
+            self.held.add(Some(stated));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::rc::Rc;
-    use std::sync::Arc;
 
+    use super::super::Prepared;
     use super::*;
     use crate::postgres::meant::Meant;
 
-    fn prepared(text: &str) -> Rc<Prepared> {
+    /// The statements of a text, prepared.
+    fn prepared(text: &str) -> Vec<Rc<Prepared>> {
         let script = Arc::new(sallyport_policy::sql::parse(text).unwrap());
-        Rc::new(Prepared {
-            stated: Some(Stated {
-                text: text.into(),
-                script,
-                index: 0,
-            }),
-            by_sql: false,
-            types: Vec::new(),
-            meant: Meant::default(),
-        })
+        let one = |index| {
+            Rc::new(Prepared {
+                stated: Some(Stated {
+                    text: text.into(),
+                    script: Arc::clone(&script),
+                    index,
+                }),
+                by_sql: false,
+                types: Vec::new(),
+                meant: Meant::default(),
+            })
+        };
+        (0..script.statements.len()).map(one).collect()
     }
 
-    /// A statement of some hundred thousand nodes.
+    /// A statement of some ten thousand nodes.
     fn heavy() -> Rc<Prepared> {
-        prepared(&format!("select 1 where 1 in ({}1)", "1, ".repeat(60_000)))
+        prepared(&format!("select 1 where 1 in ({}1)", "1, ".repeat(20_000))).remove(0)
+    }
+
+    fn prepare(names: &mut Names, n: usize, prepared: Rc<Prepared>) {
+        names.apply(Change::Prepare(format!("s{n}"), prepared));
     }
 
     #[test]
     fn what_is_held_is_bounded_by_what_it_weighs() {
-        let (heavy, mut names) = (heavy(), Names::default());
-        let name = |n: usize| format!("s{n}");
-        let many = (0..100).take_while(|n| {
-            let room = names.has_room();
-            if room {
-                names.apply(Change::Prepare(name(*n), Rc::clone(&heavy)));
-            }
-            room
-        });
-        let many = many.count();
-        assert!((1..20).contains(&many), "{many}");
+        let mut names = Names::default();
+        let mut many = 0;
+        while names.has_room() {
+            prepare(&mut names, many, heavy());
+            many += 1;
+            assert!(many < 100);
+        }
         // One in the place of another takes no more room, and one that goes makes room.
-        names.apply(Change::Prepare(name(0), prepared("select 1")));
+        prepare(&mut names, 0, prepared("select 1").remove(0));
         assert!(names.has_room());
-        names.apply(Change::Prepare(name(0), Rc::clone(&heavy)));
+        prepare(&mut names, 0, heavy());
         assert!(!names.has_room());
-        names.apply(Change::Deallocate(Some(name(0))));
+        names.apply(Change::Deallocate(Some("s0".to_owned())));
         assert!(names.has_room());
         names.apply(Change::Discard);
-        assert_eq!(names.weight, 0);
+        assert_eq!((names.held.weight, names.held.scripts.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_several_names_share_is_held_once() {
+        let mut names = Names::default();
+        let text = "select 1 as a, 2 as b; ".repeat(2_000);
+        for (n, one) in prepared(&text).into_iter().enumerate() {
+            prepare(&mut names, n, one);
+        }
+        assert!(names.has_room());
+        let weight = names.held.weight;
+        names.apply(Change::Deallocate(Some("s0".to_owned())));
+        assert_eq!(names.held.weight, weight, "the others hold the text");
     }
 
     #[test]
     fn a_unit_counts_what_it_is_about_to_hold() {
-        let (heavy, mut names) = (heavy(), Names::default());
-        for _ in 0..20 {
-            names.expect(Change::Prepare(String::new(), Rc::clone(&heavy)));
+        let mut names = Names::default();
+        for _ in 0..100 {
+            if names.has_room() {
+                names.expect(Change::Prepare(String::new(), heavy()));
+            }
         }
         assert!(!names.has_room());
         names.settle();
@@ -141,9 +192,9 @@ mod tests {
     #[test]
     fn a_query_string_makes_room_by_the_unnamed_statement_that_it_takes_away() {
         let mut names = Names::default();
-        names.apply(Change::Prepare(String::new(), prepared("select 1")));
-        assert!(names.weight > 0);
+        names.apply(Change::Prepare(String::new(), prepared("select 1").remove(0)));
+        assert!(names.held.weight > 0);
         names.query_ran();
-        assert_eq!(names.weight, 0);
+        assert_eq!(names.held.weight, 0);
     }
 }
