@@ -119,7 +119,9 @@ pub fn out(view: &View, stated: Option<&Stated>, formats: &[i16]) -> Option<Copy
         return None;
     };
     let options = options(format)?;
-    let plan = plan(view, formats, options.null_is_certain());
+    // Under another encoding the delimiter may be a part of a character: what seems to be one column then is another, too.
+    let lost = (view.recoded && options != CopyFormat::Binary).then(|| view.lost());
+    let plan = plan(lost.as_ref().unwrap_or(view), formats, options.null_is_certain());
     let warning = (plan.hidden() > 0).then(|| {
         let words = format!(
             "{} of {} columns of this COPY are masked for you",
@@ -198,7 +200,8 @@ fn options(format: &sql::CopyFormat) -> Option<CopyFormat> {
             header: format.header,
         }),
         "csv" => {
-            let quote = byte(&format.quote, b'"')?;
+            // A newline outside of quotes ends a row.
+            let quote = byte(&format.quote, b'"').filter(|quote| *quote != b'\n')?;
             Some(CopyFormat::Csv {
                 delimiter: byte(&format.delimiter, b',')?,
                 quote,
@@ -230,6 +233,7 @@ mod tests {
         assert_eq!(with("copy t to stdout (format binary)"), Some(CopyFormat::Binary));
         assert_eq!(with("copy t to stdout (format csv, delimiter 'ab')"), None);
         assert_eq!(with("copy t to stdout (format arrow)"), None);
+        assert_eq!(with(r"copy t to stdout (format csv, quote E'\n')"), None);
         let text = with("copy t to stdout (null 'x')").unwrap();
         assert!(matches!(text, CopyFormat::Text { null, .. } if null == b"x"));
         let csv = with("copy t to stdout (format csv, quote '6', header)").unwrap();

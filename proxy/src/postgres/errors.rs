@@ -28,6 +28,8 @@ pub mod sqlstate {
     pub const NO_PORTAL: &str = "34000";
     /// A text that does not parse.
     pub const SYNTAX: &str = "42601";
+    /// Bytes that are no text in the session's encoding.
+    pub const MISENCODED: &str = "22021";
     /// Something this door does not do.
     pub const UNSUPPORTED: &str = "0A000";
     /// The protocol was broken.

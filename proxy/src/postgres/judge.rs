@@ -36,7 +36,7 @@ use super::names::{Change, Moment, Names, Portal, Stated};
 use super::rows::View;
 use crate::command::Asked;
 
-pub use pipeline::{misread, pipeline};
+pub use pipeline::{misencoded, misread, pipeline};
 pub use query::query;
 pub use sent::{Sent, sent};
 pub use types::any_of_users;

@@ -86,6 +86,14 @@ pub fn query(body: Body<'_>) -> Result<&str, FrameError> {
     body.end().map(|()| text)
 }
 
+/// Whether a Query that could not be read is one all the same, and only its bytes are no UTF-8.
+#[must_use]
+pub fn is_misencoded(body: Body<'_>) -> bool {
+    let mut body = body;
+    let text = body.cstr();
+    text.is_ok_and(|text| std::str::from_utf8(text).is_err()) && body.end().is_ok()
+}
+
 /// Parse.
 pub fn parse(mut body: Body<'_>) -> Result<Parse<'_>, FrameError> {
     let (statement, text) = (body.text()?, body.text()?);
@@ -233,6 +241,11 @@ mod tests {
         assert_eq!(query(Body::new(b"select 1")), Err(FrameError::Malformed));
         assert_eq!(query(Body::new(b"select 1\0select 2\0")), Err(FrameError::Malformed));
         assert_eq!(query(Body::new(b"")), Err(FrameError::Malformed));
+        assert_eq!(query(Body::new(b"select '\xff'\0")), Err(FrameError::Malformed));
+        assert!(is_misencoded(Body::new(b"select '\xff'\0")));
+        for other in [&b"select 1\0"[..], b"select '\xff'", b"select '\xff'\0select 1\0", b""] {
+            assert!(!is_misencoded(Body::new(other)), "{other:?}");
+        }
         assert_eq!(key_data(Body::new(&[0, 0, 0, 1, 1, 2, 3])), Err(FrameError::Malformed));
         assert_eq!(ready(Body::new(b"X")), Err(FrameError::Malformed));
     }

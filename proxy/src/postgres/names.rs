@@ -4,6 +4,8 @@
 //! and by DECLARE. Changes that a unit asks for are seen by the rest of the unit at once, and become true when the target
 //! says that they happened.
 
+mod room;
+
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -12,13 +14,12 @@ use std::sync::Arc;
 use sallyport_policy::mask::RowPlan;
 use sallyport_policy::sql::{Effect, Script, Statement};
 
+use self::room::Held;
 use super::after::After;
 use super::meant::Meant;
 use super::rows::View;
 use crate::command::Running;
 
-/// Names that a session may have in use: beyond it, new ones are refused.
-pub const MAX_NAMES: usize = 10_000;
 /// A portal that was bound is executed within so many seconds, or bound again.
 const BEGINS_WITHIN: i64 = 60;
 
@@ -107,7 +108,11 @@ pub struct Names {
     statements: HashMap<String, Rc<Prepared>>,
     portals: HashMap<String, Rc<Portal>>,
     cursors: HashMap<String, (Stated, Rc<View>)>,
+    /// What these names hold.
+    held: Held,
     pending: Vec<Change>,
+    /// What the pending changes would add.
+    wanted: Held,
 }
 
 // === impl Portal ===
@@ -210,20 +215,16 @@ impl Names {
         self.cursors.get(name).cloned().or_else(portal)
     }
 
-    /// Whether another name may come into use.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.statements.len() + self.portals.len() + self.cursors.len() + self.pending.len() < MAX_NAMES
-    }
-
     /// Notes a change that a unit asks for.
     pub fn expect(&mut self, change: Change) {
+        self.wanted.add(change.stated());
         self.pending.push(change);
     }
 
     /// Forgets what a unit asked for: from now on only what happened counts.
     pub fn settle(&mut self) {
         self.pending.clear();
+        self.wanted = Held::default();
     }
 
     /// Open portals, by name.
@@ -234,27 +235,37 @@ impl Names {
     /// A change happened. Gives what owes outcomes of portals that it took away.
     pub fn apply(&mut self, change: Change) -> Vec<Running> {
         let mut gone: Vec<Rc<Portal>> = Vec::new();
+        let all = matches!(
+            change,
+            Change::Deallocate(None) | Change::CloseCursor(None) | Change::Discard
+        );
+        self.held.add(change.stated());
         match change {
             Change::Prepare(name, prepared) => {
-                self.statements.insert(name, prepared);
+                let old = self.statements.insert(name, prepared);
+                self.held.take(old.as_ref().and_then(|old| old.stated.as_ref()));
             }
             Change::Deallocate(Some(name)) => {
-                self.statements.remove(&name);
+                let old = self.statements.remove(&name);
+                self.held.take(old.as_ref().and_then(|old| old.stated.as_ref()));
             }
             Change::Deallocate(None) => self.statements.retain(|name, _| name.is_empty()),
             // A savepoint that is rolled back takes portals and cursors of its own away, and no answer says so. Who gets the name
             // after that has the one space to itself.
             Change::Bind(name, portal) => {
-                self.cursors.remove(&name);
+                let old = self.cursors.remove(&name);
+                self.held.take(old.as_ref().map(|(stated, _)| stated));
                 gone.extend(self.portals.insert(name, portal));
             }
             Change::ClosePortal(name) | Change::CloseCursor(Some(name)) => {
                 gone.extend(self.portals.remove(&name));
-                self.cursors.remove(&name);
+                let old = self.cursors.remove(&name);
+                self.held.take(old.as_ref().map(|(stated, _)| stated));
             }
             Change::Declare(name, stated, view) => {
                 gone.extend(self.portals.remove(&name));
-                self.cursors.insert(name, (stated, view));
+                let old = self.cursors.insert(name, (stated, view));
+                self.held.take(old.as_ref().map(|(stated, _)| stated));
             }
             Change::CloseCursor(None) => {
                 let unnamed = self.portals.remove_entry("");
@@ -268,6 +279,11 @@ impl Names {
                 self.cursors.clear();
             }
         }
+        if all {
+            self.weigh();
+        } else {
+            gone.iter().for_each(|portal| self.held.take(portal.stated.as_ref()));
+        }
         gone.iter().filter_map(|portal| portal.owed()).collect()
     }
 
@@ -276,8 +292,17 @@ impl Names {
     /// were never run to their end.
     pub fn transaction_ended(&mut self) -> Vec<Running> {
         let outlives = |one: &Statement| matches!(one.effect, Effect::Declare { hold: true, .. });
-        self.cursors.retain(|_, (stated, _)| stated.readings().any(outlives));
-        self.portals.drain().filter_map(|(_, portal)| portal.owed()).collect()
+        self.cursors.retain(|_, (stated, _)| {
+            let stays = stated.readings().any(outlives);
+            self.held.take(Some(&*stated).filter(|_| !stays));
+            stays
+        });
+        let gone = self.portals.drain().map(|(_, portal)| portal);
+        let owed = gone.filter_map(|portal| {
+            self.held.take(portal.stated.as_ref());
+            portal.owed()
+        });
+        owed.collect()
     }
 
     /// What owes outcomes of open portals, where no number says yet which transaction they are part of.
@@ -303,8 +328,11 @@ impl Names {
 
     /// A Query string takes the unnamed statement and portal away. Gives what owes the outcome of that.
     pub fn query_ran(&mut self) -> Option<Running> {
-        self.statements.remove("");
-        self.portals.remove("")?.owed()
+        let statement = self.statements.remove("");
+        let portal = self.portals.remove("");
+        self.held.take(statement.as_ref().and_then(|one| one.stated.as_ref()));
+        self.held.take(portal.as_ref().and_then(|one| one.stated.as_ref()));
+        portal?.owed()
     }
 
     /// The statements that SQL prepared, as the target itself lists them: after code that nobody could see into. Whatever
@@ -312,6 +340,7 @@ impl Names {
     pub fn reread(&mut self, listed: Vec<(String, Rc<Prepared>)>) {
         self.statements.retain(|_, prepared| !prepared.by_sql);
         self.statements.extend(listed);
+        self.weigh();
     }
 }
 

@@ -38,6 +38,9 @@ pub struct View {
     pub nameless: bool,
     /// Whether code that nobody can see into stands anywhere in it.
     pub hidden: bool,
+    /// Whether its answer may come in another encoding than UTF-8: code in it, or before it in the same unit, may choose one, which
+    /// the target tells at the end of the unit.
+    pub recoded: bool,
     /// Whether a protected column or code that nobody can see into stands anywhere in it: then its errors and notices say no
     /// more than their SQLSTATE does.
     pub guarded: bool,
@@ -75,6 +78,7 @@ impl View {
             lineages: Vec::new(),
             nameless: false,
             hidden: true,
+            recoded: true,
             guarded,
             footprint: OnceCell::new(),
             last: RefCell::default(),
@@ -101,14 +105,11 @@ impl View {
         let guarded = masker.acts() && lineages.iter().any(touches);
         let hidden = lineages.iter().any(|lineage| !lineage.opaque.is_empty());
         Self {
-            masker,
-            known,
             lineages,
-            nameless: false,
             hidden,
+            recoded: hidden,
             guarded,
-            footprint: OnceCell::new(),
-            last: RefCell::default(),
+            ..Self::unknown(masker, known)
         }
     }
 

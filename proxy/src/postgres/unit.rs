@@ -1,11 +1,15 @@
 //! The unit that is judged: one Query string, or all messages up to Sync or Flush.
 
+use sallyport_policy::sql::MAX_TEXT;
+
 use super::frame::{self, FrameError, Head, client_cap};
 
 /// Messages that a unit may have. What comes after is judged as its continuation.
 const MAX_MESSAGES: usize = 8_192;
 /// Bytes that a unit may have before it is judged without waiting for its end.
 const MAX_BYTES: usize = frame::CLIENT_CAP;
+/// The same of its texts, where there are several: all their trees are there at once, and take many times as much.
+const MAX_TEXTS: usize = MAX_TEXT;
 
 /// What a client has sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +43,8 @@ pub enum End {
 #[derive(Debug, Default)]
 pub struct Collector {
     at: usize,
+    /// Bytes of the texts among them.
+    texts: usize,
     heads: Vec<Head>,
 }
 
@@ -58,6 +64,9 @@ impl Collector {
             if !matches!(head.tag, b'P' | b'B' | b'D' | b'E' | b'C' | b'S' | b'H') && !self.heads.is_empty() {
                 return Ok(Some(self.pipeline(End::Cut)));
             }
+            if head.tag == b'P' && self.texts > 0 && self.texts + head.len > MAX_TEXTS {
+                return Ok(Some(self.pipeline(End::Bound)));
+            }
             if rest.len() < head.len {
                 return Ok(None);
             }
@@ -69,6 +78,9 @@ impl Collector {
                 tag => {
                     self.heads.push(head);
                     self.at += head.len;
+                    if tag == b'P' {
+                        self.texts += head.len;
+                    }
                     match tag {
                         b'S' => self.pipeline(End::Sync),
                         b'H' => self.pipeline(End::Flush),
@@ -77,7 +89,6 @@ impl Collector {
                     }
                 }
             };
-            self.at = 0;
             return Ok(Some(found));
         }
     }
@@ -90,6 +101,7 @@ impl Collector {
 
     fn pipeline(&mut self, end: End) -> Found {
         self.at = 0;
+        self.texts = 0;
         Found::Pipeline(std::mem::take(&mut self.heads), end)
     }
 }
@@ -171,6 +183,26 @@ mod tests {
         assert_eq!(names, ["query", "3Sync", "2Flush", "1Cut", "query", "Stray", "Termi"]);
         for pieces in [&[1][..], &[2, 3, 5], &[7, 1, 40], &[11]] {
             assert_eq!(units(&stream(), pieces), whole, "{pieces:?}");
+        }
+    }
+
+    #[test]
+    fn a_unit_is_cut_before_a_text_that_is_too_much_with_those_before_it() {
+        let parse = |length: usize| message(b'P', &[&b"s\0"[..], &vec![b' '; length], b"\0\0\0"].concat());
+        let bind = message(b'B', &vec![0; MAX_TEXTS]);
+        let short = [parse(MAX_TEXTS * 2), bind.clone(), message(b'S', b"")].concat();
+        let long = [
+            parse(MAX_TEXTS / 2),
+            bind,
+            parse(MAX_TEXTS / 2),
+            parse(1),
+            message(b'S', b""),
+        ]
+        .concat();
+        for (stream, want) in [(&short, &["3Sync"][..]), (&long, &["2Bound", "3Sync"][..])] {
+            let found = units(stream, &[usize::MAX]);
+            let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(names, want);
         }
     }
 

@@ -156,3 +156,22 @@ fn csv_in_any_dress_is_read_back_as_what_a_select_shows() {
         "{compared} rounds, {found} in which a detector found something"
     );
 }
+
+#[test]
+fn a_quote_that_ends_rows_is_refused_and_the_session_lives_on() {
+    let columns = json!({"match": {"columns": ["public.given.b"]}});
+    let door = TestDoor::new(&Given::open().mask("columns", columns), TABLES);
+    door.direct("insert into given values (1, 'first', 'canary-1'), (2, 'second', 'canary-2')");
+    let copy = r"copy (select b, a from given order by i) to stdout (format csv, quote E'\n')";
+    let mut server = Client::direct(door.server(), &door.database, &[]).unwrap();
+    let direct = copied(&mut server, copy).expect("PostgreSQL takes it");
+    assert_eq!(direct, b"canary-1,first\ncanary-2,second\n");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    for got in [client.query(copy), client.pipeline(copy)] {
+        let refused = got.iter().find(|message| message.tag == 'E');
+        let code = refused.and_then(|message| message.field('C'));
+        assert_eq!(code.as_deref(), Some("22023"), "{got:?}");
+        assert!(got.iter().all(|message| message.tag != 'd'), "{got:?}");
+    }
+    assert_eq!(rows(&mut client, "given").len(), 2);
+}

@@ -23,6 +23,7 @@ mod credentials;
 mod csv;
 mod deaths;
 mod definitions;
+mod encodings;
 mod endings;
 mod fake;
 mod holds;

@@ -305,8 +305,8 @@ fn frames_that_are_none_end_the_session_in_words_and_nothing_of_them_runs() {
             "08P01",
         ),
         (
-            "a Query in no UTF-8",
-            message(b'Q', b"insert into u values (1, '\xff')\0"),
+            "a Query in no UTF-8, with another behind its end",
+            message(b'Q', &[&b"insert into u values (1, '\xff')\0"[..], insert].concat()),
             "08P01",
         ),
         (

@@ -37,7 +37,7 @@ mod written;
 pub use cover::Cover;
 pub use denied::Denied;
 pub use effect::{CopyDirection, CopyFormat, Effect, Setting, Transaction};
-pub use encoding::{is_utf8, other_encoding};
+pub use encoding::{is_utf8, other_encoding, unreadable_copy};
 pub use error::SyntaxError;
 pub use extensions::{EXTENSIONS, Extension};
 pub use fingerprint::Digest;

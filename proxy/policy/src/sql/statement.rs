@@ -20,6 +20,7 @@ pub struct Script {
     /// The statements in order, as PostgreSQL reads them by default. Empty for an empty text.
     pub statements: Vec<Statement>,
     other: Option<Vec<Statement>>,
+    size: usize,
 }
 
 /// One statement and what its tree says.
@@ -108,7 +109,13 @@ const READING: [Verb; 11] = [
 
 impl Script {
     pub(super) fn new(statements: Vec<Statement>, other: Option<Vec<Statement>>) -> Self {
-        Self { statements, other }
+        let each = statements.iter().chain(other.iter().flatten());
+        let size = each.map(|statement| statement.tree.size()).sum();
+        Self {
+            statements,
+            other,
+            size,
+        }
     }
 
     /// Every way in which the server may read the text: one, or two where a plain literal holds a backslash. The worse
@@ -134,8 +141,7 @@ impl Script {
 
     /// Nodes of all its trees: what it takes to keep it.
     pub fn size(&self) -> usize {
-        let each = self.readings().flatten();
-        each.map(|statement| statement.tree.size()).sum()
+        self.size
     }
 
     /// Whether the text means different things under the two settings of `standard_conforming_strings`.

@@ -110,7 +110,15 @@ impl Conversation {
         if self.state.skipping {
             return Ok(());
         }
-        let text = message::query(Body::of(&bytes)).map_err(Over::client_broke)?;
+        let text = match message::query(Body::of(&bytes)) {
+            Ok(text) => text,
+            // PostgreSQL's own answer: whoever pastes text of another encoding goes on in their session.
+            Err(_) if message::is_misencoded(Body::of(&bytes)) => {
+                forward::refuse_query(&mut self.state, judge::misencoded(), &mut self.target.out);
+                return Ok(());
+            }
+            Err(error) => return Err(Over::client_broke(error)),
+        };
         if self.is_unsettled() && !text.is_ascii() {
             forward::refuse_query(&mut self.state, judge::misread(), &mut self.target.out);
             return Ok(());

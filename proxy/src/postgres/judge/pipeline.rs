@@ -12,7 +12,7 @@ use super::kept::looks_up;
 use super::parameters::{parameters, read};
 use super::sent::{NAME_BYTES, Sent};
 use super::types;
-use super::understand::refuse;
+use super::understand::{FULL, refuse};
 use super::unfold::Unfolding;
 use super::{Act, Context, Names, Plan, Portal, Step, understand};
 use crate::command::Asked;
@@ -109,13 +109,7 @@ impl Reader<'_> {
             return (None, fail(sqlstate::LIMIT, "this name is the door's own"));
         }
         if !self.names.has_room() {
-            return (
-                None,
-                fail(
-                    sqlstate::LIMIT,
-                    "too many prepared statements and portals are open in this session",
-                ),
-            );
+            return (None, fail(sqlstate::LIMIT, FULL));
         }
         let prepared = Rc::new(Prepared {
             stated: stated.clone(),
@@ -220,6 +214,10 @@ impl Reader<'_> {
             understood.asked.command.values = read(bind, &prepared.types, self.is_settled());
         }
         self.unfolding.add(self.context, &understood);
+        // To bind is to plan, which computes what is said to be constant: that may be code.
+        if understood.view.hidden && stated.is_data() {
+            self.overtaken.extend(self.waiting.iter().cloned());
+        }
         let portal = portal(
             Rc::clone(&understood.view),
             Some(stated.clone()),
@@ -381,6 +379,11 @@ fn looks_up_late(portal: &Portal) -> bool {
 pub fn misread() -> Said {
     let words = "text beyond ASCII behind code that may have changed the encoding is refused at this door";
     Said::error(sqlstate::LIMIT, words).hint("Send Sync first: then the server says its settings.")
+}
+
+/// A text whose bytes are no UTF-8: it is refused as PostgreSQL refuses it, but for the bytes, which are not said.
+pub fn misencoded() -> Said {
+    Said::error(sqlstate::MISENCODED, "invalid byte sequence for encoding \"UTF8\"")
 }
 
 fn fail(code: &'static str, words: impl Into<String>) -> Act {

@@ -19,6 +19,10 @@ use crate::postgres::names::Stated;
 
 /// Statements that one thread remembers of one database.
 const MAX_STATEMENTS: usize = 256;
+/// What they may weigh together.
+const MAX_WEIGHT: usize = 100_000;
+/// Heavier ones are not remembered: they seldom come twice.
+const MAX_EACH: usize = MAX_WEIGHT / 10;
 /// Databases that it remembers anything of.
 const MAX_DATABASES: usize = 16;
 
@@ -30,6 +34,8 @@ thread_local! {
 struct Database {
     known: Arc<Known>,
     statements: HashMap<Circumstances, Understood>,
+    /// What they weigh.
+    weight: usize,
 }
 
 /// Everything that the meaning of a statement hangs on, but its catalog and its session.
@@ -69,7 +75,8 @@ pub(super) fn find(context: &Context<'_>, stated: &Stated) -> Option<Understood>
 pub(super) fn keep(context: &Context<'_>, stated: &Stated, understood: &Understood) {
     let mut readings = stated.readings();
     let names_others = readings.any(|statement| !(statement.executes.is_empty() && statement.cursors.is_empty()));
-    if names_others || understood.change.is_some() {
+    let weight = stated.weight();
+    if names_others || understood.change.is_some() || weight > MAX_EACH {
         return;
     }
     DATABASES.with_borrow_mut(|databases| {
@@ -83,17 +90,29 @@ pub(super) fn keep(context: &Context<'_>, stated: &Stated, understood: &Understo
             let database = Database {
                 known: Arc::clone(context.known),
                 statements: HashMap::new(),
+                weight: 0,
             };
             databases.insert(context.database.to_owned(), database);
         }
         if let Some(database) = databases.get_mut(context.database) {
-            if database.statements.len() >= MAX_STATEMENTS {
-                database.statements.clear();
-            }
-            let circumstances = Circumstances::of(context, stated);
-            database.statements.insert(circumstances, understood.clone());
+            // Statements of one text share it.
+            let share = weight / stated.script.statements.len().max(1);
+            database.keep(Circumstances::of(context, stated), understood.clone(), share);
         }
     });
+}
+
+// === impl Database ===
+
+impl Database {
+    fn keep(&mut self, circumstances: Circumstances, understood: Understood, weight: usize) {
+        self.weight += weight;
+        if self.statements.len() >= MAX_STATEMENTS || self.weight > MAX_WEIGHT {
+            self.statements.clear();
+            self.weight = weight;
+        }
+        self.statements.insert(circumstances, understood);
+    }
 }
 
 // === impl Circumstances ===

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use sallyport_policy::catalog::{Catalog as _, Oid, SearchPath};
 use sallyport_policy::decide::{Command, Denial, DeniedBy};
 use sallyport_policy::sql::lineage::Lineage;
-use sallyport_policy::sql::{Cover, Effect, Statement, Verb, lineage, other_encoding};
+use sallyport_policy::sql::{Cover, Effect, Statement, Verb, lineage, other_encoding, unreadable_copy};
 
 use super::hazard::Hazard;
 use super::kept::{any_looks_up, prepares};
@@ -30,6 +30,9 @@ const RUNS: [Verb; 7] = [
     Verb::CopyFrom,
     Verb::CopyTo,
 ];
+
+/// Why nothing more is prepared or opened.
+pub(super) const FULL: &str = "too many prepared statements, portals and cursors are open in this session";
 
 /// How names are looked up where nobody knows.
 static SYSTEM: LazyLock<SearchPath> = LazyLock::new(SearchPath::system);
@@ -67,6 +70,9 @@ pub fn understand(
     let before = kept.as_ref().unwrap_or(before);
     let mut understood = meant(context, names, stated, types, before);
     prepares(context, understood.change.as_ref(), before);
+    if understood.change.as_ref().is_some_and(Change::opens) && !names.has_room() {
+        reject(&mut understood.asked, Kind::Denied, DeniedBy::Limit, FULL.to_owned());
+    }
     let command = &mut understood.asked.command;
     // Tools that put back the role that they found set the one that it is. A definition would set it for others.
     if command.verbs.within(&[Verb::Set]) {
@@ -93,8 +99,8 @@ pub fn understand(
 }
 
 fn meant(context: &Context<'_>, names: &Names, stated: &Stated, types: &[u32], before: &Unfolding) -> Understood {
-    // What is remembered is what the text means, whatever is stated beside it.
-    if !context.shared || !before.is_nothing() || types::any_hangs_on_more(types, context.known) {
+    // What is remembered is what the text means, whatever is stated beside it, where nothing ran before it.
+    if !context.shared || context.unsettled || !before.is_nothing() || types::any_hangs_on_more(types, context.known) {
         return understand_anew(context, names, stated, types, before);
     }
     remembered::find(context, stated).unwrap_or_else(|| {
@@ -160,6 +166,7 @@ fn understand_anew(
     };
     view.hidden |= !asked.command.opaque.is_empty();
     view.guarded |= context.masker.acts() && view.hidden;
+    view.recoded = view.hidden || context.unsettled || before.has(Hazard::Encoding);
     if types::any_hangs_on_more(types, context.known) {
         view.hang_on_all();
     }
@@ -228,7 +235,7 @@ pub(super) fn resolve(
 }
 
 fn encoding(statement: &Statement, asked: &mut Asked) {
-    if let Some(words) = other_encoding(statement) {
+    if let Some(words) = other_encoding(statement).or_else(|| unreadable_copy(statement)) {
         reject(asked, Kind::Setting, DeniedBy::Limit, words.to_owned());
     }
 }
