@@ -2,7 +2,7 @@
 
 use sallyport_policy::catalog::{Catalog as _, ColumnId, Relation};
 use sallyport_policy::decide::DeniedBy;
-use sallyport_policy::sql::lineage::{Flow, Lineage, rules_of};
+use sallyport_policy::sql::lineage::{Flow, Lineage, of_relation, rules_of};
 use sallyport_policy::sql::{RelationRef, Statement, Verb};
 
 use super::hazard::Hazard;
@@ -12,6 +12,9 @@ use super::{Context, strict};
 use crate::command::{Asked, Kind};
 use crate::postgres::catalog::Known;
 use crate::postgres::names::Stated;
+
+/// Where PostgreSQL looks first, unless the path says otherwise or the session has a relation of the name.
+const SYSTEM: &str = "pg_catalog";
 
 /// Whether it cannot be known what the names of a statement mean, or of those that it executes. Then nothing may be copied: nobody
 /// would know what. `stated`: that statement, and those.
@@ -95,7 +98,8 @@ fn may_copy(stated: &[Stated], lineages: &[Lineage]) -> bool {
 }
 
 /// Whether a name without a schema could mean another relation that `counts`, if code changed how names are looked up, or if what
-/// it means were gone.
+/// it means were gone. The system's own always counts where something of its name stands before it: statistics hold values of any
+/// column, and activity the texts of others, once that is gone.
 fn may_mean_another(context: &Context<'_>, stated: &[Stated], counts: impl Fn(&Relation) -> bool) -> bool {
     let catalog = &context.known.snapshot;
     let here = |name: &str| {
@@ -105,8 +109,12 @@ fn may_mean_another(context: &Context<'_>, stated: &[Stated], counts: impl Fn(&R
     let mut bare = relations(stated).filter(|relation| relation.schema.is_none());
     bare.any(|written| {
         let meant = here(&written.name);
+        let counts = |one: &Relation| match one.schema == SYSTEM {
+            true => meant.is_some(),
+            false => counts(one),
+        };
         let mut others = catalog.named_anywhere(&written.name);
-        others.any(|one| Some(one.oid) != meant && one.schema != "pg_catalog" && counts(one))
+        others.any(|one| Some(one.oid) != meant && counts(one))
     })
 }
 
@@ -124,8 +132,12 @@ pub(super) fn tells(name: &str, known: &Known) -> bool {
     namesakes.any(|one| is_telling(one, known))
 }
 
-/// Whether protected values may be in a relation, or behind it.
+/// Whether protected values may be in a relation, or behind it. Definitions of the system's own are not known, and none is needed:
+/// what of it holds values of columns is known by name.
 fn is_telling(relation: &Relation, known: &Known) -> bool {
+    if relation.is_system() {
+        return of_relation(relation, &*known.snapshot).any;
+    }
     let protected = |attnum| {
         known.protected.contains(ColumnId {
             relation: relation.oid,
