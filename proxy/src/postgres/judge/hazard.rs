@@ -49,8 +49,9 @@ pub enum Hazard {
 }
 
 /// What a statement may have changed once it ran: one row for each kind of statement. `own`: whether the end of a transaction may
-/// take back what the statements of this one did.
-pub(super) fn raised(understood: &Understood, own: bool) -> impl Iterator<Item = Hazard> {
+/// take back what the statements of this one did. `led`: whether it is known by which path names are looked up behind it. Which of its
+/// schemas there are, and the role may use, is not: a name may mean what a later one holds, and what is made may be made there.
+pub(super) fn raised(understood: &Understood, own: bool, led: bool) -> impl Iterator<Item = Hazard> {
     let (after, lineages) = (&understood.after, &understood.view.lineages);
     let protected = &understood.view.known.protected;
     let states = |is_so: fn(&Statement) -> bool| understood.stated.readings().any(is_so);
@@ -68,10 +69,11 @@ pub(super) fn raised(understood: &Understood, own: bool) -> impl Iterator<Item =
         let unseen = made.is_some_and(|created| created.filled && !created.view && created.columns.is_none());
         !lineage.spilled.is_empty() || unseen && touches(lineage)
     };
-    let rows: [(bool, &'static [Hazard]); 12] = [
+    let rows: [(bool, &'static [Hazard]); 13] = [
         (after.stale.any(), &[Relations]),
         (after.stale.names, &[Encoding, Names, Places, Ways]),
-        (after.moves, &[Names, Path]),
+        (after.moves && !led, &[Names, Path]),
+        (after.moves && led, &[Names, Gone, Places, Ways]),
         (ends.is_some(), &[Names]),
         (undoes, &[Names, Gone]),
         (alters, &[Columns, Places, Ways, Code]),
@@ -140,7 +142,7 @@ mod tests {
     }
 
     fn changes(sql: &str, own: bool) -> Vec<Hazard> {
-        let found: BTreeSet<Hazard> = raised(&understood(sql), own).collect();
+        let found: BTreeSet<Hazard> = raised(&understood(sql), own, false).collect();
         found.into_iter().collect()
     }
 
@@ -190,6 +192,12 @@ mod tests {
     fn what_all_sessions_see_stays_however_a_transaction_ends() {
         assert_eq!(changes("rollback", false), [Names]);
         assert_eq!(changes("drop table notes", false), [Relations, Names, Gone]);
+    }
+
+    #[test]
+    fn behind_a_path_that_is_known_names_may_still_mean_what_another_schema_holds() {
+        let found: BTreeSet<Hazard> = raised(&understood("set search_path = evil"), true, true).collect();
+        assert_eq!(Vec::from_iter(found), [Relations, Names, Gone, Places, Ways]);
     }
 
     #[test]

@@ -37,7 +37,9 @@ pub(super) fn is_nameless(
         || before.has(Hazard::Columns) && mixes(context, stated)
         || others && may_mean_another(context, stated, |one| is_telling(one, context.known));
     let named = relations(stated).next().is_some();
-    if context.known.protected.is_empty() || !named || !(lost || before.has(Hazard::Path)) {
+    // No path is asked for a name with a schema.
+    let led = before.has(Hazard::Path) && relations(stated).any(|relation| relation.schema.is_none());
+    if context.known.protected.is_empty() || !named || !(lost || led) {
         return context.path.is_none() && named;
     }
     strict::nameless(context, asked);

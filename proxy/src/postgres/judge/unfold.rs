@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sallyport_policy::catalog::SearchPath;
+use sallyport_policy::columns::TEMPORARY;
 use sallyport_policy::sql::Statement;
 use sallyport_policy::sql::lineage::Created;
 
@@ -15,6 +16,15 @@ use crate::postgres::handed;
 
 /// Relations that a unit may make: every name behind them is looked for among them.
 pub const MAX_MADE: usize = 1_000;
+
+/// What may have changed while the catalog, and what the unit makes, still tell which relations there are.
+const TOLD: [Hazard; 5] = [
+    Hazard::Relations,
+    Hazard::Names,
+    Hazard::Gone,
+    Hazard::Places,
+    Hazard::Ways,
+];
 
 /// The catalog as it unfolds along a unit.
 #[derive(Clone, Default)]
@@ -75,7 +85,8 @@ impl Unfolding {
     pub fn add(&mut self, context: &Context<'_>, understood: &Understood) {
         // What all sessions see is committed, and stays however a transaction ends.
         let own = !context.shared || self.now.is_some();
-        self.hazards.extend(raised(understood, own));
+        let led = self.led(context, understood);
+        self.hazards.extend(raised(understood, own, led.is_some()));
         let readings = understood.stated.readings();
         let undoing = readings.filter(|statement| statement.verbs.any(&UNDOING));
         self.gone.extend(undoing.flat_map(Statement::names).map(str::to_owned));
@@ -99,6 +110,25 @@ impl Unfolding {
         if let Some(next) = handed::after(view, path) {
             self.now = Some(next);
         }
+        if led.is_some() {
+            self.now = Some((Arc::clone(known), led));
+        }
+    }
+
+    /// How names are looked up behind a `SET search_path` in so many words: by all of its schemas. Where code ran that nobody sees
+    /// into, or names changed, the catalog does not tell what they find there.
+    fn led(&self, context: &Context<'_>, understood: &Understood) -> Option<SearchPath> {
+        if !self.hazards.iter().all(|hazard| TOLD.contains(hazard)) {
+            return None;
+        }
+        let mut set = understood.stated.readings().map(Statement::path_set);
+        let setting = set.next()??;
+        if set.any(|other| other.as_ref() != Some(&setting)) {
+            return None;
+        }
+        let before = self.now.as_ref().map_or(context.path, |(_, path)| path.as_ref())?;
+        let temporary = before.schemas().iter().find(|schema| schema.starts_with(TEMPORARY));
+        SearchPath::from_setting(&setting, context.role, temporary.map(String::as_str))
     }
 
     /// Whether a relation that is made may stand where the catalog holds another, with columns that nobody knows.
