@@ -22,17 +22,26 @@ static STATES: LazyLock<HashMap<&'static str, String>> = LazyLock::new(|| {
 const FOREIGN: &str = "P0001";
 
 /// What PostgreSQL says in the same words whatever is stored. People search for them, and programs tell by them what to do.
-const CONSTANT: [(&str, &str); 12] = [
+const CONSTANT: [(&str, &str); 29] = [
+    ("0A000", "cached plan must not change result type"),
+    ("0A000", "cannot alter type of a column used by a view or rule"),
     ("21000", "ON CONFLICT DO UPDATE command cannot affect row a second time"),
     (
         "21000",
         "more than one row returned by a subquery used as an expression",
     ),
+    ("22003", "bigint out of range"),
+    ("22003", "integer out of range"),
+    ("22003", "numeric field overflow"),
+    ("22003", "smallint out of range"),
     ("22012", "division by zero"),
     (
         "25P02",
         "current transaction is aborted, commands ignored until end of transaction block",
     ),
+    ("25P03", "terminating connection due to idle-in-transaction timeout"),
+    ("25P04", "terminating connection due to transaction timeout"),
+    ("40001", "canceling statement due to conflict with recovery"),
     ("40001", "could not serialize access due to concurrent delete"),
     ("40001", "could not serialize access due to concurrent update"),
     (
@@ -40,11 +49,32 @@ const CONSTANT: [(&str, &str); 12] = [
         "could not serialize access due to read/write dependencies among transactions",
     ),
     ("40P01", "deadlock detected"),
+    ("42601", "INSERT has more expressions than target columns"),
+    ("42601", "INSERT has more target columns than expressions"),
+    ("42601", "each UNION query must have the same number of columns"),
+    (
+        "42P10",
+        "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+    ),
+    (
+        "42P10",
+        "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+    ),
+    (
+        "42P10",
+        "there is no unique or exclusion constraint matching the ON CONFLICT specification",
+    ),
+    ("53200", "out of shared memory"),
     ("55P03", "canceling statement due to lock timeout"),
     ("57014", "canceling statement due to statement timeout"),
     ("57014", "canceling statement due to user request"),
     ("57P01", "terminating connection due to administrator command"),
+    ("57P05", "terminating connection due to idle-session timeout"),
 ];
+
+/// Functions of PostgreSQL's by which programs tell that a statement has only to be prepared anew (asyncpg, pgjdbc), as a table has
+/// another column by now. Where the words are PostgreSQL's own, so is this.
+const ROUTINES: [&str; 1] = ["RevalidateCachedQuery"];
 
 /// By what an error is read.
 #[derive(Clone, Copy)]
@@ -101,6 +131,7 @@ impl Reader<'_> {
             }
             b'P' | b'p' | b'L' => None,
             b'M' if self.guarded => Some(Cow::Owned(self.words(state, all, field.text).into_bytes())),
+            b'R' if self.guarded => is_told_by(field, all, state).then_some(Cow::Borrowed(field.text)),
             b's' | b't' | b'c' | b'n' if self.guarded => self.names(all, field).then_some(Cow::Borrowed(field.text)),
             _ if self.guarded => None,
             _ => Some(self.masker.free_bytes(field.text, counts)),
@@ -109,9 +140,8 @@ impl Reader<'_> {
 
     /// The words for a SQLSTATE when the target's own may hold a value.
     fn words(&self, state: &str, all: &[Field<'_>], said: &[u8]) -> String {
-        let mut constant = CONSTANT.iter();
-        if let Some((_, words)) = constant.find(|(code, words)| *code == state && words.as_bytes() == said) {
-            return (*words).to_owned();
+        if let Some(words) = constant(state, said) {
+            return words.to_owned();
         }
         let (name, place) = (STATES.get(state).map_or("error", String::as_str), self.place(all));
         format!("{name}{place} (the target's words are withheld: they may hold a protected value)")
@@ -153,6 +183,20 @@ impl Reader<'_> {
             _ => true,
         }
     }
+}
+
+/// PostgreSQL's own words for a SQLSTATE, if these are some that are always the same.
+fn constant(state: &str, said: &[u8]) -> Option<&'static str> {
+    let mut each = CONSTANT.iter();
+    let found = each.find(|(code, words)| *code == state && words.as_bytes() == said);
+    found.map(|(_, words)| *words)
+}
+
+/// Whether programs tell by the source function of an error what to do.
+fn is_told_by(routine: &Field<'_>, all: &[Field<'_>], state: &str) -> bool {
+    let mut words = all.iter().filter(|field| field.code == b'M');
+    ROUTINES.iter().any(|known| known.as_bytes() == routine.text)
+        && words.any(|field| constant(state, field.text).is_some())
 }
 
 fn severity(text: &[u8]) -> bool {
@@ -297,6 +341,18 @@ mod tests {
         assert!(!said("57014", "canceling statement due to statement timeout of Ada"));
         assert!(!said("P0001", "canceling statement due to statement timeout"));
         assert!(CONSTANT.iter().all(|(code, words)| is_known(code) && said(code, words)));
+    }
+
+    #[test]
+    fn what_has_only_to_be_prepared_anew_is_told_by_the_source_function() {
+        let told = |words: &str, routine: &str| {
+            let got = relay(true, &[(b'C', "0A000"), (b'M', words), (b'R', routine)]);
+            got.iter().any(|(field, text)| *field == b'R' && text == routine)
+        };
+        let words = "cached plan must not change result type";
+        assert!(told(words, "RevalidateCachedQuery"));
+        assert!(!told(words, "Ada"));
+        assert!(!told("Ada", "RevalidateCachedQuery"));
     }
 
     #[test]
