@@ -139,7 +139,8 @@ impl Guard<'_> {
             // CLUSTER puts rows in the order of an index, and they are read in it.
             let defines = matches!(statement.verb, Verb::Create | Verb::Alter | Verb::Cluster)
                 && lineage.created.as_ref().is_none_or(|created| !created.filled);
-            let defined = defines.then(|| self.with_children(&lineage.written))?;
+            let defined: BTreeSet<Oid> = lineage.written.difference(&lineage.referred).copied().collect();
+            let defined = defines.then(|| self.with_children(&defined))?;
             let column = defined.into_iter().find_map(protected)?;
             let why = "definitions of its relation (checks, indexes, types) can tell of its values";
             self.column_refused(column, why)

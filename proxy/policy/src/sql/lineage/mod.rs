@@ -68,6 +68,8 @@ pub struct Lineage {
     pub relations: BTreeSet<Oid>,
     /// Relations that are written or changed.
     pub written: BTreeSet<Oid>,
+    /// Those of them of which nothing is defined but that a foreign key refers to them. What it refers to is [`asked`](Self::asked).
+    pub referred: BTreeSet<Oid>,
     /// Relations that the catalog does not know.
     pub unresolved: Vec<String>,
     /// Names that could not be followed, and what is behind them: each may mean anything that the statement reaches. A relation

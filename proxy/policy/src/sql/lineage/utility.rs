@@ -1,6 +1,6 @@
 //! Utility statements: what they compute, try and move by the way, though no rows of it come back.
 
-use crate::catalog::{ColumnId, Events, RelationKind};
+use crate::catalog::{Column, ColumnId, Events, RelationKind};
 use crate::sql::tree::Node;
 
 use super::of_relation;
@@ -119,6 +119,7 @@ impl Walker<'_> {
             if !self.step() {
                 return;
             }
+            let referred = self.refers(node);
             if node.is("RangeVar") {
                 let schema = Some(node.text("schemaname")).filter(|schema| !schema.is_empty());
                 if let Some(relation) = self.catalog.resolve(&self.path, schema, node.text("relname")) {
@@ -128,6 +129,7 @@ impl Walker<'_> {
                         self.aside(&flow);
                     }
                     self.found.written.insert(relation.oid);
+                    self.found.referred.remove(&relation.oid);
                     if upkeep {
                         self.note_upkeep(relation);
                     }
@@ -138,7 +140,8 @@ impl Walker<'_> {
             if upkeep && node.is("TypeName") {
                 self.is_type_of_users(node);
             }
-            todo.extend(node.children());
+            let children = node.children().into_iter();
+            todo.extend(children.filter(|child| Some(child.id()) != referred));
         }
         // All of them, or that of an index, which no catalog names here.
         let catalog = self.catalog;
@@ -149,6 +152,35 @@ impl Walker<'_> {
             self.note_upkeep(relation);
             self.runs_code(relation);
         }
+    }
+
+    /// Follows a foreign key to what it refers to: whether a value is there, and no more of that relation. Gives the node that names it,
+    /// where it is known which columns these are.
+    fn refers(&mut self, node: Node<'_>) -> Option<u32> {
+        let target = node.node("pktable").filter(|_| node.is("Constraint"))?;
+        let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
+        let catalog = self.catalog;
+        let relation = catalog.resolve(&self.path, schema, target.text("relname"))?;
+        let named = node.names("pk_attrs");
+        let is_key = |column: &&Column| match named.is_empty() {
+            true => relation.key.contains(&column.attnum),
+            false => named.contains(&column.name.as_str()),
+        };
+        let key: Vec<&Column> = relation.columns.iter().filter(is_key).collect();
+        if key.is_empty() || key.len() < named.len() {
+            return None;
+        }
+        let rows = self.rows_of(relation, false);
+        for column in key {
+            let flow = rows.named(&column.name).unwrap_or_default();
+            self.touch(&flow);
+            self.aside(&flow);
+        }
+        let only = self.found.written.insert(relation.oid) || self.found.referred.contains(&relation.oid);
+        if only {
+            self.found.referred.insert(relation.oid);
+        }
+        Some(target.id())
     }
 
     /// All that is in a schema goes by another name with it, which may have been that of another schema. None of it is read.
