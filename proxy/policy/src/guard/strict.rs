@@ -47,7 +47,13 @@ impl Guard<'_> {
         let name = lineage.lost.first()?;
         let touched = lineage.touched.iter().find_map(|column| self.strict_rule(*column));
         let rule = touched.or_else(|| lineage.any.then(|| self.any_strict_rule()).flatten());
-        let words = format!("what {name} means cannot be told here, and it could be a protected column");
+        // A name that a person wrote has no blank, but for quoted ones.
+        let mistaken = if name.contains(' ') {
+            ""
+        } else {
+            ": check how it is written"
+        };
+        let words = format!("what {name} means cannot be told here, and it could be a protected column{mistaken}");
         self.by_rule(rule, words)
     }
 
