@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 use sallyport_policy::catalog::Snapshot;
 use sallyport_policy::mask::{Counts, Masker};
 
+use super::constant::{constant, is_told_by};
+use super::spelled::is_spelled;
 use super::{Field, OWN};
 use crate::postgres::frame::{self};
 
@@ -21,61 +23,6 @@ static STATES: LazyLock<HashMap<&'static str, String>> = LazyLock::new(|| {
 /// What stands for a SQLSTATE that PostgreSQL does not have: raise_exception. Five digits of a value fit into one.
 const FOREIGN: &str = "P0001";
 
-/// What PostgreSQL says in the same words whatever is stored. People search for them, and programs tell by them what to do.
-const CONSTANT: [(&str, &str); 29] = [
-    ("0A000", "cached plan must not change result type"),
-    ("0A000", "cannot alter type of a column used by a view or rule"),
-    ("21000", "ON CONFLICT DO UPDATE command cannot affect row a second time"),
-    (
-        "21000",
-        "more than one row returned by a subquery used as an expression",
-    ),
-    ("22003", "bigint out of range"),
-    ("22003", "integer out of range"),
-    ("22003", "numeric field overflow"),
-    ("22003", "smallint out of range"),
-    ("22012", "division by zero"),
-    (
-        "25P02",
-        "current transaction is aborted, commands ignored until end of transaction block",
-    ),
-    ("25P03", "terminating connection due to idle-in-transaction timeout"),
-    ("25P04", "terminating connection due to transaction timeout"),
-    ("40001", "canceling statement due to conflict with recovery"),
-    ("40001", "could not serialize access due to concurrent delete"),
-    ("40001", "could not serialize access due to concurrent update"),
-    (
-        "40001",
-        "could not serialize access due to read/write dependencies among transactions",
-    ),
-    ("40P01", "deadlock detected"),
-    ("42601", "INSERT has more expressions than target columns"),
-    ("42601", "INSERT has more target columns than expressions"),
-    ("42601", "each UNION query must have the same number of columns"),
-    (
-        "42P10",
-        "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
-    ),
-    (
-        "42P10",
-        "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
-    ),
-    (
-        "42P10",
-        "there is no unique or exclusion constraint matching the ON CONFLICT specification",
-    ),
-    ("53200", "out of shared memory"),
-    ("55P03", "canceling statement due to lock timeout"),
-    ("57014", "canceling statement due to statement timeout"),
-    ("57014", "canceling statement due to user request"),
-    ("57P01", "terminating connection due to administrator command"),
-    ("57P05", "terminating connection due to idle-session timeout"),
-];
-
-/// Functions of PostgreSQL's by which programs tell that a statement has only to be prepared anew (asyncpg, pgjdbc), as a table has
-/// another column by now. Where the words are PostgreSQL's own, so is this.
-const ROUTINES: [&str; 1] = ["RevalidateCachedQuery"];
-
 /// By what an error is read.
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
@@ -85,6 +32,8 @@ pub struct Reader<'a> {
     pub catalog: &'a Snapshot,
     /// Whether the statement behind it touches a protected column or code that nobody can see into.
     pub guarded: bool,
+    /// The client's text that it is about, if it is about one that stands somewhere.
+    pub text: Option<&'a str>,
 }
 
 /// Whether a SQLSTATE is PostgreSQL's own.
@@ -143,8 +92,19 @@ impl Reader<'_> {
         if let Some(words) = constant(state, said) {
             return words.to_owned();
         }
+        if let Some(words) = self.spelled(state, all, said) {
+            return words;
+        }
         let (name, place) = (STATES.get(state).map_or("error", String::as_str), self.place(all));
         format!("{name}{place} (the target's words are withheld: they may hold a protected value)")
+    }
+
+    /// The target's own words where they tell nothing but what stands in the client's text.
+    fn spelled(&self, state: &str, all: &[Field<'_>], said: &[u8]) -> Option<String> {
+        let position = all.iter().find(|field| field.code == b'P')?;
+        let position = std::str::from_utf8(position.text).ok()?.parse().ok()?;
+        let said = std::str::from_utf8(said).ok()?;
+        is_spelled(state, said, self.text?, position, self.catalog).then(|| said.to_owned())
     }
 
     /// Where it happened, as far as the catalog knows the names: most programs show the message alone.
@@ -185,20 +145,6 @@ impl Reader<'_> {
     }
 }
 
-/// PostgreSQL's own words for a SQLSTATE, if these are some that are always the same.
-fn constant(state: &str, said: &[u8]) -> Option<&'static str> {
-    let mut each = CONSTANT.iter();
-    let found = each.find(|(code, words)| *code == state && words.as_bytes() == said);
-    found.map(|(_, words)| *words)
-}
-
-/// Whether programs tell by the source function of an error what to do.
-fn is_told_by(routine: &Field<'_>, all: &[Field<'_>], state: &str) -> bool {
-    let mut words = all.iter().filter(|field| field.code == b'M');
-    ROUTINES.iter().any(|known| known.as_bytes() == routine.text)
-        && words.any(|field| constant(state, field.text).is_some())
-}
-
 fn severity(text: &[u8]) -> bool {
     matches!(
         text,
@@ -214,6 +160,7 @@ mod tests {
     use sallyport_policy::mask::{Keys, MaskSet, RuleSet};
 
     use super::*;
+    use crate::postgres::errors::constant::CONSTANT;
     use crate::postgres::errors::fields;
     use crate::postgres::frame::Body;
 
@@ -237,6 +184,7 @@ mod tests {
             masker: &masker,
             catalog,
             guarded,
+            text: Some("select nosuch from people"),
         };
         let mut out = Vec::new();
         reader.put(b'E', &fields(Body::new(&body)).unwrap(), &mut out, &mut masker.counts());
@@ -341,6 +289,17 @@ mod tests {
         assert!(!said("57014", "canceling statement due to statement timeout of Ada"));
         assert!(!said("P0001", "canceling statement due to statement timeout"));
         assert!(CONSTANT.iter().all(|(code, words)| is_known(code) && said(code, words)));
+    }
+
+    #[test]
+    fn a_name_of_the_clients_own_is_told() {
+        let said = |words: &str, position: &str| {
+            let got = relay(true, &[(b'C', "42703"), (b'M', words), (b'P', position)]);
+            got.iter().any(|(field, text)| *field == b'M' && text == words)
+        };
+        assert!(said("column \"nosuch\" does not exist", "8"));
+        assert!(!said("column \"Ada\" does not exist", "8"));
+        assert!(!said("column \"nosuch\" does not exist", "x"));
     }
 
     #[test]
