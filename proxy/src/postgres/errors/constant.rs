@@ -58,7 +58,6 @@ pub(super) const CONSTANT: [(&str, &str); 29] = [
 const ROUTINES: [&str; 1] = ["RevalidateCachedQuery"];
 
 /// PostgreSQL's own words for a SQLSTATE, if these are some that are always the same.
-#[must_use]
 pub(super) fn constant(state: &str, said: &[u8]) -> Option<&'static str> {
     let mut each = CONSTANT.iter();
     let found = each.find(|(code, words)| *code == state && words.as_bytes() == said);
@@ -66,7 +65,6 @@ pub(super) fn constant(state: &str, said: &[u8]) -> Option<&'static str> {
 }
 
 /// Whether programs tell by the source function of an error what to do.
-#[must_use]
 pub(super) fn is_told_by(routine: &Field<'_>, all: &[Field<'_>], state: &str) -> bool {
     let mut words = all.iter().filter(|field| field.code == b'M');
     ROUTINES.iter().any(|known| known.as_bytes() == routine.text)

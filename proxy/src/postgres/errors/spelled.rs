@@ -7,8 +7,7 @@ const NAME_BYTES: usize = 64;
 
 /// Whether a message is made of the SQLSTATE and of the name that stands in `text` at `position` (in characters from 1), as PostgreSQL
 /// makes it where it looks that name up: both are known without the message. It may name a relation besides that `catalog` knows.
-#[must_use]
-pub fn is_spelled(state: &str, said: &str, text: &str, position: usize, catalog: &Snapshot) -> bool {
+pub(super) fn is_spelled(state: &str, said: &str, text: &str, position: usize, catalog: &Snapshot) -> bool {
     let Some(named) = position.checked_sub(1).and_then(|at| name_at(text, at)) else {
         return false;
     };

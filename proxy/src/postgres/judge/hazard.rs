@@ -51,13 +51,15 @@ pub enum Hazard {
 /// What a statement may have changed once it ran: one row for each kind of statement. `own`: whether the end of a transaction may
 /// take back what the statements of this one did. `led`: whether it is known by which path names are looked up behind it. Which of its
 /// schemas there are, and the role may use, is not: a name may mean what a later one holds, and what is made may be made there.
-pub(super) fn raised(understood: &Understood, own: bool, led: bool) -> impl Iterator<Item = Hazard> {
+/// `grows`: whether it only adds columns, and the catalog behind it has them.
+pub(super) fn raised(understood: &Understood, own: bool, led: bool, grows: bool) -> impl Iterator<Item = Hazard> {
     let (after, lineages) = (&understood.after, &understood.view.lineages);
     let protected = &understood.view.known.protected;
     let states = |is_so: fn(&Statement) -> bool| understood.stated.readings().any(is_so);
     let alters = states(|statement| statement.verbs.contains(Verb::Alter));
     let ends = after.transaction.as_ref().filter(|transaction| ends(transaction));
     let undoes = may_undo(understood.asked.command.verbs, ends.filter(|_| own));
+    let redefines = ends.is_some_and(|transaction| redefines(transaction, own));
     let touches = |lineage: &Lineage| !lineage.touched_rules(protected).is_empty();
     // Values are written through a view, and to whatever a table is made of that the text does not show.
     let leads_on = |lineage: &Lineage| {
@@ -69,15 +71,17 @@ pub(super) fn raised(understood: &Understood, own: bool, led: bool) -> impl Iter
         let unseen = made.is_some_and(|created| created.filled && !created.view && created.columns.is_none());
         !lineage.spilled.is_empty() || unseen && touches(lineage)
     };
-    let rows: [(bool, &'static [Hazard]); 13] = [
+    let rows: [(bool, &'static [Hazard]); 15] = [
         (after.stale.any(), &[Relations]),
         (after.stale.names, &[Encoding, Names, Places, Ways]),
         (after.moves && !led, &[Names, Path]),
         (after.moves && led, &[Names, Gone, Places, Ways]),
         (ends.is_some(), &[Names]),
         (undoes, &[Names, Gone]),
-        (alters, &[Columns, Places, Ways, Code]),
-        (alters && lineages.iter().any(touches), &[Meaning]),
+        (redefines, &[Meaning]),
+        (alters, &[Places, Ways]),
+        (alters && !grows, &[Columns, Code]),
+        (alters && !grows && lineages.iter().any(touches), &[Meaning]),
         (states(Statement::makes_places), &[Names, Gone, Places, Ways]),
         (states(Statement::makes_rule), &[Meaning]),
         (states(Statement::makes_code), &[Calls, Code]),
@@ -96,6 +100,16 @@ fn may_undo(verbs: Verbs, transaction: Option<&Transaction>) -> bool {
 /// Whether a transaction ends, or a part of one.
 fn ends(transaction: &Transaction) -> bool {
     !matches!(transaction, Transaction::Begin | Transaction::Savepoint(_))
+}
+
+/// Whether columns and views may be others once a transaction ends: those that it defined are as they were, and what was prepared
+/// is there at once. `own`: whether it may have defined some.
+fn redefines(transaction: &Transaction, own: bool) -> bool {
+    match transaction {
+        Transaction::Rollback { .. } | Transaction::RollbackTo(_) | Transaction::Prepare => own,
+        Transaction::CommitPrepared => true,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -142,18 +156,21 @@ mod tests {
     }
 
     fn changes(sql: &str, own: bool) -> Vec<Hazard> {
-        let found: BTreeSet<Hazard> = raised(&understood(sql), own, false).collect();
+        let found: BTreeSet<Hazard> = raised(&understood(sql), own, false, false).collect();
         found.into_iter().collect()
     }
 
     #[test]
     fn each_kind_of_statement_changes_what_it_may_change() {
-        let cases: [(&str, &[Hazard]); 18] = [
+        let cases: [(&str, &[Hazard]); 21] = [
             ("select ssn from customers", &[]),
             ("insert into notes values ('a')", &[]),
             ("begin", &[]),
             ("savepoint s", &[]),
-            ("rollback to s", &[Names, Gone]),
+            ("rollback to s", &[Names, Gone, Meaning]),
+            ("rollback and chain", &[Names, Gone, Meaning]),
+            ("prepare transaction 'x'", &[Names, Gone, Meaning]),
+            ("commit", &[Names, Gone]),
             ("set search_path = evil", &[Relations, Names, Path]),
             ("select unseen()", &[Relations, Encoding, Names, Places, Ways]),
             ("discard temp", &[Relations, Names, Gone]),
@@ -191,12 +208,20 @@ mod tests {
     #[test]
     fn what_all_sessions_see_stays_however_a_transaction_ends() {
         assert_eq!(changes("rollback", false), [Names]);
+        assert_eq!(changes("commit prepared 'x'", false), [Names, Meaning]);
         assert_eq!(changes("drop table notes", false), [Relations, Names, Gone]);
     }
 
     #[test]
     fn behind_a_path_that_is_known_names_may_still_mean_what_another_schema_holds() {
-        let found: BTreeSet<Hazard> = raised(&understood("set search_path = evil"), true, true).collect();
+        let found: BTreeSet<Hazard> = raised(&understood("set search_path = evil"), true, true, false).collect();
+        assert_eq!(Vec::from_iter(found), [Relations, Names, Gone, Places, Ways]);
+    }
+
+    #[test]
+    fn behind_a_column_that_is_added_names_mean_what_they_did() {
+        let sql = "alter table customers add country text";
+        let found: BTreeSet<Hazard> = raised(&understood(sql), true, false, true).collect();
         assert_eq!(Vec::from_iter(found), [Relations, Names, Gone, Places, Ways]);
     }
 
