@@ -132,7 +132,9 @@ impl Unfolding {
         let (known, lineages) = (&understood.view.known, &understood.view.lineages);
         let mut each = lineages.iter().map(|lineage| lineage.grown.as_ref());
         let grown = each.next()??;
-        if each.any(|other| other != Some(grown)) || !self.hazards.iter().all(|hazard| TOLD.contains(hazard)) {
+        let told = self.hazards.iter().all(|hazard| TOLD.contains(hazard));
+        // What an event trigger does, nobody sees.
+        if each.any(|other| other != Some(grown)) || !told || understood.after.stale.names {
             return None;
         }
         let snapshot = &known.snapshot;
