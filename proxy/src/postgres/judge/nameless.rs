@@ -27,14 +27,16 @@ pub(super) fn is_nameless(
 ) -> bool {
     strays(context, stated, lineages, before, asked);
     let others = before.has(Hazard::Names) || before.has(Hazard::Kept);
-    if others && may_mean_another(context, stated, |_| true) {
+    let another = others && may_mean_another(context, stated, |_| true);
+    if another {
         // Rules may be about the other, whatever protects it.
         asked.command.beyond = Some("what its names mean behind earlier statements");
     }
     let lost = context.path.is_none()
         || before.has(Hazard::Meaning)
         || before.has(Hazard::Strangers) && lineages.iter().any(|lineage| !lineage.unresolved.is_empty())
-        || before.has(Hazard::Columns) && mixes(context, stated)
+        // Another relation may lack a column that this one has.
+        || (before.has(Hazard::Columns) || another) && mixes(context, stated)
         || others && may_mean_another(context, stated, |one| is_telling(one, context.known));
     let named = relations(stated).next().is_some();
     // No path is asked for a name with a schema.
