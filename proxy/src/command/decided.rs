@@ -390,7 +390,13 @@ impl Judged {
                     .as_ref()
                     .map_or(Kind::Denied, |rejection| rejection.kind);
                 let refused = Refused::new(kind, denial.reason.clone());
-                let by = (kind == Kind::Denied).then(|| format!("Denied by {}.", denial.by));
+                let by = (kind == Kind::Denied).then(|| match denial.by {
+                    DeniedBy::Mask(_) => format!(
+                        "Denied by {}, which says whom it exempts (exemptSubjects) and whether others may write (allowWrites).",
+                        denial.by
+                    ),
+                    _ => format!("Denied by {}.", denial.by),
+                });
                 Some(Refused { detail: by, ..refused })
             }
             _ => None,

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use sallyport_policy::catalog::{Catalog as _, ColumnId, Oid, Relation, SearchPath, Snapshot};
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::mask::{Masker, ProtectedColumns};
+use sallyport_policy::sql::lineage::of_relation;
 
 pub use footprint::{FIRST_NORMAL, Footprint, is_plain};
 pub use latest::Assumed;
@@ -78,9 +79,13 @@ impl Known {
             .any(|rules| masker.protects(rules))
     }
 
-    /// Whether protected values may be in a relation, or behind it.
+    /// Whether protected values may be in a relation, or behind it. Definitions of the system's own are not known, and none is needed:
+    /// what of it holds values of columns is known by name.
     #[must_use]
     pub fn is_telling(&self, relation: &Relation) -> bool {
+        if relation.is_system() {
+            return of_relation(relation, &*self.snapshot).any;
+        }
         let protected = |attnum| {
             self.protected.contains(ColumnId {
                 relation: relation.oid,

@@ -4,7 +4,9 @@ use pgwire::error::ErrorInfo;
 
 use super::frame::{self, Body, FrameError};
 
+mod constant;
 mod relayed;
+mod spelled;
 
 pub use relayed::{Reader, is_known};
 

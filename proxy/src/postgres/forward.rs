@@ -138,6 +138,10 @@ pub fn pipeline(
     let mut at = 0;
     let mut refusal = None;
     let mut guard = Guard::new(state.transaction == Transaction::Open);
+    let begins = plan
+        .steps
+        .iter()
+        .any(|step| !matches!(step.act, Act::Sync | Act::Flush));
     for step in plan.steps {
         let frame = bytes.get(at..at + step.head.len).unwrap_or_default();
         at += step.head.len;
@@ -151,13 +155,13 @@ pub fn pipeline(
         Some(said) => refuse_rest(state, said, out),
         None => guard.put_end(state, out),
     }
-    finish(state, end, out);
+    finish(state, end, begins, out);
 }
 
 /// A pipeline that is refused from its first message on.
 pub fn refuse_pipeline(state: &mut State, refused: &Refused, end: End, out: &mut Vec<u8>) {
     refuse_rest(state, refuse::said(refused), out);
-    finish(state, end, out);
+    finish(state, end, true, out);
 }
 
 /// What is said in place of a message, if it is refused.
@@ -180,8 +184,9 @@ fn refuse_rest(state: &mut State, said: Said, out: &mut Vec<u8>) {
     });
 }
 
-/// The end of a unit: with Sync the target answers ReadyForQuery; without, it is asked to answer what it has.
-fn finish(state: &mut State, end: End, out: &mut Vec<u8>) {
+/// The end of a unit: with Sync the target answers ReadyForQuery; without, it is asked to answer what it has. `begins`: whether
+/// anything else stands in it. A Flush alone, as clients send it behind a Sync, begins nothing that a Sync would have to end.
+fn finish(state: &mut State, end: End, begins: bool, out: &mut Vec<u8>) {
     match end {
         End::Sync => {
             frame::put(out, b'S', |_| {});
@@ -189,7 +194,7 @@ fn finish(state: &mut State, end: End, out: &mut Vec<u8>) {
         }
         End::Flush | End::Cut | End::Bound => {
             frame::put(out, b'H', |_| {});
-            state.unsynced = true;
+            state.unsynced |= begins;
         }
     }
 }

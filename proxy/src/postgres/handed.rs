@@ -327,7 +327,9 @@ fn making(
     })
 }
 
-fn with(known: &Known, snapshot: Arc<Snapshot>, protected: Arc<ProtectedColumns>) -> Arc<Known> {
+/// What is known, with another catalog and what is protected in it.
+#[must_use]
+pub fn with(known: &Known, snapshot: Arc<Snapshot>, protected: Arc<ProtectedColumns>) -> Arc<Known> {
     Arc::new(Known {
         snapshot,
         types: Arc::clone(&known.types),

@@ -241,6 +241,7 @@ fn aside(state: &mut State, tag: u8, body: Body<'_>, out: &mut Vec<u8>) -> Resul
                 masker: &state.masker,
                 catalog: &state.known.snapshot,
                 guarded,
+                text: None,
             };
             reader.put(b'N', &fields, out, &mut state.counts);
         }

@@ -180,6 +180,56 @@ fn a_schema_that_leaves_the_path_is_noticed_if_it_is_public_too() {
 }
 
 #[test]
+fn behind_a_path_set_in_the_same_string_names_mean_what_its_schemas_hold() {
+    let columns = json!({"match": {"columns": ["public.people.note"]}, "profile": "Strict"});
+    let schema = "create table people (id int, note text); insert into people values (1, 'owes Tom');
+         create schema other; create table other.things (a text, id int); insert into other.things values ('shown', 7);
+         create table other.people (id int, note text); insert into other.people values (2, 'nobody');
+         grant all on schema other to public; grant all on all tables in schema other, public to public";
+    let door = TestDoor::new(&Given::open().mask("columns", columns), schema);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    for (sql, shown) in [
+        ("set search_path = other, public; select a from things", "shown"),
+        (
+            "set search_path to other; select count(*) from things; reset search_path",
+            "1",
+        ),
+        ("set search_path = ''; select a from other.things", "shown"),
+        (
+            "select set_config('search_path', 'other', false); select id from other.things",
+            "7",
+        ),
+        (
+            "set search_path = nowhere, \"other\"; create table made (b text); insert into made values ('mine'); \
+             select b from made",
+            "mine",
+        ),
+        (
+            "set local search_path = other; update things set a = 'changed' returning a",
+            "changed",
+        ),
+    ] {
+        let got = client.query(sql);
+        let mut rows = got.iter().filter(|message| message.tag == 'D');
+        let last = rows.next_back().unwrap_or_else(|| panic!("{sql}: {got:?}"));
+        let text = String::from_utf8_lossy(last.values()[0].as_deref().unwrap_or_default()).into_owned();
+        assert_eq!(text, shown, "{sql}");
+        client.query("reset search_path");
+    }
+    // The role need not be allowed every schema of a path: then a name means what a later one holds.
+    for sql in [
+        "set search_path = other, public; select note from people",
+        "set search_path = public; select reverse(note) from people",
+        "set search_path = other; create table kept as select note from public.people",
+        "set search_path = other, public; insert into things select note, id from public.people",
+    ] {
+        let got = client.query(sql);
+        assert_eq!(tags(&got), "EZ", "{sql}");
+        assert_eq!(got[0].field('C').as_deref(), Some("42501"), "{sql}");
+    }
+}
+
+#[test]
 fn a_unit_that_makes_many_knows_the_last_and_one_that_makes_too_many_is_refused_whole() {
     let door = door();
     let mut client = Client::login(&door, "alice", &[]).unwrap();

@@ -7,7 +7,7 @@ use super::SCHEMA;
 use super::common::door::{Given, TestDoor};
 use super::common::eventually;
 use super::common::postgres::ROLE;
-use super::common::wire::{Client, tags};
+use super::common::wire::{Client, tags, value};
 use super::transactions::came;
 use sallyport_proxy::postgres::frame::put_cstr;
 
@@ -69,6 +69,33 @@ fn a_refusal_in_the_middle_of_a_pipeline_aborts_it_as_an_error_would() {
     client.send();
     let all: Vec<String> = (0..3).map(|_| tags(&client.ready())).collect();
     assert_eq!(all, ["12DCZ", "EZ", "12DCZ"]);
+}
+
+#[test]
+fn a_flush_behind_a_sync_begins_nothing() {
+    // As libpq sends them for psycopg's executemany. What follows may ask the backend again what its own names mean.
+    let given = Given::open().mask("columns", json!({"match": {"columns": ["public.secrets.ssn"]}}));
+    let door = TestDoor::new(&given, SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client.query("begin");
+    client.query("create table of_mine (a text)");
+    client
+        .parse("", "insert into of_mine values ($1)")
+        .bind("", "", &["shown"], 0)
+        .execute("", 0)
+        .put(b'S', |_| {})
+        .put(b'H', |_| {})
+        .send();
+    client.ready();
+    let got = client.query("select a from of_mine");
+    assert_eq!((tags(&got).as_str(), value(&got).as_str()), ("TDCZ", "shown"));
+    // One by itself is no beginning of a transaction either.
+    client.query("commit");
+    client
+        .put(b'H', |_| {})
+        .put(b'Q', |out| put_cstr(out, "select a from of_mine"));
+    client.send();
+    assert_eq!(value(&client.ready()), "shown");
 }
 
 #[test]

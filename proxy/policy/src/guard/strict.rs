@@ -47,7 +47,13 @@ impl Guard<'_> {
         let name = lineage.lost.first()?;
         let touched = lineage.touched.iter().find_map(|column| self.strict_rule(*column));
         let rule = touched.or_else(|| lineage.any.then(|| self.any_strict_rule()).flatten());
-        let words = format!("what {name} means cannot be told here, and it could be a protected column");
+        // A name that a person wrote has no blank, but for quoted ones.
+        let mistaken = if name.contains(' ') {
+            ""
+        } else {
+            ": check how it is written"
+        };
+        let words = format!("what {name} means cannot be told here, and it could be a protected column{mistaken}");
         self.by_rule(rule, words)
     }
 
@@ -139,7 +145,8 @@ impl Guard<'_> {
             // CLUSTER puts rows in the order of an index, and they are read in it.
             let defines = matches!(statement.verb, Verb::Create | Verb::Alter | Verb::Cluster)
                 && lineage.created.as_ref().is_none_or(|created| !created.filled);
-            let defined = defines.then(|| self.with_children(&lineage.written))?;
+            let defined: BTreeSet<Oid> = lineage.written.difference(&lineage.referred).copied().collect();
+            let defined = defines.then(|| self.with_children(&defined))?;
             let column = defined.into_iter().find_map(protected)?;
             let why = "definitions of its relation (checks, indexes, types) can tell of its values";
             self.column_refused(column, why)

@@ -86,7 +86,7 @@ fn refused(policy: &Policy, group: &str, sql: &str, values: &[Option<&[u8]>]) ->
 }
 
 /// Begins a refusal of each statement under Standard, and under Strict; empty where there is none.
-const CASES: [(&str, &str, &str); 16] = [
+const CASES: [(&str, &str, &str); 20] = [
     ("select ssn, name from customers", "", ""),
     ("select ssn::text from customers", "", ""),
     (
@@ -132,6 +132,23 @@ const CASES: [(&str, &str, &str); 16] = [
     ),
     (
         "alter table customers add check (id > 0)",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    // A foreign key asks whether a value is there, and nothing else of the table.
+    ("create table of_mine (c text references customers (id))", "", ""),
+    (
+        "alter table notes add foreign key (id) references customers (id)",
+        "",
+        "",
+    ),
+    (
+        "create table of_mine (c text references customers (ssn))",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: it stands in a condition",
+    ),
+    (
+        "alter table customers add foreign key (id) references customers (id)",
         "",
         "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
     ),

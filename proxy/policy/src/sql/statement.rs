@@ -65,6 +65,12 @@ pub struct Statement {
     tree: Tree,
 }
 
+/// How the grammar numbers a SET to a value, among what is done to a setting.
+const SET_VALUE: i64 = 1;
+
+/// Bytes beyond which PostgreSQL cuts a name (`NAMEDATALEN`).
+const NAME_BYTES: usize = 64;
+
 /// Statements that make or replace code that other statements run, by name or unseen.
 const CODE: [&str; 18] = [
     "AlterDomainStmt",
@@ -260,6 +266,22 @@ impl Statement {
         let relation = root.node("relation").filter(|_| whole).into_iter();
         let names = relation.flat_map(|relation| [relation.text("relname"), root.text("newname")]);
         names.filter(|name| !name.is_empty()).collect()
+    }
+
+    /// What a `SET search_path` in so many words sets it to, as a text of that setting. `None` for any other statement, and where a
+    /// schema is not what it is called: the role's, the session's own, PostgreSQL's.
+    #[must_use]
+    pub fn path_set(&self) -> Option<String> {
+        let root = self.root().filter(|root| root.is("VariableSetStmt"))?;
+        if root.int("kind") != SET_VALUE || !root.text("name").eq_ignore_ascii_case("search_path") {
+            return None;
+        }
+        let named: Option<Vec<&str>> = root.list("args").map(Node::literal).collect();
+        let named = named.filter(|named| !named.is_empty())?;
+        let plain = |name: &&str| name.len() < NAME_BYTES && !name.starts_with('$') && !name.starts_with("pg_");
+        let quoted = |name: &&str| format!("\"{}\"", name.replace('"', "\"\""));
+        let all: Option<Vec<String>> = named.iter().map(|name| plain(name).then(|| quoted(name))).collect();
+        all.map(|all| all.join(", "))
     }
 
     /// Whether it makes places that names may lead to from here on, or of which no text says the columns.

@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 use sallyport_policy::catalog::Snapshot;
 use sallyport_policy::mask::{Counts, Masker};
 
+use super::constant::{constant, is_told_by};
+use super::spelled::is_spelled;
 use super::{Field, OWN};
 use crate::postgres::frame::{self};
 
@@ -21,31 +23,6 @@ static STATES: LazyLock<HashMap<&'static str, String>> = LazyLock::new(|| {
 /// What stands for a SQLSTATE that PostgreSQL does not have: raise_exception. Five digits of a value fit into one.
 const FOREIGN: &str = "P0001";
 
-/// What PostgreSQL says in the same words whatever is stored. People search for them, and programs tell by them what to do.
-const CONSTANT: [(&str, &str); 12] = [
-    ("21000", "ON CONFLICT DO UPDATE command cannot affect row a second time"),
-    (
-        "21000",
-        "more than one row returned by a subquery used as an expression",
-    ),
-    ("22012", "division by zero"),
-    (
-        "25P02",
-        "current transaction is aborted, commands ignored until end of transaction block",
-    ),
-    ("40001", "could not serialize access due to concurrent delete"),
-    ("40001", "could not serialize access due to concurrent update"),
-    (
-        "40001",
-        "could not serialize access due to read/write dependencies among transactions",
-    ),
-    ("40P01", "deadlock detected"),
-    ("55P03", "canceling statement due to lock timeout"),
-    ("57014", "canceling statement due to statement timeout"),
-    ("57014", "canceling statement due to user request"),
-    ("57P01", "terminating connection due to administrator command"),
-];
-
 /// By what an error is read.
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
@@ -55,6 +32,8 @@ pub struct Reader<'a> {
     pub catalog: &'a Snapshot,
     /// Whether the statement behind it touches a protected column or code that nobody can see into.
     pub guarded: bool,
+    /// The client's text that it is about, if it is about one that stands somewhere.
+    pub text: Option<&'a str>,
 }
 
 /// Whether a SQLSTATE is PostgreSQL's own.
@@ -101,6 +80,7 @@ impl Reader<'_> {
             }
             b'P' | b'p' | b'L' => None,
             b'M' if self.guarded => Some(Cow::Owned(self.words(state, all, field.text).into_bytes())),
+            b'R' if self.guarded => is_told_by(field, all, state).then_some(Cow::Borrowed(field.text)),
             b's' | b't' | b'c' | b'n' if self.guarded => self.names(all, field).then_some(Cow::Borrowed(field.text)),
             _ if self.guarded => None,
             _ => Some(self.masker.free_bytes(field.text, counts)),
@@ -109,12 +89,22 @@ impl Reader<'_> {
 
     /// The words for a SQLSTATE when the target's own may hold a value.
     fn words(&self, state: &str, all: &[Field<'_>], said: &[u8]) -> String {
-        let mut constant = CONSTANT.iter();
-        if let Some((_, words)) = constant.find(|(code, words)| *code == state && words.as_bytes() == said) {
-            return (*words).to_owned();
+        if let Some(words) = constant(state, said) {
+            return words.to_owned();
+        }
+        if let Some(words) = self.spelled(state, all, said) {
+            return words;
         }
         let (name, place) = (STATES.get(state).map_or("error", String::as_str), self.place(all));
         format!("{name}{place} (the target's words are withheld: they may hold a protected value)")
+    }
+
+    /// The target's own words where they tell nothing but what stands in the client's text.
+    fn spelled(&self, state: &str, all: &[Field<'_>], said: &[u8]) -> Option<String> {
+        let position = all.iter().find(|field| field.code == b'P')?;
+        let position = std::str::from_utf8(position.text).ok()?.parse().ok()?;
+        let said = std::str::from_utf8(said).ok()?;
+        is_spelled(state, said, self.text?, position, self.catalog).then(|| said.to_owned())
     }
 
     /// Where it happened, as far as the catalog knows the names: most programs show the message alone.
@@ -170,6 +160,7 @@ mod tests {
     use sallyport_policy::mask::{Keys, MaskSet, RuleSet};
 
     use super::*;
+    use crate::postgres::errors::constant::CONSTANT;
     use crate::postgres::errors::fields;
     use crate::postgres::frame::Body;
 
@@ -193,6 +184,7 @@ mod tests {
             masker: &masker,
             catalog,
             guarded,
+            text: Some("select nosuch from people"),
         };
         let mut out = Vec::new();
         reader.put(b'E', &fields(Body::new(&body)).unwrap(), &mut out, &mut masker.counts());
@@ -297,6 +289,29 @@ mod tests {
         assert!(!said("57014", "canceling statement due to statement timeout of Ada"));
         assert!(!said("P0001", "canceling statement due to statement timeout"));
         assert!(CONSTANT.iter().all(|(code, words)| is_known(code) && said(code, words)));
+    }
+
+    #[test]
+    fn a_name_of_the_clients_own_is_told() {
+        let said = |words: &str, position: &str| {
+            let got = relay(true, &[(b'C', "42703"), (b'M', words), (b'P', position)]);
+            got.iter().any(|(field, text)| *field == b'M' && text == words)
+        };
+        assert!(said("column \"nosuch\" does not exist", "8"));
+        assert!(!said("column \"Ada\" does not exist", "8"));
+        assert!(!said("column \"nosuch\" does not exist", "x"));
+    }
+
+    #[test]
+    fn what_has_only_to_be_prepared_anew_is_told_by_the_source_function() {
+        let told = |words: &str, routine: &str| {
+            let got = relay(true, &[(b'C', "0A000"), (b'M', words), (b'R', routine)]);
+            got.iter().any(|(field, text)| *field == b'R' && text == routine)
+        };
+        let words = "cached plan must not change result type";
+        assert!(told(words, "RevalidateCachedQuery"));
+        assert!(!told(words, "Ada"));
+        assert!(!told("Ada", "RevalidateCachedQuery"));
     }
 
     #[test]

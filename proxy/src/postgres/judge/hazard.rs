@@ -56,9 +56,28 @@ pub enum Hazard {
 /// What is no longer known where a transaction's work is taken back, or that of another is there of a sudden.
 pub(super) const ALL_AT_ONCE: &[Hazard] = &[Relations, Names, Gone, Undone, Columns, Places, Ways, Calls, Code];
 
-/// What a statement may have changed once it ran: one row for each kind of statement. `own`: whether the end of a transaction may
-/// take back what the statements of this one did. `uncommitted`: whether what they did to the catalog is in what it is judged by.
-pub(super) fn raised(understood: &Understood, own: bool, uncommitted: bool) -> impl Iterator<Item = Hazard> {
+/// What is known where a statement stands.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Standing {
+    /// The end of a transaction may take back what the statements of this one did.
+    pub(super) own: bool,
+    /// What they did to the catalog is in what it is judged by.
+    pub(super) uncommitted: bool,
+    /// It is known by which path names are looked up behind it. Which of its schemas there are, and the role may use, is not: a
+    /// name may mean what a later one holds, and what is made may be made there.
+    pub(super) led: bool,
+    /// It only adds columns, and the catalog behind it has them.
+    pub(super) grows: bool,
+}
+
+/// What a statement may have changed once it ran: one row for each kind of statement.
+pub(super) fn raised(understood: &Understood, standing: Standing) -> impl Iterator<Item = Hazard> {
+    let Standing {
+        own,
+        uncommitted,
+        led,
+        grows,
+    } = standing;
     let (after, lineages) = (&understood.after, &understood.view.lineages);
     let protected = &understood.view.known.protected;
     let states = |is_so: fn(&Statement) -> bool| understood.stated.readings().any(is_so);
@@ -78,16 +97,18 @@ pub(super) fn raised(understood: &Understood, own: bool, uncommitted: bool) -> i
         let unseen = made.is_some_and(|created| created.filled && !created.view && created.columns.is_none());
         !lineage.spilled.is_empty() || unseen && touches(lineage)
     };
-    let rows: [(bool, &'static [Hazard]); 13] = [
+    let rows: [(bool, &'static [Hazard]); 16] = [
         (after.stale.any(), &[Relations]),
         (after.stale.names, &[Names, Places, Ways]),
         (after.stale.encoding, &[Encoding]),
-        (after.moves, &[Names, Path]),
+        (after.moves && !led, &[Names, Path]),
+        (after.moves && led, &[Names, Gone, Places, Ways]),
         (ends.is_some(), &[Names]),
         (undoes, &[Names, Gone]),
         (appears || leaves && uncommitted, ALL_AT_ONCE),
-        (alters, &[Columns, Places, Ways, Code]),
-        (alters && lineages.iter().any(touches), &[Meaning]),
+        (alters, &[Places, Ways]),
+        (alters && !grows, &[Columns, Code]),
+        (alters && !grows && lineages.iter().any(touches), &[Meaning]),
         (states(Statement::makes_places), &[Names, Gone, Places, Ways]),
         (states(Statement::makes_rule), &[Meaning]),
         (states(Statement::makes_code), &[Calls, Code]),
@@ -161,13 +182,17 @@ mod tests {
     }
 
     fn changes(sql: &str, own: bool) -> Vec<Hazard> {
-        let found: BTreeSet<Hazard> = raised(&understood(sql), own, false).collect();
+        let standing = Standing {
+            own,
+            ..Standing::default()
+        };
+        let found: BTreeSet<Hazard> = raised(&understood(sql), standing).collect();
         found.into_iter().collect()
     }
 
     #[test]
     fn each_kind_of_statement_changes_what_it_may_change() {
-        let cases: [(&str, &[Hazard]); 19] = [
+        let cases: [(&str, &[Hazard]); 22] = [
             ("select ssn from customers", &[]),
             (
                 "select set_config('a' || 'b', 'x', false)",
@@ -176,7 +201,10 @@ mod tests {
             ("insert into notes values ('a')", &[]),
             ("begin", &[]),
             ("savepoint s", &[]),
-            ("rollback to s", &[Names, Gone]),
+            ("rollback to s", &[Names, Gone, Meaning]),
+            ("rollback and chain", &[Names, Gone, Meaning]),
+            ("prepare transaction 'x'", &[Names, Gone, Meaning]),
+            ("commit", &[Names, Gone]),
             ("set search_path = evil", &[Relations, Names, Path]),
             ("select unseen()", &[Relations, Encoding, Names, Places, Ways]),
             ("discard temp", &[Relations, Names, Gone]),
@@ -214,6 +242,7 @@ mod tests {
     #[test]
     fn what_all_sessions_see_stays_however_a_transaction_ends() {
         assert_eq!(changes("rollback", false), [Names]);
+        assert_eq!(changes("commit prepared 'x'", false), [Names, Meaning]);
         assert_eq!(changes("drop table notes", false), [Relations, Names, Gone]);
     }
 
@@ -236,9 +265,37 @@ mod tests {
             ("rollback prepared 'x'", true, false),
         ] {
             let understood = understood(sql);
-            let mut hazards = raised(&understood, uncommitted, uncommitted);
+            let standing = Standing {
+                own: uncommitted,
+                uncommitted,
+                ..Standing::default()
+            };
+            let mut hazards = raised(&understood, standing);
             assert_eq!(hazards.any(|hazard| hazard == Undone), undone, "{sql}");
         }
+    }
+
+    #[test]
+    fn behind_a_path_that_is_known_names_may_still_mean_what_another_schema_holds() {
+        let standing = Standing {
+            own: true,
+            led: true,
+            ..Standing::default()
+        };
+        let found: BTreeSet<Hazard> = raised(&understood("set search_path = evil"), standing).collect();
+        assert_eq!(Vec::from_iter(found), [Relations, Names, Gone, Places, Ways]);
+    }
+
+    #[test]
+    fn behind_a_column_that_is_added_names_mean_what_they_did() {
+        let sql = "alter table customers add country text";
+        let standing = Standing {
+            own: true,
+            grows: true,
+            ..Standing::default()
+        };
+        let found: BTreeSet<Hazard> = raised(&understood(sql), standing).collect();
+        assert_eq!(Vec::from_iter(found), [Relations, Names, Gone, Places, Ways]);
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::command::{Asked, Kind};
 use crate::postgres::catalog::Known;
 use crate::postgres::names::Stated;
 
+/// Where PostgreSQL looks first, unless the path says otherwise or the session has a relation of the name.
+const SYSTEM: &str = "pg_catalog";
+
 /// Whether it cannot be known what the names of a statement mean, or of those that it executes. Then nothing may be copied: nobody
 /// would know what. `stated`: that statement, and those.
 pub(super) fn is_nameless(
@@ -26,7 +29,8 @@ pub(super) fn is_nameless(
     let others = before.has(Hazard::Names) || before.has(Hazard::Kept);
     let renamed = relations(stated).any(|one| before.has_renamed(&one.name));
     let undone = before.has(Hazard::Undone) && relations(stated).next().is_some();
-    if renamed || undone || others && may_mean_another(context, stated, |_| true) {
+    let another = others && may_mean_another(context, stated, |_| true);
+    if renamed || undone || another {
         // Rules may be about the other, whatever protects it.
         asked.command.beyond = Some("what its names mean behind earlier statements");
     }
@@ -34,10 +38,13 @@ pub(super) fn is_nameless(
         || before.has(Hazard::Meaning)
         || undone
         || before.has(Hazard::Strangers) && lineages.iter().any(|lineage| !lineage.unresolved.is_empty())
-        || before.has(Hazard::Columns) && mixes(context, stated)
+        // Another relation may lack a column that this one has.
+        || (before.has(Hazard::Columns) || another) && mixes(context, stated)
         || others && may_mean_another(context, stated, |one| context.known.is_telling(one));
     let named = relations(stated).next().is_some();
-    if context.known.protected.is_empty() || !named || !(lost || before.has(Hazard::Path)) {
+    // No path is asked for a name with a schema.
+    let led = before.has(Hazard::Path) && relations(stated).any(|relation| relation.schema.is_none());
+    if context.known.protected.is_empty() || !named || !(lost || led) {
         return context.path.is_none() && named;
     }
     strict::nameless(context, asked);
@@ -98,7 +105,8 @@ fn may_copy(stated: &[Stated], lineages: &[Lineage]) -> bool {
 }
 
 /// Whether a name without a schema could mean another relation that `counts`, if code changed how names are looked up, or if what
-/// it means were gone.
+/// it means were gone. The system's own always counts where something of its name stands before it: statistics hold values of any
+/// column, and activity the texts of others, once that is gone.
 fn may_mean_another(context: &Context<'_>, stated: &[Stated], counts: impl Fn(&Relation) -> bool) -> bool {
     let catalog = &context.known.snapshot;
     let here = |name: &str| {
@@ -108,8 +116,12 @@ fn may_mean_another(context: &Context<'_>, stated: &[Stated], counts: impl Fn(&R
     let mut bare = relations(stated).filter(|relation| relation.schema.is_none());
     bare.any(|written| {
         let meant = here(&written.name);
+        let counts = |one: &Relation| match one.schema == SYSTEM {
+            true => meant.is_some(),
+            false => counts(one),
+        };
         let mut others = catalog.named_anywhere(&written.name);
-        others.any(|one| Some(one.oid) != meant && one.schema != "pg_catalog" && counts(one))
+        others.any(|one| Some(one.oid) != meant && counts(one))
     })
 }
 

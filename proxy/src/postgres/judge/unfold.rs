@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sallyport_policy::catalog::SearchPath;
+use sallyport_policy::catalog::{Catalog as _, Column, Relation, SearchPath};
+use sallyport_policy::columns::TEMPORARY;
 use sallyport_policy::decide::Command;
 use sallyport_policy::sql::lineage::Created;
 use sallyport_policy::sql::{Statement, Verb};
 
-use super::hazard::{ALL_AT_ONCE, Hazard, UNDOING, raised};
+use super::hazard::{ALL_AT_ONCE, Hazard, Standing, UNDOING, raised};
 use super::nameless::tells;
 use super::{Context, Understood};
 use crate::postgres::catalog::Known;
@@ -28,6 +29,15 @@ const FOLLOWED: [Verb; 7] = [
     Verb::Drop,
 ];
 
+/// What may have changed while the catalog, and what the unit makes, still tell which relations there are.
+const TOLD: [Hazard; 5] = [
+    Hazard::Relations,
+    Hazard::Names,
+    Hazard::Gone,
+    Hazard::Places,
+    Hazard::Ways,
+];
+
 /// The catalog as it unfolds along a unit.
 #[derive(Clone, Default)]
 pub struct Unfolding {
@@ -44,6 +54,8 @@ pub struct Unfolding {
     renamed: BTreeSet<String>,
     /// How many statements made a relation.
     made: usize,
+    /// Whether a table got columns.
+    grew: bool,
 }
 
 // === impl Unfolding ===
@@ -109,8 +121,14 @@ impl Unfolding {
     pub fn add(&mut self, context: &Context<'_>, understood: &Understood) {
         // What all sessions see is committed, and stays however a transaction ends.
         let own = !context.shared || self.now.is_some();
-        let uncommitted = context.uncommitted || self.now.is_some();
-        self.hazards.extend(raised(understood, own, uncommitted));
+        let (led, grown) = (self.led(context, understood), self.grown(understood));
+        let standing = Standing {
+            own,
+            uncommitted: context.uncommitted || self.now.is_some(),
+            led: led.is_some(),
+            grows: grown.is_some(),
+        };
+        self.hazards.extend(raised(understood, standing));
         let readings = understood.stated.readings();
         let undoing = readings.filter(|statement| statement.verbs.any(&UNDOING));
         self.gone.extend(undoing.flat_map(Statement::names).map(str::to_owned));
@@ -139,6 +157,61 @@ impl Unfolding {
         if let Some(next) = handed::after(view, path) {
             self.now = Some(next);
         }
+        if led.is_some() {
+            self.now = Some((Arc::clone(known), led));
+        }
+        // Code that nobody sees into may have taken them away again.
+        if self.grew && understood.after.stale.names {
+            self.hazards.insert(Hazard::Meaning);
+        }
+        if let Some(known) = grown {
+            self.grew = true;
+            let path = self.now.as_ref().map_or(context.path, |(_, path)| path.as_ref());
+            self.now = Some((known, path.cloned()));
+        }
+    }
+
+    /// The catalog behind a statement that only adds columns to a table, where it is certain which table that is.
+    fn grown(&self, understood: &Understood) -> Option<Arc<Known>> {
+        let (known, lineages) = (&understood.view.known, &understood.view.lineages);
+        let mut each = lineages.iter().map(|lineage| lineage.grown.as_ref());
+        let grown = each.next()??;
+        let told = self.hazards.iter().all(|hazard| TOLD.contains(hazard));
+        // What an event trigger does, nobody sees.
+        if each.any(|other| other != Some(grown)) || !told || understood.after.stale.names {
+            return None;
+        }
+        let snapshot = &known.snapshot;
+        let target = snapshot.relation(grown.relation)?;
+        let ambiguous = self.has(Hazard::Names) && snapshot.named_anywhere(&target.name).count() > 1;
+        // Of what the unit makes itself, the catalog tells by when it was made which one has a name.
+        if ambiguous || snapshot.relations().any(|one| handed::is_yet_to_be(one.oid)) {
+            return None;
+        }
+        let (mut tables, mut todo) = (Vec::new(), vec![target]);
+        while let Some(table) = todo.pop() {
+            let children = snapshot.children(table.oid).iter();
+            todo.extend(children.filter_map(|oid| snapshot.relation(*oid)));
+            tables.push(with_columns(table, &grown.columns)?);
+        }
+        let snapshot = Arc::new(snapshot.with(tables));
+        Some(handed::with(known, snapshot, Arc::clone(&known.protected)))
+    }
+
+    /// How names are looked up behind a `SET search_path` in so many words: by all of its schemas. Where code ran that nobody sees
+    /// into, or names changed, the catalog does not tell what they find there.
+    fn led(&self, context: &Context<'_>, understood: &Understood) -> Option<SearchPath> {
+        if !self.hazards.iter().all(|hazard| TOLD.contains(hazard)) {
+            return None;
+        }
+        let mut set = understood.stated.readings().map(Statement::path_set);
+        let setting = set.next()??;
+        if set.any(|other| other.as_ref() != Some(&setting)) {
+            return None;
+        }
+        let before = self.now.as_ref().map_or(context.path, |(_, path)| path.as_ref())?;
+        let temporary = before.schemas().iter().find(|schema| schema.starts_with(TEMPORARY));
+        SearchPath::from_setting(&setting, context.role, temporary.map(String::as_str))
     }
 
     /// Whether a relation that is made may stand where the catalog holds another, with columns that nobody knows.
@@ -152,6 +225,21 @@ impl Unfolding {
         };
         unknown && handed::is_there(created, &known.snapshot, path)
     }
+}
+
+/// A table with more columns behind its own, as far as it does not have them.
+fn with_columns(table: &Relation, names: &[String]) -> Option<Relation> {
+    let mut grown = table.clone();
+    for name in names.iter().filter(|name| table.column(name).is_none()) {
+        let last = grown.columns.last().map_or(0, |column| column.attnum);
+        grown.columns.push(Column {
+            attnum: last.checked_add(1)?,
+            name: name.clone(),
+            type_oid: 0,
+            generated: None,
+        });
+    }
+    Some(grown)
 }
 
 /// Whether a relation that is made takes a name away from one that protected values may be in.

@@ -154,10 +154,16 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
     let guarded = state.fails_guarded() || quotes_protected(state, &fields);
     let moved = moved_position(state, &fields);
     let fields = errors::with_position(&fields, moved.as_deref());
+    let text = match state.expected.front() {
+        Some(Expect::Query(query)) => query.parts.front().map(|part| &*part.stated.text),
+        Some(Expect::Parse(Change::Prepare(_, prepared))) => prepared.stated.as_ref().map(|stated| &*stated.text),
+        _ => None,
+    };
     let reader = Reader {
         masker: &state.masker,
         catalog: &state.known.snapshot,
         guarded,
+        text,
     };
     reader.put(b'E', &fields, out, &mut state.counts);
     match state.expected.front() {

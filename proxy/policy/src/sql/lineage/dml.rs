@@ -306,8 +306,11 @@ impl<'c> Walker<'c> {
 /// What a statement does to rows of its target.
 fn events(node: Node<'_>) -> Events {
     match node.kind() {
-        "InsertStmt" if node.node("on_conflict_clause").is_none() => Events::INSERT,
-        "InsertStmt" => Events::INSERT.and(Events::UPDATE),
+        // DO UPDATE says what it sets; DO NOTHING updates nothing.
+        "InsertStmt" => match node.node("on_conflict_clause") {
+            Some(conflict) if conflict.has("target_list") => Events::INSERT.and(Events::UPDATE),
+            _ => Events::INSERT,
+        },
         "UpdateStmt" => Events::UPDATE,
         "DeleteStmt" => Events::DELETE,
         _ => Events::ROWS,

@@ -62,12 +62,16 @@ pub struct Lineage {
     pub moved: Vec<Flow>,
     /// The relation that the statement makes, with its columns: whatever protects their sources must go on to them.
     pub created: Option<Created>,
+    /// The relation to which the statement adds columns, if it does nothing else.
+    pub grown: Option<Grown>,
     /// What is written into relations that the catalog does not know.
     pub spilled: Vec<Spilled>,
     /// Relations that are touched, closed over views and partitions.
     pub relations: BTreeSet<Oid>,
     /// Relations that are written or changed.
     pub written: BTreeSet<Oid>,
+    /// Those of them of which nothing is defined but that a foreign key refers to them. What it refers to is [`asked`](Self::asked).
+    pub referred: BTreeSet<Oid>,
     /// Relations that the catalog does not know.
     pub unresolved: Vec<String>,
     /// Names that could not be followed, and what is behind them: each may mean anything that the statement reaches. A relation
@@ -99,6 +103,15 @@ pub struct Spilled {
     pub name: String,
     /// What flows into it.
     pub flow: Flow,
+}
+
+/// A table that gets columns, which hold the same in each row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grown {
+    /// The table.
+    pub relation: Oid,
+    /// Names of the columns.
+    pub columns: Vec<String>,
 }
 
 /// A relation that a statement makes.

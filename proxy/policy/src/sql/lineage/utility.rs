@@ -1,11 +1,11 @@
 //! Utility statements: what they compute, try and move by the way, though no rows of it come back.
 
-use crate::catalog::{ColumnId, Events, RelationKind};
+use crate::catalog::{Column, ColumnId, Events, RelationKind};
 use crate::sql::tree::Node;
 
-use super::of_relation;
 use super::statement::itself;
 use super::walker::Walker;
+use super::{Grown, of_relation};
 
 /// Statements that compute expressions of relations anew: of those that they name, else of any.
 const UPKEEP: [&str; 5] = [
@@ -22,6 +22,12 @@ const OBJECT_SCHEMA: i64 = 37;
 /// How the grammar numbers `ALTER COLUMN … SET EXPRESSION` and `DROP EXPRESSION`.
 const SET_EXPRESSION: i64 = 7;
 const DROP_EXPRESSION: i64 = 8;
+/// Commands of ALTER TABLE: `ADD COLUMN`, and those that say whether a column may be NULL.
+const ADD_COLUMN: i64 = 1;
+const NULLS: [i64; 2] = [5, 6];
+/// Constraints of a column that make no code and read no other: NULL, NOT NULL, and DEFAULT of a constant.
+const CONSTR_NULLS: [i64; 2] = [1, 2];
+const CONSTR_DEFAULT: i64 = 3;
 /// How far DROP and TRUNCATE go is numbered from RESTRICT on.
 const CASCADE: i64 = 2;
 
@@ -110,6 +116,27 @@ impl Walker<'_> {
         }
     }
 
+    /// ALTER TABLE that only adds columns: no name means anything else behind it but theirs, no code is made, and nothing that was
+    /// stored is moved.
+    pub(super) fn grows(&mut self, node: Node<'_>) {
+        let Some(target) = node.node("relation").filter(|_| node.is("AlterTableStmt")) else {
+            return;
+        };
+        let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
+        let Some(relation) = self.catalog.resolve(&self.path, schema, target.text("relname")) else {
+            return;
+        };
+        let stores = matches!(relation.kind, RelationKind::Table | RelationKind::PartitionedTable);
+        if !stores || !self.found.opaque.is_empty() {
+            return;
+        }
+        let added: Option<Vec<Option<String>>> = node.list("cmds").map(added).collect();
+        self.found.grown = added.map(|added| Grown {
+            relation: relation.oid,
+            columns: added.into_iter().flatten().collect(),
+        });
+    }
+
     /// A statement of another kind returns no rows, but its errors may quote what it names: all of it counts as touched.
     pub(super) fn everything_below(&mut self, node: Node<'_>) {
         let (upkeep, chooses) = (UPKEEP.contains(&node.kind()), CHOOSING.contains(&node.kind()));
@@ -119,6 +146,7 @@ impl Walker<'_> {
             if !self.step() {
                 return;
             }
+            let referred = self.refers(node);
             if node.is("RangeVar") {
                 let schema = Some(node.text("schemaname")).filter(|schema| !schema.is_empty());
                 if let Some(relation) = self.catalog.resolve(&self.path, schema, node.text("relname")) {
@@ -128,6 +156,7 @@ impl Walker<'_> {
                         self.aside(&flow);
                     }
                     self.found.written.insert(relation.oid);
+                    self.found.referred.remove(&relation.oid);
                     if upkeep {
                         self.note_upkeep(relation);
                     }
@@ -138,7 +167,8 @@ impl Walker<'_> {
             if upkeep && node.is("TypeName") {
                 self.is_type_of_users(node);
             }
-            todo.extend(node.children());
+            let children = node.children().into_iter();
+            todo.extend(children.filter(|child| Some(child.id()) != referred));
         }
         // All of them, or that of an index, which no catalog names here.
         let catalog = self.catalog;
@@ -149,6 +179,35 @@ impl Walker<'_> {
             self.note_upkeep(relation);
             self.runs_code(relation);
         }
+    }
+
+    /// Follows a foreign key to what it refers to: whether a value is there, and no more of that relation. Gives the node that names it,
+    /// where it is known which columns these are.
+    fn refers(&mut self, node: Node<'_>) -> Option<u32> {
+        let target = node.node("pktable").filter(|_| node.is("Constraint"))?;
+        let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
+        let catalog = self.catalog;
+        let relation = catalog.resolve(&self.path, schema, target.text("relname"))?;
+        let named = node.names("pk_attrs");
+        let is_key = |column: &&Column| match named.is_empty() {
+            true => relation.key.contains(&column.attnum),
+            false => named.contains(&column.name.as_str()),
+        };
+        let key: Vec<&Column> = relation.columns.iter().filter(is_key).collect();
+        if key.is_empty() || key.len() < named.len() {
+            return None;
+        }
+        let rows = self.rows_of(relation, false);
+        for column in key {
+            let flow = rows.named(&column.name).unwrap_or_default();
+            self.touch(&flow);
+            self.aside(&flow);
+        }
+        let only = self.found.written.insert(relation.oid) || self.found.referred.contains(&relation.oid);
+        if only {
+            self.found.referred.insert(relation.oid);
+        }
+        Some(target.id())
     }
 
     /// All that is in a schema goes by another name with it, which may have been that of another schema. None of it is read.
@@ -170,6 +229,20 @@ impl Walker<'_> {
         });
         resolved.is_some_and(|relation| relation.kind == RelationKind::CompositeType)
     }
+}
+
+/// The column that a command of ALTER TABLE adds, or that it adds none; `None` where it does more than that.
+fn added(command: Node<'_>) -> Option<Option<String>> {
+    if NULLS.contains(&command.int("subtype")) {
+        return Some(None);
+    }
+    let column = command.node("def").filter(|def| def.is("ColumnDef"))?;
+    let plain = |constraint: Node<'_>| match constraint.int("contype") {
+        CONSTR_DEFAULT => constraint.node("raw_expr").is_some_and(|value| value.is("AConst")),
+        kind => CONSTR_NULLS.contains(&kind),
+    };
+    let adds = command.int("subtype") == ADD_COLUMN && column.list("constraints").all(plain);
+    adds.then(|| Some(column.text("colname").to_owned()))
 }
 
 /// A command of ALTER TABLE that fills a column from others, or has it keep what was made of them.

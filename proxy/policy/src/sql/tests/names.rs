@@ -269,6 +269,26 @@ fn whatever_code_of_users_may_run_in_asks_for_the_catalog() {
 }
 
 #[test]
+fn a_path_is_told_where_every_schema_is_what_it_is_called() {
+    for (sql, path) in [
+        ("set search_path = a, \"B\", 'c d'", Some(r#""a", "B", "c d""#)),
+        ("set local search_path to a", Some(r#""a""#)),
+        ("set schema 'a'", Some(r#""a""#)),
+        ("set search_path = ''", Some(r#""""#)),
+        (r#"set search_path = 'a"b'"#, Some(r#""a""b""#)),
+        (r#"set search_path = "$user", public"#, None),
+        ("set search_path = pg_temp, a", None),
+        ("set search_path = a, pg_catalog", None),
+        ("set search_path to default", None),
+        ("reset search_path", None),
+        ("set work_mem = '1MB'", None),
+        ("select set_config('search_path', 'a', false)", None),
+    ] {
+        assert_eq!(one(sql).path_set().as_deref(), path, "{sql}");
+    }
+}
+
+#[test]
 fn columns_are_told_from_whole_rows_and_aliases() {
     for (sql, expected) in [
         (

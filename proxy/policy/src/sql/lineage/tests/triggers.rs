@@ -62,7 +62,11 @@ fn triggers_run_at_what_they_fire_on() {
     let catalog = schema().with(vec![stamped, part, parted, written, logged, owners, lenders, banks]);
     for (sql, runs) in [
         ("insert into stamped values (1)", None),
-        ("insert into stamped values (1) on conflict do nothing", Some("stamped")),
+        ("insert into stamped values (1) on conflict do nothing", None),
+        (
+            "insert into stamped values (1) on conflict (id) do update set id = 2",
+            Some("stamped"),
+        ),
         ("delete from stamped", None),
         ("update stamped set id = 2", Some("stamped")),
         (

@@ -197,6 +197,81 @@ fn a_table_that_is_made_is_none_that_is_called_like_it() {
 }
 
 #[test]
+fn a_table_grows_where_columns_of_constants_are_added_and_nothing_else_is_done() {
+    for (sql, columns) in [
+        ("alter table notes add a text", Some("a")),
+        (
+            "alter table notes add a int not null default 7, add b text null",
+            Some("a b"),
+        ),
+        (
+            "alter table notes add column if not exists a bool default true",
+            Some("a"),
+        ),
+        ("alter table notes alter note set not null", Some("")),
+        ("alter table notes add a timestamptz default now()", None),
+        ("alter table notes add a text generated always as (note) stored", None),
+        ("alter table notes add a int generated always as identity", None),
+        ("alter table notes add a text references acct (id)", None),
+        ("alter table notes add a text check (a <> note)", None),
+        ("alter table notes add a text, drop note", None),
+        ("alter table notes rename note to a", None),
+        ("alter table notes alter note type int", None),
+        ("alter table notes add check (id > '1')", None),
+        ("alter table v_cust add a text", None),
+        ("alter table nosuch add a text", None),
+        ("create table t (a text)", None),
+    ] {
+        let grown = trace(sql).grown.map(|grown| grown.columns.join(" "));
+        assert_eq!(grown.as_deref(), columns, "{sql}");
+    }
+}
+
+#[test]
+fn a_foreign_key_looks_at_what_it_refers_to_and_at_nothing_else() {
+    for (sql, touched, referred) in [
+        (
+            "create table t (c text references customers (id))",
+            "customers.id",
+            true,
+        ),
+        (
+            "create table t (c text, foreign key (c) references customers (ssn))",
+            "customers.ssn",
+            true,
+        ),
+        (
+            "alter table notes add foreign key (note) references acct (id)",
+            "acct.id notes.id notes.note",
+            true,
+        ),
+        // Of this one it is not known which column is the key.
+        ("create table t (c text references acct)", "acct.id acct.ssn", false),
+        (
+            "create table t (c text references acct (id), like acct)",
+            "acct.id acct.ssn",
+            false,
+        ),
+    ] {
+        let (found, catalog) = (trace(sql), schema());
+        let name = |id: &ColumnId| {
+            let relation = catalog.relation(id.relation)?;
+            let column = relation.columns.iter().find(|column| column.attnum == id.column)?;
+            Some(format!("{}.{}", relation.name, column.name))
+        };
+        let mut names: Vec<String> = found.touched.iter().filter_map(name).collect();
+        names.sort();
+        assert_eq!(names.join(" "), touched, "{sql}");
+        assert_eq!(!found.referred.is_empty(), referred, "{sql}");
+        assert_eq!(
+            !found.asked.is_empty(),
+            sql.contains("(id)") || sql.contains("(ssn)"),
+            "{sql}"
+        );
+    }
+}
+
+#[test]
 fn what_is_tried_against_stored_values_that_no_name_tells_may_be_about_any() {
     for (sql, any) in [
         ("alter domain d add check (value <> 'x')", true),
