@@ -154,7 +154,7 @@ impl Walker<'_> {
         let effect = qualified(names).map(|(schema, name)| safety(schema.as_deref(), &name));
         let keeps = names.last().is_some_and(|name| KEEPS.contains(name));
         if keeps || matches!(effect, Some(Safety::Effect(_))) {
-            self.found.sunk.extend(flow.columns().iter().copied());
+            self.found.sunk.join(flow);
         }
     }
 

@@ -192,7 +192,7 @@ impl Walker<'_> {
 /// A relation that expressions are about, with its own name before its columns or without.
 pub(super) fn itself(relation: &Relation, rows: Rows) -> Scope<'static> {
     let item = Item::of(Table {
-        alias: relation.name.as_str().into(),
+        alias: Some(relation.name.as_str().into()),
         relation: Some(relation.oid),
         rows: Rc::new(rows),
         stored: true,
