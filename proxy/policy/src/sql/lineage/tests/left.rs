@@ -1,0 +1,41 @@
+//! What functions leave where no mask follows.
+
+use super::*;
+
+#[test]
+fn what_is_left_in_settings_sequences_and_locks_is_known_as_far_as_names_are() {
+    for (sql, columns, any) in [
+        ("select set_config('a.b', ssn, false) from customers", "s", false),
+        ("select x from customers, pg_advisory_lock(ssn_num) x", "n", false),
+        ("select nextval('q'), setval('q', 7), pg_advisory_lock(1)", "", false),
+        // Statistics of the planner, and a view that cannot be read.
+        (
+            "select set_config('a.b', most_common_vals, false) from pg_stats",
+            "",
+            true,
+        ),
+        ("select setval('q', max(a)) from v_hidden", "", true),
+        // A name that is lost may be any column there is.
+        ("select setval('q', nosuch) from customers", "sn", false),
+        // What nobody knows is what the same unit made.
+        ("select setval('q', max(x)) from nosuch", "", false),
+    ] {
+        let found = trace(sql);
+        assert_eq!(
+            (letters(found.sunk.columns()).as_str(), found.sunk.any),
+            (columns, any),
+            "{sql}"
+        );
+    }
+    assert!(trace("select setval('q', 7)").sunk.is_clean());
+    assert!(!trace("select setval('q', max(x)) from nosuch").sunk.is_clean());
+}
+
+#[test]
+fn what_a_part_leaves_the_whole_leaves() {
+    let mut whole = trace("explain analyze execute p");
+    whole.absorb(trace("select set_config('a.b', ssn, false) from customers, pg_stats"));
+    whole.absorb(trace("select set_config('a.b', most_common_vals, false) from pg_stats"));
+    assert_eq!(letters(whole.sunk.columns()), "s");
+    assert!(whole.sunk.any);
+}
