@@ -16,6 +16,7 @@ impl Walker<'_> {
     /// The lineage of a whole statement.
     pub(super) fn statement(mut self, root: Node<'_>) -> Lineage {
         self.fill(root.size());
+        self.applied(root);
         let rows = self.outputs(root);
         if let Some(rows) = &rows {
             self.touch(&rows.all());

@@ -39,3 +39,57 @@ fn what_a_part_leaves_the_whole_leaves() {
     assert_eq!(letters(whole.sunk.columns()), "s");
     assert!(whole.sunk.any);
 }
+
+#[test]
+fn a_definition_may_hand_on_what_comes_later() {
+    for (sql, any) in [
+        (
+            "create table t (x text check (set_config('a.b', x, false) is not null))",
+            true,
+        ),
+        (
+            "alter table notes add check (set_config('a.b', note, false) is not null)",
+            true,
+        ),
+        (
+            "alter table notes add x text check (pg_try_advisory_lock(id::int))",
+            true,
+        ),
+        (
+            "create domain d as text check (set_config('a.b', value, false) is not null)",
+            true,
+        ),
+        (
+            "alter domain d add check (set_config('a.b', value, false) is not null)",
+            true,
+        ),
+        (
+            "create trigger g before update on notes for each row when (set_config('a.b', old.note, false) is null) \
+             execute function suppress_redundant_updates_trigger()",
+            true,
+        ),
+        (
+            "create rule r as on insert to notes do also select pg_notify('c', new.note)",
+            true,
+        ),
+        (
+            "create policy p on notes using (set_config('a.b', note, true) is not null)",
+            true,
+        ),
+        (
+            "create schema s create table t (x text check (set_config('a.b', x, false) is not null))",
+            true,
+        ),
+        (
+            "create table t (id int default nextval('q'), x text check (length(x) > 1))",
+            false,
+        ),
+        ("create policy p on notes using (note = current_setting('a.b'))", false),
+        (
+            "create rule r as on insert to notes do also insert into acct values (nextval('q'), new.note)",
+            false,
+        ),
+    ] {
+        assert_eq!(trace(sql).sunk.any, any, "{sql}");
+    }
+}
