@@ -18,16 +18,22 @@ const UPKEEP: [&str; 5] = [
 ];
 /// Definitions by whose conditions and queries rows are chosen later, where nobody is asked about them.
 const CHOOSING: [&str; 3] = ["AlterPolicyStmt", "CreatePolicyStmt", "RuleStmt"];
-/// Definitions with expressions that are computed for rows that are there, and for those that come later.
-const APPLIED: [&str; 9] = [
+/// Definitions with expressions that are computed for rows that are there, and for those that come later, or that have functions
+/// go by the name of something else: of an operator, an aggregate, a cast.
+const APPLIED: [&str; 14] = [
     "AlterDomainStmt",
+    "AlterOpFamilyStmt",
     "AlterPolicyStmt",
     "AlterTableStmt",
+    "CreateCastStmt",
     "CreateDomainStmt",
+    "CreateOpClassStmt",
     "CreatePolicyStmt",
     "CreateSchemaStmt",
+    "CreateStatsStmt",
     "CreateStmt",
     "CreateTrigStmt",
+    "DefineStmt",
     "RuleStmt",
 ];
 /// How the grammar numbers schemas among what is renamed.
@@ -56,8 +62,8 @@ impl Walker<'_> {
         }
     }
 
-    /// A check, a rule or the condition of a trigger may hand what rows hold to a function that leaves it where no mask follows:
-    /// what will have been copied there by then, nobody knows.
+    /// A check, a rule, statistics of an expression or the condition of a trigger may hand what rows hold to a function that leaves it
+    /// where no mask follows: what will have been copied there by then, nobody knows. Nor what an operator will be given.
     pub(super) fn applied(&mut self, root: Node<'_>) {
         if !APPLIED.contains(&root.kind()) {
             return;
@@ -67,7 +73,13 @@ impl Walker<'_> {
             if !self.step() {
                 return;
             }
-            if node.is("FuncCall") && leaves_values(&node.names("funcname")) && names_columns(node) {
+            let function = match node.kind() {
+                "FuncCall" if names_columns(node) => node.names("funcname"),
+                "ObjectWithArgs" => node.names("objname"),
+                "DefElem" => node.node("arg").map(function_of).unwrap_or_default(),
+                _ => Vec::new(),
+            };
+            if leaves_values(&function) {
                 self.found.sunk.any = true;
                 return;
             }
@@ -201,6 +213,14 @@ impl Walker<'_> {
             self.catalog.resolve(&self.path, schema, target.text("relname"))
         });
         resolved.is_some_and(|relation| relation.kind == RelationKind::CompositeType)
+    }
+}
+
+/// The function that a definition names, which may be written as a type's name is, or as a text.
+fn function_of(argument: Node<'_>) -> Vec<&str> {
+    match argument.kind() {
+        "TypeName" => argument.names("names"),
+        _ => argument.literal().into_iter().collect(),
     }
 }
 

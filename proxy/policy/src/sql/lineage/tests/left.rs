@@ -81,6 +81,35 @@ fn a_definition_may_hand_on_what_comes_later() {
             true,
         ),
         (
+            "create statistics s on (pg_try_advisory_lock(id::int)), note from notes",
+            true,
+        ),
+        (
+            "create operator @@@@ (rightarg = bigint, function = pg_try_advisory_lock)",
+            true,
+        ),
+        (
+            "create operator @@@@ (rightarg = bigint, function = pg_catalog.pg_try_advisory_lock)",
+            true,
+        ),
+        (
+            "create operator @@@@ (leftarg = text, rightarg = text, procedure = 'pg_notify')",
+            true,
+        ),
+        (
+            "create aggregate g(bigint) (sfunc = int8pl, stype = bigint, finalfunc = pg_try_advisory_lock)",
+            true,
+        ),
+        (
+            "create cast (bigint as boolean) with function pg_try_advisory_lock(bigint)",
+            true,
+        ),
+        (
+            "create aggregate g(bigint) (sfunc = int8pl, stype = bigint, initcond = '0')",
+            false,
+        ),
+        ("create statistics s on id, (upper(note)) from notes", false),
+        (
             "create table t (id int default nextval('q'), x text check (length(x) > 1))",
             false,
         ),
