@@ -11,6 +11,7 @@ use crate::Policy;
 use crate::catalog::{Catalog, ColumnId, Oid, Relation};
 use crate::decide::{Denial, DeniedBy};
 use crate::mask::{Masker, ProtectedColumns, RuleId};
+use crate::sql::lineage::Flow;
 use crate::sql::{Lineage, Statement, Verb};
 use crate::subject::Subject;
 
@@ -36,7 +37,8 @@ impl Guard<'_> {
     /// it runs by name; `opaque`: what in it cannot be seen into.
     #[must_use]
     pub fn refusal(&self, statements: &[&Statement], lineages: &[Lineage], opaque: &[String]) -> Option<Denial> {
-        self.overwritten(statements, lineages)
+        self.unfinished(lineages)
+            .or_else(|| self.overwritten(statements, lineages))
             .or_else(|| self.sunk(lineages))
             .or_else(|| self.settings(lineages))
             .or_else(|| self.strict(statements, lineages, opaque))
@@ -47,6 +49,13 @@ impl Guard<'_> {
     #[must_use]
     pub fn nameless(&self, words: &str) -> Option<Denial> {
         self.by_rule(self.any_strict_rule(), words.to_owned())
+    }
+
+    /// Where the walk gave up, nobody knows what else a statement writes, copies or hands to a function.
+    fn unfinished(&self, lineages: &[Lineage]) -> Option<Denial> {
+        let unfinished = lineages.iter().any(|lineage| lineage.unfinished);
+        let words = "this query is too large to be followed, and protected values could leave by it: send it in parts";
+        (unfinished && !self.protected.is_empty()).then(|| limit(words.to_owned()))
     }
 
     /// Who may not see a column may not overwrite it: masked values that are written back destroy data.
@@ -71,12 +80,18 @@ impl Guard<'_> {
 
     /// A value that is left in a setting, a notification, a sequence or a lock comes out where no mask follows.
     fn sunk(&self, lineages: &[Lineage]) -> Option<Denial> {
-        let mut sunk = lineages.iter().flat_map(|lineage| lineage.sunk.iter());
-        let column = sunk.find(|column| self.protected.contains(**column))?;
-        let name = self.column_name(*column);
-        Some(limit(format!(
-            "column {name} is protected, and a function would leave its values where no mask follows"
-        )))
+        let sunk = || lineages.iter().map(|lineage| &lineage.sunk);
+        let mut columns = sunk().flat_map(Flow::columns);
+        if let Some(column) = columns.find(|column| self.protected.contains(**column)) {
+            let name = self.column_name(*column);
+            return Some(limit(format!(
+                "column {name} is protected, and a function would leave its values where no mask follows"
+            )));
+        }
+        // Statistics of the planner, or what stands behind a view that cannot be read.
+        let any = !self.protected.is_empty() && sunk().any(|flow| flow.any);
+        let words = "a function would leave what may be values of protected columns where no mask follows";
+        any.then(|| limit(words.to_owned()))
     }
 
     /// `pg_settings` sets by UPDATE what SET sets, role and encoding among it, and no name of a setting stands in the text.

@@ -69,7 +69,7 @@ impl Guard<'_> {
     /// What a condition or an expression tells of.
     fn learned(&self, lineage: &Lineage) -> Option<Denial> {
         let why = "it stands in a condition or an expression, by which its values could be learned";
-        let worked = lineage.asked.union(&lineage.worked).chain(&lineage.sunk);
+        let worked = lineage.asked.union(&lineage.worked).chain(lineage.sunk.columns());
         let compared = lineage.compared.iter().filter(|sides| !self.may_be_compared(sides));
         let compared = compared.flat_map(|(one, other)| one.iter().chain(other));
         worked

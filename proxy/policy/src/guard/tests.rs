@@ -86,7 +86,7 @@ fn refused(policy: &Policy, group: &str, sql: &str, values: &[Option<&[u8]>]) ->
 }
 
 /// Begins a refusal of each statement under Standard, and under Strict; empty where there is none.
-const CASES: [(&str, &str, &str); 20] = [
+const CASES: [(&str, &str, &str); 21] = [
     ("select ssn, name from customers", "", ""),
     ("select ssn::text from customers", "", ""),
     (
@@ -164,6 +164,11 @@ const CASES: [(&str, &str, &str); 20] = [
         "the door's limits: column public.customers.ssn is protected, and a function",
     ),
     (
+        "select set_config('app.x', most_common_vals, false) from pg_stats",
+        "the door's limits: a function would leave what may be values",
+        "the door's limits: a function would leave what may be values",
+    ),
+    (
         "update pg_settings set setting = 'x' where name = 'role'",
         "the door's limits: settings are changed by SET",
         "the door's limits: settings are changed by SET",
@@ -190,6 +195,25 @@ fn a_rule_refuses_nothing_to_whom_it_exempts_or_where_it_observes() {
     for (sql, ..) in by_mask {
         assert_eq!(refused(&strict, "oidc:dba", sql, &[]), None, "{sql}");
         assert_eq!(refused(&observed, "oidc:engineers", sql, &[]), None, "{sql}");
+    }
+}
+
+/// What it copies, overwrites and hands to functions stands where the walk does not come any more.
+#[test]
+fn what_is_too_large_to_be_followed_is_refused() {
+    let large = (0..7).fold("select id as a from customers".to_owned(), |inner, n| {
+        format!("with recursive r{n}(a) as (select x.* from ({inner}) x, ({inner}) z union all select r{n}.a from r{n}, ({inner}) y) select a from r{n}")
+    });
+    let policy = policy(json!({}));
+    for rest in [
+        "select count(*) from h",
+        "insert into notes (note) select ssn from customers, h",
+        "update customers set ssn = '1' from h",
+        "select set_config('app.x', ssn, false) from customers, h",
+    ] {
+        let found = refused(&policy, "oidc:engineers", &format!("with h as ({large}) {rest}"), &[]);
+        let begins = "the door's limits: this query is too large to be followed";
+        assert!(found.is_some_and(|found| found.starts_with(begins)), "{rest}");
     }
 }
 

@@ -74,7 +74,7 @@ fn strays(context: &Context<'_>, stated: &[Stated], lineages: &[Lineage], before
         !lineage.passed_on(protected).is_empty() || lineage.spilled.iter().any(|spilled| carries(&spilled.flow))
     };
     let fills = |lineage: &Lineage| {
-        lineage.assigned.values().any(holds) || !lineage.spilled.is_empty() || makes(lineage, &holds)
+        lineage.assigned.values().any(holds) || !lineage.spilled.is_empty() || makes(lineage, &holds) || leaves(lineage)
     };
     let makes_so = |one: &Lineage| makes(one, &carries);
     let lost = before.has(Hazard::Path) && !protected.is_empty() && lineages.iter().any(fills);
@@ -96,12 +96,18 @@ fn makes(lineage: &Lineage, is_so: &dyn Fn(&Flow) -> bool) -> bool {
     })
 }
 
+/// Whether a statement hands values to a function that leaves them where no mask follows.
+fn leaves(lineage: &Lineage) -> bool {
+    !lineage.sunk.is_clean()
+}
+
 /// Whether a statement may move values from one place to another. An ALTER does only where it computes something.
 fn may_copy(stated: &[Stated], lineages: &[Lineage]) -> bool {
     let copies = [Verb::Insert, Verb::Update, Verb::Merge, Verb::Create];
     let alters = readings(stated).any(|statement| statement.verbs.contains(Verb::Alter));
     let computes = |lineage: &Lineage| !lineage.assigned.is_empty() || !lineage.opaque.is_empty();
-    readings(stated).any(|statement| statement.verbs.any(&copies)) || alters && lineages.iter().any(computes)
+    let copies = readings(stated).any(|statement| statement.verbs.any(&copies));
+    copies || alters && lineages.iter().any(computes) || lineages.iter().any(leaves)
 }
 
 /// Whether a name without a schema could mean another relation that `counts`, if code changed how names are looked up, or if what

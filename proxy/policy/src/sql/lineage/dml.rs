@@ -66,7 +66,7 @@ impl<'c> Walker<'c> {
         let name = alias.map_or(target.text("relname"), |alias| alias.text("aliasname"));
         let unaliased = self.target_relation(target).filter(|_| alias.is_none());
         Item::of(Table {
-            alias: name.into(),
+            alias: Some(name.into()),
             relation: unaliased.map(|relation| relation.oid),
             rows,
             stored: self.target_relation(target).is_some_and(|relation| !relation.is_view()),
@@ -118,7 +118,7 @@ impl<'c> Walker<'c> {
         inner.item = item.clone();
         let proposed = Rc::new(self.with_derived(target, with_given(item, given), given));
         inner.item.tables.push(Table {
-            alias: "excluded".into(),
+            alias: Some("excluded".into()),
             relation: None,
             rows: proposed,
             stored: false,
@@ -261,7 +261,7 @@ impl<'c> Walker<'c> {
         };
         let rows = Rc::new(self.written_rows(target, events(node), &item, given));
         let first = item.tables.first();
-        let own = first.map_or_else(|| "".into(), |table| Rc::clone(&table.alias));
+        let own = first.and_then(|table| table.alias.clone());
         let stored = first.is_some_and(|table| table.stored);
         let mut visible = Item::of(Table {
             alias: own,
@@ -290,7 +290,7 @@ impl<'c> Walker<'c> {
         }
         for name in names {
             let table = Table {
-                alias: name.into(),
+                alias: Some(name.into()),
                 relation: None,
                 rows: Rc::clone(&rows),
                 stored,

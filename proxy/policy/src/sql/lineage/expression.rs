@@ -35,6 +35,13 @@ pub(in crate::sql) fn spelled_out(kind: &str) -> &'static [&'static str] {
     }
 }
 
+/// Whether a function leaves what it is given where no mask follows: its effect lasts longer than the statement.
+pub(super) fn leaves_values(names: &[&str]) -> bool {
+    let known = qualified(names).map(|(schema, name)| safety(schema.as_deref(), &name));
+    let keeps = names.last().is_some_and(|name| KEEPS.contains(name));
+    keeps || matches!(known, Some(Safety::Effect(_)))
+}
+
 impl Walker<'_> {
     /// What flows into an expression. Bare only if it is a column and nothing else.
     pub(super) fn expression(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Flow {
@@ -149,12 +156,10 @@ impl Walker<'_> {
         flow
     }
 
-    /// A function with an effect beyond the statement takes the values along.
+    /// A function that leaves values takes these along.
     fn sink(&mut self, names: &[&str], flow: &Flow) {
-        let effect = qualified(names).map(|(schema, name)| safety(schema.as_deref(), &name));
-        let keeps = names.last().is_some_and(|name| KEEPS.contains(name));
-        if keeps || matches!(effect, Some(Safety::Effect(_))) {
-            self.found.sunk.extend(flow.columns().iter().copied());
+        if leaves_values(names) {
+            self.found.sunk.join(flow);
         }
     }
 

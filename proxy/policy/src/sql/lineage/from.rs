@@ -64,7 +64,7 @@ impl Walker<'_> {
                 let rows = node
                     .node("subquery")
                     .map_or_else(Rows::lost, |query| self.query(query, &scope));
-                aliased(node, "", rows, false)
+                aliased(node, Some(""), rows, false)
             }
             "RangeFunction" => {
                 let scope = self.lateral(outer, beside, true);
@@ -79,7 +79,7 @@ impl Walker<'_> {
                     .map(|name| Column::named(name, flow.clone()))
                     .collect();
                 let name = if node.is("JsonTable") { "json_table" } else { "xmltable" };
-                aliased(node, name, Rows { columns, open: None }, false)
+                aliased(node, Some(name), Rows { columns, open: None }, false)
             }
             "RangeTableSample" => {
                 let scope = Scope::below(outer);
@@ -117,11 +117,12 @@ impl Walker<'_> {
         if schema.is_none()
             && let Some(rows) = outer.cte(name)
         {
-            return aliased(node, name, rows.clone(), false);
+            return aliased(node, Some(name), rows.clone(), false);
         }
         let rows = self.relation(schema, name, !node.flag("inh"));
         let found = self.catalog.resolve(&self.path, schema, name);
-        let mut item = aliased(node, name, rows, found.is_some_and(|relation| !relation.is_view()));
+        let stored = found.is_some_and(|relation| !relation.is_view());
+        let mut item = aliased(node, Some(name), rows, stored);
         if let (Some(table), None) = (item.tables.first_mut(), node.node("alias")) {
             table.relation = found.map(|relation| relation.oid);
         }
@@ -131,7 +132,7 @@ impl Walker<'_> {
     /// `ROWS FROM (f(), g())`, or one function.
     fn functions(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Item {
         let mut rows = Rows::default();
-        let mut name = String::new();
+        let mut first_name = None;
         for function in node.list("functions") {
             // Each is a list of the call and its column definitions.
             let mut parts = function.list("items");
@@ -141,7 +142,8 @@ impl Walker<'_> {
                 .chain(node.list("coldeflist"))
                 .collect();
             let one = self.function_rows(call, &definitions, scope);
-            name = label::of(call).unwrap_or_default();
+            // All of them go by the name of the first.
+            first_name.get_or_insert_with(|| label::of(call));
             rows.columns.extend(one.columns);
             if let Some(open) = one.open {
                 rows.open.get_or_insert_with(Flow::clean).join(&open);
@@ -150,17 +152,19 @@ impl Walker<'_> {
         if node.flag("ordinality") && rows.open.is_none() {
             rows.columns.push(Column::named("ordinality", Flow::clean()));
         }
+        let name: Option<String> = first_name.flatten();
         // `FROM f() x` calls the one column of a scalar function x, if the function itself has no name for it.
         let alias = node.node("alias").map(|alias| alias.text("aliasname"));
         let scalar = usize::from(node.flag("ordinality")) + 1;
         if let (Some(alias), None) = (alias, &rows.open)
             && node.count("coldeflist") == 0
             && rows.columns.len() == scalar
-            && let Some(first) = rows.columns.first_mut().filter(|first| *first.name == *name)
+            && let Some(first) = rows.columns.first_mut()
+            && name.as_deref().is_none_or(|name| &*first.name == name)
         {
             first.name = alias.into();
         }
-        aliased(node, &name, rows, false)
+        aliased(node, name.as_deref(), rows, false)
     }
 
     fn function_rows(&mut self, call: Node<'_>, definitions: &[Node<'_>], scope: &Scope<'_>) -> Rows {
@@ -274,7 +278,7 @@ impl Walker<'_> {
                 open: None,
             });
             both.tables.push(Table {
-                alias: alias.text("aliasname").into(),
+                alias: Some(alias.text("aliasname").into()),
                 relation: None,
                 rows,
                 stored: false,
@@ -286,7 +290,7 @@ impl Walker<'_> {
             self.conditions([condition], &scope);
         }
         match node.node("alias") {
-            Some(_) => aliased(node, "", both.rows, false),
+            Some(_) => aliased(node, Some(""), both.rows, false),
             None => both,
         }
     }
@@ -334,15 +338,16 @@ impl Walker<'_> {
     }
 }
 
-/// The item of some rows, with the alias and column names that the node gives.
-fn aliased(node: Node<'_>, name: &str, mut rows: Rows, stored: bool) -> Item {
+/// The item of some rows, with the alias and column names that the node gives. `name`: what it is called without an alias, if that
+/// is known.
+fn aliased(node: Node<'_>, name: Option<&str>, mut rows: Rows, stored: bool) -> Item {
     let alias = node.node("alias");
     if let Some(alias) = alias {
         rows.rename(alias.names("colnames").into_iter());
     }
-    let alias = alias.map_or(name, |alias| alias.text("aliasname"));
+    let alias = alias.map(|alias| alias.text("aliasname")).or(name);
     Item::of(Table {
-        alias: alias.into(),
+        alias: alias.map(Rc::from),
         relation: None,
         rows: Rc::new(rows),
         stored,

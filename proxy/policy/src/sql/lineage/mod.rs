@@ -53,9 +53,9 @@ pub struct Lineage {
     pub compared: BTreeSet<(Vec<ColumnId>, Vec<ColumnId>)>,
     /// Columns that an expression works on, whatever becomes of it: anything but a column as it stands or cast to text.
     pub worked: BTreeSet<ColumnId>,
-    /// Columns whose values are handed to a function that leaves them where no mask follows: a notification, a setting, a
-    /// sequence, a lock.
-    pub sunk: BTreeSet<ColumnId>,
+    /// What is handed to functions that leave it where no mask follows: in a notification, a setting, a sequence, a lock. Of a
+    /// relation that nobody knows, no columns stand here.
+    pub sunk: Flow,
     /// Columns that are assigned, with what flows into them. A value from the client flows from nowhere.
     pub assigned: BTreeMap<ColumnId, Flow>,
     /// Columns among which rows may be moved as they are: those of one name in all partitions of a table.
@@ -83,6 +83,8 @@ pub struct Lineage {
     pub ruled: bool,
     /// Whether values of any column may come along in some output (statistics of the planner, a view that cannot be read).
     pub any: bool,
+    /// Whether the walk gave up before the statement's end: what is written, and where values are left, is not all here.
+    pub unfinished: bool,
 }
 
 /// One column of the rows that come back.
@@ -178,7 +180,7 @@ impl Lineage {
         self.asked.extend(other.asked);
         self.compared.extend(other.compared);
         self.worked.extend(other.worked);
-        self.sunk.extend(other.sunk);
+        self.sunk.join(&other.sunk);
         for (column, flow) in other.assigned {
             self.assigned.entry(column).or_default().join(&flow);
         }
@@ -191,6 +193,7 @@ impl Lineage {
         self.opaque.extend(other.opaque);
         self.ruled |= other.ruled;
         self.any |= other.any;
+        self.unfinished |= other.unfinished;
     }
 
     /// Everything that the statement touches, and more that is not known.

@@ -37,7 +37,8 @@ pub(super) struct Rows {
 /// Something in FROM that columns can be qualified with.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
-    pub(super) alias: Rc<str>,
+    /// What it is called; `None` where that hangs on more than the tree tells.
+    pub(super) alias: Option<Rc<str>>,
     /// The relation, if it was not given an alias: a name with a schema means that, whatever others are called.
     pub(super) relation: Option<Oid>,
     pub(super) rows: Rc<Rows>,
@@ -267,7 +268,7 @@ impl<'p> Scope<'p> {
     pub(super) fn column(&self, name: &str) -> Option<Flow> {
         let mut found = self.column_or_doubt(name)?;
         if !self.has(name)
-            && let Some(table) = self.table(name)
+            && let Some(table) = self.nearest(&|table| table.alias.as_deref() == Some(name))
         {
             found.join(&table.rows.all());
             found = found.mixed();
@@ -282,12 +283,12 @@ impl<'p> Scope<'p> {
             return rows.named(name);
         }
         let outer = self.parent.and_then(|parent| parent.column_or_doubt(name));
-        let mut own = if SYSTEM_COLUMNS.contains(&name) && self.item.tables.iter().any(|table| table.stored) {
-            Flow::clean()
-        } else if let Some(unnamed) = rows.unnamed() {
-            unnamed
-        } else {
-            return outer;
+        let is_system = || SYSTEM_COLUMNS.contains(&name) && self.item.tables.iter().any(|table| table.stored);
+        // A field of a composite type may be called as a system column is, and goes before it in a join.
+        let mut own = match rows.unnamed() {
+            Some(unnamed) => unnamed,
+            None if is_system() => Flow::clean(),
+            None => return outer,
         };
         // It may not be there after all; then the name means what it means outside.
         if let Some(outer) = outer {
@@ -301,9 +302,15 @@ impl<'p> Scope<'p> {
         self.item.rows.has(name) || self.parent.is_some_and(|parent| parent.has(name))
     }
 
-    /// The table that a name without a schema means.
+    /// The table that a name without a schema means; `None`, too, where that may be one of which nobody knows what it is called.
     pub(super) fn table(&self, name: &str) -> Option<&Table> {
-        self.nearest(&|table| &*table.alias == name)
+        let mut own = self.item.tables.iter().rev();
+        let found = own.find(|table| table.alias.as_deref() == Some(name));
+        let nameless = || self.item.tables.iter().any(|table| table.alias.is_none());
+        match self.parent {
+            Some(parent) if found.is_none() && !nameless() => parent.table(name),
+            _ => found,
+        }
     }
 
     /// The table that is this relation by no other name.

@@ -16,6 +16,7 @@ impl Walker<'_> {
     /// The lineage of a whole statement.
     pub(super) fn statement(mut self, root: Node<'_>) -> Lineage {
         self.fill(root.size());
+        self.applied(root);
         let rows = self.outputs(root);
         if let Some(rows) = &rows {
             self.touch(&rows.all());
@@ -193,7 +194,7 @@ impl Walker<'_> {
 /// A relation that expressions are about, with its own name before its columns or without.
 pub(super) fn itself(relation: &Relation, rows: Rows) -> Scope<'static> {
     let item = Item::of(Table {
-        alias: relation.name.as_str().into(),
+        alias: Some(relation.name.as_str().into()),
         relation: Some(relation.oid),
         rows: Rc::new(rows),
         stored: true,

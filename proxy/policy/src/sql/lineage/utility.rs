@@ -3,6 +3,7 @@
 use crate::catalog::{Column, ColumnId, Events, RelationKind};
 use crate::sql::tree::Node;
 
+use super::expression::leaves_values;
 use super::statement::itself;
 use super::walker::Walker;
 use super::{Grown, of_relation};
@@ -17,6 +18,24 @@ const UPKEEP: [&str; 5] = [
 ];
 /// Definitions by whose conditions and queries rows are chosen later, where nobody is asked about them.
 const CHOOSING: [&str; 3] = ["AlterPolicyStmt", "CreatePolicyStmt", "RuleStmt"];
+/// Definitions with expressions that are computed for rows that are there, and for those that come later, or that have functions
+/// go by the name of something else: of an operator, an aggregate, a cast.
+const APPLIED: [&str; 14] = [
+    "AlterDomainStmt",
+    "AlterOpFamilyStmt",
+    "AlterPolicyStmt",
+    "AlterTableStmt",
+    "CreateCastStmt",
+    "CreateDomainStmt",
+    "CreateOpClassStmt",
+    "CreatePolicyStmt",
+    "CreateSchemaStmt",
+    "CreateStatsStmt",
+    "CreateStmt",
+    "CreateTrigStmt",
+    "DefineStmt",
+    "RuleStmt",
+];
 /// How the grammar numbers schemas among what is renamed.
 const OBJECT_SCHEMA: i64 = 37;
 /// How the grammar numbers `ALTER COLUMN … SET EXPRESSION` and `DROP EXPRESSION`.
@@ -46,6 +65,31 @@ impl Walker<'_> {
                 column: stored.attnum,
             };
             self.assign(id, &column.flow.clone().mixed());
+        }
+    }
+
+    /// A check, a rule, statistics of an expression or the condition of a trigger may hand what rows hold to a function that leaves it
+    /// where no mask follows: what will have been copied there by then, nobody knows. Nor what an operator will be given.
+    pub(super) fn applied(&mut self, root: Node<'_>) {
+        if !APPLIED.contains(&root.kind()) {
+            return;
+        }
+        let mut todo = vec![root];
+        while let Some(node) = todo.pop() {
+            if !self.step() {
+                return;
+            }
+            let function = match node.kind() {
+                "FuncCall" if names_columns(node) => node.names("funcname"),
+                "ObjectWithArgs" => node.names("objname"),
+                "DefElem" => node.node("arg").map(function_of).unwrap_or_default(),
+                _ => Vec::new(),
+            };
+            if leaves_values(&function) {
+                self.found.sunk.any = true;
+                return;
+            }
+            todo.extend(node.children());
         }
     }
 
@@ -243,6 +287,26 @@ fn added(command: Node<'_>) -> Option<Option<String>> {
     };
     let adds = command.int("subtype") == ADD_COLUMN && column.list("constraints").all(plain);
     adds.then(|| Some(column.text("colname").to_owned()))
+}
+
+/// The function that a definition names, which may be written as a type's name is, or as a text.
+fn function_of(argument: Node<'_>) -> Vec<&str> {
+    match argument.kind() {
+        "TypeName" => argument.names("names"),
+        _ => argument.literal().into_iter().collect(),
+    }
+}
+
+/// Whether a column, or the value that a domain is tried with, stands anywhere below.
+fn names_columns(node: Node<'_>) -> bool {
+    let mut todo = vec![node];
+    while let Some(node) = todo.pop() {
+        if node.is("ColumnRef") {
+            return true;
+        }
+        todo.extend(node.children());
+    }
+    false
 }
 
 /// A command of ALTER TABLE that fills a column from others, or has it keep what was made of them.

@@ -59,6 +59,7 @@ impl<'c> Walker<'c> {
         }
         self.fuel -= 1;
         if self.fuel == 0 {
+            self.found.unfinished = true;
             self.opaque("a query too large to follow".to_owned());
             self.lose_all("a query too large to follow");
         }
@@ -107,6 +108,12 @@ impl<'c> Walker<'c> {
             flow.any |= any;
             flow.bare = false;
             flow.as_text = false;
+        }
+        // A relation that nobody knows does not count as a view of any other here: scripts set a sequence by the table that they
+        // have just made, and protected values are not copied to one. Where names may mean others, the door asks by itself.
+        if found.sunk.lost {
+            reached.iter().for_each(|column| found.sunk.add(*column));
+            found.sunk.any |= found.any;
         }
         if !found.lost.is_empty() {
             found.touched.extend(reached);
