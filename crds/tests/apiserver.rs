@@ -207,7 +207,7 @@ data: {url: "https://argocd.example"}
 /// `kubectl explain` finds the text of a field deep inside.
 fn explains(server: &ApiServer) -> Result<()> {
     for (path, words) in [
-        ("maskingrule.spec.match.patterns.maxLength", "longest text"),
+        ("maskingrule.spec.match.patterns.maxLength", "longest match"),
         ("maskingrule.spec.action.tokenize.tweak", "hashes"),
         ("connection.spec.target.tls.insecureReason", "in clear"),
         ("accessrequest.status.approvals.requestUID", "another"),

@@ -242,7 +242,6 @@ mod tests {
     #[test]
     fn what_all_sessions_see_stays_however_a_transaction_ends() {
         assert_eq!(changes("rollback", false), [Names]);
-        assert_eq!(changes("commit prepared 'x'", false), [Names, Meaning]);
         assert_eq!(changes("drop table notes", false), [Relations, Names, Gone]);
     }
 
