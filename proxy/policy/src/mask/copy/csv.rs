@@ -78,8 +78,8 @@ impl Syntax for Csv {
         raw.contains(&self.options.quote).then(|| self.options.unquote(raw))
     }
 
-    fn encode(&self, value: &[u8], encoded: bool, out: &mut Vec<u8>) {
-        self.options.write(value, encoded, out);
+    fn encode(&self, value: &[u8], out: &mut Vec<u8>) {
+        self.options.write(value, out);
     }
 }
 
@@ -105,10 +105,11 @@ impl Options {
         out
     }
 
-    /// Writes a value, quoted as it was before or where it has to be.
-    pub(super) fn write(&self, value: &[u8], force: bool, out: &mut Vec<u8>) {
+    /// Writes a value, quoted where it has to be, and nowhere else: PostgreSQL quotes what holds a delimiter of the client's choosing
+    /// or is what the client says NULL is, so quotes around a mask would answer guesses at what is behind it.
+    pub(super) fn write(&self, value: &[u8], out: &mut Vec<u8>) {
         let special = |b: &u8| *b == self.delimiter || *b == self.quote || matches!(b, b'\n' | b'\r');
-        if !force && value != self.null && value != b"\\." && !value.iter().any(special) {
+        if value != self.null && value != b"\\." && !value.iter().any(special) {
             out.extend_from_slice(value);
             return;
         }

@@ -15,8 +15,8 @@ pub(super) trait Syntax {
     fn is_null(&self, raw: &[u8]) -> bool;
     /// The value of a field, where it is not written as it is.
     fn decode(&self, raw: &[u8]) -> Option<Vec<u8>>;
-    /// Writes a value in the place of another; `encoded`: whether that one was not written as it is.
-    fn encode(&self, value: &[u8], encoded: bool, out: &mut Vec<u8>);
+    /// Writes a value in the place of another. How that one was written tells of it, so this hangs on nothing but the new one.
+    fn encode(&self, value: &[u8], out: &mut Vec<u8>);
 }
 
 #[derive(Debug)]
@@ -83,7 +83,6 @@ impl<S: Syntax> Decoder<S> {
         }
         let mut joined = Vec::new();
         let mut masked = Vec::new();
-        let mut encoded = false;
         let outcome = match self.fields.end(last, &mut joined) {
             None => self.fields.mask_oversized(&mut masked, counts),
             Some(raw) if self.syntax.is_null(raw) && !self.header => {
@@ -92,7 +91,6 @@ impl<S: Syntax> Decoder<S> {
             }
             Some(raw) => {
                 let decoded = self.syntax.decode(raw);
-                encoded = decoded.is_some();
                 let value = decoded.as_deref().unwrap_or(raw);
                 let outcome = if self.header {
                     self.fields.mask_name(value, counts).map_or(Outcome::Unchanged, |name| {
@@ -110,7 +108,7 @@ impl<S: Syntax> Decoder<S> {
         };
         match outcome {
             Outcome::Unchanged => {}
-            Outcome::Written => self.syntax.encode(&masked, encoded, out),
+            Outcome::Written => self.syntax.encode(&masked, out),
             Outcome::Null => out.extend_from_slice(self.syntax.null()),
         }
         Ok(())

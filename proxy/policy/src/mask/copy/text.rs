@@ -57,7 +57,7 @@ impl Syntax for Text {
         raw.contains(&b'\\').then(|| unescape(raw))
     }
 
-    fn encode(&self, value: &[u8], _: bool, out: &mut Vec<u8>) {
+    fn encode(&self, value: &[u8], out: &mut Vec<u8>) {
         escape(value, self.delimiter, out);
     }
 }
