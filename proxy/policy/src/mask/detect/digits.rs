@@ -17,15 +17,17 @@ impl Word {
     #[inline]
     pub(super) fn at(text: &[u8], from: usize) -> Self {
         let rest = tail(text, from);
-        Self(match (rest.first_chunk(), text.last_chunk()) {
-            (Some(bytes), _) => u64::from_le_bytes(*bytes),
+        if let Some(bytes) = rest.first_chunk() {
+            return Self(u64::from_le_bytes(*bytes));
+        }
+        Self(match text.last_chunk() {
             // The last eight, of which some stand before.
-            (None, Some(bytes)) => {
+            Some(bytes) => {
                 let before = (8_usize.wrapping_sub(rest.len())).wrapping_mul(8);
                 let before = u32::try_from(before).unwrap_or(u32::MAX);
                 u64::from_le_bytes(*bytes).checked_shr(before).unwrap_or(0)
             }
-            (None, None) => rest.iter().rev().fold(0, |word, b| (word << 8) | u64::from(*b)),
+            None => rest.iter().rev().fold(0, |word, b| (word << 8) | u64::from(*b)),
         })
     }
 

@@ -102,8 +102,8 @@ fn walk(text: &[u8], start: usize, length: usize) -> Option<(u64, usize)> {
         let value = match value_of(b) {
             digit @ 0..=9 => u64::from(digit),
             letter if letter != NONE && !(2..4).contains(&seen) => u64::from(letter),
-            _ if matches!(b, b' ' | b'-') && seen > 1 && value_of(at(text, i.saturating_add(1))) != NONE => {
-                i = i.saturating_add(1);
+            _ if matches!(b, b' ' | b'-') && seen > 1 && value_of(at(text, i.wrapping_add(1))) != NONE => {
+                i = i.wrapping_add(1);
                 continue;
             }
             _ => return None,
@@ -115,8 +115,8 @@ fn walk(text: &[u8], start: usize, length: usize) -> Option<(u64, usize)> {
         number = number
             .wrapping_mul(if value > 9 { 100 } else { 10 })
             .wrapping_add(value);
-        seen = seen.saturating_add(1);
-        i = i.saturating_add(1);
+        seen = seen.wrapping_add(1);
+        i = i.wrapping_add(1);
         if seen == 4 {
             (head, number) = (number, 0);
         }

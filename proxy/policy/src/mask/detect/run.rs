@@ -61,12 +61,14 @@ impl<'a> Run<'a> {
         while run.total.wrapping_add(len) <= MAX_DIGITS
             && let Some(slot) = run.groups.get_mut(run.count)
         {
-            for done in (0..len).step_by(8) {
+            let mut done = 0_usize;
+            while done < len {
                 let numbers = Word::at(text, from.wrapping_add(done)).numbers(len.wrapping_sub(done));
                 let room = run.digits.get_mut(run.total.wrapping_add(done)..);
                 if let Some(room) = room.and_then(<[u8]>::first_chunk_mut) {
                     *room = numbers;
                 }
+                done = done.wrapping_add(8);
             }
             let end = from.wrapping_add(len);
             let (separator, width) = separator(text, end);
