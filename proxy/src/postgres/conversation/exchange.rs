@@ -1,7 +1,7 @@
 //! While something is owed: target → client, until it is paid.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sallyport_audit::record::EndCause;
 
@@ -16,6 +16,11 @@ use crate::postgres::pump::{Moved, Want, turn};
 use crate::postgres::relay;
 use crate::postgres::wire::FLUSH_AT;
 use crate::session::{Ended, Session};
+
+/// How often what is not wanted any more is cancelled.
+const CANCELS: usize = 4;
+/// How long one waits for what comes of a cancel.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// How far the input of the target was passed on.
 enum Passed {
@@ -186,10 +191,21 @@ impl Conversation {
                 Over::from(&ended)
             }
         };
-        // What runs at the target is not wanted any more.
-        self.cancel_at_target();
-        self.cancelled().await;
+        self.stop_target().await;
         Err(over)
+    }
+
+    /// Cancels what runs at the target, which is not wanted any more, until something comes of it. PostgreSQL passes over a cancel
+    /// that arrives between two messages of a unit, and the next one would run to its end, whoever is gone by then.
+    async fn stop_target(&mut self) {
+        for _ in 0..CANCELS {
+            self.cancel_at_target();
+            self.cancelled().await;
+            // Nothing is sent meanwhile, and what is read goes with the session.
+            if tokio::time::timeout(AGAIN, self.target.fill()).await.is_ok() {
+                return;
+            }
+        }
     }
 
     /// Passes a cancel on, while the command runs that it is meant for.
