@@ -89,10 +89,6 @@ const TRIALS: [(&str, Trial); 51] = [
         forged::by_people,
     ),
     (
-        "who waits while admission is off for a moment is refused, and nobody can answer",
-        flipped::while_somebody_waits,
-    ),
-    (
         "a ServiceAccount that a policy names approves, and no other one",
         account::approver,
     ),
@@ -174,6 +170,11 @@ const TRIALS: [(&str, Trial); 51] = [
     ("the recorder stays away: the Connection says so", recorder::stays_away),
     ("a door is killed: one end record for each session", fault::door_killed),
     ("Prometheus scrapes all three programs", scrape::scraped),
+    // Which an alert tells for the rest of the hour.
+    (
+        "who waits while admission is off for a moment is refused, and nobody can answer",
+        flipped::while_somebody_waits,
+    ),
     ("the operator's leader is killed", cluster::leader_killed),
     ("the API server is away while one waits", cluster::api_server_away),
     ("a full volume: nothing runs that cannot be recorded", volume::full),

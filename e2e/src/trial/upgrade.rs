@@ -19,12 +19,8 @@ const OPERATOR: &str = "deployment/sallyport-operator";
 /// What runs from the image, with the label of its Pods: the operator first, which rolls the others.
 const WORKLOADS: [(&str, &str, &str); 3] = [
     (SYSTEM, OPERATOR, "app.kubernetes.io/component=operator"),
-    (
-        EVIDENCE,
-        "statefulset/recorder-evidence",
-        "app.kubernetes.io/component=recorder",
-    ),
-    (DOORS, "deployment/door-bank", "app.kubernetes.io/component=door"),
+    (EVIDENCE, "statefulset/recorder-evidence", "sallyport.dev/sink=evidence"),
+    (DOORS, "deployment/door-bank", "sallyport.dev/connection=bank"),
 ];
 /// The image that a workload is to run.
 const IMAGE: &str = "jsonpath={.spec.template.spec.containers[0].image}";
