@@ -17,8 +17,8 @@ use crate::postgres::relay;
 use crate::postgres::wire::FLUSH_AT;
 use crate::session::{Ended, Session};
 
-/// How often what is not wanted any more is cancelled.
-const CANCELS: usize = 4;
+/// For how long cancels are begun of what is not wanted any more. One that does not reach the target takes its own time, once.
+const STOPPING: Duration = Duration::from_secs(1);
 /// How long one waits for what comes of a cancel.
 const AGAIN: Duration = Duration::from_millis(250);
 
@@ -198,7 +198,8 @@ impl Conversation {
     /// Cancels what runs at the target, which is not wanted any more, until something comes of it. PostgreSQL passes over a cancel
     /// that arrives between two messages of a unit, and the next one would run to its end, whoever is gone by then.
     async fn stop_target(&mut self) {
-        for _ in 0..CANCELS {
+        let began = Instant::now();
+        while began.elapsed() < STOPPING {
             self.cancel_at_target();
             self.cancelled().await;
             // Nothing is sent meanwhile, and what is read goes with the session.
