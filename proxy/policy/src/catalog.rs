@@ -131,6 +131,10 @@ pub struct Relation {
     /// Which row versions its columns and its rules have: what was changed, and changed back, has others. Empty where nobody asked.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub version: String,
+    /// Which version the row of its own type has: one that got another name or schema, and its own again, has another. Empty where
+    /// nobody asked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub named: String,
 }
 
 /// Look-ups that verdicts and masks need. [`Snapshot`] is the one implementation outside tests.

@@ -91,6 +91,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) 
             behind: Vec::new(),
             constraints: Vec::new(),
             version,
+            named: text(row, 12).to_owned(),
         };
         by_oid.insert(oid, relation);
     }

@@ -72,7 +72,7 @@ impl View {
     }
 }
 
-/// A relation without what tells its row versions.
+/// A relation without what tells the row versions of its columns and rules. What was called something else in between stays another.
 fn unversioned(oid: Oid, snapshot: &Snapshot) -> Option<Relation> {
     let found = snapshot.relation(oid)?;
     Some(Relation {
@@ -144,6 +144,28 @@ mod tests {
             let masker = MaskSet::new(Vec::new(), Keys::default()).masker(&RuleSet::default());
             let view = View::of(masker, before, vec![traced]);
             assert_eq!(view.holds(&known(versions)), holds, "{sql}: {versions:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_called_something_else_in_between_does_not_hold() {
+        let (before, now) = (known(["1"; 3]), known(["1"; 3]));
+        let renamed = Relation {
+            named: "2".to_owned(),
+            ..now.snapshot.relation(20_001).unwrap().clone()
+        };
+        let now = Known {
+            snapshot: Arc::new(now.snapshot.with(vec![renamed])),
+            protected: Arc::clone(&now.protected),
+            ..Known::default()
+        };
+        let path = SearchPath::effective(vec!["public".to_owned()], None);
+        for (sql, holds) in [("select x from notes", false), ("select x from customers", true)] {
+            let script = parse(sql).unwrap();
+            let traced = lineage(&script.statements[0], &*before.snapshot, &path);
+            let masker = MaskSet::new(Vec::new(), Keys::default()).masker(&RuleSet::default());
+            let view = View::of(masker, Arc::clone(&before), vec![traced]);
+            assert_eq!(view.holds(&now), holds, "{sql}");
         }
     }
 }
