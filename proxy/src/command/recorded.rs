@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use sallyport_audit::record::NotRun;
+use sallyport_audit::record::{Fate, NotRun};
 use sallyport_policy::decide::Verdict;
 use sallyport_recorder::client::Durable;
 
@@ -94,6 +94,25 @@ impl Recorded {
         for running in self.running {
             running.not_run(NotRun::JudgedAgain);
         }
+    }
+
+    /// The target did not take one of its commands, with an SQLSTATE: none was sent to run. `transaction`: the one that they stand in.
+    pub fn failed(self, failed: Option<(usize, String)>, transaction: Option<u64>) {
+        let (at, sqlstate) = failed.unzip();
+        for (index, mut running) in self.running.into_iter().enumerate() {
+            running.transaction = transaction;
+            if index == at.unwrap_or_default() {
+                running.finish(Fate::Failed, sqlstate.clone());
+            } else {
+                running.not_run(NotRun::EarlierFailed);
+            }
+        }
+    }
+
+    /// Whether a rule asks for an approval of any of it.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.running.iter().any(|running| running.held)
     }
 
     /// From which command on the unit is refused, and with what words.

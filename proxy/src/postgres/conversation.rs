@@ -66,6 +66,8 @@ pub struct Conversation {
     own: learn::OwnRelations,
     /// The unit under way, if it runs only where the target finds what was assumed to be so.
     assuming: Option<(units::Unit, Recorded)>,
+    /// Whether the unit under way was judged again since the catalog moved while it was pinned.
+    judged_again: bool,
     /// Revision of the rules that the masker in use was made by.
     masked_by: u64,
     on_hold: Option<OnHold>,
@@ -157,6 +159,7 @@ impl Conversation {
             schemas: Arc::default(),
             own: learn::OwnRelations::default(),
             assuming: None,
+            judged_again: false,
             masked_by: session.open().revision,
             on_hold,
             break_glass,

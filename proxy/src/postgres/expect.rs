@@ -89,6 +89,15 @@ pub enum Expect {
     },
     /// The answer to a message of the door's own within a pipeline, by its type. The client does not see it.
     Quiet(u8),
+    /// ParseComplete for a command that is pinned before it runs, which the client does not see. An error is the command's own.
+    Pin {
+        /// How words about it are masked.
+        view: Rc<View>,
+        /// The statement.
+        stated: Stated,
+        /// Which command of its unit it is.
+        command: usize,
+    },
     /// The same, to a message of the unit's precondition.
     Precondition(u8),
     /// ReadyForQuery, for a Sync.
@@ -162,7 +171,11 @@ impl Expected {
 
     /// Whether this message answers one of the door's own beside the client's; then it is paid.
     pub fn take_quiet(&mut self, tag: u8) -> bool {
-        let quiet = matches!(self.queue.front(), Some(Expect::Quiet(awaited) | Expect::Precondition(awaited)) if *awaited == tag);
+        let quiet = match self.queue.front() {
+            Some(Expect::Quiet(awaited) | Expect::Precondition(awaited)) => *awaited == tag,
+            Some(Expect::Pin { .. }) => tag == b'1',
+            _ => false,
+        };
         if quiet {
             self.queue.pop_front();
         }

@@ -16,6 +16,7 @@ use super::precondition;
 use super::readonly::{self, Guard, Spliced};
 use super::refuse::{self, EXECUTE_FAILS_WITH, QUERY_FAILS_WITH};
 use super::relay::State;
+use super::rows::View;
 use super::unit::End;
 use crate::command::{Recorded, Refused};
 
@@ -291,8 +292,56 @@ pub fn own(state: &mut State, sql: &str, out: &mut Vec<u8>) {
     state.expected.push(Expect::Own(Answer::default()));
 }
 
+/// A command that the target parses before it runs.
+pub struct Pin {
+    text: String,
+    types: Vec<u32>,
+    command: usize,
+    stated: Stated,
+    view: Rc<View>,
+}
+
+// === impl Pin ===
+
+impl Pin {
+    /// Of a statement that is understood so, and is that command of its unit. `text` is its own alone, `types` are stated for its
+    /// parameters.
+    #[must_use]
+    pub fn new(text: String, types: Vec<u32>, command: usize, stated: &Stated, view: &Rc<View>) -> Self {
+        Self {
+            text,
+            types,
+            command,
+            stated: stated.clone(),
+            view: Rc::clone(view),
+        }
+    }
+}
+
 /// Has the target parse a text, and forget it: what it names stays locked until its transaction ends.
 pub fn pin(state: &mut State, text: &str, types: &[u32], out: &mut Vec<u8>) {
+    put_pin(text, types, out);
+    frame::put(out, b'H', |_| {});
+    state.pinning = true;
+    state.expected.push(Expect::Quiet(b'1'));
+    state.expected.push(Expect::Quiet(b'3'));
+}
+
+/// The same for commands whose intent is on record: an error is their answer.
+pub fn pin_all(state: &mut State, pins: Vec<Pin>, out: &mut Vec<u8>) {
+    for pin in pins {
+        put_pin(&pin.text, &pin.types, out);
+        state.expected.push(Expect::Pin {
+            view: pin.view,
+            stated: pin.stated,
+            command: pin.command,
+        });
+        state.expected.push(Expect::Quiet(b'3'));
+    }
+    frame::put(out, b'H', |_| {});
+}
+
+fn put_pin(text: &str, types: &[u32], out: &mut Vec<u8>) {
     frame::put(out, b'P', |out| {
         frame::put_cstr(out, refuse::RESERVED);
         frame::put_cstr(out, text);
@@ -303,10 +352,6 @@ pub fn pin(state: &mut State, text: &str, types: &[u32], out: &mut Vec<u8>) {
         out.push(b'S');
         frame::put_cstr(out, refuse::RESERVED);
     });
-    frame::put(out, b'H', |_| {});
-    state.pinning = true;
-    state.expected.push(Expect::Quiet(b'1'));
-    state.expected.push(Expect::Quiet(b'3'));
 }
 
 /// Appends a Sync of the door's own.

@@ -138,6 +138,18 @@ impl Plan {
         }
         found
     }
+
+    /// How its commands are understood.
+    pub fn views(&self) -> impl Iterator<Item = &Rc<View>> {
+        self.steps.iter().flat_map(|step| {
+            let (parts, bound) = match &step.act {
+                Act::Query(parts) => (parts.as_slice(), None),
+                Act::Bind(_, portal) => (&[][..], Some(&portal.view)),
+                _ => (&[][..], None),
+            };
+            parts.iter().map(|part| &part.view).chain(bound)
+        })
+    }
 }
 
 /// One message of a unit.

@@ -96,6 +96,8 @@ pub struct State {
     pub pinning: bool,
     /// Whether the target did not take it.
     pub unpinned: bool,
+    /// Which command the target did not take that is pinned before it runs, and with which SQLSTATE.
+    pub not_pinned: Option<(usize, String)>,
     /// When the catalog by which the answer is masked was last known to be fresh.
     pub fresh: Instant,
     /// What the client knows of its settings.
@@ -316,6 +318,7 @@ impl State {
             strangers: false,
             pinning: false,
             unpinned: false,
+            not_pinned: None,
             fresh: Instant::now(),
             reported: Reported::default(),
             channels: Channels::default(),
@@ -356,7 +359,7 @@ impl State {
     fn view(&mut self) -> Option<Rc<View>> {
         match self.expected.front()? {
             Expect::Query(query) => query.parts.front().map(|part| Rc::clone(&part.view)),
-            Expect::DescribeStatement { view, .. } => Some(Rc::clone(view)),
+            Expect::DescribeStatement { view, .. } | Expect::Pin { view, .. } => Some(Rc::clone(view)),
             Expect::DescribePortal { portal, .. } | Expect::Execute { portal, .. } => Some(Rc::clone(&portal.view)),
             Expect::Bind(super::names::Change::Bind(_, portal)) => Some(Rc::clone(&portal.view)),
             // What Parse says is about a text that was screened, and may quote its literals, nothing stored.

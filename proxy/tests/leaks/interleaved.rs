@@ -1,5 +1,8 @@
 //! Leaks that take two sessions, whose statements have to come in a certain order.
 
+use sallyport_proxy::postgres::frame::put_cstr;
+use serde_json::json;
+
 use super::common::door::{Given, TestDoor};
 use super::common::eventually;
 use super::common::wire::{Client, Message};
@@ -48,8 +51,24 @@ fn so_many_wait(door: &TestDoor, sessions: usize) {
 }
 
 fn send(client: &mut Client, sql: &str) {
-    use sallyport_proxy::postgres::frame::put_cstr;
     client.put(b'Q', |out| put_cstr(out, sql)).send();
+}
+
+/// By the extended protocol, in a unit of its own that `end` closes.
+fn send_bound(client: &mut Client, sql: &str, end: u8) {
+    client
+        .put(b'P', |out| {
+            out.push(0);
+            put_cstr(out, sql);
+            out.extend([0, 0]);
+        })
+        .put(b'B', |out| out.extend([0; 8]))
+        .put(b'E', |out| out.extend([0; 5]))
+        .put(end, |_| {});
+    if end != b'S' {
+        client.put(b'S', |_| {});
+    }
+    client.send();
 }
 
 #[test]
@@ -110,7 +129,13 @@ fn what_is_copied_by_a_view_that_is_replaced_meanwhile_is_protected() {
             send(&mut client, sql);
             somebody_waits(&door);
             said(&other.query("commit"));
-            said(&client.ready());
+            let answer = client.ready();
+            if profile == "Strict" {
+                // It is judged by what it names now.
+                assert!(answer.iter().any(|message| message.tag == 'E'), "{sql}: {answer:?}");
+                continue;
+            }
+            said(&answer);
             assert!(
                 door.direct(copies).contains(DISGUISED),
                 "it copied something else: {sql}"
@@ -162,4 +187,128 @@ fn names_are_not_known_by_a_catalog_as_old_as_the_transaction() {
     door.direct("create view evil.acct as select id, ssn from customers");
     let answer = said(&client.query("select reverse(ssn) from acct"));
     assert!(!answer.contains(DISGUISED), "{answer}");
+}
+
+#[test]
+fn what_writes_is_judged_by_what_it_waited_for() {
+    let keep = json!([
+        {"name": "keep", "match": {"cel": "'public.accounts' in command.written"}, "action": "Deny"},
+        {"name": "rest", "match": {"any": true}, "action": "Allow"},
+    ]);
+    let schema = "CREATE TABLE plain (id int); CREATE TABLE accounts (id int); INSERT INTO plain VALUES (1); \
+        INSERT INTO accounts VALUES (1); CREATE VIEW v AS SELECT id FROM plain";
+    for (opened, sql, end) in [
+        (false, "delete from v", b'Q'),
+        (true, "delete from v", b'Q'),
+        (false, "select 1; delete from v", b'Q'),
+        (
+            false,
+            "with d as (delete from v returning id) select count(*) from d",
+            b'Q',
+        ),
+        (false, "delete from v", b'S'),
+        (true, "delete from v", b'S'),
+        (false, "delete from v", b'H'),
+    ] {
+        let door = TestDoor::new(&Given::open().policy(keep.clone()), schema);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        said(&client.query("select count(*) from v"));
+        if opened {
+            said(&client.query("begin"));
+        }
+        let swap = "create or replace view v as select id from accounts";
+        let mut other = beside(&door, &["begin", swap]);
+        match end {
+            b'Q' => send(&mut client, sql),
+            end => send_bound(&mut client, sql, end),
+        }
+        somebody_waits(&door);
+        said(&other.query("commit"));
+        let answer = client.ready();
+        let code = answer
+            .iter()
+            .find_map(|message| message.field('C').filter(|_| message.tag == 'E'));
+        assert_eq!(code.as_deref(), Some("42501"), "{opened} {sql}: {answer:?}");
+        client.query("commit");
+        assert_eq!(
+            door.direct("select count(*) from accounts").trim(),
+            "1",
+            "{opened} {sql}"
+        );
+    }
+}
+
+/// What is refused by rules that allow it is no mend: what waited for a lock and means the same runs.
+#[test]
+fn what_writes_and_means_the_same_runs_after_its_wait() {
+    let schema = "CREATE TABLE plain (id int); INSERT INTO plain VALUES (1); CREATE VIEW v AS SELECT id FROM plain";
+    for opened in [false, true] {
+        let door = TestDoor::new(&Given::open(), schema);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        said(&client.query("select count(*) from v"));
+        if opened {
+            said(&client.query("begin"));
+        }
+        let mut other = beside(
+            &door,
+            &["begin", "alter table plain add note text", "create table more (id int)"],
+        );
+        send(&mut client, "delete from v");
+        somebody_waits(&door);
+        said(&other.query("commit"));
+        assert!(said(&client.ready()).contains("DELETE 1"), "{opened}");
+        client.query("commit");
+        assert_eq!(door.direct("select count(*) from plain").trim(), "0", "{opened}");
+    }
+}
+
+#[test]
+fn a_name_that_is_anothers_for_a_moment_while_a_lock_is_waited_for_is_masked() {
+    for profile in ["Standard", "Strict"] {
+        let door = door(profile);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        said(&client.query("select reverse(ssn) from acct"));
+        let mut other = beside(
+            &door,
+            &[
+                "begin",
+                "alter table acct rename to aside",
+                "create view acct as select id, ssn from customers",
+            ],
+        );
+        send(&mut client, "select reverse(ssn) from acct");
+        somebody_waits(&door);
+        let mut third = beside(&door, &[]);
+        send(&mut third, "drop view acct; alter table aside rename to acct");
+        so_many_wait(&door, 2);
+        said(&other.query("commit"));
+        let answer: String = client.ready().iter().map(Message::text).collect();
+        third.ready();
+        assert!(!answer.contains(DISGUISED), "{profile}: {answer}");
+    }
+}
+
+#[test]
+fn a_relation_that_comes_first_for_a_moment_while_a_lock_is_waited_for_is_masked() {
+    for (profile, end) in [("Standard", b'Q'), ("Strict", b'Q'), ("Standard", b'S')] {
+        let door = door(profile);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        said(&client.query("set search_path = evil, public"));
+        said(&client.query("select reverse(ssn) from acct"));
+        let first = "create view evil.acct as select id, ssn from customers";
+        let mut other = beside(&door, &["begin", "lock table acct in access exclusive mode", first]);
+        match end {
+            b'Q' => send(&mut client, "select reverse(ssn) from acct"),
+            end => send_bound(&mut client, "select reverse(ssn) from acct", end),
+        }
+        somebody_waits(&door);
+        let mut third = beside(&door, &[]);
+        said(&other.query("commit"));
+        eventually("it is gone again", || {
+            let dropped = third.query("drop view evil.acct");
+            dropped.iter().all(|message| message.tag != 'E').then_some(())
+        });
+        let answer: String = client.ready().iter().map(Message::text).collect();
+        assert!(!answer.contains(DISGUISED), "{profile}: {answer}");
+    }
 }

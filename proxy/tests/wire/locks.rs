@@ -129,3 +129,26 @@ fn what_was_read_before_a_lock_is_known_while_it_lasts() {
     other.query("commit");
     assert_eq!(shown(&mut client), ["plain1"]);
 }
+
+#[test]
+fn what_the_target_does_not_take_before_it_runs_is_its_own_error() {
+    let door = TestDoor::new(&Given::open(), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let failed = |said: &[Message], code: &str, position: &str| {
+        let error = said.iter().find(|message| message.tag == 'E').unwrap();
+        let fields = ['C', 'P'].map(|field| error.field(field).unwrap_or_default());
+        assert_eq!(fields, [code, position], "{said:?}");
+    };
+    let ready = |said: &[Message]| said.last().map(Message::text).unwrap();
+    let said = client.query("insert into nosuch values (1)");
+    assert_eq!((tags(&said).as_str(), ready(&said).as_str()), ("EZ", "I"));
+    failed(&said, "42P01", "13");
+    let said = client.query("select 1; update other set nosuch = 1");
+    failed(&said, "42703", "28");
+    assert_eq!(tags(&client.query("begin")), "CZ");
+    let said = client.query("delete from nosuch");
+    assert_eq!((tags(&said).as_str(), ready(&said).as_str()), ("EZ", "E"));
+    failed(&said, "42P01", "13");
+    assert_eq!(tags(&client.query("rollback")), "CZ");
+    assert_eq!(tags(&client.query("insert into other values (default, default)")), "CZ");
+}

@@ -250,6 +250,12 @@ impl OwnRelations {
         self.all
     }
 
+    /// Whether others have changed nothing since uncommitted DDL of the session's own was read, if it was.
+    pub(super) fn is_beside(&self, shared: &Arc<Snapshot>) -> bool {
+        let same = |before: &Arc<Snapshot>| Arc::ptr_eq(before, shared);
+        !self.all || self.beside.as_ref().is_none_or(same)
+    }
+
     /// The shared catalog with what only this session sees laid over it.
     pub(super) fn over(&mut self, shared: &Arc<Known>, session: &Session, database: &str) -> Arc<Known> {
         if self.is_nothing() {

@@ -13,6 +13,7 @@ use sallyport_policy::sql::Statement;
 
 use super::desk::Held;
 use super::learn::needs_catalog;
+use super::pin::Last;
 use super::token::Standing;
 use super::{Conversation, Over};
 use crate::command::{self, Decided, Kind, Reach, Recorded, Refused, Settled};
@@ -189,6 +190,7 @@ impl Conversation {
 
     /// Learns, understands, decides, records, forwards.
     async fn judged(&mut self, session: &mut Session, unit: Unit, needs: Needs) -> Result<(), Over> {
+        self.judged_again = false;
         if !needs.catalog {
             // What it goes on with has been looked up before, and nothing is now.
             self.state.fresh = Instant::now();
@@ -257,6 +259,17 @@ impl Conversation {
         };
         match settled {
             Settled::Run(recorded) => {
+                let position = match self.look_last(session, &unit, &plan, &recorded).await? {
+                    Last::Unpinned => position,
+                    // Locks hold what it names, and nobody else's work has to rest.
+                    Last::Holds => None,
+                    Last::Moved => return self.moved(session, unit, recorded).await,
+                    Last::Failed(failed) => {
+                        recorded.failed(failed, self.state.number);
+                        self.failed_pinned(&unit);
+                        return Ok(());
+                    }
+                };
                 let refused = recorded.refused().map(|(from, _)| *from);
                 if let Err(refused) = self.hand_on(session, &plan, refused).await {
                     self.refuse_all(&unit, &refused);
@@ -268,6 +281,25 @@ impl Conversation {
             Settled::Over(gone) => return Err(gone.into()),
         }
         Ok(())
+    }
+
+    /// What a unit was judged by has changed before it was pinned: it is judged again, once.
+    async fn moved(&mut self, session: &mut Session, unit: Unit, recorded: Recorded) -> Result<(), Over> {
+        recorded.take_back();
+        if std::mem::replace(&mut self.judged_again, true) {
+            let words = "what this names was changed by others while it was looked at: send it again";
+            self.refuse_all(&unit, &Refused::new(Kind::Unavailable, words));
+            return Ok(());
+        }
+        Box::pin(self.judged_anew(session, unit)).await
+    }
+
+    /// The end of a unit that the target did not take where it was pinned: the client has its error.
+    fn failed_pinned(&mut self, unit: &Unit) {
+        match unit.is_closed() {
+            true => self.sync(),
+            false => self.state.unsynced = true,
+        }
     }
 
     /// Understands a unit by what is known now.

@@ -156,6 +156,7 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
     let fields = errors::with_position(&fields, moved.as_deref());
     let text = match state.expected.front() {
         Some(Expect::Query(query)) => query.parts.front().map(|part| &*part.stated.text),
+        Some(Expect::Pin { stated, .. }) => Some(&*stated.text),
         Some(Expect::Parse(Change::Prepare(_, prepared))) => prepared.stated.as_ref().map(|stated| &*stated.text),
         _ => None,
     };
@@ -172,6 +173,10 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
         Some(Expect::Query(_)) => state.fail_query(&code),
         // At a Sync the transaction itself fails: a deferred constraint.
         Some(Expect::Sync) => state.end_unopened(TransactionFate::RolledBack),
+        Some(Expect::Pin { command, .. }) => {
+            state.not_pinned = Some((*command, code.clone()));
+            state.fail_pipeline(&code);
+        }
         Some(_) => state.fail_pipeline(&code),
         // A session that the target ends says so before it closes.
         None => {}

@@ -48,10 +48,13 @@ impl Conversation {
         }
         // Whoever has to wait for a second person is asked about by what is fresh.
         let assumed = assumed.filter(|_| decided.may_all_run());
+        // So is what is pinned: that is looked at once it is.
+        let pinned = decided.may_all_run() && !self.pins(unit, &plan, false, None).is_empty();
         let (shared, asked) = (&*session, Instant::now());
         let fresh = async {
             match &assumed {
                 Some(_) => true,
+                None if pinned => true,
                 None => {
                     let footprints = plan.footprints(&guess);
                     let fresh = self
