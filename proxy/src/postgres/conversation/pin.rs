@@ -23,7 +23,7 @@ use crate::postgres::after::After;
 use crate::postgres::forward::{self, Pin};
 use crate::postgres::judge::{self, Act, Plan, Sent, Step};
 use crate::postgres::message::Transaction;
-use crate::postgres::names::Stated;
+use crate::postgres::names::{Portal, Stated};
 use crate::postgres::rows::View;
 use crate::session::Session;
 
@@ -153,6 +153,17 @@ impl Conversation {
             Unit::Pipeline(bytes, heads, _) => {
                 let refuses = |step: &&Step| matches!((step.command, refused), (Some(one), Some(from)) if one >= from);
                 let steps = plan.steps.iter().take_while(|step| !refuses(step));
+                let pinned = |portal: &Portal| {
+                    let stated = portal.stated.as_ref();
+                    stated.is_some_and(|stated| self.is_pinned(stated, &portal.view, all))
+                };
+                // Mostly none is, and then nothing is read again.
+                if !steps
+                    .clone()
+                    .any(|step| matches!(&step.act, Act::Bind(_, portal) if pinned(portal)))
+                {
+                    return Vec::new();
+                }
                 // Read once before, so it can be read.
                 let messages = judge::sent(bytes, heads).unwrap_or_default();
                 self.pins_of_pipeline(messages.into_iter().map(|(_, message)| message).zip(steps), all)
@@ -224,7 +235,8 @@ impl Conversation {
             return false;
         };
         let taken = |schema: &String| schema != "pg_catalog" && !schema.starts_with(TEMPORARY);
-        let Some(first) = path.schemas().iter().find(|schema| taken(schema)) else {
+        let mut schemas = path.schemas().iter().filter(|schema| taken(schema));
+        let (Some(first), Some(_)) = (schemas.next(), schemas.next()) else {
             return false;
         };
         let relations = stated.readings().flat_map(|statement| &statement.relations);
