@@ -203,6 +203,11 @@ fn what_writes_is_judged_by_what_it_waited_for() {
         (false, "select 1; delete from v", b'Q'),
         (
             false,
+            "begin; set local statement_timeout = 0; delete from v; commit",
+            b'Q',
+        ),
+        (
+            false,
             "with d as (delete from v returning id) select count(*) from d",
             b'Q',
         ),

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::columns;
 use super::denied::Denied;
-use super::effect::{self, Effect, Setting};
+use super::effect::{self, Effect, Setting, Transaction};
 use super::facts;
 use super::fingerprint::{self, Digest};
 use super::names::{FunctionRef, RelationRef};
@@ -243,6 +243,23 @@ impl Statement {
     pub fn is_data(&self) -> bool {
         self.root()
             .is_some_and(|root| DATA.contains(&root.kind()) && !root.has("into_clause"))
+    }
+
+    /// Whether locks can be taken before it that are there behind it: it ends neither a transaction nor a part of one, and says
+    /// nothing of what a transaction sees, which has to come first in it.
+    pub fn keeps_locks(&self) -> bool {
+        let elsewhere = |setting: &Setting| {
+            setting
+                .name
+                .as_ref()
+                .is_some_and(|name| !name.starts_with("transaction"))
+        };
+        match &self.effect {
+            Effect::Transaction(Transaction::Begin) => !self.root().is_some_and(|root| root.has("options")),
+            Effect::Transaction(Transaction::Savepoint(_) | Transaction::Release(_)) => true,
+            Effect::Transaction(_) => false,
+            _ => self.settings.iter().all(elsewhere),
+        }
     }
 
     /// Whether it makes code or gives it another name: what a name calls, and what a table runs, is something else behind it.

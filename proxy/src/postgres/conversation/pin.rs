@@ -143,8 +143,8 @@ impl Conversation {
         Last::Holds
     }
 
-    /// The commands of a unit that have to be pinned before they run: up to the first that changes what names mean, or ends what
-    /// holds locks, and before the first that is refused. `all`: not only those that somebody else could make something else of.
+    /// The commands of a unit that have to be pinned before they run: up to the first that changes what names mean, or keeps no
+    /// locks, and before the first that is refused. `all`: not only those that somebody else could make something else of.
     pub(super) fn pins(&self, unit: &Unit, plan: &Plan, all: bool, refused: Option<usize>) -> Vec<Pin> {
         match unit {
             _ if self.state.transaction == Transaction::Failed => Vec::new(),
@@ -183,7 +183,7 @@ impl Conversation {
                 };
                 pins.push(Pin::new(text, Vec::new(), command, &part.stated, &part.view));
             }
-            if unsettles(&part.after) {
+            if unsettles(&part.stated, &part.after) {
                 break;
             }
         }
@@ -216,7 +216,11 @@ impl Conversation {
                     &portal.view,
                 ));
             }
-            if unsettles(&portal.after) {
+            if portal
+                .stated
+                .as_ref()
+                .is_some_and(|stated| unsettles(stated, &portal.after))
+            {
                 break;
             }
         }
@@ -287,9 +291,11 @@ fn writes(stated: &Stated) -> bool {
     stated.readings().any(|statement| statement.verbs.any(&WRITES))
 }
 
-/// Whether what is pinned behind a statement would say nothing: other relations may have its names, or no lock may be left.
-fn unsettles(after: &After) -> bool {
-    after.stale.any() || after.moves || after.transaction.is_some()
+/// Whether what stands behind a statement is not to be pinned before it: other relations may have its names by then, no lock may be
+/// left, or the statement has to come first.
+fn unsettles(stated: &Stated, after: &After) -> bool {
+    let changes = after.stale.any() || after.moves || after.imports || after.commits;
+    changes || !stated.readings().all(Statement::keeps_locks)
 }
 
 /// The text of one statement, where it stood. `None`: it is not certain where it ends.

@@ -78,6 +78,28 @@ fn relations_are_named_with_what_happens_to_them() {
 }
 
 #[test]
+fn what_ends_locks_or_has_to_come_first_is_told() {
+    table(
+        &[
+            ("select 1", "true"),
+            ("begin", "true"),
+            ("start transaction", "true"),
+            ("savepoint a", "true"),
+            ("set statement_timeout = 5", "true"),
+            ("begin isolation level serializable", "false"),
+            ("start transaction read only", "false"),
+            ("set transaction isolation level repeatable read", "false"),
+            ("set transaction_isolation = 'serializable'", "false"),
+            ("set transaction snapshot '00000003-0000001B-1'", "false"),
+            ("commit", "false"),
+            ("rollback to a", "false"),
+            ("prepare transaction 'a'", "false"),
+        ],
+        |statement| statement.keeps_locks().to_string(),
+    );
+}
+
+#[test]
 fn settings_are_seen() {
     let settings = |statement: &Statement| {
         let each = statement.settings.iter().map(|setting| {
