@@ -195,25 +195,31 @@ fn what_writes_is_judged_by_what_it_waited_for() {
         {"name": "keep", "match": {"cel": "'public.accounts' in command.written"}, "action": "Deny"},
         {"name": "rest", "match": {"any": true}, "action": "Allow"},
     ]);
-    let schema = "CREATE TABLE plain (id int); CREATE TABLE accounts (id int); INSERT INTO plain VALUES (1); \
+    let schema = "CREATE TABLE plain (id int PRIMARY KEY); CREATE TABLE accounts (id int); INSERT INTO plain VALUES (1); \
         INSERT INTO accounts VALUES (1); CREATE VIEW v AS SELECT id FROM plain";
-    for (opened, sql, end) in [
-        (false, "delete from v", b'Q'),
-        (true, "delete from v", b'Q'),
-        (false, "select 1; delete from v", b'Q'),
+    let view = "create or replace view v as select id from accounts";
+    let key = "alter table accounts add foreign key (id) references plain on delete cascade";
+    for (swap, opened, sql, end) in [
+        (view, false, "delete from v", b'Q'),
+        (view, true, "delete from v", b'Q'),
+        (view, false, "select 1; delete from v", b'Q'),
         (
+            view,
             false,
             "begin; set local statement_timeout = 0; delete from v; commit",
             b'Q',
         ),
         (
+            view,
             false,
             "with d as (delete from v returning id) select count(*) from d",
             b'Q',
         ),
-        (false, "delete from v", b'S'),
-        (true, "delete from v", b'S'),
-        (false, "delete from v", b'H'),
+        (view, false, "delete from v", b'S'),
+        (view, true, "delete from v", b'S'),
+        (view, false, "delete from v", b'H'),
+        (key, false, "delete from plain", b'Q'),
+        (key, true, "delete from plain", b'S'),
     ] {
         let door = TestDoor::new(&Given::open().policy(keep.clone()), schema);
         let mut client = Client::login(&door, "alice", &[]).unwrap();
@@ -221,7 +227,6 @@ fn what_writes_is_judged_by_what_it_waited_for() {
         if opened {
             said(&client.query("begin"));
         }
-        let swap = "create or replace view v as select id from accounts";
         let mut other = beside(&door, &["begin", swap]);
         match end {
             b'Q' => send(&mut client, sql),
