@@ -280,7 +280,7 @@ pub enum Depth {
     /// And the relations of the temporary schema, with what belongs to them.
     Temporary,
     /// And all relations but the system's own, after uncommitted DDL of its own. Of code only the expressions that are its work or
-    /// its temporary relations', and whether [it wrote any other](own_code).
+    /// its temporary relations', and whether it wrote any other.
     Relations,
     /// And all code.
     All,
