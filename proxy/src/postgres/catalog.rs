@@ -4,9 +4,10 @@
 //! check is under way share the next one, so a check costs one round trip however many wait for it (as commits share a
 //! flush). A check compares the write-ahead position first: nothing written, nothing changed. Sessions that ask often compare
 //! it on their own thread (`near`). Where something is written all the time, it looks at what the statement hangs on alone
-//! (`footprint`).
+//! (`footprint`). What has changed is told by row versions, and read alone (`queries/since`, `kept`): all kinds of it in one question.
 
 mod footprint;
+mod kept;
 mod latest;
 mod near;
 mod queries;

@@ -66,7 +66,7 @@ pub struct State {
     pub skipping: bool,
     /// Messages were sent after the last ReadyForQuery that are not followed by a Sync yet.
     pub unsynced: bool,
-    /// An Execute was sent since the session's own backend was last asked.
+    /// An Execute was sent since it was last made sure what the session's own backend knows.
     pub executed: bool,
     /// A COPY from the client is under way.
     pub copy_in: Option<CopyIn>,

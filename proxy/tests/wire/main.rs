@@ -36,6 +36,7 @@ mod notifications;
 mod pipelines;
 mod portals;
 mod readings;
+mod reads;
 mod replicas;
 mod saved;
 mod shapes;

@@ -9,13 +9,13 @@ use std::borrow::Cow;
 
 use sallyport_crds::connection::AlwaysDenied;
 
-use super::MAX_TEXT;
 use super::denied::{self, Denied};
 use super::facts;
 use super::functions::runs_texts;
 use super::parser::{self, Backslash};
 use super::secrets::{Literal, Piece, pieces};
 use super::tree::Node;
+use super::{LONG, MAX_TEXT, MAX_WEIGHT, length};
 
 /// Bodies within bodies within bodies; deeper ones are refused.
 const MAX_DEPTH: usize = 8;
@@ -96,7 +96,8 @@ struct Within {
 impl Within {
     /// Whether a body can be read. Each level is read in two ways, so that each may be half as long as the one before.
     fn readable(self, body: &str, found: &mut Vec<Denied>) -> bool {
-        let readable = self.depth <= MAX_DEPTH && body.len() <= MAX_TEXT >> self.depth;
+        let light = || body.len() <= LONG || length::taken_at_most(body).weight <= MAX_WEIGHT;
+        let readable = self.depth <= MAX_DEPTH && body.len() <= MAX_TEXT >> self.depth && light();
         if !readable {
             found.push(Denied::new(
                 AlwaysDenied::UntrustedFunctions,

@@ -48,6 +48,17 @@ impl SyntaxError {
         }
     }
 
+    /// The refusal of a text that says more than this door has room for while it reads it.
+    pub(super) fn too_heavy() -> Self {
+        Self {
+            sqlstate: TOO_LARGE,
+            message: "statement text has more names, signs and values than this door reads at once: bind its values as parameters, send it in \
+                      parts, or load rows with COPY"
+                .to_owned(),
+            position: None,
+        }
+    }
+
     /// The refusal of a text that the parser could not give a usable tree for.
     pub(super) fn internal() -> Self {
         let message = "the statement could not be read".to_owned();

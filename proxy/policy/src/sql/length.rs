@@ -1,36 +1,57 @@
-//! How much of a text makes its tree: all of it but what stands within quoted literals, each of which is one node however long
-//! it is.
+//! How much of a text makes its tree, and what that weighs while it is parsed: all of it counts but what stands within quoted
+//! literals, each of which is one node however long it is.
 //!
 //! What counts too little would let a text make a tree that nobody bounded. So only `'…'` and `E'…'` count for less than they
 //! are, and everything counts from where on it is hard to say what a literal is.
 
 use super::parser::Backslash;
 
-/// The bytes of a text that do not stand within a quoted literal, as one of its readings has them. A text with a literal that
-/// never ends counts whole.
-pub(super) fn outside_literals(text: &str, reading: Backslash) -> usize {
+/// What a text takes before it is known what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// Bytes that do not stand within a quoted literal. A text with a literal that never ends counts whole.
+    pub(super) outside: usize,
+    /// What the parser's structures for it weigh at most, in KiB or a little more. They have room for four in every list of names,
+    /// and every place takes as much as the largest node: that is 4 KiB for a column, and 3 for an operator, beside what they
+    /// stand in.
+    pub(super) weight: usize,
+}
+
+/// Weights, in KiB: a name or a word of the grammar, a sign, a number or literal, and what opens a list.
+const WORD: usize = 4;
+const SIGN: usize = 3;
+const VALUE: usize = 1;
+const LIST: usize = 1;
+
+/// What a text takes, as one of its readings has it.
+pub(super) fn taken(text: &str, reading: Backslash) -> Taken {
     let bytes = text.as_bytes();
-    // How far everything is read, where the word begins that may reach up to there, and the bytes within literals.
-    let (mut at, mut word, mut within) = (0, 0, 0);
+    // How far everything is read, where the word begins that may reach up to there, the bytes within literals, and how far what
+    // stands outside of them was weighed.
+    let (mut at, mut word, mut within, mut weighed) = (0, 0, 0, 0);
+    let mut weight = 0;
     while let Some([byte, rest @ ..]) = bytes.get(at..) {
         match (byte, rest) {
             // Dollar quotes, names with a dollar and comments, in which quotes mean something else.
             (b'$', _) | (b'-', [b'-', ..]) | (b'/', [b'*', ..]) => break,
             (b'"', _) => {
                 let Some(name) = memchr::memchr(b'"', rest) else { break };
+                weight += outside(bytes.get(weighed..at)) + WORD;
                 at += name + 2;
-                word = at;
+                (word, weighed) = (at, at);
             }
             (b'\'', _) => {
                 let Some(escapes) = escapes(bytes.get(..at), bytes.get(word..at), reading) else {
                     break;
                 };
                 let Some(body) = body(rest, escapes) else {
-                    return text.len();
+                    (within, weighed, weight) = (0, 0, 0);
+                    break;
                 };
+                weight += outside(bytes.get(weighed..at)) + VALUE;
                 within += body;
                 at += body + 2;
-                word = at;
+                (word, weighed) = (at, at);
                 if is_continued(bytes.get(at..).unwrap_or_default()) {
                     break;
                 }
@@ -43,7 +64,59 @@ pub(super) fn outside_literals(text: &str, reading: Backslash) -> usize {
             }
         }
     }
-    text.len() - within
+    Taken {
+        outside: text.len() - within,
+        weight: weight + outside(bytes.get(weighed..)),
+    }
+}
+
+/// What the longer, and the heavier, of the two readings takes.
+pub(super) fn taken_at_most(text: &str) -> Taken {
+    let one = taken(text, Backslash::Literal);
+    if memchr::memchr(b'\\', text.as_bytes()).is_none() {
+        return one;
+    }
+    let other = taken(text, Backslash::Escape);
+    Taken {
+        outside: one.outside.max(other.outside),
+        weight: one.weight.max(other.weight),
+    }
+}
+
+/// What a byte outside of literals is part of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Word,
+    Number,
+    Sign,
+    Nothing,
+}
+
+/// What stands outside of literals weighs. A plus or a minus is a sign of its own wherever it stands.
+fn outside(bytes: Option<&[u8]>) -> usize {
+    let (mut before, mut weight) = (Part::Nothing, 0);
+    for byte in bytes.unwrap_or_default() {
+        let part = match byte {
+            b'0'..=b'9' if before != Part::Word => Part::Number,
+            // Of a number and a word without anything between them there is one.
+            byte if is_word(*byte) && before == Part::Number => Part::Number,
+            byte if is_word(*byte) => Part::Word,
+            b'+' | b'-' | b'*' | b'/' | b'<' | b'>' | b'=' | b'~' | b'!' | b'@' | b'#' | b'%' | b'^' | b'&' | b'|'
+            | b'`' | b'?' | b':' | b'$' => Part::Sign,
+            _ => Part::Nothing,
+        };
+        weight += match (part, byte) {
+            (Part::Sign, b'+' | b'-') => SIGN,
+            (Part::Nothing, b'(' | b'[') => LIST,
+            _ if part == before => 0,
+            (Part::Word, _) => WORD,
+            (Part::Number, _) => VALUE,
+            (Part::Sign, _) => SIGN,
+            (Part::Nothing, _) => 0,
+        };
+        before = part;
+    }
+    weight
 }
 
 /// Whether a backslash escapes in the literal that begins behind `before`, whose last `word` is its prefix; `None` for literals
@@ -101,8 +174,8 @@ mod tests {
             ("\"it's\" = 'x'", 11, 11),
             ("\"a\"E'\\''", 6, 6),
         ] {
-            assert_eq!(outside_literals(text, Backslash::Literal), literal, "{text}");
-            assert_eq!(outside_literals(text, Backslash::Escape), escape, "{text}");
+            assert_eq!(taken(text, Backslash::Literal).outside, literal, "{text}");
+            assert_eq!(taken(text, Backslash::Escape).outside, escape, "{text}");
         }
     }
 
@@ -124,15 +197,41 @@ mod tests {
             "\"open 'x'",
         ] {
             for reading in [Backslash::Literal, Backslash::Escape] {
-                assert_eq!(outside_literals(text, reading), text.len(), "{text}");
+                assert_eq!(taken(text, reading).outside, text.len(), "{text}");
             }
         }
         // What stands before it is known.
-        assert_eq!(outside_literals("'ab' /* 'cd' */", Backslash::Literal), 13);
+        assert_eq!(taken("'ab' /* 'cd' */", Backslash::Literal).outside, 13);
         for space in [" ", "\n", "\r", "\u{b}", "\u{c}"] {
             let text = format!("E'ab'{space}'\\' || 'cd'");
-            assert_eq!(outside_literals(&text, Backslash::Literal), text.len() - 2, "{text:?}");
+            assert_eq!(taken(&text, Backslash::Literal).outside, text.len() - 2, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_text_weighs_what_it_is_made_of() {
+        for (text, weight) in [
+            ("", 0),
+            ("a", 4),
+            ("a1,_b, größe", 12),
+            ("\"a b\".c", 8),
+            ("1, 23.5e7, 0x1F", 4),
+            ("'abc def', E'a'", 6),
+            ("a+-b", 14),
+            ("a<=b", 11),
+            ("a::b[1]", 13),
+            ("((1),(2))", 5),
+            // As if it were code.
+            ("/* a b", 11),
+            ("'open a b", 12),
+            ("$$a b$$", 14),
+        ] {
+            assert_eq!(taken(text, Backslash::Literal).weight, weight, "{text}");
+        }
+        let text = "'\\', a, b, ' || c || '";
+        let (literal, escape) = (taken(text, Backslash::Literal), taken(text, Backslash::Escape));
+        assert_ne!(literal.weight, escape.weight);
+        assert_eq!(taken_at_most(text).weight, literal.weight.max(escape.weight));
     }
 
     /// What this takes for code has to hold all that the grammar takes for code: here each literal is one constant, and what is
@@ -153,7 +252,7 @@ mod tests {
                     .filter(|node| node.is("AConst"))
                     .filter_map(|node| node.node("val"));
                 let read: usize = values.map(|value| value.text("sval").len()).sum();
-                let within = text.len() - outside_literals(text, reading);
+                let within = text.len() - taken(text, reading).outside;
                 // Escapes are longer as they are written.
                 assert!(within >= read && within <= read + 4, "{text}: {within}, {read}");
             }

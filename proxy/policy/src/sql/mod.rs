@@ -59,6 +59,12 @@ pub const MAX_TEXT: usize = 1 << 20;
 /// The longest text, literals included: these are one node each, and are read, searched, copied and recorded whole.
 pub const MAX_WHOLE: usize = 8 << 20;
 
+/// What the parser's structures for a text may weigh, in KiB of them: a name takes 4, a sign 3, a value 1. They take up to two thousand
+/// times the bytes of a text, for as long as its tree is made.
+const MAX_WEIGHT: usize = 1 << 18;
+/// Texts that take turns, and are weighed: no shorter one weighs too much.
+const LONG: usize = 64 * 1024;
+
 /// Whether an expression, as `pg_get_expr` writes it under an empty path, runs what nobody can see into, or changes a setting where
 /// no text says so. Functions of other schemas are left to whoever knows what they are written in.
 pub fn is_opaque_expression(expression: &str) -> bool {
@@ -103,14 +109,20 @@ pub fn parse(text: &str) -> Result<Script, SyntaxError> {
     }
 }
 
-/// Nobody knows yet which reading is the server's: the one with more outside of literals counts.
+/// Nobody knows yet which reading is the server's: the one that takes more counts.
 fn check_length(text: &str) -> Result<(), SyntaxError> {
     if text.len() > MAX_WHOLE {
         return Err(SyntaxError::too_large(MAX_WHOLE, ""));
     }
-    let outside = |reading| length::outside_literals(text, reading) > MAX_TEXT;
-    if text.len() > MAX_TEXT && [Backslash::Literal, Backslash::Escape].into_iter().any(outside) {
+    if text.len() <= LONG {
+        return Ok(());
+    }
+    let taken = length::taken_at_most(text);
+    if taken.outside > MAX_TEXT {
         return Err(SyntaxError::too_large(MAX_TEXT, " outside of its quoted values"));
+    }
+    if taken.weight > MAX_WEIGHT {
+        return Err(SyntaxError::too_heavy());
     }
     Ok(())
 }

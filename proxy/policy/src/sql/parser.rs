@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pg_query::{Error, ParserOptions, protobuf};
 
+use super::LONG;
 use super::error::SyntaxError;
 use super::pour::pour;
 use super::tree::Tree;
@@ -39,17 +40,19 @@ fn set_up() -> Option<MutexGuard<'static, ()>> {
     first.then(|| SETTING_UP.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// Held while a long text is parsed: the parser's structures take so much that one thread has them at a time.
+static LONG_ONE: Mutex<()> = Mutex::new(());
+
 /// Parses a text of any number of statements.
 pub(super) fn parse(text: &str, reading: Backslash) -> Result<Vec<Raw>, SyntaxError> {
+    let _turn = (text.len() > LONG).then(|| LONG_ONE.lock().unwrap_or_else(PoisonError::into_inner));
     let parsed = call(text, reading).map_err(|failure| match failure {
         Failure::Refused(error) => SyntaxError::of(&error, text, |prefix| message(prefix, reading)),
         Failure::Broken => SyntaxError::internal(),
     })?;
-    parsed
-        .stmts
-        .iter()
-        .map(|statement| raw(statement, text.len()))
-        .collect()
+    // Of each statement they go as soon as it has its tree.
+    let statements = parsed.stmts.into_iter();
+    statements.map(|statement| raw(&statement, text.len())).collect()
 }
 
 enum Failure {

@@ -7,6 +7,9 @@ use serde::ser::{self, Serialize};
 
 use super::tree::{Object, Tree, Value};
 
+/// Nodes of a tree that is worth to be moved, so that it takes no more room than it needs.
+const LARGE: usize = 4_096;
+
 /// The tree of one raw statement.
 pub(super) fn pour(statement: &protobuf::RawStmt) -> Result<Tree, Unexpected> {
     let mut tree = Tree::default();
@@ -19,6 +22,11 @@ pub(super) fn pour(statement: &protobuf::RawStmt) -> Result<Tree, Unexpected> {
         None => Value::Null,
     };
     tree.root = root;
+    if tree.objects.len() > LARGE {
+        tree.objects.shrink_to_fit();
+        tree.fields.shrink_to_fit();
+        tree.items.shrink_to_fit();
+    }
     Ok(tree)
 }
 

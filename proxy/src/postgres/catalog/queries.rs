@@ -6,10 +6,12 @@ mod since;
 mod temporary;
 mod versions;
 
-use self::code::{EXPRESSIONS, code, filled};
+use sallyport_policy::catalog::Oid;
+
+use self::code::{EXPRESSIONS, NAMESAKES, filled};
 pub(super) use self::since::{ENDED, Since};
-use self::since::{is_changed, is_moved};
-use self::versions::digest_of;
+use self::since::{IS_CHANGED, IS_MOVED, IS_NEW, aged, array};
+use self::versions::{code_versions, digest_of, own_code};
 pub(super) use self::versions::{digest, footprint, footprint_prepared};
 
 /// Where the write-ahead log stands, and whose work can be seen: while neither has moved, no catalog has changed. A commit is
@@ -215,23 +217,61 @@ const OWN_RELATIONS: &str = "AND c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog
 /// What was.
 const BUILT_IN: &str = "AND c.oid OPERATOR(pg_catalog.<) 16384::pg_catalog.oid";
 
-/// No relations and no columns.
-const NO_RELATIONS: &str = "SELECT 0 LIMIT 0; SELECT 0 LIMIT 0";
+/// No rows.
+const NOTHING: &str = "SELECT 0 LIMIT 0";
 
-/// No parents, types and code: none that the shared catalog does not hold.
-const NOTHING_MORE: &str = "SELECT 0 LIMIT 0; SELECT 0 LIMIT 0; SELECT 0 LIMIT 0; SELECT 0 LIMIT 0";
+/// As of one moment.
+const ONE_MOMENT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// The relations and columns that a server has of its own.
 pub(super) fn built_in() -> String {
-    relations(DEFINITION, BUILT_IN, None)
+    relations(DEFINITION, BUILT_IN, false).join("; ")
 }
 
-/// All the rest of a catalog, as of one moment, or what of it is not known from before.
-pub(super) fn snapshot(since: Option<&Since>) -> String {
-    let shared = format!("{OWN_RELATIONS} {}", temporary::shared_relations());
-    let relations = relations(DEFINITION, &shared, since);
-    let (types, code) = (temporary::shared_types(), code());
-    format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {relations}; {PARENTS}; {TYPES} {types}; {code}; COMMIT")
+/// All the rest of a catalog, and the [versions](code_versions) of what its code is told by.
+pub(super) fn snapshot() -> String {
+    let [relations, columns] = relations(DEFINITION, &shared_relations(), false);
+    let (types, code, versions) = (temporary::shared_types(), code(), code_versions());
+    format!("{ONE_MOMENT}; {relations}; {columns}; {PARENTS}; {TYPES} {types}; {code}; {versions}; COMMIT")
+}
+
+/// Prepares the questions of [`rest`]: planning them takes longer than most answers.
+pub(super) fn rest_prepared() -> String {
+    let [relations, columns] = relations(DEFINITION, &shared_relations(), true);
+    let expressions = filled(EXPRESSIONS);
+    let each = [
+        ("relations(pg_catalog.xid, pg_catalog.oid[])", relations),
+        ("columns(pg_catalog.xid)", columns),
+        ("parents", PARENTS.to_owned()),
+        ("types", format!("{TYPES} {}", temporary::shared_types())),
+        (
+            "expressions(pg_catalog.xid, pg_catalog.oid[])",
+            format!("{expressions} {}", aged(IS_NEW)),
+        ),
+        ("all_expressions", expressions),
+        ("namesakes", filled(NAMESAKES)),
+        ("code", code_versions()),
+    ];
+    let each = each.map(|(name, question)| format!("PREPARE sallyport_{name} AS {question}"));
+    each.join("; ")
+}
+
+/// What of a catalog is not known from before, in the form of [`snapshot`]. `watched`: the expressions that are read each time, where
+/// the code is taken for what it was: then its names are left out, and expressions that are neither new nor watched.
+pub(super) fn rest(since: &Since, watched: Option<&[Oid]>) -> String {
+    let [ended, undefined] = since.values();
+    let code = match watched {
+        Some(watched) => format!("EXECUTE sallyport_expressions({ended}, {}); {NOTHING}", array(watched)),
+        None => "EXECUTE sallyport_all_expressions; EXECUTE sallyport_namesakes".to_owned(),
+    };
+    format!(
+        "{ONE_MOMENT}; EXECUTE sallyport_relations({ended}, {undefined}); EXECUTE sallyport_columns({ended}); \
+         EXECUTE sallyport_parents; EXECUTE sallyport_types; {code}; EXECUTE sallyport_code; COMMIT"
+    )
+}
+
+fn shared_relations() -> String {
+    format!("{OWN_RELATIONS} {}", temporary::shared_relations())
 }
 
 /// How much a session's own backend is asked.
@@ -241,33 +281,54 @@ pub enum Depth {
     Names,
     /// And the relations of the temporary schema, with what belongs to them.
     Temporary,
-    /// And all relations but the system's own: after uncommitted DDL of its own.
+    /// And all relations but the system's own, after uncommitted DDL of its own. Of code only the expressions that are its work or
+    /// its temporary relations', and whether it wrote any other.
+    Relations,
+    /// And all code.
     All,
 }
 
 /// The session's own knowledge. All relations are asked for within a transaction only.
 pub(super) fn own(depth: Depth) -> String {
+    let all = |code: &str| {
+        let [relations, columns] = relations(OWN_DEFINITION, OWN_RELATIONS, false);
+        format!("{QUALIFIED}; {relations}; {columns}; {PARENTS}; {TYPES}; {code}; {AS_IT_WAS}")
+    };
     let more = match depth {
         // Planning a question about relations takes longer than all the rest.
-        Depth::Names => format!("{NO_RELATIONS}; {NOTHING_MORE}"),
+        Depth::Names => [NOTHING; 6].join("; "),
         // What is committed, the shared catalog knows the definition of.
-        Depth::Temporary => format!("{}; {}", relations("NULL", OWN_TEMP, None), temporary::more()),
-        Depth::All => format!(
-            "{QUALIFIED}; {}; {PARENTS}; {TYPES}; {}; {AS_IT_WAS}",
-            relations(OWN_DEFINITION, OWN_RELATIONS, None),
-            code()
+        Depth::Temporary => format!(
+            "{}; {}",
+            relations("NULL", OWN_TEMP, false).join("; "),
+            temporary::more()
         ),
+        Depth::Relations => {
+            let expressions = filled(EXPRESSIONS);
+            let temporary = temporary::owned("x.owner");
+            let own = format!("(pg_catalog.age(x.version) OPERATOR(pg_catalog.<=) {TRANSACTION} OR {temporary})");
+            all(&format!("{expressions} AND {own}; {}", own_code(TRANSACTION)))
+        }
+        Depth::All => all(&code()),
     };
     format!("{PATH}; {TEMP}; {PREPARED}; {ISOLATION}; {more}")
 }
 
-fn relations(definition: &str, filter: &str, since: Option<&Since>) -> String {
-    let (parts, changed) = since.map_or_else(Default::default, |since| {
-        (format!(", {}", since.parts()), format!("WITH {} ", since.changed()))
-    });
+/// Expressions, and what can be taken for PostgreSQL's own and is not.
+fn code() -> String {
+    format!("{}; {}", filled(EXPRESSIONS), filled(NAMESAKES))
+}
+
+/// Relations, and their columns. `rest`: those alone that are not known from before, and definitions.
+fn relations(definition: &str, filter: &str, rest: bool) -> [String; 2] {
+    let (parts, changed) = match rest {
+        true => (format!(", {}", since::parts()), format!("WITH {} ", since::changed())),
+        false => Default::default(),
+    };
+    let (is_changed, is_moved) = if rest { (IS_CHANGED, IS_MOVED) } else { ("true", "true") };
     let known = |text: &str| {
-        let text = text.replace("{changed}", is_changed(since));
-        text.replace("{moved}", is_moved(since)).replace("{where}", filter)
+        let text = text.replace("{changed}", is_changed);
+        text.replace("{moved}", is_moved).replace("{where}", filter)
     };
     let definition = definition
         .replace("{unlocked}", UNLOCKED)
@@ -276,8 +337,7 @@ fn relations(definition: &str, filter: &str, since: Option<&Since>) -> String {
         .replace("{locked}", LOCKED)
         .replace("{since}", &parts)
         .replace("{definition}", &definition);
-    let columns = COLUMNS.replace("{since}", &changed);
-    format!("{}; {}", known(&relations), known(&columns))
+    [known(&relations), known(&COLUMNS.replace("{since}", &changed))]
 }
 
 #[cfg(test)]
@@ -286,7 +346,7 @@ mod tests {
 
     #[test]
     fn every_function_of_users_is_named_and_none_that_no_name_finds() {
-        for asked in [snapshot(None), own(Depth::All)] {
+        for asked in [snapshot(), rest_prepared(), own(Depth::All)] {
             let functions = asked
                 .split("SELECT 'f', f.proname")
                 .nth(1)
@@ -300,9 +360,14 @@ mod tests {
 
     #[test]
     fn what_a_prepared_transaction_locks_is_left_alone() {
-        for asked in [snapshot(None), own(Depth::All)] {
-            assert_eq!(asked.matches("pg_locks l").count(), 2, "{asked}");
-            assert_eq!(asked.matches("(l.pid IS NULL OR l.pid ").count(), 2, "{asked}");
+        for (asked, times) in [
+            (snapshot(), 2),
+            (rest_prepared(), 3),
+            (own(Depth::Relations), 2),
+            (own(Depth::All), 2),
+        ] {
+            assert_eq!(asked.matches("pg_locks l").count(), times, "{asked}");
+            assert_eq!(asked.matches("(l.pid IS NULL OR l.pid ").count(), times, "{asked}");
         }
     }
 }

@@ -15,7 +15,7 @@ use sallyport_policy::catalog::{
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::sql;
 
-use self::code::{casts, code, parts, runs, spread};
+use self::code::{casts, code, parts, runs, spread, types_of};
 use self::types::classes;
 use crate::postgres::ask::{Row, text};
 
@@ -31,6 +31,9 @@ pub(super) struct Read {
     pub(super) types: HashMap<Oid, Class>,
     pub(super) code: Code,
     pub(super) expressions: Expressions,
+    /// Those that have to be read again each time: they call what nobody can see into, name types of users, were held back, or
+    /// belong to what is not here.
+    pub(super) watched: Vec<Oid>,
     /// Whether a lock of somebody else held something back: it counts as unknown.
     pub(super) lacking: bool,
 }
@@ -46,8 +49,8 @@ pub(super) fn read_built_in(results: Vec<Vec<Row>>) -> Option<Vec<Relation>> {
     Some(read(&results, &Expressions::new(), &Snapshot::default())?.relations)
 }
 
-/// Reads the answer to [`super::queries::snapshot`], without its BEGIN and COMMIT, or the end of [`super::queries::own`]. `before` has what
-/// was read last of expressions, which may be locked now, and `last` the columns and definitions that are left out.
+/// Reads the answer to [`super::queries::snapshot`], without its BEGIN, COMMIT and versions, or the end of [`super::queries::own`]. `before`
+/// has what was read last of expressions, which may be locked now, and `last` the columns and definitions that are left out.
 pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) -> Option<Read> {
     let [relations, columns, parents, types, expressions, namesakes] = results else {
         return None;
@@ -142,13 +145,14 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) 
         .collect();
     let mut lacking = by_oid.values().any(Relation::is_undefined);
     let mut code = code(namesakes, &names)?;
-    let (mut read, mut quiet) = (Expressions::new(), Vec::new());
+    let (mut read, mut quiet, mut watched) = (Expressions::new(), Vec::new(), Vec::new());
     for row in expressions {
+        let (object, version) = ((number(row, 4)?, number(row, 5)?), text(row, 6));
         // A lock on what is not here holds nothing back.
         if text(row, 1) != "t" && number(row, 0).is_none_or(|owner| !by_oid.contains_key(&owner)) {
+            watched.push(object.1);
             continue;
         }
-        let (object, version) = ((number(row, 4)?, number(row, 5)?), text(row, 6));
         let known = match row.get(2).and_then(Option::as_deref) {
             Some(expression) => Some(expression.contains('(') && sql::is_opaque_expression(expression)),
             None => before
@@ -158,7 +162,9 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) 
         };
         lacking |= known.is_none();
         read.extend(known.map(|opaque| (object, (version.to_owned(), opaque))));
-        match text(row, 3) == "t" || known.unwrap_or(true) {
+        let loud = text(row, 3) == "t" || known.unwrap_or(true);
+        watched.extend((loud || types_of(row).next().is_some()).then_some(object.1));
+        match loud {
             true => runs(row, &names, &mut by_oid, &mut code),
             false => quiet.push(row),
         }
@@ -182,6 +188,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) 
         types: classes(types)?,
         code,
         expressions: read,
+        watched,
         lacking,
     })
 }

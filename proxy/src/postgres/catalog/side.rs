@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sallyport_policy::Policy;
-use sallyport_policy::catalog::{Catalog as _, Relation, Snapshot};
+use sallyport_policy::catalog::{Relation, Snapshot};
 use sallyport_policy::mask::ProtectedColumns;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::footprint::Footprint;
+use super::kept::{Ended, KeptCode, unknown};
 use super::latest::Latest;
 use super::near::value;
-use super::queries::Since;
 use super::reader::Expressions;
 use super::service::{CatalogError, PATIENCE};
 use super::telling::Telling;
@@ -42,11 +42,6 @@ const COUNTED: Duration = Duration::from_secs(60);
 
 /// How soon a catalog is read again that was not read whole.
 const AGAIN: Duration = Duration::from_secs(5);
-
-/// What a lock cannot be had for.
-const LOCK_NOT_AVAILABLE: &str = "55P03";
-/// How often a catalog is asked for: a lock that was taken while it was read is left alone the next time.
-const TRIES: u32 = 3;
 
 /// What a session asks.
 pub(super) struct Request {
@@ -77,8 +72,11 @@ pub(super) struct Side {
     /// Since when the snapshot lacks what somebody's lock held back.
     lacking: Option<Instant>,
     expressions: Expressions,
+    code: Option<KeptCode>,
     snapshot: Arc<Snapshot>,
     ended: Ended,
+    /// Whether the connection has the questions for [what is not known](queries::rest).
+    prepared: bool,
     types: Arc<HashMap<u32, sallyport_policy::mask::types::Class>>,
     rows: Arc<HashMap<u32, u64>>,
     /// When `rows` were read.
@@ -89,26 +87,6 @@ pub(super) struct Side {
     known: Option<(u64, usize, Arc<Known>)>,
     latest: Arc<Latest>,
     telling: Telling,
-}
-
-/// What [`queries::ENDED`] said in front of the last two questions for the catalog, on this connection. What the last one brought
-/// could be told by names that a commit had just changed, so what is known has to be as old as the one before.
-#[derive(Default)]
-struct Ended {
-    last: Option<u64>,
-    before: Option<u64>,
-}
-
-impl Ended {
-    /// What the next question leaves out, where this was read last. `next`: the first transaction that has no number yet.
-    fn since(&self, next: Option<u64>, last: &Snapshot) -> Option<Since> {
-        let undefined = last.relations().filter(|one| one.is_undefined()).map(|one| one.oid);
-        Since::new(self.before?, next?, undefined.collect())
-    }
-
-    fn follow(&mut self, now: Option<u64>) {
-        self.before = std::mem::replace(&mut self.last, now);
-    }
 }
 
 impl Side {
@@ -122,8 +100,10 @@ impl Side {
             built_in: Vec::new(),
             lacking: None,
             expressions: Expressions::new(),
+            code: None,
             snapshot: Arc::default(),
             ended: Ended::default(),
+            prepared: false,
             types: Arc::default(),
             rows: Arc::default(),
             counted: None,
@@ -259,6 +239,7 @@ impl Side {
                 // numbers.
                 self.position.clear();
                 (self.ended, self.expressions) = (Ended::default(), Expressions::new());
+                (self.code, self.prepared) = (None, false);
                 let built_in = ask(&mut reached.wire, &queries::built_in()).await?;
                 self.built_in = reader::read_built_in(built_in).ok_or(SideError::NoCatalog)?;
                 // Planning it takes longer than the answer.
@@ -290,14 +271,33 @@ impl Side {
             return Ok(());
         }
         let since = self.ended.since(next, &self.snapshot);
-        let results = whole(reached, since.as_ref()).await?;
-        let [_begin, results @ .., _commit] = results.as_slice() else {
+        // Without it everything is read the next time, if this fails.
+        let code = self.code.take().filter(|code| code.is_worth(&self.expressions));
+        let (mut results, same) = unknown(reached, &mut self.prepared, since.as_ref(), code.as_ref()).await?;
+        let (Some(_commit), Some(versions)) = (results.pop(), results.pop()) else {
             return Err(SideError::NoCatalog);
         };
-        let mut read = reader::read(results, &self.expressions, &self.snapshot).ok_or(SideError::NoCatalog)?;
+        let code = code.filter(|_| same);
+        let whole = code.as_ref().map(|code| code.whole);
+        if let (Some(code), Some(namesakes)) = (code, results.last_mut()) {
+            *namesakes = code.namesakes;
+        }
+        let [_begin, parts @ ..] = results.as_slice() else {
+            return Err(SideError::NoCatalog);
+        };
+        let mut read = reader::read(parts, &self.expressions, &self.snapshot).ok_or(SideError::NoCatalog)?;
         self.ended.follow(ended);
         self.lacking = read.lacking.then(Instant::now);
-        self.expressions = read.expressions;
+        match whole {
+            Some(_) => self.expressions.extend(read.expressions),
+            None => self.expressions = read.expressions,
+        }
+        self.code = Some(KeptCode {
+            versions,
+            namesakes: results.pop().unwrap_or_default(),
+            watched: read.watched,
+            whole: whole.unwrap_or(self.expressions.len()),
+        });
         read.relations.extend(self.built_in.iter().cloned());
         self.snapshot = Arc::new(Snapshot::new(read.relations).with_code(read.code));
         self.types = Arc::new(read.types);
@@ -369,21 +369,6 @@ enum SideError {
     NoCatalog,
     #[error("it took too long")]
     Slow,
-}
-
-/// The whole catalog, or what of it is not known.
-async fn whole(reached: &mut Reached, since: Option<&Since>) -> Result<Vec<Vec<Row>>, AskError> {
-    let question = queries::snapshot(since);
-    let mut tries = 1;
-    loop {
-        match ask(&mut reached.wire, &question).await {
-            Err(AskError::Refused(code)) if code == LOCK_NOT_AVAILABLE && tries < TRIES => {
-                ask(&mut reached.wire, "ROLLBACK").await?;
-                tries += 1;
-            }
-            other => return other,
-        }
-    }
 }
 
 /// The one row of a question with one row.

@@ -77,16 +77,21 @@ impl Conversation {
     ) -> Result<Result<(), CatalogError>, Over> {
         self.state.strangers = false;
         let amid = self.state.unsynced || self.state.transaction == Transaction::Failed;
-        // Until the transaction that defines ends, more may change without being seen.
-        if !amid && !self.schemas.is_empty() && (self.state.stale.any() || self.own.all) {
-            self.ask_own(session).await?;
+        if !amid && !self.schemas.is_empty() && self.state.stale.any() {
+            self.ask_own(session, Depth::Relations).await?;
         }
-        let asked = Instant::now();
-        match self
-            .catalogs
-            .fresh(&mut self.near, &self.dialled, &self.database, session, footprints)
-            .await
-        {
+        // What ran has been answered by now, and has said what it changes.
+        self.state.executed &= amid;
+        let mut asked = Instant::now();
+        let mut known = self.shared(session, footprints).await;
+        // What others define is seen by the transaction that defines, too. It was asked beside what they had defined by then, so
+        // nothing is taken from there the second time.
+        if !amid && self.own.all && known.as_ref().is_ok_and(|known| !self.own.is_beside(known)) {
+            self.ask_own(session, Depth::All).await?;
+            asked = Instant::now();
+            known = self.shared(session, footprints).await;
+        }
+        match known {
             Ok(known) => {
                 // Somebody made a schema of the path, or gave a right to one.
                 let moved = self.schemas != known.schemas;
@@ -96,7 +101,7 @@ impl Conversation {
                 } else if moved {
                     self.schemas = Arc::clone(&known.schemas);
                     self.state.stale.path = true;
-                    self.ask_own(session).await?;
+                    self.ask_own(session, Depth::All).await?;
                 }
                 self.state.known = self.own.over(&known, session, &self.database);
                 self.state.fresh = asked;
@@ -109,23 +114,49 @@ impl Conversation {
     /// Whether what the session's own backend said last is still so: nothing ran in it since then, and nobody else changed what
     /// it sees.
     fn still_holds(&self, shared: &Known) -> bool {
-        let same = |before: &Arc<Snapshot>| Arc::ptr_eq(before, &shared.snapshot);
         let alone = self.state.transaction == Transaction::Open && !self.state.executed;
-        !self.state.stale.any() && (!self.own.all || alone && self.own.beside.as_ref().is_some_and(same))
+        !self.state.stale.any() && (!self.own.all || alone && self.own.is_beside(shared))
     }
 
-    /// Asks the session's own backend, between units.
-    async fn ask_own(&mut self, session: &mut Session) -> Result<(), Over> {
+    /// The shared catalog.
+    async fn shared(&mut self, session: &Session, footprints: &[Arc<Footprint>]) -> Result<Arc<Known>, CatalogError> {
+        let (near, target) = (&mut self.near, &self.dialled);
+        self.catalogs
+            .fresh(near, target, &self.database, session, footprints)
+            .await
+    }
+
+    /// Asks the session's own backend, between units: after uncommitted DDL so `deep`.
+    async fn ask_own(&mut self, session: &mut Session, deep: Depth) -> Result<(), Over> {
         let uncommitted = self.state.transaction == Transaction::Open && self.state.changed.relations;
         let imported = self.state.imported;
         let whole = uncommitted && !imported;
+        // Asked for before the session's own backend is: what others do from then on is either seen by both or told by the next.
         let beside = match whole {
-            true => self.shared_snapshot(session).await,
+            true => self
+                .shared(session, &[])
+                .await
+                .ok()
+                .map(|known| Arc::clone(&known.snapshot)),
             false => None,
         };
-        let mut own = self
-            .own_at(session, if whole { Depth::All } else { Depth::Names })
-            .await?;
+        // Types with code have whatever is made of them run it, too.
+        let shared = beside
+            .as_ref()
+            .filter(|one| deep == Depth::Relations && one.code().types.is_empty());
+        let depth = match (whole, shared) {
+            (true, Some(_)) => Depth::Relations,
+            (true, None) => Depth::All,
+            (false, _) => Depth::Names,
+        };
+        let mut own = self.own_at(session, depth).await?;
+        if let Some(shared) = shared {
+            if own.as_ref().is_some_and(|own| own.codes) {
+                own = self.own_at(session, Depth::All).await?;
+            } else if let Some(own) = &mut own {
+                own.share(shared);
+            }
+        }
         if !uncommitted && !imported && own.as_ref().is_some_and(|own| own.temporary) {
             own = self.own_at(session, Depth::Temporary).await?;
         }
@@ -153,15 +184,6 @@ impl Conversation {
             self.path = None;
         }
         Ok(())
-    }
-
-    /// Asked for before the session's own backend is: what others do from then on is either seen by both or told by the next.
-    async fn shared_snapshot(&mut self, session: &Session) -> Option<Arc<Snapshot>> {
-        let known = self
-            .catalogs
-            .fresh(&mut self.near, &self.dialled, &self.database, session, &[])
-            .await;
-        Some(Arc::clone(&known.ok()?.snapshot))
     }
 
     async fn own_at(&mut self, session: &mut Session, depth: Depth) -> Result<Option<Own>, Over> {
@@ -243,6 +265,12 @@ impl OwnRelations {
     /// Whether what this session sees is what all see.
     pub(super) fn is_nothing(&self) -> bool {
         self.relations.is_empty() && !self.all
+    }
+
+    /// Whether this is the shared catalog from before they were asked for.
+    fn is_beside(&self, shared: &Known) -> bool {
+        let same = |before: &Arc<Snapshot>| Arc::ptr_eq(before, &shared.snapshot);
+        self.beside.as_ref().is_some_and(same)
     }
 
     /// Whether uncommitted DDL of the session's own is seen.

@@ -64,7 +64,7 @@ const QUIET: &str = "CONST|VAR|OPEXPR|BOOLEXPR|NULLTEST|BOOLEANTEST|RELABELTYPE|
 ///
 /// Every function of users is named: which names count as PostgreSQL's own, this server's version does not say. Those of
 /// temporary schemas are left out, where PostgreSQL looks no function up by a name without a schema.
-const NAMESAKES: &str = "WITH known(oid, name, named) AS MATERIALIZED ({known}) SELECT 'f', f.proname, 0::pg_catalog.oid \
+pub(super) const NAMESAKES: &str = "WITH known(oid, name, named) AS MATERIALIZED ({known}) SELECT 'f', f.proname, 0::pg_catalog.oid \
      FROM pg_catalog.pg_proc f WHERE {ours} AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.oid OPERATOR(pg_catalog.=) f.pronamespace \
      AND pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_temp_')) \
      AND NOT f.oid OPERATOR(pg_catalog.=) ANY (SELECT known.oid FROM known) \
@@ -148,10 +148,6 @@ const EXTENDED: &str = "(EXISTS (SELECT FROM pg_catalog.pg_depend e \
      WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass AND e.objid OPERATOR(pg_catalog.=) p.oid \
      AND e.deptype OPERATOR(pg_catalog.=) 'e') AND EXISTS (SELECT FROM pg_catalog.pg_roles o \
      WHERE o.oid OPERATOR(pg_catalog.=) p.oprowner AND o.rolsuper))";
-
-pub(super) fn code() -> String {
-    format!("{}; {}", filled(EXPRESSIONS), filled(NAMESAKES))
-}
 
 pub(super) fn filled(text: &str) -> String {
     let text = text

@@ -7,6 +7,9 @@
 //! A definition is a text, which names relations, columns and schemas as they are called when it is read. It stays what it is while
 //! nothing that it names changes: rows of its rule, of relations that this hangs on, with all of their columns, and of schemas.
 //! Where it hangs on anything else (a function, a type), it is read each time.
+//!
+//! What an expression calls hangs on its own row and on the [code](super::code_versions). While that is the same, those that are
+//! there and called nothing need no look.
 
 use sallyport_policy::catalog::Oid;
 
@@ -27,6 +30,9 @@ pub(in crate::postgres::catalog) const ENDED: &str = "pg_catalog.pg_snapshot_xmi
 /// Ages of this many transactions and more tell too little: of two halves of numbers it is known within 2^31 which is older.
 const TOLD_APART: u64 = 1 << 30;
 
+/// How old a transaction is at most whose work may be new: `$1` is the number below which all had ended.
+const AGE: &str = "(SELECT pg_catalog.age($1))";
+
 /// Relations that are new, or have another row or column, or a column that is computed otherwise. Temporary ones always count: one
 /// that was left out before may be shared by now, without a new row of its own.
 const CHANGED: &str = "SELECT k.oid FROM pg_catalog.pg_class k WHERE pg_catalog.age(k.xmin) OPERATOR(pg_catalog.<=) {age} \
@@ -34,9 +40,9 @@ const CHANGED: &str = "SELECT k.oid FROM pg_catalog.pg_class k WHERE pg_catalog.
      UNION ALL SELECT a.attrelid FROM pg_catalog.pg_attribute a WHERE pg_catalog.age(a.xmin) OPERATOR(pg_catalog.<=) {age} \
      UNION ALL SELECT e.adrelid FROM pg_catalog.pg_attrdef e WHERE pg_catalog.age(e.xmin) OPERATOR(pg_catalog.<=) {age}";
 
-/// Relations whose definition may be another text, after [`CHANGED`].
+/// Relations whose definition may be another text, after [`CHANGED`]. `$2` are views whose definitions could not be read.
 const MOVED: &str = "SELECT changed.oid FROM changed \
-     UNION ALL SELECT pg_catalog.unnest('{undefined}'::pg_catalog.oid[]) \
+     UNION ALL SELECT pg_catalog.unnest($2) \
      UNION ALL SELECT r.ev_class FROM pg_catalog.pg_rewrite r WHERE pg_catalog.age(r.xmin) OPERATOR(pg_catalog.<=) {age} \
      OR EXISTS (SELECT FROM pg_catalog.pg_namespace s WHERE pg_catalog.age(s.xmin) OPERATOR(pg_catalog.<=) {age} \
      AND s.nspname OPERATOR(pg_catalog.!~) '^pg_(toast_)?temp_[0-9]+$') \
@@ -56,45 +62,46 @@ impl Since {
         (gone < TOLD_APART).then_some(Self { ended, undefined })
     }
 
-    /// Further parts of a WITH that [`is_changed`] and [`is_moved`] hang on.
-    pub(super) fn parts(&self) -> String {
-        let undefined: Vec<String> = self.undefined.iter().map(Oid::to_string).collect();
-        let moved = self
-            .aged(MOVED)
-            .replace("{undefined}", &format!("{{{}}}", undefined.join(",")));
-        format!("{}, moved(oid) AS MATERIALIZED ({moved})", self.changed())
+    /// `$1`, and `$2` of the question for relations.
+    pub(super) fn values(&self) -> [String; 2] {
+        [format!("'{}'", self.ended), array(&self.undefined)]
     }
+}
 
-    /// The one of them that [`is_changed`] hangs on.
-    pub(super) fn changed(&self) -> String {
-        format!("changed(oid) AS MATERIALIZED ({})", self.aged(CHANGED))
-    }
+/// A literal of many numbers.
+pub(super) fn array(numbers: &[Oid]) -> String {
+    let each: Vec<String> = numbers.iter().map(Oid::to_string).collect();
+    format!("'{{{}}}'", each.join(","))
+}
 
-    fn aged(&self, text: &str) -> String {
-        let age = format!("(SELECT pg_catalog.age('{}'::pg_catalog.xid))", self.ended);
-        text.replace("{age}", &age)
-    }
+/// Further parts of a WITH that [`IS_CHANGED`] and [`IS_MOVED`] hang on.
+pub(super) fn parts() -> String {
+    format!("{}, moved(oid) AS MATERIALIZED ({})", changed(), aged(MOVED))
+}
+
+/// The one of them that [`IS_CHANGED`] hangs on.
+pub(super) fn changed() -> String {
+    format!("changed(oid) AS MATERIALIZED ({})", aged(CHANGED))
+}
+
+/// A question in which `{age}` is how old a transaction is at most whose work may be new.
+pub(super) fn aged(text: &str) -> String {
+    text.replace("{age}", AGE)
 }
 
 /// Whether the columns of relation `c` have to be read.
-pub(super) fn is_changed(since: Option<&Since>) -> &'static str {
-    match since {
-        Some(_) => "c.oid OPERATOR(pg_catalog.=) ANY (SELECT changed.oid FROM changed)",
-        None => "true",
-    }
-}
+pub(super) const IS_CHANGED: &str = "c.oid OPERATOR(pg_catalog.=) ANY (SELECT changed.oid FROM changed)";
 
 /// Whether its definition has to be.
-pub(super) fn is_moved(since: Option<&Since>) -> &'static str {
-    match since {
-        Some(_) => "c.oid OPERATOR(pg_catalog.=) ANY (SELECT moved.oid FROM moved)",
-        None => "true",
-    }
-}
+pub(super) const IS_MOVED: &str = "c.oid OPERATOR(pg_catalog.=) ANY (SELECT moved.oid FROM moved)";
+
+/// Whether an expression `x` has to be read, where the code is what it was: `$2` are those that are read each time.
+pub(super) const IS_NEW: &str =
+    "AND (pg_catalog.age(x.version) OPERATOR(pg_catalog.<=) {age} OR x.object OPERATOR(pg_catalog.=) ANY ($2))";
 
 #[cfg(test)]
 mod tests {
-    use super::super::snapshot;
+    use super::super::{rest, rest_prepared, snapshot};
     use super::*;
 
     #[test]
@@ -113,24 +120,46 @@ mod tests {
     #[test]
     fn what_is_known_is_left_out_and_nothing_without_it() {
         let since = Since::new(4_711, 4_800, vec![20_000, 20_001]).unwrap();
-        let (whole, rest) = (snapshot(None), snapshot(Some(&since)));
-        assert!(!whole.contains("changed") && !whole.contains("moved"), "{whole}");
-        assert_eq!(rest.matches("changed(oid) AS MATERIALIZED").count(), 2, "{rest}");
-        for part in ["age('4711'::pg_catalog.xid)", "'{20000,20001}'"] {
-            assert!(rest.contains(part), "{part}: {rest}");
-        }
-        for asked in [whole, rest] {
+        let (whole, prepared) = (snapshot(), rest_prepared());
+        assert!(
+            !whole.contains("changed") && !whole.contains("moved") && !whole.contains("$1"),
+            "{whole}"
+        );
+        assert_eq!(
+            prepared.matches("changed(oid) AS MATERIALIZED").count(),
+            2,
+            "{prepared}"
+        );
+        assert!(prepared.contains("age(x.version)"), "{prepared}");
+        for asked in [whole, prepared] {
             for left in [
                 "{since}",
                 "{changed}",
                 "{moved}",
                 "{age}",
-                "{undefined}",
                 "{where}",
                 "{definition}",
+                "{locked}",
             ] {
                 assert!(!asked.contains(left), "{left}: {asked}");
             }
+        }
+        let same = rest(&since, Some(&[20_002]));
+        for part in [
+            "relations('4711', '{20000,20001}')",
+            "columns('4711')",
+            "expressions('4711', '{20002}')",
+        ] {
+            assert!(same.contains(part), "{part}: {same}");
+        }
+        let other = rest(&since, None);
+        assert!(other.contains("namesakes") && !same.contains("namesakes"), "{other}");
+        assert!(!other.contains("20002") && other.contains("all_expressions"), "{other}");
+        for asked in [same, other] {
+            assert!(
+                asked.ends_with("EXECUTE sallyport_code; COMMIT"),
+                "what it was told by is of the same moment: {asked}"
+            );
         }
     }
 }

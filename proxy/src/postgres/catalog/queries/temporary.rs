@@ -75,13 +75,6 @@ pub(super) fn shared_types() -> String {
 ///
 /// Expressions are printed under whatever path there is: what they call of users is told without their text.
 pub(super) fn more() -> String {
-    // An array, unlike a sub-select, leads to rows by index.
-    let owned = |column: &str| {
-        format!(
-            "{column} OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT c.oid FROM pg_catalog.pg_class c \
-             WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid {OWN_TEMP}))"
-        )
-    };
     let parents = format!(
         "SELECT p.one, p.other, p.way, p.name FROM ({PARENTS}) p(one, other, way, name) WHERE {}",
         owned("p.one")
@@ -99,4 +92,12 @@ pub(super) fn more() -> String {
         owned("x.owner")
     );
     format!("{parents}; {types}; {expressions}; SELECT 0 LIMIT 0")
+}
+
+/// Whether this is a relation of the session's temporary schema. An array, unlike a sub-select, leads to rows by index.
+pub(super) fn owned(column: &str) -> String {
+    format!(
+        "{column} OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT c.oid FROM pg_catalog.pg_class c \
+         WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid {OWN_TEMP}))"
+    )
 }

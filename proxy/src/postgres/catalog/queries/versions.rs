@@ -13,11 +13,10 @@ use crate::postgres::catalog::FIRST_NORMAL;
 /// runs, and what their views are defined as counts as unknown in any case. So are those of [temporary tables](temporary) that
 /// are their session's own matter.
 ///
-/// The first column is that of schemas alone.
+/// Rows of pg_class count by [what they say](CLASSES). The first column is that of schemas alone.
 pub(in crate::postgres::catalog) fn digest() -> String {
     let by_oid = [
         "pg_namespace",
-        "pg_class",
         "pg_rewrite",
         "pg_type",
         "pg_trigger",
@@ -48,8 +47,16 @@ pub(in crate::postgres::catalog) fn digest() -> String {
         "inhrelid::pg_catalog.int8",
         "inhparent::pg_catalog.int8",
     ));
+    each.push(CLASSES.replace("{rows}", &digested("pg_class", "oid")));
     format!("{} SELECT {}", temporary::known_to_one(), each.join(", "))
 }
+
+/// All that is read of rows of pg_class: TRUNCATE, REFRESH, GRANT and others replace them and change nothing of it. Names are
+/// whatever people like, so no two texts may have one digest. Nothing is converted, which a name could resist.
+const CLASSES: &str = "(SELECT pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.string_agg(pg_catalog.concat(oid, ' ', \
+     relnamespace, ' ', relkind, relpersistence, relhasrules, relhastriggers, relhassubclass, relrowsecurity, ' ', reltoastrelid, ' ', \
+     pg_catalog.octet_length(relname::pg_catalog.text), ' ', relname), ',' ORDER BY oid), pg_catalog.getdatabaseencoding())) \
+     FROM pg_catalog.{rows})";
 
 /// The rows of a catalog that count.
 fn digested(table: &str, column: &str) -> String {
@@ -71,6 +78,74 @@ pub(super) fn digest_of(table: &str, key: &str, seed: &str) -> String {
          xmin::pg_catalog.text::pg_catalog.int8))) AS s FROM pg_catalog.{table}) d, \
          LATERAL (VALUES (d.n), (d.s)) AS pair(v))"
     )
+}
+
+/// What is not the system's own, by number.
+const OWN: &str = "oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid";
+
+/// Where the [questions for code](super::NAMESAKES) look: catalogs, the rows of each that tell, and what tells these apart.
+const TELLING: [(&str, &str, &str, &str); 13] = [
+    (
+        "pg_namespace",
+        "nspname OPERATOR(pg_catalog.!~) '^pg_(toast_)?temp_[0-9]+$'",
+        "oid",
+        "0",
+    ),
+    ("pg_proc", OWN, "oid", "0"),
+    ("pg_operator", OWN, "oid", "0"),
+    ("pg_cast", OWN, "oid", "0"),
+    ("pg_opclass", OWN, "oid", "0"),
+    ("pg_amop", OWN, "oid", "0"),
+    ("pg_amproc", OWN, "oid", "0"),
+    ("pg_event_trigger", OWN, "oid", "0"),
+    ("pg_extension", "true", "oid", "0"),
+    ("pg_language", "true", "oid", "0"),
+    (
+        "pg_range",
+        "rngtypid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid",
+        "rngtypid",
+        "0",
+    ),
+    (
+        "pg_depend",
+        "refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass",
+        "objid",
+        "classid::pg_catalog.int8",
+    ),
+    (
+        "pg_type",
+        "oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND typname OPERATOR(pg_catalog.=) ANY ('{text,varchar}'::pg_catalog.name[])",
+        "oid",
+        "0",
+    ),
+];
+
+/// A digest over all that the [questions for code](super::NAMESAKES) are answered by, but for expressions. While it is the same, so are
+/// the names that they give, and what an expression calls that has not changed itself.
+pub(super) fn code_versions() -> String {
+    let each = TELLING.map(|(table, rows, key, seed)| {
+        digest_of(
+            &format!("{table} WHERE {rows}"),
+            &format!("{key}::pg_catalog.int8"),
+            seed,
+        )
+    });
+    format!(
+        "SELECT {}, (SELECT pg_catalog.string_agg(pg_catalog.concat(o.oid), ' ' ORDER BY o.oid) FROM pg_catalog.pg_roles o \
+         WHERE o.rolsuper)",
+        each.join(", ")
+    )
+}
+
+/// One row among namesakes, `m`, where the session's own transaction wrote any of that: `{transaction}` is how old it is. What it
+/// took away is known as it was: code of users that is not there any more.
+pub(super) fn own_code(transaction: &str) -> String {
+    let each = TELLING.map(|(table, rows, ..)| {
+        format!(
+            "EXISTS (SELECT FROM pg_catalog.{table} WHERE {rows} AND pg_catalog.age(xmin) OPERATOR(pg_catalog.<=) {transaction})"
+        )
+    });
+    format!("SELECT 'm', '', 0 WHERE {}", each.join(" OR "))
 }
 
 /// The name of the question for [`footprint`]s.

@@ -9,6 +9,9 @@ use super::known::Vouched;
 use super::number;
 use crate::postgres::ask::{Row, text};
 
+/// How the row begins that says that the session's own transaction wrote code.
+pub(super) const OWN_CODE: &str = "m";
+
 /// What can be taken for PostgreSQL's own and is code of users, by the answer to the question for namesakes. `names`: those of types.
 pub(super) fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code> {
     let (mut code, mut known) = (Code::default(), Vouched::default());
@@ -36,6 +39,8 @@ pub(super) fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code
                 let name = Some(text(row, 1)).filter(|name| sql::safety(None, name) != sql::Safety::Safe);
                 code.fields.extend(name.map(str::to_owned));
             }
+            // What the session's own transaction wrote is asked for apart.
+            OWN_CODE => {}
             // PostgreSQL's own types are not listed: what is cast to and from a user's type names that one. Where both are its own
             // the row has their names.
             _ => {

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use sallyport_policy::catalog::{Code, Oid, Relation, SearchPath, Snapshot};
+use sallyport_policy::catalog::{Catalog as _, Code, Oid, Relation, SearchPath, Snapshot};
 use sallyport_policy::mask::types::Class;
 
-use super::code::types_of;
+use super::code::{OWN_CODE, types_of};
 use super::{Expressions, READ, number, read};
 use crate::postgres::ask::{Row, text};
 use crate::postgres::catalog::queries::{self, Depth};
@@ -26,8 +26,10 @@ pub struct Own {
     pub relations: Vec<Relation>,
     /// Types that are not built in.
     pub types: HashMap<Oid, Class>,
-    /// Code under names of PostgreSQL's own, where all relations were asked for.
+    /// Code under names of PostgreSQL's own, where [all](Depth::All) was asked for.
     pub code: Code,
+    /// Whether the session's transaction wrote code, where [relations](Depth::Relations) were asked for.
+    pub codes: bool,
     /// What runs code if a type of users does: where only temporary relations were asked for, the shared catalog knows that.
     pub casting: Vec<Casting>,
 }
@@ -77,6 +79,23 @@ impl Casting {
     }
 }
 
+// === impl Own ===
+
+impl Own {
+    /// Takes over the code that everybody sees, where the session's transaction wrote none, and with it which relations run any. What
+    /// the transaction took away from them counts until it ends.
+    pub fn share(&mut self, shared: &Snapshot) {
+        self.code = shared.code().clone();
+        for relation in &mut self.relations {
+            if let Some(known) = shared.relation(relation.oid) {
+                relation.active |= known.computes;
+                relation.computes |= known.computes;
+                relation.guarded_by_code |= known.guarded_by_code;
+            }
+        }
+    }
+}
+
 /// The question that [`read_own`] understands the answer of.
 #[must_use]
 pub fn own_query(depth: Depth) -> String {
@@ -97,10 +116,12 @@ pub fn read_own(results: &[Vec<Row>]) -> Option<Own> {
     let schemas = path.iter().map(|row| text(row, 0).to_owned()).collect();
     let temp = temp.first().map(|row| text(row, 0).to_owned());
     let read = read(rest, &Expressions::new(), &Snapshot::default())?;
-    let [_relations, _columns, _parents, _types, expressions, _code] = rest else {
+    let [_relations, _columns, _parents, _types, expressions, code] = rest else {
         return None;
     };
     Some(Own {
+        // A type with code spreads it to others.
+        codes: !read.code.types.is_empty() || code.iter().any(|row| text(row, 0) == OWN_CODE),
         casting: expressions.iter().filter_map(Casting::of).collect(),
         temporary: temp.is_some(),
         current: isolation.first().is_some_and(sees_all),
@@ -196,5 +217,53 @@ mod tests {
         assert_ne!(by("old", Some("new")), by("new", None));
         assert_ne!(by("old", Some("new")), by("old", Some("newer")));
         assert_ne!(by("old", Some("new")), by("new", Some("old")));
+    }
+
+    fn own(expression: &[&str], code: &[&str]) -> Own {
+        let row = |values: &[&str]| -> Row { values.iter().map(|value| Some((*value).to_owned())).collect() };
+        let rows = |values: &[&str]| {
+            if values.is_empty() {
+                Vec::new()
+            } else {
+                vec![row(values)]
+            }
+        };
+        let relations = ["30", "31", "32"]
+            .map(|oid| row(&[oid, "public", "t", "r", "f"]))
+            .to_vec();
+        let domain = rows(&["20000", "d", "S", "25", "0", "0", "checked", "0"]);
+        let mut results = vec![Vec::new(); 4];
+        results.extend([relations, Vec::new(), Vec::new(), domain, rows(expression), rows(code)]);
+        read_own(&results).unwrap()
+    }
+
+    #[test]
+    fn what_everybody_sees_runs_in_a_transaction_too() {
+        let relation = |oid, runs| Relation {
+            oid,
+            active: runs,
+            computes: runs,
+            guarded_by_code: runs,
+            ..Relation::default()
+        };
+        let shared = Snapshot::new(vec![relation(30, true), relation(31, false)]).with_code(Code {
+            functions: ["f".to_owned()].into(),
+            ..Code::default()
+        });
+        let mut own = own(&["32", "w", "public.f()", "t", "2604", "33", "7"], &[]);
+        own.share(&shared);
+        assert_eq!(own.code, *shared.code());
+        for (oid, shared, runs) in [(30, true, true), (31, false, false), (32, false, true)] {
+            let found = own.relations.iter().find(|one| one.oid == oid).unwrap();
+            assert_eq!((found.computes, found.active), (runs, runs), "{oid}");
+            assert_eq!(found.guarded_by_code, shared, "{oid}");
+        }
+    }
+
+    #[test]
+    fn a_transaction_that_wrote_code_is_asked_for_all() {
+        assert!(!own(&["32", "w", "public.f()", "t", "2604", "33", "7"], &[]).codes);
+        assert!(own(&[], &["m", "", "0"]).codes);
+        assert!(own(&["20000", "t", "public.f(VALUE)", "t", "2606", "33", "7"], &[]).codes);
     }
 }
