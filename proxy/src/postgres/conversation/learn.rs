@@ -279,9 +279,8 @@ impl OwnRelations {
     }
 
     /// Whether others have changed nothing since uncommitted DDL of the session's own was read, if it was.
-    pub(super) fn is_beside(&self, shared: &Arc<Snapshot>) -> bool {
-        let same = |before: &Arc<Snapshot>| Arc::ptr_eq(before, shared);
-        !self.all || self.beside.as_ref().is_none_or(same)
+    pub(super) fn is_current(&self, shared: &Known) -> bool {
+        !self.all || self.beside.is_none() || self.is_beside(shared)
     }
 
     /// The shared catalog with what only this session sees laid over it.

@@ -128,7 +128,7 @@ impl Conversation {
         let Ok(now) = now else { return Last::Moved };
         // Where the path is not known, nothing was judged by it.
         let moved = self.path.is_some() && now.schemas != self.schemas;
-        if moved || !self.own.is_beside(&now.snapshot) {
+        if moved || !self.own.is_current(&now) {
             return Last::Moved;
         }
         let same = before.is_some_and(|before| Arc::ptr_eq(&before, &now));
