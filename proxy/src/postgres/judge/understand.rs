@@ -66,6 +66,8 @@ pub fn understand(
     types: &[u32],
     before: &Unfolding,
 ) -> Understood {
+    let computed = behind_arguments(context, stated, before);
+    let before = computed.as_ref().unwrap_or(before);
     let kept = any_looks_up(context, names, stated, before).then(|| before.with(Hazard::Kept));
     let before = kept.as_ref().unwrap_or(before);
     let mut understood = meant(context, names, stated, types, before);
@@ -96,6 +98,33 @@ pub fn understand(
         .put_back(&readings, text.unwrap_or_default(), &asked.command);
     refuse(asked, back);
     understood
+}
+
+/// What is known where EXECUTE has the names of another statement looked up: its arguments are computed by then, and may have led
+/// names elsewhere, or changed what they mean. `None` where they do neither.
+fn behind_arguments(context: &Context<'_>, stated: &Stated, before: &Unfolding) -> Option<Unfolding> {
+    if stated.readings().all(|statement| statement.executes.is_empty()) {
+        return None;
+    }
+    let mut own = command(context, stated);
+    for statement in stated.readings() {
+        trace(context, statement, &[], before.has(Hazard::Relations), &mut own);
+    }
+    let after = After::of(stated.readings(), &own);
+    let moved = [Hazard::Names, Hazard::Path].into_iter().filter(|_| after.moves);
+    let unseen = [
+        Hazard::Relations,
+        Hazard::Names,
+        Hazard::Places,
+        Hazard::Ways,
+        Hazard::Encoding,
+    ];
+    let unseen = unseen.into_iter().filter(|_| after.stale.names);
+    let mut raised = moved.chain(unseen).peekable();
+    raised.peek()?;
+    let mut behind = before.clone();
+    raised.for_each(|hazard| behind.raise(hazard));
+    Some(behind)
 }
 
 fn meant(context: &Context<'_>, names: &Names, stated: &Stated, types: &[u32], before: &Unfolding) -> Understood {
@@ -144,6 +173,10 @@ fn understand_anew(
     let statements: Vec<&Statement> = stated.readings().collect();
     let refused = context.guard().refusal(&statements, &lineages, &asked.command.opaque);
     refuse(&mut asked, refused);
+    // What is executed may look its names up anew.
+    let run = looking_up.iter().flat_map(Stated::readings);
+    let pinned = context.guard().pinned(run, before.is_nothing());
+    refuse(&mut asked, pinned);
     if lost {
         strict::nameless(context, &mut asked);
     }
