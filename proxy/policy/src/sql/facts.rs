@@ -2,7 +2,7 @@
 
 use super::beyond;
 use super::body;
-use super::choice::{gives_its_rows, is_selective, is_upsert, updates};
+use super::choice::{gives_its_rows, is_selective, is_upsert, merge_is_selective, updates};
 use super::denied::{self, Denied};
 use super::effect::{self, Setting};
 use super::functions::{Safety, is_own_operator, safety};
@@ -62,7 +62,7 @@ struct Walk<'a> {
     facts: Facts,
     /// Names of common table expressions, innermost last.
     scopes: Vec<&'a str>,
-    /// The statements around the node that read or write rows, innermost last.
+    /// The statements around the node that read or write rows, innermost last: its columns are of that one's relations.
     around: Vec<Node<'a>>,
 }
 
@@ -137,8 +137,8 @@ impl<'a> Walk<'a> {
         facts.beyond = facts.beyond.or_else(|| beyond::of(node));
         match node.kind() {
             "SelectStmt" if node.has("into_clause") => facts.verbs.insert(Verb::Create),
-            "UpdateStmt" | "DeleteStmt" => facts.change(is_selective(node, "where_clause")),
-            "MergeStmt" => facts.change(is_selective(node, "join_condition")),
+            "UpdateStmt" | "DeleteStmt" => facts.change(is_selective(node)),
+            "MergeStmt" => facts.change(merge_is_selective(node)),
             "InsertStmt" if is_upsert(node) => facts.change(gives_its_rows(node)),
             "OnConflictClause" if updates(node) => facts.verbs.insert(Verb::Update),
             "MergeWhenClause" => facts.merge_action(node.int("command_type")),
@@ -193,7 +193,9 @@ impl<'a> Walk<'a> {
                     .filter_map(|param| param.node("arg"));
                 functions.for_each(|func| facts.runs(&func.names("names")));
             }
-            "DropStmt" | "CommentStmt" | "SecLabelStmt" | "AlterObjectDependsStmt" => facts.objects(node),
+            "DropStmt" | "CommentStmt" | "SecLabelStmt" | "AlterObjectDependsStmt" | "AlterExtensionContentsStmt" => {
+                facts.objects(node);
+            }
             _ => {}
         }
     }
@@ -224,7 +226,6 @@ impl<'a> Walk<'a> {
         }
         let first = node.list("args").next()?;
         first.literal().or_else(|| {
-            // What an UPDATE within a query assigns is read from its own table.
             let select = self.around.last().filter(|around| around.is("SelectStmt"))?;
             let target = parent.is_some_and(|parent| parent.is("ResTarget"));
             // A common table expression computes its names, each time that one is asked for.
