@@ -221,6 +221,9 @@ pub(super) fn ready(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut V
     }
     state.skipping = false;
     state.unsynced = !state.expected.is_empty();
+    if transaction != Transaction::Idle {
+        state.stays_open();
+    }
     state.pay_done();
     let erred = mem::take(&mut state.erred);
     if transaction == Transaction::Idle {
