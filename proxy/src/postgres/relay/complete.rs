@@ -24,13 +24,16 @@ pub(super) fn simple(state: &mut State, tag: u8, bytes: &[u8], out: &mut Vec<u8>
     if state.expected.take_quiet(tag) {
         return Ok(());
     }
-    let change = match (tag, state.expected.pop()) {
-        (b'1', Some(Expect::Parse(change)))
-        | (b'2', Some(Expect::Bind(change)))
-        | (b'3', Some(Expect::Close(change))) => change,
+    let (change, ran) = match (tag, state.expected.pop()) {
+        (b'1', Some(Expect::Parse(change, ran))) => (change, ran),
+        (b'2', Some(Expect::Bind(change))) | (b'3', Some(Expect::Close(change))) => (change, None),
         _ => return Err(Broken::Unasked(tag)),
     };
     state.apply(change);
+    if let Some((running, after)) = ran {
+        state.ran(&after);
+        state.pay(running, None);
+    }
     out.extend_from_slice(bytes);
     Ok(())
 }
@@ -156,7 +159,7 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
     let fields = errors::with_position(&fields, moved.as_deref());
     let text = match state.expected.front() {
         Some(Expect::Query(query)) => query.parts.front().map(|part| &*part.stated.text),
-        Some(Expect::Parse(Change::Prepare(_, prepared))) => prepared.stated.as_ref().map(|stated| &*stated.text),
+        Some(Expect::Parse(Change::Prepare(_, prepared), _)) => prepared.stated.as_ref().map(|stated| &*stated.text),
         _ => None,
     };
     let reader = Reader {
@@ -319,6 +322,12 @@ impl State {
         self.skipping = !synced;
         for (index, expect) in skipped.into_iter().enumerate() {
             match expect {
+                Expect::Parse(_, Some((running, after))) => {
+                    if index == 0 {
+                        self.ran(&after);
+                    }
+                    self.failed(Some(running), index == 0, code);
+                }
                 Expect::Bind(Change::Bind(_, portal)) => {
                     let running = portal.running.borrow_mut().take();
                     self.failed(running, index == 0, code);
