@@ -204,6 +204,25 @@ fn a_portal_that_was_not_read_to_its_end_is_part_of_what_ended() {
 }
 
 #[test]
+fn a_change_whose_rows_are_left_unread_says_so() {
+    let door = TestDoor::new(&Given::open(), SCHEMA);
+    for (place, (reads, wanted)) in [(1, (1, true)), (0, (2, false))].into_iter().enumerate() {
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        client.parse("", "insert into u values (1), (2) returning id");
+        client.bind("p", "", &[], 0).execute("p", reads).sync();
+        client.ready();
+        drop(client);
+        let events = session(&door, place);
+        let outcome = events.iter().find_map(|event| match event {
+            Event::Outcome(outcome) => Some((outcome.rows, outcome.unread)),
+            _ => None,
+        });
+        assert_eq!(outcome, Some(wanted), "{reads}");
+        assert_eq!(door.direct("delete from u; select count(*) from u"), "0");
+    }
+}
+
+#[test]
 fn a_query_behind_an_execute_without_sync_ends_as_the_target_says() {
     let door = TestDoor::new(&Given::open(), SCHEMA);
     let mut client = Client::login(&door, "alice", &[]).unwrap();

@@ -58,6 +58,7 @@ pub(super) fn command(
     let n = rows(text);
     state.with_running(|running, counts| {
         running.answered(n);
+        running.unread = tag == b's';
         if copied.is_some() {
             running.copied = copied;
         }
