@@ -218,7 +218,7 @@ fn a_change_whose_rows_are_left_unread_says_so() {
             _ => None,
         });
         assert_eq!(outcome, Some(wanted), "{reads}");
-        assert_eq!(door.direct("delete from u; select count(*) from u"), "0");
+        door.direct("delete from u");
     }
 }
 
