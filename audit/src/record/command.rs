@@ -270,6 +270,10 @@ pub struct Outcome {
     /// Number of the transaction within the session, from 1; joins [`TransactionEnd`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction: Option<u64>,
+    /// Whether its client asked for fewer rows than there were and left the rest: `rows` are those that it got, and a change with
+    /// RETURNING was made to all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unread: bool,
     /// Why it did not run; [`Fate::NotRun`] only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<NotRun>,

@@ -196,6 +196,7 @@ pub(crate) fn every_event() -> Vec<Event> {
             rows: 6,
             sqlstate: Some("42501".into()),
             transaction: Some(7),
+            unread: true,
             why: None,
         }),
         Event::TransactionEnd(TransactionEnd {

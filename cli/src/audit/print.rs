@@ -175,6 +175,9 @@ fn outcome(outcome: &Outcome) -> String {
         word(&outcome.fate),
         outcome.rows
     );
+    if outcome.unread {
+        out += " of more that were left unread";
+    }
     if let Some(sqlstate) = &outcome.sqlstate {
         out += &format!(", SQLSTATE {}", plain(sqlstate));
     }

@@ -107,6 +107,7 @@ pub fn outcome(number: u64, fate: Fate) -> Event {
         rows: 3,
         sqlstate: None,
         transaction: None,
+        unread: false,
         why: None,
     })
 }

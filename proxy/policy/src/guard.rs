@@ -12,7 +12,7 @@ use crate::catalog::{Catalog, ColumnId, Oid, Relation};
 use crate::decide::{Denial, DeniedBy};
 use crate::mask::{Masker, ProtectedColumns, RuleId};
 use crate::sql::lineage::Flow;
-use crate::sql::{Lineage, Statement, Verb};
+use crate::sql::{Lineage, SETTINGS, Statement, Verb};
 use crate::subject::Subject;
 
 /// Everything that a refusal by masking rules hangs on, apart from the statement.
@@ -41,6 +41,7 @@ impl Guard<'_> {
             .or_else(|| self.overwritten(statements, lineages))
             .or_else(|| self.sunk(lineages))
             .or_else(|| self.settings(lineages))
+            .or_else(|| self.pinned(statements.iter().copied(), true))
             .or_else(|| self.strict(statements, lineages, opaque))
     }
 
@@ -98,7 +99,7 @@ impl Guard<'_> {
     fn settings(&self, lineages: &[Lineage]) -> Option<Denial> {
         let named = |oid: &Oid| {
             let relation = self.catalog.relation(*oid);
-            relation.is_some_and(|one| one.is_system() && one.name == "pg_settings")
+            relation.is_some_and(|one| one.is_system() && one.name == SETTINGS)
         };
         let through = |oid: &Oid| self.catalog.relation(*oid).is_some_and(Relation::is_view);
         let sets = |lineage: &Lineage| {
@@ -107,6 +108,18 @@ impl Guard<'_> {
         };
         let words = "settings are changed by SET or set_config at this door, not through pg_settings";
         lineages.iter().any(sets).then(|| limit(words.to_owned()))
+    }
+
+    /// Why a statement is refused of which it is not known what setting it changes: somebody else's `pg_settings` may compute another
+    /// name each time that it is asked, and their type `text` cuts one.
+    #[must_use]
+    pub fn pinned<'s>(&self, statements: impl IntoIterator<Item = &'s Statement>, fresh: bool) -> Option<Denial> {
+        let another = |one: &Relation| one.name == SETTINGS && !one.is_system();
+        let taken = || self.catalog.relations().any(another) || self.catalog.code().has_type("text");
+        let pins = statements.into_iter().any(|statement| statement.pins);
+        let words =
+            "which setting this changes is not known here: write its name as a plain literal, and send it on its own";
+        (pins && (!fresh || taken())).then(|| limit(words.to_owned()))
     }
 
     /// A column as the person reads it.

@@ -44,6 +44,8 @@ pub struct Running {
     pub held: bool,
     /// Whether it is bound to a portal, and nothing was sent that may run it.
     pub bound: bool,
+    /// Whether its portal was left with rows to be read.
+    pub unread: bool,
     masked: BTreeMap<String, u64>,
     paid: bool,
 }
@@ -97,6 +99,7 @@ impl Running {
             read_only,
             held: false,
             bound: false,
+            unread: false,
             started: Instant::now(),
             rows: 0,
             streamed: 0,
@@ -175,6 +178,7 @@ impl Running {
             rows: self.rows,
             sqlstate,
             transaction: self.transaction,
+            unread: self.unread,
             why,
         }));
     }

@@ -59,7 +59,9 @@ impl After {
     /// What follows from a statement, by all its readings. `command`: what it does, with what EXECUTE and FETCH name, and
     /// what runs in views and triggers: each of them changes the session as if it stood in the text.
     pub fn of<'a>(readings: impl Iterator<Item = &'a Statement>, command: &Command) -> Self {
-        let opaque = command.opaque.iter().any(|what| !is_system_view(what));
+        // SET CONSTRAINTS runs what triggers have put off.
+        let opaque =
+            command.opaque.iter().any(|what| !is_system_view(what)) || command.verbs.contains(Verb::Constraints);
         let sets = |name: &String| {
             matches!(
                 name.as_str(),

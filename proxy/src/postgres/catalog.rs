@@ -28,7 +28,9 @@ pub use footprint::{FIRST_NORMAL, Footprint, is_plain};
 pub use latest::Assumed;
 pub use near::Near;
 pub use queries::{Depth, POSITION};
-pub use reader::{Casting, Circumstances, Own, circumstances_query, own_query, read_circumstances, read_own};
+pub use reader::{
+    Casting, Circumstances, Own, circumstances_query, is_own_setting, own_query, read_circumstances, read_own,
+};
 pub use service::{CatalogError, Catalogs};
 
 /// A database's catalog at one moment.

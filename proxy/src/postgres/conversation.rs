@@ -9,6 +9,7 @@ mod pin;
 mod token;
 mod units;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,9 @@ const AHEAD: usize = 64 * 1024;
 const GOODBYE: Duration = Duration::from_secs(5);
 /// How long the answer to a command is still awaited when nobody is left to read it: its outcome is evidence.
 const LINGER: Duration = Duration::from_secs(30);
+
+/// Settings of users beyond which nothing is asked of a second person any more: what a statement does may hang on each.
+const MAX_SETTINGS: usize = 256;
 
 /// A session under way.
 pub struct Conversation {
@@ -72,6 +76,8 @@ pub struct Conversation {
     masked_by: u64,
     on_hold: Option<OnHold>,
     break_glass: Option<String>,
+    /// Settings of users that its statements changed, or may have.
+    settings: BTreeSet<String>,
     /// Bytes of a CopyData of the client that are still to come.
     copy_rest: usize,
     /// The client is gone; what is under way is seen to its end.
@@ -163,6 +169,7 @@ impl Conversation {
             masked_by: session.open().revision,
             on_hold,
             break_glass,
+            settings: BTreeSet::new(),
             copy_rest: 0,
             orphaned: None,
             partial: false,

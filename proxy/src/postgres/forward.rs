@@ -209,7 +209,16 @@ fn forward(
     out: &mut Vec<u8>,
 ) {
     let expect = match act {
-        Act::Parse(change) => Expect::Parse(change),
+        Act::Parse { change, guarded, runs } => {
+            if guarded {
+                guard.put_before(true, state, out);
+            }
+            let ran = runs.and_then(|(view, after)| {
+                state.starts(&view);
+                Some((recorded?.next_running()?, after))
+            });
+            Expect::Parse(change, ran)
+        }
         Act::Close(change) => Expect::Close(change),
         Act::Bind(name, portal) => {
             state.starts(&portal.view);

@@ -129,7 +129,10 @@ impl Plan {
                     footprint.is_some_and(|one| one.added_to(&mut found))
                 }
                 // What is parsed and not bound has been judged, too.
-                Act::Parse(Change::Prepare(_, prepared)) => prepared.stated.as_ref().is_none_or(is_bound),
+                Act::Parse {
+                    change: Change::Prepare(_, prepared),
+                    ..
+                } => prepared.stated.as_ref().is_none_or(is_bound),
                 _ => true,
             };
             if !whole {
@@ -167,7 +170,14 @@ pub enum Act {
     /// Query.
     Query(Vec<Understood>),
     /// Parse.
-    Parse(Change),
+    Parse {
+        /// The statement that it prepares.
+        change: Change,
+        /// Whether a rule wants it read-only, and code that nobody sees into may run as it is parsed.
+        guarded: bool,
+        /// Where it is a command itself, since it runs code of a type that it names: how its answer is masked, and what follows.
+        runs: Option<(Rc<View>, After)>,
+    },
     /// Bind; the command.
     Bind(String, Rc<Portal>),
     /// Describe of a statement.

@@ -69,6 +69,30 @@ fn a_grant_fits_one_command_under_one_set_of_circumstances() {
 }
 
 #[test]
+fn a_grant_fits_the_settings_of_users_that_policies_and_triggers_may_read() {
+    let door = TestDoor::new(&asks_bob(json!({"onHold": "Refuse"})), SCHEMA);
+    let sql = "delete from acct where id = 1";
+    let under = |setting: &str| door.psql("alice", &[setting, sql]);
+    let asked = under("set app.tenant = '1'");
+    assert!(asked.err.contains("request-1"), "{asked:?}");
+    door.people.approve("request-1");
+    for setting in [
+        "set app.tenant = '2'",
+        "select set_config('App.Tenant', '2', false)",
+        "set app.tenant = '1'; set app.other = '1'",
+        "set app.tenant = '1'; reset app.tenant",
+        "select 1",
+    ] {
+        let refused = under(setting);
+        assert!(refused.err.contains("42501: this needs bob"), "{setting}: {refused:?}");
+        assert!(!refused.err.contains("request-1 "), "{setting}: {refused:?}");
+    }
+    let printed = under("set app.other = '2'; reset app.other; set app.tenant = '1'");
+    assert_eq!(printed.err, "", "as it was approved");
+    assert_eq!(door.direct("select count(*) from acct"), "1");
+}
+
+#[test]
 fn a_grant_fits_whatever_snapshot_the_code_is_seen_by_as_long_as_it_is_the_same() {
     let door = TestDoor::new(&asks_bob(json!({"onHold": "Refuse"})), SCHEMA);
     let sql = "delete from acct where id = 1";

@@ -55,12 +55,25 @@ fn what_changes_while_a_command_waits_is_not_what_was_approved() {
             "ALTER TABLE acct ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON acct USING (pay(id) > 0)",
         ),
         (
+            "delete from acct where id = 1",
+            "ALTER TABLE acct ENABLE ROW LEVEL SECURITY",
+        ),
+        (
+            "delete from acct where id = 1",
+            "ALTER TABLE acct RENAME id TO x; ALTER TABLE acct RENAME n TO id; ALTER TABLE acct RENAME x TO n",
+        ),
+        ("delete from acct where n = 0", "ALTER TABLE other.acct INHERIT acct"),
+        (
+            "delete from acct where 'a' = any (enum_range(null::mood)::text[])",
+            "ALTER TYPE mood RENAME VALUE 'b' TO 'a'",
+        ),
+        (
             "delete from acct where id OPERATOR(public.===) 1",
             "CREATE OR REPLACE FUNCTION same(int, int) RETURNS bool LANGUAGE sql AS 'select true'",
         ),
     ] {
         let schema = format!(
-            "{SCHEMA} CREATE FUNCTION same(int, int) RETURNS bool LANGUAGE sql AS 'select $1 = $2';
+            "{SCHEMA} CREATE TYPE mood AS ENUM ('b'); CREATE FUNCTION same(int, int) RETURNS bool LANGUAGE sql AS 'select $1 = $2';
              CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = same);"
         );
         let door = TestDoor::new(&asks_bob(json!({})), &schema);

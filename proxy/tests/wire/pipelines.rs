@@ -183,14 +183,56 @@ fn some_deletes() -> Given {
     ]))
 }
 
-#[test]
-fn a_statement_that_waits_for_its_values_runs_no_code_before_they_come() {
-    let schema = format!(
+/// A type whose check leaves a row in `told`.
+fn telling() -> String {
+    format!(
         "{SCHEMA} create table told (x text); create function tell(v text) returns bool language plpgsql security definer \
          as $$begin insert into public.told values (v); return true; end$$; \
          create domain telling as text check (public.tell(value));"
+    )
+}
+
+#[test]
+fn a_parse_that_runs_code_is_asked_about_as_its_bind_is() {
+    let door = TestDoor::new(
+        &Given::open().policy(json!([
+            {"name": "hidden", "match": {"cel": "command.hidden.size() > 0"}, "action": "RequireApproval",
+             "approval": {"approvers": [{"kind": "Group", "name": "oidc:dba"}], "onHold": "Refuse"}},
+            {"name": "rest", "match": {"any": true}, "action": "Allow"},
+        ])),
+        &telling(),
     );
-    let door = TestDoor::new(&some_deletes(), &schema);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let mut parsed = || tags(&client.parse("", "select '{a}'::telling[]").sync().ready());
+    assert_eq!(parsed(), "EZ");
+    assert_eq!(door.direct("select count(*) from told"), "0");
+    door.people.approve("request-1");
+    assert_eq!(parsed(), "1Z");
+    assert_eq!(door.direct("select count(*) from told"), "1");
+    assert_eq!(parsed(), "EZ", "and once");
+    let of_it = |event: &&Event| matches!(event, Event::Command(command) if command.text.contains("telling"));
+    assert_eq!(door.events().iter().filter(of_it).count(), 3);
+}
+
+#[test]
+fn a_parse_that_runs_code_is_held_to_reading_as_its_bind_is() {
+    let rest = json!([{"name": "rest", "match": {"any": true}, "action": "Allow", "readOnly": true}]);
+    let door = TestDoor::new(&Given::open().policy(rest), &telling());
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    for begin in [None, Some("begin")] {
+        begin.into_iter().for_each(|begin| _ = client.query(begin));
+        client.parse("", "select '{a}'::telling[]").bind("", "", &[], 0);
+        let said = client.execute("", 0).sync().ready();
+        assert_eq!(tags(&said), "EZ", "{begin:?}");
+        assert_eq!(said[0].field('C').as_deref(), Some("25006"));
+        client.query("rollback");
+    }
+    assert_eq!(door.direct("select count(*) from told"), "0");
+}
+
+#[test]
+fn a_statement_that_waits_for_its_values_runs_no_code_before_they_come() {
+    let door = TestDoor::new(&some_deletes(), &telling());
     let mut client = Client::login(&door, "alice", &[]).unwrap();
     client
         .parse("", "delete from t where id = $1 and '{a}'::telling[] is not null")

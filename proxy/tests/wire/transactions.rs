@@ -204,6 +204,47 @@ fn a_portal_that_was_not_read_to_its_end_is_part_of_what_ended() {
 }
 
 #[test]
+fn a_change_whose_rows_are_left_unread_says_so() {
+    let door = TestDoor::new(&Given::open(), SCHEMA);
+    for (place, (reads, wanted)) in [(1, (1, true)), (0, (2, false))].into_iter().enumerate() {
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        client.parse("", "insert into u values (1), (2) returning id");
+        client.bind("p", "", &[], 0).execute("p", reads).sync();
+        client.ready();
+        drop(client);
+        let events = session(&door, place);
+        let outcome = events.iter().find_map(|event| match event {
+            Event::Outcome(outcome) => Some((outcome.rows, outcome.unread)),
+            _ => None,
+        });
+        assert_eq!(outcome, Some(wanted), "{reads}");
+        door.direct("delete from u");
+    }
+}
+
+#[test]
+fn a_query_behind_an_execute_without_sync_ends_as_the_target_says() {
+    let door = TestDoor::new(&Given::open(), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client
+        .parse("", "insert into u values (1)")
+        .bind("", "", &[], 0)
+        .execute("", 0);
+    client.put(b'H', |_| {}).send();
+    assert_eq!(tags(&client.some(3)), "12C");
+    // PostgreSQL 18 leaves the transaction open, others may not.
+    let open = client.query("select 1").last().unwrap().body == b"T";
+    client.query("rollback");
+    drop(client);
+    let (says, kept) = match open {
+        true => ("insert rolledBack, select rolledBack, rollback rolledBack", ""),
+        false => ("insert -, select -, rollback -", "1"),
+    };
+    assert_eq!(told(&door, 0), says);
+    assert_eq!(door.direct("select string_agg(id::text, ',') from u"), kept);
+}
+
+#[test]
 fn code_that_ends_a_transaction_unseen_makes_no_fate_up() {
     let door = TestDoor::new(&Given::open(), SCHEMA);
     door.direct(

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::assemble::tests::{carrier, objects};
-use crate::catalog::{Column, Events, SearchPath, Snapshot};
+use crate::catalog::{Code, Column, Events, SearchPath, Snapshot};
 use crate::columns::ByRule;
 use crate::decide::Command;
 use crate::sql::{lineage, parse};
@@ -270,5 +270,45 @@ fn under_strict_names_that_may_mean_anything_are_refused() {
         let by = denial.map(|denial| (denial.by, denial.reason));
         let wanted = (DeniedBy::Mask("pii".to_owned()), "nobody knows".to_owned());
         assert_eq!(by, refuses.then_some(wanted), "{profile}");
+    }
+}
+
+#[test]
+fn a_setting_whose_name_is_read_from_what_users_made_is_not_known() {
+    let own = Relation {
+        schema: "pg_catalog".into(),
+        ..table(20, "pg_settings", &["name", "setting"])
+    };
+    let another = table(20_003, "pg_settings", &["name", "v"]);
+    let code = Code {
+        types: [(20_004, "text".to_owned())].into(),
+        ..Code::default()
+    };
+    let cuts = Snapshot::new(vec![own.clone()]).with_code(code);
+    let policy = policy(json!({}));
+    let subject = Subject::default();
+    let (masker, protected) = (policy.masker(&subject), ProtectedColumns::default());
+    let read = "select set_config(name, 'x', false) from pg_settings where name = 'work_mem'";
+    let cast = "select set_config('work_mem'::text, 'x', false)";
+    let plain = "select set_config('work_mem', 'x', false)";
+    let cases = [
+        (Snapshot::new(vec![own.clone()]), [false, false, false]),
+        (Snapshot::new(vec![own, another]), [true, true, false]),
+        (cuts, [true, true, false]),
+    ];
+    for (catalog, refused) in cases {
+        let guard = Guard {
+            policy: &policy,
+            subject: &subject,
+            masker: &masker,
+            catalog: &catalog,
+            protected: &protected,
+        };
+        for (sql, refused) in [read, cast, plain].into_iter().zip(refused) {
+            let script = parse(sql).unwrap();
+            assert_eq!(guard.pinned(&script.statements, true).is_some(), refused, "{sql}");
+            let pins = script.statements[0].pins;
+            assert_eq!(guard.pinned(&script.statements, false).is_some(), pins, "{sql}");
+        }
     }
 }

@@ -7,6 +7,7 @@ const CASCADE: i64 = 2;
 /// What GRANT is about is numbered from a single object on.
 const ALL_IN_SCHEMA: i64 = 2;
 /// Kinds of objects, as the grammar numbers them.
+const EXTENSION: i64 = 16;
 const SCHEMA: i64 = 37;
 const TYPE: i64 = 50;
 
@@ -16,6 +17,9 @@ pub(super) fn of(node: Node<'_>) -> Option<&'static str> {
         "DropStmt" | "TruncateStmt" | "RenameStmt" | "AlterTableCmd" if node.int("behavior") == CASCADE => {
             "what CASCADE takes along"
         }
+        // Somebody may have added a table to it.
+        "DropStmt" if node.int("remove_type") == EXTENSION => "what belongs to the extension",
+        "AlterObjectSchemaStmt" if node.int("object_type") == EXTENSION => "what belongs to the extension",
         "DropOwnedStmt" | "ReassignOwnedStmt" => "what the role owns",
         "RenameStmt" if node.int("rename_type") == SCHEMA => "what is in the schema",
         "GrantStmt" if node.int("targtype") == ALL_IN_SCHEMA => "what is in the schema",

@@ -2,13 +2,14 @@
 
 use super::beyond;
 use super::body;
-use super::choice::{gives_its_rows, is_selective, is_upsert, updates};
+use super::choice::{gives_its_rows, is_selective, is_upsert, merge_is_selective, updates};
 use super::denied::{self, Denied};
 use super::effect::{self, Setting};
 use super::functions::{Safety, is_own_operator, safety};
 use super::lineage::spelled_out;
 use super::names::{Access, FunctionRef, RelationRef, qualified};
 use super::pinned;
+use super::statement::DATA;
 use super::tree::Node;
 use super::verb::{Verb, Verbs};
 
@@ -26,6 +27,7 @@ pub(super) struct Facts {
     pub(super) highest_param: u32,
     pub(super) locks: bool,
     pub(super) operates: bool,
+    pub(super) pins: bool,
     pub(super) runs_explained: bool,
     pub(super) beyond: Option<&'static str>,
     pub(super) changes: usize,
@@ -49,7 +51,7 @@ pub(super) fn gather(root: Node<'_>, depth: usize) -> Facts {
         depth,
         facts: Facts::default(),
         scopes: Vec::new(),
-        selects: Vec::new(),
+        around: Vec::new(),
     };
     walk.visit(root, None);
     walk.facts
@@ -60,8 +62,8 @@ struct Walk<'a> {
     facts: Facts,
     /// Names of common table expressions, innermost last.
     scopes: Vec<&'a str>,
-    /// The SELECTs around the node, innermost last.
-    selects: Vec<Node<'a>>,
+    /// The statements around the node that read or write rows, innermost last: its columns are of that one's relations.
+    around: Vec<Node<'a>>,
 }
 
 /// Where a node stands: its parent and the kind of thing the parent does to relations.
@@ -70,9 +72,9 @@ type Parent<'a> = Option<Node<'a>>;
 impl<'a> Walk<'a> {
     fn visit(&mut self, node: Node<'a>, parent: Parent<'a>) {
         self.note(node, parent);
-        let (outer, selects) = (self.scopes.len(), self.selects.len());
-        if node.is("SelectStmt") {
-            self.selects.push(node);
+        let (outer, around) = (self.scopes.len(), self.around.len());
+        if DATA.contains(&node.kind()) {
+            self.around.push(node);
         }
         if let Some(with) = node.node("with_clause") {
             self.with(with);
@@ -83,7 +85,7 @@ impl<'a> Walk<'a> {
             }
         }
         self.scopes.truncate(outer);
-        self.selects.truncate(selects);
+        self.around.truncate(around);
     }
 
     /// A common table expression is visible in those after it, in itself only under RECURSIVE, and in the statement.
@@ -103,6 +105,7 @@ impl<'a> Walk<'a> {
             self.facts.verbs.insert(verb);
         }
         let setting = self.setting(node, parent);
+        self.facts.pins |= setting.is_some() && node.list("args").next().is_some_and(|name| !name.is("AConst"));
         if let Some(denied) = denied::of(node, setting) {
             self.facts.denied.push(denied);
         }
@@ -134,8 +137,8 @@ impl<'a> Walk<'a> {
         facts.beyond = facts.beyond.or_else(|| beyond::of(node));
         match node.kind() {
             "SelectStmt" if node.has("into_clause") => facts.verbs.insert(Verb::Create),
-            "UpdateStmt" | "DeleteStmt" => facts.change(is_selective(node, "where_clause")),
-            "MergeStmt" => facts.change(is_selective(node, "join_condition")),
+            "UpdateStmt" | "DeleteStmt" => facts.change(is_selective(node)),
+            "MergeStmt" => facts.change(merge_is_selective(node)),
             "InsertStmt" if is_upsert(node) => facts.change(gives_its_rows(node)),
             "OnConflictClause" if updates(node) => facts.verbs.insert(Verb::Update),
             "MergeWhenClause" => facts.merge_action(node.int("command_type")),
@@ -190,7 +193,9 @@ impl<'a> Walk<'a> {
                     .filter_map(|param| param.node("arg"));
                 functions.for_each(|func| facts.runs(&func.names("names")));
             }
-            "DropStmt" | "CommentStmt" | "SecLabelStmt" | "AlterObjectDependsStmt" => facts.objects(node),
+            "DropStmt" | "CommentStmt" | "SecLabelStmt" | "AlterObjectDependsStmt" | "AlterExtensionContentsStmt" => {
+                facts.objects(node);
+            }
             _ => {}
         }
     }
@@ -221,11 +226,11 @@ impl<'a> Walk<'a> {
         }
         let first = node.list("args").next()?;
         first.literal().or_else(|| {
-            let select = self
-                .selects
-                .last()
-                .filter(|_| parent.is_some_and(|parent| parent.is("ResTarget")))?;
-            pinned::setting(*select, node)
+            let select = self.around.last().filter(|around| around.is("SelectStmt"))?;
+            let target = parent.is_some_and(|parent| parent.is("ResTarget"));
+            // A common table expression computes its names, each time that one is asked for.
+            let computed = self.scopes.contains(&pinned::SETTINGS);
+            pinned::setting(*select, node).filter(|_| target && !computed)
         })
     }
 

@@ -44,6 +44,7 @@ pub use fingerprint::Digest;
 pub use functions::{Safety, safety};
 pub use lineage::{Flow, Lineage, Output, lineage};
 pub use names::{Access, FunctionRef, RelationRef};
+pub(crate) use pinned::SETTINGS;
 pub use secrets::{value_without_secrets, without_secrets};
 pub use shape::Shapes;
 pub use statement::{Script, Statement};

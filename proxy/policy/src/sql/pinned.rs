@@ -1,9 +1,14 @@
 //! Which setting `set_config(name, …)` changes when its name comes from `pg_settings`.
 //!
 //! `SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'y'` is how pg_dump and its like set what an older
-//! server may not have. The condition leaves one name, so the call is as plain as `set_config('y', …)`.
+//! server may not have. The condition leaves one name, so the call is as plain as `set_config('y', …)`, as long as it is PostgreSQL's
+//! own view that is read: whose names are computed, a view's or a common table expression's, may have another for each time that it is
+//! asked.
 
 use super::tree::Node;
+
+/// PostgreSQL's view of all settings.
+pub(crate) const SETTINGS: &str = "pg_settings";
 
 /// The name that the condition of `select` leaves for a `set_config` in its target list, where it leaves one.
 pub(super) fn setting<'a>(select: Node<'a>, call: Node<'a>) -> Option<&'a str> {
@@ -12,7 +17,7 @@ pub(super) fn setting<'a>(select: Node<'a>, call: Node<'a>) -> Option<&'a str> {
         return None;
     };
     let known = settings.is("RangeVar")
-        && settings.text("relname") == "pg_settings"
+        && settings.text("relname") == SETTINGS
         && matches!(settings.text("schemaname"), "" | "pg_catalog")
         && !settings.has("alias");
     let named = call.list("args").next().is_some_and(is_name);
@@ -39,7 +44,7 @@ fn required(condition: Node<'_>) -> Option<&str> {
 
 fn is_name(node: Node<'_>) -> bool {
     let fields = node.names("fields");
-    node.is("ColumnRef") && matches!(fields.as_slice(), ["name"] | ["pg_settings", "name"])
+    node.is("ColumnRef") && matches!(fields.as_slice(), ["name"] | [SETTINGS, "name"])
 }
 
 pub(super) fn is_equality(operator: &[&str]) -> bool {

@@ -58,6 +58,9 @@ pub struct Statement {
     pub locks_rows: bool,
     /// Whether it applies operators or casts, or calls what the grammar spells out, which may be of users.
     pub operates: bool,
+    /// Whether which setting it changes is known only if `pg_settings`, from which it reads the name, or the type `text`, to which it
+    /// casts it, is PostgreSQL's own.
+    pub pins: bool,
     /// Whether it is an EXPLAIN that runs what it explains.
     pub explain_analyze: bool,
     /// What it reaches that it does not name: what CASCADE takes along, all that is in a schema or that a role owns.
@@ -94,7 +97,7 @@ const CODE: [&str; 18] = [
 ];
 
 /// Structures whose statements may be granted by fingerprint.
-const DATA: [&str; 5] = ["SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"];
+pub(super) const DATA: [&str; 5] = ["SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"];
 
 /// What a statement may do and still be run in a read-only transaction.
 const READING: [Verb; 11] = [
@@ -193,6 +196,7 @@ impl Statement {
             has_where,
             locks_rows: facts.locks,
             operates: facts.operates,
+            pins: facts.pins,
             explain_analyze: facts.runs_explained,
             beyond: facts.beyond,
             range,

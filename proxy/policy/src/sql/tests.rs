@@ -4,6 +4,7 @@ mod denied;
 mod fingerprints;
 mod names;
 mod nested;
+mod settings;
 mod text;
 mod verbs;
 

@@ -192,9 +192,16 @@ impl<'a> Node<'a> {
                 .node("val")
                 .filter(|value| value.is("String"))
                 .map(|value| value.text("sval")),
-            "TypeCast" => self.node("arg")?.literal(),
+            "TypeCast" if self.node("type_name").is_some_and(Node::keeps_text) => self.node("arg")?.literal(),
             _ => None,
         }
+    }
+
+    /// Whether a text stays what it is as a value of this type. `varchar(4)` cuts it, and so may a type of users.
+    fn keeps_text(self) -> bool {
+        let plain = !self.has("typmods") && !self.has("array_bounds");
+        let names = self.names("names");
+        plain && matches!(names.as_slice(), ["text"] | ["pg_catalog", "text" | "varchar"])
     }
 
     /// All nodes directly below, through any field and any depth of bare lists.

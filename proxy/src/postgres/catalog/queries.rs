@@ -6,6 +6,8 @@ mod since;
 mod temporary;
 mod versions;
 
+use std::collections::BTreeSet;
+
 use sallyport_policy::catalog::Oid;
 
 use self::code::{EXPRESSIONS, NAMESAKES, filled};
@@ -24,8 +26,9 @@ pub const POSITION: &str = "(CASE WHEN pg_catalog.pg_is_in_recovery() \
      ELSE pg_catalog.concat(pg_catalog.pg_current_wal_insert_lsn(), ' ', pg_catalog.pg_current_snapshot()) END)";
 
 /// What decides, beside a statement's own text and names, what the target would do: role, settings by which text and
-/// values are read, and [the code](code_digest) that it could call, as the session's transaction sees it. How it sees comes first.
-pub(super) fn circumstances() -> String {
+/// values are read, and [the code](code_digest) that it could call, as the session's transaction sees it. How it sees comes first,
+/// and last, where there are some, settings of users with their values. No list of PostgreSQL's has those.
+pub(super) fn circumstances(own: &BTreeSet<String>) -> String {
     let settings = [
         "role",
         "standard_conforming_strings",
@@ -33,21 +36,33 @@ pub(super) fn circumstances() -> String {
         "datestyle",
         "intervalstyle",
         "timezone",
+        "timezone_abbreviations",
         "transform_null_equals",
         "array_nulls",
         "row_security",
         "session_replication_role",
         "xmloption",
+        "xmlbinary",
         "lc_monetary",
         "lc_numeric",
+        "lc_time",
+        "bytea_output",
+        "extra_float_digits",
+        "default_text_search_config",
         "default_transaction_read_only",
     ];
-    let settings: Vec<String> = settings
+    let value = |name: &str| format!("pg_catalog.current_setting('{name}', true)");
+    let settings: Vec<String> = settings.into_iter().map(value).collect();
+    let own: Vec<String> = own
         .iter()
-        .map(|name| format!("pg_catalog.current_setting('{name}', true)"))
+        .map(|name| format!("'{name}'::pg_catalog.text, {}", value(name)))
         .collect();
+    let own = match own.is_empty() {
+        true => String::new(),
+        false => format!("; SELECT {}", own.join(", ")),
+    };
     format!(
-        "{ISOLATION}; SELECT current_user::pg_catalog.text, session_user::pg_catalog.text, {}; {}",
+        "{ISOLATION}; SELECT current_user::pg_catalog.text, session_user::pg_catalog.text, {}; {}{own}",
         settings.join(", "),
         code_digest()
     )
@@ -66,13 +81,18 @@ pub(super) fn code_digest() -> String {
         "pg_constraint",
         "pg_type",
         "pg_event_trigger",
+        "pg_enum",
     ];
     let code: Vec<String> = code
         .iter()
         .map(|table| digest_of(table, "oid::pg_catalog.int8", "0"))
         .collect();
-    format!("SELECT {}", code.join(", "))
+    format!("SELECT {}, {GUARDED}", code.join(", "))
 }
+
+/// Tables of which policies choose the rows. Their own rows change with much else, such as GRANT and TRUNCATE.
+const GUARDED: &str = "(SELECT pg_catalog.hashtextextended(pg_catalog.string_agg(pg_catalog.concat(oid, relforcerowsecurity), ' ' \
+     ORDER BY oid), 0::pg_catalog.int8) FROM pg_catalog.pg_class WHERE relrowsecurity)";
 
 /// Relations that somebody else has locked, or waits to, so that reading what is defined over them would wait, too. The locks of
 /// a prepared transaction are no backend's, and last until somebody ends it.

@@ -19,7 +19,9 @@ use self::code::{casts, code, parts, runs, spread, types_of};
 use self::types::classes;
 use crate::postgres::ask::{Row, text};
 
-pub use self::own::{Casting, Circumstances, Own, circumstances_query, own_query, read_circumstances, read_own};
+pub use self::own::{
+    Casting, Circumstances, Own, circumstances_query, is_own_setting, own_query, read_circumstances, read_own,
+};
 
 /// Statements that [`read`] takes the rows of.
 const READ: usize = 6;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sallyport_crds::approval_policy::OnHold;
 
-use super::{AHEAD, Conversation};
+use super::{AHEAD, Conversation, MAX_SETTINGS};
 use crate::command::{Asked, Desk, Gone, Waiting};
 use crate::postgres::catalog::{circumstances_query, read_circumstances};
 use crate::postgres::forward;
@@ -111,8 +111,15 @@ impl Desk for Held<'_> {
         if conversation.state.unsynced || conversation.state.transaction == Transaction::Failed {
             return Ok(None);
         }
+        if conversation.settings.len() > MAX_SETTINGS {
+            return Ok(None);
+        }
         let out = &mut conversation.target.out;
-        forward::own(&mut conversation.state, &circumstances_query(), out);
+        forward::own(
+            &mut conversation.state,
+            &circumstances_query(&conversation.settings),
+            out,
+        );
         if Box::pin(conversation.answers(session)).await.is_err() {
             return Err(Gone::Target);
         }

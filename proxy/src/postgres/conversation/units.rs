@@ -15,9 +15,9 @@ use super::desk::Held;
 use super::learn::needs_catalog;
 use super::pin::Last;
 use super::token::Standing;
-use super::{Conversation, Over};
+use super::{Conversation, MAX_SETTINGS, Over};
 use crate::command::{self, Decided, Kind, Reach, Recorded, Refused, Settled};
-use crate::postgres::catalog::CatalogError;
+use crate::postgres::catalog::{CatalogError, is_own_setting};
 use crate::postgres::errors::Said;
 use crate::postgres::forward;
 use crate::postgres::frame::{Body, Head};
@@ -316,6 +316,12 @@ impl Conversation {
         };
         names.settle();
         self.state.names = names;
+        let changed = plan.asked.iter().flat_map(|asked| &asked.command.settings);
+        for name in changed.filter(|name| is_own_setting(name)) {
+            if self.settings.len() <= MAX_SETTINGS {
+                self.settings.insert(name.clone());
+            }
+        }
         plan
     }
 

@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_statement_changes_what_it_may_change() {
-        let cases: [(&str, &[Hazard]); 22] = [
+        let cases: [(&str, &[Hazard]); 23] = [
             ("select ssn from customers", &[]),
             (
                 "select set_config('a' || 'b', 'x', false)",
@@ -207,6 +207,10 @@ mod tests {
             ("commit", &[Names, Gone]),
             ("set search_path = evil", &[Relations, Names, Path]),
             ("select unseen()", &[Relations, Encoding, Names, Places, Ways]),
+            (
+                "set constraints all immediate",
+                &[Relations, Encoding, Names, Places, Ways],
+            ),
             ("discard temp", &[Relations, Names, Gone]),
             ("drop table notes", &[Relations, Names, Gone]),
             (

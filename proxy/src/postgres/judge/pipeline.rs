@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sallyport_policy::decide::{DeniedBy, Verdict};
+use sallyport_policy::decide::{Command, DeniedBy, Verdict};
 use sallyport_policy::sql::{Statement, Transaction, Verb};
 
 use super::hazard::Hazard;
@@ -14,7 +14,7 @@ use super::sent::{NAME_BYTES, Sent};
 use super::types;
 use super::understand::{FULL, refuse};
 use super::unfold::Unfolding;
-use super::{Act, Context, Names, Plan, Portal, Step, understand};
+use super::{Act, Context, Names, Plan, Portal, Step, Understood, understand};
 use crate::command::Asked;
 use crate::postgres::after::After;
 use crate::postgres::errors::{Said, sqlstate};
@@ -22,6 +22,7 @@ use crate::postgres::frame::Head;
 use crate::postgres::meant::Meant;
 use crate::postgres::message::{Bind, Execute, Named, Parse};
 use crate::postgres::names::{Change, Prepared, Stated};
+use crate::postgres::readonly::runs_code;
 use crate::postgres::refuse::RESERVED;
 use crate::postgres::rows::View;
 
@@ -36,6 +37,7 @@ pub fn pipeline(context: &Context<'_>, names: &mut Names, messages: Vec<(Head, S
         waiting: Vec::new(),
         ran: Vec::new(),
         overtaken: Vec::new(),
+        parsed: None,
     };
     for (head, message) in messages {
         let (command, act) = reader.read(message);
@@ -62,6 +64,8 @@ struct Reader<'a> {
     ran: Vec<Rc<Portal>>,
     /// Portals of this unit that waited when another ran that may change what names mean.
     overtaken: Vec<Rc<Portal>>,
+    /// What ran code as it was parsed, by name, until it is seen whether its own Bind comes next.
+    parsed: Option<(String, Understood)>,
 }
 
 impl Reader<'_> {
@@ -70,6 +74,11 @@ impl Reader<'_> {
         if message.has_cut_name() {
             let words = format!("names of statements and portals have at most {NAME_BYTES} bytes: use a shorter one");
             return (None, fail(sqlstate::UNSUPPORTED, words));
+        }
+        if let Some((name, understood)) = self.parsed.take()
+            && !matches!(&message, Sent::Bind(bind) if bind.statement == name)
+        {
+            self.unfolding.add(self.context, &understood);
         }
         match message {
             Sent::Parse(parse, stated) => self.parse(&parse, stated),
@@ -96,7 +105,8 @@ impl Reader<'_> {
     }
 
     /// Parse takes locks and runs the input functions of literals, no more: it is refused where a Bind of it would be, and
-    /// leaves a record only then.
+    /// leaves a record only then. Where those may be code of users it is a command as its Bind is: asked about, recorded, and
+    /// read-only where a rule says so.
     fn parse(&mut self, parse: &Parse<'_>, stated: Result<Option<Stated>, Box<Said>>) -> (Option<usize>, Act) {
         if !self.is_settled() && !parse.text.is_ascii() {
             return (None, Act::Fail(Box::new(misread())));
@@ -122,7 +132,8 @@ impl Reader<'_> {
         let change = Change::Prepare(parse.statement.to_owned(), prepared);
         self.names.expect(change.clone());
         let Some(stated) = stated else {
-            return (None, Act::Parse(change));
+            let (guarded, runs) = (false, None);
+            return (None, Act::Parse { change, guarded, runs });
         };
         let mut understood = understand(
             &self.unfolding.context(self.context),
@@ -134,20 +145,34 @@ impl Reader<'_> {
         understood.asked.command.parameters = stated.statement().map_or(0, |statement| {
             usize::try_from(statement.highest_param).unwrap_or(usize::MAX)
         });
-        let denied = understood.asked.refused.is_some() || self.denies(&understood.asked);
-        let command = denied.then(|| self.ask(understood.asked));
-        (command, Act::Parse(change))
+        let command = &understood.asked.command;
+        let hidden = !command.opaque.is_empty();
+        let runs = command.opaque.iter().any(|what| what.starts_with("type "));
+        let verdict = self.context.policy.decide(self.context.subject, command).verdict;
+        let guarded = hidden && verdict.read_only() && runs_code(&stated);
+        let denied = understood.asked.refused.is_some() || self.denies(command, &verdict, runs);
+        if denied || !runs {
+            let command = denied.then(|| self.ask(understood.asked));
+            let runs = None;
+            return (command, Act::Parse { change, guarded, runs });
+        }
+        understood.asked.types = types::stated(&parse.types)
+            .iter()
+            .flat_map(|oid| oid.to_be_bytes())
+            .collect();
+        self.parsed = Some((parse.statement.to_owned(), understood.clone()));
+        let runs = Some((understood.view, understood.after));
+        let command = self.ask(understood.asked);
+        (Some(command), Act::Parse { change, guarded, runs })
     }
 
     /// Whether it is denied whatever will be bound. Where a rule asks for values, rules are asked at Bind; but Parse runs the code
     /// of a type that a literal is cast to, and so what is denied by now is not sent.
-    fn denies(&self, asked: &Asked) -> bool {
-        let (policy, command) = (self.context.policy, &asked.command);
-        let Verdict::Deny(denial) = policy.decide(self.context.subject, command).verdict else {
+    fn denies(&self, command: &Command, verdict: &Verdict, runs: bool) -> bool {
+        let Verdict::Deny(denial) = verdict else {
             return false;
         };
-        let runs = command.opaque.iter().any(|what| what.starts_with("type "));
-        let later = command.parameters > 0 && policy.reads_parameters() && !runs;
+        let later = command.parameters > 0 && self.context.policy.reads_parameters() && !runs;
         !later || !matches!(denial.by, DeniedBy::Rule(_) | DeniedBy::NoRule)
     }
 

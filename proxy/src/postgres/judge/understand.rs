@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use sallyport_policy::catalog::{Catalog as _, Oid, SearchPath};
 use sallyport_policy::decide::{Command, Denial, DeniedBy};
 use sallyport_policy::sql::lineage::Lineage;
-use sallyport_policy::sql::{Cover, Effect, Statement, Verb, lineage, other_encoding, unreadable_copy};
+use sallyport_policy::sql::{Cover, Digest, Effect, Statement, Verb, lineage, other_encoding, unreadable_copy};
 
 use super::hazard::Hazard;
 use super::kept::{any_looks_up, prepares};
@@ -66,6 +66,8 @@ pub fn understand(
     types: &[u32],
     before: &Unfolding,
 ) -> Understood {
+    let computed = behind_arguments(context, stated, before);
+    let before = computed.as_ref().unwrap_or(before);
     let kept = any_looks_up(context, names, stated, before).then(|| before.with(Hazard::Kept));
     let before = kept.as_ref().unwrap_or(before);
     let mut understood = meant(context, names, stated, types, before);
@@ -96,6 +98,33 @@ pub fn understand(
         .put_back(&readings, text.unwrap_or_default(), &asked.command);
     refuse(asked, back);
     understood
+}
+
+/// What is known where EXECUTE has the names of another statement looked up: its arguments are computed by then, and may have led
+/// names elsewhere, or changed what they mean. `None` where they do neither.
+fn behind_arguments(context: &Context<'_>, stated: &Stated, before: &Unfolding) -> Option<Unfolding> {
+    if stated.readings().all(|statement| statement.executes.is_empty()) {
+        return None;
+    }
+    let mut own = command(context, stated);
+    for statement in stated.readings() {
+        trace(context, statement, &[], before.has(Hazard::Relations), &mut own);
+    }
+    let after = After::of(stated.readings(), &own);
+    let moved = [Hazard::Names, Hazard::Path].into_iter().filter(|_| after.moves);
+    let unseen = [
+        Hazard::Relations,
+        Hazard::Names,
+        Hazard::Places,
+        Hazard::Ways,
+        Hazard::Encoding,
+    ];
+    let unseen = unseen.into_iter().filter(|_| after.stale.names);
+    let mut raised = moved.chain(unseen).peekable();
+    raised.peek()?;
+    let mut behind = before.clone();
+    raised.for_each(|hazard| behind.raise(hazard));
+    Some(behind)
 }
 
 fn meant(context: &Context<'_>, names: &Names, stated: &Stated, types: &[u32], before: &Unfolding) -> Understood {
@@ -144,6 +173,10 @@ fn understand_anew(
     let statements: Vec<&Statement> = stated.readings().collect();
     let refused = context.guard().refusal(&statements, &lineages, &asked.command.opaque);
     refuse(&mut asked, refused);
+    // What is executed may look its names up anew.
+    let run = looking_up.iter().flat_map(Stated::readings);
+    let pinned = context.guard().pinned(run, before.is_nothing());
+    refuse(&mut asked, pinned);
     if lost {
         strict::nameless(context, &mut asked);
     }
@@ -280,9 +313,10 @@ fn crowd(lineages: &[Lineage], before: &Unfolding, asked: &mut Asked) {
     }
 }
 
-/// What else the meaning of the text hangs on: which relations its names are, what views are defined as, how names are
-/// looked up.
+/// What else the meaning of the text hangs on: which relations its names are, what their columns are called, which partitions and
+/// children they have, what views are defined as, how names are looked up.
 fn meaning(context: &Context<'_>, lineages: &[Lineage]) -> Vec<u8> {
+    let catalog = &context.known.snapshot;
     let mut bytes = Vec::new();
     let mut part = |text: &[u8]| {
         bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
@@ -291,23 +325,33 @@ fn meaning(context: &Context<'_>, lineages: &[Lineage]) -> Vec<u8> {
     for schema in context.path.map(SearchPath::schemas).unwrap_or_default() {
         part(schema.as_bytes());
     }
-    let relations: BTreeSet<Oid> = lineages
+    let named: BTreeSet<Oid> = lineages
         .iter()
         .flat_map(|lineage| lineage.relations.iter().copied())
         .collect();
-    for oid in relations {
+    let mut all = named.clone();
+    let mut todo: Vec<Oid> = named.iter().copied().collect();
+    while let Some(oid) = todo.pop() {
+        let children = catalog.children(oid).iter().copied();
+        todo.extend(children.filter(|child| all.insert(*child)));
+    }
+    for oid in all {
         part(&oid.to_be_bytes());
-        if let Some(definition) = context
-            .known
-            .snapshot
-            .relation(oid)
-            .and_then(|relation| relation.definition.as_ref())
-        {
+        let Some(relation) = catalog.relation(oid).filter(|_| named.contains(&oid)) else {
+            continue;
+        };
+        part(&(relation.columns.len() as u64).to_be_bytes());
+        for column in &relation.columns {
+            part(column.name.as_bytes());
+            part(&column.attnum.to_be_bytes());
+            part(&column.type_oid.to_be_bytes());
+        }
+        if let Some(definition) = &relation.definition {
             part(definition.as_bytes());
         }
     }
     for name in lineages.iter().flat_map(|lineage| lineage.unresolved.iter()) {
         part(name.as_bytes());
     }
-    bytes
+    Digest::of(&bytes).0.to_vec()
 }

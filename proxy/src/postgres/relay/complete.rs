@@ -24,13 +24,16 @@ pub(super) fn simple(state: &mut State, tag: u8, bytes: &[u8], out: &mut Vec<u8>
     if state.expected.take_quiet(tag) {
         return Ok(());
     }
-    let change = match (tag, state.expected.pop()) {
-        (b'1', Some(Expect::Parse(change)))
-        | (b'2', Some(Expect::Bind(change)))
-        | (b'3', Some(Expect::Close(change))) => change,
+    let (change, ran) = match (tag, state.expected.pop()) {
+        (b'1', Some(Expect::Parse(change, ran))) => (change, ran),
+        (b'2', Some(Expect::Bind(change))) | (b'3', Some(Expect::Close(change))) => (change, None),
         _ => return Err(Broken::Unasked(tag)),
     };
     state.apply(change);
+    if let Some((running, after)) = ran {
+        state.ran(&after);
+        state.pay(running, None);
+    }
     out.extend_from_slice(bytes);
     Ok(())
 }
@@ -55,6 +58,7 @@ pub(super) fn command(
     let n = rows(text);
     state.with_running(|running, counts| {
         running.answered(n);
+        running.unread = tag == b's';
         if copied.is_some() {
             running.copied = copied;
         }
@@ -157,7 +161,7 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
     let text = match state.expected.front() {
         Some(Expect::Query(query)) => query.parts.front().map(|part| &*part.stated.text),
         Some(Expect::Pin { stated, .. }) => Some(&*stated.text),
-        Some(Expect::Parse(Change::Prepare(_, prepared))) => prepared.stated.as_ref().map(|stated| &*stated.text),
+        Some(Expect::Parse(Change::Prepare(_, prepared), _)) => prepared.stated.as_ref().map(|stated| &*stated.text),
         _ => None,
     };
     let reader = Reader {
@@ -226,6 +230,9 @@ pub(super) fn ready(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut V
     }
     state.skipping = false;
     state.unsynced = !state.expected.is_empty();
+    if transaction != Transaction::Idle {
+        state.stays_open();
+    }
     state.pay_done();
     let erred = mem::take(&mut state.erred);
     if transaction == Transaction::Idle {
@@ -321,6 +328,12 @@ impl State {
         self.skipping = !synced;
         for (index, expect) in skipped.into_iter().enumerate() {
             match expect {
+                Expect::Parse(_, Some((running, after))) => {
+                    if index == 0 {
+                        self.ran(&after);
+                    }
+                    self.failed(Some(running), index == 0, code);
+                }
                 Expect::Bind(Change::Bind(_, portal)) => {
                     let running = portal.running.borrow_mut().take();
                     self.failed(running, index == 0, code);

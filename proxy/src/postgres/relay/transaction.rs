@@ -30,6 +30,20 @@ impl State {
         }
     }
 
+    /// Takes note that the target has a transaction open. Where nobody opened one in so many words, it goes on with a pipeline's own:
+    /// PostgreSQL does not commit a Query that stands behind an Execute without Sync.
+    pub(super) fn stays_open(&mut self) {
+        if self.number.is_some() {
+            return;
+        }
+        if self.commits {
+            self.end_unopened(TransactionFate::Unknown);
+        }
+        let number = self.new_number();
+        self.pay_as(number);
+        self.number = Some(number);
+    }
+
     /// Whether a command ended a transaction.
     pub(super) fn ends(&self, after: &After, tag: &str) -> Option<Ends> {
         let chain = match after.transaction.as_ref()? {

@@ -106,6 +106,7 @@ fn outcome(number: u64) -> Event {
         rows: 1,
         sqlstate: None,
         transaction: None,
+        unread: false,
         why: None,
     })
 }

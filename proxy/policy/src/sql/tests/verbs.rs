@@ -195,6 +195,31 @@ fn conditions_that_choose_nothing_do_not_count() {
             ("select 1 from t", "false"),
             ("merge into t using s on t.a = s.a when matched then delete", "true"),
             ("merge into t using s on true when matched then delete", "false"),
+            // What another relation holds says nothing of these rows.
+            ("delete from t using u where u.id = 1", "false"),
+            ("delete from s.t using u where u.id = s.t.id", "true"),
+            ("delete from t a using u where u.id = a.id", "true"),
+            ("delete from t where exists (select 1 from u where u.id = 1)", "false"),
+            ("update t set a = u.a from u where u.id = 1", "false"),
+            ("update t set a = u.a from u where u.id = 1 and id = 2", "true"),
+            ("merge into t using s on s.a = 1 when matched then delete", "false"),
+            // All rows but those of the source.
+            (
+                "merge into t using s on t.a = s.a when not matched by source then delete",
+                "false",
+            ),
+            (
+                "merge into t using s on t.a = s.a when matched then update set a = 1 when not matched by source then update set a = 2",
+                "false",
+            ),
+            (
+                "merge into t using s on t.a = s.a when not matched by source and t.a = 1 then delete",
+                "true",
+            ),
+            (
+                "merge into t using s on t.a = s.a when not matched by source then do nothing when not matched then insert values (1)",
+                "true",
+            ),
         ],
         |statement| statement.has_where.to_string(),
     );

@@ -1,6 +1,6 @@
 //! What a session's own backend says.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sallyport_policy::catalog::{Catalog as _, Code, Oid, Relation, SearchPath, Snapshot};
 use sallyport_policy::mask::types::Class;
@@ -136,22 +136,41 @@ pub fn read_own(results: &[Vec<Row>]) -> Option<Own> {
     })
 }
 
-/// The question that [`read_circumstances`] understands the answer of.
+/// The question that [`read_circumstances`] understands the answer of. `own`: names of [settings of users](is_own_setting).
 #[must_use]
-pub fn circumstances_query() -> String {
-    queries::circumstances()
+pub fn circumstances_query(own: &BTreeSet<String>) -> String {
+    queries::circumstances(own)
+}
+
+/// Whether a setting is one that PostgreSQL does not have itself, such as row policies and triggers read. A name with another
+/// character is none that a definition could ask for without quotes of its own.
+#[must_use]
+pub fn is_own_setting(name: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.');
+    name.contains('.') && name.chars().all(plain)
 }
 
 /// Reads the answer to [`circumstances_query`].
 #[must_use]
 pub fn read_circumstances(results: &[Vec<Row>]) -> Option<Circumstances> {
     let rows: Vec<&Row> = results.iter().flatten().collect();
-    let [isolation, settings, code] = rows.as_slice() else {
-        return None;
+    let (isolation, settings, code, own) = match rows.as_slice() {
+        [isolation, settings, code] => (isolation, settings, code, None),
+        [isolation, settings, code, own] => (isolation, settings, code, Some(own)),
+        _ => return None,
     };
+    // One that was put back is as one that nobody set.
+    let is_set = |pair: &&[Option<String>]| matches!(pair, [_, Some(value)] if !value.is_empty());
+    let own: Vec<Option<String>> = own
+        .iter()
+        .flat_map(|own| own.chunks(2).filter(is_set).flatten().cloned())
+        .collect();
+    let mut settings = (*settings).clone();
+    settings.push(Some(own.len().to_string()));
+    settings.extend(own);
     Some(Circumstances {
         current: sees_all(isolation),
-        settings: (*settings).clone(),
+        settings,
         code: (*code).clone(),
     })
 }
@@ -198,6 +217,34 @@ mod tests {
     fn seen(isolation: &str, code: &str) -> Circumstances {
         let row = |value: &str| vec![vec![Some(value.to_owned())]];
         read_circumstances(&[row(isolation), row("role"), row(code)]).unwrap()
+    }
+
+    #[test]
+    fn settings_of_users_count_where_they_have_a_value() {
+        let row = |values: &[&str]| vec![values.iter().map(|value| Some((*value).to_owned())).collect()];
+        let with = |own: &[&str]| {
+            let known = [row(&[""]), row(&["role"]), row(&["code"]), row(own)];
+            let asked = if own.is_empty() { &known[..3] } else { &known[..] };
+            read_circumstances(asked).unwrap().bytes(None)
+        };
+        assert_eq!(with(&[]), with(&["app.x", ""]));
+        assert_eq!(with(&["app.x", "1"]), with(&["app.x", "1", "app.y", ""]));
+        assert_ne!(with(&[]), with(&["app.x", "1"]));
+        assert_ne!(with(&["app.x", "1"]), with(&["app.x", "2"]));
+        assert_ne!(with(&["app.x", "1"]), with(&["app.y", "1"]));
+    }
+
+    #[test]
+    fn a_name_that_is_asked_for_cannot_be_more_than_a_name() {
+        for (name, own) in [
+            ("app.x", true),
+            ("a$1.b_2.ü", true),
+            ("work_mem", false),
+            ("app.'x", false),
+            ("app.\\x", false),
+        ] {
+            assert_eq!(is_own_setting(name), own, "{name}");
+        }
     }
 
     #[test]
