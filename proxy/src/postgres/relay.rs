@@ -125,8 +125,8 @@ pub enum Broken {
     /// A COPY that cannot be passed.
     #[error(transparent)]
     Copy(#[from] CopyError),
-    /// A COPY whose options are not understood.
-    #[error("this COPY has options that the door does not understand")]
+    /// A COPY whose options are not understood, or that is answered as another.
+    #[error("this COPY has options that the door does not understand, or the target answers another one")]
     CopyOptions,
     /// A message that has to be held whole and is too large for that.
     #[error(
