@@ -74,6 +74,8 @@ pub struct Turned {
     pub detail: String,
     /// For the client, who is told no more than helps the entitled.
     pub told: String,
+    /// The protocol's own word for it, where that says more than the reason does.
+    pub code: Option<&'static str>,
     /// What the client claimed, as far as it was read.
     pub claims: Claims,
     /// Who it was, where that is known.
@@ -301,6 +303,7 @@ impl Turned {
         Self {
             reason,
             told: detail.clone(),
+            code: None,
             detail,
             claims: Claims::default(),
             person: None,
@@ -311,6 +314,13 @@ impl Turned {
     #[must_use]
     pub fn told(mut self, words: impl Into<String>) -> Self {
         self.told = words.into();
+        self
+    }
+
+    /// The protocol's own word for it.
+    #[must_use]
+    pub fn coded(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
         self
     }
 

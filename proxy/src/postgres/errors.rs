@@ -24,6 +24,10 @@ pub mod sqlstate {
     pub const BAD_LOGIN: &str = "28000";
     /// A startup or setting that is refused.
     pub const BAD_SETTING: &str = "22023";
+    /// A setting that this version of the target does not know.
+    pub const NO_SETTING: &str = "42704";
+    /// A database that does not exist.
+    pub const NO_DATABASE: &str = "3D000";
     /// A prepared statement that does not exist.
     pub const NO_STATEMENT: &str = "26000";
     /// A portal that does not exist.

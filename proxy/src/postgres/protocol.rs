@@ -1,5 +1,6 @@
 //! PostgreSQL as one of the protocols of a door.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -210,8 +211,11 @@ impl Protocol for Postgres {
             settings: &wanted.settings,
         };
         let reached = dial::dial(&target, &asking).await.map_err(|error| {
-            metrics::get().target_failed(error.kind());
-            unavailable(&error)
+            // What the client asked for is no fault of the target.
+            ill_chosen(&error, &asking).unwrap_or_else(|| {
+                metrics::get().target_failed(error.kind());
+                unavailable(&error)
+            })
         })?;
         // What else the role may do, the lookout asks: no session waits for that, and it alone takes back what was found.
         if let Some(caveat) = role::told(&reached) {
@@ -258,13 +262,13 @@ impl Protocol for Postgres {
             // Whether it listened or not: it is turned away.
             let _ = tokio::time::timeout(GOODBYE, told).await;
         }
-        let code = match turned.reason {
+        let by_reason = match turned.reason {
             Refusal::BadToken | Refusal::NotAdmitted | Refusal::IssuerUnavailable => sqlstate::BAD_LOGIN,
             Refusal::BadStartup => sqlstate::PROTOCOL,
             Refusal::DoorShut | Refusal::TargetUnavailable => sqlstate::UNAVAILABLE,
             Refusal::Limit => sqlstate::TOO_MANY,
         };
-        let mut said = Said::fatal(code, turned.told.clone());
+        let mut said = Said::fatal(turned.code.unwrap_or(by_reason), turned.told.clone());
         if turned.reason == Refusal::BadToken {
             said = said
                 .hint("The password is a token of your identity provider: kubectl sallyport token prints a fresh one.");
@@ -329,9 +333,31 @@ fn lost(error: &std::io::Error) -> Turned {
     Turned::new(Refusal::BadStartup, format!("TLS did not come about: {error}"))
 }
 
+/// The target refused a setting that the client chose. Its words are not repeated, they could be any.
+fn ill_chosen(error: &DialError, asking: &Asking<'_>) -> Option<Turned> {
+    let DialError::Refused(refused) = error else {
+        return None;
+    };
+    let code = [sqlstate::BAD_SETTING, sqlstate::NO_SETTING]
+        .into_iter()
+        .find(|code| code == refused)?;
+    let chosen: BTreeSet<&str> = asking.settings.iter().map(|(name, _)| name.as_str()).collect();
+    if chosen.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = chosen.into_iter().collect();
+    let words = format!(
+        "the target does not take what was chosen at startup for {}",
+        names.join(", ")
+    );
+    let detail = format!("{words}: SQLSTATE {code}");
+    Some(Turned::new(Refusal::BadStartup, detail).told(words).coded(code))
+}
+
 fn unavailable(error: &DialError) -> Turned {
+    let absent = matches!(error, DialError::Refused(code) if code == sqlstate::NO_DATABASE);
     let told = match error {
-        DialError::Refused(code) if code == "3D000" => "the database does not exist, or is not open to you",
+        _ if absent => "the database does not exist, or is not open to you",
         DialError::Pooler => "a connection pooler stands before the target, and this door needs PostgreSQL itself",
         DialError::Version(_) => "the target's version is not supported by this door: PostgreSQL 15 to 18 are",
         DialError::ServerEncoding(_) => {
@@ -339,7 +365,12 @@ fn unavailable(error: &DialError) -> Turned {
         }
         _ => "the target cannot be reached through this door at present",
     };
-    Turned::new(Refusal::TargetUnavailable, error.to_string()).told(told)
+    let turned = Turned::new(Refusal::TargetUnavailable, error.to_string()).told(told);
+    if absent {
+        turned.coded(sqlstate::NO_DATABASE)
+    } else {
+        turned
+    }
 }
 
 /// A client's own words, cut and without control characters.

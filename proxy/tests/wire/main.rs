@@ -40,6 +40,7 @@ mod replicas;
 mod saved;
 mod shapes;
 mod standbys;
+mod startups;
 mod strangers;
 mod targets;
 mod temporary;
