@@ -1,6 +1,7 @@
 //! PostgreSQL as one of the protocols of a door.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,13 +98,13 @@ impl Postgres {
     }
 
     /// TLS, by either road; the stream inside, or nothing where it was a cancel.
-    async fn secured(&self, mut stream: TcpStream) -> Result<Option<TlsStream<TcpStream>>, Turned> {
+    async fn secured(&self, mut stream: TcpStream, from: IpAddr) -> Result<Option<TlsStream<TcpStream>>, Turned> {
         stream.set_nodelay(true).map_err(|error| lost(&error))?;
         let direct = match startup::open(&mut stream).await {
             Ok(Opening::Tls) => false,
             Ok(Opening::DirectTls) => true,
             Ok(Opening::Cancel(key)) => {
-                self.cancel(&key).await;
+                self.cancel(&key, from).await;
                 return Ok(None);
             }
             Err(error) => {
@@ -129,7 +130,8 @@ impl Postgres {
 
     /// TLS and the startup message.
     async fn opened(&self, stream: TcpStream) -> Result<Option<Client>, Turned> {
-        let Some(mut tls) = self.secured(stream).await? else {
+        let from = stream.peer_addr().map_err(|error| lost(&error))?.ip();
+        let Some(mut tls) = self.secured(stream, from).await? else {
             return Ok(None);
         };
         match startup::first(&mut tls).await {
@@ -141,7 +143,7 @@ impl Postgres {
                 Ok(Some(Client { wire, startup }))
             }
             Ok(First::Cancel(key)) => {
-                self.cancel(&key).await;
+                self.cancel(&key, from).await;
                 // libpq takes an end without TLS's own goodbye for a cancel that failed.
                 Wire::new(tls).close(GOODBYE).await;
                 Ok(None)
@@ -155,9 +157,9 @@ impl Postgres {
 
     /// Cancels here, or else at the other replicas. The connection stays open meanwhile: a client that waits for its end
     /// sends nothing that this cancel could hit.
-    async fn cancel(&self, key: &CancelKey) {
+    async fn cancel(&self, key: &CancelKey, from: IpAddr) {
         // Also where one replica is asked for: another drains while it is replaced.
-        if self.shared.cancels.cancel(key) == Looked::Unknown {
+        if self.shared.cancels.cancel(key, from) == Looked::Unknown {
             self.door.peers.cancel(key.to_bytes()).await;
         }
     }
