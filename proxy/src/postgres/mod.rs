@@ -6,6 +6,7 @@
 pub mod after;
 pub mod ask;
 pub mod auth;
+pub mod call;
 pub mod cancel;
 pub mod catalog;
 pub mod conversation;

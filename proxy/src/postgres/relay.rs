@@ -26,11 +26,12 @@ use sallyport_policy::sql::is_utf8;
 
 use super::after::Stale;
 use super::ask::{AskError, Row};
+use super::call;
 use super::catalog::Known;
 use super::copy::{CopyIn, CopyOut};
 use super::errors::{self, Reader};
 use super::expect::{Expect, Expected};
-use super::frame::{self, Body, FrameError, Head, stream_cap};
+use super::frame::{self, Body, FrameError, Head, TARGET_CAP, stream_cap};
 use super::message::{self, Transaction};
 use super::names::Names;
 use super::precondition::Precondition;
@@ -68,6 +69,8 @@ pub struct State {
     pub unsynced: bool,
     /// An Execute was sent since the session's own backend was last asked.
     pub executed: bool,
+    /// Whether the client called a function by the fast path, and is told the answer as to that.
+    pub calling: bool,
     /// A COPY from the client is under way.
     pub copy_in: Option<CopyIn>,
     /// A COPY to the client is under way.
@@ -131,7 +134,7 @@ pub enum Broken {
     /// A message that has to be held whole and is too large for that.
     #[error(
         "the target sent a row of more than {} MiB whose columns have to be looked at: select fewer columns, or parts of them",
-        frame::TARGET_CAP / 1024 / 1024
+        TARGET_CAP / 1024 / 1024
     )]
     TooLarge,
     /// Another encoding than UTF8.
@@ -175,12 +178,21 @@ pub fn pass(state: &mut State, arrived: &[u8], out: &mut Vec<u8>) -> Result<Pass
     let Some(head) = frame::head(arrived, stream_cap)? else {
         return Ok(Passed::Dry);
     };
+    let taken = |step| match step {
+        Step::Taken => Passed::Done(head.len),
+        Step::Fresh => Passed::Fresh,
+    };
     match arrived.get(..head.len) {
-        Some(bytes) => relay(state, head, bytes, out).map(|step| match step {
-            Step::Taken => Passed::Done(head.len),
-            Step::Fresh => Passed::Fresh,
-        }),
+        Some(bytes) if state.calling => {
+            let mut said = Vec::new();
+            let step = relay(state, head, bytes, &mut said)?;
+            state.calling = !call::answer(&said, out);
+            Ok(taken(step))
+        }
+        Some(bytes) => relay(state, head, bytes, out).map(taken),
         None if head.len <= LARGE => Ok(Passed::Dry),
+        None if state.calling && head.len > TARGET_CAP => Err(Broken::TooLarge),
+        None if state.calling => Ok(Passed::Dry),
         None => large::begin(state, head, arrived, out).map(|begun| done(begun.unwrap_or_default())),
     }
 }
@@ -303,6 +315,7 @@ impl State {
             skipping: false,
             unsynced: false,
             executed: false,
+            calling: false,
             copy_in: None,
             copy_out: None,
             large: None,

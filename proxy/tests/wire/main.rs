@@ -14,6 +14,7 @@ mod accounts;
 mod alike;
 mod assumptions;
 mod busy;
+mod calls;
 mod cancels;
 mod catalogs;
 #[path = "../common/mod.rs"]

@@ -16,6 +16,7 @@ use super::learn::needs_catalog;
 use super::token::Standing;
 use super::{Conversation, Over};
 use crate::command::{self, Decided, Kind, Reach, Recorded, Refused, Settled};
+use crate::postgres::call;
 use crate::postgres::catalog::CatalogError;
 use crate::postgres::errors::Said;
 use crate::postgres::forward;
@@ -82,7 +83,7 @@ impl Conversation {
         match found {
             Found::Terminate => return Err(Over::quietly(EndCause::ClientClosed)),
             Found::Stray(_) => return Ok(()),
-            Found::Function(_) => self.function(),
+            Found::Function(_) => self.function(session, &bytes).await?,
             Found::Query(head) => self.query(session, bytes, head).await?,
             Found::Pipeline(heads, end) => self.pipeline(session, bytes, heads, end).await?,
         }
@@ -97,12 +98,20 @@ impl Conversation {
         Ok(())
     }
 
-    /// The fast path carries an OID and values, nothing that could be judged. It is refused as a pipeline's message is.
-    fn function(&mut self) {
-        // A function call is followed by ReadyForQuery by itself, as a Query is.
-        if !self.state.skipping {
-            forward::refuse_query(&mut self.state, forward::no_fast_path(), &mut self.target.out);
+    /// The fast path: what it calls is judged, sent and answered as the SELECT that does the same.
+    async fn function(&mut self, session: &mut Session, bytes: &BytesMut) -> Result<(), Over> {
+        // After an error in a pipeline, the target passes over this too.
+        if self.state.skipping {
+            return Ok(());
         }
+        let called = message::function_call(Body::of(bytes)).map_err(Over::client_broke)?;
+        let Some((bytes, heads)) = call::unit(&called) else {
+            // It is followed by ReadyForQuery by itself, as a Query is.
+            forward::refuse_query(&mut self.state, forward::no_fast_path(), &mut self.target.out);
+            return Ok(());
+        };
+        self.state.calling = true;
+        self.pipeline(session, bytes, heads, End::Sync).await
     }
 
     async fn query(&mut self, session: &mut Session, bytes: BytesMut, head: Head) -> Result<(), Over> {
