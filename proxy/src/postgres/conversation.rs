@@ -250,19 +250,20 @@ impl Over {
             let words = format!("the client broke the protocol: {error}");
             return Self::saying(violation, sqlstate::PROTOCOL, &words);
         };
-        let (code, words) = match frame::client_cap(tag) {
-            Some(frame::CLIENT_CAP) if length as usize > frame::CLIENT_CAP => (
-                sqlstate::LIMIT,
-                format!(
+        let said = match frame::client_cap(tag) {
+            Some(frame::CLIENT_CAP) if length as usize > frame::CLIENT_CAP => {
+                let words = format!(
                     "a message of {length} bytes is longer than this door takes ({} MiB)",
                     frame::CLIENT_CAP >> 20
-                ),
-            ),
-            _ => (sqlstate::PROTOCOL, format!("the client broke the protocol: {error}")),
+                );
+                Said::fatal(sqlstate::LIMIT, words).hint("COPY … FROM STDIN takes longer values.")
+            }
+            _ => Said::fatal(sqlstate::PROTOCOL, format!("the client broke the protocol: {error}")),
         };
         Self {
+            cause: violation,
+            said: Some(Box::new(said)),
             announced: 1 + length as usize,
-            ..Self::saying(violation, code, &words)
         }
     }
 

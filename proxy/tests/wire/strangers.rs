@@ -354,6 +354,8 @@ fn frames_that_are_none_end_the_session_in_words_and_nothing_of_them_runs() {
             "{what}: {got:?}"
         );
         assert_eq!(tags(&got), "E", "{what}");
+        let hinted = last.field('H').is_some_and(|hint| hint.contains("COPY"));
+        assert_eq!(hinted, *state == "54000", "{what}: {last:?}");
     }
     assert_eq!(
         door.direct("select count(*) from u"),
