@@ -25,6 +25,7 @@ use super::dial::Reached;
 use super::errors::{Said, sqlstate};
 use super::frame::{self, FrameError};
 use super::relay::{Broken, State};
+use super::room::Place;
 use super::startup::CancelKey;
 use super::stream::TargetStream;
 use super::unit::Collector;
@@ -46,6 +47,8 @@ pub struct Conversation {
     target: Wire<TargetStream>,
     state: State,
     collector: Collector,
+    /// Room for the unit that arrives or is under way.
+    place: Place,
     /// The client's key, and the cancels that came by it.
     cancellable: Cancellable,
     /// The backend's own key.
@@ -92,6 +95,8 @@ pub struct Beginning {
     pub reached: Reached,
     /// The client's key.
     pub cancellable: Cancellable,
+    /// Room for what it sends.
+    pub place: Place,
     /// The target, for cancels and catalogs.
     pub dialled: Target,
     /// The database.
@@ -123,6 +128,7 @@ impl Conversation {
             client,
             reached,
             cancellable,
+            place,
             dialled,
             database,
             catalogs,
@@ -142,6 +148,7 @@ impl Conversation {
             target: reached.wire,
             state,
             collector: Collector::default(),
+            place,
             cancellable,
             backend: CancelKey {
                 pid: reached.pid,
@@ -264,6 +271,17 @@ impl Over {
             cause: violation,
             said: Some(Box::new(said)),
             announced: 1 + length as usize,
+        }
+    }
+
+    /// There is no room for what stands first of what arrives.
+    fn crowded(announced: usize) -> Self {
+        let words = "this door holds as much of large messages as it takes, or of yours";
+        let said = Said::fatal(sqlstate::NO_ROOM, words).hint("Try again, or send less at once.");
+        Self {
+            cause: EndCause::ProtocolViolation,
+            said: Some(Box::new(said)),
+            announced,
         }
     }
 

@@ -48,6 +48,8 @@ pub mod sqlstate {
     pub const CANCELED: &str = "57014";
     /// A limit.
     pub const TOO_MANY: &str = "53300";
+    /// No room for something large.
+    pub const NO_ROOM: &str = "53200";
     /// Evidence cannot be written.
     pub const NO_EVIDENCE: &str = "58030";
     /// Too big or too many.

@@ -32,6 +32,7 @@ pub mod readonly;
 pub mod refuse;
 pub mod relay;
 pub mod role;
+pub mod room;
 pub mod rows;
 pub mod scram;
 pub mod script;

@@ -22,6 +22,7 @@ use super::errors::{Said, sqlstate};
 use super::frame;
 use super::lookout::Lookout;
 use super::role;
+use super::room::Room;
 use super::settings::Login;
 use super::startup::{self, ALPN, CancelKey, First, Minor, Opening, Startup, StartupError};
 use super::wire::Wire;
@@ -46,6 +47,7 @@ pub struct Shared {
     cancels: Cancels,
     catalogs: Catalogs,
     lookout: Lookout,
+    room: Room,
 }
 
 /// The protocol for one connection of one door.
@@ -77,6 +79,7 @@ impl Shared {
             cancels: Cancels::default(),
             catalogs: Catalogs::new(runtime.clone()),
             lookout: Lookout::new(runtime),
+            room: Room::default(),
         }
     }
 
@@ -248,6 +251,7 @@ impl Protocol for Postgres {
             client: wire,
             reached,
             cancellable,
+            place: self.shared.room.place(&session.identity().person),
             dialled: target,
             database: startup.wanted.database,
             catalogs: self.shared.catalogs.clone(),

@@ -21,6 +21,7 @@ mod catalogs;
 mod common;
 mod copies;
 mod credentials;
+mod crowds;
 mod csv;
 mod deaths;
 mod definitions;

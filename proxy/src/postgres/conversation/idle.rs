@@ -1,5 +1,7 @@
 //! Between two units: waiting for the client.
 
+use std::time::Duration;
+
 use sallyport_audit::record::EndCause;
 
 use super::{Conversation, Over};
@@ -10,13 +12,16 @@ use crate::postgres::pump::{Moved, Want, turn};
 use crate::postgres::unit::Found;
 use crate::session::{Ended, Session, Stir};
 
+/// How long a large message is waited for to leave.
+const ROOM_WITHIN: Duration = Duration::from_secs(10);
+
 impl Conversation {
     /// The next unit that the client sends, once it is whole.
     pub(super) async fn next_unit(&mut self, session: &mut Session) -> Result<Found, Over> {
         let since = tokio::time::Instant::now();
         loop {
             // Rules that come meanwhile may say less.
-            let idle_at = since + std::time::Duration::from(session.open().spec.limits.idle);
+            let idle_at = since + Duration::from(session.open().spec.limits.idle);
             self.drop_copy_rest();
             match self.collector.next(self.client.arrived()) {
                 Ok(Some(found)) => return Ok(found),
@@ -27,6 +32,7 @@ impl Conversation {
                     return Err(Over::client_broke(error));
                 }
             }
+            self.make_room().await?;
             self.client.rest();
             self.target.rest();
             let may_drain = self.state.transaction == Transaction::Idle && !self.state.unsynced;
@@ -50,6 +56,25 @@ impl Conversation {
                 () = tokio::time::sleep_until(wake) => self.time_passed(session, idle_at).await?,
             }
         }
+    }
+
+    /// Sees to it that there is room for the unit that arrives.
+    async fn make_room(&mut self) -> Result<(), Over> {
+        let wanted = self.collector.wanted(self.client.arrived());
+        if self.place.holds(wanted) {
+            return Ok(());
+        }
+        // Others' are on their way to the target and leave soon.
+        let waited = tokio::select! {
+            waited = tokio::time::timeout(ROOM_WITHIN, self.place.waits(wanted)) => waited.is_ok(),
+            () = self.drain.over.cancelled() => return Err(Gone::Shutdown.into()),
+        };
+        if waited {
+            return Ok(());
+        }
+        let begun = self.collector.begun();
+        self.client.consume(begun);
+        Err(Over::crowded(wanted.saturating_sub(begun)))
     }
 
     /// Something arrived that no unit waits for.

@@ -82,7 +82,10 @@ impl Conversation {
         let bytes = self.client.take(found.len());
         match found {
             Found::Terminate => return Err(Over::quietly(EndCause::ClientClosed)),
-            Found::Stray(_) => return Ok(()),
+            Found::Stray(_) => {
+                self.place.empty();
+                return Ok(());
+            }
             Found::Function(_) => self.function(session, &bytes).await?,
             Found::Query(head) => self.query(session, bytes, head).await?,
             Found::Pipeline(heads, end) => self.pipeline(session, bytes, heads, end).await?,
@@ -91,6 +94,7 @@ impl Conversation {
         if let Some((unit, recorded)) = self.assuming.take() {
             self.assumed(session, unit, recorded).await?;
         }
+        self.place.empty();
         session.under_way(self.state.names.oldest_begun());
         if self.state.transaction == Transaction::Idle && !self.state.unsynced {
             session.settle_grants();
