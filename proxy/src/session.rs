@@ -16,6 +16,7 @@ use std::time::Duration;
 use sallyport_audit::Time;
 use sallyport_audit::record::{Batch, Claims, EndCause, Event, LoginRefused, Person, Refusal, SessionId, SessionStart};
 use sallyport_audit::wire::{Present, Token};
+use sallyport_identity::Place;
 use sallyport_recorder::client::EvidenceError;
 use tokio::net::TcpStream;
 
@@ -97,10 +98,11 @@ pub struct Target {
     pub denied: Arc<[Network]>,
 }
 
-/// Runs one session from its first byte to its end record.
-pub async fn run<P: Protocol>(protocol: &P, door: &Door, stream: TcpStream, peer: SocketAddr) {
+/// Runs one session from its first byte to its end record. `stranger`: its place among those of whom nobody is known.
+pub async fn run<P: Protocol>(protocol: &P, door: &Door, stream: TcpStream, peer: SocketAddr, stranger: Place<IpAddr>) {
     match tokio::time::timeout(HANDSHAKE, enter(protocol, door, stream, peer)).await {
         Ok(Some((mut session, client, target))) => {
+            drop(stranger);
             let cause = protocol.serve(&mut session, client, target).await;
             session.close(cause);
         }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::frame::Body;
 use super::startup::{CancelKey, Minor};
+use crate::listener::network;
 
 /// Cancels of one session that are passed on in a second: each may cost a connection to the target.
 const PER_SESSION: u32 = 50;
@@ -119,14 +120,6 @@ impl Cancels {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whose an address is taken to be: of IPv6, one customer has a whole network.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
-        address => address,
     }
 }
 
@@ -291,16 +284,5 @@ mod tests {
         assert!(told <= UNKNOWN_PER_SECOND * seconds, "{told}");
         assert!((1..=PER_SESSION * seconds).contains(&here), "{here}");
         assert_eq!(u64::from(here), *one.asked.borrow());
-    }
-
-    #[test]
-    fn addresses_of_one_network_are_one() {
-        for (address, whose) in [
-            ("10.0.0.1", "10.0.0.1"),
-            ("::ffff:10.0.0.1", "10.0.0.1"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-        ] {
-            assert_eq!(network(address.parse().unwrap()).to_string(), whose);
-        }
     }
 }

@@ -407,6 +407,8 @@ fn there_is_room_for_so_many_and_each_person_for_so_many() {
         matches!((&mut &*stream).read(&mut [0]), Ok(0))
     };
     super::common::eventually("some to be closed", || crowd.iter().any(shut).then_some(()));
+    // They are of one address, and it leaves as many to others.
+    assert!(Client::login_from(&door, "bob", "127.0.0.2").is_ok());
     drop(crowd);
     door.recorded_times("one record of the crowd", 1, |event| {
         matches!(event, Event::LoginRefused(refused)
