@@ -184,6 +184,8 @@ impl Conversation {
                 needs.catalog |= judge::any_of_users(&prepared.types);
             }
         }
+        // Behind a unit that stays open the session's own backend cannot be asked, and a name of the next would mean anything.
+        needs.catalog |= end != End::Sync && self.path.is_none() && !self.state.unsynced;
         let result = self.judged(session, Unit::Pipeline(bytes, heads, end), needs).await;
         self.partial = end == End::Bound;
         result
