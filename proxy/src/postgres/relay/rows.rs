@@ -62,7 +62,7 @@ pub(super) fn copy_out(
     out: &mut Vec<u8>,
 ) -> Result<(), Broken> {
     match (tag, state.copy_out.as_mut()) {
-        (b'H', None) => {
+        (b'H', None) if state.copy_in.is_none() => {
             let (_, formats) = message::copy_response(body)?;
             let copy = match state.expected.front() {
                 Some(Expect::Query(query)) if !query.failed => {
@@ -128,6 +128,10 @@ fn put_copied(
 /// CopyInResponse: from here on the client's CopyData goes to the target.
 pub(super) fn copy_in(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
     message::copy_response(body)?;
+    // One at a time: what has been sent is counted until it ends.
+    if state.copy_in.is_some() || state.copy_out.is_some() {
+        return Err(Broken::Unasked(b'G'));
+    }
     let asks = copy::is_from_client;
     let extended = match state.expected.front() {
         Some(Expect::Query(query)) if !query.failed && query.parts.front().is_some_and(|part| asks(&part.stated)) => {
