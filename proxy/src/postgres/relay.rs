@@ -41,7 +41,7 @@ use crate::command::{Ledger, Running};
 
 pub use channels::Channels;
 pub use large::{LARGE, Large};
-pub use reported::Reported;
+pub use reported::{Reported, Told};
 
 /// What a session is in the middle of, apart from its sockets.
 pub struct State {
@@ -263,8 +263,11 @@ fn aside(state: &mut State, tag: u8, body: Body<'_>, out: &mut Vec<u8>) -> Resul
                 return Err(Broken::Encoding);
             }
             let guarded = state.is_guarded();
-            let tells = state.reported.tells(name, value, guarded);
-            let value = if tells { value } else { REDACTED };
+            let value = match state.reported.tells(name, value, guarded) {
+                Told::Whole => value,
+                Told::Name => REDACTED,
+                Told::Nothing => return Ok(()),
+            };
             let (name, value) = (
                 state.masker.free_text(name, &mut state.counts),
                 state.masker.free_text(value, &mut state.counts),
