@@ -36,6 +36,8 @@ use crate::session::{Ended, Session, Target};
 
 /// Bytes that are read ahead of a client while its unit is under way.
 const AHEAD: usize = 64 * 1024;
+/// How long one waits for others' large messages to leave.
+const ROOM_WITHIN: Duration = Duration::from_secs(10);
 /// How long the end of a session may take.
 const GOODBYE: Duration = Duration::from_secs(5);
 /// How long the answer to a command is still awaited when nobody is left to read it: its outcome is evidence.
@@ -48,7 +50,9 @@ pub struct Conversation {
     state: State,
     collector: Collector,
     /// Room for the unit that arrives or is under way.
-    place: Place,
+    sends: Place,
+    /// Room for what is held of its answer.
+    reads: Place,
     /// The client's key, and the cancels that came by it.
     cancellable: Cancellable,
     /// The backend's own key.
@@ -96,7 +100,9 @@ pub struct Beginning {
     /// The client's key.
     pub cancellable: Cancellable,
     /// Room for what it sends.
-    pub place: Place,
+    pub sends: Place,
+    /// Room for what it reads.
+    pub reads: Place,
     /// The target, for cancels and catalogs.
     pub dialled: Target,
     /// The database.
@@ -128,7 +134,8 @@ impl Conversation {
             client,
             reached,
             cancellable,
-            place,
+            sends,
+            reads,
             dialled,
             database,
             catalogs,
@@ -148,7 +155,8 @@ impl Conversation {
             target: reached.wire,
             state,
             collector: Collector::default(),
-            place,
+            sends,
+            reads,
             cancellable,
             backend: CancelKey {
                 pid: reached.pid,

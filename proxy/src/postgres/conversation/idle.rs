@@ -4,16 +4,13 @@ use std::time::Duration;
 
 use sallyport_audit::record::EndCause;
 
-use super::{Conversation, Over};
+use super::{Conversation, Over, ROOM_WITHIN};
 use crate::command::Gone;
 use crate::postgres::errors::sqlstate;
 use crate::postgres::message::Transaction;
 use crate::postgres::pump::{Moved, Want, turn};
 use crate::postgres::unit::Found;
 use crate::session::{Ended, Session, Stir};
-
-/// How long a large message is waited for to leave.
-const ROOM_WITHIN: Duration = Duration::from_secs(10);
 
 impl Conversation {
     /// The next unit that the client sends, once it is whole.
@@ -61,12 +58,12 @@ impl Conversation {
     /// Sees to it that there is room for the unit that arrives.
     async fn make_room(&mut self) -> Result<(), Over> {
         let wanted = self.collector.wanted(self.client.arrived());
-        if self.place.holds(wanted) {
+        if self.sends.holds(wanted) {
             return Ok(());
         }
         // Others' are on their way to the target and leave soon.
         let waited = tokio::select! {
-            waited = tokio::time::timeout(ROOM_WITHIN, self.place.waits(wanted)) => waited.is_ok(),
+            waited = tokio::time::timeout(ROOM_WITHIN, self.sends.waits(wanted)) => waited.is_ok(),
             () = self.drain.over.cancelled() => return Err(Gone::Shutdown.into()),
         };
         if waited {

@@ -83,18 +83,20 @@ impl Conversation {
         match found {
             Found::Terminate => return Err(Over::quietly(EndCause::ClientClosed)),
             Found::Stray(_) => {
-                self.place.empty();
+                self.sends.empty();
                 return Ok(());
             }
             Found::Function(_) => self.function(session, &bytes).await?,
             Found::Query(head) => self.query(session, bytes, head).await?,
             Found::Pipeline(heads, end) => self.pipeline(session, bytes, heads, end).await?,
         }
+        // What was sent of it is the target's now.
+        self.sends.empty();
         self.answers(session).await?;
         if let Some((unit, recorded)) = self.assuming.take() {
             self.assumed(session, unit, recorded).await?;
         }
-        self.place.empty();
+        self.reads.empty();
         session.under_way(self.state.names.oldest_begun());
         if self.state.transaction == Transaction::Idle && !self.state.unsynced {
             session.settle_grants();

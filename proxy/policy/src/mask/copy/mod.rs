@@ -219,6 +219,17 @@ impl CopyMasker {
         }
     }
 
+    /// Bytes that are held: of a field that has not ended, and of its row.
+    pub fn held(&self) -> usize {
+        let field = match &self.state {
+            State::Passing | State::Failed(_) => 0,
+            State::Text(decoder) => decoder.fields().held.len(),
+            State::Csv(decoder) => decoder.fields().held.len(),
+            State::Binary(decoder) => decoder.fields().held.len(),
+        };
+        field.saturating_add(self.open.len())
+    }
+
     /// To be called at CopyDone: appends what was held back.
     pub fn finish(&mut self, out: &mut Vec<u8>, counts: &mut Counts) -> Result<(), CopyError> {
         self.rows(out, |state, out| match state {
