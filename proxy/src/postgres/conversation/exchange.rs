@@ -19,6 +19,8 @@ use crate::session::{Ended, Session};
 
 /// For how long cancels are begun of what is not wanted any more. One that does not reach the target takes its own time, once.
 const STOPPING: Duration = Duration::from_secs(1);
+/// How long much that is said aside may stay unread.
+const UNREAD: Duration = Duration::from_secs(60);
 /// How long one waits for what comes of a cancel.
 const AGAIN: Duration = Duration::from_millis(250);
 
@@ -134,11 +136,11 @@ impl Conversation {
         loop {
             match self.pass()? {
                 Passed::Dry => return Ok(()),
-                // Of what is said aside there is little, and who waits for an answer reads it.
-                Passed::Full => match tokio::time::timeout_at(self.deadline, self.client.flush()).await {
+                // Of what is said aside there is little, and who waits for an answer reads it. Nothing else is looked at meanwhile.
+                Passed::Full => match tokio::time::timeout(UNREAD, self.client.flush()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => self.orphan(),
-                    Err(_) => return Err(Gone::Expired.into()),
+                    Err(_) => return Err(Gone::Client.into()),
                 },
                 // Nothing that is said aside describes rows.
                 Passed::Fresh => return Err(Over::target_lost()),
