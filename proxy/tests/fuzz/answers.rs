@@ -282,7 +282,10 @@ fn streams_of_a_target() {
         for (tag, body) in whole.0 {
             assert!(TAGS.contains(&tag), "{:?} is not for clients", char::from(tag));
             let value = matches!(tag, b'D' | b'V' | b'd');
-            assert!(tag != b'V' || kind.eq_ignore_ascii_case(&b'f'), "nobody called a function");
+            assert!(
+                tag != b'V' || kind.eq_ignore_ascii_case(&b'f'),
+                "nobody called a function"
+            );
             let shown = kind.is_ascii_uppercase() && value && shows_canary(&body);
             assert!(!shown, "where anything may be protected no value passes");
         }
