@@ -233,23 +233,6 @@ fn columns_that_pass_are_never_held() {
 }
 
 #[test]
-fn rows_said_to_have_no_columns_are_empty() {
-    let run = |format: CopyFormat, stream: &[u8]| run(redacting().plan(&[]), format, 100, &[stream]);
-    let refused = |got| Err(CopyError::Row(RowError::Columns { got, planned: 0 }));
-    for format in [CopyFormat::text(), CopyFormat::csv()] {
-        assert_eq!(run(format.clone(), b"\n\n"), Ok(b"\n\n".to_vec()));
-        assert_eq!(run(format.clone(), b"\nsecret\n"), refused(1));
-        assert_eq!(run(format, b"secret"), refused(1));
-    }
-    let empty = binary_stream(&[&[], &[]]);
-    assert_eq!(run(CopyFormat::Binary, &empty), Ok(empty));
-    assert_eq!(
-        run(CopyFormat::Binary, &binary_stream(&[&[Some(b"secret")]])),
-        refused(1)
-    );
-}
-
-#[test]
 fn a_message_that_ends_with_a_row_gives_that_row() {
     let plan = plan(Format::Text, Action::Redact);
     let mut masker = CopyMasker::new(plan.clone(), CopyFormat::csv(), 4096);

@@ -1,7 +1,7 @@
 //! Rows that are not what they have to be.
 
 use super::super::*;
-use super::{binary_stream, plan};
+use super::{binary_stream, plan, run};
 use crate::mask::action::Action;
 use crate::mask::plan::{Format, Source};
 use crate::mask::rule::RuleSet;
@@ -69,4 +69,21 @@ fn of_a_row_that_is_too_long_to_be_held_the_beginning_goes_ahead() {
     }
     assert!(passed.ends_with(b"x\t[REDACTED]\n"));
     assert_eq!(passed.len(), MAX_HELD / 2 + MAX_HELD + "\t[REDACTED]\n".len());
+}
+
+#[test]
+fn rows_said_to_have_no_columns_are_empty() {
+    let run = |format: CopyFormat, stream: &[u8]| run(redacting().plan(&[]), format, 100, &[stream]);
+    let refused = |got| Err(CopyError::Row(RowError::Columns { got, planned: 0 }));
+    for format in [CopyFormat::text(), CopyFormat::csv()] {
+        assert_eq!(run(format.clone(), b"\n\n"), Ok(b"\n\n".to_vec()));
+        assert_eq!(run(format.clone(), b"\nsecret\n"), refused(1));
+        assert_eq!(run(format, b"secret"), refused(1));
+    }
+    let empty = binary_stream(&[&[], &[]]);
+    assert_eq!(run(CopyFormat::Binary, &empty), Ok(empty));
+    assert_eq!(
+        run(CopyFormat::Binary, &binary_stream(&[&[Some(b"secret")]])),
+        refused(1)
+    );
 }
