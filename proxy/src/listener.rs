@@ -5,11 +5,12 @@
 
 mod crew;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sallyport_audit::record::Refusal;
+use sallyport_identity::Shares;
 use sallyport_runtime::vitals::{Part, Vitals};
 use socket2::{Domain, Protocol as Transport, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
@@ -51,6 +52,9 @@ pub struct Shared {
     pub sessions: TaskTracker,
     /// Connections at one time.
     pub slots: Arc<Semaphore>,
+    /// Those among them of which nobody is known yet, by their address: who has as many as they leave to others gets no more, so
+    /// that one address does not fill the door.
+    pub strangers: Arc<Shares<IpAddr>>,
     /// Where it is known which socket is no longer served.
     pub vitals: Vitals,
 }
@@ -125,13 +129,14 @@ async fn accept(
             metrics::get().refused(Refusal::DoorShut);
             continue;
         };
-        let Ok(slot) = Arc::clone(&shared.slots).try_acquire_owned() else {
+        let slot = Arc::clone(&shared.slots).try_acquire_owned();
+        let (Ok(slot), Some(stranger)) = (slot, shared.strangers.take(&network(peer.ip()))) else {
             crowd.turned_away(&door, peer);
             continue;
         };
         prepare(&stream);
         if let (Some(seat), Ok(stream)) = (crew.seat(&shared.sessions), stream.into_std()) {
-            seat.take(stream, peer, door, slot);
+            seat.take(stream, peer, door, (slot, stranger));
         }
     }
 }
@@ -168,7 +173,7 @@ impl Crowd {
             self.untold += 1;
             return metrics::get().refused(Refusal::Limit);
         }
-        let mut words = "this door has as many connections as it takes".to_owned();
+        let mut words = "this door has as many connections as it takes, or of this address".to_owned();
         if self.untold > 0 {
             words.push_str(&format!("; {} more were closed since the record before", self.untold));
         }
@@ -182,14 +187,22 @@ async fn one<P: Protocol>(protocol: P, arrival: Arrival) {
         stream,
         peer,
         door,
-        slot,
+        places: (slot, stranger),
         seat,
     } = arrival;
     match TcpStream::from_std(stream) {
-        Ok(stream) => session::run(&protocol, &door, stream, peer).await,
+        Ok(stream) => session::run(&protocol, &door, stream, peer, stranger).await,
         Err(error) => tracing::warn!(%error, "a connection cannot be served"),
     }
     drop((slot, seat));
+}
+
+/// Whose an address is taken to be: of IPv6, one customer has a whole network.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
+        address => address,
+    }
 }
 
 fn prepare(stream: &TcpStream) {
@@ -238,6 +251,17 @@ mod tests {
         let error = alone(free).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
         assert!(error.to_string().contains(&free.to_string()), "{error}");
+    }
+
+    #[test]
+    fn addresses_of_one_network_are_one() {
+        for (address, whose) in [
+            ("10.0.0.1", "10.0.0.1"),
+            ("::ffff:10.0.0.1", "10.0.0.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ] {
+            assert_eq!(network(address.parse().unwrap()).to_string(), whose);
+        }
     }
 
     #[tokio::test]

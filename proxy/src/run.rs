@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use prometheus::Registry;
+use sallyport_identity::Shares;
 use sallyport_runtime::vitals::Vitals;
 use sallyport_runtime::{admin, shutdown};
 use tokio::runtime::Handle;
@@ -52,6 +53,7 @@ where
         drain: drain.closed.clone(),
         sessions: TaskTracker::new(),
         slots: Arc::new(Semaphore::new(args.max_connections)),
+        strangers: Shares::new(args.max_connections),
         vitals,
     };
     let entrances: Vec<_> = doors

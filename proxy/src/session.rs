@@ -16,6 +16,7 @@ use std::time::Duration;
 use sallyport_audit::Time;
 use sallyport_audit::record::{Batch, Claims, EndCause, Event, LoginRefused, Person, Refusal, SessionId, SessionStart};
 use sallyport_audit::wire::{Present, Token};
+use sallyport_identity::Place;
 use sallyport_recorder::client::EvidenceError;
 use tokio::net::TcpStream;
 
@@ -74,6 +75,8 @@ pub struct Turned {
     pub detail: String,
     /// For the client, who is told no more than helps the entitled.
     pub told: String,
+    /// The protocol's own word for it, where that says more than the reason does.
+    pub code: Option<&'static str>,
     /// What the client claimed, as far as it was read.
     pub claims: Claims,
     /// Who it was, where that is known.
@@ -95,10 +98,11 @@ pub struct Target {
     pub denied: Arc<[Network]>,
 }
 
-/// Runs one session from its first byte to its end record.
-pub async fn run<P: Protocol>(protocol: &P, door: &Door, stream: TcpStream, peer: SocketAddr) {
+/// Runs one session from its first byte to its end record. `stranger`: its place among those of whom nobody is known.
+pub async fn run<P: Protocol>(protocol: &P, door: &Door, stream: TcpStream, peer: SocketAddr, stranger: Place<IpAddr>) {
     match tokio::time::timeout(HANDSHAKE, enter(protocol, door, stream, peer)).await {
         Ok(Some((mut session, client, target))) => {
+            drop(stranger);
             let cause = protocol.serve(&mut session, client, target).await;
             session.close(cause);
         }
@@ -301,6 +305,7 @@ impl Turned {
         Self {
             reason,
             told: detail.clone(),
+            code: None,
             detail,
             claims: Claims::default(),
             person: None,
@@ -311,6 +316,13 @@ impl Turned {
     #[must_use]
     pub fn told(mut self, words: impl Into<String>) -> Self {
         self.told = words.into();
+        self
+    }
+
+    /// The protocol's own word for it.
+    #[must_use]
+    pub fn coded(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
         self
     }
 

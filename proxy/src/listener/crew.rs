@@ -3,10 +3,11 @@
 //! The kernel spreads connections over sockets by a hash, and of four connections as often as not three or four meet on one
 //! thread while another has nothing to do.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use sallyport_identity::Place;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::task::TaskTracker;
@@ -19,11 +20,13 @@ pub(super) struct Arrival {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) door: Door,
-    /// Its place among all connections.
-    pub(super) slot: OwnedSemaphorePermit,
+    pub(super) places: Places,
     /// Its place on the thread.
     pub(super) seat: Seat,
 }
+
+/// Its place among all connections, and among those of which nobody is known yet.
+pub(super) type Places = (OwnedSemaphorePermit, Place<IpAddr>);
 
 /// All threads.
 #[derive(Clone)]
@@ -75,13 +78,13 @@ impl Crew {
 
 impl Seat {
     /// Hands a connection to the seat's thread. One that does not serve any more closes it.
-    pub(super) fn take(self, stream: TcpStream, peer: SocketAddr, door: Door, slot: OwnedSemaphorePermit) {
+    pub(super) fn take(self, stream: TcpStream, peer: SocketAddr, door: Door, places: Places) {
         let inbox = self.inbox.clone();
         let arrival = Arrival {
             stream,
             peer,
             door,
-            slot,
+            places,
             seat: self,
         };
         // What comes back is dropped, and with it the connection.

@@ -26,6 +26,7 @@ use super::dial::Reached;
 use super::errors::{Said, sqlstate};
 use super::frame::{self, FrameError};
 use super::relay::{Broken, State};
+use super::room::Place;
 use super::startup::CancelKey;
 use super::stream::TargetStream;
 use super::unit::Collector;
@@ -36,6 +37,8 @@ use crate::session::{Ended, Session, Target};
 
 /// Bytes that are read ahead of a client while its unit is under way.
 const AHEAD: usize = 64 * 1024;
+/// How long one waits for others' large messages to leave.
+const ROOM_WITHIN: Duration = Duration::from_secs(10);
 /// How long the end of a session may take.
 const GOODBYE: Duration = Duration::from_secs(5);
 /// How long the answer to a command is still awaited when nobody is left to read it: its outcome is evidence.
@@ -50,6 +53,10 @@ pub struct Conversation {
     target: Wire<TargetStream>,
     state: State,
     collector: Collector,
+    /// Room for the unit that arrives or is under way.
+    sends: Place,
+    /// Room for what is held of its answer.
+    reads: Place,
     /// The client's key, and the cancels that came by it.
     cancellable: Cancellable,
     /// The backend's own key.
@@ -100,6 +107,10 @@ pub struct Beginning {
     pub reached: Reached,
     /// The client's key.
     pub cancellable: Cancellable,
+    /// Room for what it sends.
+    pub sends: Place,
+    /// Room for what it reads.
+    pub reads: Place,
     /// The target, for cancels and catalogs.
     pub dialled: Target,
     /// The database.
@@ -131,6 +142,8 @@ impl Conversation {
             client,
             reached,
             cancellable,
+            sends,
+            reads,
             dialled,
             database,
             catalogs,
@@ -150,6 +163,8 @@ impl Conversation {
             target: reached.wire,
             state,
             collector: Collector::default(),
+            sends,
+            reads,
             cancellable,
             backend: CancelKey {
                 pid: reached.pid,
@@ -260,19 +275,31 @@ impl Over {
             let words = format!("the client broke the protocol: {error}");
             return Self::saying(violation, sqlstate::PROTOCOL, &words);
         };
-        let (code, words) = match frame::client_cap(tag) {
-            Some(frame::CLIENT_CAP) if length as usize > frame::CLIENT_CAP => (
-                sqlstate::LIMIT,
-                format!(
+        let said = match frame::client_cap(tag) {
+            Some(frame::CLIENT_CAP) if length as usize > frame::CLIENT_CAP => {
+                let words = format!(
                     "a message of {length} bytes is longer than this door takes ({} MiB)",
                     frame::CLIENT_CAP >> 20
-                ),
-            ),
-            _ => (sqlstate::PROTOCOL, format!("the client broke the protocol: {error}")),
+                );
+                Said::fatal(sqlstate::LIMIT, words).hint("COPY … FROM STDIN takes longer values.")
+            }
+            _ => Said::fatal(sqlstate::PROTOCOL, format!("the client broke the protocol: {error}")),
         };
         Self {
+            cause: violation,
+            said: Some(Box::new(said)),
             announced: 1 + length as usize,
-            ..Self::saying(violation, code, &words)
+        }
+    }
+
+    /// There is no room for what stands first of what arrives.
+    fn crowded(announced: usize) -> Self {
+        let words = "this door holds as much of large messages as it takes, or of yours";
+        let said = Said::fatal(sqlstate::NO_ROOM, words).hint("Try again, or send less at once.");
+        Self {
+            cause: EndCause::ProtocolViolation,
+            said: Some(Box::new(said)),
+            announced,
         }
     }
 

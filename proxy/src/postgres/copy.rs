@@ -6,7 +6,7 @@ use sallyport_audit::record::Copied;
 use sallyport_policy::catalog::{Catalog as _, ColumnId, RelationKind};
 use sallyport_policy::mask::copy::{CopyFormat, CopyMasker};
 use sallyport_policy::mask::{ColumnInfo, Format, RowPlan, Source};
-use sallyport_policy::sql::{self, Effect};
+use sallyport_policy::sql::{self, CopyDirection, Effect};
 
 use super::errors::Said;
 use super::frame;
@@ -110,15 +110,38 @@ impl Default for Tally {
     }
 }
 
-/// The masker for a COPY to the client whose response announced `formats`. `None`: its options are not understood, so
-/// nothing of it can be passed.
+/// Whether a statement is a COPY from the client: the answer to no other asks it for data.
+#[must_use]
+pub fn is_from_client(stated: &Stated) -> bool {
+    let asks = |effect: &Effect| {
+        matches!(
+            effect,
+            Effect::Copy {
+                direction: CopyDirection::In,
+                ..
+            }
+        )
+    };
+    stated.readings().any(|statement| asks(&statement.effect))
+}
+
+/// The masker for a COPY to the client whose response announced `formats`. `None`: its options are not understood, or the
+/// response is to another, so nothing of it can be passed.
 #[must_use]
 pub fn out(view: &View, stated: Option<&Stated>, formats: &[i16]) -> Option<CopyOut> {
     let statement = stated.and_then(Stated::statement)?;
-    let Effect::Copy { format, .. } = &statement.effect else {
+    let Effect::Copy {
+        format,
+        direction: CopyDirection::Out,
+    } = &statement.effect
+    else {
         return None;
     };
     let options = options(format)?;
+    let written = i16::from(options == CopyFormat::Binary);
+    if formats.iter().any(|format| *format != written) {
+        return None;
+    }
     // Under another encoding the delimiter may be a part of a character: what seems to be one column then is another, too.
     let lost = (view.recoded && options != CopyFormat::Binary).then(|| view.lost());
     let plan = plan(lost.as_ref().unwrap_or(view), formats, options.null_is_certain());
@@ -218,6 +241,25 @@ fn options(format: &sql::CopyFormat) -> Option<CopyFormat> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_from_the_client_alone_asks_it_for_data() {
+        for (sql, asks) in [
+            ("copy t from stdin", true),
+            ("copy t (a) from stdin (format binary)", true),
+            ("copy t to stdout", false),
+            ("copy (select 1) to stdout", false),
+            ("select 1", false),
+        ] {
+            let text = crate::postgres::script::read(sql).unwrap();
+            let stated = Stated {
+                text: text.text,
+                script: text.script,
+                index: 0,
+            };
+            assert_eq!(is_from_client(&stated), asks, "{sql}");
+        }
+    }
 
     #[test]
     fn options_that_are_not_understood_pass_nothing() {

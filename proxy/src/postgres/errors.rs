@@ -24,6 +24,10 @@ pub mod sqlstate {
     pub const BAD_LOGIN: &str = "28000";
     /// A startup or setting that is refused.
     pub const BAD_SETTING: &str = "22023";
+    /// A setting that this version of the target does not know.
+    pub const NO_SETTING: &str = "42704";
+    /// A database that does not exist.
+    pub const NO_DATABASE: &str = "3D000";
     /// A prepared statement that does not exist.
     pub const NO_STATEMENT: &str = "26000";
     /// A portal that does not exist.
@@ -44,6 +48,8 @@ pub mod sqlstate {
     pub const CANCELED: &str = "57014";
     /// A limit.
     pub const TOO_MANY: &str = "53300";
+    /// No room for something large.
+    pub const NO_ROOM: &str = "53200";
     /// Evidence cannot be written.
     pub const NO_EVIDENCE: &str = "58030";
     /// Too big or too many.

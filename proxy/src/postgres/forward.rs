@@ -370,15 +370,13 @@ pub fn own_sync(state: &mut State, out: &mut Vec<u8>) {
     state.expected.push(Expect::Own(Answer::default()));
 }
 
-/// What a client is told about a function call by the fast path, which carries no name to be judged by.
+/// What a client is told about a function call by the fast path that is none of large objects: it carries no name to be judged
+/// by.
 #[must_use]
 pub fn no_fast_path() -> Said {
     Said::error(
         sqlstate::UNSUPPORTED,
-        "function calls by the fast path are refused at this door, and large objects with them",
+        "function calls by the fast path are refused at this door, but for those of large objects",
     )
-    .hint(
-        "Call the function in a SELECT. Large objects are refused there, too, unless the Connection opens them: \
-         pg_dump -B leaves them out.",
-    )
+    .hint("Call the function in a SELECT.")
 }

@@ -49,6 +49,17 @@ pub struct Execute<'a> {
     pub max_rows: i32,
 }
 
+/// FunctionCall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FunctionCall<'a> {
+    /// `pg_proc.oid`.
+    pub function: u32,
+    /// Formats and values of its arguments, written as in a Bind.
+    pub arguments: &'a [u8],
+    /// Format of its result.
+    pub result_format: i16,
+}
+
 /// One column of a RowDescription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
@@ -136,6 +147,21 @@ pub fn named(mut body: Body<'_>) -> Result<Named<'_>, FrameError> {
 pub fn execute(mut body: Body<'_>) -> Result<Execute<'_>, FrameError> {
     let (portal, max_rows) = (body.text()?, body.i32()?);
     body.end().map(|()| Execute { portal, max_rows })
+}
+
+/// FunctionCall.
+pub fn function_call(mut body: Body<'_>) -> Result<FunctionCall<'_>, FrameError> {
+    let function = body.u32()?;
+    let rest = body.rest();
+    list(&mut body, Body::i16)?;
+    list(&mut body, Body::value)?;
+    let used = rest.len() - body.rest().len();
+    let result_format = body.i16()?;
+    body.end().map(|()| FunctionCall {
+        function,
+        arguments: rest.get(..used).unwrap_or_default(),
+        result_format,
+    })
 }
 
 /// RowDescription.
@@ -258,6 +284,21 @@ mod tests {
         assert_eq!(got.formats, [1]);
         assert_eq!(got.values, [Some(&b"x"[..]), None]);
         assert_eq!(got.result_formats, [0]);
+        let body = b"\0\0\x03\xbb\0\x01\0\x01\0\x02\0\0\0\x01x\xff\xff\xff\xff\0\x01";
+        let got = function_call(Body::new(body)).unwrap();
+        assert_eq!((got.function, got.result_format), (955, 1));
+        assert_eq!(got.arguments, b"\0\x01\0\x01\0\x02\0\0\0\x01x\xff\xff\xff\xff");
+        for cut in 0..body.len() {
+            assert_eq!(
+                function_call(Body::new(&body[..cut])),
+                Err(FrameError::Malformed),
+                "{cut}"
+            );
+        }
+        assert_eq!(
+            function_call(Body::new(&[&body[..], b"x"].concat())),
+            Err(FrameError::Malformed)
+        );
         // A format that is neither text nor binary.
         assert_eq!(bind(Body::new(b"\0\0\0\x01\0\x02\0\0\0\0")), Err(FrameError::Malformed));
     }

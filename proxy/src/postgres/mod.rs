@@ -6,6 +6,7 @@
 pub mod after;
 pub mod ask;
 pub mod auth;
+pub mod call;
 pub mod cancel;
 pub mod catalog;
 pub mod conversation;
@@ -31,6 +32,7 @@ pub mod readonly;
 pub mod refuse;
 pub mod relay;
 pub mod role;
+pub mod room;
 pub mod rows;
 pub mod scram;
 pub mod script;

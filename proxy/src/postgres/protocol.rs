@@ -1,5 +1,7 @@
 //! PostgreSQL as one of the protocols of a door.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use super::errors::{Said, sqlstate};
 use super::frame;
 use super::lookout::Lookout;
 use super::role;
+use super::room::Room;
 use super::settings::Login;
 use super::startup::{self, ALPN, CancelKey, First, Minor, Opening, Startup, StartupError};
 use super::wire::Wire;
@@ -44,6 +47,7 @@ pub struct Shared {
     cancels: Cancels,
     catalogs: Catalogs,
     lookout: Lookout,
+    room: Room,
 }
 
 /// The protocol for one connection of one door.
@@ -75,6 +79,7 @@ impl Shared {
             cancels: Cancels::default(),
             catalogs: Catalogs::new(runtime.clone()),
             lookout: Lookout::new(runtime),
+            room: Room::default(),
         }
     }
 
@@ -96,13 +101,13 @@ impl Postgres {
     }
 
     /// TLS, by either road; the stream inside, or nothing where it was a cancel.
-    async fn secured(&self, mut stream: TcpStream) -> Result<Option<TlsStream<TcpStream>>, Turned> {
+    async fn secured(&self, mut stream: TcpStream, from: IpAddr) -> Result<Option<TlsStream<TcpStream>>, Turned> {
         stream.set_nodelay(true).map_err(|error| lost(&error))?;
         let direct = match startup::open(&mut stream).await {
             Ok(Opening::Tls) => false,
             Ok(Opening::DirectTls) => true,
             Ok(Opening::Cancel(key)) => {
-                self.cancel(&key).await;
+                self.cancel(&key, from).await;
                 return Ok(None);
             }
             Err(error) => {
@@ -128,7 +133,8 @@ impl Postgres {
 
     /// TLS and the startup message.
     async fn opened(&self, stream: TcpStream) -> Result<Option<Client>, Turned> {
-        let Some(mut tls) = self.secured(stream).await? else {
+        let from = stream.peer_addr().map_err(|error| lost(&error))?.ip();
+        let Some(mut tls) = self.secured(stream, from).await? else {
             return Ok(None);
         };
         match startup::first(&mut tls).await {
@@ -140,7 +146,7 @@ impl Postgres {
                 Ok(Some(Client { wire, startup }))
             }
             Ok(First::Cancel(key)) => {
-                self.cancel(&key).await;
+                self.cancel(&key, from).await;
                 // libpq takes an end without TLS's own goodbye for a cancel that failed.
                 Wire::new(tls).close(GOODBYE).await;
                 Ok(None)
@@ -154,9 +160,9 @@ impl Postgres {
 
     /// Cancels here, or else at the other replicas. The connection stays open meanwhile: a client that waits for its end
     /// sends nothing that this cancel could hit.
-    async fn cancel(&self, key: &CancelKey) {
+    async fn cancel(&self, key: &CancelKey, from: IpAddr) {
         // Also where one replica is asked for: another drains while it is replaced.
-        if self.shared.cancels.cancel(key) == Looked::Unknown {
+        if self.shared.cancels.cancel(key, from) == Looked::Unknown {
             self.door.peers.cancel(key.to_bytes()).await;
         }
     }
@@ -210,8 +216,11 @@ impl Protocol for Postgres {
             settings: &wanted.settings,
         };
         let reached = dial::dial(&target, &asking).await.map_err(|error| {
-            metrics::get().target_failed(error.kind());
-            unavailable(&error)
+            // What the client asked for is no fault of the target.
+            ill_chosen(&error, &asking).unwrap_or_else(|| {
+                metrics::get().target_failed(error.kind());
+                unavailable(&error)
+            })
         })?;
         // What else the role may do, the lookout asks: no session waits for that, and it alone takes back what was found.
         if let Some(caveat) = role::told(&reached) {
@@ -242,6 +251,8 @@ impl Protocol for Postgres {
             client: wire,
             reached,
             cancellable,
+            sends: self.shared.room.place(&session.identity().person),
+            reads: self.shared.room.place(&session.identity().person),
             dialled: target,
             database: startup.wanted.database,
             catalogs: self.shared.catalogs.clone(),
@@ -258,13 +269,13 @@ impl Protocol for Postgres {
             // Whether it listened or not: it is turned away.
             let _ = tokio::time::timeout(GOODBYE, told).await;
         }
-        let code = match turned.reason {
+        let by_reason = match turned.reason {
             Refusal::BadToken | Refusal::NotAdmitted | Refusal::IssuerUnavailable => sqlstate::BAD_LOGIN,
             Refusal::BadStartup => sqlstate::PROTOCOL,
             Refusal::DoorShut | Refusal::TargetUnavailable => sqlstate::UNAVAILABLE,
             Refusal::Limit => sqlstate::TOO_MANY,
         };
-        let mut said = Said::fatal(code, turned.told.clone());
+        let mut said = Said::fatal(turned.code.unwrap_or(by_reason), turned.told.clone());
         if turned.reason == Refusal::BadToken {
             said = said
                 .hint("The password is a token of your identity provider: kubectl sallyport token prints a fresh one.");
@@ -329,9 +340,31 @@ fn lost(error: &std::io::Error) -> Turned {
     Turned::new(Refusal::BadStartup, format!("TLS did not come about: {error}"))
 }
 
+/// The target refused a setting that the client chose. Its words are not repeated, they could be any.
+fn ill_chosen(error: &DialError, asking: &Asking<'_>) -> Option<Turned> {
+    let DialError::Refused(refused) = error else {
+        return None;
+    };
+    let code = [sqlstate::BAD_SETTING, sqlstate::NO_SETTING]
+        .into_iter()
+        .find(|code| code == refused)?;
+    let chosen: BTreeSet<&str> = asking.settings.iter().map(|(name, _)| name.as_str()).collect();
+    if chosen.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = chosen.into_iter().collect();
+    let words = format!(
+        "the target does not take what was chosen at startup for {}",
+        names.join(", ")
+    );
+    let detail = format!("{words}: SQLSTATE {code}");
+    Some(Turned::new(Refusal::BadStartup, detail).told(words).coded(code))
+}
+
 fn unavailable(error: &DialError) -> Turned {
+    let absent = matches!(error, DialError::Refused(code) if code == sqlstate::NO_DATABASE);
     let told = match error {
-        DialError::Refused(code) if code == "3D000" => "the database does not exist, or is not open to you",
+        _ if absent => "the database does not exist, or is not open to you",
         DialError::Pooler => "a connection pooler stands before the target, and this door needs PostgreSQL itself",
         DialError::Version(_) => "the target's version is not supported by this door: PostgreSQL 15 to 18 are",
         DialError::ServerEncoding(_) => {
@@ -339,7 +372,12 @@ fn unavailable(error: &DialError) -> Turned {
         }
         _ => "the target cannot be reached through this door at present",
     };
-    Turned::new(Refusal::TargetUnavailable, error.to_string()).told(told)
+    let turned = Turned::new(Refusal::TargetUnavailable, error.to_string()).told(told);
+    if absent {
+        turned.coded(sqlstate::NO_DATABASE)
+    } else {
+        turned
+    }
 }
 
 /// A client's own words, cut and without control characters.

@@ -26,11 +26,12 @@ use sallyport_policy::sql::is_utf8;
 
 use super::after::Stale;
 use super::ask::{AskError, Row};
+use super::call;
 use super::catalog::Known;
 use super::copy::{CopyIn, CopyOut};
 use super::errors::{self, Reader};
 use super::expect::{Expect, Expected};
-use super::frame::{self, Body, FrameError, Head, stream_cap};
+use super::frame::{self, Body, FrameError, Head, TARGET_CAP, stream_cap};
 use super::message::{self, Transaction};
 use super::names::Names;
 use super::precondition::Precondition;
@@ -40,7 +41,7 @@ use crate::command::{Ledger, Running};
 
 pub use channels::Channels;
 pub use large::{LARGE, Large};
-pub use reported::Reported;
+pub use reported::{Reported, Told};
 
 /// What a session is in the middle of, apart from its sockets.
 pub struct State {
@@ -68,6 +69,8 @@ pub struct State {
     pub unsynced: bool,
     /// An Execute was sent since it was last made sure what the session's own backend knows.
     pub executed: bool,
+    /// Whether the client called a function by the fast path, and is told the answer as to that.
+    pub calling: bool,
     /// A COPY from the client is under way.
     pub copy_in: Option<CopyIn>,
     /// A COPY to the client is under way.
@@ -127,13 +130,13 @@ pub enum Broken {
     /// A COPY that cannot be passed.
     #[error(transparent)]
     Copy(#[from] CopyError),
-    /// A COPY whose options are not understood.
-    #[error("this COPY has options that the door does not understand")]
+    /// A COPY whose options are not understood, or that is answered as another.
+    #[error("this COPY has options that the door does not understand, or the target answers another one")]
     CopyOptions,
     /// A message that has to be held whole and is too large for that.
     #[error(
         "the target sent a row of more than {} MiB whose columns have to be looked at: select fewer columns, or parts of them",
-        frame::TARGET_CAP / 1024 / 1024
+        TARGET_CAP / 1024 / 1024
     )]
     TooLarge,
     /// Another encoding than UTF8.
@@ -177,12 +180,21 @@ pub fn pass(state: &mut State, arrived: &[u8], out: &mut Vec<u8>) -> Result<Pass
     let Some(head) = frame::head(arrived, stream_cap)? else {
         return Ok(Passed::Dry);
     };
+    let taken = |step| match step {
+        Step::Taken => Passed::Done(head.len),
+        Step::Fresh => Passed::Fresh,
+    };
     match arrived.get(..head.len) {
-        Some(bytes) => relay(state, head, bytes, out).map(|step| match step {
-            Step::Taken => Passed::Done(head.len),
-            Step::Fresh => Passed::Fresh,
-        }),
+        Some(bytes) if state.calling => {
+            let mut said = Vec::new();
+            let step = relay(state, head, bytes, &mut said)?;
+            state.calling = !call::answer(&said, out);
+            Ok(taken(step))
+        }
+        Some(bytes) => relay(state, head, bytes, out).map(taken),
         None if head.len <= LARGE => Ok(Passed::Dry),
+        None if state.calling && head.len > TARGET_CAP => Err(Broken::TooLarge),
+        None if state.calling => Ok(Passed::Dry),
         None => large::begin(state, head, arrived, out).map(|begun| done(begun.unwrap_or_default())),
     }
 }
@@ -253,8 +265,11 @@ fn aside(state: &mut State, tag: u8, body: Body<'_>, out: &mut Vec<u8>) -> Resul
                 return Err(Broken::Encoding);
             }
             let guarded = state.is_guarded();
-            let tells = state.reported.tells(name, value, guarded);
-            let value = if tells { value } else { REDACTED };
+            let value = match state.reported.tells(name, value, guarded) {
+                Told::Whole => value,
+                Told::Name => REDACTED,
+                Told::Nothing => return Ok(()),
+            };
             let (name, value) = (
                 state.masker.free_text(name, &mut state.counts),
                 state.masker.free_text(value, &mut state.counts),
@@ -305,6 +320,7 @@ impl State {
             skipping: false,
             unsynced: false,
             executed: false,
+            calling: false,
             copy_in: None,
             copy_out: None,
             large: None,

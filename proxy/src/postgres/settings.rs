@@ -56,6 +56,9 @@ const BREAK_GLASS: &str = "sallyport.break_glass";
 /// As long as an AccessRequest's reason may be.
 const MAX_REASON: usize = 1_024;
 
+/// The longest name that PostgreSQL keeps, in bytes (`NAMEDATALEN` less one).
+const NAME_BYTES: usize = 63;
+
 /// How a client sends its token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Login {
@@ -122,6 +125,11 @@ pub(super) fn wanted(mut body: Body<'_>) -> Result<Wanted, StartupError> {
     wanted.database = database
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| wanted.user.clone());
+    // Up to version 16 PostgreSQL cuts it and opens another, whose columns are known here by its own name.
+    if wanted.database.len() > NAME_BYTES {
+        let words = format!("names of databases have at most {NAME_BYTES} bytes");
+        return Err(Said::fatal(sqlstate::NO_DATABASE, words).into());
+    }
     Ok(wanted)
 }
 
@@ -317,6 +325,21 @@ mod tests {
             got.settings,
             [("search_path".into(), "a b,c".into()), ("geqo".into(), "off".into())]
         );
+    }
+
+    #[test]
+    fn no_database_goes_by_a_name_that_postgresql_cuts() {
+        let named = "d".repeat(NAME_BYTES);
+        assert_eq!(read(&[("database", &named)]).unwrap().database, named);
+        let long = named + "d";
+        for pairs in [[("database", long.as_str())], [("user", long.as_str())]] {
+            match read(&pairs) {
+                Err(StartupError::Refused(said)) => assert_eq!(said.code, sqlstate::NO_DATABASE),
+                other => panic!("{other:?}"),
+            }
+        }
+        let named = read(&[("user", &long), ("database", "bank")]).unwrap();
+        assert_eq!((named.user, named.database), (long, "bank".to_owned()));
     }
 
     #[test]

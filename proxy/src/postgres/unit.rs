@@ -99,6 +99,14 @@ impl Collector {
         self.at
     }
 
+    /// Bytes that the unit takes at least, as far as what has arrived tells.
+    #[must_use]
+    pub fn wanted(&self, arrived: &[u8]) -> usize {
+        let coming = arrived.get(self.at..).unwrap_or_default();
+        let message = frame::head(coming, client_cap).ok().flatten();
+        self.at + message.map_or(coming.len(), |head| head.len)
+    }
+
     fn pipeline(&mut self, end: End) -> Found {
         self.at = 0;
         self.texts = 0;
@@ -203,6 +211,22 @@ mod tests {
             let found = units(stream, &[usize::MAX]);
             let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
             assert_eq!(names, want);
+        }
+    }
+
+    #[test]
+    fn what_a_unit_takes_is_known_from_the_head_of_each_message_on() {
+        let parse = message(b'P', b"s\0select 2\0\0\0");
+        let bind = message(b'B', &[0; 1000]);
+        let mut collector = Collector::default();
+        for (arrived, wanted) in [
+            (parse[..3].to_vec(), 3),
+            (parse[..5].to_vec(), parse.len()),
+            ([&parse[..], &bind[..4]].concat(), parse.len() + 4),
+            ([&parse[..], &bind[..5]].concat(), parse.len() + bind.len()),
+        ] {
+            assert_eq!(collector.next(&arrived), Ok(None));
+            assert_eq!(collector.wanted(&arrived), wanted);
         }
     }
 

@@ -197,6 +197,7 @@ impl TestDoor {
             drain: drain.closed.clone(),
             sessions: sessions.clone(),
             slots: Arc::new(tokio::sync::Semaphore::new(100)),
+            strangers: sallyport_identity::Shares::new(100),
             vitals: Vitals::default(),
         };
         let shared = Shared::new(runtime.handle().clone());

@@ -394,6 +394,7 @@ async fn door() {
         drain: drain.closed.clone(),
         sessions: tracker.clone(),
         slots: Arc::new(tokio::sync::Semaphore::new(100)),
+        strangers: sallyport_identity::Shares::new(100),
         vitals: Vitals::default(),
     };
     let shared = Shared::new(handle);

@@ -29,7 +29,7 @@ use super::{ROUNDS, corpus, fuzz};
 /// What stands for a protected value.
 const CANARY: &[u8] = b"canary";
 /// Messages that a client may get.
-const TAGS: &[u8] = b"123ACDEGHINSTZcdnst";
+const TAGS: &[u8] = b"123ACDEGHINSTVZcdnst";
 /// Backend of the session.
 const PID: i32 = 7;
 /// A query of which one column is protected.
@@ -166,6 +166,7 @@ impl Stage {
                 let text = "copy customers (id, ssn) to stdout (format binary)";
                 self.pipeline(text, Vec::new(), false, lost)
             }
+            b'f' => self.pipeline("select pg_catalog.loread(1, 2)", vec![1], true, lost),
             b'i' => vec![Expect::Query(self.query("copy customers (id, name) from stdin", lost))],
             b'o' => vec![
                 Expect::Own(Answer::default()),
@@ -198,6 +199,7 @@ impl Stage {
         let mut state = State::new(Arc::clone(&self.knowledge.masker), self.ledger.clone());
         state.known = Arc::clone(&self.knowledge.known);
         state.pid = PID;
+        state.calling = kind.eq_ignore_ascii_case(&b'f');
         let lost = kind.is_ascii_uppercase();
         if lost {
             state.senders.note(PID);
@@ -279,7 +281,11 @@ fn streams_of_a_target() {
         assert!(whole == single && whole == random, "how bytes arrive means nothing");
         for (tag, body) in whole.0 {
             assert!(TAGS.contains(&tag), "{:?} is not for clients", char::from(tag));
-            let value = matches!(tag, b'D' | b'd');
+            let value = matches!(tag, b'D' | b'V' | b'd');
+            assert!(
+                tag != b'V' || kind.eq_ignore_ascii_case(&b'f'),
+                "nobody called a function"
+            );
             let shown = kind.is_ascii_uppercase() && value && shows_canary(&body);
             assert!(!shown, "where anything may be protected no value passes");
         }

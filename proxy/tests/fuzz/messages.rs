@@ -2,7 +2,7 @@
 
 use sallyport_proxy::postgres::frame::{self, Body};
 use sallyport_proxy::postgres::unit::{Collector, Found};
-use sallyport_proxy::postgres::{auth, errors, judge, message, oauthbearer, startup};
+use sallyport_proxy::postgres::{auth, call, errors, judge, message, oauthbearer, startup};
 
 use super::dice::Dice;
 use super::{ROUNDS, corpus, fuzz};
@@ -55,6 +55,7 @@ fn bodies_of_messages() {
             message::query(body).is_ok(),
             message::parse(body).is_ok(),
             message::bind(body).is_ok(),
+            message::function_call(body).is_ok_and(|called| call::unit(&called).is_some()),
         );
         let _ = (
             message::named(body).is_ok(),

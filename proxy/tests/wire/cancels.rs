@@ -89,6 +89,25 @@ fn a_cancel_reaches_the_command_that_runs_and_no_other() {
 }
 
 #[test]
+fn a_flood_of_cancels_keeps_nobodys_own_out() {
+    let door = TestDoor::new(&Given::open(), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    client.put(b'Q', |out| put_cstr(out, "select pg_sleep(60)")).send();
+    sleeping(&door, client.key.0);
+    for pid in 10_000_000..10_000_400 {
+        plain(&door, &request(pid, &[0; 4]));
+    }
+    plain(&door, &request(client.key.0, &client.key.1));
+    let got = client.ready();
+    assert_eq!(
+        got[got.len() - 2].field('C').as_deref(),
+        Some("57014"),
+        "{}",
+        tags(&got)
+    );
+}
+
+#[test]
 fn a_pipeline_is_cancelled_up_to_its_sync() {
     let door = TestDoor::new(&Given::open(), SCHEMA);
     let mut client = Client::login(&door, "alice", &[]).unwrap();

@@ -282,3 +282,28 @@ fn copy_data_of_any_size_goes_in_and_comes_out() {
     assert_eq!(sent, 90_000_001);
     assert_eq!(tags(&client.ready()), "CZ");
 }
+
+#[test]
+fn rows_that_one_person_does_not_read_leave_room_for_others() {
+    let _alone = alone();
+    let (door, first) = stage();
+    // One column has to be looked at, and stands last: the row is held whole.
+    let wide = "select repeat('x', 60000000), ssn from secrets";
+    let enters = |user: &str| Client::login(&door, user, &[]).unwrap();
+    let mut unread = vec![first, enters("alice"), enters("alice")];
+    for client in &mut unread {
+        client.put(b'Q', |out| put_cstr(out, wide)).send();
+    }
+    let mut other = enters("bob");
+    assert_eq!(tags(&other.query(wide)), "TDCZ", "others have room");
+    // Whoever of them came last has waited long enough.
+    door.recorded_times(
+        "one that found no room",
+        1,
+        |event| matches!(event, Event::SessionEnd(end) if end.cause == EndCause::ProtocolViolation),
+    );
+    let told = unread.iter_mut().filter_map(|client| client.some(2).pop());
+    let refused = told.filter(|message| message.field('C').as_deref() == Some("53200"));
+    assert_eq!(refused.count(), 1);
+    assert_eq!(tags(&other.query("select 1")), "TDCZ");
+}

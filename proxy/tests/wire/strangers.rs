@@ -354,6 +354,8 @@ fn frames_that_are_none_end_the_session_in_words_and_nothing_of_them_runs() {
             "{what}: {got:?}"
         );
         assert_eq!(tags(&got), "E", "{what}");
+        let hinted = last.field('H').is_some_and(|hint| hint.contains("COPY"));
+        assert_eq!(hinted, *state == "54000", "{what}: {last:?}");
     }
     assert_eq!(
         door.direct("select count(*) from u"),
@@ -405,6 +407,8 @@ fn there_is_room_for_so_many_and_each_person_for_so_many() {
         matches!((&mut &*stream).read(&mut [0]), Ok(0))
     };
     super::common::eventually("some to be closed", || crowd.iter().any(shut).then_some(()));
+    // They are of one address, and it leaves as many to others.
+    assert!(Client::login_from(&door, "bob", "127.0.0.2").is_ok());
     drop(crowd);
     door.recorded_times("one record of the crowd", 1, |event| {
         matches!(event, Event::LoginRefused(refused)

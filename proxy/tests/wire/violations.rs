@@ -101,6 +101,7 @@ fn a_target_that_breaks_the_protocol_ends_the_session_and_gets_nothing_through()
         );
         let all: String = got.iter().map(Message::text).collect();
         assert!(!all.contains(CANARY), "{what}: {all}");
+        assert!(!tags(&got).contains('G'), "{what}: nobody sends data for a SELECT");
     }
     door.recorded_times(
         "a broken protocol each",

@@ -134,7 +134,7 @@ impl Denied {
             AlwaysDenied::Load => "libraries cannot be loaded into the server through this door",
             AlwaysDenied::ServerFiles => "files and programs of the server are out of reach through this door",
             AlwaysDenied::ServerFileFunctions => {
-                "files and large objects of the server are out of reach through this door"
+                "files and large objects of the server are out of reach through this door (pg_dump -B leaves large objects out)"
             }
             AlwaysDenied::SignalBackends => {
                 "other sessions and the server itself cannot be signalled through this door"

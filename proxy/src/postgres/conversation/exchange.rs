@@ -5,20 +5,22 @@ use std::time::{Duration, Instant};
 
 use sallyport_audit::record::EndCause;
 
-use super::{AHEAD, Conversation, LINGER, Over};
+use super::{AHEAD, Conversation, LINGER, Over, ROOM_WITHIN};
 use crate::command::Gone;
 use crate::drain::Drain;
 use crate::postgres::cancel::Cancellable;
 use crate::postgres::dial;
 use crate::postgres::errors::sqlstate;
-use crate::postgres::frame;
+use crate::postgres::frame::{self, stream_cap};
 use crate::postgres::pump::{Moved, Want, turn};
-use crate::postgres::relay;
+use crate::postgres::relay::{self, LARGE};
 use crate::postgres::wire::FLUSH_AT;
 use crate::session::{Ended, Session};
 
 /// For how long cancels are begun of what is not wanted any more. One that does not reach the target takes its own time, once.
 const STOPPING: Duration = Duration::from_secs(1);
+/// How long much that is said aside may stay unread.
+const UNREAD: Duration = Duration::from_secs(60);
 /// How long one waits for what comes of a cancel.
 const AGAIN: Duration = Duration::from_millis(250);
 
@@ -73,7 +75,11 @@ impl Conversation {
                 frame::put(&mut self.target.out, b'S', |_| {});
             }
             match passed {
-                Passed::Full => self.flush_client(session).await?,
+                Passed::Full => {
+                    // What was made of a large row has the room that was made for it.
+                    let _ = self.reads.holds(self.client.pending());
+                    self.flush_client(session).await?;
+                }
                 Passed::Fresh => {
                     self.freshen(session).await?;
                     let protected = self.hand_on_late(session).await;
@@ -82,9 +88,45 @@ impl Conversation {
                 }
                 Passed::Dry if self.state.expected.is_empty() => return Ok(()),
                 Passed::Dry => {
+                    self.make_room_for(self.awaited(), session).await?;
                     self.copy_from_client()?;
                     self.wait(session).await?;
                 }
+            }
+        }
+    }
+
+    /// Bytes that are held, or will be, of what the target is in the middle of.
+    fn awaited(&self) -> usize {
+        let copied = self.state.copy_out.as_ref().map_or(0, |copy| copy.masker.held());
+        let message = match self.state.large {
+            // It passes as it arrives.
+            Some(_) => None,
+            None => frame::head(self.target.arrived(), stream_cap).ok().flatten(),
+        };
+        // Where no more than its head has come, it may turn out to pass, too.
+        let message = message.filter(|_| self.target.arrived().len() > LARGE);
+        copied + message.map_or(0, |head| head.len)
+    }
+
+    /// Sees to it that there is room for so much of the answer.
+    async fn make_room_for(&mut self, held: usize, session: &mut Session) -> Result<(), Over> {
+        if self.orphaned.is_some() || self.reads.holds(held) {
+            return Ok(());
+        }
+        let until = tokio::time::Instant::now() + ROOM_WITHIN;
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = interrupted(session, &mut self.cancellable, &self.drain, until) => event,
+                () = self.reads.waits(held) => return Ok(()),
+            };
+            match event {
+                Event::Time => {
+                    self.stop_target().await;
+                    return Err(Over::crowded(0));
+                }
+                event => self.interrupt(session, event).await?,
             }
         }
     }
@@ -94,11 +136,11 @@ impl Conversation {
         loop {
             match self.pass()? {
                 Passed::Dry => return Ok(()),
-                // Of what is said aside there is little, and who waits for an answer reads it.
-                Passed::Full => match tokio::time::timeout_at(self.deadline, self.client.flush()).await {
+                // Of what is said aside there is little, and who waits for an answer reads it. Nothing else is looked at meanwhile.
+                Passed::Full => match tokio::time::timeout(UNREAD, self.client.flush()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => self.orphan(),
-                    Err(_) => return Err(Gone::Expired.into()),
+                    Err(_) => return Err(Gone::Client.into()),
                 },
                 // Nothing that is said aside describes rows.
                 Passed::Fresh => return Err(Over::target_lost()),

@@ -1,8 +1,10 @@
 //! Between two units: waiting for the client.
 
+use std::time::Duration;
+
 use sallyport_audit::record::EndCause;
 
-use super::{Conversation, Over};
+use super::{Conversation, Over, ROOM_WITHIN};
 use crate::command::Gone;
 use crate::postgres::errors::sqlstate;
 use crate::postgres::message::Transaction;
@@ -16,7 +18,7 @@ impl Conversation {
         let since = tokio::time::Instant::now();
         loop {
             // Rules that come meanwhile may say less.
-            let idle_at = since + std::time::Duration::from(session.open().spec.limits.idle);
+            let idle_at = since + Duration::from(session.open().spec.limits.idle);
             self.drop_copy_rest();
             match self.collector.next(self.client.arrived()) {
                 Ok(Some(found)) => return Ok(found),
@@ -27,6 +29,7 @@ impl Conversation {
                     return Err(Over::client_broke(error));
                 }
             }
+            self.make_room().await?;
             self.client.rest();
             self.target.rest();
             let may_drain = self.state.transaction == Transaction::Idle && !self.state.unsynced;
@@ -50,6 +53,25 @@ impl Conversation {
                 () = tokio::time::sleep_until(wake) => self.time_passed(session, idle_at).await?,
             }
         }
+    }
+
+    /// Sees to it that there is room for the unit that arrives.
+    async fn make_room(&mut self) -> Result<(), Over> {
+        let wanted = self.collector.wanted(self.client.arrived());
+        if self.sends.holds(wanted) {
+            return Ok(());
+        }
+        // Others' are on their way to the target and leave soon.
+        let waited = tokio::select! {
+            waited = tokio::time::timeout(ROOM_WITHIN, self.sends.waits(wanted)) => waited.is_ok(),
+            () = self.drain.over.cancelled() => return Err(Gone::Shutdown.into()),
+        };
+        if waited {
+            return Ok(());
+        }
+        let begun = self.collector.begun();
+        self.client.consume(begun);
+        Err(Over::crowded(wanted.saturating_sub(begun)))
     }
 
     /// Something arrived that no unit waits for.

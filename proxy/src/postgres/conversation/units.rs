@@ -17,6 +17,7 @@ use super::pin::Last;
 use super::token::Standing;
 use super::{Conversation, MAX_SETTINGS, Over};
 use crate::command::{self, Decided, Kind, Reach, Recorded, Refused, Settled};
+use crate::postgres::call;
 use crate::postgres::catalog::{CatalogError, is_own_setting};
 use crate::postgres::errors::Said;
 use crate::postgres::forward;
@@ -82,15 +83,21 @@ impl Conversation {
         let bytes = self.client.take(found.len());
         match found {
             Found::Terminate => return Err(Over::quietly(EndCause::ClientClosed)),
-            Found::Stray(_) => return Ok(()),
-            Found::Function(_) => self.function(),
+            Found::Stray(_) => {
+                self.sends.empty();
+                return Ok(());
+            }
+            Found::Function(_) => self.function(session, &bytes).await?,
             Found::Query(head) => self.query(session, bytes, head).await?,
             Found::Pipeline(heads, end) => self.pipeline(session, bytes, heads, end).await?,
         }
+        // What was sent of it is the target's now.
+        self.sends.empty();
         self.answers(session).await?;
         if let Some((unit, recorded)) = self.assuming.take() {
             self.assumed(session, unit, recorded).await?;
         }
+        self.reads.empty();
         session.under_way(self.state.names.oldest_begun());
         if self.state.transaction == Transaction::Idle && !self.state.unsynced {
             session.settle_grants();
@@ -98,12 +105,20 @@ impl Conversation {
         Ok(())
     }
 
-    /// The fast path carries an OID and values, nothing that could be judged. It is refused as a pipeline's message is.
-    fn function(&mut self) {
-        // A function call is followed by ReadyForQuery by itself, as a Query is.
-        if !self.state.skipping {
-            forward::refuse_query(&mut self.state, forward::no_fast_path(), &mut self.target.out);
+    /// The fast path: what it calls is judged, sent and answered as the SELECT that does the same.
+    async fn function(&mut self, session: &mut Session, bytes: &BytesMut) -> Result<(), Over> {
+        // After an error in a pipeline, the target passes over this too.
+        if self.state.skipping {
+            return Ok(());
         }
+        let called = message::function_call(Body::of(bytes)).map_err(Over::client_broke)?;
+        let Some((bytes, heads)) = call::unit(&called) else {
+            // It is followed by ReadyForQuery by itself, as a Query is.
+            forward::refuse_query(&mut self.state, forward::no_fast_path(), &mut self.target.out);
+            return Ok(());
+        };
+        self.state.calling = true;
+        self.pipeline(session, bytes, heads, End::Sync).await
     }
 
     async fn query(&mut self, session: &mut Session, bytes: BytesMut, head: Head) -> Result<(), Over> {
@@ -172,6 +187,8 @@ impl Conversation {
                 needs.catalog |= judge::any_of_users(&prepared.types);
             }
         }
+        // Behind a unit that stays open the session's own backend cannot be asked, and a name of the next would mean anything.
+        needs.catalog |= end != End::Sync && self.path.is_none() && !self.state.unsynced;
         let result = self.judged(session, Unit::Pipeline(bytes, heads, end), needs).await;
         self.partial = end == End::Bound;
         result

@@ -62,7 +62,7 @@ pub(super) fn copy_out(
     out: &mut Vec<u8>,
 ) -> Result<(), Broken> {
     match (tag, state.copy_out.as_mut()) {
-        (b'H', None) => {
+        (b'H', None) if state.copy_in.is_none() => {
             let (_, formats) = message::copy_response(body)?;
             let copy = match state.expected.front() {
                 Some(Expect::Query(query)) if !query.failed => {
@@ -118,19 +118,26 @@ fn put_copied(
     if out.len() == start + HEADER {
         out.truncate(start);
     }
-    made?;
     copy.tally.add(out.get(start + HEADER..).unwrap_or_default());
     let sent = (out.len() - start) as u64;
     state.with_running(|running, _| running.bytes += sent);
-    Ok(())
+    // The rows in front of the one that cannot be passed are sent, and so counted, all the same.
+    made.map_err(Broken::from)
 }
 
 /// CopyInResponse: from here on the client's CopyData goes to the target.
 pub(super) fn copy_in(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
     message::copy_response(body)?;
+    // One at a time: what has been sent is counted until it ends.
+    if state.copy_in.is_some() || state.copy_out.is_some() {
+        return Err(Broken::Unasked(b'G'));
+    }
+    let asks = copy::is_from_client;
     let extended = match state.expected.front() {
-        Some(Expect::Query(query)) if !query.failed && !query.parts.is_empty() => false,
-        Some(Expect::Execute { .. }) => {
+        Some(Expect::Query(query)) if !query.failed && query.parts.front().is_some_and(|part| asks(&part.stated)) => {
+            false
+        }
+        Some(Expect::Execute { portal, .. }) if portal.stated.as_ref().is_some_and(asks) => {
             state.expected.drop_syncs();
             state.unsynced = true;
             true

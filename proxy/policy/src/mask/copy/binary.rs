@@ -41,9 +41,17 @@ impl Decoder {
         &self.fields
     }
 
+    pub(super) fn fields_mut(&mut self) -> &mut Fields {
+        &mut self.fields
+    }
+
     pub(super) fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Result<(), CopyError> {
         let mut rest = chunk;
         loop {
+            // Neither the header nor the trailer is part of a row.
+            if matches!(self.part, Part::Row | Part::End) {
+                self.fields.complete = out.len();
+            }
             let wanted = match self.part {
                 Part::Header => HEADER,
                 Part::Row => 2,

@@ -42,6 +42,10 @@ impl<S: Syntax> Decoder<S> {
         &self.fields
     }
 
+    pub(super) fn fields_mut(&mut self) -> &mut Fields {
+        &mut self.fields
+    }
+
     pub(super) fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Result<(), CopyError> {
         let mut start = 0usize;
         while let Some(end) = self.syntax.field_end(chunk, start) {
@@ -52,7 +56,7 @@ impl<S: Syntax> Decoder<S> {
             self.open = stop != b'\n';
             if stop == b'\n' {
                 self.header = false;
-                self.fields.next_row()?;
+                self.fields.next_row(out.len())?;
             } else {
                 self.fields.next_column()?;
             }
@@ -71,7 +75,7 @@ impl<S: Syntax> Decoder<S> {
     pub(super) fn finish(&mut self, out: &mut Vec<u8>, counts: &mut Counts) -> Result<(), CopyError> {
         if self.open {
             self.field(&[], out, counts)?;
-            self.fields.next_row()?;
+            self.fields.next_row(out.len())?;
         }
         Ok(())
     }

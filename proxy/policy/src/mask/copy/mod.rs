@@ -4,8 +4,11 @@
 //! stream (`65366-90-43996` is an SSN quoted with 6). So every stream is decoded as the server encoded it, each field is
 //! masked as the same value in a DataRow would be, and what changed is encoded again.
 //!
-//! Memory: one field of a column that is looked at, up to a bound. A longer one is hidden whole, and counted. Columns that pass
-//! are never held.
+//! A row leaves once it has ended as it has to: what is in one of another shape stands in other columns than it seems to, and
+//! nobody knows which mask it needs.
+//!
+//! Memory: one field of a column that is looked at, up to a bound. A longer one is hidden whole, and counted. What is made of a
+//! row is held until it ends, up to another bound: of a longer row the beginning goes ahead.
 
 mod binary;
 mod csv;
@@ -14,6 +17,9 @@ mod text;
 
 use super::count::Counts;
 use super::plan::{Outcome, RowError, RowPlan};
+
+/// What is held of a row that has not ended.
+const MAX_HELD: usize = 256 * 1024;
 
 /// How a stream is encoded, from the COPY statement's options with PostgreSQL's defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +65,8 @@ pub enum CopyError {
 #[derive(Debug)]
 pub struct CopyMasker {
     state: State,
+    /// What was made of a row that has not ended.
+    open: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -120,11 +128,12 @@ impl CopyMasker {
         let names = format.has_header() && plan.masker().has_detectors();
         // That there are no columns is the target's word: then rows have to be empty.
         if plan.passes_all() && !plan.is_empty() && !names {
-            return Self { state: State::Passing };
+            return Self::of(State::Passing);
         }
         let fields = Fields {
             plan,
             column: 0,
+            complete: 0,
             held: Vec::new(),
             oversized: false,
             too_long: 0,
@@ -153,23 +162,51 @@ impl CopyMasker {
             }
             CopyFormat::Binary => State::Binary(binary::Decoder::new(fields)),
         };
-        Self { state }
+        Self::of(state)
     }
 
-    /// Takes the content of one CopyData message and appends what can be sent of it. Fields that are complete are
+    fn of(state: State) -> Self {
+        let open = Vec::new();
+        Self { state, open }
+    }
+
+    /// Takes the content of one CopyData message and appends what can be sent of it. Rows that are complete are
     /// written at once, so a message that ends with a row gives a message that ends with that row.
     pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Result<(), CopyError> {
-        let result = match &mut self.state {
-            State::Passing => {
-                out.extend_from_slice(chunk);
-                Ok(())
-            }
+        if matches!(self.state, State::Passing) {
+            out.extend_from_slice(chunk);
+            return Ok(());
+        }
+        self.rows(out, |state, out| match state {
+            State::Passing => Ok(()),
             State::Text(decoder) => decoder.push(chunk, out, counts),
             State::Csv(decoder) => decoder.push(chunk, out, counts),
             State::Binary(decoder) => decoder.push(chunk, out, counts),
             State::Failed(error) => Err(*error),
-        };
-        result.inspect_err(|error| self.state = State::Failed(*error))
+        })
+    }
+
+    /// Appends the rows that have ended by what `write` makes, and holds what comes after them.
+    fn rows(
+        &mut self,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut State, &mut Vec<u8>) -> Result<(), CopyError>,
+    ) -> Result<(), CopyError> {
+        if let Some(fields) = self.state.fields_mut() {
+            fields.complete = 0;
+        }
+        let result = write(&mut self.state, &mut self.open);
+        let complete = self.state.fields_mut().map_or(0, |fields| fields.complete);
+        let complete = complete.min(self.open.len());
+        out.extend_from_slice(self.open.get(..complete).unwrap_or_default());
+        self.open.drain(..complete);
+        if let Err(error) = result {
+            self.state = State::Failed(error);
+            self.open = Vec::new();
+        } else if self.open.len() > MAX_HELD {
+            out.append(&mut self.open);
+        }
+        result
     }
 
     /// Fields so far that were too long to be looked at, and were hidden whole.
@@ -182,14 +219,38 @@ impl CopyMasker {
         }
     }
 
+    /// Bytes that are held: of a field that has not ended, and of its row.
+    pub fn held(&self) -> usize {
+        let field = match &self.state {
+            State::Passing | State::Failed(_) => 0,
+            State::Text(decoder) => decoder.fields().held.len(),
+            State::Csv(decoder) => decoder.fields().held.len(),
+            State::Binary(decoder) => decoder.fields().held.len(),
+        };
+        field.saturating_add(self.open.len())
+    }
+
     /// To be called at CopyDone: appends what was held back.
     pub fn finish(&mut self, out: &mut Vec<u8>, counts: &mut Counts) -> Result<(), CopyError> {
-        match &mut self.state {
+        self.rows(out, |state, out| match state {
             State::Passing => Ok(()),
             State::Text(decoder) => decoder.finish(out, counts),
             State::Csv(decoder) => decoder.finish(out, counts),
             State::Binary(decoder) => decoder.finish(),
             State::Failed(error) => Err(*error),
+        })
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn fields_mut(&mut self) -> Option<&mut Fields> {
+        match self {
+            Self::Passing | Self::Failed(_) => None,
+            Self::Text(decoder) => Some(decoder.fields_mut()),
+            Self::Csv(decoder) => Some(decoder.fields_mut()),
+            Self::Binary(decoder) => Some(decoder.fields_mut()),
         }
     }
 }
@@ -200,6 +261,8 @@ struct Fields {
     plan: RowPlan,
     /// Number of the present column, from 0.
     column: usize,
+    /// Where in what is being written the last row ends that is whole.
+    complete: usize,
     /// The encoded bytes of the present field from earlier chunks; empty for a column that passes.
     held: Vec<u8>,
     /// More than `max_field` bytes came: the field is thrown away as it arrives.
@@ -258,11 +321,12 @@ impl Fields {
         .into())
     }
 
-    /// Goes on to the next row.
-    fn next_row(&mut self) -> Result<(), CopyError> {
+    /// Goes on to the next row; `written` is where the one before it ends.
+    fn next_row(&mut self, written: usize) -> Result<(), CopyError> {
         let got = self.column.saturating_add(1);
         self.column = 0;
         if got == self.plan.len().max(1) {
+            self.complete = written;
             Ok(())
         } else {
             Err(RowError::Columns {

@@ -1,3 +1,5 @@
+mod shapes;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -228,23 +230,6 @@ fn columns_that_pass_are_never_held() {
     let (mut out, mut counts) = (Vec::new(), plan.counts());
     masker.push(&[b'7'; 1000], &mut out, &mut counts).unwrap();
     assert_eq!(out.len(), 1000);
-}
-
-#[test]
-fn rows_said_to_have_no_columns_are_empty() {
-    let run = |format: CopyFormat, stream: &[u8]| run(redacting().plan(&[]), format, 100, &[stream]);
-    let refused = |got| Err(CopyError::Row(RowError::Columns { got, planned: 0 }));
-    for format in [CopyFormat::text(), CopyFormat::csv()] {
-        assert_eq!(run(format.clone(), b"\n\n"), Ok(b"\n\n".to_vec()));
-        assert_eq!(run(format.clone(), b"\nsecret\n"), refused(1));
-        assert_eq!(run(format, b"secret"), refused(1));
-    }
-    let empty = binary_stream(&[&[], &[]]);
-    assert_eq!(run(CopyFormat::Binary, &empty), Ok(empty));
-    assert_eq!(
-        run(CopyFormat::Binary, &binary_stream(&[&[Some(b"secret")]])),
-        refused(1)
-    );
 }
 
 #[test]
