@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use status::{AccessRequestStatus, Answer, Claim, Decision, Login, Requirement};
+pub use status::{AccessRequestStatus, Answer, Claim, Decision, Login, Requirement, Seal};
 
 use crate::Duration;
 use crate::approval_policy::{GrantScope, OnHold};

@@ -14,6 +14,7 @@ use sallyport_audit::Time;
 use sallyport_audit::record::{Approved, Batch, Closed, Denied, Event, Reviewed};
 use sallyport_crds::access_request::{AccessRequest, AccessRequestStatus, Decision};
 use sallyport_crds::condition::{ConditionType, is_true};
+use sallyport_policy::seal::is_sealed;
 use sallyport_recorder::client::Evidence;
 
 use super::board::{Board, reference};
@@ -37,8 +38,8 @@ pub(super) enum Answered {
 // === impl Answered ===
 
 impl Answered {
-    /// What a request's conditions say so far.
-    pub(super) fn all(request: &AccessRequest) -> Vec<Self> {
+    /// What a request's conditions say so far; that people said yes, only under the operator's seal by one of `keys`.
+    pub(super) fn all(request: &AccessRequest, keys: &[Vec<u8>]) -> Vec<Self> {
         let each = [
             (ConditionType::Approved, Self::Approved),
             (ConditionType::Denied, Self::Denied),
@@ -53,7 +54,8 @@ impl Answered {
         };
         let mut all = Vec::new();
         for (condition, answer) in each {
-            if is_true(&status.conditions, condition) && !all.contains(&answer) {
+            let is_said = || !matches!(answer, Self::Approved | Self::Reviewed) || is_sealed(request, keys);
+            if is_true(&status.conditions, condition) && !all.contains(&answer) && is_said() {
                 all.push(answer);
             }
         }

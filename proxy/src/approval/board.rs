@@ -10,6 +10,7 @@ use sallyport_audit::record::RequestRef;
 use sallyport_crds::approval_policy::OnHold;
 use sallyport_crds::condition::{ConditionType, is_true};
 use sallyport_crds::{AccessRequest, AccessRequestStatus};
+use sallyport_policy::seal::is_sealed;
 use tokio::sync::{Notify, watch};
 
 use super::answers::Answered;
@@ -20,6 +21,8 @@ use crate::door::{Glass, Held, HoldState};
 pub(super) struct Board {
     /// `metadata.uid` of the Connection.
     connection: String,
+    /// By which the operator seals what it says.
+    keys: Vec<Vec<u8>>,
     entries: Mutex<HashMap<String, Entry>>,
     /// Uses of break-glass on other Connections of the namespace that nobody has reviewed: they lock the person here, too.
     elsewhere: Mutex<HashMap<String, AccessRequest>>,
@@ -39,9 +42,10 @@ struct Entry {
 // === impl Board ===
 
 impl Board {
-    pub(super) fn new(connection: String) -> Self {
+    pub(super) fn new(connection: String, keys: Vec<Vec<u8>>) -> Self {
         Self {
             connection,
+            keys,
             entries: Mutex::new(HashMap::new()),
             elsewhere: Mutex::default(),
             versions: Mutex::new(HashMap::new()),
@@ -53,14 +57,14 @@ impl Board {
     pub(super) fn show(&self, request: AccessRequest) -> Option<Held> {
         let uid = request.uid()?;
         if request.spec.connection.uid != self.connection {
-            if request.spec.break_glass && !is_reviewed(&request) {
+            if request.spec.break_glass && !self.is_reviewed(&request) {
                 self.elsewhere().insert(uid, request);
             } else {
                 self.elsewhere().remove(&uid);
             }
             return None;
         }
-        let now = state::of(&request);
+        let now = state::of(&request, &self.keys);
         reference(&request)?;
         let mut entries = self.lock();
         let entry = entries.entry(uid).or_insert_with(|| Entry {
@@ -71,6 +75,10 @@ impl Board {
         });
         // An answer to our own request may come after the watch has shown something newer: never go back.
         if is_older(&request, &entry.request) {
+            return held(entry);
+        }
+        // An end is an end. Whoever is past admission for a moment could take it out of the status, and leave the seal.
+        if state::is_over(&entry.state.borrow()) && !state::is_over(&now) {
             return held(entry);
         }
         entry.request = Arc::new(request);
@@ -93,7 +101,7 @@ impl Board {
         let entries = self.lock();
         let each = entries.values().flat_map(|entry| {
             let told = |answer: &Answered| entry.told.contains(answer) || entry.waited && answer.ends_a_wait();
-            let answers = Answered::all(&entry.request)
+            let answers = Answered::all(&entry.request, &self.keys)
                 .into_iter()
                 .filter(move |answer| !told(answer));
             answers.map(|answer| (Arc::clone(&entry.request), answer))
@@ -170,7 +178,7 @@ impl Board {
         now: jiff::Timestamp,
     ) -> Glass {
         let elsewhere = self.elsewhere();
-        let over = elsewhere.values().find(|used| own(used) && is_used_up(used, now));
+        let over = elsewhere.values().find(|used| own(used) && self.is_used_up(used, now));
         if let Some(request) = over.and_then(reference) {
             return Glass::Locked(request);
         }
@@ -178,7 +186,7 @@ impl Board {
         let mut glass = Glass::Whole;
         for entry in entries
             .values()
-            .filter(|entry| own(&entry.request) && !is_reviewed(&entry.request))
+            .filter(|entry| own(&entry.request) && !self.is_reviewed(&entry.request))
         {
             let runs = matches!(*entry.state.borrow(), HoldState::Waiting { .. }) && now < ends(&entry.request);
             match (runs, held(entry)) {
@@ -216,6 +224,20 @@ impl Board {
             .sum()
     }
 
+    /// Whether a use of break-glass is over, by its own word: what the policies of its Connection say now is not known here.
+    fn is_used_up(&self, request: &AccessRequest, now: jiff::Timestamp) -> bool {
+        let made = request.metadata.creation_timestamp.as_ref();
+        let until = made.zip(request.spec.window.as_ref());
+        let until = until.and_then(|(made, window)| made.0.checked_add(window.duration.get()).ok());
+        state::is_over(&state::of(request, &self.keys)) || until.is_none_or(|until| now >= until)
+    }
+
+    /// Whether the operator said so: a review, too, counts with its seal.
+    fn is_reviewed(&self, request: &AccessRequest) -> bool {
+        let conditions = request.status.as_ref().map(|status| status.conditions.as_slice());
+        is_true(conditions.unwrap_or_default(), ConditionType::Reviewed) && is_sealed(request, &self.keys)
+    }
+
     fn elsewhere(&self) -> MutexGuard<'_, HashMap<String, AccessRequest>> {
         self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -245,21 +267,6 @@ fn held(entry: &Entry) -> Option<Held> {
     })
 }
 
-/// Whether a use of break-glass is over, by its own word: what the policies of its Connection say now is not known here.
-fn is_used_up(request: &AccessRequest, now: jiff::Timestamp) -> bool {
-    let (made, window) = (&request.metadata.creation_timestamp, &request.spec.window);
-    let until = match (made, window) {
-        (Some(made), Some(window)) => made.0.checked_add(window.duration.get()).ok(),
-        _ => None,
-    };
-    state::is_over(&state::of(request)) || until.is_none_or(|until| now >= until)
-}
-
-fn is_reviewed(request: &AccessRequest) -> bool {
-    let conditions = request.status.as_ref().map(|status| status.conditions.as_slice());
-    is_true(conditions.unwrap_or_default(), ConditionType::Reviewed)
-}
-
 /// Name, namespace and uid; None for an object that the API server did not make.
 pub(super) fn reference(request: &AccessRequest) -> Option<RequestRef> {
     Some(RequestRef {
@@ -287,7 +294,7 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time as MetaTime};
     use sallyport_crds::approval_policy::GrantScope;
 
-    use super::super::tests::{DIGEST, alice, once, place, question};
+    use super::super::tests::{DIGEST, alice, keys, once, place, question, sealed};
     use super::*;
     use crate::door::Ask;
     use crate::manifests::sample;
@@ -295,7 +302,7 @@ mod tests {
     #[test]
     fn a_use_elsewhere_locks_once_it_is_over_and_until_it_is_reviewed() {
         let (carrier, now) = (sample().0, jiff::Timestamp::now());
-        let board = Board::new(carrier.connection.uid.clone());
+        let board = Board::new(carrier.connection.uid.clone(), keys());
         let hour = sallyport_crds::Duration::from_secs(3_600);
         let ask = Ask {
             break_glass: Some(("branch is down".into(), hour.get())),
@@ -328,6 +335,7 @@ mod tests {
                 ..AccessRequestStatus::default()
             });
             board.show(used.clone());
+            used.clone()
         };
         // A condition that says nothing of it.
         becomes(ConditionType::Ready);
@@ -339,14 +347,20 @@ mod tests {
         assert_eq!(locked_after(3_600).as_deref(), Some("shop-1"));
         becomes(ConditionType::Revoked);
         assert_eq!(locked_after(1).as_deref(), Some("shop-1"));
-        becomes(ConditionType::Reviewed);
+        let reviewed = becomes(ConditionType::Reviewed);
+        assert_eq!(
+            locked_after(3_600).as_deref(),
+            Some("shop-1"),
+            "by somebody who has no seal"
+        );
+        board.show(sealed(reviewed));
         assert_eq!(locked_after(3_600), None);
     }
 
     #[test]
     fn of_a_thousand_that_wait_the_one_that_is_approved_moves() {
         let (carrier, now) = (sample().0, jiff::Timestamp::now());
-        let board = Board::new(carrier.connection.uid.clone());
+        let board = Board::new(carrier.connection.uid.clone(), keys());
         let waiting = |number: usize| {
             let mut request = spec::request(
                 question(&carrier, DIGEST, GrantScope::Command),
@@ -373,7 +387,7 @@ mod tests {
             }],
             ..AccessRequestStatus::default()
         });
-        board.show(approved);
+        board.show(sealed(approved));
         let moved = held.iter().filter(|held| held.state.has_changed().unwrap());
         let names: Vec<&str> = moved.map(|held| held.request.name.as_str()).collect();
         assert_eq!(names, ["bank-417"]);

@@ -56,7 +56,7 @@ impl Requests {
     pub fn start(client: Client, place: Place, contact: Arc<Contact>, runtime: &Handle) -> Arc<Self> {
         let pods = Api::namespaced(client.clone(), &place.connection.namespace);
         let api: Api<AccessRequest> = Api::namespaced(client, &place.connection.namespace);
-        let board = Arc::new(Board::new(place.connection.uid.clone()));
+        let board = Arc::new(Board::new(place.connection.uid.clone(), place.keys.clone()));
         // Of its own: that the carrier is still shown says nothing about this watch.
         let watched = Arc::new(Contact::new());
         let contacts = [contact, Arc::clone(&watched)];
@@ -240,7 +240,7 @@ impl Approvals for Requests {
                     claim::spend(&api, &place, &carrier, &found, &own).await
                 } else {
                     // What lasts is not spent; every use of it is a record.
-                    claim::check(&found, &carrier, jiff::Timestamp::now())
+                    claim::check(&found, &carrier, &place.keys, jiff::Timestamp::now())
                 }
             };
             let approvers = self.there(spend).await?;
