@@ -175,6 +175,10 @@ const TRIALS: [(&str, Trial); 51] = [
         "who waits while admission is off for a moment is refused, and nobody can answer",
         flipped::while_somebody_waits,
     ),
+    (
+        "an approval that is forged whole while admission is off and the operator away is used by no door",
+        flipped::while_the_operator_is_away,
+    ),
     ("the operator's leader is killed", cluster::leader_killed),
     ("the API server is away while one waits", cluster::api_server_away),
     ("a full volume: nothing runs that cannot be recorded", volume::full),
