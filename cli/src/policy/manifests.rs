@@ -88,8 +88,10 @@ impl Manifests {
                 ("sallyport.dev/v1alpha1", "Connection") => self.connections.push(object(document)?),
                 ("sallyport.dev/v1alpha1", "MaskingRule") => self.masking_rules.push(object(document)?),
                 ("sallyport.dev/v1alpha1", "ApprovalPolicy") => self.approval_policies.push(object(document)?),
+                ("sallyport.dev/v1alpha1", "AuditSink" | "AccessRequest") => {}
                 // A rule that was passed over would make a verdict that no door gives.
-                (version, kind) if version.starts_with("sallyport.dev/") && version != "sallyport.dev/v1alpha1" => {
+                ("sallyport.dev/v1alpha1", kind) => bail!("sallyport.dev/v1alpha1 has no kind {kind}"),
+                (version, kind) if version.starts_with("sallyport.dev/") => {
                     bail!("{kind} of {version}; this version reads sallyport.dev/v1alpha1")
                 }
                 ("", "") => self.others.push((path.to_owned(), document)),

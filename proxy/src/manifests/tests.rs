@@ -179,7 +179,7 @@ async fn bounds_of_an_asynchronous_sink_count_here_too() {
 #[tokio::test]
 async fn every_mistake_is_said_at_once() {
     type Change = fn(&str, String) -> String;
-    let table: [(&str, Change, &str); 17] = [
+    let table: [(&str, Change, &str); 18] = [
         (
             "field that nobody knows",
             |_, t| {
@@ -286,6 +286,11 @@ async fn every_mistake_is_said_at_once() {
                 }
             },
             "MaskingRule of sallyport.dev/v1beta1; this version reads sallyport.dev/v1alpha1",
+        ),
+        (
+            "rule of a kind that nobody knows",
+            |_, t| t.replacen("kind: MaskingRule", "kind: MaskingRules", 1),
+            "sallyport.dev/v1alpha1 has no kind MaskingRules",
         ),
         (
             "CA gone",
