@@ -85,8 +85,19 @@ pub(super) fn while_the_operator_is_away(demo: &Demo, narrator: &mut Narrator) -
     let replicas = format!("--replicas={}", replicas.stdout.trim());
     let operator = Undo::by(demo, &["-n", SYSTEM, "scale", OPERATOR, &replicas]);
     demo.admin(&["-n", SYSTEM, "scale", OPERATOR, "--replicas=0"])?;
-    let pods = "app.kubernetes.io/component=operator";
-    demo.admin(&["-n", SYSTEM, "wait", "--for=delete", "pod", "-l", pods, "--timeout=55s"])?;
+    let pods = [
+        "-n",
+        SYSTEM,
+        "get",
+        "pods",
+        "-l",
+        "app.kubernetes.io/component=operator",
+        "-o",
+        "name",
+    ];
+    wait_until(SETTLE, "no operator is left", || {
+        Ok(demo.admin(&pods)?.stdout.trim().is_empty().then_some(()))
+    })?;
     let guards = [ANSWERS, OUTCOME].map(|name| Undo::by(demo, &guard(name, ON)));
     demo.admin(&guard(ANSWERS, OFF))?;
     demo.admin(&guard(OUTCOME, OFF))?;
