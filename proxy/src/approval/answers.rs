@@ -14,7 +14,6 @@ use sallyport_audit::Time;
 use sallyport_audit::record::{Approved, Batch, Closed, Denied, Event, Reviewed};
 use sallyport_crds::access_request::{AccessRequest, AccessRequestStatus, Decision};
 use sallyport_crds::condition::{ConditionType, is_true};
-use sallyport_policy::seal::is_sealed;
 use sallyport_recorder::client::Evidence;
 
 use super::board::{Board, reference};
@@ -38,8 +37,8 @@ pub(super) enum Answered {
 // === impl Answered ===
 
 impl Answered {
-    /// What a request's conditions say so far; that people said yes, only under the operator's seal by one of `keys`.
-    pub(super) fn all(request: &AccessRequest, keys: &[Vec<u8>]) -> Vec<Self> {
+    /// What a request's conditions say so far; that people said yes, only where the operator `sealed` it.
+    pub(super) fn all(request: &AccessRequest, sealed: bool) -> Vec<Self> {
         let each = [
             (ConditionType::Approved, Self::Approved),
             (ConditionType::Denied, Self::Denied),
@@ -54,8 +53,8 @@ impl Answered {
         };
         let mut all = Vec::new();
         for (condition, answer) in each {
-            let is_said = || !matches!(answer, Self::Approved | Self::Reviewed) || is_sealed(request, keys);
-            if is_true(&status.conditions, condition) && !all.contains(&answer) && is_said() {
+            let is_said = sealed || !matches!(answer, Self::Approved | Self::Reviewed);
+            if is_said && is_true(&status.conditions, condition) && !all.contains(&answer) {
                 all.push(answer);
             }
         }

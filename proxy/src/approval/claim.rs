@@ -11,7 +11,7 @@ use sallyport_crds::access_request::{AccessRequest, Claim as ClaimEntry, Require
 use sallyport_crds::approval_policy::{Approval, GrantScope, PolicyRule, RuleAction};
 use sallyport_crds::condition::{ConditionType, Reason};
 use sallyport_policy::carrier::Carrier;
-use sallyport_policy::seal::covered;
+use sallyport_policy::seal::{covered, is_sealed};
 use sallyport_policy::tally::{Question, tally};
 use serde_json::json;
 
@@ -29,7 +29,7 @@ pub(super) fn check(
     keys: &[Vec<u8>],
     now: jiff::Timestamp,
 ) -> Result<Vec<Approver>, ApprovalsError> {
-    match state::of(request, keys) {
+    match state::of(request, is_sealed(request, keys)) {
         HoldState::Approved { .. } => {}
         HoldState::Closed(why) | HoldState::Revoked(why) => return Err(ApprovalsError::Gone(why)),
         other => return Err(ApprovalsError::Gone(format!("it is not approved: {other:?}"))),
@@ -91,7 +91,7 @@ pub(super) async fn spend(
             .and_then(|status| status.consumed.as_ref())
             .is_some_and(|claim| claim.nonce == nonce);
         // Meanwhile the operator may have found that it should not have been granted, as when admission was off for a moment.
-        return match state::of(&after, &place.keys) {
+        return match state::of(&after, false) {
             HoldState::Revoked(why) => Err(ApprovalsError::Gone(why)),
             _ if ours => Ok(approvers),
             _ => Err(gone("another process used it")),

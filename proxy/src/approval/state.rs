@@ -4,14 +4,13 @@ use sallyport_audit::Time;
 use sallyport_audit::record::Approver;
 use sallyport_crds::access_request::{AccessRequest, AccessRequestStatus, Answer, Decision};
 use sallyport_crds::condition::{ConditionType, is_true};
-use sallyport_policy::seal::is_sealed;
 
 use crate::door::HoldState;
 use crate::identity::visible;
 
-/// How the request stands. What ends it comes before what grants it, and what grants it bears the operator's seal by one of
-/// `keys`: else whoever is past admission for a moment would have it used before the operator has closed it.
-pub(super) fn of(request: &AccessRequest, keys: &[Vec<u8>]) -> HoldState {
+/// How the request stands. What ends it comes before what grants it, and what grants it is `sealed` by the operator: else whoever is
+/// past admission for a moment would have it used before the operator has closed it.
+pub(super) fn of(request: &AccessRequest, sealed: bool) -> HoldState {
     let Some(status) = &request.status else {
         return waiting(None);
     };
@@ -36,7 +35,7 @@ pub(super) fn of(request: &AccessRequest, keys: &[Vec<u8>]) -> HoldState {
     if is(ConditionType::Expired) {
         return HoldState::Expired;
     }
-    if is(ConditionType::Approved) && is_sealed(request, keys) {
+    if is(ConditionType::Approved) && sealed {
         return HoldState::Approved {
             approvers: people(status, Decision::Approve),
         };
