@@ -159,6 +159,7 @@ pub struct Answer {
     pub audit_id: Option<String>,
     /// When the author says it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self < timestamp('9000-01-01T00:00:00Z')").message("time must be a time before the year 9000"))]
     pub time: Option<MicroTime>,
 }
 
