@@ -152,3 +152,20 @@ fn nothing_is_sealed_that_people_did_not_say_yes_to() {
         assert_eq!(seal(&request, &key), None, "{path}");
     }
 }
+
+#[test]
+fn a_seal_of_a_later_form_is_none() {
+    let key = Ed25519KeyPair::generate().unwrap();
+    let trusted = [key.public_key().as_ref().to_vec()];
+    let mut request = read(written(0));
+    let by = vec!["oidc:bob".to_owned()];
+    let words = serde_json::to_vec(&content(&request, &by).unwrap()).unwrap();
+    for (form, believed) in [("v1", true), ("v2", false)] {
+        let message = [format!("sallyport request {form}\n").as_bytes(), &words].concat();
+        request.status.as_mut().unwrap().seal = Some(Seal {
+            by: by.clone(),
+            signature: STANDARD.encode(key.sign(&message)),
+        });
+        assert_eq!(is_sealed(&request, &trusted), believed, "{form}");
+    }
+}
