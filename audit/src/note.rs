@@ -296,3 +296,37 @@ fn signature(line: &str) -> Option<(String, [u8; 4], Vec<u8>)> {
     let (hash, signature) = bytes.split_first_chunk::<4>()?;
     (!name.is_empty()).then(|| (name.to_owned(), *hash, signature.to_vec()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::Checkpoint;
+    use crate::permit::Permit;
+
+    /// What recorder and operator of the first version signed: kept outside for years, and held against their logs by whoever verifies.
+    const SIGNED: &str = include_str!("../testdata/notes-v1.json");
+
+    #[test]
+    fn what_the_first_version_signed_is_still_believed() {
+        let signed: std::collections::BTreeMap<String, String> = serde_json::from_str(SIGNED).unwrap();
+        let key = |name: &str| -> VerifierKey { signed[name].parse().unwrap() };
+        let (log, witness) = (key("logKey"), key("witnessKey"));
+        let checkpoint = Checkpoint::open(&signed["checkpoint"], &log).unwrap();
+        assert_eq!((checkpoint.size, checkpoint.root), (7, Digest::of(b"root")));
+        assert_eq!(checkpoint.origin, log.name());
+        let note = Note::parse(&signed["checkpoint"]).unwrap();
+        assert_eq!(note.verify(&witness.cosigner()), Ok(Some(1_795_867_500)));
+        let permit = Permit::open(&signed["permit"], &witness).unwrap();
+        assert_eq!((permit.origin.as_str(), permit.size, permit.epoch), (log.name(), 7, 3));
+        assert_eq!(
+            (permit.root, permit.boot.to_string()),
+            (checkpoint.root, "0f".repeat(16))
+        );
+        // And would be signed so again, but for the keys.
+        let (signer, _) = Signer::generate(witness.name()).unwrap();
+        let text = |note: &str| Note::parse(note).unwrap().text().to_owned();
+        assert_eq!(text(&permit.sign(&signer)), text(&signed["permit"]));
+        assert_eq!(checkpoint.text(), note.text());
+        assert_eq!(signed["logKey"], log.to_string());
+    }
+}

@@ -6,6 +6,8 @@ pub const ENABLED_LABEL: &str = "sallyport.dev/enabled";
 pub const CONNECTION_LABEL: &str = "sallyport.dev/connection";
 /// On every child of an AuditSink: the sink's name.
 pub const SINK_LABEL: &str = "sallyport.dev/sink";
+/// On a request: the beginning of the digest by which its grant is looked up. Labels of requests are frozen.
+pub const GRANT_LABEL: &str = "sallyport.dev/grant";
 /// On a credentials Secret: the host names it may be used for, separated by commas.
 pub const HOSTS_ANNOTATION: &str = "sallyport.dev/hosts";
 /// The key of `extra` by which the API server carries a person's issuer (`claimMappings.extra`).

@@ -12,6 +12,7 @@ pub mod findings;
 pub mod forgery;
 pub mod logins;
 pub mod requirements;
+mod sealing;
 pub mod since;
 pub mod span;
 pub mod sweep;
@@ -37,12 +38,14 @@ const RESYNC: Duration = Duration::from_secs(300);
 /// When the API server refuses or does not answer.
 pub async fn reconcile(object: Arc<Guarded<AccessRequest>>, context: Arc<Context>) -> Result<Action, Error> {
     // One that does not decode can never be approved: its door does not read it either.
-    let Ok(request) = &object.0 else {
+    let Ok(shown) = &object.0 else {
         return Ok(Action::requeue(RESYNC));
     };
-    if request.metadata.deletion_timestamp.is_some() {
+    if shown.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
+    let keys = &context.keys.carrier;
+    let request = &sealing::believed(shown, keys);
     let mut found = dereference::dereference(request, &context);
     found.asker_gone = asker::is_gone(request, &context).await;
     let now = context.now();
@@ -55,12 +58,12 @@ pub async fn reconcile(object: Arc<Guarded<AccessRequest>>, context: Arc<Context
         return Ok(Action::requeue(RESYNC));
     };
     // Before anything is granted, admission has to show its teeth; if it has none, the same look finds nothing approved.
-    if grants(request, &status) {
+    if grants(request, &status, &context) {
         context.forgery(forgery::answer(&context.client, request).await?);
     }
     // And it has to be what it was when this was asked: who switched it off for a moment, to answer or to claim, may be ahead of
     // the operator's watch.
-    if grants(request, &status) || is_used(&status) {
+    if grants(request, &status, &context) || is_used(&status) {
         let digest = admission::digest_now(&context.client).await?;
         let mut fresh = dereference::dereference(request, &context);
         fresh.asker_gone = found.asker_gone;
@@ -70,16 +73,21 @@ pub async fn reconcile(object: Arc<Guarded<AccessRequest>>, context: Arc<Context
             None => return Ok(Action::requeue(RESYNC)),
         }
     }
-    if request.status.as_ref() != Some(&status) {
-        write(request, status, found.connection.as_ref(), &context).await?;
+    let status = sealing::sealed(request, status, keys);
+    if shown.status.as_ref() != Some(&status) {
+        write(shown, status, found.connection.as_ref(), &context).await?;
     }
     Ok(Action::requeue(
         sweep::next_look(request, context.settings.keep_finished_seconds, now).min(RESYNC),
     ))
 }
 
-/// Whether the status says for the first time that people said yes: that the request is approved, or reviewed.
-fn grants(request: &AccessRequest, status: &AccessRequestStatus) -> bool {
+/// Whether the status says for the first time that people said yes: that the request is approved, or reviewed. What bears no seal
+/// of ours was said by somebody else, or by a version that had none.
+fn grants(request: &AccessRequest, status: &AccessRequestStatus, context: &Context) -> bool {
+    if sealing::is_lacking(request, status, &context.keys.carrier) {
+        return true;
+    }
     let before = request.status.as_ref().map(|status| status.conditions.as_slice());
     let (before, after) = (before.unwrap_or_default(), status.conditions.as_slice());
     [ConditionType::Approved, ConditionType::Reviewed]

@@ -191,7 +191,7 @@ impl Context {
                 secondary: None,
             };
             if let Err(error) = self.events.publish(&event, &reference).await {
-                tracing::debug!(%error, "an Event could not be written");
+                tracing::warn!(%error, reason = event.reason, "an Event could not be written; its condition says the same");
             }
         }
     }

@@ -145,6 +145,36 @@ fn what_the_first_version_says_at_the_start_of_a_stream_is_read() {
     assert_eq!(serde_json::from_str::<Welcome>(&text).unwrap(), welcome);
 }
 
+/// Frames as the first version sent them, some without what they may leave out.
+const SENT: &str = include_str!("../../testdata/stream-v1.hex");
+
+/// The words of a frame that has any.
+fn words(bytes: &[u8]) -> Option<serde_json::Value> {
+    serde_json::from_slice(&bytes[HEADER_LEN..]).ok()
+}
+
+#[test]
+fn what_the_first_version_sent_is_read_and_would_be_sent_again() {
+    let mut kinds = std::collections::BTreeSet::new();
+    for line in SENT.lines() {
+        let sent = crate::digest::unhex(line).unwrap();
+        let frame = decode(&sent).unwrap_or_else(|error| panic!("{error}: {line}"));
+        kinds.insert(sent[4]);
+        let again = frame.to_bytes();
+        // Words may be joined by others; bytes have their places.
+        let Some(serde_json::Value::Object(old)) = words(&sent) else {
+            assert_eq!(again, sent, "{frame:?}");
+            continue;
+        };
+        let new = words(&again).unwrap();
+        for (name, value) in old {
+            assert_eq!(new[&name], value, "{name} of {frame:?}");
+        }
+    }
+    let all: std::collections::BTreeSet<u8> = (1..=9).collect();
+    assert_eq!(kinds, all, "one of each kind that it knew");
+}
+
 /// What each frame of words would be of a version that has more to say.
 fn grown(frame: &Frame) -> Vec<u8> {
     let bytes = frame.to_bytes();

@@ -76,7 +76,11 @@ impl Manifests {
             bail!("larger than 4 MiB");
         }
         let documents: Vec<Value> = serde_saphyr::from_multiple(&std::fs::read_to_string(path)?)?;
-        for document in documents.into_iter().filter(|document| !document.is_null()) {
+        for document in documents
+            .into_iter()
+            .flat_map(items)
+            .filter(|document| !document.is_null())
+        {
             let text = |name: &str| {
                 document
                     .get(name)
@@ -88,8 +92,10 @@ impl Manifests {
                 ("sallyport.dev/v1alpha1", "Connection") => self.connections.push(object(document)?),
                 ("sallyport.dev/v1alpha1", "MaskingRule") => self.masking_rules.push(object(document)?),
                 ("sallyport.dev/v1alpha1", "ApprovalPolicy") => self.approval_policies.push(object(document)?),
+                ("sallyport.dev/v1alpha1", "AuditSink" | "AccessRequest") => {}
                 // A rule that was passed over would make a verdict that no door gives.
-                (version, kind) if version.starts_with("sallyport.dev/") && version != "sallyport.dev/v1alpha1" => {
+                ("sallyport.dev/v1alpha1", kind) => bail!("sallyport.dev/v1alpha1 has no kind {kind}"),
+                (version, kind) if version.starts_with("sallyport.dev/") => {
                     bail!("{kind} of {version}; this version reads sallyport.dev/v1alpha1")
                 }
                 ("", "") => self.others.push((path.to_owned(), document)),
@@ -232,9 +238,33 @@ fn carried<K: kube::Resource, S>(rule: &K, spec: S) -> CarriedRule<S> {
     }
 }
 
+/// The objects of a document: `kubectl get -o yaml` writes several as items of one list.
+fn items(mut document: Value) -> Vec<Value> {
+    if document.get("kind").and_then(Value::as_str) != Some("List") {
+        return vec![document];
+    }
+    match document.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => items,
+        _ => Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_kubectl_lists_is_read_item_by_item() {
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples/masking-rules.yaml");
+        let items: Vec<Value> = serde_saphyr::from_multiple(&std::fs::read_to_string(golden).unwrap()).unwrap();
+        let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": items });
+        let file = std::env::temp_dir().join(format!("sallyport-list-{}.yaml", std::process::id()));
+        std::fs::write(&file, list.to_string()).unwrap();
+        let listed = Manifests::read(&file).map(|read| read.masking_rules.len());
+        std::fs::remove_file(&file).unwrap();
+        let alone = Manifests::read(Path::new(golden)).unwrap().masking_rules.len();
+        assert_eq!((listed.unwrap(), alone > 1), (alone, true));
+    }
 
     #[test]
     fn an_object_of_a_version_to_come_is_no_verdict_without_it() {

@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use status::{AccessRequestStatus, Answer, Claim, Decision, Login, Requirement};
+pub use status::{AccessRequestStatus, Answer, Claim, Decision, Login, Requirement, Seal};
 
 use crate::Duration;
 use crate::approval_policy::{GrantScope, OnHold};
@@ -72,6 +72,7 @@ pub struct AccessRequestSpec {
     #[schemars(length(min = 1, max = 1024))]
     pub reason: Option<String>,
     /// When the request can no longer be decided.
+    #[x_kube(validation = Rule::new("self < timestamp('9000-01-01T00:00:00Z')").message("expiresAt must be a time before the year 9000"))]
     pub expires_at: Time,
     /// The session and process that hold the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]

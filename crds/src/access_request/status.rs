@@ -56,6 +56,9 @@ pub struct AccessRequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 300))]
     pub target: Option<String>,
+    /// The operator's seal over what it says, that people approved or reviewed this: doors go by nothing that bears none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Seal>,
     /// The process that claimed the grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumed: Option<Claim>,
@@ -156,7 +159,20 @@ pub struct Answer {
     pub audit_id: Option<String>,
     /// When the author says it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self < timestamp('9000-01-01T00:00:00Z')").message("time must be a time before the year 9000"))]
     pub time: Option<MicroTime>,
+}
+
+/// The operator's word by its own key, which nobody else has, whatever admission lets them write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Seal {
+    /// Whose approvals it covers; what others add later breaks nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 512)))]
+    pub by: Vec<String>,
+    /// Ed25519 by the key that signs policy, base64.
+    #[schemars(length(min = 1, max = 128))]
+    pub signature: String,
 }
 
 /// Who claimed a grant.

@@ -110,6 +110,12 @@ const RIGHTS: &[(&str, &str, &str, &str, bool)] = &[
     ("approver", "update", "approvalpolicies.sallyport.dev", "doors", false),
     ("requester", "create", "accessrequests.sallyport.dev", "doors", true),
     ("requester", "delete", "accessrequests.sallyport.dev", "doors", false),
+    ("auditor", "get", "auditsinks.sallyport.dev", "doors", true),
+    ("auditor", "create", "pods/portforward", "doors", true),
+    ("auditor", "create", "pods/exec", "doors", false),
+    ("auditor", "get", "secrets", "doors", false),
+    ("auditor", "get", "accessrequests.sallyport.dev", "doors", false),
+    ("approver", "create", "pods/portforward", "doors", false),
     // No role of Kubernetes' own shows requests, which hold commands, or writes status.
     ("view", "get", "connections.sallyport.dev", "doors", true),
     ("view", "get", "accessrequests.sallyport.dev", "doors", false),
@@ -127,8 +133,8 @@ fn rights_are_as_small_as_they_are_said_to_be() -> Result<()> {
         ApiServer::with_controllers(&["clusterrole-aggregation", "validatingadmissionpolicy-status-controller"])?;
     server.admin(&["apply", "--server-side", "-k", &format!("{CONFIG}/default")], "")?;
     server.admin(&["apply", "--server-side", "-k", &format!("{CONFIG}/namespace")], "")?;
-    for (role, user) in [("sallyport-approver", "approver"), ("sallyport-requester", "requester")] {
-        bind(&server, role, user)?;
+    for user in ["approver", "requester", "auditor"] {
+        bind(&server, &format!("sallyport-{user}"), user)?;
     }
     for role in ["view", "edit", "admin"] {
         bind(&server, role, role)?;

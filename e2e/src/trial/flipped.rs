@@ -3,19 +3,22 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use serde_json::json;
 
 use crate::client::{ask_directly, psql, start};
-use crate::demo::{ALICE, BOB, Demo};
+use crate::demo::{ALICE, BOB, DOORS, Demo, SYSTEM};
 use crate::narrator::Narrator;
 use crate::run::{run, wait_until};
 
-use super::requests::{answer, answerable, asked};
+use super::requests::{answer, answerable, asked, known, shown, text};
 use super::second_person::named;
 use super::undo::{PutBack, Undo};
-use super::{SETTLE, becomes};
+use super::{SETTLE, api_knows_people, becomes};
 
 const ROW: &str = "INSERT INTO accounts VALUES (7831, 1, 0) ON CONFLICT DO NOTHING";
 const STATEMENT: &str = "DELETE FROM accounts WHERE id = 7831";
+const ANSWERS: &str = "validatingadmissionpolicybinding/sallyport-request-answers";
+const OUTCOME: &str = "validatingadmissionpolicybinding/sallyport-request-outcome";
 const OFF: &str = r#"{"spec": {"validationActions": ["Audit"]}}"#;
 const ON: &str = r#"{"spec": {"validationActions": ["Deny"]}}"#;
 /// What is asked within seconds of a change is closed, too: API servers take so long to take it up.
@@ -27,7 +30,7 @@ pub(super) fn while_somebody_waits(demo: &Demo, narrator: &mut Narrator) -> Resu
     let mut waiting = start(demo, ALICE, &[STATEMENT])?;
     let request = named(&waiting.wait_for_line(SETTLE, |line| line.contains("kubectl sallyport approve"))?)?;
     answerable(demo, &request)?;
-    let (off, on) = (guard(OFF), guard(ON));
+    let (off, on) = (guard(ANSWERS, OFF), guard(ANSWERS, ON));
     let _guard = Undo::by(demo, &on);
     demo.admin(&off)?;
     demo.admin(&on)?;
@@ -63,13 +66,88 @@ pub(super) fn while_somebody_waits(demo: &Demo, narrator: &mut Narrator) -> Resu
     )
 }
 
-/// What happens to what the guard of answers refuses.
-fn guard(patch: &'static str) -> [&'static str; 5] {
-    [
+const FORGED_ROW: &str = "INSERT INTO accounts VALUES (7832, 1, 0) ON CONFLICT DO NOTHING";
+const FORGED: &str = "DELETE FROM accounts WHERE id = 7832";
+const OPERATOR: &str = "deployment/sallyport-operator";
+/// A door's watch shows within this what was written.
+const SHOWN: Duration = Duration::from_secs(3);
+
+/// Nobody closes what is forged then: doors go by the seal alone.
+pub(super) fn while_the_operator_is_away(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    api_knows_people(demo)?;
+    ask_directly(demo, FORGED_ROW)?.ok()?;
+    let _row = PutBack(demo, FORGED);
+    let bob = known(demo, BOB)?;
+    let request = asked(demo, ALICE, FORGED)?;
+    let object = format!("accessrequest/{request}");
+    let waiting = shown(demo, &object)?;
+    let replicas = demo.admin(&["-n", SYSTEM, "get", OPERATOR, "-o", "jsonpath={.spec.replicas}"])?;
+    let replicas = format!("--replicas={}", replicas.stdout.trim());
+    let operator = Undo::by(demo, &["-n", SYSTEM, "scale", OPERATOR, &replicas]);
+    demo.admin(&["-n", SYSTEM, "scale", OPERATOR, "--replicas=0"])?;
+    let pods = [
+        "-n",
+        SYSTEM,
+        "get",
+        "pods",
+        "-l",
+        "app.kubernetes.io/component=operator",
+        "-o",
+        "name",
+    ];
+    wait_until(SETTLE, "no operator is left", || {
+        Ok(demo.admin(&pods)?.stdout.trim().is_empty().then_some(()))
+    })?;
+    let guards = [ANSWERS, OUTCOME].map(|name| Undo::by(demo, &guard(name, ON)));
+    demo.admin(&guard(ANSWERS, OFF))?;
+    demo.admin(&guard(OUTCOME, OFF))?;
+    let entry = json!({
+        "user": bob.user, "issuer": bob.issuer, "subject": bob.subject, "groups": ["oidc:dba"], "decision": "Approve",
+        "requestUID": text(&waiting, "/metadata/uid"), "digest": text(&waiting, "/spec/command/digest"),
+    });
+    let approved = json!({
+        "type": "Approved", "status": "True", "reason": "ApprovedByPeople", "message": "approved by oidc:bob",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    });
+    let forged = json!({"status": {
+        "approvals": [entry], "conditions": [approved], "progress": "1/1", "state": "Approved",
+        "seal": {"by": [bob.user], "signature": "A".repeat(88)},
+    }})
+    .to_string();
+    let patch = [
+        "-n",
+        DOORS,
         "patch",
-        "validatingadmissionpolicybinding/sallyport-request-answers",
+        &object,
+        "--subresource=status",
         "--type=merge",
         "-p",
-        patch,
-    ]
+        &forged,
+    ];
+    wait_until(SETTLE, "the forgery passes", || {
+        Ok(run(&mut demo.kubectl(&patch))?.status.success().then_some(()))
+    })?;
+    let begin = Instant::now();
+    let mut refused = true;
+    while begin.elapsed() < SHOWN {
+        let mut retry = psql(demo, ALICE, &[FORGED])?;
+        let said = run(retry.env("PGOPTIONS", "-c sallyport.on_hold=refuse"))?;
+        refused = refused && !said.stdout.contains("DELETE") && said.stderr.contains(&request);
+    }
+    narrator.check(
+        "what is forged whole is waited for as before, by the same name",
+        refused,
+    )?;
+    let left = ask_directly(demo, "SELECT count(*) FROM accounts WHERE id = 7832")?.stdout;
+    narrator.check("nothing ran", left.trim() == "1")?;
+    drop(guards);
+    drop(operator);
+    demo.admin(&["-n", SYSTEM, "rollout", "status", OPERATOR, "--timeout=55s"])?;
+    becomes(demo, &object, "AdmissionChanged", "True")?;
+    narrator.check("the operator that comes back closes it", true)
+}
+
+/// What happens to what a guard of requests refuses.
+fn guard(name: &'static str, patch: &'static str) -> [&'static str; 5] {
+    ["patch", name, "--type=merge", "-p", patch]
 }

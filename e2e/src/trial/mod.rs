@@ -175,6 +175,10 @@ const TRIALS: [(&str, Trial); 51] = [
         "who waits while admission is off for a moment is refused, and nobody can answer",
         flipped::while_somebody_waits,
     ),
+    (
+        "an approval that is forged whole while admission is off and the operator away is used by no door",
+        flipped::while_the_operator_is_away,
+    ),
     ("the operator's leader is killed", cluster::leader_killed),
     ("the API server is away while one waits", cluster::api_server_away),
     ("a full volume: nothing runs that cannot be recorded", volume::full),
@@ -288,12 +292,23 @@ fn answers(demo: &Demo) -> Result<()> {
     })
 }
 
-/// One condition of an object in the doors' namespace, as `status reason message`.
+/// One condition of an object in the doors' namespace, as `status reason message`; empty until it speaks of the object as it is by
+/// now: what it said of an earlier generation shows nothing of an edit.
 fn condition(demo: &Demo, object: &str, kind: &str) -> Result<String> {
-    let path = format!(
-        "jsonpath={{range .status.conditions[?(@.type=='{kind}')]}}{{.status}} {{.reason}} {{.message}}{{end}}"
-    );
-    Ok(demo.admin(&["-n", DOORS, "get", object, "-o", &path])?.stdout)
+    let object = requests::shown(demo, object)?;
+    let now = object.pointer("/metadata/generation");
+    let conditions = object
+        .pointer("/status/conditions")
+        .and_then(serde_json::Value::as_array);
+    let said = conditions.into_iter().flatten().find(|one| {
+        let of = one.get("observedGeneration");
+        requests::text(one, "/type") == kind && (of.is_none() || of == now)
+    });
+    let words = |one| {
+        let words = ["/status", "/reason", "/message"].map(|path| requests::text(one, path));
+        words.join(" ")
+    };
+    Ok(said.map(words).unwrap_or_default())
 }
 
 /// Waits until that condition begins with `wanted`; gives it whole.

@@ -90,6 +90,8 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
             digest: admission.digest.clone(),
         })),
         target: before.target.or(target),
+        // Made anew where it does not cover what is said now.
+        seal: before.seal,
         consumed: before.consumed,
     })
 }

@@ -9,6 +9,7 @@ use crate::testing::admission;
 use crate::testing::scenario::Scenario;
 
 mod askers;
+mod sealed;
 
 const PATH: &str = "/apis/sallyport.dev/v1alpha1/namespaces/doors/accessrequests/bank-1";
 

@@ -18,6 +18,8 @@ use crate::shared::labels;
 
 /// Name of the ConfigMap. Its keys are the sinks' uids.
 pub const CONFIG_MAP: &str = "sallyport-logs";
+/// The format of entries. The first says nothing of it; one that means something else by what stands there gets another number.
+const FORMAT: u32 = 1;
 
 /// What is known of one log, for as long as the installation lives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,7 +85,7 @@ impl Ledger {
         };
         let (mut entries, mut unreadable) = (BTreeMap::new(), BTreeSet::new());
         for (uid, text) in map.data.unwrap_or_default() {
-            match serde_json::from_str(&text) {
+            match read(&text) {
                 Ok(entry) => drop(entries.insert(uid, entry)),
                 Err(error) => {
                     tracing::error!(uid, %error, "an entry of the ledger cannot be read and is left alone");
@@ -229,6 +231,21 @@ impl Entry {
             checkpoint: self.checkpoint.clone(),
             writes: self.writes.clone(),
         }
+    }
+}
+
+/// An entry of a format that is known: what a later one leaves out, or means otherwise, must not be taken for what was seen.
+fn read(text: &str) -> Result<Entry, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Formatted {
+        #[serde(default)]
+        format: Option<u32>,
+    }
+    match serde_json::from_str(text)? {
+        Formatted { format: Some(later) } if later > FORMAT => Err(serde::de::Error::custom(format!(
+            "it has format {later}, which this version does not know"
+        ))),
+        Formatted { .. } => serde_json::from_str(text),
     }
 }
 

@@ -13,6 +13,7 @@ pub mod issuer;
 pub mod mask;
 pub mod policy;
 pub mod problem;
+pub mod seal;
 pub mod selector;
 pub mod sql;
 pub mod subject;

@@ -37,8 +37,8 @@ pub(super) enum Answered {
 // === impl Answered ===
 
 impl Answered {
-    /// What a request's conditions say so far.
-    pub(super) fn all(request: &AccessRequest) -> Vec<Self> {
+    /// What a request's conditions say so far; that people said yes, only where the operator `sealed` it.
+    pub(super) fn all(request: &AccessRequest, sealed: bool) -> Vec<Self> {
         let each = [
             (ConditionType::Approved, Self::Approved),
             (ConditionType::Denied, Self::Denied),
@@ -53,7 +53,8 @@ impl Answered {
         };
         let mut all = Vec::new();
         for (condition, answer) in each {
-            if is_true(&status.conditions, condition) && !all.contains(&answer) {
+            let is_said = sealed || !matches!(answer, Self::Approved | Self::Reviewed);
+            if is_said && is_true(&status.conditions, condition) && !all.contains(&answer) {
                 all.push(answer);
             }
         }

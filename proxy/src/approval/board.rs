@@ -10,6 +10,7 @@ use sallyport_audit::record::RequestRef;
 use sallyport_crds::approval_policy::OnHold;
 use sallyport_crds::condition::{ConditionType, is_true};
 use sallyport_crds::{AccessRequest, AccessRequestStatus};
+use sallyport_policy::seal::is_sealed;
 use tokio::sync::{Notify, watch};
 
 use super::answers::Answered;
@@ -20,6 +21,8 @@ use crate::door::{Glass, Held, HoldState};
 pub(super) struct Board {
     /// `metadata.uid` of the Connection.
     connection: String,
+    /// By which the operator seals what it says.
+    keys: Vec<Vec<u8>>,
     entries: Mutex<HashMap<String, Entry>>,
     /// Uses of break-glass on other Connections of the namespace that nobody has reviewed: they lock the person here, too.
     elsewhere: Mutex<HashMap<String, AccessRequest>>,
@@ -30,6 +33,8 @@ pub(super) struct Board {
 
 struct Entry {
     request: Arc<AccessRequest>,
+    /// Whether what it says people said yes to bears the operator's seal. Looked at once: there may be thousands.
+    sealed: bool,
     state: watch::Sender<HoldState>,
     /// Whether a session of this process waits, or waited, for the answer.
     waited: bool,
@@ -39,9 +44,10 @@ struct Entry {
 // === impl Board ===
 
 impl Board {
-    pub(super) fn new(connection: String) -> Self {
+    pub(super) fn new(connection: String, keys: Vec<Vec<u8>>) -> Self {
         Self {
             connection,
+            keys,
             entries: Mutex::new(HashMap::new()),
             elsewhere: Mutex::default(),
             versions: Mutex::new(HashMap::new()),
@@ -53,18 +59,20 @@ impl Board {
     pub(super) fn show(&self, request: AccessRequest) -> Option<Held> {
         let uid = request.uid()?;
         if request.spec.connection.uid != self.connection {
-            if request.spec.break_glass && !is_reviewed(&request) {
+            if request.spec.break_glass && !is_reviewed(&request, is_sealed(&request, &self.keys)) {
                 self.elsewhere().insert(uid, request);
             } else {
                 self.elsewhere().remove(&uid);
             }
             return None;
         }
-        let now = state::of(&request);
+        let sealed = is_sealed(&request, &self.keys);
+        let now = state::of(&request, sealed);
         reference(&request)?;
         let mut entries = self.lock();
         let entry = entries.entry(uid).or_insert_with(|| Entry {
             request: Arc::new(request.clone()),
+            sealed,
             state: watch::channel(now.clone()).0,
             waited: false,
             told: HashSet::new(),
@@ -73,7 +81,11 @@ impl Board {
         if is_older(&request, &entry.request) {
             return held(entry);
         }
-        entry.request = Arc::new(request);
+        // An end is an end. Whoever is past admission for a moment could take it out of the status, and leave the seal.
+        if state::is_over(&entry.state.borrow()) && !state::is_over(&now) {
+            return held(entry);
+        }
+        (entry.request, entry.sealed) = (Arc::new(request), sealed);
         entry
             .state
             .send_if_modified(|old| std::mem::replace(old, now.clone()) != now);
@@ -93,7 +105,7 @@ impl Board {
         let entries = self.lock();
         let each = entries.values().flat_map(|entry| {
             let told = |answer: &Answered| entry.told.contains(answer) || entry.waited && answer.ends_a_wait();
-            let answers = Answered::all(&entry.request)
+            let answers = Answered::all(&entry.request, entry.sealed)
                 .into_iter()
                 .filter(move |answer| !told(answer));
             answers.map(|answer| (Arc::clone(&entry.request), answer))
@@ -178,7 +190,7 @@ impl Board {
         let mut glass = Glass::Whole;
         for entry in entries
             .values()
-            .filter(|entry| own(&entry.request) && !is_reviewed(&entry.request))
+            .filter(|entry| own(&entry.request) && !is_reviewed(&entry.request, entry.sealed))
         {
             let runs = matches!(*entry.state.borrow(), HoldState::Waiting { .. }) && now < ends(&entry.request);
             match (runs, held(entry)) {
@@ -247,17 +259,16 @@ fn held(entry: &Entry) -> Option<Held> {
 
 /// Whether a use of break-glass is over, by its own word: what the policies of its Connection say now is not known here.
 fn is_used_up(request: &AccessRequest, now: jiff::Timestamp) -> bool {
-    let (made, window) = (&request.metadata.creation_timestamp, &request.spec.window);
-    let until = match (made, window) {
-        (Some(made), Some(window)) => made.0.checked_add(window.duration.get()).ok(),
-        _ => None,
-    };
-    state::is_over(&state::of(request)) || until.is_none_or(|until| now >= until)
+    let made = request.metadata.creation_timestamp.as_ref();
+    let until = made.zip(request.spec.window.as_ref());
+    let until = until.and_then(|(made, window)| made.0.checked_add(window.duration.get()).ok());
+    state::is_over(&state::of(request, false)) || until.is_none_or(|until| now >= until)
 }
 
-fn is_reviewed(request: &AccessRequest) -> bool {
+/// Whether the operator said so: a review, too, counts with its seal.
+fn is_reviewed(request: &AccessRequest, sealed: bool) -> bool {
     let conditions = request.status.as_ref().map(|status| status.conditions.as_slice());
-    is_true(conditions.unwrap_or_default(), ConditionType::Reviewed)
+    sealed && is_true(conditions.unwrap_or_default(), ConditionType::Reviewed)
 }
 
 /// Name, namespace and uid; None for an object that the API server did not make.
@@ -281,104 +292,4 @@ fn is_later(one: &str, other: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time as MetaTime};
-    use sallyport_crds::approval_policy::GrantScope;
-
-    use super::super::tests::{DIGEST, alice, once, place, question};
-    use super::*;
-    use crate::door::Ask;
-    use crate::manifests::sample;
-
-    #[test]
-    fn a_use_elsewhere_locks_once_it_is_over_and_until_it_is_reviewed() {
-        let (carrier, now) = (sample().0, jiff::Timestamp::now());
-        let board = Board::new(carrier.connection.uid.clone());
-        let hour = sallyport_crds::Duration::from_secs(3_600);
-        let ask = Ask {
-            break_glass: Some(("branch is down".into(), hour.get())),
-            ..question(&carrier, DIGEST, GrantScope::Window)
-        };
-        let mut used = spec::request(ask, &place(&carrier, "door-shop-0"), Some(hour));
-        used.spec.connection.uid = "uid-shop".into();
-        used.metadata.name = Some("shop-1".into());
-        used.metadata.uid = Some("uid-shop-1".into());
-        used.metadata.creation_timestamp = Some(MetaTime(now));
-        let locked_after = |seconds: u64| {
-            let at = now.checked_add(Duration::from_secs(seconds)).unwrap();
-            let own = |request: &AccessRequest| spec::is_by(request, &alice());
-            match board.glass(own, |_| true, |_| jiff::Timestamp::MAX, at) {
-                Glass::Locked(request) => Some(request.name),
-                _ => None,
-            }
-        };
-        let mut becomes = |kind: ConditionType| {
-            let condition = Condition {
-                type_: kind.as_str().to_owned(),
-                status: "True".into(),
-                reason: "Because".into(),
-                message: String::new(),
-                last_transition_time: MetaTime(now),
-                observed_generation: None,
-            };
-            used.status = Some(AccessRequestStatus {
-                conditions: vec![condition],
-                ..AccessRequestStatus::default()
-            });
-            board.show(used.clone());
-        };
-        // A condition that says nothing of it.
-        becomes(ConditionType::Ready);
-        assert_eq!(
-            locked_after(3_599),
-            None,
-            "it is under way, and another begins by itself"
-        );
-        assert_eq!(locked_after(3_600).as_deref(), Some("shop-1"));
-        becomes(ConditionType::Revoked);
-        assert_eq!(locked_after(1).as_deref(), Some("shop-1"));
-        becomes(ConditionType::Reviewed);
-        assert_eq!(locked_after(3_600), None);
-    }
-
-    #[test]
-    fn of_a_thousand_that_wait_the_one_that_is_approved_moves() {
-        let (carrier, now) = (sample().0, jiff::Timestamp::now());
-        let board = Board::new(carrier.connection.uid.clone());
-        let waiting = |number: usize| {
-            let mut request = spec::request(
-                question(&carrier, DIGEST, GrantScope::Command),
-                &place(&carrier, "door-bank-0"),
-                None,
-            );
-            request.metadata.name = Some(format!("bank-{number}"));
-            request.metadata.uid = Some(format!("uid-{number}"));
-            request.metadata.resource_version = Some((number + 1).to_string());
-            request
-        };
-        let held: Vec<Held> = (0..1_000).filter_map(|number| board.show(waiting(number))).collect();
-        assert_eq!(held.len(), 1_000);
-        let mut approved = waiting(417);
-        approved.metadata.resource_version = Some("5000".into());
-        approved.status = Some(AccessRequestStatus {
-            conditions: vec![Condition {
-                type_: ConditionType::Approved.as_str().to_owned(),
-                status: "True".into(),
-                reason: "Because".into(),
-                message: String::new(),
-                last_transition_time: MetaTime(now),
-                observed_generation: None,
-            }],
-            ..AccessRequestStatus::default()
-        });
-        board.show(approved);
-        let moved = held.iter().filter(|held| held.state.has_changed().unwrap());
-        let names: Vec<&str> = moved.map(|held| held.request.name.as_str()).collect();
-        assert_eq!(names, ["bank-417"]);
-        let found = board.find(|request| spec::fits(request, &alice(), &once(DIGEST)));
-        assert_eq!(found.len(), 1_000, "all of them fit");
-        assert_eq!(found[0].request.name, "bank-417", "and what is approved comes first");
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@ use sallyport_crds::access_request::{AccessRequest, Claim as ClaimEntry, Require
 use sallyport_crds::approval_policy::{Approval, GrantScope, PolicyRule, RuleAction};
 use sallyport_crds::condition::{ConditionType, Reason};
 use sallyport_policy::carrier::Carrier;
+use sallyport_policy::seal::{covered, is_sealed};
 use sallyport_policy::tally::{Question, tally};
 use serde_json::json;
 
@@ -21,13 +22,14 @@ use crate::door::{ApprovalsError, HoldState};
 /// Somebody else's write between our look and our claim (the operator's, most likely) is looked at again this often.
 const TRIES: usize = 4;
 
-/// Whether a grant may be used now, by our own policy. Gives whose approvals count.
+/// Whether a grant may be used now, by our own policy, of what the operator sealed by one of `keys`. Gives whose approvals count.
 pub(super) fn check(
     request: &AccessRequest,
     carrier: &Carrier,
+    keys: &[Vec<u8>],
     now: jiff::Timestamp,
 ) -> Result<Vec<Approver>, ApprovalsError> {
-    match state::of(request) {
+    match state::of(request, is_sealed(request, keys)) {
         HoldState::Approved { .. } => {}
         HoldState::Closed(why) | HoldState::Revoked(why) => return Err(ApprovalsError::Gone(why)),
         other => return Err(ApprovalsError::Gone(format!("it is not approved: {other:?}"))),
@@ -44,10 +46,8 @@ pub(super) fn check(
         settings: &carrier.settings,
         logins: status.map(|status| status.logins.as_slice()).unwrap_or_default(),
     };
-    let answers = status
-        .and_then(|status| status.approvals.as_deref())
-        .unwrap_or_default();
-    let counted = tally(&question, &terms.requirements, answers);
+    let answers = status.map(covered).unwrap_or_default();
+    let counted = tally(&question, &terms.requirements, &answers);
     if counted.denied.is_some() || counted.revoked.is_some() || counted.withdrawn.is_some() {
         return Err(gone("it was denied, revoked or withdrawn"));
     }
@@ -74,7 +74,7 @@ pub(super) async fn spend(
     let (name, uid) = (request.name_any(), request.uid());
     for _ in 0..TRIES {
         let fresh = get(api, &name, uid.as_deref()).await?;
-        let approvers = check(&fresh, carrier, jiff::Timestamp::now())?;
+        let approvers = check(&fresh, carrier, &place.keys, jiff::Timestamp::now())?;
         match api
             .patch_status(&name, &PatchParams::default(), &claim(&fresh, place, nonce)?)
             .await
@@ -91,7 +91,7 @@ pub(super) async fn spend(
             .and_then(|status| status.consumed.as_ref())
             .is_some_and(|claim| claim.nonce == nonce);
         // Meanwhile the operator may have found that it should not have been granted, as when admission was off for a moment.
-        return match state::of(&after) {
+        return match state::of(&after, false) {
             HoldState::Revoked(why) => Err(ApprovalsError::Gone(why)),
             _ if ours => Ok(approvers),
             _ => Err(gone("another process used it")),

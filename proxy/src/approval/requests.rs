@@ -9,6 +9,7 @@ use arc_swap::ArcSwapOption;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 use kube::api::PostParams;
+use kube::core::DeserializeGuard;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch_all};
 use kube::{Api, Client, ResourceExt as _};
@@ -55,14 +56,15 @@ impl Requests {
     /// Begins to watch the requests of this Connection on `runtime`.
     pub fn start(client: Client, place: Place, contact: Arc<Contact>, runtime: &Handle) -> Arc<Self> {
         let pods = Api::namespaced(client.clone(), &place.connection.namespace);
+        let guarded = Api::namespaced(client.clone(), &place.connection.namespace);
         let api: Api<AccessRequest> = Api::namespaced(client, &place.connection.namespace);
-        let board = Arc::new(Board::new(place.connection.uid.clone()));
+        let board = Arc::new(Board::new(place.connection.uid.clone(), place.keys.clone()));
         // Of its own: that the carrier is still shown says nothing about this watch.
         let watched = Arc::new(Contact::new());
         let contacts = [contact, Arc::clone(&watched)];
         let withdrawals = withdraw::start(api.clone(), place.clone(), runtime);
         let behind = Arc::new(Behind::new(place.pod.uid.clone(), withdrawals.clone()));
-        runtime.spawn(follow(api.clone(), Arc::clone(&board), contacts, Arc::clone(&behind)));
+        runtime.spawn(follow(guarded, Arc::clone(&board), contacts, Arc::clone(&behind)));
         runtime.spawn(pulse::keep(Arc::clone(&watched), api.clone(), Arc::clone(&board)));
         let evidence = Arc::new(ArcSwapOption::empty());
         runtime.spawn(answers::tell(
@@ -240,7 +242,7 @@ impl Approvals for Requests {
                     claim::spend(&api, &place, &carrier, &found, &own).await
                 } else {
                     // What lasts is not spent; every use of it is a record.
-                    claim::check(&found, &carrier, jiff::Timestamp::now())
+                    claim::check(&found, &carrier, &place.keys, jiff::Timestamp::now())
                 }
             };
             let approvers = self.there(spend).await?;
@@ -269,30 +271,46 @@ impl fmt::Debug for Requests {
 }
 
 /// Keeps the board as the API server shows it.
-async fn follow(api: Api<AccessRequest>, board: Arc<Board>, contacts: [Arc<Contact>; 2], behind: Arc<Behind>) {
+async fn follow(
+    api: Api<DeserializeGuard<AccessRequest>>,
+    board: Arc<Board>,
+    contacts: [Arc<Contact>; 2],
+    behind: Arc<Behind>,
+) {
     let mut events = Box::pin(watch_all(api, watcher::Config::default()).default_backoff());
     // Those that were here before the list and that the list has not shown.
     let mut missing = HashSet::new();
     while let Some(event) = events.next().await {
         let Ok(event) = event else { continue };
         contacts.iter().for_each(|contact| contact.heard());
-        if let Event::InitApply(request) | Event::Apply(request) = &event
-            && let (Some(uid), Some(version)) = (request.uid(), request.resource_version())
-        {
-            board.seen(uid, version);
-        }
         match event {
             Event::Init => missing = board.uids(),
             Event::InitApply(request) => {
                 missing.remove(&request.uid().unwrap_or_default());
-                board.show(request);
+                show(&board, request);
             }
             Event::InitDone => {
                 missing.drain().for_each(|uid| board.remove(&uid));
                 behind.listed(&board);
             }
-            Event::Apply(request) => drop(board.show(request)),
+            Event::Apply(request) => show(&board, request),
             Event::Delete(request) => board.remove(&request.uid().unwrap_or_default()),
         }
+    }
+}
+
+/// Shows a request. One that does not decode is nobody's: its author wrote a time that is none, or a later version wrote it. It must
+/// not blind the door to all others.
+fn show(board: &Board, request: DeserializeGuard<AccessRequest>) {
+    let (name, uid, version) = (request.name_any(), request.uid(), request.resource_version());
+    match request.0 {
+        Ok(request) => drop(board.show(request)),
+        Err(_) => {
+            tracing::warn!(request = name, "an AccessRequest cannot be read and is passed over");
+            board.remove(uid.as_deref().unwrap_or_default());
+        }
+    }
+    if let (Some(uid), Some(version)) = (uid, version) {
+        board.seen(uid, version);
     }
 }

@@ -11,7 +11,7 @@ use sallyport_policy::carrier::Carrier;
 use serde_json::json;
 
 use super::board::Board;
-use super::tests::{DIGEST, alice, place, question};
+use super::tests::{DIGEST, alice, keys, place, question, sealed};
 use super::{claim, spec};
 use crate::door::{Ask, Glass};
 use crate::manifests::sample;
@@ -74,12 +74,12 @@ fn approved(request: &AccessRequest, over: bool) -> AccessRequest {
         conditions,
         ..AccessRequestStatus::default()
     });
-    request
+    sealed(request)
 }
 
 /// Whether a door whose clock shows `now` may use that.
 fn may_use(request: &AccessRequest, carrier: &Carrier, over: bool, now: Timestamp) -> bool {
-    claim::check(&approved(request, over), carrier, now).is_ok()
+    claim::check(&approved(request, over), carrier, &keys(), now).is_ok()
 }
 
 #[test]
@@ -108,8 +108,15 @@ fn what_was_granted_for_a_minute_is_no_longer_good_where_the_policy_gives_an_hou
     for scope in [GrantScope::Fingerprint, GrantScope::Session] {
         let mut request = approved(&made(question(&carrier, DIGEST, scope), &carrier, None), false);
         request.status.as_mut().unwrap().granted_until = Some(Time(after(60)));
-        assert!(claim::check(&request, &carrier, after(59)).is_ok(), "{scope:?}");
-        assert!(claim::check(&request, &carrier, after(61)).is_err(), "{scope:?}");
+        let request = sealed(request);
+        assert!(
+            claim::check(&request, &carrier, &keys(), after(59)).is_ok(),
+            "{scope:?}"
+        );
+        assert!(
+            claim::check(&request, &carrier, &keys(), after(61)).is_err(),
+            "{scope:?}"
+        );
     }
 }
 
@@ -154,7 +161,7 @@ fn broken_glass_ends_by_the_operators_word_or_by_the_doors_clock_and_then_locks(
     };
     let mut used = made(ask, &carrier, Some(MINUTE));
     let runs = |used: &AccessRequest, now: Timestamp| {
-        let board = Board::new(carrier.connection.uid.clone());
+        let board = Board::new(carrier.connection.uid.clone(), keys());
         board.show(used.clone());
         let ends = |request: &AccessRequest| claim::glass_until(request, &carrier);
         match board.glass(|_| true, |_| true, ends, now) {

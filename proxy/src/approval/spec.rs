@@ -17,8 +17,6 @@ use crate::door::{Ask, GrantSought, Identity, all_asked};
 /// As many groups as the schema takes. They only inform: who may approve does not depend on them.
 const MAX_GROUPS: usize = 256;
 
-/// Label of a request: the beginning of the digest that its grant is looked up by. Labels of requests are frozen.
-const GRANT_LABEL: &str = "sallyport.dev/grant";
 /// A label's value has at most 63 characters; 240 bits of a keyed hash tell commands apart as well as 256 do.
 const GRANT_DIGITS: usize = 60;
 
@@ -64,7 +62,7 @@ pub(super) fn request(ask: Ask, place: &Place, window: Option<Duration>) -> Acce
         namespace: Some(connection.namespace.clone()),
         labels: Some(BTreeMap::from([
             (names::CONNECTION_LABEL.to_owned(), connection.name.clone()),
-            (GRANT_LABEL.to_owned(), grant),
+            (names::GRANT_LABEL.to_owned(), grant),
         ])),
         ..ObjectMeta::default()
     };
@@ -109,7 +107,7 @@ pub(super) fn fits(request: &AccessRequest, identity: &Identity, sought: &GrantS
                 .metadata
                 .labels
                 .as_ref()
-                .and_then(|labels| labels.get(GRANT_LABEL))
+                .and_then(|labels| labels.get(names::GRANT_LABEL))
                 == Some(&grant(&sought.digest))
         }
         (None, None) => {

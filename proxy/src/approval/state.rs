@@ -8,8 +8,9 @@ use sallyport_crds::condition::{ConditionType, is_true};
 use crate::door::HoldState;
 use crate::identity::visible;
 
-/// How the request stands. What ends it comes before what grants it.
-pub(super) fn of(request: &AccessRequest) -> HoldState {
+/// How the request stands. What ends it comes before what grants it, and what grants it is `sealed` by the operator: else whoever is
+/// past admission for a moment would have it used before the operator has closed it.
+pub(super) fn of(request: &AccessRequest, sealed: bool) -> HoldState {
     let Some(status) = &request.status else {
         return waiting(None);
     };
@@ -34,7 +35,7 @@ pub(super) fn of(request: &AccessRequest) -> HoldState {
     if is(ConditionType::Expired) {
         return HoldState::Expired;
     }
-    if is(ConditionType::Approved) {
+    if is(ConditionType::Approved) && sealed {
         return HoldState::Approved {
             approvers: people(status, Decision::Approve),
         };

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use sallyport_audit::Time;
 use sallyport_audit::record::{ObjectRef, Person, PodRef, SessionId, Token};
-use sallyport_crds::access_request::{CommandView, RuleIdentity};
+use sallyport_crds::access_request::{AccessRequest, CommandView, RuleIdentity};
 use sallyport_crds::approval_policy::{GrantScope, OnHold};
 use sallyport_policy::carrier::Carrier;
 use tokio::runtime::Handle;
@@ -103,8 +103,20 @@ pub(super) fn place(carrier: &Carrier, pod: &str) -> Place {
             name: pod.to_owned(),
             uid: format!("{pod}-uid"),
         },
-        keys: Vec::new(),
+        keys: keys(),
     }
+}
+
+/// As the operator writes it.
+pub(super) fn sealed(mut request: AccessRequest) -> AccessRequest {
+    let seal = sallyport_policy::seal::seal(&request, &cluster::operator_key());
+    request.status.as_mut().unwrap().seal = seal;
+    request
+}
+
+/// What doors believe.
+pub(super) fn keys() -> Vec<Vec<u8>> {
+    cluster::operator_keys()
 }
 
 async fn requests(cluster: &Cluster, pod: &str) -> Arc<Requests> {
@@ -139,6 +151,8 @@ async fn the_life_of_a_question() {
     grants::a_grant_fits_what_it_was_given_for(&cluster, &one).await;
     grants::policy_counts_at_the_time_of_use(&cluster, &one).await;
     grants::what_is_ended_while_it_is_claimed_is_not_used(&cluster).await;
+    grants::what_bears_no_seal_is_not_approved(&cluster, &one).await;
+    grants::an_end_that_is_taken_away_is_an_end(&cluster, &one).await;
     grants::what_lasts_is_used_again(&cluster, &one).await;
     questions::answers_and_ends_are_seen(&cluster, &one).await;
     questions::withdrawn_by_the_door(&cluster, &one).await;

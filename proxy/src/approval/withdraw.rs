@@ -57,7 +57,7 @@ async fn once(api: &Api<AccessRequest>, place: &Place, request: &RequestRef, rea
         Err(crate::door::ApprovalsError::Gone(_)) => return Ok(()),
         Err(_) => return Err(()),
     };
-    if state::is_over(&state::of(&found)) {
+    if state::is_over(&state::of(&found, false)) {
         return Ok(());
     }
     let connection = &place.connection;

@@ -50,9 +50,24 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Document>, StartError> {
         .unwrap_or_default();
     let numbered = values.into_iter().enumerate().filter(|(_, value)| !value.is_null());
     Ok(numbered
-        .map(|(index, value)| Document {
-            origin: format!("{name}, document {}", index + 1),
-            value,
+        .flat_map(|(index, value)| {
+            let origin = format!("{name}, document {}", index + 1);
+            let document = move |value| Document {
+                origin: origin.clone(),
+                value,
+            };
+            items(value).into_iter().map(document)
         })
         .collect())
+}
+
+/// The objects of a document: `kubectl get -o yaml` writes several as items of one list.
+fn items(mut value: Value) -> Vec<Value> {
+    if value.get("kind").and_then(Value::as_str) != Some("List") {
+        return vec![value];
+    }
+    match value.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => items,
+        _ => Vec::new(),
+    }
 }

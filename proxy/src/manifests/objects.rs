@@ -68,13 +68,19 @@ impl Objects {
                 self.ours(&document, schemas, |all| &mut all.approval_policies)
             }
             ("sallyport.dev/v1alpha1", "AuditSink") => self.ours(&document, schemas, |all| &mut all.sinks),
-            // A rule that was passed over would be a door without it.
-            (version, kind) if version.starts_with("sallyport.dev/") && version != "sallyport.dev/v1alpha1" => {
-                self.faults.push(format!(
-                    "{}: {kind} of {version}; this version reads sallyport.dev/v1alpha1",
-                    document.origin
-                ));
+            // Nobody can be asked here.
+            (version @ "sallyport.dev/v1alpha1", kind @ "AccessRequest") => {
+                self.ignored.push(format!("{}: {version} {kind}", document.origin));
             }
+            // A rule that was passed over would be a door without it: one of a later version, or of a kind that is misspelled.
+            ("sallyport.dev/v1alpha1", kind) => self.faults.push(format!(
+                "{}: sallyport.dev/v1alpha1 has no kind {kind}",
+                document.origin
+            )),
+            (version, kind) if version.starts_with("sallyport.dev/") => self.faults.push(format!(
+                "{}: {kind} of {version}; this version reads sallyport.dev/v1alpha1",
+                document.origin
+            )),
             ("v1", "Secret") => {
                 if let Some(secret) = self.parse::<Secret>(&document) {
                     self.secrets.insert(place(&secret), Arc::new(secret.into()));

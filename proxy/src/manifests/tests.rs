@@ -158,6 +158,22 @@ async fn manifests_as_they_were_first_written_open_the_same_door() {
     assert_eq!((limits.max_open_requests, limits.max_held_bytes), (500, 4 << 20));
 }
 
+#[test]
+fn what_kubectl_lists_is_read_item_by_item() {
+    let listed = |name: &str, text: String| {
+        if name != "masking-rules.yaml" {
+            return text;
+        }
+        let items: Vec<serde_json::Value> = serde_saphyr::from_multiple(&text).unwrap();
+        serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()
+    };
+    let as_ever = sample().0;
+    let (directory, state) = (manifests(listed), tempfile::tempdir().unwrap());
+    let listen = "bank=127.0.0.1:15432".parse().unwrap();
+    let (carrier, _) = start::resolved(directory.path(), &listen, state.path()).unwrap();
+    assert_eq!(carrier.masking_rules, as_ever.masking_rules);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bounds_of_an_asynchronous_sink_count_here_too() {
     let asynchronous = |_: &str, text: String| {
@@ -179,7 +195,7 @@ async fn bounds_of_an_asynchronous_sink_count_here_too() {
 #[tokio::test]
 async fn every_mistake_is_said_at_once() {
     type Change = fn(&str, String) -> String;
-    let table: [(&str, Change, &str); 17] = [
+    let table: [(&str, Change, &str); 18] = [
         (
             "field that nobody knows",
             |_, t| {
@@ -286,6 +302,11 @@ async fn every_mistake_is_said_at_once() {
                 }
             },
             "MaskingRule of sallyport.dev/v1beta1; this version reads sallyport.dev/v1alpha1",
+        ),
+        (
+            "rule of a kind that nobody knows",
+            |_, t| t.replacen("kind: MaskingRule", "kind: MaskingRules", 1),
+            "sallyport.dev/v1alpha1 has no kind MaskingRules",
         ),
         (
             "CA gone",

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kube::api::PostParams;
 use sallyport_audit::record::{ObjectRef, PodRef};
@@ -12,7 +13,7 @@ use sallyport_proxy::door::Approvals;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::cluster::{Cluster, ISSUER};
+use super::cluster::{Cluster, ISSUER, operator_keys};
 use super::door::{Given, TestDoor, bank};
 use super::postgres::Postgres;
 
@@ -29,7 +30,7 @@ pub fn requests(cluster: &Cluster, runtime: &Runtime, pod: &str) -> Arc<Requests
             name: pod.to_owned(),
             uid: format!("{pod}-uid"),
         },
-        keys: Vec::new(),
+        keys: operator_keys(),
     };
     let client = runtime.block_on(cluster.door(pod));
     let requests = {
@@ -107,20 +108,14 @@ pub async fn approve(cluster: &Cluster, name: &str) {
 
 /// It was asked while the Connection led elsewhere.
 pub async fn asked_of_another_target(cluster: &Cluster, name: &str) {
-    let path = "/status/target";
-    cluster
-        .operate(
-            name,
-            json!([{ "op": "replace", "path": path, "value": "clone.bank.svc:5432" }]),
-        )
-        .await;
+    let elsewhere = || Some("clone.bank.svc:5432".to_owned());
+    cluster.say(name, |status| status.target = elsewhere()).await;
 }
 
 /// What was approved just now was approved this long ago.
 pub async fn age(cluster: &Cluster, name: &str, minutes: i64) {
     let since = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes);
-    let path = "/status/conditions/0/lastTransitionTime";
     cluster
-        .operate(name, json!([{ "op": "replace", "path": path, "value": since }]))
+        .say(name, |status| status.conditions[0].last_transition_time = Time(since))
         .await;
 }

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use kube::api::{Patch, PatchParams};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
-use sallyport_crds::AccessRequest;
+use sallyport_crds::{AccessRequest, AccessRequestStatus};
 use sallyport_e2e_apiserver::ApiServer;
 use sallyport_policy::carrier::Carrier;
+use sallyport_policy::seal::seal;
 use serde_json::{Value, json};
 
 /// Who vouches for bob and carol.
@@ -165,16 +168,34 @@ impl Cluster {
         .await;
     }
 
+    /// What the operator says by now, with its seal.
+    pub async fn say(&self, name: &str, change: impl Fn(&mut AccessRequestStatus)) {
+        let operator = self.client(OPERATOR, "", &[], &[]).await;
+        let requests = self.requests(operator).await;
+        loop {
+            let mut request = self.get(name).await;
+            change(request.status.get_or_insert_with(AccessRequestStatus::default));
+            let seal = seal(&request, &operator_key());
+            request.status.as_mut().unwrap().seal = seal;
+            match requests.replace_status(name, &PostParams::default(), &request).await {
+                Ok(_) => return,
+                Err(kube::Error::Api(answer)) if answer.is_conflict() => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
     /// What the operator derives from the answers.
     pub async fn derive(&self, name: &str, condition: &str) {
-        let condition = json!({
-            "type": condition, "status": "True", "reason": "Test", "message": "", "lastTransitionTime": jiff::Timestamp::now(),
-        });
-        self.operate(
-            name,
-            json!([{ "op": "add", "path": "/status/conditions/-", "value": condition }]),
-        )
-        .await;
+        let condition = Condition {
+            type_: condition.to_owned(),
+            status: "True".to_owned(),
+            reason: "Test".to_owned(),
+            message: String::new(),
+            last_transition_time: Time(jiff::Timestamp::now()),
+            observed_generation: None,
+        };
+        self.say(name, |status| status.conditions.push(condition.clone())).await;
     }
 
     /// All of it.
@@ -183,6 +204,16 @@ impl Cluster {
         self.answer("bob", name, "Approve").await;
         self.derive(name, "Approved").await;
     }
+}
+
+/// By which the operator seals what it says.
+pub fn operator_key() -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap()
+}
+
+/// What doors believe.
+pub fn operator_keys() -> Vec<Vec<u8>> {
+    vec![operator_key().public_key().as_ref().to_vec()]
 }
 
 /// Waits until something holds, at most ten seconds.

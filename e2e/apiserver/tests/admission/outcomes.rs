@@ -79,6 +79,7 @@ fn every_field_is_guarded(stage: &Stage) -> Result<()> {
         "observedGeneration",
         "progress",
         "requirements",
+        "seal",
         "state",
         "target",
     ];

@@ -95,3 +95,22 @@ async fn an_end_that_cannot_be_noted_is_not_taken_for_noted() {
         "the next round tries again"
     );
 }
+
+/// As the first version wrote one: with a checkpoint, and the start of a recorder that may write.
+const WRITTEN: &str = r#"{"namespace":"evidence","name":"evidence","born":"2026-11-01T00:00:00Z","origin":"sallyport.dev/log/evidence/evidence/uid-sink","verifierKey":"key","checkpoint":{"size":7,"root":"SBNJTRN+FjG7owHVrKtue7eqdM4RhdRWVl71HXN2d7I=","note":"note","time":"2026-11-01T00:00:01Z"},"writes":{"boot":"0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f","epoch":3}}"#;
+
+#[tokio::test]
+async fn what_the_first_version_noted_is_known_and_what_a_later_one_means_is_not_guessed() {
+    let scenario = Scenario::new();
+    let client = &scenario.context.client;
+    stored(&scenario, WRITTEN);
+    let ledger = Ledger::open(client, "sallyport-system").await.unwrap();
+    let entry = ledger.entry("uid-sink").unwrap();
+    assert_eq!(serde_json::to_string(entry).unwrap(), WRITTEN);
+    for (format, known) in [(1, true), (2, false)] {
+        stored(&scenario, &WRITTEN.replacen('{', &format!("{{\"format\":{format},"), 1));
+        let ledger = Ledger::open(client, "sallyport-system").await.unwrap();
+        assert_eq!(ledger.entry("uid-sink").is_some(), known, "{format}");
+        assert_eq!(ledger.fault("uid-sink").is_none(), known, "{format}");
+    }
+}

@@ -124,3 +124,23 @@ async fn a_use_of_break_glass_pauses_as_grants_do() {
     asked_by[0].rule = "another".into();
     assert!(matches!(requests.glass(&alice(), &asked_by), Glass::Whole));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_cannot_be_read_blinds_nobody() {
+    let (carrier, server) = (sample().0, ApiServer::default());
+    let place = place(&carrier, "door-bank-0");
+    let asked = spec::request(question(&carrier, DIGEST, GrantScope::Command), &place, None);
+    let asked = serde_json::to_value(&asked).unwrap();
+    server.put(REQUEST, asked.clone());
+    // What API servers take for times, and no clock shows.
+    for (number, never) in ["9999-12-31T23:59:59Z", "2026-11-28T18:00:00+99:99"].iter().enumerate() {
+        let mut unreadable = asked.clone();
+        unreadable["spec"]["expiresAt"] = (*never).into();
+        server.put(&format!("{}-never-{number}", REQUEST), unreadable);
+    }
+    let requests = Requests::start(server.client(), place, Arc::new(Contact::new()), &Handle::current());
+    requests.apply(&Arc::new(carrier));
+    sleep(10 * BLIND).await;
+    assert_eq!(state(&requests), waits());
+    assert_eq!(requests.open_requests(), 1);
+}

@@ -245,3 +245,71 @@ pub(super) async fn what_is_ended_while_it_is_claimed_is_not_used(cluster: &Clus
     let status = cluster.get(&held.request.name).await.status.unwrap();
     assert!(status.consumed.is_some(), "it was claimed, and is spent");
 }
+
+/// Who is past admission for a moment writes what the operator would: without its key nothing comes of it.
+pub(super) async fn what_bears_no_seal_is_not_approved(cluster: &Cluster, one: &Arc<Requests>) {
+    let digest = "ac".repeat(32);
+    let mut held = one
+        .ask(question(&cluster.carrier, &digest, GrantScope::Command))
+        .await
+        .unwrap();
+    let name = held.request.name.clone();
+    cluster.require(&name).await;
+    cluster.answer("bob", &name, "Approve").await;
+    let condition = json!({
+        "type": "Approved", "status": "True", "reason": "ApprovedByPeople", "message": "", "lastTransitionTime": jiff::Timestamp::now(),
+    });
+    let forged = json!({ "by": ["oidc:bob"], "signature": "A".repeat(88) });
+    let patch = json!([
+        { "op": "add", "path": "/status/progress", "value": "1/1" },
+        { "op": "add", "path": "/status/conditions/-", "value": condition },
+        { "op": "add", "path": "/status/seal", "value": forged },
+    ]);
+    cluster.operate(&name, patch).await;
+    becomes(
+        &mut held,
+        |state| matches!(state, HoldState::Waiting { progress } if progress == "1/1"),
+    )
+    .await;
+    let refused = one.claim(&alice(), &once(&digest), &held.request).await.unwrap_err();
+    assert!(matches!(refused, ApprovalsError::Gone(_)), "{refused:?}");
+    assert_eq!(cluster.get(&name).await.status.unwrap().consumed, None);
+    // The operator says so itself; carol, who comes later, is not needed.
+    cluster.say(&name, |_| ()).await;
+    cluster.answer("carol", &name, "Approve").await;
+    becomes(&mut held, |state| matches!(state, HoldState::Approved { .. })).await;
+    let claim = one.claim(&alice(), &once(&digest), &held.request).await.unwrap();
+    let approvers: Vec<&str> = claim.approvers.iter().map(|one| one.username.as_str()).collect();
+    assert_eq!(approvers, ["oidc:bob"]);
+}
+
+/// The seal of before speaks of what was revoked as well: a door that has seen the end goes by that.
+pub(super) async fn an_end_that_is_taken_away_is_an_end(cluster: &Cluster, one: &Arc<Requests>) {
+    let digest = "ad".repeat(32);
+    let mut held = one
+        .ask(question(&cluster.carrier, &digest, GrantScope::Command))
+        .await
+        .unwrap();
+    let name = held.request.name.clone();
+    cluster.approve(&name).await;
+    becomes(&mut held, |state| matches!(state, HoldState::Approved { .. })).await;
+    cluster.derive(&name, "Revoked").await;
+    becomes(&mut held, |state| matches!(state, HoldState::Revoked(_))).await;
+    cluster
+        .say(&name, |status| {
+            status.conditions.retain(|one| one.type_ != "Revoked");
+            status.progress = Some("again".into());
+        })
+        .await;
+    // What is asked after that is seen after that.
+    let after = "ae".repeat(32);
+    let mut later = one
+        .ask(question(&cluster.carrier, &after, GrantScope::Command))
+        .await
+        .unwrap();
+    cluster.approve(&later.request.name).await;
+    becomes(&mut later, |state| matches!(state, HoldState::Approved { .. })).await;
+    one.claim(&alice(), &once(&after), &later.request).await.unwrap();
+    assert!(one.find(&alice(), &once(&digest)).is_empty());
+    assert!(matches!(*held.state.borrow(), HoldState::Revoked(_)));
+}

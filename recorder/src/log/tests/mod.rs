@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod fence;
+mod first;
 mod gone;
 mod kept;
 mod records;
