@@ -220,7 +220,7 @@ fn fields_too_long_to_look_at_are_counted() {
 }
 
 #[test]
-fn columns_that_pass_are_never_held() {
+fn columns_that_pass_are_held_with_their_row_alone() {
     let columns = [
         column(23, Format::Text, Source::Plain),
         column(25, Format::Text, Source::Plain),
@@ -229,7 +229,9 @@ fn columns_that_pass_are_never_held() {
     let mut masker = CopyMasker::new(plan.clone(), CopyFormat::text(), 8);
     let (mut out, mut counts) = (Vec::new(), plan.counts());
     masker.push(&[b'7'; 1000], &mut out, &mut counts).unwrap();
-    assert_eq!(out.len(), 1000);
+    assert_eq!((out.len(), masker.held()), (0, 1000));
+    masker.push(&[b'7'; MAX_HELD], &mut out, &mut counts).unwrap();
+    assert_eq!((out.len(), masker.held()), (1000 + MAX_HELD, 0));
 }
 
 #[test]
