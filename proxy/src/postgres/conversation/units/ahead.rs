@@ -47,7 +47,8 @@ impl Conversation {
             return Ahead::Not;
         }
         // Whoever has to wait for a second person is asked about by what is fresh.
-        let assumed = assumed.filter(|_| decided.may_all_run());
+        // What a unit hands on changes the catalog: judged again by that, it would be refused for what it is to do itself.
+        let assumed = assumed.filter(|_| decided.may_all_run() && !self.hands_on(&plan));
         let (shared, asked) = (&*session, Instant::now());
         let fresh = async {
             match &assumed {
