@@ -242,6 +242,7 @@ fn aside(state: &mut State, tag: u8, body: Body<'_>, out: &mut Vec<u8>) -> Resul
                 catalog: &state.known.snapshot,
                 guarded,
                 text: None,
+                names: None,
             };
             reader.put(b'N', &fields, out, &mut state.counts);
         }

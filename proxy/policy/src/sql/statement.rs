@@ -254,6 +254,13 @@ impl Statement {
         })
     }
 
+    /// Whether all that it does is to give a relation, or what is in one, another name or schema: nothing is computed and no row is read.
+    pub fn only_renames(&self) -> bool {
+        let renames = ["AlterObjectSchemaStmt", "RenameStmt"];
+        self.root()
+            .is_some_and(|root| renames.contains(&root.kind()) && root.has("relation"))
+    }
+
     /// Names that mean other relations behind it: of one that gets another name or schema, that name and the new one.
     #[must_use]
     pub fn renames(&self) -> Vec<&str> {
