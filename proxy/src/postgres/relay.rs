@@ -348,7 +348,7 @@ impl State {
 
     /// Notes what is about to run: others may hear of it before its own session does.
     pub fn starts(&self, view: &View) {
-        if view.guarded && view.hidden {
+        if view.guarded && view.runs {
             self.senders.note(self.pid);
         }
     }

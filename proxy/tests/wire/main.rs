@@ -33,6 +33,7 @@ mod locks;
 mod logins;
 mod lookout;
 mod notifications;
+mod ordinary;
 mod pipelines;
 mod portals;
 mod readings;

@@ -101,7 +101,12 @@ impl Reader<'_> {
         if let Some(words) = spelled.or_else(|| self.named(state, said)) {
             return words;
         }
-        let (name, place) = (STATES.get(state).map_or("error", String::as_str), self.place(all));
+        let name = match state {
+            // What a notice of a user's own code has.
+            "00000" => "notice",
+            _ => STATES.get(state).map_or("error", String::as_str),
+        };
+        let place = self.place(all);
         format!("{name}{place} (the target's words are withheld: they may hold a protected value)")
     }
 

@@ -164,9 +164,8 @@ fn understand_anew(
         false => View::of(masker, known, lineages),
         true => View::nameless(masker, known),
     };
-    view.hidden |= !asked.command.opaque.is_empty();
-    view.guarded |= context.masker.acts() && view.hidden;
-    view.recoded = view.hidden || context.unsettled || before.has(Hazard::Encoding);
+    view.hide(&asked.command.opaque);
+    view.recoded = view.runs || context.unsettled || before.has(Hazard::Encoding);
     if types::any_hangs_on_more(types, context.known) {
         view.hang_on_all();
     }
