@@ -107,7 +107,7 @@ pub struct Spilled {
     pub flow: Flow,
 }
 
-/// A table that gets columns, which hold the same in each row.
+/// A table that gets columns, which hold nothing of others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grown {
     /// The table.
