@@ -174,3 +174,16 @@ fn errors_tell_what_the_text_names() {
         Some("Use DROP ... CASCADE to drop the dependent objects too.")
     );
 }
+
+#[test]
+fn a_session_may_begin_with_a_transaction_that_is_flushed() {
+    for profile in ["Standard", "Strict"] {
+        let door = door(profile);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        client.parse("", "begin").bind("", "", &[], 0).execute("", 0);
+        client.put(b'H', |_| {}).send();
+        assert_eq!(client.some(3).last().map(|message| message.tag), Some('C'));
+        let sql = "insert into notes values (2, 'second') returning note";
+        assert_eq!(shown(&client.pipeline(sql)), "second", "{profile}");
+    }
+}

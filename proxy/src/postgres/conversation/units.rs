@@ -189,7 +189,9 @@ impl Conversation {
 
     /// Learns, understands, decides, records, forwards.
     async fn judged(&mut self, session: &mut Session, unit: Unit, needs: Needs) -> Result<(), Over> {
-        if !needs.catalog {
+        // Behind a Flush nobody can ask how this session looks names up: where that was not asked before, it is now.
+        let asked = unit.is_closed() || !self.schemas.is_empty();
+        if !needs.catalog && asked {
             // What it goes on with has been looked up before, and nothing is now.
             self.state.fresh = Instant::now();
             return self.judged_by_known(session, unit).await;
