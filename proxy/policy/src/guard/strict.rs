@@ -158,8 +158,9 @@ impl Guard<'_> {
 
     /// Plans and definitions about relations with protected columns.
     fn definitions(&self, statements: &[&Statement], lineage: &Lineage) -> Option<Denial> {
-        let protected = |relation: Oid| {
-            let mut columns = self.catalog.relation(relation)?.columns.iter();
+        let protected = |relation: Oid, among: Option<&[&str]>| {
+            let columns = self.catalog.relation(relation)?.columns.iter();
+            let mut columns = columns.filter(|column| among.is_none_or(|among| among.contains(&column.name.as_str())));
             columns.find_map(|column| {
                 let id = ColumnId {
                     relation,
@@ -170,16 +171,19 @@ impl Guard<'_> {
         };
         statements.iter().find_map(|statement| {
             if statement.verbs.contains(Verb::Explain)
-                && let Some(column) = lineage.relations.iter().copied().find_map(protected)
+                && let Some(column) = lineage.relations.iter().find_map(|oid| protected(*oid, None))
             {
                 return self.column_refused(column, "a plan tells of its values");
             }
             // CLUSTER puts rows in the order of an index, and they are read in it.
             let defines = matches!(statement.verb, Verb::Create | Verb::Alter | Verb::Cluster)
-                && lineage.created.as_ref().is_none_or(|created| !created.filled);
+                && lineage.created.as_ref().is_none_or(|created| !created.filled)
+                && lineage.grown.as_ref().is_none_or(|grown| !grown.blind);
             let defined: BTreeSet<Oid> = lineage.written.difference(&lineage.referred).copied().collect();
             let defined = defines.then(|| self.with_children(&defined))?;
-            let column = defined.into_iter().find_map(protected)?;
+            // An index of other columns holds nothing of it.
+            let indexed = statement.indexed();
+            let column = defined.into_iter().find_map(|oid| protected(oid, indexed.as_deref()))?;
             let why = "definitions of its relation (checks, indexes, types) can tell of its values";
             self.column_refused(column, why)
         })

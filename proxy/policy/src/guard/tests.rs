@@ -103,7 +103,7 @@ fn refused(policy: &Policy, group: &str, sql: &str, values: &[Option<&[u8]>]) ->
 }
 
 /// Begins a refusal of each statement under Standard, and under Strict; empty where there is none.
-const CASES: [(&str, &str, &str); 29] = [
+const CASES: [(&str, &str, &str); 41] = [
     ("select ssn, name from customers", "", ""),
     ("select ssn::text from customers", "", ""),
     (
@@ -149,6 +149,46 @@ const CASES: [(&str, &str, &str); 29] = [
     ),
     (
         "alter table customers add check (id > 0)",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    ("alter table customers add column segment text", "", ""),
+    ("alter table customers add score int not null default 0", "", ""),
+    ("alter table customers owner to app", "", ""),
+    ("create index on customers (name, id)", "", ""),
+    ("create unique index on customers (id) include (name)", "", ""),
+    (
+        "alter table customers add unique (ssn)",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    (
+        "alter table customers alter ssn set not null",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    (
+        "alter table customers alter ssn set default '1'",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    (
+        "alter table customers add column a text, add check (ssn <> '1')",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    (
+        "create index on customers (name) include (ssn)",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    (
+        "create index on customers (lower(ssn))",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    (
+        "create index on customers (name) where ssn like '5%'",
         "",
         "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
     ),

@@ -114,6 +114,8 @@ pub struct Grown {
     pub relation: Oid,
     /// Names of the columns.
     pub columns: Vec<String>,
+    /// Whether whatever is stored there makes no difference to it: it says nothing of keys, nor of what may be NULL.
+    pub blind: bool,
 }
 
 /// A relation that a statement makes.

@@ -47,6 +47,10 @@ const ADD_COLUMN: i64 = 1;
 const COLUMN_DEFAULT: i64 = 3;
 const ADD_CONSTRAINT: i64 = 17;
 const NULLS: [i64; 2] = [5, 6];
+/// `OWNER TO`.
+const CHANGE_OWNER: i64 = 27;
+/// Those that what is stored makes no difference to, and that say nothing of columns that are there.
+const BLIND: [i64; 2] = [ADD_COLUMN, CHANGE_OWNER];
 /// Constraints that make no code and read no other column: NULL, NOT NULL, and DEFAULT; PRIMARY KEY and UNIQUE.
 const CONSTR_NULLS: [i64; 2] = [1, 2];
 const CONSTR_DEFAULT: i64 = 3;
@@ -179,9 +183,11 @@ impl Walker<'_> {
         if !stores || !self.found.opaque.is_empty() {
             return;
         }
+        let blind = node.list("cmds").all(|command| BLIND.contains(&command.int("subtype")));
         self.found.grown = added.map(|added| Grown {
             relation: relation.oid,
             columns: added.into_iter().flatten().collect(),
+            blind,
         });
     }
 
@@ -204,7 +210,7 @@ impl Walker<'_> {
                 let keys = definition.filter(|def| CONSTR_KEYS.contains(&def.int("contype")));
                 keys.map(|_| None)
             }
-            _ => NULLS.contains(&subtype).then_some(None),
+            _ => (subtype == CHANGE_OWNER || NULLS.contains(&subtype)).then_some(None),
         }
     }
 

@@ -217,6 +217,7 @@ fn a_table_grows_where_columns_of_constants_are_added_and_nothing_else_is_done()
         ("alter table notes add a jsonb not null default '{}'::jsonb", Some("a")),
         ("alter table notes alter note set default 'x'", Some("")),
         ("alter table notes alter note drop default", Some("")),
+        ("alter table notes owner to app", Some("")),
         ("alter table notes add primary key (id)", Some("")),
         ("alter table notes add constraint u unique (id, note)", Some("")),
         ("alter table notes add a int unique", None),
