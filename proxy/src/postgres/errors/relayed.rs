@@ -310,6 +310,13 @@ mod tests {
     }
 
     #[test]
+    fn hints_that_are_always_the_same_are_kept() {
+        let hinted = |words: &str| relay(true, &[(b'C', "2BP01"), (b'H', words)]).len() == 2;
+        assert!(hinted("Use DROP ... CASCADE to drop the dependent objects too."));
+        assert!(!hinted("Ada"));
+    }
+
+    #[test]
     fn a_name_of_the_clients_own_is_told() {
         let said = |words: &str, position: &str| {
             let got = relay(true, &[(b'C', "42703"), (b'M', words), (b'P', position)]);

@@ -166,12 +166,13 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
     let guarded = state.fails_guarded() || quotes_protected(state, &fields);
     let moved = moved_position(state, &fields);
     let fields = errors::with_position(&fields, moved.as_deref());
-    let text = match state.expected.front() {
+    let failed = state.expected.front().map(|expect| &*expect);
+    let text = match failed {
         Some(Expect::Query(query)) => query.parts.front().map(|part| &*part.stated.text),
         Some(Expect::Parse(Change::Prepare(_, prepared))) => prepared.stated.as_ref().map(|stated| &*stated.text),
         _ => None,
     };
-    let names = named(state.expected.front());
+    let names = named(failed);
     let reader = Reader {
         masker: &state.masker,
         catalog: &state.known.snapshot,
