@@ -42,6 +42,10 @@ fn what_a_string_makes_is_shown_by_its_own_statements() {
                 "1 b",
             ),
             (
+                "create view shown as select id, note from notes; select * from shown",
+                "1 plain",
+            ),
+            (
                 "create table two as select 1 as id, 'b' as note; select * from two",
                 "1 b",
             ),

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use sallyport_policy::catalog::{Catalog as _, Column, ColumnId, Events, Oid, Relation, RelationKind, Snapshot};
-use sallyport_policy::sql::lineage::{Flow, Lineage};
+use sallyport_policy::mask::RuleSet;
+use sallyport_policy::sql::lineage::{Flow, Lineage, of_relation, rules_of};
 
 use super::View;
 use crate::postgres::catalog::Known;
@@ -81,12 +82,41 @@ impl View {
     /// Whether a relation is the one that the same unit was to make: with its columns, and with nothing else by which rows or
     /// code of others come from it.
     fn foresaw(&self, made: &Relation, one: &Relation, now: &Known) -> bool {
-        let alone =
-            one.kind == RelationKind::Table && one.parents.is_empty() && now.snapshot.children(one.oid).is_empty();
+        let alone = one.parents.is_empty() && now.snapshot.children(one.oid).is_empty();
         let quiet =
             !(one.active || one.ruled || one.guarded_by_code) && one.fires == Events::NONE && one.guards.is_empty();
+        let shows = match one.kind {
+            RelationKind::Table => true,
+            RelationKind::View => self.shows(made, one, now),
+            _ => false,
+        };
         let named = made.schema == one.schema && made.name == one.name;
-        named && alone && quiet && self.has_columns(made, one, now)
+        named && alone && quiet && shows && self.has_columns(made, one, now)
+    }
+
+    /// Whether a view shows no more than it was taken to show.
+    fn shows(&self, made: &Relation, view: &Relation, now: &Known) -> bool {
+        let lineage = of_relation(view, &*now.snapshot);
+        let unknown = lineage.opaque.len() + lineage.lost.len() + lineage.unresolved.len();
+        let followed = unknown == 0 && !lineage.any;
+        let outputs = lineage.outputs.iter().flatten();
+        let mut each = outputs.zip(&made.columns);
+        followed
+            && lineage
+                .outputs
+                .as_ref()
+                .is_some_and(|outputs| outputs.len() == made.columns.len())
+            && each.all(|(output, column)| self.expected(made, column, &rules_of(&output.flow, &now.protected), now))
+    }
+
+    /// Whether these rules, of what a column holds by now, are among those of what it was taken to hold.
+    fn expected(&self, made: &Relation, column: &Column, rules: &RuleSet, now: &Known) -> bool {
+        let known = self.known.protected.rules_of(ColumnId {
+            relation: made.oid,
+            column: column.attnum,
+        });
+        let among = |known: &RuleSet| rules.iter().all(|rule| known.contains(rule));
+        rules.is_empty() || self.known.revision == now.revision && known.is_some_and(among)
     }
 
     /// Whether a table only has the columns, by now or once the transaction commits, that the same unit was to give it.
@@ -118,21 +148,16 @@ impl View {
     /// Whether a relation has the columns that it was taken to have, under the same numbers, and they hold nothing that they were
     /// not taken to hold.
     fn has_columns(&self, before: &Relation, after: &Relation, now: &Known) -> bool {
-        let id = |relation: &Relation, column: &Column| ColumnId {
-            relation: relation.oid,
-            column: column.attnum,
-        };
-        let expected = |old: &Column, new: &Column| {
-            let Some(rules) = now.protected.rules_of(id(after, new)) else {
-                return true;
-            };
-            let known = self.known.protected.rules_of(id(before, old));
-            self.known.revision == now.revision
-                && known.is_some_and(|known| rules.iter().all(|rule| known.contains(rule)))
+        let holds = |column: &Column| {
+            now.protected.rules_of(ColumnId {
+                relation: after.oid,
+                column: column.attnum,
+            })
         };
         let same = |(old, new): (&Column, &Column)| {
             let called = old.attnum == new.attnum && old.name == new.name && new.generated.is_none();
-            (old == new || is_foreseen(old) && called) && expected(old, new)
+            let expected = holds(new).is_none_or(|rules| self.expected(before, old, rules, now));
+            (old == new || is_foreseen(old) && called) && expected
         };
         before.columns.len() == after.columns.len() && before.columns.iter().zip(&after.columns).all(same)
     }
@@ -155,7 +180,7 @@ fn unversioned(oid: Oid, snapshot: &Snapshot) -> Option<Relation> {
 #[cfg(test)]
 mod tests {
     use sallyport_policy::catalog::SearchPath;
-    use sallyport_policy::mask::{Keys, MaskSet, ProtectedColumns, RuleSet};
+    use sallyport_policy::mask::{Keys, MaskSet, ProtectedColumns};
     use sallyport_policy::sql::{lineage, parse};
 
     use super::*;
@@ -310,6 +335,25 @@ mod tests {
         assert!(holds(sql, &before, &now(|_| (), None)));
         assert!(holds(sql, &before, &known), "it is not committed yet");
         assert!(!holds(sql, &before, &now(|_| (), Some(2))), "it holds protected values");
+        let shows = |definition: &str| {
+            let mut one = table(30_000, "made", "1", &[(1, "a", 25), (2, "b", 25)]);
+            one.kind = RelationKind::View;
+            one.definition = Some(definition.to_owned());
+            with(vec![one], None)
+        };
+        assert!(holds(
+            sql,
+            &before,
+            &shows("SELECT notes.x AS a, notes.x AS b FROM public.notes;")
+        ));
+        for definition in [
+            "SELECT notes.x AS a, customers.x AS b FROM public.notes, public.customers;",
+            "SELECT notes.x AS a, unseen(1) AS b FROM public.notes;",
+            "SELECT notes.x AS a, nosuch.x AS b FROM public.nosuch, public.notes;",
+            "SELECT notes.x AS a FROM public.notes;",
+        ] {
+            assert!(!holds(sql, &before, &shows(definition)), "{definition}");
+        }
         let others: [fn(&mut Relation); 6] = [
             |one| one.columns[1].name = "c".to_owned(),
             |one| one.columns.truncate(1),
