@@ -103,7 +103,7 @@ fn refused(policy: &Policy, group: &str, sql: &str, values: &[Option<&[u8]>]) ->
 }
 
 /// Begins a refusal of each statement under Standard, and under Strict; empty where there is none.
-const CASES: [(&str, &str, &str); 41] = [
+const CASES: [(&str, &str, &str); 43] = [
     ("select ssn, name from customers", "", ""),
     ("select ssn::text from customers", "", ""),
     (
@@ -155,6 +155,12 @@ const CASES: [(&str, &str, &str); 41] = [
     ("alter table customers add column segment text", "", ""),
     ("alter table customers add score int not null default 0", "", ""),
     ("alter table customers owner to app", "", ""),
+    ("create table staged (like customers including all)", "", ""),
+    (
+        "create table staged (like customers) inherits (customers)",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
     ("create index on customers (name, id)", "", ""),
     ("create unique index on customers (id) include (name)", "", ""),
     (

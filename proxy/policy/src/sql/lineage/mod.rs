@@ -70,7 +70,8 @@ pub struct Lineage {
     pub relations: BTreeSet<Oid>,
     /// Relations that are written or changed.
     pub written: BTreeSet<Oid>,
-    /// Those of them of which nothing is defined but that a foreign key refers to them. What it refers to is [`asked`](Self::asked).
+    /// Those of them of which nothing is defined but that a foreign key refers to them, or that another table is made like them. What the
+    /// key refers to is [`asked`](Self::asked).
     pub referred: BTreeSet<Oid>,
     /// Relations that the catalog does not know.
     pub unresolved: Vec<String>,

@@ -231,10 +231,15 @@ impl Walker<'_> {
     pub(super) fn everything_below(&mut self, node: Node<'_>) {
         let (upkeep, chooses) = (UPKEEP.contains(&node.kind()), CHOOSING.contains(&node.kind()));
         let mut named = false;
+        // Of a table that another is made like, only its definition is read.
+        let mut alike: Vec<u32> = Vec::new();
         let mut todo = vec![node];
         while let Some(node) = todo.pop() {
             if !self.step() {
                 return;
+            }
+            if node.is("TableLikeClause") {
+                alike.extend(node.node("relation").map(Node::id));
             }
             let referred = self.refers(node);
             if node.is("RangeVar") {
@@ -245,8 +250,12 @@ impl Walker<'_> {
                     if chooses {
                         self.aside(&flow);
                     }
-                    self.found.written.insert(relation.oid);
-                    self.found.referred.remove(&relation.oid);
+                    let only = self.found.written.insert(relation.oid) || self.found.referred.contains(&relation.oid);
+                    if only && alike.contains(&node.id()) {
+                        self.found.referred.insert(relation.oid);
+                    } else {
+                        self.found.referred.remove(&relation.oid);
+                    }
                     if upkeep {
                         self.note_upkeep(relation);
                     }
