@@ -266,6 +266,11 @@ fn a_foreign_key_looks_at_what_it_refers_to_and_at_nothing_else() {
         (
             "create table t (c text references acct (id), like acct)",
             "acct.id acct.ssn",
+            true,
+        ),
+        (
+            "create table t (c text references acct (id)) inherits (acct)",
+            "acct.id acct.ssn",
             false,
         ),
     ] {
