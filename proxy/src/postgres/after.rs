@@ -125,6 +125,13 @@ fn is_system_view(what: &str) -> bool {
     what.starts_with("view pg_catalog.")
 }
 
+/// Whether what cannot be seen into is PostgreSQL's own and only tells: it says nothing to others, and changes no encoding.
+#[must_use]
+pub fn only_tells(what: &str) -> bool {
+    let kinds = ["view information_schema.", "system function "];
+    is_system_view(what) || kinds.iter().any(|kind| what.starts_with(kind))
+}
+
 // === impl Stale ===
 
 impl Stale {

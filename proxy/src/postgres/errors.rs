@@ -5,6 +5,7 @@ use pgwire::error::ErrorInfo;
 use super::frame::{self, Body, FrameError};
 
 mod constant;
+mod named;
 mod relayed;
 mod spelled;
 

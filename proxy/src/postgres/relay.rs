@@ -256,6 +256,7 @@ fn aside(state: &mut State, tag: u8, body: Body<'_>, out: &mut Vec<u8>) -> Resul
                 catalog: &state.known.snapshot,
                 guarded,
                 text: None,
+                names: None,
             };
             reader.put(b'N', &fields, out, &mut state.counts);
         }
@@ -366,7 +367,7 @@ impl State {
 
     /// Notes what is about to run: others may hear of it before its own session does.
     pub fn starts(&self, view: &View) {
-        if view.guarded && view.hidden {
+        if view.guarded && view.runs {
             self.senders.note(self.pid);
         }
     }

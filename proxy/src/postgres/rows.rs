@@ -16,7 +16,7 @@ use sallyport_policy::mask::{ColumnInfo, Format, Masker, RowPlan, RuleSet, Sourc
 use sallyport_policy::sql::Statement;
 use sallyport_policy::sql::lineage::Lineage;
 
-use super::after::After;
+use super::after::{After, only_tells};
 use super::catalog::{Footprint, Known};
 use super::handed::is_yet_to_be;
 use super::message::Field;
@@ -38,6 +38,8 @@ pub struct View {
     pub nameless: bool,
     /// Whether code that nobody can see into stands anywhere in it.
     pub hidden: bool,
+    /// Whether some of it is more than PostgreSQL's own that only tells.
+    pub runs: bool,
     /// Whether its answer may come in another encoding than UTF-8: code in it, or before it in the same unit, may choose one, which
     /// the target tells at the end of the unit.
     pub recoded: bool,
@@ -78,6 +80,7 @@ impl View {
             lineages: Vec::new(),
             nameless: false,
             hidden: true,
+            runs: true,
             recoded: true,
             guarded,
             footprint: OnceCell::new(),
@@ -104,13 +107,22 @@ impl View {
         };
         let guarded = masker.acts() && lineages.iter().any(touches);
         let hidden = lineages.iter().any(|lineage| !lineage.opaque.is_empty());
+        let runs = runs_any(lineages.iter().flat_map(|lineage| &lineage.opaque));
         Self {
             lineages,
             hidden,
-            recoded: hidden,
+            runs,
+            recoded: runs,
             guarded,
             ..Self::unknown(masker, known)
         }
+    }
+
+    /// Takes in what else of the statement nobody can see into.
+    pub fn hide(&mut self, opaque: &[String]) {
+        self.hidden |= !opaque.is_empty();
+        self.runs |= runs_any(opaque);
+        self.guarded |= self.masker.acts() && self.hidden;
     }
 
     /// What the meaning of the statement hangs on; `None` where that is the whole catalog. `after` follows from it.
@@ -276,6 +288,10 @@ impl View {
         };
         Ok(info(known, field, format(index, field, formats), source))
     }
+}
+
+fn runs_any<'a>(opaque: impl IntoIterator<Item = &'a String>) -> bool {
+    !opaque.into_iter().all(|what| only_tells(what))
 }
 
 /// The rules that protect the stored column that a field is, if it is one.

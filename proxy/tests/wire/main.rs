@@ -35,6 +35,7 @@ mod locks;
 mod logins;
 mod lookout;
 mod notifications;
+mod ordinary;
 mod pipelines;
 mod portals;
 mod readings;

@@ -57,16 +57,24 @@ impl Snapshot {
         self
     }
 
-    /// The same catalog with some relations added or replaced: a session's own temporary or uncommitted objects.
+    /// The same catalog with some relations added or replaced: a session's own temporary or uncommitted objects. What was made since
+    /// stays in its order.
     pub fn with(&self, relations: Vec<Relation>) -> Self {
-        let mut all: Vec<Relation> = self
-            .relations()
-            .filter(|old| !relations.iter().any(|new| new.oid == old.oid))
-            .cloned()
-            .collect();
-        all.extend(relations);
+        let mut made = self.made.clone();
+        let mut read: Vec<Relation> = Vec::new();
+        for relation in relations {
+            match made.iter_mut().find(|old| old.oid == relation.oid) {
+                Some(old) => *old = Arc::new(relation),
+                None => read.push(relation),
+            }
+        }
+        let before = self.read.relations.iter();
+        let kept = before.filter(|old| !read.iter().any(|new| new.oid == old.oid));
+        let mut all: Vec<Relation> = kept.cloned().collect();
+        all.extend(read);
         Self {
             code: Arc::clone(&self.code),
+            made,
             ..Self::new(all)
         }
     }

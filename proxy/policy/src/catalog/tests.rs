@@ -96,4 +96,9 @@ fn what_is_made_hides_what_was_called_so_and_leaves_others_as_they_were() {
     assert_eq!(namesakes, [10, 12, 15, last, first], "hidden ones may be seen again");
     assert_eq!(twice.children(13), [14]);
     assert_eq!(twice.with(vec![relation(10, "public", "u")]).len(), 9);
+    let mut grown = relation(last, "public", "t");
+    grown.key = vec![1];
+    let grown = twice.with(vec![grown]);
+    assert_eq!((meant(&grown), grown.len()), (last, 9), "the last that was made");
+    assert_eq!(grown.relation(last).unwrap().key, [1]);
 }

@@ -25,8 +25,40 @@ const TELLING_VIEWS: [&str; 8] = [
     "pg_backend_",
 ];
 
-/// Those of them that tell how connections are protected, and nothing else: clients ask as they come in.
-const TRANSPORT_VIEWS: [&str; 2] = ["pg_stat_gssapi", "pg_stat_ssl"];
+/// Those of them that tell how connections are protected, and nothing else, which clients ask as they come in; and those that count
+/// what the server did: names, numbers and times, and nothing that anybody stored or sent.
+const HARMLESS_VIEWS: [&str; 11] = [
+    "pg_stat_archiver",
+    "pg_stat_bgwriter",
+    "pg_stat_checkpointer",
+    "pg_stat_database",
+    "pg_stat_database_conflicts",
+    "pg_stat_gssapi",
+    "pg_stat_io",
+    "pg_stat_recovery_prefetch",
+    "pg_stat_slru",
+    "pg_stat_ssl",
+    "pg_stat_wal",
+];
+
+/// How the names of those end that count what was done to relations (`pg_stat_user_tables`, `pg_statio_all_indexes`).
+const COUNTED_RELATIONS: [&str; 3] = ["_tables", "_indexes", "_sequences"];
+
+/// How the functions begin that read one counter.
+const COUNTERS: &str = "pg_stat_get_";
+
+/// How those of them go on that tell of sessions, of what these send, and of code of users.
+const TELLING_COUNTERS: [&str; 9] = [
+    "activity",
+    "backend_",
+    "function_",
+    "progress_",
+    "replication_",
+    "subscription",
+    "wal_receiver",
+    "wal_senders",
+    "xact_function_",
+];
 
 impl Guard<'_> {
     /// Why profile Strict does not let a statement through.
@@ -126,8 +158,9 @@ impl Guard<'_> {
 
     /// Plans and definitions about relations with protected columns.
     fn definitions(&self, statements: &[&Statement], lineage: &Lineage) -> Option<Denial> {
-        let protected = |relation: Oid| {
-            let mut columns = self.catalog.relation(relation)?.columns.iter();
+        let protected = |relation: Oid, among: Option<&[&str]>| {
+            let columns = self.catalog.relation(relation)?.columns.iter();
+            let mut columns = columns.filter(|column| among.is_none_or(|among| among.contains(&column.name.as_str())));
             columns.find_map(|column| {
                 let id = ColumnId {
                     relation,
@@ -138,16 +171,19 @@ impl Guard<'_> {
         };
         statements.iter().find_map(|statement| {
             if statement.verbs.contains(Verb::Explain)
-                && let Some(column) = lineage.relations.iter().copied().find_map(protected)
+                && let Some(column) = lineage.relations.iter().find_map(|oid| protected(*oid, None))
             {
                 return self.column_refused(column, "a plan tells of its values");
             }
             // CLUSTER puts rows in the order of an index, and they are read in it.
             let defines = matches!(statement.verb, Verb::Create | Verb::Alter | Verb::Cluster)
-                && lineage.created.as_ref().is_none_or(|created| !created.filled);
+                && lineage.created.as_ref().is_none_or(|created| !created.filled)
+                && lineage.grown.as_ref().is_none_or(|grown| !grown.blind);
             let defined: BTreeSet<Oid> = lineage.written.difference(&lineage.referred).copied().collect();
             let defined = defines.then(|| self.with_children(&defined))?;
-            let column = defined.into_iter().find_map(protected)?;
+            // An index of other columns holds nothing of it.
+            let indexed = statement.indexed();
+            let column = defined.into_iter().find_map(|oid| protected(oid, indexed.as_deref()))?;
             let why = "definitions of its relation (checks, indexes, types) can tell of its values";
             self.column_refused(column, why)
         })
@@ -205,10 +241,17 @@ fn is_harmless(what: &str) -> bool {
     if what.starts_with("relation ") {
         return true;
     }
+    if let Some(name) = what.strip_prefix("system function ") {
+        let name = name.strip_prefix("pg_catalog.").unwrap_or(name);
+        let counter = name.strip_prefix(COUNTERS);
+        return counter.is_some_and(|rest| !TELLING_COUNTERS.iter().any(|telling| rest.starts_with(telling)));
+    }
     match what.strip_prefix("view ") {
         Some(view) => match view.strip_prefix("pg_catalog.") {
             Some(name) => {
-                TRANSPORT_VIEWS.contains(&name) || !TELLING_VIEWS.iter().any(|telling| name.starts_with(telling))
+                let counts = name.starts_with("pg_stat") && COUNTED_RELATIONS.iter().any(|end| name.ends_with(end));
+                let tells = TELLING_VIEWS.iter().any(|telling| name.starts_with(telling));
+                counts || HARMLESS_VIEWS.contains(&name) || !tells
             }
             // No other schema's name can stand for it: views of users that cannot be read are lost, and refused as such.
             None => view.starts_with("information_schema."),

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::assemble::tests::{carrier, objects};
-use crate::catalog::{Code, Column, Events, SearchPath, Snapshot};
+use crate::catalog::{Code, Column, Events, RelationKind, SearchPath, Snapshot};
 use crate::columns::ByRule;
 use crate::decide::Command;
 use crate::sql::{lineage, parse};
@@ -48,12 +48,29 @@ fn refused(policy: &Policy, group: &str, sql: &str, values: &[Option<&[u8]>]) ->
         fires: Events::UPDATE,
         ..table(20_002, "audited", &["id"])
     };
-    let catalog = Snapshot::new(vec![
+    let statistics = [
+        "pg_stat_user_indexes",
+        "pg_statio_all_tables",
+        "pg_stat_database",
+        "pg_stat_activity",
+    ];
+    let statistics = (21..).zip(statistics).map(|(oid, name)| Relation {
+        schema: "pg_catalog".into(),
+        kind: RelationKind::View,
+        ..table(
+            oid,
+            name,
+            &["relname", "idx_scan", "heap_blks_hit", "xact_commit", "query"],
+        )
+    });
+    let mut relations = vec![
         table(20_000, "customers", &["id", "name", "ssn"]),
         table(20_001, "notes", &["id", "note"]),
         audited,
         settings,
-    ]);
+    ];
+    relations.extend(statistics);
+    let catalog = Snapshot::new(relations);
     let path = SearchPath::effective(vec!["pg_catalog".to_owned(), "public".to_owned()], None);
     let protected = ProtectedColumns::resolve(policy.masks().rules(), &catalog, None, &ByRule::new());
     let subject = Subject {
@@ -86,7 +103,7 @@ fn refused(policy: &Policy, group: &str, sql: &str, values: &[Option<&[u8]>]) ->
 }
 
 /// Begins a refusal of each statement under Standard, and under Strict; empty where there is none.
-const CASES: [(&str, &str, &str); 21] = [
+const CASES: [(&str, &str, &str); 43] = [
     ("select ssn, name from customers", "", ""),
     ("select ssn::text from customers", "", ""),
     (
@@ -135,6 +152,52 @@ const CASES: [(&str, &str, &str); 21] = [
         "",
         "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
     ),
+    ("alter table customers add column segment text", "", ""),
+    ("alter table customers add score int not null default 0", "", ""),
+    ("alter table customers owner to app", "", ""),
+    ("create table staged (like customers including all)", "", ""),
+    (
+        "create table staged (like customers) inherits (customers)",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    ("create index on customers (name, id)", "", ""),
+    ("create unique index on customers (id) include (name)", "", ""),
+    (
+        "alter table customers add unique (ssn)",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    (
+        "alter table customers alter ssn set not null",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    (
+        "alter table customers alter ssn set default '1'",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    (
+        "alter table customers add column a text, add check (ssn <> '1')",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    (
+        "create index on customers (name) include (ssn)",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    (
+        "create index on customers (lower(ssn))",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    (
+        "create index on customers (name) where ssn like '5%'",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
     // A foreign key asks whether a value is there, and nothing else of the table.
     ("create table of_mine (c text references customers (id))", "", ""),
     (
@@ -153,6 +216,26 @@ const CASES: [(&str, &str, &str); 21] = [
         "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
     ),
     ("select unseen()", "", "pii: function unseen cannot be seen into"),
+    ("select relname, idx_scan from pg_stat_user_indexes", "", ""),
+    ("select heap_blks_hit from pg_catalog.pg_statio_all_tables", "", ""),
+    ("select xact_commit from pg_stat_database", "", ""),
+    ("select pg_stat_get_numscans(20000)", "", ""),
+    ("select pg_catalog.pg_stat_get_db_xact_commit(1)", "", ""),
+    (
+        "select query from pg_stat_activity",
+        "",
+        "pii: view pg_catalog.pg_stat_activity cannot be seen into",
+    ),
+    (
+        "select * from pg_stat_get_activity(null)",
+        "",
+        "pii: system function pg_stat_get_activity cannot be seen into",
+    ),
+    (
+        "select pg_stat_get_backend_activity(1)",
+        "",
+        "pii: system function pg_stat_get_backend_activity cannot be seen into",
+    ),
     (
         "update audited set id = 8 where id = 7",
         "",

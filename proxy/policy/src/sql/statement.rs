@@ -275,6 +275,23 @@ impl Statement {
         })
     }
 
+    /// Whether all that it does is to give a relation, or what is in one, another name or schema: nothing is computed and no row is read.
+    pub fn only_renames(&self) -> bool {
+        let renames = ["AlterObjectSchemaStmt", "RenameStmt"];
+        self.root()
+            .is_some_and(|root| renames.contains(&root.kind()) && root.has("relation"))
+    }
+
+    /// The columns of which it makes an index, where that is of plain columns and all rows.
+    pub fn indexed(&self) -> Option<Vec<&str>> {
+        let root = self
+            .root()
+            .filter(|root| root.is("IndexStmt") && !root.has("where_clause"))?;
+        let parts = root.list("index_params").chain(root.list("index_including_params"));
+        let names = parts.map(|part| Some(part.text("name")).filter(|name| !name.is_empty()));
+        names.collect()
+    }
+
     /// Names that mean other relations behind it: of one that gets another name or schema, that name and the new one.
     #[must_use]
     pub fn renames(&self) -> Vec<&str> {

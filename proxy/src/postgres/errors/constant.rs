@@ -3,7 +3,7 @@
 use super::Field;
 
 /// What PostgreSQL says in the same words whatever is stored. People search for them, and programs tell by them what to do.
-pub(super) const CONSTANT: [(&str, &str); 29] = [
+pub(super) const CONSTANT: [(&str, &str); 41] = [
     ("0A000", "cached plan must not change result type"),
     ("0A000", "cannot alter type of a column used by a view or rule"),
     ("21000", "ON CONFLICT DO UPDATE command cannot affect row a second time"),
@@ -17,11 +17,29 @@ pub(super) const CONSTANT: [(&str, &str); 29] = [
     ("22003", "smallint out of range"),
     ("22012", "division by zero"),
     (
+        "25001",
+        "CREATE INDEX CONCURRENTLY cannot run inside a transaction block",
+    ),
+    ("25001", "DROP INDEX CONCURRENTLY cannot run inside a transaction block"),
+    ("25001", "REINDEX CONCURRENTLY cannot run inside a transaction block"),
+    ("25001", "VACUUM cannot run inside a transaction block"),
+    ("25006", "cannot execute DELETE in a read-only transaction"),
+    ("25006", "cannot execute INSERT in a read-only transaction"),
+    ("25006", "cannot execute MERGE in a read-only transaction"),
+    ("25006", "cannot execute SELECT FOR UPDATE in a read-only transaction"),
+    ("25006", "cannot execute UPDATE in a read-only transaction"),
+    ("25006", "cannot execute nextval() in a read-only transaction"),
+    ("25P01", "DECLARE CURSOR can only be used in transaction blocks"),
+    (
         "25P02",
         "current transaction is aborted, commands ignored until end of transaction block",
     ),
     ("25P03", "terminating connection due to idle-in-transaction timeout"),
     ("25P04", "terminating connection due to transaction timeout"),
+    (
+        "2BP01",
+        "cannot drop desired object(s) because other objects depend on them",
+    ),
     ("40001", "canceling statement due to conflict with recovery"),
     ("40001", "could not serialize access due to concurrent delete"),
     ("40001", "could not serialize access due to concurrent update"),

@@ -1,13 +1,14 @@
 //! Errors and notices of a target on their way to the client (POSTGRES.md 19).
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use sallyport_policy::catalog::Snapshot;
 use sallyport_policy::mask::{Counts, Masker};
 
 use super::constant::{constant, is_told_by};
+use super::named::{is_constant_hint, is_named};
 use super::spelled::is_spelled;
 use super::{Field, OWN};
 use crate::postgres::frame::{self};
@@ -34,6 +35,9 @@ pub struct Reader<'a> {
     pub guarded: bool,
     /// The client's text that it is about, if it is about one that stands somewhere.
     pub text: Option<&'a str>,
+    /// Names in the client's statement that it is about, unless code that nobody can see into stands there, too: such code may say
+    /// whatever it likes.
+    pub names: Option<&'a BTreeSet<&'a str>>,
 }
 
 /// Whether a SQLSTATE is PostgreSQL's own.
@@ -80,6 +84,7 @@ impl Reader<'_> {
             }
             b'P' | b'p' | b'L' => None,
             b'M' if self.guarded => Some(Cow::Owned(self.words(state, all, field.text).into_bytes())),
+            b'H' if self.guarded => is_constant_hint(field.text).then_some(Cow::Borrowed(field.text)),
             b'R' if self.guarded => is_told_by(field, all, state).then_some(Cow::Borrowed(field.text)),
             b's' | b't' | b'c' | b'n' if self.guarded => self.names(all, field).then_some(Cow::Borrowed(field.text)),
             _ if self.guarded => None,
@@ -92,10 +97,16 @@ impl Reader<'_> {
         if let Some(words) = constant(state, said) {
             return words.to_owned();
         }
-        if let Some(words) = self.spelled(state, all, said) {
+        let spelled = self.spelled(state, all, said);
+        if let Some(words) = spelled.or_else(|| self.named(state, said)) {
             return words;
         }
-        let (name, place) = (STATES.get(state).map_or("error", String::as_str), self.place(all));
+        let name = match state {
+            // What a notice of a user's own code has.
+            "00000" => "notice",
+            _ => STATES.get(state).map_or("error", String::as_str),
+        };
+        let place = self.place(all);
         format!("{name}{place} (the target's words are withheld: they may hold a protected value)")
     }
 
@@ -105,6 +116,12 @@ impl Reader<'_> {
         let position = std::str::from_utf8(position.text).ok()?.parse().ok()?;
         let said = std::str::from_utf8(said).ok()?;
         is_spelled(state, said, self.text?, position, self.catalog).then(|| said.to_owned())
+    }
+
+    /// The target's own words where they tell nothing but names of the client's statement.
+    fn named(&self, state: &str, said: &[u8]) -> Option<String> {
+        let said = std::str::from_utf8(said).ok()?;
+        is_named(state, said, self.names?, self.catalog).then(|| said.to_owned())
     }
 
     /// Where it happened, as far as the catalog knows the names: most programs show the message alone.
@@ -185,6 +202,7 @@ mod tests {
             catalog,
             guarded,
             text: Some("select nosuch from people"),
+            names: None,
         };
         let mut out = Vec::new();
         reader.put(b'E', &fields(Body::new(&body)).unwrap(), &mut out, &mut masker.counts());
@@ -289,6 +307,13 @@ mod tests {
         assert!(!said("57014", "canceling statement due to statement timeout of Ada"));
         assert!(!said("P0001", "canceling statement due to statement timeout"));
         assert!(CONSTANT.iter().all(|(code, words)| is_known(code) && said(code, words)));
+    }
+
+    #[test]
+    fn hints_that_are_always_the_same_are_kept() {
+        let hinted = |words: &str| relay(true, &[(b'C', "2BP01"), (b'H', words)]).len() == 2;
+        assert!(hinted("Use DROP ... CASCADE to drop the dependent objects too."));
+        assert!(!hinted("Ada"));
     }
 
     #[test]

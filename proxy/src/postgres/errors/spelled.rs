@@ -7,8 +7,96 @@ const NAME_BYTES: usize = 64;
 
 /// Whether a message is made of the SQLSTATE and of the name that stands in `text` at `position` (in characters from 1), as PostgreSQL
 /// makes it where it looks that name up: both are known without the message. It may name a relation besides that `catalog` knows.
+///
+/// So is what stands there as a literal, of which PostgreSQL says that it is none of its type: no stored value is at any place of a text.
 pub(super) fn is_spelled(state: &str, said: &str, text: &str, position: usize, catalog: &Snapshot) -> bool {
-    let Some(named) = position.checked_sub(1).and_then(|at| name_at(text, at)) else {
+    let Some(start) = position.checked_sub(1).and_then(|at| text.char_indices().nth(at)) else {
+        return false;
+    };
+    let text = text.get(start.0..).unwrap_or_default();
+    is_of_literal(state, said, text) || is_of_operator(state, said, text) || is_of_name(state, said, text, catalog)
+}
+
+/// What PostgreSQL says of a literal, by SQLSTATE: with the literal, and a type behind it or before it.
+const OF_LITERALS: [(&str, &str, &str); 7] = [
+    ("22003", "value ", " is out of range for type "),
+    ("22007", "invalid input syntax for type ", ": "),
+    ("22008", "date/time field value out of range: ", ""),
+    ("22P02", "invalid input syntax for type ", ": "),
+    ("22P02", "invalid input value for enum ", ": "),
+    ("22P02", "malformed array literal: ", ""),
+    ("22P02", "malformed range literal: ", ""),
+];
+
+/// Whether a message is about the literal with which a text begins.
+fn is_of_literal(state: &str, said: &str, text: &str) -> bool {
+    let Some(quoted) = literal(text).map(|literal| format!("\"{literal}\"")) else {
+        return false;
+    };
+    let mut each = OF_LITERALS.iter().filter(|(code, ..)| *code == state);
+    each.any(|(_, before, between)| {
+        let Some(rest) = said.strip_prefix(*before) else {
+            return false;
+        };
+        match *between {
+            "" => rest == quoted,
+            ": " => rest
+                .strip_suffix(&*quoted)
+                .and_then(|rest| rest.strip_suffix(": "))
+                .is_some_and(are_types),
+            _ => rest
+                .strip_prefix(&*quoted)
+                .and_then(|rest| rest.strip_prefix(*between))
+                .is_some_and(are_types),
+        }
+    })
+}
+
+/// The plain literal with which a text begins. One with a backslash is read in two ways.
+fn literal(text: &str) -> Option<String> {
+    let (mut literal, mut rest) = (String::new(), text.strip_prefix('\'')?);
+    loop {
+        let (piece, behind) = rest.split_once('\'')?;
+        literal.push_str(piece);
+        match behind.strip_prefix('\'') {
+            Some(more) => {
+                literal.push('\'');
+                rest = more;
+            }
+            None => return Some(literal).filter(|literal| !literal.contains('\\')),
+        }
+    }
+}
+
+/// Whether a message is that there is no such operator as the one with which a text begins, for some types.
+fn is_of_operator(state: &str, said: &str, text: &str) -> bool {
+    let end = text
+        .find(|c: char| !"+-*/<>=~!@#%^&|`?".contains(c))
+        .unwrap_or(text.len());
+    let Some(operator) = text
+        .get(..end)
+        .filter(|operator| !operator.is_empty() && state == "42883")
+    else {
+        return false;
+    };
+    let types = said
+        .strip_prefix("operator does not exist: ")
+        .and_then(|rest| rest.split_once(operator));
+    types.is_some_and(|(left, right)| {
+        let left = left.strip_suffix(' ').map_or(left.is_empty(), are_types);
+        left && right.strip_prefix(' ').is_some_and(are_types)
+    })
+}
+
+/// Whether this can be a list of types: of what a text means, nothing that is stored.
+fn are_types(text: &str) -> bool {
+    let belongs = |c: char| c.is_alphanumeric() || "_$ ,.[]()\"".contains(c);
+    text.chars().all(belongs)
+}
+
+/// Whether a message is about the name with which a text begins.
+fn is_of_name(state: &str, said: &str, text: &str, catalog: &Snapshot) -> bool {
+    let Some(named) = name_of(text) else {
         return false;
     };
     let all = named.join(".");
@@ -23,6 +111,11 @@ pub(super) fn is_spelled(state: &str, said: &str, text: &str, position: usize, c
                 Some(_) => said == format!("column {all} does not exist"),
             };
             alone || relation_of(said, last).is_some_and(|name| catalog.named_anywhere(name).next().is_some())
+        }
+        "42883" => {
+            let types = said.strip_prefix("function ").and_then(|rest| rest.strip_prefix(&*all));
+            let types = types.and_then(|rest| rest.strip_prefix('(')?.strip_suffix(") does not exist"));
+            types.is_some_and(are_types)
         }
         "42702" => said == format!("column reference \"{last}\" is ambiguous"),
         "42P01" => {
@@ -40,10 +133,9 @@ fn relation_of<'s>(said: &'s str, column: &str) -> Option<&'s str> {
     rest.strip_suffix("\" does not exist")
 }
 
-/// The name behind `at` characters of a text, qualified or not, as PostgreSQL reads it: the parts of it.
-fn name_at(text: &str, at: usize) -> Option<Vec<String>> {
-    let start = text.char_indices().nth(at)?.0;
-    let mut rest = text.get(start..)?;
+/// The name with which a text begins, qualified or not, as PostgreSQL reads it: the parts of it.
+fn name_of(text: &str) -> Option<Vec<String>> {
+    let mut rest = text;
     let mut parts = Vec::new();
     loop {
         let (part, behind) = match rest.strip_prefix('"') {
@@ -186,6 +278,91 @@ mod tests {
                 "22P02",
                 "column \"nam\" does not exist",
                 "select nam from people",
+                8,
+                false,
+            ),
+            (
+                "42883",
+                "function nofunc(text, integer[]) does not exist",
+                "select nofunc(nam, '{1}') from people",
+                8,
+                true,
+            ),
+            (
+                "42883",
+                "function Ada(text) does not exist",
+                "select nofunc(nam) from people",
+                8,
+                false,
+            ),
+            (
+                "42883",
+                "operator does not exist: text = integer",
+                "table people where nam = 1",
+                24,
+                true,
+            ),
+            ("42883", "operator does not exist: - text", "select -nam", 8, true),
+            (
+                "42883",
+                "operator does not exist: text <> 'Ada'",
+                "select nam <> 1",
+                12,
+                false,
+            ),
+            (
+                "22P02",
+                "invalid input syntax for type integer: \"it's\"",
+                "select 'it''s'::int",
+                8,
+                true,
+            ),
+            (
+                "22P02",
+                "invalid input syntax for type integer: \"Ada\"",
+                "select 'it''s'::int",
+                8,
+                false,
+            ),
+            (
+                "22P02",
+                "invalid input syntax for type integer: \"Ada\"",
+                "select nam::int",
+                8,
+                false,
+            ),
+            (
+                "22P02",
+                "invalid input value for enum mood: \"zz\"",
+                "select 'zz'::mood",
+                8,
+                true,
+            ),
+            (
+                "22P02",
+                "invalid input syntax for type integer: \"a\\b\"",
+                "select 'a\\b'::int",
+                8,
+                false,
+            ),
+            (
+                "22008",
+                "date/time field value out of range: \"2020-13-45\"",
+                "select '2020-13-45'::date",
+                8,
+                true,
+            ),
+            (
+                "22003",
+                "value \"99999\" is out of range for type smallint",
+                "select '99999'::int2",
+                8,
+                true,
+            ),
+            (
+                "22003",
+                "value \"53690\" is out of range for type smallint",
+                "select '99999'::int2",
                 8,
                 false,
             ),

@@ -197,9 +197,8 @@ fn understand_anew(
         false => View::of(masker, known, lineages),
         true => View::nameless(masker, known),
     };
-    view.hidden |= !asked.command.opaque.is_empty();
-    view.guarded |= context.masker.acts() && view.hidden;
-    view.recoded = view.hidden || context.unsettled || before.has(Hazard::Encoding);
+    view.hide(&asked.command.opaque);
+    view.recoded = view.runs || context.unsettled || before.has(Hazard::Encoding);
     if types::any_hangs_on_more(types, context.known) {
         view.hang_on_all();
     }
@@ -292,9 +291,11 @@ fn fresh_code(context: &Context<'_>, stated: &Stated, before: &Unfolding, asked:
     let runs = stated
         .readings()
         .any(|statement| statement.verbs.any(&RUNS) || !statement.executes.is_empty());
+    // Where no code was made, a name can be given to another without any of it running.
+    let quiet = |statement: &Statement| statement.only_renames() && !before.has(Hazard::Calls);
     let defines = stated
         .readings()
-        .any(|statement| statement.verbs.any(&[Verb::Create, Verb::Alter]));
+        .any(|statement| statement.verbs.any(&[Verb::Create, Verb::Alter]) && !quiet(statement));
     if before.has(Hazard::Calls) && runs {
         asked.command.opaque.push("code of the same unit".to_owned());
         asked.command.read_only = false;

@@ -184,8 +184,7 @@ impl Unfolding {
         let snapshot = &known.snapshot;
         let target = snapshot.relation(grown.relation)?;
         let ambiguous = self.has(Hazard::Names) && snapshot.named_anywhere(&target.name).count() > 1;
-        // Of what the unit makes itself, the catalog tells by when it was made which one has a name.
-        if ambiguous || snapshot.relations().any(|one| handed::is_yet_to_be(one.oid)) {
+        if ambiguous {
             return None;
         }
         let (mut tables, mut todo) = (Vec::new(), vec![target]);

@@ -1,9 +1,10 @@
 //! Ends: of a message, of a command, of a transaction.
 
+use std::collections::BTreeSet;
 use std::mem;
 
 use sallyport_audit::record::{Fate, NotRun, TransactionFate};
-use sallyport_policy::sql;
+use sallyport_policy::sql::{self, Statement};
 
 use super::{Broken, State};
 use crate::command::Running;
@@ -123,6 +124,17 @@ fn rows(tag: &str) -> u64 {
         .unwrap_or(0)
 }
 
+/// The names in a statement that failed, unless code that nobody can see into stands in it, too.
+fn named(failed: Option<&Expect>) -> Option<BTreeSet<&str>> {
+    let (view, stated) = match failed? {
+        Expect::Query(query) => query.parts.front().map(|part| (&part.view, &part.stated))?,
+        Expect::Execute { portal, .. } => (&portal.view, portal.stated.as_ref()?),
+        _ => return None,
+    };
+    let names = stated.readings().flat_map(Statement::names);
+    (!view.hidden).then(|| names.collect())
+}
+
 /// ErrorResponse.
 pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Result<(), Broken> {
     let fields = errors::fields(body)?;
@@ -158,17 +170,20 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
     let guarded = state.fails_guarded() || quotes_protected(state, &fields);
     let moved = moved_position(state, &fields);
     let fields = errors::with_position(&fields, moved.as_deref());
-    let text = match state.expected.front() {
+    let failed = state.expected.front().map(|expect| &*expect);
+    let text = match failed {
         Some(Expect::Query(query)) => query.parts.front().map(|part| &*part.stated.text),
         Some(Expect::Pin { stated, .. }) => Some(&*stated.text),
         Some(Expect::Parse(Change::Prepare(_, prepared), _)) => prepared.stated.as_ref().map(|stated| &*stated.text),
         _ => None,
     };
+    let names = named(failed);
     let reader = Reader {
         masker: &state.masker,
         catalog: &state.known.snapshot,
         guarded,
         text,
+        names: names.as_ref(),
     };
     reader.put(b'E', &fields, out, &mut state.counts);
     match state.expected.front() {

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sallyport_policy::catalog::{Catalog as _, Oid, Relation, Snapshot};
-use sallyport_policy::sql::lineage::{Flow, Lineage};
+use sallyport_policy::catalog::{Catalog as _, Column, ColumnId, Events, Oid, Relation, RelationKind, Snapshot};
+use sallyport_policy::mask::RuleSet;
+use sallyport_policy::sql::lineage::{Flow, Lineage, of_relation, rules_of};
 
 use super::View;
 use crate::postgres::catalog::Known;
@@ -46,14 +47,16 @@ impl View {
     /// Whether what its names mean reads as what it was understood by.
     #[must_use]
     pub fn reads_alike(&self, now: &Known) -> bool {
-        let (then, now) = (&self.known.snapshot, &now.snapshot);
+        let (then, read) = (&self.known.snapshot, &now.snapshot);
         let relations = || {
             self.lineages
                 .iter()
                 .flat_map(|lineage| lineage.relations.iter().copied())
         };
-        let same =
-            |oid: u32| unversioned(oid, then) == unversioned(oid, now) && then.children(oid) == now.children(oid);
+        let same = |oid: u32| {
+            let alike = unversioned(oid, then) == unversioned(oid, read) || self.grew(oid, now);
+            alike && then.children(oid) == read.children(oid)
+        };
         if !relations().all(|oid| is_yet_to_be(oid) || same(oid)) {
             return false;
         }
@@ -67,9 +70,102 @@ impl View {
             let before = then.relation(one.oid);
             before.is_none_or(|before| before.schema != one.schema || before.name != one.name)
         };
-        !now.relations()
-            .any(|one| names.contains(one.name.as_str()) && came(one))
+        let foreseen = |one: &Relation| {
+            let made = relations().filter(|oid| is_yet_to_be(*oid));
+            let mut made = made.filter_map(|oid| then.relation(oid));
+            made.any(|made| self.foresaw(made, one, now))
+        };
+        let mut named = read.relations().filter(|one| names.contains(one.name.as_str()));
+        named.all(|one| !came(one) || foreseen(one))
     }
+
+    /// Whether a relation is the one that the same unit was to make: with its columns, and with nothing else by which rows or
+    /// code of others come from it.
+    fn foresaw(&self, made: &Relation, one: &Relation, now: &Known) -> bool {
+        let alone = one.parents.is_empty() && now.snapshot.children(one.oid).is_empty();
+        let quiet =
+            !(one.active || one.ruled || one.guarded_by_code) && one.fires == Events::NONE && one.guards.is_empty();
+        let shows = match one.kind {
+            RelationKind::Table => true,
+            RelationKind::View => self.shows(made, one, now),
+            _ => false,
+        };
+        let named = made.schema == one.schema && made.name == one.name;
+        named && alone && quiet && shows && self.has_columns(made, one, now)
+    }
+
+    /// Whether a view shows no more than it was taken to show.
+    fn shows(&self, made: &Relation, view: &Relation, now: &Known) -> bool {
+        let lineage = of_relation(view, &*now.snapshot);
+        let unknown = lineage.opaque.len() + lineage.lost.len() + lineage.unresolved.len();
+        let followed = unknown == 0 && !lineage.any;
+        let outputs = lineage.outputs.iter().flatten();
+        let mut each = outputs.zip(&made.columns);
+        followed
+            && lineage
+                .outputs
+                .as_ref()
+                .is_some_and(|outputs| outputs.len() == made.columns.len())
+            && each.all(|(output, column)| self.expected(made, column, &rules_of(&output.flow, &now.protected), now))
+    }
+
+    /// Whether these rules, of what a column holds by now, are among those of what it was taken to hold.
+    fn expected(&self, made: &Relation, column: &Column, rules: &RuleSet, now: &Known) -> bool {
+        let known = self.known.protected.rules_of(ColumnId {
+            relation: made.oid,
+            column: column.attnum,
+        });
+        let among = |known: &RuleSet| rules.iter().all(|rule| known.contains(rule));
+        rules.is_empty() || self.known.revision == now.revision && known.is_some_and(among)
+    }
+
+    /// Whether a table only has the columns, by now or once the transaction commits, that the same unit was to give it.
+    fn grew(&self, oid: Oid, now: &Known) -> bool {
+        let (before, after) = (self.known.snapshot.relation(oid), now.snapshot.relation(oid));
+        let Some((before, after)) = before.zip(after) else {
+            return false;
+        };
+        let stored = before.columns.iter().filter(|column| !is_foreseen(column));
+        let ungrown = Relation {
+            columns: stored.cloned().collect(),
+            ..before.clone()
+        };
+        if ungrown.columns.len() == before.columns.len() {
+            return false;
+        }
+        // One that got them and lost them again is of another version.
+        if ungrown == *after {
+            return !after.version.is_empty();
+        }
+        let grown = Relation {
+            columns: after.columns.clone(),
+            version: after.version.clone(),
+            ..ungrown
+        };
+        grown == *after && self.has_columns(before, after, now)
+    }
+
+    /// Whether a relation has the columns that it was taken to have, under the same numbers, and they hold nothing that they were
+    /// not taken to hold.
+    fn has_columns(&self, before: &Relation, after: &Relation, now: &Known) -> bool {
+        let holds = |column: &Column| {
+            now.protected.rules_of(ColumnId {
+                relation: after.oid,
+                column: column.attnum,
+            })
+        };
+        let same = |(old, new): (&Column, &Column)| {
+            let called = old.attnum == new.attnum && old.name == new.name && new.generated.is_none();
+            let expected = holds(new).is_none_or(|rules| self.expected(before, old, rules, now));
+            (old == new || is_foreseen(old) && called) && expected
+        };
+        before.columns.len() == after.columns.len() && before.columns.iter().zip(&after.columns).all(same)
+    }
+}
+
+/// Whether the catalog does not hold a column yet: one that the same unit makes has no type.
+const fn is_foreseen(column: &Column) -> bool {
+    column.type_oid == 0
 }
 
 /// A relation without what tells the row versions of its columns and rules. What was called something else in between stays another.
@@ -83,8 +179,8 @@ fn unversioned(oid: Oid, snapshot: &Snapshot) -> Option<Relation> {
 
 #[cfg(test)]
 mod tests {
-    use sallyport_policy::catalog::{Column, ColumnId, SearchPath};
-    use sallyport_policy::mask::{Keys, MaskSet, ProtectedColumns, RuleSet};
+    use sallyport_policy::catalog::SearchPath;
+    use sallyport_policy::mask::{Keys, MaskSet, ProtectedColumns};
     use sallyport_policy::sql::{lineage, parse};
 
     use super::*;
@@ -166,6 +262,130 @@ mod tests {
             let masker = MaskSet::new(Vec::new(), Keys::default()).masker(&RuleSet::default());
             let view = View::of(masker, Arc::clone(&before), vec![traced]);
             assert_eq!(view.holds(&now), holds, "{sql}");
+        }
+    }
+
+    /// The catalog of [`known`] with these relations beside it or in the place of its own.
+    fn with(relations: Vec<Relation>, protected: Option<ColumnId>) -> Arc<Known> {
+        let known = known(["1", "1", "1"]);
+        let mut all = (*known.protected).clone();
+        if let Some(column) = protected {
+            all.add(column, &RuleSet::one(0));
+        }
+        Arc::new(Known {
+            snapshot: Arc::new(known.snapshot.with(relations)),
+            protected: Arc::new(all),
+            ..Known::default()
+        })
+    }
+
+    /// Numbers, names and types; those without a type are yet to come.
+    type Columns<'a> = &'a [(i16, &'a str, Oid)];
+
+    fn table(oid: Oid, name: &str, version: &str, columns: Columns<'_>) -> Relation {
+        let columns = columns.iter().map(|(attnum, name, type_oid)| Column {
+            attnum: *attnum,
+            name: (*name).to_owned(),
+            type_oid: *type_oid,
+            generated: None,
+        });
+        Relation {
+            oid,
+            schema: "public".to_owned(),
+            name: name.to_owned(),
+            columns: columns.collect(),
+            version: version.to_owned(),
+            ..Relation::default()
+        }
+    }
+
+    fn holds(sql: &str, before: &Arc<Known>, now: &Known) -> bool {
+        let path = SearchPath::effective(vec!["public".to_owned()], None);
+        let script = parse(sql).unwrap();
+        let traced = lineage(&script.statements[0], &*before.snapshot, &path);
+        let masker = MaskSet::new(Vec::new(), Keys::default()).masker(&RuleSet::default());
+        View::of(masker, Arc::clone(before), vec![traced]).holds(now)
+    }
+
+    #[test]
+    fn columns_that_the_same_unit_adds_are_not_taken_for_others() {
+        let before = with(vec![table(20_001, "notes", "1", &[(1, "x", 25), (2, "y", 0)])], None);
+        let y = Some(ColumnId {
+            relation: 20_001,
+            column: 2,
+        });
+        let cases: [(&str, Columns<'_>, Option<ColumnId>, bool); 8] = [
+            ("2", &[(1, "x", 25), (2, "y", 23)], None, true),
+            // It is not committed yet.
+            ("1", &[(1, "x", 25)], None, true),
+            // Somebody took it away again.
+            ("2", &[(1, "x", 25)], None, false),
+            // Somebody took it away, and made another of its name.
+            ("2", &[(1, "x", 25), (3, "y", 23)], None, false),
+            ("2", &[(1, "x", 25), (2, "z", 23)], None, false),
+            ("2", &[(1, "x", 23), (2, "y", 23)], None, false),
+            ("2", &[(1, "x", 25), (2, "y", 23), (3, "z", 23)], None, false),
+            ("2", &[(1, "x", 25), (2, "y", 23)], y, false),
+        ];
+        for (version, columns, protected, holds_then) in cases {
+            let now = with(vec![table(20_001, "notes", version, columns)], protected);
+            let found = holds("select x, y from notes", &before, &now);
+            assert_eq!(found, holds_then, "{version} {columns:?} {protected:?}");
+        }
+    }
+
+    #[test]
+    fn a_table_that_the_same_unit_makes_is_not_taken_for_another() {
+        let known = known(["1", "1", "1"]);
+        let made = table(0, "made", "", &[(1, "a", 0), (2, "b", 0)]);
+        let (_, snapshot) = known.snapshot.making(made).unwrap();
+        let before = Arc::new(Known {
+            snapshot: Arc::new(snapshot),
+            protected: Arc::clone(&known.protected),
+            ..Known::default()
+        });
+        let now = |change: fn(&mut Relation), protected: Option<i16>| {
+            let mut one = table(30_000, "made", "1", &[(1, "a", 23), (2, "b", 25)]);
+            change(&mut one);
+            let column = protected.map(|column| ColumnId {
+                relation: 30_000,
+                column,
+            });
+            with(vec![one], column)
+        };
+        let sql = "select a, b from made";
+        assert!(holds(sql, &before, &now(|_| (), None)));
+        assert!(holds(sql, &before, &known), "it is not committed yet");
+        assert!(!holds(sql, &before, &now(|_| (), Some(2))), "it holds protected values");
+        let shows = |definition: &str| {
+            let mut one = table(30_000, "made", "1", &[(1, "a", 25), (2, "b", 25)]);
+            one.kind = RelationKind::View;
+            one.definition = Some(definition.to_owned());
+            with(vec![one], None)
+        };
+        assert!(holds(
+            sql,
+            &before,
+            &shows("SELECT notes.x AS a, notes.x AS b FROM public.notes;")
+        ));
+        for definition in [
+            "SELECT notes.x AS a, customers.x AS b FROM public.notes, public.customers;",
+            "SELECT notes.x AS a, unseen(1) AS b FROM public.notes;",
+            "SELECT notes.x AS a, nosuch.x AS b FROM public.nosuch, public.notes;",
+            "SELECT notes.x AS a FROM public.notes;",
+        ] {
+            assert!(!holds(sql, &before, &shows(definition)), "{definition}");
+        }
+        let others: [fn(&mut Relation); 6] = [
+            |one| one.columns[1].name = "c".to_owned(),
+            |one| one.columns.truncate(1),
+            |one| one.columns[1].generated = Some("a".to_owned()),
+            |one| one.kind = RelationKind::View,
+            |one| one.parents = vec![20_000],
+            |one| one.schema = "other".to_owned(),
+        ];
+        for (index, change) in others.into_iter().enumerate() {
+            assert!(!holds(sql, &before, &now(change, None)), "{index}");
         }
     }
 }

@@ -199,7 +199,8 @@ impl Walker<'_> {
         self.compare(&one, &other);
     }
 
-    fn is_opaque_call(&mut self, node: Node<'_>) -> bool {
+    /// Whether a call may run what nobody can see into; notes it then.
+    pub(super) fn is_opaque_call(&mut self, node: Node<'_>) -> bool {
         let names = node.names("funcname");
         let Some((schema, name)) = qualified(&names) else {
             return false;

@@ -70,7 +70,8 @@ pub struct Lineage {
     pub relations: BTreeSet<Oid>,
     /// Relations that are written or changed.
     pub written: BTreeSet<Oid>,
-    /// Those of them of which nothing is defined but that a foreign key refers to them. What it refers to is [`asked`](Self::asked).
+    /// Those of them of which nothing is defined but that a foreign key refers to them, or that another table is made like them. What the
+    /// key refers to is [`asked`](Self::asked).
     pub referred: BTreeSet<Oid>,
     /// Relations that the catalog does not know.
     pub unresolved: Vec<String>,
@@ -107,13 +108,15 @@ pub struct Spilled {
     pub flow: Flow,
 }
 
-/// A table that gets columns, which hold the same in each row.
+/// A table that gets columns, which hold nothing of others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grown {
     /// The table.
     pub relation: Oid,
     /// Names of the columns.
     pub columns: Vec<String>,
+    /// Whether whatever is stored there makes no difference to it: it says nothing of keys, nor of what may be NULL.
+    pub blind: bool,
 }
 
 /// A relation that a statement makes.

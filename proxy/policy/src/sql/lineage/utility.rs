@@ -41,12 +41,20 @@ const OBJECT_SCHEMA: i64 = 37;
 /// How the grammar numbers `ALTER COLUMN … SET EXPRESSION` and `DROP EXPRESSION`.
 const SET_EXPRESSION: i64 = 7;
 const DROP_EXPRESSION: i64 = 8;
-/// Commands of ALTER TABLE: `ADD COLUMN`, and those that say whether a column may be NULL.
+/// Commands of ALTER TABLE: `ADD COLUMN`, `SET DEFAULT` and `DROP DEFAULT`, `ADD CONSTRAINT`, and those that say whether a column may
+/// be NULL.
 const ADD_COLUMN: i64 = 1;
+const COLUMN_DEFAULT: i64 = 3;
+const ADD_CONSTRAINT: i64 = 17;
 const NULLS: [i64; 2] = [5, 6];
-/// Constraints of a column that make no code and read no other: NULL, NOT NULL, and DEFAULT of a constant.
+/// `OWNER TO`.
+const CHANGE_OWNER: i64 = 27;
+/// Those that what is stored makes no difference to, and that say nothing of columns that are there.
+const BLIND: [i64; 2] = [ADD_COLUMN, CHANGE_OWNER];
+/// Constraints that make no code and read no other column: NULL, NOT NULL, and DEFAULT; PRIMARY KEY and UNIQUE.
 const CONSTR_NULLS: [i64; 2] = [1, 2];
 const CONSTR_DEFAULT: i64 = 3;
+const CONSTR_KEYS: [i64; 2] = [7, 8];
 /// How far DROP and TRUNCATE go is numbered from RESTRICT on.
 const CASCADE: i64 = 2;
 
@@ -160,8 +168,8 @@ impl Walker<'_> {
         }
     }
 
-    /// ALTER TABLE that only adds columns: no name means anything else behind it but theirs, no code is made, and nothing that was
-    /// stored is moved.
+    /// ALTER TABLE that only adds columns, keys and defaults: no name means anything else behind it but those of the columns, no code
+    /// is made, and nothing that was stored is moved.
     pub(super) fn grows(&mut self, node: Node<'_>) {
         let Some(target) = node.node("relation").filter(|_| node.is("AlterTableStmt")) else {
             return;
@@ -171,24 +179,67 @@ impl Walker<'_> {
             return;
         };
         let stores = matches!(relation.kind, RelationKind::Table | RelationKind::PartitionedTable);
+        let added: Option<Vec<Option<String>>> = node.list("cmds").map(|command| self.added(command)).collect();
         if !stores || !self.found.opaque.is_empty() {
             return;
         }
-        let added: Option<Vec<Option<String>>> = node.list("cmds").map(added).collect();
+        let blind = node.list("cmds").all(|command| BLIND.contains(&command.int("subtype")));
         self.found.grown = added.map(|added| Grown {
             relation: relation.oid,
             columns: added.into_iter().flatten().collect(),
+            blind,
         });
+    }
+
+    /// The column that a command of ALTER TABLE adds, or that it adds none; `None` where it does more than that, but for saying what
+    /// is a key, what may be NULL, and what stands where nothing is given.
+    fn added(&mut self, command: Node<'_>) -> Option<Option<String>> {
+        let (subtype, definition) = (command.int("subtype"), command.node("def"));
+        match subtype {
+            ADD_COLUMN => {
+                let column = definition.filter(|def| def.is("ColumnDef"))?;
+                let mut constraints = column.list("constraints");
+                let plain = constraints.all(|constraint| match constraint.int("contype") {
+                    CONSTR_DEFAULT => constraint.node("raw_expr").is_some_and(|value| self.is_plain(value)),
+                    kind => CONSTR_NULLS.contains(&kind),
+                });
+                plain.then(|| Some(column.text("colname").to_owned()))
+            }
+            COLUMN_DEFAULT => definition.is_none_or(|value| self.is_plain(value)).then_some(None),
+            ADD_CONSTRAINT => {
+                let keys = definition.filter(|def| CONSTR_KEYS.contains(&def.int("contype")));
+                keys.map(|_| None)
+            }
+            _ => (subtype == CHANGE_OWNER || NULLS.contains(&subtype)).then_some(None),
+        }
+    }
+
+    /// Whether a default is a constant, or what a function of PostgreSQL's own makes of nothing.
+    fn is_plain(&mut self, value: Node<'_>) -> bool {
+        match value.kind() {
+            "AConst" | "SqlValueFunction" => true,
+            "TypeCast" => {
+                let constant = value.node("arg").is_some_and(|arg| arg.is("AConst"));
+                constant && value.node("type_name").is_some_and(|to| !self.is_type_of_users(to))
+            }
+            "FuncCall" => !value.has("args") && !self.is_opaque_call(value),
+            _ => false,
+        }
     }
 
     /// A statement of another kind returns no rows, but its errors may quote what it names: all of it counts as touched.
     pub(super) fn everything_below(&mut self, node: Node<'_>) {
         let (upkeep, chooses) = (UPKEEP.contains(&node.kind()), CHOOSING.contains(&node.kind()));
         let mut named = false;
+        // Of a table that another is made like, only its definition is read.
+        let mut alike: Vec<u32> = Vec::new();
         let mut todo = vec![node];
         while let Some(node) = todo.pop() {
             if !self.step() {
                 return;
+            }
+            if node.is("TableLikeClause") {
+                alike.extend(node.node("relation").map(Node::id));
             }
             let referred = self.refers(node);
             if node.is("RangeVar") {
@@ -199,8 +250,12 @@ impl Walker<'_> {
                     if chooses {
                         self.aside(&flow);
                     }
-                    self.found.written.insert(relation.oid);
-                    self.found.referred.remove(&relation.oid);
+                    let only = self.found.written.insert(relation.oid) || self.found.referred.contains(&relation.oid);
+                    if only && alike.contains(&node.id()) {
+                        self.found.referred.insert(relation.oid);
+                    } else {
+                        self.found.referred.remove(&relation.oid);
+                    }
                     if upkeep {
                         self.note_upkeep(relation);
                     }
@@ -273,20 +328,6 @@ impl Walker<'_> {
         });
         resolved.is_some_and(|relation| relation.kind == RelationKind::CompositeType)
     }
-}
-
-/// The column that a command of ALTER TABLE adds, or that it adds none; `None` where it does more than that.
-fn added(command: Node<'_>) -> Option<Option<String>> {
-    if NULLS.contains(&command.int("subtype")) {
-        return Some(None);
-    }
-    let column = command.node("def").filter(|def| def.is("ColumnDef"))?;
-    let plain = |constraint: Node<'_>| match constraint.int("contype") {
-        CONSTR_DEFAULT => constraint.node("raw_expr").is_some_and(|value| value.is("AConst")),
-        kind => CONSTR_NULLS.contains(&kind),
-    };
-    let adds = command.int("subtype") == ADD_COLUMN && column.list("constraints").all(plain);
-    adds.then(|| Some(column.text("colname").to_owned()))
 }
 
 /// The function that a definition names, which may be written as a type's name is, or as a text.

@@ -298,3 +298,19 @@ fn what_makes_code_is_known_by_its_kind() {
         assert_eq!(parse(sql).unwrap().statements[0].makes_code(), makes, "{sql}");
     }
 }
+
+#[test]
+fn what_only_gives_another_name_is_told_from_what_does_more() {
+    for (sql, renames) in [
+        ("alter table notes rename to others", true),
+        ("alter table notes rename note to other", true),
+        ("alter view v set schema s", true),
+        ("alter table notes add a text", false),
+        ("alter table notes alter id type text", false),
+        ("alter schema s rename to t", false),
+        ("alter function f() rename to g", false),
+        ("create table t (a int)", false),
+    ] {
+        assert_eq!(parse(sql).unwrap().statements[0].only_renames(), renames, "{sql}");
+    }
+}

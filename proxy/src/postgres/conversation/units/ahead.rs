@@ -47,8 +47,9 @@ impl Conversation {
             return Ahead::Not;
         }
         // Whoever has to wait for a second person is asked about by what is fresh.
-        let assumed = assumed.filter(|_| decided.may_all_run());
-        // So is what is pinned: that is looked at once it is.
+        // What a unit hands on changes the catalog: judged again by that, it would be refused for what it is to do itself.
+        let assumed = assumed.filter(|_| decided.may_all_run() && !self.hands_on(&plan));
+        // Nor is what is pinned: that is looked at once it is.
         let pinned = decided.may_all_run() && !self.pins(unit, &plan, false, None).is_empty();
         let (shared, asked) = (&*session, Instant::now());
         let fresh = async {

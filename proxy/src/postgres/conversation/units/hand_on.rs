@@ -70,6 +70,11 @@ impl Conversation {
         })
     }
 
+    /// Whether a unit copies protected values, or may.
+    pub(super) fn hands_on(&self, plan: &Plan) -> bool {
+        !self.handed(plan, None).is_ok_and(|entries| entries.is_empty())
+    }
+
     /// Everywhere that the unit copies protected values to.
     fn handed(&self, plan: &Plan, refused: Option<usize>) -> Result<Vec<Entry>, Refused> {
         let mut entries: Vec<Entry> = Vec::new();

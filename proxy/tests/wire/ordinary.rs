@@ -1,0 +1,193 @@
+//! Ordinary work beside protected columns: it is answered as PostgreSQL answers it.
+
+use serde_json::json;
+
+use super::common::door::{Given, TestDoor};
+use super::common::wire::{Client, Message, value};
+
+const SCHEMA: &str = "
+CREATE TABLE customers (id int PRIMARY KEY, name varchar(20), ssn text);
+INSERT INTO customers VALUES (1, 'Ada', '536-90-4399');
+CREATE TABLE notes (id int, note text);
+INSERT INTO notes VALUES (1, 'plain');
+CREATE MATERIALIZED VIEW names AS SELECT id, ssn FROM customers;";
+
+fn door(profile: &str) -> TestDoor {
+    let columns = json!({"match": {"columns": ["public.customers.ssn"]}, "profile": profile});
+    TestDoor::new(&Given::open().mask("columns", columns), SCHEMA)
+}
+
+/// All values of all rows, and of a COPY its lines.
+fn shown(said: &[Message]) -> String {
+    let refused = said.iter().find(|message| message.tag == 'E');
+    assert!(refused.is_none(), "{:?}", refused.map(Message::text));
+    let rows = said.iter().filter(|message| message.tag == 'D');
+    let values = rows.flat_map(Message::values).flatten();
+    let lines = said.iter().filter(|message| message.tag == 'd');
+    let each = values.chain(lines.map(|message| message.body.clone()));
+    let texts: Vec<String> = each
+        .map(|value| String::from_utf8_lossy(&value).trim().to_owned())
+        .collect();
+    texts.join(" ")
+}
+
+#[test]
+fn what_a_string_makes_is_shown_by_its_own_statements() {
+    for profile in ["Standard", "Strict"] {
+        let door = door(profile);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        for (sql, values) in [
+            (
+                "create table one (id int, note text); insert into one values (1, 'b'); select id, note from one",
+                "1 b",
+            ),
+            (
+                "create view shown as select id, note from notes; select * from shown",
+                "1 plain",
+            ),
+            (
+                "create table two as select 1 as id, 'b' as note; select * from two",
+                "1 b",
+            ),
+            (
+                "create table three (id serial primary key, note text unique); insert into three (note) values ('b') returning id; select note from three",
+                "1 b",
+            ),
+            (
+                "begin; create table four (id int); insert into four values (4); select * from four; commit",
+                "4",
+            ),
+            ("alter table notes add column kind text; select * from notes", "1 plain"),
+            (
+                "alter table notes add column level int default 3; select note, level from notes",
+                "plain 3",
+            ),
+            (
+                "alter table notes add column if not exists level int; select level from notes",
+                "3",
+            ),
+        ] {
+            assert_eq!(shown(&client.query(sql)), values, "{profile}: {sql}");
+        }
+        // What is copied there is not.
+        let sql = "create table five as select 1 as id, ssn from customers; select * from five";
+        let said = client.query(sql);
+        assert!(
+            said.iter().all(|message| !message.text().contains("536")),
+            "{profile}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn what_a_unit_hands_protection_on_to_does_not_refuse_itself() {
+    let door = door("Standard");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    for round in 0..4 {
+        client.query(&format!("create table copies_{round} (id int, note text)"));
+        client.query(&format!("insert into copies_{round} values (1, 'a')"));
+        let sql = format!("update copies_{round} c set note = reverse(ssn) from customers where customers.id = c.id");
+        shown(&client.query(&sql));
+        let note = value(&client.query(&format!("select note from copies_{round}")));
+        assert_eq!(note, "[REDACTED]", "{round}");
+    }
+}
+
+#[test]
+fn what_the_system_tells_is_copied_and_does_not_silence_who_reads_it() {
+    let door = door("Standard");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    for sql in [
+        "copy (select name from pg_settings where name = 'work_mem') to stdout",
+        "copy (select 'work_mem' from pg_locks limit 1) to stdout",
+        "copy (select 'work_mem' from information_schema.columns limit 1) to stdout",
+    ] {
+        assert_eq!(shown(&client.query(sql)), "work_mem", "{sql}");
+    }
+    let said = client.query("listen x; notify x, 'hello'");
+    let told = said
+        .iter()
+        .any(|message| message.tag == 'A' && message.text().contains("hello"));
+    assert!(told, "{said:?}");
+}
+
+#[test]
+fn errors_tell_what_the_text_names() {
+    let door = door("Standard");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    for (sql, words) in [
+        (
+            "alter table customers add name text",
+            "column \"name\" of relation \"customers\" already exists",
+        ),
+        (
+            "alter table customers drop nosuch",
+            "column \"nosuch\" of relation \"customers\" does not exist",
+        ),
+        (
+            "create index customers_pkey on customers (id)",
+            "relation \"customers_pkey\" already exists",
+        ),
+        (
+            "drop table customers",
+            "cannot drop table customers because other objects depend on it",
+        ),
+        (
+            "refresh materialized view concurrently names",
+            "cannot refresh materialized view \"public.names\" concurrently",
+        ),
+        (
+            "insert into customers (id) values ('abc')",
+            "invalid input syntax for type integer: \"abc\"",
+        ),
+        (
+            "insert into customers (id, name) values (2, repeat('x', 30))",
+            "value too long for type character varying(20)",
+        ),
+        (
+            "select nofunc(ssn) from customers",
+            "function nofunc(text) does not exist",
+        ),
+        (
+            "select id from customers where ssn = 1",
+            "operator does not exist: text = integer",
+        ),
+        (
+            "begin; vacuum customers",
+            "VACUUM cannot run inside a transaction block",
+        ),
+        // What is stored is not among it.
+        (
+            "rollback; select ssn::int from customers",
+            "invalid text representation (the target's words are withheld: they may hold a protected value)",
+        ),
+        (
+            "select ssn::regclass from customers",
+            "undefined table (the target's words are withheld: they may hold a protected value)",
+        ),
+    ] {
+        let said = client.query(sql);
+        let error = said.iter().find(|message| message.tag == 'E').unwrap();
+        assert_eq!(error.field('M').unwrap(), words, "{sql}");
+        assert!(!error.text().contains("536"), "{sql}");
+    }
+    let said = client.query("drop table customers");
+    let hint = said.iter().find_map(|message| message.field('H'));
+    assert_eq!(
+        hint.as_deref(),
+        Some("Use DROP ... CASCADE to drop the dependent objects too.")
+    );
+}
+
+#[test]
+fn a_session_may_begin_with_a_transaction_that_is_flushed() {
+    for profile in ["Standard", "Strict"] {
+        let door = door(profile);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        client.parse("", "begin").bind("", "", &[], 0).execute("", 0);
+        client.put(b'H', |_| {}).send();
+        assert_eq!(client.some(3).last().map(|message| message.tag), Some('C'));
+        let sql = "insert into notes values (2, 'second') returning note";
+        assert_eq!(shown(&client.pipeline(sql)), "second", "{profile}");
+    }
+}
