@@ -7,10 +7,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::run::{describe, wait_until};
 
-/// A program in the background; killed when dropped.
+/// How long one may take to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A program in the background; ended when dropped.
 pub(super) struct Background(Child);
 
 // === impl Background ===
@@ -35,7 +39,11 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended by itself. One that is asked writes what it counted; one that does not go in time is killed.
+        if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+            let _ = wait_until(PATIENCE, "a program to end", || Ok(self.0.try_wait()?.map(drop)));
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

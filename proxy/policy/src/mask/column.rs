@@ -2,7 +2,7 @@
 
 use super::action::REDACTED;
 use super::count::{Counts, Slot};
-use super::detect::Label;
+use super::detect::{Context, Label};
 use super::hash::put_hex;
 use super::look::{Look, decode_integer};
 use super::masker::Masker;
@@ -80,6 +80,18 @@ impl ColumnPlan {
 
     pub(super) fn passes(&self) -> bool {
         matches!(self.treatment, Treatment::Pass) && self.slots.is_empty()
+    }
+
+    /// Whether detectors recognise anything in a value of a column that is text; [`Masker::replace_recognised`] has to follow
+    /// where they do. `None`: the column is of another kind, and nothing was done. `room` begins with the value, too.
+    #[inline]
+    pub(super) fn recognises(&self, masker: &Masker, value: &[u8], room: &[u8], counts: &mut Counts) -> Option<bool> {
+        let looks =
+            matches!(self.treatment, Treatment::Detect { .. }) && matches!(self.class, Class::Text | Class::Char);
+        looks.then(|| {
+            counts.add_all(&self.slots);
+            masker.recognises(value, room, Context::of(&self.label, true), counts)
+        })
     }
 
     /// Masks one value that is not NULL. `None`: Strict, and it cannot be decoded. Whatever was appended counts only with

@@ -49,7 +49,7 @@ impl Counts {
         }
     }
 
-    /// Empty room for hits, to be given back by [`Counts::give_room`].
+    /// Room for hits, to be given back by [`Counts::give_room`]: empty, unless the last was given to [`Counts::keep_room`].
     #[inline]
     pub(crate) fn take_room(&mut self) -> Vec<Hit> {
         std::mem::take(&mut self.room)
@@ -58,6 +58,12 @@ impl Counts {
     #[inline]
     pub(crate) fn give_room(&mut self, mut room: Vec<Hit>) {
         room.clear();
+        self.room = room;
+    }
+
+    /// Keeps hits for who takes them next.
+    #[inline]
+    pub(crate) fn keep_room(&mut self, room: Vec<Hit>) {
         self.room = room;
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::bytes::{Reader, cut, put_value};
+use super::bytes::{Reader, cut, put_value, tail};
 use super::column::ColumnPlan;
 use super::count::Counts;
 use super::masker::Masker;
@@ -94,6 +94,9 @@ pub enum RowError {
         column: usize,
     },
 }
+
+/// Bytes of a field's length.
+const LENGTH: usize = 4;
 
 /// What happens to each column of the rows that follow one RowDescription.
 #[derive(Clone)]
@@ -204,13 +207,22 @@ impl RowPlan {
             let Some(value) = value.filter(|_| !column.passes()) else {
                 continue;
             };
+            // A text is looked through first: most hold nothing, and then nothing is written.
+            let room = tail(body, field.saturating_add(LENGTH));
+            let recognised = column.recognises(&self.masker, value, room, counts);
+            if recognised == Some(false) {
+                continue;
+            }
             // The field is written where it belongs, behind everything before it, and taken back if nothing changed.
             out.extend_from_slice(cut(body, copied, field));
             copied = field;
             let mark = out.len();
             let mut outcome = Some(Outcome::Unchanged);
             put_value(out, |out| {
-                outcome = column.apply((&self.masker, &self.types), value, out, counts);
+                outcome = match recognised {
+                    Some(_) => Some(self.masker.replace_recognised(value, out, counts)),
+                    None => column.apply((&self.masker, &self.types), value, out, counts),
+                };
                 outcome == Some(Outcome::Written)
             });
             match outcome {

@@ -114,6 +114,25 @@ impl Masker {
         outcome
     }
 
+    /// Looks for hits in a value that is text, behind which the rest of its row stands in `room`. Where there are any,
+    /// [`Masker::replace_recognised`] has to follow.
+    #[inline]
+    pub(super) fn recognises(&self, text: &[u8], room: &[u8], context: Context<'_>, counts: &mut Counts) -> bool {
+        let mut hits = counts.take_room();
+        self.text.scan_within(text, room, context, &mut hits);
+        let found = !hits.is_empty();
+        counts.keep_room(hits);
+        found
+    }
+
+    /// Writes a value without what [`Masker::recognises`] found in it just before.
+    pub(super) fn replace_recognised(&self, text: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Outcome {
+        let hits = counts.take_room();
+        let outcome = self.replace(text, &hits, Surroundings::Value, out, counts);
+        counts.give_room(hits);
+        outcome
+    }
+
     /// Whether some acting rule recognises anything in `text`.
     pub(super) fn finds(&self, scanner: &Scanner, text: &[u8], context: Context<'_>, counts: &mut Counts) -> bool {
         let mut hits = counts.take_room();

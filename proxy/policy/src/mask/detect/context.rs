@@ -101,13 +101,17 @@ static WORDS: LazyLock<Option<(DFA, Vec<Named>)>> = LazyLock::new(|| {
 
 impl Named {
     fn of(kind: Kind) -> Self {
-        Self(1_u32.wrapping_shl(kind as u32))
+        Self(kind.bit())
     }
 
     /// Whose words stand in the label, or in the text shortly before `at`.
     pub(super) fn near(text: &[u8], at: usize, context: &Context<'_>) -> Self {
+        let named = context.named();
+        if at == 0 {
+            return named;
+        }
         let before = Self::within(cut(text, at.saturating_sub(REACH), at));
-        Self(context.named().0 | before.0)
+        Self(named.0 | before.0)
     }
 
     /// Whose words stand in a text.
@@ -137,6 +141,11 @@ impl Named {
             }
         }
         found
+    }
+
+    /// A set with a bit for each kind.
+    pub(super) fn bits(self) -> u32 {
+        self.0
     }
 
     /// Whether those of one detector are among them.

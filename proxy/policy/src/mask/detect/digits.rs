@@ -1,90 +1,92 @@
-//! Digits found eight bytes at a time. No sum is near overflow: all are places in a text, or a few bytes behind its end.
+//! Runs of digits, found 64 bytes at a time. No sum is near overflow: all are places in a text, or a few bytes behind its end.
 
-use crate::mask::bytes::tail;
+use super::lane::{BLOCK, Lane, mask};
 
-/// The highest bit of each byte.
-const HIGH: u64 = 0x8080_8080_8080_8080;
-const ZEROS: u64 = 0x3030_3030_3030_3030;
+/// The runs of ASCII digits of one text, in order.
+pub(super) struct Runs<'a> {
+    text: &'a [u8],
+    /// Where the 64 bytes begin that `here` tells of.
+    base: usize,
+    here: u64,
+    /// Of the 64 bytes behind those.
+    ahead: u64,
+}
 
-/// Eight bytes of text as a number, the first of them the lowest.
-#[derive(Clone, Copy)]
-pub(super) struct Word(u64);
+/// One run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    /// Where its first digit stands.
+    pub(super) start: usize,
+    /// How many digits it has.
+    pub(super) length: usize,
+    /// Which of the 64 bytes from there on are digits.
+    pub(super) window: u64,
+}
 
-// === impl Word ===
+// === impl Runs ===
 
-impl Word {
-    /// The bytes from `from` on; 0, which is no digit, behind the end.
+impl<'a> Runs<'a> {
+    /// `first` tells which of the first 64 bytes are digits.
     #[inline]
-    pub(super) fn at(text: &[u8], from: usize) -> Self {
-        let rest = tail(text, from);
-        if let Some(bytes) = rest.first_chunk() {
-            return Self(u64::from_le_bytes(*bytes));
-        }
-        Self(match text.last_chunk() {
-            // The last eight, of which some stand before.
-            Some(bytes) => {
-                let before = (8_usize.wrapping_sub(rest.len())).wrapping_mul(8);
-                let before = u32::try_from(before).unwrap_or(u32::MAX);
-                u64::from_le_bytes(*bytes).checked_shr(before).unwrap_or(0)
+    pub(super) fn new(text: &'a [u8], first: u64) -> Self {
+        let mut runs = Self {
+            text,
+            base: 0,
+            here: first,
+            ahead: 0,
+        };
+        runs.look_ahead();
+        runs
+    }
+
+    #[inline]
+    fn look_ahead(&mut self) {
+        let from = self.base.wrapping_add(BLOCK);
+        self.ahead = if from < self.text.len() {
+            mask(self.text, from, Lane::is_digit)
+        } else {
+            0
+        };
+    }
+
+    /// The first one at `from` or behind it; `from` never decreases. Where it stands within a run, that begins there.
+    #[inline]
+    pub(super) fn next(&mut self, from: usize) -> Option<Found> {
+        loop {
+            let skip = from.saturating_sub(self.base);
+            let left = if skip < BLOCK { self.here >> skip << skip } else { 0 };
+            if left != 0 {
+                let skip = left.trailing_zeros();
+                let window = (self.here >> skip) | (self.ahead << 1 << 63_u32.wrapping_sub(skip));
+                let start = self.base.wrapping_add(skip as usize);
+                let length = (!window).trailing_zeros() as usize;
+                return Some(Found {
+                    start,
+                    length: if length < BLOCK { length } else { self.count(start) },
+                    window,
+                });
             }
-            None => rest.iter().rev().fold(0, |word, b| (word << 8) | u64::from(*b)),
-        })
-    }
-
-    /// The highest bit of each byte that is no digit.
-    #[inline]
-    fn others(self) -> u64 {
-        // Digits are those that are below ten then. The sums stay within their bytes.
-        let word = self.0 ^ ZEROS;
-        ((word & !HIGH).wrapping_add(0x7676_7676_7676_7676) | word) & HIGH
-    }
-
-    /// How many digits stand at the start.
-    #[inline]
-    pub(super) fn digits(self) -> usize {
-        (self.others().trailing_zeros() / 8) as usize
-    }
-
-    /// Where the first digit stands.
-    #[inline]
-    fn first_digit(self) -> Option<usize> {
-        let digits = self.others() ^ HIGH;
-        (digits != 0).then(|| (digits.trailing_zeros() / 8) as usize)
-    }
-
-    /// The first `count` bytes as numbers 0 to 9, if they are digits; the others are 0.
-    #[inline]
-    pub(super) fn numbers(self, count: usize) -> [u8; 8] {
-        let bits = u32::try_from(count.wrapping_mul(8)).unwrap_or(u32::MAX);
-        let taken = !u64::MAX.checked_shl(bits).unwrap_or(0);
-        ((self.0 ^ ZEROS) & taken).to_le_bytes()
-    }
-}
-
-/// How many digits stand at `from`, as far as `most` of them and a few more.
-#[inline]
-pub(super) fn count(text: &[u8], from: usize, most: usize) -> usize {
-    let mut count = 0_usize;
-    loop {
-        let digits = Word::at(text, from.wrapping_add(count)).digits();
-        count = count.wrapping_add(digits);
-        if digits < 8 || count > most {
-            return count;
+            self.base = self.base.wrapping_add(BLOCK);
+            if self.base >= self.text.len() {
+                return None;
+            }
+            self.here = self.ahead;
+            self.look_ahead();
         }
     }
-}
 
-/// Where the next digit stands, from `from` on.
-#[inline]
-pub(super) fn next(text: &[u8], from: usize) -> Option<usize> {
-    let mut at = from;
-    while at < text.len() {
-        if let Some(skip) = Word::at(text, at).first_digit() {
-            return Some(at.wrapping_add(skip));
+    /// How many digits there are, of which 64 are known.
+    #[cold]
+    fn count(&self, start: usize) -> usize {
+        let mut count = BLOCK;
+        loop {
+            let more = (!mask(self.text, start.wrapping_add(count), Lane::is_digit)).trailing_zeros() as usize;
+            count = count.wrapping_add(more);
+            if more < BLOCK {
+                return count;
+            }
         }
-        at = at.wrapping_add(8);
     }
-    None
 }
 
 #[cfg(test)]
@@ -95,22 +97,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn digits_are_counted_and_found_as_one_by_one(text in "[/0-9:\u{0}a\u{e9}\u{39}]{0,40}", from in 0..45_usize) {
+        fn runs_are_those_found_one_by_one(text in "[/0-9:\u{0}a\u{e9}]{0,20}([0-9]{0,150}[/0-9:a]{0,80}){0,3}", skip in 0..9_usize) {
             let text = text.as_bytes();
-            let rest = tail(text, from);
-            prop_assert_eq!(count(text, from, usize::MAX), rest.iter().take_while(|b| b.is_ascii_digit()).count());
-            prop_assert_eq!(next(text, from), rest.iter().position(u8::is_ascii_digit).map(|skip| from + skip));
-        }
-
-        #[test]
-        fn numbers_are_those_of_the_digits(digits in "[0-9]{1,8}", after in "[a-z0-9]{0,8}") {
-            let text = format!("{digits}{after}");
-            let numbers = Word::at(text.as_bytes(), 0).numbers(digits.len());
-            let mut expected = [0; 8];
-            for (slot, b) in expected.iter_mut().zip(digits.bytes()) {
-                *slot = b - b'0';
+            let mut runs = Runs::new(text, mask(text, 0, Lane::is_digit));
+            let mut from = 0;
+            loop {
+                let start = text.iter().skip(from).position(u8::is_ascii_digit).map(|at| from + at);
+                let found = runs.next(from);
+                prop_assert_eq!(found.map(|found| found.start), start);
+                let Some(found) = found else { break };
+                let rest = &text[found.start..];
+                prop_assert_eq!(found.length, rest.iter().take_while(|b| b.is_ascii_digit()).count());
+                prop_assert_eq!(found.window, mask(rest, 0, Lane::is_digit));
+                from = found.start + found.length + skip;
             }
-            prop_assert_eq!(numbers, expected);
         }
     }
 }

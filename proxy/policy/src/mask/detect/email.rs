@@ -1,7 +1,7 @@
 //! E-mail addresses.
 
 use super::hex::pair;
-use super::{Detector, Find, Kind, Span};
+use super::{Context, Detector, Find, Kind, Span};
 use crate::mask::bytes::{at, cut, tail};
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -14,7 +14,7 @@ pub(super) const DETECTOR: Detector = Detector {
                 labels or more, each of 1 to 63 letters, digits, hyphens or non-ASCII bytes, the last of two or more and \
                 not of digits alone. `%40` counts as `@`, as URLs have it.",
     min_bytes: 6,
-    find: Find::At(email),
+    find: Find::Signs(b"@%", email),
 };
 
 /// Bytes that are local parts made of.
@@ -45,15 +45,19 @@ const CLASSES: [u8; 256] = {
 const ENCODED: &[u8] = b"%40";
 
 /// Offered every `@` and every percent sign: that of `%40` counts.
-fn email(text: &[u8], sign: usize) -> Option<Span> {
+fn email(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
     let encoded = at(text, sign) == b'%';
     let domain_at = sign.saturating_add(if encoded { ENCODED.len() } else { 1 });
     if encoded && cut(text, sign, domain_at) != ENCODED {
         return None;
     }
-    let before = cut(text, 0, sign);
-    let local = before.iter().rev().take(64).take_while(|b| is_local(**b)).count();
-    let local_at = sign.saturating_sub(local);
+    let (mut local_at, least) = (sign, sign.saturating_sub(64));
+    while let Some(before) = local_at.checked_sub(1)
+        && before >= least
+        && is_local(at(text, before))
+    {
+        local_at = before;
+    }
     let local_at = if encoded {
         after_delimiter(text, local_at, sign)
     } else {
@@ -91,18 +95,20 @@ fn class(b: u8) -> u8 {
     CLASSES[usize::from(b)]
 }
 
-/// Length of the longest prefix that is a domain name with two labels or more.
+/// Length of the longest prefix that is a domain name with two labels or more. No sum is near overflow: all are places in a text,
+/// or one behind it, where no byte is of a domain.
 fn domain(text: &[u8]) -> Option<usize> {
     let text = text.get(..256).unwrap_or(text);
-    let (mut start, mut best) = (0usize, None);
+    let (mut start, mut best) = (0_usize, None);
     loop {
-        let classes = tail(text, start).iter().map(|b| class(*b));
-        let (mut length, mut all) = (0usize, u8::MAX);
-        for class in classes.take_while(|class| class & DOMAIN != 0) {
-            length = length.saturating_add(1);
+        let (mut end, mut all) = (start, u8::MAX);
+        while let class = class(at(text, end))
+            && class & DOMAIN != 0
+        {
             all &= class;
+            end = end.wrapping_add(1);
         }
-        let end = start.saturating_add(length);
+        let length = end.wrapping_sub(start);
         if !(1..=63).contains(&length) {
             return best;
         }
@@ -112,6 +118,6 @@ fn domain(text: &[u8]) -> Option<usize> {
         if at(text, end) != b'.' {
             return best;
         }
-        start = end.saturating_add(1);
+        start = end.wrapping_add(1);
     }
 }

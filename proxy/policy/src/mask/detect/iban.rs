@@ -2,7 +2,7 @@
 
 use super::piece::ends_with;
 use super::{Detector, Find, Kind, Run, Span};
-use crate::mask::bytes::{at, cut};
+use crate::mask::bytes::{at, cut, tail};
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: Kind::IbanCode,
@@ -96,32 +96,28 @@ fn iban(run: &Run<'_>) -> Option<Span> {
 /// Reads `length` letters and digits from `start`, across single spaces and hyphens; the number that they form with the
 /// first four moved to the end, modulo 97, and where the last one ends.
 fn walk(text: &[u8], start: usize, length: usize) -> Option<(u64, usize)> {
-    let (mut number, mut head, mut seen, mut i) = (0u64, 0u64, 0usize, start);
+    let (mut number, mut head, mut seen) = (0_u64, 0_u64, 0_usize);
+    let mut bytes = tail(text, start);
     while seen < length {
-        let b = at(text, i);
-        let value = match value_of(b) {
-            digit @ 0..=9 => u64::from(digit),
-            letter if letter != NONE && !(2..4).contains(&seen) => u64::from(letter),
-            _ if matches!(b, b' ' | b'-') && seen > 1 && value_of(at(text, i.wrapping_add(1))) != NONE => {
-                i = i.wrapping_add(1);
-                continue;
-            }
+        let (b, rest) = bytes.split_first()?;
+        bytes = rest;
+        let value = u64::from(value_of(*b));
+        // Dividing is the slow part: only where the next step might overflow.
+        number = match value {
+            0..=9 => number.wrapping_mul(10).wrapping_add(value),
+            10..=35 if seen < 2 || seen > 3 => number.wrapping_mul(100).wrapping_add(value),
+            _ if matches!(b, b' ' | b'-') && seen > 1 && value_of(*rest.first()?) != NONE => continue,
             _ => return None,
         };
-        // Dividing is the slow part: only when the next step might overflow.
         if number > u64::MAX / 1000 {
             number %= 97;
         }
-        number = number
-            .wrapping_mul(if value > 9 { 100 } else { 10 })
-            .wrapping_add(value);
         seen = seen.wrapping_add(1);
-        i = i.wrapping_add(1);
         if seen == 4 {
             (head, number) = (number, 0);
         }
     }
     // Two letters and two digits make six decimal digits, whichever they are.
     let moved = (number % 97).wrapping_mul(1_000_000).wrapping_add(head);
-    Some((moved % 97, i))
+    Some((moved % 97, text.len().wrapping_sub(bytes.len())))
 }

@@ -1,8 +1,9 @@
 //! Detectors: values recognised by their shape, whatever column or message they stand in.
 //!
-//! One pass over a cell: a branch-free summary (digits, `@`, backslash, non-ASCII, some signs) decides which scanners run at
-//! all; then hand-written scanners are offered each run of digits, each `@` and each sign that they ask for. What one of them
-//! looks at from there is bounded, so all of it is linear in the cell's length. So are [patterns](pattern) of one's own.
+//! One pass over a cell, sixteen bytes at a time, tells which of its bytes are digits and which may be signs that detectors ask
+//! for. Runs of digits and signs are then found by these bits, and hand-written finders are offered those that they can be a
+//! hit at. What one of them looks at from there is bounded, so all of it is linear in the cell's length. So are
+//! [patterns](pattern) of one's own.
 //!
 //! A new detector is one file with a [`Detector`] constant, a [`Kind`] and a line in [`DETECTORS`].
 
@@ -17,9 +18,11 @@ mod email;
 mod fold;
 pub(crate) mod hex;
 mod iban;
+mod lane;
 mod medical;
 mod month;
 mod network;
+mod numbers;
 pub mod pattern;
 mod pem;
 mod phone;
@@ -124,7 +127,6 @@ pub struct Detector {
 }
 
 type FindDigits = fn(&Run<'_>) -> Option<Span>;
-type FindAt = fn(&[u8], usize) -> Option<Span>;
 type FindSign = fn(&[u8], usize, &Context<'_>) -> Option<Span>;
 
 /// Where a detector is offered the text.
@@ -143,12 +145,21 @@ enum Find {
         /// The finder.
         find: FindDigits,
     },
-    /// At each `@`, and at each percent sign, by which one may be written.
-    At(FindAt),
     /// At each of these bytes, which [`Summary`](summary::Summary) has to tell of.
     Signs(&'static [u8], FindSign),
     /// The same, and once past the end of a text that is a value of its own.
     Named(&'static [u8], FindSign),
+}
+
+#[cfg(test)]
+impl Find {
+    /// The signs at which it is offered the text.
+    fn signs(&self) -> &'static [u8] {
+        match self {
+            Self::Digits { .. } => &[],
+            Self::Signs(signs, _) | Self::Named(signs, _) => signs,
+        }
+    }
 }
 
 /// Bytes `start..end` of a cell.
@@ -197,6 +208,11 @@ impl Kind {
             .iter()
             .find(|d| d.name == name || d.aliases.contains(&name))
             .map(|d| d.kind)
+    }
+
+    /// Its bit in a set of kinds.
+    const fn bit(self) -> u32 {
+        1_u32.wrapping_shl(self as u32)
     }
 
     /// The Presidio entity name.

@@ -66,11 +66,15 @@ const WORDS: &[&str] = &[
 ];
 
 fn phone(run: &Run<'_>) -> Option<Span> {
+    // What a slash parts is longer than its first group.
+    if run.total() < 8 && run.first() != b'0' {
+        return None;
+    }
     match run.before() {
         b'+' => international(run),
         b'(' if at(run.text, run.start.wrapping_sub(2)) == b'+' => international(run),
         // No country's code begins with a zero, nor does an area's in North America.
-        _ if run.number(0, 1) == 0 => dialled(run).or_else(|| national(run)).or_else(|| slashed(run)),
+        _ if run.first() == b'0' => dialled(run).or_else(|| national(run)).or_else(|| slashed(run)),
         _ => north_american(run).or_else(|| bare(run)),
     }
 }
@@ -202,8 +206,8 @@ fn whole<'r>(run: &'r Run<'_>, skip: usize) -> Option<(usize, &'r Group)> {
 fn north_american(run: &Run<'_>) -> Option<Span> {
     let groups = run.groups();
     let skip = match groups {
-        [one, area, ..] if one.len == 1 && run.number(0, 1) == 1 && area.len >= 3 => 1,
-        [eleven, ..] if eleven.len == 11 && run.number(0, 1) == 1 => 1,
+        [one, area, ..] if one.len == 1 && run.first() == b'1' && area.len >= 3 => 1,
+        [eleven, ..] if eleven.len == 11 && run.first() == b'1' => 1,
         _ => 0,
     };
     let digits = 10usize.saturating_add(skip);

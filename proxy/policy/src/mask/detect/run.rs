@@ -3,12 +3,12 @@
 use std::cell::OnceCell;
 
 use super::context::Named;
-use super::digits::Word;
-use super::{Context, Kind, digits};
-use crate::mask::bytes::at;
+use super::digits::Found;
+use super::{Context, Kind};
+use crate::mask::bytes::{at, tail};
 
 /// Most digits that are collected: one more than the longest number that any detector knows (a card has 19).
-const MAX_DIGITS: usize = 20;
+pub(super) const MAX_DIGITS: usize = 20;
 /// Most groups: a card of 19 digits in fives and fours has five, a phone number rarely more than seven.
 const MAX_GROUPS: usize = 8;
 
@@ -32,8 +32,10 @@ pub(super) struct Run<'a> {
     pub(super) text: &'a [u8],
     pub(super) start: usize,
     context: Context<'a>,
-    /// Eight at a time are written; behind the last one they are 0.
-    digits: [u8; MAX_DIGITS + 8],
+    /// Which of the 64 bytes from its start on are digits.
+    window: u64,
+    /// As numbers 0 to 9, once somebody has asked; behind the last one they are 0.
+    digits: OnceCell<[u8; MAX_DIGITS]>,
     total: usize,
     groups: [Group; MAX_GROUPS],
     count: usize,
@@ -42,36 +44,30 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Reads the run whose first digit is at `start`, and whose first group has so many.
+    /// Reads the run that begins there.
     #[inline]
-    pub(super) fn read(text: &'a [u8], start: usize, length: usize, context: Context<'a>) -> Self {
+    pub(super) fn read(text: &'a [u8], found: Found, context: Context<'a>) -> Self {
         let mut run = Self {
             text,
-            start,
+            start: found.start,
             context,
-            digits: [0; MAX_DIGITS + 8],
+            window: found.window,
+            digits: OnceCell::new(),
             total: 0,
             groups: [Group::default(); MAX_GROUPS],
             count: 0,
             named: OnceCell::new(),
         };
-        let (mut from, mut len) = (start, length);
+        let (mut from, mut len, mut window) = (found.start, found.length, found.window);
         // A number with more digits than any detector knows is not cut into one that they know. No sum is near overflow: all of
-        // them are places in the text, or a few bytes behind it, and what lies outside is absent.
+        // them are places in the text, or a few bytes behind it, and what lies outside is absent. Nor does the window end before
+        // the run does: so many digits and twice as many separators as stand between so many groups are fewer than its 64 bytes.
         while run.total.wrapping_add(len) <= MAX_DIGITS
             && let Some(slot) = run.groups.get_mut(run.count)
         {
-            let mut done = 0_usize;
-            while done < len {
-                let numbers = Word::at(text, from.wrapping_add(done)).numbers(len.wrapping_sub(done));
-                let room = run.digits.get_mut(run.total.wrapping_add(done)..);
-                if let Some(room) = room.and_then(<[u8]>::first_chunk_mut) {
-                    *room = numbers;
-                }
-                done = done.wrapping_add(8);
-            }
             let end = from.wrapping_add(len);
-            let (separator, width) = separator(text, end);
+            window >>= len;
+            let (separator, width) = separator(text, end, window);
             *slot = Group { len, end, separator };
             run.total = run.total.wrapping_add(len);
             run.count = run.count.wrapping_add(1);
@@ -79,7 +75,8 @@ impl<'a> Run<'a> {
                 break;
             }
             from = end.wrapping_add(width);
-            len = digits::count(text, from, MAX_DIGITS);
+            window >>= width;
+            len = (!window).trailing_zeros() as usize;
         }
         run
     }
@@ -94,14 +91,34 @@ impl<'a> Run<'a> {
         self.groups.get(..self.count).unwrap_or(&[])
     }
 
+    /// The first digit, as it is written.
+    pub(super) fn first(&self) -> u8 {
+        at(self.text, self.start)
+    }
+
     /// The first `n` digits as numbers 0–9.
     pub(super) fn digits(&self, n: usize) -> &[u8] {
-        self.digits.get(..n).filter(|_| n <= self.total).unwrap_or(&[])
+        self.all_digits().get(..n).filter(|_| n <= self.total).unwrap_or(&[])
+    }
+
+    fn all_digits(&self) -> &[u8; MAX_DIGITS] {
+        self.digits.get_or_init(|| {
+            let (mut digits, mut window) = ([0; MAX_DIGITS], self.window);
+            let text = tail(self.text, self.start);
+            for (slot, _) in digits.iter_mut().zip(0..self.total) {
+                let Some(b) = text.get(window.trailing_zeros() as usize) else {
+                    break;
+                };
+                *slot = b.wrapping_sub(b'0');
+                window &= window.wrapping_sub(1);
+            }
+            digits
+        })
     }
 
     /// The number of digits `from..to` read as one decimal number.
     pub(super) fn number(&self, from: usize, to: usize) -> u32 {
-        let digits = self.digits.get(from..to).unwrap_or(&[]);
+        let digits = self.all_digits().get(from..to).unwrap_or(&[]);
         digits
             .iter()
             .fold(0, |n, d| n.wrapping_mul(10).wrapping_add(u32::from(*d)))
@@ -122,13 +139,18 @@ impl<'a> Run<'a> {
 
     /// Whether one of a detector's words stands in the label or shortly before the run.
     pub(super) fn has_context(&self, of: Kind) -> bool {
-        let near = || Named::near(self.text, self.start, &self.context);
-        self.named.get_or_init(near).has(of)
+        self.named().has(of)
     }
 
-    /// Whether it takes no long look to see that [`Run::has_context`] would say no.
-    pub(super) fn lacks_context(&self, of: Kind) -> bool {
-        (self.start <= NEAR || self.named.get().is_some()) && !self.has_context(of)
+    /// Whose words stand near, where it takes no long look to see.
+    pub(super) fn named_at_once(&self) -> Option<Named> {
+        (self.start <= NEAR).then(|| self.named())
+    }
+
+    fn named(&self) -> Named {
+        *self
+            .named
+            .get_or_init(|| Named::near(self.text, self.start, &self.context))
     }
 
     /// Whether the bytes `self.start..end` are part of a decimal fraction, such as the tail of `3.14159265`. A comma parts
@@ -184,17 +206,22 @@ fn is_uuid(token: &[u8]) -> bool {
     token.len() == 36 && [8, 13, 18, 23].iter().all(|i| at(token, *i) == b'-')
 }
 
-/// The separator at `i`, and how many bytes it takes; (0, 0) when no group follows.
-fn separator(text: &[u8], i: usize) -> (u8, usize) {
+/// The separator at `i`, and how many bytes it takes; (0, 0) when no group follows. The window tells which bytes from there on
+/// are digits.
+#[inline]
+fn separator(text: &[u8], i: usize, window: u64) -> (u8, usize) {
     let ahead = |n: usize| at(text, i.wrapping_add(n));
-    if !matches!(ahead(0), b' ' | b'-' | b'.' | b')' | b'(') {
+    let first = ahead(0);
+    if window & 0b110 == 0 || !matches!(first, b' ' | b'-' | b'.' | b')' | b'(') {
         return (0, 0);
     }
-    match (ahead(0), ahead(1)) {
-        (c @ (b' ' | b'-' | b'.' | b')'), d) if d.is_ascii_digit() => (c, 1),
-        (b')', b' ' | b'-' | b'.') if ahead(2).is_ascii_digit() => (b')', 2),
-        (b' ' | b'-', b'(') if ahead(2).is_ascii_digit() => (b'(', 2),
-        (b'(', d) if d.is_ascii_digit() => (b'(', 1),
+    let next_is_digit = window & 0b10 != 0;
+    match (first, ahead(1)) {
+        (c @ (b' ' | b'-' | b'.' | b')'), _) if next_is_digit => (c, 1),
+        (b'(', _) if next_is_digit => (b'(', 1),
+        // The digit is the third byte then.
+        (b')', b' ' | b'-' | b'.') => (b')', 2),
+        (b' ' | b'-', b'(') => (b'(', 2),
         _ => (0, 0),
     }
 }

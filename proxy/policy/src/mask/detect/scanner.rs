@@ -3,9 +3,11 @@
 use regex::bytes::RegexSet;
 
 use super::hex::hex_runs;
+use super::lane::{BLOCK, mask, places};
+use super::numbers::Numbers;
 use super::pattern::{self, Pattern, Spent};
-use super::summary::{Signs, Summary};
-use super::{Context, DETECTORS, Detector, Find, FindAt, FindDigits, FindSign, Kind, Run, Span, digits, fold, month};
+use super::summary::{Signs, Summary, is_sign};
+use super::{Context, DETECTORS, Detector, Find, FindSign, Kind, Span, fold};
 use crate::mask::bytes::at;
 
 /// Bytes `start..end` of a text that detector or pattern `entry` recognised.
@@ -19,30 +21,18 @@ pub(crate) struct Hit {
 
 /// One detector as a scanner runs it.
 #[derive(Clone, Copy, Debug)]
-struct Active<F> {
-    entry: u16,
+pub(super) struct Active<F> {
+    pub(super) entry: u16,
     /// Some rule acts on its hits; otherwise they are only counted, and must not hide what lies inside them.
-    enforced: bool,
-    find: F,
+    pub(super) enforced: bool,
+    pub(super) find: F,
 }
-
-/// A finder of numbers.
-#[derive(Clone, Copy, Debug)]
-struct Number {
-    /// Fewest digits of a run that it is offered.
-    least: usize,
-    /// By whose words a hit has to be named.
-    word_of: Option<Kind>,
-    active: Active<FindDigits>,
-}
-
-/// Lengths of a first group that are told apart.
-const LENGTHS: usize = 32;
 
 /// Who is offered the text at each place of one sign, with the fewest bytes that a text with a hit has.
 #[derive(Debug)]
 struct Sign {
     sign: u8,
+    /// In which texts it is looked for.
     group: Signs,
     finders: Vec<(usize, Active<FindSign>)>,
 }
@@ -60,17 +50,15 @@ pub(crate) struct Own {
 /// Detectors and patterns that are on.
 #[derive(Debug, Default)]
 pub(crate) struct Scanner {
-    /// By the length of the first group; what is longer than the last of them comes under that.
-    digits: [Vec<Number>; LENGTHS],
-    ats: Vec<Active<FindAt>>,
-    /// By the sign.
+    numbers: Numbers,
     signs: Vec<Sign>,
+    /// For each byte the number of its sign; that of none for those that are none.
+    sign_of: Vec<u8>,
     /// All of their groups.
     groups: Signs,
     /// Those of the signs that are also offered a value as a whole.
     named: Vec<Active<FindSign>>,
     has_iban: bool,
-    min_digits: usize,
     min_bytes: usize,
     patterns: Vec<Own>,
     set: Option<RegexSet>,
@@ -80,10 +68,10 @@ impl Scanner {
     /// A scanner for `kinds` (with entry number, and whether some rule acts on it) and `patterns`.
     pub(crate) fn new(kinds: &[(Kind, u16, bool)], patterns: Vec<Own>) -> Self {
         let mut scanner = Self {
-            min_digits: usize::MAX,
             min_bytes: usize::MAX,
             ..Self::default()
         };
+        scanner.sign_of.resize(256, u8::MAX);
         for detector in DETECTORS {
             let Some((kind, entry, enforced)) = kinds.iter().copied().find(|(k, ..)| *k == detector.kind) else {
                 continue;
@@ -102,34 +90,11 @@ impl Scanner {
 
     fn add(&mut self, detector: &Detector, entry: u16, enforced: bool) {
         match detector.find {
-            Find::Digits {
-                lengths,
-                least,
-                cell,
-                needs_word,
-                find,
-            } => {
-                self.min_digits = self.min_digits.min(cell);
-                let number = Number {
-                    least,
-                    word_of: needs_word.then_some(detector.kind),
-                    active: Active { entry, enforced, find },
-                };
-                self.add_digits(lengths, number);
-            }
-            Find::At(find) => self.ats.push(Active { entry, enforced, find }),
+            Find::Digits { .. } => self.numbers.add(detector, entry, enforced),
             Find::Signs(signs, find) => self.add_signs(signs, detector.min_bytes, Active { entry, enforced, find }),
             Find::Named(signs, find) => {
                 self.named.push(Active { entry, enforced, find });
                 self.add_signs(signs, detector.min_bytes, Active { entry, enforced, find });
-            }
-        }
-    }
-
-    fn add_digits(&mut self, lengths: u32, number: Number) {
-        for (length, finders) in self.digits.iter_mut().enumerate() {
-            if lengths >> length & 1 == 1 {
-                finders.push(number);
             }
         }
     }
@@ -140,22 +105,25 @@ impl Scanner {
             let finder = (min_bytes, active);
             match self.signs.iter_mut().find(|known| known.sign == *sign) {
                 Some(known) => known.finders.push(finder),
-                None => self.signs.push(Sign {
-                    sign: *sign,
-                    group: Signs::of(*sign),
-                    finders: vec![finder],
-                }),
+                None => {
+                    if let (Some(slot), Ok(number)) =
+                        (self.sign_of.get_mut(usize::from(*sign)), self.signs.len().try_into())
+                    {
+                        *slot = number;
+                    }
+                    self.signs.push(Sign {
+                        sign: *sign,
+                        group: Signs::of(*sign),
+                        finders: vec![finder],
+                    });
+                }
             }
         }
     }
 
-    fn has_digits(&self) -> bool {
-        self.min_digits < usize::MAX
-    }
-
     /// Whether nothing is looked for.
     pub(crate) fn is_empty(&self) -> bool {
-        !self.has_digits() && self.ats.is_empty() && self.signs.is_empty() && self.patterns.is_empty()
+        self.numbers.is_empty() && self.signs.is_empty() && self.patterns.is_empty()
     }
 
     /// Whether nothing in `text` can be a hit, not even in disguise: a quick look before a costly walk.
@@ -170,13 +138,18 @@ impl Scanner {
     /// Appends all hits in `text`, in order of their start. Hits may overlap.
     #[inline]
     pub(crate) fn scan(&self, text: &[u8], context: Context<'_>, hits: &mut Vec<Hit>) {
+        self.scan_within(text, text, context, hits);
+    }
+
+    /// The same for a text that `room` begins with: what stands behind it is not looked at, and lets it be read faster.
+    #[inline]
+    pub(crate) fn scan_within(&self, text: &[u8], room: &[u8], context: Context<'_>, hits: &mut Vec<Hit>) {
         if text.len() >= self.min_bytes {
-            self.scan_all(text, context, hits);
+            self.scan_all(text, Summary::within(text, room), context, hits);
         }
     }
 
-    fn scan_all(&self, text: &[u8], context: Context<'_>, hits: &mut Vec<Hit>) {
-        let summary = Summary::of(text);
+    fn scan_all(&self, text: &[u8], summary: Summary, context: Context<'_>, hits: &mut Vec<Hit>) {
         self.scan_plain(text, context, &summary, hits);
         // Percent signs are counted with `@`.
         if summary.may_hold(Signs::NON_ASCII.or(Signs::AT)) {
@@ -202,12 +175,8 @@ impl Scanner {
     }
 
     fn scan_plain(&self, text: &[u8], context: Context<'_>, summary: &Summary, hits: &mut Vec<Hit>) {
-        let numbers = summary.digits >= self.min_digits || (self.has_iban && summary.digits >= 2 && text.len() >= 15);
-        if numbers && self.has_digits() {
-            self.scan_digits(text, context, hits);
-        }
-        if summary.may_hold(Signs::AT) {
-            self.scan_ats(text, hits);
+        if summary.digits >= self.numbers.least || (self.has_iban && summary.digits >= 2 && text.len() >= 15) {
+            self.numbers.scan(text, context, summary.first_digits, hits);
         }
         if summary.may_hold(self.groups) {
             self.scan_signs(text, context, summary, hits);
@@ -222,47 +191,26 @@ impl Scanner {
     }
 
     fn scan_signs(&self, text: &[u8], context: Context<'_>, summary: &Summary, hits: &mut Vec<Hit>) {
-        for sign in self.signs.iter().filter(|sign| summary.may_hold(sign.group)) {
-            for at in memchr::memchr_iter(sign.sign, text) {
+        let (mut from, mut signs) = (0_usize, summary.first_signs);
+        loop {
+            for place in places(signs, from) {
+                let number = self.sign_of.get(usize::from(at(text, place)));
+                let sign = number.and_then(|number| self.signs.get(usize::from(*number)));
+                let Some(sign) = sign.filter(|sign| summary.may_hold(sign.group)) else {
+                    continue;
+                };
                 // Most cells are shorter than any key or token.
                 for (_, active) in sign.finders.iter().filter(|(least, _)| *least <= text.len()) {
-                    let found = (active.find)(text, at, &context);
+                    let found = (active.find)(text, place, &context);
                     hits.extend(found.map(|span| active.hit(span)));
                 }
             }
-        }
-    }
-
-    fn scan_digits(&self, text: &[u8], context: Context<'_>, hits: &mut Vec<Hit>) {
-        let mut from = 0usize;
-        while let Some(start) = digits::next(text, from) {
-            let length = digits::count(text, start, usize::MAX);
-            from = start.wrapping_add(length);
-            if length < 3 && !may_be_short(text, start, length) {
-                continue;
+            // No sum is near overflow: places in a text.
+            from = from.wrapping_add(BLOCK);
+            if from >= text.len() {
+                return;
             }
-            let run = Run::read(text, start, length, context);
-            for number in self.digits.get(length.min(LENGTHS - 1)).into_iter().flatten() {
-                let active = &number.active;
-                if run.total() < number.least || number.word_of.is_some_and(|kind| run.lacks_context(kind)) {
-                    continue;
-                }
-                if let Some(span) = (active.find)(&run) {
-                    hits.push(active.hit(span));
-                    if active.enforced {
-                        from = from.max(span.end);
-                    }
-                }
-            }
-        }
-    }
-
-    fn scan_ats(&self, text: &[u8], hits: &mut Vec<Hit>) {
-        for position in memchr::memchr2_iter(b'@', b'%', text) {
-            for active in &self.ats {
-                let found = (active.find)(text, position);
-                hits.extend(found.map(|span| active.hit(span)));
-            }
+            signs = mask(text, from, is_sign);
         }
     }
 
@@ -315,30 +263,12 @@ impl Scanner {
 // === impl Active ===
 
 impl<F> Active<F> {
-    fn hit(&self, Span { start, end }: Span) -> Hit {
+    #[inline]
+    pub(super) fn hit(&self, Span { start, end }: Span) -> Hit {
         Hit {
             start,
             end,
             entry: self.entry,
         }
     }
-}
-
-/// Whether a number that a detector knows can begin with a group of one or two digits: an IBAN after its country, an
-/// international number after its plus sign or with 00, a national one with 0, a North American one with a leading 1, an
-/// employer's (2-7), and a date.
-fn may_be_short(text: &[u8], start: usize, length: usize) -> bool {
-    let before = |n: usize| start.checked_sub(n).map_or(0, |i| at(text, i));
-    let after = |n: usize| at(text, start.wrapping_add(n));
-    let joint = after(length);
-    let again = [2, 3].iter().any(|n| after(length.wrapping_add(*n)) == joint);
-    matches!(before(1), b'+' | b'(')
-        || joint == b'/'
-        || (matches!(joint, b'-' | b'.') && again)
-        || (length == 2 && matches!(after(2), b'-' | b'.') && after(9).is_ascii_digit())
-        || (length == 1 && at(text, start) == b'1')
-        || (length == 2 && joint == b' ' && at(text, start) == b'0')
-        || month::short(text, start.wrapping_add(length)).is_some()
-        || (length == 2 && before(1).is_ascii_alphabetic() && before(2).is_ascii_alphabetic())
-        || (length == 2 && joint == b' ' && before(1) == b' ' && before(2).is_ascii_uppercase())
 }

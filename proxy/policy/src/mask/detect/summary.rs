@@ -1,66 +1,96 @@
-//! What a cell holds at all, found in one pass without branches.
+//! What a cell holds at all, found in one pass.
+
+use wide::u8x16;
+
+use super::lane::{BLOCK, Lane, masks};
+use crate::mask::bytes::{at, tail};
 
 /// Enough to decide which scanners a cell needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Summary {
+    /// How many there are.
     pub(super) digits: usize,
+    /// Which of the first 64 bytes are digits.
+    pub(super) first_digits: u64,
+    /// Which of the first 64 bytes may be signs.
+    pub(super) first_signs: u64,
     seen: Signs,
 }
 
-/// Which bytes that detectors ask for are there: seven bits for each class of them, of which one is set where one is there.
+/// Which bytes that detectors ask for are there: a bit for each class of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Signs(u64);
+pub(super) struct Signs(u16);
 
 /// Hyphens of the shortest hit that is found by them.
-const HYPHENS: u64 = 5;
+const HYPHENS: u32 = 5;
 
-/// Where hyphens are counted.
-const HYPHEN: u32 = 7;
-
-/// What one byte adds to a sum of eight counters, each a byte of which one bit stays free. Cells are short, and there one
-/// addition per byte beats a vector that has to be filled and folded.
+/// The class of each sign that [`is_sign`] finds.
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-const CLASSES: [u64; 256] = {
-    let mut table = [0; 256];
+const CLASSES: [Signs; 256] = {
+    let mut table = [Signs(0); 256];
     let mut b = 0;
     while b < 256 {
         table[b] = match b as u8 {
-            b'0'..=b'9' => 1,
-            b'@' | b'%' => 1 << 8,
-            b'\\' => 1 << 16,
-            0x80.. => 1 << 24,
-            b'.' => 1 << 32,
-            b':' | b'=' => 1 << 40,
-            b'_' | b'I' | b'J' | b'~' => 1 << 48,
-            b'-' => 1 << (8 * HYPHEN),
-            _ => 0,
+            b'@' | b'%' => Signs::AT,
+            b'\\' => Signs::BACKSLASH,
+            0x80.. => Signs::NON_ASCII,
+            b'.' => Signs::DOT,
+            b':' | b'=' => Signs::COLON,
+            b'_' | b'I' | b'J' | b'~' => Signs::MARK,
+            b'-' => Signs::HYPHEN,
+            _ => Signs(0),
         };
         b += 1;
     }
     table
 };
 
-/// Bytes whose counters do not overflow.
-const CHUNK: usize = 120;
+/// All ones where a byte may be one that detectors ask for: it is none of those that texts are made of, digits, blanks and letters
+/// but `I`, `J` and `X`.
+#[inline]
+pub(super) fn is_sign(lane: Lane) -> u8x16 {
+    let letter = lane.lower().is_within(b'a', 25);
+    let asked = lane.is_within(b'I', 1) | lane.lower().is(b'x');
+    !((letter & !asked) | lane.is_digit() | lane.is(b' '))
+}
 
 // === impl Summary ===
 
 impl Summary {
     #[inline]
     pub(super) fn of(text: &[u8]) -> Self {
-        let (mut digits, mut hyphens, mut seen) = (0usize, 0u64, Signs::UNTOLD.0);
-        for chunk in text.chunks(CHUNK) {
-            let sum = sum(chunk);
-            let [tens, ..] = sum.to_le_bytes();
-            digits = digits.saturating_add(usize::from(tens));
-            hyphens = hyphens.saturating_add(sum >> (8 * HYPHEN));
-            seen |= sum;
+        Self::within(text, text)
+    }
+
+    /// The same of a text behind which more stands in `room`.
+    #[inline]
+    pub(super) fn within(text: &[u8], room: &[u8]) -> Self {
+        let (mut digits, mut hyphens, mut seen) = (0, 0_u32, Signs::UNTOLD.0);
+        let (mut first, mut from) = ([0; 2], 0_usize);
+        while from < text.len() {
+            // No sum is near overflow: places in a text, and counts of its bytes.
+            let left = text.len().wrapping_sub(from);
+            let [digit_mask, mut signs] = masks(tail(room, from), left, |lane| [lane.is_digit(), is_sign(lane)]);
+            if from == 0 {
+                first = [digit_mask, signs];
+            }
+            digits = digit_mask.count_ones().wrapping_add(digits);
+            while signs != 0 {
+                let sign = at(text, from.wrapping_add(signs.trailing_zeros() as usize));
+                signs &= signs.wrapping_sub(1);
+                seen |= class(sign).0;
+                hyphens = hyphens.wrapping_add(u32::from(sign == b'-'));
+            }
+            from = from.wrapping_add(BLOCK);
         }
         if hyphens >= HYPHENS {
             seen |= Signs::HYPHENS.0;
         }
+        let [first_digits, first_signs] = first;
         Self {
-            digits,
+            digits: digits as usize,
+            first_digits,
+            first_signs,
             seen: Signs(seen),
         }
     }
@@ -72,57 +102,68 @@ impl Summary {
     }
 }
 
+#[inline]
+#[expect(clippy::indexing_slicing, reason = "the table has an entry for every byte")]
+fn class(b: u8) -> Signs {
+    CLASSES[usize::from(b)]
+}
+
 // === impl Signs ===
 
 impl Signs {
     /// `@`, or a percent sign that may write it.
-    pub(super) const AT: Self = Self::class(1);
-    pub(super) const BACKSLASH: Self = Self::class(2);
-    pub(super) const NON_ASCII: Self = Self::class(3);
-    /// No class: such a sign may always be there. The bit that the count of digits leaves free.
-    const UNTOLD: Self = Self(1 << 7);
+    pub(super) const AT: Self = Self(1);
+    pub(super) const BACKSLASH: Self = Self(1 << 1);
+    pub(super) const NON_ASCII: Self = Self(1 << 2);
+    const DOT: Self = Self(1 << 3);
+    const COLON: Self = Self(1 << 4);
+    const MARK: Self = Self(1 << 5);
+    const HYPHEN: Self = Self(1 << 6);
     /// As many hyphens as a hit has.
-    const HYPHENS: Self = Self(1 << 15);
+    const HYPHENS: Self = Self(1 << 7);
+    /// No class: such a sign may always be there.
+    const UNTOLD: Self = Self(1 << 8);
 
-    const fn class(counter: u32) -> Self {
-        Self(0x7F << (8 * counter))
-    }
-
-    /// The class of a sign, as [`CLASSES`] counts them.
+    /// In which texts a sign is looked for.
     pub(super) fn of(sign: u8) -> Self {
         match sign {
-            b'.' => Self::class(4),
-            b':' | b'=' => Self::class(5),
-            b'_' | b'I' | b'J' | b'~' => Self::class(6),
             // Whoever looks for these looks for a hyphen soon after: most texts have none.
-            b'x' | b'X' => Self::class(HYPHEN),
+            b'x' | b'X' => Self::HYPHEN,
             b'-' => Self::HYPHENS,
+            _ if class(sign) != Self(0) => class(sign),
             _ => Self::UNTOLD,
         }
     }
 
     /// Either's.
+    #[inline]
     pub(super) fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 }
 
-#[inline]
-fn sum(chunk: &[u8]) -> u64 {
-    let (blocks, rest) = chunk.as_chunks::<8>();
-    let (mut even, mut odd) = (0u64, 0u64);
-    for [a, b, c, d, e, f, g, h] in blocks {
-        even = even.wrapping_add(class(*a)).wrapping_add(class(*c));
-        odd = odd.wrapping_add(class(*b)).wrapping_add(class(*d));
-        even = even.wrapping_add(class(*e)).wrapping_add(class(*g));
-        odd = odd.wrapping_add(class(*f)).wrapping_add(class(*h));
-    }
-    rest.iter()
-        .fold(even.wrapping_add(odd), |sum, b| sum.wrapping_add(class(*b)))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mask::detect::lane::{mask, places};
 
-#[inline]
-#[expect(clippy::indexing_slicing, reason = "the table has an entry for every byte")]
-fn class(b: u8) -> u64 {
-    CLASSES[usize::from(b)]
+    #[test]
+    fn every_sign_that_a_detector_asks_for_is_found() {
+        for sign in crate::mask::detect::DETECTORS.iter().flat_map(|one| one.find.signs()) {
+            for length in [0, 15, 16, 63, 64, 130] {
+                let mut text = vec![b'a'; length];
+                text.extend([*sign; 5]);
+                let summary = Summary::of(&text);
+                assert!(
+                    summary.may_hold(Signs::of(*sign)) || sign.eq_ignore_ascii_case(&b'x'),
+                    "{sign} after {length}"
+                );
+                let last = length / BLOCK * BLOCK;
+                assert!(
+                    places(mask(&text, last, is_sign), last).any(|place| place == length),
+                    "{sign} after {length}"
+                );
+            }
+        }
+    }
 }

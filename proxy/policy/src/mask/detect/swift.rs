@@ -91,8 +91,11 @@ fn is_quote_or_blank(b: u8) -> bool {
 }
 
 fn whole(text: &[u8], context: &Context<'_>) -> Option<Span> {
+    if !context.names(Kind::SwiftCode) {
+        return None;
+    }
     let value = text.trim_ascii();
-    if !matches!(value.len(), 8 | 11) || !context.names(Kind::SwiftCode) {
+    if !matches!(value.len(), 8 | 11) {
         return None;
     }
     let start = text.len().checked_sub(text.trim_ascii_start().len())?;
