@@ -106,8 +106,8 @@ impl Guard<'_> {
             rules.is_some_and(|rules| self.policy.forbids_writes(self.subject, rules).is_some())
         };
         let why = "who may not see its values may not write them";
-        let mut assigned = lineage.assigned.keys().filter(forbidden);
-        assigned.find_map(|column| self.column_refused(*column, why))
+        let mut written = lineage.assigned.keys().chain(&lineage.defaulted).filter(forbidden);
+        written.find_map(|column| self.column_refused(*column, why))
     }
 
     fn told_by_statistics(&self, lineage: &Lineage) -> Option<Denial> {

@@ -58,6 +58,8 @@ pub struct Lineage {
     pub sunk: Flow,
     /// Columns that are assigned, with what flows into them. A value from the client flows from nowhere.
     pub assigned: BTreeMap<ColumnId, Flow>,
+    /// Columns that new rows of a view leave to its defaults, which are of the choice of whoever may change the view.
+    pub defaulted: BTreeSet<ColumnId>,
     /// Columns among which rows may be moved as they are: those of one name in all partitions of a table.
     pub moved: Vec<Flow>,
     /// The relation that the statement makes, with its columns: whatever protects their sources must go on to them.
@@ -184,6 +186,7 @@ impl Lineage {
         for (column, flow) in other.assigned {
             self.assigned.entry(column).or_default().join(&flow);
         }
+        self.defaulted.extend(other.defaulted);
         self.moved.extend(other.moved);
         self.spilled.extend(other.spilled);
         self.relations.extend(other.relations);
