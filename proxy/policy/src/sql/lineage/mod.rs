@@ -137,6 +137,16 @@ pub struct Created {
     pub columns: Option<Vec<Output>>,
 }
 
+/// Statements whose options the validator of a foreign data wrapper looks at.
+const WRAPPED: [&str; 6] = [
+    "AlterForeignServerStmt",
+    "AlterUserMappingStmt",
+    "CreateForeignServerStmt",
+    "CreateForeignTableStmt",
+    "CreateUserMappingStmt",
+    "ImportForeignSchemaStmt",
+];
+
 /// Follows the values of a statement through a catalog, names being read under `path`.
 pub fn lineage(statement: &Statement, catalog: &dyn Catalog, path: &SearchPath) -> Lineage {
     let mut found = match statement.root() {
@@ -151,6 +161,12 @@ pub fn lineage(statement: &Statement, catalog: &dyn Catalog, path: &SearchPath) 
         found
             .opaque
             .extend(triggers.map(|name| format!("event trigger {name}")));
+    }
+    if statement.root().is_some_and(|root| WRAPPED.contains(&root.kind())) {
+        let wrappers = catalog.code().wrappers.iter();
+        found
+            .opaque
+            .extend(wrappers.map(|name| format!("validator of foreign data wrapper {name}")));
     }
     found
 }
