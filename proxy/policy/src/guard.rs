@@ -41,6 +41,7 @@ impl Guard<'_> {
             .or_else(|| self.overwritten(statements, lineages))
             .or_else(|| self.sunk(lineages))
             .or_else(|| self.settings(lineages))
+            .or_else(|| self.databases(statements))
             .or_else(|| self.strict(statements, lineages, opaque))
     }
 
@@ -107,6 +108,14 @@ impl Guard<'_> {
         };
         let words = "settings are changed by SET or set_config at this door, not through pg_settings";
         lineages.iter().any(sets).then(|| limit(words.to_owned()))
+    }
+
+    /// Columns that were renamed, and those that protected values were copied into, are known by the name of their database: in a copy
+    /// of it, or under another name, nobody would know them.
+    fn databases(&self, statements: &[&Statement]) -> Option<Denial> {
+        let taken = self.masker.acts() && statements.iter().any(|statement| statement.takes_database());
+        let words = "what is protected in a database by what happened there would not be known in a copy, or under another name";
+        taken.then(|| limit(words.to_owned()))
     }
 
     /// A column as the person reads it.

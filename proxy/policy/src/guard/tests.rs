@@ -86,7 +86,7 @@ fn refused(policy: &Policy, group: &str, sql: &str, values: &[Option<&[u8]>]) ->
 }
 
 /// Begins a refusal of each statement under Standard, and under Strict; empty where there is none.
-const CASES: [(&str, &str, &str); 21] = [
+const CASES: [(&str, &str, &str); 24] = [
     ("select ssn, name from customers", "", ""),
     ("select ssn::text from customers", "", ""),
     (
@@ -173,6 +173,17 @@ const CASES: [(&str, &str, &str); 21] = [
         "the door's limits: settings are changed by SET",
         "the door's limits: settings are changed by SET",
     ),
+    (
+        "create database of_mine template bank",
+        "the door's limits: what is protected in a database",
+        "the door's limits: what is protected in a database",
+    ),
+    (
+        "alter database bank rename to of_mine",
+        "the door's limits: what is protected in a database",
+        "the door's limits: what is protected in a database",
+    ),
+    ("create database of_mine template template0", "", ""),
 ];
 
 #[test]
