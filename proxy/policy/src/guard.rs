@@ -42,6 +42,7 @@ impl Guard<'_> {
             .or_else(|| self.sunk(lineages))
             .or_else(|| self.settings(lineages))
             .or_else(|| self.pinned(statements.iter().copied(), true))
+            .or_else(|| self.databases(statements))
             .or_else(|| self.strict(statements, lineages, opaque))
     }
 
@@ -120,6 +121,14 @@ impl Guard<'_> {
         let words =
             "which setting this changes is not known here: write its name as a plain literal, and send it on its own";
         (pins && (!fresh || taken())).then(|| limit(words.to_owned()))
+    }
+
+    /// Columns that were renamed, and those that protected values were copied into, are known by the name of their database: in a copy
+    /// of it, or under another name, nobody would know them.
+    fn databases(&self, statements: &[&Statement]) -> Option<Denial> {
+        let taken = self.masker.acts() && statements.iter().any(|statement| statement.takes_database());
+        let words = "what is protected in a database by what happened there would not be known in a copy, or under another name";
+        taken.then(|| limit(words.to_owned()))
     }
 
     /// A column as the person reads it.

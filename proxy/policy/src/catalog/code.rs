@@ -32,6 +32,8 @@ pub struct Code {
     pub types: BTreeMap<Oid, String>,
     /// Names of event triggers that are enabled: they run at whatever defines anything.
     pub event_triggers: BTreeSet<String>,
+    /// Names of foreign data wrappers whose validator is code: it runs at whatever gives options to a server, a user or a table.
+    pub wrappers: BTreeSet<String>,
 }
 
 // === impl Code ===

@@ -60,6 +60,10 @@ const TELLING_COUNTERS: [&str; 9] = [
     "xact_function_",
 ];
 
+/// Catalogs of the planner's statistics. Frequencies, widths, correlations and dependencies tell which values are the same, how long
+/// they are and in which order rows stand, as the values beside them do.
+const STATISTICS: [&str; 2] = ["pg_statistic", "pg_statistic_ext_data"];
+
 impl Guard<'_> {
     /// Why profile Strict does not let a statement through.
     pub(super) fn strict(&self, statements: &[&Statement], lineages: &[Lineage], opaque: &[String]) -> Option<Denial> {
@@ -134,13 +138,18 @@ impl Guard<'_> {
             rules.is_some_and(|rules| self.policy.forbids_writes(self.subject, rules).is_some())
         };
         let why = "who may not see its values may not write them";
-        let mut assigned = lineage.assigned.keys().filter(forbidden);
-        assigned.find_map(|column| self.column_refused(*column, why))
+        let mut written = lineage.assigned.keys().chain(&lineage.defaulted).filter(forbidden);
+        written.find_map(|column| self.column_refused(*column, why))
     }
 
     fn told_by_statistics(&self, lineage: &Lineage) -> Option<Denial> {
-        let rule = lineage.any.then(|| self.any_strict_rule()).flatten();
-        let words = "statistics of the planner hold values of protected columns";
+        let read = |oid: &Oid| {
+            let relation = self.catalog.relation(*oid);
+            relation.is_some_and(|one| one.schema == "pg_catalog" && STATISTICS.contains(&one.name.as_str()))
+        };
+        let told = lineage.any || lineage.relations.iter().any(read);
+        let rule = told.then(|| self.any_strict_rule()).flatten();
+        let words = "statistics of the planner tell of values of protected columns";
         self.by_rule(rule, words.to_owned())
     }
 

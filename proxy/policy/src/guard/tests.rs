@@ -103,7 +103,7 @@ fn refused(policy: &Policy, group: &str, sql: &str, values: &[Option<&[u8]>]) ->
 }
 
 /// Begins a refusal of each statement under Standard, and under Strict; empty where there is none.
-const CASES: [(&str, &str, &str); 43] = [
+const CASES: [(&str, &str, &str); 46] = [
     ("select ssn, name from customers", "", ""),
     ("select ssn::text from customers", "", ""),
     (
@@ -256,6 +256,17 @@ const CASES: [(&str, &str, &str); 43] = [
         "the door's limits: settings are changed by SET",
         "the door's limits: settings are changed by SET",
     ),
+    (
+        "create database of_mine template bank",
+        "the door's limits: what is protected in a database",
+        "the door's limits: what is protected in a database",
+    ),
+    (
+        "alter database bank rename to of_mine",
+        "the door's limits: what is protected in a database",
+        "the door's limits: what is protected in a database",
+    ),
+    ("create database of_mine template template0", "", ""),
 ];
 
 #[test]

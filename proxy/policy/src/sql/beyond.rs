@@ -10,6 +10,9 @@ const ALL_IN_SCHEMA: i64 = 2;
 const EXTENSION: i64 = 16;
 const SCHEMA: i64 = 37;
 const TYPE: i64 = 50;
+const DATABASE: i64 = 10;
+/// Databases of which others are made that hold nobody's rows.
+const TEMPLATES: [&str; 2] = ["template0", "template1"];
 
 /// What of one node reaches further than its words, for the person.
 pub(super) fn of(node: Node<'_>) -> Option<&'static str> {
@@ -31,4 +34,19 @@ pub(super) fn of(node: Node<'_>) -> Option<&'static str> {
         "AlterTableStmt" if node.int("objtype") == TYPE => "what holds values of the type",
         _ => return None,
     })
+}
+
+/// Whether a statement copies a database, or has one go by another name.
+pub(super) fn takes_database(root: Node<'_>) -> bool {
+    match root.kind() {
+        "CreatedbStmt" => {
+            let mut options = root.list("options");
+            options.any(|option| {
+                let template = option.node("arg").and_then(Node::literal);
+                option.text("defname") == "template" && template.is_some_and(|name| !TEMPLATES.contains(&name))
+            })
+        }
+        "RenameStmt" => root.int("rename_type") == DATABASE,
+        _ => false,
+    }
 }

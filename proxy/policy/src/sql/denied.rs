@@ -51,6 +51,13 @@ const FILE_WRAPPERS: [&str; 1] = ["file_fdw"];
 /// Options of a foreign table that name a file or a program.
 const FILE_OPTIONS: [&str; 2] = ["filename", "program"];
 
+/// Settings that have later sessions load libraries: those of everybody, where ALTER DATABASE keeps them.
+const PRELOADS: [&str; 3] = [
+    "local_preload_libraries",
+    "session_preload_libraries",
+    "shared_preload_libraries",
+];
+
 const OBJECT_LANGUAGE: i64 = 22;
 const OBJECT_ROLE: i64 = 34;
 const VALUE: i64 = 1;
@@ -156,6 +163,9 @@ pub(super) fn of(node: Node<'_>, setting: Option<&str>) -> Option<Denied> {
         "DropRoleStmt" => Denied::new(Class::Roles, "DROP ROLE"),
         "GrantRoleStmt" => Denied::new(Class::Roles, "GRANT or REVOKE of a role"),
         "RenameStmt" if node.int("rename_type") == OBJECT_ROLE => Denied::new(Class::Roles, "ALTER ROLE"),
+        "VariableSetStmt" if node.int("kind") == VALUE && preloads(node.text("name")) => {
+            Denied::new(Class::Load, format!("a value for {}", node.text("name")))
+        }
         "VariableSetStmt" => {
             let denied = role_setting(node.text("name"), node.int("kind") == VALUE && !is_none(node))?;
             Denied {
@@ -274,6 +284,10 @@ pub(super) fn role_setting(name: &str, sets: bool) -> Option<Denied> {
         )),
         _ => None,
     }
+}
+
+fn preloads(name: &str) -> bool {
+    PRELOADS.iter().any(|setting| name.eq_ignore_ascii_case(setting))
 }
 
 /// Whether options of a foreign table name a file or a program of the server.

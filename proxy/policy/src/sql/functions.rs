@@ -39,7 +39,7 @@ static OPERATORS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 const SYSTEM: &str = "pg_catalog";
 
 /// Functions of pg_catalog that only tell (PostgreSQL 15 to 18): of the server, of sessions, of catalogs.
-const TELLING: [&str; 43] = [
+const TELLING: [&str; 44] = [
     "current_query",
     "pg_available_extension_versions",
     "pg_available_extensions",
@@ -53,6 +53,7 @@ const TELLING: [&str; 43] = [
     "pg_current_logfile",
     "pg_current_wal_flush_lsn",
     "pg_current_wal_insert_lsn",
+    "pg_current_wal_lsn",
     "pg_cursor",
     "pg_extension_update_paths",
     "pg_get_aios",

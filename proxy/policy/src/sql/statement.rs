@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::beyond;
 use super::columns;
 use super::denied::Denied;
 use super::effect::{self, Effect, Setting, Transaction};
@@ -326,6 +327,11 @@ impl Statement {
     pub fn makes_places(&self) -> bool {
         let places = ["CreateForeignTableStmt", "CreateSchemaStmt", "ImportForeignSchemaStmt"];
         self.root().is_some_and(|root| places.contains(&root.kind()))
+    }
+
+    /// Whether it copies a database, or has one go by another name.
+    pub fn takes_database(&self) -> bool {
+        self.root().is_some_and(beyond::takes_database)
     }
 
     /// Whether it has one statement do another, too: what is written behind it goes elsewhere as well.

@@ -59,6 +59,8 @@ pub(super) fn needs_catalog(statement: &Statement) -> bool {
         || statement.operates
         || statement.verbs.fire()
         || !statement.opaque.is_empty()
+        // CLUSTER, VACUUM and ANALYZE of all tables name none of them.
+        || statement.beyond.is_some()
         || !statement.executes.is_empty()
         || !statement.cursors.is_empty()
 }
@@ -348,6 +350,35 @@ impl OwnRelations {
             rows: Arc::clone(&shared.rows),
             schemas: Arc::clone(&shared.schemas),
             revision: shared.revision,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reaches_relations_that_it_does_not_name_hangs_on_the_catalog() {
+        let needs = |sql: &str| {
+            let script = sallyport_policy::sql::parse(sql).unwrap();
+            script.statements.iter().all(needs_catalog)
+        };
+        for sql in [
+            "cluster",
+            "cluster verbose",
+            "vacuum",
+            "vacuum (full, verbose)",
+            "analyze",
+            "reindex database d",
+            "drop owned by r",
+            "create server s foreign data wrapper w",
+            "select 'x'::d",
+        ] {
+            assert!(needs(sql), "{sql}");
+        }
+        for sql in ["select 1", "begin", "show work_mem", "checkpoint"] {
+            assert!(!needs(sql), "{sql}");
         }
     }
 }

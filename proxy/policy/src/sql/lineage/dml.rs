@@ -1,6 +1,7 @@
 //! INSERT, UPDATE, DELETE and MERGE: what is assigned, and what RETURNING gives back.
 
 use std::collections::HashMap;
+use std::mem;
 use std::rc::Rc;
 
 use crate::catalog::{Catalog, ColumnId, Events, Relation, RelationKind};
@@ -153,6 +154,33 @@ impl<'c> Walker<'c> {
             };
             self.give_one(target, &name, flow, given);
         }
+        self.leave_out(target);
+    }
+
+    /// Notes what a new row of a view, and of the views that this one writes to, says nothing of: each may have a default for it, which it
+    /// keeps when it is replaced.
+    fn leave_out(&mut self, target: Node<'_>) {
+        let Some(relation) = self.target_relation(target).filter(|relation| relation.is_view()) else {
+            return;
+        };
+        let (reached, known) = (mem::take(&mut self.found.relations), mem::take(&mut self.known_views));
+        self.rows_of(relation, false);
+        let behind = mem::replace(&mut self.found.relations, reached);
+        self.known_views = known;
+        let catalog: &'c dyn Catalog = self.catalog;
+        let views = behind.iter().filter_map(|oid| catalog.relation(*oid));
+        for view in views.filter(|one| one.is_view()) {
+            let rows = self.rows_of(view, false);
+            for (stored, column) in view.columns.iter().zip(&rows.columns) {
+                let id = ColumnId {
+                    relation: view.oid,
+                    column: stored.attnum,
+                };
+                if !self.found.assigned.contains_key(&id) {
+                    self.found.defaulted.extend(column.flow.columns().iter().copied());
+                }
+            }
+        }
     }
 
     fn give_one(&mut self, target: Node<'_>, name: &str, flow: Flow, given: &mut Given) {
@@ -276,7 +304,7 @@ impl<'c> Walker<'c> {
         };
         match node.kind() {
             "MergeStmt" => {
-                let target = std::mem::replace(&mut visible, others);
+                let target = mem::replace(&mut visible, others);
                 visible.extend(target);
             }
             _ => visible.extend(others),

@@ -58,6 +58,8 @@ pub struct Lineage {
     pub sunk: Flow,
     /// Columns that are assigned, with what flows into them. A value from the client flows from nowhere.
     pub assigned: BTreeMap<ColumnId, Flow>,
+    /// Columns that new rows of a view leave to its defaults, which are of the choice of whoever may change the view.
+    pub defaulted: BTreeSet<ColumnId>,
     /// Columns among which rows may be moved as they are: those of one name in all partitions of a table.
     pub moved: Vec<Flow>,
     /// The relation that the statement makes, with its columns: whatever protects their sources must go on to them.
@@ -138,6 +140,16 @@ pub struct Created {
     pub columns: Option<Vec<Output>>,
 }
 
+/// Statements whose options the validator of a foreign data wrapper looks at.
+const WRAPPED: [&str; 6] = [
+    "AlterForeignServerStmt",
+    "AlterUserMappingStmt",
+    "CreateForeignServerStmt",
+    "CreateForeignTableStmt",
+    "CreateUserMappingStmt",
+    "ImportForeignSchemaStmt",
+];
+
 /// Follows the values of a statement through a catalog, names being read under `path`.
 pub fn lineage(statement: &Statement, catalog: &dyn Catalog, path: &SearchPath) -> Lineage {
     let mut found = match statement.root() {
@@ -152,6 +164,12 @@ pub fn lineage(statement: &Statement, catalog: &dyn Catalog, path: &SearchPath) 
         found
             .opaque
             .extend(triggers.map(|name| format!("event trigger {name}")));
+    }
+    if statement.root().is_some_and(|root| WRAPPED.contains(&root.kind())) {
+        let wrappers = catalog.code().wrappers.iter();
+        found
+            .opaque
+            .extend(wrappers.map(|name| format!("validator of foreign data wrapper {name}")));
     }
     found
 }
@@ -187,6 +205,7 @@ impl Lineage {
         for (column, flow) in other.assigned {
             self.assigned.entry(column).or_default().join(&flow);
         }
+        self.defaulted.extend(other.defaulted);
         self.moved.extend(other.moved);
         self.spilled.extend(other.spilled);
         self.relations.extend(other.relations);

@@ -9,8 +9,10 @@ use super::scope::{Column, Doubt, Item, Rows, Scope, Table};
 use super::walker::Walker;
 use super::{Created, Flow, Lineage, Output};
 
-/// What ALTER DOMAIN does without a look at any value: a default, one NOT NULL or constraint less.
-const UNTRIED: [&str; 3] = ["T", "N", "X"];
+/// What ALTER DOMAIN does without a look at any value: one NOT NULL or constraint less.
+const UNTRIED: [&str; 2] = ["N", "X"];
+/// How it sets a default, or takes one away.
+const DEFAULT: &str = "T";
 
 impl Walker<'_> {
     /// The lineage of a whole statement.
@@ -98,8 +100,8 @@ impl Walker<'_> {
                 self.lose_all("which tables are clustered");
                 Some(Rows::default())
             }
-            // A new check is tried against every value of the type, wherever it is stored.
-            "AlterDomainStmt" if !UNTRIED.contains(&node.text("subtype")) => {
+            // A new check is tried against every value of the type, wherever it is stored; a default is written where it is stored.
+            "AlterDomainStmt" if is_tried(node) => {
                 self.lose_all("which columns are of this domain");
                 Some(Rows::default())
             }
@@ -236,6 +238,14 @@ fn empty(node: Node<'_>) -> Option<Created> {
         if_absent: node.flag("if_not_exists"),
         columns: said(node),
     })
+}
+
+/// Whether ALTER DOMAIN has values tried, or a guess written where a unique key tries it.
+fn is_tried(node: Node<'_>) -> bool {
+    match node.text("subtype") {
+        DEFAULT => node.has("def"),
+        subtype => !UNTRIED.contains(&subtype),
+    }
 }
 
 /// Its columns, where the text says all of them, that it was not there before, and that nothing writes to them but who names them.

@@ -230,6 +230,9 @@ impl Walker<'_> {
     /// A statement of another kind returns no rows, but its errors may quote what it names: all of it counts as touched.
     pub(super) fn everything_below(&mut self, node: Node<'_>) {
         let (upkeep, chooses) = (UPKEEP.contains(&node.kind()), CHOOSING.contains(&node.kind()));
+        if node.is("VacuumStmt") && !node.has("rels") {
+            self.told_of_all();
+        }
         let mut named = false;
         // Of a table that another is made like, only its definition is read.
         let mut alike: Vec<u32> = Vec::new();
@@ -277,6 +280,19 @@ impl Walker<'_> {
         {
             self.note_upkeep(relation);
             self.runs_code(relation);
+        }
+    }
+
+    /// VACUUM and ANALYZE of all tables tell of protected ones what they tell where these are named: how far their pages could be
+    /// pressed together, among other things.
+    fn told_of_all(&mut self) {
+        let catalog = self.catalog;
+        for relation in catalog.relations() {
+            let columns = relation.columns.iter().map(|column| ColumnId {
+                relation: relation.oid,
+                column: column.attnum,
+            });
+            self.found.guarding.extend(columns);
         }
     }
 

@@ -192,9 +192,11 @@ impl<'c> Walker<'c> {
     /// What can be said of a function by its name. Definitions of views name everything but what is in pg_catalog with a schema.
     pub(super) fn safety(&self, schema: Option<&str>, name: &str) -> Safety {
         let code = self.catalog.code();
-        let namesakes = match self.is_bare(schema) {
-            true => &code.functions,
-            false => &code.system_functions,
+        // Users may have an overload of what is vouched for in another schema, too.
+        let namesakes = match schema {
+            Some(schema) if schema != "pg_catalog" => &code.functions,
+            None if self.is_bare(schema) => &code.functions,
+            _ => &code.system_functions,
         };
         // The type that a value is tried against may run code.
         let tries = TRIES.contains(&name) && !code.types.is_empty();

@@ -55,9 +55,9 @@ const QUIET: &str = "CONST|VAR|OPEXPR|BOOLEXPR|NULLTEST|BOOLEANTEST|RELABELTYPE|
      CASETESTEXPR|COERCETODOMAINVALUE";
 
 /// What can be taken for PostgreSQL's own and is code of users: `f` a function, `o` an operator, `F` and `O` those in pg_catalog,
-/// `e` an event trigger; and `t`, by OID, the types whose casts run such code, or whose order or distances are made by it, or that a
-/// cast to text could mean: a check of theirs would tell of a value. `c` is whatever may be called by one value, as if it were a
-/// field: none that takes `cstring` or `internal`.
+/// `e` an event trigger, `d` a foreign data wrapper whose validator is such code; and `t`, by OID, the types whose casts run such
+/// code, or whose order, bounds or distances are made by it, or that a cast to text could mean: a check of theirs would tell of a
+/// value. `c` is whatever may be called by one value, as if it were a field: none that takes `cstring` or `internal`.
 ///
 /// What is known: `v` a function of a [known extension](EXTENSIONS), `k` one whose body names operators that are looked up when it
 /// runs, `w` an operator that runs one. `x`, by OID, is any other function by the name of one, `y` any other operator.
@@ -81,6 +81,8 @@ pub(super) const NAMESAKES: &str = "WITH known(oid, name, named) AS MATERIALIZED
      JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) e.evtfoid \
      WHERE e.evtenabled OPERATOR(pg_catalog.<>) 'D'::pg_catalog.\"char\" \
      AND e.evtevent OPERATOR(pg_catalog.<>) 'login'::pg_catalog.name AND {ours} \
+     UNION SELECT 'd', w.fdwname, 0::pg_catalog.oid FROM pg_catalog.pg_foreign_data_wrapper w \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) w.fdwvalidator WHERE {ours} \
      UNION SELECT kind.letter, p.oprname, 0::pg_catalog.oid FROM pg_catalog.pg_operator p \
      JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode \
      JOIN (VALUES ('o'), ('O')) kind(letter) ON kind.letter OPERATOR(pg_catalog.=) 'o'::pg_catalog.text \
@@ -102,7 +104,8 @@ pub(super) const NAMESAKES: &str = "WITH known(oid, name, named) AS MATERIALIZED
      JOIN pg_catalog.pg_operator p ON p.oid OPERATOR(pg_catalog.=) m.amopopr \
      JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode \
      WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours} \
-     UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_range r JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) r.rngsubdiff, \
+     UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_range r JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) r.rngsubdiff \
+     OR f.oid OPERATOR(pg_catalog.=) r.rngcanonical, \
      LATERAL (VALUES (r.rngtypid), (r.rngmultitypid)) unnest(t) WHERE {ours} \
      UNION SELECT 'c', f.proname, 0::pg_catalog.oid FROM pg_catalog.pg_proc f WHERE f.prokind OPERATOR(pg_catalog.=) 'f' \
      AND f.pronargs OPERATOR(pg_catalog.>) 0::pg_catalog.int2 \

@@ -29,6 +29,9 @@ pub(super) fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code
             "e" => {
                 code.event_triggers.insert(text(row, 1).to_owned());
             }
+            "d" => {
+                code.wrappers.insert(text(row, 1).to_owned());
+            }
             "F" => {
                 code.system_functions.insert(text(row, 1).to_owned());
             }

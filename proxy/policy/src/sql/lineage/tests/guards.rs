@@ -56,3 +56,18 @@ fn a_policy_may_look_at_a_view_of_its_own_table() {
         assert!(found.opaque.is_empty() && !found.any, "{sql}: {:?}", found.opaque);
     }
 }
+
+#[test]
+fn what_is_said_of_all_tables_is_said_of_protected_ones() {
+    for (sql, all) in [
+        ("vacuum (verbose)", true),
+        ("analyze verbose", true),
+        ("vacuum (verbose) orders", false),
+        ("analyze orders", false),
+    ] {
+        let script = parse(sql).unwrap();
+        let found = lineage(&script.statements[0], &schema(), &path());
+        assert_eq!(letters(&found.guarding).contains('s'), all, "{sql}");
+        assert_eq!(letters(&found.touched), "", "{sql}");
+    }
+}
