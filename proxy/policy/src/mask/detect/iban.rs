@@ -105,7 +105,7 @@ fn walk(text: &[u8], start: usize, length: usize) -> Option<(u64, usize)> {
         // Dividing is the slow part: only where the next step might overflow.
         number = match value {
             0..=9 => number.wrapping_mul(10).wrapping_add(value),
-            10..=35 if seen < 2 || seen > 3 => number.wrapping_mul(100).wrapping_add(value),
+            10..=35 if !(2..=3).contains(&seen) => number.wrapping_mul(100).wrapping_add(value),
             _ if matches!(b, b' ' | b'-') && seen > 1 && value_of(*rest.first()?) != NONE => continue,
             _ => return None,
         };
