@@ -132,6 +132,12 @@ pub fn only_tells(what: &str) -> bool {
     is_system_view(what) || kinds.iter().any(|kind| what.starts_with(kind))
 }
 
+/// Whether what cannot be seen into runs as soon as a statement with it is parsed: the code of a type, for a literal.
+#[must_use]
+pub fn runs_parsed(what: &str) -> bool {
+    what.starts_with("type ")
+}
+
 // === impl Stale ===
 
 impl Stale {

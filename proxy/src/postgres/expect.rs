@@ -47,8 +47,9 @@ pub struct Query {
 pub enum Expect {
     /// To a Query string; ends with ReadyForQuery.
     Query(Query),
-    /// ParseComplete; what owes the outcome, and what follows, where to parse it runs code.
-    Parse(Change, Option<(Running, After)>),
+    /// ParseComplete; what owes the outcome, and what follows, where to parse it runs code; how words about it are masked, where it
+    /// may.
+    Parse(Change, Option<(Running, After)>, Option<Rc<View>>),
     /// BindComplete.
     Bind(Change),
     /// CloseComplete.
@@ -98,7 +99,9 @@ pub enum Expect {
         /// Which command of its unit it is.
         command: usize,
     },
-    /// The same, to a message of the unit's precondition.
+    /// CloseComplete in front of what goes on with something begun. An error that comes instead is about what was begun.
+    GoesOn,
+    /// As [`Expect::Quiet`], to a message of the unit's precondition.
     Precondition(u8),
     /// ReadyForQuery, for a Sync.
     Sync,
@@ -130,7 +133,7 @@ impl Expect {
     pub fn into_running(self) -> Vec<Running> {
         match self {
             Self::Query(query) => query.parts.into_iter().filter_map(|part| part.running).collect(),
-            Self::Parse(_, ran) => ran.into_iter().map(|(running, _)| running).collect(),
+            Self::Parse(_, ran, _) => ran.into_iter().map(|(running, _)| running).collect(),
             Self::Bind(Change::Bind(_, portal)) | Self::Execute { portal, .. } => {
                 portal.running.borrow_mut().take().into_iter().collect()
             }
@@ -175,6 +178,7 @@ impl Expected {
         let quiet = match self.queue.front() {
             Some(Expect::Quiet(awaited) | Expect::Precondition(awaited)) => *awaited == tag,
             Some(Expect::Pin { .. }) => tag == b'1',
+            Some(Expect::GoesOn) => tag == b'3',
             _ => false,
         };
         if quiet {

@@ -209,7 +209,12 @@ fn forward(
     out: &mut Vec<u8>,
 ) {
     let expect = match act {
-        Act::Parse { change, guarded, runs } => {
+        Act::Parse {
+            change,
+            guarded,
+            runs,
+            view,
+        } => {
             if guarded {
                 guard.put_before(true, state, out);
             }
@@ -217,7 +222,7 @@ fn forward(
                 state.starts(&view);
                 Some((recorded?.next_running()?, after))
             });
-            Expect::Parse(change, ran)
+            Expect::Parse(change, ran, view)
         }
         Act::Close(change) => Expect::Close(change),
         Act::Bind(name, portal) => {
@@ -296,6 +301,7 @@ fn may_run_bound(state: &State, stated: &Stated, after: &After) {
 
 /// Appends a question of the door's own.
 pub fn own(state: &mut State, sql: &str, out: &mut Vec<u8>) {
+    go_on(state, out);
     put_query(out, sql);
     state.answered = None;
     state.expected.push(Expect::Own(Answer::default()));
@@ -327,17 +333,30 @@ impl Pin {
     }
 }
 
+/// Has to stand in front of what is sent while the target waits for the rest of something: its time may run out then, and the error
+/// that it says of that must not be taken for the answer to what follows, which runs all the same.
+pub fn go_on(state: &mut State, out: &mut Vec<u8>) {
+    if state.unsynced || state.pinned {
+        put_close(out);
+        state.expected.push(Expect::GoesOn);
+    }
+}
+
 /// Has the target parse a text, and forget it: what it names stays locked until its transaction ends.
 pub fn pin(state: &mut State, text: &str, types: &[u32], out: &mut Vec<u8>) {
+    go_on(state, out);
     put_pin(text, types, out);
     frame::put(out, b'H', |_| {});
     state.pinning = true;
+    state.pinned = true;
     state.expected.push(Expect::Quiet(b'1'));
     state.expected.push(Expect::Quiet(b'3'));
 }
 
 /// The same for commands whose intent is on record: an error is their answer.
 pub fn pin_all(state: &mut State, pins: Vec<Pin>, out: &mut Vec<u8>) {
+    go_on(state, out);
+    state.pinned = true;
     for pin in pins {
         put_pin(&pin.text, &pin.types, out);
         state.expected.push(Expect::Pin {
@@ -357,6 +376,11 @@ fn put_pin(text: &str, types: &[u32], out: &mut Vec<u8>) {
         out.extend_from_slice(&u16::try_from(types.len()).unwrap_or(u16::MAX).to_be_bytes());
         types.iter().for_each(|oid| out.extend_from_slice(&oid.to_be_bytes()));
     });
+    put_close(out);
+}
+
+/// Forgets the door's own statement, if there is one.
+fn put_close(out: &mut Vec<u8>) {
     frame::put(out, b'C', |out| {
         out.push(b'S');
         frame::put_cstr(out, refuse::RESERVED);

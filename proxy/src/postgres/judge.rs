@@ -177,6 +177,8 @@ pub enum Act {
         guarded: bool,
         /// Where it is a command itself, since it runs code of a type that it names: how its answer is masked, and what follows.
         runs: Option<(Rc<View>, After)>,
+        /// How words about it are masked, where code may run as it is parsed.
+        view: Option<Rc<View>>,
     },
     /// Bind; the command.
     Bind(String, Rc<Portal>),

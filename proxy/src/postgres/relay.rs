@@ -99,6 +99,8 @@ pub struct State {
     pub pinning: bool,
     /// Whether the target did not take it.
     pub unpinned: bool,
+    /// Whether something was pinned since the last ReadyForQuery: the target waits for what it is pinned for.
+    pub pinned: bool,
     /// Which command the target did not take that is pinned before it runs, and with which SQLSTATE.
     pub not_pinned: Option<(usize, String)>,
     /// When the catalog by which the answer is masked was last known to be fresh.
@@ -139,6 +141,11 @@ pub enum Broken {
         TARGET_CAP / 1024 / 1024
     )]
     TooLarge,
+    /// What was begun ended, while the target waited for the rest of it: what was sent meanwhile runs by itself.
+    #[error(
+        "the target ended what was begun while it waited for more, as statement_timeout has it: whether the rest ran is not known"
+    )]
+    Overtaken,
     /// Another encoding than UTF8.
     #[error("the target changed client_encoding: the session cannot be masked any more")]
     Encoding,
@@ -238,6 +245,7 @@ fn own(state: &mut State, tag: u8, body: Body<'_>, bytes: &[u8], out: &mut Vec<u
     };
     if answer.take(tag, body)? {
         state.transaction = message::ready(Body::of(bytes))?;
+        state.pinned = false;
         if let Some(Expect::Own(answer)) = state.expected.pop() {
             state.answered = Some(answer.finish());
         }
@@ -335,6 +343,7 @@ impl State {
             strangers: false,
             pinning: false,
             unpinned: false,
+            pinned: false,
             not_pinned: None,
             fresh: Instant::now(),
             reported: Reported::default(),
@@ -379,7 +388,8 @@ impl State {
             Expect::DescribeStatement { view, .. } | Expect::Pin { view, .. } => Some(Rc::clone(view)),
             Expect::DescribePortal { portal, .. } | Expect::Execute { portal, .. } => Some(Rc::clone(&portal.view)),
             Expect::Bind(super::names::Change::Bind(_, portal)) => Some(Rc::clone(&portal.view)),
-            // What Parse says is about a text that was screened, and may quote its literals, nothing stored.
+            Expect::Parse(_, _, view) => view.clone(),
+            // What Parse says otherwise is about a text that was screened, and may quote its literals, nothing stored.
             _ => None,
         }
     }

@@ -16,7 +16,7 @@ use sallyport_policy::mask::{ColumnInfo, Format, Masker, RowPlan, RuleSet, Sourc
 use sallyport_policy::sql::Statement;
 use sallyport_policy::sql::lineage::Lineage;
 
-use super::after::{After, only_tells};
+use super::after::{After, only_tells, runs_parsed};
 use super::catalog::{Footprint, Known};
 use super::handed::is_yet_to_be;
 use super::message::Field;
@@ -40,6 +40,8 @@ pub struct View {
     pub hidden: bool,
     /// Whether some of it is more than PostgreSQL's own that only tells.
     pub runs: bool,
+    /// Whether such code runs as soon as the statement is parsed.
+    pub runs_parsed: bool,
     /// Whether its answer may come in another encoding than UTF-8: code in it, or before it in the same unit, may choose one, which
     /// the target tells at the end of the unit.
     pub recoded: bool,
@@ -81,6 +83,7 @@ impl View {
             nameless: false,
             hidden: true,
             runs: true,
+            runs_parsed: false,
             recoded: true,
             guarded,
             footprint: OnceCell::new(),
@@ -122,6 +125,7 @@ impl View {
     pub fn hide(&mut self, opaque: &[String]) {
         self.hidden |= !opaque.is_empty();
         self.runs |= runs_any(opaque);
+        self.runs_parsed |= opaque.iter().any(|what| runs_parsed(what));
         self.guarded |= self.masker.acts() && self.hidden;
     }
 

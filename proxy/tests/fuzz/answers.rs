@@ -172,6 +172,7 @@ impl Stage {
                 Expect::Own(Answer::default()),
                 Expect::Query(self.query("select 1", lost)),
             ],
+            b'a' => vec![Expect::GoesOn, Expect::Query(self.query("select 1", lost))],
             b'r' => {
                 let said = Said::error(sqlstate::DENIED, "a rule says no");
                 vec![Expect::Refusal {
@@ -243,7 +244,7 @@ fn prepared(text: &str) -> Expect {
         types: Vec::new(),
         meant: Meant::default(),
     };
-    Expect::Parse(Change::Prepare(String::new(), Rc::new(prepared)), None)
+    Expect::Parse(Change::Prepare(String::new(), Rc::new(prepared)), None, None)
 }
 
 /// The messages of an answer. Pieces of a COPY that follow each other are one: where those end means nothing.

@@ -4,6 +4,7 @@ use sallyport_proxy::postgres::frame::put_cstr;
 use serde_json::json;
 
 use super::common::door::{Given, TestDoor};
+use super::common::eventually;
 use super::common::wire::{Client, Message, tags};
 
 const SSN: &str = "536-90-4399";
@@ -151,4 +152,40 @@ fn what_the_target_does_not_take_before_it_runs_is_its_own_error() {
     failed(&said, "42P01", "13");
     assert_eq!(tags(&client.query("rollback")), "CZ");
     assert_eq!(tags(&client.query("insert into other values (default, default)")), "CZ");
+}
+
+/// What a string waits at comes before what stands behind it: who holds the one may wait for the other.
+#[test]
+fn nothing_is_locked_before_what_a_string_locks_first() {
+    let door = door();
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    assert_eq!(tags(&client.query("delete from third")), "CZ");
+    let waiting = "select count(*) from pg_locks l join pg_database d on d.oid = l.database \
+         where not l.granted and d.datname = current_database()";
+    for first in ["lock table other in exclusive mode", "truncate other"] {
+        let mut other = locking(&door, "other");
+        let sql = format!("begin; {first}; delete from third; commit");
+        client.put(b'Q', |out| put_cstr(out, &sql)).send();
+        eventually("a wait for a lock", || {
+            (door.direct(waiting).trim() == "1").then_some(())
+        });
+        let locked = other.query("lock table third in access exclusive mode");
+        assert_eq!(tags(&locked), "CZ", "{first}: {locked:?}");
+        assert_eq!(tags(&other.query("commit")), "CZ");
+        assert_eq!(tags(&client.ready()), "CCCCZ", "{first}");
+    }
+}
+
+#[test]
+fn what_a_type_runs_as_it_is_parsed_runs_once() {
+    let door = door();
+    door.direct(
+        "create table told (x text); create function tell(v text) returns bool language plpgsql security definer \
+         as $$begin insert into public.told values (v); return true; end$$; \
+         create domain telling as text check (public.tell(value))",
+    );
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let said = client.query("delete from other where '{a}'::telling[] is null");
+    assert_eq!(tags(&said), "CZ", "{said:?}");
+    assert_eq!(door.direct("select count(*) from told").trim(), "1");
 }

@@ -158,7 +158,7 @@ impl Held<'_> {
             return Err(Gone::Revoked);
         }
         let learnt = match pinned {
-            true => conversation.learn_pinned(session, self.unit).await,
+            true => conversation.learn_pinned(session, self.unit, self.plan).await,
             false => conversation.learn(session).await.map(|learnt| learnt.is_ok()),
         };
         match learnt {

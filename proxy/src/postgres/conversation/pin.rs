@@ -6,7 +6,8 @@
 //!
 //! That goes for what was held, for what writes or copies rows, and for what reads them by a name in front of which another relation
 //! could be made: a wait for a lock is over before they are looked at last. Rows that are read otherwise are looked at where they
-//! come late.
+//! come late. Nor is what runs the code of a type as it is parsed: that would run once more than the client has it run, and before
+//! anything holds it to reading.
 
 use std::mem;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ use crate::session::Session;
 const ROWS: [Verb; 5] = [Verb::Select, Verb::Insert, Verb::Update, Verb::Delete, Verb::Merge];
 /// What writes rows. That it was done to others than it was judged by cannot be mended by a mask.
 const WRITES: [Verb; 4] = [Verb::Insert, Verb::Update, Verb::Delete, Verb::Merge];
+/// What takes locks that others wait at in turn.
+const LOCKS: [Verb; 2] = [Verb::Lock, Verb::Truncate];
 /// Bytes of a text before a statement that are made up for, so that errors say where they are. Beyond, it would take their square.
 const MAX_BEFORE: usize = 4 * 1024;
 
@@ -60,11 +63,14 @@ pub(super) enum Last {
 
 impl Conversation {
     /// Pins what a unit names, and then makes sure that what is known of it is fresh. `false`: it cannot be understood, without
-    /// a catalog or because the target does not take it.
-    pub(super) async fn learn_pinned(&mut self, session: &mut Session, unit: &Unit) -> Result<bool, Over> {
+    /// a catalog or because the target does not take it. `plan`: as it was understood last.
+    pub(super) async fn learn_pinned(&mut self, session: &mut Session, unit: &Unit, plan: &Plan) -> Result<bool, Over> {
         // The session's own backend is asked first: a question of its own would end what the pin begins.
         if self.learn(session).await?.is_err() {
             return Ok(false);
+        }
+        if plan.views().any(|view| view.runs_parsed) {
+            return Ok(true);
         }
         match self.pin(session, unit).await? {
             Pinned::Yes => Ok(self.learn(session).await?.is_ok()),
@@ -229,7 +235,8 @@ impl Conversation {
 
     /// Whether it matters that a command means when it runs what it was judged by, and a lock on what it names sees to that.
     fn is_pinned(&self, stated: &Stated, view: &View, all: bool) -> bool {
-        stated.is_data() && (all || writes(stated) || self.may_be_overtaken(stated)) || view.copies()
+        let matters = stated.is_data() && (all || writes(stated) || self.may_be_overtaken(stated)) || view.copies();
+        matters && !view.runs_parsed
     }
 
     /// Whether somebody could make a relation in front of one that a statement names: then the lock on that one, for which it would
@@ -292,10 +299,12 @@ fn writes(stated: &Stated) -> bool {
 }
 
 /// Whether what stands behind a statement is not to be pinned before it: other relations may have its names by then, no lock may be
-/// left, or the statement has to come first.
+/// left, or the statement has to come first, as one has to that the client waits at: who holds what stands behind it by then may be
+/// whom the other waits for.
 fn unsettles(stated: &Stated, after: &After) -> bool {
     let changes = after.stale.any() || after.moves || after.imports || after.commits;
-    changes || !stated.readings().all(Statement::keeps_locks)
+    let waits = stated.readings().any(|statement| statement.verbs.any(&LOCKS));
+    changes || waits || !stated.readings().all(Statement::keeps_locks)
 }
 
 /// The text of one statement, where it stood. `None`: it is not certain where it ends.
@@ -339,6 +348,19 @@ mod tests {
         assert_eq!(alone(&stated(text, 1), true).as_deref(), Some(text));
         let either = r"select 'a\\'; select 'b'";
         assert_eq!(alone(&stated(either, 1), false), None);
+    }
+
+    #[test]
+    fn nothing_is_locked_before_what_locks() {
+        for (sql, does) in [
+            ("lock table v in exclusive mode", true),
+            ("truncate v", true),
+            ("select pg_advisory_xact_lock(1)", true),
+            ("savepoint s", false),
+            ("delete from v", false),
+        ] {
+            assert_eq!(unsettles(&stated(sql, 0), &After::default()), does, "{sql}");
+        }
     }
 
     #[test]

@@ -367,6 +367,7 @@ impl Conversation {
         if position.is_some() {
             self.state.fresh = Instant::now();
         }
+        forward::go_on(&mut self.state, out);
         match &unit {
             Unit::Query(bytes, ..) => {
                 forward::query(&mut self.state, plan, &mut recorded, bytes, position.as_deref(), out);

@@ -16,7 +16,7 @@ use super::understand::{FULL, refuse};
 use super::unfold::Unfolding;
 use super::{Act, Context, Names, Plan, Portal, Step, Understood, understand};
 use crate::command::Asked;
-use crate::postgres::after::After;
+use crate::postgres::after::{After, runs_parsed};
 use crate::postgres::errors::{Said, sqlstate};
 use crate::postgres::frame::Head;
 use crate::postgres::meant::Meant;
@@ -132,8 +132,13 @@ impl Reader<'_> {
         let change = Change::Prepare(parse.statement.to_owned(), prepared);
         self.names.expect(change.clone());
         let Some(stated) = stated else {
-            let (guarded, runs) = (false, None);
-            return (None, Act::Parse { change, guarded, runs });
+            let act = Act::Parse {
+                change,
+                guarded: false,
+                runs: None,
+                view: None,
+            };
+            return (None, act);
         };
         let mut understood = understand(
             &self.unfolding.context(self.context),
@@ -147,14 +152,20 @@ impl Reader<'_> {
         });
         let command = &understood.asked.command;
         let hidden = !command.opaque.is_empty();
-        let runs = command.opaque.iter().any(|what| what.starts_with("type "));
+        let runs = command.opaque.iter().any(|what| runs_parsed(what));
         let verdict = self.context.policy.decide(self.context.subject, command).verdict;
         let guarded = hidden && verdict.read_only() && runs_code(&stated);
         let denied = understood.asked.refused.is_some() || self.denies(command, &verdict, runs);
+        let view = understood.view.runs.then(|| Rc::clone(&understood.view));
         if denied || !runs {
             let command = denied.then(|| self.ask(understood.asked));
-            let runs = None;
-            return (command, Act::Parse { change, guarded, runs });
+            let act = Act::Parse {
+                change,
+                guarded,
+                runs: None,
+                view,
+            };
+            return (command, act);
         }
         understood.asked.types = types::stated(&parse.types)
             .iter()
@@ -163,7 +174,13 @@ impl Reader<'_> {
         self.parsed = Some((parse.statement.to_owned(), understood.clone()));
         let runs = Some((understood.view, understood.after));
         let command = self.ask(understood.asked);
-        (Some(command), Act::Parse { change, guarded, runs })
+        let act = Act::Parse {
+            change,
+            guarded,
+            runs,
+            view,
+        };
+        (Some(command), act)
     }
 
     /// Whether it is denied whatever will be bound. Where a rule asks for values, rules are asked at Bind; but Parse runs the code

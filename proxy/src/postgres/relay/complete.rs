@@ -25,8 +25,11 @@ pub(super) fn simple(state: &mut State, tag: u8, bytes: &[u8], out: &mut Vec<u8>
     if state.expected.take_quiet(tag) {
         return Ok(());
     }
+    if matches!(state.expected.front(), Some(Expect::Parse(..))) {
+        state.guard();
+    }
     let (change, ran) = match (tag, state.expected.pop()) {
-        (b'1', Some(Expect::Parse(change, ran))) => (change, ran),
+        (b'1', Some(Expect::Parse(change, ran, _))) => (change, ran),
         (b'2', Some(Expect::Bind(change))) | (b'3', Some(Expect::Close(change))) => (change, None),
         _ => return Err(Broken::Unasked(tag)),
     };
@@ -139,6 +142,11 @@ fn named(failed: Option<&Expect>) -> Option<BTreeSet<&str>> {
 pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Result<(), Broken> {
     let fields = errors::fields(body)?;
     let code = errors::code(&fields).unwrap_or_default().to_owned();
+    // Whoever is ended for good reads nothing any more.
+    let lives = fields.iter().any(|field| field.code == b'V' && field.text == b"ERROR");
+    if lives && matches!(state.expected.front(), Some(Expect::GoesOn)) {
+        return Err(Broken::Overtaken);
+    }
     if state.pinning {
         state.expected.skip();
         state.unpinned = true;
@@ -174,7 +182,7 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
     let text = match failed {
         Some(Expect::Query(query)) => query.parts.front().map(|part| &*part.stated.text),
         Some(Expect::Pin { stated, .. }) => Some(&*stated.text),
-        Some(Expect::Parse(Change::Prepare(_, prepared), _)) => prepared.stated.as_ref().map(|stated| &*stated.text),
+        Some(Expect::Parse(Change::Prepare(_, prepared), ..)) => prepared.stated.as_ref().map(|stated| &*stated.text),
         _ => None,
     };
     let names = named(failed);
@@ -244,6 +252,7 @@ pub(super) fn ready(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut V
         _ => return Err(Broken::Unasked(b'Z')),
     }
     state.skipping = false;
+    state.pinned = false;
     state.unsynced = !state.expected.is_empty();
     if transaction != Transaction::Idle {
         state.stays_open();
@@ -343,7 +352,7 @@ impl State {
         self.skipping = !synced;
         for (index, expect) in skipped.into_iter().enumerate() {
             match expect {
-                Expect::Parse(_, Some((running, after))) => {
+                Expect::Parse(_, Some((running, after)), _) => {
                     if index == 0 {
                         self.ran(&after);
                     }
