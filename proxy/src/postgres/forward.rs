@@ -1,11 +1,13 @@
 //! Client → target: what was decided and recorded, and nothing else.
 
+mod own;
+
 use std::rc::Rc;
 
 use sallyport_audit::record::NotRun;
 
 use super::after::After;
-use super::ask::{Answer, put_query};
+use super::ask::put_query;
 use super::errors::{Said, sqlstate};
 use super::expect::{Expect, Part, Query};
 use super::frame;
@@ -16,9 +18,10 @@ use super::precondition;
 use super::readonly::{self, Guard, Spliced};
 use super::refuse::{self, EXECUTE_FAILS_WITH, QUERY_FAILS_WITH};
 use super::relay::State;
-use super::rows::View;
 use super::unit::End;
 use crate::command::{Recorded, Refused};
+
+pub use own::{Pin, fail_opened, go_on, own, own_sync, pin, pin_all};
 
 /// Appends a Query string, or what is certain to fail in its place. `position`: its precondition.
 pub fn query(
@@ -297,101 +300,6 @@ fn may_run_bound(state: &State, stated: &Stated, after: &After) {
             portal.runs();
         }
     }
-}
-
-/// Appends a question of the door's own.
-pub fn own(state: &mut State, sql: &str, out: &mut Vec<u8>) {
-    go_on(state, out);
-    put_query(out, sql);
-    state.answered = None;
-    state.expected.push(Expect::Own(Answer::default()));
-}
-
-/// A command that the target parses before it runs.
-pub struct Pin {
-    text: String,
-    types: Vec<u32>,
-    command: usize,
-    stated: Stated,
-    view: Rc<View>,
-}
-
-// === impl Pin ===
-
-impl Pin {
-    /// Of a statement that is understood so, and is that command of its unit. `text` is its own alone, `types` are stated for its
-    /// parameters.
-    #[must_use]
-    pub fn new(text: String, types: Vec<u32>, command: usize, stated: &Stated, view: &Rc<View>) -> Self {
-        Self {
-            text,
-            types,
-            command,
-            stated: stated.clone(),
-            view: Rc::clone(view),
-        }
-    }
-}
-
-/// Has to stand in front of what is sent while the target waits for the rest of something: its time may run out then, and the error
-/// that it says of that must not be taken for the answer to what follows, which runs all the same.
-pub fn go_on(state: &mut State, out: &mut Vec<u8>) {
-    if state.unsynced || state.pinned {
-        put_close(out);
-        state.expected.push(Expect::GoesOn);
-    }
-}
-
-/// Has the target parse a text, and forget it: what it names stays locked until its transaction ends.
-pub fn pin(state: &mut State, text: &str, types: &[u32], out: &mut Vec<u8>) {
-    go_on(state, out);
-    put_pin(text, types, out);
-    frame::put(out, b'H', |_| {});
-    state.pinning = true;
-    state.pinned = true;
-    state.expected.push(Expect::Quiet(b'1'));
-    state.expected.push(Expect::Quiet(b'3'));
-}
-
-/// The same for commands whose intent is on record: an error is their answer.
-pub fn pin_all(state: &mut State, pins: Vec<Pin>, out: &mut Vec<u8>) {
-    go_on(state, out);
-    state.pinned = true;
-    for pin in pins {
-        put_pin(&pin.text, &pin.types, out);
-        state.expected.push(Expect::Pin {
-            view: pin.view,
-            stated: pin.stated,
-            command: pin.command,
-        });
-        state.expected.push(Expect::Quiet(b'3'));
-    }
-    frame::put(out, b'H', |_| {});
-}
-
-fn put_pin(text: &str, types: &[u32], out: &mut Vec<u8>) {
-    frame::put(out, b'P', |out| {
-        frame::put_cstr(out, refuse::RESERVED);
-        frame::put_cstr(out, text);
-        out.extend_from_slice(&u16::try_from(types.len()).unwrap_or(u16::MAX).to_be_bytes());
-        types.iter().for_each(|oid| out.extend_from_slice(&oid.to_be_bytes()));
-    });
-    put_close(out);
-}
-
-/// Forgets the door's own statement, if there is one.
-fn put_close(out: &mut Vec<u8>) {
-    frame::put(out, b'C', |out| {
-        out.push(b'S');
-        frame::put_cstr(out, refuse::RESERVED);
-    });
-}
-
-/// Appends a Sync of the door's own.
-pub fn own_sync(state: &mut State, out: &mut Vec<u8>) {
-    frame::put(out, b'S', |_| {});
-    state.answered = None;
-    state.expected.push(Expect::Own(Answer::default()));
 }
 
 /// What a client is told about a function call by the fast path that is none of large objects: it carries no name to be judged

@@ -27,6 +27,7 @@ use sallyport_policy::Subject;
 use sallyport_policy::catalog::SearchPath;
 use sallyport_policy::guard::Guard;
 use sallyport_policy::mask::Masker;
+use sallyport_policy::sql::Transaction;
 
 use super::after::After;
 use super::catalog::{Footprint, Known};
@@ -140,6 +141,18 @@ impl Plan {
             }
         }
         found
+    }
+
+    /// Whether any of its first commands opens a transaction in so many words.
+    #[must_use]
+    pub fn opens(&self, commands: usize) -> bool {
+        let begins = |after: &After| matches!(after.transaction, Some(Transaction::Begin));
+        let before = |step: &&Step| step.command.is_none_or(|command| command < commands);
+        self.steps.iter().take_while(before).any(|step| match &step.act {
+            Act::Query(parts) => parts.iter().take(commands).any(|part| begins(&part.after)),
+            Act::Execute { after, .. } => begins(after),
+            _ => false,
+        })
     }
 
     /// How its commands are understood.

@@ -10,7 +10,7 @@ use super::message::Transaction;
 use crate::command::{Kind, Refused};
 
 /// A Query string that no version of the grammar takes.
-const FAILING_QUERY: &str = "refused at the door";
+pub const FAILING_QUERY: &str = "refused at the door";
 /// Its SQLSTATE: syntax_error.
 pub const QUERY_FAILS_WITH: &str = "42601";
 /// A portal that nobody can have made: names that begin so are refused to clients.

@@ -189,3 +189,33 @@ fn what_a_type_runs_as_it_is_parsed_runs_once() {
     assert_eq!(tags(&said), "CZ", "{said:?}");
     assert_eq!(door.direct("select count(*) from told").trim(), "1");
 }
+
+/// What the client sends next would run by itself else, or be undone with more than it knows of.
+#[test]
+fn what_is_begun_before_what_cannot_be_parsed_is_begun() {
+    let door = door();
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let string = |client: &mut Client| client.query("begin; delete from nosuch");
+    let pipeline = |client: &mut Client| {
+        client.parse("", "begin").bind("", "", &[], 0).execute("", 0);
+        client.parse("", "delete from nosuch").bind("", "", &[], 0);
+        client.execute("", 0).sync().ready()
+    };
+    for fails in [string as fn(&mut Client) -> Vec<Message>, pipeline] {
+        let said = fails(&mut client);
+        assert_eq!(said.last().unwrap().body, b"E", "{said:?}");
+        let said = client.query("insert into other (id) values (7)");
+        assert_eq!(said[0].field('C').as_deref(), Some("25P02"), "{said:?}");
+        assert_eq!(client.query("commit")[0].text(), "ROLLBACK\0");
+    }
+    client.query("begin");
+    for (sql, answer) in [
+        ("savepoint s; insert into other (id) values (7)", "CCZ"),
+        ("savepoint s; delete from nosuch", "CEZ"),
+        ("rollback to s", "CZ"),
+        ("commit", "CZ"),
+    ] {
+        assert_eq!(tags(&client.query(sql)), answer, "{sql}");
+    }
+    assert_eq!(door.direct("select count(*) from other").trim(), "1");
+}

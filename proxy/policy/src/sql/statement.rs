@@ -250,8 +250,8 @@ impl Statement {
             .is_some_and(|root| DATA.contains(&root.kind()) && !root.has("into_clause"))
     }
 
-    /// Whether locks can be taken before it that are there behind it: it ends neither a transaction nor a part of one, and says
-    /// nothing of what a transaction sees, which has to come first in it.
+    /// Whether locks can be taken before it that are there behind it, and what behind it cannot be parsed fails all that it began: it
+    /// neither ends a transaction nor divides one, and says nothing of what a transaction sees, which has to come first in it.
     pub fn keeps_locks(&self) -> bool {
         let elsewhere = |setting: &Setting| {
             setting
@@ -261,7 +261,6 @@ impl Statement {
         };
         match &self.effect {
             Effect::Transaction(Transaction::Begin) => !self.root().is_some_and(|root| root.has("options")),
-            Effect::Transaction(Transaction::Savepoint(_) | Transaction::Release(_)) => true,
             Effect::Transaction(_) => false,
             _ => self.settings.iter().all(elsewhere),
         }

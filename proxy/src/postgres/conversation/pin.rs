@@ -122,6 +122,18 @@ impl Conversation {
         Ok(self.is_as_judged(session, plan, strictly).await)
     }
 
+    /// The end of a unit that the target did not take where it was pinned, but for its first `ran` commands: the client has its error.
+    /// A transaction that these open is open and failed by now. What the client sends next is part of it, and must not run by itself.
+    pub(super) fn failed_pinned(&mut self, unit: &Unit, plan: &Plan, ran: usize) {
+        if self.state.transaction == Transaction::Idle && plan.opens(ran) {
+            forward::fail_opened(&mut self.state, &mut self.target.out);
+        }
+        match unit.is_closed() {
+            true => self.sync(),
+            false => self.state.unsynced = true,
+        }
+    }
+
     /// Whether the catalog, read now, is the one that a unit was judged by; or, not `strictly`, what its names mean in it is the same.
     async fn is_as_judged(&mut self, session: &Session, plan: &Plan, strictly: bool) -> Last {
         let before = self.near.guess(session.open().policy.revision()).cloned();
@@ -356,7 +368,8 @@ mod tests {
             ("lock table v in exclusive mode", true),
             ("truncate v", true),
             ("select pg_advisory_xact_lock(1)", true),
-            ("savepoint s", false),
+            ("savepoint s", true),
+            ("begin", false),
             ("delete from v", false),
         ] {
             assert_eq!(unsettles(&stated(sql, 0), &After::default()), does, "{sql}");

@@ -48,7 +48,7 @@ impl Unit {
     }
 
     /// Whether its answer ends with ReadyForQuery, whatever came before it.
-    fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         matches!(self, Self::Query(..) | Self::Pipeline(_, _, End::Sync))
     }
 }
@@ -200,7 +200,7 @@ impl Conversation {
         self.state.unsynced && self.state.stale.encoding
     }
 
-    fn sync(&mut self) {
+    pub(super) fn sync(&mut self) {
         let plan = Plan::default();
         forward::pipeline(&mut self.state, plan, &mut None, &[], End::Sync, &mut self.target.out);
     }
@@ -282,8 +282,9 @@ impl Conversation {
                     Last::Holds => None,
                     Last::Moved => return self.moved(session, unit, recorded).await,
                     Last::Failed(failed) => {
+                        let ran = failed.as_ref().map_or(usize::MAX, |(at, _)| *at);
                         recorded.failed(failed, self.state.number);
-                        self.failed_pinned(&unit);
+                        self.failed_pinned(&unit, &plan, ran);
                         return Ok(());
                     }
                 };
@@ -309,14 +310,6 @@ impl Conversation {
             return Ok(());
         }
         Box::pin(self.judged_anew(session, unit)).await
-    }
-
-    /// The end of a unit that the target did not take where it was pinned: the client has its error.
-    fn failed_pinned(&mut self, unit: &Unit) {
-        match unit.is_closed() {
-            true => self.sync(),
-            false => self.state.unsynced = true,
-        }
     }
 
     /// Understands a unit by what is known now.
