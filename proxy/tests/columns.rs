@@ -136,6 +136,9 @@ fn nothing_is_copied_that_another_replica_could_show() {
         );
     }
     assert_eq!(door.direct("select count(*) from notes"), "0");
+    let unrun =
+        |event: &Event| matches!(event, Event::Outcome(outcome) if outcome.why == Some(NotRun::SentWithRefused));
+    door.recorded_times("both as not run", 2, unrun);
     let fine = door.psql(
         "alice",
         &[

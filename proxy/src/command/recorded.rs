@@ -96,6 +96,13 @@ impl Recorded {
         }
     }
 
+    /// The door refuses it after all: nothing of it ran.
+    pub fn refuse(self) {
+        for running in self.running {
+            running.not_run(NotRun::SentWithRefused);
+        }
+    }
+
     /// The target did not take one of its commands, with an SQLSTATE: none was sent to run. `transaction`: the one that they stand in.
     pub fn failed(self, failed: Option<(usize, String)>, transaction: Option<u64>) {
         let (at, sqlstate) = failed.unzip();

@@ -290,6 +290,7 @@ impl Conversation {
                 };
                 let refused = recorded.refused().map(|(from, _)| *from);
                 if let Err(refused) = self.hand_on(session, &plan, refused).await {
+                    recorded.refuse();
                     self.refuse_all(&unit, &refused);
                     return Ok(());
                 }
