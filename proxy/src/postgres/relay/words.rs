@@ -24,11 +24,15 @@ impl State {
         }
     }
 
-    /// Whether the answer that is under way is about the last statement of a Query string outside of a transaction: before PostgreSQL
-    /// says that it is done, it runs what triggers of all of them put off.
+    /// Whether the answer that is under way is about the last statement of a Query string outside of a transaction, or about a utility
+    /// of a pipeline, which may commit by itself: before PostgreSQL says that it is done, it runs what triggers of all before it put off.
     pub(super) fn ends_unsaid(&mut self) -> bool {
-        let last = matches!(self.expected.front(), Some(Expect::Query(query)) if query.parts.len() <= 1);
-        last && self.number.is_none()
+        let ends = match self.expected.front() {
+            Some(Expect::Query(query)) => query.parts.len() <= 1,
+            Some(Expect::Execute { portal, .. }) => !portal.stated.as_ref().is_some_and(Stated::is_data),
+            _ => false,
+        };
+        ends && self.number.is_none()
     }
 }
 
