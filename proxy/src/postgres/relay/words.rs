@@ -29,7 +29,7 @@ impl State {
     pub(super) fn ends_unsaid(&mut self) -> bool {
         let ends = match self.expected.front() {
             Some(Expect::Query(query)) => query.parts.len() <= 1,
-            Some(Expect::Execute { portal, .. }) => !portal.stated.as_ref().is_some_and(Stated::is_data),
+            Some(Expect::Execute { portal, .. }) => portal.stated.as_ref().is_none_or(|stated| !stated.is_data()),
             _ => false,
         };
         ends && self.number.is_none()
