@@ -209,7 +209,12 @@ fn forward(
     out: &mut Vec<u8>,
 ) {
     let expect = match act {
-        Act::Parse { change, guarded, runs } => {
+        Act::Parse {
+            change,
+            guarded,
+            view,
+            runs,
+        } => {
             if guarded {
                 guard.put_before(true, state, out);
             }
@@ -217,7 +222,7 @@ fn forward(
                 state.starts(&view);
                 Some((recorded?.next_running()?, after))
             });
-            Expect::Parse(change, ran)
+            Expect::Parse(change, view, ran)
         }
         Act::Close(change) => Expect::Close(change),
         Act::Bind(name, portal) => {

@@ -243,7 +243,7 @@ fn prepared(text: &str) -> Expect {
         types: Vec::new(),
         meant: Meant::default(),
     };
-    Expect::Parse(Change::Prepare(String::new(), Rc::new(prepared)), None)
+    Expect::Parse(Change::Prepare(String::new(), Rc::new(prepared)), None, None)
 }
 
 /// The messages of an answer. Pieces of a COPY that follow each other are one: where those end means nothing.

@@ -132,8 +132,13 @@ impl Reader<'_> {
         let change = Change::Prepare(parse.statement.to_owned(), prepared);
         self.names.expect(change.clone());
         let Some(stated) = stated else {
-            let (guarded, runs) = (false, None);
-            return (None, Act::Parse { change, guarded, runs });
+            let act = Act::Parse {
+                change,
+                guarded: false,
+                view: None,
+                runs: None,
+            };
+            return (None, act);
         };
         let mut understood = understand(
             &self.unfolding.context(self.context),
@@ -148,13 +153,19 @@ impl Reader<'_> {
         let command = &understood.asked.command;
         let hidden = !command.opaque.is_empty();
         let runs = command.opaque.iter().any(|what| what.starts_with("type "));
+        let view = hidden.then(|| Rc::clone(&understood.view));
         let verdict = self.context.policy.decide(self.context.subject, command).verdict;
         let guarded = hidden && verdict.read_only() && runs_code(&stated);
         let denied = understood.asked.refused.is_some() || self.denies(command, &verdict, runs);
         if denied || !runs {
             let command = denied.then(|| self.ask(understood.asked));
-            let runs = None;
-            return (command, Act::Parse { change, guarded, runs });
+            let act = Act::Parse {
+                change,
+                guarded,
+                view,
+                runs: None,
+            };
+            return (command, act);
         }
         understood.asked.types = types::stated(&parse.types)
             .iter()
@@ -163,7 +174,13 @@ impl Reader<'_> {
         self.parsed = Some((parse.statement.to_owned(), understood.clone()));
         let runs = Some((understood.view, understood.after));
         let command = self.ask(understood.asked);
-        (Some(command), Act::Parse { change, guarded, runs })
+        let act = Act::Parse {
+            change,
+            guarded,
+            view,
+            runs,
+        };
+        (Some(command), act)
     }
 
     /// Whether it is denied whatever will be bound. Where a rule asks for values, rules are asked at Bind; but Parse runs the code
