@@ -47,9 +47,9 @@ pub struct Query {
 pub enum Expect {
     /// To a Query string; ends with ReadyForQuery.
     Query(Query),
-    /// ParseComplete; what owes the outcome, and what follows, where to parse it runs code; how words about it are masked, where it
-    /// may.
-    Parse(Change, Option<(Running, After)>, Option<Rc<View>>),
+    /// ParseComplete; how words about it are masked, where code that nobody can see into may choose them; what owes the outcome, and
+    /// what follows, where to parse it is a command.
+    Parse(Change, Option<Rc<View>>, Option<(Running, After)>),
     /// BindComplete.
     Bind(Change),
     /// CloseComplete.
@@ -133,7 +133,7 @@ impl Expect {
     pub fn into_running(self) -> Vec<Running> {
         match self {
             Self::Query(query) => query.parts.into_iter().filter_map(|part| part.running).collect(),
-            Self::Parse(_, ran, _) => ran.into_iter().map(|(running, _)| running).collect(),
+            Self::Parse(_, _, ran) => ran.into_iter().map(|(running, _)| running).collect(),
             Self::Bind(Change::Bind(_, portal)) | Self::Execute { portal, .. } => {
                 portal.running.borrow_mut().take().into_iter().collect()
             }

@@ -215,8 +215,8 @@ fn forward(
         Act::Parse {
             change,
             guarded,
-            runs,
             view,
+            runs,
         } => {
             if guarded {
                 guard.put_before(true, state, out);
@@ -225,7 +225,7 @@ fn forward(
                 state.starts(&view);
                 Some((recorded?.next_running()?, after))
             });
-            Expect::Parse(change, ran, view)
+            Expect::Parse(change, view, ran)
         }
         Act::Close(change) => Expect::Close(change),
         Act::Bind(name, portal) => {

@@ -188,10 +188,10 @@ pub enum Act {
         change: Change,
         /// Whether a rule wants it read-only, and code that nobody sees into may run as it is parsed.
         guarded: bool,
+        /// How words about it are masked, where such code stands in it.
+        view: Option<Rc<View>>,
         /// Where it is a command itself, since it runs code of a type that it names: how its answer is masked, and what follows.
         runs: Option<(Rc<View>, After)>,
-        /// How words about it are masked, where code may run as it is parsed.
-        view: Option<Rc<View>>,
     },
     /// Bind; the command.
     Bind(String, Rc<Portal>),

@@ -14,6 +14,7 @@ mod late;
 mod reported;
 mod rows;
 mod transaction;
+mod words;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -359,16 +360,6 @@ impl State {
         self.guarded || self.view().is_some_and(|view| view.guarded)
     }
 
-    /// The same for an error. One about relations of its own quotes their values, if any; what names none (COMMIT, SET
-    /// CONSTRAINTS, the end of a unit) speaks of what the transaction did before.
-    fn fails_guarded(&mut self) -> bool {
-        match self.view() {
-            Some(view) if view.names_relations() => view.guarded,
-            Some(view) => view.guarded || self.guarded,
-            None => self.guarded,
-        }
-    }
-
     /// Notes what runs: from here on, words about the transaction may hold what it touched.
     fn guard(&mut self) {
         self.guarded |= self.view().is_some_and(|view| view.guarded);
@@ -388,8 +379,9 @@ impl State {
             Expect::DescribeStatement { view, .. } | Expect::Pin { view, .. } => Some(Rc::clone(view)),
             Expect::DescribePortal { portal, .. } | Expect::Execute { portal, .. } => Some(Rc::clone(&portal.view)),
             Expect::Bind(super::names::Change::Bind(_, portal)) => Some(Rc::clone(&portal.view)),
-            Expect::Parse(_, _, view) => view.clone(),
-            // What Parse says otherwise is about a text that was screened, and may quote its literals, nothing stored.
+            // What Parse says is about a text that was screened, and may quote its literals, nothing stored: unless code of types is
+            // run by these.
+            Expect::Parse(_, view, _) => view.clone(),
             _ => None,
         }
     }

@@ -62,8 +62,8 @@ fn where_it_does_they_are_judged_recorded_and_answered_as_calls() {
     let door = TestDoor::new(&Given::open().connection(open), SCHEMA);
     let mut client = Client::login(&door, "alice", &[]).unwrap();
     client.query("begin");
-    // The client's own statement without a name outlives a call.
-    client.parse("", "select 7").sync();
+    // The client's own statements outlive a call.
+    client.parse("own", "select 7").sync();
     assert_eq!(tags(&client.ready()), "1Z");
     let mode = READ_AND_WRITE.to_be_bytes();
     let oid = result(&mut client, LO_CREAT, &[&mode]);
@@ -74,7 +74,7 @@ fn where_it_does_they_are_judged_recorded_and_answered_as_calls() {
     assert_eq!(result(&mut client, LOREAD, &[&fd, &all]), b"some bytes");
     assert_eq!(result(&mut client, LOREAD, &[&fd, &all]), b"");
     assert_eq!(result(&mut client, LO_CLOSE, &[&fd]), [0; 4]);
-    client.bind("", "", &[], 0).describe(b'P', "").execute("", 0).sync();
+    client.bind("", "own", &[], 0).describe(b'P', "").execute("", 0).sync();
     assert_eq!(value(&client.ready()), "7");
     assert_eq!(tags(&client.query("commit")), "CZ");
 

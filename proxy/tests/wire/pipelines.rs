@@ -223,8 +223,8 @@ fn a_parse_that_runs_code_is_asked_about_as_its_bind_is() {
     assert_eq!(parsed(), "1Z");
     assert_eq!(door.direct("select count(*) from told"), "1");
     assert_eq!(parsed(), "EZ", "and once");
-    let of_it = |event: &&Event| matches!(event, Event::Command(command) if command.text.contains("telling"));
-    assert_eq!(door.events().iter().filter(of_it).count(), 3);
+    let of_it = |event: &Event| matches!(event, Event::Command(command) if command.text.contains("telling"));
+    door.recorded_times("each of them", 3, of_it);
 }
 
 #[test]

@@ -49,6 +49,7 @@ fn refused(policy: &Policy, group: &str, sql: &str, values: &[Option<&[u8]>]) ->
         ..table(20_002, "audited", &["id"])
     };
     let statistics = [
+        "pg_stat_wal",
         "pg_stat_user_indexes",
         "pg_statio_all_tables",
         "pg_stat_database",
@@ -103,7 +104,7 @@ fn refused(policy: &Policy, group: &str, sql: &str, values: &[Option<&[u8]>]) ->
 }
 
 /// Begins a refusal of each statement under Standard, and under Strict; empty where there is none.
-const CASES: [(&str, &str, &str); 46] = [
+const CASES: [(&str, &str, &str); 48] = [
     ("select ssn, name from customers", "", ""),
     ("select ssn::text from customers", "", ""),
     (
@@ -222,6 +223,16 @@ const CASES: [(&str, &str, &str); 46] = [
     ("select pg_stat_get_numscans(20000)", "", ""),
     ("select pg_catalog.pg_stat_get_db_xact_commit(1)", "", ""),
     (
+        "select xact_commit from pg_stat_wal",
+        "",
+        "pii: view pg_catalog.pg_stat_wal cannot be seen into",
+    ),
+    (
+        "select wal_bytes from pg_stat_get_wal()",
+        "",
+        "pii: system function pg_stat_get_wal cannot be seen into",
+    ),
+    (
         "select query from pg_stat_activity",
         "",
         "pii: view pg_catalog.pg_stat_activity cannot be seen into",
@@ -316,6 +327,20 @@ fn who_is_allowed_to_write_may_overwrite() {
     let policy = policy(json!({ "allowWrites": true }));
     let sql = "update customers set ssn = '1' where id = 7";
     assert_eq!(refused(&policy, "oidc:engineers", sql, &[]), None);
+    // Whether an index has to be changed tells whether it was that before.
+    let policy = self::policy(json!({ "allowWrites": true, "profile": "Strict" }));
+    assert_eq!(refused(&policy, "oidc:engineers", sql, &[]), None);
+    for (sql, answered) in [
+        ("select idx_scan from pg_stat_user_indexes", false),
+        ("select pg_stat_get_xact_tuples_hot_updated(20000)", false),
+        ("select xact_commit from pg_stat_database", true),
+    ] {
+        assert_eq!(
+            refused(&policy, "oidc:engineers", sql, &[]).is_none(),
+            answered,
+            "{sql}"
+        );
+    }
 }
 
 #[test]

@@ -109,7 +109,9 @@ const TOO_LONG: [&str; 2] = [
 /// Whether a message is PostgreSQL's own for its SQLSTATE around `names`, those of the client's own statement, and their schemas.
 pub(super) fn is_named(state: &str, said: &str, names: &BTreeSet<&str>, catalog: &Snapshot) -> bool {
     let is_known = |name: &str| {
-        let plain = name.split_once('(').map_or(name, |(before, _)| before);
+        let sized = |size: &str| size.len() <= 8 && size.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b',' | b')'));
+        let plain = name.split_once('(').filter(|(_, size)| sized(size));
+        let plain = plain.map_or(name, |(before, _)| before);
         let qualified = name.split_once('.').is_some_and(|(schema, last)| {
             let mut relations = catalog.named_anywhere(last);
             names.contains(last) && relations.any(|relation| relation.schema == schema)
@@ -202,6 +204,11 @@ mod tests {
             (
                 "42804",
                 "column \"name\" cannot be cast automatically to type Ada",
+                false,
+            ),
+            (
+                "42804",
+                "column \"name\" cannot be cast automatically to type text(Ada)",
                 false,
             ),
             (

@@ -35,7 +35,7 @@ pub struct Reader<'a> {
     pub guarded: bool,
     /// The client's text that it is about, if it is about one that stands somewhere.
     pub text: Option<&'a str>,
-    /// Names in the client's statement that it is about, unless code that nobody can see into stands there, too: such code may say
+    /// Names in the client's statement that it is about, unless code that nobody can see into may have chosen the words: it says
     /// whatever it likes.
     pub names: Option<&'a BTreeSet<&'a str>>,
 }
@@ -115,7 +115,8 @@ impl Reader<'_> {
         let position = all.iter().find(|field| field.code == b'P')?;
         let position = std::str::from_utf8(position.text).ok()?.parse().ok()?;
         let said = std::str::from_utf8(said).ok()?;
-        is_spelled(state, said, self.text?, position, self.catalog).then(|| said.to_owned())
+        let own = self.names.is_some();
+        is_spelled(state, said, self.text?, position, self.catalog, own).then(|| said.to_owned())
     }
 
     /// The target's own words where they tell nothing but names of the client's statement.
@@ -354,5 +355,18 @@ mod tests {
         assert_eq!(relay(false, &[(b'P', "536904399536")]), []);
         // An application's own, where no rule acts.
         assert_eq!(relay(false, &[(b'C', "MY001")]), [(b'C', "MY001".to_owned())]);
+    }
+
+    #[test]
+    fn code_of_a_type_that_speaks_at_the_place_of_a_literal_is_not_believed() {
+        let said = |state: &str, said: &str, text: &str| is_spelled(state, said, text, 8, &Snapshot::default(), false);
+        let type_of = "invalid input syntax for type a536904399: \"(1)\"";
+        assert!(!said("22P02", type_of, "select '(1)'::pair"));
+        for text in ["e'(1)'", "U&'(1)'", "$$(1)$$", "$a$(1)$a$", "x '(1)'"] {
+            let name = text.split(['\'', '(', '&']).next().unwrap().trim().to_ascii_lowercase();
+            let words = format!("function {name}(a536904399) does not exist");
+            assert!(!said("42883", &words, &format!("select {text}::pair")), "{text}");
+        }
+        assert!(said("42883", "function f(text) does not exist", "select f (nam)"));
     }
 }

@@ -135,8 +135,8 @@ impl Reader<'_> {
             let act = Act::Parse {
                 change,
                 guarded: false,
-                runs: None,
                 view: None,
+                runs: None,
             };
             return (None, act);
         };
@@ -153,17 +153,17 @@ impl Reader<'_> {
         let command = &understood.asked.command;
         let hidden = !command.opaque.is_empty();
         let runs = command.opaque.iter().any(|what| runs_parsed(what));
+        let view = hidden.then(|| Rc::clone(&understood.view));
         let verdict = self.context.policy.decide(self.context.subject, command).verdict;
         let guarded = hidden && verdict.read_only() && runs_code(&stated);
         let denied = understood.asked.refused.is_some() || self.denies(command, &verdict, runs);
-        let view = understood.view.runs.then(|| Rc::clone(&understood.view));
         if denied || !runs {
             let command = denied.then(|| self.ask(understood.asked));
             let act = Act::Parse {
                 change,
                 guarded,
-                runs: None,
                 view,
+                runs: None,
             };
             return (command, act);
         }
@@ -177,8 +177,8 @@ impl Reader<'_> {
         let act = Act::Parse {
             change,
             guarded,
-            runs,
             view,
+            runs,
         };
         (Some(command), act)
     }

@@ -1,12 +1,11 @@
 //! Ends: of a message, of a command, of a transaction.
 
-use std::collections::BTreeSet;
 use std::mem;
 
 use sallyport_audit::record::{Fate, NotRun, TransactionFate};
-use sallyport_policy::sql::{self, Statement};
+use sallyport_policy::sql;
 
-use super::{Broken, State};
+use super::{Broken, State, words};
 use crate::command::Running;
 use crate::postgres::after::{After, Stale};
 use crate::postgres::errors::{self, Reader};
@@ -15,7 +14,6 @@ use crate::postgres::frame::Body;
 use crate::postgres::message::{self, Transaction};
 use crate::postgres::names::Change;
 use crate::postgres::precondition;
-use crate::postgres::readonly::unshifted;
 
 /// The longest command tag that PostgreSQL has is far shorter.
 const MAX_TAG: usize = 64;
@@ -25,11 +23,9 @@ pub(super) fn simple(state: &mut State, tag: u8, bytes: &[u8], out: &mut Vec<u8>
     if state.expected.take_quiet(tag) {
         return Ok(());
     }
-    if matches!(state.expected.front(), Some(Expect::Parse(..))) {
-        state.guard();
-    }
+    state.guard();
     let (change, ran) = match (tag, state.expected.pop()) {
-        (b'1', Some(Expect::Parse(change, ran, _))) => (change, ran),
+        (b'1', Some(Expect::Parse(change, _, ran))) => (change, ran),
         (b'2', Some(Expect::Bind(change))) | (b'3', Some(Expect::Close(change))) => (change, None),
         _ => return Err(Broken::Unasked(tag)),
     };
@@ -127,17 +123,6 @@ fn rows(tag: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// The names in a statement that failed, unless code that nobody can see into stands in it, too.
-fn named(failed: Option<&Expect>) -> Option<BTreeSet<&str>> {
-    let (view, stated) = match failed? {
-        Expect::Query(query) => query.parts.front().map(|part| (&part.view, &part.stated))?,
-        Expect::Execute { portal, .. } => (&portal.view, portal.stated.as_ref()?),
-        _ => return None,
-    };
-    let names = stated.readings().flat_map(Statement::names);
-    (!view.hidden).then(|| names.collect())
-}
-
 /// ErrorResponse.
 pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Result<(), Broken> {
     let fields = errors::fields(body)?;
@@ -175,22 +160,17 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
         }
         return Ok(());
     }
-    let guarded = state.fails_guarded() || quotes_protected(state, &fields);
-    let moved = moved_position(state, &fields);
+    let guarded = state.fails_guarded() || words::quotes_protected(state, &fields);
+    let moved = words::moved_position(state, &fields);
     let fields = errors::with_position(&fields, moved.as_deref());
+    let late = state.guarded && state.ends_unsaid();
     let failed = state.expected.front().map(|expect| &*expect);
-    let text = match failed {
-        Some(Expect::Query(query)) => query.parts.front().map(|part| &*part.stated.text),
-        Some(Expect::Pin { stated, .. }) => Some(&*stated.text),
-        Some(Expect::Parse(Change::Prepare(_, prepared), ..)) => prepared.stated.as_ref().map(|stated| &*stated.text),
-        _ => None,
-    };
-    let names = named(failed);
+    let names = words::names(failed).filter(|_| !late);
     let reader = Reader {
         masker: &state.masker,
         catalog: &state.known.snapshot,
         guarded,
-        text,
+        text: words::text(failed),
         names: names.as_ref(),
     };
     reader.put(b'E', &fields, out, &mut state.counts);
@@ -209,33 +189,6 @@ pub(super) fn error(state: &mut State, body: Body<'_>, out: &mut Vec<u8>) -> Res
         None => {}
     }
     Ok(())
-}
-
-/// Whether an error is about a relation with protected columns: a cascade fails in rows that the statement does not name.
-fn quotes_protected(state: &State, fields: &[errors::Field<'_>]) -> bool {
-    let text = |code: u8| {
-        let field = fields.iter().find(|field| field.code == code)?;
-        std::str::from_utf8(field.text).ok()
-    };
-    match (text(b's'), text(b't')) {
-        (Some(schema), Some(table)) => state.known.quotes_protected(schema, table, &state.masker),
-        _ => false,
-    }
-}
-
-/// Where in the client's own text an error is, if the door put something into it.
-fn moved_position(state: &mut State, fields: &[errors::Field<'_>]) -> Option<String> {
-    let Some(Expect::Query(query)) = state.expected.front() else {
-        return None;
-    };
-    if query.shifts.is_empty() {
-        return None;
-    }
-    let position: usize = std::str::from_utf8(fields.iter().find(|field| field.code == b'P')?.text)
-        .ok()?
-        .parse()
-        .ok()?;
-    Some(unshifted(position, &query.shifts).to_string())
 }
 
 /// ReadyForQuery.
@@ -352,7 +305,7 @@ impl State {
         self.skipping = !synced;
         for (index, expect) in skipped.into_iter().enumerate() {
             match expect {
-                Expect::Parse(_, Some((running, after)), _) => {
+                Expect::Parse(_, _, Some((running, after))) => {
                     if index == 0 {
                         self.ran(&after);
                     }

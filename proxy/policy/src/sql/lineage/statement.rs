@@ -109,6 +109,12 @@ impl Walker<'_> {
                 self.lose_all("which tables are of this type");
                 Some(Rows::default())
             }
+            // What it names are constraints, and words about it are about what was put off.
+            "ConstraintsSetStmt" => {
+                self.everything_below(node);
+                self.found.relations.clear();
+                Some(Rows::default())
+            }
             "CopyStmt" => Some(self.copy(node)),
             "ExecuteStmt" | "FetchStmt" | "CallStmt" | "VariableShowStmt" => {
                 self.expressions(node);
