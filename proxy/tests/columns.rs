@@ -216,10 +216,13 @@ fn what_is_copied_cannot_change_while_other_replicas_are_told() {
     let once = Once::new();
     door.replicas.meanwhile(move || {
         once.call_once(|| {
-            server.sql_start(
-                &database,
-                "CREATE OR REPLACE VIEW seen AS SELECT md5(ssn) AS v FROM customers",
-            );
+            let (its, name) = (server.clone(), database.clone());
+            std::thread::spawn(move || {
+                its.sql(
+                    &name,
+                    "CREATE OR REPLACE VIEW seen AS SELECT md5(ssn) AS v FROM customers",
+                )
+            });
             let waiting = "select count(*) from pg_stat_activity
                 where datname = current_database() and wait_event_type = 'Lock' and query like 'CREATE OR REPLACE VIEW seen %'";
             eventually("the other definition to wait", || {
