@@ -247,13 +247,15 @@ fn prepared(text: &str) -> Expect {
     Expect::Parse(Change::Prepare(String::new(), Rc::new(prepared)), None, None)
 }
 
-/// The messages of an answer. Pieces of a COPY that follow each other are one: where those end means nothing.
-fn messages(out: &[u8]) -> Vec<(u8, Vec<u8>)> {
+/// The messages of an answer, and what there is of one that a break cut off. Pieces of a COPY that follow each other are one: where
+/// those end means nothing.
+fn messages(out: &[u8]) -> (Vec<(u8, Vec<u8>)>, &[u8]) {
     let (mut rest, mut found) = (out, Vec::<(u8, Vec<u8>)>::new());
     while !rest.is_empty() {
         let head = frame::head(rest, |_| Some(usize::MAX)).unwrap().expect("a whole head");
-        // Of the last one all is there only where the session did not break.
-        let (message, later) = rest.split_at(head.len.min(rest.len()));
+        let Some((message, later)) = rest.split_at_checked(head.len) else {
+            break;
+        };
         rest = later;
         let body = &message[HEADER..];
         match found.last_mut() {
@@ -261,7 +263,7 @@ fn messages(out: &[u8]) -> Vec<(u8, Vec<u8>)> {
             _ => found.push((head.tag, body.to_vec())),
         }
     }
-    found
+    (found, rest)
 }
 
 /// An input is what is owed, by a letter, and a stream.
@@ -272,9 +274,15 @@ fn streams_of_a_target() {
         let Some((kind, stream)) = bytes.split_first() else {
             return;
         };
+        let shows =
+            |tag, bytes: &[u8]| kind.is_ascii_uppercase() && matches!(tag, b'D' | b'V' | b'd') && shows_canary(bytes);
         let heard = |piece: &mut dyn FnMut(usize) -> usize| {
             let (out, broken) = stage.relayed(*kind, stream, piece);
-            (messages(&out), broken)
+            let (whole, begun) = messages(&out);
+            let tag = begun.first().copied().unwrap_or_default();
+            assert!(broken || begun.is_empty(), "half a message");
+            assert!(!shows(tag, begun), "nor does it begin to");
+            (whole, broken)
         };
         let whole = heard(&mut |left| left);
         let single = heard(&mut |_| 1);
@@ -282,13 +290,11 @@ fn streams_of_a_target() {
         assert!(whole == single && whole == random, "how bytes arrive means nothing");
         for (tag, body) in whole.0 {
             assert!(TAGS.contains(&tag), "{:?} is not for clients", char::from(tag));
-            let value = matches!(tag, b'D' | b'V' | b'd');
             assert!(
                 tag != b'V' || kind.eq_ignore_ascii_case(&b'f'),
                 "nobody called a function"
             );
-            let shown = kind.is_ascii_uppercase() && value && shows_canary(&body);
-            assert!(!shown, "where anything may be protected no value passes");
+            assert!(!shows(tag, &body), "where anything may be protected no value passes");
         }
     });
 }
