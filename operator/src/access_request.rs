@@ -132,11 +132,12 @@ async fn write(
             context.notifier.tell(notices);
             context.tell(request, &before, &findings).await;
             if let Some(connection) = connection {
-                let about = findings.into_iter().map(|finding| Finding {
+                let named = findings.into_iter().map(|finding| Finding {
                     message: format!("AccessRequest {name}, {}", finding.message),
                     ..finding
                 });
-                context.tell(connection, &before, &about.collect::<Vec<_>>()).await;
+                let (about, named) = (request.object_ref(&()), named.collect::<Vec<_>>());
+                context.tell_about(connection, Some(about), &before, &named).await;
             }
         }
         Err(kube::Error::Api(answer)) if answer.is_conflict() || answer.is_not_found() => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Client, Resource, ResourceExt};
@@ -165,6 +165,18 @@ impl Context {
 
     /// Tells by Events what changed since `before`. An Event that cannot be written is logged and forgotten.
     pub async fn tell<K: Resource<DynamicType = ()>>(&self, object: &K, before: &[Condition], findings: &[Finding]) {
+        self.tell_about(object, None, before, findings).await;
+    }
+
+    /// The same about another object that it was brought about by. Events of one kind that follow each other are counted, with the
+    /// words of the first; those about different objects each have their own.
+    pub async fn tell_about<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        about: Option<ObjectReference>,
+        before: &[Condition],
+        findings: &[Finding],
+    ) {
         let reference = object.object_ref(&());
         for finding in changed(before, findings) {
             // What nobody knows yet is no news, and why something is not ready was told by its part.
@@ -188,7 +200,7 @@ impl Context {
                 reason: finding.reason.as_str(),
                 note: Some(finding.message.chars().take(1_000).collect()),
                 action: finding.kind.as_str().to_owned(),
-                secondary: None,
+                secondary: about.clone(),
             };
             if let Err(error) = self.events.publish(&event, &reference).await {
                 tracing::warn!(%error, reason = event.reason, "an Event could not be written; its condition says the same");
