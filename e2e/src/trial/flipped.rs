@@ -54,10 +54,14 @@ pub(super) fn while_somebody_waits(demo: &Demo, narrator: &mut Narrator) -> Resu
         "bob cannot approve it any more",
         !late.status.success() && late.stderr.contains("AdmissionChanged"),
     )?;
-    let again = asked(demo, ALICE, STATEMENT)?;
+    decided_as_ever(demo, narrator, STATEMENT)
+}
+
+fn decided_as_ever(demo: &Demo, narrator: &mut Narrator, statement: &str) -> Result<()> {
+    let again = asked(demo, ALICE, statement)?;
     answer(demo, BOB, "approve", &again)?.ok()?;
     becomes(demo, &format!("accessrequest/{again}"), "Approved", "True")?;
-    let mut retry = psql(demo, ALICE, &[STATEMENT])?;
+    let mut retry = psql(demo, ALICE, &[statement])?;
     let ran = run(retry.env("PGOPTIONS", "-c sallyport.on_hold=refuse"))?;
     narrator.shows(&ran);
     narrator.check(
@@ -141,10 +145,16 @@ pub(super) fn while_the_operator_is_away(demo: &Demo, narrator: &mut Narrator) -
     let left = ask_directly(demo, "SELECT count(*) FROM accounts WHERE id = 7832")?.stdout;
     narrator.check("nothing ran", left.trim() == "1")?;
     drop(guards);
+    let changed = Instant::now();
     drop(operator);
     demo.admin(&["-n", SYSTEM, "rollout", "status", OPERATOR, "--timeout=55s"])?;
     becomes(demo, &object, "AdmissionChanged", "True")?;
-    narrator.check("the operator that comes back closes it", true)
+    narrator.check("the operator that comes back closes it", true)?;
+    // What comes next may end the leader, which has to have noted by then since when admission stands.
+    wait_until(SETTLE, "admission has been in force for long enough", || {
+        Ok((changed.elapsed() > IN_FORCE).then_some(()))
+    })?;
+    decided_as_ever(demo, narrator, FORGED)
 }
 
 /// What happens to what a guard of requests refuses.
