@@ -22,6 +22,11 @@ pub type Oid = u32;
 /// The first OID that is given to what users make (`FirstNormalObjectId`).
 const FIRST_NORMAL: Oid = 16384;
 
+/// Whether a number is one of PostgreSQL's own: what has it was made when the database was.
+pub const fn is_built_in(oid: Oid) -> bool {
+    oid < FIRST_NORMAL
+}
+
 /// Number of a column within its relation (`pg_attribute.attnum`): from 1 for users' columns, negative for system columns.
 pub type AttNum = i16;
 
@@ -170,7 +175,7 @@ impl Relation {
 
     /// Whether it was made when the database was. Nobody but a superuser changes such a relation while a server runs.
     pub fn is_built_in(&self) -> bool {
-        self.oid < FIRST_NORMAL
+        is_built_in(self.oid)
     }
 
     /// Whether it is PostgreSQL's own: made when the database was, in a schema that holds nothing else.

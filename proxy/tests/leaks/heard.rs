@@ -7,6 +7,8 @@ use super::common::wire::Message;
 /// Everything that a case's clients heard.
 #[derive(Default)]
 pub struct Heard {
+    /// Where: its name tells nothing of what it holds.
+    pub database: String,
     pub messages: Vec<Message>,
     /// Whether a session ended before its time.
     pub broken: bool,
@@ -31,7 +33,12 @@ impl Heard {
 
     /// What of it depends on the database alone: no numbers of processes and objects, nothing about the server's own code.
     pub fn content(&self) -> Vec<String> {
-        self.messages.iter().map(content).collect()
+        let each = self.messages.iter().map(content);
+        each.map(|told| match self.database.is_empty() {
+            true => told,
+            false => told.replace(&self.database, "{database}"),
+        })
+        .collect()
     }
 
     /// The course of the answers, without what is said aside.

@@ -33,7 +33,10 @@ impl Stage<'_> {
         }
         self.exempt(case);
         let _beside = (!case.beside.is_empty()).then(|| self.beside(case));
-        let mut heard = Heard::default();
+        let mut heard = Heard {
+            database: self.database.to_owned(),
+            ..Heard::default()
+        };
         let mut listener = (!case.listener.is_empty()).then(|| self.client("alice", &[]).unwrap());
         if let Some(listener) = &mut listener {
             for sql in &case.listener {
