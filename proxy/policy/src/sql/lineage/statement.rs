@@ -83,6 +83,10 @@ impl Walker<'_> {
                     .for_each(|child| self.everything_below(child));
                 self.parted(node);
                 self.found.created = empty(node);
+                // Where nothing is given, a default of the type's own is stored, which may be of protected values.
+                if self.stores_code(node) {
+                    self.found.created.iter_mut().for_each(|made| made.columns = None);
+                }
                 Some(Rows::default())
             }
             "RefreshMatViewStmt" => {
@@ -196,6 +200,16 @@ impl Walker<'_> {
             return Rows::default();
         }
         copied(&rows, &named, &ids)
+    }
+
+    /// Whether a column of a table that is made is of a type with which code of users runs.
+    fn stores_code(&self, table: Node<'_>) -> bool {
+        let runs = |to: Node<'_>| {
+            let name = to.names("names").last().copied();
+            name.is_some_and(|name| self.catalog.code().has_type(name))
+        };
+        let mut types = table.list("table_elts").filter_map(|element| element.node("type_name"));
+        types.any(runs)
     }
 }
 

@@ -146,6 +146,24 @@ fn what_somebody_made_in_pg_catalog_is_not_postgresqls_own() {
 }
 
 #[test]
+fn what_a_table_holds_of_types_with_code_is_not_known() {
+    let catalog = schema().with_code(Code {
+        types: [(900, "money2".to_owned())].into(),
+        ..Code::default()
+    });
+    for (sql, known) in [
+        ("create table made (id int, x text)", true),
+        ("create table made (id int, x money2)", false),
+        ("create table made (id int, x public.money2[])", false),
+    ] {
+        let made = lineage(&parse(sql).unwrap().statements[0], &catalog, &path())
+            .created
+            .unwrap();
+        assert_eq!(made.columns.is_some(), known, "{sql}");
+    }
+}
+
+#[test]
 fn event_triggers_run_where_anything_is_defined() {
     let catalog = schema().with_code(Code {
         event_triggers: ["watch".to_owned()].into(),
