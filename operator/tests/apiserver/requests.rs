@@ -36,11 +36,16 @@ pub fn a_request_outlives_its_operators(stage: &mut Stage) -> Result<()> {
     what_has_happened_is_reviewed(stage)?;
     ask(stage, "unseen-change", &json!({}))?;
     comes_to(stage, "unseen-change", "Pending", Some("0/2"))?;
+    let others = all_closed(stage)?;
     succeed(stage, "after-the-change", |stage| {
         answers_are("Audit", stage)?;
         answers_are("Deny", stage)
     })?;
-    comes_to(stage, "unseen-change", "AdmissionChanged", Some("0/2"))
+    comes_to(stage, "unseen-change", "AdmissionChanged", Some("0/2"))?;
+    // A process counts from nothing, and counts what it wrote a moment after everybody can read it.
+    stage.until("what is closed is counted", || {
+        Ok(counted(stage)? == all_closed(stage)? - others)
+    })
 }
 
 fn from_the_question_to_the_end_of_the_grant(stage: &mut Stage) -> Result<()> {
@@ -117,9 +122,7 @@ fn what_has_happened_is_reviewed(stage: &mut Stage) -> Result<()> {
 
 /// A forger needs admission to be away for a moment only: so what was asked before that moment is over, for good.
 pub fn what_was_asked_before_admission_changed_is_over(stage: &Stage) -> Result<()> {
-    let operator = stage.operator()?;
-    let closed = || operator.metric("sallyport_operator_requests_closed_by_admission_total");
-    let before = closed()?.context("nothing counts what is closed")? - all_closed(stage)?;
+    let uncounted = all_closed(stage)? - counted(stage)?;
     it_is_in_force(stage)?;
     ask(stage, "forged", &json!({}))?;
     comes_to(stage, "forged", "Pending", Some("0/2"))?;
@@ -162,7 +165,7 @@ pub fn what_was_asked_before_admission_changed_is_over(stage: &Stage) -> Result<
     answers_are("Deny", stage)?;
     comes_to(stage, "at-once", "AdmissionChanged", Some("0/2"))?;
     stage.until("each is counted once", || {
-        Ok(closed()? == Some(before + all_closed(stage)?))
+        Ok(counted(stage)? == all_closed(stage)? - uncounted)
     })?;
     // What is asked afterwards is decided as ever.
     it_is_in_force(stage)?;
@@ -212,6 +215,15 @@ pub fn a_status_that_was_rewritten_is_no_witness(stage: &mut Stage) -> Result<()
     is_told(stage, "rewritten", "AdmissionNotTrusted")?;
     ensure!(told(stage, "rewritten", "ApprovedByPeople")? == 0, "it was approved");
     Ok(())
+}
+
+/// How many requests the operator says that it has closed.
+fn counted(stage: &Stage) -> Result<f64> {
+    let closed = "sallyport_operator_requests_closed_by_admission_total";
+    stage
+        .operator()?
+        .metric(closed)?
+        .context("nothing counts what is closed")
 }
 
 /// How many requests are closed by now, those of earlier scenes among them.
