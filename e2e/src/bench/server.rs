@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 
 use super::process::{Background, done, give, listening, unprivileged};
 use super::stage::{PASSWORD, ROLE, certify};
 use super::target::Target;
+use crate::run::wait_until;
 
 /// Rows in `customers`.
 pub(super) const CUSTOMERS: u32 = 10_000;
@@ -80,8 +82,21 @@ impl Server {
             socket: home,
             _process: process,
         };
+        // It takes connections before it answers them.
+        wait_until(Duration::from_secs(60), "PostgreSQL is ready", || {
+            Ok(server.is_ready().then_some(()))
+        })?;
         server.fill()?;
         Ok(server)
+    }
+
+    fn is_ready(&self) -> bool {
+        let mut ask = Command::new(self.bin.join("pg_isready"));
+        ask.arg("-q")
+            .arg("-h")
+            .arg(&self.socket)
+            .args(["-p", &self.target.port.to_string()]);
+        ask.status().is_ok_and(|status| status.success())
     }
 
     fn fill(&self) -> Result<()> {
