@@ -226,7 +226,12 @@ pub fn put(out: &mut Vec<u8>, tag: u8, write: impl FnOnce(&mut Vec<u8>)) {
 
 /// Appends a string and its NUL. A NUL inside would end it early and is left out.
 pub fn put_cstr(out: &mut Vec<u8>, text: &str) {
-    out.extend(text.bytes().filter(|byte| *byte != 0));
+    let mut rest = text.as_bytes();
+    while let Some((piece, behind)) = memchr::memchr(0, rest).and_then(|at| rest.split_at_checked(at)) {
+        out.extend_from_slice(piece);
+        rest = behind.get(1..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
     out.push(0);
 }
 

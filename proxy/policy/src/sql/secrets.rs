@@ -10,6 +10,7 @@ mod literal;
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::{Captures, Regex};
 
 use super::parser::Backslash;
@@ -46,6 +47,16 @@ static URL: Expression =
     LazyLock::new(|| Regex::new(r"(?i)(?P<w>\b[a-z][a-z0-9+.-]*://[^\s:/@']*:)(?P<v>[^\s@']+)@").ok());
 static VERIFIER: Expression =
     LazyLock::new(|| Regex::new(r"(?:SCRAM-SHA-256\$[A-Za-z0-9+/=:$]+|\bmd5[0-9a-f]{32}\b)").ok());
+
+/// What no credential goes without.
+static SIGNS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let signs = ["pass", "secret", "scram-", "key", "token", "md5", "://", "crypt"];
+    AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(signs)
+        .ok()
+});
 
 /// A text of SQL with its credentials hidden.
 #[must_use]
@@ -162,31 +173,9 @@ fn word<'t>(found: &Captures<'t>) -> &'t str {
     found.name("w").map_or("", |group| group.as_str())
 }
 
-/// A quick look for any of the words; most texts hold none.
+/// A quick look for any of the words; most texts hold none. Every statement is looked through, a bulk INSERT too: once.
 fn may_hold(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let signs = |first: u8| -> &[&[u8]] {
-        match first {
-            b'p' => &[b"pass"],
-            b's' => &[b"secret", b"scram-"],
-            b'k' => &[b"key"],
-            b't' => &[b"token"],
-            b'm' => &[b"md5"],
-            b':' => &[b"://"],
-            b'c' => &[b"crypt"],
-            _ => &[],
-        }
-    };
-    let stands = |sign: &[u8], at: usize| {
-        let part = bytes.get(at..at + sign.len());
-        part.is_some_and(|part| part.eq_ignore_ascii_case(sign))
-    };
-    // Every statement is looked through, a bulk INSERT too: once, and most bytes begin no sign.
-    let mut begun = bytes.iter().enumerate();
-    begun.any(|(at, first)| {
-        let mut signs = signs(first.to_ascii_lowercase()).iter();
-        signs.any(|sign| stands(sign, at))
-    })
+    SIGNS.as_ref().is_none_or(|signs| signs.is_match(text))
 }
 
 #[cfg(test)]

@@ -272,8 +272,12 @@ fn literals(text: &str) -> Option<Vec<Literal>> {
         return None;
     }
     let mut found = Vec::new();
-    let (mut at, mut before) = (0, b' ');
+    let mut at = between(bytes, 0);
     while let Some(byte) = bytes.get(at).copied() {
+        let before = at
+            .checked_sub(1)
+            .and_then(|before| bytes.get(before).copied())
+            .unwrap_or(b' ');
         let next = bytes.get(at + 1).copied().unwrap_or(b' ');
         let end = match byte {
             b'-' if next == b'-' => return None,
@@ -310,13 +314,25 @@ fn literals(text: &str) -> Option<Vec<Literal>> {
                     end
                 }
             }
-            byte if is_word(byte) => at + run(bytes, at, is_word),
             _ => at + 1,
         };
-        before = bytes.get(end.checked_sub(1)?).copied()?;
-        at = end;
+        at = end + between(bytes, end);
     }
     Some(found)
+}
+
+/// How many bytes from `at` on, behind a literal or a sign, neither begin a literal nor make it hard to say where one ends: words
+/// with the digits in them, spaces, and most signs.
+fn between(bytes: &[u8], at: usize) -> usize {
+    let mut word = false;
+    run(bytes, at, |byte| {
+        match byte {
+            b'0'..=b'9' => return word,
+            b'-' | b'/' | b'"' | b'\'' => return false,
+            _ => word = is_word(byte),
+        }
+        true
+    })
 }
 
 /// Bytes of names, and of numbers with names after them.
@@ -325,7 +341,7 @@ fn is_word(byte: u8) -> bool {
 }
 
 /// How many bytes from `at` on are of a kind.
-fn run(bytes: &[u8], at: usize, is: impl Fn(u8) -> bool) -> usize {
+fn run(bytes: &[u8], at: usize, mut is: impl FnMut(u8) -> bool) -> usize {
     let rest = bytes.get(at..).unwrap_or_default();
     rest.iter().position(|byte| !is(*byte)).unwrap_or(rest.len())
 }
