@@ -33,6 +33,16 @@ impl Drain {
         }
     }
 
+    /// The same for one session, whose waits then take no place in a line that all sessions have in common.
+    #[must_use]
+    pub fn of_session(&self) -> Self {
+        Self {
+            begun: self.begun.child_token(),
+            closed: self.closed.clone(),
+            over: self.over.child_token(),
+        }
+    }
+
     /// Takes every step in its time, and returns when all sessions have ended or the time is over. `linger`: how long new
     /// clients are answered; `limit`: how long sessions have to end, both from the beginning of the drain.
     pub async fn follow(&self, sessions: &TaskTracker, linger: Duration, limit: Duration) {

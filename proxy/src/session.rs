@@ -7,6 +7,7 @@
 mod admitted;
 mod end;
 mod grants;
+mod news;
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};

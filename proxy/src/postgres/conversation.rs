@@ -1,5 +1,6 @@
 //! A session under way: both sockets, what is owed, what is known.
 
+mod alarm;
 mod copying;
 mod desk;
 mod exchange;
@@ -19,6 +20,8 @@ use sallyport_policy::catalog::SearchPath;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::server::TlsStream;
+
+use alarm::Alarm;
 
 use super::cancel::Cancellable;
 use super::catalog::{Catalogs, Near};
@@ -93,6 +96,10 @@ pub struct Conversation {
     partial: bool,
     began: tokio::time::Instant,
     deadline: tokio::time::Instant,
+    /// Ends what is waited for between two units.
+    idle_alarm: Alarm,
+    /// Ends what is waited for within one.
+    busy_alarm: Alarm,
     /// How often the token is checked again.
     verify_every: Option<Duration>,
     /// When a token that has to be checked again is checked next.
@@ -171,7 +178,7 @@ impl Conversation {
                 secret: reached.secret,
             },
             cancelling: None,
-            drain: session.door().drain.clone(),
+            drain: session.door().drain.of_session(),
             dialled: Arc::new(dialled),
             database,
             catalogs,
@@ -190,6 +197,8 @@ impl Conversation {
             partial: false,
             began: now,
             deadline: now + lasts,
+            idle_alarm: Alarm::new(now + lasts),
+            busy_alarm: Alarm::new(now + lasts),
             verify_every,
             verify_at: verify_every.map(|every| now + every),
         }

@@ -11,6 +11,7 @@ use sallyport_policy::sql::without_secrets;
 use tokio::sync::watch;
 
 use super::grants::{Grant, Grants, Revoked};
+use super::news::News;
 use super::{End, Target, Turned};
 use crate::command::{Asked, Ledger};
 use crate::door::{Door, Identity, Open, Rules, Secret, Slot};
@@ -31,8 +32,8 @@ pub struct Permit {
 pub struct Session {
     door: Door,
     rules: watch::Receiver<Rules>,
-    /// The same, for what runs while the rules of its beginning still hold.
-    pulse: watch::Receiver<Rules>,
+    /// When they change.
+    news: News,
     grants: Grants,
     open: Arc<Open>,
     /// The person of `identity`, as records share it.
@@ -113,7 +114,7 @@ impl Admitted {
         };
         let session = Session {
             door,
-            pulse: rules.clone(),
+            news: News::of(rules.clone()),
             grants: Grants::default(),
             rules,
             open,
@@ -292,11 +293,13 @@ impl Session {
 
     /// Waits until the rules change or a grant in use is taken back. May be cancelled.
     pub async fn stirred(&mut self) -> Stir {
-        let Self { rules, grants, .. } = self;
+        let Self {
+            rules, news, grants, ..
+        } = self;
+        // What was heard of while something ran may not have been taken up.
         let changed = async {
-            match rules.changed().await {
-                Ok(()) => rules.mark_changed(),
-                Err(_) => std::future::pending().await,
+            if !matches!(rules.has_changed(), Ok(true)) {
+                news.heard().await;
             }
         };
         tokio::select! {
@@ -310,14 +313,16 @@ impl Session {
     /// back. What the rules say otherwise counts from the next unit on. May be cancelled.
     pub async fn forbidden(&mut self) -> Ended {
         let Self {
-            pulse, grants, subject, ..
+            rules,
+            news,
+            grants,
+            subject,
+            ..
         } = self;
         let lost = async {
             loop {
-                if pulse.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-                match &*pulse.borrow_and_update() {
+                news.heard().await;
+                match &*rules.borrow() {
                     Rules::Shut(why) => return Ended::Shut(why.clone()),
                     Rules::Open(open) if !open.policy.admits(subject) => return Ended::Revoked,
                     Rules::Open(_) => {}

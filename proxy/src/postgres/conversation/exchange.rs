@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use sallyport_audit::record::EndCause;
 
+use super::alarm::Alarm;
 use super::{AHEAD, Conversation, LINGER, Over, ROOM_WITHIN};
 use crate::command::Gone;
 use crate::drain::Drain;
@@ -51,6 +52,7 @@ async fn interrupted(
     session: &mut Session,
     cancellable: &mut Cancellable,
     drain: &Drain,
+    alarm: &mut Alarm,
     until: tokio::time::Instant,
 ) -> Event {
     tokio::select! {
@@ -58,7 +60,7 @@ async fn interrupted(
         () = drain.over.cancelled() => Event::Over,
         ended = session.forbidden() => Event::Forbidden(ended),
         Ok(()) = cancellable.asked.changed() => Event::Asked,
-        () = tokio::time::sleep_until(until) => Event::Time,
+        () = alarm.at(until) => Event::Time,
     }
 }
 
@@ -118,7 +120,7 @@ impl Conversation {
         loop {
             let event = tokio::select! {
                 biased;
-                event = interrupted(session, &mut self.cancellable, &self.drain, until) => event,
+                event = interrupted(session, &mut self.cancellable, &self.drain, &mut self.busy_alarm, until) => event,
                 () = self.reads.waits(held) => return Ok(()),
             };
             match event {
@@ -168,7 +170,7 @@ impl Conversation {
         loop {
             let event = tokio::select! {
                 biased;
-                event = interrupted(session, &mut self.cancellable, &self.drain, self.deadline) => event,
+                event = interrupted(session, &mut self.cancellable, &self.drain, &mut self.busy_alarm, self.deadline) => event,
                 flushed = self.client.flush() => {
                     if flushed.is_err() {
                         self.orphan();
@@ -199,7 +201,7 @@ impl Conversation {
         // A stream that never rests is interrupted all the same.
         let event = tokio::select! {
             biased;
-            event = interrupted(session, &mut self.cancellable, &self.drain, until) => event,
+            event = interrupted(session, &mut self.cancellable, &self.drain, &mut self.busy_alarm, until) => event,
             moved = turn(&mut self.client, &mut self.target, want) => return match moved {
                 Moved::Client | Moved::Target | Moved::Sent => Ok(()),
                 Moved::ClientGone(_) => {

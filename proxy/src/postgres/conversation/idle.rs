@@ -50,7 +50,7 @@ impl Conversation {
                 },
                 () = self.drain.begun.cancelled(), if may_drain => return Err(Gone::Shutdown.into()),
                 () = self.drain.over.cancelled() => return Err(Gone::Shutdown.into()),
-                () = tokio::time::sleep_until(wake) => self.time_passed(session, idle_at).await?,
+                () = self.idle_alarm.at(wake) => self.time_passed(session, idle_at).await?,
             }
         }
     }
