@@ -7,7 +7,7 @@
 //! [`precondition`]: crate::postgres::precondition
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -63,6 +63,17 @@ impl Latest {
         self.known
             .store(Some(Arc::new((position.into(), entries, Arc::clone(known)))));
         self.rest().see(Instant::now());
+    }
+
+    /// Whether a thread has a connection of its own to see by whether what is known is fresh.
+    pub(super) fn is_looked_at(&self) -> bool {
+        self.connections.load(Ordering::Acquire) > 0
+    }
+
+    /// Nothing is known until it is read again. Where protection went on to stays.
+    pub(super) fn forget(&self) {
+        self.known.store(None);
+        *self.footprints() = Footprints::default();
     }
 
     /// What is known, if it was read at this position and for these rules, with all that was handed on.

@@ -24,7 +24,8 @@ use crate::postgres::dial::{Asking, DialError, Reached, dial};
 use crate::postgres::handed::{self, MAX_ENTRIES};
 use crate::session::Target;
 
-/// A side connection that nobody asks is given back after this.
+/// A side connection that nobody asks is given back after this, and what it read where no session looks at that any more: a target may
+/// have thousands of databases.
 const IDLE: Duration = Duration::from_secs(300);
 /// Longer than any question takes; what waits for a lock of somebody else is given up.
 const SETTINGS: [(&str, &str); 4] = [
@@ -85,6 +86,8 @@ pub(super) struct Side {
     version: u64,
     /// What it found last: at which version, with how many entries of what was handed on.
     known: Option<(u64, usize, Arc<Known>)>,
+    /// What was protected then: protection stays with a column, whatever becomes of its name.
+    protected: Option<Arc<ProtectedColumns>>,
     latest: Arc<Latest>,
     telling: Telling,
 }
@@ -109,8 +112,27 @@ impl Side {
             counted: None,
             version: 0,
             known: None,
+            protected: None,
             latest,
         }
+    }
+
+    /// Gives back the connection, and what was read but for what it said of protection.
+    fn rest(&mut self) {
+        self.reached = None;
+        if self.latest.is_looked_at() {
+            return;
+        }
+        self.latest.forget();
+        self.position.clear();
+        self.digest.clear();
+        self.built_in = Vec::new();
+        self.expressions = Expressions::new();
+        self.code = None;
+        self.snapshot = Arc::default();
+        self.types = Arc::default();
+        self.known = None;
+        self.version += 1;
     }
 
     pub(super) async fn run(mut self, mut requests: mpsc::UnboundedReceiver<Request>) {
@@ -119,11 +141,8 @@ impl Side {
                 Ok(Some(first)) => first,
                 Ok(None) => return,
                 Err(_) => {
-                    self.reached = None;
-                    match requests.recv().await {
-                        Some(first) => first,
-                        None => return,
-                    }
+                    self.rest();
+                    continue;
                 }
             };
             // Everybody who asked before the check begins may share it; who asks later waits for the next.
@@ -333,7 +352,7 @@ impl Side {
                 list.push(entry);
             }
         }
-        let before = self.known.as_ref().map(|(_, _, known)| &*known.protected);
+        let before = self.protected.as_deref();
         let mut protected = ProtectedColumns::resolve(policy.masks().rules(), &*self.snapshot, before, kept);
         for entry in handed::apply(&list, &mut protected, &self.snapshot) {
             if list.len() < MAX_ENTRIES && !list.contains(&entry) {
@@ -355,6 +374,7 @@ impl Side {
         });
         self.latest.publish(self.published(), list.len(), &known);
         self.known = Some((self.version, list.len(), Arc::clone(&known)));
+        self.protected = Some(Arc::clone(&known.protected));
         known
     }
 }
@@ -375,3 +395,6 @@ enum SideError {
 fn single(results: Vec<Vec<Row>>) -> Row {
     results.into_iter().flatten().next().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
