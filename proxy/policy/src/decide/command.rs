@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Catalog, Code, Oid, Relation, RelationKind, SearchPath};
 use crate::mask::ProtectedColumns;
-use crate::sql::{Access, Denied, Lineage, Statement, Verb, Verbs};
+use crate::sql::{Access, Denied, Lineage, Statement, Verb, Verbs, chooses_rows};
 
 /// The longest command, text and parameters together, that an approver can be asked about, in bytes. A harmless beginning
 /// must not stand for what follows it.
@@ -146,6 +146,7 @@ impl Command {
         protected: &ProtectedColumns,
     ) {
         self.vouch(statement, catalog.code());
+        self.has_where = self.has_where && chooses_rows(statement, catalog, path);
         let mut named = lineage.written.clone();
         for written in &statement.relations {
             let found = catalog.resolve(path, written.schema.as_deref(), &written.name);

@@ -137,8 +137,8 @@ impl<'a> Walk<'a> {
         facts.beyond = facts.beyond.or_else(|| beyond::of(node));
         match node.kind() {
             "SelectStmt" if node.has("into_clause") => facts.verbs.insert(Verb::Create),
-            "UpdateStmt" | "DeleteStmt" => facts.change(is_selective(node)),
-            "MergeStmt" => facts.change(merge_is_selective(node)),
+            "UpdateStmt" | "DeleteStmt" => facts.change(is_selective(node, None)),
+            "MergeStmt" => facts.change(merge_is_selective(node, None)),
             "InsertStmt" if is_upsert(node) => facts.change(gives_its_rows(node)),
             "OnConflictClause" if updates(node) => facts.verbs.insert(Verb::Update),
             "MergeWhenClause" => facts.merge_action(node.int("command_type")),

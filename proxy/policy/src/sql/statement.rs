@@ -52,8 +52,8 @@ pub struct Statement {
     pub effect: Effect,
     /// The highest number of a bound parameter (`$n`); 0 if there is none.
     pub highest_param: u32,
-    /// Whether every UPDATE, DELETE and MERGE in it chooses rows by a condition, or, where there is none of them, the
-    /// query has a WHERE. A condition without a column in it chooses nothing. Rows that an upsert writes out are chosen.
+    /// Whether every UPDATE, DELETE and MERGE in it chooses rows by a condition that hangs on a column of theirs, or, where there is
+    /// none of them, the query has a WHERE. Rows that an upsert writes out are chosen. Whose a column is only a catalog can tell.
     pub has_where: bool,
     /// Whether it locks rows (`FOR UPDATE` and its like).
     pub locks_rows: bool,
