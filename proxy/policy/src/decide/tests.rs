@@ -14,9 +14,9 @@ use crate::sql::parse;
 use crate::subject::Subject;
 
 mod alone;
-mod chosen;
 mod hidden;
 mod known;
+mod resolved;
 
 fn carried(name: &str, spec: Value) -> CarriedRule<ApprovalPolicySpec> {
     let mut all = json!({ "connectionSelector": { "matchLabels": { "a": "b" } } });

@@ -1,4 +1,4 @@
-//! Whether a change chooses its rows hangs on whose column a name is, which the catalog tells.
+//! What only the catalog tells of a command: whose column a name is, by which a change chooses its rows, and whose rows it touches.
 
 use super::*;
 use crate::catalog::{Column, Relation, SearchPath, Snapshot};
@@ -22,18 +22,25 @@ fn table(oid: u32, name: &str, columns: &[&str]) -> Relation {
     }
 }
 
-fn chooses(sql: &str) -> bool {
-    let catalog = Snapshot::new(vec![
+/// A command on two tables, and on one with a partition.
+fn resolved(sql: &str) -> Command {
+    let mut catalog = vec![
         table(20_001, "t", &["id", "a", "tid"]),
         table(20_002, "u", &["id", "v"]),
-    ]);
+        table(20_003, "whole", &["id", "secret"]),
+        table(20_004, "part", &["id", "secret", "own"]),
+        table(20_005, "subpart", &["id", "secret"]),
+    ];
+    catalog[3].parents = vec![20_003];
+    catalog[4].parents = vec![20_004];
+    let catalog = Snapshot::new(catalog);
     let script = parse(sql).unwrap();
     let statement = &script.statements[0];
     let path = SearchPath::effective(vec!["public".to_owned()], None);
     let mut command = Command::of(statement, sql);
     let lineage = lineage(statement, &catalog, &path);
     command.resolve(statement, &lineage, &catalog, &path, &ProtectedColumns::default());
-    command.has_where
+    command
 }
 
 #[test]
@@ -80,6 +87,31 @@ fn a_name_alone_counts_as_a_column_of_the_relation_that_has_it() {
         ("delete from strange using u where id = 'x'", false),
         ("delete from strange using u where strange.id = 'x'", true),
     ] {
-        assert_eq!(chooses(sql), expected, "{sql}");
+        assert_eq!(resolved(sql).has_where, expected, "{sql}");
     }
+}
+
+#[test]
+fn what_a_partition_holds_is_its_parents() {
+    let holds = |list: &[String], name: &str| list.iter().any(|one| one == name);
+    for (sql, written) in [
+        ("select id from part", false),
+        ("select id from subpart", false),
+        ("lock table part", false),
+        ("copy subpart to stdout", false),
+        ("insert into part values (1)", true),
+        ("copy subpart from stdin", true),
+        ("update subpart set id = 1", true),
+        ("delete from part", true),
+        ("truncate part", true),
+        ("drop table subpart", true),
+        ("alter table part add check (id > 0)", true),
+    ] {
+        let command = resolved(sql);
+        assert!(holds(&command.tables, "public.whole"), "{sql}");
+        assert_eq!(holds(&command.written, "public.whole"), written, "{sql}");
+    }
+    let command = resolved("select secret, own from subpart, part");
+    assert!(holds(&command.columns, "public.whole.secret") && !holds(&command.columns, "public.whole.own"));
+    assert!(!holds(&resolved("insert into u values (1)").tables, "public.whole"));
 }
