@@ -93,7 +93,9 @@ fn a_name_alone_counts_as_a_column_of_the_relation_that_has_it() {
 
 #[test]
 fn what_a_partition_holds_is_its_parents() {
-    let holds = |list: &[String], name: &str| list.iter().any(|one| one == name);
+    fn holds(list: &[String], name: &str) -> bool {
+        list.iter().any(|one| one == name)
+    }
     for (sql, written) in [
         ("select id from part", false),
         ("select id from subpart", false),
@@ -111,7 +113,7 @@ fn what_a_partition_holds_is_its_parents() {
         assert!(holds(&command.tables, "public.whole"), "{sql}");
         assert_eq!(holds(&command.written, "public.whole"), written, "{sql}");
     }
-    let command = resolved("select secret, own from subpart, part");
+    let command = resolved("select subpart.secret, part.own from subpart, part");
     assert!(holds(&command.columns, "public.whole.secret") && !holds(&command.columns, "public.whole.own"));
     assert!(!holds(&resolved("insert into u values (1)").tables, "public.whole"));
 }
