@@ -170,6 +170,10 @@ impl Command {
             .filter_map(name)
             .for_each(|name| push(&mut self.tables, name));
         let reached = lineage.reached(&named, statement.verbs, catalog);
+        if self.verbs.any(&ROWS) {
+            let own = reached.iter().filter_map(|oid| catalog.relation(*oid));
+            self.denied.extend(own.filter_map(Denied::of_catalog));
+        }
         for name in with_parents(reached, catalog).iter().filter_map(name) {
             push(&mut self.tables, name.clone());
             push(&mut self.written, name);
@@ -283,6 +287,16 @@ impl Command {
         self.text.len().saturating_add(self.parameter_bytes)
     }
 }
+
+/// What changes rows.
+const ROWS: [Verb; 6] = [
+    Verb::Insert,
+    Verb::Update,
+    Verb::Delete,
+    Verb::Merge,
+    Verb::Truncate,
+    Verb::CopyFrom,
+];
 
 /// These relations, and what they are partitions or children of: a row of theirs is one of their parents'.
 fn with_parents(mut relations: BTreeSet<Oid>, catalog: &dyn Catalog) -> BTreeSet<Oid> {

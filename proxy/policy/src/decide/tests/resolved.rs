@@ -1,7 +1,7 @@
 //! What only the catalog tells of a command: whose column a name is, by which a change chooses its rows, and whose rows it touches.
 
 use super::*;
-use crate::catalog::{Column, Relation, SearchPath, Snapshot};
+use crate::catalog::{Column, Relation, RelationKind, SearchPath, Snapshot};
 use crate::mask::ProtectedColumns;
 use crate::sql::lineage;
 
@@ -31,12 +31,24 @@ fn resolved(sql: &str) -> Command {
         table(20_004, "part", &["id", "secret", "own"]),
         table(20_005, "subpart", &["id", "secret"]),
     ];
+    let own = "pg_catalog".to_owned();
+    catalog.extend([
+        Relation {
+            schema: own,
+            ..table(1_260, "pg_authid", &["rolpassword"])
+        },
+        Relation {
+            kind: RelationKind::View,
+            definition: Some("SELECT rolpassword FROM pg_authid;".to_owned()),
+            ..table(20_006, "shadow", &["rolpassword"])
+        },
+    ]);
     catalog[3].parents = vec![20_003];
     catalog[4].parents = vec![20_004];
     let catalog = Snapshot::new(catalog);
     let script = parse(sql).unwrap();
     let statement = &script.statements[0];
-    let path = SearchPath::effective(vec!["public".to_owned()], None);
+    let path = SearchPath::effective(vec!["pg_catalog".to_owned(), "public".to_owned()], None);
     let mut command = Command::of(statement, sql);
     let lineage = lineage(statement, &catalog, &path);
     command.resolve(statement, &lineage, &catalog, &path, &ProtectedColumns::default());
@@ -88,6 +100,34 @@ fn a_name_alone_counts_as_a_column_of_the_relation_that_has_it() {
         ("delete from strange using u where strange.id = 'x'", true),
     ] {
         assert_eq!(resolved(sql).has_where, expected, "{sql}");
+    }
+}
+
+#[test]
+fn what_postgresql_keeps_of_itself_is_not_written() {
+    for (sql, denied) in [
+        (
+            "update pg_authid set rolpassword = 'x'",
+            "a change of pg_catalog.pg_authid",
+        ),
+        ("insert into shadow values ('x')", "a change of pg_catalog.pg_authid"),
+        (
+            "with d as (delete from shadow) select 1",
+            "a change of pg_catalog.pg_authid",
+        ),
+        (
+            "copy pg_catalog.pg_authid from stdin",
+            "a change of pg_catalog.pg_authid",
+        ),
+    ] {
+        let command = resolved(sql);
+        assert!(command.denied.iter().any(|one| one.what == denied), "{sql}");
+    }
+    for sql in [
+        "select * from shadow",
+        "insert into u select rolpassword from pg_authid",
+    ] {
+        assert!(resolved(sql).denied.is_empty(), "{sql}");
     }
 }
 
