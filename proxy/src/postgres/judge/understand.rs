@@ -16,7 +16,7 @@ use super::nameless::is_nameless;
 use super::unfold::{MAX_MADE, Unfolding};
 use super::{Context, remembered, strict, types};
 use crate::command::{Asked, Kind, Rejection};
-use crate::postgres::after::{self, After};
+use crate::postgres::after::{self, After, runs_parsed};
 use crate::postgres::names::{Change, Names, Stated};
 use crate::postgres::rows::View;
 
@@ -198,6 +198,7 @@ fn understand_anew(
         true => View::nameless(masker, known),
     };
     view.hide(&asked.command.opaque);
+    view.runs_parsed = runs_parsed(stated, &asked.command.opaque);
     view.recoded = view.runs || context.unsettled || before.has(Hazard::Encoding);
     if types::any_hangs_on_more(types, context.known) {
         view.hang_on_all();
