@@ -196,7 +196,8 @@ impl Command {
             .iter()
             .for_each(|what| push(&mut self.opaque, what.clone()));
         self.protected |= !lineage.touched_rules(protected).is_empty();
-        self.read_only &= self.opaque.is_empty();
+        self.reads &= !lineage.locks;
+        self.read_only &= self.opaque.is_empty() && !lineage.locks;
     }
 
     /// Drops what was opaque by its name, and is known by the extension that it came with. What makes code is left as it is: it

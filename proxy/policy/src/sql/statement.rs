@@ -55,7 +55,7 @@ pub struct Statement {
     /// Whether every UPDATE, DELETE and MERGE in it chooses rows by a condition that hangs on a column of theirs, or, where there is
     /// none of them, the query has a WHERE. Rows that an upsert writes out are chosen. Whose a column is only a catalog can tell.
     pub has_where: bool,
-    /// Whether it locks rows (`FOR UPDATE` and its like).
+    /// Whether it locks rows (`FOR UPDATE` and its like), or tables by more than readers do.
     pub locks_rows: bool,
     /// Whether it applies operators or casts, or calls what the grammar spells out, which may be of users.
     pub operates: bool,

@@ -43,6 +43,11 @@ fn resolved(sql: &str) -> Command {
             ..table(20_006, "shadow", &["rolpassword"])
         },
     ]);
+    catalog.push(Relation {
+        kind: RelationKind::View,
+        definition: Some("SELECT id FROM public.u FOR UPDATE;".to_owned()),
+        ..table(20_007, "locking", &["id"])
+    });
     catalog[3].parents = vec![20_003];
     catalog[4].parents = vec![20_004];
     let catalog = Snapshot::new(catalog);
@@ -104,6 +109,27 @@ fn a_name_alone_counts_as_a_column_of_the_relation_that_has_it() {
 }
 
 #[test]
+fn what_a_view_locks_is_locked() {
+    for (sql, reads) in [
+        ("select * from locking", false),
+        ("explain select * from locking", false),
+        ("copy (select 1 from locking) to stdout", false),
+        ("select * from u", true),
+        ("lock u in access share mode", true),
+        ("lock u in share mode", false),
+        ("lock locking in access share mode", false),
+    ] {
+        assert_eq!(resolved(sql).read_only, reads, "{sql}");
+    }
+    let command = resolved("lock locking");
+    assert!(
+        command.written.iter().any(|name| name == "public.u"),
+        "{:?}",
+        command.written
+    );
+}
+
+#[test]
 fn what_postgresql_keeps_of_itself_is_not_written() {
     for (sql, denied) in [
         (
@@ -139,7 +165,7 @@ fn what_a_partition_holds_is_its_parents() {
     for (sql, written) in [
         ("select id from part", false),
         ("select id from subpart", false),
-        ("lock table part", false),
+        ("lock table part", true),
         ("copy subpart to stdout", false),
         ("insert into part values (1)", true),
         ("copy subpart from stdin", true),
