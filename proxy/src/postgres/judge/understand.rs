@@ -156,6 +156,13 @@ fn understand_anew(
         let others = others(names, statement, &mut asked);
         others.iter().for_each(|other| other.name(&mut asked.named));
         lost |= others.iter().any(|other| other.is_lost(context));
+        if before.has(Hazard::Executed) && !statement.executes.is_empty() {
+            lost = true;
+            asked
+                .command
+                .opaque
+                .push("what EXECUTE names behind earlier statements".to_owned());
+        }
         let executed = others.iter().filter(|other| other.declared.is_none());
         looking_up.extend(executed.map(|other| other.stated.clone()));
         lineages.extend(with_named(context, statement, own, &others, definitions, &mut asked));
