@@ -149,6 +149,7 @@ impl Command {
         self.vouch(statement, catalog.code());
         self.has_where = self.has_where && chooses_rows(statement, catalog, path);
         let (mut named, mut touched) = (lineage.written.clone(), lineage.relations.clone());
+        let mut changed = BTreeSet::new();
         for written in &statement.relations {
             let found = catalog.resolve(path, written.schema.as_deref(), &written.name);
             let Some(relation) = found else {
@@ -159,6 +160,9 @@ impl Command {
             };
             replace(&mut self.tables, &written.to_string(), relation.qualified());
             touched.insert(relation.oid);
+            if written.access == Access::Write && (relation.is_system() || relation.is_view()) {
+                changed.insert(relation.oid);
+            }
             if written.access != Access::Read {
                 replace(&mut self.written, &written.to_string(), relation.qualified());
                 named.insert(relation.oid);
@@ -170,9 +174,10 @@ impl Command {
             .filter_map(name)
             .for_each(|name| push(&mut self.tables, name));
         let reached = lineage.reached(&named, statement.verbs, catalog);
-        if self.verbs.any(&ROWS) {
-            let own = reached.iter().filter_map(|oid| catalog.relation(*oid));
-            self.denied.extend(own.filter_map(Denied::of_catalog));
+        if !changed.is_empty() {
+            let changed = lineage.reached(&changed, statement.verbs, catalog);
+            let changed = changed.iter().filter_map(|oid| catalog.relation(*oid));
+            self.denied.extend(changed.filter_map(Denied::of_catalog));
         }
         for name in with_parents(reached, catalog).iter().filter_map(name) {
             push(&mut self.tables, name.clone());
@@ -288,16 +293,6 @@ impl Command {
         self.text.len().saturating_add(self.parameter_bytes)
     }
 }
-
-/// What changes rows.
-const ROWS: [Verb; 6] = [
-    Verb::Insert,
-    Verb::Update,
-    Verb::Delete,
-    Verb::Merge,
-    Verb::Truncate,
-    Verb::CopyFrom,
-];
 
 /// These relations, and what they are partitions or children of: a row of theirs is one of their parents'.
 fn with_parents(mut relations: BTreeSet<Oid>, catalog: &dyn Catalog) -> BTreeSet<Oid> {
