@@ -152,6 +152,7 @@ fn what_postgresql_keeps_of_itself_is_not_written() {
     for sql in [
         "select * from shadow",
         "insert into u select rolpassword from pg_authid",
+        "create rule r as on insert to t do also insert into u select rolpassword from pg_authid",
     ] {
         assert!(resolved(sql).denied.is_empty(), "{sql}");
     }
