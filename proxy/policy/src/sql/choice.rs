@@ -84,7 +84,7 @@ pub(super) fn gives_its_rows(insert: Node<'_>) -> bool {
 }
 
 fn selects(node: Node<'_>, field: &str, scope: &Scope<'_>) -> bool {
-    node.node(field).is_some_and(|condition| scope.chooses(condition))
+    node.node(field).is_some_and(|condition| scope.selects(condition))
 }
 
 // === impl Known ===

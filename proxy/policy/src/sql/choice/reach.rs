@@ -54,6 +54,8 @@ pub(super) struct Scope<'a> {
     inner: Vec<Node<'a>>,
     /// What has all its rows among those, and whether by the same names.
     copies: Vec<(&'a str, bool)>,
+    /// Those of them that stand for the row that is chosen.
+    tied: Vec<&'a str>,
 }
 
 /// Columns of the relation on which something hangs.
@@ -89,12 +91,41 @@ impl<'a> Scope<'a> {
             beside: Vec::new(),
             inner: Vec::new(),
             copies: Vec::new(),
+            tied: Vec::new(),
         }
     }
 
-    /// Whether a condition is true of the rows that hold what it asks for, and of no others.
-    pub(super) fn chooses(&self, condition: Node<'a>) -> bool {
+    /// Whether a condition of the statement is true of the rows that hold what it asks for, and of no others. `t.id = o.id AND o.a = 1`
+    /// asks that of the rows themselves, where `o` is another name of theirs.
+    pub(super) fn selects(&self, condition: Node<'a>) -> bool {
+        if self.chooses(condition) {
+            return true;
+        }
+        let tied = self.ties(condition);
+        !tied.is_empty() && Self { tied, ..self.clone() }.chooses(condition)
+    }
+
+    fn chooses(&self, condition: Node<'a>) -> bool {
         self.reach(condition, true) == Reach::Chosen
+    }
+
+    /// The copies a column of which has to be that column of the row.
+    fn ties(&self, condition: Node<'a>) -> Vec<&'a str> {
+        let parts: Vec<Node<'a>> = match condition.is("BoolExpr") && condition.int("boolop") == AND_EXPR {
+            true => condition.list("args").collect(),
+            false => vec![condition],
+        };
+        let ties = |part: &Node<'a>| part.int("kind") == AEXPR_OP && is_equality(&part.names("name"));
+        let sides = parts.into_iter().filter(ties).flat_map(|part| {
+            let (left, right) = (part.node("lexpr"), part.node("rexpr"));
+            [(left, right), (right, left)]
+        });
+        let tied = sides.filter_map(|(own, other)| {
+            let (own, other) = (self.columns(own?), other?);
+            let (relation, _) = qualified(other)?;
+            self.is_of_copy(other, &own).then_some(relation)
+        });
+        tied.collect()
     }
 
     /// Of which rows something is `wanted`. What is NULL is neither true nor false.
@@ -314,7 +345,7 @@ impl<'a> Scope<'a> {
             return Some(name);
         };
         let own = match relation {
-            Some(relation) => *relation == called(target) && !self.is_hidden(),
+            Some(relation) => self.tied.contains(relation) || *relation == called(target) && !self.is_hidden(),
             None => self.may_own(name, called(target)),
         };
         own.then_some(name)
