@@ -123,7 +123,7 @@ impl<'a> Scope<'a> {
         let tied = sides.filter_map(|(own, other)| {
             let (own, other) = (self.columns(own?), other?);
             let (relation, _) = qualified(other)?;
-            self.is_of_copy(other, &own).then_some(relation)
+            (!own.is_empty() && self.is_of_copy(other, &own)).then_some(relation)
         });
         tied.collect()
     }

@@ -210,6 +210,7 @@ fn conditions_that_choose_nothing_do_not_count() {
             ("delete from t x using t y where x.id = y.id and y.a = 1", "true"),
             ("delete from t x using t y where x.id = y.id and y.a = y.a", "false"),
             ("delete from t x using t y where y.a = 1", "false"),
+            ("delete from t x using (select id as k from t) y where y.k = 1", "false"),
             (
                 "delete from t x using (select id as k from t) y where x.id = y.k",
                 "false",
