@@ -281,13 +281,21 @@ impl<'a> Scope<'a> {
             "ColumnRef" | "BoolExpr" | "NullTest" | "BooleanTest" => Columns::new(),
             "AExpr" => self.computed(node),
             "SubLink" if [EXISTS, ANY, ALL].contains(&node.int("sub_link_type")) => Columns::new(),
-            // What it answers hangs on what chooses its rows, too.
-            "SelectStmt" => {
-                let within = self.within(node);
-                below(node).filter_map(|part| within.column(part)).collect()
-            }
+            "SelectStmt" => self.asked(node),
             _ => self.of_all(node),
         }
+    }
+
+    /// What a query answers hangs on what chooses its rows, too. Without a catalog a name alone may be one of its own there, and is
+    /// none that could be held against itself.
+    fn asked(&self, query: Node<'a>) -> Columns<'a> {
+        let within = self.within(query);
+        let unsure = self.known.is_none() && !within.inner.is_empty();
+        let columns = below(query).filter_map(|part| {
+            let alone = unsure && part.count("fields") == 1;
+            within.column(part).map(|name| if alone { "" } else { name })
+        });
+        columns.collect()
     }
 
     fn of_all(&self, node: Node<'a>) -> Columns<'a> {

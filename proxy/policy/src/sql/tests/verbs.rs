@@ -202,6 +202,7 @@ fn conditions_that_choose_nothing_do_not_count() {
                 "delete from t where (select count(*) from u where u.id = t.id) = 0",
                 "true",
             ),
+            ("delete from t where a > (select avg(a) from t)", "true"),
             ("delete from t where id in (select id from t)", "false"),
             ("delete from t where id in (select id from t where a = 1)", "true"),
             ("delete from t where id in (select id from t limit 1000)", "true"),
