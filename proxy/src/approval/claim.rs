@@ -32,6 +32,7 @@ pub(super) fn check(
     match state::of(request, is_sealed(request, keys)) {
         HoldState::Approved { .. } => {}
         HoldState::Closed(why) | HoldState::Revoked(why) => return Err(ApprovalsError::Gone(why)),
+        HoldState::Denied { .. } => return Err(gone("it was denied")),
         other => return Err(ApprovalsError::Gone(format!("it is not approved: {other:?}"))),
     }
     let terms = terms(request, carrier).ok_or_else(|| gone("the policy that asked for it changed"))?;
@@ -63,7 +64,7 @@ pub(super) fn check(
     Ok(answers.iter().filter(counts).map(state::person).collect())
 }
 
-/// Spends a grant of scope Command. Only the claimant whose nonce is read back goes on, and not where it was revoked meanwhile.
+/// Spends a grant of scope Command. Only the claimant whose nonce is read back goes on, and only where it would be granted then, too.
 pub(super) async fn spend(
     api: &Api<AccessRequest>,
     place: &Place,
@@ -74,7 +75,7 @@ pub(super) async fn spend(
     let (name, uid) = (request.name_any(), request.uid());
     for _ in 0..TRIES {
         let fresh = get(api, &name, uid.as_deref()).await?;
-        let approvers = check(&fresh, carrier, &place.keys, jiff::Timestamp::now())?;
+        check(&fresh, carrier, &place.keys, jiff::Timestamp::now())?;
         match api
             .patch_status(&name, &PatchParams::default(), &claim(&fresh, place, nonce)?)
             .await
@@ -85,19 +86,26 @@ pub(super) async fn spend(
             Err(error) => return Err(failed(&error)),
         }
         let after = get(api, &name, uid.as_deref()).await?;
-        let ours = after
-            .status
-            .as_ref()
-            .and_then(|status| status.consumed.as_ref())
-            .is_some_and(|claim| claim.nonce == nonce);
-        // Meanwhile the operator may have found that it should not have been granted, as when admission was off for a moment.
-        return match state::of(&after, false) {
-            HoldState::Revoked(why) => Err(ApprovalsError::Gone(why)),
-            _ if ours => Ok(approvers),
-            _ => Err(gone("another process used it")),
-        };
+        let claim = after.status.as_ref().and_then(|status| status.consumed.as_ref());
+        if claim.is_none_or(|claim| claim.nonce != nonce) {
+            return Err(gone("another process used it"));
+        }
+        // Meanwhile somebody may have denied it, or the operator found that it should not have been granted, as when admission was
+        // off for a moment.
+        return check(&unclaimed(after), carrier, &place.keys, jiff::Timestamp::now());
     }
     Err(gone("it changes too often to be claimed"))
+}
+
+/// The request as it stands but for the claim.
+fn unclaimed(mut request: AccessRequest) -> AccessRequest {
+    if let Some(status) = &mut request.status {
+        status.consumed = None;
+        status
+            .conditions
+            .retain(|condition| condition.type_ != ConditionType::Consumed.as_str());
+    }
+    request
 }
 
 /// What our own policy asks for the request, from the rules that asked.

@@ -132,10 +132,14 @@ pub fn only_tells(what: &str) -> bool {
     is_system_view(what) || kinds.iter().any(|kind| what.starts_with(kind))
 }
 
-/// Whether what cannot be seen into runs as soon as a statement with it is parsed: the code of a type, for a literal.
+/// Whether of what cannot be seen into something runs as soon as a statement is parsed: the code of a type, for a literal that is cast
+/// to it, or that is a text and becomes a value of a column's.
 #[must_use]
-pub fn runs_parsed(what: &str) -> bool {
-    what.starts_with("type ")
+pub fn runs_parsed(stated: &Stated, opaque: &[String]) -> bool {
+    let texts = || stated.readings().any(Statement::states_text);
+    opaque
+        .iter()
+        .any(|what| what.starts_with("type ") || what.starts_with("types of ") && texts())
 }
 
 // === impl Stale ===

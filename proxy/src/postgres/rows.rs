@@ -16,7 +16,7 @@ use sallyport_policy::mask::{ColumnInfo, Format, Masker, RowPlan, RuleSet, Sourc
 use sallyport_policy::sql::Statement;
 use sallyport_policy::sql::lineage::Lineage;
 
-use super::after::{After, only_tells, runs_parsed};
+use super::after::{After, only_tells};
 use super::catalog::{Footprint, Known};
 use super::handed::is_yet_to_be;
 use super::message::Field;
@@ -125,7 +125,6 @@ impl View {
     pub fn hide(&mut self, opaque: &[String]) {
         self.hidden |= !opaque.is_empty();
         self.runs |= runs_any(opaque);
-        self.runs_parsed |= opaque.iter().any(|what| runs_parsed(what));
         self.guarded |= self.masker.acts() && self.hidden;
     }
 

@@ -182,12 +182,19 @@ fn what_a_type_runs_as_it_is_parsed_runs_once() {
     door.direct(
         "create table told (x text); create function tell(v text) returns bool language plpgsql security definer \
          as $$begin insert into public.told values (v); return true; end$$; \
-         create domain telling as text check (public.tell(value))",
+         create domain telling as text check (public.tell(value)); \
+         create table typed (a telling[]); grant all on typed to public",
     );
     let mut client = Client::login(&door, "alice", &[]).unwrap();
-    let said = client.query("delete from other where '{a}'::telling[] is null");
-    assert_eq!(tags(&said), "CZ", "{said:?}");
-    assert_eq!(door.direct("select count(*) from told").trim(), "1");
+    for (told, sql) in [
+        ("1", "delete from other where '{a}'::telling[] is null"),
+        ("2", "insert into typed values ('{a}')"),
+        ("3", "update typed set a = '{b}'"),
+    ] {
+        let said = client.query(sql);
+        assert_eq!(tags(&said), "CZ", "{sql}: {said:?}");
+        assert_eq!(door.direct("select count(*) from told").trim(), told, "{sql}");
+    }
 }
 
 /// What the client sends next would run by itself else, or be undone with more than it knows of.

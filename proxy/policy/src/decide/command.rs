@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Catalog, Code, Oid, Relation, RelationKind, SearchPath};
 use crate::mask::ProtectedColumns;
-use crate::sql::{Access, Denied, Lineage, Statement, Verb, Verbs};
+use crate::sql::{Access, Denied, Lineage, Statement, Verb, Verbs, chooses_rows};
 
 /// The longest command, text and parameters together, that an approver can be asked about, in bytes. A harmless beginning
 /// must not stand for what follows it.
@@ -41,10 +41,11 @@ pub struct Command {
     pub database: String,
     /// What it does.
     pub verbs: Verbs,
-    /// Relations that it touches, after [`Command::resolve`] as `schema.table`, closed over views, rules and partitions.
+    /// Relations that it touches, after [`Command::resolve`] as `schema.table`, closed over views, rules, partitions and what these
+    /// are partitions or children of.
     pub tables: Vec<String>,
-    /// Those of them that it writes or changes, closed over what a view writes to, partitions, children, and rows that follow by
-    /// foreign keys.
+    /// Those of them that it writes or changes, closed over what a view writes to, partitions, children, rows that follow by
+    /// foreign keys, and parents.
     pub written: Vec<String>,
     /// Columns that it names, resolved, as `schema.table.column`.
     pub columns: Vec<String>,
@@ -146,7 +147,9 @@ impl Command {
         protected: &ProtectedColumns,
     ) {
         self.vouch(statement, catalog.code());
-        let mut named = lineage.written.clone();
+        self.has_where = self.has_where && chooses_rows(statement, catalog, path);
+        let (mut named, mut touched) = (lineage.written.clone(), lineage.relations.clone());
+        let mut changed = BTreeSet::new();
         for written in &statement.relations {
             let found = catalog.resolve(path, written.schema.as_deref(), &written.name);
             let Some(relation) = found else {
@@ -156,22 +159,27 @@ impl Command {
                 continue;
             };
             replace(&mut self.tables, &written.to_string(), relation.qualified());
+            touched.insert(relation.oid);
+            if written.access == Access::Write && (relation.is_system() || relation.is_view()) {
+                changed.insert(relation.oid);
+            }
             if written.access != Access::Read {
                 replace(&mut self.written, &written.to_string(), relation.qualified());
                 named.insert(relation.oid);
             }
         }
         let name = |oid: &Oid| catalog.relation(*oid).map(Relation::qualified);
-        lineage
-            .relations
+        with_parents(touched, catalog)
             .iter()
             .filter_map(name)
             .for_each(|name| push(&mut self.tables, name));
-        for name in lineage
-            .reached(&named, statement.verbs, catalog)
-            .iter()
-            .filter_map(name)
-        {
+        let reached = lineage.reached(&named, statement.verbs, catalog);
+        if !changed.is_empty() {
+            let changed = lineage.reached(&changed, statement.verbs, catalog);
+            let changed = changed.iter().filter_map(|oid| catalog.relation(*oid));
+            self.denied.extend(changed.filter_map(Denied::of_catalog));
+        }
+        for name in with_parents(reached, catalog).iter().filter_map(name) {
             push(&mut self.tables, name.clone());
             push(&mut self.written, name);
         }
@@ -179,7 +187,12 @@ impl Command {
             let Some(relation) = catalog.relation(id.relation) else {
                 continue;
             };
-            if let Some(column) = relation.columns.iter().find(|column| column.attnum == id.column) {
+            let Some(column) = relation.columns.iter().find(|column| column.attnum == id.column) else {
+                continue;
+            };
+            let all = with_parents([relation.oid].into(), catalog);
+            let all = all.iter().filter_map(|oid| catalog.relation(*oid));
+            for relation in all.filter(|one| one.column(&column.name).is_some()) {
                 push(&mut self.columns, format!("{}.{}", relation.qualified(), column.name));
             }
         }
@@ -188,7 +201,8 @@ impl Command {
             .iter()
             .for_each(|what| push(&mut self.opaque, what.clone()));
         self.protected |= !lineage.touched_rules(protected).is_empty();
-        self.read_only &= self.opaque.is_empty();
+        self.reads &= !lineage.locks;
+        self.read_only &= self.opaque.is_empty() && !lineage.locks;
     }
 
     /// Drops what was opaque by its name, and is known by the extension that it came with. What makes code is left as it is: it
@@ -278,6 +292,16 @@ impl Command {
     pub fn size(&self) -> usize {
         self.text.len().saturating_add(self.parameter_bytes)
     }
+}
+
+/// These relations, and what they are partitions or children of: a row of theirs is one of their parents'.
+fn with_parents(mut relations: BTreeSet<Oid>, catalog: &dyn Catalog) -> BTreeSet<Oid> {
+    let mut todo: Vec<Oid> = relations.iter().copied().collect();
+    while let Some(oid) = todo.pop() {
+        let parents = catalog.relation(oid).into_iter().flat_map(|relation| &relation.parents);
+        todo.extend(parents.filter(|parent| relations.insert(**parent)));
+    }
+    relations
 }
 
 /// Puts a resolved name in the place of the written one. Of two statements that write it alike, the second adds.

@@ -16,6 +16,7 @@ use crate::subject::Subject;
 mod alone;
 mod hidden;
 mod known;
+mod resolved;
 
 fn carried(name: &str, spec: Value) -> CarriedRule<ApprovalPolicySpec> {
     let mut all = json!({ "connectionSelector": { "matchLabels": { "a": "b" } } });

@@ -6,6 +6,7 @@
 use sallyport_crds::connection::AlwaysDenied;
 
 use super::tree::Node;
+use crate::catalog::{Relation, RelationKind};
 
 /// One reason to refuse a statement whatever the rules say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,9 @@ const PRELOADS: [&str; 3] = [
     "session_preload_libraries",
     "shared_preload_libraries",
 ];
+
+/// Where PostgreSQL keeps roles and their settings.
+const ROLE_CATALOGS: [&str; 3] = ["pg_authid", "pg_auth_members", "pg_db_role_setting"];
 
 const OBJECT_LANGUAGE: i64 = 22;
 const OBJECT_ROLE: i64 = 34;
@@ -130,6 +134,17 @@ impl Denied {
             what: what.into(),
             role: None,
         }
+    }
+
+    /// Why rows of a relation are not changed, by whichever view: roles, code and rights are rows of PostgreSQL's own catalog, which a
+    /// superuser writes past the statements that are refused.
+    pub(crate) fn of_catalog(relation: &Relation) -> Option<Self> {
+        let own = relation.is_system() && relation.kind == RelationKind::Table;
+        let class = match ROLE_CATALOGS.contains(&relation.name.as_str()) {
+            true => AlwaysDenied::Roles,
+            false => AlwaysDenied::UntrustedFunctions,
+        };
+        own.then(|| Self::new(class, format!("a change of {}", relation.qualified())))
     }
 
     /// The reason as the person reads it.

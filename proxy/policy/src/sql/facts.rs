@@ -36,6 +36,7 @@ pub(super) struct Facts {
 
 /// Values of enumerations in the grammar, by the names they have there.
 mod code {
+    pub(super) const ACCESS_SHARE: i64 = 1;
     pub(super) const CMD_UPDATE: i64 = 3;
     pub(super) const CMD_INSERT: i64 = 4;
     pub(super) const CMD_DELETE: i64 = 5;
@@ -121,7 +122,7 @@ impl<'a> Walk<'a> {
             "SubLink" => self.operator(&node.names("oper_name")),
             "SortBy" => self.operator(&node.names("use_op")),
             "ParamRef" => self.param(node),
-            "LockingClause" => self.facts.locks = true,
+            "LockingClause" | "LockStmt" => self.facts.locks |= node.int("mode") != code::ACCESS_SHARE,
             "AIndirection" => self.fields(&node.names("indirection")),
             "ColumnRef" if node.count("fields") > 1 => {
                 self.fields(node.names("fields").get(1..).unwrap_or_default());
@@ -137,8 +138,8 @@ impl<'a> Walk<'a> {
         facts.beyond = facts.beyond.or_else(|| beyond::of(node));
         match node.kind() {
             "SelectStmt" if node.has("into_clause") => facts.verbs.insert(Verb::Create),
-            "UpdateStmt" | "DeleteStmt" => facts.change(is_selective(node)),
-            "MergeStmt" => facts.change(merge_is_selective(node)),
+            "UpdateStmt" | "DeleteStmt" => facts.change(is_selective(node, None)),
+            "MergeStmt" => facts.change(merge_is_selective(node, None)),
             "InsertStmt" if is_upsert(node) => facts.change(gives_its_rows(node)),
             "OnConflictClause" if updates(node) => facts.verbs.insert(Verb::Update),
             "MergeWhenClause" => facts.merge_action(node.int("command_type")),

@@ -52,10 +52,10 @@ pub struct Statement {
     pub effect: Effect,
     /// The highest number of a bound parameter (`$n`); 0 if there is none.
     pub highest_param: u32,
-    /// Whether every UPDATE, DELETE and MERGE in it chooses rows by a condition, or, where there is none of them, the
-    /// query has a WHERE. A condition without a column in it chooses nothing. Rows that an upsert writes out are chosen.
+    /// Whether every UPDATE, DELETE and MERGE in it chooses rows by a condition that hangs on a column of theirs, or, where there is
+    /// none of them, the query has a WHERE. Rows that an upsert writes out are chosen. Whose a column is only a catalog can tell.
     pub has_where: bool,
-    /// Whether it locks rows (`FOR UPDATE` and its like).
+    /// Whether it locks rows (`FOR UPDATE` and its like), or tables by more than readers do.
     pub locks_rows: bool,
     /// Whether it applies operators or casts, or calls what the grammar spells out, which may be of users.
     pub operates: bool,

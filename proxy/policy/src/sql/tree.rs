@@ -118,6 +118,11 @@ impl<'a> Node<'a> {
         self.tree.objects.len()
     }
 
+    /// All nodes of its tree, in no order that means anything.
+    pub(super) fn all(self) -> impl Iterator<Item = Node<'a>> + use<'a> {
+        self.tree.nodes()
+    }
+
     /// Whether this is a node of the given kind.
     pub(crate) fn is(self, kind: &str) -> bool {
         self.kind() == kind

@@ -1,5 +1,6 @@
 //! What of a statement may be written over what a row holds.
 
+use super::statement::Statement;
 use super::tree::Node;
 
 /// What a client gives to a statement.
@@ -20,6 +21,16 @@ const CONDITIONS: [(&str, &str); 6] = [
     ("MergeStmt", "join_condition"),
     ("MergeWhenClause", "condition"),
 ];
+
+// === impl Statement ===
+
+impl Statement {
+    /// Whether a text stands in it: as soon as it is parsed, that becomes a value of whatever type it is used as.
+    pub fn states_text(&self) -> bool {
+        let root = self.root();
+        root.is_some_and(|root| root.all().any(|node| node.is("AConst") && node.literal().is_some()))
+    }
+}
 
 /// Whether a node changes rows that are there already.
 pub(super) fn replaces(node: Node<'_>) -> bool {

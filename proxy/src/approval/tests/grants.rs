@@ -200,6 +200,22 @@ pub(super) async fn what_lasts_is_used_again(cluster: &Cluster, one: &Arc<Reques
 
 /// Who switched admission off for a moment claims at once: what the operator says until the claim is read back counts.
 pub(super) async fn what_is_ended_while_it_is_claimed_is_not_used(cluster: &Cluster) {
+    for (digest, ended, reason, said) in [
+        ("ab", "AdmissionChanged", "AdmissionNotTrusted", "admission changed"),
+        ("af", "Denied", "DeniedByPerson", "denied"),
+        ("ba", "Withdrawn", "WithdrawnByDoor", "withdrawn"),
+        ("bb", "Expired", "NobodyDecided", "not approved"),
+    ] {
+        ended_while_it_is_claimed(cluster, &digest.repeat(32), (ended, reason), said).await;
+    }
+}
+
+async fn ended_while_it_is_claimed(
+    cluster: &Cluster,
+    digest: &str,
+    (ended, reason): (&'static str, &'static str),
+    said: &str,
+) {
     let operator = "system:serviceaccount:sallyport-system:sallyport-operator";
     let operator = cluster.client(operator, "", &[], &[]).await;
     let (door, requests) = (cluster.door("door-bank-0").await, cluster.requests(operator).await);
@@ -213,7 +229,7 @@ pub(super) async fn what_is_ended_while_it_is_claimed_is_not_used(cluster: &Clus
             let answer = door.send(request).await?;
             if let Some(name) = claimed {
                 let condition = json!({
-                    "type": "AdmissionChanged", "status": "True", "reason": "AdmissionNotTrusted", "message": "changed",
+                    "type": ended, "status": "True", "reason": reason, "message": "changed",
                     "lastTransitionTime": "2026-11-28T00:00:00Z",
                 });
                 let patch = json!([{ "op": "add", "path": "/status/conditions/-", "value": condition }]);
@@ -230,18 +246,17 @@ pub(super) async fn what_is_ended_while_it_is_claimed_is_not_used(cluster: &Clus
         &Handle::current(),
     );
     door.apply(&Arc::new(cluster.carrier.clone()));
-    let digest = "ab".repeat(32);
     let mut held = door
-        .ask(question(&cluster.carrier, &digest, GrantScope::Command))
+        .ask(question(&cluster.carrier, digest, GrantScope::Command))
         .await
         .unwrap();
     cluster.approve(&held.request.name).await;
     becomes(&mut held, |state| matches!(state, HoldState::Approved { .. })).await;
-    let refused = door.claim(&alice(), &once(&digest), &held.request).await.unwrap_err();
+    let refused = door.claim(&alice(), &once(digest), &held.request).await.unwrap_err();
     let ApprovalsError::Gone(why) = &refused else {
         panic!("{refused:?}")
     };
-    assert!(why.contains("admission changed"), "{why}");
+    assert!(why.contains(said), "{ended}: {why}");
     let status = cluster.get(&held.request.name).await.status.unwrap();
     assert!(status.consumed.is_some(), "it was claimed, and is spent");
 }

@@ -184,7 +184,9 @@ impl Conversation {
                 && let Some(stated) = &prepared.stated
             {
                 needs.add(stated.readings());
-                needs.catalog |= judge::any_of_users(&prepared.types);
+                // Code that ran unseen may have prepared another by its name.
+                let replaced = self.state.stale.names && stated.is_data();
+                needs.catalog |= replaced || judge::any_of_users(&prepared.types);
             }
         }
         // Behind a unit that stays open the session's own backend cannot be asked, and a name of the next would mean anything.

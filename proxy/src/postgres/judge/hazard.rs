@@ -4,7 +4,7 @@ use sallyport_policy::sql::lineage::Lineage;
 use sallyport_policy::sql::{Statement, Transaction, Verb, Verbs};
 
 use self::Hazard::{
-    Calls, Code, Columns, Encoding, Gone, Meaning, Names, Path, Places, Relations, Strangers, Undone, Ways,
+    Calls, Code, Columns, Encoding, Executed, Gone, Meaning, Names, Path, Places, Relations, Strangers, Undone, Ways,
 };
 use super::Understood;
 
@@ -51,6 +51,9 @@ pub enum Hazard {
     Calls,
     /// What code runs, be it by name or behind a table. A trigger, a policy or a default hands on values that no text names.
     Code,
+    /// Which statement is executed by a name that SQL prepared. Code that ran unseen, or was put off to the end of a transaction, gave
+    /// the name to another, which nobody judged.
+    Executed,
 }
 
 /// What is no longer known where a transaction's work is taken back, or that of another is there of a sudden.
@@ -97,9 +100,14 @@ pub(super) fn raised(understood: &Understood, standing: Standing) -> impl Iterat
         let unseen = made.is_some_and(|created| created.filled && !created.view && created.columns.is_none());
         !lineage.spilled.is_empty() || unseen && touches(lineage)
     };
-    let rows: [(bool, &'static [Hazard]); 16] = [
+    let put_off = matches!(
+        after.transaction,
+        Some(Transaction::Commit { .. } | Transaction::Prepare)
+    );
+    let rows: [(bool, &'static [Hazard]); 17] = [
         (after.stale.any(), &[Relations]),
         (after.stale.names, &[Names, Places, Ways]),
+        (after.stale.names || put_off, &[Executed]),
         (after.stale.encoding, &[Encoding]),
         (after.moves && !led, &[Names, Path]),
         (after.moves && led, &[Names, Gone, Places, Ways]),
@@ -203,13 +211,13 @@ mod tests {
             ("savepoint s", &[]),
             ("rollback to s", &[Names, Gone]),
             ("rollback and chain", &[Names, Gone]),
-            ("prepare transaction 'x'", &[Names, Gone]),
-            ("commit", &[Names, Gone]),
+            ("prepare transaction 'x'", &[Names, Gone, Executed]),
+            ("commit", &[Names, Gone, Executed]),
             ("set search_path = evil", &[Relations, Names, Path]),
-            ("select unseen()", &[Relations, Encoding, Names, Places, Ways]),
+            ("select unseen()", &[Relations, Encoding, Names, Places, Ways, Executed]),
             (
                 "set constraints all immediate",
-                &[Relations, Encoding, Names, Places, Ways],
+                &[Relations, Encoding, Names, Places, Ways, Executed],
             ),
             ("discard temp", &[Relations, Names, Gone]),
             ("drop table notes", &[Relations, Names, Gone]),
@@ -235,7 +243,7 @@ mod tests {
             ("create table t (like customers)", &[Relations, Ways]),
             (
                 "insert into t select ssn from customers",
-                &[Relations, Encoding, Names, Strangers, Places, Ways],
+                &[Relations, Encoding, Names, Strangers, Places, Ways, Executed],
             ),
         ];
         for (sql, hazards) in cases {

@@ -16,7 +16,7 @@ use super::understand::{FULL, refuse};
 use super::unfold::Unfolding;
 use super::{Act, Context, Names, Plan, Portal, Step, Understood, understand};
 use crate::command::Asked;
-use crate::postgres::after::{After, runs_parsed};
+use crate::postgres::after::After;
 use crate::postgres::errors::{Said, sqlstate};
 use crate::postgres::frame::Head;
 use crate::postgres::meant::Meant;
@@ -152,7 +152,7 @@ impl Reader<'_> {
         });
         let command = &understood.asked.command;
         let hidden = !command.opaque.is_empty();
-        let runs = command.opaque.iter().any(|what| runs_parsed(what));
+        let runs = understood.view.runs_parsed;
         let view = hidden.then(|| Rc::clone(&understood.view));
         let verdict = self.context.policy.decide(self.context.subject, command).verdict;
         let guarded = hidden && verdict.read_only() && runs_code(&stated);

@@ -16,7 +16,7 @@ use super::nameless::is_nameless;
 use super::unfold::{MAX_MADE, Unfolding};
 use super::{Context, remembered, strict, types};
 use crate::command::{Asked, Kind, Rejection};
-use crate::postgres::after::{self, After};
+use crate::postgres::after::{self, After, runs_parsed};
 use crate::postgres::names::{Change, Names, Stated};
 use crate::postgres::rows::View;
 
@@ -156,6 +156,13 @@ fn understand_anew(
         let others = others(names, statement, &mut asked);
         others.iter().for_each(|other| other.name(&mut asked.named));
         lost |= others.iter().any(|other| other.is_lost(context));
+        if before.has(Hazard::Executed) && !statement.executes.is_empty() {
+            lost = true;
+            asked
+                .command
+                .opaque
+                .push("what EXECUTE names behind earlier statements".to_owned());
+        }
         let executed = others.iter().filter(|other| other.declared.is_none());
         looking_up.extend(executed.map(|other| other.stated.clone()));
         lineages.extend(with_named(context, statement, own, &others, definitions, &mut asked));
@@ -198,6 +205,7 @@ fn understand_anew(
         true => View::nameless(masker, known),
     };
     view.hide(&asked.command.opaque);
+    view.runs_parsed = runs_parsed(stated, &asked.command.opaque);
     view.recoded = view.runs || context.unsettled || before.has(Hazard::Encoding);
     if types::any_hangs_on_more(types, context.known) {
         view.hang_on_all();

@@ -89,8 +89,13 @@ impl Unfolding {
     /// Takes note that nothing is known any more but the text itself.
     pub fn raise_all(&mut self) {
         self.hazards.extend(ALL_AT_ONCE.iter().copied());
-        self.hazards
-            .extend([Hazard::Meaning, Hazard::Path, Hazard::Encoding, Hazard::Strangers]);
+        self.hazards.extend([
+            Hazard::Meaning,
+            Hazard::Path,
+            Hazard::Encoding,
+            Hazard::Strangers,
+            Hazard::Executed,
+        ]);
     }
 
     /// The same, where something else may no longer be so.

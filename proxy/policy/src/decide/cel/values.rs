@@ -7,15 +7,15 @@
 //! | `command.database` | string | the database |
 //! | `command.verbs` | list of strings | what it does, at any depth: `select`, `delete`, `copy_to`, … |
 //! | `command.verb` | string | of its verbs the one with the highest score, of equals the first in `command.verbs`; empty if there is none |
-//! | `command.tables` | list of strings | relations it touches, as `schema.table`, closed over views and partitions |
-//! | `command.written` | list of strings | those of them that it writes or changes, closed over what a view writes to, partitions, children, and rows that follow by foreign keys |
+//! | `command.tables` | list of strings | relations it touches, as `schema.table`, closed over views, partitions, and what it touches a partition or child of |
+//! | `command.written` | list of strings | those of them that it writes or changes, closed over what a view writes to, partitions, children, rows that follow by foreign keys, and the parents of all these |
 //! | `command.writes` | list of strings | the same as `command.written` |
 //! | `command.columns` | list of strings | columns it names, as `schema.table.column` |
 //! | `command.functions` | list of strings | functions it calls, as written |
 //! | `command.settings` | list of strings | settings it changes; `*` for one that cannot be seen |
 //! | `command.has_where` | bool | every change in it chooses rows; without changes: the query does |
 //! | `command.hasWhere` | bool | the same as `command.has_where` |
-//! | `command.read_only` | bool | nothing in its tree writes, locks rows or hides |
+//! | `command.read_only` | bool | nothing in it writes, locks more than readers do, or hides |
 //! | `command.opaque` | bool | something in it cannot be seen into |
 //! | `command.hidden` | list of strings | what of that may do anything: `function app.close`, `a procedure`, `a DO block`, … |
 //! | `command.protected` | bool | a protected column stands in it |

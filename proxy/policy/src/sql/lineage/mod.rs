@@ -84,6 +84,8 @@ pub struct Lineage {
     pub opaque: Vec<String>,
     /// Whether rules of what is written may answer with rows of their own, which the text says nothing of.
     pub ruled: bool,
+    /// Whether rows that are read are locked (`FOR UPDATE`), by the query of a view, too.
+    pub locks: bool,
     /// Whether values of any column may come along in some output (statistics of the planner, a view that cannot be read).
     pub any: bool,
     /// Whether the walk gave up before the statement's end: what is written, and where values are left, is not all here.
@@ -214,6 +216,7 @@ impl Lineage {
         self.lost.extend(other.lost);
         self.opaque.extend(other.opaque);
         self.ruled |= other.ruled;
+        self.locks |= other.locks;
         self.any |= other.any;
         self.unfinished |= other.unfinished;
     }

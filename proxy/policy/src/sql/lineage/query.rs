@@ -18,6 +18,7 @@ impl Walker<'_> {
         }
         match node.kind() {
             "SelectStmt" => {
+                self.found.locks |= node.has("locking_clause");
                 let mut scope = Scope::below(outer);
                 self.with(node, &mut scope);
                 self.select(node, scope)

@@ -99,6 +99,12 @@ impl Walker<'_> {
                 self.truncated(node);
                 Some(Rows::default())
             }
+            // Of a view, what its query reads is locked as well.
+            "LockStmt" => {
+                self.everything_below(node);
+                self.found.written.extend(&self.found.relations);
+                Some(Rows::default())
+            }
             // Every table that was ever put in an order is put in it again.
             "ClusterStmt" if !node.has("relation") => {
                 self.lose_all("which tables are clustered");

@@ -1,0 +1,189 @@
+//! What only the catalog tells of a command: whose column a name is, by which a change chooses its rows, and whose rows it touches.
+
+use super::*;
+use crate::catalog::{Column, Relation, RelationKind, SearchPath, Snapshot};
+use crate::mask::ProtectedColumns;
+use crate::sql::lineage;
+
+fn table(oid: u32, name: &str, columns: &[&str]) -> Relation {
+    let columns = (1_i16..).zip(columns).map(|(attnum, name)| Column {
+        attnum,
+        name: (*name).to_owned(),
+        type_oid: 25,
+        generated: None,
+    });
+    Relation {
+        oid,
+        schema: "public".to_owned(),
+        name: name.to_owned(),
+        columns: columns.collect(),
+        key: vec![1],
+        ..Relation::default()
+    }
+}
+
+/// A command on two tables, and on one with a partition.
+fn resolved(sql: &str) -> Command {
+    let mut catalog = vec![
+        table(20_001, "t", &["id", "a", "tid"]),
+        table(20_002, "u", &["id", "v"]),
+        table(20_003, "whole", &["id", "secret"]),
+        table(20_004, "part", &["id", "secret", "own"]),
+        table(20_005, "subpart", &["id", "secret"]),
+    ];
+    let own = "pg_catalog".to_owned();
+    catalog.extend([
+        Relation {
+            schema: own,
+            ..table(1_260, "pg_authid", &["rolpassword"])
+        },
+        Relation {
+            kind: RelationKind::View,
+            definition: Some("SELECT rolpassword FROM pg_authid;".to_owned()),
+            ..table(20_006, "shadow", &["rolpassword"])
+        },
+    ]);
+    catalog.push(Relation {
+        kind: RelationKind::View,
+        definition: Some("SELECT id FROM public.u FOR UPDATE;".to_owned()),
+        ..table(20_007, "locking", &["id"])
+    });
+    catalog[3].parents = vec![20_003];
+    catalog[4].parents = vec![20_004];
+    let catalog = Snapshot::new(catalog);
+    let script = parse(sql).unwrap();
+    let statement = &script.statements[0];
+    let path = SearchPath::effective(vec!["pg_catalog".to_owned(), "public".to_owned()], None);
+    let mut command = Command::of(statement, sql);
+    let lineage = lineage(statement, &catalog, &path);
+    command.resolve(statement, &lineage, &catalog, &path, &ProtectedColumns::default());
+    command
+}
+
+#[test]
+fn a_name_alone_counts_as_a_column_of_the_relation_that_has_it() {
+    for (sql, expected) in [
+        ("delete from t using (select 1 k) s where k = 1", false),
+        ("with s as (select 1 k) delete from t using s where k = 1", false),
+        (
+            "with u as (select 1 tid) delete from t where exists (select 1 from u where tid = 1)",
+            false,
+        ),
+        ("delete from t using generate_series(1, 1) k where k = 1", false),
+        ("delete from t using u where v = 'x'", false),
+        ("delete from t using u where v = 'x' and a = 'y'", true),
+        ("delete from t using u where v = tid", true),
+        ("delete from t where exists (select 1 from u where v = 'x')", false),
+        ("delete from t where exists (select 1 from u where v = tid)", true),
+        ("delete from t where exists (select 1 from u where id = 'x')", false),
+        ("delete from t where (select true from u where v = 'x')", false),
+        ("update t set a = 'x' from (values (1)) s (k) where k = 1", false),
+        (
+            "merge into t using (select 1 k) s on k = 1 when matched then delete",
+            false,
+        ),
+        (
+            "merge into t using (select 1 k) s on k = a when matched then delete",
+            true,
+        ),
+        (
+            "with s as (select id from t) delete from t using s where s.id = t.id",
+            false,
+        ),
+        (
+            "with s as (select id from t where a = 'x') delete from t using s where s.id = t.id",
+            true,
+        ),
+        ("delete from t where a > (select max(a) from t)", true),
+        ("delete from t where (select count(*) from u where v = tid) = 0", true),
+        ("delete from t where (select count(*) from u where v = id) = 0", false),
+        ("delete from t where id in (select id)", false),
+        ("explain analyze delete from t using u where v = 'x'", false),
+        ("delete from t where t is not null", false),
+        ("delete from t where id is not null", false),
+        ("delete from t where a is not null", true),
+        ("delete from t where id = 'x'", true),
+        ("delete from strange where id = 'x'", true),
+        ("delete from strange using u where id = 'x'", false),
+        ("delete from strange using u where strange.id = 'x'", true),
+    ] {
+        assert_eq!(resolved(sql).has_where, expected, "{sql}");
+    }
+}
+
+#[test]
+fn what_a_view_locks_is_locked() {
+    for (sql, reads) in [
+        ("select * from locking", false),
+        ("explain select * from locking", false),
+        ("copy (select 1 from locking) to stdout", false),
+        ("select * from u", true),
+        ("lock u in access share mode", true),
+        ("lock u in share mode", false),
+        ("lock locking in access share mode", false),
+    ] {
+        assert_eq!(resolved(sql).read_only, reads, "{sql}");
+    }
+    let command = resolved("lock locking");
+    assert!(
+        command.written.iter().any(|name| name == "public.u"),
+        "{:?}",
+        command.written
+    );
+}
+
+#[test]
+fn what_postgresql_keeps_of_itself_is_not_written() {
+    for (sql, denied) in [
+        (
+            "update pg_authid set rolpassword = 'x'",
+            "a change of pg_catalog.pg_authid",
+        ),
+        ("insert into shadow values ('x')", "a change of pg_catalog.pg_authid"),
+        (
+            "with d as (delete from shadow) select 1",
+            "a change of pg_catalog.pg_authid",
+        ),
+        (
+            "copy pg_catalog.pg_authid from stdin",
+            "a change of pg_catalog.pg_authid",
+        ),
+    ] {
+        let command = resolved(sql);
+        assert!(command.denied.iter().any(|one| one.what == denied), "{sql}");
+    }
+    for sql in [
+        "select * from shadow",
+        "insert into u select rolpassword from pg_authid",
+        "create rule r as on insert to t do also insert into u select rolpassword from pg_authid",
+    ] {
+        assert!(resolved(sql).denied.is_empty(), "{sql}");
+    }
+}
+
+#[test]
+fn what_a_partition_holds_is_its_parents() {
+    fn holds(list: &[String], name: &str) -> bool {
+        list.iter().any(|one| one == name)
+    }
+    for (sql, written) in [
+        ("select id from part", false),
+        ("select id from subpart", false),
+        ("lock table part", true),
+        ("copy subpart to stdout", false),
+        ("insert into part values (1)", true),
+        ("copy subpart from stdin", true),
+        ("update subpart set id = 1", true),
+        ("delete from part", true),
+        ("truncate part", true),
+        ("drop table subpart", true),
+        ("alter table part add check (id > 0)", true),
+    ] {
+        let command = resolved(sql);
+        assert!(holds(&command.tables, "public.whole"), "{sql}");
+        assert_eq!(holds(&command.written, "public.whole"), written, "{sql}");
+    }
+    let command = resolved("select subpart.secret, part.own from subpart, part");
+    assert!(holds(&command.columns, "public.whole.secret") && !holds(&command.columns, "public.whole.own"));
+    assert!(!holds(&resolved("insert into u values (1)").tables, "public.whole"));
+}
