@@ -156,6 +156,27 @@ fn detectors_are_right_on_what_none_was_mended_by() {
 }
 
 #[test]
+fn what_is_to_be_found_is_hidden_whole_where_all_detectors_are_on() {
+    let kinds: Vec<_> = (0..)
+        .zip(DETECTORS)
+        .map(|(entry, one)| (one.kind, entry, true))
+        .collect();
+    let scanner = Scanner::new(&kinds, Vec::new());
+    let mut shown = Vec::new();
+    for line in [CORPUS, HELD_OUT].into_iter().flat_map(lines) {
+        let Some(wanted) = line.wanted else { continue };
+        let mut hits = Vec::new();
+        scanner.scan(line.text.as_bytes(), Context::value(line.label.as_bytes()), &mut hits);
+        // What another detector finds around it hides it as well.
+        let hidden = |byte: usize| hits.iter().any(|hit| (hit.start..hit.end).contains(&byte));
+        if !(wanted.start..wanted.end).all(hidden) {
+            shown.push(format!("{} {}={}", line.kind.name(), line.label, line.text));
+        }
+    }
+    assert!(shown.is_empty(), "{shown:#?}");
+}
+
+#[test]
 fn no_text_is_in_both_files() {
     let corpus: Vec<_> = lines(CORPUS).into_iter().map(|line| line.text).collect();
     for line in lines(HELD_OUT) {
