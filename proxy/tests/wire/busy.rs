@@ -85,8 +85,13 @@ impl Drop for Writer {
 }
 
 fn door() -> TestDoor {
-    let columns = ["customers.ssn", "child.note", "mixed.ssn"].map(|column| format!("public.{column}"));
-    let columns = json!({"columns": [&columns[..], &["app.later.note".to_owned()]].concat()});
+    let columns = [
+        "public.customers.ssn",
+        "public.child.note",
+        "public.mixed.ssn",
+        "app.later.note",
+    ];
+    let columns = json!({"columns": columns});
     // Of its own: tests beside this one wait for a server at rest.
     let server = server_alone();
     let database = server.database(SCHEMA);
