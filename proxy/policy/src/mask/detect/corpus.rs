@@ -140,6 +140,33 @@ fn detectors_are_right_on_the_corpus() {
 }
 
 #[test]
+fn what_has_a_check_digit_or_a_fixed_shape_is_held_to_more() {
+    for kind in [
+        Kind::CreditCard,
+        Kind::IbanCode,
+        Kind::UsNpi,
+        Kind::AbaRoutingNumber,
+        Kind::UsSsn,
+        Kind::UsItin,
+        Kind::EmailAddress,
+        Kind::MacAddress,
+        Kind::SwiftCode,
+        Kind::UrlWithCredentials,
+        Kind::AwsCredentials,
+        Kind::GcpApiKey,
+        Kind::AzureAuthToken,
+        Kind::GithubToken,
+        Kind::SlackToken,
+        Kind::StripeApiKey,
+        Kind::JsonWebToken,
+        Kind::PemPrivateKey,
+    ] {
+        let detector = DETECTORS.iter().find(|detector| detector.kind == kind).unwrap();
+        assert!(detector.score >= STRONG, "{}", detector.name);
+    }
+}
+
+#[test]
 fn detectors_are_right_on_what_none_was_mended_by() {
     let scores = scores("held-out", HELD_OUT);
     let sum = |part: fn(&Score) -> usize| scores.values().map(part).sum::<usize>();
