@@ -122,17 +122,16 @@ const SHOWS: [&str; 8] = [
 fn psql_describes() {
     // The second time with all columns hidden, under the profile that refuses what it cannot follow.
     let columns = json!({"match": {"columns": ["public.*.*", "r_more.*.*"]}, "profile": "Strict"});
-    for given in [Given::open(), Given::open().mask("everything", columns)] {
-        let printed = alike_under(&given, &(SCHEMA.to_owned() + DUMPED), |way| {
-            let mut psql = Command::new("psql");
-            psql.args(["-X", "-d", &way.conninfo()]);
-            for command in DESCRIBES.iter().chain(&SHOWS) {
-                psql.args(["-c", command]);
-            }
-            way.run(&mut psql).0
-        });
-        assert!(printed.len() >= 1000, "{}", printed.len());
-    }
+    let given = [Given::open(), Given::open().mask("everything", columns)];
+    let printed = alike_under(&given, &(SCHEMA.to_owned() + DUMPED), |way| {
+        let mut psql = Command::new("psql");
+        psql.args(["-X", "-d", &way.conninfo()]);
+        for command in DESCRIBES.iter().chain(&SHOWS) {
+            psql.args(["-c", command]);
+        }
+        way.run(&mut psql).0
+    });
+    assert!(printed.len() >= 1000, "{}", printed.len());
 }
 
 #[test]

@@ -318,6 +318,27 @@ fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     out
 }
 
+#[test]
+fn what_is_said_aside_of_the_doors_own_question_reaches_the_client() {
+    let stage = Stage::new();
+    let files = corpus::files("answers");
+    let (_, question) = files.iter().find(|(name, _)| name == "own-question").unwrap();
+    let (answers, _) = messages(&question[1..]);
+    for at in 0..answers.iter().position(|(tag, _)| *tag == b'Z').unwrap() {
+        let asides: [(u8, &[u8]); 3] = [
+            (b'N', b"SNOTICE\0C00000\0Msaid\0\0"),
+            (b'S', b"application_name\0x\0"),
+            (b'A', b"\0\0\0\x09news\0hello\0"),
+        ];
+        let mut stream = answers.clone();
+        stream.splice(at..at, asides.map(|(tag, body)| (tag, body.to_vec())));
+        let stream: Vec<u8> = stream.iter().flat_map(|(tag, body)| message(*tag, body)).collect();
+        let (out, broken) = stage.relayed(b'o', &stream, &mut |_| 1);
+        let tags: Vec<u8> = messages(&out).0.iter().map(|(tag, _)| *tag).collect();
+        assert!(!broken && tags == b"NSATDCZ", "{at}: {}", out.escape_ascii());
+    }
+}
+
 /// A row of a protected text and a large value that nothing looks at; `length` is what the large one says of itself.
 fn large_row(size: usize, length: i32) -> Vec<u8> {
     let bits = vec![b'1'; size];

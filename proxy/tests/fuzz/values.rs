@@ -53,20 +53,28 @@ const TYPES: [u32; 34] = [
     1231, 1700, 2249, 2287, 2950, 3802, 3807, 3904, 3906, 4451, 600, 99_999,
 ];
 
-fn plan(masker: &Arc<Masker>, count: usize, dice: &mut Dice, format: Option<Format>) -> RowPlan {
+/// Wherever a value may come from.
+fn sources() -> [Source; 4] {
+    [
+        Source::Plain,
+        Source::Unknown,
+        Source::Column(RuleSet::one(0)),
+        Source::Tainted(RuleSet::one(0)),
+    ]
+}
+
+/// Where protected values come through expressions: nothing of them is shown, whatever the action.
+fn hidden() -> [Source; 1] {
+    [Source::Tainted(RuleSet::one(0))]
+}
+
+fn plan(masker: &Arc<Masker>, count: usize, dice: &mut Dice, format: Option<Format>, sources: &[Source]) -> RowPlan {
     let mut column = |number: usize| ColumnInfo {
         name: format!("c{number}"),
         type_oid: *dice.pick(&TYPES),
         type_modifier: -1,
         format: format.unwrap_or(*dice.pick(&[Format::Text, Format::Binary])),
-        source: dice
-            .pick(&[
-                Source::Plain,
-                Source::Unknown,
-                Source::Column(RuleSet::one(0)),
-                Source::Tainted(RuleSet::one(0)),
-            ])
-            .clone(),
+        source: dice.pick(sources).clone(),
         class: None,
     };
     let columns: Vec<_> = (0..count).map(&mut column).collect();
@@ -76,9 +84,18 @@ fn plan(masker: &Arc<Masker>, count: usize, dice: &mut Dice, format: Option<Form
 #[test]
 fn rows_of_every_type() {
     let maskers = maskers();
+    let (sources, hidden) = (sources(), hidden());
     fuzz("rows", ROUNDS, &corpus::of("rows"), |bytes, dice| {
         let masker = dice.pick(&maskers);
-        let plan = plan(masker, 3, dice, None);
+        let mut masked = Vec::new();
+        let protected = plan(masker, 3, dice, None, &hidden);
+        let sent: &[u8] = match protected.row(bytes, &mut masked, &mut protected.counts()) {
+            Ok(RowOutcome::Written) => &masked,
+            Ok(RowOutcome::Unchanged) => bytes,
+            Err(_) => &[],
+        };
+        assert!(!shows_canary(sent), "it is hidden whole");
+        let plan = plan(masker, 3, dice, None, &sources);
         let mut counts = plan.counts();
         let mut out = b"before".to_vec();
         let written = plan.row(bytes, &mut out, &mut counts);
@@ -101,12 +118,7 @@ fn rows_of_every_type() {
 #[test]
 fn values_of_their_types() {
     let maskers = maskers();
-    let sources = [
-        Source::Plain,
-        Source::Unknown,
-        Source::Column(RuleSet::one(0)),
-        Source::Tainted(RuleSet::one(0)),
-    ];
+    let sources = sources();
     fuzz("values", ROUNDS, &corpus::of("values"), |bytes, dice| {
         let Some(([a, b, c, d, form], value)) = bytes.split_first_chunk::<5>() else {
             return;
@@ -156,6 +168,7 @@ fn copy_streams() {
             header: true,
         },
     ];
+    let (sources, hidden) = (sources(), hidden());
     fuzz("copy", ROUNDS, &corpus::of("copy"), |bytes, dice| {
         let masker = dice.pick(&maskers);
         let format = dice.pick(&formats).clone();
@@ -164,20 +177,31 @@ fn copy_streams() {
         } else {
             Format::Text
         };
-        let plan = plan(masker, 3, dice, Some(form));
-        let run = |dice: &mut Dice| {
+        let run = |plan: &RowPlan, dice: &mut Dice| {
             let mut counts = plan.counts();
             let mut copy = CopyMasker::new(plan.clone(), format.clone(), 64);
-            let (mut out, mut rest) = (Vec::new(), bytes);
-            while !rest.is_empty() {
+            let (mut out, mut rest, mut taken) = (Vec::new(), bytes, true);
+            while taken && !rest.is_empty() {
                 let n = 1 + dice.below(rest.len());
-                if copy.push(&rest[..n], &mut out, &mut counts).is_err() {
-                    return None;
-                }
+                taken = copy.push(&rest[..n], &mut out, &mut counts).is_ok();
                 rest = &rest[n..];
             }
-            copy.finish(&mut out, &mut counts).ok().map(|()| out)
+            let whole = taken && copy.finish(&mut out, &mut counts).is_ok();
+            (out, whole)
         };
-        assert_eq!(run(dice), run(dice), "where messages end means nothing");
+        // Names of columns are no values. What goes ahead of an error is sent, too.
+        let headed = matches!(
+            format,
+            CopyFormat::Csv { header: true, .. } | CopyFormat::Text { header: true, .. }
+        );
+        let (sent, _) = run(&plan(masker, 3, dice, Some(form), &hidden), dice);
+        assert!(headed || !shows_canary(&sent), "it is hidden whole");
+        let plan = plan(masker, 3, dice, Some(form), &sources);
+        let whole = |(out, whole): (Vec<u8>, bool)| whole.then_some(out);
+        assert_eq!(
+            whole(run(&plan, dice)),
+            whole(run(&plan, dice)),
+            "where messages end means nothing"
+        );
     });
 }

@@ -15,6 +15,9 @@ pub struct Heard {
     pub took: Duration,
 }
 
+/// The first OID of what users make.
+const FIRST_OF_USERS: u32 = 16_384;
+
 /// SQLSTATEs by which a door refuses.
 const REFUSALS: [&str; 3] = ["42501", "22023", "0A000"];
 
@@ -56,6 +59,17 @@ impl Heard {
         course
     }
 
+    /// Type, size, modifier and format of each column that was described. Types of users have other numbers in each database.
+    pub fn shapes(&self) -> Vec<(u32, &[u8])> {
+        let described = self.messages.iter().filter(|message| message.tag == 'T');
+        let columns = described.flat_map(|message| columns(&message.body));
+        let shapes = columns.map(|(_, told)| {
+            let kind = u32::from_be_bytes(*told[6..].first_chunk().unwrap());
+            (if kind < FIRST_OF_USERS { kind } else { 0 }, &told[10..])
+        });
+        shapes.collect()
+    }
+
     /// Whether these bytes came, in whatever message.
     pub fn holds(&self, bytes: &[u8]) -> bool {
         let found = |body: &[u8]| body.windows(bytes.len()).any(|part| part == bytes);
@@ -72,7 +86,10 @@ impl Heard {
 
 fn content(message: &Message) -> String {
     match message.tag {
-        'T' => format!("T{:?}", names(&message.body)),
+        'T' => {
+            let names = columns(&message.body).into_iter().map(|(name, _)| name);
+            format!("T{:?}", names.collect::<Vec<_>>())
+        }
         'E' | 'N' => {
             let fields = "SVCMDHPpqWstcdn".chars();
             let fields = fields.filter_map(|code| Some(format!("{code}={}", message.field(code)?)));
@@ -84,15 +101,16 @@ fn content(message: &Message) -> String {
     }
 }
 
-/// Names of columns.
-fn names(mut body: &[u8]) -> Vec<String> {
-    let mut names = Vec::new();
-    body = &body[2..];
-    while let Some(end) = body.iter().position(|byte| *byte == 0) {
-        names.push(String::from_utf8_lossy(&body[..end]).into_owned());
-        body = &body[end + 19..];
+/// Names of columns, and what else is told of each.
+fn columns(body: &[u8]) -> Vec<(String, &[u8])> {
+    let mut columns = Vec::new();
+    let mut rest = &body[2..];
+    while let Some(end) = rest.iter().position(|byte| *byte == 0) {
+        let (told, others) = rest[end + 1..].split_at(18);
+        columns.push((String::from_utf8_lossy(&rest[..end]).into_owned(), told));
+        rest = others;
     }
-    names
+    columns
 }
 
 impl std::fmt::Debug for Heard {

@@ -35,6 +35,11 @@ fn said(messages: &[Message]) -> String {
     messages.iter().map(Message::text).collect()
 }
 
+/// Whether there is a value, and it is hidden.
+fn is_masked(answer: &str) -> bool {
+    answer.contains("[REDACTED]") && !answer.contains(DISGUISED)
+}
+
 /// Until some session of the door's database waits for a lock.
 fn somebody_waits(door: &TestDoor) {
     so_many_wait(door, 1);
@@ -86,7 +91,7 @@ fn a_view_that_is_replaced_while_its_lock_is_waited_for_is_masked() {
         somebody_waits(&door);
         said(&other.query("commit"));
         let answer = said(&client.ready());
-        assert!(!answer.contains(DISGUISED), "{sql}: {answer}");
+        assert!(is_masked(&answer), "{sql}: {answer}");
     }
 }
 
@@ -157,7 +162,7 @@ fn a_view_of_the_sessions_own_is_not_what_others_see_while_somebody_waits_for_it
     somebody_waits(&door);
     let answer = client.query("select id, reverse(x) from v");
     let answer: String = answer.iter().map(Message::text).collect();
-    assert!(!answer.contains(DISGUISED), "{answer}");
+    assert!(is_masked(&answer), "{answer}");
     client.query("rollback");
     said(&other.ready());
 }
@@ -174,7 +179,7 @@ fn a_relation_that_comes_first_while_a_lock_is_waited_for_is_masked() {
     somebody_waits(&door);
     said(&other.query("commit"));
     let answer = said(&client.ready());
-    assert!(!answer.contains(DISGUISED), "{answer}");
+    assert!(is_masked(&answer), "{answer}");
 }
 
 #[test]
@@ -186,7 +191,7 @@ fn names_are_not_known_by_a_catalog_as_old_as_the_transaction() {
     said(&client.query("create table t (a int)"));
     door.direct("create view evil.acct as select id, ssn from customers");
     let answer = said(&client.query("select reverse(ssn) from acct"));
-    assert!(!answer.contains(DISGUISED), "{answer}");
+    assert!(is_masked(&answer), "{answer}");
 }
 
 #[test]

@@ -24,6 +24,8 @@ mod interleaved;
 mod play;
 mod verdict;
 
+use std::collections::BTreeSet;
+
 use case::{Case, Expected};
 use common::door::{Given, TestDoor};
 use databases::{Databases, Secrets};
@@ -46,6 +48,8 @@ enum Which {
     Quiet,
     /// Those that change it.
     Changing,
+    /// The first of each kind of those.
+    OneOfEachKind,
 }
 
 impl Which {
@@ -53,7 +57,7 @@ impl Which {
         match self {
             Self::All => true,
             Self::Quiet => !case.fresh,
-            Self::Changing => case.fresh,
+            Self::Changing | Self::OneOfEachKind => case.fresh,
         }
     }
 }
@@ -97,7 +101,9 @@ fn every_case_under(given: &[(&'static str, Given)], cases: &str, which: Which, 
     let doors: Vec<Judged> = doors.collect();
     let mut faults = Faults::new(format!("PostgreSQL {major}"));
     let cases = Case::all(cases).into_iter();
-    for case in cases.filter(|case| is_wanted(case) && case.runs_on(major) && which.takes(case)) {
+    let mut kinds = BTreeSet::new();
+    let mut is_taken = |case: &Case| which != Which::OneOfEachKind || kinds.insert(case.kind.clone());
+    for case in cases.filter(|case| is_wanted(case) && case.runs_on(major) && which.takes(case) && is_taken(case)) {
         let play = |through: Through<'_>, secrets: Secrets| {
             let database = databases.open(&case, secrets);
             let stage = Stage {
@@ -149,6 +155,16 @@ fn variants_on_15() {
 #[test]
 fn variants_on_18() {
     every_case(VARIANTS, Which::Quiet, 18);
+}
+
+#[test]
+fn one_of_each_kind_that_changes_the_database_on_15() {
+    every_case(VARIANTS, Which::OneOfEachKind, 15);
+}
+
+#[test]
+fn one_of_each_kind_that_changes_the_database_on_18() {
+    every_case(VARIANTS, Which::OneOfEachKind, 18);
 }
 
 #[test]

@@ -67,6 +67,10 @@ pub fn is_answered_as(
             direct[0].course()
         ));
     }
+    if one.refusal().is_none() && one.shapes() != direct[0].shapes() {
+        let (through, without) = (one.shapes(), direct[0].shapes());
+        return Err(format!("columns are described otherwise, {through:?} for {without:?}"));
+    }
     Ok(())
 }
 

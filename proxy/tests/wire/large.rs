@@ -18,10 +18,10 @@ fn resident() -> usize {
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }
 
-/// The process held little more at its most than before.
+/// The process held little more at its most than before, of which other tests have a part.
 fn flat(before: usize, most: usize) {
     let grown = most.saturating_sub(before);
-    assert!(grown < 32 * 1024 * 1024, "{grown} bytes more than before");
+    assert!(grown < BIG / 3, "{grown} bytes more than before");
 }
 
 const BIG: usize = 150_000_000;
@@ -57,8 +57,8 @@ fn a_field_of_any_size_passes_through_in_flat_memory() {
         client.put(b'Q', |out| put_cstr(out, &sql)).send();
         let described = client.read();
         assert_eq!(described.tag, 'T', "{}", described.text());
-        let (tag, len) = client.skim().unwrap();
-        most = most.max(resident());
+        // While it comes: who held all of it has let it go by its end.
+        let (tag, len) = client.pour(|_| most = most.max(resident())).unwrap();
         assert!(tag == 'D' && len > BIG, "{tag} {len}");
         assert_eq!(tags(&client.ready()), "CZ");
     }
@@ -68,8 +68,8 @@ fn a_field_of_any_size_passes_through_in_flat_memory() {
         .execute("", 0)
         .sync();
     assert_eq!(tags(&client.some(2)), "12");
-    assert!(client.skim().unwrap().1 > BIG);
-    most = most.max(resident());
+    let (_, len) = client.pour(|_| most = most.max(resident())).unwrap();
+    assert!(len > BIG && most > 0);
     assert_eq!(tags(&client.ready()), "CZ");
     flat(before, most);
 }

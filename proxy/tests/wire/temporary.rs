@@ -118,6 +118,13 @@ fn what_temporary_objects_hold_is_hidden_from_whoever_made_them() {
     let senders: [fn(&mut Client, &str) -> Vec<Message>; 2] = [Client::query, Client::pipeline];
     for send in senders {
         for (made, read) in COPIES {
+            let mut direct = Client::direct(door.server(), &door.database, &[]).unwrap();
+            made.iter().for_each(|sql| drop(send(&mut direct, sql)));
+            assert!(
+                leaks(&send(&mut direct, read)),
+                "{read}: nothing leaks without the door"
+            );
+            drop(direct);
             let mut client = Client::login(&door, "alice", &[]).unwrap();
             for sql in made {
                 let said = send(&mut client, sql);
@@ -127,6 +134,7 @@ fn what_temporary_objects_hold_is_hidden_from_whoever_made_them() {
             // The second time, whatever the first one taught is known.
             for _ in 0..2 {
                 let said = send(&mut client, read);
+                assert!(said.iter().any(|message| message.tag == 'D'), "{read}: {said:?}");
                 assert!(!leaks(&said), "{read}: {said:?}");
             }
         }

@@ -1,6 +1,6 @@
 //! Tokens as clients get them: the same in text and binary, joined and copied; and none where somebody else chose the value.
 
-use sallyport_policy::mask::TokenKey;
+use sallyport_policy::mask::{HashKey, TokenKey};
 use serde_json::json;
 
 use super::common::door::{Given, TestDoor};
@@ -115,4 +115,43 @@ fn tokens_join_and_are_copied_and_nothing_else_is_made_one() {
     }
     let written = door.psql("alice", &[&format!("update cards set pan = '{TOKEN}' where id = 1")]);
     assert!(written.code != 0, "what is shown is written back: {written:?}");
+}
+
+/// Two columns of cards, hashed under a key of which every byte is this.
+fn hashed(byte: u8) -> Given {
+    let key = json!({"name": "hash-key", "key": format!("key-{byte}")});
+    let columns = ["public.cards.pan", "public.payments.pan"];
+    let action = json!({"type": "Hash", "hash": {"keySecretRef": key, "length": 32}});
+    let mut given = Given::open().mask("hashes", json!({"match": {"columns": columns}, "action": action}));
+    let key = serde_json::from_value(key).unwrap();
+    given.keys.hash.insert(key, HashKey::new(&[byte; 32]).unwrap());
+    given
+}
+
+/// The one hash of a row, which stands there twice.
+fn joined(said: &[Message]) -> Vec<u8> {
+    let rows = rows(said);
+    assert_eq!(rows.len(), 1, "{said:?}");
+    assert_eq!(rows[0][0], rows[0][1], "it joins");
+    let hash = rows[0][0].clone().expect("a hash");
+    assert!(hash.len() == 32 && hash.iter().all(u8::is_ascii_hexdigit), "{said:?}");
+    hash
+}
+
+#[test]
+fn a_session_that_goes_on_shows_hashes_by_the_key_that_its_rule_has_now() {
+    let door = TestDoor::new(&hashed(1), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let sql = "select c.pan, p.pan from cards c join payments p on p.pan = c.pan";
+    let before = joined(&client.query(sql));
+    client.parse("s", sql).bind("", "s", &[], 0).execute("", 0).sync();
+    assert_eq!(joined(&client.ready()), before);
+    door.enforce(&hashed(2), 2);
+    let after = joined(&client.query(sql));
+    assert_ne!(after, before);
+    // Nor does what was prepared keep the key of before.
+    client.bind("", "s", &[], 1).execute("", 0).sync();
+    assert_eq!(joined(&client.ready()), after);
+    door.enforce(&hashed(1), 3);
+    assert_eq!(joined(&client.query(sql)), before, "one key makes one hash");
 }

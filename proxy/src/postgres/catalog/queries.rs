@@ -2,6 +2,8 @@
 //! catalog, and an operator `=` of a schema before pg_catalog in the path would stand for PostgreSQL's own.
 
 mod code;
+#[cfg(test)]
+mod qualified;
 mod since;
 mod temporary;
 mod versions;

@@ -1,3 +1,4 @@
+mod chunks;
 mod shapes;
 
 use proptest::prelude::*;
@@ -317,51 +318,8 @@ fn hostile_streams_are_refused_for_good() {
     assert!(out.is_empty());
 }
 
-fn chunked<'a>(stream: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
-    let mut places: Vec<usize> = cuts.iter().map(|cut| cut % (stream.len() + 1)).collect();
-    places.sort_unstable();
-    let mut chunks = Vec::new();
-    let mut done = 0;
-    for place in places {
-        chunks.push(&stream[done..place]);
-        done = place;
-    }
-    chunks.push(&stream[done..]);
-    chunks
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
-
-    #[test]
-    fn chunks_make_no_difference(
-        stream in "([a-c0-9\\\\\"',;\t\n-]|536-90-4399){0,60}",
-        cuts in proptest::collection::vec(any::<usize>(), 0..8),
-        which in 0usize..4,
-    ) {
-        let formats = [
-            CopyFormat::text(),
-            CopyFormat::csv(),
-            CopyFormat::Csv { delimiter: b';', quote: b'6', escape: b'9', null: b"a".to_vec(), header: true },
-            CopyFormat::Text { delimiter: b',', null: b"b".to_vec(), header: true },
-        ];
-        let run = |chunks: &[&[u8]]| run(plan(Format::Text, Action::Redact), formats[which].clone(), 24, chunks);
-        prop_assert_eq!(run(&chunked(stream.as_bytes(), &cuts)), run(&[stream.as_bytes()]));
-    }
-
-    #[test]
-    fn chunks_make_no_difference_in_binary(
-        rows in proptest::collection::vec(proptest::collection::vec(proptest::option::of("[a-z0-9-]{0,30}|536-90-4399"), 3), 0..4),
-        cuts in proptest::collection::vec(any::<usize>(), 0..8),
-    ) {
-        let rows: Vec<Vec<Option<&[u8]>>> =
-            rows.iter().map(|row| row.iter().map(|f| f.as_deref().map(str::as_bytes)).collect()).collect();
-        let stream = binary_stream(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        let run = |chunks: &[&[u8]]| run(plan(Format::Binary, Action::Redact), CopyFormat::Binary, 24, chunks);
-        let whole = run(&[&stream]);
-        prop_assert!(whole.is_ok());
-        prop_assert_eq!(run(&chunked(&stream, &cuts)), whole);
-    }
 
     #[test]
     fn any_bytes_are_taken(stream in proptest::collection::vec(any::<u8>(), 0..80), binary: bool) {
