@@ -80,6 +80,44 @@ fn what_a_string_makes_is_shown_by_its_own_statements() {
 }
 
 #[test]
+fn what_hides_nothing_may_change_while_rows_are_awaited() {
+    // By then the catalog counts as old, and is read again.
+    let awaited = "select 'awaited' from pg_sleep(0.02)";
+    let beside = [
+        ("create unique index on notes (id)", "select note from notes", "plain"),
+        (
+            "create unique index on customers (id)",
+            "select name from customers",
+            "Ada",
+        ),
+    ];
+    let own = [
+        (
+            "alter table notes rename note to words",
+            "select words from notes",
+            "plain",
+        ),
+        ("alter table notes add check (id > 0)", "select * from notes", "1 plain"),
+        ("alter table notes alter id type bigint", "select id from notes", "1"),
+        ("alter table notes drop words", "select * from notes", "1"),
+    ];
+    for (profile, own) in [("Standard", &own[..]), ("Strict", &[])] {
+        let door = door(profile);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        for (change, sql, values) in beside.iter().chain(own) {
+            let said = client.query(&format!("{change}; {awaited}; {sql}"));
+            assert_eq!(shown(&said), format!("awaited {values}"), "{profile}: {change}");
+        }
+        // A name that means a protected column by now.
+        shown(&client.query("alter table notes add ssn text"));
+        let sql = "select reverse(ssn) from notes, customers";
+        let said = client.query(&format!("alter table notes rename ssn to other; {awaited}; {sql}"));
+        let shows = said.iter().any(|message| message.text().contains("9934-09-635"));
+        assert!(!shows, "{profile}: {said:?}");
+    }
+}
+
+#[test]
 fn what_a_unit_hands_protection_on_to_does_not_refuse_itself() {
     let door = door("Standard");
     let mut client = Client::login(&door, "alice", &[]).unwrap();

@@ -3,13 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sallyport_policy::catalog::{
-    Catalog as _, Column, ColumnId, Events, Oid, Relation, RelationKind, Snapshot, is_built_in,
-};
+use sallyport_policy::catalog::{Catalog as _, Column, ColumnId, Events, Oid, Relation, RelationKind, is_built_in};
 use sallyport_policy::mask::RuleSet;
 use sallyport_policy::sql::lineage::{Flow, Lineage, of_relation, rules_of};
 
 use super::View;
+use super::alike::unversioned;
 use crate::postgres::catalog::Known;
 use crate::postgres::handed::is_yet_to_be;
 
@@ -46,9 +45,9 @@ impl View {
         self.lineages.iter().any(copies)
     }
 
-    /// Whether what its names mean reads as what it was understood by.
-    #[must_use]
-    pub fn reads_alike(&self, now: &Known) -> bool {
+    /// Whether what its names mean reads as what it was understood by, but for relations that are `excused`: each told as it was, and
+    /// as it is.
+    pub(super) fn reads_alike_or(&self, now: &Known, excused: impl Fn(&Relation, &Relation) -> bool) -> bool {
         let (then, read) = (&self.known.snapshot, &now.snapshot);
         let relations = || {
             self.lineages
@@ -56,7 +55,10 @@ impl View {
                 .flat_map(|lineage| lineage.relations.iter().copied())
         };
         let same = |oid: u32| {
-            let alike = unversioned(oid, then) == unversioned(oid, read) || self.grew(oid, now);
+            let pair = || then.relation(oid).zip(read.relation(oid));
+            let alike = unversioned(oid, then) == unversioned(oid, read)
+                || self.grew(oid, now)
+                || pair().is_some_and(|(before, after)| excused(before, after));
             alike && then.children(oid) == read.children(oid)
         };
         if !relations().all(|oid| is_yet_to_be(oid) || same(oid)) {
@@ -173,18 +175,9 @@ const fn is_foreseen(column: &Column) -> bool {
     column.type_oid == 0
 }
 
-/// A relation without what tells the row versions of its columns and rules. What was called something else in between stays another.
-fn unversioned(oid: Oid, snapshot: &Snapshot) -> Option<Relation> {
-    let found = snapshot.relation(oid)?;
-    Some(Relation {
-        version: String::new(),
-        ..found.clone()
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use sallyport_policy::catalog::SearchPath;
+    use sallyport_policy::catalog::{SearchPath, Snapshot};
     use sallyport_policy::mask::{Keys, MaskSet, ProtectedColumns};
     use sallyport_policy::sql::{lineage, parse};
 

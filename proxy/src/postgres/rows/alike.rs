@@ -1,0 +1,244 @@
+//! Which changes of what a statement reads make no difference to the rows that it answers with.
+//!
+//! An index that is made while a long report runs changes none of its rows, and a script that renames a column of its own table reads that
+//! table in the same string. To mask these would answer NULL where nothing is hidden.
+
+use sallyport_policy::catalog::{Catalog as _, Column, Oid, Relation, Snapshot, is_built_in};
+use sallyport_policy::sql::lineage::Lineage;
+
+use super::View;
+use crate::postgres::catalog::Known;
+
+/// What may be another by now.
+#[derive(Clone, Copy)]
+struct Excused {
+    /// What only writes run, or have to keep: nothing is written.
+    writing: bool,
+    /// Its columns: none of them holds anything protected.
+    columns: bool,
+}
+
+// === impl View ===
+
+impl View {
+    /// Whether its rows are masked right as it was understood: what its names mean [holds](Self::holds), or only became another in
+    /// what makes no difference to them. `now` was read once the target had looked names up. `described`: the target says which columns
+    /// the rows have, so that these may be others.
+    #[must_use]
+    pub fn masks_alike(&self, now: &Known, described: bool) -> bool {
+        if self.holds(now) {
+            return true;
+        }
+        let excused = Excused {
+            writing: self.lineages.iter().all(|lineage| lineage.written.is_empty()),
+            columns: described && self.tells_nothing(now),
+        };
+        !self.lineages.is_empty()
+            && self.is_untouched(now)
+            && self.reads_alike_or(now, |before, after| excused.covers(before, after))
+    }
+
+    /// Whether what its names mean reads as what it was understood by.
+    #[must_use]
+    pub fn reads_alike(&self, now: &Known) -> bool {
+        self.reads_alike_or(now, |_, _| false)
+    }
+
+    /// Whether no protected values are in anything that it reaches, by what it was understood by or by now, and no code was there to put
+    /// some in: types of users have defaults, and definitions fire triggers.
+    fn tells_nothing(&self, now: &Known) -> bool {
+        let followed = |lineage: &Lineage| {
+            let lost = lineage.unresolved.len() + lineage.lost.len() + lineage.opaque.len() + lineage.spilled.len();
+            lost == 0 && !lineage.ruled && !lineage.any
+        };
+        let fires = |known: &Known| !known.snapshot.code().event_triggers.is_empty();
+        let quiet = |oid: &Oid| {
+            let pair = self.known.snapshot.relation(*oid).zip(now.snapshot.relation(*oid));
+            pair.is_some_and(|(before, after)| {
+                let plain = |column: &Column| {
+                    before.columns.contains(column) || column.generated.is_none() && is_built_in(column.type_oid)
+                };
+                !self.known.is_telling(before) && !now.is_telling(after) && after.columns.iter().all(plain)
+            })
+        };
+        let mut relations = self.lineages.iter().flat_map(|lineage| lineage.relations.iter());
+        let seen = !fires(&self.known) && !fires(now) && self.lineages.iter().all(followed);
+        seen && relations.all(quiet)
+    }
+}
+
+// === impl Excused ===
+
+impl Excused {
+    /// Whether a relation differs from what it was in nothing else.
+    fn covers(self, before: &Relation, after: &Relation) -> bool {
+        let mut other = Relation {
+            constraints: after.constraints.clone(),
+            ..before.clone()
+        };
+        if self.writing {
+            other.key.clone_from(&after.key);
+            other.fires = after.fires;
+            other.active = after.active;
+            other.computes = after.computes;
+        }
+        if self.columns {
+            other.key.clone_from(&after.key);
+            other.columns.clone_from(&after.columns);
+        }
+        // Where protected values are, it was compared.
+        other.version.clone_from(&after.version);
+        other == *after
+    }
+}
+
+/// A relation without what tells the row versions of its columns and rules. What was called something else in between stays another.
+pub(super) fn unversioned(oid: Oid, snapshot: &Snapshot) -> Option<Relation> {
+    let found = snapshot.relation(oid)?;
+    Some(Relation {
+        version: String::new(),
+        ..found.clone()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sallyport_policy::catalog::{Code, ColumnId, Events, SearchPath};
+    use sallyport_policy::mask::{Keys, MaskSet, ProtectedColumns, RuleSet};
+    use sallyport_policy::sql::{lineage, parse};
+
+    use super::*;
+
+    /// A table of whose columns one is protected, and one of which none is.
+    const CUSTOMERS: Oid = 20_000;
+    const NOTES: Oid = 20_001;
+
+    const STATEMENTS: [&str; 4] = [
+        "select name from customers",
+        "select name from notes",
+        "select c.name from customers c, notes",
+        "update notes set name = 'x' returning ssn",
+    ];
+
+    fn relation(oid: Oid, name: &str) -> Relation {
+        let column = |(attnum, name): (i16, &str)| Column {
+            attnum,
+            name: name.to_owned(),
+            type_oid: 25,
+            generated: None,
+        };
+        Relation {
+            oid,
+            schema: "public".to_owned(),
+            name: name.to_owned(),
+            columns: [(1, "name"), (2, "ssn")].map(column).into(),
+            version: "1".to_owned(),
+            ..Relation::default()
+        }
+    }
+
+    fn known(customers: Relation, notes: Relation, more: Option<(Oid, i16)>, code: Code) -> Arc<Known> {
+        let mut protected = ProtectedColumns::default();
+        for (relation, column) in [Some((CUSTOMERS, 2)), more].into_iter().flatten() {
+            protected.add(ColumnId { relation, column }, &RuleSet::one(0));
+        }
+        Arc::new(Known {
+            snapshot: Arc::new(Snapshot::new(vec![customers, notes]).with_code(code)),
+            protected: Arc::new(protected),
+            ..Known::default()
+        })
+    }
+
+    /// The same as it is before anything changes.
+    fn before() -> Arc<Known> {
+        known(
+            relation(CUSTOMERS, "customers"),
+            relation(NOTES, "notes"),
+            None,
+            Code::default(),
+        )
+    }
+
+    fn view(sql: &str) -> View {
+        let (before, path) = (before(), SearchPath::effective(vec!["public".to_owned()], None));
+        let script = parse(sql).unwrap();
+        let traced = lineage(&script.statements[0], &*before.snapshot, &path);
+        let masker = MaskSet::new(Vec::new(), Keys::default()).masker(&RuleSet::default());
+        View::of(masker, before, vec![traced])
+    }
+
+    /// Which of the statements are masked as they were understood once a table is changed so.
+    fn alike(oid: Oid, change: fn(&mut Relation), described: bool) -> Vec<&'static str> {
+        let mut tables = [relation(CUSTOMERS, "customers"), relation(NOTES, "notes")];
+        tables.iter_mut().filter(|one| one.oid == oid).for_each(change);
+        let [customers, notes] = tables;
+        let now = known(customers, notes, None, Code::default());
+        let stays = STATEMENTS.into_iter();
+        stays.filter(|sql| view(sql).masks_alike(&now, described)).collect()
+    }
+
+    #[test]
+    fn what_is_made_beside_a_report_makes_no_difference_to_it() {
+        let indexed: fn(&mut Relation) = |one| one.constraints.push("u".to_owned());
+        let fired: fn(&mut Relation) = |one| one.fires = Events::UPDATE;
+        for oid in [CUSTOMERS, NOTES] {
+            assert_eq!(alike(oid, indexed, false), STATEMENTS);
+        }
+        assert_eq!(
+            alike(NOTES, fired, false),
+            &STATEMENTS[..3],
+            "a trigger changes what is returned"
+        );
+        assert_eq!(alike(CUSTOMERS, fired, true), STATEMENTS);
+    }
+
+    #[test]
+    fn other_columns_make_none_where_nothing_protected_is_reached() {
+        let renamed: fn(&mut Relation) = |one| {
+            one.columns[0].name = "other".to_owned();
+            one.version = "2".to_owned();
+        };
+        let [customers, notes, _, update] = STATEMENTS;
+        assert_eq!(alike(NOTES, renamed, true), [customers, notes, update]);
+        assert_eq!(
+            alike(NOTES, renamed, false),
+            [customers],
+            "nobody says which columns come"
+        );
+        assert_eq!(alike(CUSTOMERS, renamed, true), [notes, update]);
+        let others: [fn(&mut Relation); 6] = [
+            |one| one.name = "other".to_owned(),
+            |one| one.named = "2".to_owned(),
+            |one| one.parents = vec![CUSTOMERS],
+            |one| one.columns[0].type_oid = 30_000,
+            |one| one.columns[0].generated = Some("ssn".to_owned()),
+            |one| one.ruled = true,
+        ];
+        for (index, change) in others.into_iter().enumerate() {
+            assert!(!alike(NOTES, change, true).contains(&notes), "{index}");
+        }
+    }
+
+    #[test]
+    fn other_columns_count_where_they_are_protected_or_code_ran() {
+        let renamed = || {
+            let mut notes = relation(NOTES, "notes");
+            notes.columns[0].name = "other".to_owned();
+            notes
+        };
+        let fires = Code {
+            event_triggers: ["e".to_owned()].into(),
+            ..Code::default()
+        };
+        for (more, code, holds) in [
+            (None, Code::default(), true),
+            (Some((NOTES, 1)), Code::default(), false),
+            (None, fires, false),
+        ] {
+            let now = known(relation(CUSTOMERS, "customers"), renamed(), more, code);
+            assert_eq!(view("select ssn from notes").masks_alike(&now, true), holds, "{more:?}");
+        }
+    }
+}
