@@ -78,6 +78,7 @@ impl Excused {
         };
         if self.writing {
             other.key.clone_from(&after.key);
+            other.followers.clone_from(&after.followers);
             other.fires = after.fires;
             other.active = after.active;
             other.computes = after.computes;
