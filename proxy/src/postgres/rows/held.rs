@@ -45,9 +45,9 @@ impl View {
         self.lineages.iter().any(copies)
     }
 
-    /// Whether what its names mean reads as what it was understood by, but for relations that are `excused`: each told as it was, and
-    /// as it is.
-    pub(super) fn reads_alike_or(&self, now: &Known, excused: impl Fn(&Relation, &Relation) -> bool) -> bool {
+    /// Whether what its names mean reads as what it was understood by. What is another by now, or goes by such a name by now, may be
+    /// `excused`.
+    pub(super) fn reads_alike_or(&self, now: &Known, excused: impl Fn(Oid) -> bool) -> bool {
         let (then, read) = (&self.known.snapshot, &now.snapshot);
         let relations = || {
             self.lineages
@@ -55,11 +55,8 @@ impl View {
                 .flat_map(|lineage| lineage.relations.iter().copied())
         };
         let same = |oid: u32| {
-            let pair = || then.relation(oid).zip(read.relation(oid));
-            let alike = unversioned(oid, then) == unversioned(oid, read)
-                || self.grew(oid, now)
-                || pair().is_some_and(|(before, after)| excused(before, after));
-            alike && then.children(oid) == read.children(oid)
+            let alike = unversioned(oid, then) == unversioned(oid, read) || self.grew(oid, now);
+            alike && then.children(oid) == read.children(oid) || excused(oid)
         };
         if !relations().all(|oid| is_yet_to_be(oid) || same(oid)) {
             return false;
@@ -80,7 +77,7 @@ impl View {
             made.any(|made| self.foresaw(made, one, now))
         };
         let mut named = read.relations().filter(|one| names.contains(one.name.as_str()));
-        named.all(|one| !came(one) || foreseen(one))
+        named.all(|one| !came(one) || foreseen(one) || excused(one.oid))
     }
 
     /// Whether a relation is the one that the same unit was to make: with its columns, and with nothing else by which rows or
