@@ -187,6 +187,18 @@ fn errors_tell_what_the_text_names() {
             "function nofunc(text) does not exist",
         ),
         (
+            "select ssn from customers union select id from customers",
+            "UNION types text and integer cannot be matched",
+        ),
+        (
+            "select id from customers where ssn",
+            "argument of WHERE must be type boolean, not type text",
+        ),
+        (
+            "select (select ssn, id from customers)",
+            "subquery must return only one column",
+        ),
+        (
             "select id from customers where ssn = 1",
             "operator does not exist: text = integer",
         ),
@@ -214,6 +226,12 @@ fn errors_tell_what_the_text_names() {
     assert_eq!(
         hint.as_deref(),
         Some("Use DROP ... CASCADE to drop the dependent objects too.")
+    );
+    let said = client.query("select nme, ssn from customers");
+    let hint = said.iter().find_map(|message| message.field('H'));
+    assert_eq!(
+        hint.as_deref(),
+        Some("Perhaps you meant to reference the column \"customers.name\".")
     );
 }
 
