@@ -101,10 +101,11 @@ fn what_hides_nothing_may_change_while_rows_are_awaited() {
         ("alter table notes alter id type bigint", "select id from notes", "1"),
         ("alter table notes drop words", "select * from notes", "1"),
     ];
-    for (profile, own) in [("Standard", &own[..]), ("Strict", &[])] {
+    // Strict reads nothing behind an ALTER that does more than add.
+    for (profile, count) in [("Standard", own.len()), ("Strict", 0)] {
         let door = door(profile);
         let mut client = Client::login(&door, "alice", &[]).unwrap();
-        for (change, sql, values) in beside.iter().chain(own) {
+        for (change, sql, values) in beside.iter().chain(own.iter().take(count)) {
             let said = client.query(&format!("{change}; {awaited}; {sql}"));
             assert_eq!(shown(&said), format!("awaited {values}"), "{profile}: {change}");
         }
