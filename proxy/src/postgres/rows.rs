@@ -3,6 +3,7 @@
 //! Three answers meet: where a column comes from (table OID and attribute number, as the target says), what flows into it
 //! (lineage over the statement's tree and the catalog), and what its values look like (detectors, in the plan itself).
 
+mod alike;
 mod held;
 
 use std::cell::{OnceCell, RefCell};

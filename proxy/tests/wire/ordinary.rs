@@ -80,6 +80,45 @@ fn what_a_string_makes_is_shown_by_its_own_statements() {
 }
 
 #[test]
+fn what_hides_nothing_may_change_while_rows_are_awaited() {
+    // By then the catalog counts as old, and is read again.
+    let awaited = "select 'awaited' from pg_sleep(0.02)";
+    let beside = [
+        ("create unique index on notes (id)", "select note from notes", "plain"),
+        (
+            "create unique index on customers (id)",
+            "select name from customers",
+            "Ada",
+        ),
+    ];
+    let own = [
+        (
+            "alter table notes rename note to words",
+            "select words from notes",
+            "plain",
+        ),
+        ("alter table notes add check (id > 0)", "select * from notes", "1 plain"),
+        ("alter table notes alter id type bigint", "select id from notes", "1"),
+        ("alter table notes drop words", "select * from notes", "1"),
+    ];
+    // Strict reads nothing behind an ALTER that does more than add.
+    for (profile, count) in [("Standard", own.len()), ("Strict", 0)] {
+        let door = door(profile);
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        for (change, sql, values) in beside.iter().chain(own.iter().take(count)) {
+            let said = client.query(&format!("{change}; {awaited}; {sql}"));
+            assert_eq!(shown(&said), format!("awaited {values}"), "{profile}: {change}");
+        }
+        // A name that means a protected column by now.
+        shown(&client.query("alter table notes add ssn text"));
+        let sql = "select reverse(ssn) from notes, customers";
+        let said = client.query(&format!("alter table notes rename ssn to other; {awaited}; {sql}"));
+        let shows = said.iter().any(|message| message.text().contains("9934-09-635"));
+        assert!(!shows, "{profile}: {said:?}");
+    }
+}
+
+#[test]
 fn what_a_unit_hands_protection_on_to_does_not_refuse_itself() {
     let door = door("Standard");
     let mut client = Client::login(&door, "alice", &[]).unwrap();
@@ -149,6 +188,18 @@ fn errors_tell_what_the_text_names() {
             "function nofunc(text) does not exist",
         ),
         (
+            "select ssn from customers union select id from customers",
+            "UNION types text and integer cannot be matched",
+        ),
+        (
+            "select id from customers where ssn",
+            "argument of WHERE must be type boolean, not type text",
+        ),
+        (
+            "select (select ssn, id from customers)",
+            "subquery must return only one column",
+        ),
+        (
             "select id from customers where ssn = 1",
             "operator does not exist: text = integer",
         ),
@@ -176,6 +227,12 @@ fn errors_tell_what_the_text_names() {
     assert_eq!(
         hint.as_deref(),
         Some("Use DROP ... CASCADE to drop the dependent objects too.")
+    );
+    let said = client.query("select nme, ssn from customers");
+    let hint = said.iter().find_map(|message| message.field('H'));
+    assert_eq!(
+        hint.as_deref(),
+        Some("Perhaps you meant to reference the column \"customers.name\".")
     );
 }
 

@@ -3,7 +3,7 @@
 use super::Field;
 
 /// What PostgreSQL says in the same words whatever is stored. People search for them, and programs tell by them what to do.
-pub(super) const CONSTANT: [(&str, &str); 41] = [
+pub(super) const CONSTANT: [(&str, &str); 44] = [
     ("0A000", "cached plan must not change result type"),
     ("0A000", "cannot alter type of a column used by a view or rule"),
     ("21000", "ON CONFLICT DO UPDATE command cannot affect row a second time"),
@@ -50,7 +50,10 @@ pub(super) const CONSTANT: [(&str, &str); 41] = [
     ("40P01", "deadlock detected"),
     ("42601", "INSERT has more expressions than target columns"),
     ("42601", "INSERT has more target columns than expressions"),
+    ("42601", "each EXCEPT query must have the same number of columns"),
+    ("42601", "each INTERSECT query must have the same number of columns"),
     ("42601", "each UNION query must have the same number of columns"),
+    ("42601", "subquery has too many columns"),
     (
         "42P10",
         "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",

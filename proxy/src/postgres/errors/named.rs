@@ -6,7 +6,7 @@ use sallyport_policy::catalog::Snapshot;
 
 /// What PostgreSQL says of what is defined, with a name or a type where `%` stands. What it says of stored values, and what it
 /// says where a value is cast to the name of something, is not among it.
-const NAMED: [(&str, &str); 46] = [
+const NAMED: [(&str, &str); 59] = [
     ("23502", "column \"%\" of relation \"%\" contains null values"),
     ("26000", "prepared statement \"%\" does not exist"),
     (
@@ -37,6 +37,7 @@ const NAMED: [(&str, &str); 46] = [
     ("42501", "permission denied for sequence %"),
     ("42501", "permission denied for table %"),
     ("42501", "permission denied for view %"),
+    ("42601", "multiple assignments to same column \"%\""),
     ("42701", "column \"%\" of relation \"%\" already exists"),
     ("42701", "column \"%\" specified more than once"),
     ("42703", "column \"%\" does not exist"),
@@ -49,11 +50,21 @@ const NAMED: [(&str, &str); 46] = [
     ("42704", "constraint \"%\" of relation \"%\" does not exist"),
     ("42704", "index \"%\" does not exist"),
     ("42704", "role \"%\" does not exist"),
+    ("42704", "tablesample method % does not exist"),
     ("42704", "there is no previously clustered index for table \"%\""),
     ("42704", "trigger \"%\" for table \"%\" does not exist"),
     ("42710", "constraint \"%\" for relation \"%\" already exists"),
     ("42710", "trigger \"%\" for relation \"%\" already exists"),
+    ("42804", "EXCEPT types % and % cannot be matched"),
+    ("42804", "INTERSECT types % and % cannot be matched"),
+    ("42804", "UNION types % and % cannot be matched"),
+    ("42804", "argument of HAVING must be type boolean, not type %"),
+    ("42804", "argument of JOIN/ON must be type boolean, not type %"),
+    ("42804", "argument of LIMIT must be type bigint, not type %"),
+    ("42804", "argument of OFFSET must be type bigint, not type %"),
+    ("42804", "argument of WHERE must be type boolean, not type %"),
     ("42804", "column \"%\" cannot be cast automatically to type %"),
+    ("42804", "column \"%\" is of type % but expression is of type %"),
     (
         "42804",
         "default for column \"%\" cannot be cast automatically to type %",
@@ -62,6 +73,7 @@ const NAMED: [(&str, &str); 46] = [
         "42830",
         "there is no unique constraint matching given keys for referenced table \"%\"",
     ),
+    ("42P01", "invalid reference to FROM-clause entry for table \"%\""),
     ("42P01", "relation \"%\" does not exist"),
     ("42P01", "table \"%\" does not exist"),
     ("42P01", "view \"%\" does not exist"),
@@ -70,6 +82,7 @@ const NAMED: [(&str, &str); 46] = [
     ("42P06", "schema \"%\" already exists"),
     ("42P07", "relation \"%\" already exists"),
     ("42P16", "multiple primary keys for table \"%\" are not allowed"),
+    ("42P20", "window \"%\" is already defined"),
     ("55000", "cannot refresh materialized view \"%\" concurrently"),
 ];
 
@@ -92,12 +105,23 @@ const TYPES: [&str; 14] = [
 ];
 
 /// What PostgreSQL suggests in the same words whatever is stored.
-const HINTS: [&str; 5] = [
+const HINTS: [&str; 6] = [
     "Create a unique index with no WHERE clause on one or more columns of the materialized view.",
     "No function matches the given name and argument types. You might need to add explicit type casts.",
     "No operator matches the given name and argument type. You might need to add an explicit type cast.",
     "No operator matches the given name and argument types. You might need to add explicit type casts.",
     "Use DROP ... CASCADE to drop the dependent objects too.",
+    "You will need to rewrite or cast the expression.",
+];
+
+/// What PostgreSQL suggests where a name is misspelt, with names where `%` stands.
+const SUGGESTIONS: [(&str, &str); 3] = [
+    ("42703", "Perhaps you meant to reference the column \"%.%\"."),
+    (
+        "42703",
+        "Perhaps you meant to reference the column \"%.%\" or the column \"%.%\".",
+    ),
+    ("42P01", "Perhaps you meant to reference the table alias \"%\"."),
 ];
 
 /// How PostgreSQL begins to say which length a column has that a value is too long for.
@@ -134,6 +158,14 @@ pub(super) fn is_constant_hint(said: &[u8]) -> bool {
     HINTS.iter().any(|hint| hint.as_bytes() == said)
 }
 
+/// Whether a hint suggests `names`, those of the client's own statement, or columns of relations by such names.
+pub(super) fn is_suggestion(state: &str, said: &[u8], names: &BTreeSet<&str>, catalog: &Snapshot) -> bool {
+    let has = |relation: &str, column: &str| catalog.named_anywhere(relation).any(|one| one.column(column).is_some());
+    let is_known = |name: &str| names.contains(name) || names.iter().any(|relation| has(relation, name));
+    let mut each = SUGGESTIONS.iter().filter(|(code, _)| *code == state);
+    std::str::from_utf8(said).is_ok_and(|said| each.any(|(_, words)| fits(said, words, &is_known)))
+}
+
 fn fits(said: &str, words: &str, is_known: &dyn Fn(&str) -> bool) -> bool {
     let mut pieces = words.split('%').peekable();
     let Some(mut rest) = pieces.next().and_then(|first| said.strip_prefix(first)) else {
@@ -157,7 +189,7 @@ fn fits(said: &str, words: &str, is_known: &dyn Fn(&str) -> bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use sallyport_policy::catalog::Relation;
+    use sallyport_policy::catalog::{Column, Relation};
 
     use super::*;
     use crate::postgres::errors::is_known;
@@ -221,6 +253,13 @@ mod tests {
                 "cannot refresh materialized view \"Ada.mv\" concurrently",
                 false,
             ),
+            ("42804", "UNION types text and integer cannot be matched", true),
+            ("42804", "UNION types text and Ada cannot be matched", false),
+            (
+                "42804",
+                "column \"name\" is of type integer but expression is of type Ada",
+                false,
+            ),
             ("42501", "permission denied for table people", true),
             ("42501", "permission denied for table Ada", false),
             ("22P02", "invalid input syntax for type integer: \"name\"", false),
@@ -230,5 +269,59 @@ mod tests {
             assert_eq!(is_named(state, said, &names, &catalog), named, "{said}");
         }
         assert!(NAMED.iter().all(|(code, _)| is_known(code)));
+    }
+
+    #[test]
+    fn suggestions_of_what_the_catalog_has_are_told_from_others() {
+        let catalog = Snapshot::new(vec![Relation {
+            oid: 20_000,
+            schema: "public".to_owned(),
+            name: "people".to_owned(),
+            columns: vec![Column {
+                attnum: 1,
+                name: "name".to_owned(),
+                type_oid: 25,
+                generated: None,
+            }],
+            ..Relation::default()
+        }]);
+        let names = BTreeSet::from(["nme", "people", "p"]);
+        for (state, said, kept) in [
+            (
+                "42703",
+                "Perhaps you meant to reference the column \"people.name\".",
+                true,
+            ),
+            (
+                "42703",
+                "Perhaps you meant to reference the column \"p.name\" or the column \"people.name\".",
+                true,
+            ),
+            (
+                "42703",
+                "Perhaps you meant to reference the column \"people.Ada\".",
+                false,
+            ),
+            (
+                "42703",
+                "Perhaps you meant to reference the column \"Ada.name\".",
+                false,
+            ),
+            (
+                "42703",
+                "Perhaps you meant to reference the column \"people.name\". Ada",
+                false,
+            ),
+            ("42P01", "Perhaps you meant to reference the table alias \"p\".", true),
+            (
+                "42P01",
+                "Perhaps you meant to reference the table alias \"Ada\".",
+                false,
+            ),
+            ("22P02", "Perhaps you meant to reference the table alias \"p\".", false),
+        ] {
+            assert_eq!(is_suggestion(state, said.as_bytes(), &names, &catalog), kept, "{said}");
+        }
+        assert!(SUGGESTIONS.iter().all(|(code, _)| is_known(code)));
     }
 }

@@ -8,7 +8,7 @@ use sallyport_policy::catalog::Snapshot;
 use sallyport_policy::mask::{Counts, Masker};
 
 use super::constant::{constant, is_told_by};
-use super::named::{is_constant_hint, is_named};
+use super::named::{is_constant_hint, is_named, is_suggestion};
 use super::spelled::is_spelled;
 use super::{Field, OWN};
 use crate::postgres::frame::{self};
@@ -84,7 +84,7 @@ impl Reader<'_> {
             }
             b'P' | b'p' | b'L' => None,
             b'M' if self.guarded => Some(Cow::Owned(self.words(state, all, field.text).into_bytes())),
-            b'H' if self.guarded => is_constant_hint(field.text).then_some(Cow::Borrowed(field.text)),
+            b'H' if self.guarded => self.hints(state, field.text).then_some(Cow::Borrowed(field.text)),
             b'R' if self.guarded => is_told_by(field, all, state).then_some(Cow::Borrowed(field.text)),
             b's' | b't' | b'c' | b'n' if self.guarded => self.names(all, field).then_some(Cow::Borrowed(field.text)),
             _ if self.guarded => None,
@@ -123,6 +123,12 @@ impl Reader<'_> {
     fn named(&self, state: &str, said: &[u8]) -> Option<String> {
         let said = std::str::from_utf8(said).ok()?;
         is_named(state, said, self.names?, self.catalog).then(|| said.to_owned())
+    }
+
+    /// Whether a hint tells nothing but what is always said, or names of the client's statement and of columns there.
+    fn hints(&self, state: &str, said: &[u8]) -> bool {
+        let suggests = |names| is_suggestion(state, said, names, self.catalog);
+        is_constant_hint(said) || self.names.is_some_and(suggests)
     }
 
     /// Where it happened, as far as the catalog knows the names: most programs show the message alone.

@@ -54,9 +54,9 @@ pub(super) fn describe(
 }
 
 /// How an answer is masked: as it was understood, or, if its names have come to mean something else before the target looked
-/// them up, by all that is protected anywhere.
-pub(super) fn as_it_holds(view: &Rc<View>, known: &Known) -> Rc<View> {
-    if view.holds(known) {
+/// them up, by all that is protected anywhere. `described`: the target says which columns it has.
+pub(super) fn as_it_holds(view: &Rc<View>, known: &Known, described: bool) -> Rc<View> {
+    if view.masks_alike(known, described) {
         Rc::clone(view)
     } else {
         Rc::new(view.lost())
@@ -70,7 +70,7 @@ fn portal(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) ->
         return Err(Broken::Unasked(b'T'));
     };
     let formats = Some(portal.formats.as_slice());
-    let view = as_it_holds(&portal.view, &state.known);
+    let view = as_it_holds(&portal.view, &state.known, true);
     let plan = match view.planned(&state.known, bytes, &fields, formats) {
         Ok(plan) => plan,
         Err(_) if state.strangers => Rc::new(view.plan_with_strangers(&state.known, &fields, formats)),
@@ -92,7 +92,7 @@ fn rows(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) -> R
     };
     // Rows of a statement that nobody sent.
     let part = query.parts.front().ok_or(Broken::Unasked(b'T'))?;
-    let view = as_it_holds(&part.view, &state.known);
+    let view = as_it_holds(&part.view, &state.known, true);
     let plan = match view.planned(&state.known, bytes, &fields, None) {
         Ok(plan) => plan,
         Err(_) if state.strangers => Rc::new(view.plan_with_strangers(&state.known, &fields, None)),

@@ -3,13 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sallyport_policy::catalog::{
-    Catalog as _, Column, ColumnId, Events, Oid, Relation, RelationKind, Snapshot, is_built_in,
-};
+use sallyport_policy::catalog::{Catalog as _, Column, ColumnId, Events, Oid, Relation, RelationKind, is_built_in};
 use sallyport_policy::mask::RuleSet;
 use sallyport_policy::sql::lineage::{Flow, Lineage, of_relation, rules_of};
 
 use super::View;
+use super::alike::unversioned;
 use crate::postgres::catalog::Known;
 use crate::postgres::handed::is_yet_to_be;
 
@@ -46,9 +45,9 @@ impl View {
         self.lineages.iter().any(copies)
     }
 
-    /// Whether what its names mean reads as what it was understood by.
-    #[must_use]
-    pub fn reads_alike(&self, now: &Known) -> bool {
+    /// Whether what its names mean reads as what it was understood by. What is another by now, or goes by such a name by now, may be
+    /// `excused`.
+    pub(super) fn reads_alike_or(&self, now: &Known, excused: impl Fn(Oid) -> bool) -> bool {
         let (then, read) = (&self.known.snapshot, &now.snapshot);
         let relations = || {
             self.lineages
@@ -57,7 +56,7 @@ impl View {
         };
         let same = |oid: u32| {
             let alike = unversioned(oid, then) == unversioned(oid, read) || self.grew(oid, now);
-            alike && then.children(oid) == read.children(oid)
+            alike && then.children(oid) == read.children(oid) || excused(oid)
         };
         if !relations().all(|oid| is_yet_to_be(oid) || same(oid)) {
             return false;
@@ -78,7 +77,7 @@ impl View {
             made.any(|made| self.foresaw(made, one, now))
         };
         let mut named = read.relations().filter(|one| names.contains(one.name.as_str()));
-        named.all(|one| !came(one) || foreseen(one))
+        named.all(|one| !came(one) || foreseen(one) || excused(one.oid))
     }
 
     /// Whether a relation is the one that the same unit was to make: with its columns, and with nothing else by which rows or
@@ -173,18 +172,9 @@ const fn is_foreseen(column: &Column) -> bool {
     column.type_oid == 0
 }
 
-/// A relation without what tells the row versions of its columns and rules. What was called something else in between stays another.
-fn unversioned(oid: Oid, snapshot: &Snapshot) -> Option<Relation> {
-    let found = snapshot.relation(oid)?;
-    Some(Relation {
-        version: String::new(),
-        ..found.clone()
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use sallyport_policy::catalog::SearchPath;
+    use sallyport_policy::catalog::{SearchPath, Snapshot};
     use sallyport_policy::mask::{Keys, MaskSet, ProtectedColumns};
     use sallyport_policy::sql::{lineage, parse};
 
