@@ -146,6 +146,7 @@ impl Command {
         protected: &ProtectedColumns,
     ) {
         self.vouch(statement, catalog.code());
+        self.deny_catalogs(statement, lineage, catalog, path);
         let mut named = lineage.written.clone();
         for written in &statement.relations {
             let found = catalog.resolve(path, written.schema.as_deref(), &written.name);
@@ -189,6 +190,23 @@ impl Command {
             .for_each(|what| push(&mut self.opaque, what.clone()));
         self.protected |= !lineage.touched_rules(protected).is_empty();
         self.read_only &= self.opaque.is_empty();
+    }
+
+    /// Refuses to change rows of PostgreSQL's own catalogs, also through views.
+    fn deny_catalogs(&mut self, statement: &Statement, lineage: &Lineage, catalog: &dyn Catalog, path: &SearchPath) {
+        let changed = statement.relations.iter().filter(|one| one.access == Access::Write);
+        let meant = changed.flat_map(|one| {
+            let schema = one.schema.as_deref();
+            // What stands before it in the path may be gone behind other statements.
+            let own = catalog.resolve(&SearchPath::system(), schema.or(Some("pg_catalog")), &one.name);
+            [own, catalog.resolve(path, schema, &one.name)]
+        });
+        let named: BTreeSet<Oid> = meant.flatten().map(|relation| relation.oid).collect();
+        let reached = lineage.reached(&named, statement.verbs, catalog);
+        let found = reached.iter().filter_map(|oid| catalog.relation(*oid));
+        let catalogs = found.filter(|relation| relation.is_catalog());
+        self.denied
+            .extend(catalogs.map(|relation| Denied::of_catalog(&relation.qualified())));
     }
 
     /// Drops what was opaque by its name, and is known by the extension that it came with. What makes code is left as it is: it

@@ -132,12 +132,18 @@ impl Denied {
         }
     }
 
+    /// A change to rows of PostgreSQL's own catalogs, by which everything else here could be had: passwords and settings, functions of the
+    /// server under any name, and for a table the rows of another.
+    pub fn of_catalog(name: &str) -> Self {
+        Self::new(AlwaysDenied::AlterSystem, format!("a change to rows of {name}"))
+    }
+
     /// The reason as the person reads it.
     pub fn reason(&self) -> String {
         let why = match self.class {
             AlwaysDenied::Roles => "roles and their settings are shared by everybody behind this door",
             AlwaysDenied::SessionAuthorization => "the role at the target is the door's own",
-            AlwaysDenied::AlterSystem => "settings of the whole server are out of reach through this door",
+            AlwaysDenied::AlterSystem => "what the whole server goes by is out of reach through this door",
             AlwaysDenied::Load => "libraries cannot be loaded into the server through this door",
             AlwaysDenied::ServerFiles => "files and programs of the server are out of reach through this door",
             AlwaysDenied::ServerFileFunctions => {
@@ -224,6 +230,12 @@ pub(super) fn function(name: &[&str]) -> Option<Denied> {
 pub(super) fn field(name: &str) -> Option<Denied> {
     let ordinary = name.starts_with("lo_") && !LARGE_OBJECT_FIELDS.contains(&name);
     function(&[name]).filter(|_| !ordinary)
+}
+
+/// What is always refused about a relation of which a body changes rows, by its name or that of its schema: none of users begins so.
+pub(super) fn catalog(name: &str) -> Option<Denied> {
+    let own = name.starts_with("pg_") && !name.starts_with("pg_temp");
+    own.then(|| Denied::of_catalog("catalogs within a body"))
 }
 
 /// Whether bodies in this language can be read.
