@@ -201,6 +201,9 @@ fn of_statement(words: &[Word<'_>], found: &mut Vec<Denied>) {
         ("alter" | "create", "foreign") if has("filename") || has("program") => {
             deny(Class::ServerFiles, "a FOREIGN TABLE on files of the server");
         }
+        ("alter", "extension") if has("add") || has("drop") => {
+            deny(Class::UntrustedFunctions, "ALTER EXTENSION of what belongs to it");
+        }
         ("create", "server") if has("file_fdw") => deny(Class::ServerFiles, "CREATE SERVER on files of the server"),
         ("create", "extension") => {
             let mut named = words.iter().skip(2).filter_map(Word::name);

@@ -201,6 +201,8 @@ pub(super) fn of(node: Node<'_>, setting: Option<&str>) -> Option<Denied> {
             Class::UntrustedFunctions,
             format!("CREATE EXTENSION {}", node.text("extname")),
         ),
+        // What belongs to an extension is taken for what that is known to be.
+        "AlterExtensionContentsStmt" => Denied::new(Class::UntrustedFunctions, "ALTER EXTENSION of what belongs to it"),
         "CreateFdwStmt" | "AlterFdwStmt" => Denied::new(Class::UntrustedFunctions, "a FOREIGN DATA WRAPPER"),
         "CreateForeignTableStmt" | "AlterTableCmd" if names_file(node) => {
             Denied::new(Class::ServerFiles, "a FOREIGN TABLE on files of the server")
