@@ -39,7 +39,7 @@ pub enum AlwaysDenied {
     Roles,
     /// SET SESSION AUTHORIZATION and SET ROLE to another role.
     SessionAuthorization,
-    /// ALTER SYSTEM.
+    /// ALTER SYSTEM, and changes to rows of PostgreSQL's own catalogs.
     AlterSystem,
     /// LOAD.
     Load,

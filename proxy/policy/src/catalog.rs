@@ -183,6 +183,11 @@ impl Relation {
         self.is_built_in() && matches!(self.schema.as_str(), "pg_catalog" | "information_schema")
     }
 
+    /// Whether it is a table of PostgreSQL's own, from which it knows what there is.
+    pub fn is_catalog(&self) -> bool {
+        self.is_system() && self.kind == RelationKind::Table
+    }
+
     /// Whether it is a view of users, or a materialised one, whose definition could not be read.
     pub fn is_undefined(&self) -> bool {
         let view = matches!(self.kind, RelationKind::View | RelationKind::MaterializedView);

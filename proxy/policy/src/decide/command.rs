@@ -147,9 +147,9 @@ impl Command {
         protected: &ProtectedColumns,
     ) {
         self.vouch(statement, catalog.code());
+        self.deny_catalogs(statement, lineage, catalog, path);
         self.has_where = self.has_where && chooses_rows(statement, catalog, path);
         let (mut named, mut touched) = (lineage.written.clone(), lineage.relations.clone());
-        let mut changed = BTreeSet::new();
         for written in &statement.relations {
             let found = catalog.resolve(path, written.schema.as_deref(), &written.name);
             let Some(relation) = found else {
@@ -160,9 +160,6 @@ impl Command {
             };
             replace(&mut self.tables, &written.to_string(), relation.qualified());
             touched.insert(relation.oid);
-            if written.access == Access::Write && (relation.is_system() || relation.is_view()) {
-                changed.insert(relation.oid);
-            }
             if written.access != Access::Read {
                 replace(&mut self.written, &written.to_string(), relation.qualified());
                 named.insert(relation.oid);
@@ -174,11 +171,6 @@ impl Command {
             .filter_map(name)
             .for_each(|name| push(&mut self.tables, name));
         let reached = lineage.reached(&named, statement.verbs, catalog);
-        if !changed.is_empty() {
-            let changed = lineage.reached(&changed, statement.verbs, catalog);
-            let changed = changed.iter().filter_map(|oid| catalog.relation(*oid));
-            self.denied.extend(changed.filter_map(Denied::of_catalog));
-        }
         for name in with_parents(reached, catalog).iter().filter_map(name) {
             push(&mut self.tables, name.clone());
             push(&mut self.written, name);
@@ -203,6 +195,26 @@ impl Command {
         self.protected |= !lineage.touched_rules(protected).is_empty();
         self.reads &= !lineage.locks;
         self.read_only &= self.opaque.is_empty() && !lineage.locks;
+    }
+
+    /// Refuses to change rows of PostgreSQL's own catalogs, also through views.
+    fn deny_catalogs(&mut self, statement: &Statement, lineage: &Lineage, catalog: &dyn Catalog, path: &SearchPath) {
+        let changed = statement.relations.iter().filter(|one| one.access == Access::Write);
+        let meant = changed.flat_map(|one| {
+            let schema = one.schema.as_deref();
+            // What stands before it in the path may be gone behind other statements.
+            let own = catalog.resolve(&SearchPath::system(), schema.or(Some("pg_catalog")), &one.name);
+            [own, catalog.resolve(path, schema, &one.name)]
+        });
+        let named: BTreeSet<Oid> = meant.flatten().map(|relation| relation.oid).collect();
+        if named.is_empty() {
+            return;
+        }
+        let reached = lineage.reached(&named, statement.verbs, catalog);
+        let found = reached.iter().filter_map(|oid| catalog.relation(*oid));
+        let catalogs = found.filter(|relation| relation.is_catalog());
+        self.denied
+            .extend(catalogs.map(|relation| Denied::of_catalog(&relation.qualified())));
     }
 
     /// Drops what was opaque by its name, and is known by the extension that it came with. What makes code is left as it is: it

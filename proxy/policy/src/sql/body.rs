@@ -5,15 +5,19 @@
 //! widely than PL/pgSQL would: a body is refused for what looks like ALTER ROLE. A text that is put together while the body
 //! runs is not seen.
 
+mod words;
+
 use std::borrow::Cow;
 
 use sallyport_crds::connection::AlwaysDenied;
 
+use self::words::{Word, words};
 use super::denied::{self, Denied};
 use super::facts;
 use super::functions::runs_texts;
+use super::names::Access;
 use super::parser::{self, Backslash};
-use super::secrets::{Literal, Piece, pieces};
+use super::secrets::Literal;
 use super::tree::Node;
 use super::{LONG, MAX_TEXT, MAX_WEIGHT, length};
 
@@ -21,17 +25,6 @@ use super::{LONG, MAX_TEXT, MAX_WEIGHT, length};
 const MAX_DEPTH: usize = 8;
 /// Words after which another statement begins, as one does after `;` and after a label.
 const OPENING: [&str; 4] = ["begin", "then", "else", "loop"];
-
-/// One word of a body.
-#[derive(Debug, PartialEq, Eq)]
-enum Word<'t> {
-    /// A keyword or name, in lower case, also where it was quoted.
-    Name(String),
-    /// A name in Unicode escapes.
-    Escaped,
-    Literal(Literal<'t>),
-    Sign(char),
-}
 
 /// What is always refused within the bodies that a node carries. `depth`: how many bodies the node itself stands in.
 pub(super) fn denied(node: Node<'_>, depth: usize) -> Vec<Denied> {
@@ -115,10 +108,10 @@ impl Within {
             // What does not parse does not run, either.
             for raw in parser::parse(body, reading).unwrap_or_default() {
                 let root = raw.tree.root();
-                found.extend(
-                    root.map(|root| facts::gather(root, self.depth).denied)
-                        .unwrap_or_default(),
-                );
+                let said = root.map(|root| facts::gather(root, self.depth)).unwrap_or_default();
+                found.extend(said.denied);
+                let changed = said.relations.iter().filter(|one| one.access == Access::Write);
+                found.extend(changed.filter_map(|one| denied::catalog(one.schema.as_deref().unwrap_or(&one.name))));
             }
         }
     }
@@ -208,6 +201,9 @@ fn of_statement(words: &[Word<'_>], found: &mut Vec<Denied>) {
         ("alter" | "create", "foreign") if has("filename") || has("program") => {
             deny(Class::ServerFiles, "a FOREIGN TABLE on files of the server");
         }
+        ("alter", "extension") if has("add") || has("drop") => {
+            deny(Class::UntrustedFunctions, "ALTER EXTENSION of what belongs to it");
+        }
         ("create", "server") if has("file_fdw") => deny(Class::ServerFiles, "CREATE SERVER on files of the server"),
         ("create", "extension") => {
             let mut named = words.iter().skip(2).filter_map(Word::name);
@@ -277,9 +273,21 @@ fn settings(words: &[Word<'_>], found: &mut Vec<Denied>) {
     }
 }
 
-/// Functions that are called, or named where something is made of them.
+/// The first name of what a word of a statement says that rows change of: `UPDATE t`, `INSERT INTO s.t`.
+fn changed<'w>(words: &'w [Word<'_>], at: usize) -> Option<&'w str> {
+    let target = match (name(words, at), name(words, at + 1)) {
+        ("update", _) => at + 1,
+        ("insert" | "merge", "into") | ("delete", "from") => at + 2,
+        _ => return None,
+    };
+    let only = name(words, target) == "only";
+    Some(name(words, target + usize::from(only)))
+}
+
+/// Functions that are called, or named where something is made of them, and catalogs of which rows change.
 fn calls(words: &[Word<'_>], reading: Backslash, found: &mut Vec<Denied>) {
     for (at, word) in words.iter().enumerate() {
+        found.extend(changed(words, at).and_then(denied::catalog));
         let name = match word {
             Word::Name(name) => name.as_str(),
             Word::Escaped => {
@@ -312,80 +320,4 @@ fn made_of(words: &[Word<'_>], at: usize) -> bool {
     let qualified = before(1) == Some(&Word::Sign('.'));
     before(if qualified { 3 } else { 1 })
         .is_some_and(|word| *word == Word::Sign('=') || word.is("function") || word.is("procedure"))
-}
-
-/// The words of a text.
-fn words(text: &str, reading: Backslash) -> Vec<Word<'_>> {
-    let mut words = Vec::new();
-    for piece in pieces(text, reading) {
-        match piece {
-            Piece::Code(code) => code_words(code, &mut words),
-            Piece::Comment(_) => {}
-            Piece::Literal(literal) => words.push(Word::Literal(literal)),
-        }
-    }
-    words
-}
-
-fn code_words(code: &str, words: &mut Vec<Word<'_>>) {
-    let mut rest = code;
-    while let Some(c) = rest.chars().next() {
-        let len = if c == '"' {
-            let name = quoted_name(rest);
-            words.push(Word::Name(name.trim_matches('"').replace("\"\"", "\"").to_lowercase()));
-            name.len()
-        } else if rest.starts_with("u&\"") || rest.starts_with("U&\"") {
-            words.push(Word::Escaped);
-            2 + rest.get(2..).map_or(0, |name| quoted_name(name).len())
-        } else if is_word(c) {
-            let name = rest.split(|c| !is_word(c)).next().unwrap_or_default();
-            words.push(Word::Name(name.to_lowercase()));
-            name.len()
-        } else {
-            if !c.is_whitespace() {
-                words.push(Word::Sign(c));
-            }
-            c.len_utf8()
-        };
-        rest = rest.get(len..).unwrap_or_default();
-    }
-}
-
-/// The quoted name that a text begins with; one that is never closed goes to the end.
-fn quoted_name(text: &str) -> &str {
-    let mut end = 1;
-    while let Some(at) = text.get(end..).and_then(|rest| rest.find('"')) {
-        end += at + 1;
-        match text.get(end..).is_some_and(|rest| rest.starts_with('"')) {
-            true => end += 1,
-            false => return text.get(..end).unwrap_or(text),
-        }
-    }
-    text
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_' || c == '$' || !c.is_ascii()
-}
-
-// === impl Word ===
-
-impl<'t> Word<'t> {
-    fn is(&self, word: &str) -> bool {
-        self.name() == Some(word)
-    }
-
-    fn name(&self) -> Option<&str> {
-        match self {
-            Self::Name(name) => Some(name),
-            _ => None,
-        }
-    }
-
-    fn literal(&self) -> Option<&Literal<'t>> {
-        match self {
-            Self::Literal(literal) => Some(literal),
-            _ => None,
-        }
-    }
 }

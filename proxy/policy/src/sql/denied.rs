@@ -6,7 +6,6 @@
 use sallyport_crds::connection::AlwaysDenied;
 
 use super::tree::Node;
-use crate::catalog::{Relation, RelationKind};
 
 /// One reason to refuse a statement whatever the rules say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,9 +57,6 @@ const PRELOADS: [&str; 3] = [
     "session_preload_libraries",
     "shared_preload_libraries",
 ];
-
-/// Where PostgreSQL keeps roles and their settings.
-const ROLE_CATALOGS: [&str; 3] = ["pg_authid", "pg_auth_members", "pg_db_role_setting"];
 
 const OBJECT_LANGUAGE: i64 = 22;
 const OBJECT_ROLE: i64 = 34;
@@ -136,15 +132,10 @@ impl Denied {
         }
     }
 
-    /// Why rows of a relation are not changed, by whichever view: roles, code and rights are rows of PostgreSQL's own catalog, which a
-    /// superuser writes past the statements that are refused.
-    pub(crate) fn of_catalog(relation: &Relation) -> Option<Self> {
-        let own = relation.is_system() && relation.kind == RelationKind::Table;
-        let class = match ROLE_CATALOGS.contains(&relation.name.as_str()) {
-            true => AlwaysDenied::Roles,
-            false => AlwaysDenied::UntrustedFunctions,
-        };
-        own.then(|| Self::new(class, format!("a change of {}", relation.qualified())))
+    /// A change to rows of PostgreSQL's own catalogs, by which everything else here could be had: passwords and settings, functions of the
+    /// server under any name, and for a table the rows of another.
+    pub fn of_catalog(name: &str) -> Self {
+        Self::new(AlwaysDenied::AlterSystem, format!("a change to rows of {name}"))
     }
 
     /// The reason as the person reads it.
@@ -152,7 +143,7 @@ impl Denied {
         let why = match self.class {
             AlwaysDenied::Roles => "roles and their settings are shared by everybody behind this door",
             AlwaysDenied::SessionAuthorization => "the role at the target is the door's own",
-            AlwaysDenied::AlterSystem => "settings of the whole server are out of reach through this door",
+            AlwaysDenied::AlterSystem => "what the whole server goes by is out of reach through this door",
             AlwaysDenied::Load => "libraries cannot be loaded into the server through this door",
             AlwaysDenied::ServerFiles => "files and programs of the server are out of reach through this door",
             AlwaysDenied::ServerFileFunctions => {
@@ -210,6 +201,8 @@ pub(super) fn of(node: Node<'_>, setting: Option<&str>) -> Option<Denied> {
             Class::UntrustedFunctions,
             format!("CREATE EXTENSION {}", node.text("extname")),
         ),
+        // What belongs to an extension is taken for what that is known to be.
+        "AlterExtensionContentsStmt" => Denied::new(Class::UntrustedFunctions, "ALTER EXTENSION of what belongs to it"),
         "CreateFdwStmt" | "AlterFdwStmt" => Denied::new(Class::UntrustedFunctions, "a FOREIGN DATA WRAPPER"),
         "CreateForeignTableStmt" | "AlterTableCmd" if names_file(node) => {
             Denied::new(Class::ServerFiles, "a FOREIGN TABLE on files of the server")
@@ -239,6 +232,12 @@ pub(super) fn function(name: &[&str]) -> Option<Denied> {
 pub(super) fn field(name: &str) -> Option<Denied> {
     let ordinary = name.starts_with("lo_") && !LARGE_OBJECT_FIELDS.contains(&name);
     function(&[name]).filter(|_| !ordinary)
+}
+
+/// What is always refused about a relation of which a body changes rows, by its name or that of its schema: none of users begins so.
+pub(super) fn catalog(name: &str) -> Option<Denied> {
+    let own = name.starts_with("pg_") && !name.starts_with("pg_temp");
+    own.then(|| Denied::of_catalog("catalogs within a body"))
 }
 
 /// Whether bodies in this language can be read.

@@ -169,6 +169,7 @@ fn always_denied() {
             ),
             ("create extension if not exists pgcrypto", ""),
             ("create extension plpython3u", "UntrustedFunctions"),
+            ("alter extension pgcrypto add function f()", "UntrustedFunctions"),
             ("create language plpython3u", "UntrustedFunctions"),
             (
                 "create foreign data wrapper w handler file_fdw_handler",
@@ -281,6 +282,8 @@ fn bodies_are_looked_into() {
         ),
         ("select count(*) from customers where note = 'alter role app'", ""),
         ("update staff set role = 'clerk'", ""),
+        ("update pg_class set relfilenode = 1", "AlterSystem"),
+        ("insert into pg_temp.t select oid from pg_class", ""),
         ("this is no SQL", ""),
     ] {
         assert_eq!(fn_of("sql", body), expected, "{body}");
@@ -342,6 +345,12 @@ fn bodies_are_looked_into() {
             "AlterSystem",
         ),
         ("begin create extension file_fdw; end", "UntrustedFunctions"),
+        (
+            "begin alter extension pgcrypto add function f(); end",
+            "UntrustedFunctions",
+        ),
+        ("begin insert into pg_catalog.pg_authid select 1; end", "AlterSystem"),
+        ("begin update pgbench set a = 1; delete from pg_temp.t; end", ""),
         (
             "begin create function g() returns int language c as 'a', 'b'; end",
             "UntrustedFunctions",

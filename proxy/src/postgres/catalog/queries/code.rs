@@ -120,7 +120,7 @@ const OURS: &str = "(f.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
      AND l.lanname OPERATOR(pg_catalog.=) ANY ('{c,internal}'::pg_catalog.name[]) AND f.prokind OPERATOR(pg_catalog.<>) 'a') \
      AND NOT (f.prokind OPERATOR(pg_catalog.=) 'a' AND EXISTS (SELECT FROM pg_catalog.pg_depend e \
      WHERE e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND e.objid OPERATOR(pg_catalog.=) f.oid \
-     AND e.deptype OPERATOR(pg_catalog.=) 'e') AND EXISTS (SELECT FROM pg_catalog.pg_roles o \
+     AND e.deptype OPERATOR(pg_catalog.=) 'e' AND {untouched}) AND EXISTS (SELECT FROM pg_catalog.pg_roles o \
      WHERE o.oid OPERATOR(pg_catalog.=) f.proowner AND o.rolsuper)))";
 
 /// Functions that came with a [known extension](EXTENSIONS) and that a text can call (none takes `internal`), with their names, and
@@ -142,8 +142,15 @@ const KNOWN: &str = "SELECT f.oid, f.proname, l.lanname OPERATOR(pg_catalog.=) '
      AND 2281::pg_catalog.oid OPERATOR(pg_catalog.<>) ALL (f.proargtypes) \
      AND (l.lanname OPERATOR(pg_catalog.=) 'c'::pg_catalog.name AND f.probin OPERATOR(pg_catalog.=) v.library \
      OR l.lanname OPERATOR(pg_catalog.=) 'internal'::pg_catalog.name \
-     OR l.lanname OPERATOR(pg_catalog.=) 'sql'::pg_catalog.name \
+     AND (f.prokind OPERATOR(pg_catalog.<>) 'a'::pg_catalog.\"char\" OR {untouched}) \
+     OR l.lanname OPERATOR(pg_catalog.=) 'sql'::pg_catalog.name AND {untouched} \
      AND (f.prosqlbody IS NOT NULL OR x.extname OPERATOR(pg_catalog.=) 'citext'::pg_catalog.name))";
+
+/// Whether a function `f` is the one with which its extension was made, as `e` tells: where sessions are a superuser's, anybody may
+/// replace one, and it stays what belongs to the extension. Only what is made of other functions, or in SQL, can be replaced here.
+const UNTOUCHED: &str = "(f.xmin OPERATOR(pg_catalog.=) e.xmin AND EXISTS (SELECT FROM pg_catalog.pg_extension made \
+     WHERE made.oid OPERATOR(pg_catalog.=) e.refobjid AND made.xmin OPERATOR(pg_catalog.=) f.xmin) \
+     OR NOT EXISTS (SELECT FROM pg_catalog.pg_roles own WHERE own.rolname OPERATOR(pg_catalog.=) SESSION_USER AND own.rolsuper))";
 
 /// Whether an operator `p` came with an extension: what else an extension has in C may be anything under its name. One that
 /// somebody else than a superuser has is one that they added: it may apply any function of PostgreSQL's own.
@@ -157,6 +164,7 @@ pub(super) fn filled(text: &str) -> String {
         .replace("{locked}", LOCKED)
         .replace("{ours}", OURS)
         .replace("{known}", KNOWN)
+        .replace("{untouched}", UNTOUCHED)
         .replace("{extensions}", &extensions());
     text.replace("{extended}", EXTENDED).replace("{quiet}", QUIET)
 }
