@@ -232,6 +232,12 @@ impl Names {
         self.portals.iter().map(|(name, portal)| (name.as_str(), portal))
     }
 
+    /// Whether anything has no name: a Query takes that away.
+    #[must_use]
+    pub fn any_unnamed(&self) -> bool {
+        self.statements.contains_key("") || self.portals.contains_key("")
+    }
+
     /// A change happened. Gives what owes outcomes of portals that it took away.
     pub fn apply(&mut self, change: Change) -> Vec<Running> {
         let mut gone: Vec<Rc<Portal>> = Vec::new();
