@@ -97,7 +97,7 @@ enum Part {
 }
 
 /// What stands outside of literals weighs. A plus or a minus is a sign of its own wherever it stands, but that of a number with which
-/// a value begins: the grammar makes one constant of both.
+/// a value begins, and the sign of a parameter: the grammar makes one node of both.
 fn outside(bytes: Option<&[u8]>) -> usize {
     let bytes = bytes.unwrap_or_default();
     let (mut before, mut begins, mut weight) = (Part::Nothing, false, 0);
@@ -114,6 +114,7 @@ fn outside(bytes: Option<&[u8]>) -> usize {
         };
         weight += match (part, byte) {
             (Part::Sign, b'-') if begins && rest.get(1).is_some_and(u8::is_ascii_digit) => 0,
+            (Part::Sign, b'$') if rest.get(1).is_some_and(u8::is_ascii_digit) => 0,
             (Part::Sign, b'+' | b'-') => SIGN,
             (Part::Nothing, b'(' | b'[') => LIST,
             _ if part == before => 0,
@@ -241,6 +242,7 @@ mod tests {
             ("null, TRUE, falsehood, default", 10),
             // One constant, or something that is done with it.
             ("(-1, -2.5)", 8),
+            ("$1, $23", 4),
             ("(a-1, 3 -1, -a)", 25),
             // As if it were code.
             ("/* a b", 11),

@@ -151,6 +151,7 @@ fn a_text_whose_tree_would_take_too_much_is_refused() {
         ("-a", 7),
         ("1", 2),
         ("-1", 2),
+        ("$1", 2),
         ("null", 2),
         ("'x'", 2),
         ("a=a", 11),
