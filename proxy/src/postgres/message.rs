@@ -86,8 +86,8 @@ pub enum Transaction {
     Idle,
     /// One is open.
     Open,
-    /// One is open that nobody opened in so many words: a pipeline's own, which goes on behind a Query as PostgreSQL 18 has it. Never
-    /// said by a target, which calls it open; see [`State::stays_open`](super::relay::State::stays_open).
+    /// One is open that nobody opened in so many words: a pipeline's own, which goes on behind a Query as PostgreSQL 18 has it. No
+    /// target says so: it calls that open, too.
     Unsynced,
     /// One is open and failed; only its end is taken.
     Failed,
