@@ -47,7 +47,7 @@ pub struct Asked {
     pub command: Command,
     /// Bound parameters, as they are recorded.
     pub params: Vec<Param>,
-    /// Bound parameters, as an approver reads them (before detectors).
+    /// Bound parameters, as an approver reads them (before detectors): one more than an approver is shown at most.
     pub shown: Vec<String>,
     /// What of text and parameters stands against protected columns, and is shown to nobody.
     pub cover: Cover,

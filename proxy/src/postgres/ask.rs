@@ -105,7 +105,8 @@ impl Answer {
                 self.refused = Some(errors::code(&fields).unwrap_or("unknown").to_owned());
             }
             b'Z' => return Ok(true),
-            b'T' | b'N' | b'S' | b'A' => {}
+            // Between the rows, or in front of them where they are asked for by messages.
+            b'T' | b'N' | b'S' | b'A' | b'1' | b'2' | b'3' => {}
             tag => return Err(WireError::from(FrameError::Tag(tag)).into()),
         }
         Ok(false)

@@ -86,6 +86,9 @@ pub enum Transaction {
     Idle,
     /// One is open.
     Open,
+    /// One is open that nobody opened in so many words: a pipeline's own, which goes on behind a Query as PostgreSQL 18 has it. No
+    /// target says so: it calls that open, too.
+    Unsynced,
     /// One is open and failed; only its end is taken.
     Failed,
 }
@@ -129,6 +132,19 @@ pub fn bind(mut body: Body<'_>) -> Result<Bind<'_>, FrameError> {
         values,
         result_formats,
     })
+}
+
+/// How many values a Bind says that it has, of which none is read. None where that cannot be read: then the Bind cannot, either.
+#[must_use]
+pub fn bound(mut body: Body<'_>) -> usize {
+    let mut count = || {
+        body.cstr()?;
+        body.cstr()?;
+        let formats = body.count()?;
+        body.take(formats * 2)?;
+        body.count()
+    };
+    count().unwrap_or_default()
 }
 
 /// Describe and Close.
@@ -284,6 +300,8 @@ mod tests {
         assert_eq!(got.formats, [1]);
         assert_eq!(got.values, [Some(&b"x"[..]), None]);
         assert_eq!(got.result_formats, [0]);
+        assert_eq!(bound(Body::new(body)), 2);
+        assert_eq!(bound(Body::new(b"p\0s\0\xff\xff\0\x01")), 0);
         let body = b"\0\0\x03\xbb\0\x01\0\x01\0\x02\0\0\0\x01x\xff\xff\xff\xff\0\x01";
         let got = function_call(Body::new(body)).unwrap();
         assert_eq!((got.function, got.result_format), (955, 1));

@@ -232,6 +232,12 @@ impl Names {
         self.portals.iter().map(|(name, portal)| (name.as_str(), portal))
     }
 
+    /// Whether anything has no name: a Query takes that away.
+    #[must_use]
+    pub fn any_unnamed(&self) -> bool {
+        self.statements.contains_key("") || self.portals.contains_key("")
+    }
+
     /// A change happened. Gives what owes outcomes of portals that it took away.
     pub fn apply(&mut self, change: Change) -> Vec<Running> {
         let mut gone: Vec<Rc<Portal>> = Vec::new();
@@ -242,12 +248,13 @@ impl Names {
         self.held.add(change.stated());
         match change {
             Change::Prepare(name, prepared) => {
+                self.held.add_types(&prepared);
                 let old = self.statements.insert(name, prepared);
-                self.held.take(old.as_ref().and_then(|old| old.stated.as_ref()));
+                self.held.forget(old.as_ref());
             }
             Change::Deallocate(Some(name)) => {
                 let old = self.statements.remove(&name);
-                self.held.take(old.as_ref().and_then(|old| old.stated.as_ref()));
+                self.held.forget(old.as_ref());
             }
             Change::Deallocate(None) => self.statements.retain(|name, _| name.is_empty()),
             // A savepoint that is rolled back takes portals and cursors of its own away, and no answer says so. Who gets the name
@@ -330,7 +337,7 @@ impl Names {
     pub fn query_ran(&mut self) -> Option<Running> {
         let statement = self.statements.remove("");
         let portal = self.portals.remove("");
-        self.held.take(statement.as_ref().and_then(|one| one.stated.as_ref()));
+        self.held.forget(statement.as_ref());
         self.held.take(portal.as_ref().and_then(|one| one.stated.as_ref()));
         portal?.owed()
     }

@@ -60,7 +60,7 @@ pub struct State {
     pub changed: Stale,
     /// Whether the open transaction may see what was so before this session's last one ended.
     pub imported: bool,
-    /// As the last ReadyForQuery said.
+    /// As the last ReadyForQuery said, or was understood.
     pub transaction: Transaction,
     /// Number of the open transaction in the records.
     pub number: Option<u64>,

@@ -2,7 +2,8 @@
 
 use sallyport_policy::sql::MAX_TEXT;
 
-use super::frame::{self, FrameError, Head, client_cap};
+use super::frame::{self, Body, FrameError, Head, client_cap};
+use super::message;
 
 /// Messages that a unit may have. What comes after is judged as its continuation.
 const MAX_MESSAGES: usize = 8_192;
@@ -10,6 +11,9 @@ const MAX_MESSAGES: usize = 8_192;
 const MAX_BYTES: usize = frame::CLIENT_CAP;
 /// The same of its texts, where there are several: all their trees are there at once, and take many times as much.
 const MAX_TEXTS: usize = MAX_TEXT;
+/// The same of the values that are bound: four bytes of a message make some two hundred, of what is decided about and recorded. Two of
+/// the longest Binds fit.
+const MAX_VALUES: usize = 1 << 17;
 
 /// What a client has sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub struct Collector {
     at: usize,
     /// Bytes of the texts among them.
     texts: usize,
+    /// Values that they bind.
+    values: usize,
     heads: Vec<Head>,
 }
 
@@ -67,8 +73,15 @@ impl Collector {
             if head.tag == b'P' && self.texts > 0 && self.texts + head.len > MAX_TEXTS {
                 return Ok(Some(self.pipeline(End::Bound)));
             }
-            if rest.len() < head.len {
+            let Some(message) = rest.get(..head.len) else {
                 return Ok(None);
+            };
+            let values = match head.tag {
+                b'B' => message::bound(Body::of(message)),
+                _ => 0,
+            };
+            if self.values > 0 && self.values + values > MAX_VALUES {
+                return Ok(Some(self.pipeline(End::Bound)));
             }
             let found = match head.tag {
                 b'Q' => Found::Query(head),
@@ -78,6 +91,7 @@ impl Collector {
                 tag => {
                     self.heads.push(head);
                     self.at += head.len;
+                    self.values += values;
                     if tag == b'P' {
                         self.texts += head.len;
                     }
@@ -110,6 +124,7 @@ impl Collector {
     fn pipeline(&mut self, end: End) -> Found {
         self.at = 0;
         self.texts = 0;
+        self.values = 0;
         Found::Pipeline(std::mem::take(&mut self.heads), end)
     }
 }
@@ -211,6 +226,27 @@ mod tests {
             let found = units(stream, &[usize::MAX]);
             let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
             assert_eq!(names, want);
+        }
+    }
+
+    #[test]
+    fn a_unit_is_cut_before_values_that_are_too_many_with_those_before_them() {
+        let bind = |count: u16| {
+            let nulls = [0xff_u8; 4].repeat(usize::from(count));
+            message(
+                b'B',
+                &[&b"\0s\0\0\x01\0\0"[..], &count.to_be_bytes(), &nulls, b"\0\0"].concat(),
+            )
+        };
+        let sync = message(b'S', b"");
+        let few = [bind(u16::MAX), bind(u16::MAX), bind(2), sync.clone()].concat();
+        let many = [bind(u16::MAX), bind(u16::MAX), bind(3), bind(1), sync].concat();
+        for (stream, want) in [(&few, &["4Sync"][..]), (&many, &["2Bound", "3Sync"][..])] {
+            for pieces in [usize::MAX, 100_000] {
+                let found = units(stream, &[pieces]);
+                let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+                assert_eq!(names, want);
+            }
         }
     }
 

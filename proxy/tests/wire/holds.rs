@@ -182,6 +182,40 @@ fn a_hold_outside_of_a_transaction_ends_before_the_target_would_end_the_session(
     assert!(tags(&client.ready()).ends_with("CZ"));
 }
 
+/// Programs prepare and describe without a name, and bind in their next unit. A Query would take that away from them.
+#[test]
+fn what_has_no_name_is_still_there_behind_a_hold() {
+    let door = TestDoor::new(&held_deletes_for("60s"), SCHEMA);
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    for (count, before) in ["select 1", "begin"].into_iter().enumerate() {
+        client.query(before);
+        client
+            .parse("", "delete from t where id = $1")
+            .describe(b'S', "")
+            .sync();
+        assert_eq!(tags(&client.ready()), "1tnZ", "{before}");
+        client.bind("", "", &["1"], 0).execute("", 0).sync();
+        let (request, _) = door.people.asked(count + 1);
+        door.people.approve(&request);
+        let got = client.ready();
+        assert!(tags(&got).ends_with("2CZ"), "{before}: {got:?}");
+    }
+    // Nor is what reads on taken away, where the door asks the session's own backend.
+    client.parse("", "select id from t order by id").bind("", "", &[], 0);
+    assert_eq!(tags(&client.execute("", 1).sync().ready()), "12DsZ");
+    client
+        .parse("made", "create temporary table own (id int)")
+        .bind("made", "made", &[], 0);
+    assert_eq!(tags(&client.execute("made", 0).sync().ready()), "12CZ");
+    client
+        .parse("read", "select count(*) from own")
+        .bind("read", "read", &[], 0);
+    assert_eq!(
+        tags(&client.execute("read", 0).execute("", 1).sync().ready()),
+        "12DCDsZ"
+    );
+}
+
 #[test]
 fn what_changes_while_a_grant_is_claimed_is_not_what_was_approved() {
     let changes = [

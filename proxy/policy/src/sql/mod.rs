@@ -61,9 +61,10 @@ pub const MAX_TEXT: usize = 1 << 20;
 /// The longest text, literals included: these are one node each, and are read, searched, copied and recorded whole.
 pub const MAX_WHOLE: usize = 8 << 20;
 
-/// What the parser's structures for a text may weigh, in KiB of them: a name takes 4, a sign 3, a value 1. They take up to two thousand
-/// times the bytes of a text, for as long as its tree is made.
-const MAX_WEIGHT: usize = 1 << 18;
+/// What the parser's structures for a text may weigh, in KiB of them: a name takes 4, a sign 3, a value 2. They take up to two thousand
+/// times the bytes of a text, for as long as its tree is made. Programs write rows of constants in one statement: 10,000 rows of fifteen
+/// columns fit.
+const MAX_WEIGHT: usize = 3 << 17;
 /// Texts that take turns, and are weighed: no shorter one weighs too much.
 const LONG: usize = 64 * 1024;
 

@@ -125,7 +125,8 @@ impl Conversation {
     /// The end of a unit that the target did not take where it was pinned, but for its first `ran` commands: the client has its error.
     /// A transaction that these open is open and failed by now. What the client sends next is part of it, and must not run by itself.
     pub(super) fn failed_pinned(&mut self, unit: &Unit, plan: &Plan, ran: usize) {
-        if self.state.transaction == Transaction::Idle && plan.opens(ran) {
+        let none_opened = matches!(self.state.transaction, Transaction::Idle | Transaction::Unsynced);
+        if none_opened && plan.opens(ran) {
             forward::fail_opened(&mut self.state, &mut self.target.out);
         }
         match unit.is_closed() {

@@ -350,7 +350,7 @@ impl Conversation {
             role: &self.dialled.credential.username,
             unsettled: self.is_unsettled(),
             in_transaction: self.state.transaction != Transaction::Idle || self.state.unsynced,
-            opened: self.state.transaction != Transaction::Idle,
+            opened: !matches!(self.state.transaction, Transaction::Idle | Transaction::Unsynced),
             at: Time::now().unix_micros().div_euclid(1_000_000),
             shared: self.own.is_nothing(),
             uncommitted: self.own.is_all(),

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use sallyport_policy::sql::{self, Script};
+
 use crate::postgres::ask::{Answer, put_query};
 use crate::postgres::expect::Expect;
 use crate::postgres::frame;
@@ -13,9 +15,35 @@ use crate::postgres::rows::View;
 /// Appends a question of the door's own.
 pub fn own(state: &mut State, sql: &str, out: &mut Vec<u8>) {
     go_on(state, out);
-    put_query(out, sql);
+    // Programs prepare and describe without a name, and bind in their next unit: a Query would take that away from them.
+    let script = state.names.any_unnamed().then(|| sql::parse(sql).ok()).flatten();
+    match script {
+        Some(script) => put_named(&script, sql, out),
+        None => put_query(out, sql),
+    }
     state.answered = None;
     state.expected.push(Expect::Own(Answer::default()));
+}
+
+/// A text's statements one by one, under the door's own name.
+fn put_named(script: &Script, text: &str, out: &mut Vec<u8>) {
+    for statement in &script.statements {
+        put_parse(statement.text(text), &[], out);
+        frame::put(out, b'B', |out| {
+            frame::put_cstr(out, refuse::RESERVED);
+            frame::put_cstr(out, refuse::RESERVED);
+            // No parameters, and results as text.
+            out.extend_from_slice(&[0; 6]);
+        });
+        frame::put(out, b'E', |out| {
+            frame::put_cstr(out, refuse::RESERVED);
+            out.extend_from_slice(&[0; 4]);
+        });
+        // A refusal counts on it that no portal has this name.
+        put_close(b'P', out);
+        put_close(b'S', out);
+    }
+    frame::put(out, b'S', |_| {});
 }
 
 /// A command that the target parses before it runs.
@@ -48,7 +76,7 @@ impl Pin {
 /// that it says of that must not be taken for the answer to what follows, which runs all the same.
 pub fn go_on(state: &mut State, out: &mut Vec<u8>) {
     if state.unsynced || state.pinned {
-        put_close(out);
+        put_close(b'S', out);
         state.expected.push(Expect::GoesOn);
     }
 }
@@ -81,19 +109,24 @@ pub fn pin_all(state: &mut State, pins: Vec<Pin>, out: &mut Vec<u8>) {
 }
 
 fn put_pin(text: &str, types: &[u32], out: &mut Vec<u8>) {
+    put_parse(text, types, out);
+    put_close(b'S', out);
+}
+
+/// Prepares the door's own statement.
+fn put_parse(text: &str, types: &[u32], out: &mut Vec<u8>) {
     frame::put(out, b'P', |out| {
         frame::put_cstr(out, refuse::RESERVED);
         frame::put_cstr(out, text);
         out.extend_from_slice(&u16::try_from(types.len()).unwrap_or(u16::MAX).to_be_bytes());
         types.iter().for_each(|oid| out.extend_from_slice(&oid.to_be_bytes()));
     });
-    put_close(out);
 }
 
-/// Forgets the door's own statement, if there is one.
-fn put_close(out: &mut Vec<u8>) {
+/// Forgets the door's own statement (`S`) or portal (`P`), if there is one.
+fn put_close(kind: u8, out: &mut Vec<u8>) {
     frame::put(out, b'C', |out| {
-        out.push(b'S');
+        out.push(kind);
         frame::put_cstr(out, refuse::RESERVED);
     });
 }

@@ -1,7 +1,7 @@
 //! What was bound to a statement: for the record, for an approver, and for rules.
 
 use sallyport_audit::record::{MAX_PARAM, Param};
-use sallyport_policy::decide::{Number, Parameter};
+use sallyport_policy::decide::{MAX_SHOWN, Number, Parameter};
 use sallyport_policy::mask::REDACTED;
 use sallyport_policy::sql::value_without_secrets;
 
@@ -26,9 +26,11 @@ pub(super) fn parameters(bind: &Bind<'_>, types: &[u32], asked: &mut Asked) {
             Some(_) if asked.cover.hides(index + 1) => REDACTED,
             Some(_) => &param.value,
         };
-        asked
-            .shown
-            .push(format!("${}{} = {shown}", index + 1, types::shown(types.get(index))));
+        // Nobody is asked about more.
+        if index <= MAX_SHOWN {
+            let shown = format!("${}{} = {shown}", index + 1, types::shown(types.get(index)));
+            asked.shown.push(shown);
+        }
         asked.params.push(param);
         asked
             .numbers

@@ -2,11 +2,12 @@
 //! many times the bytes of its text.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use sallyport_policy::sql::Script;
 
-use super::{Change, Names, Stated};
+use super::{Change, Names, Prepared, Stated};
 
 /// Names that a session may have in use: beyond it, new ones are refused.
 const MAX_NAMES: usize = 10_000;
@@ -30,6 +31,15 @@ impl Stated {
     #[must_use]
     pub fn weight(&self) -> usize {
         self.script.size() + self.text.len() / BYTES_OF_A_NODE
+    }
+}
+
+// === impl Prepared ===
+
+impl Prepared {
+    /// What it takes to keep the types of its parameters, in nodes of trees: a text of a few bytes may come with 65,535 of them.
+    fn weight(&self) -> usize {
+        size_of_val(self.types.as_slice()) / BYTES_OF_A_NODE
     }
 }
 
@@ -81,6 +91,18 @@ impl Held {
             self.scripts.remove(&script);
         }
     }
+
+    /// A statement was prepared, whose script is held already.
+    pub(super) fn add_types(&mut self, prepared: &Prepared) {
+        self.weight += prepared.weight();
+    }
+
+    /// A prepared statement has no name any more.
+    pub(super) fn forget(&mut self, prepared: Option<&Rc<Prepared>>) {
+        let Some(prepared) = prepared else { return };
+        self.take(prepared.stated.as_ref());
+        self.weight -= prepared.weight();
+    }
 }
 
 // === impl Names ===
@@ -98,6 +120,7 @@ impl Names {
         self.held = Held::default();
         for prepared in self.statements.values() {
             self.held.add(prepared.stated.as_ref());
+            self.held.add_types(prepared);
         }
         for portal in self.portals.values() {
             self.held.add(portal.stated.as_ref());
@@ -110,9 +133,6 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
-    use super::super::Prepared;
     use super::*;
     use crate::postgres::meant::Meant;
 
@@ -141,6 +161,35 @@ mod tests {
 
     fn prepare(names: &mut Names, n: usize, prepared: Rc<Prepared>) {
         names.apply(Change::Prepare(format!("s{n}"), prepared));
+    }
+
+    #[test]
+    fn types_of_parameters_weigh_as_texts_do() {
+        let typed = || {
+            Rc::new(Prepared {
+                stated: None,
+                by_sql: false,
+                types: vec![23; 65_535],
+                meant: Meant::default(),
+            })
+        };
+        let mut names = Names::default();
+        let mut many = 0;
+        while names.has_room() {
+            prepare(&mut names, many, typed());
+            many += 1;
+        }
+        assert!((100..300).contains(&many), "{many}");
+        // In the place of another it weighs no more.
+        let full = names.held.weight;
+        prepare(&mut names, 0, typed());
+        assert_eq!(names.held.weight, full);
+        names.apply(Change::Deallocate(Some("s0".to_owned())));
+        assert!(names.has_room());
+        names.weigh();
+        assert_eq!(names.held.weight, full - typed().weight());
+        names.apply(Change::Deallocate(None));
+        assert_eq!(names.held.weight, 0);
     }
 
     #[test]

@@ -206,10 +206,12 @@ pub(super) fn ready(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut V
     }
     state.skipping = false;
     state.pinned = false;
-    state.unsynced = !state.expected.is_empty();
-    if transaction != Transaction::Idle {
-        state.stays_open();
-    }
+    let transaction = match transaction {
+        Transaction::Idle => Transaction::Idle,
+        open => state.stays_open(open),
+    };
+    // It takes no savepoint, and ends with an error: nothing of the door's own may stand in it.
+    state.unsynced = transaction == Transaction::Unsynced || !state.expected.is_empty();
     state.pay_done();
     let erred = mem::take(&mut state.erred);
     if transaction == Transaction::Idle {

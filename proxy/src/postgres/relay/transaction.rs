@@ -11,6 +11,7 @@ use sallyport_policy::sql::Transaction as Control;
 use super::State;
 use crate::command::Running;
 use crate::postgres::after::After;
+use crate::postgres::message::Transaction;
 
 /// How a command ended the transaction that it stands in, and whether the next one begins with it.
 pub(super) type Ends = (TransactionFate, bool);
@@ -19,6 +20,9 @@ impl State {
     /// Takes note of BEGIN. What its unit did before it is part of the transaction that it opens.
     pub(super) fn begins(&mut self, after: &After, tag: &str) {
         let began = matches!(after.transaction, Some(Control::Begin)) && matches!(tag, "BEGIN" | "START TRANSACTION");
+        if began && self.transaction == Transaction::Unsynced {
+            self.transaction = Transaction::Open;
+        }
         if began && self.number.is_none() {
             if self.commits {
                 // What may have been ended before is not what is opened here.
@@ -30,11 +34,12 @@ impl State {
         }
     }
 
-    /// Takes note that the target has a transaction open. Where nobody opened one in so many words, it goes on with a pipeline's own:
-    /// PostgreSQL does not commit a Query that stands behind an Execute without Sync.
-    pub(super) fn stays_open(&mut self) {
+    /// Takes note that the target says of a transaction that it is open, and gives what it is. Where nobody opened one in so many
+    /// words, it goes on with a pipeline's own: PostgreSQL does not commit a Query that stands behind an Execute without Sync.
+    pub(super) fn stays_open(&mut self, said: Transaction) -> Transaction {
+        let goes_on = said == Transaction::Open && self.transaction == Transaction::Unsynced;
         if self.number.is_some() {
-            return;
+            return if goes_on { Transaction::Unsynced } else { said };
         }
         if self.commits {
             self.end_unopened(TransactionFate::Unknown);
@@ -42,6 +47,12 @@ impl State {
         let number = self.new_number();
         self.pay_as(number);
         self.number = Some(number);
+        match (said, self.transaction) {
+            // One that failed where it was opened was opened by the door, in the client's words, and goes on with AND CHAIN.
+            (Transaction::Open, Transaction::Failed) => Transaction::Open,
+            (Transaction::Open, _) => Transaction::Unsynced,
+            (said, _) => said,
+        }
     }
 
     /// Whether a command ended a transaction.
@@ -111,7 +122,8 @@ impl State {
     /// The target is gone, or the client: what is open ends as nobody knows, or, where nothing that was sent could commit it,
     /// as PostgreSQL ends it.
     pub fn abandon(&mut self, target_lost: bool) {
-        let fate = if target_lost || self.expected.may_commit(self.number.is_some()) {
+        let opened = self.number.is_some() && self.transaction != Transaction::Unsynced;
+        let fate = if target_lost || self.expected.may_commit(opened) {
             TransactionFate::Unknown
         } else {
             TransactionFate::RolledBack
