@@ -135,13 +135,13 @@ impl Scanner {
             && !summary.may_hold(Signs::AT.or(Signs::BACKSLASH).or(Signs::NON_ASCII).or(self.groups))
     }
 
-    /// Appends all hits in `text`, in order of their start. Hits may overlap.
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn scan(&self, text: &[u8], context: Context<'_>, hits: &mut Vec<Hit>) {
         self.scan_within(text, text, context, hits);
     }
 
-    /// The same for a text that `room` begins with: what stands behind it is not looked at, and lets it be read faster.
+    /// Appends all hits in `text`, in order of their start. Hits may overlap. The text is what `room` begins with: what stands
+    /// behind it is not looked at, and lets it be read faster.
     #[inline]
     pub(crate) fn scan_within(&self, text: &[u8], room: &[u8], context: Context<'_>, hits: &mut Vec<Hit>) {
         if text.len() >= self.min_bytes {
