@@ -82,15 +82,15 @@ impl ColumnPlan {
         matches!(self.treatment, Treatment::Pass) && self.slots.is_empty()
     }
 
-    /// Whether detectors recognise anything in a value of a column that is text; [`Masker::replace_recognised`] has to follow
-    /// where they do. `None`: the column is of another kind, and nothing was done. `room` begins with the value, too.
+    /// Whether detectors recognise anything in a value of a column that is text; [`Masker::replace`] has to follow where they do.
+    /// `None`: the column is of another kind, and nothing was done. `room` begins with the value, too.
     #[inline]
     pub(super) fn recognises(&self, masker: &Masker, value: &[u8], room: &[u8], counts: &mut Counts) -> Option<bool> {
         let looks =
             matches!(self.treatment, Treatment::Detect { .. }) && matches!(self.class, Class::Text | Class::Char);
         looks.then(|| {
             counts.add_all(&self.slots);
-            masker.recognises(value, room, Context::of(&self.label, true), counts)
+            Masker::recognises(&masker.text, value, room, Context::of(&self.label, true), counts)
         })
     }
 

@@ -28,8 +28,9 @@ pub(crate) type Slot = u16;
 pub struct Counts {
     labels: Arc<[CountLabel]>,
     numbers: Vec<u64>,
-    /// Room for hits, kept from value to value: what is counted goes everywhere that values go.
-    room: Vec<Hit>,
+    /// What was recognised in the value that was looked at last; the room is kept, since what is counted goes everywhere that
+    /// values go.
+    pub(super) hits: Vec<Hit>,
 }
 
 impl Counts {
@@ -38,7 +39,7 @@ impl Counts {
         Self {
             labels,
             numbers,
-            room: Vec::new(),
+            hits: Vec::new(),
         }
     }
 
@@ -49,22 +50,14 @@ impl Counts {
         }
     }
 
-    /// Room for hits, to be given back by [`Counts::give_room`]: empty, unless the last was given to [`Counts::keep_room`].
+    /// Counts what was recognised, each hit in counters of its own.
     #[inline]
-    pub(crate) fn take_room(&mut self) -> Vec<Hit> {
-        std::mem::take(&mut self.room)
-    }
-
-    #[inline]
-    pub(crate) fn give_room(&mut self, mut room: Vec<Hit>) {
-        room.clear();
-        self.room = room;
-    }
-
-    /// Keeps hits for who takes them next.
-    #[inline]
-    pub(crate) fn keep_room(&mut self, room: Vec<Hit>) {
-        self.room = room;
+    pub(super) fn add_hits<'s>(&mut self, slots: impl Fn(&Hit) -> Option<std::slice::Iter<'s, Slot>>) {
+        for slot in self.hits.iter().filter_map(slots).flatten() {
+            if let Some(number) = self.numbers.get_mut(usize::from(*slot)) {
+                *number = number.saturating_add(1);
+            }
+        }
     }
 
     #[inline]

@@ -8,6 +8,7 @@ use super::column::ColumnPlan;
 use super::count::Counts;
 use super::masker::Masker;
 use super::rule::RuleSet;
+use super::text::Surroundings;
 use super::types::{Class, Types};
 
 /// How a value is encoded: the format code of RowDescription, Bind or CopyOutResponse.
@@ -213,16 +214,20 @@ impl RowPlan {
             if recognised == Some(false) {
                 continue;
             }
+            if recognised == Some(true) {
+                let place = (copied, field, position(&reader));
+                if let Some(done) = self.replace(body, place, out, counts) {
+                    (copied, changed) = (done, true);
+                }
+                continue;
+            }
             // The field is written where it belongs, behind everything before it, and taken back if nothing changed.
             out.extend_from_slice(cut(body, copied, field));
             copied = field;
             let mark = out.len();
             let mut outcome = Some(Outcome::Unchanged);
             put_value(out, |out| {
-                outcome = match recognised {
-                    Some(_) => Some(self.masker.replace_recognised(value, out, counts)),
-                    None => column.apply((&self.masker, &self.types), value, out, counts),
-                };
+                outcome = column.apply((&self.masker, &self.types), value, out, counts);
                 outcome == Some(Outcome::Written)
             });
             match outcome {
@@ -246,6 +251,38 @@ impl RowPlan {
         }
         out.extend_from_slice(cut(body, copied, body.len()));
         Ok(RowOutcome::Written)
+    }
+
+    /// Writes a row from `copied` on up to the last of what was recognised in the text of `field..end`, and where that is; `None`
+    /// where nothing changed, and then nothing is written. The field's length goes with what stands before it, and is set last. No
+    /// sum is near overflow: places in the row and in what is written.
+    fn replace(
+        &self,
+        body: &[u8],
+        (copied, field, end): (usize, usize, usize),
+        out: &mut Vec<u8>,
+        counts: &mut Counts,
+    ) -> Option<usize> {
+        let (mark, before) = (out.len(), field.wrapping_sub(copied));
+        let (text, value) = (cut(body, copied, end), before.wrapping_add(LENGTH));
+        let (outcome, done) = self.masker.replace(text, value, Surroundings::Value, out, counts);
+        if outcome == Outcome::Unchanged {
+            out.truncate(mark);
+            return None;
+        }
+        let written = out.len().wrapping_sub(mark).wrapping_sub(value);
+        let length = i32::try_from(written.wrapping_add(text.len()).wrapping_sub(done));
+        let slot = out.get_mut(mark.wrapping_add(before)..);
+        if let (Outcome::Written, Ok(length), Some(slot)) =
+            (outcome, length, slot.and_then(|rest| rest.first_chunk_mut()))
+        {
+            *slot = length.to_be_bytes();
+            return Some(copied.wrapping_add(done));
+        }
+        out.truncate(mark);
+        out.extend_from_slice(cut(body, copied, field));
+        put_value(out, |_| false);
+        Some(end)
     }
 }
 

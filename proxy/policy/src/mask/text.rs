@@ -103,85 +103,79 @@ impl Masker {
         out: &mut Vec<u8>,
         counts: &mut Counts,
     ) -> Outcome {
-        let mut hits = counts.take_room();
-        scanner.scan(text, context, &mut hits);
-        let outcome = if hits.is_empty() {
-            Outcome::Unchanged
-        } else {
-            self.replace(text, &hits, surroundings, out, counts)
-        };
-        counts.give_room(hits);
+        if !Self::recognises(scanner, text, text, context, counts) {
+            return Outcome::Unchanged;
+        }
+        let (outcome, done) = self.replace(text, 0, surroundings, out, counts);
+        if outcome == Outcome::Written {
+            out.extend_from_slice(tail(text, done));
+        }
         outcome
     }
 
-    /// Looks for hits in a value that is text, behind which the rest of its row stands in `room`. Where there are any,
-    /// [`Masker::replace_recognised`] has to follow.
+    /// Looks for hits in `text`, behind which more may stand in `room`. What is found stays in the counters until the next look.
     #[inline]
-    pub(super) fn recognises(&self, text: &[u8], room: &[u8], context: Context<'_>, counts: &mut Counts) -> bool {
-        let mut hits = counts.take_room();
-        self.text.scan_within(text, room, context, &mut hits);
-        let found = !hits.is_empty();
-        counts.keep_room(hits);
-        found
-    }
-
-    /// Writes a value without what [`Masker::recognises`] found in it just before.
-    pub(super) fn replace_recognised(&self, text: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Outcome {
-        let hits = counts.take_room();
-        let outcome = self.replace(text, &hits, Surroundings::Value, out, counts);
-        counts.give_room(hits);
-        outcome
+    pub(super) fn recognises(
+        scanner: &Scanner,
+        text: &[u8],
+        room: &[u8],
+        context: Context<'_>,
+        counts: &mut Counts,
+    ) -> bool {
+        counts.hits.clear();
+        scanner.scan_within(text, room, context, &mut counts.hits);
+        !counts.hits.is_empty()
     }
 
     /// Whether some acting rule recognises anything in `text`.
     pub(super) fn finds(&self, scanner: &Scanner, text: &[u8], context: Context<'_>, counts: &mut Counts) -> bool {
-        let mut hits = counts.take_room();
-        scanner.scan(text, context, &mut hits);
-        self.count(&hits, counts);
-        let found = hits.iter().any(|hit| self.action(hit).is_some());
-        counts.give_room(hits);
-        found
+        Self::recognises(scanner, text, text, context, counts);
+        self.count(counts);
+        counts.hits.iter().any(|hit| self.action(hit).is_some())
     }
 
-    fn count(&self, hits: &[Hit], counts: &mut Counts) {
-        for entry in hits.iter().filter_map(|hit| self.entry(hit.entry)) {
-            counts.add_all(&entry.slots);
-        }
+    /// Counts what was recognised.
+    fn count(&self, counts: &mut Counts) {
+        counts.add_hits(|hit| self.entry(hit.entry).map(|entry| entry.slots.iter()));
     }
 
     fn action(&self, hit: &Hit) -> Option<&SpanAction> {
         self.entry(hit.entry)?.action.as_ref()
     }
 
-    fn replace(
+    /// Writes `text` up to the last hit that [`Masker::recognises`] found just before in the value that begins at `value`, and
+    /// something else for the hits. Up to where that is, is told with the outcome; what was written counts only with
+    /// [`Outcome::Written`].
+    pub(super) fn replace(
         &self,
         text: &[u8],
-        hits: &[Hit],
+        value: usize,
         surroundings: Surroundings,
         out: &mut Vec<u8>,
         counts: &mut Counts,
-    ) -> Outcome {
-        self.count(hits, counts);
-        let mut acting = hits.iter().filter_map(|hit| Some((hit, self.action(hit)?))).peekable();
-        let mut done = 0usize;
-        while let Some((hit, mut action)) = acting.next() {
+    ) -> (Outcome, usize) {
+        self.count(counts);
+        // No sum is near overflow: places in the text.
+        let (mut hits, mut done) = (counts.hits.iter().peekable(), 0_usize);
+        while let Some(hit) = hits.next() {
+            let Some(mut action) = self.action(hit) else { continue };
             let mut end = hit.end;
             // Overlapping hits are one, under the strongest of their actions.
-            while let Some((other, stronger)) = acting.next_if(|(other, _)| other.start < end) {
-                end = end.max(other.end);
-                action = action.min(stronger);
+            while let Some(other) = hits.next_if(|other| other.start < end) {
+                if let Some(other_action) = self.action(other) {
+                    end = end.max(other.end);
+                    action = action.min(other_action);
+                }
             }
-            out.extend_from_slice(cut(text, done, hit.start));
-            if !write_span(action, cut(text, hit.start, end), surroundings, out) {
-                return Outcome::Null;
+            let (start, end) = (value.wrapping_add(hit.start), value.wrapping_add(end));
+            out.extend_from_slice(cut(text, done, start));
+            if !write_span(action, cut(text, start, end), surroundings, out) {
+                return (Outcome::Null, done);
             }
             done = end;
         }
-        if done == 0 {
-            return Outcome::Unchanged;
-        }
-        out.extend_from_slice(tail(text, done));
-        Outcome::Written
+        let changed = done > value;
+        (if changed { Outcome::Written } else { Outcome::Unchanged }, done)
     }
 }
 

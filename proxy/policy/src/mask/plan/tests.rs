@@ -65,6 +65,35 @@ fn a_row_is_rewritten_where_it_has_to_be() {
 }
 
 #[test]
+fn each_field_has_its_own_length_whatever_became_of_it_and_of_those_before_it() {
+    let rules = vec![
+        detecting(Action::Redact, &[Kind::UsSsn]),
+        detecting(Action::Null, &[Kind::CreditCard]),
+        Rule {
+            observe: true,
+            ..detecting(Action::Redact, &[Kind::EmailAddress])
+        },
+    ];
+    let (secret, card): (&[u8], &[u8]) = (
+        b"536-90-4399 of Ada, 219-09-9999",
+        b"card 4111 1111 1111 1111, 536-90-4399",
+    );
+    let fields = [
+        Some(b"ada@example.org".as_slice()),
+        Some(secret),
+        Some(card),
+        Some(b"-"),
+        Some(secret),
+        None,
+    ];
+    let plan = text_plan(&masker(rules), &[const { Source::Plain }; 6]);
+    let (outcome, out, _) = run(&plan, &row(&fields));
+    let masked = Some(b"[REDACTED] of Ada, [REDACTED]".as_slice());
+    assert_eq!(outcome, Ok(RowOutcome::Written));
+    assert_eq!(out, row(&[fields[0], masked, None, fields[3], masked, None]));
+}
+
+#[test]
 fn a_row_without_hits_is_not_copied() {
     let plan = text_plan(&redacting(), &[Source::Plain, Source::Unknown]);
     let (outcome, out, counts) = run(&plan, &row(&[Some(b"Ada"), Some(b"536-90")]));
