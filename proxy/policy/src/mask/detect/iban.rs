@@ -188,7 +188,7 @@ mod tests {
         #[test]
         fn four_digits_are_one_number(text in "[0-9]{4}|[/0-9:A-Zé \u{0}]{4,8}") {
             let four = *text.as_bytes().first_chunk().unwrap();
-            let number = four.iter().all(u8::is_ascii_digit).then(|| text[..4].parse().unwrap());
+            let number = four.iter().all(u8::is_ascii_digit).then(|| text.split_at(4).0.parse().unwrap());
             prop_assert_eq!(four_digits(four), number);
         }
 
@@ -199,7 +199,8 @@ mod tests {
             };
             let bare: String = text.chars().filter(char::is_ascii_alphanumeric).take(length).collect();
             if bare.len() == length {
-                let moved = expanded(&bare[4..]) + &expanded(&bare[..4]);
+                let (head, rest) = bare.split_at(4);
+                let moved = expanded(rest) + &expanded(head);
                 let remainder = moved.bytes().fold(0, |n, b| (n * 10 + u64::from(b - b'0')) % 97);
                 prop_assert_eq!(walk(text.as_bytes(), 0, length).map(|(remainder, _)| remainder), Some(remainder));
             }
