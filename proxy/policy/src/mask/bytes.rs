@@ -18,6 +18,22 @@ pub(crate) fn tail(bytes: &[u8], start: usize) -> &[u8] {
     bytes.get(start..).unwrap_or(&[])
 }
 
+/// The eight bytes from `i` on as one number, the first byte the lowest; zeros stand for those past the end.
+#[inline]
+pub(crate) fn eight(bytes: &[u8], i: usize) -> u64 {
+    let rest = tail(bytes, i);
+    if let Some(eight) = rest.first_chunk() {
+        return u64::from_le_bytes(*eight);
+    }
+    match bytes.last_chunk() {
+        // What stands before `i` is shifted out; no more than 64 bits are. No product is near overflow.
+        Some(eight) => u64::from_le_bytes(*eight)
+            .checked_shr(64_u32.wrapping_sub((rest.len() as u32).wrapping_mul(8)))
+            .unwrap_or(0),
+        None => rest.iter().rev().fold(0, |word, b| (word << 8) | u64::from(*b)),
+    }
+}
+
 /// Reads big-endian fields off the front of a slice; every step is `None` when too little is left.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'a> {
@@ -95,5 +111,20 @@ pub(crate) fn put_value(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> b
     };
     if let Some(slot) = out.get_mut(at..).and_then(|s| s.first_chunk_mut::<4>()) {
         *slot = prefix.to_be_bytes();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn eight_bytes_are_those_read_one_by_one(bytes in prop::collection::vec(any::<u8>(), 0..20), i in 0..24_usize) {
+            let one_by_one: Vec<u8> = (i..i + 8).map(|i| at(&bytes, i)).collect();
+            prop_assert_eq!(eight(&bytes, i).to_le_bytes().to_vec(), one_by_one);
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! Runs of digits, found 64 bytes at a time. No sum is near overflow: all are places in a text, or a few bytes behind its end.
 
 use super::lane::{BLOCK, Lane, mask};
+use super::summary::Masks;
 
 /// The runs of ASCII digits of one text, in order.
 pub(super) struct Runs<'a> {
     text: &'a [u8],
+    first: &'a Masks,
     /// Where the 64 bytes begin that `here` tells of.
     base: usize,
     here: u64,
@@ -26,26 +28,26 @@ pub(super) struct Found {
 // === impl Runs ===
 
 impl<'a> Runs<'a> {
-    /// `first` tells which of the first 64 bytes are digits.
+    /// `first` tells which of the first bytes are digits.
     #[inline]
-    pub(super) fn new(text: &'a [u8], first: u64) -> Self {
-        let mut runs = Self {
+    pub(super) fn new(text: &'a [u8], first: &'a Masks) -> Self {
+        let [here, ahead, ..] = *first;
+        Self {
             text,
+            first,
             base: 0,
-            here: first,
-            ahead: 0,
-        };
-        runs.look_ahead();
-        runs
+            here,
+            ahead,
+        }
     }
 
     #[inline]
     fn look_ahead(&mut self) {
         let from = self.base.wrapping_add(BLOCK);
-        self.ahead = if from < self.text.len() {
-            mask(self.text, from, Lane::is_digit)
-        } else {
-            0
+        self.ahead = match self.first.get(from / BLOCK) {
+            Some(known) => *known,
+            None if from < self.text.len() => mask(self.text, from, Lane::is_digit),
+            None => 0,
         };
     }
 
@@ -93,13 +95,15 @@ impl<'a> Runs<'a> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::summary::Summary;
     use super::*;
 
     proptest! {
         #[test]
         fn runs_are_those_found_one_by_one(text in "[/0-9:\u{0}a\u{e9}]{0,20}([0-9]{0,150}[/0-9:a]{0,80}){0,3}", skip in 0..9_usize) {
             let text = text.as_bytes();
-            let mut runs = Runs::new(text, mask(text, 0, Lane::is_digit));
+            let first = Summary::of(text).first_digits;
+            let mut runs = Runs::new(text, &first);
             let mut from = 0;
             loop {
                 let start = text.iter().skip(from).position(u8::is_ascii_digit).map(|at| from + at);

@@ -1,6 +1,7 @@
 //! E-mail addresses.
 
 use super::hex::pair;
+use super::piece::behind;
 use super::{Context, Detector, Find, Kind, Span};
 use crate::mask::bytes::{at, cut, tail};
 
@@ -51,13 +52,7 @@ fn email(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
     if encoded && cut(text, sign, domain_at) != ENCODED {
         return None;
     }
-    let (mut local_at, least) = (sign, sign.saturating_sub(64));
-    while let Some(before) = local_at.checked_sub(1)
-        && before >= least
-        && is_local(at(text, before))
-    {
-        local_at = before;
-    }
+    let local_at = sign.checked_sub(behind(text, sign, 64, is_local))?;
     let local_at = if encoded {
         after_delimiter(text, local_at, sign)
     } else {
@@ -101,14 +96,12 @@ fn domain(text: &[u8]) -> Option<usize> {
     let text = text.get(..256).unwrap_or(text);
     let (mut start, mut best) = (0_usize, None);
     loop {
-        let (mut end, mut all) = (start, u8::MAX);
-        while let class = class(at(text, end))
-            && class & DOMAIN != 0
-        {
-            all &= class;
-            end = end.wrapping_add(1);
-        }
-        let length = end.wrapping_sub(start);
+        let classes = tail(text, start).iter().map(|b| class(*b));
+        let label = classes.take_while(|class| class & DOMAIN != 0);
+        let (length, all) = label.fold((0_usize, u8::MAX), |(length, all), class| {
+            (length.wrapping_add(1), all & class)
+        });
+        let end = start.wrapping_add(length);
         if !(1..=63).contains(&length) {
             return best;
         }

@@ -24,9 +24,9 @@ pub(super) const DETECTOR: Detector = Detector {
     },
 };
 
-/// Country and length, sorted by country.
+/// Country and length.
 #[rustfmt::skip]
-const LENGTHS: &[(&[u8; 2], usize)] = &[
+const REGISTRY: &[(&[u8; 2], u8)] = &[
     (b"AD", 24), (b"AE", 23), (b"AL", 28), (b"AT", 20), (b"AZ", 28), (b"BA", 20), (b"BE", 16), (b"BG", 22),
     (b"BH", 22), (b"BI", 27), (b"BR", 29), (b"BY", 28), (b"CH", 21), (b"CR", 22), (b"CY", 28), (b"CZ", 24),
     (b"DE", 22), (b"DJ", 27), (b"DK", 18), (b"DO", 28), (b"EE", 20), (b"EG", 29), (b"ES", 24), (b"FI", 18),
@@ -40,6 +40,19 @@ const LENGTHS: &[(&[u8; 2], usize)] = &[
     (b"SV", 28), (b"TL", 23), (b"TN", 24), (b"TR", 26), (b"UA", 29), (b"VA", 22), (b"VG", 24), (b"XK", 20),
     (b"YE", 30),
 ];
+
+/// The length by the letters of the country, 26 for each first one; 0 for what is no country.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+const LENGTHS: [u8; 26 * 26] = {
+    let mut table = [0; 26 * 26];
+    let mut i = 0;
+    while i < REGISTRY.len() {
+        let ([one, two], length) = REGISTRY[i];
+        table[(*one - b'A') as usize * 26 + (*two - b'A') as usize] = length;
+        i += 1;
+    }
+    table
+};
 
 /// What a letter or digit counts in the number that is divided; [`NONE`] for others.
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
@@ -76,21 +89,26 @@ fn iban(run: &Run<'_>) -> Option<Span> {
         b' ' => run.start.checked_sub(3).filter(|start| capitals(*start))?,
         before => run.start.checked_sub(2).filter(|_| before.is_ascii_alphabetic())?,
     };
-    let country = [
-        at(run.text, start).to_ascii_uppercase(),
-        at(run.text, start.saturating_add(1)).to_ascii_uppercase(),
-    ];
+    let length = length_in([at(run.text, start), at(run.text, start.saturating_add(1))])?;
     let stuck = start
         .checked_sub(1)
         .is_some_and(|i| at(run.text, i).is_ascii_alphanumeric());
     if stuck && !ends_with(run.text, start, b"iban") {
         return None;
     }
-    let index = LENGTHS.binary_search_by_key(&&country, |(country, _)| country).ok()?;
-    let length = LENGTHS.get(index)?.1;
     let (remainder, end) = walk(run.text, start, length)?;
     let alone = !at(run.text, end).is_ascii_alphanumeric();
     (remainder == 1 && alone && !run.in_uuid(end)).then_some(Span { start, end })
+}
+
+/// How long numbers of a country are, whose letters are of either case.
+fn length_in(country: [u8; 2]) -> Option<usize> {
+    let [one, two] = country.map(|b| usize::from(b.to_ascii_uppercase().wrapping_sub(b'A')));
+    // A second byte that is no letter would be another country's.
+    let known = LENGTHS
+        .get(one.wrapping_mul(26).wrapping_add(two))
+        .filter(|_| two < 26)?;
+    (*known > 0).then_some(usize::from(*known))
 }
 
 /// Reads `length` letters and digits from `start`, across single spaces and hyphens; the number that they form with the
@@ -99,6 +117,20 @@ fn walk(text: &[u8], start: usize, length: usize) -> Option<(u64, usize)> {
     let (mut number, mut head, mut seen) = (0_u64, 0_u64, 0_usize);
     let mut bytes = tail(text, start);
     while seen < length {
+        // Most stand in fours of digits, with one sign between them or none.
+        let next = match bytes {
+            [b' ' | b'-', next @ ..] => next,
+            _ => bytes,
+        };
+        if seen >= 4
+            && length.wrapping_sub(seen) >= 4
+            && let Some((four, rest)) = next.split_first_chunk()
+            && let Some(value) = four_digits(*four)
+        {
+            (number, bytes) = ((number % 97).wrapping_mul(10_000).wrapping_add(value), rest);
+            seen = seen.wrapping_add(4);
+            continue;
+        }
         let (b, rest) = bytes.split_first()?;
         bytes = rest;
         let value = u64::from(value_of(*b));
@@ -120,4 +152,57 @@ fn walk(text: &[u8], start: usize, length: usize) -> Option<(u64, usize)> {
     // Two letters and two digits make six decimal digits, whichever they are.
     let moved = (number % 97).wrapping_mul(1_000_000).wrapping_add(head);
     Some((moved % 97, text.len().wrapping_sub(bytes.len())))
+}
+
+/// The number that four digits form, computed in the bytes of one word: first of two digits each, then of all.
+fn four_digits(digits: [u8; 4]) -> Option<u64> {
+    let digits = u32::from_le_bytes(digits) ^ 0x3030_3030;
+    // A byte above 9 carries into its highest bit, or has that already.
+    let others = (digits.wrapping_add(0x7676_7676) | digits) & 0x8080_8080;
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+    let number = (pairs & 0xFF).wrapping_mul(100).wrapping_add(pairs >> 16 & 0xFF);
+    (others == 0).then_some(u64::from(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_country_of_the_registry_has_its_length_and_no_other_has_one() {
+        for (country, length) in REGISTRY {
+            assert_eq!(
+                length_in(country.map(|b| b.to_ascii_lowercase())),
+                Some(usize::from(*length))
+            );
+        }
+        let every = (0..=u8::MAX).flat_map(|one| (0..=u8::MAX).map(move |two| [one, two]));
+        let known = every.filter(|country| length_in(*country).is_some());
+        // Each letter in either case.
+        assert_eq!(known.count(), REGISTRY.len() * 4);
+    }
+
+    proptest! {
+        #[test]
+        fn four_digits_are_one_number(text in "[0-9]{4}|[/0-9:A-Zé \u{0}]{4,8}") {
+            let four = *text.as_bytes().first_chunk().unwrap();
+            let number = four.iter().all(u8::is_ascii_digit).then(|| text[..4].parse().unwrap());
+            prop_assert_eq!(four_digits(four), number);
+        }
+
+        #[test]
+        fn the_remainder_is_that_of_digits_one_by_one(text in "[A-Z]{2}[0-9]{2}([0-9]{4} |[0-9A-Z]{1,4}[ -]?){0,7}", length in 15..34_usize) {
+            let expanded = |text: &str| -> String {
+                text.chars().map(|c| c.to_digit(36).unwrap().to_string()).collect()
+            };
+            let bare: String = text.chars().filter(char::is_ascii_alphanumeric).take(length).collect();
+            if bare.len() == length {
+                let moved = expanded(&bare[4..]) + &expanded(&bare[..4]);
+                let remainder = moved.bytes().fold(0, |n, b| (n * 10 + u64::from(b - b'0')) % 97);
+                prop_assert_eq!(walk(text.as_bytes(), 0, length).map(|(remainder, _)| remainder), Some(remainder));
+            }
+        }
+    }
 }

@@ -147,7 +147,7 @@ enum Find {
     },
     /// At each of these bytes, which [`Summary`](summary::Summary) has to tell of.
     Signs(&'static [u8], FindSign),
-    /// The same, and once past the end of a text that is a value of its own.
+    /// The same, and once past the end of a text that is a value of its own and that one of the detector's words names.
     Named(&'static [u8], FindSign),
 }
 

@@ -50,9 +50,12 @@ fn ip(text: &[u8], sign: usize, context: &Context<'_>) -> Option<Span> {
 
 fn ipv4(text: &[u8], dot: usize) -> Option<Span> {
     let part = |b: u8| b.is_ascii_digit() || b == b'.';
+    if !dot.checked_sub(1).is_some_and(|i| at(text, i).is_ascii_digit()) {
+        return None;
+    }
     let start = dot.checked_sub(behind(text, dot, 4, |b| b.is_ascii_digit()))?;
     let before = start.checked_sub(1).map_or(0, |i| at(text, i));
-    if start == dot || is_word(before) || matches!(before, b'.' | b'-') || ends_ipv6(text, start) {
+    if is_word(before) || matches!(before, b'.' | b'-') || ends_ipv6(text, start) {
         return None;
     }
     let length = ahead(text, start, 17, part);
@@ -108,10 +111,13 @@ fn ipv6(text: &[u8], colon: usize) -> Option<Span> {
 fn mac(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
     let joint = at(text, sign);
     let group = if joint == b'.' { 4 } else { 2 };
+    let second = sign.checked_add(group)?.checked_add(1)?;
+    if at(text, second) != joint {
+        return None;
+    }
     let start = sign.checked_sub(group)?;
     let before = start.checked_sub(1).map_or(0, |i| at(text, i));
-    let second = sign.checked_add(group)?.checked_add(1)?;
-    if is_word(before) || matches!(before, b':' | b'-' | b'.') || at(text, second) != joint {
+    if is_word(before) || matches!(before, b':' | b'-' | b'.') {
         return None;
     }
     let mut digits = Vec::with_capacity(12);

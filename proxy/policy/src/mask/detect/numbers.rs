@@ -3,6 +3,7 @@
 use super::digits::Runs;
 use super::run::{MAX_DIGITS, Run};
 use super::scanner::{Active, Hit};
+use super::summary::Masks;
 use super::{Context, Detector, Find, FindDigits, month};
 use crate::mask::bytes::at;
 
@@ -67,8 +68,8 @@ impl Numbers {
         self.least = self.least.min(cell);
     }
 
-    /// Appends all numbers in `text`, in which the first 64 bytes are digits as `first` tells.
-    pub(super) fn scan(&self, text: &[u8], context: Context<'_>, first: u64, hits: &mut Vec<Hit>) {
+    /// Appends all numbers in `text`, in which the first bytes are digits as `first` tells.
+    pub(super) fn scan(&self, text: &[u8], context: Context<'_>, first: &Masks, hits: &mut Vec<Hit>) {
         let (mut runs, mut from) = (Runs::new(text, first), 0_usize);
         while let Some(found) = runs.next(from) {
             from = found.start.wrapping_add(found.length);
@@ -76,8 +77,9 @@ impl Numbers {
                 continue;
             }
             let run = Run::read(text, found, context);
-            let of = |sets: &[u32], number: usize| sets.get(number).or(sets.last()).copied().unwrap_or(0);
-            let mut kinds = of(&self.by_length, found.length) & of(&self.by_total, run.total());
+            let by_length = self.by_length.get(found.length.min(LENGTHS - 1));
+            let by_total = self.by_total.get(run.total().min(MAX_DIGITS));
+            let mut kinds = by_length.unwrap_or(&0) & by_total.unwrap_or(&0);
             if kinds & self.worded != 0
                 && let Some(named) = run.named_at_once()
             {

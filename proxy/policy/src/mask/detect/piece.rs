@@ -4,12 +4,14 @@ use super::Span;
 use crate::mask::bytes::{at, cut, tail};
 
 /// How many bytes from `from` on are of a class, `most` at most.
-pub(super) fn ahead(text: &[u8], from: usize, most: usize, class: fn(u8) -> bool) -> usize {
+#[inline]
+pub(super) fn ahead(text: &[u8], from: usize, most: usize, class: impl Fn(u8) -> bool) -> usize {
     tail(text, from).iter().take(most).take_while(|b| class(**b)).count()
 }
 
 /// How many bytes before `end` are of a class, `most` at most.
-pub(super) fn behind(text: &[u8], end: usize, most: usize, class: fn(u8) -> bool) -> usize {
+#[inline]
+pub(super) fn behind(text: &[u8], end: usize, most: usize, class: impl Fn(u8) -> bool) -> usize {
     cut(text, 0, end)
         .iter()
         .rev()

@@ -5,12 +5,20 @@ use std::cell::OnceCell;
 use super::context::Named;
 use super::digits::Found;
 use super::{Context, Kind};
-use crate::mask::bytes::{at, tail};
+use crate::mask::bytes::{at, eight};
 
 /// Most digits that are collected: one more than the longest number that any detector knows (a card has 19).
 pub(super) const MAX_DIGITS: usize = 20;
 /// Most groups: a card of 19 digits in fives and fours has five, a phone number rarely more than seven.
 const MAX_GROUPS: usize = 8;
+
+/// Digits that are read at once.
+const WORD: usize = 8;
+/// So many of them, all `0`.
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+
+/// Bytes of a UUID.
+const UUID: usize = 36;
 
 /// Bytes before a run in which words are looked for at once.
 const NEAR: usize = 8;
@@ -32,10 +40,8 @@ pub(super) struct Run<'a> {
     pub(super) text: &'a [u8],
     pub(super) start: usize,
     context: Context<'a>,
-    /// Which of the 64 bytes from its start on are digits.
-    window: u64,
-    /// As numbers 0 to 9, once somebody has asked; behind the last one they are 0.
-    digits: OnceCell<[u8; MAX_DIGITS]>,
+    /// As numbers 0 to 9; behind the last one they are 0.
+    digits: [u8; MAX_DIGITS + WORD],
     total: usize,
     groups: [Group; MAX_GROUPS],
     count: usize,
@@ -51,8 +57,7 @@ impl<'a> Run<'a> {
             text,
             start: found.start,
             context,
-            window: found.window,
-            digits: OnceCell::new(),
+            digits: [0; MAX_DIGITS + WORD],
             total: 0,
             groups: [Group::default(); MAX_GROUPS],
             count: 0,
@@ -69,7 +74,7 @@ impl<'a> Run<'a> {
             window >>= len;
             let (separator, width) = separator(text, end, window);
             *slot = Group { len, end, separator };
-            run.total = run.total.wrapping_add(len);
+            run.take(from, len);
             run.count = run.count.wrapping_add(1);
             if separator == 0 {
                 break;
@@ -98,30 +103,28 @@ impl<'a> Run<'a> {
 
     /// The first `n` digits as numbers 0–9.
     pub(super) fn digits(&self, n: usize) -> &[u8] {
-        self.all_digits().get(..n).filter(|_| n <= self.total).unwrap_or(&[])
+        self.digits.get(..n).filter(|_| n <= self.total).unwrap_or(&[])
     }
 
-    fn all_digits(&self) -> &[u8; MAX_DIGITS] {
-        self.digits.get_or_init(|| {
-            let (mut digits, mut window) = ([0; MAX_DIGITS], self.window);
-            let text = tail(self.text, self.start);
-            for (slot, _) in digits.iter_mut().zip(0..self.total) {
-                let Some(b) = text.get(window.trailing_zeros() as usize) else {
-                    break;
-                };
-                *slot = b.wrapping_sub(b'0');
-                window &= window.wrapping_sub(1);
-            }
-            digits
-        })
+    /// Takes the digits of the next group, eight at a time; what is none of a group's last eight bytes is 0. No sum is near overflow.
+    #[inline]
+    fn take(&mut self, start: usize, len: usize) {
+        let mut taken = 0_usize;
+        while taken < len
+            && let Some(rest) = self.digits.get_mut(self.total.wrapping_add(taken)..)
+            && let Some(slot) = rest.first_chunk_mut()
+        {
+            let word = eight(self.text, start.wrapping_add(taken)) ^ ZEROS;
+            let some = len.wrapping_sub(taken).min(WORD);
+            *slot = (word & (u64::MAX >> unused_bits(some))).to_le_bytes();
+            taken = taken.wrapping_add(WORD);
+        }
+        self.total = self.total.wrapping_add(len);
     }
 
-    /// The number of digits `from..to` read as one decimal number.
+    /// The number of digits `from..to` read as one decimal number, eight of them at most.
     pub(super) fn number(&self, from: usize, to: usize) -> u32 {
-        let digits = self.all_digits().get(from..to).unwrap_or(&[]);
-        digits
-            .iter()
-            .fold(0, |n, d| n.wrapping_mul(10).wrapping_add(u32::from(*d)))
+        decimal(eight(&self.digits, from), to.wrapping_sub(from))
     }
 
     /// The byte before the run; 0 at the start of the text.
@@ -167,13 +170,16 @@ impl<'a> Run<'a> {
 
     /// Whether the bytes `self.start..end` lie within a longer hexadecimal token: a UUID, or a hash of 24 digits or more.
     pub(super) fn in_hex_token(&self, end: usize) -> bool {
+        if self.text.len() < 24 {
+            return false;
+        }
         let token = self.hex_token(end);
         is_uuid(token) || (token.len() >= 24 && !token.contains(&b'-') && token.iter().any(u8::is_ascii_alphabetic))
     }
 
     /// Whether the bytes `self.start..end` lie within a UUID.
     pub(super) fn in_uuid(&self, end: usize) -> bool {
-        is_uuid(self.hex_token(end))
+        self.text.len() >= UUID && is_uuid(self.hex_token(end))
     }
 
     /// The bytes `self.start..end` with the hexadecimal digits and hyphens around them.
@@ -201,9 +207,26 @@ impl<'a> Run<'a> {
     }
 }
 
+/// The number that the first `digits` bytes of a word form, numbers 0 to 9 each: of two digits, of four, and of all, each in the
+/// bytes of the word that they have. What is missing of eight digits are zeros in front.
+#[inline]
+fn decimal(word: u64, digits: usize) -> u32 {
+    let word = word << unused_bits(digits);
+    let pairs = word.wrapping_mul(10).wrapping_add(word >> 8) & 0x00FF_00FF_00FF_00FF;
+    let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_FFFF_0000_FFFF;
+    let all = fours.wrapping_mul(10_000).wrapping_add(fours >> 32);
+    (all & 0xFFFF_FFFF) as u32
+}
+
+/// Bits of a word behind its first bytes, one of them at least.
+#[inline]
+fn unused_bits(bytes: usize) -> u32 {
+    (WORD.wrapping_sub(bytes).wrapping_mul(8) & 63) as u32
+}
+
 /// Whether hexadecimal digits and hyphens have the shape of a UUID (RFC 9562).
 fn is_uuid(token: &[u8]) -> bool {
-    token.len() == 36 && [8, 13, 18, 23].iter().all(|i| at(token, *i) == b'-')
+    token.len() == UUID && [8, 13, 18, 23].iter().all(|i| at(token, *i) == b'-')
 }
 
 /// The separator at `i`, and how many bytes it takes; (0, 0) when no group follows. The window tells which bytes from there on
@@ -223,5 +246,30 @@ fn separator(text: &[u8], i: usize, window: u64) -> (u8, usize) {
         (b')', b' ' | b'-' | b'.') => (b')', 2),
         (b' ' | b'-', b'(') => (b'(', 2),
         _ => (0, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::digits::Runs;
+    use super::super::summary::Summary;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn digits_are_those_read_one_by_one(text in "[a-z]{0,9}[0-9]{1,12}([ .-][0-9]{1,9}){0,9}[a-z]{0,9}") {
+            let first = Summary::of(text.as_bytes()).first_digits;
+            let found = Runs::new(text.as_bytes(), &first).next(0).unwrap();
+            let run = Run::read(text.as_bytes(), found, Context::default());
+            let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_digit).map(|b| b - b'0').take(run.total()).collect();
+            prop_assert_eq!(run.total(), run.groups().iter().map(|group| group.len).sum::<usize>());
+            prop_assert_eq!(run.digits(run.total()), &digits[..]);
+            for (from, to) in (0..MAX_DIGITS).flat_map(|from| (from + 1..=from + WORD).map(move |to| (from, to))) {
+                let digits = (from..to).map(|i| digits.get(i).copied().unwrap_or(0));
+                prop_assert_eq!(run.number(from, to), digits.fold(0, |n, digit| n * 10 + u32::from(digit)));
+            }
+        }
     }
 }

@@ -56,8 +56,8 @@ pub(crate) struct Scanner {
     sign_of: Vec<u8>,
     /// All of their groups.
     groups: Signs,
-    /// Those of the signs that are also offered a value as a whole.
-    named: Vec<Active<FindSign>>,
+    /// Those of the signs that are also offered a value as a whole, if one of their words names it.
+    named: Vec<(Kind, Active<FindSign>)>,
     has_iban: bool,
     min_bytes: usize,
     patterns: Vec<Own>,
@@ -93,7 +93,7 @@ impl Scanner {
             Find::Digits { .. } => self.numbers.add(detector, entry, enforced),
             Find::Signs(signs, find) => self.add_signs(signs, detector.min_bytes, Active { entry, enforced, find }),
             Find::Named(signs, find) => {
-                self.named.push(Active { entry, enforced, find });
+                self.named.push((detector.kind, Active { entry, enforced, find }));
                 self.add_signs(signs, detector.min_bytes, Active { entry, enforced, find });
             }
         }
@@ -132,7 +132,13 @@ impl Scanner {
         self.patterns.is_empty()
             && self.named.is_empty()
             && summary.digits < 2
-            && !summary.may_hold(Signs::AT.or(Signs::BACKSLASH).or(Signs::NON_ASCII).or(self.groups))
+            && !summary.may_hold(
+                Signs::AT
+                    .or(Signs::PERCENT)
+                    .or(Signs::BACKSLASH)
+                    .or(Signs::NON_ASCII)
+                    .or(self.groups),
+            )
     }
 
     #[cfg(test)]
@@ -145,19 +151,18 @@ impl Scanner {
     #[inline]
     pub(crate) fn scan_within(&self, text: &[u8], room: &[u8], context: Context<'_>, hits: &mut Vec<Hit>) {
         if text.len() >= self.min_bytes {
-            self.scan_all(text, Summary::within(text, room), context, hits);
+            self.scan_all(text, &Summary::within(text, room), context, hits);
         }
     }
 
-    fn scan_all(&self, text: &[u8], summary: Summary, context: Context<'_>, hits: &mut Vec<Hit>) {
-        self.scan_plain(text, context, &summary, hits);
-        // Percent signs are counted with `@`.
-        if summary.may_hold(Signs::NON_ASCII.or(Signs::AT)) {
+    fn scan_all(&self, text: &[u8], summary: &Summary, context: Context<'_>, hits: &mut Vec<Hit>) {
+        self.scan_plain(text, context, summary, hits);
+        if summary.may_hold(Signs::NON_ASCII.or(Signs::PERCENT)) {
             let of = |class: Signs, other: fn(&[u8]) -> Option<fold::Folded>| {
                 summary.may_hold(class).then(|| other(text)).flatten()
             };
             let folded = of(Signs::NON_ASCII, fold::fold);
-            let decoded = of(Signs::AT, fold::decoded);
+            let decoded = of(Signs::PERCENT, fold::decoded);
             for other in [folded, decoded].into_iter().flatten() {
                 let mut inner = Vec::new();
                 self.scan_plain(&other.text, context, &Summary::of(&other.text), &mut inner);
@@ -176,14 +181,18 @@ impl Scanner {
 
     fn scan_plain(&self, text: &[u8], context: Context<'_>, summary: &Summary, hits: &mut Vec<Hit>) {
         if summary.digits >= self.numbers.least || (self.has_iban && summary.digits >= 2 && text.len() >= 15) {
-            self.numbers.scan(text, context, summary.first_digits, hits);
+            self.numbers.scan(text, context, &summary.first_digits, hits);
         }
         if summary.may_hold(self.groups) {
             self.scan_signs(text, context, summary, hits);
         }
-        for active in self.named.iter().filter(|_| context.whole) {
-            let found = (active.find)(text, text.len(), &context);
-            hits.extend(found.map(|span| active.hit(span)));
+        for (kind, active) in &self.named {
+            if context.whole
+                && context.names(*kind)
+                && let Some(span) = (active.find)(text, text.len(), &context)
+            {
+                hits.push(active.hit(span));
+            }
         }
         if !self.patterns.is_empty() {
             self.scan_patterns(text, hits);
@@ -191,8 +200,10 @@ impl Scanner {
     }
 
     fn scan_signs(&self, text: &[u8], context: Context<'_>, summary: &Summary, hits: &mut Vec<Hit>) {
-        let (mut from, mut signs) = (0_usize, summary.first_signs);
-        loop {
+        let mut from = 0_usize;
+        while from < text.len() {
+            let known = summary.first_signs.get(from / BLOCK).copied();
+            let signs = known.unwrap_or_else(|| mask(text, from, is_sign));
             for place in places(signs, from) {
                 let number = self.sign_of.get(usize::from(at(text, place)));
                 let sign = number.and_then(|number| self.signs.get(usize::from(*number)));
@@ -201,16 +212,13 @@ impl Scanner {
                 };
                 // Most cells are shorter than any key or token.
                 for (_, active) in sign.finders.iter().filter(|(least, _)| *least <= text.len()) {
-                    let found = (active.find)(text, place, &context);
-                    hits.extend(found.map(|span| active.hit(span)));
+                    if let Some(span) = (active.find)(text, place, &context) {
+                        hits.push(active.hit(span));
+                    }
                 }
             }
             // No sum is near overflow: places in a text.
             from = from.wrapping_add(BLOCK);
-            if from >= text.len() {
-                return;
-            }
-            signs = mask(text, from, is_sign);
         }
     }
 

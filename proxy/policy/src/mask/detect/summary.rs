@@ -10,16 +10,19 @@ use crate::mask::bytes::{at, tail};
 pub(super) struct Summary {
     /// How many there are.
     pub(super) digits: usize,
-    /// Which of the first 64 bytes are digits.
-    pub(super) first_digits: u64,
-    /// Which of the first 64 bytes may be signs.
-    pub(super) first_signs: u64,
+    /// Which of the first bytes are digits.
+    pub(super) first_digits: Masks,
+    /// Which of the first bytes may be signs.
+    pub(super) first_signs: Masks,
     seen: Signs,
 }
 
 /// Which bytes that detectors ask for are there: a bit for each class of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Signs(u16);
+
+/// What is kept of a text's first blocks; nothing stands behind its end.
+pub(super) type Masks = [u64; 4];
 
 /// Hyphens of the shortest hit that is found by them.
 const HYPHENS: u32 = 5;
@@ -31,7 +34,8 @@ const CLASSES: [Signs; 256] = {
     let mut b = 0;
     while b < 256 {
         table[b] = match b as u8 {
-            b'@' | b'%' => Signs::AT,
+            b'@' => Signs::AT,
+            b'%' => Signs::PERCENT,
             b'\\' => Signs::BACKSLASH,
             0x80.. => Signs::NON_ASCII,
             b'.' => Signs::DOT,
@@ -66,14 +70,16 @@ impl Summary {
     #[inline]
     pub(super) fn within(text: &[u8], room: &[u8]) -> Self {
         let (mut digits, mut hyphens, mut seen) = (0, 0_u32, Signs::UNTOLD.0);
-        let (mut first, mut from) = ([0; 2], 0_usize);
+        let (mut first_digits, mut first_signs) = (Masks::default(), Masks::default());
+        let (mut block, mut from) = (0_usize, 0_usize);
         while from < text.len() {
             // No sum is near overflow: places in a text, and counts of its bytes.
             let left = text.len().wrapping_sub(from);
             let [digit_mask, mut signs] = masks(tail(room, from), left, |lane| [lane.is_digit(), is_sign(lane)]);
-            if from == 0 {
-                first = [digit_mask, signs];
+            if let (Some(digits), Some(other)) = (first_digits.get_mut(block), first_signs.get_mut(block)) {
+                (*digits, *other) = (digit_mask, signs);
             }
+            block = block.wrapping_add(1);
             digits = digit_mask.count_ones().wrapping_add(digits);
             while signs != 0 {
                 let sign = at(text, from.wrapping_add(signs.trailing_zeros() as usize));
@@ -86,7 +92,6 @@ impl Summary {
         if hyphens >= HYPHENS {
             seen |= Signs::HYPHENS.0;
         }
-        let [first_digits, first_signs] = first;
         Self {
             digits: digits as usize,
             first_digits,
@@ -111,7 +116,6 @@ fn class(b: u8) -> Signs {
 // === impl Signs ===
 
 impl Signs {
-    /// `@`, or a percent sign that may write it.
     pub(super) const AT: Self = Self(1);
     pub(super) const BACKSLASH: Self = Self(1 << 1);
     pub(super) const NON_ASCII: Self = Self(1 << 2);
@@ -123,6 +127,8 @@ impl Signs {
     const HYPHENS: Self = Self(1 << 7);
     /// No class: such a sign may always be there.
     const UNTOLD: Self = Self(1 << 8);
+    /// What is encoded, `@` perhaps, begins with one.
+    pub(super) const PERCENT: Self = Self(1 << 9);
 
     /// In which texts a sign is looked for.
     pub(super) fn of(sign: u8) -> Self {

@@ -43,9 +43,9 @@ const COUNTRIES: &str = "ADAEAFAGAIALAMAOAQARASATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMB
                          TTTVTWTZUAUGUMUSUYUZVAVCVEVGVIVNVUWFWSXKYEYTZAZMZW";
 
 /// Offered every I, which stands in BIC and in SWIFT, what ends a key, and a value as a whole.
-fn code(text: &[u8], place: usize, context: &Context<'_>) -> Option<Span> {
+fn code(text: &[u8], place: usize, _: &Context<'_>) -> Option<Span> {
     if place == text.len() {
-        return whole(text, context);
+        return whole(text);
     }
     if matches!(at(text, place), b':' | b'=') {
         return keyed(text, place);
@@ -90,10 +90,7 @@ fn is_quote_or_blank(b: u8) -> bool {
     matches!(b, b' ' | b'"' | b'\'')
 }
 
-fn whole(text: &[u8], context: &Context<'_>) -> Option<Span> {
-    if !context.names(Kind::SwiftCode) {
-        return None;
-    }
+fn whole(text: &[u8]) -> Option<Span> {
     let value = text.trim_ascii();
     if !matches!(value.len(), 8 | 11) {
         return None;
