@@ -40,8 +40,8 @@ pub(super) struct Run<'a> {
     pub(super) text: &'a [u8],
     pub(super) start: usize,
     context: Context<'a>,
-    /// As numbers 0 to 9; behind the last one they are 0.
-    digits: [u8; MAX_DIGITS + WORD],
+    /// As numbers 0 to 9, once somebody has asked; behind the last one they are 0.
+    digits: OnceCell<[u8; MAX_DIGITS + WORD]>,
     total: usize,
     groups: [Group; MAX_GROUPS],
     count: usize,
@@ -57,7 +57,7 @@ impl<'a> Run<'a> {
             text,
             start: found.start,
             context,
-            digits: [0; MAX_DIGITS + WORD],
+            digits: OnceCell::new(),
             total: 0,
             groups: [Group::default(); MAX_GROUPS],
             count: 0,
@@ -74,7 +74,7 @@ impl<'a> Run<'a> {
             window >>= len;
             let (separator, width) = separator(text, end, window);
             *slot = Group { len, end, separator };
-            run.take(from, len);
+            run.total = run.total.wrapping_add(len);
             run.count = run.count.wrapping_add(1);
             if separator == 0 {
                 break;
@@ -103,28 +103,32 @@ impl<'a> Run<'a> {
 
     /// The first `n` digits as numbers 0–9.
     pub(super) fn digits(&self, n: usize) -> &[u8] {
-        self.digits.get(..n).filter(|_| n <= self.total).unwrap_or(&[])
+        self.all_digits().get(..n).filter(|_| n <= self.total).unwrap_or(&[])
     }
 
-    /// Takes the digits of the next group, eight at a time; what is none of a group's last eight bytes is 0. No sum is near overflow.
-    #[inline]
-    fn take(&mut self, start: usize, len: usize) {
-        let mut taken = 0_usize;
-        while taken < len
-            && let Some(rest) = self.digits.get_mut(self.total.wrapping_add(taken)..)
-            && let Some(slot) = rest.first_chunk_mut()
-        {
-            let word = eight(self.text, start.wrapping_add(taken)) ^ ZEROS;
-            let some = len.wrapping_sub(taken).min(WORD);
-            *slot = (word & (u64::MAX >> unused_bits(some))).to_le_bytes();
-            taken = taken.wrapping_add(WORD);
-        }
-        self.total = self.total.wrapping_add(len);
+    /// Group by group, eight digits at a time: what of a group's last eight bytes is none of it is 0. No sum is near overflow.
+    fn all_digits(&self) -> &[u8; MAX_DIGITS + WORD] {
+        self.digits.get_or_init(|| {
+            let (mut digits, mut filled) = ([0; MAX_DIGITS + WORD], 0_usize);
+            for group in self.groups() {
+                let mut left = group.len;
+                while left > 0
+                    && let Some(slot) = digits.get_mut(filled..).and_then(|rest| rest.first_chunk_mut())
+                {
+                    let taken = left.min(WORD);
+                    let word = eight(self.text, group.end.wrapping_sub(left)) ^ ZEROS;
+                    *slot = (word & (u64::MAX >> unused_bits(taken))).to_le_bytes();
+                    filled = filled.wrapping_add(taken);
+                    left = left.wrapping_sub(taken);
+                }
+            }
+            digits
+        })
     }
 
     /// The number of digits `from..to` read as one decimal number, eight of them at most.
     pub(super) fn number(&self, from: usize, to: usize) -> u32 {
-        decimal(eight(&self.digits, from), to.wrapping_sub(from))
+        decimal(eight(self.all_digits(), from), to.wrapping_sub(from))
     }
 
     /// The byte before the run; 0 at the start of the text.
