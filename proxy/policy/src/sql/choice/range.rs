@@ -86,6 +86,16 @@ pub(super) fn computes_rows(query: Node<'_>) -> bool {
             .any(|output| below(output).any(|node| node.is("FuncCall")))
 }
 
+/// Whether a query gives the first or the last of what it reads. What is computed beside each row (`OVER`) leaves all of them.
+pub(super) fn gives_extreme(query: Node<'_>) -> bool {
+    let first = |call: &Node<'_>| matches!(call.names("funcname").last(), Some(&("min" | "max")));
+    let mut calls = query
+        .list("target_list")
+        .flat_map(below)
+        .filter(|node| node.is("FuncCall"));
+    calls.any(|call| first(&call) && !call.has("over"))
+}
+
 /// A node and all below it.
 pub(super) fn below(node: Node<'_>) -> impl Iterator<Item = Node<'_>> {
     let mut todo = vec![node];

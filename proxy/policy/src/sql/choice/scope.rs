@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Known;
 use super::range::{
-    EXCEPT, INTERSECT, MAX_RELATIONS, SYSTEM, called, computes_rows, flat, may_hold, names_columns, narrows, qualified,
+    EXCEPT, INTERSECT, MAX_RELATIONS, SYSTEM, called, flat, gives_extreme, may_hold, names_columns, narrows, qualified,
     sides,
 };
 use crate::catalog::Relation;
@@ -176,7 +176,10 @@ impl<'a> Scope<'a> {
 
     /// Whether a query gives the rows of the relation itself, all of them.
     pub(super) fn gives_all(&self, query: Node<'a>) -> bool {
-        let picks = query.has("limit_count") || query.has("having_clause") || computes_rows(query);
+        let picks = ["limit_count", "having_clause", "group_clause"]
+            .iter()
+            .any(|field| query.has(field))
+            || gives_extreme(query);
         // Of those that are alike one each (`DISTINCT ON`), or none that others have, or lack.
         let picks = picks
             || query.list("distinct_clause").next().is_some()

@@ -104,6 +104,15 @@ fn conditions_that_choose_nothing_do_not_count() {
                 "true",
             ),
             ("delete from t where id in (select distinct id from t)", "false"),
+            ("delete from t where id in (select max(id) from t)", "true"),
+            (
+                "update t set n = d.n from (select id, row_number() over () n from t) d where d.id = t.id",
+                "false",
+            ),
+            (
+                "delete from t using (select id, row_number() over (partition by a) n from t) d where d.id = t.id and d.n > 1",
+                "true",
+            ),
             (
                 "delete from t where id in (select id from (select id from t limit 9) s)",
                 "true",
