@@ -170,6 +170,9 @@ fn conditions_that_choose_nothing_do_not_count() {
                 "true",
             ),
             ("update t set a = 1 where $1", "false"),
+            ("select nextval('s')", "true"),
+            ("insert into t values (nextval('s'), 'x')", "true"),
+            ("update t set a = nextval('s')", "false"),
             (
                 "insert into t values (1, 2), (3, 4) on conflict (a) do update set b = excluded.b",
                 "true",
