@@ -201,7 +201,12 @@ impl<'a> Scope<'a> {
             _ => {}
         }
         let within = self.within(query);
-        conditions(query).into_iter().any(|condition| within.chooses(condition))
+        // Of queries within that, each would be asked twice as often as the one around it.
+        let selects = |condition: Node<'a>| match self.is_outermost() {
+            true => within.selects(condition),
+            false => within.chooses(condition),
+        };
+        conditions(query).into_iter().any(selects)
             || query.list("from_clause").any(|item| match item.kind() {
                 "RangeFunction" => !within.columns(item).is_empty(),
                 "RangeSubselect" => item.node("subquery").is_some_and(|query| within.hangs(query)),

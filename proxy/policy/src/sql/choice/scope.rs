@@ -87,14 +87,19 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Whether whose a name alone is was looked up.
+    /// Whether no query stands between the relation and the condition.
+    pub(super) fn is_outermost(&self) -> bool {
+        self.inner.is_empty()
+    }
+
+    /// Whether the catalog tells whose a name alone is.
     pub(super) fn is_known(&self) -> bool {
         self.known.is_some()
     }
 
     /// Whether a name alone may as well be that of a column of a query in between.
     pub(super) fn is_unsure(&self) -> bool {
-        !self.is_known() && !self.inner.is_empty()
+        !self.is_known() && !self.is_outermost()
     }
 
     /// Whether a column may be NULL. Keys and what PostgreSQL keeps of a row itself are in no row.

@@ -142,6 +142,18 @@ fn conditions_that_choose_nothing_do_not_count() {
                 "true",
             ),
             (
+                "delete from t where exists (select 1 from t o where o.id = t.id and o.a = 1)",
+                "true",
+            ),
+            (
+                "delete from t where exists (select 1 from t o where o.id = t.id)",
+                "false",
+            ),
+            (
+                "delete from t where exists (select 1 from t o where o.a = t.a and o.id < t.id)",
+                "true",
+            ),
+            (
                 "delete from t where exists (select 1 from u left join v on v.tid = t.id)",
                 "false",
             ),
