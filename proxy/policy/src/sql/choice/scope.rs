@@ -34,6 +34,8 @@ pub(super) struct Scope<'a> {
     copies: Vec<(&'a str, bool)>,
     /// Those of them that stand for the row that is chosen.
     tied: Vec<&'a str>,
+    /// Whether a query stands between it and the condition, which may read nothing.
+    nested: bool,
 }
 
 // === impl Scope ===
@@ -67,12 +69,16 @@ impl<'a> Scope<'a> {
             inner: Vec::new(),
             copies: Vec::new(),
             tied: Vec::new(),
+            nested: false,
         }
     }
 
     /// What names mean in a query below.
     pub(super) fn within(&self, query: Node<'a>) -> Self {
-        let mut scope = self.clone();
+        let mut scope = Self {
+            nested: true,
+            ..self.clone()
+        };
         let items: Vec<Node<'a>> = query.list("from_clause").collect();
         scope.copies.extend(self.copies_in(&items));
         scope.inner.extend(flat(items));
@@ -89,7 +95,7 @@ impl<'a> Scope<'a> {
 
     /// Whether no query stands between the relation and the condition.
     pub(super) fn is_outermost(&self) -> bool {
-        self.inner.is_empty()
+        !self.nested
     }
 
     /// Whether the catalog tells whose a name alone is.
@@ -99,7 +105,7 @@ impl<'a> Scope<'a> {
 
     /// Whether a name alone may as well be that of a column of a query in between.
     pub(super) fn is_unsure(&self) -> bool {
-        !self.is_known() && !self.is_outermost()
+        !self.is_known() && !self.inner.is_empty()
     }
 
     /// Whether a column may be NULL. Keys and what PostgreSQL keeps of a row itself are in no row.
