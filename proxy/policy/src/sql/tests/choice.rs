@@ -245,3 +245,13 @@ fn conditions_that_choose_nothing_do_not_count() {
         |statement| statement.has_where.to_string(),
     );
 }
+
+/// Twice for each that is around it, and this would not end.
+#[test]
+fn queries_within_queries_are_asked_about_once() {
+    let mut condition = "o.id = t.id".to_owned();
+    for _ in 0..40 {
+        condition = format!("o.id = t.id and exists (select 1 where {condition})");
+    }
+    assert!(!one(&format!("delete from t using t o where {condition}")).has_where);
+}
