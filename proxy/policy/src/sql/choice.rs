@@ -2,6 +2,7 @@
 
 mod range;
 mod reach;
+mod scope;
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use super::statement::Statement;
 use super::tree::Node;
 use super::verb::Verb;
 use crate::catalog::{Catalog, Relation, SearchPath};
-use reach::Scope;
+use scope::Scope;
 
 const ONCONFLICT_UPDATE: i64 = 3;
 const NOT_MATCHED_BY_SOURCE: i64 = 2;

@@ -7,7 +7,7 @@ use super::denied::{self, Denied};
 use super::effect::{self, Setting};
 use super::functions::{Safety, is_own_operator, safety};
 use super::lineage::spelled_out;
-use super::names::{Access, FunctionRef, RelationRef, qualified};
+use super::names::{Access, FunctionRef, RelationRef, access, qualified};
 use super::pinned;
 use super::statement::DATA;
 use super::tree::Node;
@@ -242,7 +242,7 @@ impl<'a> Walk<'a> {
         };
         match safety(schema.as_deref(), &name) {
             Safety::Safe => {}
-            Safety::Effect(verb) => self.facts.verbs.insert(verb),
+            Safety::Effect(verb) => self.facts.effect(verb),
             Safety::Telling => self.facts.opaque.push(format!("system function {}", names.join("."))),
             Safety::Opaque => self.facts.opaque.push(format!("function {}", names.join("."))),
         }
@@ -258,7 +258,7 @@ impl<'a> Walk<'a> {
         self.facts.operates |= !names.is_empty();
         for name in names {
             if let Safety::Effect(verb) = safety(None, name) {
-                self.facts.verbs.insert(verb);
+                self.facts.effect(verb);
             }
         }
     }
@@ -289,25 +289,6 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What a statement does to a relation that stands directly in one of its fields.
-fn access(parent: Node<'_>, relation: Node<'_>) -> Access {
-    match parent.kind() {
-        "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" | "TruncateStmt" => {
-            let target = ["relation", "relations"];
-            let is_target = target.iter().any(|field| {
-                parent.node(field).is_some_and(|node| node.id() == relation.id())
-                    || parent.list(field).any(|node| node.id() == relation.id())
-            });
-            if is_target { Access::Write } else { Access::Read }
-        }
-        "CopyStmt" if parent.flag("is_from") => Access::Write,
-        "CopyStmt" | "LockStmt" | "VacuumRelation" | "SelectStmt" => Access::Read,
-        "IntoClause" => Access::Define,
-        kind if kind.ends_with("Stmt") => Access::Define,
-        _ => Access::Read,
-    }
-}
-
 fn transaction_verb(kind: i64) -> Verb {
     match kind {
         1 | 2 => Verb::Begin,
@@ -331,6 +312,14 @@ fn config_setting(node: Node<'_>, name: Option<&str>) -> Setting {
 }
 
 impl Facts {
+    /// What a function of PostgreSQL's own does. A sequence that it advances is one row, which it names.
+    fn effect(&mut self, verb: Verb) {
+        self.verbs.insert(verb);
+        if verb == Verb::Update {
+            self.change(true);
+        }
+    }
+
     fn change(&mut self, selective: bool) {
         self.changes += 1;
         self.changes_with_where += usize::from(selective);

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::tree::Node;
+
 /// What a statement does with a relation it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Access {
@@ -31,6 +33,25 @@ pub struct FunctionRef {
     pub schema: Option<String>,
     /// Name.
     pub name: String,
+}
+
+/// What a statement does to a relation that stands directly in one of its fields.
+pub(super) fn access(parent: Node<'_>, relation: Node<'_>) -> Access {
+    match parent.kind() {
+        "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" | "TruncateStmt" => {
+            let target = ["relation", "relations"];
+            let is_target = target.iter().any(|field| {
+                parent.node(field).is_some_and(|node| node.id() == relation.id())
+                    || parent.list(field).any(|node| node.id() == relation.id())
+            });
+            if is_target { Access::Write } else { Access::Read }
+        }
+        "CopyStmt" if parent.flag("is_from") => Access::Write,
+        "CopyStmt" | "LockStmt" | "VacuumRelation" | "SelectStmt" => Access::Read,
+        "IntoClause" => Access::Define,
+        kind if kind.ends_with("Stmt") => Access::Define,
+        _ => Access::Read,
+    }
 }
 
 /// Splits a possibly qualified name into schema and name. A third part in front is the database, which can only be the

@@ -1,5 +1,6 @@
 //! What a tree tells, as tables.
 
+mod choice;
 mod denied;
 mod fingerprints;
 mod names;

@@ -90,6 +90,29 @@ fn a_name_alone_counts_as_a_column_of_the_relation_that_has_it() {
         ("delete from t where t is not null", false),
         ("delete from t where id is not null", false),
         ("delete from t where a is not null", true),
+        ("delete from t where id is null", false),
+        ("delete from t where id || a is null", true),
+        ("delete from t where id::text is not null", false),
+        ("delete from t where id in ('x', 'y')", true),
+        ("delete from t where (id, a) in (('x', 'y'))", true),
+        ("delete from t where id = any($1)", true),
+        (
+            "delete from t where ctid = any(array(select ctid from t where a = 'x' limit 9))",
+            true,
+        ),
+        (
+            "delete from t where id = (select id from t where a = 'x' for update skip locked limit 1)",
+            true,
+        ),
+        (
+            "with d as (delete from u where v = 'x' returning id) delete from t using d where t.tid = d.id",
+            true,
+        ),
+        (
+            "with recursive d as (select id from t where id = 'x' union all select t.id from t join d on t.tid = d.id) \
+             delete from t using d where t.id = d.id",
+            true,
+        ),
         ("delete from t where id = 'x'", true),
         ("delete from strange where id = 'x'", true),
         ("delete from strange using u where id = 'x'", false),

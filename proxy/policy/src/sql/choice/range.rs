@@ -3,6 +3,12 @@
 use super::Known;
 use crate::sql::tree::Node;
 
+/// Values of the grammar's enumerations.
+pub(super) const UNION: i64 = 2;
+pub(super) const INTERSECT: i64 = 3;
+pub(super) const EXCEPT: i64 = 4;
+const JOIN_INNER: i64 = 1;
+
 /// Relations in FROM beyond which nobody looks for a name.
 pub(super) const MAX_RELATIONS: usize = 64;
 /// Columns that every table has, and that differ from row to row.
@@ -13,13 +19,42 @@ pub(super) fn flat(mut items: Vec<Node<'_>>) -> Vec<Node<'_>> {
     let mut found = Vec::new();
     while let Some(item) = items.pop().filter(|_| found.len() <= MAX_RELATIONS) {
         if item.is("JoinExpr") {
-            items.extend(["larg", "rarg"].iter().filter_map(|side| item.node(side)));
+            items.extend(sides(item));
         }
         if !item.is("JoinExpr") || item.has("alias") {
             found.push(item);
         }
     }
     found
+}
+
+/// What a join joins, and what UNION and its like put together.
+pub(super) fn sides(node: Node<'_>) -> impl Iterator<Item = Node<'_>> {
+    [node.node("larg"), node.node("rarg")].into_iter().flatten()
+}
+
+/// Whether a join leaves out rows of either side that have no like on the other.
+pub(super) fn narrows(join: Node<'_>) -> bool {
+    let alike = join.has("using_clause") || join.has("is_natural");
+    join.int("jointype") == JOIN_INNER && (alike || join.node("quals").is_some_and(names_columns))
+}
+
+/// What is asked of the rows that a query reads: by WHERE, and where it joins them so that what has no like is left out.
+pub(super) fn conditions(query: Node<'_>) -> Vec<Node<'_>> {
+    let mut found: Vec<Node<'_>> = query.node("where_clause").into_iter().collect();
+    let mut todo: Vec<Node<'_>> = query.list("from_clause").collect();
+    while let Some(join) = todo.pop() {
+        if join.is("JoinExpr") && join.int("jointype") == JOIN_INNER {
+            found.extend(join.node("quals"));
+            todo.extend(sides(join));
+        }
+    }
+    found
+}
+
+/// Whether a condition has any column in it.
+pub(super) fn names_columns(condition: Node<'_>) -> bool {
+    below(condition).any(|node| node.is("ColumnRef"))
 }
 
 /// Whether what stands in FROM may have a column of a name.
@@ -49,6 +84,16 @@ pub(super) fn computes_rows(query: Node<'_>) -> bool {
         || query
             .list("target_list")
             .any(|output| below(output).any(|node| node.is("FuncCall")))
+}
+
+/// Whether a query gives the first or the last of what it reads. What is computed beside each row (`OVER`) leaves all of them.
+pub(super) fn gives_extreme(query: Node<'_>) -> bool {
+    let first = |call: &Node<'_>| matches!(call.names("funcname").last(), Some(&("min" | "max")));
+    let mut calls = query
+        .list("target_list")
+        .flat_map(below)
+        .filter(|node| node.is("FuncCall"));
+    calls.any(|call| first(&call) && !call.has("over"))
 }
 
 /// A node and all below it.
