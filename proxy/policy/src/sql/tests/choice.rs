@@ -250,7 +250,7 @@ fn conditions_that_choose_nothing_do_not_count() {
 #[test]
 fn queries_within_queries_are_asked_about_once() {
     let mut condition = "o.id = t.id".to_owned();
-    for _ in 0..18 {
+    for _ in 0..12 {
         condition = format!("o.id = t.id and exists (select 1 where {condition})");
     }
     assert!(!one(&format!("delete from t using t o where {condition}")).has_where);
