@@ -273,15 +273,18 @@ fn settings(words: &[Word<'_>], found: &mut Vec<Denied>) {
     }
 }
 
-/// The first name of what a word of a statement says that rows change of: `UPDATE t`, `INSERT INTO s.t`.
+/// The schema of what a word of a statement says that rows change of, or its name without one: `UPDATE ONLY (t)`, `INSERT INTO d.s.t`.
 fn changed<'w>(words: &'w [Word<'_>], at: usize) -> Option<&'w str> {
-    let target = match (name(words, at), name(words, at + 1)) {
+    let mut target = match (name(words, at), name(words, at + 1)) {
         ("update", _) => at + 1,
         ("insert" | "merge", "into") | ("delete", "from") => at + 2,
         _ => return None,
     };
-    let only = name(words, target) == "only";
-    Some(name(words, target + usize::from(only)))
+    let is = |at: usize, sign| words.get(at) == Some(&Word::Sign(sign));
+    target += usize::from(name(words, target) == "only");
+    target += usize::from(is(target, '('));
+    let has_database = is(target + 1, '.') && is(target + 3, '.');
+    Some(name(words, if has_database { target + 2 } else { target }))
 }
 
 /// Functions that are called, or named where something is made of them, and catalogs of which rows change.

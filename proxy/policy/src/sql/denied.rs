@@ -237,7 +237,7 @@ pub(super) fn field(name: &str) -> Option<Denied> {
 /// What is always refused about a relation of which a body changes rows, by its name or that of its schema: none of users begins so.
 pub(super) fn catalog(name: &str) -> Option<Denied> {
     let own = name.starts_with("pg_") && !name.starts_with("pg_temp");
-    own.then(|| Denied::of_catalog("catalogs within a body"))
+    own.then(|| Denied::of_catalog("catalogs within a body (a table of users that is called pg_… needs its schema)"))
 }
 
 /// Whether bodies in this language can be read.

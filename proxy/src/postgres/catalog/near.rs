@@ -27,10 +27,11 @@ const FAR: u32 = 8;
 /// Threads that have a connection of their own, for each database: a target's connections are few.
 const MAX_NEAR: usize = 4;
 /// As the side connection's: nothing that is asked here waits for a lock. What is asked for is few rows, whichever they are.
-const SETTINGS: [(&str, &str); 3] = [
+const SETTINGS: [(&str, &str); 4] = [
     ("search_path", ""),
     ("statement_timeout", "15s"),
     ("plan_cache_mode", "force_generic_plan"),
+    ("jit", "off"),
 ];
 /// The question, which is planned once.
 const NAME: &str = "sallyport_position";

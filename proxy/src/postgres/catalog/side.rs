@@ -24,15 +24,15 @@ use crate::postgres::dial::{Asking, DialError, Reached, dial};
 use crate::postgres::handed::{self, MAX_ENTRIES};
 use crate::session::Target;
 
-/// A side connection that nobody asks is given back after this, and what it read where no session looks at that any more: a target may
-/// have thousands of databases.
+/// A side connection that nobody asks is given back after this, and what it read where no session looks at that any more.
 const IDLE: Duration = Duration::from_secs(300);
-/// Longer than any question takes; what waits for a lock of somebody else is given up.
-const SETTINGS: [(&str, &str); 4] = [
+/// Longer than any question takes; what waits for somebody's lock is given up. To compile a question takes longer than to answer it.
+const SETTINGS: [(&str, &str); 5] = [
     ("search_path", ""),
     ("statement_timeout", "15s"),
     ("lock_timeout", "500ms"),
     ("plan_cache_mode", "force_generic_plan"),
+    ("jit", "off"),
 ];
 
 /// The digest as a question that is planned once.

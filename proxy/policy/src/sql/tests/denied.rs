@@ -345,12 +345,12 @@ fn bodies_are_looked_into() {
             "AlterSystem",
         ),
         ("begin create extension file_fdw; end", "UntrustedFunctions"),
-        (
-            "begin alter extension pgcrypto add function f(); end",
-            "UntrustedFunctions",
-        ),
+        ("alter extension x add type t", "UntrustedFunctions"),
         ("begin insert into pg_catalog.pg_authid select 1; end", "AlterSystem"),
+        ("delete from only (pg_authid)", "AlterSystem"),
+        ("update bank . pg_catalog.pg_authid set a = 1", "AlterSystem"),
         ("begin update pgbench set a = 1; delete from pg_temp.t; end", ""),
+        ("update only (app.pg_log) set a = 1; insert into bank.app.pg_log", ""),
         (
             "begin create function g() returns int language c as 'a', 'b'; end",
             "UntrustedFunctions",
