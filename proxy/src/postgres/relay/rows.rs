@@ -68,13 +68,13 @@ pub(super) fn copy_out(
                 Some(Expect::Query(query)) if !query.failed => {
                     let part = query.parts.front().ok_or(Broken::Unasked(b'H'))?;
                     copy::out(
-                        &as_it_holds(&part.view, &state.known, false),
+                        &as_it_holds(&part.view, &state.known, None),
                         Some(&part.stated),
                         &formats,
                     )
                 }
                 Some(Expect::Execute { portal, .. }) => {
-                    let view = as_it_holds(&portal.view, &state.known, false);
+                    let view = as_it_holds(&portal.view, &state.known, None);
                     copy::out(&view, portal.stated.as_ref(), &formats)
                 }
                 _ => return Err(Broken::Unasked(b'H')),
