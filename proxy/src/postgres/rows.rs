@@ -24,7 +24,7 @@ use super::handed::is_yet_to_be;
 use super::message::Field;
 use super::names::Stated;
 
-pub(super) use called::may_call;
+pub(super) use called::{calls_anew, may_call};
 
 /// A description up to this many bytes, of some hundred columns, is kept with its plan: a session may have thousands of statements.
 const MAX_KEPT: usize = 16 * 1024;
