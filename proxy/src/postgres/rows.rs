@@ -4,6 +4,7 @@
 //! (lineage over the statement's tree and the catalog), and what its values look like (detectors, in the plan itself).
 
 mod alike;
+mod called;
 mod held;
 
 use std::cell::{OnceCell, RefCell};
@@ -22,6 +23,8 @@ use super::catalog::{Footprint, Known};
 use super::handed::is_yet_to_be;
 use super::message::Field;
 use super::names::Stated;
+
+pub(super) use called::{calls_anew, may_call};
 
 /// A description up to this many bytes, of some hundred columns, is kept with its plan: a session may have thousands of statements.
 const MAX_KEPT: usize = 16 * 1024;

@@ -183,6 +183,41 @@ fn a_relation_that_comes_first_while_a_lock_is_waited_for_is_masked() {
 }
 
 #[test]
+fn a_column_that_gives_way_to_a_function_while_its_lock_is_waited_for_is_masked() {
+    let door = door("Standard");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    door.direct("insert into acct values (1, 'plain')");
+    assert!(said(&client.query("select acct.id, acct.ssn from acct")).contains("plain"));
+    let call = "create function id(acct) returns text language sql as 'select reverse(ssn) from customers'";
+    let mut other = beside(&door, &["begin", "alter table acct rename id to number", call]);
+    send(&mut client, "select acct.id from acct");
+    somebody_waits(&door);
+    said(&other.query("commit"));
+    let answer = said(&client.ready());
+    assert!(is_masked(&answer), "{answer}");
+}
+
+#[test]
+fn code_that_comes_by_a_name_of_postgresqls_own_while_a_lock_is_waited_for_is_masked() {
+    for sql in [
+        "select lower(id) from acct",
+        "copy (select lower(id) from acct) to stdout",
+    ] {
+        let door = door("Standard");
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        door.direct("insert into acct values (1, 'plain')");
+        said(&client.query("select lower(ssn) from acct"));
+        let call = "create function lower(int) returns text language sql as 'select reverse(ssn) from customers'";
+        let mut other = beside(&door, &["begin", "lock table acct in access exclusive mode", call]);
+        send(&mut client, sql);
+        somebody_waits(&door);
+        said(&other.query("commit"));
+        let answer = said(&client.ready());
+        assert!(is_masked(&answer), "{sql}: {answer}");
+    }
+}
+
+#[test]
 fn names_are_not_known_by_a_catalog_as_old_as_the_transaction() {
     let door = door("Standard");
     let mut client = Client::login(&door, "alice", &[]).unwrap();

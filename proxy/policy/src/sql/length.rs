@@ -96,8 +96,8 @@ enum Part {
     Nothing,
 }
 
-/// What stands outside of literals weighs. A plus or a minus is a sign of its own wherever it stands, but that of a number with which
-/// a value begins, and the sign of a parameter: the grammar makes one node of both.
+/// What stands outside of literals weighs. A plus or a minus is a sign of its own wherever it stands, but that of a number that is a
+/// whole value, and the sign of a parameter: the grammar makes one node of both.
 fn outside(bytes: Option<&[u8]>) -> usize {
     let bytes = bytes.unwrap_or_default();
     let (mut before, mut begins, mut weight) = (Part::Nothing, false, 0);
@@ -113,7 +113,7 @@ fn outside(bytes: Option<&[u8]>) -> usize {
             _ => Part::Nothing,
         };
         weight += match (part, byte) {
-            (Part::Sign, b'-') if begins && rest.get(1).is_some_and(u8::is_ascii_digit) => 0,
+            (Part::Sign, b'-') if begins && is_negative(rest) => 0,
             (Part::Sign, b'$') if rest.get(1).is_some_and(u8::is_ascii_digit) => 0,
             (Part::Sign, b'+' | b'-') => SIGN,
             (Part::Nothing, b'(' | b'[') => LIST,
@@ -127,6 +127,17 @@ fn outside(bytes: Option<&[u8]>) -> usize {
         begins = matches!(byte, b'(' | b'[' | b',') || begins && byte.is_ascii_whitespace();
     }
     weight
+}
+
+/// Whether these bytes begin with a negative number that is a whole value. Casts and powers go before its sign, which is an operator
+/// of theirs then.
+fn is_negative(bytes: &[u8]) -> bool {
+    let Some([first, rest @ ..]) = bytes.get(1..) else {
+        return false;
+    };
+    let mut behind = rest.iter().skip_while(|byte| is_word(**byte) || **byte == b'.');
+    let next = behind.find(|byte| !byte.is_ascii_whitespace());
+    first.is_ascii_digit() && next.is_none_or(|byte| matches!(byte, b',' | b')' | b']'))
 }
 
 /// What the word weighs with which these bytes begin.
@@ -244,6 +255,7 @@ mod tests {
             ("(-1, -2.5)", 8),
             ("$1, $23", 4),
             ("(a-1, 3 -1, -a)", 25),
+            ("(-1::int, -2^2, - 1)", 29),
             // As if it were code.
             ("/* a b", 11),
             ("'open a b", 12),

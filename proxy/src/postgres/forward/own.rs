@@ -12,6 +12,10 @@ use crate::postgres::refuse;
 use crate::postgres::relay::State;
 use crate::postgres::rows::View;
 
+/// Name of the statement and portal of a question. It begins as [`RESERVED`](refuse::RESERVED) does, which is refused to clients and
+/// is that of what is pinned: nothing may have that when something is.
+const NAME: &str = "\u{1}sallyport question";
+
 /// Appends a question of the door's own.
 pub fn own(state: &mut State, sql: &str, out: &mut Vec<u8>) {
     go_on(state, out);
@@ -25,24 +29,24 @@ pub fn own(state: &mut State, sql: &str, out: &mut Vec<u8>) {
     state.expected.push(Expect::Own(Answer::default()));
 }
 
-/// A text's statements one by one, under the door's own name.
+/// A text's statements one by one, under the door's own name. One that failed left that behind, so it is taken away first.
 fn put_named(script: &Script, text: &str, out: &mut Vec<u8>) {
+    let put_closes = |out: &mut Vec<u8>| [b'P', b'S'].iter().for_each(|kind| put_close(*kind, NAME, out));
     for statement in &script.statements {
-        put_parse(statement.text(text), &[], out);
+        put_closes(out);
+        put_parse(NAME, statement.text(text), &[], out);
         frame::put(out, b'B', |out| {
-            frame::put_cstr(out, refuse::RESERVED);
-            frame::put_cstr(out, refuse::RESERVED);
+            frame::put_cstr(out, NAME);
+            frame::put_cstr(out, NAME);
             // No parameters, and results as text.
             out.extend_from_slice(&[0; 6]);
         });
         frame::put(out, b'E', |out| {
-            frame::put_cstr(out, refuse::RESERVED);
+            frame::put_cstr(out, NAME);
             out.extend_from_slice(&[0; 4]);
         });
-        // A refusal counts on it that no portal has this name.
-        put_close(b'P', out);
-        put_close(b'S', out);
     }
+    put_closes(out);
     frame::put(out, b'S', |_| {});
 }
 
@@ -76,7 +80,7 @@ impl Pin {
 /// that it says of that must not be taken for the answer to what follows, which runs all the same.
 pub fn go_on(state: &mut State, out: &mut Vec<u8>) {
     if state.unsynced || state.pinned {
-        put_close(b'S', out);
+        put_close(b'S', refuse::RESERVED, out);
         state.expected.push(Expect::GoesOn);
     }
 }
@@ -109,25 +113,25 @@ pub fn pin_all(state: &mut State, pins: Vec<Pin>, out: &mut Vec<u8>) {
 }
 
 fn put_pin(text: &str, types: &[u32], out: &mut Vec<u8>) {
-    put_parse(text, types, out);
-    put_close(b'S', out);
+    put_parse(refuse::RESERVED, text, types, out);
+    put_close(b'S', refuse::RESERVED, out);
 }
 
-/// Prepares the door's own statement.
-fn put_parse(text: &str, types: &[u32], out: &mut Vec<u8>) {
+/// Prepares a statement of the door's own.
+fn put_parse(name: &str, text: &str, types: &[u32], out: &mut Vec<u8>) {
     frame::put(out, b'P', |out| {
-        frame::put_cstr(out, refuse::RESERVED);
+        frame::put_cstr(out, name);
         frame::put_cstr(out, text);
         out.extend_from_slice(&u16::try_from(types.len()).unwrap_or(u16::MAX).to_be_bytes());
         types.iter().for_each(|oid| out.extend_from_slice(&oid.to_be_bytes()));
     });
 }
 
-/// Forgets the door's own statement (`S`) or portal (`P`), if there is one.
-fn put_close(kind: u8, out: &mut Vec<u8>) {
+/// Forgets a statement (`S`) or portal (`P`) of the door's own, if there is one.
+fn put_close(kind: u8, name: &str, out: &mut Vec<u8>) {
     frame::put(out, b'C', |out| {
         out.push(kind);
-        frame::put_cstr(out, refuse::RESERVED);
+        frame::put_cstr(out, name);
     });
 }
 
@@ -144,4 +148,23 @@ pub fn fail_opened(state: &mut State, out: &mut Vec<u8>) {
     own_sync(state, out);
     own(state, "BEGIN", out);
     own(state, refuse::FAILING_QUERY, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::frame::client_cap;
+
+    #[test]
+    fn a_question_takes_away_what_one_that_failed_left_behind() {
+        let (text, mut out) = ("SELECT 1; SELECT 2", Vec::new());
+        put_named(&sql::parse(text).unwrap(), text, &mut out);
+        let (mut tags, mut rest) = (String::new(), out.as_slice());
+        while let Ok(Some(head)) = frame::head(rest, client_cap) {
+            tags.push(char::from(head.tag));
+            rest = &rest[head.len..];
+        }
+        assert_eq!(tags, "CCPBECCPBECCS");
+        assert!(NAME.starts_with(refuse::RESERVED) && NAME != refuse::RESERVED);
+    }
 }

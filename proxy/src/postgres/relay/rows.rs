@@ -67,15 +67,16 @@ pub(super) fn copy_out(
             let copy = match state.expected.front() {
                 Some(Expect::Query(query)) if !query.failed => {
                     let part = query.parts.front().ok_or(Broken::Unasked(b'H'))?;
-                    copy::out(
-                        &as_it_holds(&part.view, &state.known, false),
-                        Some(&part.stated),
-                        &formats,
-                    )
+                    let stated = Some(&part.stated);
+                    copy::out(&as_it_holds(&part.view, stated, &state.known, false), stated, &formats)
                 }
                 Some(Expect::Execute { portal, .. }) => {
-                    let view = as_it_holds(&portal.view, &state.known, false);
-                    copy::out(&view, portal.stated.as_ref(), &formats)
+                    let stated = portal.stated.as_ref();
+                    copy::out(
+                        &as_it_holds(&portal.view, stated, &state.known, false),
+                        stated,
+                        &formats,
+                    )
                 }
                 _ => return Err(Broken::Unasked(b'H')),
             };

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use sallyport_policy::catalog::{Catalog as _, Column, ColumnId, Oid, Relation, Snapshot, is_built_in};
+use sallyport_policy::catalog::{Catalog as _, Column, ColumnId, Oid, Relation, RelationKind, Snapshot, is_built_in};
 use sallyport_policy::sql::lineage::Lineage;
 
 use super::View;
@@ -27,13 +27,13 @@ impl View {
     /// what makes no difference to them. `now` was read once the target had looked names up. `described`: the target says which columns
     /// the rows have, so that these may be others.
     #[must_use]
-    pub fn masks_alike(&self, now: &Known, described: bool) -> bool {
+    pub fn masks_alike(&self, now: &Known, described: impl FnOnce() -> bool) -> bool {
         if self.holds(now) {
             return true;
         }
         let excused = Excused {
             writing: self.lineages.iter().all(|lineage| lineage.written.is_empty()),
-            silent: described && self.tells_nothing(now),
+            silent: self.tells_nothing(now) && described(),
         };
         let (then, read) = (&self.known.snapshot, &now.snapshot);
         let named: BTreeSet<Oid> = self
@@ -98,13 +98,17 @@ fn is_shown_alone(one: &Relation, known: &Known) -> bool {
 }
 
 /// Whether nothing protected is in a relation, and no code of a type had it there: its columns are of PostgreSQL's own types, or those of
-/// `another`.
+/// `another`. Rows of a foreign table are what another server has, and those of a view that cannot be read may be anybody's.
 fn is_quiet(one: &Relation, another: Option<&Relation>, now: &Known) -> bool {
     let plain = |column: &Column| {
         let known = another.is_some_and(|another| another.columns.contains(column));
         known || column.generated.is_none() && is_built_in(column.type_oid)
     };
-    !now.is_telling(one) && one.columns.iter().all(plain)
+    let stores = matches!(
+        one.kind,
+        RelationKind::Table | RelationKind::PartitionedTable | RelationKind::Sequence
+    );
+    (stores || one.is_system()) && !now.is_telling(one) && one.columns.iter().all(plain)
 }
 
 /// The same for its partitions and children, and theirs.
@@ -169,7 +173,7 @@ pub(super) fn unversioned(oid: Oid, snapshot: &Snapshot) -> Option<Relation> {
 mod tests {
     use std::sync::Arc;
 
-    use sallyport_policy::catalog::{Code, Events, RelationKind, SearchPath};
+    use sallyport_policy::catalog::{Code, Events, SearchPath};
     use sallyport_policy::mask::{Keys, MaskSet, ProtectedColumns, RuleSet};
     use sallyport_policy::sql::{lineage, parse};
 
@@ -248,7 +252,7 @@ mod tests {
         let [customers, notes] = tables;
         let now = known(customers, notes, None, Code::default());
         let stays = STATEMENTS.into_iter();
-        stays.filter(|sql| view(sql).masks_alike(&now, described)).collect()
+        stays.filter(|sql| view(sql).masks_alike(&now, || described)).collect()
     }
 
     #[test]
@@ -310,7 +314,7 @@ mod tests {
         ] {
             let now = known(relation(CUSTOMERS, "customers"), renamed(), more, code);
             for sql in ["select ssn from notes", "select other from notes"] {
-                assert_eq!(view(sql).masks_alike(&now, true), holds, "{sql}: {more:?}");
+                assert_eq!(view(sql).masks_alike(&now, || true), holds, "{sql}: {more:?}");
             }
         }
     }
@@ -333,6 +337,8 @@ mod tests {
             one.columns[0].type_oid = 30_000;
             one
         };
+        let foreign = RelationKind::ForeignTable;
+        let of = |kind: RelationKind, one: Relation| Relation { kind, ..one };
         let now = |one: Relation, more: Option<(Oid, i16)>| {
             let before = [relation(CUSTOMERS, "customers"), relation(NOTES, "notes")];
             holding(before.into_iter().chain([one]).collect(), more, Code::default())
@@ -345,11 +351,18 @@ mod tests {
             (now(over(namesake()), None), false),
             (now(typed(partition()), None), false),
             (now(typed(namesake()), None), false),
+            (now(of(foreign, partition()), None), false),
+            (now(of(foreign, namesake()), None), false),
+            (now(of(RelationKind::View, namesake()), None), false),
         ] {
-            assert_eq!(view("select name from notes").masks_alike(&now, true), holds, "{now:?}");
-            assert!(!view("select name from notes").masks_alike(&now, false), "{now:?}");
+            assert_eq!(
+                view("select name from notes").masks_alike(&now, || true),
+                holds,
+                "{now:?}"
+            );
+            assert!(!view("select name from notes").masks_alike(&now, || false), "{now:?}");
             let both = view("select c.name from customers c, notes");
-            assert!(!both.masks_alike(&now, true), "{now:?}");
+            assert!(!both.masks_alike(&now, || true), "{now:?}");
         }
     }
 
@@ -375,7 +388,7 @@ mod tests {
             let before = holding(customers.clone(), notes.clone(), seen(table, "1"));
             let now = holding(grown(customers.clone()), grown(notes.clone()), seen(table, version));
             let view = understood("select name from seen", before);
-            assert_eq!(view.masks_alike(&now, true), holds, "{table} {version}");
+            assert_eq!(view.masks_alike(&now, || true), holds, "{table} {version}");
         }
     }
 }
