@@ -3,7 +3,7 @@
 use super::Field;
 
 /// What PostgreSQL says in the same words whatever is stored. People search for them, and programs tell by them what to do.
-pub(super) const CONSTANT: [(&str, &str); 44] = [
+pub(super) const CONSTANT: [(&str, &str); 45] = [
     ("0A000", "cached plan must not change result type"),
     ("0A000", "cannot alter type of a column used by a view or rule"),
     ("21000", "ON CONFLICT DO UPDATE command cannot affect row a second time"),
@@ -54,6 +54,7 @@ pub(super) const CONSTANT: [(&str, &str); 44] = [
     ("42601", "each INTERSECT query must have the same number of columns"),
     ("42601", "each UNION query must have the same number of columns"),
     ("42601", "subquery has too many columns"),
+    ("42601", "subquery must return only one column"),
     (
         "42P10",
         "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
