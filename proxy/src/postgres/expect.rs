@@ -200,6 +200,24 @@ impl Expected {
         })
     }
 
+    /// How what is to be answered with rows was understood, but what the door asks itself.
+    pub fn views(&self) -> impl Iterator<Item = &Rc<View>> {
+        self.queue.iter().flat_map(|expect| {
+            let (parts, bound) = match expect {
+                Expect::Query(query) => (Some(&query.parts), None),
+                Expect::Bind(Change::Bind(_, portal))
+                | Expect::DescribePortal { portal, .. }
+                | Expect::Execute { portal, .. } => (None, Some(&portal.view)),
+                _ => (None, None),
+            };
+            let clients = parts
+                .into_iter()
+                .flatten()
+                .filter(|part| !part.own && !part.precondition);
+            clients.map(|part| &part.view).chain(bound)
+        })
+    }
+
     /// Whether a Sync was sent that is not answered.
     #[must_use]
     pub fn has_sync(&self) -> bool {

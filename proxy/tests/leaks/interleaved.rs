@@ -218,6 +218,24 @@ fn code_that_comes_by_a_name_of_postgresqls_own_while_a_lock_is_waited_for_is_ma
 }
 
 #[test]
+fn what_stands_behind_a_statement_that_waits_for_a_lock_is_looked_at_with_it() {
+    let door = door("Standard");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    door.direct("insert into acct values (1, 'plain'); create table plain (a int)");
+    // What the first hangs on is remembered once the catalog was found unchanged.
+    for _ in 0..2 {
+        said(&client.query("select a from plain; select ssn from acct"));
+    }
+    let call = "create function lower(int) returns text language sql as 'select reverse(ssn) from customers'";
+    let mut other = beside(&door, &["begin", "lock table plain in access exclusive mode", call]);
+    send(&mut client, "select a from plain; select lower(id) from acct");
+    somebody_waits(&door);
+    said(&other.query("commit"));
+    let answer = said(&client.ready());
+    assert!(is_masked(&answer), "{answer}");
+}
+
+#[test]
 fn names_are_not_known_by_a_catalog_as_old_as_the_transaction() {
     let door = door("Standard");
     let mut client = Client::login(&door, "alice", &[]).unwrap();

@@ -275,14 +275,13 @@ impl Conversation {
     }
 
     async fn freshen(&mut self, session: &mut Session) -> Result<(), Over> {
-        if let Some((view, footprint)) = self.state.late() {
-            let (near, footprints) = (&mut self.near, [footprint]);
+        if let Some((judged, footprints)) = self.state.late() {
             let known = self
                 .catalogs
-                .fresh(near, &self.dialled, &self.database, session, &footprints)
+                .fresh(&mut self.near, &self.dialled, &self.database, session, &footprints)
                 .await;
             if let Ok(known) = known
-                && Arc::ptr_eq(&known, &view.known)
+                && Arc::ptr_eq(&known, &judged)
             {
                 self.state.known = known;
                 self.state.fresh = Instant::now();

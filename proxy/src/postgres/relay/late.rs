@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::State;
-use crate::postgres::catalog::Footprint;
+use crate::postgres::catalog::{Footprint, Known};
 use crate::postgres::expect::Expect;
 use crate::postgres::names::Stated;
 use crate::postgres::rows::View;
@@ -30,11 +30,17 @@ impl State {
         self.fresh.elapsed() > LATE && self.copied().is_some()
     }
 
-    /// What is about to be described late, and what its meaning hangs on.
-    pub fn late(&mut self) -> Option<(Rc<View>, Arc<Footprint>)> {
+    /// By what catalog that is understood which is about to be described late, and what its meaning hangs on, and that of all that is to
+    /// be answered behind it: what is described at once then is not looked at again.
+    pub fn late(&mut self) -> Option<(Arc<Known>, Vec<Arc<Footprint>>)> {
         let view = self.view().filter(|_| self.is_late())?;
-        let footprint = view.known_footprint()?;
-        Some((view, footprint))
+        let mut footprints = vec![view.known_footprint()?];
+        let is_told = |owed: &Rc<View>| {
+            let footprint = owed.known_footprint().filter(|_| Arc::ptr_eq(&owed.known, &view.known));
+            footprint.is_some_and(|one| one.added_to(&mut footprints))
+        };
+        let told = self.expected.views().all(is_told);
+        told.then(|| (Arc::clone(&view.known), footprints))
     }
 
     /// The command that is under way, if it copies values: how it was understood, and what it says.
