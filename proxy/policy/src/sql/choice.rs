@@ -4,6 +4,7 @@ mod range;
 mod reach;
 mod scope;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::statement::Statement;
@@ -16,6 +17,8 @@ const ONCONFLICT_UPDATE: i64 = 3;
 const NOT_MATCHED_BY_SOURCE: i64 = 2;
 const CMD_UPDATE: i64 = 3;
 const CMD_DELETE: i64 = 5;
+/// Queries in FROM that are looked into for one statement: an expression of WITH is walked each time that it is named.
+const MAX_LOOKS: usize = 256;
 
 /// Where names without a relation are looked up.
 pub(super) struct Known<'a> {
@@ -23,6 +26,8 @@ pub(super) struct Known<'a> {
     path: &'a SearchPath,
     /// Common table expressions, wherever they stand.
     expressions: BTreeMap<&'a str, Node<'a>>,
+    /// Queries in FROM that were looked into.
+    looks: Cell<usize>,
 }
 
 /// Whether ON CONFLICT changes the row that is there.
@@ -49,6 +54,7 @@ pub(crate) fn chooses_rows(statement: &Statement, catalog: &dyn Catalog, path: &
         expressions: expressions
             .filter_map(|one| Some((one.text("ctename"), one.node("ctequery")?)))
             .collect(),
+        looks: Cell::new(0),
     };
     root.all().all(|node| match node.kind() {
         "UpdateStmt" | "DeleteStmt" => is_selective(node, Some(&known)),
@@ -100,6 +106,12 @@ impl<'a> Known<'a> {
     fn expression(&self, range: Node<'_>) -> Option<Node<'a>> {
         let plain = range.is("RangeVar") && !range.has("schemaname");
         self.expressions.get(range.text("relname")).filter(|_| plain).copied()
+    }
+
+    /// Whether one more query in FROM may be looked into; it counts as looked into then.
+    fn may_look(&self) -> bool {
+        self.looks.set(self.looks.get() + 1);
+        self.looks.get() <= MAX_LOOKS
     }
 
     /// The relation that is changed: never a common table expression.

@@ -169,3 +169,15 @@ fn what_a_partition_holds_is_its_parents() {
     assert!(holds(&command.columns, "public.whole.secret") && !holds(&command.columns, "public.whole.own"));
     assert!(!holds(&resolved("insert into u values (1)").tables, "public.whole"));
 }
+
+#[test]
+fn queries_that_are_named_again_and_again_are_not_looked_into_for_ever() {
+    for (times, expected) in [(3, true), (300, false)] {
+        let beside: Vec<String> = (0..times).map(|number| format!("c a{number}")).collect();
+        let sql = format!(
+            "with c as (select id from t where id = 1) delete from t using {} where t.id = a0.id",
+            beside.join(", ")
+        );
+        assert_eq!(resolved(&sql).has_where, expected, "{times}");
+    }
+}

@@ -178,7 +178,9 @@ impl<'a> Scope<'a> {
             }
             let expression = || self.known?.expression(item);
             let query = item.node("subquery").or_else(expression);
-            if query.map_or_else(|| self.is_target(item), |query| self.gives_all(query)) {
+            // What nobody has looked into may give all.
+            let gives_all = |query| !self.known.is_none_or(Known::may_look) || self.gives_all(query);
+            if query.map_or_else(|| self.is_target(item), gives_all) {
                 copies.push((called(item), query.is_none()));
             }
         }
