@@ -85,6 +85,9 @@ pub enum Reason {
     ColumnsNotKnown,
     /// The compiled policy does not fit into its carrier.
     TooLarge,
+    /// The API server does not take a part of the workload: a value in the specification, a quota, somebody's admission, a right
+    /// that the operator lacks. The message is its own.
+    ChildRefused,
     /// The workload has not come up yet.
     Progressing,
     /// The workload is up.

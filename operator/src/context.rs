@@ -90,6 +90,33 @@ pub enum Error {
     Random,
 }
 
+// === impl Error ===
+
+impl Error {
+    /// What people have to mend, in the words of who refused: a value that the API server does not take, a quota, somebody's
+    /// admission, a right that is missing. None where trying again is all there is to do.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Api(kube::Error::Api(answer)) => {
+                let final_word = (400..500).contains(&answer.code) && !matches!(answer.code, 408 | 409 | 429);
+                let words = [&answer.message, &answer.reason]
+                    .into_iter()
+                    .find(|words| !words.is_empty());
+                final_word.then(|| words.cloned().unwrap_or_default())
+            }
+            Self::Api(_) => None,
+            other => Some(other.to_string()),
+        }
+    }
+
+    /// Whether the operator lacks a right.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Api(kube::Error::Api(answer)) if answer.is_forbidden())
+    }
+}
+
 // === impl Context ===
 
 impl Context {

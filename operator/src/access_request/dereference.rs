@@ -74,7 +74,9 @@ pub fn dereference(request: &AccessRequest, context: &Context) -> Found {
 }
 
 fn open_before(request: &AccessRequest, context: &Context) -> usize {
-    if request.spec.session.is_some() {
+    let conditions = request.status.as_ref().map(|status| status.conditions.as_slice());
+    // What is over is held against no quota: of a flood, each would be looked through for each.
+    if request.spec.session.is_some() || ends(conditions.unwrap_or_default()).next().is_some() {
         return 0;
     }
     // Of two of the same second, the name tells: each sees the same order.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::Api;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Client, Resource};
+use kube::{Client, Resource, ResourceExt};
 use sallyport_crds::connection::TlsMode;
 use sallyport_crds::{
     ApprovalPolicySpec, ConditionType, Connection, ConnectionSpec, MaskingRuleSpec, Reason, condition, names,
@@ -29,6 +29,7 @@ use crate::enforce::programs::Program;
 use crate::enforce::verdict::Crew;
 use crate::rule::dereference::AccessKind;
 use crate::rule::{Rule, revision};
+use crate::shared::hindrance;
 use crate::world::{Access, Guarded, Room, World, find, of_namespace};
 
 /// What was found.
@@ -71,6 +72,10 @@ pub struct Found {
     pub service: Option<Arc<Service>>,
     /// The Deployment.
     pub deployment: Option<Arc<Deployment>>,
+    /// Why Pods do not come up, if somebody says so.
+    pub hindrance: Option<String>,
+    /// Why a child cannot be as it should be; known once they were applied.
+    pub refused: Option<String>,
     /// What its doors are to run so far.
     pub program: Option<Program>,
     /// The revision that the status speaks of.
@@ -119,6 +124,8 @@ pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Res
         door_certificate: None,
         service: None,
         deployment: None,
+        hindrance: None,
+        refused: None,
         program: context.programs.get(&uid),
         status_revision: connection
             .and_then(|found| u64::try_from(found.status.as_ref()?.revision?).ok())
@@ -138,8 +145,11 @@ pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Res
     if let Access::Open(room) = access {
         found.children(&room);
         found.rules(&context.world, &room);
-        found.columns(context).await?;
-        found.named(&context.client, context).await?;
+        match found.asked(context).await {
+            // Stores show what was there while the operator still had the right to see it.
+            Err(error) if error.is_forbidden() => found.access = AccessKind::NotReadable,
+            other => other?,
+        }
     }
     Ok(found)
 }
@@ -153,6 +163,10 @@ impl Found {
         self.deployment = room
             .deployments
             .get(&ObjectRef::new(&door).within(&self.place.namespace));
+        let own = |pod: &Pod| pod.labels().get(names::CONNECTION_LABEL) == Some(&self.place.name);
+        let pods = room.pods.state_filter(own);
+        let unmade = self.deployment.as_deref().and_then(hindrance::of_deployment);
+        self.hindrance = unmade.or_else(|| hindrance::of_pods(pods.iter().map(|pod| &**pod)));
     }
 
     fn rules(&mut self, world: &World, room: &Room) {
@@ -167,6 +181,12 @@ impl Found {
             .iter()
             .filter_map(|wanted| sink(world, &own(&wanted.namespace), &wanted.name))
             .collect();
+    }
+
+    /// What no store holds.
+    async fn asked(&mut self, context: &Context) -> Result<(), Error> {
+        self.columns(context).await?;
+        self.named(&context.client, context).await
     }
 
     async fn columns(&mut self, context: &Context) -> Result<(), Error> {

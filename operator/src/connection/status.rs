@@ -1,6 +1,5 @@
 //! Status of a Connection. No client.
 
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sallyport_crds::connection::{ConnectionStatus, ServiceType, TlsMode};
@@ -45,7 +44,7 @@ pub fn status(
     let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let mut findings = vec![validated.accepted.clone()];
     if validated.door.is_some() {
-        findings.push(programmed(found.deployment.as_deref(), replicas));
+        findings.push(programmed(found, replicas));
     }
     findings.push(enforced.unwrap_or_else(|| stood(old, found.generation)));
     // That commands can be recorded is part of Ready and not a condition of its own, as at the sink; its reason stands there.
@@ -139,12 +138,17 @@ fn unrecorded(found: &Found) -> Option<Finding> {
     (!messages.is_empty()).then(|| Finding::no(ConditionType::Ready, REASON, messages.join("; ")))
 }
 
-/// Whether the Deployment is as it should be.
-pub fn programmed(deployment: Option<&Deployment>, replicas: i32) -> Finding {
+/// Whether the children are as they should be, and the Deployment's Pods there.
+fn programmed(found: &Found, replicas: i32) -> Finding {
     const KIND: ConditionType = ConditionType::Programmed;
+    if let Some(words) = &found.refused {
+        let message = format!("a part of the door cannot be made as it should be: {words}");
+        return Finding::no(KIND, Reason::ChildRefused, message);
+    }
     if replicas == 0 {
         return Finding::yes(KIND, Reason::ScaledToZero, "no replicas are asked for");
     }
+    let deployment = found.deployment.as_deref();
     let Some((deployment, status)) = deployment.and_then(|found| Some((found, found.status.as_ref()?))) else {
         return Finding::no(KIND, Reason::Progressing, "the Deployment is being made");
     };
@@ -160,11 +164,12 @@ pub fn programmed(deployment: Option<&Deployment>, replicas: i32) -> Finding {
             format!("{available} of {replicas} Pods are available"),
         );
     }
-    Finding::no(
-        KIND,
-        Reason::Progressing,
-        format!("{available} of {replicas} Pods are available, {updated} are up to date"),
-    )
+    let why = found.hindrance.as_ref().map(|words| format!("; {words}"));
+    let message = format!(
+        "{available} of {replicas} Pods are available, {updated} are up to date{}",
+        why.unwrap_or_default()
+    );
+    Finding::no(KIND, Reason::Progressing, message)
 }
 
 /// What crosses the network in clear can be read and changed past every rule of the door.

@@ -226,6 +226,11 @@ impl Scenario {
 
     /// Looks at a Connection.
     pub async fn look_at_connection(&mut self, namespace: &str, name: &str) -> Action {
+        self.try_connection(namespace, name).await.unwrap()
+    }
+
+    /// Looks at a Connection of which something may fail.
+    pub async fn try_connection(&mut self, namespace: &str, name: &str) -> Result<Action, Error> {
         let path = format!("{GROUP}/{namespace}/connections/{name}");
         self.see(&path);
         let object = self
@@ -234,7 +239,7 @@ impl Scenario {
             .connections
             .get(&ObjectRef::new(name).within(namespace))
             .unwrap();
-        let action = connection::reconcile(object, self.context.clone()).await.unwrap();
+        let action = connection::reconcile(object, self.context.clone()).await;
         self.see(&path);
         action
     }
