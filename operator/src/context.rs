@@ -85,6 +85,9 @@ pub enum Error {
     /// A list of protected columns could not be read.
     #[error(transparent)]
     Columns(#[from] ListError),
+    /// Somebody else's object has the name of one that the operator has to make.
+    #[error("ControllerRevision {0}, which would keep it, is somebody else's: delete that")]
+    NameTaken(String),
     /// Random bytes could not be had.
     #[error("the system gives no random bytes")]
     Random,

@@ -77,10 +77,13 @@ fn of_rule<'a, R: Rule>(
     revisions: &'a [Arc<ControllerRevision>],
     uid: &'a str,
 ) -> impl Iterator<Item = &'a Arc<ControllerRevision>> {
-    revisions.iter().filter(move |revision| {
-        revision.labels().get(RULE_LABEL).is_some_and(|kind| kind == R::SLUG)
-            && revision.owner_references().iter().any(|owner| owner.uid == uid)
-    })
+    revisions.iter().filter(move |revision| is_of::<R>(revision, uid))
+}
+
+/// Whether it keeps a specification of the rule with this uid. The name says nothing: anybody can guess it.
+pub fn is_of<R: Rule>(revision: &ControllerRevision, uid: &str) -> bool {
+    revision.labels().get(RULE_LABEL).is_some_and(|kind| kind == R::SLUG)
+        && revision.owner_references().iter().any(|owner| owner.uid == uid)
 }
 
 #[cfg(test)]

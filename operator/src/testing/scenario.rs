@@ -170,6 +170,11 @@ impl Scenario {
 
     /// People apply a MaskingRule, and it is looked at.
     pub async fn apply_masking_rule(&mut self, value: Value) {
+        self.try_masking_rule(value).await.unwrap();
+    }
+
+    /// People apply a MaskingRule, and it is looked at, of which something may fail.
+    pub async fn try_masking_rule(&mut self, value: Value) -> Result<Action, Error> {
         let path = self.path("maskingrules", &value);
         self.keep("maskingrules", value);
         self.see(&path);
@@ -179,11 +184,10 @@ impl Scenario {
             .into_iter()
             .find(|found| path.ends_with(found_name(&**found)))
             .unwrap();
-        reconcile_rule::<MaskingRule>(object, self.context.clone())
-            .await
-            .unwrap();
+        let looked = reconcile_rule::<MaskingRule>(object, self.context.clone()).await;
         self.see_revisions();
         self.see(&path);
+        looked
     }
 
     /// People apply an ApprovalPolicy, and it is looked at.
