@@ -71,6 +71,8 @@ pub enum Reason {
     CertificateExpired,
     /// The door's own certificate, which the Connection names, expires soon.
     CertificateExpiresSoon,
+    /// A name in the door's certificate stands in one of another namespace, too: whoever reads Secrets there can pass for this door.
+    NameShared,
     /// People can often change the claim themselves from which an issuer's names are made.
     EditableName,
     /// Doors tell agents from people, and the API server does not: an agent with a person's token could approve.

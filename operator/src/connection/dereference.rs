@@ -72,6 +72,8 @@ pub struct Found {
     pub service: Option<Arc<Service>>,
     /// The Deployment.
     pub deployment: Option<Arc<Deployment>>,
+    /// Names of the door's certificate that a Connection of another namespace has in its own.
+    pub shared_names: BTreeSet<String>,
     /// Why Pods do not come up, if somebody says so.
     pub hindrance: Option<String>,
     /// Why a child cannot be as it should be; known once they were applied.
@@ -124,6 +126,7 @@ pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Res
         door_certificate: None,
         service: None,
         deployment: None,
+        shared_names: BTreeSet::new(),
         hindrance: None,
         refused: None,
         program: context.programs.get(&uid),
@@ -181,6 +184,7 @@ impl Found {
             .iter()
             .filter_map(|wanted| sink(world, &own(&wanted.namespace), &wanted.name))
             .collect();
+        self.shared_names = shared_names(world, namespace, &spec.certificate.names);
     }
 
     /// What no store holds.
@@ -289,6 +293,23 @@ fn candidates<R: Rule>(
             }
         })
         .collect()
+}
+
+/// Those of `names` that a Connection of another namespace has in a certificate by the same authority.
+fn shared_names(world: &World, namespace: &str, names: &[String]) -> BTreeSet<String> {
+    if names.is_empty() {
+        return BTreeSet::new();
+    }
+    let all = world.connections.state();
+    let decoded = all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
+    let others = decoded.filter(|other| {
+        other
+            .namespace()
+            .is_some_and(|of| of != namespace && world.is_enabled(&of))
+    });
+    let theirs: Vec<&String> = others.flat_map(|other| &other.spec.certificate.names).collect();
+    let shared = |name: &&String| theirs.iter().any(|their| their.eq_ignore_ascii_case(name));
+    names.iter().filter(shared).cloned().collect()
 }
 
 fn sink(world: &World, namespace: &str, name: &str) -> Option<SinkCandidate> {

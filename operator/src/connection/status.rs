@@ -182,19 +182,21 @@ fn in_clear(spec: &ConnectionSpec) -> Option<String> {
 }
 
 /// Reasons that have a name in `Advisory`, the gravest first.
-const ADVICE: [Reason; 8] = [
+const ADVICE: [Reason; 9] = [
     Reason::TargetRoleTooStrong,
     Reason::AdmissionNotTrusted,
     Reason::AgentsNotMarked,
     Reason::ConnectionsPastDoors,
+    Reason::NameShared,
     Reason::TargetNotEncrypted,
     Reason::RecorderUnavailable,
     Reason::ApiServerUnavailable,
     Reason::IssuerUnavailable,
 ];
 
-/// What doors want said, such as a role at the target that makes masks advisory; who is there past all doors; what crosses the
-/// network in clear; what becomes wrong by itself; whose names are only as good as the provider's checks; whose agents could approve; and what admission no longer guards.
+/// What doors want said, such as a role at the target that makes masks advisory; who is there past all doors; who has a name of this
+/// door; what crosses the network in clear; what becomes wrong by itself; whose names are only as good as the provider's checks; whose
+/// agents could approve; and what admission no longer guards.
 fn advisory(found: &Found, context: &Context) -> Option<Finding> {
     let known = |told: &str| ADVICE.into_iter().find(|reason| reason.as_str() == told);
     let problems = found.problems.iter();
@@ -207,6 +209,7 @@ fn advisory(found: &Found, context: &Context) -> Option<Finding> {
         .map(|(reason, message)| (*reason, (*message).clone()))
         .collect();
     said.extend(past_doors(found).map(|message| (Reason::ConnectionsPastDoors, message)));
+    said.extend(shared_names(found).map(|message| (Reason::NameShared, message)));
     let clear = found.spec.as_ref().ok().and_then(in_clear);
     said.extend(clear.map(|message| (Reason::TargetNotEncrypted, message)));
     said.extend(expire_soon(found).map(|message| (Reason::CertificateExpiresSoon, message)));
@@ -235,6 +238,18 @@ fn past_doors(found: &Found) -> Option<String> {
             "{count} connections at the target did not come through a door (roles: {}): let only doors in there, \
              as config/samples/target-network-policy.yaml does",
             roles.join(", ")
+        )
+    })
+}
+
+/// Which namespace has them, too, is not for this one to ask.
+fn shared_names(found: &Found) -> Option<String> {
+    let names: Vec<&str> = found.shared_names.iter().take(5).map(String::as_str).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "a Connection of another namespace has {} in its certificate, too: whoever may read Secrets there can pass for this door; \
+             give each door names of its own",
+            names.join(", ")
         )
     })
 }

@@ -52,3 +52,34 @@ async fn a_right_that_is_taken_from_the_operator_is_said() {
     assert_eq!(scenario.bank("Ready").0, "False");
     assert!(scenario.api.get(DEPLOYMENT).is_some(), "what stands goes on");
 }
+
+#[tokio::test]
+async fn a_name_that_another_namespace_has_too_is_said_at_both() {
+    let mut scenario = served().await;
+    let with = |namespace: &str, uid: &str| {
+        let mut connection = serde_json::to_value(crate::testing::connection()).unwrap();
+        connection["metadata"]["namespace"] = json!(namespace);
+        connection["metadata"]["uid"] = json!(uid);
+        connection["spec"]["certificate"] = json!({ "names": ["db.bank.example", "127.0.0.1"] });
+        connection
+    };
+    scenario.keep("connections", with("doors", "uid-bank"));
+    scenario.look_at_connection("doors", "bank").await;
+    let status = |scenario: &Scenario| {
+        let path = "/apis/sallyport.dev/v1alpha1/namespaces/doors/connections/bank";
+        scenario.api.get(path).unwrap()["status"].to_string()
+    };
+    assert!(!status(&scenario).contains("NameShared"));
+    // One that was not opted in gets no certificate.
+    for (namespace, shared) in [("elsewhere", false), ("evidence", true)] {
+        scenario.keep("connections", with(namespace, "uid-of-another"));
+        scenario.look_at_connection(namespace, "bank").await;
+        scenario.look_at_connection("doors", "bank").await;
+        assert_eq!(status(&scenario).contains("NameShared"), shared, "{namespace}");
+    }
+    assert_eq!(scenario.bank("Accepted").0, "True", "it is for people to mend");
+    assert!(
+        !status(&scenario).contains("evidence has"),
+        "which namespace is not told"
+    );
+}
