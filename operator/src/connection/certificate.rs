@@ -61,17 +61,18 @@ pub fn wanted(plan: &Plan, service: Option<&Service>, settings: &Settings) -> BT
     wanted
 }
 
-/// Whether the cluster gives the name to what is in another namespace, or could. All doors' certificates are by one authority, and
-/// whoever may read Secrets here would pass for that with this one's key.
+/// Whether it is a name of a door of another namespace. All doors' certificates are by one authority, and whoever may read Secrets
+/// here would pass for that door with this one's key.
 pub fn is_of_others(name: &str, namespace: &str, cluster_domain: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let domain = format!(".{}", cluster_domain.to_ascii_lowercase());
-    let inside = name.strip_suffix(&domain);
-    if let Some(service) = inside.unwrap_or(&name).strip_suffix(".svc") {
-        return service.rsplit('.').next() != Some(namespace);
-    }
-    let of_a_door = name.strip_prefix("door-").and_then(|rest| rest.split_once('.'));
-    inside.is_some() || of_a_door.is_some_and(|(_, rest)| !rest.contains('.') && rest != namespace)
+    let Some((_, rest)) = name.strip_prefix("door-").and_then(|rest| rest.split_once('.')) else {
+        return false;
+    };
+    let service = rest.strip_suffix(&domain).unwrap_or(rest);
+    let of = service.strip_suffix(".svc").unwrap_or(service);
+    // Beyond that it is a name outside the cluster.
+    !of.contains('.') && of != namespace
 }
 
 /// Whether the certificate that is there will do: by our CA, with exactly these names, and not about to end.
@@ -299,8 +300,9 @@ mod tests {
             ("door-bank.other", true),
             ("door-bank.other.svc", true),
             ("DOOR-Bank.Other.SVC.Cluster.Local", true),
-            ("doors.other.svc", true),
-            ("10-1-0-7.doors.pod.cluster.local", true),
+            // A Service of theirs may lead to this door by an alias.
+            ("postgres.other.svc", false),
+            ("postgres.other.svc.cluster.local", false),
         ] {
             assert_eq!(is_of_others(name, "doors", "cluster.local"), refused, "{name}");
             let mut plan = plan();
