@@ -148,6 +148,9 @@ pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Res
     if let Access::Open(room) = access {
         found.children(&room);
         found.rules(&context.world, &room);
+        found.shared_names = connection
+            .map(|connection| shared_names(&context.world, connection))
+            .unwrap_or_default();
         match found.asked(context).await {
             // Stores show what was there while the operator still had the right to see it.
             Err(error) if error.is_forbidden() => found.access = AccessKind::NotReadable,
@@ -184,7 +187,6 @@ impl Found {
             .iter()
             .filter_map(|wanted| sink(world, &own(&wanted.namespace), &wanted.name))
             .collect();
-        self.shared_names = shared_names(world, namespace, &spec.certificate.names);
     }
 
     /// What no store holds.
@@ -295,21 +297,35 @@ fn candidates<R: Rule>(
         .collect()
 }
 
-/// Those of `names` that a Connection of another namespace has in a certificate by the same authority.
-fn shared_names(world: &World, namespace: &str, names: &[String]) -> BTreeSet<String> {
-    if names.is_empty() {
-        return BTreeSet::new();
-    }
+/// What clients dial of a Connection and find in its certificate, where a Connection of another namespace has that, too.
+fn shared_names(world: &World, own: &Connection) -> BTreeSet<String> {
     let all = world.connections.state();
     let decoded = all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
-    let others = decoded.filter(|other| {
-        other
-            .namespace()
-            .is_some_and(|of| of != namespace && world.is_enabled(&of))
-    });
-    let theirs: Vec<&String> = others.flat_map(|other| &other.spec.certificate.names).collect();
-    let shared = |name: &&String| theirs.iter().any(|their| their.eq_ignore_ascii_case(name));
-    names.iter().filter(shared).cloned().collect()
+    let mut shared = BTreeSet::new();
+    for other in decoded.filter(|other| other.metadata.namespace != own.metadata.namespace) {
+        let theirs = |name: &&str| shown(other).any(|their| their.eq_ignore_ascii_case(name));
+        let mut both = shown(own).filter(theirs).peekable();
+        let namespace = other.metadata.namespace.as_deref().unwrap_or_default();
+        if both.peek().is_some() && world.is_enabled(namespace) {
+            shared.extend(both.map(str::to_owned));
+        }
+    }
+    shared
+}
+
+/// The names that a Connection asks for, and the address that its Service has; none where it brings a certificate of its own.
+fn shown(connection: &Connection) -> impl Iterator<Item = &str> {
+    let ours = connection
+        .status
+        .as_ref()
+        .filter(|_| connection.spec.certificate.secret_ref.is_none());
+    let address = ours.and_then(|status| status.address.as_deref());
+    // Of a NodePort no address is known.
+    let dialed = address
+        .and_then(|address| Some(address.rsplit_once(':')?.0))
+        .filter(|host| !host.starts_with('<'));
+    let names = &connection.spec.certificate.names;
+    names.iter().map(String::as_str).chain(dialed)
 }
 
 fn sink(world: &World, namespace: &str, name: &str) -> Option<SinkCandidate> {
