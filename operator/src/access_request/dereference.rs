@@ -47,7 +47,7 @@ pub fn dereference(request: &AccessRequest, context: &Context) -> Found {
             let each = in_force.iter().filter_map(|guarded| {
                 let meta = guarded.meta();
                 let uid = meta.uid.clone()?;
-                let mut kept = revision::in_force::<ApprovalPolicy>(&revisions, &uid)?;
+                let mut kept = revision::in_force::<ApprovalPolicy>(&revisions, &uid, meta.generation)?;
                 issuers.ask_for_logins(&mut kept.spec);
                 let name = meta.name.clone()?;
                 Some(CarriedRule {

@@ -286,7 +286,8 @@ fn candidates<R: Rule>(
                 selector: rule.spec().selector().clone(),
                 mode: rule.spec().mode(),
             });
-            let accepted = revision::in_force::<R>(revisions, &uid).map(|kept| (kept.generation, kept.spec));
+            let accepted =
+                revision::in_force::<R>(revisions, &uid, meta.generation).map(|kept| (kept.generation, kept.spec));
             Candidate {
                 name: meta.name.clone().unwrap_or_default(),
                 uid,

@@ -101,7 +101,7 @@ async fn clear<R: Rule>(found: &Found<R>, context: &Context) -> Result<(), Error
         return Ok(());
     };
     let api = Api::<ControllerRevision>::namespaced(context.client.clone(), namespace);
-    for name in revision::outdated::<R>(&found.revisions, uid) {
+    for name in revision::outdated::<R>(&found.revisions, uid, rule.meta().generation) {
         match api.delete(&name, &DeleteParams::default()).await {
             Ok(_) => {}
             Err(kube::Error::Api(answer)) if answer.is_not_found() => {}
