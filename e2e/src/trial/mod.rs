@@ -232,7 +232,7 @@ pub fn try_all(demo: &Demo, filter: &str) -> usize {
             }
             Err(cause) => {
                 println!("  \x1b[31mfailed:\x1b[0m {cause:#}");
-                failed.push(*name);
+                failed.push((*name, cause));
             }
         }
     }
@@ -240,8 +240,9 @@ pub fn try_all(demo: &Demo, filter: &str) -> usize {
         println!("no trial has {filter:?} in its name");
         return 1;
     }
-    for name in &failed {
-        println!("failed: {name}");
+    // Once more, with why: of a long log, people are shown the end.
+    for (name, cause) in &failed {
+        println!("failed: {name}: {cause:#}");
     }
     println!("\ntrials: {passed} passed, {} failed, {skipped} skipped", failed.len());
     failed.len()

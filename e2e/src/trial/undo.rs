@@ -1,10 +1,16 @@
 //! Putting back what a trial changed, also when it fails.
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
 
 use crate::client::ask_directly;
 use crate::demo::Demo;
-use crate::run::Output;
+use crate::run::{Output, wait_until};
+
+/// How long what cannot be put back is tried again.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A kubectl command that is run when this is dropped.
 pub(super) struct Undo<'a> {
@@ -53,15 +59,25 @@ impl<'a> Undo<'a> {
     }
 }
 
+impl Undo<'_> {
+    fn put_back(&self) -> Result<()> {
+        let words: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        self.demo.admin(&words)?;
+        // One that could not be put back is all that is left.
+        self.file.as_ref().map_or(Ok(()), std::fs::remove_file)?;
+        Ok(())
+    }
+}
+
 impl Drop for Undo<'_> {
     fn drop(&mut self) {
-        let words: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        let put_back = self.demo.admin(&words).and_then(|_| {
-            // One that could not be put back is all that is left.
-            self.file.as_ref().map_or(Ok(()), std::fs::remove_file)?;
-            Ok(())
+        // What is refused now may pass in a moment: a sink that is deleted just behind its last Connection.
+        let mut why = None;
+        let put_back = wait_until(PATIENCE, "putting back what the trial changed", || {
+            why = self.put_back().err();
+            Ok(why.is_none().then_some(()))
         });
-        if let Err(cause) = put_back {
+        if let (Err(_), Some(cause)) = (put_back, why) {
             eprintln!("could not put back what the trial changed: {cause:#}");
         }
     }

@@ -10,6 +10,7 @@ use super::certificate;
 use super::dereference::Found;
 use super::plan::{Place, Plan};
 use super::validate::Validated;
+use crate::audit_sink::witness::{Outcome, Sights};
 use crate::context::Context;
 use crate::enforce::programs::Program;
 use crate::guards;
@@ -49,7 +50,7 @@ pub fn status(
     findings.push(enforced.unwrap_or_else(|| stood(old, found.generation)));
     // That commands can be recorded is part of Ready and not a condition of its own, as at the sink; its reason stands there.
     let mut parts = findings.clone();
-    parts.extend(unrecorded(found));
+    parts.extend(unrecorded(found, &context.sights));
     findings.push(ready(&parts));
     findings.extend(advisory(found, context));
     let plan = validated.door.as_ref().map(|door| &door.plan);
@@ -130,11 +131,23 @@ fn held_back(found: &Found, program: &Program) -> Option<Finding> {
     Some(Finding::no(ConditionType::Enforced, Reason::WaitingForProxies, message))
 }
 
-/// What doors say of recorders that take none of their records: a door that refuses every command is not ready.
-fn unrecorded(found: &Found) -> Option<Finding> {
+/// That commands are refused for want of a record, as doors say of recorders that take none of theirs and as a recorder says
+/// itself: a door whose last record just found room knows nothing of a volume that is full since.
+fn unrecorded(found: &Found, sights: &Sights) -> Option<Finding> {
     const REASON: Reason = Reason::RecorderUnavailable;
     let told = found.problems.iter().filter(|(reason, _)| *reason == REASON.as_str());
-    let messages: Vec<&str> = told.map(|(_, message)| message.as_str()).take(5).collect();
+    let told = told.map(|(_, message)| message.clone());
+    let full = found
+        .sinks
+        .iter()
+        .filter_map(|sink| match sights.get(&sink.uid)?.outcome {
+            Outcome::TakesNothing(why) => Some(format!(
+                "AuditSink {}/{} takes no records: {why}",
+                sink.namespace, sink.name
+            )),
+            _ => None,
+        });
+    let messages: Vec<String> = told.chain(full).take(5).collect();
     (!messages.is_empty()).then(|| Finding::no(ConditionType::Ready, REASON, messages.join("; ")))
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sallyport_runtime::report::{Backends, Problem};
 use serde_json::json;
 
+use crate::audit_sink::witness::{Outcome, Sight};
 use crate::testing::scenario::Scenario;
 use crate::testing::{admission, masking_rule};
 
@@ -313,6 +314,27 @@ async fn a_door_whose_records_go_nowhere_is_not_ready() {
     assert!(conditions.contains(&problem.message), "{conditions}");
 
     scenario.pod_says("a", revision);
+    scenario.look_at_connection("doors", "bank").await;
+    assert_eq!(scenario.bank("Ready"), ("True".into(), "Ready".into()));
+
+    // The door's last record found room; the recorder says that nothing more does.
+    let told = |outcome| Sight {
+        outcome,
+        ..Sight::default()
+    };
+    let full = "the volume is full: 1 MiB of 16 are free";
+    scenario
+        .context
+        .sights
+        .set("uid-sink", told(Outcome::TakesNothing(full.to_owned())));
+    scenario.look_at_connection("doors", "bank").await;
+    assert_eq!(scenario.bank("Ready"), ("False".into(), "RecorderUnavailable".into()));
+    let conditions = scenario.api.get(path).unwrap()["status"]["conditions"].to_string();
+    assert!(
+        conditions.contains("evidence/evidence") && conditions.contains(full),
+        "{conditions}"
+    );
+    scenario.context.sights.set("uid-sink", told(Outcome::Consistent));
     scenario.look_at_connection("doors", "bank").await;
     assert_eq!(scenario.bank("Ready"), ("True".into(), "Ready".into()));
 
