@@ -71,6 +71,8 @@ pub enum Reason {
     CertificateExpired,
     /// The door's own certificate, which the Connection names, expires soon.
     CertificateExpiresSoon,
+    /// A name in the door's certificate stands in one of another namespace, too: whoever reads Secrets there can pass for this door.
+    NameShared,
     /// People can often change the claim themselves from which an issuer's names are made.
     EditableName,
     /// Doors tell agents from people, and the API server does not: an agent with a person's token could approve.
@@ -85,6 +87,9 @@ pub enum Reason {
     ColumnsNotKnown,
     /// The compiled policy does not fit into its carrier.
     TooLarge,
+    /// The API server does not take a part of the workload: a value in the specification, a quota, somebody's admission, a right
+    /// that the operator lacks. The message is its own.
+    ChildRefused,
     /// The workload has not come up yet.
     Progressing,
     /// The workload is up.

@@ -17,6 +17,9 @@ use crate::Identity;
 /// What every ServiceAccount's name begins with.
 pub(super) const PREFIX: &str = "system:serviceaccount:";
 
+/// The one right that no namespace's Role can give.
+const UNBOUND: &str = "nobody gave the right to; bind ClusterRole sallyport-tokenreviews to the ServiceAccounts of the namespace, as config/namespace does";
+
 /// The API server's answer about a token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reviewed {
@@ -39,6 +42,8 @@ pub enum Review {
     Refused,
     /// The API server could not be asked.
     Unavailable,
+    /// Whoever asks has no right to.
+    Forbidden,
 }
 
 /// Asks about a token.
@@ -61,6 +66,7 @@ impl Reviewer for Client {
             };
             match api.create(&PostParams::default(), &review).await {
                 Ok(answer) => read(answer),
+                Err(kube::Error::Api(answer)) if answer.is_forbidden() => Review::Forbidden,
                 Err(_) => Review::Unavailable,
             }
         }
@@ -107,6 +113,7 @@ pub(super) fn identity(
         Review::Genuine(reviewed) => reviewed,
         Review::Refused => return Err(Refused::NotReviewed),
         Review::Unavailable => return Err(Refused::ReviewUnavailable("it does not answer")),
+        Review::Forbidden => return Err(Refused::ReviewUnavailable(UNBOUND)),
     };
     // An API server that does not know audiences answers "authenticated" without any: that says nothing about ours.
     let fits = reviewed.audiences.iter().any(|one| one == audience);

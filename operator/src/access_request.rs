@@ -63,8 +63,12 @@ pub async fn reconcile(object: Arc<Guarded<AccessRequest>>, context: Arc<Context
     }
     // And it has to be what it was when this was asked: who switched it off for a moment, to answer or to claim, may be ahead of
     // the operator's watch.
-    if grants(request, &status, &context) || is_used(&status) {
-        let digest = admission::digest_now(&context.client).await?;
+    let granting = grants(request, &status, &context);
+    if granting || is_used(&status) {
+        let digest = match granting || !was_used(request) {
+            true => admission::digest_now(&context.client).await?,
+            false => context.admission.digest_lately(&context.client).await?,
+        };
         let mut fresh = dereference::dereference(request, &context);
         fresh.asker_gone = found.asker_gone;
         fresh.admission = fresh.admission.map(|seen| Arc::new(seen.at(digest)));
@@ -98,6 +102,12 @@ fn grants(request: &AccessRequest, status: &AccessRequestStatus, context: &Conte
 /// Whether a grant was claimed, and nothing has ended it since.
 fn is_used(status: &AccessRequestStatus) -> bool {
     status.consumed.is_some() && decide::ends(&status.conditions).next().is_none()
+}
+
+/// Whether that was said before.
+fn was_used(request: &AccessRequest) -> bool {
+    let state = request.status.as_ref().and_then(|status| status.state.as_deref());
+    state == Some(ConditionType::Consumed.as_str())
 }
 
 /// Writes a status. If somebody answered meanwhile, theirs stands and the watch brings us back.

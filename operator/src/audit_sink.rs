@@ -45,14 +45,15 @@ pub async fn reconcile(object: Arc<Guarded<AuditSink>>, context: Arc<Context>) -
     if object.meta().deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    let found = dereference::dereference(&object, &context);
+    let mut found = dereference::dereference(&object, &context);
     let validated = validate::validate(&found);
-    let mut volume = volume::Faults::default();
+    let (mut volume, mut applied) = (volume::Faults::default(), Ok(()));
     if let Some(plan) = &validated.plan {
-        let children = build::build(plan, &context.settings);
-        apply(&children, &context).await?;
+        applied = apply(&build::build(plan, &context.settings), &context).await;
         volume = volume::look(&context.client, plan).await?;
     }
+    // What cannot be made is said, and so is all the rest.
+    found.refused = applied.as_ref().err().and_then(Error::refusal);
     let before = object.0.as_ref().ok().and_then(|sink| sink.status.as_ref());
     let withdrawn = found.access == AccessKind::NotEnabled && before.is_some_and(|before| before.address.is_some());
     if withdrawn {
@@ -65,6 +66,7 @@ pub async fn reconcile(object: Arc<Guarded<AuditSink>>, context: Arc<Context>) -
         let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
         context.tell(&*object, old, &written.findings).await;
     }
+    applied?;
     Ok(Action::requeue(if found.access == AccessKind::NotReadable {
         SOON
     } else if unretained {

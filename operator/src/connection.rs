@@ -44,12 +44,17 @@ const SOON: Duration = Duration::from_secs(1);
 /// # Errors
 /// When the API server refuses or does not answer.
 pub async fn reconcile(object: Arc<Guarded<Connection>>, context: Arc<Context>) -> Result<Action, Error> {
-    let found = dereference::dereference(&object, &context).await?;
+    let mut found = dereference::dereference(&object, &context).await?;
     let validated = validate::validate(&found, &context.settings);
-    if let Some(door) = &validated.door {
-        let children = build::build(&door.plan, &context.settings);
-        apply(door, &children, &found, &context).await?;
-    }
+    let applied = match &validated.door {
+        Some(door) => {
+            let children = build::build(&door.plan, &context.settings);
+            apply(door, &children, &found, &context).await
+        }
+        None => Ok(()),
+    };
+    // What cannot be made is said, and so is all the rest: a status that stood still would vouch for doors that nobody asks.
+    found.refused = applied.as_ref().err().and_then(Error::refusal);
     let before = object.0.as_ref().ok().and_then(|connection| connection.status.as_ref());
     let ends = match found.access {
         AccessKind::NotEnabled => true,
@@ -66,6 +71,7 @@ pub async fn reconcile(object: Arc<Guarded<Connection>>, context: Arc<Context>) 
         let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
         context.tell(&*object, old, &written.findings).await;
     }
+    applied?;
     let soon = found.access == AccessKind::NotReadable || !written.known;
     Ok(Action::requeue(if soon {
         SOON

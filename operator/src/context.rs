@@ -85,9 +85,39 @@ pub enum Error {
     /// A list of protected columns could not be read.
     #[error(transparent)]
     Columns(#[from] ListError),
+    /// Somebody else's object has the name of one that the operator has to make.
+    #[error("ControllerRevision {0}, which would keep it, is somebody else's: delete that")]
+    NameTaken(String),
     /// Random bytes could not be had.
     #[error("the system gives no random bytes")]
     Random,
+}
+
+// === impl Error ===
+
+impl Error {
+    /// What people have to mend, in the words of who refused: a value that the API server does not take, a quota, somebody's
+    /// admission, a right that is missing. None where trying again is all there is to do.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Api(kube::Error::Api(answer)) => {
+                let final_word = (400..500).contains(&answer.code) && !matches!(answer.code, 408 | 409 | 429);
+                let words = [&answer.message, &answer.reason]
+                    .into_iter()
+                    .find(|words| !words.is_empty());
+                final_word.then(|| words.cloned().unwrap_or_default())
+            }
+            Self::Api(_) => None,
+            other => Some(other.to_string()),
+        }
+    }
+
+    /// Whether the operator lacks a right.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Api(kube::Error::Api(answer)) if answer.is_forbidden())
+    }
 }
 
 // === impl Context ===

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod backoff;
 pub mod conditions;
+pub mod hindrance;
 pub mod labels;
 pub mod network;
 pub mod owner;

@@ -129,6 +129,7 @@ async fn an_agents_account_is_asked_about_again_and_what_an_issuer_signed_is_not
     for (answers, token, stands) in [
         (there, over.clone(), true),
         (door(Review::Unavailable), over.clone(), true),
+        (door(Review::Forbidden), over.clone(), true),
         (door(Review::Refused), over, false),
     ] {
         let still = answers.still(token.as_bytes(), &identity.person, Time::now()).await;
@@ -187,6 +188,7 @@ async fn service_accounts_are_the_api_servers_to_judge() {
     let answers = [
         (Review::Refused, Refusal::BadToken),
         (Review::Unavailable, Refusal::IssuerUnavailable),
+        (Review::Forbidden, Refusal::IssuerUnavailable),
         (
             Review::Genuine(Reviewed {
                 audiences: vec![],
@@ -210,13 +212,9 @@ async fn service_accounts_are_the_api_servers_to_judge() {
         ),
     ];
     for (answer, reason) in answers {
-        assert_eq!(
-            login(&door(answer.clone()), &key.sign(&claims))
-                .await
-                .unwrap_err()
-                .reason,
-            reason,
-            "{answer:?}"
-        );
+        let refused = login(&door(answer.clone()), &key.sign(&claims)).await.unwrap_err();
+        assert_eq!(refused.reason, reason, "{answer:?}");
+        let to_do = refused.detail.contains("bind ClusterRole sallyport-tokenreviews");
+        assert_eq!(to_do, answer == Review::Forbidden, "{answer:?}: {}", refused.detail);
     }
 }

@@ -15,7 +15,8 @@ use kube::runtime::reflector::store::store;
 use kube::runtime::watcher::Config;
 use kube::{Client, Resource};
 use sallyport_audit::digest::Digest;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
+use tokio::time::Instant;
 
 use super::since::Mark;
 use crate::guards::shipped::Shipped;
@@ -26,6 +27,8 @@ use crate::world::watch::follow;
 const OF_REQUESTS: &str = "sallyport-request-";
 /// So long API servers may still go by what was there before: they look every second, and may hear of it late.
 const TAKEN_UP: Duration = Duration::from_secs(5);
+/// So old may be what the API server said, where it was asked about something that was looked at before.
+const LATELY: Duration = Duration::from_secs(1);
 /// While what is there is not on record yet.
 const UNNOTED: &str = "the admission objects changed a moment ago, and it is not noted yet when";
 
@@ -51,6 +54,7 @@ pub struct Admission {
     mark: Arc<ArcSwapOption<Mark>>,
     forged: Arc<AtomicBool>,
     moved: Arc<Notify>,
+    lately: Arc<Mutex<Option<(Instant, String)>>>,
 }
 
 // === impl Seen ===
@@ -103,6 +107,23 @@ impl Admission {
     pub fn store(&self, seen: Seen) {
         self.seen.store(Some(Arc::new(seen)));
         self.moved.notify_one();
+    }
+
+    /// As [`digest_now`], or what that was a moment ago: thousands of grants that were used are looked at again and again.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn digest_lately(&self, client: &Client) -> Result<String, kube::Error> {
+        let mut lately = self.lately.lock().await;
+        if let Some((asked, digest)) = &*lately
+            && asked.elapsed() < LATELY
+        {
+            return Ok(digest.clone());
+        }
+        let asked = Instant::now();
+        let digest = digest_now(client).await?;
+        *lately = Some((asked, digest.clone()));
+        Ok(digest)
     }
 
     /// States since when something stands.

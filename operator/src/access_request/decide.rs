@@ -11,7 +11,7 @@ use sallyport_policy::tally::{Question, is_entitled, tally};
 
 use super::dereference::Found;
 use super::findings::{ENDS, Moment, findings};
-use super::requirements::requirements;
+use super::requirements::{MOST, requirements};
 use super::{logins, span};
 use crate::shared::conditions::{Finding, Truth, merge};
 
@@ -31,6 +31,9 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
         None if request.spec.break_glass => kept(),
         wanted => wanted.clone().unwrap_or_default(),
     };
+    // The API server takes no more of them, and would hold up the whole status.
+    let asking = standing.len();
+    let standing = if asking > MOST { Vec::new() } else { standing };
     let seen = logins::seen(&before, &standing, now);
     let question = Question {
         namespace: request.metadata.namespace.as_deref().unwrap_or_default(),
@@ -56,6 +59,7 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
         request,
         before: &before.conditions,
         standing: &standing,
+        asking,
         settings: &found.settings,
         tally: &tally,
         logins: &logins,

@@ -47,7 +47,7 @@ pub fn dereference(request: &AccessRequest, context: &Context) -> Found {
             let each = in_force.iter().filter_map(|guarded| {
                 let meta = guarded.meta();
                 let uid = meta.uid.clone()?;
-                let mut kept = revision::in_force::<ApprovalPolicy>(&revisions, &uid)?;
+                let mut kept = revision::in_force::<ApprovalPolicy>(&revisions, &uid, meta.generation)?;
                 issuers.ask_for_logins(&mut kept.spec);
                 let name = meta.name.clone()?;
                 Some(CarriedRule {
@@ -74,7 +74,9 @@ pub fn dereference(request: &AccessRequest, context: &Context) -> Found {
 }
 
 fn open_before(request: &AccessRequest, context: &Context) -> usize {
-    if request.spec.session.is_some() {
+    let conditions = request.status.as_ref().map(|status| status.conditions.as_slice());
+    // What is over is held against no quota: of a flood, each would be looked through for each.
+    if request.spec.session.is_some() || ends(conditions.unwrap_or_default()).next().is_some() {
         return 0;
     }
     // Of two of the same second, the name tells: each sees the same order.

@@ -11,6 +11,7 @@ use sallyport_policy::carrier::ClusterSettings;
 use sallyport_policy::tally::{Tally, others};
 
 use super::admission::Seen;
+use super::requirements::MOST;
 use crate::shared::conditions::{Finding, ready};
 
 /// The ends of a request, in the order in which one counts over another.
@@ -33,6 +34,8 @@ pub struct Moment<'a> {
     pub before: &'a [Condition],
     /// Who may answer.
     pub standing: &'a [Requirement],
+    /// How many requirements there are, those that a request has no room for with them.
+    pub asking: usize,
     /// By which names people are the same.
     pub settings: &'a ClusterSettings,
     /// What the answers come to.
@@ -130,6 +133,7 @@ impl Moment<'_> {
             .or_else(|| self.revoked())
             .or_else(|| self.nobody_waits())
             .or_else(|| self.target_changed())
+            .or_else(|| self.too_many_rules())
             .or_else(|| self.nobody_else())
             .or_else(|| self.over_quota())
             .or_else(|| self.expired())
@@ -178,6 +182,15 @@ impl Moment<'_> {
         }
         let words = format!("the connection leads to {now} by now, and this was asked about {then}: ask again");
         Some(Finding::yes(ConditionType::Expired, Reason::TargetChanged, words))
+    }
+
+    /// Each rule of the connection that grants windows has to judge one that is asked for beforehand.
+    fn too_many_rules(&self) -> Option<Finding> {
+        let words = format!(
+            "{} rules of the connection grant windows, and a request is judged by {MOST} at most: run the command, and its own rules are asked",
+            self.asking
+        );
+        (self.asking > MOST).then(|| Finding::yes(ConditionType::Expired, Reason::QuotaExceeded, words))
     }
 
     /// The first requirement that too few others than the asker could meet.

@@ -6,6 +6,8 @@ use sallyport_crds::{ApprovalPolicySpec, Mode, Subject, SubjectKind};
 use sallyport_policy::carrier::CarriedRule;
 use sallyport_policy::issuer::ApproverMapping;
 
+/// As many requirements as a request may have.
+pub const MOST: usize = 16;
 /// As many approvers as a requirement may have.
 const MOST_APPROVERS: usize = 32;
 /// As long as the name of a subject may be.

@@ -194,6 +194,31 @@ async fn what_was_claimed_while_admission_was_off_for_a_moment_is_closed() {
     assert_eq!(state(&scenario), "AdmissionChanged");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_used_before_is_held_against_admission_of_a_moment_ago() {
+    let mut scenario = asked().await;
+    scenario.look_at_request("bank-1").await.unwrap();
+    people_answer(&scenario, "bob");
+    scenario.look_at_request("bank-1").await.unwrap();
+    let mut used = scenario.api.get(PATH).unwrap();
+    used["status"]["consumed"] = json!({ "nonce": "n", "pod": "door-bank-0", "time": "2026-11-28T00:00:00.000000Z" });
+    used["status"]["conditions"].as_array_mut().unwrap().push(json!({
+        "type": "Consumed", "status": "True", "reason": "ClaimedByProxy", "message": "",
+        "lastTransitionTime": "2999-01-01T00:00:00Z",
+    }));
+    scenario.api.put(PATH, used);
+    for _ in 0..2 {
+        scenario.look_at_request("bank-1").await.unwrap();
+        assert_eq!(state(&scenario), "Consumed");
+    }
+    flip_admission(&scenario);
+    scenario.look_at_request("bank-1").await.unwrap();
+    assert_eq!(state(&scenario), "Consumed", "asked a moment ago");
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    scenario.look_at_request("bank-1").await.unwrap();
+    assert_eq!(state(&scenario), "AdmissionChanged");
+}
+
 #[tokio::test]
 async fn an_answer_that_arrives_meanwhile_is_not_lost() {
     let mut scenario = asked().await;

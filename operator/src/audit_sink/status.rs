@@ -1,6 +1,5 @@
 //! Status of an AuditSink. No client.
 
-use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sallyport_crds::audit_sink::AuditSinkStatus;
 use sallyport_crds::{AuditSinkSpec, ConditionType, Reason};
@@ -32,7 +31,7 @@ pub fn status(
     // Consistency is part of Ready and not a condition of its own; its reason stands there.
     let mut parts = findings.clone();
     if validated.plan.is_some() {
-        let programmed = programmed(found.stateful_set.as_deref());
+        let programmed = programmed(found);
         findings.push(programmed.clone());
         let log = consistent(found.sight.as_ref());
         // A recorder whose log is not believed gets no permit, and so is never ready: what is wrong is the log.
@@ -92,8 +91,13 @@ fn unrecorded(spec: &AuditSinkSpec) -> Option<String> {
     wanted.then(|| "spec.recording: no protocol of this version has terminals: none are recorded".to_owned())
 }
 
-fn programmed(stateful_set: Option<&StatefulSet>) -> Finding {
+fn programmed(found: &Found) -> Finding {
     const KIND: ConditionType = ConditionType::Programmed;
+    if let Some(words) = &found.refused {
+        let message = format!("a part of the recorder cannot be made as it should be: {words}");
+        return Finding::no(KIND, Reason::ChildRefused, message);
+    }
+    let stateful_set = found.stateful_set.as_deref();
     let Some((set, status)) = stateful_set.and_then(|found| Some((found, found.status.as_ref()?))) else {
         return Finding::no(KIND, Reason::Progressing, "the StatefulSet is being made");
     };
@@ -101,7 +105,9 @@ fn programmed(stateful_set: Option<&StatefulSet>) -> Finding {
     if seen && status.ready_replicas.unwrap_or_default() >= 1 {
         Finding::yes(KIND, Reason::Available, "the recorder is ready")
     } else {
-        Finding::no(KIND, Reason::Progressing, "the recorder is not ready yet")
+        let why = found.hindrance.as_ref().map(|words| format!("; {words}"));
+        let message = format!("the recorder is not ready yet{}", why.unwrap_or_default());
+        Finding::no(KIND, Reason::Progressing, message)
     }
 }
 

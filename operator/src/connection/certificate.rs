@@ -39,7 +39,9 @@ pub fn wanted(plan: &Plan, service: Option<&Service>, settings: &Settings) -> BT
         format!("{door}.{namespace}.svc"),
         format!("{door}.{namespace}.svc.{}", settings.cluster_domain),
     ]);
-    wanted.extend(plan.spec.certificate.names.iter().map(|name| canonical(name)));
+    let own = |name: &&String| !is_of_others(name, namespace, &settings.cluster_domain);
+    let given = plan.spec.certificate.names.iter().filter(own);
+    wanted.extend(given.map(|name| canonical(name)));
     let Some(service) = service else { return wanted };
     let addresses = service
         .spec
@@ -52,10 +54,25 @@ pub fn wanted(plan: &Plan, service: Option<&Service>, settings: &Settings) -> BT
         .into_iter()
         .flatten()
     {
-        let named = ingress.ip.iter().chain(&ingress.hostname);
+        // Some load balancers take the name from an annotation.
+        let named = ingress.ip.iter().chain(&ingress.hostname).filter(own);
         wanted.extend(named.map(|name| canonical(name)));
     }
     wanted
+}
+
+/// Whether it is a name of a door of another namespace. All doors' certificates are by one authority, and whoever may read Secrets
+/// here would pass for that door with this one's key.
+pub fn is_of_others(name: &str, namespace: &str, cluster_domain: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let domain = format!(".{}", cluster_domain.to_ascii_lowercase());
+    let Some((_, rest)) = name.strip_prefix("door-").and_then(|rest| rest.split_once('.')) else {
+        return false;
+    };
+    let service = rest.strip_suffix(&domain).unwrap_or(rest);
+    let of = service.strip_suffix(".svc").unwrap_or(service);
+    // Beyond that it is a name outside the cluster.
+    !of.contains('.') && of != namespace
 }
 
 /// Whether the certificate that is there will do: by our CA, with exactly these names, and not about to end.
@@ -265,6 +282,43 @@ mod tests {
         let (wanted, keys) = (wanted(&plan, None, &settings()), Keys::make().unwrap());
         let secret = issue(&plan, &wanted, &keys).unwrap();
         assert!(is_good(Some(&secret), &wanted, &keys, day(0)), "issued for {wanted:?}");
+    }
+
+    #[test]
+    fn nobody_gets_a_certificate_with_names_of_another_namespace() {
+        for (name, refused) in [
+            ("db.bank.example", false),
+            ("bank.example", false),
+            ("door-1.bank.example", false),
+            ("localhost", false),
+            ("192.0.2.10", false),
+            ("2001:db8::1", false),
+            ("doors.svc", false),
+            ("door-bank.doors", false),
+            ("ours.doors.svc", false),
+            ("door-other.doors.svc.cluster.local", false),
+            ("door-bank.other", true),
+            ("door-bank.other.svc", true),
+            ("DOOR-Bank.Other.SVC.Cluster.Local", true),
+            // A Service of theirs may lead to this door by an alias.
+            ("postgres.other.svc", false),
+            ("postgres.other.svc.cluster.local", false),
+        ] {
+            assert_eq!(is_of_others(name, "doors", "cluster.local"), refused, "{name}");
+            let mut plan = plan();
+            plan.spec.certificate.names = vec![name.into()];
+            assert_eq!(!wanted(&plan, None, &settings()).contains(name), refused, "{name}");
+        }
+        let balanced = json!({ "status": { "loadBalancer": { "ingress": [
+            { "hostname": "door-bank.other.svc" }, { "hostname": "lb.cloud.example", "ip": "192.0.2.11" },
+        ] } } });
+        let balanced: Service = serde_json::from_value(balanced).unwrap();
+        let wanted = wanted(&plan(), Some(&balanced), &settings());
+        assert!(!wanted.contains("door-bank.other.svc"), "{wanted:?}");
+        assert!(
+            wanted.contains("lb.cloud.example") && wanted.contains("192.0.2.11"),
+            "{wanted:?}"
+        );
     }
 
     #[test]

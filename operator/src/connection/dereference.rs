@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::Api;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Client, Resource};
+use kube::{Client, Resource, ResourceExt};
 use sallyport_crds::connection::TlsMode;
 use sallyport_crds::{
     ApprovalPolicySpec, ConditionType, Connection, ConnectionSpec, MaskingRuleSpec, Reason, condition, names,
@@ -29,6 +29,7 @@ use crate::enforce::programs::Program;
 use crate::enforce::verdict::Crew;
 use crate::rule::dereference::AccessKind;
 use crate::rule::{Rule, revision};
+use crate::shared::hindrance;
 use crate::world::{Access, Guarded, Room, World, find, of_namespace};
 
 /// What was found.
@@ -71,6 +72,12 @@ pub struct Found {
     pub service: Option<Arc<Service>>,
     /// The Deployment.
     pub deployment: Option<Arc<Deployment>>,
+    /// Names of the door's certificate that a Connection of another namespace has in its own.
+    pub shared_names: BTreeSet<String>,
+    /// Why Pods do not come up, if somebody says so.
+    pub hindrance: Option<String>,
+    /// Why a child cannot be as it should be; known once they were applied.
+    pub refused: Option<String>,
     /// What its doors are to run so far.
     pub program: Option<Program>,
     /// The revision that the status speaks of.
@@ -119,6 +126,9 @@ pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Res
         door_certificate: None,
         service: None,
         deployment: None,
+        shared_names: BTreeSet::new(),
+        hindrance: None,
+        refused: None,
         program: context.programs.get(&uid),
         status_revision: connection
             .and_then(|found| u64::try_from(found.status.as_ref()?.revision?).ok())
@@ -138,8 +148,14 @@ pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Res
     if let Access::Open(room) = access {
         found.children(&room);
         found.rules(&context.world, &room);
-        found.columns(context).await?;
-        found.named(&context.client, context).await?;
+        found.shared_names = connection
+            .map(|connection| shared_names(&context.world, connection))
+            .unwrap_or_default();
+        match found.asked(context).await {
+            // Stores show what was there while the operator still had the right to see it.
+            Err(error) if error.is_forbidden() => found.access = AccessKind::NotReadable,
+            other => other?,
+        }
     }
     Ok(found)
 }
@@ -153,6 +169,10 @@ impl Found {
         self.deployment = room
             .deployments
             .get(&ObjectRef::new(&door).within(&self.place.namespace));
+        let own = |pod: &Pod| pod.labels().get(names::CONNECTION_LABEL) == Some(&self.place.name);
+        let pods = room.pods.state_filter(own);
+        let unmade = self.deployment.as_deref().and_then(hindrance::of_deployment);
+        self.hindrance = unmade.or_else(|| hindrance::of_pods(pods.iter().map(|pod| &**pod)));
     }
 
     fn rules(&mut self, world: &World, room: &Room) {
@@ -167,6 +187,12 @@ impl Found {
             .iter()
             .filter_map(|wanted| sink(world, &own(&wanted.namespace), &wanted.name))
             .collect();
+    }
+
+    /// What no store holds.
+    async fn asked(&mut self, context: &Context) -> Result<(), Error> {
+        self.columns(context).await?;
+        self.named(&context.client, context).await
     }
 
     async fn columns(&mut self, context: &Context) -> Result<(), Error> {
@@ -260,7 +286,8 @@ fn candidates<R: Rule>(
                 selector: rule.spec().selector().clone(),
                 mode: rule.spec().mode(),
             });
-            let accepted = revision::in_force::<R>(revisions, &uid).map(|kept| (kept.generation, kept.spec));
+            let accepted =
+                revision::in_force::<R>(revisions, &uid, meta.generation).map(|kept| (kept.generation, kept.spec));
             Candidate {
                 name: meta.name.clone().unwrap_or_default(),
                 uid,
@@ -269,6 +296,37 @@ fn candidates<R: Rule>(
             }
         })
         .collect()
+}
+
+/// What clients dial of a Connection and find in its certificate, where a Connection of another namespace has that, too.
+fn shared_names(world: &World, own: &Connection) -> BTreeSet<String> {
+    let all = world.connections.state();
+    let decoded = all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
+    let mut shared = BTreeSet::new();
+    for other in decoded.filter(|other| other.metadata.namespace != own.metadata.namespace) {
+        let theirs = |name: &&str| shown(other).any(|their| their.eq_ignore_ascii_case(name));
+        let mut both = shown(own).filter(theirs).peekable();
+        let namespace = other.metadata.namespace.as_deref().unwrap_or_default();
+        if both.peek().is_some() && world.is_enabled(namespace) {
+            shared.extend(both.map(str::to_owned));
+        }
+    }
+    shared
+}
+
+/// The names that a Connection asks for, and the address that its Service has; none where it brings a certificate of its own.
+fn shown(connection: &Connection) -> impl Iterator<Item = &str> {
+    let ours = connection
+        .status
+        .as_ref()
+        .filter(|_| connection.spec.certificate.secret_ref.is_none());
+    let address = ours.and_then(|status| status.address.as_deref());
+    // Of a NodePort no address is known.
+    let dialed = address
+        .and_then(|address| Some(address.rsplit_once(':')?.0))
+        .filter(|host| !host.starts_with('<'));
+    let names = &connection.spec.certificate.names;
+    names.iter().map(String::as_str).chain(dialed)
 }
 
 fn sink(world: &World, namespace: &str, name: &str) -> Option<SinkCandidate> {

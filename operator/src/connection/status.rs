@@ -1,6 +1,5 @@
 //! Status of a Connection. No client.
 
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sallyport_crds::connection::{ConnectionStatus, ServiceType, TlsMode};
@@ -46,7 +45,7 @@ pub fn status(
     let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let mut findings = vec![validated.accepted.clone()];
     if validated.door.is_some() {
-        findings.push(programmed(found.deployment.as_deref(), replicas));
+        findings.push(programmed(found, replicas));
     }
     findings.push(enforced.unwrap_or_else(|| stood(old, found.generation)));
     // That commands can be recorded is part of Ready and not a condition of its own, as at the sink; its reason stands there.
@@ -152,12 +151,17 @@ fn unrecorded(found: &Found, sights: &Sights) -> Option<Finding> {
     (!messages.is_empty()).then(|| Finding::no(ConditionType::Ready, REASON, messages.join("; ")))
 }
 
-/// Whether the Deployment is as it should be.
-pub fn programmed(deployment: Option<&Deployment>, replicas: i32) -> Finding {
+/// Whether the children are as they should be, and the Deployment's Pods there.
+fn programmed(found: &Found, replicas: i32) -> Finding {
     const KIND: ConditionType = ConditionType::Programmed;
+    if let Some(words) = &found.refused {
+        let message = format!("a part of the door cannot be made as it should be: {words}");
+        return Finding::no(KIND, Reason::ChildRefused, message);
+    }
     if replicas == 0 {
         return Finding::yes(KIND, Reason::ScaledToZero, "no replicas are asked for");
     }
+    let deployment = found.deployment.as_deref();
     let Some((deployment, status)) = deployment.and_then(|found| Some((found, found.status.as_ref()?))) else {
         return Finding::no(KIND, Reason::Progressing, "the Deployment is being made");
     };
@@ -173,11 +177,12 @@ pub fn programmed(deployment: Option<&Deployment>, replicas: i32) -> Finding {
             format!("{available} of {replicas} Pods are available"),
         );
     }
-    Finding::no(
-        KIND,
-        Reason::Progressing,
-        format!("{available} of {replicas} Pods are available, {updated} are up to date"),
-    )
+    let why = found.hindrance.as_ref().map(|words| format!("; {words}"));
+    let message = format!(
+        "{available} of {replicas} Pods are available, {updated} are up to date{}",
+        why.unwrap_or_default()
+    );
+    Finding::no(KIND, Reason::Progressing, message)
 }
 
 /// What crosses the network in clear can be read and changed past every rule of the door.
@@ -190,19 +195,21 @@ fn in_clear(spec: &ConnectionSpec) -> Option<String> {
 }
 
 /// Reasons that have a name in `Advisory`, the gravest first.
-const ADVICE: [Reason; 8] = [
+const ADVICE: [Reason; 9] = [
     Reason::TargetRoleTooStrong,
     Reason::AdmissionNotTrusted,
     Reason::AgentsNotMarked,
     Reason::ConnectionsPastDoors,
+    Reason::NameShared,
     Reason::TargetNotEncrypted,
     Reason::RecorderUnavailable,
     Reason::ApiServerUnavailable,
     Reason::IssuerUnavailable,
 ];
 
-/// What doors want said, such as a role at the target that makes masks advisory; who is there past all doors; what crosses the
-/// network in clear; what becomes wrong by itself; whose names are only as good as the provider's checks; whose agents could approve; and what admission no longer guards.
+/// What doors want said, such as a role at the target that makes masks advisory; who is there past all doors; who has a name of this
+/// door; what crosses the network in clear; what becomes wrong by itself; whose names are only as good as the provider's checks; whose
+/// agents could approve; and what admission no longer guards.
 fn advisory(found: &Found, context: &Context) -> Option<Finding> {
     let known = |told: &str| ADVICE.into_iter().find(|reason| reason.as_str() == told);
     let problems = found.problems.iter();
@@ -215,6 +222,7 @@ fn advisory(found: &Found, context: &Context) -> Option<Finding> {
         .map(|(reason, message)| (*reason, (*message).clone()))
         .collect();
     said.extend(past_doors(found).map(|message| (Reason::ConnectionsPastDoors, message)));
+    said.extend(shared_names(found).map(|message| (Reason::NameShared, message)));
     let clear = found.spec.as_ref().ok().and_then(in_clear);
     said.extend(clear.map(|message| (Reason::TargetNotEncrypted, message)));
     said.extend(expire_soon(found).map(|message| (Reason::CertificateExpiresSoon, message)));
@@ -243,6 +251,18 @@ fn past_doors(found: &Found) -> Option<String> {
             "{count} connections at the target did not come through a door (roles: {}): let only doors in there, \
              as config/samples/target-network-policy.yaml does",
             roles.join(", ")
+        )
+    })
+}
+
+/// Which namespace has them, too, is not for this one to ask.
+fn shared_names(found: &Found) -> Option<String> {
+    let names: Vec<&str> = found.shared_names.iter().take(5).map(String::as_str).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "a Connection of another namespace has {} in its certificate, too: whoever may read Secrets there can pass for this door; \
+             give each door names of its own",
+            names.join(", ")
         )
     })
 }

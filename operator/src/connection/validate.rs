@@ -77,6 +77,7 @@ pub fn validate(found: &Found, settings: &Settings) -> Validated {
     };
     let (mut carrier, problems) = assemble(&objects(found, spec, settings));
     let mut all: Vec<Problem> = CHECKS.iter().filter_map(|check| check(found, spec)).collect();
+    all.extend(certificates::names_of_others(found, spec, &settings.cluster_domain));
     all.extend(problems);
     all.extend(rule_keys(found, &carrier));
     all.extend(columns(found, &mut carrier));

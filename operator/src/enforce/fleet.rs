@@ -15,6 +15,10 @@ const FORGET_AFTER: Duration = Duration::from_secs(600);
 /// What a process let go of counts as its for so long: another may have seen it before, and looks only now and then.
 const LET_GO: Duration = Duration::from_secs(120);
 
+/// No Connection comes to so many revisions. Beyond the last number there is no next one: a process that claimed to run it would
+/// keep every other process of its Connection at the policy of that moment.
+const PLAUSIBLE: u64 = 1 << 48;
+
 /// The processes of all doors.
 pub struct Fleet {
     doors: Mutex<HashMap<String, BTreeMap<String, Account>>>,
@@ -134,11 +138,12 @@ impl Fleet {
         self.with(|doors| doors.get(connection_uid).cloned().unwrap_or_default())
     }
 
-    /// The highest revision that any process of a Connection has ever said to run.
+    /// The highest revision that any process of a Connection says to run, if there can be such a one.
     pub fn highest_revision(&self, connection_uid: &str) -> u64 {
         self.with(|doors| {
             let accounts = doors.get(connection_uid).into_iter().flat_map(BTreeMap::values);
-            accounts.filter_map(|account| account.revision).max().unwrap_or(0)
+            let claimed = accounts.filter_map(|account| account.revision);
+            claimed.filter(|revision| *revision < PLAUSIBLE).max().unwrap_or(0)
         })
     }
 
@@ -287,6 +292,28 @@ mod tests {
         // Who looks no longer says nothing of others.
         says(&fleet, "bank", "b", Some(at(TARGET, &[1, 2], &[])));
         assert!(past(&fleet, "bank").is_empty());
+    }
+
+    #[tokio::test]
+    async fn nobody_claims_a_revision_that_leaves_room_for_none() {
+        for (claimed, counts) in [(7, 7), (PLAUSIBLE - 1, PLAUSIBLE - 1), (PLAUSIBLE, 0), (u64::MAX, 0)] {
+            let fleet = Fleet::new();
+            let report = Report {
+                instance: "i".into(),
+                pod: "a".into(),
+                connection_uid: "bank".into(),
+                revision: Some(claimed),
+                loaded: Some(claimed),
+                digest: None,
+                format: FORMAT,
+                sessions: 0,
+                problems: Vec::new(),
+                terminating: false,
+                backends: None,
+            };
+            fleet.heard(&peer("bank", "a"), &report);
+            assert_eq!(fleet.highest_revision("bank"), counts, "{claimed}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

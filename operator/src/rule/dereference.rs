@@ -82,7 +82,7 @@ pub fn dereference<R: Rule>(object: &Guarded<R>, context: &Context) -> Found<R> 
         .collect();
     Found {
         rule: object.0.clone().map_err(|error| error.error),
-        in_force: revision::in_force::<R>(&revisions, meta.uid.as_deref().unwrap_or_default()),
+        in_force: revision::in_force::<R>(&revisions, meta.uid.as_deref().unwrap_or_default(), meta.generation),
         access: AccessKind::from(&access),
         schema: context.schema.fault(),
         revisions,

@@ -53,9 +53,14 @@ pub fn keep<R: Rule>(rule: &R) -> Option<ControllerRevision> {
     })
 }
 
-/// The specification in force: the newest that was kept for this very object.
-pub fn in_force<R: Rule>(revisions: &[Arc<ControllerRevision>], uid: &str) -> Option<Kept<R::Spec>> {
-    let newest = of_rule::<R>(revisions, uid).max_by_key(|revision| revision.revision)?;
+/// The specification in force: the newest that was kept for this very object, which is of `generation` now.
+pub fn in_force<R: Rule>(
+    revisions: &[Arc<ControllerRevision>],
+    uid: &str,
+    generation: Option<i64>,
+) -> Option<Kept<R::Spec>> {
+    let kept = of_rule::<R>(revisions, uid).filter(|revision| !is_beyond(revision, generation));
+    let newest = kept.max_by_key(|revision| revision.revision)?;
     let data = newest.data.as_ref()?;
     // One that does not decode is from a version that knew more: nothing is in force then, and the doors close.
     let spec = serde_json::from_value(data.0.clone()).ok()?;
@@ -65,22 +70,35 @@ pub fn in_force<R: Rule>(revisions: &[Arc<ControllerRevision>], uid: &str) -> Op
     })
 }
 
-/// Names of kept specifications that nobody needs any more.
-pub fn outdated<R: Rule>(revisions: &[Arc<ControllerRevision>], uid: &str) -> Vec<String> {
-    let by_age: BTreeMap<i64, String> = of_rule::<R>(revisions, uid)
+/// Names of kept specifications that nobody needs any more, and of those that never were any.
+pub fn outdated<R: Rule>(revisions: &[Arc<ControllerRevision>], uid: &str, generation: Option<i64>) -> Vec<String> {
+    let (beyond, kept): (Vec<_>, Vec<_>) =
+        of_rule::<R>(revisions, uid).partition(|revision| is_beyond(revision, generation));
+    let by_age: BTreeMap<i64, String> = kept
+        .into_iter()
         .map(|revision| (revision.revision, revision.name_any()))
         .collect();
-    by_age.into_values().rev().skip(KEEP + 1).collect()
+    let old = by_age.into_values().rev().skip(KEEP + 1);
+    old.chain(beyond.into_iter().map(|revision| revision.name_any()))
+        .collect()
+}
+
+/// Whether it is of a generation that the rule has not come to: somebody made it past admission, and it would be the newest for ever.
+fn is_beyond(revision: &ControllerRevision, generation: Option<i64>) -> bool {
+    generation.is_some_and(|present| revision.revision > present)
 }
 
 fn of_rule<'a, R: Rule>(
     revisions: &'a [Arc<ControllerRevision>],
     uid: &'a str,
 ) -> impl Iterator<Item = &'a Arc<ControllerRevision>> {
-    revisions.iter().filter(move |revision| {
-        revision.labels().get(RULE_LABEL).is_some_and(|kind| kind == R::SLUG)
-            && revision.owner_references().iter().any(|owner| owner.uid == uid)
-    })
+    revisions.iter().filter(move |revision| is_of::<R>(revision, uid))
+}
+
+/// Whether it keeps a specification of the rule with this uid. The name says nothing: anybody can guess it.
+pub fn is_of<R: Rule>(revision: &ControllerRevision, uid: &str) -> bool {
+    revision.labels().get(RULE_LABEL).is_some_and(|kind| kind == R::SLUG)
+        && revision.owner_references().iter().any(|owner| owner.uid == uid)
 }
 
 #[cfg(test)]
@@ -104,19 +122,29 @@ mod tests {
     #[test]
     fn the_newest_is_in_force() {
         let rule = masking_rule("pii");
-        let found = in_force::<MaskingRule>(&kept(&[1, 12, 3]), "uid-pii").unwrap();
+        let found = in_force::<MaskingRule>(&kept(&[1, 12, 3]), "uid-pii", Some(12)).unwrap();
         assert_eq!((found.generation, &found.spec), (12, &rule.spec));
     }
 
     #[test]
+    fn what_is_of_a_generation_to_come_is_not_in_force_and_goes() {
+        let revisions = kept(&[1, 3, i64::MAX]);
+        let found = in_force::<MaskingRule>(&revisions, "uid-pii", Some(4)).unwrap();
+        assert_eq!(found.generation, 3);
+        let gone = outdated::<MaskingRule>(&revisions, "uid-pii", Some(4));
+        assert_eq!(gone, [revisions[2].name_any()]);
+    }
+
+    #[test]
     fn a_namesake_does_not_inherit() {
-        assert_eq!(in_force::<MaskingRule>(&kept(&[1]), "uid-of-a-namesake"), None);
+        let found = in_force::<MaskingRule>(&kept(&[1]), "uid-of-a-namesake", Some(1));
+        assert_eq!(found, None);
     }
 
     #[test]
     fn old_ones_go_and_the_one_in_force_stays() {
         let revisions = kept(&[1, 2, 3, 4, 5]);
-        let gone = outdated::<MaskingRule>(&revisions, "uid-pii");
+        let gone = outdated::<MaskingRule>(&revisions, "uid-pii", Some(5));
         assert_eq!(gone, [revisions[1].name_any(), revisions[0].name_any()]);
     }
 }

@@ -119,7 +119,7 @@ impl State {
             Method::POST => {
                 let path = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap_or("generated"));
                 if self.objects.contains_key(&path) {
-                    return refused(StatusCode::CONFLICT);
+                    return exists();
                 }
                 (StatusCode::CREATED, self.keep(&path, body))
             }
@@ -175,6 +175,12 @@ fn denied() -> (StatusCode, Value) {
         status,
         json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Invalid", "code": 422, "message": message }),
     )
+}
+
+fn exists() -> (StatusCode, Value) {
+    let (status, mut answer) = refused(StatusCode::CONFLICT);
+    answer["reason"] = json!("AlreadyExists");
+    (status, answer)
 }
 
 fn refused(status: StatusCode) -> (StatusCode, Value) {

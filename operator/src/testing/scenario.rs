@@ -170,6 +170,11 @@ impl Scenario {
 
     /// People apply a MaskingRule, and it is looked at.
     pub async fn apply_masking_rule(&mut self, value: Value) {
+        self.try_masking_rule(value).await.unwrap();
+    }
+
+    /// People apply a MaskingRule, and it is looked at, of which something may fail.
+    pub async fn try_masking_rule(&mut self, value: Value) -> Result<Action, Error> {
         let path = self.path("maskingrules", &value);
         self.keep("maskingrules", value);
         self.see(&path);
@@ -179,11 +184,10 @@ impl Scenario {
             .into_iter()
             .find(|found| path.ends_with(found_name(&**found)))
             .unwrap();
-        reconcile_rule::<MaskingRule>(object, self.context.clone())
-            .await
-            .unwrap();
+        let looked = reconcile_rule::<MaskingRule>(object, self.context.clone()).await;
         self.see_revisions();
         self.see(&path);
+        looked
     }
 
     /// People apply an ApprovalPolicy, and it is looked at.
@@ -226,6 +230,11 @@ impl Scenario {
 
     /// Looks at a Connection.
     pub async fn look_at_connection(&mut self, namespace: &str, name: &str) -> Action {
+        self.try_connection(namespace, name).await.unwrap()
+    }
+
+    /// Looks at a Connection of which something may fail.
+    pub async fn try_connection(&mut self, namespace: &str, name: &str) -> Result<Action, Error> {
         let path = format!("{GROUP}/{namespace}/connections/{name}");
         self.see(&path);
         let object = self
@@ -234,7 +243,7 @@ impl Scenario {
             .connections
             .get(&ObjectRef::new(name).within(namespace))
             .unwrap();
-        let action = connection::reconcile(object, self.context.clone()).await.unwrap();
+        let action = connection::reconcile(object, self.context.clone()).await;
         self.see(&path);
         action
     }

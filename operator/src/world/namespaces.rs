@@ -116,7 +116,7 @@ impl Eyes {
                 if essential {
                     self.queues.rules_of(&self.world, namespace);
                     self.queues.all_audit_sinks(&self.world);
-                    self.queues.access_requests_of(&self.world, namespace);
+                    self.queues.requests_about(&self.world, namespace, name);
                 }
             }
             None => self.queues.everything(&self.world),
@@ -130,7 +130,7 @@ impl Eyes {
                 queue(&self.queues, namespace, name);
                 if essential {
                     self.queues.connections_of(&self.world, namespace);
-                    self.queues.access_requests_of(&self.world, namespace);
+                    self.queues.open_requests_of(&self.world, namespace);
                 }
             }
             None => self.queues.everything(&self.world),
@@ -194,9 +194,9 @@ impl Observer for RoomEyes {
         let (queues, world) = (&self.eyes.queues, &self.eyes.world);
         if let Some(connection) = labels.get(CONNECTION_LABEL) {
             queues.connection(&self.namespace, connection);
-            // Somebody may wait there for an answer, or have waited.
             if K::kind(&()) == Pod::kind(&()) {
-                queues.access_requests_of(world, &self.namespace);
+                let pod = child.meta().name.as_deref().unwrap_or_default();
+                queues.requests_from(world, &self.namespace, pod);
             }
         }
         if let Some(sink) = labels.get(SINK_LABEL) {
@@ -206,7 +206,7 @@ impl Observer for RoomEyes {
         if labels.contains_key(RULE_LABEL) {
             queues.rules_of(world, &self.namespace);
             queues.connections_of(world, &self.namespace);
-            queues.access_requests_of(world, &self.namespace);
+            queues.open_requests_of(world, &self.namespace);
         }
     }
 

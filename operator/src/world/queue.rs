@@ -8,6 +8,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use sallyport_crds::{AccessRequest, ApprovalPolicy, AuditSink, Connection, MaskingRule};
 
 use super::{Guarded, World, of_namespace};
+use crate::access_request::decide::ends;
 
 /// The sending ends. Sending is cheap: what is queued twice is looked at once.
 #[derive(Clone)]
@@ -99,9 +100,33 @@ impl Queues {
         );
     }
 
-    /// All AccessRequests of a namespace: a policy there changed.
-    pub fn access_requests_of(&self, world: &World, namespace: &str) {
-        send_all(&self.access_requests, &of_namespace(&world.access_requests, namespace));
+    /// The AccessRequests of a namespace that are not over: a policy there changed, which says nothing of what was decided.
+    pub fn open_requests_of(&self, world: &World, namespace: &str) {
+        self.requests(world, namespace, |request| {
+            let conditions = request.status.as_ref().map(|status| status.conditions.as_slice());
+            ends(conditions.unwrap_or_default()).next().is_none()
+        });
+    }
+
+    /// The AccessRequests about a Connection, which changed.
+    pub fn requests_about(&self, world: &World, namespace: &str, connection: &str) {
+        self.requests(world, namespace, |request| request.spec.connection.name == connection);
+    }
+
+    /// The AccessRequests that were made in a Pod: somebody may wait there for an answer, or have waited.
+    pub fn requests_from(&self, world: &World, namespace: &str, pod: &str) {
+        self.requests(world, namespace, |request| {
+            let session = request.spec.session.as_ref();
+            session.is_some_and(|session| session.pod == pod)
+        });
+    }
+
+    /// There may be ten thousand of them, and somebody waits behind each that is looked at for nothing.
+    fn requests(&self, world: &World, namespace: &str, concerned: impl Fn(&AccessRequest) -> bool) {
+        let found = world.access_requests.state_filter(|guarded| {
+            guarded.meta().namespace.as_deref() == Some(namespace) && guarded.0.as_ref().is_ok_and(&concerned)
+        });
+        send_all(&self.access_requests, &found);
     }
 
     /// Everything in a namespace.
@@ -109,7 +134,7 @@ impl Queues {
         self.rules_of(world, namespace);
         send_all(&self.audit_sinks, &of_namespace(&world.audit_sinks, namespace));
         self.connections_of(world, namespace);
-        self.access_requests_of(world, namespace);
+        send_all(&self.access_requests, &of_namespace(&world.access_requests, namespace));
     }
 
     /// All Connections that name a sink.

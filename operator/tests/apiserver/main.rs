@@ -32,6 +32,7 @@ fn a_life_of_an_installation() -> Result<()> {
     scenes::applying_again_changes_nothing(&stage)?;
     scenes::a_restart_writes_nothing(&mut stage)?;
     scenes::losing_a_rule_closes(&stage)?;
+    scenes::a_part_that_is_refused_is_said(&stage)?;
     namesakes::a_rule_of_another_namespace_selects_nobody(&stage)?;
     namesakes::a_log_has_ended_whose_sink_is_gone(&stage)?;
     issuers::none_but_the_admins_count(&stage)?;

@@ -195,6 +195,24 @@ pub fn losing_a_rule_closes(stage: &Stage) -> Result<()> {
     stage.until_condition("doors", BANK, "Enforced", "True", "ScaledToZero")
 }
 
+/// A value that the API server alone knows to be wrong.
+pub fn a_part_that_is_refused_is_said(stage: &Stage) -> Result<()> {
+    let service = |service: &str| {
+        let patch = format!(r#"{{"spec":{{"proxy":{{"service":{service}}}}}}}"#);
+        stage.kubectl(&["-n", "doors", "patch", BANK, "--type=merge", "-p", &patch])
+    };
+    service(r#"{"type":"NodePort","nodePort":1}"#)?;
+    stage.until_condition("doors", BANK, "Programmed", "False", "ChildRefused")?;
+    stage.until_condition("doors", BANK, "Ready", "False", "ChildRefused")?;
+    let said = stage.get("doors", BANK)?["status"]["conditions"].to_string();
+    ensure!(
+        said.contains("nodePort") && said.contains("valid range"),
+        "nobody is told what to mend: {said}"
+    );
+    service(r#"{"type":"ClusterIP","nodePort":null}"#)?;
+    stage.until_condition("doors", BANK, "Programmed", "True", "ScaledToZero")
+}
+
 /// What doors read says why they are shut.
 pub fn closed(stage: &Stage, reason: &str) -> Result<()> {
     let carrier = carrier(stage)?;

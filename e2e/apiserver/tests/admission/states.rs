@@ -79,6 +79,7 @@ pub fn prepare(stage: &mut Stage) -> Result<()> {
         ),
         state("agent", two(), &[], &[]),
         state("agent-account", Some(json!([named])), &[], &[]),
+        state("account", two(), &[], &[]),
         state("several", Some(json!([dba(), seniors()])), &[], &[]),
         state("several-half", Some(json!([dba(), seniors()])), &["bob-junior"], &[]),
         state("window", Some(json!([dba()])), &[], &[]),
@@ -112,6 +113,11 @@ fn make(stage: &Stage, state: &State) -> Result<Value> {
     if state.name == "agent" {
         manifest["spec"]["agents"] =
             json!([{"username": "oidc:bot", "issuer": "https://issuer.example", "subject": "sub-bot"}]);
+    }
+    if state.name == "account" {
+        manifest["spec"]["requester"] = json!({
+            "username": "system:serviceaccount:ci:robot", "issuer": "https://kubernetes.example", "subject": "uid-robot",
+        });
     }
     if state.name == "agent-account" {
         let robot = "system:serviceaccount:ci:robot";

@@ -1,6 +1,7 @@
 //! Scenarios: somebody waits at a door's Pod for an answer, and what becomes of the Pod.
 
 use super::*;
+use crate::world::{Queues, World};
 
 const POD: &str = "/api/v1/namespaces/doors/pods/door-bank-0";
 
@@ -145,4 +146,59 @@ async fn an_approval_counts_while_somebody_waits_and_is_too_late_after_that() {
     assert_eq!(state(&scenario), "Withdrawn");
     let approved = scenario.condition("accessrequests", "doors", "bank-1", "Approved");
     assert_eq!(approved.0, "False");
+}
+
+/// Whether the request is looked at once something was told.
+fn is_queued(scenario: &mut Scenario, tell: impl Fn(&Queues, &World)) -> bool {
+    let context = scenario.context.clone();
+    while scenario.receivers.access_requests.try_recv().is_ok() {}
+    tell(&context.queues, &context.world);
+    scenario.receivers.access_requests.try_recv().is_ok()
+}
+
+#[tokio::test]
+async fn what_changed_elsewhere_has_no_request_looked_at() {
+    let mut scenario = asked_there("Wait").await;
+    scenario.api.put(
+        POD,
+        pod(
+            "uid-door-bank-0",
+            container("proxy", running_since("11:59:59"), json!({})),
+        ),
+    );
+    scenario.look_at_request("bank-1").await.unwrap();
+    for (name, asked) in [("door-bank-0", true), ("door-bank-1", false)] {
+        let told = is_queued(&mut scenario, |queues, world| {
+            queues.requests_from(world, "doors", name);
+        });
+        assert_eq!(told, asked, "Pod {name}");
+    }
+    for (name, asked) in [("bank", true), ("ledger", false)] {
+        let told = is_queued(&mut scenario, |queues, world| {
+            queues.requests_about(world, "doors", name);
+        });
+        assert_eq!(told, asked, "Connection {name}");
+    }
+    let by_policies = |namespace: &'static str| {
+        move |queues: &Queues, world: &World| {
+            queues.open_requests_of(world, namespace);
+        }
+    };
+    assert!(is_queued(&mut scenario, by_policies("doors")));
+    assert!(!is_queued(&mut scenario, by_policies("evidence")));
+
+    scenario.keep("accessrequests", request("2001-01-01T00:00:00Z"));
+    scenario.look_at_request("bank-1").await.unwrap();
+    scenario.look_at_request("bank-1").await.unwrap();
+    assert_eq!(state(&scenario), "Expired");
+    assert!(
+        !is_queued(&mut scenario, by_policies("doors")),
+        "what is over hangs on no policy"
+    );
+    assert!(
+        is_queued(&mut scenario, |queues, world| {
+            queues.requests_about(world, "doors", "bank");
+        }),
+        "it goes with its Connection"
+    );
 }

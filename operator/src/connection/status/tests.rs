@@ -1,6 +1,7 @@
 //! Scenarios: what a Connection's status says while its doors come, change and fall silent.
 
 mod deleted;
+mod refused;
 
 use std::time::Duration;
 

@@ -20,6 +20,18 @@ pub(super) fn own(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
     })
 }
 
+/// Names of other namespaces' doors, which are not this one's to have in a certificate by the authority of them all.
+pub(super) fn names_of_others(found: &Found, spec: &ConnectionSpec, cluster_domain: &str) -> Option<Problem> {
+    let namespace = &found.place.namespace;
+    let mut names = spec.certificate.names.iter();
+    let name = names.find(|name| certificate::is_of_others(name, namespace, cluster_domain))?;
+    let message = format!(
+        "{name} is a name of a door that is not of namespace {namespace}: leave it out, or bring a certificate of your own \
+         (certificate.secretRef)"
+    );
+    Some(problem(found, "spec.certificate.names", Reason::Invalid, message))
+}
+
 /// A certificate that no client can take is a door that fails without saying why.
 pub(super) fn own_holds(found: &Found, spec: &ConnectionSpec) -> Option<Problem> {
     let name = &spec.certificate.secret_ref.as_ref()?.name;

@@ -31,7 +31,7 @@ async fn a_connection_with_everything_it_needs_is_accepted() {
 #[tokio::test]
 async fn every_fault_has_its_reason() {
     type Change = fn(&mut Scenario, &mut Value);
-    let cases: [(&str, Change, &str); 10] = [
+    let cases: [(&str, Change, &str); 11] = [
         ("no credentials", |s, _| s.api.delete(CREDENTIALS), "SecretMissing"),
         (
             "credentials without a password",
@@ -52,6 +52,11 @@ async fn every_fault_has_its_reason() {
             "certificate of one's own that is missing",
             |_, c| c["spec"]["certificate"] = json!({ "secretRef": { "name": "x" } }),
             "SecretMissing",
+        ),
+        (
+            "a name of another namespace's door",
+            |_, c| c["spec"]["certificate"] = json!({ "names": ["door-bank.elsewhere.svc"] }),
+            "Invalid",
         ),
         (
             "authorities that are missing",

@@ -56,3 +56,26 @@ fn what_is_asked_in_vain_does_not_pile_up() {
         assert!(!due(kept - 1) && due(kept), "{more}");
     }
 }
+
+#[test]
+fn a_window_of_more_rules_than_a_request_has_room_for_is_over_at_once() {
+    for (rules, state) in [(16, "Pending"), (17, "Expired")] {
+        let mut found = found_windows();
+        let one = found.policies[0].spec.rules[0].clone();
+        found.policies[0].spec.rules = (0..rules)
+            .map(|number| {
+                let mut rule = one.clone();
+                rule.name = format!("rule-{number}");
+                rule
+            })
+            .collect();
+        let status = decide(&window(300), &found, at(1)).unwrap();
+        assert_eq!(status.state.as_deref(), Some(state), "{rules}");
+        assert!(status.requirements.unwrap().len() <= 16, "the API server takes no more");
+        let ended = status.conditions.iter().find(|one| one.type_ == "Expired");
+        assert_eq!(
+            ended.is_some_and(|one| one.message.starts_with("17 rules")),
+            rules == 17
+        );
+    }
+}
