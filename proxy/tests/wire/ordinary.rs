@@ -57,6 +57,10 @@ fn what_a_string_makes_is_shown_by_its_own_statements() {
                 "begin; create table four (id int); insert into four values (4); select * from four; commit",
                 "4",
             ),
+            (
+                "create table six (id int, twice int generated always as (id * 2) stored); insert into six values (6); select * from six",
+                "6 12",
+            ),
             ("alter table notes add column kind text; select * from notes", "1 plain"),
             (
                 "alter table notes add column level int default 3; select note, level from notes",

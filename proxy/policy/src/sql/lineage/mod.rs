@@ -99,6 +99,9 @@ pub struct Output {
     pub name: String,
     /// What flows into it.
     pub flow: Flow,
+    /// Of a column that a table is made with and that is generated: names of all that it may be generated from, as
+    /// [`Column::generated`](crate::catalog::Column::generated) has them.
+    pub generated: Option<String>,
 }
 
 /// What is written into a relation that the catalog does not know, whichever columns it goes to.
