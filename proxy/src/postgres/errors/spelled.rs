@@ -119,7 +119,9 @@ fn is_of_name(state: &str, said: &str, text: &str, catalog: &Snapshot) -> bool {
             alone || relation_of(said, last).is_some_and(|name| catalog.named_anywhere(name).next().is_some())
         }
         "42883" => {
-            let named = said.strip_prefix("function ").or_else(|| said.strip_prefix("procedure "));
+            let named = said
+                .strip_prefix("function ")
+                .or_else(|| said.strip_prefix("procedure "));
             let types = named.and_then(|rest| rest.strip_prefix(&*all));
             let types = types.and_then(|rest| rest.strip_prefix('(')?.strip_suffix(") does not exist"));
             types.is_some_and(are_types) && behind.trim_start().starts_with('(')
