@@ -61,6 +61,10 @@ fn what_a_string_makes_is_shown_by_its_own_statements() {
                 "create table six (id int, twice int generated always as (id * 2) stored); insert into six values (6); select * from six",
                 "6 12",
             ),
+            (
+                "create table if not exists seven (id int, note text); insert into seven values (7, 'b'); select * from seven",
+                "7 b",
+            ),
             ("alter table notes add column kind text; select * from notes", "1 plain"),
             (
                 "alter table notes add column level int default 3; select note, level from notes",

@@ -184,6 +184,15 @@ pub fn of_relation(relation: &Relation, catalog: &dyn Catalog) -> Lineage {
     walker::Walker::new(catalog, &SearchPath::system()).whole(relation)
 }
 
+// === impl Created ===
+
+impl Created {
+    /// Whether a relation that somebody makes meanwhile stays in its place, whatever the text says of columns.
+    pub const fn may_be_another(&self) -> bool {
+        self.if_absent && !self.filled
+    }
+}
+
 // === impl Lineage ===
 
 impl Lineage {

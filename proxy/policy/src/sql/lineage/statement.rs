@@ -270,11 +270,11 @@ fn is_tried(node: Node<'_>) -> bool {
     }
 }
 
-/// Its columns, where the text says all of them, that it was not there before, and that nothing writes to them but who names them, or
-/// names what they are generated from.
+/// Its columns, where the text says all of them, and that nothing writes to them but who names them, or names what they are generated
+/// from. Whether it was there before, IF NOT EXISTS leaves open.
 fn said(node: Node<'_>) -> Option<Vec<Output>> {
     let others = ["inh_relations", "partbound", "of_typename"];
-    if node.flag("if_not_exists") || others.iter().any(|field| node.has(field)) {
+    if others.iter().any(|field| node.has(field)) {
         return None;
     }
     let named = node.list("table_elts").filter(|element| element.is("ColumnDef"));

@@ -153,7 +153,7 @@ fn assignments_and_copies_are_followed() {
             None,
         ),
         ("create table t () inherits (customers)", None),
-        ("create table if not exists t (a text)", None),
+        ("create table if not exists t (a text)", Some("a")),
     ] {
         assert_eq!(empty(sql).as_deref(), expected, "{sql}");
     }
