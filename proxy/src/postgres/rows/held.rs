@@ -385,13 +385,9 @@ mod tests {
         for (index, change) in others.into_iter().enumerate() {
             assert!(!holds(sql, &before, &now(change, None)), "{index}");
         }
-        let mut generates = table(0, "made", "", &[(1, "a", 0), (2, "b", 0)]);
+        let mut generates = table(Oid::MAX - 1, "made", "", &[(1, "a", 0), (2, "b", 0)]);
         generates.columns[1].generated = Some("\"a\", \"b\"".to_owned());
-        let (_, snapshot) = known.snapshot.making(generates).unwrap();
-        let before = Arc::new(Known {
-            snapshot: Arc::new(snapshot),
-            ..Known::default()
-        });
+        let before = with(vec![generates], None);
         let change: fn(&mut Relation) = |one| one.columns[1].generated = Some("a".to_owned());
         assert!(
             holds(sql, &before, &now(change, None)),
