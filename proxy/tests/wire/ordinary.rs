@@ -127,6 +127,28 @@ fn what_hides_nothing_may_change_while_rows_are_awaited() {
 }
 
 #[test]
+fn enumerations_and_generated_columns_may_come_while_rows_are_awaited() {
+    let door = door("Standard");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    shown(&client.query("create type moods as enum ('calm')"));
+    let awaited = "select 'awaited' from pg_sleep(0.02)";
+    for (sql, values) in [
+        (
+            "create table made (id int, mood moods, twice int generated always as (id * 2) stored); insert into made values (1, 'calm'); select * from made",
+            "1 calm 2",
+        ),
+        ("select note from notes; alter table notes add mood moods", "plain"),
+        ("select note, mood from notes", "plain"),
+    ] {
+        assert_eq!(
+            shown(&client.query(&format!("{sql}; {awaited}"))),
+            format!("{values} awaited"),
+            "{sql}"
+        );
+    }
+}
+
+#[test]
 fn what_a_unit_hands_protection_on_to_does_not_refuse_itself() {
     let door = door("Standard");
     let mut client = Client::login(&door, "alice", &[]).unwrap();

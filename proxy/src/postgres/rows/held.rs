@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sallyport_policy::catalog::{Catalog as _, Column, ColumnId, Events, Oid, Relation, RelationKind, is_built_in};
+use sallyport_policy::catalog::{Catalog as _, Column, ColumnId, Events, Oid, Relation, RelationKind};
 use sallyport_policy::mask::RuleSet;
 use sallyport_policy::sql::lineage::{Flow, Lineage, of_relation, rules_of};
 
@@ -159,7 +159,8 @@ impl View {
         let unseen = fires(now) || fires(&self.known);
         let same = |(old, new): (&Column, &Column)| {
             // What the unit generates was taken to hold whatever its table does.
-            let plain = (new.generated.is_none() || old.generated.is_some()) && is_built_in(new.type_oid) && !unseen;
+            let told = new.generated.is_none() || old.generated.is_some();
+            let plain = told && now.holds_what_is_given(new.type_oid) && !unseen;
             let called = old.attnum == new.attnum && old.name == new.name && plain;
             let expected = holds(new).is_none_or(|rules| self.expected(before, old, rules, now));
             (old == new || is_foreseen(old) && called) && expected
