@@ -19,7 +19,7 @@ mod telling;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sallyport_policy::catalog::{Catalog as _, ColumnId, Oid, Relation, SearchPath, Snapshot};
+use sallyport_policy::catalog::{Catalog as _, ColumnId, Oid, Relation, SearchPath, Snapshot, is_built_in};
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::mask::{Masker, ProtectedColumns};
 use sallyport_policy::sql::lineage::of_relation;
@@ -102,5 +102,13 @@ impl Known {
     #[must_use]
     pub fn class(&self, type_oid: Oid) -> Option<Class> {
         self.types.get(&type_oid).copied()
+    }
+
+    /// Whether columns of a type hold what was given to them and no more: one of PostgreSQL's own, or an enumeration, with which no code
+    /// runs. Other types of users may have defaults, which nobody gave.
+    #[must_use]
+    pub fn holds_what_is_given(&self, type_oid: Oid) -> bool {
+        let labels = || self.class(type_oid) == Some(Class::Label);
+        is_built_in(type_oid) || labels() && !self.snapshot.code().types.contains_key(&type_oid)
     }
 }

@@ -316,7 +316,7 @@ fn making(
         attnum,
         name: output.name.clone(),
         type_oid: 0,
-        generated: None,
+        generated: output.generated.clone(),
     });
     snapshot.making(Relation {
         schema: schema.to_owned(),

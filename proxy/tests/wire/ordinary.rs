@@ -57,6 +57,14 @@ fn what_a_string_makes_is_shown_by_its_own_statements() {
                 "begin; create table four (id int); insert into four values (4); select * from four; commit",
                 "4",
             ),
+            (
+                "create table six (id int, twice int generated always as (id * 2) stored); insert into six values (6); select * from six",
+                "6 12",
+            ),
+            (
+                "create table if not exists seven (id int, note text); insert into seven values (7, 'b'); select * from seven",
+                "7 b",
+            ),
             ("alter table notes add column kind text; select * from notes", "1 plain"),
             (
                 "alter table notes add column level int default 3; select note, level from notes",
@@ -115,6 +123,28 @@ fn what_hides_nothing_may_change_while_rows_are_awaited() {
         let said = client.query(&format!("alter table notes rename ssn to other; {awaited}; {sql}"));
         let shows = said.iter().any(|message| message.text().contains("9934-09-635"));
         assert!(!shows, "{profile}: {said:?}");
+    }
+}
+
+#[test]
+fn enumerations_and_generated_columns_may_come_while_rows_are_awaited() {
+    let door = door("Standard");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    shown(&client.query("create type moods as enum ('calm')"));
+    let awaited = "select 'awaited' from pg_sleep(0.02)";
+    for (sql, values) in [
+        (
+            "create table made (id int, mood moods, twice int generated always as (id * 2) stored); insert into made values (1, 'calm'); select * from made",
+            "1 calm 2",
+        ),
+        ("select note from notes; alter table notes add mood moods", "plain"),
+        ("select note, mood from notes", "plain"),
+    ] {
+        assert_eq!(
+            shown(&client.query(&format!("{sql}; {awaited}"))),
+            format!("{values} awaited"),
+            "{sql}"
+        );
     }
 }
 

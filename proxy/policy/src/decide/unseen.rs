@@ -90,6 +90,8 @@ pub(super) struct Unseen {
     may: &'static [Verb],
     /// One thing that is hidden, for the person and the record.
     what: String,
+    /// Whether that is code, and not relations that nobody can tell.
+    is_code: bool,
 }
 
 /// How a rule answers the readings of a command.
@@ -125,6 +127,7 @@ impl Unseen {
             worst,
             may,
             what,
+            is_code: code.is_some(),
         })
     }
 
@@ -207,13 +210,13 @@ impl Unseen {
 
     /// Says of what a rule speaks that does not match what is seen.
     fn warn<'a>(&self, rule: &'a Rule, says: Says<'a>) -> Says<'a> {
-        let what = &self.what;
+        let (what, name) = (&self.what, &rule.name);
         let about = |message: Option<String>| {
             let words = message.map(|message| format!(": {message}")).unwrap_or_default();
-            format!(
-                "{what} cannot be seen into, and may do what rule {} is about{words}",
-                rule.name
-            )
+            match self.is_code {
+                true => format!("{what} cannot be seen into, and may do what rule {name} is about{words}"),
+                false => format!("{what} cannot be told, and may be what rule {name} is about{words}"),
+            }
         };
         match says {
             Says::Deny(rule, reason) => Says::Deny(rule, about(Some(reason))),
@@ -225,11 +228,13 @@ impl Unseen {
     /// Where no policy says something whatever the code does.
     pub(super) fn denial(&self) -> Denial {
         let what = &self.what;
+        let so = match self.is_code {
+            true => "cannot be seen into, and no rule allows all that it may do",
+            false => "cannot be told, and no rule allows all that it may be",
+        };
         Denial {
             by: DeniedBy::NoRule,
-            reason: format!(
-                "{what} cannot be seen into, and no rule allows all that it may do; ask whoever keeps the ApprovalPolicies of this connection"
-            ),
+            reason: format!("{what} {so}; ask whoever keeps the ApprovalPolicies of this connection"),
         }
     }
 }

@@ -18,7 +18,7 @@ const TEMPLATES: [&str; 2] = ["template0", "template1"];
 pub(super) fn of(node: Node<'_>) -> Option<&'static str> {
     Some(match node.kind() {
         "DropStmt" | "TruncateStmt" | "RenameStmt" | "AlterTableCmd" if node.int("behavior") == CASCADE => {
-            "what CASCADE takes along"
+            "what CASCADE takes along (leave it out where nothing hangs on this)"
         }
         // Somebody may have added a table to it.
         "DropStmt" if node.int("remove_type") == EXTENSION => "what belongs to the extension",

@@ -119,7 +119,10 @@ fn is_of_name(state: &str, said: &str, text: &str, catalog: &Snapshot) -> bool {
             alone || relation_of(said, last).is_some_and(|name| catalog.named_anywhere(name).next().is_some())
         }
         "42883" => {
-            let types = said.strip_prefix("function ").and_then(|rest| rest.strip_prefix(&*all));
+            let named = said
+                .strip_prefix("function ")
+                .or_else(|| said.strip_prefix("procedure "));
+            let types = named.and_then(|rest| rest.strip_prefix(&*all));
             let types = types.and_then(|rest| rest.strip_prefix('(')?.strip_suffix(") does not exist"));
             types.is_some_and(are_types) && behind.trim_start().starts_with('(')
         }
@@ -253,13 +256,9 @@ mod tests {
                 19,
                 false,
             ),
-            (
-                "42703",
-                "column \"nam\" does not exist",
-                "select nam from people",
-                9,
-                false,
-            ),
+            ("42703", "column \"nam\" does not exist", "select nam", 9, false),
+            ("42883", "procedure nop() does not exist", "call nop()", 6, true),
+            ("42883", "procedure Ada() does not exist", "call nop()", 6, false),
             (
                 "42703",
                 "column \"nam\" does not exist",

@@ -93,7 +93,8 @@ pub(super) fn raised(understood: &Understood, standing: Standing) -> impl Iterat
     // Values are written through a view, and to whatever a table is made of that the text does not show.
     let leads_on = |lineage: &Lineage| {
         let made = lineage.created.as_ref();
-        made.is_some_and(|created| created.view || created.columns.is_none())
+        // Of what may have been there, the text shows nothing.
+        made.is_some_and(|created| created.view || created.columns.is_none() || created.may_be_another())
     };
     let spills = |lineage: &Lineage| {
         let made = lineage.created.as_ref();

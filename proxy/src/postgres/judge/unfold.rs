@@ -150,7 +150,8 @@ impl Unfolding {
             self.hazards.extend([Hazard::Names, Hazard::Gone]);
         }
         let lost = made.any(|created| {
-            let taken = created.columns.is_none() && shadows(created, known, path);
+            let unsaid = created.columns.is_none() || created.may_be_another();
+            let taken = unsaid && shadows(created, known, path);
             taken || self.may_replace(created, known, path, context.shared)
         });
         if lost {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use sallyport_policy::catalog::{Catalog as _, Column, ColumnId, Oid, Relation, RelationKind, Snapshot, is_built_in};
+use sallyport_policy::catalog::{Catalog as _, Column, ColumnId, Oid, Relation, RelationKind, Snapshot};
 use sallyport_policy::sql::lineage::Lineage;
 
 use super::View;
@@ -97,12 +97,12 @@ fn is_shown_alone(one: &Relation, known: &Known) -> bool {
     one.is_view() && one.definition.is_some() && !one.columns.iter().any(protected)
 }
 
-/// Whether nothing protected is in a relation, and no code of a type had it there: its columns are of PostgreSQL's own types, or those of
+/// Whether nothing protected is in a relation, and no code of a type had it there: its columns hold what was given to them, or are those of
 /// `another`. Rows of a foreign table are what another server has, and those of a view that cannot be read may be anybody's.
 fn is_quiet(one: &Relation, another: Option<&Relation>, now: &Known) -> bool {
     let plain = |column: &Column| {
         let known = another.is_some_and(|another| another.columns.contains(column));
-        known || column.generated.is_none() && is_built_in(column.type_oid)
+        known || column.generated.is_none() && now.holds_what_is_given(column.type_oid)
     };
     let stores = matches!(
         one.kind,

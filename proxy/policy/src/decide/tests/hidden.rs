@@ -446,6 +446,25 @@ fn what_reaches_further_than_it_says_is_tried_by_name_alone() {
         assert_eq!(strictest(&policies, further), "deny by rule p/kept", "{further}");
         assert_eq!(strictest(&policies, not), "allow p/rest", "{not}");
     }
+    let decision = judge(&policies, &alice(), &command("drop table a cascade"));
+    let words = "what CASCADE takes along (leave it out where nothing hangs on this) cannot be told, and may be what rule kept is about";
+    assert!(
+        matches!(&decision.verdict, Verdict::Deny(denial) if denial.reason.starts_with(words)),
+        "{decision:?}"
+    );
+    // What a migration says with CASCADE passes by what it names, where a rule says so.
+    let migrations = "command.hidden.size() == 0 && command.verbs.all(v, v in ['alter', 'drop']) \
+         && !('public.kept' in command.written)";
+    let kept = rule("kept", "'public.kept' in command.written", "Deny");
+    let policies = [then_allow(&[rule("migrations", migrations, "Allow"), kept])];
+    for (sql, said) in [
+        ("alter table a drop column x cascade", "allow p/migrations"),
+        ("drop table a cascade", "allow p/migrations"),
+        ("drop table public.kept cascade", "deny by rule p/kept"),
+        ("truncate a cascade", "deny by rule p/kept"),
+    ] {
+        assert_eq!(strictest(&policies, sql), said, "{sql}");
+    }
 }
 
 #[test]

@@ -99,6 +99,9 @@ pub struct Output {
     pub name: String,
     /// What flows into it.
     pub flow: Flow,
+    /// Of a column that a table is made with and that is generated: names of all that it may be generated from, as
+    /// [`Column::generated`](crate::catalog::Column::generated) has them.
+    pub generated: Option<String>,
 }
 
 /// What is written into a relation that the catalog does not know, whichever columns it goes to.
@@ -179,6 +182,15 @@ pub fn lineage(statement: &Statement, catalog: &dyn Catalog, path: &SearchPath) 
 /// Follows the values of all rows of a relation: those of a view through its definition, as it reads now.
 pub fn of_relation(relation: &Relation, catalog: &dyn Catalog) -> Lineage {
     walker::Walker::new(catalog, &SearchPath::system()).whole(relation)
+}
+
+// === impl Created ===
+
+impl Created {
+    /// Whether a relation that somebody makes meanwhile stays in its place, whatever the text says of columns.
+    pub const fn may_be_another(&self) -> bool {
+        self.if_absent && !self.filled
+    }
 }
 
 // === impl Lineage ===

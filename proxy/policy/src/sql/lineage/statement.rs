@@ -233,7 +233,7 @@ pub(super) fn itself(relation: &Relation, rows: Rows) -> Scope<'static> {
     }
 }
 
-/// A generated column, whose expression is not followed here; an identity has none.
+/// A generated column, whose expression is not followed here: it may hang on any other of its table. An identity has none.
 fn is_generated(constraint: Node<'_>) -> bool {
     constraint.has("generated_when") && constraint.has("raw_expr")
 }
@@ -241,10 +241,6 @@ fn is_generated(constraint: Node<'_>) -> bool {
 /// A foreign key by which what is written to another table is written here, too.
 fn is_carried(constraint: Node<'_>) -> bool {
     constraint.text("fk_upd_action") == "c"
-}
-
-fn is_filled(constraint: Node<'_>) -> bool {
-    is_generated(constraint) || is_carried(constraint)
 }
 
 fn is_temporary(relation: Node<'_>) -> bool {
@@ -274,24 +270,36 @@ fn is_tried(node: Node<'_>) -> bool {
     }
 }
 
-/// Its columns, where the text says all of them, that it was not there before, and that nothing writes to them but who names them.
+/// Its columns, where the text says all of them, and that nothing writes to them but who names them, or names what they are generated
+/// from. Whether it was there before, IF NOT EXISTS leaves open.
 fn said(node: Node<'_>) -> Option<Vec<Output>> {
     let others = ["inh_relations", "partbound", "of_typename"];
-    if node.flag("if_not_exists") || others.iter().any(|field| node.has(field)) {
+    if others.iter().any(|field| node.has(field)) {
         return None;
     }
+    let named = node.list("table_elts").filter(|element| element.is("ColumnDef"));
+    let named: Vec<String> = named.map(|column| quoted(column.text("colname"))).collect();
     let mut columns = Vec::new();
     for element in node.list("table_elts") {
         match element.kind() {
-            "ColumnDef" if !element.list("constraints").any(is_filled) => columns.push(Output {
-                name: element.text("colname").to_owned(),
-                flow: Flow::clean(),
-            }),
+            "ColumnDef" if !element.list("constraints").any(is_carried) => {
+                let generated = element.list("constraints").any(is_generated);
+                columns.push(Output {
+                    name: element.text("colname").to_owned(),
+                    flow: Flow::clean(),
+                    generated: generated.then(|| named.join(", ")),
+                });
+            }
             "Constraint" if !is_carried(element) => {}
             _ => return None,
         }
     }
     Some(columns)
+}
+
+/// A name as PostgreSQL prints one that needs quotes.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// `SELECT … INTO` of a set operation stands in its first part.
@@ -332,6 +340,7 @@ fn outputs(rows: &Rows) -> Option<Vec<Output>> {
     let each = rows.columns.iter().map(|column| Output {
         name: column.name.to_string(),
         flow: column.flow.clone(),
+        generated: None,
     });
     Some(each.collect())
 }

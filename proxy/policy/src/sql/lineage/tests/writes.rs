@@ -141,6 +141,10 @@ fn assignments_and_copies_are_followed() {
         ("create table t (like customers)", None),
         (
             "create table t (a text, b text generated always as (md5(a)) stored)",
+            Some("a b"),
+        ),
+        (
+            "create table t (a text, b text generated always as (md5(a)) stored references customers on update cascade)",
             None,
         ),
         ("create table t (c text references customers on update cascade)", None),
@@ -149,10 +153,16 @@ fn assignments_and_copies_are_followed() {
             None,
         ),
         ("create table t () inherits (customers)", None),
-        ("create table if not exists t (a text)", None),
+        ("create table if not exists t (a text)", Some("a")),
     ] {
         assert_eq!(empty(sql).as_deref(), expected, "{sql}");
     }
+    let made = trace(
+        "create table t (a text, \"b\"\"\" int generated always as identity, c text generated always as (md5(a)) stored)",
+    );
+    let columns = made.created.and_then(|created| created.columns).unwrap();
+    let generated: Vec<Option<&str>> = columns.iter().map(|column| column.generated.as_deref()).collect();
+    assert_eq!(generated, [None, None, Some("\"a\", \"b\"\"\"\", \"c\"")]);
     for sql in [
         "create table t (a) as select ssn from customers",
         "select ssn as a into t from customers",
