@@ -124,7 +124,7 @@ impl Walker<'_> {
     }
 
     /// Whether what is cast to a type of this name runs code of users; notes it then.
-    fn is_cast(&mut self, name: &str) -> bool {
+    pub(super) fn is_cast(&mut self, name: &str) -> bool {
         let runs = self.catalog.code().has_type(name);
         if runs {
             self.runs(format!("type {name}"));

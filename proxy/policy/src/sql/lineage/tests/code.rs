@@ -64,6 +64,8 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
         ("alter table notes alter note type money2", "type money2"),
         ("select pg_input_is_valid('a', 'money2')", "function pg_input_is_valid"),
         ("vacuum", "types of public.orders"),
+        ("cluster", "types of public.orders"),
+        ("alter domain public.money2 validate constraint k", "type money2"),
         // What looks like a field is a call by one value.
         ("select (upper(name)).reverse from customers", "function reverse"),
         ("select ('select 1'::text).ts_stat", "function ts_stat"),
