@@ -63,6 +63,10 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
         ("prepare p (money2) as select $1", "type money2"),
         ("alter table notes alter note type money2", "type money2"),
         ("select pg_input_is_valid('a', 'money2')", "function pg_input_is_valid"),
+        (
+            "select count(*) over (order by name range between 'a' preceding and current row) from customers",
+            "function in_range",
+        ),
         ("vacuum", "types of public.orders"),
         ("cluster", "types of public.orders"),
         ("alter domain public.money2 validate constraint k", "type money2"),
@@ -90,6 +94,7 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
     }
     catalog = catalog.with_code(Code {
         functions: [
+            "in_range",
             "reverse",
             "uuidv7",
             "pg_stat_get_all",
