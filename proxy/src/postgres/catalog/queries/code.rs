@@ -78,7 +78,8 @@ const QUIET: &str = "CONST|VAR|OPEXPR|BOOLEXPR|NULLTEST|BOOLEANTEST|RELABELTYPE|
 /// What is known: `v` a function of a [known extension](EXTENSIONS), `k` one whose body names operators that are looked up when it
 /// runs, `w` an operator that runs one. `x`, by OID, is any other function by the name of one, `y` any other operator.
 ///
-/// `in_range` stands for whatever says which rows are in a frame of values (`RANGE … PRECEDING`): no text names it.
+/// `in_range` stands for whatever says which rows are in a frame of values (`RANGE … PRECEDING`), and `default order` for what a type of
+/// PostgreSQL's own is put in order by that has none of PostgreSQL's: no text names them.
 ///
 /// Every function of users is named: which names count as PostgreSQL's own, this server's version does not say. Those of
 /// temporary schemas are left out, where PostgreSQL looks no function up by a name without a schema.
@@ -125,6 +126,10 @@ pub(super) const NAMESAKES: &str = "WITH known(oid, name, named) AS MATERIALIZED
      UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_range r JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) r.rngsubdiff \
      OR f.oid OPERATOR(pg_catalog.=) r.rngcanonical, \
      LATERAL (VALUES (r.rngtypid), (r.rngmultitypid)) unnest(t) WHERE {ours} \
+     UNION SELECT 'f', 'default order'::pg_catalog.name, 0::pg_catalog.oid FROM pg_catalog.pg_opclass o \
+     JOIN pg_catalog.pg_amproc a ON a.amprocfamily OPERATOR(pg_catalog.=) o.opcfamily \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) a.amproc WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
+     AND o.opcdefault AND o.opcintype OPERATOR(pg_catalog.<) 16384::pg_catalog.oid AND {ours} \
      UNION SELECT 'f', 'in_range'::pg_catalog.name, 0::pg_catalog.oid FROM pg_catalog.pg_amproc a \
      JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) a.amproc \
      WHERE a.amprocnum OPERATOR(pg_catalog.=) 3::pg_catalog.int2 AND {ours} \

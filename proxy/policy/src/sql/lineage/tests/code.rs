@@ -126,6 +126,20 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
 }
 
 #[test]
+fn what_users_put_types_of_postgresqls_own_in_order_by_runs_wherever_rows_are_read() {
+    let catalog = schema().with_code(Code {
+        functions: ["default order".to_owned()].into(),
+        ..Code::default()
+    });
+    for sql in ["select distinct name from customers", "table customers order by 1"] {
+        let script = parse(sql).unwrap();
+        let opaque = lineage(&script.statements[0], &catalog, &path()).opaque;
+        assert_eq!(opaque, ["default order of a type"], "{sql}");
+        assert!(trace(sql).opaque.is_empty(), "{sql}");
+    }
+}
+
+#[test]
 fn what_somebody_made_in_pg_catalog_is_not_postgresqls_own() {
     let others = view(60, "v_upper", &["a"], "SELECT upper(name) AS a FROM public.customers;");
     let asks = view(61, "v_more", &["a"], "SELECT (id > 1) AS a FROM public.customers;");
