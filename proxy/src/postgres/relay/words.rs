@@ -9,6 +9,7 @@ use crate::postgres::errors;
 use crate::postgres::expect::Expect;
 use crate::postgres::names::{Change, Stated};
 use crate::postgres::readonly::unshifted;
+use crate::postgres::rows::View;
 
 // === impl State ===
 
@@ -50,14 +51,19 @@ pub(super) fn text(failed: Option<&Expect>) -> Option<&str> {
 /// until it.
 pub(super) fn names(failed: Option<&Expect>) -> Option<BTreeSet<&str>> {
     let (stated, hidden) = match failed? {
-        Expect::Query(query) => query.parts.front().map(|part| (&part.stated, part.view.hidden))?,
-        Expect::Execute { portal, .. } => (portal.stated.as_ref()?, portal.view.hidden),
-        Expect::Pin { stated, view, .. } => (stated, view.hidden),
+        Expect::Query(query) => query.parts.front().map(|part| (&part.stated, is_hidden(&part.view)))?,
+        Expect::Execute { portal, .. } => (portal.stated.as_ref()?, is_hidden(&portal.view)),
+        Expect::Pin { stated, view, .. } => (stated, is_hidden(view)),
         Expect::Parse(Change::Prepare(_, prepared), view, _) => (prepared.stated.as_ref()?, view.is_some()),
         _ => return None,
     };
     let told = !hidden && !runs_put_off(stated);
     told.then(|| stated.readings().flat_map(Statement::names).collect())
+}
+
+/// Whether code that nobody can see into may run: what is done to relations that the text does not tell may be their code, too.
+fn is_hidden(view: &View) -> bool {
+    view.hidden || view.lineages.iter().any(|lineage| lineage.any)
 }
 
 /// Whether a statement runs what triggers put off.

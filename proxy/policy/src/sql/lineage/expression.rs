@@ -10,6 +10,8 @@ use super::scope::{Rows, Scope, Table};
 use super::walker::Walker;
 
 const EXISTS: i64 = 1;
+/// Among the options of a frame: that it goes by values.
+const FRAME_RANGE: i64 = 2;
 
 /// Functions without a verb that keep what they are given: a seed comes out again in what `random` gives, statistics in the
 /// catalogs of relations and columns.
@@ -78,6 +80,7 @@ impl Walker<'_> {
             }
             "WindowDef" => {
                 let mut flow = self.below(node, scope);
+                flow.unknown |= self.is_framed_by_users(node);
                 for name in [node.text("name"), node.text("refname")] {
                     if let Some(window) = scope.window(name) {
                         flow.join(window);
@@ -97,6 +100,17 @@ impl Walker<'_> {
                 flow
             }
         }
+    }
+
+    /// Whether code of users says which rows are in a frame of values. It is found by their types alone, behind a view, too.
+    fn is_framed_by_users(&mut self, window: Node<'_>) -> bool {
+        let of_values = window.int("frame_options") & FRAME_RANGE != 0;
+        let framed = of_values && (window.has("start_offset") || window.has("end_offset"));
+        let runs = framed && self.catalog.code().functions.contains("in_range");
+        if runs {
+            self.runs("function in_range".to_owned());
+        }
+        runs
     }
 
     /// What a word of the grammar is to a server that does not know it: a column or a table of that name, if there is one.
@@ -124,7 +138,7 @@ impl Walker<'_> {
     }
 
     /// Whether what is cast to a type of this name runs code of users; notes it then.
-    fn is_cast(&mut self, name: &str) -> bool {
+    pub(super) fn is_cast(&mut self, name: &str) -> bool {
         let runs = self.catalog.code().has_type(name);
         if runs {
             self.runs(format!("type {name}"));

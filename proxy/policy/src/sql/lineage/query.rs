@@ -19,6 +19,10 @@ impl Walker<'_> {
         match node.kind() {
             "SelectStmt" => {
                 self.found.locks |= node.has("locking_clause");
+                // DISTINCT, ORDER BY and their like put in order what they are given: by which types, the text need not say.
+                if self.catalog.code().functions.contains("default order") {
+                    self.runs("default order of a type".to_owned());
+                }
                 let mut scope = Scope::below(outer);
                 self.with(node, &mut scope);
                 self.select(node, scope)

@@ -108,11 +108,16 @@ impl Walker<'_> {
             // Every table that was ever put in an order is put in it again.
             "ClusterStmt" if !node.has("relation") => {
                 self.lose_all("which tables are clustered");
+                self.any_upkeep();
                 Some(Rows::default())
             }
             // A new check is tried against every value of the type, wherever it is stored; a default is written where it is stored.
             "AlterDomainStmt" if is_tried(node) => {
                 self.lose_all("which columns are of this domain");
+                // Its checks may be code, one that is validated now, too, which the text does not name.
+                if let Some(name) = node.names("type_name").last() {
+                    self.is_cast(name);
+                }
                 Some(Rows::default())
             }
             "AlterTableStmt" if self.is_composite(node) => {

@@ -273,11 +273,15 @@ impl Walker<'_> {
             todo.extend(children.filter(|child| Some(child.id()) != referred));
         }
         // All of them, or that of an index, which no catalog names here.
+        if upkeep && !named {
+            self.any_upkeep();
+        }
+    }
+
+    /// Notes that code runs which relations compute, if there is one that does: which are meant, no name tells.
+    pub(super) fn any_upkeep(&mut self) {
         let catalog = self.catalog;
-        if upkeep
-            && !named
-            && let Some(relation) = catalog.relations().find(|one| one.computes || self.is_typed(one))
-        {
+        if let Some(relation) = catalog.relations().find(|one| one.computes || self.is_typed(one)) {
             self.note_upkeep(relation);
             self.runs_code(relation);
         }

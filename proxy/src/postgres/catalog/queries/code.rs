@@ -21,7 +21,13 @@ pub(super) const EXPRESSIONS: &str = "{locked} SELECT x.owner, x.way, \
      OR EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_operator p ON p.oid OPERATOR(pg_catalog.=) d.refobjid \
      JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode WHERE d.classid OPERATOR(pg_catalog.=) x.class \
      AND d.objid OPERATOR(pg_catalog.=) x.object \
-     AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass AND ({ours} OR NOT {extended})), \
+     AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass AND ({ours} OR NOT {extended})) \
+     OR x.class OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AND EXISTS (SELECT FROM \
+     (SELECT indexrelid, indclass FROM pg_catalog.pg_index UNION ALL SELECT partrelid, partclass FROM pg_catalog.pg_partitioned_table) \
+     i(ordered, classes) JOIN pg_catalog.pg_opclass o ON o.oid OPERATOR(pg_catalog.=) ANY (i.classes) \
+     JOIN pg_catalog.pg_amproc a ON a.amprocfamily OPERATOR(pg_catalog.=) o.opcfamily \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) a.amproc \
+     WHERE i.ordered OPERATOR(pg_catalog.=) x.object AND a.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours}), \
      x.class, x.object, x.version::pg_catalog.text, \
      (SELECT pg_catalog.string_agg(pg_catalog.concat(d.refobjid), ' ') FROM pg_catalog.pg_depend d \
      WHERE d.classid OPERATOR(pg_catalog.=) x.class AND d.objid OPERATOR(pg_catalog.=) x.object \
@@ -38,17 +44,27 @@ pub(super) const EXPRESSIONS: &str = "{locked} SELECT x.owner, x.way, \
      oid, xmin FROM pg_catalog.pg_policy \
      UNION ALL SELECT indrelid, 'w', indrelid, indexprs, indpred, \
      'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, indexrelid, xmin \
-     FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL \
+     FROM pg_catalog.pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL OR {ordered} \
+     UNION ALL SELECT indrelid, 'p', indrelid, NULL::pg_catalog.pg_node_tree, NULL::pg_catalog.pg_node_tree, \
+     'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, indexrelid, xmin FROM pg_catalog.pg_index WHERE {ordered} \
      UNION ALL SELECT stxrelid, 'w', stxrelid, stxexprs, NULL::pg_catalog.pg_node_tree, \
      'pg_catalog.pg_statistic_ext'::pg_catalog.regclass::pg_catalog.oid, oid, xmin FROM pg_catalog.pg_statistic_ext \
      WHERE stxexprs IS NOT NULL \
      UNION ALL SELECT partrelid, 'w', partrelid, partexprs, NULL::pg_catalog.pg_node_tree, \
      'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, partrelid, xmin FROM pg_catalog.pg_partitioned_table \
-     WHERE partexprs IS NOT NULL \
+     WHERE partexprs IS NOT NULL OR {parted} \
+     UNION ALL SELECT partrelid, 'p', partrelid, NULL::pg_catalog.pg_node_tree, NULL::pg_catalog.pg_node_tree, \
+     'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, partrelid, xmin FROM pg_catalog.pg_partitioned_table WHERE {parted} \
      UNION ALL SELECT oid, 't', 0::pg_catalog.oid, typdefaultbin, NULL::pg_catalog.pg_node_tree, 'pg_catalog.pg_type'::pg_catalog.regclass::pg_catalog.oid, \
      oid, xmin FROM pg_catalog.pg_type WHERE typdefaultbin IS NOT NULL\
      ) x(owner, way, relation, one, other, class, object, version) \
      WHERE x.object OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid";
+
+/// Whether what is in an index is put in order by functions that somebody added to its operators, and so are partitions: then they run
+/// wherever it is written, read or made anew, whatever its types.
+const ORDERED: &str = "indclass::pg_catalog.oid[] OPERATOR(pg_catalog.&&) ARRAY(SELECT o.oid FROM pg_catalog.pg_opclass o \
+     JOIN pg_catalog.pg_amproc a ON a.amprocfamily OPERATOR(pg_catalog.=) o.opcfamily \
+     WHERE a.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid)";
 
 /// Nodes of an expression's tree that call no function by its name, as PostgreSQL 15 and later call them. What is not listed may.
 const QUIET: &str = "CONST|VAR|OPEXPR|BOOLEXPR|NULLTEST|BOOLEANTEST|RELABELTYPE|SCALARARRAYOPEXPR|ARRAY|ARRAYEXPR|ARRAYCOERCEEXPR|\
@@ -61,6 +77,9 @@ const QUIET: &str = "CONST|VAR|OPEXPR|BOOLEXPR|NULLTEST|BOOLEANTEST|RELABELTYPE|
 ///
 /// What is known: `v` a function of a [known extension](EXTENSIONS), `k` one whose body names operators that are looked up when it
 /// runs, `w` an operator that runs one. `x`, by OID, is any other function by the name of one, `y` any other operator.
+///
+/// `in_range` stands for whatever says which rows are in a frame of values (`RANGE … PRECEDING`), and `default order` for what a type of
+/// PostgreSQL's own is put in order by that has none of PostgreSQL's: no text names them.
 ///
 /// Every function of users is named: which names count as PostgreSQL's own, this server's version does not say. Those of
 /// temporary schemas are left out, where PostgreSQL looks no function up by a name without a schema.
@@ -107,6 +126,13 @@ pub(super) const NAMESAKES: &str = "WITH known(oid, name, named) AS MATERIALIZED
      UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_range r JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) r.rngsubdiff \
      OR f.oid OPERATOR(pg_catalog.=) r.rngcanonical, \
      LATERAL (VALUES (r.rngtypid), (r.rngmultitypid)) unnest(t) WHERE {ours} \
+     UNION SELECT 'f', 'default order'::pg_catalog.name, 0::pg_catalog.oid FROM pg_catalog.pg_opclass o \
+     JOIN pg_catalog.pg_amproc a ON a.amprocfamily OPERATOR(pg_catalog.=) o.opcfamily \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) a.amproc WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
+     AND o.opcdefault AND o.opcintype OPERATOR(pg_catalog.<) 16384::pg_catalog.oid AND {ours} \
+     UNION SELECT 'f', 'in_range'::pg_catalog.name, 0::pg_catalog.oid FROM pg_catalog.pg_amproc a \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) a.amproc \
+     WHERE a.amprocnum OPERATOR(pg_catalog.=) 3::pg_catalog.int2 AND {ours} \
      UNION SELECT 'c', f.proname, 0::pg_catalog.oid FROM pg_catalog.pg_proc f WHERE f.prokind OPERATOR(pg_catalog.=) 'f' \
      AND f.pronargs OPERATOR(pg_catalog.>) 0::pg_catalog.int2 \
      AND (f.pronargs OPERATOR(pg_catalog.-) f.pronargdefaults) OPERATOR(pg_catalog.<=) 1::pg_catalog.int2 \
@@ -166,7 +192,10 @@ pub(super) fn filled(text: &str) -> String {
         .replace("{known}", KNOWN)
         .replace("{untouched}", UNTOUCHED)
         .replace("{extensions}", &extensions());
-    text.replace("{extended}", EXTENDED).replace("{quiet}", QUIET)
+    text.replace("{extended}", EXTENDED)
+        .replace("{quiet}", QUIET)
+        .replace("{ordered}", ORDERED)
+        .replace("{parted}", &ORDERED.replace("indclass", "partclass"))
 }
 
 /// The rows of [`EXTENSIONS`], none of which has a quote in it.

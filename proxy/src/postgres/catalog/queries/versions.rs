@@ -28,6 +28,7 @@ pub(in crate::postgres::catalog) fn digest() -> String {
         "pg_policy",
         "pg_statistic_ext",
         "pg_opclass",
+        "pg_amproc",
         "pg_event_trigger",
     ];
     let mut each: Vec<String> = by_oid
@@ -206,6 +207,7 @@ pub(in crate::postgres::catalog) fn footprint_prepared() -> String {
         whole("pg_operator"),
         whole("pg_cast"),
         whole("pg_opclass"),
+        whole("pg_amproc"),
     ];
     let each: Vec<String> = looked_at
         .iter()

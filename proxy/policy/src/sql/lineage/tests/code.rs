@@ -63,7 +63,13 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
         ("prepare p (money2) as select $1", "type money2"),
         ("alter table notes alter note type money2", "type money2"),
         ("select pg_input_is_valid('a', 'money2')", "function pg_input_is_valid"),
+        (
+            "select count(*) over (order by name range between 'a' preceding and current row) from customers",
+            "function in_range",
+        ),
         ("vacuum", "types of public.orders"),
+        ("cluster", "types of public.orders"),
+        ("alter domain public.money2 validate constraint k", "type money2"),
         // What looks like a field is a call by one value.
         ("select (upper(name)).reverse from customers", "function reverse"),
         ("select ('select 1'::text).ts_stat", "function ts_stat"),
@@ -88,6 +94,7 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
     }
     catalog = catalog.with_code(Code {
         functions: [
+            "in_range",
             "reverse",
             "uuidv7",
             "pg_stat_get_all",
@@ -116,6 +123,20 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
         trace(&catalog, "select y from v_deep").is_empty(),
         "views name theirs with a schema"
     );
+}
+
+#[test]
+fn what_users_put_types_of_postgresqls_own_in_order_by_runs_wherever_rows_are_read() {
+    let catalog = schema().with_code(Code {
+        functions: ["default order".to_owned()].into(),
+        ..Code::default()
+    });
+    for sql in ["select distinct name from customers", "table customers order by 1"] {
+        let script = parse(sql).unwrap();
+        let opaque = lineage(&script.statements[0], &catalog, &path()).opaque;
+        assert_eq!(opaque, ["default order of a type"], "{sql}");
+        assert!(trace(sql).opaque.is_empty(), "{sql}");
+    }
 }
 
 #[test]
