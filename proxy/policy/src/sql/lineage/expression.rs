@@ -1,7 +1,7 @@
 //! Expressions: whatever stands below flows in.
 
 use crate::sql::functions::{Safety, safety};
-use crate::sql::names::qualified;
+use crate::sql::names::{SYSTEM_USER, qualified};
 use crate::sql::pinned::{AEXPR_OP, AND_EXPR, is_equality};
 use crate::sql::tree::Node;
 
@@ -14,9 +14,6 @@ const EXISTS: i64 = 1;
 /// Functions without a verb that keep what they are given: a seed comes out again in what `random` gives, statistics in the
 /// catalogs of relations and columns.
 const KEEPS: [&str; 3] = ["setseed", "pg_restore_attribute_stats", "pg_restore_relation_stats"];
-
-/// A word of the grammar since PostgreSQL 16, before that a name like any other.
-const SYSTEM_USER: &str = "system_user";
 
 /// Functions that the grammar spells out, by the kind of node that it makes of them. To a server older than the grammar they
 /// are calls of whatever is called so.
