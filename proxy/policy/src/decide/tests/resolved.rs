@@ -36,12 +36,24 @@ fn resolved(sql: &str) -> Command {
         definition: Some("SELECT id FROM public.u FOR UPDATE;".to_owned()),
         ..table(20_007, "locking", &["id"])
     });
+    for (oid, name, definition) in [
+        (20_009, "passing", "SELECT id FROM public.u;"),
+        (20_010, "further", "SELECT passing.id FROM passing;"),
+    ] {
+        catalog.push(Relation {
+            schema: "pg_temp_3".to_owned(),
+            kind: RelationKind::View,
+            definition: Some(definition.to_owned()),
+            ..table(oid, name, &["id"])
+        });
+    }
     catalog[3].parents = vec![20_003];
     catalog[4].parents = vec![20_004];
     let catalog = Snapshot::new(catalog);
     let script = parse(sql).unwrap();
     let statement = &script.statements[0];
-    let path = SearchPath::effective(vec!["pg_catalog".to_owned(), "public".to_owned()], None);
+    let schemas = ["pg_temp_3", "pg_catalog", "public"].map(str::to_owned).to_vec();
+    let path = SearchPath::effective(schemas, Some("pg_temp_3".to_owned()));
     let mut command = Command::of(statement, sql);
     let lineage = lineage(statement, &catalog, &path);
     command.resolve(statement, &lineage, &catalog, &path, &ProtectedColumns::default());
@@ -141,6 +153,20 @@ fn what_a_view_locks_is_locked() {
         "{:?}",
         command.written
     );
+}
+
+#[test]
+fn what_is_written_through_temporary_views_is_written() {
+    for sql in [
+        "update further set id = 'x'",
+        "delete from pg_temp.further",
+        "insert into passing values ('x')",
+    ] {
+        let command = resolved(sql);
+        for list in [&command.tables, &command.written] {
+            assert!(list.iter().any(|name| name == "public.u"), "{sql}: {list:?}");
+        }
+    }
 }
 
 #[test]
