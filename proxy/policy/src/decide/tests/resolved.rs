@@ -170,6 +170,19 @@ fn what_is_written_through_temporary_views_is_written() {
 }
 
 #[test]
+fn a_function_that_is_called_as_a_field_is_called() {
+    for (sql, expected) in [
+        ("select (0.0::float8).pg_sleep", &["pg_sleep"][..]),
+        ("select ($1::text).ts_stat", &["ts_stat"]),
+        ("select t.row_to_json from t", &["row_to_json"]),
+        ("select t.a, (t).id, u.v from t, u", &[]),
+        ("select (t.a).city from t", &[]),
+    ] {
+        assert_eq!(resolved(sql).functions, expected, "{sql}");
+    }
+}
+
+#[test]
 fn what_a_partition_holds_is_its_parents() {
     fn holds(list: &[String], name: &str) -> bool {
         list.iter().any(|one| one == name)

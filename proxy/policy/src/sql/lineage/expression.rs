@@ -1,6 +1,6 @@
 //! Expressions: whatever stands below flows in.
 
-use crate::sql::functions::{Safety, safety};
+use crate::sql::functions::{Safety, runs_texts, safety};
 use crate::sql::names::{SYSTEM_USER, qualified};
 use crate::sql::pinned::{AEXPR_OP, AND_EXPR, is_equality};
 use crate::sql::tree::Node;
@@ -299,6 +299,7 @@ impl Walker<'_> {
         }
         let mut flow = found.rows.all();
         self.sink(&[column], &flow);
+        self.note_field(column);
         flow.unknown |= self.safety(None, column) != Safety::Safe;
         if flow.unknown {
             self.runs(format!("function {column}"));
@@ -324,12 +325,22 @@ impl Walker<'_> {
     /// Definitions of views write no call so.
     fn field(&mut self, name: &str, value: &Flow) -> bool {
         self.sink(&[name], value);
+        self.note_field(name);
         let code = self.catalog.code();
         let calls = self.views.is_empty() && (code.fields.contains(name) || code.functions.contains(name));
         if calls {
             self.runs(format!("function {name}"));
         }
         self.is_called_cast(name) || calls
+    }
+
+    /// Notes that what is written as a field may call a function of PostgreSQL's own, or one that runs a text. The text of a view
+    /// calls none so.
+    fn note_field(&mut self, name: &str) {
+        let known = safety(None, name) != Safety::Opaque || runs_texts(name);
+        if self.views.is_empty() && known {
+            self.found.fields.insert(name.to_owned());
+        }
     }
 
     fn field_of_row(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Option<Flow> {
