@@ -47,6 +47,10 @@ fn resolved(sql: &str) -> Command {
             ..table(oid, name, &["id"])
         });
     }
+    catalog.push(Relation {
+        schema: "staging".to_owned(),
+        ..table(20_008, "t", &["id", "a", "tid"])
+    });
     catalog[3].parents = vec![20_003];
     catalog[4].parents = vec![20_004];
     let catalog = Snapshot::new(catalog);
@@ -125,6 +129,46 @@ fn a_name_alone_counts_as_a_column_of_the_relation_that_has_it() {
              delete from t using d where t.id = d.id",
             true,
         ),
+        // A namesake in another schema has other rows, and says nothing of these.
+        ("delete from public.t using staging.t where staging.t.id = 'x'", false),
+        (
+            "update public.t set a = 'x' from staging.t where staging.t.a = 'x'",
+            false,
+        ),
+        ("delete from public.t using staging.t where public.t.id = 'x'", true),
+        ("delete from t using staging.t s where t.id = s.id", true),
+        (
+            "delete from public.t using staging.t where public.t.id = staging.t.id",
+            true,
+        ),
+        ("delete from staging.t using t s where staging.t.id = s.id", true),
+        ("delete from t using public.t s where t.id = s.id", false),
+        ("delete from t where id in (select id from staging.t)", true),
+        ("delete from t where id in (select id from public.t)", false),
+        (
+            "delete from public.t where not exists (select 1 from staging.t where staging.t.id = public.t.id)",
+            true,
+        ),
+        (
+            "delete from public.t where exists (select 1 from staging.t where staging.t.id = 'x')",
+            false,
+        ),
+        ("delete from t o using u t where t.id = 'x'", false),
+        (
+            "merge into t using staging.t s on s.id = t.id when matched then delete",
+            true,
+        ),
+        // What a row refers to is none of its own columns.
+        ("delete from t where tid not in (select id from t)", true),
+        ("delete from t where tid in (select o.id from t o)", true),
+        ("delete from t where id not in (select tid from t)", true),
+        ("delete from t where id in (select t.id from t)", false),
+        (
+            "delete from t where tid in (select id from (select tid as id from t) s)",
+            false,
+        ),
+        ("delete from t where ctid = any(array(select ctid from t))", false),
+        ("delete from t where id = any(array(select id from staging.t))", true),
         ("delete from t where id = 'x'", true),
         ("delete from strange where id = 'x'", true),
         ("delete from strange using u where id = 'x'", false),
