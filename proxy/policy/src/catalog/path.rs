@@ -14,6 +14,9 @@ pub struct SearchPath {
 /// The alias by which everybody calls their own temporary schema.
 const TEMP_ALIAS: &str = "pg_temp";
 
+/// How the names of temporary schemas begin.
+const TEMPORARY: &str = "pg_temp_";
+
 /// Always searched, first unless the setting places it elsewhere.
 const SYSTEM: &str = "pg_catalog";
 
@@ -65,6 +68,18 @@ impl SearchPath {
         Self {
             schemas: [SYSTEM.to_owned()].into(),
             temp: None,
+        }
+    }
+
+    /// The path under which the stored definition of something in a schema is read. What is temporary names what is of its own schema
+    /// without one: nothing hides that.
+    pub fn within(schema: &str) -> Self {
+        if !schema.starts_with(TEMPORARY) {
+            return Self::system();
+        }
+        Self {
+            schemas: [schema.to_owned(), SYSTEM.to_owned()].into(),
+            temp: Some(Arc::from(schema)),
         }
     }
 

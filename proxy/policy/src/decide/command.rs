@@ -189,6 +189,10 @@ impl Command {
             }
         }
         lineage
+            .fields
+            .iter()
+            .for_each(|name| push(&mut self.functions, name.clone()));
+        lineage
             .opaque
             .iter()
             .for_each(|what| push(&mut self.opaque, what.clone()));

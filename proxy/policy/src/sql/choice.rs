@@ -117,7 +117,11 @@ impl<'a> Known<'a> {
     /// The relation that is changed: never a common table expression.
     fn target(&self, range: Node<'_>) -> Option<&'a Relation> {
         let schema = range.text("schemaname");
-        let schema = (!schema.is_empty()).then_some(schema);
-        self.catalog.resolve(self.path, schema, range.text("relname"))
+        self.named((!schema.is_empty()).then_some(schema), range.text("relname"))
+    }
+
+    /// The stored relation of a name.
+    fn named(&self, schema: Option<&str>, name: &str) -> Option<&'a Relation> {
+        self.catalog.resolve(self.path, schema, name)
     }
 }

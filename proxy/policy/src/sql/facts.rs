@@ -7,7 +7,7 @@ use super::denied::{self, Denied};
 use super::effect::{self, Setting};
 use super::functions::{Safety, is_own_operator, safety};
 use super::lineage::spelled_out;
-use super::names::{Access, FunctionRef, RelationRef, access, qualified};
+use super::names::{Access, FunctionRef, RelationRef, access, qualified, ranged};
 use super::pinned;
 use super::statement::DATA;
 use super::tree::Node;
@@ -113,7 +113,7 @@ impl<'a> Walk<'a> {
         self.facts.denied.extend(body::denied(node, self.depth));
         self.facts.operates |= OPERATING.contains(&node.kind()) || !spelled_out(node.kind()).is_empty();
         match node.kind() {
-            "RangeVar" => self.relation(node, parent),
+            "RangeVar" | "RangeFunction" => self.relation(node, parent),
             "FuncCall" => {
                 self.facts.denied.extend(body::denied_in_call(node, self.depth));
                 self.function(node, setting);
@@ -206,15 +206,14 @@ impl<'a> Walk<'a> {
         if parent.is_some_and(|parent| parent.is("LockingClause")) {
             return;
         }
-        let (schema, name) = (node.text("schemaname"), node.text("relname"));
+        let Some((schema, name)) = ranged(node) else { return };
         let access = parent.map_or(Access::Read, |parent| access(parent, node));
         // DML never writes to a common table expression: there the name is the table's.
-        if schema.is_empty() && access == Access::Read && self.scopes.contains(&name) {
+        if schema.is_none() && access == Access::Read && self.scopes.contains(&name) {
             return;
         }
-        let schema = (!schema.is_empty()).then(|| schema.to_owned());
         self.facts.add_relation(RelationRef {
-            schema,
+            schema: schema.map(str::to_owned),
             name: name.to_owned(),
             access,
         });

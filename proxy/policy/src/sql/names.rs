@@ -64,6 +64,25 @@ pub(super) fn qualified(parts: &[&str]) -> Option<(Option<String>, String)> {
     }
 }
 
+/// A word of the grammar since PostgreSQL 16, before that a name like any other.
+pub(super) const SYSTEM_USER: &str = "system_user";
+
+/// Schema and name of a relation that something in FROM is, or is to a server that does not know the word that stands there.
+pub(super) fn ranged(item: Node<'_>) -> Option<(Option<&str>, &str)> {
+    if item.is("RangeVar") {
+        let schema = Some(item.text("schemaname")).filter(|schema| !schema.is_empty());
+        return Some((schema, item.text("relname")));
+    }
+    let mut functions = item
+        .list("functions")
+        .filter_map(|function| function.list("items").next());
+    let (call, None) = (functions.next()?, functions.next()) else {
+        return None;
+    };
+    let is_word = item.is("RangeFunction") && call.names("funcname") == ["pg_catalog", SYSTEM_USER];
+    is_word.then_some((None, SYSTEM_USER))
+}
+
 fn write_name(f: &mut fmt::Formatter<'_>, schema: Option<&str>, name: &str) -> fmt::Result {
     match schema {
         Some(schema) => write!(f, "{schema}.{name}"),

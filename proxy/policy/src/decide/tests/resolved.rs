@@ -36,12 +36,28 @@ fn resolved(sql: &str) -> Command {
         definition: Some("SELECT id FROM public.u FOR UPDATE;".to_owned()),
         ..table(20_007, "locking", &["id"])
     });
+    for (oid, name, definition) in [
+        (20_009, "passing", "SELECT id FROM public.u;"),
+        (20_010, "further", "SELECT passing.id FROM passing;"),
+    ] {
+        catalog.push(Relation {
+            schema: "pg_temp_3".to_owned(),
+            kind: RelationKind::View,
+            definition: Some(definition.to_owned()),
+            ..table(oid, name, &["id"])
+        });
+    }
+    catalog.push(Relation {
+        schema: "staging".to_owned(),
+        ..table(20_008, "t", &["id", "a", "tid"])
+    });
     catalog[3].parents = vec![20_003];
     catalog[4].parents = vec![20_004];
     let catalog = Snapshot::new(catalog);
     let script = parse(sql).unwrap();
     let statement = &script.statements[0];
-    let path = SearchPath::effective(vec!["pg_catalog".to_owned(), "public".to_owned()], None);
+    let schemas = ["pg_temp_3", "pg_catalog", "public"].map(str::to_owned).to_vec();
+    let path = SearchPath::effective(schemas, Some("pg_temp_3".to_owned()));
     let mut command = Command::of(statement, sql);
     let lineage = lineage(statement, &catalog, &path);
     command.resolve(statement, &lineage, &catalog, &path, &ProtectedColumns::default());
@@ -113,6 +129,46 @@ fn a_name_alone_counts_as_a_column_of_the_relation_that_has_it() {
              delete from t using d where t.id = d.id",
             true,
         ),
+        // A namesake in another schema has other rows, and says nothing of these.
+        ("delete from public.t using staging.t where staging.t.id = 'x'", false),
+        (
+            "update public.t set a = 'x' from staging.t where staging.t.a = 'x'",
+            false,
+        ),
+        ("delete from public.t using staging.t where public.t.id = 'x'", true),
+        ("delete from t using staging.t s where t.id = s.id", true),
+        (
+            "delete from public.t using staging.t where public.t.id = staging.t.id",
+            true,
+        ),
+        ("delete from staging.t using t s where staging.t.id = s.id", true),
+        ("delete from t using public.t s where t.id = s.id", false),
+        ("delete from t where id in (select id from staging.t)", true),
+        ("delete from t where id in (select id from public.t)", false),
+        (
+            "delete from public.t where not exists (select 1 from staging.t where staging.t.id = public.t.id)",
+            true,
+        ),
+        (
+            "delete from public.t where exists (select 1 from staging.t where staging.t.id = 'x')",
+            false,
+        ),
+        ("delete from t o using u t where t.id = 'x'", false),
+        (
+            "merge into t using staging.t s on s.id = t.id when matched then delete",
+            true,
+        ),
+        // What a row refers to is none of its own columns.
+        ("delete from t where tid not in (select id from t)", true),
+        ("delete from t where tid in (select o.id from t o)", true),
+        ("delete from t where id not in (select tid from t)", true),
+        ("delete from t where id in (select t.id from t)", false),
+        (
+            "delete from t where tid in (select id from (select tid as id from t) s)",
+            false,
+        ),
+        ("delete from t where ctid = any(array(select ctid from t))", false),
+        ("delete from t where id = any(array(select id from staging.t))", true),
         ("delete from t where id = 'x'", true),
         ("delete from strange where id = 'x'", true),
         ("delete from strange using u where id = 'x'", false),
@@ -141,6 +197,33 @@ fn what_a_view_locks_is_locked() {
         "{:?}",
         command.written
     );
+}
+
+#[test]
+fn what_is_written_through_temporary_views_is_written() {
+    for sql in [
+        "update further set id = 'x'",
+        "delete from pg_temp.further",
+        "insert into passing values ('x')",
+    ] {
+        let command = resolved(sql);
+        for list in [&command.tables, &command.written] {
+            assert!(list.iter().any(|name| name == "public.u"), "{sql}: {list:?}");
+        }
+    }
+}
+
+#[test]
+fn a_function_that_is_called_as_a_field_is_called() {
+    for (sql, expected) in [
+        ("select (0.0::float8).pg_sleep", &["pg_sleep"][..]),
+        ("select ($1::text).ts_stat", &["ts_stat"]),
+        ("select t.row_to_json from t", &["row_to_json"]),
+        ("select t.a, (t).id, u.v from t, u", &[]),
+        ("select (t.a).city from t", &[]),
+    ] {
+        assert_eq!(resolved(sql).functions, expected, "{sql}");
+    }
 }
 
 #[test]

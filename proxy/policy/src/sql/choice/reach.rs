@@ -19,6 +19,7 @@ const IS_NOT_FALSE: i64 = 4;
 const EXISTS: i64 = 1;
 const ALL: i64 = 2;
 const ANY: i64 = 3;
+const ARRAY: i64 = 7;
 
 /// Operators whose result is no truth, so that it can be compared with what it is to be.
 const COMPUTING: [&str; 20] = [
@@ -167,7 +168,12 @@ impl<'a> Scope<'a> {
         let twin = |other: Option<Node<'a>>, own: &Columns<'a>| {
             equal && other.is_some_and(|other| self.is_of_copy(other, own))
         };
-        apart && !twin(left, &of_right) && !twin(right, &of_left)
+        let gives = |side: Option<Node<'a>>, own: &Columns<'a>| {
+            let list = side.filter(|side| side.is("SubLink") && side.int("sub_link_type") == ARRAY);
+            let query = list.and_then(|list| list.node("subselect"));
+            query.is_some_and(|query| !self.hangs(query) && self.gives_itself(query, own))
+        };
+        apart && !twin(left, &of_right) && !twin(right, &of_left) && !gives(right, &of_left)
     }
 
     /// Whether what a query answers differs from row to row.
@@ -185,7 +191,7 @@ impl<'a> Scope<'a> {
                 let within = self.within(query);
                 let mut outputs = query.list("target_list").filter(|_| self.is_known());
                 let itself = outputs.any(|output| !within.columns(output).is_empty());
-                hangs || !test.is_empty() && !itself && !self.gives_all(query)
+                hangs || !test.is_empty() && !itself && !self.gives_itself(query, &test)
             }
             _ => hangs,
         }

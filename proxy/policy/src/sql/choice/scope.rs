@@ -133,12 +133,17 @@ impl<'a> Scope<'a> {
         let names = node.names("fields");
         let place = node.count("fields").checked_sub(1)?;
         let name = names.get(place).copied().filter(|name| *name != TABLE)?;
-        let relation = place.checked_sub(1).and_then(|at| names.get(at)).copied();
+        let before = |steps: usize| place.checked_sub(steps).and_then(|at| names.get(at)).copied();
+        let relation = before(1);
         let Some(target) = self.target else {
             return Some((relation.unwrap_or_default(), name));
         };
         let own = match relation {
-            Some(relation) => self.tied.contains(&relation) || relation == called(target) && !self.is_hidden(),
+            Some(relation) if self.tied.contains(&relation) => true,
+            Some(relation) => match before(2) {
+                Some(schema) => self.is_itself(target, schema, relation),
+                None => relation == called(target) && !self.is_hidden(),
+            },
             None => self.may_own(name, called(target)),
         };
         own.then_some(("", name))
@@ -157,6 +162,18 @@ impl<'a> Scope<'a> {
     fn is_hidden(&self) -> bool {
         let own = self.target.map(called);
         self.inner.len() > MAX_RELATIONS || self.inner.iter().any(|item| Some(called(*item)) == own)
+    }
+
+    /// Whether a name with its schema means the relation, by which nothing goes that was given another name.
+    fn is_itself(&self, target: Node<'a>, schema: &str, name: &str) -> bool {
+        let found = self.known.and_then(|known| known.named(Some(schema), name));
+        let same = match (self.relation, found) {
+            (Some(own), Some(found)) => own.oid == found.oid,
+            _ => target.text("relname") == name && ["", schema].contains(&target.text("schemaname")),
+        };
+        let hides = |item: &Node<'a>| self.is_target(*item) && !item.has("alias");
+        let hidden = self.inner.len() > MAX_RELATIONS || self.inner.iter().any(hides);
+        same && !target.has("alias") && !hidden
     }
 
     /// Whether something is the same column of the same relation beside it, which has all its rows.
@@ -202,6 +219,22 @@ impl<'a> Scope<'a> {
         !picks && (sides(query).any(|side| self.gives_all(side)) || all())
     }
 
+    /// Whether that is, for each row, what it holds itself by one of these columns: `parent IN (SELECT id FROM t)` is not.
+    pub(super) fn gives_itself(&self, query: Node<'a>, columns: &Columns<'a>) -> bool {
+        let plain =
+            |item: Node<'a>| item.is("RangeVar") && !item.node("alias").is_some_and(|alias| alias.has("colnames"));
+        let differs = |output: Node<'a>| {
+            let value = output.node("val").filter(|value| value.is("ColumnRef"));
+            let place = value.and_then(|value| value.count("fields").checked_sub(1));
+            let name = value
+                .zip(place)
+                .and_then(|(value, place)| value.names("fields").get(place).copied());
+            name.is_some_and(|name| !columns.contains(&("", name)))
+        };
+        let others = query.list("from_clause").all(plain) && query.list("target_list").any(differs);
+        self.gives_all(query) && !others
+    }
+
     fn has_all(&self, item: Node<'a>) -> bool {
         match item.kind() {
             "JoinExpr" => !narrows(item) && sides(item).any(|side| self.has_all(side)),
@@ -210,9 +243,15 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Whether a relation in FROM is the one whose rows are chosen.
+    /// Whether a relation in FROM is the one whose rows are chosen. One of its name in another schema is not.
     fn is_target(&self, item: Node<'a>) -> bool {
-        let target = self.target.filter(|_| item.is("RangeVar"));
-        target.is_some_and(|target| target.text("relname") == item.text("relname"))
+        let Some(target) = self.target.filter(|_| item.is("RangeVar")) else {
+            return false;
+        };
+        let alike = |field: &str| target.text(field) == item.text(field);
+        match (self.relation, self.known.and_then(|known| known.target(item))) {
+            (Some(own), Some(other)) => own.oid == other.oid,
+            _ => alike("relname") && alike("schemaname"),
+        }
     }
 }

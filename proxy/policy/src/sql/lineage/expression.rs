@@ -1,7 +1,7 @@
 //! Expressions: whatever stands below flows in.
 
-use crate::sql::functions::{Safety, safety};
-use crate::sql::names::qualified;
+use crate::sql::functions::{Safety, runs_texts, safety};
+use crate::sql::names::{SYSTEM_USER, qualified};
 use crate::sql::pinned::{AEXPR_OP, AND_EXPR, is_equality};
 use crate::sql::tree::Node;
 
@@ -16,9 +16,6 @@ const FRAME_RANGE: i64 = 2;
 /// Functions without a verb that keep what they are given: a seed comes out again in what `random` gives, statistics in the
 /// catalogs of relations and columns.
 const KEEPS: [&str; 3] = ["setseed", "pg_restore_attribute_stats", "pg_restore_relation_stats"];
-
-/// A word of the grammar since PostgreSQL 16, before that a name like any other.
-const SYSTEM_USER: &str = "system_user";
 
 /// Functions that the grammar spells out, by the kind of node that it makes of them. To a server older than the grammar they
 /// are calls of whatever is called so.
@@ -316,6 +313,7 @@ impl Walker<'_> {
         }
         let mut flow = found.rows.all();
         self.sink(&[column], &flow);
+        self.note_field(column);
         flow.unknown |= self.safety(None, column) != Safety::Safe;
         if flow.unknown {
             self.runs(format!("function {column}"));
@@ -341,12 +339,22 @@ impl Walker<'_> {
     /// Definitions of views write no call so.
     fn field(&mut self, name: &str, value: &Flow) -> bool {
         self.sink(&[name], value);
+        self.note_field(name);
         let code = self.catalog.code();
         let calls = self.views.is_empty() && (code.fields.contains(name) || code.functions.contains(name));
         if calls {
             self.runs(format!("function {name}"));
         }
         self.is_called_cast(name) || calls
+    }
+
+    /// Notes that what is written as a field may call a function of PostgreSQL's own, or one that runs a text. The text of a view
+    /// calls none so.
+    fn note_field(&mut self, name: &str) {
+        let known = safety(None, name) != Safety::Opaque || runs_texts(name);
+        if self.views.is_empty() && known {
+            self.found.fields.insert(name.to_owned());
+        }
     }
 
     fn field_of_row(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Option<Flow> {

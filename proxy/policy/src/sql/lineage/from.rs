@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::sql::functions::Safety;
-use crate::sql::names::qualified;
+use crate::sql::names::{qualified, ranged};
 use crate::sql::tree::Node;
 
 use super::Flow;
@@ -68,7 +68,11 @@ impl Walker<'_> {
             }
             "RangeFunction" => {
                 let scope = self.lateral(outer, beside, true);
-                self.functions(node, &scope)
+                let item = self.functions(node, &scope);
+                match ranged(node) {
+                    Some(_) => self.either(&item.rows, node, outer),
+                    None => item,
+                }
             }
             "RangeTableFunc" | "JsonTable" => {
                 let scope = self.lateral(outer, beside, true);
@@ -110,22 +114,41 @@ impl Walker<'_> {
     }
 
     fn range_var(&mut self, node: Node<'_>, outer: &Scope<'_>) -> Item {
-        let (schema, name) = (
-            Some(node.text("schemaname")).filter(|schema| !schema.is_empty()),
-            node.text("relname"),
-        );
+        let Some((schema, name)) = ranged(node) else {
+            return Item::default();
+        };
         if schema.is_none()
             && let Some(rows) = outer.cte(name)
         {
             return aliased(node, Some(name), rows.clone(), false);
         }
-        let rows = self.relation(schema, name, !node.flag("inh"));
+        // A word that once was a name has no ONLY.
+        let rows = self.relation(schema, name, node.is("RangeVar") && !node.flag("inh"));
         let found = self.catalog.resolve(&self.path, schema, name);
         let stored = found.is_some_and(|relation| !relation.is_view());
         let mut item = aliased(node, Some(name), rows, stored);
         if let (Some(table), None) = (item.tables.first_mut(), node.node("alias")) {
             table.relation = found.map(|relation| relation.oid);
         }
+        item
+    }
+
+    /// What is a function to this grammar, and the rows of a relation to an older server: nobody knows here what is asked.
+    fn either(&mut self, rows: &Rows, node: Node<'_>, outer: &Scope<'_>) -> Item {
+        let mut item = self.range_var(node, outer);
+        let mut flow = item.rows.all();
+        flow.join(&rows.all());
+        let mut rows = Rows::open(flow.mixed());
+        rows.rename(
+            node.node("alias")
+                .map(|alias| alias.names("colnames"))
+                .unwrap_or_default()
+                .into_iter(),
+        );
+        for table in &mut item.tables {
+            table.rows = Rc::new(rows.clone());
+        }
+        item.rows = rows;
         item
     }
 

@@ -82,6 +82,8 @@ pub struct Lineage {
     pub lost: Vec<String>,
     /// What cannot be seen into, views that are read included: functions, triggers, definitions that do not parse.
     pub opaque: Vec<String>,
+    /// Functions of PostgreSQL's own, and such as run a text, that may be called as fields are written: `(x).f`, `t.f`.
+    pub fields: BTreeSet<String>,
     /// Whether rules of what is written may answer with rows of their own, which the text says nothing of.
     pub ruled: bool,
     /// Whether rows that are read are locked (`FOR UPDATE`), by the query of a view, too.
@@ -227,6 +229,7 @@ impl Lineage {
         self.unresolved.extend(other.unresolved);
         self.lost.extend(other.lost);
         self.opaque.extend(other.opaque);
+        self.fields.extend(other.fields);
         self.ruled |= other.ruled;
         self.locks |= other.locks;
         self.any |= other.any;

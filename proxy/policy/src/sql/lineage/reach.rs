@@ -101,6 +101,6 @@ fn written_through(view: &Relation, catalog: &dyn Catalog) -> Option<Oid> {
         return None;
     };
     let schema = Some(table.text("schemaname")).filter(|schema| !schema.is_empty());
-    let found = catalog.resolve(&SearchPath::system(), schema, table.text("relname"));
+    let found = catalog.resolve(&SearchPath::within(&view.schema), schema, table.text("relname"));
     found.filter(|_| table.is("RangeVar")).map(|table| table.oid)
 }

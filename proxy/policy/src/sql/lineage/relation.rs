@@ -320,7 +320,7 @@ impl Walker<'_> {
         let Some(root) = statement.tree.root() else {
             return hidden(self);
         };
-        let outside = std::mem::replace(&mut self.path, SearchPath::system());
+        let outside = std::mem::replace(&mut self.path, SearchPath::within(&relation.schema));
         self.views.push(relation.oid);
         let rows = self.query(root, &Scope::default());
         self.views.pop();

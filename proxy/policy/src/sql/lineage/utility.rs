@@ -1,6 +1,7 @@
 //! Utility statements: what they compute, try and move by the way, though no rows of it come back.
 
 use crate::catalog::{Column, ColumnId, Events, RelationKind};
+use crate::sql::names::ranged;
 use crate::sql::tree::Node;
 
 use super::expression::leaves_values;
@@ -245,25 +246,24 @@ impl Walker<'_> {
                 alike.extend(node.node("relation").map(Node::id));
             }
             let referred = self.refers(node);
-            if node.is("RangeVar") {
-                let schema = Some(node.text("schemaname")).filter(|schema| !schema.is_empty());
-                if let Some(relation) = self.catalog.resolve(&self.path, schema, node.text("relname")) {
-                    let flow = self.rows_of(relation, false).all();
-                    self.touch(&flow);
-                    if chooses {
-                        self.aside(&flow);
-                    }
-                    let only = self.found.written.insert(relation.oid) || self.found.referred.contains(&relation.oid);
-                    if only && alike.contains(&node.id()) {
-                        self.found.referred.insert(relation.oid);
-                    } else {
-                        self.found.referred.remove(&relation.oid);
-                    }
-                    if upkeep {
-                        self.note_upkeep(relation);
-                    }
-                    named = true;
+            if let Some((schema, name)) = ranged(node)
+                && let Some(relation) = self.catalog.resolve(&self.path, schema, name)
+            {
+                let flow = self.rows_of(relation, false).all();
+                self.touch(&flow);
+                if chooses {
+                    self.aside(&flow);
                 }
+                let only = self.found.written.insert(relation.oid) || self.found.referred.contains(&relation.oid);
+                if only && alike.contains(&node.id()) {
+                    self.found.referred.insert(relation.oid);
+                } else {
+                    self.found.referred.remove(&relation.oid);
+                }
+                if upkeep {
+                    self.note_upkeep(relation);
+                }
+                named = true;
             }
             // Rows that are there become it.
             if upkeep && node.is("TypeName") {

@@ -216,6 +216,10 @@ fn conditions_that_choose_nothing_do_not_count() {
             ("select 1 from t", "false"),
             ("merge into t using s on t.a = s.a when matched then delete", "true"),
             ("merge into t using s on true when matched then delete", "false"),
+            // A namesake in another schema is another relation.
+            ("update t set a = s.a from staging.t s where s.id = t.id", "true"),
+            ("delete from public.t using staging.t where staging.t.id = 1", "false"),
+            ("delete from t where parent not in (select id from t)", "true"),
             // What another relation holds says nothing of these rows.
             ("delete from t using u where u.id = 1", "false"),
             ("delete from s.t using u where u.id = s.t.id", "true"),

@@ -304,7 +304,22 @@ fn what_hides_a_name_does_not_hide_what_it_means() {
             "~sn",
         ),
         ("select system_user from customers", "-"),
+        (
+            "with \"system_user\" as (select ssn as x from customers) select reverse(x) from system_user",
+            "~s",
+        ),
+        (
+            "with \"system_user\" as (select ssn from customers) select u.b from system_user as u(b), orders",
+            "~s",
+        ),
+        (
+            "select (with \"system_user\" as (select ssn from customers) select u::text from system_user u limit 1)",
+            "~s",
+        ),
+        ("select (select ssn from system_user limit 1) from customers", "~s?"),
     ]);
+    let found = trace("select 1 from system_user");
+    assert_eq!(found.unresolved, ["system_user"]);
     let found = trace("select 1 from customers where exists (select from pg_get_keywords() where ssn like '5%')");
     assert_eq!(letters(&found.elsewhere), "s");
     // Which column has a number cannot be told where others stand before it.
