@@ -50,7 +50,15 @@ impl Dir {
 impl Store for Dir {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let fail = |error| StoreError::Io(path.to_owned(), error);
-        let file = match File::open(self.0.join(path)) {
+        let place = self.0.join(path);
+        // Opening a pipe that nobody writes to would wait for ever.
+        match std::fs::metadata(&place) {
+            Ok(found) if found.is_file() => {}
+            Ok(_) => return Err(fail(ErrorKind::InvalidInput.into())),
+            Err(error) if absent(&error) => return Ok(None),
+            Err(error) => return Err(fail(error)),
+        }
+        let file = match File::open(place) {
             Ok(file) => file,
             Err(error) if absent(&error) => return Ok(None),
             Err(error) => return Err(fail(error)),

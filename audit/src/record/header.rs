@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -42,9 +44,22 @@ impl Kind {
     pub const PRUNED: &str = "pruned";
     /// Somebody was turned away.
     pub const LOGIN_REFUSED: &str = "loginRefused";
+    /// A recorder started on the log.
+    pub const LOG_START: &str = "logStart";
+    /// A recorder stopped in order.
+    pub const LOG_END: &str = "logEnd";
 
     pub(super) fn named(name: &'static str) -> Self {
         Self(Cow::Borrowed(name))
+    }
+
+    /// Whether only a recorder writes such a record: it speaks of the log itself, or of what the recorder found.
+    #[must_use]
+    pub fn is_recorders_own(&self) -> bool {
+        matches!(
+            self.as_str(),
+            Self::ATTESTED | Self::LOG_START | Self::LOG_END | Self::PRUNED
+        )
     }
 
     /// Whether such a record ends something that is on record already: it is still taken when a volume runs out of room for
@@ -63,7 +78,7 @@ impl Kind {
                 | "denied"
                 | "withdrawn"
                 | "expired"
-                | "logEnd"
+                | Self::LOG_END
                 | Self::PRUNED
         )
     }
@@ -86,7 +101,7 @@ impl<'de> Deserialize<'de> for Kind {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Kind, A::Error> {
-                let Some((kind, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? else {
+                let Some((kind, Object(IgnoredAny))) = map.next_entry::<String, Object<IgnoredAny>>()? else {
                     return Err(serde::de::Error::custom("an event without a kind"));
                 };
                 match map.next_key::<IgnoredAny>()? {
@@ -99,6 +114,32 @@ impl<'de> Deserialize<'de> for Kind {
     }
 }
 
+/// Something that is spelled as an object. A struct reads from a list of its values as well, which other readers would not take
+/// for the same.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Named<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Named<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(Named(PhantomData)).map(Self)
+    }
+}
+
+fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Object::deserialize(deserializer).map(|Object(inner)| inner)
+}
+
 /// Whose record it is and what kind.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Header {
@@ -109,6 +150,7 @@ pub struct Header {
     #[serde(default)]
     pub session: Option<SessionId>,
     /// Who states it.
+    #[serde(deserialize_with = "object")]
     pub source: Source,
     /// When, by the writer's clock.
     pub time: Time,
@@ -122,6 +164,7 @@ impl Header {
     /// # Errors
     /// When it is not a record.
     pub fn parse(leaf: &[u8]) -> Result<Self, HeaderError> {
-        Ok(serde_json::from_slice(leaf)?)
+        let Object(header) = serde_json::from_slice(leaf)?;
+        Ok(header)
     }
 }

@@ -8,6 +8,8 @@ pub struct Entries<'a, S> {
     store: &'a S,
     size: u64,
     kept: Option<(u64, Vec<Vec<u8>>)>,
+    /// The first bundle that holds more than its entries.
+    excess: Option<Tile>,
 }
 
 impl<'a, S: Store> Entries<'a, S> {
@@ -18,6 +20,7 @@ impl<'a, S: Store> Entries<'a, S> {
             store,
             size,
             kept: None,
+            excess: None,
         }
     }
 
@@ -38,13 +41,22 @@ impl<'a, S: Store> Entries<'a, S> {
             .map(Vec::as_slice))
     }
 
+    /// The first bundle so far that holds more than its entries: others may read what stands there.
+    pub(super) fn excess(&self) -> Option<Tile> {
+        self.excess
+    }
+
     /// Whatever can be read of a bundle: all of it, or of a shorter version of it, up to the first entry that is cut.
-    fn bundle(&self, index: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+    fn bundle(&mut self, index: u64) -> Result<Vec<Vec<u8>>, StoreError> {
         let Some(tile) = Tile::at(Kind::Entries, index, self.size) else {
             return Ok(Vec::new());
         };
         let bytes = match read_tile(self.store, tile) {
-            Ok(bytes) => bytes,
+            Ok(bytes) => {
+                let more = entries(&bytes).nth(usize::from(tile.width)).is_some();
+                self.excess = self.excess.or(more.then_some(tile));
+                bytes
+            }
             Err(StoreError::Missing(_)) => self.widest(tile)?,
             Err(error) => return Err(error),
         };

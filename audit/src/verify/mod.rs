@@ -27,6 +27,8 @@ pub struct Trust {
     witness: Option<VerifierKey>,
     /// By size, the smallest first.
     checkpoints: Vec<Checkpoint>,
+    /// What else the log has signed. Proves nothing, and may contradict what it shows.
+    signed: Vec<Checkpoint>,
 }
 
 impl Trust {
@@ -37,6 +39,7 @@ impl Trust {
             key,
             witness: None,
             checkpoints: Vec::new(),
+            signed: Vec::new(),
         }
     }
 
@@ -78,6 +81,15 @@ impl Trust {
         let at = self.checkpoints.partition_point(|known| known.size <= checkpoint.size);
         self.checkpoints.insert(at, checkpoint);
         self.checkpoints.get(at).ok_or(NoteError::Malformed("a checkpoint"))
+    }
+
+    /// Adds a checkpoint that the log itself has shown: of two that it signed, neither may speak of other records.
+    ///
+    /// # Errors
+    /// When the key did not sign it.
+    pub fn add_shown(&mut self, note: &str) -> Result<(), NoteError> {
+        self.signed.push(Checkpoint::open(note, &self.key)?);
+        Ok(())
     }
 
     /// The log's key.

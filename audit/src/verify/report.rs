@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::note::NoteError;
-use crate::record::{Header, Instance};
+use crate::record::Header;
 
 /// The whole answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub struct Report {
     /// Records at the beginning that are gone because they were kept long enough, as the log itself says. Their hashes are
     /// there.
     pub pruned: u64,
+    /// For how long they were kept, in seconds, as the log itself says; the least where it says it several times.
+    pub pruned_after: Option<u64>,
+    /// Place of the record that says so.
+    pub pruned_by: Option<u64>,
     /// Records that an outside checkpoint proves.
     pub proven: u64,
     /// What is wrong.
@@ -45,11 +49,37 @@ impl Report {
         }
     }
 
+    /// Whether an outside checkpoint proves the record that says that records were kept long enough. Where it does not, whoever has
+    /// the log's key may have written it moments ago.
+    #[must_use]
+    pub fn pruning_proven(&self) -> bool {
+        self.pruned_by.is_some_and(|place| place < self.proven)
+    }
+
     /// Records beyond the last outside checkpoint.
     #[must_use]
     pub fn unproven(&self) -> u64 {
         self.records.saturating_sub(self.proven)
     }
+}
+
+/// As much of a text of somebody else's as a finding tells.
+const TOLD: usize = 200;
+
+/// Text of somebody else's, as it may be printed: a terminal must not obey a forged record, nor hide what is said of it.
+pub(super) fn told(text: &str) -> String {
+    let mut out = String::new();
+    for (count, c) in text.chars().enumerate() {
+        if count == TOLD {
+            out.push('…');
+            break;
+        }
+        match c {
+            ' '..='~' => out.push(c),
+            _ => out.extend(c.escape_default()),
+        }
+    }
+    out
 }
 
 /// A record by what it says of itself.
@@ -67,10 +97,10 @@ impl Spot {
             let source = &header.source;
             format!(
                 "{} at {}, number {} of {}",
-                header.kind.as_str(),
+                told(header.kind.as_str()),
                 header.time,
                 source.seq,
-                source.instance
+                told(source.instance.as_str())
             )
         });
         Self { index, says }
@@ -127,6 +157,8 @@ pub enum Finding {
     OwnCheckpointDiffers,
     /// A hash tile is not the one over the records.
     Tile(String),
+    /// A bundle of entries holds more than the log does.
+    Excess(String),
     /// This does not read as a canonical record.
     NoRecord {
         /// Its place.
@@ -145,8 +177,8 @@ pub enum Finding {
     Gap {
         /// Where it shows.
         index: u64,
-        /// The writer.
-        instance: Instance,
+        /// The writer's instance, as it may be printed.
+        instance: String,
         /// The number that should stand here.
         expected: u64,
         /// The number that does.
@@ -205,6 +237,7 @@ impl fmt::Display for Finding {
                 f.write_str("the log's own checkpoint speaks of other records than the log holds")
             }
             Self::Tile(tile) => write!(f, "the hash tile {tile} does not fit the records"),
+            Self::Excess(tile) => write!(f, "the bundle {tile} holds more than the log's records"),
             Self::Missing { gone, told } => write!(
                 f,
                 "the first {gone} records are gone, and the log says of {told} that they were kept long enough"

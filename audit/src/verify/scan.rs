@@ -4,12 +4,12 @@ use super::Trust;
 use super::entries::Entries;
 use super::locate::locate;
 use super::numbers::Numbers;
-use super::report::{Finding, Report};
+use super::report::{Finding, Report, told};
 use crate::Digest;
 use crate::canonical;
 use crate::checkpoint::Checkpoint;
 use crate::merkle::{Frontier, Subtrees, leaf_hash};
-use crate::record::{Event, Header, Kind as RecordKind, Record, Writer};
+use crate::record::{Event, Header, Kind as RecordKind, Pruned, Record, Writer};
 use crate::store::{Store, StoreError};
 use crate::tiles::{Kind, Tile, TileHashes, WIDTH, read_tile};
 
@@ -31,11 +31,14 @@ pub(super) fn scan<S: Store>(store: &S, trust: &Trust, visit: impl FnMut(u64, &[
         findings.extend(pass.findings);
     }
     let (proven, pruned) = (pass.proven, pass.gone);
+    let said = pass.said.filter(|_| pruned > 0);
     Ok(Report {
         origin: trust.key.name().to_owned(),
         records,
         stated: own.map(|own| own.size),
         pruned,
+        pruned_after: said.map(|said| said.kept_secs),
+        pruned_by: said.map(|said| said.by),
         proven,
         findings,
     })
@@ -107,6 +110,15 @@ fn judge<S: Store>(
     Ok(())
 }
 
+/// What a log says of records that were removed.
+#[derive(Clone, Copy)]
+struct Said {
+    /// How long each was kept, at least.
+    kept_secs: u64,
+    /// Place of the record that speaks of the most.
+    by: u64,
+}
+
 struct Pass<'a, S> {
     store: &'a S,
     size: u64,
@@ -118,6 +130,8 @@ struct Pass<'a, S> {
     gone: u64,
     /// Records at the beginning that the log says were removed.
     told: u64,
+    /// What it says of them.
+    said: Option<Said>,
     /// Size of the largest outside checkpoint that fits.
     proven: u64,
     /// The first checkpoint that does not fit, and whether it is an outside one.
@@ -136,6 +150,7 @@ impl<'a, S: Store> Pass<'a, S> {
             numbers,
             gone: 0,
             told: 0,
+            said: None,
             proven: 0,
             contradicted: None,
             findings: Vec::new(),
@@ -150,7 +165,7 @@ impl<'a, S: Store> Pass<'a, S> {
     ) -> Result<(), StoreError> {
         let mut marks: Vec<(&Checkpoint, bool)> =
             trust.checkpoints.iter().map(|checkpoint| (checkpoint, true)).collect();
-        marks.extend(own.map(|own| (own, false)));
+        marks.extend(trust.signed.iter().chain(own).map(|signed| (signed, false)));
         // An outside checkpoint of the same size is looked at first: it is the one that proves.
         marks.sort_by_key(|(checkpoint, outside)| (checkpoint.size, !outside));
         let mut marks = marks.into_iter().peekable();
@@ -169,6 +184,9 @@ impl<'a, S: Store> Pass<'a, S> {
             while let Some((checkpoint, outside)) = marks.next_if(|(checkpoint, _)| checkpoint.size <= index + 1) {
                 self.compare(checkpoint, outside);
             }
+        }
+        if let Some(tile) = entries.excess() {
+            self.findings.push(Finding::Excess(tile.to_string()));
         }
         self.finish()
     }
@@ -221,13 +239,30 @@ impl<'a, S: Store> Pass<'a, S> {
                 self.findings.extend(self.numbers.take(index, &header, gone));
                 let own = header.source.writer == Writer::Recorder && header.kind.as_str() == RecordKind::PRUNED;
                 // Of whichever version: what was removed by a newer recorder is no hole.
-                let event = serde_json::from_slice(entry).map(|record: Record| record.event);
-                if let (true, Ok(Event::Pruned(pruned))) = (own, event) {
-                    self.told = self.told.max(pruned.before);
+                let read = || serde_json::from_slice(entry).map(|record: Record| record.event);
+                if let Some(Ok(Event::Pruned(pruned))) = own.then(read) {
+                    self.was_told(index, pruned);
                 }
             }
-            Err(why) => self.findings.push(Finding::NoRecord { index, why }),
+            Err(why) => {
+                let why = told(&why);
+                self.findings.push(Finding::NoRecord { index, why });
+            }
         }
+    }
+
+    /// The record at `index` says that old ones were removed.
+    fn was_told(&mut self, index: u64, pruned: Pruned) {
+        let Pruned { before, kept_secs } = pruned;
+        let more = before > self.told;
+        self.told = self.told.max(before);
+        self.said = Some(match self.said {
+            Some(said) => Said {
+                kept_secs: said.kept_secs.min(kept_secs),
+                by: if more { index } else { said.by },
+            },
+            None => Said { kept_secs, by: index },
+        });
     }
 
     fn push(&mut self, leaf: Digest) -> Result<(), StoreError> {

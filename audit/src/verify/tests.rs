@@ -10,6 +10,8 @@ use crate::record::{Batch, Event, Instance, Pruned, Seal, Writer};
 use crate::store::Dir;
 use crate::tiles::{Kind, Tile, WIDTH, push_entry};
 
+mod hostile;
+
 /// A log in a directory, written the plain way.
 struct Written {
     dir: tempfile::TempDir,
@@ -353,6 +355,10 @@ fn what_the_log_says_was_removed_may_be_gone_and_the_rest_is_proven() {
         (Verdict::Proven, 512, 701),
         "{:?}",
         report.findings
+    );
+    assert_eq!(
+        (report.pruned_after, report.pruned_by, report.pruning_proven()),
+        (Some(86_400), Some(700), true)
     );
     let earlier = pruned(512, 1, Writer::Recorder);
     assert_eq!(

@@ -14,7 +14,7 @@ use super::reader::Reader;
 use super::trust::{Copying, Flags};
 use super::verify;
 use crate::cluster;
-use crate::visible::visible;
+use crate::visible::{visible, visible_json};
 
 /// Flags of `audit export`.
 #[derive(Clone, Debug, clap::Args)]
@@ -62,10 +62,10 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
             });
         }
     })?;
-    reader.finish()?;
-    let obeyed = csv && std::io::stdout().is_terminal();
-    lines.iter().for_each(|line| println!("{}", shown(line, obeyed)));
+    let obeyed = std::io::stdout().is_terminal();
+    lines.iter().for_each(|line| println!("{}", shown(line, csv, obeyed)));
     eprint!("{}", verify::text(&report, &known.from));
+    reader.finish()?;
     Ok(if report.verdict() == Verdict::Refuted {
         verify::exit(&report)
     } else {
@@ -159,9 +159,13 @@ fn details(event: &Event) -> [String; 10] {
     cells
 }
 
-/// A line as it is, unless a terminal would have what stands in it `obeyed`: JSON escapes ESC and its like, CSV has no way to.
-fn shown(line: &str, obeyed: bool) -> Cow<'_, str> {
-    if obeyed { visible(line).into() } else { line.into() }
+/// A line as it is, unless a terminal would have what stands in it `obeyed`. JSON has escapes that programs read, CSV has none.
+pub fn shown(line: &str, csv: bool, obeyed: bool) -> Cow<'_, str> {
+    match (obeyed, csv) {
+        (false, _) => line.into(),
+        (true, true) => visible(line).into(),
+        (true, false) => visible_json(line).into(),
+    }
 }
 
 /// RFC 4180; a cell that a spreadsheet would take for a formula gets a quote in front.
@@ -197,7 +201,14 @@ mod tests {
     #[test]
     fn a_terminal_obeys_nothing_and_a_file_gets_every_byte() {
         let line = quote("select '\u{1b}]0;x\u{7}\u{9b}2J\u{202e}',\n1");
-        assert_eq!(shown(&line, false), line);
-        assert_eq!(shown(&line, true), r#""select '\u{1b}]0;x\u{7}\u{9b}2J\u{202e}',\n1""#);
+        assert_eq!(shown(&line, true, false), line);
+        assert_eq!(
+            shown(&line, false, true),
+            r#""select '\u001b]0;x\u0007\u009b2J\u202e',\u000a1""#
+        );
+        assert_eq!(
+            shown(&line, true, true),
+            r#""select '\u{1b}]0;x\u{7}\u{9b}2J\u{202e}',\n1""#
+        );
     }
 }

@@ -42,35 +42,45 @@ pub async fn newest(fetch: &mut Fetch) -> Result<Option<Newest>> {
     }))
 }
 
-/// Copies the log under this checkpoint into `dir`. What the log does not give is left out: verification names it.
-pub async fn mirror(mut fetch: Fetch, note: &str, dir: &Path) -> Result<()> {
+/// Files in a row that a log may lack, but for bundles of old records that were removed: whoever states a size of their own choosing
+/// would have us ask for ever.
+const LACKING: u32 = 16;
+
+/// Copies `size` records of the log into `dir`, under this checkpoint. What the log does not give is left out: verification names it.
+pub async fn mirror(mut fetch: Fetch, note: &str, size: u64, dir: &Path) -> Result<()> {
     write(dir, "checkpoint", note.as_bytes())?;
-    // Unverified here: it only says how much there is to copy.
-    let Ok(size) = Note::parse(note)
-        .and_then(|note| Checkpoint::parse_text(note.text()))
-        .map(|checkpoint| checkpoint.size)
-    else {
-        return Ok(());
-    };
-    for tile in tiles(size) {
-        let path = tile.to_string();
-        if let Some(bytes) = fetch.get(&path).await? {
-            write(dir, &path, &bytes)?;
+    // Hashes stay where their records were removed: behind the last of them there is nothing to ask for.
+    let mut hashed = 0;
+    for kind in (0..8).map(Kind::Hashes).chain([Kind::Entries]) {
+        let mut lacking = 0;
+        for tile in tiles(kind, size) {
+            let path = tile.to_string();
+            match fetch.get(&path).await? {
+                Some(bytes) => {
+                    write(dir, &path, &bytes)?;
+                    lacking = 0;
+                    if kind == Kind::Hashes(0) {
+                        hashed = tile.index + 1;
+                    }
+                }
+                None if kind == Kind::Entries && tile.index < hashed => {}
+                None => lacking += 1,
+            }
+            if lacking >= LACKING {
+                break;
+            }
         }
     }
     Ok(())
 }
 
-/// Every tile of a log of `size` records.
-fn tiles(size: u64) -> impl Iterator<Item = Tile> {
-    let kinds = std::iter::once(Kind::Entries).chain((0..8).map(Kind::Hashes));
-    kinds.flat_map(move |kind| {
-        let filled = match kind {
-            Kind::Entries => size,
-            Kind::Hashes(level) => size >> (8 * u32::from(level)),
-        };
-        (0..filled.div_ceil(WIDTH)).filter_map(move |index| Tile::at(kind, index, size))
-    })
+/// Every tile of this kind of a log of `size` records.
+fn tiles(kind: Kind, size: u64) -> impl Iterator<Item = Tile> {
+    let filled = match kind {
+        Kind::Entries => size,
+        Kind::Hashes(level) => size >> (8 * u32::from(level)),
+    };
+    (0..filled.div_ceil(WIDTH)).filter_map(move |index| Tile::at(kind, index, size))
 }
 
 fn write(dir: &Path, path: &str, bytes: &[u8]) -> Result<()> {
@@ -88,18 +98,12 @@ mod tests {
 
     #[test]
     fn names_every_tile_once() {
-        let names = |size| tiles(size).map(|tile| tile.to_string()).collect::<Vec<_>>();
-        assert!(names(0).is_empty());
-        assert_eq!(names(1), ["tile/entries/000.p/1", "tile/0/000.p/1"]);
-        assert_eq!(
-            names(300),
-            [
-                "tile/entries/000",
-                "tile/entries/001.p/44",
-                "tile/0/000",
-                "tile/0/001.p/44",
-                "tile/1/000.p/1"
-            ]
-        );
+        let names = |kind, size| tiles(kind, size).map(|tile| tile.to_string()).collect::<Vec<_>>();
+        assert!(names(Kind::Entries, 0).is_empty() && names(Kind::Hashes(0), 0).is_empty());
+        assert_eq!(names(Kind::Entries, 1), ["tile/entries/000.p/1"]);
+        assert_eq!(names(Kind::Entries, 300), ["tile/entries/000", "tile/entries/001.p/44"]);
+        assert_eq!(names(Kind::Hashes(0), 300), ["tile/0/000", "tile/0/001.p/44"]);
+        assert_eq!(names(Kind::Hashes(1), 300), ["tile/1/000.p/1"]);
+        assert!(names(Kind::Hashes(2), 300).is_empty());
     }
 }

@@ -205,11 +205,11 @@ pub fn not_run(why: Option<NotRun>) -> &'static str {
 }
 
 fn rule(rule: &RuleRef) -> String {
-    format!("{}/{}", rule.policy, rule.rule)
+    plain(&format!("{}/{}", rule.policy, rule.rule))
 }
 
 fn request(request: &RequestRef) -> String {
-    format!("{}/{}", request.namespace, request.name)
+    plain(&format!("{}/{}", request.namespace, request.name))
 }
 
 fn people(people: &[Approver]) -> String {

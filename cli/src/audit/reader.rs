@@ -3,6 +3,8 @@
 use anyhow::{Result, bail};
 use sallyport_audit::record::{Header, Record};
 
+use super::print::plain;
+
 /// Reads records, and keeps how many it could not: what this program cannot tell must not look as if it were not there.
 #[derive(Debug, Default)]
 pub struct Reader {
@@ -20,14 +22,22 @@ impl Reader {
             Err(error) => {
                 if Header::parse(leaf).is_ok() {
                     self.unread += 1;
-                    self.first.get_or_insert_with(|| format!("record {index}: {error}"));
+                    // The error repeats words of the record.
+                    self.first
+                        .get_or_insert_with(|| format!("record {index}: {}", plain(&error.to_string())));
                 }
                 None
             }
         }
     }
 
-    /// Whether all records could be read.
+    /// How many it could not, in words; nothing where it could.
+    pub fn words(&self) -> Option<String> {
+        (self.unread > 0).then(|| format!("{} records of another version are not told here", self.unread))
+    }
+
+    /// Whether all records could be read. To be asked once the others were told: a door whose records nobody can read must not
+    /// keep those of all others from whoever asks.
     ///
     /// # Errors
     /// Where some could not, with the first of them.
@@ -54,6 +64,10 @@ mod tests {
         let newer = record.replace("\"v\":1", "\"v\":2");
         let unknown = record.replace("{\"event\":{\"", "{\"event\":{\"hereafter");
         assert!(newer != record && unknown != record, "{record}");
+        let mut hostile = Reader::default();
+        hostile.read(0, unknown.replace("hereafter", "\\u001b[2J").as_bytes());
+        let words = hostile.finish().unwrap_err().to_string();
+        assert!(words.contains("\\u{1b}[2J") && !words.contains('\u{1b}'), "{words}");
         let mut reader = Reader::default();
         assert!(reader.read(0, record.as_bytes()).is_some());
         // What is no record at all is for the proof to name.
@@ -62,6 +76,10 @@ mod tests {
         assert!(reader.read(2, newer.as_bytes()).is_none());
         assert!(reader.read(3, unknown.as_bytes()).is_none());
         let words = reader.finish().unwrap_err().to_string();
+        assert_eq!(
+            reader.words().unwrap(),
+            "2 records of another version are not told here"
+        );
         assert!(
             words.starts_with("2 records") && words.contains("record 2: a record of version 2"),
             "{words}"

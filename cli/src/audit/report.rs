@@ -51,7 +51,6 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
             story.tell(index, record, person);
         }
     })?;
-    reader.finish()?;
     let checkpoint = std::fs::read_to_string(known.dir.join("checkpoint")).unwrap_or_default();
     let proof = Proof {
         report: &report,
@@ -67,7 +66,11 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
             .and_then(|trust| Some(trust.witness()?.to_string())),
         checkpoint,
         made: Time::now(),
-        asked: args.filter.words(),
+        asked: [Some(args.filter.words()), reader.words()]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("; "),
     };
     let html = page::render(&story, &proof);
     if args.output.as_os_str() == "-" {
@@ -77,6 +80,7 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
         eprintln!("{} written", args.output.display());
     }
     eprint!("{}", verify::text(&report, &known.from));
+    reader.finish()?;
     Ok(verify::exit(&report))
 }
 

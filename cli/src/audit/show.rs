@@ -1,10 +1,12 @@
 //! `audit show`: records in their order, and how far they are proven.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use sallyport_audit::verify::Verdict;
 
+use super::export::shown;
 use super::filter::{Filter, People};
 use super::reader::Reader;
 use super::trust::{Copying, Flags};
@@ -41,8 +43,8 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
             lines.push(line);
         }
     })?;
-    reader.finish()?;
-    lines.iter().for_each(|line| println!("{line}"));
+    let obeyed = json && std::io::stdout().is_terminal();
+    lines.iter().for_each(|line| println!("{}", shown(line, false, obeyed)));
     // The proof is part of the answer: on standard output for people, aside for programs.
     let proof = verify::text(&report, &known.from);
     if json {
@@ -50,6 +52,7 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
     } else {
         print!("\n{proof}")
     }
+    reader.finish()?;
     Ok(match report.verdict() {
         Verdict::Refuted => verify::exit(&report),
         Verdict::Proven | Verdict::Unproven => ExitCode::SUCCESS,

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use kube::Api;
+use sallyport_audit::checkpoint::Checkpoint;
+use sallyport_audit::note::Note;
 use sallyport_audit::verify::Trust;
 use sallyport_crds::audit_sink::{AuditSink, AuditSinkStatus};
 
@@ -66,9 +68,11 @@ impl Sink {
         Ok(())
     }
 
+    /// Records under the checkpoint in the status: by what is signed, and not by the field beside it.
     fn size(&self) -> u64 {
-        let size = self.status.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
-        u64::try_from(size).unwrap_or(0)
+        let note = self.note().and_then(|note| Note::parse(note).ok());
+        let checkpoint = note.and_then(|note| Checkpoint::parse_text(note.text()).ok());
+        checkpoint.map_or(0, |checkpoint| checkpoint.size)
     }
 
     /// The checkpoint in the status, a signed note.

@@ -9,7 +9,7 @@ use sallyport_audit::note::VerifierKey;
 use sallyport_audit::verify::Trust;
 
 use super::fetch::Fetch;
-use super::mirror::{self, mirror};
+use super::mirror::{self, Newest, mirror};
 use super::sink::Sink;
 use crate::cluster;
 
@@ -74,6 +74,7 @@ impl Drop for Scratch {
 impl Flags {
     /// Gets hold of log and trust.
     pub async fn resolve(&self, cluster: &cluster::Flags, copying: Copying<'_>) -> Result<Known> {
+        copying.save.map_or(Ok(()), is_free)?;
         let mut sink = match &self.sink {
             Some(sink) => Some(Sink::find(cluster, sink).await?),
             None => None,
@@ -91,13 +92,8 @@ impl Flags {
         if let (Some(sink), Some(now)) = (&mut sink, &now) {
             sink.wait_for_cosignature(now.size, copying.wait).await?;
         }
-        let (trust, from) = self.trust(sink.as_ref())?;
-        let cosigned = trust.as_ref().and_then(|trust| trust.checkpoints().last());
-        let note = match (sink.as_ref().and_then(Sink::note), cosigned, now) {
-            // What is cosigned holds all that the recorder had when it was asked: nothing beyond it is looked at.
-            (Some(note), Some(cosigned), Some(now)) if cosigned.size >= now.size => Some(note.to_owned()),
-            (_, _, now) => now.map(|now| now.note),
-        };
+        let (mut trust, from) = self.trust(sink.as_ref())?;
+        let copied = now.map(|now| to_copy(now, sink.as_ref().and_then(Sink::note), trust.as_mut()));
         let (dir, copy) = match copying.save {
             Some(dir) => (dir.to_owned(), None),
             None => {
@@ -105,8 +101,8 @@ impl Flags {
                 (dir.clone(), Some(Scratch(dir)))
             }
         };
-        if let Some(note) = note {
-            mirror(fetch, &note, &dir).await?;
+        if let Some(Newest { note, size }) = copied {
+            mirror(fetch, &note, size, &dir).await?;
         }
         Ok(Known {
             dir,
@@ -184,6 +180,35 @@ impl Flags {
     }
 }
 
+/// A copy goes where none is: what the log lost since would be found in the older one.
+fn is_free(dir: &Path) -> Result<()> {
+    if ["checkpoint", "tile"].iter().any(|name| dir.join(name).exists()) {
+        bail!(
+            "{} holds a copy of a log already: give each a directory of its own",
+            dir.display()
+        );
+    }
+    Ok(())
+}
+
+/// Under which checkpoint a log is copied that shows `now`, and how much of it. `cosigned`: the note in the AuditSink's status.
+fn to_copy(now: Newest, cosigned: Option<&str>, trust: Option<&mut Trust>) -> Newest {
+    let Some(trust) = trust else { return now };
+    let kept = trust.checkpoints().last().map_or(0, |checkpoint| checkpoint.size);
+    // One that its key did not sign says nothing of how much there is, and stays for verification to name.
+    if trust.add_shown(&now.note).is_err() {
+        return Newest { size: kept, ..now };
+    }
+    match cosigned {
+        // What is cosigned holds all that the recorder had when it was asked: nothing beyond it is looked at.
+        Some(note) if kept >= now.size => Newest {
+            note: note.to_owned(),
+            size: kept,
+        },
+        _ => now,
+    }
+}
+
 /// A moment in words.
 pub fn at(unix_secs: u64) -> String {
     let micros = i64::try_from(unix_secs)
@@ -207,4 +232,18 @@ fn scratch() -> Result<PathBuf> {
     let dir = std::env::temp_dir().join(format!("sallyport-log-{name}"));
     std::fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
     Ok(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_free;
+
+    #[test]
+    fn a_copy_is_not_mended_from_an_older_one() {
+        let dir = tempfile::tempdir().unwrap();
+        is_free(dir.path()).unwrap();
+        is_free(&dir.path().join("new")).unwrap();
+        std::fs::write(dir.path().join("checkpoint"), "").unwrap();
+        assert!(is_free(dir.path()).unwrap_err().to_string().contains("already"));
+    }
 }

@@ -86,11 +86,11 @@ pub fn text(report: &Report, from: &str) -> String {
     } else {
         out += &format!("{} of {} records are proven by {from}\n", report.proven, report.records);
     }
-    if report.pruned > 0 && report.findings.is_empty() {
-        out += &format!(
-            "of the first {} only the hashes are left: they were kept for as long as the sink says, and the log tells that they went\n",
-            report.pruned
-        );
+    if report.findings.is_empty()
+        && let Some(words) = pruned(report)
+    {
+        out += &words;
+        out.push('\n');
     }
     if report.proven > 0 && report.unproven() > 0 && report.findings.is_empty() {
         out += &format!(
@@ -101,6 +101,24 @@ pub fn text(report: &Report, from: &str) -> String {
     out
 }
 
+/// What the log says of records that are gone; nothing where none are.
+pub fn pruned(report: &Report) -> Option<String> {
+    let by = report.pruned_by.filter(|_| report.pruned > 0)?;
+    let kept = match report.pruned_after.unwrap_or_default() {
+        secs if secs >= 2 * 86_400 => format!("{} days", secs / 86_400),
+        secs => format!("{secs} s"),
+    };
+    let whose = if report.pruning_proven() {
+        ""
+    } else {
+        ", which nobody outside has seen yet"
+    };
+    Some(format!(
+        "of the first {} only the hashes are left: they were kept for {kept} and removed, as the log says in record {by}{whose}",
+        report.pruned
+    ))
+}
+
 /// `people`: nothing is said of them where the log is refuted.
 fn json(report: &Report, from: &str, people: Option<Tally>) -> String {
     let verdict = report.verdict().to_string().to_lowercase();
@@ -108,10 +126,12 @@ fn json(report: &Report, from: &str, people: Option<Tally>) -> String {
     serde_json::json!({
         "verdict": verdict, "origin": report.origin, "records": report.records, "proven": report.proven,
         "unproven": report.unproven(), "provenBy": from, "findings": findings,
+        "removed": report.pruned, "removedAfterSeconds": report.pruned_after, "removalProven": report.pruning_proven(),
         "sessions": people.as_ref().map(|people| people.sessions),
         "confirmedByRecorder": people.as_ref().map(|people| people.proved),
         "notTakenByRecorder": people.as_ref().map(|people| people.refused),
         "commandsOfOthers": people.as_ref().map(|people| people.strangers),
+        "recordsNotRead": people.as_ref().map(|people| people.unread),
     })
     .to_string()
 }

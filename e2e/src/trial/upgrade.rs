@@ -65,7 +65,7 @@ pub(super) fn there_and_back(demo: &Demo, narrator: &mut Narrator) -> Result<()>
     narrator.shows(&verified);
     narrator.check(
         "the log is proved over both rollouts",
-        verified.stdout.contains("PROVEN"),
+        verified.stdout.starts_with("PROVEN"),
     )?;
     let _undo = edited(demo)?;
     narrator.check("an edit is enforced by those that run now", true)?;

@@ -144,7 +144,7 @@ pub(super) fn full(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     )?;
     let proved = demo.admin(&["sallyport", "audit", "verify", "--sink", "evidence/trial-small"])?;
     narrator.shows(&proved);
-    narrator.check("what was recorded is proved", proved.stdout.contains("PROVEN"))?;
+    narrator.check("what was recorded is proved", proved.stdout.starts_with("PROVEN"))?;
     narrator.check(
         "and so is everybody who came in: nobody is there by the door's word alone",
         all_confirmed(&proved.stdout),

@@ -62,11 +62,13 @@ impl People {
     /// taken, and that is told in `log`.
     pub(crate) fn judge(&self, record: Checked, door: &Door, log: &Log) -> Result<Checked, LogError> {
         let header = record.header();
-        match (self, header.kind.as_str()) {
-            (_, Kind::ATTESTED) => Err(LogError::new(
+        if header.kind.is_recorders_own() {
+            return Err(LogError::new(
                 RefuseCode::Identity,
-                "what the recorder finds is not for a door to say",
-            )),
+                "what the recorder finds, and what becomes of its log, is not for a door to say",
+            ));
+        }
+        match (self, header.kind.as_str()) {
             (Self::Checked(attestor), Kind::SESSION_START) => {
                 let attested = attestor.judge(&record, door, log)?;
                 Ok(record.with(attested))

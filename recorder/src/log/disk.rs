@@ -113,12 +113,23 @@ pub fn put(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<()> {
     let parent = parent(path);
     disk.make_dir(parent)?;
     let temporary = format!("{path}.new");
-    disk.remove(&temporary)?;
-    let mut file = disk.open(&temporary)?;
-    file.append(bytes)?;
-    file.sync()?;
+    write_new(disk, &temporary, bytes)?;
     disk.rename(&temporary, path)?;
     disk.sync_dir(parent)
+}
+
+/// Writes a file anew and syncs it; its name is not durable yet. What does not fit is taken away again: half of a file would hold
+/// the room that is kept for what ends things.
+pub(super) fn write_new(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<()> {
+    disk.remove(path)?;
+    let mut file = disk.open(path)?;
+    let written = file.append(bytes).and_then(|()| file.sync());
+    drop(file);
+    if written.is_err() {
+        // The first error is the one to tell; the next try removes it, too.
+        let _ = disk.remove(path);
+    }
+    written
 }
 
 /// The folder that holds `path`; empty for the log's own.

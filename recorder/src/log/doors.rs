@@ -209,6 +209,11 @@ impl Doors {
     pub(super) fn detach(&mut self, instance: &Instance, goodbye: bool, now: Instant, grace: Duration) {
         let Some(door) = self.0.get_mut(instance) else { return };
         door.streams = door.streams.saturating_sub(1);
+        // Nothing of it is on record: one that comes again and again under other names would fill the memory.
+        if door.streams == 0 && door.last == 0 {
+            self.0.remove(instance);
+            return;
+        }
         if door.streams == 0 {
             let since = if goodbye {
                 now.checked_sub(grace).unwrap_or(now)

@@ -77,7 +77,8 @@ fn recover(disk: &dyn Disk, key: &VerifierKey) -> Result<Recovered, OpenError> {
         size: known,
         mut doors,
         ages,
-    } = State::load(disk)?;
+        ..
+    } = State::load(disk, key)?;
     let checkpoint = match disk.read(CHECKPOINT)? {
         Some(note) => Some(Checkpoint::open(&String::from_utf8_lossy(&note), key)?),
         None => None,

@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use sallyport_audit::tiles::Tile;
 
-use super::disk::{Disk, parent, put};
+use super::disk::{Disk, parent, put, write_new};
 use super::state::State;
 use super::tree::TileBytes;
 
@@ -27,6 +28,10 @@ pub(super) struct Publication {
     pub(super) partial: Vec<TileBytes>,
     pub(super) state: Vec<u8>,
     pub(super) checkpoint: String,
+    /// By how many bytes the published log is larger afterwards.
+    pub(super) growth: u64,
+    /// By how many it is larger now, old tiles beside the new ones included; tells whoever looks at the volume's room meanwhile.
+    pub(super) on_disk: Arc<AtomicU64>,
 }
 
 /// How a publication went.
@@ -65,7 +70,9 @@ fn path(tile: Tile) -> String {
 }
 
 fn publish(disk: &dyn Disk, publication: &Publication, partials: &mut BTreeSet<Tile>) -> io::Result<()> {
-    put_all(disk, publication.full.iter().chain(&publication.partial))?;
+    let on_disk = &publication.on_disk;
+    on_disk.store(0, Ordering::Release);
+    put_all(disk, publication.full.iter().chain(&publication.partial), on_disk)?;
     State::store(disk, &publication.state)?;
     put(disk, CHECKPOINT, publication.checkpoint.as_bytes())?;
     // Only now is nobody sent to the older partial tiles any more.
@@ -77,20 +84,19 @@ fn publish(disk: &dyn Disk, publication: &Publication, partials: &mut BTreeSet<T
         disk.remove(&format!("{FOLDER}/{}", tile.partial_dir()))?;
     }
     *partials = current;
+    on_disk.store(publication.growth, Ordering::Release);
     Ok(())
 }
 
-/// As [`put`] for each, with one sync of each folder.
-fn put_all<'a>(disk: &dyn Disk, tiles: impl Iterator<Item = &'a TileBytes>) -> io::Result<()> {
+/// As [`put`] for each, with one sync of each folder. What is on disk already is told in `on_disk`.
+fn put_all<'a>(disk: &dyn Disk, tiles: impl Iterator<Item = &'a TileBytes>, on_disk: &AtomicU64) -> io::Result<()> {
     let mut folders = BTreeSet::new();
     for (tile, bytes) in tiles {
         let path = path(*tile);
         let temporary = format!("{path}.new");
         disk.make_dir(parent(&path))?;
-        disk.remove(&temporary)?;
-        let mut file = disk.open(&temporary)?;
-        file.append(bytes)?;
-        file.sync()?;
+        write_new(disk, &temporary, bytes)?;
+        on_disk.fetch_add(bytes.len() as u64, Ordering::AcqRel);
         disk.rename(&temporary, &path)?;
         folders.insert(parent(&path).to_owned());
     }

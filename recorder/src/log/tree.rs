@@ -111,6 +111,11 @@ impl Tree {
         self.full_bytes
     }
 
+    /// Bytes of the unfinished tiles.
+    pub(super) fn partial_bytes(&self) -> usize {
+        self.bundle.len() + 32 * self.levels.iter().map(Vec::len).sum::<usize>()
+    }
+
     /// Takes the tiles that became full since the last call.
     pub(super) fn take_full(&mut self) -> Vec<TileBytes> {
         self.full_bytes = 0;

@@ -97,6 +97,13 @@ async fn greet(hello: Hello, door: &Door, shared: &Shared) -> Result<(Attached, 
             "the certificate speaks for another Connection or Pod",
         ));
     }
+    // A name in memory, in answers and in every record: of a door's making it could be of any length.
+    if Instance::parse(instance.as_str()).is_none() {
+        return Err(LogError::new(
+            RefuseCode::Identity,
+            "a start of a door has 32 hex digits as its name",
+        ));
+    }
     if !shared.takes(&connection.namespace) {
         return Err(LogError::new(
             RefuseCode::Namespace,
@@ -277,7 +284,7 @@ fn check(
     let mut checked = Vec::with_capacity(records.len());
     for (seq, record) in (first..).zip(records) {
         let record = Checked::new(record)?;
-        let source = &record.header().source;
+        let (source, session) = (&record.header().source, record.header().session.as_ref());
         let own = source.connection.as_deref() == Some(&door.connection)
             && *source.pod == door.pod
             && source.writer == Writer::Proxy;
@@ -285,6 +292,12 @@ fn check(
             return Err(LogError::new(
                 RefuseCode::Identity,
                 "a record names another Connection or Pod than the certificate",
+            ));
+        }
+        if session.is_some_and(|session| SessionId::parse(session.as_str()).is_none()) {
+            return Err(LogError::new(
+                RefuseCode::Record,
+                "a session has 32 hex digits as its name",
             ));
         }
         if source.instance != *instance || source.seq != seq {
@@ -308,36 +321,55 @@ async fn answer<W: AsyncWrite + Unpin>(
     let mut next = queue.recv().await;
     while let Some(item) = next.take() {
         let result = match item {
-            Answer::Alive => Ok(Frame::KeepAlive),
-            Answer::Vouched(vouched) => Ok(Frame::Vouched(vouched)),
-            Answer::Refuse(error) => Err(error),
+            Answer::Alive => say(&mut out, Frame::KeepAlive, within).await.map(|()| None),
+            Answer::Vouched(vouched) => say(&mut out, Frame::Vouched(vouched), within).await.map(|()| None),
+            Answer::Refuse(error) => Ok(Some(error)),
             Answer::Pending { answer, room } => {
-                let mut result = answer.await.unwrap_or_else(|_| Err(LogError::stopping()));
+                let answered = answer.await;
                 drop(room);
-                while result.is_ok() {
-                    next = queue.try_recv().ok();
-                    let Some(Answer::Pending { answer, .. }) = &mut next else {
-                        break;
-                    };
-                    let Some(later) = answer.now_or_never() else { break };
-                    result = later.unwrap_or_else(|_| Err(LogError::stopping()));
-                    next = None;
+                match answered.unwrap_or_else(|_| Err(LogError::stopping())) {
+                    Err(error) => Ok(Some(error)),
+                    Ok(first) => {
+                        let (Receipt { up_to, head }, refused) = gather(first, &mut queue, &mut next);
+                        // What is on disk is told first: the door takes for unrecorded whatever it hears nothing of.
+                        let said = say(&mut out, Frame::Ack(Ack { up_to, head }), within).await;
+                        said.map(|()| refused)
+                    }
                 }
-                result.map(|Receipt { up_to, head }| Frame::Ack(Ack { up_to, head }))
             }
         };
-        match result {
-            Ok(frame) => say(&mut out, frame, within).await?,
-            Err(error) => {
-                refuse(&mut out, &error, within).await;
-                return Err(error.reason);
-            }
+        if let Some(error) = result? {
+            refuse(&mut out, &error, within).await;
+            return Err(error.reason);
         }
         if next.is_none() {
             next = queue.recv().await;
         }
     }
     Ok(())
+}
+
+/// Takes further acknowledgements that are ready, up to the first that is a refusal. What else comes by stays in `next`.
+fn gather(
+    first: Receipt,
+    queue: &mut mpsc::Receiver<Answer>,
+    next: &mut Option<Answer>,
+) -> (Receipt, Option<LogError>) {
+    let mut newest = first;
+    loop {
+        *next = queue.try_recv().ok();
+        let Some(Answer::Pending { answer, .. }) = next else {
+            return (newest, None);
+        };
+        let Some(later) = answer.now_or_never() else {
+            return (newest, None);
+        };
+        *next = None;
+        match later.unwrap_or_else(|_| Err(LogError::stopping())) {
+            Ok(receipt) => newest = receipt,
+            Err(error) => return (newest, Some(error)),
+        }
+    }
 }
 
 async fn say<W: AsyncWrite + Unpin>(out: &mut W, frame: Frame, within: Duration) -> Result<(), String> {

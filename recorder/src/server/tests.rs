@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use sallyport_audit::record::Instance;
+use sallyport_audit::record::{Event, Instance, LogEnd, Pruned};
 use sallyport_audit::wire::{Batch, Frame, Hello, PROTOCOL, Refuse, RefuseCode};
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
@@ -275,5 +275,63 @@ proptest! {
             assert!(ended.is_err() || greeted);
             assert!(log.status().borrow().size <= size.max(1));
         });
+    }
+}
+
+#[tokio::test]
+async fn names_of_a_doors_making_have_one_form() {
+    let named = |name: &str| serde_json::from_value::<Instance>(name.into()).unwrap();
+    let long = "f".repeat(12_000);
+    for name in ["", "AB", "../../key", long.as_str(), "\u{1b}[2Jf"] {
+        let (mut peer, _log) = connect(Limits::default());
+        peer.say(Frame::Hello(hello(&named(name)))).await;
+        assert_eq!(peer.refused().await, RefuseCode::Identity, "{name:?}");
+        let shared = shared(Limits::default());
+        let mut pen = Pen::new(&door("a"));
+        pen.session = serde_json::from_value(name.into()).unwrap();
+        let mut peer = Peer::greeted("a", &pen, &shared).await;
+        let (first, head, records) = (1, None, vec![pen.write(start())]);
+        peer.say(Frame::Batch(Batch { first, head, records })).await;
+        assert_eq!(peer.refused().await, RefuseCode::Record, "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_on_disk_is_told_before_what_is_refused() {
+    let disk = Arc::new(MemoryDisk::default());
+    let log = testing::open(&disk);
+    let shared = Shared::new(log, Limits::default(), CancellationToken::new());
+    let mut pen = Pen::new(&door("a"));
+    let mut peer = Peer::greeted("a", &pen, &shared).await;
+    // While the first is brought to disk, the others come together: one in order, and one of a session that is open already.
+    disk.slow_syncs(Duration::from_millis(300));
+    for (first, event) in [(1, start()), (2, command(1, "x")), (3, start())] {
+        let (head, records) = (None, vec![pen.write(event)]);
+        peer.say(Frame::Batch(Batch { first, head, records })).await;
+    }
+    let mut acked = 0;
+    let refused = loop {
+        match peer.hear().await {
+            Frame::Ack(ack) => acked = ack.up_to,
+            Frame::Refuse(refuse) => break refuse.code,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((acked, refused), (2, RefuseCode::Record));
+}
+
+#[tokio::test]
+async fn a_door_says_nothing_of_the_log_itself() {
+    let pruned = Event::Pruned(Pruned {
+        before: 256,
+        kept_secs: 1,
+    });
+    for event in [pruned, Event::LogEnd(LogEnd { reason: "x".into() })] {
+        let shared = shared(Limits::default());
+        let mut pen = Pen::new(&door("a"));
+        let mut peer = Peer::greeted("a", &pen, &shared).await;
+        let (first, head, records) = (1, None, vec![pen.write(event)]);
+        peer.say(Frame::Batch(Batch { first, head, records })).await;
+        assert_eq!(peer.refused().await, RefuseCode::Identity);
     }
 }

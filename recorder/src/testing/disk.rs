@@ -22,6 +22,8 @@ struct Inner {
     room: Option<usize>,
     /// What the volume says of itself: free, total.
     volume: Option<(u64, u64)>,
+    /// What it holds; nothing beyond that is taken.
+    total: Option<usize>,
     /// Syncs fail from now on.
     failing_sync: bool,
     slow_sync: Duration,
@@ -30,6 +32,12 @@ struct Inner {
 }
 
 impl Inner {
+    /// Bytes that a volume of limited size still takes.
+    fn free(&self) -> Option<usize> {
+        let used: usize = self.names.values().map(|at| self.inodes[*at].data.len()).sum();
+        self.total.map(|total| total.saturating_sub(used))
+    }
+
     /// Whether there is power for one more change.
     fn change(&mut self) -> io::Result<()> {
         match self.changes {
@@ -77,6 +85,11 @@ impl MemoryDisk {
     /// What the volume says of its room: free and total bytes.
     pub(crate) fn set_volume(&self, volume: Option<(u64, u64)>) {
         self.0.lock().unwrap().volume = volume;
+    }
+
+    /// It holds so many bytes, says so, and takes no more.
+    pub(crate) fn set_total(&self, total: Option<usize>) {
+        self.0.lock().unwrap().total = total;
     }
 
     pub(crate) fn fail_syncs(&self) {
@@ -128,7 +141,11 @@ struct MemoryFile {
 
 impl Disk for MemoryDisk {
     fn room(&self) -> io::Result<Option<Room>> {
-        let volume = self.0.lock().unwrap().volume;
+        let inner = self.0.lock().unwrap();
+        let limited = inner.free().zip(inner.total);
+        let volume = limited
+            .map(|(free, total)| (free as u64, total as u64))
+            .or(inner.volume);
         Ok(volume.map(|(free, total)| Room { free, total }))
     }
 
@@ -204,7 +221,8 @@ impl DiskFile for MemoryFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut inner = self.disk.0.lock().unwrap();
         inner.change()?;
-        let room = inner.room.unwrap_or(usize::MAX).min(bytes.len());
+        let free = inner.free().unwrap_or(usize::MAX);
+        let room = inner.room.unwrap_or(usize::MAX).min(free).min(bytes.len());
         inner.room = inner.room.map(|left| left - room);
         // A full disk takes what fits.
         inner.inodes[self.at].data.extend_from_slice(&bytes[..room]);

@@ -31,6 +31,8 @@ fn proven() -> Report {
         records: 9,
         stated: Some(9),
         pruned: 0,
+        pruned_after: None,
+        pruned_by: None,
         proven: 9,
         findings: Vec::new(),
     }
@@ -147,4 +149,32 @@ fn a_refuted_log_says_so_first() {
     let html = page(&refuted);
     let (proof, sessions) = (html.find("Refuted:").unwrap(), html.find("Who did what").unwrap());
     assert!(proof < sessions && html.contains("speaks of other records than the log holds"));
+}
+
+#[test]
+fn what_was_removed_is_told_and_by_whose_word() {
+    let removed = Report {
+        pruned: 256,
+        pruned_after: Some(30 * 86_400),
+        pruned_by: Some(300),
+        records: 400,
+        proven: 350,
+        ..proven()
+    };
+    let html = page(&removed);
+    for told in [
+        "none was removed but those that the log tells of",
+        "of the first 256 only the hashes are left: they were kept for 30 days and removed, as the log says in record 300.",
+    ] {
+        assert!(html.contains(told), "{told}: {html}");
+    }
+    let own_word = Report {
+        pruned_after: Some(1),
+        proven: 300,
+        ..removed
+    };
+    assert!(
+        page(&own_word)
+            .contains("kept for 1 s and removed, as the log says in record 300, which nobody outside has seen yet")
+    );
 }

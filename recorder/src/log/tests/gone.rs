@@ -68,3 +68,18 @@ fn a_goodbye_ends_what_was_left_open_at_once() {
         log.status().borrow().size == 3 && log.status().borrow().sessions == 0
     });
 }
+
+#[test]
+fn a_door_of_which_nothing_is_on_record_is_forgotten_when_it_goes() {
+    let disk = Arc::new(MemoryDisk::default());
+    let log = open(&disk);
+    let (idle, mut busy) = (Pen::new(&door("a")), Pen::new(&door("b")));
+    standing(&log, &idle, None).unwrap();
+    standing(&log, &busy, None).unwrap();
+    submit(&log, &busy.write(start())).unwrap();
+    log.detach(idle.origin.instance.clone(), false);
+    log.detach(busy.origin.instance.clone(), false);
+    close(&log);
+    let state = String::from_utf8(disk.files()["state.json"].clone()).unwrap();
+    assert!(state.contains(busy.origin.instance.as_str()) && !state.contains(idle.origin.instance.as_str()));
+}

@@ -76,3 +76,39 @@ fn old_records_are_removed_once_the_log_says_so_and_the_rest_is_still_proven() {
         "{report:?}"
     );
 }
+
+#[test]
+fn who_has_not_the_key_makes_no_record_older_than_it_is() {
+    let disk = Arc::new(MemoryDisk::default());
+    let brief = Config {
+        retention: Some(Duration::from_secs(3600)),
+        ..config()
+    };
+    let log = Log::open(disk.clone(), brief.clone()).unwrap();
+    let mut pen = Pen::new(&door("a"));
+    submit(&log, &pen.write(start())).unwrap();
+    for n in 1..=300 {
+        submit(&log, &pen.write(command(n, "select 1"))).unwrap();
+    }
+    close(&log);
+    let state = |disk: &MemoryDisk| serde_json::from_slice::<serde_json::Value>(&disk.files()["state.json"]).unwrap();
+    let marks = state(&disk)["ages"]["marks"].clone();
+    assert!(!marks.as_array().unwrap().is_empty());
+    // As it is, it is believed.
+    let log = Log::open(disk.clone(), brief.clone()).unwrap();
+    close(&log);
+    assert_eq!(state(&disk)["ages"]["marks"][0], marks[0]);
+    disk.tamper("state.json", |bytes| {
+        let mut state: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+        state["ages"]["marks"] = serde_json::json!([[0, 300]]);
+        *bytes = serde_json::to_vec(&state).unwrap();
+    });
+    let log = Log::open(disk.clone(), brief).unwrap();
+    submit(&log, &pen.write(command(301, "select 2"))).unwrap();
+    wait_for("a look around", || {
+        log.status().borrow().published == log.status().borrow().size
+    });
+    close(&log);
+    assert!(!kinds(&log).contains(&"pruned"), "{:?}", kinds(&log));
+    assert_eq!(read(&log).len() as u64, log.status().borrow().size);
+}

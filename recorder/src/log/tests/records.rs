@@ -72,6 +72,10 @@ fn an_instance_is_one_doors_and_nobody_elses() {
     };
     assert_eq!(attach("b").unwrap_err().code, RefuseCode::Identity);
     assert_eq!(attach("a").unwrap().acked, 1);
+    // The recorder's own, which every door sees in its permit.
+    let peer = door("a");
+    let own = block_on(log.attach(log.boot().clone(), peer.connection, peer.pod, None, None));
+    assert_eq!(own.unwrap_err().code, RefuseCode::Identity);
 }
 
 #[test]
@@ -96,9 +100,30 @@ fn what_is_not_canonical_is_no_record() {
     let mut pen = Pen::new(&door("a"));
     let leaf = String::from_utf8(pen.write(start())).unwrap();
     assert!(Checked::new(leaf.clone().into_bytes()).is_ok());
+    let source = leaf
+        .split_once("\"source\":")
+        .unwrap()
+        .1
+        .split_once(",\"time\"")
+        .unwrap()
+        .0
+        .to_owned();
+    let json: serde_json::Value = serde_json::from_str(&source).unwrap();
+    let listed = format!(
+        "[{},{},{},1,\"proxy\"]",
+        json["connection"], json["instance"], json["pod"]
+    );
     for bad in [
         leaf.replace("\"v\":1", "\"v\": 1"),
         leaf.replace("\"seq\":1,", ""),
+        // Lists where others read objects.
+        format!(
+            "[{{\"sessionStart\":[]}},\"{}\",{source},\"2026-11-23T21:34:05.120000Z\",1]",
+            pen.session
+        ),
+        leaf.replace("{\"sessionStart\":{", "{\"sessionStart\":[{")
+            .replacen("}},\"session\":", "}]},\"session\":", 1),
+        leaf.replace(&source, &listed),
         String::new(),
         "{}".to_owned(),
     ] {

@@ -205,7 +205,7 @@ impl Writer {
             reports,
             status,
         } = pipes;
-        let (size, root) = (tree.size(), tree.frontier().root());
+        let (size, root, partial) = (tree.size(), tree.frontier().root(), tree.partial_bytes());
         let head = Head::sign(signer.verifier().name(), size, root, &signer);
         let start = LogStart {
             epoch: None,
@@ -241,7 +241,7 @@ impl Writer {
             unpublished: None,
             broken: None,
             last_look: None,
-            reserve: Reserve::default(),
+            reserve: Reserve::new(if published > 0 { partial as u64 } else { 0 }),
             status,
         })
     }
@@ -349,10 +349,11 @@ impl Writer {
     }
 
     fn own_instance(&self, instance: &Instance, connection: &ObjectRef, pod: &PodRef) -> Result<(), LogError> {
-        match self.doors.is_of_another(instance, connection, pod) {
+        // Ours counts our own records: whoever verifies the log would miss some.
+        match *instance == self.instance || self.doors.is_of_another(instance, connection, pod) {
             true => Err(LogError::new(
                 RefuseCode::Identity,
-                "the instance is one of another Connection or Pod",
+                "the instance is one of another Connection or Pod, or of a recorder",
             )),
             false => Ok(()),
         }

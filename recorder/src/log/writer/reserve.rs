@@ -1,6 +1,8 @@
 //! Room that is kept back on the volume: what is already on record must still get its end, and all of it its tiles and
 //! checkpoint, when there is no room for anything new.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sallyport_audit::wire::RefuseCode;
@@ -15,8 +17,6 @@ const PART: u64 = 16;
 /// within these bounds.
 const LEAST: u64 = 1024 * 1024;
 const MOST: u64 = 64 * 1024 * 1024;
-/// What is written ahead and not yet published takes as much room again, and a little for hashes.
-const AGAIN: u64 = 2;
 /// The volume is not asked more often than this.
 const LOOK: Duration = Duration::from_millis(50);
 /// Nor for more than this many bytes without a look.
@@ -33,22 +33,49 @@ pub(super) struct Reserve {
     looked: Option<Instant>,
     /// Bytes written since.
     written: u64,
-    /// Bytes written and not yet published.
-    unpublished: u64,
+    /// By how much the publication on its way has made the published log larger so far: see [`Publication::on_disk`].
+    ///
+    /// [`Publication::on_disk`]: crate::log::publish::Publication::on_disk
+    on_disk: Arc<AtomicU64>,
+    /// By how much it will have done so; nothing while there is none.
+    growth: u64,
+    /// Bytes of unfinished tiles that are published, or about to be: the next ones are written beside them.
+    partial: u64,
     low: Option<String>,
     tried: Option<Instant>,
 }
 
 impl Reserve {
+    /// Of a log of which these bytes of unfinished tiles may be published.
+    pub(super) fn new(partial: u64) -> Self {
+        Self {
+            partial,
+            ..Self::default()
+        }
+    }
+
     /// Bytes were written.
     pub(super) fn wrote(&mut self, bytes: u64) {
         self.written += bytes;
-        self.unpublished += bytes;
     }
 
-    /// Everything is published.
+    /// So many bytes of full and of unfinished tiles are about to be published. Gives the growth, and where it is told.
+    pub(super) fn publishing(&mut self, full: u64, partial: u64) -> (u64, Arc<AtomicU64>) {
+        self.growth = (full + partial).saturating_sub(self.partial);
+        self.partial = partial;
+        self.on_disk.store(0, Ordering::Release);
+        (self.growth, Arc::clone(&self.on_disk))
+    }
+
+    /// They are.
     pub(super) fn published(&mut self) {
-        self.unpublished = 0;
+        self.growth = 0;
+        self.on_disk.store(0, Ordering::Release);
+    }
+
+    /// What is free but for what is being published: that comes and goes while it is written.
+    fn rests(&self, free: u64) -> u64 {
+        free.saturating_add(self.on_disk.load(Ordering::Acquire))
     }
 
     /// In words, why nothing new is taken.
@@ -81,8 +108,12 @@ impl Writer {
             self.reserve.low = None;
             return;
         };
-        let kept = (total / PART).clamp(LEAST.min(total / 4), MOST) + self.reserve.unpublished.saturating_mul(AGAIN);
-        let low = (free < kept).then(|| {
+        // What is not published makes the published log longer, and unfinished tiles are always written beside those that they replace.
+        let (full, partial) = (self.tree.waiting_bytes() as u64, self.tree.partial_bytes() as u64);
+        let longer = self.reserve.growth + full + partial.saturating_sub(self.reserve.partial);
+        let tiles = longer + partial;
+        let kept = (total / PART).clamp(LEAST.min(total / 4), MOST) + tiles;
+        let low = (self.reserve.rests(free) < kept).then(|| {
             let mib = |bytes: u64| bytes.div_ceil(1024 * 1024);
             format!(
                 "the volume is full: {} MiB of {} are free, and that is kept for what is already on record; give it more room",

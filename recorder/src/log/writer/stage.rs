@@ -71,6 +71,7 @@ impl Writer {
             return Ok(());
         }
         let undo = self.doors.apply(&header, self.tree.size())?;
+        self.ages.heard(header.time);
         taken.undo.extend(undo);
         taken.records.push((bytes, leaf));
         if let Some(attested) = beside {

@@ -13,6 +13,7 @@ use crate::log::doors::Vanished;
 use crate::log::error::LogError;
 use crate::log::publish::{Publication, Published};
 use crate::log::state::State;
+use crate::log::tree::TileBytes;
 
 impl Writer {
     /// Ends the sessions of doors that did not come back.
@@ -57,9 +58,7 @@ impl Writer {
                 self.publishing = false;
                 self.published = size;
                 self.unpublished = None;
-                if size == self.tree.size() {
-                    self.reserve.published();
-                }
+                self.reserve.published();
                 self.answer_asked();
                 let keep = size - size % sallyport_audit::tiles::WIDTH;
                 if let Err(error) = self.wal.trim(self.disk.as_ref(), keep) {
@@ -74,6 +73,8 @@ impl Writer {
     }
 
     pub(super) fn publish_if_due(&mut self) {
+        // On a volume that takes nothing they would pile up.
+        self.asked.retain(|(_, reply)| !reply.is_closed());
         let due = self
             .last_publication
             .is_none_or(|at| at.elapsed() >= self.config.checkpoint_every)
@@ -103,10 +104,16 @@ impl Writer {
         }
     }
 
+    /// How many wait for a publication.
+    #[cfg(test)]
+    pub(in crate::log) fn asked(&self) -> usize {
+        self.asked.len()
+    }
+
     fn publish(&mut self) {
         self.doors.forget(self.tree.size());
         let size = self.tree.size();
-        let state = match State::to_bytes(size, &self.doors, &self.ages) {
+        let state = match State::to_bytes(size, &self.doors, &self.ages, &self.signer) {
             Ok(state) => state,
             Err(error) => return tracing::error!(%error, "the doors' state does not serialise"),
         };
@@ -115,12 +122,17 @@ impl Writer {
             size,
             root: self.tree.frontier().root(),
         };
+        let (full, partial) = (self.tree.take_full(), self.tree.partial());
+        let bytes = |tiles: &[TileBytes]| tiles.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
+        let (growth, on_disk) = self.reserve.publishing(bytes(&full), bytes(&partial));
         let publication = Publication {
             size,
-            full: self.tree.take_full(),
-            partial: self.tree.partial(),
+            full,
+            partial,
             state,
             checkpoint: text.sign(&self.signer),
+            growth,
+            on_disk,
         };
         self.publishing = self.publications.send(publication).is_ok();
         self.last_publication = Some(Instant::now());

@@ -4,6 +4,7 @@ use sallyport_audit::Time;
 use sallyport_audit::verify::{Report, Verdict};
 
 use super::markup::Page;
+use crate::audit::verify::pruned;
 
 /// What the page says about the log itself.
 pub struct Proof<'a> {
@@ -27,6 +28,10 @@ pub struct Proof<'a> {
 pub fn proved(page: &mut Page, proof: &Proof<'_>) {
     let report = proof.report;
     let (class, words) = match report.verdict() {
+        Verdict::Proven if report.pruned > 0 => (
+            "proven",
+            "Proven: no record up to the checkpoint was added, changed or moved, and none was removed but those that the log tells of.",
+        ),
         Verdict::Proven => (
             "proven",
             "Proven: no record up to the checkpoint was added, changed, moved or removed.",
@@ -51,6 +56,11 @@ pub fn proved(page: &mut Page, proof: &Proof<'_>) {
             " {} newer ones are signed by the log's own key and follow the proven ones unchanged; nobody outside has seen them yet.",
             report.unproven()
         ));
+    }
+    if report.findings.is_empty()
+        && let Some(words) = pruned(report)
+    {
+        page.text(&format!(" {words}."));
     }
     page.raw("</p>");
     if !report.findings.is_empty() {
