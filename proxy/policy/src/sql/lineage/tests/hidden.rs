@@ -316,7 +316,7 @@ fn what_hides_a_name_does_not_hide_what_it_means() {
             "select (with \"system_user\" as (select ssn from customers) select u::text from system_user u limit 1)",
             "~s",
         ),
-        ("select (select ssn from system_user limit 1) from customers", "~s?"),
+        ("select (select ssn from system_user limit 1) from customers", "~sn?!"),
     ]);
     let found = trace("select 1 from system_user");
     assert_eq!(found.unresolved, ["system_user"]);

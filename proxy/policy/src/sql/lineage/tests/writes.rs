@@ -162,7 +162,7 @@ fn assignments_and_copies_are_followed() {
     );
     let columns = made.created.and_then(|created| created.columns).unwrap();
     let generated: Vec<Option<&str>> = columns.iter().map(|column| column.generated.as_deref()).collect();
-    assert_eq!(generated, [None, None, Some("\"a\", \"b\"\"\"\", \"c\"")]);
+    assert_eq!(generated, [None, None, Some("\"a\", \"b\"\"\", \"c\"")]);
     for sql in [
         "create table t (a) as select ssn from customers",
         "select ssn as a into t from customers",
