@@ -78,6 +78,8 @@ pub struct Found {
     pub hindrance: Option<String>,
     /// Why a child cannot be as it should be; known once they were applied.
     pub refused: Option<String>,
+    /// Whether not all children could be written, refused or not; known by then, too.
+    pub unwritten: bool,
     /// What its doors are to run so far.
     pub program: Option<Program>,
     /// The revision that the status speaks of.
@@ -129,6 +131,7 @@ pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Res
         shared_names: BTreeSet::new(),
         hindrance: None,
         refused: None,
+        unwritten: false,
         program: context.programs.get(&uid),
         status_revision: connection
             .and_then(|found| u64::try_from(found.status.as_ref()?.revision?).ok())

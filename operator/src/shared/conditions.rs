@@ -104,6 +104,12 @@ pub fn merge(before: &[Condition], findings: &[Finding], generation: Option<i64>
         .collect()
 }
 
+/// Whether a condition stands as true, and says so of this very generation.
+pub fn held(before: &[Condition], kind: ConditionType, generation: Option<i64>) -> bool {
+    let own = |old: &Condition| old.type_ == kind.as_str() && old.observed_generation == generation;
+    before.iter().any(|old| own(old) && old.status == "True")
+}
+
 /// The findings whose status or reason differs from what was written before: what an Event should tell.
 pub fn changed<'a>(before: &[Condition], findings: &'a [Finding]) -> Vec<&'a Finding> {
     findings
