@@ -1,6 +1,7 @@
 //! Dereference: everything that a Connection's verdict, children and status depend on, looked up once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -308,13 +309,19 @@ fn shared_names(world: &World, own: &Connection) -> BTreeSet<String> {
     let mut shared = BTreeSet::new();
     for other in decoded.filter(|other| other.metadata.namespace != own.metadata.namespace) {
         let theirs = |name: &&str| shown(other).any(|their| their.eq_ignore_ascii_case(name));
-        let mut both = shown(own).filter(theirs).peekable();
+        let mut both = shown(own).filter(theirs).filter(|name| !is_local(name)).peekable();
         let namespace = other.metadata.namespace.as_deref().unwrap_or_default();
         if both.peek().is_some() && world.is_enabled(namespace) {
             shared.extend(both.map(str::to_owned));
         }
     }
     shared
+}
+
+/// Whether clients find their own machine by it, as behind a port-forward: nobody of another namespace answers there.
+fn is_local(name: &str) -> bool {
+    let loopback = name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    loopback || name.eq_ignore_ascii_case("localhost")
 }
 
 /// The names that a Connection asks for, and the address that its Service has; none where it brings a certificate of its own.

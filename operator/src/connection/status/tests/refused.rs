@@ -85,7 +85,7 @@ async fn a_name_that_another_namespace_has_too_is_said_at_both() {
         let mut connection = serde_json::to_value(crate::testing::connection()).unwrap();
         connection["metadata"]["namespace"] = json!(namespace);
         connection["metadata"]["uid"] = json!(uid);
-        connection["spec"]["certificate"] = json!({ "names": ["db.bank.example", "127.0.0.1"] });
+        connection["spec"]["certificate"] = json!({ "names": ["db.bank.example", "127.0.0.1", "localhost"] });
         connection
     };
     scenario.keep("connections", with("doors", "uid-bank"));
@@ -101,6 +101,8 @@ async fn a_name_that_another_namespace_has_too_is_said_at_both() {
         scenario.look_at_connection(namespace, "bank").await;
         scenario.look_at_connection("doors", "bank").await;
         assert_eq!(status(&scenario).contains("NameShared"), shared, "{namespace}");
+        let words = "another namespace has db.bank.example in its certificate";
+        assert_eq!(status(&scenario).contains(words), shared, "{namespace}");
     }
     assert_eq!(scenario.bank("Accepted").0, "True", "it is for people to mend");
 }
