@@ -54,6 +54,7 @@ pub async fn reconcile(object: Arc<Guarded<AuditSink>>, context: Arc<Context>) -
     }
     // What cannot be made is said, and so is all the rest.
     found.refused = applied.as_ref().err().and_then(Error::refusal);
+    found.unwritten = applied.is_err();
     let before = object.0.as_ref().ok().and_then(|sink| sink.status.as_ref());
     let withdrawn = found.access == AccessKind::NotEnabled && before.is_some_and(|before| before.address.is_some());
     if withdrawn {

@@ -55,6 +55,7 @@ pub async fn reconcile(object: Arc<Guarded<Connection>>, context: Arc<Context>) 
     };
     // What cannot be made is said, and so is all the rest: a status that stood still would vouch for doors that nobody asks.
     found.refused = applied.as_ref().err().and_then(Error::refusal);
+    found.unwritten = applied.is_err();
     let before = object.0.as_ref().ok().and_then(|connection| connection.status.as_ref());
     let ends = match found.access {
         AccessKind::NotEnabled => true,

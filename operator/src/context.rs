@@ -116,7 +116,10 @@ impl Error {
     /// Whether the operator lacks a right.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
-        matches!(self, Self::Api(kube::Error::Api(answer)) if answer.is_forbidden())
+        let (Self::Api(error) | Self::Columns(ListError::Api(error))) = self else {
+            return false;
+        };
+        matches!(error, kube::Error::Api(answer) if answer.is_forbidden())
     }
 }
 

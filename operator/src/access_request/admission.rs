@@ -54,7 +54,16 @@ pub struct Admission {
     mark: Arc<ArcSwapOption<Mark>>,
     forged: Arc<AtomicBool>,
     moved: Arc<Notify>,
-    lately: Arc<Mutex<Option<(Instant, String)>>>,
+    lately: Arc<Mutex<Option<Lately>>>,
+}
+
+/// What the API server said when it was asked last.
+#[derive(Debug)]
+struct Lately {
+    asked: Instant,
+    /// What the watch showed by then.
+    shown: Option<String>,
+    digest: String,
 }
 
 // === impl Seen ===
@@ -109,20 +118,27 @@ impl Admission {
         self.moved.notify_one();
     }
 
-    /// As [`digest_now`], or what that was a moment ago: thousands of grants that were used are looked at again and again.
+    /// As [`digest_now`], or what that was a moment ago: thousands of grants that were used are looked at again and again. Once the
+    /// watch shows something else, what was said before that is nothing to go by.
     ///
     /// # Errors
     /// When the API server does not answer.
     pub async fn digest_lately(&self, client: &Client) -> Result<String, kube::Error> {
         let mut lately = self.lately.lock().await;
-        if let Some((asked, digest)) = &*lately
-            && asked.elapsed() < LATELY
+        let shown = self.seen.load_full().map(|seen| seen.digest.clone());
+        if let Some(known) = &*lately
+            && known.asked.elapsed() < LATELY
+            && known.shown == shown
         {
-            return Ok(digest.clone());
+            return Ok(known.digest.clone());
         }
         let asked = Instant::now();
         let digest = digest_now(client).await?;
-        *lately = Some((asked, digest.clone()));
+        *lately = Some(Lately {
+            asked,
+            shown,
+            digest: digest.clone(),
+        });
         Ok(digest)
     }
 

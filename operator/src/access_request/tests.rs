@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sallyport_audit::digest::Digest;
 use serde_json::{Value, json};
 
+use super::admission::{Seen, digest_now};
 use super::since::Mark;
 use crate::testing::admission;
 use crate::testing::scenario::Scenario;
@@ -194,8 +195,8 @@ async fn what_was_claimed_while_admission_was_off_for_a_moment_is_closed() {
     assert_eq!(state(&scenario), "AdmissionChanged");
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_was_used_before_is_held_against_admission_of_a_moment_ago() {
+/// A grant that was used, and that the operator has looked at since.
+async fn used() -> Scenario {
     let mut scenario = asked().await;
     scenario.look_at_request("bank-1").await.unwrap();
     people_answer(&scenario, "bob");
@@ -211,10 +212,28 @@ async fn what_was_used_before_is_held_against_admission_of_a_moment_ago() {
         scenario.look_at_request("bank-1").await.unwrap();
         assert_eq!(state(&scenario), "Consumed");
     }
+    scenario
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_used_before_is_held_against_admission_of_a_moment_ago() {
+    let mut scenario = used().await;
     flip_admission(&scenario);
     scenario.look_at_request("bank-1").await.unwrap();
     assert_eq!(state(&scenario), "Consumed", "asked a moment ago");
     tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    scenario.look_at_request("bank-1").await.unwrap();
+    assert_eq!(state(&scenario), "AdmissionChanged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_a_moment_ago_counts_no_more_once_the_watch_shows_something_else() {
+    let mut scenario = used().await;
+    flip_admission(&scenario);
+    scenario.context.admission.store(Seen {
+        digest: digest_now(&scenario.context.client).await.unwrap(),
+        ..Seen::default()
+    });
     scenario.look_at_request("bank-1").await.unwrap();
     assert_eq!(state(&scenario), "AdmissionChanged");
 }

@@ -37,6 +37,8 @@ pub struct Found {
     pub hindrance: Option<String>,
     /// Why a child cannot be as it should be; known once they were applied.
     pub refused: Option<String>,
+    /// Whether not all children could be written, refused or not; known by then, too.
+    pub unwritten: bool,
     /// How many Connections it serves: those that name it, of namespaces from which it takes any.
     pub connections: usize,
     /// What the recorder last showed.
@@ -70,6 +72,7 @@ pub fn dereference(object: &Guarded<AuditSink>, context: &Context) -> Found {
         stateful_set,
         hindrance,
         refused: None,
+        unwritten: false,
         connections: served(context, &place, spec.ok()),
         sight: context.sights.get(&uid),
         witness_key: context.settings.witness_key.clone(),

@@ -1,6 +1,6 @@
 //! Status of an AuditSink. No client.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use sallyport_crds::audit_sink::AuditSinkStatus;
 use sallyport_crds::{AuditSinkSpec, ConditionType, Reason};
 
@@ -9,7 +9,7 @@ use super::dereference::Found;
 use super::validate::Validated;
 use super::volume::Faults;
 use super::witness::{Outcome, Sight};
-use crate::shared::conditions::{Finding, merge, ready};
+use crate::shared::conditions::{Finding, held, merge, ready};
 
 /// What to write, and what to tell by Events.
 pub struct Written {
@@ -27,11 +27,12 @@ pub fn status(
     volume: Faults,
     now: &Time,
 ) -> Written {
+    let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let mut findings = vec![validated.accepted.clone()];
     // Consistency is part of Ready and not a condition of its own; its reason stands there.
     let mut parts = findings.clone();
     if validated.plan.is_some() {
-        let programmed = programmed(found);
+        let programmed = programmed(found, old);
         findings.push(programmed.clone());
         let log = consistent(found.sight.as_ref());
         // A recorder whose log is not believed gets no permit, and so is never ready: what is wrong is the log.
@@ -48,7 +49,6 @@ pub fn status(
     let Faults { stuck, reclaimed } = volume;
     findings.extend(stuck.map(|why| Finding::yes(ConditionType::Degraded, Reason::VolumeNotGrown, why)));
     findings.extend(advisory(found.spec.as_ref().ok(), reclaimed));
-    let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let sight = found.sight.as_ref();
     let status = AuditSinkStatus {
         observed_generation: found.generation,
@@ -91,11 +91,19 @@ fn unrecorded(spec: &AuditSinkSpec) -> Option<String> {
     wanted.then(|| "spec.recording: no protocol of this version has terminals: none are recorded".to_owned())
 }
 
-fn programmed(found: &Found) -> Finding {
+fn programmed(found: &Found, old: &[Condition]) -> Finding {
     const KIND: ConditionType = ConditionType::Programmed;
     if let Some(words) = &found.refused {
         let message = format!("a part of the recorder cannot be made as it should be: {words}");
         return Finding::no(KIND, Reason::ChildRefused, message);
+    }
+    // What the cluster shows is then what an earlier generation asked for.
+    if found.unwritten && !held(old, KIND, found.generation) {
+        return Finding::no(
+            KIND,
+            Reason::Progressing,
+            "not every part of the recorder is written yet",
+        );
     }
     let stateful_set = found.stateful_set.as_deref();
     let Some((set, status)) = stateful_set.and_then(|found| Some((found, found.status.as_ref()?))) else {

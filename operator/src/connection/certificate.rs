@@ -61,8 +61,8 @@ pub fn wanted(plan: &Plan, service: Option<&Service>, settings: &Settings) -> BT
     wanted
 }
 
-/// Whether it is a name of a door of another namespace. All doors' certificates are by one authority, and whoever may read Secrets
-/// here would pass for that door with this one's key.
+/// Whether it is a name of a door of another namespace, or would be of one that is yet to come. All doors' certificates are by one
+/// authority, and whoever may read Secrets here would pass for that door with this one's key.
 pub fn is_of_others(name: &str, namespace: &str, cluster_domain: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let domain = format!(".{}", cluster_domain.to_ascii_lowercase());
@@ -71,7 +71,8 @@ pub fn is_of_others(name: &str, namespace: &str, cluster_domain: &str) -> bool {
     };
     let service = rest.strip_suffix(&domain).unwrap_or(rest);
     let of = service.strip_suffix(".svc").unwrap_or(service);
-    // Beyond that it is a name outside the cluster.
+    // Beyond that it is a name outside the cluster. So may be `door-tech.com`, and clients in the cluster find the door `tech` of a
+    // namespace `com` by it: whether there is one may change as long as the certificate lasts.
     !of.contains('.') && of != namespace
 }
 
@@ -298,6 +299,9 @@ mod tests {
             ("ours.doors.svc", false),
             ("door-other.doors.svc.cluster.local", false),
             ("door-bank.other", true),
+            ("door-tech.com", true),
+            ("db.door-tech.com", false),
+            ("door-db.door-tech.com", false),
             ("door-bank.other.svc", true),
             ("DOOR-Bank.Other.SVC.Cluster.Local", true),
             // A Service of theirs may lead to this door by an alias.

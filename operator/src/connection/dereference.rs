@@ -1,6 +1,7 @@
 //! Dereference: everything that a Connection's verdict, children and status depend on, looked up once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -78,6 +79,8 @@ pub struct Found {
     pub hindrance: Option<String>,
     /// Why a child cannot be as it should be; known once they were applied.
     pub refused: Option<String>,
+    /// Whether not all children could be written, refused or not; known by then, too.
+    pub unwritten: bool,
     /// What its doors are to run so far.
     pub program: Option<Program>,
     /// The revision that the status speaks of.
@@ -129,6 +132,7 @@ pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Res
         shared_names: BTreeSet::new(),
         hindrance: None,
         refused: None,
+        unwritten: false,
         program: context.programs.get(&uid),
         status_revision: connection
             .and_then(|found| u64::try_from(found.status.as_ref()?.revision?).ok())
@@ -305,13 +309,19 @@ fn shared_names(world: &World, own: &Connection) -> BTreeSet<String> {
     let mut shared = BTreeSet::new();
     for other in decoded.filter(|other| other.metadata.namespace != own.metadata.namespace) {
         let theirs = |name: &&str| shown(other).any(|their| their.eq_ignore_ascii_case(name));
-        let mut both = shown(own).filter(theirs).peekable();
+        let mut both = shown(own).filter(theirs).filter(|name| !is_local(name)).peekable();
         let namespace = other.metadata.namespace.as_deref().unwrap_or_default();
         if both.peek().is_some() && world.is_enabled(namespace) {
             shared.extend(both.map(str::to_owned));
         }
     }
     shared
+}
+
+/// Whether clients find their own machine by it, as behind a port-forward: nobody of another namespace answers there.
+fn is_local(name: &str) -> bool {
+    let loopback = name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    loopback || name.eq_ignore_ascii_case("localhost")
 }
 
 /// The names that a Connection asks for, and the address that its Service has; none where it brings a certificate of its own.

@@ -1,7 +1,7 @@
 //! Status of a Connection. No client.
 
 use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use sallyport_crds::connection::{ConnectionStatus, ServiceType, TlsMode};
 use sallyport_crds::{ConditionType, ConnectionSpec, Reason, names};
 use sallyport_policy::carrier::FORMAT;
@@ -14,7 +14,7 @@ use crate::audit_sink::witness::{Outcome, Sights};
 use crate::context::Context;
 use crate::enforce::programs::Program;
 use crate::guards;
-use crate::shared::conditions::{Finding, merge, ready};
+use crate::shared::conditions::{Finding, held, merge, ready};
 
 /// What to write, and what to tell by Events.
 pub struct Written {
@@ -45,7 +45,7 @@ pub fn status(
     let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let mut findings = vec![validated.accepted.clone()];
     if validated.door.is_some() {
-        findings.push(programmed(found, replicas));
+        findings.push(programmed(found, old, replicas));
     }
     findings.push(enforced.unwrap_or_else(|| stood(old, found.generation)));
     // That commands can be recorded is part of Ready and not a condition of its own, as at the sink; its reason stands there.
@@ -73,11 +73,8 @@ pub fn status(
 }
 
 /// What stood there, where it is about this generation: the better answer for the first seconds of an operator.
-fn stood(old: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition], generation: Option<i64>) -> Finding {
-    let held = old.iter().any(|old| {
-        old.type_ == ConditionType::Enforced.as_str() && old.status == "True" && old.observed_generation == generation
-    });
-    if held {
+fn stood(old: &[Condition], generation: Option<i64>) -> Finding {
+    if held(old, ConditionType::Enforced, generation) {
         Finding::yes(
             ConditionType::Enforced,
             Reason::Enforced,
@@ -152,11 +149,15 @@ fn unrecorded(found: &Found, sights: &Sights) -> Option<Finding> {
 }
 
 /// Whether the children are as they should be, and the Deployment's Pods there.
-fn programmed(found: &Found, replicas: i32) -> Finding {
+fn programmed(found: &Found, old: &[Condition], replicas: i32) -> Finding {
     const KIND: ConditionType = ConditionType::Programmed;
     if let Some(words) = &found.refused {
         let message = format!("a part of the door cannot be made as it should be: {words}");
         return Finding::no(KIND, Reason::ChildRefused, message);
+    }
+    // What the cluster shows is then what an earlier generation asked for.
+    if found.unwritten && !held(old, KIND, found.generation) {
+        return Finding::no(KIND, Reason::Progressing, "not every part of the door is written yet");
     }
     if replicas == 0 {
         return Finding::yes(KIND, Reason::ScaledToZero, "no replicas are asked for");

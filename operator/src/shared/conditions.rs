@@ -88,20 +88,42 @@ pub fn merge(before: &[Condition], findings: &[Finding], generation: Option<i64>
         .iter()
         .map(|finding| {
             let status = finding.truth.as_str();
-            let since = before
+            let stood = before
                 .iter()
-                .find(|old| old.type_ == finding.kind.as_str() && old.status == status)
-                .map_or_else(|| now.clone(), |old| old.last_transition_time.clone());
+                .find(|old| old.type_ == finding.kind.as_str() && old.status == status);
+            let since = stood.map_or_else(|| now.clone(), |old| old.last_transition_time.clone());
+            let told = stood.filter(|old| old.observed_generation == generation && is_told(old, finding));
             Condition {
                 type_: finding.kind.as_str().to_owned(),
                 status: status.to_owned(),
                 reason: finding.reason.as_str(),
-                message: cut(&finding.message),
+                message: told.map_or_else(|| cut(&finding.message), |old| old.message.clone()),
                 observed_generation: generation,
                 last_transition_time: since,
             }
         })
         .collect()
+}
+
+/// Whether what others refuse is told already, but for words with numbers: an answer that counts something, or names each request,
+/// would be written and so looked at again, without end.
+fn is_told(old: &Condition, finding: &Finding) -> bool {
+    let said = cut(&finding.message);
+    finding.reason == Reason::ChildRefused
+        && old.reason == finding.reason.as_str()
+        && steady(&old.message).eq(steady(&said))
+}
+
+fn steady(message: &str) -> impl Iterator<Item = &str> {
+    message
+        .split_whitespace()
+        .filter(|word| !word.contains(|sign: char| sign.is_ascii_digit()))
+}
+
+/// Whether a condition stands as true, and says so of this very generation.
+pub fn held(before: &[Condition], kind: ConditionType, generation: Option<i64>) -> bool {
+    let own = |old: &Condition| old.type_ == kind.as_str() && old.observed_generation == generation;
+    before.iter().any(|old| own(old) && old.status == "True")
 }
 
 /// The findings whose status or reason differs from what was written before: what an Event should tell.
@@ -168,6 +190,24 @@ mod tests {
             merge(&same, &[no], Some(3), &time(30))[0].last_transition_time,
             time(30)
         );
+    }
+
+    #[test]
+    fn a_refusal_that_differs_in_numbers_is_not_told_again() {
+        let refused = |message: &str| Finding::no(ConditionType::Programmed, Reason::ChildRefused, message);
+        let written = merge(&[], &[refused("denied, request 7f-1: no quota")], Some(1), &time(1));
+        for (message, generation, same) in [
+            ("denied, request 80-2: no quota", 1, true),
+            ("denied, request 80-2: no quota", 2, false),
+            ("denied, request 80-2: no right", 1, false),
+        ] {
+            let again = merge(&written, &[refused(message)], Some(generation), &time(2));
+            assert_eq!(again == written, same, "{message}");
+        }
+        let counted = |message: &str| Finding::no(ConditionType::Programmed, Reason::Progressing, message);
+        let written = merge(&[], &[counted("0 of 2 Pods")], Some(1), &time(1));
+        let again = merge(&written, &[counted("1 of 2 Pods")], Some(1), &time(2));
+        assert_eq!(again[0].message, "1 of 2 Pods");
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub struct ApiServer(Arc<Mutex<State>>);
 struct State {
     objects: BTreeMap<String, Value>,
     forbidden: BTreeSet<String>,
+    broken: BTreeSet<String>,
     writes: Vec<String>,
     version: u64,
 }
@@ -49,6 +50,15 @@ impl ApiServer {
     /// From now on nothing may be done at a path.
     pub fn forbid(&self, path: &str) {
         self.0.lock().unwrap().forbidden.insert(path.to_owned());
+    }
+
+    /// Whether every request at a path fails from now on, as where a webhook does not answer.
+    pub fn fail(&self, path: &str, fails: bool) {
+        let broken = &mut self.0.lock().unwrap().broken;
+        match fails {
+            true => broken.insert(path.to_owned()),
+            false => broken.remove(path),
+        };
     }
 
     /// The object at a path.
@@ -101,6 +111,9 @@ impl State {
         }
         if self.forbidden.contains(path) {
             return refused(StatusCode::FORBIDDEN);
+        }
+        if self.broken.contains(path) {
+            return refused(StatusCode::INTERNAL_SERVER_ERROR);
         }
         match *method {
             Method::GET => match self.objects.get(path) {
@@ -188,6 +201,7 @@ fn refused(status: StatusCode) -> (StatusCode, Value) {
         StatusCode::NOT_FOUND => "NotFound",
         StatusCode::CONFLICT => "Conflict",
         StatusCode::FORBIDDEN => "Forbidden",
+        StatusCode::INTERNAL_SERVER_ERROR => "InternalError",
         _ => "MethodNotAllowed",
     };
     (

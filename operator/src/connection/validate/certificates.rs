@@ -26,8 +26,8 @@ pub(super) fn names_of_others(found: &Found, spec: &ConnectionSpec, cluster_doma
     let mut names = spec.certificate.names.iter();
     let name = names.find(|name| certificate::is_of_others(name, namespace, cluster_domain))?;
     let message = format!(
-        "{name} is a name of a door that is not of namespace {namespace}: leave it out, or bring a certificate of your own \
-         (certificate.secretRef)"
+        "{name} is, in the cluster, a name of a door that is not of namespace {namespace}: leave it out, or bring a certificate of \
+         your own (certificate.secretRef)"
     );
     Some(problem(found, "spec.certificate.names", Reason::Invalid, message))
 }

@@ -40,6 +40,31 @@ async fn a_child_that_is_refused_is_said_and_the_rest_does_not_stand_still() {
 }
 
 #[tokio::test]
+async fn a_child_that_is_not_written_yet_is_not_vouched_for() {
+    let mut scenario = served().await;
+    let mut bank = serde_json::to_value(crate::testing::connection()).unwrap();
+    bank["metadata"]["generation"] = json!(4);
+    bank["spec"]["proxy"]["replicas"] = json!(0);
+    scenario.keep("connections", bank.clone());
+    scenario.api.fail(DEPLOYMENT, true);
+    for _ in 0..2 {
+        assert!(scenario.try_connection("doors", "bank").await.is_err());
+        assert_eq!(scenario.bank("Programmed"), ("False".into(), "Progressing".into()));
+        assert_eq!(scenario.bank("Ready").0, "False");
+    }
+    scenario.api.fail(DEPLOYMENT, false);
+    scenario.look_at_connection("doors", "bank").await;
+    assert_eq!(scenario.bank("Programmed"), ("True".into(), "ScaledToZero".into()));
+
+    // Nothing of what stands is taken back for a request that failed.
+    bank["spec"]["proxy"]["nodeSelector"] = json!({ "pool": "doors" });
+    scenario.keep("connections", bank);
+    scenario.api.fail(DEPLOYMENT, true);
+    assert!(scenario.try_connection("doors", "bank").await.is_err());
+    assert_eq!(scenario.bank("Programmed"), ("True".into(), "ScaledToZero".into()));
+}
+
+#[tokio::test]
 async fn a_right_that_is_taken_from_the_operator_is_said() {
     let mut scenario = served().await;
     assert_eq!(scenario.bank("Accepted").0, "True");
@@ -60,7 +85,7 @@ async fn a_name_that_another_namespace_has_too_is_said_at_both() {
         let mut connection = serde_json::to_value(crate::testing::connection()).unwrap();
         connection["metadata"]["namespace"] = json!(namespace);
         connection["metadata"]["uid"] = json!(uid);
-        connection["spec"]["certificate"] = json!({ "names": ["db.bank.example", "127.0.0.1"] });
+        connection["spec"]["certificate"] = json!({ "names": ["db.bank.example", "127.0.0.1", "localhost"] });
         connection
     };
     scenario.keep("connections", with("doors", "uid-bank"));
@@ -76,6 +101,8 @@ async fn a_name_that_another_namespace_has_too_is_said_at_both() {
         scenario.look_at_connection(namespace, "bank").await;
         scenario.look_at_connection("doors", "bank").await;
         assert_eq!(status(&scenario).contains("NameShared"), shared, "{namespace}");
+        let words = "another namespace has db.bank.example in its certificate";
+        assert_eq!(status(&scenario).contains(words), shared, "{namespace}");
     }
     assert_eq!(scenario.bank("Accepted").0, "True", "it is for people to mend");
 }
