@@ -16,13 +16,10 @@ impl Walker<'_> {
         if !self.step() {
             return Rows::lost();
         }
+        self.orders();
         match node.kind() {
             "SelectStmt" => {
                 self.found.locks |= node.has("locking_clause");
-                // DISTINCT, ORDER BY and their like put in order what they are given: by which types, the text need not say.
-                if self.catalog.code().functions.contains("default order") {
-                    self.runs("default order of a type".to_owned());
-                }
                 let mut scope = Scope::below(outer);
                 self.with(node, &mut scope);
                 self.select(node, scope)
@@ -33,6 +30,14 @@ impl Walker<'_> {
                 self.opaque(what.clone());
                 Rows::open(self.lose_all(&what))
             }
+        }
+    }
+
+    /// Notes code of users that puts values of PostgreSQL's own types in order. DISTINCT, ORDER BY, a comparison of arrays and their
+    /// like do that, and statistics and indexes: by which types, the text need not say.
+    pub(super) fn orders(&mut self) {
+        if self.catalog.code().functions.contains("default order") {
+            self.runs("default order of a type".to_owned());
         }
     }
 

@@ -234,6 +234,9 @@ impl Walker<'_> {
         if node.is("VacuumStmt") && !node.has("rels") {
             self.told_of_all();
         }
+        if upkeep || node.is("IndexStmt") {
+            self.orders();
+        }
         let mut named = false;
         // Of a table that another is made like, only its definition is read.
         let mut alike: Vec<u32> = Vec::new();

@@ -11,7 +11,7 @@ use super::LOCKED;
 /// Within a relation, the text of one expression costs the square of the number of columns, and a table with a check for each of
 /// them more than anybody waits for: trees that hold nothing that could call a function are left alone. A default names no column,
 /// so its text needs no relation.
-pub(super) const EXPRESSIONS: &str = "{locked} SELECT x.owner, x.way, \
+pub(super) const EXPRESSIONS: &str = "{locked}, ordering(class) AS MATERIALIZED ({ordering}) SELECT x.owner, x.way, \
      CASE WHEN pg_catalog.concat(x.one, x.other) OPERATOR(pg_catalog.!~) '[{](?!({quiet}) )' THEN '' \
      WHEN NOT EXISTS (SELECT FROM locked WHERE locked.relation OPERATOR(pg_catalog.=) x.relation) THEN pg_catalog.concat_ws(', ', \
      pg_catalog.pg_get_expr(x.one, x.relation), pg_catalog.pg_get_expr(x.other, x.relation)) END, EXISTS (SELECT FROM pg_catalog.pg_depend d \
@@ -22,12 +22,9 @@ pub(super) const EXPRESSIONS: &str = "{locked} SELECT x.owner, x.way, \
      JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode WHERE d.classid OPERATOR(pg_catalog.=) x.class \
      AND d.objid OPERATOR(pg_catalog.=) x.object \
      AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass AND ({ours} OR NOT {extended})) \
-     OR x.class OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AND EXISTS (SELECT FROM \
-     (SELECT indexrelid, indclass FROM pg_catalog.pg_index UNION ALL SELECT partrelid, partclass FROM pg_catalog.pg_partitioned_table) \
-     i(ordered, classes) JOIN pg_catalog.pg_opclass o ON o.oid OPERATOR(pg_catalog.=) ANY (i.classes) \
-     JOIN pg_catalog.pg_amproc a ON a.amprocfamily OPERATOR(pg_catalog.=) o.opcfamily \
-     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) a.amproc \
-     WHERE i.ordered OPERATOR(pg_catalog.=) x.object AND a.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours}), \
+     OR x.class OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AND x.object OPERATOR(pg_catalog.=) ANY (\
+     ARRAY(SELECT indexrelid FROM pg_catalog.pg_index WHERE {ordered} \
+     UNION ALL SELECT partrelid FROM pg_catalog.pg_partitioned_table WHERE {parted})), \
      x.class, x.object, x.version::pg_catalog.text, \
      (SELECT pg_catalog.string_agg(pg_catalog.concat(d.refobjid), ' ') FROM pg_catalog.pg_depend d \
      WHERE d.classid OPERATOR(pg_catalog.=) x.class AND d.objid OPERATOR(pg_catalog.=) x.object \
@@ -60,11 +57,18 @@ pub(super) const EXPRESSIONS: &str = "{locked} SELECT x.owner, x.way, \
      ) x(owner, way, relation, one, other, class, object, version) \
      WHERE x.object OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid";
 
-/// Whether what is in an index is put in order by functions that somebody added to its operators, and so are partitions: then they run
-/// wherever it is written, read or made anew, whatever its types.
-const ORDERED: &str = "indclass::pg_catalog.oid[] OPERATOR(pg_catalog.&&) ARRAY(SELECT o.oid FROM pg_catalog.pg_opclass o \
+/// Operator classes by which code of users puts values in order, or tells which are equal: functions or operators of theirs in the
+/// family. An extension has them in C.
+const ORDERING: &str = "SELECT o.oid FROM pg_catalog.pg_opclass o \
      JOIN pg_catalog.pg_amproc a ON a.amprocfamily OPERATOR(pg_catalog.=) o.opcfamily \
-     WHERE a.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid)";
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) a.amproc WHERE a.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours} \
+     UNION SELECT o.oid FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_amop m ON m.amopfamily OPERATOR(pg_catalog.=) o.opcfamily \
+     JOIN pg_catalog.pg_operator p ON p.oid OPERATOR(pg_catalog.=) m.amopopr \
+     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) p.oprcode WHERE m.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND {ours}";
+
+/// Whether what is in an index is put in order by code of users, and so are partitions: then it runs wherever that is written, read or
+/// made anew, whatever its types.
+const ORDERED: &str = "indclass::pg_catalog.oid[] OPERATOR(pg_catalog.&&) ARRAY(SELECT ordering.class FROM ordering)";
 
 /// Nodes of an expression's tree that call no function by its name, as PostgreSQL 15 and later call them. What is not listed may.
 const QUIET: &str = "CONST|VAR|OPEXPR|BOOLEXPR|NULLTEST|BOOLEANTEST|RELABELTYPE|SCALARARRAYOPEXPR|ARRAY|ARRAYEXPR|ARRAYCOERCEEXPR|\
@@ -126,10 +130,9 @@ pub(super) const NAMESAKES: &str = "WITH known(oid, name, named) AS MATERIALIZED
      UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_range r JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) r.rngsubdiff \
      OR f.oid OPERATOR(pg_catalog.=) r.rngcanonical, \
      LATERAL (VALUES (r.rngtypid), (r.rngmultitypid)) unnest(t) WHERE {ours} \
-     UNION SELECT 'f', 'default order'::pg_catalog.name, 0::pg_catalog.oid FROM pg_catalog.pg_opclass o \
-     JOIN pg_catalog.pg_amproc a ON a.amprocfamily OPERATOR(pg_catalog.=) o.opcfamily \
-     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) a.amproc WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
-     AND o.opcdefault AND o.opcintype OPERATOR(pg_catalog.<) 16384::pg_catalog.oid AND {ours} \
+     UNION SELECT 'f', 'default order'::pg_catalog.name, 0::pg_catalog.oid FROM pg_catalog.pg_opclass c \
+     WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND c.opcdefault AND c.opcintype OPERATOR(pg_catalog.<) 16384::pg_catalog.oid \
+     AND c.oid OPERATOR(pg_catalog.=) ANY (ARRAY({ordering})) \
      UNION SELECT 'f', 'in_range'::pg_catalog.name, 0::pg_catalog.oid FROM pg_catalog.pg_amproc a \
      JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) a.amproc \
      WHERE a.amprocnum OPERATOR(pg_catalog.=) 3::pg_catalog.int2 AND {ours} \
@@ -188,6 +191,7 @@ const EXTENDED: &str = "(EXISTS (SELECT FROM pg_catalog.pg_depend e \
 pub(super) fn filled(text: &str) -> String {
     let text = text
         .replace("{locked}", LOCKED)
+        .replace("{ordering}", ORDERING)
         .replace("{ours}", OURS)
         .replace("{known}", KNOWN)
         .replace("{untouched}", UNTOUCHED)

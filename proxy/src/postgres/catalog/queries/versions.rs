@@ -28,6 +28,7 @@ pub(in crate::postgres::catalog) fn digest() -> String {
         "pg_policy",
         "pg_statistic_ext",
         "pg_opclass",
+        "pg_amop",
         "pg_amproc",
         "pg_event_trigger",
     ];
@@ -207,6 +208,7 @@ pub(in crate::postgres::catalog) fn footprint_prepared() -> String {
         whole("pg_operator"),
         whole("pg_cast"),
         whole("pg_opclass"),
+        whole("pg_amop"),
         whole("pg_amproc"),
     ];
     let each: Vec<String> = looked_at

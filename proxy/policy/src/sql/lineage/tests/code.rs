@@ -131,7 +131,13 @@ fn what_users_put_types_of_postgresqls_own_in_order_by_runs_wherever_rows_are_re
         functions: ["default order".to_owned()].into(),
         ..Code::default()
     });
-    for sql in ["select distinct name from customers", "table customers order by 1"] {
+    for sql in [
+        "select distinct name from customers",
+        "table customers order by 1",
+        "update customers set name = 'a' where array['1'::json] < array['2'::json]",
+        "analyze customers",
+        "create index i on customers (name)",
+    ] {
         let script = parse(sql).unwrap();
         let opaque = lineage(&script.statements[0], &catalog, &path()).opaque;
         assert_eq!(opaque, ["default order of a type"], "{sql}");
