@@ -12,8 +12,9 @@ pub(super) const DETECTOR: Detector = Detector {
     score: 90,
     words: &[],
     validates: "`local@domain`: local part of 1 to 64 letters, digits, `._%+-&'` or non-ASCII bytes; domain of two \
-                labels or more, each of 1 to 63 letters, digits, hyphens or non-ASCII bytes, the last of two or more and \
-                not of digits alone. `%40` counts as `@`, as URLs have it.",
+                labels or more, each of 1 to 63 letters, digits, hyphens or non-ASCII bytes, the last of two or more \
+                and not of digits alone. `%40` counts as `@`, as URLs have it. A local part may stand in quotes, with \
+                blanks in it.",
     min_bytes: 6,
     find: Find::Signs(b"@%", email),
 };
@@ -52,6 +53,11 @@ fn email(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
     if encoded && cut(text, sign, domain_at) != ENCODED {
         return None;
     }
+    if !encoded && at(text, sign.wrapping_sub(1)) == b'"' {
+        let start = quoted_local(text, sign)?;
+        let end = domain_at.saturating_add(domain(tail(text, domain_at))?);
+        return Some(Span { start, end });
+    }
     let local_at = sign.checked_sub(behind(text, sign, 64, is_local))?;
     let local_at = if encoded {
         after_delimiter(text, local_at, sign)
@@ -69,6 +75,19 @@ fn email(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
         start,
         end: domain_at.saturating_add(domain),
     })
+}
+
+/// Where a local part in quotes begins (RFC 5322, 3.4.1) that ends before `sign`. What stands between the quotes of two other
+/// texts begins with a sign.
+fn quoted_local(text: &[u8], sign: usize) -> Option<usize> {
+    let closing = sign.checked_sub(1)?;
+    let inside = behind(text, closing, 64, |b| b != b'"' && !b.is_ascii_control());
+    let start = closing.checked_sub(inside)?.checked_sub(1)?;
+    let begins = at(text, start) == b'"' && at(text, start.saturating_add(1)).is_ascii_alphanumeric();
+    let alone = start
+        .checked_sub(1)
+        .is_none_or(|i| matches!(at(text, i), b' ' | b'<' | b',' | b';' | b':' | b'='));
+    (begins && alone).then_some(start)
 }
 
 /// Where a local part begins that stands between `from` and `to`: what is encoded around it (`%3D`, `%2F`) is made of the same
