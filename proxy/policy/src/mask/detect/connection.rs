@@ -26,10 +26,11 @@ pub(super) const PASSWORD: Detector = Detector {
     words: &[],
     validates: "The value of `password`, `passwd`, `pass`, `pwd` or `PGPASSWORD` in a connection string (`key=value` \
                 with blanks, semicolons or `&` between them), or in settings (`\"key\": \"value\"` of JSON, a line \
-                `key: value` of YAML), that also names a host, server, database, user, login or e-mail address; the \
-                last field of a line of `.pgpass` whose port is 5430 to 5439, 6430 to 6439 or any; what SQL gives a \
-                role behind `PASSWORD` or `IDENTIFIED BY`. A placeholder such as `${…}`, `$NAME`, `%s`, `<…>` or \
-                `****` is none.",
+                `key: value` of YAML), that also names a host, server, database, user, login or e-mail address. Without \
+                that of `PGPASSWORD` or a longer key (`DB_PASSWORD`, `spring.datasource.password`), six characters or \
+                more, letters and digits among them. The last field of a line of `.pgpass` whose port is 5430 to 5439, \
+                6430 to 6439 or any; what SQL gives a role behind `PASSWORD` or `IDENTIFIED BY`. A placeholder such as \
+                `${…}`, `$NAME`, `%s`, `<…>` or `****` is none.",
     min_bytes: 9,
     find: Find::Signs(b"=:'", password),
 };
@@ -114,7 +115,9 @@ fn assigned(text: &[u8], equals: usize) -> Option<Span> {
         }
     };
     let end = start.checked_add(length)?;
-    (is_secret(cut(text, start, end)) && is_connection(text, key_start, end)).then_some(Span { start, end })
+    let password = cut(text, start, end);
+    let connects = || is_connection(text, key_start, end) || setting::is_named(text, key_start, password);
+    (is_secret(password) && connects()).then_some(Span { start, end })
 }
 
 /// Where the word begins that says that a password follows, if one ends there.

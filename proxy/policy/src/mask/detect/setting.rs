@@ -40,8 +40,24 @@ pub(super) fn value(text: &[u8], colon: usize) -> Option<Span> {
     let end = start.checked_add(length)?;
     let password = cut(text, start, end);
     let said = WORDS.iter().any(|word| password.eq_ignore_ascii_case(word));
-    (!said && is_secret(password) && is_connection(text, key_start, end)).then_some(Span { start, end })
+    let connects = || is_connection(text, key_start, end) || is_named(text, key_start, password);
+    (!said && is_secret(password) && connects()).then_some(Span { start, end })
 }
+
+/// Whether the key that begins there says by itself whose password it is (`PGPASSWORD`, `DB_PASSWORD`,
+/// `spring.datasource.password`), and its value is no word of a language, flag or call.
+pub(super) fn is_named(text: &[u8], key: usize, password: &[u8]) -> bool {
+    let before = |n: usize| key.checked_sub(n).map_or(0, |i| at(text, i));
+    let part = matches!(before(1), b'_' | b'.') && before(2).is_ascii_alphanumeric();
+    let own = cut(text, key, key.saturating_add(OWN.len())).eq_ignore_ascii_case(OWN);
+    let mixed = password.iter().any(u8::is_ascii_digit) && password.iter().any(u8::is_ascii_alphabetic);
+    (part || own) && mixed && password.len() >= SHORTEST && !password.contains(&b'(')
+}
+
+/// What libpq takes from the environment.
+const OWN: &[u8] = b"PGPASSWORD";
+/// The shortest password that needs no other key beside its own.
+const SHORTEST: usize = 6;
 
 /// Whether nothing but blanks, the hyphen of a list and the rest of the key stands before it in its line.
 fn begins_line(text: &[u8], key: usize) -> bool {
