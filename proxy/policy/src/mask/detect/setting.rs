@@ -88,23 +88,24 @@ fn plain(text: &[u8], from: usize) -> Option<usize> {
 /// The fifth field of a line `host:port:database:user:password`, told by the colon behind the host.
 pub(super) fn pgpass(text: &[u8], colon: usize) -> Option<Span> {
     let name = |b: u8| is_word(b) || matches!(b, b'.' | b'-' | b'*');
-    let host = behind(text, colon, 255, name);
-    let host_at = colon.checked_sub(host).filter(|_| host > 0)?;
-    if host_at.checked_sub(1).is_some_and(|i| at(text, i) != b'\n') {
-        return None;
-    }
     let field = |from: usize| {
         let end = from
             .checked_add(ahead(text, from, 63, name))
             .filter(|end| *end > from)?;
         (at(text, end) == b':').then_some(end)
     };
+    // Most colons have no port behind them: what stands before them is not looked at.
     let port_at = colon.checked_add(1)?;
     let port_end = field(port_at)?;
     if !matches!(
         cut(text, port_at, port_end),
         [b'*'] | [b'5', b'4', b'3', _] | [b'6', b'4', b'3', _]
     ) {
+        return None;
+    }
+    let host = behind(text, colon, 255, name);
+    let host_at = colon.checked_sub(host).filter(|_| host > 0)?;
+    if host_at.checked_sub(1).is_some_and(|i| at(text, i) != b'\n') {
         return None;
     }
     let user_end = field(field(port_end.checked_add(1)?)?.checked_add(1)?)?;
