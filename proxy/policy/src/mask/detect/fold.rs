@@ -1,5 +1,5 @@
-//! Digits and separators in disguise: characters that read the same, characters that do not show at all, and what URLs, forms
-//! and HTML encode.
+//! Digits and separators in disguise: characters that read the same, characters that do not show at all, and what URLs, forms,
+//! HTML and JSON encode.
 
 use super::hex::pair;
 use super::piece::ahead;
@@ -93,10 +93,10 @@ pub(super) fn decoded(text: &[u8]) -> Option<Folded> {
     Some(folded)
 }
 
-/// A text as a browser shows it: references to characters (HTML, 13.5) as the ASCII that they stand for or read like; `None`
-/// where it has none.
+/// A text as it is shown: references to characters of HTML (13.5) and escapes of JSON (RFC 8259, 7) as the ASCII that they stand
+/// for or read like; `None` where it has none.
 pub(super) fn shown(text: &[u8]) -> Option<Folded> {
-    memchr::memchr_iter(b'&', text).find(|place| reference(tail(text, *place)).is_some())?;
+    memchr::memchr2_iter(b'&', b'\\', text).find(|place| reference(tail(text, *place)).is_some())?;
     let mut folded = Folded {
         text: Vec::with_capacity(text.len()),
         origin: Vec::with_capacity(text.len()),
@@ -117,6 +117,10 @@ pub(super) fn shown(text: &[u8]) -> Option<Folded> {
 /// The character that a reference at the start of a text stands for, `None` for one that does not show, and the reference's
 /// length. No detector hangs on those that are not here.
 fn reference(text: &[u8]) -> Option<(Option<u8>, usize)> {
+    if let Some(digits) = text.strip_prefix(b"\\u") {
+        let c = u32::from_str_radix(std::str::from_utf8(digits.get(..4)?).ok()?, 16).ok()?;
+        return Some((read_as(c)?, 6));
+    }
     let body = text.strip_prefix(b"&")?;
     let length = body.iter().take(LONGEST).position(|b| *b == b';')?;
     let body = body.get(..length)?;
@@ -125,13 +129,21 @@ fn reference(text: &[u8]) -> Option<(Option<u8>, usize)> {
         [b'#', digits @ ..] => std::str::from_utf8(digits).ok()?.parse().ok()?,
         name => u32::from(REFERENCES.iter().find(|(known, _)| *known == name)?.1),
     };
+    Some((read_as(c)?, length.saturating_add(2)))
+}
+
+/// The ASCII that a character is or reads like, if there is one; `Some(None)` for what does not show.
+#[expect(
+    clippy::option_option,
+    reason = "neither that there is none nor that it does not show is the other"
+)]
+fn read_as(c: u32) -> Option<Option<u8>> {
     let c = char::from_u32(c)?;
-    let byte = match (u8::try_from(c), ascii(c)) {
-        (Ok(b @ b' '..=b'~'), _) | (_, Folding::To(b)) => Some(b),
-        (_, Folding::Gone) => None,
-        _ => return None,
-    };
-    Some((byte, length.saturating_add(2)))
+    match (u8::try_from(c), ascii(c)) {
+        (Ok(b @ b' '..=b'~'), _) | (_, Folding::To(b)) => Some(Some(b)),
+        (_, Folding::Gone) => Some(None),
+        _ => None,
+    }
 }
 
 /// The longest reference between its ampersand and its semicolon.

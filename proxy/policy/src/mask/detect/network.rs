@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::context::names;
+use super::context::{Named, names};
 use super::hex::pair;
 use super::piece::{ahead, behind, ends_with, is_word};
 use super::{Context, Detector, Find, Kind, Span};
@@ -39,8 +39,8 @@ pub(super) const MAC: Detector = Detector {
     ],
     validates: "Six pairs of hexadecimal digits with the same colon or hyphen between them, or three groups of four \
                 with dots, not all of them 0 or all of them F; no letter, digit, colon or hyphen directly before or \
-                after. Twelve bare digits where a word such as `mac` names the column or JSON key and they are the \
-                whole value.",
+                after, and no digits behind a dot. Twelve bare digits where a word such as `mac` names the column or \
+                JSON key and they are the whole value, or stands in the key that a colon ends before them.",
     min_bytes: 12,
     find: Find::Named(b":-.", mac),
 };
@@ -130,6 +130,9 @@ fn mac(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
         return bare_mac(text);
     }
     let joint = at(text, sign);
+    if let Some(span) = keyed_mac(text, sign) {
+        return Some(span);
+    }
     let group = if joint == b'.' { 4 } else { 2 };
     let second = sign.checked_add(group)?.checked_add(1)?;
     if at(text, second) != joint {
@@ -154,8 +157,25 @@ fn mac(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
         }
         from = end.checked_add(1)?;
     }
-    let goes_on = is_word(at(text, from)) || matches!(at(text, from), b':' | b'-');
+    // A full stop ends the sentence.
+    let dotted = at(text, from) == b'.' && is_word(at(text, from.saturating_add(1)));
+    let goes_on = is_word(at(text, from)) || matches!(at(text, from), b':' | b'-') || dotted;
     (telling.tells() && !goes_on).then_some(Span { start, end: from })
+}
+
+/// `"mac": "…"`: twelve digits behind a key that says what they are.
+fn keyed_mac(text: &[u8], colon: usize) -> Option<Span> {
+    let between = |b: u8| matches!(b, b' ' | b'"' | b'\'');
+    let from = colon.checked_add(1).filter(|_| at(text, colon) == b':')?;
+    let start = from.checked_add(ahead(text, from, 2, between))?;
+    if ahead(text, start, MAC_DIGITS, |b| b.is_ascii_hexdigit()) < MAC_DIGITS {
+        return None;
+    }
+    let end = start.checked_add(MAC_DIGITS)?;
+    let key_end = colon.checked_sub(behind(text, colon, 2, between))?;
+    let key = cut(text, key_end.checked_sub(behind(text, key_end, 24, is_word))?, key_end);
+    let telling = bare_mac(cut(text, start, end)).is_some() && !is_word(at(text, end));
+    (telling && Named::within(key).has(Kind::MacAddress)).then_some(Span { start, end })
 }
 
 /// All of a value, as inventories keep them.

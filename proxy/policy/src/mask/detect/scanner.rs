@@ -158,13 +158,13 @@ impl Scanner {
 
     fn scan_all(&self, text: &[u8], summary: &Summary, context: Context<'_>, hits: &mut Vec<Hit>) {
         self.scan_plain(text, context, summary, hits);
-        if summary.may_hold(Signs::NON_ASCII.or(Signs::PERCENT).or(Signs::AMPERSAND).or(Signs::PLUS)) {
+        if summary.may_hold(Signs::DISGUISES) {
             let of = |class: Signs, other: fn(&[u8]) -> Option<fold::Folded>| {
                 summary.may_hold(class).then(|| other(text)).flatten()
             };
             let folded = of(Signs::NON_ASCII, fold::fold);
             let decoded = of(Signs::PERCENT.or(Signs::PLUS), fold::decoded);
-            let shown = of(Signs::AMPERSAND, fold::shown);
+            let shown = of(Signs::AMPERSAND.or(Signs::BACKSLASH), fold::shown);
             for other in [folded, decoded, shown].into_iter().flatten() {
                 let mut inner = Vec::new();
                 self.scan_plain(&other.text, context, &Summary::of(&other.text), &mut inner);

@@ -139,6 +139,10 @@ impl Signs {
     /// A blank of a form is written as one.
     pub(super) const PLUS: Self = Self(1 << 12);
 
+    /// What begins an encoding of others, or reads like them.
+    pub(super) const DISGUISES: Self =
+        Self(Self::NON_ASCII.0 | Self::PERCENT.0 | Self::AMPERSAND.0 | Self::PLUS.0 | Self::BACKSLASH.0);
+
     /// In which texts a sign is looked for.
     pub(super) fn of(sign: u8) -> Self {
         match sign {
