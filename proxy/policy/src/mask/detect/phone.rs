@@ -38,6 +38,7 @@ const WORDS: &[&str] = &[
     "telephone",
     "tel",
     "telefon",
+    "telefone",
     "telefono",
     "teléfono",
     "téléphone",
