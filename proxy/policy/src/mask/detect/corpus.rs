@@ -87,7 +87,8 @@ fn unescaped(text: &str) -> String {
             [_, b'n', ..] => ('\n', 2),
             [_, b'\\', ..] => ('\\', 2),
             [_, b'u', b'{', ..] => {
-                let (number, _) = escape[3..].split_once('}').unwrap();
+                let (_, number) = escape.split_at(3);
+                let (number, _) = number.split_once('}').unwrap();
                 let character = u32::from_str_radix(number, 16).ok().and_then(char::from_u32);
                 (character.unwrap(), number.len() + 4)
             }
@@ -95,7 +96,7 @@ fn unescaped(text: &str) -> String {
         };
         out.push_str(before);
         out.push(character);
-        rest = &escape[length..];
+        (_, rest) = escape.split_at(length);
     }
     out + rest
 }

@@ -133,10 +133,6 @@ fn reference(text: &[u8]) -> Option<(Option<u8>, usize)> {
 }
 
 /// The ASCII that a character is or reads like, if there is one; `Some(None)` for what does not show.
-#[expect(
-    clippy::option_option,
-    reason = "neither that there is none nor that it does not show is the other"
-)]
 fn read_as(c: u32) -> Option<Option<u8>> {
     let c = char::from_u32(c)?;
     match (u8::try_from(c), ascii(c)) {
