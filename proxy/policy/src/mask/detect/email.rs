@@ -1,5 +1,7 @@
 //! E-mail addresses.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use super::hex::pair;
 use super::piece::{ahead, behind};
 use super::{Context, Detector, Find, Kind, Span};
@@ -13,8 +15,8 @@ pub(super) const DETECTOR: Detector = Detector {
     words: &[],
     validates: "`local@domain`: local part of 1 to 64 letters, digits, `._%+-&'$` or non-ASCII bytes; domain of two \
                 labels or more, each of 1 to 63 letters, digits, hyphens or non-ASCII bytes, the last of two or more \
-                and not begun by a digit; or an address in brackets. `%40` counts as `@`, as URLs have it. A local part \
-                may stand in quotes, with blanks in it.",
+                and not begun by a digit; or an IP address in brackets. `%40` counts as `@`, as URLs have it. A local \
+                part may stand in quotes, with blanks in it.",
     min_bytes: 6,
     find: Find::Signs(b"@%", email),
 };
@@ -114,12 +116,20 @@ fn host(text: &[u8]) -> Option<usize> {
     let Some(inside) = text.strip_prefix(b"[") else {
         return domain(text);
     };
-    let length = ahead(inside, 0, 45, |b| {
+    let length = ahead(inside, 0, LONGEST, |b| {
         b.is_ascii_hexdigit() || matches!(b, b'.' | b':' | b'I' | b'P' | b'v')
     });
-    let signs = memchr::memchr2_iter(b'.', b':', cut(inside, 0, length)).count();
-    (signs >= 2 && at(inside, length) == b']').then(|| length.saturating_add(2))
+    let address = std::str::from_utf8(cut(inside, 0, length)).ok()?;
+    // Without its tag an address of six groups stands behind the user of a URL.
+    let valid = match address.strip_prefix("IPv6:") {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => address.parse::<Ipv4Addr>().is_ok(),
+    };
+    (valid && at(inside, length) == b']').then(|| length.saturating_add(2))
 }
+
+/// The longest address that stands in brackets: six groups of IPv6 and an IPv4 address behind `IPv6:`.
+const LONGEST: usize = 50;
 
 /// Length of the longest prefix that is a domain name with two labels or more. No sum is near overflow: all are places in a text,
 /// or one behind it, where no byte is of a domain.

@@ -47,6 +47,8 @@ pub(super) const MAC: Detector = Detector {
 
 /// What has versions of four numbers, or what such a column is called.
 const VERSIONS: [&[u8]; 2] = [b"version", b"firmware"];
+/// What a column has instead whose name has one of these words, too, and does not end with those (`firmware_host`).
+const MACHINES: [&[u8]; 5] = [b"ip", b"host", b"server", b"addr", b"address"];
 
 /// The longest address in text: six groups of IPv6 and an IPv4 address.
 const LONGEST: usize = 45;
@@ -97,11 +99,15 @@ fn is_version(text: &[u8], span: Span, context: &Context<'_>) -> bool {
         matches!(b, b' ' | b':' | b'=' | b'"' | b'\'' | b'(' | b'>')
     });
     let all = context.whole && (span.start, span.end) == (0, text.len());
+    let label = context.label;
+    let called = |word: &[u8]| {
+        let machine = || MACHINES.iter().any(|machine| names(label, machine));
+        names(label, word) && (ends_with(label, label.len(), word) || !machine())
+    };
     let before = |n: usize| span.start.checked_sub(n).map_or(0, |i| at(text, i));
     // Browsers leave out all but the first number (`Chrome/120.0.0.0`).
     let product = before(1) == b'/' && before(2).is_ascii_alphanumeric() && ends_with(text, span.end, b".0.0.0");
-    let named =
-        |word: &[u8]| ends_with(text, span.start.saturating_sub(joint), word) || (all && names(context.label, word));
+    let named = |word: &[u8]| ends_with(text, span.start.saturating_sub(joint), word) || (all && called(word));
     product || VERSIONS.iter().any(|word| named(word))
 }
 
