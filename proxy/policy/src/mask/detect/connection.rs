@@ -122,6 +122,9 @@ fn assigned(text: &[u8], equals: usize) -> Option<Span> {
 
 /// Where the word begins that says that a password follows, if one ends there.
 pub(super) fn key(text: &[u8], end: usize) -> Option<usize> {
+    // Most words before a colon end with another letter than those.
+    let last = end.checked_sub(1).map_or(0, |i| at(text, i)).to_ascii_lowercase();
+    matches!(last, b'd' | b's').then_some(())?;
     let key = KEYS.iter().find(|key| ends_with(text, end, key))?;
     let start = end.checked_sub(key.len())?;
     let before = start.checked_sub(1).map_or(0, |i| at(text, i));

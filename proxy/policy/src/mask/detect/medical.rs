@@ -30,9 +30,9 @@ pub(super) const RECORD: Detector = Detector {
     score: 70,
     words: RECORD_WORDS,
     validates: "Five to ten bare digits, or one or two letters and such digits, where `mrn`, `medical record`, \
-                `patient id`, `chart no` or the like names the column or JSON key or stands before them; also the \
-                second to fourth field of a segment `PID|` (HL7 version 2). Every hospital numbers in its own way: \
-                there is nothing else to check.",
+                `patient id`, `chart no` or the like names the column or JSON key or stands before them, and not \
+                within a UUID; also the second to fourth field of a segment `PID|` (HL7 version 2). Every hospital \
+                numbers in its own way: there is nothing else to check.",
     min_bytes: 5,
     find: Find::Digits {
         lengths: 0b111_1110_0000,
@@ -106,7 +106,7 @@ fn record(run: &Run<'_>) -> Option<Span> {
     let alone = !matches!(first.separator, b'-' | b'.') && !goes_on && !run.in_fraction(first.end);
     let named = || run.has_context(Kind::MedicalRecordNumber);
     let own = || patient_field(run).is_none_or(|field| RECORD_FIELDS.contains(&field));
-    (alone && named() && own()).then_some(Span {
+    (alone && named() && own() && !run.in_uuid(first.end)).then_some(Span {
         start: letters(run).unwrap_or(run.start),
         end: first.end,
     })

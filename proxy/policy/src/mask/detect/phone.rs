@@ -22,7 +22,8 @@ pub(super) const DETECTOR: Detector = Detector {
                 there: a zero and no second one, 9 to 12 digits in all, with single separators; no date. A slash may \
                 part the first three to six of them from the others. The same word is needed for numbers that begin \
                 with no zero, in groups of 3-3-3, 3-2-2-2, 2-3-2-2, 2-4-4 or 2-5-4 digits. In a column or under a key \
-                of such a name also nine digits, or 11 to 15 with an assigned country code, and nothing else.",
+                of such a name also nine digits, unless it has the word `id`, or 11 to 15 with an assigned country code, \
+                and nothing else.",
     min_bytes: 9,
     find: Find::Digits {
         lengths: u32::MAX,
@@ -188,11 +189,12 @@ fn grouped(run: &Run<'_>) -> Option<Span> {
     })
 }
 
-/// International without a sign, as telephone systems keep them, or of the nine digits of Spain and Poland: all of a value.
+/// International without a sign, as telephone systems keep them, or of the nine digits of Spain and Poland: all of a value. The ids of a
+/// column `call_id` have nine digits, too.
 fn bare(run: &Run<'_>) -> Option<Span> {
     let first = run.groups().first()?;
     let assigned = match first.len {
-        9 => run.first() >= b'2',
+        9 => run.first() >= b'2' && !run.is_called(b"id"),
         11..=15 => country_code(run, 0).is_some() && run.number(0, 1) != 1,
         _ => false,
     };
