@@ -105,10 +105,10 @@ impl<'a> Look<'a> {
     }
 
     fn json(&self, value: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Outcome {
-        if self.masker.text.is_quiet(value) {
+        let context = Context::of(self.label, !self.trusted);
+        if self.masker.text.is_quiet(value, context) {
             return Outcome::Unchanged;
         }
-        let context = Context::of(self.label, !self.trusted);
         json::rewrite(self.masker, value, context, out, counts)
     }
 

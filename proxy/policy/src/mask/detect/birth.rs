@@ -1,5 +1,6 @@
 //! Dates of birth: dates where a word says whose they are.
 
+use super::medical::patient_field;
 use super::month;
 use super::piece::{ahead, is_word};
 use super::{Detector, Find, Kind, Run, Span};
@@ -14,8 +15,9 @@ pub(super) const DETECTOR: Detector = Detector {
     validates: "A date of the years 1900 to 2099 as 1980-01-31, 19800131, 01/31/1980, 31/01/1980, 01/31/80, or with \
                 dots or hyphens, or with the month in words (`31 January 1980`, `January 31st, 1980`, `31JAN1980`, \
                 `31-JAN-80`; also in the languages below), where `dob`, `born`, `birth` or the like, also in German, \
-                Dutch, French, Spanish, Italian or Portuguese, names the column or JSON key or stands before it. Values \
-                of type date are left alone: protect their columns by name.",
+                Dutch, French, Spanish, Italian or Portuguese, names the column or JSON key or stands before it; also \
+                the seventh field of a segment `PID|` (HL7 version 2). Values of type date are left alone: protect \
+                their columns by name.",
     min_bytes: 6,
     find: Find::Digits {
         lengths: (1 << 1) | (1 << 2) | (1 << 4) | (1 << 8),
@@ -25,6 +27,9 @@ pub(super) const DETECTOR: Detector = Detector {
         find: birth,
     },
 };
+
+/// That of the date of birth in a segment PID.
+const BIRTH_FIELD: usize = 7;
 
 const WORDS: &[&str] = &[
     "dob",
@@ -54,7 +59,7 @@ const WORDS: &[&str] = &[
 
 fn birth(run: &Run<'_>) -> Option<Span> {
     let span = numeric(run).or_else(|| worded(run)).or_else(|| short(run))?;
-    run.has_context(Kind::DateOfBirth).then_some(span)
+    (run.has_context(Kind::DateOfBirth) || patient_field(run) == Some(BIRTH_FIELD)).then_some(span)
 }
 
 /// The year is the last part: the others stand before it.

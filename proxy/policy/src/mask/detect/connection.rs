@@ -1,6 +1,7 @@
 //! Credentials in what programs connect by: URLs and connection strings.
 
 use super::piece::{ahead, behind, ends_with, is_word};
+use super::setting;
 use super::{Context, Detector, Find, Kind, Span};
 use crate::mask::bytes::{at, cut, tail};
 
@@ -10,8 +11,8 @@ pub(super) const URL: Detector = Detector {
     aliases: &["BASIC_AUTH_URL"],
     score: 90,
     words: &[],
-    validates: "`scheme://user:password@host` (RFC 3986): a scheme of 2 to 20 letters, digits, `+`, `-` or `.`, a \
-                user that may be empty, a password that may not. User and password are the hit; a placeholder such as \
+    validates: "`scheme://user:password@host` (RFC 3986): a scheme of 2 to 20 letters, digits, `+`, `-` or `.`, a user \
+                that may be empty, a password that may not. User and password are the hit; a placeholder such as \
                 `${…}`, `$NAME`, `%s`, `<…>` or `****` is none.",
     min_bytes: 8,
     find: Find::Signs(b":", url),
@@ -23,21 +24,25 @@ pub(super) const PASSWORD: Detector = Detector {
     aliases: &[],
     score: 70,
     words: &[],
-    validates: "The value of `password`, `passwd`, `pass`, `pwd` or `PGPASSWORD` in a connection string (`key=value` with \
-                blanks, semicolons or `&` between them) that also names a host, server, database or user. A \
-                placeholder such as `${…}`, `$NAME`, `%s`, `<…>` or `****` is none.",
+    validates: "The value of `password`, `passwd`, `pass`, `pwd` or `PGPASSWORD` in a connection string (`key=value` \
+                with blanks, semicolons or `&` between them), or in settings (`\"key\": \"value\"` of JSON, a line \
+                `key: value` of YAML), that also names a host, server, database, user, login or e-mail address. Without \
+                that of `PGPASSWORD` or a longer key (`DB_PASSWORD`, `spring.datasource.password`), six characters or \
+                more, letters and digits among them. The last field of a line of `.pgpass` whose port is 5430 to 5439, \
+                6430 to 6439 or any; what SQL gives a role behind `PASSWORD` or `IDENTIFIED BY`. A placeholder such as \
+                `${…}`, `$NAME`, `%s`, `<…>` or `****` is none.",
     min_bytes: 9,
-    find: Find::Signs(b"=", password),
+    find: Find::Signs(b"=:'", password),
 };
 
 /// The longest user and password that are looked for.
-const LONGEST: usize = 512;
+pub(super) const LONGEST: usize = 512;
 /// How far on either side the other keys of a connection string are looked for.
-const REACH: usize = 512;
+pub(super) const REACH: usize = 512;
 
 /// The longer before those that it ends with.
 const KEYS: [&[u8]; 5] = [b"pgpassword", b"password", b"passwd", b"pass", b"pwd"];
-const OTHERS: [&[u8]; 10] = [
+const OTHERS: [&[u8]; 12] = [
     b"host",
     b"hostaddr",
     b"server",
@@ -48,6 +53,8 @@ const OTHERS: [&[u8]; 10] = [
     b"username",
     b"user id",
     b"uid",
+    b"login",
+    b"email",
 ];
 
 /// Offered every colon: that of a scheme counts.
@@ -65,22 +72,27 @@ fn url(text: &[u8], colon: usize, _: &Context<'_>) -> Option<Span> {
     let authority = cut(text, start, start.checked_add(length)?);
     let user_info = authority.get(..memchr::memrchr(b'@', authority)?)?;
     let (_, password) = user_info.split_at_checked(memchr::memchr(b':', user_info)?.checked_add(1)?)?;
-    ((2..=20).contains(&scheme) && is_secret(password)).then_some(Span {
+    // What follows the tag of an image is its digest.
+    let image = cut(authority, user_info.len(), authority.len()).starts_with(b"@sha256:");
+    ((2..=20).contains(&scheme) && is_secret(password) && !image).then_some(Span {
         start,
         end: start.checked_add(user_info.len())?,
     })
 }
 
-/// Offered every equals sign.
-fn password(text: &[u8], equals: usize, _: &Context<'_>) -> Option<Span> {
+/// Offered every equals sign, colon and apostrophe.
+fn password(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
+    match at(text, sign) {
+        b'=' => assigned(text, sign),
+        b':' => setting::value(text, sign).or_else(|| setting::pgpass(text, sign)),
+        _ => setting::declared(text, sign),
+    }
+}
+
+fn assigned(text: &[u8], equals: usize) -> Option<Span> {
     let blanks = behind(text, equals, 2, |b| b == b' ');
     let key_end = equals.checked_sub(blanks)?;
-    let key = KEYS.iter().find(|key| ends_with(text, key_end, key))?;
-    let key_start = key_end.checked_sub(key.len())?;
-    let before = key_start.checked_sub(1).map_or(0, |i| at(text, i));
-    if before.is_ascii_alphanumeric() {
-        return None;
-    }
+    let key_start = key(text, key_end)?;
     let from = equals.checked_add(1)?;
     let from = from.checked_add(ahead(text, from, 2, |b| b == b' '))?;
     // Within a string of JSON the quotes themselves are escaped.
@@ -103,30 +115,43 @@ fn password(text: &[u8], equals: usize, _: &Context<'_>) -> Option<Span> {
         }
     };
     let end = start.checked_add(length)?;
-    (is_secret(cut(text, start, end)) && is_connection(text, key_start, end)).then_some(Span { start, end })
+    let password = cut(text, start, end);
+    let connects = || is_connection(text, key_start, end) || setting::is_named(text, key_start, password);
+    (is_secret(password) && connects()).then_some(Span { start, end })
+}
+
+/// Where the word begins that says that a password follows, if one ends there.
+pub(super) fn key(text: &[u8], end: usize) -> Option<usize> {
+    // Most words before a colon end with another letter than those.
+    let last = end.checked_sub(1).map_or(0, |i| at(text, i)).to_ascii_lowercase();
+    matches!(last, b'd' | b's').then_some(())?;
+    let key = KEYS.iter().find(|key| ends_with(text, end, key))?;
+    let start = end.checked_sub(key.len())?;
+    let before = start.checked_sub(1).map_or(0, |i| at(text, i));
+    (!before.is_ascii_alphanumeric()).then_some(start)
 }
 
 /// Where the password before its closing quote ends; an escaped quote is part of it, unless that is how it was opened.
-fn closing(rest: &[u8], quote: u8, escape: usize) -> usize {
+pub(super) fn closing(rest: &[u8], quote: u8, escape: usize) -> usize {
     memchr::memchr_iter(quote, rest)
         .map(|place| (place, behind(rest, place, 1, |b| b == b'\\')))
         .find(|(_, escaped)| *escaped == escape)
         .map_or(rest.len(), |(place, _)| place.saturating_sub(escape))
 }
 
-/// Whether another key of a connection string stands near.
-fn is_connection(text: &[u8], start: usize, end: usize) -> bool {
+/// Whether another key of a connection string, or of settings, stands near.
+pub(super) fn is_connection(text: &[u8], start: usize, end: usize) -> bool {
     let (from, to) = (start.saturating_sub(REACH), end.saturating_add(REACH).min(text.len()));
     let near = cut(text, from, to);
-    memchr::memchr_iter(b'=', near).any(|equals| {
-        let blanks = behind(near, equals, 2, |b| b == b' ');
-        let key_end = equals.saturating_sub(blanks);
+    memchr::memchr2_iter(b'=', b':', near).any(|sign| {
+        let between = |b: u8| b == b' ' || (at(near, sign) == b':' && matches!(b, b'"' | b'\\'));
+        let key_end = sign.saturating_sub(behind(near, sign, 3, between));
         OTHERS.iter().any(|key| ends_with(near, key_end, key))
     })
 }
 
 /// Whether a password is one, not what stands for it.
-fn is_secret(password: &[u8]) -> bool {
+pub(super) fn is_secret(password: &[u8]) -> bool {
     let hidden = password.iter().all(|b| matches!(b, b'*' | b'x' | b'X' | b'.'));
     !password.is_empty() && !hidden && !is_placeholder(password)
 }

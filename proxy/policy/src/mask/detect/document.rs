@@ -93,7 +93,7 @@ fn license(run: &Run<'_>) -> Option<Span> {
 }
 
 /// Where the letters begin that stick to the digits: two at most, and nothing else before them.
-fn letters(run: &Run<'_>) -> Option<usize> {
+pub(super) fn letters(run: &Run<'_>) -> Option<usize> {
     let stuck = behind(run.text, run.start, 3, is_word);
     let own = behind(run.text, run.start, 3, |b| b.is_ascii_alphabetic());
     let start = run.start.checked_sub(own)?;

@@ -1,7 +1,8 @@
-//! Digits and separators in disguise: characters that read the same, characters that do not show at all, and what URLs and
-//! forms encode.
+//! Digits and separators in disguise: characters that read the same, characters that do not show at all, and what URLs, forms,
+//! HTML and JSON encode.
 
 use super::hex::pair;
+use super::piece::ahead;
 use super::scanner::Hit;
 use crate::mask::bytes::{at, tail};
 
@@ -62,16 +63,28 @@ pub(super) fn fold(text: &[u8]) -> Option<Folded> {
     changed.then_some(folded)
 }
 
-/// A text as it was before it was percent-encoded (RFC 3986, 2.1), however often; `None` where nothing in it is encoded.
+/// A text as it was before it was percent-encoded (RFC 3986, 2.1), however often, or written as a form; `None` where nothing in
+/// it is encoded.
 pub(super) fn decoded(text: &[u8]) -> Option<Folded> {
-    memchr::memchr_iter(b'%', text).find(|place| encoded(tail(text, *place)).is_some())?;
+    memchr::memchr2_iter(b'%', b'=', text).find(|place| {
+        let rest = tail(text, *place);
+        encoded(rest).is_some() || filled_in(rest).is_some()
+    })?;
     let mut folded = Folded {
         text: Vec::with_capacity(text.len()),
         origin: Vec::with_capacity(text.len()),
     };
-    let mut place = 0usize;
+    let (mut place, mut blanks) = (0usize, 0usize);
     while place < text.len() {
-        let (byte, length) = encoded(tail(text, place)).unwrap_or((at(text, place), 1));
+        let rest = tail(text, place);
+        if let Some(length) = filled_in(rest) {
+            blanks = place.saturating_add(length);
+        }
+        let (byte, length) = match rest {
+            // That of a telephone number stands first.
+            [b'+', ..] if place < blanks && at(text, place.saturating_sub(1)) != b'=' => (b' ', 1),
+            _ => encoded(rest).unwrap_or((at(text, place), 1)),
+        };
         folded.text.push(byte);
         folded.origin.push(place);
         place = place.saturating_add(length);
@@ -79,6 +92,99 @@ pub(super) fn decoded(text: &[u8]) -> Option<Folded> {
     folded.origin.push(text.len());
     Some(folded)
 }
+
+/// A text as it is shown: references to characters of HTML (13.5) and escapes of JSON (RFC 8259, 7) as the ASCII that they stand
+/// for or read like; `None` where it has none.
+pub(super) fn shown(text: &[u8]) -> Option<Folded> {
+    memchr::memchr2_iter(b'&', b'\\', text).find(|place| reference(tail(text, *place)).is_some())?;
+    let mut folded = Folded {
+        text: Vec::with_capacity(text.len()),
+        origin: Vec::with_capacity(text.len()),
+    };
+    let mut place = 0usize;
+    while place < text.len() {
+        let (byte, length) = reference(tail(text, place)).unwrap_or((Some(at(text, place)), 1));
+        if let Some(byte) = byte {
+            folded.text.push(byte);
+            folded.origin.push(place);
+        }
+        place = place.saturating_add(length);
+    }
+    folded.origin.push(text.len());
+    Some(folded)
+}
+
+/// The character that a reference at the start of a text stands for, `None` for one that does not show, and the reference's
+/// length. No detector hangs on those that are not here.
+fn reference(text: &[u8]) -> Option<(Option<u8>, usize)> {
+    if let Some(digits) = text.strip_prefix(b"\\u") {
+        let c = u32::from_str_radix(std::str::from_utf8(digits.get(..4)?).ok()?, 16).ok()?;
+        return Some((read_as(c)?, 6));
+    }
+    let body = text.strip_prefix(b"&")?;
+    let length = body.iter().take(LONGEST).position(|b| *b == b';')?;
+    let body = body.get(..length)?;
+    let c = match body {
+        [b'#', b'x' | b'X', digits @ ..] => u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?,
+        [b'#', digits @ ..] => std::str::from_utf8(digits).ok()?.parse().ok()?,
+        name => u32::from(REFERENCES.iter().find(|(known, _)| *known == name)?.1),
+    };
+    Some((read_as(c)?, length.saturating_add(2)))
+}
+
+/// The ASCII that a character is or reads like, if there is one; `Some(None)` for what does not show.
+fn read_as(c: u32) -> Option<Option<u8>> {
+    let c = char::from_u32(c)?;
+    match (u8::try_from(c), ascii(c)) {
+        (Ok(b @ b' '..=b'~'), _) | (_, Folding::To(b)) => Some(Some(b)),
+        (_, Folding::Gone) => Some(None),
+        _ => None,
+    }
+}
+
+/// The longest reference between its ampersand and its semicolon.
+const LONGEST: usize = 8;
+
+/// Names of what detectors hang on, and of what takes its place.
+const REFERENCES: &[(&[u8], char)] = &[
+    (b"nbsp", ' '),
+    (b"ensp", ' '),
+    (b"emsp", ' '),
+    (b"thinsp", ' '),
+    (b"hyphen", '-'),
+    (b"dash", '-'),
+    (b"ndash", '-'),
+    (b"minus", '-'),
+    (b"commat", '@'),
+    (b"period", '.'),
+    (b"colon", ':'),
+    (b"sol", '/'),
+    (b"plus", '+'),
+    (b"lpar", '('),
+    (b"rpar", ')'),
+    (b"equals", '='),
+    (b"quot", '"'),
+    (b"apos", '\''),
+    (b"amp", '&'),
+    (b"lt", '<'),
+    (b"gt", '>'),
+    (b"shy", '\u{AD}'),
+    (b"zwj", '\u{200D}'),
+    (b"zwnj", '\u{200C}'),
+];
+
+/// How long a form's value is with the equals sign before it, if there is one at the start of a text: groups of letters and digits
+/// with a plus sign for each blank. Others have these signs in base64, and are longer.
+fn filled_in(text: &[u8]) -> Option<usize> {
+    let value = text.strip_prefix(b"=")?;
+    let length = ahead(value, 0, FIELD, |b| b.is_ascii_alphanumeric() || b == b'+');
+    let (value, rest) = value.split_at_checked(length)?;
+    let ends = length < FIELD && matches!(rest.first(), None | Some(b'&' | b' ' | b'"' | b'\'' | b'\n'));
+    (ends && memchr::memchr_iter(b'+', value).count() >= 2).then_some(length.saturating_add(1))
+}
+
+/// One more than an IBAN has in groups of four.
+const FIELD: usize = 43;
 
 /// The character of ASCII that is encoded at the start of a text, and the length of that: `%40`, or `%2540` where the percent
 /// sign was encoded once more. No detector hangs on others, and `%DB_NAME%` is no encoding.
@@ -117,6 +223,8 @@ fn ascii(c: char) -> Folding {
         | '\u{FE00}'..='\u{FE0F}'
         | '\u{FEFF}' => Folding::Gone,
         '\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => Folding::To(b' '),
+        // What other scripts end a sentence with; names of hosts are typed with it (RFC 3490, 3.1).
+        '\u{3002}' | '\u{FF61}' => Folding::To(b'.'),
         '\u{2010}'..='\u{2015}' | '\u{2043}' | '\u{2212}' | '\u{FE58}' | '\u{FE63}' => Folding::To(b'-'),
         // Arabic, Persian, Thai, Lao, Tibetan, Burmese, Khmer.
         '\u{660}'..='\u{669}'

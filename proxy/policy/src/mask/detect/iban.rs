@@ -11,9 +11,9 @@ pub(super) const DETECTOR: Detector = Detector {
     score: 100,
     words: &[],
     validates: "A country of the SWIFT registry, that country's exact length, and the check digits (ISO 7064 mod \
-                97-10). Upper or lower case; bare, or with single spaces or hyphens between groups, and a space behind \
-                the country where that is in capitals. No letter or digit but `IBAN` may stand directly before, none \
-                after. Not within a UUID.",
+                97-10). Upper or lower case; bare, or with single spaces, hyphens or dots between groups, and a space \
+                behind the country where that is in capitals. No letter or digit but `IBAN` may stand directly before, \
+                none after. Not within a UUID.",
     min_bytes: 15,
     find: Find::Digits {
         lengths: u32::MAX,
@@ -111,7 +111,7 @@ fn length_in(country: [u8; 2]) -> Option<usize> {
     (*known > 0).then_some(usize::from(*known))
 }
 
-/// Reads `length` letters and digits from `start`, across single spaces and hyphens; the number that they form with the
+/// Reads `length` letters and digits from `start`, across single spaces, hyphens and dots; the number that they form with the
 /// first four moved to the end, modulo 97, and where the last one ends.
 fn walk(text: &[u8], start: usize, length: usize) -> Option<(u64, usize)> {
     let (mut number, mut head, mut seen) = (0_u64, 0_u64, 0_usize);
@@ -119,7 +119,7 @@ fn walk(text: &[u8], start: usize, length: usize) -> Option<(u64, usize)> {
     while seen < length {
         // Most stand in fours of digits, with one sign between them or none.
         let next = match bytes {
-            [b' ' | b'-', next @ ..] => next,
+            [b' ' | b'-' | b'.', next @ ..] => next,
             _ => bytes,
         };
         if seen >= 4
@@ -138,7 +138,7 @@ fn walk(text: &[u8], start: usize, length: usize) -> Option<(u64, usize)> {
         number = match value {
             0..=9 => number.wrapping_mul(10).wrapping_add(value),
             10..=35 if !(2..=3).contains(&seen) => number.wrapping_mul(100).wrapping_add(value),
-            _ if matches!(b, b' ' | b'-') && seen > 1 && value_of(*rest.first()?) != NONE => continue,
+            _ if matches!(b, b' ' | b'-' | b'.') && seen > 1 && value_of(*rest.first()?) != NONE => continue,
             _ => return None,
         };
         if number > u64::MAX / 1000 {

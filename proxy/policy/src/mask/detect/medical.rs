@@ -1,7 +1,9 @@
 //! Numbers of patients and of those who treat them.
 
 use super::card::luhn;
+use super::document::letters;
 use super::{Detector, Find, Kind, Run, Span};
+use crate::mask::bytes::{at, cut, tail};
 
 pub(super) const NPI: Detector = Detector {
     kind: Kind::UsNpi,
@@ -27,9 +29,10 @@ pub(super) const RECORD: Detector = Detector {
     aliases: &[],
     score: 70,
     words: RECORD_WORDS,
-    validates: "Five to ten bare digits where `mrn`, `medical record`, `patient id`, `chart no` or the like names the \
-                column or JSON key or stands before them. Every hospital numbers in its own way: there is nothing else \
-                to check.",
+    validates: "Five to ten bare digits, or one or two letters and such digits, where `mrn`, `medical record`, \
+                `patient id`, `chart no` or the like names the column or JSON key or stands before them, and not \
+                within a UUID; also the second to fourth field of a segment `PID|` (HL7 version 2). Every hospital \
+                numbers in its own way: there is nothing else to check.",
     min_bytes: 5,
     find: Find::Digits {
         lengths: 0b111_1110_0000,
@@ -43,7 +46,20 @@ pub(super) const RECORD: Detector = Detector {
 /// What stands before a provider's number where it is used as a card's (80 for health, 840 for the United States).
 const ISSUER: [u8; 5] = [8, 0, 8, 4, 0];
 
-const NPI_WORDS: &[&str] = &["npi", "provider", "provider_id", "national provider"];
+/// How far before a field its segment may begin.
+const SEGMENT: usize = 512;
+
+/// Where the numbers of a patient stand in a segment PID.
+const RECORD_FIELDS: std::ops::RangeInclusive<usize> = 2..=4;
+
+const NPI_WORDS: &[&str] = &[
+    "npi",
+    "provider",
+    "provider_id",
+    "national provider",
+    // The qualifier of a segment NM1 in claims (X12 837).
+    "*xx*",
+];
 const RECORD_WORDS: &[&str] = &[
     "mrn",
     "medical record",
@@ -66,12 +82,16 @@ const RECORD_WORDS: &[&str] = &[
     "hospital no",
     "hospital number",
     "hospital_number",
+    // The patient of a message of HL7 version 2, whose numbers stand first.
+    "pid|",
 ];
 
 fn npi(run: &Run<'_>) -> Option<Span> {
     let first = run.groups().first().filter(|first| first.len == 10)?;
-    let mut digits = ISSUER.to_vec();
-    digits.extend_from_slice(run.digits(10));
+    let mut digits = [0; 15];
+    for (slot, digit) in digits.iter_mut().zip(ISSUER.iter().chain(run.digits(10))) {
+        *slot = *digit;
+    }
     let valid = matches!(run.number(0, 1), 1 | 2) && luhn(&digits) && !run.in_fraction(first.end);
     (valid && run.has_context(Kind::UsNpi)).then_some(Span {
         start: run.start,
@@ -82,9 +102,20 @@ fn npi(run: &Run<'_>) -> Option<Span> {
 fn record(run: &Run<'_>) -> Option<Span> {
     let first = run.groups().first()?;
     // A date or a telephone number goes on behind a hyphen.
-    let alone = !matches!(first.separator, b'-' | b'.') && run.before() != b'-' && !run.in_fraction(first.end);
-    (alone && run.has_context(Kind::MedicalRecordNumber)).then_some(Span {
-        start: run.start,
+    let goes_on = run.before() == b'-' && at(run.text, run.start.saturating_sub(2)).is_ascii_digit();
+    let alone = !matches!(first.separator, b'-' | b'.') && !goes_on && !run.in_fraction(first.end);
+    let named = || run.has_context(Kind::MedicalRecordNumber);
+    let own = || patient_field(run).is_none_or(|field| RECORD_FIELDS.contains(&field));
+    (alone && named() && own() && !run.in_uuid(first.end)).then_some(Span {
+        start: letters(run).unwrap_or(run.start),
         end: first.end,
     })
+}
+
+/// Which field begins with a run in a segment PID, of which patient a message of HL7 version 2 tells.
+pub(super) fn patient_field(run: &Run<'_>) -> Option<usize> {
+    let before = cut(run.text, run.start.saturating_sub(SEGMENT), run.start);
+    let line = memchr::memrchr2(b'\r', b'\n', before).map_or(0, |end| end.saturating_add(1));
+    let segment = tail(before, line);
+    (segment.starts_with(b"PID|") && segment.ends_with(b"|")).then(|| memchr::memchr_iter(b'|', segment).count())
 }

@@ -31,6 +31,7 @@ mod routing;
 mod run;
 mod sas;
 mod scanner;
+mod setting;
 mod slack;
 mod ssn;
 mod summary;

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::context::names;
+use super::context::{Named, names};
 use super::hex::pair;
 use super::piece::{ahead, behind, ends_with, is_word};
 use super::{Context, Detector, Find, Kind, Span};
@@ -16,8 +16,8 @@ pub(super) const IP: Detector = Detector {
     words: &[],
     validates: "IPv4: four numbers of 0 to 255 without leading zeros, dots between them, the first not 0; no letter, \
                 digit or dot directly before or after. IPv6 in any of its written forms (RFC 4291), `::` alone and \
-                `::1` left alone. A version (`v1.2.3.4`, `version 1.2.3.4`, all of a column `version`) is none. Values \
-                of type inet are left alone: protect their columns by name.",
+                `::1` left alone. A version (`v1.2.3.4`, `version 1.2.3.4`, all of a column `version` or `firmware`, \
+                `Chrome/120.0.0.0`) is none. Values of type inet are left alone: protect their columns by name.",
     // `::2` and its like are no machine's.
     min_bytes: 5,
     find: Find::Signs(b".:", ip),
@@ -28,13 +28,27 @@ pub(super) const MAC: Detector = Detector {
     name: "MAC_ADDRESS",
     aliases: &[],
     score: 90,
-    words: &[],
+    words: &[
+        "mac",
+        "mac_address",
+        "macaddress",
+        "mac_addr",
+        "macaddr",
+        "hwaddr",
+        "bssid",
+    ],
     validates: "Six pairs of hexadecimal digits with the same colon or hyphen between them, or three groups of four \
                 with dots, not all of them 0 or all of them F; no letter, digit, colon or hyphen directly before or \
-                after.",
-    min_bytes: 14,
-    find: Find::Signs(b":-.", mac),
+                after, and no digits behind a dot. Twelve bare digits where a word such as `mac` names the column or \
+                JSON key and they are the whole value, or stands in the key that a colon ends before them.",
+    min_bytes: 12,
+    find: Find::Named(b":-.", mac),
 };
+
+/// What has versions of four numbers, or what such a column is called.
+const VERSIONS: [&[u8]; 2] = [b"version", b"firmware"];
+/// What a column has instead whose name has one of these words, too, and does not end with those (`firmware_host`).
+const MACHINES: [&[u8]; 5] = [b"ip", b"host", b"server", b"addr", b"address"];
 
 /// The longest address in text: six groups of IPv6 and an IPv4 address.
 const LONGEST: usize = 45;
@@ -85,7 +99,16 @@ fn is_version(text: &[u8], span: Span, context: &Context<'_>) -> bool {
         matches!(b, b' ' | b':' | b'=' | b'"' | b'\'' | b'(' | b'>')
     });
     let all = context.whole && (span.start, span.end) == (0, text.len());
-    ends_with(text, span.start.saturating_sub(joint), b"version") || (all && names(context.label, b"version"))
+    let label = context.label;
+    let called = |word: &[u8]| {
+        let machine = || MACHINES.iter().any(|machine| names(label, machine));
+        names(label, word) && (ends_with(label, label.len(), word) || !machine())
+    };
+    let before = |n: usize| span.start.checked_sub(n).map_or(0, |i| at(text, i));
+    // Browsers leave out all but the first number (`Chrome/120.0.0.0`).
+    let product = before(1) == b'/' && before(2).is_ascii_alphanumeric() && ends_with(text, span.end, b".0.0.0");
+    let named = |word: &[u8]| ends_with(text, span.start.saturating_sub(joint), word) || (all && called(word));
+    product || VERSIONS.iter().any(|word| named(word))
 }
 
 fn ipv6(text: &[u8], colon: usize) -> Option<Span> {
@@ -107,9 +130,15 @@ fn ipv6(text: &[u8], colon: usize) -> Option<Span> {
     (telling && !is_word(at(text, end))).then_some(Span { start, end })
 }
 
-/// Offered every sign: the first one of an address counts.
+/// Offered every sign, of which the first one of an address counts, and a value as a whole.
 fn mac(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
+    if sign == text.len() {
+        return bare_mac(text);
+    }
     let joint = at(text, sign);
+    if let Some(span) = keyed_mac(text, sign) {
+        return Some(span);
+    }
     let group = if joint == b'.' { 4 } else { 2 };
     let second = sign.checked_add(group)?.checked_add(1)?;
     if at(text, second) != joint {
@@ -120,19 +149,77 @@ fn mac(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
     if is_word(before) || matches!(before, b':' | b'-' | b'.') {
         return None;
     }
-    let mut digits = Vec::with_capacity(12);
-    let mut from = start;
-    while digits.len() < 12 {
+    let (mut digits, mut from, mut telling) = (0_usize, start, Telling::default());
+    loop {
         let end = from.checked_add(group)?;
-        digits.extend_from_slice(cut(text, from, end));
-        let last = digits.len() == 12;
-        if !last && at(text, end) != joint {
+        telling.look(text.get(from..end)?)?;
+        digits = digits.checked_add(group)?;
+        if digits == MAC_DIGITS {
+            from = end;
+            break;
+        }
+        if at(text, end) != joint {
             return None;
         }
-        from = if last { end } else { end.checked_add(1)? };
+        from = end.checked_add(1)?;
     }
-    let bytes: Vec<u8> = digits.chunks_exact(2).map_while(pair).collect();
-    let telling = bytes.len() == 6 && bytes.iter().any(|b| *b != 0) && bytes.iter().any(|b| *b != 0xFF);
-    let goes_on = is_word(at(text, from)) || matches!(at(text, from), b':' | b'-');
-    (telling && !goes_on).then_some(Span { start, end: from })
+    // A full stop ends the sentence.
+    let dotted = at(text, from) == b'.' && is_word(at(text, from.saturating_add(1)));
+    let goes_on = is_word(at(text, from)) || matches!(at(text, from), b':' | b'-') || dotted;
+    (telling.tells() && !goes_on).then_some(Span { start, end: from })
+}
+
+/// `"mac": "…"`: twelve digits behind a key that says what they are.
+fn keyed_mac(text: &[u8], colon: usize) -> Option<Span> {
+    let between = |b: u8| matches!(b, b' ' | b'"' | b'\'');
+    let from = colon.checked_add(1).filter(|_| at(text, colon) == b':')?;
+    let start = from.checked_add(ahead(text, from, 2, between))?;
+    if ahead(text, start, MAC_DIGITS, |b| b.is_ascii_hexdigit()) < MAC_DIGITS {
+        return None;
+    }
+    let end = start.checked_add(MAC_DIGITS)?;
+    let key_end = colon.checked_sub(behind(text, colon, 2, between))?;
+    let key = cut(text, key_end.checked_sub(behind(text, key_end, 24, is_word))?, key_end);
+    let telling = bare_mac(cut(text, start, end)).is_some() && !is_word(at(text, end));
+    (telling && Named::within(key).has(Kind::MacAddress)).then_some(Span { start, end })
+}
+
+/// All of a value, as inventories keep them.
+fn bare_mac(text: &[u8]) -> Option<Span> {
+    let value = text.trim_ascii();
+    let start = text.len().checked_sub(text.trim_ascii_start().len())?;
+    let mut telling = Telling::default();
+    telling.look(value)?;
+    (value.len() == MAC_DIGITS && telling.tells()).then_some(Span {
+        start,
+        end: start.checked_add(MAC_DIGITS)?,
+    })
+}
+
+/// Hexadecimal digits of an address.
+const MAC_DIGITS: usize = 12;
+
+/// Whether an address is a card's: neither nobody's nor everybody's.
+#[derive(Default)]
+struct Telling {
+    /// A byte is not 0.
+    some: bool,
+    /// A byte is not 255.
+    other: bool,
+}
+
+impl Telling {
+    /// Takes pairs of hexadecimal digits; `None` where they are not.
+    fn look(&mut self, digits: &[u8]) -> Option<()> {
+        for two in digits.chunks(2) {
+            let byte = pair(two)?;
+            self.some |= byte != 0;
+            self.other |= byte != 0xFF;
+        }
+        Some(())
+    }
+
+    fn tells(&self) -> bool {
+        self.some && self.other
+    }
 }

@@ -102,8 +102,8 @@ impl Numbers {
 }
 
 /// Whether a number that a detector knows can begin with a group of one or two digits: an IBAN after its country, an
-/// international number after its plus sign or with 00, a national one with 0, a North American one with a leading 1, an
-/// employer's (2-7), and a date.
+/// international number after its plus sign or with 00, a national one with 0 or a short area code, a North American one with
+/// a leading 1, an employer's (2-7), and a date.
 fn may_be_short(text: &[u8], start: usize, length: usize) -> bool {
     let before = |n: usize| start.checked_sub(n).map_or(0, |i| at(text, i));
     let after = |n: usize| at(text, start.wrapping_add(n));
@@ -115,6 +115,7 @@ fn may_be_short(text: &[u8], start: usize, length: usize) -> bool {
         || (length == 2 && matches!(after(2), b'-' | b'.') && after(9).is_ascii_digit())
         || (length == 1 && at(text, start) == b'1')
         || (length == 2 && joint == b' ' && at(text, start) == b'0')
+        || (length == 2 && joint == b' ' && (after(6) == b' ' || after(7) == b'-' || after(8) == b'-'))
         || month::short(text, start.wrapping_add(length)).is_some()
         || (length == 2 && before(1).is_ascii_alphabetic() && before(2).is_ascii_alphabetic())
         || (length == 2 && joint == b' ' && before(1) == b' ' && before(2).is_ascii_uppercase())

@@ -13,20 +13,23 @@ pub(super) const DETECTOR: Detector = Detector {
     aliases: &["ENCRYPTION_KEY"],
     score: 100,
     words: &[],
-    validates: "From `-----BEGIN … PRIVATE KEY-----` or `-----BEGIN PGP PRIVATE KEY BLOCK-----` to the line that ends it \
-                or, where that does not come, 16 KiB. In a file of PuTTY from `Private-Lines:` and a number to \
-                `Private-MAC`. The same in base64, as a Secret of Kubernetes has it. Certificates and public keys are \
-                public.",
+    validates: "From `-----BEGIN … PRIVATE KEY-----` or `-----BEGIN PGP PRIVATE KEY BLOCK-----`, with five hyphens or, \
+                as SSH has them, four and a blank, to the line that ends it or, where that does not come, 16 KiB. In a \
+                file of PuTTY from `Private-Lines:` and a number to `Private-MAC`. The same in base64, as a Secret of \
+                Kubernetes has it. Certificates and public keys are public.",
     min_bytes: 27,
     find: Find::Signs(b"I-J", key),
 };
 
-const BEGIN: &[u8] = b"-----BEGIN ";
+/// That of PEM, and that of SSH (RFC 4716 writes public keys so, and programs private ones), each with what ends its lines and
+/// begins the last of them.
+const FRAMES: [(&[u8], &[u8], &[u8]); 2] = [
+    (b"-----BEGIN ", b"-----", b"-----END "),
+    (b"---- BEGIN ", b" ----", b"---- END "),
+];
 const LABEL: &[u8] = b"PRIVATE KEY";
-/// What ends the first line: OpenPGP calls what follows a block.
-const LABEL_ENDS: [&[u8]; 2] = [b"-----", b" BLOCK-----"];
-const END: &[u8] = b"-----END ";
-const DASHES: &[u8] = b"-----";
+/// OpenPGP calls what follows a block.
+const BLOCK: &[u8] = b" BLOCK";
 /// What the key follows in a file of PuTTY, before and after its hyphen, and what follows the key.
 const PUTTY: (&[u8], &[u8]) = (b"Private", b"-Lines: ");
 const PUTTY_END: &[u8] = b"Private-MAC";
@@ -98,26 +101,35 @@ fn encoded(text: &[u8], letter: usize) -> Option<Span> {
 
 fn pem(text: &[u8], letter: usize) -> Option<Span> {
     let start = letter.checked_sub(8)?;
-    let label_at = start.checked_add(BEGIN.len())?;
-    if cut(text, start, label_at) != BEGIN {
-        return None;
-    }
+    let (begin, dashes, end) = FRAMES.iter().find(|(begin, ..)| tail(text, start).starts_with(begin))?;
+    let label_at = start.checked_add(begin.len())?;
     // `RSA PRIVATE KEY`, `ENCRYPTED PRIVATE KEY`, `OPENSSH PRIVATE KEY`: a short label.
     let label = cut(text, label_at, label_at.saturating_add(48).min(text.len()));
     let named = memchr::memmem::find(label, LABEL)?;
     let kind = label.get(..named)?;
-    if !kind.iter().all(|b| b.is_ascii_uppercase() || *b == b' ') {
+    if !kind
+        .iter()
+        .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b' ')
+    {
         return None;
     }
     let label_end = label_at.checked_add(named)?.checked_add(LABEL.len())?;
-    let ending = LABEL_ENDS.iter().find(|end| tail(text, label_end).starts_with(end))?;
-    let body_at = label_end.checked_add(ending.len())?;
+    let block = if tail(text, label_end).starts_with(BLOCK) {
+        BLOCK.len()
+    } else {
+        0
+    };
+    let label_end = label_end.checked_add(block)?;
+    if !tail(text, label_end).starts_with(dashes) {
+        return None;
+    }
+    let body_at = label_end.checked_add(dashes.len())?;
     let body = tail(text, body_at);
     let body = body.get(..BODY).unwrap_or(body);
-    let length = memchr::memmem::find(body, END).and_then(|ending| {
-        let closing_at = ending.checked_add(END.len())?;
-        let closing = memchr::memmem::find(tail(body, closing_at), DASHES)?;
-        closing_at.checked_add(closing)?.checked_add(DASHES.len())
+    let length = memchr::memmem::find(body, end).and_then(|ending| {
+        let closing_at = ending.checked_add(end.len())?;
+        let closing = memchr::memmem::find(tail(body, closing_at), dashes)?;
+        closing_at.checked_add(closing)?.checked_add(dashes.len())
     });
     Some(Span {
         start,

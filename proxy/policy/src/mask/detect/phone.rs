@@ -14,14 +14,16 @@ pub(super) const DETECTOR: Detector = Detector {
     words: WORDS,
     validates: "International (E.164): a plus sign that no letter or digit precedes, an assigned country code, 8 to 15 \
                 digits with single separators. The same with `00` for the plus sign, where blanks or parentheses part \
-                the country code from two groups or more, or from one that makes ten digits with it; written in another \
-                way, only with a word as below. North American: 3-3-4 with separators or the area code in parentheses, \
-                with or without a leading 1; area code and exchange begin with 2-9 and are not N11. Ten bare digits \
-                count only where a word such as `phone`, `tel`, `mobile` or `fax` names the column or JSON key or \
-                stands before them. The same word is needed for numbers of other countries as they are dialled there: a \
-                zero and no second one, 9 to 12 digits in all, with single separators; no date. A slash may part the \
-                first three to six of them from the others. In a column or under a \
-                key of such a name also 11 to 15 digits with an assigned country code and nothing else.",
+                the country code from two groups or more, or from one that makes ten digits with it; written in \
+                another way, only with a word as below. North American: 3-3-4 with separators or the area code in \
+                parentheses, with or without a leading 1; area code and exchange begin with 2-9 and are not N11. Ten \
+                bare digits count only where a word such as `phone`, `tel`, `mobile` or `fax` names the column or JSON \
+                key or stands before them. The same word is needed for numbers of other countries as they are dialled \
+                there: a zero and no second one, 9 to 12 digits in all, with single separators; no date. A slash may \
+                part the first three to six of them from the others. The same word is needed for numbers that begin \
+                with no zero, in groups of 3-3-3, 3-2-2-2, 2-3-2-2, 2-4-4 or 2-5-4 digits. In a column or under a key \
+                of such a name also nine digits, unless it has the word `id`, or 11 to 15 with an assigned country code, \
+                and nothing else.",
     min_bytes: 9,
     find: Find::Digits {
         lengths: u32::MAX,
@@ -37,6 +39,7 @@ const WORDS: &[&str] = &[
     "telephone",
     "tel",
     "telefon",
+    "telefone",
     "telefono",
     "teléfono",
     "téléphone",
@@ -75,7 +78,7 @@ fn phone(run: &Run<'_>) -> Option<Span> {
         b'(' if at(run.text, run.start.wrapping_sub(2)) == b'+' => international(run),
         // No country's code begins with a zero, nor does an area's in North America.
         _ if run.first() == b'0' => dialled(run).or_else(|| national(run)).or_else(|| slashed(run)),
-        _ => north_american(run).or_else(|| bare(run)),
+        _ => north_american(run).or_else(|| grouped(run)).or_else(|| bare(run)),
     }
 }
 
@@ -156,10 +159,45 @@ fn slashed(run: &Run<'_>) -> Option<Span> {
     (written && enough && alone && run.has_context(Kind::PhoneNumber)).then_some(Span { start: run.start, end })
 }
 
-/// International without a sign, as telephone systems keep them: all of a value.
+/// As countries write their own numbers that dial no zero: Spain and Poland nine digits in threes or twos, Brazil ten or eleven
+/// behind an area code of two.
+fn grouped(run: &Run<'_>) -> Option<Span> {
+    let groups = run.groups();
+    let mut lengths = [0; 4];
+    for (length, group) in lengths.iter_mut().zip(groups) {
+        *length = group.len;
+    }
+    let taken = match lengths {
+        [3, 2, 2, 2] | [2, 3, 2, 2] => 4,
+        [3, 3, 3, _] | [2, 5 | 4, 4, _] => 3,
+        _ => return None,
+    };
+    let last = groups.get(taken.checked_sub(1)?)?;
+    let before = |n: usize| run.start.checked_sub(n).map_or(0, |i| at(run.text, i));
+    let opened = usize::from(before(1) == b'(');
+    // Each sign but the last one's: behind an area code there may be a parenthesis.
+    let parted = groups
+        .iter()
+        .take(taken.saturating_sub(1))
+        .enumerate()
+        .all(|(place, group)| matches!(group.separator, b' ' | b'-') || (place == 0 && opened == 1));
+    let alone = !is_word(before(1)) && !is_word(at(run.text, last.end)) && !continues(run, last.end);
+    let more = groups.len() > taken && last.separator == b' ';
+    (run.first() >= b'1' && parted && alone && !more && run.has_context(Kind::PhoneNumber)).then_some(Span {
+        start: run.start.saturating_sub(opened),
+        end: last.end,
+    })
+}
+
+/// International without a sign, as telephone systems keep them, or of the nine digits of Spain and Poland: all of a value. The ids of a
+/// column `call_id` have nine digits, too.
 fn bare(run: &Run<'_>) -> Option<Span> {
-    let first = run.groups().first().filter(|first| (11..=15).contains(&first.len))?;
-    let assigned = country_code(run, 0).is_some() && run.number(0, 1) != 1;
+    let first = run.groups().first()?;
+    let assigned = match first.len {
+        9 => run.first() >= b'2' && !run.is_called(b"id"),
+        11..=15 => country_code(run, 0).is_some() && run.number(0, 1) != 1,
+        _ => false,
+    };
     (assigned && run.is_whole() && run.has_context(Kind::PhoneNumber)).then_some(Span {
         start: run.start,
         end: first.end,

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use super::context::Named;
+use super::context::{Named, names};
 use super::digits::Found;
 use super::{Context, Kind};
 use crate::mask::bytes::{at, eight};
@@ -147,6 +147,11 @@ impl<'a> Run<'a> {
     /// Whether one of a detector's words stands in the label or shortly before the run.
     pub(super) fn has_context(&self, of: Kind) -> bool {
         self.named().has(of)
+    }
+
+    /// Whether a word that is no detector's own stands in the label.
+    pub(super) fn is_called(&self, word: &[u8]) -> bool {
+        names(self.context.label, word)
     }
 
     /// Whose words stand near, where it takes no long look to see.

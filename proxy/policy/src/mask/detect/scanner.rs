@@ -126,17 +126,19 @@ impl Scanner {
         self.numbers.is_empty() && self.signs.is_empty() && self.patterns.is_empty()
     }
 
-    /// Whether nothing in `text` can be a hit, not even in disguise: a quick look before a costly walk.
-    pub(crate) fn is_quiet(&self, text: &[u8]) -> bool {
+    /// Whether nothing in `text` can be a hit, not even in disguise: a quick look before a costly walk. A key that names a value
+    /// within it has a colon behind it, which is a sign of whoever is offered values by name.
+    pub(crate) fn is_quiet(&self, text: &[u8], context: Context<'_>) -> bool {
         let summary = Summary::of(text);
         self.patterns.is_empty()
-            && self.named.is_empty()
+            && !self.named.iter().any(|(kind, _)| context.names(*kind))
             && summary.digits < 2
             && !summary.may_hold(
                 Signs::AT
                     .or(Signs::PERCENT)
                     .or(Signs::BACKSLASH)
                     .or(Signs::NON_ASCII)
+                    .or(Signs::AMPERSAND)
                     .or(self.groups),
             )
     }
@@ -157,13 +159,15 @@ impl Scanner {
 
     fn scan_all(&self, text: &[u8], summary: &Summary, context: Context<'_>, hits: &mut Vec<Hit>) {
         self.scan_plain(text, context, summary, hits);
-        if summary.may_hold(Signs::NON_ASCII.or(Signs::PERCENT)) {
-            let of = |class: Signs, other: fn(&[u8]) -> Option<fold::Folded>| {
-                summary.may_hold(class).then(|| other(text)).flatten()
-            };
-            let folded = of(Signs::NON_ASCII, fold::fold);
-            let decoded = of(Signs::PERCENT, fold::decoded);
-            for other in [folded, decoded].into_iter().flatten() {
+        if summary.may_hold(Signs::DISGUISES) {
+            let others: [(Signs, fn(&[u8]) -> Option<fold::Folded>); 3] = [
+                (Signs::NON_ASCII, fold::fold),
+                (Signs::PERCENT.or(Signs::PLUS), fold::decoded),
+                (Signs::AMPERSAND.or(Signs::BACKSLASH), fold::shown),
+            ];
+            // One after another: each takes several times the memory of the text.
+            for (_, other) in others.into_iter().filter(|(class, _)| summary.may_hold(*class)) {
+                let Some(other) = other(text) else { continue };
                 let mut inner = Vec::new();
                 self.scan_plain(&other.text, context, &Summary::of(&other.text), &mut inner);
                 hits.extend(inner.into_iter().map(|hit| other.place(hit)));

@@ -36,6 +36,9 @@ const CLASSES: [Signs; 256] = {
         table[b] = match b as u8 {
             b'@' => Signs::AT,
             b'%' => Signs::PERCENT,
+            b'&' => Signs::AMPERSAND,
+            b'\'' => Signs::QUOTE,
+            b'+' => Signs::PLUS,
             b'\\' => Signs::BACKSLASH,
             0x80.. => Signs::NON_ASCII,
             b'.' => Signs::DOT,
@@ -129,6 +132,16 @@ impl Signs {
     const UNTOLD: Self = Self(1 << 8);
     /// What is encoded, `@` perhaps, begins with one.
     pub(super) const PERCENT: Self = Self(1 << 9);
+    /// A reference of HTML begins with one.
+    pub(super) const AMPERSAND: Self = Self(1 << 10);
+    /// Around what SQL takes as it is.
+    const QUOTE: Self = Self(1 << 11);
+    /// A blank of a form is written as one.
+    pub(super) const PLUS: Self = Self(1 << 12);
+
+    /// What begins an encoding of others, or reads like them.
+    pub(super) const DISGUISES: Self =
+        Self(Self::NON_ASCII.0 | Self::PERCENT.0 | Self::AMPERSAND.0 | Self::PLUS.0 | Self::BACKSLASH.0);
 
     /// In which texts a sign is looked for.
     pub(super) fn of(sign: u8) -> Self {

@@ -279,6 +279,24 @@ fn an_observed_hit_does_not_hide_what_lies_inside() {
     );
 }
 
+#[test]
+fn only_a_name_keeps_json_without_signs_from_being_passed_over() {
+    let scanner = scanner(&[Kind::MacAddress, Kind::SwiftCode]);
+    let cases: &[(&str, &str, bool)] = &[
+        ("notes", r#"["abcdefabcdef","b"]"#, true),
+        ("mac", r#"["abcdefabcdef","b"]"#, false),
+        ("bic", r#"["DEUTDEFF"]"#, false),
+        ("notes", r#"{"mac":"abcdefabcdef"}"#, false),
+    ];
+    for (label, text, quiet) in cases {
+        let context = Context::value(label.as_bytes());
+        assert_eq!(scanner.is_quiet(text.as_bytes(), context), *quiet, "{label}={text}");
+    }
+    // What a key may name is looked at behind its colon.
+    let mut named = DETECTORS.iter().filter(|one| matches!(one.find, Find::Named(..)));
+    assert!(named.all(|one| one.find.signs().contains(&b':')));
+}
+
 /// Text made of what the scanners look for, so that their edges are reached often.
 fn tricky() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![

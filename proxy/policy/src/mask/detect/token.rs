@@ -38,7 +38,7 @@ pub(super) const JWT: Detector = Detector {
     score: 100,
     words: &[],
     validates: "Three parts of base64url with dots between them (RFC 7519; the last may be empty), the first a JSON \
-                object with `alg`.",
+                object with `alg`; five parts where it has `enc`, too.",
     min_bytes: 20,
     find: Find::Signs(b"J", jwt),
 };
@@ -110,7 +110,7 @@ fn jwt(text: &[u8], letter: usize, _: &Context<'_>) -> Option<Span> {
     let payload = ahead(text, payload_at, PART, is_token);
     let signature_at = payload_at.checked_add(payload)?.checked_add(1)?;
     let dotted = at(text, payload_at.saturating_sub(1)) == b'.' && at(text, signature_at.saturating_sub(1)) == b'.';
-    if !dotted || payload == 0 {
+    if !dotted {
         return None;
     }
     let decoded = URL_SAFE_NO_PAD
@@ -118,9 +118,18 @@ fn jwt(text: &[u8], letter: usize, _: &Context<'_>) -> Option<Span> {
         .ok()?;
     let object: serde_json::Value = serde_json::from_slice(&decoded).ok()?;
     object.get("alg")?;
+    let encrypted = object.get("enc").is_some();
+    if payload == 0 && !encrypted {
+        return None;
+    }
     let signature = ahead(text, signature_at, PART, is_token);
-    Some(Span {
-        start,
-        end: signature_at.checked_add(signature)?,
-    })
+    let mut end = signature_at.checked_add(signature)?;
+    // An encrypted one goes on with what is encrypted and its tag (RFC 7516).
+    if encrypted {
+        for _ in 0..2 {
+            let from = end.checked_add(usize::from(at(text, end) == b'.'))?;
+            end = from.checked_add(ahead(text, from, PART, |b| from > end && is_token(b)))?;
+        }
+    }
+    Some(Span { start, end })
 }

@@ -1,0 +1,136 @@
+//! Passwords that stand in settings, in PostgreSQL's password file and in statements.
+
+use super::Span;
+use super::connection::{LONGEST, REACH, closing, is_connection, is_secret, key};
+use super::piece::{ahead, behind, ends_with, is_word};
+use crate::mask::bytes::{at, cut, tail};
+
+/// What forms, schemas and settings say about a password instead of it.
+const WORDS: [&[u8]; 10] = [
+    b"null",
+    b"none",
+    b"true",
+    b"false",
+    b"yes",
+    b"no",
+    b"required",
+    b"optional",
+    b"string",
+    b"password",
+];
+
+/// Behind a colon: in quotes, as JSON has them, or in a line of YAML.
+pub(super) fn value(text: &[u8], colon: usize) -> Option<Span> {
+    let quotes = behind(text, colon, 2, |b| matches!(b, b'"' | b'\'' | b'\\'));
+    let key_start = key(text, colon.checked_sub(quotes)?)?;
+    let from = colon.checked_add(1)?;
+    let blanks = ahead(text, from, 8, |b| b == b' ');
+    let from = from.checked_add(blanks)?;
+    let escape = usize::from(at(text, from) == b'\\' && at(text, from.saturating_add(1)) == b'"');
+    let quote = at(text, from.checked_add(escape)?);
+    let (start, length) = if matches!(quote, b'"' | b'\'') {
+        let start = from.checked_add(escape)?.checked_add(1)?;
+        let rest = tail(text, start);
+        (start, closing(rest.get(..LONGEST).unwrap_or(rest), quote, escape))
+    } else if quotes == 0 && blanks > 0 && begins_line(text, key_start) {
+        (from, plain(text, from)?)
+    } else {
+        return None;
+    };
+    let end = start.checked_add(length)?;
+    let password = cut(text, start, end);
+    let said = WORDS.iter().any(|word| password.eq_ignore_ascii_case(word));
+    let connects = || is_connection(text, key_start, end) || is_named(text, key_start, password);
+    (!said && is_secret(password) && connects()).then_some(Span { start, end })
+}
+
+/// Whether the key that begins there says by itself whose password it is (`PGPASSWORD`, `DB_PASSWORD`,
+/// `spring.datasource.password`), and its value is no word of a language, flag or call.
+pub(super) fn is_named(text: &[u8], key: usize, password: &[u8]) -> bool {
+    let before = |n: usize| key.checked_sub(n).map_or(0, |i| at(text, i));
+    let part = matches!(before(1), b'_' | b'.') && before(2).is_ascii_alphanumeric();
+    let own = cut(text, key, key.saturating_add(OWN.len())).eq_ignore_ascii_case(OWN);
+    let mixed = password.iter().any(u8::is_ascii_digit) && password.iter().any(u8::is_ascii_alphabetic);
+    (part || own) && mixed && password.len() >= SHORTEST && !password.contains(&b'(')
+}
+
+/// What libpq takes from the environment.
+const OWN: &[u8] = b"PGPASSWORD";
+/// The shortest password that needs no other key beside its own.
+const SHORTEST: usize = 6;
+
+/// Whether nothing but blanks, the hyphen of a list and the rest of the key stands before it in its line.
+fn begins_line(text: &[u8], key: usize) -> bool {
+    let name = behind(text, key, 64, |b| is_word(b) || matches!(b, b'.' | b'-'));
+    let name_at = key.saturating_sub(name);
+    let indent = behind(text, name_at, 64, |b| matches!(b, b' ' | b'-'));
+    name_at
+        .saturating_sub(indent)
+        .checked_sub(1)
+        .is_none_or(|i| at(text, i) == b'\n')
+}
+
+/// How long a value of YAML without quotes is: one word, to the end of the line or a comment. Tags, anchors and blocks begin with
+/// other signs.
+fn plain(text: &[u8], from: usize) -> Option<usize> {
+    let length = ahead(text, from, LONGEST, |b| !b.is_ascii_whitespace());
+    let end = from.checked_add(length)?;
+    let rest = end.checked_add(ahead(text, end, 64, |b| matches!(b, b' ' | b'\r')))?;
+    let alone = matches!(at(text, rest), 0 | b'\n' | b'#');
+    (alone
+        && !matches!(
+            at(text, from),
+            b'!' | b'&' | b'*' | b'|' | b'>' | b'[' | b'{' | b'#' | b'~'
+        ))
+    .then_some(length)
+}
+
+/// The fifth field of a line `host:port:database:user:password`, told by the colon behind the host.
+pub(super) fn pgpass(text: &[u8], colon: usize) -> Option<Span> {
+    let name = |b: u8| is_word(b) || matches!(b, b'.' | b'-' | b'*');
+    let field = |from: usize| {
+        let end = from
+            .checked_add(ahead(text, from, 63, name))
+            .filter(|end| *end > from)?;
+        (at(text, end) == b':').then_some(end)
+    };
+    // Most colons have no port behind them: what stands before them is not looked at.
+    let port_at = colon.checked_add(1)?;
+    let port_end = field(port_at)?;
+    if !matches!(
+        cut(text, port_at, port_end),
+        [b'*'] | [b'5', b'4', b'3', _] | [b'6', b'4', b'3', _]
+    ) {
+        return None;
+    }
+    let host = behind(text, colon, 255, name);
+    let host_at = colon.checked_sub(host).filter(|_| host > 0)?;
+    if host_at.checked_sub(1).is_some_and(|i| at(text, i) != b'\n') {
+        return None;
+    }
+    let user_end = field(field(port_end.checked_add(1)?)?.checked_add(1)?)?;
+    let start = user_end.checked_add(1)?;
+    let length = ahead(text, start, LONGEST, |b| !b.is_ascii_whitespace());
+    let end = start.checked_add(length)?;
+    (matches!(at(text, end), 0 | b'\r' | b'\n') && is_secret(cut(text, start, end))).then_some(Span { start, end })
+}
+
+/// Behind `PASSWORD` in a statement about a role or user, or behind `IDENTIFIED BY`; offered every apostrophe.
+pub(super) fn declared(text: &[u8], quote: usize) -> Option<Span> {
+    let blanks = behind(text, quote, 4, |b| b == b' ');
+    let end = quote.checked_sub(blanks).filter(|_| blanks > 0)?;
+    if !ends_with(text, end, b"identified by") {
+        let start = end
+            .checked_sub(b"password".len())
+            .filter(|_| ends_with(text, end, b"password"))?;
+        let before = cut(text, start.saturating_sub(REACH), start);
+        let whose = |word: &[u8]| word.eq_ignore_ascii_case(b"role") || word.eq_ignore_ascii_case(b"user");
+        if before.last().is_some_and(|b| is_word(*b)) || !before.split(|b| !is_word(*b)).any(whose) {
+            return None;
+        }
+    }
+    let start = quote.checked_add(1)?;
+    let rest = tail(text, start);
+    let end = start.checked_add(closing(rest.get(..LONGEST).unwrap_or(rest), b'\'', 0))?;
+    is_secret(cut(text, start, end)).then_some(Span { start, end })
+}
