@@ -167,7 +167,7 @@ fn grouped(run: &Run<'_>) -> Option<Span> {
     for (length, group) in lengths.iter_mut().zip(groups) {
         *length = group.len;
     }
-    let taken = match lengths {
+    let taken: usize = match lengths {
         [3, 2, 2, 2] | [2, 3, 2, 2] => 4,
         [3, 3, 3, _] | [2, 5 | 4, 4, _] => 3,
         _ => return None,
