@@ -6,6 +6,7 @@ use super::hex::hex_runs;
 use super::lane::{BLOCK, mask, places};
 use super::numbers::Numbers;
 use super::pattern::{self, Pattern, Spent};
+use super::piece::{ahead, behind};
 use super::summary::{Signs, Summary, is_sign};
 use super::{Context, DETECTORS, Detector, Find, FindSign, Kind, Span, fold};
 use crate::mask::bytes::at;
@@ -158,6 +159,7 @@ impl Scanner {
     }
 
     fn scan_all(&self, text: &[u8], summary: &Summary, context: Context<'_>, hits: &mut Vec<Hit>) {
+        let before = hits.len();
         self.scan_plain(text, context, summary, hits);
         if summary.may_hold(Signs::DISGUISES) {
             let others: [(Signs, fn(&[u8]) -> Option<fold::Folded>); 3] = [
@@ -176,6 +178,9 @@ impl Scanner {
         // Eighteen hexadecimal digits make the nine bytes of the shortest number.
         if text.len() >= 18 && summary.may_hold(Signs::BACKSLASH) {
             self.scan_hex(text, context, hits);
+        }
+        if summary.may_hold(Signs::NON_ASCII) {
+            widen(text, hits.get_mut(before..).unwrap_or_default());
         }
         if hits.len() > 1 {
             hits.sort_unstable_by_key(|hit| (hit.start, hit.end, hit.entry));
@@ -269,6 +274,20 @@ impl Scanner {
                 ..hit
             }));
         }
+    }
+}
+
+/// Takes in the whole of a character that a hit begins or ends within: what a finder looks at is cut after so many bytes.
+fn widen(text: &[u8], hits: &mut [Hit]) {
+    let goes_on = |b: u8| b & 0b1100_0000 == 0b1000_0000;
+    let within = |place: usize| goes_on(at(text, place));
+    if !hits.iter().any(|hit| within(hit.start) || within(hit.end)) || std::str::from_utf8(text).is_err() {
+        return;
+    }
+    for hit in hits {
+        let back = behind(text, hit.start.saturating_add(1), 3, goes_on);
+        hit.start = hit.start.saturating_sub(back);
+        hit.end = hit.end.saturating_add(ahead(text, hit.end, 3, goes_on));
     }
 }
 
