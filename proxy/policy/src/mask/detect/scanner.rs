@@ -132,7 +132,7 @@ impl Scanner {
     pub(crate) fn is_quiet(&self, text: &[u8], context: Context<'_>) -> bool {
         let summary = Summary::of(text);
         self.patterns.is_empty()
-            && !self.named.iter().any(|(kind, _)| context.names(*kind))
+            && !self.names_some(context)
             && summary.digits < 2
             && !summary.may_hold(
                 Signs::AT
@@ -142,6 +142,15 @@ impl Scanner {
                     .or(Signs::AMPERSAND)
                     .or(self.groups),
             )
+    }
+
+    /// Whether a name alone may make a hit of a text.
+    fn names_some(&self, context: Context<'_>) -> bool {
+        if self.named.is_empty() {
+            return false;
+        }
+        let named = context.named();
+        self.named.iter().any(|(kind, _)| named.has(*kind))
     }
 
     #[cfg(test)]
@@ -195,12 +204,14 @@ impl Scanner {
         if summary.may_hold(self.groups) {
             self.scan_signs(text, context, summary, hits);
         }
-        for (kind, active) in &self.named {
-            if context.whole
-                && context.names(*kind)
-                && let Some(span) = (active.find)(text, text.len(), &context)
-            {
-                hits.push(active.hit(span));
+        if context.whole && !self.named.is_empty() {
+            let named = context.named();
+            for (kind, active) in &self.named {
+                if named.has(*kind)
+                    && let Some(span) = (active.find)(text, text.len(), &context)
+                {
+                    hits.push(active.hit(span));
+                }
             }
         }
         if !self.patterns.is_empty() {
