@@ -23,16 +23,17 @@ pub(super) const PASSWORD: Detector = Detector {
     name: "PASSWORD",
     aliases: &[],
     score: 70,
-    words: &[],
+    words: &["password", "passwd", "pwd", "pgpassword"],
     validates: "The value of `password`, `passwd`, `pass`, `pwd` or `PGPASSWORD` in a connection string (`key=value` \
                 with blanks, semicolons or `&` between them), or in settings (`\"key\": \"value\"` of JSON, a line \
                 `key: value` of YAML), that also names a host, server, database, user, login or e-mail address. Without \
                 that of `PGPASSWORD` or a longer key (`DB_PASSWORD`, `spring.datasource.password`), six characters or \
-                more, letters and digits among them. The last field of a line of `.pgpass` whose port is 5430 to 5439, \
+                more, letters and digits among them; so also all of a value without blanks whose column or JSON key \
+                ends with a word as below. The last field of a line of `.pgpass` whose port is 5430 to 5439, \
                 6430 to 6439 or any; what SQL gives a role behind `PASSWORD` or `IDENTIFIED BY`. A placeholder such as \
                 `${…}`, `$NAME`, `%s`, `<…>` or `****` is none.",
-    min_bytes: 9,
-    find: Find::Signs(b"=:'", password),
+    min_bytes: 6,
+    find: Find::Named(b"=:'", password),
 };
 
 /// The longest user and password that are looked for.
@@ -41,7 +42,7 @@ pub(super) const LONGEST: usize = 512;
 pub(super) const REACH: usize = 512;
 
 /// The longer before those that it ends with.
-const KEYS: [&[u8]; 5] = [b"pgpassword", b"password", b"passwd", b"pass", b"pwd"];
+pub(super) const KEYS: [&[u8]; 5] = [b"pgpassword", b"password", b"passwd", b"pass", b"pwd"];
 const OTHERS: [&[u8]; 12] = [
     b"host",
     b"hostaddr",
@@ -80,8 +81,11 @@ fn url(text: &[u8], colon: usize, _: &Context<'_>) -> Option<Span> {
     })
 }
 
-/// Offered every equals sign, colon and apostrophe.
-fn password(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
+/// Offered every equals sign, colon and apostrophe, and a value as a whole.
+fn password(text: &[u8], sign: usize, context: &Context<'_>) -> Option<Span> {
+    if sign == text.len() {
+        return setting::whole(text, context.label);
+    }
     match at(text, sign) {
         b'=' => assigned(text, sign),
         b':' => setting::value(text, sign).or_else(|| setting::pgpass(text, sign)),

@@ -51,12 +51,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Whether one of a detector's words stands in the name.
-    pub(super) fn names(&self, kind: Kind) -> bool {
-        self.named().has(kind)
-    }
-
-    fn named(&self) -> Named {
+    /// Whose words stand in the name.
+    pub(super) fn named(&self) -> Named {
         self.named.unwrap_or_else(|| Named::within(self.label))
     }
 }

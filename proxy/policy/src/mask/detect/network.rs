@@ -39,8 +39,8 @@ pub(super) const MAC: Detector = Detector {
     ],
     validates: "Six pairs of hexadecimal digits with the same colon or hyphen between them, or three groups of four \
                 with dots, not all of them 0 or all of them F; no letter, digit, colon or hyphen directly before or \
-                after, and no digits behind a dot. Twelve bare digits where a word such as `mac` names the column or \
-                JSON key and they are the whole value, or stands in the key that a colon ends before them.",
+                after, nor a fourth group of digits behind a dot. Twelve bare digits where a word such as `mac` names \
+                the column or JSON key and they are the whole value, or stands in the key that a colon ends before them.",
     min_bytes: 12,
     find: Find::Named(b":-.", mac),
 };
@@ -163,8 +163,8 @@ fn mac(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
         }
         from = end.checked_add(1)?;
     }
-    // A full stop ends the sentence.
-    let dotted = at(text, from) == b'.' && is_word(at(text, from.saturating_add(1)));
+    // A full stop ends the sentence, and a name may go on behind an address (`….local`), or a network's number.
+    let dotted = joint == b'.' && at(text, from) == b'.' && at(text, from.saturating_add(1)).is_ascii_digit();
     let goes_on = is_word(at(text, from)) || matches!(at(text, from), b':' | b'-') || dotted;
     (telling.tells() && !goes_on).then_some(Span { start, end: from })
 }

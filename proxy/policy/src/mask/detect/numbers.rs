@@ -115,7 +115,10 @@ fn may_be_short(text: &[u8], start: usize, length: usize) -> bool {
         || (length == 2 && matches!(after(2), b'-' | b'.') && after(9).is_ascii_digit())
         || (length == 1 && at(text, start) == b'1')
         || (length == 2 && joint == b' ' && at(text, start) == b'0')
-        || (length == 2 && joint == b' ' && (after(6) == b' ' || after(7) == b'-' || after(8) == b'-'))
+        || (length == 2
+            && joint == b' '
+            && after(3).is_ascii_digit()
+            && [6, 7, 8].iter().any(|n| matches!(after(*n), b' ' | b'-')))
         || month::short(text, start.wrapping_add(length)).is_some()
         || (length == 2 && before(1).is_ascii_alphabetic() && before(2).is_ascii_alphabetic())
         || (length == 2 && joint == b' ' && before(1) == b' ' && before(2).is_ascii_uppercase())

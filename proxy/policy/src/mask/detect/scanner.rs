@@ -6,6 +6,7 @@ use super::hex::hex_runs;
 use super::lane::{BLOCK, mask, places};
 use super::numbers::Numbers;
 use super::pattern::{self, Pattern, Spent};
+use super::piece::{ahead, behind};
 use super::summary::{Signs, Summary, is_sign};
 use super::{Context, DETECTORS, Detector, Find, FindSign, Kind, Span, fold};
 use crate::mask::bytes::at;
@@ -131,7 +132,7 @@ impl Scanner {
     pub(crate) fn is_quiet(&self, text: &[u8], context: Context<'_>) -> bool {
         let summary = Summary::of(text);
         self.patterns.is_empty()
-            && !self.named.iter().any(|(kind, _)| context.names(*kind))
+            && !self.names_some(context)
             && summary.digits < 2
             && !summary.may_hold(
                 Signs::AT
@@ -141,6 +142,15 @@ impl Scanner {
                     .or(Signs::AMPERSAND)
                     .or(self.groups),
             )
+    }
+
+    /// Whether a name alone may make a hit of a text.
+    fn names_some(&self, context: Context<'_>) -> bool {
+        if self.named.is_empty() {
+            return false;
+        }
+        let named = context.named();
+        self.named.iter().any(|(kind, _)| named.has(*kind))
     }
 
     #[cfg(test)]
@@ -158,6 +168,7 @@ impl Scanner {
     }
 
     fn scan_all(&self, text: &[u8], summary: &Summary, context: Context<'_>, hits: &mut Vec<Hit>) {
+        let before = hits.len();
         self.scan_plain(text, context, summary, hits);
         if summary.may_hold(Signs::DISGUISES) {
             let others: [(Signs, fn(&[u8]) -> Option<fold::Folded>); 3] = [
@@ -177,6 +188,9 @@ impl Scanner {
         if text.len() >= 18 && summary.may_hold(Signs::BACKSLASH) {
             self.scan_hex(text, context, hits);
         }
+        if summary.may_hold(Signs::NON_ASCII) {
+            widen(text, hits.get_mut(before..).unwrap_or_default());
+        }
         if hits.len() > 1 {
             hits.sort_unstable_by_key(|hit| (hit.start, hit.end, hit.entry));
             hits.dedup();
@@ -190,12 +204,14 @@ impl Scanner {
         if summary.may_hold(self.groups) {
             self.scan_signs(text, context, summary, hits);
         }
-        for (kind, active) in &self.named {
-            if context.whole
-                && context.names(*kind)
-                && let Some(span) = (active.find)(text, text.len(), &context)
-            {
-                hits.push(active.hit(span));
+        if context.whole && !self.named.is_empty() {
+            let named = context.named();
+            for (kind, active) in &self.named {
+                if named.has(*kind)
+                    && let Some(span) = (active.find)(text, text.len(), &context)
+                {
+                    hits.push(active.hit(span));
+                }
             }
         }
         if !self.patterns.is_empty() {
@@ -269,6 +285,20 @@ impl Scanner {
                 ..hit
             }));
         }
+    }
+}
+
+/// Takes in the whole of a character that a hit begins or ends within: what a finder looks at is cut after so many bytes.
+fn widen(text: &[u8], hits: &mut [Hit]) {
+    let goes_on = |b: u8| b & 0b1100_0000 == 0b1000_0000;
+    let within = |place: usize| goes_on(at(text, place));
+    if !hits.iter().any(|hit| within(hit.start) || within(hit.end)) || std::str::from_utf8(text).is_err() {
+        return;
+    }
+    for hit in hits {
+        let back = behind(text, hit.start.saturating_add(1), 3, goes_on);
+        hit.start = hit.start.saturating_sub(back);
+        hit.end = hit.end.saturating_add(ahead(text, hit.end, 3, goes_on));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Passwords that stand in settings, in PostgreSQL's password file and in statements.
 
 use super::Span;
-use super::connection::{LONGEST, REACH, closing, is_connection, is_secret, key};
+use super::connection::{KEYS, LONGEST, REACH, closing, is_connection, is_secret, key};
 use super::piece::{ahead, behind, ends_with, is_word};
 use crate::mask::bytes::{at, cut, tail};
 
@@ -50,8 +50,23 @@ pub(super) fn is_named(text: &[u8], key: usize, password: &[u8]) -> bool {
     let before = |n: usize| key.checked_sub(n).map_or(0, |i| at(text, i));
     let part = matches!(before(1), b'_' | b'.') && before(2).is_ascii_alphanumeric();
     let own = cut(text, key, key.saturating_add(OWN.len())).eq_ignore_ascii_case(OWN);
+    (part || own) && is_mixed(password)
+}
+
+/// All of a value, as strings of JSON are looked at: its name ends with the word, and is not `password_changed`.
+pub(super) fn whole(text: &[u8], name: &[u8]) -> Option<Span> {
+    let ends = KEYS.iter().any(|key| ends_with(name, name.len(), key));
+    let alone = !text.iter().any(u8::is_ascii_whitespace);
+    (ends && text.len() <= LONGEST && alone && is_mixed(text) && is_secret(text)).then_some(Span {
+        start: 0,
+        end: text.len(),
+    })
+}
+
+/// Whether it is of some length, has letters and digits, and is no call.
+fn is_mixed(password: &[u8]) -> bool {
     let mixed = password.iter().any(u8::is_ascii_digit) && password.iter().any(u8::is_ascii_alphabetic);
-    (part || own) && mixed && password.len() >= SHORTEST && !password.contains(&b'(')
+    mixed && password.len() >= SHORTEST && !password.contains(&b'(')
 }
 
 /// What libpq takes from the environment.

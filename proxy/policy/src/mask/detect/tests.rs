@@ -280,6 +280,13 @@ fn an_observed_hit_does_not_hide_what_lies_inside() {
 }
 
 #[test]
+fn a_hit_that_is_cut_after_so_many_bytes_is_not_cut_within_a_character() {
+    let (before, found) = ("漢".repeat(30), "漢".repeat(21));
+    let want = format!("EMAIL_ADDRESS:{found}ada@example.org");
+    assert_eq!(hits(&format!("{before}ada@example.org"), ""), [want]);
+}
+
+#[test]
 fn only_a_name_keeps_json_without_signs_from_being_passed_over() {
     let scanner = scanner(&[Kind::MacAddress, Kind::SwiftCode]);
     let cases: &[(&str, &str, bool)] = &[
@@ -352,6 +359,9 @@ proptest! {
         scanner(&every).scan(&text, Context::new(b"ssn phone mrn dl bic npi ein", whole), &mut hits);
         for hit in &hits {
             prop_assert!(hit.start < hit.end && hit.end <= text.len());
+            if let Ok(text) = std::str::from_utf8(&text) {
+                prop_assert!(text.is_char_boundary(hit.start) && text.is_char_boundary(hit.end));
+            }
         }
         prop_assert!(hits.is_sorted_by_key(|hit| hit.start));
     }
