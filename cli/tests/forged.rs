@@ -166,6 +166,30 @@ fn a_log_rewritten_whole_with_the_true_key_is_refuted() {
 }
 
 #[test]
+fn a_record_that_nobody_can_read_hides_no_refutation() {
+    let drawer = Drawer::new();
+    let mut records = drawer.records(10, None);
+    let known = String::from_utf8(records[3].clone()).unwrap();
+    let unknown = known.replace("{\"sessionEnd\":", "{\"sessionHereafter\":");
+    assert_ne!(unknown, known);
+    records[3] = unknown.into_bytes();
+    drawer.write(&records);
+    drawer.is_refuted("the log was rewritten together with its hashes: the first record that differs is one of 0 to 9");
+    for command in ["show", "export"] {
+        let (status, said) = drawer.audit(command, &KNOWN);
+        assert_eq!(status, REFUTED, "{said}");
+    }
+    // Where nothing else is wrong, that it could not be read is what fails.
+    let known = ["--log", "log", "--key", "key"];
+    let (status, said) = drawer.audit("show", &known);
+    assert_eq!(status, NOT_LOOKED_AT, "{said}");
+    assert!(
+        said.contains("1 records of the log were written by another version"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_cut_tail_is_refuted() {
     let drawer = Drawer::new();
     drawer.write(&drawer.records(7, None));

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sallyport_audit::Time;
+use sallyport_audit::verify::Verdict;
 
 use super::filter::{Filter, People};
 use super::reader::Reader;
@@ -80,7 +81,10 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
         eprintln!("{} written", args.output.display());
     }
     eprint!("{}", verify::text(&report, &known.from));
-    reader.finish()?;
+    // A refuted log is told as such by the status, too: a record that nobody can read must not hide that.
+    if report.verdict() != Verdict::Refuted {
+        reader.finish()?;
+    }
     Ok(verify::exit(&report))
 }
 

@@ -138,7 +138,10 @@ pub(super) fn recorder_away(demo: &Demo, narrator: &mut Narrator) -> Result<()> 
     answers(demo)?;
     let verified = demo.admin(&["sallyport", "audit", "verify", "--sink", "evidence/evidence"])?;
     narrator.shows(&verified);
-    narrator.check("the log is proved after all that", verified.stdout.starts_with("PROVEN"))
+    narrator.check(
+        "the log is proved after all that",
+        verified.stdout.starts_with("PROVEN"),
+    )
 }
 
 pub(super) fn door_killed(demo: &Demo, narrator: &mut Narrator) -> Result<()> {

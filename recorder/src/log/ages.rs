@@ -1,5 +1,5 @@
-//! How old records are by the recorder's own clock: what doors state decides nothing, or a broken one could date its traces
-//! back until they are removed.
+//! How old records are by the recorder's own clock: what doors state makes none older, or a broken one could date its traces
+//! back until they are removed. It only holds that clock where it leaps ahead.
 
 use std::time::Duration;
 

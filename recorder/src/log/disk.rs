@@ -113,17 +113,21 @@ pub fn put(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<()> {
     let parent = parent(path);
     disk.make_dir(parent)?;
     let temporary = format!("{path}.new");
-    write_new(disk, &temporary, bytes)?;
+    write_new(disk, &temporary, bytes, || {})?;
     disk.rename(&temporary, path)?;
     disk.sync_dir(parent)
 }
 
-/// Writes a file anew and syncs it; its name is not durable yet. What does not fit is taken away again: half of a file would hold
-/// the room that is kept for what ends things.
-pub(super) fn write_new(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file anew and syncs it; its name is not durable yet. `appended` is told before the sync, which takes longest: the
+/// room is taken by then. What does not fit is taken away again: half of a file would hold the room that is kept for what ends
+/// things.
+pub(super) fn write_new(disk: &dyn Disk, path: &str, bytes: &[u8], appended: impl FnOnce()) -> io::Result<()> {
     disk.remove(path)?;
     let mut file = disk.open(path)?;
-    let written = file.append(bytes).and_then(|()| file.sync());
+    let written = file.append(bytes).and_then(|()| {
+        appended();
+        file.sync()
+    });
     drop(file);
     if written.is_err() {
         // The first error is the one to tell; the next try removes it, too.

@@ -50,6 +50,8 @@ pub(super) fn run(disk: &Arc<dyn Disk>, work: &Receiver<Publication>, report: &S
             match publish(disk.as_ref(), &publication, &mut partials) {
                 Ok(()) => break,
                 Err(error) => {
+                    // What was taken away again is not there.
+                    publication.on_disk.store(0, Ordering::Release);
                     let reason = format!("the published log cannot be written: {error}");
                     // The writer is gone: so are those who wait for this publication; the next start makes it again.
                     if report.send(Published::Failing { reason }).is_err() {
@@ -95,8 +97,9 @@ fn put_all<'a>(disk: &dyn Disk, tiles: impl Iterator<Item = &'a TileBytes>, on_d
         let path = path(*tile);
         let temporary = format!("{path}.new");
         disk.make_dir(parent(&path))?;
-        write_new(disk, &temporary, bytes)?;
-        on_disk.fetch_add(bytes.len() as u64, Ordering::AcqRel);
+        write_new(disk, &temporary, bytes, || {
+            on_disk.fetch_add(bytes.len() as u64, Ordering::AcqRel);
+        })?;
         disk.rename(&temporary, &path)?;
         folders.insert(parent(&path).to_owned());
     }
