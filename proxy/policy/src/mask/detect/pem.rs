@@ -102,6 +102,10 @@ fn encoded(text: &[u8], letter: usize) -> Option<Span> {
 fn pem(text: &[u8], letter: usize) -> Option<Span> {
     let start = letter.checked_sub(8)?;
     let (begin, dashes, end) = FRAMES.iter().find(|(begin, ..)| tail(text, start).starts_with(begin))?;
+    // Nobody begins a key with five hyphens and a blank.
+    if at(text, letter.wrapping_sub(4)) == b' ' && at(text, start.wrapping_sub(1)) == b'-' {
+        return None;
+    }
     let label_at = start.checked_add(begin.len())?;
     // `RSA PRIVATE KEY`, `ENCRYPTED PRIVATE KEY`, `OPENSSH PRIVATE KEY`: a short label.
     let label = cut(text, label_at, label_at.saturating_add(48).min(text.len()));
