@@ -131,6 +131,8 @@ pub(super) const NAMESAKES: &str = "WITH known(oid, name, named) AS MATERIALIZED
      UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_range r JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) r.rngsubdiff \
      OR f.oid OPERATOR(pg_catalog.=) r.rngcanonical, \
      LATERAL (VALUES (r.rngtypid), (r.rngmultitypid)) unnest(t) WHERE {ours} \
+     UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_range r, LATERAL (VALUES (r.rngtypid), (r.rngmultitypid)) unnest(t) \
+     WHERE r.rngsubopc OPERATOR(pg_catalog.=) ANY (ARRAY({ordering})) \
      UNION SELECT 'f', 'default order'::pg_catalog.name, 0::pg_catalog.oid FROM pg_catalog.pg_opclass c \
      WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND c.opcdefault AND c.opcintype OPERATOR(pg_catalog.<) 16384::pg_catalog.oid \
      AND c.oid OPERATOR(pg_catalog.=) ANY (ARRAY({ordering})) \
