@@ -268,6 +268,10 @@ impl Walker<'_> {
                 }
                 named = true;
             }
+            // By such a class an index, or partitions, are put in order, now and later.
+            if node.count("opclass") > 0 && self.catalog.code().functions.contains("operator class") {
+                self.runs(format!("operator class {}", node.names("opclass").join(".")));
+            }
             // Rows that are there become it.
             if upkeep && node.is("TypeName") {
                 self.is_type_of_users(node);

@@ -83,7 +83,8 @@ const QUIET: &str = "CONST|VAR|OPEXPR|BOOLEXPR|NULLTEST|BOOLEANTEST|RELABELTYPE|
 /// runs, `w` an operator that runs one. `x`, by OID, is any other function by the name of one, `y` any other operator.
 ///
 /// `in_range` stands for whatever says which rows are in a frame of values (`RANGE … PRECEDING`), and `default order` for what a type of
-/// PostgreSQL's own is put in order by that has none of PostgreSQL's, or has operators that are in none: no text names them.
+/// PostgreSQL's own is put in order by that has none of PostgreSQL's, or has operators that are in none: no text names them. `operator class`
+/// says that there is one by which code of users puts values in order: which of them a text names, hangs on the path.
 ///
 /// Every function of users is named: which names count as PostgreSQL's own, this server's version does not say. Those of
 /// temporary schemas are left out, where PostgreSQL looks no function up by a name without a schema.
@@ -130,6 +131,8 @@ pub(super) const NAMESAKES: &str = "WITH known(oid, name, named) AS MATERIALIZED
      UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_range r JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) r.rngsubdiff \
      OR f.oid OPERATOR(pg_catalog.=) r.rngcanonical, \
      LATERAL (VALUES (r.rngtypid), (r.rngmultitypid)) unnest(t) WHERE {ours} \
+     UNION SELECT 't', '', unnest.t FROM pg_catalog.pg_range r, LATERAL (VALUES (r.rngtypid), (r.rngmultitypid)) unnest(t) \
+     WHERE r.rngsubopc OPERATOR(pg_catalog.=) ANY (ARRAY({ordering})) \
      UNION SELECT 'f', 'default order'::pg_catalog.name, 0::pg_catalog.oid FROM pg_catalog.pg_opclass c \
      WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND c.opcdefault AND c.opcintype OPERATOR(pg_catalog.<) 16384::pg_catalog.oid \
      AND c.oid OPERATOR(pg_catalog.=) ANY (ARRAY({ordering})) \
@@ -139,6 +142,8 @@ pub(super) const NAMESAKES: &str = "WITH known(oid, name, named) AS MATERIALIZED
      AND m.amopopr OPERATOR(pg_catalog.<) 16384::pg_catalog.oid AND NOT EXISTS (SELECT FROM pg_catalog.pg_amop b \
      WHERE b.amopopr OPERATOR(pg_catalog.=) m.amopopr AND b.amopmethod OPERATOR(pg_catalog.=) m.amopmethod \
      AND b.oid OPERATOR(pg_catalog.<) 16384::pg_catalog.oid) \
+     UNION SELECT 'f', 'operator class'::pg_catalog.name, 0::pg_catalog.oid FROM pg_catalog.pg_opclass c \
+     WHERE c.oid OPERATOR(pg_catalog.=) ANY (ARRAY({ordering})) \
      UNION SELECT 'f', 'in_range'::pg_catalog.name, 0::pg_catalog.oid FROM pg_catalog.pg_amproc a \
      JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) a.amproc \
      WHERE a.amprocnum OPERATOR(pg_catalog.=) 3::pg_catalog.int2 AND {ours} \

@@ -146,6 +146,35 @@ fn what_users_put_types_of_postgresqls_own_in_order_by_runs_wherever_rows_are_re
 }
 
 #[test]
+fn what_an_index_or_partitions_are_put_in_order_by_is_code_where_users_have_such_a_class() {
+    let catalog = schema().with_code(Code {
+        functions: ["operator class".to_owned()].into(),
+        ..Code::default()
+    });
+    for (sql, opaque) in [
+        ("create index on notes (note s.c9)", &["operator class s.c9"][..]),
+        ("create index on notes (note)", &[]),
+        (
+            "create table t (x int) partition by range (x c9)",
+            &["operator class c9"],
+        ),
+        (
+            "create table t (x int, exclude using btree (x c9 with =))",
+            &["operator class c9"],
+        ),
+        (
+            "alter table notes add exclude using btree (id c9 with =)",
+            &["operator class c9"],
+        ),
+    ] {
+        let script = parse(sql).unwrap();
+        let found = lineage(&script.statements[0], &catalog, &path()).opaque;
+        assert_eq!(found, opaque, "{sql}");
+        assert!(trace(sql).opaque.is_empty(), "{sql}");
+    }
+}
+
+#[test]
 fn what_somebody_made_in_pg_catalog_is_not_postgresqls_own() {
     let others = view(60, "v_upper", &["a"], "SELECT upper(name) AS a FROM public.customers;");
     let asks = view(61, "v_more", &["a"], "SELECT (id > 1) AS a FROM public.customers;");
