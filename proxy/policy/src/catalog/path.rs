@@ -71,14 +71,15 @@ impl SearchPath {
         }
     }
 
-    /// The path under which the stored definition of something in a schema is read. What is temporary names what is of its own schema
-    /// without one: nothing hides that.
+    /// The path under which the stored definition of something in a schema is read. What is temporary may name what is of its own
+    /// schema without one, where the system has nothing of that name: another session writes the definition down, to which that
+    /// schema is a schema like any other.
     pub fn within(schema: &str) -> Self {
         if !schema.starts_with(TEMPORARY) {
             return Self::system();
         }
         Self {
-            schemas: [schema.to_owned(), SYSTEM.to_owned()].into(),
+            schemas: [SYSTEM.to_owned(), schema.to_owned()].into(),
             temp: Some(Arc::from(schema)),
         }
     }

@@ -227,9 +227,10 @@ const TEMP: &str =
     "SELECT nspname FROM pg_catalog.pg_namespace WHERE oid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()";
 const PREPARED: &str = "SELECT name, statement FROM pg_catalog.pg_prepared_statements WHERE from_sql";
 const ISOLATION: &str = "SELECT pg_catalog.current_setting('transaction_isolation')";
-/// Definitions are written for an empty path, with every name qualified. Going back to the savepoint gives the path back as
-/// it was, and the locks that reading a definition takes.
-const QUALIFIED: &str = "SAVEPOINT sallyport_catalog; SET LOCAL search_path = ''";
+/// Definitions are written with every name qualified but those of the system's own, as the shared catalog has them: without being
+/// named the temporary schema would come first, and what is there go without its own. Going back to the savepoint gives the path
+/// back as it was, and the locks that reading a definition takes.
+const QUALIFIED: &str = "SAVEPOINT sallyport_catalog; SET LOCAL search_path = pg_catalog, pg_temp";
 const AS_IT_WAS: &str = "ROLLBACK TO SAVEPOINT sallyport_catalog; RELEASE SAVEPOINT sallyport_catalog";
 /// What belongs to the session's temporary schema.
 const OWN_TEMP: &str = "AND pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()";

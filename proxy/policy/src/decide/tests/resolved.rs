@@ -47,6 +47,23 @@ fn resolved(sql: &str) -> Command {
             ..table(oid, name, &["id"])
         });
     }
+    for (oid, schema) in [(1_260, "pg_catalog"), (20_011, "pg_temp_3")] {
+        catalog.push(Relation {
+            schema: schema.to_owned(),
+            ..table(oid, "pg_authid", &["id"])
+        });
+    }
+    for (oid, name, from) in [
+        (20_012, "systems", "pg_authid"),
+        (20_013, "namesakes", "pg_temp.pg_authid"),
+    ] {
+        catalog.push(Relation {
+            schema: "pg_temp_3".to_owned(),
+            kind: RelationKind::View,
+            definition: Some(format!("SELECT pg_authid.id FROM {from};")),
+            ..table(oid, name, &["id"])
+        });
+    }
     catalog.push(Relation {
         schema: "staging".to_owned(),
         ..table(20_008, "t", &["id", "a", "tid"])
@@ -209,6 +226,20 @@ fn what_is_written_through_temporary_views_is_written() {
         let command = resolved(sql);
         for list in [&command.tables, &command.written] {
             assert!(list.iter().any(|name| name == "public.u"), "{sql}: {list:?}");
+        }
+    }
+}
+
+#[test]
+fn a_temporary_table_does_not_hide_what_a_temporary_view_reads_of_the_systems_own() {
+    for (view, read, other) in [
+        ("systems", "pg_catalog.pg_authid", "pg_temp_3.pg_authid"),
+        ("namesakes", "pg_temp_3.pg_authid", "pg_catalog.pg_authid"),
+    ] {
+        for sql in [format!("select id from {view}"), format!("delete from {view}")] {
+            let tables = resolved(&sql).tables;
+            assert!(tables.iter().any(|name| name == read), "{sql}: {tables:?}");
+            assert!(!tables.iter().any(|name| name == other), "{sql}: {tables:?}");
         }
     }
 }
