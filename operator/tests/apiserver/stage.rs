@@ -89,10 +89,16 @@ impl Stage {
         Ok(stage)
     }
 
-    /// The namespaces, opted in, and what users bring there beside the samples.
+    /// The namespaces, opted in, and what users bring there beside the samples. An API server refuses ConfigMaps until it has read the
+    /// Connections by which it judges them, which takes it a moment after it first heard of their kind.
     pub fn furnish(&self) -> Result<()> {
         self.kubectl(&["apply", "--server-side", "-k", &format!("{CONFIG}/namespace")])?;
-        self.apply(&with_authorities(BROUGHT)?)
+        let brought = with_authorities(BROUGHT)?;
+        self.until("admission has read the Connections", || match self.apply(&brought) {
+            Ok(()) => Ok(true),
+            Err(refused) if refused.to_string().contains("not yet synced to use for admission") => Ok(false),
+            Err(refused) => Err(refused),
+        })
     }
 
     /// Starts an operator, under the operator's own ServiceAccount.

@@ -99,6 +99,18 @@ impl Stage {
         Ok(())
     }
 
+    /// Opts the namespace `doors` in and waits until the API server has read the Connections by which it judges ConfigMaps there.
+    pub fn opt_in(&self) -> Result<()> {
+        self.server
+            .admin(&["label", "namespace", "doors", "sallyport.dev/enabled=true"], "")?;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let probe = ["-n", "doors", "create", "configmap", "probe", "--dry-run=server"];
+        while let Err(words) = self.outcome("admin", &probe, "")? {
+            ensure!(Instant::now() < deadline, "ConfigMaps are refused after 30 s: {words}");
+        }
+        Ok(())
+    }
+
     /// Somebody of `people.yaml`.
     pub fn identity(&self, name: &str) -> Result<Identity> {
         let person = self

@@ -43,9 +43,7 @@ pub fn try_real_tokens(stage: &mut Stage) -> Result<()> {
     let (bound, unbound) = (server.admin(&bound, "")?, server.admin(&mint, "")?);
 
     stage.install_admission()?;
-    stage
-        .server
-        .admin(&["label", "namespace", "doors", "sallyport.dev/enabled=true"], "")?;
+    stage.opt_in()?;
     let mut request = held();
     request["metadata"]["name"] = "by-token".into();
     let foreign = request.to_string();
