@@ -16,7 +16,7 @@ use crate::frames::{StreamError, write};
 const IN_FLIGHT: usize = 4;
 /// How long records that nobody waits for are gathered: each batch costs the recorder an fdatasync, which is better spent
 /// together with the next one that somebody does wait for.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(50);
 const ALIVE: Duration = Duration::from_secs(3);
 /// A recorder that says nothing for this long, not even to a keep-alive, is gone.
 const SILENCE: Duration = Duration::from_secs(12);
