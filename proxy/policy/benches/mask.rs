@@ -29,6 +29,13 @@ fn main() {
         &plain,
         "the same with rows in which nothing is found",
     );
+    let hostile = HOSTILE.map(|unit| framed(&[unit.repeat((1 << 16) / unit.len())]));
+    report(
+        "mask/hostile-all-detectors/gb-per-s",
+        &plan(1, true),
+        &hostile,
+        "the same with texts of 64 KiB, each built to cost one of the detectors the most",
+    );
     report(
         "mask/dense-three-columns/gb-per-s",
         &plan(9, false),
@@ -43,6 +50,22 @@ fn main() {
         "rows of 69 bytes in binary: int4, text, and int8, text and date masked by column rules",
     );
 }
+
+/// What texts are made of that cost the most a byte.
+const HOSTILE: [&str; 12] = [
+    "pass=",
+    "password: a\n",
+    " password '",
+    "xoxb-12345678-",
+    "xoxb-",
+    "BIC",
+    "::",
+    "a:*:",
+    "1-",
+    "1 1 1 1 1 ",
+    "=+a+",
+    "&#65;",
+];
 
 /// Rows of int4, text, int8, text and date in binary; the last three are masked.
 fn binary_row(i: usize) -> Vec<u8> {

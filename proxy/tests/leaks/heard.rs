@@ -41,6 +41,7 @@ impl Heard {
             true => told,
             false => told.replace(&self.database, "{database}"),
         })
+        .map(|told| temporary(&told))
         .collect()
     }
 
@@ -83,6 +84,18 @@ impl Heard {
         found(&copied) || self.messages.iter().any(|message| found(&message.body))
     }
 }
+
+/// The same without the numbers of sessions in the names of their temporary schemas.
+fn temporary(told: &str) -> String {
+    let parts = told.split(TEMPORARY).enumerate();
+    let unnumbered = parts.map(|(i, part)| match i {
+        0 => part,
+        _ => part.trim_start_matches(|c: char| c.is_ascii_digit()),
+    });
+    unnumbered.collect::<Vec<_>>().join(TEMPORARY)
+}
+
+const TEMPORARY: &str = "pg_temp_";
 
 fn content(message: &Message) -> String {
     match message.tag {

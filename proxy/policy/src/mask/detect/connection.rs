@@ -1,5 +1,7 @@
 //! Credentials in what programs connect by: URLs and connection strings.
 
+use std::cell::OnceCell;
+
 use super::piece::{ahead, behind, ends_with, is_word};
 use super::setting;
 use super::{Context, Detector, Find, Kind, Span};
@@ -43,6 +45,8 @@ pub(super) const REACH: usize = 512;
 
 /// The longer before those that it ends with.
 pub(super) const KEYS: [&[u8]; 5] = [b"pgpassword", b"password", b"passwd", b"pass", b"pwd"];
+/// How far behind the beginning of its key a password may end.
+const FARTHEST: usize = LONGEST + 32;
 const OTHERS: [&[u8]; 12] = [
     b"host",
     b"hostaddr",
@@ -57,6 +61,11 @@ const OTHERS: [&[u8]; 12] = [
     b"login",
     b"email",
 ];
+
+/// Where in one text the other keys of connection strings, or of settings, end: they are looked for once, however many passwords
+/// may stand there.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct OtherKeys(OnceCell<Vec<usize>>);
 
 /// Offered every colon: that of a scheme counts.
 fn url(text: &[u8], colon: usize, _: &Context<'_>) -> Option<Span> {
@@ -87,16 +96,17 @@ fn password(text: &[u8], sign: usize, context: &Context<'_>) -> Option<Span> {
         return setting::whole(text, context.label);
     }
     match at(text, sign) {
-        b'=' => assigned(text, sign),
-        b':' => setting::value(text, sign).or_else(|| setting::pgpass(text, sign)),
+        b'=' => assigned(text, sign, context),
+        b':' => setting::value(text, sign, context).or_else(|| setting::pgpass(text, sign)),
         _ => setting::declared(text, sign),
     }
 }
 
-fn assigned(text: &[u8], equals: usize) -> Option<Span> {
+fn assigned(text: &[u8], equals: usize, context: &Context<'_>) -> Option<Span> {
     let blanks = behind(text, equals, 2, |b| b == b' ');
     let key_end = equals.checked_sub(blanks)?;
     let key_start = key(text, key_end)?;
+    may_follow(text, key_start, context).then_some(())?;
     let from = equals.checked_add(1)?;
     let from = from.checked_add(ahead(text, from, 2, |b| b == b' '))?;
     // Within a string of JSON the quotes themselves are escaped.
@@ -120,7 +130,7 @@ fn assigned(text: &[u8], equals: usize) -> Option<Span> {
     };
     let end = start.checked_add(length)?;
     let password = cut(text, start, end);
-    let connects = || is_connection(text, key_start, end) || setting::is_named(text, key_start, password);
+    let connects = || is_connection(text, key_start, end, context) || setting::is_named(text, key_start, password);
     (is_secret(password) && connects()).then_some(Span { start, end })
 }
 
@@ -135,23 +145,24 @@ pub(super) fn key(text: &[u8], end: usize) -> Option<usize> {
     (!before.is_ascii_alphanumeric()).then_some(start)
 }
 
+/// Whether the key that begins there is one of a connection string or of settings, or says by itself whose password it is. What
+/// follows is looked at only then: it may be long, and of others like it.
+pub(super) fn may_follow(text: &[u8], key: usize, context: &Context<'_>) -> bool {
+    is_connection(text, key, key.saturating_add(FARTHEST), context) || setting::names_itself(text, key)
+}
+
+/// Whether another key of a connection string, or of settings, stands near.
+pub(super) fn is_connection(text: &[u8], start: usize, end: usize, context: &Context<'_>) -> bool {
+    let near = |keys: &OtherKeys| keys.near(text, start, end);
+    context.other_keys.map_or_else(|| near(&OtherKeys::default()), near)
+}
+
 /// Where the password before its closing quote ends; an escaped quote is part of it, unless that is how it was opened.
 pub(super) fn closing(rest: &[u8], quote: u8, escape: usize) -> usize {
     memchr::memchr_iter(quote, rest)
         .map(|place| (place, behind(rest, place, 1, |b| b == b'\\')))
         .find(|(_, escaped)| *escaped == escape)
         .map_or(rest.len(), |(place, _)| place.saturating_sub(escape))
-}
-
-/// Whether another key of a connection string, or of settings, stands near.
-pub(super) fn is_connection(text: &[u8], start: usize, end: usize) -> bool {
-    let (from, to) = (start.saturating_sub(REACH), end.saturating_add(REACH).min(text.len()));
-    let near = cut(text, from, to);
-    memchr::memchr2_iter(b'=', b':', near).any(|sign| {
-        let between = |b: u8| b == b' ' || (at(near, sign) == b':' && matches!(b, b'"' | b'\\'));
-        let key_end = sign.saturating_sub(behind(near, sign, 3, between));
-        OTHERS.iter().any(|key| ends_with(near, key_end, key))
-    })
 }
 
 /// Whether a password is one, not what stands for it.
@@ -175,4 +186,27 @@ fn is_placeholder(password: &[u8]) -> bool {
         [b'%', name @ .., b'%'] => name.iter().all(|b| is_word(*b)),
         _ => false,
     }
+}
+
+// === impl OtherKeys ===
+
+impl OtherKeys {
+    /// Whether one ends near `start..end`.
+    fn near(&self, text: &[u8], start: usize, end: usize) -> bool {
+        let keys = self.0.get_or_init(|| {
+            memchr::memchr2_iter(b'=', b':', text)
+                .filter(|sign| ends_other(text, *sign))
+                .collect()
+        });
+        let (from, to) = (start.saturating_sub(REACH), end.saturating_add(REACH));
+        let first = keys.partition_point(|sign| *sign < from);
+        keys.get(first).is_some_and(|sign| *sign < to)
+    }
+}
+
+/// Whether a sign has one of the other keys before it.
+fn ends_other(text: &[u8], sign: usize) -> bool {
+    let between = |b: u8| b == b' ' || (at(text, sign) == b':' && matches!(b, b'"' | b'\\'));
+    let key_end = sign.saturating_sub(behind(text, sign, 3, between));
+    OTHERS.iter().any(|key| ends_with(text, key_end, key))
 }

@@ -6,6 +6,7 @@ use aho_corasick::Anchored;
 use aho_corasick::automaton::Automaton as _;
 use aho_corasick::dfa::DFA;
 
+use super::connection::OtherKeys;
 use super::{DETECTORS, Kind};
 use crate::mask::bytes::{at, cut};
 
@@ -20,6 +21,8 @@ pub struct Context<'a> {
     pub(crate) whole: bool,
     /// Whose words stand in the name, where that is known already.
     named: Option<Named>,
+    /// What of the text itself is found once.
+    pub(super) other_keys: Option<&'a OtherKeys>,
 }
 
 impl<'a> Context<'a> {
@@ -29,6 +32,7 @@ impl<'a> Context<'a> {
             label,
             whole,
             named: None,
+            other_keys: None,
         }
     }
 
@@ -48,6 +52,18 @@ impl<'a> Context<'a> {
             label: &label.name,
             whole,
             named: Some(label.named),
+            other_keys: None,
+        }
+    }
+
+    /// The same, with what of the text itself is found once.
+    pub(super) fn remembering<'k>(self, other_keys: &'k OtherKeys) -> Context<'k>
+    where
+        'a: 'k,
+    {
+        Context {
+            other_keys: Some(other_keys),
+            ..self
         }
     }
 

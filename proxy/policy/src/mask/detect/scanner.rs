@@ -2,6 +2,7 @@
 
 use regex::bytes::RegexSet;
 
+use super::connection::OtherKeys;
 use super::hex::hex_runs;
 use super::lane::{BLOCK, mask, places};
 use super::numbers::Numbers;
@@ -198,6 +199,8 @@ impl Scanner {
     }
 
     fn scan_plain(&self, text: &[u8], context: Context<'_>, summary: &Summary, hits: &mut Vec<Hit>) {
+        let other_keys = OtherKeys::default();
+        let context = context.remembering(&other_keys);
         if summary.digits >= self.numbers.least || (self.has_iban && summary.digits >= 2 && text.len() >= 15) {
             self.numbers.scan(text, context, &summary.first_digits, hits);
         }

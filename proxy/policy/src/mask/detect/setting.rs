@@ -1,8 +1,8 @@
 //! Passwords that stand in settings, in PostgreSQL's password file and in statements.
 
-use super::Span;
-use super::connection::{KEYS, LONGEST, REACH, closing, is_connection, is_secret, key};
+use super::connection::{KEYS, LONGEST, REACH, closing, is_connection, is_secret, key, may_follow};
 use super::piece::{ahead, behind, ends_with, is_word};
+use super::{Context, Span};
 use crate::mask::bytes::{at, cut, tail};
 
 /// What forms, schemas and settings say about a password instead of it.
@@ -20,9 +20,10 @@ const WORDS: [&[u8]; 10] = [
 ];
 
 /// Behind a colon: in quotes, as JSON has them, or in a line of YAML.
-pub(super) fn value(text: &[u8], colon: usize) -> Option<Span> {
+pub(super) fn value(text: &[u8], colon: usize, context: &Context<'_>) -> Option<Span> {
     let quotes = behind(text, colon, 2, |b| matches!(b, b'"' | b'\'' | b'\\'));
     let key_start = key(text, colon.checked_sub(quotes)?)?;
+    may_follow(text, key_start, context).then_some(())?;
     let from = colon.checked_add(1)?;
     let blanks = ahead(text, from, 8, |b| b == b' ');
     let from = from.checked_add(blanks)?;
@@ -40,17 +41,22 @@ pub(super) fn value(text: &[u8], colon: usize) -> Option<Span> {
     let end = start.checked_add(length)?;
     let password = cut(text, start, end);
     let said = WORDS.iter().any(|word| password.eq_ignore_ascii_case(word));
-    let connects = || is_connection(text, key_start, end) || is_named(text, key_start, password);
+    let connects = || is_connection(text, key_start, end, context) || is_named(text, key_start, password);
     (!said && is_secret(password) && connects()).then_some(Span { start, end })
 }
 
 /// Whether the key that begins there says by itself whose password it is (`PGPASSWORD`, `DB_PASSWORD`,
 /// `spring.datasource.password`), and its value is no word of a language, flag or call.
 pub(super) fn is_named(text: &[u8], key: usize, password: &[u8]) -> bool {
+    names_itself(text, key) && is_mixed(password)
+}
+
+/// Whether a longer key ends with the one that begins there, or it is one that only libpq knows.
+pub(super) fn names_itself(text: &[u8], key: usize) -> bool {
     let before = |n: usize| key.checked_sub(n).map_or(0, |i| at(text, i));
     let part = matches!(before(1), b'_' | b'.') && before(2).is_ascii_alphanumeric();
     let own = cut(text, key, key.saturating_add(OWN.len())).eq_ignore_ascii_case(OWN);
-    (part || own) && is_mixed(password)
+    part || own
 }
 
 /// All of a value, as strings of JSON are looked at: its name ends with the word, and is not `password_changed`.

@@ -1,5 +1,7 @@
 //! Tokens and webhooks of Slack.
 
+use std::ops::RangeInclusive;
+
 use super::piece::{ahead, is_base64, is_token, stands_alone};
 use super::{Context, Detector, Find, Kind, Span};
 use crate::mask::bytes::{at, cut, tail};
@@ -20,8 +22,11 @@ pub(super) const DETECTOR: Detector = Detector {
     find: Find::Signs(b"x.", slack),
 };
 
-/// The longest token or path that is looked at.
+/// The longest secret or path that is looked at.
 const LONGEST: usize = 2_048;
+/// The longest token with a number in front. Those of Slack have 255 characters at most; a text may consist of their beginnings, each
+/// of which is read this far.
+const NUMBERED: usize = 512;
 /// That of everybody, and that of the government of the United States.
 const HOSTS: [&[u8]; 2] = [b".slack.com/", b".slack-gov.com/"];
 
@@ -57,9 +62,9 @@ fn token(text: &[u8], start: usize) -> Option<usize> {
 /// The number of a team or a bot, and what follows it.
 fn numbered(text: &[u8], from: usize) -> Option<usize> {
     let digits = ahead(text, from, 14, |b| b.is_ascii_digit());
-    let length = ahead(text, from, LONGEST, is_token);
-    let end = from.checked_add(length)?;
-    ((8..=13).contains(&digits) && length >= 15).then_some(end)
+    (8..=13).contains(&digits).then_some(())?;
+    let length = ahead(text, from, NUMBERED, is_token);
+    (length >= 15).then_some(from.checked_add(length)?)
 }
 
 /// What a browser's session is known by. Documents show rows of the same letter.
@@ -83,20 +88,19 @@ fn rotated(text: &[u8], from: usize) -> Option<usize> {
 
 /// A version, an app, a number and a secret.
 fn app(text: &[u8], from: usize) -> Option<usize> {
-    let end = from.checked_add(ahead(text, from, LONGEST, is_token))?;
-    let mut parts = cut(text, from, end).split(|b| *b == b'-');
-    let [b'0'..=b'9'] = parts.next()? else {
+    let app_at = from.checked_add(2)?;
+    let [b'0'..=b'9', b'-'] = cut(text, from, app_at) else {
         return None;
     };
-    let (app, number, secret) = (parts.next()?, parts.next()?, parts.next()?);
-    let valid = app.starts_with(b"A")
-        && (9..=12).contains(&app.len())
-        && app.iter().all(|b| is_id(*b))
-        && (8..=13).contains(&number.len())
-        && number.iter().all(u8::is_ascii_digit)
-        && secret.len() >= 32
-        && secret.iter().all(u8::is_ascii_alphanumeric);
-    (valid && parts.next().is_none()).then_some(end)
+    let part = |from: usize, lengths: RangeInclusive<usize>, class: fn(u8) -> bool| {
+        let length = ahead(text, from, lengths.end().saturating_add(1), class);
+        lengths.contains(&length).then_some(from.checked_add(length)?)
+    };
+    let next = |end: usize| end.checked_add(1).filter(|_| at(text, end) == b'-');
+    let number_at = next(part(app_at, 9..=12, is_id)?).filter(|_| at(text, app_at) == b'A')?;
+    let secret_at = next(part(number_at, 8..=13, |b| b.is_ascii_digit())?)?;
+    let end = part(secret_at, 32..=LONGEST, |b| b.is_ascii_alphanumeric())?;
+    (!is_token(at(text, end))).then_some(end)
 }
 
 /// Whoever has the URL may write to a channel. Documents show one whose secret is a row of the same letter.

@@ -65,7 +65,7 @@ fn code(text: &[u8], place: usize, _: &Context<'_>) -> Option<Span> {
     };
     (0..REACH)
         .map(|skip| word_end.saturating_add(skip))
-        .filter(|start| at(text, *start).is_ascii_uppercase())
+        .filter(|start| at(text, *start).is_ascii_uppercase() && !is_word(at(text, start.wrapping_sub(1))))
         .find_map(|start| at_place(text, start))
 }
 
