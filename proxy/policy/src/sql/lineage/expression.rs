@@ -41,6 +41,9 @@ pub(super) fn leaves_values(names: &[&str]) -> bool {
     keeps || matches!(known, Some(Safety::Effect(_)))
 }
 
+/// Columns among which a name is looked up in one step.
+const NAMES_A_STEP: usize = 64;
+
 impl Walker<'_> {
     /// What flows into an expression. Bare only if it is a column and nothing else.
     pub(super) fn expression(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Flow {
@@ -260,6 +263,9 @@ impl Walker<'_> {
 
     /// A column, a whole row, or a function in disguise: `t.f` calls `f(t)` if t has no column f.
     fn column_ref(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Flow {
+        if !self.spend(scope.item.rows.columns.len() / NAMES_A_STEP) {
+            return Flow::lost();
+        }
         let names = node.names("fields");
         let star = node.list("fields").any(|field| field.is("AStar"));
         let flow = match (names.as_slice(), star) {

@@ -18,6 +18,29 @@ pub struct Flow {
     pub any: bool,
 }
 
+/// Columns that a walk carries along in one step.
+const COLUMNS_A_STEP: usize = 8;
+
+/// Two lists in order, as one.
+fn merged(one: &[ColumnId], other: &[ColumnId]) -> Vec<ColumnId> {
+    let mut merged = Vec::with_capacity(one.len().saturating_add(other.len()));
+    let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
+    while let Some(next) = match (one.peek(), other.peek()) {
+        (Some(left), Some(right)) if left > right => other.next(),
+        (Some(left), Some(right)) => {
+            if left == right {
+                other.next();
+            }
+            one.next()
+        }
+        (Some(_), None) => one.next(),
+        (None, _) => other.next(),
+    } {
+        merged.push(*next);
+    }
+    merged
+}
+
 // === impl Flow ===
 
 impl Flow {
@@ -73,9 +96,18 @@ impl Flow {
         }
     }
 
+    /// What it takes to keep it, in steps of a walk.
+    pub(super) fn weight(&self) -> usize {
+        self.columns.len() / COLUMNS_A_STEP
+    }
+
     /// Lets another value flow in. The result is bare only if the caller says so.
     pub fn join(&mut self, other: &Flow) {
-        other.columns.iter().for_each(|column| self.add(*column));
+        match other.columns.len() {
+            0..COLUMNS_A_STEP => other.columns.iter().for_each(|column| self.add(*column)),
+            _ if self.columns == other.columns => {}
+            _ => self.columns = merged(&self.columns, &other.columns),
+        }
         self.unknown |= other.unknown;
         self.any |= other.any;
         self.lost |= other.lost;
@@ -87,5 +119,31 @@ impl Flow {
         self.bare = false;
         self.as_text = false;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn flow(columns: &[u32]) -> Flow {
+        let mut flow = Flow::clean();
+        let ids = columns.iter().map(|relation| ColumnId {
+            relation: *relation,
+            column: 1,
+        });
+        ids.for_each(|id| flow.add(id));
+        flow
+    }
+
+    proptest! {
+        #[test]
+        fn flows_join_as_column_by_column(one in prop::collection::vec(0..40_u32, 0..30), other in prop::collection::vec(0..40_u32, 0..30)) {
+            let mut joined = flow(&one);
+            joined.join(&flow(&other));
+            prop_assert_eq!(joined, flow(&[one, other].concat()));
+        }
     }
 }

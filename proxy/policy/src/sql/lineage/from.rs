@@ -58,7 +58,11 @@ impl Walker<'_> {
             };
         }
         match node.kind() {
-            "RangeVar" => self.range_var(node, outer),
+            "RangeVar" => {
+                let item = self.range_var(node, outer);
+                self.pay(&item.rows);
+                item
+            }
             "RangeSubselect" => {
                 let scope = self.lateral(outer, beside, node.flag("lateral"));
                 let rows = node
@@ -107,8 +111,10 @@ impl Walker<'_> {
 
     fn lateral<'p>(&mut self, outer: &'p Scope<'p>, beside: &Item, sees: bool) -> Scope<'p> {
         let mut scope = Scope::below(outer);
-        if sees {
+        if sees && self.pay(&beside.rows) {
             scope.item = beside.clone();
+        } else if sees {
+            scope.item.rows = Rows::lost();
         }
         scope
     }

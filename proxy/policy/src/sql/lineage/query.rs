@@ -16,6 +16,12 @@ impl Walker<'_> {
         if !self.step() {
             return Rows::lost();
         }
+        let rows = self.rows_within(node, outer);
+        self.pay(&rows);
+        rows
+    }
+
+    fn rows_within(&mut self, node: Node<'_>, outer: &Scope<'_>) -> Rows {
         self.orders();
         match node.kind() {
             "SelectStmt" => {
@@ -158,7 +164,10 @@ impl Walker<'_> {
         let mut rows = Rows::default();
         for target in targets {
             let Some(value) = target.node("val") else { continue };
-            if let Some(expanded) = self.expanded(value, scope) {
+            if let Some(mut expanded) = self.expanded(value, scope) {
+                if !self.pay(&expanded) {
+                    expanded = Rows::lost();
+                }
                 self.touch(&expanded.all());
                 let worked = expanded.columns.iter().filter(|column| !column.flow.bare);
                 worked.for_each(|column| self.work(&column.flow));

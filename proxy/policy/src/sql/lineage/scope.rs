@@ -119,6 +119,12 @@ impl Rows {
         }
     }
 
+    /// What it takes to keep them, in steps of a walk: one for each column, and for each few that flow into one.
+    pub(super) fn weight(&self) -> usize {
+        let weights = self.columns.iter().map(|column| 1 + column.flow.weight());
+        weights.sum()
+    }
+
     /// Everything that flows into any column.
     pub(super) fn all(&self) -> Flow {
         let mut flow = Flow::clean();

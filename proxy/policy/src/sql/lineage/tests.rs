@@ -207,6 +207,34 @@ fn a_query_too_large_to_follow_is_unknown() {
 }
 
 #[test]
+fn columns_that_double_again_and_again_are_not_followed() {
+    let doubling = |levels: usize| {
+        let ctes: Vec<String> = (1..levels)
+            .map(|n| format!("c{n} as (select * from c{} a, c{} b)", n - 1, n - 1))
+            .collect();
+        trace(&format!(
+            "with c0 as (select * from customers), {} select * from c{}",
+            ctes.join(", "),
+            levels - 1
+        ))
+    };
+    // As wide as PostgreSQL's results may be.
+    let (followed, lost) = (doubling(8), doubling(60));
+    assert_eq!(followed.outputs.map(|outputs| outputs.len()), Some(9 << 7));
+    assert!(!followed.unfinished && lost.unfinished && lost.any);
+    let wide = "to_jsonb(c) || ".repeat(20);
+    let chain: Vec<String> = (1..2_000)
+        .map(|n| format!("c{n} as (select * from c{})", n - 1))
+        .collect();
+    let found = trace(&format!(
+        "with c0 as (select {} from customers c), {} select * from c1999",
+        vec![format!("{wide} null"); 100].join(","),
+        chain.join(", ")
+    ));
+    assert!(found.unfinished && found.any);
+}
+
+#[test]
 fn a_long_list_is_followed_to_its_end() {
     let list = vec!["1"; 100_000].join(",");
     let found = trace(&format!("select 1 in ({list}), reverse(ssn), name from customers"));

@@ -54,16 +54,27 @@ impl<'c> Walker<'c> {
 
     /// Takes one step; false when the walk has gone on for too long, and everything is lost from here on.
     pub(super) fn step(&mut self) -> bool {
+        self.spend(1)
+    }
+
+    /// As many at once.
+    pub(super) fn spend(&mut self, steps: usize) -> bool {
         if self.fuel == 0 {
             return false;
         }
-        self.fuel -= 1;
+        self.fuel = self.fuel.saturating_sub(steps);
         if self.fuel == 0 {
             self.found.unfinished = true;
             self.opaque("a query too large to follow".to_owned());
             self.lose_all("a query too large to follow");
         }
         true
+    }
+
+    /// Pays for rows that are made or named anew: a few words may double them again and again, which PostgreSQL refuses only once
+    /// there are 1,664 columns.
+    pub(super) fn pay(&mut self, rows: &Rows) -> bool {
+        self.spend(rows.weight())
     }
 
     /// Notes a name that could not be followed. It means something that the statement reaches.
