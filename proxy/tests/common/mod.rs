@@ -55,6 +55,9 @@ pub fn scratch() -> TempDir {
     directory.unwrap()
 }
 
+/// How long anything may take before a test fails: whoever else works on the machine may take it for many seconds.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Waits for a condition.
 pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
@@ -62,7 +65,7 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
         if let Some(value) = condition() {
             return value;
         }
-        assert!(began.elapsed() < Duration::from_secs(20), "{what}: waited in vain");
+        assert!(began.elapsed() < PATIENCE, "{what}: waited in vain");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
