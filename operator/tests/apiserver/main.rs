@@ -8,6 +8,7 @@
 
 mod askers;
 mod deleting;
+mod events;
 mod guards;
 mod issuers;
 mod leading;
