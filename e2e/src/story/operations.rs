@@ -27,7 +27,7 @@ pub(super) fn metrics(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
             .stdout;
         let url = format!("http://{}:9090/metrics", address.trim());
         let mut fetch = demo.command_inside("curl");
-        fetch.args(["-sf", "--max-time", "10", &url]);
+        fetch.args(["-sf", "--max-time", "60", &url]);
         narrator.types("admin", &fetch);
         let text = run(&mut fetch)?.ok()?.stdout;
         let ours: Vec<&str> = text.lines().filter(|line| line.starts_with(prefix)).collect();

@@ -107,7 +107,7 @@ fn heaps(demo: &Demo, home: &Path) -> Result<Vec<PathBuf>> {
             .stdout;
         keep(&format!("log-{pod}"), &logs)?;
         let mut curl = demo.command("curl");
-        curl.args(["-sf", "--max-time", "5", &format!("http://{admin}/metrics")]);
+        curl.args(["-sf", "--max-time", "60", &format!("http://{admin}/metrics")]);
         keep(&format!("metrics-{pod}"), &run(&mut curl)?.ok()?.stdout)?;
     }
     // Secrets are left out: passwords and keys are what they are for.

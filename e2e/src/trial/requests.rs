@@ -71,8 +71,9 @@ pub(super) fn text<'a>(value: &'a Value, path: &str) -> &'a str {
     value.pointer(path).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// One person's answer to a request, by `kubectl sallyport`.
+/// One person's answer to a request, by `kubectl sallyport`. Before the operator has looked there is nothing to add it to.
 pub(super) fn answer(demo: &Demo, person: User, verb: &str, request: &str) -> Result<Output> {
+    answerable(demo, request)?;
     run(&mut demo.kubectl_as(
         person,
         &["sallyport", verb, request, "-n", DOORS, "--reason", "for the trial"],
