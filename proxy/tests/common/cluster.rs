@@ -15,6 +15,8 @@ use sallyport_policy::carrier::Carrier;
 use sallyport_policy::seal::seal;
 use serde_json::{Value, json};
 
+/// How long anything may take before a test fails: whoever else works on the machine may take it for many seconds.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 /// Who vouches for bob and carol.
 pub const ISSUER: &str = "https://idp.example/realms/bank";
 const OPERATOR: &str = "system:serviceaccount:sallyport-system:sallyport-operator";
@@ -223,7 +225,7 @@ pub async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) 
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(super::PATIENCE, wait)
+    tokio::time::timeout(PATIENCE, wait)
         .await
         .unwrap_or_else(|_| panic!("{what}: waited in vain"));
 }

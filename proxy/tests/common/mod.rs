@@ -18,10 +18,12 @@ pub mod wire;
 
 use std::process::Command;
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+
+pub use self::cluster::PATIENCE;
 
 /// Files in memory, on Linux.
 const MEMORY: &str = "/dev/shm";
@@ -54,9 +56,6 @@ pub fn scratch() -> TempDir {
     };
     directory.unwrap()
 }
-
-/// How long anything may take before a test fails: whoever else works on the machine may take it for many seconds.
-pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits for a condition.
 pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
