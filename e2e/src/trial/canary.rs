@@ -101,7 +101,7 @@ fn heaps(demo: &Demo, home: &Path) -> Result<Vec<PathBuf>> {
         .map(|record| format!("{record}\n"))
         .collect::<String>();
     keep("records", &records)?;
-    for [namespace, pod, admin] in scrape::targets(demo)? {
+    for [namespace, pod, admin] in scrape::lasting(demo)? {
         let logs = demo
             .admin(&["-n", &namespace, "logs", &pod, "--all-containers"])?
             .stdout;

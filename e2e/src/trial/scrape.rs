@@ -132,7 +132,7 @@ pub(super) fn scraped(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
 }
 
 /// Namespace, Pod and admin address of each of our processes.
-pub(super) fn targets(demo: &Demo) -> Result<Vec<[String; 3]>> {
+fn targets(demo: &Demo) -> Result<Vec<[String; 3]>> {
     let mut found = Vec::new();
     for namespace in [DOORS, EVIDENCE, SYSTEM] {
         for pod in pods::found(demo, namespace, OURS)? {
@@ -143,7 +143,7 @@ pub(super) fn targets(demo: &Demo) -> Result<Vec<[String; 3]>> {
 }
 
 /// The same once none of them is about to end: whoever is told of one that goes scrapes it in vain.
-fn lasting(demo: &Demo) -> Result<Vec<[String; 3]>> {
+pub(super) fn lasting(demo: &Demo) -> Result<Vec<[String; 3]>> {
     wait_until(SETTLE, "no Pod of ours is about to end", || {
         let ending = "jsonpath={.items[*].metadata.deletionTimestamp}";
         let ours = ["get", "pods", "-A", "-l", OURS, "-o", ending];
