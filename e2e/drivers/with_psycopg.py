@@ -153,7 +153,7 @@ def cancelled():
     with ThreadPoolExecutor() as pool:
         done = pool.submit(cancel)
         try:
-            conn.execute("select pg_sleep(30)")
+            conn.execute("select pg_sleep(300)")
         except psycopg.Error as error:
             done.result()
             return failed(error), conn.execute("select 7").fetchone()

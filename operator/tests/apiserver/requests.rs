@@ -115,7 +115,12 @@ fn half_answered(stage: &Stage) -> Result<(String, Timestamp)> {
             status = shown(stage, &name)?["status"].clone();
             Ok(status["progress"] == "0/2")
         })?;
-        let said = add(stage, "bob", &entry(stage, "bob", &name, "Approve")?, (&name, &[]))?;
+        let said = add(
+            stage,
+            "bob",
+            &entry(stage, "bob", &name, "Approve")?,
+            (name.as_str(), &[]),
+        )?;
         stage.until(&format!("{name} is answered or over"), || {
             status = shown(stage, &name)?["status"].clone();
             Ok(status["progress"] == "1/2" || status["state"] == "Expired")
