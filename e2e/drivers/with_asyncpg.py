@@ -104,7 +104,7 @@ async def main():
         other = await connect()
         await other.execute("notify d_words, 'hello'")
         await other.close()
-        return await asyncio.wait_for(got, 10)
+        return await asyncio.wait_for(got, 60)
 
     async def cancelled():
         slow = asyncio.ensure_future(conn.fetch("select pg_sleep(300)"))

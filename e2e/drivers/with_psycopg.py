@@ -148,7 +148,7 @@ def cancelled():
         with psycopg.connect(dsn, autocommit=True) as other:
             while not other.execute("select 1 from pg_stat_activity where pid = %s and wait_event = 'PgSleep'", (pid,)).fetchone():
                 pass
-        conn.cancel_safe(timeout=10)
+        conn.cancel_safe(timeout=60)
 
     with ThreadPoolExecutor() as pool:
         done = pool.submit(cancel)

@@ -301,8 +301,12 @@ fn each_answers(demo: &Demo) -> Result<()> {
         return Ok(());
     }
     wait_until(SETTLE, "each Pod of the door answers", || {
+        let token = demo.token(ALICE)?;
         for pod in pods::of_door(demo)? {
-            if !run(&mut pods::psql(demo, &pod, "SELECT 1")?)?.status.success() {
+            if !run(&mut pods::psql_by(demo, &pod, &token, "SELECT 1"))?
+                .status
+                .success()
+            {
                 return Ok(None);
             }
         }
