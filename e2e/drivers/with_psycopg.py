@@ -135,7 +135,7 @@ def notified():
     conn.execute("listen d_words")
     other = psycopg.connect(dsn, autocommit=True)
     other.execute("notify d_words, 'from the other'")
-    notify = next(notify for notify in conn.notifies(timeout=10) if notify.channel == "d_words")
+    notify = next(notify for notify in conn.notifies(timeout=60) if notify.channel == "d_words")
     same = notify.pid == other.info.backend_pid
     other.close()
     return notify.channel, notify.payload, same
