@@ -346,7 +346,7 @@ pub fn older_definitions_hold_what_was_accepted(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-pub fn an_api_server_that_was_away_is_seen_again(stage: &Stage) -> Result<()> {
+pub fn an_api_server_that_was_away_is_seen_again(stage: &mut Stage) -> Result<()> {
     let pid = Command::new("pgrep")
         .args(["-f", &format!("kube-apiserver .*--secure-port {}( |$)", port(stage)?)])
         .output()?;
@@ -358,9 +358,22 @@ pub fn an_api_server_that_was_away_is_seen_again(stage: &Stage) -> Result<()> {
         );
         Ok(())
     };
-    signal("-STOP")?;
-    std::thread::sleep(Duration::from_secs(4));
-    signal("-CONT")?;
+    for again in 0..5 {
+        let began = Instant::now();
+        signal("-STOP")?;
+        std::thread::sleep(Duration::from_secs(4));
+        signal("-CONT")?;
+        if began.elapsed() < Duration::from_secs(6) {
+            break;
+        }
+        // A machine that has something else to do made it longer than whoever leads waits: another one tries.
+        for operator in &mut stage.operators {
+            operator.end()?;
+        }
+        stage.operators.clear();
+        stage.start(&format!("after-a-long-pause-{again}"))?;
+        stage.until_leading("another one leads")?;
+    }
     let patch = r#"{"spec": {"action": {"partial": {"keepLast": 3}}}}"#;
     stage.kubectl(&[
         "-n",
