@@ -8,7 +8,7 @@ stop_supervisor() {
   inner=$(pgrep -P "$outer") || inner=$outer
   say "stopping the cluster"
   kill -KILL "$inner" "$outer" 2>/dev/null || true
-  wait_for 30 "the cluster's processes end" processes_gone "$inner" "$outer"
+  wait_for 120 "the cluster's processes end" processes_gone "$inner" "$outer"
 }
 
 # processes_gone PID...

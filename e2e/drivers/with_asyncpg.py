@@ -104,10 +104,10 @@ async def main():
         other = await connect()
         await other.execute("notify d_words, 'hello'")
         await other.close()
-        return await asyncio.wait_for(got, 10)
+        return await asyncio.wait_for(got, 60)
 
     async def cancelled():
-        slow = asyncio.ensure_future(conn.fetch("select pg_sleep(30)"))
+        slow = asyncio.ensure_future(conn.fetch("select pg_sleep(300)"))
         other = await connect()
         while not await other.fetch("select 1 from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'", conn.get_server_pid()):
             pass
@@ -138,7 +138,7 @@ async def main():
 
     async def timed_out():
         try:
-            await conn.fetch("select pg_sleep(30)", timeout=0.5)
+            await conn.fetch("select pg_sleep(300)", timeout=0.5)
         except asyncio.TimeoutError:
             return "timed out", await conn.fetchval("select 7")
 

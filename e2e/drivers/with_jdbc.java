@@ -300,7 +300,7 @@ class WithJdbc {
             try (var slow = connection.createStatement()) {
                 var cancel = CompletableFuture.runAsync(() -> cancel(slow));
                 try {
-                    slow.execute("select pg_sleep(30)");
+                    slow.execute("select pg_sleep(300)");
                     return "no error";
                 } catch (SQLException error) {
                     cancel.get();

@@ -146,7 +146,7 @@ async function main() {
         const text = "select 1 from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'";
         return (await other.query(text, [client.processID])).rowCount === 1;
       };
-      const slow = client.query("select pg_sleep(30)").catch(refusal);
+      const slow = client.query("select pg_sleep(300)").catch(refusal);
       while (!(await sleeps()));
       // A connection of its own, which sends nothing but a CancelRequest.
       new Client(client.connectionParameters).cancel(client, client.activeQuery);

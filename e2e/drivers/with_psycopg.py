@@ -135,7 +135,7 @@ def notified():
     conn.execute("listen d_words")
     other = psycopg.connect(dsn, autocommit=True)
     other.execute("notify d_words, 'from the other'")
-    notify = next(notify for notify in conn.notifies(timeout=10) if notify.channel == "d_words")
+    notify = next(notify for notify in conn.notifies(timeout=60) if notify.channel == "d_words")
     same = notify.pid == other.info.backend_pid
     other.close()
     return notify.channel, notify.payload, same
@@ -148,12 +148,12 @@ def cancelled():
         with psycopg.connect(dsn, autocommit=True) as other:
             while not other.execute("select 1 from pg_stat_activity where pid = %s and wait_event = 'PgSleep'", (pid,)).fetchone():
                 pass
-        conn.cancel_safe(timeout=10)
+        conn.cancel_safe(timeout=60)
 
     with ThreadPoolExecutor() as pool:
         done = pool.submit(cancel)
         try:
-            conn.execute("select pg_sleep(30)")
+            conn.execute("select pg_sleep(300)")
         except psycopg.Error as error:
             done.result()
             return failed(error), conn.execute("select 7").fetchone()

@@ -22,7 +22,7 @@ pub fn psql_by(demo: &Demo, user: User, password: &str, statements: &[&str]) -> 
         .env("PGPASSWORD", password)
         .env("PGUSER", user.0)
         // Less than a program may take: a connection that nobody answers says so.
-        .env("PGCONNECT_TIMEOUT", "20")
+        .env("PGCONNECT_TIMEOUT", "60")
         .args(["-X", "-P", "pager=off"]);
     for statement in statements {
         command.args(["-c", statement]);

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 /// How long a program may take unless a step says otherwise.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(180);
+/// How often a program is run where the API server is too busy to shake hands.
+const TRIES: usize = 6;
 
 /// What a program said and how it ended.
 #[derive(Clone, Debug)]
@@ -26,7 +28,8 @@ pub struct Output {
 /// A running program whose standard error is read line by line as it comes.
 pub struct Running {
     child: Child,
-    lines: mpsc::Receiver<String>,
+    /// Each with when it came.
+    lines: mpsc::Receiver<(Instant, String)>,
     seen: String,
     stdout: thread::JoinHandle<String>,
     what: String,
@@ -73,7 +76,7 @@ impl Running {
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
             for line in BufReader::new(err).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
+                if sender.send((Instant::now(), line)).is_err() {
                     break;
                 }
             }
@@ -97,15 +100,23 @@ impl Running {
     /// # Errors
     /// When the program ends or the limit passes first; the error carries what was said.
     pub fn wait_for_line(&mut self, limit: Duration, wanted: impl Fn(&str) -> bool) -> Result<String> {
+        self.line_came(limit, wanted).map(|(_, said)| said)
+    }
+
+    /// The same, with when that line came, which may be long before anybody looks.
+    ///
+    /// # Errors
+    /// As [`Running::wait_for_line`].
+    pub fn line_came(&mut self, limit: Duration, wanted: impl Fn(&str) -> bool) -> Result<(Instant, String)> {
         let deadline = Instant::now() + limit;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
-                Ok(line) => {
+                Ok((came, line)) => {
                     self.seen.push_str(&line);
                     self.seen.push('\n');
                     if wanted(&line) {
-                        return Ok(self.seen.clone());
+                        return Ok((came, self.seen.clone()));
                     }
                 }
                 Err(cause) => bail!("{}: no such line ({cause}); it said: {}", self.what, self.seen),
@@ -129,7 +140,7 @@ impl Running {
             }
             thread::park_timeout(Duration::from_millis(20));
         };
-        for line in self.lines.iter() {
+        for (_, line) in self.lines.iter() {
             self.seen.push_str(&line);
             self.seen.push('\n');
         }
@@ -153,11 +164,18 @@ impl Running {
     }
 }
 
-/// Runs a program to its end.
+/// Runs a program to its end: again where it is kubectl and gave up before it had asked anything, after ten seconds without a
+/// handshake, which a busy machine may take.
 ///
 /// # Errors
 /// When it cannot be started or does not end within [`LIMIT`].
 pub fn run(command: &mut Command) -> Result<Output> {
+    for _ in 1..TRIES {
+        let output = Running::start(command)?.finish(LIMIT)?;
+        if output.status.success() || !output.stderr.contains("TLS handshake timeout") {
+            return Ok(output);
+        }
+    }
     Running::start(command)?.finish(LIMIT)
 }
 

@@ -17,7 +17,7 @@ mod common;
 mod stage;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -238,13 +238,28 @@ fn a_door_that_is_told_to_end_cuts_nobody() {
 #[test]
 fn statements_wait_for_a_recorder_that_restarts_and_then_go_on() {
     let mark = "wait-";
-    let mut stage = Stage::new(Duration::from_secs(20));
+    let mut stage = Stage::new(Duration::from_secs(60));
     stage.start_recorder();
     stage.start_door();
-    let script: String = (0..1500).map(|n| format!("select '{mark}{n}';\n")).collect();
     let mut psql = stage.psql(&["-v", "ON_ERROR_STOP=1"]);
     let mut input = psql.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || input.write_all(script.as_bytes()).unwrap());
+    let mut output = psql.stdout.take().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut shown = String::new();
+        output.read_to_string(&mut shown).unwrap();
+        shown
+    });
+    // As many as there is time for: whenever the recorder ends, some are still to run.
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let writer = std::thread::spawn(move || {
+        let mut written = 0;
+        while !stopped.load(Ordering::Relaxed) {
+            writeln!(input, "select '{mark}{written}';").unwrap();
+            written += 1;
+        }
+        written
+    });
     for times in 1..=2 {
         let before = stage.executed(mark).len();
         eventually("statements to run", || {
@@ -258,12 +273,13 @@ fn statements_wait_for_a_recorder_that_restarts_and_then_go_on() {
         assert!(psql.try_wait().unwrap().is_none(), "the client waits");
         stage.start_recorder();
     }
-    writer.join().unwrap();
-    let printed = finish(psql);
+    stop.store(true, Ordering::Relaxed);
+    let written: usize = writer.join().unwrap();
+    let (printed, shown) = (finish(psql), reader.join().unwrap());
     assert_eq!((printed.code, printed.err.as_str()), (0, ""));
-    let wanted: Vec<String> = (0..1500).map(|n| format!("{mark}{n}")).collect();
+    let wanted: Vec<String> = (0..written).map(|n| format!("{mark}{n}")).collect();
     assert_eq!(
-        printed.out.lines().collect::<Vec<_>>(),
+        shown.lines().collect::<Vec<_>>(),
         wanted,
         "nothing lost, nothing doubled"
     );
@@ -290,13 +306,16 @@ fn a_recorder_that_stays_away_is_said_in_words_and_what_was_refused_did_not_run(
     writeln!(input, "select '{mark}1';").unwrap();
     eventually("the first statement", || stage.executed(mark).get("away-1").copied());
     stage.kill("recorder");
-    writeln!(input, "select '{mark}2';\n\\echo refused").unwrap();
+    let tried = stage.file("tried");
+    writeln!(
+        input,
+        "select '{mark}2';\n\\echo refused\n\\! touch {}",
+        tried.display()
+    )
+    .unwrap();
     // What comes after the refusal is sent when the recorder is back.
-    let refused = Instant::now();
-    while refused.elapsed() < Duration::from_millis(2000) {
-        assert!(psql.try_wait().unwrap().is_none(), "the session lives");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    eventually("the refusal", || tried.exists().then_some(()));
+    assert!(psql.try_wait().unwrap().is_none(), "the session lives");
     stage.start_recorder();
     writeln!(input, "select '{mark}3';").unwrap();
     eventually("the third statement", || stage.executed(mark).get("away-3").copied());
@@ -340,23 +359,31 @@ fn a_statement_waits_as_long_as_the_disk_does() {
     let script: String = (0..4)
         .map(|n| format!("select '{mark}{n}', extract(epoch from clock_timestamp());\n"))
         .collect();
-    let mut psql = stage.psql(&[]);
-    let began = Instant::now();
-    psql.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
-    let printed = finish(psql);
-    // The session's start and four statements, each on disk before it goes on.
-    assert!(began.elapsed() >= slow * 5, "{:?}", began.elapsed());
-    let ran: Vec<f64> = printed
-        .out
-        .lines()
-        .map(|line| line.split_once('|').unwrap().1.parse().unwrap())
+    let longest = || {
+        let mut psql = stage.psql(&[]);
+        let began = Instant::now();
+        psql.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        let printed = finish(psql);
+        // The session's start and four statements, each on disk before it goes on.
+        assert!(began.elapsed() >= slow * 5, "{:?}", began.elapsed());
+        let ran: Vec<f64> = printed
+            .out
+            .lines()
+            .map(|line| line.split_once('|').unwrap().1.parse().unwrap())
+            .collect();
+        assert_eq!(ran.len(), 4, "{printed:?}");
+        let waited = ran.windows(2).map(|pair| Duration::from_secs_f64(pair[1] - pair[0]));
+        let waited: Vec<Duration> = waited.collect();
+        assert!(waited.iter().all(|one| *one >= slow), "{waited:?}");
+        waited.into_iter().max().unwrap()
+    };
+    // Each for its own intent, and at most for what the disk was at when that came: the outcome of the statement before. A machine that
+    // has something else to do may need another try.
+    let tried: Vec<Duration> = std::iter::repeat_with(longest)
+        .take(5)
+        .take_while(|one| *one >= slow * 3)
         .collect();
-    assert_eq!(ran.len(), 4, "{printed:?}");
-    for pair in ran.windows(2) {
-        let waited = Duration::from_secs_f64(pair[1] - pair[0]);
-        // For its own intent, and at most for what the disk was at when that came: the outcome of the statement before.
-        assert!((slow..slow * 3).contains(&waited), "{waited:?} between two of {ran:?}");
-    }
+    assert!(tried.len() < 5, "{tried:?} of waiting between two statements");
 }
 
 #[test]

@@ -197,7 +197,7 @@ fn of_two_doors_that_race_for_a_grant_one_runs() {
 
 #[test]
 fn an_api_server_that_goes_away_grants_nothing() {
-    let given = given("Wait", "3s");
+    let given = given("Wait", "15s");
     let server = common::postgres::server();
     let database = server.database(SCHEMA);
     let cluster = cluster(&given, &server);

@@ -413,7 +413,7 @@ fn sessions_end_with_one_record_and_a_reason() {
     common::eventually("the first end", || {
         (ends() == (1, vec![EndCause::ClientClosed])).then_some(())
     });
-    let sleeping = door.psql_start("alice", &["select pg_sleep(0.5)", "select 1"]);
+    let sleeping = door.psql_start("alice", &["select pg_sleep(60)", "select 1"]);
     door.recorded("the second start", |event| {
         matches!(event, Event::Command(command) if command.text.contains("sleep")).then_some(())
     });

@@ -9,6 +9,9 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
+/// How often kubectl is run where the API server is too busy to shake hands.
+const TRIES: usize = 6;
+
 /// A running API server. Dropping it ends it; so does the end of this process, however it comes.
 pub struct ApiServer {
     script: Child,
@@ -93,6 +96,16 @@ impl ApiServer {
     ///
     /// When kubectl cannot be run at all. A refusal by the API server is an [`Output`].
     pub fn run(&self, identity: Option<&Identity>, arguments: &[&str], input: &str) -> Result<Output> {
+        for _ in 1..TRIES {
+            let output = self.run_once(identity, arguments, input)?;
+            if !went_unheard(&output) {
+                return Ok(output);
+            }
+        }
+        self.run_once(identity, arguments, input)
+    }
+
+    fn run_once(&self, identity: Option<&Identity>, arguments: &[&str], input: &str) -> Result<Output> {
         let mut command = self.kubectl();
         if let Some(identity) = identity {
             command.args(identity.arguments());
@@ -144,7 +157,7 @@ impl ApiServer {
                 "--silent",
                 "--show-error",
                 "--max-time",
-                "20",
+                "60",
                 "--write-out",
                 "\n%{http_code}",
             ])
@@ -186,6 +199,11 @@ impl Drop for ApiServer {
         drop(self.input.take());
         let _ = self.script.wait();
     }
+}
+
+/// Whether kubectl gave up before it had asked anything: after ten seconds without a handshake, which a busy machine may take.
+fn went_unheard(output: &Output) -> bool {
+    !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("TLS handshake timeout")
 }
 
 // === impl Identity ===

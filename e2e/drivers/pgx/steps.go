@@ -208,7 +208,7 @@ func (s *steps) notified() (any, error) {
 func (s *steps) cancelled() (any, error) {
 	told := make(chan error)
 	go func() { told <- s.cancel() }()
-	_, failed := simple(s.ctx, s.conn, "select pg_sleep(30)")
+	_, failed := simple(s.ctx, s.conn, "select pg_sleep(300)")
 	if err := <-told; err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ use crate::demo::{ALICE, BOB, DOORS, Demo};
 const NAME: &str = "approval/decision-to-execution/p99-ms";
 /// Decisions of one round: its p99 is the slowest of them.
 const DECISIONS: usize = 20;
-const HOLD: Duration = Duration::from_secs(30);
+const HOLD: Duration = Duration::from_secs(120);
 /// Both moments are known within their minute: that much of a timestamp is no number that a detector would mask.
 const MINUTE: f64 = 60.0;
 

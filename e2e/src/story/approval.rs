@@ -9,7 +9,7 @@ use crate::demo::{ALICE, BOB, DOORS, Demo};
 use crate::narrator::Narrator;
 use crate::run::{Running, run, wait_until};
 
-const HOLD: Duration = Duration::from_secs(30);
+const HOLD: Duration = Duration::from_secs(120);
 
 /// What `kubectl get accessrequests` answers whoever asks what waits.
 const COLUMNS: [&str; 7] = [
@@ -71,6 +71,12 @@ pub(super) fn self_approval(demo: &Demo, narrator: &mut Narrator) -> Result<()> 
     let (held, request) = hold(&mut command)?;
     narrator.types("alice", &command);
     narrator.shows_text(&held.1);
+    // Before the operator has said how it stands there is nothing to add an answer to.
+    wait_until(HOLD, "the operator has said how it stands", || {
+        let path = "jsonpath={.status.state}";
+        let state = demo.admin(&["-n", DOORS, "get", "accessrequest", &request, "-o", path])?;
+        Ok((state.stdout.trim() == "Pending").then_some(()))
+    })?;
     let mut approve = demo.kubectl_as(ALICE, &["sallyport", "approve", &request, "-n", DOORS]);
     narrator.types("alice", &approve);
     let refused = run(&mut approve)?;
@@ -88,7 +94,7 @@ pub(super) fn self_approval(demo: &Demo, narrator: &mut Narrator) -> Result<()> 
         DOORS,
         "wait",
         "--for=condition=Withdrawn",
-        "--timeout=30s",
+        "--timeout=120s",
         &object,
     ]))?;
     narrator.check("the request is withdrawn", withdrawn.status.success())?;

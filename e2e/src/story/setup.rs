@@ -26,7 +26,7 @@ pub(super) fn apply_samples(demo: &Demo, narrator: &mut Narrator) -> Result<()> 
         }
         let mut wait = demo.kubectl(&arguments);
         narrator.types("admin", &wait);
-        let output = crate::run::Running::start(&mut wait)?.finish(std::time::Duration::from_secs(130))?;
+        let output = crate::run::Running::start(&mut wait)?.finish(crate::run::LIMIT)?;
         narrator.shows(&output);
         if !output.status.success() {
             let state = demo.admin(&["-n", DOORS, "describe", "connection", CONNECTION])?;

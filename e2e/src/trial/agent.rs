@@ -16,7 +16,7 @@ use super::identity::refused;
 use super::requests::{answer, shown, text};
 use super::second_person::named;
 use super::undo::Undo;
-use super::{SETTLE, SSN, Skipped, records};
+use super::{SETTLE, SSN, Skipped, becomes, pods, records};
 
 /// A program that has a token of its own.
 pub(super) const AGENT: User = User("agent");
@@ -50,6 +50,8 @@ pub(super) fn pair(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
         }]}})
         .to_string();
         demo.admin(&[&edit[..], &[&listed]].concat())?;
+        // By each replica, whichever it comes to.
+        becomes(demo, &format!("connection/{CONNECTION}"), "Enforced", "True")?;
         let read = wait_until(SETTLE, "the pair is let in", || {
             let output = login(demo, ALICE, &alices, "listed", SSN)?;
             Ok(output.status.success().then_some(output))
@@ -150,6 +152,7 @@ pub(super) fn no_client_of_people(demo: &Demo, narrator: &mut Narrator) -> Resul
         )?;
     }
     becomes_agents(demo, false, &mut asked)?;
+    at_each_replica(demo, &mut asked)?;
     narrator.check("with the list taken back, it is alice's own", true)?;
     for request in asked {
         answer(demo, ALICE, "withdraw", &request)?.ok()?;
@@ -165,6 +168,23 @@ fn becomes_agents(demo: &Demo, agents: bool, asked: &mut BTreeSet<String>) -> Re
         let request = shown(demo, &format!("accessrequest/{name}"))?;
         asked.insert(name);
         Ok((request.pointer("/spec/agents/0").is_some() == agents).then_some(request))
+    })
+}
+
+/// Waits until what alice asks for is no agent's at any Pod: one may hear of it later than the others, and trials after this one meet it.
+fn at_each_replica(demo: &Demo, asked: &mut BTreeSet<String>) -> Result<()> {
+    wait_until(SETTLE, "all doors know that everybody logs in by any client", || {
+        for pod in pods::of_door(demo)? {
+            let mut command = pods::psql(demo, &pod, DELETE)?;
+            let held = run(command.env("PGOPTIONS", "-c sallyport.on_hold=refuse"))?;
+            let Ok(name) = named(&held.stderr) else { return Ok(None) };
+            let request = shown(demo, &format!("accessrequest/{name}"))?;
+            asked.insert(name);
+            if request.pointer("/spec/agents/0").is_some() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
     })
 }
 

@@ -176,7 +176,7 @@ fn rolled(demo: &Demo, authorities: usize) -> Result<()> {
             let trusted = demo.admin(&["-n", namespace, "get", workload, "-o", path])?.stdout;
             Ok((trusted.matches("BEGIN CERTIFICATE").count() == authorities).then_some(()))
         })?;
-        demo.admin(&["-n", namespace, "rollout", "status", workload, "--timeout=55s"])?;
+        demo.admin(&["-n", namespace, "rollout", "status", workload, "--timeout=150s"])?;
     }
     open(demo)
 }

@@ -101,13 +101,13 @@ fn heaps(demo: &Demo, home: &Path) -> Result<Vec<PathBuf>> {
         .map(|record| format!("{record}\n"))
         .collect::<String>();
     keep("records", &records)?;
-    for [namespace, pod, admin] in scrape::targets(demo)? {
+    for [namespace, pod, admin] in scrape::lasting(demo)? {
         let logs = demo
             .admin(&["-n", &namespace, "logs", &pod, "--all-containers"])?
             .stdout;
         keep(&format!("log-{pod}"), &logs)?;
         let mut curl = demo.command("curl");
-        curl.args(["-sf", "--max-time", "5", &format!("http://{admin}/metrics")]);
+        curl.args(["-sf", "--max-time", "60", &format!("http://{admin}/metrics")]);
         keep(&format!("metrics-{pod}"), &run(&mut curl)?.ok()?.stdout)?;
     }
     // Secrets are left out: passwords and keys are what they are for.

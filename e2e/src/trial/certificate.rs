@@ -102,7 +102,7 @@ fn shown(demo: &Demo, pod: &Pod) -> Result<String> {
     let mut look = demo.command("bash");
     look.args([
         "-c",
-        "timeout 10 openssl s_client -starttls postgres -connect \"$0:5432\" 2>&1 |
+        "timeout 60 openssl s_client -starttls postgres -connect \"$0:5432\" 2>&1 |
             openssl x509 -noout -serial -ext subjectAltName",
         &pod.address,
     ]);

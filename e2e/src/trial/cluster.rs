@@ -1,7 +1,6 @@
 //! The cluster's own parts: the operator's leader, the API server.
 
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -14,8 +13,6 @@ use super::process::Stopped;
 use super::second_person::named;
 use super::undo::Undo;
 use super::{SETTLE, Skipped, answers, becomes};
-
-const HOLD: Duration = Duration::from_secs(30);
 
 pub(super) fn leader_killed(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let holder = || -> Result<String> {
@@ -78,7 +75,7 @@ pub(super) fn api_server_away(demo: &Demo, narrator: &mut Narrator) -> Result<()
     ask_directly(demo, "INSERT INTO accounts VALUES (7201, 1, 0) ON CONFLICT DO NOTHING")?.ok()?;
     // Tokens and the first look at the policy are had before it goes.
     let mut held = start(demo, ALICE, &["DELETE FROM accounts WHERE id = 7201"])?;
-    let request = named(&held.wait_for_line(HOLD, |line| line.contains("kubectl sallyport approve"))?)?;
+    let request = named(&held.wait_for_line(SETTLE, |line| line.contains("kubectl sallyport approve"))?)?;
     let stopped = Stopped::stop(process)?;
     let read = ask(demo, ALICE, &["SELECT ssn FROM customers WHERE id = 1"])?;
     narrator.shows(&read);
@@ -94,7 +91,7 @@ pub(super) fn api_server_away(demo: &Demo, narrator: &mut Narrator) -> Result<()
         let answer = run(&mut demo.kubectl_as(BOB, &["sallyport", "approve", &request, "-n", DOORS]))?;
         Ok(answer.status.success().then_some(()))
     })?;
-    let ended = held.finish(Duration::from_secs(60))?;
+    let ended = held.finish(SETTLE)?;
     narrator.shows(&ended);
     let rows = ask_directly(demo, "SELECT count(*) FROM accounts WHERE id = 7201")?.stdout;
     let ran = ended.stdout.contains("DELETE 1");

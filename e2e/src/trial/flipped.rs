@@ -34,8 +34,8 @@ pub(super) fn while_somebody_waits(demo: &Demo, narrator: &mut Narrator) -> Resu
     let _guard = Undo::by(demo, &on);
     demo.admin(&off)?;
     demo.admin(&on)?;
-    let changed = Instant::now();
     becomes(demo, &format!("accessrequest/{request}"), "AdmissionChanged", "True")?;
+    let changed = Instant::now();
     let ended = waiting.finish(SETTLE)?;
     narrator.shows(&ended);
     narrator.check(
@@ -45,9 +45,7 @@ pub(super) fn while_somebody_waits(demo: &Demo, narrator: &mut Narrator) -> Resu
     let left = ask_directly(demo, "SELECT count(*) FROM accounts WHERE id = 7831")?.stdout;
     narrator.check("nothing ran", left.trim() == "1")?;
 
-    wait_until(SETTLE, "admission has been in force for long enough", || {
-        Ok((changed.elapsed() > IN_FORCE).then_some(()))
-    })?;
+    in_force(demo, changed)?;
     let late = answer(demo, BOB, "approve", &request)?;
     narrator.shows(&late);
     narrator.check(
@@ -57,17 +55,41 @@ pub(super) fn while_somebody_waits(demo: &Demo, narrator: &mut Narrator) -> Resu
     decided_as_ever(demo, narrator, STATEMENT)
 }
 
+/// Waits until nothing that is asked is taken for what was asked before admission changed: so long after the operator closed what had
+/// been, and after it noted the last change, which it may do a moment later.
+fn in_force(demo: &Demo, changed: Instant) -> Result<()> {
+    wait_until(SETTLE, "admission has been in force for long enough", || {
+        let note = [
+            "-n",
+            SYSTEM,
+            "get",
+            "configmap",
+            "sallyport-admission",
+            "--show-managed-fields",
+            "-o",
+            "jsonpath={.metadata.managedFields[*].time}",
+        ];
+        let ago = format!("{} seconds ago", IN_FORCE.as_secs());
+        let then = run(demo.command("date").args(["-u", "-d", &ago, "+%Y-%m-%dT%H:%M:%SZ"]))?.ok()?;
+        let noted = demo.admin(&note)?.stdout;
+        // All are RFC 3339 in UTC.
+        let noted = noted.split_whitespace().all(|time| time < then.stdout.trim());
+        Ok((noted && changed.elapsed() > IN_FORCE).then_some(()))
+    })
+}
+
 fn decided_as_ever(demo: &Demo, narrator: &mut Narrator, statement: &str) -> Result<()> {
     let again = asked(demo, ALICE, statement)?;
     answer(demo, BOB, "approve", &again)?.ok()?;
     becomes(demo, &format!("accessrequest/{again}"), "Approved", "True")?;
-    let mut retry = psql(demo, ALICE, &[statement])?;
-    let ran = run(retry.env("PGOPTIONS", "-c sallyport.on_hold=refuse"))?;
+    // Doors hear of an approval a moment later.
+    let ran = wait_until(SETTLE, "alice deletes", || {
+        let mut retry = psql(demo, ALICE, &[statement])?;
+        let ran = run(retry.env("PGOPTIONS", "-c sallyport.on_hold=refuse"))?;
+        Ok(ran.stdout.contains("DELETE 1").then_some(ran))
+    })?;
     narrator.shows(&ran);
-    narrator.check(
-        "what is asked afterwards is decided as ever",
-        ran.stdout.contains("DELETE 1"),
-    )
+    narrator.check("what is asked afterwards is decided as ever", true)
 }
 
 const FORGED_ROW: &str = "INSERT INTO accounts VALUES (7832, 1, 0) ON CONFLICT DO NOTHING";
@@ -145,15 +167,13 @@ pub(super) fn while_the_operator_is_away(demo: &Demo, narrator: &mut Narrator) -
     let left = ask_directly(demo, "SELECT count(*) FROM accounts WHERE id = 7832")?.stdout;
     narrator.check("nothing ran", left.trim() == "1")?;
     drop(guards);
-    let changed = Instant::now();
     drop(operator);
-    demo.admin(&["-n", SYSTEM, "rollout", "status", OPERATOR, "--timeout=55s"])?;
+    demo.admin(&["-n", SYSTEM, "rollout", "status", OPERATOR, "--timeout=150s"])?;
     becomes(demo, &object, "AdmissionChanged", "True")?;
+    let changed = Instant::now();
     narrator.check("the operator that comes back closes it", true)?;
     // What comes next may end the leader, which has to have noted by then since when admission stands.
-    wait_until(SETTLE, "admission has been in force for long enough", || {
-        Ok((changed.elapsed() > IN_FORCE).then_some(()))
-    })?;
+    in_force(demo, changed)?;
     decided_as_ever(demo, narrator, FORGED)
 }
 

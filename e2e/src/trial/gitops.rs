@@ -24,12 +24,8 @@ const CHILDREN: &str = "deployments,replicasets,pods,services,endpointslices,con
 pub(super) fn no_drift(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let samples = demo.repository().join("config/samples");
     let samples = samples.to_string_lossy();
-    let told = run(&mut demo.kubectl(&["diff", "--server-side", "--force-conflicts", "-k", &samples]))?;
-    narrator.shows(&told);
-    narrator.check(
-        "nothing that the operator wrote differs from what was applied",
-        told.status.success() && told.stdout.is_empty(),
-    )
+    undrifted(demo, &["--force-conflicts", "-k", &samples])?;
+    narrator.check("nothing that the operator wrote differs from what was applied", true)
 }
 
 pub(super) fn pruned_and_made_again(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
@@ -42,9 +38,8 @@ pub(super) fn pruned_and_made_again(demo: &Demo, narrator: &mut Narrator) -> Res
     let apply: [&str; 5] = ["apply", "--server-side", MANAGER, "-f", &manifest];
     demo.admin(&apply)?;
     let first = opens(demo, narrator)?;
-    let told = run(&mut demo.kubectl(&["diff", "--server-side", MANAGER, "-f", &manifest]))?;
-    narrator.shows(&told);
-    narrator.check("it shows no drift", told.status.success() && told.stdout.is_empty())?;
+    undrifted(demo, &[MANAGER, "-f", &manifest])?;
+    narrator.check("it shows no drift", true)?;
     let made = children(demo)?;
     ensure!(
         made.contains("Deployment/door-pruned") && made.contains("Pod/door-pruned"),
@@ -67,6 +62,17 @@ pub(super) fn pruned_and_made_again(demo: &Demo, narrator: &mut Narrator) -> Res
         "made again it is another one, and masks as the first did",
         first != second,
     )
+}
+
+/// Waits until what is applied is what is there: kubectl reads twice, and what the operator writes in between would differ.
+fn undrifted(demo: &Demo, what: &[&str]) -> Result<()> {
+    let mut told = String::new();
+    let outcome = wait_until(SETTLE, "there is no drift", || {
+        let diff = run(&mut demo.kubectl(&[&["diff", "--server-side"][..], what].concat()))?;
+        told = diff.all();
+        Ok((diff.status.success() && diff.stdout.is_empty()).then_some(()))
+    });
+    outcome.with_context(|| told)
 }
 
 /// The samples' Connection under another name, marked as Argo CD marks what it applies.

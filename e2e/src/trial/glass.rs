@@ -146,7 +146,7 @@ fn counted(demo: &Demo) -> Result<u64> {
         curl.args([
             "-sf",
             "--max-time",
-            "5",
+            "60",
             &format!("http://{}:9090/metrics", pod.address),
         ]);
         let metrics = run(&mut curl)?.ok()?.stdout;

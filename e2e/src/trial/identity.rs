@@ -16,10 +16,10 @@ use super::undo::Undo;
 /// The audience of the local cluster's API server, which nobody tells the operator.
 const API_SERVER: &str = "https://kubernetes.default.svc";
 /// Longer than both are waited for.
-const LONG: &str = "SELECT pg_sleep(240)";
+const LONG: &str = "SELECT pg_sleep(610)";
 /// How many of them began some seconds ago.
 const BEGAN: &str = "SELECT count(*) FROM pg_stat_activity \
-     WHERE query = 'SELECT pg_sleep(240)' AND backend_start < now() - interval '5 s'";
+     WHERE query = 'SELECT pg_sleep(610)' AND backend_start < now() - interval '5 s'";
 const DELETE_ACCOUNT: [&str; 6] = [
     "-n",
     DOORS,
@@ -147,8 +147,9 @@ fn begun(demo: &Demo, token: &str, sessions: usize) -> Result<Running> {
 
 /// The session ends in words, soon after what its token stands for was gone.
 fn over_within_a_minute(narrator: &mut Narrator, whose: &str, mut session: Running, gone: Instant) -> Result<()> {
-    narrator.shows_text(&session.wait_for_line(SETTLE, |line| line.contains("FATAL"))?);
-    let took = gone.elapsed();
+    let (came, words) = session.line_came(SETTLE, |line| line.contains("FATAL"))?;
+    narrator.shows_text(&words);
+    let took = came.saturating_duration_since(gone);
     session.finish(SETTLE)?;
     narrator.check(
         &format!("{whose} session is over within a minute: {} s", took.as_secs()),

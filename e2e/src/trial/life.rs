@@ -2,16 +2,16 @@
 
 use anyhow::{Result, ensure};
 
-use crate::client::{ask, ask_directly, start};
+use crate::client::{ask, ask_directly};
 use crate::demo::{ALICE, DOORS, Demo, SYSTEM};
 use crate::narrator::Narrator;
 use crate::run::run;
 
+use super::answers;
 use super::load::under_load;
 use super::rule::edited;
-use super::session::at_work;
+use super::session::asleep;
 use super::undo::Undo;
-use super::{SETTLE, answers};
 
 const CREDENTIALS: &str = "bank-credentials";
 
@@ -55,7 +55,7 @@ pub(super) fn operator_rolled(demo: &Demo, narrator: &mut Narrator) -> Result<()
             "rollout",
             "status",
             "deployment/sallyport-operator",
-            "--timeout=55s",
+            "--timeout=150s",
         ];
         demo.admin(&status)?;
         Ok(())
@@ -72,8 +72,7 @@ pub(super) fn credential_rotates(demo: &Demo, narrator: &mut Narrator) -> Result
         .stdout;
     let _undo = Rotated { demo, before };
     let role = |password: &str| ask_directly(demo, &format!("ALTER ROLE sallyport PASSWORD '{password}'"))?.ok();
-    let session = start(demo, ALICE, &["SELECT pg_sleep(8)", "SELECT 'still here'"])?;
-    at_work(demo, "SELECT pg_sleep(8)", 1)?;
+    let session = asleep(demo)?;
     role("rotated by a trial")?;
     let refusal = ask(demo, ALICE, &["SELECT 1"])?;
     narrator.shows(&refusal);
@@ -85,7 +84,7 @@ pub(super) fn credential_rotates(demo: &Demo, narrator: &mut Narrator) -> Result
     demo.admin(&["-n", DOORS, "patch", "secret", CREDENTIALS, "--type=merge", "-p", patch])?;
     answers(demo)?;
     narrator.check("with the new one everybody does", true)?;
-    let ended = session.finish(SETTLE)?;
+    let ended = session.woken()?;
     narrator.shows(&ended);
     narrator.check("a session from before goes on", ended.stdout.contains("still here"))
 }

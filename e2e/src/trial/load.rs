@@ -8,13 +8,13 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::client::ask_directly;
-use crate::demo::{CONNECTION, DOORS, Demo, EVIDENCE};
+use crate::demo::{CONNECTION, DOORS, Demo};
 use crate::narrator::Narrator;
 use crate::run::wait_until;
 
 use super::undo::Undo;
 use super::writers::{self, Pace, Told, Writer, statement};
-use super::{SETTLE, answers, kill_recorder, records};
+use super::{SETTLE, answers, kill_recorder, recorder_pod, records};
 
 /// Writers at a time.
 const WRITERS: usize = 4;
@@ -49,7 +49,7 @@ pub(super) fn rollout(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
             "rollout",
             "status",
             "deployment/door-bank",
-            "--timeout=50s",
+            "--timeout=150s",
         ])?;
         Ok(())
     })?;
@@ -59,18 +59,12 @@ pub(super) fn rollout(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
 pub(super) fn recorder_restarts(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let refused = under_load(demo, narrator, "recorded", || {
         for _ in 0..2 {
-            kill_recorder(demo)?;
+            let before = recorder_pod(demo)?;
+            kill_recorder_pod(demo)?;
+            // For a moment its StatefulSet counts the one that was killed.
             wait_until(SETTLE, "the recorder is back", || {
-                let ready = demo.admin(&[
-                    "-n",
-                    EVIDENCE,
-                    "get",
-                    "statefulset",
-                    "recorder-evidence",
-                    "-o",
-                    "jsonpath={.status.availableReplicas}",
-                ])?;
-                Ok((ready.stdout.trim() == "1").then_some(()))
+                let (uid, ready) = recorder_pod(demo)?;
+                Ok((uid != before.0 && ready == "True").then_some(()))
             })?;
         }
         Ok(())

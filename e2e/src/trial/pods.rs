@@ -47,11 +47,16 @@ pub(super) fn of_door(demo: &Demo) -> Result<Vec<Pod>> {
 
 /// psql as alice at that Pod itself.
 pub(super) fn psql(demo: &Demo, pod: &Pod, statement: &str) -> Result<Command> {
-    let mut command = crate::client::psql(demo, ALICE, &[statement])?;
+    Ok(psql_by(demo, pod, &demo.token(ALICE)?, statement))
+}
+
+/// The same by a token that she has already.
+pub(super) fn psql_by(demo: &Demo, pod: &Pod, token: &str, statement: &str) -> Command {
+    let mut command = crate::client::psql_by(demo, ALICE, token, &[statement]);
     command
         .env("PGHOST", "door-bank.doors.svc")
         .env("PGHOSTADDR", &pod.address);
-    Ok(command)
+    command
 }
 
 /// Waits until every Pod of the door refuses in words, and at no moment on the way there shows a number; gives the last refusal.

@@ -5,7 +5,6 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 
@@ -16,7 +15,7 @@ use crate::run::{Running, wait_until};
 
 use super::{SETTLE, pods};
 
-const SLEEP: &str = "SELECT pg_sleep(45)";
+const SLEEP: &str = "SELECT pg_sleep(410)";
 
 /// A way that leads to one replica at first and to another later, as a Service without affinity may.
 struct Ways {
@@ -44,7 +43,7 @@ pub(super) fn cancel_elsewhere(demo: &Demo, narrator: &mut Narrator) -> Result<(
     ways.later.store(true, Ordering::SeqCst);
     // psql's CancelRequest is a connection of its own.
     session.interrupt()?;
-    let ended = session.finish(Duration::from_secs(20))?;
+    let ended = session.finish(SETTLE)?;
     narrator.shows(&ended);
     narrator.check(
         "a cancel that reached another replica stops the statement",

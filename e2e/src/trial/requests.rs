@@ -71,8 +71,12 @@ pub(super) fn text<'a>(value: &'a Value, path: &str) -> &'a str {
     value.pointer(path).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// One person's answer to a request, by `kubectl sallyport`.
+/// One person's answer to a request, by `kubectl sallyport`. Before the operator has looked there is nothing to add it to.
 pub(super) fn answer(demo: &Demo, person: User, verb: &str, request: &str) -> Result<Output> {
+    wait_until(SETTLE, "the operator has looked at the request", || {
+        let request = shown(demo, &format!("accessrequest/{request}"))?;
+        Ok(request.pointer("/status/approvals").is_some().then_some(()))
+    })?;
     run(&mut demo.kubectl_as(
         person,
         &["sallyport", verb, request, "-n", DOORS, "--reason", "for the trial"],

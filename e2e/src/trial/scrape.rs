@@ -47,6 +47,9 @@ const AFTER: &str = "sum(sallyport_hold_wait_seconds_count) > 0";
 /// How the shipped configuration finds Pods. Debian builds Prometheus without it: there its answers come from a file.
 const DISCOVERY: &str = "    kubernetes_sd_configs:\n      - role: pod\n";
 
+/// What is scraped.
+const OURS: &str = "app.kubernetes.io/component in (door, recorder, operator)";
+
 struct Prometheus(Child);
 
 impl Drop for Prometheus {
@@ -71,7 +74,7 @@ pub(super) fn scraped(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
         fs::remove_dir_all(&home)?;
     }
     fs::create_dir_all(&home)?;
-    let targets = targets(demo)?;
+    let targets = lasting(demo)?;
     for [_, pod, address] in &targets {
         let lawful = lawful(demo, address, narrator)?;
         narrator.check(&format!("promtool finds nothing to say of {pod}'s metrics"), lawful)?;
@@ -129,15 +132,24 @@ pub(super) fn scraped(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
 }
 
 /// Namespace, Pod and admin address of each of our processes.
-pub(super) fn targets(demo: &Demo) -> Result<Vec<[String; 3]>> {
+fn targets(demo: &Demo) -> Result<Vec<[String; 3]>> {
     let mut found = Vec::new();
     for namespace in [DOORS, EVIDENCE, SYSTEM] {
-        let ours = "app.kubernetes.io/component in (door, recorder, operator)";
-        for pod in pods::found(demo, namespace, ours)? {
+        for pod in pods::found(demo, namespace, OURS)? {
             found.push([namespace.to_owned(), pod.name, format!("{}:9090", pod.address)]);
         }
     }
     Ok(found)
+}
+
+/// The same once none of them is about to end: whoever is told of one that goes scrapes it in vain.
+pub(super) fn lasting(demo: &Demo) -> Result<Vec<[String; 3]>> {
+    wait_until(SETTLE, "no Pod of ours is about to end", || {
+        let ending = "jsonpath={.items[*].metadata.deletionTimestamp}";
+        let ours = ["get", "pods", "-A", "-l", OURS, "-o", ending];
+        let ends = demo.admin(&ours)?.stdout;
+        ends.trim().is_empty().then(|| targets(demo)).transpose()
+    })
 }
 
 fn answered(demo: &Demo, narrator: &mut Narrator, question: &str) -> Result<()> {
@@ -154,7 +166,7 @@ fn lawful(demo: &Demo, address: &str, narrator: &mut Narrator) -> Result<bool> {
         "-o",
         "pipefail",
         "-c",
-        "curl -sf --max-time 5 \"$0\" | promtool check metrics",
+        "curl -sf --max-time 60 \"$0\" | promtool check metrics",
         &format!("http://{address}/metrics"),
     ]);
     let said = run(&mut check)?;

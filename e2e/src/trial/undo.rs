@@ -10,7 +10,7 @@ use crate::demo::Demo;
 use crate::run::{Output, wait_until};
 
 /// How long what cannot be put back is tried again.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A kubectl command that is run when this is dropped.
 pub(super) struct Undo<'a> {

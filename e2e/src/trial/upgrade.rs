@@ -128,7 +128,7 @@ impl<'a> Installation<'a> {
                 Ok((wanted.stdout == self.image).then_some(()))
             })?;
             self.demo
-                .admin(&["-n", namespace, "rollout", "status", workload, "--timeout=55s"])?;
+                .admin(&["-n", namespace, "rollout", "status", workload, "--timeout=150s"])?;
         }
         let connection = format!("connection/{CONNECTION}");
         becomes(self.demo, &connection, "Enforced", "True")?;

@@ -20,8 +20,8 @@ use super::second_person::named;
 use super::undo::Undo;
 use super::{SETTLE, Skipped, login, pods};
 
-/// A request is over soon when nobody answers it.
-const SHORT: &str = "holdFor: 3s, expiresAfter: 3s";
+/// A request is over soon when nobody answers it, and not before the operator has told that it was asked.
+const SHORT: &str = "holdFor: 20s, expiresAfter: 20s";
 
 /// The shapes of notices: where each comes, and where in its body the lines for people stand.
 const SHAPES: [(&str, &str, Option<&str>); 3] = [
@@ -107,7 +107,7 @@ fn happen(demo: &Demo, narrator: &mut Narrator, id: u32) -> Result<Vec<(String, 
     let mut held = start(demo, ALICE, &["DELETE FROM accounts WHERE id = -7701"])?;
     let approved = named(&held.wait_for_line(SETTLE, |line| line.contains("kubectl sallyport approve"))?)?;
     answer(demo, BOB, "approve", &approved)?.ok()?;
-    let ended = held.finish(Duration::from_secs(30))?;
+    let ended = held.finish(SETTLE)?;
     narrator.shows(&ended);
     narrator.check(
         "while the webhook takes nothing, what is approved runs",
@@ -116,7 +116,7 @@ fn happen(demo: &Demo, narrator: &mut Narrator, id: u32) -> Result<Vec<(String, 
     let mut held = start(demo, ALICE, &["DELETE FROM accounts WHERE id = -7703"])?;
     let denied = named(&held.wait_for_line(SETTLE, |line| line.contains("kubectl sallyport approve"))?)?;
     answer(demo, BOB, "deny", &denied)?.ok()?;
-    let ended = held.finish(Duration::from_secs(30))?;
+    let ended = held.finish(SETTLE)?;
     narrator.check("and what is denied does not", !ended.stdout.contains("DELETE"))?;
     let glass = Glass::by(demo, BOB, login::token(demo, BOB)?);
     let went = glass.delete(-7702)?;

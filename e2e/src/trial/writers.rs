@@ -91,6 +91,8 @@ fn write(demo: &Demo, mark: &str, rows: Range<usize>, pace: Pace, enough: &Atomi
             .collect();
         std::fs::write(&file, statements)?;
         let mut command = psql(demo, ALICE, &[])?;
+        // Who is not let in is told so at once.
+        command.env("PGCONNECT_TIMEOUT", "20");
         // Each statement is told before it is sent, and its answer after that.
         command.args(["-At", "-e", "-f"]).arg(&file);
         let ended = Running::start(&mut command)?.finish(LIMIT)?;

@@ -60,7 +60,7 @@ async fn a_provider_that_is_away() {
     let forgetful = door(
         settings(&provider),
         Pace {
-            stale: Duration::from_millis(200),
+            stale: Duration::from_secs(1),
             ..eager()
         },
     );
@@ -83,7 +83,7 @@ async fn a_provider_that_is_away() {
         }
         login(&forgetful, &token).await.unwrap_err()
     };
-    let error = tokio::time::timeout(Duration::from_secs(10), stale)
+    let error = tokio::time::timeout(Duration::from_secs(60), stale)
         .await
         .expect("keys must not serve for ever");
     assert_eq!(error.reason, Refusal::IssuerUnavailable);

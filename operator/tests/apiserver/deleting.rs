@@ -30,15 +30,14 @@ pub fn a_namespace_that_is_withdrawn_keeps_evidence_alone(stage: &Stage) -> Resu
     for namespace in ["evidence", "doors"] {
         label(namespace, "sallyport.dev/enabled=true")?;
     }
+    stage.until_condition("doors", BANK, "Accepted", "True", "Accepted")?;
     stage.until_condition("doors", BANK, "Enforced", "True", "ScaledToZero")?;
-    ensure!(
-        stage.exists("doors", "deployment/door-bank")?,
-        "the door did not come back"
-    );
-    Ok(())
+    stage.until("the door comes back", || stage.exists("doors", "deployment/door-bank"))
 }
 
 pub fn deleting_leaves_nothing_but_evidence(stage: &Stage) -> Result<()> {
+    // Until the sink says again that it serves, admission lets it go.
+    serves(stage, 1)?;
     let refused = stage
         .server
         .run(None, &["-n", "evidence", "delete", "auditsink", "evidence"], "")?;
@@ -231,9 +230,5 @@ fn a_namespace_with_all_that_is_in_it(stage: &Stage) -> Result<()> {
     for rule in RULES {
         stage.until_condition("doors", rule, "Enforced", "True", "Enforced")?;
     }
-    ensure!(
-        stage.operator()?.metric("sallyport_operator_leader")? == Some(1.0),
-        "the operator did not outlive the namespace"
-    );
-    Ok(())
+    stage.until_leading("the operator outlives the namespace")
 }

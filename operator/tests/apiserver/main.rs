@@ -8,6 +8,7 @@
 
 mod askers;
 mod deleting;
+mod events;
 mod guards;
 mod issuers;
 mod leading;
@@ -42,7 +43,7 @@ fn a_life_of_an_installation() -> Result<()> {
     scenes::older_definitions_hold_what_was_accepted(&stage)?;
     volumes::a_volume_grows_by_its_claim(&stage)?;
     volumes::a_volume_that_goes_with_its_claim_is_told(&stage)?;
-    scenes::an_api_server_that_was_away_is_seen_again(&stage)?;
+    scenes::an_api_server_that_was_away_is_seen_again(&mut stage)?;
     leading::another_leads_when_the_first_is_stopped(&mut stage)?;
     requests::a_request_outlives_its_operators(&mut stage)?;
     requests::what_was_asked_before_admission_changed_is_over(&stage)?;

@@ -82,6 +82,7 @@ pub fn a_sink_that_is_made_again_has_a_log_of_its_own(stage: &Stage) -> Result<(
     serves(stage, 1)?;
     let volume = || -> Result<(String, String)> {
         let uid = stage.get("evidence", SINK)?["metadata"]["uid"].clone();
+        stage.until("the recorder is there", || stage.exists("evidence", RECORDER[0]))?;
         let recorder = stage.get("evidence", RECORDER[0])?;
         let claim = recorder["spec"]["volumeClaimTemplates"][0]["metadata"]["name"].clone();
         let text = |value: serde_json::Value| value.as_str().map(str::to_owned);
@@ -94,6 +95,7 @@ pub fn a_sink_that_is_made_again_has_a_log_of_its_own(stage: &Stage) -> Result<(
     closed(stage, "SinkNotAvailable")?;
     gone(stage, "evidence", RECORDER)?;
     stage.apply(&stage.samples(0)?)?;
+    stage.until_condition("doors", BANK, "Accepted", "True", "Accepted")?;
     stage.until_condition("doors", BANK, "Enforced", "True", "ScaledToZero")?;
     serves(stage, 1)?;
     let (after, new) = volume()?;

@@ -135,7 +135,7 @@ fn everything_while_no_operator_runs(stage: &mut Stage) -> Result<()> {
 /// Past admission, which holds sinks that serve: what goes with its kind asks nobody.
 fn the_definitions_before_all(stage: &Stage) -> Result<()> {
     let definitions = format!("{CONFIG}/crd");
-    stage.kubectl(&["delete", "-k", &definitions, "--timeout=60s"])?;
+    stage.kubectl(&["delete", "-k", &definitions, "--timeout=150s"])?;
     for (namespace, children) in [("doors", CHILDREN), ("evidence", RECORDER)] {
         for child in children {
             stage.until_within(NEW_KINDS, &format!("{child} goes"), || {
@@ -148,11 +148,13 @@ fn the_definitions_before_all(stage: &Stage) -> Result<()> {
         Ok(operator.metric(MISMATCH)? == Some(1.0))
     })?;
     stage.kubectl(&["apply", "--server-side", "-k", &definitions])?;
-    stage.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
+    stage.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=120s"])?;
     stage.until("the operator has them again", || {
         Ok(operator.metric(MISMATCH)? == Some(0.0))
     })?;
-    stage.apply(&stage.samples(0)?)?;
+    let samples = stage.samples(0)?;
+    let words = ["no matches for kind", "could not find the requested resource"];
+    stage.until_taken("what is of these kinds", &words, || stage.apply(&samples))?;
     // Whoever watches for a kind that is gone pauses longer and longer.
     stage.until_within(NEW_KINDS, "everything is back", || {
         let is = stage.condition("doors", BANK, "Enforced")?;
@@ -161,11 +163,7 @@ fn the_definitions_before_all(stage: &Stage) -> Result<()> {
     for child in CHILDREN {
         ensure!(stage.exists("doors", child)?, "{child} did not come back");
     }
-    ensure!(
-        operator.metric("sallyport_operator_leader")? == Some(1.0),
-        "the operator did not outlive its kinds"
-    );
-    Ok(())
+    stage.until_leading("the operator outlives its kinds")
 }
 
 fn uid(stage: &Stage, what: &str) -> Result<String> {

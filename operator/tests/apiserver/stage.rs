@@ -1,6 +1,8 @@
 //! An installation: the API server with `config/default`, the namespaces, what users bring, and operators that run.
 
+use std::collections::hash_map::RandomState;
 use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,7 +13,7 @@ use sallyport_e2e_apiserver::ApiServer;
 use serde_json::Value;
 
 /// How long anything may take before the test fails, unless a scene is about much.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(120);
 
 pub const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config");
 
@@ -73,7 +75,7 @@ impl Stage {
             directory: tempfile::tempdir()?,
         };
         stage.kubectl(&["apply", "--server-side", "-k", &format!("{CONFIG}/crd")])?;
-        stage.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
+        stage.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=120s"])?;
         stage.kubectl(&["apply", "--server-side", "-k", &format!("{CONFIG}/default")])?;
         stage.furnish()?;
         fs::write(stage.path("authentication.yaml"), AUTHENTICATION)?;
@@ -89,14 +91,24 @@ impl Stage {
         Ok(stage)
     }
 
-    /// The namespaces, opted in, and what users bring there beside the samples. An API server refuses ConfigMaps until it has read the
-    /// Connections by which it judges them, which takes it a moment after it first heard of their kind.
+    /// The namespaces, opted in, and what users bring there beside the samples. An API server refuses what is in a namespace that it has
+    /// not yet seen go, and ConfigMaps until it has read the Connections by which it judges them: both for a moment.
     pub fn furnish(&self) -> Result<()> {
-        self.kubectl(&["apply", "--server-side", "-k", &format!("{CONFIG}/namespace")])?;
+        let namespaces = ["apply", "--server-side", "-k", &format!("{CONFIG}/namespace")];
+        self.until_taken("the namespaces", &["because it is being terminated"], || {
+            self.kubectl(&namespaces).map(drop)
+        })?;
         let brought = with_authorities(BROUGHT)?;
-        self.until("admission has read the Connections", || match self.apply(&brought) {
+        let words = ["not yet synced to use for admission"];
+        self.until_taken("what users bring", &words, || self.apply(&brought))
+    }
+
+    /// Waits until the API server takes something, which it refuses in one of these words as long as it has not heard of all that it
+    /// goes by.
+    pub fn until_taken(&self, what: &str, words: &[&str], give: impl Fn() -> Result<()>) -> Result<()> {
+        self.until(&format!("{what} is taken"), || match give() {
             Ok(()) => Ok(true),
-            Err(refused) if refused.to_string().contains("not yet synced to use for admission") => Ok(false),
+            Err(refused) if words.iter().any(|words| refused.to_string().contains(words)) => Ok(false),
             Err(refused) => Err(refused),
         })
     }
@@ -127,6 +139,12 @@ impl Stage {
 
     pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         self.server.admin(arguments, "")
+    }
+
+    /// Waits until the operator that was started last leads; one that has ended never does.
+    pub fn until_leading(&self, what: &str) -> Result<()> {
+        let operator = self.operator()?;
+        self.until(what, || Ok(operator.metric("sallyport_operator_leader")? == Some(1.0)))
     }
 
     pub fn apply(&self, manifest: &str) -> Result<()> {
@@ -222,7 +240,7 @@ impl Operator {
             .args([
                 "-s",
                 "--max-time",
-                "5",
+                "30",
                 &format!("http://127.0.0.1:{}/metrics", self.admin),
             ])
             .output()
@@ -321,7 +339,13 @@ fn with_authorities(manifest: &str) -> Result<String> {
     Ok(manifest.replace("-----BEGIN CERTIFICATE-----\\n", &pem))
 }
 
-/// A port that nobody listens on at this moment.
+/// A port that nobody listens on at this moment, below those that whoever dials is given: kubectl takes none of them.
 fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    loop {
+        let chance = RandomState::new().build_hasher().finish() % 20_000;
+        let port = 12_000 + u16::try_from(chance)?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
 }

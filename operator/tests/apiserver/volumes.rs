@@ -58,7 +58,9 @@ spec: {{storageClassName: grows, volumeName: one, accessModes: [ReadWriteOnce], 
         let found = stage.get("evidence", &format!("pvc/{claim}"))?;
         Ok(found["spec"]["resources"]["requests"]["storage"] == "4Gi")
     })?;
-    ensure!(stage.exists("evidence", "statefulset/recorder-evidence")?);
+    stage.until("the recorder is there", || {
+        stage.exists("evidence", "statefulset/recorder-evidence")
+    })?;
     stage.until("nothing is degraded", || {
         Ok(stage.condition("evidence", "auditsink/evidence", "Degraded")?.is_none())
     })

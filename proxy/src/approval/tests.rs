@@ -19,7 +19,7 @@ use sallyport_crds::approval_policy::{GrantScope, OnHold};
 use sallyport_policy::carrier::Carrier;
 use tokio::runtime::Handle;
 
-use self::cluster::{Cluster, ISSUER, until};
+use self::cluster::{Cluster, ISSUER, PATIENCE, until};
 use super::*;
 use crate::control::{Contact, Place};
 use crate::door::{Approvals, Ask, GrantSought, Held, HoldState, Identity};
@@ -132,11 +132,8 @@ async fn requests(cluster: &Cluster, pod: &str) -> Arc<Requests> {
 }
 
 async fn becomes(held: &mut Held, wanted: impl Fn(&HoldState) -> bool) -> HoldState {
-    let state = tokio::time::timeout(Duration::from_secs(10), held.state.wait_for(|state| wanted(state))).await;
-    state
-        .expect("not within ten seconds")
-        .expect("the board is gone")
-        .clone()
+    let state = tokio::time::timeout(PATIENCE, held.state.wait_for(|state| wanted(state))).await;
+    state.expect("in vain").expect("the board is gone").clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

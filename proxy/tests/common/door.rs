@@ -1,7 +1,10 @@
 //! A door in this process.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
@@ -347,13 +350,16 @@ impl Drop for TestDoor {
     }
 }
 
-/// A port that nobody has just now.
+/// A port that nobody has just now, below those that whoever dials is given: none of these takes it before it is listened on, or while
+/// who listens there is started again. Within this process it is given once.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(RandomState::new().build_hasher().finish()));
+    loop {
+        let port = 12_000 + u16::try_from(NEXT.fetch_add(1, Ordering::Relaxed) % 20_000).unwrap();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// The door's certificate, and a file with the CA that signed it.

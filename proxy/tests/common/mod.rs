@@ -18,10 +18,12 @@ pub mod wire;
 
 use std::process::Command;
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+
+pub use self::cluster::PATIENCE;
 
 /// Files in memory, on Linux.
 const MEMORY: &str = "/dev/shm";
@@ -62,7 +64,7 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
         if let Some(value) = condition() {
             return value;
         }
-        assert!(began.elapsed() < Duration::from_secs(20), "{what}: waited in vain");
+        assert!(began.elapsed() < PATIENCE, "{what}: waited in vain");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -99,22 +99,17 @@ impl Postgres {
     fn start(major: u8) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let bin = programs(major, directory.path());
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
         let mut server = Self {
             directory,
             bin,
             major,
-            port,
+            port: super::door::free_port(),
             ca: String::new(),
             certified: Default::default(),
             databases: AtomicU32::new(0),
         };
         server.init();
-        server.run("pg_ctl", &["-D", "data", "-w", "-l", "log", "start"]);
+        server.listen();
         server.sql(
             "postgres",
             &format!("CREATE ROLE {ROLE} SUPERUSER LOGIN PASSWORD '{PASSWORD}'"),
@@ -143,9 +138,8 @@ impl Postgres {
         let data = self.directory.path().join("data");
         (self.ca, self.certified) = certificates(&data);
         let settings = format!(
-            "ssl = on\nssl_ca_file = 'ca.crt'\nport = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nfsync = off\n\
+            "ssl = on\nssl_ca_file = 'ca.crt'\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nfsync = off\n\
              shared_preload_libraries = 'pg_stat_statements'\nwal_level = logical\nmax_connections = 200\nmax_prepared_transactions = 8\nautovacuum = off\nlog_line_prefix = '%d '\n",
-            self.port,
             self.directory.path().display()
         );
         let conf = data.join("postgresql.conf");
@@ -161,6 +155,23 @@ impl Postgres {
         )
         .unwrap();
         give(&data);
+    }
+
+    /// Starts it on a port that was free a moment ago. One that is somebody's by now is no server's, and another is taken.
+    fn listen(&mut self) {
+        let conf = self.directory.path().join("data/postgresql.conf");
+        for _ in 0..10 {
+            self.port = super::door::free_port();
+            // The last one that stands there counts.
+            let text = std::fs::read_to_string(&conf).unwrap() + &format!("port = {}\n", self.port);
+            std::fs::write(&conf, text).unwrap();
+            let Err(said) = self.try_run("pg_ctl", &["-D", "data", "-w", "-t", "300", "-l", "log", "start"]) else {
+                return;
+            };
+            let log = self.log();
+            assert!(log.contains("Address already in use"), "pg_ctl: {said}{log}");
+        }
+        panic!("no port is free");
     }
 
     /// What the server itself has logged.
@@ -243,8 +254,14 @@ impl Postgres {
         )
     }
 
-    /// Runs one of the server's programs, as its own user where the tests run as root.
     fn run(&self, program: &str, args: &[&str]) {
+        if let Err(said) = self.try_run(program, args) {
+            panic!("{program}: {said}");
+        }
+    }
+
+    /// Runs one of the server's programs, as its own user where the tests run as root; what it said if it failed.
+    fn try_run(&self, program: &str, args: &[&str]) -> Result<(), String> {
         let path = self.bin.join(program);
         let mut command = if is_root() {
             let mut command = Command::new("runuser");
@@ -267,13 +284,13 @@ impl Postgres {
             .status()
             .unwrap();
         let said = std::fs::read_to_string(self.directory.path().join("out")).unwrap();
-        assert!(status.success(), "{program}: {said}");
+        status.success().then_some(()).ok_or(said)
     }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        self.run("pg_ctl", &["-D", "data", "-w", "-m", "immediate", "stop"]);
+        self.run("pg_ctl", &["-D", "data", "-w", "-t", "300", "-m", "immediate", "stop"]);
     }
 }
 

@@ -20,7 +20,7 @@ impl TestDoor {
     /// How to connect as `user`.
     pub fn conninfo(&self, user: &str) -> String {
         format!(
-            "host=127.0.0.1 port={} dbname={} user={user} password={user} sslmode=verify-full sslrootcert={} connect_timeout=10",
+            "host=127.0.0.1 port={} dbname={} user={user} password={user} sslmode=verify-full sslrootcert={} connect_timeout=120",
             self.address.port(),
             self.database,
             self.ca.path().display()

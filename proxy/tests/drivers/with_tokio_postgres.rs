@@ -241,7 +241,7 @@ impl Session {
             while other.client.query_opt(sleeps, &[&pid]).await?.is_none() {}
             self.client.cancel_token().cancel_query(tls(way)).await
         };
-        let (slept, cancelled) = tokio::join!(self.client.batch_execute("select pg_sleep(30)"), cancel);
+        let (slept, cancelled) = tokio::join!(self.client.batch_execute("select pg_sleep(300)"), cancel);
         cancelled?;
         let after = told(&self.client, "select 7", &[]).await?;
         Ok(json!([refusal(&slept.unwrap_err()), after]))

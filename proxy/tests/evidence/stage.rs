@@ -174,7 +174,7 @@ impl Stage {
     /// How clients connect.
     pub fn conninfo(&self) -> String {
         format!(
-            "host=127.0.0.1 port={} dbname={} user=alice password=alice sslmode=require connect_timeout=5",
+            "host=127.0.0.1 port={} dbname={} user=alice password=alice sslmode=require connect_timeout=60",
             self.door.port(),
             self.database
         )
@@ -263,7 +263,7 @@ impl Drop for Stage {
 /// One file over plain HTTP; `None` when it is not there.
 pub fn get(address: SocketAddr, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: recorder\r\nConnection: close\r\n\r\n"

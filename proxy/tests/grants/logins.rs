@@ -69,8 +69,15 @@ fn a_stale_login_is_told_what_to_do() {
 #[test]
 fn a_session_grows_too_old_and_a_new_login_helps() {
     let door = door(Some(112));
-    let mut client = Client::login(&door, "alice", &[]).unwrap();
-    assert_eq!(tags(&client.query("delete from acct where id = 1")), "CZ");
+    // A machine that has something else to do may be late by the eight seconds that are left: then whoever logs in again has as many.
+    let in_time = |id: u8| {
+        eventually("a command in time", || {
+            let mut client = Client::login(&door, "alice", &[]).unwrap();
+            let got = client.query(&format!("delete from acct where id = {id}"));
+            (tags(&got) == "CZ").then_some(client)
+        })
+    };
+    let mut client = in_time(1);
     let refused = eventually("the login to be too old", || {
         let got = client.query("delete from acct where id = 2 and n > 0");
         (tags(&got) == "EZ").then_some(got)
@@ -78,6 +85,5 @@ fn a_session_grows_too_old_and_a_new_login_helps() {
     assert_eq!(refused[0].field('C').as_deref(), Some("42501"));
     assert!(refused[0].field('M').unwrap().contains(STALE), "{refused:?}");
     assert_eq!(tags(&client.query("select 1")), "TDCZ", "the session lives on");
-    let mut again = Client::login(&door, "alice", &[]).unwrap();
-    assert_eq!(tags(&again.query("delete from acct where id = 2")), "CZ");
+    in_time(2);
 }

@@ -29,6 +29,11 @@ fn a_window_begins_with_its_approval_and_a_longer_one_extends_it() {
         let said = delete(id);
         assert!(said.contains("42501: this needs a window"), "{said}");
     };
+    // The door hears of it a moment later. No such row.
+    let closes = || {
+        let closed = || delete(200).contains("42501: this needs a window");
+        eventually("the window is over", || closed().then_some(()));
+    };
 
     let short = runtime.block_on(asking::window(&cluster, "1h", "deletes"));
     refused(1);
@@ -44,6 +49,7 @@ fn a_window_begins_with_its_approval_and_a_longer_one_extends_it() {
     );
     // An hour later it is over by the door's own clock, whatever the operator has said so far.
     runtime.block_on(asking::age(&cluster, &short, 61));
+    closes();
     refused(2);
 
     let long = runtime.block_on(asking::window(&cluster, "3h", "deletes"));
@@ -54,10 +60,14 @@ fn a_window_begins_with_its_approval_and_a_longer_one_extends_it() {
     assert_eq!(door.direct("select count(*) from acct"), "0");
     // A session's target counts, whatever the operator has said so far.
     runtime.block_on(asking::asked_of_another_target(&cluster, &long));
+    closes();
     refused(1);
     let used = door.events().into_iter().filter_map(|event| match event {
         Event::Claimed(claimed) => Some(claimed.request.name),
         _ => None,
     });
-    assert_eq!(used.collect::<Vec<_>>(), [short, long]);
+    // Each as often as somebody came in by it.
+    let mut used: Vec<String> = used.collect();
+    used.dedup();
+    assert_eq!(used, [short, long]);
 }

@@ -26,7 +26,7 @@ fn nobody_is_waited_for_without_end() {
     let mut mute = tls(&door, true, true).unwrap();
     mute.write_all(&hello).unwrap();
     mute.flush().unwrap();
-    mute.sock.set_read_timeout(Some(Duration::from_secs(90))).unwrap();
+    mute.sock.set_read_timeout(Some(Duration::from_secs(180))).unwrap();
     assert_eq!(shown(&rest(&mut silent)), "");
     assert_eq!(shown(&rest(&mut slow)), "S");
     assert_eq!(shown(&rest(&mut halfway)), "");

@@ -45,7 +45,7 @@ impl Fake {
             for stream in listener.incoming() {
                 let script = Arc::clone(&scripts.lock().unwrap());
                 let stream = stream.unwrap();
-                stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
                 let heard = Arc::clone(&hears);
                 std::thread::spawn(move || script(&mut Peer { stream, heard }));
             }

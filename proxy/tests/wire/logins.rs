@@ -240,7 +240,7 @@ fn an_issuer_that_is_away_or_changes_its_keys() {
     let pace = Pace {
         refresh: Duration::from_millis(50),
         at_most: Duration::ZERO,
-        stale: Duration::from_secs(2),
+        stale: Duration::from_secs(8),
     };
     let stage = Stage::new(pace);
     let token = stage.key.sign(&stage.provider.claims());

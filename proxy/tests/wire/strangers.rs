@@ -35,7 +35,7 @@ pub fn rest(mut stream: impl Read) -> Vec<u8> {
 
 pub fn tcp(door: &TestDoor) -> TcpStream {
     let stream = TcpStream::connect(door.address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream
 }
 

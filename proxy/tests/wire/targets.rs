@@ -287,13 +287,13 @@ fn a_target_that_is_not_there_or_not_itself_is_not_dialled_any_further() {
     });
     told("TLS does not stand");
     // Nobody listens; a name that leads nowhere; an address that the installation denies.
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    door.change(|open| open.spec.target.port = i32::from(nobody));
+    // Bound, so that nobody comes to listen there.
+    let nobody = tokio::net::TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = i32::from(nobody.local_addr().unwrap().port());
+    door.change(|open| open.spec.target.port = port);
     told("cannot be reached");
+    drop(nobody);
     door.change(|open| open.spec.target.host = "nowhere.invalid".into());
     told("does not resolve");
     door.change(|open| {

@@ -3,7 +3,11 @@
 mod disk;
 mod pki;
 
-use std::sync::Arc;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use sallyport_audit::checkpoint::Checkpoint;
@@ -209,9 +213,25 @@ pub(crate) fn kinds(log: &Log) -> Vec<&'static str> {
         .collect()
 }
 
+/// How long anything may take before a test fails: whoever else works on the machine may take it for many seconds.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// An address on which nobody listens, of a port below those that whoever dials is given: none of these takes it before it is listened
+/// on, or while who listens there is started again. Within this process it is given once.
+pub(crate) fn free_address() -> SocketAddr {
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(RandomState::new().build_hasher().finish()));
+    loop {
+        let port = 12_000 + u16::try_from(NEXT.fetch_add(1, Ordering::Relaxed) % 20_000).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if std::net::TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
 /// Waits for a level, never for a time.
 pub(crate) fn wait_for(what: &str, mut reached: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + PATIENCE;
     while !reached() {
         assert!(Instant::now() < until, "in vain: {what}");
         std::thread::sleep(Duration::from_millis(2));

@@ -98,7 +98,7 @@ fn furnish(stage: &Stage, table: &Table) -> Result<()> {
     ] {
         stage.act(
             "admin",
-            &["wait", "--for=condition=Established", kind, "--timeout=30s"],
+            &["wait", "--for=condition=Established", kind, "--timeout=120s"],
             "",
         )?;
     }

@@ -14,6 +14,31 @@ use serde_json::{Value, json};
 pub const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const TABLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/admission");
 
+/// How long anything may take.
+const LIMIT: Duration = Duration::from_secs(120);
+/// Refuses one ConfigMap, in `other` and in namespaces that are opted in.
+const LAST: &str = r#"
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: the-last}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    namespaceSelector:
+      matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: [other, doors]}]
+    resourceRules:
+      - {apiGroups: [""], apiVersions: ["v1"], resources: [configmaps], operations: [CREATE]}
+  matchConditions:
+    - {name: it, expression: "object.metadata.name == 'the-last'"}
+  validations:
+    - {expression: "namespaceObject.metadata.name == 'doors' && !('sallyport.dev/enabled' in namespaceObject.metadata.labels)", message: "the last"}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: the-last}
+spec: {policyName: the-last, validationActions: [Deny]}
+"#;
+
 /// Where the tables play.
 pub struct Stage {
     pub server: ApiServer,
@@ -47,7 +72,7 @@ impl Stage {
             "",
         )?;
         server.admin(
-            &["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"],
+            &["wait", "--for=condition=Established", "crd", "--all", "--timeout=120s"],
             "",
         )?;
         for namespace in ["doors", "other", "ci", "sallyport-system"] {
@@ -74,7 +99,8 @@ impl Stage {
         })
     }
 
-    /// Installs admission and waits until it is in force, which takes the API server a moment.
+    /// Installs admission and waits until it is in force, which takes the API server a moment. It takes up what it has heard of, in the
+    /// order in which that was made: what is made last goes by a guard of the test's own.
     pub fn install_admission(&self) -> Result<()> {
         self.server.admin(
             &[
@@ -85,30 +111,32 @@ impl Stage {
             ],
             "",
         )?;
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while self
-            .outcome(
-                "admin",
-                &["create", "--dry-run=server", "-f", "-"],
-                &probe().to_string(),
-            )?
-            .is_ok()
-        {
-            ensure!(Instant::now() < deadline, "admission is not in force after 30 s");
-        }
-        Ok(())
+        self.server.admin(&["create", "-f", "-"], LAST)?;
+        let last = ["-n", "other", "create", "configmap", "the-last", "--dry-run=server"];
+        until("admission is in force", || {
+            let probe = probe().to_string();
+            let forged = self.outcome("admin", &["create", "--dry-run=server", "-f", "-"], &probe)?;
+            Ok(forged.is_err() && self.outcome("admin", &last, "")?.is_err())
+        })
     }
 
-    /// Opts the namespace `doors` in and waits until the API server has read the Connections by which it judges ConfigMaps there.
+    /// Opts the namespace `doors` in and waits until the API server has seen that, and has read the Connections by which it judges
+    /// ConfigMaps there.
     pub fn opt_in(&self) -> Result<()> {
         self.server
             .admin(&["label", "namespace", "doors", "sallyport.dev/enabled=true"], "")?;
-        let deadline = Instant::now() + Duration::from_secs(30);
-        let probe = ["-n", "doors", "create", "configmap", "probe", "--dry-run=server"];
-        while let Err(words) = self.outcome("admin", &probe, "")? {
-            ensure!(Instant::now() < deadline, "ConfigMaps are refused after 30 s: {words}");
-        }
-        Ok(())
+        let create = ["-n", "doors", "create", "configmap", "--dry-run=server"];
+        let last = [&create[..], &["the-last"]].concat();
+        until("the namespace is seen to be opted in", || {
+            Ok(self.outcome("admin", &last, "")?.is_err())
+        })?;
+        let probe = [&create[..], &["probe"]].concat();
+        let mut words = None;
+        let outcome = until("ConfigMaps are taken", || {
+            words = self.outcome("admin", &probe, "")?.err();
+            Ok(words.is_none())
+        });
+        outcome.with_context(|| format!("last refused: {words:?}"))
     }
 
     /// Somebody of `people.yaml`.
@@ -217,6 +245,15 @@ pub fn merge(target: &mut Value, patch: &Value) {
             merge(&mut target[name.as_str()], value);
         }
     }
+}
+
+/// Waits until something holds.
+fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + LIMIT;
+    while !holds()? {
+        ensure!(Instant::now() < deadline, "not within {} s: {what}", LIMIT.as_secs());
+    }
+    Ok(())
 }
 
 /// A request that only admission refuses, made by the administrator.

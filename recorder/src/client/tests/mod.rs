@@ -29,15 +29,12 @@ struct Recorder {
 
 impl Recorder {
     async fn new(config: Config) -> Self {
-        let probe = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = probe.local_addr().unwrap();
-        drop(probe);
         Self {
             pki: Pki::new(),
             disk: Arc::new(MemoryDisk::default()),
             config,
             people: People::Door,
-            address,
+            address: testing::free_address(),
             running: None,
         }
     }
@@ -121,7 +118,7 @@ async fn until(what: &str, mut reached: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), reaching)
+    tokio::time::timeout(testing::PATIENCE, reaching)
         .await
         .unwrap_or_else(|_| panic!("in vain: {what}"));
 }
@@ -422,7 +419,7 @@ async fn an_async_sink_refuses_when_a_record_is_on_its_way_for_too_long() {
             Ok(durable) => assert!(!durable.on_disk()),
             Err(refused) => break refused,
         }
-        assert!(began.elapsed() < Duration::from_secs(20), "in vain: the lag's bound");
+        assert!(began.elapsed() < testing::PATIENCE, "in vain: the lag's bound");
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
     assert!(

