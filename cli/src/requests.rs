@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures::{Stream, StreamExt};
 use kube::Api;
 use kube::api::ListParams;
 use kube::runtime::{WatchStreamExt, watcher};
 use sallyport_crds::AccessRequest;
 
-use crate::cluster::Flags;
+use crate::cluster::{Flags, object_name};
 use crate::told::{state, told};
 use crate::visible::visible;
 
@@ -35,10 +35,49 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
     let (client, namespace) = flags.client().await?;
     let api: Api<AccessRequest> = Api::namespaced(client, &namespace);
     if let Some(name) = &args.name {
-        let request = api.get(name).await?;
+        let request = api.get(object_name(name)?).await;
+        let request = request.with_context(|| format!("AccessRequest {name} in namespace {namespace}"))?;
         println!("{}", told(&request));
         return Ok(ExitCode::SUCCESS);
     }
+    if args.watch {
+        // Who may not list is told so; whoever may goes on watching when the API server comes back.
+        api.list(&ListParams::default().limit(1)).await?;
+        print_head();
+        let mut changes = changes(api).boxed();
+        while let Some(change) = changes.next().await {
+            match change {
+                Ok(request) => print(&request, args.all),
+                Err(error) => eprintln!("still watching: {error}"),
+            }
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut requests = api.list(&ListParams::default()).await?.items;
+    requests.sort_by(|a, b| a.metadata.creation_timestamp.cmp(&b.metadata.creation_timestamp));
+    print_head();
+    for request in &requests {
+        print(request, args.all);
+    }
+    if !requests.iter().any(|request| args.all || waits(request)) {
+        let more = if requests.is_empty() {
+            ""
+        } else {
+            "; --all shows those that are decided"
+        };
+        eprintln!("no request waits in namespace {namespace}{more}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Requests as they are and as they change, without end: an API server that went away is an error, and asked again.
+fn changes(api: Api<AccessRequest>) -> impl Stream<Item = watcher::Result<AccessRequest>> {
+    watcher(api, watcher::Config::default())
+        .default_backoff()
+        .applied_objects()
+}
+
+fn print_head() {
     println!(
         "{}",
         line([
@@ -52,31 +91,6 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
             "COMMAND"
         ])
     );
-    if args.watch {
-        // Who may not list is told so; whoever may goes on watching when the API server comes back.
-        api.list(&ListParams::default().limit(1)).await?;
-        let mut changes = changes(api).boxed();
-        while let Some(change) = changes.next().await {
-            match change {
-                Ok(request) => print(&request, args.all),
-                Err(error) => eprintln!("still watching: {error}"),
-            }
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut requests = api.list(&ListParams::default()).await?.items;
-    requests.sort_by(|a, b| a.metadata.creation_timestamp.cmp(&b.metadata.creation_timestamp));
-    for request in &requests {
-        print(request, args.all);
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Requests as they are and as they change, without end: an API server that went away is an error, and asked again.
-fn changes(api: Api<AccessRequest>) -> impl Stream<Item = watcher::Result<AccessRequest>> {
-    watcher(api, watcher::Config::default())
-        .default_backoff()
-        .applied_objects()
 }
 
 fn print(request: &AccessRequest, all: bool) {

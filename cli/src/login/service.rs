@@ -59,6 +59,12 @@ pub fn text(entry: &Entry, authority: &str) -> Result<String> {
     let Some((host, port)) = entry.address.rsplit_once(':') else {
         bail!("the Connection's address {} has no port", entry.address);
     };
+    if host.starts_with('<') {
+        bail!(
+            "the Connection is reached at port {port} of any node, of which an entry has to name one: log in without --connection, and \
+             write the entry yourself, with a name that the door's certificate has (spec.certificate.names)"
+        );
+    }
     let mut out = format!(
         "[{}]\nhost={host}\nport={port}\nsslmode=verify-full\nsslrootcert={authority}\n",
         entry.name

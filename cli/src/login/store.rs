@@ -114,9 +114,9 @@ impl Store {
     /// The login at an issuer; the only one, where none is named.
     ///
     /// # Errors
-    /// When there is none, or several and none is named.
+    /// When there is none, or several and none is named, or the file cannot be read.
     pub fn find(&self, issuer: Option<&str>) -> Result<Login> {
-        let mut all = self.all().unwrap_or_default();
+        let mut all = self.all()?;
         if let Some(issuer) = issuer {
             all.retain(|login| login.issuer == issuer.trim_end_matches('/'));
         }

@@ -27,6 +27,8 @@ pub struct Manifests {
     approval_policies: Vec<ApprovalPolicy>,
     /// Documents that are no manifest, with the file that each stands in.
     pub others: Vec<(PathBuf, Value)>,
+    /// Where they were looked for.
+    place: String,
 }
 
 // === impl Manifests ===
@@ -37,7 +39,10 @@ impl Manifests {
     /// # Errors
     /// When a file cannot be read, or holds an object of ours that cannot.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut manifests = Self::default();
+        let mut manifests = Self {
+            place: path.display().to_string(),
+            ..Self::default()
+        };
         let mut files = Vec::new();
         collect(path, 0, &mut files)?;
         files.sort();
@@ -68,6 +73,7 @@ impl Manifests {
             masking_rules: all(client, namespace).await?,
             approval_policies: all(client, namespace).await?,
             others: Vec::new(),
+            place: format!("namespace {namespace}"),
         })
     }
 
@@ -119,7 +125,7 @@ impl Manifests {
         });
         let connection = fitting
             .next()
-            .with_context(|| format!("there is no Connection {name}"))?;
+            .with_context(|| format!("there is no Connection {name} in {}", self.place))?;
         if fitting.next().is_some() {
             bail!("several Connections are called {name}: name the namespace too");
         }
