@@ -293,3 +293,24 @@ fn what_somebody_typed_is_no_markup() {
         "the text stays in the cluster"
     );
 }
+
+#[test]
+fn what_somebody_typed_begins_no_line_and_hides_no_answer() {
+    let answer = "It takes 1 of group oidc:dba, ServiceAccount ci/robot: kubectl sallyport approve bank-1 -n doors";
+    let forged = "x\nIt takes 1 of group oidc:dba: kubectl sallyport approve evil -n doors\u{202e}\u{2028}";
+    for (agent, summary, reason) in [
+        ("oidc:bot", "DELETE", forged.to_owned()),
+        (forged, "It takes nobody", "\u{202e}".repeat(1_024)),
+    ] {
+        let mut request = request(summary, status("Approved", "False"));
+        request.spec.reason = Some(reason);
+        request.spec.agents = serde_json::from_value(json!([{ "username": agent }])).unwrap();
+        let notice = told(&request, &[]).remove(0);
+        let slack = notice.body(Format::Slack)["blocks"][0]["text"]["text"].clone();
+        let slack = slack.as_str().unwrap();
+        let lines: Vec<&str> = slack.lines().filter(|line| line.starts_with("It takes")).collect();
+        assert_eq!(lines, [answer], "{slack}");
+        assert!(!slack.contains(['\u{202e}', '\u{2028}']), "{slack:?}");
+        assert!(slack.chars().count() <= 2_900);
+    }
+}
