@@ -145,8 +145,13 @@ async fn write_service(flags: &Flags, name: &str, args: &Args) -> Result<()> {
         database: args.database.clone(),
         direct_tls: args.direct_tls,
     };
-    let path = service::write(&entry, &store::directory()?)?;
-    eprintln!("wrote service {name} into {}", path.display());
+    let (path, led) = service::write(&entry, &store::directory()?)?;
+    let before = led.map(|host| format!("; it led to {host} before"));
+    eprintln!(
+        "wrote service {name} into {}{}",
+        path.display(),
+        before.unwrap_or_default()
+    );
     Ok(())
 }
 

@@ -153,6 +153,10 @@ fn a_service_is_written_beside_others() {
         text,
         "[bank]\nhost=door-bank.doors.svc\nport=5432\nsslmode=verify-full\nsslrootcert=/ca.pem\nsslnegotiation=direct\ndbname=bank\n"
     );
+    let before = "# mine\n[shop]\nhost=a\n[bank]\nport=1\nhost=old\n";
+    for (name, host) in [("bank", Some("old")), ("shop", Some("a")), ("other", None)] {
+        assert_eq!(service::host(before, name), host, "{name}");
+    }
     let file = service::replaced("# mine\n[shop]\nhost=a\n[bank]\nhost=old\n", "bank", &text);
     assert_eq!(file, format!("# mine\n[shop]\nhost=a\n\n{text}"));
     assert_eq!(service::replaced(&file, "bank", &text), file);
