@@ -94,6 +94,12 @@ async fn fresh(store: &Store, issuer: Option<&str>, now: i64) -> Result<String> 
     if login.expires > now + MARGIN {
         return Ok(login.access_token);
     }
+    // Several programs ask at one time, and issuers take a refresh token once: whoever comes second finds what the first one got.
+    let _turn = store.turn()?;
+    let login = store.find(issuer)?;
+    if login.expires > now + MARGIN {
+        return Ok(login.access_token);
+    }
     let again = "the login has ended: kubectl sallyport login";
     let refresh = login.refresh_token.as_deref().context(again)?;
     let provider = Provider::discover(&login.issuer, login.ca.as_deref()).await?;

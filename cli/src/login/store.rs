@@ -127,6 +127,18 @@ impl Store {
         }
     }
 
+    /// Waits until no other process renews a login. They may again when this is dropped.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn turn(&self) -> Result<std::fs::File> {
+        let path = self.0.with_extension("lock");
+        let mut options = std::fs::OpenOptions::new();
+        let opened = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let locked = opened.and_then(|file| file.lock().map(|()| file));
+        locked.with_context(|| path.display().to_string())
+    }
+
     /// Keeps a login in the place of an earlier one at the same issuer.
     ///
     /// # Errors

@@ -118,6 +118,11 @@ async fn a_person_logs_in_once_and_tokens_stay_fresh() {
         refused.contains("kubectl sallyport login") && refused.contains("no such grant"),
         "{refused}"
     );
+    let turn = store.turn().unwrap();
+    let other = std::fs::File::open(directory.join("logins.lock")).unwrap();
+    assert!(other.try_lock().is_err(), "one renews at a time");
+    drop(turn);
+    other.try_lock().unwrap();
     std::fs::remove_dir_all(directory).unwrap();
 }
 
