@@ -10,7 +10,7 @@ use sallyport_crds::AccessRequest;
 use sallyport_crds::access_request::{Answer, Decision, Requirement};
 use sallyport_crds::subject::SubjectKind;
 
-use crate::cluster::{Caller, Flags};
+use crate::cluster::{Caller, Flags, object_name};
 use crate::told::{requirements, told};
 
 /// Flags of approve, deny, revoke, withdraw and review.
@@ -31,9 +31,8 @@ pub async fn run(flags: &Flags, args: Args, decision: Decision) -> Result<ExitCo
     let (client, namespace) = flags.client().await?;
     let api: Api<AccessRequest> = Api::namespaced(client.clone(), &namespace);
     let request = api
-        .get(&args.name)
+        .get(object_name(&args.name)?)
         .await
-        .map_err(in_words)
         .with_context(|| format!("AccessRequest {} in namespace {namespace}", args.name))?;
     let reasoned = args.reason.as_deref().is_some_and(|reason| !reason.trim().is_empty());
     if !reasoned && asks_for_a_reason(&request, decision) {
@@ -50,7 +49,6 @@ pub async fn run(flags: &Flags, args: Args, decision: Decision) -> Result<ExitCo
     client
         .request::<AccessRequest>(patch(&namespace, &args.name, &entry)?)
         .await
-        .map_err(in_words)
         .context("the API server refused")?;
     println!(
         "accessrequest.sallyport.dev/{}: {} by {}",
@@ -125,14 +123,6 @@ fn entitling_groups(requirements: &[Requirement], own: &[String]) -> Vec<String>
         requirements.iter().any(by)
     };
     own.iter().filter(|group| named(group)).cloned().collect()
-}
-
-/// The API server's own words, without the layers around them.
-fn in_words(error: kube::Error) -> anyhow::Error {
-    match error {
-        kube::Error::Api(status) => anyhow::anyhow!("{}", status.message),
-        other => other.into(),
-    }
 }
 
 fn past(decision: Decision) -> &'static str {

@@ -19,11 +19,11 @@ mod verify;
 pub use filter::Period;
 pub use reader::Reader;
 pub use trust::{Copying, Flags};
-pub use verify::prove;
+pub use verify::{exit, prove, text};
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::cluster;
 
@@ -42,6 +42,12 @@ pub enum Command {
     ///
     /// Exit status as of verify.
     Report(report::Args),
+    /// Play a recorded terminal. No protocol of this version has terminals, so that there are no recordings yet.
+    Replay {
+        /// The session.
+        #[arg(value_name = "SESSION", trailing_var_arg = true, allow_hyphen_values = true)]
+        session: Vec<String>,
+    },
 }
 
 /// Runs one of them.
@@ -54,5 +60,12 @@ pub async fn run(cluster: &cluster::Flags, command: Command) -> Result<ExitCode>
         Command::Show(args) => show::run(cluster, args).await,
         Command::Export(args) => export::run(cluster, args).await,
         Command::Report(args) => report::run(cluster, args).await,
+        Command::Replay { session } => bail!(
+            "no protocol of this version has terminals: there is nothing to replay; audit show --session {} tells what was run",
+            session
+                .iter()
+                .find(|word| !word.starts_with('-'))
+                .map_or("ID", String::as_str)
+        ),
     }
 }

@@ -1,6 +1,6 @@
 //! Which cluster, which namespace, and who is asking.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
 use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -50,12 +50,15 @@ impl Flags {
         };
         let config = match &self.kubeconfig {
             Some(path) => {
-                let file = Kubeconfig::read_from(path).with_context(|| format!("reading {}", path.display()))?;
-                Config::from_custom_kubeconfig(file, &options).await?
+                let place = || format!("the kubeconfig {}", path.display());
+                let file = Kubeconfig::read_from(path).with_context(place)?;
+                Config::from_custom_kubeconfig(file, &options)
+                    .await
+                    .with_context(place)?
             }
             None => Config::from_kubeconfig(&options)
                 .await
-                .context("no usable kubeconfig: set KUBECONFIG")?,
+                .context("no usable kubeconfig (KUBECONFIG, --kubeconfig, --context)")?,
         };
         let namespace = self
             .namespace
@@ -63,6 +66,19 @@ impl Flags {
             .unwrap_or_else(|| config.default_namespace.clone());
         Ok((Client::try_from(config)?, namespace))
     }
+}
+
+/// The name of an object as people give it: bare, since a namespace or a kind before it would ask for something else.
+///
+/// # Errors
+/// When it is none.
+pub fn object_name(name: &str) -> Result<&str> {
+    let lawful = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '-' | '.');
+    ensure!(
+        !name.is_empty() && name.chars().all(lawful),
+        "{name:?} is no name of an object: give it without its kind, and its namespace by -n"
+    );
+    Ok(name)
 }
 
 // === impl Caller ===

@@ -21,6 +21,10 @@ use store::{Login, Store};
 
 /// A token that ends sooner is not given out.
 const MARGIN: i64 = 30;
+/// So long a login waits for its person, whatever the provider says.
+const LONGEST_LOGIN: Duration = Duration::from_secs(3_600);
+/// So long it waits between two questions at first, whatever the provider says.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Flags of login.
 #[derive(Debug, clap::Args)]
@@ -65,8 +69,10 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
         write_service(flags, connection, &args).await?;
     }
     let provider = Provider::discover(&args.issuer, args.ca.as_deref()).await?;
+    // Tokens are asked for from other directories, too.
+    let ca = args.ca.map(std::path::absolute).transpose()?;
     let tokens = by_device(&provider, &args.client_id, &args.scope).await?;
-    Store::open()?.keep(Login::new(&args.issuer, &args.client_id, args.ca, tokens, now()))?;
+    Store::open()?.keep(Login::new(&args.issuer, &args.client_id, ca, tokens, now()))?;
     eprintln!("logged in at {}", args.issuer);
     if let Some(connection) = &args.connection {
         eprintln!("now: PGPASSWORD=$(kubectl sallyport token) psql service={connection}");
@@ -84,6 +90,12 @@ pub async fn token(args: TokenArgs) -> Result<ExitCode> {
 }
 
 async fn fresh(store: &Store, issuer: Option<&str>, now: i64) -> Result<String> {
+    let login = store.find(issuer)?;
+    if login.expires > now + MARGIN {
+        return Ok(login.access_token);
+    }
+    // Several programs ask at one time, and issuers take a refresh token once: whoever comes second finds what the first one got.
+    let _turn = store.turn()?;
     let login = store.find(issuer)?;
     if login.expires > now + MARGIN {
         return Ok(login.access_token);
@@ -109,8 +121,8 @@ async fn by_device(provider: &Provider, client_id: &str, scope: &str) -> Result<
             device.verification_uri, device.user_code
         ),
     }
-    let mut pause = Duration::from_secs(device.interval);
-    let ends = tokio::time::Instant::now() + Duration::from_secs(device.expires_in);
+    let mut pause = Duration::from_secs(device.interval).min(LONGEST_PAUSE);
+    let ends = tokio::time::Instant::now() + Duration::from_secs(device.expires_in).min(LONGEST_LOGIN);
     while tokio::time::Instant::now() < ends {
         tokio::time::sleep(pause).await;
         match provider.poll(client_id, &device.device_code).await? {
@@ -139,8 +151,13 @@ async fn write_service(flags: &Flags, name: &str, args: &Args) -> Result<()> {
         database: args.database.clone(),
         direct_tls: args.direct_tls,
     };
-    let path = service::write(&entry, &store::directory()?)?;
-    eprintln!("wrote service {name} into {}", path.display());
+    let (path, led) = service::write(&entry, &store::directory()?)?;
+    let before = led.map(|host| format!("; it led to {host} before"));
+    eprintln!(
+        "wrote service {name} into {}{}",
+        path.display(),
+        before.unwrap_or_default()
+    );
     Ok(())
 }
 

@@ -8,6 +8,7 @@ mod policy;
 mod requests;
 mod told;
 mod visible;
+mod words;
 
 use std::process::ExitCode;
 
@@ -60,7 +61,7 @@ async fn main() -> ExitCode {
     match run(args).await {
         Ok(code) => code,
         Err(cause) => {
-            eprintln!("error: {cause:#}");
+            eprintln!("error: {}", words::words(&cause));
             ExitCode::FAILURE
         }
     }

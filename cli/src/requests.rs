@@ -2,16 +2,21 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures::{Stream, StreamExt};
 use kube::Api;
 use kube::api::ListParams;
+use kube::core::DeserializeGuard;
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::{WatchStreamExt, watcher};
 use sallyport_crds::AccessRequest;
 
-use crate::cluster::Flags;
+use crate::cluster::{Flags, object_name};
 use crate::told::{state, told};
 use crate::visible::visible;
+
+/// A request, or why this program cannot read it: one of a later version keeps nobody from those that it can.
+type Guarded = DeserializeGuard<AccessRequest>;
 
 /// Flags of requests.
 #[derive(Debug, clap::Args)]
@@ -33,12 +38,68 @@ pub struct Args {
 /// When they cannot be listed.
 pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
     let (client, namespace) = flags.client().await?;
-    let api: Api<AccessRequest> = Api::namespaced(client, &namespace);
     if let Some(name) = &args.name {
-        let request = api.get(name).await?;
+        let api: Api<AccessRequest> = Api::namespaced(client, &namespace);
+        let request = api.get(object_name(name)?).await;
+        let request = request.with_context(|| format!("AccessRequest {name} in namespace {namespace}"))?;
         println!("{}", told(&request));
         return Ok(ExitCode::SUCCESS);
     }
+    let api: Api<Guarded> = Api::namespaced(client, &namespace);
+    if args.watch {
+        // Who may not list is told so; whoever may goes on watching when the API server comes back.
+        api.list(&ListParams::default().limit(1)).await?;
+        print_head();
+        let mut changes = changes(api).boxed();
+        while let Some(change) = changes.next().await {
+            match change {
+                Ok(DeserializeGuard(Ok(request))) => print(&request, args.all),
+                Ok(DeserializeGuard(Err(unread))) => eprintln!("{}", not_read(&unread)),
+                Err(error) => eprintln!("still watching: {error}"),
+            }
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut requests = Vec::new();
+    for one in api.list(&ListParams::default()).await?.items {
+        match one.0 {
+            Ok(request) => requests.push(request),
+            Err(unread) => eprintln!("{}", not_read(&unread)),
+        }
+    }
+    requests.sort_by(|a, b| a.metadata.creation_timestamp.cmp(&b.metadata.creation_timestamp));
+    print_head();
+    for request in &requests {
+        print(request, args.all);
+    }
+    if !requests.iter().any(|request| args.all || waits(request)) {
+        let more = if requests.is_empty() {
+            ""
+        } else {
+            "; --all shows those that are decided"
+        };
+        eprintln!("no request waits in namespace {namespace}{more}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Requests as they are and as they change, without end: an API server that went away is an error, and asked again.
+fn changes(api: Api<Guarded>) -> impl Stream<Item = watcher::Result<Guarded>> {
+    watcher(api, watcher::Config::default())
+        .default_backoff()
+        .applied_objects()
+}
+
+fn not_read(unread: &InvalidObject) -> String {
+    let name = unread.metadata.name.as_deref().unwrap_or_default();
+    let words = format!(
+        "AccessRequest {name} cannot be read by this version of kubectl-sallyport: {}",
+        unread.error
+    );
+    visible(&words)
+}
+
+fn print_head() {
     println!(
         "{}",
         line([
@@ -52,31 +113,6 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
             "COMMAND"
         ])
     );
-    if args.watch {
-        // Who may not list is told so; whoever may goes on watching when the API server comes back.
-        api.list(&ListParams::default().limit(1)).await?;
-        let mut changes = changes(api).boxed();
-        while let Some(change) = changes.next().await {
-            match change {
-                Ok(request) => print(&request, args.all),
-                Err(error) => eprintln!("still watching: {error}"),
-            }
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut requests = api.list(&ListParams::default()).await?.items;
-    requests.sort_by(|a, b| a.metadata.creation_timestamp.cmp(&b.metadata.creation_timestamp));
-    for request in &requests {
-        print(request, args.all);
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Requests as they are and as they change, without end: an API server that went away is an error, and asked again.
-fn changes(api: Api<AccessRequest>) -> impl Stream<Item = watcher::Result<AccessRequest>> {
-    watcher(api, watcher::Config::default())
-        .default_backoff()
-        .applied_objects()
 }
 
 fn print(request: &AccessRequest, all: bool) {
@@ -137,7 +173,7 @@ mod tests {
             let watches = String::from_utf8(head).unwrap().contains("watch=true");
             let list = json!({
                 "apiVersion": "sallyport.dev/v1alpha1", "kind": "AccessRequestList",
-                "metadata": {"resourceVersion": "1"}, "items": [named("bank-1")],
+                "metadata": {"resourceVersion": "1"}, "items": [named("bank-1"), of_a_later_version()],
             });
             let body = match (watches, &news) {
                 (false, _) => list.to_string(),
@@ -164,6 +200,12 @@ mod tests {
         })
     }
 
+    fn of_a_later_version() -> Value {
+        let mut request = named("bank-0");
+        request["spec"]["scope"] = json!("Hereafter");
+        request
+    }
+
     #[tokio::test]
     async fn who_watches_is_told_what_comes_after_the_api_server_was_away() {
         sallyport_runtime::crypto::install();
@@ -172,9 +214,14 @@ mod tests {
         let config = kube::Config::new(format!("http://{address}").parse().unwrap());
         let client = kube::Client::try_from(config).unwrap();
         let mut changes = changes(Api::namespaced(client, "doors")).boxed();
-        let name = |request: AccessRequest| request.metadata.name.unwrap();
+        let name = |request: Guarded| request.0.unwrap().metadata.name.unwrap();
         let serving = tokio::spawn(serve(listener, None));
         assert_eq!(name(changes.next().await.unwrap().unwrap()), "bank-1");
+        let unread = changes.next().await.unwrap().unwrap().0.unwrap_err();
+        assert!(
+            not_read(&unread).starts_with("AccessRequest bank-0 cannot be read"),
+            "{unread}"
+        );
         let away = changes.next().await.unwrap();
         assert!(away.is_err(), "it is away: {away:?}");
         serving.await.unwrap();

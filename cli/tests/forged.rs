@@ -105,9 +105,13 @@ impl Drawer {
 
     /// Exit status and everything that was said.
     fn audit(&self, command: &str, arguments: &[&str]) -> (i32, String) {
+        self.run(&["audit", command], arguments)
+    }
+
+    fn run(&self, command: &[&str], arguments: &[&str]) -> (i32, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_kubectl-sallyport"))
             .current_dir(self.dir.path())
-            .args(["audit", command])
+            .args(command)
             .args(arguments)
             .output()
             .unwrap();
@@ -134,6 +138,11 @@ impl Drawer {
         let (status, said) = self.audit("report", &[&KNOWN[..], &["-o", "page.html"]].concat());
         assert_eq!(status, REFUTED, "{said}");
         assert!(self.page().contains(finding), "{said}");
+
+        // A pipeline must not read of it that no verdict would change.
+        let (status, said) = self.run(&["simulate", "--manifests", "."], &KNOWN);
+        assert_eq!(status, REFUTED, "{said}");
+        assert!(said.contains(finding), "{said}");
     }
 
     fn page(&self) -> String {

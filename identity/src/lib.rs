@@ -15,7 +15,6 @@ mod pair;
 mod refused;
 mod serviceaccount;
 mod settings;
-mod shares;
 mod token;
 mod verifier;
 
@@ -28,7 +27,7 @@ pub use names::visible;
 pub use refused::Refused;
 pub use sallyport_policy::issuer::{Issuer, Trusted};
 pub use sallyport_policy::subject::is_deceptive;
+pub use sallyport_runtime::shares::{Place, Shares};
 pub use serviceaccount::{Review, Reviewed, Reviewer};
 pub use settings::Settings;
-pub use shares::{Place, Shares};
 pub use verifier::Identities;

@@ -11,13 +11,13 @@ use sallyport_audit::Time;
 use sallyport_audit::record::{Person, Refusal};
 use sallyport_crds::names::service_account_audience;
 use sallyport_policy::issuer::Issuer;
+use sallyport_runtime::shares::Shares;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::keys::{Keys, Pace};
 use super::pair::{self, Known};
 use super::settings::Settings;
-use super::shares::Shares;
 use super::token::{Unverified, check_claims};
 use super::{Refused, Review, Reviewer, claims, serviceaccount};
 use crate::{Identity, LoginRefused, Verifier};

@@ -58,8 +58,8 @@ impl Notifier {
         self.hooks.clone()
     }
 
-    /// Sends notices on their way and waits for none. One webhook that is away holds up no other: it has room of its own, and
-    /// what finds none is dropped and counted.
+    /// Sends notices on their way and waits for none. One webhook that is away holds up no other: it has room of its own, which is
+    /// shared out by who asks, and what finds none is dropped and counted.
     pub fn tell(&self, notices: Vec<Notice>) {
         let hooks = self.hooks.load();
         if !hooks.is_empty() && !self.is_settled(Timestamp::now()) {
@@ -68,7 +68,7 @@ impl Notifier {
         for notice in notices.into_iter().map(Arc::new) {
             for hook in hooks.iter().filter(|hook| hook.wants(&notice)) {
                 let count = |outcome: &str| self.outcomes.with_label_values(&[outcome]).inc();
-                let Some(place) = hook.place() else {
+                let Some(place) = hook.place(&notice) else {
                     count("dropped");
                     continue;
                 };

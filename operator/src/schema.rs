@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::Api;
 use kube::{Client, ResourceExt};
 use sallyport_audit::digest::Digest;
@@ -21,8 +22,16 @@ const PERIOD: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Default)]
 pub struct Schema {
     fault: Arc<ArcSwapOption<String>>,
-    /// The generation of each definition that was read, and what was wrong with it.
-    known: Arc<Mutex<HashMap<String, (Option<i64>, Option<String>)>>>,
+    /// What was read of each definition.
+    known: Arc<Mutex<HashMap<String, Known>>>,
+}
+
+/// A definition that was read, and what was wrong with it. One that was deleted and made anew begins with the first generation again.
+#[derive(Clone, Debug)]
+struct Known {
+    uid: Option<String>,
+    generation: Option<i64>,
+    fault: Option<String>,
 }
 
 // === impl Schema ===
@@ -53,12 +62,16 @@ impl Schema {
             };
             let before = self.with(|known| known.get(&name).cloned());
             let fault = match before {
-                Some((generation, fault)) if generation == meta.metadata.generation => fault,
+                Some(known) if known.is_of(&meta.metadata) => known.fault,
                 _ => {
                     let installed = api.get(&name).await?;
                     let fault = difference(&installed, &ours);
-                    let generation = installed.metadata.generation;
-                    self.with(|known| known.insert(name, (generation, fault.clone())));
+                    let read = Known {
+                        uid: installed.metadata.uid,
+                        generation: installed.metadata.generation,
+                        fault: fault.clone(),
+                    };
+                    self.with(|known| known.insert(name, read));
                     fault
                 }
             };
@@ -93,8 +106,16 @@ impl Schema {
         }
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut HashMap<String, (Option<i64>, Option<String>)>) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut HashMap<String, Known>) -> T) -> T {
         act(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    fn is_of(&self, meta: &ObjectMeta) -> bool {
+        self.uid == meta.uid && self.generation == meta.generation
     }
 }
 
@@ -162,6 +183,7 @@ fn short(digest: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::api::ApiServer;
 
     fn connections() -> Value {
         let all = sallyport_crds::definitions();
@@ -189,6 +211,34 @@ mod tests {
         let mut gone = connections();
         gone["spec"]["versions"][0]["served"] = false.into();
         assert!(difference(&read(gone), &ours).unwrap().contains("does not serve"));
+    }
+
+    #[tokio::test]
+    async fn definitions_that_were_made_anew_are_read_anew() {
+        let path = |name: &str| format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
+        let api = ApiServer::default();
+        let install = |older: bool| {
+            for definition in sallyport_crds::definitions() {
+                let name = definition.name_any();
+                let mut value = serde_json::to_value(&definition).unwrap();
+                value["metadata"]["generation"] = json!(1);
+                if older && name.starts_with("connections.") {
+                    let fields = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+                    let fields = value.pointer_mut(fields).unwrap().as_object_mut().unwrap();
+                    fields.remove("limits");
+                }
+                api.delete(&path(&name));
+                api.put(&path(&name), value);
+            }
+        };
+        let schema = Schema::default();
+        install(false);
+        schema.look(&api.client()).await.unwrap();
+        assert_eq!(schema.fault(), None);
+        install(true);
+        assert!(schema.look(&api.client()).await.unwrap());
+        let words = schema.fault().unwrap();
+        assert!(words.contains("connections.sallyport.dev differs"), "{words}");
     }
 
     #[test]

@@ -30,21 +30,20 @@ use sallyport_audit::merkle::consistency_proof;
 use sallyport_audit::note::VerifierKey;
 use sallyport_audit::store::{Store, StoreError};
 use sallyport_audit::tiles::{Tile, TileHashes, read_tile};
-use sallyport_identity::Trusted;
+use sallyport_identity::{Shares, Trusted};
 use sallyport_runtime::PeerIdentity;
 use sallyport_runtime::tls::Accept;
 use sallyport_runtime::workload::Credential;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::attest::People;
 use crate::log::{Log, Published};
 
-/// Readers at one time.
+/// Readers at one time, from one address: who comes by port-forward comes from the Pod's own.
 const CONNECTIONS: usize = 64;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEADER_TIME: Duration = Duration::from_secs(10);
@@ -113,14 +112,19 @@ pub async fn serve_loopback(listener: TcpListener, log: &Log, end: CancellationT
 }
 
 async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, reader: Reader, end: CancellationToken) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    // Before it is known who comes, too: one that opens many leaves as many to others, the operator among them.
+    let slots = Shares::new(2 * CONNECTIONS);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = end.cancelled() => return,
         };
-        let (Ok((stream, _)), Ok(slot)) = (accepted, Arc::clone(&slots).acquire_owned().await) else {
+        let Ok((stream, peer)) = accepted else {
             tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let Some(slot) = slots.take(&peer.ip()) else {
+            tracing::debug!(%peer, "too many readers from there; closed");
             continue;
         };
         let (tls, reader, end) = (tls.clone(), reader.clone(), end.clone());

@@ -11,13 +11,16 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::{Encoder, Registry, TextEncoder};
-use tokio::sync::Semaphore;
+
+use crate::shares::Shares;
 
 /// Answers a probe: Ok, or why not in one sentence.
 pub type Probe = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// Connections at one time. Scrapers and probes need a handful; more is somebody else.
-const CONNECTIONS: usize = 32;
+/// Connections at one time.
+const CONNECTIONS: usize = 512;
+/// As many of them come from one address. Scrapers and probes need a handful; more is somebody else.
+const CONNECTIONS_OF_ONE: usize = 16;
 const HEADER_TIME: Duration = Duration::from_secs(5);
 const CONNECTION_TIME: Duration = Duration::from_secs(60);
 
@@ -64,18 +67,16 @@ pub fn serve(
 }
 
 async fn accept(listener: tokio::net::TcpListener, admin: Admin) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let slots = Shares::with_most(CONNECTIONS, CONNECTIONS_OF_ONE);
     loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else {
-            return;
+        let Ok((stream, peer)) = listener.accept().await else {
+            // Out of descriptors, most likely: give others a moment to return some.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
         };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(_) => {
-                // Out of descriptors, most likely: give others a moment to return some.
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
+        // Probes come by this port: a process that somebody keeps from answering them is taken for dead, and ended.
+        let Some(slot) = slots.take(&peer.ip()) else {
+            continue;
         };
         let admin = admin.clone();
         tokio::spawn(async move {
@@ -145,6 +146,8 @@ fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     async fn get(address: SocketAddr, path: &str) -> (u16, String) {
@@ -178,5 +181,25 @@ mod tests {
         assert_eq!(status, 200);
         assert!(body.contains("sallyport_test_total 3"), "{body}");
         assert_eq!(get(address, "/etc").await.0, 404);
+    }
+
+    #[tokio::test]
+    async fn who_opens_many_connections_keeps_no_probe_from_its_answer() {
+        let address = serve("127.0.0.1:0".parse().unwrap(), Registry::new(), always(), always()).unwrap();
+        let mut open = Vec::new();
+        for _ in 0..2 * CONNECTIONS_OF_ONE {
+            open.push(tokio::net::TcpStream::connect(address).await.unwrap());
+        }
+        let probe = tokio::net::TcpSocket::new_v4().unwrap();
+        probe.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let mut probe = probe.connect(address).await.unwrap();
+        let asked = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        probe.write_all(asked.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        // Those that say nothing are let go of after some seconds: the answer comes before that.
+        let read = tokio::time::timeout(HEADER_TIME / 2, probe.read_to_string(&mut answer));
+        read.await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert_eq!(open.len(), 2 * CONNECTIONS_OF_ONE);
     }
 }

@@ -4,13 +4,14 @@
 //! Reading order: [`crypto`] and [`logs`] (first lines of every `main`), [`shutdown`],
 //! [`vitals`], [`admin`]; [`peer`] (names in
 //! workload certificates), [`tls`] (roots, certificates that change while they are used), [`workload`] (a Pod's own
-//! certificate), [`report`] (what a door tells the operator).
+//! certificate), [`report`] (what a door tells the operator), [`shares`] (that who takes much leaves some to others).
 
 pub mod admin;
 pub mod crypto;
 pub mod logs;
 pub mod peer;
 pub mod report;
+pub mod shares;
 pub mod shutdown;
 pub mod tls;
 pub mod vitals;

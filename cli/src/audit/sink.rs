@@ -10,7 +10,7 @@ use sallyport_audit::verify::Trust;
 use sallyport_crds::audit_sink::{AuditSink, AuditSinkStatus};
 
 use super::trust::at;
-use crate::cluster;
+use crate::cluster::{self, object_name};
 
 /// Between two looks at the status.
 const LOOK: Duration = Duration::from_millis(250);
@@ -35,6 +35,9 @@ impl Sink {
     pub async fn find(cluster: &cluster::Flags, sink: &str) -> Result<Self> {
         let (client, context) = cluster.client().await?;
         let (namespace, name) = sink.split_once('/').unwrap_or((&context, sink));
+        for part in [namespace, name] {
+            object_name(part).with_context(|| format!("--sink {sink}: write NAME or NAMESPACE/NAME"))?;
+        }
         let mut found = Self {
             client,
             namespace: namespace.to_owned(),

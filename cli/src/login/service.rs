@@ -21,11 +21,11 @@ pub struct Entry {
 }
 
 /// Writes the entry in the place of an earlier one of its name, and the bundle beside the state of this program. Gives the
-/// file's name.
+/// file's name, and where the earlier one led, if elsewhere: Connections of two clusters may share a name.
 ///
 /// # Errors
 /// When a file cannot be read or written.
-pub fn write(entry: &Entry, state: &Path) -> Result<PathBuf> {
+pub fn write(entry: &Entry, state: &Path) -> Result<(PathBuf, Option<String>)> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".pg_service.conf"));
     let file = std::env::var_os("PGSERVICEFILE").map(PathBuf::from).or_else(home);
     let file = file.context("set HOME or PGSERVICEFILE")?;
@@ -43,7 +43,8 @@ pub fn write(entry: &Entry, state: &Path) -> Result<PathBuf> {
         Err(error) => return Err(error).with_context(|| file.display().to_string()),
     };
     write_private(&file, &replaced(&before, &entry.name, &text(entry, &authority)?))?;
-    Ok(file)
+    let led = host(&before, &entry.name).filter(|host| !entry.address.starts_with(&format!("{host}:")));
+    Ok((file, led.map(str::to_owned)))
 }
 
 /// The entry. `prefer`, libpq's default, would send a token in clear to whoever says that there is no TLS.
@@ -59,6 +60,12 @@ pub fn text(entry: &Entry, authority: &str) -> Result<String> {
     let Some((host, port)) = entry.address.rsplit_once(':') else {
         bail!("the Connection's address {} has no port", entry.address);
     };
+    if host.starts_with('<') {
+        bail!(
+            "the Connection is reached at port {port} of any node, of which an entry has to name one: log in without --connection, and \
+             write the entry yourself, with a name that the door's certificate has (spec.certificate.names)"
+        );
+    }
     let mut out = format!(
         "[{}]\nhost={host}\nport={port}\nsslmode=verify-full\nsslrootcert={authority}\n",
         entry.name
@@ -70,6 +77,14 @@ pub fn text(entry: &Entry, authority: &str) -> Result<String> {
         out += &format!("dbname={database}\n");
     }
     Ok(out)
+}
+
+/// The host of one section of the file.
+pub fn host<'a>(file: &'a str, name: &str) -> Option<&'a str> {
+    let head = format!("[{name}]");
+    let own = file.lines().map(str::trim).skip_while(|line| *line != head).skip(1);
+    let mut own = own.take_while(|line| !line.starts_with('['));
+    own.find_map(|line| line.strip_prefix("host="))
 }
 
 /// The file with one section replaced or added; everything else stays as it is.

@@ -114,9 +114,9 @@ impl Store {
     /// The login at an issuer; the only one, where none is named.
     ///
     /// # Errors
-    /// When there is none, or several and none is named.
+    /// When there is none, or several and none is named, or the file cannot be read.
     pub fn find(&self, issuer: Option<&str>) -> Result<Login> {
-        let mut all = self.all().unwrap_or_default();
+        let mut all = self.all()?;
         if let Some(issuer) = issuer {
             all.retain(|login| login.issuer == issuer.trim_end_matches('/'));
         }
@@ -125,6 +125,18 @@ impl Store {
             (Some(_), false) => bail!("you are logged in at several issuers: say which by --issuer"),
             (None, _) => bail!("you are not logged in: kubectl sallyport login"),
         }
+    }
+
+    /// Waits until no other process renews a login. They may again when this is dropped.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn turn(&self) -> Result<std::fs::File> {
+        let path = self.0.with_extension("lock");
+        let mut options = std::fs::OpenOptions::new();
+        let opened = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let locked = opened.and_then(|file| file.lock().map(|()| file));
+        locked.with_context(|| path.display().to_string())
     }
 
     /// Keeps a login in the place of an earlier one at the same issuer.

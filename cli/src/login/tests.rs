@@ -59,7 +59,7 @@ impl Fake {
             ),
             "/realms/bank/device" => (
                 200,
-                json!({"device_code": "d&=1", "user_code": "ABCD", "verification_uri": base, "expires_in": 60, "interval": 0}),
+                json!({"device_code": "d&=1", "user_code": "ABCD", "verification_uri": base, "expires_in": u64::MAX, "interval": 0}),
             ),
             "/realms/bank/token" if form.contains("refresh_token=r%2F1") => (200, tokens("second")),
             "/realms/bank/token" if form.contains("device_code=d%26%3D1") => {
@@ -118,6 +118,11 @@ async fn a_person_logs_in_once_and_tokens_stay_fresh() {
         refused.contains("kubectl sallyport login") && refused.contains("no such grant"),
         "{refused}"
     );
+    let turn = store.turn().unwrap();
+    let other = std::fs::File::open(directory.join("logins.lock")).unwrap();
+    assert!(other.try_lock().is_err(), "one renews at a time");
+    drop(turn);
+    other.try_lock().unwrap();
     std::fs::remove_dir_all(directory).unwrap();
 }
 
@@ -153,12 +158,26 @@ fn a_service_is_written_beside_others() {
         text,
         "[bank]\nhost=door-bank.doors.svc\nport=5432\nsslmode=verify-full\nsslrootcert=/ca.pem\nsslnegotiation=direct\ndbname=bank\n"
     );
+    let before = "# mine\n[shop]\nhost=a\n[bank]\nport=1\nhost=old\n";
+    for (name, host) in [("bank", Some("old")), ("shop", Some("a")), ("other", None)] {
+        assert_eq!(service::host(before, name), host, "{name}");
+    }
     let file = service::replaced("# mine\n[shop]\nhost=a\n[bank]\nhost=old\n", "bank", &text);
     assert_eq!(file, format!("# mine\n[shop]\nhost=a\n\n{text}"));
     assert_eq!(service::replaced(&file, "bank", &text), file);
-    let forged = service::Entry {
-        address: "x\nhostaddr=1.2.3.4:5432".into(),
-        ..entry
-    };
-    assert!(service::text(&forged, "/ca.pem").is_err());
+    for (address, words) in [
+        ("x\nhostaddr=1.2.3.4:5432", "no service file can"),
+        ("<any node>:30432", "port 30432 of any node"),
+        ("door-bank", "has no port"),
+    ] {
+        let entry = service::Entry {
+            address: address.into(),
+            name: "bank".into(),
+            authority: None,
+            database: None,
+            direct_tls: false,
+        };
+        let refused = service::text(&entry, "/ca.pem").unwrap_err().to_string();
+        assert!(refused.contains(words), "{address}: {refused}");
+    }
 }

@@ -68,7 +68,9 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
             Manifests::of_cluster(&client, home).await?
         }
     };
+    let notes = manifests.not_in_force();
     print!("{}", explained(&manifests, args)?);
+    notes.iter().for_each(|note| eprintln!("note: {note}"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
-use sallyport_crds::{ApprovalPolicy, Connection, MaskingRule};
+use sallyport_crds::{ApprovalPolicy, ConditionType, Connection, MaskingRule, Mode, RuleStatus, condition};
 use sallyport_policy::Policy;
 use sallyport_policy::carrier::{CarriedConnection, CarriedRule, Carrier, ClusterSettings, FORMAT};
 use sallyport_policy::mask::{HashKey, Keys};
@@ -27,6 +27,8 @@ pub struct Manifests {
     approval_policies: Vec<ApprovalPolicy>,
     /// Documents that are no manifest, with the file that each stands in.
     pub others: Vec<(PathBuf, Value)>,
+    /// Where they were looked for.
+    place: String,
 }
 
 // === impl Manifests ===
@@ -37,7 +39,10 @@ impl Manifests {
     /// # Errors
     /// When a file cannot be read, or holds an object of ours that cannot.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut manifests = Self::default();
+        let mut manifests = Self {
+            place: path.display().to_string(),
+            ..Self::default()
+        };
         let mut files = Vec::new();
         collect(path, 0, &mut files)?;
         files.sort();
@@ -68,6 +73,7 @@ impl Manifests {
             masking_rules: all(client, namespace).await?,
             approval_policies: all(client, namespace).await?,
             others: Vec::new(),
+            place: format!("namespace {namespace}"),
         })
     }
 
@@ -119,7 +125,7 @@ impl Manifests {
         });
         let connection = fitting
             .next()
-            .with_context(|| format!("there is no Connection {name}"))?;
+            .with_context(|| format!("there is no Connection {name} in {}", self.place))?;
         if fitting.next().is_some() {
             bail!("several Connections are called {name}: name the namespace too");
         }
@@ -137,6 +143,15 @@ impl Manifests {
             let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("{}", words.join("\n"))
         })
+    }
+
+    /// Rules that doors may not go by as they are written here, as far as their statuses tell, in words.
+    pub fn not_in_force(&self) -> Vec<String> {
+        let masks = self.masking_rules.iter();
+        let masks = masks.filter_map(|rule| behind("MaskingRule", rule, rule.status.as_ref()));
+        let policies = self.approval_policies.iter();
+        let policies = policies.filter_map(|rule| behind("ApprovalPolicy", rule, rule.status.as_ref()));
+        masks.chain(policies).collect()
     }
 
     fn carrier(&self, connection: &Connection) -> Result<Carrier> {
@@ -171,6 +186,15 @@ impl Manifests {
             bail!(
                 "the Connection requires {missing}, which is not there or does not select it: the door would be shut"
             );
+        }
+        let masks = masking_rules.iter().map(|rule| (&rule.name, rule.spec.mode));
+        let policies = approval_policies.iter().map(|rule| (&rule.name, rule.spec.mode));
+        let idle = masks
+            .filter(|(name, _)| requires.masking_rules.contains(name))
+            .chain(policies.filter(|(name, _)| requires.approval_policies.contains(name)))
+            .find(|(_, mode)| *mode == Mode::Observe);
+        if let Some((name, _)) = idle {
+            bail!("the Connection requires {name}, which only observes (spec.mode): the door would be shut");
         }
         Ok(Carrier {
             format: FORMAT,
@@ -225,6 +249,24 @@ fn place<K: kube::Resource>(object: &K) -> &str {
     object.meta().namespace.as_deref().unwrap_or("default")
 }
 
+fn behind<K: kube::Resource>(kind: &str, rule: &K, status: Option<&RuleStatus>) -> Option<String> {
+    let (name, status) = (rule.name_any(), status?);
+    if status.observed_generation != rule.meta().generation {
+        return Some(format!(
+            "{kind} {name} was edited a moment ago: doors may still go by what it said before"
+        ));
+    }
+    if condition::is_true(&status.conditions, ConditionType::Accepted) {
+        return None;
+    }
+    Some(match status.enforced_generation {
+        Some(generation) => {
+            format!("{kind} {name} is not accepted as it stands: doors go by its generation {generation}")
+        }
+        None => format!("{kind} {name} is not accepted, and no generation of it is in force: its conditions say why"),
+    })
+}
+
 fn carried<K: kube::Resource, S>(rule: &K, spec: S) -> CarriedRule<S> {
     let meta = rule.meta();
     CarriedRule {
@@ -264,6 +306,50 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         let alone = Manifests::read(Path::new(golden)).unwrap().masking_rules.len();
         assert_eq!((listed.unwrap(), alone > 1), (alone, true));
+    }
+
+    /// The samples, with the ApprovalPolicy changed.
+    fn samples(change: impl Fn(&mut ApprovalPolicy)) -> Manifests {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/samples");
+        let mut samples = Manifests::read(Path::new(directory)).unwrap();
+        samples.approval_policies.iter_mut().for_each(change);
+        samples
+    }
+
+    #[test]
+    fn a_required_rule_that_only_observes_is_no_verdict_either() {
+        assert!(samples(|_| ()).compile("bank").is_ok());
+        let idle = samples(|policy| policy.spec.mode = Mode::Observe).compile("bank");
+        let words = idle.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(words.contains("requires changes, which only observes"), "{words}");
+    }
+
+    #[test]
+    fn what_doors_do_not_go_by_is_told() {
+        let told = |accepted: &str, observed: i64, enforced: Option<i64>| {
+            let status = serde_json::json!({
+                "observedGeneration": observed, "enforcedGeneration": enforced, "connections": 1,
+                "conditions": [{
+                    "type": "Accepted", "status": accepted, "reason": "R", "message": "", "lastTransitionTime": "2026-11-24T10:00:00Z",
+                }],
+            });
+            let manifests = samples(|policy| {
+                policy.metadata.generation = Some(3);
+                policy.status = Some(serde_json::from_value(status.clone()).unwrap());
+            });
+            manifests.not_in_force().join("; ")
+        };
+        assert_eq!(samples(|_| ()).not_in_force(), Vec::<String>::new());
+        for (accepted, observed, enforced, words) in [
+            ("True", 3, None, ""),
+            ("True", 2, None, "was edited a moment ago"),
+            ("False", 3, Some(2), "doors go by its generation 2"),
+            ("False", 3, None, "no generation of it is in force"),
+        ] {
+            let told = told(accepted, observed, enforced);
+            assert_eq!(told.is_empty(), words.is_empty(), "{told}");
+            assert!(told.contains(words), "{told}");
+        }
     }
 
     #[test]

@@ -6,13 +6,14 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use sallyport_audit::record::{Action, Agent, Command, Encoding, Event, Param, Record, SessionId, SessionStart};
+use sallyport_audit::verify::Verdict as Proof;
 use sallyport_policy::decide::{self, Parameter, Verdict, risk};
 use sallyport_policy::subject::{Agent as Acting, login};
 use sallyport_policy::{Policy, Subject};
 
 use super::judge::{Asked, Tables, action, deciders, judge, rules, strictest};
 use super::manifests::Manifests;
-use crate::audit::{Copying, Flags as LogFlags, Period, Reader, prove};
+use crate::audit::{Copying, Flags as LogFlags, Period, Reader, exit, prove, text};
 use crate::cluster::Flags;
 use crate::visible::visible;
 
@@ -58,7 +59,7 @@ struct Found {
 }
 
 /// Judges every command of a log by other manifests, and lists the verdicts that would change, grouped. Exit status 1 if
-/// there is one.
+/// there is one, 4 if the log is refuted.
 ///
 /// # Errors
 /// When the log or the manifests cannot be read.
@@ -92,6 +93,11 @@ pub async fn run(cluster: &Flags, args: Args) -> Result<ExitCode> {
             _ => {}
         }
     })?;
+    // What stands in a refuted log is not what people ran: that nothing would change says nothing.
+    if report.verdict() == Proof::Refuted {
+        eprint!("{}", text(&report, &known.from));
+        return Ok(exit(&report));
+    }
     reader.finish()?;
     print!("{}", found.told());
     eprintln!("{}", report.verdict());

@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use sallyport_crds::Duration;
 use sallyport_crds::approval_policy::RuleAction;
 use sallyport_policy::Subject;
@@ -95,8 +95,8 @@ struct Person {
     source: Option<String>,
 }
 
-/// What is not named is not looked at.
-#[derive(Debug, Deserialize)]
+/// What is not named is not looked at; something is, or the case could not fail.
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Expected {
     #[serde(default)]
@@ -182,6 +182,10 @@ fn try_all(manifests: &Manifests) -> Result<Vec<Tried>> {
 
 /// What is otherwise than expected, and why it would never be asked.
 fn compared(manifests: &Manifests, tables: &Tables, case: &Case) -> Result<(Vec<String>, Option<String>)> {
+    ensure!(
+        case.expect != Expected::default(),
+        "expect names nothing, so that the case could not fail"
+    );
     let policy = manifests.compile(&case.connection)?;
     let at = case.at.unwrap_or_else(jiff::Timestamp::now).as_second();
     let subject = subject(&case.r#as, at);

@@ -8,6 +8,7 @@ use sallyport_crds::access_request::{AdmissionIdentity, Login, Person, Requireme
 use sallyport_crds::approval_policy::GrantScope;
 use sallyport_crds::{AccessRequest, ConditionType, Reason, condition};
 use sallyport_policy::carrier::ClusterSettings;
+use sallyport_policy::subject::visible;
 use sallyport_policy::tally::{Tally, others};
 
 use super::admission::Seen;
@@ -308,7 +309,7 @@ impl Moment<'_> {
         if let Some(found) = self.by(&self.tally.reviewed, KIND, Reason::ReviewedByPerson) {
             return found;
         }
-        let why = self.request.spec.reason.as_deref().unwrap_or_default();
+        let why = visible(self.request.spec.reason.as_deref().unwrap_or_default());
         let nobody = self.unmet().map(|alone| {
             let policy = &alone.asked_by.policy;
             format!(", whom ApprovalPolicy {policy} does not name: add one to its breakGlass.reviewers")

@@ -53,8 +53,42 @@ fn over_since(request: &AccessRequest) -> Option<Timestamp> {
     let spent = conditions
         .iter()
         .filter(|one| one.status == "True" && one.type_ == ConditionType::Consumed.as_str());
-    ends(conditions)
-        .chain(spent)
-        .map(|one| one.last_transition_time.0)
-        .max()
+    // When it claimed is a door's word. It lies within the life of the request, or that would go at once, or never.
+    let made = request.metadata.creation_timestamp.as_ref().map(|made| made.0);
+    let claimed = |time: Timestamp| {
+        let time = time.min(request.spec.expires_at.0);
+        made.map_or(time, |made| time.max(made))
+    };
+    let ended = ends(conditions).map(|one| one.last_transition_time.0);
+    ended.chain(spent.map(|one| claimed(one.last_transition_time.0))).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_door_does_not_say_how_long_a_request_is_kept() {
+        for (claimed, since) in [
+            ("2026-11-24T10:30:00Z", "2026-11-24T10:30:00Z"),
+            ("2000-01-01T00:00:00Z", "2026-11-24T10:00:00Z"),
+            ("9999-01-01T00:00:00Z", "2026-11-24T11:00:00Z"),
+        ] {
+            let request: AccessRequest = serde_json::from_value(json!({
+                "apiVersion": "sallyport.dev/v1alpha1", "kind": "AccessRequest",
+                "metadata": { "name": "bank-1", "creationTimestamp": "2026-11-24T10:00:00Z" },
+                "spec": {
+                    "connection": { "name": "bank", "uid": "u" }, "requester": { "username": "oidc:alice" },
+                    "scope": "Command", "expiresAt": "2026-11-24T11:00:00Z",
+                },
+                "status": { "conditions": [{
+                    "type": "Consumed", "status": "True", "reason": "ClaimedByProxy", "message": "", "lastTransitionTime": claimed,
+                }] },
+            }))
+            .unwrap();
+            assert_eq!(over_since(&request), Some(since.parse().unwrap()), "{claimed}");
+        }
+    }
 }

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sallyport_policy::columns::{self, Told};
 use sallyport_runtime::PeerIdentity;
+use sallyport_runtime::peer::Workload;
 use sallyport_runtime::report::{self, Report};
+use sallyport_runtime::shares::{Place, Shares};
 use sallyport_runtime::workload::{Credential, api};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +27,12 @@ use crate::context::Context;
 
 /// Connections at one time: one of each process, and some that come and go.
 const CONNECTIONS: usize = 8_192;
+/// As many of them come from one address, be it a node's for all of its Pods.
+const CONNECTIONS_OF_ONE: usize = 512;
+/// A body beyond this many bytes is a long one. Only accounts of columns are.
+const LONG: u64 = 64 * 1_024;
+/// So many long ones are read at one time; a door has half of them at most.
+const LONG_AT_ONCE: usize = 64;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEADERS: Duration = Duration::from_secs(30);
 const BODY: Duration = Duration::from_secs(10);
@@ -38,6 +45,7 @@ pub type Leading = Arc<dyn Fn() -> bool + Send + Sync>;
 pub struct Api {
     context: Arc<Context>,
     leading: Leading,
+    long: Arc<Shares<String>>,
 }
 
 /// Why a request is refused: a status and a word for the log. Callers get the status alone.
@@ -58,23 +66,26 @@ pub async fn serve(
     let accept = Arc::new(|peer: &PeerIdentity| matches!(peer, PeerIdentity::Connection(_) | PeerIdentity::Sink(_)));
     let acceptor = TlsAcceptor::from(credential.server_config_optional(accept, &[b"http/1.1"])?);
     let listener = TcpListener::bind(address).await?;
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
-    let api = Api { context, leading };
+    let slots = Shares::with_most(CONNECTIONS, CONNECTIONS_OF_ONE);
+    let long = Shares::new(LONG_AT_ONCE);
+    let api = Api { context, leading, long };
     tracing::info!(%address, "serving the API");
     loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else {
-            return Ok(());
-        };
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = end.cancelled() => return Ok(()),
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(_) => {
                     // Out of descriptors, most likely: give others a moment to return some.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
             },
+        };
+        // One process that takes all that it gets must not keep the others' certificates and reports away.
+        let Some(slot) = slots.take(&peer.ip()) else {
+            tracing::debug!(%peer, "too many connections from there; closed");
+            continue;
         };
         let (api, acceptor, end) = (api.clone(), acceptor.clone(), end.clone());
         tokio::spawn(async move {
@@ -147,11 +158,24 @@ impl Api {
                 let Some(PeerIdentity::Connection(peer)) = peer else {
                     return Err(Refused(StatusCode::UNAUTHORIZED, "no certificate of a door"));
                 };
+                let _place = self.place(&request, &peer)?;
                 let told: Told = body(request, told::MAX_BODY).await?;
                 json(&told::answer(&self.context, &peer, &told).await?)
             }
             _ => Err(Refused(StatusCode::NOT_FOUND, "no such path")),
         }
+    }
+
+    /// A place for a long body, which is kept until it is answered.
+    fn place(&self, request: &Request<Incoming>, peer: &Workload) -> Result<Option<Place<String>>, Refused> {
+        if request.body().size_hint().upper().is_some_and(|size| size <= LONG) {
+            return Ok(None);
+        }
+        let busy = Refused(
+            StatusCode::TOO_MANY_REQUESTS,
+            "as many long bodies of the Connection as are read at once",
+        );
+        self.long.take(&peer.uid).map(Some).ok_or(busy)
     }
 }
 

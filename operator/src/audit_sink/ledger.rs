@@ -20,6 +20,8 @@ use crate::shared::labels;
 pub const CONFIG_MAP: &str = "sallyport-logs";
 /// The format of entries. The first says nothing of it; one that means something else by what stands there gets another number.
 const FORMAT: u32 = 1;
+/// Bytes of entries that there is room for. A ConfigMap holds 1 MiB, and what is known of a log grows: by its end, and by sizes.
+const ROOM: usize = 900_000;
 
 /// What is known of one log, for as long as the installation lives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +48,20 @@ pub struct Entry {
     /// The start of a recorder that may write, and by which permit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writes: Option<Writes>,
+}
+
+/// Why something is not noted.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The API server refused or did not answer.
+    #[error("the API server refused or did not answer: {0}")]
+    Api(#[from] kube::Error),
+    /// One more log of the namespace would take what is left for those of others.
+    #[error(
+        "logs of namespace {0} take as much of ConfigMap {logs} as is left for all others: take entries of logs that have ended, and that nobody has to prove any more, out of it and restart the operator",
+        logs = CONFIG_MAP
+    )]
+    Full(String),
 }
 
 /// All entries, as they are stored.
@@ -145,13 +161,17 @@ impl Ledger {
     /// Notes a log's newest state. Its birth stays as it was first noted.
     ///
     /// # Errors
-    /// When the API server refuses or does not answer; nothing is noted then.
-    pub async fn note(&mut self, client: &Client, uid: &str, mut entry: Entry) -> Result<(), kube::Error> {
-        if let Some(before) = self.entries.get(uid) {
-            entry.born = before.born;
-            if *before == entry {
-                return Ok(());
+    /// When there is no room for one more log of its namespace, or the API server refuses or does not answer; nothing is noted then.
+    pub async fn note(&mut self, client: &Client, uid: &str, mut entry: Entry) -> Result<(), LedgerError> {
+        match self.entries.get(uid) {
+            Some(before) => {
+                entry.born = before.born;
+                if *before == entry {
+                    return Ok(());
+                }
             }
+            None if !self.has_room(&entry.namespace) => return Err(LedgerError::Full(entry.namespace)),
+            None => {}
         }
         self.write(client, uid, &entry).await?;
         self.entries.insert(uid.to_owned(), entry);
@@ -191,6 +211,21 @@ impl Ledger {
             self.entries.insert(uid, entry);
         }
         Ok(())
+    }
+
+    /// Whether one more log of the namespace is taken. What is noted of a log stays when its sink goes, and anybody who may make sinks
+    /// makes logs: whoever takes all that they get has half of the room, and stops nobody.
+    fn has_room(&self, namespace: &str) -> bool {
+        let size = |entry: &Entry| serde_json::to_string(entry).map_or(ROOM, |text| text.len());
+        let (mut own, mut all) = (0_usize, 0_usize);
+        for (uid, entry) in &self.entries {
+            let size = size(entry).saturating_add(uid.len());
+            all = all.saturating_add(size);
+            if entry.namespace == namespace {
+                own = own.saturating_add(size);
+            }
+        }
+        own < ROOM.saturating_sub(all)
     }
 
     async fn write(&self, client: &Client, uid: &str, entry: &Entry) -> Result<(), kube::Error> {

@@ -20,8 +20,8 @@ use sallyport_runtime::workload::Credential;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::ledger::{Entry, Ledger};
-use crate::context::Context;
+use super::ledger::{Entry, Ledger, LedgerError};
+use crate::context::{Context, Error};
 use crate::world::Guarded;
 pub use ask::{Answer, AskError, Recorder};
 use judge::{judge, permit, untold};
@@ -252,13 +252,15 @@ async fn look(context: &Context, ledger: &mut Ledger, asked: Asked) {
             epoch: permit.epoch,
         });
     }
-    // What the ledger does not hold, nobody is told: it is the ledger that remembers after a restart.
+    // What the ledger does not hold, nobody is told: it is the ledger that remembers after a restart. A sink of which no log was seen
+    // yet takes no room there.
     if sight != before
+        && sight.checkpoint.is_some()
         && let Err(error) = ledger
             .note(&context.client, &sink.uid, Entry::new(&sink, &sight, now))
             .await
     {
-        tracing::warn!(%error, "a checkpoint could not be noted");
+        unkept(context, &sink, before, error);
         return;
     }
     if let (Some(permit), Ok(recorder)) = (permit, recorder) {
@@ -285,6 +287,22 @@ async fn look(context: &Context, ledger: &mut Ledger, asked: Asked) {
     }
     context.sights.set(&sink.uid, sight);
     context.queues.audit_sink(&sink.namespace, &sink.name);
+}
+
+/// What was seen could not be noted. Where that is final people have to know: what stands in the status would vouch for a log that
+/// nobody looks after.
+fn unkept(context: &Context, sink: &ObjectRef, before: Sight, error: LedgerError) {
+    tracing::warn!(namespace = sink.namespace, sink = sink.name, %error, "a checkpoint could not be noted");
+    let words = match error {
+        LedgerError::Api(error) => Error::from(error).refusal(),
+        full @ LedgerError::Full(_) => Some(full.to_string()),
+    };
+    let Some(words) = words else { return };
+    let outcome = Outcome::Unavailable(format!("what is seen of the log cannot be kept: {words}"));
+    if before.outcome != outcome {
+        context.sights.set(&sink.uid, Sight { outcome, ..before });
+        context.queues.audit_sink(&sink.namespace, &sink.name);
+    }
 }
 
 /// Says whose tokens count where the recorder does not know. One that cannot be told is not available, nor is one that then

@@ -42,23 +42,26 @@ pub fn wanted(plan: &Plan, service: Option<&Service>, settings: &Settings) -> BT
     let own = |name: &&String| !is_of_others(name, namespace, &settings.cluster_domain);
     let given = plan.spec.certificate.names.iter().filter(own);
     wanted.extend(given.map(|name| canonical(name)));
-    let Some(service) = service else { return wanted };
+    let dialed = service.map(dialed).unwrap_or_default();
+    wanted.extend(dialed.into_iter().filter(|name| own(&name)));
+    wanted
+}
+
+/// By what a Service is dialed beside its names: its addresses in the cluster, and what a load balancer gave it.
+pub fn dialed(service: &Service) -> BTreeSet<String> {
     let addresses = service
         .spec
         .iter()
-        .flat_map(|spec| spec.cluster_ips.iter().flatten().chain(&spec.cluster_ip));
-    wanted.extend(addresses.filter(|address| address.parse::<IpAddr>().is_ok()).cloned());
+        .flat_map(|spec| spec.cluster_ips.iter().flatten().chain(&spec.cluster_ip))
+        .filter(|address| address.parse::<IpAddr>().is_ok());
     let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
-    for ingress in balancer
-        .and_then(|balancer| balancer.ingress.as_ref())
+    let ingress = balancer.and_then(|balancer| balancer.ingress.as_ref());
+    // Some load balancers take the name from an annotation.
+    let given = ingress
         .into_iter()
         .flatten()
-    {
-        // Some load balancers take the name from an annotation.
-        let named = ingress.ip.iter().chain(&ingress.hostname).filter(own);
-        wanted.extend(named.map(|name| canonical(name)));
-    }
-    wanted
+        .flat_map(|ingress| ingress.ip.iter().chain(&ingress.hostname));
+    addresses.chain(given).map(|name| canonical(name)).collect()
 }
 
 /// Whether it is a name of a door of another namespace, or would be of one that is yet to come. All doors' certificates are by one
@@ -145,7 +148,7 @@ pub fn binding_key(plan: &Plan) -> Result<Secret, Error> {
 }
 
 /// As it is read from a certificate again: an address that is spelled otherwise would be issued anew at every look.
-fn canonical(name: &str) -> String {
+pub fn canonical(name: &str) -> String {
     name.parse::<IpAddr>()
         .map_or_else(|_| name.to_owned(), |address| address.to_string())
 }

@@ -22,6 +22,7 @@ use sallyport_policy::issuer::Issuers;
 use sallyport_policy::selector::Selecting;
 use tokio::time::Instant;
 
+use super::certificate;
 use super::plan::Place;
 use crate::columns::ListError;
 use crate::context::{Context, Error};
@@ -304,15 +305,20 @@ fn candidates<R: Rule>(
 
 /// What clients dial of a Connection and find in its certificate, where a Connection of another namespace has that, too.
 fn shared_names(world: &World, own: &Connection) -> BTreeSet<String> {
+    let ours: BTreeSet<String> = shown(own).chain(addresses(world, own)).collect();
+    let asked = &own.spec.certificate.names;
+    let by_address = asked.iter().any(|name| name.parse::<IpAddr>().is_ok());
     let all = world.connections.state();
     let decoded = all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
     let mut shared = BTreeSet::new();
     for other in decoded.filter(|other| other.metadata.namespace != own.metadata.namespace) {
-        let theirs = |name: &&str| shown(other).any(|their| their.eq_ignore_ascii_case(name));
-        let mut both = shown(own).filter(theirs).filter(|name| !is_local(name)).peekable();
+        // Services of thousands are looked up only where they could be what is asked for.
+        let theirs = by_address.then(|| addresses(world, other)).into_iter().flatten();
+        let both = shown(other).chain(theirs);
+        let mut both = both.filter(|name| ours.contains(name) && !is_local(name)).peekable();
         let namespace = other.metadata.namespace.as_deref().unwrap_or_default();
         if both.peek().is_some() && world.is_enabled(namespace) {
-            shared.extend(both.map(str::to_owned));
+            shared.extend(both);
         }
     }
     shared
@@ -324,8 +330,8 @@ fn is_local(name: &str) -> bool {
     loopback || name.eq_ignore_ascii_case("localhost")
 }
 
-/// The names that a Connection asks for, and the address that its Service has; none where it brings a certificate of its own.
-fn shown(connection: &Connection) -> impl Iterator<Item = &str> {
+/// The names that a Connection asks for, and the address that its status tells; none where it brings a certificate of its own.
+fn shown(connection: &Connection) -> impl Iterator<Item = String> {
     let ours = connection
         .status
         .as_ref()
@@ -336,7 +342,25 @@ fn shown(connection: &Connection) -> impl Iterator<Item = &str> {
         .and_then(|address| Some(address.rsplit_once(':')?.0))
         .filter(|host| !host.starts_with('<'));
     let names = &connection.spec.certificate.names;
-    names.iter().map(String::as_str).chain(dialed)
+    names.iter().map(String::as_str).chain(dialed).map(comparable)
+}
+
+/// The addresses that its Service has, which its certificate carries unasked; none where it brings one of its own.
+fn addresses(world: &World, connection: &Connection) -> impl Iterator<Item = String> {
+    let meta = &connection.metadata;
+    let place = meta.namespace.as_deref().zip(meta.name.as_deref());
+    let place = place.filter(|_| connection.spec.certificate.secret_ref.is_none());
+    let service = place.and_then(|(namespace, name)| {
+        let room = world.room(namespace)?;
+        find(&room.services, namespace, &names::door(name))
+    });
+    let dialed = service.map(|service| certificate::dialed(&service)).unwrap_or_default();
+    dialed.into_iter().map(|name| comparable(&name))
+}
+
+/// In one spelling of those that mean the same.
+fn comparable(name: &str) -> String {
+    certificate::canonical(name).to_ascii_lowercase()
 }
 
 fn sink(world: &World, namespace: &str, name: &str) -> Option<SinkCandidate> {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sallyport_runtime::peer::Workload;
-use sallyport_runtime::report::{Backends, Problem, Report, SILENT_AFTER};
+use sallyport_runtime::report::{Backends, MAX_BACKENDS, Problem, Report, SILENT_AFTER};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
@@ -14,6 +14,11 @@ use tokio::time::Instant;
 const FORGET_AFTER: Duration = Duration::from_secs(600);
 /// What a process let go of counts as its for so long: another may have seen it before, and looks only now and then.
 const LET_GO: Duration = Duration::from_secs(120);
+/// So many backends a process is believed to hold, with those that it let go of lately. One that names more has nothing follow from
+/// what it names: all of it would be kept here.
+const MOST_HELD: usize = 64 * 1_024;
+/// No target has a longer name: a host's, and a port.
+const LONGEST_TARGET: usize = 512;
 
 /// No Connection comes to so many revisions. Beyond the last number there is no next one: a process that claimed to run it would
 /// keep every other process of its Connection at the policy of that moment.
@@ -46,8 +51,8 @@ pub struct Account {
     pub problems: Vec<Problem>,
     /// Who is connected to its target; None where its version does not tell.
     pub backends: Option<Backends>,
-    /// The backends that it holds, and when it last said so.
-    pub(super) held: HashMap<(String, i32), Instant>,
+    /// The backends that it holds, by target, and when it last said so.
+    pub(super) held: HashMap<String, HashMap<i32, Instant>>,
     /// When it last spoke.
     pub at: Instant,
 }
@@ -64,7 +69,8 @@ fn survey(doors: &HashMap<String, BTreeMap<String, Account>>, now: Instant) -> H
     }
     // A process that fell silent still holds what it held.
     let held: HashSet<(&str, i32)> = all()
-        .flat_map(|account| account.held.keys().map(|(target, pid)| (target.as_str(), *pid)))
+        .flat_map(|account| &account.held)
+        .flat_map(|(target, pids)| pids.keys().map(|pid| (target.as_str(), *pid)))
         .collect();
     let told = || all().filter_map(|account| account.backends.as_ref());
     let partly = told().filter(|backends| !backends.whole);
@@ -193,9 +199,22 @@ impl Account {
     /// Takes over what the process held when it spoke `before`.
     fn holds(&mut self, before: Option<Self>, now: Instant) {
         self.held = before.map(|before| before.held).unwrap_or_default();
-        self.held.retain(|_, at| now.saturating_duration_since(*at) < LET_GO);
-        for (target, pids) in self.backends.iter().flat_map(|backends| &backends.held) {
-            self.held.extend(pids.iter().map(|pid| ((target.clone(), *pid), now)));
+        self.held.retain(|_, pids| {
+            pids.retain(|_, at| now.saturating_duration_since(*at) < LET_GO);
+            !pids.is_empty()
+        });
+        let Some(backends) = &mut self.backends else { return };
+        let named: usize = backends.held.values().map(Vec::len).sum();
+        let known: usize = self.held.values().map(HashMap::len).sum();
+        let lawful = backends.held.keys().all(|target| target.len() <= LONGEST_TARGET);
+        // No door of ours says so much. What it held stays with it until that is over.
+        if !lawful || named > MAX_BACKENDS || known.saturating_add(named) > MOST_HELD {
+            backends.whole = false;
+            return;
+        }
+        for (target, pids) in &backends.held {
+            let held = self.held.entry(target.clone()).or_default();
+            held.extend(pids.iter().map(|pid| (*pid, now)));
         }
     }
 
@@ -292,6 +311,38 @@ mod tests {
         // Who looks no longer says nothing of others.
         says(&fleet, "bank", "b", Some(at(TARGET, &[1, 2], &[])));
         assert!(past(&fleet, "bank").is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_no_door_of_ours_says_is_not_kept() {
+        let kept = |fleet: &Fleet| -> usize {
+            let accounts = fleet.accounts("bank");
+            let held = accounts.values().flat_map(|account| account.held.values());
+            held.map(HashMap::len).sum()
+        };
+        let long = "x".repeat(LONGEST_TARGET + 1);
+        let many: Vec<i32> = (0..).take(MAX_BACKENDS + 1).collect();
+        for (what, target, held) in [("a long name", long.as_str(), &[1][..]), ("many", TARGET, &many[..])] {
+            let fleet = Fleet::new();
+            says(&fleet, "bank", "a", Some(at(target, held, &[])));
+            assert_eq!(kept(&fleet), 0, "{what}");
+        }
+        // Others each time, as fast as it can: it is no longer believed, and what is kept of it does not grow.
+        let fleet = Fleet::new();
+        says(&fleet, "reports", "b", Some(at(TARGET, &[], &[("app", &[i32::MAX])])));
+        for first in (0..).step_by(MAX_BACKENDS).take(2 * MOST_HELD / MAX_BACKENDS) {
+            let held: Vec<i32> = (first..).take(MAX_BACKENDS).collect();
+            says(&fleet, "bank", "a", Some(at(TARGET, &held, &[])));
+        }
+        assert!((1..=MOST_HELD).contains(&kept(&fleet)));
+        assert!(past(&fleet, "reports").is_empty(), "nothing follows from what it names");
+        tokio::time::advance(LET_GO).await;
+        says(&fleet, "bank", "a", Some(at(TARGET, &[1], &[])));
+        says(&fleet, "reports", "b", Some(at(TARGET, &[], &[("app", &[i32::MAX])])));
+        assert_eq!(
+            (kept(&fleet), past(&fleet, "reports")),
+            (1, vec![("app".to_owned(), 1)])
+        );
     }
 
     #[tokio::test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
 use sallyport_audit::digest::hex;
+use sallyport_runtime::shares::{Place, Shares};
 use sallyport_runtime::tls;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::notice::{Format, Notice};
 use super::webhooks::Webhook;
@@ -17,7 +17,7 @@ const WITHIN: Duration = Duration::from_secs(10);
 /// After the first attempt; each pause is twice the one before, which comes to about a quarter of an hour.
 const PAUSE: Duration = Duration::from_secs(1);
 const TRIES: u32 = 10;
-/// Notices that are on their way to one webhook.
+/// Notices that are on their way to one webhook; those of one person's requests have half of the room at most.
 pub(super) const ROOM: usize = 256;
 
 /// A webhook that can be told. Without `Debug`: its address is a secret, as its key is.
@@ -28,7 +28,7 @@ pub struct Hook {
     namespaces: Vec<String>,
     key: hmac::Key,
     client: reqwest::Client,
-    room: Arc<Semaphore>,
+    room: Arc<Shares<String>>,
     pause: Duration,
 }
 
@@ -80,7 +80,7 @@ impl Hook {
             namespaces: webhook.namespaces.clone(),
             key: hmac::Key::new(hmac::HMAC_SHA256, webhook.key.as_bytes()),
             client,
-            room: Arc::new(Semaphore::new(ROOM)),
+            room: Shares::new(ROOM),
             pause,
         })
     }
@@ -95,9 +95,10 @@ impl Hook {
         self.namespaces.is_empty() || self.namespaces.contains(&notice.namespace)
     }
 
-    /// Room for one more notice; None while as many as it may have are on their way.
-    pub fn place(&self) -> Option<OwnedSemaphorePermit> {
-        self.room.clone().try_acquire_owned().ok()
+    /// Room for this notice; None while as many of its person's requests are on their way as are left to others: who asks without
+    /// end must not have anybody's break-glass go untold.
+    pub fn place(&self, notice: &Notice) -> Option<Place<String>> {
+        self.room.take(&notice.requester)
     }
 
     /// Sends a notice until it is taken.

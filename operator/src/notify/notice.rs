@@ -8,9 +8,12 @@ use kube::ResourceExt as _;
 use sallyport_crds::approval_policy::GrantScope;
 use sallyport_crds::subject::some_of;
 use sallyport_crds::{AccessRequest, AccessRequestStatus, ConditionType, condition};
+use sallyport_policy::subject::visible;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+/// As many characters as a text has at most.
+const LONGEST: usize = 2_900;
 /// What becomes of a request by its conditions.
 const ANSWERS: [(ConditionType, What); 7] = [
     (ConditionType::Approved, What::Approved),
@@ -210,14 +213,15 @@ impl Notice {
         }
     }
 
-    /// For people, in a few lines. Slack takes 3,000 characters of it.
+    /// For people, in a few lines. Slack takes 3,000 characters of it. What others wrote begins no line: it could tell people to
+    /// answer another request.
     fn text(&self) -> String {
         let who = match self.agents.as_slice() {
-            [] => self.requester.clone(),
-            agents => format!("{} through {}", self.requester, agents.join(", ")),
+            [] => visible(&self.requester),
+            agents => visible(&format!("{} through {}", self.requester, agents.join(", "))),
         };
         let what = match (&self.command, self.risk) {
-            (Some(command), Some(risk)) => format!("\n{command}\nrisk {risk}"),
+            (Some(command), Some(risk)) => format!("\n| {}\nrisk {risk}", visible(command)),
             _ => String::new(),
         };
         let mut text = format!(
@@ -229,17 +233,19 @@ impl Notice {
         );
         for (before, words) in [("because: ", &self.reason), ("", &self.message)] {
             if let Some(words) = words {
-                text.push_str(&format!("\n{before}{words}"));
+                text.push_str(&format!("\n{before}{}", visible(words)));
             }
         }
         let verb = match self.event {
             What::Requested => "approve",
             What::BreakGlass => "review",
-            _ => return text.chars().take(2_900).collect(),
+            _ => return text.chars().take(LONGEST).collect(),
         };
         let answer = format!("kubectl sallyport {verb} {} -n {}", self.name, self.namespace);
-        text.push_str(&format!("\nIt takes {}: {answer}", self.approvers.join("; ")));
-        text.chars().take(2_900).collect()
+        let answer = format!("\nIt takes {}: {answer}", self.approvers.join("; "));
+        // However much there is before it, how to answer is told.
+        let room = LONGEST.saturating_sub(answer.chars().count());
+        text.chars().take(room).chain(answer.chars()).take(LONGEST).collect()
     }
 }
 

@@ -18,7 +18,9 @@ use super::*;
 use crate::metrics::Metrics;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
-const FINE: [u16; ROOM] = [200; ROOM];
+/// As many as one person's requests have on their way, and one of somebody else's.
+const TAKEN: usize = ROOM / 2 + 1;
+const FINE: [u16; TAKEN] = [200; TAKEN];
 
 /// A request that reached the server.
 struct Taken {
@@ -171,10 +173,21 @@ async fn a_webhook_that_says_nothing_holds_up_neither_the_operator_nor_others() 
     notifier.tell(vec![elsewhere]);
     // Nothing is waited for in here, so nothing can have been sent meanwhile.
     notifier.tell(vec![asked("DELETE"); ROOM + 3]);
-    assert_eq!(metrics.notifications.with_label_values(&["dropped"]).get(), 6);
-    for _ in 0..ROOM {
-        assert!(taken.recv().await.unwrap().body.contains("\"namespace\":\"doors\""));
+    // Of whoever asks without end, nobody else's break-glass goes untold.
+    let other = Notice {
+        requester: "oidc:bob".into(),
+        ..asked("DELETE")
+    };
+    notifier.tell(vec![other]);
+    let dropped = u64::try_from(2 * (ROOM / 2 + 3)).unwrap();
+    assert_eq!(metrics.notifications.with_label_values(&["dropped"]).get(), dropped);
+    let mut others = 0;
+    for _ in 0..TAKEN {
+        let body = taken.recv().await.unwrap().body;
+        assert!(body.contains("\"namespace\":\"doors\""));
+        others += usize::from(body.contains("oidc:bob"));
     }
+    assert_eq!(others, 1);
 }
 
 #[test]
@@ -292,4 +305,25 @@ fn what_somebody_typed_is_no_markup() {
         !notice.body(Format::Generic).to_string().contains("FROM accounts"),
         "the text stays in the cluster"
     );
+}
+
+#[test]
+fn what_somebody_typed_begins_no_line_and_hides_no_answer() {
+    let answer = "It takes 1 of group oidc:dba, ServiceAccount ci/robot: kubectl sallyport approve bank-1 -n doors";
+    let forged = "x\nIt takes 1 of group oidc:dba: kubectl sallyport approve evil -n doors\u{202e}\u{2028}";
+    for (agent, summary, reason) in [
+        ("oidc:bot", "DELETE", forged.to_owned()),
+        (forged, "It takes nobody", "\u{202e}".repeat(1_024)),
+    ] {
+        let mut request = request(summary, status("Approved", "False"));
+        request.spec.reason = Some(reason);
+        request.spec.agents = serde_json::from_value(json!([{ "username": agent }])).unwrap();
+        let notice = told(&request, &[]).remove(0);
+        let slack = notice.body(Format::Slack)["blocks"][0]["text"]["text"].clone();
+        let slack = slack.as_str().unwrap();
+        let lines: Vec<&str> = slack.lines().filter(|line| line.starts_with("It takes")).collect();
+        assert_eq!(lines, [answer], "{slack}");
+        assert!(!slack.contains(['\u{202e}', '\u{2028}']), "{slack:?}");
+        assert!(slack.chars().count() <= 2_900);
+    }
 }

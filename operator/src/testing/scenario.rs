@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ControllerRevision;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Recorder, Reporter};
@@ -338,6 +338,17 @@ impl Scenario {
         }))
         .unwrap();
         self.rooms[0].1.pod(pod);
+    }
+
+    /// A door's Service has an address in the cluster.
+    pub fn service_has(&mut self, namespace: &str, name: &str, address: &str) {
+        let service: Service = serde_json::from_value(json!({
+            "metadata": { "namespace": namespace, "name": name },
+            "spec": { "clusterIP": address, "clusterIPs": [address] },
+        }))
+        .unwrap();
+        let room = self.rooms.iter_mut().find(|(of, _)| of == namespace).unwrap();
+        room.1.service(service);
     }
 
     /// A Pod of the door says what it runs.

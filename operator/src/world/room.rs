@@ -102,6 +102,11 @@ impl Writers {
         self.pods.apply_watcher_event(&watcher::Event::Apply(pod));
     }
 
+    /// A Service is seen.
+    pub fn service(&mut self, service: Service) {
+        self.services.apply_watcher_event(&watcher::Event::Apply(service));
+    }
+
     /// A kept specification is seen.
     pub fn revision(&mut self, revision: ControllerRevision) {
         self.revisions.apply_watcher_event(&watcher::Event::Apply(revision));

@@ -104,9 +104,10 @@ pub fn target(host: &str, port: impl std::fmt::Display) -> String {
 // === impl Columns ===
 
 impl Columns {
-    /// Takes in what another knows. Of what two generations matched, the later one's counts.
+    /// Takes in what another knows. Of what two generations matched, the later one's counts; one that nothing was matched under takes
+    /// nothing away, whatever its number: it is the word of a door.
     pub fn merge(&mut self, more: &Self) {
-        if more.generation > self.generation {
+        if more.generation > self.generation && !more.is_of_every_generation() {
             *self = self.under(more.generation);
         }
         if more.generation == self.generation {

@@ -62,6 +62,20 @@ pub fn is_deceptive(c: char) -> bool {
             | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
+/// Text that somebody else composed, as people may be shown it on one line: what would be obeyed, or not be seen, as escapes.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_deceptive(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// Whether `named`, as a rule writes it, means somebody of this name and these groups.
 fn means(named: &Named, username: &str, groups: &[String]) -> bool {
     match named.kind {

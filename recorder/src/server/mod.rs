@@ -15,7 +15,6 @@ use sallyport_runtime::PeerIdentity;
 use sallyport_runtime::tls::Accept;
 use sallyport_runtime::workload::Credential;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -147,7 +146,8 @@ pub async fn serve(listener: TcpListener, credential: &Credential, shared: Share
     let doors: Accept = Arc::new(|identity| matches!(identity, PeerIdentity::Connection(_)));
     let config = credential.server_config(doors, &[]).map_err(io::Error::other)?;
     let acceptor = TlsAcceptor::from(config);
-    let slots = Arc::new(Semaphore::new(shared.limits.streams));
+    // Before it is known who comes, too, one that opens many leaves some to others; an address may be a node's, for all of its Pods.
+    let slots = Shares::new(shared.limits.streams.saturating_mul(2));
     let tracker = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -159,8 +159,8 @@ pub async fn serve(listener: TcpListener, credential: &Credential, shared: Share
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            tracing::warn!(%peer, "too many streams; closed");
+        let Some(slot) = slots.take(&peer.ip()) else {
+            tracing::warn!(%peer, "too many connections from there; closed");
             continue;
         };
         let (acceptor, shared) = (acceptor.clone(), shared.clone());

@@ -63,26 +63,34 @@ fn cases_say_what_the_samples_do() {
             connection: bank
             as: {user: "oidc:alice"}
             statement: SELEC
-            expect: {}
-          - {name: nowhere, connection: none, as: {user: x}, statement: SELECT 1, expect: {}}
+            expect: {verdict: Deny}
+          - {name: nowhere, connection: none, as: {user: x}, statement: SELECT 1, expect: {verdict: Deny}}
+          - {name: vain, connection: bank, as: {user: x}, statement: SELECT 1, expect: {}}
     "#;
     let all = tried(SAMPLES, cases);
     let more: Vec<_> = all.iter().filter(|one| one.file == "more.yaml").collect();
     let counts: Vec<usize> = more.iter().map(|one| one.failures.len()).collect();
     assert_eq!(
         counts,
-        [0, 0, 0, 3, 1, 1],
+        [0, 0, 0, 3, 1, 1, 1],
         "{:?}",
         more.iter().map(|one| &one.failures).collect::<Vec<_>>()
     );
     assert_eq!(more[3].failures[0], "verdict: wanted Allow, got Deny");
+    for (case, words) in [
+        (4, "does not parse"),
+        (5, "there is no Connection"),
+        (6, "could not fail"),
+    ] {
+        assert!(more[case].failures[0].contains(words), "{:?}", more[case].failures);
+    }
     let xml = junit(&all);
     assert!(
         xml.contains("name=\"wrong &amp; &lt;loud&gt;\"><failure message=\"verdict: wanted Allow"),
         "{xml}"
     );
     assert!(
-        xml.contains(&format!("tests=\"{}\" failures=\"3\"", all.len())),
+        xml.contains(&format!("tests=\"{}\" failures=\"4\"", all.len())),
         "{xml}"
     );
 }

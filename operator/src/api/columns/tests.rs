@@ -146,6 +146,21 @@ async fn a_match_ends_with_the_rules_generation_and_a_copy_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_door_that_states_a_generation_to_come_takes_nothing_from_the_others() {
+    let mut scenario = served().await;
+    asked(&mut scenario, &told("uid-pii", matched(7)), true).await.unwrap();
+    let beyond = Columns {
+        generation: i64::MAX,
+        ..copied()
+    };
+    asked(&mut scenario, &told("uid-pii", beyond), true).await.unwrap();
+    let columns = carried(&scenario)["accounts"]["uid-pii"].clone();
+    for held in ["matched", "copies"] {
+        assert_eq!(columns[held], json!({ "16384": [2] }), "{held}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rule_that_masks_a_primary_key_says_so_until_it_is_edited() {
     let mut scenario = served().await;
     let rule = serde_json::to_value(masking_rule("pii")).unwrap();

@@ -114,3 +114,37 @@ async fn what_the_first_version_noted_is_known_and_what_a_later_one_means_is_not
         assert_eq!(ledger.fault("uid-sink").is_none(), known, "{format}");
     }
 }
+
+#[tokio::test]
+async fn who_makes_logs_without_end_leaves_room_for_those_of_others() {
+    let scenario = Scenario::new();
+    let client = &scenario.context.client;
+    let mut ended: Entry = serde_json::from_str(WRITTEN).unwrap();
+    ended.namespace = "greedy".into();
+    ended.ended = Some(Timestamp::UNIX_EPOCH);
+    let text = serde_json::to_string(&ended).unwrap();
+    // As many as take half of the room, and a few less.
+    for (count, taken) in [(ROOM / 2 / text.len(), false), (ROOM / 4 / text.len(), true)] {
+        let data: serde_json::Map<_, _> = (0..count)
+            .map(|number| (format!("uid-{number}"), json!(text)))
+            .collect();
+        scenario
+            .api
+            .put(PATH, json!({ "metadata": { "name": "sallyport-logs" }, "data": data }));
+        let mut ledger = Ledger::open(client, "sallyport-system").await.unwrap();
+        let more = ledger.note(client, "uid-more", ended.clone()).await;
+        assert_eq!(more.is_ok(), taken, "{count}: {more:?}");
+        if let Err(full) = more {
+            assert!(full.to_string().contains("namespace greedy"), "{full}");
+        }
+        // What is known already is kept up, and others' logs are born.
+        let again = Entry {
+            ended: None,
+            ..ended.clone()
+        };
+        ledger.note(client, "uid-1", again).await.unwrap();
+        let other: Entry = serde_json::from_str(WRITTEN).unwrap();
+        ledger.note(client, "uid-of-another", other).await.unwrap();
+        assert!(ledger.entry("uid-of-another").is_some());
+    }
+}

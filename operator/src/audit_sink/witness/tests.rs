@@ -1,3 +1,5 @@
+mod kept;
+
 use sallyport_audit::Digest;
 use sallyport_audit::checkpoint::Checkpoint;
 use sallyport_audit::merkle::{Frontier, leaf_hash};

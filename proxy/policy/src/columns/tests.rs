@@ -61,6 +61,22 @@ fn an_earlier_generation_takes_nothing_away_and_adds_nothing() {
 }
 
 #[test]
+fn a_copy_takes_no_match_away_whatever_generation_it_states() {
+    for generation in [0, 2, 3, 4, i64::MAX] {
+        let mut kept = Kept::new("u");
+        kept.merge("db:5432", "bank", 3, &matched(3, &[id(10, 2)]));
+        let more = Columns {
+            generation,
+            ..copied(id(20, 1))
+        };
+        assert!(kept.merge("db:5432", "bank", 3, &more));
+        let (_, columns) = kept.at("db:5432").next().unwrap();
+        let held: Vec<_> = columns.numbers(3).collect();
+        assert_eq!(held, [id(10, 2), id(20, 1)], "{generation}");
+    }
+}
+
+#[test]
 fn keys_of_tables_end_with_the_generation_that_masks_them() {
     let mut told = matched(3, &[]);
     told.keys.insert(named("public", "customers", Some("id")));

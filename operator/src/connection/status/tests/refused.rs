@@ -106,3 +106,29 @@ async fn a_name_that_another_namespace_has_too_is_said_at_both() {
     }
     assert_eq!(scenario.bank("Accepted").0, "True", "it is for people to mend");
 }
+
+#[tokio::test]
+async fn an_address_of_a_door_of_another_namespace_is_said_at_both() {
+    let status = |scenario: &Scenario, namespace: &str| {
+        let path = format!("/apis/sallyport.dev/v1alpha1/namespaces/{namespace}/connections/bank");
+        scenario.api.get(&path).unwrap()["status"].to_string()
+    };
+    for (asked, shared) in [("fd00::3", false), ("FD00:0:0::2", true)] {
+        let mut scenario = Scenario::furnished().await;
+        scenario.service_has("doors", "door-bank", "fd00::2");
+        scenario.apply_bank().await;
+        let mut other = serde_json::to_value(crate::testing::connection()).unwrap();
+        other["metadata"]["namespace"] = json!("evidence");
+        other["metadata"]["uid"] = json!("uid-of-another");
+        other["spec"]["certificate"] = json!({ "names": [asked] });
+        scenario.keep("connections", other);
+        scenario.look_at_connection("evidence", "bank").await;
+        scenario.look_at_connection("doors", "bank").await;
+        for namespace in ["doors", "evidence"] {
+            let told = status(&scenario, namespace);
+            assert_eq!(told.contains("NameShared"), shared, "{asked}, {namespace}: {told}");
+            let words = "another namespace has fd00::2 in its certificate";
+            assert_eq!(told.contains(words), shared, "{asked}, {namespace}: {told}");
+        }
+    }
+}

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// A number of places, and how many each has.
 pub struct Shares<K> {
     places: usize,
+    each: usize,
     taken: Mutex<HashMap<K, usize>>,
 }
 
@@ -22,8 +23,14 @@ impl<K> Shares<K> {
     /// So many places.
     #[must_use]
     pub fn new(places: usize) -> Arc<Self> {
+        Self::with_most(places, usize::MAX)
+    }
+
+    /// So many places, of which nobody has more than `each`, though all others be free.
+    #[must_use]
+    pub fn with_most(places: usize, each: usize) -> Arc<Self> {
         let taken = Mutex::default();
-        Arc::new(Self { places, taken })
+        Arc::new(Self { places, each, taken })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<K, usize>> {
@@ -39,7 +46,7 @@ impl<K: Clone + Eq + Hash> Shares<K> {
         let mut taken = self.lock();
         let left = self.places.saturating_sub(taken.values().sum());
         let own = taken.get(whose).copied().unwrap_or_default();
-        if own >= left {
+        if own >= left.min(self.each) {
             return None;
         }
         taken.insert(whose.clone(), own + 1);
@@ -81,5 +88,13 @@ mod tests {
         assert!(shares.take(&"second").is_some(), "what was given back is others'");
         drop((second, third));
         assert!(shares.lock().is_empty(), "who has none is forgotten");
+    }
+
+    #[test]
+    fn nobody_has_more_than_each_may_have() {
+        let shares = Shares::with_most(16, 3);
+        let all = |whose: &'static str| -> Vec<_> { std::iter::from_fn(|| shares.take(&whose)).collect() };
+        let taken = [all("first"), all("second"), all("third"), all("fourth"), all("fifth")];
+        assert_eq!(taken.each_ref().map(Vec::len), [3, 3, 3, 3, 2]);
     }
 }
