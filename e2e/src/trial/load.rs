@@ -60,7 +60,7 @@ pub(super) fn recorder_restarts(demo: &Demo, narrator: &mut Narrator) -> Result<
     let refused = under_load(demo, narrator, "recorded", || {
         for _ in 0..2 {
             let before = recorder_pod(demo)?;
-            kill_recorder_pod(demo)?;
+            kill_recorder(demo)?;
             // For a moment its StatefulSet counts the one that was killed.
             wait_until(SETTLE, "the recorder is back", || {
                 let (uid, ready) = recorder_pod(demo)?;

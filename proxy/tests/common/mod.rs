@@ -18,7 +18,7 @@ pub mod wire;
 
 use std::process::Command;
 use std::sync::LazyLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
