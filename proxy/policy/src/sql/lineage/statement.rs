@@ -109,6 +109,7 @@ impl Walker<'_> {
             "ClusterStmt" if !node.has("relation") => {
                 self.lose_all("which tables are clustered");
                 self.any_upkeep();
+                self.orders();
                 Some(Rows::default())
             }
             // A new check is tried against every value of the type, wherever it is stored; a default is written where it is stored.
@@ -118,6 +119,7 @@ impl Walker<'_> {
                 if let Some(name) = node.names("type_name").last() {
                     self.is_cast(name);
                 }
+                self.orders();
                 Some(Rows::default())
             }
             "AlterTableStmt" if self.is_composite(node) => {
@@ -199,6 +201,8 @@ impl Walker<'_> {
             })
             .collect();
         if node.flag("is_from") {
+            // Checks, generated columns and partitions compare what comes, as conditions do.
+            self.orders();
             self.found.written.insert(relation.oid);
             self.note_writes(relation, Events::INSERT);
             ids.iter().for_each(|(_, id)| self.assign(*id, &Flow::clean()));

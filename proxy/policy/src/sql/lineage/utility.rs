@@ -102,8 +102,11 @@ impl Walker<'_> {
         }
     }
 
-    /// Rows of a default partition are tried against what a new one takes.
+    /// Rows of a default partition are tried against what a new one takes, whose bounds are computed and compared.
     pub(super) fn parted(&mut self, node: Node<'_>) {
+        if node.has("partbound") {
+            self.orders();
+        }
         for parent in node.list("inh_relations").filter(|_| node.has("partbound")) {
             let schema = Some(parent.text("schemaname")).filter(|schema| !schema.is_empty());
             if let Some(relation) = self.catalog.resolve(&self.path, schema, parent.text("relname")) {

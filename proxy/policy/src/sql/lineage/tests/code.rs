@@ -137,6 +137,10 @@ fn what_users_put_types_of_postgresqls_own_in_order_by_runs_wherever_rows_are_re
         "update customers set name = 'a' where array['1'::json] < array['2'::json]",
         "analyze customers",
         "create index i on customers (name)",
+        "copy customers from stdin",
+        "create table t partition of customers for values in (array['1'::json] < array['2'::json])",
+        "cluster",
+        "alter domain d add check (value < array['1'::json])",
     ] {
         let script = parse(sql).unwrap();
         let opaque = lineage(&script.statements[0], &catalog, &path()).opaque;
