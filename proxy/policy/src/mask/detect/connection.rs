@@ -148,7 +148,7 @@ pub(super) fn is_connection(text: &[u8], start: usize, end: usize) -> bool {
     let (from, to) = (start.saturating_sub(REACH), end.saturating_add(REACH).min(text.len()));
     let near = cut(text, from, to);
     memchr::memchr2_iter(b'=', b':', near).any(|sign| {
-        let between = |b: u8| b == b' ' || (at(near, sign) == b':' && matches!(b, b'"' | b'\\'));
+        let between = |b: u8| b == b' ' || (at(near, sign) == b':' && matches!(b, b'"' | b'\'' | b'\\'));
         let key_end = sign.saturating_sub(behind(near, sign, 3, between));
         OTHERS.iter().any(|key| ends_with(near, key_end, key))
     })
