@@ -9,6 +9,7 @@
 //! itself loses the thread (a name that it cannot follow, a view that it cannot read, a query too large), everything that the
 //! statement reaches flows in, and where it may reach anything, everything that is protected. Counting rows taints nothing: `count(*)` names no column.
 
+mod called;
 mod cte;
 mod dml;
 mod expression;

@@ -119,6 +119,7 @@ impl Walker<'_> {
                 if let Some(name) = node.names("type_name").last() {
                     self.is_cast(name);
                 }
+                self.calls_below(node);
                 self.orders();
                 Some(Rows::default())
             }

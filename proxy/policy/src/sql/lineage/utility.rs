@@ -90,6 +90,7 @@ impl Walker<'_> {
             }
             let function = match node.kind() {
                 "FuncCall" if names_columns(node) => node.names("funcname"),
+                "AIndirection" => node.names("indirection").last().copied().into_iter().collect(),
                 "ObjectWithArgs" => node.names("objname"),
                 "DefElem" => node.node("arg").map(function_of).unwrap_or_default(),
                 _ => Vec::new(),
@@ -237,7 +238,7 @@ impl Walker<'_> {
         if node.is("VacuumStmt") && !node.has("rels") {
             self.told_of_all();
         }
-        if upkeep || node.is("IndexStmt") {
+        if upkeep {
             self.orders();
         }
         let mut named = false;
@@ -248,6 +249,7 @@ impl Walker<'_> {
             if !self.step() {
                 return;
             }
+            self.calls(node);
             if node.is("TableLikeClause") {
                 alike.extend(node.node("relation").map(Node::id));
             }

@@ -150,6 +150,58 @@ fn what_users_put_types_of_postgresqls_own_in_order_by_runs_wherever_rows_are_re
 }
 
 #[test]
+fn expressions_of_definitions_run_code_of_users() {
+    let catalog = schema().with_code(Code {
+        functions: ["reverse".to_owned(), "lg".to_owned()].into(),
+        fields: ["lg".to_owned()].into(),
+        operators: ["=".to_owned()].into(),
+        types: [(900, "money2".to_owned())].into(),
+        ..Code::default()
+    });
+    for (sql, opaque) in [
+        ("create index on notes (reverse(note))", "function reverse"),
+        ("create index on notes (((note).lg))", "function lg"),
+        ("create index on notes (id) where (note).lg is null", "function lg"),
+        ("alter table notes add check ((note).lg is null)", "function lg"),
+        ("alter table notes add check (notes.lg is null)", "function lg"),
+        ("alter table notes add x text default ('a').lg", "function lg"),
+        ("alter table notes add check (note = 'a')", "operator ="),
+        (
+            "alter table notes add check (case note when 'a' then true end)",
+            "operator =",
+        ),
+        ("create table t (a text check ((a).lg is null))", "function lg"),
+        (
+            "create table t (a text, b text generated always as (reverse(a)) stored)",
+            "function reverse",
+        ),
+        ("create table t (a int check (a::money2 is null))", "type money2"),
+        (
+            "create table t partition of notes for values in (reverse('a'))",
+            "function reverse",
+        ),
+        (
+            "create schema s create table t (a text check ((a).lg is null))",
+            "function lg",
+        ),
+        ("alter domain d add check ((value).lg is null)", "function lg"),
+        (
+            "create statistics st on (reverse(note)), id from notes",
+            "function reverse",
+        ),
+    ] {
+        let script = parse(sql).unwrap();
+        let found = lineage(&script.statements[0], &catalog, &path()).opaque;
+        assert_eq!(found, [opaque], "{sql}");
+        assert!(trace(sql).opaque.is_empty(), "{sql}");
+    }
+    let found = trace("alter table notes add check ((note).pg_sleep is null)");
+    assert!(found.fields.contains("pg_sleep"));
+    let columns = "alter table notes add check (notes.note <> '' and notes.id > 0)";
+    assert!(trace(columns).fields.is_empty());
+}
+
+#[test]
 fn what_an_index_or_partitions_are_put_in_order_by_is_code_where_users_have_such_a_class() {
     let catalog = schema().with_code(Code {
         functions: ["operator class".to_owned()].into(),
