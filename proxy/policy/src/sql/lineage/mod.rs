@@ -144,6 +144,8 @@ pub struct Created {
     pub filled: bool,
     /// Whether it is made only where nothing of its name is there.
     pub if_absent: bool,
+    /// Whether code of users may run where rows are written to it, by what it is made of: parents, what it is made like, or types.
+    pub brings_code: bool,
     /// Its columns; `None` if they cannot be known.
     pub columns: Option<Vec<Output>>,
 }

@@ -82,11 +82,7 @@ impl Walker<'_> {
                     .filter(|child| Some(child.id()) != target)
                     .for_each(|child| self.everything_below(child));
                 self.parted(node);
-                self.found.created = empty(node);
-                // Where nothing is given, a default of the type's own is stored, which may be of protected values.
-                if self.stores_code(node) {
-                    self.found.created.iter_mut().for_each(|made| made.columns = None);
-                }
+                self.found.created = self.empty(node);
                 Some(Rows::default())
             }
             "RefreshMatViewStmt" => {
@@ -165,6 +161,7 @@ impl Walker<'_> {
             view,
             filled: true,
             if_absent: false,
+            brings_code: false,
             columns: outputs(&rows).filter(|_| rows.columns.iter().all(|column| column.doubt == Doubt::None)),
         });
         Some(Rows::default())
@@ -218,6 +215,40 @@ impl Walker<'_> {
         copied(&rows, &named, &ids)
     }
 
+    /// The table that a CREATE TABLE makes.
+    fn empty(&self, node: Node<'_>) -> Option<Created> {
+        let relation = node.node("relation")?;
+        let schema = Some(relation.text("schemaname")).filter(|schema| !schema.is_empty());
+        let stores = self.stores_code(node);
+        Some(Created {
+            schema: schema.map(str::to_owned),
+            name: relation.text("relname").to_owned(),
+            temporary: is_temporary(relation),
+            view: false,
+            filled: false,
+            if_absent: node.flag("if_not_exists"),
+            brings_code: stores || self.is_made_of_code(node),
+            // Where nothing is given, a default of the type's own is stored, which may be of protected values.
+            columns: said(node).filter(|_| !stores),
+        })
+    }
+
+    /// Whether code of users comes with what a table is made of: with its parents, with what it is made like, or with a row type.
+    fn is_made_of_code(&self, table: Node<'_>) -> bool {
+        let runs = |one: Node<'_>| {
+            let schema = Some(one.text("schemaname")).filter(|schema| !schema.is_empty());
+            let found = self.catalog.resolve(&self.path, schema, one.text("relname"));
+            found.is_none_or(|one| one.active || one.computes || one.fires != Events::NONE || self.is_typed(one))
+        };
+        let alike = table.list("table_elts").filter(|element| element.is("TableLikeClause"));
+        let alike = alike.filter_map(|like| like.node("relation"));
+        let typed = |of: Node<'_>| {
+            let name = of.names("names").last().copied();
+            name.is_some_and(|name| self.catalog.code().has_type(name))
+        };
+        table.node("of_typename").is_some_and(typed) || table.list("inh_relations").chain(alike).any(runs)
+    }
+
     /// Whether a column of a table that is made is of a type with which code of users runs.
     fn stores_code(&self, table: Node<'_>) -> bool {
         let runs = |to: Node<'_>| {
@@ -255,21 +286,6 @@ fn is_carried(constraint: Node<'_>) -> bool {
 
 fn is_temporary(relation: Node<'_>) -> bool {
     relation.text("relpersistence") == "t" || relation.text("schemaname") == "pg_temp"
-}
-
-/// The table that a CREATE TABLE makes.
-fn empty(node: Node<'_>) -> Option<Created> {
-    let relation = node.node("relation")?;
-    let schema = Some(relation.text("schemaname")).filter(|schema| !schema.is_empty());
-    Some(Created {
-        schema: schema.map(str::to_owned),
-        name: relation.text("relname").to_owned(),
-        temporary: is_temporary(relation),
-        view: false,
-        filled: false,
-        if_absent: node.flag("if_not_exists"),
-        columns: said(node),
-    })
 }
 
 /// Whether ALTER DOMAIN has values tried, or a guess written where a unique key tries it.

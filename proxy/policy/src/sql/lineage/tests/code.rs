@@ -371,3 +371,17 @@ fn values_flow_through_what_came_with_known_extensions_as_through_postgresqls_ow
     assert_eq!(letters(&asked.asked), "s");
     assert!(!of(&catalog, "select pg_temp.similarity('a', 'b')").opaque.is_empty());
 }
+
+#[test]
+fn what_a_table_is_made_of_may_bring_code() {
+    for (sql, brings) in [
+        ("create table t (like audited including all)", true),
+        ("create table t () inherits (audited)", true),
+        ("create table t partition of audited default", true),
+        ("create table t (like unknown)", true),
+        ("create table t (like notes including all)", false),
+        ("create table t (a text)", false),
+    ] {
+        assert_eq!(trace(sql).created.unwrap().brings_code, brings, "{sql}");
+    }
+}
