@@ -308,7 +308,8 @@ fn fresh_code(context: &Context<'_>, stated: &Stated, before: &Unfolding, asked:
         asked.command.opaque.push("code of the same unit".to_owned());
         asked.command.read_only = false;
     }
-    if before.has(Hazard::Code) && (runs || defines) {
+    let unseen = stated.readings().any(|statement| before.runs_unseen(statement));
+    if unseen || before.has(Hazard::Code) && (runs || defines) {
         strict::nameless(context, asked);
     }
 }

@@ -7,7 +7,7 @@ use sallyport_policy::catalog::{Catalog as _, Column, Relation, SearchPath};
 use sallyport_policy::columns::TEMPORARY;
 use sallyport_policy::decide::Command;
 use sallyport_policy::sql::lineage::Created;
-use sallyport_policy::sql::{Statement, Verb};
+use sallyport_policy::sql::{Access, Statement, Verb};
 
 use super::hazard::{ALL_AT_ONCE, Hazard, Standing, UNDOING, raised};
 use super::nameless::tells;
@@ -52,6 +52,8 @@ pub struct Unfolding {
     joined: BTreeSet<String>,
     /// Names that were taken from relations, or given to them: the catalog tells of those that had them before.
     renamed: BTreeSet<String>,
+    /// Names of relations that were made of others whose code they may have, or that are read through such.
+    unseen: BTreeSet<String>,
     /// How many statements made a relation.
     made: usize,
     /// Whether a table got columns.
@@ -63,7 +65,14 @@ pub struct Unfolding {
 impl Unfolding {
     /// Whether nothing came before that changes what anything means.
     pub fn is_nothing(&self) -> bool {
-        self.now.is_none() && self.hazards.is_empty() && self.joined.is_empty() && self.renamed.is_empty()
+        let named = [&self.joined, &self.renamed, &self.unseen];
+        self.now.is_none() && self.hazards.is_empty() && named.into_iter().all(BTreeSet::is_empty)
+    }
+
+    /// Whether something is written to a relation behind which code may run that no catalog tells of yet.
+    pub fn runs_unseen(&self, statement: &Statement) -> bool {
+        let mut written = statement.relations.iter().filter(|one| one.access == Access::Write);
+        written.any(|one| self.unseen.contains(&one.name))
     }
 
     /// Whether a relation of this name may be another than the catalog tells.
@@ -143,6 +152,10 @@ impl Unfolding {
         let path = self.now.as_ref().map_or(context.path, |(_, path)| path.as_ref());
         let mut made = view.lineages.iter().filter_map(|lineage| lineage.created.as_ref());
         self.made += usize::from(made.clone().next().is_some());
+        let mut readings = understood.stated.readings();
+        let upon = readings.any(|statement| statement.relations.iter().any(|one| self.unseen.contains(&one.name)));
+        let brings = made.clone().filter(|created| created.brings_code || upon);
+        self.unseen.extend(brings.map(|created| created.name.clone()));
         let shared = |created: &Created| known.snapshot.named_anywhere(&created.name).next().is_some();
         // The path may name the session's own schema behind that of the other.
         let behind = |created: &Created| handed::is_unplaced(created, path) && shared(created);

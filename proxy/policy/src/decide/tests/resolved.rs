@@ -181,6 +181,22 @@ fn a_name_alone_counts_as_a_column_of_the_relation_that_has_it() {
         ("delete from t where id not in (select tid from t)", true),
         ("delete from t where id in (select t.id from t)", false),
         (
+            "with w as (select id from t) delete from t where id in (select id from w)",
+            false,
+        ),
+        (
+            "with w(x) as (select id from t) delete from t where id in (select x from w)",
+            false,
+        ),
+        (
+            "delete from t where id in (with w as (table t) select id from w)",
+            false,
+        ),
+        (
+            "with w as (select id from t where a = 'x') delete from t where id in (select id from w)",
+            true,
+        ),
+        (
             "delete from t where tid in (select id from (select tid as id from t) s)",
             false,
         ),

@@ -206,7 +206,7 @@ impl OtherKeys {
 
 /// Whether a sign has one of the other keys before it.
 fn ends_other(text: &[u8], sign: usize) -> bool {
-    let between = |b: u8| b == b' ' || (at(text, sign) == b':' && matches!(b, b'"' | b'\\'));
+    let between = |b: u8| b == b' ' || (at(text, sign) == b':' && matches!(b, b'"' | b'\'' | b'\\'));
     let key_end = sign.saturating_sub(behind(text, sign, 3, between));
     OTHERS.iter().any(|key| ends_with(text, key_end, key))
 }

@@ -117,6 +117,10 @@ pub(super) fn shown(text: &[u8]) -> Option<Folded> {
 /// The character that a reference at the start of a text stands for, `None` for one that does not show, and the reference's
 /// length. No detector hangs on those that are not here.
 fn reference(text: &[u8]) -> Option<(Option<u8>, usize)> {
+    // Programs escape the slashes of dates and URLs.
+    if text.starts_with(b"\\/") {
+        return Some((Some(b'/'), 2));
+    }
     if let Some(digits) = text.strip_prefix(b"\\u") {
         let c = u32::from_str_radix(std::str::from_utf8(digits.get(..4)?).ok()?, 16).ok()?;
         return Some((read_as(c)?, 6));
@@ -173,13 +177,19 @@ const REFERENCES: &[(&[u8], char)] = &[
     (b"zwnj", '\u{200C}'),
 ];
 
-/// How long a form's value is with the equals sign before it, if there is one at the start of a text: groups of letters and digits
-/// with a plus sign for each blank. Others have these signs in base64, and are longer.
+/// How long a form's value is with the equals sign before it, if there is one at the start of a text: groups of letters, digits and
+/// what is encoded (`%2B`), with a plus sign for each blank. Others have these signs in base64, and are longer, or end with others.
 fn filled_in(text: &[u8]) -> Option<usize> {
     let value = text.strip_prefix(b"=")?;
-    let length = ahead(value, 0, FIELD, |b| b.is_ascii_alphanumeric() || b == b'+');
+    let length = ahead(value, 0, FIELD, |b| {
+        b.is_ascii_alphanumeric() || matches!(b, b'+' | b'%')
+    });
     let (value, rest) = value.split_at_checked(length)?;
-    let ends = length < FIELD && matches!(rest.first(), None | Some(b'&' | b' ' | b'"' | b'\'' | b'\n'));
+    let last = matches!(
+        rest.first(),
+        None | Some(b'&' | b';' | b',' | b')' | b'<' | b' ' | b'"' | b'\'' | b'\r' | b'\n')
+    );
+    let ends = length < FIELD && last;
     (ends && memchr::memchr_iter(b'+', value).count() >= 2).then_some(length.saturating_add(1))
 }
 

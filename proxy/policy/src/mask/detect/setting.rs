@@ -21,8 +21,14 @@ const WORDS: [&[u8]; 10] = [
 
 /// Behind a colon: in quotes, as JSON has them, or in a line of YAML.
 pub(super) fn value(text: &[u8], colon: usize, context: &Context<'_>) -> Option<Span> {
-    let quotes = behind(text, colon, 2, |b| matches!(b, b'"' | b'\'' | b'\\'));
-    let key_start = key(text, colon.checked_sub(quotes)?)?;
+    // Some write `"key" : "value"`.
+    let apart = behind(text, colon, 2, |b| b == b' ');
+    let key_end = colon.checked_sub(apart)?;
+    let quotes = behind(text, key_end, 2, |b| matches!(b, b'"' | b'\'' | b'\\'));
+    if apart > 0 && quotes == 0 {
+        return None;
+    }
+    let key_start = key(text, key_end.checked_sub(quotes)?)?;
     may_follow(text, key_start, context).then_some(())?;
     let from = colon.checked_add(1)?;
     let blanks = ahead(text, from, 8, |b| b == b' ');
@@ -136,10 +142,12 @@ pub(super) fn pgpass(text: &[u8], colon: usize) -> Option<Span> {
     (matches!(at(text, end), 0 | b'\r' | b'\n') && is_secret(cut(text, start, end))).then_some(Span { start, end })
 }
 
-/// Behind `PASSWORD` in a statement about a role or user, or behind `IDENTIFIED BY`; offered every apostrophe.
+/// Behind `PASSWORD` in a statement about a role or user, or behind `IDENTIFIED BY`, as `'…'` or `E'…'`; offered every apostrophe.
 pub(super) fn declared(text: &[u8], quote: usize) -> Option<Span> {
-    let blanks = behind(text, quote, 4, |b| b == b' ');
-    let end = quote.checked_sub(blanks).filter(|_| blanks > 0)?;
+    let escapes = usize::from(matches!(at(text, quote.wrapping_sub(1)), b'E' | b'e'));
+    let opening = quote.checked_sub(escapes)?;
+    let blanks = behind(text, opening, 8, |b| b.is_ascii_whitespace());
+    let end = opening.checked_sub(blanks).filter(|_| blanks > 0)?;
     if !ends_with(text, end, b"identified by") {
         let start = end
             .checked_sub(b"password".len())
@@ -152,6 +160,21 @@ pub(super) fn declared(text: &[u8], quote: usize) -> Option<Span> {
     }
     let start = quote.checked_add(1)?;
     let rest = tail(text, start);
-    let end = start.checked_add(closing(rest.get(..LONGEST).unwrap_or(rest), b'\'', 0))?;
+    let end = start.checked_add(string(rest.get(..LONGEST).unwrap_or(rest)))?;
     is_secret(cut(text, start, end)).then_some(Span { start, end })
+}
+
+/// How long a string of SQL is, up to the apostrophe that ends it: two of them, or one behind a backslash, are a part of it.
+fn string(rest: &[u8]) -> usize {
+    let mut doubled = false;
+    for place in memchr::memchr_iter(b'\'', rest) {
+        if std::mem::take(&mut doubled) || behind(rest, place, 1, |b| b == b'\\') > 0 {
+            continue;
+        }
+        if at(rest, place.saturating_add(1)) != b'\'' {
+            return place;
+        }
+        doubled = true;
+    }
+    rest.len()
 }

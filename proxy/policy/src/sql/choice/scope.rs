@@ -193,8 +193,7 @@ impl<'a> Scope<'a> {
                 todo.extend(sides(item).filter(|_| !narrows(item)));
                 continue;
             }
-            let expression = || self.known?.expression(item);
-            let query = item.node("subquery").or_else(expression);
+            let query = item.node("subquery").or_else(|| self.expression(item));
             // What nobody has looked into may give all.
             let gives_all = |query| !self.known.is_none_or(Known::may_look) || self.gives_all(query);
             if query.map_or_else(|| self.is_target(item), gives_all) {
@@ -221,8 +220,8 @@ impl<'a> Scope<'a> {
 
     /// Whether that is, for each row, what it holds itself by one of these columns: `parent IN (SELECT id FROM t)` is not.
     pub(super) fn gives_itself(&self, query: Node<'a>, columns: &Columns<'a>) -> bool {
-        let plain =
-            |item: Node<'a>| item.is("RangeVar") && !item.node("alias").is_some_and(|alias| alias.has("colnames"));
+        let renames = |item: Node<'a>| item.node("alias").is_some_and(|alias| alias.has("colnames"));
+        let plain = |item: Node<'a>| item.is("RangeVar") && !renames(item) && self.expression(item).is_none();
         let differs = |output: Node<'a>| {
             let value = output.node("val").filter(|value| value.is("ColumnRef"));
             let place = value.and_then(|value| value.count("fields").checked_sub(1));
@@ -239,8 +238,17 @@ impl<'a> Scope<'a> {
         match item.kind() {
             "JoinExpr" => !narrows(item) && sides(item).any(|side| self.has_all(side)),
             "RangeSubselect" => item.node("subquery").is_some_and(|query| self.gives_all(query)),
-            _ => self.is_target(item),
+            _ => match self.expression(item) {
+                // What nobody has looked into may give all.
+                Some(query) => !self.known.is_none_or(Known::may_look) || self.gives_all(query),
+                None => self.is_target(item),
+            },
         }
+    }
+
+    /// The common table expression that a name in FROM may mean.
+    fn expression(&self, item: Node<'a>) -> Option<Node<'a>> {
+        self.known?.expression(item)
     }
 
     /// Whether a relation in FROM is the one whose rows are chosen. One of its name in another schema is not.

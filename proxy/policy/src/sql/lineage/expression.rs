@@ -123,7 +123,7 @@ impl Walker<'_> {
     }
 
     /// Whether users have a function by one of these names, which an older server would call; notes it then.
-    fn is_call_of_users(&mut self, names: &[&str]) -> bool {
+    pub(super) fn is_call_of_users(&mut self, names: &[&str]) -> bool {
         let own = &self.catalog.code().functions;
         let Some(name) = names.iter().find(|name| self.views.is_empty() && own.contains(**name)) else {
             return false;
@@ -343,7 +343,7 @@ impl Walker<'_> {
 
     /// Whether a field that no whole row has may be a function again, which is noted: `(x).f` is `f(x)` if x has no field f.
     /// Definitions of views write no call so.
-    fn field(&mut self, name: &str, value: &Flow) -> bool {
+    pub(super) fn field(&mut self, name: &str, value: &Flow) -> bool {
         self.sink(&[name], value);
         self.note_field(name);
         let code = self.catalog.code();

@@ -9,6 +9,7 @@
 //! itself loses the thread (a name that it cannot follow, a view that it cannot read, a query too large), everything that the
 //! statement reaches flows in, and where it may reach anything, everything that is protected. Counting rows taints nothing: `count(*)` names no column.
 
+mod called;
 mod cte;
 mod dml;
 mod expression;
@@ -143,6 +144,8 @@ pub struct Created {
     pub filled: bool,
     /// Whether it is made only where nothing of its name is there.
     pub if_absent: bool,
+    /// Whether code of users may run where rows are written to it, by what it is made of: parents, what it is made like, or types.
+    pub brings_code: bool,
     /// Its columns; `None` if they cannot be known.
     pub columns: Option<Vec<Output>>,
 }

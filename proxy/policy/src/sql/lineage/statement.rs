@@ -82,11 +82,7 @@ impl Walker<'_> {
                     .filter(|child| Some(child.id()) != target)
                     .for_each(|child| self.everything_below(child));
                 self.parted(node);
-                self.found.created = empty(node);
-                // Where nothing is given, a default of the type's own is stored, which may be of protected values.
-                if self.stores_code(node) {
-                    self.found.created.iter_mut().for_each(|made| made.columns = None);
-                }
+                self.found.created = self.empty(node);
                 Some(Rows::default())
             }
             "RefreshMatViewStmt" => {
@@ -109,6 +105,7 @@ impl Walker<'_> {
             "ClusterStmt" if !node.has("relation") => {
                 self.lose_all("which tables are clustered");
                 self.any_upkeep();
+                self.orders();
                 Some(Rows::default())
             }
             // A new check is tried against every value of the type, wherever it is stored; a default is written where it is stored.
@@ -118,6 +115,8 @@ impl Walker<'_> {
                 if let Some(name) = node.names("type_name").last() {
                     self.is_cast(name);
                 }
+                self.calls_below(node);
+                self.orders();
                 Some(Rows::default())
             }
             "AlterTableStmt" if self.is_composite(node) => {
@@ -162,6 +161,7 @@ impl Walker<'_> {
             view,
             filled: true,
             if_absent: false,
+            brings_code: false,
             columns: outputs(&rows).filter(|_| rows.columns.iter().all(|column| column.doubt == Doubt::None)),
         });
         Some(Rows::default())
@@ -199,6 +199,8 @@ impl Walker<'_> {
             })
             .collect();
         if node.flag("is_from") {
+            // Checks, generated columns and partitions compare what comes, as conditions do.
+            self.orders();
             self.found.written.insert(relation.oid);
             self.note_writes(relation, Events::INSERT);
             ids.iter().for_each(|(_, id)| self.assign(*id, &Flow::clean()));
@@ -211,6 +213,40 @@ impl Walker<'_> {
             return Rows::default();
         }
         copied(&rows, &named, &ids)
+    }
+
+    /// The table that a CREATE TABLE makes.
+    fn empty(&self, node: Node<'_>) -> Option<Created> {
+        let relation = node.node("relation")?;
+        let schema = Some(relation.text("schemaname")).filter(|schema| !schema.is_empty());
+        let stores = self.stores_code(node);
+        Some(Created {
+            schema: schema.map(str::to_owned),
+            name: relation.text("relname").to_owned(),
+            temporary: is_temporary(relation),
+            view: false,
+            filled: false,
+            if_absent: node.flag("if_not_exists"),
+            brings_code: stores || self.is_made_of_code(node),
+            // Where nothing is given, a default of the type's own is stored, which may be of protected values.
+            columns: said(node).filter(|_| !stores),
+        })
+    }
+
+    /// Whether code of users comes with what a table is made of: with its parents, with what it is made like, or with a row type.
+    fn is_made_of_code(&self, table: Node<'_>) -> bool {
+        let runs = |one: Node<'_>| {
+            let schema = Some(one.text("schemaname")).filter(|schema| !schema.is_empty());
+            let found = self.catalog.resolve(&self.path, schema, one.text("relname"));
+            found.is_none_or(|one| one.active || one.computes || one.fires != Events::NONE || self.is_typed(one))
+        };
+        let alike = table.list("table_elts").filter(|element| element.is("TableLikeClause"));
+        let alike = alike.filter_map(|like| like.node("relation"));
+        let typed = |of: Node<'_>| {
+            let name = of.names("names").last().copied();
+            name.is_some_and(|name| self.catalog.code().has_type(name))
+        };
+        table.node("of_typename").is_some_and(typed) || table.list("inh_relations").chain(alike).any(runs)
     }
 
     /// Whether a column of a table that is made is of a type with which code of users runs.
@@ -250,21 +286,6 @@ fn is_carried(constraint: Node<'_>) -> bool {
 
 fn is_temporary(relation: Node<'_>) -> bool {
     relation.text("relpersistence") == "t" || relation.text("schemaname") == "pg_temp"
-}
-
-/// The table that a CREATE TABLE makes.
-fn empty(node: Node<'_>) -> Option<Created> {
-    let relation = node.node("relation")?;
-    let schema = Some(relation.text("schemaname")).filter(|schema| !schema.is_empty());
-    Some(Created {
-        schema: schema.map(str::to_owned),
-        name: relation.text("relname").to_owned(),
-        temporary: is_temporary(relation),
-        view: false,
-        filled: false,
-        if_absent: node.flag("if_not_exists"),
-        columns: said(node),
-    })
 }
 
 /// Whether ALTER DOMAIN has values tried, or a guess written where a unique key tries it.

@@ -90,6 +90,7 @@ impl Walker<'_> {
             }
             let function = match node.kind() {
                 "FuncCall" if names_columns(node) => node.names("funcname"),
+                "AIndirection" => node.names("indirection").last().copied().into_iter().collect(),
                 "ObjectWithArgs" => node.names("objname"),
                 "DefElem" => node.node("arg").map(function_of).unwrap_or_default(),
                 _ => Vec::new(),
@@ -102,8 +103,11 @@ impl Walker<'_> {
         }
     }
 
-    /// Rows of a default partition are tried against what a new one takes.
+    /// Rows of a default partition are tried against what a new one takes, whose bounds are computed and compared.
     pub(super) fn parted(&mut self, node: Node<'_>) {
+        if node.has("partbound") {
+            self.orders();
+        }
         for parent in node.list("inh_relations").filter(|_| node.has("partbound")) {
             let schema = Some(parent.text("schemaname")).filter(|schema| !schema.is_empty());
             if let Some(relation) = self.catalog.resolve(&self.path, schema, parent.text("relname")) {
@@ -234,7 +238,7 @@ impl Walker<'_> {
         if node.is("VacuumStmt") && !node.has("rels") {
             self.told_of_all();
         }
-        if upkeep || node.is("IndexStmt") {
+        if upkeep {
             self.orders();
         }
         let mut named = false;
@@ -245,6 +249,7 @@ impl Walker<'_> {
             if !self.step() {
                 return;
             }
+            self.calls(node);
             if node.is("TableLikeClause") {
                 alike.extend(node.node("relation").map(Node::id));
             }

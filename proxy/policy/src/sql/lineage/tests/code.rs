@@ -137,12 +137,68 @@ fn what_users_put_types_of_postgresqls_own_in_order_by_runs_wherever_rows_are_re
         "update customers set name = 'a' where array['1'::json] < array['2'::json]",
         "analyze customers",
         "create index i on customers (name)",
+        "copy customers from stdin",
+        "create table t partition of customers for values in (array['1'::json] < array['2'::json])",
+        "cluster",
+        "alter domain d add check (value < array['1'::json])",
     ] {
         let script = parse(sql).unwrap();
         let opaque = lineage(&script.statements[0], &catalog, &path()).opaque;
         assert_eq!(opaque, ["default order of a type"], "{sql}");
         assert!(trace(sql).opaque.is_empty(), "{sql}");
     }
+}
+
+#[test]
+fn expressions_of_definitions_run_code_of_users() {
+    let catalog = schema().with_code(Code {
+        functions: ["reverse".to_owned(), "lg".to_owned()].into(),
+        fields: ["lg".to_owned()].into(),
+        operators: ["=".to_owned()].into(),
+        types: [(900, "money2".to_owned())].into(),
+        ..Code::default()
+    });
+    for (sql, opaque) in [
+        ("create index on notes (reverse(note))", "function reverse"),
+        ("create index on notes (((note).lg))", "function lg"),
+        ("create index on notes (id) where (note).lg is null", "function lg"),
+        ("alter table notes add check ((note).lg is null)", "function lg"),
+        ("alter table notes add check (notes.lg is null)", "function lg"),
+        ("alter table notes add x text default ('a').lg", "function lg"),
+        ("alter table notes add check (note = 'a')", "operator ="),
+        (
+            "alter table notes add check (case note when 'a' then true end)",
+            "operator =",
+        ),
+        ("create table t (a text check ((a).lg is null))", "function lg"),
+        (
+            "create table t (a text, b text generated always as (reverse(a)) stored)",
+            "function reverse",
+        ),
+        ("create table t (a int check (a::money2 is null))", "type money2"),
+        (
+            "create table t partition of notes for values in (reverse('a'))",
+            "function reverse",
+        ),
+        (
+            "create schema s create table t (a text check ((a).lg is null))",
+            "function lg",
+        ),
+        ("alter domain d add check ((value).lg is null)", "function lg"),
+        (
+            "create statistics st on (reverse(note)), id from notes",
+            "function reverse",
+        ),
+    ] {
+        let script = parse(sql).unwrap();
+        let found = lineage(&script.statements[0], &catalog, &path()).opaque;
+        assert_eq!(found, [opaque], "{sql}");
+        assert!(trace(sql).opaque.is_empty(), "{sql}");
+    }
+    let found = trace("alter table notes add check ((note).pg_sleep is null)");
+    assert!(found.fields.contains("pg_sleep"));
+    let columns = "alter table notes add check (notes.note <> '' and notes.id > 0)";
+    assert!(trace(columns).fields.is_empty());
 }
 
 #[test]
@@ -314,4 +370,18 @@ fn values_flow_through_what_came_with_known_extensions_as_through_postgresqls_ow
     let asked = of(&catalog, "select 1 from customers where similarity(ssn, 'a') > 0.5");
     assert_eq!(letters(&asked.asked), "s");
     assert!(!of(&catalog, "select pg_temp.similarity('a', 'b')").opaque.is_empty());
+}
+
+#[test]
+fn what_a_table_is_made_of_may_bring_code() {
+    for (sql, brings) in [
+        ("create table t (like audited including all)", true),
+        ("create table t () inherits (audited)", true),
+        ("create table t partition of audited default", true),
+        ("create table t (like unknown)", true),
+        ("create table t (like notes including all)", false),
+        ("create table t (a text)", false),
+    ] {
+        assert_eq!(trace(sql).created.unwrap().brings_code, brings, "{sql}");
+    }
 }
