@@ -206,8 +206,8 @@ impl Statement {
         })
     }
 
-    /// Whether nothing in the tree writes, locks rows or hides, as nothing does by which PostgreSQL tells of itself. A hidden write (trigger, rule, function of a view) is still
-    /// possible and fails in PostgreSQL itself if the statement is run in a read-only transaction.
+    /// Whether nothing in the tree writes, locks rows or hides; what PostgreSQL tells of itself hides nothing. A hidden write (trigger,
+    /// rule, function of a view) is still possible and fails in PostgreSQL itself if the statement is run in a read-only transaction.
     pub fn is_read(&self) -> bool {
         self.reads() && self.opaque.iter().all(|what| only_tells(what))
     }
