@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Catalog, Code, Oid, Relation, RelationKind, SearchPath};
 use crate::mask::ProtectedColumns;
-use crate::sql::{Access, Denied, Lineage, Statement, Verb, Verbs, chooses_rows};
+use crate::sql::{Access, Denied, Lineage, Statement, Verb, Verbs, chooses_rows, only_tells};
 
 /// The longest command, text and parameters together, that an approver can be asked about, in bytes. A harmless beginning
 /// must not stand for what follows it.
@@ -198,7 +198,7 @@ impl Command {
             .for_each(|what| push(&mut self.opaque, what.clone()));
         self.protected |= !lineage.touched_rules(protected).is_empty();
         self.reads &= !lineage.locks;
-        self.read_only &= self.opaque.is_empty() && !lineage.locks;
+        self.read_only &= self.opaque.iter().all(|what| only_tells(what)) && !lineage.locks;
     }
 
     /// Refuses to change rows of PostgreSQL's own catalogs, also through views.
@@ -247,7 +247,7 @@ impl Command {
     /// Drops of what is opaque all but what holds.
     pub fn keep_opaque(&mut self, holds: impl Fn(&str) -> bool) {
         self.opaque.retain(|what| holds(what));
-        self.read_only = self.reads && self.opaque.is_empty();
+        self.read_only = self.reads && self.opaque.iter().all(|what| only_tells(what));
     }
 
     /// Adds how many rows the target's statistics (`counted`, by OID) know in the tables of a statement. A condition may

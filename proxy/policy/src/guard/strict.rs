@@ -28,7 +28,11 @@ const TELLING_VIEWS: [&str; 8] = [
 /// Those of them that tell how connections are protected, and nothing else, which clients ask as they come in; and those that count
 /// what the server did: names, numbers and times, and nothing that anybody stored or sent. How much it logged is not among it: where
 /// pages are compressed, that tells whether a guess stands beside the same value.
-const HARMLESS_VIEWS: [&str; 9] = [
+///
+/// Names of prepared transactions stand in the text of PREPARE TRANSACTION, which no code runs: nothing is computed into one, and
+/// transaction managers cannot end what they left without reading them.
+const HARMLESS_VIEWS: [&str; 10] = [
+    "pg_prepared_xacts",
     "pg_stat_archiver",
     "pg_stat_bgwriter",
     "pg_stat_checkpointer",
@@ -38,6 +42,14 @@ const HARMLESS_VIEWS: [&str; 9] = [
     "pg_stat_recovery_prefetch",
     "pg_stat_slru",
     "pg_stat_ssl",
+];
+
+/// Functions that tell of prepared transactions, and of what extensions lie on the server.
+const HARMLESS_FUNCTIONS: [&str; 4] = [
+    "pg_available_extension_versions",
+    "pg_available_extensions",
+    "pg_extension_update_paths",
+    "pg_prepared_xact",
 ];
 
 /// How the names of those end that count what was done to relations (`pg_stat_user_tables`, `pg_statio_all_indexes`).
@@ -266,7 +278,8 @@ fn is_harmless(what: &str) -> bool {
     if let Some(name) = what.strip_prefix("system function ") {
         let name = name.strip_prefix("pg_catalog.").unwrap_or(name);
         let counter = name.strip_prefix(COUNTERS);
-        return counter.is_some_and(|rest| !TELLING_COUNTERS.iter().any(|telling| rest.starts_with(telling)));
+        let counts = counter.is_some_and(|rest| !TELLING_COUNTERS.iter().any(|telling| rest.starts_with(telling)));
+        return counts || HARMLESS_FUNCTIONS.contains(&name);
     }
     match what.strip_prefix("view ") {
         Some(view) => match view.strip_prefix("pg_catalog.") {

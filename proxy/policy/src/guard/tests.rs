@@ -222,6 +222,8 @@ const CASES: [(&str, &str, &str); 48] = [
     ("select xact_commit from pg_stat_database", "", ""),
     ("select pg_stat_get_numscans(20000)", "", ""),
     ("select pg_catalog.pg_stat_get_db_xact_commit(1)", "", ""),
+    ("select * from pg_available_extensions()", "", ""),
+    ("select * from pg_catalog.pg_prepared_xact()", "", ""),
     (
         "select xact_commit from pg_stat_wal",
         "",

@@ -133,6 +133,14 @@ pub fn safety(schema: Option<&str>, name: &str) -> Safety {
     }
 }
 
+/// Whether something that cannot be seen into is a view of PostgreSQL's own or a function of [`Safety::Telling`]: it may answer with
+/// anything, and changes nothing. Views of users are told in other words.
+pub(crate) fn only_tells(opaque: &str) -> bool {
+    ["view ", "system function "]
+        .iter()
+        .any(|kind| opaque.starts_with(kind))
+}
+
 /// Whether an operator is PostgreSQL's own.
 pub(super) fn is_own_operator(schema: Option<&str>, name: &str) -> bool {
     schema.is_none_or(|schema| schema == SYSTEM) && OPERATORS.contains(name)

@@ -42,6 +42,7 @@ pub use encoding::{is_utf8, other_encoding, unreadable_copy};
 pub use error::SyntaxError;
 pub use extensions::{EXTENSIONS, Extension};
 pub use fingerprint::Digest;
+pub(crate) use functions::only_tells;
 pub use functions::{Safety, safety};
 pub use lineage::{Flow, Lineage, Output, lineage};
 pub use names::{Access, FunctionRef, RelationRef};

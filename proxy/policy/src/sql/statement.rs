@@ -9,6 +9,7 @@ use super::denied::Denied;
 use super::effect::{self, Effect, Setting, Transaction};
 use super::facts;
 use super::fingerprint::{self, Digest};
+use super::functions::only_tells;
 use super::names::{FunctionRef, RelationRef};
 use super::parser::Raw;
 use super::tree::{Node, Tree};
@@ -205,10 +206,10 @@ impl Statement {
         })
     }
 
-    /// Whether nothing in the tree writes, locks rows or hides. A hidden write (trigger, rule, function of a view) is still
-    /// possible and fails in PostgreSQL itself if the statement is run in a read-only transaction.
+    /// Whether nothing in the tree writes, locks rows or hides; what PostgreSQL tells of itself hides nothing. A hidden write (trigger,
+    /// rule, function of a view) is still possible and fails in PostgreSQL itself if the statement is run in a read-only transaction.
     pub fn is_read(&self) -> bool {
-        self.reads() && self.opaque.is_empty()
+        self.reads() && self.opaque.iter().all(|what| only_tells(what))
     }
 
     /// The same, whatever hides.

@@ -65,6 +65,11 @@ fn resolved(sql: &str) -> Command {
         });
     }
     catalog.push(Relation {
+        schema: "pg_catalog".to_owned(),
+        kind: RelationKind::View,
+        ..table(12_001, "pg_roles", &["rolname"])
+    });
+    catalog.push(Relation {
         schema: "staging".to_owned(),
         ..table(20_008, "t", &["id", "a", "tid"])
     });
@@ -221,6 +226,13 @@ fn what_a_view_locks_is_locked() {
         ("lock u in access share mode", true),
         ("lock u in share mode", false),
         ("lock locking in access share mode", false),
+        // What PostgreSQL has to tell of itself changes nothing.
+        ("select rolname from pg_roles", true),
+        ("select current_query(), pg_stat_get_numscans(1) from pg_roles", true),
+        ("select rolname from pg_roles for update", false),
+        ("select f() from pg_roles", false),
+        ("select rolname from pg_roles where nextval('s') > 1", false),
+        ("select * from nowhere", false),
     ] {
         assert_eq!(resolved(sql).read_only, reads, "{sql}");
     }

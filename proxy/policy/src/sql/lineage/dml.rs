@@ -239,7 +239,7 @@ impl<'c> Walker<'c> {
                 let columns = clause.list("values").map(|value| self.expression(value, scope).mixed());
                 let columns = columns.map(|flow| super::scope::Column::named("", flow)).collect();
                 let named: Vec<&str> = clause.list("target_list").map(|column| column.text("name")).collect();
-                self.give(target, &named, &Rows { columns, open: None }, given);
+                self.give(target, &named, &Rows::of(columns), given);
             } else {
                 self.set(clause.list("target_list"), target, scope, given);
             }

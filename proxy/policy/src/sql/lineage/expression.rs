@@ -220,12 +220,13 @@ impl Walker<'_> {
             return false;
         };
         let casts = schema.as_deref() != Some("pg_catalog") && self.is_called_cast(&name);
-        let whose = match self.safety(schema.as_deref(), &name) {
+        let called = names.join(".");
+        match self.safety(schema.as_deref(), &name) {
             Safety::Safe | Safety::Effect(_) => return casts,
-            Safety::Telling => "system function",
-            Safety::Opaque => "function",
-        };
-        self.runs(format!("{whose} {}", names.join(".")));
+            // PostgreSQL's own is the same in a view as in the text, whoever made the view.
+            Safety::Telling => self.opaque(format!("system function {called}")),
+            Safety::Opaque => self.runs(format!("function {called}")),
+        }
         true
     }
 

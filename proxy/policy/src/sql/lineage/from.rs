@@ -87,7 +87,7 @@ impl Walker<'_> {
                     .map(|name| Column::named(name, flow.clone()))
                     .collect();
                 let name = if node.is("JsonTable") { "json_table" } else { "xmltable" };
-                aliased(node, Some(name), Rows { columns, open: None }, false)
+                aliased(node, Some(name), Rows::of(columns), false)
             }
             "RangeTableSample" => {
                 let scope = Scope::below(outer);
@@ -208,21 +208,15 @@ impl Walker<'_> {
                 .iter()
                 .map(|definition| column(definition.text("colname")))
                 .collect();
-            return Rows { columns, open: None };
+            return Rows::of(columns);
         }
         let names = call.names("funcname");
         let Some((schema, name)) = qualified(&names) else {
             // CURRENT_DATE and its like stand here as nodes of their own, and casts, which may be to a row.
-            return Rows {
-                columns: vec![Column::row(label::of(call).unwrap_or_default(), flow)],
-                open: None,
-            };
+            return Rows::of(vec![Column::row(label::of(call).unwrap_or_default(), flow)]);
         };
         let known = self.safety(schema.as_deref(), &name) == Safety::Safe;
-        let one = |column: Column| Rows {
-            columns: vec![column],
-            open: None,
-        };
+        let one = |column: Column| Rows::of(vec![column]);
         if known && ONE_COLUMN.contains(&name.as_str()) {
             return one(column(&name));
         }
@@ -238,10 +232,7 @@ impl Walker<'_> {
             });
         }
         if known && KEY_VALUE.contains(&name.as_str()) {
-            return Rows {
-                columns: vec![column("key"), column("value")],
-                open: None,
-            };
+            return Rows::of(vec![column("key"), column("value")]);
         }
         Rows::open(flow)
     }
@@ -281,7 +272,7 @@ impl Walker<'_> {
             .collect();
         let mut both = Item {
             tables: Vec::new(),
-            rows: Rows { columns, open: None },
+            rows: Rows::of(columns),
         };
         for open in [&left.rows.open, &right.rows.open].into_iter().flatten() {
             both.rows.open.get_or_insert_with(Flow::clean).join(open);
@@ -302,10 +293,7 @@ impl Walker<'_> {
         both.tables = left.tables;
         both.tables.extend(right.tables);
         if let Some(alias) = node.node("join_using_alias") {
-            let rows = Rc::new(Rows {
-                columns: merged,
-                open: None,
-            });
+            let rows = Rc::new(Rows::of(merged));
             both.tables.push(Table {
                 alias: Some(alias.text("aliasname").into()),
                 relation: None,

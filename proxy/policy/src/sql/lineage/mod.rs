@@ -40,6 +40,8 @@ pub struct Lineage {
     /// The columns of the rows that come back, in order; `None` if their number cannot be known, or the statement (EXECUTE,
     /// FETCH) does not say it itself. A statement that returns no rows has none.
     pub outputs: Option<Vec<Output>>,
+    /// The columns of the rows that come back, where the number of those that one place stands for cannot be known, and nothing else.
+    pub spread: Option<Spread>,
     /// Every column that stands anywhere in the statement, views that it reads included.
     pub touched: BTreeSet<ColumnId>,
     /// Columns that policies for the rows of what is reached may look at, and those of rows that follow what is written. Nothing of
@@ -105,6 +107,15 @@ pub struct Output {
     /// Of a column that a table is made with and that is generated: names of all that it may be generated from, as
     /// [`Column::generated`](crate::catalog::Column::generated) has them.
     pub generated: Option<String>,
+}
+
+/// Columns of rows that come back, one of which stands for any number of them: the fields of a row (`SELECT id, (address).*`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spread {
+    /// The columns in order.
+    pub outputs: Vec<Output>,
+    /// Which of them it is.
+    pub place: usize,
 }
 
 /// What is written into a relation that the catalog does not know, whichever columns it goes to.
@@ -198,6 +209,21 @@ impl Created {
     }
 }
 
+// === impl Spread ===
+
+impl Spread {
+    /// The output that column `index` of `count` belongs to; `None` where that many cannot be.
+    fn output(&self, index: usize, count: usize) -> Option<&Output> {
+        let after = self.outputs.len().checked_sub(self.place)?.checked_sub(1)?;
+        let first_after = count.checked_sub(after).filter(|first| *first >= self.place)?;
+        let at = match index.checked_sub(first_after) {
+            Some(behind) => self.place.checked_add(1)?.checked_add(behind)?,
+            None => index.min(self.place),
+        };
+        self.outputs.get(at)
+    }
+}
+
 // === impl Lineage ===
 
 impl Lineage {
@@ -208,7 +234,11 @@ impl Lineage {
             Some(outputs) if outputs.len() == count => outputs
                 .get(index)
                 .map_or_else(|| self.everything(), |output| output.flow.clone()),
-            _ => self.everything(),
+            _ => self
+                .spread
+                .as_ref()
+                .and_then(|spread| spread.output(index, count))
+                .map_or_else(|| self.everything(), |output| output.flow.clone()),
         }
     }
 

@@ -80,10 +80,7 @@ impl Walker<'_> {
             flows.iter().for_each(|flow| self.work(flow));
             let flows = flows.into_iter().enumerate();
             let columns = flows.map(|(index, flow)| Column::named(format!("column{}", index + 1), flow));
-            let row = Rows {
-                columns: columns.collect(),
-                open: None,
-            };
+            let row = Rows::of(columns.collect());
             match &mut rows {
                 Some(rows) => rows.join(&row),
                 None => rows = Some(row),
@@ -162,6 +159,7 @@ impl Walker<'_> {
     /// The outputs of a target list.
     pub(super) fn targets<'n>(&mut self, targets: impl Iterator<Item = Node<'n>>, scope: &Scope<'_>) -> Rows {
         let mut rows = Rows::default();
+        let mut expansions = 0usize;
         for target in targets {
             let Some(value) = target.node("val") else { continue };
             if let Some(mut expanded) = self.expanded(value, scope) {
@@ -171,6 +169,10 @@ impl Walker<'_> {
                 self.touch(&expanded.all());
                 let worked = expanded.columns.iter().filter(|column| !column.flow.bare);
                 worked.for_each(|column| self.work(&column.flow));
+                // Of what a table's `*` stands for the catalog may know too little by now: where there is another, it would not be noticed.
+                expansions = expansions.saturating_add(1);
+                let alone = expansions == 1 && expanded.columns.is_empty() && expanded.open.is_some();
+                rows.place = alone.then_some(rows.columns.len());
                 rows.columns.extend(expanded.columns);
                 if let Some(open) = expanded.open {
                     rows.open.get_or_insert_with(Flow::clean).join(&open);
@@ -226,7 +228,7 @@ fn output(node: Node<'_>, rows: &Rows) -> Option<Flow> {
             let number = node.node("val").filter(|value| value.is("Integer"))?.int("ival");
             let index = usize::try_from(number).ok()?.checked_sub(1)?;
             // Where rows stand in the place of columns, any may have this number.
-            if rows.is_shifted() {
+            if rows.is_shifted_at(index) {
                 return Some(rows.all());
             }
             rows.columns.get(index).map(|column| column.flow.clone())

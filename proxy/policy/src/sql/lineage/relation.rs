@@ -212,10 +212,7 @@ impl Walker<'_> {
             flow.unknown |= guarded;
             Column::named(stored.name.as_str(), flow)
         });
-        Rows {
-            columns: columns.collect(),
-            open: None,
-        }
+        Rows::of(columns.collect())
     }
 
     fn stored_flow(

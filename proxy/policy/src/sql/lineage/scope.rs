@@ -32,6 +32,8 @@ pub(super) struct Rows {
     pub(super) columns: Vec<Column>,
     /// Set: there may be other columns, into each of which this flows.
     pub(super) open: Option<Flow>,
+    /// Where in an output list all of those stand, if the text gives every other column one place.
+    pub(super) place: Option<usize>,
 }
 
 /// Something in FROM that columns can be qualified with.
@@ -111,11 +113,20 @@ impl Rows {
         Self::open(Flow::lost())
     }
 
+    /// Rows of these columns and no others.
+    pub(super) fn of(columns: Vec<Column>) -> Self {
+        Self {
+            columns,
+            ..Self::default()
+        }
+    }
+
     /// Rows of columns that are not known, into each of which this flows.
     pub(super) fn open(flow: Flow) -> Self {
         Self {
             columns: Vec::new(),
             open: Some(flow),
+            place: None,
         }
     }
 
@@ -180,8 +191,14 @@ impl Rows {
         self.open.is_some() || self.columns.iter().any(|column| column.doubt >= Doubt::Place)
     }
 
+    /// Whether it is not known which column has this place, counted from 0.
+    pub(super) fn is_shifted_at(&self, index: usize) -> bool {
+        self.is_shifted() && self.place.is_none_or(|place| place <= index)
+    }
+
     /// Gives the columns other names, from the first on.
     pub(super) fn rename<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        self.place = None;
         let anywhere = self.is_shifted().then(|| self.all());
         for (index, name) in names.enumerate() {
             match (self.columns.get_mut(index), &anywhere) {
@@ -203,6 +220,7 @@ impl Rows {
             all.join(&other.all());
             self.columns.iter_mut().for_each(|column| column.flow = all.clone());
             self.open = Some(all);
+            self.place = None;
             return;
         }
         for (column, other) in self.columns.iter_mut().zip(&other.columns) {

@@ -7,7 +7,7 @@ use crate::sql::tree::Node;
 
 use super::scope::{Column, Doubt, Item, Rows, Scope, Table};
 use super::walker::Walker;
-use super::{Created, Flow, Lineage, Output};
+use super::{Created, Flow, Lineage, Output, Spread};
 
 /// What ALTER DOMAIN does without a look at any value: one NOT NULL or constraint less.
 const UNTRIED: [&str; 2] = ["N", "X"];
@@ -23,6 +23,7 @@ impl Walker<'_> {
         if let Some(rows) = &rows {
             self.touch(&rows.all());
         }
+        self.found.spread = rows.as_ref().and_then(spread);
         self.found.outputs = rows.and_then(|rows| outputs(&rows));
         self.settle();
         self.found
@@ -343,18 +344,12 @@ fn copied(rows: &Rows, named: &[&str], ids: &[(String, ColumnId)]) -> Rows {
     let columns = names
         .into_iter()
         .map(|name| Column::named(name, rows.named(name).unwrap_or_else(Flow::lost)));
-    Rows {
-        columns: columns.collect(),
-        open: None,
-    }
+    Rows::of(columns.collect())
 }
 
 /// EXPLAIN prints conditions with constants folded by user code.
 fn plan() -> Rows {
-    Rows {
-        columns: vec![Column::named("QUERY PLAN", Flow::unknown())],
-        open: None,
-    }
+    Rows::of(vec![Column::named("QUERY PLAN", Flow::unknown())])
 }
 
 fn outputs(rows: &Rows) -> Option<Vec<Output>> {
@@ -363,10 +358,25 @@ fn outputs(rows: &Rows) -> Option<Vec<Output>> {
     if rows.open.is_some() || rows_of_rows.count() > 1 {
         return None;
     }
-    let each = rows.columns.iter().map(|column| Output {
+    Some(rows.columns.iter().map(output).collect())
+}
+
+/// Outputs of which the text gives each but one a place.
+fn spread(rows: &Rows) -> Option<Spread> {
+    let (place, open) = rows.place.zip(rows.open.as_ref())?;
+    let (before, after) = rows.columns.split_at_checked(place)?;
+    let fields = Column::unnamed(open.clone());
+    let each = before.iter().chain([&fields]).chain(after).map(output);
+    Some(Spread {
+        outputs: each.collect(),
+        place,
+    })
+}
+
+fn output(column: &Column) -> Output {
+    Output {
         name: column.name.to_string(),
         flow: column.flow.clone(),
         generated: None,
-    });
-    Some(each.collect())
+    }
 }

@@ -206,6 +206,75 @@ fn a_query_too_large_to_follow_is_unknown() {
     );
 }
 
+/// What flows into each of `count` columns.
+fn flows(sql: &str, count: usize) -> String {
+    let found = trace(sql);
+    let each = (0..count).map(|index| show(&found.flow(index, count)));
+    each.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_fields_of_a_row_leave_the_columns_beside_them_what_they_are() {
+    let fields = "select id, (p.both).*, ssn, name from customers, pairs p";
+    let cases = [
+        ("select id, (tags).*, ssn, name from customers", 5, "- -? -? =s -"),
+        ("select id, (tags).*, ssn, name from customers", 4, "- -? =s -"),
+        ("select id, (tags).*, ssn, name from customers", 3, "- =s -"),
+        // Fewer than the text gives a place cannot be.
+        ("select id, (tags).*, ssn, name from customers", 2, "~s? ~s?"),
+        ("select (tags).*, upper(ssn) from customers order by 2", 3, "-? -? ~s"),
+        ("select id, (leak()).*, ssn from customers", 4, "- -? -? =s"),
+        ("select id, f.*, ssn from customers, leak() f", 4, "- -? -? =s"),
+        (
+            "select id, (coalesce(tags, ssn)).*, name from customers",
+            4,
+            "- ~s? ~s? -",
+        ),
+        (
+            "insert into notes values (1) returning id, (note).*, note",
+            4,
+            "- -? -? -",
+        ),
+        ("copy (select id, (tags).* from customers) to stdout", 2, "- -?"),
+        // Of two, each may have any number; and the catalog may not know what `*` of a table stands for by now.
+        ("select id, (tags).*, (doc).*, ssn from customers", 4, "~s? ~s? ~s? ~s?"),
+        ("select i.*, (i.tags).* from customers i", 3, "~sn? ~sn? ~sn?"),
+        (
+            "select * from (select id, (tags).*, ssn from customers) x",
+            3,
+            "~s? ~s? ~s?",
+        ),
+        (
+            "select id, (tags).*, ssn from customers union all select 1, 2, 3",
+            3,
+            "~s? ~s? ~s?",
+        ),
+        (
+            "with x as (select id, (tags).*, ssn from customers) table x",
+            3,
+            "~s? ~s? ~s?",
+        ),
+    ];
+    for (sql, count, expected) in cases {
+        assert_eq!(flows(sql, count), expected, "{sql}");
+    }
+    // A relation that nobody knows may be a view of any other.
+    assert!(trace(fields).flow(1, 4).any);
+    assert_eq!(
+        trace("create table t as select id, (tags).* from customers").spread,
+        None
+    );
+    // What stands in front of them is ordered by as itself, what stands behind them is anything.
+    assert_eq!(
+        letters(&trace("select id, (tags).*, ssn from customers order by 1").elsewhere),
+        ""
+    );
+    assert_eq!(
+        letters(&trace("select id, (tags).*, ssn from customers order by 3").elsewhere),
+        "s"
+    );
+}
+
 #[test]
 fn columns_that_double_again_and_again_are_not_followed() {
     let doubling = |levels: usize| {

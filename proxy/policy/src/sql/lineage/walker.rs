@@ -109,7 +109,8 @@ impl<'c> Walker<'c> {
         let any = self.found.any || !self.found.unresolved.is_empty();
         let found = &mut self.found;
         let made = found.created.iter_mut().flat_map(|created| created.columns.iter_mut());
-        let outputs = found.outputs.iter_mut().chain(made).flatten();
+        let spread = found.spread.iter_mut().map(|spread| &mut spread.outputs);
+        let outputs = found.outputs.iter_mut().chain(made).chain(spread).flatten();
         let flows = outputs
             .map(|output| &mut output.flow)
             .chain(found.assigned.values_mut())

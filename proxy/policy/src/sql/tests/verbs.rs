@@ -170,6 +170,7 @@ fn reads_are_told_from_what_may_write() {
             ("call p()", "false"),
             ("do 'x'", "false"),
             ("set a.b = 1", "false"),
+            ("select current_query(), pg_stat_get_numscans(1)", "true"),
             ("select lo_get(1)", "false"),
             ("select ts_rewrite('a'::tsquery, 'select 1')", "false"),
             ("select query_to_xml('select 1', true, true, '')", "false"),

@@ -125,6 +125,17 @@ fn touched_columns_and_relations_are_closed_over_views() {
 }
 
 #[test]
+fn what_postgresql_tells_is_the_same_in_a_view_as_in_the_text() {
+    let telling = view(27, "v_wal", &["l"], "SELECT pg_current_wal_lsn() AS l;");
+    let catalog = schema().with(vec![telling]);
+    for sql in ["select l from v_wal", "select pg_current_wal_lsn()"] {
+        let script = parse(sql).unwrap();
+        let found = lineage(&script.statements[0], &catalog, &path());
+        assert_eq!(found.opaque, ["system function pg_current_wal_lsn"], "{sql}");
+    }
+}
+
+#[test]
 fn what_a_part_asks_the_whole_asks() {
     let mut whole = trace("create table t as execute p");
     whole.absorb(trace(
