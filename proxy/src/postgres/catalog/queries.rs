@@ -2,6 +2,7 @@
 //! catalog, and an operator `=` of a schema before pg_catalog in the path would stand for PostgreSQL's own.
 
 mod code;
+mod hanging;
 #[cfg(test)]
 mod qualified;
 mod since;
@@ -254,8 +255,9 @@ pub(super) fn built_in() -> String {
 /// All the rest of a catalog, and the [versions](code_versions) of what its code is told by.
 pub(super) fn snapshot() -> String {
     let [relations, columns] = relations(DEFINITION, &shared_relations(), false);
-    let (types, code, versions) = (temporary::shared_types(), code(), code_versions());
-    format!("{ONE_MOMENT}; {relations}; {columns}; {PARENTS}; {TYPES} {types}; {code}; {versions}; COMMIT")
+    let (parents, code, versions) = (hanging::parents(), code(), code_versions());
+    let types = format!("{TYPES} {}", temporary::shared_types());
+    format!("{ONE_MOMENT}; {relations}; {columns}; {parents}; {types}; {code}; {versions}; COMMIT")
 }
 
 /// Prepares the questions of [`rest`]: planning them takes longer than most answers.
@@ -265,7 +267,7 @@ pub(super) fn rest_prepared() -> String {
     let each = [
         ("relations(pg_catalog.xid, pg_catalog.oid[])", relations),
         ("columns(pg_catalog.xid)", columns),
-        ("parents", PARENTS.to_owned()),
+        ("parents", hanging::parents()),
         ("types", format!("{TYPES} {}", temporary::shared_types())),
         (
             "expressions(pg_catalog.xid, pg_catalog.oid[])",
@@ -315,7 +317,8 @@ pub enum Depth {
 pub(super) fn own(depth: Depth) -> String {
     let all = |code: &str| {
         let [relations, columns] = relations(OWN_DEFINITION, OWN_RELATIONS, false);
-        format!("{QUALIFIED}; {relations}; {columns}; {PARENTS}; {TYPES}; {code}; {AS_IT_WAS}")
+        let parents = hanging::parents();
+        format!("{QUALIFIED}; {relations}; {columns}; {parents}; {TYPES}; {code}; {AS_IT_WAS}")
     };
     let more = match depth {
         // Planning a question about relations takes longer than all the rest.
