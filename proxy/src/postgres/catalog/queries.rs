@@ -230,8 +230,8 @@ const PREPARED: &str = "SELECT name, statement FROM pg_catalog.pg_prepared_state
 const ISOLATION: &str = "SELECT pg_catalog.current_setting('transaction_isolation')";
 /// Definitions are written with every name qualified but those of the system's own, as the shared catalog has them: without being
 /// named the temporary schema would come first, and what is there go without its own. Going back to the savepoint gives the path
-/// back as it was, and the locks that reading a definition takes.
-const QUALIFIED: &str = "SAVEPOINT sallyport_catalog; SET LOCAL search_path = pg_catalog, pg_temp";
+/// back as it was, and the locks that reading a definition takes. To compile what is asked once takes longer than to run it.
+const QUALIFIED: &str = "SAVEPOINT sallyport_catalog; SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_catalog.set_config('jit', 'off', true)";
 const AS_IT_WAS: &str = "ROLLBACK TO SAVEPOINT sallyport_catalog; RELEASE SAVEPOINT sallyport_catalog";
 /// What belongs to the session's temporary schema.
 const OWN_TEMP: &str = "AND pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()";
