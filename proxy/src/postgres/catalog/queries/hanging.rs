@@ -11,7 +11,8 @@
 use super::PARENTS;
 
 /// Rows as those of [`PARENTS`]: what hangs, on what, and how. `{rows}` says which rows of `pg_depend`, `{owned}` which of those that
-/// say what owns a sequence, `{keys}` and `{triggers}` which constraints and triggers.
+/// say what owns a sequence, `{keys}` and `{triggers}` which constraints and triggers, `{members}` which
+/// parts of extensions.
 ///
 /// Many columns of one relation are one row before anything is looked up. Each is then found by its index: to plan joins for all
 /// kinds of objects would take longer than most answers. Foreign keys stand by themselves below. Defaults of temporary tables are nobody else's matter.
@@ -61,21 +62,22 @@ const HANGING: &str = "SELECT h.one, h.other, 'h', pg_catalog.concat((CASE \
      WHERE o.contype OPERATOR(pg_catalog.=) 'f' AND o.conrelid OPERATOR(pg_catalog.<>) o.confrelid {keys} \
      UNION ALL SELECT 0::pg_catalog.oid, d.objid, 'h', 'x 0' FROM pg_catalog.pg_depend d \
      WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass \
-     AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype OPERATOR(pg_catalog.=) 'e'";
+     AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype OPERATOR(pg_catalog.=) 'e' {members}";
 
 /// What may stand in it.
-const PLACES: [&str; 4] = ["{rows}", "{owned}", "{triggers}", "{keys}"];
+const PLACES: [&str; 5] = ["{rows}", "{owned}", "{triggers}", "{keys}", "{members}"];
 
 /// What is told of relations beside their columns.
 pub(super) fn parents() -> String {
-    format!("{PARENTS} UNION ALL {}", within([""; 4].map(str::to_owned)))
+    format!("{PARENTS} UNION ALL {}", within([""; 5].map(str::to_owned)))
 }
 
-/// What hangs on the relations among these.
+/// What hangs on the temporary relations among these.
 pub(super) fn on(relations: &str) -> String {
     let types = format!(
-        "SELECT y.oid FROM pg_catalog.pg_type y WHERE y.typrelid OPERATOR(pg_catalog.=) ANY (ARRAY({relations})) \
-         UNION ALL SELECT y.typarray FROM pg_catalog.pg_type y WHERE y.typrelid OPERATOR(pg_catalog.=) ANY (ARRAY({relations}))"
+        "SELECT c.reltype FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) ANY (ARRAY({relations})) \
+         UNION ALL SELECT y.typarray FROM pg_catalog.pg_class c JOIN pg_catalog.pg_type y ON y.oid OPERATOR(pg_catalog.=) c.reltype \
+         WHERE c.oid OPERATOR(pg_catalog.=) ANY (ARRAY({relations}))"
     );
     let keys = format!(
         "SELECT o.oid FROM pg_catalog.pg_constraint o WHERE o.conrelid OPERATOR(pg_catalog.=) ANY (ARRAY({relations}))"
@@ -85,11 +87,13 @@ pub(super) fn on(relations: &str) -> String {
         among("refobjid", &format!("{relations} UNION ALL {types} UNION ALL {keys}")),
         among("d.refobjid", relations),
         among("t.tgconstrrelid", relations),
-        among("o.confrelid", relations),
+        // What refers to a temporary table is one.
+        among("o.conrelid", relations),
+        among("d.objid", relations),
     ])
 }
 
-fn within(conditions: [String; 4]) -> String {
+fn within(conditions: [String; 5]) -> String {
     let each = PLACES.iter().zip(conditions);
     each.fold(HANGING.to_owned(), |text, (place, condition)| {
         text.replace(place, &condition)
