@@ -6,11 +6,13 @@
 
 mod code;
 mod events;
+mod hanging;
 mod path;
 mod snapshot;
 
 pub use code::Code;
 pub use events::{Events, Follower};
+pub use hanging::{Hanging, Part};
 pub use path::SearchPath;
 pub use snapshot::Snapshot;
 
@@ -126,6 +128,9 @@ pub struct Relation {
     /// Columns of others that get what is written to its own, by foreign keys ON UPDATE CASCADE.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub carried: Vec<(AttNum, ColumnId)>,
+    /// What hangs on it from outside of it, by foreign keys of whatever kind, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hanging: Vec<Hanging>,
     /// What the query of a view reads that is being made and has no definition to be read yet: what is done to the view's rows is
     /// done to rows of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

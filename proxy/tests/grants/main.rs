@@ -9,6 +9,7 @@
 )]
 
 mod asked;
+mod cascades;
 mod claims;
 #[path = "../common/mod.rs"]
 mod common;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Catalog, Code, Oid, Relation, RelationKind, SearchPath};
 use crate::mask::ProtectedColumns;
-use crate::sql::{Access, Denied, Lineage, Statement, Verb, Verbs, chooses_rows, only_tells};
+use crate::sql::{Access, CASCADES, Denied, Lineage, NOT_FOLLOWED, Statement, Verb, Verbs, chooses_rows, only_tells};
 
 /// The longest command, text and parameters together, that an approver can be asked about, in bytes. A harmless beginning
 /// must not stand for what follows it.
@@ -115,7 +115,11 @@ impl Command {
         };
         self.verbs.extend(other.verbs);
         self.denied.extend(other.denied.iter().cloned());
-        self.beyond = self.beyond.or(other.beyond);
+        // What may yet be told is not the last word.
+        self.beyond = match (self.beyond, other.beyond) {
+            (Some(CASCADES), Some(more)) => Some(more),
+            (own, more) => own.or(more),
+        };
         self.opaque.extend(other.opaque.iter().cloned());
         self.functions.extend(other.functions.iter().map(ToString::to_string));
         for relation in &other.relations {
@@ -170,12 +174,15 @@ impl Command {
             .iter()
             .filter_map(name)
             .for_each(|name| push(&mut self.tables, name));
+        self.cascade(statement, lineage, protected);
+        named.extend(lineage.taken.iter().flat_map(|taken| &taken.relations));
         let reached = lineage.reached(&named, statement.verbs, catalog);
         for name in with_parents(reached, catalog).iter().filter_map(name) {
             push(&mut self.tables, name.clone());
             push(&mut self.written, name);
         }
-        for id in &lineage.touched {
+        let fallen = lineage.taken.iter().flat_map(|taken| &taken.columns);
+        for id in lineage.touched.iter().chain(fallen) {
             let Some(relation) = catalog.relation(id.relation) else {
                 continue;
             };
@@ -199,6 +206,24 @@ impl Command {
         self.protected |= !lineage.touched_rules(protected).is_empty();
         self.reads &= !lineage.locks;
         self.read_only &= self.opaque.iter().all(|what| only_tells(what)) && !lineage.locks;
+    }
+
+    /// Notes whether the catalog tells what CASCADE takes along.
+    fn cascade(&mut self, statement: &Statement, lineage: &Lineage, protected: &ProtectedColumns) {
+        let unsaid = self.beyond.is_none_or(|words| words == CASCADES);
+        match &lineage.taken {
+            Some(taken) => self.protected |= taken.columns.iter().any(|column| protected.rules_of(*column).is_some()),
+            None if statement.cascades() && unsaid => self.beyond = Some(NOT_FOLLOWED),
+            None => {}
+        }
+    }
+
+    /// Takes what the catalog told of a CASCADE for all that there is, after [`Command::resolve`]: the caller knows that the catalog is
+    /// whole and fresh, so that what is not there does not exist, and that it has read what hangs on what.
+    pub fn trust_cascade(&mut self, lineage: &Lineage) {
+        if lineage.taken.is_some() && self.beyond == Some(CASCADES) {
+            self.beyond = None;
+        }
     }
 
     /// Refuses to change rows of PostgreSQL's own catalogs, also through views.
@@ -257,7 +282,10 @@ impl Command {
             .verbs
             .any(&[Verb::Update, Verb::Delete, Verb::Merge, Verb::Truncate]);
         let mut todo: Vec<Oid> = match changes {
-            true => lineage.written.iter().copied().collect(),
+            true => {
+                let taken = lineage.taken.iter().flat_map(|taken| &taken.relations);
+                lineage.written.iter().chain(taken).copied().collect()
+            }
             false => lineage.relations.difference(&lineage.written).copied().collect(),
         };
         let mut seen = BTreeSet::new();

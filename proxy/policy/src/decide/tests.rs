@@ -14,6 +14,7 @@ use crate::sql::parse;
 use crate::subject::Subject;
 
 mod alone;
+mod cascades;
 mod catalogs;
 mod hidden;
 mod known;

@@ -1,6 +1,13 @@
 //! What a statement reaches that it does not name: what hangs on something, is in a schema or the database, or belongs to a role.
 
+use super::statement::Statement;
 use super::tree::Node;
+
+/// What CASCADE takes along, as long as nobody has looked.
+pub(crate) const CASCADES: &str = "what CASCADE takes along (leave it out where nothing hangs on this)";
+/// The same, where somebody has.
+pub(crate) const NOT_FOLLOWED: &str =
+    "what CASCADE takes along by functions, types and the like (leave it out where nothing hangs on this)";
 
 /// How far something goes is numbered from RESTRICT on.
 const CASCADE: i64 = 2;
@@ -17,9 +24,7 @@ const TEMPLATES: [&str; 2] = ["template0", "template1"];
 /// What of one node reaches further than its words, for the person.
 pub(super) fn of(node: Node<'_>) -> Option<&'static str> {
     Some(match node.kind() {
-        "DropStmt" | "TruncateStmt" | "RenameStmt" | "AlterTableCmd" if node.int("behavior") == CASCADE => {
-            "what CASCADE takes along (leave it out where nothing hangs on this)"
-        }
+        "DropStmt" | "TruncateStmt" | "RenameStmt" | "AlterTableCmd" if node.int("behavior") == CASCADE => CASCADES,
         // Somebody may have added a table to it.
         "DropStmt" if node.int("remove_type") == EXTENSION => "what belongs to the extension",
         "AlterObjectSchemaStmt" if node.int("object_type") == EXTENSION => "what belongs to the extension",
@@ -48,5 +53,12 @@ pub(super) fn takes_database(root: Node<'_>) -> bool {
         }
         "RenameStmt" => root.int("rename_type") == DATABASE,
         _ => false,
+    }
+}
+
+impl Statement {
+    /// Whether it says CASCADE, and may take along what it does not name.
+    pub fn cascades(&self) -> bool {
+        self.beyond == Some(CASCADES)
     }
 }

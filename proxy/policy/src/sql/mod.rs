@@ -34,6 +34,7 @@ mod tree;
 mod verb;
 mod written;
 
+pub(crate) use beyond::{CASCADES, NOT_FOLLOWED};
 pub(crate) use choice::chooses_rows;
 pub use cover::Cover;
 pub use denied::Denied;

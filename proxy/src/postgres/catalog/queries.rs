@@ -2,6 +2,7 @@
 //! catalog, and an operator `=` of a schema before pg_catalog in the path would stand for PostgreSQL's own.
 
 mod code;
+mod hanging;
 #[cfg(test)]
 mod qualified;
 mod since;
@@ -229,8 +230,8 @@ const PREPARED: &str = "SELECT name, statement FROM pg_catalog.pg_prepared_state
 const ISOLATION: &str = "SELECT pg_catalog.current_setting('transaction_isolation')";
 /// Definitions are written with every name qualified but those of the system's own, as the shared catalog has them: without being
 /// named the temporary schema would come first, and what is there go without its own. Going back to the savepoint gives the path
-/// back as it was, and the locks that reading a definition takes.
-const QUALIFIED: &str = "SAVEPOINT sallyport_catalog; SET LOCAL search_path = pg_catalog, pg_temp";
+/// back as it was, and the locks that reading a definition takes. To compile what is asked once takes longer than to run it.
+const QUALIFIED: &str = "SAVEPOINT sallyport_catalog; SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_catalog.set_config('jit', 'off', true)";
 const AS_IT_WAS: &str = "ROLLBACK TO SAVEPOINT sallyport_catalog; RELEASE SAVEPOINT sallyport_catalog";
 /// What belongs to the session's temporary schema.
 const OWN_TEMP: &str = "AND pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()";
@@ -254,8 +255,9 @@ pub(super) fn built_in() -> String {
 /// All the rest of a catalog, and the [versions](code_versions) of what its code is told by.
 pub(super) fn snapshot() -> String {
     let [relations, columns] = relations(DEFINITION, &shared_relations(), false);
-    let (types, code, versions) = (temporary::shared_types(), code(), code_versions());
-    format!("{ONE_MOMENT}; {relations}; {columns}; {PARENTS}; {TYPES} {types}; {code}; {versions}; COMMIT")
+    let (parents, code, versions) = (hanging::parents(), code(), code_versions());
+    let types = format!("{TYPES} {}", temporary::shared_types());
+    format!("{ONE_MOMENT}; {relations}; {columns}; {parents}; {types}; {code}; {versions}; COMMIT")
 }
 
 /// Prepares the questions of [`rest`]: planning them takes longer than most answers.
@@ -265,7 +267,7 @@ pub(super) fn rest_prepared() -> String {
     let each = [
         ("relations(pg_catalog.xid, pg_catalog.oid[])", relations),
         ("columns(pg_catalog.xid)", columns),
-        ("parents", PARENTS.to_owned()),
+        ("parents", hanging::parents()),
         ("types", format!("{TYPES} {}", temporary::shared_types())),
         (
             "expressions(pg_catalog.xid, pg_catalog.oid[])",
@@ -315,7 +317,8 @@ pub enum Depth {
 pub(super) fn own(depth: Depth) -> String {
     let all = |code: &str| {
         let [relations, columns] = relations(OWN_DEFINITION, OWN_RELATIONS, false);
-        format!("{QUALIFIED}; {relations}; {columns}; {PARENTS}; {TYPES}; {code}; {AS_IT_WAS}")
+        let parents = hanging::parents();
+        format!("{QUALIFIED}; {relations}; {columns}; {parents}; {TYPES}; {code}; {AS_IT_WAS}")
     };
     let more = match depth {
         // Planning a question about relations takes longer than all the rest.

@@ -10,7 +10,7 @@ mod types;
 use std::collections::HashMap;
 
 use sallyport_policy::catalog::{
-    AttNum, Catalog as _, Code, Column, ColumnId, Events, Follower, Oid, Relation, RelationKind, Snapshot,
+    AttNum, Catalog as _, Code, Column, ColumnId, Events, Follower, Hanging, Oid, Relation, RelationKind, Snapshot,
 };
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::sql;
@@ -93,6 +93,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) 
                 .collect(),
             followers: Vec::new(),
             carried: Vec::new(),
+            hanging: Vec::new(),
             behind: Vec::new(),
             constraints: Vec::new(),
             version,
@@ -113,7 +114,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) 
     }
     for row in parents {
         let (one, other) = (number(row, 0)?, number(row, 1)?);
-        let followed = matches!(text(row, 2), "f" | "u");
+        let followed = matches!(text(row, 2), "f" | "u" | "h");
         let Some(relation) = by_oid.get_mut(if followed { &other } else { &one }) else {
             continue;
         };
@@ -126,6 +127,7 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) 
                     .carried
                     .push((key.parse().ok()?, ColumnId { relation: one, column }));
             }
+            "h" => relation.hanging.push(Hanging::of(one, text(row, 3))?),
             "g" => relation.guards.push(other),
             "c" => relation.constraints.push(text(row, 3).to_owned()),
             _ => relation.parents.push(other),
@@ -138,6 +140,8 @@ pub(super) fn read(results: &[Vec<Row>], before: &Expressions, last: &Snapshot) 
         relation.guards.sort_unstable();
         relation.guards.dedup();
         relation.carried.sort_unstable();
+        relation.hanging.sort_unstable();
+        relation.hanging.dedup();
         relation.constraints.sort_unstable();
         relation.constraints.dedup();
     }

@@ -175,6 +175,13 @@ fn understand_anew(
         let beyond = "what hangs on its tables behind earlier statements";
         asked.command.beyond = asked.command.beyond.or(Some(beyond));
     }
+    // What was made in front of it may hang on what it drops, and no catalog tells.
+    let untold = stated
+        .readings()
+        .find(|statement| statement.cascades() && !before.is_nothing());
+    if let Some(statement) = untold {
+        asked.command.beyond = asked.command.beyond.or(statement.beyond);
+    }
     fresh_code(context, stated, before, &mut asked);
     crowd(&lineages, before, &mut asked);
     let statements: Vec<&Statement> = stated.readings().collect();
@@ -264,6 +271,7 @@ pub(super) fn resolve(
     // way, or nobody knows how names are looked up.
     if context.path.is_some() && !definitions {
         traced.spilled.clear();
+        command.trust_cascade(&traced);
         let strangers: Vec<String> = statement
             .relations
             .iter()
@@ -362,6 +370,14 @@ fn meaning(context: &Context<'_>, lineages: &[Lineage]) -> Vec<u8> {
     }
     for name in lineages.iter().flat_map(|lineage| lineage.unresolved.iter()) {
         part(name.as_bytes());
+    }
+    for taken in lineages.iter().filter_map(|lineage| lineage.taken.as_ref()) {
+        part(b"cascade");
+        taken.relations.iter().for_each(|oid| part(&oid.to_be_bytes()));
+        for column in &taken.columns {
+            part(&column.relation.to_be_bytes());
+            part(&column.column.to_be_bytes());
+        }
     }
     Digest::of(&bytes).0.to_vec()
 }

@@ -154,17 +154,20 @@ impl Excused {
             other.columns.clone_from(&after.columns);
             other.parents.clone_from(&after.parents);
         }
+        // What is done to it by CASCADE is no matter of rows that are read.
+        other.hanging.clone_from(&after.hanging);
         // Where protected values are, it was compared.
         other.version.clone_from(&after.version);
         other == *after
     }
 }
 
-/// A relation without what tells the row versions of its columns and rules. What was called something else in between stays another.
+/// A relation without what tells the row versions of its columns and rules, and what hangs on it. What was called something else in between stays another.
 pub(super) fn unversioned(oid: Oid, snapshot: &Snapshot) -> Option<Relation> {
     let found = snapshot.relation(oid)?;
     Some(Relation {
         version: String::new(),
+        hanging: Vec::new(),
         ..found.clone()
     })
 }

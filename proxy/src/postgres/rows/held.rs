@@ -129,6 +129,7 @@ impl View {
         let stored = before.columns.iter().filter(|column| !is_foreseen(column));
         let ungrown = Relation {
             columns: stored.cloned().collect(),
+            hanging: after.hanging.clone(),
             ..before.clone()
         };
         if ungrown.columns.len() == before.columns.len() {

@@ -21,6 +21,7 @@ mod reach;
 mod relation;
 mod scope;
 mod statement;
+mod taken;
 mod utility;
 mod walker;
 
@@ -33,6 +34,7 @@ use super::Statement;
 
 pub(in crate::sql) use expression::spelled_out;
 pub use flow::Flow;
+pub use taken::Taken;
 
 /// Where everything in one statement comes from and goes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,6 +80,8 @@ pub struct Lineage {
     /// Those of them of which nothing is defined but that a foreign key refers to them, or that another table is made like them. What the
     /// key refers to is [`asked`](Self::asked).
     pub referred: BTreeSet<Oid>,
+    /// What CASCADE takes along, if the statement says so and that can be told.
+    pub taken: Option<Taken>,
     /// Relations that the catalog does not know.
     pub unresolved: Vec<String>,
     /// Names that could not be followed, and what is behind them: each may mean anything that the statement reaches. A relation
@@ -180,6 +184,9 @@ pub fn lineage(statement: &Statement, catalog: &dyn Catalog, path: &SearchPath) 
             ..Lineage::default()
         },
     };
+    if statement.cascades() {
+        found.taken = statement.root().and_then(|root| taken::taken(root, catalog, path));
+    }
     if statement.verbs.fire() {
         let triggers = catalog.code().event_triggers.iter();
         found

@@ -6,7 +6,7 @@
 //! and no view reads them. Whatever else is temporary is shared as before. What their owner has to know of them,
 //! [`own`](super::own) asks its backend for; to others a name of theirs is unknown, which is never safe.
 
-use super::{EXPRESSIONS, OWN_TEMP, PARENTS, TYPES, filled};
+use super::{EXPRESSIONS, OWN_TEMP, PARENTS, TYPES, filled, hanging};
 
 /// Tables and sequences that are left out, with the table of their long values and their row type. One called `text` or `varchar`
 /// stays: a cast to PostgreSQL's own type could mean it.
@@ -76,8 +76,9 @@ pub(super) fn shared_types() -> String {
 /// Expressions are printed under whatever path there is: what they call of users is told without their text.
 pub(super) fn more() -> String {
     let parents = format!(
-        "SELECT p.one, p.other, p.way, p.name FROM ({PARENTS}) p(one, other, way, name) WHERE {}",
-        owned("p.one")
+        "SELECT p.one, p.other, p.way, p.name FROM ({PARENTS}) p(one, other, way, name) WHERE {} UNION ALL {}",
+        owned("p.one"),
+        hanging::on(&own())
     );
     // None that is over another type: the shared catalog has those with what they are over.
     let types = format!(
@@ -96,8 +97,11 @@ pub(super) fn more() -> String {
 
 /// Whether this is a relation of the session's temporary schema. An array, unlike a sub-select, leads to rows by index.
 pub(super) fn owned(column: &str) -> String {
+    format!("{column} OPERATOR(pg_catalog.=) ANY (ARRAY({}))", own())
+}
+
+fn own() -> String {
     format!(
-        "{column} OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT c.oid FROM pg_catalog.pg_class c \
-         WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid {OWN_TEMP}))"
+        "SELECT c.oid FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid {OWN_TEMP}"
     )
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sallyport_policy::catalog::Oid;
 
-use super::temporary;
+use super::{hanging, temporary};
 use crate::postgres::catalog::FIRST_NORMAL;
 
 /// A digest over every row version that a snapshot is made of: it moves when any of them is replaced.
@@ -48,6 +48,11 @@ pub(in crate::postgres::catalog) fn digest() -> String {
         "pg_inherits",
         "inhrelid::pg_catalog.int8",
         "inhparent::pg_catalog.int8",
+    ));
+    each.push(digest_of(
+        hanging::ALONE,
+        "objid::pg_catalog.int8",
+        "refobjid::pg_catalog.int8",
     ));
     each.push(CLASSES.replace("{rows}", &digested("pg_class", "oid")));
     format!("{} SELECT {}", temporary::known_to_one(), each.join(", "))
