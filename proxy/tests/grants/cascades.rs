@@ -33,6 +33,11 @@ const SCHEMA: &str = "CREATE SCHEMA app; CREATE SCHEMA kept; CREATE EXTENSION ci
     ALTER EXTENSION citext ADD VIEW app.part_of_it;
     CREATE TABLE app.solo (n int); CREATE FUNCTION app.trg() RETURNS trigger LANGUAGE plpgsql AS 'begin return null; end';
     CREATE CONSTRAINT TRIGGER c AFTER INSERT ON kept.rul FROM app.solo FOR EACH ROW EXECUTE FUNCTION app.trg();
+    CREATE TABLE app.arbiter (id int PRIMARY KEY); CREATE TABLE kept.counted (n int);
+    CREATE RULE r AS ON INSERT TO kept.counted DO ALSO INSERT INTO app.arbiter VALUES (new.n) ON CONFLICT ON CONSTRAINT arbiter_pkey DO NOTHING;
+    CREATE TABLE app.summed (id int PRIMARY KEY, n int); CREATE FUNCTION app.sums() RETURNS int
+        BEGIN ATOMIC SELECT max(s.n) FROM (SELECT id, n FROM app.summed GROUP BY id) s; END;
+    CREATE VIEW kept.of_sums AS SELECT app.sums();
     CREATE SEQUENCE app.lone; CREATE SEQUENCE app.moving; CREATE TABLE kept.moved (n int DEFAULT nextval('app.moving'));
     CREATE TYPE app.kind AS ENUM ('a'); CREATE TABLE kept.kinds (n int, k app.kind);";
 
@@ -101,6 +106,8 @@ fn cascade_is_refused_where_it_reaches_what_is_kept() {
         ("alter table app.t drop constraint t_w_y_key cascade", true),
         ("alter table app.plain drop constraint plain_pkey cascade", false),
         ("alter table app.parts drop constraint parts_pkey cascade", true),
+        ("alter table app.arbiter drop constraint arbiter_pkey cascade", true),
+        ("alter table app.summed drop constraint summed_pkey cascade", true),
         ("drop table app.t cascade", true),
         ("drop table app.plain cascade", false),
         ("drop table app.plain, app.pair cascade", true),

@@ -104,7 +104,7 @@ fn follow(start: Vec<Fall>, catalog: &dyn Catalog) -> Option<Taken> {
             match (hanging.part, fall) {
                 (Part::Unknown, _) => return None,
                 (Part::Key, Fall::Rows(_)) => todo.push(Fall::Rows(hanging.relation)),
-                (Part::Whole | Part::Grouped, _) => todo.push(Fall::Whole(hanging.relation)),
+                (Part::Whole, _) => todo.push(Fall::Whole(hanging.relation)),
                 (Part::Column(column), _) => todo.push(Fall::Column(hanging.relation, column)),
                 (Part::Key | Part::Other, _) => loses(hanging.relation, catalog, &mut taken)?,
             }
@@ -202,7 +202,7 @@ impl Fall {
         match self {
             Self::Whole(_) => true,
             Self::Column(_, column) => hanging.on.contains(&column),
-            Self::Key(_) => matches!(hanging.part, Part::Key | Part::Grouped),
+            Self::Key(_) => hanging.keyed || hanging.part == Part::Key,
             Self::Rows(_) => hanging.part == Part::Key,
         }
     }
