@@ -33,6 +33,8 @@ const SCHEMA: &str = "CREATE SCHEMA app; CREATE SCHEMA kept; CREATE EXTENSION ci
     ALTER EXTENSION citext ADD VIEW app.part_of_it;
     CREATE TABLE app.solo (n int); CREATE FUNCTION app.trg() RETURNS trigger LANGUAGE plpgsql AS 'begin return null; end';
     CREATE CONSTRAINT TRIGGER c AFTER INSERT ON kept.rul FROM app.solo FOR EACH ROW EXECUTE FUNCTION app.trg();
+    CREATE TABLE app.key (p int, q int); CREATE TABLE app.by_key (n int, one app.key) PARTITION BY LIST (one);
+    CREATE VIEW kept.of_by_key AS SELECT n FROM app.by_key;
     CREATE TABLE app.arbiter (id int PRIMARY KEY); CREATE TABLE kept.counted (n int);
     CREATE RULE r AS ON INSERT TO kept.counted DO ALSO INSERT INTO app.arbiter VALUES (new.n) ON CONFLICT ON CONSTRAINT arbiter_pkey DO NOTHING;
     CREATE TABLE app.summed (id int PRIMARY KEY, n int); CREATE FUNCTION app.sums() RETURNS int
@@ -114,6 +116,7 @@ fn cascade_is_refused_where_it_reaches_what_is_kept() {
         ("drop table if exists app.gone cascade", false),
         ("drop table app.named cascade", true),
         ("drop table app.pair cascade", true),
+        ("drop table app.key cascade", true),
         ("drop table app.one cascade", false),
         ("drop table app.two cascade", true),
         ("drop table app.part cascade", true),

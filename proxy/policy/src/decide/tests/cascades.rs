@@ -50,6 +50,14 @@ fn catalog() -> Snapshot {
     );
     add(20_005, "public", "x", table, &[(20_099, "p 0")]);
     add(20_006, "public", "plain", table, &[]);
+    add(20_007, "public", "key", table, &[(20_008, "c2 0")]);
+    add(
+        20_008,
+        "public",
+        "by_key",
+        RelationKind::PartitionedTable,
+        &[(20_021, "w 1")],
+    );
     add(20_010, "b", "v", view, &[(20_011, "w 1")]);
     add(20_011, "b", "vv", view, &[]);
     add(20_012, "b", "of_made", view, &[]);
@@ -67,6 +75,7 @@ fn catalog() -> Snapshot {
     add(20_018, "public", "t_id_seq", RelationKind::Sequence, &[(20_016, "p 0")]);
     add(20_019, "b", "of_rows", view, &[]);
     add(20_020, "b", "of_p1", view, &[]);
+    add(20_021, "b", "of_by_key", view, &[]);
     all[2].parents = vec![20_002];
     // Its columns have other numbers there.
     all[2].columns.swap(1, 3);
@@ -122,6 +131,10 @@ fn cascade_takes_along_what_hangs_on_what_falls() {
         ("drop table if exists gone, plain cascade", &["gone", "public.plain"]),
         ("drop table if exists gone cascade", &["gone"]),
         ("drop table plain cascade", &["public.plain"]),
+        (
+            "drop table key cascade",
+            &["b.of_by_key", "public.by_key", "public.key"],
+        ),
         ("drop view b.v cascade", &["b.v", "b.vv"]),
         ("drop sequence t_id_seq cascade", &["c.further", "public.t_id_seq"]),
         (

@@ -105,12 +105,23 @@ fn follow(start: Vec<Fall>, catalog: &dyn Catalog) -> Option<Taken> {
                 (Part::Unknown, _) => return None,
                 (Part::Key, Fall::Rows(_)) => todo.push(Fall::Rows(hanging.relation)),
                 (Part::Whole, _) => todo.push(Fall::Whole(hanging.relation)),
-                (Part::Column(column), _) => todo.push(Fall::Column(hanging.relation, column)),
+                (Part::Column(column), _) => todo.push(column_of(hanging.relation, column, catalog)),
                 (Part::Key | Part::Other, _) => loses(hanging.relation, catalog, &mut taken)?,
             }
         }
     }
     Some(taken)
+}
+
+/// A column that goes with its type. A table that is partitioned by it goes with it, and by which of them it is, is not read.
+fn column_of(oid: Oid, column: AttNum, catalog: &dyn Catalog) -> Fall {
+    let partitioned = catalog
+        .relation(oid)
+        .is_some_and(|relation| relation.kind == RelationKind::PartitionedTable);
+    match partitioned {
+        true => Fall::Whole(oid),
+        false => Fall::Column(oid, column),
+    }
 }
 
 /// What goes with something in the relation itself, and in its partitions and children.
