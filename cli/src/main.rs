@@ -48,6 +48,8 @@ enum Command {
     /// Try declared cases against manifests, without a cluster.
     Test(policy::test::Args),
     /// Judge what people really ran by proposed manifests, and list the verdicts that would change.
+    ///
+    /// Exit status: 0 none would, 1 some would, or it could not be looked at, 4 the log is refuted.
     Simulate(Box<policy::simulate::Args>),
     /// Read the evidence log, and prove it.
     #[command(subcommand)]

@@ -31,7 +31,7 @@ foreign_cluster() {
     return 1
   fi
   [[ $server != "$API_SERVER" ]] || return 1
-  if ! "$1" get --raw /readyz --request-timeout 5s >/dev/null 2>&1; then
+  if ! "$1" get --raw /readyz --request-timeout 30s >/dev/null 2>&1; then
     say "KUBECONFIG names $server, which does not answer; using the local cluster"
     return 1
   fi

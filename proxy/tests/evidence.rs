@@ -252,10 +252,12 @@ fn statements_wait_for_a_recorder_that_restarts_and_then_go_on() {
     // As many as there is time for: whenever the recorder ends, some are still to run.
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
+    // Blanks between two of them, which psql leaves out: few fit into the pipe, all of which have to run in the end.
+    let blanks = " ".repeat(200);
     let writer = std::thread::spawn(move || {
         let mut written = 0;
         while !stopped.load(Ordering::Relaxed) {
-            writeln!(input, "select '{mark}{written}';").unwrap();
+            writeln!(input, "{blanks}select '{mark}{written}';").unwrap();
             written += 1;
         }
         written

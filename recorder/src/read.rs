@@ -43,8 +43,10 @@ use tokio_util::sync::CancellationToken;
 use crate::attest::People;
 use crate::log::{Log, Published};
 
-/// Readers at one time, from one address: who comes by port-forward comes from the Pod's own.
-const CONNECTIONS: usize = 64;
+/// Readers at one time.
+const CONNECTIONS: usize = 1_024;
+/// As many of them come from one address: who comes by port-forward comes from the Pod's own.
+const CONNECTIONS_OF_ONE: usize = 64;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEADER_TIME: Duration = Duration::from_secs(10);
 /// A reader of a large log asks for many tiles over one connection.
@@ -112,8 +114,8 @@ pub async fn serve_loopback(listener: TcpListener, log: &Log, end: CancellationT
 }
 
 async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, reader: Reader, end: CancellationToken) {
-    // Before it is known who comes, too: one that opens many leaves as many to others, the operator among them.
-    let slots = Shares::new(2 * CONNECTIONS);
+    // Before it is known who comes, too: who opens many from several addresses leaves some to others, the operator among them.
+    let slots = Shares::with_most(CONNECTIONS, CONNECTIONS_OF_ONE);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

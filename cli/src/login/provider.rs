@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -9,6 +10,8 @@ use serde::Deserialize;
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 /// No answer of a provider is longer.
 const MAX_ANSWER: usize = 1024 * 1024;
+/// A provider that does not answer within this time is away: others may wait for their turn to ask.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A provider that was found.
 pub struct Provider {
@@ -82,7 +85,9 @@ impl Provider {
     pub async fn discover(issuer: &str, ca: Option<&Path>) -> Result<Self> {
         let issuer = issuer.trim_end_matches('/');
         safe(issuer)?;
-        let mut builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(LIMIT);
         if let Some(ca) = ca {
             let pem = std::fs::read(ca).with_context(|| ca.display().to_string())?;
             builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem)?);

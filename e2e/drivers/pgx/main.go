@@ -93,7 +93,7 @@ func told(rows pgx.Rows) (any, error) {
 }
 
 func main() {
-	ctx, end := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, end := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer end()
 	var all checks
 	if err := json.Unmarshal(must(os.ReadFile(os.Args[1])), &all); err != nil {

@@ -23,6 +23,10 @@ use super::{SETTLE, Skipped, login, pods};
 /// A request is over soon when nobody answers it, and not before the operator has told that it was asked.
 const SHORT: &str = "holdFor: 20s, expiresAfter: 20s";
 
+/// How long a notice is waited for before the next request is made: of those that are over after [`SHORT`], few wait at a time, or
+/// alice would have asked for as many as one person may.
+const HEARD: Duration = Duration::from_secs(4);
+
 /// The shapes of notices: where each comes, and where in its body the lines for people stand.
 const SHAPES: [(&str, &str, Option<&str>); 3] = [
     ("/", "Generic", None),
@@ -71,9 +75,7 @@ pub(super) fn told(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     wait_until(SETTLE, "the operator knows the webhook", || {
         id += 1;
         insert(demo, id)?;
-        let heard = webhook
-            .running
-            .wait_for_line(Duration::from_secs(1), |line| line.contains("notice"));
+        let heard = webhook.running.wait_for_line(HEARD, |line| line.contains("notice"));
         Ok(heard.ok().map(drop))
     })?;
     let _open = Reviewed::after(demo)?;

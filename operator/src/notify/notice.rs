@@ -242,10 +242,12 @@ impl Notice {
             _ => return text.chars().take(LONGEST).collect(),
         };
         let answer = format!("kubectl sallyport {verb} {} -n {}", self.name, self.namespace);
-        let answer = format!("\nIt takes {}: {answer}", self.approvers.join("; "));
-        // However much there is before it, how to answer is told.
+        // However much there is before it, and of those who can, how to answer is told.
+        let approvers = visible(&self.approvers.join("; "));
+        let approvers: String = approvers.chars().take(LONGEST / 2).collect();
+        let answer = format!("\nIt takes {approvers}: {answer}");
         let room = LONGEST.saturating_sub(answer.chars().count());
-        text.chars().take(room).chain(answer.chars()).take(LONGEST).collect()
+        text.chars().take(room).chain(answer.chars()).collect()
     }
 }
 

@@ -326,4 +326,13 @@ fn what_somebody_typed_begins_no_line_and_hides_no_answer() {
         assert!(!slack.contains(['\u{202e}', '\u{2028}']), "{slack:?}");
         assert!(slack.chars().count() <= 2_900);
     }
+    let mut many = told(&request("DELETE", status("Approved", "False")), &[]).remove(0);
+    many.approvers = vec!["1 of group oidc:dba".into(); 300];
+    let slack = many.body(Format::Slack)["blocks"][0]["text"]["text"].clone();
+    let slack = slack.as_str().unwrap();
+    assert!(
+        slack.contains("DELETE") && slack.ends_with(": kubectl sallyport approve bank-1 -n doors"),
+        "{slack}"
+    );
+    assert!(slack.chars().count() <= 2_900);
 }

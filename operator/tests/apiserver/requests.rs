@@ -121,6 +121,12 @@ fn half_answered(stage: &Stage) -> Result<(String, Timestamp)> {
             &entry(stage, "bob", &name, "Approve")?,
             (name.as_str(), &[]),
         )?;
+        // Only what came too late may be refused.
+        ensure!(
+            said.status.success() || Timestamp::now() >= end,
+            "{}",
+            String::from_utf8_lossy(&said.stderr)
+        );
         stage.until(&format!("{name} is answered or over"), || {
             status = shown(stage, &name)?["status"].clone();
             Ok(status["progress"] == "1/2" || status["state"] == "Expired")
@@ -128,12 +134,6 @@ fn half_answered(stage: &Stage) -> Result<(String, Timestamp)> {
         if status["state"] == "Pending" {
             return Ok((name, end));
         }
-        // What came too late may be refused.
-        ensure!(
-            status["state"] == "Expired",
-            "{}",
-            String::from_utf8_lossy(&said.stderr)
-        );
     }
     bail!("none was answered before its end, of {SOON:?} s")
 }

@@ -235,7 +235,7 @@ fn pgbench_in_every_mode() {
         let mut command = Command::new("timeout");
         let port = way.port.to_string();
         command
-            .args(["60", "pgbench", "-h", way.host, "-p", &port, "-U", way.user])
+            .args(["300", "pgbench", "-h", way.host, "-p", &port, "-U", way.user])
             .args(args)
             .arg(&way.database);
         way.run(&mut command)

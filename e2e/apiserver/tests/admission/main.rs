@@ -24,6 +24,7 @@ use stage::Stage;
 #[test]
 fn the_api_server_refuses_every_forgery() -> Result<()> {
     let mut stage = Stage::set()?;
+    namespaces::before_admission(&stage)?;
     tokens::try_real_tokens(&mut stage)?;
     states::prepare(&mut stage)?;
     requests::try_all(&mut stage)?;

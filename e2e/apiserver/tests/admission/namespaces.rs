@@ -27,6 +27,15 @@ struct Table {
     cases: Vec<Case>,
 }
 
+/// Puts there what an earlier version let pass.
+pub fn before_admission(stage: &Stage) -> Result<()> {
+    let table: Table = table("namespaces")?;
+    for object in ["owned-claim", "owning"] {
+        stage.act("admin", &["create", "-f", "-"], &table.objects[object].to_string())?;
+    }
+    Ok(())
+}
+
 /// Tries every case of the table.
 pub fn try_all(stage: &mut Stage) -> Result<()> {
     let table: Table = table("namespaces")?;

@@ -15,7 +15,7 @@
 //! | `command.settings` | list of strings | settings it changes; `*` for one that cannot be seen |
 //! | `command.has_where` | bool | every change in it chooses rows; without changes: the query does |
 //! | `command.hasWhere` | bool | the same as `command.has_where` |
-//! | `command.read_only` | bool | nothing in it writes, locks more than readers do, or hides |
+//! | `command.read_only` | bool | nothing in it writes, locks more than readers do, or hides; views and functions by which PostgreSQL tells of itself (`pg_roles`, `information_schema`, `pg_stat_activity`) hide nothing |
 //! | `command.opaque` | bool | something in it cannot be seen into |
 //! | `command.hidden` | list of strings | what of that may do anything: `function app.close`, `a procedure`, `a DO block`, … |
 //! | `command.protected` | bool | a protected column stands in it |
