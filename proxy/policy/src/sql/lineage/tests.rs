@@ -343,6 +343,15 @@ fn columns_that_double_again_and_again_are_not_followed() {
 }
 
 #[test]
+fn names_that_nobody_knows_are_paid_for() {
+    let calls = |count: usize| {
+        let calls: Vec<String> = (0..count).map(|n| format!("f{n}(1)")).collect();
+        trace(&format!("select {}", calls.join(",")))
+    };
+    assert!(!calls(2_000).unfinished && calls(30_000).unfinished);
+}
+
+#[test]
 fn a_long_list_is_followed_to_its_end() {
     let list = vec!["1"; 100_000].join(",");
     let found = trace(&format!("select 1 in ({list}), reverse(ssn), name from customers"));
