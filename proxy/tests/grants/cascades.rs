@@ -33,6 +33,13 @@ const SCHEMA: &str = "CREATE SCHEMA app; CREATE SCHEMA kept; CREATE EXTENSION ci
     ALTER EXTENSION citext ADD VIEW app.part_of_it;
     CREATE TABLE app.solo (n int); CREATE FUNCTION app.trg() RETURNS trigger LANGUAGE plpgsql AS 'begin return null; end';
     CREATE CONSTRAINT TRIGGER c AFTER INSERT ON kept.rul FROM app.solo FOR EACH ROW EXECUTE FUNCTION app.trg();
+    CREATE TABLE app.key (p int, q int); CREATE TABLE app.by_key (n int, one app.key) PARTITION BY LIST (one);
+    CREATE VIEW kept.of_by_key AS SELECT n FROM app.by_key;
+    CREATE TABLE app.arbiter (id int PRIMARY KEY); CREATE TABLE kept.counted (n int);
+    CREATE RULE r AS ON INSERT TO kept.counted DO ALSO INSERT INTO app.arbiter VALUES (new.n) ON CONFLICT ON CONSTRAINT arbiter_pkey DO NOTHING;
+    CREATE TABLE app.summed (id int PRIMARY KEY, n int); CREATE FUNCTION app.sums() RETURNS int
+        BEGIN ATOMIC SELECT max(s.n) FROM (SELECT id, n FROM app.summed GROUP BY id) s; END;
+    CREATE VIEW kept.of_sums AS SELECT app.sums();
     CREATE SEQUENCE app.lone; CREATE SEQUENCE app.moving; CREATE TABLE kept.moved (n int DEFAULT nextval('app.moving'));
     CREATE TYPE app.kind AS ENUM ('a'); CREATE TABLE kept.kinds (n int, k app.kind);";
 
@@ -101,12 +108,15 @@ fn cascade_is_refused_where_it_reaches_what_is_kept() {
         ("alter table app.t drop constraint t_w_y_key cascade", true),
         ("alter table app.plain drop constraint plain_pkey cascade", false),
         ("alter table app.parts drop constraint parts_pkey cascade", true),
+        ("alter table app.arbiter drop constraint arbiter_pkey cascade", true),
+        ("alter table app.summed drop constraint summed_pkey cascade", true),
         ("drop table app.t cascade", true),
         ("drop table app.plain cascade", false),
         ("drop table app.plain, app.pair cascade", true),
         ("drop table if exists app.gone cascade", false),
         ("drop table app.named cascade", true),
         ("drop table app.pair cascade", true),
+        ("drop table app.key cascade", true),
         ("drop table app.one cascade", false),
         ("drop table app.two cascade", true),
         ("drop table app.part cascade", true),

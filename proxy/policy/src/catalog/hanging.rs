@@ -13,6 +13,9 @@ pub struct Hanging {
     pub part: Part,
     /// Columns that it hangs on, in order; 0 is the relation as a whole, with which it goes in any case.
     pub on: Vec<AttNum>,
+    /// Whether it hangs on a key of these columns, and goes with that: what groups by it, or names it in ON CONFLICT.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keyed: bool,
 }
 
 /// What of another relation hangs on one.
@@ -20,8 +23,6 @@ pub struct Hanging {
 pub enum Part {
     /// The whole of it: a view, a child, a sequence that a column owns.
     Whole,
-    /// The whole of it, by a key: a view that groups by that.
-    Grouped,
     /// A foreign key. Its rows go with those of the other where TRUNCATE says CASCADE.
     Key,
     /// A column with its values, be it of the relation's row type or generated.
@@ -35,13 +36,14 @@ pub enum Part {
 // === impl Hanging ===
 
 impl Hanging {
-    /// From how the door reads it: a letter for the part, with the number of a column, and what it hangs on. A letter that is not
-    /// known may be anything.
+    /// From how the door reads it: a letter for the part, with the number of a column, a `k` where it hangs on a key, and what it hangs
+    /// on. A letter that is not known may be anything.
     pub fn of(relation: Oid, text: &str) -> Option<Self> {
         let mut words = text.split(' ').filter(|word| !word.is_empty());
-        let part = match words.next()? {
+        let word = words.next()?;
+        let by_key = word.strip_suffix('k').filter(|part| !part.is_empty());
+        let part = match by_key.unwrap_or(word) {
             "w" => Part::Whole,
-            "g" => Part::Grouped,
             "k" => Part::Key,
             "p" => Part::Other,
             word => match word.strip_prefix('c') {
@@ -53,7 +55,12 @@ impl Hanging {
         let mut on = on?;
         on.sort_unstable();
         on.dedup();
-        Some(Self { relation, part, on })
+        Some(Self {
+            relation,
+            part,
+            on,
+            keyed: by_key.is_some(),
+        })
     }
 }
 
@@ -63,19 +70,22 @@ mod tests {
 
     #[test]
     fn what_hangs_is_read_as_the_door_writes_it() {
-        for (text, part, on) in [
-            ("w 3 0 3", Part::Whole, &[0, 3][..]),
-            ("g 1", Part::Grouped, &[1]),
-            ("k 1 2 1 2", Part::Key, &[1, 2]),
-            ("c12 0", Part::Column(12), &[0]),
-            ("p  4", Part::Other, &[4]),
-            ("x 0", Part::Unknown, &[0]),
-            ("? 1", Part::Unknown, &[1]),
+        for (text, part, on, keyed) in [
+            ("w 3 0 3", Part::Whole, &[0, 3][..], false),
+            ("wk 1", Part::Whole, &[1], true),
+            ("k 1 2 1 2", Part::Key, &[1, 2], false),
+            ("c12 0", Part::Column(12), &[0], false),
+            ("p  4", Part::Other, &[4], false),
+            ("pk 4 4", Part::Other, &[4], true),
+            ("x 0", Part::Unknown, &[0], false),
+            ("xk 1", Part::Unknown, &[1], true),
+            ("? 1", Part::Unknown, &[1], false),
         ] {
             let hanging = Hanging {
                 relation: 7,
                 part,
                 on: on.to_vec(),
+                keyed,
             };
             assert_eq!(Hanging::of(7, text), Some(hanging), "{text}");
         }

@@ -24,8 +24,8 @@ const MAX_LOOKS: usize = 256;
 pub(super) struct Known<'a> {
     catalog: &'a dyn Catalog,
     path: &'a SearchPath,
-    /// Common table expressions, wherever they stand.
-    expressions: BTreeMap<&'a str, Node<'a>>,
+    /// Common table expressions, wherever they stand: several may have one name.
+    expressions: BTreeMap<&'a str, Vec<Node<'a>>>,
     /// Queries in FROM that were looked into.
     looks: Cell<usize>,
 }
@@ -47,13 +47,15 @@ pub(crate) fn chooses_rows(statement: &Statement, catalog: &dyn Catalog, path: &
     let Some(root) = statement.root().filter(|_| changes) else {
         return true;
     };
-    let expressions = root.all().filter(|node| node.is("CommonTableExpr"));
+    let mut expressions: BTreeMap<&str, Vec<Node<'_>>> = BTreeMap::new();
+    for one in root.all().filter(|node| node.is("CommonTableExpr")) {
+        let queries = expressions.entry(one.text("ctename")).or_default();
+        queries.extend(one.node("ctequery"));
+    }
     let known = Known {
         catalog,
         path,
-        expressions: expressions
-            .filter_map(|one| Some((one.text("ctename"), one.node("ctequery")?)))
-            .collect(),
+        expressions,
         looks: Cell::new(0),
     };
     root.all().all(|node| match node.kind() {
@@ -99,13 +101,14 @@ fn selects(node: Node<'_>, field: &str, scope: &Scope<'_>) -> bool {
 impl<'a> Known<'a> {
     /// The stored relation that a name in FROM means. `None` for a common table expression and what the catalog does not know.
     fn relation(&self, range: Node<'_>) -> Option<&'a Relation> {
-        self.target(range).filter(|_| self.expression(range).is_none())
+        self.target(range).filter(|_| self.called_so(range).is_empty())
     }
 
-    /// The common table expression that a name in FROM may mean.
-    fn expression(&self, range: Node<'_>) -> Option<Node<'a>> {
+    /// Queries of the common table expressions that a name in FROM may mean.
+    fn called_so(&self, range: Node<'_>) -> &[Node<'a>] {
         let plain = range.is("RangeVar") && !range.has("schemaname");
-        self.expressions.get(range.text("relname")).filter(|_| plain).copied()
+        let queries = self.expressions.get(range.text("relname")).filter(|_| plain);
+        queries.map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Whether one more query in FROM may be looked into; it counts as looked into then.

@@ -31,7 +31,8 @@ fn catalog() -> Snapshot {
     let on_t = [
         (20_010, "w 2"),
         (20_012, "w 3"),
-        (20_013, "g 1"),
+        (20_013, "wk 1"),
+        (20_017, "pk 1"),
         (20_014, "k 1"),
         (20_015, "c2 0"),
         (20_017, "p 4"),
@@ -40,9 +41,23 @@ fn catalog() -> Snapshot {
     add(T, "public", "t", table, &on_t);
     add(20_002, "public", "p", RelationKind::PartitionedTable, &[]);
     add(20_003, "b", "p1", table, &[(20_020, "w 4"), (20_014, "k 1")]);
-    add(20_004, "public", "f", table, &[(0, "x 2"), (20_010, "w 1")]);
+    add(
+        20_004,
+        "public",
+        "f",
+        table,
+        &[(0, "x 2"), (0, "xk 2"), (20_010, "w 1")],
+    );
     add(20_005, "public", "x", table, &[(20_099, "p 0")]);
     add(20_006, "public", "plain", table, &[]);
+    add(20_007, "public", "key", table, &[(20_008, "c2 0")]);
+    add(
+        20_008,
+        "public",
+        "by_key",
+        RelationKind::PartitionedTable,
+        &[(20_021, "w 1")],
+    );
     add(20_010, "b", "v", view, &[(20_011, "w 1")]);
     add(20_011, "b", "vv", view, &[]);
     add(20_012, "b", "of_made", view, &[]);
@@ -60,6 +75,7 @@ fn catalog() -> Snapshot {
     add(20_018, "public", "t_id_seq", RelationKind::Sequence, &[(20_016, "p 0")]);
     add(20_019, "b", "of_rows", view, &[]);
     add(20_020, "b", "of_p1", view, &[]);
+    add(20_021, "b", "of_by_key", view, &[]);
     all[2].parents = vec![20_002];
     // Its columns have other numbers there.
     all[2].columns.swap(1, 3);
@@ -115,6 +131,10 @@ fn cascade_takes_along_what_hangs_on_what_falls() {
         ("drop table if exists gone, plain cascade", &["gone", "public.plain"]),
         ("drop table if exists gone cascade", &["gone"]),
         ("drop table plain cascade", &["public.plain"]),
+        (
+            "drop table key cascade",
+            &["b.of_by_key", "public.by_key", "public.key"],
+        ),
         ("drop view b.v cascade", &["b.v", "b.vv"]),
         ("drop sequence t_id_seq cascade", &["c.further", "public.t_id_seq"]),
         (
@@ -129,7 +149,7 @@ fn cascade_takes_along_what_hangs_on_what_falls() {
         ("alter table t drop column if exists gone cascade", &["public.t"]),
         (
             "alter table t drop constraint k cascade",
-            &["b.grouped", "c.keyed", "public.t"],
+            &["b.grouped", "c.keyed", "c.other", "public.t"],
         ),
         ("drop table p cascade", &["b.of_p1", "b.p1", "c.keyed", "public.p"]),
         ("alter table p drop column a cascade", &["b.of_p1", "b.p1", "public.p"]),
@@ -152,6 +172,7 @@ fn what_hangs_by_ways_that_are_not_followed_is_not_told() {
     for sql in [
         "drop table f cascade",
         "alter table f drop column a cascade",
+        "alter table f drop constraint k cascade",
         "drop table x cascade",
         "drop table plain, f cascade",
         "drop schema public cascade",

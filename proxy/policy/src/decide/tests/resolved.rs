@@ -201,6 +201,15 @@ fn a_name_alone_counts_as_a_column_of_the_relation_that_has_it() {
             "with w as (select id from t where a = 'x') delete from t where id in (select id from w)",
             true,
         ),
+        // Which of several of one name is meant, or whether the relation is, hangs on where it stands.
+        (
+            "delete from t where id in (select id from t) and exists (with t as (select 1) select 1 from t)",
+            false,
+        ),
+        (
+            "delete from t where id in (with w as (table t) select id from w) and exists (with w as (select 1) select 1 from w)",
+            false,
+        ),
         (
             "delete from t where tid in (select id from (select tid as id from t) s)",
             false,

@@ -160,21 +160,26 @@ pub(super) fn declared(text: &[u8], quote: usize) -> Option<Span> {
     }
     let start = quote.checked_add(1)?;
     let rest = tail(text, start);
-    let end = start.checked_add(string(rest.get(..LONGEST).unwrap_or(rest)))?;
+    let end = start.checked_add(string(rest.get(..LONGEST).unwrap_or(rest), escapes > 0))?;
     is_secret(cut(text, start, end)).then_some(Span { start, end })
 }
 
-/// How long a string of SQL is, up to the apostrophe that ends it: two of them, or one behind a backslash, are a part of it.
-fn string(rest: &[u8]) -> usize {
+/// How long a string of SQL is, up to the apostrophe that ends it: two of them, or one behind a backslash, are a part of it. Where the
+/// string is not said to have escapes, a backslash may as well stand for itself before two.
+fn string(rest: &[u8], escapes: bool) -> usize {
     let mut doubled = false;
     for place in memchr::memchr_iter(b'\'', rest) {
-        if std::mem::take(&mut doubled) || behind(rest, place, 1, |b| b == b'\\') > 0 {
+        let twice = at(rest, place.saturating_add(1)) == b'\'';
+        if std::mem::take(&mut doubled) {
             continue;
         }
-        if at(rest, place.saturating_add(1)) != b'\'' {
+        if behind(rest, place, 1, |b| b == b'\\') > 0 {
+            doubled = twice && !escapes;
+        } else if twice {
+            doubled = true;
+        } else {
             return place;
         }
-        doubled = true;
     }
     rest.len()
 }

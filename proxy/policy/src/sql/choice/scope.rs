@@ -193,11 +193,10 @@ impl<'a> Scope<'a> {
                 todo.extend(sides(item).filter(|_| !narrows(item)));
                 continue;
             }
-            let query = item.node("subquery").or_else(|| self.expression(item));
-            // What nobody has looked into may give all.
-            let gives_all = |query| !self.known.is_none_or(Known::may_look) || self.gives_all(query);
-            if query.map_or_else(|| self.is_target(item), gives_all) {
-                copies.push((called(item), query.is_none()));
+            let queries = item.node("subquery").into_iter();
+            let queries: Vec<Node<'a>> = queries.chain(self.called_so(item).iter().copied()).collect();
+            if self.is_target(item) || queries.iter().any(|query| self.may_give_all(*query)) {
+                copies.push((called(item), queries.is_empty()));
             }
         }
         copies
@@ -221,7 +220,7 @@ impl<'a> Scope<'a> {
     /// Whether that is, for each row, what it holds itself by one of these columns: `parent IN (SELECT id FROM t)` is not.
     pub(super) fn gives_itself(&self, query: Node<'a>, columns: &Columns<'a>) -> bool {
         let renames = |item: Node<'a>| item.node("alias").is_some_and(|alias| alias.has("colnames"));
-        let plain = |item: Node<'a>| item.is("RangeVar") && !renames(item) && self.expression(item).is_none();
+        let plain = |item: Node<'a>| item.is("RangeVar") && !renames(item) && self.called_so(item).is_empty();
         let differs = |output: Node<'a>| {
             let value = output.node("val").filter(|value| value.is("ColumnRef"));
             let place = value.and_then(|value| value.count("fields").checked_sub(1));
@@ -238,17 +237,19 @@ impl<'a> Scope<'a> {
         match item.kind() {
             "JoinExpr" => !narrows(item) && sides(item).any(|side| self.has_all(side)),
             "RangeSubselect" => item.node("subquery").is_some_and(|query| self.gives_all(query)),
-            _ => match self.expression(item) {
-                // What nobody has looked into may give all.
-                Some(query) => !self.known.is_none_or(Known::may_look) || self.gives_all(query),
-                None => self.is_target(item),
-            },
+            // An expression of the relation's own name need not be one that is in reach here.
+            _ => self.is_target(item) || self.called_so(item).iter().any(|query| self.may_give_all(*query)),
         }
     }
 
-    /// The common table expression that a name in FROM may mean.
-    fn expression(&self, item: Node<'a>) -> Option<Node<'a>> {
-        self.known?.expression(item)
+    /// The same of a query that a name may lead to again and again: what nobody has looked into may give all.
+    fn may_give_all(&self, query: Node<'a>) -> bool {
+        !self.known.is_none_or(Known::may_look) || self.gives_all(query)
+    }
+
+    /// Queries of the common table expressions that a name in FROM may mean.
+    fn called_so(&self, item: Node<'a>) -> &'a [Node<'a>] {
+        self.known.map(|known| known.called_so(item)).unwrap_or_default()
     }
 
     /// Whether a relation in FROM is the one whose rows are chosen. One of its name in another schema is not.

@@ -5,7 +5,7 @@ use crate::sql::names::qualified;
 use crate::sql::tree::Node;
 
 use super::Flow;
-use super::expression::spelled_out;
+use super::expression::{NAMES_A_STEP, spelled_out};
 use super::walker::Walker;
 
 /// Names of rows that definitions have besides relations.
@@ -68,6 +68,10 @@ impl Walker<'_> {
             return;
         };
         let found = self.catalog.resolve(&self.path, schema.as_deref(), &name);
+        let columns = found.map_or(0, |relation| relation.columns.len());
+        if !self.spend(columns / NAMES_A_STEP) {
+            return;
+        }
         if found.is_none_or(|relation| relation.column(column).is_none()) {
             self.field(column, &Flow::clean());
         }

@@ -236,10 +236,9 @@ impl<'c> Walker<'c> {
         for clause in node.list("merge_when_clauses") {
             self.conditions(clause.node("condition"), scope);
             if clause.has("values") {
-                let columns = clause.list("values").map(|value| self.expression(value, scope).mixed());
-                let columns = columns.map(|flow| super::scope::Column::named("", flow)).collect();
+                let row = self.listed(clause.list("values"), scope);
                 let named: Vec<&str> = clause.list("target_list").map(|column| column.text("name")).collect();
-                self.give(target, &named, &Rows::of(columns), given);
+                self.give(target, &named, &row, given);
             } else {
                 self.set(clause.list("target_list"), target, scope, given);
             }

@@ -42,7 +42,7 @@ pub(super) fn leaves_values(names: &[&str]) -> bool {
 }
 
 /// Columns among which a name is looked up in one step.
-const NAMES_A_STEP: usize = 64;
+pub(super) const NAMES_A_STEP: usize = 64;
 
 impl Walker<'_> {
     /// What flows into an expression. Bare only if it is a column and nothing else.

@@ -73,14 +73,9 @@ impl Walker<'_> {
     fn values(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Rows {
         let mut rows: Option<Rows> = None;
         for list in node.list("values_lists") {
-            let flows: Vec<Flow> = list
-                .list("items")
-                .map(|item| self.expression(item, scope).mixed())
-                .collect();
-            flows.iter().for_each(|flow| self.work(flow));
-            let flows = flows.into_iter().enumerate();
-            let columns = flows.map(|(index, flow)| Column::named(format!("column{}", index + 1), flow));
-            let row = Rows::of(columns.collect());
+            let row = self.listed(list.list("items"), scope);
+            let flows = row.columns.iter().map(|column| &column.flow);
+            flows.chain(&row.open).for_each(|flow| self.work(flow));
             match &mut rows {
                 Some(rows) => rows.join(&row),
                 None => rows = Some(row),
@@ -89,6 +84,20 @@ impl Walker<'_> {
         let rows = rows.unwrap_or_default();
         self.after(node, &rows, scope);
         rows
+    }
+
+    /// The row that a list of VALUES gives. `t.*` and `(row).*` stand for several values there, too, or for none, and then any value may
+    /// have any place.
+    pub(super) fn listed<'n>(&mut self, items: impl Iterator<Item = Node<'n>>, scope: &Scope<'_>) -> Rows {
+        let (mut columns, mut several) = (Vec::new(), false);
+        for (index, item) in items.enumerate() {
+            let expansion = self.expansion(item, scope);
+            several |= expansion.is_some();
+            let flow = expansion.map_or_else(|| self.expression(item, scope), |rows| rows.all());
+            columns.push(Column::named(format!("column{}", index + 1), flow.mixed()));
+        }
+        let row = Rows::of(columns);
+        if several { Rows::open(row.all()) } else { row }
     }
 
     fn plain_select(&mut self, node: Node<'_>, mut scope: Scope<'_>) -> Rows {
@@ -162,11 +171,7 @@ impl Walker<'_> {
         let mut expansions = 0usize;
         for target in targets {
             let Some(value) = target.node("val") else { continue };
-            if let Some(mut expanded) = self.expanded(value, scope) {
-                if !self.pay(&expanded) {
-                    expanded = Rows::lost();
-                }
-                self.touch(&expanded.all());
+            if let Some(expanded) = self.expansion(value, scope) {
                 let worked = expanded.columns.iter().filter(|column| !column.flow.bare);
                 worked.for_each(|column| self.work(&column.flow));
                 // Of what a table's `*` stands for the catalog may know too little by now: where there is another, it would not be noticed.
@@ -191,6 +196,16 @@ impl Walker<'_> {
             });
         }
         rows
+    }
+
+    /// What is [`expanded`](Self::expanded), paid for and noted.
+    fn expansion(&mut self, value: Node<'_>, scope: &Scope<'_>) -> Option<Rows> {
+        let mut expanded = self.expanded(value, scope)?;
+        if !self.pay(&expanded) {
+            expanded = Rows::lost();
+        }
+        self.touch(&expanded.all());
+        Some(expanded)
     }
 
     /// `*`, `t.*` and `(row).*` stand for several outputs.

@@ -234,20 +234,28 @@ impl Walker<'_> {
         })
     }
 
-    /// Whether code of users comes with what a table is made of: with its parents, with what it is made like, or with a row type.
+    /// Whether code of users comes with what a table is made of: with a parent, with what it is made like, or with a row type. Triggers
+    /// and rules come to partitions alone.
     fn is_made_of_code(&self, table: Node<'_>) -> bool {
-        let runs = |one: Node<'_>| {
+        let runs = |one: Node<'_>, part: bool| {
             let schema = Some(one.text("schemaname")).filter(|schema| !schema.is_empty());
             let found = self.catalog.resolve(&self.path, schema, one.text("relname"));
-            found.is_none_or(|one| one.active || one.computes || one.fires != Events::NONE || self.is_typed(one))
+            found.is_none_or(|one| {
+                let own = one.active || one.fires != Events::NONE;
+                part && own || one.computes || self.is_typed(one)
+            })
         };
         let alike = table.list("table_elts").filter(|element| element.is("TableLikeClause"));
-        let alike = alike.filter_map(|like| like.node("relation"));
+        let mut alike = alike.filter_map(|like| like.node("relation"));
         let typed = |of: Node<'_>| {
             let name = of.names("names").last().copied();
             name.is_some_and(|name| self.catalog.code().has_type(name))
         };
-        table.node("of_typename").is_some_and(typed) || table.list("inh_relations").chain(alike).any(runs)
+        let part = table.has("partbound");
+        let mut parents = table.list("inh_relations");
+        table.node("of_typename").is_some_and(typed)
+            || parents.any(|parent| runs(parent, part))
+            || alike.any(|like| runs(like, false))
     }
 
     /// Whether a column of a table that is made is of a type with which code of users runs.

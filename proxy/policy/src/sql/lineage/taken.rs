@@ -104,13 +104,24 @@ fn follow(start: Vec<Fall>, catalog: &dyn Catalog) -> Option<Taken> {
             match (hanging.part, fall) {
                 (Part::Unknown, _) => return None,
                 (Part::Key, Fall::Rows(_)) => todo.push(Fall::Rows(hanging.relation)),
-                (Part::Whole | Part::Grouped, _) => todo.push(Fall::Whole(hanging.relation)),
-                (Part::Column(column), _) => todo.push(Fall::Column(hanging.relation, column)),
+                (Part::Whole, _) => todo.push(Fall::Whole(hanging.relation)),
+                (Part::Column(column), _) => todo.push(column_of(hanging.relation, column, catalog)),
                 (Part::Key | Part::Other, _) => loses(hanging.relation, catalog, &mut taken)?,
             }
         }
     }
     Some(taken)
+}
+
+/// A column that goes with its type. A table that is partitioned by it goes with it, and by which of them it is, is not read.
+fn column_of(oid: Oid, column: AttNum, catalog: &dyn Catalog) -> Fall {
+    let partitioned = catalog
+        .relation(oid)
+        .is_some_and(|relation| relation.kind == RelationKind::PartitionedTable);
+    match partitioned {
+        true => Fall::Whole(oid),
+        false => Fall::Column(oid, column),
+    }
 }
 
 /// What goes with something in the relation itself, and in its partitions and children.
@@ -202,7 +213,7 @@ impl Fall {
         match self {
             Self::Whole(_) => true,
             Self::Column(_, column) => hanging.on.contains(&column),
-            Self::Key(_) => matches!(hanging.part, Part::Key | Part::Grouped),
+            Self::Key(_) => hanging.keyed || hanging.part == Part::Key,
             Self::Rows(_) => hanging.part == Part::Key,
         }
     }

@@ -276,6 +276,45 @@ fn the_fields_of_a_row_leave_the_columns_beside_them_what_they_are() {
 }
 
 #[test]
+fn stars_in_a_list_of_values_leave_no_value_its_place() {
+    let (none, two) = ("(row()::pair).*", "(row(1, 2)::pair).*");
+    for (sql, count, expected) in [
+        (
+            format!("values ({none}, (select upper(ssn) from customers), {two})"),
+            3,
+            "~s? ~s? ~s?",
+        ),
+        (
+            format!("select column1 from customers c, lateral (values ({none}, upper(c.ssn), {two})) v"),
+            1,
+            "~s?",
+        ),
+        (
+            format!("with v(a, b) as (values ({none}, (select ssn from customers), 1)) select a from v"),
+            1,
+            "~s?",
+        ),
+        (
+            "select v.a from customers c, lateral (values (c.*)) v(a, b)".to_owned(),
+            1,
+            "~sn",
+        ),
+        ("values (1, (select ssn from customers))".to_owned(), 2, "- ~s"),
+    ] {
+        assert_eq!(flows(&sql, count), expected, "{sql}");
+    }
+    for sql in [
+        format!("insert into notes values ({none}, (select ssn from customers), 1)"),
+        format!("insert into notes (id, note) values ({none}, (select ssn from customers), 1)"),
+        format!("merge into notes using customers c on false when not matched then insert values ({none}, c.ssn, 1)"),
+    ] {
+        let found = trace(&sql);
+        let written: Vec<String> = found.assigned.values().map(show).collect();
+        assert_eq!(written, ["~s?", "~s?"], "{sql}");
+    }
+}
+
+#[test]
 fn columns_that_double_again_and_again_are_not_followed() {
     let doubling = |levels: usize| {
         let ctes: Vec<String> = (1..levels)
@@ -301,6 +340,15 @@ fn columns_that_double_again_and_again_are_not_followed() {
         chain.join(", ")
     ));
     assert!(found.unfinished && found.any);
+}
+
+#[test]
+fn names_that_nobody_knows_are_paid_for() {
+    let calls = |count: usize| {
+        let calls: Vec<String> = (0..count).map(|n| format!("f{n}(1)")).collect();
+        trace(&format!("select {}", calls.join(",")))
+    };
+    assert!(!calls(2_000).unfinished && calls(30_000).unfinished);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::catalog::{Catalog, ColumnId, Oid, Relation, SearchPath};
 use crate::sql::functions::{Safety, is_own_operator, safety};
 use crate::sql::tree::Node;
 
+use super::expression::NAMES_A_STEP;
 use super::scope::Rows;
 use super::{Flow, Lineage, Spilled};
 
@@ -79,6 +80,7 @@ impl<'c> Walker<'c> {
 
     /// Notes a name that could not be followed. It means something that the statement reaches.
     pub(super) fn lose(&mut self, name: &str) -> Flow {
+        self.spend(self.found.lost.len() / NAMES_A_STEP);
         if !self.found.lost.iter().any(|lost| lost == name) {
             self.found.lost.push(name.to_owned());
         }
@@ -187,6 +189,7 @@ impl<'c> Walker<'c> {
 
     /// Notes something that cannot be seen into.
     pub(super) fn opaque(&mut self, what: String) {
+        self.spend(self.found.opaque.len() / NAMES_A_STEP);
         if !self.found.opaque.contains(&what) {
             self.found.opaque.push(what);
         }
@@ -243,6 +246,7 @@ impl<'c> Walker<'c> {
         if !self.views.is_empty() {
             self.lose_all(&format!("relation {name}"));
         }
+        self.spend(self.found.unresolved.len() / NAMES_A_STEP);
         if !self.found.unresolved.contains(&name) {
             self.found.unresolved.push(name);
         }

@@ -20,11 +20,11 @@ const HANGING: &str = "SELECT h.one, h.other, 'h', pg_catalog.concat((CASE \
      WHEN h.one OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN 'x' \
      WHEN h.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass THEN (CASE WHEN h.one OPERATOR(pg_catalog.<>) h.objid THEN 'p' \
      WHEN h.objsubid OPERATOR(pg_catalog.<>) 0 THEN pg_catalog.concat('c', h.objsubid) ELSE 'w' END) \
-     WHEN h.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass THEN (SELECT CASE WHEN r.rulename OPERATOR(pg_catalog.<>) '_RETURN'::pg_catalog.name THEN 'p' \
-     WHEN h.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass THEN 'g' ELSE 'w' END FROM pg_catalog.pg_rewrite r WHERE r.oid OPERATOR(pg_catalog.=) h.objid) \
+     WHEN h.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass THEN (SELECT CASE WHEN r.rulename OPERATOR(pg_catalog.<>) '_RETURN'::pg_catalog.name THEN 'p' ELSE 'w' END FROM pg_catalog.pg_rewrite r WHERE r.oid OPERATOR(pg_catalog.=) h.objid) \
      WHEN h.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::pg_catalog.regclass THEN coalesce((SELECT pg_catalog.concat('c', a.adnum) FROM pg_catalog.pg_attrdef a \
      JOIN pg_catalog.pg_attribute g ON g.attrelid OPERATOR(pg_catalog.=) a.adrelid AND g.attnum OPERATOR(pg_catalog.=) a.adnum \
-     AND g.attgenerated OPERATOR(pg_catalog.<>) '' WHERE a.oid OPERATOR(pg_catalog.=) h.objid), 'p') ELSE 'p' END), ' ', \
+     AND g.attgenerated OPERATOR(pg_catalog.<>) '' WHERE a.oid OPERATOR(pg_catalog.=) h.objid), 'p') ELSE 'p' END), \
+     (CASE WHEN h.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass THEN 'k' END), ' ', \
      (CASE WHEN h.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass THEN h.columns WHEN h.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass THEN \
      (SELECT pg_catalog.concat(pg_catalog.array_to_string(k.conkey, ' '), ' ', i.indkey) FROM pg_catalog.pg_constraint k \
      LEFT JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) k.conindid WHERE k.oid OPERATOR(pg_catalog.=) h.refobjid) ELSE '0' END)) \

@@ -1,7 +1,7 @@
 //! Code of users that runs where the text does not call it: behind names of PostgreSQL's own, in triggers and expressions.
 
 use super::*;
-use crate::catalog::Code;
+use crate::catalog::{Code, Events};
 
 #[test]
 fn an_array_that_a_namesake_makes_may_be_of_rows() {
@@ -374,14 +374,26 @@ fn values_flow_through_what_came_with_known_extensions_as_through_postgresqls_ow
 
 #[test]
 fn what_a_table_is_made_of_may_bring_code() {
+    let mut checked = table(80, "checked", &["id"]);
+    (checked.active, checked.computes) = (true, true);
+    let mut fires = table(81, "firing", &["id"]);
+    fires.fires = Events::INSERT;
+    let catalog = schema().with(vec![checked, fires]);
     for (sql, brings) in [
-        ("create table t (like audited including all)", true),
-        ("create table t () inherits (audited)", true),
+        ("create table t (like checked including all)", true),
+        ("create table t () inherits (checked)", true),
         ("create table t partition of audited default", true),
+        ("create table t partition of firing default", true),
         ("create table t (like unknown)", true),
+        // Triggers and rules stay where they are.
+        ("create table t (like audited including all)", false),
+        ("create table t (like firing including all)", false),
+        ("create table t () inherits (firing)", false),
         ("create table t (like notes including all)", false),
         ("create table t (a text)", false),
     ] {
-        assert_eq!(trace(sql).created.unwrap().brings_code, brings, "{sql}");
+        let script = parse(sql).unwrap();
+        let made = lineage(&script.statements[0], &catalog, &path()).created;
+        assert_eq!(made.unwrap().brings_code, brings, "{sql}");
     }
 }
