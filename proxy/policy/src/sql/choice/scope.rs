@@ -193,10 +193,10 @@ impl<'a> Scope<'a> {
                 todo.extend(sides(item).filter(|_| !narrows(item)));
                 continue;
             }
-            let queries = item.node("subquery").into_iter();
-            let queries: Vec<Node<'a>> = queries.chain(self.called_so(item).iter().copied()).collect();
-            if self.is_target(item) || queries.iter().any(|query| self.may_give_all(*query)) {
-                copies.push((called(item), queries.is_empty()));
+            let (query, named) = (item.node("subquery"), self.called_so(item));
+            let mut queries = query.into_iter().chain(named.iter().copied());
+            if self.is_target(item) || queries.any(|query| self.may_give_all(query)) {
+                copies.push((called(item), query.is_none() && named.is_empty()));
             }
         }
         copies
