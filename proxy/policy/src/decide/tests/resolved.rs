@@ -185,6 +185,8 @@ fn a_name_alone_counts_as_a_column_of_the_relation_that_has_it() {
         ("delete from t where tid in (select o.id from t o)", true),
         ("delete from t where id not in (select tid from t)", true),
         ("delete from t where id in (select t.id from t)", false),
+        ("delete from t where id in (select id from t limit all)", false),
+        ("delete from t where id in (select id from t limit 100)", true),
         (
             "with w as (select id from t) delete from t where id in (select id from w)",
             false,

@@ -173,8 +173,11 @@ fn string(rest: &[u8], escapes: bool) -> usize {
         if std::mem::take(&mut doubled) {
             continue;
         }
-        if behind(rest, place, 1, |b| b == b'\\') > 0 {
-            doubled = twice && !escapes;
+        let backslashes = behind(rest, place, rest.len(), |b| b == b'\\');
+        if backslashes > 0 {
+            // Of two of them, one escapes the other.
+            let escaped = escapes && backslashes % 2 == 1;
+            doubled = twice && !escaped;
         } else if twice {
             doubled = true;
         } else {

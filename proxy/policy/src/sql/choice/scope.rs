@@ -193,10 +193,10 @@ impl<'a> Scope<'a> {
                 todo.extend(sides(item).filter(|_| !narrows(item)));
                 continue;
             }
-            let queries = item.node("subquery").into_iter();
-            let queries: Vec<Node<'a>> = queries.chain(self.called_so(item).iter().copied()).collect();
-            if self.is_target(item) || queries.iter().any(|query| self.may_give_all(*query)) {
-                copies.push((called(item), queries.is_empty()));
+            let (query, named) = (item.node("subquery"), self.called_so(item));
+            let mut queries = query.into_iter().chain(named.iter().copied());
+            if self.is_target(item) || queries.any(|query| self.may_give_all(query)) {
+                copies.push((called(item), query.is_none() && named.is_empty()));
             }
         }
         copies
@@ -204,10 +204,9 @@ impl<'a> Scope<'a> {
 
     /// Whether a query gives the rows of the relation itself, all of them.
     pub(super) fn gives_all(&self, query: Node<'a>) -> bool {
-        let picks = ["limit_count", "having_clause", "group_clause"]
-            .iter()
-            .any(|field| query.has(field))
-            || gives_extreme(query);
+        // `LIMIT ALL` is one of NULL, and none.
+        let limited = query.node("limit_count").is_some_and(|count| !count.flag("isnull"));
+        let picks = limited || query.has("having_clause") || query.has("group_clause") || gives_extreme(query);
         // Of those that are alike one each (`DISTINCT ON`), or none that others have, or lack.
         let picks = picks
             || query.list("distinct_clause").next().is_some()

@@ -132,13 +132,15 @@ impl<'c> Walker<'c> {
     /// Assigns the columns of `source` to the named columns of the target, or to all in order.
     fn give(&mut self, target: Node<'_>, named: &[&str], source: &Rows, given: &mut Given) {
         let names: Vec<Rc<str>> = match (named.is_empty(), self.target_relation(target)) {
+            (true, None) => return self.spill(target, &source.all()),
+            // Whichever of them it goes to, it is the same.
+            (false, None) if source.is_shifted() => return self.spill(target, &source.all()),
             (false, _) => named.iter().map(|name| Rc::from(*name)).collect(),
             (true, Some(relation)) => relation
                 .columns
                 .iter()
                 .map(|column| column.name.as_str().into())
                 .collect(),
-            (true, None) => return self.spill(target, &source.all()),
         };
         // A source of unknown width may fill every column.
         let count = if source.is_shifted() || !named.is_empty() {
@@ -146,11 +148,12 @@ impl<'c> Walker<'c> {
         } else {
             source.columns.len()
         };
+        let anywhere = source.is_shifted().then(|| source.all());
         for (index, name) in names.into_iter().take(count).enumerate() {
-            let flow = match (source.is_shifted(), source.columns.get(index)) {
-                (false, Some(column)) => column.flow.clone(),
-                (false, None) => Flow::clean(),
-                (true, _) => source.all(),
+            let flow = match (&anywhere, source.columns.get(index)) {
+                (None, Some(column)) => column.flow.clone(),
+                (None, None) => Flow::clean(),
+                (Some(all), _) => all.clone(),
             };
             self.give_one(target, &name, flow, given);
         }

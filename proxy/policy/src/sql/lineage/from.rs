@@ -7,6 +7,7 @@ use crate::sql::names::{qualified, ranged};
 use crate::sql::tree::Node;
 
 use super::Flow;
+use super::expression::NAMES_A_STEP;
 use super::label;
 use super::scope::{Column, Doubt, Item, Rows, Scope, Table};
 use super::walker::Walker;
@@ -334,8 +335,13 @@ impl Walker<'_> {
     /// Columns that both sides of a join share: conditions, and one output of either.
     fn merge(&mut self, shared: &[Rc<str>], left: &Rows, right: &Rows) -> Vec<Column> {
         let mut merged = Vec::new();
+        let columns = left.columns.len().saturating_add(right.columns.len());
         for name in shared {
+            let goes_on = self.spend(columns / NAMES_A_STEP);
             let [one, other] = [left, right].map(|side| {
+                if !goes_on {
+                    return Flow::lost();
+                }
                 let own = side.named(name).or_else(|| side.unnamed());
                 own.unwrap_or_else(|| self.lose(name))
             });

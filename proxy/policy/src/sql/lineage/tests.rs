@@ -349,6 +349,23 @@ fn names_that_nobody_knows_are_paid_for() {
         trace(&format!("select {}", calls.join(",")))
     };
     assert!(!calls(2_000).unfinished && calls(30_000).unfinished);
+    let joined = |count: usize| {
+        let names: Vec<String> = (0..count).map(|n| format!("c{n}")).collect();
+        trace(&format!(
+            "select 1 from customers join notes using ({})",
+            names.join(",")
+        ))
+    };
+    let (few, many) = (joined(2_000), joined(30_000));
+    assert!(!few.unfinished && few.lost.len() == 2_000);
+    // Once it is given up, no more of them are kept.
+    assert!(many.unfinished && many.any && many.lost.len() < 20_000);
+    let names: Vec<String> = (0..1_000).map(|n| format!("c{n}")).collect();
+    let given = trace(&format!(
+        "insert into nowhere ({}) select (upper(ssn)::pair).* from customers",
+        names.join(",")
+    ));
+    assert_eq!(given.spilled.len(), 1);
 }
 
 #[test]

@@ -15,6 +15,8 @@ use super::{Flow, Lineage, Spilled};
 /// within recursion multiplies, a long list does not.
 const FUEL: usize = 200_000;
 const PER_NODE: usize = 4;
+/// What stands for everything that a walk did not get to.
+const TOO_LARGE: &str = "a query too large to follow";
 
 /// Functions that are given the name of a type, and try whether a value is of it.
 const TRIES: [&str; 2] = ["pg_input_is_valid", "pg_input_error_info"];
@@ -66,8 +68,9 @@ impl<'c> Walker<'c> {
         self.fuel = self.fuel.saturating_sub(steps);
         if self.fuel == 0 {
             self.found.unfinished = true;
-            self.opaque("a query too large to follow".to_owned());
-            self.lose_all("a query too large to follow");
+            self.found.any = true;
+            self.found.opaque.push(TOO_LARGE.to_owned());
+            self.found.lost.push(TOO_LARGE.to_owned());
         }
         true
     }
@@ -80,8 +83,7 @@ impl<'c> Walker<'c> {
 
     /// Notes a name that could not be followed. It means something that the statement reaches.
     pub(super) fn lose(&mut self, name: &str) -> Flow {
-        self.spend(self.found.lost.len() / NAMES_A_STEP);
-        if !self.found.lost.iter().any(|lost| lost == name) {
+        if self.spend(self.found.lost.len() / NAMES_A_STEP) && !self.found.lost.iter().any(|lost| lost == name) {
             self.found.lost.push(name.to_owned());
         }
         Flow::lost()
@@ -189,8 +191,7 @@ impl<'c> Walker<'c> {
 
     /// Notes something that cannot be seen into.
     pub(super) fn opaque(&mut self, what: String) {
-        self.spend(self.found.opaque.len() / NAMES_A_STEP);
-        if !self.found.opaque.contains(&what) {
+        if self.spend(self.found.opaque.len() / NAMES_A_STEP) && !self.found.opaque.contains(&what) {
             self.found.opaque.push(what);
         }
     }
@@ -246,8 +247,7 @@ impl<'c> Walker<'c> {
         if !self.views.is_empty() {
             self.lose_all(&format!("relation {name}"));
         }
-        self.spend(self.found.unresolved.len() / NAMES_A_STEP);
-        if !self.found.unresolved.contains(&name) {
+        if self.spend(self.found.unresolved.len() / NAMES_A_STEP) && !self.found.unresolved.contains(&name) {
             self.found.unresolved.push(name);
         }
     }
