@@ -57,6 +57,7 @@ impl Walker<'_> {
             .node("ctequery")
             .map_or_else(Rows::lost, |query| self.cte_query(query, scope, first));
         rows.rename(cte.names("aliascolnames").into_iter());
+        self.pay(&rows);
         // SEARCH and CYCLE add columns that hold the values of others.
         if let Some(search) = cte.node("search_clause") {
             let flow = named(&rows, &search.names("search_col_list"));

@@ -69,11 +69,14 @@ impl Walker<'_> {
                 let rows = node
                     .node("subquery")
                     .map_or_else(Rows::lost, |query| self.query(query, &scope));
-                aliased(node, Some(""), rows, false)
+                let item = aliased(node, Some(""), rows, false);
+                self.pay(&item.rows);
+                item
             }
             "RangeFunction" => {
                 let scope = self.lateral(outer, beside, true);
                 let item = self.functions(node, &scope);
+                self.pay(&item.rows);
                 match ranged(node) {
                     Some(_) => self.either(&item.rows, node, outer),
                     None => item,

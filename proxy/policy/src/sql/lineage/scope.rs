@@ -65,6 +65,8 @@ pub(super) struct Scope<'p> {
     pub(super) windows: Vec<(Rc<str>, Flow)>,
 }
 
+/// The most columns that a query may have (MaxTupleAttributeNumber): PostgreSQL refuses names of more.
+const MAX_COLUMNS: usize = 1_664;
 /// System columns. They say where a row is, not what is in it.
 const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
 
@@ -200,7 +202,7 @@ impl Rows {
     pub(super) fn rename<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
         self.place = None;
         let anywhere = self.is_shifted().then(|| self.all());
-        for (index, name) in names.enumerate() {
+        for (index, name) in names.take(MAX_COLUMNS).enumerate() {
             match (self.columns.get_mut(index), &anywhere) {
                 (Some(column), None) => {
                     column.name = name.into();
