@@ -48,6 +48,7 @@ pub struct Stage {
     pub volume: PathBuf,
     directory: tempfile::TempDir,
     accept: Duration,
+    grace: Duration,
     preload: Option<PathBuf>,
     door: SocketAddr,
     evidence: SocketAddr,
@@ -80,6 +81,7 @@ impl Stage {
             volume: directory.path().join("volume"),
             directory,
             accept,
+            grace: Duration::from_millis(1500),
             preload: None,
             door: local(),
             evidence: local(),
@@ -88,6 +90,12 @@ impl Stage {
             trust: None,
             executed: RefCell::default(),
         }
+    }
+
+    /// How long the recorder waits for a door that went before it declares its sessions over: where the door lives, longer than that
+    /// pauses between two tries.
+    pub fn grace(&mut self, grace: Duration) {
+        self.grace = grace;
     }
 
     /// Puts a library in front of the recorder's C library.
@@ -110,6 +118,7 @@ impl Stage {
         command.env("LOOPBACK", self.loopback.to_string());
         command.env("TARGET", self.server.port.to_string());
         command.env("ACCEPT_MS", self.accept.as_millis().to_string());
+        command.env("GRACE_MS", self.grace.as_millis().to_string());
         if let (Some(library), "recorder") = (&self.preload, role) {
             command.env("LD_PRELOAD", library);
         }
@@ -340,7 +349,7 @@ fn recorder() -> Args {
         ("--loopback-listen", var("LOOPBACK")),
         ("--admin-listen", "127.0.0.1:0".to_owned()),
         ("--checkpoint-every-ms", "50".to_owned()),
-        ("--grace-ms", "1500".to_owned()),
+        ("--grace-ms", var("GRACE_MS")),
         ("--tls-cert", stage_file("recorder.crt")),
         ("--tls-key", stage_file("recorder.key")),
         ("--client-ca", stage_file("ca.pem")),
