@@ -13,8 +13,8 @@ pub fn words(error: &anyhow::Error) -> String {
             Some(kube::Error::Service(_)) => ("the API server cannot be reached".to_owned(), false),
             _ => (cause.to_string(), false),
         };
-        // Many an error repeats what caused it.
-        if !said.iter().any(|before| before.contains(&text)) {
+        // Many an error repeats what caused it. What the API server says is said whatever else has its words: they may be short.
+        if whole || !said.iter().any(|before| before.contains(&text)) {
             said.push(text);
         }
         if whole {
@@ -52,7 +52,7 @@ mod tests {
 
     fn answered(code: u16, message: &str, name: &str) -> kube::Error {
         let status = json!({
-            "status": "Failure", "code": code, "message": message, "reason": "Invalid", "details": { "name": name, "kind": "accessrequests" },
+            "status": "Failure", "code": code, "message": message, "reason": "R", "details": { "name": name, "kind": "accessrequests" },
         });
         kube::Error::Api(Box::new(serde_json::from_value(status).unwrap()))
     }
@@ -63,7 +63,7 @@ mod tests {
         for (code, message, name, read) in [
             (404, missing, "bank-1", missing),
             (403, "you may not", "", "you may not"),
-            (422, "", "", "Invalid"),
+            (422, "", "", "R"),
             (422, "denied\u{1b}[2J: no", "bank-1", "denied\\u{1b}[2J: no"),
             (
                 401,
