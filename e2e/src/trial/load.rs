@@ -229,13 +229,19 @@ fn faults(
     let those = |wrong: &dyn Fn(&usize) -> bool| (0..all).filter(wrong).collect::<Vec<_>>();
     let (executed, held) = (log.executed(), |n: &usize| rows.get(n).copied().unwrap_or_default());
     [
-        ("executed without a record", those(&|n| held(n) > log.intents(*n))),
+        (
+            "executed without a record",
+            those(&|n| held(n) > log.intents(*n) - log.judged_again(*n)),
+        ),
         (
             "sent to the target, says its own log, without a record",
             those(&|n| logged.contains(n) && log.intents(*n) == 0),
         ),
         ("written twice", those(&|n| held(n) > 1)),
-        ("recorded twice", those(&|n| log.intents(*n) > 1)),
+        (
+            "let through twice, and not because it was judged again",
+            those(&|n| log.intents(*n) - log.judged_again(*n) > 1),
+        ),
         (
             "acknowledged and not there once",
             those(&|n| told.acknowledged.contains(n) && held(n) != 1),
@@ -256,6 +262,8 @@ fn faults(
 struct Log {
     /// How often each row's statement was let through.
     intents: BTreeMap<usize, usize>,
+    /// How often it then did not run, since the catalog that it was judged by had changed: it was judged again, as another command.
+    judged_again: BTreeMap<usize, usize>,
     executed: BTreeSet<usize>,
 }
 
@@ -276,10 +284,12 @@ impl Log {
                 *log.intents.entry(n).or_default() += 1;
                 commands.insert((session, number("/event/command/command")), n);
             }
-            if text("/event/outcome/fate") == "executed"
-                && let Some(n) = commands.get(&(session, number("/event/outcome/command")))
-            {
-                log.executed.insert(*n);
+            if let Some(n) = commands.get(&(session, number("/event/outcome/command"))) {
+                if text("/event/outcome/fate") == "executed" {
+                    log.executed.insert(*n);
+                } else if text("/event/outcome/why") == "judgedAgain" {
+                    *log.judged_again.entry(*n).or_default() += 1;
+                }
             }
         }
         log
@@ -287,6 +297,10 @@ impl Log {
 
     fn intents(&self, n: usize) -> usize {
         self.intents.get(&n).copied().unwrap_or_default()
+    }
+
+    fn judged_again(&self, n: usize) -> usize {
+        self.judged_again.get(&n).copied().unwrap_or_default()
     }
 
     fn executed(&self) -> BTreeSet<usize> {
@@ -311,6 +325,10 @@ mod tests {
 
     fn outcome(command: u64) -> Value {
         json!({"session": "s", "event": {"outcome": {"command": command, "fate": "executed"}}})
+    }
+
+    fn judged_again(command: u64) -> Value {
+        json!({"session": "s", "event": {"outcome": {"command": command, "fate": "notRun", "why": "judgedAgain"}}})
     }
 
     fn told(acknowledged: &[usize]) -> Told {
@@ -345,7 +363,21 @@ mod tests {
         );
         assert_eq!(
             wrong(&[(4, 2)], &told(&[4]), &log(&[intent(4, 1), intent(4, 2), outcome(1)])),
-            ["written twice", "recorded twice", "acknowledged and not there once"]
+            [
+                "written twice",
+                "let through twice, and not because it was judged again",
+                "acknowledged and not there once"
+            ]
+        );
+        assert_eq!(
+            wrong(&[(4, 1)], &told(&[4]), &log(&[intent(4, 1), intent(4, 2), outcome(2)])),
+            ["let through twice, and not because it was judged again"]
+        );
+        let again = log(&[intent(4, 1), judged_again(1), intent(4, 2), outcome(2)]);
+        assert_eq!(wrong(&[(4, 1)], &told(&[4]), &again), [""; 0]);
+        assert_eq!(
+            wrong(&[(4, 1)], &told(&[]), &log(&[intent(4, 1), judged_again(1)])),
+            ["executed without a record"]
         );
         assert_eq!(
             wrong(&[], &told(&[4]), &log(&[intent(4, 1)])),
