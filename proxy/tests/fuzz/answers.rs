@@ -280,7 +280,10 @@ fn streams_of_a_target() {
             let (out, broken) = stage.relayed(*kind, stream, piece);
             let (whole, begun) = messages(&out);
             let tag = begun.first().copied().unwrap_or_default();
-            assert!(broken || begun.is_empty(), "half a message");
+            // What is too large to be held is passed on as it comes, and this stream may end within it.
+            let unfinished = frame::head(begun, |_| Some(usize::MAX))
+                .is_ok_and(|head| head.is_some_and(|head| head.len > stream.len()));
+            assert!(broken || begun.is_empty() || unfinished, "half a message");
             assert!(!shows(tag, begun), "nor does it begin to");
             (whole, broken)
         };

@@ -43,7 +43,7 @@ pub(super) fn begin(state: &mut State, head: Head, arrived: &[u8], out: &mut Vec
     let body = head.len.saturating_sub(HEADER);
     let arrived = arrived.get(HEADER..).unwrap_or_default();
     let State { expected, counts, .. } = state;
-    let begun = match (head.tag, expected.front()) {
+    let start = match (head.tag, expected.front()) {
         (b'd', _) if state.copy_out.is_some() => {
             state.large = Some(Large::Copy(body));
             return Ok(Some(HEADER));
@@ -56,14 +56,13 @@ pub(super) fn begin(state: &mut State, head: Head, arrived: &[u8], out: &mut Vec
             Some(plan) => row(plan, body, arrived, out, counts)?,
             None => return Err(Broken::Unasked(b'D')),
         },
-        _ => None,
+        _ => Start::Whole,
     };
-    let Some((rest, used)) = begun else {
-        return if head.len > TARGET_CAP {
-            Err(Broken::TooLarge)
-        } else {
-            Ok(None)
-        };
+    let (rest, used) = match start {
+        Start::Now(rest, used) => (rest, used),
+        Start::Later => return Ok(None),
+        Start::Whole if head.len > TARGET_CAP => return Err(Broken::TooLarge),
+        Start::Whole => return Ok(None),
     };
     let sent = (HEADER + used + rest.bytes) as u64;
     state.with_running(|running, _| running.row(sent));
@@ -97,32 +96,37 @@ pub(super) fn go_on(state: &mut State, arrived: &[u8], out: &mut Vec<u8>) -> Res
     }
 }
 
-/// Begins a row if everything that has to be looked at has arrived: writes its new head and its first fields, and gives
-/// what is left and how much of the body is done with.
-fn row(
-    plan: &RowPlan,
-    body: usize,
-    arrived: &[u8],
-    out: &mut Vec<u8>,
-    counts: &mut Counts,
-) -> Result<Option<(Rest, usize)>, Broken> {
+/// How a row begins.
+enum Start {
+    /// Its new head and its first fields are written; what is left of it, and how much of the body is done with.
+    Now(Rest, usize),
+    /// Once what has to be looked at has arrived, which can be held.
+    Later,
+    /// Once all of it has arrived.
+    Whole,
+}
+
+/// Begins a row if everything that has to be looked at has arrived.
+fn row(plan: &RowPlan, body: usize, arrived: &[u8], out: &mut Vec<u8>, counts: &mut Counts) -> Result<Start, Broken> {
     let looked_at = (0..plan.len()).rev().find(|i| !plan.passes(*i)).map_or(0, |i| i + 1);
     if looked_at == plan.len() && looked_at > 0 {
-        return Ok(None);
+        return Ok(Start::Whole);
     }
     let mut reader = Body::new(arrived);
-    let Ok(got) = reader.count() else { return Ok(None) };
+    let Ok(got) = reader.count() else {
+        return Ok(Start::Later);
+    };
     if got != plan.len() {
         let planned = plan.len();
         return Err(RowError::Columns { got, planned }.into());
     }
+    let Some(used) = end_of(arrived, looked_at, body)? else {
+        return Ok(Start::Later);
+    };
     let mut values = Vec::new();
     for _ in 0..looked_at {
-        // Too little has arrived, or its length lies: then it shows once all of it is there.
-        let Ok(value) = reader.value() else { return Ok(None) };
-        values.push(value);
+        values.push(reader.value()?);
     }
-    let used = arrived.len() - reader.rest().len();
     let left = body.checked_sub(used).ok_or(RowError::Malformed)?;
     put_first(plan, &values, left, out, counts)?;
     let rest = Rest {
@@ -131,7 +135,37 @@ fn row(
         value: 0,
         length: Vec::new(),
     };
-    Ok(Some((rest, used)))
+    Ok(Start::Now(rest, used))
+}
+
+/// Where the first `fields` of a row of so many bytes end; `None` while not all of them has arrived.
+///
+/// # Errors
+/// When they reach out of the row, or are more than can be held.
+fn end_of(arrived: &[u8], fields: usize, body: usize) -> Result<Option<usize>, Broken> {
+    let mut end = size_of::<u16>();
+    for _ in 0..fields {
+        let Some(length) = arrived.get(end..).and_then(<[u8]>::first_chunk::<4>) else {
+            return Ok(None);
+        };
+        let value = bytes_of(*length)?;
+        end = end.saturating_add(size_of_val(length)).saturating_add(value);
+        if end > body {
+            return Err(RowError::Malformed.into());
+        }
+        if end > TARGET_CAP {
+            return Err(Broken::TooLarge);
+        }
+    }
+    Ok((end <= arrived.len()).then_some(end))
+}
+
+/// Bytes that follow a field's length: none where it is NULL.
+fn bytes_of(length: [u8; 4]) -> Result<usize, RowError> {
+    match i32::from_be_bytes(length) {
+        -1 => Ok(0),
+        length => usize::try_from(length).map_err(|_| RowError::Malformed),
+    }
 }
 
 /// A row's head and its first fields, masked; `left` bytes follow.
@@ -184,10 +218,7 @@ impl Rest {
             self.length.push(*byte);
             piece = after;
             if let Some(length) = self.length.first_chunk::<4>() {
-                self.value = match i32::from_be_bytes(*length) {
-                    -1 => 0,
-                    length => usize::try_from(length).map_err(|_| RowError::Malformed)?,
-                };
+                self.value = bytes_of(*length)?;
                 self.length.clear();
                 self.fields -= 1;
             }
