@@ -12,7 +12,7 @@ use crate::drain::Drain;
 use crate::postgres::cancel::Cancellable;
 use crate::postgres::dial;
 use crate::postgres::errors::sqlstate;
-use crate::postgres::frame::{self, stream_cap};
+use crate::postgres::frame::{self, TARGET_CAP, stream_cap};
 use crate::postgres::pump::{Moved, Want, turn};
 use crate::postgres::relay::{self, LARGE};
 use crate::postgres::wire::FLUSH_AT;
@@ -108,7 +108,8 @@ impl Conversation {
         };
         // Where no more than its head has come, it may turn out to pass, too.
         let message = message.filter(|_| self.target.arrived().len() > LARGE);
-        copied + message.map_or(0, |head| head.len)
+        // Of one that is longer than can be held, at least its end passes.
+        copied + message.map_or(0, |head| head.len.min(TARGET_CAP))
     }
 
     /// Sees to it that there is room for so much of the answer.
