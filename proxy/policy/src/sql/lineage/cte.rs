@@ -64,9 +64,16 @@ impl Walker<'_> {
             rows.columns.push(Column::named(search.text("search_seq_column"), flow));
         }
         if let Some(cycle) = cte.node("cycle_clause") {
-            let flow = named(&rows, &cycle.names("cycle_col_list"));
-            for field in ["cycle_mark_column", "cycle_path_column"] {
-                rows.columns.push(Column::named(cycle.text(field), flow.clone()));
+            let path = named(&rows, &cycle.names("cycle_col_list"));
+            let mut mark = path.clone();
+            // What marks a row is a constant, of a type that may run code of users.
+            for field in ["cycle_mark_value", "cycle_mark_default"] {
+                if let Some(value) = cycle.node(field) {
+                    mark.join(&self.expression(value, scope));
+                }
+            }
+            for (field, flow) in [("cycle_mark_column", mark), ("cycle_path_column", path)] {
+                rows.columns.push(Column::named(cycle.text(field), flow));
             }
         }
         rows

@@ -112,6 +112,7 @@ impl<'c> Walker<'c> {
             .unwrap_or_default();
         let named: Vec<&str> = node.list("cols").map(|column| column.text("name")).collect();
         self.give(target, &named, &source, given);
+        self.places(node.list("cols"), target, scope, given);
         let Some(conflict) = node.node("on_conflict_clause") else {
             return;
         };
@@ -209,6 +210,31 @@ impl<'c> Walker<'c> {
         given.entry(name.into()).or_default().join(&flow);
     }
 
+    /// `INSERT INTO t (a[…])`: subscripts of the places that a new row fills are expressions of their own, and what they hold is
+    /// in the value afterwards.
+    fn places<'n>(
+        &mut self,
+        columns: impl Iterator<Item = Node<'n>>,
+        target: Node<'_>,
+        scope: &Scope<'_>,
+        given: &mut Given,
+    ) {
+        for column in columns.filter(|column| column.has("indirection")) {
+            let flow = self.steps(column, scope);
+            self.work(&flow);
+            self.give_one(target, column.text("name"), flow, given);
+        }
+    }
+
+    /// What flows into subscripts and fields of a place that is assigned.
+    fn steps(&mut self, place: Node<'_>, scope: &Scope<'_>) -> Flow {
+        let mut flow = Flow::clean();
+        for step in place.list("indirection") {
+            flow.join(&self.expression(step, scope));
+        }
+        flow
+    }
+
     /// `SET a = …, (b, c) = …`.
     fn set<'n>(
         &mut self,
@@ -223,11 +249,8 @@ impl<'c> Walker<'c> {
                 .map(|value| self.expression(value, scope))
                 .unwrap_or_default()
                 .mixed();
+            flow.join(&self.steps(one, scope));
             self.work(&flow);
-            // Subscripts and fields of the place that is assigned are expressions of their own.
-            for step in one.list("indirection") {
-                flow.join(&self.expression(step, scope));
-            }
             self.give_one(target, one.text("name"), flow, given);
         }
     }
@@ -242,6 +265,7 @@ impl<'c> Walker<'c> {
                 let row = self.listed(clause.list("values"), scope);
                 let named: Vec<&str> = clause.list("target_list").map(|column| column.text("name")).collect();
                 self.give(target, &named, &row, given);
+                self.places(clause.list("target_list"), target, scope, given);
             } else {
                 self.set(clause.list("target_list"), target, scope, given);
             }

@@ -44,6 +44,14 @@ fn returning_gives_back_the_table_and_what_was_written() {
         ),
         ("update customers set name = 'x' returning old.ssn, new.name", "=s -"),
         ("update customers set name = 'x' returning with (old as o) o.ssn", "=s"),
+        (
+            "insert into notes (id, note[(select ssn from customers limit 1)]) values (1, 'x') returning id, note",
+            "- ~s",
+        ),
+        (
+            "merge into notes n using customers c on false when not matched then insert (id, note[c.ssn]) values (1, 'x') returning n.note",
+            "~s",
+        ),
         ("insert into notes values (1, 'x')", ""),
         ("create table t as select ssn from customers", ""),
         ("select ssn into t from customers", ""),
@@ -71,6 +79,14 @@ fn assignments_and_copies_are_followed() {
         (
             "merge into notes n using customers c on true when matched then update set note = c.ssn when not matched then insert values (1, c.name)",
             "13.1- 13.2~s",
+        ),
+        (
+            "insert into notes (id, note[(select ssn from customers limit 1)]) values (1, 'x')",
+            "13.1- 13.2~s",
+        ),
+        (
+            "merge into notes using customers c on false when not matched then insert (note[c.ssn]) values ('x')",
+            "13.2~s",
         ),
         ("copy notes (note) from stdin", "13.2-"),
         ("update events set payload = 'x'", "30.2- 31.2-"),
