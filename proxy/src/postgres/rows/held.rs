@@ -89,7 +89,8 @@ impl View {
             !(one.active || one.ruled || one.guarded_by_code) && one.fires == Events::NONE && one.guards.is_empty();
         let shows = match one.kind {
             RelationKind::Table => true,
-            RelationKind::View => self.shows(made, one, now),
+            // What one stores was copied as by CREATE TABLE AS, and was judged as such.
+            RelationKind::View | RelationKind::MaterializedView => self.shows(made, one, now),
             _ => false,
         };
         let named = made.schema == one.schema && made.name == one.name;
@@ -391,17 +392,18 @@ mod tests {
         assert!(holds(sql, &before, &now(|_| (), None)));
         assert!(holds(sql, &before, &known), "it is not committed yet");
         assert!(!holds(sql, &before, &now(|_| (), Some(2))), "it holds protected values");
-        let shows = |definition: &str| {
+        let shown = |kind: RelationKind, definition: &str| {
             let mut one = table(30_000, "made", "1", &[(1, "a", 25), (2, "b", 25)]);
-            one.kind = RelationKind::View;
+            one.kind = kind;
             one.definition = Some(definition.to_owned());
             with(vec![one], None)
         };
-        assert!(holds(
-            sql,
-            &before,
-            &shows("SELECT notes.x AS a, notes.x AS b FROM public.notes;")
-        ));
+        let shows = |definition: &str| shown(RelationKind::View, definition);
+        let plain = "SELECT notes.x AS a, notes.x AS b FROM public.notes;";
+        assert!(holds(sql, &before, &shows(plain)));
+        assert!(holds(sql, &before, &shown(RelationKind::MaterializedView, plain)));
+        let telling = "SELECT notes.x AS a, customers.x AS b FROM public.notes, public.customers;";
+        assert!(!holds(sql, &before, &shown(RelationKind::MaterializedView, telling)));
         for definition in [
             "SELECT notes.x AS a, customers.x AS b FROM public.notes, public.customers;",
             "SELECT notes.x AS a, unseen(1) AS b FROM public.notes;",
