@@ -48,6 +48,9 @@ pub struct Case {
     /// Whether the number of its rows hangs on who else is connected.
     #[serde(default)]
     pub crowd: bool,
+    /// Whether its rows come as they are: nothing in them is hidden from anybody.
+    #[serde(default)]
+    pub whole: bool,
     /// By what the leak is seen without the door.
     #[serde(default)]
     pub seen: Seen,

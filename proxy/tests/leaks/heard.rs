@@ -60,6 +60,12 @@ impl Heard {
         course
     }
 
+    /// The rows that came, as they came.
+    pub fn rows(&self) -> Vec<&[u8]> {
+        let rows = self.messages.iter().filter(|message| message.tag == 'D');
+        rows.map(|message| &*message.body).collect()
+    }
+
     /// Type, size, modifier and format of each column that was described. Types of users have other numbers in each database.
     pub fn shapes(&self) -> Vec<(u32, &[u8])> {
         let described = self.messages.iter().filter(|message| message.tag == 'T');

@@ -71,6 +71,9 @@ pub fn is_answered_as(
         let (through, without) = (one.shapes(), direct[0].shapes());
         return Err(format!("columns are described otherwise, {through:?} for {without:?}"));
     }
+    if case.whole && one.refusal().is_none() && one.rows() != direct[0].rows() {
+        return Err(format!("rows are masked that tell nothing: {one:?}"));
+    }
     Ok(())
 }
 

@@ -52,6 +52,10 @@ fn code_of_users_runs_behind_names_of_postgresqls_own() {
         ("select 1 from customers where id between 1 and 2", "operator BETWEEN"),
         ("select 1::money2", "type money2"),
         ("select ('1').money2", "type money2"),
+        (
+            "with recursive w(x) as (select 1 union all select x from w) cycle x set c to money2 'a' default money2 'b' using p select c from w",
+            "type money2",
+        ),
         ("select (id).initcap from customers", "type initcap"),
         ("select initcap('a')", "type initcap"),
         ("select * from initcap('a')", "type initcap"),
