@@ -132,6 +132,8 @@ impl View {
         let ungrown = Relation {
             columns: stored.cloned().collect(),
             hanging: after.hanging.clone(),
+            // PostgreSQL 18 counts NOT NULL among them.
+            constraints: after.constraints.clone(),
             ..before.clone()
         };
         if ungrown.columns.len() == before.columns.len() {
