@@ -106,8 +106,8 @@ const LOCKED: &str = "WITH locked AS MATERIALIZED (SELECT l.relation FROM pg_cat
 
 /// Relations: OID, schema, name, kind, whether it has rules or triggers, the definition of a view, whether it has rules, the
 /// columns of its primary key, the types of its triggers as one, whether columns and definition are left out because they are
-/// known, the versions of the rows that its columns, one by one, and its rules have, with the same exception, and that of its
-/// type, which ALTER TABLE … RENAME and SET SCHEMA write anew, while TRUNCATE, REFRESH and GRANT do not.
+/// known, the versions of the rows that its columns and its rules have, with the same exception, and that of its type, which ALTER
+/// TABLE … RENAME and SET SCHEMA write anew, while TRUNCATE, REFRESH and GRANT do not.
 ///
 /// `{definition}` says how views are read; `{where}` restricts them.
 const RELATIONS: &str = "{locked}{since} SELECT c.oid, n.nspname, c.relname, c.relkind, \
@@ -120,8 +120,8 @@ const RELATIONS: &str = "{locked}{since} SELECT c.oid, n.nspname, c.relname, c.r
       WHERE k.indrelid OPERATOR(pg_catalog.=) c.oid AND k.indisprimary LIMIT 1), \
      (SELECT pg_catalog.bit_or(t.tgtype) FROM pg_catalog.pg_trigger t \
       WHERE t.tgrelid OPERATOR(pg_catalog.=) c.oid AND NOT t.tgisinternal), NOT {changed}, NOT {moved}, \
-     CASE WHEN {moved} THEN pg_catalog.concat((SELECT pg_catalog.string_agg(a.xmin::pg_catalog.text, ',' ORDER BY a.attnum) \
-      FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid \
+     CASE WHEN {moved} THEN pg_catalog.concat((SELECT pg_catalog.sum(pg_catalog.hashint8extended(a.attnum::pg_catalog.int8, \
+      a.xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid \
       AND a.attnum OPERATOR(pg_catalog.>) 0), ' ', (SELECT pg_catalog.sum(pg_catalog.hashint8extended(r.oid::pg_catalog.int8, \
       r.xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_rewrite r WHERE r.ev_class OPERATOR(pg_catalog.=) c.oid)) END, \
      (SELECT y.xmin::pg_catalog.text FROM pg_catalog.pg_type y WHERE y.oid OPERATOR(pg_catalog.=) c.reltype) \
