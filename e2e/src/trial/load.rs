@@ -229,10 +229,7 @@ fn faults(
     let those = |wrong: &dyn Fn(&usize) -> bool| (0..all).filter(wrong).collect::<Vec<_>>();
     let (executed, held) = (log.executed(), |n: &usize| rows.get(n).copied().unwrap_or_default());
     [
-        (
-            "executed without a record",
-            those(&|n| held(n) > log.intents(*n) - log.judged_again(*n)),
-        ),
+        ("executed without a record", those(&|n| held(n) > log.let_through(*n))),
         (
             "sent to the target, says its own log, without a record",
             those(&|n| logged.contains(n) && log.intents(*n) == 0),
@@ -240,7 +237,7 @@ fn faults(
         ("written twice", those(&|n| held(n) > 1)),
         (
             "let through twice, and not because it was judged again",
-            those(&|n| log.intents(*n) - log.judged_again(*n) > 1),
+            those(&|n| log.let_through(*n) > 1),
         ),
         (
             "acknowledged and not there once",
@@ -299,8 +296,10 @@ impl Log {
         self.intents.get(&n).copied().unwrap_or_default()
     }
 
-    fn judged_again(&self, n: usize) -> usize {
-        self.judged_again.get(&n).copied().unwrap_or_default()
+    /// The same without those that were judged again.
+    fn let_through(&self, n: usize) -> usize {
+        let again = self.judged_again.get(&n).copied().unwrap_or_default();
+        self.intents(n).saturating_sub(again)
     }
 
     fn executed(&self) -> BTreeSet<usize> {

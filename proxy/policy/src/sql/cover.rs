@@ -188,7 +188,13 @@ impl Walk<'_> {
             "AConst" if hot => _ = self.places.insert(node.int("location")),
             "ParamRef" if hot => _ = self.parameters.insert(node.int("number")),
             "SelectStmt" => self.select(node, hot, false),
-            "CommonTableExpr" => self.below(node, "ctequery", hot),
+            "CommonTableExpr" => {
+                self.below(node, "ctequery", hot);
+                // What marks a cycle comes out as a column, which may be compared with a protected one.
+                if let Some(cycle) = node.node("cycle_clause") {
+                    self.all(cycle);
+                }
+            }
             "RangeSubselect" => self.below(node, "subquery", hot),
             "RangeFunction" | "RangeTableFunc" | "JsonTable" | "MergeWhenClause" => self.all(node),
             "InsertStmt" => self.insert(node, hot),

@@ -58,6 +58,10 @@ fn what_goes_with_a_protected_column_is_hidden_and_the_rest_is_shown() {
             "delete from customers where id = 7",
         ),
         (
+            "with recursive w(n) as (select 1 union select n from w) cycle n set y to '123' default '9' using p select 1 from w join customers c on c.ssn = w.y",
+            "with recursive w(n) as (select ? union select n from w) cycle n set y to '?' default '?' using p select 1 from w join customers c on c.ssn = w.y",
+        ),
+        (
             "select id from orders where note = 'Grace'",
             "select id from orders where note = 'Grace'",
         ),
