@@ -203,9 +203,9 @@ impl Guard<'_> {
                 && lineage.grown.as_ref().is_none_or(|grown| !grown.blind);
             let defined: BTreeSet<Oid> = lineage.written.difference(&lineage.referred).copied().collect();
             let defined = defines.then(|| self.with_children(&defined))?;
-            // An index of other columns holds nothing of it.
-            let indexed = statement.indexed();
-            let column = defined.into_iter().find_map(|oid| protected(oid, indexed.as_deref()))?;
+            // What is said of other columns alone, or an index of them, holds nothing of it.
+            let columns = statement.defined();
+            let column = defined.into_iter().find_map(|oid| protected(oid, columns.as_deref()))?;
             let why = "definitions of its relation (checks, indexes, types) can tell of its values";
             self.column_refused(column, why)
         })

@@ -104,7 +104,7 @@ fn refused(policy: &Policy, group: &str, sql: &str, values: &[Option<&[u8]>]) ->
 }
 
 /// Begins a refusal of each statement under Standard, and under Strict; empty where there is none.
-const CASES: [(&str, &str, &str); 50] = [
+const CASES: [(&str, &str, &str); 60] = [
     ("select ssn, name from customers", "", ""),
     ("select ssn::text from customers", "", ""),
     (
@@ -156,6 +156,44 @@ const CASES: [(&str, &str, &str); 50] = [
     ("alter table customers add column segment text", "", ""),
     ("alter table customers add score int not null default 0", "", ""),
     ("alter table customers owner to app", "", ""),
+    ("alter table customers drop column name, alter id drop not null", "", ""),
+    ("alter table customers alter name set not null, alter name set default 'x'", "", ""),
+    ("alter table customers rename name to called", "", ""),
+    (
+        "alter table customers drop column name cascade",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    (
+        "alter table customers drop column name, drop column ssn",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    (
+        "alter table customers alter name set default lower('x')",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    (
+        "alter table customers alter name type int using 1",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    (
+        "alter table customers rename ssn to called",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    (
+        "alter table customers rename to clients",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
+    (
+        "alter table customers rename constraint customers_pkey to ssn",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+    ),
     ("create table staged (like customers including all)", "", ""),
     (
         "create table staged (like customers) inherits (customers)",

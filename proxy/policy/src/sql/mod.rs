@@ -13,6 +13,7 @@ mod body;
 mod choice;
 mod columns;
 mod cover;
+mod defined;
 mod denied;
 mod effect;
 mod encoding;

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::beyond;
 use super::columns;
+use super::defined;
 use super::denied::Denied;
 use super::effect::{self, Effect, Setting, Transaction};
 use super::facts;
@@ -283,14 +284,10 @@ impl Statement {
             .is_some_and(|root| renames.contains(&root.kind()) && root.has("relation"))
     }
 
-    /// The columns of which it makes an index, where that is of plain columns and all rows.
-    pub fn indexed(&self) -> Option<Vec<&str>> {
-        let root = self
-            .root()
-            .filter(|root| root.is("IndexStmt") && !root.has("where_clause"))?;
-        let parts = root.list("index_params").chain(root.list("index_including_params"));
-        let names = parts.map(|part| Some(part.text("name")).filter(|name| !name.is_empty()));
-        names.collect()
+    /// The columns that it is about, where what it defines hangs on these alone.
+    #[must_use]
+    pub fn defined(&self) -> Option<Vec<&str>> {
+        self.root().and_then(defined::columns)
     }
 
     /// Names that mean other relations behind it: of one that gets another name or schema, that name and the new one.
