@@ -105,11 +105,13 @@ impl Walker<'_> {
         (self.found.relations, self.known_views) = (reached, known_views);
     }
 
-    /// Whether a column of a relation is of a type that runs code of users.
+    /// Whether a column of a relation, or its row, is of a type that runs code of users: a row as a whole is cast, compared and put in
+    /// order as a column is, and no text names its type, which is called as the relation is.
     pub(super) fn is_typed(&self, relation: &Relation) -> bool {
-        let types = &self.catalog.code().types;
+        let code = self.catalog.code();
         let mut columns = relation.columns.iter();
-        !types.is_empty() && columns.any(|column| types.contains_key(&column.type_oid))
+        let is_code = |column: &Stored| code.types.contains_key(&column.type_oid);
+        !code.types.is_empty() && (code.has_type(&relation.name) || columns.any(is_code))
     }
 
     /// Whether a write to a relation runs code of users, which is noted: its own, that of its partitions and children, or that
