@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use crate::catalog::{Column as Stored, ColumnId, Events, Relation, RelationKind, SearchPath};
+use crate::catalog::{Column as Stored, ColumnId, Events, Part, Relation, RelationKind, SearchPath};
 use crate::sql::parser::{self, Backslash};
 
 use super::Flow;
@@ -179,6 +179,11 @@ impl Walker<'_> {
             if follows && (found.runs_at(events) || found.ruled) {
                 self.opaque(format!("triggers of {}", found.qualified()));
             }
+            // What follows becomes of a type there.
+            if follows && self.is_typed(found) {
+                self.opaque(format!("types of {}", found.qualified()));
+            }
+            self.note_referring(found, events, follows);
             if follows {
                 // Checks and expressions are tried against the rows that follow.
                 let columns = found.columns.iter().map(|column| ColumnId {
@@ -191,6 +196,27 @@ impl Walker<'_> {
             let followers = found.followers.iter();
             let followers = followers.map(|follower| (follower.relation, follower.follows(events), true));
             todo.extend(followers.filter(|(_, events, _)| *events != Events::NONE));
+        }
+    }
+
+    /// Notes code of users that runs where a key of a relation goes: what refers to it is looked through then, whatever its foreign key
+    /// says, and is cast to the key's type. `follows`: which of its columns are written is not known.
+    fn note_referring(&mut self, relation: &Relation, events: Events, follows: bool) {
+        let catalog = self.catalog;
+        for key in relation.hanging.iter().filter(|hanging| hanging.part == Part::Key) {
+            let assigned = key.on.iter().any(|column| {
+                self.found.assigned.contains_key(&ColumnId {
+                    relation: relation.oid,
+                    column: *column,
+                })
+            });
+            let goes = events.meets(Events::DELETE) || events.meets(Events::UPDATE) && (follows || assigned);
+            let Some(other) = catalog.relation(key.relation).filter(|_| goes) else {
+                continue;
+            };
+            if self.is_typed(other) {
+                self.opaque(format!("types of {}", other.qualified()));
+            }
         }
     }
 
