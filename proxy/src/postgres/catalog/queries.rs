@@ -210,11 +210,12 @@ const PARENTS: &str = "SELECT inhrelid, inhparent, 'i', NULL FROM pg_catalog.pg_
      LATERAL ROWS FROM (pg_catalog.unnest(conkey), pg_catalog.unnest(confkey)) pair(follower, key) \
      WHERE contype OPERATOR(pg_catalog.=) 'f' AND confupdtype OPERATOR(pg_catalog.=) 'c'";
 
-/// Types that are not built in: OID, kind, category, base of a domain, element of an array, subtype of a range, name, and the
-/// relation that has the columns of a composite one.
+/// Types that are not built in: OID, kind, category, base of a domain, element of an array, subtype of a range, name, the
+/// relation that has the columns of a composite one, and the range that a multirange is made of.
 const TYPES: &str = "SELECT t.oid, t.typtype, t.typcategory, t.typbasetype, t.typelem, \
      (SELECT r.rngsubtype FROM pg_catalog.pg_range r \
-      WHERE r.rngtypid OPERATOR(pg_catalog.=) t.oid OR r.rngmultitypid OPERATOR(pg_catalog.=) t.oid LIMIT 1), t.typname, t.typrelid \
+      WHERE r.rngtypid OPERATOR(pg_catalog.=) t.oid OR r.rngmultitypid OPERATOR(pg_catalog.=) t.oid LIMIT 1), t.typname, t.typrelid, \
+     (SELECT r.rngtypid FROM pg_catalog.pg_range r WHERE r.rngmultitypid OPERATOR(pg_catalog.=) t.oid LIMIT 1) \
      FROM pg_catalog.pg_type t WHERE t.oid OPERATOR(pg_catalog.>=) 16384";
 
 /// Rows that the target's statistics count. ANALYZE changes them in place, so that the digest does not move with them.

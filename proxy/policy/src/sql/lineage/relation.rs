@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use crate::catalog::{Column as Stored, ColumnId, Events, Relation, RelationKind, SearchPath};
+use crate::catalog::{Column as Stored, ColumnId, Events, Part, Relation, RelationKind, SearchPath};
 use crate::sql::parser::{self, Backslash};
 
 use super::Flow;
@@ -105,11 +105,13 @@ impl Walker<'_> {
         (self.found.relations, self.known_views) = (reached, known_views);
     }
 
-    /// Whether a column of a relation is of a type that runs code of users.
+    /// Whether a column of a relation, or its row, is of a type that runs code of users: a row as a whole is cast, compared and put in
+    /// order as a column is, and no text names its type, which is called as the relation is.
     pub(super) fn is_typed(&self, relation: &Relation) -> bool {
-        let types = &self.catalog.code().types;
+        let code = self.catalog.code();
         let mut columns = relation.columns.iter();
-        !types.is_empty() && columns.any(|column| types.contains_key(&column.type_oid))
+        let is_code = |column: &Stored| code.types.contains_key(&column.type_oid);
+        !code.types.is_empty() && (code.has_type(&relation.name) || columns.any(is_code))
     }
 
     /// Whether a write to a relation runs code of users, which is noted: its own, that of its partitions and children, or that
@@ -177,6 +179,11 @@ impl Walker<'_> {
             if follows && (found.runs_at(events) || found.ruled) {
                 self.opaque(format!("triggers of {}", found.qualified()));
             }
+            // What follows becomes of a type there.
+            if follows && self.is_typed(found) {
+                self.opaque(format!("types of {}", found.qualified()));
+            }
+            self.note_referring(found, events, follows);
             if follows {
                 // Checks and expressions are tried against the rows that follow.
                 let columns = found.columns.iter().map(|column| ColumnId {
@@ -189,6 +196,27 @@ impl Walker<'_> {
             let followers = found.followers.iter();
             let followers = followers.map(|follower| (follower.relation, follower.follows(events), true));
             todo.extend(followers.filter(|(_, events, _)| *events != Events::NONE));
+        }
+    }
+
+    /// Notes code of users that runs where a key of a relation goes: what refers to it is looked through then, whatever its foreign key
+    /// says, and is cast to the key's type. `follows`: which of its columns are written is not known.
+    fn note_referring(&mut self, relation: &Relation, events: Events, follows: bool) {
+        let catalog = self.catalog;
+        for key in relation.hanging.iter().filter(|hanging| hanging.part == Part::Key) {
+            let assigned = key.on.iter().any(|column| {
+                self.found.assigned.contains_key(&ColumnId {
+                    relation: relation.oid,
+                    column: *column,
+                })
+            });
+            let goes = events.meets(Events::DELETE) || events.meets(Events::UPDATE) && (follows || assigned);
+            let Some(other) = catalog.relation(key.relation).filter(|_| goes) else {
+                continue;
+            };
+            if self.is_typed(other) {
+                self.opaque(format!("types of {}", other.qualified()));
+            }
         }
     }
 

@@ -2,9 +2,9 @@
 //! knowledge of the catalog may move with them.
 //!
 //! Left out of what sessions share are only those that nothing else can be reached through: every column is of a type of
-//! PostgreSQL's own, so that their rows as a type hold no code; they have no rules, triggers, policies, parents or children,
-//! and no view reads them. Whatever else is temporary is shared as before. What their owner has to know of them,
-//! [`own`](super::own) asks its backend for; to others a name of theirs is unknown, which is never safe.
+//! PostgreSQL's own, and no cast or operator class is about their rows, so that these as a type hold no code; they have no rules,
+//! triggers, policies, parents or children, and no view reads them. Whatever else is temporary is shared as before. What their
+//! owner has to know of them, [`own`](super::own) asks its backend for; to others a name of theirs is unknown, which is never safe.
 
 use super::{EXPRESSIONS, OWN_TEMP, PARENTS, TYPES, filled, hanging};
 
@@ -23,7 +23,11 @@ const PLAIN: &str = "SELECT p.oid, p.reltoastrelid, p.reltype FROM pg_catalog.pg
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d \
      WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
      AND d.refobjid OPERATOR(pg_catalog.=) p.oid \
-     AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass)";
+     AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass) \
+     AND p.reltype OPERATOR(pg_catalog.<>) ALL (ARRAY(SELECT unnest.t FROM pg_catalog.pg_cast c \
+     JOIN pg_catalog.pg_type y ON y.oid OPERATOR(pg_catalog.=) c.castsource OR y.oid OPERATOR(pg_catalog.=) c.casttarget, \
+     LATERAL (VALUES (y.oid), (y.typelem)) unnest(t) WHERE c.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid \
+     AND unnest.t OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid UNION ALL SELECT o.opcintype FROM pg_catalog.pg_opclass o WHERE o.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid))";
 
 /// Begins a question that [`besides`] stands in. Relations and types are numbered apart. No number is 0, which is what the
 /// constraint of a domain has in place of a relation.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sallyport_policy::catalog::{Code, Oid, Relation};
+use sallyport_policy::catalog::{Code, Oid, Relation, is_built_in};
 use sallyport_policy::sql;
 
 use super::known::Vouched;
@@ -58,18 +58,27 @@ pub(super) fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code
     Some(code)
 }
 
-/// What each type is made of, with the type: the base of a domain, the element of an array, the subtype of a range, and the
-/// types of a composite's columns.
+/// What each type is made of, with the type: the base of a domain, the element of an array, the subtype of a range, the range of a
+/// multirange, and the types of a composite's columns. An array goes with its elements, too: an expression makes one of them without
+/// a word of its type, and so it does a multirange.
 pub(super) fn parts(types: &[Row], relations: &HashMap<Oid, Relation>) -> Vec<(Oid, Oid)> {
     let parts = types.iter().filter_map(|row| {
         let whole = number(row, 0)?;
-        let single = [3, 4, 5].into_iter().filter_map(move |column| number(row, column));
+        let single = [3, 4, 5, 8].into_iter().filter_map(move |column| number(row, column));
         let relation = number(row, 7).and_then(|relation| relations.get(&relation));
         let columns = relation.into_iter().flat_map(|relation| &relation.columns);
         let parts = single.chain(columns.map(|column| column.type_oid));
-        Some(parts.map(move |part| (part, whole)))
+        let several = several_of(row).map(move |one| (whole, one));
+        Some(parts.map(move |part| (part, whole)).chain(several))
     });
     parts.flatten().collect()
+}
+
+/// The type of users of which an array or a multirange has several. PostgreSQL's own types have no code of theirs.
+fn several_of(row: &Row) -> impl Iterator<Item = Oid> {
+    let is_array = text(row, 1) == "b" && text(row, 2) == "A";
+    let one = [number(row, 4).filter(|_| is_array), number(row, 8)];
+    one.into_iter().flatten().filter(|oid| !is_built_in(*oid))
 }
 
 /// A cast to what holds a type casts to that type, too, and compares by it: what holds a type with code has the code.
