@@ -30,8 +30,17 @@ pub(crate) fn eight(bytes: &[u8], i: usize) -> u64 {
         Some(eight) => u64::from_le_bytes(*eight)
             .checked_shr(64_u32.wrapping_sub((rest.len() as u32).wrapping_mul(8)))
             .unwrap_or(0),
-        None => rest.iter().rev().fold(0, |word, b| (word << 8) | u64::from(*b)),
+        None => fewer(rest),
     }
+}
+
+/// The same of fewer than eight bytes: what is read twice is the same twice.
+fn fewer(bytes: &[u8]) -> u64 {
+    let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) else {
+        return bytes.iter().rev().fold(0, |word, b| (word << 8) | u64::from(*b));
+    };
+    let behind = (bytes.len().wrapping_sub(4) as u32).wrapping_mul(8);
+    u64::from(u32::from_le_bytes(*first)) | (u64::from(u32::from_le_bytes(*last)) << behind)
 }
 
 /// Reads big-endian fields off the front of a slice; every step is `None` when too little is left.

@@ -68,7 +68,7 @@ fn worded(run: &Run<'_>) -> Option<Span> {
     let valid = is_year(run.number(0, 4)) && !is_word(at(run.text, year.end));
     valid.then_some(())?;
     let start = month::before_year(run.text, run.start)?;
-    Some(Span { start, end: year.end })
+    Span::new(start, year.end)
 }
 
 /// A year of two digits does not tell a date: it is looked for from its day on.
@@ -77,7 +77,7 @@ fn short(run: &Run<'_>) -> Option<Span> {
     let valid = (1..=31).contains(&run.number(0, day.len)) && !is_word(run.before()) && run.before() != b'-';
     valid.then_some(())?;
     let end = month::short(run.text, day.end)?;
-    Some(Span { start: run.start, end })
+    Span::new(run.start, end)
 }
 
 fn numeric(run: &Run<'_>) -> Option<Span> {
@@ -99,7 +99,7 @@ fn numeric(run: &Run<'_>) -> Option<Span> {
         after => !is_word(after),
     };
     let alone = !is_word(run.before()) && run.before() != b'-' && ends;
-    (valid && alone).then_some(Span { start: run.start, end })
+    Span::new(run.start, end).filter(|_| valid && alone)
 }
 
 fn is_year(year: u32) -> bool {

@@ -1,7 +1,7 @@
 //! Payment card numbers (primary account numbers, ISO/IEC 7812).
 
 use super::piece::{ahead, is_word};
-use super::run::Group;
+use super::run::{Digits, Group};
 use super::{Detector, Find, Kind, Run, Span};
 use crate::mask::bytes::{at, cut, eight};
 
@@ -39,9 +39,12 @@ fn card(run: &Run<'_>) -> Option<Span> {
         let taken = groups.get(..n)?;
         let length = taken.iter().map(|g| g.len).sum();
         let end = taken.last()?.end;
-        let valid =
-            is_issued(run, length) && luhn(run.digits(length)) && (!run.in_hex_token(end) || is_track(run, end));
-        (valid && !(n == 1 && run.in_fraction(end))).then_some(Span { start: run.start, end })
+        let valid = is_issued(run, length)
+            && run
+                .digits(length)
+                .is_some_and(|digits| luhn(digits, length).is_multiple_of(10))
+            && (!run.in_hex_token(end) || is_track(run, end));
+        Span::new(run.start, end).filter(|_| valid && !(n == 1 && run.in_fraction(end)))
     })
 }
 
@@ -78,27 +81,24 @@ fn is_issued(run: &Run<'_>, length: usize) -> bool {
     }
 }
 
-/// The Luhn check (ISO/IEC 7812-1, annex B) over digits 0-9; false for none.
+/// The sum of the Luhn check (ISO/IEC 7812-1, annex B) over the first `length` digits: a multiple of ten where they are valid.
 ///
 /// Every second digit from the last but one back counts twice, and if that has two digits, their sum: up to a multiple of ten the
-/// same as one more. Eight digits are summed at once, in a byte each.
-pub(super) fn luhn(digits: &[u8]) -> bool {
-    let twice: u64 = if digits.len().is_multiple_of(2) {
+/// same as one more. Eight digits are summed at once, in a byte each; zeros add nothing.
+pub(super) fn luhn(digits: Digits, length: usize) -> u64 {
+    let twice: u64 = if length.is_multiple_of(2) {
         0x00FF_00FF_00FF_00FF
     } else {
         0xFF00_FF00_FF00_FF00
     };
-    let (mut sum, mut from) = (0_u64, 0_usize);
-    while from < digits.len() {
-        let word = eight(digits, from);
+    let sums = digits.words().map(|word| {
         let doubled = word & twice;
         let carried = (doubled.wrapping_add(EACH.wrapping_mul(0x7B)) >> 7) & EACH;
         let summed = word.wrapping_add(doubled).wrapping_add(carried);
         // No byte is above 19: their sum fits into the highest.
-        sum = sum.wrapping_add(summed.wrapping_mul(EACH) >> 56);
-        from = from.wrapping_add(8);
-    }
-    !digits.is_empty() && sum.is_multiple_of(10)
+        summed.wrapping_mul(EACH) >> 56
+    });
+    sums.into_iter().fold(0, u64::wrapping_add)
 }
 
 /// One in each byte.
@@ -113,10 +113,12 @@ mod tests {
     proptest! {
         #[test]
         fn the_check_is_that_of_digits_one_by_one(digits in prop::collection::vec(0..=9_u8, 0..20)) {
+            let length = digits.len();
             let doubled = |d: u8| u32::from(d) * 2 - if d > 4 { 9 } else { 0 };
             let counted = digits.iter().rev().enumerate();
             let sum: u32 = counted.map(|(i, d)| if i % 2 == 0 { u32::from(*d) } else { doubled(*d) }).sum();
-            prop_assert_eq!(luhn(&digits), !digits.is_empty() && sum.is_multiple_of(10));
+            let text: String = digits.iter().map(|digit| char::from(b'0' + digit)).collect();
+            prop_assert_eq!(luhn(Digits::of(text.as_bytes()), length) % 10, u64::from(sum % 10));
         }
     }
 }

@@ -57,11 +57,8 @@ fn aws(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
         return aws_secret(text, sign);
     }
     let start = sign.checked_sub(2)?;
-    let span = Span {
-        start,
-        end: start.checked_add(AWS_KEY)?,
-    };
-    let (kind, id) = cut(text, start, span.end).split_at_checked(4)?;
+    let span = Span::new(start, start.checked_add(AWS_KEY)?)?;
+    let (kind, id) = cut(text, start, span.end()).split_at_checked(4)?;
     let valid = id.iter().all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7'));
     (matches!(kind, b"AKIA" | b"ASIA") && valid && stands_alone(text, span)).then_some(span)
 }
@@ -76,7 +73,7 @@ fn aws_secret(text: &[u8], sign: usize) -> Option<Span> {
     let secret = cut(text, start, end);
     // Other programs sign by a hash under such a name.
     let hash = secret.iter().all(u8::is_ascii_hexdigit);
-    (secret.len() == AWS_SECRET && !hash).then_some(Span { start, end })
+    Span::new(start, end).filter(|_| secret.len() == AWS_SECRET && !hash)
 }
 
 /// Offered every I, of which that of `AIza` counts, and every X: that of `GOCSPX-` counts.
@@ -89,7 +86,7 @@ fn gcp(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
     let end = start.checked_add(length)?;
     let key = cut(text, start, end);
     let valid = key.starts_with(prefix) && key.iter().all(|b| is_token(*b)) && !is_token(at(text, end));
-    let span = Span { start, end };
+    let span = Span::new(start, end)?;
     (valid && stands_alone(text, span)).then_some(span)
 }
 
@@ -101,10 +98,7 @@ fn azure(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
         return sas::signature(text, sign);
     };
     let length = ahead(text, start, 89, is_base64);
-    ((43..=88).contains(&length) && length.is_multiple_of(4)).then_some(Span {
-        start,
-        end: start.checked_add(length)?,
-    })
+    Span::new(start, start.checked_add(length)?).filter(|_| (43..=88).contains(&length) && length.is_multiple_of(4))
 }
 
 /// What Entra ID gives an application to log in by.
@@ -120,8 +114,9 @@ fn azure_secret(text: &[u8], tilde: usize) -> Option<Span> {
     let length = length.saturating_sub(stop);
     let end = from.checked_add(length)?;
     let alone = start.checked_sub(1).is_none_or(|i| !is_secret(at(text, i)));
-    (first.iter().all(|b| is_secret(*b)) && (31..=34).contains(&length) && alone && !is_token(at(text, end)))
-        .then_some(Span { start, end })
+    Span::new(start, end).filter(|_| {
+        first.iter().all(|b| is_secret(*b)) && (31..=34).contains(&length) && alone && !is_token(at(text, end))
+    })
 }
 
 /// What such a secret is made of.

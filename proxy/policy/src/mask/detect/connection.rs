@@ -84,10 +84,8 @@ fn url(text: &[u8], colon: usize, _: &Context<'_>) -> Option<Span> {
     let (_, password) = user_info.split_at_checked(memchr::memchr(b':', user_info)?.checked_add(1)?)?;
     // What follows the tag of an image is its digest.
     let image = cut(authority, user_info.len(), authority.len()).starts_with(b"@sha256:");
-    ((2..=20).contains(&scheme) && is_secret(password) && !image).then_some(Span {
-        start,
-        end: start.checked_add(user_info.len())?,
-    })
+    Span::new(start, start.checked_add(user_info.len())?)
+        .filter(|_| (2..=20).contains(&scheme) && is_secret(password) && !image)
 }
 
 /// Offered every equals sign, colon and apostrophe, and a value as a whole.
@@ -131,7 +129,7 @@ fn assigned(text: &[u8], equals: usize, context: &Context<'_>) -> Option<Span> {
     let end = start.checked_add(length)?;
     let password = cut(text, start, end);
     let connects = || is_connection(text, key_start, end, context) || setting::is_named(text, key_start, password);
-    (is_secret(password) && connects()).then_some(Span { start, end })
+    Span::new(start, end).filter(|_| is_secret(password) && connects())
 }
 
 /// Where the word begins that says that a password follows, if one ends there.

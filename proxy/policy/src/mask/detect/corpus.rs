@@ -64,7 +64,7 @@ fn lines(corpus: &'static str) -> Vec<Line> {
             let text = unescaped(text);
             let wanted = text.find('⟦').map(|start| {
                 let end = text.find('⟧').unwrap() - '⟦'.len_utf8();
-                Span { start, end }
+                Span::new(start, end).unwrap()
             });
             Line {
                 kind: (name != "*")
@@ -116,7 +116,7 @@ fn scores(name: &str, corpus: &'static str) -> BTreeMap<Kind, Score> {
         let score = scores.entry(kind).or_default();
         let right = |hit: &Hit| {
             line.wanted
-                .is_some_and(|wanted| (hit.start, hit.end) == (wanted.start, wanted.end))
+                .is_some_and(|wanted| (hit.start, hit.end) == (wanted.start, wanted.end()))
         };
         match line.wanted {
             Some(_) => score.positives += 1,
@@ -235,7 +235,7 @@ fn what_is_to_be_found_is_hidden_whole_where_all_detectors_are_on() {
         scanner.scan(line.text.as_bytes(), Context::value(line.label.as_bytes()), &mut hits);
         // What another detector finds around it hides it as well.
         let hidden = |byte: usize| hits.iter().any(|hit| (hit.start..hit.end).contains(&byte));
-        if !(wanted.start..wanted.end).all(hidden) {
+        if !(wanted.start..wanted.end()).all(hidden) {
             let kind = line.kind.map_or("*", Kind::name);
             shown.push(format!("{kind} {}={}", line.label, line.text));
         }

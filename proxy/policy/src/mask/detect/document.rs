@@ -73,7 +73,7 @@ fn passport(run: &Run<'_>) -> Option<Span> {
     let start = letters(run)?;
     let shaped = matches!((run.start.saturating_sub(start), first.len), (0, 9) | (1, 8));
     let alone = shaped && !is_word(at(run.text, first.end));
-    (alone && run.has_context(Kind::UsPassport)).then_some(Span { start, end: first.end })
+    Span::new(start, first.end).filter(|_| alone && run.has_context(Kind::UsPassport))
 }
 
 fn license(run: &Run<'_>) -> Option<Span> {
@@ -89,7 +89,7 @@ fn license(run: &Run<'_>) -> Option<Span> {
         return None;
     }
     let (start, end) = (letters(run)?, taken.last()?.end);
-    (!is_word(at(run.text, end)) && run.has_context(Kind::UsDriverLicense)).then_some(Span { start, end })
+    Span::new(start, end).filter(|_| !is_word(at(run.text, end)) && run.has_context(Kind::UsDriverLicense))
 }
 
 /// Where the letters begin that stick to the digits: two at most, and nothing else before them.

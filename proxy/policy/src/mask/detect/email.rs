@@ -58,7 +58,7 @@ fn email(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
     if !encoded && at(text, sign.wrapping_sub(1)) == b'"' {
         let start = quoted_local(text, sign)?;
         let end = domain_at.saturating_add(host(tail(text, domain_at))?);
-        return Some(Span { start, end });
+        return Span::new(start, end);
     }
     let local_at = sign.checked_sub(behind(text, sign, 64, is_local))?;
     let local_at = if encoded {
@@ -73,10 +73,7 @@ fn email(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
         .count();
     let start = local_at.saturating_add(quoted);
     let domain = host(tail(text, domain_at))?;
-    (start < sign).then_some(Span {
-        start,
-        end: domain_at.saturating_add(domain),
-    })
+    Span::new(start, domain_at.saturating_add(domain)).filter(|_| start < sign)
 }
 
 /// Where a local part in quotes begins (RFC 5322, 3.4.1) that ends before `sign`. What stands between the quotes of two other

@@ -98,7 +98,7 @@ fn iban(run: &Run<'_>) -> Option<Span> {
     }
     let (remainder, end) = walk(run.text, start, length)?;
     let alone = !at(run.text, end).is_ascii_alphanumeric();
-    (remainder == 1 && alone && !run.in_uuid(end)).then_some(Span { start, end })
+    Span::new(start, end).filter(|_| remainder == 1 && alone && !run.in_uuid(end))
 }
 
 /// How long numbers of a country are, whose letters are of either case.

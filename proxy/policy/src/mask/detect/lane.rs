@@ -3,7 +3,7 @@
 
 use wide::u8x16;
 
-use crate::mask::bytes::tail;
+use crate::mask::bytes::{eight, tail};
 
 /// Bytes of one lane.
 pub(super) const BYTES: usize = 16;
@@ -93,12 +93,9 @@ pub(super) fn places(mut mask: u64, from: usize) -> impl Iterator<Item = usize> 
 }
 
 /// Fewer than sixteen bytes, and as many zeros behind them as are missing.
+#[inline]
 fn padded(bytes: &[u8]) -> [u8; BYTES] {
-    let mut lane = [0; BYTES];
-    for (slot, b) in lane.iter_mut().zip(bytes) {
-        *slot = *b;
-    }
-    lane
+    (u128::from(eight(bytes, 0)) | (u128::from(eight(bytes, 8)) << 64)).to_le_bytes()
 }
 
 #[cfg(test)]

@@ -43,8 +43,9 @@ pub(super) const RECORD: Detector = Detector {
     },
 };
 
-/// What stands before a provider's number where it is used as a card's (80 for health, 840 for the United States).
-const ISSUER: [u8; 5] = [8, 0, 8, 4, 0];
+/// The part in the check digit's sum of what stands before a provider's number where it is used as a card's: 80840, 80 for health
+/// and 840 for the United States.
+const ISSUER: u64 = 24;
 
 /// How far before a field its segment may begin.
 const SEGMENT: usize = 512;
@@ -88,15 +89,9 @@ const RECORD_WORDS: &[&str] = &[
 
 fn npi(run: &Run<'_>) -> Option<Span> {
     let first = run.groups().first().filter(|first| first.len == 10)?;
-    let mut digits = [0; 15];
-    for (slot, digit) in digits.iter_mut().zip(ISSUER.iter().chain(run.digits(10))) {
-        *slot = *digit;
-    }
-    let valid = matches!(run.number(0, 1), 1 | 2) && luhn(&digits) && !run.in_fraction(first.end);
-    (valid && run.has_context(Kind::UsNpi)).then_some(Span {
-        start: run.start,
-        end: first.end,
-    })
+    let sum = luhn(run.digits(10)?, 10).wrapping_add(ISSUER);
+    let valid = matches!(run.number(0, 1), 1 | 2) && sum.is_multiple_of(10) && !run.in_fraction(first.end);
+    Span::new(run.start, first.end).filter(|_| valid && run.has_context(Kind::UsNpi))
 }
 
 fn record(run: &Run<'_>) -> Option<Span> {
@@ -106,10 +101,8 @@ fn record(run: &Run<'_>) -> Option<Span> {
     let alone = !matches!(first.separator, b'-' | b'.') && !goes_on && !run.in_fraction(first.end);
     let named = || run.has_context(Kind::MedicalRecordNumber);
     let own = || patient_field(run).is_none_or(|field| RECORD_FIELDS.contains(&field));
-    (alone && named() && own() && !run.in_uuid(first.end)).then_some(Span {
-        start: letters(run).unwrap_or(run.start),
-        end: first.end,
-    })
+    Span::new(letters(run).unwrap_or(run.start), first.end)
+        .filter(|_| alone && named() && own() && !run.in_uuid(first.end))
 }
 
 /// Which field begins with a run in a segment PID, of which patient a message of HL7 version 2 tells.

@@ -7,6 +7,8 @@
 //!
 //! A new detector is one file with a [`Detector`] constant, a [`Kind`] and a line in [`DETECTORS`].
 
+use std::num::NonZeroUsize;
+
 mod birth;
 mod card;
 mod cloud;
@@ -163,11 +165,11 @@ impl Find {
     }
 }
 
-/// Bytes `start..end` of a cell.
+/// Bytes of a cell. There is one at least, so none has an end of 0: that lets two registers hold one, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
     start: usize,
-    end: usize,
+    end: NonZeroUsize,
 }
 
 /// All built-in detectors, in the order in which they are tried at one place: the longer and surer first.
@@ -199,6 +201,23 @@ pub const DETECTORS: &[Detector] = &[
     token::JWT,
     pem::DETECTOR,
 ];
+
+// === impl Span ===
+
+impl Span {
+    /// Bytes `start..end`; none where there can be none.
+    #[inline]
+    fn new(start: usize, end: usize) -> Option<Self> {
+        let end = NonZeroUsize::new(end)?;
+        Some(Self { start, end })
+    }
+
+    /// The place behind the last one.
+    #[inline]
+    fn end(self) -> usize {
+        self.end.get()
+    }
+}
 
 // === impl Kind ===
 

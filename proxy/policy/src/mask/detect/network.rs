@@ -80,7 +80,7 @@ fn ipv4(text: &[u8], dot: usize) -> Option<Span> {
     let end = start.checked_add(length)?;
     let address: Ipv4Addr = std::str::from_utf8(cut(text, start, end)).ok()?.parse().ok()?;
     let [first, ..] = address.octets();
-    (first != 0 && !is_word(at(text, end))).then_some(Span { start, end })
+    Span::new(start, end).filter(|_| first != 0 && !is_word(at(text, end)))
 }
 
 /// Whether what begins at `start` goes on an IPv6 address. One colon ends a name (`IP:10.0.0.1`); an address has two.
@@ -98,7 +98,7 @@ fn is_version(text: &[u8], span: Span, context: &Context<'_>) -> bool {
     let joint = behind(text, span.start, 4, |b| {
         matches!(b, b' ' | b':' | b'=' | b'"' | b'\'' | b'(' | b'>')
     });
-    let all = context.whole && (span.start, span.end) == (0, text.len());
+    let all = context.whole && (span.start, span.end()) == (0, text.len());
     let label = context.label;
     let called = |word: &[u8]| {
         let machine = || MACHINES.iter().any(|machine| names(label, machine));
@@ -106,7 +106,7 @@ fn is_version(text: &[u8], span: Span, context: &Context<'_>) -> bool {
     };
     let before = |n: usize| span.start.checked_sub(n).map_or(0, |i| at(text, i));
     // Browsers leave out all but the first number (`Chrome/120.0.0.0`).
-    let product = before(1) == b'/' && before(2).is_ascii_alphanumeric() && ends_with(text, span.end, b".0.0.0");
+    let product = before(1) == b'/' && before(2).is_ascii_alphanumeric() && ends_with(text, span.end(), b".0.0.0");
     let named = |word: &[u8]| ends_with(text, span.start.saturating_sub(joint), word) || (all && called(word));
     product || VERSIONS.iter().any(|word| named(word))
 }
@@ -123,11 +123,16 @@ fn ipv6(text: &[u8], colon: usize) -> Option<Span> {
     // What ends the sentence ends the address.
     let stops = written.ends_with(b".") || (written.ends_with(b":") && !written.ends_with(b"::"));
     let end = start.checked_add(length.saturating_sub(usize::from(stops)))?;
+    // Most are times: without a gap there are eight groups, or six and an IPv4 address.
+    let colons = written.iter().filter(|b| **b == b':').count();
+    if colons < 6 && !written.windows(2).any(|two| two == b"::") {
+        return None;
+    }
     let address: Ipv6Addr = std::str::from_utf8(cut(text, start, end)).ok()?.parse().ok()?;
     // `dead::beef` may be a path of a program; an address mostly has a digit.
     let numbered = cut(text, start, end).iter().any(u8::is_ascii_digit);
     let telling = !address.is_unspecified() && !address.is_loopback() && numbered;
-    (telling && !is_word(at(text, end))).then_some(Span { start, end })
+    Span::new(start, end).filter(|_| telling && !is_word(at(text, end)))
 }
 
 /// Offered every sign, of which the first one of an address counts, and a value as a whole.
@@ -166,7 +171,7 @@ fn mac(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
     // A full stop ends the sentence, and a name may go on behind an address (`….local`), or a network's number.
     let dotted = joint == b'.' && at(text, from) == b'.' && at(text, from.saturating_add(1)).is_ascii_digit();
     let goes_on = is_word(at(text, from)) || matches!(at(text, from), b':' | b'-') || dotted;
-    (telling.tells() && !goes_on).then_some(Span { start, end: from })
+    Span::new(start, from).filter(|_| telling.tells() && !goes_on)
 }
 
 /// `"mac": "…"`: twelve digits behind a key that says what they are.
@@ -181,7 +186,7 @@ fn keyed_mac(text: &[u8], colon: usize) -> Option<Span> {
     let key_end = colon.checked_sub(behind(text, colon, 2, between))?;
     let key = cut(text, key_end.checked_sub(behind(text, key_end, 24, is_word))?, key_end);
     let telling = bare_mac(cut(text, start, end)).is_some() && !is_word(at(text, end));
-    (telling && Named::within(key).has(Kind::MacAddress)).then_some(Span { start, end })
+    Span::new(start, end).filter(|_| telling && Named::within(key).has(Kind::MacAddress))
 }
 
 /// All of a value, as inventories keep them.
@@ -190,10 +195,7 @@ fn bare_mac(text: &[u8]) -> Option<Span> {
     let start = text.len().checked_sub(text.trim_ascii_start().len())?;
     let mut telling = Telling::default();
     telling.look(value)?;
-    (value.len() == MAC_DIGITS && telling.tells()).then_some(Span {
-        start,
-        end: start.checked_add(MAC_DIGITS)?,
-    })
+    Span::new(start, start.checked_add(MAC_DIGITS)?).filter(|_| value.len() == MAC_DIGITS && telling.tells())
 }
 
 /// Hexadecimal digits of an address.

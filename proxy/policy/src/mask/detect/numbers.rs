@@ -69,14 +69,14 @@ impl Numbers {
     }
 
     /// Appends all numbers in `text`, in which the first bytes are digits as `first` tells.
-    pub(super) fn scan(&self, text: &[u8], context: Context<'_>, first: &Masks, hits: &mut Vec<Hit>) {
-        let (mut runs, mut from) = (Runs::new(text, first), 0_usize);
+    pub(super) fn scan(&self, text: &[u8], context: &Context<'_>, first: &Masks, hits: &mut Vec<Hit>) {
+        let (mut runs, mut run, mut from) = (Runs::new(text, first), Run::new(text, context), 0_usize);
         while let Some(found) = runs.next(from) {
             from = found.start.wrapping_add(found.length);
             if found.length < 3 && !may_be_short(text, found.start, found.length) {
                 continue;
             }
-            let run = Run::read(text, found, context);
+            run.read(found);
             let by_length = self.by_length.get(found.length.min(LENGTHS - 1));
             let by_total = self.by_total.get(run.total().min(MAX_DIGITS));
             let mut kinds = by_length.unwrap_or(&0) & by_total.unwrap_or(&0);
@@ -93,7 +93,7 @@ impl Numbers {
                 {
                     hits.push(active.hit(span));
                     if active.enforced {
-                        from = from.max(span.end);
+                        from = from.max(span.end());
                     }
                 }
             }

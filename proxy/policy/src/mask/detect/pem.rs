@@ -66,7 +66,7 @@ fn putty(text: &[u8], hyphen: usize) -> Option<Span> {
     let body = body.get(..BODY).unwrap_or(body);
     let length = memchr::memmem::find(body, PUTTY_END).unwrap_or(body.len());
     let end = count_at.checked_add(length)?;
-    Some(Span { start, end })
+    Span::new(start, end)
 }
 
 fn encoded(text: &[u8], letter: usize) -> Option<Span> {
@@ -96,7 +96,7 @@ fn encoded(text: &[u8], letter: usize) -> Option<Span> {
             end = end.checked_add(breaks)?.checked_add(line)?;
         }
     }
-    Some(Span { start, end })
+    Span::new(start, end)
 }
 
 fn pem(text: &[u8], letter: usize) -> Option<Span> {
@@ -135,8 +135,5 @@ fn pem(text: &[u8], letter: usize) -> Option<Span> {
         let closing = memchr::memmem::find(tail(body, closing_at), dashes)?;
         closing_at.checked_add(closing)?.checked_add(dashes.len())
     });
-    Some(Span {
-        start,
-        end: body_at.checked_add(length.unwrap_or(body.len()))?,
-    })
+    Span::new(start, body_at.checked_add(length.unwrap_or(body.len()))?)
 }

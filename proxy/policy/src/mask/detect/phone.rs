@@ -91,23 +91,18 @@ fn international(run: &Run<'_>) -> Option<Span> {
         return None;
     }
     let (_, last) = whole(run, 0)?;
-    Some(Span {
-        start: plus,
-        end: last.end,
-    })
+    Span::new(plus, last.end)
 }
 
 /// With 00 for the plus sign, as most countries dial it. Numbers with zeros in front have the shape, too.
 fn dialled(run: &Run<'_>) -> Option<Span> {
-    if run.digits(2) != [0, 0] || is_word(run.before()) {
+    if run.total() < 2 || run.number(0, 2) != 0 || is_word(run.before()) {
         return None;
     }
     let (length, last) = whole(run, 2)?;
     let alone = !is_word(at(run.text, last.end));
-    (alone && (run.has_context(Kind::PhoneNumber) || is_written_out(run, length, last))).then_some(Span {
-        start: run.start,
-        end: last.end,
-    })
+    Span::new(run.start, last.end)
+        .filter(|_| alone && (run.has_context(Kind::PhoneNumber) || is_written_out(run, length, last)))
 }
 
 /// With a zero in front, as most countries dial their own numbers.
@@ -130,15 +125,13 @@ fn national(run: &Run<'_>) -> Option<Span> {
     let continues = matches!(before(1), b'-' | b'.' | b':') && before(2).is_ascii_digit();
     let alone = !is_word(before(1)) && !continues && !is_word(at(run.text, last.end));
     let opened = usize::from(before(1) == b'(');
-    (written >= 9 && !date && alone && run.has_context(Kind::PhoneNumber)).then_some(Span {
-        start: run.start.saturating_sub(opened),
-        end: last.end,
-    })
+    Span::new(run.start.saturating_sub(opened), last.end)
+        .filter(|_| written >= 9 && !date && alone && run.has_context(Kind::PhoneNumber))
 }
 
 /// Whether it begins with one zero, as what is dialled within a country does.
 fn is_dialled(run: &Run<'_>) -> bool {
-    matches!(run.digits(2), [0, 1..=9])
+    run.total() >= 2 && (1..=9).contains(&run.number(0, 2))
 }
 
 /// National, with a slash behind the area code, as in Germany and Austria.
@@ -156,7 +149,7 @@ fn slashed(run: &Run<'_>) -> Option<Span> {
     let written = at(run.text, slash) == b'/' && at(run.text, from).is_ascii_digit();
     let enough = (9..=12).contains(&area.len.saturating_add(digits));
     let alone = !is_word(run.before()) && !is_word(at(run.text, end)) && at(run.text, end) != b'/';
-    (written && enough && alone && run.has_context(Kind::PhoneNumber)).then_some(Span { start: run.start, end })
+    Span::new(run.start, end).filter(|_| written && enough && alone && run.has_context(Kind::PhoneNumber))
 }
 
 /// As countries write their own numbers that dial no zero: Spain and Poland nine digits in threes or twos, Brazil ten or eleven
@@ -183,10 +176,8 @@ fn grouped(run: &Run<'_>) -> Option<Span> {
         .all(|(place, group)| matches!(group.separator, b' ' | b'-') || (place == 0 && opened == 1));
     let alone = !is_word(before(1)) && !is_word(at(run.text, last.end)) && !continues(run, last.end);
     let more = groups.len() > taken && last.separator == b' ';
-    (run.first() >= b'1' && parted && alone && !more && run.has_context(Kind::PhoneNumber)).then_some(Span {
-        start: run.start.saturating_sub(opened),
-        end: last.end,
-    })
+    Span::new(run.start.saturating_sub(opened), last.end)
+        .filter(|_| run.first() >= b'1' && parted && alone && !more && run.has_context(Kind::PhoneNumber))
 }
 
 /// International without a sign, as telephone systems keep them, or of the nine digits of Spain and Poland: all of a value. The ids of a
@@ -198,10 +189,7 @@ fn bare(run: &Run<'_>) -> Option<Span> {
         11..=15 => country_code(run, 0).is_some() && run.number(0, 1) != 1,
         _ => false,
     };
-    (assigned && run.is_whole() && run.has_context(Kind::PhoneNumber)).then_some(Span {
-        start: run.start,
-        end: first.end,
-    })
+    Span::new(run.start, first.end).filter(|_| assigned && run.is_whole() && run.has_context(Kind::PhoneNumber))
 }
 
 /// Whether no other number is written as what begins with 00 and has so many digits after that.
@@ -251,12 +239,8 @@ fn north_american(run: &Run<'_>) -> Option<Span> {
     let digits = 10usize.saturating_add(skip);
     let end = match groups {
         [all, ..] if all.len == digits => {
-            return (is_nanp(run, skip) && !run.in_fraction(all.end) && run.has_context(Kind::PhoneNumber)).then_some(
-                Span {
-                    start: run.start,
-                    end: all.end,
-                },
-            );
+            return Span::new(run.start, all.end)
+                .filter(|_| is_nanp(run, skip) && !run.in_fraction(all.end) && run.has_context(Kind::PhoneNumber));
         }
         [_, a, b, c, ..] if skip == 1 && (a.len, b.len, c.len) == (3, 3, 4) => c.end,
         [_, a, b, ..] if skip == 1 && (a.len, a.separator, b.len) == (3, b')', 7) => b.end,
@@ -266,10 +250,7 @@ fn north_american(run: &Run<'_>) -> Option<Span> {
     };
     let alone = !continues(run, end);
     let opened = if run.before() == b'(' { 1 } else { 0 };
-    (is_nanp(run, skip) && alone).then_some(Span {
-        start: run.start.saturating_sub(opened),
-        end,
-    })
+    Span::new(run.start.saturating_sub(opened), end).filter(|_| is_nanp(run, skip) && alone)
 }
 
 /// Whether digits go on before or after with a hyphen or dot: then the ten digits are part of a longer number.

@@ -29,7 +29,7 @@ pub(super) fn ends_with(text: &[u8], end: usize, word: &[u8]) -> bool {
 /// Whether no letter, digit or underscore goes on at either end.
 pub(super) fn stands_alone(text: &[u8], span: Span) -> bool {
     let before = span.start.checked_sub(1).map_or(0, |i| at(text, i));
-    !is_word(before) && !is_word(at(text, span.end))
+    !is_word(before) && !is_word(at(text, span.end()))
 }
 
 /// Letters, digits and the underscore.

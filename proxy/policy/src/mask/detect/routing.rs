@@ -83,21 +83,18 @@ fn ein(run: &Run<'_>) -> Option<Span> {
         run.number(0, 2),
         1..=6 | 10..=16 | 20..=27 | 30..=48 | 50..=68 | 71..=77 | 80..=88 | 90..=95 | 98 | 99
     );
-    (assigned && !goes_on && run.has_context(Kind::UsEin)).then_some(Span { start: run.start, end })
+    Span::new(run.start, end).filter(|_| assigned && !goes_on && run.has_context(Kind::UsEin))
 }
 
 fn aba(run: &Run<'_>) -> Option<Span> {
     let first = run.groups().first().filter(|first| first.len == 9)?;
     let sum: u32 = run
-        .digits(9)
-        .iter()
+        .digits(9)?
+        .bytes()
         .zip([3, 7, 1, 3, 7, 1, 3, 7, 1])
-        .map(|(digit, weight)| u32::from(*digit).wrapping_mul(weight))
+        .map(|(digit, weight)| u32::from(digit).wrapping_mul(weight))
         .sum();
     let issued = matches!(run.number(0, 2), 0..=12 | 21..=32 | 61..=72 | 80) && sum != 0 && sum.is_multiple_of(10);
     let alone = !run.in_fraction(first.end) && run.has_context(Kind::AbaRoutingNumber);
-    (issued && alone).then_some(Span {
-        start: run.start,
-        end: first.end,
-    })
+    Span::new(run.start, first.end).filter(|_| issued && alone)
 }

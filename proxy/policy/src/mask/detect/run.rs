@@ -23,6 +23,9 @@ const UUID: usize = 36;
 /// Bytes before a run in which words are looked for at once.
 const NEAR: usize = 8;
 
+/// Digits of the lower word.
+const LOW: usize = 16;
+
 /// Digits that belong together, and what stands after them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Group {
@@ -34,14 +37,24 @@ pub(super) struct Group {
     pub(super) separator: u8,
 }
 
-/// The digits from `start` on, across single separators, up to 20 digits or 8 groups.
+/// Digits as numbers 0 to 9, a byte each and the first one lowest; behind the last one they are 0. Held in words, and not as bytes in
+/// memory: to read as one what was just written in parts takes longer than all that is done with it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Digits {
+    /// The first sixteen.
+    low: u128,
+    /// Those behind them.
+    high: u64,
+}
+
+/// The digits from `start` on, across single separators, up to 20 digits or 8 groups. It is read anew for each run of a text: that
+/// takes less than to make one.
 #[derive(Debug)]
 pub(super) struct Run<'a> {
     pub(super) text: &'a [u8],
     pub(super) start: usize,
-    context: Context<'a>,
-    /// As numbers 0 to 9, once somebody has asked; behind the last one they are 0.
-    digits: OnceCell<[u8; MAX_DIGITS + WORD]>,
+    context: &'a Context<'a>,
+    digits: Digits,
     total: usize,
     groups: [Group; MAX_GROUPS],
     count: usize,
@@ -50,32 +63,40 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Reads the run that begins there.
+    /// None yet.
     #[inline]
-    pub(super) fn read(text: &'a [u8], found: Found, context: Context<'a>) -> Self {
-        let mut run = Self {
+    pub(super) fn new(text: &'a [u8], context: &'a Context<'a>) -> Self {
+        Self {
             text,
-            start: found.start,
+            start: 0,
             context,
-            digits: OnceCell::new(),
+            digits: Digits::default(),
             total: 0,
             groups: [Group::default(); MAX_GROUPS],
             count: 0,
             named: OnceCell::new(),
-        };
+        }
+    }
+
+    /// Reads the run that begins there.
+    #[inline]
+    pub(super) fn read(&mut self, found: Found) {
+        (self.start, self.named) = (found.start, OnceCell::new());
         let (mut from, mut len, mut window) = (found.start, found.length, found.window);
+        let (mut digits, mut total, mut count) = (Digits::default(), 0_usize, 0_usize);
         // A number with more digits than any detector knows is not cut into one that they know. No sum is near overflow: all of
         // them are places in the text, or a few bytes behind it, and what lies outside is absent. Nor does the window end before
         // the run does: so many digits and twice as many separators as stand between so many groups are fewer than its 64 bytes.
-        while run.total.wrapping_add(len) <= MAX_DIGITS
-            && let Some(slot) = run.groups.get_mut(run.count)
+        while total.wrapping_add(len) <= MAX_DIGITS
+            && let Some(slot) = self.groups.get_mut(count)
         {
             let end = from.wrapping_add(len);
             window >>= len;
-            let (separator, width) = separator(text, end, window);
+            let (separator, width) = separator(self.text, end, window);
             *slot = Group { len, end, separator };
-            run.total = run.total.wrapping_add(len);
-            run.count = run.count.wrapping_add(1);
+            digits.put(total, self.text, from, len);
+            total = total.wrapping_add(len);
+            count = count.wrapping_add(1);
             if separator == 0 {
                 break;
             }
@@ -83,7 +104,7 @@ impl<'a> Run<'a> {
             window >>= width;
             len = (!window).trailing_zeros() as usize;
         }
-        run
+        (self.digits, self.total, self.count) = (digits, total, count);
     }
 
     /// Digits of all groups.
@@ -101,34 +122,15 @@ impl<'a> Run<'a> {
         at(self.text, self.start)
     }
 
-    /// The first `n` digits as numbers 0–9.
-    pub(super) fn digits(&self, n: usize) -> &[u8] {
-        self.all_digits().get(..n).filter(|_| n <= self.total).unwrap_or(&[])
-    }
-
-    /// Group by group, eight digits at a time: what of a group's last eight bytes is none of it is 0. No sum is near overflow.
-    fn all_digits(&self) -> &[u8; MAX_DIGITS + WORD] {
-        self.digits.get_or_init(|| {
-            let (mut digits, mut filled) = ([0; MAX_DIGITS + WORD], 0_usize);
-            for group in self.groups() {
-                let mut left = group.len;
-                while left > 0
-                    && let Some(slot) = digits.get_mut(filled..).and_then(|rest| rest.first_chunk_mut())
-                {
-                    let taken = left.min(WORD);
-                    let word = eight(self.text, group.end.wrapping_sub(left)) ^ ZEROS;
-                    *slot = (word & (u64::MAX >> unused_bits(taken))).to_le_bytes();
-                    filled = filled.wrapping_add(taken);
-                    left = left.wrapping_sub(taken);
-                }
-            }
-            digits
-        })
+    /// The first `n` digits as numbers 0–9; none where there are fewer. Behind them there are zeros.
+    pub(super) fn digits(&self, n: usize) -> Option<Digits> {
+        (n <= self.total).then(|| self.digits.first(n))
     }
 
     /// The number of digits `from..to` read as one decimal number, eight of them at most.
+    #[inline]
     pub(super) fn number(&self, from: usize, to: usize) -> u32 {
-        decimal(eight(self.all_digits(), from), to.wrapping_sub(from))
+        decimal(self.digits.eight(from), to.wrapping_sub(from))
     }
 
     /// The byte before the run; 0 at the start of the text.
@@ -162,7 +164,7 @@ impl<'a> Run<'a> {
     fn named(&self) -> Named {
         *self
             .named
-            .get_or_init(|| Named::near(self.text, self.start, &self.context))
+            .get_or_init(|| Named::near(self.text, self.start, self.context))
     }
 
     /// Whether the bytes `self.start..end` are part of a decimal fraction, such as the tail of `3.14159265`. A comma parts
@@ -214,6 +216,80 @@ impl<'a> Run<'a> {
         let (from, to) = (self.start.saturating_sub(back), end.saturating_add(forth));
         self.text.get(from..to).unwrap_or(&[])
     }
+}
+
+// === impl Digits ===
+
+impl Digits {
+    /// Puts a group of digits behind the first `filled` of them, eight at a time. No sum is near overflow: there are twenty at most.
+    #[inline]
+    fn put(&mut self, filled: usize, text: &[u8], from: usize, len: usize) {
+        let (mut from, mut filled, mut left) = (from, filled, len);
+        while left > 0 {
+            let taken = left.min(WORD);
+            // What of the eight bytes is none of the group is 0.
+            let word = (eight(text, from) ^ ZEROS) & (u64::MAX >> unused_bits(taken));
+            match filled.checked_sub(LOW) {
+                Some(above) => self.high |= word << bits(above),
+                None => {
+                    self.low |= u128::from(word) << bits(filled);
+                    self.high |= word.checked_shr(bits(LOW.wrapping_sub(filled))).unwrap_or(0);
+                }
+            }
+            from = from.wrapping_add(taken);
+            filled = filled.wrapping_add(taken);
+            left = left.wrapping_sub(taken);
+        }
+    }
+
+    /// Those of a text that has no others.
+    #[cfg(test)]
+    pub(super) fn of(text: &[u8]) -> Self {
+        let mut digits = Self::default();
+        digits.put(0, text, 0, text.len());
+        digits
+    }
+
+    /// Eight of them, from one on.
+    #[inline]
+    fn eight(self, from: usize) -> u64 {
+        match from.checked_sub(LOW) {
+            Some(above) => self.high.checked_shr(bits(above)).unwrap_or(0),
+            None => {
+                let low = (self.low >> bits(from)) as u64;
+                low | self.high.checked_shl(bits(LOW.wrapping_sub(from))).unwrap_or(0)
+            }
+        }
+    }
+
+    /// The first ones; the others become zeros.
+    fn first(self, n: usize) -> Self {
+        let below = |digits: usize| bits(digits.min(LOW));
+        Self {
+            low: self.low & 1_u128.checked_shl(below(n)).unwrap_or(0).wrapping_sub(1),
+            high: self.high
+                & 1_u64
+                    .checked_shl(below(n.saturating_sub(LOW)))
+                    .unwrap_or(0)
+                    .wrapping_sub(1),
+        }
+    }
+
+    /// Eight to a word, the first one lowest.
+    pub(super) fn words(self) -> [u64; 3] {
+        [self.low as u64, (self.low >> 64) as u64, self.high]
+    }
+
+    /// One after another.
+    pub(super) fn bytes(self) -> impl Iterator<Item = u8> {
+        self.words().into_iter().flat_map(u64::to_le_bytes)
+    }
+}
+
+/// Bits of as many digits.
+#[inline]
+fn bits(digits: usize) -> u32 {
+    (digits as u32).wrapping_mul(8)
 }
 
 /// The number that the first `digits` bytes of a word form, numbers 0 to 9 each: of two digits, of four, and of all, each in the
@@ -271,10 +347,19 @@ mod tests {
         fn digits_are_those_read_one_by_one(text in "[a-z]{0,9}[0-9]{1,12}([ .-][0-9]{1,9}){0,9}[a-z]{0,9}") {
             let first = Summary::of(text.as_bytes()).first_digits;
             let found = Runs::new(text.as_bytes(), &first).next(0).unwrap();
-            let run = Run::read(text.as_bytes(), found, Context::default());
+            let context = Context::default();
+            let mut run = Run::new(text.as_bytes(), &context);
+            // What an earlier one leaves behind is none of it.
+            run.read(Runs::new(b"99 999 99999", &Summary::of(b"99 999 99999").first_digits).next(0).unwrap());
+            run.read(found);
             let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_digit).map(|b| b - b'0').take(run.total()).collect();
             prop_assert_eq!(run.total(), run.groups().iter().map(|group| group.len).sum::<usize>());
-            prop_assert_eq!(run.digits(run.total()), &digits[..]);
+            prop_assert_eq!(run.digits(run.total()).unwrap().bytes().take(run.total()).collect::<Vec<_>>(), digits.clone());
+            prop_assert!(run.digits(run.total() + 1).is_none());
+            for n in 0..=run.total() {
+                let first = (0..24).map(|i| if i < n { digits[i] } else { 0 });
+                prop_assert!(run.digits(n).unwrap().bytes().eq(first));
+            }
             for (from, to) in (0..MAX_DIGITS).flat_map(|from| (from + 1..=from + WORD).map(move |to| (from, to))) {
                 let digits = (from..to).map(|i| digits.get(i).copied().unwrap_or(0));
                 prop_assert_eq!(run.number(from, to), digits.fold(0, |n, digit| n * 10 + u32::from(digit)));

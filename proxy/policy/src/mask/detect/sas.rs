@@ -33,7 +33,7 @@ pub(super) fn signature(text: &[u8], equals: usize) -> Option<Span> {
         end.saturating_add(REACH).min(text.len()),
     );
     let shared = memchr::memchr_iter(b'=', near).any(|place| OTHERS.iter().any(|key| is_key(near, place, key)));
-    (shared && character(tail(text, end)).is_none()).then_some(Span { start, end })
+    Span::new(start, end).filter(|_| shared && character(tail(text, end)).is_none())
 }
 
 /// How many bytes a character of base64 takes, percent-encoded or not; Logic Apps have base64url.

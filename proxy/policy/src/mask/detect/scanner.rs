@@ -202,10 +202,10 @@ impl Scanner {
         let other_keys = OtherKeys::default();
         let context = context.remembering(&other_keys);
         if summary.digits >= self.numbers.least || (self.has_iban && summary.digits >= 2 && text.len() >= 15) {
-            self.numbers.scan(text, context, &summary.first_digits, hits);
+            self.numbers.scan(text, &context, &summary.first_digits, hits);
         }
         if summary.may_hold(self.groups) {
-            self.scan_signs(text, context, summary, hits);
+            self.scan_signs(text, &context, summary, hits);
         }
         if context.whole && !self.named.is_empty() {
             let named = context.named();
@@ -222,7 +222,7 @@ impl Scanner {
         }
     }
 
-    fn scan_signs(&self, text: &[u8], context: Context<'_>, summary: &Summary, hits: &mut Vec<Hit>) {
+    fn scan_signs(&self, text: &[u8], context: &Context<'_>, summary: &Summary, hits: &mut Vec<Hit>) {
         let mut from = 0_usize;
         while from < text.len() {
             let known = summary.first_signs.get(from / BLOCK).copied();
@@ -235,7 +235,7 @@ impl Scanner {
                 };
                 // Most cells are shorter than any key or token.
                 for (_, active) in sign.finders.iter().filter(|(least, _)| *least <= text.len()) {
-                    if let Some(span) = (active.find)(text, place, &context) {
+                    if let Some(span) = (active.find)(text, place, context) {
                         hits.push(active.hit(span));
                     }
                 }
@@ -309,10 +309,10 @@ fn widen(text: &[u8], hits: &mut [Hit]) {
 
 impl<F> Active<F> {
     #[inline]
-    pub(super) fn hit(&self, Span { start, end }: Span) -> Hit {
+    pub(super) fn hit(&self, span: Span) -> Hit {
         Hit {
-            start,
-            end,
+            start: span.start,
+            end: span.end(),
             entry: self.entry,
         }
     }

@@ -48,7 +48,7 @@ pub(super) fn value(text: &[u8], colon: usize, context: &Context<'_>) -> Option<
     let password = cut(text, start, end);
     let said = WORDS.iter().any(|word| password.eq_ignore_ascii_case(word));
     let connects = || is_connection(text, key_start, end, context) || is_named(text, key_start, password);
-    (!said && is_secret(password) && connects()).then_some(Span { start, end })
+    Span::new(start, end).filter(|_| !said && is_secret(password) && connects())
 }
 
 /// Whether the key that begins there says by itself whose password it is (`PGPASSWORD`, `DB_PASSWORD`,
@@ -69,10 +69,7 @@ pub(super) fn names_itself(text: &[u8], key: usize) -> bool {
 pub(super) fn whole(text: &[u8], name: &[u8]) -> Option<Span> {
     let ends = KEYS.iter().any(|key| ends_with(name, name.len(), key));
     let alone = !text.iter().any(u8::is_ascii_whitespace);
-    (ends && text.len() <= LONGEST && alone && is_mixed(text) && is_secret(text)).then_some(Span {
-        start: 0,
-        end: text.len(),
-    })
+    Span::new(0, text.len()).filter(|_| ends && text.len() <= LONGEST && alone && is_mixed(text) && is_secret(text))
 }
 
 /// Whether it is of some length, has letters and digits, and is no call.
@@ -139,7 +136,7 @@ pub(super) fn pgpass(text: &[u8], colon: usize) -> Option<Span> {
     let start = user_end.checked_add(1)?;
     let length = ahead(text, start, LONGEST, |b| !b.is_ascii_whitespace());
     let end = start.checked_add(length)?;
-    (matches!(at(text, end), 0 | b'\r' | b'\n') && is_secret(cut(text, start, end))).then_some(Span { start, end })
+    Span::new(start, end).filter(|_| matches!(at(text, end), 0 | b'\r' | b'\n') && is_secret(cut(text, start, end)))
 }
 
 /// Behind `PASSWORD` in a statement about a role or user, or behind `IDENTIFIED BY`, as `'…'` or `E'…'`; offered every apostrophe.
@@ -161,7 +158,7 @@ pub(super) fn declared(text: &[u8], quote: usize) -> Option<Span> {
     let start = quote.checked_add(1)?;
     let rest = tail(text, start);
     let end = start.checked_add(string(rest.get(..LONGEST).unwrap_or(rest), escapes > 0))?;
-    is_secret(cut(text, start, end)).then_some(Span { start, end })
+    Span::new(start, end).filter(|_| is_secret(cut(text, start, end)))
 }
 
 /// How long a string of SQL is, up to the apostrophe that ends it: two of them, or one behind a backslash, are a part of it. Where the

@@ -34,10 +34,7 @@ const HOSTS: [&[u8]; 2] = [b".slack.com/", b".slack-gov.com/"];
 fn slack(text: &[u8], sign: usize, _: &Context<'_>) -> Option<Span> {
     let span = match at(text, sign) {
         b'.' => webhook(text, sign)?,
-        _ => Span {
-            start: sign,
-            end: token(text, sign)?,
-        },
+        _ => Span::new(sign, token(text, sign)?)?,
     };
     stands_alone(text, span).then_some(span)
 }
@@ -118,7 +115,7 @@ fn webhook(text: &[u8], dot: usize) -> Option<Span> {
         && team.iter().all(|b| is_id(*b))
         && secret.len() >= 20
         && secret.iter().any(|b| Some(b) != secret.first());
-    valid.then_some(Span { start, end })
+    Span::new(start, end).filter(|_| valid)
 }
 
 /// What ids of teams and apps are made of.

@@ -66,13 +66,13 @@ fn ssn(run: &Run<'_>) -> Option<Span> {
     let end = nine(run, Kind::UsSsn)?;
     let (area, group, serial) = (run.number(0, 3), run.number(3, 5), run.number(5, 9));
     let issued = area != 0 && area != 666 && area < 900 && group != 0 && serial != 0;
-    issued.then_some(Span { start: run.start, end })
+    Span::new(run.start, end).filter(|_| issued)
 }
 
 fn itin(run: &Run<'_>) -> Option<Span> {
     let end = nine(run, Kind::UsItin)?;
     let issued = run.number(0, 3) >= 900 && matches!(run.number(3, 5), 50..=65 | 70..=88 | 90..=92 | 94..=99);
-    issued.then_some(Span { start: run.start, end })
+    Span::new(run.start, end).filter(|_| issued)
 }
 
 /// Where nine digits written as 3-2-4, or bare with a reason to believe them, end.

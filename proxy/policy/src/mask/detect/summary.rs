@@ -73,13 +73,20 @@ impl Summary {
     #[inline]
     pub(super) fn within(text: &[u8], room: &[u8]) -> Self {
         let (mut digits, mut hyphens, mut seen) = (0, 0_u32, Signs::UNTOLD.0);
-        let (mut first_digits, mut first_signs) = (Masks::default(), Masks::default());
+        // Filled where it stays: a copy of what was just written waits for that.
+        let mut summary = Self {
+            digits: 0,
+            first_digits: Masks::default(),
+            first_signs: Masks::default(),
+            seen: Signs(0),
+        };
         let (mut block, mut from) = (0_usize, 0_usize);
         while from < text.len() {
             // No sum is near overflow: places in a text, and counts of its bytes.
             let left = text.len().wrapping_sub(from);
             let [digit_mask, mut signs] = masks(tail(room, from), left, |lane| [lane.is_digit(), is_sign(lane)]);
-            if let (Some(digits), Some(other)) = (first_digits.get_mut(block), first_signs.get_mut(block)) {
+            let firsts = (summary.first_digits.get_mut(block), summary.first_signs.get_mut(block));
+            if let (Some(digits), Some(other)) = firsts {
                 (*digits, *other) = (digit_mask, signs);
             }
             block = block.wrapping_add(1);
@@ -95,12 +102,8 @@ impl Summary {
         if hyphens >= HYPHENS {
             seen |= Signs::HYPHENS.0;
         }
-        Self {
-            digits: digits as usize,
-            first_digits,
-            first_signs,
-            seen: Signs(seen),
-        }
+        (summary.digits, summary.seen) = (digits as usize, Signs(seen));
+        summary
     }
 
     /// Whether a sign of these classes may be there.

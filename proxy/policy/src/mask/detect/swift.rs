@@ -96,15 +96,12 @@ fn whole(text: &[u8]) -> Option<Span> {
         return None;
     }
     let start = text.len().checked_sub(text.trim_ascii_start().len())?;
-    at_place(text, start).filter(|span| span.end == start.saturating_add(value.len()))
+    at_place(text, start).filter(|span| span.end() == start.saturating_add(value.len()))
 }
 
 fn at_place(text: &[u8], start: usize) -> Option<Span> {
     let length = ahead(text, start, 12, |b| b.is_ascii_uppercase() || b.is_ascii_digit());
-    let span = Span {
-        start,
-        end: start.checked_add(length)?,
-    };
+    let span = Span::new(start, start.checked_add(length)?)?;
     if !matches!(length, 8 | 11) || !stands_alone(text, span) {
         return None;
     }

@@ -67,7 +67,7 @@ fn github(text: &[u8], low_line: usize, _: &Context<'_>) -> Option<Span> {
             (start, from.checked_add(length).filter(|_| length == 36)?)
         }
     };
-    let span = Span { start, end };
+    let span = Span::new(start, end)?;
     stands_alone(text, span).then_some(span)
 }
 
@@ -85,7 +85,7 @@ fn api_key(text: &[u8], low_line: usize) -> Option<Span> {
     let length = ahead(text, from, 256, |b| b.is_ascii_alphanumeric());
     let valid = matches!(kind, b"sk" | b"rk") && matches!(mode, b"_live_" | b"_test_") && length >= 16;
     let end = from.checked_add(length)?;
-    valid.then_some(Span { start, end })
+    Span::new(start, end).filter(|_| valid)
 }
 
 fn webhook_secret(text: &[u8], low_line: usize) -> Option<Span> {
@@ -94,7 +94,7 @@ fn webhook_secret(text: &[u8], low_line: usize) -> Option<Span> {
     let named = cut(text, start, from) == b"whsec_";
     let length = if named { ahead(text, from, 256, is_base64) } else { 0 };
     let end = from.checked_add(length)?;
-    (length >= 32).then_some(Span { start, end })
+    Span::new(start, end).filter(|_| length >= 32)
 }
 
 /// Offered every J: `{"` is `eyJ` in base64.
@@ -131,5 +131,5 @@ fn jwt(text: &[u8], letter: usize, _: &Context<'_>) -> Option<Span> {
             end = from.checked_add(ahead(text, from, PART, |b| from > end && is_token(b)))?;
         }
     }
-    Some(Span { start, end })
+    Span::new(start, end)
 }
