@@ -103,6 +103,8 @@ fn refused(policy: &Policy, group: &str, sql: &str, values: &[Option<&[u8]>]) ->
     Some(format!("{by}: {}", denial.reason))
 }
 
+const DEFINES: &str = "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation";
+
 /// Begins a refusal of each statement under Standard, and under Strict; empty where there is none.
 const CASES: [(&str, &str, &str); 60] = [
     ("select ssn, name from customers", "", ""),
@@ -148,95 +150,43 @@ const CASES: [(&str, &str, &str); 60] = [
         "",
         "pii: column public.customers.ssn is protected by profile Strict: a plan tells",
     ),
-    (
-        "alter table customers add check (id > 0)",
-        "",
-        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
-    ),
+    ("alter table customers add check (id > 0)", "", DEFINES),
     ("alter table customers add column segment text", "", ""),
     ("alter table customers add score int not null default 0", "", ""),
     ("alter table customers owner to app", "", ""),
     ("alter table customers drop column name, alter id drop not null", "", ""),
-    ("alter table customers alter name set not null, alter name set default 'x'", "", ""),
+    (
+        "alter table customers alter name set not null, alter name set default 'x'",
+        "",
+        "",
+    ),
     ("alter table customers rename name to called", "", ""),
-    (
-        "alter table customers drop column name cascade",
-        "",
-        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
-    ),
-    (
-        "alter table customers drop column name, drop column ssn",
-        "",
-        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
-    ),
-    (
-        "alter table customers alter name set default lower('x')",
-        "",
-        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
-    ),
-    (
-        "alter table customers alter name type int using 1",
-        "",
-        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
-    ),
-    (
-        "alter table customers rename ssn to called",
-        "",
-        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
-    ),
-    (
-        "alter table customers rename to clients",
-        "",
-        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
-    ),
+    ("alter table customers drop column name cascade", "", DEFINES),
+    ("alter table customers drop column name, drop column ssn", "", DEFINES),
+    ("alter table customers alter name set default lower('x')", "", DEFINES),
+    ("alter table customers alter name type int using 1", "", DEFINES),
+    ("alter table customers rename ssn to called", "", DEFINES),
+    ("alter table customers rename to clients", "", DEFINES),
     (
         "alter table customers rename constraint customers_pkey to ssn",
         "",
-        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+        DEFINES,
     ),
     ("create table staged (like customers including all)", "", ""),
-    (
-        "create table staged (like customers) inherits (customers)",
-        "",
-        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
-    ),
+    ("create table staged (like customers) inherits (customers)", "", DEFINES),
     ("create index on customers (name, id)", "", ""),
     ("create unique index on customers (id) include (name)", "", ""),
-    (
-        "alter table customers add unique (ssn)",
-        "",
-        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
-    ),
-    (
-        "alter table customers alter ssn set not null",
-        "",
-        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
-    ),
-    (
-        "alter table customers alter ssn set default '1'",
-        "",
-        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
-    ),
+    ("alter table customers add unique (ssn)", "", DEFINES),
+    ("alter table customers alter ssn set not null", "", DEFINES),
+    ("alter table customers alter ssn set default '1'", "", DEFINES),
     (
         "alter table customers add column a text, add check (ssn <> '1')",
         "",
-        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+        DEFINES,
     ),
-    (
-        "create index on customers (name) include (ssn)",
-        "",
-        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
-    ),
-    (
-        "create index on customers (lower(ssn))",
-        "",
-        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
-    ),
-    (
-        "create index on customers (name) where ssn like '5%'",
-        "",
-        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
-    ),
+    ("create index on customers (name) include (ssn)", "", DEFINES),
+    ("create index on customers (lower(ssn))", "", DEFINES),
+    ("create index on customers (name) where ssn like '5%'", "", DEFINES),
     // A foreign key asks whether a value is there, and nothing else of the table.
     ("create table of_mine (c text references customers (id))", "", ""),
     (
@@ -252,7 +202,7 @@ const CASES: [(&str, &str, &str); 60] = [
     (
         "alter table customers add foreign key (id) references customers (id)",
         "",
-        "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation",
+        DEFINES,
     ),
     ("select unseen()", "", "pii: function unseen cannot be seen into"),
     ("select relname, idx_scan from pg_stat_user_indexes", "", ""),

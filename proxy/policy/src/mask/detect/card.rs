@@ -3,7 +3,7 @@
 use super::piece::{ahead, is_word};
 use super::run::{Digits, Group};
 use super::{Detector, Find, Kind, Run, Span};
-use crate::mask::bytes::{at, cut, eight};
+use crate::mask::bytes::{at, cut};
 
 pub(super) const DETECTOR: Detector = Detector {
     kind: Kind::CreditCard,
