@@ -17,6 +17,7 @@ mod context;
 mod digits;
 mod document;
 mod email;
+mod firsts;
 mod fold;
 pub(crate) mod hex;
 mod iban;
