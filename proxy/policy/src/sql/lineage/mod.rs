@@ -157,6 +157,8 @@ pub struct Created {
     pub view: bool,
     /// Whether it is made from a query; else it is empty.
     pub filled: bool,
+    /// Whether it holds what its query gave, which may be run again: a materialised view.
+    pub refreshed: bool,
     /// Whether it is made only where nothing of its name is there.
     pub if_absent: bool,
     /// Whether code of users may run where rows are written to it, by what it is made of: parents, what it is made like, or types.

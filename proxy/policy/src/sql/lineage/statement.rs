@@ -13,6 +13,8 @@ use super::{Created, Flow, Lineage, Output, Spread};
 const UNTRIED: [&str; 2] = ["N", "X"];
 /// How it sets a default, or takes one away.
 const DEFAULT: &str = "T";
+/// How the grammar numbers materialised views among what is made of a query.
+const MATERIALISED: i64 = 24;
 
 impl Walker<'_> {
     /// The lineage of a whole statement.
@@ -58,6 +60,7 @@ impl Walker<'_> {
                 let returned = self.create(into.node("rel"), &into.names("col_names"), rows, false);
                 if let Some(created) = &mut self.found.created {
                     created.if_absent = node.flag("if_not_exists");
+                    created.refreshed = node.int("objtype") == MATERIALISED;
                 }
                 returned
             }
@@ -161,6 +164,7 @@ impl Walker<'_> {
             temporary: is_temporary(relation),
             view,
             filled: true,
+            refreshed: false,
             if_absent: false,
             brings_code: false,
             columns: outputs(&rows).filter(|_| rows.columns.iter().all(|column| column.doubt == Doubt::None)),
@@ -227,6 +231,7 @@ impl Walker<'_> {
             temporary: is_temporary(relation),
             view: false,
             filled: false,
+            refreshed: false,
             if_absent: node.flag("if_not_exists"),
             brings_code: stores || self.is_made_of_code(node),
             // Where nothing is given, a default of the type's own is stored, which may be of protected values.

@@ -73,7 +73,10 @@ impl Walker<'_> {
                 relation: relation.oid,
                 column: stored.attnum,
             };
-            self.assign(id, &column.flow.clone().mixed());
+            // One that is made in the same unit is known by its columns alone, and nothing of itself goes to it.
+            if column.flow.columns().iter().any(|from| *from != id) {
+                self.assign(id, &column.flow.clone().mixed());
+            }
         }
     }
 
