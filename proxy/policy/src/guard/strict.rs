@@ -112,6 +112,7 @@ impl Guard<'_> {
             .or_else(|| self.copied(lineage))
             .or_else(|| self.moved(lineage))
             .or_else(|| self.guessed(lineage))
+            .or_else(|| self.shown(lineage))
             .or_else(|| self.told_by_statistics(lineage))
     }
 
@@ -153,6 +154,13 @@ impl Guard<'_> {
         let why = "who may not see its values may not write them";
         let mut written = lineage.assigned.keys().chain(&lineage.defaulted).filter(forbidden);
         written.find_map(|column| self.column_refused(*column, why))
+    }
+
+    /// What hangs on a view asks by conditions that were looked at before it showed these columns.
+    fn shown(&self, lineage: &Lineage) -> Option<Denial> {
+        let why = "views and policies that were made before would read it here, and could ask about its values: drop them first";
+        let mut shown = lineage.shown.iter();
+        shown.find_map(|column| self.column_refused(*column, why))
     }
 
     fn told_by_statistics(&self, lineage: &Lineage) -> Option<Denial> {

@@ -103,7 +103,7 @@ fn leaves(lineage: &Lineage) -> bool {
 
 /// Whether a statement may move values from one place to another. An ALTER does only where it computes something.
 fn may_copy(stated: &[Stated], lineages: &[Lineage]) -> bool {
-    let copies = [Verb::Insert, Verb::Update, Verb::Merge, Verb::Create];
+    let copies = [Verb::Insert, Verb::Update, Verb::Merge, Verb::Create, Verb::Refresh];
     let alters = readings(stated).any(|statement| statement.verbs.contains(Verb::Alter));
     let computes = |lineage: &Lineage| !lineage.assigned.is_empty() || !lineage.opaque.is_empty();
     let copies = readings(stated).any(|statement| statement.verbs.any(&copies));

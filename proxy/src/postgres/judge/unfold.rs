@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sallyport_policy::catalog::{Catalog as _, Column, Relation, SearchPath};
+use sallyport_policy::catalog::{Catalog as _, Column, Oid, Relation, SearchPath};
 use sallyport_policy::columns::TEMPORARY;
 use sallyport_policy::decide::Command;
-use sallyport_policy::sql::lineage::Created;
+use sallyport_policy::sql::lineage::{Created, Lineage};
 use sallyport_policy::sql::{Access, Statement, Verb};
 
 use super::hazard::{ALL_AT_ONCE, Hazard, Standing, UNDOING, raised};
 use super::nameless::tells;
 use super::{Context, Understood};
 use crate::postgres::catalog::Known;
-use crate::postgres::handed;
+use crate::postgres::handed::{self, Entry, Place};
+use crate::postgres::rows::View;
 
 /// Relations that a unit may make: every name behind them is looked for among them.
 pub const MAX_MADE: usize = 1_000;
@@ -54,6 +55,8 @@ pub struct Unfolding {
     renamed: BTreeSet<String>,
     /// Names of relations that were made of others whose code they may have, or that are read through such.
     unseen: BTreeSet<String>,
+    /// Relations that are read through views and materialised views of this unit, which are known by their columns alone.
+    read: BTreeSet<Oid>,
     /// How many statements made a relation.
     made: usize,
     /// Whether a table got columns.
@@ -150,6 +153,21 @@ impl Unfolding {
         self.renamed.extend(renamed.map(str::to_owned));
         let (view, known) = (&understood.view, &understood.view.known);
         let path = self.now.as_ref().map_or(context.path, |(_, path)| path.as_ref());
+        let replaced = self.replaces_read(view);
+        let touches = |lineage: &Lineage| !lineage.touched_rules(&known.protected).is_empty();
+        if replaced && view.lineages.iter().any(touches) || self.fills_read(view, path) {
+            self.hazards.insert(Hazard::Meaning);
+        }
+        if replaced {
+            self.joined.extend(understood.asked.command.tables.iter().cloned());
+        }
+        let again = |created: &Created| created.view || created.refreshed;
+        let through = view
+            .lineages
+            .iter()
+            .filter(|lineage| lineage.created.as_ref().is_some_and(again));
+        self.read
+            .extend(through.flat_map(|lineage| lineage.relations.iter().copied()));
         let mut made = view.lineages.iter().filter_map(|lineage| lineage.created.as_ref());
         self.made += usize::from(made.clone().next().is_some());
         let mut readings = understood.stated.readings();
@@ -188,6 +206,30 @@ impl Unfolding {
             let path = self.now.as_ref().map_or(context.path, |(_, path)| path.as_ref());
             self.now = Some((known, path.cloned()));
         }
+    }
+
+    /// Whether a statement replaces a view that others of the same unit read through: they show, and write to, what that reads now.
+    fn replaces_read(&self, view: &View) -> bool {
+        let made = view.lineages.iter().filter_map(|lineage| lineage.created.as_ref());
+        let mut views = made.filter(|created| created.view);
+        let names =
+            |created: &Created| self.renamed.contains(&created.name) || self.is_read(&created.name, &view.known);
+        !self.read.is_empty() && views.any(names)
+    }
+
+    /// Whether a statement copies protected values to where a materialised view of the same unit takes them from, once it is refreshed.
+    fn fills_read(&self, view: &View, path: Option<&SearchPath>) -> bool {
+        let is_read = |entry: &Entry| match &entry.place {
+            Place::Column(column) => self.read.contains(&column.relation),
+            Place::Named(named) => self.is_read(&named.relation, &view.known),
+        };
+        !self.read.is_empty() && handed::entries(view, path).iter().any(is_read)
+    }
+
+    /// Whether a view of the unit may read a relation of this name.
+    fn is_read(&self, name: &str, known: &Known) -> bool {
+        let mut namesakes = known.snapshot.named_anywhere(name);
+        namesakes.any(|one| self.read.contains(&one.oid))
     }
 
     /// The catalog behind a statement that only adds columns to a table, where it is certain which table that is.

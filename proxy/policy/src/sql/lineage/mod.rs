@@ -65,6 +65,9 @@ pub struct Lineage {
     pub assigned: BTreeMap<ColumnId, Flow>,
     /// Columns that new rows of a view leave to its defaults, which are of the choice of whoever may change the view.
     pub defaulted: BTreeSet<ColumnId>,
+    /// Columns that something shows from here on and did not before, through which others may read: conditions of views and policies
+    /// were looked at when these were made, and ask about them from here on.
+    pub shown: BTreeSet<ColumnId>,
     /// Columns among which rows may be moved as they are: those of one name in all partitions of a table.
     pub moved: Vec<Flow>,
     /// The relation that the statement makes, with its columns: whatever protects their sources must go on to them.
@@ -157,6 +160,8 @@ pub struct Created {
     pub view: bool,
     /// Whether it is made from a query; else it is empty.
     pub filled: bool,
+    /// Whether it holds what its query gave, which may be run again: a materialised view.
+    pub refreshed: bool,
     /// Whether it is made only where nothing of its name is there.
     pub if_absent: bool,
     /// Whether code of users may run where rows are written to it, by what it is made of: parents, what it is made like, or types.
@@ -262,6 +267,7 @@ impl Lineage {
             self.assigned.entry(column).or_default().join(&flow);
         }
         self.defaulted.extend(other.defaulted);
+        self.shown.extend(other.shown);
         self.moved.extend(other.moved);
         self.spilled.extend(other.spilled);
         self.relations.extend(other.relations);

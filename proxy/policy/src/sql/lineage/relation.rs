@@ -286,7 +286,7 @@ impl Walker<'_> {
     }
 
     /// A scan of a parent reads its children too, and a rule may name a child's column alone.
-    fn add_children(&mut self, relation: &Relation, name: &str, flow: &mut Flow) {
+    pub(super) fn add_children(&mut self, relation: &Relation, name: &str, flow: &mut Flow) {
         let catalog = self.catalog;
         let mut todo = self.catalog.children(relation.oid).to_vec();
         let mut seen = HashSet::from([relation.oid]);

@@ -7,12 +7,16 @@ use crate::sql::tree::Node;
 
 use super::scope::{Column, Doubt, Item, Rows, Scope, Table};
 use super::walker::Walker;
-use super::{Created, Flow, Lineage, Output, Spread};
+use super::{Created, Flow, Lineage, Output, Spread, of_relation};
 
 /// What ALTER DOMAIN does without a look at any value: one NOT NULL or constraint less.
 const UNTRIED: [&str; 2] = ["N", "X"];
 /// How it sets a default, or takes one away.
 const DEFAULT: &str = "T";
+/// How the grammar numbers materialised views among what is made of a query.
+const MATERIALISED: i64 = 24;
+/// What everybody calls their own schema, and how the names of all such begin.
+const TEMPORARY: &str = "pg_temp";
 
 impl Walker<'_> {
     /// The lineage of a whole statement.
@@ -58,11 +62,15 @@ impl Walker<'_> {
                 let returned = self.create(into.node("rel"), &into.names("col_names"), rows, false);
                 if let Some(created) = &mut self.found.created {
                     created.if_absent = node.flag("if_not_exists");
+                    created.refreshed = node.int("objtype") == MATERIALISED;
                 }
                 returned
             }
             "ViewStmt" => {
                 let rows = query("query").map_or_else(Rows::lost, |query| self.query(query, &Scope::default()));
+                if node.flag("replace") {
+                    self.replaces(query("view"), &rows);
+                }
                 self.create(query("view"), &node.names("aliases"), rows, true)
             }
             "PrepareStmt" | "DeclareCursorStmt" => {
@@ -161,11 +169,52 @@ impl Walker<'_> {
             temporary: is_temporary(relation),
             view,
             filled: true,
+            refreshed: false,
             if_absent: false,
             brings_code: false,
             columns: outputs(&rows).filter(|_| rows.columns.iter().all(|column| column.doubt == Doubt::None)),
         });
         Some(Rows::default())
+    }
+
+    /// A view that takes the place of another may show columns that the other did not, and what hangs on it reads them from here on.
+    /// Without a schema it is made in the first of the path, or in the session's own, which a path may begin with in so many words.
+    fn replaces(&mut self, view: Option<Node<'_>>, rows: &Rows) {
+        let Some(view) = view else { return };
+        let is_own = |schema: &&String| schema.starts_with(TEMPORARY);
+        let mut lawful = self
+            .path
+            .schemas()
+            .iter()
+            .filter(|schema| schema.as_str() != "pg_catalog");
+        let places = match view.text("schemaname") {
+            "" if is_temporary(view) => vec![TEMPORARY.to_owned()],
+            "" => {
+                let first = lawful.find(|schema| !is_own(schema)).cloned();
+                first.into_iter().chain([TEMPORARY.to_owned()]).collect()
+            }
+            schema => vec![schema.to_owned()],
+        };
+        let catalog = self.catalog;
+        for place in places {
+            let found = catalog.resolve(&self.path, Some(&place), view.text("relname"));
+            // What hangs on one that was replaced in the same unit is not known.
+            let Some(replaced) = found.filter(|one| !one.is_view() || !one.hanging.is_empty()) else {
+                continue;
+            };
+            let before = of_relation(replaced, catalog).outputs.unwrap_or_default();
+            let mut all = Flow::clean();
+            before.iter().for_each(|output| all.join(&output.flow));
+            // What reads its rows as a whole reads columns that are added, too.
+            for (index, column) in rows.columns.iter().enumerate() {
+                let had = before.get(index).map_or(&all, |output| &output.flow);
+                let gained = column.flow.columns().iter().filter(|id| !had.columns().contains(id));
+                self.found.shown.extend(gained.copied());
+            }
+            if let Some(open) = &rows.open {
+                self.show(open);
+            }
+        }
     }
 
     fn copy(&mut self, node: Node<'_>) -> Rows {
@@ -227,6 +276,7 @@ impl Walker<'_> {
             temporary: is_temporary(relation),
             view: false,
             filled: false,
+            refreshed: false,
             if_absent: node.flag("if_not_exists"),
             brings_code: stores || self.is_made_of_code(node),
             // Where nothing is given, a default of the type's own is stored, which may be of protected values.

@@ -7,7 +7,7 @@ use crate::sql::tree::Node;
 use super::expression::leaves_values;
 use super::statement::itself;
 use super::walker::Walker;
-use super::{Grown, of_relation};
+use super::{Flow, Grown, of_relation};
 
 /// Statements that compute expressions of relations anew: of those that they name, else of any.
 const UPKEEP: [&str; 5] = [
@@ -73,7 +73,10 @@ impl Walker<'_> {
                 relation: relation.oid,
                 column: stored.attnum,
             };
-            self.assign(id, &column.flow.clone().mixed());
+            // One that is made in the same unit is known by its columns alone, and nothing of itself goes to it.
+            if column.flow.columns().iter().any(|from| *from != id) {
+                self.assign(id, &column.flow.clone().mixed());
+            }
         }
     }
 
@@ -184,6 +187,13 @@ impl Walker<'_> {
             return;
         };
         let stores = matches!(relation.kind, RelationKind::Table | RelationKind::PartitionedTable);
+        // A column that a child has by then is one with it, and comes with whole rows of the parent.
+        for column in node.list("cmds").filter(|command| command.int("subtype") == ADD_COLUMN) {
+            let name = column.node("def").map_or("", |def| def.text("colname"));
+            let mut below = Flow::clean();
+            self.add_children(relation, name, &mut below);
+            self.show(&below);
+        }
         let added: Option<Vec<Option<String>>> = node.list("cmds").map(|command| self.added(command)).collect();
         if !stores || !self.found.opaque.is_empty() {
             return;

@@ -170,6 +170,11 @@ impl<'c> Walker<'c> {
         }
     }
 
+    /// Notes that something shows columns from here on.
+    pub(super) fn show(&mut self, flow: &Flow) {
+        self.found.shown.extend(flow.columns().iter().copied());
+    }
+
     /// Notes an assignment.
     pub(super) fn assign(&mut self, column: ColumnId, flow: &Flow) {
         self.found.touched.insert(column);
