@@ -143,6 +143,8 @@ impl<'a> Walk<'a> {
             "InsertStmt" if is_upsert(node) => facts.change(gives_its_rows(node)),
             "OnConflictClause" if updates(node) => facts.verbs.insert(Verb::Update),
             "MergeWhenClause" => facts.merge_action(node.int("command_type")),
+            // It makes tables, whose names and columns the other server tells.
+            "ImportForeignSchemaStmt" => facts.verbs.insert(Verb::Create),
             "CopyStmt" => facts.verbs.insert(if node.flag("is_from") {
                 Verb::CopyFrom
             } else {
