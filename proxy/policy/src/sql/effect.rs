@@ -140,6 +140,8 @@ pub struct Setting {
 const CURSOR_BINARY: i64 = 0x1;
 const CURSOR_HOLD: i64 = 0x20;
 const DISCARD_ALL: i64 = 1;
+/// How the grammar calls what SET SESSION CHARACTERISTICS AS TRANSACTION sets.
+const SESSION: &str = "SESSION CHARACTERISTICS";
 
 /// The effect of a statement's own node.
 pub(super) fn of(node: Node<'_>) -> Effect {
@@ -253,6 +255,24 @@ pub(super) fn setting(node: Node<'_>) -> Setting {
         computed,
         local: node.flag("is_local"),
     }
+}
+
+/// The settings that BEGIN, SET TRANSACTION and SET SESSION CHARACTERISTICS change in other words: `READ WRITE` is a value of
+/// `transaction_read_only`, or of the default of transactions to come.
+pub(super) fn modes(node: Node<'_>) -> impl Iterator<Item = Setting> {
+    let lasting = node.text("name") == SESSION;
+    let modes = node.list("args").chain(node.list("options"));
+    let names = modes.map(|mode| mode.text("defname")).filter(|name| !name.is_empty());
+    names.map(move |name| Setting {
+        name: Some(if lasting {
+            format!("default_{name}")
+        } else {
+            name.to_owned()
+        }),
+        value: None,
+        computed: false,
+        local: !lasting,
+    })
 }
 
 fn constant(node: Node<'_>) -> Option<String> {

@@ -162,11 +162,15 @@ impl<'a> Walk<'a> {
             } else {
                 Verb::Analyze
             }),
-            "TransactionStmt" => facts.verbs.insert(transaction_verb(node.int("kind"))),
+            "TransactionStmt" => {
+                facts.verbs.insert(transaction_verb(node.int("kind")));
+                facts.settings.extend(effect::modes(node));
+            }
             "VariableSetStmt" => {
                 let reset = [code::VAR_RESET, code::VAR_RESET_ALL].contains(&node.int("kind"));
                 facts.verbs.insert(if reset { Verb::Reset } else { Verb::Set });
                 facts.settings.push(effect::setting(node));
+                facts.settings.extend(effect::modes(node));
             }
             "ExplainStmt" => {
                 facts.runs_explained |= node
