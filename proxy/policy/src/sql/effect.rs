@@ -241,6 +241,14 @@ pub(super) fn is_on(option: Node<'_>) -> bool {
     }
 }
 
+/// Whether an EXPLAIN runs what it explains: of several options PostgreSQL goes by the last.
+pub(super) fn runs_explained(explain: Node<'_>) -> bool {
+    let analyze = explain
+        .list("options")
+        .filter(|option| option.text("defname") == "analyze");
+    analyze.last().is_some_and(is_on)
+}
+
 /// The setting that a SET or RESET changes.
 pub(super) fn setting(node: Node<'_>) -> Setting {
     let name = Some(node.text("name").to_ascii_lowercase()).filter(|name| !name.is_empty());
