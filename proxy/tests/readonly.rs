@@ -49,6 +49,13 @@ fn a_hidden_write_fails_at_the_target() {
         &["set default_transaction_read_only = off", "select mark(1)"],
         &["begin", "savepoint sallyport_read_only", "select mark(1)", "commit"],
         &["create table other (n int)"],
+        // Neither takes a snapshot, behind which PostgreSQL itself would not lift it.
+        &["lock marks in access share mode; begin read write; select mark(1); commit"],
+        &["lock marks in access share mode; set transaction read write; select mark(1)"],
+        &[
+            "begin; declare c cursor with hold for select 1; commit",
+            "fetch c; begin read write; select mark(1); commit",
+        ],
     ] {
         let printed = door.psql("alice", commands);
         // 25001 where code tries to lift it: too late within the transaction.

@@ -40,6 +40,16 @@ pub struct After {
 /// Verbs after which relations may be others.
 const DEFINES: [Verb; 4] = [Verb::Create, Verb::Alter, Verb::Drop, Verb::Discard];
 
+/// Verbs after which names may be looked up elsewhere: the path leaves out schemas that are not there, or that the role may not use.
+const LEADS: [Verb; 6] = [
+    Verb::Reset,
+    Verb::Discard,
+    Verb::Create,
+    Verb::Drop,
+    Verb::Grant,
+    Verb::Revoke,
+];
+
 /// Verbs that may end a transaction that nobody opened in so many words: what they run commits and rolls back as it likes.
 const COMMITS: [Verb; 5] = [Verb::Call, Verb::Do, Verb::Vacuum, Verb::Reindex, Verb::Cluster];
 
@@ -73,11 +83,7 @@ impl After {
         let mut after = Self {
             transaction: None,
             stale: Stale {
-                path: opaque
-                    || moves
-                    || command
-                        .verbs
-                        .any(&[Verb::Reset, Verb::Discard, Verb::Create, Verb::Drop]),
+                path: opaque || moves || command.verbs.any(&LEADS),
                 relations: opaque || command.verbs.any(&DEFINES),
                 names: opaque,
                 // RESET ALL gives back the encoding that the door asked for.
@@ -199,6 +205,24 @@ mod tests {
             let command = Command::of(&script.statements[0], sql);
             let after = After::of(script.statements.iter(), &command);
             assert_eq!((after.imports, after.stale), (want, Stale::default()), "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_may_lead_names_elsewhere_is_noticed() {
+        for (sql, path, relations) in [
+            ("grant usage on schema s to public", true, false),
+            ("revoke all on schema s from current_user", true, false),
+            ("import foreign schema s from server v into t", true, true),
+            ("create schema s", true, true),
+            ("alter schema s rename to t", false, true),
+            ("comment on table t is 'x'", false, false),
+            ("insert into t values (1)", false, false),
+        ] {
+            let script = sallyport_policy::sql::parse(sql).unwrap();
+            let command = Command::of(&script.statements[0], sql);
+            let after = After::of(script.statements.iter(), &command);
+            assert_eq!((after.stale.path, after.stale.relations), (path, relations), "{sql}");
         }
     }
 

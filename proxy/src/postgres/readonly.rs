@@ -52,7 +52,7 @@ pub struct Guard {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Run {
-    /// Until the implicit transaction ends.
+    /// Until the implicit transaction ends, or something comes in between that may have lifted it.
     Implicit,
     /// Until the savepoint is released.
     Savepoint,
@@ -100,6 +100,12 @@ impl Guard {
                 &[IMPLICIT]
             }
             (false, Some(Run::Savepoint)) => self.end(),
+            // `BEGIN READ WRITE` and SET TRANSACTION give the right to write back as long as nothing took a snapshot, and LOCK and
+            // FETCH take none: what follows is made read-only anew.
+            (false, Some(Run::Implicit)) => {
+                self.run = None;
+                &[]
+            }
             _ => &[],
         }
     }
@@ -275,7 +281,7 @@ mod tests {
 
     #[test]
     fn guards_stand_around_what_is_guarded() {
-        let cases: [(&str, &[bool], bool, &str); 6] = [
+        let cases: [(&str, &[bool], bool, &str); 8] = [
             (
                 " select f()",
                 &[true],
@@ -305,6 +311,18 @@ mod tests {
                 &[true, false, true],
                 false,
                 "SET transaction_read_only = on; select 1; commit; SET transaction_read_only = on; select 2",
+            ),
+            (
+                "lock t in access share mode; set transaction read write; select f()",
+                &[true, false, true],
+                false,
+                "SET transaction_read_only = on; lock t in access share mode; set transaction read write; SET transaction_read_only = on; select f()",
+            ),
+            (
+                "fetch c; begin read write; select f()",
+                &[true, false, true],
+                false,
+                "SET transaction_read_only = on; fetch c; begin read write; SAVEPOINT sallyport_read_only; SET LOCAL transaction_read_only = on; select f()\n; RELEASE SAVEPOINT sallyport_read_only",
             ),
             (
                 "select $$;$$; select 'é'",

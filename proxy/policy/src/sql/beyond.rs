@@ -34,6 +34,7 @@ pub(super) fn of(node: Node<'_>) -> Option<&'static str> {
         "AlterTableMoveAllStmt" => "what is in the tablespace",
         "ReindexStmt" | "ClusterStmt" if !node.has("relation") => "what is in the database",
         "VacuumStmt" if node.count("rels") == 0 => "what is in the database",
+        "DropdbStmt" => "what is in the database",
         // Rows of every table that holds such values read otherwise from here on.
         "AlterEnumStmt" if !node.text("old_val").is_empty() => "what holds values of the type",
         "AlterTableStmt" if node.int("objtype") == TYPE => "what holds values of the type",

@@ -1,6 +1,6 @@
 //! What is always refused within the body of a function, a procedure or a DO block, which stands in the tree as a string.
 //!
-//! SQL bodies are parsed. PL/pgSQL bodies are read word by word, since what they hold is no SQL of its own: statements by how
+//! SQL bodies are parsed, as far as this grammar takes them. PL/pgSQL bodies are read word by word, since what they hold is no SQL of its own: statements by how
 //! they begin, calls by their names, and the literals of a body that has EXECUTE as statements, too. Words are read more
 //! widely than PL/pgSQL would: a body is refused for what looks like ALTER ROLE. A text that is put together while the body
 //! runs is not seen.
@@ -105,8 +105,13 @@ impl Within {
             return;
         }
         for reading in readings(body) {
-            // What does not parse does not run, either.
-            for raw in parser::parse(body, reading).unwrap_or_default() {
+            let Ok(raws) = parser::parse(body, reading) else {
+                // To a server that is older than this grammar some of its words are names (`system_user`), and what does not parse here
+                // runs there.
+                self.words(&words(body, reading), reading, found);
+                continue;
+            };
+            for raw in raws {
                 let root = raw.tree.root();
                 let said = root.map(|root| facts::gather(root, self.depth)).unwrap_or_default();
                 found.extend(said.denied);
@@ -127,6 +132,11 @@ impl Within {
 
     fn words(self, words: &[Word<'_>], reading: Backslash, found: &mut Vec<Denied>) {
         let executes = words.iter().any(|word| word.is("execute"));
+        let escapes = |pair: &[Word<'_>]| matches!(pair, [Word::Literal(_), next] if next.is("uescape"));
+        if words.windows(2).any(escapes) {
+            let what = "a literal with an escape of its own within a body";
+            found.push(Denied::new(AlwaysDenied::UntrustedFunctions, what));
+        }
         for statement in statements(words) {
             of_statement(statement, found);
             calls(statement, reading, found);

@@ -7,6 +7,7 @@ mod scope;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
+use super::names::ranged;
 use super::statement::Statement;
 use super::tree::Node;
 use super::verb::Verb;
@@ -83,11 +84,14 @@ pub(super) fn merge_is_selective(merge: Node<'_>, known: Option<&Known<'_>>) -> 
     selects(merge, "join_condition", &scope) && left_over.all(|clause| selects(clause, "condition", &scope))
 }
 
-/// Whether an upsert changes no more rows than are written out in it, or chooses them by a condition.
+/// Whether an upsert changes no more rows than are given with it, or chooses them by a condition. A query that reads no relation gives
+/// what is written out or bound: `SELECT * FROM unnest($1, $2)`.
 pub(super) fn gives_its_rows(insert: Node<'_>) -> bool {
     let any = Scope::any();
     let source = insert.node("select_stmt");
-    let given = source.is_none_or(|source| source.has("values_lists") || selects(source, "where_clause", &any));
+    let reads = |source: Node<'_>| range::below(source).any(|node| ranged(node).is_some());
+    let given = source
+        .is_none_or(|source| source.has("values_lists") || !reads(source) || selects(source, "where_clause", &any));
     let clause = insert.node("on_conflict_clause");
     given || clause.is_some_and(|clause| selects(clause, "where_clause", &any))
 }

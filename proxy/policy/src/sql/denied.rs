@@ -51,6 +51,9 @@ const FILE_WRAPPERS: [&str; 1] = ["file_fdw"];
 /// Options of a foreign table that name a file or a program.
 const FILE_OPTIONS: [&str; 2] = ["filename", "program"];
 
+/// PostgreSQL's own views of what stands in files of the server.
+const FILE_VIEWS: [&str; 3] = ["pg_file_settings", "pg_hba_file_rules", "pg_ident_file_mappings"];
+
 /// Settings that have later sessions load libraries: those of everybody, where ALTER DATABASE keeps them.
 const PRELOADS: [&str; 3] = [
     "local_preload_libraries",
@@ -207,6 +210,13 @@ pub(super) fn of(node: Node<'_>, setting: Option<&str>) -> Option<Denied> {
         "CreateForeignTableStmt" | "AlterTableCmd" if names_file(node) => {
             Denied::new(Class::ServerFiles, "a FOREIGN TABLE on files of the server")
         }
+        "RangeVar" if shows_file(node) => {
+            Denied::new(Class::ServerFileFunctions, format!("view {}", node.text("relname")))
+        }
+        // It ends the sessions that are in it.
+        "DropdbStmt" if node.list("options").any(|option| option.text("defname") == "force") => {
+            Denied::new(Class::SignalBackends, "DROP DATABASE with FORCE")
+        }
         "FuncCall" => return function(&node.names("funcname")).or_else(|| set_config(node, setting)),
         // `(x).f` and `x.f` call f by x, where x has no field of that name.
         "AIndirection" => return node.names("indirection").into_iter().find_map(field),
@@ -270,12 +280,9 @@ pub(super) fn set_config_of(setting: Option<&str>) -> Option<Denied> {
     }
 }
 
-/// `SET ROLE NONE` and its like give the role back.
+/// `SET ROLE NONE` and its like give the role back. One that is called `"NONE"` is another.
 fn is_none(node: Node<'_>) -> bool {
-    node.text("name").eq_ignore_ascii_case("role")
-        && node
-            .list("args")
-            .all(|arg| arg.literal().is_some_and(|role| role.eq_ignore_ascii_case("none")))
+    node.text("name").eq_ignore_ascii_case("role") && node.list("args").all(|arg| arg.literal() == Some("none"))
 }
 
 /// The role of a SET ROLE.
@@ -302,6 +309,12 @@ pub(super) fn role_setting(name: &str, sets: bool) -> Option<Denied> {
 
 fn preloads(name: &str) -> bool {
     PRELOADS.iter().any(|setting| name.eq_ignore_ascii_case(setting))
+}
+
+/// Whether a relation is one of PostgreSQL's views of files.
+fn shows_file(relation: Node<'_>) -> bool {
+    let own = matches!(relation.text("schemaname"), "" | "pg_catalog");
+    own && FILE_VIEWS.contains(&relation.text("relname"))
 }
 
 /// Whether options of a foreign table name a file or a program of the server.

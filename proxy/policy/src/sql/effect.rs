@@ -140,6 +140,8 @@ pub struct Setting {
 const CURSOR_BINARY: i64 = 0x1;
 const CURSOR_HOLD: i64 = 0x20;
 const DISCARD_ALL: i64 = 1;
+/// How the grammar calls what SET SESSION CHARACTERISTICS AS TRANSACTION sets.
+const SESSION: &str = "SESSION CHARACTERISTICS";
 
 /// The effect of a statement's own node.
 pub(super) fn of(node: Node<'_>) -> Effect {
@@ -239,6 +241,14 @@ pub(super) fn is_on(option: Node<'_>) -> bool {
     }
 }
 
+/// Whether an EXPLAIN runs what it explains: of several options PostgreSQL goes by the last.
+pub(super) fn runs_explained(explain: Node<'_>) -> bool {
+    let analyze = explain
+        .list("options")
+        .filter(|option| option.text("defname") == "analyze");
+    analyze.last().is_some_and(is_on)
+}
+
 /// The setting that a SET or RESET changes.
 pub(super) fn setting(node: Node<'_>) -> Setting {
     let name = Some(node.text("name").to_ascii_lowercase()).filter(|name| !name.is_empty());
@@ -253,6 +263,24 @@ pub(super) fn setting(node: Node<'_>) -> Setting {
         computed,
         local: node.flag("is_local"),
     }
+}
+
+/// The settings that BEGIN, SET TRANSACTION and SET SESSION CHARACTERISTICS change in other words: `READ WRITE` is a value of
+/// `transaction_read_only`, or of the default of transactions to come.
+pub(super) fn modes(node: Node<'_>) -> impl Iterator<Item = Setting> {
+    let lasting = node.text("name") == SESSION;
+    let modes = node.list("args").chain(node.list("options"));
+    let names = modes.map(|mode| mode.text("defname")).filter(|name| !name.is_empty());
+    names.map(move |name| Setting {
+        name: Some(if lasting {
+            format!("default_{name}")
+        } else {
+            name.to_owned()
+        }),
+        value: None,
+        computed: false,
+        local: !lasting,
+    })
 }
 
 fn constant(node: Node<'_>) -> Option<String> {

@@ -143,6 +143,8 @@ impl<'a> Walk<'a> {
             "InsertStmt" if is_upsert(node) => facts.change(gives_its_rows(node)),
             "OnConflictClause" if updates(node) => facts.verbs.insert(Verb::Update),
             "MergeWhenClause" => facts.merge_action(node.int("command_type")),
+            // It makes tables, whose names and columns the other server tells.
+            "ImportForeignSchemaStmt" => facts.verbs.insert(Verb::Create),
             "CopyStmt" => facts.verbs.insert(if node.flag("is_from") {
                 Verb::CopyFrom
             } else {
@@ -160,11 +162,15 @@ impl<'a> Walk<'a> {
             } else {
                 Verb::Analyze
             }),
-            "TransactionStmt" => facts.verbs.insert(transaction_verb(node.int("kind"))),
+            "TransactionStmt" => {
+                facts.verbs.insert(transaction_verb(node.int("kind")));
+                facts.settings.extend(effect::modes(node));
+            }
             "VariableSetStmt" => {
                 let reset = [code::VAR_RESET, code::VAR_RESET_ALL].contains(&node.int("kind"));
                 facts.verbs.insert(if reset { Verb::Reset } else { Verb::Set });
                 facts.settings.push(effect::setting(node));
+                facts.settings.extend(effect::modes(node));
             }
             "ExplainStmt" => {
                 facts.runs_explained |= node

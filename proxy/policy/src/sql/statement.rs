@@ -74,6 +74,9 @@ pub struct Statement {
 /// How the grammar numbers a SET to a value, among what is done to a setting.
 const SET_VALUE: i64 = 1;
 
+/// How the grammar numbers schemas among kinds of objects.
+const OBJECT_SCHEMA: i64 = 37;
+
 /// Bytes beyond which PostgreSQL cuts a name (`NAMEDATALEN`).
 const NAME_BYTES: usize = 64;
 
@@ -320,10 +323,14 @@ impl Statement {
         all.map(|all| all.join(", "))
     }
 
-    /// Whether it makes places that names may lead to from here on, or of which no text says the columns.
+    /// Whether it makes places that names may lead to from here on, or of which no text says the columns. A schema that the role may
+    /// not use is none: names pass by it to those that stand behind it in the path.
     pub fn makes_places(&self) -> bool {
         let places = ["CreateForeignTableStmt", "CreateSchemaStmt", "ImportForeignSchemaStmt"];
-        self.root().is_some_and(|root| places.contains(&root.kind()))
+        self.root().is_some_and(|root| match root.kind() {
+            "GrantStmt" => root.int("objtype") == OBJECT_SCHEMA,
+            kind => places.contains(&kind),
+        })
     }
 
     /// Whether it copies a database, or has one go by another name.

@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_statement_changes_what_it_may_change() {
-        let cases: [(&str, &[Hazard]); 23] = [
+        let cases: [(&str, &[Hazard]); 25] = [
             ("select ssn from customers", &[]),
             (
                 "select set_config('a' || 'b', 'x', false)",
@@ -231,6 +231,11 @@ mod tests {
                 &[Relations, Names, Gone, Meaning, Columns, Places, Ways, Code],
             ),
             ("create schema s", &[Relations, Names, Gone, Places, Ways]),
+            (
+                "revoke usage on schema s from current_user",
+                &[Relations, Names, Gone, Places, Ways],
+            ),
+            ("grant select on notes to public", &[Relations]),
             (
                 "create function f() returns int language sql as 'select 1'",
                 &[Relations, Calls, Code],

@@ -180,15 +180,25 @@ impl Unfolding {
         if made.clone().any(behind) {
             self.hazards.extend([Hazard::Names, Hazard::Gone]);
         }
-        let lost = made.any(|created| {
-            let unsaid = created.columns.is_none() || created.may_be_another();
-            let taken = unsaid && shadows(created, known, path);
-            taken || self.may_replace(created, known, path, context.shared)
-        });
+        let beside: Vec<&Relation> = made
+            .clone()
+            .filter_map(|created| beside(created, known, path))
+            .collect();
+        let hangs = |one: &&Relation| {
+            let alone = one.parents.is_empty() && one.followers.is_empty();
+            one.is_view() || !alone || !known.snapshot.children(one.oid).is_empty()
+        };
+        let lost = beside.iter().any(|one| known.is_telling(one));
+        let lost = lost
+            || made.any(|created| {
+                let unsaid = created.columns.is_none() || created.may_be_another();
+                let taken = unsaid && shadows(created, known, path);
+                taken || self.may_replace(created, known, path, context.shared)
+            });
         if lost {
             self.hazards.insert(Hazard::Meaning);
         }
-        if lost || understood.stated.readings().any(joins) {
+        if lost || beside.iter().any(hangs) || understood.stated.readings().any(joins) {
             self.joined.extend(understood.asked.command.tables.iter().cloned());
         }
         if let Some(next) = handed::after(view, path) {
@@ -308,6 +318,17 @@ fn shadows(created: &Created, known: &Known, path: Option<&SearchPath>) -> bool 
     replaces && tells(&created.name, known)
 }
 
+/// What the catalog holds in the place of what a statement makes. PostgreSQL makes nothing where something is, so that this was taken away
+/// before, or stays what it is, and the other is made in the session's own schema: a path may begin with that, which nothing tells as
+/// long as the schema is not there, and views of temporary relations go there by themselves.
+fn beside<'k>(created: &Created, known: &'k Known, path: Option<&SearchPath>) -> Option<&'k Relation> {
+    if created.temporary || created.if_absent || created.schema.is_some() {
+        return None;
+    }
+    let schema = handed::schema_of(created, path);
+    known.snapshot.resolve(path?, Some(&schema), &created.name)
+}
+
 /// Whether a statement may make one relation a parent of another, or have the rows of one follow those of another.
 fn joins(statement: &Statement) -> bool {
     let mut named = statement.relations.iter().map(|one| (&one.schema, &one.name));
@@ -374,6 +395,24 @@ pub(super) mod tests {
             let script = parse(sql).unwrap();
             let made = lineage(&script.statements[0], &*known.snapshot, &path).created.unwrap();
             assert_eq!(shadows(&made, &known, Some(&path)), taken, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_seems_to_be_made_where_something_is_may_be_made_elsewhere() {
+        let (known, path) = (known(), SearchPath::effective(vec!["public".to_owned()], None));
+        for (sql, found) in [
+            ("create table customers (ssn text)", true),
+            ("create table notes as select 'a' as ssn", true),
+            ("create or replace view customers as select 'a' as ssn", true),
+            ("create table public.customers (ssn text)", false),
+            ("create temp table customers (ssn text)", false),
+            ("create table if not exists customers (ssn text)", false),
+            ("create table t (ssn text)", false),
+        ] {
+            let script = parse(sql).unwrap();
+            let made = lineage(&script.statements[0], &*known.snapshot, &path).created.unwrap();
+            assert_eq!(beside(&made, &known, Some(&path)).is_some(), found, "{sql}");
         }
     }
 

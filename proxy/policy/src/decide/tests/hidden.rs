@@ -429,6 +429,7 @@ fn what_reaches_further_than_it_says_is_tried_by_name_alone() {
         ("drop extension e", "drop type e"),
         ("alter extension e set schema a", "alter extension e update"),
         ("drop owned by app", "comment on table a is 'a'"),
+        ("drop database d", "drop tablespace d"),
         ("reassign owned by app to web", "alter table a owner to web"),
         ("alter schema a rename to b", "alter table a rename to b"),
         (

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::catalog::{ColumnId, Events, Relation};
+use crate::sql::effect::runs_explained;
 use crate::sql::tree::Node;
 
 use super::scope::{Column, Doubt, Item, Rows, Scope, Table};
@@ -81,6 +82,10 @@ impl Walker<'_> {
             }
             "ExplainStmt" => {
                 query("query").and_then(|query| self.outputs(query));
+                // What is only planned makes nothing, and names go on to mean what they did.
+                if !runs_explained(node) {
+                    self.found.created = None;
+                }
                 Some(plan())
             }
             "CreateStmt" => {

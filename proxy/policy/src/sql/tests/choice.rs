@@ -194,6 +194,18 @@ fn conditions_that_choose_nothing_do_not_count() {
                 "true",
             ),
             (
+                "insert into t select * from unnest($1::int[], $2::text[]) on conflict (a) do update set b = excluded.b",
+                "true",
+            ),
+            (
+                "insert into t select x.* from (values ($1, $2)) x on conflict (a) do update set b = excluded.b",
+                "true",
+            ),
+            (
+                "insert into t select f.* from unnest(array(select a from u)) f on conflict (a) do update set b = 1",
+                "false",
+            ),
+            (
                 "insert into t select * from t on conflict (a) do update set b = 1",
                 "false",
             ),

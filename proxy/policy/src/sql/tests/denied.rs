@@ -32,6 +32,8 @@ fn always_denied() {
             ("set local role bob", "SessionAuthorization"),
             ("set role to bob", "SessionAuthorization"),
             ("set role none", ""),
+            ("set role 'none'", ""),
+            ("set role \"NONE\"", "SessionAuthorization"),
             ("reset role", ""),
             ("select set_config('role', 'bob', false)", "SessionAuthorization"),
             ("select set_config('ROLE', 'bob', false)", "SessionAuthorization"),
@@ -108,6 +110,12 @@ fn always_denied() {
             ("select pg_catalog.pg_export_snapshot()", ""),
             ("set transaction snapshot '00000003-0000001B-1'", ""),
             ("select pg_stat_file('x')", "ServerFileFunctions"),
+            ("select * from pg_hba_file_rules", "ServerFileFunctions"),
+            (
+                "copy (table pg_catalog.pg_file_settings) to stdout",
+                "ServerFileFunctions",
+            ),
+            ("select * from app.pg_ident_file_mappings", ""),
             ("select lo_import('/etc/passwd')", "ServerFileFunctions"),
             ("select lo_get(1)", "ServerFileFunctions"),
             ("select loread(1, 2)", "ServerFileFunctions"),
@@ -129,6 +137,8 @@ fn always_denied() {
             ("select pg_terminate_backend(1)", "SignalBackends"),
             ("select pg_cancel_backend(pid) from pg_stat_activity", "SignalBackends"),
             ("select pg_reload_conf()", "SignalBackends"),
+            ("drop database d", ""),
+            ("drop database d with (force)", "SignalBackends"),
             (
                 "select data from pg_logical_slot_get_changes('s1',null,null)",
                 "Replication",
@@ -285,6 +295,10 @@ fn bodies_are_looked_into() {
         ("update pg_class set relfilenode = 1", "AlterSystem"),
         ("insert into pg_temp.t select oid from pg_class", ""),
         ("this is no SQL", ""),
+        // A table alias to PostgreSQL 15, and no SQL to a later one.
+        ("select 1 from t system_user; alter role app superuser", "Roles"),
+        ("select pg_read_file('x') from t system_user", "ServerFileFunctions"),
+        ("select 1 from t system_user where note = 'alter role app'", ""),
     ] {
         assert_eq!(fn_of("sql", body), expected, "{body}");
     }
@@ -337,6 +351,11 @@ fn bodies_are_looked_into() {
             "Roles",
         ),
         (r"begin execute e'alter\x20role app'; end", "Roles"),
+        (r"begin execute u&'\0061lter role app'; end", "Roles"),
+        (
+            "begin execute u&'!0061lter role app' uescape '!'; end",
+            "UntrustedFunctions",
+        ),
         ("begin execute format('grant %I to bob', r); end", "Roles"),
         ("begin q := 'copy t to program ''id'''; execute q; end", "ServerFiles"),
         ("begin execute $$select pg_read_file('x')$$; end", "ServerFileFunctions"),

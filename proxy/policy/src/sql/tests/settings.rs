@@ -38,3 +38,30 @@ fn a_setting_that_may_be_the_role_is_denied() {
         },
     );
 }
+
+#[test]
+fn what_a_transaction_is_begun_as_is_a_setting() {
+    table(
+        &[
+            ("begin", ""),
+            ("begin read write", "transaction_read_only"),
+            (
+                "start transaction isolation level serializable, not deferrable",
+                "transaction_isolation transaction_deferrable",
+            ),
+            ("set transaction read write", "transaction transaction_read_only"),
+            (
+                "set session characteristics as transaction read write",
+                "session characteristics default_transaction_read_only",
+            ),
+            ("set transaction_read_only = off", "transaction_read_only"),
+            ("set search_path = a, b", "search_path"),
+            ("set transaction snapshot 'x'", "transaction snapshot"),
+            ("commit and chain", ""),
+        ],
+        |statement| {
+            let names = statement.settings.iter().filter_map(|setting| setting.name.as_deref());
+            names.collect::<Vec<_>>().join(" ")
+        },
+    );
+}

@@ -111,7 +111,7 @@ fn every_kind_of_statement_has_its_verbs() {
             ("reindex table t", "reindex"),
             ("cluster t", "cluster"),
             ("discard all", "discard"),
-            ("import foreign schema s from server v into t", "import"),
+            ("import foreign schema s from server v into t", "create import"),
             ("reassign owned by a to b", "reassign"),
             ("load 'x'", "load"),
             ("alter system set a = 1", "set alter_system"),

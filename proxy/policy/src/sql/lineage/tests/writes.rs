@@ -410,3 +410,27 @@ fn a_write_reaches_what_is_below_behind_and_after_it() {
         assert!(all.iter().eq(reached), "{sql}: {all:?}");
     }
 }
+
+#[test]
+fn what_is_only_planned_makes_nothing() {
+    for (options, made) in [
+        ("", false),
+        ("analyze", true),
+        ("(costs off)", false),
+        ("(analyze)", true),
+        ("(analyze off)", false),
+        ("(analyze 'OFF')", false),
+        ("(analyze 1, verbose)", true),
+        ("(analyze, analyze false)", false),
+        ("(analyze off, analyze on)", true),
+    ] {
+        for query in [
+            "create table new as select 1 as a",
+            "create materialized view new as select 1 as a",
+            "select 1 as a into new",
+        ] {
+            let sql = format!("explain {options} {query}");
+            assert_eq!(trace(&sql).created.is_some(), made, "{sql}");
+        }
+    }
+}
