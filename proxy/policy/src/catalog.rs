@@ -113,7 +113,8 @@ pub struct Relation {
     /// Whether it has rules other than a view's own `_RETURN`: a write to it may answer with rows of its own.
     #[serde(default)]
     pub ruled: bool,
-    /// Whether a policy for its rows runs code of somebody's own, which reading it does, too.
+    /// Whether a policy for its rows, or what is computed while a query of it is planned, runs code of somebody's own, which reading it
+    /// does, too.
     #[serde(default)]
     pub guarded_by_code: bool,
     /// Relations that policies for its rows look at, itself among them.

@@ -64,10 +64,16 @@ impl Walker<'_> {
         foreign
     }
 
-    /// Whether reading a relation runs code of users: in a policy for its rows, or in what its columns become.
+    /// Whether reading a relation runs code of users: in a policy for its rows, in what is computed while it is planned, or in what its
+    /// columns become.
     pub(super) fn runs_code(&mut self, relation: &Relation) -> bool {
         if relation.guarded_by_code {
-            self.opaque(format!("policies of {}", relation.qualified()));
+            let what = if relation.computes {
+                "policies or expressions"
+            } else {
+                "policies"
+            };
+            self.opaque(format!("{what} of {}", relation.qualified()));
         }
         let typed = self.is_typed(relation);
         if typed {
@@ -184,6 +190,7 @@ impl Walker<'_> {
                 self.opaque(format!("types of {}", found.qualified()));
             }
             self.note_referring(found, events, follows);
+            self.note_referred(found, events);
             if follows {
                 // Checks and expressions are tried against the rows that follow.
                 let columns = found.columns.iter().map(|column| ColumnId {
@@ -214,9 +221,20 @@ impl Walker<'_> {
             let Some(other) = catalog.relation(key.relation).filter(|_| goes) else {
                 continue;
             };
-            if self.is_typed(other) {
-                self.opaque(format!("types of {}", other.qualified()));
-            }
+            self.runs_code(other);
+        }
+    }
+
+    /// Notes code of users that runs where a row refers to another, which is looked for then.
+    fn note_referred(&mut self, relation: &Relation, events: Events) {
+        let refers = |one: &&Relation| {
+            let mut keys = one.hanging.iter().filter(|hanging| hanging.part == Part::Key);
+            one.guarded_by_code && keys.any(|key| key.relation == relation.oid)
+        };
+        let written = events.meets(Events::INSERT) || events.meets(Events::UPDATE);
+        let catalog = self.catalog;
+        if let Some(other) = catalog.relations().filter(|_| written).find(refers) {
+            self.runs_code(other);
         }
     }
 

@@ -58,6 +58,11 @@ pub(super) fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code
     Some(code)
 }
 
+/// OID of pg_partitioned_table.
+const PARTITIONED: Oid = 3350;
+/// OID of pg_attrdef. What stands there is computed where rows are written.
+const DEFAULTS: Oid = 2604;
+
 /// What each type is made of, with the type: the base of a domain, the element of an array, the subtype of a range, the range of a
 /// multirange, and the types of a composite's columns. An array goes with its elements, too: an expression makes one of them without
 /// a word of its type, and so it does a multirange.
@@ -107,9 +112,26 @@ pub(super) fn runs(row: &Row, names: &HashMap<Oid, &str>, relations: &mut HashMa
             .types
             .extend(names.get(&owner).map(|name| (owner, (*name).to_owned()))),
         ("p", Some(relation)) => relation.guarded_by_code = true,
-        (_, Some(relation)) => (relation.active, relation.computes) = (true, true),
+        (_, Some(relation)) => {
+            (relation.active, relation.computes) = (true, true);
+            if is_planned(row) {
+                relation.guarded_by_code = true;
+                // It computes what stands in a partition's bounds, and names no relation.
+                if number(row, 4) == Some(PARTITIONED) {
+                    code.functions.insert("pg_get_partition_constraintdef".to_owned());
+                }
+            }
+        }
         (_, None) => {}
     }
+}
+
+/// Whether an expression that runs code may run it where the relation is only read: PostgreSQL looks at those of indexes, statistics,
+/// partitions and checks while it plans, and computes what is given constants. Of what is locked, or calls nothing but operators,
+/// there is no text.
+fn is_planned(row: &Row) -> bool {
+    let text = row.get(2).and_then(Option::as_deref).unwrap_or_default();
+    number(row, 4) != Some(DEFAULTS) && (text.is_empty() || sql::is_folded_expression(text))
 }
 
 /// Whether an expression names a type with code.
