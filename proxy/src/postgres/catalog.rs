@@ -19,10 +19,12 @@ mod telling;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sallyport_policy::catalog::{Catalog as _, ColumnId, Oid, Relation, SearchPath, Snapshot, is_built_in};
+use sallyport_policy::catalog::{
+    Catalog as _, ColumnId, Oid, Relation, RelationKind, SearchPath, Snapshot, is_built_in,
+};
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::mask::{Masker, ProtectedColumns};
-use sallyport_policy::sql::lineage::of_relation;
+use sallyport_policy::sql::lineage::{of_relation, rules_of};
 
 pub use footprint::{FIRST_NORMAL, Footprint, is_plain};
 pub use latest::Assumed;
@@ -96,6 +98,19 @@ impl Known {
             })
         };
         relation.definition.is_some() || relation.columns.iter().any(|column| protected(column.attnum))
+    }
+
+    /// The same of what can be followed: a view tells where protected columns flow into its rows, or where nobody knows what does.
+    #[must_use]
+    pub fn is_seen_to_tell(&self, relation: &Relation) -> bool {
+        if relation.kind != RelationKind::View || relation.is_system() {
+            return self.is_telling(relation);
+        }
+        let lineage = of_relation(relation, &*self.snapshot);
+        let unknown = lineage.opaque.len() + lineage.lost.len() + lineage.unresolved.len();
+        let flows = lineage.outputs.iter().flatten().map(|output| &output.flow);
+        let mut flows = flows.map(|flow| flow.unknown || !rules_of(flow, &self.protected).is_empty());
+        unknown > 0 || lineage.any || lineage.outputs.is_none() || flows.any(|tells| tells)
     }
 
     /// What the catalog says about a type that is not built in.

@@ -84,12 +84,36 @@ pub(super) fn merge_is_selective(merge: Node<'_>, known: Option<&Known<'_>>) -> 
     selects(merge, "join_condition", &scope) && left_over.all(|clause| selects(clause, "condition", &scope))
 }
 
-/// Whether an upsert changes no more rows than are given with it, or chooses them by a condition. A query that reads no relation gives
-/// what is written out or bound: `SELECT * FROM unnest($1, $2)`.
+/// Functions that make rows of what they are given and no more, or one value of any.
+const GIVING: [&str; 16] = [
+    "unnest",
+    "json_array_elements",
+    "json_array_elements_text",
+    "json_populate_recordset",
+    "json_to_record",
+    "json_to_recordset",
+    "jsonb_array_elements",
+    "jsonb_array_elements_text",
+    "jsonb_populate_recordset",
+    "jsonb_to_record",
+    "jsonb_to_recordset",
+    "now",
+    "clock_timestamp",
+    "gen_random_uuid",
+    "lower",
+    "nextval",
+];
+
+/// Whether an upsert changes no more rows than are given with it, or chooses them by a condition. A query that reads no relation, and
+/// calls nothing that could make more rows, gives what is written out or bound: `SELECT * FROM unnest($1, $2)`.
 pub(super) fn gives_its_rows(insert: Node<'_>) -> bool {
     let any = Scope::any();
     let source = insert.node("select_stmt");
-    let reads = |source: Node<'_>| range::below(source).any(|node| ranged(node).is_some());
+    let more = |node: Node<'_>| {
+        let called = node.names("funcname");
+        ranged(node).is_some() || node.is("FuncCall") && !called.last().is_some_and(|name| GIVING.contains(name))
+    };
+    let reads = |source: Node<'_>| range::below(source).any(more);
     let given = source
         .is_none_or(|source| source.has("values_lists") || !reads(source) || selects(source, "where_clause", &any));
     let clause = insert.node("on_conflict_clause");

@@ -188,7 +188,7 @@ impl Unfolding {
             let alone = one.parents.is_empty() && one.followers.is_empty();
             one.is_view() || !alone || !known.snapshot.children(one.oid).is_empty()
         };
-        let lost = beside.iter().any(|one| known.is_telling(one));
+        let lost = beside.iter().any(|one| known.is_seen_to_tell(one));
         let lost = lost
             || made.any(|created| {
                 let unsaid = created.columns.is_none() || created.may_be_another();

@@ -74,7 +74,8 @@ impl Walker<'_> {
                 column: stored.attnum,
             };
             // One that is made in the same unit is known by its columns alone, and nothing of itself goes to it.
-            if column.flow.columns().iter().any(|from| *from != id) {
+            let flow = &column.flow;
+            if flow.any || flow.lost || flow.unknown || flow.columns().iter().any(|from| *from != id) {
                 self.assign(id, &column.flow.clone().mixed());
             }
         }
@@ -190,6 +191,9 @@ impl Walker<'_> {
         // A column that a child has by then is one with it, and comes with whole rows of the parent.
         for column in node.list("cmds").filter(|command| command.int("subtype") == ADD_COLUMN) {
             let name = column.node("def").map_or("", |def| def.text("colname"));
+            if relation.column(name).is_some() {
+                continue;
+            }
             let mut below = Flow::clean();
             self.add_children(relation, name, &mut below);
             self.show(&below);

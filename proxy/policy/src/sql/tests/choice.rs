@@ -206,6 +206,18 @@ fn conditions_that_choose_nothing_do_not_count() {
                 "false",
             ),
             (
+                "insert into t select g, 0 from generate_series(1, 10000000) g on conflict (a) do update set b = 1",
+                "false",
+            ),
+            (
+                "insert into t select x.* from unnest(array_fill(0, $1)) x on conflict (a) do update set b = 1",
+                "false",
+            ),
+            (
+                "insert into t select x.a, now() from jsonb_to_recordset($1) as x(a int) on conflict (a) do update set b = 1",
+                "true",
+            ),
+            (
                 "insert into t select * from t on conflict (a) do update set b = 1",
                 "false",
             ),

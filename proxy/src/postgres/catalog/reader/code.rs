@@ -58,8 +58,6 @@ pub(super) fn code(namesakes: &[Row], names: &HashMap<Oid, &str>) -> Option<Code
     Some(code)
 }
 
-/// OID of pg_partitioned_table.
-const PARTITIONED: Oid = 3350;
 /// OID of pg_attrdef. What stands there is computed where rows are written.
 const DEFAULTS: Oid = 2604;
 
@@ -116,8 +114,8 @@ pub(super) fn runs(row: &Row, names: &HashMap<Oid, &str>, relations: &mut HashMa
             (relation.active, relation.computes) = (true, true);
             if is_planned(row) {
                 relation.guarded_by_code = true;
-                // It computes what stands in a partition's bounds, and names no relation.
-                if number(row, 4) == Some(PARTITIONED) {
+                // A partition key is the table's own. What shows the bounds of partitions computes it, and names no relation.
+                if number(row, 5) == Some(owner) {
                     code.functions.insert("pg_get_partition_constraintdef".to_owned());
                 }
             }
