@@ -1,5 +1,6 @@
 //! What a statement reaches that it does not name: what hangs on something, is in a schema or the database, or belongs to a role.
 
+use super::grammar::{CASCADE, OBJECT_SCHEMA};
 use super::statement::Statement;
 use super::tree::Node;
 
@@ -9,13 +10,10 @@ pub(crate) const CASCADES: &str = "what CASCADE takes along (leave it out where 
 pub(crate) const NOT_FOLLOWED: &str =
     "what CASCADE takes along by functions, types and the like (leave it out where nothing hangs on this)";
 
-/// How far something goes is numbered from RESTRICT on.
-const CASCADE: i64 = 2;
 /// What GRANT is about is numbered from a single object on.
 const ALL_IN_SCHEMA: i64 = 2;
 /// Kinds of objects, as the grammar numbers them.
 const EXTENSION: i64 = 16;
-const SCHEMA: i64 = 37;
 const TYPE: i64 = 50;
 const DATABASE: i64 = 10;
 /// Databases of which others are made that hold nobody's rows.
@@ -29,7 +27,7 @@ pub(super) fn of(node: Node<'_>) -> Option<&'static str> {
         "DropStmt" if node.int("remove_type") == EXTENSION => "what belongs to the extension",
         "AlterObjectSchemaStmt" if node.int("object_type") == EXTENSION => "what belongs to the extension",
         "DropOwnedStmt" | "ReassignOwnedStmt" => "what the role owns",
-        "RenameStmt" if node.int("rename_type") == SCHEMA => "what is in the schema",
+        "RenameStmt" if node.int("rename_type") == OBJECT_SCHEMA => "what is in the schema",
         "GrantStmt" if node.int("targtype") == ALL_IN_SCHEMA => "what is in the schema",
         "AlterTableMoveAllStmt" => "what is in the tablespace",
         "ReindexStmt" | "ClusterStmt" if !node.has("relation") => "what is in the database",

@@ -1,16 +1,11 @@
 //! Which columns a definition is about, where it is about nothing else of its table.
 
+use super::grammar::{CASCADE, COLUMN_DEFAULT, DROP_COLUMN, OBJECT_COLUMN};
 use super::tree::Node;
 
-/// How the grammar numbers columns among what is renamed.
-const OBJECT_COLUMN: i64 = 7;
-/// How far DROP goes is numbered from RESTRICT on.
-const CASCADE: i64 = 2;
-/// How it numbers commands of ALTER TABLE: `SET DEFAULT` and `DROP DEFAULT`, `DROP NOT NULL`, `SET NOT NULL`, and `DROP COLUMN`.
-const COLUMN_DEFAULT: i64 = 3;
+/// Other commands of ALTER TABLE: `DROP NOT NULL` and `SET NOT NULL`.
 const DROP_NOT_NULL: i64 = 5;
 const SET_NOT_NULL: i64 = 6;
-const DROP_COLUMN: i64 = 14;
 
 /// Those of an index of plain columns and all rows; the column that gets another name; those that ALTER TABLE takes away, or of which it
 /// says whether they may be NULL and which constant stands where nothing is given. `None` for whatever else there is.

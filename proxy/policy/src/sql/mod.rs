@@ -23,6 +23,7 @@ mod facts;
 mod fingerprint;
 mod folded;
 mod functions;
+mod grammar;
 mod length;
 pub mod lineage;
 mod names;

@@ -11,6 +11,7 @@ use super::effect::{self, Effect, Setting, Transaction};
 use super::facts;
 use super::fingerprint::{self, Digest};
 use super::functions::only_tells;
+use super::grammar::OBJECT_SCHEMA;
 use super::names::{FunctionRef, RelationRef};
 use super::parser::Raw;
 use super::tree::{Node, Tree};
@@ -73,9 +74,6 @@ pub struct Statement {
 
 /// How the grammar numbers a SET to a value, among what is done to a setting.
 const SET_VALUE: i64 = 1;
-
-/// How the grammar numbers schemas among kinds of objects.
-const OBJECT_SCHEMA: i64 = 37;
 
 /// Bytes beyond which PostgreSQL cuts a name (`NAMEDATALEN`).
 const NAME_BYTES: usize = 64;

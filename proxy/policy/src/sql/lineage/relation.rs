@@ -176,6 +176,12 @@ impl Walker<'_> {
             todo.extend(self.found.relations.iter().map(|oid| (*oid, events, false)));
         }
         todo.extend(relation.behind.iter().map(|oid| (*oid, events, false)));
+        // There are none, mostly: all are looked through once, not for each partition.
+        let mut planned = catalog
+            .relations()
+            .filter(|one| one.guarded_by_code)
+            .collect::<Vec<_>>();
+        planned.retain(|one| one.hanging.iter().any(|hanging| hanging.part == Part::Key));
         let mut seen = HashSet::new();
         while let Some((oid, events, follows)) = todo.pop() {
             let Some(found) = catalog.relation(oid).filter(|_| seen.insert((oid, events, follows))) else {
@@ -190,7 +196,7 @@ impl Walker<'_> {
                 self.opaque(format!("types of {}", found.qualified()));
             }
             self.note_referring(found, events, follows);
-            self.note_referred(found, events);
+            self.note_referred(found, events, &planned);
             if follows {
                 // Checks and expressions are tried against the rows that follow.
                 let columns = found.columns.iter().map(|column| ColumnId {
@@ -225,15 +231,15 @@ impl Walker<'_> {
         }
     }
 
-    /// Notes code of users that runs where a row refers to another, which is looked for then.
-    fn note_referred(&mut self, relation: &Relation, events: Events) {
-        let refers = |one: &&Relation| {
+    /// Notes code of users that runs where a row refers to another, which is looked for then. `planned`: relations with keys that run
+    /// code where they are read.
+    fn note_referred(&mut self, relation: &Relation, events: Events, planned: &[&Relation]) {
+        let refers = |one: &&&Relation| {
             let mut keys = one.hanging.iter().filter(|hanging| hanging.part == Part::Key);
-            one.guarded_by_code && keys.any(|key| key.relation == relation.oid)
+            keys.any(|key| key.relation == relation.oid)
         };
         let written = events.meets(Events::INSERT) || events.meets(Events::UPDATE);
-        let catalog = self.catalog;
-        if let Some(other) = catalog.relations().filter(|_| written).find(refers) {
+        if let Some(other) = planned.iter().filter(|_| written).find(refers) {
             self.runs_code(other);
         }
     }

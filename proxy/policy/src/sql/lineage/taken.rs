@@ -7,18 +7,16 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::{AttNum, Catalog, ColumnId, Hanging, Oid, Part, Relation, RelationKind, SearchPath, is_built_in};
+use crate::sql::grammar::{CASCADE, DROP_COLUMN};
 use crate::sql::names::qualified;
 use crate::sql::tree::Node;
 
-/// How far something goes is numbered from RESTRICT on.
-const CASCADE: i64 = 2;
 /// Kinds of objects that are relations and hold no more than these tell, as the grammar numbers them: foreign tables, materialised
 /// views, sequences, tables, views.
 const RELATIONS: [i64; 5] = [19, 24, 38, 42, 52];
 /// Those of them whose columns and constraints ALTER drops.
 const TABLES: [i64; 2] = [19, 42];
-/// Commands of ALTER TABLE: `DROP COLUMN` and `DROP CONSTRAINT`.
-const DROP_COLUMN: i64 = 14;
+/// Command of ALTER TABLE: `DROP CONSTRAINT`.
 const DROP_CONSTRAINT: i64 = 23;
 
 /// What CASCADE takes along besides what is named.

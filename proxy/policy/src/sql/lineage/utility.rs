@@ -1,6 +1,7 @@
 //! Utility statements: what they compute, try and move by the way, though no rows of it come back.
 
 use crate::catalog::{Column, ColumnId, Events, RelationKind};
+use crate::sql::grammar::{CASCADE, COLUMN_DEFAULT, OBJECT_SCHEMA};
 use crate::sql::names::ranged;
 use crate::sql::tree::Node;
 
@@ -37,15 +38,12 @@ const APPLIED: [&str; 14] = [
     "DefineStmt",
     "RuleStmt",
 ];
-/// How the grammar numbers schemas among what is renamed.
-const OBJECT_SCHEMA: i64 = 37;
 /// How the grammar numbers `ALTER COLUMN … SET EXPRESSION` and `DROP EXPRESSION`.
 const SET_EXPRESSION: i64 = 7;
 const DROP_EXPRESSION: i64 = 8;
-/// Commands of ALTER TABLE: `ADD COLUMN`, `SET DEFAULT` and `DROP DEFAULT`, `ADD CONSTRAINT`, and those that say whether a column may
+/// Commands of ALTER TABLE: `ADD COLUMN`, `ADD CONSTRAINT`, and those that say whether a column may
 /// be NULL.
 const ADD_COLUMN: i64 = 1;
-const COLUMN_DEFAULT: i64 = 3;
 const ADD_CONSTRAINT: i64 = 17;
 const NULLS: [i64; 2] = [5, 6];
 /// `OWNER TO`.
@@ -56,8 +54,6 @@ const BLIND: [i64; 2] = [ADD_COLUMN, CHANGE_OWNER];
 const CONSTR_NULLS: [i64; 2] = [1, 2];
 const CONSTR_DEFAULT: i64 = 3;
 const CONSTR_KEYS: [i64; 2] = [7, 8];
-/// How far DROP and TRUNCATE go is numbered from RESTRICT on.
-const CASCADE: i64 = 2;
 
 impl Walker<'_> {
     /// REFRESH copies what the view's query gives now, which its name need not have meant when it was made.
