@@ -12,8 +12,9 @@ use crate::demo::{CONNECTION, DOORS, Demo};
 use crate::narrator::Narrator;
 use crate::run::wait_until;
 
+use super::target::TargetLog;
 use super::undo::Undo;
-use super::writers::{self, Pace, Told, Writer, statement};
+use super::writers::{self, Pace, Told, Writer};
 use super::{SETTLE, answers, kill_recorder, recorder_pod, records};
 
 /// Writers at a time.
@@ -165,6 +166,7 @@ fn compared(
         "CREATE TABLE IF NOT EXISTS trial_load (mark text, n int); GRANT ALL ON trial_load TO sallyport",
     )?
     .ok()?;
+    let target = TargetLog::follow(demo)?;
     let enough = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| Writer::start(demo, &mark, writer * each..(writer + 1) * each, pace, &enough))
@@ -176,7 +178,7 @@ fn compared(
     }
     disturbed?;
     answers(demo)?;
-    let (rows, logged) = (rows(demo, &mark)?, logged(&target_log(demo)?, &mark));
+    let (rows, logged) = (rows(demo, &mark)?, target.rows(&mark)?);
     let log = wait_until(SETTLE, "each answer's record is in the log", || {
         let log = Log::of(&records(demo)?, &mark);
         Ok(told.acknowledged.is_subset(&log.executed()).then_some(log))
@@ -202,20 +204,6 @@ fn rows(demo: &Demo, mark: &str) -> Result<BTreeMap<usize, usize>> {
             .or_default() += 1;
     }
     Ok(rows)
-}
-
-/// What the target wrote of its own accord lately: each statement before it ran.
-fn target_log(demo: &Demo) -> Result<String> {
-    let said = demo.admin(&["-n", "bank", "logs", "deployment/postgres", "--since=10m"])?;
-    Ok(said.stdout)
-}
-
-/// The rows of one mark of which a log of the target tells. It may tell of one twice: a unit that has to be judged anew is sent
-/// again, and did not run the first time.
-fn logged(log: &str, mark: &str) -> BTreeSet<usize> {
-    let before = statement(mark, 0).replace("0);", "");
-    let rows = log.split(before.as_str()).skip(1);
-    rows.filter_map(|rest| rest.split_once(')')?.0.parse().ok()).collect()
 }
 
 /// Every way in which they can disagree over the first `all` rows, with the rows that do.
@@ -394,19 +382,6 @@ mod tests {
             wrong_beside(&[4, 5], &[(4, 1)], &told(&[4]), &kept),
             ["sent to the target, says its own log, without a record"]
         );
-    }
-
-    #[test]
-    fn a_log_of_the_target_tells_of_rows_wherever_they_stand_in_a_line() {
-        let log = format!(
-            "LOG:  statement: {}\nLOG:  statement: SELECT 1; {}\nLOG:  statement: {}\nLOG:  statement: {}",
-            statement("m", 7),
-            statement("m", 12),
-            statement("other", 3),
-            "INSERT INTO trial_load VALUES ('m', n);",
-        );
-        assert_eq!(logged(&log, "m"), BTreeSet::from([7, 12]));
-        assert!(logged("", "m").is_empty());
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod scrape;
 mod second_person;
 mod session;
 mod subject;
+mod target;
 mod undo;
 mod upgrade;
 mod volume;
