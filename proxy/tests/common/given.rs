@@ -31,6 +31,8 @@ pub struct Given {
     pub columns: BTreeMap<String, ByRule>,
     /// Keys of MaskingRules.
     pub keys: Keys,
+    /// The role at the target.
+    pub role: String,
 }
 
 impl Given {
@@ -44,6 +46,7 @@ impl Given {
             masked_records: false,
             columns: BTreeMap::new(),
             keys: Keys::default(),
+            role: ROLE.to_owned(),
         }
     }
 
@@ -183,7 +186,7 @@ impl Given {
             policy: Arc::new(policy),
             mask_command_text: self.masked_records,
             credential: Some(Arc::new(Credential {
-                username: ROLE.into(),
+                username: self.role.clone(),
                 password: Some(Secret::new(PASSWORD.into())),
                 certificate: None,
             })),

@@ -212,15 +212,29 @@ impl Postgres {
 
     /// Runs SQL directly, as the superuser, past any door; gives unaligned rows.
     pub fn sql(&self, database: &str, sql: &str) -> String {
-        checked("psql", &self.psql(database, sql).output().unwrap())
+        checked("psql", &self.psql("postgres", database, sql).output().unwrap())
+    }
+
+    /// The same as another role; what was said where it fails.
+    pub fn sql_as(&self, role: &str, database: &str, sql: &str) -> Result<String, String> {
+        let output = self.psql(role, database, sql).output().unwrap();
+        let text = |said: Vec<u8>| String::from_utf8_lossy(&said).into_owned();
+        if output.status.success() {
+            Ok(text(output.stdout))
+        } else {
+            Err(text(output.stderr))
+        }
     }
 
     /// Begins the same, and does not wait for it.
     pub fn sql_start(&self, database: &str, sql: &str) -> Child {
-        self.psql(database, sql).stdout(Stdio::null()).spawn().unwrap()
+        self.psql("postgres", database, sql)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
     }
 
-    fn psql(&self, database: &str, sql: &str) -> Command {
+    fn psql(&self, role: &str, database: &str, sql: &str) -> Command {
         let socket = self.directory.path().display().to_string();
         let port = self.port.to_string();
         let mut psql = Command::new("psql");
@@ -236,7 +250,7 @@ impl Postgres {
             "-p",
             &port,
             "-U",
-            "postgres",
+            role,
             "-d",
             database,
         ])
@@ -246,7 +260,7 @@ impl Postgres {
 
     /// The same, with errors and notices in what is given.
     pub fn sql_lossy(&self, database: &str, sql: &str) -> String {
-        let output = self.psql(database, sql).output().unwrap();
+        let output = self.psql("postgres", database, sql).output().unwrap();
         format!(
             "{}{}",
             String::from_utf8_lossy(&output.stdout),

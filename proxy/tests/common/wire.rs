@@ -145,9 +145,19 @@ impl Client {
 
     /// Logs in past any door, as the superuser.
     pub fn direct(server: &Postgres, database: &str, more: &[(&str, &str)]) -> Result<Self, Vec<Message>> {
+        Self::direct_as("postgres", server, database, more)
+    }
+
+    /// The same as somebody else.
+    pub fn direct_as(
+        role: &str,
+        server: &Postgres,
+        database: &str,
+        more: &[(&str, &str)],
+    ) -> Result<Self, Vec<Message>> {
         let stream = UnixStream::connect(server.socket()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self::login_on(Box::new(stream), ("postgres", database), 0x3_0000, more).map(|(client, _)| client)
+        Self::login_on(Box::new(stream), (role, database), 0x3_0000, more).map(|(client, _)| client)
     }
 
     /// A stream on which nothing has been said.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::case::Case;
-use super::common::postgres::Postgres;
+use super::common::postgres::{PASSWORD, Postgres};
 
 const SCHEMA: &str = include_str!("schema.sql");
 
@@ -48,6 +48,8 @@ impl Secrets {
 pub struct Databases {
     server: Arc<Postgres>,
     prefix: String,
+    /// Whose they are, and all that is in them.
+    owner: Option<String>,
     shared: RefCell<HashMap<&'static str, String>>,
     count: AtomicU32,
 }
@@ -61,19 +63,58 @@ pub struct Database<'a> {
 
 impl Databases {
     pub fn new(server: &Arc<Postgres>, prefix: &str) -> Self {
-        let databases = Self {
+        let databases = Self::none(server, prefix, None);
+        databases.fill(|database, sql| _ = server.sql(database, sql));
+        databases
+    }
+
+    /// The same, owned by a role that is no superuser; extensions are a superuser's.
+    pub fn owned(server: &Arc<Postgres>, prefix: &str) -> Self {
+        let owner = format!("owner_{prefix}");
+        server.sql(
+            "postgres",
+            &format!("CREATE ROLE {owner} LOGIN CREATEDB PASSWORD '{PASSWORD}'"),
+        );
+        let databases = Self::none(server, prefix, Some(owner.clone()));
+        databases.fill(|database, sql| {
+            if sql == SCHEMA {
+                let extensions = SCHEMA.lines().filter(|line| line.starts_with("CREATE EXTENSION"));
+                extensions.for_each(|line| _ = server.sql(database, line));
+            }
+            server.sql_as(&owner, database, sql).unwrap();
+        });
+        databases
+    }
+
+    /// Where they are.
+    pub fn server(&self) -> &Arc<Postgres> {
+        &self.server
+    }
+
+    /// Who plays cases.
+    pub fn role(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
+
+    fn none(server: &Arc<Postgres>, prefix: &str, owner: Option<String>) -> Self {
+        Self {
             server: server.clone(),
             prefix: format!("leaks_{prefix}"),
+            owner,
             shared: RefCell::default(),
             count: AtomicU32::new(0),
-        };
+        }
+    }
+
+    /// Makes the two, by a role that may.
+    fn fill(&self, run: impl Fn(&str, &str)) {
         let [one, two] = Secrets::BOTH;
-        let (first, second) = (databases.template(one), databases.template(two));
-        server.sql("postgres", &format!("CREATE DATABASE {first}"));
-        server.sql(&first, SCHEMA);
-        server.sql("postgres", &format!("CREATE DATABASE {second} TEMPLATE {first}"));
+        let (first, second) = (self.template(one), self.template(two));
+        run("postgres", &format!("CREATE DATABASE {first}"));
+        run(&first, SCHEMA);
+        run("postgres", &format!("CREATE DATABASE {second} TEMPLATE {first}"));
         let digits = two.card.replace(' ', "");
-        server.sql(
+        run(
             &second,
             &format!(
                 "UPDATE customers SET ssn = '{ssn}', ssn_num = {nine}, card = '{card}', card_num = {digits}, \
@@ -85,8 +126,7 @@ impl Databases {
             ),
         );
         // Both had one update, so that they differ in nothing else.
-        server.sql(&first, "UPDATE customers SET name = name WHERE id = 1; ANALYZE;");
-        databases
+        run(&first, "UPDATE customers SET name = name WHERE id = 1; ANALYZE;");
     }
 
     fn template(&self, secrets: Secrets) -> String {
@@ -112,8 +152,11 @@ impl Databases {
     fn copy(&self, secrets: Secrets) -> String {
         let template = self.template(secrets);
         let name = format!("{template}_{}", self.count.fetch_add(1, Ordering::Relaxed));
-        self.server
-            .sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE {template}"));
+        let owner = self.owner.as_deref().unwrap_or("postgres");
+        self.server.sql(
+            "postgres",
+            &format!("CREATE DATABASE {name} TEMPLATE {template} OWNER {owner}"),
+        );
         name
     }
 }

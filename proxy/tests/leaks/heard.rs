@@ -34,6 +34,12 @@ impl Heard {
             .and_then(|message| message.field('M'))
     }
 
+    /// Whether PostgreSQL says that the role may not.
+    pub fn is_forbidden(&self) -> bool {
+        let forbidden = |message: &Message| message.tag == 'E' && message.field('C').as_deref() == Some("42501");
+        self.messages.iter().any(forbidden)
+    }
+
     /// What of it depends on the database alone: no numbers of processes and objects, nothing about the server's own code.
     pub fn content(&self) -> Vec<String> {
         let each = self.messages.iter().map(content);

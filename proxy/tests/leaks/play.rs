@@ -21,6 +21,8 @@ pub enum Through<'a> {
 pub struct Stage<'a> {
     pub server: &'a Postgres,
     pub database: &'a str,
+    /// Who plays it without a door.
+    pub role: &'a str,
     pub secrets: Secrets,
     pub through: Through<'a>,
 }
@@ -29,7 +31,7 @@ impl Stage<'_> {
     /// Plays a case.
     pub fn play(&self, case: &Case) -> Heard {
         for sql in &case.before {
-            self.server.sql(self.database, &self.fill(sql));
+            self.prepare(&self.fill(sql));
         }
         self.exempt(case);
         let _beside = (!case.beside.is_empty()).then(|| self.beside(case));
@@ -69,6 +71,13 @@ impl Stage<'_> {
         heard
     }
 
+    /// Runs what comes before, as whoever plays the case if that role may.
+    fn prepare(&self, sql: &str) {
+        if self.role == "postgres" || self.server.sql_as(self.role, self.database, sql).is_err() {
+            self.server.sql(self.database, sql);
+        }
+    }
+
     fn exempt(&self, case: &Case) {
         if case.exempt.is_empty() {
             return;
@@ -96,7 +105,7 @@ impl Stage<'_> {
 
     fn client(&self, user: &str, startup: &[(&str, &str)]) -> Result<Client, Vec<Message>> {
         match self.through {
-            Through::Nothing => Client::direct(self.server, self.database, startup),
+            Through::Nothing => Client::direct_as(self.role, self.server, self.database, startup),
             Through::Door(door) => {
                 let own = [("database", self.database)];
                 let pairs: Vec<_> = own.into_iter().chain(startup.iter().copied()).collect();
