@@ -181,10 +181,7 @@ fn statements<'w, 't>(words: &'w [Word<'t>]) -> impl Iterator<Item = &'w [Word<'
 }
 
 fn name<'w>(words: &'w [Word<'_>], at: usize) -> &'w str {
-    match words.get(at) {
-        Some(Word::Name(name)) => name,
-        _ => "",
-    }
+    words.get(at).and_then(Word::name).unwrap_or_default()
 }
 
 /// What is always refused about a statement by how it begins.
@@ -251,7 +248,7 @@ fn foreign_language(words: &[Word<'_>], found: &mut Vec<Denied>) {
             continue;
         }
         let trusted = match language {
-            Word::Name(name) => denied::is_readable_language(name),
+            Word::Name(name) | Word::Quoted { name, .. } => denied::is_readable_language(name),
             Word::Literal(literal) => denied::is_readable_language(&literal.text().to_ascii_lowercase()),
             _ => false,
         };
@@ -278,7 +275,7 @@ fn settings(words: &[Word<'_>], found: &mut Vec<Denied>) {
             .iter()
             .skip(at)
             .find(|word| !word.is("to") && **word != Word::Sign('='));
-        let resets = given.is_some_and(|word| word.is("none") || word.is("default"));
+        let resets = given.is_some_and(Word::is_no_role);
         found.extend(denied::role_setting(setting, !resets));
     }
 }
@@ -302,7 +299,7 @@ fn calls(words: &[Word<'_>], reading: Backslash, found: &mut Vec<Denied>) {
     for (at, word) in words.iter().enumerate() {
         found.extend(changed(words, at).and_then(denied::catalog));
         let name = match word {
-            Word::Name(name) => name.as_str(),
+            Word::Name(name) | Word::Quoted { name, .. } => name.as_str(),
             Word::Escaped => {
                 let what = "a name in Unicode escapes within a body";
                 found.push(Denied::new(AlwaysDenied::UntrustedFunctions, what));
@@ -319,11 +316,14 @@ fn calls(words: &[Word<'_>], reading: Backslash, found: &mut Vec<Denied>) {
             let whole = words.get(at + 3) == Some(&Word::Sign(','));
             found.extend(denied::set_config_of(setting.as_deref().filter(|_| whole)));
         }
-        if called || made_of(words, at) {
-            found.extend(denied::function(&[name]));
-        } else if at.checked_sub(1).and_then(|at| words.get(at)) == Some(&Word::Sign('.')) {
-            found.extend(denied::field(name));
-        }
+        let qualified = at.checked_sub(1).and_then(|at| words.get(at)) == Some(&Word::Sign('.'));
+        found.extend(if called || made_of(words, at) {
+            denied::function(&[name])
+        } else if qualified {
+            denied::field(name)
+        } else {
+            denied::file_view(name)
+        });
     }
 }
 

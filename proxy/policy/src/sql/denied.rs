@@ -210,9 +210,7 @@ pub(super) fn of(node: Node<'_>, setting: Option<&str>) -> Option<Denied> {
         "CreateForeignTableStmt" | "AlterTableCmd" if names_file(node) => {
             Denied::new(Class::ServerFiles, "a FOREIGN TABLE on files of the server")
         }
-        "RangeVar" if shows_file(node) => {
-            Denied::new(Class::ServerFileFunctions, format!("view {}", node.text("relname")))
-        }
+        "RangeVar" if matches!(node.text("schemaname"), "" | "pg_catalog") => return file_view(node.text("relname")),
         // It ends the sessions that are in it.
         "DropdbStmt" if node.list("options").any(|option| option.text("defname") == "force") => {
             Denied::new(Class::SignalBackends, "DROP DATABASE with FORCE")
@@ -311,10 +309,10 @@ fn preloads(name: &str) -> bool {
     PRELOADS.iter().any(|setting| name.eq_ignore_ascii_case(setting))
 }
 
-/// Whether a relation is one of PostgreSQL's views of files.
-fn shows_file(relation: Node<'_>) -> bool {
-    let own = matches!(relation.text("schemaname"), "" | "pg_catalog");
-    own && FILE_VIEWS.contains(&relation.text("relname"))
+/// What is always refused about a relation of PostgreSQL's own, or one whose schema is not said.
+pub(super) fn file_view(name: &str) -> Option<Denied> {
+    let shows = FILE_VIEWS.contains(&name);
+    shows.then(|| Denied::new(AlwaysDenied::ServerFileFunctions, format!("view {name}")))
 }
 
 /// Whether options of a foreign table name a file or a program of the server.

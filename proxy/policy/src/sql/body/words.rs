@@ -6,8 +6,13 @@ use crate::sql::secrets::{Literal, Piece, pieces};
 /// One word of a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Word<'t> {
-    /// A keyword or name, in lower case, also where it was quoted.
+    /// A keyword or name, in lower case.
     Name(String),
+    /// A name in quotes, in lower case all the same; `folded`: it was not written so.
+    Quoted {
+        name: String,
+        folded: bool,
+    },
     /// A name in Unicode escapes.
     Escaped,
     Literal(Literal<'t>),
@@ -32,7 +37,12 @@ fn code_words(code: &str, words: &mut Vec<Word<'_>>) {
     while let Some(c) = rest.chars().next() {
         let len = if c == '"' {
             let name = quoted_name(rest);
-            words.push(Word::Name(name.trim_matches('"').replace("\"\"", "\"").to_lowercase()));
+            let written = name.trim_matches('"').replace("\"\"", "\"");
+            let lower = written.to_lowercase();
+            words.push(Word::Quoted {
+                folded: lower != written,
+                name: lower,
+            });
             name.len()
         } else if rest.starts_with("u&\"") || rest.starts_with("U&\"") {
             words.push(Word::Escaped);
@@ -77,8 +87,17 @@ impl<'t> Word<'t> {
 
     pub(super) fn name(&self) -> Option<&str> {
         match self {
-            Self::Name(name) => Some(name),
+            Self::Name(name) | Self::Quoted { name, .. } => Some(name),
             _ => None,
+        }
+    }
+
+    /// Whether it is what gives a role back: `NONE` and `DEFAULT`, which in quotes are roles, but for `"none"`.
+    pub(super) fn is_no_role(&self) -> bool {
+        match self {
+            Self::Name(name) => matches!(name.as_str(), "none" | "default"),
+            Self::Quoted { name, folded } => name == "none" && !folded,
+            _ => false,
         }
     }
 

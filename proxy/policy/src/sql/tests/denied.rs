@@ -35,6 +35,13 @@ fn always_denied() {
             ("set role 'none'", ""),
             ("set role \"NONE\"", "SessionAuthorization"),
             ("reset role", ""),
+            ("do $$ begin set role \"NONE\"; end $$", "SessionAuthorization"),
+            ("do $$ begin set local role \"default\"; end $$", "SessionAuthorization"),
+            ("do $$ begin set role to \"None\"; end $$", "SessionAuthorization"),
+            (
+                "do $$ begin set role \"none\"; set role NONE; set role default; end $$",
+                "",
+            ),
             ("select set_config('role', 'bob', false)", "SessionAuthorization"),
             ("select set_config('ROLE', 'bob', false)", "SessionAuthorization"),
             (
@@ -116,6 +123,19 @@ fn always_denied() {
                 "ServerFileFunctions",
             ),
             ("select * from app.pg_ident_file_mappings", ""),
+            (
+                "do $$ begin perform count(*) from pg_hba_file_rules; end $$",
+                "ServerFileFunctions",
+            ),
+            (
+                "do $$ declare n int; begin select count(*) into n from \"pg_catalog\".\"pg_file_settings\"; end $$",
+                "ServerFileFunctions",
+            ),
+            (
+                "create function f() returns bigint language sql as 'select count(*) from pg_ident_file_mappings'",
+                "ServerFileFunctions",
+            ),
+            ("do $$ begin perform count(*) from pg_settings; end $$", ""),
             ("select lo_import('/etc/passwd')", "ServerFileFunctions"),
             ("select lo_get(1)", "ServerFileFunctions"),
             ("select loread(1, 2)", "ServerFileFunctions"),
