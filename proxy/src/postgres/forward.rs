@@ -60,9 +60,12 @@ pub fn query(
     let guarded: Vec<(&Stated, bool)> = parts.iter().map(|part| (&part.stated, part.is_guarded())).collect();
     let spliced = match parts.first() {
         Some(first) => {
-            let leading = position.map(|position| precondition::leading(state, position, out));
+            let leading = position.map(|position| {
+                precondition::prepare(state, position, out);
+                precondition::LEADING
+            });
             let explicit = state.transaction == Transaction::Open;
-            readonly::splice(&first.stated.text, &guarded, explicit, leading.as_deref())
+            readonly::splice(&first.stated.text, &guarded, explicit, leading)
         }
         None => Ok(None),
     };

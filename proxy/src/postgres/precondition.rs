@@ -26,14 +26,14 @@ use crate::command::Running;
 ///
 /// [`RESERVED`]: super::refuse::RESERVED
 const NAME: &str = "\u{1}sallyport position";
+/// What a Query string begins with that has one.
+pub const LEADING: &str = "EXECUTE \"\u{1}sallyport position\"";
 /// What the target's log shows of a position that moved.
 const WORDS: &str = "the catalog is read again by sallyport";
-/// The SQLSTATE of that: the words are no number.
+/// The SQLSTATE of that: the words are no boolean.
 const MOVED: &str = "22P02";
 /// Class of errors by which somebody intervenes: they are meant for whatever runs.
 const INTERVENTION: &str = "57";
-/// OID of the parameter's type.
-const TEXT: u32 = 25;
 /// A longer unit is not kept to be judged again.
 const MAX_BYTES: usize = 64 * 1024;
 /// What may stand behind it.
@@ -42,8 +42,8 @@ const BEHIND: [Verb; 5] = [Verb::Select, Verb::Insert, Verb::Update, Verb::Delet
 /// What a session knows of its precondition's statement, and how the last one ended.
 #[derive(Default)]
 pub struct Precondition {
-    /// Whether the backend has the statement, and nobody can have put another in its place.
-    pub prepared: bool,
+    /// The position of the statement that the backend has, where nobody can have put another in its place.
+    prepared: Option<Box<str>>,
     /// Whether the unit under way has one.
     pub sent: bool,
     /// Whether the unit was passed over.
@@ -79,29 +79,17 @@ pub fn is_touched_by(change: &Change) -> bool {
 
 /// Appends the precondition of a pipeline, which has to follow at once.
 pub fn put(state: &mut State, position: &str, out: &mut Vec<u8>) {
-    prepare(state, out);
+    prepare(state, position, out);
     // Outside a transaction nobody has an unnamed portal that this could replace.
     frame::put(out, b'B', |out| {
         frame::put_cstr(out, "");
         frame::put_cstr(out, NAME);
-        // One parameter, as text.
-        out.extend_from_slice(&[0, 0, 0, 1]);
-        let length = i32::try_from(position.len()).unwrap_or_default();
-        out.extend_from_slice(&length.to_be_bytes());
-        out.extend_from_slice(position.as_bytes());
-        out.extend_from_slice(&[0, 0]);
+        // No parameters and no columns, so no formats.
+        out.extend_from_slice(&[0; 6]);
     });
     frame::put(out, b'E', |out| out.extend_from_slice(&[0; 5]));
     state.expected.push(Expect::Precondition(b'2'));
     state.expected.push(Expect::Precondition(b'C'));
-}
-
-/// Appends what the precondition of a Query string needs, and gives the statement that the string has to begin with.
-#[must_use]
-pub fn leading(state: &mut State, position: &str, out: &mut Vec<u8>) -> String {
-    prepare(state, out);
-    // No quote and no backslash stands in a position: see `is_plain`.
-    format!("EXECUTE \"{NAME}\"('{position}')")
 }
 
 /// Whether a position says nothing that would have to be escaped in a text.
@@ -112,32 +100,62 @@ pub fn is_plain(position: &str) -> bool {
         .all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'/' | b' ' | b':' | b','))
 }
 
-fn prepare(state: &mut State, out: &mut Vec<u8>) {
+/// Appends the statement itself, which [`LEADING`] executes, unless the backend has it. The position stands in it: a parameter
+/// would have to be read each time, and positions move far less often than statements come.
+pub fn prepare(state: &mut State, position: &str, out: &mut Vec<u8>) {
     state.precondition.sent = true;
-    if mem::replace(&mut state.precondition.prepared, true) {
+    if state.precondition.prepared.as_deref() == Some(position) {
         return;
     }
+    state.precondition.prepared = Some(position.into());
     frame::put(out, b'C', |out| {
         out.push(b'S');
         frame::put_cstr(out, NAME);
     });
     frame::put(out, b'P', |out| {
         frame::put_cstr(out, NAME);
-        frame::put_cstr(out, &statement());
-        out.extend_from_slice(&1u16.to_be_bytes());
-        out.extend_from_slice(&TEXT.to_be_bytes());
+        frame::put_cstr(out, &statement(position));
+        out.extend_from_slice(&[0; 2]);
     });
     state.expected.push(Expect::Precondition(b'3'));
     state.expected.push(Expect::Precondition(b'1'));
 }
 
-/// Answers without a row. Neither the words nor the position are known when it is planned, so it fails when it runs. A cast
-/// would not do: a database may have one of its own from text to int4, which takes any words.
-fn statement() -> String {
+/// Answers without a row. Where the database stands is not known when it is planned, so it fails when it runs: the words are no
+/// boolean. A cast of a value would not do, since a database may have its own, which takes any words.
+fn statement(position: &str) -> String {
+    // No quote and no backslash stands in a position: see `is_plain`.
+    let is_there = at_rest(position).unwrap_or_else(|| format!("{POSITION} OPERATOR(pg_catalog.=) '{position}'"));
     format!(
-        "SELECT WHERE pg_catalog.int4in(pg_catalog.textout(CASE WHEN {POSITION} OPERATOR(pg_catalog.=) $1 \
-         THEN '0' ELSE '{WORDS}' END)) OPERATOR(pg_catalog.=) 1"
+        "SELECT WHERE pg_catalog.boolin(CASE WHEN {is_there} THEN 'f'::pg_catalog.cstring \
+         ELSE '{WORDS}'::pg_catalog.cstring END)"
     )
+}
+
+/// Whether the database stands at a position in which no transaction was under way that others have overtaken: what is seen there
+/// changes no more until the next one ends, and that raises the snapshot's upper bound. Two numbers are compared in a third of the
+/// time that it takes to print them. `None` for other positions, and for those of a standby.
+fn at_rest(position: &str) -> Option<String> {
+    let (log, snapshot) = position.split_once(' ')?;
+    let mut bounds = snapshot.split(':');
+    let (lower, upper, None | Some("")) = (bounds.next()?, bounds.next()?, bounds.next()) else {
+        return None;
+    };
+    (lower == upper).then(|| {
+        format!(
+            "pg_catalog.pg_current_wal_insert_lsn() OPERATOR(pg_catalog.=) '{log}'::pg_catalog.pg_lsn \
+             AND pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) OPERATOR(pg_catalog.=) '{upper}'::pg_catalog.xid8"
+        )
+    })
+}
+
+// === impl Precondition ===
+
+impl Precondition {
+    /// The backend may not have the statement any more, or another by its name.
+    pub fn forget(&mut self) {
+        self.prepared = None;
+    }
 }
 
 // === impl State ===
@@ -155,7 +173,9 @@ impl State {
             _ => return false,
         }
         // Where it failed otherwise, the statement may not be there.
-        self.precondition.prepared = code == MOVED;
+        if code != MOVED {
+            self.precondition.forget();
+        }
         if code.starts_with(INTERVENTION) {
             return false;
         }
@@ -175,6 +195,16 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_position_at_rest_is_compared_by_its_numbers() {
+        let by_numbers = statement("0/1A2B 735:735:");
+        assert!(by_numbers.contains("'0/1A2B'::pg_catalog.pg_lsn") && by_numbers.contains("'735'::pg_catalog.xid8"));
+        for other in ["0/1A2B 734:736:734", "0/1A2B 734:735:", "0/1A2B", "0/1A2B 735:735:735"] {
+            assert!(at_rest(other).is_none(), "{other}");
+            assert!(statement(other).contains(&format!(") '{other}' THEN")), "{other}");
+        }
+    }
 
     #[test]
     fn only_what_reads_and_writes_rows_stands_behind_one() {

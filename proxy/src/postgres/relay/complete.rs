@@ -262,7 +262,9 @@ impl State {
 
     /// A change happened. A portal that it took away is complete, as far as it ever will be.
     fn apply(&mut self, change: Change) {
-        self.precondition.prepared &= !precondition::is_touched_by(&change);
+        if precondition::is_touched_by(&change) {
+            self.precondition.forget();
+        }
         for running in self.names.apply(change) {
             self.pay(running, None);
         }
@@ -281,7 +283,9 @@ impl State {
         self.changed.add(after.stale);
         self.imported |= after.imports;
         // Code that nobody sees into may put another statement in the place of the door's.
-        self.precondition.prepared &= !after.stale.names;
+        if after.stale.names {
+            self.precondition.forget();
+        }
     }
 
     /// A Query string failed: the statement that was under way failed, those after it never ran.
