@@ -446,3 +446,42 @@ fn what_another_session_copies_behind_a_bind_is_masked() {
         }
     }
 }
+
+/// What fails once a lock was waited for may quote what was committed meanwhile.
+#[test]
+fn errors_of_what_waited_for_a_lock_do_not_say_what_came_meanwhile() {
+    for profile in ["Standard", "Strict"] {
+        for sql in ["select reverse(x)::int from v", "copy (select reverse(x)::int from v) to stdout"] {
+            let door = door(profile);
+            door.direct("create or replace view v as select id, '1'::text as x from customers");
+            let mut client = Client::login(&door, "alice", &[]).unwrap();
+            said(&client.query("select reverse(x)::int from v"));
+            let swap = "create or replace view v as select id, ssn as x from customers";
+            let mut other = beside(&door, &["begin", swap]);
+            send(&mut client, sql);
+            somebody_waits(&door);
+            said(&other.query("commit"));
+            let answer: String = client.ready().iter().map(Message::text).collect();
+            assert!(!answer.contains(DISGUISED), "{profile}: {sql}: {answer}");
+        }
+        // The same where somebody copies meanwhile.
+        for (lock, sql) in [
+            ("lock table kept", "select reverse(x)::int from kept"),
+            ("select 1 from kept for update", "update kept set id = reverse(x)::int"),
+        ] {
+            let door = door(profile);
+            door.direct("create table kept (id int, x text); insert into kept values (1, '1')");
+            let mut client = Client::login(&door, "alice", &[]).unwrap();
+            said(&client.query("select reverse(x)::int from kept"));
+            let mut other = Client::login(&door, "bob", &[]).unwrap();
+            said(&other.query("begin"));
+            said(&other.query(lock));
+            send(&mut client, sql);
+            somebody_waits(&door);
+            said(&other.query("update kept set x = c.ssn from customers c where c.id = kept.id"));
+            said(&other.query("commit"));
+            let answer: String = client.ready().iter().map(Message::text).collect();
+            assert!(!answer.contains(DISGUISED), "{profile}: {sql}: {answer}");
+        }
+    }
+}
