@@ -381,3 +381,107 @@ fn a_relation_that_comes_first_for_a_moment_while_a_lock_is_waited_for_is_masked
         assert!(!answer.contains(DISGUISED), "{profile}: {answer}");
     }
 }
+
+/// What somebody copies while a statement waits, or runs, is protected by the time that it is read.
+#[test]
+fn what_another_session_copies_meanwhile_is_masked() {
+    let copy = "update kept set x = c.ssn from customers c where c.id = kept.id";
+    for profile in ["Standard", "Strict"] {
+        for (lock, sql) in [
+            // The row as it is by then is what comes.
+            ("select 1 from kept for update", "select reverse(x) from kept for update"),
+            ("select 1 from kept for update", "delete from kept returning reverse(x)"),
+            ("lock table kept", "select reverse(x) from kept"),
+            // And what is copied on from there.
+            (
+                "select 1 from kept for update",
+                "with d as (delete from kept returning reverse(x) as x) insert into onward select x from d",
+            ),
+            // One string, of which the first waits.
+            ("lock table acct", "select count(*) from acct; select reverse(x) from kept"),
+        ] {
+            let door = door(profile);
+            door.direct("create table kept (id int, x text); insert into kept values (1, 'q'); create table onward (x text)");
+            let mut client = Client::login(&door, "alice", &[]).unwrap();
+            said(&client.query("select reverse(x) from kept"));
+            // Who is exempt under either profile; under Standard anybody may.
+            let mut other = Client::login(&door, "bob", &[]).unwrap();
+            said(&other.query("begin"));
+            said(&other.query(lock));
+            send(&mut client, sql);
+            somebody_waits(&door);
+            said(&other.query(copy));
+            said(&other.query("commit"));
+            let answer: String = client.ready().iter().map(Message::text).collect();
+            assert!(!answer.contains(DISGUISED), "{profile}: {sql}: {answer}");
+            let onward: String = client.query("select x from onward").iter().map(Message::text).collect();
+            assert!(!onward.contains(DISGUISED), "{profile}: {sql}: {onward}");
+        }
+    }
+}
+
+/// A portal that locks rows, or writes, reads them as they are when it is executed.
+#[test]
+fn what_another_session_copies_behind_a_bind_is_masked() {
+    let copy = "update kept set x = c.ssn from customers c where c.id = kept.id";
+    for profile in ["Standard", "Strict"] {
+        for sql in ["select reverse(x) from kept for update", "delete from kept returning reverse(x)"] {
+            let door = door(profile);
+            door.direct("create table kept (id int, x text); insert into kept values (1, 'q')");
+            let mut client = Client::login(&door, "alice", &[]).unwrap();
+            said(&client.query("begin"));
+            client.parse("", sql).bind("p", "", &[], 0).put(b'S', |_| {}).send();
+            said(&client.ready());
+            let mut other = Client::login(&door, "bob", &[]).unwrap();
+            said(&other.query(copy));
+            client
+                .put(b'E', |out| {
+                    put_cstr(out, "p");
+                    out.extend([0; 4]);
+                })
+                .put(b'S', |_| {})
+                .send();
+            let answer: String = client.ready().iter().map(Message::text).collect();
+            assert!(!answer.contains(DISGUISED), "{profile}: {sql}: {answer}");
+        }
+    }
+}
+
+/// What fails once a lock was waited for may quote what was committed meanwhile.
+#[test]
+fn errors_of_what_waited_for_a_lock_do_not_say_what_came_meanwhile() {
+    for profile in ["Standard", "Strict"] {
+        for sql in ["select reverse(x)::int from v", "copy (select reverse(x)::int from v) to stdout"] {
+            let door = door(profile);
+            door.direct("create or replace view v as select id, '1'::text as x from customers");
+            let mut client = Client::login(&door, "alice", &[]).unwrap();
+            said(&client.query("select reverse(x)::int from v"));
+            let swap = "create or replace view v as select id, ssn as x from customers";
+            let mut other = beside(&door, &["begin", swap]);
+            send(&mut client, sql);
+            somebody_waits(&door);
+            said(&other.query("commit"));
+            let answer: String = client.ready().iter().map(Message::text).collect();
+            assert!(!answer.contains(DISGUISED), "{profile}: {sql}: {answer}");
+        }
+        // The same where somebody copies meanwhile.
+        for (lock, sql) in [
+            ("lock table kept", "select reverse(x)::int from kept"),
+            ("select 1 from kept for update", "update kept set id = reverse(x)::int"),
+        ] {
+            let door = door(profile);
+            door.direct("create table kept (id int, x text); insert into kept values (1, '1')");
+            let mut client = Client::login(&door, "alice", &[]).unwrap();
+            said(&client.query("select reverse(x)::int from kept"));
+            let mut other = Client::login(&door, "bob", &[]).unwrap();
+            said(&other.query("begin"));
+            said(&other.query(lock));
+            send(&mut client, sql);
+            somebody_waits(&door);
+            said(&other.query("update kept set x = c.ssn from customers c where c.id = kept.id"));
+            said(&other.query("commit"));
+            let answer: String = client.ready().iter().map(Message::text).collect();
+            assert!(!answer.contains(DISGUISED), "{profile}: {sql}: {answer}");
+        }
+    }
+}
