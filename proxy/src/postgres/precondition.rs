@@ -9,8 +9,6 @@
 //! rest has to stand first in its transaction. In front of a Query string it is part of the string: since PostgreSQL 18 what
 //! follows an Execute is in a block, which a Query of one statement would leave open.
 
-use std::mem;
-
 use sallyport_policy::sql::{Statement, Verb};
 
 use super::ask::Answer;

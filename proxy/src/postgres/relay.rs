@@ -94,6 +94,8 @@ pub struct State {
     pub answered: Option<Result<Vec<Vec<Row>>, AskError>>,
     /// Whether the open transaction did something guarded: what it says at its end is, too.
     pub guarded: bool,
+    /// Whether the catalog could not be read by which words would be judged that came late: they say nothing.
+    pub muted: bool,
     /// Whether a RowDescription may name relations that no catalog holds.
     pub strangers: bool,
     /// Whether a statement is being pinned, of which the client hears nothing.
@@ -163,7 +165,18 @@ pub enum Passed {
     /// More has to arrive.
     Dry,
     /// The catalog may be another than the one by which the next message would be masked: read it again, then go on.
-    Fresh,
+    Fresh(Awaiting),
+}
+
+/// What waits for a fresh catalog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaiting {
+    /// How rows are masked, or where protection goes on.
+    Plan,
+    /// A row of what reads rows as they are by now: its plan was made before.
+    Row,
+    /// An error or a notice, which can be kept back.
+    Words,
 }
 
 /// What became of one message.
@@ -173,7 +186,7 @@ enum Step {
     Taken,
     /// It names a relation that the catalog does not hold, or comes so late that the catalog may be another: read it again,
     /// then try again.
-    Fresh,
+    Fresh(Awaiting),
 }
 
 /// Passes on the first message of what has arrived from the target, or what is there of one that is too large to be held.
@@ -190,7 +203,7 @@ pub fn pass(state: &mut State, arrived: &[u8], out: &mut Vec<u8>) -> Result<Pass
     };
     let taken = |step| match step {
         Step::Taken => Passed::Done(head.len),
-        Step::Fresh => Passed::Fresh,
+        Step::Fresh(awaiting) => Passed::Fresh(awaiting),
     };
     match arrived.get(..head.len) {
         Some(bytes) if state.calling => {
@@ -210,13 +223,8 @@ pub fn pass(state: &mut State, arrived: &[u8], out: &mut Vec<u8>) -> Result<Pass
 /// Passes on one message of the target: `bytes` is the whole frame.
 fn relay(state: &mut State, head: Head, bytes: &[u8], out: &mut Vec<u8>) -> Result<Step, Broken> {
     let body = Body::of(bytes);
-    let late = match head.tag {
-        b'T' | b'H' => state.is_late(),
-        b'C' => state.copies_late(),
-        _ => false,
-    };
-    if late {
-        return Ok(Step::Fresh);
+    if let Some(awaiting) = state.awaits(head.tag) {
+        return Ok(Step::Fresh(awaiting));
     }
     if let Some(Expect::Own(_)) = state.expected.front() {
         return own(state, head.tag, body, bytes, out);
@@ -341,6 +349,7 @@ impl State {
             next_number: 1,
             answered: None,
             guarded: false,
+            muted: false,
             strangers: false,
             pinning: false,
             unpinned: false,
@@ -357,7 +366,7 @@ impl State {
 
     /// Whether words about the answer that is under way, or the transaction, may hold protected values.
     fn is_guarded(&mut self) -> bool {
-        self.guarded || self.view().is_some_and(|view| view.guarded)
+        self.guarded || self.has_guarded()
     }
 
     /// Notes what runs: from here on, words about the transaction may hold what it touched.

@@ -220,7 +220,7 @@ impl Stage {
                     );
                     arrived.drain(..n);
                 }
-                Ok(Passed::Fresh) => {
+                Ok(Passed::Fresh(_)) => {
                     read_again += 1;
                     assert!(read_again < 10_000, "a message is never taken");
                     state.strangers = true;

@@ -389,7 +389,10 @@ fn what_another_session_copies_meanwhile_is_masked() {
     for profile in ["Standard", "Strict"] {
         for (lock, sql) in [
             // The row as it is by then is what comes.
-            ("select 1 from kept for update", "select reverse(x) from kept for update"),
+            (
+                "select 1 from kept for update",
+                "select reverse(x) from kept for update",
+            ),
             ("select 1 from kept for update", "delete from kept returning reverse(x)"),
             ("lock table kept", "select reverse(x) from kept"),
             // And what is copied on from there.
@@ -398,10 +401,15 @@ fn what_another_session_copies_meanwhile_is_masked() {
                 "with d as (delete from kept returning reverse(x) as x) insert into onward select x from d",
             ),
             // One string, of which the first waits.
-            ("lock table acct", "select count(*) from acct; select reverse(x) from kept"),
+            (
+                "lock table acct",
+                "select count(*) from acct; select reverse(x) from kept",
+            ),
         ] {
             let door = door(profile);
-            door.direct("create table kept (id int, x text); insert into kept values (1, 'q'); create table onward (x text)");
+            door.direct(
+                "create table kept (id int, x text); insert into kept values (1, 'q'); create table onward (x text)",
+            );
             let mut client = Client::login(&door, "alice", &[]).unwrap();
             said(&client.query("select reverse(x) from kept"));
             // Who is exempt under either profile; under Standard anybody may.
@@ -425,7 +433,10 @@ fn what_another_session_copies_meanwhile_is_masked() {
 fn what_another_session_copies_behind_a_bind_is_masked() {
     let copy = "update kept set x = c.ssn from customers c where c.id = kept.id";
     for profile in ["Standard", "Strict"] {
-        for sql in ["select reverse(x) from kept for update", "delete from kept returning reverse(x)"] {
+        for sql in [
+            "select reverse(x) from kept for update",
+            "delete from kept returning reverse(x)",
+        ] {
             let door = door(profile);
             door.direct("create table kept (id int, x text); insert into kept values (1, 'q')");
             let mut client = Client::login(&door, "alice", &[]).unwrap();
@@ -451,7 +462,10 @@ fn what_another_session_copies_behind_a_bind_is_masked() {
 #[test]
 fn errors_of_what_waited_for_a_lock_do_not_say_what_came_meanwhile() {
     for profile in ["Standard", "Strict"] {
-        for sql in ["select reverse(x)::int from v", "copy (select reverse(x)::int from v) to stdout"] {
+        for sql in [
+            "select reverse(x)::int from v",
+            "copy (select reverse(x)::int from v) to stdout",
+        ] {
             let door = door(profile);
             door.direct("create or replace view v as select id, '1'::text as x from customers");
             let mut client = Client::login(&door, "alice", &[]).unwrap();

@@ -14,7 +14,7 @@ use crate::postgres::dial;
 use crate::postgres::errors::sqlstate;
 use crate::postgres::frame::{self, TARGET_CAP, stream_cap};
 use crate::postgres::pump::{Moved, Want, turn};
-use crate::postgres::relay::{self, LARGE};
+use crate::postgres::relay::{self, Awaiting, LARGE};
 use crate::postgres::wire::FLUSH_AT;
 use crate::session::{Ended, Session};
 
@@ -32,7 +32,7 @@ enum Passed {
     /// The client has enough to read for now.
     Full,
     /// A message needs a fresh catalog.
-    Fresh,
+    Fresh(Awaiting),
 }
 
 /// What a session has to look at while something runs.
@@ -82,12 +82,7 @@ impl Conversation {
                     let _ = self.reads.holds(self.client.pending());
                     self.flush_client(session).await?;
                 }
-                Passed::Fresh => {
-                    self.freshen(session).await?;
-                    let protected = self.hand_on_late(session).await;
-                    protected.map_err(|refused| unreadable(&refused.message))?;
-                    self.state.fresh = Instant::now();
-                }
+                Passed::Fresh(awaiting) => self.look_again(session, awaiting).await?,
                 Passed::Dry if self.state.expected.is_empty() => return Ok(()),
                 Passed::Dry => {
                     self.make_room_for(self.awaited(), session).await?;
@@ -146,7 +141,7 @@ impl Conversation {
                     Err(_) => return Err(Gone::Client.into()),
                 },
                 // Nothing that is said aside describes rows.
-                Passed::Fresh => return Err(Over::target_lost()),
+                Passed::Fresh(_) => return Err(Over::target_lost()),
             }
         }
     }
@@ -161,7 +156,7 @@ impl Conversation {
             match relay::pass(&mut self.state, self.target.arrived(), &mut self.client.out)? {
                 relay::Passed::Done(n) => self.target.consume(n),
                 relay::Passed::Dry => return Ok(Passed::Dry),
-                relay::Passed::Fresh => return Ok(Passed::Fresh),
+                relay::Passed::Fresh(awaiting) => return Ok(Passed::Fresh(awaiting)),
             }
         }
     }
@@ -273,6 +268,28 @@ impl Conversation {
             // It has a time limit of its own, and its failure was logged.
             let _ = task.await;
         }
+    }
+
+    /// Reads the catalog again before what comes late is passed on.
+    async fn look_again(&mut self, session: &mut Session, awaiting: Awaiting) -> Result<(), Over> {
+        let before = Arc::clone(&self.state.known);
+        match self.freshen(session).await {
+            // The target may be gone, and that may be what they say.
+            Err(_) if awaiting == Awaiting::Words => {
+                self.state.muted = true;
+                self.state.fresh = Instant::now();
+                return Ok(());
+            }
+            read => read?,
+        }
+        if awaiting == Awaiting::Row && !self.state.hides_as_much(&before) {
+            let why = "protected values were copied into what this reads while its rows came: ask again";
+            return Err(unreadable(why));
+        }
+        let protected = self.hand_on_late(session).await;
+        protected.map_err(|refused| unreadable(&refused.message))?;
+        self.state.fresh = Instant::now();
+        Ok(())
     }
 
     async fn freshen(&mut self, session: &mut Session) -> Result<(), Over> {

@@ -19,6 +19,7 @@ use crate::command::Asked;
 use crate::postgres::after::After;
 use crate::postgres::errors::{Said, sqlstate};
 use crate::postgres::frame::Head;
+use crate::postgres::handed::entries;
 use crate::postgres::meant::Meant;
 use crate::postgres::message::{Bind, Execute, Named, Parse};
 use crate::postgres::names::{Change, Prepared, Stated};
@@ -37,6 +38,8 @@ pub fn pipeline(context: &Context<'_>, names: &mut Names, messages: Vec<(Head, S
         waiting: Vec::new(),
         ran: Vec::new(),
         overtaken: Vec::new(),
+        bound: Vec::new(),
+        changes: 0,
         parsed: None,
     };
     for (head, message) in messages {
@@ -64,6 +67,10 @@ struct Reader<'a> {
     ran: Vec<Rc<Portal>>,
     /// Portals of this unit that waited when another ran that may change what names mean.
     overtaken: Vec<Rc<Portal>>,
+    /// Portals of this unit, with how much had changed when they were bound.
+    bound: Vec<(Rc<Portal>, usize)>,
+    /// How many portals this unit executes before that may change what names mean, or copy values.
+    changes: usize,
     /// What ran code as it was parsed, by name, until it is seen whether its own Bind comes next.
     parsed: Option<(String, Understood)>,
 }
@@ -268,6 +275,7 @@ impl Reader<'_> {
         if may_define(&portal) {
             self.waiting.push(Rc::clone(&portal));
         }
+        self.bound.push((Rc::clone(&portal), self.changes));
         self.names
             .expect(Change::Bind(bind.portal.to_owned(), Rc::clone(&portal)));
         let command = self.ask(understood.asked);
@@ -294,20 +302,42 @@ impl Reader<'_> {
     }
 
     /// Why a portal may not begin behind what may have changed its names: those of a utility are looked up when it runs, a FETCH's
-    /// cursor as well, and it was understood, and what it copies to protected, where it was bound.
+    /// cursor as well, and it was understood, and what it copies to protected, where it was bound. Nor may one that reads rows as they are
+    /// when it runs, where protected values may have been copied there since.
     fn out_of_turn(&self, portal: &Rc<Portal>) -> Option<Act> {
         let is_in = |list: &[Rc<Portal>]| list.iter().any(|one| Rc::ptr_eq(one, portal));
-        let begun = portal.begun.get() || is_in(&self.ran);
+        if portal.begun.get() || is_in(&self.ran) {
+            return None;
+        }
         let in_turn = is_in(&self.waiting) && !is_in(&self.overtaken);
-        let words = "its names are looked up when it runs, and other commands may have changed them since it was bound: bind it again, and execute it at once";
-        (!begun && !in_turn && looks_up_late(portal)).then(|| fail(sqlstate::DENIED, words))
+        let words = if !in_turn && looks_up_late(portal) {
+            "its names are looked up when it runs, and other commands may have changed them since it was bound: bind it again, and execute it at once"
+        } else if reads_latest(portal) && !self.reads_as_bound(portal) {
+            "it reads rows as they are when it runs, and protected values may have been copied there since it was bound: bind it again, and execute it at once"
+        } else {
+            return None;
+        };
+        Some(fail(sqlstate::DENIED, words))
+    }
+
+    /// Whether no more is protected of what a portal reads than when it was bound, and nothing before it in this unit copies values.
+    fn reads_as_bound(&self, portal: &Rc<Portal>) -> bool {
+        let bound = self.bound.iter().find(|(bound, _)| Rc::ptr_eq(bound, portal));
+        match bound {
+            Some((_, changes)) => *changes == self.changes,
+            None => self.changes == 0 && portal.view.holds(self.context.known),
+        }
     }
 
     /// Takes note of a portal that is executed.
     fn run(&mut self, portal: &Rc<Portal>) {
         self.waiting.retain(|one| !Rc::ptr_eq(one, portal));
         let after = &portal.after;
-        if may_define(portal) || after.moves || after.stale.any() {
+        let redefines = may_define(portal) || after.moves || after.stale.any();
+        if redefines || !entries(&portal.view, self.context.path).is_empty() {
+            self.changes += 1;
+        }
+        if redefines {
             // What was bound in another unit was understood there, and whatever it changes is not in this one's catalog: the path,
             // and code that it makes, too.
             if !self.is_bound_here(portal) {
@@ -326,8 +356,7 @@ impl Reader<'_> {
 
     /// Whether a portal was bound in this unit: then what it changes was taken note of.
     fn is_bound_here(&self, portal: &Rc<Portal>) -> bool {
-        let mut steps = self.plan.steps.iter();
-        steps.any(|step| matches!(&step.act, Act::Bind(_, bound) if Rc::ptr_eq(bound, portal)))
+        self.bound.iter().any(|(bound, _)| Rc::ptr_eq(bound, portal))
     }
 
     /// A cursor that SQL declared is a portal, too; its rows come by FETCH, which is judged by itself.
@@ -408,6 +437,13 @@ impl Reader<'_> {
 fn may_define(portal: &Portal) -> bool {
     let stated = portal.stated.as_ref();
     stated.is_some_and(|stated| !stated.is_data())
+}
+
+/// Whether a portal reads rows as they are when it runs, and not as they were when it was bound: what writes or locks them does, and so
+/// may code.
+fn reads_latest(portal: &Portal) -> bool {
+    let stated = portal.stated.as_ref();
+    stated.is_some_and(|stated| stated.is_data() && !stated.readings().all(Statement::is_read))
 }
 
 /// Whether a portal is a utility about relations, prepared statements or cursors.

@@ -206,6 +206,7 @@ pub(super) fn ready(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut V
     }
     state.skipping = false;
     state.pinned = false;
+    state.muted = false;
     let transaction = match transaction {
         Transaction::Idle => Transaction::Idle,
         open => state.stays_open(open),

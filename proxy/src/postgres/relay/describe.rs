@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Broken, State, Step};
+use super::{Awaiting, Broken, State, Step};
 use crate::postgres::catalog::Known;
 use crate::postgres::expect::Expect;
 use crate::postgres::frame::{self, Body};
@@ -78,7 +78,7 @@ fn portal(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) ->
     let plan = match view.planned(&state.known, bytes, &fields, formats) {
         Ok(plan) => plan,
         Err(_) if state.strangers => Rc::new(view.plan_with_strangers(&state.known, &fields, formats)),
-        Err(_) => return Ok(Step::Fresh),
+        Err(_) => return Ok(Step::Fresh(Awaiting::Plan)),
     };
     *portal.plan.borrow_mut() = Some(plan);
     if !*own {
@@ -100,7 +100,7 @@ fn rows(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) -> R
     let plan = match view.planned(&state.known, bytes, &fields, None) {
         Ok(plan) => plan,
         Err(_) if state.strangers => Rc::new(view.plan_with_strangers(&state.known, &fields, None)),
-        Err(_) => return Ok(Step::Fresh),
+        Err(_) => return Ok(Step::Fresh(Awaiting::Plan)),
     };
     query.plan = Some(plan);
     put_fields(state, &fields, bytes, out);

@@ -4,7 +4,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::State;
+use sallyport_policy::sql::Statement;
+
+use super::{Awaiting, State};
 use crate::postgres::catalog::{Footprint, Known};
 use crate::postgres::expect::Expect;
 use crate::postgres::names::Stated;
@@ -18,16 +20,45 @@ const LATE: Duration = Duration::from_millis(5);
 // === impl State ===
 
 impl State {
+    /// Whether the catalog has to be read again before a message of this type is passed on, and for what.
+    pub(super) fn awaits(&mut self, tag: u8) -> Option<Awaiting> {
+        let (late, awaiting) = match tag {
+            b'T' | b'H' => (self.is_late(), Awaiting::Plan),
+            b'C' => (self.copies_late(), Awaiting::Plan),
+            b'D' | b'd' => (self.reads_late(), Awaiting::Row),
+            b'E' | b'N' => (self.is_late(), Awaiting::Words),
+            _ => return None,
+        };
+        late.then_some(awaiting)
+    }
+
     /// Whether what is about to be described may have been looked up long after the catalog was read.
-    pub(super) fn is_late(&mut self) -> bool {
+    fn is_late(&mut self) -> bool {
         let names = self.view().is_some_and(|view| view.names_relations());
         names && self.masker.acts() && self.fresh.elapsed() > LATE
     }
 
     /// The same for what is about to be told complete, where it copied values: they may be others than those that protection went
     /// on with.
-    pub(super) fn copies_late(&mut self) -> bool {
+    fn copies_late(&mut self) -> bool {
         self.fresh.elapsed() > LATE && self.copied().is_some()
+    }
+
+    /// The same for a row of what writes or locks rows: such a one waits for others who write them, and reads what they wrote.
+    fn reads_late(&mut self) -> bool {
+        let stated = match self.expected.front() {
+            Some(Expect::Query(query)) => query.parts.front().map(|part| &part.stated),
+            Some(Expect::Execute { portal, .. }) => portal.stated.as_ref(),
+            _ => None,
+        };
+        let latest = stated.is_some_and(|stated| !stated.readings().all(Statement::is_read));
+        latest && self.masker.acts() && self.fresh.elapsed() > LATE
+    }
+
+    /// Whether the plan of the rows that are on their way still hides all that it has to: `before` is the catalog that was known until now.
+    pub fn hides_as_much(&mut self, before: &Known) -> bool {
+        self.view()
+            .is_none_or(|view| !view.is_as_protected(before) || view.is_as_protected(&self.known))
     }
 
     /// By what catalog that is understood which is about to be described late, and what its meaning hangs on, and that of all that is to

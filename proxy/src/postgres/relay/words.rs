@@ -17,12 +17,19 @@ impl State {
     /// Whether an error may hold protected values. One about relations of its own quotes their values, if any; what names none (COMMIT,
     /// SET CONSTRAINTS, the end of a unit) speaks of what the transaction did before, and so may what ends it unsaid.
     pub(super) fn fails_guarded(&mut self) -> bool {
-        let ends = self.ends_unsaid();
+        let (ends, guarded) = (self.ends_unsaid(), self.has_guarded());
         match self.view() {
-            Some(view) if view.names_relations() => view.guarded || self.guarded && ends,
-            Some(view) => view.guarded || self.guarded,
-            None => self.guarded,
+            Some(view) if view.names_relations() => guarded || self.guarded && ends,
+            _ => guarded || self.guarded,
         }
+    }
+
+    /// Whether words about the answer that is under way may hold protected values: what it was understood to touch, or whatever it means
+    /// by now.
+    pub(super) fn has_guarded(&mut self) -> bool {
+        let (acts, muted) = (self.masker.acts(), self.muted);
+        self.view()
+            .is_some_and(|view| view.guarded || acts && (muted || !view.holds(&self.known)))
     }
 
     /// Whether the answer that is under way is about the last statement of a Query string outside of a transaction, or about a utility

@@ -31,6 +31,9 @@ impl View {
         if self.holds(now) {
             return true;
         }
+        if !self.is_as_protected(now) {
+            return false;
+        }
         let excused = Excused {
             writing: self.lineages.iter().all(|lineage| lineage.written.is_empty()),
             silent: self.tells_nothing(now) && described(),

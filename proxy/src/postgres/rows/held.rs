@@ -19,7 +19,33 @@ impl View {
     /// A statement that waits for a lock is answered by what was committed meanwhile.
     #[must_use]
     pub fn holds(&self, now: &Known) -> bool {
-        Arc::ptr_eq(&self.known.snapshot, &now.snapshot) || self.is_untouched(now) && self.reads_alike(now)
+        let same = Arc::ptr_eq(&self.known.snapshot, &now.snapshot);
+        (same || self.is_untouched(now) && self.reads_alike(now)) && self.is_as_protected(now)
+    }
+
+    /// Whether nothing that it reads came to be protected since it was understood. Values may have been copied there meanwhile: what
+    /// waits for a lock, or locks rows, reads them as they are by then.
+    #[must_use]
+    pub fn is_as_protected(&self, now: &Known) -> bool {
+        let (then, by_now) = (&self.known.protected, &now.protected);
+        if Arc::ptr_eq(then, by_now) {
+            return true;
+        }
+        let same_rules = self.known.revision == now.revision;
+        let told = |column: ColumnId| match (then.rules_of(column), by_now.rules_of(column)) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(before), Some(after)) => !same_rules || after.iter().all(|rule| before.contains(rule)),
+        };
+        let mut relations = self.lineages.iter().flat_map(|lineage| &lineage.relations);
+        relations.all(|oid| {
+            let columns = now.snapshot.relation(*oid).into_iter().flat_map(|found| &found.columns);
+            let mut ids = columns.map(|column| ColumnId {
+                relation: *oid,
+                column: column.attnum,
+            });
+            ids.all(told)
+        })
     }
 
     /// Whether nothing that may hold protected values was changed, and then back: the target may have found what it was in between.
