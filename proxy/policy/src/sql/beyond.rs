@@ -16,6 +16,8 @@ const ALL_IN_SCHEMA: i64 = 2;
 const EXTENSION: i64 = 16;
 const TYPE: i64 = 50;
 const DATABASE: i64 = 10;
+/// Those of them with which no column goes: indexes, policies, rules, triggers.
+const BARE: [i64; 4] = [21, 29, 36, 45];
 /// Databases of which others are made that hold nobody's rows.
 const TEMPLATES: [&str; 2] = ["template0", "template1"];
 
@@ -59,5 +61,46 @@ impl Statement {
     /// Whether it says CASCADE, and may take along what it does not name.
     pub fn cascades(&self) -> bool {
         self.beyond == Some(CASCADES)
+    }
+
+    /// Whether columns of tables that stay may go with what it drops: with a type that they are of, a function that makes them, a schema
+    /// that holds either.
+    pub fn takes_columns(&self) -> bool {
+        self.root().is_some_and(|root| match root.kind() {
+            "DropStmt" => root.int("behavior") == CASCADE && !BARE.contains(&root.int("remove_type")),
+            kind => kind == "DropOwnedStmt",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sql::parse;
+
+    #[test]
+    fn columns_go_with_what_they_hang_on() {
+        for (sql, takes) in [
+            ("drop domain d cascade", true),
+            ("drop type d cascade", true),
+            ("drop schema s cascade", true),
+            ("drop table d cascade", true),
+            ("drop view d cascade", true),
+            ("drop collation c cascade", true),
+            ("drop function f(int) cascade", true),
+            ("drop extension e cascade", true),
+            ("drop owned by r cascade", true),
+            ("drop domain d", false),
+            ("drop table d", false),
+            ("drop index i cascade", false),
+            ("drop trigger g on t cascade", false),
+            ("drop policy p on t cascade", false),
+            ("drop rule r on t cascade", false),
+            ("truncate t cascade", false),
+            ("alter table t drop column c cascade", false),
+            ("select 1", false),
+        ] {
+            let script = parse(sql).unwrap();
+            assert_eq!(script.statements[0].takes_columns(), takes, "{sql}");
+        }
     }
 }
