@@ -18,6 +18,10 @@ const TYPE: i64 = 50;
 const DATABASE: i64 = 10;
 /// Those of them with which no column goes: indexes, policies, rules, triggers.
 const BARE: [i64; 4] = [21, 29, 36, 45];
+/// What DISCARD takes that no column hangs on: plans, and what sequences gave.
+const LIGHT: [i64; 2] = [2, 3];
+/// `ON COMMIT DROP`.
+const ONCOMMIT_DROP: i64 = 4;
 /// Databases of which others are made that hold nobody's rows.
 const TEMPLATES: [&str; 2] = ["template0", "template1"];
 
@@ -64,12 +68,22 @@ impl Statement {
     }
 
     /// Whether columns of tables that stay may go with what it drops: with a type that they are of, a function that makes them, a schema
-    /// that holds either.
+    /// that holds either. What is temporary may be a type, too.
     pub fn takes_columns(&self) -> bool {
         self.root().is_some_and(|root| match root.kind() {
             "DropStmt" => root.int("behavior") == CASCADE && !BARE.contains(&root.int("remove_type")),
+            "DiscardStmt" => !LIGHT.contains(&root.int("target")),
             kind => kind == "DropOwnedStmt",
         })
+    }
+
+    /// Whether it makes a table that is gone when its transaction is committed, with all that hangs on it.
+    pub fn goes_on_commit(&self) -> bool {
+        let goes = |node: Node<'_>| {
+            let fields = ["oncommit", "on_commit"].into_iter();
+            fields.map(|field| node.int(field)).any(|what| what == ONCOMMIT_DROP)
+        };
+        self.root().is_some_and(|root| root.all().any(goes))
     }
 }
 
@@ -89,6 +103,10 @@ mod tests {
             ("drop function f(int) cascade", true),
             ("drop extension e cascade", true),
             ("drop owned by r cascade", true),
+            ("discard temp", true),
+            ("discard all", true),
+            ("discard plans", false),
+            ("discard sequences", false),
             ("drop domain d", false),
             ("drop table d", false),
             ("drop index i cascade", false),
@@ -101,6 +119,26 @@ mod tests {
         ] {
             let script = parse(sql).unwrap();
             assert_eq!(script.statements[0].takes_columns(), takes, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_is_gone_when_its_transaction_is_committed() {
+        for (sql, goes) in [
+            ("create temp table t (a int) on commit drop", true),
+            ("create temp table t on commit drop as select 1 as a", true),
+            (
+                "explain analyze create temp table t on commit drop as select 1 as a",
+                true,
+            ),
+            ("create temp table t (a int)", false),
+            ("create temp table t (a int) on commit delete rows", false),
+            ("create temp table t on commit preserve rows as select 1 as a", false),
+            ("create table t (a int)", false),
+            ("select 1 as a into temp t", false),
+        ] {
+            let script = parse(sql).unwrap();
+            assert_eq!(script.statements[0].goes_on_commit(), goes, "{sql}");
         }
     }
 }

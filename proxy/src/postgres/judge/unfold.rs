@@ -10,7 +10,7 @@ use sallyport_policy::sql::lineage::{Created, Lineage};
 use sallyport_policy::sql::{Access, Statement, Verb};
 
 use super::hazard::{ALL_AT_ONCE, Hazard, Standing, UNDOING, raised};
-use super::losing::Losing;
+use super::losing::{Before, Losing};
 use super::nameless::tells;
 use super::{Context, Understood};
 use crate::postgres::catalog::Known;
@@ -142,17 +142,17 @@ impl Unfolding {
         // What all sessions see is committed, and stays however a transaction ends.
         let own = !context.shared || self.now.is_some();
         let (led, grown) = (self.led(context, understood), self.grown(understood));
-        let is_led = self
-            .now
-            .as_ref()
-            .map_or(context.path, |(_, path)| path.as_ref())
-            .is_some();
+        let before = Before {
+            hazards: &self.hazards,
+            path: self.now.as_ref().map_or(context.path, |(_, path)| path.as_ref()),
+            uncommitted: context.uncommitted,
+        };
         let standing = Standing {
             own,
             uncommitted: context.uncommitted || self.now.is_some(),
             led: led.is_some(),
             grows: grown.is_some(),
-            loses: self.losing.loses(understood, &self.hazards, is_led),
+            loses: self.losing.loses(understood, before),
         };
         self.losing.add(understood);
         self.hazards.extend(raised(understood, standing));
