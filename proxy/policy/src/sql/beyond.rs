@@ -13,6 +13,7 @@ pub(crate) const NOT_FOLLOWED: &str =
 /// What GRANT is about is numbered from a single object on.
 const ALL_IN_SCHEMA: i64 = 2;
 /// Kinds of objects, as the grammar numbers them.
+const ATTRIBUTE: i64 = 5;
 const EXTENSION: i64 = 16;
 const TYPE: i64 = 50;
 const DATABASE: i64 = 10;
@@ -74,6 +75,16 @@ impl Statement {
             "DropStmt" => root.int("behavior") == CASCADE && !BARE.contains(&root.int("remove_type")),
             "DiscardStmt" => !LIGHT.contains(&root.int("target")),
             kind => kind == "DropOwnedStmt",
+        })
+    }
+
+    /// Whether it changes what attributes a row type has, or what they are called: the columns of tables that are made of it, which no name
+    /// tells.
+    pub fn alters_attributes(&self) -> bool {
+        self.root().is_some_and(|root| match root.kind() {
+            "AlterTableStmt" => root.int("objtype") == TYPE,
+            "RenameStmt" => root.int("rename_type") == ATTRIBUTE,
+            _ => false,
         })
     }
 
@@ -139,6 +150,26 @@ mod tests {
         ] {
             let script = parse(sql).unwrap();
             assert_eq!(script.statements[0].goes_on_commit(), goes, "{sql}");
+        }
+    }
+
+    #[test]
+    fn attributes_are_columns_of_other_tables() {
+        for (sql, alters) in [
+            ("alter type t rename attribute a to b cascade", true),
+            ("alter type t rename attribute a to b", true),
+            ("alter type t add attribute a int cascade", true),
+            ("alter type t drop attribute a cascade", true),
+            ("alter type t alter attribute a type text cascade", true),
+            ("alter type t rename to u", false),
+            ("alter type t add value 'a'", false),
+            ("alter type t rename value 'a' to 'b'", false),
+            ("alter type t owner to r", false),
+            ("alter table t rename a to b", false),
+            ("alter table t add a int", false),
+        ] {
+            let script = parse(sql).unwrap();
+            assert_eq!(script.statements[0].alters_attributes(), alters, "{sql}");
         }
     }
 }

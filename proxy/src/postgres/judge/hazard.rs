@@ -108,7 +108,7 @@ pub(super) fn raised(understood: &Understood, standing: Standing) -> impl Iterat
         after.transaction,
         Some(Transaction::Commit { .. } | Transaction::Prepare)
     );
-    let rows: [(bool, &'static [Hazard]); 18] = [
+    let rows: [(bool, &'static [Hazard]); 19] = [
         (after.stale.any(), &[Relations]),
         (after.stale.names, &[Names, Places, Ways]),
         (after.stale.names || put_off, &[Executed]),
@@ -122,6 +122,7 @@ pub(super) fn raised(understood: &Understood, standing: Standing) -> impl Iterat
         (alters && !grows, &[Columns, Code]),
         (loses, &[Columns]),
         (alters && !grows && lineages.iter().any(touches), &[Meaning]),
+        (states(Statement::alters_attributes), &[Meaning]),
         (states(Statement::makes_places), &[Names, Gone, Places, Ways]),
         (states(Statement::makes_rule), &[Meaning]),
         (states(Statement::makes_code), &[Calls, Code]),
@@ -208,7 +209,7 @@ pub(super) mod tests {
 
     #[test]
     fn each_kind_of_statement_changes_what_it_may_change() {
-        let cases: [(&str, &[Hazard]); 25] = [
+        let cases: [(&str, &[Hazard]); 27] = [
             ("select ssn from customers", &[]),
             (
                 "select set_config('a' || 'b', 'x', false)",
@@ -235,6 +236,14 @@ pub(super) mod tests {
             ),
             (
                 "alter table customers rename ssn to x",
+                &[Relations, Names, Gone, Meaning, Columns, Places, Ways, Code],
+            ),
+            (
+                "alter type notes rename attribute ssn to x cascade",
+                &[Relations, Names, Gone, Meaning, Columns, Places, Ways, Code],
+            ),
+            (
+                "alter type notes drop attribute ssn cascade",
                 &[Relations, Names, Gone, Meaning, Columns, Places, Ways, Code],
             ),
             ("create schema s", &[Relations, Names, Gone, Places, Ways]),
