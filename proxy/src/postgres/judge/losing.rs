@@ -3,24 +3,28 @@
 
 use std::collections::BTreeSet;
 
-use sallyport_policy::catalog::{Catalog as _, Part, Relation, SearchPath};
+use sallyport_policy::catalog::{Catalog as _, Oid, Part, Relation, SearchPath};
 use sallyport_policy::columns::TEMPORARY;
 use sallyport_policy::sql::lineage::Lineage;
-use sallyport_policy::sql::{Statement, Verb};
+use sallyport_policy::sql::{RelationRef, Statement, Verb};
 
 use super::Understood;
 use super::hazard::Hazard;
 use crate::postgres::handed::is_yet_to_be;
 
 /// What may have changed while the catalog still tells what hangs on what a name means, if it means one thing only.
-const TOLD: [Hazard; 3] = [Hazard::Relations, Hazard::Names, Hazard::Gone];
+const TOLD: [Hazard; 4] = [Hazard::Relations, Hazard::Names, Hazard::Gone, Hazard::Ways];
+/// Bytes beyond which nothing is a name.
+const NAME_BYTES: usize = 63;
 
-/// What a unit made so far that columns may hang on.
-#[derive(Clone, Copy, Default)]
+/// What a unit made so far that columns may hang on: no catalog tells yet what hangs on what.
+#[derive(Clone, Default)]
 pub(super) struct Losing {
-    /// Whether it made anything: no catalog tells yet what hangs on what.
-    makes: bool,
-    /// Whether it made what goes when its transaction is committed.
+    /// Names in the statements that made something.
+    named: BTreeSet<String>,
+    /// Whether something may be made of what no name tells: of the array of a row, or of what a prepared statement gives.
+    unnamed: bool,
+    /// Whether something was made that goes when its transaction is committed.
     passes: bool,
 }
 
@@ -42,45 +46,61 @@ impl Losing {
     pub(super) fn add(&mut self, understood: &Understood) {
         let readings = understood.stated.readings();
         for statement in readings.filter(|statement| statement.verbs.contains(Verb::Create)) {
-            self.makes = true;
+            let names = statement.names();
+            // PostgreSQL calls the type of an array by that of its elements, behind such a sign.
+            self.unnamed |= !statement.executes.is_empty() || names.iter().any(|name| name.starts_with('_'));
+            let names = names.into_iter().filter(|name| name.len() <= NAME_BYTES);
+            self.named.extend(names.map(str::to_owned));
             self.passes |= statement.goes_on_commit();
         }
     }
 
     /// Whether columns of what stays may be gone behind a statement.
-    pub(super) fn loses(self, understood: &Understood, before: Before<'_>) -> bool {
+    pub(super) fn loses(&self, understood: &Understood, before: Before<'_>) -> bool {
         let takes = understood.stated.readings().any(Statement::takes_columns);
-        let told = || before.path.is_some() && self.is_told(understood, before.hazards);
-        takes && !(told() && stays_whole(&understood.view.lineages)) || self.ends(understood, before)
+        let told = || before.path.is_some() && is_told(understood, before.hazards);
+        takes && !(told() && self.stays_whole(understood)) || self.ends(understood, before)
     }
 
     /// Whether a statement commits what columns of others hang on and goes then. Which of the temporary tables that the transaction made
     /// are such, the catalog does not tell.
-    fn ends(self, understood: &Understood, before: Before<'_>) -> bool {
+    fn ends(&self, understood: &Understood, before: Before<'_>) -> bool {
         let commits = understood.asked.command.verbs.contains(Verb::Commit) || understood.after.may_commit(false);
         let own = before.path.map(|path| path.schema(TEMPORARY));
         let passing = |one: &Relation| {
             let temporary = one.schema.starts_with(TEMPORARY) && own.is_none_or(|own| one.schema == own);
-            temporary && !is_yet_to_be(one.oid) && (self.makes || holds_columns(one))
+            temporary && !is_yet_to_be(one.oid) && (self.mentions(&one.name) || holds_columns(one))
         };
         let catalog = &understood.view.known.snapshot;
         commits && (self.passes || before.uncommitted && catalog.relations().any(passing))
     }
 
-    /// Whether the catalog tells all that hangs on what a statement names.
-    fn is_told(self, understood: &Understood, hazards: &BTreeSet<Hazard>) -> bool {
-        let catalog = &understood.view.known.snapshot;
-        let alone = |name: &str| catalog.named_anywhere(name).count() <= 1;
-        let clear = || understood.stated.readings().flat_map(Statement::names).all(alone);
-        let told = hazards.iter().all(|hazard| TOLD.contains(hazard));
-        !self.makes && told && (hazards.is_empty() || clear())
+    /// Whether it is known what CASCADE takes along, and that this is no column of what stays.
+    fn stays_whole(&self, understood: &Understood) -> bool {
+        let (catalog, lineages) = (&understood.view.known.snapshot, &understood.view.lineages);
+        let apart = |oid: &Oid| catalog.relation(*oid).is_some_and(|one| !self.mentions(&one.name));
+        let whole = |lineage: &Lineage| {
+            let taken = lineage.taken.as_ref().filter(|taken| !taken.torn);
+            taken.is_some_and(|taken| taken.relations.iter().all(apart))
+        };
+        let mut named = understood.stated.readings().flat_map(|statement| &statement.relations);
+        let mentioned = named.any(|one| self.mentions(&one.name));
+        !mentioned && !lineages.is_empty() && lineages.iter().all(whole)
+    }
+
+    /// Whether columns of what was made may be of the row of a relation of this name.
+    fn mentions(&self, name: &str) -> bool {
+        self.unnamed || self.named.contains(name)
     }
 }
 
-/// Whether what CASCADE takes along is known, and no column of it but with all that its relation has.
-fn stays_whole(lineages: &[Lineage]) -> bool {
-    let whole = |lineage: &Lineage| lineage.taken.as_ref().is_some_and(|taken| !taken.torn);
-    !lineages.is_empty() && lineages.iter().all(whole)
+/// Whether the catalog tells which relations a statement names.
+fn is_told(understood: &Understood, hazards: &BTreeSet<Hazard>) -> bool {
+    let catalog = &understood.view.known.snapshot;
+    let alone = |one: &RelationRef| catalog.named_anywhere(&one.name).count() <= 1;
+    let mut readings = understood.stated.readings();
+    let told = hazards.iter().all(|hazard| TOLD.contains(hazard));
+    told && (hazards.is_empty() || readings.all(|statement| statement.relations.iter().all(alone)))
 }
 
 /// Whether columns of others may hang on a relation.
@@ -162,29 +182,30 @@ mod tests {
     }
 
     #[test]
-    fn what_hangs_on_a_table_is_told_as_long_as_nothing_was_made() {
+    fn what_hangs_on_a_table_is_told_as_long_as_nothing_was_made_of_it() {
         let path = SearchPath::effective(vec!["public".to_owned()], None);
         let dropped = [Hazard::Relations, Hazard::Names, Hazard::Gone];
-        for (before, hazards, led, goes) in [
-            (&["begin", "drop table seen"][..], &dropped[..], true, false),
-            (&["create table t (x notes)"], &[], true, true),
-            (
-                &["create function f(notes) returns int language sql as 'select 1'"],
-                &[],
-                true,
-                true,
-            ),
-            (&[], &[Hazard::Relations, Hazard::Places, Hazard::Ways], true, true),
-            (&[], &[Hazard::Path], true, true),
-            (&[], &[], false, true),
+        let (table, view) = ("drop table notes cascade", "drop table seen cascade");
+        for (before, sql, hazards, led, goes) in [
+            (&["begin", view][..], table, &dropped[..], true, false),
+            (&["create table t (x int)"], table, &[Hazard::Relations], true, false),
+            (&["create table t (x notes)"], table, &[], true, true),
+            (&["create table t (x _notes)"], table, &[], true, true),
+            (&["create table t as select n from notes n"], table, &[], true, true),
+            (&["create table t as execute p"], table, &[], true, true),
+            (&["create domain d as notes"], table, &[], true, true),
+            (&["create table t (x v_cust)"], view, &[], true, true),
+            (&["create table t (x v_cust)"], table, &[], true, false),
+            (&[], table, &[Hazard::Relations, Hazard::Places], true, true),
+            (&[], table, &[Hazard::Path], true, true),
+            (&[], table, &[], false, true),
         ] {
             let standing = Before {
                 hazards: &hazards.iter().copied().collect(),
                 path: Some(&path).filter(|_| led),
                 uncommitted: false,
             };
-            let found = loses(before, "drop table notes cascade", standing);
-            assert_eq!(found, goes, "{before:?} {hazards:?}");
+            assert_eq!(loses(before, sql, standing), goes, "{before:?} {sql} {hazards:?}");
         }
     }
 
@@ -208,6 +229,7 @@ mod tests {
             (&["create temp table d9 (a int)"], "commit", "pg_temp_2", false, false),
             (&[], "commit", "pg_temp_2", true, false),
             (&["create table w9 (ssn lone)"], "commit", "pg_temp_2", true, true),
+            (&["create table w9 (ssn text)"], "commit", "pg_temp_2", true, false),
             (&["create table w9 (ssn lone)"], "commit", "pg_temp_2", false, false),
             (&["create table w9 (ssn lone)"], "commit", "pg_temp_4", true, false),
             (&[], "commit", "pg_temp_3", true, true),

@@ -32,10 +32,11 @@ const FOLLOWED: [Verb; 7] = [
 ];
 
 /// What may have changed while the catalog, and what the unit makes, still tell which relations there are.
-const TOLD: [Hazard; 5] = [
+const TOLD: [Hazard; 6] = [
     Hazard::Relations,
     Hazard::Names,
     Hazard::Gone,
+    Hazard::Columns,
     Hazard::Places,
     Hazard::Ways,
 ];
@@ -257,7 +258,8 @@ impl Unfolding {
         let (known, lineages) = (&understood.view.known, &understood.view.lineages);
         let mut each = lineages.iter().map(|lineage| lineage.grown.as_ref());
         let grown = each.next()??;
-        let told = self.hazards.iter().all(|hazard| TOLD.contains(hazard));
+        // One of the name of a column that is gone stands elsewhere than that did.
+        let told = self.hazards.iter().all(|hazard| TOLD.contains(hazard)) && !self.has(Hazard::Columns);
         // What an event trigger does, nobody sees.
         if each.any(|other| other != Some(grown)) || !told || understood.after.stale.names {
             return None;
