@@ -6,6 +6,7 @@
 
 mod hazard;
 mod kept;
+mod losing;
 mod named;
 mod nameless;
 mod parameters;

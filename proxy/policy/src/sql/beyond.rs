@@ -13,9 +13,16 @@ pub(crate) const NOT_FOLLOWED: &str =
 /// What GRANT is about is numbered from a single object on.
 const ALL_IN_SCHEMA: i64 = 2;
 /// Kinds of objects, as the grammar numbers them.
+const ATTRIBUTE: i64 = 5;
 const EXTENSION: i64 = 16;
 const TYPE: i64 = 50;
 const DATABASE: i64 = 10;
+/// Those of them with which no column goes: indexes, policies, rules, triggers.
+const BARE: [i64; 4] = [21, 29, 36, 45];
+/// What DISCARD takes that no column hangs on: plans, and what sequences gave.
+const LIGHT: [i64; 2] = [2, 3];
+/// `ON COMMIT DROP`.
+const ONCOMMIT_DROP: i64 = 4;
 /// Databases of which others are made that hold nobody's rows.
 const TEMPLATES: [&str; 2] = ["template0", "template1"];
 
@@ -59,5 +66,110 @@ impl Statement {
     /// Whether it says CASCADE, and may take along what it does not name.
     pub fn cascades(&self) -> bool {
         self.beyond == Some(CASCADES)
+    }
+
+    /// Whether columns of tables that stay may go with what it drops: with a type that they are of, a function that makes them, a schema
+    /// that holds either. What is temporary may be a type, too.
+    pub fn takes_columns(&self) -> bool {
+        self.root().is_some_and(|root| match root.kind() {
+            "DropStmt" => root.int("behavior") == CASCADE && !BARE.contains(&root.int("remove_type")),
+            "DiscardStmt" => !LIGHT.contains(&root.int("target")),
+            kind => kind == "DropOwnedStmt",
+        })
+    }
+
+    /// Whether it changes what attributes a row type has, or what they are called: the columns of tables that are made of it, which no name
+    /// tells.
+    pub fn alters_attributes(&self) -> bool {
+        self.root().is_some_and(|root| match root.kind() {
+            "AlterTableStmt" => root.int("objtype") == TYPE,
+            "RenameStmt" => root.int("rename_type") == ATTRIBUTE,
+            _ => false,
+        })
+    }
+
+    /// Whether it makes a table that is gone when its transaction is committed, with all that hangs on it.
+    pub fn goes_on_commit(&self) -> bool {
+        let goes = |node: Node<'_>| {
+            let fields = ["oncommit", "on_commit"].into_iter();
+            fields.map(|field| node.int(field)).any(|what| what == ONCOMMIT_DROP)
+        };
+        self.root().is_some_and(|root| root.all().any(goes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sql::parse;
+
+    #[test]
+    fn columns_go_with_what_they_hang_on() {
+        for (sql, takes) in [
+            ("drop domain d cascade", true),
+            ("drop type d cascade", true),
+            ("drop schema s cascade", true),
+            ("drop table d cascade", true),
+            ("drop view d cascade", true),
+            ("drop collation c cascade", true),
+            ("drop function f(int) cascade", true),
+            ("drop extension e cascade", true),
+            ("drop owned by r cascade", true),
+            ("discard temp", true),
+            ("discard all", true),
+            ("discard plans", false),
+            ("discard sequences", false),
+            ("drop domain d", false),
+            ("drop table d", false),
+            ("drop index i cascade", false),
+            ("drop trigger g on t cascade", false),
+            ("drop policy p on t cascade", false),
+            ("drop rule r on t cascade", false),
+            ("truncate t cascade", false),
+            ("alter table t drop column c cascade", false),
+            ("select 1", false),
+        ] {
+            let script = parse(sql).unwrap();
+            assert_eq!(script.statements[0].takes_columns(), takes, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_is_gone_when_its_transaction_is_committed() {
+        for (sql, goes) in [
+            ("create temp table t (a int) on commit drop", true),
+            ("create temp table t on commit drop as select 1 as a", true),
+            (
+                "explain analyze create temp table t on commit drop as select 1 as a",
+                true,
+            ),
+            ("create temp table t (a int)", false),
+            ("create temp table t (a int) on commit delete rows", false),
+            ("create temp table t on commit preserve rows as select 1 as a", false),
+            ("create table t (a int)", false),
+            ("select 1 as a into temp t", false),
+        ] {
+            let script = parse(sql).unwrap();
+            assert_eq!(script.statements[0].goes_on_commit(), goes, "{sql}");
+        }
+    }
+
+    #[test]
+    fn attributes_are_columns_of_other_tables() {
+        for (sql, alters) in [
+            ("alter type t rename attribute a to b cascade", true),
+            ("alter type t rename attribute a to b", true),
+            ("alter type t add attribute a int cascade", true),
+            ("alter type t drop attribute a cascade", true),
+            ("alter type t alter attribute a type text cascade", true),
+            ("alter type t rename to u", false),
+            ("alter type t add value 'a'", false),
+            ("alter type t rename value 'a' to 'b'", false),
+            ("alter type t owner to r", false),
+            ("alter table t rename a to b", false),
+            ("alter table t add a int", false),
+        ] {
+            let script = parse(sql).unwrap();
+            assert_eq!(script.statements[0].alters_attributes(), alters, "{sql}");
+        }
     }
 }

@@ -71,6 +71,8 @@ pub(super) struct Standing {
     pub(super) led: bool,
     /// It only adds columns, and the catalog behind it has them.
     pub(super) grows: bool,
+    /// Columns of what stays may be gone behind it.
+    pub(super) loses: bool,
 }
 
 /// What a statement may have changed once it ran: one row for each kind of statement.
@@ -80,6 +82,7 @@ pub(super) fn raised(understood: &Understood, standing: Standing) -> impl Iterat
         uncommitted,
         led,
         grows,
+        loses,
     } = standing;
     let (after, lineages) = (&understood.after, &understood.view.lineages);
     let protected = &understood.view.known.protected;
@@ -105,7 +108,7 @@ pub(super) fn raised(understood: &Understood, standing: Standing) -> impl Iterat
         after.transaction,
         Some(Transaction::Commit { .. } | Transaction::Prepare)
     );
-    let rows: [(bool, &'static [Hazard]); 17] = [
+    let rows: [(bool, &'static [Hazard]); 19] = [
         (after.stale.any(), &[Relations]),
         (after.stale.names, &[Names, Places, Ways]),
         (after.stale.names || put_off, &[Executed]),
@@ -117,7 +120,9 @@ pub(super) fn raised(understood: &Understood, standing: Standing) -> impl Iterat
         (appears || leaves && uncommitted, ALL_AT_ONCE),
         (alters, &[Places, Ways]),
         (alters && !grows, &[Columns, Code]),
+        (loses, &[Columns]),
         (alters && !grows && lineages.iter().any(touches), &[Meaning]),
+        (states(Statement::alters_attributes), &[Meaning]),
         (states(Statement::makes_places), &[Names, Gone, Places, Ways]),
         (states(Statement::makes_rule), &[Meaning]),
         (states(Statement::makes_code), &[Calls, Code]),
@@ -148,7 +153,7 @@ fn ends(transaction: &Transaction) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeSet;
     use std::rc::Rc;
     use std::sync::Arc;
@@ -162,14 +167,17 @@ mod tests {
     use super::*;
     use crate::command::Asked;
     use crate::postgres::after::After;
+    use crate::postgres::catalog::Known;
     use crate::postgres::names::Stated;
     use crate::postgres::rows::View;
 
     fn understood(sql: &str) -> Understood {
-        let (known, path) = (
-            Arc::new(known()),
-            SearchPath::effective(vec!["public".to_owned()], None),
-        );
+        understood_by(sql, known())
+    }
+
+    /// A statement, understood by a catalog.
+    pub fn understood_by(sql: &str, known: Known) -> Understood {
+        let (known, path) = (Arc::new(known), SearchPath::effective(vec!["public".to_owned()], None));
         let script = Arc::new(parse(sql).unwrap());
         let statement = &script.statements[0];
         let traced = lineage(statement, &*known.snapshot, &path);
@@ -201,7 +209,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_statement_changes_what_it_may_change() {
-        let cases: [(&str, &[Hazard]); 25] = [
+        let cases: [(&str, &[Hazard]); 27] = [
             ("select ssn from customers", &[]),
             (
                 "select set_config('a' || 'b', 'x', false)",
@@ -228,6 +236,14 @@ mod tests {
             ),
             (
                 "alter table customers rename ssn to x",
+                &[Relations, Names, Gone, Meaning, Columns, Places, Ways, Code],
+            ),
+            (
+                "alter type notes rename attribute ssn to x cascade",
+                &[Relations, Names, Gone, Meaning, Columns, Places, Ways, Code],
+            ),
+            (
+                "alter type notes drop attribute ssn cascade",
                 &[Relations, Names, Gone, Meaning, Columns, Places, Ways, Code],
             ),
             ("create schema s", &[Relations, Names, Gone, Places, Ways]),
@@ -313,6 +329,19 @@ mod tests {
         };
         let found: BTreeSet<Hazard> = raised(&understood(sql), standing).collect();
         assert_eq!(Vec::from_iter(found), [Relations, Names, Gone, Places, Ways]);
+    }
+
+    #[test]
+    fn what_loses_columns_leaves_none_certain() {
+        let sql = "drop domain d cascade";
+        assert_eq!(changes(sql, true), [Relations, Names, Gone]);
+        let standing = Standing {
+            own: true,
+            loses: true,
+            ..Standing::default()
+        };
+        let found: BTreeSet<Hazard> = raised(&understood(sql), standing).collect();
+        assert_eq!(Vec::from_iter(found), [Relations, Names, Gone, Columns]);
     }
 
     #[test]

@@ -131,10 +131,10 @@ fn may_mean_another(context: &Context<'_>, stated: &[Stated], counts: impl Fn(&R
     })
 }
 
-/// Whether a statement names relations of several names, one of which may hold protected values: a column that another has lost, or
-/// got under another name, is looked for there, and what a star gives is not what it was.
+/// Whether a statement names several relations, one of which may hold protected values: a column that another has lost, or got under
+/// another name, is looked for there, and what a star gives is not what it was.
 fn mixes(context: &Context<'_>, stated: &[Stated]) -> bool {
-    let mut names = relations(stated).map(|relation| &relation.name);
+    let mut names = relations(stated).map(|relation| (&relation.schema, &relation.name));
     let first = names.next();
     names.any(|name| Some(name) != first) && relations(stated).any(|relation| tells(&relation.name, context.known))
 }

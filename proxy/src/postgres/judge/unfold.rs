@@ -10,6 +10,7 @@ use sallyport_policy::sql::lineage::{Created, Lineage};
 use sallyport_policy::sql::{Access, Statement, Verb};
 
 use super::hazard::{ALL_AT_ONCE, Hazard, Standing, UNDOING, raised};
+use super::losing::{Before, Losing};
 use super::nameless::tells;
 use super::{Context, Understood};
 use crate::postgres::catalog::Known;
@@ -31,10 +32,11 @@ const FOLLOWED: [Verb; 7] = [
 ];
 
 /// What may have changed while the catalog, and what the unit makes, still tell which relations there are.
-const TOLD: [Hazard; 5] = [
+const TOLD: [Hazard; 6] = [
     Hazard::Relations,
     Hazard::Names,
     Hazard::Gone,
+    Hazard::Columns,
     Hazard::Places,
     Hazard::Ways,
 ];
@@ -61,6 +63,8 @@ pub struct Unfolding {
     made: usize,
     /// Whether a table got columns.
     grew: bool,
+    /// By which it is known whether a column may have gone with something else.
+    losing: Losing,
 }
 
 // === impl Unfolding ===
@@ -139,12 +143,19 @@ impl Unfolding {
         // What all sessions see is committed, and stays however a transaction ends.
         let own = !context.shared || self.now.is_some();
         let (led, grown) = (self.led(context, understood), self.grown(understood));
+        let before = Before {
+            hazards: &self.hazards,
+            path: self.now.as_ref().map_or(context.path, |(_, path)| path.as_ref()),
+            uncommitted: context.uncommitted,
+        };
         let standing = Standing {
             own,
             uncommitted: context.uncommitted || self.now.is_some(),
             led: led.is_some(),
             grows: grown.is_some(),
+            loses: self.losing.loses(understood, before),
         };
+        self.losing.add(understood);
         self.hazards.extend(raised(understood, standing));
         let readings = understood.stated.readings();
         let undoing = readings.filter(|statement| statement.verbs.any(&UNDOING));
@@ -247,7 +258,8 @@ impl Unfolding {
         let (known, lineages) = (&understood.view.known, &understood.view.lineages);
         let mut each = lineages.iter().map(|lineage| lineage.grown.as_ref());
         let grown = each.next()??;
-        let told = self.hazards.iter().all(|hazard| TOLD.contains(hazard));
+        // One of the name of a column that is gone stands elsewhere than that did.
+        let told = self.hazards.iter().all(|hazard| TOLD.contains(hazard)) && !self.has(Hazard::Columns);
         // What an event trigger does, nobody sees.
         if each.any(|other| other != Some(grown)) || !told || understood.after.stale.names {
             return None;

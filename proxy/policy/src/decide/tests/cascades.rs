@@ -193,6 +193,24 @@ fn what_hangs_by_ways_that_are_not_followed_is_not_told() {
 }
 
 #[test]
+fn a_column_of_what_stays_falls_with_a_row_that_it_is_of() {
+    let (catalog, path) = (catalog(), SearchPath::effective(vec!["public".to_owned()], None));
+    for (sql, torn) in [
+        ("drop table t cascade", true),
+        ("drop table key cascade", true),
+        ("drop table plain cascade", false),
+        ("drop table p cascade", false),
+        ("drop view b.v cascade", false),
+        ("truncate t cascade", false),
+        ("alter table t drop column a cascade", false),
+    ] {
+        let script = parse(sql).unwrap();
+        let taken = lineage(&script.statements[0], &catalog, &path).taken.unwrap();
+        assert_eq!(taken.torn, torn, "{sql}");
+    }
+}
+
+#[test]
 fn values_that_fall_are_told_by_their_columns() {
     for (sql, columns, protected) in [
         ("drop table t cascade", &["c.rows.a", "b.v.id"][..], true),

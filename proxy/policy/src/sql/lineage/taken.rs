@@ -26,6 +26,8 @@ pub struct Taken {
     pub relations: BTreeSet<Oid>,
     /// Columns that fall, or whose values do.
     pub columns: BTreeSet<ColumnId>,
+    /// Whether a column falls of a relation that may stay.
+    pub torn: bool,
 }
 
 /// Something that goes.
@@ -103,7 +105,10 @@ fn follow(start: Vec<Fall>, catalog: &dyn Catalog) -> Option<Taken> {
                 (Part::Unknown, _) => return None,
                 (Part::Key, Fall::Rows(_)) => todo.push(Fall::Rows(hanging.relation)),
                 (Part::Whole, _) => todo.push(Fall::Whole(hanging.relation)),
-                (Part::Column(column), _) => todo.push(column_of(hanging.relation, column, catalog)),
+                (Part::Column(column), _) => {
+                    taken.torn = true;
+                    todo.push(column_of(hanging.relation, column, catalog));
+                }
                 (Part::Key | Part::Other, _) => loses(hanging.relation, catalog, &mut taken)?,
             }
         }
