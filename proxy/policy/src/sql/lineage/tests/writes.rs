@@ -1,7 +1,7 @@
 //! What is written, and what that gives back.
 
 use super::*;
-use crate::catalog::Follower;
+use crate::catalog::{AttNum, Follower, Hanging};
 
 #[test]
 fn returning_gives_back_the_table_and_what_was_written() {
@@ -366,6 +366,81 @@ fn rows_that_move_take_their_values_to_other_partitions() {
     protected.add(ColumnId { relation: 80, ..held }, &RuleSet::one(0));
     protected.spread(&catalog);
     assert!(reached("update ledger set k = 2", &protected).is_empty());
+}
+
+#[test]
+fn rows_that_follow_a_key_move_to_other_partitions() {
+    let parted = |oid, name, parents: &[Oid]| Relation {
+        kind: RelationKind::PartitionedTable,
+        parents: parents.to_vec(),
+        ..table(oid, name, &["k", "x"])
+    };
+    let part = |oid, name, parent| Relation {
+        parents: vec![parent],
+        ..table(oid, name, &["k", "x"])
+    };
+    let led = |oid, name, key: &[AttNum], follower, actions| Relation {
+        followers: vec![Follower::of(follower, actions)],
+        hanging: key
+            .iter()
+            .filter_map(|column| Hanging::of(follower, &format!("k {column}")))
+            .collect(),
+        ..table(oid, name, &["k", "n"])
+    };
+    let mut made = led(77, "made", &[2], 80, "ac");
+    made.columns[1].generated = Some("k".into());
+    let catalog = schema().with(vec![
+        led(70, "cascading", &[1], 80, "ac"),
+        led(71, "emptied", &[1], 80, "na"),
+        led(72, "defaulted", &[1], 80, "ad"),
+        led(73, "first", &[1], 70, "cc"),
+        led(74, "untold", &[], 80, "ac"),
+        led(75, "kept", &[1], 80, "aa"),
+        led(76, "gone", &[1], 80, "ca"),
+        made,
+        view(78, "shown", &["a"], "SELECT k AS a FROM public.cascading;"),
+        parted(80, "ledger", &[]),
+        parted(81, "ledger_1", &[80]),
+        part(82, "ledger_1_1", 81),
+        part(83, "ledger_2", 80),
+    ]);
+    let mut protected = ProtectedColumns::default();
+    protected.add(
+        ColumnId {
+            relation: 82,
+            column: 2,
+        },
+        &RuleSet::one(0),
+    );
+    for (sql, moves) in [
+        ("update cascading set k = 2", true),
+        ("update cascading set n = 2", false),
+        ("delete from cascading", false),
+        ("update shown set a = 2", true),
+        (
+            "insert into cascading values (1, 1) on conflict (k) do update set k = 2",
+            true,
+        ),
+        ("insert into cascading values (1, 1) on conflict (k) do nothing", false),
+        (
+            "merge into cascading using acct a on true when matched then update set k = a.id",
+            true,
+        ),
+        ("delete from emptied", true),
+        ("update emptied set k = 2", false),
+        ("update defaulted set k = 2", true),
+        ("update first set k = 2", true),
+        ("delete from first", false),
+        ("update untold set n = 2", true),
+        ("update kept set k = 2", false),
+        ("delete from kept", false),
+        ("delete from gone", false),
+        ("update made set k = 2", true),
+    ] {
+        let found = lineage(&parse(sql).unwrap().statements[0], &catalog, &path());
+        let moved: Vec<Oid> = found.moved_on(&protected).map(|(column, _)| column.relation).collect();
+        assert_eq!(moved, if moves { vec![80, 81, 83] } else { vec![] }, "{sql}");
+    }
 }
 
 #[test]
