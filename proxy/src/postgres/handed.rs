@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use sallyport_policy::catalog::{AttNum, Catalog, Column, ColumnId, Oid, Relation, RelationKind, SearchPath, Snapshot};
 use sallyport_policy::columns::{ANY, Named, TEMPORARY};
-use sallyport_policy::mask::ProtectedColumns;
+use sallyport_policy::mask::{ProtectedColumns, generated_from};
 use sallyport_policy::sql::Lineage;
 use sallyport_policy::sql::lineage::{Created, Output, of_relation, rules_of};
 
@@ -104,15 +104,21 @@ pub fn is_yet_to_be(oid: Oid) -> bool {
     oid > YET_TO_BE
 }
 
-/// A column with all that foreign keys write to where it is written to. They may be gone when the catalog is read again.
+/// A column with all that is written where it is written to: what is generated from it, and what foreign keys write to. They may be
+/// gone when the catalog is read again.
 fn written_with(column: ColumnId, snapshot: &Snapshot) -> Vec<ColumnId> {
     let (mut found, mut todo) = (vec![column], vec![column]);
     while let Some(id) = todo.pop() {
-        let carried = snapshot.relation(id.relation).into_iter();
-        for (from, to) in carried.flat_map(|relation| &relation.carried) {
-            if *from == id.column && !found.contains(to) {
-                found.push(*to);
-                todo.push(*to);
+        let Some(relation) = snapshot.relation(id.relation) else {
+            continue;
+        };
+        let own = relation.columns.iter().find(|own| own.attnum == id.column);
+        let generated = own.into_iter().flat_map(|own| generated_from(relation, &own.name));
+        let carried = relation.carried.iter().filter(|(from, _)| *from == id.column);
+        for to in generated.chain(carried.map(|(_, to)| *to)) {
+            if !found.contains(&to) {
+                found.push(to);
+                todo.push(to);
             }
         }
     }
@@ -435,6 +441,39 @@ mod tests {
             relation(11, &[(2, id(12, 3)), (2, id(10, 1))]),
         ]);
         assert_eq!(written_with(id(10, 1), &snapshot), [id(10, 1), id(11, 2), id(12, 3)]);
+        assert_eq!(written_with(id(10, 3), &snapshot), [id(10, 3)]);
+    }
+
+    #[test]
+    fn a_key_that_is_generated_is_written_with_what_it_is_generated_from() {
+        let id = |relation, column| ColumnId { relation, column };
+        let column = |attnum, name: &str, generated: Option<&str>| Column {
+            attnum,
+            name: name.to_owned(),
+            type_oid: 25,
+            generated: generated.map(str::to_owned),
+        };
+        let relation = |oid, columns, carried: &[(i16, ColumnId)]| Relation {
+            oid,
+            columns,
+            carried: carried.to_vec(),
+            ..Relation::default()
+        };
+        let made = || {
+            vec![
+                column(1, "a", None),
+                column(2, "g", Some("a")),
+                column(3, "other", Some("ab")),
+            ]
+        };
+        let snapshot = Snapshot::new(vec![
+            relation(10, made(), &[(2, id(11, 1))]),
+            relation(11, made(), &[(2, id(12, 1))]),
+            relation(12, vec![column(1, "q", None)], &[]),
+        ]);
+        let written = [id(10, 1), id(10, 2), id(11, 1), id(11, 2), id(12, 1)];
+        assert_eq!(written_with(id(10, 1), &snapshot), written);
+        assert_eq!(written_with(id(11, 2), &snapshot), [id(11, 2), id(12, 1)]);
         assert_eq!(written_with(id(10, 3), &snapshot), [id(10, 3)]);
     }
 }
