@@ -58,7 +58,7 @@ pub fn entries(view: &View, path: Option<&SearchPath>) -> Vec<Entry> {
             let all = written_with(column, &known.snapshot).into_iter();
             all.map(move |column| (column, rules.clone()))
         });
-        for (column, rules) in reached {
+        for (column, rules) in reached.chain(lineage.let_go(&known.protected)) {
             let own = known
                 .snapshot
                 .relation(column.relation)
@@ -385,6 +385,53 @@ mod tests {
             let (now, _) = after(&view, Some(&path)).unwrap();
             let found = now.snapshot.resolve(&path, None, "notes").unwrap();
             assert_eq!(found.columns[0].name, column, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_partition_that_is_detached_stays_protected_and_an_update_notes_nothing_of_it() {
+        let path = SearchPath::effective(vec!["public".to_owned()], None);
+        let relation = |oid, name: &str, kind, parents: &[Oid]| Relation {
+            oid,
+            schema: "public".to_owned(),
+            name: name.to_owned(),
+            kind,
+            columns: vec![Column {
+                attnum: 1,
+                name: "ssn".to_owned(),
+                type_oid: 25,
+                generated: None,
+            }],
+            parents: parents.to_vec(),
+            ..Relation::default()
+        };
+        let snapshot = Snapshot::new(vec![
+            relation(20_000, "customers", RelationKind::PartitionedTable, &[]),
+            relation(20_001, "part", RelationKind::Table, &[20_000]),
+        ]);
+        let of = |relation| ColumnId { relation, column: 1 };
+        let mut protected = ProtectedColumns::default();
+        protected.add(of(20_000), &RuleSet::one(0));
+        protected.spread(&snapshot);
+        let known = Arc::new(Known {
+            snapshot: Arc::new(snapshot),
+            protected: Arc::new(protected),
+            ..Known::default()
+        });
+        for (sql, places) in [
+            (
+                "alter table customers detach partition part",
+                vec![Place::Column(of(20_001))],
+            ),
+            ("alter table part no inherit customers", vec![Place::Column(of(20_001))]),
+            ("update customers set ssn = 'x'", Vec::new()),
+        ] {
+            let script = parse(sql).unwrap();
+            let lineages = vec![lineage(&script.statements[0], &*known.snapshot, &path)];
+            let masker = MaskSet::new(Vec::new(), Keys::default()).masker(&RuleSet::default());
+            let view = View::of(masker, Arc::clone(&known), lineages);
+            let found = entries(&view, Some(&path)).into_iter();
+            assert_eq!(found.map(|entry| entry.place).collect::<Vec<_>>(), places, "{sql}");
         }
     }
 

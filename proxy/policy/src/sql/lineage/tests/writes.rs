@@ -444,6 +444,53 @@ fn rows_that_follow_a_key_move_to_other_partitions() {
 }
 
 #[test]
+fn what_loses_a_parent_keeps_what_came_by_it() {
+    let mut parted = table(80, "ledger", &["k", "x"]);
+    parted.kind = RelationKind::PartitionedTable;
+    let part = Relation {
+        parents: vec![80],
+        ..table(81, "ledger_1", &["x", "k"])
+    };
+    let catalog = schema().with(vec![parted, part, table(82, "attached", &["k", "y", "x"])]);
+    let id = |relation, column| ColumnId { relation, column };
+    let mut protected = ProtectedColumns::default();
+    protected.add(id(80, 2), &RuleSet::one(0));
+    protected.spread(&catalog);
+    for (sql, kept, spilled) in [
+        ("alter table ledger detach partition ledger_1", Some(id(81, 1)), None),
+        (
+            "alter table ledger detach partition public.ledger_1 concurrently",
+            Some(id(81, 1)),
+            None,
+        ),
+        (
+            "alter table ledger detach partition ledger_1 finalize",
+            Some(id(81, 1)),
+            None,
+        ),
+        ("alter table ledger_1 no inherit ledger", Some(id(81, 1)), None),
+        // It came earlier in the same unit.
+        ("alter table ledger detach partition attached", Some(id(82, 3)), None),
+        ("alter table ledger detach partition fresh", None, Some("fresh")),
+        ("alter table fresh no inherit ledger", None, Some("fresh")),
+        ("alter table fresh detach partition ledger_1", None, Some("ledger_1")),
+        ("alter table ledger_1 no inherit fresh", None, Some("ledger_1")),
+        ("alter table ledger detach partition notes", None, None),
+        ("alter table ledger attach partition attached default", None, None),
+        ("alter table attached inherit ledger", None, None),
+        ("alter table ledger add y int", None, None),
+    ] {
+        let found = lineage(&parse(sql).unwrap().statements[0], &catalog, &path());
+        let let_go: Vec<ColumnId> = found.let_go(&protected).map(|(column, _)| column).collect();
+        assert_eq!(let_go, Vec::from_iter(kept), "{sql}");
+        let carries = |one: &&Spilled| !rules_of(&one.flow, &protected).is_empty();
+        let names: Vec<&str> = found.spilled.iter().filter(carries).map(|one| &*one.name).collect();
+        assert_eq!(names, Vec::from_iter(spilled), "{sql}");
+        assert!(found.assigned.is_empty() && found.lost.is_empty(), "{sql}");
+    }
+}
+
+#[test]
 fn a_write_reaches_what_is_below_behind_and_after_it() {
     let (mut parted, mut part) = (table(81, "parted", &["id"]), table(82, "parted_1", &["id"]));
     (parted.kind, part.parents) = (RelationKind::PartitionedTable, vec![81]);
