@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use sallyport_policy::catalog::{AttNum, Catalog, Column, ColumnId, Oid, Relation, RelationKind, SearchPath, Snapshot};
 use sallyport_policy::columns::{ANY, Named, TEMPORARY};
-use sallyport_policy::mask::ProtectedColumns;
+use sallyport_policy::mask::{ProtectedColumns, generated_from};
 use sallyport_policy::sql::Lineage;
 use sallyport_policy::sql::lineage::{Created, Output, of_relation, rules_of};
 
@@ -58,7 +58,7 @@ pub fn entries(view: &View, path: Option<&SearchPath>) -> Vec<Entry> {
             let all = written_with(column, &known.snapshot).into_iter();
             all.map(move |column| (column, rules.clone()))
         });
-        for (column, rules) in reached {
+        for (column, rules) in reached.chain(lineage.let_go(&known.protected)) {
             let own = known
                 .snapshot
                 .relation(column.relation)
@@ -104,15 +104,21 @@ pub fn is_yet_to_be(oid: Oid) -> bool {
     oid > YET_TO_BE
 }
 
-/// A column with all that foreign keys write to where it is written to. They may be gone when the catalog is read again.
+/// A column with all that is written where it is written to: what is generated from it, and what foreign keys write to. They may be
+/// gone when the catalog is read again.
 fn written_with(column: ColumnId, snapshot: &Snapshot) -> Vec<ColumnId> {
     let (mut found, mut todo) = (vec![column], vec![column]);
     while let Some(id) = todo.pop() {
-        let carried = snapshot.relation(id.relation).into_iter();
-        for (from, to) in carried.flat_map(|relation| &relation.carried) {
-            if *from == id.column && !found.contains(to) {
-                found.push(*to);
-                todo.push(*to);
+        let Some(relation) = snapshot.relation(id.relation) else {
+            continue;
+        };
+        let own = relation.columns.iter().find(|own| own.attnum == id.column);
+        let generated = own.into_iter().flat_map(|own| generated_from(relation, &own.name));
+        let carried = relation.carried.iter().filter(|(from, _)| *from == id.column);
+        for to in generated.chain(carried.map(|(_, to)| *to)) {
+            if !found.contains(&to) {
+                found.push(to);
+                todo.push(to);
             }
         }
     }
@@ -383,6 +389,53 @@ mod tests {
     }
 
     #[test]
+    fn a_partition_that_is_detached_stays_protected_and_an_update_notes_nothing_of_it() {
+        let path = SearchPath::effective(vec!["public".to_owned()], None);
+        let relation = |oid, name: &str, kind, parents: &[Oid]| Relation {
+            oid,
+            schema: "public".to_owned(),
+            name: name.to_owned(),
+            kind,
+            columns: vec![Column {
+                attnum: 1,
+                name: "ssn".to_owned(),
+                type_oid: 25,
+                generated: None,
+            }],
+            parents: parents.to_vec(),
+            ..Relation::default()
+        };
+        let snapshot = Snapshot::new(vec![
+            relation(20_000, "customers", RelationKind::PartitionedTable, &[]),
+            relation(20_001, "part", RelationKind::Table, &[20_000]),
+        ]);
+        let of = |relation| ColumnId { relation, column: 1 };
+        let mut protected = ProtectedColumns::default();
+        protected.add(of(20_000), &RuleSet::one(0));
+        protected.spread(&snapshot);
+        let known = Arc::new(Known {
+            snapshot: Arc::new(snapshot),
+            protected: Arc::new(protected),
+            ..Known::default()
+        });
+        for (sql, places) in [
+            (
+                "alter table customers detach partition part",
+                vec![Place::Column(of(20_001))],
+            ),
+            ("alter table part no inherit customers", vec![Place::Column(of(20_001))]),
+            ("update customers set ssn = 'x'", Vec::new()),
+        ] {
+            let script = parse(sql).unwrap();
+            let lineages = vec![lineage(&script.statements[0], &*known.snapshot, &path)];
+            let masker = MaskSet::new(Vec::new(), Keys::default()).masker(&RuleSet::default());
+            let view = View::of(masker, Arc::clone(&known), lineages);
+            let found = entries(&view, Some(&path)).into_iter();
+            assert_eq!(found.map(|entry| entry.place).collect::<Vec<_>>(), places, "{sql}");
+        }
+    }
+
+    #[test]
     fn what_is_read_through_a_view_that_nobody_knows_is_left_for_later() {
         let relation = |oid, name: &str, kind, definition: Option<&str>| Relation {
             oid,
@@ -435,6 +488,39 @@ mod tests {
             relation(11, &[(2, id(12, 3)), (2, id(10, 1))]),
         ]);
         assert_eq!(written_with(id(10, 1), &snapshot), [id(10, 1), id(11, 2), id(12, 3)]);
+        assert_eq!(written_with(id(10, 3), &snapshot), [id(10, 3)]);
+    }
+
+    #[test]
+    fn a_key_that_is_generated_is_written_with_what_it_is_generated_from() {
+        let id = |relation, column| ColumnId { relation, column };
+        let column = |attnum, name: &str, generated: Option<&str>| Column {
+            attnum,
+            name: name.to_owned(),
+            type_oid: 25,
+            generated: generated.map(str::to_owned),
+        };
+        let relation = |oid, columns, carried: &[(i16, ColumnId)]| Relation {
+            oid,
+            columns,
+            carried: carried.to_vec(),
+            ..Relation::default()
+        };
+        let made = || {
+            vec![
+                column(1, "a", None),
+                column(2, "g", Some("a")),
+                column(3, "other", Some("ab")),
+            ]
+        };
+        let snapshot = Snapshot::new(vec![
+            relation(10, made(), &[(2, id(11, 1))]),
+            relation(11, made(), &[(2, id(12, 1))]),
+            relation(12, vec![column(1, "q", None)], &[]),
+        ]);
+        let written = [id(10, 1), id(10, 2), id(11, 1), id(11, 2), id(12, 1)];
+        assert_eq!(written_with(id(10, 1), &snapshot), written);
+        assert_eq!(written_with(id(11, 2), &snapshot), [id(11, 2), id(12, 1)]);
         assert_eq!(written_with(id(10, 3), &snapshot), [id(10, 3)]);
     }
 }

@@ -167,16 +167,7 @@ impl ProtectedColumns {
             let Some(column) = relation.columns.iter().find(|column| column.attnum == id.column) else {
                 continue;
             };
-            let generated = relation.columns.iter().filter(|other| {
-                other
-                    .generated
-                    .as_deref()
-                    .is_some_and(|expression| mentions(expression, &column.name))
-            });
-            let generated = generated.map(|other| ColumnId {
-                relation: relation.oid,
-                column: other.attnum,
-            });
+            let generated = generated_from(relation, &column.name);
             let children = catalog.children(relation.oid).iter().filter_map(|child| {
                 let attnum = catalog.relation(*child)?.column(&column.name)?.attnum;
                 Some(ColumnId {
@@ -240,6 +231,18 @@ impl ProtectedColumns {
     pub fn is_empty(&self) -> bool {
         self.columns.is_empty()
     }
+}
+
+/// The columns of a relation that are generated from the one of this name.
+pub fn generated_from<'a>(relation: &'a Relation, name: &'a str) -> impl Iterator<Item = ColumnId> + 'a {
+    let generated = relation.columns.iter().filter(move |other| {
+        let expression = other.generated.as_deref();
+        expression.is_some_and(|expression| mentions(expression, name))
+    });
+    generated.map(move |other| ColumnId {
+        relation: relation.oid,
+        column: other.attnum,
+    })
 }
 
 /// Whether an expression as PostgreSQL prints it mentions a column. Names within strings or functions count too: more is

@@ -24,7 +24,8 @@ pub fn entries_of_any(view: &View, path: Option<&SearchPath>) -> Vec<Entry> {
             .assigned
             .iter()
             .filter(|(_, flow)| flow.any || !flow.columns().is_empty());
-        for column in written.flat_map(|(column, _)| written_with(*column, &known.snapshot)) {
+        let written = written.flat_map(|(column, _)| written_with(*column, &known.snapshot));
+        for column in written.chain(lineage.released.keys().copied()) {
             let relation = known.snapshot.relation(column.relation);
             let own = relation.is_some_and(|relation| relation.schema.starts_with(TEMPORARY));
             add(place(known, column), own);

@@ -74,12 +74,20 @@ fn strays(context: &Context<'_>, stated: &[Stated], lineages: &[Lineage], before
         !lineage.passed_on(protected).is_empty() || lineage.spilled.iter().any(|spilled| carries(&spilled.flow))
     };
     let fills = |lineage: &Lineage| {
-        lineage.assigned.values().any(holds) || !lineage.spilled.is_empty() || makes(lineage, &holds) || leaves(lineage)
+        let keeps = !lineage.spilled.is_empty() || !lineage.released.is_empty();
+        lineage.assigned.values().any(holds) || keeps || makes(lineage, &holds) || leaves(lineage)
     };
     let makes_so = |one: &Lineage| makes(one, &carries);
-    let lost = before.has(Hazard::Path) && !protected.is_empty() && lineages.iter().any(fills);
+    // What loses its parent keeps what it holds: which relation that is, names tell that were not given anew.
+    let released = |lineage: &Lineage| !lineage.released.is_empty();
+    let renamed = before.has(Hazard::Undone) || relations(stated).any(|one| before.has_renamed(&one.name));
+    let strange = before.has_made() || before.has(Hazard::Executed);
+    let releases = |lineage: &Lineage| lineage.let_go(protected).next().is_some();
+    let lost = before.has(Hazard::Path) && lineages.iter().any(fills) || renamed && lineages.iter().any(released);
+    let lost = lost && !protected.is_empty();
     let gone = (before.has(Hazard::Gone) || before.has(Hazard::Kept)) && may_mean_another(context, stated, |_| true);
-    let astray = (before.has(Hazard::Ways) || gone) && lineages.iter().any(hands_on);
+    let astray = (before.has(Hazard::Ways) || gone) && lineages.iter().any(hands_on)
+        || (strange || gone) && lineages.iter().any(releases);
     let misplaced = before.has(Hazard::Places) && lineages.iter().any(makes_so);
     if lost || astray || misplaced {
         let words = "where its values go is not known here, behind changes of the same unit or since it was prepared: send it on its own, prepared anew";

@@ -87,6 +87,11 @@ impl Unfolding {
         self.renamed.contains(name)
     }
 
+    /// Whether relations were made.
+    pub fn has_made(&self) -> bool {
+        self.made > 0
+    }
+
     /// Whether what a command does goes on to others than the catalog tells.
     pub fn carries_on(&self, command: &Command) -> bool {
         command.verbs.any(&FOLLOWED) && command.written.iter().any(|name| self.joined.contains(name))

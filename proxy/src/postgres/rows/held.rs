@@ -60,13 +60,14 @@ impl View {
         })
     }
 
-    /// Whether it copies stored values to where they are stored, too.
+    /// Whether it copies stored values to where they are stored, too, or leaves them where they go by no parent any more.
     #[must_use]
     pub fn copies(&self) -> bool {
         let holds = |flow: &Flow| flow.any || !flow.columns().is_empty();
         let copies = |lineage: &Lineage| {
             let filled = lineage.created.as_ref().is_some_and(|made| made.filled && !made.view);
-            filled || !lineage.spilled.is_empty() || lineage.assigned.values().any(holds)
+            let leaves = !lineage.spilled.is_empty() || !lineage.released.is_empty();
+            filled || leaves || lineage.assigned.values().any(holds)
         };
         self.lineages.iter().any(copies)
     }

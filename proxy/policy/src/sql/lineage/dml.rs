@@ -86,10 +86,7 @@ impl<'c> Walker<'c> {
         }
         let partitioned = tables.into_iter().filter_map(|oid| catalog.relation(oid));
         for table in partitioned.filter(|table| table.kind == RelationKind::PartitionedTable) {
-            let rows = self.rows_of(table, false);
-            self.found
-                .moved
-                .extend(rows.columns.into_iter().map(|column| column.flow));
+            self.note_moved(table);
         }
     }
 

@@ -65,6 +65,8 @@ pub struct Lineage {
     pub assigned: BTreeMap<ColumnId, Flow>,
     /// Columns that new rows of a view leave to its defaults, which are of the choice of whoever may change the view.
     pub defaulted: BTreeSet<ColumnId>,
+    /// Columns of relations that lose a parent, with what protects them so far: what may have come to them by it stays there.
+    pub released: BTreeMap<ColumnId, Flow>,
     /// Columns that something shows from here on and did not before, through which others may read: conditions of views and policies
     /// were looked at when these were made, and ask about them from here on.
     pub shown: BTreeSet<ColumnId>,
@@ -266,6 +268,9 @@ impl Lineage {
         for (column, flow) in other.assigned {
             self.assigned.entry(column).or_default().join(&flow);
         }
+        for (column, flow) in other.released {
+            self.released.entry(column).or_default().join(&flow);
+        }
         self.defaulted.extend(other.defaulted);
         self.shown.extend(other.shown);
         self.moved.extend(other.moved);
@@ -338,6 +343,15 @@ impl Lineage {
             .map(|(column, flow)| (*column, rules_of(flow, protected)));
         let written = each.filter(|(_, rules)| !rules.is_empty());
         written.chain(self.moved_on(protected)).collect()
+    }
+
+    /// Columns that lose a parent, with the rules that protect them by it or otherwise, and that must stay with them.
+    pub fn let_go<'a>(&'a self, protected: &'a ProtectedColumns) -> impl Iterator<Item = (ColumnId, RuleSet)> + 'a {
+        let each = self
+            .released
+            .iter()
+            .map(move |(column, flow)| (*column, rules_of(flow, protected)));
+        each.filter(|(_, rules)| !rules.is_empty())
     }
 
     /// Columns that rows may be moved into whose values other rules protect where they are now, with those rules.

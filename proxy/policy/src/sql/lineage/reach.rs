@@ -81,7 +81,8 @@ fn goes_on(relation: &Relation, events: Events) -> bool {
     events.meets(rows_that_are_there) || parted && events.meets(Events::INSERT)
 }
 
-fn without_update(events: Events) -> Events {
+/// These without UPDATE, as far as keys make others follow.
+pub(super) fn without_update(events: Events) -> Events {
     match events.meets(Events::DELETE) {
         true => Events::DELETE,
         false => Events::NONE,

@@ -3,10 +3,13 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use crate::catalog::{Column as Stored, ColumnId, Events, Part, Relation, RelationKind, SearchPath};
+use crate::catalog::{
+    AttNum, Column as Stored, ColumnId, Events, Hanging, Oid, Part, Relation, RelationKind, SearchPath,
+};
 use crate::sql::parser::{self, Backslash};
 
 use super::Flow;
+use super::reach::without_update;
 use super::scope::{Column, Rows, Scope};
 use super::walker::Walker;
 
@@ -167,7 +170,7 @@ impl Walker<'_> {
     }
 
     /// Notes code of users that runs where rows of others follow those of a relation, by foreign keys and as far as these lead, and
-    /// that errors may quote these rows.
+    /// that errors may quote these rows. Those of a partitioned table may come to another partition then.
     pub(super) fn note_followers(&mut self, relation: &Relation, events: Events) {
         let catalog = self.catalog;
         let events = with_moves(relation, events);
@@ -182,7 +185,9 @@ impl Walker<'_> {
             .filter(|one| one.guarded_by_code)
             .collect::<Vec<_>>();
         planned.retain(|one| one.hanging.iter().any(|hanging| hanging.part == Part::Key));
-        let mut seen = HashSet::new();
+        // Which columns of what is behind a view are assigned is not known of one that is being made.
+        let stands_for_others = relation.is_view() || !relation.behind.is_empty();
+        let (mut seen, mut moved) = (HashSet::new(), HashSet::new());
         while let Some((oid, events, follows)) = todo.pop() {
             let Some(found) = catalog.relation(oid).filter(|_| seen.insert((oid, events, follows))) else {
                 continue;
@@ -206,10 +211,64 @@ impl Walker<'_> {
                 self.found.guarding.extend(columns);
             }
             todo.extend(catalog.children(oid).iter().map(|child| (*child, events, follows)));
+            for follower in &found.followers {
+                let updated = follows || stands_for_others || self.updates_key(found, follower.relation);
+                let happens = if updated { events } else { without_update(events) };
+                let moves = follower.follows(happens).meets(Events::UPDATE);
+                let table = catalog.relation(follower.relation).filter(|_| moves);
+                let parted = table.filter(|table| table.kind == RelationKind::PartitionedTable);
+                if let Some(parted) = parted.filter(|parted| moved.insert(parted.oid)) {
+                    self.note_moved(parted);
+                }
+            }
             let followers = found.followers.iter();
             let followers = followers.map(|follower| (follower.relation, follower.follows(events), true));
             todo.extend(followers.filter(|(_, events, _)| *events != Events::NONE));
         }
+    }
+
+    /// Notes that a row of a partitioned table may come to any of its partitions, with all that is in it.
+    pub(super) fn note_moved(&mut self, table: &Relation) {
+        let catalog = self.catalog;
+        let (mut todo, mut seen) = (vec![table.oid], HashSet::new());
+        let mut parts: Vec<&Relation> = Vec::new();
+        while let Some(oid) = todo.pop() {
+            if seen.insert(oid) {
+                parts.extend(catalog.relation(oid));
+                todo.extend(catalog.children(oid));
+            }
+        }
+        for column in &table.columns {
+            let mut flow = Flow::clean();
+            for part in &parts {
+                if let Some(same) = part.column(&column.name) {
+                    flow.add(ColumnId {
+                        relation: part.oid,
+                        column: same.attnum,
+                    });
+                }
+            }
+            self.found.moved.push(flow);
+        }
+    }
+
+    /// Whether an update of a relation may write a key that another refers to. Which columns a trigger writes is not known, and a
+    /// generated one is written with others.
+    fn updates_key(&self, relation: &Relation, follower: Oid) -> bool {
+        let is_key = |hanging: &&Hanging| hanging.part == Part::Key && hanging.relation == follower;
+        let mut keys = relation.hanging.iter().filter(is_key).peekable();
+        let generated = |column: AttNum| {
+            let mut columns = relation.columns.iter();
+            columns.any(|stored| stored.attnum == column && stored.generated.is_some())
+        };
+        let assigned = |column: AttNum| {
+            self.found.assigned.contains_key(&ColumnId {
+                relation: relation.oid,
+                column,
+            })
+        };
+        let unknown = relation.runs_at(Events::UPDATE) || keys.peek().is_none();
+        unknown || keys.any(|key| key.on.iter().any(|column| assigned(*column) || generated(*column)))
     }
 
     /// Notes code of users that runs where a key of a relation goes: what refers to it is looked through then, whatever its foreign key

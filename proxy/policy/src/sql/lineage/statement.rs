@@ -151,6 +151,7 @@ impl Walker<'_> {
             _ => {
                 self.everything_below(node);
                 self.column_types(node);
+                self.released(node);
                 self.grows(node);
                 self.schema_renamed(node);
                 Some(Rows::default())

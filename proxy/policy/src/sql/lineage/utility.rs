@@ -1,6 +1,6 @@
 //! Utility statements: what they compute, try and move by the way, though no rows of it come back.
 
-use crate::catalog::{Column, ColumnId, Events, RelationKind};
+use crate::catalog::{Column, ColumnId, Events, Relation, RelationKind};
 use crate::sql::grammar::{CASCADE, COLUMN_DEFAULT, OBJECT_SCHEMA};
 use crate::sql::names::ranged;
 use crate::sql::tree::Node;
@@ -46,6 +46,9 @@ const DROP_EXPRESSION: i64 = 8;
 const ADD_COLUMN: i64 = 1;
 const ADD_CONSTRAINT: i64 = 17;
 const NULLS: [i64; 2] = [5, 6];
+/// `NO INHERIT`, and `DETACH PARTITION` with what finishes it.
+const DROP_INHERIT: i64 = 51;
+const DETACH: [i64; 2] = [61, 62];
 /// `OWNER TO`.
 const CHANGE_OWNER: i64 = 27;
 /// Those that what is stored makes no difference to, and that say nothing of columns that are there.
@@ -170,6 +173,56 @@ impl Walker<'_> {
             // Those of children, too.
             let filled = scope.column(name).unwrap_or_default();
             filled.columns().iter().for_each(|id| self.assign(*id, &flow));
+        }
+    }
+
+    /// DETACH PARTITION and NO INHERIT: rows that came by the parent stay with the child, and nothing in the catalog tells of it any
+    /// more.
+    pub(super) fn released(&mut self, node: Node<'_>) {
+        let Some(target) = node.node("relation").filter(|_| node.is("AlterTableStmt")) else {
+            return;
+        };
+        for command in node.list("cmds") {
+            let other = command.node("def");
+            let pair = match command.int("subtype") {
+                DROP_INHERIT => other.map(|parent| (parent, target)),
+                kind if DETACH.contains(&kind) => other.and_then(|def| def.node("name")).map(|part| (target, part)),
+                _ => None,
+            };
+            if let Some((parent, child)) = pair {
+                self.let_go(parent, child);
+            }
+        }
+    }
+
+    fn let_go(&mut self, parent: Node<'_>, child: Node<'_>) {
+        let catalog = self.catalog;
+        let resolve = |node: Node<'_>| {
+            let (schema, name) = ranged(node)?;
+            catalog.resolve(&self.path, schema, name)
+        };
+        let (above, below) = (resolve(parent), resolve(child));
+        let of = |relation: &Relation, column: &Column| ColumnId {
+            relation: relation.oid,
+            column: column.attnum,
+        };
+        let Some((above, below)) = above.zip(below) else {
+            // What is not known was made, or called so, earlier in the same unit.
+            let mut flow = Flow::clean();
+            match above {
+                Some(above) => above.columns.iter().for_each(|column| flow.add(of(above, column))),
+                None => flow.any = true,
+            }
+            self.spill(child, &flow);
+            return;
+        };
+        for column in &below.columns {
+            let mut flow = Flow::column(of(below, column));
+            // That it is a child may be no older than the unit.
+            if let Some(inherited) = above.column(&column.name) {
+                flow.add(of(above, inherited));
+            }
+            self.found.released.entry(of(below, column)).or_default().join(&flow);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is written, and what that gives back.
 
 use super::*;
-use crate::catalog::Follower;
+use crate::catalog::{AttNum, Follower, Hanging};
 
 #[test]
 fn returning_gives_back_the_table_and_what_was_written() {
@@ -366,6 +366,128 @@ fn rows_that_move_take_their_values_to_other_partitions() {
     protected.add(ColumnId { relation: 80, ..held }, &RuleSet::one(0));
     protected.spread(&catalog);
     assert!(reached("update ledger set k = 2", &protected).is_empty());
+}
+
+#[test]
+fn rows_that_follow_a_key_move_to_other_partitions() {
+    let parted = |oid, name, parents: &[Oid]| Relation {
+        kind: RelationKind::PartitionedTable,
+        parents: parents.to_vec(),
+        ..table(oid, name, &["k", "x"])
+    };
+    let part = |oid, name, parent| Relation {
+        parents: vec![parent],
+        ..table(oid, name, &["k", "x"])
+    };
+    let led = |oid, name, key: &[AttNum], follower, actions| Relation {
+        followers: vec![Follower::of(follower, actions)],
+        hanging: key
+            .iter()
+            .filter_map(|column| Hanging::of(follower, &format!("k {column}")))
+            .collect(),
+        ..table(oid, name, &["k", "n"])
+    };
+    let mut made = led(77, "made", &[2], 80, "ac");
+    made.columns[1].generated = Some("k".into());
+    let catalog = schema().with(vec![
+        led(70, "cascading", &[1], 80, "ac"),
+        led(71, "emptied", &[1], 80, "na"),
+        led(72, "defaulted", &[1], 80, "ad"),
+        led(73, "first", &[1], 70, "cc"),
+        led(74, "untold", &[], 80, "ac"),
+        led(75, "kept", &[1], 80, "aa"),
+        led(76, "gone", &[1], 80, "ca"),
+        made,
+        view(78, "shown", &["a"], "SELECT k AS a FROM public.cascading;"),
+        parted(80, "ledger", &[]),
+        parted(81, "ledger_1", &[80]),
+        part(82, "ledger_1_1", 81),
+        part(83, "ledger_2", 80),
+    ]);
+    let mut protected = ProtectedColumns::default();
+    protected.add(
+        ColumnId {
+            relation: 82,
+            column: 2,
+        },
+        &RuleSet::one(0),
+    );
+    for (sql, moves) in [
+        ("update cascading set k = 2", true),
+        ("update cascading set n = 2", false),
+        ("delete from cascading", false),
+        ("update shown set a = 2", true),
+        (
+            "insert into cascading values (1, 1) on conflict (k) do update set k = 2",
+            true,
+        ),
+        ("insert into cascading values (1, 1) on conflict (k) do nothing", false),
+        (
+            "merge into cascading using acct a on true when matched then update set k = a.id",
+            true,
+        ),
+        ("delete from emptied", true),
+        ("update emptied set k = 2", false),
+        ("update defaulted set k = 2", true),
+        ("update first set k = 2", true),
+        ("delete from first", false),
+        ("update untold set n = 2", true),
+        ("update kept set k = 2", false),
+        ("delete from kept", false),
+        ("delete from gone", false),
+        ("update made set k = 2", true),
+    ] {
+        let found = lineage(&parse(sql).unwrap().statements[0], &catalog, &path());
+        let moved: Vec<Oid> = found.moved_on(&protected).map(|(column, _)| column.relation).collect();
+        assert_eq!(moved, if moves { vec![80, 81, 83] } else { vec![] }, "{sql}");
+    }
+}
+
+#[test]
+fn what_loses_a_parent_keeps_what_came_by_it() {
+    let mut parted = table(80, "ledger", &["k", "x"]);
+    parted.kind = RelationKind::PartitionedTable;
+    let part = Relation {
+        parents: vec![80],
+        ..table(81, "ledger_1", &["x", "k"])
+    };
+    let catalog = schema().with(vec![parted, part, table(82, "attached", &["k", "y", "x"])]);
+    let id = |relation, column| ColumnId { relation, column };
+    let mut protected = ProtectedColumns::default();
+    protected.add(id(80, 2), &RuleSet::one(0));
+    protected.spread(&catalog);
+    for (sql, kept, spilled) in [
+        ("alter table ledger detach partition ledger_1", Some(id(81, 1)), None),
+        (
+            "alter table ledger detach partition public.ledger_1 concurrently",
+            Some(id(81, 1)),
+            None,
+        ),
+        (
+            "alter table ledger detach partition ledger_1 finalize",
+            Some(id(81, 1)),
+            None,
+        ),
+        ("alter table ledger_1 no inherit ledger", Some(id(81, 1)), None),
+        // It came earlier in the same unit.
+        ("alter table ledger detach partition attached", Some(id(82, 3)), None),
+        ("alter table ledger detach partition fresh", None, Some("fresh")),
+        ("alter table fresh no inherit ledger", None, Some("fresh")),
+        ("alter table fresh detach partition ledger_1", None, Some("ledger_1")),
+        ("alter table ledger_1 no inherit fresh", None, Some("ledger_1")),
+        ("alter table ledger detach partition notes", None, None),
+        ("alter table ledger attach partition attached default", None, None),
+        ("alter table attached inherit ledger", None, None),
+        ("alter table ledger add y int", None, None),
+    ] {
+        let found = lineage(&parse(sql).unwrap().statements[0], &catalog, &path());
+        let let_go: Vec<ColumnId> = found.let_go(&protected).map(|(column, _)| column).collect();
+        assert_eq!(let_go, Vec::from_iter(kept), "{sql}");
+        let carries = |one: &&Spilled| !rules_of(&one.flow, &protected).is_empty();
+        let names: Vec<&str> = found.spilled.iter().filter(carries).map(|one| &*one.name).collect();
+        assert_eq!(names, Vec::from_iter(spilled), "{sql}");
+        assert!(found.assigned.is_empty() && found.lost.is_empty(), "{sql}");
+    }
 }
 
 #[test]
