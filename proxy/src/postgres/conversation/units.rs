@@ -177,6 +177,19 @@ impl Conversation {
                 Sent::Bind(bind) => bind.statement,
                 // The target looks names up for that, too, and goes on with what it found.
                 Sent::Describe(Named::Statement(name)) => name,
+                // What was bound in another unit and reads what was written since has to be known as it is by now.
+                Sent::Execute(execute) => {
+                    if let Some(portal) = self
+                        .state
+                        .names
+                        .portal(execute.portal)
+                        .filter(|one| judge::is_yet_to_read(one))
+                        && let Some(stated) = &portal.stated
+                    {
+                        needs.add(stated.readings());
+                    }
+                    continue;
+                }
                 _ => continue,
             };
             let prepared = self.state.names.statement(name);

@@ -446,6 +446,11 @@ fn reads_latest(portal: &Portal) -> bool {
     stated.is_some_and(|stated| stated.is_data() && !stated.readings().all(Statement::is_read))
 }
 
+/// Whether a portal has not run, and then reads rows as they are by then.
+pub fn is_yet_to_read(portal: &Portal) -> bool {
+    !portal.begun.get() && reads_latest(portal)
+}
+
 /// Whether a portal is a utility about relations, prepared statements or cursors.
 fn looks_up_late(portal: &Portal) -> bool {
     let names = |one: &Statement| !(one.relations.is_empty() && one.executes.is_empty() && one.cursors.is_empty());
