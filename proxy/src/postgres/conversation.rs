@@ -339,6 +339,10 @@ impl From<&Ended> for Over {
 
 impl From<Broken> for Over {
     fn from(broken: Broken) -> Self {
+        // Nobody broke the protocol.
+        if matches!(broken, Broken::Meanwhile) {
+            return Self::saying(EndCause::Revoked, sqlstate::SHUTDOWN, &broken.to_string());
+        }
         crate::metrics::get().target_failed("protocol");
         Self::saying(EndCause::ProtocolViolation, sqlstate::PROTOCOL, &broken.to_string())
     }

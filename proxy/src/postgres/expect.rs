@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use sallyport_policy::mask::RowPlan;
 
 use super::after::After;
 use super::ask::Answer;
+use super::catalog::Known;
 use super::errors::Said;
 use super::names::{Change, Portal, Stated};
 use super::rows::View;
@@ -37,6 +39,8 @@ pub struct Query {
     pub parts: VecDeque<Part>,
     /// The plan for the rows of the first of them, once they were described.
     pub plan: Option<Rc<RowPlan>>,
+    /// The catalog by which that, or how a COPY is masked, hides all that it has to.
+    pub planned_by: Option<Arc<Known>>,
     /// Whether it failed: nothing but ReadyForQuery follows.
     pub failed: bool,
     /// What the door put into the text; see [`unshifted`](super::readonly::unshifted).

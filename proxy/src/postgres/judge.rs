@@ -38,7 +38,7 @@ use super::names::{Change, Moment, Names, Portal, Stated};
 use super::rows::View;
 use crate::command::Asked;
 
-pub use pipeline::{is_yet_to_read, misencoded, misread, pipeline};
+pub use pipeline::{misencoded, misread, pipeline};
 pub use query::query;
 pub use sent::{Sent, sent};
 pub use types::any_of_users;

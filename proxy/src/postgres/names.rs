@@ -16,6 +16,7 @@ use sallyport_policy::sql::{Effect, Script, Statement};
 
 use self::room::Held;
 use super::after::After;
+use super::catalog::Known;
 use super::meant::Meant;
 use super::rows::View;
 use crate::command::Running;
@@ -60,6 +61,8 @@ pub struct Portal {
     pub after: After,
     /// Its rows' plan, once they were described.
     pub plan: RefCell<Option<Rc<RowPlan>>>,
+    /// The catalog by which that, or how a COPY is masked, hides all that it has to.
+    pub planned_by: RefCell<Option<Arc<Known>>>,
     /// What owes its outcome; taken when it is complete.
     pub running: RefCell<Option<Running>>,
     /// Whether a rule runs it read-only, also when it is resumed in a later unit.

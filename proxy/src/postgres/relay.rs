@@ -135,6 +135,9 @@ pub enum Broken {
     /// A COPY that cannot be passed.
     #[error(transparent)]
     Copy(#[from] CopyError),
+    /// Rows of a plan that no longer hides all that it has to.
+    #[error("protected values were copied into what this reads while its rows came: ask again")]
+    Meanwhile,
     /// A COPY whose options are not understood, or that is answered as another.
     #[error("this COPY has options that the door does not understand, or the target answers another one")]
     CopyOptions,
@@ -173,10 +176,10 @@ pub enum Passed {
 pub enum Awaiting {
     /// How rows are masked, or where protection goes on.
     Plan,
-    /// A row of what reads rows as they are by now: its plan was made before.
-    Row,
-    /// An error or a notice, which can be kept back.
-    Words,
+    /// A notice, which can be kept back.
+    Notice,
+    /// An error, which can, too. What failed has copied nothing.
+    Error,
 }
 
 /// What became of one message.
@@ -205,7 +208,16 @@ pub fn pass(state: &mut State, arrived: &[u8], out: &mut Vec<u8>) -> Result<Pass
         Step::Taken => Passed::Done(head.len),
         Step::Fresh(awaiting) => Passed::Fresh(awaiting),
     };
-    match arrived.get(..head.len) {
+    let message = arrived.get(..head.len);
+    if (message.is_some() || head.len > LARGE)
+        && let Some(awaiting) = state.awaits(head.tag)
+    {
+        return Ok(Passed::Fresh(awaiting));
+    }
+    if matches!(head.tag, b'D' | b'd') && state.masker.acts() && !state.hides_enough() {
+        return Err(Broken::Meanwhile);
+    }
+    match message {
         Some(bytes) if state.calling => {
             let mut said = Vec::new();
             let step = relay(state, head, bytes, &mut said)?;
@@ -223,9 +235,6 @@ pub fn pass(state: &mut State, arrived: &[u8], out: &mut Vec<u8>) -> Result<Pass
 /// Passes on one message of the target: `bytes` is the whole frame.
 fn relay(state: &mut State, head: Head, bytes: &[u8], out: &mut Vec<u8>) -> Result<Step, Broken> {
     let body = Body::of(bytes);
-    if let Some(awaiting) = state.awaits(head.tag) {
-        return Ok(Step::Fresh(awaiting));
-    }
     if let Some(Expect::Own(_)) = state.expected.front() {
         return own(state, head.tag, body, bytes, out);
     }

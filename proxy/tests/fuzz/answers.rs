@@ -109,6 +109,7 @@ impl Stage {
             stated: Some(stated),
             after: After::default(),
             plan: RefCell::new(None),
+            planned_by: RefCell::new(None),
             running: RefCell::new(None),
             read_only: Cell::new(false),
             judged: Moment { revision: 1, at: 0 },

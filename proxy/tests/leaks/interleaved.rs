@@ -458,6 +458,44 @@ fn what_another_session_copies_behind_a_bind_is_masked() {
     }
 }
 
+/// A portal that locks rows reads each of them as it is when it comes to it.
+#[test]
+fn what_another_session_copies_between_two_rows_of_a_portal_is_masked() {
+    for profile in ["Standard", "Strict"] {
+        let door = door(profile);
+        door.direct("create table kept (id int, x text); insert into kept values (1, 'q'), (2, 'r')");
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        said(&client.query("begin"));
+        client
+            .parse("", "select reverse(x) from kept order by id for update")
+            .bind("p", "", &[], 0)
+            .execute("p", 1)
+            .sync();
+        assert!(said(&client.ready()).contains('q'), "{profile}");
+        let mut other = Client::login(&door, "bob", &[]).unwrap();
+        said(&other.query("update kept set x = c.ssn from customers c where c.id = 1 and kept.id = 2"));
+        client.execute("p", 1).sync();
+        let answer: String = client.ready().iter().map(Message::text).collect();
+        assert!(!answer.contains(DISGUISED), "{profile}: {answer}");
+    }
+}
+
+/// Protection that goes on to where a statement copies is no news to that statement, however long it takes.
+#[test]
+fn a_copy_that_takes_long_hides_no_more_than_what_it_copies() {
+    let door = door("Standard");
+    door.direct("create table report (id int, name text, x text)");
+    let mut client = Client::login(&door, "alice", &[]).unwrap();
+    let copy = "insert into report select c.id, c.name, c.ssn from customers c, pg_sleep(0.1) where c.id = 1 returning id, name";
+    let answer = said(&client.query(copy));
+    assert!(answer.contains("Ada"), "{answer}");
+    client.parse("", copy).bind("", "", &[], 0).execute("", 0).sync();
+    let answer = said(&client.ready());
+    assert!(answer.contains("Ada"), "{answer}");
+    let answer = said(&client.query("select name, reverse(x) from report"));
+    assert!(answer.contains("Ada") && is_masked(&answer), "{answer}");
+}
+
 /// What fails once a lock was waited for may quote what was committed meanwhile.
 #[test]
 fn errors_of_what_waited_for_a_lock_do_not_say_what_came_meanwhile() {

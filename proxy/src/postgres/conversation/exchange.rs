@@ -272,22 +272,15 @@ impl Conversation {
 
     /// Reads the catalog again before what comes late is passed on.
     async fn look_again(&mut self, session: &mut Session, awaiting: Awaiting) -> Result<(), Over> {
-        let before = Arc::clone(&self.state.known);
         match self.freshen(session).await {
             // The target may be gone, and that may be what they say.
-            Err(_) if awaiting == Awaiting::Words => {
-                self.state.muted = true;
-                self.state.fresh = Instant::now();
-                return Ok(());
-            }
+            Err(_) if awaiting != Awaiting::Plan => self.state.muted = true,
             read => read?,
         }
-        if awaiting == Awaiting::Row && !self.state.hides_as_much(&before) {
-            let why = "protected values were copied into what this reads while its rows came: ask again";
-            return Err(unreadable(why));
+        if awaiting != Awaiting::Error && !self.state.muted {
+            let protected = self.hand_on_late(session).await;
+            protected.map_err(|refused| unreadable(&refused.message))?;
         }
-        let protected = self.hand_on_late(session).await;
-        protected.map_err(|refused| unreadable(&refused.message))?;
         self.state.fresh = Instant::now();
         Ok(())
     }

@@ -179,11 +179,8 @@ impl Conversation {
                 Sent::Describe(Named::Statement(name)) => name,
                 // What was bound in another unit and reads what was written since has to be known as it is by now.
                 Sent::Execute(execute) => {
-                    if let Some(portal) = self
-                        .state
-                        .names
-                        .portal(execute.portal)
-                        .filter(|one| judge::is_yet_to_read(one))
+                    let portal = self.state.names.portal(execute.portal);
+                    if let Some(portal) = portal.filter(|one| one.view.reads_latest())
                         && let Some(stated) = &portal.stated
                     {
                         needs.add(stated.readings());

@@ -220,6 +220,7 @@ impl Reader<'_> {
                 stated,
                 after,
                 plan: RefCell::default(),
+                planned_by: RefCell::default(),
                 running: RefCell::default(),
                 read_only: Cell::new(false),
                 judged: self.context.now(),
@@ -306,13 +307,11 @@ impl Reader<'_> {
     /// when it runs, where protected values may have been copied there since.
     fn out_of_turn(&self, portal: &Rc<Portal>) -> Option<Act> {
         let is_in = |list: &[Rc<Portal>]| list.iter().any(|one| Rc::ptr_eq(one, portal));
-        if portal.begun.get() || is_in(&self.ran) {
-            return None;
-        }
+        let begun = portal.begun.get() || is_in(&self.ran);
         let in_turn = is_in(&self.waiting) && !is_in(&self.overtaken);
-        let words = if !in_turn && looks_up_late(portal) {
+        let words = if !begun && !in_turn && looks_up_late(portal) {
             "its names are looked up when it runs, and other commands may have changed them since it was bound: bind it again, and execute it at once"
-        } else if reads_latest(portal) && !self.reads_as_bound(portal) {
+        } else if portal.view.reads_latest() && !self.reads_as_bound(portal) {
             "it reads rows as they are when it runs, and protected values may have been copied there since it was bound: bind it again, and execute it at once"
         } else {
             return None;
@@ -322,10 +321,10 @@ impl Reader<'_> {
 
     /// Whether no more is protected of what a portal reads than when it was bound, and nothing before it in this unit copies values.
     fn reads_as_bound(&self, portal: &Rc<Portal>) -> bool {
-        let bound = self.bound.iter().find(|(bound, _)| Rc::ptr_eq(bound, portal));
+        let bound = self.bound.iter().rev().find(|(bound, _)| Rc::ptr_eq(bound, portal));
         match bound {
             Some((_, changes)) => *changes == self.changes,
-            None => self.changes == 0 && portal.view.holds(self.context.known),
+            None => self.changes == 0 && portal.view.is_as_protected(self.context.known),
         }
     }
 
@@ -374,6 +373,7 @@ impl Reader<'_> {
             stated: None,
             after: After::default(),
             plan: RefCell::default(),
+            planned_by: RefCell::default(),
             running: RefCell::default(),
             read_only: Cell::new(false),
             judged: self.context.now(),
@@ -437,18 +437,6 @@ impl Reader<'_> {
 fn may_define(portal: &Portal) -> bool {
     let stated = portal.stated.as_ref();
     stated.is_some_and(|stated| !stated.is_data())
-}
-
-/// Whether a portal reads rows as they are when it runs, and not as they were when it was bound: what writes or locks them does, and so
-/// may code.
-fn reads_latest(portal: &Portal) -> bool {
-    let stated = portal.stated.as_ref();
-    stated.is_some_and(|stated| stated.is_data() && !stated.readings().all(Statement::is_read))
-}
-
-/// Whether a portal has not run, and then reads rows as they are by then.
-pub fn is_yet_to_read(portal: &Portal) -> bool {
-    !portal.begun.get() && reads_latest(portal)
 }
 
 /// Whether a portal is a utility about relations, prepared statements or cursors.

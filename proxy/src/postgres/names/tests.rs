@@ -63,6 +63,7 @@ fn portals_and_cursors_share_their_names() {
             stated: prepared(text).stated.clone(),
             after: After::default(),
             plan: RefCell::default(),
+            planned_by: RefCell::default(),
             running: RefCell::default(),
             read_only: Cell::new(false),
             judged: Moment { revision: 1, at: 0 },

@@ -1,6 +1,7 @@
 //! Descriptions: what columns the rows to come have.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::{Awaiting, Broken, State, Step};
 use crate::postgres::catalog::Known;
@@ -81,6 +82,7 @@ fn portal(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) ->
         Err(_) => return Ok(Step::Fresh(Awaiting::Plan)),
     };
     *portal.plan.borrow_mut() = Some(plan);
+    *portal.planned_by.borrow_mut() = Some(Arc::clone(&state.known));
     if !*own {
         put_fields(state, &fields, bytes, out);
     }
@@ -103,6 +105,7 @@ fn rows(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) -> R
         Err(_) => return Ok(Step::Fresh(Awaiting::Plan)),
     };
     query.plan = Some(plan);
+    query.planned_by = Some(Arc::clone(&state.known));
     put_fields(state, &fields, bytes, out);
     Ok(Step::Taken)
 }

@@ -4,8 +4,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sallyport_policy::sql::Statement;
-
 use super::{Awaiting, State};
 use crate::postgres::catalog::{Footprint, Known};
 use crate::postgres::expect::Expect;
@@ -25,8 +23,9 @@ impl State {
         let (late, awaiting) = match tag {
             b'T' | b'H' => (self.is_late(), Awaiting::Plan),
             b'C' => (self.copies_late(), Awaiting::Plan),
-            b'D' | b'd' => (self.reads_late(), Awaiting::Row),
-            b'E' | b'N' => (self.is_late(), Awaiting::Words),
+            b'D' | b'd' => (self.reads_late(), Awaiting::Plan),
+            b'N' => (!self.muted && self.is_late(), Awaiting::Notice),
+            b'E' => (!self.muted && self.is_late(), Awaiting::Error),
             _ => return None,
         };
         late.then_some(awaiting)
@@ -46,19 +45,29 @@ impl State {
 
     /// The same for a row of what writes or locks rows: such a one waits for others who write them, and reads what they wrote.
     fn reads_late(&mut self) -> bool {
-        let stated = match self.expected.front() {
-            Some(Expect::Query(query)) => query.parts.front().map(|part| &part.stated),
-            Some(Expect::Execute { portal, .. }) => portal.stated.as_ref(),
-            _ => None,
-        };
-        let latest = stated.is_some_and(|stated| !stated.readings().all(Statement::is_read));
-        latest && self.masker.acts() && self.fresh.elapsed() > LATE
+        self.fresh.elapsed() > LATE && self.masker.acts() && self.view().is_some_and(|view| view.reads_latest())
     }
 
-    /// Whether the plan of the rows that are on their way still hides all that it has to: `before` is the catalog that was known until now.
-    pub fn hides_as_much(&mut self, before: &Known) -> bool {
-        self.view()
-            .is_none_or(|view| !view.is_as_protected(before) || view.is_as_protected(&self.known))
+    /// Whether the plan of the rows that are on their way, of what reads them as they are by now, still hides all that it has to.
+    pub(super) fn hides_enough(&mut self) -> bool {
+        let known = Arc::clone(&self.known);
+        let hides = |view: &View, planned_by: &mut Option<Arc<Known>>| {
+            let Some(by) = planned_by.replace(Arc::clone(&known)) else {
+                return true;
+            };
+            // By a catalog in which more was protected, all of them were hidden.
+            Arc::ptr_eq(&by, &known) || !view.is_as_protected(&by) || view.is_as_protected(&known)
+        };
+        match self.expected.front() {
+            Some(Expect::Query(query)) => match query.parts.front() {
+                Some(part) if part.view.reads_latest() => hides(&part.view, &mut query.planned_by),
+                _ => true,
+            },
+            Some(Expect::Execute { portal, .. }) if portal.view.reads_latest() => {
+                hides(&portal.view, &mut portal.planned_by.borrow_mut())
+            }
+            _ => true,
+        }
     }
 
     /// By what catalog that is understood which is about to be described late, and what its meaning hangs on, and that of all that is to

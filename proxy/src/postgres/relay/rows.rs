@@ -1,5 +1,7 @@
 //! Rows, and COPY in both directions.
 
+use std::sync::Arc;
+
 use sallyport_policy::mask::copy::{CopyError, CopyMasker};
 use sallyport_policy::mask::{Counts, RowOutcome};
 
@@ -68,10 +70,12 @@ pub(super) fn copy_out(
                 Some(Expect::Query(query)) if !query.failed => {
                     let part = query.parts.front().ok_or(Broken::Unasked(b'H'))?;
                     let stated = Some(&part.stated);
+                    query.planned_by = Some(Arc::clone(&state.known));
                     copy::out(&as_it_holds(&part.view, stated, &state.known, false), stated, &formats)
                 }
                 Some(Expect::Execute { portal, .. }) => {
                     let stated = portal.stated.as_ref();
+                    *portal.planned_by.borrow_mut() = Some(Arc::clone(&state.known));
                     copy::out(
                         &as_it_holds(&portal.view, stated, &state.known, false),
                         stated,

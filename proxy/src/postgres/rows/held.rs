@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use sallyport_policy::catalog::{Catalog as _, Column, ColumnId, Events, Oid, Relation, RelationKind};
-use sallyport_policy::mask::RuleSet;
+use sallyport_policy::mask::{ProtectedColumns, RuleSet};
 use sallyport_policy::sql::lineage::{Flow, Lineage, of_relation, rules_of};
 
 use super::View;
@@ -32,10 +32,14 @@ impl View {
             return true;
         }
         let same_rules = self.known.revision == now.revision;
-        let told = |column: ColumnId| match (then.rules_of(column), by_now.rules_of(column)) {
-            (_, None) => true,
-            (None, Some(_)) => false,
-            (Some(before), Some(after)) => !same_rules || after.iter().all(|rule| before.contains(rule)),
+        // What it copies itself came to be protected for that, and is none of what it reads there.
+        let own: Vec<RuleSet> = self.lineages.iter().flat_map(|one| passed_on(one, then)).collect();
+        let reads = |column| self.lineages.iter().any(|one| shows(one, column));
+        let told = |column: ColumnId| {
+            let (before, after) = (then.rules_of(column), by_now.rules_of(column));
+            let known = |rule| before.is_some_and(|before| !same_rules || before.contains(rule));
+            let expected = |rule| !reads(column) && own.iter().any(|rules| rules.contains(rule));
+            after.is_none_or(|after| after.iter().all(|rule| known(rule) || expected(rule)))
         };
         let mut relations = self.lineages.iter().flat_map(|lineage| &lineage.relations);
         relations.all(|oid| {
@@ -46,6 +50,14 @@ impl View {
             });
             ids.all(told)
         })
+    }
+
+    /// Whether it reads rows as they are when it runs, and not as they were when it was planned: what writes or locks them does.
+    #[must_use]
+    pub fn reads_latest(&self) -> bool {
+        self.lineages
+            .iter()
+            .any(|lineage| lineage.locks || !lineage.written.is_empty())
     }
 
     /// Whether nothing that may hold protected values was changed, and then back: the target may have found what it was in between.
@@ -200,6 +212,23 @@ impl View {
     }
 }
 
+/// Whether values of a column stand in what a statement answers with, or writes.
+fn shows(lineage: &Lineage, column: ColumnId) -> bool {
+    let within = |flow: &Flow| flow.any || flow.columns().contains(&column);
+    let outputs = lineage.outputs.as_ref();
+    outputs.is_none_or(|outputs| outputs.iter().any(|output| within(&output.flow)))
+        || lineage.assigned.values().any(within)
+}
+
+/// The rules that a statement hands on.
+fn passed_on(lineage: &Lineage, protected: &ProtectedColumns) -> Vec<RuleSet> {
+    let handed = lineage
+        .passed_on(protected)
+        .into_iter()
+        .chain(lineage.let_go(protected));
+    handed.map(|(_, rules)| rules).collect()
+}
+
 /// Whether the catalog does not hold a column yet: one that the same unit makes has no type.
 const fn is_foreseen(column: &Column) -> bool {
     column.type_oid == 0
@@ -208,7 +237,7 @@ const fn is_foreseen(column: &Column) -> bool {
 #[cfg(test)]
 mod tests {
     use sallyport_policy::catalog::{SearchPath, Snapshot};
-    use sallyport_policy::mask::{Keys, MaskSet, ProtectedColumns};
+    use sallyport_policy::mask::{Keys, MaskSet};
     use sallyport_policy::sql::{lineage, parse};
 
     use super::*;

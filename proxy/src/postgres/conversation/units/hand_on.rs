@@ -38,7 +38,7 @@ impl Conversation {
         let now = judge::understand_alone(&self.context(session), &self.state.names, &stated);
         let mut entries = handed::entries(&now.view, self.path.as_ref());
         // What it was in between nobody knows.
-        if now.view.nameless || view.reads_alike(&self.state.known) {
+        if now.view.nameless || view.reads_alike(&self.state.known) && !view.is_untouched(&self.state.known) {
             entries.extend(handed::entries_of_any(&view, self.path.as_ref()));
         }
         self.protect(session, entries).await
