@@ -273,11 +273,14 @@ impl Conversation {
     /// Reads the catalog again before what comes late is passed on.
     async fn look_again(&mut self, session: &mut Session, awaiting: Awaiting) -> Result<(), Over> {
         match self.freshen(session).await {
-            // The target may be gone, and that may be what they say.
-            Err(_) if awaiting != Awaiting::Plan => self.state.muted = true,
+            // The target may be gone, and that may be what they say. Whatever else comes late is as late as before.
+            Err(_) if awaiting != Awaiting::Plan => {
+                self.state.muted = true;
+                return Ok(());
+            }
             read => read?,
         }
-        if awaiting != Awaiting::Error && !self.state.muted {
+        if awaiting != Awaiting::Error {
             let protected = self.hand_on_late(session).await;
             protected.map_err(|refused| unreadable(&refused.message))?;
         }
