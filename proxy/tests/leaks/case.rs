@@ -36,6 +36,9 @@ pub struct Case {
     /// Messages, where the case is about them.
     #[serde(default)]
     pub wire: Vec<Step>,
+    /// What several sessions do, one after another, where the case is about their order.
+    #[serde(default)]
+    pub acts: Vec<Act>,
     /// What another session through the door runs afterwards; its answers count.
     #[serde(default)]
     pub other: Vec<String>,
@@ -101,6 +104,37 @@ pub enum Step {
     CopyIn(String, String),
 }
 
+/// What one of several sessions does. The first word of its name says who that is: `alice` and `bob` come through the door,
+/// `direct` past it as the superuser. What the sessions of `alice` hear counts; what the others do has to succeed.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Act(pub String, pub Move);
+
+/// What it does.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Move {
+    /// Something of several sessions.
+    Together(Together),
+    /// A message or a few, and their answer.
+    Alone(Step),
+}
+
+/// What only one of several sessions can do.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Together {
+    /// A Query whose answer is awaited by `Hear`.
+    Send(String),
+    /// What was put together is sent with a Sync; its answer is awaited by `Hear`.
+    SendSync,
+    /// Until the answer is there.
+    Hear,
+    /// Until so many sessions of the database wait for a lock, or what was sent is answered already.
+    Waits(usize),
+    /// A Query again and again until it succeeds.
+    Until(String),
+}
+
 /// By what a leak is seen without the door.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
@@ -127,6 +161,9 @@ pub enum Expected {
     Deny,
     #[serde(rename = "mask|deny")]
     Either,
+    /// Masked or refused, or the session is ended in the middle of its answer.
+    #[serde(rename = "mask|deny|end")]
+    Hidden,
     #[serde(rename = "documented")]
     Documented,
     #[serde(rename = "any")]

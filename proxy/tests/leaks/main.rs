@@ -13,6 +13,7 @@
 )]
 
 mod case;
+mod cast;
 #[path = "../common/mod.rs"]
 mod common;
 mod databases;
@@ -37,6 +38,9 @@ use verdict::{is_answered_as, seen_to_leak};
 const CASES: &str = include_str!("cases.jsonl");
 /// Variants of each kind. Those that change the database need a fresh one for each try, and take minutes.
 const VARIANTS: &str = include_str!("variants.jsonl");
+
+/// What takes two sessions or more, whose statements have to come in a certain order.
+const INTERLEAVED: &str = include_str!("interleaved.jsonl");
 
 /// Comparisons of columns that a rule lets be compared, and of what it does not.
 const EQUALITY: &str = include_str!("equality.jsonl");
@@ -191,6 +195,16 @@ fn one_of_each_kind_that_changes_the_database_on_15() {
 #[test]
 fn one_of_each_kind_that_changes_the_database_on_18() {
     every_case(VARIANTS, Which::OneOfEachKind, 18);
+}
+
+#[test]
+fn interleaved_on_15() {
+    every_case(INTERLEAVED, Which::All, 15);
+}
+
+#[test]
+fn interleaved_on_18() {
+    every_case(INTERLEAVED, Which::All, 18);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::case::{Case, Mode, Step};
+use super::cast::Cast;
 use super::common::door::TestDoor;
 use super::common::postgres::Postgres;
 use super::common::wire::{Client, Message};
@@ -45,16 +46,9 @@ impl Stage<'_> {
                 self.run(listener, &Step::Query(sql.clone()), &mut heard);
             }
         }
-        let startup: Vec<(&str, &str)> = case.startup.iter().map(|(key, value)| (&**key, &**value)).collect();
-        match self.client("alice", &startup) {
-            Ok(mut client) => {
-                let began = Instant::now();
-                for step in steps(case) {
-                    self.run(&mut client, &step, &mut heard);
-                }
-                heard.took = began.elapsed();
-            }
-            Err(messages) => heard.messages.extend(messages),
+        match case.acts.as_slice() {
+            [] => self.alone(case, &mut heard),
+            acts => Cast::new(self, &case.id).play(acts, &mut heard),
         }
         if let Some(listener) = &mut listener {
             self.run(listener, &Step::Query("select 'heard'".to_owned()), &mut heard);
@@ -69,6 +63,21 @@ impl Stage<'_> {
             self.server.sql(self.database, &self.fill(sql));
         }
         heard
+    }
+
+    /// What one session does.
+    fn alone(&self, case: &Case, heard: &mut Heard) {
+        let startup: Vec<(&str, &str)> = case.startup.iter().map(|(key, value)| (&**key, &**value)).collect();
+        match self.client("alice", &startup) {
+            Ok(mut client) => {
+                let began = Instant::now();
+                for step in steps(case) {
+                    self.run(&mut client, &step, heard);
+                }
+                heard.took = began.elapsed();
+            }
+            Err(messages) => heard.messages.extend(messages),
+        }
     }
 
     /// Runs what comes before, as whoever plays the case if that role may.
@@ -99,11 +108,13 @@ impl Stage<'_> {
         beside
     }
 
-    fn fill(&self, text: &str) -> String {
+    /// A text with its placeholders filled in.
+    pub fn fill(&self, text: &str) -> String {
         self.secrets.fill(text, self.database)
     }
 
-    fn client(&self, user: &str, startup: &[(&str, &str)]) -> Result<Client, Vec<Message>> {
+    /// Logs in as one of the case's people.
+    pub fn client(&self, user: &str, startup: &[(&str, &str)]) -> Result<Client, Vec<Message>> {
         match self.through {
             Through::Nothing => Client::direct_as(self.role, self.server, self.database, startup),
             Through::Door(door) => {
@@ -114,7 +125,8 @@ impl Stage<'_> {
         }
     }
 
-    fn run(&self, client: &mut Client, step: &Step, heard: &mut Heard) {
+    /// One step, and what is heard of it.
+    pub fn run(&self, client: &mut Client, step: &Step, heard: &mut Heard) {
         if heard.broken {
             return;
         }
@@ -170,7 +182,8 @@ fn call(client: &mut Client, function: u32, arguments: &[i32]) {
     client.send();
 }
 
-fn until_ready(client: &mut Client, data: &str, heard: &mut Heard) {
+/// Everything up to ReadyForQuery, or the end of the session; a COPY from the client gets this data.
+pub fn until_ready(client: &mut Client, data: &str, heard: &mut Heard) {
     loop {
         let Ok(message) = client.try_read() else {
             heard.broken = true;

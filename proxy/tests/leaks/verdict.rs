@@ -34,7 +34,7 @@ pub fn is_answered_as(
     if *expected == Expected::Any {
         return Ok(());
     }
-    if one.broken || two.broken {
+    if (one.broken || two.broken) && *expected != Expected::Hidden {
         return Err(format!("the session broke: {one:?}"));
     }
     if *expected == Expected::Documented {
@@ -52,6 +52,9 @@ pub fn is_answered_as(
     }
     if case.seen != Seen::Marks && case.seen != Seen::Time && one.content() != two.content() {
         return Err(format!("LEAK, the answers differ:\n    {one:?}\n    {two:?}"));
+    }
+    if one.broken {
+        return Ok(());
     }
     let course = |heard: &Heard| {
         let mut course: Vec<char> = heard.course().chars().collect();

@@ -1,0 +1,137 @@
+//! Several sessions that act one after another.
+
+use std::collections::BTreeMap;
+use std::thread::JoinHandle;
+
+use super::case::{Act, Move, Step, Together};
+use super::common::eventually;
+use super::common::wire::Client;
+use super::heard::Heard;
+use super::play::{Stage, until_ready};
+use sallyport_proxy::postgres::frame::put_cstr;
+
+/// Whose answers count.
+const HEARD: &str = "alice";
+/// Who comes past the door.
+const DIRECT: &str = "direct";
+
+/// The sessions of one case, by name; each begins when it first acts.
+pub struct Cast<'a> {
+    stage: &'a Stage<'a>,
+    case: &'a str,
+    sessions: BTreeMap<&'a str, Session>,
+}
+
+enum Session {
+    Idle(Client),
+    /// Reads the answer of what was sent.
+    Busy(JoinHandle<(Client, Heard)>),
+}
+
+impl<'a> Cast<'a> {
+    pub fn new(stage: &'a Stage<'a>, case: &'a str) -> Self {
+        Self {
+            stage,
+            case,
+            sessions: BTreeMap::new(),
+        }
+    }
+
+    /// Lets them act in turn.
+    pub fn play(mut self, acts: &'a [Act], heard: &mut Heard) {
+        for Act(name, act) in acts {
+            let told = match act {
+                Move::Alone(step) => self.step(name, step),
+                Move::Together(Together::Send(sql)) => {
+                    let sql = self.stage.fill(sql);
+                    self.send(name, |client| client.put(b'Q', |out| put_cstr(out, &sql)).send())
+                }
+                Move::Together(Together::SendSync) => self.send(name, |client| _ = client.sync()),
+                Move::Together(Together::Hear) => self.hear(name),
+                Move::Together(Together::Waits(sessions)) => self.waits(*sessions),
+                Move::Together(Together::Until(sql)) => self.until(name, sql),
+            };
+            if person(name) == HEARD {
+                heard.messages.extend(told.messages);
+                heard.broken |= told.broken;
+            } else {
+                let failed = told.messages.iter().find(|message| message.tag == 'E');
+                let failed = failed.map(|message| message.text());
+                assert!(
+                    failed.is_none() && !told.broken,
+                    "{}: {name} {act:?}: {failed:?}",
+                    self.case
+                );
+            }
+        }
+    }
+
+    /// The session, which has heard all that it asked for.
+    fn idle(&mut self, name: &'a str) -> Client {
+        match self.sessions.remove(name) {
+            Some(Session::Idle(client)) => client,
+            Some(Session::Busy(_)) => panic!("{}: {name} has not heard its answer", self.case),
+            None => match person(name) {
+                DIRECT => Client::direct(self.stage.server, self.stage.database, &[]).unwrap(),
+                person => self.stage.client(person, &[]).unwrap(),
+            },
+        }
+    }
+
+    fn step(&mut self, name: &'a str, step: &Step) -> Heard {
+        let (mut client, mut heard) = (self.idle(name), Heard::default());
+        self.stage.run(&mut client, step, &mut heard);
+        self.sessions.insert(name, Session::Idle(client));
+        heard
+    }
+
+    fn send(&mut self, name: &'a str, send: impl FnOnce(&mut Client)) -> Heard {
+        let mut client = self.idle(name);
+        send(&mut client);
+        let hears = std::thread::spawn(move || {
+            let mut heard = Heard::default();
+            until_ready(&mut client, "", &mut heard);
+            (client, heard)
+        });
+        self.sessions.insert(name, Session::Busy(hears));
+        Heard::default()
+    }
+
+    fn hear(&mut self, name: &'a str) -> Heard {
+        let Some(Session::Busy(hears)) = self.sessions.remove(name) else {
+            panic!("{}: {name} has sent nothing", self.case);
+        };
+        let (client, heard) = hears.join().unwrap();
+        self.sessions.insert(name, Session::Idle(client));
+        heard
+    }
+
+    fn waits(&self, sessions: usize) -> Heard {
+        const WAITING: &str =
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        let answered = |session: &Session| matches!(session, Session::Busy(hears) if hears.is_finished());
+        eventually(&format!("{}: {sessions} wait for a lock", self.case), || {
+            let waiting: usize = self
+                .stage
+                .server
+                .sql(self.stage.database, WAITING)
+                .trim()
+                .parse()
+                .unwrap();
+            (waiting >= sessions || self.sessions.values().any(answered)).then_some(())
+        });
+        Heard::default()
+    }
+
+    fn until(&mut self, name: &'a str, sql: &str) -> Heard {
+        let step = Step::Query(sql.to_owned());
+        eventually(&format!("{}: {sql}", self.case), || {
+            let heard = self.step(name, &step);
+            heard.messages.iter().all(|message| message.tag != 'E').then_some(heard)
+        })
+    }
+}
+
+fn person(name: &str) -> &str {
+    name.split(' ').next().unwrap_or(name)
+}
