@@ -8,6 +8,7 @@ mod approvals;
 mod columns;
 mod network;
 mod peers;
+mod refusals;
 mod rules;
 mod sessions;
 mod tokens;
@@ -24,6 +25,7 @@ pub use approvals::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, H
 pub use columns::{Columns, NotKept, ThisProcess};
 pub use network::{Network, NetworkError};
 pub use peers::Peers;
+pub use refusals::{Refusal, Scope};
 pub use rules::{Credential, Open, Rules, Secret, TargetTrust};
 pub use sallyport_identity::{Identity, LoginRefused, Verifier};
 pub use sessions::{Crowded, Sessions, Slot};

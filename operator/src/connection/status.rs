@@ -48,9 +48,11 @@ pub fn status(
         findings.push(programmed(found, old, replicas));
     }
     findings.push(enforced.unwrap_or_else(|| stood(old, found.generation)));
-    // That commands can be recorded is part of Ready and not a condition of its own, as at the sink; its reason stands there.
+    // That commands can be recorded is part of Ready and not a condition of its own, as at the sink; its reason stands there. So does
+    // that the target lets the door in, as far as that was tried.
     let mut parts = findings.clone();
     parts.extend(unrecorded(found, &context.sights));
+    parts.extend(turned_away(found));
     findings.push(ready(&parts));
     findings.extend(advisory(found, context));
     let plan = validated.door.as_ref().map(|door| &door.plan);
@@ -148,6 +150,14 @@ fn unrecorded(found: &Found, sights: &Sights) -> Option<Finding> {
     (!messages.is_empty()).then(|| Finding::no(ConditionType::Ready, REASON, messages.join("; ")))
 }
 
+/// That nobody gets in, since the target refuses who the door is: at the last login that was tried.
+fn turned_away(found: &Found) -> Option<Finding> {
+    const REASON: Reason = Reason::TargetRefused;
+    let told = found.problems.iter().filter(|(reason, _)| *reason == REASON.as_str());
+    let messages: Vec<&str> = told.map(|(_, message)| message.as_str()).take(5).collect();
+    (!messages.is_empty()).then(|| Finding::no(ConditionType::Ready, REASON, messages.join("; ")))
+}
+
 /// Whether the children are as they should be, and the Deployment's Pods there.
 fn programmed(found: &Found, old: &[Condition], replicas: i32) -> Finding {
     const KIND: ConditionType = ConditionType::Programmed;
@@ -196,13 +206,14 @@ fn in_clear(spec: &ConnectionSpec) -> Option<String> {
 }
 
 /// Reasons that have a name in `Advisory`, the gravest first.
-const ADVICE: [Reason; 9] = [
+const ADVICE: [Reason; 10] = [
     Reason::TargetRoleTooStrong,
     Reason::AdmissionNotTrusted,
     Reason::AgentsNotMarked,
     Reason::ConnectionsPastDoors,
     Reason::NameShared,
     Reason::TargetNotEncrypted,
+    Reason::TargetRefused,
     Reason::RecorderUnavailable,
     Reason::ApiServerUnavailable,
     Reason::IssuerUnavailable,
@@ -214,9 +225,11 @@ const ADVICE: [Reason; 9] = [
 fn advisory(found: &Found, context: &Context) -> Option<Finding> {
     let known = |told: &str| ADVICE.into_iter().find(|reason| reason.as_str() == told);
     let problems = found.problems.iter();
-    let doors: Vec<(Reason, &String)> = problems
+    let mut doors: Vec<(Reason, &String)> = problems
         .map(|(reason, message)| (known(reason).unwrap_or(Reason::NotReady), message))
         .collect();
+    let rank = |reason: Reason| ADVICE.iter().position(|one| *one == reason);
+    doors.sort_by_key(|(reason, _)| rank(*reason).unwrap_or(ADVICE.len()));
     let mut said: Vec<(Reason, String)> = doors
         .iter()
         .take(5)

@@ -16,6 +16,7 @@ use kube::{Api, Client};
 use sallyport_audit::Time;
 use sallyport_audit::digest::Digest;
 use sallyport_audit::record::{Batch, Event};
+use sallyport_crds::connection::Target;
 use sallyport_crds::{Reason, names};
 use sallyport_policy::carrier::{CarriedSink, Carrier};
 use sallyport_recorder::client::Evidence;
@@ -74,6 +75,8 @@ pub(super) struct Keeper {
     /// What is on record to be in force.
     told: Option<InForce>,
     applied: Option<Basis>,
+    /// How sessions dialled last.
+    way: Option<Way>,
     /// How the door stands with what is applied.
     standing: Status,
     issuers: Away,
@@ -85,6 +88,14 @@ struct Serving {
     sinks: Vec<CarriedSink>,
     evidence: Evidence,
     rules: watch::Sender<Rules>,
+}
+
+/// What is dialled, with what: what a target refused of another says nothing of it.
+#[derive(Clone, PartialEq)]
+struct Way {
+    target: Target,
+    databases: Vec<String>,
+    secret: Option<Arc<SecretObject>>,
 }
 
 /// All that the enforced rules are made from: the same again changes nothing.
@@ -123,6 +134,7 @@ impl Keeper {
             serving: None,
             told: None,
             applied: None,
+            way: None,
             standing: Status::default(),
             issuers: Away::default(),
             recorders: Away::default(),
@@ -185,6 +197,12 @@ impl Keeper {
         let basis = Basis { carrier, secrets };
         if self.applied.as_ref() != Some(&basis) {
             self.standing = self.apply(&basis);
+            let way = Some(basis.way());
+            // Only now: what was shown before is noted no more once something else is in force.
+            if self.way != way {
+                self.parts.sessions.dial_otherwise();
+                self.way = way;
+            }
             self.applied = Some(basis);
         }
         let mut status = self.standing.clone();
@@ -369,6 +387,22 @@ impl Keeper {
             *old = status;
             changed
         });
+    }
+}
+
+// === impl Basis ===
+
+impl Basis {
+    fn way(&self) -> Way {
+        let spec = &self.carrier.connection.spec;
+        let offered = spec.postgresql.as_ref();
+        Way {
+            target: spec.target.clone(),
+            databases: offered
+                .map(|postgresql| postgresql.databases.clone())
+                .unwrap_or_default(),
+            secret: self.secrets.get(&spec.credentials_ref.name).cloned().flatten(),
+        }
     }
 }
 

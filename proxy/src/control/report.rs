@@ -112,6 +112,7 @@ impl Reporter {
                 .lacks
                 .iter()
                 .chain(&self.sessions.caveat())
+                .chain(&self.sessions.refusals())
                 .map(Lack::problem)
                 .collect(),
             terminating: self.drain.is_cancelled(),

@@ -9,6 +9,7 @@ use sallyport_audit::Digest;
 use sallyport_audit::record::Person;
 use sallyport_runtime::report::Backends;
 
+use super::refusals::{Refusal, Refusals};
 use super::tokens::{Tokens, Use};
 use crate::control::Lack;
 
@@ -17,6 +18,7 @@ use crate::control::Lack;
 pub struct Sessions {
     table: Arc<Mutex<Table>>,
     tokens: Tokens,
+    refusals: Refusals,
 }
 
 #[derive(Debug, Default)]
@@ -100,6 +102,27 @@ impl Sessions {
     #[must_use]
     pub fn caveat(&self) -> Option<Lack> {
         self.lock().caveat.clone()
+    }
+
+    /// The target does not let the door in, which asked for this database.
+    pub fn target_refused(&self, database: &str, refusal: Refusal) {
+        self.refusals.refused(database, refusal);
+    }
+
+    /// The target let the door in, to this database.
+    pub fn target_let_in(&self, database: &str) {
+        self.refusals.let_in(database);
+    }
+
+    /// What sessions show to a target, or which one, is another from now on: nothing of that was refused yet.
+    pub fn dial_otherwise(&self) {
+        self.refusals.forget();
+    }
+
+    /// Why the target does not let the door in.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<Lack> {
+        self.refusals.lacks()
     }
 
     /// Who else was last seen at the target; `None` while nobody looks.

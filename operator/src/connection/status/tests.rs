@@ -2,6 +2,7 @@
 
 mod deleted;
 mod refused;
+mod target;
 
 use std::time::Duration;
 
