@@ -123,6 +123,8 @@ pub enum Reason {
     TargetRefused,
     /// Connections at the target that did not come through a door.
     ConnectionsPastDoors,
+    /// The rule names columns that no database has in which its doors have looked: nothing is masked by such a name.
+    ColumnNotFound,
     /// The rule masks columns of primary keys: programs that find rows by them and write them back, as ORMs do, will fail.
     PrimaryKeyMasked,
     /// The installed custom resource definition differs from the operator's own.

@@ -6,6 +6,7 @@
 
 mod approvals;
 mod columns;
+mod looked;
 mod network;
 mod peers;
 mod refusals;
@@ -23,6 +24,7 @@ use crate::drain::Drain;
 
 pub use approvals::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, HoldState, all_asked};
 pub use columns::{Columns, NotKept, ThisProcess};
+pub use looked::Fits;
 pub use network::{Network, NetworkError};
 pub use peers::Peers;
 pub use refusals::{Refusal, Scope};

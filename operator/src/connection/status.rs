@@ -13,6 +13,7 @@ use super::validate::Validated;
 use crate::audit_sink::witness::{Outcome, Sights};
 use crate::context::Context;
 use crate::enforce::programs::Program;
+use crate::enforce::sought;
 use crate::guards;
 use crate::shared::conditions::{Finding, held, merge, ready};
 
@@ -54,7 +55,7 @@ pub fn status(
     parts.extend(unrecorded(found, &context.sights));
     parts.extend(turned_away(found));
     findings.push(ready(&parts));
-    findings.extend(advisory(found, context));
+    findings.extend(advisory(found, program.as_ref(), context));
     let plan = validated.door.as_ref().map(|door| &door.plan);
     let status = ConnectionStatus {
         observed_generation: found.generation,
@@ -206,11 +207,12 @@ fn in_clear(spec: &ConnectionSpec) -> Option<String> {
 }
 
 /// Reasons that have a name in `Advisory`, the gravest first.
-const ADVICE: [Reason; 10] = [
+const ADVICE: [Reason; 11] = [
     Reason::TargetRoleTooStrong,
     Reason::AdmissionNotTrusted,
     Reason::AgentsNotMarked,
     Reason::ConnectionsPastDoors,
+    Reason::ColumnNotFound,
     Reason::NameShared,
     Reason::TargetNotEncrypted,
     Reason::TargetRefused,
@@ -221,8 +223,8 @@ const ADVICE: [Reason; 10] = [
 
 /// What doors want said, such as a role at the target that makes masks advisory; who is there past all doors; who has a name of this
 /// door; what crosses the network in clear; what becomes wrong by itself; whose names are only as good as the provider's checks; whose
-/// agents could approve; and what admission no longer guards.
-fn advisory(found: &Found, context: &Context) -> Option<Finding> {
+/// agents could approve; what admission no longer guards; and which columns that rules name are not there.
+fn advisory(found: &Found, program: Option<&Program>, context: &Context) -> Option<Finding> {
     let known = |told: &str| ADVICE.into_iter().find(|reason| reason.as_str() == told);
     let problems = found.problems.iter();
     let mut doors: Vec<(Reason, &String)> = problems
@@ -243,6 +245,10 @@ fn advisory(found: &Found, context: &Context) -> Option<Finding> {
     said.extend(editable_names(found).map(|message| (Reason::EditableName, message)));
     said.extend(unmarked_agents(found).map(|message| (Reason::AgentsNotMarked, message)));
     said.extend(unguarded(context).map(|message| (Reason::AdmissionNotTrusted, message)));
+    let absent = program
+        .map(|program| absent_columns(found, program))
+        .unwrap_or_default();
+    said.extend(absent.into_iter().map(|message| (Reason::ColumnNotFound, message)));
     let first = said.first()?.0;
     let told = |grave: &Reason| {
         let (doors, said) = (
@@ -254,6 +260,20 @@ fn advisory(found: &Found, context: &Context) -> Option<Finding> {
     let reason = ADVICE.into_iter().find(told).unwrap_or(first);
     let messages: Vec<String> = said.into_iter().map(|(_, message)| message).collect();
     Some(Finding::yes(ConditionType::Advisory, reason, messages.join("; ")))
+}
+
+/// What rules name and no database of the Connection has, as far as its doors have looked.
+fn absent_columns(found: &Found, program: &Program) -> Vec<String> {
+    let absent = program.carrier.masking_rules.iter().filter_map(|rule| {
+        let sought = sought::together(&found.sought, &rule.uid, rule.generation)?;
+        Some(format!(
+            "MaskingRule {} names what is no column of any database that the door has looked at: {}; mend the names or make the \
+             columns: nothing is masked by a name that fits none",
+            rule.name,
+            sought::words(&sought)?
+        ))
+    });
+    absent.take(5).collect()
 }
 
 /// Connections at the target that no door holds: what they do is neither judged nor recorded.

@@ -34,7 +34,7 @@ use super::opening::{self, Opening, Reach};
 use super::status::Status;
 use super::watch::{Seen, Watched};
 use super::word::Word;
-use super::{Place, evidence};
+use super::{Place, evidence, sought};
 use crate::approval::{BLIND, Requests};
 use crate::door::{Columns, Door, Peers, Rules, Sessions};
 use crate::drain::Drain;
@@ -195,6 +195,7 @@ impl Keeper {
             return;
         };
         let basis = Basis { carrier, secrets };
+        let columns = sought::told(&basis.carrier, &self.parts.sessions);
         if self.applied.as_ref() != Some(&basis) {
             self.standing = self.apply(&basis);
             let way = Some(basis.way());
@@ -205,7 +206,10 @@ impl Keeper {
             }
             self.applied = Some(basis);
         }
-        let mut status = self.standing.clone();
+        let mut status = Status {
+            columns,
+            ..self.standing.clone()
+        };
         status.lacks.extend(odd);
         let keyless = self.parts.identities.unavailable();
         self.parts.metrics.issuers(keyless.len());

@@ -115,6 +115,7 @@ impl Reporter {
                 .chain(&self.sessions.refusals())
                 .map(Lack::problem)
                 .collect(),
+            columns: status.columns.clone(),
             terminating: self.drain.is_cancelled(),
             backends: Some(self.backends()),
         }

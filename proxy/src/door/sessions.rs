@@ -1,14 +1,15 @@
 //! Sessions alive in this process: their number, their limits, and which revision each of them enforces.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sallyport_audit::Digest;
 use sallyport_audit::record::Person;
-use sallyport_runtime::report::Backends;
+use sallyport_runtime::report::{Absent, Backends};
 
+use super::looked::{Fits, Looked};
 use super::refusals::{Refusal, Refusals};
 use super::tokens::{Tokens, Use};
 use crate::control::Lack;
@@ -19,6 +20,7 @@ pub struct Sessions {
     table: Arc<Mutex<Table>>,
     tokens: Tokens,
     refusals: Refusals,
+    looked: Looked,
 }
 
 #[derive(Debug, Default)]
@@ -123,6 +125,18 @@ impl Sessions {
     #[must_use]
     pub fn refusals(&self) -> Vec<Lack> {
         self.refusals.lacks()
+    }
+
+    /// What the column names of rules fit in a database of a target at present.
+    pub fn looked(&self, target: &str, database: &str, fits: &Arc<Fits>) {
+        self.looked.found(target, database, fits);
+    }
+
+    /// Which of these names fit no column of any database of a target that sessions were in; `None` while one of them was looked for
+    /// nowhere.
+    #[must_use]
+    pub fn absent(&self, target: &str, names: &[String]) -> Option<BTreeMap<String, Absent>> {
+        self.looked.absent(target, names)
     }
 
     /// Who else was last seen at the target; `None` while nobody looks.

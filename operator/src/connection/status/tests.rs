@@ -1,5 +1,6 @@
 //! Scenarios: what a Connection's status says while its doors come, change and fall silent.
 
+mod columns;
 mod deleted;
 mod refused;
 mod target;
