@@ -5,6 +5,7 @@
 
 mod in_force;
 mod raw;
+mod way;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +17,6 @@ use kube::{Api, Client};
 use sallyport_audit::Time;
 use sallyport_audit::digest::Digest;
 use sallyport_audit::record::{Batch, Event};
-use sallyport_crds::connection::Target;
 use sallyport_crds::{Reason, names};
 use sallyport_policy::carrier::{CarriedSink, Carrier};
 use sallyport_recorder::client::Evidence;
@@ -41,6 +41,7 @@ use crate::drain::Drain;
 use crate::identity::{Identities, Settings};
 use in_force::InForce;
 use raw::Raw;
+use way::Way;
 
 /// Time passes without anybody saying so: the keeper looks again this often.
 const LOOK: Duration = Duration::from_secs(1);
@@ -88,14 +89,6 @@ struct Serving {
     sinks: Vec<CarriedSink>,
     evidence: Evidence,
     rules: watch::Sender<Rules>,
-}
-
-/// What is dialled, with what: what a target refused of another says nothing of it.
-#[derive(Clone, PartialEq)]
-struct Way {
-    target: Target,
-    databases: Vec<String>,
-    secret: Option<Arc<SecretObject>>,
 }
 
 /// All that the enforced rules are made from: the same again changes nothing.
@@ -198,7 +191,7 @@ impl Keeper {
         let columns = sought::told(&basis.carrier, &self.parts.sessions);
         if self.applied.as_ref() != Some(&basis) {
             self.standing = self.apply(&basis);
-            let way = Some(basis.way());
+            let way = Some(Way::of(&basis.carrier, &basis.secrets));
             // Only now: what was shown before is noted no more once something else is in force.
             if self.way != way {
                 self.parts.sessions.dial_otherwise();
@@ -391,22 +384,6 @@ impl Keeper {
             *old = status;
             changed
         });
-    }
-}
-
-// === impl Basis ===
-
-impl Basis {
-    fn way(&self) -> Way {
-        let spec = &self.carrier.connection.spec;
-        let offered = spec.postgresql.as_ref();
-        Way {
-            target: spec.target.clone(),
-            databases: offered
-                .map(|postgresql| postgresql.databases.clone())
-                .unwrap_or_default(),
-            secret: self.secrets.get(&spec.credentials_ref.name).cloned().flatten(),
-        }
     }
 }
 

@@ -217,35 +217,6 @@ async fn names_that_fit_no_column_are_told_once_a_session_has_looked() {
 }
 
 #[test]
-fn what_a_target_refused_counts_until_something_else_is_shown_to_it() {
-    let (carrier, secrets) = sample();
-    let way = |change: &dyn Fn(&mut Carrier, &mut Secrets)| {
-        let (mut carrier, mut secrets) = (carrier.clone(), secrets.clone());
-        change(&mut carrier, &mut secrets);
-        let carrier = Arc::new(carrier);
-        Basis { carrier, secrets }.way()
-    };
-    let before = way(&|_, _| ());
-    let ruled = way(&|carrier, secrets| {
-        carrier.revision += 1;
-        carrier.masking_rules.clear();
-        secrets.remove("hash-key");
-    });
-    assert!(before == ruled, "rules are nothing that a target sees");
-    let changes: [&dyn Fn(&mut Carrier, &mut Secrets); 3] = [
-        &|carrier, _| carrier.connection.spec.target.port += 1,
-        &|carrier, _| {
-            let offered = carrier.connection.spec.postgresql.get_or_insert_default();
-            offered.databases.push("more".to_owned());
-        },
-        &|_, secrets| drop(secrets.insert("bank-credentials".to_owned(), None)),
-    ];
-    for (number, change) in changes.into_iter().enumerate() {
-        assert!(before != way(change), "{number}");
-    }
-}
-
-#[test]
 fn a_key_that_changes_is_on_record_as_a_revision_is() {
     let in_force = |revision, key: &str| InForce {
         revision,
