@@ -8,6 +8,8 @@ use sallyport_runtime::report::Absent;
 
 /// As many databases are named as lack a column.
 const NAMED: usize = 4;
+/// As many columns are named in one line of the log.
+const LOGGED: usize = 8;
 
 /// What names fit in one database, as they stand in rules.
 pub type Fits = BTreeMap<String, Fit>;
@@ -32,16 +34,14 @@ impl Looked {
         let names = fits.keys().filter(|name| look(&all, target, name).flatten().is_none());
         let names: Vec<&String> = names.collect();
         all.insert(key, Arc::clone(fits));
-        for name in names {
-            if let Some(absent) = look(&all, target, name).flatten() {
-                let (column, meant) = (name.as_str(), absent.meant.as_deref().unwrap_or_default());
-                tracing::warn!(
-                    column,
-                    database,
-                    meant,
-                    "a masking rule names a column that no database has"
-                );
-            }
+        let absent = names.into_iter().filter_map(|name| {
+            let meant = look(&all, target, name).flatten()?.meant;
+            Some(meant.map_or_else(|| name.clone(), |meant| format!("{name} (for {meant}?)")))
+        });
+        let absent: Vec<String> = absent.collect();
+        if let Some(some) = absent.get(..absent.len().min(LOGGED)).filter(|some| !some.is_empty()) {
+            let (count, columns) = (absent.len(), some.join(", "));
+            tracing::warn!(count, %columns, database, "masking rules name columns that no database has");
         }
     }
 
