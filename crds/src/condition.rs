@@ -119,8 +119,12 @@ pub enum Reason {
     ApiServerUnavailable,
     /// The way to the target is not encrypted, as its specification says.
     TargetNotEncrypted,
+    /// The target does not let the door in: it does not take its role, password or certificate, or has no database that is offered.
+    TargetRefused,
     /// Connections at the target that did not come through a door.
     ConnectionsPastDoors,
+    /// The rule names columns that no database has in which its doors have looked: nothing is masked by such a name.
+    ColumnNotFound,
     /// The rule masks columns of primary keys: programs that find rows by them and write them back, as ORMs do, will fail.
     PrimaryKeyMasked,
     /// The installed custom resource definition differs from the operator's own.

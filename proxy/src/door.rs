@@ -6,8 +6,10 @@
 
 mod approvals;
 mod columns;
+mod looked;
 mod network;
 mod peers;
+mod refusals;
 mod rules;
 mod sessions;
 mod tokens;
@@ -22,8 +24,10 @@ use crate::drain::Drain;
 
 pub use approvals::{Approvals, ApprovalsError, Ask, Claim, Glass, GrantSought, Held, HoldState, all_asked};
 pub use columns::{Columns, NotKept, ThisProcess};
+pub use looked::Fits;
 pub use network::{Network, NetworkError};
 pub use peers::Peers;
+pub use refusals::{Refusal, Scope};
 pub use rules::{Credential, Open, Rules, Secret, TargetTrust};
 pub use sallyport_identity::{Identity, LoginRefused, Verifier};
 pub use sessions::{Crowded, Sessions, Slot};

@@ -16,8 +16,8 @@ use common::door::{Given, TestDoor};
 use common::eventually;
 use common::wire::{Client, Message, value};
 use sallyport_audit::record::{Event, Fate, NotRun};
-use sallyport_policy::columns::{ByRule, MAX_KEYS};
-use sallyport_proxy::door::NotKept;
+use sallyport_policy::columns::{ByRule, MAX_KEYS, target};
+use sallyport_proxy::door::{NotKept, Rules};
 use sallyport_proxy::postgres::frame::put_cstr;
 use serde_json::json;
 
@@ -89,6 +89,34 @@ fn a_primary_key_that_a_rule_masks_is_told_by_its_name() {
     let kept = told(&format!("{many} CREATE TABLE people (ssn text, at int)"));
     assert_eq!(names(&kept).len(), MAX_KEYS, "as many as a warning needs");
     assert!(kept.values().all(|columns| columns.matched.len() == 21), "{kept:?}");
+}
+
+#[test]
+fn a_name_that_fits_no_column_is_known_until_one_is_made() {
+    let name = "public.customers.snn".to_owned();
+    let door = TestDoor::new(
+        &Given::open().mask("columns", json!({"match": {"columns": [name]}})),
+        SCHEMA,
+    );
+    let Rules::Open(open) = door.rules.borrow().clone() else {
+        panic!("the door is shut")
+    };
+    let at = target(&open.spec.target.host, open.spec.target.port);
+    let names = [name];
+    let absent = || door.alive.absent(&at, &names);
+    assert_eq!(absent(), None, "nobody has looked");
+    let read = ["select ssn from customers"];
+    assert_eq!(door.psql("alice", &read).out, "536-90-4399", "nothing is masked by it");
+    let found = absent().unwrap().remove(&names[0]).unwrap();
+    assert_eq!(found.meant.as_deref(), Some("public.customers.ssn"));
+    assert!(found.databases.iter().eq([&door.database]), "{found:?}");
+
+    door.direct("ALTER TABLE customers ADD COLUMN snn text");
+    eventually("the column to be seen", || {
+        let read = door.psql("alice", &read);
+        assert_eq!(read.code, 0, "{read:?}");
+        absent().unwrap().is_empty().then_some(())
+    });
 }
 
 #[test]

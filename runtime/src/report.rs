@@ -3,7 +3,7 @@
 //! The operator answers at once when the revision it wants differs from the one reported, else after [`ANSWER_AFTER`]; a
 //! process silent for [`SILENT_AFTER`] counts as not enforcing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,8 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(5);
 
 /// A report names at most so many backends that a process holds, and as many that it sees beside them.
 pub const MAX_BACKENDS: usize = 3_500;
+/// What a report says of columns has at most so many bytes: the operator takes 64 KiB in all, most of which backends may need.
+pub const MAX_SOUGHT: usize = 4 * 1_024;
 
 /// One process's account of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +49,10 @@ pub struct Report {
     /// Why the door cannot admit, or what makes a promise advisory. Empty when all is well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
+    /// What the columns that rules name fit in the databases that the process has looked at, by the rule's uid: of rules whose names
+    /// were all looked for, as far as there is room. Empty from a version that does not tell.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, Sought>,
     /// Whether the process is draining: it takes no new session but still counts while it holds one.
     #[serde(default)]
     pub terminating: bool,
@@ -82,6 +88,27 @@ pub struct Problem {
     pub message: String,
 }
 
+/// What the columns that one rule names fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Sought {
+    /// The rule's generation.
+    pub generation: i64,
+    /// Names that fit no column of any database that was looked at, as they stand in the rule. Of the others nothing is to be said.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub absent: BTreeMap<String, Absent>,
+}
+
+/// Where a name fits no column.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Absent {
+    /// The databases that were looked at, or some of them.
+    #[serde(default)]
+    pub databases: BTreeSet<String>,
+    /// The name by which it would fit a column, where that is almost the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meant: Option<String>,
+}
+
 /// The operator's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -103,6 +130,7 @@ mod tests {
         let told = r#"{"instance":"i","pod":"a","connectionUid":"uid","revision":3,"sessions":0,"terminating":false}"#;
         let report: Report = serde_json::from_str(told).unwrap();
         assert_eq!((report.format, &report.digest), (1, &None));
+        assert!(report.columns.is_empty());
         let again = serde_json::to_string(&Report { format: 2, ..report }).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&again).unwrap().format, 2);
     }

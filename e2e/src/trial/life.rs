@@ -3,15 +3,15 @@
 use anyhow::{Result, ensure};
 
 use crate::client::{ask, ask_directly};
-use crate::demo::{ALICE, DOORS, Demo, SYSTEM};
+use crate::demo::{ALICE, CONNECTION, DOORS, Demo, SYSTEM};
 use crate::narrator::Narrator;
-use crate::run::run;
+use crate::run::{run, wait_until};
 
-use super::answers;
 use super::load::under_load;
 use super::rule::edited;
 use super::session::asleep;
 use super::undo::Undo;
+use super::{SETTLE, answers, condition};
 
 const CREDENTIALS: &str = "bank-credentials";
 
@@ -80,10 +80,20 @@ pub(super) fn credential_rotates(demo: &Demo, narrator: &mut Narrator) -> Result
         "with the old one nobody gets in, in words",
         refusal.stderr.contains("FATAL") && refusal.stderr.contains("target"),
     )?;
+    let ready = || condition(demo, &format!("connection/{CONNECTION}"), "Ready");
+    let said = wait_until(SETTLE, "the Connection says that its target refuses the door", || {
+        let said = ready()?;
+        Ok(said.contains("TargetRefused").then_some(said))
+    })?;
+    narrator.shows_text(&said);
+    narrator.check("it names the Secret to mend", said.contains(CREDENTIALS))?;
     let patch = r#"{"stringData":{"password":"rotated by a trial"}}"#;
     demo.admin(&["-n", DOORS, "patch", "secret", CREDENTIALS, "--type=merge", "-p", patch])?;
     answers(demo)?;
     narrator.check("with the new one everybody does", true)?;
+    wait_until(SETTLE, "the Connection is ready again", || {
+        Ok(ready()?.starts_with("True").then_some(()))
+    })?;
     let ended = session.woken()?;
     narrator.shows(&ended);
     narrator.check("a session from before goes on", ended.stdout.contains("still here"))

@@ -148,6 +148,7 @@ const TRIALS: [(&str, Trial); 52] = [
     ),
     ("who comes past the doors is counted", past::counted),
     ("a replica that does not answer is not enforcing", rule::silent_replica),
+    ("a rule that names no column says so", rule::misspelled),
     ("a cancel that reaches another replica", replicas::cancel_elsewhere),
     ("taking a label off shows nothing more", rule::label_taken_off),
     ("losing a required rule closes the door", rule::required_rule_lost),

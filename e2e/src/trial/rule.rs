@@ -11,7 +11,7 @@ use crate::run::{run, wait_until};
 
 use super::process::Stopped;
 use super::undo::Undo;
-use super::{SETTLE, SSN, Skipped, becomes, pods};
+use super::{SETTLE, SSN, Skipped, becomes, condition, pods};
 
 /// Edits a rule and waits until doors do as it says; it is as before when the guard goes.
 pub(super) fn edited(demo: &Demo) -> Result<Undo<'_>> {
@@ -25,6 +25,40 @@ pub(super) fn edited(demo: &Demo) -> Result<Undo<'_>> {
         Ok(output.stdout.contains("**************16").then_some(()))
     })?;
     Ok(undo)
+}
+
+pub(super) fn misspelled(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
+    let edit = ["-n", DOORS, "patch", "maskingrule", "cards", "--type=json", "-p"];
+    let naming = |column| format!(r#"[{{"op":"replace","path":"/spec/match/columns","value":["{column}"]}}]"#);
+    let (wrong, right) = (naming("public.customers.crad"), naming("public.customers.card"));
+    let _undo = Undo::by(demo, &[&edit[..], &[&right]].concat());
+    demo.admin(&[&edit[..], &[&wrong]].concat())?;
+    let objects = ["maskingrule/cards".to_owned(), format!("connection/{CONNECTION}")];
+    for object in &objects {
+        let said = wait_until(
+            SETTLE,
+            &format!("{object} says that no database has the column"),
+            || {
+                // Doors look where they judge.
+                ask(demo, ALICE, &["SELECT id FROM customers WHERE id = 1"])?;
+                let said = condition(demo, object, "Advisory")?;
+                Ok(said.contains("public.customers.crad").then_some(said))
+            },
+        )?;
+        narrator.shows_text(&said);
+        narrator.check(
+            "it names the column that may have been meant",
+            said.contains("did you mean public.customers.card?"),
+        )?;
+    }
+    demo.admin(&[&edit[..], &[&right]].concat())?;
+    for object in &objects {
+        wait_until(SETTLE, &format!("{object} says so no longer"), || {
+            let said = condition(demo, object, "Advisory")?;
+            Ok((!said.contains("public.customers.crad")).then_some(()))
+        })?;
+    }
+    narrator.check("once the rule is mended, nothing is said", true)
 }
 
 pub(super) fn silent_replica(demo: &Demo, narrator: &mut Narrator) -> Result<()> {

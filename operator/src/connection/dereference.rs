@@ -28,6 +28,7 @@ use crate::columns::ListError;
 use crate::context::{Context, Error};
 use crate::enforce::fleet::Past;
 use crate::enforce::programs::Program;
+use crate::enforce::sought::ByRule;
 use crate::enforce::verdict::Crew;
 use crate::rule::dereference::AccessKind;
 use crate::rule::{Rule, revision};
@@ -90,6 +91,8 @@ pub struct Found {
     pub crew: Crew,
     /// What processes want said of them: reason and message.
     pub problems: BTreeSet<(String, String)>,
+    /// What they say of the columns that rules name.
+    pub sought: Vec<ByRule>,
     /// Connections at its target that no door holds.
     pub past: Past,
     /// The moment.
@@ -142,6 +145,7 @@ pub async fn dereference(object: &Guarded<Connection>, context: &Context) -> Res
             .map(|connection| context.crew(connection, &context.pods(&place.namespace), Instant::now()))
             .unwrap_or_default(),
         problems: problems(context, &uid),
+        sought: context.fleet.sought(&uid, Instant::now()),
         past: context.fleet.past(&uid),
         now: context.now(),
         place,

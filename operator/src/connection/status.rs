@@ -13,6 +13,7 @@ use super::validate::Validated;
 use crate::audit_sink::witness::{Outcome, Sights};
 use crate::context::Context;
 use crate::enforce::programs::Program;
+use crate::enforce::sought;
 use crate::guards;
 use crate::shared::conditions::{Finding, held, merge, ready};
 
@@ -48,11 +49,13 @@ pub fn status(
         findings.push(programmed(found, old, replicas));
     }
     findings.push(enforced.unwrap_or_else(|| stood(old, found.generation)));
-    // That commands can be recorded is part of Ready and not a condition of its own, as at the sink; its reason stands there.
+    // That commands can be recorded is part of Ready and not a condition of its own, as at the sink; its reason stands there. So does
+    // that the target lets the door in, as far as that was tried.
     let mut parts = findings.clone();
     parts.extend(unrecorded(found, &context.sights));
+    parts.extend(turned_away(found));
     findings.push(ready(&parts));
-    findings.extend(advisory(found, context));
+    findings.extend(advisory(found, program.as_ref(), context));
     let plan = validated.door.as_ref().map(|door| &door.plan);
     let status = ConnectionStatus {
         observed_generation: found.generation,
@@ -148,6 +151,14 @@ fn unrecorded(found: &Found, sights: &Sights) -> Option<Finding> {
     (!messages.is_empty()).then(|| Finding::no(ConditionType::Ready, REASON, messages.join("; ")))
 }
 
+/// That nobody gets in, since the target refuses who the door is: at the last login that was tried.
+fn turned_away(found: &Found) -> Option<Finding> {
+    const REASON: Reason = Reason::TargetRefused;
+    let told = found.problems.iter().filter(|(reason, _)| *reason == REASON.as_str());
+    let messages: Vec<&str> = told.map(|(_, message)| message.as_str()).take(5).collect();
+    (!messages.is_empty()).then(|| Finding::no(ConditionType::Ready, REASON, messages.join("; ")))
+}
+
 /// Whether the children are as they should be, and the Deployment's Pods there.
 fn programmed(found: &Found, old: &[Condition], replicas: i32) -> Finding {
     const KIND: ConditionType = ConditionType::Programmed;
@@ -196,13 +207,15 @@ fn in_clear(spec: &ConnectionSpec) -> Option<String> {
 }
 
 /// Reasons that have a name in `Advisory`, the gravest first.
-const ADVICE: [Reason; 9] = [
+const ADVICE: [Reason; 11] = [
     Reason::TargetRoleTooStrong,
     Reason::AdmissionNotTrusted,
     Reason::AgentsNotMarked,
     Reason::ConnectionsPastDoors,
+    Reason::ColumnNotFound,
     Reason::NameShared,
     Reason::TargetNotEncrypted,
+    Reason::TargetRefused,
     Reason::RecorderUnavailable,
     Reason::ApiServerUnavailable,
     Reason::IssuerUnavailable,
@@ -210,13 +223,15 @@ const ADVICE: [Reason; 9] = [
 
 /// What doors want said, such as a role at the target that makes masks advisory; who is there past all doors; who has a name of this
 /// door; what crosses the network in clear; what becomes wrong by itself; whose names are only as good as the provider's checks; whose
-/// agents could approve; and what admission no longer guards.
-fn advisory(found: &Found, context: &Context) -> Option<Finding> {
+/// agents could approve; what admission no longer guards; and which columns that rules name are not there.
+fn advisory(found: &Found, program: Option<&Program>, context: &Context) -> Option<Finding> {
     let known = |told: &str| ADVICE.into_iter().find(|reason| reason.as_str() == told);
     let problems = found.problems.iter();
-    let doors: Vec<(Reason, &String)> = problems
+    let mut doors: Vec<(Reason, &String)> = problems
         .map(|(reason, message)| (known(reason).unwrap_or(Reason::NotReady), message))
         .collect();
+    let rank = |reason: Reason| ADVICE.iter().position(|one| *one == reason);
+    doors.sort_by_key(|(reason, _)| rank(*reason).unwrap_or(ADVICE.len()));
     let mut said: Vec<(Reason, String)> = doors
         .iter()
         .take(5)
@@ -230,6 +245,10 @@ fn advisory(found: &Found, context: &Context) -> Option<Finding> {
     said.extend(editable_names(found).map(|message| (Reason::EditableName, message)));
     said.extend(unmarked_agents(found).map(|message| (Reason::AgentsNotMarked, message)));
     said.extend(unguarded(context).map(|message| (Reason::AdmissionNotTrusted, message)));
+    let absent = program
+        .map(|program| absent_columns(found, program))
+        .unwrap_or_default();
+    said.extend(absent.into_iter().map(|message| (Reason::ColumnNotFound, message)));
     let first = said.first()?.0;
     let told = |grave: &Reason| {
         let (doors, said) = (
@@ -241,6 +260,20 @@ fn advisory(found: &Found, context: &Context) -> Option<Finding> {
     let reason = ADVICE.into_iter().find(told).unwrap_or(first);
     let messages: Vec<String> = said.into_iter().map(|(_, message)| message).collect();
     Some(Finding::yes(ConditionType::Advisory, reason, messages.join("; ")))
+}
+
+/// What rules name and no database of the Connection has, as far as its doors have looked.
+fn absent_columns(found: &Found, program: &Program) -> Vec<String> {
+    let absent = program.carrier.masking_rules.iter().filter_map(|rule| {
+        let sought = sought::together(&found.sought, &rule.uid, rule.generation)?;
+        Some(format!(
+            "MaskingRule {} names what is no column of any database that the door has looked at: {}; mend the names or make the \
+             columns: nothing is masked by a name that fits none",
+            rule.name,
+            sought::words(&sought)?
+        ))
+    });
+    absent.take(5).collect()
 }
 
 /// Connections at the target that no door holds: what they do is neither judged nor recorded.

@@ -10,6 +10,8 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
+use super::sought::ByRule;
+
 /// A process that was silent for this long is forgotten: by then its Pod is gone, or says the same by its silence.
 const FORGET_AFTER: Duration = Duration::from_secs(600);
 /// What a process let go of counts as its for so long: another may have seen it before, and looks only now and then.
@@ -49,6 +51,8 @@ pub struct Account {
     pub sessions: u64,
     /// What it wants said in a condition.
     pub problems: Vec<Problem>,
+    /// What it says of the columns that rules name.
+    pub columns: ByRule,
     /// Who is connected to its target; None where its version does not tell.
     pub backends: Option<Backends>,
     /// The backends that it holds, by target, and when it last said so.
@@ -122,6 +126,7 @@ impl Fleet {
             format: report.format,
             sessions: report.sessions,
             problems: report.problems.clone(),
+            columns: report.columns.clone(),
             backends: report.backends.clone(),
             held: HashMap::new(),
             at: now,
@@ -142,6 +147,15 @@ impl Fleet {
     /// What the processes of a Connection last said, by Pod uid.
     pub fn accounts(&self, connection_uid: &str) -> BTreeMap<String, Account> {
         self.with(|doors| doors.get(connection_uid).cloned().unwrap_or_default())
+    }
+
+    /// What the processes of a Connection say of the columns that rules name; those that are silent say nothing.
+    pub fn sought(&self, connection_uid: &str, now: Instant) -> Vec<ByRule> {
+        self.with(|doors| {
+            let accounts = doors.get(connection_uid).into_iter().flat_map(BTreeMap::values);
+            let speaking = accounts.filter(|account| !account.is_silent(now));
+            speaking.map(|account| account.columns.clone()).collect()
+        })
     }
 
     /// The highest revision that any process of a Connection says to run, if there can be such a one.
@@ -271,6 +285,7 @@ mod tests {
             format: FORMAT,
             sessions: 0,
             problems: Vec::new(),
+            columns: BTreeMap::new(),
             terminating: false,
             backends,
         };
@@ -359,6 +374,7 @@ mod tests {
                 format: FORMAT,
                 sessions: 0,
                 problems: Vec::new(),
+                columns: BTreeMap::new(),
                 terminating: false,
                 backends: None,
             };

@@ -53,7 +53,7 @@ fn look(context: &Context, known: &mut HashMap<String, u64>) {
         (revision, &crew.processes, &crew.formats).hash(&mut hasher);
         (&crew.astray, &crew.silent, crew.unheard).hash(&mut hasher);
         for account in context.fleet.accounts(uid).values() {
-            account.problems.hash(&mut hasher);
+            (&account.problems, &account.columns).hash(&mut hasher);
         }
         context.fleet.past(uid).hash(&mut hasher);
         let state = hasher.finish();

@@ -13,6 +13,7 @@ use super::revision::{self, Kept};
 use crate::connection;
 use crate::context::Context;
 use crate::enforce::programs::Program;
+use crate::enforce::sought::ByRule;
 use crate::enforce::verdict::Crew;
 use crate::world::{Access, Guarded, of_namespace};
 
@@ -53,6 +54,8 @@ pub struct Door {
     pub program: Option<Program>,
     /// What they do run.
     pub crew: Crew,
+    /// What they say of the columns that rules name.
+    pub sought: Vec<ByRule>,
 }
 
 /// Looks everything up. Only stores are asked, so this cannot fail.
@@ -77,6 +80,9 @@ pub fn dereference<R: Rule>(object: &Guarded<R>, context: &Context) -> Found<R> 
                 .as_deref()
                 .and_then(|uid| context.programs.get(uid)),
             crew: context.crew(connection, &pods, Instant::now()),
+            sought: context
+                .fleet
+                .sought(connection.metadata.uid.as_deref().unwrap_or_default(), Instant::now()),
             connection: connection.clone(),
         })
         .collect();

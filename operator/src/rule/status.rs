@@ -9,6 +9,7 @@ use sallyport_policy::selector::{Selecting, selects};
 
 use super::Rule;
 use super::dereference::{Door, Found};
+use crate::enforce::sought;
 use crate::shared::conditions::{Finding, merge, ready};
 
 /// As many columns of primary keys as a warning names.
@@ -55,9 +56,13 @@ pub fn status<R: Rule>(
         findings.push(Finding::yes(ConditionType::Degraded, Reason::RuleNotAccepted, message));
     }
     let old = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
-    findings.extend(masked_keys(found, &doors));
     let rule = found.rule.as_ref().ok();
-    findings.extend(rule.and_then(|rule| R::advice(rule.spec(), &found.people)));
+    let advice = [
+        absent_columns(found, &doors, generation),
+        masked_keys(found, &doors),
+        rule.and_then(|rule| R::advice(rule.spec(), &found.people)),
+    ];
+    findings.extend(together(advice));
     let mut conditions = merge(old, &findings, generation, now);
     if !known {
         // What stood there is the better answer for the first seconds, if it is about this generation.
@@ -100,6 +105,27 @@ fn is_selected(selector: &LabelSelector, door: &Door) -> bool {
 fn uid<R: Rule>(found: &Found<R>) -> String {
     let rule = found.rule.as_ref().ok();
     rule.and_then(|rule| rule.meta().uid.clone()).unwrap_or_default()
+}
+
+/// One condition of several, the gravest of which comes first.
+fn together(advice: impl IntoIterator<Item = Option<Finding>>) -> Option<Finding> {
+    advice.into_iter().flatten().reduce(|first, more| Finding {
+        message: format!("{}; {}", first.message, more.message),
+        ..first
+    })
+}
+
+/// What the rule names and no door found in any database of its Connections: a name that one of them fits is no mistake.
+fn absent_columns<R: Rule>(found: &Found<R>, doors: &[&Door], generation: Option<i64>) -> Option<Finding> {
+    let in_force = found.in_force.as_ref().map(|kept| kept.generation);
+    let told = doors.iter().flat_map(|door| &door.sought);
+    let sought = sought::together(told, &uid(found), in_force.or(generation)?)?;
+    let message = format!(
+        "match.columns names what is no column of any database that doors have looked at: {}; mend the names or make the columns: \
+         nothing is masked by a name that fits none",
+        sought::words(&sought)?
+    );
+    Some(Finding::yes(ConditionType::Advisory, Reason::ColumnNotFound, message))
 }
 
 /// What doors found the rule to mask that is part of a primary key, as their carriers tell it.

@@ -1,5 +1,6 @@
 //! A small cluster: the API server in memory, a world that sees it, and reconcilers that are called one by one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,7 +18,7 @@ use sallyport_crds::{AccessRequest, ApprovalPolicy, AuditSink, Connection, Maski
 use sallyport_policy::carrier::{Carrier, FORMAT, payload_digest, verify};
 use sallyport_policy::issuer::Issuers;
 use sallyport_runtime::peer::Workload;
-use sallyport_runtime::report::{Backends, Problem, Report};
+use sallyport_runtime::report::{Backends, Problem, Report, Sought};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -361,6 +362,15 @@ impl Scenario {
         self.pod_reports(name, revision, problems, Backends::default());
     }
 
+    /// A process of the bank's door reports what the columns of the rule `pii` fit, in this generation.
+    pub fn pod_sought(&self, name: &str, revision: u64, sought: Sought) {
+        let report = Report {
+            columns: BTreeMap::from([("uid-pii".to_owned(), sought)]),
+            ..report(name, revision)
+        };
+        self.hear(name, &report);
+    }
+
     /// A process of the bank's door reports whom it holds and sees at the target.
     pub fn pod_sees(&self, name: &str, revision: u64, backends: Backends) {
         self.pod_reports(name, revision, Vec::new(), backends);
@@ -490,6 +500,7 @@ fn report(name: &str, revision: u64) -> Report {
         format: FORMAT,
         sessions: 0,
         problems: Vec::new(),
+        columns: BTreeMap::new(),
         terminating: false,
         backends: Some(Backends::default()),
     }

@@ -5,6 +5,7 @@
 
 mod in_force;
 mod raw;
+mod way;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,13 +34,14 @@ use super::opening::{self, Opening, Reach};
 use super::status::Status;
 use super::watch::{Seen, Watched};
 use super::word::Word;
-use super::{Place, evidence};
+use super::{Place, evidence, sought};
 use crate::approval::{BLIND, Requests};
 use crate::door::{Columns, Door, Peers, Rules, Sessions};
 use crate::drain::Drain;
 use crate::identity::{Identities, Settings};
 use in_force::InForce;
 use raw::Raw;
+use way::Way;
 
 /// Time passes without anybody saying so: the keeper looks again this often.
 const LOOK: Duration = Duration::from_secs(1);
@@ -74,6 +76,8 @@ pub(super) struct Keeper {
     /// What is on record to be in force.
     told: Option<InForce>,
     applied: Option<Basis>,
+    /// How sessions dialled last.
+    way: Option<Way>,
     /// How the door stands with what is applied.
     standing: Status,
     issuers: Away,
@@ -123,6 +127,7 @@ impl Keeper {
             serving: None,
             told: None,
             applied: None,
+            way: None,
             standing: Status::default(),
             issuers: Away::default(),
             recorders: Away::default(),
@@ -183,11 +188,21 @@ impl Keeper {
             return;
         };
         let basis = Basis { carrier, secrets };
+        let columns = sought::told(&basis.carrier, &self.parts.sessions);
         if self.applied.as_ref() != Some(&basis) {
             self.standing = self.apply(&basis);
+            let way = Some(Way::of(&basis.carrier, &basis.secrets));
+            // Only now: what was shown before is noted no more once something else is in force.
+            if self.way != way {
+                self.parts.sessions.dial_otherwise();
+                self.way = way;
+            }
             self.applied = Some(basis);
         }
-        let mut status = self.standing.clone();
+        let mut status = Status {
+            columns,
+            ..self.standing.clone()
+        };
         status.lacks.extend(odd);
         let keyless = self.parts.identities.unavailable();
         self.parts.metrics.issuers(keyless.len());

@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`Flags`] and [`Place`] (which Connection), `guard` (which carrier counts), `materials` (what Secrets
 //! give), `opening` (from both to what a door enforces), `keeper` (the one task that looks at all of it), `evidence` (ways
-//! to recorders), `report` (what the operator hears, and its `word`), `columns` (what it keeps), `peers` (the other replicas),
-//! [`Status`] (how the door stands).
+//! to recorders), `report` (what the operator hears, and its `word`), `columns` (what it keeps), `sought` (names of columns that fit none),
+//! `peers` (the other replicas), [`Status`] (how the door stands).
 
 #[cfg(test)]
 pub(crate) mod apiserver;
@@ -20,6 +20,7 @@ pub(crate) mod opening;
 mod peers;
 mod place;
 mod report;
+mod sought;
 mod status;
 mod watch;
 mod word;

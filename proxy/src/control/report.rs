@@ -112,8 +112,10 @@ impl Reporter {
                 .lacks
                 .iter()
                 .chain(&self.sessions.caveat())
+                .chain(&self.sessions.refusals())
                 .map(Lack::problem)
                 .collect(),
+            columns: status.columns.clone(),
             terminating: self.drain.is_cancelled(),
             backends: Some(self.backends()),
         }

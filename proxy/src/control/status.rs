@@ -1,9 +1,11 @@
 //! How the door stands: for readiness, reports and metrics.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sallyport_audit::digest::Digest;
 use sallyport_runtime::admin::Probe;
+use sallyport_runtime::report::Sought;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +22,8 @@ pub struct Status {
     pub shut: Option<String>,
     /// What is missing or odd.
     pub lacks: Vec<Lack>,
+    /// What the columns that rules name fit, by the rule's uid, as far as sessions have looked.
+    pub columns: BTreeMap<String, Sought>,
 }
 
 /// "Can admit under a known policy, and is not draining". The recorder and the API server do not count: without them the

@@ -1,14 +1,16 @@
 //! Sessions alive in this process: their number, their limits, and which revision each of them enforces.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sallyport_audit::Digest;
 use sallyport_audit::record::Person;
-use sallyport_runtime::report::Backends;
+use sallyport_runtime::report::{Absent, Backends};
 
+use super::looked::{Fits, Looked};
+use super::refusals::{Refusal, Refusals};
 use super::tokens::{Tokens, Use};
 use crate::control::Lack;
 
@@ -17,6 +19,8 @@ use crate::control::Lack;
 pub struct Sessions {
     table: Arc<Mutex<Table>>,
     tokens: Tokens,
+    refusals: Refusals,
+    looked: Looked,
 }
 
 #[derive(Debug, Default)]
@@ -100,6 +104,39 @@ impl Sessions {
     #[must_use]
     pub fn caveat(&self) -> Option<Lack> {
         self.lock().caveat.clone()
+    }
+
+    /// The target does not let the door in, which asked for this database.
+    pub fn target_refused(&self, database: &str, refusal: Refusal) {
+        self.refusals.refused(database, refusal);
+    }
+
+    /// The target let the door in, to this database.
+    pub fn target_let_in(&self, database: &str) {
+        self.refusals.let_in(database);
+    }
+
+    /// What sessions show to a target, or which one, is another from now on: nothing of that was refused yet.
+    pub fn dial_otherwise(&self) {
+        self.refusals.forget();
+    }
+
+    /// Why the target does not let the door in.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<Lack> {
+        self.refusals.lacks()
+    }
+
+    /// What the column names of rules fit in a database of a target at present.
+    pub fn looked(&self, target: &str, database: &str, fits: &Arc<Fits>) {
+        self.looked.found(target, database, fits);
+    }
+
+    /// Which of these names fit no column of any database of a target that sessions were in; `None` while one of them was looked for
+    /// nowhere.
+    #[must_use]
+    pub fn absent(&self, target: &str, names: &[String]) -> Option<BTreeMap<String, Absent>> {
+        self.looked.absent(target, names)
     }
 
     /// Who else was last seen at the target; `None` while nobody looks.

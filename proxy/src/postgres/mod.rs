@@ -30,6 +30,7 @@ pub mod protocol;
 pub mod pump;
 pub mod readonly;
 pub mod refuse;
+mod refused;
 pub mod relay;
 pub mod role;
 pub mod room;

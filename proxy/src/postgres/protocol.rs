@@ -21,12 +21,13 @@ use super::dial::{self, Asking, DialError, Reached};
 use super::errors::{Said, sqlstate};
 use super::frame;
 use super::lookout::Lookout;
+use super::refused;
 use super::role;
 use super::room::Room;
 use super::settings::Login;
 use super::startup::{self, ALPN, CancelKey, First, Minor, Opening, Startup, StartupError};
 use super::wire::Wire;
-use crate::door::{Door, Open, Secret};
+use crate::door::{Door, Open, Rules, Secret};
 use crate::metrics;
 use crate::peers::Hear;
 use crate::session::{Permit, Protocol, Session, Target, Turned};
@@ -166,6 +167,18 @@ impl Postgres {
             self.door.peers.cancel(key.to_bytes()).await;
         }
     }
+
+    /// Notes what the Connection's owner has to mend, unless something else would be shown by now.
+    fn note(&self, error: &DialError, target: &Target, database: &str) {
+        let rules = self.door.rules.borrow();
+        let Rules::Open(open) = &*rules else { return };
+        let shown = open.credential.as_ref();
+        if shown.is_some_and(|shown| Arc::ptr_eq(shown, &target.credential))
+            && let Some(refusal) = refused::told(error, open, &target.credential.username, database)
+        {
+            self.door.sessions.target_refused(database, refusal);
+        }
+    }
 }
 
 impl Protocol for Postgres {
@@ -219,9 +232,11 @@ impl Protocol for Postgres {
             // What the client asked for is no fault of the target.
             ill_chosen(&error, &asking).unwrap_or_else(|| {
                 metrics::get().target_failed(error.kind());
+                self.note(&error, &target, &wanted.database);
                 unavailable(&error)
             })
         })?;
+        self.door.sessions.target_let_in(&wanted.database);
         // What else the role may do, the lookout asks: no session waits for that, and it alone takes back what was found.
         if let Some(caveat) = role::told(&reached) {
             self.door.sessions.found(Some(caveat));
@@ -369,6 +384,9 @@ fn unavailable(error: &DialError) -> Turned {
         DialError::Version(_) => "the target's version is not supported by this door: PostgreSQL 15 to 18 are",
         DialError::ServerEncoding(_) => {
             "the target's database is not encoded in UTF8, and this door supports no other encoding"
+        }
+        error if refused::is_of_credential(error) => {
+            "the target refuses this door's credentials; whoever owns the connection has to mend them"
         }
         _ => "the target cannot be reached through this door at present",
     };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rustls_pki_types::ServerName;
 use sallyport_audit::record::Event;
+use sallyport_crds::Reason;
 use sallyport_proxy::door::{Credential, Secret};
 use sallyport_runtime::tls::Current;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,7 +34,19 @@ fn a_credential_that_is_missing_shuts_the_door_and_one_that_rotates_opens_it_aga
     let mut old = Client::login(&door, "alice", &[]).unwrap();
     door.direct("ALTER ROLE rotating PASSWORD 'second'");
     let words = turned_away(&door);
-    assert!(words.contains("cannot be reached"), "{words}");
+    assert!(words.contains("refuses this door's credentials"), "{words}");
+    assert!(
+        !words.contains("rotating"),
+        "who the door is there is nobody's matter: {words}"
+    );
+    let lacks = door.alive.refusals();
+    let [lack] = lacks.as_slice() else { panic!("{lacks:?}") };
+    assert_eq!(lack.reason, Reason::TargetRefused);
+    assert!(lack.message.contains("28P01 to role rotating"), "{lack:?}");
+    assert!(
+        !lack.message.contains("first") && !lack.message.contains("second"),
+        "{lack:?}"
+    );
     door.change(|open| open.credential = None);
     let said = Client::login(&door, "alice", &[]).err().unwrap();
     assert!(said.last().unwrap().field('M').unwrap().contains("this door is shut"));
@@ -43,6 +56,10 @@ fn a_credential_that_is_missing_shuts_the_door_and_one_that_rotates_opens_it_aga
     });
     door.change(|open| open.credential = known("rotating", "second"));
     let mut new = Client::login(&door, "alice", &[]).unwrap();
+    assert!(
+        door.alive.refusals().is_empty(),
+        "it ends with the next login that comes through"
+    );
     assert_eq!(tags(&new.query("select 1")), "TDCZ");
     assert_eq!(tags(&old.query("select 1")), "TDCZ", "who is in stays in");
     door.change(|open| open.credential = known(ROLE, PASSWORD));

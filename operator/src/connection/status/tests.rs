@@ -1,7 +1,9 @@
 //! Scenarios: what a Connection's status says while its doors come, change and fall silent.
 
+mod columns;
 mod deleted;
 mod refused;
+mod target;
 
 use std::time::Duration;
 

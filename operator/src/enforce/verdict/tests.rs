@@ -29,6 +29,7 @@ fn account(name: &str, revision: Option<u64>, at: Instant) -> (String, Account) 
         format: FORMAT,
         sessions: 0,
         problems: vec![],
+        columns: BTreeMap::new(),
         backends: None,
         held: HashMap::new(),
         at,

@@ -41,6 +41,6 @@ pub use hash::HashKey;
 pub use keys::Keys;
 pub use masker::{MaskSet, Masker};
 pub use plan::{ColumnInfo, Format, Outcome, RowError, RowOutcome, RowPlan, Source};
-pub use resolve::{ColumnGlob, ProtectedColumns, generated_from};
+pub use resolve::{ColumnGlob, Fit, ProtectedColumns, fits, generated_from};
 pub use rule::{Profile, Rule, RuleId, RuleSet};
 pub use token::TokenKey;

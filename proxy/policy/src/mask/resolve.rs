@@ -1,7 +1,11 @@
 //! From column names in rules to (relation OID, attribute number).
 
+mod fit;
+
 use std::collections::HashMap;
 use std::fmt;
+
+pub use fit::{Fit, fits};
 
 use super::rule::{Rule, RuleId, RuleSet};
 use crate::catalog::{Catalog, Column, ColumnId, Relation};

@@ -1,5 +1,6 @@
 //! What a door does about those who stay away: the API server, and a recorder. Time is tokio's own and costs none.
 
+use sallyport_policy::mask::Fit;
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
@@ -8,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::control::apiserver::ApiServer;
 use crate::control::tests::{key, place};
-use crate::door::ThisProcess;
+use crate::door::{Fits, ThisProcess};
 use crate::identity::Pace;
 use crate::manifests::sample;
 
@@ -26,6 +27,8 @@ struct Stage {
     doors: watch::Receiver<Option<Door>>,
     /// The operator's word, which counts as long as somebody may take it back.
     operator: watch::Sender<Word>,
+    sessions: Sessions,
+    carrier: Carrier,
 }
 
 impl Stage {
@@ -59,13 +62,14 @@ impl Stage {
             ..Status::default()
         });
         let metrics: &'static Metrics = Box::leak(Box::new(Metrics::new()));
+        let sessions = Sessions::default();
         let parts = Parts {
             metrics,
             requests: Requests::start(client.clone(), place.clone(), Arc::clone(&contact), &runtime),
             identities: Arc::new(Identities::new(runtime, None, Pace::default())),
             columns: Arc::new(ThisProcess),
             peers: Arc::new(ThisProcess),
-            sessions: Sessions::default(),
+            sessions: sessions.clone(),
             drain: Drain::default(),
             doors: publish_doors,
             status: publish_status,
@@ -83,6 +87,8 @@ impl Stage {
             metrics,
             doors,
             operator,
+            sessions,
+            carrier,
         }
     }
 
@@ -185,6 +191,29 @@ async fn an_api_server_that_stays_away_is_told_while_the_door_stays_open() {
 
     stage.server.is_silent(false);
     stage.until("it is back", |status| !misses(status)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_that_fit_no_column_are_told_once_a_session_has_looked() {
+    let mut stage = Stage::open(GRACE);
+    let status = stage.until("the door opens", |status| status.shut.is_none()).await;
+    assert!(status.columns.is_empty(), "{:?}", status.columns);
+    let mut rules = stage.carrier.masking_rules.iter();
+    let rule = rules.find(|rule| !rule.spec.matches.columns.is_empty()).unwrap();
+    let (uid, names) = (rule.uid.clone(), rule.spec.matches.columns.clone());
+    let at = &stage.carrier.connection.spec.target;
+    let at = sallyport_policy::columns::target(&at.host, at.port);
+    let fits = |fit: &Fit| -> Arc<Fits> { Arc::new(names.iter().map(|name| (name.clone(), fit.clone())).collect()) };
+    stage.sessions.looked(&at, "bank", &fits(&Fit::Nothing(None)));
+    let status = stage
+        .until("it is told", |status| status.columns.contains_key(&uid))
+        .await;
+    assert_eq!(status.columns[&uid].absent.len(), names.len());
+    stage.sessions.looked(&at, "bank", &fits(&Fit::Column));
+    let status = stage
+        .until("it is told no more", |status| status.columns[&uid].absent.is_empty())
+        .await;
+    assert!(status.columns.contains_key(&uid), "that somebody found them is told");
 }
 
 #[test]

@@ -119,6 +119,7 @@ impl Catalogs {
             footprints: footprints.to_vec(),
             policy: Arc::clone(&open.policy),
             columns: Arc::clone(&session.door().columns),
+            sessions: session.door().sessions.clone(),
             code,
             reply,
         };

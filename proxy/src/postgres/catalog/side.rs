@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sallyport_policy::Policy;
 use sallyport_policy::catalog::{Relation, Snapshot};
-use sallyport_policy::mask::ProtectedColumns;
+use sallyport_policy::mask::{ProtectedColumns, fits};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -18,7 +18,7 @@ use super::reader::Expressions;
 use super::service::{CatalogError, PATIENCE};
 use super::telling::Telling;
 use super::{Known, queries, reader};
-use crate::door::Columns;
+use crate::door::{Columns, Fits, Sessions};
 use crate::postgres::ask::{AskError, Row, ask, text};
 use crate::postgres::dial::{Asking, DialError, Reached, dial};
 use crate::postgres::handed::{self, MAX_ENTRIES};
@@ -50,6 +50,8 @@ pub(super) struct Request {
     pub(super) footprints: Vec<Arc<Footprint>>,
     pub(super) policy: Arc<Policy>,
     pub(super) columns: Arc<dyn Columns>,
+    /// Where it is told which names of rules fit nothing.
+    pub(super) sessions: Sessions,
     /// Whether it asks for the code as well.
     pub(super) code: bool,
     pub(super) reply: oneshot::Sender<Result<Told, CatalogError>>,
@@ -88,6 +90,8 @@ pub(super) struct Side {
     known: Option<(u64, usize, Arc<Known>)>,
     /// What was protected then: protection stays with a column, whatever becomes of its name.
     protected: Option<Arc<ProtectedColumns>>,
+    /// What the names of rules fitted then.
+    fits: Arc<Fits>,
     latest: Arc<Latest>,
     telling: Telling,
 }
@@ -113,6 +117,7 @@ impl Side {
             version: 0,
             known: None,
             protected: None,
+            fits: Arc::default(),
             latest,
         }
     }
@@ -184,6 +189,8 @@ impl Side {
             let answer = match &checked {
                 Ok(code) => {
                     let known = self.known(&request.policy, &request.columns);
+                    let at = request.target.name();
+                    request.sessions.looked(&at, &self.database, &self.fits);
                     if same {
                         let each = request.footprints.iter().cloned();
                         let read = each.filter_map(|one| Some((Arc::clone(&one), seen.get(&one)?.clone())));
@@ -364,6 +371,7 @@ impl Side {
         handed::matched(&protected, kept, &list, &mut news);
         handed::keys(&protected, kept, &self.snapshot, &mut news);
         self.telling.tell(columns, news, policy);
+        self.fits = Arc::new(fits(policy.masks().rules(), &*self.snapshot));
         let known = Arc::new(Known {
             snapshot: Arc::clone(&self.snapshot),
             types: Arc::clone(&self.types),

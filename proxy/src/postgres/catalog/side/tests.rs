@@ -2,6 +2,7 @@ use std::sync::atomic::Ordering;
 
 use sallyport_policy::carrier::Carrier;
 use sallyport_policy::catalog::{Catalog as _, Column, ColumnId};
+use sallyport_policy::mask::Fit;
 use serde_json::json;
 
 use super::*;
@@ -68,10 +69,13 @@ async fn what_was_protected_is_so_after_a_rest_whatever_it_is_called_by_then() {
     };
     side.snapshot = called("ssn");
     assert!(side.known(&policy, &columns).protected.contains(ssn));
+    assert_eq!(side.fits["public.customers.ssn"], Fit::Column);
     side.rest();
     assert!(side.known.is_none() && side.snapshot.relations().next().is_none());
-    side.snapshot = called("note");
+    side.snapshot = called("ssm");
     assert!(side.known(&policy, &columns).protected.contains(ssn));
+    let meant = Some("public.customers.ssm".to_owned());
+    assert_eq!(side.fits["public.customers.ssn"], Fit::Nothing(meant));
 }
 
 #[tokio::test(start_paused = true)]
