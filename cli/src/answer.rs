@@ -11,6 +11,7 @@ use sallyport_crds::access_request::{Answer, Decision, Requirement};
 use sallyport_crds::subject::SubjectKind;
 
 use crate::cluster::{Caller, Flags, object_name};
+use crate::output;
 use crate::told::{requirements, told};
 
 /// Flags of approve, deny, revoke, withdraw and review.
@@ -38,7 +39,7 @@ pub async fn run(flags: &Flags, args: Args, decision: Decision) -> Result<ExitCo
     if !reasoned && asks_for_a_reason(&request, decision) {
         bail!("this answer needs a reason: say why with --reason, the asker will see it");
     }
-    println!("{}", told(&request));
+    output::line(told(&request))?;
     let entry = entry(&client, &request, decision, args.reason).await?;
     let now = jiff::Timestamp::now().as_second();
     if let Some(most) = login_is_too_old(&request, &entry, now) {
@@ -50,12 +51,12 @@ pub async fn run(flags: &Flags, args: Args, decision: Decision) -> Result<ExitCo
         .request::<AccessRequest>(patch(&namespace, &args.name, &entry)?)
         .await
         .context("the API server refused")?;
-    println!(
+    output::line(format_args!(
         "accessrequest.sallyport.dev/{}: {} by {}",
         args.name,
         past(decision),
         entry.user
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -12,6 +12,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use sallyport_crds::AccessRequest;
 
 use crate::cluster::{Flags, object_name};
+use crate::output;
 use crate::told::{state, told};
 use crate::visible::visible;
 
@@ -42,20 +43,20 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
         let api: Api<AccessRequest> = Api::namespaced(client, &namespace);
         let request = api.get(object_name(name)?).await;
         let request = request.with_context(|| format!("AccessRequest {name} in namespace {namespace}"))?;
-        println!("{}", told(&request));
+        output::line(told(&request))?;
         return Ok(ExitCode::SUCCESS);
     }
     let api: Api<Guarded> = Api::namespaced(client, &namespace);
     if args.watch {
         // Who may not list is told so; whoever may goes on watching when the API server comes back.
         api.list(&ListParams::default().limit(1)).await?;
-        print_head();
+        output::line(head())?;
         let mut changes = changes(api).boxed();
         while let Some(change) = changes.next().await {
             match change {
-                Ok(DeserializeGuard(Ok(request))) => print(&request, args.all),
-                Ok(DeserializeGuard(Err(unread))) => eprintln!("{}", not_read(&unread)),
-                Err(error) => eprintln!("still watching: {error}"),
+                Ok(DeserializeGuard(Ok(request))) => print(&request, args.all)?,
+                Ok(DeserializeGuard(Err(unread))) => output::aside(not_read(&unread)),
+                Err(error) => output::aside(format_args!("still watching: {error}")),
             }
         }
         return Ok(ExitCode::SUCCESS);
@@ -64,13 +65,13 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
     for one in api.list(&ListParams::default()).await?.items {
         match one.0 {
             Ok(request) => requests.push(request),
-            Err(unread) => eprintln!("{}", not_read(&unread)),
+            Err(unread) => output::aside(not_read(&unread)),
         }
     }
     requests.sort_by(|a, b| a.metadata.creation_timestamp.cmp(&b.metadata.creation_timestamp));
-    print_head();
+    output::line(head())?;
     for request in &requests {
-        print(request, args.all);
+        print(request, args.all)?;
     }
     if !requests.iter().any(|request| args.all || waits(request)) {
         let more = if requests.is_empty() {
@@ -78,7 +79,7 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
         } else {
             "; --all shows those that are decided"
         };
-        eprintln!("no request waits in namespace {namespace}{more}");
+        output::aside(format_args!("no request waits in namespace {namespace}{more}"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -99,26 +100,24 @@ fn not_read(unread: &InvalidObject) -> String {
     visible(&words)
 }
 
-fn print_head() {
-    println!(
-        "{}",
-        line([
-            "NAME",
-            "REQUESTER",
-            "CONNECTION",
-            "RISK",
-            "APPROVALS",
-            "STATE",
-            "LEFT",
-            "COMMAND"
-        ])
-    );
+fn head() -> String {
+    line([
+        "NAME",
+        "REQUESTER",
+        "CONNECTION",
+        "RISK",
+        "APPROVALS",
+        "STATE",
+        "LEFT",
+        "COMMAND",
+    ])
 }
 
-fn print(request: &AccessRequest, all: bool) {
+fn print(request: &AccessRequest, all: bool) -> Result<()> {
     if all || waits(request) {
-        println!("{}", row(request, jiff::Timestamp::now()));
+        output::line(row(request, jiff::Timestamp::now()))?;
     }
+    Ok(())
 }
 
 /// Whether somebody else has something to say: what went ahead by break-glass waits for its review.

@@ -15,6 +15,7 @@ use super::judge::{Asked, Tables, action, deciders, judge, rules, strictest};
 use super::manifests::Manifests;
 use crate::audit::{Copying, Flags as LogFlags, Period, Reader, exit, prove, text};
 use crate::cluster::Flags;
+use crate::output;
 use crate::visible::visible;
 
 /// Examples of one change that are shown.
@@ -95,12 +96,12 @@ pub async fn run(cluster: &Flags, args: Args) -> Result<ExitCode> {
     })?;
     // What stands in a refuted log is not what people ran: that nothing would change says nothing.
     if report.verdict() == Proof::Refuted {
-        eprint!("{}", text(&report, &known.from));
+        output::aside(text(&report, &known.from).trim_end());
         return Ok(exit(&report));
     }
     reader.finish()?;
-    print!("{}", found.told());
-    eprintln!("{}", report.verdict());
+    output::text(found.told())?;
+    output::aside(report.verdict());
     Ok(if found.changes.is_empty() {
         ExitCode::SUCCESS
     } else {
