@@ -13,7 +13,7 @@ use sallyport_crds::AccessRequest;
 
 use crate::cluster::{Flags, object_name};
 use crate::output;
-use crate::told::{state, told};
+use crate::told::{state, told, until};
 use crate::visible::visible;
 
 /// A request, or why this program cannot read it: one of a later version keeps nobody from those that it can.
@@ -128,7 +128,7 @@ fn waits(request: &AccessRequest) -> bool {
 fn row(request: &AccessRequest, now: jiff::Timestamp) -> String {
     let spec = &request.spec;
     let progress = request.status.as_ref().and_then(|status| status.progress.as_deref());
-    let left = spec.expires_at.0.duration_since(now).as_secs();
+    let left = until(request).map_or(0, |until| until.duration_since(now).as_secs());
     let left = if left > 0 {
         format!("{}m{:02}s", left / 60, left % 60)
     } else {
@@ -265,6 +265,17 @@ mod tests {
             waiting,
             "bank-1 oidc:alice bank 50 0/2 Pending 9m05s DELETE FROM accounts"
         );
+        let mut used = request("bank");
+        let ends = json!({"state": "BreakGlass", "grantedUntil": "2026-11-24T09:55:00Z"});
+        used.status = serde_json::from_value(ends).unwrap();
+        assert_eq!(row(&used, "2026-11-24T09:50:55Z")[5], "4m05s");
+        let revoked = json!({
+            "type": "Revoked", "status": "True", "reason": "RevokedByPerson", "message": "",
+            "lastTransitionTime": "2026-11-24T09:50:00Z",
+        });
+        let conditions = &mut used.status.as_mut().unwrap().conditions;
+        conditions.push(serde_json::from_value(revoked).unwrap());
+        assert_eq!(row(&used, "2026-11-24T09:50:55Z")[5], "-");
         let deceiving = row(&request("bank\u{1b}[2K\r\u{202e}"), "2026-11-24T11:00:00Z");
         assert_eq!(deceiving[2], "bank\\u{1b}[2K\\r\\u{202e}");
         assert_eq!(deceiving[6], "-");

@@ -160,9 +160,11 @@ fn is_ours(condition: &Condition) -> bool {
 fn state(request: &AccessRequest, conditions: &[Condition]) -> &'static str {
     let holds = |kind: ConditionType| condition::is_true(conditions, kind);
     if request.spec.break_glass {
-        return match holds(ConditionType::Reviewed) {
-            true => "Reviewed",
-            false => "BreakGlass",
+        // Until somebody has looked at it, that is what counts, however it ended. What was stopped was more than looked at.
+        return match (holds(ConditionType::Reviewed), holds(ConditionType::Revoked)) {
+            (false, _) => "BreakGlass",
+            (true, true) => ConditionType::Revoked.as_str(),
+            (true, false) => ConditionType::Reviewed.as_str(),
         };
     }
     let order = [

@@ -326,7 +326,15 @@ impl Moment<'_> {
         const KIND: ConditionType = ConditionType::Ready;
         // What has happened already is settled by its review, however it ended.
         if self.request.spec.break_glass {
-            return ready(std::slice::from_ref(answer));
+            let sum = ready(std::slice::from_ref(answer));
+            let revoked = ends.iter().find(|end| end.kind == ConditionType::Revoked);
+            return match revoked.filter(|_| sum.holds()) {
+                Some(end) => Finding {
+                    message: format!("{}; {}", end.message, answer.message),
+                    ..sum
+                },
+                None => sum,
+            };
         }
         if let Some(end) = ends.first() {
             let words = format!("{}: {}", end.kind.as_str(), end.message);
