@@ -64,6 +64,7 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
         tally: &tally,
         logins: &logins,
         in_force: settled || wanted.is_some(),
+        first: before.requirements.is_none(),
         open_before: found.open_before,
         allowed: found
             .connection
