@@ -11,7 +11,8 @@ use sallyport_crds::access_request::{Answer, Decision, Requirement};
 use sallyport_crds::subject::SubjectKind;
 
 use crate::cluster::{Caller, Flags, object_name};
-use crate::told::{requirements, told};
+use crate::output;
+use crate::told::{requirements, state, told};
 
 /// Flags of approve, deny, revoke, withdraw and review.
 #[derive(Debug, clap::Args)]
@@ -38,8 +39,11 @@ pub async fn run(flags: &Flags, args: Args, decision: Decision) -> Result<ExitCo
     if !reasoned && asks_for_a_reason(&request, decision) {
         bail!("this answer needs a reason: say why with --reason, the asker will see it");
     }
-    println!("{}", told(&request));
+    output::line(told(&request))?;
     let entry = entry(&client, &request, decision, args.reason).await?;
+    if let Some(words) = has_answered(&request, &entry) {
+        bail!("{words}");
+    }
     let now = jiff::Timestamp::now().as_second();
     if let Some(most) = login_is_too_old(&request, &entry, now) {
         bail!(
@@ -50,12 +54,12 @@ pub async fn run(flags: &Flags, args: Args, decision: Decision) -> Result<ExitCo
         .request::<AccessRequest>(patch(&namespace, &args.name, &entry)?)
         .await
         .context("the API server refused")?;
-    println!(
+    output::line(format_args!(
         "accessrequest.sallyport.dev/{}: {} by {}",
         args.name,
         past(decision),
         entry.user
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -82,6 +86,39 @@ fn asks_for_a_reason(request: &AccessRequest, decision: Decision) -> bool {
         Decision::Approve | Decision::Revoke => requirements(request).iter().any(|one| one.reason_required),
         Decision::Withdraw | Decision::Review => false,
     }
+}
+
+/// That the author has answered so already, and what the request still wants: people are counted once, and the API server takes no
+/// second entry. Who counts as whom by their names it says itself.
+fn has_answered(request: &AccessRequest, entry: &Answer) -> Option<String> {
+    let status = request.status.as_ref()?;
+    let person = entry.issuer.is_some() && entry.subject.is_some();
+    let own = |before: &Answer| {
+        before.user == entry.user || person && before.issuer == entry.issuer && before.subject == entry.subject
+    };
+    let before = status
+        .approvals
+        .iter()
+        .flatten()
+        .find(|before| before.decision == entry.decision && own(before))?;
+    let name = request.metadata.name.as_deref().unwrap_or_default();
+    let by = (before.user != entry.user).then(|| format!(" as {}", before.user));
+    let lacking = status.progress.as_deref().and_then(lacking);
+    let stands = match (state(request), lacking) {
+        ("Pending", Some(lacking)) if entry.decision == Decision::Approve => {
+            format!("it needs {lacking} more by others")
+        }
+        (state, _) => format!("it is {state}"),
+    };
+    let (done, by) = (past(entry.decision), by.unwrap_or_default());
+    Some(format!("you have already {done} {name}{by}: {stands}"))
+}
+
+/// How many approvals are lacking, of `1/2`; `None` where none are.
+fn lacking(progress: &str) -> Option<u32> {
+    let (have, want) = progress.split_once('/')?;
+    let lacking = want.parse::<u32>().ok()?.checked_sub(have.parse().ok()?)?;
+    (lacking > 0).then_some(lacking)
 }
 
 /// The age that a policy asks for, if the author's login is known to be older: what the operator would not count stays unsaid.
@@ -195,6 +232,79 @@ mod tests {
         for (most, decision, logged_in, refused) in cases {
             let found = login_is_too_old(&request(most), &entry(decision, logged_in), 1_000);
             assert_eq!(found.is_some(), refused, "{most:?} {decision} {logged_in:?}");
+        }
+    }
+
+    #[test]
+    fn who_answers_a_second_time_is_told_what_it_still_waits_for() {
+        let entry = |user: &str, subject: Option<&str>, decision: &str| -> Answer {
+            serde_json::from_value(serde_json::json!({
+                "user": user, "decision": decision, "requestUID": "u", "subject": subject,
+                "issuer": subject.map(|_| "https://idp"),
+            }))
+            .unwrap()
+        };
+        let told = |state: &str, progress: &str, again: Answer| {
+            let mut request = asking("required", serde_json::json!(3));
+            let status = request.status.as_mut().unwrap();
+            status.approvals = Some(vec![
+                entry("oidc:bob", Some("b"), "Approve"),
+                entry("dave", None, "Deny"),
+            ]);
+            status.state = Some(state.to_owned());
+            status.progress = Some(progress.to_owned());
+            has_answered(&request, &again)
+        };
+        let approve = |user: &str, subject: Option<&str>| entry(user, subject, "Approve");
+        for (state, progress, again, words) in [
+            (
+                "Pending",
+                "1/3",
+                approve("oidc:bob", Some("b")),
+                "already approved bank-1: it needs 2 more by others",
+            ),
+            // Under another name, and by a certificate.
+            (
+                "Pending",
+                "1/3",
+                approve("corp:bob", Some("b")),
+                "approved bank-1 as oidc:bob: it needs 2 more by others",
+            ),
+            (
+                "Pending",
+                "1/3",
+                entry("dave", None, "Deny"),
+                "you have already denied bank-1: it is Pending",
+            ),
+            (
+                "Approved",
+                "3/3",
+                approve("oidc:bob", Some("b")),
+                "you have already approved bank-1: it is Approved",
+            ),
+            // Admission is not to be trusted, or a later version counts otherwise.
+            (
+                "Pending",
+                "3/3",
+                approve("oidc:bob", Some("b")),
+                "you have already approved bank-1: it is Pending",
+            ),
+            (
+                "Pending",
+                "some",
+                approve("oidc:bob", Some("b")),
+                "you have already approved bank-1: it is Pending",
+            ),
+        ] {
+            let told = told(state, progress, again).unwrap();
+            assert!(told.starts_with("you have already ") && told.ends_with(words), "{told}");
+        }
+        for first in [
+            approve("oidc:carol", Some("c")),
+            approve("dave", None),
+            entry("oidc:bob", Some("b"), "Revoke"),
+        ] {
+            assert_eq!(told("Pending", "1/3", first.clone()), None, "{first:?}");
         }
     }
 

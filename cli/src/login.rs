@@ -16,6 +16,7 @@ use kube::Api;
 use sallyport_crds::Connection;
 
 use crate::cluster::Flags;
+use crate::output;
 use provider::{Answer, Provider, Tokens};
 use store::{Login, Store};
 
@@ -73,9 +74,11 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
     let ca = args.ca.map(std::path::absolute).transpose()?;
     let tokens = by_device(&provider, &args.client_id, &args.scope).await?;
     Store::open()?.keep(Login::new(&args.issuer, &args.client_id, ca, tokens, now()))?;
-    eprintln!("logged in at {}", args.issuer);
+    output::aside(format_args!("logged in at {}", args.issuer));
     if let Some(connection) = &args.connection {
-        eprintln!("now: PGPASSWORD=$(kubectl sallyport token) psql service={connection}");
+        output::aside(format_args!(
+            "now: PGPASSWORD=$(kubectl sallyport token) psql service={connection}"
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -85,7 +88,7 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
 /// # Errors
 /// When nobody has logged in, or the login has ended.
 pub async fn token(args: TokenArgs) -> Result<ExitCode> {
-    println!("{}", fresh(&Store::open()?, args.issuer.as_deref(), now()).await?);
+    output::line(fresh(&Store::open()?, args.issuer.as_deref(), now()).await?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -115,11 +118,11 @@ async fn fresh(store: &Store, issuer: Option<&str>, now: i64) -> Result<String> 
 async fn by_device(provider: &Provider, client_id: &str, scope: &str) -> Result<Tokens> {
     let device = provider.device(client_id, scope).await?;
     match &device.verification_uri_complete {
-        Some(url) => eprintln!("open {url}\nand compare the code: {}", device.user_code),
-        None => eprintln!(
+        Some(url) => output::aside(format_args!("open {url}\nand compare the code: {}", device.user_code)),
+        None => output::aside(format_args!(
             "open {}\nand type the code: {}",
             device.verification_uri, device.user_code
-        ),
+        )),
     }
     let mut pause = Duration::from_secs(device.interval).min(LONGEST_PAUSE);
     let ends = tokio::time::Instant::now() + Duration::from_secs(device.expires_in).min(LONGEST_LOGIN);
@@ -153,11 +156,11 @@ async fn write_service(flags: &Flags, name: &str, args: &Args) -> Result<()> {
     };
     let (path, led) = service::write(&entry, &store::directory()?)?;
     let before = led.map(|host| format!("; it led to {host} before"));
-    eprintln!(
+    output::aside(format_args!(
         "wrote service {name} into {}{}",
         path.display(),
         before.unwrap_or_default()
-    );
+    ));
     Ok(())
 }
 

@@ -1,9 +1,13 @@
 //! `kubectl sallyport`: what people do at a door that plain kubectl makes long-winded.
 
+// They panic where nobody reads any more: `output` prints.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod answer;
 mod audit;
 mod cluster;
 mod login;
+mod output;
 mod policy;
 mod requests;
 mod told;
@@ -62,8 +66,9 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     match run(args).await {
         Ok(code) => code,
+        Err(cause) if cause.is::<output::Unread>() => ExitCode::from(output::UNREAD),
         Err(cause) => {
-            eprintln!("error: {}", words::words(&cause));
+            output::aside(format_args!("error: {}", words::words(&cause)));
             ExitCode::FAILURE
         }
     }

@@ -12,7 +12,8 @@ use kube::runtime::{WatchStreamExt, watcher};
 use sallyport_crds::AccessRequest;
 
 use crate::cluster::{Flags, object_name};
-use crate::told::{state, told};
+use crate::output;
+use crate::told::{state, told, until};
 use crate::visible::visible;
 
 /// A request, or why this program cannot read it: one of a later version keeps nobody from those that it can.
@@ -42,20 +43,20 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
         let api: Api<AccessRequest> = Api::namespaced(client, &namespace);
         let request = api.get(object_name(name)?).await;
         let request = request.with_context(|| format!("AccessRequest {name} in namespace {namespace}"))?;
-        println!("{}", told(&request));
+        output::line(told(&request))?;
         return Ok(ExitCode::SUCCESS);
     }
     let api: Api<Guarded> = Api::namespaced(client, &namespace);
     if args.watch {
         // Who may not list is told so; whoever may goes on watching when the API server comes back.
         api.list(&ListParams::default().limit(1)).await?;
-        print_head();
+        output::line(head())?;
         let mut changes = changes(api).boxed();
         while let Some(change) = changes.next().await {
             match change {
-                Ok(DeserializeGuard(Ok(request))) => print(&request, args.all),
-                Ok(DeserializeGuard(Err(unread))) => eprintln!("{}", not_read(&unread)),
-                Err(error) => eprintln!("still watching: {error}"),
+                Ok(DeserializeGuard(Ok(request))) => print(&request, args.all)?,
+                Ok(DeserializeGuard(Err(unread))) => output::aside(not_read(&unread)),
+                Err(error) => output::aside(format_args!("still watching: {error}")),
             }
         }
         return Ok(ExitCode::SUCCESS);
@@ -64,13 +65,13 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
     for one in api.list(&ListParams::default()).await?.items {
         match one.0 {
             Ok(request) => requests.push(request),
-            Err(unread) => eprintln!("{}", not_read(&unread)),
+            Err(unread) => output::aside(not_read(&unread)),
         }
     }
     requests.sort_by(|a, b| a.metadata.creation_timestamp.cmp(&b.metadata.creation_timestamp));
-    print_head();
+    output::line(head())?;
     for request in &requests {
-        print(request, args.all);
+        print(request, args.all)?;
     }
     if !requests.iter().any(|request| args.all || waits(request)) {
         let more = if requests.is_empty() {
@@ -78,7 +79,7 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
         } else {
             "; --all shows those that are decided"
         };
-        eprintln!("no request waits in namespace {namespace}{more}");
+        output::aside(format_args!("no request waits in namespace {namespace}{more}"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -99,26 +100,24 @@ fn not_read(unread: &InvalidObject) -> String {
     visible(&words)
 }
 
-fn print_head() {
-    println!(
-        "{}",
-        line([
-            "NAME",
-            "REQUESTER",
-            "CONNECTION",
-            "RISK",
-            "APPROVALS",
-            "STATE",
-            "LEFT",
-            "COMMAND"
-        ])
-    );
+fn head() -> String {
+    line([
+        "NAME",
+        "REQUESTER",
+        "CONNECTION",
+        "RISK",
+        "APPROVALS",
+        "STATE",
+        "LEFT",
+        "COMMAND",
+    ])
 }
 
-fn print(request: &AccessRequest, all: bool) {
+fn print(request: &AccessRequest, all: bool) -> Result<()> {
     if all || waits(request) {
-        println!("{}", row(request, jiff::Timestamp::now()));
+        output::line(row(request, jiff::Timestamp::now()))?;
     }
+    Ok(())
 }
 
 /// Whether somebody else has something to say: what went ahead by break-glass waits for its review.
@@ -129,7 +128,7 @@ fn waits(request: &AccessRequest) -> bool {
 fn row(request: &AccessRequest, now: jiff::Timestamp) -> String {
     let spec = &request.spec;
     let progress = request.status.as_ref().and_then(|status| status.progress.as_deref());
-    let left = spec.expires_at.0.duration_since(now).as_secs();
+    let left = until(request).map_or(0, |until| until.duration_since(now).as_secs());
     let left = if left > 0 {
         format!("{}m{:02}s", left / 60, left % 60)
     } else {
@@ -266,6 +265,17 @@ mod tests {
             waiting,
             "bank-1 oidc:alice bank 50 0/2 Pending 9m05s DELETE FROM accounts"
         );
+        let mut used = request("bank");
+        let ends = json!({"state": "BreakGlass", "grantedUntil": "2026-11-24T09:55:00Z"});
+        used.status = serde_json::from_value(ends).unwrap();
+        assert_eq!(row(&used, "2026-11-24T09:50:55Z")[5], "4m05s");
+        let revoked = json!({
+            "type": "Revoked", "status": "True", "reason": "RevokedByPerson", "message": "",
+            "lastTransitionTime": "2026-11-24T09:50:00Z",
+        });
+        let conditions = &mut used.status.as_mut().unwrap().conditions;
+        conditions.push(serde_json::from_value(revoked).unwrap());
+        assert_eq!(row(&used, "2026-11-24T09:50:55Z")[5], "-");
         let deceiving = row(&request("bank\u{1b}[2K\r\u{202e}"), "2026-11-24T11:00:00Z");
         assert_eq!(deceiving[2], "bank\\u{1b}[2K\\r\\u{202e}");
         assert_eq!(deceiving[6], "-");

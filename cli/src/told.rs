@@ -1,11 +1,22 @@
 //! A request in full, as an approver reads it before they answer.
 
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use sallyport_crds::access_request::{CommandView, Requirement};
 use sallyport_crds::approval_policy::GrantScope;
 use sallyport_crds::subject::some_of;
-use sallyport_crds::{AccessRequest, Duration};
+use sallyport_crds::{AccessRequest, ConditionType, Duration};
 
 use crate::visible::visible;
+
+/// The ends of a request, in the order in which one counts over another.
+const ENDS: [ConditionType; 5] = [
+    ConditionType::AdmissionChanged,
+    ConditionType::Withdrawn,
+    ConditionType::Denied,
+    ConditionType::Revoked,
+    ConditionType::Expired,
+];
 
 /// Who asks for what and why, what an approval gives and for how long, and who is asked by which rules.
 pub fn told(request: &AccessRequest) -> String {
@@ -73,17 +84,40 @@ fn lasts(request: &AccessRequest) -> String {
     }
 }
 
-/// How it stands, and until when.
+/// How it stands: until when, or what became of it, and what it waits for.
 fn stands(request: &AccessRequest) -> String {
-    let ends = request.spec.expires_at.0;
-    let granted = request.status.as_ref().and_then(|status| status.granted_until.as_ref());
-    match state(request) {
-        state @ "Pending" => format!("state {state}: it can be decided until {ends}"),
-        state @ ("Approved" | "BreakGlass" | "Reviewed") => {
-            format!("state {state}, until {}", granted.map_or(ends, |until| until.0))
-        }
-        state => format!("state {state}"),
+    let mut words = format!("state {}", state(request));
+    match (until(request), state(request)) {
+        (Some(until), "Pending") => words += &format!(": it can be decided until {until}"),
+        (Some(until), "Approved" | "BreakGlass" | "Reviewed") => words += &format!(", until {until}"),
+        _ => {}
     }
+    let ended = ENDS.iter().find_map(|kind| condition(request, *kind, "True"));
+    words.extend(ended.map(|end| format!(": {}", end.message)));
+    let waits = match request.spec.break_glass {
+        false => condition(request, ConditionType::Approved, "False"),
+        true => condition(request, ConditionType::Reviewed, "False").filter(|_| ended.is_some()),
+    };
+    // That it is over is told by what ended it.
+    let waits = waits.filter(|_| ended.is_none() || request.spec.break_glass);
+    words.extend(waits.map(|one| format!("; {}", one.message)));
+    words
+}
+
+/// Until when it can be decided, or what it granted can be used; `None` once it is over.
+pub fn until(request: &AccessRequest) -> Option<Timestamp> {
+    let mut over = ENDS.iter().chain(&[ConditionType::Consumed]);
+    if over.any(|kind| condition(request, *kind, "True").is_some()) {
+        return None;
+    }
+    let granted = request.status.as_ref().and_then(|status| status.granted_until.as_ref());
+    Some(granted.map_or(request.spec.expires_at.0, |granted| granted.0))
+}
+
+/// The condition of this type, where it has this status.
+fn condition<'a>(request: &'a AccessRequest, kind: ConditionType, status: &str) -> Option<&'a Condition> {
+    let mut conditions = request.status.iter().flat_map(|status| &status.conditions);
+    conditions.find(|one| one.type_ == kind.as_str() && one.status == status)
 }
 
 /// The command: what is known of it, its text, and its parameters as the door words them.
@@ -285,6 +319,69 @@ mod tests {
             (json!({"state": "Revoked", "grantedUntil": granted}), "state Revoked"),
         ] {
             assert_eq!(stands(&request(json!({}), status)), words);
+        }
+    }
+
+    #[test]
+    fn what_is_over_says_why_and_what_waits_for_what() {
+        let said = |kind: &str, status: &str, message: &str| {
+            json!({
+                "type": kind, "status": status, "reason": "R", "message": message,
+                "lastTransitionTime": "2026-11-24T08:00:00Z",
+            })
+        };
+        let granted = "2026-11-24T09:15:00Z";
+        for (glass, state, conditions, words) in [
+            (
+                false,
+                "Pending",
+                vec![said("Approved", "False", "1/2 approvals")],
+                "state Pending: it can be decided until 2026-11-24T10:00:00Z; 1/2 approvals",
+            ),
+            (
+                false,
+                "Expired",
+                vec![
+                    said("Approved", "False", "the request is over"),
+                    said("Expired", "True", "nobody decided in time"),
+                ],
+                "state Expired: nobody decided in time",
+            ),
+            (
+                true,
+                "BreakGlass",
+                vec![said("Reviewed", "False", "to be reviewed")],
+                "state BreakGlass, until 2026-11-24T09:15:00Z",
+            ),
+            (
+                true,
+                "BreakGlass",
+                vec![
+                    said("Reviewed", "False", "to be reviewed"),
+                    said("Revoked", "True", "revoked by oidc:carol"),
+                ],
+                "state BreakGlass: revoked by oidc:carol; to be reviewed",
+            ),
+            (
+                true,
+                "Reviewed",
+                vec![said("Reviewed", "True", "reviewed by oidc:bob")],
+                "state Reviewed, until 2026-11-24T09:15:00Z",
+            ),
+            (
+                true,
+                "Revoked",
+                vec![
+                    said("Reviewed", "True", "reviewed by oidc:bob"),
+                    said("Expired", "True", "the time of the grant is over"),
+                    said("Revoked", "True", "revoked by oidc:carol"),
+                ],
+                "state Revoked: revoked by oidc:carol",
+            ),
+        ] {
+            let granted = glass.then_some(granted);
+            let status = json!({"state": state, "grantedUntil": granted, "conditions": conditions});
+            assert_eq!(stands(&request(json!({"breakGlass": glass}), status)), words);
         }
     }
 }

@@ -9,11 +9,14 @@
 )]
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sallyport_audit::checkpoint::Checkpoint;
 use sallyport_audit::merkle::{Frontier, leaf_hash};
-use sallyport_audit::note::Signer;
+use sallyport_audit::note::{Note, Signer};
 use sallyport_audit::record::{EndCause, Instance, Origin, PodRef, Seal, SessionEnd, SessionId, Writer};
 use sallyport_audit::tiles::{Kind, Tile, push_entry};
 use sallyport_audit::{Batch, Event, Time};
@@ -111,6 +114,7 @@ impl Drawer {
     fn run(&self, command: &[&str], arguments: &[&str]) -> (i32, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_kubectl-sallyport"))
             .current_dir(self.dir.path())
+            .env("NO_PROXY", "127.0.0.1")
             .args(command)
             .args(arguments)
             .output()
@@ -147,6 +151,62 @@ impl Drawer {
 
     fn page(&self) -> String {
         fs::read_to_string(self.dir.path().join("page.html")).unwrap()
+    }
+}
+
+/// Serves the files of a directory, and gives the URL.
+fn serve(dir: PathBuf) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            answer(stream.unwrap(), &dir);
+        }
+    });
+    url
+}
+
+fn answer(mut stream: TcpStream, dir: &Path) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let path = head.split(' ').nth(1).unwrap().trim_start_matches('/');
+    let (status, body) = match fs::read(dir.join(path)) {
+        Ok(body) => ("200 OK", body),
+        Err(_) => ("404 Not Found", Vec::new()),
+    };
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    stream.write_all(&[head.into_bytes(), body].concat()).unwrap();
+}
+
+#[test]
+fn what_the_operator_cosigned_vouches_for_a_copy_wherever_that_lies() {
+    let drawer = Drawer::new();
+    let log = drawer.dir.path().join("log");
+    let witness = Signer::generate("operator").unwrap().0;
+    let note = fs::read_to_string(log.join("checkpoint")).unwrap();
+    let cosignature = witness.cosign(Note::parse(&note).unwrap().text(), 1_764_000_000);
+    fs::write(log.join("checkpoint"), format!("{note}{cosignature}")).unwrap();
+    fs::write(drawer.dir.path().join("witness"), witness.verifier().to_string()).unwrap();
+    let by =
+        "10 of 10 records are proven by the log's own checkpoint, which the operator cosigned at 2025-11-24T16:00:00Z";
+    for log in ["log", &serve(log)] {
+        let known = ["--log", log, "--key", "key"];
+        let (status, said) = drawer.audit("verify", &known);
+        assert_eq!(status, UNPROVEN, "{log}: {said}");
+        let known = [&known[..], &["--witness-key", "witness"]].concat();
+        let (status, said) = drawer.audit("verify", &known);
+        assert_eq!(status, PROVEN, "{log}: {said}");
+        assert!(said.contains(by), "{log}: {said}");
+        // Another witness' word is nobody's.
+        let known = [&known[..4], &["--witness-key", "key"]].concat();
+        let (status, said) = drawer.audit("verify", &known);
+        assert_eq!(status, UNPROVEN, "{log}: {said}");
     }
 }
 

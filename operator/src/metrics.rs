@@ -106,7 +106,10 @@ impl Metrics {
                 "Processes of doors that count, by whether they enforce.",
                 &["state"],
             )?,
-            leader: gauge(&prefix("leader"), "1 while this process leads.")?,
+            leader: gauge(
+                &prefix("leader"),
+                "1 while this process leads; where it is 0, all other metrics of the operator say nothing.",
+            )?,
             issuer_problems: gauge(
                 &prefix("issuer_problems"),
                 "Issuers of the configuration that cannot be used.",

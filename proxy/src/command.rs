@@ -22,7 +22,7 @@ use crate::session::Session;
 
 pub use asked::{Asked, Reach, Rejection};
 pub use decided::{Decided, decide};
-pub use hold::{Desk, Gone, Waiting};
+pub use hold::{Desk, Gone, Waiting, WentAhead};
 pub use recorded::{Kind, Recorded, Refused};
 pub use running::{Ledger, Running};
 

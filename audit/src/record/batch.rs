@@ -233,32 +233,44 @@ impl Seal {
     }
 }
 
-impl Event {
-    /// The event's JSON name; a closed set, fit for a metric's label.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::SessionStart(_) => "sessionStart",
-            Self::Attested(_) => "attested",
-            Self::LoginRefused(_) => "loginRefused",
-            Self::Command(_) => "command",
-            Self::CommandPart(_) => "commandPart",
-            Self::Hold(_) => "hold",
-            Self::Approved(_) => "approved",
-            Self::Denied(_) => "denied",
-            Self::Withdrawn(_) => "withdrawn",
-            Self::Expired(_) => "expired",
-            Self::Claimed(_) => "claimed",
-            Self::Revoked(_) => "revoked",
-            Self::BreakGlass(_) => "breakGlass",
-            Self::Reviewed(_) => "reviewed",
-            Self::Outcome(_) => "outcome",
-            Self::TransactionEnd(_) => "transactionEnd",
-            Self::SessionEnd(_) => "sessionEnd",
-            Self::LogStart(_) => "logStart",
-            Self::LogEnd(_) => "logEnd",
-            Self::Pruned(_) => "pruned",
-            Self::PolicyChange(_) => "policyChange",
+/// Names every event once, so that none is missing in the list of them.
+macro_rules! kinds {
+    ($($event:ident: $name:literal,)*) => {
+        impl Event {
+            /// The JSON names of all events there are.
+            pub const KINDS: &'static [&'static str] = &[$($name),*];
+
+            /// The event's JSON name; a closed set, fit for a metric's label.
+            #[must_use]
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$event(_) => $name,)*
+                }
+            }
         }
-    }
+    };
+}
+
+kinds! {
+    SessionStart: "sessionStart",
+    Attested: "attested",
+    LoginRefused: "loginRefused",
+    Command: "command",
+    CommandPart: "commandPart",
+    Hold: "hold",
+    Approved: "approved",
+    Denied: "denied",
+    Withdrawn: "withdrawn",
+    Expired: "expired",
+    Claimed: "claimed",
+    Revoked: "revoked",
+    BreakGlass: "breakGlass",
+    Reviewed: "reviewed",
+    Outcome: "outcome",
+    TransactionEnd: "transactionEnd",
+    SessionEnd: "sessionEnd",
+    LogStart: "logStart",
+    LogEnd: "logEnd",
+    Pruned: "pruned",
+    PolicyChange: "policyChange",
 }

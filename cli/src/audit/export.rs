@@ -13,8 +13,8 @@ use super::ocsf::Ocsf;
 use super::reader::Reader;
 use super::trust::{Copying, Flags};
 use super::verify;
-use crate::cluster;
 use crate::visible::{visible, visible_json};
+use crate::{cluster, output};
 
 /// Flags of `audit export`.
 #[derive(Clone, Debug, clap::Args)]
@@ -63,8 +63,8 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
         }
     })?;
     let obeyed = std::io::stdout().is_terminal();
-    lines.iter().for_each(|line| println!("{}", shown(line, csv, obeyed)));
-    eprint!("{}", verify::text(&report, &known.from));
+    output::lines(lines.iter().map(|line| shown(line, csv, obeyed)))?;
+    output::aside(verify::text(&report, &known.from).trim_end());
     if report.verdict() == Verdict::Refuted {
         return Ok(verify::exit(&report));
     }

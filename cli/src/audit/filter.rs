@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result};
+use clap::builder::PossibleValuesParser;
 use sallyport_audit::Time;
 use sallyport_audit::record::{Action, Event, Person, Record, SessionId};
 
@@ -34,8 +35,8 @@ pub struct Filter {
     /// Commands with this verdict.
     #[arg(long, value_parser = ["allow", "deny", "hold"])]
     verdict: Option<String>,
-    /// Records of this kind (command, outcome, hold, approved, denied, sessionStart, loginRefused, …). May be given several times.
-    #[arg(long, value_name = "KIND")]
+    /// Records of this kind. May be given several times.
+    #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(Event::KINDS))]
     kind: Vec<String>,
 }
 
@@ -142,7 +143,30 @@ fn moment(text: &str) -> Result<Time> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+    use clap::error::ErrorKind;
+
     use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Asked {
+        #[command(flatten)]
+        filter: Filter,
+    }
+
+    #[test]
+    fn a_kind_that_no_record_has_is_refused_with_those_that_there_are() {
+        for &kind in Event::KINDS {
+            let asked = Asked::try_parse_from(["show", "--kind", kind, "--kind", "hold"]).unwrap();
+            assert_eq!(asked.filter.kind, [kind, "hold"]);
+        }
+        for typed in ["nonsense", "Hold", "holds"] {
+            let error = Asked::try_parse_from(["show", "--kind", typed]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidValue, "{typed}");
+            let told = error.to_string();
+            assert!(Event::KINDS.iter().all(|kind| told.contains(kind)), "{told}");
+        }
+    }
 
     #[test]
     fn reads_times_and_durations() {

@@ -18,7 +18,7 @@ use super::filter::{Filter, People};
 use super::reader::Reader;
 use super::trust::{Copying, Flags};
 use super::verify;
-use crate::cluster;
+use crate::{cluster, output};
 use page::Proof;
 use story::Story;
 
@@ -75,12 +75,12 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
     };
     let html = page::render(&story, &proof);
     if args.output.as_os_str() == "-" {
-        print!("{html}");
+        output::text(html)?;
     } else {
         std::fs::write(&args.output, html).with_context(|| args.output.display().to_string())?;
-        eprintln!("{} written", args.output.display());
+        output::aside(format_args!("{} written", args.output.display()));
     }
-    eprint!("{}", verify::text(&report, &known.from));
+    output::aside(verify::text(&report, &known.from).trim_end());
     // A refuted log is told as such by the status, too: a record that nobody can read must not hide that.
     if report.verdict() != Verdict::Refuted {
         reader.finish()?;

@@ -11,7 +11,7 @@ use super::filter::{Filter, People};
 use super::reader::Reader;
 use super::trust::{Copying, Flags};
 use super::{print, verify};
-use crate::cluster;
+use crate::{cluster, output};
 
 /// Flags of `audit show`.
 #[derive(Clone, Debug, clap::Args)]
@@ -44,13 +44,13 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
         }
     })?;
     let obeyed = json && std::io::stdout().is_terminal();
-    lines.iter().for_each(|line| println!("{}", shown(line, false, obeyed)));
+    output::lines(lines.iter().map(|line| shown(line, false, obeyed)))?;
     // The proof is part of the answer: on standard output for people, aside for programs.
     let proof = verify::text(&report, &known.from);
     if json {
-        eprint!("{proof}")
+        output::aside(proof.trim_end());
     } else {
-        print!("\n{proof}")
+        output::text(format_args!("\n{proof}"))?;
     }
     if report.verdict() == Verdict::Refuted {
         return Ok(verify::exit(&report));

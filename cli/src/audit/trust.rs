@@ -92,8 +92,13 @@ impl Flags {
         if let (Some(sink), Some(now)) = (&mut sink, &now) {
             sink.wait_for_cosignature(now.size, copying.wait).await?;
         }
-        let (mut trust, from) = self.trust(sink.as_ref())?;
+        let (mut trust, mut from) = self.trust(sink.as_ref())?;
+        let own = now.as_ref().map(|now| now.note.clone());
         let copied = now.map(|now| to_copy(now, sink.as_ref().and_then(Sink::note), trust.as_mut()));
+        // Only now: how much is copied hangs on what came from elsewhere.
+        if let (Some(trust), Some(own)) = (&mut trust, own) {
+            from = self.with_own(trust, &own, from);
+        }
         let (dir, copy) = match copying.save {
             Some(dir) => (dir.to_owned(), None),
             None => {
@@ -115,17 +120,10 @@ impl Flags {
     /// A log that is here already.
     fn local(&self, dir: &str, sink: Option<&Sink>, copying: Copying<'_>) -> Result<Known> {
         let (mut trust, mut from) = self.trust(sink)?;
-        // A copy that was kept with its cosignature brings the operator's word along.
         if let Some(trust) = &mut trust
-            && let Ok(note) = std::fs::read_to_string(Path::new(dir).join("checkpoint"))
-            && let Ok(time) = trust.add_cosigned(&note)
+            && let Ok(own) = std::fs::read_to_string(Path::new(dir).join("checkpoint"))
         {
-            let own = format!("the log's own checkpoint, which the operator cosigned at {}", at(time));
-            from = if sink.is_some() || !self.checkpoint.is_empty() {
-                format!("{from}, and {own}")
-            } else {
-                own
-            };
+            from = self.with_own(trust, &own, from);
         }
         // A directory that is not there is a log that is missing: verification says so.
         let dir = PathBuf::from(dir);
@@ -141,6 +139,18 @@ impl Flags {
             from,
             _copy: None,
         })
+    }
+
+    /// A copy that was kept with its cosignature brings the operator's word along, wherever it is read. `from`: what is believed
+    /// beside that.
+    fn with_own(&self, trust: &mut Trust, own: &str, from: String) -> String {
+        let Ok(time) = trust.add_cosigned(own) else { return from };
+        let own = format!("the log's own checkpoint, which the operator cosigned at {}", at(time));
+        if self.sink.is_some() || !self.checkpoint.is_empty() {
+            format!("{from}, and {own}")
+        } else {
+            own
+        }
     }
 
     fn trust(&self, sink: Option<&Sink>) -> Result<(Option<Trust>, String)> {

@@ -10,7 +10,7 @@ use sallyport_audit::verify::{Report, Trust, Verdict, verify};
 
 use super::attested::Tally;
 use super::trust::{Copying, Flags, Known};
-use crate::cluster;
+use crate::{cluster, output};
 
 /// Flags of `audit verify`.
 #[derive(Clone, Debug, clap::Args)]
@@ -44,12 +44,12 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
     // What a refuted log says of people is worth nothing.
     let people = (report.verdict() != Verdict::Refuted).then_some(people);
     if args.output == "json" {
-        println!("{}", json(&report, &known.from, people));
+        output::line(json(&report, &known.from, people))?;
     } else {
         let people = people.map(|people| people.text()).unwrap_or_default();
-        print!("{}{people}", text(&report, &known.from));
+        output::text(format_args!("{}{people}", text(&report, &known.from)))?;
         if let Some(dir) = &args.save {
-            println!("copy kept in {}", dir.display());
+            output::line(format_args!("copy kept in {}", dir.display()))?;
         }
     }
     Ok(exit(&report))

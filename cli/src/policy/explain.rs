@@ -13,6 +13,7 @@ use sallyport_policy::{Policy, Subject};
 use super::judge::{Asked, Judged, Tables, action, deciders, judge, kept_out};
 use super::manifests::Manifests;
 use crate::cluster::Flags;
+use crate::output;
 
 /// Flags of explain.
 #[derive(Debug, clap::Args)]
@@ -69,8 +70,10 @@ pub async fn run(flags: &Flags, args: Args) -> Result<ExitCode> {
         }
     };
     let notes = manifests.not_in_force();
-    print!("{}", explained(&manifests, args)?);
-    notes.iter().for_each(|note| eprintln!("note: {note}"));
+    output::text(explained(&manifests, args)?)?;
+    notes
+        .iter()
+        .for_each(|note| output::aside(format_args!("note: {note}")));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -15,6 +15,7 @@ use super::judge::{Asked, Tables, action, deciders, judge, rules, strictest};
 use super::manifests::Manifests;
 use crate::audit::{Copying, Flags as LogFlags, Period, Reader, exit, prove, text};
 use crate::cluster::Flags;
+use crate::output;
 use crate::visible::visible;
 
 /// Examples of one change that are shown.
@@ -42,12 +43,15 @@ pub struct Args {
     manifests: PathBuf,
 }
 
-/// Verdicts that would change in one way.
+/// Commands that would fare otherwise in one way.
 #[derive(Default)]
 struct Change {
     count: usize,
     examples: Vec<String>,
 }
+
+/// By what was said then, and what would be said now.
+type Changes = BTreeMap<(String, String), Change>;
 
 /// What was found.
 #[derive(Default)]
@@ -55,7 +59,21 @@ struct Found {
     judged: usize,
     /// Commands that cannot be judged again, by the reason.
     passed_over: BTreeMap<String, usize>,
-    changes: BTreeMap<(String, String), Change>,
+    /// Those that would get another verdict.
+    changes: Changes,
+    /// Those that would get the same by other rules, which run or stay refused as they did.
+    by_others: Changes,
+}
+
+/// What a command would get.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Now {
+    /// The verdict, in the word that manifests use.
+    word: String,
+    /// With its rules, as a record tells it; `None` where these hang on what the log does not hold.
+    recorded: Option<String>,
+    /// The same as people read it.
+    told: String,
 }
 
 /// Judges every command of a log by other manifests, and lists the verdicts that would change, grouped. Exit status 1 if
@@ -95,12 +113,12 @@ pub async fn run(cluster: &Flags, args: Args) -> Result<ExitCode> {
     })?;
     // What stands in a refuted log is not what people ran: that nothing would change says nothing.
     if report.verdict() == Proof::Refuted {
-        eprint!("{}", text(&report, &known.from));
+        output::aside(text(&report, &known.from).trim_end());
         return Ok(exit(&report));
     }
     reader.finish()?;
-    print!("{}", found.told());
-    eprintln!("{}", report.verdict());
+    output::text(found.told())?;
+    output::aside(report.verdict());
     Ok(if found.changes.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -120,46 +138,67 @@ impl Found {
         policy: &Result<Policy, String>,
     ) {
         match again(record, command, start, policy) {
-            Ok((recorded, now)) => {
+            Ok(now) => {
                 self.judged += 1;
                 let then = told_then(command);
-                if then == recorded {
-                    return;
-                }
-                let change = self.changes.entry((then, now)).or_default();
-                change.count += 1;
-                if change.examples.len() < EXAMPLES {
-                    let text: String = command
-                        .text
-                        .chars()
-                        .map(|c| if c.is_control() { ' ' } else { c })
-                        .take(100)
-                        .collect();
-                    let example = format!("record {index}, {}: {text}", command.person.username);
-                    change.examples.push(visible(&example));
-                }
+                let others = now.recorded.as_ref().is_some_and(|recorded| *recorded != then);
+                let changes = match (word_then(command) == now.word, others) {
+                    (false, _) => &mut self.changes,
+                    (true, true) => &mut self.by_others,
+                    (true, false) => return,
+                };
+                changes.entry((then, now.told)).or_default().add(index, command);
             }
             Err(why) => *self.passed_over.entry(why).or_default() += 1,
         }
     }
 
     fn told(&self) -> String {
-        let changed: usize = self.changes.values().map(|change| change.count).sum();
         let mut out = format!(
-            "{} commands judged again, {changed} would get another verdict\n",
-            self.judged
+            "{} commands judged again, {} would get another verdict\n",
+            self.judged,
+            count(&self.changes)
         );
-        for ((then, now), change) in &self.changes {
-            out += &format!("\n{} times: {then}\n  would be: {now}\n", change.count);
-            change
-                .examples
-                .iter()
-                .for_each(|example| out += &format!("    {example}\n"));
+        list(&mut out, &self.changes);
+        if !self.by_others.is_empty() {
+            let others = count(&self.by_others);
+            out += &format!("\n{others} would get the same verdict by other rules\n");
+            list(&mut out, &self.by_others);
         }
         for (why, count) in &self.passed_over {
             out += &format!("\n{count} could not be judged again: {why}\n");
         }
         out
+    }
+}
+
+// === impl Change ===
+
+impl Change {
+    fn add(&mut self, index: u64, command: &Command) {
+        self.count += 1;
+        if self.examples.len() < EXAMPLES {
+            let text: String = command
+                .text
+                .chars()
+                .map(|c| if c.is_control() { ' ' } else { c })
+                .take(100)
+                .collect();
+            let example = format!("record {index}, {}: {text}", command.person.username);
+            self.examples.push(visible(&example));
+        }
+    }
+}
+
+fn count(changes: &Changes) -> usize {
+    changes.values().map(|change| change.count).sum()
+}
+
+fn list(out: &mut String, changes: &Changes) {
+    for ((then, now), change) in changes {
+        *out += &format!("\n{} times: {then}\n  would be: {now}\n", change.count);
+        let examples = change.examples.iter();
+        out.extend(examples.map(|example| format!("    {example}\n")));
     }
 }
 
@@ -171,12 +210,16 @@ fn told_then(command: &Command) -> String {
         .map(|rule| format!("{}/{}", rule.policy, rule.rule))
         .collect();
     by.sort();
-    let word = match command.verdict.action {
+    by.dedup();
+    said(word_then(command), &by)
+}
+
+fn word_then(command: &Command) -> &'static str {
+    match command.verdict.action {
         Action::Allow => "Allow",
         Action::Deny => "Deny",
         Action::Hold => "RequireApproval",
-    };
-    said(word, &by)
+    }
 }
 
 fn said(word: &str, by: &[String]) -> String {
@@ -186,13 +229,13 @@ fn said(word: &str, by: &[String]) -> String {
     }
 }
 
-/// What it would get, as a record tells it, and as people read it.
+/// What it would get.
 fn again(
     record: &Record,
     command: &Command,
     start: Option<&SessionStart>,
     policy: &Result<Policy, String>,
-) -> Result<(String, String), String> {
+) -> Result<Now, String> {
     let policy = policy.as_ref().map_err(Clone::clone)?;
     if command.parts > 0 {
         return Err("the text is longer than one record".to_owned());
@@ -233,18 +276,36 @@ fn again(
             None => policy.decide(&subject, command).verdict,
         };
         let word = format!("{:?}", action(&verdict));
-        // That a masking rule refuses is on record by its words alone.
-        (said(&word, &rules(&verdict)), said(&word, &deciders(&verdict)))
+        Now {
+            // That a masking rule refuses is on record by its words alone.
+            recorded: Some(said(&word, &rules(&verdict))),
+            told: said(&word, &deciders(&verdict)),
+            word,
+        }
     };
     let possible = possible(seen, command.verdict.risk);
-    let verdicts: BTreeSet<(String, String)> = possible.iter().map(told_now).collect();
-    let mut verdicts = verdicts.into_iter();
-    match (verdicts.next(), verdicts.next()) {
-        (Some(verdict), None) => Ok(verdict),
-        (None, _) if !policy.reads("risk") => Ok(told_now(seen)),
-        (None, _) => Err("a rule looks at the risk, and that of then does not come of what the log holds".to_owned()),
-        (Some(_), Some(_)) => Err("it hangs on what the door saw then and the log does not hold".to_owned()),
+    let verdicts: BTreeSet<Now> = possible.iter().map(told_now).collect();
+    match one_of(verdicts) {
+        Some(verdict) => verdict,
+        None if !policy.reads("risk") => Ok(told_now(seen)),
+        None => Err("a rule looks at the risk, and that of then does not come of what the log holds".to_owned()),
     }
+}
+
+/// What all of these come to; `None` if there are none. Where the verdict is one and its rules are not, it is known all the same.
+fn one_of(possible: BTreeSet<Now>) -> Option<Result<Now, String>> {
+    let mut possible = possible.into_iter();
+    let mut one = possible.next()?;
+    for other in possible {
+        if other.word != one.word {
+            return Some(Err(
+                "it hangs on what the door saw then and the log does not hold".to_owned()
+            ));
+        }
+        one.recorded = None;
+        one.told += &format!(", or {}", other.told);
+    }
+    Some(Ok(one))
 }
 
 /// Why the log does not hold what the verdict on a command hangs on.

@@ -26,6 +26,7 @@ use serde::Deserialize;
 
 use super::judge::{Asked, Tables, action, deciders, judge, kept_out, strictest};
 use super::manifests::Manifests;
+use crate::output;
 
 /// Flags of test.
 #[derive(Debug, clap::Args)]
@@ -132,16 +133,18 @@ struct Tried {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let tried = try_all(&Manifests::read(&args.directory)?)?;
     let failed = tried.iter().filter(|one| !one.failures.is_empty()).count();
+    let mut lines = Vec::new();
     for one in &tried {
         let word = if one.failures.is_empty() { "ok  " } else { "FAIL" };
-        println!("{word}  {}: {}", one.file, one.name);
-        one.failures.iter().for_each(|failure| println!("      {failure}"));
-        one.note.iter().for_each(|note| println!("      {note}"));
+        lines.push(format!("{word}  {}: {}", one.file, one.name));
+        let told = one.failures.iter().chain(&one.note);
+        lines.extend(told.map(|told| format!("      {told}")));
     }
-    println!("{} cases, {failed} failed", tried.len());
+    lines.push(format!("{} cases, {failed} failed", tried.len()));
     if let Some(file) = &args.junit {
         std::fs::write(file, junit(&tried)).with_context(|| file.display().to_string())?;
     }
+    output::lines(lines)?;
     Ok(if failed == 0 {
         ExitCode::SUCCESS
     } else {

@@ -46,6 +46,11 @@ pub(super) fn reviewed(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
         went.stdout.contains("DELETE 1"),
     )?;
     let request = glass.used()?;
+    narrator.check(
+        "his client tells him that he did, and by which request",
+        went.stderr.contains("break-glass is in use until ")
+            && went.stderr.contains(&format!(": AccessRequest {request}")),
+    )?;
     loud(&glass, narrator, &request)?;
     narrator.check("a metric counts it", counted(demo)? == before + 1)?;
     let denied = glass.ask("DROP TABLE accounts")?;

@@ -64,6 +64,7 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
         tally: &tally,
         logins: &logins,
         in_force: settled || wanted.is_some(),
+        first: before.requirements.is_none(),
         open_before: found.open_before,
         allowed: found
             .connection
@@ -160,9 +161,11 @@ fn is_ours(condition: &Condition) -> bool {
 fn state(request: &AccessRequest, conditions: &[Condition]) -> &'static str {
     let holds = |kind: ConditionType| condition::is_true(conditions, kind);
     if request.spec.break_glass {
-        return match holds(ConditionType::Reviewed) {
-            true => "Reviewed",
-            false => "BreakGlass",
+        // Until somebody has looked at it, that is what counts, however it ended. What was stopped was more than looked at.
+        return match (holds(ConditionType::Reviewed), holds(ConditionType::Revoked)) {
+            (false, _) => "BreakGlass",
+            (true, true) => ConditionType::Revoked.as_str(),
+            (true, false) => ConditionType::Reviewed.as_str(),
         };
     }
     let order = [

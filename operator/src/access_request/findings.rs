@@ -45,6 +45,8 @@ pub struct Moment<'a> {
     pub logins: &'a [Login],
     /// Whether every rule that asks is in force.
     pub in_force: bool,
+    /// Whether nobody has looked before.
+    pub first: bool,
     /// Open requests that the same person made beforehand and earlier, and how many one person may have.
     pub open_before: usize,
     /// As the Connection says; None where there is none.
@@ -136,6 +138,7 @@ impl Moment<'_> {
             .or_else(|| self.target_changed())
             .or_else(|| self.too_many_rules())
             .or_else(|| self.nobody_else())
+            .or_else(|| self.nobody_grants())
             .or_else(|| self.over_quota())
             .or_else(|| self.expired())
     }
@@ -216,6 +219,19 @@ impl Moment<'_> {
         Some(Finding::yes(ConditionType::Expired, Reason::NobodyElse, words))
     }
 
+    /// Nobody is asked by a window that no rule grants, and its asker would wait for nothing. Rules that go later may come again.
+    fn nobody_grants(&self) -> Option<Finding> {
+        let spec = &self.request.spec;
+        let window = spec.session.is_none() && spec.scope == GrantScope::Window;
+        (window && self.first && !self.in_force).then(|| {
+            let words = format!(
+                "nobody could approve this: no rule in force grants windows on connection {} (grant: scope: Window)",
+                spec.connection.name
+            );
+            Finding::yes(ConditionType::Expired, Reason::NobodyElse, words)
+        })
+    }
+
     /// What people ask for beforehand has bounds that the API server does not know: how long it stays open, and how much of
     /// it one person has open. What was answered already is let be.
     fn over_quota(&self) -> Option<Finding> {
@@ -256,13 +272,18 @@ impl Moment<'_> {
                 Reason::TimedOut,
                 "it was approved, and not used in time",
             ),
-            (false, _) => (
-                self.now >= spec.expires_at.0,
-                Reason::TimedOut,
-                "nobody decided in time",
-            ),
+            (false, _) => (self.now >= spec.expires_at.0, Reason::TimedOut, self.undecided()),
         };
         over.then(|| Finding::yes(ConditionType::Expired, reason, words))
+    }
+
+    /// Why nobody decided.
+    fn undecided(&self) -> &'static str {
+        let made = self.request.metadata.creation_timestamp.as_ref();
+        match made.is_some_and(|made| made.0 >= self.request.spec.expires_at.0) {
+            true => "expiresAt was over as this was asked: ask again with a later one",
+            false => "nobody decided in time",
+        }
     }
 
     fn approved(&self, over: bool) -> Finding {
@@ -326,7 +347,15 @@ impl Moment<'_> {
         const KIND: ConditionType = ConditionType::Ready;
         // What has happened already is settled by its review, however it ended.
         if self.request.spec.break_glass {
-            return ready(std::slice::from_ref(answer));
+            let sum = ready(std::slice::from_ref(answer));
+            let revoked = ends.iter().find(|end| end.kind == ConditionType::Revoked);
+            return match revoked.filter(|_| sum.holds()) {
+                Some(end) => Finding {
+                    message: format!("{}; {}", end.message, answer.message),
+                    ..sum
+                },
+                None => sum,
+            };
         }
         if let Some(end) = ends.first() {
             let words = format!("{}: {}", end.kind.as_str(), end.message);

@@ -41,7 +41,8 @@ pub async fn ask(client: &Client, namespace: &str) -> Result<Tried, kube::Error>
             "connection": { "name": "sallyport-forgery", "uid": "forgery" },
             "requester": { "username": NOBODY, "issuer": "", "subject": "" },
             "scope": "Window", "window": { "duration": "1m" }, "reason": "a forgery that admission must refuse",
-            "expiresAt": "2000-01-01T00:00:00Z",
+            // Nothing is wrong with it but whose it is.
+            "expiresAt": "2100-01-01T00:00:00Z",
         },
     });
     let request: AccessRequest = serde_json::from_value(request).map_err(kube::Error::SerdeError)?;

@@ -18,7 +18,7 @@ use super::{Decided, Kind, Recorded, Refused, Stopped, append, append_after, dec
 use crate::door::{ApprovalsError, Claim, GrantSought, Held, HoldState, all_asked};
 use crate::session::{Grant, Session};
 
-pub use desk::{Desk, Gone, Waiting};
+pub use desk::{Desk, Gone, Waiting, WentAhead};
 
 /// Asks, or finds what was granted before.
 pub(super) async fn hold<D: Desk>(
@@ -54,7 +54,7 @@ pub(super) async fn hold<D: Desk>(
     }
     if let Some(reason) = desk.break_glass() {
         match glass::possible(session, &question, &reason) {
-            Ok(plan) => return glass::go_ahead(session, unit, question, plan).await,
+            Ok(plan) => return glass::go_ahead(session, unit, question, plan, desk).await,
             Err(note) => question.notes.push(note),
         }
     }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use sallyport_audit::Time;
+
 use super::errors::Said;
-use crate::command::Waiting;
+use crate::command::{Waiting, WentAhead};
 
 /// What adds an approval without the plugin, for a shell: whatever the entry has to say is asked of the API server. The values stand
 /// between quotes, where the text of a template and of YAML mean the same.
@@ -50,6 +52,34 @@ pub fn notice(waiting: &Waiting) -> Said {
          or, without the plugin, after a look at kubectl get accessrequest {name} -n {namespace} -o yaml:\n{}",
         LINE.replace("NAMESPACE", namespace).replace("NAME", name)
     ))
+}
+
+/// The NOTICE to whoever goes ahead without an approval.
+#[must_use]
+pub fn broken(glass: &WentAhead) -> Said {
+    let WentAhead {
+        namespace,
+        name,
+        until,
+        reviewers,
+    } = glass;
+    let until = until.map(|until| format!(" until {}", second(until)));
+    Said::notice(format!(
+        "break-glass is in use{}: AccessRequest {name}",
+        until.unwrap_or_default()
+    ))
+    .detail(format!(
+        "What needs an approval runs without one, and is on record so. It has to be reviewed by {reviewers}."
+    ))
+    .hint(format!(
+        "A reviewer types: kubectl sallyport review {name} -n {namespace}"
+    ))
+}
+
+/// A moment to the second, as Kubernetes writes it.
+fn second(time: Time) -> String {
+    let text = Time::from_unix_secs(time.unix_micros().div_euclid(1_000_000)).to_string();
+    text.replace(".000000", "")
 }
 
 /// A span of time as people say it.
@@ -100,6 +130,29 @@ mod tests {
         waiting.first = false;
         waiting.progress = "1/2".into();
         assert!(notice(&waiting).message.contains("1/2"));
+    }
+
+    #[test]
+    fn who_goes_ahead_reads_until_when_and_who_looks_at_it() {
+        let mut glass = WentAhead {
+            namespace: "doors".into(),
+            name: "bank-7f3".into(),
+            until: Some(Time::from_unix_micros(1_764_000_000_999_999)),
+            reviewers: "1 of group oidc:dba".into(),
+        };
+        let said = broken(&glass);
+        assert_eq!(
+            said.message,
+            "break-glass is in use until 2025-11-24T16:00:00Z: AccessRequest bank-7f3"
+        );
+        assert!(said.detail.unwrap().ends_with("reviewed by 1 of group oidc:dba."));
+        assert!(
+            said.hint
+                .unwrap()
+                .ends_with("kubectl sallyport review bank-7f3 -n doors")
+        );
+        glass.until = None;
+        assert_eq!(broken(&glass).message, "break-glass is in use: AccessRequest bank-7f3");
     }
 
     /// What the page says is run against a real API server (e2e/apiserver/tests/admission/line.rs).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sallyport_audit::Time;
-use sallyport_audit::record::{Batch, Closed, Encoding, EndCause, Event, Param, Person, SessionId};
+use sallyport_audit::record::{Batch, Closed, Encoding, EndCause, Event, Param, Person, RequestRef, SessionId};
 use sallyport_policy::Subject;
 use sallyport_policy::sql::without_secrets;
 use tokio::sync::watch;
@@ -339,6 +339,11 @@ impl Session {
     /// Something runs by this grant from now on.
     pub fn lean_on(&mut self, grant: Grant) {
         self.grants.lean_on(grant);
+    }
+
+    /// Whether its client hears of this use of break-glass for the first time; from now on it has.
+    pub fn is_news(&mut self, glass: &RequestRef) -> bool {
+        self.grants.is_news(glass)
     }
 
     /// Nothing runs and no transaction is open.

@@ -17,7 +17,11 @@ pub struct Grant {
 
 /// Those of one session.
 #[derive(Default)]
-pub struct Grants(Vec<Grant>);
+pub struct Grants {
+    in_use: Vec<Grant>,
+    /// Uids of the uses of break-glass that its client has heard of.
+    heard: Vec<String>,
+}
 
 /// A grant in use was taken back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,22 +67,31 @@ impl Grant {
 impl Grants {
     /// Something runs by this grant from now on.
     pub fn lean_on(&mut self, grant: Grant) {
-        if !self.0.iter().any(|known| known.request.uid == grant.request.uid) {
-            self.0.push(grant);
+        if !self.in_use.iter().any(|known| known.request.uid == grant.request.uid) {
+            self.in_use.push(grant);
         }
+    }
+
+    /// Whether the client hears of this use of break-glass for the first time; from now on it has.
+    pub fn is_news(&mut self, glass: &RequestRef) -> bool {
+        let new = !self.heard.contains(&glass.uid);
+        if new {
+            self.heard.push(glass.uid.clone());
+        }
+        new
     }
 
     /// Nothing runs and no transaction is open: what ran by a grant has happened.
     pub fn settle(&mut self) {
-        self.0.retain(|grant| grant.lasts);
+        self.in_use.retain(|grant| grant.lasts);
     }
 
     /// Waits until one is taken back. May be cancelled.
     pub async fn revoked(&mut self) -> Revoked {
-        if self.0.is_empty() {
+        if self.in_use.is_empty() {
             return std::future::pending().await;
         }
-        let each = self.0.iter_mut().map(|grant| Box::pin(grant.revoked()));
+        let each = self.in_use.iter_mut().map(|grant| Box::pin(grant.revoked()));
         select_all(each).await.0
     }
 }
@@ -116,5 +129,15 @@ mod tests {
         assert!(grants.revoked().now_or_never().is_none(), "what ran has happened");
         other.send_replace(HoldState::Revoked("by bob".into()));
         assert_eq!(grants.revoked().await.request.uid, "b", "the session lives by it");
+    }
+
+    #[test]
+    fn of_each_use_a_client_hears_once() {
+        let mut grants = Grants::default();
+        for (uid, news) in [("a", true), ("a", false), ("b", true), ("a", false), ("b", false)] {
+            assert_eq!(grants.is_news(&request(uid)), news, "{uid}");
+            // What ran by it has happened, and the client knows all the same.
+            grants.settle();
+        }
     }
 }

@@ -37,9 +37,27 @@ fn glass_is_broken_loudly_and_locked_until_it_is_reviewed() {
         &breaking("alice"),
         &["delete from acct where id = 1", "delete from acct where id = 2"],
     );
-    assert_eq!(printed.err, "", "{printed:?}");
+    let told = |printed: &str| {
+        printed
+            .matches("NOTICE:  00000: break-glass is in use until 20")
+            .count()
+    };
+    assert_eq!(told(&printed.err), 1, "once a session: {printed:?}");
+    let words = [
+        "AccessRequest request-2",
+        "reviewed by 1 of group oidc:dba",
+        "sallyport review request-2 -n doors",
+    ];
+    for words in words {
+        assert!(printed.err.contains(words), "{words}: {printed:?}");
+    }
+    assert!(!printed.err.contains("ERROR"), "{printed:?}");
+    let again = door.psql_with(&breaking("alice"), &["delete from acct where id = 3", "select 1"]);
+    assert_eq!(told(&again.err), 1, "another session hears of it, too: {again:?}");
+    let unneeded = door.psql_with(&breaking("alice"), &["select 1"]);
+    assert_eq!(unneeded.err, "", "nothing leans on it: {unneeded:?}");
     assert_eq!(door.direct("select count(*) from acct"), "0");
-    assert_eq!(door.people.count(), 2, "one use, two commands");
+    assert_eq!(door.people.count(), 2, "one use, three commands");
     let (reason, _) = door.people.request("request-2").ask.break_glass.unwrap();
     assert_eq!(reason, "branch is down");
     let glass = |event: &Event| match event {
@@ -82,7 +100,8 @@ fn glass_never_lifts_a_denial_and_a_revoked_use_ends() {
     assert_eq!(door.people.count(), 0);
     let mut client = Client::login(&door, "alice", &[("options", "-c sallyport.break_glass=x")]).unwrap();
     assert_eq!(tags(&client.query("begin")), "CZ");
-    assert_eq!(tags(&client.query("delete from acct")), "CZ");
+    assert_eq!(tags(&client.query("delete from acct")), "NCZ");
+    assert_eq!(tags(&client.query("delete from acct")), "CZ", "it knows by now");
     door.people.revoke("request-1", "the grant was revoked by oidc:bob");
     assert_eq!(client.read().field('C').as_deref(), Some("57P01"));
     eventually("the rollback", || {

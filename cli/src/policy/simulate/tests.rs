@@ -44,16 +44,39 @@ fn verdicts_that_would_change_are_grouped_and_others_are_not_listed() {
         Some(&start),
     );
     ran(Action::Allow, "everything-else", delete, None);
+    // Another rule says the same: nobody gets another verdict by that.
+    ran(Action::Allow, "reads", "SELECT 2", Some(&start));
     let told = found.told();
     assert_eq!(
         told,
-        "4 commands judged again, 2 would get another verdict\n\n\
+        "5 commands judged again, 2 would get another verdict\n\n\
          2 times: Allow by changes/everything-else\n  \
          would be: RequireApproval by changes/delete-needs-a-dba\n    \
          record 7, oidc:alice: DELETE FROM accounts WHERE id = 7\n    \
          record 7, oidc:alice: DELETE FROM accounts WHERE id = 8\n\n\
+         1 would get the same verdict by other rules\n\n\
+         1 times: Allow by changes/reads\n  \
+         would be: Allow by changes/everything-else\n    \
+         record 7, oidc:alice: SELECT 2\n\n\
          1 could not be judged again: the session's start is not in the log\n"
     );
+}
+
+#[test]
+fn what_hangs_on_more_than_the_log_holds_is_judged_where_all_of_it_gets_one_verdict() {
+    let now = |word: &str, rule: &str| Now {
+        word: word.to_owned(),
+        recorded: Some(format!("{word} by {rule}")),
+        told: format!("{word} by {rule}"),
+    };
+    assert_eq!(one_of(BTreeSet::new()), None);
+    let known = one_of(BTreeSet::from([now("Deny", "a")])).unwrap();
+    assert_eq!(known, Ok(now("Deny", "a")));
+    let some = one_of(BTreeSet::from([now("Deny", "a"), now("Deny", "b")]));
+    let some = some.unwrap().unwrap();
+    assert_eq!((some.recorded, some.told.as_str()), (None, "Deny by a, or Deny by b"));
+    let unknown = one_of(BTreeSet::from([now("Allow", "a"), now("Deny", "b")]));
+    assert!(unknown.unwrap().is_err());
 }
 
 /// A door whose first rule denies what this expression matches.
@@ -110,7 +133,7 @@ fn replayed(cel: &str, text: &str, tables: &[&str], risk: u8, omitted: u32) -> R
     let command = (**command).clone();
     let record = samples::record(7, &SessionId::random().unwrap(), event);
     let verdict = again(&record, &command, Some(&start), &denies(cel));
-    verdict.map(|(recorded, _)| recorded)
+    verdict.map(|now| now.recorded.unwrap_or(now.told))
 }
 
 const DENIED: Result<&str, &str> = Ok("Deny by pay/asked");

@@ -373,6 +373,55 @@ fn what_nobody_else_could_approve_is_over_at_once() {
 }
 
 #[test]
+fn a_window_that_no_rule_grants_is_over_at_once() {
+    let end = |status: &AccessRequestStatus| {
+        let expired = status.conditions.iter().find(|one| one.type_ == "Expired");
+        expired.map(|one| (one.reason.clone(), one.message.clone()))
+    };
+    let status = decide(&window(300), &found(1), at(1)).unwrap();
+    let (reason, message) = end(&status).unwrap();
+    assert_eq!(reason, "NobodyElse");
+    assert!(
+        message.contains("no rule in force grants windows on connection bank"),
+        "{message}"
+    );
+    // One that was asked of somebody waits for its rule to come again.
+    let mut asked = window(300);
+    asked.status = decide(&asked, &found_windows(), at(1));
+    asked.status = decide(&asked, &found(1), at(2));
+    let status = asked.status.as_ref().unwrap();
+    assert_eq!((status.state.as_deref(), end(status)), (Some("Pending"), None));
+    assert_eq!(state_of(&asked, &found(1), 3).0, "Pending");
+    assert_eq!(
+        decide(&asked, &found_windows(), at(4))
+            .unwrap()
+            .requirements
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn what_was_over_as_it_was_asked_says_so() {
+    let words = |made: i64| {
+        let mut asked = request(Value::Null);
+        asked.metadata.creation_timestamp = Some(Time(at(made)));
+        let status = decide(&asked, &found(1), at(EXPIRES)).unwrap();
+        let expired = status
+            .conditions
+            .into_iter()
+            .find(|one| one.type_ == "Expired")
+            .unwrap();
+        (expired.reason, expired.message)
+    };
+    assert_eq!(words(1), ("TimedOut".into(), "nobody decided in time".into()));
+    let (reason, message) = words(EXPIRES);
+    assert_eq!(reason, "TimedOut");
+    assert!(message.starts_with("expiresAt was over as this was asked"), "{message}");
+}
+
+#[test]
 fn what_is_asked_beforehand_has_bounds() {
     let asked = |expires: i64| {
         let mut request = request(Value::Null);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sallyport_audit::Time;
 use sallyport_crds::approval_policy::OnHold;
 
 use crate::command::Asked;
@@ -24,6 +25,9 @@ pub trait Desk {
 
     /// Puts lines on the client's screen: they are sent while [`Desk::gone`] waits.
     fn tell(&mut self, lines: &Waiting);
+
+    /// Puts on the client's screen that it went ahead by break-glass. Only there: what runs without it is answered as ever.
+    fn went_ahead(&mut self, glass: &WentAhead);
 
     /// Waits until the client cancels or leaves, or the target does. May be cancelled.
     fn gone(&mut self) -> impl Future<Output = Gone>;
@@ -86,6 +90,19 @@ pub struct Waiting {
     pub left: Duration,
     /// Whether this is the first word.
     pub first: bool,
+}
+
+/// What is said to a person who goes ahead by break-glass, once a session for each use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WentAhead {
+    /// Namespace of the request that stands for the use.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// When the use is over; `None` where that is not known.
+    pub until: Option<Time>,
+    /// Who reviews it, in words.
+    pub reviewers: String,
 }
 
 // === impl Gone ===

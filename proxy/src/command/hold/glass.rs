@@ -8,7 +8,9 @@ use std::time::Duration;
 use sallyport_audit::Time;
 use sallyport_audit::record::{self, Event};
 use sallyport_crds::approval_policy::GrantScope;
+use sallyport_crds::subject::some_of;
 
+use super::desk::{Desk, WentAhead};
 use super::{Question, kind, request};
 use crate::command::{Decided, Recorded, Refused, Stopped, record};
 use crate::door::{Glass, Held};
@@ -19,6 +21,8 @@ use crate::session::{Grant, Session};
 pub(super) struct Plan {
     reason: String,
     lasts: Duration,
+    /// Who reviews it, in words.
+    reviewers: String,
     /// The use that is under way already.
     open: Option<Held>,
 }
@@ -46,18 +50,25 @@ pub(super) fn possible(session: &Session, question: &Question, reason: &str) -> 
     Ok(Plan {
         reason: reason.to_owned(),
         lasts: leave.max_duration,
+        reviewers: some_of(1, &leave.reviewers),
         open,
     })
 }
 
-/// Runs the unit, after what stands for the use was made and recorded.
-pub(super) async fn go_ahead(
+/// Runs the unit, after what stands for the use was made and recorded, and its person told of it.
+pub(super) async fn go_ahead<D: Desk>(
     session: &mut Session,
     mut unit: Decided,
     question: Question,
     plan: Plan,
+    desk: &mut D,
 ) -> Result<Recorded, Stopped> {
-    let Plan { reason, lasts, open } = plan;
+    let Plan {
+        reason,
+        lasts,
+        reviewers,
+        open,
+    } = plan;
     let first = open.is_none();
     let held = match open {
         Some(held) => Ok(held),
@@ -89,5 +100,14 @@ pub(super) async fn go_ahead(
         }
     }
     session.lean_on(Grant::new(&held.request, GrantScope::Window, held.state));
-    record(session, unit, events, None).await
+    let recorded = record(session, unit, events, None).await?;
+    if session.is_news(&held.request) {
+        desk.went_ahead(&WentAhead {
+            namespace: held.request.namespace,
+            name: held.request.name,
+            until: until.or(held.expires),
+            reviewers,
+        });
+    }
+    Ok(recorded)
 }

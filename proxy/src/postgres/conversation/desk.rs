@@ -5,7 +5,7 @@ use std::time::Duration;
 use sallyport_crds::approval_policy::OnHold;
 
 use super::{AHEAD, Conversation, MAX_SETTINGS};
-use crate::command::{Asked, Desk, Gone, Waiting};
+use crate::command::{Asked, Desk, Gone, Waiting, WentAhead};
 use crate::postgres::catalog::{circumstances_query, read_circumstances};
 use crate::postgres::forward;
 use crate::postgres::hold;
@@ -65,6 +65,10 @@ impl Desk for Held<'_> {
 
     fn tell(&mut self, lines: &Waiting) {
         hold::notice(lines).put(&mut self.conversation.client.out);
+    }
+
+    fn went_ahead(&mut self, glass: &WentAhead) {
+        hold::broken(glass).put(&mut self.conversation.client.out);
     }
 
     async fn gone(&mut self) -> Gone {

@@ -122,6 +122,19 @@ fn a_use_of_break_glass_waits_for_its_review() {
         let swept = crate::access_request::sweep::is_due(&request, &orphaned, 1_000_000, at(402));
         assert_eq!(swept, who == "bob", "{who}");
     }
+    // What somebody stopped says so, once it is reviewed; until then it is found by its waiting.
+    let mut revoked = request.clone();
+    let mut answers = Vec::new();
+    for (decision, state) in [("Revoke", "BreakGlass"), ("Review", "Revoked")] {
+        answers.push(serde_json::from_value(answer("bob", decision)).unwrap());
+        revoked.status.as_mut().unwrap().approvals = Some(answers.clone());
+        revoked.status = decide(&revoked, &found, at(401));
+        let status = revoked.status.as_ref().unwrap();
+        assert_eq!((status.state.as_deref(), &status.left), (Some(state), &None));
+        let ready = status.conditions.iter().find(|one| one.type_ == "Ready").unwrap();
+        let told = "revoked by oidc:bob; reviewed by oidc:bob";
+        assert_eq!(ready.message == told, state == "Revoked", "{ready:?}");
+    }
     // Who reviews stays, also when the policy is gone.
     found.policies.clear();
     assert_eq!(

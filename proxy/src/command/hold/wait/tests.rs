@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::*;
-use crate::command::Asked;
+use crate::command::{Asked, WentAhead};
 
 /// A client that stays, and what it was told: whether it was the first word, how many had approved, and the seconds left.
 #[derive(Default)]
@@ -36,6 +36,8 @@ impl Desk for Screen {
         let left = (lines.left + Duration::from_millis(500)).as_secs();
         self.0.push(format!("{word} {} {left}", lines.progress));
     }
+
+    fn went_ahead(&mut self, _: &WentAhead) {}
 
     async fn gone(&mut self) -> Gone {
         pending().await
