@@ -8,7 +8,7 @@ export CARGO_TARGET_DIR ?= $(SALLYPORT_CACHE)/target
 
 include e2e/cluster/cluster.mk
 
-.PHONY: help check build test bench profile demo crds tools
+.PHONY: help check build test upgrade-test bench profile demo crds tools
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -29,8 +29,11 @@ crds: ## write config/crd from the types
 demo: ## the story, on a real cluster, step by step; leaves everything running
 	@e2e/demo/run
 
-test: ## the tests, on the local cluster; SALLYPORT_NIGHTLY=1 adds three that take half an hour
+test: ## the tests, on the local cluster; SALLYPORT_NIGHTLY=1 adds what takes another hour
 	@e2e/test
+
+upgrade-test: ## an earlier version (SALLYPORT_PREVIOUS) upgraded to this one under load, and back, on a cluster of its own
+	@e2e/upgrade/run
 
 profile: ## record anew what the optimised build is optimised for
 	@e2e/profile/record

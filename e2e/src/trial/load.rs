@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
 
 use crate::client::ask_directly;
 use crate::demo::{CONNECTION, DOORS, Demo};
 use crate::narrator::Narrator;
 use crate::run::wait_until;
 
+use super::log::Log;
 use super::target::TargetLog;
 use super::undo::Undo;
 use super::writers::{self, Pace, Told, Writer};
@@ -84,8 +85,9 @@ pub(super) fn under_load(
     let pace = Pace {
         session: ROWS,
         pause: 0.02,
+        patience: Duration::from_secs(240),
     };
-    let told = compared(demo, narrator, mark, ROWS, pace, |_| disturb())?;
+    let told = compared(demo, narrator, mark, ROWS, pace, |_, _| disturb())?;
     narrator.check(
         &format!(
             "all {} rows were tried; {} were acknowledged, in {} sessions",
@@ -108,14 +110,15 @@ pub(super) fn throughout(
     demo: &Demo,
     narrator: &mut Narrator,
     mark: &str,
-    disturb: impl FnOnce() -> Result<()>,
+    disturb: impl FnOnce(&mut Narrator) -> Result<()>,
 ) -> Result<()> {
     let pace = Pace {
         session: 10,
         pause: 0.1,
+        patience: Duration::from_secs(1800),
     };
-    let told = compared(demo, narrator, mark, MORE_ROWS, pace, |enough| {
-        let disturbed = disturb();
+    let told = compared(demo, narrator, mark, MORE_ROWS, pace, |narrator, enough| {
+        let disturbed = disturb(narrator);
         enough.store(true, Ordering::Relaxed);
         disturbed
     })?;
@@ -158,7 +161,7 @@ fn compared(
     mark: &str,
     each: usize,
     pace: Pace,
-    disturb: impl FnOnce(&AtomicBool) -> Result<()>,
+    disturb: impl FnOnce(&mut Narrator, &AtomicBool) -> Result<()>,
 ) -> Result<Told> {
     let mark = format!("{mark}-{}", std::process::id());
     ask_directly(
@@ -166,21 +169,21 @@ fn compared(
         "CREATE TABLE IF NOT EXISTS trial_load (mark text, n int); GRANT ALL ON trial_load TO sallyport",
     )?
     .ok()?;
-    let target = TargetLog::follow(demo)?;
+    let target = TargetLog::follow(demo, &mark)?;
     let enough = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| Writer::start(demo, &mark, writer * each..(writer + 1) * each, pace, &enough))
         .collect();
-    let disturbed = disturb(&enough);
+    let disturbed = disturb(narrator, &enough);
     let mut told = Told::default();
     for writer in writers {
         told.add(writer.finish().context("a writer")?);
     }
     disturbed?;
     answers(demo)?;
-    let (rows, logged) = (rows(demo, &mark)?, target.rows(&mark)?);
+    let (rows, logged) = (rows(demo, &mark)?, target.numbers(&writers::before(&mark))?);
     let log = wait_until(SETTLE, "each answer's record is in the log", || {
-        let log = Log::of(&records(demo)?, &mark);
+        let log = Log::of(&records(demo)?, |text| writers::row(text, &mark));
         Ok(told.acknowledged.is_subset(&log.executed()).then_some(log))
     })?;
     narrator.shows_text(&told.said());
@@ -242,67 +245,14 @@ fn faults(
     ]
 }
 
-/// What the log says of the rows of one mark.
-#[derive(Default)]
-struct Log {
-    /// How often each row's statement was let through.
-    intents: BTreeMap<usize, usize>,
-    /// How often it then did not run, since the catalog that it was judged by had changed: it was judged again, as another command.
-    judged_again: BTreeMap<usize, usize>,
-    executed: BTreeSet<usize>,
-}
-
-// === impl Log ===
-
-impl Log {
-    fn of(records: &[Value], mark: &str) -> Self {
-        let mut log = Self::default();
-        // Which row a session's command with that number is of.
-        let mut commands = BTreeMap::new();
-        for record in records {
-            let session = record.get("session").and_then(Value::as_str).unwrap_or_default();
-            let text = |path: &str| record.pointer(path).and_then(Value::as_str).unwrap_or_default();
-            let number = |path: &str| record.pointer(path).and_then(Value::as_u64);
-            if let Some(n) = writers::row(text("/event/command/text"), mark)
-                && text("/event/command/verdict/action") == "allow"
-            {
-                *log.intents.entry(n).or_default() += 1;
-                commands.insert((session, number("/event/command/command")), n);
-            }
-            if let Some(n) = commands.get(&(session, number("/event/outcome/command"))) {
-                if text("/event/outcome/fate") == "executed" {
-                    log.executed.insert(*n);
-                } else if text("/event/outcome/why") == "judgedAgain" {
-                    *log.judged_again.entry(*n).or_default() += 1;
-                }
-            }
-        }
-        log
-    }
-
-    fn intents(&self, n: usize) -> usize {
-        self.intents.get(&n).copied().unwrap_or_default()
-    }
-
-    /// The same without those that were judged again.
-    fn let_through(&self, n: usize) -> usize {
-        let again = self.judged_again.get(&n).copied().unwrap_or_default();
-        self.intents(n).saturating_sub(again)
-    }
-
-    fn executed(&self) -> BTreeSet<usize> {
-        self.executed.clone()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn log(records: &[Value]) -> Log {
-        Log::of(records, "m")
+        Log::of(records, |text| writers::row(text, "m"))
     }
 
     fn intent(n: usize, command: u64) -> Value {

@@ -20,14 +20,17 @@ mod forged;
 mod gitops;
 mod glass;
 mod identity;
+mod installation;
 mod kubeconfig;
 mod life;
 mod load;
+mod log;
 mod login;
 mod past;
 mod pods;
 mod process;
 mod read;
+mod readers;
 mod recent;
 mod recorder;
 mod replicas;
@@ -41,6 +44,7 @@ mod subject;
 mod target;
 mod undo;
 mod upgrade;
+mod versions;
 mod volume;
 mod webhook;
 mod window;
@@ -54,6 +58,8 @@ use crate::client::ask;
 use crate::demo::{ALICE, BOB, CONNECTION, DOORS, Demo, EVIDENCE};
 use crate::narrator::Narrator;
 use crate::run::{Output, run, wait_until};
+
+pub use versions::upgrade_from;
 
 /// How long the cluster may take to come to what was declared.
 const SETTLE: Duration = Duration::from_secs(120);

@@ -13,18 +13,35 @@ use super::process::Stopped;
 use super::undo::Undo;
 use super::{SETTLE, SSN, Skipped, becomes, condition, pods};
 
+/// What everybody sees of a card under the samples, and once the rule was edited.
+pub(super) const CARD_BEFORE: &str = "************0016";
+pub(super) const CARD_EDITED: &str = "**************16";
+/// Asks for that card.
+pub(super) const CARD: &str = "SELECT card FROM customers WHERE id = 1";
+
 /// Edits a rule and waits until doors do as it says; it is as before when the guard goes.
 pub(super) fn edited(demo: &Demo) -> Result<Undo<'_>> {
+    let undo = edit(demo)?;
+    edit_shows(demo)?;
+    Ok(undo)
+}
+
+/// The same without a wait.
+pub(super) fn edit(demo: &Demo) -> Result<Undo<'_>> {
     let edit = ["-n", DOORS, "patch", "maskingrule", "cards", "--type=json", "-p"];
     let keeping = |last| format!(r#"[{{"op":"replace","path":"/spec/action/partial/keepLast","value":{last}}}]"#);
     let (fewer, as_before) = (keeping(2), keeping(4));
     let undo = Undo::by(demo, &[&edit[..], &[&as_before]].concat());
     demo.admin(&[&edit[..], &[&fewer]].concat())?;
-    wait_until(SETTLE, "an edit is enforced", || {
-        let output = ask(demo, ALICE, &["SELECT card FROM customers WHERE id = 1"])?;
-        Ok(output.stdout.contains("**************16").then_some(()))
-    })?;
     Ok(undo)
+}
+
+/// Waits until doors do as the edited rule says.
+pub(super) fn edit_shows(demo: &Demo) -> Result<()> {
+    wait_until(SETTLE, "an edit is enforced", || {
+        let output = ask(demo, ALICE, &[CARD])?;
+        Ok(output.stdout.contains(CARD_EDITED).then_some(()))
+    })
 }
 
 pub(super) fn misspelled(demo: &Demo, narrator: &mut Narrator) -> Result<()> {

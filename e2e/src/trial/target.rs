@@ -12,12 +12,12 @@ use crate::demo::Demo;
 use crate::run::wait_until;
 
 use super::SETTLE;
-use super::writers::statement;
 
 /// The target's log, followed from when this is made: afterwards kubectl shows only what was written since a node last began a
 /// new file, which it does every few megabytes.
 pub(super) struct TargetLog<'a> {
     demo: &'a Demo,
+    mark: String,
     follower: Child,
     file: PathBuf,
 }
@@ -25,8 +25,9 @@ pub(super) struct TargetLog<'a> {
 // === impl TargetLog ===
 
 impl<'a> TargetLog<'a> {
-    pub(super) fn follow(demo: &'a Demo) -> Result<Self> {
-        let file = demo.path("target.log");
+    /// For the statements of one mark: two may be followed at once.
+    pub(super) fn follow(demo: &'a Demo, mark: &str) -> Result<Self> {
+        let file = demo.path(&format!("target-{mark}.log"));
         let follower = demo
             .kubectl(&["-n", "bank", "logs", "deployment/postgres", "--follow", "--since=1m"])
             .stdin(Stdio::null())
@@ -34,19 +35,25 @@ impl<'a> TargetLog<'a> {
             .stderr(Stdio::inherit())
             .spawn()
             .context("following the target's log")?;
-        Ok(Self { demo, follower, file })
+        let mark = mark.to_owned();
+        Ok(Self {
+            demo,
+            mark,
+            follower,
+            file,
+        })
     }
 
-    /// The rows of one mark of which it tells, once it tells of all that was sent until now.
-    pub(super) fn rows(&self, mark: &str) -> Result<BTreeSet<usize>> {
-        let last = format!("that was the last of {mark}");
+    /// The numbers of the statements that begin like this, of which it tells, once it tells of all that was sent until now.
+    pub(super) fn numbers(&self, before: &str) -> Result<BTreeSet<usize>> {
+        let last = format!("that was the last of {}", self.mark);
         ask_directly(self.demo, &format!("SELECT '{last}'"))?.ok()?;
         let whole = wait_until(SETTLE, "the target's log tells of a statement", || {
             let log = fs::read(&self.file)?;
             let log = String::from_utf8_lossy(&log).into_owned();
             Ok(log.contains(&last).then_some(log))
         })?;
-        Ok(logged(&whole, mark))
+        Ok(logged(&whole, before))
     }
 }
 
@@ -58,16 +65,17 @@ impl Drop for TargetLog<'_> {
     }
 }
 
-/// The rows of one mark of which a log of the target tells. It may tell of one twice: a unit that has to be judged anew is sent
-/// again, and did not run the first time.
-fn logged(log: &str, mark: &str) -> BTreeSet<usize> {
-    let before = statement(mark, 0).replace("0);", "");
-    let rows = log.split(before.as_str()).skip(1);
-    rows.filter_map(|rest| rest.split_once(')')?.0.parse().ok()).collect()
+/// The numbers that stand behind `before` in a log of the target. It may tell of one twice: a unit that has to be judged anew is
+/// sent again, and did not run the first time.
+fn logged(log: &str, before: &str) -> BTreeSet<usize> {
+    let rest = log.split(before).skip(1);
+    rest.filter_map(|rest| rest.split(|sign: char| !sign.is_ascii_digit()).next()?.parse().ok())
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::writers::{before, statement};
     use super::*;
 
     #[test]
@@ -79,7 +87,7 @@ mod tests {
             statement("other", 3),
             "INSERT INTO trial_load VALUES ('m', n);",
         );
-        assert_eq!(logged(&log, "m"), BTreeSet::from([7, 12]));
-        assert!(logged("", "m").is_empty());
+        assert_eq!(logged(&log, &before("m")), BTreeSet::from([7, 12]));
+        assert!(logged("", &before("m")).is_empty());
     }
 }

@@ -13,10 +13,10 @@ use crate::client::psql;
 use crate::demo::{ALICE, Demo};
 use crate::run::{Output, Running, wait_until};
 
-/// How long one writer may take for all of its rows, over all of its sessions.
+/// How long one session of a writer may take.
 const LIMIT: Duration = Duration::from_secs(240);
 /// psql's exit status when the connection is gone: what was under way may have run or not.
-const CONNECTION_LOST: i32 = 2;
+pub(super) const CONNECTION_LOST: i32 = 2;
 
 /// What writers were told.
 #[derive(Debug, Default)]
@@ -45,21 +45,26 @@ pub(super) struct Pace {
     pub(super) session: usize,
     /// Seconds between two rows.
     pub(super) pause: f32,
+    /// How long a writer may take for all of its rows, over all of its sessions.
+    pub(super) patience: Duration,
 }
 
 /// A writer at work.
 pub(super) struct Writer(JoinHandle<Result<Told>>);
 
+/// How the statements of one mark begin: what follows is the row's number.
+pub(super) fn before(mark: &str) -> String {
+    format!("INSERT INTO trial_load VALUES ('{mark}', ")
+}
+
 /// The statement of one row.
 pub(super) fn statement(mark: &str, n: usize) -> String {
-    format!("INSERT INTO trial_load VALUES ('{mark}', {n});")
+    format!("{}{n});", before(mark))
 }
 
 /// The row that a statement is of; None for others.
 pub(super) fn row(text: &str, mark: &str) -> Option<usize> {
-    let rest = text
-        .trim()
-        .strip_prefix(&format!("INSERT INTO trial_load VALUES ('{mark}', "))?;
+    let rest = text.trim().strip_prefix(&before(mark))?;
     rest.trim_end_matches(';').strip_suffix(')')?.parse().ok()
 }
 
@@ -83,7 +88,7 @@ impl Writer {
 
 fn write(demo: &Demo, mark: &str, rows: Range<usize>, pace: Pace, enough: &AtomicBool) -> Result<Told> {
     let (mut told, mut next) = (Told::default(), rows.start);
-    wait_until(LIMIT, "a writer comes to its end", || {
+    wait_until(pace.patience, "a writer comes to its end", || {
         let file = demo.path(&format!("trial-load-{}.sql", rows.start));
         let pause = pace.pause;
         let statements: String = (next..rows.end.min(next + pace.session))
