@@ -75,7 +75,7 @@ type Trial = fn(&Demo, &mut Narrator) -> Result<()>;
 #[error("{0}")]
 struct Skipped(&'static str);
 
-const TRIALS: [(&str, Trial); 52] = [
+const TRIALS: [(&str, Trial); 53] = [
     ("two people where the policy says two", second_person::two_people),
     ("a grant fits one statement, once", second_person::fits_one),
     ("a denial reaches the asker with its reason", second_person::denied),
