@@ -5,6 +5,7 @@
 
 mod alike;
 mod called;
+mod copied;
 mod held;
 
 use std::cell::{OnceCell, RefCell};
