@@ -62,7 +62,12 @@ pub(super) fn told(error: &DialError, open: &Open, role: &str, database: &str) -
         ),
         // Their own words hold nothing of the target's.
         DialError::Weak(_) | DialError::NoPassword | DialError::Scram => {
-            (format!("{error} (role {role}, Secret {secret})"), Scope::Credential)
+            // What a target asks for is said by a line of its pg_hba.conf, which may be about one database.
+            let scope = match error {
+                DialError::Weak(_) | DialError::NoPassword if !is_offered => Scope::Asked,
+                _ => Scope::Credential,
+            };
+            (format!("{error} (role {role}, Secret {secret})"), scope)
         }
         _ => return None,
     };
@@ -114,7 +119,9 @@ mod tests {
             (refused("3D000"), "bank", "for database bank", Scope::Offered),
             (refused("42501"), "bank", "let the role CONNECT", Scope::Offered),
             (DialError::Weak("MD5"), "bank", "asks for MD5", Scope::Credential),
+            (DialError::Weak("MD5"), "any", "asks for MD5", Scope::Asked),
             (DialError::NoPassword, "bank", "a certificate alone", Scope::Credential),
+            (DialError::NoPassword, "any", "a certificate alone", Scope::Asked),
             (DialError::Scram, "bank", "SCRAM does not stand", Scope::Credential),
             (
                 DialError::Certificate(lost()),
