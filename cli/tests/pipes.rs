@@ -49,6 +49,13 @@ fn who_stops_reading_is_told_nothing_and_a_full_disk_is() {
         let said = String::from_utf8(full.stderr).unwrap();
         assert!(said.starts_with("error: the answer cannot be printed: "), "{said}");
     }
+    // What records are worth is said beside them, also to whoever has seen enough of them.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let some = run(&[&["audit", "export", "--format", "csv"][..], &known].concat(), writer);
+    assert_eq!(some.status.code(), Some(REFUTED), "{some:?}");
+    let said = String::from_utf8(some.stderr).unwrap();
+    assert!(said.starts_with("REFUTED"), "{said}");
     // Whoever does not read what is said beside the answer gets the answer, and the status.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

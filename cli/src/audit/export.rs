@@ -63,11 +63,13 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
         }
     })?;
     let obeyed = std::io::stdout().is_terminal();
-    output::lines(lines.iter().map(|line| shown(line, csv, obeyed)))?;
+    let printed = output::lines(lines.iter().map(|line| shown(line, csv, obeyed)));
+    // Whoever has seen enough of the records is still told what they are worth.
     output::aside(verify::text(&report, &known.from).trim_end());
     if report.verdict() == Verdict::Refuted {
         return Ok(verify::exit(&report));
     }
+    printed?;
     reader.finish()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -44,17 +44,18 @@ pub async fn run(cluster: &cluster::Flags, args: Args) -> Result<ExitCode> {
         }
     })?;
     let obeyed = json && std::io::stdout().is_terminal();
-    output::lines(lines.iter().map(|line| shown(line, false, obeyed)))?;
-    // The proof is part of the answer: on standard output for people, aside for programs.
+    let mut printed = output::lines(lines.iter().map(|line| shown(line, false, obeyed)));
+    // The proof is part of the answer: on standard output for people; aside for programs, whoever reads them and has seen enough.
     let proof = verify::text(&report, &known.from);
     if json {
         output::aside(proof.trim_end());
     } else {
-        output::text(format_args!("\n{proof}"))?;
+        printed = printed.and_then(|()| output::text(format_args!("\n{proof}")));
     }
-    if report.verdict() == Verdict::Refuted {
+    if report.verdict() == Verdict::Refuted && (json || printed.is_ok()) {
         return Ok(verify::exit(&report));
     }
+    printed?;
     reader.finish()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -289,7 +289,7 @@ fn sealed(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     let left = ask_directly(demo, "SELECT count(*) FROM accounts WHERE id = 7302")?.stdout;
     narrator.check(
         "a door of now goes by no answer that the operator of before could not seal",
-        !said.stdout.contains("DELETE 1") && left.trim() == "1",
+        said.stderr.contains("ERROR") && !said.stdout.contains("DELETE 1") && left.trim() == "1",
     )
 }
 

@@ -65,6 +65,7 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
         logins: &logins,
         in_force: settled || wanted.is_some(),
         first: before.requirements.is_none(),
+        may_grant: found.may_grant,
         open_before: found.open_before,
         allowed: found
             .connection

@@ -9,6 +9,7 @@ use sallyport_policy::selector::selects;
 
 use super::admission::Seen;
 use super::decide::ends;
+use super::requirements::grants_windows;
 use crate::context::Context;
 use crate::rule::revision;
 use crate::world::{Access, find, of_namespace};
@@ -21,6 +22,8 @@ pub struct Found {
     pub seen: bool,
     /// The policies in force that select the Connection.
     pub policies: Vec<CarriedRule<ApprovalPolicySpec>>,
+    /// Whether a policy that is written grants windows on it, in force or not yet.
+    pub may_grant: bool,
     /// Issuers and declared names.
     pub settings: ClusterSettings,
     /// Other requests that the same person made beforehand on the Connection, earlier, and that are open.
@@ -63,6 +66,9 @@ pub fn dereference(request: &AccessRequest, context: &Context) -> Found {
         _ => Vec::new(),
     };
     Found {
+        may_grant: connection
+            .as_ref()
+            .is_some_and(|connection| may_grant(context, &namespace, connection)),
         connection,
         seen: matches!(access, Access::Open(_)),
         policies,
@@ -71,6 +77,16 @@ pub fn dereference(request: &AccessRequest, context: &Context) -> Found {
         admission: context.admission.load(),
         asker_gone: false,
     }
+}
+
+/// Whether any policy grants windows on the Connection as it is written: one that was applied a moment ago, or while the operator was
+/// away, is in force once it was looked at. What one of a later version says nobody knows.
+fn may_grant(context: &Context, namespace: &str, connection: &Connection) -> bool {
+    let written = of_namespace(&context.world.approval_policies, namespace);
+    written.iter().any(|guarded| match &guarded.0 {
+        Ok(policy) => selects(&policy.spec.connection_selector, connection.labels()) && grants_windows(&policy.spec),
+        Err(_) => true,
+    })
 }
 
 fn open_before(request: &AccessRequest, context: &Context) -> usize {

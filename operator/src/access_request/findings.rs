@@ -47,6 +47,8 @@ pub struct Moment<'a> {
     pub in_force: bool,
     /// Whether nobody has looked before.
     pub first: bool,
+    /// Whether a policy that is written grants windows on the connection, in force or not yet.
+    pub may_grant: bool,
     /// Open requests that the same person made beforehand and earlier, and how many one person may have.
     pub open_before: usize,
     /// As the Connection says; None where there is none.
@@ -219,11 +221,12 @@ impl Moment<'_> {
         Some(Finding::yes(ConditionType::Expired, Reason::NobodyElse, words))
     }
 
-    /// Nobody is asked by a window that no rule grants, and its asker would wait for nothing. Rules that go later may come again.
+    /// Nobody is asked by a window that no rule grants, and its asker would wait for nothing. Rules that go later may come again, and
+    /// what is written may come into force.
     fn nobody_grants(&self) -> Option<Finding> {
         let spec = &self.request.spec;
         let window = spec.session.is_none() && spec.scope == GrantScope::Window;
-        (window && self.first && !self.in_force).then(|| {
+        (window && self.first && !self.in_force && !self.may_grant).then(|| {
             let words = format!(
                 "nobody could approve this: no rule in force grants windows on connection {} (grant: scope: Window)",
                 spec.connection.name

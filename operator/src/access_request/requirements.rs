@@ -91,17 +91,24 @@ fn reviewers(spec: &AccessRequestSpec, policies: &[CarriedRule<ApprovalPolicySpe
 
 /// A window is asked for beforehand, so it needs everybody whom any rule of this Connection wants for one.
 fn windows(policies: &[CarriedRule<ApprovalPolicySpec>]) -> Vec<Requirement> {
-    let acting = policies.iter().filter(|policy| policy.spec.mode == Mode::Enforce);
-    acting
-        .flat_map(|policy| policy.spec.rules.iter().map(move |rule| (policy, rule)))
-        .filter_map(|(policy, rule)| {
-            let approval = rule
-                .approval
-                .as_ref()
-                .filter(|approval| approval.grant.scope == GrantScope::Window)?;
-            Some(requirement(policy, rule, approval))
-        })
-        .collect()
+    let each = policies
+        .iter()
+        .flat_map(|policy| granting(&policy.spec).map(move |(rule, approval)| requirement(policy, rule, approval)));
+    each.collect()
+}
+
+/// Whether a policy grants windows to whoever asks for one beforehand.
+pub fn grants_windows(spec: &ApprovalPolicySpec) -> bool {
+    granting(spec).next().is_some()
+}
+
+/// The rules that grant windows.
+fn granting(spec: &ApprovalPolicySpec) -> impl Iterator<Item = (&PolicyRule, &Approval)> {
+    let acting = spec.rules.iter().filter(move |_| spec.mode == Mode::Enforce);
+    acting.filter_map(|rule| {
+        let approval = rule.approval.as_ref()?;
+        (approval.grant.scope == GrantScope::Window).then_some((rule, approval))
+    })
 }
 
 fn named(asked: &RuleIdentity, policies: &[CarriedRule<ApprovalPolicySpec>]) -> Option<Requirement> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::admission::{Seen, digest_now};
 use super::since::Mark;
 use crate::testing::admission;
-use crate::testing::scenario::Scenario;
+use crate::testing::scenario::{Scenario, policy_object};
 
 mod askers;
 mod sealed;
@@ -68,6 +68,35 @@ async fn from_the_question_to_the_approval() {
     assert_eq!(ready(&scenario), ("True".into(), "Ready".into()));
     let object = scenario.api.get(PATH).unwrap();
     assert_eq!(object["status"]["observedGeneration"], object["metadata"]["generation"]);
+}
+
+#[tokio::test]
+async fn a_window_waits_for_a_rule_that_is_written_and_not_in_force_yet() {
+    let mut policy = policy_object(1);
+    policy["metadata"]["name"] = json!("windows");
+    policy["metadata"]["uid"] = json!("uid-windows");
+    policy["spec"]["rules"][0]["approval"]["grant"] = json!({ "scope": "Window", "validFor": "1h" });
+    let mut asked = request("2999-01-01T00:00:00Z");
+    asked["spec"] = json!({
+        "connection": { "name": "bank", "uid": "uid-bank" },
+        "requester": { "username": "oidc:alice", "issuer": "https://idp", "subject": "sub-alice" },
+        "scope": "Window", "window": { "duration": "1h" }, "expiresAt": "2999-01-01T00:00:00Z",
+    });
+    for written in [false, true] {
+        let mut scenario = Scenario::furnished().await;
+        scenario.apply_bank().await;
+        if written {
+            scenario.write_policy(policy.clone());
+        }
+        scenario.keep("accessrequests", asked.clone());
+        scenario.look_at_request("bank-1").await.unwrap();
+        assert_eq!(state(&scenario), if written { "Pending" } else { "Expired" });
+        scenario.apply_policy(policy.clone()).await;
+        scenario.look_at_request("bank-1").await.unwrap();
+        let object = scenario.api.get(PATH).unwrap();
+        let asked_of = object["status"]["requirements"].as_array().map(Vec::len);
+        assert_eq!(asked_of, Some(usize::from(written)), "what is over stays so");
+    }
 }
 
 #[tokio::test]

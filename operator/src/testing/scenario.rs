@@ -191,11 +191,17 @@ impl Scenario {
         looked
     }
 
-    /// People apply an ApprovalPolicy, and it is looked at.
-    pub async fn apply_policy(&mut self, value: Value) {
+    /// People apply an ApprovalPolicy, at which nobody has looked yet. Gives its path.
+    pub fn write_policy(&mut self, value: Value) -> String {
         let path = self.path("approvalpolicies", &value);
         self.keep("approvalpolicies", value);
         self.see(&path);
+        path
+    }
+
+    /// People apply an ApprovalPolicy, and it is looked at.
+    pub async fn apply_policy(&mut self, value: Value) {
+        let path = self.write_policy(value);
         let store = self.context.world.approval_policies.clone();
         let object = store
             .state()

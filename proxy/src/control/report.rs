@@ -99,6 +99,12 @@ impl Reporter {
         let revision = status
             .revision
             .map(|loaded| oldest.map_or(loaded, |oldest| loaded.min(oldest)));
+        let terminating = self.drain.is_cancelled();
+        // No login comes any more that could take it back.
+        let refusals = match terminating {
+            true => Vec::new(),
+            false => self.sessions.refusals(),
+        };
         Report {
             instance: self.instance.to_string(),
             pod: self.place.pod.name.clone(),
@@ -112,11 +118,11 @@ impl Reporter {
                 .lacks
                 .iter()
                 .chain(&self.sessions.caveat())
-                .chain(&self.sessions.refusals())
+                .chain(&refusals)
                 .map(Lack::problem)
                 .collect(),
             columns: status.columns.clone(),
-            terminating: self.drain.is_cancelled(),
+            terminating,
             backends: Some(self.backends()),
         }
     }
@@ -175,4 +181,37 @@ async fn post(client: &reqwest::Client, url: &str, report: &Report) -> Result<An
         return Err(Untaken::Silent);
     }
     response.json().await.map_err(silent)
+}
+
+#[cfg(test)]
+mod tests {
+    use sallyport_crds::Reason;
+
+    use super::*;
+    use crate::control::tests::{key, place};
+    use crate::door::{Refusal, Scope};
+    use crate::manifests::sample;
+
+    #[test]
+    fn a_door_that_drains_tells_of_no_refusal_since_no_login_could_take_it_back() {
+        let drain = CancellationToken::new();
+        let reporter = Reporter {
+            place: place(&sample().0, &[&key()]),
+            instance: Instance::random().unwrap(),
+            sessions: Sessions::default(),
+            status: watch::channel(Status::default()).1,
+            drain: drain.clone(),
+            word: watch::channel(Word::default()).0,
+        };
+        let refusal = Refusal {
+            lack: Lack::new(Reason::TargetRefused, "28P01"),
+            scope: Scope::Credential,
+        };
+        reporter.sessions.target_refused("bank", refusal);
+        let told = reporter.report();
+        assert_eq!((told.problems.len(), told.terminating), (1, false));
+        drain.cancel();
+        let told = reporter.report();
+        assert_eq!((told.problems.len(), told.terminating), (0, true));
+    }
 }

@@ -7,6 +7,8 @@ use crate::control::Lack;
 
 /// As many databases are kept apart. Where a Connection names none, people ask for whatever they like.
 const MAX_DATABASES: usize = 64;
+/// As many refusals are told, the farthest-reaching first: a condition names no more, and a report has its bounds.
+const MAX_TOLD: usize = 5;
 
 /// What a target refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +19,8 @@ pub struct Refusal {
     pub scope: Scope,
 }
 
-/// How far a refusal goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far a refusal goes, the farthest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     /// The door is refused whatever it asks for.
     Credential,
@@ -78,11 +80,14 @@ impl Refusals {
         *self.lock() = Table::default();
     }
 
-    /// What is refused, each once.
+    /// What is refused, each once, or some of it.
     pub(super) fn lacks(&self) -> Vec<Lack> {
+        let table = self.lock();
+        let mut refused: Vec<&Refusal> = table.refused.values().collect();
+        refused.sort_by_key(|refusal| refusal.scope);
         let mut lacks: Vec<Lack> = Vec::new();
-        for refusal in self.lock().refused.values() {
-            if !lacks.contains(&refusal.lack) {
+        for refusal in refused {
+            if lacks.len() < MAX_TOLD && !lacks.contains(&refusal.lack) {
                 lacks.push(refusal.lack.clone());
             }
         }
@@ -156,10 +161,24 @@ mod tests {
         for number in 0..2 * MAX_DATABASES {
             refusals.refused(&number.to_string(), refusal(&number.to_string(), Scope::Asked));
         }
-        assert_eq!(told(&refusals).len(), MAX_DATABASES);
+        assert_eq!(refusals.lock().refused.len(), MAX_DATABASES);
         for number in 0..2 * MAX_DATABASES {
             refusals.let_in(&number.to_string());
         }
         assert_eq!(refusals.lock().let_in.len(), MAX_DATABASES);
+    }
+
+    #[test]
+    fn of_many_refusals_some_are_told_and_the_farthest_reaching_first() {
+        let refusals = Refusals::default();
+        for number in 0..2 * MAX_TOLD {
+            refusals.refused(
+                &format!("a{number}"),
+                refusal(&format!("3D000 {number}"), Scope::Offered),
+            );
+        }
+        refusals.refused("bank", refusal("28P01", Scope::Credential));
+        let told = told(&refusals);
+        assert_eq!((told.len(), told[0].as_str()), (MAX_TOLD, "28P01"));
     }
 }

@@ -1,5 +1,6 @@
 //! What a target refuses who the door is by, in the words of a condition: which Secret and which key its owner has to mend. Nothing
-//! of the target's own words, which may be any, but the SQLSTATE; and nothing of the Secret but the role.
+//! of the target's own words, which may be any, but the SQLSTATE; and nothing of the Secret but a role that the target has let in: what
+//! stands under `username` before that may be a password under the wrong key.
 
 use sallyport_crds::Reason;
 
@@ -28,41 +29,47 @@ pub(super) fn is_of_credential(error: &DialError) -> bool {
 pub(super) fn told(error: &DialError, open: &Open, role: &str, database: &str) -> Option<Refusal> {
     let offered = open.spec.postgresql.as_ref();
     let is_offered = offered.is_some_and(|postgresql| postgresql.databases.iter().any(|name| name == database));
-    let (role, secret) = (role::shown(role), &open.spec.credentials_ref.name);
+    let secret = &open.spec.credentials_ref.name;
     let (message, scope) = match error {
         DialError::Refused(code) if code == BAD_PASSWORD => (
             format!(
-                "the target answers SQLSTATE {code} to role {role}: it has no such role, or another password for it; mend the keys \
-                 username and password of Secret {secret}, or the role at the target"
+                "the target answers SQLSTATE {code}: it does not have the role that Secret {secret} names, or has another password for \
+                 it; mend the keys username and password there, or the role at the target"
             ),
             Scope::Credential,
         ),
         DialError::Refused(code) if code.starts_with(BAD_LOGIN) => (
             format!(
-                "the target answers SQLSTATE {code} to role {role}: it does not let this role in from here; mend its pg_hba.conf, the \
-                 role there (LOGIN), or Secret {secret}"
+                "the target answers SQLSTATE {code}: it does not let the role that Secret {secret} names in from here; mend its \
+                 pg_hba.conf, the role there (LOGIN), or the Secret"
             ),
             if is_offered { Scope::Offered } else { Scope::Asked },
         ),
-        // What nobody but the client named is the client's.
+        // What nobody but the client named is the client's. PostgreSQL says so only to a role that has proven itself.
         DialError::Refused(code) if is_offered && (code == sqlstate::NO_DATABASE || code == sqlstate::DENIED) => (
             format!(
-                "the target answers SQLSTATE {code} to role {role} for database {}, which postgresql.databases names: make it there, let \
-                 the role CONNECT to it, or take it out of the list",
+                "the target answers SQLSTATE {code} to role {} for database {}, which postgresql.databases names: make it there, let the \
+                 role CONNECT to it, or take it out of the list",
+                role::shown(role),
                 role::shown(database)
             ),
             Scope::Offered,
         ),
         DialError::Certificate(_) => (
             format!(
-                "the target left when it had seen the door's certificate for role {role}, which most often means that it does not take \
-                 it; mend the keys tls.crt and tls.key of Secret {secret}, or the CA that the target goes by"
+                "the target left when it had seen the door's certificate, which most often means that it does not take it; mend the \
+                 keys tls.crt and tls.key of Secret {secret}, or the CA that the target goes by"
             ),
             Scope::Credential,
         ),
         // Their own words hold nothing of the target's.
         DialError::Weak(_) | DialError::NoPassword | DialError::Scram => {
-            (format!("{error} (role {role}, Secret {secret})"), Scope::Credential)
+            // What a target asks for is said by a line of its pg_hba.conf, which may be about one database.
+            let scope = match error {
+                DialError::Weak(_) | DialError::NoPassword if !is_offered => Scope::Asked,
+                _ => Scope::Credential,
+            };
+            (format!("{error} (Secret {secret})"), scope)
         }
         _ => return None,
     };
@@ -93,28 +100,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_names_the_code_the_role_and_the_secret_and_says_what_to_mend() {
+    fn what_is_told_names_the_code_and_the_secret_and_says_what_to_mend() {
         let open = opened(&["bank"]);
         let lost = || WireError::Lost(io::Error::other("536-90-4399"));
         for (error, database, words, scope) in [
             (
                 refused("28P01"),
                 "bank",
-                "SQLSTATE 28P01 to role app",
+                "SQLSTATE 28P01: it does not have the role",
                 Scope::Credential,
             ),
             (
                 refused("28P01"),
                 "any",
-                "username and password of Secret",
+                "the keys username and password",
                 Scope::Credential,
             ),
             (refused("28000"), "bank", "pg_hba.conf", Scope::Offered),
-            (refused("28000"), "any", "SQLSTATE 28000 to role app", Scope::Asked),
+            (refused("28000"), "any", "SQLSTATE 28000: it does not let", Scope::Asked),
             (refused("3D000"), "bank", "for database bank", Scope::Offered),
             (refused("42501"), "bank", "let the role CONNECT", Scope::Offered),
             (DialError::Weak("MD5"), "bank", "asks for MD5", Scope::Credential),
+            (DialError::Weak("MD5"), "any", "asks for MD5", Scope::Asked),
             (DialError::NoPassword, "bank", "a certificate alone", Scope::Credential),
+            (DialError::NoPassword, "any", "a certificate alone", Scope::Asked),
             (DialError::Scram, "bank", "SCRAM does not stand", Scope::Credential),
             (
                 DialError::Certificate(lost()),
@@ -123,14 +132,20 @@ mod tests {
                 Scope::Credential,
             ),
         ] {
-            let refusal = told(&error, &open, "app", database).expect(words);
+            let refusal = told(&error, &open, "role-of-the-door", database).expect(words);
             let message = &refusal.lack.message;
             assert_eq!(
                 (refusal.lack.reason, refusal.scope),
                 (Reason::TargetRefused, scope),
                 "{words}"
             );
-            assert!(message.contains(words) && message.contains("role app"), "{message}");
+            assert!(message.contains(words), "{message}");
+            let proven = matches!(&error, DialError::Refused(code) if !code.starts_with(BAD_LOGIN));
+            assert_eq!(
+                message.contains("role-of-the-door"),
+                proven,
+                "it may be a password under the wrong key: {message}"
+            );
             assert!(
                 message.contains("bank-credentials") || scope == Scope::Offered,
                 "{message}"
@@ -160,7 +175,10 @@ mod tests {
 
     #[test]
     fn a_role_in_the_secrets_own_words_steers_no_terminal() {
-        let refusal = told(&refused("28P01"), &opened(&[]), "\u{1b}[2J\n", "any").unwrap();
-        assert!(refusal.lack.message.contains(r"to role \u{1b}[2J\n: "), "{refusal:?}");
+        let refusal = told(&refused("3D000"), &opened(&["any"]), "\u{1b}[2J\n", "any").unwrap();
+        assert!(
+            refusal.lack.message.contains(r"to role \u{1b}[2J\n for database any,"),
+            "{refusal:?}"
+        );
     }
 }

@@ -37,6 +37,7 @@ fn found(required: i32) -> Found {
         open_before: 0,
         seen: true,
         policies: vec![policy("writes", required)],
+        may_grant: false,
         settings: sallyport_policy::carrier::ClusterSettings {
             known_issuers: vec!["https://idp".into()],
             ..Default::default()
@@ -385,6 +386,16 @@ fn a_window_that_no_rule_grants_is_over_at_once() {
         message.contains("no rule in force grants windows on connection bank"),
         "{message}"
     );
+    // One whose rule is written and not in force yet waits for it.
+    let mut early = window(300);
+    let written = Found {
+        may_grant: true,
+        ..found(1)
+    };
+    early.status = decide(&early, &written, at(1));
+    assert_eq!(state_of(&early, &written, 2).0, "Pending");
+    let asked_of = decide(&early, &found_windows(), at(3)).unwrap().requirements;
+    assert_eq!(asked_of.unwrap().len(), 1);
     // One that was asked of somebody waits for its rule to come again.
     let mut asked = window(300);
     asked.status = decide(&asked, &found_windows(), at(1));

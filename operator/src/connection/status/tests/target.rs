@@ -19,7 +19,7 @@ async fn a_door_that_its_target_refuses_is_not_ready_until_it_is_let_in() {
 
     let refused = Problem {
         reason: "TargetRefused".into(),
-        message: "the target answers SQLSTATE 28P01 to role sallyport: mend Secret bank-credentials".into(),
+        message: "the target answers SQLSTATE 28P01: mend Secret bank-credentials".into(),
     };
     scenario.pod_complains("a", revision, vec![refused.clone()]);
     scenario.look_at_connection("doors", "bank").await;
