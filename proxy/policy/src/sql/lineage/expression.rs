@@ -14,8 +14,14 @@ const EXISTS: i64 = 1;
 const FRAME_RANGE: i64 = 2;
 
 /// Functions without a verb that keep what they are given: a seed comes out again in what `random` gives, statistics in the
-/// catalogs of relations and columns.
-const KEEPS: [&str; 3] = ["setseed", "pg_restore_attribute_stats", "pg_restore_relation_stats"];
+/// catalogs of relations and columns, the limit of `pg_trgm` in `show_limit` and its setting, the bit of `isn` in what it says next.
+const KEEPS: [&str; 5] = [
+    "setseed",
+    "pg_restore_attribute_stats",
+    "pg_restore_relation_stats",
+    "set_limit",
+    "isn_weak",
+];
 
 /// Functions that the grammar spells out, by the kind of node that it makes of them. To a server older than the grammar they
 /// are calls of whatever is called so.
