@@ -14,8 +14,17 @@ const EXISTS: i64 = 1;
 const FRAME_RANGE: i64 = 2;
 
 /// Functions without a verb that keep what they are given: a seed comes out again in what `random` gives, statistics in the
-/// catalogs of relations and columns.
-const KEEPS: [&str; 3] = ["setseed", "pg_restore_attribute_stats", "pg_restore_relation_stats"];
+/// catalogs of relations and columns, the limit of `pg_trgm` in `show_limit` and its setting, the bit of `isn` in what it says next. The
+/// last two put a text together of what they are given, and run it.
+const KEEPS: [&str; 7] = [
+    "setseed",
+    "pg_restore_attribute_stats",
+    "pg_restore_relation_stats",
+    "set_limit",
+    "isn_weak",
+    "connectby",
+    "xpath_table",
+];
 
 /// Functions that the grammar spells out, by the kind of node that it makes of them. To a server older than the grammar they
 /// are calls of whatever is called so.
@@ -57,6 +66,10 @@ impl Walker<'_> {
             "AIndirection" => self.indirection(node, scope),
             "FuncCall" => {
                 let mut flow = self.below(node, scope);
+                // What the text that is run does to a setting or a lock lasts. What the function itself answers does not count.
+                if node.names("funcname").last().is_some_and(|name| runs_texts(name)) {
+                    self.found.sunk.join(&flow);
+                }
                 flow.unknown |= self.is_opaque_call(node);
                 self.sink(&node.names("funcname"), &flow);
                 match node.names("funcname")[..] {
@@ -346,6 +359,9 @@ impl Walker<'_> {
     /// Definitions of views write no call so.
     pub(super) fn field(&mut self, name: &str, value: &Flow) -> bool {
         self.sink(&[name], value);
+        if runs_texts(name) {
+            self.found.sunk.join(value);
+        }
         self.note_field(name);
         let code = self.catalog.code();
         let calls = self.views.is_empty() && (code.fields.contains(name) || code.functions.contains(name));
