@@ -537,3 +537,36 @@ fn errors_of_what_waited_for_a_lock_do_not_say_what_came_meanwhile() {
         }
     }
 }
+
+/// What a function left while definitions changed is not taken back: it is looked at before.
+#[test]
+fn what_waits_for_a_lock_leaves_nothing_where_no_mask_follows() {
+    for profile in ["Standard", "Strict"] {
+        for sql in [
+            "select set_config('app.x', reverse(x), false) is null from v",
+            "select set_config('app.x', (select reverse(x) from v where id = 1), false) is null",
+            "select pg_notify('words', reverse(x)) is null from v",
+            "copy (select set_config('app.x', reverse(x), false) is null from v) to stdout",
+        ] {
+            let door = door(profile);
+            let mut client = Client::login(&door, "alice", &[]).unwrap();
+            said(&client.query("set app.x = 'nothing'"));
+            said(&client.query("listen words"));
+            said(&client.query("select count(*) from v"));
+            let swap = "create or replace view v as select id, ssn as x from customers";
+            let mut other = beside(&door, &["begin", swap]);
+            send(&mut client, sql);
+            // A utility is refused at once.
+            if !sql.starts_with("copy") {
+                somebody_waits(&door);
+            }
+            said(&other.query("commit"));
+            let answer = client.ready();
+            assert!(answer.iter().any(|message| message.tag == 'E'), "{profile}: {sql}: {answer:?}");
+            let left: String = client.query("show app.x").iter().map(Message::text).collect();
+            assert!(left.contains("nothing"), "{profile}: {sql}: {left}");
+            let heard: String = client.query("select 1").iter().map(Message::text).collect();
+            assert!(!heard.contains(DISGUISED), "{profile}: {sql}: {heard}");
+        }
+    }
+}

@@ -84,6 +84,13 @@ impl View {
         self.lineages.iter().any(copies)
     }
 
+    /// Whether it leaves stored values where no mask follows: in a setting, a notification, a sequence or a lock.
+    #[must_use]
+    pub fn sinks(&self) -> bool {
+        let leaves = |lineage: &Lineage| lineage.sunk.any || !lineage.sunk.columns().is_empty();
+        self.lineages.iter().any(leaves)
+    }
+
     /// Whether what its names mean reads as what it was understood by. What is another by now, or goes by such a name by now, may be
     /// `excused`.
     pub(super) fn reads_alike_or(&self, now: &Known, excused: impl Fn(Oid) -> bool) -> bool {
