@@ -570,3 +570,34 @@ fn what_waits_for_a_lock_leaves_nothing_where_no_mask_follows() {
         }
     }
 }
+
+/// What stands behind a copy in the same unit reads what was copied at once.
+#[test]
+fn what_stands_behind_a_copy_that_waited_is_masked_and_its_copies_are() {
+    for (sql, kept) in [
+        ("insert into k select id, a from w for update; select x from k", "k"),
+        ("update w set b = a; insert into k select id, b from w; select x from k", "k"),
+        ("insert into k select id, a from w for update; insert into further select id, x from k", "further"),
+        ("create table made as select id, a as x from w for update; select x from made", "made"),
+        ("create table made as select id, a as x from w for update; insert into further select id, x from made", "further"),
+    ] {
+        let door = door("Standard");
+        door.direct(
+            "create table w (id int, a text, b text); insert into w values (1, 'a', 'b'); \
+             create table k (id int, x text); create table further (id int, x text)",
+        );
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        said(&client.query("select count(*) from w, k, further"));
+        let mut other = Client::login(&door, "alice", &[]).unwrap();
+        said(&other.query("begin"));
+        said(&other.query("update w set a = 'c'"));
+        send(&mut client, sql);
+        somebody_waits(&door);
+        said(&other.query("update w set a = reverse(c.ssn) from customers c where c.id = w.id"));
+        said(&other.query("commit"));
+        let answer: String = client.ready().iter().map(Message::text).collect();
+        assert!(!answer.contains(DISGUISED), "{sql}: {answer}");
+        let answer = said(&client.query(&format!("select x from {kept}")));
+        assert!(is_masked(&answer), "{sql}: {answer}");
+    }
+}

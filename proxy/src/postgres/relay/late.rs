@@ -20,12 +20,16 @@ const LATE: Duration = Duration::from_millis(5);
 impl State {
     /// Whether the catalog has to be read again before a message of this type is passed on, and for what.
     pub(super) fn awaits(&mut self, tag: u8) -> Option<Awaiting> {
+        // For this very message it was.
+        if std::mem::take(&mut self.looked) {
+            return None;
+        }
         let (late, awaiting) = match tag {
-            b'T' | b'H' => (self.is_late(), Awaiting::Plan),
+            b'T' | b'H' => (self.is_late() || self.is_stirred(), Awaiting::Plan),
             b'C' => (self.copies_late(), Awaiting::Plan),
             b'D' | b'd' => (self.reads_late(), Awaiting::Plan),
             b'N' => (!self.muted && self.is_late(), Awaiting::Notice),
-            b'E' => (!self.muted && self.is_late(), Awaiting::Error),
+            b'E' => (!self.muted && (self.is_late() || self.is_stirred()), Awaiting::Error),
             _ => return None,
         };
         late.then_some(awaiting)
@@ -40,7 +44,13 @@ impl State {
     /// The same for what is about to be told complete, where it copied values: they may be others than those that protection went
     /// on with.
     fn copies_late(&mut self) -> bool {
-        self.fresh.elapsed() > LATE && self.copied().is_some()
+        (self.astir || self.fresh.elapsed() > LATE) && self.copied().is_some()
+    }
+
+    /// Whether what is about to be described stands behind a statement of the same unit that copied other values than was known: it may read
+    /// them, and comes at once.
+    fn is_stirred(&mut self) -> bool {
+        self.astir && self.masker.acts() && self.view().is_some_and(|view| view.names_relations())
     }
 
     /// The same for a row of what writes or locks rows: such a one waits for others who write them, and reads what they wrote.

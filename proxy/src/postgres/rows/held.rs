@@ -84,6 +84,13 @@ impl View {
         self.lineages.iter().any(copies)
     }
 
+    /// Whether it reads or writes what the same unit was to make.
+    #[must_use]
+    pub fn reads_unmade(&self) -> bool {
+        let mut relations = self.lineages.iter().flat_map(|lineage| &lineage.relations);
+        relations.any(|oid| is_yet_to_be(*oid))
+    }
+
     /// Whether it leaves stored values where no mask follows: in a setting, a notification, a sequence or a lock.
     #[must_use]
     pub fn sinks(&self) -> bool {
