@@ -562,7 +562,10 @@ fn what_waits_for_a_lock_leaves_nothing_where_no_mask_follows() {
             }
             said(&other.query("commit"));
             let answer = client.ready();
-            assert!(answer.iter().any(|message| message.tag == 'E'), "{profile}: {sql}: {answer:?}");
+            assert!(
+                answer.iter().any(|message| message.tag == 'E'),
+                "{profile}: {sql}: {answer:?}"
+            );
             let left: String = client.query("show app.x").iter().map(Message::text).collect();
             assert!(left.contains("nothing"), "{profile}: {sql}: {left}");
             let heard: String = client.query("select 1").iter().map(Message::text).collect();
@@ -576,10 +579,22 @@ fn what_waits_for_a_lock_leaves_nothing_where_no_mask_follows() {
 fn what_stands_behind_a_copy_that_waited_is_masked_and_its_copies_are() {
     for (sql, kept) in [
         ("insert into k select id, a from w for update; select x from k", "k"),
-        ("update w set b = a; insert into k select id, b from w; select x from k", "k"),
-        ("insert into k select id, a from w for update; insert into further select id, x from k", "further"),
-        ("create table made as select id, a as x from w for update; select x from made", "made"),
-        ("create table made as select id, a as x from w for update; insert into further select id, x from made", "further"),
+        (
+            "update w set b = a; insert into k select id, b from w; select x from k",
+            "k",
+        ),
+        (
+            "insert into k select id, a from w for update; insert into further select id, x from k",
+            "further",
+        ),
+        (
+            "create table made as select id, a as x from w for update; select x from made",
+            "made",
+        ),
+        (
+            "create table made as select id, a as x from w for update; insert into further select id, x from made",
+            "further",
+        ),
     ] {
         let door = door("Standard");
         door.direct(
@@ -599,5 +614,32 @@ fn what_stands_behind_a_copy_that_waited_is_masked_and_its_copies_are() {
         assert!(!answer.contains(DISGUISED), "{sql}: {answer}");
         let answer = said(&client.query(&format!("select x from {kept}")));
         assert!(is_masked(&answer), "{sql}: {answer}");
+    }
+}
+
+/// What a cursor's names mean is settled when it is opened, and no catalog tells it later.
+#[test]
+fn a_cursor_that_waited_for_a_lock_shows_nothing_of_what_came_meanwhile() {
+    for profile in ["Standard", "Strict"] {
+        for (begin, sql) in [
+            (
+                "select 1",
+                "declare k cursor with hold for select reverse(x) from v where id = 1",
+            ),
+            ("begin", "declare k cursor for select reverse(x) from v where id = 1"),
+        ] {
+            let door = door(profile);
+            let mut client = Client::login(&door, "alice", &[]).unwrap();
+            said(&client.query("select count(*) from v"));
+            said(&client.query(begin));
+            let swap = "create or replace view v as select id, ssn as x from customers";
+            let mut other = beside(&door, &["begin", swap]);
+            send(&mut client, sql);
+            somebody_waits(&door);
+            said(&other.query("commit"));
+            client.ready();
+            let answer: String = client.query("fetch all k").iter().map(Message::text).collect();
+            assert!(!answer.contains(DISGUISED), "{profile}: {sql}: {answer}");
+        }
     }
 }

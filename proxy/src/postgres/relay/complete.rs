@@ -54,6 +54,7 @@ pub(super) fn command(
         return Err(Broken::Unasked(tag));
     }
     state.guard();
+    state.opened();
     let copied = state.copy_in.take().map(|copy| copy.tally.copied());
     let n = rows(text);
     state.with_running(|running, counts| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Awaiting, State};
 use crate::postgres::catalog::{Footprint, Known};
 use crate::postgres::expect::Expect;
-use crate::postgres::names::Stated;
+use crate::postgres::names::{Change, Stated};
 use crate::postgres::rows::View;
 
 /// A description that comes so long after the catalog was read may be of another definition: the target may have waited for
@@ -26,7 +26,7 @@ impl State {
         }
         let (late, awaiting) = match tag {
             b'T' | b'H' => (self.is_late() || self.is_stirred(), Awaiting::Plan),
-            b'C' => (self.copies_late(), Awaiting::Plan),
+            b'C' => (self.copies_late() || self.declares_late(), Awaiting::Plan),
             b'D' | b'd' => (self.reads_late(), Awaiting::Plan),
             b'N' => (!self.muted && self.is_late(), Awaiting::Notice),
             b'E' => (!self.muted && (self.is_late() || self.is_stirred()), Awaiting::Error),
@@ -51,6 +51,32 @@ impl State {
     /// them, and comes at once.
     fn is_stirred(&mut self) -> bool {
         self.astir && self.masker.acts() && self.view().is_some_and(|view| view.names_relations())
+    }
+
+    /// The same for a cursor: what its names mean was settled when it was opened, and is asked for no more where its rows are fetched.
+    fn declares_late(&mut self) -> bool {
+        (self.astir || self.fresh.elapsed() > LATE) && self.masker.acts() && self.declared().is_some()
+    }
+
+    /// How the rows of the cursor are understood that is about to be told open.
+    fn declared(&mut self) -> Option<&mut Rc<View>> {
+        let change = match self.expected.front()? {
+            Expect::Query(query) => query.parts.front_mut()?.change.as_mut()?,
+            Expect::Execute { change, .. } => change.as_mut()?,
+            _ => return None,
+        };
+        match change {
+            Change::Declare(.., view) => Some(view),
+            _ => None,
+        }
+    }
+
+    /// Takes note that a cursor was opened: nobody knows which value is which in its rows where its names meant something else by then.
+    pub(super) fn opened(&mut self) {
+        let known = Arc::clone(&self.known);
+        let moved = self.declared().filter(|view| !view.holds(&known));
+        let moved = moved.map(|view| *view = Rc::new(view.lost()));
+        self.astir |= moved.is_some();
     }
 
     /// The same for a row of what writes or locks rows: such a one waits for others who write them, and reads what they wrote.
