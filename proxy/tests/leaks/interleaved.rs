@@ -643,3 +643,29 @@ fn a_cursor_that_waited_for_a_lock_shows_nothing_of_what_came_meanwhile() {
         }
     }
 }
+
+/// The same for a portal, whichever way its rows are asked for.
+#[test]
+fn a_portal_that_waited_for_a_lock_shows_nothing_of_what_came_meanwhile() {
+    for fetches in [true, false] {
+        let door = door("Standard");
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        said(&client.query("select count(*) from v"));
+        said(&client.query("begin"));
+        let swap = "create or replace view v as select id, ssn as x from customers";
+        let mut other = beside(&door, &["begin", swap]);
+        let sql = "select reverse(x) from v where id = 1";
+        client.parse("", sql).bind("k", "", &[], 0).sync();
+        somebody_waits(&door);
+        said(&other.query("commit"));
+        client.ready();
+        let answer = if fetches {
+            client.query("fetch all k")
+        } else {
+            client.execute("k", 0).sync();
+            client.ready()
+        };
+        let answer: String = answer.iter().map(Message::text).collect();
+        assert!(!answer.contains(DISGUISED), "{fetches}: {answer}");
+    }
+}

@@ -26,6 +26,7 @@ impl State {
         }
         let (late, awaiting) = match tag {
             b'T' | b'H' => (self.is_late() || self.is_stirred(), Awaiting::Plan),
+            b'2' => (self.is_late(), Awaiting::Plan),
             b'C' => (self.copies_late() || self.declares_late(), Awaiting::Plan),
             b'D' | b'd' => (self.reads_late(), Awaiting::Plan),
             b'N' => (!self.muted && self.is_late(), Awaiting::Notice),
