@@ -40,6 +40,7 @@ impl Guard<'_> {
         self.unfinished(lineages)
             .or_else(|| self.overwritten(statements, lineages))
             .or_else(|| self.sunk(lineages))
+            .or_else(|| self.left_late(statements, lineages))
             .or_else(|| self.settings(lineages))
             .or_else(|| self.pinned(statements.iter().copied(), true))
             .or_else(|| self.databases(statements))
@@ -94,6 +95,20 @@ impl Guard<'_> {
         let any = !self.protected.is_empty() && sunk().any(|flow| flow.any);
         let words = "a function would leave what may be values of protected columns where no mask follows";
         any.then(|| limit(words.to_owned()))
+    }
+
+    /// The same for values of any column, where nothing holds the statement to what it was looked at by: one that locks or writes rows
+    /// waits for who writes them and reads them as they are by then, and of a utility no lock keeps what its names mean. What was left
+    /// by then is not taken back.
+    fn left_late(&self, statements: &[&Statement], lineages: &[Lineage]) -> Option<Denial> {
+        let utility = !statements.iter().all(|statement| statement.is_data());
+        let late = |lineage: &Lineage| {
+            let leaves = lineage.sunk.any || !lineage.sunk.columns().is_empty();
+            leaves && (utility || lineage.locks || !lineage.written.is_empty())
+        };
+        let words = "a function would leave values where no mask follows, and which they are is known only when this runs: send a plain SELECT that neither locks nor writes rows";
+        let refused = self.masker.acts() && !self.protected.is_empty() && lineages.iter().any(late);
+        refused.then(|| limit(words.to_owned()))
     }
 
     /// `pg_settings` sets by UPDATE what SET sets, role and encoding among it, and no name of a setting stands in the text.

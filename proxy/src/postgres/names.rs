@@ -75,6 +75,8 @@ pub struct Portal {
     pub begun: Cell<bool>,
     /// Whether the target passed over it before it began: it is on record as not run, and is not run any more.
     pub over: Cell<bool>,
+    /// Whether its names meant something else by the time that it was bound than what it was judged by.
+    pub moved: Cell<bool>,
 }
 
 /// Under which rules something is judged, and when.

@@ -108,6 +108,11 @@ pub struct State {
     pub not_pinned: Option<(usize, String)>,
     /// When the catalog by which the answer is masked was last known to be fresh.
     pub fresh: Instant,
+    /// Whether it was read again for the very message that is passed on next.
+    pub looked: bool,
+    /// Whether something of this unit turned out to have copied other values than it was judged by: what stands behind it reads them,
+    /// however soon it is answered.
+    pub astir: bool,
     /// What the client knows of its settings.
     pub reported: Reported,
     /// Channels that the client itself named.
@@ -365,6 +370,8 @@ impl State {
             pinned: false,
             not_pinned: None,
             fresh: Instant::now(),
+            looked: false,
+            astir: false,
             reported: Reported::default(),
             channels: Channels::default(),
             senders: Senders::default(),

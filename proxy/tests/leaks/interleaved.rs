@@ -148,3 +148,135 @@ fn a_copy_that_takes_long_hides_no_more_than_what_it_copies() {
     let answer = said(&client.query("select name, reverse(x) from report"));
     assert!(answer.contains("Ada") && answer.contains("[REDACTED]"), "{answer}");
 }
+
+/// What a function left while definitions changed is not taken back: it is looked at before.
+#[test]
+fn what_waits_for_a_lock_leaves_nothing_where_no_mask_follows() {
+    for profile in ["Standard", "Strict"] {
+        for sql in [
+            "select set_config('app.x', reverse(x), false) is null from v",
+            "select set_config('app.x', (select reverse(x) from v where id = 1), false) is null",
+            "select pg_notify('words', reverse(x)) is null from v",
+            "copy (select set_config('app.x', reverse(x), false) is null from v) to stdout",
+        ] {
+            let door = door(profile);
+            let mut client = Client::login(&door, "alice", &[]).unwrap();
+            said(&client.query("set app.x = 'nothing'"));
+            said(&client.query("listen words"));
+            said(&client.query("select count(*) from v"));
+            let swap = "create or replace view v as select id, ssn as x from customers";
+            let mut other = beside(&door, &["begin", swap]);
+            send(&mut client, sql);
+            // A utility is refused at once.
+            if !sql.starts_with("copy") {
+                somebody_waits(&door);
+            }
+            said(&other.query("commit"));
+            let answer = client.ready();
+            assert!(
+                answer.iter().any(|message| message.tag == 'E'),
+                "{profile}: {sql}: {answer:?}"
+            );
+            let left: String = client.query("show app.x").iter().map(Message::text).collect();
+            assert!(left.contains("nothing"), "{profile}: {sql}: {left}");
+            let heard: String = client.query("select 1").iter().map(Message::text).collect();
+            assert!(!heard.contains(DISGUISED), "{profile}: {sql}: {heard}");
+        }
+    }
+}
+
+/// What stands behind a copy in the same unit reads what was copied at once.
+#[test]
+fn what_stands_behind_a_copy_that_waited_is_masked_and_its_copies_are() {
+    for (sql, kept) in [
+        ("insert into k select id, a from w for update; select x from k", "k"),
+        (
+            "update w set b = a; insert into k select id, b from w; select x from k",
+            "k",
+        ),
+        (
+            "insert into k select id, a from w for update; insert into further select id, x from k",
+            "further",
+        ),
+        (
+            "create table made as select id, a as x from w for update; select x from made",
+            "made",
+        ),
+        (
+            "create table made as select id, a as x from w for update; insert into further select id, x from made",
+            "further",
+        ),
+    ] {
+        let door = door("Standard");
+        door.direct(
+            "create table w (id int, a text, b text); insert into w values (1, 'a', 'b'); \
+             create table k (id int, x text); create table further (id int, x text)",
+        );
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        said(&client.query("select count(*) from w, k, further"));
+        let mut other = Client::login(&door, "alice", &[]).unwrap();
+        said(&other.query("begin"));
+        said(&other.query("update w set a = 'c'"));
+        send(&mut client, sql);
+        somebody_waits(&door);
+        said(&other.query("update w set a = reverse(c.ssn) from customers c where c.id = w.id"));
+        said(&other.query("commit"));
+        let answer: String = client.ready().iter().map(Message::text).collect();
+        assert!(!answer.contains(DISGUISED), "{sql}: {answer}");
+        let answer = said(&client.query(&format!("select x from {kept}")));
+        assert!(is_masked(&answer), "{sql}: {answer}");
+    }
+}
+
+/// What a cursor's names mean is settled when it is opened, and no catalog tells it later.
+#[test]
+fn a_cursor_that_waited_for_a_lock_shows_nothing_of_what_came_meanwhile() {
+    for profile in ["Standard", "Strict"] {
+        for (begin, sql) in [
+            (
+                "select 1",
+                "declare k cursor with hold for select reverse(x) from v where id = 1",
+            ),
+            ("begin", "declare k cursor for select reverse(x) from v where id = 1"),
+        ] {
+            let door = door(profile);
+            let mut client = Client::login(&door, "alice", &[]).unwrap();
+            said(&client.query("select count(*) from v"));
+            said(&client.query(begin));
+            let swap = "create or replace view v as select id, ssn as x from customers";
+            let mut other = beside(&door, &["begin", swap]);
+            send(&mut client, sql);
+            somebody_waits(&door);
+            said(&other.query("commit"));
+            client.ready();
+            let answer: String = client.query("fetch all k").iter().map(Message::text).collect();
+            assert!(!answer.contains(DISGUISED), "{profile}: {sql}: {answer}");
+        }
+    }
+}
+
+/// The same for a portal, whichever way its rows are asked for.
+#[test]
+fn a_portal_that_waited_for_a_lock_shows_nothing_of_what_came_meanwhile() {
+    for fetches in [true, false] {
+        let door = door("Standard");
+        let mut client = Client::login(&door, "alice", &[]).unwrap();
+        said(&client.query("select count(*) from v"));
+        said(&client.query("begin"));
+        let swap = "create or replace view v as select id, ssn as x from customers";
+        let mut other = beside(&door, &["begin", swap]);
+        let sql = "select reverse(x) from v where id = 1";
+        client.parse("", sql).bind("k", "", &[], 0).sync();
+        somebody_waits(&door);
+        said(&other.query("commit"));
+        client.ready();
+        let answer = if fetches {
+            client.query("fetch all k")
+        } else {
+            client.execute("k", 0).sync();
+            client.ready()
+        };
+        let answer: String = answer.iter().map(Message::text).collect();
+        assert!(!answer.contains(DISGUISED), "{fetches}: {answer}");
+    }
+}

@@ -252,6 +252,28 @@ const CASES: [(&str, &str, &str); 60] = [
         "the door's limits: a function would leave what may be values",
         "the door's limits: a function would leave what may be values",
     ),
+    ("select set_config('app.x', note, false) from notes", "", ""),
+    ("select setval('q', max(id)) from notes", "", ""),
+    (
+        "select set_config('app.x', note, false) from (select note from notes for update) q",
+        "the door's limits: a function would leave values where no mask follows",
+        "the door's limits: a function would leave values where no mask follows",
+    ),
+    (
+        "update notes set id = 1 returning set_config('app.x', note, false)",
+        "the door's limits: a function would leave values where no mask follows",
+        "the door's limits: a function would leave values where no mask follows",
+    ),
+    (
+        "copy (select set_config('app.x', note, false) from notes) to stdout",
+        "the door's limits: a function would leave values where no mask follows",
+        "the door's limits: a function would leave values where no mask follows",
+    ),
+    (
+        "declare k cursor for select pg_notify('c', note) from notes",
+        "the door's limits: a function would leave values where no mask follows",
+        "the door's limits: a function would leave values where no mask follows",
+    ),
     (
         "update pg_settings set setting = 'x' where name = 'role'",
         "the door's limits: settings are changed by SET",

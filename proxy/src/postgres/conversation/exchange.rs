@@ -281,9 +281,10 @@ impl Conversation {
             read => read?,
         }
         if awaiting != Awaiting::Error {
-            let protected = self.hand_on_late(session).await;
-            protected.map_err(|refused| unreadable(&refused.message))?;
+            let copied = self.hand_on_late(session).await;
+            self.state.astir |= copied.map_err(|refused| unreadable(&refused.message))?;
         }
+        self.state.looked = true;
         self.state.fresh = Instant::now();
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! transaction ends; outside of one, until Sync or the end of a Query string. So the session's own backend parses the unit's
 //! statements first, and the catalog is read then. What is locked can be neither replaced nor altered. Code cannot be locked.
 //!
-//! That goes for what was held, for what writes or copies rows, and for what reads them by a name in front of which another relation
+//! That goes for what was held, for what writes or copies rows or leaves values where no mask follows, and for what reads them by a name in front of which another relation
 //! could be made: a wait for a lock is over before they are looked at last. Rows that are read otherwise are looked at where they
 //! come late. Nor is what runs the code of a type as it is parsed: that would run once more than the client has it run, and before
 //! anything holds it to reading.
@@ -248,8 +248,9 @@ impl Conversation {
 
     /// Whether it matters that a command means when it runs what it was judged by, and a lock on what it names sees to that.
     fn is_pinned(&self, stated: &Stated, view: &View, all: bool) -> bool {
-        let matters = stated.is_data() && (all || writes(stated) || self.may_be_overtaken(stated)) || view.copies();
-        matters && !view.runs_parsed
+        let sinks = || self.state.masker.acts() && view.sinks();
+        let matters = stated.is_data() && (all || writes(stated) || self.may_be_overtaken(stated) || sinks());
+        (matters || view.copies()) && !view.runs_parsed
     }
 
     /// Whether somebody could make a relation in front of one that a statement names: then the lock on that one, for which it would

@@ -99,7 +99,10 @@ pub(super) fn others(names: &Names, statement: &Statement, asked: &mut Asked) ->
             let words = "a portal that does more than read and write rows is run by Execute at this door, not by FETCH";
             reject(asked, Kind::Denied, DeniedBy::Limit, words.to_owned());
         }
-        match names.cursor(name) {
+        let moved = names.portal(name).is_some_and(|portal| portal.moved.get());
+        let cursor = names.cursor(name);
+        let cursor = cursor.map(|(stated, view)| (stated, if moved { Rc::new(view.lost()) } else { view }));
+        match cursor {
             Some((stated, view)) => others.push(Other {
                 stated,
                 types: Vec::new(),

@@ -227,6 +227,7 @@ impl Reader<'_> {
                 held: Cell::new(false),
                 begun: Cell::new(false),
                 over: Cell::new(false),
+                moved: Cell::new(false),
             })
         };
         let Some(stated) = &prepared.stated else {
@@ -292,6 +293,10 @@ impl Reader<'_> {
         if portal.over.get() {
             let words =
                 "an earlier command failed before this portal was executed, so it counts as not run: bind it again";
+            return Some(fail(sqlstate::DENIED, words));
+        }
+        if portal.moved.get() {
+            let words = "what its names mean changed while this portal was bound: bind it again";
             return Some(fail(sqlstate::DENIED, words));
         }
         if portal.held.get() {
@@ -380,6 +385,7 @@ impl Reader<'_> {
             held: Cell::new(false),
             begun: Cell::new(false),
             over: Cell::new(false),
+            moved: Cell::new(false),
         }))
     }
 

@@ -70,6 +70,7 @@ fn portals_and_cursors_share_their_names() {
             held: Cell::new(false),
             begun: Cell::new(false),
             over: Cell::new(false),
+            moved: Cell::new(false),
         })
     };
     let declared = |text: &str| Change::Declare("c".into(), prepared(text).stated.clone().unwrap(), Rc::clone(&view));

@@ -29,6 +29,12 @@ pub(super) fn simple(state: &mut State, tag: u8, bytes: &[u8], out: &mut Vec<u8>
         (b'2', Some(Expect::Bind(change))) | (b'3', Some(Expect::Close(change))) => (change, None),
         _ => return Err(Broken::Unasked(tag)),
     };
+    if let Change::Bind(_, portal) = &change
+        && state.masker.acts()
+        && !portal.view.holds(&state.known)
+    {
+        portal.moved.set(true);
+    }
     state.apply(change);
     if let Some((running, after)) = ran {
         state.ran(&after);
@@ -54,6 +60,7 @@ pub(super) fn command(
         return Err(Broken::Unasked(tag));
     }
     state.guard();
+    state.opened();
     let copied = state.copy_in.take().map(|copy| copy.tally.copied());
     let n = rows(text);
     state.with_running(|running, counts| {

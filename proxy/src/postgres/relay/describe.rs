@@ -57,11 +57,18 @@ pub(super) fn describe(
 
 /// How an answer to what is `stated` is masked: as it was understood, or, if its names have come to mean something else before the target
 /// looked them up, by all that is protected anywhere. `described`: the target says which columns it has, each of which is one unless
-/// code goes by its name.
-pub(super) fn as_it_holds(view: &Rc<View>, stated: Option<&Stated>, known: &Known, described: bool) -> Rc<View> {
+/// code goes by its name. `astir`: the unit copied other values than was known, and no catalog tells yet what is in what it makes.
+pub(super) fn as_it_holds(
+    view: &Rc<View>,
+    stated: Option<&Stated>,
+    known: &Known,
+    described: bool,
+    astir: bool,
+) -> Rc<View> {
     let called = stated.is_some_and(|stated| calls_anew(stated, &view.known, known));
     let described = || described && stated.is_some_and(|stated| !may_call(stated, known));
-    if !called && view.masks_alike(known, described) {
+    let unsure = astir && view.reads_unmade();
+    if !called && !unsure && view.masks_alike(known, described) {
         Rc::clone(view)
     } else {
         Rc::new(view.lost())
@@ -75,7 +82,7 @@ fn portal(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) ->
         return Err(Broken::Unasked(b'T'));
     };
     let formats = Some(portal.formats.as_slice());
-    let view = as_it_holds(&portal.view, portal.stated.as_ref(), &state.known, true);
+    let view = as_it_holds(&portal.view, portal.stated.as_ref(), &state.known, true, state.astir);
     let plan = match view.planned(&state.known, bytes, &fields, formats) {
         Ok(plan) => plan,
         Err(_) if state.strangers => Rc::new(view.plan_with_strangers(&state.known, &fields, formats)),
@@ -98,7 +105,7 @@ fn rows(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut Vec<u8>) -> R
     };
     // Rows of a statement that nobody sent.
     let part = query.parts.front().ok_or(Broken::Unasked(b'T'))?;
-    let view = as_it_holds(&part.view, Some(&part.stated), &state.known, true);
+    let view = as_it_holds(&part.view, Some(&part.stated), &state.known, true, state.astir);
     let plan = match view.planned(&state.known, bytes, &fields, None) {
         Ok(plan) => plan,
         Err(_) if state.strangers => Rc::new(view.plan_with_strangers(&state.known, &fields, None)),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Awaiting, State};
 use crate::postgres::catalog::{Footprint, Known};
 use crate::postgres::expect::Expect;
-use crate::postgres::names::Stated;
+use crate::postgres::names::{Change, Stated};
 use crate::postgres::rows::View;
 
 /// A description that comes so long after the catalog was read may be of another definition: the target may have waited for
@@ -20,12 +20,17 @@ const LATE: Duration = Duration::from_millis(5);
 impl State {
     /// Whether the catalog has to be read again before a message of this type is passed on, and for what.
     pub(super) fn awaits(&mut self, tag: u8) -> Option<Awaiting> {
+        // For this very message it was.
+        if std::mem::take(&mut self.looked) {
+            return None;
+        }
         let (late, awaiting) = match tag {
-            b'T' | b'H' => (self.is_late(), Awaiting::Plan),
-            b'C' => (self.copies_late(), Awaiting::Plan),
+            b'T' | b'H' => (self.is_late() || self.is_stirred(), Awaiting::Plan),
+            b'2' => (self.is_late(), Awaiting::Plan),
+            b'C' => (self.copies_late() || self.declares_late(), Awaiting::Plan),
             b'D' | b'd' => (self.reads_late(), Awaiting::Plan),
             b'N' => (!self.muted && self.is_late(), Awaiting::Notice),
-            b'E' => (!self.muted && self.is_late(), Awaiting::Error),
+            b'E' => (!self.muted && (self.is_late() || self.is_stirred()), Awaiting::Error),
             _ => return None,
         };
         late.then_some(awaiting)
@@ -40,7 +45,39 @@ impl State {
     /// The same for what is about to be told complete, where it copied values: they may be others than those that protection went
     /// on with.
     fn copies_late(&mut self) -> bool {
-        self.fresh.elapsed() > LATE && self.copied().is_some()
+        (self.astir || self.fresh.elapsed() > LATE) && self.copied().is_some()
+    }
+
+    /// Whether what is about to be described stands behind a statement of the same unit that copied other values than was known: it may read
+    /// them, and comes at once.
+    fn is_stirred(&mut self) -> bool {
+        self.astir && self.masker.acts() && self.view().is_some_and(|view| view.names_relations())
+    }
+
+    /// The same for a cursor: what its names mean was settled when it was opened, and is asked for no more where its rows are fetched.
+    fn declares_late(&mut self) -> bool {
+        (self.astir || self.fresh.elapsed() > LATE) && self.masker.acts() && self.declared().is_some()
+    }
+
+    /// How the rows of the cursor are understood that is about to be told open.
+    fn declared(&mut self) -> Option<&mut Rc<View>> {
+        let change = match self.expected.front()? {
+            Expect::Query(query) => query.parts.front_mut()?.change.as_mut()?,
+            Expect::Execute { change, .. } => change.as_mut()?,
+            _ => return None,
+        };
+        match change {
+            Change::Declare(.., view) => Some(view),
+            _ => None,
+        }
+    }
+
+    /// Takes note that a cursor was opened: nobody knows which value is which in its rows where its names meant something else by then.
+    pub(super) fn opened(&mut self) {
+        let known = Arc::clone(&self.known);
+        let moved = self.declared().filter(|view| !view.holds(&known));
+        let moved = moved.map(|view| *view = Rc::new(view.lost()));
+        self.astir |= moved.is_some();
     }
 
     /// The same for a row of what writes or locks rows: such a one waits for others who write them, and reads what they wrote.

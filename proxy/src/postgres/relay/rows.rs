@@ -71,13 +71,17 @@ pub(super) fn copy_out(
                     let part = query.parts.front().ok_or(Broken::Unasked(b'H'))?;
                     let stated = Some(&part.stated);
                     query.planned_by = Some(Arc::clone(&state.known));
-                    copy::out(&as_it_holds(&part.view, stated, &state.known, false), stated, &formats)
+                    copy::out(
+                        &as_it_holds(&part.view, stated, &state.known, false, state.astir),
+                        stated,
+                        &formats,
+                    )
                 }
                 Some(Expect::Execute { portal, .. }) => {
                     let stated = portal.stated.as_ref();
                     *portal.planned_by.borrow_mut() = Some(Arc::clone(&state.known));
                     copy::out(
-                        &as_it_holds(&portal.view, stated, &state.known, false),
+                        &as_it_holds(&portal.view, stated, &state.known, false, state.astir),
                         stated,
                         &formats,
                     )

@@ -60,6 +60,13 @@ impl View {
         };
         self.lineages.iter().any(copies)
     }
+
+    /// Whether it leaves stored values where no mask follows: in a setting, a notification, a sequence or a lock.
+    #[must_use]
+    pub fn sinks(&self) -> bool {
+        let leaves = |lineage: &Lineage| lineage.sunk.any || !lineage.sunk.columns().is_empty();
+        self.lineages.iter().any(leaves)
+    }
 }
 
 /// Whether values of a column stand in what a statement answers with, or writes.

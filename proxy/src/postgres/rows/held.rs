@@ -35,6 +35,13 @@ impl View {
         })
     }
 
+    /// Whether it reads or writes what the same unit was to make.
+    #[must_use]
+    pub fn reads_unmade(&self) -> bool {
+        let mut relations = self.lineages.iter().flat_map(|lineage| &lineage.relations);
+        relations.any(|oid| is_yet_to_be(*oid))
+    }
+
     /// Whether what its names mean reads as what it was understood by. What is another by now, or goes by such a name by now, may be
     /// `excused`.
     pub(super) fn reads_alike_or(&self, now: &Known, excused: impl Fn(Oid) -> bool) -> bool {

@@ -27,21 +27,24 @@ impl Conversation {
     }
 
     /// The same for a command that the target has done, where its names meant something else by the time that it was: values were
-    /// copied that it was not known to copy.
-    pub(in crate::postgres::conversation) async fn hand_on_late(&mut self, session: &Session) -> Result<(), Refused> {
+    /// copied that it was not known to copy. Whether that may be.
+    pub(in crate::postgres::conversation) async fn hand_on_late(&mut self, session: &Session) -> Result<bool, Refused> {
         let Some((view, stated)) = self.state.copied() else {
-            return Ok(());
+            return Ok(false);
         };
-        if view.holds(&self.state.known) {
-            return Ok(());
+        let unsure = self.state.astir && view.reads_unmade();
+        if !unsure && view.holds(&self.state.known) {
+            return Ok(false);
         }
         let now = judge::understand_alone(&self.context(session), &self.state.names, &stated);
         let mut entries = handed::entries(&now.view, self.path.as_ref());
         // What it was in between nobody knows.
-        if now.view.nameless || view.reads_alike(&self.state.known) && !view.is_untouched(&self.state.known) {
+        let between = || view.reads_alike(&self.state.known) && !view.is_untouched(&self.state.known);
+        if unsure || now.view.nameless || between() {
             entries.extend(handed::entries_of_any(&view, self.path.as_ref()));
         }
-        self.protect(session, entries).await
+        self.protect(session, entries).await?;
+        Ok(true)
     }
 
     async fn protect(&mut self, session: &Session, entries: Vec<Entry>) -> Result<(), Refused> {
