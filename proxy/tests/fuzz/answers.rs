@@ -116,6 +116,7 @@ impl Stage {
             held: Cell::new(false),
             begun: Cell::new(false),
             over: Cell::new(false),
+            moved: Cell::new(false),
         })
     }
 

@@ -52,7 +52,10 @@ fn glass_is_broken_loudly_and_locked_until_it_is_reviewed() {
         assert!(printed.err.contains(words), "{words}: {printed:?}");
     }
     assert!(!printed.err.contains("ERROR"), "{printed:?}");
-    let again = door.psql_with(&breaking("alice"), &["delete from acct where id = 3", "select 1 where false"]);
+    let again = door.psql_with(
+        &breaking("alice"),
+        &["delete from acct where id = 3", "select 1 where false"],
+    );
     assert_eq!(told(&again.err), 1, "another session hears of it, too: {again:?}");
     let unneeded = door.psql_with(&breaking("alice"), &["select 1 where false"]);
     assert_eq!(unneeded.err, "", "nothing leans on it: {unneeded:?}");

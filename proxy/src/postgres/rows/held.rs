@@ -178,7 +178,7 @@ const fn is_foreseen(column: &Column) -> bool {
 #[cfg(test)]
 mod tests {
     use sallyport_policy::catalog::{SearchPath, Snapshot};
-    use sallyport_policy::mask::{Keys, MaskSet};
+    use sallyport_policy::mask::{Keys, MaskSet, ProtectedColumns};
     use sallyport_policy::sql::{lineage, parse};
 
     use super::*;

@@ -10,15 +10,35 @@ fn what_is_left_in_settings_sequences_and_locks_is_known_as_far_as_names_are() {
         ("select nextval('q'), setval('q', 7), pg_advisory_lock(1)", "", false),
         // What extensions keep for the session.
         ("select set_limit((ssn_num / 1e9)::real) from customers", "n", false),
-        ("select x.isn_weak from (select ssn = 'a' from customers) x (isn_weak)", "", false),
+        (
+            "select x.isn_weak from (select ssn = 'a' from customers) x (isn_weak)",
+            "",
+            false,
+        ),
         ("select isn_weak(ssn = 'a') from customers", "s", false),
         ("select set_limit(0.3), isn_weak(true), isn_weak()", "", false),
         // What is run with a value in it may leave it.
-        ("select query_to_xml('select f(' || ssn || ')', true, true, '') from customers", "s", false),
-        ("select t.word from customers, ts_stat('select f(' || ssn || ')') t", "s", false),
-        ("select dblink_exec('x', 'insert into t values (' || ssn_num || ')') from customers", "n", false),
+        (
+            "select query_to_xml('select f(' || ssn || ')', true, true, '') from customers",
+            "s",
+            false,
+        ),
+        (
+            "select t.word from customers, ts_stat('select f(' || ssn || ')') t",
+            "s",
+            false,
+        ),
+        (
+            "select dblink_exec('x', 'insert into t values (' || ssn_num || ')') from customers",
+            "n",
+            false,
+        ),
         ("select ('select f(' || ssn || ')').ts_stat from customers", "s", false),
-        ("select query_to_xml('select ssn from customers', true, true, '')", "", false),
+        (
+            "select query_to_xml('select ssn from customers', true, true, '')",
+            "",
+            false,
+        ),
         // Statistics of the planner, and a view that cannot be read.
         (
             "select set_config('a.b', most_common_vals, false) from pg_stats",
