@@ -13,6 +13,9 @@ use crate::sql::{Lineage, Statement, Verb};
 
 use super::Guard;
 
+/// How what was lost begins that is no name: what a rule returns, which tables are clustered.
+const QUESTIONS: [&str; 2] = ["what ", "which "];
+
 /// System views that tell of other sessions and of values, by how their names begin.
 const TELLING_VIEWS: [&str; 8] = [
     "pg_stat",
@@ -102,7 +105,11 @@ impl Guard<'_> {
         } else {
             ": check how it is written"
         };
-        let words = format!("what {name} means cannot be told here, and it could be a protected column{mistaken}");
+        let what = match QUESTIONS.iter().any(|question| name.starts_with(question)) {
+            true => name.clone(),
+            false => format!("what {name} means"),
+        };
+        let words = format!("{what} cannot be told here, and it could be a protected column{mistaken}");
         self.by_rule(rule, words)
     }
 

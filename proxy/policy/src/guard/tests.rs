@@ -48,6 +48,10 @@ fn refused(policy: &Policy, group: &str, sql: &str, values: &[Option<&[u8]>]) ->
         fires: Events::UPDATE,
         ..table(20_002, "audited", &["id"])
     };
+    let routed = Relation {
+        ruled: true,
+        ..table(20_005, "routed", &["id"])
+    };
     let statistics = [
         "pg_stat_wal",
         "pg_stat_user_indexes",
@@ -68,6 +72,7 @@ fn refused(policy: &Policy, group: &str, sql: &str, values: &[Option<&[u8]>]) ->
         table(20_000, "customers", &["id", "name", "ssn"]),
         table(20_001, "notes", &["id", "note"]),
         audited,
+        routed,
         settings,
     ];
     relations.extend(statistics);
@@ -106,7 +111,7 @@ fn refused(policy: &Policy, group: &str, sql: &str, values: &[Option<&[u8]>]) ->
 const DEFINES: &str = "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation";
 
 /// Begins a refusal of each statement under Standard, and under Strict; empty where there is none.
-const CASES: [(&str, &str, &str); 66] = [
+const CASES: [(&str, &str, &str); 68] = [
     ("select ssn, name from customers", "", ""),
     ("select ssn::text from customers", "", ""),
     (
@@ -242,6 +247,12 @@ const CASES: [(&str, &str, &str); 66] = [
         "",
         "pii: triggers of public.audited cannot be seen into",
     ),
+    (
+        "insert into routed values (7) returning id",
+        "",
+        "pii: what a rule returns cannot be told here",
+    ),
+    ("cluster", "", "pii: which tables are clustered cannot be told here"),
     (
         "select set_config('app.x', ssn, false) from customers",
         "the door's limits: column public.customers.ssn is protected, and a function",
