@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::assemble::tests::{carrier, objects};
-use crate::catalog::{Code, Column, Events, RelationKind, SearchPath, Snapshot};
+use crate::catalog::{Code, Column, Events, Hanging, RelationKind, SearchPath, Snapshot};
 use crate::columns::ByRule;
 use crate::decide::Command;
 use crate::sql::{lineage, parse};
@@ -68,9 +68,16 @@ fn refused(policy: &Policy, group: &str, sql: &str, values: &[Option<&[u8]>]) ->
             &["relname", "idx_scan", "heap_blks_hit", "xact_commit", "query"],
         )
     });
+    let keys = [(20_003, "k 3"), (20_004, "k 1")];
+    let customers = Relation {
+        hanging: keys.map(|(of, how)| Hanging::of(of, how).unwrap()).into(),
+        ..table(20_000, "customers", &["id", "name", "ssn"])
+    };
     let mut relations = vec![
-        table(20_000, "customers", &["id", "name", "ssn"]),
+        customers,
         table(20_001, "notes", &["id", "note"]),
+        table(20_003, "paid", &["ssn_of", "sum"]),
+        table(20_004, "booked", &["customer", "sum"]),
         audited,
         routed,
         settings,
@@ -111,7 +118,7 @@ fn refused(policy: &Policy, group: &str, sql: &str, values: &[Option<&[u8]>]) ->
 const DEFINES: &str = "pii: column public.customers.ssn is protected by profile Strict: definitions of its relation";
 
 /// Begins a refusal of each statement under Standard, and under Strict; empty where there is none.
-const CASES: [(&str, &str, &str); 68] = [
+const CASES: [(&str, &str, &str); 79] = [
     ("select ssn, name from customers", "", ""),
     ("select ssn::text from customers", "", ""),
     (
@@ -208,6 +215,38 @@ const CASES: [(&str, &str, &str); 68] = [
         "alter table customers add foreign key (id) references customers (id)",
         "",
         DEFINES,
+    ),
+    // So does one that is tried later.
+    (
+        "alter table paid validate constraint k",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: it stands in a condition",
+    ),
+    (
+        "alter table paid alter constraint k enforced",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: it stands in a condition",
+    ),
+    (
+        "alter table paid alter ssn_of type text using '1'",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: it stands in a condition",
+    ),
+    (
+        "alter table paid attach partition notes default",
+        "",
+        "pii: column public.customers.ssn is protected by profile Strict: it stands in a condition",
+    ),
+    ("alter table paid alter constraint k not enforced", "", ""),
+    ("alter table paid alter constraint k deferrable", "", ""),
+    ("alter table paid alter sum set not null", "", ""),
+    ("alter table booked validate constraint k", "", ""),
+    ("alter table booked alter constraint k enforced", "", ""),
+    ("alter table customers validate constraint k", "", DEFINES),
+    (
+        "alter table nosuch validate constraint k",
+        "",
+        "pii: which keys nosuch has cannot be told here",
     ),
     ("select unseen()", "", "pii: function unseen cannot be seen into"),
     ("select relname, idx_scan from pg_stat_user_indexes", "", ""),

@@ -15,6 +15,7 @@ mod dml;
 mod expression;
 mod flow;
 mod from;
+mod keys;
 mod label;
 mod query;
 mod reach;

@@ -152,6 +152,7 @@ impl Walker<'_> {
                 self.everything_below(node);
                 self.column_types(node);
                 self.released(node);
+                self.tried(node);
                 self.grows(node);
                 self.schema_renamed(node);
                 Some(Rows::default())

@@ -375,35 +375,6 @@ impl Walker<'_> {
         }
     }
 
-    /// Follows a foreign key to what it refers to: whether a value is there, and no more of that relation. Gives the node that names it,
-    /// where it is known which columns these are.
-    fn refers(&mut self, node: Node<'_>) -> Option<u32> {
-        let target = node.node("pktable").filter(|_| node.is("Constraint"))?;
-        let schema = Some(target.text("schemaname")).filter(|schema| !schema.is_empty());
-        let catalog = self.catalog;
-        let relation = catalog.resolve(&self.path, schema, target.text("relname"))?;
-        let named = node.names("pk_attrs");
-        let is_key = |column: &&Column| match named.is_empty() {
-            true => relation.key.contains(&column.attnum),
-            false => named.contains(&column.name.as_str()),
-        };
-        let key: Vec<&Column> = relation.columns.iter().filter(is_key).collect();
-        if key.is_empty() || key.len() < named.len() {
-            return None;
-        }
-        let rows = self.rows_of(relation, false);
-        for column in key {
-            let flow = rows.named(&column.name).unwrap_or_default();
-            self.touch(&flow);
-            self.aside(&flow);
-        }
-        let only = self.found.written.insert(relation.oid) || self.found.referred.contains(&relation.oid);
-        if only {
-            self.found.referred.insert(relation.oid);
-        }
-        Some(target.id())
-    }
-
     /// All that is in a schema goes by another name with it, which may have been that of another schema. None of it is read.
     pub(super) fn schema_renamed(&mut self, node: Node<'_>) {
         if !(node.is("RenameStmt") && node.int("rename_type") == OBJECT_SCHEMA) {
