@@ -35,7 +35,7 @@ pub struct PostgreSql {
 /// What is denied on PostgreSQL whatever the rules say, since one shared role at the target makes each everybody's problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum AlwaysDenied {
-    /// CREATE, ALTER and DROP of roles, and their settings.
+    /// CREATE, ALTER and DROP of roles, and settings of roles and databases.
     Roles,
     /// SET SESSION AUTHORIZATION and SET ROLE to another role.
     SessionAuthorization,

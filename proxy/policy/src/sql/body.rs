@@ -194,6 +194,7 @@ fn of_statement(words: &[Word<'_>], found: &mut Vec<Denied>) {
         ("alter" | "create" | "drop", "role" | "user" | "group") if name(words, 2) != "mapping" => {
             deny(Class::Roles, &format!("{} ROLE", first.to_uppercase()));
         }
+        ("alter", "database") if has("set") || has("reset") => deny(Class::Roles, "ALTER DATABASE with a setting"),
         ("grant", _) if has("to") && !has("on") => deny(Class::Roles, "GRANT of a role"),
         ("revoke", _) if has("from") && !has("on") => deny(Class::Roles, "REVOKE of a role"),
         ("alter", "system") => deny(Class::AlterSystem, "ALTER SYSTEM"),

@@ -144,7 +144,9 @@ impl Denied {
     /// The reason as the person reads it.
     pub fn reason(&self) -> String {
         let why = match self.class {
-            AlwaysDenied::Roles => "roles and their settings are shared by everybody behind this door",
+            AlwaysDenied::Roles => {
+                "roles, and what is set for them or for a database, are shared by everybody behind this door"
+            }
             AlwaysDenied::SessionAuthorization => "the role at the target is the door's own",
             AlwaysDenied::AlterSystem => "what the whole server goes by is out of reach through this door",
             AlwaysDenied::Load => "libraries cannot be loaded into the server through this door",
@@ -169,6 +171,8 @@ pub(super) fn of(node: Node<'_>, setting: Option<&str>) -> Option<Denied> {
     Some(match node.kind() {
         "CreateRoleStmt" => Denied::new(Class::Roles, "CREATE ROLE"),
         "AlterRoleStmt" | "AlterRoleSetStmt" => Denied::new(Class::Roles, "ALTER ROLE"),
+        // Later sessions of everybody go by it, in how they look up names and read texts, too.
+        "AlterDatabaseSetStmt" => Denied::new(Class::Roles, "ALTER DATABASE with a setting"),
         "DropRoleStmt" => Denied::new(Class::Roles, "DROP ROLE"),
         "GrantRoleStmt" => Denied::new(Class::Roles, "GRANT or REVOKE of a role"),
         "RenameStmt" if node.int("rename_type") == OBJECT_ROLE => Denied::new(Class::Roles, "ALTER ROLE"),
