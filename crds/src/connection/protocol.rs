@@ -43,7 +43,7 @@ pub enum AlwaysDenied {
     AlterSystem,
     /// LOAD.
     Load,
-    /// COPY to and from files and programs.
+    /// COPY to and from files and programs, and tablespaces.
     ServerFiles,
     /// Functions that read and write files of the server, large objects among them.
     ServerFileFunctions,

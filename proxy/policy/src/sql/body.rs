@@ -203,6 +203,7 @@ fn of_statement(words: &[Word<'_>], found: &mut Vec<Denied>) {
         ("copy", _) if has("from") || has("to") => deny(Class::ServerFiles, "COPY"),
         ("alter" | "create" | "drop", "subscription") => deny(Class::Replication, "a SUBSCRIPTION"),
         ("alter" | "create", "publication") => deny(Class::Replication, "a PUBLICATION"),
+        ("alter" | "create", "tablespace") => deny(Class::ServerFiles, "a TABLESPACE"),
         ("alter" | "create", "foreign") if name(words, 2) == "data" => {
             deny(Class::UntrustedFunctions, "a FOREIGN DATA WRAPPER");
         }

@@ -63,6 +63,7 @@ const PRELOADS: [&str; 3] = [
 
 const OBJECT_LANGUAGE: i64 = 22;
 const OBJECT_ROLE: i64 = 34;
+const OBJECT_TABLESPACE: i64 = 43;
 const VALUE: i64 = 1;
 
 /// Functions by exact name.
@@ -192,6 +193,15 @@ pub(super) fn of(node: Node<'_>, setting: Option<&str>) -> Option<Denied> {
         "CopyStmt" if node.has("filename") => Denied::new(Class::ServerFiles, "COPY with a file of the server"),
         "CreateForeignServerStmt" if FILE_WRAPPERS.contains(&node.text("fdwname")) => {
             Denied::new(Class::ServerFiles, "CREATE SERVER on files of the server")
+        }
+        // A directory of the server becomes the database's own.
+        "CreateTableSpaceStmt" => Denied::new(Class::ServerFiles, "CREATE TABLESPACE"),
+        "AlterTableSpaceOptionsStmt" => Denied::new(Class::ServerFiles, "ALTER TABLESPACE"),
+        "AlterOwnerStmt" if node.int("object_type") == OBJECT_TABLESPACE => {
+            Denied::new(Class::ServerFiles, "ALTER TABLESPACE")
+        }
+        "RenameStmt" if node.int("rename_type") == OBJECT_TABLESPACE => {
+            Denied::new(Class::ServerFiles, "ALTER TABLESPACE")
         }
         "CreateSubscriptionStmt" | "AlterSubscriptionStmt" | "DropSubscriptionStmt" => {
             Denied::new(Class::Replication, "a SUBSCRIPTION")

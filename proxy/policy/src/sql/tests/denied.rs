@@ -112,6 +112,15 @@ fn always_denied() {
             ("copy t from program 'id'", "ServerFiles"),
             ("copy (select 1) to program 'id'", "ServerFiles"),
             ("copy t to stdout", ""),
+            ("create tablespace s location '/tmp/x'", "ServerFiles"),
+            ("create tablespace s owner r location ''", "ServerFiles"),
+            ("alter tablespace s set (seq_page_cost = 7)", "ServerFiles"),
+            ("alter tablespace s reset (seq_page_cost)", "ServerFiles"),
+            ("alter tablespace s owner to r", "ServerFiles"),
+            ("alter tablespace s rename to u", "ServerFiles"),
+            ("drop tablespace s", ""),
+            ("create table t (a int) tablespace s", ""),
+            ("alter table t set tablespace s", ""),
             ("create server s foreign data wrapper file_fdw", "ServerFiles"),
             ("create server s foreign data wrapper postgres_fdw", ""),
             ("select pg_read_file('x')", "ServerFileFunctions"),
@@ -346,6 +355,7 @@ fn bodies_are_looked_into() {
         ("begin alter database d set search_path = evil; end", "Roles"),
         ("begin alter database d reset all; end", "Roles"),
         ("begin alter database d owner to r; end", ""),
+        ("begin create tablespace s location '/tmp/x'; end", "ServerFiles"),
         // A comment ends there, and no literal of escapes begins there.
         ("begin -- a\r alter role app superuser; end", "Roles"),
         (
