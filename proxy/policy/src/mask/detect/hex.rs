@@ -2,15 +2,15 @@
 
 use crate::mask::bytes::{at, tail};
 
-/// A run of hexadecimal digits after `\x`, decoded.
-pub(super) struct HexRun {
+/// Bytes that a part of a text spells out.
+pub(super) struct Spelled {
     pub(super) start: usize,
     pub(super) end: usize,
     pub(super) bytes: Vec<u8>,
 }
 
 /// Runs of at least eighteen hexadecimal digits after `\x`.
-pub(super) fn hex_runs(text: &[u8]) -> impl Iterator<Item = HexRun> {
+pub(super) fn hex_runs(text: &[u8]) -> impl Iterator<Item = Spelled> {
     let mut done = 0usize;
     memchr::memchr_iter(b'\\', text).filter_map(move |backslash| {
         let start = backslash.saturating_add(2);
@@ -21,7 +21,7 @@ pub(super) fn hex_runs(text: &[u8]) -> impl Iterator<Item = HexRun> {
         let bytes: Vec<u8> = digits.chunks_exact(2).map_while(pair).collect();
         let end = start.saturating_add(bytes.len().saturating_mul(2));
         done = end;
-        (bytes.len() >= 9).then_some(HexRun { start, end, bytes })
+        (bytes.len() >= 9).then_some(Spelled { start, end, bytes })
     })
 }
 

@@ -22,6 +22,7 @@ mod fold;
 pub(crate) mod hex;
 mod iban;
 mod lane;
+mod listed;
 mod medical;
 mod month;
 mod network;

@@ -3,8 +3,9 @@
 use regex::bytes::RegexSet;
 
 use super::connection::OtherKeys;
-use super::hex::hex_runs;
+use super::hex::{Spelled, hex_runs};
 use super::lane::{BLOCK, mask, places};
+use super::listed::{LEAST, byte_lists};
 use super::numbers::Numbers;
 use super::pattern::{self, Pattern, Spent};
 use super::piece::{ahead, behind};
@@ -187,7 +188,11 @@ impl Scanner {
         }
         // Eighteen hexadecimal digits make the nine bytes of the shortest number.
         if text.len() >= 18 && summary.may_hold(Signs::BACKSLASH) {
-            self.scan_hex(text, context, hits);
+            self.scan_spelled(hex_runs(text), context, hits);
+        }
+        // A list has a digit or more for each byte, and `:constvalue` before it.
+        if summary.digits >= LEAST && summary.may_hold(Signs::COLON) {
+            self.scan_spelled(byte_lists(text), context, hits);
         }
         if summary.may_hold(Signs::NON_ASCII) {
             widen(text, hits.get_mut(before..).unwrap_or_default());
@@ -275,9 +280,9 @@ impl Scanner {
         }
     }
 
-    /// Looks through hexadecimal bytea (`\x3533362d…`): a hit inside hides the whole run of hexadecimal digits.
-    fn scan_hex(&self, text: &[u8], context: Context<'_>, hits: &mut Vec<Hit>) {
-        for run in hex_runs(text) {
+    /// Looks through bytes that are spelled out, as in hexadecimal bytea (`\x3533362d…`): a hit inside hides all of them.
+    fn scan_spelled(&self, runs: impl Iterator<Item = Spelled>, context: Context<'_>, hits: &mut Vec<Hit>) {
+        for run in runs {
             let mut inner = Vec::new();
             self.scan_plain(&run.bytes, context, &Summary::of(&run.bytes), &mut inner);
             inner.sort_unstable_by_key(|hit| hit.entry);

@@ -126,7 +126,7 @@ impl Signs {
     pub(super) const BACKSLASH: Self = Self(1 << 1);
     pub(super) const NON_ASCII: Self = Self(1 << 2);
     const DOT: Self = Self(1 << 3);
-    const COLON: Self = Self(1 << 4);
+    pub(super) const COLON: Self = Self(1 << 4);
     const MARK: Self = Self(1 << 5);
     const HYPHEN: Self = Self(1 << 6);
     /// As many hyphens as a hit has.

@@ -304,6 +304,36 @@ fn only_a_name_keeps_json_without_signs_from_being_passed_over() {
     assert!(named.all(|one| one.find.signs().contains(&b':')));
 }
 
+/// As PostgreSQL keeps constants of defaults, checks and policies.
+#[test]
+fn constants_of_node_trees_are_read() {
+    let list = |kind: &str, list: &str| format!("{kind}:{list}");
+    let ssn = "60 0 0 0 53 51 54 45 57 48 45 52 51 57 57";
+    // Bytes of others than ASCII, as a server on x86 writes them, and one on ARM.
+    let mail = "76 0 0 0 97 110 110 97 64 98 -61 -68 99 104 101 114 46 100 101";
+    let (card, on_arm) = ("-57 -15 104 -91 8 -101 14 0", "199 241 104 165 8 155 14 0");
+    for (kind, bytes) in [
+        ("US_SSN", ssn),
+        ("EMAIL_ADDRESS", mail),
+        ("CREDIT_CARD", card),
+        ("CREDIT_CARD", on_arm),
+    ] {
+        let tree = format!("{{CONST :consttype 25 :constisnull false :location -1 :constvalue 15 [ {bytes} ]}}");
+        assert!(hits(&tree, "adbin").contains(&list(kind, bytes)), "{tree}");
+    }
+    // No constant, another number of bytes for a number, and no bytes.
+    for text in [
+        format!("[ {ssn} ]"),
+        format!(":constvalue 9 [ {card} 0 ]"),
+        format!(":constvalue 15 [ 300 {ssn} ]"),
+        format!(":constvalue 15 [{ssn} ]"),
+    ] {
+        let found = hits(&text, "adbin");
+        let read = [ssn, card].map(|bytes| found.iter().any(|hit| hit.ends_with(bytes)));
+        assert_eq!(read, [false, false], "{text}: {found:?}");
+    }
+}
+
 /// Text made of what the scanners look for, so that their edges are reached often.
 fn tricky() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
@@ -313,6 +343,7 @@ fn tricky() -> impl Strategy<Value = Vec<u8>> {
         Just("a@b.cd".as_bytes().to_vec()),
         Just("+49".as_bytes().to_vec()),
         Just("\\x3533".as_bytes().to_vec()),
+        Just(":constvalue 15 [ 60 0 0 0 53 -51 ".as_bytes().to_vec()),
         Just("AKIAIOSFODNN7EXAMPLE".as_bytes().to_vec()),
         Just("eyJhbGciOiJIUzI1NiJ9.e30.".as_bytes().to_vec()),
         Just("-----BEGIN PRIVATE KEY-----".as_bytes().to_vec()),

@@ -115,6 +115,24 @@ fn detectors_look_into_every_form() {
             b"\"a\"=>\"536-90-4399\"".to_vec(),
             Some(b"\"a\"=>\"[REDACTED]\"".to_vec()),
         ),
+        (
+            194,
+            Format::Text,
+            b"{CONST :constvalue 15 [ 60 0 0 0 53 51 54 45 57 48 45 52 51 57 57 ]}".to_vec(),
+            Some(b"{CONST :constvalue 15 [ [REDACTED] ]}".to_vec()),
+        ),
+        (
+            194,
+            Format::Binary,
+            b"{CONST :constvalue 15 [ 60 0 0 0 53 51 54 45 57 48 45 52 51 57 57 ]}".to_vec(),
+            None,
+        ),
+        (
+            194,
+            Format::Text,
+            b"{CONST :constvalue 4 [ 7 0 0 0 0 0 0 0 ]}".to_vec(),
+            Some(b"{CONST :constvalue 4 [ 7 0 0 0 0 0 0 0 ]}".to_vec()),
+        ),
         (99_999, Format::Binary, b"\x00\x01536-90-4399".to_vec(), None),
         (
             99_999,
