@@ -111,7 +111,8 @@ impl Walker<'_> {
         self.conditions(node.node("where_clause"), &scope);
         self.conditions(node.node("having_clause"), &scope);
         self.choose(node.list("group_clause"), &rows, &scope, Self::group);
-        self.choose(node.list("distinct_clause"), &rows, &scope, Self::group);
+        // The first row of each group is shown, in the order that rows are sorted in: that asks for more than what is equal.
+        self.choose(node.list("distinct_clause"), &rows, &scope, Self::aside);
         // DISTINCT without ON compares whole rows.
         if node.has("distinct_clause") && node.list("distinct_clause").next().is_none() {
             let open = rows.open.iter();

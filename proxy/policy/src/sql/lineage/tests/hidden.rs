@@ -48,7 +48,7 @@ fn comparisons_of_columns_are_told_from_other_questions() {
         ("select 1 from acct join customers using (ssn)", 1, ""),
         ("select count(*) from customers group by ssn", 1, ""),
         ("select distinct ssn from customers", 1, ""),
-        ("select distinct on (ssn) name from customers", 1, ""),
+        ("select distinct on (ssn) name from customers", 0, "s"),
         (
             "select count(*) from v_cust v join customers c on v.tax_ref = c.ssn",
             1,
