@@ -27,7 +27,7 @@ pub enum Scope {
     /// One database that the Connection offers by its name.
     Offered,
     /// Perhaps one database alone, and one that nobody but the client named: it says something of the door only where that was let
-    /// in there before, or nowhere.
+    /// in there before, by whatever it showed then.
     Asked,
 }
 
@@ -39,6 +39,7 @@ pub(super) struct Refusals(Arc<Mutex<Table>>);
 struct Table {
     /// By database.
     refused: BTreeMap<String, Refusal>,
+    /// Databases that there are: the door was in there.
     let_in: BTreeSet<String>,
 }
 
@@ -48,7 +49,7 @@ impl Refusals {
     /// The target refused the door, which asked for this database. Told in the log when that is news.
     pub(super) fn refused(&self, database: &str, refusal: Refusal) {
         let mut table = self.lock();
-        let strange = !table.let_in.is_empty() && !table.let_in.contains(database);
+        let strange = !table.let_in.contains(database);
         let room = table.refused.len() < MAX_DATABASES || table.refused.contains_key(database);
         if !room || refusal.scope == Scope::Asked && strange {
             return;
@@ -77,7 +78,7 @@ impl Refusals {
 
     /// The door shows something else from now on, or elsewhere.
     pub(super) fn forget(&self) {
-        *self.lock() = Table::default();
+        self.lock().refused.clear();
     }
 
     /// What is refused, each once, or some of it.
@@ -146,20 +147,27 @@ mod tests {
     fn nobody_makes_a_door_look_refused_by_asking_for_a_database_that_it_never_had() {
         let refusals = Refusals::default();
         refusals.refused("anything", refusal("28000", Scope::Asked));
-        assert_eq!(told(&refusals), ["28000"], "nobody was let in anywhere");
+        assert!(told(&refusals).is_empty(), "nobody was let in anywhere yet");
         refusals.let_in("bank");
-        assert!(told(&refusals).is_empty());
         refusals.refused("anything", refusal("28000", Scope::Asked));
         assert!(told(&refusals).is_empty());
         refusals.refused("bank", refusal("28000", Scope::Asked));
         assert_eq!(told(&refusals), ["28000"], "it was let in there");
+        refusals.forget();
+        refusals.refused("anything", refusal("28000", Scope::Asked));
+        assert!(
+            told(&refusals).is_empty(),
+            "before the first login by a new Secret, too"
+        );
+        refusals.refused("bank", refusal("28000", Scope::Asked));
+        assert_eq!(told(&refusals), ["28000"], "it is there, whatever is shown to it");
     }
 
     #[test]
     fn what_people_ask_for_takes_no_more_room_than_there_is() {
         let refusals = Refusals::default();
         for number in 0..2 * MAX_DATABASES {
-            refusals.refused(&number.to_string(), refusal(&number.to_string(), Scope::Asked));
+            refusals.refused(&number.to_string(), refusal(&number.to_string(), Scope::Credential));
         }
         assert_eq!(refusals.lock().refused.len(), MAX_DATABASES);
         for number in 0..2 * MAX_DATABASES {
