@@ -171,12 +171,18 @@ impl Postgres {
     /// Notes what the Connection's owner has to mend, unless something else would be shown by now.
     fn note(&self, error: &DialError, target: &Target, database: &str) {
         let rules = self.door.rules.borrow();
-        let Rules::Open(open) = &*rules else { return };
-        let shown = open.credential.as_ref();
-        if shown.is_some_and(|shown| Arc::ptr_eq(shown, &target.credential))
+        if let Some(open) = showing(&rules, target)
             && let Some(refusal) = refused::told(error, open, &target.credential.username, database)
         {
             self.door.sessions.target_refused(database, refusal);
+        }
+    }
+
+    /// Notes that the target takes what it was shown, unless something else would be by now: of that it says nothing.
+    fn note_let_in(&self, target: &Target, database: &str) {
+        let rules = self.door.rules.borrow();
+        if showing(&rules, target).is_some() {
+            self.door.sessions.target_let_in(database);
         }
     }
 }
@@ -236,7 +242,7 @@ impl Protocol for Postgres {
                 unavailable(&error)
             })
         })?;
-        self.door.sessions.target_let_in(&wanted.database);
+        self.note_let_in(&target, &wanted.database);
         // What else the role may do, the lookout asks: no session waits for that, and it alone takes back what was found.
         if let Some(caveat) = role::told(&reached) {
             self.door.sessions.found(Some(caveat));
@@ -297,6 +303,13 @@ impl Protocol for Postgres {
         }
         say(client.wire, &said).await;
     }
+}
+
+/// What is in force, if the target would be shown what it was.
+fn showing<'a>(rules: &'a Rules, target: &Target) -> Option<&'a Open> {
+    let Rules::Open(open) = rules else { return None };
+    let shown = open.credential.as_ref()?;
+    Arc::ptr_eq(shown, &target.credential).then_some(&**open)
 }
 
 /// What the client gets when it is in: the target's own parameters, the backend's process, a secret of the door.
