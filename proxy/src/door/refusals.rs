@@ -1,6 +1,7 @@
 //! Targets that refuse who the door is: nobody gets in until the Connection's owner mends something.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::control::Lack;
@@ -17,6 +18,8 @@ pub struct Refusal {
     pub lack: Lack,
     /// How far it goes.
     pub scope: Scope,
+    /// Whether once is enough to say so: a connection that is lost may be lost for another reason.
+    pub sure: bool,
 }
 
 /// How far a refusal goes, the farthest first.
@@ -41,6 +44,8 @@ struct Table {
     refused: BTreeMap<String, Refusal>,
     /// Databases that there are: the door was in there.
     let_in: BTreeSet<String>,
+    /// Whether a login ended, since one came through, as a refusal does of which once is not enough.
+    doubtful: bool,
 }
 
 // === impl Refusals ===
@@ -54,6 +59,9 @@ impl Refusals {
         if !room || refusal.scope == Scope::Asked && strange {
             return;
         }
+        if !refusal.sure && !mem::replace(&mut table.doubtful, true) {
+            return;
+        }
         let known = table.refused.values().any(|known| known.lack == refusal.lack);
         if !known {
             tracing::warn!(why = %refusal.lack.message, "the target refuses the door");
@@ -64,6 +72,7 @@ impl Refusals {
     /// The target let the door in, to this database: what it shows is good.
     pub(super) fn let_in(&self, database: &str) {
         let mut table = self.lock();
+        table.doubtful = false;
         if table.let_in.len() < MAX_DATABASES && !table.let_in.contains(database) {
             table.let_in.insert(database.to_owned());
         }
@@ -78,7 +87,9 @@ impl Refusals {
 
     /// The door shows something else from now on, or elsewhere.
     pub(super) fn forget(&self) {
-        self.lock().refused.clear();
+        let mut table = self.lock();
+        table.refused.clear();
+        table.doubtful = false;
     }
 
     /// What is refused, each once, or some of it.
@@ -110,6 +121,7 @@ mod tests {
         Refusal {
             lack: Lack::new(Reason::TargetRefused, message),
             scope,
+            sure: true,
         }
     }
 
@@ -131,6 +143,26 @@ mod tests {
         refusals.refused("bank", refusal("28P01", Scope::Credential));
         refusals.forget();
         assert!(told(&refusals).is_empty(), "another is shown from now on");
+    }
+
+    #[test]
+    fn a_connection_that_was_lost_once_says_nothing_of_what_was_shown() {
+        let refusals = Refusals::default();
+        let lost = || Refusal {
+            sure: false,
+            ..refusal("left", Scope::Credential)
+        };
+        refusals.refused("bank", lost());
+        assert!(told(&refusals).is_empty(), "a failover");
+        refusals.let_in("bank");
+        refusals.refused("bank", lost());
+        assert!(told(&refusals).is_empty(), "another");
+        refusals.forget();
+        refusals.refused("bank", lost());
+        refusals.refused("shop", lost());
+        assert_eq!(told(&refusals), ["left"], "twice in a row");
+        refusals.let_in("bank");
+        assert!(told(&refusals).is_empty());
     }
 
     #[test]
