@@ -170,6 +170,9 @@ impl Postgres {
 
     /// Notes what the Connection's owner has to mend, unless something else would be shown by now.
     fn note(&self, error: &DialError, target: &Target, database: &str) {
+        if is_absent(error) {
+            self.door.sessions.no_database(&target.name(), database);
+        }
         let rules = self.door.rules.borrow();
         if let Some(open) = showing(&rules, target)
             && let Some(refusal) = refused::told(error, open, &target.credential.username, database)
@@ -389,8 +392,13 @@ fn ill_chosen(error: &DialError, asking: &Asking<'_>) -> Option<Turned> {
     Some(Turned::new(Refusal::BadStartup, detail).told(words).coded(code))
 }
 
+/// Whether the target has no such database. PostgreSQL says so only to a role that has proven itself.
+fn is_absent(error: &DialError) -> bool {
+    matches!(error, DialError::Refused(code) if code == sqlstate::NO_DATABASE)
+}
+
 fn unavailable(error: &DialError) -> Turned {
-    let absent = matches!(error, DialError::Refused(code) if code == sqlstate::NO_DATABASE);
+    let absent = is_absent(error);
     let told = match error {
         _ if absent => "the database does not exist, or is not open to you",
         DialError::Pooler => "a connection pooler stands before the target, and this door needs PostgreSQL itself",
