@@ -54,7 +54,7 @@ pub async fn run(flags: &Flags, args: Args, decision: Decision) -> Result<ExitCo
         .request::<AccessRequest>(patch(&namespace, &args.name, &entry)?)
         .await
         .context("the API server refused")?;
-    output::line(format_args!(
+    output::done(format_args!(
         "accessrequest.sallyport.dev/{}: {} by {}",
         args.name,
         past(decision),

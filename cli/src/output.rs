@@ -42,6 +42,21 @@ pub fn lines(lines: impl IntoIterator<Item = impl Display>) -> Result<()> {
     })
 }
 
+/// Prints what was done and cannot be taken back, and ends the line. Where standard output does not take it, it is said beside it: the
+/// exit status alone would say that it was not done.
+///
+/// # Errors
+/// As of [`text`].
+pub fn done(what: impl Display) -> Result<()> {
+    tell_done(stdout().lock(), stderr().lock(), what)
+}
+
+fn tell_done(to: impl Write, mut beside: impl Write, what: impl Display) -> Result<()> {
+    write(to, |to| writeln!(to, "{what}")).inspect_err(|_| {
+        let _ = writeln!(beside, "{what}: this is done, though it could not be printed");
+    })
+}
+
 /// Says something to whoever runs this, if there is anybody, and ends the line.
 pub fn aside(text: impl Display) {
     // Where nobody reads what is said beside the answer, the answer is still owed.
@@ -82,5 +97,20 @@ mod tests {
         // What is kept back until the end is missed at the end.
         let kept = write(BufWriter::new(Closed(ErrorKind::BrokenPipe)), |to| writeln!(to, "a"));
         assert!(kept.unwrap_err().is::<Unread>());
+    }
+
+    #[test]
+    fn what_is_done_is_said_wherever_anybody_reads() {
+        let (mut printed, mut beside) = (Vec::new(), Vec::new());
+        tell_done(&mut printed, &mut beside, "a: approved").unwrap();
+        assert_eq!(
+            (printed.as_slice(), beside.as_slice()),
+            (&b"a: approved\n"[..], &b""[..])
+        );
+        for kind in [ErrorKind::BrokenPipe, ErrorKind::StorageFull] {
+            let mut beside = Vec::new();
+            assert!(tell_done(Closed(kind), &mut beside, "a: approved").is_err());
+            assert!(beside.starts_with(b"a: approved: this is done"), "{kind}");
+        }
     }
 }

@@ -9,15 +9,6 @@ use sallyport_crds::{AccessRequest, ConditionType, Duration};
 
 use crate::visible::visible;
 
-/// The ends of a request, in the order in which one counts over another.
-const ENDS: [ConditionType; 5] = [
-    ConditionType::AdmissionChanged,
-    ConditionType::Withdrawn,
-    ConditionType::Denied,
-    ConditionType::Revoked,
-    ConditionType::Expired,
-];
-
 /// Who asks for what and why, what an approval gives and for how long, and who is asked by which rules.
 pub fn told(request: &AccessRequest) -> String {
     let spec = &request.spec;
@@ -92,7 +83,9 @@ fn stands(request: &AccessRequest) -> String {
         (Some(until), "Approved" | "BreakGlass" | "Reviewed") => words += &format!(", until {until}"),
         _ => {}
     }
-    let ended = ENDS.iter().find_map(|kind| condition(request, *kind, "True"));
+    let ended = ConditionType::ENDS
+        .iter()
+        .find_map(|kind| condition(request, *kind, "True"));
     words.extend(ended.map(|end| format!(": {}", end.message)));
     let waits = match request.spec.break_glass {
         false => condition(request, ConditionType::Approved, "False"),
@@ -106,7 +99,7 @@ fn stands(request: &AccessRequest) -> String {
 
 /// Until when it can be decided, or what it granted can be used; `None` once it is over.
 pub fn until(request: &AccessRequest) -> Option<Timestamp> {
-    let mut over = ENDS.iter().chain(&[ConditionType::Consumed]);
+    let mut over = ConditionType::ENDS.iter().chain(&[ConditionType::Consumed]);
     if over.any(|kind| condition(request, *kind, "True").is_some()) {
         return None;
     }

@@ -195,6 +195,15 @@ pub struct RuleStatus {
 // === impl ConditionType ===
 
 impl ConditionType {
+    /// The ends of an AccessRequest, in the order in which one counts over another.
+    pub const ENDS: [Self; 5] = [
+        Self::AdmissionChanged,
+        Self::Withdrawn,
+        Self::Denied,
+        Self::Revoked,
+        Self::Expired,
+    ];
+
     /// The text in `type`.
     pub fn as_str(self) -> &'static str {
         match self {

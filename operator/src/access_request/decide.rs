@@ -10,7 +10,7 @@ use sallyport_crds::{AccessRequest, ConditionType, condition};
 use sallyport_policy::tally::{Question, is_entitled, tally};
 
 use super::dereference::Found;
-use super::findings::{ENDS, Moment, findings};
+use super::findings::{Moment, findings};
 use super::requirements::{MOST, requirements};
 use super::{logins, span};
 use crate::shared::conditions::{Finding, Truth, merge};
@@ -106,7 +106,7 @@ pub fn decide(request: &AccessRequest, found: &Found, now: Timestamp) -> Option<
 pub fn told(request: &AccessRequest, status: &AccessRequestStatus) -> Vec<Finding> {
     let mut found = Vec::new();
     for condition in &status.conditions {
-        let Some(kind) = ENDS
+        let Some(kind) = ConditionType::ENDS
             .into_iter()
             .chain(OWN)
             .find(|kind| kind.as_str() == condition.type_)
@@ -150,11 +150,11 @@ fn answers(question: &Question<'_>, before: &AccessRequestStatus, standing: &[Re
 pub fn ends(conditions: &[Condition]) -> impl Iterator<Item = &Condition> {
     conditions
         .iter()
-        .filter(|one| one.status == "True" && ENDS.iter().any(|kind| kind.as_str() == one.type_))
+        .filter(|one| one.status == "True" && ConditionType::ENDS.iter().any(|kind| kind.as_str() == one.type_))
 }
 
 fn is_ours(condition: &Condition) -> bool {
-    let mut ours = OWN.iter().chain(&ENDS).chain(&[ConditionType::Ready]);
+    let mut ours = OWN.iter().chain(&ConditionType::ENDS).chain(&[ConditionType::Ready]);
     ours.any(|kind| kind.as_str() == condition.type_)
 }
 

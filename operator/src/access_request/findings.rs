@@ -15,15 +15,6 @@ use super::admission::Seen;
 use super::requirements::MOST;
 use crate::shared::conditions::{Finding, ready};
 
-/// The ends of a request, in the order in which one counts over another.
-pub const ENDS: [ConditionType; 5] = [
-    ConditionType::AdmissionChanged,
-    ConditionType::Withdrawn,
-    ConditionType::Denied,
-    ConditionType::Revoked,
-    ConditionType::Expired,
-];
-
 /// How long a request that was made beforehand may stay open.
 const MAX_OPEN: Duration = Duration::from_secs(168 * 3_600);
 
@@ -68,7 +59,7 @@ pub struct Moment<'a> {
 /// The conditions of the operator's own.
 pub fn findings(moment: &Moment<'_>) -> Vec<Finding> {
     let mut ends = Vec::new();
-    for kind in ENDS {
+    for kind in ConditionType::ENDS {
         if let Some(old) = moment.stood(kind) {
             let reason = reason(old).unwrap_or(Reason::TimedOut);
             ends.push(Finding::yes(kind, reason, old.message.clone()));

@@ -266,12 +266,7 @@ fn advisory(found: &Found, program: Option<&Program>, context: &Context) -> Opti
 fn absent_columns(found: &Found, program: &Program) -> Vec<String> {
     let absent = program.carrier.masking_rules.iter().filter_map(|rule| {
         let sought = sought::together(&found.sought, &rule.uid, rule.generation)?;
-        Some(format!(
-            "MaskingRule {} names what is no column of any database that the door has looked at: {}; mend the names or make the \
-             columns: nothing is masked by a name that fits none",
-            rule.name,
-            sought::words(&sought)?
-        ))
+        sought::told(&format!("MaskingRule {}", rule.name), "the door has", &sought)
     });
     absent.take(5).collect()
 }

@@ -32,8 +32,17 @@ fn meet(mut one: Sought, other: Sought) -> Sought {
     one
 }
 
+/// What `whose` columns fit nothing, as far as `doors` looked, and what to do; None where there are none.
+pub fn told(whose: &str, doors: &str, sought: &Sought) -> Option<String> {
+    let words = words(sought)?;
+    Some(format!(
+        "{whose} names what is no column of any database that {doors} looked at: {words}; mend the names or make the columns: \
+         nothing is masked by a name that fits none"
+    ))
+}
+
 /// The names that fit nothing, or some of them, for people; None where there are none.
-pub fn words(sought: &Sought) -> Option<String> {
+fn words(sought: &Sought) -> Option<String> {
     let each = sought.absent.iter().take(NAMED);
     let named: Vec<String> = each.map(|(name, absent)| one(name, absent)).collect();
     let more = if sought.absent.len() > named.len() {

@@ -120,11 +120,7 @@ fn absent_columns<R: Rule>(found: &Found<R>, doors: &[&Door], generation: Option
     let in_force = found.in_force.as_ref().map(|kept| kept.generation);
     let told = doors.iter().flat_map(|door| &door.sought);
     let sought = sought::together(told, &uid(found), in_force.or(generation)?)?;
-    let message = format!(
-        "match.columns names what is no column of any database that doors have looked at: {}; mend the names or make the columns: \
-         nothing is masked by a name that fits none",
-        sought::words(&sought)?
-    );
+    let message = sought::told("match.columns", "doors have", &sought)?;
     Some(Finding::yes(ConditionType::Advisory, Reason::ColumnNotFound, message))
 }
 

@@ -206,6 +206,7 @@ mod tests {
         let refusal = Refusal {
             lack: Lack::new(Reason::TargetRefused, "28P01"),
             scope: Scope::Credential,
+            sure: true,
         };
         reporter.sessions.target_refused("bank", refusal);
         let told = reporter.report();

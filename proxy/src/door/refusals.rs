@@ -1,6 +1,7 @@
 //! Targets that refuse who the door is: nobody gets in until the Connection's owner mends something.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::control::Lack;
@@ -17,6 +18,8 @@ pub struct Refusal {
     pub lack: Lack,
     /// How far it goes.
     pub scope: Scope,
+    /// Whether once is enough to say so: a connection that is lost may be lost for another reason.
+    pub sure: bool,
 }
 
 /// How far a refusal goes, the farthest first.
@@ -27,7 +30,7 @@ pub enum Scope {
     /// One database that the Connection offers by its name.
     Offered,
     /// Perhaps one database alone, and one that nobody but the client named: it says something of the door only where that was let
-    /// in there before, or nowhere.
+    /// in there before, by whatever it showed then.
     Asked,
 }
 
@@ -39,7 +42,10 @@ pub(super) struct Refusals(Arc<Mutex<Table>>);
 struct Table {
     /// By database.
     refused: BTreeMap<String, Refusal>,
+    /// Databases that there are: the door was in there.
     let_in: BTreeSet<String>,
+    /// Whether a login ended, since one came through, as a refusal does of which once is not enough.
+    doubtful: bool,
 }
 
 // === impl Refusals ===
@@ -48,9 +54,12 @@ impl Refusals {
     /// The target refused the door, which asked for this database. Told in the log when that is news.
     pub(super) fn refused(&self, database: &str, refusal: Refusal) {
         let mut table = self.lock();
-        let strange = !table.let_in.is_empty() && !table.let_in.contains(database);
+        let strange = !table.let_in.contains(database);
         let room = table.refused.len() < MAX_DATABASES || table.refused.contains_key(database);
         if !room || refusal.scope == Scope::Asked && strange {
+            return;
+        }
+        if !refusal.sure && !mem::replace(&mut table.doubtful, true) {
             return;
         }
         let known = table.refused.values().any(|known| known.lack == refusal.lack);
@@ -63,6 +72,7 @@ impl Refusals {
     /// The target let the door in, to this database: what it shows is good.
     pub(super) fn let_in(&self, database: &str) {
         let mut table = self.lock();
+        table.doubtful = false;
         if table.let_in.len() < MAX_DATABASES && !table.let_in.contains(database) {
             table.let_in.insert(database.to_owned());
         }
@@ -77,7 +87,9 @@ impl Refusals {
 
     /// The door shows something else from now on, or elsewhere.
     pub(super) fn forget(&self) {
-        *self.lock() = Table::default();
+        let mut table = self.lock();
+        table.refused.clear();
+        table.doubtful = false;
     }
 
     /// What is refused, each once, or some of it.
@@ -109,6 +121,7 @@ mod tests {
         Refusal {
             lack: Lack::new(Reason::TargetRefused, message),
             scope,
+            sure: true,
         }
     }
 
@@ -133,6 +146,26 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_was_lost_once_says_nothing_of_what_was_shown() {
+        let refusals = Refusals::default();
+        let lost = || Refusal {
+            sure: false,
+            ..refusal("left", Scope::Credential)
+        };
+        refusals.refused("bank", lost());
+        assert!(told(&refusals).is_empty(), "a failover");
+        refusals.let_in("bank");
+        refusals.refused("bank", lost());
+        assert!(told(&refusals).is_empty(), "another");
+        refusals.forget();
+        refusals.refused("bank", lost());
+        refusals.refused("shop", lost());
+        assert_eq!(told(&refusals), ["left"], "twice in a row");
+        refusals.let_in("bank");
+        assert!(told(&refusals).is_empty());
+    }
+
+    #[test]
     fn a_database_that_is_offered_is_refused_until_it_is_open() {
         let refusals = Refusals::default();
         refusals.refused("bank", refusal("3D000", Scope::Offered));
@@ -146,20 +179,27 @@ mod tests {
     fn nobody_makes_a_door_look_refused_by_asking_for_a_database_that_it_never_had() {
         let refusals = Refusals::default();
         refusals.refused("anything", refusal("28000", Scope::Asked));
-        assert_eq!(told(&refusals), ["28000"], "nobody was let in anywhere");
+        assert!(told(&refusals).is_empty(), "nobody was let in anywhere yet");
         refusals.let_in("bank");
-        assert!(told(&refusals).is_empty());
         refusals.refused("anything", refusal("28000", Scope::Asked));
         assert!(told(&refusals).is_empty());
         refusals.refused("bank", refusal("28000", Scope::Asked));
         assert_eq!(told(&refusals), ["28000"], "it was let in there");
+        refusals.forget();
+        refusals.refused("anything", refusal("28000", Scope::Asked));
+        assert!(
+            told(&refusals).is_empty(),
+            "before the first login by a new Secret, too"
+        );
+        refusals.refused("bank", refusal("28000", Scope::Asked));
+        assert_eq!(told(&refusals), ["28000"], "it is there, whatever is shown to it");
     }
 
     #[test]
     fn what_people_ask_for_takes_no_more_room_than_there_is() {
         let refusals = Refusals::default();
         for number in 0..2 * MAX_DATABASES {
-            refusals.refused(&number.to_string(), refusal(&number.to_string(), Scope::Asked));
+            refusals.refused(&number.to_string(), refusal(&number.to_string(), Scope::Credential));
         }
         assert_eq!(refusals.lock().refused.len(), MAX_DATABASES);
         for number in 0..2 * MAX_DATABASES {

@@ -132,6 +132,11 @@ impl Sessions {
         self.looked.found(target, database, fits);
     }
 
+    /// A target has no such database, or has it no more.
+    pub fn no_database(&self, target: &str, database: &str) {
+        self.looked.gone(target, database);
+    }
+
     /// Which of these names fit no column of any database of a target that sessions were in; `None` while one of them was looked for
     /// nowhere.
     #[must_use]

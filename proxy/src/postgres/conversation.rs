@@ -6,6 +6,7 @@ mod desk;
 mod exchange;
 mod idle;
 mod learn;
+mod over;
 mod pin;
 mod token;
 mod units;
@@ -22,13 +23,14 @@ use tokio::task::JoinHandle;
 use tokio_rustls::server::TlsStream;
 
 use alarm::Alarm;
+use over::Over;
 
 use super::cancel::Cancellable;
 use super::catalog::{Catalogs, Near};
 use super::dial::Reached;
-use super::errors::{Said, sqlstate};
-use super::frame::{self, FrameError};
-use super::relay::{Broken, State};
+use super::errors::sqlstate;
+use super::frame;
+use super::relay::State;
 use super::room::Place;
 use super::startup::CancelKey;
 use super::stream::TargetStream;
@@ -36,7 +38,7 @@ use super::unit::Collector;
 use super::wire::Wire;
 use crate::command::{Gone, Recorded};
 use crate::drain::Drain;
-use crate::session::{Ended, Session, Target};
+use crate::session::{Session, Target};
 
 /// Bytes that are read ahead of a client while its unit is under way.
 const AHEAD: usize = 64 * 1024;
@@ -92,6 +94,8 @@ pub struct Conversation {
     copy_rest: usize,
     /// The client is gone; what is under way is seen to its end.
     orphaned: Option<Instant>,
+    /// Why the session ends, where that came up while a command waited.
+    ending: Option<Over>,
     /// Whether the unit that comes continues one of which a part has run.
     partial: bool,
     began: tokio::time::Instant,
@@ -128,15 +132,6 @@ pub struct Beginning {
     pub on_hold: Option<OnHold>,
     /// Why the client would go ahead without waiting for an approval.
     pub break_glass: Option<String>,
-}
-
-/// Why a session ends, and what the client is told.
-#[derive(Debug)]
-struct Over {
-    cause: EndCause,
-    said: Option<Box<Said>>,
-    /// Bytes of the message that ends it, where it stands first of what has arrived and most of it is still to come.
-    announced: usize,
 }
 
 // === impl Conversation ===
@@ -194,6 +189,7 @@ impl Conversation {
             settings: BTreeSet::new(),
             copy_rest: 0,
             orphaned: None,
+            ending: None,
             partial: false,
             began: now,
             deadline: now + lasts,
@@ -219,12 +215,16 @@ impl Conversation {
                 );
             }
         };
+        let running = !self.state.expected.is_empty();
         self.state.abandon(over.cause == EndCause::TargetLost);
         // Within a row that is half sent, words would be taken for values: then the end of the stream has to say it.
         if let Some(said) = over.said.as_ref().filter(|_| self.state.large.is_none()) {
             said.put(&mut self.client.out);
         }
-        frame::put(&mut self.target.out, b'X', |_| {});
+        // What was not sent yet may not run any more. Within a message that is half sent, a goodbye would be taken for the rest of it.
+        if self.target.withdraw() {
+            frame::put(&mut self.target.out, b'X', |_| {});
+        }
         let heard = over.cause == EndCause::ProtocolViolation;
         let goodbye = async {
             if heard {
@@ -233,8 +233,16 @@ impl Conversation {
                 self.client.close(GOODBYE).await;
             }
         };
-        tokio::join!(goodbye, self.target.close(GOODBYE));
+        let leaving = exchange::leave(self.target, &self.dialled, &self.backend, running);
+        tokio::join!(goodbye, leaving);
         over.cause
+    }
+
+    /// Keeps why the session ends, and gives what of it can be said of a command that waits.
+    fn ends(&mut self, over: Over) -> Gone {
+        let gone = over.gone();
+        self.ending = Some(over);
+        gone
     }
 
     /// Takes up the present rules. A new revision may mask more, from the next answer on.
@@ -255,131 +263,5 @@ impl Conversation {
             self.deadline = self.began + Duration::from(session.open().spec.limits.max_duration);
         }
         Ok(())
-    }
-}
-
-// === impl Over ===
-
-impl Over {
-    fn quietly(cause: EndCause) -> Self {
-        Self {
-            cause,
-            said: None,
-            announced: 0,
-        }
-    }
-
-    fn saying(cause: EndCause, code: &'static str, words: &str) -> Self {
-        Self {
-            cause,
-            said: Some(Box::new(Said::fatal(code, words))),
-            announced: 0,
-        }
-    }
-
-    /// What cannot be taken stands first of what has arrived.
-    fn client_broke(error: FrameError) -> Self {
-        let violation = EndCause::ProtocolViolation;
-        let FrameError::Length { tag, length } = error else {
-            let words = format!("the client broke the protocol: {error}");
-            return Self::saying(violation, sqlstate::PROTOCOL, &words);
-        };
-        let said = match frame::client_cap(tag) {
-            Some(frame::CLIENT_CAP) if length as usize > frame::CLIENT_CAP => {
-                let words = format!(
-                    "a message of {length} bytes is longer than this door takes ({} MiB)",
-                    frame::CLIENT_CAP >> 20
-                );
-                Said::fatal(sqlstate::LIMIT, words).hint("COPY … FROM STDIN takes longer values.")
-            }
-            _ => Said::fatal(sqlstate::PROTOCOL, format!("the client broke the protocol: {error}")),
-        };
-        Self {
-            cause: violation,
-            said: Some(Box::new(said)),
-            announced: 1 + length as usize,
-        }
-    }
-
-    /// There is no room for what stands first of what arrives.
-    fn crowded(announced: usize) -> Self {
-        let words = "this door holds as much of large messages as it takes, or of yours";
-        let said = Said::fatal(sqlstate::NO_ROOM, words).hint("Try again, or send less at once.");
-        Self {
-            cause: EndCause::ProtocolViolation,
-            said: Some(Box::new(said)),
-            announced,
-        }
-    }
-
-    fn target_lost() -> Self {
-        Self::saying(
-            EndCause::TargetLost,
-            sqlstate::SHUTDOWN,
-            "the target closed the connection",
-        )
-    }
-}
-
-impl From<&Ended> for Over {
-    fn from(ended: &Ended) -> Self {
-        match ended {
-            Ended::Grant(revoked) => Self::saying(
-                EndCause::Revoked,
-                sqlstate::SHUTDOWN,
-                &format!(
-                    "this session ends: {} (AccessRequest {})",
-                    revoked.words, revoked.request.name
-                ),
-            ),
-            Ended::Revoked | Ended::Shut(_) => Gone::Revoked.into(),
-        }
-    }
-}
-
-impl From<Broken> for Over {
-    fn from(broken: Broken) -> Self {
-        // Nobody broke the protocol.
-        if matches!(broken, Broken::Meanwhile) {
-            return Self::saying(EndCause::Revoked, sqlstate::SHUTDOWN, &broken.to_string());
-        }
-        crate::metrics::get().target_failed("protocol");
-        Self::saying(EndCause::ProtocolViolation, sqlstate::PROTOCOL, &broken.to_string())
-    }
-}
-
-impl From<Gone> for Over {
-    fn from(gone: Gone) -> Self {
-        match gone {
-            Gone::Cancelled | Gone::Client => Self::quietly(EndCause::ClientLost),
-            Gone::ClientBroke => Self::saying(
-                EndCause::ProtocolViolation,
-                sqlstate::PROTOCOL,
-                "the client broke the protocol",
-            ),
-            Gone::Target => Self::target_lost(),
-            Gone::Expired => Self::saying(EndCause::Expired, sqlstate::SHUTDOWN, "the session's time is over"),
-            Gone::Token => Self::saying(
-                EndCause::Revoked,
-                sqlstate::SHUTDOWN,
-                "the token of this session is no longer valid",
-            ),
-            Gone::Revoked => Self::saying(
-                EndCause::Revoked,
-                sqlstate::SHUTDOWN,
-                "this session may not go on under the present rules of the connection",
-            ),
-            Gone::GrantRevoked => Self::saying(
-                EndCause::Revoked,
-                sqlstate::SHUTDOWN,
-                "a grant by which this session worked was revoked",
-            ),
-            Gone::Shutdown => Self::saying(EndCause::Shutdown, sqlstate::SHUTDOWN, "the door shuts down"),
-            Gone::Evidence => Self::saying(
-                EndCause::EvidenceLost,
-                sqlstate::NO_EVIDENCE,
-                "evidence cannot be written any more",
-            ),
-        }
     }
 }

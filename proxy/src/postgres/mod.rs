@@ -43,6 +43,7 @@ pub mod showing;
 pub mod startup;
 pub mod stream;
 pub mod timeouts;
+mod turned;
 pub mod unit;
 pub mod wire;
 

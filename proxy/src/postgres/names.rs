@@ -123,6 +123,26 @@ pub struct Names {
 // === impl Portal ===
 
 impl Portal {
+    /// One of no statement, of which nothing is known but how its rows are masked; nothing has become of it yet.
+    #[must_use]
+    pub fn new(view: Rc<View>, judged: Moment) -> Self {
+        Self {
+            view,
+            formats: Vec::new(),
+            stated: None,
+            after: After::default(),
+            plan: RefCell::default(),
+            planned_by: RefCell::default(),
+            running: RefCell::default(),
+            read_only: Cell::new(false),
+            judged,
+            held: Cell::new(false),
+            begun: Cell::new(false),
+            over: Cell::new(false),
+            moved: Cell::new(false),
+        }
+    }
+
     /// Something is sent that runs it, or may.
     pub fn runs(&self) {
         if let Some(running) = self.running.borrow_mut().as_mut() {

@@ -1,6 +1,5 @@
 //! PostgreSQL as one of the protocols of a door.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +24,8 @@ use super::refused;
 use super::role;
 use super::room::Room;
 use super::settings::Login;
-use super::startup::{self, ALPN, CancelKey, First, Minor, Opening, Startup, StartupError};
+use super::startup::{self, ALPN, CancelKey, First, Minor, Opening, Startup};
+use super::turned::{GOODBYE, ill_chosen, is_absent, lost, said, say, say_why, turned, unavailable};
 use super::wire::Wire;
 use crate::door::{Door, Open, Rules, Secret};
 use crate::metrics;
@@ -37,8 +37,6 @@ const NEWEST: u32 = 0x0003_0002;
 const OLDEST: u32 = 0x0003_0000;
 /// Until a client has agreed on TLS and said what it wants. Nobody has to type anything for that.
 const OPENING: Duration = Duration::from_secs(10);
-/// How long a client that is turned away, or that cancelled, may take to hear it.
-const GOODBYE: Duration = Duration::from_secs(3);
 /// What the client is told where it named no program.
 const APPLICATION: &str = "";
 
@@ -170,13 +168,22 @@ impl Postgres {
 
     /// Notes what the Connection's owner has to mend, unless something else would be shown by now.
     fn note(&self, error: &DialError, target: &Target, database: &str) {
+        if is_absent(error) {
+            self.door.sessions.no_database(&target.name(), database);
+        }
         let rules = self.door.rules.borrow();
-        let Rules::Open(open) = &*rules else { return };
-        let shown = open.credential.as_ref();
-        if shown.is_some_and(|shown| Arc::ptr_eq(shown, &target.credential))
+        if let Some(open) = showing(&rules, target)
             && let Some(refusal) = refused::told(error, open, &target.credential.username, database)
         {
             self.door.sessions.target_refused(database, refusal);
+        }
+    }
+
+    /// Notes that the target takes what it was shown, unless something else would be by now: of that it says nothing.
+    fn note_let_in(&self, target: &Target, database: &str) {
+        let rules = self.door.rules.borrow();
+        if showing(&rules, target).is_some() {
+            self.door.sessions.target_let_in(database);
         }
     }
 }
@@ -236,7 +243,7 @@ impl Protocol for Postgres {
                 unavailable(&error)
             })
         })?;
-        self.door.sessions.target_let_in(&wanted.database);
+        self.note_let_in(&target, &wanted.database);
         // What else the role may do, the lookout asks: no session waits for that, and it alone takes back what was found.
         if let Some(caveat) = role::told(&reached) {
             self.door.sessions.found(Some(caveat));
@@ -284,19 +291,15 @@ impl Protocol for Postgres {
             // Whether it listened or not: it is turned away.
             let _ = tokio::time::timeout(GOODBYE, told).await;
         }
-        let by_reason = match turned.reason {
-            Refusal::BadToken | Refusal::NotAdmitted | Refusal::IssuerUnavailable => sqlstate::BAD_LOGIN,
-            Refusal::BadStartup => sqlstate::PROTOCOL,
-            Refusal::DoorShut | Refusal::TargetUnavailable => sqlstate::UNAVAILABLE,
-            Refusal::Limit => sqlstate::TOO_MANY,
-        };
-        let mut said = Said::fatal(turned.code.unwrap_or(by_reason), turned.told.clone());
-        if turned.reason == Refusal::BadToken {
-            said = said
-                .hint("The password is a token of your identity provider: kubectl sallyport token prints a fresh one.");
-        }
-        say(client.wire, &said).await;
+        say(client.wire, &said(turned)).await;
     }
+}
+
+/// What is in force, if the target would be shown what it was.
+fn showing<'a>(rules: &'a Rules, target: &Target) -> Option<&'a Open> {
+    let Rules::Open(open) = rules else { return None };
+    let shown = open.credential.as_ref()?;
+    Arc::ptr_eq(shown, &target.credential).then_some(&**open)
 }
 
 /// What the client gets when it is in: the target's own parameters, the backend's process, a secret of the door.
@@ -325,77 +328,6 @@ fn negotiate(startup: &Startup, out: &mut Vec<u8>) {
         out.extend_from_slice(&u32::try_from(unknown.len()).unwrap_or(u32::MAX).to_be_bytes());
         unknown.iter().for_each(|name| frame::put_cstr(out, name));
     });
-}
-
-async fn say<S>(mut wire: Wire<S>, said: &Said)
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-{
-    said.put(&mut wire.out);
-    wire.dismiss(0, GOODBYE).await;
-}
-
-/// Says why a startup goes no further, to whoever may still listen.
-async fn say_why<S>(wire: Wire<S>, error: &StartupError)
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-{
-    match error {
-        StartupError::Refused(said) => say(wire, said).await,
-        StartupError::Malformed => say(wire, &Said::fatal(sqlstate::PROTOCOL, error.to_string())).await,
-        StartupError::Lost(_) => {}
-    }
-}
-
-fn turned(error: &StartupError) -> Turned {
-    Turned::new(Refusal::BadStartup, error.to_string())
-}
-
-fn lost(error: &std::io::Error) -> Turned {
-    Turned::new(Refusal::BadStartup, format!("TLS did not come about: {error}"))
-}
-
-/// The target refused a setting that the client chose. Its words are not repeated, they could be any.
-fn ill_chosen(error: &DialError, asking: &Asking<'_>) -> Option<Turned> {
-    let DialError::Refused(refused) = error else {
-        return None;
-    };
-    let code = [sqlstate::BAD_SETTING, sqlstate::NO_SETTING]
-        .into_iter()
-        .find(|code| code == refused)?;
-    let chosen: BTreeSet<&str> = asking.settings.iter().map(|(name, _)| name.as_str()).collect();
-    if chosen.is_empty() {
-        return None;
-    }
-    let names: Vec<&str> = chosen.into_iter().collect();
-    let words = format!(
-        "the target does not take what was chosen at startup for {}",
-        names.join(", ")
-    );
-    let detail = format!("{words}: SQLSTATE {code}");
-    Some(Turned::new(Refusal::BadStartup, detail).told(words).coded(code))
-}
-
-fn unavailable(error: &DialError) -> Turned {
-    let absent = matches!(error, DialError::Refused(code) if code == sqlstate::NO_DATABASE);
-    let told = match error {
-        _ if absent => "the database does not exist, or is not open to you",
-        DialError::Pooler => "a connection pooler stands before the target, and this door needs PostgreSQL itself",
-        DialError::Version(_) => "the target's version is not supported by this door: PostgreSQL 15 to 18 are",
-        DialError::ServerEncoding(_) => {
-            "the target's database is not encoded in UTF8, and this door supports no other encoding"
-        }
-        error if refused::is_of_credential(error) => {
-            "the target refuses this door's credentials; whoever owns the connection has to mend them"
-        }
-        _ => "the target cannot be reached through this door at present",
-    };
-    let turned = Turned::new(Refusal::TargetUnavailable, error.to_string()).told(told);
-    if absent {
-        turned.coded(sqlstate::NO_DATABASE)
-    } else {
-        turned
-    }
 }
 
 /// A client's own words, cut and without control characters.

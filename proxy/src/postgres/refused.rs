@@ -76,6 +76,8 @@ pub(super) fn told(error: &DialError, open: &Open, role: &str, database: &str) -
     Some(Refusal {
         lack: Lack::new(Reason::TargetRefused, message),
         scope,
+        // One that a target loses as it fails over ends so, too.
+        sure: !matches!(error, DialError::Certificate(_)),
     })
 }
 
@@ -135,8 +137,8 @@ mod tests {
             let refusal = told(&error, &open, "role-of-the-door", database).expect(words);
             let message = &refusal.lack.message;
             assert_eq!(
-                (refusal.lack.reason, refusal.scope),
-                (Reason::TargetRefused, scope),
+                (refusal.lack.reason, refusal.scope, refusal.sure),
+                (Reason::TargetRefused, scope, !words.contains("tls.crt")),
                 "{words}"
             );
             assert!(message.contains(words), "{message}");

@@ -200,6 +200,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.dirty = false;
     }
 
+    /// Takes back what waits to be sent and the stream has not taken. Whether all that it has taken is whole: else it may end within a
+    /// message.
+    pub fn withdraw(&mut self) -> bool {
+        let whole = self.sent == 0;
+        self.out.clear();
+        self.sent = 0;
+        whole
+    }
+
     /// Gives memory back before a long wait.
     pub fn rest(&mut self) {
         if self.input.is_empty() && self.input.capacity() > RESTING {
@@ -232,6 +241,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             io::Result::Ok(())
         };
         let _ = tokio::time::timeout(within, goodbye).await;
+    }
+
+    /// As [`Wire::close`], and goes on taking what the peer still sends until it closes too, all for at most `within`. A peer that does
+    /// not read before it has sent is not waited for.
+    pub async fn see_off(mut self, within: Duration) {
+        let mut closed = false;
+        let gone = poll_fn(|cx| {
+            if !closed {
+                match self.poll_close(cx) {
+                    Poll::Ready(Ok(())) => closed = true,
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending => {}
+                }
+            }
+            loop {
+                self.input.clear();
+                match ready!(self.poll_fill(cx)) {
+                    Ok(true) => {}
+                    Ok(false) | Err(_) => return Poll::Ready(()),
+                }
+            }
+        });
+        let _ = tokio::time::timeout(within, gone).await;
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(cx))?;
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
     /// Sends while it reads what the peer sends and drops it; gives how many bytes came, none at the end of the stream.
@@ -288,6 +325,41 @@ mod tests {
             drop(peer);
         };
         tokio::join!(wire.dismiss(5 + 500 + 1, WITHIN), message);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_not_sent_is_taken_back() {
+        let (mut peer, stream) = duplex(64);
+        let mut wire = Wire::new(stream);
+        wire.out.extend_from_slice(b"never sent");
+        assert!(wire.withdraw(), "nothing was begun");
+        wire.out.extend_from_slice(&[7; 100]);
+        assert!(tokio::time::timeout(WITHIN, wire.flush()).await.is_err());
+        assert!(!wire.withdraw(), "it ends within a message");
+        let mut got = Vec::new();
+        let ((), read) = tokio::join!(wire.close(WITHIN), peer.read_to_end(&mut got));
+        assert_eq!((read.unwrap(), got), (64, vec![7; 64]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_before_they_have_sent_is_seen_off_all_the_same() {
+        let (mut peer, stream) = duplex(64);
+        let mut wire = Wire::new(stream);
+        wire.out.extend_from_slice(&[7; 100]);
+        let began = tokio::time::Instant::now();
+        let sends = async {
+            peer.write_all(&[1; 1000]).await.unwrap();
+            let mut words = Vec::new();
+            peer.read_to_end(&mut words).await.unwrap();
+            assert_eq!(words, [7; 100]);
+            drop(peer);
+        };
+        tokio::join!(wire.see_off(WITHIN), sends);
+        assert!(began.elapsed() < WITHIN, "{:?}", began.elapsed());
+
+        let (_peer, stream) = duplex(64);
+        Wire::new(stream).see_off(WITHIN).await;
+        assert!((WITHIN..WITHIN * 2).contains(&began.elapsed()), "{:?}", began.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

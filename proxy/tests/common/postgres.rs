@@ -226,6 +226,14 @@ impl Postgres {
         }
     }
 
+    /// How many sessions of a database wait for a lock. A door's connection that reads the catalog is none of them: it gives up by itself,
+    /// and what it reads for is sent on only then.
+    pub fn waiting(&self, database: &str) -> usize {
+        let waiting = "select count(*) from pg_stat_activity where datname = current_database() \
+            and wait_event_type = 'Lock' and application_name <> 'sallyport catalog'";
+        self.sql(database, waiting).trim().parse().unwrap()
+    }
+
     /// Begins the same, and does not wait for it.
     pub fn sql_start(&self, database: &str, sql: &str) -> Child {
         self.psql("postgres", database, sql)

@@ -1,6 +1,5 @@
 //! Target → client: whole streams of messages, however they arrive and whatever they say.
 
-use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -103,20 +102,11 @@ impl Stage {
 
     fn portal(&self, text: &str, formats: Vec<i16>, lost: bool) -> Rc<Portal> {
         let stated = Self::stated(text).remove(0);
+        let view = self.view(&stated, lost);
         Rc::new(Portal {
-            view: self.view(&stated, lost),
             formats,
             stated: Some(stated),
-            after: After::default(),
-            plan: RefCell::new(None),
-            planned_by: RefCell::new(None),
-            running: RefCell::new(None),
-            read_only: Cell::new(false),
-            judged: Moment { revision: 1, at: 0 },
-            held: Cell::new(false),
-            begun: Cell::new(false),
-            over: Cell::new(false),
-            moved: Cell::new(false),
+            ..Portal::new(view, Moment { revision: 1, at: 0 })
         })
     }
 

@@ -62,3 +62,36 @@ fn revoking_ends_what_was_allowed() {
     });
     assert_eq!(cause, EndCause::Revoked);
 }
+
+/// The target waits for a lock on what a command names before it runs: what is revoked by then has not begun.
+#[test]
+fn what_is_revoked_before_it_begins_ends_the_session_and_never_runs() {
+    let door = TestDoor::new(&asks_bob(json!({})), SCHEMA);
+    let mut other = Client::direct(door.server(), &door.database, &[]).unwrap();
+    other.query("begin");
+    assert_eq!(tags(&other.query("lock table acct in share row exclusive mode")), "CZ");
+    let held = door.psql_start("alice", &["update acct set n = 1"]);
+    let (name, _) = door.people.asked(1);
+    door.people.approve(&name);
+    let waits = "select count(*) from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock' and query like 'update acct%'";
+    eventually("it waits", || (door.direct(waits) == "1").then_some(()));
+    door.people.revoke(&name, "the grant was revoked by oidc:bob");
+    let printed = finish(held);
+    assert!(
+        printed.err.contains("57P01") && printed.err.contains("revoked by oidc:bob"),
+        "{printed:?}"
+    );
+    eventually("the target stopped", || (door.direct(waits) == "0").then_some(()));
+    other.query("commit");
+    assert_eq!(door.direct("select sum(n) from acct"), "0");
+    let cause = door.recorded("the end", |event| match event {
+        Event::SessionEnd(end) => Some(end.cause),
+        _ => None,
+    });
+    assert_eq!(
+        cause,
+        EndCause::Revoked,
+        "not that of the target, which was told to stop"
+    );
+}

@@ -129,7 +129,7 @@ pub enum Together {
     SendSync,
     /// Until the answer is there.
     Hear,
-    /// Until so many sessions of the database wait for a lock, or what was sent is answered already.
+    /// Until so many sessions of the database wait for a lock, or what was sent is answered already; of a door, with a refusal.
     Waits(usize),
     /// A Query again and again until it succeeds.
     Until(String),

@@ -5,9 +5,9 @@ use std::thread::JoinHandle;
 
 use super::case::{Act, Move, Step, Together};
 use super::common::eventually;
-use super::common::wire::Client;
+use super::common::wire::{Client, tags};
 use super::heard::Heard;
-use super::play::{Stage, until_ready};
+use super::play::{Stage, Through, until_ready};
 use sallyport_proxy::postgres::frame::put_cstr;
 
 /// Whose answers count.
@@ -26,6 +26,8 @@ enum Session {
     Idle(Client),
     /// Reads the answer of what was sent.
     Busy(JoinHandle<(Client, Heard)>),
+    /// Has read it, and it was not asked for yet.
+    Answered(Client, Heard),
 }
 
 impl<'a> Cast<'a> {
@@ -70,7 +72,7 @@ impl<'a> Cast<'a> {
     fn idle(&mut self, name: &'a str) -> Client {
         match self.sessions.remove(name) {
             Some(Session::Idle(client)) => client,
-            Some(Session::Busy(_)) => panic!("{}: {name} has not heard its answer", self.case),
+            Some(Session::Busy(_) | Session::Answered(..)) => panic!("{}: {name} has not heard its answer", self.case),
             None => match person(name) {
                 DIRECT => Client::direct(self.stage.server, self.stage.database, &[]).unwrap(),
                 person => self.stage.client(person, &[]).unwrap(),
@@ -98,29 +100,44 @@ impl<'a> Cast<'a> {
     }
 
     fn hear(&mut self, name: &'a str) -> Heard {
-        let Some(Session::Busy(hears)) = self.sessions.remove(name) else {
-            panic!("{}: {name} has sent nothing", self.case);
-        };
-        let (client, heard) = hears.join().unwrap();
+        let (client, heard) = self.answer(name);
         self.sessions.insert(name, Session::Idle(client));
         heard
     }
 
-    fn waits(&self, sessions: usize) -> Heard {
-        const WAITING: &str =
-            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-        let answered = |session: &Session| matches!(session, Session::Busy(hears) if hears.is_finished());
+    /// All that a session heard of what it sent.
+    fn answer(&mut self, name: &'a str) -> (Client, Heard) {
+        match self.sessions.remove(name) {
+            Some(Session::Busy(hears)) => hears.join().unwrap(),
+            Some(Session::Answered(client, heard)) => (client, heard),
+            _ => panic!("{}: {name} has sent nothing", self.case),
+        }
+    }
+
+    fn waits(&mut self, sessions: usize) -> Heard {
         eventually(&format!("{}: {sessions} wait for a lock", self.case), || {
-            let waiting: usize = self
-                .stage
-                .server
-                .sql(self.stage.database, WAITING)
-                .trim()
-                .parse()
-                .unwrap();
-            (waiting >= sessions || self.sessions.values().any(answered)).then_some(())
+            let waiting = self.stage.server.waiting(self.stage.database);
+            (waiting >= sessions || self.sessions.values().any(is_answered)).then_some(())
         });
+        if let Through::Door(_) = self.stage.through {
+            self.refused_at_most();
+        }
         Heard::default()
+    }
+
+    /// Whose answers count has been refused, if they were answered: an answer that waited for nothing is the same in both databases,
+    /// whatever the door makes of one that did.
+    fn refused_at_most(&mut self) {
+        let answered = self.sessions.iter();
+        let answered = answered.filter(|(name, session)| person(name) == HEARD && is_answered(session));
+        let answered: Vec<&'a str> = answered.map(|(name, _)| *name).collect();
+        for name in answered {
+            let (client, heard) = self.answer(name);
+            let refused = heard.broken || heard.messages.iter().any(|message| message.tag == 'E');
+            let tags = tags(&heard.messages);
+            assert!(refused, "{}: {name} was answered and did not wait: {tags}", self.case);
+            self.sessions.insert(name, Session::Answered(client, heard));
+        }
     }
 
     fn until(&mut self, name: &'a str, sql: &str) -> Heard {
@@ -129,6 +146,14 @@ impl<'a> Cast<'a> {
             let heard = self.step(name, &step);
             heard.messages.iter().all(|message| message.tag != 'E').then_some(heard)
         })
+    }
+}
+
+fn is_answered(session: &Session) -> bool {
+    match session {
+        Session::Idle(_) => false,
+        Session::Busy(hears) => hears.is_finished(),
+        Session::Answered(..) => true,
     }
 }
 

@@ -24,10 +24,8 @@ fn said(messages: &[Message]) -> String {
 
 /// Until a session of the door's database waits for a lock.
 fn somebody_waits(door: &TestDoor) {
-    let waiting =
-        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     eventually("a wait for a lock", || {
-        (door.direct(waiting).trim() != "0").then_some(())
+        (door.server().waiting(&door.database) > 0).then_some(())
     });
 }
 

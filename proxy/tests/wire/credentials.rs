@@ -1,6 +1,7 @@
 //! Who the door is to its target: a password that goes and comes back, and a certificate.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls_pki_types::ServerName;
 use sallyport_audit::record::Event;
@@ -13,11 +14,13 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::SCHEMA;
 use super::common::door::{Given, TestDoor};
+use super::common::eventually;
 use super::common::postgres::{BOTH, CERTIFIED, PASSWORD, ROLE};
+use super::common::psql::finish;
 use super::common::runtime;
 use super::common::wire::{Client, tags};
-use super::fake::Fake;
-use super::targets::turned_away;
+use super::fake::{Fake, said};
+use super::targets::{before_fake, turned_away};
 
 #[test]
 fn a_credential_that_is_missing_shuts_the_door_and_one_that_rotates_opens_it_again() {
@@ -66,6 +69,45 @@ fn a_credential_that_is_missing_shuts_the_door_and_one_that_rotates_opens_it_aga
     assert_eq!(tags(&old.query("select 1")), "TDCZ", "who is in stays in");
     door.change(|open| open.credential = known(ROLE, PASSWORD));
     drop((old, new));
+}
+
+/// One login by what was shown before another was; whether the target let it in.
+fn lets_in_late(door: &TestDoor, fake: &Fake) -> bool {
+    let (begun, goes_on) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (begins, waits) = (Arc::clone(&begun), Arc::clone(&goes_on));
+    fake.does(move |peer| {
+        begins.store(true, Ordering::SeqCst);
+        eventually("the other login", || waits.load(Ordering::SeqCst).then_some(()));
+        // And closes.
+        let _ = peer.lets_in();
+    });
+    let old = door.psql_start("alice", &["select 1"]);
+    eventually("it to begin", || begun.load(Ordering::SeqCst).then_some(()));
+    let error = said(b'E', &[(b'S', "FATAL"), (b'C', "28P01"), (b'M', "no")]);
+    fake.does(move |peer| {
+        peer.startup();
+        peer.send(&error);
+        peer.until_closed();
+    });
+    door.change(|open| {
+        open.credential = Some(Arc::new(Credential {
+            username: ROLE.to_owned(),
+            password: Some(Secret::new(PASSWORD.into())),
+            certificate: None,
+        }));
+    });
+    turned_away(door);
+    assert_eq!(door.alive.refusals().len(), 1);
+    goes_on.store(true, Ordering::SeqCst);
+    finish(old).err.contains("the target closed the connection")
+}
+
+#[test]
+fn a_login_by_what_was_shown_before_takes_no_refusal_back_of_what_is_shown_now() {
+    let (door, fake) = before_fake();
+    // The door waits for a target no longer than for some seconds, which may be over by then.
+    assert!((0..10).any(|_| lets_in_late(&door, &fake)));
+    assert_eq!(door.alive.refusals().len(), 1);
 }
 
 /// A certificate of nobody that the server knows.

@@ -53,8 +53,8 @@ impl Desk for Held<'_> {
             timeouts::QUESTION,
             &mut conversation.target.out,
         );
-        if Box::pin(conversation.answers(session)).await.is_err() {
-            return Err(Gone::Target);
+        if let Err(over) = Box::pin(conversation.answers(session)).await {
+            return Err(conversation.ends(over));
         }
         match conversation.state.answered.take() {
             Some(Ok(answer)) => Ok(timeouts::left(&answer, in_transaction)),
@@ -88,8 +88,8 @@ impl Desk for Held<'_> {
                         Err(_) => return Gone::ClientBroke,
                     },
                     Moved::Sent => {}
-                    Moved::Target => if conversation.pass_all().await.is_err() {
-                        return Gone::Target;
+                    Moved::Target => if let Err(over) = conversation.pass_all().await {
+                        return conversation.ends(over);
                     },
                     Moved::ClientGone(_) => return Gone::Client,
                     Moved::TargetGone(_) => return Gone::Target,
@@ -124,8 +124,8 @@ impl Desk for Held<'_> {
             &circumstances_query(&conversation.settings),
             out,
         );
-        if Box::pin(conversation.answers(session)).await.is_err() {
-            return Err(Gone::Target);
+        if let Err(over) = Box::pin(conversation.answers(session)).await {
+            return Err(conversation.ends(over));
         }
         let answer = conversation.state.answered.take().and_then(Result::ok);
         let Some(own) = answer.as_deref().and_then(read_circumstances) else {
@@ -169,7 +169,7 @@ impl Held<'_> {
             Ok(true) => {}
             // What cannot be understood, as without a catalog, is not what was approved.
             Ok(false) => return Ok(Vec::new()),
-            Err(_) => return Err(Gone::Target),
+            Err(over) => return Err(conversation.ends(over)),
         }
         let mut plan = conversation.understand(session, self.unit);
         let asked = std::mem::take(&mut plan.asked);

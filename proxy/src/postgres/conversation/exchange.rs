@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sallyport_audit::record::EndCause;
 
 use super::alarm::Alarm;
-use super::{AHEAD, Conversation, LINGER, Over, ROOM_WITHIN};
+use super::{AHEAD, Conversation, GOODBYE, LINGER, Over, ROOM_WITHIN};
 use crate::command::Gone;
 use crate::drain::Drain;
 use crate::postgres::cancel::Cancellable;
@@ -15,14 +15,14 @@ use crate::postgres::errors::sqlstate;
 use crate::postgres::frame::{self, TARGET_CAP, stream_cap};
 use crate::postgres::pump::{Moved, Want, turn};
 use crate::postgres::relay::{self, Awaiting, LARGE};
-use crate::postgres::wire::FLUSH_AT;
-use crate::session::{Ended, Session};
+use crate::postgres::startup::CancelKey;
+use crate::postgres::stream::TargetStream;
+use crate::postgres::wire::{FLUSH_AT, Wire};
+use crate::session::{Ended, Session, Target};
 
-/// For how long cancels are begun of what is not wanted any more. One that does not reach the target takes its own time, once.
-const STOPPING: Duration = Duration::from_secs(1);
 /// How long much that is said aside may stay unread.
 const UNREAD: Duration = Duration::from_secs(60);
-/// How long one waits for what comes of a cancel.
+/// How long one waits for what comes of a cancel before the next.
 const AGAIN: Duration = Duration::from_millis(250);
 
 /// How far the input of the target was passed on.
@@ -235,18 +235,11 @@ impl Conversation {
         Err(over)
     }
 
-    /// Cancels what runs at the target, which is not wanted any more, until something comes of it. PostgreSQL passes over a cancel
-    /// that arrives between two messages of a unit, and the next one would run to its end, whoever is gone by then.
-    async fn stop_target(&mut self) {
-        let began = Instant::now();
-        while began.elapsed() < STOPPING {
-            self.cancel_at_target();
-            self.cancelled().await;
-            // Nothing is sent meanwhile, and what is read goes with the session.
-            if tokio::time::timeout(AGAIN, self.target.fill()).await.is_ok() {
-                return;
-            }
-        }
+    /// Cancels what runs at the target, which is not wanted any more, before anybody is told so. Where that comes to nothing, it is
+    /// cancelled again as the session [leaves](leave).
+    pub(super) async fn stop_target(&mut self) {
+        self.cancel_at_target();
+        self.cancelled().await;
     }
 
     /// Passes a cancel on, while the command runs that it is meant for.
@@ -317,6 +310,29 @@ impl Conversation {
             }
             Err(error) => Err(unreadable(&error.to_string())),
         }
+    }
+}
+
+/// Says goodbye to the target. What is `running` there is cancelled until the connection ends: PostgreSQL passes over a cancel that
+/// arrives between two messages, as where it has not begun to read the next one, which would run to its end, whoever is gone by then.
+pub(super) async fn leave(wire: Wire<TargetStream>, target: &Target, key: &CancelKey, running: bool) {
+    if !running {
+        return wire.close(GOODBYE).await;
+    }
+    tokio::select! {
+        biased;
+        () = wire.see_off(GOODBYE) => {}
+        () = keep_cancelling(target, key) => {}
+    }
+}
+
+/// Goes on for ever. May be cancelled.
+async fn keep_cancelling(target: &Target, key: &CancelKey) {
+    loop {
+        if let Err(error) = dial::cancel(target, key).await {
+            tracing::warn!(%error, "a cancel could not be passed on");
+        }
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

@@ -58,8 +58,7 @@ impl Conversation {
     pub(super) async fn verify_running(&mut self, session: &Session) -> Result<(), Over> {
         let result = self.verify_again(session).await;
         if result.is_err() {
-            self.cancel_at_target();
-            self.cancelled().await;
+            self.stop_target().await;
         }
         result
     }

@@ -309,7 +309,7 @@ impl Conversation {
                 self.forward(unit, plan, Some(recorded), position);
             }
             Settled::Refuse(refused) => self.refuse_all(&unit, &refused),
-            Settled::Over(gone) => return Err(gone.into()),
+            Settled::Over(gone) => return Err(self.ending.take().unwrap_or_else(|| gone.into())),
         }
         Ok(())
     }

@@ -1,6 +1,5 @@
 //! A pipeline: Parse is screened, Bind is the command.
 
-use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -215,19 +214,10 @@ impl Reader<'_> {
         let formats = bind.result_formats.clone();
         let portal = |view: Rc<View>, stated, after| {
             Rc::new(Portal {
-                view,
                 formats,
                 stated,
                 after,
-                plan: RefCell::default(),
-                planned_by: RefCell::default(),
-                running: RefCell::default(),
-                read_only: Cell::new(false),
-                judged: self.context.now(),
-                held: Cell::new(false),
-                begun: Cell::new(false),
-                over: Cell::new(false),
-                moved: Cell::new(false),
+                ..Portal::new(view, self.context.now())
             })
         };
         let Some(stated) = &prepared.stated else {
@@ -372,21 +362,7 @@ impl Reader<'_> {
             return no_portal(name);
         }
         let view = View::unknown(Arc::clone(self.context.masker), Arc::clone(self.context.known));
-        Act::DescribePortal(Rc::new(Portal {
-            view: Rc::new(view),
-            formats: Vec::new(),
-            stated: None,
-            after: After::default(),
-            plan: RefCell::default(),
-            planned_by: RefCell::default(),
-            running: RefCell::default(),
-            read_only: Cell::new(false),
-            judged: self.context.now(),
-            held: Cell::new(false),
-            begun: Cell::new(false),
-            over: Cell::new(false),
-            moved: Cell::new(false),
-        }))
+        Act::DescribePortal(Rc::new(Portal::new(Rc::new(view), self.context.now())))
     }
 
     fn describe_statement(&self, name: &str) -> Act {

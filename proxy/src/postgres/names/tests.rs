@@ -58,19 +58,8 @@ fn portals_and_cursors_share_their_names() {
     let view = Rc::new(View::unknown(masker, Arc::default()));
     let portal = |text: &str| {
         Rc::new(Portal {
-            view: Rc::clone(&view),
-            formats: Vec::new(),
             stated: prepared(text).stated.clone(),
-            after: After::default(),
-            plan: RefCell::default(),
-            planned_by: RefCell::default(),
-            running: RefCell::default(),
-            read_only: Cell::new(false),
-            judged: Moment { revision: 1, at: 0 },
-            held: Cell::new(false),
-            begun: Cell::new(false),
-            over: Cell::new(false),
-            moved: Cell::new(false),
+            ..Portal::new(Rc::clone(&view), Moment { revision: 1, at: 0 })
         })
     };
     let declared = |text: &str| Change::Declare("c".into(), prepared(text).stated.clone().unwrap(), Rc::clone(&view));
