@@ -20,12 +20,14 @@ use crate::postgres::rows::View;
 
 /// Messages that tell something of rows.
 const TELLING: [u8; 9] = [b'T', b'H', b'G', b'D', b'd', b'C', b's', b'E', b'N'];
-/// Utilities that read rows by names which they look up when they run, and whose end, or whose error, tells of them.
-const READS: [Verb; 8] = [
+/// Utilities that read rows by names which they look up when they run, and whose end, or whose error, tells of them. What PREPARE prepared
+/// may be bound, and is then known by that.
+const READS: [Verb; 9] = [
     Verb::CopyFrom,
     Verb::CopyTo,
     Verb::Call,
     Verb::Do,
+    Verb::Prepare,
     Verb::Execute,
     Verb::Declare,
     Verb::Fetch,
