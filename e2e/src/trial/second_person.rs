@@ -39,7 +39,7 @@ pub(super) fn two_people(demo: &Demo, narrator: &mut Narrator) -> Result<()> {
     narrator.shows(&twice);
     narrator.check(
         "bob's second approval is refused, and he counts once",
-        !twice.status.success() && twice.stderr.contains("Duplicate value") && count(demo, &request)? == 1,
+        !twice.status.success() && twice.stderr.contains("you have already approved") && count(demo, &request)? == 1,
     )?;
     refused_with_name(demo, narrator).context("one of two is not enough")?;
     watching.wait_for_line(SETTLE, |line| stands(line, "1/2"))?;

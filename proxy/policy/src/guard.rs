@@ -111,6 +111,19 @@ impl Guard<'_> {
         refused.then(|| limit(words.to_owned()))
     }
 
+    /// The same for values of any column behind statements that may take their time, or where nothing can hold the statement to what it
+    /// was looked at by. `is_own`: whether the same unit makes a relation, and fills it by its own text.
+    #[must_use]
+    pub fn left_behind(&self, lineages: &[Lineage], is_own: impl Fn(Oid) -> bool) -> Option<Denial> {
+        let leaves = |lineage: &Lineage| {
+            let mut columns = lineage.sunk.columns().iter();
+            lineage.sunk.any || columns.any(|column| !is_own(column.relation))
+        };
+        let words = "a function would leave values where no mask follows, and which they are is known only when what stands before it has run: send it on its own";
+        let refused = self.masker.acts() && !self.protected.is_empty() && lineages.iter().any(leaves);
+        refused.then(|| limit(words.to_owned()))
+    }
+
     /// `pg_settings` sets by UPDATE what SET sets, role and encoding among it, and no name of a setting stands in the text.
     fn settings(&self, lineages: &[Lineage]) -> Option<Denial> {
         let named = |oid: &Oid| {

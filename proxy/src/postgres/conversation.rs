@@ -1,6 +1,7 @@
 //! A session under way: both sockets, what is owed, what is known.
 
 mod alarm;
+mod beside;
 mod copying;
 mod desk;
 mod exchange;

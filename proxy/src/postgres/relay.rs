@@ -13,13 +13,16 @@ mod large;
 mod late;
 mod reported;
 mod rows;
+mod strictly;
 mod transaction;
 mod words;
 
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sallyport_policy::catalog::Oid;
 use sallyport_policy::mask::action::REDACTED;
 use sallyport_policy::mask::copy::CopyError;
 use sallyport_policy::mask::{Counts, Masker, RowError};
@@ -43,6 +46,7 @@ use crate::command::{Ledger, Running};
 pub use channels::Channels;
 pub use large::{LARGE, Large};
 pub use reported::{Reported, Told};
+pub use strictly::Doubt;
 
 /// What a session is in the middle of, apart from its sockets.
 pub struct State {
@@ -104,6 +108,8 @@ pub struct State {
     pub unpinned: bool,
     /// Whether something was pinned since the last ReadyForQuery: the target waits for what it is pinned for.
     pub pinned: bool,
+    /// How that was understood.
+    pub pins: Vec<Rc<View>>,
     /// Which command the target did not take that is pinned before it runs, and with which SQLSTATE.
     pub not_pinned: Option<(usize, String)>,
     /// When the catalog by which the answer is masked was last known to be fresh.
@@ -113,6 +119,10 @@ pub struct State {
     /// Whether something of this unit turned out to have copied other values than it was judged by: what stands behind it reads them,
     /// however soon it is answered.
     pub astir: bool,
+    /// Whether something was told of the answer under way, and so what it comes from is settled.
+    pub told: bool,
+    /// What was defined since the last ReadyForQuery, for a person under profile Strict.
+    pub defined: HashSet<Oid>,
     /// What the client knows of its settings.
     pub reported: Reported,
     /// Channels that the client itself named.
@@ -143,6 +153,11 @@ pub enum Broken {
     /// Rows of a plan that no longer hides all that it has to.
     #[error("protected values were copied into what this reads while its rows came: ask again")]
     Meanwhile,
+    /// What is answered by what its names have come to mean, which profile Strict does not let through.
+    #[error(
+        "what this reads was changed by others while it waited, and profile Strict tells nothing of what came of it: ask again"
+    )]
+    Another,
     /// A COPY whose options are not understood, or that is answered as another.
     #[error("this COPY has options that the door does not understand, or the target answers another one")]
     CopyOptions,
@@ -229,7 +244,13 @@ pub fn pass(state: &mut State, arrived: &[u8], out: &mut Vec<u8>) -> Result<Pass
             state.calling = !call::answer(&said, out);
             Ok(taken(step))
         }
-        Some(bytes) => relay(state, head, bytes, out).map(taken),
+        Some(bytes) => {
+            let step = relay(state, head, bytes, out)?;
+            if step == Step::Taken {
+                state.tells(head.tag);
+            }
+            Ok(taken(step))
+        }
         None if head.len <= LARGE => Ok(Passed::Dry),
         None if state.calling && head.len > TARGET_CAP => Err(Broken::TooLarge),
         None if state.calling => Ok(Passed::Dry),
@@ -269,6 +290,7 @@ fn own(state: &mut State, tag: u8, body: Body<'_>, bytes: &[u8], out: &mut Vec<u
     if answer.take(tag, body)? {
         state.transaction = message::ready(Body::of(bytes))?;
         state.pinned = false;
+        state.pins.clear();
         if let Some(Expect::Own(answer)) = state.expected.pop() {
             state.answered = Some(answer.finish());
         }
@@ -368,10 +390,13 @@ impl State {
             pinning: false,
             unpinned: false,
             pinned: false,
+            pins: Vec::new(),
             not_pinned: None,
             fresh: Instant::now(),
             looked: false,
             astir: false,
+            told: false,
+            defined: HashSet::new(),
             reported: Reported::default(),
             channels: Channels::default(),
             senders: Senders::default(),

@@ -7,6 +7,7 @@ mod alike;
 mod called;
 mod copied;
 mod held;
+mod undisturbed;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeSet, HashSet};

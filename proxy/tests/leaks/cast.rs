@@ -1,6 +1,6 @@
 //! Several sessions that act one after another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread::JoinHandle;
 
 use super::case::{Act, Move, Step, Together};
@@ -41,7 +41,12 @@ impl<'a> Cast<'a> {
 
     /// Lets them act in turn.
     pub fn play(mut self, acts: &'a [Act], heard: &mut Heard) {
+        let mut ended = BTreeSet::new();
         for Act(name, act) in acts {
+            // Nothing more can be sent there.
+            if ended.contains(name) {
+                continue;
+            }
             let told = match act {
                 Move::Alone(step) => self.step(name, step),
                 Move::Together(Together::Send(sql)) => {
@@ -53,6 +58,9 @@ impl<'a> Cast<'a> {
                 Move::Together(Together::Waits(sessions)) => self.waits(*sessions),
                 Move::Together(Together::Until(sql)) => self.until(name, sql),
             };
+            if told.broken {
+                ended.insert(name);
+            }
             if person(name) == HEARD {
                 heard.messages.extend(told.messages);
                 heard.broken |= told.broken;

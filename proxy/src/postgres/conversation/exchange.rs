@@ -14,7 +14,7 @@ use crate::postgres::dial;
 use crate::postgres::errors::sqlstate;
 use crate::postgres::frame::{self, TARGET_CAP, stream_cap};
 use crate::postgres::pump::{Moved, Want, turn};
-use crate::postgres::relay::{self, Awaiting, LARGE};
+use crate::postgres::relay::{self, Awaiting, Broken, LARGE};
 use crate::postgres::startup::CancelKey;
 use crate::postgres::stream::TargetStream;
 use crate::postgres::wire::{FLUSH_AT, Wire};
@@ -276,6 +276,10 @@ impl Conversation {
         if awaiting != Awaiting::Error {
             let copied = self.hand_on_late(session).await;
             self.state.astir |= copied.map_err(|refused| unreadable(&refused.message))?;
+        }
+        let tag = self.target.arrived().first().copied();
+        if tag.is_some_and(|tag| self.is_another(session, tag)) {
+            return Err(Broken::Another.into());
         }
         self.state.looked = true;
         self.state.fresh = Instant::now();

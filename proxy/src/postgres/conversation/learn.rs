@@ -12,6 +12,7 @@ use sallyport_policy::mask::ProtectedColumns;
 use sallyport_policy::mask::types::Class;
 use sallyport_policy::sql::Statement;
 
+use super::beside::catch_up;
 use super::{Conversation, Over};
 use crate::postgres::after::Stale;
 use crate::postgres::catalog::{Casting, CatalogError, Depth, Footprint, Known, Own, own_query, read_own};
@@ -324,8 +325,15 @@ impl OwnRelations {
         }
         let snapshot = if self.all {
             let system = shared.snapshot.relations().filter(|relation| relation.is_built_in());
+            let mut code = &self.code;
+            if let Some(beside) = self.beside.as_ref().filter(|one| !Arc::ptr_eq(one, &shared.snapshot)) {
+                catch_up(&mut relations, beside, &shared.snapshot);
+                if beside.code() != shared.snapshot.code() {
+                    code = shared.snapshot.code();
+                }
+            }
             relations.extend(system.cloned());
-            Snapshot::new(relations).with_code(self.code.clone())
+            Snapshot::new(relations).with_code(code.clone())
         } else {
             shared.snapshot.with(relations)
         };

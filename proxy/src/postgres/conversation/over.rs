@@ -111,7 +111,7 @@ impl From<&Ended> for Over {
 impl From<Broken> for Over {
     fn from(broken: Broken) -> Self {
         // Nobody broke the protocol.
-        if matches!(broken, Broken::Meanwhile) {
+        if matches!(broken, Broken::Meanwhile | Broken::Another) {
             return Self::saying(EndCause::Revoked, sqlstate::SHUTDOWN, &broken.to_string());
         }
         crate::metrics::get().target_failed("protocol");

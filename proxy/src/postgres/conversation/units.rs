@@ -1,6 +1,7 @@
 //! One unit from its first byte to the end of its answer.
 
 mod ahead;
+mod doubt;
 mod hand_on;
 
 use std::sync::Arc;

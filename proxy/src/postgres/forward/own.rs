@@ -102,6 +102,7 @@ pub fn pin_all(state: &mut State, pins: Vec<Pin>, out: &mut Vec<u8>) {
     state.pinned = true;
     for pin in pins {
         put_pin(&pin.text, &pin.types, out);
+        state.pins.push(Rc::clone(&pin.view));
         state.expected.push(Expect::Pin {
             view: pin.view,
             stated: pin.stated,

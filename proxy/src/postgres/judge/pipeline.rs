@@ -325,6 +325,9 @@ impl Reader<'_> {
 
     /// Takes note of a portal that is executed.
     fn run(&mut self, portal: &Rc<Portal>) {
+        if !self.is_bound_here(portal) {
+            self.unfolding.runs_another();
+        }
         self.waiting.retain(|one| !Rc::ptr_eq(one, portal));
         let after = &portal.after;
         let redefines = may_define(portal) || after.moves || after.stale.any();

@@ -75,6 +75,7 @@ pub fn understand(
     if understood.change.as_ref().is_some_and(Change::opens) && !names.has_room() {
         reject(&mut understood.asked, Kind::Denied, DeniedBy::Limit, FULL.to_owned());
     }
+    leaves_behind(context, stated, before, &mut understood);
     let command = &mut understood.asked.command;
     // Tools that put back the role that they found set the one that it is. A definition would set it for others.
     if command.verbs.within(&[Verb::Set]) {
@@ -98,6 +99,20 @@ pub fn understand(
         .put_back(&readings, text.unwrap_or_default(), &asked.command);
     refuse(asked, back);
     understood
+}
+
+/// Refuses what would leave values where no mask follows, and is not held to what it is looked at by until it runs.
+fn leaves_behind(context: &Context<'_>, stated: &Stated, before: &Unfolding, understood: &mut Understood) {
+    let view = &understood.view;
+    // Where the statements of a text end is not certain, or it would run code of a type to hold it.
+    let parted = stated.script.is_ambiguous() && stated.script.statements.len() > 1;
+    let loose = before.lasts() || parted || view.runs_parsed;
+    if loose && view.sinks() {
+        let refused = context
+            .guard()
+            .left_behind(&view.lineages, |oid| before.is_own(oid, context));
+        refuse(&mut understood.asked, refused);
+    }
 }
 
 /// What is known where EXECUTE has the names of another statement looked up: its arguments are computed by then, and may have led

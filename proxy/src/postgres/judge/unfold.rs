@@ -31,6 +31,12 @@ const FOLLOWED: [Verb; 7] = [
     Verb::Drop,
 ];
 
+/// What is over as soon as it begins.
+const AT_ONCE: [Verb; 2] = [Verb::Begin, Verb::Set];
+
+/// Where PostgreSQL's own relations are.
+const SYSTEM: &str = "pg_catalog";
+
 /// What may have changed while the catalog, and what the unit makes, still tell which relations there are.
 const TOLD: [Hazard; 6] = [
     Hazard::Relations,
@@ -63,6 +69,10 @@ pub struct Unfolding {
     made: usize,
     /// Whether a table got columns.
     grew: bool,
+    /// Whether anything runs before that may take its time.
+    lasts: bool,
+    /// Whether what it makes may hold other values than those that stand in its own text.
+    fed: bool,
     /// By which it is known whether a column may have gone with something else.
     losing: Losing,
 }
@@ -74,6 +84,30 @@ impl Unfolding {
     pub fn is_nothing(&self) -> bool {
         let named = [&self.joined, &self.renamed, &self.unseen];
         self.now.is_none() && self.hazards.is_empty() && named.into_iter().all(BTreeSet::is_empty)
+    }
+
+    /// Whether what stands here may run long after it was looked at, and nothing holds it to that: by the time that what stands before it
+    /// has run, names may mean something else, and values of others may have come into rows.
+    pub fn lasts(&self) -> bool {
+        self.lasts
+    }
+
+    /// Whether a relation is made in the unit, where nobody can put another before it, and holds values of its text alone.
+    pub fn is_own(&self, oid: Oid, context: &Context<'_>) -> bool {
+        let lasting = |schema: &&String| *schema != SYSTEM && !schema.starts_with(TEMPORARY);
+        let first = context.path.and_then(|path| path.schemas().iter().find(lasting));
+        let made = context
+            .known
+            .snapshot
+            .relation(oid)
+            .filter(|_| handed::is_yet_to_be(oid));
+        !self.fed && made.is_some_and(|made| Some(&made.schema) == first)
+    }
+
+    /// Takes note that something runs before which is not understood here.
+    pub fn runs_another(&mut self) {
+        self.lasts = true;
+        self.fed = true;
     }
 
     /// Whether something is written to a relation behind which code may run that no catalog tells of yet.
@@ -148,6 +182,9 @@ impl Unfolding {
         // What all sessions see is committed, and stays however a transaction ends.
         let own = !context.shared || self.now.is_some();
         let (led, grown) = (self.led(context, understood), self.grown(understood));
+        let at_once = is_at_once(understood);
+        self.lasts |= !at_once;
+        self.fed |= !(at_once || makes_empty(understood) || inserts_own(understood));
         let before = Before {
             hazards: &self.hazards,
             path: self.now.as_ref().map_or(context.path, |(_, path)| path.as_ref()),
@@ -314,6 +351,31 @@ impl Unfolding {
     }
 }
 
+/// Whether a statement waits for nobody, and what stands behind it can be held to what it was looked at by before either runs.
+fn is_at_once(understood: &Understood) -> bool {
+    let after = &understood.after;
+    let unsettles = after.stale.any() || after.moves || after.imports || after.commits;
+    let mut readings = understood.stated.readings();
+    !unsettles && readings.all(|statement| statement.verbs.within(&AT_ONCE) && statement.keeps_locks())
+}
+
+/// Whether a statement only makes something that holds no rows, and shows none of others.
+fn makes_empty(understood: &Understood) -> bool {
+    let empty = |lineage: &Lineage| match &lineage.created {
+        Some(made) => !(made.filled || made.view || made.refreshed),
+        // A sequence.
+        None => lineage.relations.is_empty() && !understood.after.stale.names,
+    };
+    let creates = |statement: &Statement| statement.verbs.within(&[Verb::Create]);
+    understood.stated.readings().all(creates) && understood.view.lineages.iter().all(empty)
+}
+
+/// Whether a statement only inserts values that stand in its text.
+fn inserts_own(understood: &Understood) -> bool {
+    let inserts = |statement: &Statement| statement.verbs.within(&[Verb::Insert, Verb::Select]);
+    !understood.view.copies() && understood.stated.readings().all(inserts)
+}
+
 /// A table with more columns behind its own, as far as it does not have them.
 fn with_columns(table: &Relation, names: &[String]) -> Option<Relation> {
     let mut grown = table.clone();
@@ -360,6 +422,7 @@ pub(super) mod tests {
     use sallyport_policy::mask::{ProtectedColumns, RuleSet};
     use sallyport_policy::sql::{lineage, parse};
 
+    use super::super::hazard::tests::understood_by;
     use super::*;
 
     /// A catalog with a protected column, a table that has none, and a view.
@@ -412,6 +475,46 @@ pub(super) mod tests {
             let script = parse(sql).unwrap();
             let made = lineage(&script.statements[0], &*known.snapshot, &path).created.unwrap();
             assert_eq!(shadows(&made, &known, Some(&path)), taken, "{sql}");
+        }
+    }
+
+    #[test]
+    fn only_what_waits_for_nobody_leaves_what_stands_behind_it_as_it_was() {
+        for (sql, at_once) in [
+            ("begin", true),
+            ("set app.x = 'a'", true),
+            ("begin isolation level serializable", false),
+            ("savepoint s", false),
+            ("set search_path = evil", false),
+            ("select 1", false),
+            ("insert into notes values ('a')", false),
+            ("commit", false),
+        ] {
+            assert_eq!(is_at_once(&understood_by(sql, known())), at_once, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_a_unit_makes_holds_its_own_values_unless_something_else_is_put_there() {
+        for (sql, own) in [
+            ("create table t (id serial, x text)", true),
+            ("create table t (like notes)", true),
+            ("insert into notes values ('a')", true),
+            ("create table t as select ssn from notes", false),
+            ("create view t as select ssn from notes", false),
+            ("create materialized view t as select ssn from notes", false),
+            ("insert into notes select ssn from customers", false),
+            ("insert into notes values ((select ssn from customers))", false),
+            ("with d as (delete from notes) insert into notes values ('a')", false),
+            (
+                "create rule r as on select to notes do instead select ssn from customers",
+                false,
+            ),
+            ("alter table notes attach partition customers default", false),
+            ("update notes set ssn = 'a'", false),
+        ] {
+            let understood = understood_by(sql, known());
+            assert_eq!(makes_empty(&understood) || inserts_own(&understood), own, "{sql}");
         }
     }
 

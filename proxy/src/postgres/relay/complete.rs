@@ -61,6 +61,7 @@ pub(super) fn command(
     }
     state.guard();
     state.opened();
+    state.defines();
     let copied = state.copy_in.take().map(|copy| copy.tally.copied());
     let n = rows(text);
     state.with_running(|running, counts| {
@@ -213,6 +214,9 @@ pub(super) fn ready(state: &mut State, body: Body<'_>, bytes: &[u8], out: &mut V
     }
     state.skipping = false;
     state.pinned = false;
+    state.pins.clear();
+    state.defined.clear();
+    state.told = false;
     state.muted = false;
     let transaction = match transaction {
         Transaction::Idle => Transaction::Idle,

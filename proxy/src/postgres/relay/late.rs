@@ -13,7 +13,7 @@ use crate::postgres::rows::View;
 /// A description that comes so long after the catalog was read may be of another definition: the target may have waited for
 /// a lock, the door for its evidence. Reading the catalog again then costs little beside it; what is answered at once pays
 /// nothing.
-const LATE: Duration = Duration::from_millis(5);
+pub(super) const LATE: Duration = Duration::from_millis(5);
 
 // === impl State ===
 
@@ -29,11 +29,13 @@ impl State {
             b'2' => (self.is_late(), Awaiting::Plan),
             b'C' => (self.copies_late() || self.declares_late(), Awaiting::Plan),
             b'D' | b'd' => (self.reads_late(), Awaiting::Plan),
-            b'N' => (!self.muted && self.is_late(), Awaiting::Notice),
-            b'E' => (!self.muted && (self.is_late() || self.is_stirred()), Awaiting::Error),
+            b'G' | b's' => (false, Awaiting::Plan),
+            b'N' => (self.is_late(), Awaiting::Notice),
+            b'E' => (self.is_late() || self.is_stirred(), Awaiting::Error),
             _ => return None,
         };
-        late.then_some(awaiting)
+        let kept_back = self.muted && awaiting != Awaiting::Plan;
+        (!kept_back && (late || self.doubts(tag))).then_some(awaiting)
     }
 
     /// Whether what is about to be described may have been looked up long after the catalog was read.
