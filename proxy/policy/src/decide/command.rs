@@ -151,6 +151,11 @@ impl Command {
         protected: &ProtectedColumns,
     ) {
         self.vouch(statement, catalog.code());
+        // What becomes of such a type runs its code, and nobody is asked about it where rows are written.
+        let made_of = statement.made_of().into_iter();
+        for name in made_of.filter(|name| catalog.code().has_type(name)) {
+            push(&mut self.opaque, format!("type {name}"));
+        }
         self.deny_catalogs(statement, lineage, catalog, path);
         self.has_where = self.has_where && chooses_rows(statement, catalog, path);
         let (mut named, mut touched) = (lineage.written.clone(), lineage.relations.clone());

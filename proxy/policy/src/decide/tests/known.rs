@@ -59,3 +59,29 @@ fn what_else_is_called_hides_as_before() {
         assert!(found.contains(&hidden) && !command.read_only, "{sql}: {found:?}");
     }
 }
+
+#[test]
+fn who_makes_columns_of_a_type_with_code_is_asked_about_it() {
+    let catalog = Snapshot::default().with_code(Code {
+        types: [(900, "money2".to_owned())].into(),
+        ..Code::default()
+    });
+    let path = SearchPath::system();
+    for (sql, hides) in [
+        ("create table t (a int, d money2 default 'x')", true),
+        ("create temp table t (d public.money2[])", true),
+        ("create table t of money2", true),
+        ("create type t as (d money2)", true),
+        ("create schema s create table t (d money2)", true),
+        ("create table money2 (a int)", false),
+        ("create table t (money2 int)", false),
+        ("create table t (like u)", false),
+    ] {
+        let script = parse(sql).unwrap();
+        let statement = &script.statements[0];
+        let mut command = Command::of(statement, sql);
+        let lineage = lineage(statement, &catalog, &path);
+        command.resolve(statement, &lineage, &catalog, &path, &ProtectedColumns::default());
+        assert_eq!(command.hidden().contains(&"type money2"), hides, "{sql}");
+    }
+}
