@@ -104,6 +104,31 @@ const GIVING: [&str; 16] = [
     "nextval",
 ];
 
+/// Functions of PostgreSQL's own that make rows, wherever they stand: VALUES has as many as they make.
+const MULTIPLYING: [&str; 21] = [
+    "generate_series",
+    "generate_subscripts",
+    "json_array_elements",
+    "json_array_elements_text",
+    "json_each",
+    "json_each_text",
+    "json_object_keys",
+    "json_populate_recordset",
+    "json_to_recordset",
+    "jsonb_array_elements",
+    "jsonb_array_elements_text",
+    "jsonb_each",
+    "jsonb_each_text",
+    "jsonb_object_keys",
+    "jsonb_path_query",
+    "jsonb_populate_recordset",
+    "jsonb_to_recordset",
+    "regexp_matches",
+    "regexp_split_to_table",
+    "string_to_table",
+    "unnest",
+];
+
 /// Whether an upsert changes no more rows than are given with it, or chooses them by a condition. A query that reads no relation, and
 /// calls nothing that could make more rows, gives what is written out or bound: `SELECT * FROM unnest($1, $2)`.
 pub(super) fn gives_its_rows(insert: Node<'_>) -> bool {
@@ -114,8 +139,14 @@ pub(super) fn gives_its_rows(insert: Node<'_>) -> bool {
         ranged(node).is_some() || node.is("FuncCall") && !called.last().is_some_and(|name| GIVING.contains(name))
     };
     let reads = |source: Node<'_>| range::below(source).any(more);
-    let given = source
-        .is_none_or(|source| source.has("values_lists") || !reads(source) || selects(source, "where_clause", &any));
+    let multiplies = |node: &Node<'_>| {
+        let called = node.names("funcname");
+        node.is("FuncCall") && called.last().is_some_and(|name| MULTIPLYING.contains(name))
+    };
+    // What one row of VALUES reads fills that row, but where it is made rows of.
+    let lists = |source: Node<'_>| source.has("values_lists") && !range::below(source).filter(multiplies).any(reads);
+    let given =
+        source.is_none_or(|source| lists(source) || !reads(source) || selects(source, "where_clause", &any));
     let clause = insert.node("on_conflict_clause");
     given || clause.is_some_and(|clause| selects(clause, "where_clause", &any))
 }
