@@ -37,7 +37,7 @@ mod tree;
 mod verb;
 mod written;
 
-pub(crate) use beyond::{CASCADES, NOT_FOLLOWED};
+pub(crate) use beyond::{CASCADES, NOT_FOLLOWED, SAMPLED};
 pub(crate) use choice::chooses_rows;
 pub use cover::Cover;
 pub use denied::Denied;

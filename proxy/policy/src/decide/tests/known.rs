@@ -1,7 +1,7 @@
 //! What is opaque by its name is judged as what it is, where the catalog knows the extension that it came with.
 
 use super::*;
-use crate::catalog::{Code, SearchPath, Snapshot};
+use crate::catalog::{Code, Column, Relation, RelationKind, SearchPath, Snapshot};
 use crate::mask::ProtectedColumns;
 use crate::sql::lineage;
 
@@ -83,5 +83,58 @@ fn who_makes_columns_of_a_type_with_code_is_asked_about_it() {
         let lineage = lineage(statement, &catalog, &path);
         command.resolve(statement, &lineage, &catalog, &path, &ProtectedColumns::default());
         assert_eq!(command.hidden().contains(&"type money2"), hides, "{sql}");
+    }
+}
+
+#[test]
+fn who_reads_samples_of_tables_may_read_any_of_them() {
+    let column = |(name, attnum): (&&str, i16)| Column {
+        attnum,
+        name: (*name).to_owned(),
+        type_oid: 25,
+        generated: None,
+    };
+    let catalog = Snapshot::new(vec![Relation {
+        oid: 12_002,
+        schema: "pg_catalog".into(),
+        name: "pg_stats".into(),
+        kind: RelationKind::View,
+        columns: ["tablename", "null_frac", "most_common_vals"]
+            .iter()
+            .zip(1..)
+            .map(column)
+            .collect(),
+        ..Relation::default()
+    }]);
+    let path = SearchPath::system();
+    let rules = |cel: &str| {
+        policy(
+            "p",
+            json!({ "rules": [
+                { "name": "kept", "match": { "cel": cel }, "action": "Deny" },
+                { "name": "rest", "match": { "any": true }, "action": "Allow" },
+            ] }),
+        )
+    };
+    let (read, written) = (
+        rules("'public.t' in command.tables"),
+        rules("'public.t' in command.written"),
+    );
+    for (sql, tells) in [
+        ("select most_common_vals from pg_stats where tablename = 't'", true),
+        ("select * from pg_catalog.pg_stats", true),
+        ("select null_frac from pg_stats", false),
+    ] {
+        let script = parse(sql).unwrap();
+        let statement = &script.statements[0];
+        let mut command = Command::of(statement, sql);
+        let lineage = lineage(statement, &catalog, &path);
+        command.resolve(statement, &lineage, &catalog, &path, &ProtectedColumns::default());
+        let verdict = |policy: &ApprovalPolicy| {
+            let decision = judge(std::slice::from_ref(policy), &alice(), &command);
+            decision.verdict.name()
+        };
+        assert_eq!(verdict(&read), if tells { "deny" } else { "allow" }, "{sql}");
+        assert_eq!(verdict(&written), "allow", "{sql}");
     }
 }
