@@ -138,3 +138,25 @@ fn who_reads_samples_of_tables_may_read_any_of_them() {
         assert_eq!(verdict(&written), "allow", "{sql}");
     }
 }
+
+#[test]
+fn who_enables_a_trigger_is_asked_as_who_makes_one() {
+    let (table, event) = ("a trigger that is enabled", "an event trigger that is enabled");
+    for (sql, hidden) in [
+        ("alter table t enable trigger g", vec![table]),
+        ("alter table t enable always trigger g", vec![table]),
+        ("alter table t enable replica trigger g", vec![table]),
+        ("alter table t enable trigger all", vec![table]),
+        ("alter table t enable trigger user", vec![table]),
+        ("alter table t disable trigger g", vec![]),
+        ("alter table t disable trigger all", vec![]),
+        ("alter table t disable trigger user", vec![]),
+        ("alter table t enable rule r", vec![]),
+        ("alter table t enable row level security", vec![]),
+        ("alter event trigger e enable", vec![event]),
+        ("alter event trigger e enable replica", vec![event]),
+        ("alter event trigger e disable", vec![]),
+    ] {
+        assert_eq!(command(sql).hidden(), hidden, "{sql}");
+    }
+}
