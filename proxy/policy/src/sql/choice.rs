@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::names::ranged;
+use super::parser::{self, Backslash};
 use super::statement::Statement;
 use super::tree::Node;
 use super::verb::Verb;
@@ -145,8 +146,7 @@ pub(super) fn gives_its_rows(insert: Node<'_>) -> bool {
     };
     // What one row of VALUES reads fills that row, but where it is made rows of.
     let lists = |source: Node<'_>| source.has("values_lists") && !range::below(source).filter(multiplies).any(reads);
-    let given =
-        source.is_none_or(|source| lists(source) || !reads(source) || selects(source, "where_clause", &any));
+    let given = source.is_none_or(|source| lists(source) || !reads(source) || selects(source, "where_clause", &any));
     let clause = insert.node("on_conflict_clause");
     given || clause.is_some_and(|clause| selects(clause, "where_clause", &any))
 }
@@ -180,6 +180,22 @@ impl<'a> Known<'a> {
     fn target(&self, range: Node<'_>) -> Option<&'a Relation> {
         let schema = range.text("schemaname");
         self.named((!schema.is_empty()).then_some(schema), range.text("relname"))
+    }
+
+    /// Whether a view shows all rows of a relation. What it joins that to may leave out some: it has to stand alone, or before a
+    /// comma.
+    fn shows_all(&self, view: &Relation, own: &Relation, depth: usize) -> bool {
+        let definition = view.definition.as_deref().filter(|_| view.is_view() && depth > 0);
+        let parsed = definition.and_then(|text| parser::parse(text, Backslash::Literal).ok());
+        let root = parsed.as_ref().and_then(|raws| raws.first()?.tree.root());
+        let Some(query) = root.filter(|query| query.is("SelectStmt") && !range::picks(*query)) else {
+            return false;
+        };
+        let path = SearchPath::within(&view.schema);
+        query.list("from_clause").filter_map(ranged).any(|(schema, name)| {
+            let found = self.catalog.resolve(&path, schema, name);
+            found.is_some_and(|found| found.oid == own.oid || self.shows_all(found, own, depth - 1))
+        })
     }
 
     /// The stored relation of a name.

@@ -160,3 +160,66 @@ fn who_enables_a_trigger_is_asked_as_who_makes_one() {
         assert_eq!(command(sql).hidden(), hidden, "{sql}");
     }
 }
+
+#[test]
+fn a_view_of_all_rows_chooses_none_of_them() {
+    let columns = |names: &[&str]| {
+        let column = |(name, attnum): (&&str, i16)| Column {
+            attnum,
+            name: (*name).to_owned(),
+            type_oid: 25,
+            generated: None,
+        };
+        names.iter().zip(1..).map(column).collect::<Vec<_>>()
+    };
+    let table = |oid, name: &str| Relation {
+        oid,
+        schema: "public".into(),
+        name: name.into(),
+        columns: columns(&["id", "n"]),
+        ..Relation::default()
+    };
+    let view = |oid, name: &str, names: &[&str], definition: &str| Relation {
+        kind: RelationKind::View,
+        definition: Some(definition.to_owned()),
+        columns: columns(names),
+        ..table(oid, name)
+    };
+    let catalog = Snapshot::new(vec![
+        table(20_001, "t"),
+        table(20_002, "u"),
+        view(20_003, "all_t", &["id", "n"], "SELECT t.id, t.n FROM public.t;"),
+        view(20_004, "named", &["k"], "SELECT all_t.id AS k FROM public.all_t;"),
+        view(20_005, "some", &["id"], "SELECT t.id FROM public.t WHERE t.n IS NULL;"),
+        view(20_006, "all_u", &["id"], "SELECT u.id FROM public.u;"),
+    ]);
+    let path = SearchPath::effective(vec!["pg_catalog".to_owned(), "public".to_owned()], None);
+    for (sql, chooses) in [
+        ("update t set n = 'x' from all_t v where v.id = t.id", false),
+        ("update t set n = 'x' from named v where v.k = t.id", false),
+        ("update t set n = 'x' where id in (select id from all_t)", false),
+        ("update t set n = 'x' where id in (select k from named)", false),
+        (
+            "update t set n = 'x' where exists (select 1 from all_t v where v.id = t.id)",
+            false,
+        ),
+        (
+            "merge into t using all_t v on v.id = t.id when matched then update set n = 'x'",
+            false,
+        ),
+        ("update t set n = 'x' from some v where v.id = t.id", true),
+        ("update t set n = 'x' from all_u v where v.id = t.id", true),
+        (
+            "update t set n = 'x' from all_t v where v.id = t.id and t.n = 'y'",
+            true,
+        ),
+        ("update all_t set n = 'x' where id = 1", true),
+    ] {
+        let script = parse(sql).unwrap();
+        let statement = &script.statements[0];
+        let mut command = Command::of(statement, sql);
+        let lineage = lineage(statement, &catalog, &path);
+        command.resolve(statement, &lineage, &catalog, &path, &ProtectedColumns::default());
+        assert_eq!(command.has_where, chooses, "{sql}");
+    }
+}
