@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::catalog::{Catalog, Code, Oid, Relation, RelationKind, SearchPath};
 use crate::mask::ProtectedColumns;
-use crate::sql::{Access, CASCADES, Denied, Lineage, NOT_FOLLOWED, Statement, Verb, Verbs, chooses_rows, only_tells};
+use crate::sql::{
+    Access, CASCADES, Denied, Lineage, NOT_FOLLOWED, SAMPLED, Statement, Verb, Verbs, chooses_rows, only_tells,
+};
 
 /// The longest command, text and parameters together, that an approver can be asked about, in bytes. A harmless beginning
 /// must not stand for what follows it.
@@ -151,6 +153,11 @@ impl Command {
         protected: &ProtectedColumns,
     ) {
         self.vouch(statement, catalog.code());
+        // What becomes of such a type runs its code, and nobody is asked about it where rows are written.
+        let made_of = statement.made_of().into_iter();
+        for name in made_of.filter(|name| catalog.code().has_type(name)) {
+            push(&mut self.opaque, format!("type {name}"));
+        }
         self.deny_catalogs(statement, lineage, catalog, path);
         self.has_where = self.has_where && chooses_rows(statement, catalog, path);
         let (mut named, mut touched) = (lineage.written.clone(), lineage.relations.clone());
@@ -175,6 +182,9 @@ impl Command {
             .filter_map(name)
             .for_each(|name| push(&mut self.tables, name));
         self.cascade(statement, lineage, protected);
+        if lineage.any && statement.reads() {
+            self.reach_beyond(self.beyond.or(Some(SAMPLED)));
+        }
         named.extend(lineage.taken.iter().flat_map(|taken| &taken.relations));
         let reached = lineage.reached(&named, statement.verbs, catalog);
         for name in with_parents(reached, catalog).iter().filter_map(name) {
@@ -224,6 +234,12 @@ impl Command {
         if lineage.taken.is_some() && self.beyond == Some(CASCADES) {
             self.beyond = None;
         }
+    }
+
+    /// Notes that it reaches relations that nobody can tell. Samples of tables are the least of that.
+    pub fn reach_beyond(&mut self, beyond: Option<&'static str>) {
+        let graver = self.beyond.filter(|words| *words != SAMPLED);
+        self.beyond = graver.or(beyond).or(self.beyond);
     }
 
     /// Refuses to change rows of PostgreSQL's own catalogs, also through views.

@@ -10,6 +10,9 @@ pub(crate) const CASCADES: &str = "what CASCADE takes along (leave it out where 
 pub(crate) const NOT_FOLLOWED: &str =
     "what CASCADE takes along by functions, types and the like (leave it out where nothing hangs on this)";
 
+/// What is read where the planner keeps samples of tables.
+pub(crate) const SAMPLED: &str = "which tables the planner's statistics hold values of";
+
 /// What GRANT is about is numbered from a single object on.
 const ALL_IN_SCHEMA: i64 = 2;
 /// Kinds of objects, as the grammar numbers them.

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::names::ranged;
+use super::parser::{self, Backslash};
 use super::statement::Statement;
 use super::tree::Node;
 use super::verb::Verb;
@@ -104,6 +105,31 @@ const GIVING: [&str; 16] = [
     "nextval",
 ];
 
+/// Functions of PostgreSQL's own that make rows, wherever they stand: VALUES has as many as they make.
+const MULTIPLYING: [&str; 21] = [
+    "generate_series",
+    "generate_subscripts",
+    "json_array_elements",
+    "json_array_elements_text",
+    "json_each",
+    "json_each_text",
+    "json_object_keys",
+    "json_populate_recordset",
+    "json_to_recordset",
+    "jsonb_array_elements",
+    "jsonb_array_elements_text",
+    "jsonb_each",
+    "jsonb_each_text",
+    "jsonb_object_keys",
+    "jsonb_path_query",
+    "jsonb_populate_recordset",
+    "jsonb_to_recordset",
+    "regexp_matches",
+    "regexp_split_to_table",
+    "string_to_table",
+    "unnest",
+];
+
 /// Whether an upsert changes no more rows than are given with it, or chooses them by a condition. A query that reads no relation, and
 /// calls nothing that could make more rows, gives what is written out or bound: `SELECT * FROM unnest($1, $2)`.
 pub(super) fn gives_its_rows(insert: Node<'_>) -> bool {
@@ -114,8 +140,13 @@ pub(super) fn gives_its_rows(insert: Node<'_>) -> bool {
         ranged(node).is_some() || node.is("FuncCall") && !called.last().is_some_and(|name| GIVING.contains(name))
     };
     let reads = |source: Node<'_>| range::below(source).any(more);
-    let given = source
-        .is_none_or(|source| source.has("values_lists") || !reads(source) || selects(source, "where_clause", &any));
+    let multiplies = |node: &Node<'_>| {
+        let called = node.names("funcname");
+        node.is("FuncCall") && called.last().is_some_and(|name| MULTIPLYING.contains(name))
+    };
+    // What one row of VALUES reads fills that row, but where it is made rows of.
+    let lists = |source: Node<'_>| source.has("values_lists") && !range::below(source).filter(multiplies).any(reads);
+    let given = source.is_none_or(|source| lists(source) || !reads(source) || selects(source, "where_clause", &any));
     let clause = insert.node("on_conflict_clause");
     given || clause.is_some_and(|clause| selects(clause, "where_clause", &any))
 }
@@ -149,6 +180,22 @@ impl<'a> Known<'a> {
     fn target(&self, range: Node<'_>) -> Option<&'a Relation> {
         let schema = range.text("schemaname");
         self.named((!schema.is_empty()).then_some(schema), range.text("relname"))
+    }
+
+    /// Whether a view shows all rows of a relation. What it joins that to may leave out some: it has to stand alone, or before a
+    /// comma.
+    fn shows_all(&self, view: &Relation, own: &Relation, depth: usize) -> bool {
+        let definition = view.definition.as_deref().filter(|_| view.is_view() && depth > 0);
+        let parsed = definition.and_then(|text| parser::parse(text, Backslash::Literal).ok());
+        let root = parsed.as_ref().and_then(|raws| raws.first()?.tree.root());
+        let Some(query) = root.filter(|query| query.is("SelectStmt") && !range::picks(*query)) else {
+            return false;
+        };
+        let path = SearchPath::within(&view.schema);
+        query.list("from_clause").filter_map(ranged).any(|(schema, name)| {
+            let found = self.catalog.resolve(&path, schema, name);
+            found.is_some_and(|found| found.oid == own.oid || self.shows_all(found, own, depth - 1))
+        })
     }
 
     /// The stored relation of a name.

@@ -42,6 +42,8 @@ mod code {
     pub(super) const CMD_DELETE: i64 = 5;
     pub(super) const VAR_RESET: i64 = 5;
     pub(super) const VAR_RESET_ALL: i64 = 6;
+    /// ENABLE TRIGGER in all its forms.
+    pub(super) const ENABLE_TRIGGER: [i64; 5] = [38, 39, 40, 42, 44];
     /// Object types that are relations: foreign table, index, materialised view, sequence, table, view.
     pub(super) const RELATIONS: [i64; 6] = [19, 21, 24, 38, 42, 52];
 }
@@ -186,6 +188,13 @@ impl<'a> Walk<'a> {
                 facts
                     .opaque
                     .push(format!("function {}", node.names("funcname").join(".")));
+            }
+            // One that did not run will, as if it were made now.
+            "AlterTableCmd" if code::ENABLE_TRIGGER.contains(&node.int("subtype")) => {
+                facts.opaque.push("a trigger that is enabled".to_owned());
+            }
+            "AlterEventTrigStmt" if node.text("tgenabled") != "D" => {
+                facts.opaque.push("an event trigger that is enabled".to_owned());
             }
             // It will run wherever a value of the type is, whatever the text says there.
             "CreateCastStmt" => node

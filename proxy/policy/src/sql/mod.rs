@@ -37,7 +37,7 @@ mod tree;
 mod verb;
 mod written;
 
-pub(crate) use beyond::{CASCADES, NOT_FOLLOWED};
+pub(crate) use beyond::{CASCADES, NOT_FOLLOWED, SAMPLED};
 pub(crate) use choice::chooses_rows;
 pub use cover::Cover;
 pub use denied::Denied;
@@ -52,7 +52,7 @@ pub use functions::{Safety, safety};
 pub use lineage::{Flow, Lineage, Output, lineage};
 pub use names::{Access, FunctionRef, RelationRef};
 pub(crate) use pinned::SETTINGS;
-pub use secrets::{value_without_secrets, without_secrets};
+pub use secrets::{secret_parameters, value_without_secrets, without_secrets};
 pub use shape::Shapes;
 pub use statement::{Script, Statement};
 pub use verb::{Verb, Verbs};

@@ -8,6 +8,7 @@
 mod literal;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
@@ -33,10 +34,17 @@ static ANNOUNCED: Expression = LazyLock::new(|| {
     let between = r"(?:::\s*[a-z]+\s*)?(?:=>|:=|=|<>|!=|\bto\b|\bis\b|\blike\b|\bin\s*\()?";
     Regex::new(&format!(r#"(?is)(?:\b{WORD}"?\s*{between}|\bcrypt\s*\()\s*$"#)).ok()
 });
+/// A call whose first argument names what the second one is.
+static PAIRED: Expression =
+    LazyLock::new(|| Regex::new(r"(?is)\b(?:set_config|jsonb?_build_object|hstore)\s*\(\s*$").ok());
+/// A name of such a thing, and no more.
+static NAMED: Expression = LazyLock::new(|| Regex::new(&format!("(?i)^{WORD}$")).ok());
+/// A parameter in code.
+static PARAMETER: Expression = LazyLock::new(|| Regex::new(r"\$(?P<n>[0-9]+)").ok());
 /// `password=x` within a connection string.
 static CONNINFO: Expression = LazyLock::new(|| {
     Regex::new(&format!(
-        r"(?i)(?P<w>\b{WORD}\s*=\s*)(?P<v>[^\s'$\[\]();,=<>][^\s';,()]*)"
+        r"(?i)(?P<w>\b{WORD}\s*=\s*)(?P<v>(?:[^\s'$\]();,=<>]|\$[^\s'\d$;,()])(?:\\[^']|[^\s';,()])*)"
     ))
     .ok()
 });
@@ -78,30 +86,86 @@ pub fn value_without_secrets(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Which parameters (`$n`) of a text stand where a literal would be a credential.
+#[must_use]
+pub fn secret_parameters(text: &str) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    let Some(parameter) = PARAMETER.as_ref().filter(|_| may_hold(text)) else {
+        return found;
+    };
+    let mut before = Before::default();
+    for piece in pieces(text, Backslash::Literal) {
+        match piece {
+            Piece::Comment(_) => before.code(" "),
+            Piece::Literal(literal) => _ = before.value(&literal.text()),
+            Piece::Code(code) => {
+                let mut done = 0;
+                for one in parameter.captures_iter(code) {
+                    let (Some(all), Some(number)) = (one.get(0), one.name("n")) else {
+                        continue;
+                    };
+                    before.code(code.get(done..all.start()).unwrap_or_default());
+                    done = all.end();
+                    if before.value("") {
+                        found.extend(number.as_str().parse::<usize>().ok());
+                    }
+                }
+                before.code(code.get(done..).unwrap_or_default());
+            }
+        }
+    }
+    found
+}
+
+/// What stands before a literal or a parameter.
+#[derive(Default)]
+struct Before {
+    /// Code since the last literal, without comments.
+    code: String,
+    /// Whether the last literal says that the next one, if it follows behind a comma, is a credential.
+    named: bool,
+}
+
+// === impl Before ===
+
+impl Before {
+    fn code(&mut self, code: &str) {
+        // The next of a list is what the first was.
+        if !(self.code.ends_with('(') && code.trim() == ",") {
+            self.code.push_str(code);
+        }
+    }
+
+    /// Whether a literal, or a parameter, that stands here is a credential; goes on behind it.
+    fn value(&mut self, text: &str) -> bool {
+        let secret = is_announced(&self.code) || self.named && self.code.trim() == ",";
+        let listed = secret && self.code.trim_end().ends_with('(');
+        // The expressions are constants: a test holds that they compile.
+        let pairs = PAIRED.as_ref().is_none_or(|regex| regex.is_match(near(&self.code)));
+        self.named = pairs && NAMED.as_ref().is_none_or(|regex| regex.is_match(text));
+        self.code.truncate(if listed { self.code.trim_end().len() } else { 0 });
+        secret
+    }
+}
+
 /// `depth`: how many literals the text stands in.
 fn hide(text: &str, depth: usize) -> Cow<'_, str> {
     let mut hidden = String::with_capacity(text.len());
-    // Code since the last literal, without comments.
-    let mut before = String::new();
+    let mut before = Before::default();
     let mut pieces = pieces(text, Backslash::Literal).peekable();
     while let Some(piece) = pieces.next() {
         match piece {
             Piece::Code(code) => {
-                // The next of a list is what the first was.
-                if !(before.ends_with('(') && code.trim() == ",") {
-                    before.push_str(code);
-                }
+                before.code(code);
                 hidden.push_str(&marked(code, depth));
             }
             Piece::Comment(comment) => {
-                before.push(' ');
+                before.code(" ");
                 hidden.push_str(&marked(comment, depth));
             }
             Piece::Literal(literal) => {
-                let secret = is_announced(&before);
+                let secret = before.value(&literal.text());
                 hidden.push_str(&shown(&literal, secret, depth));
-                let listed = secret && before.trim_end().ends_with('(');
-                before.truncate(if listed { before.trim_end().len() } else { 0 });
                 // Where standard_conforming_strings is off, `\'` does not close: what sticks to it is part of the literal.
                 if let Some(Piece::Code(code)) = pieces.peek().copied()
                     && secret
@@ -127,10 +191,14 @@ fn hide(text: &str, depth: usize) -> Cow<'_, str> {
 
 /// Whether a literal behind this code is a credential.
 fn is_announced(before: &str) -> bool {
-    let from = before.floor_char_boundary(before.len().saturating_sub(REACH));
-    let near = before.get(from..).unwrap_or(before);
     // The expressions are constants: a test holds that they compile.
-    ANNOUNCED.as_ref().is_none_or(|regex| regex.is_match(near))
+    ANNOUNCED.as_ref().is_none_or(|regex| regex.is_match(near(before)))
+}
+
+/// As much of the code before a literal as is looked at.
+fn near(before: &str) -> &str {
+    let from = before.floor_char_boundary(before.len().saturating_sub(REACH));
+    before.get(from..).unwrap_or(before)
 }
 
 fn shown(literal: &Literal<'_>, secret: bool, depth: usize) -> String {
@@ -268,6 +336,34 @@ mod tests {
                 "select 1 from users where password = $1",
             ),
             ("select password, 'x' from users", "select password, 'x' from users"),
+            (
+                "select dblink_connect('host=h password=$canary user=u')",
+                "select dblink_connect('host=h password=[REDACTED] user=u')",
+            ),
+            (
+                "select dblink_connect('host=h password=[canary user=u')",
+                "select dblink_connect('host=h password=[REDACTED] user=u')",
+            ),
+            (
+                "select dblink_connect('host=h password=can\\ ary user=u')",
+                "select dblink_connect('host=h password=[REDACTED] user=u')",
+            ),
+            (
+                "do $$begin execute 'update users set password=$1' using x; end$$",
+                "do $$begin execute 'update users set password=$1' using x; end$$",
+            ),
+            (
+                "select set_config('app.password', 'canary', false)",
+                "select set_config('app.password', '[REDACTED]', false)",
+            ),
+            (
+                "select set_config('app.name', 'x', false), key_of('password', 'x')",
+                "select set_config('app.name', 'x', false), key_of('password', 'x')",
+            ),
+            (
+                "select 1 from t where kind in ('password', 'token')",
+                "select 1 from t where kind in ('password', 'token')",
+            ),
             ("select ssn from customers", "select ssn from customers"),
         ] {
             assert_eq!(without_secrets(text), expected);
@@ -281,6 +377,24 @@ mod tests {
             "host=h password=[REDACTED]"
         );
         assert_eq!(value_without_secrets("it's"), "it's");
+    }
+
+    #[test]
+    fn parameters_are_credentials_where_literals_would_be() {
+        let cases: [(&str, &[usize]); 8] = [
+            ("update users set password = $1 where name = $2", &[1]),
+            ("select 1 from users where name = $1 and password in ($2, $3)", &[2, 3]),
+            ("update users set password = crypt($2, gen_salt($1))", &[2]),
+            ("select set_config('app.password', $1, false)", &[1]),
+            ("update users set password /* new */ = $12", &[12]),
+            ("update users set name = $1, password = 'x'", &[]),
+            ("select password, $1 from users", &[]),
+            ("select $1", &[]),
+        ];
+        for (text, expected) in cases {
+            let found: Vec<usize> = secret_parameters(text).into_iter().collect();
+            assert_eq!(found, expected, "{text}");
+        }
     }
 
     #[test]

@@ -100,6 +100,14 @@ const CODE: [&str; 18] = [
     "RuleStmt",
 ];
 
+/// Statements that make columns, or fields, of types that they name.
+const MAKING_COLUMNS: [&str; 4] = [
+    "CompositeTypeStmt",
+    "CreateForeignTableStmt",
+    "CreateSchemaStmt",
+    "CreateStmt",
+];
+
 /// Structures whose statements may be granted by fingerprint.
 pub(super) const DATA: [&str; 5] = ["SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"];
 
@@ -276,6 +284,14 @@ impl Statement {
             "CreateSchemaStmt" => root.has("schema_elts"),
             kind => CODE.contains(&kind),
         })
+    }
+
+    /// Types of the columns of a table, or of the fields of a row type, that it makes, by their names.
+    #[must_use]
+    pub fn made_of(&self) -> BTreeSet<&str> {
+        let root = self.root().filter(|root| MAKING_COLUMNS.contains(&root.kind()));
+        let types = root.into_iter().flat_map(Node::all).filter(|node| node.is("TypeName"));
+        types.filter_map(|node| node.names("names").last().copied()).collect()
     }
 
     /// Whether all that it does is to give a relation, or what is in one, another name or schema: nothing is computed and no row is read.

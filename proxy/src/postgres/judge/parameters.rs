@@ -3,7 +3,7 @@
 use sallyport_audit::record::{MAX_PARAM, Param};
 use sallyport_policy::decide::{MAX_SHOWN, Number, Parameter};
 use sallyport_policy::mask::REDACTED;
-use sallyport_policy::sql::value_without_secrets;
+use sallyport_policy::sql::{secret_parameters, value_without_secrets};
 
 use super::{types, values};
 use crate::command::Asked;
@@ -12,10 +12,12 @@ use crate::postgres::message::Bind;
 /// The parameters, for the record, for an approver, and for the binding.
 pub(super) fn parameters(bind: &Bind<'_>, types: &[u32], asked: &mut Asked) {
     asked.types = types.iter().flat_map(|oid| oid.to_be_bytes()).collect();
+    let secret = secret_parameters(asked.text());
     for (index, value) in bind.values.iter().enumerate() {
         let binary = is_binary(bind, index);
         let param = match value {
             None => Param::null(),
+            Some(_) if secret.contains(&(index + 1)) => Param::text(REDACTED, MAX_PARAM),
             Some(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) if !binary => Param::text(&value_without_secrets(text), MAX_PARAM),
                 _ => Param::binary(bytes, MAX_PARAM),

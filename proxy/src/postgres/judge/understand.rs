@@ -188,14 +188,14 @@ fn understand_anew(
     }
     if before.carries_on(&asked.command) {
         let beyond = "what hangs on its tables behind earlier statements";
-        asked.command.beyond = asked.command.beyond.or(Some(beyond));
+        asked.command.reach_beyond(Some(beyond));
     }
     // What was made in front of it may hang on what it drops, and no catalog tells.
     let untold = stated
         .readings()
         .find(|statement| statement.cascades() && !before.is_nothing());
     if let Some(statement) = untold {
-        asked.command.beyond = asked.command.beyond.or(statement.beyond);
+        asked.command.reach_beyond(statement.beyond);
     }
     fresh_code(context, stated, before, &mut asked);
     crowd(&lineages, before, &mut asked);

@@ -51,7 +51,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use kube_cel::cel::{Context, Value};
 
-use crate::sql::{Verb, Verbs};
+use crate::sql::{SAMPLED, Verb, Verbs};
 use crate::subject::Subject;
 
 use super::super::Command;
@@ -236,6 +236,8 @@ impl Facts<'_> {
             "database" => Fact::Text(&command.database),
             "verbs" => Fact::Texts(command.verbs.iter().map(Verb::name).collect()),
             "tables" => self.names(&command.tables, STRANGE_RELATION, needs),
+            // Samples of tables are read, whichever these are.
+            "written" if command.read_only && command.beyond == Some(SAMPLED) => list(&command.written),
             "written" => self.names(&command.written, STRANGE_RELATION, needs),
             "columns" => self.names(&command.columns, STRANGE_COLUMN, needs),
             "functions" => self.names(&command.functions, STRANGE_FUNCTION, needs),

@@ -11,6 +11,8 @@ const JOIN_INNER: i64 = 1;
 
 /// Relations in FROM beyond which nobody looks for a name.
 pub(super) const MAX_RELATIONS: usize = 64;
+/// Views behind views beyond which nobody looks.
+pub(super) const MAX_VIEWS: usize = 8;
 /// Columns that every table has, and that differ from row to row.
 pub(super) const SYSTEM: [&str; 5] = ["ctid", "xmin", "xmax", "cmin", "cmax"];
 
@@ -94,6 +96,20 @@ pub(super) fn gives_extreme(query: Node<'_>) -> bool {
         .flat_map(below)
         .filter(|node| node.is("FuncCall"));
     calls.any(|call| first(&call) && !call.has("over"))
+}
+
+/// Whether a query leaves out rows of what it reads.
+pub(super) fn picks(query: Node<'_>) -> bool {
+    // `LIMIT ALL` is one of NULL, and none.
+    let limited = query.node("limit_count").is_some_and(|count| !count.flag("isnull"));
+    limited
+        || query.has("having_clause")
+        || query.has("group_clause")
+        || gives_extreme(query)
+        // Of those that are alike one each (`DISTINCT ON`), or none that others have, or lack.
+        || query.list("distinct_clause").next().is_some()
+        || [INTERSECT, EXCEPT].contains(&query.int("op"))
+        || query.node("where_clause").is_some_and(names_columns)
 }
 
 /// A node and all below it.

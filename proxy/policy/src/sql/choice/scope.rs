@@ -3,10 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Known;
-use super::range::{
-    EXCEPT, INTERSECT, MAX_RELATIONS, SYSTEM, called, flat, gives_extreme, may_hold, names_columns, narrows, qualified,
-    sides,
-};
+use super::range::{MAX_RELATIONS, MAX_VIEWS, SYSTEM, called, flat, may_hold, narrows, picks, qualified, sides};
 use crate::catalog::Relation;
 use crate::sql::tree::Node;
 
@@ -195,8 +192,9 @@ impl<'a> Scope<'a> {
             }
             let (query, named) = (item.node("subquery"), self.called_so(item));
             let mut queries = query.into_iter().chain(named.iter().copied());
-            if self.is_target(item) || queries.any(|query| self.may_give_all(query)) {
-                copies.push((called(item), query.is_none() && named.is_empty()));
+            let shown = self.shows_target(item);
+            if shown || self.is_target(item) || queries.any(|query| self.may_give_all(query)) {
+                copies.push((called(item), query.is_none() && named.is_empty() && !shown));
             }
         }
         copies
@@ -204,22 +202,16 @@ impl<'a> Scope<'a> {
 
     /// Whether a query gives the rows of the relation itself, all of them.
     pub(super) fn gives_all(&self, query: Node<'a>) -> bool {
-        // `LIMIT ALL` is one of NULL, and none.
-        let limited = query.node("limit_count").is_some_and(|count| !count.flag("isnull"));
-        let picks = limited || query.has("having_clause") || query.has("group_clause") || gives_extreme(query);
-        // Of those that are alike one each (`DISTINCT ON`), or none that others have, or lack.
-        let picks = picks
-            || query.list("distinct_clause").next().is_some()
-            || [INTERSECT, EXCEPT].contains(&query.int("op"))
-            || query.node("where_clause").is_some_and(names_columns);
         let all = || query.list("from_clause").any(|item| self.has_all(item));
-        !picks && (sides(query).any(|side| self.gives_all(side)) || all())
+        !picks(query) && (sides(query).any(|side| self.gives_all(side)) || all())
     }
 
     /// Whether that is, for each row, what it holds itself by one of these columns: `parent IN (SELECT id FROM t)` is not.
     pub(super) fn gives_itself(&self, query: Node<'a>, columns: &Columns<'a>) -> bool {
         let renames = |item: Node<'a>| item.node("alias").is_some_and(|alias| alias.has("colnames"));
-        let plain = |item: Node<'a>| item.is("RangeVar") && !renames(item) && self.called_so(item).is_empty();
+        let plain = |item: Node<'a>| {
+            item.is("RangeVar") && !renames(item) && self.called_so(item).is_empty() && !self.shows_target(item)
+        };
         let differs = |output: Node<'a>| {
             let value = output.node("val").filter(|value| value.is("ColumnRef"));
             let place = value.and_then(|value| value.count("fields").checked_sub(1));
@@ -237,7 +229,12 @@ impl<'a> Scope<'a> {
             "JoinExpr" => !narrows(item) && sides(item).any(|side| self.has_all(side)),
             "RangeSubselect" => item.node("subquery").is_some_and(|query| self.gives_all(query)),
             // An expression of the relation's own name need not be one that is in reach here.
-            _ => self.is_target(item) || self.called_so(item).iter().any(|query| self.may_give_all(*query)),
+            _ => {
+                let expressions = self.called_so(item);
+                self.is_target(item)
+                    || self.shows_target(item)
+                    || expressions.iter().any(|query| self.may_give_all(*query))
+            }
         }
     }
 
@@ -249,6 +246,15 @@ impl<'a> Scope<'a> {
     /// Queries of the common table expressions that a name in FROM may mean.
     fn called_so(&self, item: Node<'a>) -> &'a [Node<'a>] {
         self.known.map(|known| known.called_so(item)).unwrap_or_default()
+    }
+
+    /// Whether a view in FROM shows all rows of the relation, by whatever names.
+    fn shows_target(&self, item: Node<'a>) -> bool {
+        let Some((known, own)) = self.known.zip(self.relation).filter(|_| item.is("RangeVar")) else {
+            return false;
+        };
+        let view = known.target(item).filter(|_| self.called_so(item).is_empty());
+        view.is_some_and(|view| known.shows_all(view, own, MAX_VIEWS))
     }
 
     /// Whether a relation in FROM is the one whose rows are chosen. One of its name in another schema is not.

@@ -193,7 +193,10 @@ impl Walker<'_> {
                 continue;
             };
             let events = with_moves(found, events);
-            if follows && (found.runs_at(events) || found.ruled) {
+            // PostgreSQL looks rows that follow up as a statement would: rules stand in its place, too.
+            if follows && found.ruled {
+                self.opaque(format!("rules of {}", found.qualified()));
+            } else if follows && found.runs_at(events) {
                 self.opaque(format!("triggers of {}", found.qualified()));
             }
             // What follows becomes of a type there.

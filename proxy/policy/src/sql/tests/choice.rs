@@ -194,6 +194,22 @@ fn conditions_that_choose_nothing_do_not_count() {
                 "true",
             ),
             (
+                "insert into t values (unnest(array(select a from t)), 2) on conflict (a) do update set b = 1",
+                "false",
+            ),
+            (
+                "insert into t values (generate_series(1, 10000000), 2) on conflict (a) do update set b = 1",
+                "false",
+            ),
+            (
+                "insert into t values (unnest($1::int[]), 2) on conflict (a) do update set b = 1",
+                "true",
+            ),
+            (
+                "insert into t values ((select max(a) from u), md5('x')) on conflict (a) do update set b = 1",
+                "true",
+            ),
+            (
                 "insert into t select * from unnest($1::int[], $2::text[]) on conflict (a) do update set b = excluded.b",
                 "true",
             ),

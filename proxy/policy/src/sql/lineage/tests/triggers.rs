@@ -42,6 +42,38 @@ fn triggers_run_where_rows_follow_others_and_where_tables_are_emptied() {
 }
 
 #[test]
+fn rules_stand_in_the_place_of_what_follows() {
+    let led = |oid, name, follower, actions| Relation {
+        followers: vec![Follower::of(follower, actions)],
+        ..table(oid, name, &["id"])
+    };
+    let mut ruled = table(72, "ruled", &["id"]);
+    (ruled.active, ruled.ruled) = (true, true);
+    let catalog = schema().with(vec![
+        led(70, "baskets", 72, "cc"),
+        led(71, "shops", 70, "cc"),
+        led(73, "others", 72, "aa"),
+        ruled,
+    ]);
+    let of = |sql: &str| lineage(&parse(sql).unwrap().statements[0], &catalog, &path()).opaque;
+    let behind: &[&str] = &["rules of public.ruled"];
+    let cases: [(&str, &[&str]); 6] = [
+        ("delete from baskets", behind),
+        ("update baskets set id = 2", behind),
+        ("delete from shops", behind),
+        (
+            "insert into baskets values (1) on conflict (id) do update set id = 2",
+            behind,
+        ),
+        ("insert into baskets values (1)", &[]),
+        ("delete from others", &[]),
+    ];
+    for (sql, opaque) in cases {
+        assert_eq!(of(sql), opaque, "{sql}");
+    }
+}
+
+#[test]
 fn triggers_run_at_what_they_fire_on() {
     let mut stamped = table(80, "stamped", &["id"]);
     stamped.fires = Events::UPDATE;
