@@ -74,10 +74,11 @@ impl State {
         }
     }
 
-    /// Takes note that a cursor was opened: nobody knows which value is which in its rows where its names meant something else by then.
+    /// Takes note that a cursor was opened: nobody knows which value is which in its rows where its names meant something else by then. A
+    /// trigger, a rule or a CHECK that a table got meanwhile is nothing to what reads it.
     pub(super) fn opened(&mut self) {
         let known = Arc::clone(&self.known);
-        let moved = self.declared().filter(|view| !view.holds(&known));
+        let moved = self.declared().filter(|view| !view.masks_alike(&known, || false));
         let moved = moved.map(|view| *view = Rc::new(view.lost()));
         self.astir |= moved.is_some();
     }
