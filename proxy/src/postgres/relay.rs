@@ -116,6 +116,9 @@ pub struct State {
     pub fresh: Instant,
     /// Whether it was read again for the very message that is passed on next.
     pub looked: bool,
+    /// Whether it was read again for something of this unit: the target keeps what it says in a pipeline until Sync, and what a command
+    /// says that waited comes at once behind what Bind says.
+    pub was_late: bool,
     /// Whether something of this unit turned out to have copied other values than it was judged by: what stands behind it reads them,
     /// however soon it is answered.
     pub astir: bool,
@@ -394,6 +397,7 @@ impl State {
             not_pinned: None,
             fresh: Instant::now(),
             looked: false,
+            was_late: false,
             astir: false,
             told: false,
             defined: HashSet::new(),

@@ -282,6 +282,7 @@ impl Conversation {
             return Err(Broken::Another.into());
         }
         self.state.looked = true;
+        self.state.was_late = true;
         self.state.fresh = Instant::now();
         Ok(())
     }

@@ -86,6 +86,7 @@ impl Conversation {
         // What ran has been answered by now, and has said what it changes.
         self.state.executed &= amid;
         self.state.astir &= amid;
+        self.state.was_late &= amid;
         let mut asked = Instant::now();
         let mut known = self.shared(session, footprints).await;
         // What others define is seen by the transaction that defines, too. It was asked beside what they had defined by then, so

@@ -47,7 +47,7 @@ impl State {
     /// The same for what is about to be told complete, where it copied values: they may be others than those that protection went
     /// on with.
     fn copies_late(&mut self) -> bool {
-        (self.astir || self.fresh.elapsed() > LATE) && self.copied().is_some()
+        (self.astir || self.was_late || self.fresh.elapsed() > LATE) && self.copied().is_some()
     }
 
     /// Whether what is about to be described stands behind a statement of the same unit that copied other values than was known: it may read
