@@ -27,9 +27,11 @@ impl State {
     /// Whether words about the answer that is under way may hold protected values: what it was understood to touch, or whatever it means
     /// by now.
     pub(super) fn has_guarded(&mut self) -> bool {
-        let (acts, muted) = (self.masker.acts(), self.muted);
+        let (acts, muted, astir) = (self.masker.acts(), self.muted, self.astir);
+        // No catalog tells what is in what the unit made of other values than was known.
+        let unsure = |view: &View| muted || astir && view.reads_unmade();
         self.view()
-            .is_some_and(|view| view.guarded || acts && (muted || !view.holds(&self.known)))
+            .is_some_and(|view| view.guarded || acts && (unsure(&view) || !view.holds(&self.known)))
     }
 
     /// Whether the answer that is under way is about the last statement of a Query string outside of a transaction, or about a utility
