@@ -15,6 +15,9 @@ use crate::sql::lineage::Flow;
 use crate::sql::{Lineage, SETTINGS, Statement, Verb};
 use crate::subject::Subject;
 
+/// What waits for others who write a row, and goes on with what they wrote.
+const REWRITES: [Verb; 3] = [Verb::Update, Verb::Delete, Verb::Merge];
+
 /// Everything that a refusal by masking rules hangs on, apart from the statement.
 #[derive(Clone, Copy)]
 pub struct Guard<'a> {
@@ -97,17 +100,19 @@ impl Guard<'_> {
         any.then(|| limit(words.to_owned()))
     }
 
-    /// The same for values of any column, where nothing holds the statement to what it was looked at by: one that locks or writes rows
+    /// The same for values of any column, where nothing holds the statement to what it was looked at by: one that locks or changes rows
     /// waits for who writes them and reads them as they are by then, and of a utility no lock keeps what its names mean. What was left
     /// by then is not taken back.
     fn left_late(&self, statements: &[&Statement], lineages: &[Lineage]) -> Option<Denial> {
         let utility = !statements.iter().all(|statement| statement.is_data());
+        // What is only inserted is new, and what it is made of is read as a plain SELECT reads.
+        let rewrites = statements.iter().any(|statement| statement.verbs.any(&REWRITES));
         let late = |lineage: &Lineage| {
-            let leaves = lineage.sunk.any || !lineage.sunk.columns().is_empty();
-            leaves && (utility || lineage.locks || !lineage.written.is_empty())
+            let changes = !lineage.written.is_empty() && (rewrites || lineage.ruled);
+            lineage.leaves() && (utility || lineage.locks || changes)
         };
-        let words = "a function would leave values where no mask follows, and which they are is known only when this runs: send a plain SELECT that neither locks nor writes rows";
-        let refused = self.masker.acts() && !self.protected.is_empty() && lineages.iter().any(late);
+        let words = "a function would leave values where no mask follows, and which they are is known only when this runs: send a plain SELECT or INSERT that neither locks nor changes rows";
+        let refused = self.protects() && lineages.iter().any(late);
         refused.then(|| limit(words.to_owned()))
     }
 
@@ -120,8 +125,13 @@ impl Guard<'_> {
             lineage.sunk.any || columns.any(|column| !is_own(column.relation))
         };
         let words = "a function would leave values where no mask follows, and which they are is known only when what stands before it has run: send it on its own";
-        let refused = self.masker.acts() && !self.protected.is_empty() && lineages.iter().any(leaves);
+        let refused = self.protects() && lineages.iter().any(leaves);
         refused.then(|| limit(words.to_owned()))
+    }
+
+    /// Whether anything is hidden from the person here.
+    fn protects(&self) -> bool {
+        self.masker.acts() && !self.protected.is_empty()
     }
 
     /// `pg_settings` sets by UPDATE what SET sets, role and encoding among it, and no name of a setting stands in the text.

@@ -61,11 +61,10 @@ impl View {
         self.lineages.iter().any(copies)
     }
 
-    /// Whether it leaves stored values where no mask follows: in a setting, a notification, a sequence or a lock.
+    /// Whether it leaves stored values where no mask follows.
     #[must_use]
     pub fn sinks(&self) -> bool {
-        let leaves = |lineage: &Lineage| lineage.sunk.any || !lineage.sunk.columns().is_empty();
-        self.lineages.iter().any(leaves)
+        self.lineages.iter().any(Lineage::leaves)
     }
 }
 

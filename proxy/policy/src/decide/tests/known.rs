@@ -190,7 +190,7 @@ fn a_view_of_all_rows_chooses_none_of_them() {
         table(20_002, "u"),
         view(20_003, "all_t", &["id", "n"], "SELECT t.id, t.n FROM public.t;"),
         view(20_004, "named", &["k"], "SELECT all_t.id AS k FROM public.all_t;"),
-        view(20_005, "some", &["id"], "SELECT t.id FROM public.t WHERE t.n IS NULL;"),
+        view(20_005, "few", &["id"], "SELECT t.id FROM public.t WHERE t.n IS NULL;"),
         view(20_006, "all_u", &["id"], "SELECT u.id FROM public.u;"),
     ]);
     let path = SearchPath::effective(vec!["pg_catalog".to_owned(), "public".to_owned()], None);
@@ -207,7 +207,7 @@ fn a_view_of_all_rows_chooses_none_of_them() {
             "merge into t using all_t v on v.id = t.id when matched then update set n = 'x'",
             false,
         ),
-        ("update t set n = 'x' from some v where v.id = t.id", true),
+        ("update t set n = 'x' from few v where v.id = t.id", true),
         ("update t set n = 'x' from all_u v where v.id = t.id", true),
         (
             "update t set n = 'x' from all_t v where v.id = t.id and t.n = 'y'",

@@ -288,6 +288,12 @@ impl Lineage {
         self.unfinished |= other.unfinished;
     }
 
+    /// Whether it leaves stored values where no mask follows: in a setting, a notification, a sequence or a lock.
+    #[must_use]
+    pub fn leaves(&self) -> bool {
+        self.sunk.any || !self.sunk.columns().is_empty()
+    }
+
     /// Everything that the statement touches, and more that is not known.
     pub fn everything(&self) -> Flow {
         let mut flow = Flow::unknown();
