@@ -65,6 +65,8 @@ pub struct Conversation {
     reads: Place,
     /// The client's key, and the cancels that came by it.
     cancellable: Cancellable,
+    /// How many cancels had come when the unit began.
+    cancels: u64,
     /// The backend's own key.
     backend: CancelKey,
     /// A cancel on its way to the target: it must have arrived before another command may run.
@@ -169,6 +171,7 @@ impl Conversation {
             sends,
             reads,
             cancellable,
+            cancels: 0,
             backend: CancelKey {
                 pid: reached.pid,
                 secret: reached.secret,

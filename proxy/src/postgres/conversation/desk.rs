@@ -73,6 +73,10 @@ impl Desk for Held<'_> {
 
     async fn gone(&mut self) -> Gone {
         let conversation = &mut *self.conversation;
+        // One that came while the target was asked something of the door's own was spent on that.
+        if *conversation.cancellable.asked.borrow() != conversation.cancels {
+            return Gone::Cancelled;
+        }
         loop {
             let want = Want {
                 client: conversation.client.arrived().len() < AHEAD,

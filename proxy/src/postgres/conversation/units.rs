@@ -80,7 +80,7 @@ impl Conversation {
         self.verify_again(session).await?;
         self.cancelled().await;
         // A cancel that came while nothing ran is for nothing.
-        self.cancellable.asked.mark_unchanged();
+        self.cancels = *self.cancellable.asked.borrow_and_update();
         let bytes = self.client.take(found.len());
         match found {
             Found::Terminate => return Err(Over::quietly(EndCause::ClientClosed)),
